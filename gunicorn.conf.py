@@ -1,0 +1,27 @@
+"""The web's settings for gunicorn, which reads this file by itself: `gunicorn wsgi:app`.
+
+gunicorn takes every name here that is one of its settings for that setting.
+"""
+
+import os
+import sys
+
+from webhooks_app import logs
+from webhooks_app.config import ConfigError, read
+
+try:
+    settings = read()
+except ConfigError as error:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(os.EX_CONFIG)
+
+bind = settings.bind
+worker_class = "gthread"
+threads = settings.web_threads
+loglevel = "warning"
+control_socket_disable = True
+
+
+def post_worker_init(worker: object) -> None:
+    logs.set_up(settings.log_level)
+    print("ready", flush=True)

@@ -1,0 +1,160 @@
+// Everything here adds comfort: each page works without it. Listeners sit on the document, so swapped-in HTML needs no set-up.
+const root = document.documentElement;
+const $$ = (selector, within = document) => [...within.querySelectorAll(selector)];
+
+// ---- Theme: the system's preference until the reader says otherwise ---------------------------------------------
+function toggleTheme() {
+  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = dark ? "light" : "dark";
+  try { localStorage.setItem("theme", root.dataset.theme); } catch { /* kept for this page only */ }
+}
+
+// ---- Toasts: {"toast": "text"} or {"toast": {"text": …, "variant": "danger"}} in an HX-Trigger header -------------
+function icon(name) {
+  const sprite = document.querySelector("svg.icon use")?.getAttribute("href").split("#")[0];
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
+  use.setAttribute("href", `${sprite}#${name}`);
+  svg.setAttribute("class", "icon");
+  svg.setAttribute("aria-hidden", "true");
+  svg.append(use);
+  return svg;
+}
+
+function toast(detail) {
+  const { text = detail?.value ?? String(detail), variant = "success" } = typeof detail === "object" ? detail : {};
+  const box = document.createElement("div");
+  const words = document.createElement("p");
+  const close = document.createElement("button");
+  box.className = "toast";
+  box.dataset.variant = variant;
+  words.textContent = text;
+  close.type = "button";
+  close.className = "button ghost small icon-only";
+  close.setAttribute("aria-label", "Dismiss");
+  close.dataset.dismiss = "";
+  close.append(icon("close"));
+  box.append(icon(variant === "danger" ? "alert" : "check"), words, close);
+  document.getElementById("toasts")?.append(box);
+  expire(box);
+}
+
+// A failure stays until it is dismissed; anything else leaves after 6 s, or later while the pointer or the focus is on it.
+function expire(box) {
+  if (box.dataset.variant === "danger") return;
+  setTimeout(() => (box.matches(":hover, :focus-within") ? expire(box) : box.remove()), 6000);
+}
+
+// ---- Copy buttons: data-copy="#id of the element whose text is copied" ---------------------------------------------
+async function copy(button) {
+  const source = document.querySelector(button.dataset.copy);
+  try {
+    await navigator.clipboard.writeText(source.value ?? source.textContent);
+    toast("Copied");
+  } catch {
+    getSelection().selectAllChildren(source);
+    toast({ text: "The browser refused to copy. The text is selected: press Ctrl+C or ⌘C.", variant: "danger" });
+  }
+}
+
+// ---- Relative times, in the server's words ------------------------------------------------------------------------
+function relative(ms) {
+  const s = Math.round(Math.abs(ms) / 1000);
+  const [n, unit] = s < 60 ? [s, "s"] : s < 3600 ? [s / 60, "min"] : s < 86400 ? [s / 3600, "h"] : [s / 86400, "d"];
+  const amount = `${Math.floor(n)} ${unit}`;
+  return ms < 0 ? `in ${amount}` : `${amount} ago`;
+}
+
+function refreshTimes() {
+  if (document.hidden) return;
+  for (const time of $$("time[data-relative]")) {
+    const ms = Date.now() - Date.parse(time.dateTime);
+    const text = "due" in time.dataset && ms >= 0 ? "now" : relative(ms);
+    if (time.textContent !== text) time.textContent = text;
+  }
+}
+
+// ---- Event checklist: find, choose a whole group, count -------------------------------------------------------------
+function readChecklist(list) {
+  const boxes = $$(".event input", list);
+  const count = list.querySelector("[data-checklist-count]");
+  if (count) count.textContent = `${boxes.filter((box) => box.checked).length} of ${boxes.length} chosen`;
+  for (const all of $$("[data-checklist-all]", list)) {
+    const group = $$(".event input", all.closest("fieldset"));
+    all.checked = group.every((box) => box.checked);
+    all.indeterminate = !all.checked && group.some((box) => box.checked);
+  }
+}
+
+function findInChecklist(list, words) {
+  for (const row of $$(".event", list)) row.hidden = !row.textContent.toLowerCase().includes(words.trim().toLowerCase());
+  for (const group of $$("fieldset", list)) group.hidden = !group.querySelector(".event:not([hidden])");
+  list.querySelector(".checklist-none").hidden = Boolean(list.querySelector("fieldset:not([hidden])"));
+}
+
+// ---- Swaps: what had the focus may be gone afterwards, and data-refocus around it names what follows -----------------
+let refocus = null;
+const FAILURES = {
+  400: "That did not get through: the page was open for too long. Reload it and try again.",
+  403: "Only admins of this workspace can do that.",
+  404: "It is no longer there. Reload the page.",
+  503: "The database does not answer. Nothing was changed; try again in a moment.",
+};
+
+function keepFocus() {
+  if (refocus && (document.activeElement ?? document.body) === document.body) document.querySelector(refocus)?.focus({ preventScroll: true });
+  refocus = null;
+}
+
+// A poll that fails tries again by itself; a failed action has to say so.
+function tellFailure(ctx, words) {
+  if (!ctx || ctx.sourceElement?.closest("[data-poll]") === ctx.sourceElement) return;
+  toast({ text: words, variant: "danger" });
+}
+
+// ---- Set-up of a page or of a swapped-in part ------------------------------------------------------------------------
+function prepare() {
+  for (const element of $$("[data-theme-toggle], [data-copy], [data-checklist-search], .checklist .all")) element.hidden = false;
+  $$("[data-checklist]").forEach(readChecklist);
+  $$(".toast:not([data-seen])").forEach((box) => { box.dataset.seen = ""; expire(box); });
+  refreshTimes();
+}
+
+document.addEventListener("click", (event) => {
+  const on = (selector) => event.target.closest?.(selector);
+  if (on("[data-theme-toggle]")) toggleTheme();
+  if (on("[data-copy]")) copy(on("[data-copy]"));
+  if (on("[data-dismiss]")) on(".toast")?.remove();
+  if (on("#nav a") && document.querySelector("#nav:popover-open")) document.getElementById("nav").hidePopover();
+});
+document.addEventListener("change", (event) => {
+  const list = event.target.closest("[data-checklist]");
+  if (!list) return;
+  if (event.target.matches("[data-checklist-all]"))
+    for (const box of $$(".event:not([hidden]) input", event.target.closest("fieldset"))) box.checked = event.target.checked;
+  readChecklist(list);
+});
+document.addEventListener("input", (event) => {
+  if (event.target.matches("[data-checklist-search]")) findInChecklist(event.target.closest("[data-checklist]"), event.target.value);
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && event.target.matches("[data-checklist-search]")) event.preventDefault();
+});
+document.addEventListener("toast", (event) => toast(event.detail));
+document.addEventListener("htmx:config:request", (event) => {
+  if (document.hidden && event.target.matches?.("[data-poll]")) event.preventDefault();
+});
+document.addEventListener("htmx:before:swap", () => { refocus = document.activeElement?.closest("[data-refocus]")?.dataset.refocus; });
+document.addEventListener("htmx:response:error", ({ detail: { ctx } }) => {
+  const { status } = ctx.response;
+  if (status !== 422 && (status !== 400 || ctx.request.method !== "GET")) tellFailure(ctx, FAILURES[status] ?? "Something broke on our side. It was logged; try again.");
+});
+document.addEventListener("htmx:error", ({ detail: { ctx } }) => tellFailure(ctx, "The server cannot be reached. Check your connection and try again."));
+document.addEventListener("htmx:after:swap", (event) => {
+  prepare();
+  keepFocus();
+  if (event.detail?.ctx?.response?.status === 422) document.querySelector("[aria-invalid='true']")?.focus();
+});
+document.addEventListener("visibilitychange", refreshTimes);
+setInterval(refreshTimes, 5000);
+prepare();

@@ -1,0 +1,1 @@
+"""Avra webhooks: signed, real-time event notifications with a delivery log."""

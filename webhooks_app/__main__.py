@@ -1,0 +1,3 @@
+from webhooks_app.cli import main
+
+main()

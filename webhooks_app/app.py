@@ -1,0 +1,62 @@
+"""The application factory."""
+
+import os
+import sys
+from typing import Any
+
+from flask import Flask
+
+from webhooks_app import config, models, views
+from webhooks_app.encryption import Cipher
+from webhooks_app.extensions import csrf, db, engine_options, login, migrate, prepare_engine
+from webhooks_app.queue import WakeUps
+
+assert models  # imported for its tables
+
+
+def create_app(settings: config.Settings | None = None, *, waits_for_disk: bool = True) -> Flask:
+    """The web application and what workers share with it. Raises config.ConfigError."""
+    settings = settings or config.read()
+    app = Flask(
+        "webhooks_app",
+        template_folder=str(config.ROOT / "templates"),
+        static_folder=str(config.ROOT / "static"),
+        instance_path=str(settings.instance),
+    )
+    app.config.update(_flask_config(settings))
+    app.extensions["settings"] = settings
+    app.extensions["cipher"] = Cipher(settings.encryption_keys)
+    app.extensions["wake_ups"] = WakeUps(settings.redis_url)
+    db.init_app(app)
+    migrate.init_app(
+        app, db, directory=str(config.ROOT / "webhooks_app" / "migrations"), render_as_batch=True
+    )
+    login.init_app(app)
+    csrf.init_app(app)
+    prepare_engine(app, waits_for_disk=waits_for_disk)
+    views.register(app)
+    return app
+
+
+def create_app_or_exit() -> Flask:
+    """For processes: a setting that cannot be used ends them with its one line."""
+    try:
+        return create_app()
+    except config.ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(os.EX_CONFIG)
+
+
+def _flask_config(settings: config.Settings) -> dict[str, Any]:
+    is_https = settings.base_url.startswith("https://")
+    return {
+        "SECRET_KEY": settings.secret_key,
+        "SQLALCHEMY_DATABASE_URI": settings.database_url,
+        "SQLALCHEMY_ENGINE_OPTIONS": engine_options(settings.database_url),
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        "SESSION_COOKIE_SECURE": is_https,
+        "SESSION_COOKIE_NAME": "__Host-session" if is_https else "session",
+        "WTF_CSRF_TIME_LIMIT": None,  # a form left open overnight still submits
+        "MAX_CONTENT_LENGTH": 4 * 1024 * 1024,
+    }

@@ -1,0 +1,330 @@
+"""The loop that keeps deliveries moving: claim, sign, send, record, until nothing is due."""
+
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+from sqlalchemy import Engine as Database
+from sqlalchemy.exc import OperationalError
+
+from webhooks_app import clock, failpoints, pending
+from webhooks_app.delivery import claims, messages, rates
+from webhooks_app.delivery.claims import Claim, Lane
+from webhooks_app.delivery.messages import Destination, Destinations
+from webhooks_app.delivery.recording import Finished, record
+from webhooks_app.delivery.windows import Windows
+from webhooks_app.encryption import Cipher
+from webhooks_app.extensions import reader
+from webhooks_app.models import DeliveryState
+from webhooks_app.outcomes import Outcome, OutcomeClass
+from webhooks_app.queue import WakeUps
+from webhooks_app.transport import Request, Sender
+
+log = logging.getLogger(__name__)
+
+# A batch is written when it is this large or its oldest outcome this old: one transaction for many rows
+# under load, hardly any delay without it.
+BATCH_SIZE = 250
+BATCH_AGE_SECONDS = 0.03
+# Top up a busy endpoint by this many at least, or after the pause; smaller claims cost more than they bring.
+WORTHWHILE_CLAIM = 128
+CLAIM_PAUSE_SECONDS = 0.02
+# While requests are in flight, what falls due by time alone is looked for this often.
+LOOK_AGAIN_SECONDS = 0.25
+POLL_MS = 4
+# After the last work a run waits this long for more, which costs less than the job it saves.
+LINGER_SECONDS = 0.1
+IDLE_SECONDS = 0.002
+# Two deaths of its worker among others, three alone.
+LAPSES_TO_GIVE_UP = claims.LAPSES_TO_SEND_ALONE + 3
+# Supervisors kill five to ten seconds after they ask; what is not answered by then is handed back.
+STOP_GRACE_SECONDS = 3.0
+# A database that restarts is back within this; past it the leases take over.
+RECORD_TRIES = 8
+
+# An endpoint that answers, whatever it says, can bear its window; these say that it cannot.
+_OVERLOAD = frozenset(
+    {
+        OutcomeClass.TIMEOUT,
+        OutcomeClass.CONNECT,
+        OutcomeClass.CONNECTION_LOST,
+        OutcomeClass.DNS,
+        OutcomeClass.TLS,
+        OutcomeClass.HTTP_429,
+        OutcomeClass.HTTP_5XX,
+    }
+)
+
+
+@dataclass(slots=True, frozen=True)
+class _Sent:
+    claim: Claim
+    started_at: datetime
+    request_headers: str
+
+
+@dataclass(slots=True, frozen=True)
+class _Ready:
+    sent: _Sent
+    request: Request
+
+
+@dataclass(slots=True, frozen=True)
+class Tally:
+    """What one run did."""
+
+    claimed: int
+    recorded: int
+
+
+class Engine:
+    """One per worker process: keeps connections and windows from one job to the next."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        sender: Sender,
+        cipher: Cipher,
+        wake_ups: WakeUps,
+        delays: tuple[float, ...],
+        lease: timedelta,
+    ) -> None:
+        self._database = database
+        self._reader = reader(database)
+        self._sender = sender
+        self._destinations = Destinations(cipher)
+        self._wake_ups = wake_ups
+        self._delays = delays
+        self._lease = lease
+        self._windows = Windows(sender.free)
+        self._cursor = ""
+        self._hungry: set[str] = set()
+        self._more_lanes = False
+        self._throttled: set[str] = set()
+        self._claimed_at = self._idle_since = 0.0
+        self._flying: dict[tuple[str, int], _Sent] = {}
+        self._alone: deque[_Ready] = deque()
+        self._batch: list[Finished] = []
+        self._batch_since = 0.0
+        self._claimed = self._recorded = 0
+
+    def run(self, *, seconds: float, should_stop: Callable[[], bool] = lambda: False) -> Tally:
+        """Delivers what is due until nothing is, `seconds` have passed, or it is told to stop.
+
+        Whatever happens, nothing is lost: what is claimed and not recorded falls due again with its lease.
+        """
+        self._claimed = self._recorded = 0
+        self._windows.forget_idle()
+        self._cursor = ""
+        self._wake_ups.begin()
+        self._claim()
+        deadline = time.monotonic() + seconds
+        while self._is_worth_staying and time.monotonic() < deadline and not should_stop():
+            self._take_outcomes(POLL_MS)
+            self._record_if_ripe()
+            self._send_one_alone()
+            self._claim_if_worthwhile()
+        expects_more = bool(self._hungry or self._throttled or self._alone) or self._more_lanes
+        self._finish(should_stop)
+        self._wake_ups.end(expects_more=expects_more)
+        return Tally(self._claimed, self._recorded)
+
+    @property
+    def _is_worth_staying(self) -> bool:
+        """True while there is work and shortly after: the next event is then met without a job."""
+        if self._has_work:
+            self._idle_since = time.monotonic()
+        return time.monotonic() - self._idle_since < LINGER_SECONDS
+
+    @property
+    def _has_work(self) -> bool:
+        waiting = self._hungry or self._throttled or self._more_lanes
+        return bool(self._flying or self._batch or self._alone or waiting)
+
+    def _finish(self, should_stop: Callable[[], bool]) -> None:
+        """Waits for what is in flight; on a stop only shortly, and hands back the rest."""
+        grace = time.monotonic() + STOP_GRACE_SECONDS
+        while self._flying and not (should_stop() and time.monotonic() > grace):
+            self._take_outcomes(POLL_MS)
+            self._record_if_ripe()
+        self._record()
+        self._hand_back()
+
+    def _hand_back(self) -> None:
+        """Gives up what was not answered in time, so that another worker sends it at once."""
+        left = [sent.claim for sent in self._flying.values()]
+        claims.hand_back(
+            self._database, [*left, *(ready.sent.claim for ready in self._alone)], now=clock.now()
+        )
+        self._alone.clear()
+        self._flying.clear()
+        self._sender.abandon()
+        for claim in left:
+            self._windows.answered(claim.endpoint_id, healthy=True)
+
+    def _claim_if_worthwhile(self) -> None:
+        if self._wake_ups.is_asked():
+            self._claim()
+            return
+        since = time.monotonic() - self._claimed_at
+        room = min(self._sender.free, sum(self._windows.of(name).room for name in self._hungry))
+        is_pressing = room > 0 and (since > CLAIM_PAUSE_SECONDS or not self._flying)
+        has_lanes_left = self._more_lanes and self._sender.free > 0
+        may_be_free = bool(self._throttled) and since > CLAIM_PAUSE_SECONDS
+        is_due = may_be_free or since > LOOK_AGAIN_SECONDS
+        if room >= WORTHWHILE_CLAIM or is_pressing or has_lanes_left or is_due:
+            self._claim()
+        elif not self._flying:
+            time.sleep(IDLE_SECONDS)
+
+    def _claim(self) -> None:
+        """Claims and starts what there is room for."""
+        self._claimed_at = time.monotonic()
+        now = clock.now()
+        with self._reader.connect() as connection:
+            lanes = self._due_lanes(connection, now)
+        rooms = self._windows.rooms(list(lanes), self._sender.free)
+        taken: list[Claim] = []
+        if rooms:
+            limits = {name: rate for name in rooms if (rate := lanes[name].rate_per_second)}
+            with self._database.begin() as connection:
+                rooms = rates.reserve(connection, rooms, limits, now=now)
+                taken = claims.take(connection, rooms, now=now, lease=self._lease)
+                rates.spend(connection, taken, limits, now=now)
+                destinations = self._destinations.load(
+                    connection, {claim.endpoint_id: lanes[claim.endpoint_id].changed_at for claim in taken}
+                )
+                bodies = messages.bodies(connection, {claim.event_id for claim in taken})
+        self._note_hunger(list(lanes), rooms, taken)
+        if taken:
+            self._start(taken, destinations, bodies, now)
+
+    def _due_lanes(self, connection: Connection, now: datetime) -> dict[str, Lane]:
+        """The endpoints of the next stretch of which something is due and may be sent now."""
+        lanes = claims.lanes(connection, after=self._cursor)
+        self._more_lanes = len(lanes) == claims.LANES_PER_CLAIM
+        end = lanes[-1].endpoint_id if self._more_lanes else None
+        self._forget_stretch(self._cursor, end)
+        self._cursor = end or ""
+        due = {lane.endpoint_id: lane for lane in lanes if lane.due_at <= now}
+        throttled = {name for name, lane in due.items() if lane.free_at and lane.free_at > now}
+        self._throttled |= throttled
+        return {name: lane for name, lane in due.items() if name not in throttled}
+
+    def _forget_stretch(self, after: str, end: str | None) -> None:
+        """What is known of the endpoints behind `after`, up to `end` or the last, is being learned anew."""
+        for known in (self._hungry, self._throttled):
+            known -= {name for name in known if name > after and (end is None or name <= end)}
+
+    def _note_hunger(self, due: list[str], rooms: dict[str, int], taken: list[Claim]) -> None:
+        """Remembers the endpoints of which this claim cannot have got everything."""
+        got = Counter(claim.endpoint_id for claim in taken)
+        self._hungry |= {name for name in due if got[name] >= rooms.get(name, 0)}
+
+    def _start(
+        self,
+        taken: list[Claim],
+        destinations: dict[str, Destination],
+        bodies: dict[str, bytes],
+        now: datetime,
+    ) -> None:
+        failpoints.hit("worker.claimed")
+        self._claimed += len(taken)
+        shut: list[Claim] = []
+        suspects: list[_Ready] = []
+        for claim in taken:
+            destination = destinations[claim.endpoint_id]
+            keys = destination.keys_at(now)
+            if not destination.is_open:
+                shut.append(claim)
+            elif claim.lapses >= LAPSES_TO_GIVE_UP:
+                self._keep(Finished(claim, now, "[]", Outcome(OutcomeClass.CRASHED)))
+            elif not keys:
+                self._keep(Finished(claim, now, "[]", Outcome(OutcomeClass.SECRET)))
+            else:
+                request, headers = messages.sign(claim, destination, keys, bodies[claim.event_id], now=now)
+                ready = _Ready(_Sent(claim, now, headers), request)
+                if claim.lapses < claims.LAPSES_TO_SEND_ALONE:
+                    self._send(ready)
+                else:
+                    suspects.append(ready)
+        if shut:
+            self._set_aside(shut, now)
+        if suspects:
+            self._alone.extend(suspects)
+
+    def _set_aside(self, shut: list[Claim], now: datetime) -> None:
+        """Holds what somebody committed who still saw the endpoint enabled."""
+        with self._database.begin() as connection:
+            pending.leave(
+                connection,
+                [(claim.delivery_id, claim.generation) for claim in shut],
+                DeliveryState.HELD,
+                now=now,
+            )
+
+    def _send_one_alone(self) -> None:
+        """Sends the next suspect when none is in flight; its worker's death counts against it alone."""
+        if not self._alone or any(
+            sent.claim.lapses >= claims.LAPSES_TO_SEND_ALONE for sent in self._flying.values()
+        ):
+            return
+        ready = self._alone.popleft()
+        if claims.mark(self._database, ready.sent.claim, now=clock.now()):
+            self._send(ready)
+
+    def _send(self, ready: _Ready) -> None:
+        claim = ready.sent.claim
+        key = (claim.delivery_id, claim.generation)
+        self._flying[key] = ready.sent
+        self._windows.sent(claim.endpoint_id)
+        self._sender.start(key, ready.request)
+        failpoints.swallow(ready.request.body)
+
+    def _take_outcomes(self, wait_ms: int) -> None:
+        for key, outcome in self._sender.poll(wait_ms):
+            failpoints.hit("worker.answered")
+            sent = self._flying.pop(key)
+            self._windows.answered(sent.claim.endpoint_id, healthy=outcome.kind not in _OVERLOAD)
+            self._keep(Finished(sent.claim, sent.started_at, sent.request_headers, outcome))
+
+    def _keep(self, finished: Finished) -> None:
+        if not self._batch:
+            self._batch_since = time.monotonic()
+        self._batch.append(finished)
+
+    def _record_if_ripe(self) -> None:
+        if not self._batch:
+            return
+        age = time.monotonic() - self._batch_since
+        is_ripe = len(self._batch) >= BATCH_SIZE or age >= BATCH_AGE_SECONDS or not self._flying
+        # A suspect's outcome is written at once: the next death of this worker must not count against it.
+        if is_ripe or self._batch[-1].claim.lapses >= claims.LAPSES_TO_SEND_ALONE:
+            self._record()
+
+    def _record(self) -> None:
+        if not self._batch:
+            return
+        batch, self._batch = self._batch, []
+        failpoints.hit("worker.recording")
+        due = self._record_patiently(batch)
+        failpoints.hit("worker.recorded")
+        self._recorded += len(batch)
+        if due:
+            self._wake_ups.at(due)
+
+    def _record_patiently(self, batch: list[Finished]) -> list[datetime]:
+        for turn in range(RECORD_TRIES):
+            try:
+                return record(self._database, batch, delays=self._delays, now=clock.now())
+            except OperationalError as error:
+                log.warning("record_failed", extra={"turn": turn, "error": type(error.orig).__name__})
+                if turn == RECORD_TRIES - 1:
+                    raise
+                time.sleep(0.05 * 2**turn)
+        raise AssertionError("unreachable")

@@ -1,0 +1,141 @@
+"""From a claim to the signed request: loads what is needed per batch, not per delivery."""
+
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from webhooks_app import signing
+from webhooks_app.delivery.claims import Claim
+from webhooks_app.encryption import Cipher, DecryptionError
+from webhooks_app.models import Endpoint, EndpointState, Event, SigningSecret
+from webhooks_app.transport import Request
+
+log = logging.getLogger(__name__)
+
+USER_AGENT = "Avra-Webhooks/1.0"
+# Destinations kept at most; a thousand take about 1 MB.
+LARGEST_CACHE = 20_000
+
+MASK = "••••••••"
+
+_as_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+@dataclass(slots=True, frozen=True)
+class Destination:
+    """An endpoint as a worker needs it. `keys` holds each signing key with the moment it expires."""
+
+    url: str
+    timeout_ms: int
+    keys: tuple[tuple[bytes, datetime | None], ...]
+    headers: tuple[tuple[str, str], ...]
+    is_open: bool
+
+    def keys_at(self, now: datetime) -> list[bytes]:
+        return [key for key, expires_at in self.keys if expires_at is None or expires_at > now]
+
+
+class Destinations:
+    """The endpoints that this process delivers to, loaded anew whenever one was changed."""
+
+    def __init__(self, cipher: Cipher) -> None:
+        self._cipher = cipher
+        self._known: dict[str, tuple[datetime, Destination]] = {}
+
+    def load(self, connection: Connection, changed_at: Mapping[str, datetime]) -> dict[str, Destination]:
+        """The endpoints named in `changed_at`, each as of that moment or later."""
+        stale = [name for name, moment in changed_at.items() if self._stamp(name) != moment]
+        if stale:
+            if len(self._known) > LARGEST_CACHE:
+                self._known.clear()
+            self._known |= _read(connection, stale, self._cipher)
+        return {name: self._known[name][1] for name in changed_at}
+
+    def _stamp(self, endpoint_id: str) -> datetime | None:
+        known = self._known.get(endpoint_id)
+        return known[0] if known else None
+
+
+def _read(
+    connection: Connection, endpoint_ids: list[str], cipher: Cipher
+) -> dict[str, tuple[datetime, Destination]]:
+    keys = _keys(connection, endpoint_ids, cipher)
+    rows = connection.execute(
+        select(
+            Endpoint.id,
+            Endpoint.url,
+            Endpoint.timeout_ms,
+            Endpoint.headers_encrypted,
+            Endpoint.state,
+            Endpoint.updated_at,
+            Endpoint.deleted_at,
+        ).where(Endpoint.id.in_(endpoint_ids))
+    )
+    return {row.id: (row.updated_at, _destination(row, tuple(keys[row.id]), cipher)) for row in rows}
+
+
+def _destination(row: Any, keys: tuple[tuple[bytes, datetime | None], ...], cipher: Cipher) -> Destination:
+    headers: tuple[tuple[str, str], ...] = ()
+    try:
+        headers = custom_headers(row.id, row.headers_encrypted, cipher)
+    except DecryptionError:
+        log.error("headers_unreadable", extra={"endpoint_id": row.id})
+        keys = ()  # sends nothing, as without a secret
+    is_open = row.state is EndpointState.ENABLED and row.deleted_at is None
+    return Destination(row.url, row.timeout_ms, keys, headers, is_open)
+
+
+def _keys(
+    connection: Connection, endpoint_ids: list[str], cipher: Cipher
+) -> dict[str, list[tuple[bytes, datetime | None]]]:
+    rows = connection.execute(
+        select(SigningSecret.endpoint_id, SigningSecret.ciphertext, SigningSecret.expires_at)
+        .where(SigningSecret.endpoint_id.in_(endpoint_ids))
+        .order_by(SigningSecret.created_at.desc(), SigningSecret.id.desc())
+    )
+    keys: dict[str, list[tuple[bytes, datetime | None]]] = defaultdict(list)
+    for endpoint_id, ciphertext, expires_at in rows:
+        try:
+            keys[endpoint_id].append((signing.key_of(cipher.decrypt(endpoint_id, ciphertext)), expires_at))
+        except DecryptionError:
+            log.error("secret_unreadable", extra={"endpoint_id": endpoint_id})
+    return keys
+
+
+def custom_headers(endpoint_id: str, encrypted: str | None, cipher: Cipher) -> tuple[tuple[str, str], ...]:
+    if encrypted is None:
+        return ()
+    return tuple((name, value) for name, value in json.loads(cipher.decrypt(endpoint_id, encrypted)))
+
+
+def bodies(connection: Connection, event_ids: Iterable[str]) -> dict[str, bytes]:
+    """The bytes to send, by event: one copy however many endpoints an event goes to."""
+    rows = connection.execute(select(Event.id, Event.body).where(Event.id.in_(list(set(event_ids)))))
+    return {event_id: bytes(body) for event_id, body in rows}
+
+
+def sign(
+    claim: Claim, destination: Destination, keys: list[bytes], body: bytes, *, now: datetime
+) -> tuple[Request, str]:
+    """The request, and its headers as the log keeps them: JSON, custom values masked."""
+    timestamp = int(now.timestamp())
+    own = [
+        ("content-type", "application/json"),
+        ("user-agent", USER_AGENT),
+        (signing.ID_HEADER, claim.delivery_id),
+        (signing.TIMESTAMP_HEADER, str(timestamp)),
+        (
+            signing.SIGNATURE_HEADER,
+            signing.signature(keys, message_id=claim.delivery_id, timestamp=timestamp, body=body),
+        ),
+    ]
+    lines = [f"{name}: {value}" for name, value in (*own, *destination.headers)]
+    # Without these two, libcurl would send `Accept: */*`, and wait for a 100 before larger bodies.
+    request = Request(destination.url, [*lines, "Accept:", "Expect:"], body, destination.timeout_ms)
+    return request, _as_json([*own, *((name, MASK) for name, _ in destination.headers)])

@@ -1,0 +1,44 @@
+"""Rate limits of endpoints, across all workers: a row each says when the next request may go.
+
+A claim takes up to a tenth of a second's worth and moves the row on by what it took, so the rate holds
+exactly over any longer time and bursts stay small.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, bindparam, text
+
+from webhooks_app.delivery.claims import Claim
+from webhooks_app.models.base import UtcDateTime
+
+BURST_SECONDS = 0.1
+
+# The row stays locked until the claim commits: the second of two workers waits, and finds it moved on.
+_RESERVE = text("""
+    UPDATE endpoint_health SET rate_free_at = :now
+    WHERE endpoint_id = :id AND (rate_free_at IS NULL OR rate_free_at <= :now) RETURNING endpoint_id
+""").bindparams(bindparam("now", type_=UtcDateTime))
+_SPEND = text("UPDATE endpoint_health SET rate_free_at = :free_at WHERE endpoint_id = :id").bindparams(
+    bindparam("free_at", type_=UtcDateTime)
+)
+
+
+def reserve(
+    connection: Connection, rooms: Mapping[str, int], limits: Mapping[str, int], *, now: datetime
+) -> dict[str, int]:
+    """`rooms`, cut to what each endpoint in `limits` (requests a second) may send now."""
+    allowed = {name: room for name, room in rooms.items() if name not in limits}
+    for name in sorted(set(rooms) & set(limits)):  # one order for all workers, against deadlocks
+        if connection.execute(_RESERVE, {"id": name, "now": now}).first():
+            allowed[name] = min(rooms[name], max(1, int(limits[name] * BURST_SECONDS)))
+    return allowed
+
+
+def spend(connection: Connection, taken: list[Claim], limits: Mapping[str, int], *, now: datetime) -> None:
+    """Moves on the endpoints in `limits` by what was claimed of them."""
+    counts = Counter(claim.endpoint_id for claim in taken if claim.endpoint_id in limits)
+    for name, count in sorted(counts.items()):
+        free_at = now + timedelta(seconds=count / limits[name])
+        connection.execute(_SPEND, {"id": name, "free_at": free_at})

@@ -1,0 +1,38 @@
+"""What an outcome means for its delivery. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from webhooks_app.models.deliveries import DeliveryState
+from webhooks_app.outcomes import Outcome, OutcomeClass
+from webhooks_app.retry import next_delay, parse_retry_after
+
+# Trying again would not help: the endpoint said so, or our own worker dies of it.
+_FINAL = (OutcomeClass.HTTP_410, OutcomeClass.CRASHED)
+
+
+@dataclass(slots=True, frozen=True)
+class Verdict:
+    state: DeliveryState
+    next_attempt_at: datetime | None
+
+
+def reach(
+    outcome: Outcome, *, tries: int, delays: tuple[float, ...], chance: float, now: datetime
+) -> Verdict:
+    """`tries` counts the attempts of the running schedule, this one included; `chance` is in [0, 1)."""
+    if outcome.is_success:
+        return Verdict(DeliveryState.DELIVERED, None)
+    if outcome.kind in _FINAL:
+        return Verdict(DeliveryState.FAILED, None)
+    delay = next_delay(delays, tries=tries, chance=chance, retry_after=_asked_delay(outcome, now))
+    if delay is None:
+        return Verdict(DeliveryState.FAILED, None)
+    return Verdict(DeliveryState.PENDING, now + delay)
+
+
+def _asked_delay(outcome: Outcome, now: datetime) -> timedelta | None:
+    # RFC 9110, section 10.2.3 gives `Retry-After` a meaning for 503, RFC 6585, section 4 for 429.
+    if outcome.retry_after and outcome.status in (429, 503):
+        return parse_retry_after(outcome.retry_after, now=now)
+    return None

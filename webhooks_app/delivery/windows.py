@@ -1,0 +1,95 @@
+"""How many requests an endpoint may have in flight, and who gets the slots that are free. Pure.
+
+A window grows with each success and is halved by each sign of overload (AIMD), so a dead endpoint ends up
+with one request at a time. Free slots go to whoever has least in flight. And endpoints that have not proved
+themselves since their last failure share half of the slots, so that any number of hanging ones leaves the
+other half to those that answer.
+"""
+
+from dataclasses import dataclass, field
+from itertools import count
+
+START = 16
+LARGEST = 256
+SMALLEST = 1
+UNPROVEN_SHARE = 0.5
+
+# The map is emptied of idle windows past this; 10,000 take about 2 MB.
+_MANY = 10_000
+
+
+@dataclass(slots=True)
+class Window:
+    size: float = START
+    in_flight: int = 0
+    is_proven: bool = False
+    served_at: int = 0
+
+    @property
+    def room(self) -> int:
+        return max(0, int(self.size) - self.in_flight)
+
+
+@dataclass(slots=True)
+class Windows:
+    """The windows of one process, by endpoint id; `capacity` is its number of slots."""
+
+    capacity: int
+    _windows: dict[str, Window] = field(default_factory=dict)
+    _unproven_in_flight: int = 0
+    _turns: "count[int]" = field(default_factory=lambda: count(1))
+
+    def of(self, endpoint_id: str) -> Window:
+        return self._windows.setdefault(endpoint_id, Window())
+
+    def rooms(self, endpoint_ids: list[str], free: int) -> dict[str, int]:
+        """How many deliveries to claim of each endpoint that has any due, `free` in all.
+
+        First each is filled up to an equal share, the one with least in flight and longest unserved first;
+        then what is left goes round. Grants are powers of two, so that a claim has few distinct sizes.
+        """
+        unproven_free = int(self.capacity * UNPROVEN_SHARE) - self._unproven_in_flight
+        wanting = [(name, window) for name in endpoint_ids if (window := self.of(name)).room > 0]
+        wanting.sort(key=lambda item: (item[1].in_flight, item[1].served_at))
+        if not wanting:
+            return {}
+        level = max(1, (free + sum(window.in_flight for _, window in wanting)) // len(wanting))
+        rooms: dict[str, int] = {}
+        for target in (level, LARGEST):
+            for name, window in wanting:
+                had = rooms.get(name, 0)
+                pool = free if window.is_proven else min(free, unproven_free)
+                granted = _power_of_two(min(had + pool, window.room, target - window.in_flight))
+                if granted <= had:
+                    continue
+                rooms[name] = granted
+                free -= granted - had
+                unproven_free -= 0 if window.is_proven else granted - had
+        return rooms
+
+    def sent(self, endpoint_id: str) -> None:
+        window = self.of(endpoint_id)
+        window.in_flight += 1
+        window.served_at = next(self._turns)
+        self._unproven_in_flight += not window.is_proven
+
+    def answered(self, endpoint_id: str, *, healthy: bool) -> None:
+        window = self.of(endpoint_id)
+        self._unproven_in_flight -= 0 if window.is_proven else window.in_flight
+        window.in_flight -= 1
+        window.is_proven = healthy
+        self._unproven_in_flight += 0 if window.is_proven else window.in_flight
+        if healthy:
+            window.size = min(LARGEST, window.size + 1)
+        else:
+            window.size = max(SMALLEST, window.size / 2)
+
+    def forget_idle(self) -> None:
+        """Drops what has nothing in flight when there are very many; for between two runs."""
+        if len(self._windows) > _MANY:
+            self._windows = {name: window for name, window in self._windows.items() if window.in_flight}
+
+
+def _power_of_two(number: int) -> int:
+    """The largest one that is no larger; 0 for what is below 1."""
+    return 1 << (number.bit_length() - 1) if number > 0 else 0

@@ -1,0 +1,58 @@
+"""Public ids: a prefix that names the kind, then 26 characters that sort by time.
+
+The characters are base32hex (RFC 4648, section 7: its alphabet keeps the byte order) in lower case of
+48 bits of Unix milliseconds and 80 random bits, the layout of a ULID.
+"""
+
+import os
+import time
+from base64 import b32hexdecode, b32hexencode
+from datetime import UTC, datetime, timedelta
+
+_LENGTH = 26
+
+
+def new(prefix: str) -> str:
+    return _encode(prefix, time.time_ns() // 1_000_000, os.urandom(10))
+
+
+def several(prefix: str, count: int) -> list[str]:
+    """`count` fresh ids of one moment, in ascending order."""
+    milliseconds = time.time_ns() // 1_000_000
+    return sorted(_encode(prefix, milliseconds, os.urandom(10)) for _ in range(count))
+
+
+def floor(prefix: str, moment: datetime) -> str:
+    """The smallest id that `moment` could have got; a bound for ranges over time."""
+    return _encode(prefix, max(0, int(moment.timestamp() * 1000)), bytes(10))
+
+
+def created_at(public_id: str) -> datetime:
+    """When the id was made, to the millisecond. Raises ValueError for what is not an id."""
+    encoded = public_id.rpartition("_")[2]
+    if len(encoded) != _LENGTH or not encoded.isascii():
+        raise ValueError(f"not an id: {public_id!r}")
+    raw = b32hexdecode(encoded.upper() + "======")
+    try:
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int.from_bytes(raw[:6], "big"))
+    except OverflowError:
+        raise ValueError(f"not an id of this age of the world: {public_id!r}") from None
+
+
+def is_id(prefix: str, text: str) -> bool:
+    """Whether `new(prefix)` could have made it: one spelling each, nothing else."""
+    found, _, encoded = text.partition("_")
+    try:
+        created_at(text)
+        raw = b32hexdecode(encoded.upper() + "======")
+    except ValueError:
+        return False
+    return found == prefix and text == _spell(prefix, raw)
+
+
+def _encode(prefix: str, milliseconds: int, tail: bytes) -> str:
+    return _spell(prefix, milliseconds.to_bytes(6, "big") + tail)
+
+
+def _spell(prefix: str, raw: bytes) -> str:
+    return f"{prefix}_{b32hexencode(raw)[:_LENGTH].decode().lower()}"

@@ -1,0 +1,29 @@
+"""Reading the delivery log: by filter, page by page, and one delivery with its attempts. Only reads."""
+
+from webhooks_app.log.attempts import PAYLOAD_SHOWN_BYTES, Try, read_payload, read_tries
+from webhooks_app.log.filters import RANGES, RESPONSES, STATUSES, Filter, FilterError, Status, parse
+from webhooks_app.log.pages import NEW_COUNTED, PAGE_SIZE, Page, count_newer, count_of_event, page
+from webhooks_app.log.rows import Row, read_row, read_rows
+
+__all__ = [
+    "NEW_COUNTED",
+    "PAGE_SIZE",
+    "PAYLOAD_SHOWN_BYTES",
+    "RANGES",
+    "RESPONSES",
+    "STATUSES",
+    "Filter",
+    "FilterError",
+    "Page",
+    "Row",
+    "Status",
+    "Try",
+    "count_newer",
+    "count_of_event",
+    "page",
+    "parse",
+    "read_payload",
+    "read_row",
+    "read_rows",
+    "read_tries",
+]

@@ -1,0 +1,32 @@
+"""Passwords (argon2id) and API tokens (SHA-256 of 256 random bits)."""
+
+import hashlib
+import secrets
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
+
+TOKEN_PREFIX = "tok_"
+
+_hasher = PasswordHasher()  # RFC 9106, section 4: the second recommended option, argon2id
+# Checked when there is no such user, so that known and unknown take the same time.
+_NOBODY = _hasher.hash(secrets.token_hex(16))
+
+
+def hash_password(password: str) -> str:
+    return _hasher.hash(password)
+
+
+def is_password(password: str, hashed: str | None) -> bool:
+    try:
+        return _hasher.verify(hashed or _NOBODY, password) and hashed is not None
+    except (VerifyMismatchError, VerificationError, InvalidHashError):
+        return False
+
+
+def new_token() -> str:
+    return TOKEN_PREFIX + secrets.token_urlsafe(32)
+
+
+def hash_token(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

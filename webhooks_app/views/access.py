@@ -1,0 +1,91 @@
+"""Who may see a page: a member of its workspace; who may change something: an admin of it."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+from flask import Blueprint, Response, abort, current_app, g, make_response, redirect, request, url_for
+from flask_login import current_user
+
+from webhooks_app.audit import Actor
+from webhooks_app.extensions import db, login
+from webhooks_app.models import Delivery, Endpoint, Member, Role, Workspace
+
+Parameters = ParamSpec("Parameters")
+Returned = TypeVar("Returned")
+
+PREFIX = "/w/<workspace_id>/alerts/webhooks"
+
+
+def workspace_blueprint(name: str, import_name: str, path: str = "") -> Blueprint:
+    """A blueprint under a workspace: its views take no `workspace_id`, and see `g.workspace`, `g.member`."""
+    blueprint = Blueprint(name, import_name, url_prefix=PREFIX + path)
+    blueprint.url_value_preprocessor(_take_workspace_id)
+    blueprint.before_request(_load_workspace)
+    return blueprint
+
+
+def fill_in_workspace_id(endpoint: str, values: dict[str, Any]) -> None:
+    """`url_for` within a workspace needs no `workspace_id`."""
+    if "workspace" in g and "workspace_id" not in values and _takes_workspace(endpoint):
+        values["workspace_id"] = g.workspace.id
+
+
+def admin_required(view: Callable[Parameters, Returned]) -> Callable[Parameters, Returned]:
+    @wraps(view)
+    def guarded(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Returned:
+        if g.member.role is not Role.ADMIN:
+            abort(403)
+        return view(*args, **kwargs)
+
+    return guarded
+
+
+def actor() -> Actor:
+    return Actor(current_user.email, request.remote_addr or "")
+
+
+def load_endpoint(endpoint_id: str) -> Endpoint:
+    """The workspace's endpoint; 404 for another's, a deleted or an unknown one."""
+    endpoint = db.session.get(Endpoint, endpoint_id)
+    if endpoint is None or endpoint.workspace_id != g.workspace.id or endpoint.deleted_at is not None:
+        abort(404)
+    return endpoint
+
+
+def load_delivery(delivery_id: str) -> Delivery:
+    """The workspace's delivery; 404 for another's or an unknown one."""
+    delivery = db.session.get(Delivery, delivery_id)
+    if delivery is None or delivery.workspace_id != g.workspace.id:
+        abort(404)
+    return delivery
+
+
+def _take_workspace_id(_endpoint: str | None, values: dict[str, Any] | None) -> None:
+    g.workspace_id = (values or {}).pop("workspace_id", None)
+
+
+def _load_workspace() -> Response | None:
+    if not current_user.is_authenticated:
+        return make_response(login.unauthorized())
+    member = db.session.get(Member, (g.workspace_id, current_user.id))
+    if member is None:
+        abort(404)
+    g.member, g.workspace = member, db.session.get_one(Workspace, member.workspace_id)
+    return None
+
+
+def _takes_workspace(endpoint: str) -> bool:
+
+    return current_app.url_map.is_endpoint_expecting(endpoint, "workspace_id")
+
+
+@login.unauthorized_handler  # type: ignore[untyped-decorator]
+def _ask_to_log_in() -> Response:
+    """To the log-in page and back; a fragment tells htmx to go there as a whole page."""
+    if request.headers.get("HX-Request-Type") == "partial":
+        response = make_response("", 401)
+        response.headers["HX-Redirect"] = url_for("session.log_in")
+        return response
+    target = request.full_path.rstrip("?") if request.method == "GET" else None
+    return make_response(redirect(url_for("session.log_in", next=target)))

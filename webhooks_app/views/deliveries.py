@@ -1,0 +1,209 @@
+"""The delivery log: pages by filter, rows that open in place, what is new or has changed."""
+
+import json
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+from flask import abort, current_app, g, make_response, redirect, render_template, request, url_for
+from sqlalchemy import select
+from werkzeug.wrappers import Response
+
+from webhooks_app import clock, ids, legible, log
+from webhooks_app.catalog import catalog
+from webhooks_app.extensions import db
+from webhooks_app.log import Filter, FilterError, Page, Row, Try
+from webhooks_app.log.filters import cursor
+from webhooks_app.log.reasons import Reason, explain
+from webhooks_app.models import Endpoint
+from webhooks_app.views.access import workspace_blueprint
+from webhooks_app.views.frame import duration, is_fragment
+
+blueprint = workspace_blueprint("deliveries", __name__, "/deliveries")
+
+Answer = Response | str | tuple[str, int]
+
+
+class Peek(NamedTuple):
+    """What an opened row shows: its attempts, and the payload, cut where it is long."""
+
+    tries: list[Try]
+    payload: str
+    payload_bytes: int
+
+    @property
+    def is_cut(self) -> bool:
+        return self.payload_bytes > log.PAYLOAD_SHOWN_BYTES
+
+
+@blueprint.app_template_filter()
+def reason(row: Row) -> Reason:
+    return explain(row, schedule=schedule_length(), now=clock.now())
+
+
+@blueprint.app_template_filter()
+def legible_parts(content: bytes | str) -> list[legible.Part]:
+    return legible.parts(content)
+
+
+@blueprint.app_template_filter()
+def fine(milliseconds: float) -> str:
+    """`0.42 ms`, `143 ms`, `1.45 s`: for phases, some of which take next to nothing."""
+    return duration(milliseconds) if milliseconds >= 10 else f"{milliseconds:.2g} ms"
+
+
+@blueprint.app_template_filter("bytes")
+def sized(count: int) -> str:
+    """`312 bytes`, `18.2 KiB`."""
+    return f"{count} bytes" if count < 1024 else f"{count / 1024:.1f} KiB"
+
+
+@blueprint.app_template_global()
+def log_address(arguments: dict[str, str], *, view: str = "deliveries.index", **more: str | None) -> str:
+    """A view's URL with the filter's arguments; `url_for` cannot have one that is called `endpoint`."""
+    query = urlencode(arguments | {name: value for name, value in more.items() if value})
+    return url_for(view) + (f"?{query}" if query else "")
+
+
+@blueprint.app_template_global()
+def schedule_length() -> int:
+    return len(current_app.extensions["settings"].retry_delays) + 1
+
+
+@blueprint.get("/")
+def index() -> Answer:
+    try:
+        wanted = log.parse(request.args)
+        before, after = cursor(request.args)
+    except FilterError as error:
+        return _log_page(Filter(), Page([]), error=error), 400
+    _check_endpoint(wanted)
+    now = clock.now()
+    page = log.page(db.session(), g.workspace.id, wanted, now=now, before=before, after=after)
+    response = make_response(_log_page(wanted, page))
+    if request.headers.get("HX-Source") == "form#filters":
+        response.headers["HX-Push-Url"] = log_address(wanted.arguments)  # without the form's empty fields
+    return response
+
+
+@blueprint.get("/changes")
+def changes() -> Answer:
+    """What has changed of the rows that the reader has, `seen` as `id~version`, and how many are new."""
+    seen = [each.partition("~") for each in request.args.getlist("seen")[: log.PAGE_SIZE]]
+    versions = {delivery_id: version for delivery_id, _, version in seen}
+    rows = log.read_rows(db.session(), g.workspace.id, list(versions))
+    changed = [row for row in rows if row.version != versions[row.id]]
+    count = _count_new()
+    if not changed and str(count) == request.args.get("shown", "0"):
+        return "", 204
+    return render_template(
+        "deliveries/_changes.html",
+        rows=changed,
+        peeks=peeks(changed),
+        count=count,
+        newest_url=log_address(_filter().arguments),
+    )
+
+
+@blueprint.get("/<delivery_id>/row")
+def row(delivery_id: str) -> Answer:
+    """The row, open or closed."""
+    found = load_row(delivery_id)
+    if not is_fragment():
+        return redirect(url_for("deliveries.show", delivery_id=delivery_id))
+    return rows_fragment([found])
+
+
+def rows_fragment(rows: list[Row], *, in_parts: bool = False) -> str:
+    """One row, or several as parts that each find their place."""
+    template = "deliveries/_changes.html" if in_parts else "deliveries/_row.html"
+    return render_template(template, rows=rows, peeks=peeks(rows), count=None)
+
+
+def load_row(delivery_id: str) -> Row:
+    """The workspace's delivery; 404 for another's or an unknown one."""
+    found = log.read_row(db.session(), g.workspace.id, delivery_id)
+    if found is None:
+        abort(404)
+    return found
+
+
+def peeks(rows: list[Row]) -> dict[str, Peek]:
+    """Of the rows that are open, by their ids."""
+    opened = set(request.values.getlist("open"))
+    return {row.id: _peek(row) for row in rows if row.id in opened}
+
+
+def _peek(row: Row) -> Peek:
+    tries = log.read_tries(db.session(), row.id, row.attempt_count, full=False)
+    payload, size = log.read_payload(db.session(), row.event_id, limit=log.PAYLOAD_SHOWN_BYTES)
+    # A character cut in two at the end is no invalid byte of the sender's.
+    text = payload.decode("utf-8", "ignore" if size > len(payload) else "surrogateescape")
+    return Peek(tries, legible.indented(text), size)
+
+
+def _log_page(wanted: Filter, page: Page, *, error: FilterError | None = None) -> str:
+    endpoints = _endpoints(wanted)
+    is_empty = not page.rows and not page.searched_to and not wanted.arguments and error is None
+    return render_template(
+        "deliveries/_log.html" if is_fragment() else "deliveries/index.html",
+        wanted=wanted,
+        page=page,
+        peeks=peeks(page.rows),
+        error=error,
+        endpoints=endpoints,
+        groups=catalog().groups,
+        ranges=log.RANGES,
+        responses=log.RESPONSES,
+        statuses=log.STATUSES,
+        newest=page.rows[0].id if page.rows else ids.floor("dlv", clock.now()),
+        is_empty=is_empty,
+        arguments=wanted.arguments,
+        sample=_sample() if is_empty else "",
+    )
+
+
+def _sample() -> str:
+    """A command that sends an event of the catalog's first type."""
+    first = catalog().event_types[0]
+    body = json.dumps({"type": first.name, "data": first.example}, indent=2)
+    base = current_app.extensions["settings"].base_url
+    headers = [("Authorization", "Bearer tok_…"), ("Content-Type", "application/json")]
+    return legible.curl(f"{base}/api/v1/events", headers, body, mask="")
+
+
+def _endpoints(wanted: Filter) -> list[tuple[str, str]]:
+    """The workspace's endpoints by name, the one looked for even if it is deleted."""
+    rows = db.session.execute(
+        select(Endpoint.id, Endpoint.name, Endpoint.deleted_at).where(Endpoint.workspace_id == g.workspace.id)
+    )
+    shown = [
+        (row.id, f"{row.name} (deleted)" if row.deleted_at else row.name)
+        for row in rows
+        if row.deleted_at is None or row.id == wanted.endpoint
+    ]
+    return sorted(shown, key=lambda item: item[1].casefold())
+
+
+def _check_endpoint(wanted: Filter) -> None:
+    if wanted.endpoint:
+        endpoint = db.session.get(Endpoint, wanted.endpoint)
+        if endpoint is None or endpoint.workspace_id != g.workspace.id:
+            abort(404)
+
+
+def _filter() -> Filter:
+    try:
+        return log.parse(request.args)
+    except FilterError:
+        abort(400)
+
+
+def _count_new() -> int:
+    newest = request.args.get("newest", "")
+    if not newest:
+        return 0
+    if not ids.is_id("dlv", newest):
+        abort(400)
+    wanted = _filter()
+    _check_endpoint(wanted)
+    return log.count_newer(db.session(), g.workspace.id, wanted, newest, now=clock.now())

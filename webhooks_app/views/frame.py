@@ -1,0 +1,158 @@
+"""What every page shares: response headers, error pages, navigation, and the words for times and sizes."""
+
+from datetime import datetime
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from flask import Flask, Response, current_app, g, render_template, request, url_for
+from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import OperationalError
+from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from webhooks_app import clock
+from webhooks_app.views import api
+from webhooks_app.views.access import fill_in_workspace_id
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+# Versioned by their content, so a browser may keep them.
+ASSET_SECONDS = 365 * 86_400
+
+
+class Link(NamedTuple):
+    view: str
+    icon: str
+    label: str
+
+
+class LinkGroup(NamedTuple):
+    title: str
+    links: tuple[Link, ...]
+
+
+NAVIGATION = (
+    LinkGroup(
+        "Webhooks",
+        (
+            Link("endpoints.index", "endpoint", "Endpoints"),
+            Link("deliveries.index", "list", "Deliveries"),
+            Link("catalog.index", "book", "Event catalog"),
+        ),
+    ),
+)
+
+ERRORS = {
+    400: ("That request cannot be understood", "Go back, reload the page and try again."),
+    403: ("You may not do that", "Only admins of this workspace can. Ask one of them."),
+    404: ("There is nothing here", "It may have been deleted, or belong to a workspace you are not in."),
+    405: ("That cannot be done here", "Go back and use the page's own buttons."),
+    413: ("That is too large", "Send less at a time."),
+    429: ("Too many tries", "Wait a minute, then try again."),
+    500: ("Something broke on our side", "It was logged. Nothing you had saved is lost; try again."),
+    503: ("The database does not answer", "Nothing was changed. Try again in a moment."),
+}
+
+
+def register(app: Flask) -> None:
+    settings = app.extensions["settings"]
+    if settings.trusted_proxies:
+        count = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
+    app.after_request(_add_headers)
+    app.url_defaults(fill_in_workspace_id)
+    app.context_processor(_shared_names)
+    app.jinja_env.filters |= {"iso": iso, "exact": exact, "relative": relative, "duration": duration}
+    app.jinja_env.globals["asset"] = asset
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.register_error_handler(HTTPException, _show_error)
+    app.register_error_handler(OperationalError, _show_unavailable)
+    app.register_error_handler(500, _show_error)
+
+
+def _add_headers(response: Response) -> Response:
+    headers = response.headers
+    headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["Referrer-Policy"] = "same-origin"
+    headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    if request.endpoint == "static":
+        headers["Cache-Control"] = f"public, max-age={ASSET_SECONDS}, immutable"
+    else:
+        headers.setdefault("Cache-Control", "no-store")
+        response.vary.update(["HX-Request", "HX-Request-Type", "Cookie"])
+    return response
+
+
+def _shared_names() -> dict[str, Any]:
+    return {
+        "navigation": NAVIGATION,
+        "workspace": g.get("workspace"),
+        "member": g.get("member"),
+    }
+
+
+def is_fragment() -> bool:
+    """Whether htmx asks for a part of the page."""
+    return request.headers.get("HX-Request-Type") == "partial"
+
+
+def _show_error(error: HTTPException) -> tuple[str | Response, int]:
+    if request.path.startswith("/api/"):
+        return api.answer_http_error(error)
+    code = error.code or 500
+    title, text = ERRORS.get(code, (error.name, error.description or ""))
+    if isinstance(error, CSRFError):
+        text = "The form was open for too long or in another session. Go back, reload the page and try again."
+    elif code == 403 and error.description and not error.description.startswith("You don't have"):
+        text = error.description
+    return render_template("error.html", code=code, title=title, text=text), code
+
+
+def _show_unavailable(_error: OperationalError) -> tuple[str, int, dict[str, str]]:
+    title, text = ERRORS[503]
+    return render_template("error.html", code=503, title=title, text=text), 503, {"Retry-After": "1"}
+
+
+def asset(name: str) -> str:
+    """The URL of a static file, with a version that changes with its content."""
+    assert current_app.static_folder is not None
+    return url_for("static", filename=name, v=_version(Path(current_app.static_folder) / name))
+
+
+@lru_cache
+def _version(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()[:12]
+
+
+def iso(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def exact(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def relative(moment: datetime) -> str:
+    """As console.js says it: `5 min ago`, `in 2 h`."""
+    seconds = (clock.now() - moment).total_seconds()
+    size = round(abs(seconds))
+    for limit, unit, name in (
+        (60, 1, "s"),
+        (3600, 60, "min"),
+        (86_400, 3600, "h"),
+        (float("inf"), 86_400, "d"),
+    ):
+        if size < limit:
+            amount = f"{size // unit} {name}"
+            break
+    return f"in {amount}" if seconds < 0 else f"{amount} ago"
+
+
+def duration(milliseconds: float) -> str:
+    """`143 ms`, `1.45 s`."""
+    return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.2f} s"

@@ -1,0 +1,94 @@
+"""Logging in and out."""
+
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Flask, abort, redirect, render_template, request, session, url_for
+from flask_login import current_user, login_required, login_user
+from flask_wtf import FlaskForm
+from sqlalchemy import select
+from werkzeug.wrappers import Response
+from wtforms import PasswordField, StringField
+from wtforms.validators import DataRequired, Length
+
+from webhooks_app import audit, clock, passwords, workspaces
+from webhooks_app.audit import Actor
+from webhooks_app.extensions import db, login, writer
+from webhooks_app.models import User
+from webhooks_app.views.access import actor
+
+blueprint = Blueprint("session", __name__)
+
+REFUSAL = "E-mail or password is wrong."
+LONGEST_PASSWORD = 1024
+
+
+class LogInForm(FlaskForm):  # type: ignore[misc]
+    email = StringField(validators=[DataRequired(), Length(max=254)])
+    password = PasswordField(validators=[DataRequired(), Length(max=LONGEST_PASSWORD)])
+
+
+def register(app: Flask) -> None:
+    app.register_blueprint(blueprint)
+
+
+@login.user_loader  # type: ignore[untyped-decorator]
+def _load_user(session_id: str) -> User | None:
+    user_id, _, key = session_id.partition(":")
+    user = db.session.get(User, user_id)
+    return user if user is not None and user.session_key == key else None
+
+
+@blueprint.get("/")
+def home() -> Response:
+    if not current_user.is_authenticated:
+        return redirect(url_for("session.log_in"))
+    if not current_user.memberships:
+        abort(403, "You are not a member of any workspace. Ask one of its admins to invite you.")
+    return redirect(url_for("endpoints.index", workspace_id=current_user.memberships[0].workspace_id))
+
+
+@blueprint.route("/login", methods=["GET", "POST"])
+def log_in() -> Response | str | tuple[str, int]:
+    form = LogInForm()
+    if not form.is_submitted():
+        return render_template("log_in.html", form=form)
+    user = _authenticated(form) if form.validate() else None
+    if user is None:
+        form.form_errors.append(REFUSAL)
+        return render_template("log_in.html", form=form, refusal=REFUSAL), 422
+    session.clear()  # nothing from before the log-in goes on after it
+    login_user(user)
+    return redirect(_inside(request.args.get("next")) or url_for("session.home"), 303)
+
+
+@blueprint.post("/logout")
+@login_required  # type: ignore[untyped-decorator]
+def log_out() -> Response:
+    workspaces.end_sessions(writer(), current_user, actor=actor())
+    session.clear()
+    return redirect(url_for("session.log_in"), 303)
+
+
+def _authenticated(form: LogInForm) -> User | None:
+    email = form.email.data.strip().lower()
+    user = db.session.scalar(select(User).where(User.email == email))
+    db.session.rollback()  # hashing takes a while; no snapshot is held meanwhile
+    is_right = passwords.is_password(form.password.data, user.password_hash if user else None)
+    with writer().begin() as connection:
+        audit.record(
+            connection,
+            Actor(email[:254], request.remote_addr or ""),
+            "session.log_in" if is_right else "session.refuse",
+            workspace_id=None,
+            target=user.id if user else "",
+            now=clock.now(),
+        )
+    return user if is_right else None
+
+
+def _inside(target: str | None) -> str | None:
+    """The target when it is a path of this console, so that nobody is sent elsewhere after the log-in."""
+    if not target or not target.startswith("/") or target.startswith(("//", "/\\")):
+        return None
+    parts = urlsplit(target)
+    return target if not parts.scheme and not parts.netloc and "\\" not in target else None
