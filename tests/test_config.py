@@ -1,0 +1,430 @@
+"""Settings: the default, a good value and a malformed one of each, and secrets made on the first run."""
+
+import base64
+import stat
+from collections.abc import Mapping
+from datetime import timedelta
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+
+from webhooks_app import config
+from webhooks_app.config import ConfigError, Settings
+from webhooks_app.retry import DEFAULT_DELAYS
+from webhooks_app.targets import DENIED_PORTS
+
+KEYS = [base64.urlsafe_b64encode(bytes([number]) * 32).decode() for number in (7, 8)]
+SECRETS = {"SECRET_KEY": "s" * 32, "WEBHOOKS_ENCRYPTION_KEYS": KEYS[0]}
+HUGE = "9" * 5_000
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Path:
+    return tmp_path / "instance"
+
+
+def read(instance: Path, environ: Mapping[str, str] | None = None) -> Settings:
+    return config.read({"WEBHOOKS_INSTANCE": str(instance)} | dict(environ or {}))
+
+
+def line_of(instance: Path, environ: Mapping[str, str]) -> str:
+    """What `environ` is refused with."""
+    with pytest.raises(ConfigError) as caught:
+        read(instance, environ)
+    return str(caught.value)
+
+
+DEFAULTS = {
+    "host": "127.0.0.1",
+    "port": 8000,
+    "workers": 1,
+    "web_threads": 8,
+    "in_flight": 400,
+    "lease_seconds": 60,
+    "retry_delays": DEFAULT_DELAYS,
+    "auto_disable_after": timedelta(days=5),
+    "mail_server": None,
+    "ca_bundle": None,
+    "trusted_proxies": 0,
+    "base_url": "http://127.0.0.1:8000",
+    "log_level": "INFO",
+    "embedded_database": True,
+    "embedded_redis": True,
+}
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_without_a_setting_its_default_holds(instance: Path, name: str) -> None:
+    assert getattr(read(instance), name) == DEFAULTS[name]
+
+
+def test_without_settings_database_and_redis_live_in_the_instance_folder(instance: Path) -> None:
+    settings = read(instance)
+    assert settings.instance == instance
+    assert settings.database_url == f"sqlite:///{instance}/webhooks.db"
+    assert settings.redis_url == f"unix://{instance}/redis.sock"
+    assert settings.redis_socket == instance / "redis.sock"
+
+
+def test_without_settings_only_https_to_public_addresses_is_allowed(instance: Path) -> None:
+    targets = read(instance).targets
+    assert not targets.allow_http
+    assert targets.allowed_networks == ()
+    assert targets.allowed_hosts == frozenset()
+    assert targets.denied_ports == DENIED_PORTS
+    assert targets.own_listeners == {("127.0.0.1", 8000)}
+
+
+GOOD: list[tuple[str, str, str, Any]] = [
+    ("REDIS_URL", "redis://redis.internal:6379/0", "redis_url", "redis://redis.internal:6379/0"),
+    ("REDIS_URL", "rediss://:pw@redis.internal", "redis_url", "rediss://:pw@redis.internal"),
+    ("REDIS_URL", "unix:///run/redis.sock", "redis_socket", Path("/run/redis.sock")),
+    ("REDIS_URL", "redis://redis.internal", "embedded_redis", False),
+    ("SECRET_KEY", "k" * 32, "secret_key", "k" * 32),
+    ("HOST", "0.0.0.0", "host", "0.0.0.0"),
+    ("HOST", "0.0.0.0", "base_url", "http://0.0.0.0:8000"),
+    ("HOST", "::1", "base_url", "http://[::1]:8000"),
+    ("PORT", "1", "port", 1),
+    ("PORT", "65535", "base_url", "http://127.0.0.1:65535"),
+    ("WEBHOOKS_ENCRYPTION_KEYS", KEYS[0], "encryption_keys", (KEYS[0],)),
+    ("WEBHOOKS_ENCRYPTION_KEYS", f" {KEYS[1]} , {KEYS[0]},", "encryption_keys", (KEYS[1], KEYS[0])),
+    ("WEBHOOKS_WORKERS", "64", "workers", 64),
+    ("WEBHOOKS_WEB_THREADS", "256", "web_threads", 256),
+    ("WEBHOOKS_IN_FLIGHT", "2000", "in_flight", 2000),
+    ("WEBHOOKS_LEASE_SECONDS", "3600", "lease_seconds", 3600),
+    ("WEBHOOKS_RETRY_DELAYS", "5, 300,0.5", "retry_delays", (5.0, 300.0, 0.5)),
+    ("WEBHOOKS_RETRY_DELAYS", ",".join(["2592000"] * 50), "retry_delays", (2_592_000.0,) * 50),
+    ("WEBHOOKS_AUTO_DISABLE_DAYS", "0", "auto_disable_after", timedelta(0)),
+    ("WEBHOOKS_AUTO_DISABLE_DAYS", "0.001", "auto_disable_after", timedelta(seconds=86.4)),
+    ("WEBHOOKS_AUTO_DISABLE_DAYS", "365", "auto_disable_after", timedelta(days=365)),
+    ("WEBHOOKS_CA_BUNDLE", __file__, "ca_bundle", __file__),
+    ("WEBHOOKS_TRUSTED_PROXIES", "10", "trusted_proxies", 10),
+    ("WEBHOOKS_BASE_URL", "https://hooks.example.com/", "base_url", "https://hooks.example.com"),
+    ("WEBHOOKS_LOG_LEVEL", "DEBUG", "log_level", "DEBUG"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "attribute", "expected"), GOOD)
+def test_a_good_value_is_taken(
+    instance: Path, name: str, value: str, attribute: str, expected: object
+) -> None:
+    assert getattr(read(instance, {name: value}), attribute) == expected
+
+
+GOOD_TARGETS: list[tuple[str, str, str, Any]] = [
+    ("WEBHOOKS_ALLOW_HTTP", "1", "allow_http", True),
+    ("WEBHOOKS_ALLOW_HTTP", "0", "allow_http", False),
+    ("WEBHOOKS_ALLOWED_TARGETS", "10.0.0.0/8", "allowed_networks", (ip_network("10.0.0.0/8"),)),
+    ("WEBHOOKS_ALLOWED_TARGETS", "127.0.0.1:8100", "allowed_hosts", {("127.0.0.1", 8100)}),
+    ("WEBHOOKS_DENIED_PORTS", "8080, 9090", "denied_ports", {8080, 9090}),
+    ("PORT", "9000", "own_listeners", {("127.0.0.1", 9000)}),
+    ("HOST", "10.0.0.5", "own_listeners", {("10.0.0.5", 8000)}),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "attribute", "expected"), GOOD_TARGETS)
+def test_a_good_value_reaches_the_target_policy(
+    instance: Path, name: str, value: str, attribute: str, expected: object
+) -> None:
+    assert getattr(read(instance, {name: value}).targets, attribute) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ("postgresql://me:pw@db.internal/hooks", "postgresql+psycopg://me:pw@db.internal/hooks"),
+        ("postgres://me@db.internal:5433/hooks", "postgresql+psycopg://me@db.internal:5433/hooks"),
+        ("postgresql+psycopg://db.internal/hooks", "postgresql+psycopg://db.internal/hooks"),
+        ("sqlite:////var/lib/hooks.db", "sqlite:////var/lib/hooks.db"),
+    ],
+)
+def test_a_database_is_taken_and_is_not_embedded(instance: Path, given: str, taken: str) -> None:
+    settings = read(instance, SECRETS | {"DATABASE_URL": given})
+    assert settings.database_url == taken
+    assert not settings.embedded_database
+    assert settings.embedded_redis
+
+
+NUMBERS = {
+    "PORT": (1, 65_535),
+    "WEBHOOKS_WORKERS": (1, 64),
+    "WEBHOOKS_WEB_THREADS": (1, 256),
+    "WEBHOOKS_IN_FLIGHT": (1, 2_000),
+    "WEBHOOKS_LEASE_SECONDS": (1, 3_600),
+    "WEBHOOKS_TRUSTED_PROXIES": (0, 10),
+}
+BAD_NUMBERS = ["-1", "1.5", "1e1", "five", " 5", "5 ", "0x5", "1_0", "٥", "²", "5;6", "5\n6", "None"]
+
+BAD: list[tuple[str, str]] = [
+    *((name, value) for name in NUMBERS for value in BAD_NUMBERS),
+    *((name, str(low - 1)) for name, (low, _) in NUMBERS.items()),
+    *((name, str(high + 1)) for name, (_, high) in NUMBERS.items()),
+    *(
+        ("DATABASE_URL", url)
+        for url in ("postgresql", "mysql://db/hooks", "sqlite://", "sqlite:///", "/hooks.db")
+    ),
+    *(
+        ("REDIS_URL", url)
+        for url in ("redis.internal", "http://redis", "redis.internal:6379", "/run/redis.sock")
+    ),
+    *(("SECRET_KEY", key) for key in ("short", "s" * 31)),
+    *(("WEBHOOKS_ENCRYPTION_KEYS", keys) for keys in ("x", ",", f"{KEYS[0]},x", "é" * 44)),
+    *(
+        ("WEBHOOKS_RETRY_DELAYS", text)
+        for text in ("x", ",", "5,", "5;6", "0", "-5", "nan", "inf", "5,2592001")
+    ),
+    ("WEBHOOKS_RETRY_DELAYS", ",".join(["5"] * 51)),
+    *(
+        ("WEBHOOKS_AUTO_DISABLE_DAYS", text)
+        for text in ("-1", "365.1", "nan", "1e1", ".5", "5 ", "never", "٥")
+    ),
+    *(("WEBHOOKS_ALLOW_HTTP", text) for text in ("yes", "true", "2", "01", " 1")),
+    *(
+        ("WEBHOOKS_ALLOWED_TARGETS", text)
+        for text in ("10.0.0.0/33", "10.0.0.1/8", "localhost", "a:b", "a:0")
+    ),
+    ("WEBHOOKS_ALLOWED_TARGETS", "169.254.169.254/32"),
+    *(("WEBHOOKS_DENIED_PORTS", text) for text in ("x", "0", "65536", "1-5", "1 2", "-1", "²")),
+    *(("WEBHOOKS_CA_BUNDLE", path) for path in ("/nowhere/ca.pem", "/", "\0")),
+    *(("WEBHOOKS_BASE_URL", url) for url in ("hooks.example.com", "ftp://a", "https://", "//a", "/console")),
+    *(("WEBHOOKS_LOG_LEVEL", text) for text in ("info", "TRACE", "10", "INFO ")),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), BAD)
+def test_a_malformed_value_is_refused_in_one_line_that_names_it(
+    instance: Path, name: str, value: str
+) -> None:
+    environ = (SECRETS if name == "DATABASE_URL" else {}) | {name: value}
+    line = line_of(instance, environ)
+    assert name in line
+    assert "\n" not in line
+    assert len(line) < 300
+
+
+def test_every_setting_is_tried_here() -> None:
+    tried = {name for name, *_ in (*GOOD, *GOOD_TARGETS)} & {name for name, _ in BAD}
+    elsewhere = {"DATABASE_URL", "HOST", "WEBHOOKS_INSTANCE", *MAIL}
+    assert tried | elsewhere == config.NAMES
+
+
+MAIL = {
+    "WEBHOOKS_SMTP_URL": "smtp://me:s3cret@mail.example.com:587",
+    "WEBHOOKS_MAIL_FROM": "hooks@example.com",
+}
+
+
+def test_mail_needs_a_server_and_a_sender(instance: Path) -> None:
+    server = read(instance, MAIL).mail_server
+    assert server is not None
+    assert (server.host, server.port, server.sender) == ("mail.example.com", 587, "hooks@example.com")
+    assert "s3cret" not in repr(read(instance, MAIL))
+    for name, other in (MAIL, reversed(MAIL)):
+        assert line_of(instance, {name: MAIL[name]}) == f"{other} must be set when {name} is."
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(
+            ("WEBHOOKS_MAIL_FROM", text)
+            for text in ("hooks", "a@b, c@d", "A <a@b.example>", "a@b\r\nBcc: c@d")
+        ),
+        *(
+            ("WEBHOOKS_SMTP_URL", text)
+            for text in ("mail.example.com", "http://mail", "smtp://", "smtp://a:0")
+        ),
+        *(
+            ("WEBHOOKS_SMTP_URL", text)
+            for text in ("smtp://a:port", "smtp://a:70000", "smtp://a/b", "smtp://[a")
+        ),
+    ],
+)
+def test_malformed_mail_settings_are_refused_without_showing_them(
+    instance: Path, name: str, value: str
+) -> None:
+    line = line_of(instance, MAIL | {name: value})
+    assert line.startswith(f"{name} must ")
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "secret"),
+    [
+        ("SECRET_KEY", "too-short-a-key", "too-short-a-key"),
+        ("WEBHOOKS_ENCRYPTION_KEYS", f"{KEYS[0]},broken-key", "broken-key"),
+        ("WEBHOOKS_ENCRYPTION_KEYS", f"{KEYS[0]},broken-key", KEYS[0]),
+        ("DATABASE_URL", "mysql://me:hunter2@db.internal/hooks", "hunter2"),
+        ("REDIS_URL", "http://:hunter2@redis.internal", "hunter2"),
+    ],
+)
+def test_the_line_does_not_repeat_a_secret(instance: Path, name: str, value: str, secret: str) -> None:
+    line = line_of(instance, {name: value})
+    assert name in line
+    assert secret not in line
+
+
+def test_keys_without_a_comma_between_are_refused(instance: Path) -> None:
+    assert "WEBHOOKS_ENCRYPTION_KEYS" in line_of(instance, {"WEBHOOKS_ENCRYPTION_KEYS": " ".join(KEYS)})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REDIS_URL", "redis://[::1"),
+        ("WEBHOOKS_BASE_URL", "https://[::1"),
+        ("HOST", "[::1]"),
+        ("HOST", "no host"),
+        ("HOST", "::zz"),
+        ("PORT", HUGE),
+        ("WEBHOOKS_DENIED_PORTS", HUGE),
+        ("WEBHOOKS_INSTANCE", "/tmp/\0"),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_a_value_that_cannot_be_parsed_is_refused_in_one_line(instance: Path, name: str, value: str) -> None:
+    assert name in line_of(instance, {name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "postgresql://me@db.internal:port/hooks"),
+        ("DATABASE_URL", "sqlite:///:memory:"),  # each connection would have tables of its own, so none
+        ("REDIS_URL", "redis://redis.internal:port"),
+        ("REDIS_URL", "unix://"),
+        ("WEBHOOKS_BASE_URL", "https://hooks.example.com:port"),
+    ],
+)
+def test_an_address_that_cannot_work_is_refused(instance: Path, name: str, value: str) -> None:
+    assert name in line_of(instance, SECRETS | {name: value})
+
+
+def test_a_path_over_two_lines_is_refused_in_one(instance: Path) -> None:
+    assert "\n" not in line_of(instance, {"WEBHOOKS_CA_BUNDLE": "/no\nwhere"})
+
+
+# Names
+
+
+@pytest.mark.parametrize("name", ["WEBHOOKS_WORKER", "WEBHOOKS_PORT", "WEBHOOKS_", "WEBHOOKS_SECRET_KEY"])
+def test_an_unknown_name_is_refused(instance: Path, name: str) -> None:
+    assert line_of(instance, {name: "1"}).startswith(f"{name} is not a setting")
+
+
+def test_names_of_others_are_left_alone(instance: Path) -> None:
+    assert (
+        read(instance, {"PATH": "/bin", "WEBHOOK_X": "1", "webhooks_x": "1", "MY_WEBHOOKS_X": "1"}).port
+        == 8000
+    )
+
+
+@pytest.mark.parametrize("name", sorted(config.NAMES - {"WEBHOOKS_INSTANCE"}))
+def test_an_empty_value_is_as_none(instance: Path, name: str) -> None:
+    plain = read(instance)
+    assert read(instance, {name: ""}) == plain
+
+
+def test_settings_come_from_the_process_environment_by_default(
+    instance: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in config.NAMES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("WEBHOOKS_INSTANCE", str(instance))
+    monkeypatch.setenv("PORT", "8123")
+    assert config.read().port == 8123
+
+
+# Secrets
+
+
+def test_the_first_embedded_run_makes_secrets_for_its_owner_alone(instance: Path) -> None:
+    settings = read(instance)
+    for name, held in (("secret_key", settings.secret_key), ("encryption_keys", settings.encryption_keys[0])):
+        path = instance / name
+        assert path.read_text() == held
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(instance.stat().st_mode) == 0o700
+    assert len(settings.secret_key) >= 43  # 256 bits
+    Fernet(settings.encryption_keys[0])
+
+
+def test_later_runs_keep_the_secrets(instance: Path) -> None:
+    first = read(instance)
+    assert read(instance) == first
+
+
+def test_each_instance_makes_its_own_secrets(tmp_path: Path) -> None:
+    one, other = read(tmp_path / "one"), read(tmp_path / "other")
+    assert one.secret_key != other.secret_key
+    assert one.encryption_keys != other.encryption_keys
+
+
+def test_secrets_that_are_given_are_not_written_down(instance: Path) -> None:
+    settings = read(instance, SECRETS)
+    assert settings.secret_key == SECRETS["SECRET_KEY"]
+    assert sorted(path.name for path in instance.iterdir()) == []
+
+
+@pytest.mark.parametrize("missing", SECRETS)
+def test_secrets_are_demanded_where_a_database_is_given(instance: Path, missing: str) -> None:
+    environ = SECRETS | {"DATABASE_URL": "postgresql://db.internal/hooks"}
+    del environ[missing]
+    assert line_of(instance, environ) == f"{missing} must be set when DATABASE_URL is."
+    assert not instance.exists()
+
+
+def test_secrets_of_an_earlier_embedded_run_are_not_taken_for_a_given_database(instance: Path) -> None:
+    read(instance)
+    assert "must be set" in line_of(instance, {"DATABASE_URL": "postgresql://db.internal/hooks"})
+
+
+def test_a_damaged_secret_file_is_refused_rather_than_replaced(instance: Path) -> None:
+    read(instance)
+    (instance / "encryption_keys").write_text("damaged")
+    assert "WEBHOOKS_ENCRYPTION_KEYS" in line_of(instance, {})
+    assert (instance / "encryption_keys").read_text() == "damaged"
+
+
+def test_a_first_run_that_was_cut_short_is_made_good_by_the_next(instance: Path) -> None:
+    instance.mkdir()
+    (instance / "secret_key").touch(mode=0o600)
+    assert len(read(instance).secret_key) >= 43
+
+
+# The folder
+
+
+@pytest.mark.parametrize("below", ["", "below", "far/below"])
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path, below: str) -> None:
+    (tmp_path / "file").write_text("a regular file")
+    folder = tmp_path / "file" / below
+    line = line_of(folder, {})
+    assert str(folder) in line
+    assert "WEBHOOKS_INSTANCE" in line
+    assert "\n" not in line
+
+
+def test_the_folder_is_made_with_its_parents_and_left_clean(tmp_path: Path) -> None:
+    folder = tmp_path / "far" / "below"
+    read(folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["encryption_keys", "secret_key"]
+
+
+def test_a_relative_folder_is_taken_from_where_the_process_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert read(Path("here")).instance == tmp_path / "here"
+
+
+def test_a_given_database_needs_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("a regular file")
+    settings = read(
+        tmp_path / "file",
+        SECRETS | {"DATABASE_URL": "postgresql://db.internal/hooks", "REDIS_URL": "redis://redis.internal"},
+    )
+    assert not settings.embedded_database
