@@ -1,0 +1,185 @@
+"""What people and internal apps do with the platform under test: administer it, and send events."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import requests
+from sqlalchemy import select
+
+from faults.databases import Database
+from faults.harness import Nursery, TooSlow
+from faults.journal import Journal
+from faults.processes import TIMEOUT_MS, Processes
+from faults.producer import EVENT_TYPE, new_data
+from webhooks_app import endpoints, replays, signing, workspaces
+from webhooks_app.audit import Actor
+from webhooks_app.endpoints import Values
+from webhooks_app.extensions import db, writer
+from webhooks_app.models import Endpoint
+
+TESTER = Actor("faults")
+
+_journal_lock = threading.Lock()
+
+
+@dataclass
+class Answer:
+    status: int
+    milliseconds: float
+    event_ids: list[str] = field(default_factory=list)
+
+
+class Hands(Processes):
+    def __init__(self, folder: Path, nursery: Nursery, database: Database, **environ: str) -> None:
+        super().__init__(folder, nursery, database, **environ)
+        self.keys: dict[str, list[bytes]] = {}
+        # The claims that somebody held when a process was killed, and an allowance for kills unseen.
+        self.held_at_kills: set[tuple[str, int]] = set()
+        self.held_unseen = 0
+        self.poisoned = 0
+        self.fan_out: int | None = 0  # None where endpoints come and go
+        self.workspace_id = self.token = ""
+        self.journals = self.receiver_offset = 0
+
+    def new_workspace(self, name: str) -> None:
+        """Begins afresh: what comes from here on is judged by itself."""
+        self.held_at_kills, self.held_unseen, self.fan_out, self.poisoned = set(), 0, 0, 0
+        self.keys = {}
+        self.journals += 1
+        if self.receiver_journal.exists():
+            self.receiver_offset = self.receiver_journal.stat().st_size
+        self.journal = self.folder / f"accepted-{self.journals}.log"
+        with self.app.app_context():
+            self.workspace_id = workspaces.create(writer(), name, actor=TESTER)
+            self.token = workspaces.add_token(writer(), self.workspace_id, "faults", actor=TESTER)
+
+    def endpoint(self, path: str, **values: Any) -> str:
+        given: dict[str, Any] = {"all_events": True, "event_types": (), "timeout_ms": TIMEOUT_MS} | values
+        url = given.pop("url", f"http://127.0.0.1:{self.receiver_port}/{path}")
+        with self.app.app_context():
+            cipher = self.app.extensions["cipher"]
+            endpoint_id = endpoints.create(
+                writer(), cipher, self.workspace_id, Values(name=path[:60], url=url, **given), actor=TESTER
+            )
+        self.learn_keys(endpoint_id)
+        self.fan_out = (self.fan_out or 0) + 1
+        return endpoint_id
+
+    def learn_keys(self, endpoint_id: str) -> None:
+        """Remembers the endpoint's signing keys, which a deletion would take out of reach."""
+        with self.admin(endpoint_id) as endpoint:
+            secrets = endpoints.reveal(writer(), self.app.extensions["cipher"], endpoint, actor=TESTER)
+        known = self.keys.setdefault(endpoint_id, [])
+        known += [key for key in map(signing.key_of, secrets) if key not in known]
+
+    @contextmanager
+    def admin(self, endpoint_id: str) -> Iterator[Endpoint]:
+        with self.app.app_context():
+            yield db.session.get_one(Endpoint, endpoint_id)
+            db.session.remove()
+
+    def remove(self, endpoint_id: str) -> None:
+        with self.admin(endpoint_id) as endpoint:
+            endpoints.remove(writer(), endpoint, actor=TESTER)
+
+    def disable(self, endpoint_id: str) -> None:
+        with self.admin(endpoint_id) as endpoint:
+            endpoints.disable(writer(), endpoint, actor=TESTER)
+
+    def enable(self, endpoint_id: str, *, send_held: bool) -> int:
+        with self.admin(endpoint_id) as endpoint:
+            return endpoints.enable(writer(), endpoint, send_held=send_held, actor=TESTER)
+        raise AssertionError("unreachable")
+
+    def rotate(self, endpoint_id: str, *, overlap: timedelta) -> None:
+        with self.admin(endpoint_id) as endpoint:
+            cipher = self.app.extensions["cipher"]
+            endpoints.rotate(writer(), cipher, endpoint, overlap=overlap, actor=TESTER)
+        self.learn_keys(endpoint_id)
+
+    def edit(self, endpoint_id: str, url: str) -> None:
+        with self.admin(endpoint_id) as endpoint:
+            values = Values(
+                name="edited", url=url, all_events=True, event_types=(), timeout_ms=endpoint.timeout_ms
+            )
+            endpoints.change(writer(), self.app.extensions["cipher"], endpoint, values, actor=TESTER)
+
+    def replay(self, delivery_id: str) -> None:
+        with self.app.app_context():
+            replays.start(writer(), self.app.extensions["wake_ups"], delivery_id, actor=TESTER)
+
+    def send(self, name: str = "", *, timeout: float = 10, **data: Any) -> Answer:
+        """One event through the API; its 202 goes into the journal as a producer's would."""
+        body = {"type": EVENT_TYPE, "data": new_data(name or f"one-{time.monotonic_ns()}", **data)}
+        return self._post("/api/v1/events", body, timeout)
+
+    def send_many(self, count: int, *, name: str, event_type: str = EVENT_TYPE) -> list[str]:
+        ids: list[str] = []
+        for start in range(0, count, 1000):
+            some = range(start, min(start + 1000, count))
+            events = [{"type": event_type, "data": new_data(f"{name}-{number}")} for number in some]
+            answer = self._post("/api/v1/events/batch", {"events": events}, 60)
+            if answer.status != 202:
+                raise TooSlow(f"a batch was answered {answer.status}")
+            ids += answer.event_ids
+        return ids
+
+    def _post(self, path: str, body: dict[str, Any], timeout: float) -> Answer:
+        began = time.monotonic()
+        try:
+            response = requests.post(
+                self.base_url + path,
+                json=body,
+                timeout=timeout,
+                headers={"Authorization": f"Bearer {self.token}"},
+            )
+        except requests.RequestException:
+            return Answer(0, (time.monotonic() - began) * 1000)
+        taken = (time.monotonic() - began) * 1000
+        if response.status_code != 202:
+            return Answer(response.status_code, taken)
+        said = response.json()
+        events = said.get("events", [said])
+        with _journal_lock:
+            _append(self.journal, events, taken)
+        return Answer(202, taken, [event["id"] for event in events])
+
+    def produce(self, *, rate: float, seconds: float, seed: str, threads: int = 4) -> int:
+        """Starts producers in a process of their own; its id."""
+        return self.nursery.call(
+            "faults.producer:main",
+            *(self.base_url, self.token, str(self.journal), rate, threads, seconds, seed),
+            name="producer",
+            env={},
+        )
+
+    def answer_with(self, switch: str, answer: str) -> None:
+        requests.post(
+            f"http://127.0.0.1:{self.receiver_port}/control/{switch}/{answer}", timeout=5
+        ).raise_for_status()
+
+    def reset(self) -> None:
+        """Back to the usual set-up, with nothing left to be sent."""
+        is_changed = self.armed or self.patch or self.clock_moved_seconds
+        self.armed, self.patch, self.clock_moved_seconds = {}, {}, 0.0
+        if is_changed:
+            self.web.kill()
+            self.pool.kill()
+        self.heal()
+        with self.app.app_context():
+            for endpoint in db.session.scalars(select(Endpoint).where(Endpoint.deleted_at.is_(None))).all():
+                endpoints.remove(writer(), endpoint, actor=TESTER)
+            db.session.remove()
+
+
+def _append(path: Path, events: list[dict[str, Any]], taken: float) -> None:
+    journal = Journal(path)
+    for event in events:
+        journal.write(event=event["id"], deliveries=event["deliveries"], at=time.time(), ms=round(taken, 1))
+    journal.close()

@@ -1,0 +1,109 @@
+"""The suite's receiver: notes every request before it answers, and answers as its path says.
+
+    /ok/…               200                    /always/<answer>/…   that answer
+    /mix/<seed>/…       a seeded mix           /switch/<name>/…     what `/control/<name>/<answer>` set last
+
+An answer is a status, `cut` (reads the request and closes), `hang` (never answers) or
+`slow-<ms>-<answer>`. `/mix` throws its dice by seed, delivery and turn, so that a seed always answers alike.
+"""
+
+import asyncio
+import hashlib
+import random
+import time
+from collections import Counter
+from typing import ClassVar
+
+from faults.journal import Journal
+
+MIX = (("200", 78), ("500", 8), ("503", 2), ("slow-150-200", 6), ("slow-500-200", 2), ("slow-300-500", 1))
+CUT_SHARE = 3
+
+
+class Receiver(asyncio.Protocol):
+    journal: Journal
+    turns: ClassVar["Counter[str]"] = Counter()
+    switches: ClassVar[dict[str, str]] = {}
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.buffer = b""
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        end = self.buffer.find(b"\r\n\r\n")
+        if end < 0:
+            return
+        lines = self.buffer[:end].decode("latin-1").split("\r\n")
+        headers = dict(_header(line) for line in lines[1:])
+        rest = end + 4 + int(headers.get("content-length", "0"))
+        if len(self.buffer) >= rest:
+            body, self.buffer = self.buffer[end + 4 : rest], self.buffer[rest:]
+            self.take(lines[0].split(" ")[1], headers, body)
+
+    def take(self, path: str, headers: dict[str, str], body: bytes) -> None:
+        parts = path.strip("/").split("/")
+        if parts[0] == "control":
+            self.switches[parts[1]] = parts[2]
+            self.reply("200")
+            return
+        delivery_id = headers.get("webhook-id", "")
+        self.turns[delivery_id] += 1
+        answer = self.decide(parts, delivery_id, self.turns[delivery_id])
+        self.journal.write(
+            at=time.time(),
+            path=path,
+            id=delivery_id,
+            sha256=hashlib.sha256(body).hexdigest(),
+            timestamp=headers.get("webhook-timestamp", ""),
+            signature=headers.get("webhook-signature", ""),
+            answer=answer,
+        )
+        self.answer(answer, delivery_id)
+
+    def decide(self, parts: list[str], delivery_id: str, turn: int) -> str:
+        match parts[:2]:
+            case ["mix", seed]:
+                return mixed(seed, delivery_id, turn)
+            case ["always", answer]:
+                return answer
+            case ["switch", name]:
+                return self.switches.get(name, "200")
+        return "200"
+
+    def answer(self, answer: str, delivery_id: str) -> None:
+        kind, _, rest = answer.partition("-")
+        if kind == "slow":
+            milliseconds, _, then = rest.partition("-")
+            asyncio.get_running_loop().call_later(int(milliseconds) / 1000, self.answer, then, delivery_id)
+        elif kind == "cut":
+            self.transport.abort()
+        elif kind != "hang" and not self.transport.is_closing():
+            self.journal.write(at=time.time(), answered=delivery_id, status=int(kind))
+            self.reply(kind)
+
+    def reply(self, status: str) -> None:
+        self.transport.write(f"HTTP/1.1 {status} As-Told\r\nContent-Length: 2\r\n\r\nok".encode())
+
+
+def mixed(seed: str, delivery_id: str, turn: int) -> str:
+    dice = random.Random(f"{seed}-{delivery_id}-{turn}")
+    answers, weights = zip(*MIX, ("cut", CUT_SHARE), strict=True)
+    return str(dice.choices(answers, weights)[0])
+
+
+def _header(line: str) -> tuple[str, str]:
+    name, _, value = line.partition(":")
+    return name.strip().lower(), value.strip()
+
+
+async def _serve(port: int) -> None:
+    server = await asyncio.get_running_loop().create_server(Receiver, "127.0.0.1", port, backlog=1024)
+    print("ready", flush=True)
+    await server.serve_forever()
+
+
+def main(port: int, journal: str) -> None:
+    Receiver.journal = Journal(journal)
+    asyncio.run(_serve(port))

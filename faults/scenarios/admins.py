@@ -1,0 +1,67 @@
+"""Admins who change everything while deliveries are in flight."""
+
+import random
+import threading
+import time
+from datetime import timedelta
+
+from faults.processes import PATIENT
+from faults.registry import Options, scenario
+from faults.reports import Report
+from faults.stack import Stack
+
+
+@scenario("22: delete, disable, rotate, edit in mid-flight")
+def changed_in_flight(stack: Stack, report: Report, options: Options) -> None:
+    deleted, disabled, rotated = (stack.endpoint("always/slow-300-200/a") for _ in range(3))
+    edited = stack.endpoint("always/slow-100-500/a")
+    producer = stack.produce(rate=60, seconds=6, seed=options.seed)
+    time.sleep(1.5)
+    stack.note_kill()
+    stack.remove(deleted)
+    stack.disable(disabled)
+    stack.rotate(rotated, overlap=timedelta(0))
+    stack.edit(edited, f"http://127.0.0.1:{stack.receiver_port}/ok/edited")
+    time.sleep(1.5)
+    stack.note_kill()
+    stack.rotate(rotated, overlap=timedelta(hours=1))
+    report.figures["held"] = stack.enable(disabled, send_held=True)
+    stack.nursery.wait(producer, 30)
+    stack.fan_out = None
+    report.figures["settled after s"] = stack.settle()
+    for name, endpoint_id in (("disabled", disabled), ("rotated", rotated), ("edited", edited)):
+        states = stack.states_of(endpoint_id)
+        report.require(states.keys() == {"delivered"}, f"of the {name} endpoint: {states}")
+    states = stack.states_of(deleted)
+    report.require(states.keys() <= {"delivered", "canceled"}, f"of the deleted endpoint: {states}")
+    report.figures["of the deleted"] = str(states)
+
+
+@scenario("23: replays during live retries")
+def replayed(stack: Stack, report: Report, options: Options) -> None:
+    stack.restart(**PATIENT)
+    stack.answer_with("replays", "500")
+    stack.endpoint("switch/replays")
+    stack.endpoint(f"mix/{options.seed}/replays")
+    stack.send_many(100, name="replayed")
+    deliveries = stack.delivery_ids()
+    admins = [
+        threading.Thread(target=_replay, args=(stack, deliveries, f"{options.seed}-{turn}"))
+        for turn in range(3)
+    ]
+    for admin in admins:
+        admin.start()
+    time.sleep(2)
+    stack.answer_with("replays", "200")
+    for admin in admins:
+        admin.join(60)
+    report.figures["settled after s"] = stack.settle()
+    report.figures["replays"] = stack.audit_count("delivery.replay")
+    report.require(stack.outcomes() == {"success": 200}, f"outcomes: {stack.outcomes()}")
+
+
+def _replay(stack: Stack, deliveries: list[str], seed: str) -> None:
+    dice = random.Random(seed)
+    until = time.monotonic() + 4
+    while time.monotonic() < until:
+        stack.replay(dice.choice(deliveries))

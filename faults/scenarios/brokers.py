@@ -1,0 +1,136 @@
+"""Redis loses what it knows, and the scheduler dies: nothing of the truth was theirs."""
+
+import shutil
+import time
+
+from rq import Queue
+from rq.serializers import JSONSerializer
+from rq_scheduler import Scheduler
+
+from faults.harness import Group, wait_for
+from faults.processes import PATIENT
+from faults.registry import Options, scenario
+from faults.reports import Report
+from faults.stack import Stack
+from webhooks_app.queue import DELIVER_DUE, QUEUE_NAME, SWEEP_ID, JsonJob
+
+BACKLOG = 10_000
+
+
+@scenario("4: FLUSHALL with 10,000 queued")
+def flushall(stack: Stack, report: Report, options: Options) -> None:
+    stack.endpoint("ok/a")
+    stack.pool.stop()
+    stack.send_many(BACKLOG, name="queued")
+    stack.pool.start()
+    wait_for(lambda: stack.pending() < BACKLOG * 0.9, 60, "the backlog on its way")
+    with stack.redis.client() as client:
+        client.flushall()
+        report.figures["pending at the FLUSHALL"] = stack.pending()
+        report.figures["drained after s"] = stack.settle(90)
+        report.figures["sweep scheduled again after s"] = wait_for(
+            lambda: client.zscore(Scheduler.scheduled_jobs_key, SWEEP_ID), 20, "the sweep's return"
+        )
+
+
+@scenario("4: FLUSHALL while retries wait and nobody sends")
+def flushall_in_silence(stack: Stack, report: Report, options: Options) -> None:
+    stack.answer_with("silence", "500")
+    stack.restart(WEBHOOKS_RETRY_DELAYS="4,4,4,4,4,4")
+    stack.endpoint("switch/silence")
+    stack.send_many(50, name="silent")
+    wait_for(lambda: stack.attempt_count() >= 50, 20, "the first attempts")
+    stack.answer_with("silence", "200")
+    with stack.redis.client() as client:
+        client.flushall()
+    report.figures["drained after s"] = stack.settle(45)
+
+
+@scenario("5: Redis restarted with and without its file")
+def redis_restarted(stack: Stack, report: Report, options: Options) -> None:
+    stack.endpoint(f"mix/{options.seed}/restart")
+    for forget in (False, True):
+        stack.send_many(500, name=f"restart-{forget}")
+        stack.redis.kill(forget=forget)
+        time.sleep(0.5)
+        stack.redis.start()
+        word = "without" if forget else "with"
+        report.figures[f"drained {word} file after s"] = stack.settle(60)
+
+
+@scenario("6: Redis restored from an old snapshot: stale jobs are no-ops")
+def old_snapshot(stack: Stack, report: Report, options: Options) -> None:
+    stack.endpoint("ok/a")
+    stack.pool.stop()
+    stack.send_many(300, name="old")
+    _enqueue(stack, 20)
+    stack.redis.stop()
+    snapshot = stack.folder / "snapshot"
+    shutil.rmtree(snapshot, ignore_errors=True)
+    shutil.copytree(stack.redis.folder, snapshot, ignore=shutil.ignore_patterns("*.sock"))
+    stack.heal()
+    stack.settle()
+    arrived = stack.arrival_count()
+    stack.redis.kill(forget=True)
+    for path in snapshot.iterdir():
+        shutil.copy(path, stack.redis.folder / path.name)
+    stack.redis.start()
+    with stack.redis.client() as client:
+        report.figures["stale jobs"] = client.llen(f"rq:queue:{QUEUE_NAME}")
+        wait_for(lambda: client.llen(f"rq:queue:{QUEUE_NAME}") == 0, 30, "the stale jobs' run")
+    time.sleep(0.5)
+    report.require(stack.arrival_count() == arrived == 300, "a stale job sent something")
+
+
+@scenario("11: the same job a hundred times: one send each")
+def hundred_jobs(stack: Stack, report: Report, options: Options) -> None:
+    stack.armed = PATIENT
+    for number in range(4):
+        stack.endpoint(f"ok/{number}")
+    stack.pool.stop()
+    stack.send_many(250, name="once")
+    _enqueue(stack, 100)
+    stack.pool.start()
+    report.figures["settled after s"] = stack.settle()
+    report.require(stack.arrival_count() == 1000, f"{stack.arrival_count()} arrivals of 1000 deliveries")
+
+
+@scenario("13: the scheduler killed, its lock left behind")
+def scheduler_killed(stack: Stack, report: Report, options: Options) -> None:
+    stack.answer_with("away", "500")
+    stack.endpoint("switch/away")
+    [scheduler] = stack.schedulers
+    scheduler.kill()
+    with stack.redis.client() as client:
+        client.set(Scheduler.scheduler_lock_key, time.time(), ex=11)
+    stack.send_many(100, name="unscheduled")
+    wait_for(lambda: stack.attempt_count() >= 100, 20, "the first attempts")
+    time.sleep(3)
+    stack.answer_with("away", "200")
+    scheduler.start()
+    report.figures["drained after s"] = stack.settle(40)
+
+
+@scenario("14: two schedulers, two sweepers: nothing doubled")
+def two_schedulers(stack: Stack, report: Report, options: Options) -> None:
+    stack.endpoint(f"mix/{options.seed}/two")
+    second = stack.add_scheduler()
+    _run_for(stack, second, options)
+    report.figures["settled after s"] = stack.settle()
+    with stack.redis.client() as client:
+        scheduled = client.zrange(Scheduler.scheduled_jobs_key, 0, -1)
+    report.require(scheduled.count(SWEEP_ID.encode()) == 1, "the sweep is not scheduled once")
+
+
+def _run_for(stack: Stack, second: Group, options: Options) -> None:
+    producer = stack.produce(rate=60, seconds=4, seed=options.seed)
+    stack.nursery.wait(producer, 30)
+    second.kill()
+    stack.schedulers.remove(second)
+
+
+def _enqueue(stack: Stack, how_many: int) -> None:
+    with stack.redis.client() as client:
+        queue = Queue(QUEUE_NAME, connection=client, serializer=JSONSerializer, job_class=JsonJob)
+        for _ in range(how_many):
+            queue.enqueue_call(DELIVER_DUE, timeout=300, result_ttl=0)

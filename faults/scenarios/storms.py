@@ -1,0 +1,41 @@
+"""The storm, and the named places at which a process may die."""
+
+import time
+
+from faults.registry import Options, scenario
+from faults.reports import Report
+from faults.stack import Stack
+from faults.storm import FAILPOINTS, Storm
+
+RATE = 100.0
+ENDPOINTS = 3
+# Well over what so many kills take; a storm that needs longer has stopped killing.
+SECONDS_PER_KILL = 1.5
+
+
+@scenario("1, 5, 7, 13, 15: everything killed at random")
+def storm(stack: Stack, report: Report, options: Options) -> None:
+    for number in range(ENDPOINTS):
+        stack.endpoint(f"mix/{options.seed}/{number}")
+    seconds = 30 + options.kills * SECONDS_PER_KILL
+    stack.restart(FAILPOINTS=",".join(FAILPOINTS), FAILPOINT_SEED=options.seed)
+    producer = stack.produce(rate=RATE, seconds=seconds, seed=options.seed, threads=8)
+    raging = Storm(stack, options.seed)
+    began = time.monotonic()
+    raging.rage(options.kills, seconds=seconds)
+    raged_seconds = time.monotonic() - began
+    stack.nursery.kill(producer)
+    calm(stack, raging, report)
+    report.figures |= {"kills": raging.total, "seconds": raged_seconds}
+    report.figures |= raging.summary() | dict(raging.others)
+    report.require(
+        raging.total >= options.kills, f"only {raging.total} of {options.kills} kills in {seconds:.0f} s"
+    )
+
+
+def calm(stack: Stack, raging: Storm, report: Report) -> None:
+    """Disarms the failpoints and lets everything settle."""
+    stack.heal()
+    stack.restart()
+    raging.allow_for_failpoints()
+    report.figures["settled after"] = stack.settle()

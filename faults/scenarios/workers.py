@@ -1,0 +1,142 @@
+"""Workers that die, stop, freeze and time out, one fault at a time."""
+
+import re
+import signal
+import sys
+import time
+
+from faults.harness import ROOT, Group, wait_for
+from faults.processes import IN_FLIGHT, LEASE_SECONDS
+from faults.registry import Options, scenario
+from faults.reports import Report
+from faults.stack import Stack
+
+PLACES = ("claimed", "answered", "half_recorded", "recording", "recorded")
+# Supervisors kill five to ten seconds after they ask.
+STOP_DEADLINE_SECONDS = 10.0
+_DEATH = re.compile(r"worker_died pid=\d+ status=-9")
+
+
+@scenario("7: kill -9 after the claim, mid-send, after the 2xx, before, in and after the record")
+def worker_killed(stack: Stack, report: Report, options: Options) -> None:
+    stack.endpoint("always/slow-50-200/a")
+    for place in PLACES:
+        stack.pool.stop()
+        stack.send_many(40, name=place)
+        _die_once_at(stack, place)
+        stack.armed = {}
+        stack.pool.start()
+        report.figures[f"{place}, drained after s"] = stack.settle(40)
+
+
+def _die_once_at(stack: Stack, place: str) -> None:
+    """Starts one worker that dies there, and then takes the pool down before it starts another."""
+    before = deaths(stack)
+    stack.armed = {"FAILPOINTS": f"worker.{place}=1", "WEBHOOKS_WORKERS": "1"}
+    stack.pool.start()
+    wait_for(lambda: deaths(stack) > before, 20, f"a death at {place}")
+    stack.held_unseen += IN_FLIGHT
+    stack.pool.kill()
+
+
+def deaths(stack: Stack) -> int:
+    return len(_DEATH.findall(stack.nursery.log("pool").read_text(errors="replace")))
+
+
+@scenario("8: SIGTERM: what is not finished is handed back within the deadline")
+def sigterm(stack: Stack, report: Report, options: Options) -> None:
+    stack.answer_with("slow", "hang")
+    stack.endpoint("switch/slow", timeout_ms=20_000)
+    stack.restart(WEBHOOKS_LEASE_SECONDS="60")
+    stack.send_many(10, name="handed-back")
+    wait_for(lambda: stack.arrival_count() == 10, 20, "ten requests in flight")
+    stack.note_kill()
+    taken = stack.pool.stop()
+    report.figures |= {"stopped after s": taken, "still claimed": stack.claimed()}
+    report.require(taken < STOP_DEADLINE_SECONDS, f"the workers took {taken:.1f} s to stop")
+    report.require(stack.claimed() == 0, "deliveries were not handed back")
+    stack.answer_with("slow", "200")
+    stack.heal()
+    settled = stack.settle(40)
+    report.figures["delivered after s"] = settled
+    report.require(settled < 30, "handed back deliveries waited for their lease")
+
+
+@scenario("9: SIGSTOP past the lease, then SIGCONT: its stale failure is fenced off")
+def frozen(stack: Stack, report: Report, options: Options) -> None:
+    stack.answer_with("freezer", "slow-400-500")
+    stack.endpoint("switch/freezer")
+    stack.restart(WEBHOOKS_WORKERS="1")
+    stack.send_many(20, name="frozen")
+    wait_for(lambda: stack.arrival_count() >= 16, 20, "requests in flight")
+    [worker] = stack.pool.children()
+    stack.note_kill()
+    stack.pool.signal_child(worker, signal.SIGSTOP)
+    stack.answer_with("freezer", "200")
+    second = stack.add_pool()
+    report.figures["others delivered after s"] = stack.settle(LEASE_SECONDS + 40)
+    stack.pool.signal_child(worker, signal.SIGCONT)
+    time.sleep(2)
+    second.stop()
+    report.require(stack.pending() == 0, "a stale failure put a delivered one back into the queue")
+
+
+@scenario("10: job time-out")
+def job_timeout(stack: Stack, report: Report, options: Options) -> None:
+    stack.endpoint("always/slow-700-200/a")
+    stack.patch = {"webhooks_app.queue.JOB_SECONDS": 2, "webhooks_app.tasks.RUN_SECONDS": 1000}
+    stack.restart()
+    for burst in range(8):
+        stack.send_many(40, name=f"burst-{burst}")
+        time.sleep(0.5)
+    report.figures["settled after s"] = stack.settle()
+    log = stack.nursery.log("pool").read_text(errors="replace")
+    report.figures["time-outs"] = log.count("JobTimeoutException: ")
+    stack.held_unseen += log.count("JobTimeoutException: ") * IN_FLIGHT
+    report.require("JobTimeoutException" in log, "no job timed out")
+
+
+@scenario("12: a row that kills its worker three times ends failed, the others flow")
+def poison(stack: Stack, report: Report, options: Options) -> None:
+    stack.endpoint("ok/a")
+    stack.restart(FAILPOINTS="worker.poisoned=1")
+    before = deaths(stack)
+    stack.send("poison", poison=True)
+    stack.poisoned = 1
+    stack.send_many(100, name="beside")
+    report.figures["settled after s"] = stack.settle(90)
+    died = deaths(stack) - before
+    stack.held_unseen += died * IN_FLIGHT
+    outcomes = stack.outcomes()
+    report.figures |= {"workers it killed": died, "failed crashed": outcomes.get("crashed", 0)}
+    report.require(outcomes == {"crashed": 1, "success": 100}, f"outcomes: {outcomes}")
+    report.require(died == 3, f"{died} workers died of it")
+
+
+@scenario("7: worker.py as it is, its killed worker replaced")
+def real_pool(stack: Stack, report: Report, options: Options) -> None:
+    stack.endpoint("ok/a")
+    stack.pool.stop()
+    env = stack.environment | {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "WEBHOOKS_WORKERS": "2"}
+    real = Group(
+        stack.nursery,
+        lambda: stack.nursery.execute([sys.executable, str(ROOT / "worker.py")], name="real", env=env),
+    )
+    real.start()
+    log = stack.nursery.log("real")
+    wait_for(lambda: log.exists() and log.read_text().count("ready") >= 2, 40, "two workers")
+    stack.send_many(100, name="first")
+    stack.settle()
+    victims = [pid for pid in real.children() if "spawn_main" in _command(pid)]
+    real.signal_child(victims[0], signal.SIGKILL)
+    report.figures["replaced after s"] = wait_for(
+        lambda: log.read_text().count("ready") >= 3, 40, "a new worker"
+    )
+    stack.send_many(100, name="second")
+    report.figures["settled after s"] = stack.settle()
+    report.figures["stopped after s"] = real.stop()
+
+
+def _command(pid: int) -> str:
+    with open(f"/proc/{pid}/cmdline") as file:
+        return file.read()
