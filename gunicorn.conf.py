@@ -19,6 +19,9 @@ bind = settings.bind
 worker_class = "gthread"
 threads = settings.web_threads
 loglevel = "warning"
+# Supervisors kill ten seconds after they ask. A worker that was only just forked misses the request and is
+# killed at this time; any other has answered long before.
+graceful_timeout = 8
 control_socket_disable = True
 
 

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 # A forked child would inherit libcurl's and the TLS library's state, which neither of them allows; on macOS
 # such a child crashes.
 _SPAWN = multiprocessing.get_context("spawn")
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _ORPHAN_CHECK_SECONDS = 0.5
 # Twice the most that WEBHOOKS_IN_FLIGHT allows, and below the most that macOS grants (10,240).
 _OPEN_FILES = 4096
@@ -73,6 +74,16 @@ class _Pool(WorkerPool):
     def get_worker_process(self, name: str, *_: Any, **__: Any) -> BaseProcess:
         return _SPAWN.Process(target=_work, args=(name,), name=name)
 
+    def start_worker(self, *args: Any, **options: Any) -> None:
+        # A request to stop that came between a worker's start and its entry in the pool's list would miss it,
+        # and the pool would wait for it for ever.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+        try:
+            if self.status != self.Status.STOPPED:
+                super().start_worker(*args, **options)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
+
     def handle_dead_worker(self, worker_data: WorkerData) -> None:
         if self.status != self.Status.STOPPED:
             log.warning("worker_died", extra={"pid": worker_data.pid, "status": worker_data.process.exitcode})
@@ -91,6 +102,7 @@ def run_workers() -> None:
 
 def _work(name: str) -> None:
     """One worker of the pool, in a process of its own."""
+    _listen_to_signals()
     _allow_open_files()
     when_orphaned(lambda: os.kill(os.getpid(), signal.SIGTERM))
     with clear_errors():
@@ -106,6 +118,13 @@ def _work(name: str) -> None:
         _look_at_once(settings.redis_url)
         announce_ready()
         worker.work(logging_level="WARNING")
+
+
+def _listen_to_signals() -> None:
+    """As a process does that nobody prepared: the pool holds them back while it starts a worker."""
+    for number in _STOP_SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
 
 
 def _look_at_once(redis_url: str) -> None:
