@@ -32,6 +32,7 @@ SWEEP = "webhooks_app.tasks.sweep"
 SWEEP_ID = "sweep"
 SWEEP_SECONDS = 15
 SEND_MAIL = "webhooks_app.tasks.send_mail"
+RECOVER = "webhooks_app.tasks.recover"
 EXPIRE = "webhooks_app.tasks.expire"
 EXPIRE_ID = "expire"
 EXPIRE_SECONDS = 3600
@@ -110,9 +111,14 @@ class WakeUps:
 
     def mail(self) -> bool:
         """Has a worker send the e-mail that is due. False where Redis did not answer."""
-        return self._try(
-            lambda: self._queue.enqueue_call(SEND_MAIL, timeout=60, result_ttl=0, failure_ttl=3600)
-        )
+        return self._try(lambda: self._enqueue(SEND_MAIL))
+
+    def recover(self) -> bool:
+        """Has a worker go on with the recoveries that run. False where Redis did not answer."""
+        return self._try(lambda: self._enqueue(RECOVER))
+
+    def _enqueue(self, function: str) -> None:
+        self._queue.enqueue_call(function, timeout=60, result_ttl=0, failure_ttl=3600)
 
     def answers(self) -> bool:
         """Whether Redis does."""

@@ -1,11 +1,12 @@
 """Replay: sending a delivery again, under the same id and with the same bytes."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import Connection, Engine, select, update
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from webhooks_app import audit, clock, pending
 from webhooks_app.audit import Actor
@@ -62,10 +63,9 @@ def _start(connection: Connection, delivery_id: str, actor: Actor, now: datetime
     if delivery.state is EndpointState.DISABLED:
         return ReplayResult.ENDPOINT_DISABLED
     restarted = connection.scalars(
-        update(Delivery)
-        .where(Delivery.id == delivery_id, Delivery.state.in_([*FINAL_STATES, DeliveryState.HELD]))
-        .values(state=DeliveryState.PENDING, next_attempt_at=now, tries=0, finished_at=None)
-        .returning(Delivery.id)
+        _restarting(now).where(
+            Delivery.id == delivery_id, Delivery.state.in_([*FINAL_STATES, DeliveryState.HELD])
+        )
     ).all()
     if restarted:
         pending.enter(connection, restarted, now=now)
@@ -74,6 +74,38 @@ def _start(connection: Connection, delivery_id: str, actor: Actor, now: datetime
     workspace_id = delivery.workspace_id
     audit.record(connection, actor, "delivery.replay", workspace_id=workspace_id, target=delivery_id, now=now)
     return ReplayResult.STARTED if restarted else ReplayResult.HASTENED
+
+
+def restart(
+    connection: Connection, delivery_ids: Sequence[str], *, state: DeliveryState, now: datetime
+) -> list[str]:
+    """A fresh schedule for those of the deliveries that are in `state` and whose endpoint takes any.
+
+    Those that were restarted; the caller queues them.
+    """
+    # Locked in one order, as `start_several` goes, so that neither waits for the other crosswise.
+    connection.execute(
+        select(Delivery.id).where(Delivery.id.in_(delivery_ids)).order_by(Delivery.id).with_for_update()
+    )
+    enabled = select(Endpoint.id).where(
+        Endpoint.id == Delivery.endpoint_id,
+        Endpoint.state == EndpointState.ENABLED,
+        Endpoint.deleted_at.is_(None),
+    )
+    restarted = connection.scalars(
+        _restarting(now).where(
+            Delivery.id.in_(delivery_ids), Delivery.state == state, enabled.correlate(Delivery).exists()
+        )
+    ).all()
+    return list(restarted)
+
+
+def _restarting(now: datetime) -> ReturningUpdate[str]:
+    return (
+        update(Delivery)
+        .values(state=DeliveryState.PENDING, next_attempt_at=now, tries=0, finished_at=None)
+        .returning(Delivery.id)
+    )
 
 
 def _hasten(connection: Connection, delivery_id: str, now: datetime) -> bool:

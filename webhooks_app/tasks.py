@@ -9,7 +9,7 @@ from functools import cache
 from flask import Flask
 from sqlalchemy import Engine as Database
 
-from webhooks_app import alarms, auto_disable, clock, notices, retention
+from webhooks_app import alarms, auto_disable, clock, notices, recoveries, retention
 from webhooks_app.app import create_app
 from webhooks_app.config import Settings
 from webhooks_app.delivery.engine import Engine
@@ -48,11 +48,19 @@ def sweep() -> None:
     auto_disable.run(_database(), after=settings.auto_disable_after, now=now)
     if settings.mail_server and notices.has_due_mail(_database(), now=now):
         wake_ups.mail()
+    if recoveries.is_any_running(_database()):
+        wake_ups.recover()
 
 
 def send_mail() -> None:
     """Sends the announcements that are due by e-mail."""
     _aside("mail", _send_mail)
+
+
+def recover() -> None:
+    """Goes on with the recoveries that run; should this process die, the next sweep has it done again."""
+    wake_ups: WakeUps = _app().extensions["wake_ups"]
+    _aside("recover", lambda: recoveries.run(_database(), wake_ups, should_stop=lambda: Stop.requested()))
 
 
 def expire() -> None:

@@ -74,6 +74,26 @@ def find(
     return _walk(session, plan, low, high, limit, upwards=bool(after))
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many deliveries match, counted no further than a limit or for longer than a page may take."""
+
+    count: int
+    is_all: bool
+
+
+def count(session: Session, workspace_id: str, wanted: Filter, *, now: datetime, limit: int) -> Counted:
+    """As `find` has them."""
+    plan = _plan(workspace_id, wanted, session.get_bind().dialect.name)
+    low, high = _bounds(wanted, now)
+    if plan.conditions or len(plan.lanes) > 1:
+        found = _walk(session, plan, low, high, limit, upwards=False)
+        return Counted(len(found.ids), not found.has_more)
+    some = _lane(plan, plan.lanes[0], low, high, False).limit(limit + 1).subquery()
+    number = session.scalar(select(func.count()).select_from(some)) or 0
+    return Counted(min(number, limit), number <= limit)
+
+
 def _walk(session: Session, plan: _Plan, low: str, high: str, limit: int, *, upwards: bool) -> Found:
     deadline = time.monotonic() + BUDGET_SECONDS
     found: list[str] = []

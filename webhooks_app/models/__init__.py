@@ -11,7 +11,8 @@ from webhooks_app.models.deliveries import (
 from webhooks_app.models.endpoints import Endpoint, EndpointHealth, EndpointState, SigningSecret, Subscription
 from webhooks_app.models.events import Event
 from webhooks_app.models.notices import Heartbeat, Notice, NoticeKind
-from webhooks_app.models.workspaces import ApiToken, AuditEntry, Member, Role, User, Workspace
+from webhooks_app.models.recoveries import Recovery, RecoveryState
+from webhooks_app.models.workspaces import ApiToken, AuditEntry, Invitation, Member, Role, User, Workspace
 
 __all__ = [
     "FINAL_STATES",
@@ -26,10 +27,13 @@ __all__ = [
     "EndpointState",
     "Event",
     "Heartbeat",
+    "Invitation",
     "Member",
     "Notice",
     "NoticeKind",
     "PendingDelivery",
+    "Recovery",
+    "RecoveryState",
     "Role",
     "SigningSecret",
     "Subscription",

@@ -1,10 +1,10 @@
-"""Workspaces, the people in them, and the tokens of internal apps."""
+"""Workspaces, the people in them, the tokens of internal apps, and what everybody did."""
 
 from datetime import datetime
 from enum import StrEnum
 
 from flask_login import UserMixin
-from sqlalchemy import ForeignKey, Integer, String, Text
+from sqlalchemy import JSON, ForeignKey, Index, Integer, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webhooks_app.models.base import Base, UtcDateTime, public_id, word_of
@@ -23,6 +23,10 @@ class Workspace(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     # How long what is finished stays in the log.
     retention_days: Mapped[int] = mapped_column(Integer, default=30)
+    # What a new endpoint begins with.
+    default_timeout_ms: Mapped[int] = mapped_column(Integer, default=5000, server_default="5000")
+    # Addresses that notices go to instead of the admins'; empty: to the admins.
+    notice_addresses: Mapped[list[str]] = mapped_column(JSON, default=list, server_default="[]")
 
 
 class User(UserMixin, Base):  # type: ignore[misc]
@@ -58,6 +62,25 @@ class Member(Base):
     workspace: Mapped[Workspace] = relationship()
 
 
+class Invitation(Base):
+    """A link that makes whoever has this e-mail address a member; good once, until it expires."""
+
+    __tablename__ = "invitations"
+
+    id: Mapped[str] = mapped_column(public_id(), primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id", ondelete="CASCADE"), index=True)
+    email: Mapped[str] = mapped_column(String(254))
+    role: Mapped[Role] = mapped_column(word_of(Role))
+    # SHA-256 of the 256 random bits in the link.
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    invited_by: Mapped[str] = mapped_column(String(254))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # Accepted or withdrawn.
+    closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    workspace: Mapped[Workspace] = relationship()
+
+
 class ApiToken(Base):
     __tablename__ = "api_tokens"
 
@@ -72,7 +95,16 @@ class ApiToken(Base):
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
+_IS_REFUSAL = text("action = 'session.refuse'")
+
+
+def _index_of_refusals(name: str, column: str) -> Index:
+    return Index(name, column, "created_at", sqlite_where=_IS_REFUSAL, postgresql_where=_IS_REFUSAL)
+
+
 class AuditEntry(Base):
+    """Append-only: triggers refuse to change or delete a row."""
+
     __tablename__ = "audit_entries"
 
     id: Mapped[str] = mapped_column(public_id(), primary_key=True)
@@ -83,3 +115,10 @@ class AuditEntry(Base):
     details: Mapped[str] = mapped_column(Text)
     address: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    __table_args__ = (
+        Index("ix_audit_entries_workspace", "workspace_id", "id"),
+        # What the limit on log-ins counts.
+        _index_of_refusals("ix_audit_entries_refused_account", "actor"),
+        _index_of_refusals("ix_audit_entries_refused_address", "address"),
+    )

@@ -1,0 +1,14 @@
+"""The audit log is append-only, and every action in it has words for people."""
+
+import pytest
+from sqlalchemy import Engine as Database
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from tests.conftest import Workspace
+
+
+@pytest.mark.parametrize("statement", ["UPDATE audit_entries SET actor = 'x'", "DELETE FROM audit_entries"])
+def test_it_takes_no_change(statement: str, workspace: Workspace, database: Database) -> None:
+    with pytest.raises(DBAPIError, match="append-only"), database.begin() as connection:
+        connection.execute(text(statement))
