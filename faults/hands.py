@@ -17,10 +17,11 @@ from faults.harness import Nursery, TooSlow
 from faults.journal import Journal
 from faults.processes import TIMEOUT_MS, Processes
 from faults.producer import EVENT_TYPE, new_data
-from webhooks_app import endpoints, replays, signing, workspaces
+from webhooks_app import endpoints, recoveries, replays, signing, workspaces
 from webhooks_app.audit import Actor
 from webhooks_app.endpoints import Values
 from webhooks_app.extensions import db, writer
+from webhooks_app.log import Filter, Status
 from webhooks_app.models import Endpoint
 
 TESTER = Actor("faults")
@@ -96,6 +97,13 @@ class Hands(Processes):
         with self.admin(endpoint_id) as endpoint:
             return endpoints.enable(writer(), endpoint, send_held=send_held, actor=TESTER)
         raise AssertionError("unreachable")
+
+    def recover(self) -> str:
+        """Starts a recovery of everything canceled; its id."""
+        with self.app.app_context():
+            wake_ups = self.app.extensions["wake_ups"]
+            wanted = Filter(status=Status.CANCELED)
+            return recoveries.start(writer(), wake_ups, self.workspace_id, wanted, actor=TESTER)
 
     def rotate(self, endpoint_id: str, *, overlap: timedelta) -> None:
         with self.admin(endpoint_id) as endpoint:

@@ -8,13 +8,14 @@ from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
 from faults import journal
 from faults.hands import Hands
 from faults.harness import TooSlow, wait_for
 from faults.processes import DELIVERY_WORKERS, IN_FLIGHT
 from webhooks_app.extensions import db
-from webhooks_app.models import AuditEntry, Delivery, Event, PendingDelivery
+from webhooks_app.models import AuditEntry, Delivery, Event, PendingDelivery, Recovery
 
 # A lost wake-up is made up for by the sweep: its flag lives 10 seconds, and the next sweep comes within 15.
 SETTLE_SECONDS = 60.0
@@ -70,6 +71,10 @@ class Stack(Hands):
     def audit_count(self, action: str) -> int:
         mine = AuditEntry.workspace_id == self.workspace_id
         return self._count(select(func.count()).where(mine, AuditEntry.action == action))
+
+    def recovery(self, recovery_id: str) -> Recovery:
+        with self.app.app_context(), Session(db.engine, expire_on_commit=False) as session:
+            return session.get_one(Recovery, recovery_id)
 
     def arrival_count(self) -> int:
         """Requests that the receiver read in this scenario."""

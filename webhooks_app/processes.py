@@ -129,7 +129,9 @@ def _listen_to_signals() -> None:
 
 def _look_at_once(redis_url: str) -> None:
     """A worker that was killed may have taken the last wake-up along; its successor waits for no sweep."""
-    queue.WakeUps(redis_url).end(expects_more=True)
+    wake_ups = queue.WakeUps(redis_url)
+    wake_ups.end(expects_more=True)
+    wake_ups.recover()
 
 
 def _allow_open_files() -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, insert, select, update
 from sqlalchemy import Engine as Database
 from sqlalchemy.orm import Session
 
-from webhooks_app import audit, clock, ids, log, pending, replays
+from webhooks_app import audit, clock, failpoints, ids, log, pending, replays
 from webhooks_app.audit import Actor
 from webhooks_app.extensions import reader
 from webhooks_app.log import Counted, Filter, FilterError, Status
@@ -157,6 +157,7 @@ def step(database: Database, recovery_id: str) -> list[str]:
         if not _advance(connection, recovery_id, cursor, reached, now):
             return []
         replayed = _replay(connection, found.ids, wanted, now)
+        failpoints.hit("recovery.half_stepped")
         connection.execute(
             update(Recovery)
             .where(Recovery.id == recovery_id)
@@ -165,6 +166,7 @@ def step(database: Database, recovery_id: str) -> list[str]:
                 left_out=Recovery.left_out + len(found.ids) - len(replayed),
             )
         )
+    failpoints.hit("recovery.stepped")
     logger.info("recovering", extra={"recovery": recovery_id, "replayed": len(replayed)})
     return replayed
 

@@ -5,9 +5,11 @@ import threading
 import time
 from datetime import timedelta
 
-from faults.processes import PATIENT
+from faults.harness import wait_for
+from faults.processes import IN_FLIGHT, PATIENT
 from faults.registry import Options, scenario
 from faults.reports import Report
+from faults.scenarios.workers import deaths
 from faults.stack import Stack
 
 
@@ -58,6 +60,28 @@ def replayed(stack: Stack, report: Report, options: Options) -> None:
     report.figures["settled after s"] = stack.settle()
     report.figures["replays"] = stack.audit_count("delivery.replay")
     report.require(stack.outcomes() == {"success": 200}, f"outcomes: {stack.outcomes()}")
+
+
+@scenario("23: a recovery whose workers are killed half-way goes on")
+def recovery_killed(stack: Stack, report: Report, options: Options) -> None:
+    endpoint_id = stack.endpoint("ok/a")
+    stack.disable(endpoint_id)
+    stack.send_many(2000, name="held")
+    report.figures["discarded"] = stack.enable(endpoint_id, send_held=False)
+    time.sleep(1.1)  # a recovery takes what was made before its start, to the second
+    before = deaths(stack)
+    places = "recovery.half_stepped=0.4,recovery.stepped=0.3"
+    stack.restart(FAILPOINTS=places, FAILPOINT_SEED=options.seed)
+    recovery_id = stack.recover()
+    over = wait_for(lambda: stack.recovery(recovery_id).finished_at, 240, "the end of the recovery")
+    died = deaths(stack) - before
+    stack.held_unseen += died * 2 * IN_FLIGHT
+    recovery = stack.recovery(recovery_id)
+    report.figures |= {"over after s": over, "workers killed": died, "replayed": recovery.replayed}
+    report.figures["settled after s"] = stack.settle()
+    report.require(died > 0, "no worker died of it")
+    report.require(recovery.replayed == 2000, f"{recovery.replayed} of 2000 were replayed")
+    report.require(stack.outcomes() == {"success": 2000}, f"outcomes: {stack.outcomes()}")
 
 
 def _replay(stack: Stack, deliveries: list[str], seed: str) -> None:
