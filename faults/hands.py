@@ -17,7 +17,7 @@ from faults.harness import Nursery, TooSlow
 from faults.journal import Journal
 from faults.processes import TIMEOUT_MS, Processes
 from faults.producer import EVENT_TYPE, new_data
-from webhooks_app import endpoints, recoveries, replays, signing, workspaces
+from webhooks_app import endpoints, recoveries, replays, signing, tokens, workspaces
 from webhooks_app.audit import Actor
 from webhooks_app.endpoints import Values
 from webhooks_app.extensions import db, writer
@@ -58,7 +58,7 @@ class Hands(Processes):
         self.journal = self.folder / f"accepted-{self.journals}.log"
         with self.app.app_context():
             self.workspace_id = workspaces.create(writer(), name, actor=TESTER)
-            self.token = workspaces.add_token(writer(), self.workspace_id, "faults", actor=TESTER)
+            self.token = tokens.create(writer(), self.workspace_id, "faults", actor=TESTER)
 
     def endpoint(self, path: str, **values: Any) -> str:
         given: dict[str, Any] = {"all_events": True, "event_types": (), "timeout_ms": TIMEOUT_MS} | values

@@ -25,7 +25,7 @@ from sqlalchemy import Engine as Database
 from sqlalchemy import create_engine, text
 
 from tests.receivers import Receiver
-from webhooks_app import config, endpoints, workspaces
+from webhooks_app import accounts, config, endpoints, members, tokens, workspaces
 from webhooks_app.app import create_app
 from webhooks_app.audit import Actor
 from webhooks_app.config import Settings
@@ -199,9 +199,9 @@ def make_workspace(app: Flask) -> Callable[[str], Workspace]:
     def make(name: str) -> Workspace:
         workspace_id = workspaces.create(writer(), name, actor=TESTER)
         email = f"{name.lower()}@example.com"
-        user_id = workspaces.add_user(writer(), email=email, name=name, password=PASSWORD)
-        workspaces.add_member(writer(), workspace_id, user_id, Role.ADMIN, actor=TESTER)
-        token = workspaces.add_token(writer(), workspace_id, "test", actor=TESTER)
+        user_id = accounts.add(writer(), email=email, name=name, password=PASSWORD)
+        members.add(writer(), workspace_id, user_id, Role.ADMIN, actor=TESTER)
+        token = tokens.create(writer(), workspace_id, "test", actor=TESTER)
         return Workspace(app, workspace_id, token, email)
 
     return make

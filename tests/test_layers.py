@@ -35,9 +35,18 @@ ROOMS = {
     ),
     "carriers": ("exchange", "names", "queue", "routes", "sockets", "transport"),
     "actions": (
-        *("auto_disable", "cancellations", "delivery", "endpoints", "events", "notices"),
-        *("recoveries", "replays", "retention", "workspaces"),
-        *("alarms", "health", "log", "rollups"),  # they only read
+        *(
+            "accounts",
+            "auto_disable",
+            "cancellations",
+            "delivery",
+            "endpoints",
+            "events",
+            "members",
+            "notices",
+        ),
+        *("recoveries", "replays", "retention", "tokens", "workspaces"),
+        *("alarms", "audit_log", "health", "log", "rollups"),  # they only read
     ),
     "views": ("forms", "views"),
     "app": ("app",),

@@ -25,7 +25,7 @@ from sqlalchemy import Engine as Database
 from sqlalchemy import select, update
 
 from tests.conftest import PASSWORD, TESTER, Workspace, wait_for
-from webhooks_app import clock, mail, notices, tasks, workspaces
+from webhooks_app import accounts, clock, mail, members, notices, tasks
 from webhooks_app.config import Settings
 from webhooks_app.extensions import db
 from webhooks_app.mail import Letter, MailError, Server
@@ -137,8 +137,8 @@ def test_every_admin_gets_one_plain_letter_with_one_link(
     app: Flask, workspace: Workspace, database: Database, start: Start, mailbox: Mailbox, failing: str
 ) -> None:
     for email, role in (("second@example.com", Role.ADMIN), ("viewer@example.com", Role.VIEWER)):
-        user_id = workspaces.add_user(database, email=email, name="X", password=PASSWORD)
-        workspaces.add_member(database, workspace.id, user_id, role, actor=TESTER)
+        user_id = accounts.add(database, email=email, name="X", password=PASSWORD)
+        members.add(database, workspace.id, user_id, role, actor=TESTER)
     server = start()
 
     assert send_due(database, server) == 1
@@ -229,8 +229,8 @@ def test_two_senders_send_one_letter(
 def test_an_unknown_mailbox_keeps_nothing_from_the_others(
     workspace: Workspace, database: Database, start: Start, mailbox: Mailbox, failing: str
 ) -> None:
-    user_id = workspaces.add_user(database, email="second@example.com", name="X", password=PASSWORD)
-    workspaces.add_member(database, workspace.id, user_id, Role.ADMIN, actor=TESTER)
+    user_id = accounts.add(database, email="second@example.com", name="X", password=PASSWORD)
+    members.add(database, workspace.id, user_id, Role.ADMIN, actor=TESTER)
     mailbox.refused = {"acme@example.com"}
 
     assert send_due(database, start()) == 1
@@ -243,8 +243,8 @@ def test_no_name_or_address_can_add_a_header_or_a_recipient(
     evil = "x\r\nBcc: evil@example.net\r\n\r\nBody\u2028\u202e"
     warned(workspace, database, clock.now(), name=evil[:90])
     for email in ("a@example.com\r\nBcc: b@example.net", "c@example.com, d@example.net", "<e@f.g>", "@"):
-        user_id = workspaces.add_user(database, email=email, name="X", password=PASSWORD)
-        workspaces.add_member(database, workspace.id, user_id, Role.ADMIN, actor=TESTER)
+        user_id = accounts.add(database, email=email, name="X", password=PASSWORD)
+        members.add(database, workspace.id, user_id, Role.ADMIN, actor=TESTER)
 
     assert send_due(database, start()) == 1
     [envelope] = mailbox.envelopes

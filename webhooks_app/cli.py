@@ -11,9 +11,20 @@ import click
 from flask import Flask
 from flask_migrate import upgrade
 from sqlalchemy import Engine as Database
-from sqlalchemy.exc import IntegrityError
 
-from webhooks_app import clock, config, endpoints, logs, processes, retention, supervisor, workspaces
+from webhooks_app import (
+    accounts,
+    clock,
+    config,
+    endpoints,
+    logs,
+    members,
+    processes,
+    retention,
+    supervisor,
+    tokens,
+    workspaces,
+)
 from webhooks_app.app import create_app
 from webhooks_app.audit import Actor
 from webhooks_app.endpoints import Values
@@ -93,18 +104,16 @@ def create_workspace(name: str, email: str, password: str) -> None:
         with app.app_context():
             try:
                 print(_set_up_workspace(writer(), name, email, password)[1])
-            except IntegrityError:
+            except accounts.EmailTaken:
                 raise click.ClickException(f"There is a user {email} already.") from None
 
 
 def _set_up_workspace(database: Database, name: str, email: str, password: str) -> tuple[str, str]:
     """The new workspace's id and an API token."""
-    user_id = workspaces.add_user(
-        database, email=email, name=email.partition("@")[0].title(), password=password
-    )
+    user_id = accounts.add(database, email=email, name=email.partition("@")[0].title(), password=password)
     workspace_id = workspaces.create(database, name, actor=SHELL)
-    workspaces.add_member(database, workspace_id, user_id, Role.ADMIN, actor=SHELL)
-    return workspace_id, workspaces.add_token(database, workspace_id, "First token", actor=SHELL)
+    members.add(database, workspace_id, user_id, Role.ADMIN, actor=SHELL)
+    return workspace_id, tokens.create(database, workspace_id, "First token", actor=SHELL)
 
 
 def _with_demo_target() -> dict[str, str]:

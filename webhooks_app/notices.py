@@ -1,6 +1,7 @@
 """What is announced about an endpoint, to whom, and in which words: in the console and by e-mail."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -161,7 +162,7 @@ def _settle(database: Database, notice_id: str, *, mailed_at: datetime | None) -
 
 
 def _write(database: Database, notice_id: str, base_url: str) -> Letter | None:
-    """The letter to the workspace's admins; None when it is no longer true."""
+    """The letter to the workspace's addresses, else to its admins; None when it is no longer true."""
     with Session(reader(database)) as session:
         notice, endpoint, workspace = session.execute(
             select(Notice, Endpoint, Workspace)
@@ -171,15 +172,19 @@ def _write(database: Database, notice_id: str, base_url: str) -> Letter | None:
         ).one()
         if not _is_current(notice, endpoint, endpoint.health):
             return None
-        admins = session.scalars(
-            select(User.email)
-            .join(Member, Member.user_id == User.id)
-            .where(Member.workspace_id == workspace.id, Member.role == Role.ADMIN)
-            .order_by(User.email)
-        ).all()
+        to = workspace.notice_addresses or _admins(session, workspace.id)
         text = _text(notice, endpoint, workspace.name, base_url)
         subject = f"{_title(notice)} – {endpoint.name} ({workspace.name})"
-        return Letter(notice.id, admins, subject, text, notice.created_at)
+        return Letter(notice.id, to, subject, text, notice.created_at)
+
+
+def _admins(session: Session, workspace_id: str) -> Sequence[str]:
+    return session.scalars(
+        select(User.email)
+        .join(Member, Member.user_id == User.id)
+        .where(Member.workspace_id == workspace_id, Member.role == Role.ADMIN)
+        .order_by(User.email)
+    ).all()
 
 
 def _is_current(notice: Notice, endpoint: Endpoint, health: EndpointHealth) -> bool:
@@ -232,7 +237,7 @@ def _text(notice: Notice, endpoint: Endpoint, workspace: str, base_url: str) -> 
         _consequence(notice),
         _advice(notice, outcome),
         f"{base_url}/w/{endpoint.workspace_id}/alerts/webhooks/endpoints/{endpoint.id}",
-        f"You receive this as an admin of {mail.one_line(workspace)}.",
+        f"You receive this because of the workspace {mail.one_line(workspace)}; its settings say who does.",
     ]
     return "\n\n".join(part for part in paragraphs if part) + "\n"
 

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tests.conftest import PASSWORD, TESTER, Workspace
-from webhooks_app import workspaces
+from webhooks_app import accounts, members
 from webhooks_app.extensions import db, writer
 from webhooks_app.models import Role
 
@@ -87,8 +87,8 @@ def admin_page(make_page: Callable[[str | None], Page], workspace: Workspace) ->
 @pytest.fixture
 def viewer_page(make_page: Callable[[str | None], Page], workspace: Workspace) -> Page:
     email = "viewer@example.com"
-    user_id = workspaces.add_user(writer(), email=email, name="Vera", password=PASSWORD)
-    workspaces.add_member(writer(), workspace.id, user_id, Role.VIEWER, actor=TESTER)
+    user_id = accounts.add(writer(), email=email, name="Vera", password=PASSWORD)
+    members.add(writer(), workspace.id, user_id, Role.VIEWER, actor=TESTER)
     return make_page(email)
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import Engine as Database
 from sqlalchemy import func, select, text
 
 from tests.conftest import TESTER, Workspace
-from webhooks_app import workspaces
+from webhooks_app import tokens
 from webhooks_app.extensions import db
 from webhooks_app.models import ApiToken, Delivery, Event, PendingDelivery
 from webhooks_app.queue import WakeUps
@@ -197,7 +197,7 @@ def test_a_request_without_a_valid_token_is_refused(
 
 def test_a_revoked_token_is_refused(client: FlaskClient, workspace: Workspace, database: Database) -> None:
     token = db.session.scalars(select(ApiToken)).one()
-    workspaces.revoke_token(database, token, actor=TESTER)
+    tokens.revoke(database, token, actor=TESTER)
     assert client.get("/api/v1/event-types", headers=workspace.headers).status_code == 401
 
 

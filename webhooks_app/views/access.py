@@ -1,25 +1,31 @@
 """Who may see a page: a member of its workspace; who may change something: an admin of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from flask import Blueprint, Response, abort, current_app, g, make_response, redirect, request, url_for
 from flask_login import current_user
+from sqlalchemy import select
 
 from webhooks_app.audit import Actor
 from webhooks_app.extensions import db, login
-from webhooks_app.models import Delivery, Endpoint, Member, Role, Workspace
+from webhooks_app.models import ApiToken, Delivery, Endpoint, Invitation, Member, Recovery, Role, Workspace
 
 Parameters = ParamSpec("Parameters")
 Returned = TypeVar("Returned")
+Owned = TypeVar("Owned", ApiToken, Invitation, Recovery)
 
-PREFIX = "/w/<workspace_id>/alerts/webhooks"
+WORKSPACE = "/w/<workspace_id>"
+WEBHOOKS = WORKSPACE + "/alerts/webhooks"
 
 
-def workspace_blueprint(name: str, import_name: str, path: str = "") -> Blueprint:
-    """A blueprint under a workspace: its views take no `workspace_id`, and see `g.workspace`, `g.member`."""
-    blueprint = Blueprint(name, import_name, url_prefix=PREFIX + path)
+def workspace_blueprint(name: str, import_name: str, path: str) -> Blueprint:
+    """A blueprint under a workspace: its views take no `workspace_id`, and see `g.workspace`, `g.member`.
+
+    `path` begins with WORKSPACE or WEBHOOKS.
+    """
+    blueprint = Blueprint(name, import_name, url_prefix=path)
     blueprint.url_value_preprocessor(_take_workspace_id)
     blueprint.before_request(_load_workspace)
     return blueprint
@@ -41,6 +47,12 @@ def admin_required(view: Callable[Parameters, Returned]) -> Callable[Parameters,
     return guarded
 
 
+def own_workspaces() -> Sequence[Workspace]:
+    """Those that whoever is logged in is a member of, by name."""
+    mine = select(Workspace).join(Member, Member.workspace_id == Workspace.id)
+    return db.session.scalars(mine.where(Member.user_id == current_user.id).order_by(Workspace.name)).all()
+
+
 def actor() -> Actor:
     return Actor(current_user.email, request.remote_addr or "")
 
@@ -53,12 +65,35 @@ def load_endpoint(endpoint_id: str) -> Endpoint:
     return endpoint
 
 
+def check_endpoint(endpoint_id: str) -> None:
+    """404 unless it is, or was, the workspace's: the log outlives a deleted endpoint."""
+    endpoint = db.session.get(Endpoint, endpoint_id)
+    if endpoint is None or endpoint.workspace_id != g.workspace.id:
+        abort(404)
+
+
 def load_delivery(delivery_id: str) -> Delivery:
     """The workspace's delivery; 404 for another's or an unknown one."""
     delivery = db.session.get(Delivery, delivery_id)
     if delivery is None or delivery.workspace_id != g.workspace.id:
         abort(404)
     return delivery
+
+
+def load_member(user_id: str) -> Member:
+    """The workspace's member; 404 for anybody else."""
+    member = db.session.get(Member, (g.workspace.id, user_id))
+    if member is None:
+        abort(404)
+    return member
+
+
+def load_owned(model: type[Owned], public_id: str) -> Owned:
+    """The workspace's row of that model; 404 for another's or an unknown one."""
+    row = db.session.get(model, public_id)
+    if row is None or row.workspace_id != g.workspace.id:
+        abort(404)
+    return row
 
 
 def _take_workspace_id(_endpoint: str | None, values: dict[str, Any] | None) -> None:
@@ -76,7 +111,6 @@ def _load_workspace() -> Response | None:
 
 
 def _takes_workspace(endpoint: str) -> bool:
-
     return current_app.url_map.is_endpoint_expecting(endpoint, "workspace_id")
 
 

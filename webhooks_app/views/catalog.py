@@ -11,9 +11,9 @@ from sqlalchemy import select
 from webhooks_app.catalog import catalog
 from webhooks_app.extensions import db
 from webhooks_app.models import Endpoint, Subscription
-from webhooks_app.views.access import workspace_blueprint
+from webhooks_app.views.access import WEBHOOKS, workspace_blueprint
 
-blueprint = workspace_blueprint("catalog", __name__, "/catalog")
+blueprint = workspace_blueprint("catalog", __name__, WEBHOOKS + "/catalog")
 
 
 class Subscriber(NamedTuple):

@@ -1,6 +1,5 @@
 """The delivery log: pages by filter, rows that open in place, what is new or has changed."""
 
-import json
 from typing import NamedTuple
 from urllib.parse import urlencode
 
@@ -15,10 +14,11 @@ from webhooks_app.log import Filter, FilterError, Page, Row, Try
 from webhooks_app.log.filters import cursor
 from webhooks_app.log.reasons import Reason, explain
 from webhooks_app.models import Endpoint
-from webhooks_app.views.access import workspace_blueprint
+from webhooks_app.views.access import WEBHOOKS, check_endpoint, workspace_blueprint
 from webhooks_app.views.frame import duration, is_fragment
+from webhooks_app.views.samples import sample_event
 
-blueprint = workspace_blueprint("deliveries", __name__, "/deliveries")
+blueprint = workspace_blueprint("deliveries", __name__, WEBHOOKS + "/deliveries")
 
 Answer = Response | str | tuple[str, int]
 
@@ -76,7 +76,8 @@ def index() -> Answer:
         before, after = cursor(request.args)
     except FilterError as error:
         return _log_page(Filter(), Page([]), error=error), 400
-    _check_endpoint(wanted)
+    if wanted.endpoint:
+        check_endpoint(wanted.endpoint)
     now = clock.now()
     page = log.page(db.session(), g.workspace.id, wanted, now=now, before=before, after=after)
     response = make_response(_log_page(wanted, page))
@@ -142,7 +143,7 @@ def _peek(row: Row) -> Peek:
 
 
 def _log_page(wanted: Filter, page: Page, *, error: FilterError | None = None) -> str:
-    endpoints = _endpoints(wanted)
+    endpoints = endpoint_choices(wanted.endpoint)
     is_empty = not page.rows and not page.searched_to and not wanted.arguments and error is None
     return render_template(
         "deliveries/_log.html" if is_fragment() else "deliveries/index.html",
@@ -158,37 +159,21 @@ def _log_page(wanted: Filter, page: Page, *, error: FilterError | None = None) -
         newest=page.rows[0].id if page.rows else ids.floor("dlv", clock.now()),
         is_empty=is_empty,
         arguments=wanted.arguments,
-        sample=_sample() if is_empty else "",
+        sample=sample_event() if is_empty else "",
     )
 
 
-def _sample() -> str:
-    """A command that sends an event of the catalog's first type."""
-    first = catalog().event_types[0]
-    body = json.dumps({"type": first.name, "data": first.example}, indent=2)
-    base = current_app.extensions["settings"].base_url
-    headers = [("Authorization", "Bearer tok_…"), ("Content-Type", "application/json")]
-    return legible.curl(f"{base}/api/v1/events", headers, body, mask="")
-
-
-def _endpoints(wanted: Filter) -> list[tuple[str, str]]:
-    """The workspace's endpoints by name, the one looked for even if it is deleted."""
+def endpoint_choices(chosen: str = "") -> list[tuple[str, str]]:
+    """The workspace's endpoints, id and name, by name; the chosen one even if it is deleted."""
     rows = db.session.execute(
         select(Endpoint.id, Endpoint.name, Endpoint.deleted_at).where(Endpoint.workspace_id == g.workspace.id)
     )
     shown = [
         (row.id, f"{row.name} (deleted)" if row.deleted_at else row.name)
         for row in rows
-        if row.deleted_at is None or row.id == wanted.endpoint
+        if row.deleted_at is None or row.id == chosen
     ]
     return sorted(shown, key=lambda item: item[1].casefold())
-
-
-def _check_endpoint(wanted: Filter) -> None:
-    if wanted.endpoint:
-        endpoint = db.session.get(Endpoint, wanted.endpoint)
-        if endpoint is None or endpoint.workspace_id != g.workspace.id:
-            abort(404)
 
 
 def _filter() -> Filter:
@@ -205,5 +190,6 @@ def _count_new() -> int:
     if not ids.is_id("dlv", newest):
         abort(400)
     wanted = _filter()
-    _check_endpoint(wanted)
+    if wanted.endpoint:
+        check_endpoint(wanted.endpoint)
     return log.count_newer(db.session(), g.workspace.id, wanted, newest, now=clock.now())

@@ -1,6 +1,7 @@
 """The endpoints: list, form, overview, and the settings with what takes one out of use."""
 
 from datetime import datetime
+from typing import Any
 
 from flask import current_app, flash, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
@@ -9,13 +10,13 @@ from webhooks_app import charts, clock, endpoints, health, notices, rollups
 from webhooks_app.catalog import catalog
 from webhooks_app.encryption import DecryptionError
 from webhooks_app.extensions import cipher, db, writer
-from webhooks_app.forms import DeleteForm, EnableForm, EndpointForm, host_name
+from webhooks_app.forms.endpoints import DeleteForm, EnableForm, EndpointForm, host_name
 from webhooks_app.models import Endpoint
 from webhooks_app.targets import TargetPolicy
-from webhooks_app.views.access import actor, admin_required, load_endpoint, workspace_blueprint
+from webhooks_app.views.access import WEBHOOKS, actor, admin_required, load_endpoint, workspace_blueprint
 from webhooks_app.views.frame import is_fragment, relative
 
-blueprint = workspace_blueprint("endpoints", __name__)
+blueprint = workspace_blueprint("endpoints", __name__, WEBHOOKS)
 
 Page = Response | str | tuple[str, int]
 LONGEST_SEARCH = 200
@@ -65,7 +66,7 @@ def index() -> str:
 @blueprint.route("/endpoints/new", methods=["GET", "POST"])
 @admin_required
 def new() -> Page:
-    form = EndpointForm(_policy())
+    form = EndpointForm(_policy(), timeout_ms=g.workspace.default_timeout_ms)
     if form.is_submitted() and form.edit_rows(request.form):
         return _form_page("endpoints/new.html", form)
     if not form.validate_on_submit():
@@ -158,7 +159,7 @@ def _held(endpoint: Endpoint) -> int:
     return endpoints.held_count(db.engine, endpoint.id, limit=health.COUNT_LIMIT)
 
 
-def _settings_form(endpoint: Endpoint, **options: object) -> EndpointForm:
+def _settings_form(endpoint: Endpoint, **options: Any) -> EndpointForm:
     try:
         stored = endpoints.read_headers(cipher(), endpoint)
     except DecryptionError:

@@ -14,7 +14,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from webhooks_app import clock
 from webhooks_app.views import api
-from webhooks_app.views.access import fill_in_workspace_id
+from webhooks_app.views.access import fill_in_workspace_id, own_workspaces
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -41,7 +41,17 @@ NAVIGATION = (
         (
             Link("endpoints.index", "endpoint", "Endpoints"),
             Link("deliveries.index", "list", "Deliveries"),
+            Link("recoveries.index", "replay", "Recoveries"),
             Link("catalog.index", "book", "Event catalog"),
+        ),
+    ),
+    LinkGroup(
+        "Workspace",
+        (
+            Link("tokens.index", "key", "API tokens"),
+            Link("members.index", "people", "Members"),
+            Link("audit.index", "log", "Audit log"),
+            Link("settings.show", "settings", "Settings"),
         ),
     ),
 )
@@ -93,6 +103,7 @@ def _shared_names() -> dict[str, Any]:
         "navigation": NAVIGATION,
         "workspace": g.get("workspace"),
         "member": g.get("member"),
+        "own_workspaces": own_workspaces,
     }
 
 
@@ -108,14 +119,20 @@ def _show_error(error: HTTPException) -> tuple[str | Response, int]:
     title, text = ERRORS.get(code, (error.name, error.description or ""))
     if isinstance(error, CSRFError):
         text = "The form was open for too long or in another session. Go back, reload the page and try again."
-    elif code == 403 and error.description and not error.description.startswith("You don't have"):
-        text = error.description
-    return render_template("error.html", code=code, title=title, text=text), code
+    elif code in (403, 404) and error.description and error.description != type(error).description:
+        text = error.description  # our own words
+    return _error_page(code, title, text), code
 
 
 def _show_unavailable(_error: OperationalError) -> tuple[str, int, dict[str, str]]:
     title, text = ERRORS[503]
-    return render_template("error.html", code=503, title=title, text=text), 503, {"Retry-After": "1"}
+    return _error_page(503, title, text), 503, {"Retry-After": "1"}
+
+
+def _error_page(code: int, title: str, text: str) -> str:
+    """In its frame where the workspace is known; without, where drawing that frame could fail again."""
+    is_framed = "member" in g and code < 500
+    return render_template("error.html", code=code, title=title, text=text, is_framed=is_framed)
 
 
 def asset(name: str) -> str:

@@ -10,16 +10,16 @@ from werkzeug.wrappers import Response
 from wtforms import PasswordField, StringField
 from wtforms.validators import DataRequired, Length
 
-from webhooks_app import audit, clock, passwords, workspaces
-from webhooks_app.audit import Actor
+from webhooks_app import accounts, clock, passwords
 from webhooks_app.extensions import db, login, writer
+from webhooks_app.forms.people import LONGEST_PASSWORD
 from webhooks_app.models import User
 from webhooks_app.views.access import actor
 
 blueprint = Blueprint("session", __name__)
 
 REFUSAL = "E-mail or password is wrong."
-LONGEST_PASSWORD = 1024
+LOCKED = "Too many tries. Wait a quarter of an hour, then try again."
 
 
 class LogInForm(FlaskForm):  # type: ignore[misc]
@@ -52,10 +52,11 @@ def log_in() -> Response | str | tuple[str, int]:
     form = LogInForm()
     if not form.is_submitted():
         return render_template("log_in.html", form=form)
+    if form.validate() and _is_locked(form):
+        return _refused(form, LOCKED), 429
     user = _authenticated(form) if form.validate() else None
     if user is None:
-        form.form_errors.append(REFUSAL)
-        return render_template("log_in.html", form=form, refusal=REFUSAL), 422
+        return _refused(form, REFUSAL), 422
     session.clear()  # nothing from before the log-in goes on after it
     login_user(user)
     return redirect(_inside(request.args.get("next")) or url_for("session.home"), 303)
@@ -64,25 +65,33 @@ def log_in() -> Response | str | tuple[str, int]:
 @blueprint.post("/logout")
 @login_required  # type: ignore[untyped-decorator]
 def log_out() -> Response:
-    workspaces.end_sessions(writer(), current_user, actor=actor())
+    accounts.end_sessions(writer(), current_user, actor=actor())
     session.clear()
     return redirect(url_for("session.log_in"), 303)
 
 
+def _refused(form: LogInForm, words: str) -> str:
+    form.form_errors.append(words)
+    return render_template("log_in.html", form=form, refusal=words)
+
+
+def _is_locked(form: LogInForm) -> bool:
+    email = accounts.normal_email(form.email.data)
+    return accounts.is_locked(writer(), email=email, address=request.remote_addr or "", now=clock.now())
+
+
 def _authenticated(form: LogInForm) -> User | None:
-    email = form.email.data.strip().lower()
+    email = accounts.normal_email(form.email.data)
     user = db.session.scalar(select(User).where(User.email == email))
     db.session.rollback()  # hashing takes a while; no snapshot is held meanwhile
     is_right = passwords.is_password(form.password.data, user.password_hash if user else None)
-    with writer().begin() as connection:
-        audit.record(
-            connection,
-            Actor(email[:254], request.remote_addr or ""),
-            "session.log_in" if is_right else "session.refuse",
-            workspace_id=None,
-            target=user.id if user else "",
-            now=clock.now(),
-        )
+    accounts.note_log_in(
+        writer(),
+        email=email,
+        address=request.remote_addr or "",
+        user_id=user.id if user else "",
+        is_right=is_right,
+    )
     return user if is_right else None
 
 

@@ -7,7 +7,7 @@ from flask import current_app, flash, redirect, render_template, request, url_fo
 from webhooks_app import events
 from webhooks_app.catalog import catalog
 from webhooks_app.extensions import writer
-from webhooks_app.forms import TestForm
+from webhooks_app.forms.endpoints import TestForm
 from webhooks_app.models import Endpoint
 from webhooks_app.views.access import actor, admin_required, load_endpoint
 from webhooks_app.views.endpoints import Page, blueprint

@@ -5,7 +5,7 @@ from flask import abort, flash, redirect, render_template, request, url_for
 from webhooks_app import clock, endpoints, signing, snippets
 from webhooks_app.encryption import DecryptionError
 from webhooks_app.extensions import cipher, db, writer
-from webhooks_app.forms import OVERLAP_LABELS, RotateForm
+from webhooks_app.forms.endpoints import OVERLAP_LABELS, RotateForm
 from webhooks_app.models import Endpoint, SigningSecret
 from webhooks_app.snippets import LANGUAGES, Language
 from webhooks_app.views.access import actor, admin_required, load_endpoint

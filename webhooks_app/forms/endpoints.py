@@ -1,4 +1,4 @@
-"""The console's forms: what admins type, checked, with a sentence at each field that is wrong."""
+"""The forms of an endpoint: itself, its use, its secret, and test events."""
 
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -57,7 +57,10 @@ class HeaderForm(Form):  # type: ignore[misc]
 
 
 class EndpointForm(FlaskForm):  # type: ignore[misc]
-    """Of a new endpoint or, given `endpoint`, of that one; `stored` are its custom headers in clear."""
+    """Of a new endpoint or, given `endpoint`, of that one; `stored` are its custom headers in clear.
+
+    `timeout_ms` is what a new one begins with.
+    """
 
     url = StringField("Endpoint URL")
     name = StringField("Name")
@@ -74,13 +77,16 @@ class EndpointForm(FlaskForm):  # type: ignore[misc]
         policy: TargetPolicy,
         endpoint: Endpoint | None = None,
         stored: Sequence[tuple[str, str]] = (),
+        *,
+        timeout_ms: int = DEFAULT_TIMEOUT_MS,
         **options: Any,
     ) -> None:
         self.policy = policy
         self.stored = {name.lower(): value for name, value in stored}
         # By row; a row's problem is shown below it.
         self.header_problems: dict[int, str] = {}
-        super().__init__(data=_typed(endpoint, stored) if endpoint else None, **options)
+        typed = _typed(endpoint, stored) if endpoint else {"timeout": timeout_ms // 1000}
+        super().__init__(data=typed, **options)
 
     @property
     def invalid(self) -> list[Any]:

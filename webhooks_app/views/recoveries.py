@@ -1,0 +1,139 @@
+"""Recovery: many deliveries replayed at once. Chosen, counted, started, watched, canceled."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from flask import current_app, flash, g, redirect, render_template, request, url_for
+from sqlalchemy import select
+from werkzeug.wrappers import Response
+
+from webhooks_app import clock, log, recoveries
+from webhooks_app.catalog import catalog
+from webhooks_app.extensions import db, writer
+from webhooks_app.log import Counted, Filter, FilterError, Status
+from webhooks_app.models import Recovery
+from webhooks_app.views.access import (
+    WEBHOOKS,
+    actor,
+    admin_required,
+    check_endpoint,
+    load_owned,
+    workspace_blueprint,
+)
+from webhooks_app.views.deliveries import endpoint_choices, log_address
+from webhooks_app.views.frame import is_fragment
+
+blueprint = workspace_blueprint("recoveries", __name__, WEBHOOKS + "/recoveries")
+
+Page = Response | str | tuple[str, int]
+NEWEST = 50
+FIRST_CHOICE = Filter(status=Status.FAILED, range="24h")
+
+
+@blueprint.get("/")
+def index() -> str:
+    found = db.session.scalars(
+        select(Recovery)
+        .where(Recovery.workspace_id == g.workspace.id)
+        .order_by(Recovery.id.desc())
+        .limit(NEWEST)
+    ).all()
+    return render_template("recoveries/index.html", recoveries=found, names=dict(endpoint_choices()))
+
+
+@blueprint.get("/new")
+@admin_required
+def new() -> Page:
+    """The choice and what it comes to; the filter lives in the URL, as that of the log does."""
+    try:
+        wanted = _wanted(request.args)
+        counted = recoveries.preview(db.session(), g.workspace.id, wanted, now=clock.now())
+    except FilterError as error:
+        return _choice(FIRST_CHOICE, None, error), 422
+    return _choice(wanted, counted)
+
+
+@blueprint.post("/")
+@admin_required
+def start() -> Page:
+    try:
+        wanted = _wanted(request.form)
+        recovery_id = recoveries.start(
+            writer(), current_app.extensions["wake_ups"], g.workspace.id, wanted, actor=actor()
+        )
+    except FilterError as error:
+        return _choice(FIRST_CHOICE, None, error), 422
+    except recoveries.NothingToRecover:
+        flash("No delivery matches any more, so nothing was started.", "info")
+        return redirect(url_for("recoveries.new"), 303)
+    flash("Recovery started.", "success")
+    return redirect(url_for("recoveries.show", recovery_id=recovery_id), 303)
+
+
+@blueprint.get("/<recovery_id>")
+def show(recovery_id: str) -> Page:
+    recovery = load_owned(Recovery, recovery_id)
+    return render_template(
+        "recoveries/_progress.html" if is_fragment() else "recoveries/show.html",
+        recovery=recovery,
+        progress=recoveries.progress(recovery),
+        names=dict(endpoint_choices(recovery.filter.get("endpoint", ""))),
+    )
+
+
+@blueprint.post("/<recovery_id>/cancel")
+@admin_required
+def cancel(recovery_id: str) -> Page:
+    recovery = load_owned(Recovery, recovery_id)
+    if recoveries.cancel(writer(), recovery, actor=actor()):
+        flash("Recovery canceled. What it had replayed by then is sent.", "success")
+    else:
+        flash("That recovery had ended already.", "info")
+    return redirect(url_for("recoveries.show", recovery_id=recovery_id), 303)
+
+
+@blueprint.app_template_global()
+def recovery_filter(recovery: Recovery, names: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What it looks for, in words: label and value."""
+    wanted = log.parse(recovery.filter)
+    found = [("Status", log.STATUSES[wanted.status] if wanted.status else "Any")]
+    if wanted.endpoint:
+        found.append(("Endpoint", names.get(wanted.endpoint, wanted.endpoint)))
+    if wanted.event_type:
+        found.append(("Event type", wanted.event_type))
+    if wanted.response:
+        found.append(("Response", log.RESPONSES[wanted.response]))
+    return found
+
+
+@blueprint.app_template_global()
+def recovery_log(recovery: Recovery) -> str:
+    """The log of the deliveries it looked at, whatever became of them."""
+    wanted = replace(log.parse(recovery.filter), status=None, response="")
+    return log_address(wanted.arguments)
+
+
+def _wanted(arguments: Mapping[str, str]) -> Filter:
+    wanted = log.parse(arguments)
+    if wanted.endpoint:
+        check_endpoint(wanted.endpoint)
+    if "status" not in arguments:
+        wanted = replace(wanted, status=FIRST_CHOICE.status)
+    if not arguments:
+        wanted = FIRST_CHOICE
+    return wanted
+
+
+def _choice(wanted: Filter, counted: Counted | None, error: FilterError | None = None) -> str:
+    return render_template(
+        "recoveries/_preview.html" if is_fragment() else "recoveries/new.html",
+        wanted=wanted,
+        arguments=wanted.arguments,
+        counted=counted,
+        error=error,
+        endpoints=endpoint_choices(wanted.endpoint),
+        groups=catalog().groups,
+        ranges=log.RANGES,
+        responses={key: label for key, label in log.RESPONSES.items() if key != "2xx"},
+        statuses={status: log.STATUSES[status] for status in recoveries.STATUSES},
+    )
