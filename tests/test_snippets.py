@@ -4,7 +4,7 @@ import html
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -132,5 +132,16 @@ def test_garbage_is_refused_like_the_rest(judged: Judged, group: str) -> None:
 
 def test_our_own_code_is_strict_where_some_libraries_are_not(judged: Judged) -> None:
     if not judged.is_library:
-        judged.expect_refusal("trailing signature")
+        judged.expect_refusal("nearly right")
         judged.expect_no_acceptance("unset secret")
+
+
+def test_the_shell_accepts_nothing_where_openssl_fails(platform: Platform, shown: dict[str, str]) -> None:
+    with runtimes.cache():
+        program = runtimes.build("shell", shown["shell"])
+        failing = ("bash", "-c", "openssl() { return 127; }; . ./harness.sh")
+        program = replace(program, runtime=replace(program.runtime, run=failing))
+
+        verdicts = program.judge([case.line for case in platform.cases()])
+
+    assert set(verdicts) == {"refused 1"}

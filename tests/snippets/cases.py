@@ -50,7 +50,7 @@ class Platform:
     def cases(self) -> list[Case]:
         """Fresh ones: they are good for as long as the tolerance."""
         plain = self._deliver("genuine", "as it came")
-        foreign = self._deliver("genuine", "a body beyond ASCII", batch_id="“ünï” 漢字 🎉 \u2028")
+        foreign = self._deliver("genuine", "a body beyond ASCII", batch_id="“ünï” e\u0301 漢字 🎉 \u2028")
         self._rotate("24h")
         overlapping = self._deliver("rotated", "the new secret, while two sign")
         self._rotate("now")
@@ -128,8 +128,12 @@ def _garbage(case: Case) -> Iterator[Case]:
     for name in NAMES:
         rest = {other: value for other, value in case.headers.items() if other != name}
         yield replace(case, group="missing header", title=name, headers=rest)
-    for stamp in GARBAGE_TIMESTAMPS:
-        garbled = replace(case, group="garbage timestamp", title=repr(stamp[:30]))
+    now = case.headers[NAMES[1]]
+    for group, stamp in (
+        *(("garbage timestamp", each) for each in GARBAGE_TIMESTAMPS),
+        *(("nearly right", each) for each in (f"{now}s", f"{now}.5", f"{now},")),
+    ):
+        garbled = replace(case, group=group, title=repr(stamp[:30]))
         yield _with(garbled, NAMES[1], stamp)
         # Signed with the right key, so that only the check of the timestamp can refuse it.
         signed = f"{case.headers[NAMES[0]]}.{stamp}.".encode("latin-1") + case.body
@@ -144,7 +148,7 @@ def _garbage(case: Case) -> Iterator[Case]:
     ):
         yield _with(replace(case, group="garbage signature", title=repr(value)), NAMES[2], value)
     for value in (f"v1,{mac}AAAA", f"v1,{mac}=", f"v1,{mac}\xa0", f"v1,{mac},v1"):
-        yield _with(replace(case, group="trailing signature", title=repr(value)), NAMES[2], value)
+        yield _with(replace(case, group="nearly right", title=repr(value)), NAMES[2], value)
 
 
 def _unset(case: Case) -> Iterator[Case]:
