@@ -30,6 +30,7 @@ from webhooks_app.config import Settings
 from webhooks_app.extensions import db
 from webhooks_app.mail import Letter, MailError, Server
 from webhooks_app.models import Endpoint, EndpointHealth, EndpointState, Notice, NoticeKind, Role, User
+from webhooks_app.models import Workspace as WorkspaceRow
 
 BASE_URL = "https://hooks.example.com"
 HOUR = timedelta(hours=1)
@@ -420,6 +421,19 @@ def test_the_job_does_not_wait_for_a_server_that_hangs(
         assert clock.now() - began < timedelta(seconds=0.5)
         assert sum(thread.name == "mail" for thread in threading.enumerate()) == 1
         wait_for(lambda: all(thread.name != "mail" for thread in threading.enumerate()))
+
+
+def test_a_workspaces_own_addresses_get_it_instead_of_the_admins(
+    database: Database, start: Start, mailbox: Mailbox, failing: str
+) -> None:
+    with database.begin() as connection:
+        connection.execute(
+            update(WorkspaceRow).values(notice_addresses=["ops@acme.example", "b@acme.example"])
+        )
+
+    send_due(database, start())
+    [envelope] = mailbox.envelopes
+    assert envelope.rcpt_tos == ["ops@acme.example", "b@acme.example"]
 
 
 def test_a_workspace_whose_admins_have_no_mailbox_gets_no_letter(

@@ -13,6 +13,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from webhooks_app import audit, clock, failpoints, ids
 from webhooks_app.audit import Actor
+from webhooks_app.delivery import messages
+from webhooks_app.encryption import Cipher
 from webhooks_app.models import (
     Delivery,
     DeliveryState,
@@ -102,6 +104,30 @@ def send_test(
         )
     wake_ups.now()
     return str(delivery["id"])
+
+
+@dataclass(slots=True, frozen=True)
+class TestRequest:
+    """A test event's request as it would go out now; the ids are examples, the signature is genuine."""
+
+    __test__ = False  # pytest takes it for one of its own
+
+    url: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+def preview_test(
+    engine: Engine, cipher: Cipher, endpoint: Endpoint, event_type: str, data: dict[str, Any]
+) -> TestRequest:
+    """What `send_test` would send; nothing is stored."""
+    now = clock.now()
+    body = _row(endpoint.workspace_id, NewEvent(event_type, data), None, now)["body"]
+    with engine.connect() as connection:
+        headers = messages.preview(
+            connection, cipher, endpoint.id, delivery_id=ids.new("dlv"), body=body, now=now
+        )
+    return TestRequest(endpoint.url, headers, body)
 
 
 def envelope(

@@ -1,6 +1,8 @@
 """The delivery log's pages: what they show, what they do, who may."""
 
+import csv
 import html
+import io
 import json
 import re
 from typing import Any
@@ -15,6 +17,7 @@ from tests.views.conftest import FRAGMENT_HEADERS, Page
 from webhooks_app import clock, endpoints, ids
 from webhooks_app.delivery.engine import Engine
 from webhooks_app.extensions import db
+from webhooks_app.log import export
 from webhooks_app.models import Delivery, DeliveryState, Endpoint, Event, PendingDelivery
 
 MARKUP = '<script>alert(1)</script><b hx-get="/evil" hx-trigger="load">\u202e'
@@ -330,3 +333,70 @@ def test_the_json_has_every_byte(
     db.session.rollback()
     assert answer.json["payload"].encode() == db.session.scalars(select(Event.body)).one()
     assert answer.json["status"] == DeliveryState.DELIVERED
+
+
+# ---- An endpoint's own log
+
+
+def test_an_endpoints_log_stands_among_its_tabs(
+    failed: str, admin_page: Page, workspace: Workspace, viewer_page: Page
+) -> None:
+    endpoint_id = newest().endpoint_id
+    other = workspace.endpoint("https://b.example.com/", name="Other")
+    workspace.send()
+    url = f"endpoints/{endpoint_id}/deliveries"
+    page = admin_page.get(url).text
+    assert 'aria-current="page">Deliveries</a>' in page
+    assert f'id="{failed}"' in page
+    assert "f-endpoint" not in page
+    assert f"{url}?status=failed" not in page
+    assert len(re.findall(r'<tbody id="dlv_', page)) == 2
+    only = admin_page.fragment(f"{url}?status=failed")
+    assert re.findall(r'<tbody id="(dlv_\w+)', only.text) == [failed]
+    assert viewer_page.get(url).status_code == 200
+    assert "No deliveries to this endpoint yet" not in admin_page.get(f"endpoints/{other}/deliveries").text
+    assert admin_page.get(f"{url}?from=x&range=custom").status_code == 400
+    filtered = admin_page.get(
+        url + "?status=failed", headers=FRAGMENT_HEADERS | {"HX-Source": "form#filters"}
+    )
+    assert filtered.headers["HX-Push-Url"].endswith(f"{url}?status=failed")
+
+
+def test_a_replay_without_scripts_goes_back_to_the_endpoints_log(failed: str, admin_page: Page) -> None:
+    endpoint_id = newest().endpoint_id
+    data = {"back": "status=failed", "tab": endpoint_id}
+    answer = admin_page.post(f"deliveries/{failed}/replay", data)
+    assert answer.location.endswith(f"/endpoints/{endpoint_id}/deliveries?status=failed")
+    assert admin_page.post(f"deliveries/{failed}/replay", data | {"tab": "ep_x"}).status_code == 404
+
+
+# ---- Export
+
+
+def test_a_filtered_log_is_exported_whole(
+    failed: str, admin_page: Page, viewer_page: Page, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "PAGE", 7)
+    workspace.send(30)
+    answer = admin_page.get("deliveries/export?format=csv")
+    assert answer.headers["Content-Disposition"].startswith("attachment; filename=deliveries-")
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert len(rows) == len({row["id"] for row in rows}) == 31
+    assert rows == sorted(rows, key=lambda row: row["id"], reverse=True)
+    [one] = list(
+        csv.DictReader(io.StringIO(viewer_page.get("deliveries/export?format=csv&status=failed").text))
+    )
+    assert (one["id"], one["status"], one["http_status"], one["response"]) == (failed, "failed", "410", "410")
+    listed = admin_page.get("deliveries/export?format=json").json
+    assert [row["id"] for row in listed] == [row["id"] for row in rows]
+    assert admin_page.get("deliveries/export?format=json&status=held").json == []
+    for wrong in ("", "?format=xml", "?format=csv&status=x"):
+        assert admin_page.get(f"deliveries/export{wrong}").status_code == 400
+
+
+def test_no_cell_of_an_export_is_a_formula(admin_page: Page, workspace: Workspace) -> None:
+    for name in ("=1+1", "+x", "-x", "@x", 'a,"b"'):
+        workspace.endpoint("https://a.example.com/", name=name)
+    workspace.send()
+    rows = list(csv.DictReader(io.StringIO(admin_page.get("deliveries/export?format=csv").text)))
+    assert {row["endpoint_name"] for row in rows} == {"'=1+1", "'+x", "'-x", "'@x", 'a,"b"'}

@@ -1,5 +1,6 @@
 """The endpoints' pages: list, form, overview and settings."""
 
+import html
 import re
 from datetime import timedelta
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import Engine as Database
 from sqlalchemy import event, insert, select, update
+from standardwebhooks import Webhook
 
 from tests.conftest import TESTER, Workspace
 from tests.views.conftest import FRAGMENT_HEADERS, Page
@@ -531,3 +533,28 @@ def seed_failure(database: Database, endpoint_id: str, outcome: str) -> None:
             .where(EndpointHealth.endpoint_id == endpoint_id)
             .values(last_failure_at=now, last_failure_outcome=outcome, failing_since=now - timedelta(hours=2))
         )
+
+
+# ---- The signed request before it is sent
+
+
+def test_a_test_events_request_is_shown_signed_and_nothing_is_sent(
+    admin_page: Page, endpoint_id: str, database: Database, workspace: Workspace
+) -> None:
+    data = {
+        "event_type": "batch-lifecycle",
+        "data": '{"batch_id": "b<b>", "status": "queued"}',
+        "preview": "1",
+    }
+    for fragment in (True, False):
+        shown = admin_page.post(f"endpoints/{endpoint_id}/test", data, fragment=fragment)
+        assert shown.status_code == 200
+        text = html.unescape(re.search(r'<pre id="signed-request"[^>]*>(.*?)</pre>', shown.text, re.S)[1])
+        head, _, body = text.partition("\n\n")
+        headers = dict(line.split(": ", 1) for line in head.splitlines()[1:])
+        cipher = workspace.app.extensions["cipher"]
+        [secret] = endpoints.reveal(database, cipher, load(endpoint_id), actor=TESTER)
+        assert Webhook(secret).verify(body.encode(), headers)["data"]["batch_id"] == "b<b>"
+    assert states() == []
+    wrong = admin_page.post(f"endpoints/{endpoint_id}/test", data | {"data": "{"})
+    assert (wrong.status_code, "signed-request" in wrong.text) == (422, False)

@@ -120,6 +120,16 @@ def bodies(connection: Connection, event_ids: Iterable[str]) -> dict[str, bytes]
     return {event_id: bytes(body) for event_id, body in rows}
 
 
+def preview(
+    connection: Connection, cipher: Cipher, endpoint_id: str, *, delivery_id: str, body: bytes, now: datetime
+) -> list[tuple[str, str]]:
+    """The headers that a delivery of these bytes would carry now, custom values masked."""
+    _, destination = _read(connection, [endpoint_id], cipher)[endpoint_id]
+    claim = Claim(delivery_id, endpoint_id, event_id="", generation=0, tries=0, lapses=0)
+    _, headers = sign(claim, destination, destination.keys_at(now), body, now=now)
+    return [(name, value) for name, value in json.loads(headers)]
+
+
 def sign(
     claim: Claim, destination: Destination, keys: list[bytes], body: bytes, *, now: datetime
 ) -> tuple[Request, str]:

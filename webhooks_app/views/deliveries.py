@@ -1,5 +1,7 @@
 """The delivery log: pages by filter, rows that open in place, what is new or has changed."""
 
+from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 from urllib.parse import urlencode
 
@@ -7,20 +9,23 @@ from flask import abort, current_app, g, make_response, redirect, render_templat
 from sqlalchemy import select
 from werkzeug.wrappers import Response
 
-from webhooks_app import clock, ids, legible, log
+from webhooks_app import clock, ids, legible, log, recoveries
 from webhooks_app.catalog import catalog
 from webhooks_app.extensions import db
 from webhooks_app.log import Filter, FilterError, Page, Row, Try
+from webhooks_app.log.export import as_csv, as_json
 from webhooks_app.log.filters import cursor
 from webhooks_app.log.reasons import Reason, explain
-from webhooks_app.models import Endpoint
-from webhooks_app.views.access import WEBHOOKS, check_endpoint, workspace_blueprint
+from webhooks_app.models import Endpoint, Role
+from webhooks_app.views.access import WEBHOOKS, check_endpoint, load_endpoint, workspace_blueprint
+from webhooks_app.views.endpoints import blueprint as endpoints_blueprint
 from webhooks_app.views.frame import duration, is_fragment
 from webhooks_app.views.samples import sample_event
 
 blueprint = workspace_blueprint("deliveries", __name__, WEBHOOKS + "/deliveries")
 
 Answer = Response | str | tuple[str, int]
+EXPORTS = {"csv": (as_csv, "text/csv"), "json": (as_json, "application/json")}
 
 
 class Peek(NamedTuple):
@@ -60,8 +65,12 @@ def sized(count: int) -> str:
 @blueprint.app_template_global()
 def log_address(arguments: dict[str, str], *, view: str = "deliveries.index", **more: str | None) -> str:
     """A view's URL with the filter's arguments; `url_for` cannot have one that is called `endpoint`."""
+    return _with_query(url_for(view), arguments, more)
+
+
+def _with_query(path: str, arguments: dict[str, str], more: dict[str, str | None]) -> str:
     query = urlencode(arguments | {name: value for name, value in more.items() if value})
-    return url_for(view) + (f"?{query}" if query else "")
+    return f"{path}?{query}" if query else path
 
 
 @blueprint.app_template_global()
@@ -71,18 +80,57 @@ def schedule_length() -> int:
 
 @blueprint.get("/")
 def index() -> Answer:
+    return _log()
+
+
+@endpoints_blueprint.get("/endpoints/<endpoint_id>/deliveries")
+def deliveries(endpoint_id: str) -> Answer:
+    """The log of one endpoint, among its tabs."""
+    return _log(load_endpoint(endpoint_id))
+
+
+def _log(endpoint: Endpoint | None = None) -> Answer:
     try:
         wanted = log.parse(request.args)
         before, after = cursor(request.args)
     except FilterError as error:
-        return _log_page(Filter(), Page([]), error=error), 400
+        return _log_page(_of(Filter(), endpoint), Page([]), endpoint, error=error), 400
+    wanted = _of(wanted, endpoint)
     if wanted.endpoint:
         check_endpoint(wanted.endpoint)
     now = clock.now()
     page = log.page(db.session(), g.workspace.id, wanted, now=now, before=before, after=after)
-    response = make_response(_log_page(wanted, page))
+    response = make_response(_log_page(wanted, page, endpoint))
     if request.headers.get("HX-Source") == "form#filters":
-        response.headers["HX-Push-Url"] = log_address(wanted.arguments)  # without the form's empty fields
+        # Without the form's empty fields.
+        response.headers["HX-Push-Url"] = _address(wanted, endpoint)
+    return response
+
+
+def _of(wanted: Filter, endpoint: Endpoint | None) -> Filter:
+    return replace(wanted, endpoint=endpoint.id) if endpoint else wanted
+
+
+def _address(wanted: Filter, endpoint: Endpoint | None, **more: str | None) -> str:
+    """This log's own URL with that filter, in the workspace or among an endpoint's tabs."""
+    if endpoint is None:
+        return _with_query(url_for("deliveries.index"), wanted.arguments, more)
+    path = url_for("endpoints.deliveries", endpoint_id=endpoint.id)
+    return _with_query(path, replace(wanted, endpoint="").arguments, more)
+
+
+@blueprint.get("/export")
+def export() -> Answer:
+    """The filter's rows as a file, streamed; `format` says of which kind."""
+    wanted, kind, now = _filter(), request.args.get("format", ""), clock.now()
+    if kind not in EXPORTS:
+        abort(400)
+    if wanted.endpoint:
+        check_endpoint(wanted.endpoint)
+    write, mimetype = EXPORTS[kind]
+    response = Response(write(db.engine, g.workspace.id, wanted, now=now), mimetype=mimetype)
+    name = f"deliveries-{now:%Y-%m-%d-%H%M}.{kind}"
+    response.headers["Content-Disposition"] = f"attachment; filename={name}"
     return response
 
 
@@ -142,11 +190,18 @@ def _peek(row: Row) -> Peek:
     return Peek(tries, legible.indented(text), size)
 
 
-def _log_page(wanted: Filter, page: Page, *, error: FilterError | None = None) -> str:
+def _log_page(
+    wanted: Filter, page: Page, endpoint: Endpoint | None, *, error: FilterError | None = None
+) -> str:
     endpoints = endpoint_choices(wanted.endpoint)
-    is_empty = not page.rows and not page.searched_to and not wanted.arguments and error is None
+    is_unfiltered = wanted == _of(Filter(), endpoint) and error is None
+    is_empty = not page.rows and not page.searched_to and is_unfiltered
+    whole = "endpoints/deliveries.html" if endpoint else "deliveries/index.html"
     return render_template(
-        "deliveries/_log.html" if is_fragment() else "deliveries/index.html",
+        "deliveries/_log.html" if is_fragment() else whole,
+        endpoint=endpoint,
+        here=partial(_address, wanted, endpoint),
+        home=_address(Filter(), endpoint),
         wanted=wanted,
         page=page,
         peeks=peeks(page.rows),
@@ -158,9 +213,15 @@ def _log_page(wanted: Filter, page: Page, *, error: FilterError | None = None) -
         statuses=log.STATUSES,
         newest=page.rows[0].id if page.rows else ids.floor("dlv", clock.now()),
         is_empty=is_empty,
+        can_recover=bool(page.rows) and _can_recover(wanted),
         arguments=wanted.arguments,
         sample=sample_event() if is_empty else "",
     )
+
+
+def _can_recover(wanted: Filter) -> bool:
+    """Whether a recovery takes this filter, and this person may start one."""
+    return wanted.status in recoveries.STATUSES and not wanted.q and g.member.role is Role.ADMIN
 
 
 def endpoint_choices(chosen: str = "") -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from webhooks_app.delivery.messages import MASK
 from webhooks_app.extensions import db, writer
 from webhooks_app.log import Row, Try
 from webhooks_app.replays import ReplayResult
-from webhooks_app.views.access import actor, admin_required
+from webhooks_app.views.access import actor, admin_required, load_endpoint
 from webhooks_app.views.deliveries import Answer, blueprint, load_row, rows_fragment
 from webhooks_app.views.frame import is_fragment
 
@@ -73,11 +73,18 @@ def _answer(delivery_ids: list[str], text: str, variant: str) -> Response:
         flash(text, variant)
         if from_log or not delivery_ids:
             back = urlencode(parse_qsl(request.form.get("back", "")))
-            return redirect(f"{url_for('deliveries.index')}?{back}".rstrip("?"), 303)
+            return redirect(f"{_log_path()}?{back}".rstrip("?"), 303)
         return redirect(url_for("deliveries.show", delivery_id=delivery_ids[0]), 303)
     response = make_response(_fragment(delivery_ids, from_log=from_log))
     response.headers["HX-Trigger"] = json.dumps({"toast": {"text": text, "variant": variant}})
     return response
+
+
+def _log_path() -> str:
+    """Of the log that the form stood in."""
+    if tab := request.form.get("tab"):
+        return url_for("endpoints.deliveries", endpoint_id=load_endpoint(tab).id)
+    return url_for("deliveries.index")
 
 
 def _fragment(delivery_ids: list[str], *, from_log: bool) -> str:

@@ -6,7 +6,8 @@ from flask import current_app, flash, redirect, render_template, request, url_fo
 
 from webhooks_app import events
 from webhooks_app.catalog import catalog
-from webhooks_app.extensions import writer
+from webhooks_app.events import TestRequest
+from webhooks_app.extensions import cipher, db, writer
 from webhooks_app.forms.endpoints import TestForm
 from webhooks_app.models import Endpoint
 from webhooks_app.views.access import actor, admin_required, load_endpoint
@@ -24,6 +25,9 @@ def test(endpoint_id: str) -> Page:
         return _page(endpoint, form)
     if not form.validate():
         return _page(endpoint, form)
+    if "preview" in request.form:
+        shown = events.preview_test(db.engine, cipher(), endpoint, form.event_type.data, form.payload())
+        return _page(endpoint, form, shown)
     if not endpoint.is_enabled:
         flash("This endpoint is disabled, so nothing was sent. Enable it first.", "danger")
         return redirect(url_for("endpoints.test", endpoint_id=endpoint_id), 303)
@@ -39,9 +43,9 @@ def test(endpoint_id: str) -> Page:
     return redirect(url_for("deliveries.show", delivery_id=delivery_id), 303)
 
 
-def _page(endpoint: Endpoint, form: TestForm) -> Page:
+def _page(endpoint: Endpoint, form: TestForm, shown: TestRequest | None = None) -> Page:
     template = "endpoints/_payload.html" if is_fragment() else "endpoints/test.html"
-    page = render_template(template, endpoint=endpoint, form=form, groups=catalog().groups)
+    page = render_template(template, endpoint=endpoint, form=form, groups=catalog().groups, shown=shown)
     return page, 422 if form.errors else 200
 
 
