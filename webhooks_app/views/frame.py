@@ -25,9 +25,12 @@ ASSET_SECONDS = 365 * 86_400
 
 
 class Link(NamedTuple):
+    """`key` opens it, pressed behind a g."""
+
     view: str
     icon: str
     label: str
+    key: str
 
 
 class LinkGroup(NamedTuple):
@@ -39,19 +42,19 @@ NAVIGATION = (
     LinkGroup(
         "Webhooks",
         (
-            Link("endpoints.index", "endpoint", "Endpoints"),
-            Link("deliveries.index", "list", "Deliveries"),
-            Link("recoveries.index", "replay", "Recoveries"),
-            Link("catalog.index", "book", "Event catalog"),
+            Link("endpoints.index", "endpoint", "Endpoints", "e"),
+            Link("deliveries.index", "list", "Deliveries", "d"),
+            Link("recoveries.index", "replay", "Recoveries", "r"),
+            Link("catalog.index", "book", "Event catalog", "c"),
         ),
     ),
     LinkGroup(
         "Workspace",
         (
-            Link("tokens.index", "key", "API tokens"),
-            Link("members.index", "people", "Members"),
-            Link("audit.index", "log", "Audit log"),
-            Link("settings.show", "settings", "Settings"),
+            Link("tokens.index", "key", "API tokens", "t"),
+            Link("members.index", "people", "Members", "m"),
+            Link("audit.index", "log", "Audit log", "a"),
+            Link("settings.show", "settings", "Settings", "s"),
         ),
     ),
 )
