@@ -4,7 +4,7 @@ import argparse
 import os
 import platform
 
-from bench import measures, yardsticks
+from bench import measures, pages, yardsticks
 from bench.deployment import Deployment
 from bench.measures import Row
 
@@ -37,6 +37,7 @@ def _measures(deployment: Deployment, options: argparse.Namespace) -> dict[str, 
         "hanging": measures.beside_hanging(deployment, 10, 300, 30_000, 20, options.seconds),
         "dead": measures.beside_hanging(deployment, 10, 1, 100_000, 20, options.seconds),
         "backlog": measures.backlog(deployment, options.backlog, workers),
+        "pages": pages.pages(deployment, options.log),
     }
 
 
@@ -61,6 +62,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=40_000, help="deliveries of each drain")
     parser.add_argument("--naive", type=int, default=500, help="deliveries of the usual way")
     parser.add_argument("--backlog", type=int, default=1_000_000)
+    parser.add_argument("--log", type=int, default=1_000_000, help="deliveries in the log behind the pages")
     parser.add_argument("--seconds", type=float, default=10, help="of each measure of latency")
     parser.add_argument("--only", nargs="*", help="names of measures")
     return parser.parse_args()
