@@ -10,8 +10,10 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -194,17 +196,18 @@ class Workspace:
         return [event["id"] for event in response.json["events"]]
 
 
+def new_workspace(app: Flask, name: str) -> Workspace:
+    workspace_id = workspaces.create(writer(), name, actor=TESTER)
+    email = f"{name.lower()}@example.com"
+    user_id = accounts.add(writer(), email=email, name=name, password=PASSWORD)
+    members.add(writer(), workspace_id, user_id, Role.ADMIN, actor=TESTER)
+    token = tokens.create(writer(), workspace_id, "test", actor=TESTER)
+    return Workspace(app, workspace_id, token, email)
+
+
 @pytest.fixture
 def make_workspace(app: Flask) -> Callable[[str], Workspace]:
-    def make(name: str) -> Workspace:
-        workspace_id = workspaces.create(writer(), name, actor=TESTER)
-        email = f"{name.lower()}@example.com"
-        user_id = accounts.add(writer(), email=email, name=name, password=PASSWORD)
-        members.add(writer(), workspace_id, user_id, Role.ADMIN, actor=TESTER)
-        token = tokens.create(writer(), workspace_id, "test", actor=TESTER)
-        return Workspace(app, workspace_id, token, email)
-
-    return make
+    return partial(new_workspace, app)
 
 
 @pytest.fixture
@@ -224,27 +227,26 @@ def wake_ups(app: Flask) -> WakeUps:
     return found
 
 
+@contextmanager
+def new_engine(app: Flask) -> Iterator[Engine]:
+    """A delivery engine in this process, as a worker has one. Within an application context."""
+    settings: Settings = app.extensions["settings"]
+    sender = Sender(policy=settings.targets, ca_bundle=settings.ca_bundle, capacity=settings.in_flight)
+    yield Engine(
+        database=writer(),
+        sender=sender,
+        cipher=app.extensions["cipher"],
+        wake_ups=app.extensions["wake_ups"],
+        delays=settings.retry_delays,
+        lease=timedelta(seconds=settings.lease_seconds),
+    )
+    sender.close()
+
+
 @pytest.fixture
-def make_engine(app: Flask, settings: Settings) -> Iterator[Callable[[], Engine]]:
-    """Makes delivery engines in this process, each as a worker has one."""
-    senders: list[Sender] = []
-
-    def make() -> Engine:
-        senders.append(
-            Sender(policy=settings.targets, ca_bundle=settings.ca_bundle, capacity=settings.in_flight)
-        )
-        return Engine(
-            database=writer(),
-            sender=senders[-1],
-            cipher=app.extensions["cipher"],
-            wake_ups=app.extensions["wake_ups"],
-            delays=settings.retry_delays,
-            lease=timedelta(seconds=settings.lease_seconds),
-        )
-
-    yield make
-    for sender in senders:
-        sender.close()
+def make_engine(app: Flask) -> Iterator[Callable[[], Engine]]:
+    with ExitStack() as engines:
+        yield lambda: engines.enter_context(new_engine(app))
 
 
 @pytest.fixture

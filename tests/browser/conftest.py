@@ -1,0 +1,153 @@
+"""A real Chromium before a real server. Whatever the browser complains about fails the test."""
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, sync_playwright
+from werkzeug.serving import make_server
+
+from tests.conftest import Workspace, unavailable
+from tests.views.conftest import Page as Client
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+VIEWPORT = {"width": 1280, "height": 800}
+# Slower than this is broken, on a busy machine too.
+PATIENCE_MS = 10_000
+
+OpenPage = Callable[[str | None], Page]
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
+    """One for all tests, which have a context each: launching it takes a second."""
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        unavailable("A browser", "on Debian: apt install chromium.")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def served(app: Flask) -> Iterator[str]:
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def session_of(app: Flask, email: str) -> str:
+    """The session cookie of a log-in. Within an application context."""
+    client = Client(app, "/")
+    client.log_in(email)
+    cookie = client.client.get_cookie("session")
+    assert cookie
+    return cookie.value
+
+
+@contextmanager
+def opened(
+    chromium: Browser, site: str, problems: list[str], *, base: str = "/", session: str = "", **options: Any
+) -> Iterator[Page]:
+    """A page in a context of its own. Addresses are relative to `base`, as those of links are."""
+    context = chromium.new_context(**({"base_url": site + base, "viewport": VIEWPORT} | options))
+    context.set_default_timeout(PATIENCE_MS)
+    if session:
+        context.add_cookies([{"name": "session", "value": session, "url": site}])
+    page = context.new_page()
+    watch(page, site, problems)
+    yield page
+    context.close()
+
+
+def watch(page: Page, site: str, problems: list[str]) -> None:
+    """Notes what no page may do: errors, violations of the CSP, dialogs, requests to elsewhere."""
+
+    def hear(message: ConsoleMessage) -> None:
+        # Chromium reports each 4xx of a page as an error of its own; a refused form is none of ours.
+        is_refusal = "the server responded with a status of 4" in message.text
+        is_asset = urlsplit(message.location["url"]).path.startswith("/static/")
+        if message.type == "error" and (is_asset or not is_refusal):
+            problems.append(f"console: {message.text}")
+
+    def dismiss(dialog: Dialog) -> None:
+        problems.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def check(request: Request) -> None:
+        if not request.url.startswith((f"{site}/", "data:")):
+            problems.append(f"request to elsewhere: {request.url}")
+
+    page.on("console", hear)
+    page.on("pageerror", lambda error: problems.append(f"script: {error}"))
+    page.on("dialog", dismiss)
+    page.on("request", check)
+
+
+@pytest.fixture
+def problems() -> Iterator[list[str]]:
+    """What the browser complained about; a test that provokes something clears it."""
+    found: list[str] = []
+    yield found
+    assert not found, "\n".join(found)
+
+
+@pytest.fixture
+def database_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """A browser sees no difference between databases: SQLite only."""
+    shutil.copy(sqlite_template, tmp_path / "test.db")
+    return f"sqlite:///{tmp_path / 'test.db'}"
+
+
+@pytest.fixture
+def site(app: Flask) -> Iterator[str]:
+    with served(app) as url:
+        yield url
+
+
+@pytest.fixture(params=[True, False], ids=["javascript", "no-javascript"])
+def has_javascript(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+@pytest.fixture
+def open_page(
+    chromium: Browser, app: Flask, site: str, workspace: Workspace, has_javascript: bool, problems: list[str]
+) -> Iterator[OpenPage]:
+    """A page of whoever has that e-mail address or, with None, of nobody."""
+    base = f"/w/{workspace.id}/alerts/webhooks/"
+    with ExitStack() as pages:
+
+        def open_as(email: str | None) -> Page:
+            session = session_of(app, email) if email else ""
+            return pages.enter_context(
+                opened(
+                    chromium, site, problems, base=base, session=session, java_script_enabled=has_javascript
+                )
+            )
+
+        yield open_as
+
+
+@pytest.fixture
+def page(open_page: OpenPage, workspace: Workspace) -> Page:
+    """Of the workspace's admin."""
+    return open_page(workspace.admin_email)

@@ -1,0 +1,138 @@
+"""Every page of the console, with what its address is filled in with. A new GET rule needs a line here."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from flask import Flask
+from playwright.sync_api import Page as Tab
+
+from tests.browser.world import World
+
+# What has no `of` of its own shows this.
+USUALLY = {"endpoint_id": "orders", "delivery_id": "delivered"}
+
+
+def refuse_log_in(tab: Tab) -> None:
+    tab.fill("#email", "somebody@example.com")
+    tab.fill("#password", "wrong")
+    tab.click("form.login button")
+    tab.wait_for_selector("[role=alert]")
+
+
+def refuse_endpoint(tab: Tab) -> None:
+    tab.fill("#url", "ftp://example.com")
+    tab.fill("#timeout", "99")
+    tab.click("text=Add header")
+    tab.fill("[name$='-name']", "webhook-id")
+    tab.click(".form-foot button")
+    tab.wait_for_selector("[role=alert]")
+
+
+def refuse_test(tab: Tab) -> None:
+    tab.fill("#data", "{")
+    tab.click("main form button:has-text('Send test event')")
+    tab.wait_for_selector("#data-error")
+
+
+def refuse_deletion(tab: Tab) -> None:
+    tab.fill("#confirmation", "another")
+    tab.click("text=Delete endpoint")
+    tab.wait_for_selector("#confirmation-error")
+
+
+def reveal(tab: Tab) -> None:
+    tab.click("text=Reveal")
+    tab.wait_for_selector("text=revealed")
+
+
+def unfold(tab: Tab) -> None:
+    tab.click(".catalog summary >> nth=0")
+    tab.click(".catalog details[open] summary >> nth=1")
+
+
+class Page(NamedTuple):
+    """A view in one state: `of` what (a name of World.ids), in which workspace, who looks, after which act."""
+
+    view: str
+    variant: str = ""
+    of: str = ""
+    query: str = ""
+    where: str = "acme"
+    who: str | None = "admin"
+    status: int = 200
+    act: Callable[[Tab], None] | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.view.replace('.', '-')}{'-' * bool(self.variant)}{self.variant}"
+
+    def address(self, world: World) -> str:
+        workspace = getattr(world, self.where)
+        values = {name: world.ids[usual] for name, usual in USUALLY.items()}
+        values |= {name: world.ids.get(self.of, self.of) for name in USUALLY if self.of}
+        values["workspace_id"] = workspace.id
+        rule = next(world.app.url_map.iter_rules(self.view))
+        wanted = {name: values[name] for name in rule.arguments}
+        path = world.app.url_map.bind("localhost").build(self.view, wanted)
+        return f"{path}?{self.query.format(**world.ids)}" if self.query else path
+
+
+PAGES = (
+    Page("session.log_in", who=None),
+    Page("session.log_in", "refused", who=None, act=refuse_log_in),
+    Page("endpoints.index"),
+    Page("endpoints.index", "viewer", who="viewer"),
+    Page("endpoints.index", "nothing-found", query="q=nothing"),
+    Page("endpoints.index", "empty", where="empty"),
+    Page("endpoints.new"),
+    Page("endpoints.new", "refused", act=refuse_endpoint),
+    Page("endpoints.new", "forbidden", who="viewer", status=403),
+    Page("endpoints.show"),
+    Page("endpoints.show", "failing", of="billing"),
+    Page("endpoints.show", "disabled", of="legacy"),
+    Page("endpoints.show", "unused", of="unused"),
+    Page("endpoints.show", "hostile", of="hostile"),
+    Page("endpoints.show", "not-there", of="ep_none", status=404),
+    Page("endpoints.verify"),
+    Page("endpoints.verify", "rotated", of="billing", act=reveal),
+    Page("endpoints.test"),
+    Page("endpoints.test", "refused", act=refuse_test),
+    Page("endpoints.settings", act=refuse_deletion),
+    Page("endpoints.settings", "disabled", of="legacy"),
+    Page("deliveries.index"),
+    Page("deliveries.index", "opened", query="status=retrying&open={retrying}"),
+    Page("deliveries.index", "viewer", who="viewer", query="q={hostile delivery}&open={hostile delivery}"),
+    Page("deliveries.index", "nothing-found", query="q=nothing"),
+    Page("deliveries.index", "refused", query="from=yesterday", status=400),
+    Page("deliveries.index", "empty", where="empty"),
+    Page("deliveries.index", "quiet", where="quiet"),
+    Page("deliveries.show"),
+    Page("deliveries.show", "failed", of="failed"),
+    Page("deliveries.show", "retrying", of="retrying"),
+    Page("deliveries.show", "held", of="held"),
+    Page("deliveries.show", "canceled", of="canceled"),
+    Page("deliveries.show", "pending", of="pending"),
+    Page("deliveries.show", "sending", of="sending"),
+    Page("deliveries.show", "deleted", of="delivered to deleted"),
+    Page("deliveries.show", "hostile", of="hostile delivery"),
+    Page("catalog.index"),
+    Page("catalog.index", "unfolded", act=unfold),
+)
+
+# Views that answer GET with something other than a page.
+NOT_PAGES = {
+    "session.home": "a redirect",
+    "deliveries.changes": "a fragment",
+    "deliveries.row": "a fragment, else a redirect",
+    "deliveries.show_json": "JSON",
+}
+NO_CONSOLE = ("static", "api.", "health.")
+
+
+def views(app: Flask) -> dict[str, str]:
+    """The console's views that answer GET, each with its rule."""
+    return {
+        rule.endpoint: rule.rule
+        for rule in app.url_map.iter_rules()
+        if "GET" in (rule.methods or ()) and not rule.endpoint.startswith(NO_CONSOLE)
+    }

@@ -1,0 +1,127 @@
+"""Every page in both themes, wide and narrow: axe-core, errors, what sticks out. Screenshots go to artifacts/."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+from playwright.sync_api import Page as Tab
+from redis import Redis
+
+from tests.browser.conftest import VIEWPORT, opened, served, session_of
+from tests.browser.pages import NOT_PAGES, PAGES, Page, views
+from tests.browser.world import VIEWER_EMAIL, World, prepared
+from tests.conftest import make_settings
+from webhooks_app.app import create_app
+from webhooks_app.extensions import db
+
+SCREENSHOTS = Path(__file__).parents[2] / "artifacts" / "screenshots"
+NARROW = {"width": 375, "height": 800}
+AXE = (files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
+RUN_AXE = "() => axe.run({resultTypes: ['violations']}).then((result) => result.violations)"
+# A theme takes a frame and its transitions to change.
+SETTLE = """() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))
+    .then(() => Promise.allSettled(document.getAnimations().map((animation) => animation.finished)))
+    .then(() => {})"""
+# What reaches over the right edge, and text that its own box cuts off without saying so.
+CUT_OFF = """() => {
+    const name = (element) => `${element.tagName.toLowerCase()}.${element.className} "${element.textContent.trim().slice(0, 40)}"`;
+    const scrolls = (element) => element.closest("pre, .scroll, .tabs") !== null;
+    const seen = [...document.querySelectorAll("body *")].filter((element) =>
+        element.checkVisibility({visibilityProperty: true}) && !element.closest(".vh, .skip, svg") && !scrolls(element));
+    const width = document.documentElement.clientWidth;
+    return seen.flatMap((element) => {
+        const style = getComputedStyle(element), box = element.getBoundingClientRect();
+        const problems = [];
+        if (box.width && (box.right > width + 1 || box.left < -1)) problems.push(`sticks out: ${name(element)}`);
+        const cuts = element.scrollWidth > element.clientWidth + 1 && ["hidden", "clip"].includes(style.overflowX);
+        if (cuts && element.clientWidth && style.textOverflow !== "ellipsis") problems.push(`cuts off: ${name(element)}`);
+        return problems;
+    });
+}"""
+
+
+@dataclass
+class Site:
+    url: str
+    world: World
+    sessions: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def console(
+    scratch: Path, sqlite_template: Path, redis_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("console")
+    (folder / "world.db").write_bytes(sqlite_template.read_bytes())
+    with Redis.from_url(redis_url) as redis:
+        redis.flushall()
+    settings = make_settings(
+        f"sqlite:///{folder / 'world.db'}", redis_url, folder, WEBHOOKS_RETRY_DELAYS="300,1800"
+    )
+    app = create_app(settings)
+    with prepared(app) as world, served(app) as url:
+        emails = {
+            "acme admin": world.acme.admin_email,
+            "acme viewer": VIEWER_EMAIL,
+            "empty admin": world.empty.admin_email,
+            "quiet admin": world.quiet.admin_email,
+        }
+        yield Site(url, world, {who: session_of(app, email) for who, email in emails.items()})
+        db.session.remove()
+        db.engine.dispose()
+
+
+def test_every_view_has_a_page_here(console: Site) -> None:
+    listed = {page.view for page in PAGES} | set(NOT_PAGES)
+    for view, rule in views(console.world.app).items():
+        assert view in listed, (
+            f"Nothing looks at {rule}: add Page({view!r}) to PAGES in tests/browser/pages.py,"
+            f" or {view!r} to NOT_PAGES there if it answers with no page."
+        )
+
+
+def test_no_page_is_listed_that_is_gone(console: Site) -> None:
+    listed = {page.view for page in PAGES} | set(NOT_PAGES)
+    assert listed <= set(views(console.world.app))
+    assert len({page.name for page in PAGES}) == len(PAGES)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_nothing_is_wrong_with(page: Page, console: Site, chromium: Browser, problems: list[str]) -> None:
+    session = console.sessions[f"{page.where} {page.who}"] if page.who else ""
+    with opened(
+        chromium, console.url, problems, session=session, color_scheme="light", reduced_motion="reduce"
+    ) as tab:
+        response = tab.goto(page.address(console.world))
+        assert response and response.status == page.status
+        if page.act:
+            page.act(tab)
+        tab.evaluate(AXE)
+        for theme, size in (("light", VIEWPORT), ("dark", VIEWPORT), ("dark", NARROW), ("light", NARROW)):
+            tab.set_viewport_size(size)  # type: ignore[arg-type]
+            tab.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+            tab.evaluate(SETTLE)
+            if (theme, size) != ("dark", NARROW):
+                problems += [f"{theme}, {size['width']} px: {each}" for each in _violations(tab)]
+            if theme == "light":
+                problems += [f"{size['width']} px: {each}" for each in tab.evaluate(CUT_OFF)]
+                problems += _scrolls(tab)
+            tab.screenshot(path=SCREENSHOTS / f"{page.name}-{theme}-{size['width']}.png", full_page=True)
+
+
+def _violations(tab: Tab) -> Iterator[str]:
+    found: list[dict[str, Any]] = tab.evaluate(RUN_AXE)
+    for violation in found:
+        for node in violation["nodes"]:
+            why = re.sub(r"\s+", " ", node["failureSummary"])
+            yield f"{violation['id']}: {' '.join(map(str, node['target']))}: {why}"
+
+
+def _scrolls(tab: Tab) -> list[str]:
+    too_wide = tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    return [f"the page is {too_wide} px too wide"] if too_wide > 0 else []

@@ -1,0 +1,164 @@
+"""Workspaces to look at: deliveries in every state, made by the real engine and real receivers."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from flask import Flask
+from sqlalchemy import select
+
+from tests.conftest import PASSWORD, TESTER, Workspace, new_engine, new_workspace
+from tests.receivers import Answer, Receiver
+from webhooks_app import auto_disable, cancellations, clock, endpoints, events, replays, workspaces
+from webhooks_app.catalog import catalog
+from webhooks_app.delivery import claims
+from webhooks_app.delivery.engine import Engine
+from webhooks_app.events import NewEvent
+from webhooks_app.extensions import db, writer
+from webhooks_app.models import Delivery, DeliveryState, Endpoint, Role
+
+VIEWER_EMAIL = "viewer@example.com"
+MARKUP = '<script>alert(1)</script><img src=x onerror=alert(2)><b hx-get="/evil" hx-trigger="load">evil</b>'
+# As ids, hosts and tokens are: a word that has no place to break.
+LONG = "x" * 120
+ANSWERS = {
+    "/orders": Answer(200, b'{"received": true}', {"content-type": "application/json"}),
+    "/billing": Answer(503, b"<html><body>upstream connect error</body></html>", {"server": "proxy"}),
+    "/legacy": Answer(410, b"moved away"),
+    "/hostile": Answer(500, f"{MARKUP}\u202e{LONG}\0".encode() + b"\xff", {"x-evil": MARKUP + LONG}),
+}
+
+
+@dataclass
+class World:
+    """`empty` is a workspace without anything, `quiet` one with an endpoint and no delivery."""
+
+    app: Flask
+    origin: str
+    acme: Workspace
+    empty: Workspace
+    quiet: Workspace
+    ids: dict[str, str] = field(default_factory=dict)
+
+    def add(self, name: str, *event_types: str, title: str = "", path: str = "/orders") -> None:
+        """An endpoint of Acme's, for all events where none are named."""
+        self.ids[name] = self.acme.endpoint(
+            self.origin + path,
+            name=title or name.capitalize(),
+            all_events=not event_types,
+            event_types=event_types,
+        )
+
+    def send(self, *event_types: str, **data: object) -> None:
+        """Events with the catalog's examples as their data."""
+        new = [
+            NewEvent(kind.name, {**kind.example, **data})
+            for kind in catalog().event_types
+            if kind.name in event_types
+        ]
+        events.accept(writer(), self.app.extensions["wake_ups"], self.acme.id, new)
+
+    def note(self, name: str, endpoint: str) -> str:
+        """Keeps the id of the endpoint's newest delivery under that name."""
+        found = self._newest(endpoint)
+        self.ids[name] = found.id
+        return found.id
+
+    def state(self, endpoint: str) -> DeliveryState:
+        return self._newest(endpoint).state
+
+    def _newest(self, endpoint: str) -> Delivery:
+        db.session.rollback()
+        statement = select(Delivery).where(Delivery.endpoint_id == self.ids[endpoint])
+        return db.session.scalars(statement.order_by(Delivery.id.desc()).limit(1)).one()
+
+    def load(self, endpoint: str) -> Endpoint:
+        db.session.rollback()
+        return db.session.get_one(Endpoint, self.ids[endpoint])
+
+
+@contextmanager
+def prepared(app: Flask) -> Iterator[World]:
+    with Receiver() as receiver, app.app_context():
+        receiver.answer = lambda received: ANSWERS[received.path]
+        origin = receiver.url.removesuffix("/hooks")
+        world = World(app, origin, *(new_workspace(app, name) for name in ("Acme", "Empty", "Quiet")))
+        world.quiet.endpoint("https://hooks.example.com/")
+        _add_viewer(world)
+        with new_engine(app) as engine:
+            _deliver(world, engine)
+            _fail(world, engine)
+            _fail_for_good(world, engine)
+        _leave_waiting(world)
+        db.session.remove()
+        yield world
+
+
+def _add_viewer(world: World) -> None:
+    user_id = accounts.add(writer(), email=VIEWER_EMAIL, name="Vera Viewer", password=PASSWORD)
+    members.add(writer(), world.acme.id, user_id, Role.VIEWER, actor=TESTER)
+
+
+def _deliver(world: World, engine: Engine) -> None:
+    world.add("orders")
+    world.send(*catalog().names)
+    engine.run(seconds=10)
+    world.note("delivered", "orders")
+    world.add("deleted", "batch-input-deletion")
+    world.send("batch-input-deletion")
+    engine.run(seconds=10)
+    world.note("delivered to deleted", "deleted")
+    endpoints.remove(writer(), world.load("deleted"), actor=TESTER)
+
+
+def _fail(world: World, engine: Engine) -> None:
+    """Billing fails so often that it is about to be disabled; its secret was rotated meanwhile."""
+    world.add("billing", "batch-lifecycle", "batch-request", path="/billing")
+    for _ in range(auto_disable.ENOUGH_FAILURES):
+        world.send("batch-lifecycle")
+    engine.run(seconds=10)
+    world.note("retrying", "billing")
+    for name in ("canceled", "failed"):
+        world.send("batch-request")
+        engine.run(seconds=10)
+        world.note(name, "billing")
+    cancellations.cancel(writer(), world.ids["canceled"], actor=TESTER)
+    while world.state("billing") is DeliveryState.PENDING:
+        replays.start(writer(), world.app.extensions["wake_ups"], world.ids["failed"], actor=TESTER)
+        engine.run(seconds=10)
+    auto_disable.run(writer(), after=timedelta(milliseconds=1), now=clock.now())
+    endpoints.rotate(
+        writer(),
+        world.app.extensions["cipher"],
+        world.load("billing"),
+        overlap=timedelta(days=1),
+        actor=TESTER,
+    )
+
+
+def _fail_for_good(world: World, engine: Engine) -> None:
+    """Legacy says 410 and is disabled by it, so what comes later is held."""
+    world.add("legacy", "batch-interrupt-request", path="/legacy")
+    world.add("hostile", "model-version-demotion", title=MARKUP[:100], path="/hostile")
+    world.send("batch-interrupt-request")
+    world.send("model-version-demotion", note=MARKUP + LONG)
+    engine.run(seconds=10)
+    world.note("gone", "legacy")
+    world.note("hostile delivery", "hostile")
+    world.send("batch-interrupt-request")
+    engine.run(seconds=10)
+    world.note("held", "legacy")
+
+
+def _leave_waiting(world: World) -> None:
+    """No worker runs any more: one delivery is claimed and never answered, one not even claimed."""
+    world.add("unused", "api-key-renaming")
+    world.add("slow", "api-key-creation")
+    world.send("api-key-creation")
+    world.note("sending", "slow")
+    with writer().begin() as connection:
+        rooms = {world.ids["slow"]: 1}
+        assert claims.take(connection, rooms, now=clock.now(), lease=timedelta(hours=1))
+    world.send("api-key-creation")
+    world.note("pending", "slow")
