@@ -80,12 +80,15 @@ def opened(
 
 def watch(page: Page, site: str, problems: list[str]) -> None:
     """Notes what no page may do: errors, violations of the CSP, dialogs, requests to elsewhere."""
+    loading: list[Request] = []
 
     def hear(message: ConsoleMessage) -> None:
         # Chromium reports each 4xx of a page as an error of its own; a refused form is none of ours.
         is_refusal = "the server responded with a status of 4" in message.text
         is_asset = urlsplit(message.location["url"]).path.startswith("/static/")
-        if message.type == "error" and (is_asset or not is_refusal):
+        # Looking at a page while it loads, as tests do, shows oat's arrow of a select before console.css replaces it.
+        is_early = loading and message.text.startswith("Loading the image 'data:")
+        if message.type == "error" and (is_asset or not is_refusal) and not is_early:
             problems.append(f"console: {message.text}")
 
     def dismiss(dialog: Dialog) -> None:
@@ -95,7 +98,10 @@ def watch(page: Page, site: str, problems: list[str]) -> None:
     def check(request: Request) -> None:
         if not request.url.startswith((f"{site}/", "data:")):
             problems.append(f"request to elsewhere: {request.url}")
+        if request.is_navigation_request():
+            loading.append(request)
 
+    page.on("load", lambda _: loading.clear())
     page.on("console", hear)
     page.on("pageerror", lambda error: problems.append(f"script: {error}"))
     page.on("dialog", dismiss)
