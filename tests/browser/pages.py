@@ -51,7 +51,7 @@ def unfold(tab: Tab) -> None:
 
 
 class Page(NamedTuple):
-    """A view in one state: `of` what (a name of World.ids), in which workspace, who looks, after which act."""
+    """A view in one state: `of` what (a name in World.ids), in which workspace, for whom, after which act."""
 
     view: str
     variant: str = ""

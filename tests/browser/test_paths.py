@@ -19,7 +19,7 @@ from webhooks_app.extensions import writer
 from webhooks_app.models import Endpoint, Role
 
 with_javascript = pytest.mark.parametrize("has_javascript", [True], ids=["javascript"])
-# A page asks for changes each 3 s.
+POLL_MS = 3_000  # after which a page asks for what has changed
 expect.set_options(timeout=PATIENCE_MS)
 
 
@@ -35,11 +35,12 @@ def toast(page: Page) -> Locator:
     return page.locator(".toast").last
 
 
-def see(page: Page, has_javascript: bool, seen: Locator) -> None:
-    """With JavaScript a page changes by itself, without it on a reload."""
-    if not has_javascript:
+def let_change(page: Page, has_javascript: bool) -> None:
+    """With JavaScript a page changes by itself after a while, without it on a reload."""
+    if has_javascript:
+        page.clock.fast_forward(POLL_MS)
+    else:
         page.reload()
-    expect(seen).to_be_visible()
 
 
 def open_row(page: Page, row: Locator, has_javascript: bool) -> Locator:
@@ -220,7 +221,8 @@ def test_a_test_event_is_edited_sent_and_watched(
     expect(page.locator("h1 [data-state=pending]")).to_be_visible()
 
     engine.run(seconds=5)
-    see(page, has_javascript, page.locator("h1 [data-state=delivered]"))
+    let_change(page, has_javascript)
+    expect(page.locator("h1 [data-state=delivered]")).to_be_visible()
     expect(page.locator("#delivery")).to_contain_text("The endpoint answered 200")
     assert b'"b7"' in receiver.received[0].body
 
@@ -284,8 +286,12 @@ def test_from_a_broken_endpoint_to_its_failed_delivery_and_a_replay_in_place(
 
     opened.get_by_role("button", name="Replay").click()
     expect(toast(page)).to_contain_text("Replay started.")
+    reason = opened.locator(".reason, .banner")
+    expect(reason).to_contain_text("Replay started: the first attempt of a fresh schedule is next.")
+    expect(reason).not_to_contain_text("gone for good")
     engine.run(seconds=5)
-    see(page, has_javascript, page.locator("main [data-state=delivered]").first)
+    let_change(page, has_javascript)
+    expect(page.locator("main [data-state=delivered]").first).to_be_visible()
     if has_javascript:
         expect(row.locator(".peek")).to_contain_text("Delivered")
         expect(page).to_have_url(re.compile("status=failed"))
@@ -353,8 +359,7 @@ def test_selected_rows_are_replayed_at_once(
     expect(page.locator("[data-state=retrying]")).to_have_count(2)
     expect(page.locator("[name=delivery]:checked")).to_have_count(0)
     engine.run(seconds=5)
-    if not has_javascript:
-        page.reload()
+    let_change(page, has_javascript)
     expect(page.locator("[data-state=delivered]")).to_have_count(3)
     assert len(receiver.received) == 5
 
@@ -381,6 +386,7 @@ def test_new_deliveries_are_announced_and_move_no_row(page: Page, workspace: Wor
     page.goto("deliveries/")
     before, place = ids_of(page), rows(page).first.bounding_box()
     workspace.send(2)
+    let_change(page, True)
     news = page.locator("a.new-rows")
     expect(news).to_have_text("2 new deliveries")
     assert (ids_of(page), rows(page).first.bounding_box()) == (before, place)
@@ -467,6 +473,7 @@ def test_the_log_is_worked_by_keyboard_alone(
     expect(row.locator("[data-state=retrying]").first).to_be_visible()
     assert focused(page).startswith(delivery_id)
     engine.run(seconds=5)
+    let_change(page, True)
     expect(row.locator("[data-state=delivered]").first).to_be_visible()
     assert focused(page).startswith(delivery_id)
     press_until(page, "Shift+Tab", lambda page: focused(page) == f"{delivery_id}-open", most=5)

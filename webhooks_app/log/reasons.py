@@ -27,7 +27,9 @@ def explain(row: Row, *, schedule: int, now: datetime) -> Reason:
         case Status.SENDING:
             return Reason("Being sent right now.", _last_failure(row, "The attempt before"), "info")
         case Status.RETRYING:
-            return Reason(_retrying(row, schedule), _advice(row) + _overdue(row, now), "warning")
+            # What an earlier schedule failed of says nothing about the one that starts.
+            advice = _advice(row) if row.tries else ""
+            return Reason(_retrying(row, schedule), advice + _overdue(row, now), "warning")
         case Status.PENDING:
             return Reason(
                 "Waiting for its first attempt.", _overdue(row, now) or "It starts at any moment.", "info"
