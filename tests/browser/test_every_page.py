@@ -22,7 +22,7 @@ from webhooks_app.extensions import db
 SCREENSHOTS = Path(__file__).parents[2] / "artifacts" / "screenshots"
 WIDE, NARROW = VIEWPORT, ViewportSize(width=375, height=800)
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
-RUN_AXE = """(rules) => axe.run({runOnly: rules, resultTypes: ["violations"]}).then((result) => result.violations)"""
+RUN_AXE = """async (rules) => (await axe.run({runOnly: rules, resultTypes: ["violations"]})).violations"""
 ALL_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 COLOR_RULES = ["color-contrast", "link-in-text-block"]
 NEXT_FRAME = "() => new Promise((resolve) => requestAnimationFrame(() => resolve()))"
