@@ -435,6 +435,23 @@ def test_a_viewer_sees_everything_and_can_press_nothing(
     expect(page.get_by_role("heading", name="You may not do that")).to_be_visible()
 
 
+@with_javascript
+@pytest.mark.parametrize(("role", "width"), [(Role.VIEWER, 1280), (Role.ADMIN, 1280), (Role.ADMIN, 1000)])
+def test_opening_a_row_moves_no_column(
+    open_page: OpenPage, workspace: Workspace, failed: str, role: Role, width: int
+) -> None:
+    user_id = workspaces.add_user(writer(), email="reader@example.com", name="Rita", password=PASSWORD)
+    workspaces.add_member(writer(), workspace.id, user_id, role, actor=TESTER)
+    page = open_page("reader@example.com")
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto("deliveries/")
+    time = rows(page).locator(".c-time")
+    before = time.bounding_box()
+    rows(page).locator(".expander").click()
+    expect(rows(page).locator(".peek")).to_be_visible()
+    assert time.bounding_box() == before
+
+
 def press_until(page: Page, key: str, wanted: Callable[[Page], bool], most: int = 60) -> None:
     for _ in range(most):
         page.keyboard.press(key)
