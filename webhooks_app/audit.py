@@ -30,6 +30,8 @@ ACTIONS = {
     "endpoint.change": "changed an endpoint",
     "endpoint.enable": "enabled an endpoint",
     "endpoint.disable": "disabled an endpoint",
+    "endpoint.warning": "announced that an endpoint may be disabled",
+    "endpoint.final_warning": "announced that an endpoint is about to be disabled",
     "endpoint.delete": "deleted an endpoint",
     "endpoint.test": "sent a test event",
     "secret.reveal": "revealed a signing secret",

@@ -9,7 +9,12 @@ from playwright.sync_api import Page as Tab
 from tests.browser.world import World
 
 # What has no `of` of its own shows this.
-USUALLY = {"endpoint_id": "orders", "delivery_id": "delivered"}
+USUALLY = {
+    "endpoint_id": "orders",
+    "delivery_id": "delivered",
+    "recovery_id": "recovery",
+    "secret": "invitation",
+}
 
 
 def refuse_log_in(tab: Tab) -> None:
@@ -48,6 +53,58 @@ def reveal(tab: Tab) -> None:
 def unfold(tab: Tab) -> None:
     tab.click(".catalog summary >> nth=0")
     tab.click(".catalog details[open] summary >> nth=1")
+
+
+def create_token(tab: Tab) -> None:
+    tab.fill("#name", "Billing")
+    tab.click("text=Create token")
+    tab.wait_for_selector("#token")
+
+
+def ask_first(tab: Tab) -> None:
+    tab.click(".confirm summary >> nth=0")
+
+
+def invite(tab: Tab) -> None:
+    tab.fill("#email", "new@example.com")
+    tab.click("text=Create invitation")
+    tab.wait_for_selector("#link")
+
+
+def refuse_invitation(tab: Tab) -> None:
+    tab.fill("#email", "nobody")
+    tab.click("text=Create invitation")
+    tab.wait_for_selector("#email-error")
+
+
+def refuse_settings(tab: Tab) -> None:
+    tab.fill("#retention", "0")
+    tab.fill("#addresses", "nobody")
+    tab.click("text=Save changes")
+    tab.wait_for_selector("[role=alert]")
+
+
+def refuse_password(tab: Tab) -> None:
+    tab.fill("#current", "wrong")
+    tab.fill("#new", "short")
+    tab.click("text=Change password")
+    tab.wait_for_selector("#new-error")
+
+
+def refuse_account(tab: Tab) -> None:
+    tab.fill("#password", "short")
+    tab.click("text=Create account and join")
+    tab.wait_for_selector("#password-error")
+
+
+def show_shortcuts(tab: Tab) -> None:
+    tab.keyboard.press("?")
+    tab.wait_for_selector("#keys[open]")
+
+
+def show_signed(tab: Tab) -> None:
+    tab.click("#show-request")
+    tab.wait_for_selector("#signed-request")
 
 
 class Page(NamedTuple):
@@ -115,6 +172,34 @@ PAGES = (
     Page("deliveries.show", "sending", of="sending"),
     Page("deliveries.show", "deleted", of="delivered to deleted"),
     Page("deliveries.show", "hostile", of="hostile delivery"),
+    Page("endpoints.deliveries"),
+    Page("endpoints.deliveries", "failed", of="billing", query="status=failed"),
+    Page("endpoints.deliveries", "unused", of="unused"),
+    Page("recoveries.index"),
+    Page("recoveries.index", "empty", where="empty"),
+    Page("recoveries.new", query="range=all"),
+    Page("recoveries.new", "nothing", where="empty"),
+    Page("recoveries.new", "refused", query="status=held", status=422),
+    Page("recoveries.show"),
+    Page("recoveries.show", "canceled", of="canceled recovery"),
+    Page("recoveries.show", "viewer", who="viewer"),
+    Page("tokens.index", act=create_token),
+    Page("tokens.index", "viewer", who="viewer"),
+    Page("tokens.index", "confirm", act=ask_first),
+    Page("members.index", act=invite),
+    Page("members.index", "refused", act=refuse_invitation),
+    Page("members.index", "viewer", who="viewer"),
+    Page("audit.index"),
+    Page("audit.index", "nothing-found", query="q=nothing"),
+    Page("settings.show", act=refuse_settings),
+    Page("settings.show", "viewer", who="viewer"),
+    Page("profile.show", act=refuse_password),
+    Page("workspaces.new"),
+    Page("invitations.show", who=None, act=refuse_account),
+    Page("invitations.show", "somebody-else"),
+    Page("invitations.show", "closed", of="no-such-invitation", who=None, status=404),
+    Page("endpoints.index", "shortcuts", act=show_shortcuts),
+    Page("endpoints.test", "signed", act=show_signed),
     Page("catalog.index"),
     Page("catalog.index", "unfolded", act=unfold),
 )
@@ -125,6 +210,7 @@ NOT_PAGES = {
     "deliveries.changes": "a fragment",
     "deliveries.row": "a fragment, else a redirect",
     "deliveries.show_json": "JSON",
+    "deliveries.export": "a file",
 }
 NO_CONSOLE = ("static", "api.", "health.")
 

@@ -13,7 +13,7 @@ from tests.browser.conftest import PATIENCE_MS, OpenPage
 from tests.browser.world import LONG, MARKUP
 from tests.conftest import PASSWORD, TESTER, Workspace
 from tests.receivers import Answer, Receiver
-from webhooks_app import clock, workspaces
+from webhooks_app import accounts, clock, members
 from webhooks_app.delivery.engine import Engine
 from webhooks_app.extensions import writer
 from webhooks_app.models import Endpoint, Role
@@ -421,8 +421,8 @@ def test_markup_from_outside_is_only_ever_text(
 def test_a_viewer_sees_everything_and_can_press_nothing(
     open_page: OpenPage, workspace: Workspace, failed: str
 ) -> None:
-    user_id = workspaces.add_user(writer(), email="viewer@example.com", name="Vera", password=PASSWORD)
-    workspaces.add_member(writer(), workspace.id, user_id, Role.VIEWER, actor=TESTER)
+    user_id = accounts.add(writer(), email="viewer@example.com", name="Vera", password=PASSWORD)
+    members.add(writer(), workspace.id, user_id, Role.VIEWER, actor=TESTER)
     page = open_page("viewer@example.com")
     page.goto("deliveries/")
     delivery_id = ids_of(page)[0]
@@ -440,8 +440,8 @@ def test_a_viewer_sees_everything_and_can_press_nothing(
 def test_opening_a_row_moves_no_column(
     open_page: OpenPage, workspace: Workspace, failed: str, role: Role, width: int
 ) -> None:
-    user_id = workspaces.add_user(writer(), email="reader@example.com", name="Rita", password=PASSWORD)
-    workspaces.add_member(writer(), workspace.id, user_id, role, actor=TESTER)
+    user_id = accounts.add(writer(), email="reader@example.com", name="Rita", password=PASSWORD)
+    members.add(writer(), workspace.id, user_id, role, actor=TESTER)
     page = open_page("reader@example.com")
     page.set_viewport_size({"width": width, "height": 800})
     page.goto("deliveries/")

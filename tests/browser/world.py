@@ -1,5 +1,6 @@
 """Workspaces to look at: deliveries in every state, made by the real engine and real receivers."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,13 +11,25 @@ from sqlalchemy import select
 
 from tests.conftest import PASSWORD, TESTER, Workspace, new_engine, new_workspace
 from tests.receivers import Answer, Receiver
-from webhooks_app import auto_disable, cancellations, clock, endpoints, events, replays, workspaces
+from webhooks_app import (
+    accounts,
+    auto_disable,
+    cancellations,
+    clock,
+    endpoints,
+    events,
+    members,
+    recoveries,
+    replays,
+    tokens,
+)
 from webhooks_app.catalog import catalog
 from webhooks_app.delivery import claims
 from webhooks_app.delivery.engine import Engine
 from webhooks_app.events import NewEvent
 from webhooks_app.extensions import db, writer
-from webhooks_app.models import Delivery, DeliveryState, Endpoint, Role
+from webhooks_app.log import Filter, Status
+from webhooks_app.models import ApiToken, Delivery, DeliveryState, Endpoint, Recovery, Role
 
 VIEWER_EMAIL = "viewer@example.com"
 MARKUP = '<script>alert(1)</script><img src=x onerror=alert(2)><b hx-get="/evil" hx-trigger="load">evil</b>'
@@ -91,6 +104,7 @@ def prepared(app: Flask) -> Iterator[World]:
             _fail(world, engine)
             _fail_for_good(world, engine)
         _leave_waiting(world)
+        _recover(world)
         db.session.remove()
         yield world
 
@@ -98,6 +112,12 @@ def prepared(app: Flask) -> Iterator[World]:
 def _add_viewer(world: World) -> None:
     user_id = accounts.add(writer(), email=VIEWER_EMAIL, name="Vera Viewer", password=PASSWORD)
     members.add(writer(), world.acme.id, user_id, Role.VIEWER, actor=TESTER)
+    secret = members.invite(writer(), world.acme.id, "grace@example.com", Role.ADMIN, actor=TESTER)
+    world.ids["invitation"] = secret
+    tokens.create(writer(), world.acme.id, MARKUP[:100], actor=TESTER)
+    tokens.create(writer(), world.acme.id, LONG[:100], actor=TESTER)
+    old = db.session.scalars(select(ApiToken).where(ApiToken.name == LONG[:100])).one()
+    tokens.revoke(writer(), old, actor=TESTER)
 
 
 def _deliver(world: World, engine: Engine) -> None:
@@ -162,3 +182,15 @@ def _leave_waiting(world: World) -> None:
         assert claims.take(connection, rooms, now=clock.now(), lease=timedelta(hours=1))
     world.send("api-key-creation")
     world.note("pending", "slow")
+
+
+def _recover(world: World) -> None:
+    """One recovery that was canceled, and one that no worker goes on with."""
+    wake_ups, wanted = world.app.extensions["wake_ups"], Filter(status=Status.FAILED)
+    time.sleep(1.1)  # a recovery takes what was made before its start, to the second
+    for name in ("canceled recovery", "recovery"):
+        started = recoveries.start(writer(), wake_ups, world.acme.id, wanted, actor=TESTER)
+        world.ids[name] = started
+        if name != "recovery":
+            db.session.rollback()
+            recoveries.cancel(writer(), db.session.get_one(Recovery, started), actor=TESTER)
