@@ -91,7 +91,7 @@ def test_a_session_that_ended_meanwhile_leads_to_the_log_in(page: Page, failed: 
     page.goto("deliveries/")
     page.context.clear_cookies()
     rows(page).locator(".expander").click()
-    page.wait_for_url(re.compile("/login"))
+    page.wait_for_url(re.compile(r"/login\?next=.*deliveries"))
     expect(page.locator("#password")).to_be_visible()
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
+from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, abort, current_app, g, make_response, redirect, request, url_for
 from flask_login import current_user
@@ -119,7 +120,9 @@ def _ask_to_log_in() -> Response:
     """To the log-in page and back; a fragment tells htmx to go there as a whole page."""
     if request.headers.get("HX-Request-Type") == "partial":
         response = make_response("", 401)
-        response.headers["HX-Redirect"] = url_for("session.log_in")
+        here = urlsplit(request.headers.get("HX-Current-URL", ""))
+        back = f"{here.path}?{here.query}".rstrip("?") or None
+        response.headers["HX-Redirect"] = url_for("session.log_in", next=back)
         return response
     target = request.full_path.rstrip("?") if request.method == "GET" else None
     return make_response(redirect(url_for("session.log_in", next=target)))
