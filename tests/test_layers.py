@@ -45,7 +45,7 @@ ROOMS = {
             "members",
             "notices",
         ),
-        *("recoveries", "replays", "retention", "tokens", "workspaces"),
+        *("recoveries", "reencryption", "replays", "retention", "tokens", "workspaces"),
         *("alarms", "audit_log", "health", "log", "rollups"),  # they only read
     ),
     "views": ("forms", "views"),

@@ -20,6 +20,7 @@ from webhooks_app import (
     logs,
     members,
     processes,
+    reencryption,
     retention,
     supervisor,
     tokens,
@@ -27,6 +28,7 @@ from webhooks_app import (
 )
 from webhooks_app.app import create_app
 from webhooks_app.audit import Actor
+from webhooks_app.encryption import DecryptionError
 from webhooks_app.endpoints import Values
 from webhooks_app.extensions import db, writer
 from webhooks_app.models import Endpoint, Role
@@ -85,6 +87,21 @@ def expire() -> None:
         app = create_app()
         with app.app_context():
             print(retention.run(writer(), now=clock.now()))
+
+
+@main.command("rotate-keys")
+def rotate_keys() -> None:
+    """Encrypt everything anew with the first of WEBHOOKS_ENCRYPTION_KEYS, so that the others can go."""
+    with clear_errors():
+        app = create_app()
+        with app.app_context():
+            try:
+                count = reencryption.run(writer(), app.extensions["cipher"])
+            except DecryptionError as error:
+                raise click.ClickException(
+                    f"{error}. Nothing is lost; add the key that it was made under."
+                ) from None
+            print(f"{count} values encrypted with the first key.")
 
 
 @main.command()
