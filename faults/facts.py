@@ -32,6 +32,7 @@ def gather(stack: Stack, *, may_wait: bool = False, schedule_length: int | None 
             schedule_length=len(DELAYS) if schedule_length is None else schedule_length,
             in_flight_at_kills=stack.in_flight_at_kills,
             now=clock.now(),
+            claims_lost=stack.claims_lost,
             poisoned=stack.poisoned,
             fan_out=stack.fan_out,
             may_wait=may_wait,

@@ -43,6 +43,7 @@ class Hands(Processes):
         # The claims that somebody held when a process was killed, and an allowance for kills unseen.
         self.held_at_kills: set[tuple[str, int]] = set()
         self.held_unseen = 0
+        self.claims_lost = 0  # an allowance for crashes of the database
         self.poisoned = 0
         self.fan_out: int | None = 0  # None where endpoints come and go
         self.workspace_id = self.token = ""
@@ -50,7 +51,8 @@ class Hands(Processes):
 
     def new_workspace(self, name: str) -> None:
         """Begins afresh: what comes from here on is judged by itself."""
-        self.held_at_kills, self.held_unseen, self.fan_out, self.poisoned = set(), 0, 0, 0
+        self.held_at_kills, self.held_unseen, self.fan_out = set(), 0, 0
+        self.claims_lost = self.poisoned = 0
         self.keys = {}
         self.journals += 1
         if self.receiver_journal.exists():

@@ -44,6 +44,10 @@ class Stack(Hands):
         except DBAPIError:
             self.held_unseen += IN_FLIGHT * DELIVERY_WORKERS
 
+    def note_database_crash(self) -> None:
+        """Called when the database goes without a last word to its disk, on which no worker waits."""
+        self.claims_lost += IN_FLIGHT * DELIVERY_WORKERS
+
     @property
     def in_flight_at_kills(self) -> int:
         """How many sends there can be for which nothing was recorded."""

@@ -159,7 +159,10 @@ class Storm:
 
     def _restart(self, database: Postgresql) -> None:
         self.stack.note_kill()
-        database.stop(self._dice.choice((signal.SIGINT, signal.SIGQUIT)))
+        how = self._dice.choice((signal.SIGINT, signal.SIGQUIT))
+        database.stop(how)
+        if how is signal.SIGQUIT:
+            self.stack.note_database_crash()
         self.kills["postgresql"] += 1
         time.sleep(self._dice.choice((0, 0.3)))
         database.start()

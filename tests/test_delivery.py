@@ -29,6 +29,7 @@ from webhooks_app.models import (
     DeliveryState,
     Endpoint,
     EndpointHealth,
+    EndpointState,
     PendingDelivery,
     SigningSecret,
 )
@@ -245,7 +246,7 @@ def test_a_stale_claims_failure_is_dropped_and_its_late_success_counts(
     assert [attempt.delivery_id for attempt in attempts()] == [first]
 
 
-def test_a_claim_whose_worker_dies_is_given_up_after_three_deaths_alone(
+def test_a_claim_whose_worker_dies_again_and_again_is_given_up(
     workspace: Workspace, receiver: Receiver, engine: Engine, database: Database
 ) -> None:
     endpoint_id = workspace.endpoint(receiver.url)
@@ -616,3 +617,19 @@ def test_a_limited_endpoint_does_not_slow_down_the_others(
     counts = Counter(delivery.endpoint_id for delivery in deliveries() if delivery.attempt_count)
     assert counts[free] == 100
     assert 1 <= counts[limited] <= 3
+
+
+def test_what_was_committed_for_an_endpoint_deleted_meanwhile_is_canceled(
+    workspace: Workspace, receiver: Receiver, engine: Engine, database: Database
+) -> None:
+    deleted, disabled = workspace.endpoint(receiver.url), workspace.endpoint(receiver.url)
+    workspace.send()
+    with database.begin() as connection:  # as if the accept had committed just after the admin had
+        shut = update(Endpoint).values(state=EndpointState.DISABLED, updated_at=clock.now())
+        connection.execute(shut.where(Endpoint.id == disabled))
+        connection.execute(shut.where(Endpoint.id == deleted).values(deleted_at=clock.now()))
+    engine.run(seconds=5)
+
+    states = {delivery.endpoint_id: delivery.state for delivery in deliveries()}
+    assert states == {deleted: DeliveryState.CANCELED, disabled: DeliveryState.HELD}
+    assert receiver.received == []

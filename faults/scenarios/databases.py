@@ -20,6 +20,8 @@ def postgresql_restarted(stack: Stack, report: Report, options: Options) -> None
         time.sleep(2)
         stack.note_kill()
         stack.database.stop(how)
+        if how is signal.SIGQUIT:
+            stack.note_database_crash()
         time.sleep(0.5)
         stack.database.start()
     stack.nursery.wait(producer, 60)

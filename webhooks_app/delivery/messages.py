@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select
 from webhooks_app import signing
 from webhooks_app.delivery.claims import Claim
 from webhooks_app.encryption import Cipher, DecryptionError
-from webhooks_app.models import Endpoint, EndpointState, Event, SigningSecret
+from webhooks_app.models import DeliveryState, Endpoint, EndpointState, Event, SigningSecret
 from webhooks_app.transport import Request
 
 log = logging.getLogger(__name__)
@@ -29,13 +29,16 @@ _as_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 @dataclass(slots=True, frozen=True)
 class Destination:
-    """An endpoint as a worker needs it. `keys` holds each signing key with the moment it expires."""
+    """An endpoint as a worker needs it. `keys` holds each signing key with the moment it expires.
+
+    `shut` is what becomes of its deliveries where it takes none: held while disabled, canceled once deleted.
+    """
 
     url: str
     timeout_ms: int
     keys: tuple[tuple[bytes, datetime | None], ...]
     headers: tuple[tuple[str, str], ...]
-    is_open: bool
+    shut: DeliveryState | None
 
     def keys_at(self, now: datetime) -> list[bytes]:
         return [key for key, expires_at in self.keys if expires_at is None or expires_at > now]
@@ -87,8 +90,10 @@ def _destination(row: Any, keys: tuple[tuple[bytes, datetime | None], ...], ciph
     except DecryptionError:
         log.error("headers_unreadable", extra={"endpoint_id": row.id})
         keys = ()  # sends nothing, as without a secret
-    is_open = row.state is EndpointState.ENABLED and row.deleted_at is None
-    return Destination(row.url, row.timeout_ms, keys, headers, is_open)
+    shut = None if row.state is EndpointState.ENABLED else DeliveryState.HELD
+    if row.deleted_at is not None:
+        shut = DeliveryState.CANCELED
+    return Destination(row.url, row.timeout_ms, keys, headers, shut)
 
 
 def _keys(
