@@ -7,8 +7,18 @@ from sqlalchemy.exc import DBAPIError
 
 from tests.conftest import Workspace
 
+FORGERIES = {
+    "sqlite": "INSERT OR REPLACE INTO audit_entries SELECT * FROM audit_entries",
+    "postgresql": "TRUNCATE audit_entries",
+}
 
-@pytest.mark.parametrize("statement", ["UPDATE audit_entries SET actor = 'x'", "DELETE FROM audit_entries"])
-def test_it_takes_no_change(statement: str, workspace: Workspace, database: Database) -> None:
+
+@pytest.mark.parametrize(
+    "statement", ["UPDATE audit_entries SET actor = 'x'", "DELETE FROM audit_entries", FORGERIES]
+)
+def test_it_takes_no_change(
+    statement: str | dict[str, str], workspace: Workspace, database: Database
+) -> None:
+    statement = statement if isinstance(statement, str) else statement[database.dialect.name]
     with pytest.raises(DBAPIError, match="append-only"), database.begin() as connection:
         connection.execute(text(statement))

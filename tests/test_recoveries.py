@@ -1,20 +1,29 @@
 """Recovery: what a filter finds is replayed, each once, whatever interrupts it."""
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import Engine as Database
-from sqlalchemy import func, select, text, update
+from sqlalchemy import delete, func, select, text, update
 
 from tests.conftest import TESTER, Workspace, wait_for
 from tests.receivers import Receiver
-from webhooks_app import clock, endpoints, log, recoveries, replays
+from webhooks_app import clock, endpoints, ids, log, recoveries, replays
 from webhooks_app.delivery.engine import Engine
 from webhooks_app.extensions import db
 from webhooks_app.log import Filter, FilterError, Status
-from webhooks_app.models import AuditEntry, Delivery, DeliveryState, Endpoint, Recovery, RecoveryState
+from webhooks_app.models import (
+    AuditEntry,
+    Delivery,
+    DeliveryState,
+    Endpoint,
+    PendingDelivery,
+    Recovery,
+    RecoveryState,
+)
 from webhooks_app.queue import WakeUps
 
 FAILED = Filter(status=Status.FAILED)
@@ -276,3 +285,78 @@ def test_progress_of_what_is_too_much_to_count_goes_by_time(
     found = recoveries.progress(read(recovery_id))
     assert (found.done, found.total) == (7, None)
     assert 0.9 < found.share <= 1.0
+
+
+def test_one_recovery_runs_at_a_time_in_a_workspace(
+    workspace: Workspace, endpoint_id: str, database: Database, wake_ups: WakeUps
+) -> None:
+    workspace.send(3)
+    fail_all(database)
+    first = start(database, wake_ups, workspace)
+    with pytest.raises(recoveries.AlreadyRunning):
+        start(database, wake_ups, workspace)
+    recoveries.run(database, wake_ups)
+    fail_all(database)
+    assert start(database, wake_ups, workspace) != first
+
+
+def test_a_window_of_a_fraction_of_a_second_is_kept_as_it_was(
+    workspace: Workspace, endpoint_id: str, database: Database, wake_ups: WakeUps
+) -> None:
+    workspace.send(3)
+    fail_all(database)
+    made = ids.created_at(db.session.scalars(select(Delivery.id)).first())
+    window = Filter(
+        status=Status.FAILED,
+        range="custom",
+        since=made - timedelta(milliseconds=100),
+        until=made + timedelta(milliseconds=100),
+    )
+    recovery_id = start(database, wake_ups, workspace, window)
+    assert log.parse(read(recovery_id).filter).since is not None
+    assert recoveries.run(database, wake_ups) == 3
+
+
+def test_another_workspaces_dead_endpoint_holds_up_nobody(
+    make_workspace: Callable[[str], Workspace],
+    receiver: Receiver,
+    database: Database,
+    wake_ups: WakeUps,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(recoveries, "BATCH", 5)
+    monkeypatch.setattr(recoveries, "MOST_DUE", 5)
+    slow, quick = make_workspace("Slow"), make_workspace("Quick")
+    for each in (slow, quick):
+        each.endpoint(receiver.url)
+        each.send(20)
+    fail_all(database)
+    for each in (slow, quick):
+        start(database, wake_ups, each)
+    drained: list[str] = []
+
+    def drain() -> bool:
+        """As if Quick's endpoint took everything at once; ends when Quick's recovery has."""
+        with database.begin() as connection:
+            mine = select(Delivery.id).where(Delivery.workspace_id == quick.id)
+            gone = delete(PendingDelivery).where(PendingDelivery.delivery_id.in_(mine))
+            connection.execute(gone)
+        done = select(Recovery.finished_at).where(Recovery.workspace_id == quick.id)
+        with database.connect() as connection:
+            drained.append("turn")
+            return connection.scalar(done) is not None
+
+    began = time.monotonic()
+    recoveries.run(database, wake_ups, should_stop=drain)
+    assert time.monotonic() - began < recoveries.LONGEST_WAIT_SECONDS
+    assert drained
+
+
+def test_room_is_looked_for_at_every_endpoint_of_a_batch(
+    workspace: Workspace, receiver: Receiver, database: Database, wake_ups: WakeUps
+) -> None:
+    first, second = (workspace.endpoint(receiver.url, name=name) for name in ("a", "b"))
+    workspace.send(4)
+    fail_all(database)
+    replayed = recoveries.step(database, start(database, wake_ups, workspace))
+    assert set(replayed.values()) == {first, second}

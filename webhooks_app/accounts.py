@@ -1,6 +1,8 @@
 """People's accounts: passwords, sessions, and how often one may try to log in."""
 
+import ipaddress
 import secrets
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, func, insert, select, update
@@ -26,7 +28,22 @@ class EmailTaken(Exception):
 
 
 def normal_email(email: str) -> str:
-    return email.strip().lower()
+    """In lower case and, where that can be, with the domain as DNS has it: one address, one account."""
+    local, at, domain = email.strip().lower().rpartition("@")
+    with suppress(UnicodeError):
+        domain = domain.encode("idna").decode()
+    return local + at + domain
+
+
+def limit_key(address: str) -> str:
+    """What log-ins are counted by: of IPv6 the network, since whoever has one address has 2^64."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return address
+    return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False))
 
 
 def add(database: Database, *, email: str, name: str, password: str) -> str:
@@ -79,7 +96,8 @@ def end_sessions(database: Database, user: User, *, actor: Actor) -> None:
 
 def note_log_in(database: Database, *, email: str, address: str, user_id: str, is_right: bool) -> None:
     with database.begin() as connection:
-        _audit(connection, Actor(email[:254], address), LOG_IN if is_right else REFUSE, user_id)
+        action = LOG_IN if is_right else REFUSE
+        _audit(connection, Actor(email[:254], address), action, user_id, counted_by=limit_key(address))
 
 
 def is_locked(database: Database, *, email: str, address: str, now: datetime) -> bool:
@@ -88,7 +106,7 @@ def is_locked(database: Database, *, email: str, address: str, now: datetime) ->
         by_account = _refusals(connection, AuditEntry.actor == email[:254], now)
         return (
             by_account >= REFUSALS_OF_ACCOUNT
-            or _refusals(connection, AuditEntry.address == address, now) >= REFUSALS_OF_ADDRESS
+            or _refusals(connection, AuditEntry.address == limit_key(address), now) >= REFUSALS_OF_ADDRESS
         )
 
 
@@ -106,9 +124,15 @@ def _new_key() -> str:
     return secrets.token_urlsafe(24)
 
 
-def _audit(connection: Connection, actor: Actor, action: str, user_id: str, **details: str) -> None:
-    """One row for the account, and one for each workspace that its person is a member of."""
+def _audit(
+    connection: Connection, actor: Actor, action: str, user_id: str, *, counted_by: str = "", **details: str
+) -> None:
+    """One row for the account, and one for each workspace that its person is a member of.
+
+    The account's own may bear what its address counts as instead.
+    """
     mine = select(Member.workspace_id).where(Member.user_id == user_id).order_by(Member.workspace_id)
     now = clock.now()
     for workspace_id in (None, *connection.scalars(mine)):
-        audit.record(connection, actor, action, workspace_id=workspace_id, target=user_id, now=now, **details)
+        whose = Actor(actor.name, counted_by) if counted_by and workspace_id is None else actor
+        audit.record(connection, whose, action, workspace_id=workspace_id, target=user_id, now=now, **details)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from threading import BoundedSemaphore
 from typing import Any
 
 from flask import Flask
@@ -27,6 +28,8 @@ def create_app(settings: config.Settings | None = None, *, waits_for_disk: bool 
     app.extensions["settings"] = settings
     app.extensions["cipher"] = Cipher(settings.encryption_keys)
     app.extensions["wake_ups"] = WakeUps(settings.redis_url)
+    # An export takes a thread for as long as its reader does; most of them stay for events and pages.
+    app.extensions["export_places"] = BoundedSemaphore(max(1, settings.web_threads // 4))
     db.init_app(app)
     migrate.init_app(
         app, db, directory=str(config.ROOT / "webhooks_app" / "migrations"), render_as_batch=True

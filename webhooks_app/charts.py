@@ -164,7 +164,11 @@ def line(values: Sequence[float | None], *, top: float, width: int, height: int)
             pen = "M"
             continue
         x, y = (position + 0.5) * step, height - min(value / top, 1) * height
-        # The short stroke makes a value without neighbours visible.
-        parts.append(f"{pen}{x:.5g} {y:.4g}" + ("h0.01" if pen == "M" else ""))
+        around = values[max(position - 1, 0) : position + 2]
+        if around.count(None) == len(around) - 1:
+            # Without neighbours: a dash around its middle, or there would be nothing to see.
+            parts.append(f"M{x - step * 0.3:.5g} {y:.4g}h{step * 0.6:.4g}")
+            continue
+        parts.append(f"{pen}{x:.5g} {y:.4g}")
         pen = "L"
     return "".join(parts)

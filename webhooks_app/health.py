@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from webhooks_app import charts, rollups
 from webhooks_app.charts import Bars
-from webhooks_app.models import Endpoint, PendingDelivery, Subscription
+from webhooks_app.models import Delivery, DeliveryState, Endpoint, PendingDelivery, Subscription
 from webhooks_app.outcomes import WORDS, OutcomeClass, Words
 
 CONDITIONS = ("failing", "disabled", "enabled")  # what needs attention comes first
@@ -34,8 +34,9 @@ class Row:
         failed = sum(bad for _, bad in self.hours)
         total = sum(good for good, _ in self.hours) + failed
         if not total:
-            return "Nothing sent"
-        return f"{total:,} sent" + (f", {failed:,} failed" if failed else "")
+            return "No attempt"
+        attempts = f"{total:,} {'attempt' if total == 1 else 'attempts'}"
+        return attempts + (f", {failed:,} failed" if failed else "")
 
     @property
     def last_failure(self) -> Words | None:
@@ -77,6 +78,12 @@ def read_waiting(session: Session, endpoint_id: str) -> Waiting:
     count = session.scalar(select(func.count()).select_from(some)) or 0
     next_attempt_at = session.scalar(select(func.min(PendingDelivery.next_attempt_at)).where(mine))
     return Waiting(count, next_attempt_at)
+
+
+def has_failed(session: Session, endpoint_id: str) -> bool:
+    """Whether deliveries to it failed for good and were not replayed since."""
+    failed = Delivery.endpoint_id == endpoint_id, Delivery.trouble == DeliveryState.FAILED.value
+    return session.scalar(select(Delivery.id).where(*failed).limit(1)) is not None
 
 
 def last_failure(endpoint: Endpoint) -> Words | None:

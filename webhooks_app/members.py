@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, or_, select, update
 from sqlalchemy import Engine as Database
 from sqlalchemy.exc import IntegrityError
 
@@ -21,6 +21,10 @@ class LastAdmin(Exception):
 
 class AlreadyMember(Exception):
     """Whoever has this e-mail address is a member already."""
+
+
+class AlreadyInvited(Exception):
+    """Somebody else has just invited this address."""
 
 
 class InvitationClosed(Exception):
@@ -46,6 +50,8 @@ def change_role(database: Database, member: Member, role: Role, *, actor: Actor)
 
     def act(connection: Connection) -> None:
         connection.execute(update(Member).where(*_is(member)).values(role=role))
+        if role is not Role.ADMIN:
+            _close_theirs(connection, member)
         _audit(
             connection,
             actor,
@@ -64,6 +70,7 @@ def remove(database: Database, member: Member, *, actor: Actor) -> None:
 
     def act(connection: Connection) -> None:
         connection.execute(delete(Member).where(*_is(member)))
+        _close_theirs(connection, member)
         _audit(connection, actor, "member.remove", member.workspace_id, member.user_id, clock.now())
 
     _unless_last_admin(database, member, act, keeps_admin=False)
@@ -72,36 +79,43 @@ def remove(database: Database, member: Member, *, actor: Actor) -> None:
 def invite(database: Database, workspace_id: str, email: str, role: Role, *, actor: Actor) -> str:
     """The secret part of the link; only its hash is kept. An older invitation of the address is withdrawn.
 
-    Raises AlreadyMember.
+    Raises AlreadyMember, and AlreadyInvited.
     """
-    now, token, email = clock.now(), passwords.new_link_token(), accounts.normal_email(email)
-    invitation_id = ids.new("inv")
-    with database.begin() as connection:
-        known = select(Member.user_id).join(User, User.id == Member.user_id)
-        if connection.scalar(known.where(Member.workspace_id == workspace_id, User.email == email)):
-            raise AlreadyMember
-        connection.execute(
-            update(Invitation)
-            .where(Invitation.workspace_id == workspace_id, Invitation.email == email)
-            .where(Invitation.closed_at.is_(None))
-            .values(closed_at=now)
-        )
-        connection.execute(
-            insert(Invitation).values(
-                id=invitation_id,
-                workspace_id=workspace_id,
-                email=email,
-                role=role,
-                token_hash=passwords.hash_token(token),
-                invited_by=actor.name,
-                created_at=now,
-                expires_at=now + INVITATION_LIFE,
-            )
-        )
-        _audit(
-            connection, actor, "member.invite", workspace_id, invitation_id, now, email=email, role=role.value
-        )
+    token = passwords.new_link_token()
+    try:
+        with database.begin() as connection:
+            _invite(connection, workspace_id, accounts.normal_email(email), role, token, actor)
+    except IntegrityError:
+        raise AlreadyInvited from None
     return token
+
+
+def _invite(
+    connection: Connection, workspace_id: str, email: str, role: Role, token: str, actor: Actor
+) -> None:
+    now, invitation_id = clock.now(), ids.new("inv")
+    known = select(Member.user_id).join(User, User.id == Member.user_id)
+    if connection.scalar(known.where(Member.workspace_id == workspace_id, User.email == email)):
+        raise AlreadyMember
+    connection.execute(
+        update(Invitation)
+        .where(Invitation.workspace_id == workspace_id, Invitation.email == email)
+        .where(Invitation.closed_at.is_(None))
+        .values(closed_at=now)
+    )
+    connection.execute(
+        insert(Invitation).values(
+            id=invitation_id,
+            workspace_id=workspace_id,
+            email=email,
+            role=role,
+            token_hash=passwords.hash_token(token),
+            invited_by=actor.name,
+            created_at=now,
+            expires_at=now + INVITATION_LIFE,
+        )
+    )
+    _audit(connection, actor, "member.invite", workspace_id, invitation_id, now, email=email, role=role.value)
 
 
 def withdraw(database: Database, invitation: Invitation, *, actor: Actor) -> bool:
@@ -145,8 +159,21 @@ def accept(
                 user_id = accounts.add_in(connection, email=invitation.email, name=name, password_hash=hashed)
             add_in(connection, invitation.workspace_id, user_id, invitation.role, actor=actor)
     except IntegrityError:
+        with database.begin() as connection:  # the transaction above closed nothing
+            _close(connection, invitation, now)
         raise AlreadyMember from None
     return user_id
+
+
+def _close_theirs(connection: Connection, member: Member) -> None:
+    """Who may no longer invite leaves no open door behind: neither for others nor for themselves."""
+    email = select(User.email).where(User.id == member.user_id).scalar_subquery()
+    connection.execute(
+        update(Invitation)
+        .where(Invitation.workspace_id == member.workspace_id, Invitation.closed_at.is_(None))
+        .where(or_(Invitation.email == email, Invitation.invited_by == email))
+        .values(closed_at=clock.now())
+    )
 
 
 def _close(connection: Connection, invitation: Invitation, now: datetime) -> bool:

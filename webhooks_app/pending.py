@@ -33,16 +33,16 @@ def enter(connection: Connection, delivery_ids: Sequence[str], *, now: datetime)
     connection.execute(statement, {"ids": json.dumps(list(delivery_ids)), "now": now})
 
 
-def count_due(connection: Connection, *, like: str, now: datetime, limit: int) -> int:
-    """How many deliveries are due at the endpoint of the delivery `like`, counted no further than `limit`."""
+def count_due(connection: Connection, endpoint_id: str, *, now: datetime, limit: int) -> int:
+    """How many deliveries are due at the endpoint, counted no further than `limit`."""
     statement = text("""
         SELECT count(*) FROM (
             SELECT 1 FROM pending_deliveries
-            WHERE endpoint_id = (SELECT endpoint_id FROM deliveries WHERE id = :like)
-            AND next_attempt_at <= :now LIMIT :limit
+            WHERE endpoint_id = :endpoint_id AND next_attempt_at <= :now LIMIT :limit
         ) AS due
     """).bindparams(bindparam("now", type_=UtcDateTime))
-    return int(connection.execute(statement, {"like": like, "now": now, "limit": limit}).scalar_one())
+    values = {"endpoint_id": endpoint_id, "now": now, "limit": limit}
+    return int(connection.execute(statement, values).scalar_one())
 
 
 def leave_endpoint(connection: Connection, endpoint_id: str, state: DeliveryState, *, now: datetime) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy import Engine as Database
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from webhooks_app import audit, clock, failpoints, ids, log, pending, replays
@@ -34,6 +35,10 @@ class NothingToRecover(Exception):
     """No delivery matches the filter."""
 
 
+class AlreadyRunning(Exception):
+    """A workspace has one recovery at a time."""
+
+
 @dataclass(slots=True, frozen=True)
 class Progress:
     """`share` is done, from 0 to 1; `total` is unset where it was too much to count."""
@@ -50,40 +55,52 @@ def preview(session: Session, workspace_id: str, wanted: Filter, *, now: datetim
 
 
 def start(database: Database, wake_ups: WakeUps, workspace_id: str, wanted: Filter, *, actor: Actor) -> str:
-    """The new recovery's id. Raises FilterError, and NothingToRecover."""
+    """The new recovery's id. Raises FilterError, NothingToRecover, and AlreadyRunning."""
     now = clock.now()
     with Session(reader(database)) as session:
         counted = preview(session, workspace_id, wanted, now=now)
     if not counted.count and counted.is_all:
         raise NothingToRecover
-    # What fails after this moment is none of it, or it would never end.
-    since, until = wanted.bounds(now)
-    bounded = replace(wanted, range="", since=since, until=min(until or now, now))
+    bounded = _bounded(wanted, now)
+    since, _ = bounded.bounds(now)
     recovery_id = ids.new("rcv")
-    with database.begin() as connection:
-        connection.execute(
-            insert(Recovery).values(
-                id=recovery_id,
+    row = {
+        "id": recovery_id,
+        "workspace_id": workspace_id,
+        "filter": bounded.arguments,
+        "state": RecoveryState.RUNNING,
+        "cursor": ids.floor("dlv", since) if since else "dlv_",
+        "total": counted.count if counted.is_all else None,
+        "replayed": 0,
+        "left_out": 0,
+        "started_by": actor.name,
+        "created_at": now,
+    }
+    try:
+        with database.begin() as connection:
+            connection.execute(insert(Recovery).values(row))
+            audit.record(
+                connection,
+                actor,
+                "recovery.start",
                 workspace_id=workspace_id,
-                filter=bounded.arguments,
-                state=RecoveryState.RUNNING,
-                cursor=ids.floor("dlv", since) if since else "dlv_",
-                total=counted.count if counted.is_all else None,
-                started_by=actor.name,
-                created_at=now,
+                target=recovery_id,
+                now=now,
+                **bounded.arguments,
             )
-        )
-        audit.record(
-            connection,
-            actor,
-            "recovery.start",
-            workspace_id=workspace_id,
-            target=recovery_id,
-            now=now,
-            **bounded.arguments,
-        )
+    except IntegrityError:
+        raise AlreadyRunning from None
     wake_ups.recover()
     return recovery_id
+
+
+def _bounded(wanted: Filter, now: datetime) -> Filter:
+    """The filter up to this moment: what fails later is none of it, or it would never end.
+
+    As it will be read again, so that what is stored can be read. Raises FilterError.
+    """
+    since, until = wanted.bounds(now)
+    return log.parse(replace(wanted, range="", since=since, until=min(until or now, now)).arguments)
 
 
 def cancel(database: Database, recovery: Recovery, *, actor: Actor) -> bool:
@@ -128,26 +145,61 @@ def is_any_running(database: Database) -> bool:
 
 
 def run(database: Database, wake_ups: WakeUps, *, should_stop: Callable[[], bool] = lambda: False) -> int:
-    """Works on every recovery that runs until none does or it is told to stop; how many it replayed."""
-    count = 0
+    """Works on every recovery that runs until none does or it is told to stop; how many it replayed.
+
+    They take turns, and one whose endpoints have enough to do is passed over meanwhile.
+    """
+    count, waits = 0, dict[str, _Wait]()
     while not should_stop():
-        with reader(database).connect() as connection:
-            running = connection.scalars(
-                select(Recovery.id).where(Recovery.state == RecoveryState.RUNNING).order_by(Recovery.id)
-            ).all()
+        running = _running(database)
         if not running:
             break
-        for recovery_id in running:  # in turn, so that a short one does not wait for a long one
-            replayed = step(database, recovery_id)
+        ready = [each for each in running if _has_room(database, waits.get(each))]
+        for recovery_id in ready:
+            try:
+                replayed = step(database, recovery_id)
+            except OperationalError as error:  # overtaken by another writer; the next turn is another try
+                logger.warning(
+                    "recovery_failed", extra={"recovery": recovery_id, "error": type(error.orig).__name__}
+                )
+                time.sleep(LOOK_AGAIN_SECONDS)
+                continue
+            waits[recovery_id] = _Wait(set(replayed.values()), time.monotonic() + LONGEST_WAIT_SECONDS)
             count += len(replayed)
             if replayed:
                 wake_ups.now()
-                _wait_for_room(database, replayed, should_stop)
+        if not ready:
+            time.sleep(LOOK_AGAIN_SECONDS)
     return count
 
 
-def step(database: Database, recovery_id: str) -> list[str]:
-    """Replays its next batch, unless somebody else just did; the deliveries replayed."""
+@dataclass(slots=True, frozen=True)
+class _Wait:
+    """Endpoints whose queue has to shrink first, but no longer than until `until` (monotonic seconds)."""
+
+    endpoints: set[str]
+    until: float
+
+
+def _running(database: Database) -> Sequence[str]:
+    with reader(database).connect() as connection:
+        running = select(Recovery.id).where(Recovery.state == RecoveryState.RUNNING)
+        return connection.scalars(running.order_by(Recovery.id)).all()
+
+
+def _has_room(database: Database, wait: _Wait | None) -> bool:
+    if wait is None or time.monotonic() >= wait.until:
+        return True
+    now = clock.now()
+    with reader(database).connect() as connection:
+        return not any(
+            pending.count_due(connection, each, now=now, limit=MOST_DUE) >= MOST_DUE
+            for each in wait.endpoints
+        )
+
+
+def step(database: Database, recovery_id: str) -> dict[str, str]:
+    """Replays its next batch, unless somebody else just did; the deliveries, each with its endpoint."""
     with Session(reader(database)) as session:
         recovery = session.get_one(Recovery, recovery_id)
         wanted, cursor, now = log.parse(recovery.filter), recovery.cursor, clock.now()
@@ -155,7 +207,7 @@ def step(database: Database, recovery_id: str) -> list[str]:
     reached = found.reached or (found.ids[-1] if found.has_more else "")
     with database.begin() as connection:
         if not _advance(connection, recovery_id, cursor, reached, now):
-            return []
+            return {}
         replayed = _replay(connection, found.ids, wanted, now)
         failpoints.hit("recovery.half_stepped")
         connection.execute(
@@ -185,19 +237,10 @@ def _advance(connection: Connection, recovery_id: str, cursor: str, reached: str
     )
 
 
-def _replay(connection: Connection, found: Sequence[str], wanted: Filter, now: datetime) -> list[str]:
+def _replay(connection: Connection, found: Sequence[str], wanted: Filter, now: datetime) -> dict[str, str]:
     restarted = replays.restart(connection, found, state=DeliveryState(str(wanted.status)), now=now)
-    pending.enter(connection, restarted, now=now)
+    pending.enter(connection, list(restarted), now=now)
     return restarted
-
-
-def _wait_for_room(database: Database, replayed: Sequence[str], should_stop: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LONGEST_WAIT_SECONDS
-    while time.monotonic() < deadline and not should_stop():
-        with reader(database).connect() as connection:
-            if pending.count_due(connection, like=replayed[-1], now=clock.now(), limit=MOST_DUE) < MOST_DUE:
-                return
-        time.sleep(LOOK_AGAIN_SECONDS)
 
 
 def _check(wanted: Filter) -> None:

@@ -78,26 +78,22 @@ def _start(connection: Connection, delivery_id: str, actor: Actor, now: datetime
 
 def restart(
     connection: Connection, delivery_ids: Sequence[str], *, state: DeliveryState, now: datetime
-) -> list[str]:
+) -> dict[str, str]:
     """A fresh schedule for those of the deliveries that are in `state` and whose endpoint takes any.
 
-    Those that were restarted; the caller queues them.
+    Those that were restarted, each with its endpoint; the caller queues them.
     """
+    mine = Delivery.id.in_(delivery_ids), Delivery.state == state
     # Locked in one order, as `start_several` goes, so that neither waits for the other crosswise.
-    connection.execute(
-        select(Delivery.id).where(Delivery.id.in_(delivery_ids)).order_by(Delivery.id).with_for_update()
-    )
+    connection.execute(select(Delivery.id).where(*mine).order_by(Delivery.id).with_for_update())
     enabled = select(Endpoint.id).where(
         Endpoint.id == Delivery.endpoint_id,
         Endpoint.state == EndpointState.ENABLED,
         Endpoint.deleted_at.is_(None),
     )
-    restarted = connection.scalars(
-        _restarting(now).where(
-            Delivery.id.in_(delivery_ids), Delivery.state == state, enabled.correlate(Delivery).exists()
-        )
-    ).all()
-    return list(restarted)
+    restarted = connection.scalars(_restarting(now).where(*mine, enabled.correlate(Delivery).exists())).all()
+    owners = select(Delivery.id, Delivery.endpoint_id).where(Delivery.id.in_(restarted))
+    return {row.id: row.endpoint_id for row in connection.execute(owners)}
 
 
 def _restarting(now: datetime) -> ReturningUpdate[str]:

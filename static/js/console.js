@@ -92,6 +92,17 @@ function findInChecklist(list, words) {
   list.querySelector(".checklist-none").hidden = Boolean(list.querySelector("fieldset:not([hidden])"));
 }
 
+// ---- The log's selection: all at once, and how many ------------------------------------------------------------------
+function readSelection() {
+  const boxes = $$("#log tbody .c-pick input");
+  const picked = boxes.filter((box) => box.checked).length;
+  const all = document.querySelector("[data-pick-all]");
+  if (!all) return;
+  all.checked = picked > 0 && picked === boxes.length;
+  all.indeterminate = picked > 0 && picked < boxes.length;
+  document.querySelector("[data-picked]").textContent = `Replay ${picked} selected`;
+}
+
 // ---- Swaps: what had the focus may be gone afterwards, and data-refocus around it names what follows -----------------
 let refocus = null;
 const FAILURES = {
@@ -114,8 +125,9 @@ function tellFailure(ctx, words) {
 
 // ---- Set-up of a page or of a swapped-in part ------------------------------------------------------------------------
 function prepare() {
-  for (const element of $$("[data-theme-toggle], [data-copy], [data-checklist-search], .checklist .all")) element.hidden = false;
+  for (const element of $$("[data-theme-toggle], [data-copy], [data-checklist-search], .checklist .all, [data-pick-all]")) element.hidden = false;
   $$("[data-checklist]").forEach(readChecklist);
+  readSelection();
   $$(".toast:not([data-seen])").forEach((box) => { box.dataset.seen = ""; expire(box); });
   refreshTimes();
 }
@@ -128,6 +140,8 @@ document.addEventListener("click", (event) => {
   if (on("#nav a") && document.querySelector("#nav:popover-open")) document.getElementById("nav").hidePopover();
 });
 document.addEventListener("change", (event) => {
+  if (event.target.matches("[data-pick-all]")) for (const box of $$("#log tbody .c-pick input")) box.checked = event.target.checked;
+  if (event.target.matches(".c-pick input")) readSelection();
   const list = event.target.closest("[data-checklist]");
   if (!list) return;
   if (event.target.matches("[data-checklist-all]"))
@@ -140,6 +154,7 @@ document.addEventListener("input", (event) => {
 document.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && event.target.matches("[data-checklist-search]")) event.preventDefault();
 });
+document.addEventListener("reset", () => setTimeout(readSelection));
 document.addEventListener("toast", (event) => toast(event.detail));
 document.addEventListener("htmx:config:request", (event) => {
   if (document.hidden && event.target.matches?.("[data-poll]")) event.preventDefault();

@@ -149,6 +149,8 @@ PAGES = (
     Page("endpoints.show", "disabled", of="legacy"),
     Page("endpoints.show", "unused", of="unused"),
     Page("endpoints.show", "hostile", of="hostile"),
+    Page("endpoints.show", "long", of="long"),
+    Page("endpoints.verify", "new", query="new=1"),
     Page("endpoints.show", "not-there", of="ep_none", status=404),
     Page("endpoints.verify"),
     Page("endpoints.verify", "rotated", of="billing", act=reveal),
@@ -206,7 +208,7 @@ PAGES = (
 
 # Views that answer GET with something other than a page.
 NOT_PAGES = {
-    "session.home": "a redirect",
+    "session.home": "a redirect, or one sentence where there is no workspace",
     "deliveries.changes": "a fragment",
     "deliveries.row": "a fragment, else a redirect",
     "deliveries.show_json": "JSON",

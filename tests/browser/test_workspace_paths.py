@@ -30,14 +30,14 @@ def test_an_outage_is_recovered_counted_watched_and_canceled(
         page.click("text=Count")
     expect(page).to_have_url(re.compile("response=timeout"))
     page.click("text=Start recovery")
-    expect(page.locator("#recovery")).to_contain_text("0 replayed of 20")
+    expect(page.locator("#recovery")).to_contain_text("0 of 20 replayed")
     expect(page.locator("#recovery-title")).to_contain_text("Running")
 
     recoveries.run(database, workspace.app.extensions["wake_ups"])
     let_change(page, has_javascript)
     expect(page.locator("#recovery-title")).to_contain_text("Done")
-    expect(page.locator("#recovery")).to_contain_text("20 replayed of 20")
-    page.click("text=Show the time in the log")
+    expect(page.locator("#recovery")).to_contain_text("20 of 20 replayed")
+    page.click("text=Everything of that time")
     expect(rows(page)).to_have_count(20)
 
     fail_all(database)

@@ -161,6 +161,7 @@ def _fail_for_good(world: World, engine: Engine) -> None:
     """Legacy says 410 and is disabled by it, so what comes later is held."""
     world.add("legacy", "batch-interrupt-request", path="/legacy")
     world.add("hostile", "model-version-demotion", title=MARKUP[:100], path="/hostile")
+    world.add("long", "api-key-recycling", title=LONG[:100], path="/orders?" + LONG)
     world.send("batch-interrupt-request")
     world.send("model-version-demotion", note=MARKUP + LONG)
     engine.run(seconds=10)

@@ -125,7 +125,7 @@ def test_a_new_endpoint_leads_to_its_verification(admin_page: Page) -> None:
 
     endpoint = only_endpoint()
     assert response.status_code == 303
-    assert response.location.endswith(f"endpoints/{endpoint.id}/verify")
+    assert response.location.endswith(f"endpoints/{endpoint.id}/verify?new=1")
     assert (endpoint.name, endpoint.url, endpoint.all_events) == ("Orders", URL, False)
     assert (endpoint.timeout_ms, endpoint.rate_per_second) == (12_000, 50)
     assert endpoint.event_types == ["batch-lifecycle"]
@@ -401,7 +401,7 @@ def test_the_list_tells_how_each_endpoint_fares(
 
     text = admin_page.get("").text
 
-    assert "47 sent, 7 failed" in text
+    assert "47 attempts, 7 failed" in text
     assert "Connection failed" in text
     assert "1 of 2 needs attention" in text
     assert "1 of 19" in text

@@ -1,5 +1,6 @@
 """The forms of an endpoint: itself, its use, its secret, and test events."""
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,7 +18,7 @@ from wtforms import (
 )
 from wtforms.validators import ValidationError
 
-from webhooks_app import strict_json, targets
+from webhooks_app import legible, strict_json, targets
 from webhooks_app.catalog import catalog
 from webhooks_app.endpoints import DEFAULT_TIMEOUT_MS, LONGEST_TIMEOUT_MS, OVERLAPS, Values
 from webhooks_app.models import Endpoint
@@ -49,6 +50,19 @@ class WholeNumberField(IntegerField):  # type: ignore[misc]
         if not is_number or not self.lowest <= int(typed) <= self.highest:
             raise ValueError(f"Enter a whole number from {self.lowest:,} to {self.highest:,}.")
         self.data = int(typed)
+
+
+def name_problem(name: str) -> str:
+    """What is wrong with a name that people give, or nothing."""
+    name = name.strip()
+    if len(name) > LONGEST_NAME:
+        return f"A name may have {LONGEST_NAME} characters; this one has {len(name)}."
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
+        return "The name holds a control character. Type it anew."
+    # Joiners belong to some scripts and to emoji; whatever else cannot be seen only deceives.
+    if any(part.is_escape for part in legible.parts(re.sub("[\u200c\u200d]", "", name))):
+        return "The name holds a character that cannot be seen. Type it anew."
+    return ""
 
 
 class HeaderForm(Form):  # type: ignore[misc]
@@ -111,11 +125,8 @@ class EndpointForm(FlaskForm):  # type: ignore[misc]
             raise ValidationError(str(refused)) from None
 
     def validate_name(self, field: StringField) -> None:
-        name = field.data or ""
-        if len(name.strip()) > LONGEST_NAME:
-            raise ValidationError(f"A name may have {LONGEST_NAME} characters; this one has {len(name)}.")
-        if any(unicodedata.category(character) in ("Cc", "Cs") for character in name.strip()):
-            raise ValidationError("The name holds a control character. Type it anew.")
+        if problem := name_problem(field.data or ""):
+            raise ValidationError(problem)
 
     def validate_scope(self, field: StringField) -> None:
         if field.data not in ("all", "chosen"):

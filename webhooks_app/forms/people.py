@@ -1,14 +1,12 @@
 """The forms about workspaces, the people in them and their API tokens."""
 
-import unicodedata
-
 from flask_wtf import FlaskForm
 from wtforms import Field, PasswordField, StringField, TextAreaField
 from wtforms.validators import ValidationError
 
 from webhooks_app import mail
 from webhooks_app.endpoints import DEFAULT_TIMEOUT_MS, LONGEST_TIMEOUT_MS
-from webhooks_app.forms.endpoints import LONGEST_NAME, WholeNumberField
+from webhooks_app.forms.endpoints import WholeNumberField, name_problem
 from webhooks_app.models import Role, Workspace
 from webhooks_app.workspaces import LONGEST_RETENTION_DAYS, Values
 
@@ -24,10 +22,8 @@ def check_name(_form: FlaskForm, field: StringField) -> None:
     name = (field.data or "").strip()
     if not name:
         raise ValidationError(f"Enter a {field.label.text.lower()}.")
-    if len(name) > LONGEST_NAME:
-        raise ValidationError(f"A name may have {LONGEST_NAME} characters; this one has {len(name)}.")
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
-        raise ValidationError("The name holds a control character. Type it anew.")
+    if problem := name_problem(name):
+        raise ValidationError(problem)
     field.data = name
 
 

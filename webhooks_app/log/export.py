@@ -22,7 +22,7 @@ COLUMNS = (
     "duration_ms",
 )
 # A spreadsheet takes what begins with one of these for a formula (OWASP, "CSV Injection").
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = (*"=+-@\t\r\n", *"＝＋－＠")
 
 
 def as_csv(database: Database, workspace_id: str, wanted: Filter, *, now: datetime) -> Iterator[str]:

@@ -201,5 +201,7 @@ def _moment(arguments: Mapping[str, str], name: str) -> datetime | None:
 
 def _spell(value: object) -> str:
     if isinstance(value, datetime):
-        return value.replace(tzinfo=None).isoformat(timespec="minutes" if not value.second else "seconds")
+        # As a field for a date and time takes it: no finer than milliseconds, and no finer than need be.
+        precision = "milliseconds" if value.microsecond else "seconds" if value.second else "minutes"
+        return value.replace(tzinfo=None).isoformat(timespec=precision)
     return str(value)

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
+from webhooks_app import ids
 from webhooks_app.log.filters import Status
 from webhooks_app.models import Delivery, DeliveryState, Endpoint, EndpointState, PendingDelivery
 from webhooks_app.outcomes import WORDS, OutcomeClass, Words
@@ -68,6 +69,11 @@ class Row:
         return response_label(self.last_outcome, self.last_status)
 
     @property
+    def is_fresh(self) -> bool:
+        """Replayed and not attempted since: the last outcome is of an earlier schedule."""
+        return self.can_change and self.attempt_count > 0 and self.tries == 0
+
+    @property
     def can_change(self) -> bool:
         return self.state is DeliveryState.PENDING
 
@@ -102,11 +108,10 @@ def response_label(outcome: str | None, status: int | None) -> str:
 
 def read_rows(session: Session, workspace_id: str, delivery_ids: Sequence[str]) -> list[Row]:
     """The deliveries in the order of the ids; those that are gone, or another workspace's, are left out."""
-    if not delivery_ids:
+    named = [each for each in delivery_ids if ids.is_id("dlv", each)]
+    if not named:
         return []
-    found = session.execute(
-        _select().where(Delivery.workspace_id == workspace_id, Delivery.id.in_(delivery_ids))
-    )
+    found = session.execute(_select().where(Delivery.workspace_id == workspace_id, Delivery.id.in_(named)))
     rows = {row.id: Row(*row) for row in found}
     return [rows[each] for each in delivery_ids if each in rows]
 

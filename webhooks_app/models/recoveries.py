@@ -43,5 +43,12 @@ class Recovery(Base):
 
     __table_args__ = (
         Index("ix_recoveries_workspace", "workspace_id", "id"),
-        Index("ix_recoveries_running", "id", sqlite_where=_IS_RUNNING, postgresql_where=_IS_RUNNING),
+        # One at a time in each workspace; also what the workers look for.
+        Index(
+            "uq_recoveries_running",
+            "workspace_id",
+            unique=True,
+            sqlite_where=_IS_RUNNING,
+            postgresql_where=_IS_RUNNING,
+        ),
     )

@@ -9,6 +9,8 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webhooks_app.models.base import Base, UtcDateTime, public_id, word_of
 
+_IS_OPEN = text("closed_at IS NULL")
+
 
 class Role(StrEnum):
     ADMIN = "admin"
@@ -68,7 +70,7 @@ class Invitation(Base):
     __tablename__ = "invitations"
 
     id: Mapped[str] = mapped_column(public_id(), primary_key=True)
-    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id", ondelete="CASCADE"), index=True)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id", ondelete="CASCADE"))
     email: Mapped[str] = mapped_column(String(254))
     role: Mapped[Role] = mapped_column(word_of(Role))
     # SHA-256 of the 256 random bits in the link.
@@ -79,6 +81,18 @@ class Invitation(Base):
     # Accepted or withdrawn.
     closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     workspace: Mapped[Workspace] = relationship()
+
+    # One open invitation for each address.
+    __table_args__ = (
+        Index(
+            "uq_invitations_open",
+            "workspace_id",
+            "email",
+            unique=True,
+            sqlite_where=_IS_OPEN,
+            postgresql_where=_IS_OPEN,
+        ),
+    )
 
 
 class ApiToken(Base):

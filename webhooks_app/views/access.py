@@ -97,6 +97,15 @@ def load_owned(model: type[Owned], public_id: str) -> Owned:
     return row
 
 
+def _current_page() -> str | None:
+    """The path of the page that htmx asks from."""
+    try:
+        here = urlsplit(request.headers.get("HX-Current-URL", ""))
+    except ValueError:
+        return None
+    return f"{here.path}?{here.query}".rstrip("?") or None
+
+
 def _take_workspace_id(_endpoint: str | None, values: dict[str, Any] | None) -> None:
     g.workspace_id = (values or {}).pop("workspace_id", None)
 
@@ -120,9 +129,7 @@ def _ask_to_log_in() -> Response:
     """To the log-in page and back; a fragment tells htmx to go there as a whole page."""
     if request.headers.get("HX-Request-Type") == "partial":
         response = make_response("", 401)
-        here = urlsplit(request.headers.get("HX-Current-URL", ""))
-        back = f"{here.path}?{here.query}".rstrip("?") or None
-        response.headers["HX-Redirect"] = url_for("session.log_in", next=back)
+        response.headers["HX-Redirect"] = url_for("session.log_in", next=_current_page())
         return response
     target = request.full_path.rstrip("?") if request.method == "GET" else None
     return make_response(redirect(url_for("session.log_in", next=target)))

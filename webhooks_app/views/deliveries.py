@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from threading import BoundedSemaphore
 from typing import NamedTuple
 from urllib.parse import urlencode
 
@@ -127,10 +128,24 @@ def export() -> Answer:
         abort(400)
     if wanted.endpoint:
         check_endpoint(wanted.endpoint)
+    places: BoundedSemaphore = current_app.extensions["export_places"]
+    if not places.acquire(blocking=False):
+        return _busy()
     write, mimetype = EXPORTS[kind]
     response = Response(write(db.engine, g.workspace.id, wanted, now=now), mimetype=mimetype)
+    response.call_on_close(places.release)
     name = f"deliveries-{now:%Y-%m-%d-%H%M}.{kind}"
     response.headers["Content-Disposition"] = f"attachment; filename={name}"
+    return response
+
+
+def _busy() -> Response:
+    words = "Other exports are under way. Try again when they are done."
+    page = render_template(
+        "error.html", code=429, title="Too many exports at once", text=words, is_framed=True
+    )
+    response = make_response(page, 429)
+    response.headers["Retry-After"] = "30"
     return response
 
 

@@ -10,13 +10,14 @@ from flask import current_app, flash, g, jsonify, make_response, redirect, rende
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response
 
-from webhooks_app import cancellations, charts, legible, log, replays
+from webhooks_app import cancellations, charts, ids, legible, log, replays
 from webhooks_app.cancellations import CancelResult
 from webhooks_app.delivery.messages import MASK
 from webhooks_app.extensions import db, writer
 from webhooks_app.log import Row, Try
+from webhooks_app.models import Endpoint
 from webhooks_app.replays import ReplayResult
-from webhooks_app.views.access import actor, admin_required, load_endpoint
+from webhooks_app.views.access import actor, admin_required
 from webhooks_app.views.deliveries import Answer, blueprint, load_row, rows_fragment
 from webhooks_app.views.frame import is_fragment
 
@@ -81,10 +82,12 @@ def _answer(delivery_ids: list[str], text: str, variant: str) -> Response:
 
 
 def _log_path() -> str:
-    """Of the log that the form stood in."""
-    if tab := request.form.get("tab"):
-        return url_for("endpoints.deliveries", endpoint_id=load_endpoint(tab).id)
-    return url_for("deliveries.index")
+    """Of the log that the form stood in: an endpoint's, while it is there, or the workspace's."""
+    tab = request.form.get("tab", "")
+    endpoint = db.session.get(Endpoint, tab) if ids.is_id("ep", tab) else None
+    if endpoint is None or endpoint.workspace_id != g.workspace.id or endpoint.deleted_at is not None:
+        return url_for("deliveries.index")
+    return url_for("endpoints.deliveries", endpoint_id=endpoint.id)
 
 
 def _fragment(delivery_ids: list[str], *, from_log: bool) -> str:

@@ -1,6 +1,6 @@
 """The endpoints: list, form, overview, and the settings with what takes one out of use."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from flask import current_app, flash, g, redirect, render_template, request, url_for
@@ -41,6 +41,11 @@ def elapsed(moment: datetime) -> str:
 
 
 @blueprint.app_template_filter()
+def is_recent(moment: datetime) -> bool:
+    return clock.now() - moment < timedelta(minutes=1)
+
+
+@blueprint.app_template_filter()
 def is_past(moment: datetime) -> bool:
     return moment <= clock.now()
 
@@ -74,7 +79,7 @@ def new() -> Page:
     values = form.values()
     endpoint_id = endpoints.create(writer(), cipher(), g.workspace.id, values, actor=actor())
     flash(_saved(f"Endpoint “{values.name}” added.", form), "success")
-    return redirect(url_for("endpoints.verify", endpoint_id=endpoint_id), 303)
+    return redirect(url_for("endpoints.verify", endpoint_id=endpoint_id, new=1), 303)
 
 
 @blueprint.get("/endpoints/<endpoint_id>")
@@ -91,6 +96,7 @@ def show(endpoint_id: str) -> str:
         waiting=health.read_waiting(db.session(), endpoint.id),
         held=0 if endpoint.is_enabled else _held(endpoint),
         failure=health.last_failure(endpoint),
+        has_failed=health.has_failed(db.session(), endpoint.id),
         notice=notices.for_endpoint(db.session(), endpoint),
         event_count=len(catalog().event_types),
     )
@@ -133,8 +139,7 @@ def enable(endpoint_id: str) -> Page:
     held = endpoints.enable(writer(), endpoint, send_held=send, actor=actor())
     if held and send:
         current_app.extensions["wake_ups"].now()
-    told = f" {held:,} held deliveries {'are on their way' if send else 'were discarded'}." if held else ""
-    flash("Endpoint enabled." + told, "success")
+    flash("Endpoint enabled." + _told_of_held(held, send), "success")
     return redirect(url_for("endpoints.show", endpoint_id=endpoint_id), 303)
 
 
@@ -148,6 +153,14 @@ def delete(endpoint_id: str) -> Page:
     endpoints.remove(writer(), endpoint, actor=actor())
     flash(f"Endpoint “{name}” deleted.", "success")
     return redirect(url_for("endpoints.index"), 303)
+
+
+def _told_of_held(count: int, send: bool) -> str:
+    if not count:
+        return ""
+    if count == 1:
+        return f" 1 held delivery {'is on its way' if send else 'was discarded'}."
+    return f" {count:,} held deliveries {'are on their way' if send else 'were discarded'}."
 
 
 def _policy() -> TargetPolicy:

@@ -6,10 +6,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from flask import Flask, Response, current_app, g, render_template, request, url_for
+from flask import Flask, Response, abort, current_app, g, render_template, request, url_for
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import OperationalError
-from werkzeug.exceptions import HTTPException
+from sqlalchemy.exc import DataError, OperationalError
+from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from webhooks_app import clock
@@ -75,7 +75,8 @@ def register(app: Flask) -> None:
     settings = app.extensions["settings"]
     if settings.trusted_proxies:
         count = settings.trusted_proxies
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count)  # type: ignore[method-assign]
+    app.before_request(_refuse_nul)
     app.after_request(_add_headers)
     app.url_defaults(fill_in_workspace_id)
     app.context_processor(_shared_names)
@@ -84,7 +85,14 @@ def register(app: Flask) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.register_error_handler(HTTPException, _show_error)
     app.register_error_handler(OperationalError, _show_unavailable)
+    app.register_error_handler(DataError, lambda _: _show_error(BadRequest()))
     app.register_error_handler(500, _show_error)
+
+
+def _refuse_nul() -> None:
+    """Nothing has a NUL in its address, and PostgreSQL takes none to look for."""
+    if "\0" in request.path:
+        abort(404)
 
 
 def _add_headers(response: Response) -> Response:
@@ -174,5 +182,7 @@ def relative(moment: datetime) -> str:
 
 
 def duration(milliseconds: float) -> str:
-    """`143 ms`, `1.45 s`."""
+    """`143 ms`, `1.45 s`, `<1 ms`."""
+    if 0 <= milliseconds < 1:
+        return "<1 ms"
     return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.2f} s"

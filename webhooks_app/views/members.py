@@ -1,6 +1,6 @@
 """The members of a workspace, and the invitations to it."""
 
-from flask import flash, g, redirect, render_template, url_for
+from flask import current_app, flash, g, redirect, render_template, url_for
 from flask_login import current_user
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 from webhooks_app import clock, members
 from webhooks_app.extensions import db, writer
 from webhooks_app.forms.people import InviteForm, RoleForm
-from webhooks_app.members import AlreadyMember, LastAdmin
+from webhooks_app.members import AlreadyInvited, AlreadyMember, LastAdmin
 from webhooks_app.models import Invitation, Member, Role, User
 from webhooks_app.views.access import (
     WORKSPACE,
@@ -42,11 +42,16 @@ def invite() -> Page:
         secret = members.invite(
             writer(), g.workspace.id, form.email.data, Role(form.role.data), actor=actor()
         )
+    except AlreadyInvited:
+        form.email.errors = ["Somebody invited this address at the same moment. Look below."]
+        return _page(form), 422
     except AlreadyMember:
         form.email.errors = ["Whoever has this address is a member already."]
         return _page(form), 422
     db.session.rollback()
-    link = url_for("invitations.show", secret=secret, _external=True)
+    # Not of the request's own host, which whoever stands in between could name.
+    base = current_app.extensions["settings"].base_url
+    link = base + url_for("invitations.show", secret=secret)
     return _page(InviteForm(formdata=None), link=link, invited=form.email.data)
 
 

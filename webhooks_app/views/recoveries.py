@@ -11,7 +11,7 @@ from webhooks_app import clock, log, recoveries
 from webhooks_app.catalog import catalog
 from webhooks_app.extensions import db, writer
 from webhooks_app.log import Counted, Filter, FilterError, Status
-from webhooks_app.models import Recovery
+from webhooks_app.models import Endpoint, Recovery
 from webhooks_app.views.access import (
     WEBHOOKS,
     actor,
@@ -63,6 +63,9 @@ def start() -> Page:
         )
     except FilterError as error:
         return _choice(FIRST_CHOICE, None, error), 422
+    except recoveries.AlreadyRunning:
+        flash("A recovery is running already. Wait for its end, or cancel it.", "danger")
+        return redirect(url_for("recoveries.index"), 303)
     except recoveries.NothingToRecover:
         flash("No delivery matches any more, so nothing was started.", "info")
         return redirect(url_for("recoveries.new"), 303)
@@ -107,9 +110,9 @@ def recovery_filter(recovery: Recovery, names: Mapping[str, str]) -> list[tuple[
 
 
 @blueprint.app_template_global()
-def recovery_log(recovery: Recovery) -> str:
-    """The log of the deliveries it looked at, whatever became of them."""
-    wanted = replace(log.parse(recovery.filter), status=None, response="")
+def recovery_log(recovery: Recovery, status: str = "") -> str:
+    """The log of the deliveries it looked at, by what became of them."""
+    wanted = replace(log.parse(recovery.filter), status=Status(status) if status else None, response="")
     return log_address(wanted.arguments)
 
 
@@ -124,6 +127,11 @@ def _wanted(arguments: Mapping[str, str]) -> Filter:
     return wanted
 
 
+def _is_failing(endpoint_id: str) -> bool:
+    endpoint = db.session.get(Endpoint, endpoint_id) if endpoint_id else None
+    return endpoint is not None and endpoint.condition == "failing"
+
+
 def _choice(wanted: Filter, counted: Counted | None, error: FilterError | None = None) -> str:
     return render_template(
         "recoveries/_preview.html" if is_fragment() else "recoveries/new.html",
@@ -131,6 +139,7 @@ def _choice(wanted: Filter, counted: Counted | None, error: FilterError | None =
         arguments=wanted.arguments,
         counted=counted,
         error=error,
+        still_failing=_is_failing(wanted.endpoint),
         endpoints=endpoint_choices(wanted.endpoint),
         groups=catalog().groups,
         ranges=log.RANGES,

@@ -2,13 +2,13 @@
 
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Flask, abort, redirect, render_template, request, session, url_for
+from flask import Blueprint, Flask, redirect, render_template, request, session, url_for
 from flask_login import current_user, login_required, login_user
 from flask_wtf import FlaskForm
 from sqlalchemy import select
 from werkzeug.wrappers import Response
 from wtforms import PasswordField, StringField
-from wtforms.validators import DataRequired, Length
+from wtforms.validators import DataRequired, Length, Regexp
 
 from webhooks_app import accounts, clock, passwords
 from webhooks_app.extensions import db, login, writer
@@ -23,7 +23,7 @@ LOCKED = "Too many tries. Wait a quarter of an hour, then try again."
 
 
 class LogInForm(FlaskForm):  # type: ignore[misc]
-    email = StringField(validators=[DataRequired(), Length(max=254)])
+    email = StringField(validators=[DataRequired(), Length(max=254), Regexp(r"[^\x00-\x1f]*\Z")])
     password = PasswordField(validators=[DataRequired(), Length(max=LONGEST_PASSWORD)])
 
 
@@ -39,11 +39,11 @@ def _load_user(session_id: str) -> User | None:
 
 
 @blueprint.get("/")
-def home() -> Response:
+def home() -> Response | str:
     if not current_user.is_authenticated:
         return redirect(url_for("session.log_in"))
     if not current_user.memberships:
-        abort(403, "You are not a member of any workspace. Ask one of its admins to invite you.")
+        return render_template("no_workspace.html")
     return redirect(url_for("endpoints.index", workspace_id=current_user.memberships[0].workspace_id))
 
 
@@ -99,5 +99,10 @@ def _inside(target: str | None) -> str | None:
     """The target when it is a path of this console, so that nobody is sent elsewhere after the log-in."""
     if not target or not target.startswith("/") or target.startswith(("//", "/\\")):
         return None
-    parts = urlsplit(target)
-    return target if not parts.scheme and not parts.netloc and "\\" not in target else None
+    if "\\" in target or not target.isprintable():
+        return None
+    try:
+        parts = urlsplit(target)
+    except ValueError:
+        return None
+    return target if not parts.scheme and not parts.netloc else None

@@ -12,18 +12,25 @@ depends_on = None
 
 _SQLITE = """CREATE TRIGGER audit_entries_no_{word} BEFORE {word} ON audit_entries
 BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"""
+# REPLACE deletes without a delete trigger.
+_NO_REPLACE = """CREATE TRIGGER audit_entries_no_replace BEFORE INSERT ON audit_entries
+WHEN EXISTS (SELECT 1 FROM audit_entries WHERE id = NEW.id)
+BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"""
 APPEND_ONLY = {
-    'sqlite': [_SQLITE.format(word=word) for word in ('update', 'delete')],
+    'sqlite': [*(_SQLITE.format(word=word) for word in ('update', 'delete')), _NO_REPLACE],
     'postgresql': [
         """CREATE FUNCTION refuse_change_of_audit() RETURNS trigger LANGUAGE plpgsql AS
         $$ BEGIN RAISE EXCEPTION 'the audit log is append-only'; END $$""",
         """CREATE TRIGGER audit_entries_append_only BEFORE UPDATE OR DELETE ON audit_entries
         FOR EACH ROW EXECUTE FUNCTION refuse_change_of_audit()""",
+        """CREATE TRIGGER audit_entries_no_truncate BEFORE TRUNCATE ON audit_entries
+        FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_audit()""",
     ],
 }
 CHANGEABLE = {
-    'sqlite': [f'DROP TRIGGER audit_entries_no_{word}' for word in ('update', 'delete')],
+    'sqlite': [f'DROP TRIGGER audit_entries_no_{word}' for word in ('update', 'delete', 'replace')],
     'postgresql': [
+        'DROP TRIGGER audit_entries_no_truncate ON audit_entries',
         'DROP TRIGGER audit_entries_append_only ON audit_entries',
         'DROP FUNCTION refuse_change_of_audit',
     ],
@@ -46,7 +53,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('token_hash', name=op.f('uq_invitations_token_hash'))
     )
     with op.batch_alter_table('invitations', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_invitations_workspace_id'), ['workspace_id'], unique=False)
+        batch_op.create_index('uq_invitations_open', ['workspace_id', 'email'], unique=True, sqlite_where=sa.text('closed_at IS NULL'), postgresql_where=sa.text('closed_at IS NULL'))
 
     op.create_table('recoveries',
     sa.Column('id', sa.String(length=32).with_variant(sa.String(length=32, collation='C'), 'postgresql'), nullable=False),
@@ -64,7 +71,7 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_recoveries'))
     )
     with op.batch_alter_table('recoveries', schema=None) as batch_op:
-        batch_op.create_index('ix_recoveries_running', ['id'], unique=False, sqlite_where=sa.text("state = 'running'"), postgresql_where=sa.text("state = 'running'"))
+        batch_op.create_index('uq_recoveries_running', ['workspace_id'], unique=True, sqlite_where=sa.text("state = 'running'"), postgresql_where=sa.text("state = 'running'"))
         batch_op.create_index('ix_recoveries_workspace', ['workspace_id', 'id'], unique=False)
 
     with op.batch_alter_table('audit_entries', schema=None) as batch_op:
@@ -83,9 +90,9 @@ def upgrade() -> None:
 def downgrade() -> None:
     for statement in CHANGEABLE[op.get_bind().dialect.name]:
         op.execute(statement)
-    with op.batch_alter_table('workspaces', schema=None) as batch_op:
-        batch_op.drop_column('notice_addresses')
-        batch_op.drop_column('default_timeout_ms')
+    # Not as a batch, which on SQLite builds the table anew and takes along whatever refers to it.
+    op.drop_column('workspaces', 'notice_addresses')
+    op.drop_column('workspaces', 'default_timeout_ms')
 
     with op.batch_alter_table('audit_entries', schema=None) as batch_op:
         batch_op.drop_index('ix_audit_entries_workspace')
@@ -94,10 +101,10 @@ def downgrade() -> None:
 
     with op.batch_alter_table('recoveries', schema=None) as batch_op:
         batch_op.drop_index('ix_recoveries_workspace')
-        batch_op.drop_index('ix_recoveries_running', sqlite_where=sa.text("state = 'running'"), postgresql_where=sa.text("state = 'running'"))
+        batch_op.drop_index('uq_recoveries_running', sqlite_where=sa.text("state = 'running'"), postgresql_where=sa.text("state = 'running'"))
 
     op.drop_table('recoveries')
     with op.batch_alter_table('invitations', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_invitations_workspace_id'))
+        batch_op.drop_index('uq_invitations_open', sqlite_where=sa.text('closed_at IS NULL'), postgresql_where=sa.text('closed_at IS NULL'))
 
     op.drop_table('invitations')
