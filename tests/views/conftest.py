@@ -58,7 +58,9 @@ class Page:
         db.session.rollback()
         db.session.expire_all()
         with self.app.app_context():
-            return self.client.open(url if url.startswith("/") else self.base + url, method=method, **options)
+            # Buffered: read to its end and closed, as a server does with what it sends.
+            address = url if url.startswith("/") else self.base + url
+            return self.client.open(address, method=method, buffered=True, **options)
 
 
 @pytest.fixture

@@ -402,3 +402,16 @@ def test_no_cell_of_an_export_is_a_formula(admin_page: Page, workspace: Workspac
     workspace.send()
     rows = list(csv.DictReader(io.StringIO(admin_page.get("deliveries/export?format=csv").text)))
     assert {row["endpoint_name"] for row in rows} == {"'=1+1", "'+x", "'-x", "'@x", 'a,"b"'}
+
+
+def test_exports_leave_most_threads_to_everybody_else(admin_page: Page, workspace: Workspace) -> None:
+    workspace.endpoint("https://a.example.com/")
+    workspace.send(3)
+    url = f"{admin_page.base}deliveries/export?format=csv"
+    under_way = [admin_page.client.get(url) for _ in range(2)]  # of 8 threads; nobody has read them yet
+    refused = admin_page.get("deliveries/export?format=csv")
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "30")
+    assert "Too many exports at once" in refused.text
+    for each in under_way:
+        each.close()
+    assert admin_page.get("deliveries/export?format=csv").status_code == 200
