@@ -2,14 +2,14 @@ import random
 
 import pytest
 
-from webhooks_app.delivery.windows import LARGEST, SMALLEST, START, Window, Windows
+from webhooks_app.delivery.windows import LARGEST, SMALLEST, START, Standing, Window, Windows
 
 
 def windows_of(**sizes: float) -> Windows:
     windows = Windows(400)
     for endpoint_id, size in sizes.items():
         windows.of(endpoint_id).size = size
-        windows.of(endpoint_id).is_proven = True
+        windows.of(endpoint_id).standing = Standing.PROVEN
     return windows
 
 
@@ -183,11 +183,23 @@ def test_hanging_endpoints_leave_half_of_the_slots_to_the_proven() -> None:
 def test_an_endpoint_that_recovers_gives_its_slots_back_to_the_unproven() -> None:
     windows = Windows(10)
     send(windows, "a", 4)
-    assert windows.rooms(["b"], 6) == {"b": 1}
+    assert windows.rooms(["b"], 6) == {"b": 2}  # of the three quarters that new ones may have
     windows.answered("a", healthy=True)
     assert windows.rooms(["b"], 7) == {"b": 4}
     windows.answered("a", healthy=False)
-    assert windows.rooms(["b"], 8) == {"b": 2}
+    windows.answered("a", healthy=False)
+    windows.of("b").standing = Standing.FAILING
+    assert windows.rooms(["b"], 9) == {"b": 4}  # of the half that failing ones may have, less one
+
+
+def test_a_new_endpoint_need_not_wait_until_hanging_ones_have_timed_out() -> None:
+    hanging = [f"hanging_{number}" for number in range(300)]
+    windows = Windows(400)
+    for name in hanging:
+        answer(windows, name, healthy=False)
+    for name, room in windows.rooms(hanging, 400).items():
+        send(windows, name, room)
+    assert windows.rooms([*hanging, "new"], 200) == {"new": START}
 
 
 # Forgetting

@@ -8,6 +8,7 @@ from typing import Any
 from flask import Flask
 
 from webhooks_app import config, models, views
+from webhooks_app.catalog import catalog
 from webhooks_app.encryption import Cipher
 from webhooks_app.extensions import csrf, db, engine_options, login, migrate, prepare_engine
 from webhooks_app.queue import WakeUps
@@ -18,6 +19,7 @@ assert models  # imported for its tables
 def create_app(settings: config.Settings | None = None, *, waits_for_disk: bool = True) -> Flask:
     """The web application and what workers share with it. Raises config.ConfigError."""
     settings = settings or config.read()
+    catalog()  # here and not in the first requests, each of which would load it
     app = Flask(
         "webhooks_app",
         template_folder=str(config.ROOT / "templates"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, and_, insert, or_, select
+from sqlalchemy import Connection, Engine, and_, bindparam, insert, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from webhooks_app import audit, clock, failpoints, ids
@@ -25,6 +25,22 @@ from webhooks_app.models import (
     Subscription,
 )
 from webhooks_app.queue import WakeUps
+
+# Put together once: that takes longer than running them.
+_INSERT_EVENTS, _INSERT_DELIVERIES, _INSERT_PENDING = insert(Event), insert(Delivery), insert(PendingDelivery)
+_SUBSCRIBED = (
+    select(Endpoint.id, Endpoint.state, Endpoint.all_events, Subscription.event_type)
+    .outerjoin(
+        Subscription,
+        and_(
+            Subscription.endpoint_id == Endpoint.id,
+            Subscription.event_type.in_(bindparam("types", expanding=True)),
+        ),
+    )
+    .where(Endpoint.workspace_id == bindparam("workspace_id"))
+    .where(Endpoint.deleted_at.is_(None))
+    .where(or_(Endpoint.all_events, Subscription.event_type.is_not(None)))
+)
 
 
 @dataclass(slots=True, frozen=True)
@@ -65,7 +81,7 @@ def accept(
         if idempotency_key is not None and not _insert_if_new(connection, rows[0]):
             return [_earlier(connection, rows[0])]
         if idempotency_key is None:
-            connection.execute(insert(Event), rows)
+            connection.execute(_INSERT_EVENTS, rows)
         accepted, is_due = _fan_out(connection, workspace_id, rows, now)
         failpoints.hit("accept.committing")
     failpoints.hit("accept.committed")
@@ -195,10 +211,10 @@ def _fan_out(
     for row, delivery_id in zip(deliveries, ids.several("dlv", len(deliveries)), strict=True):
         row["id"] = delivery_id
     if deliveries:
-        connection.execute(insert(Delivery), deliveries)
+        connection.execute(_INSERT_DELIVERIES, deliveries)
     due = [_pending(row) for row in deliveries if row["state"] is DeliveryState.PENDING]
     if due:
-        connection.execute(insert(PendingDelivery), due)
+        connection.execute(_INSERT_PENDING, due)
     accepted = [Accepted(event["id"], len(endpoints[event["type"]])) for event in events]
     return accepted, bool(due)
 
@@ -207,15 +223,7 @@ def _subscribed(
     connection: Connection, workspace_id: str, types: set[str]
 ) -> dict[str, list[tuple[str, EndpointState]]]:
     """The endpoints by event type, each with its state."""
-    rows = connection.execute(
-        select(Endpoint.id, Endpoint.state, Endpoint.all_events, Subscription.event_type)
-        .outerjoin(
-            Subscription, and_(Subscription.endpoint_id == Endpoint.id, Subscription.event_type.in_(types))
-        )
-        .where(Endpoint.workspace_id == workspace_id)
-        .where(Endpoint.deleted_at.is_(None))
-        .where(or_(Endpoint.all_events, Subscription.event_type.is_not(None)))
-    )
+    rows = connection.execute(_SUBSCRIBED, {"workspace_id": workspace_id, "types": list(types)})
     found: dict[str, dict[str, EndpointState]] = defaultdict(dict)
     for endpoint_id, state, all_events, event_type in rows:
         for matching in types if all_events else (event_type,):

@@ -1,28 +1,39 @@
 """How many requests an endpoint may have in flight, and who gets the slots that are free. Pure.
 
 A window grows with each success and is halved by each sign of overload (AIMD), so a dead endpoint ends up
-with one request at a time. Free slots go to whoever has least in flight. And endpoints that have not proved
-themselves since their last failure share half of the slots, so that any number of hanging ones leaves the
-other half to those that answer.
+with one request at a time. Free slots go to whoever has least in flight. And endpoints whose last answer
+was such a sign share half of the slots, together with those not yet heard of three quarters: any number of
+hanging ones leaves the rest to those that answer, and a new one need not wait until they have timed out.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from itertools import count
 
 START = 16
 LARGEST = 256
 SMALLEST = 1
-UNPROVEN_SHARE = 0.5
+FAILING_SHARE = 0.5
+UNPROVEN_SHARE = 0.75
 
 # The map is emptied of idle windows past this; 10,000 take about 2 MB.
 _MANY = 10_000
+
+
+class Standing(Enum):
+    """What this process knows of an endpoint: nothing yet, or how it fared last."""
+
+    NEW = auto()
+    PROVEN = auto()
+    FAILING = auto()
 
 
 @dataclass(slots=True)
 class Window:
     size: float = START
     in_flight: int = 0
-    is_proven: bool = False
+    standing: Standing = Standing.NEW
     served_at: int = 0
 
     @property
@@ -36,7 +47,7 @@ class Windows:
 
     capacity: int
     _windows: dict[str, Window] = field(default_factory=dict)
-    _unproven_in_flight: int = 0
+    _in_flight: "Counter[Standing]" = field(default_factory=Counter)
     _turns: "count[int]" = field(default_factory=lambda: count(1))
 
     def of(self, endpoint_id: str) -> Window:
@@ -48,7 +59,9 @@ class Windows:
         First each is filled up to an equal share, the one with least in flight and longest unserved first;
         then what is left goes round. Grants are powers of two, so that a claim has few distinct sizes.
         """
-        unproven_free = int(self.capacity * UNPROVEN_SHARE) - self._unproven_in_flight
+        failing_free = int(self.capacity * FAILING_SHARE) - self._in_flight[Standing.FAILING]
+        unproven_free = int(self.capacity * UNPROVEN_SHARE)
+        unproven_free -= self._in_flight[Standing.FAILING] + self._in_flight[Standing.NEW]
         wanting = [(name, window) for name in endpoint_ids if (window := self.of(name)).room > 0]
         wanting.sort(key=lambda item: (item[1].in_flight, item[1].served_at))
         if not wanting:
@@ -58,27 +71,32 @@ class Windows:
         for target in (level, LARGEST):
             for name, window in wanting:
                 had = rooms.get(name, 0)
-                pool = free if window.is_proven else min(free, unproven_free)
+                pool = free
+                if window.standing is not Standing.PROVEN:
+                    pool = min(pool, unproven_free)
+                if window.standing is Standing.FAILING:
+                    pool = min(pool, failing_free)
                 granted = _power_of_two(min(had + pool, window.room, target - window.in_flight))
                 if granted <= had:
                     continue
                 rooms[name] = granted
                 free -= granted - had
-                unproven_free -= 0 if window.is_proven else granted - had
+                unproven_free -= granted - had if window.standing is not Standing.PROVEN else 0
+                failing_free -= granted - had if window.standing is Standing.FAILING else 0
         return rooms
 
     def sent(self, endpoint_id: str) -> None:
         window = self.of(endpoint_id)
         window.in_flight += 1
         window.served_at = next(self._turns)
-        self._unproven_in_flight += not window.is_proven
+        self._in_flight[window.standing] += 1
 
     def answered(self, endpoint_id: str, *, healthy: bool) -> None:
         window = self.of(endpoint_id)
-        self._unproven_in_flight -= 0 if window.is_proven else window.in_flight
+        self._in_flight[window.standing] -= window.in_flight
         window.in_flight -= 1
-        window.is_proven = healthy
-        self._unproven_in_flight += 0 if window.is_proven else window.in_flight
+        window.standing = Standing.PROVEN if healthy else Standing.FAILING
+        self._in_flight[window.standing] += window.in_flight
         if healthy:
             window.size = min(LARGEST, window.size + 1)
         else:
