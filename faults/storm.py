@@ -103,12 +103,15 @@ class Storm:
         if group.signal_child(victim, signal.SIGKILL):
             self._killed.add(victim)
             self.kills[name] += 1
+        if name == "worker":
+            self.stack.note_kill()  # also what it claimed between the first look and its death
 
     def _kill_pool(self) -> None:
         """The pool's parent alone: its workers have to notice that they are orphans."""
         self.stack.note_kill()
         self.stack.nursery.signal(self.stack.pool.pid, signal.SIGKILL)
         self.stack.nursery.wait(self.stack.pool.pid, 5)
+        self.stack.note_kill()
         self.kills["pool"] += 1
         self.stack.pool.start()
 
@@ -143,6 +146,7 @@ class Storm:
         pid = self._dice.choice(sorted(children))
         self.stack.note_kill()
         self.stack.pool.signal_child(pid, signal.SIGSTOP)
+        self.stack.note_kill()
         time.sleep(2.5)
         self.stack.pool.signal_child(pid, signal.SIGCONT)
         self.others["worker frozen"] += 1

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine as Database
-from sqlalchemy import delete, event, func, insert, select, text, update
+from sqlalchemy import event, func, insert, select, text, update
 
 from tests.conftest import TESTER, Workspace
 from webhooks_app import clock, endpoints, replays, retention
@@ -274,5 +274,3 @@ def test_a_new_workspace_keeps_a_month(database: Database) -> None:
     workspace_id = workspace_actions.create(database, "New", actor=TESTER)
 
     assert db.session.get_one(WorkspaceRow, workspace_id).retention_days == 30
-    with database.begin() as connection:
-        connection.execute(delete(WorkspaceRow).where(WorkspaceRow.id == workspace_id))

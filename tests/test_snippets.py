@@ -16,7 +16,7 @@ from tests.snippets import runtimes
 from tests.snippets.cases import Case, Platform
 from tests.snippets.runtimes import RUNTIMES
 from tests.views.conftest import Page
-from webhooks_app import snippets, workspaces
+from webhooks_app import accounts, members, snippets, tokens, workspaces
 from webhooks_app.app import create_app
 from webhooks_app.delivery.engine import Engine
 from webhooks_app.extensions import writer
@@ -46,9 +46,9 @@ def platform(
             lease=timedelta(seconds=settings.lease_seconds),
         )
         workspace_id = workspaces.create(writer(), "Acme", actor=TESTER)
-        user_id = workspaces.add_user(writer(), email=EMAIL, name="Ada", password=PASSWORD)
-        workspaces.add_member(writer(), workspace_id, user_id, Role.ADMIN, actor=TESTER)
-        token = workspaces.add_token(writer(), workspace_id, "test", actor=TESTER)
+        user_id = accounts.add(writer(), email=EMAIL, name="Ada", password=PASSWORD)
+        members.add(writer(), workspace_id, user_id, Role.ADMIN, actor=TESTER)
+        token = tokens.create(writer(), workspace_id, "test", actor=TESTER)
         workspace = Workspace(app, workspace_id, token, EMAIL)
         yield Platform(workspace, workspace.endpoint(receiver.url), receiver, engine)
         sender.close()

@@ -142,7 +142,7 @@ def test_a_filtered_log_is_downloaded(page: Page, workspace: Workspace, tmp_path
     workspace.send(30)
     page.goto("deliveries/?status=pending")
     with page.expect_download() as download:
-        page.click("text=CSV")
+        page.get_by_role("link", name="CSV", exact=True).click()
     download.value.save_as(tmp_path / "log.csv")
     with open(tmp_path / "log.csv", newline="") as file:
         found = list(csv.DictReader(file))
