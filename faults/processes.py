@@ -23,8 +23,6 @@ LEASE_SECONDS = 2
 # Longer than any answer of the receiver's mix, and shorter than the lease.
 TIMEOUT_MS = 1200
 DELAYS = (0.2, 0.3, 0.5, 0.5, *[1.0] * 26)
-# A lost wake-up is made up for by the sweep: its flag lives 10 seconds, and the next sweep comes within 15.
-SETTLE_SECONDS = 60.0
 
 # For scenarios without a kill, in which a lease that a slow machine overran would look like a fault.
 PATIENT = {"WEBHOOKS_LEASE_SECONDS": "30"}

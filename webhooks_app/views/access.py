@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from webhooks_app.audit import Actor
 from webhooks_app.extensions import db, login
-from webhooks_app.models import ApiToken, Delivery, Endpoint, Invitation, Member, Recovery, Role, Workspace
+from webhooks_app.models import ApiToken, Endpoint, Invitation, Member, Recovery, Role, Workspace
 
 Parameters = ParamSpec("Parameters")
 Returned = TypeVar("Returned")
@@ -71,14 +71,6 @@ def check_endpoint(endpoint_id: str) -> None:
     endpoint = db.session.get(Endpoint, endpoint_id)
     if endpoint is None or endpoint.workspace_id != g.workspace.id:
         abort(404)
-
-
-def load_delivery(delivery_id: str) -> Delivery:
-    """The workspace's delivery; 404 for another's or an unknown one."""
-    delivery = db.session.get(Delivery, delivery_id)
-    if delivery is None or delivery.workspace_id != g.workspace.id:
-        abort(404)
-    return delivery
 
 
 def load_member(user_id: str) -> Member:
