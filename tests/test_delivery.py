@@ -342,7 +342,7 @@ def test_many_deliveries_to_many_endpoints_all_arrive_once(
 def test_more_endpoints_than_one_claim_looks_at_all_get_their_turn(
     workspace: Workspace, receiver: Receiver, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claims, "LANES_PER_CLAIM", 4)
+    monkeypatch.setattr(claims, "LANES_PER_LOOK", 4)
     for number in range(10):
         workspace.endpoint(receiver.url, name=str(number))
     workspace.send(40)

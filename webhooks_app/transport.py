@@ -34,8 +34,9 @@ from webhooks_app.targets import TargetPolicy
 __all__ = ["Request", "Sender"]
 
 IDLE_CONNECTIONS = 1024
-# Of one host, so that a few endpoints on one server do not open hundreds of connections to it.
-CONNECTIONS_PER_HOST = 64
+# Of one host: as many as the largest window of one endpoint. What waits for a connection inside libcurl costs
+# each request that ends a walk over all that wait (docs/decisions/0009).
+CONNECTIONS_PER_HOST = 256
 
 
 @dataclass(slots=True)

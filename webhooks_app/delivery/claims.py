@@ -14,8 +14,8 @@ from sqlalchemy import Connection, Engine, TextClause, bindparam, column, text
 
 from webhooks_app.models.base import UtcDateTime
 
-# Endpoints one claim looks at; the next claim goes on behind them.
-LANES_PER_CLAIM = 1000
+# Endpoints that one look steps over; the next goes on behind them.
+LANES_PER_LOOK = 1000
 
 
 @dataclass(slots=True, frozen=True)
@@ -43,13 +43,12 @@ _LANES = text("""
         SELECT min(p.next_attempt_at) FROM pending_deliveries p WHERE p.endpoint_id = lane.endpoint_id
     ) AS due_at, (
         SELECT h.rate_free_at FROM endpoint_health h WHERE h.endpoint_id = lane.endpoint_id
-    ) AS free_at, e.updated_at, e.rate_per_second
+    ) AS free_at, e.rate_per_second
     FROM lane JOIN endpoints e ON e.id = lane.endpoint_id LIMIT :count
 """).columns(
     column("endpoint_id"),
     column("due_at", UtcDateTime),
     column("free_at", UtcDateTime),
-    column("updated_at", UtcDateTime),
     column("rate_per_second"),
 )
 
@@ -95,20 +94,18 @@ _TAKE = {"sqlite": _with_times(_TAKE_SQLITE), "postgresql": _with_times(_TAKE_PO
 
 class Lane(NamedTuple):
     """An endpoint with pending deliveries: when the first falls due, when its rate limit lets the next go,
-    when it was last changed, and its limit in requests a second."""
+    and that limit in requests a second."""
 
     endpoint_id: str
     due_at: datetime
     free_at: datetime | None
-    changed_at: datetime
     rate_per_second: int | None
 
 
 def lanes(connection: Connection, *, after: str, count: int | None = None) -> list[Lane]:
     """The lanes behind the endpoint `after`, by endpoint id."""
-    return [
-        Lane(*row) for row in connection.execute(_LANES, {"after": after, "count": count or LANES_PER_CLAIM})
-    ]
+    rows = connection.execute(_LANES, {"after": after, "count": count or LANES_PER_LOOK}).all()
+    return [Lane(*row) for row in rows]
 
 
 def take(connection: Connection, rooms: Mapping[str, int], *, now: datetime, lease: timedelta) -> list[Claim]:
@@ -122,7 +119,7 @@ def take(connection: Connection, rooms: Mapping[str, int], *, now: datetime, lea
     for room, group in groupby(by_room, key=lambda item: item[1]):
         names = [endpoint_id for endpoint_id, _ in group]
         values = {"lanes": _json_list(names), "room": room, "now": now, "lease_ends_at": now + lease}
-        claims += [Claim(*row) for row in connection.execute(statement, values)]
+        claims += [Claim(*row) for row in connection.execute(statement, values).all()]
     return claims
 
 

@@ -2,18 +2,18 @@
 
 import logging
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection
 from sqlalchemy import Engine as Database
 from sqlalchemy.exc import OperationalError
 
 from webhooks_app import clock, failpoints, pending
 from webhooks_app.delivery import claims, messages, rates
 from webhooks_app.delivery.claims import Claim, Lane
+from webhooks_app.delivery.lanes import Lanes
 from webhooks_app.delivery.messages import Destination, Destinations
 from webhooks_app.delivery.recording import Finished, record
 from webhooks_app.delivery.windows import Windows
@@ -35,6 +35,8 @@ WORTHWHILE_CLAIM = 128
 CLAIM_PAUSE_SECONDS = 0.02
 # While requests are in flight, what falls due by time alone is looked for this often.
 LOOK_AGAIN_SECONDS = 0.25
+# While something is known to be due, news waits for so many times what the last look took.
+LOOK_REST = 4
 POLL_MS = 4
 # After the last work a run waits this long for more, which costs less than the job it saves.
 LINGER_SECONDS = 0.1
@@ -103,11 +105,9 @@ class Engine:
         self._delays = delays
         self._lease = lease
         self._windows = Windows(sender.free)
-        self._cursor = ""
-        self._hungry: set[str] = set()
-        self._more_lanes = False
-        self._throttled: set[str] = set()
-        self._claimed_at = self._idle_since = 0.0
+        self._lanes = Lanes()
+        self._is_asked = False
+        self._looked_at = self._look_seconds = self._claimed_at = self._idle_since = 0.0
         self._flying: dict[tuple[str, int], _Sent] = {}
         self._alone: deque[_Ready] = deque()
         self._batch: list[Finished] = []
@@ -121,16 +121,17 @@ class Engine:
         """
         self._claimed = self._recorded = 0
         self._windows.forget_idle()
-        self._cursor = ""
+        self._lanes = Lanes()
         self._wake_ups.begin()
+        self._look()
         self._claim()
         deadline = time.monotonic() + seconds
         while self._is_worth_staying and time.monotonic() < deadline and not should_stop():
             self._take_outcomes(POLL_MS)
             self._record_if_ripe()
             self._send_one_alone()
-            self._claim_if_worthwhile()
-        expects_more = bool(self._hungry or self._throttled or self._alone) or self._more_lanes
+            self._look_or_claim()
+        expects_more = bool(self._lanes or self._alone or self._is_asked)
         self._finish(should_stop)
         self._wake_ups.end(expects_more=expects_more)
         return Tally(self._claimed, self._recorded)
@@ -144,8 +145,7 @@ class Engine:
 
     @property
     def _has_work(self) -> bool:
-        waiting = self._hungry or self._throttled or self._more_lanes
-        return bool(self._flying or self._batch or self._alone or waiting)
+        return bool(self._flying or self._batch or self._alone or self._lanes)
 
     def _finish(self, should_stop: Callable[[], bool]) -> None:
         """Waits for what is in flight; on a stop only shortly, and hands back the rest."""
@@ -168,64 +168,60 @@ class Engine:
         for claim in left:
             self._windows.answered(claim.endpoint_id, healthy=True)
 
-    def _claim_if_worthwhile(self) -> None:
-        if self._wake_ups.is_asked():
+    def _look_or_claim(self) -> None:
+        """Looks where there may be news, and claims where that is worth its price."""
+        self._is_asked = self._wake_ups.is_asked() or self._is_asked
+        due = self._lanes.due(clock.now())
+        if self._is_time_to_look(due):
+            self._look()
             self._claim()
-            return
-        since = time.monotonic() - self._claimed_at
-        room = min(self._sender.free, sum(self._windows.of(name).room for name in self._hungry))
-        is_pressing = room > 0 and (since > CLAIM_PAUSE_SECONDS or not self._flying)
-        has_lanes_left = self._more_lanes and self._sender.free > 0
-        may_be_free = bool(self._throttled) and since > CLAIM_PAUSE_SECONDS
-        is_due = may_be_free or since > LOOK_AGAIN_SECONDS
-        if room >= WORTHWHILE_CLAIM or is_pressing or has_lanes_left or is_due:
+        elif self._is_claim_worthwhile(due):
             self._claim()
         elif not self._flying:
             time.sleep(IDLE_SECONDS)
+
+    def _is_time_to_look(self, due: dict[str, Lane]) -> bool:
+        since = time.monotonic() - self._looked_at
+        if since > LOOK_AGAIN_SECONDS:
+            return True
+        if self._is_asked and (not due or since > LOOK_REST * self._look_seconds):
+            return True
+        free = self._sender.free
+        return self._lanes.has_more and free > 0 and not self._windows.have_room(due, free)
+
+    def _is_claim_worthwhile(self, due: dict[str, Lane]) -> bool:
+        is_pressing = not self._flying or time.monotonic() - self._claimed_at > CLAIM_PAUSE_SECONDS
+        wanted = 1 if is_pressing else WORTHWHILE_CLAIM
+        return self._sender.free >= wanted and self._windows.have_room(due, wanted)
+
+    def _look(self) -> None:
+        """Finds the endpoints of the next stretch of which something is due."""
+        self._looked_at, self._is_asked = time.monotonic(), False
+        now = clock.now()
+        with self._reader.connect() as connection:
+            lanes = claims.lanes(connection, after=self._lanes.cursor)
+        self._lanes.saw(lanes, is_end=len(lanes) < claims.LANES_PER_LOOK, now=now)
+        self._look_seconds = time.monotonic() - self._looked_at
 
     def _claim(self) -> None:
         """Claims and starts what there is room for."""
         self._claimed_at = time.monotonic()
         now = clock.now()
-        with self._reader.connect() as connection:
-            lanes = self._due_lanes(connection, now)
-        rooms = self._windows.rooms(list(lanes), self._sender.free)
-        taken: list[Claim] = []
-        if rooms:
-            limits = {name: rate for name in rooms if (rate := lanes[name].rate_per_second)}
-            with self._database.begin() as connection:
-                rooms = rates.reserve(connection, rooms, limits, now=now)
-                taken = claims.take(connection, rooms, now=now, lease=self._lease)
-                rates.spend(connection, taken, limits, now=now)
-                destinations = self._destinations.load(
-                    connection, {claim.endpoint_id: lanes[claim.endpoint_id].changed_at for claim in taken}
-                )
-                bodies = messages.bodies(connection, {claim.event_id for claim in taken})
-        self._note_hunger(list(lanes), rooms, taken)
+        lanes = self._lanes.due(now)
+        rooms = self._windows.rooms(lanes, self._sender.free)
+        if not rooms:
+            return
+        limits = {name: rate for name in rooms if (rate := lanes[name].rate_per_second)}
+        with self._database.begin() as connection:
+            rooms = rates.reserve(connection, rooms, limits, now=now)
+            taken = claims.take(connection, rooms, now=now, lease=self._lease)
+            free_at = rates.spend(connection, taken, limits, now=now)
+            destinations = self._destinations.load(connection, {claim.endpoint_id for claim in taken})
+            bodies = messages.bodies(connection, {claim.event_id for claim in taken})
+        self._lanes.claimed(rooms, taken)
+        self._lanes.wait(free_at)
         if taken:
             self._start(taken, destinations, bodies, now)
-
-    def _due_lanes(self, connection: Connection, now: datetime) -> dict[str, Lane]:
-        """The endpoints of the next stretch of which something is due and may be sent now."""
-        lanes = claims.lanes(connection, after=self._cursor)
-        self._more_lanes = len(lanes) == claims.LANES_PER_CLAIM
-        end = lanes[-1].endpoint_id if self._more_lanes else None
-        self._forget_stretch(self._cursor, end)
-        self._cursor = end or ""
-        due = {lane.endpoint_id: lane for lane in lanes if lane.due_at <= now}
-        throttled = {name for name, lane in due.items() if lane.free_at and lane.free_at > now}
-        self._throttled |= throttled
-        return {name: lane for name, lane in due.items() if name not in throttled}
-
-    def _forget_stretch(self, after: str, end: str | None) -> None:
-        """What is known of the endpoints behind `after`, up to `end` or the last, is being learned anew."""
-        for known in (self._hungry, self._throttled):
-            known -= {name for name in known if name > after and (end is None or name <= end)}
-
-    def _note_hunger(self, due: list[str], rooms: dict[str, int], taken: list[Claim]) -> None:
-        """Remembers the endpoints of which this claim cannot have got everything."""
-        got = Counter(claim.endpoint_id for claim in taken)
-        self._hungry |= {name for name in due if got[name] >= rooms.get(name, 0)}
 
     def _start(
         self,

@@ -14,6 +14,8 @@ from webhooks_app.delivery.claims import Claim
 from webhooks_app.models.base import UtcDateTime
 
 BURST_SECONDS = 0.1
+# Where another worker had the turn, this one asks again after that.
+LOST_TURN = timedelta(milliseconds=20)
 
 # The row stays locked until the claim commits: the second of two workers waits, and finds it moved on.
 _RESERVE = text("""
@@ -36,9 +38,12 @@ def reserve(
     return allowed
 
 
-def spend(connection: Connection, taken: list[Claim], limits: Mapping[str, int], *, now: datetime) -> None:
-    """Moves on the endpoints in `limits` by what was claimed of them."""
+def spend(
+    connection: Connection, taken: list[Claim], limits: Mapping[str, int], *, now: datetime
+) -> dict[str, datetime]:
+    """Moves on the endpoints in `limits` by what was claimed of them; when each may be claimed of again."""
     counts = Counter(claim.endpoint_id for claim in taken if claim.endpoint_id in limits)
-    for name, count in sorted(counts.items()):
-        free_at = now + timedelta(seconds=count / limits[name])
-        connection.execute(_SPEND, {"id": name, "free_at": free_at})
+    free_at = {name: now + timedelta(seconds=count / limits[name]) for name, count in counts.items()}
+    for name in sorted(free_at):
+        connection.execute(_SPEND, {"id": name, "free_at": free_at[name]})
+    return dict.fromkeys(limits, now + LOST_TURN) | free_at

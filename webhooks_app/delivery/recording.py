@@ -1,22 +1,20 @@
 """Recording: what came of a batch of attempts, in one transaction and a fixed number of statements."""
 
-import json
 import random
-from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Engine, case, func, text
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Engine
 
 from webhooks_app import endpoints, failpoints, notices
 from webhooks_app.audit import Actor
+from webhooks_app.delivery import rows, tallies
 from webhooks_app.delivery.claims import Claim
 from webhooks_app.delivery.verdicts import Verdict, reach
-from webhooks_app.models import Attempt, AttemptRollup, DeliveryState, EndpointHealth, NoticeKind
+from webhooks_app.models import Attempt, DeliveryState, NoticeKind
 from webhooks_app.models.base import microseconds
-from webhooks_app.outcomes import Outcome, OutcomeClass, latency_bucket
+from webhooks_app.outcomes import Outcome, OutcomeClass
 
 GONE_REASON = "The endpoint answered 410 Gone."
 
@@ -42,25 +40,23 @@ _FIELDS = {
     "duration_ms": "int",
     "finished_at": "timestamptz",
 }
-_ROWS = {
-    "postgresql": "jsonb_to_recordset(CAST(:rows AS jsonb)) AS r ("
-    + ", ".join(f"{name} {kind}" for name, kind in _FIELDS.items())
-    + ")",
-    "sqlite": "(SELECT "
-    + ", ".join(f"json_extract(value, '$.{name}') AS {name}" for name in _FIELDS)
-    + " FROM json_each(:rows)) AS r",
-}
-_LEAVE = """
+_LEAVE = rows.prepare(
+    """
     DELETE FROM pending_deliveries
     WHERE (delivery_id, generation) IN (SELECT r.id, r.generation FROM {rows}) RETURNING delivery_id
-"""
-_STAY = """
+    """,
+    _FIELDS,
+)
+_STAY = rows.prepare(
+    """
     UPDATE pending_deliveries SET
         next_attempt_at = r.next_at, claimed_at = NULL, tries = tries + 1, lapses = 0
     FROM {rows} WHERE delivery_id = r.id AND pending_deliveries.generation = r.generation
     RETURNING delivery_id
-"""
-_LOG = """
+    """,
+    _FIELDS,
+)
+_LOG_TEXT = """
     UPDATE deliveries SET
         state = r.state, next_attempt_at = r.next_at,
         generation = {greatest}(deliveries.generation, r.generation),
@@ -69,27 +65,16 @@ _LOG = """
         finished_at = r.finished_at
     FROM {rows} WHERE deliveries.id = r.id
 """
+_LOG = rows.prepare(_LOG_TEXT, _FIELDS)
 # A claim that was overtaken may still bring a success, and a success counts.
-_LOG_LATE = _LOG + " AND deliveries.state <> 'delivered' RETURNING deliveries.id"
-_FORGET = """
+_LOG_LATE = rows.prepare(_LOG_TEXT + " AND deliveries.state <> 'delivered' RETURNING deliveries.id", _FIELDS)
+_FORGET = rows.prepare(
+    """
     DELETE FROM pending_deliveries WHERE delivery_id IN (SELECT r.id FROM {rows})
     RETURNING delivery_id, generation
-"""
-_GREATEST = {"postgresql": "greatest", "sqlite": "max"}
-
-
-def _run(connection: Connection, statement: str, rows: list[dict[str, Any]]) -> CursorResult[Any]:
-    """The statement over all rows at once, which travel as one JSON value."""
-    dialect = connection.dialect.name
-    return connection.execute(_PREPARED[dialect, statement], {"rows": _as_json(rows)})
-
-
-_as_json = json.JSONEncoder(separators=(",", ":")).encode
-_PREPARED = {
-    (dialect, statement): text(statement.format(rows=source, greatest=_GREATEST[dialect]))
-    for dialect, source in _ROWS.items()
-    for statement in (_LEAVE, _STAY, _LOG, _LOG_LATE, _FORGET)
-}
+    """,
+    _FIELDS,
+)
 
 
 def record(
@@ -106,8 +91,9 @@ def record(
         kept = [item for item in batch if item.claim.delivery_id in written]
         if kept:
             _add_attempts(connection, kept)
-            _add_health(connection, kept)
-            _add_rollups(connection, kept)
+            tried = [(item.claim.endpoint_id, item.started_at, item.outcome) for item in kept]
+            tallies.add_health(connection, tried)
+            tallies.add_rollups(connection, tried)
             _disable_gone(connection, kept, now)
     return [
         verdict.next_attempt_at
@@ -120,17 +106,19 @@ def _write_deliveries(
     connection: Connection, batch: list[Finished], verdicts: list[Verdict], now: datetime
 ) -> set[str]:
     """The ids of the deliveries that the outcomes were written to."""
-    moment = microseconds if connection.dialect.name == "sqlite" else datetime.isoformat
-    rows = [_delivery_row(item, verdict, now, moment) for item, verdict in zip(batch, verdicts, strict=True)]
-    staying = [row for row in rows if row["state"] == "pending"]
-    leaving = [row for row in rows if row["state"] != "pending"]
+    moment = rows.moments(connection)
+    all_rows = [
+        _delivery_row(item, verdict, now, moment) for item, verdict in zip(batch, verdicts, strict=True)
+    ]
+    staying = [row for row in all_rows if row["state"] == "pending"]
+    leaving = [row for row in all_rows if row["state"] != "pending"]
     current: set[str] = set()
     for statement, some in ((_LEAVE, leaving), (_STAY, staying)):
         if some:
-            current.update(_run(connection, statement, some).scalars())
-    logged = [row for row in rows if row["id"] in current]
+            current.update(rows.run(connection, statement, some).scalars().all())
+    logged = [row for row in all_rows if row["id"] in current]
     if logged:
-        _run(connection, _LOG, logged)
+        rows.run(connection, _LOG, logged)
     late = [row for row in leaving if row["id"] not in current and row["state"] == "delivered"]
     return current | _write_late(connection, late)
 
@@ -139,10 +127,10 @@ def _write_late(connection: Connection, late: list[dict[str, Any]]) -> set[str]:
     if not late:
         return set()
     # Of what is delivered already, nothing is queued.
-    newest = {row.delivery_id: row.generation for row in _run(connection, _FORGET, late)}
+    newest = {row.delivery_id: row.generation for row in rows.run(connection, _FORGET, late)}
     # The claim that overtook this one may be in flight, and must stay stale when the delivery is replayed.
-    rows = [row | {"generation": newest.get(row["id"], row["generation"])} for row in late]
-    return set(_run(connection, _LOG_LATE, rows).scalars())
+    current = [row | {"generation": newest.get(row["id"], row["generation"])} for row in late]
+    return set(rows.run(connection, _LOG_LATE, current).scalars())
 
 
 def _delivery_row(item: Finished, verdict: Verdict, now: datetime, moment: Any) -> dict[str, Any]:
@@ -205,64 +193,6 @@ def _attempt(item: Finished, started_at: Any) -> tuple[Any, ...]:
     )
 
 
-def _add_health(connection: Connection, kept: list[Finished]) -> None:
-    """One row per endpoint, sorted, so that two workers never wait for each other crosswise."""
-    health: dict[str, dict[str, Any]] = {}
-    for item in sorted(kept, key=lambda item: (item.claim.endpoint_id, item.started_at)):
-        row = health.setdefault(
-            item.claim.endpoint_id,
-            {
-                "endpoint_id": item.claim.endpoint_id,
-                "last_success_at": None,
-                "last_failure_at": None,
-                "last_failure_outcome": None,
-                "failing_since": None,
-                "failure_count": 0,
-            },
-        )
-        if item.outcome.is_success:
-            row |= {"last_success_at": item.started_at, "failing_since": None, "failure_count": 0}
-        else:
-            row |= {"last_failure_at": item.started_at, "last_failure_outcome": item.outcome.kind.value}
-            row["failing_since"] = row["failing_since"] or item.started_at
-            row["failure_count"] += 1
-    upsert = _insert(connection, EndpointHealth)
-    new, old = upsert.excluded, EndpointHealth
-    statement = upsert.on_conflict_do_update(
-        index_elements=["endpoint_id"],
-        set_={
-            "last_success_at": func.coalesce(new.last_success_at, old.last_success_at),
-            "last_failure_at": func.coalesce(new.last_failure_at, old.last_failure_at),
-            "last_failure_outcome": func.coalesce(new.last_failure_outcome, old.last_failure_outcome),
-            # A success in the batch ends an older streak; without one, the older start counts.
-            "failing_since": case(
-                (new.last_success_at.is_(None), func.coalesce(old.failing_since, new.failing_since)),
-                else_=new.failing_since,
-            ),
-            "failure_count": case(
-                (new.last_success_at.is_(None), old.failure_count + new.failure_count),
-                else_=new.failure_count,
-            ),
-        },
-    )
-    connection.execute(statement, list(health.values()))
-
-
-def _add_rollups(connection: Connection, kept: list[Finished]) -> None:
-    counts: Counter[tuple[str, datetime, str, int]] = Counter()
-    for item in kept:
-        hour = item.started_at.replace(minute=0, second=0, microsecond=0)
-        bucket = latency_bucket(item.outcome.timings.total_us)
-        counts[item.claim.endpoint_id, hour, item.outcome.kind.value, bucket] += 1
-    names = ("endpoint_id", "hour_at", "outcome", "latency_bucket")
-    rows = [dict(zip(names, key, strict=True)) | {"count": count} for key, count in sorted(counts.items())]
-    upsert = _insert(connection, AttemptRollup)
-    statement = upsert.on_conflict_do_update(
-        index_elements=list(names), set_={"count": AttemptRollup.count + upsert.excluded.count}
-    )
-    connection.execute(statement, rows)
-
-
 def _disable_gone(connection: Connection, kept: list[Finished], now: datetime) -> None:
     gone = {item.claim.endpoint_id for item in kept if item.outcome.kind is OutcomeClass.HTTP_410}
     for endpoint_id in sorted(gone):
@@ -270,8 +200,3 @@ def _disable_gone(connection: Connection, kept: list[Finished], now: datetime) -
             connection, endpoint_id, reason=GONE_REASON, actor=Actor("delivery"), now=now
         ):
             notices.add(connection, endpoint_id, NoticeKind.GONE, streak_at=now, now=now)
-
-
-def _insert(connection: Connection, table: Any) -> Any:
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return dialect.insert(table)

@@ -17,12 +17,15 @@ class Verdict:
     next_attempt_at: datetime | None
 
 
+_DELIVERED = Verdict(DeliveryState.DELIVERED, None)
+
+
 def reach(
     outcome: Outcome, *, tries: int, delays: tuple[float, ...], chance: float, now: datetime
 ) -> Verdict:
     """`tries` counts the attempts of the running schedule, this one included; `chance` is in [0, 1)."""
     if outcome.is_success:
-        return Verdict(DeliveryState.DELIVERED, None)
+        return _DELIVERED
     if outcome.kind in _FINAL:
         return Verdict(DeliveryState.FAILED, None)
     delay = next_delay(delays, tries=tries, chance=chance, retry_after=_asked_delay(outcome, now))

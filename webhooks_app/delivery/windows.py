@@ -7,6 +7,7 @@ hanging ones leaves the rest to those that answer, and a new one need not wait u
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from itertools import count
@@ -38,7 +39,8 @@ class Window:
 
     @property
     def room(self) -> int:
-        return max(0, int(self.size) - self.in_flight)
+        room = int(self.size) - self.in_flight
+        return room if room > 0 else 0
 
 
 @dataclass(slots=True)
@@ -51,9 +53,20 @@ class Windows:
     _turns: "count[int]" = field(default_factory=lambda: count(1))
 
     def of(self, endpoint_id: str) -> Window:
-        return self._windows.setdefault(endpoint_id, Window())
+        window = self._windows.get(endpoint_id)
+        if window is None:
+            window = self._windows[endpoint_id] = Window()
+        return window
 
-    def rooms(self, endpoint_ids: list[str], free: int) -> dict[str, int]:
+    def have_room(self, endpoint_ids: Iterable[str], wanted: int) -> bool:
+        """Whether the endpoints can take so many more between them."""
+        for endpoint_id in endpoint_ids:
+            wanted -= self.of(endpoint_id).room
+            if wanted <= 0:
+                return True
+        return False
+
+    def rooms(self, endpoint_ids: Iterable[str], free: int) -> dict[str, int]:
         """How many deliveries to claim of each endpoint that has any due, `free` in all.
 
         First each is filled up to an equal share, the one with least in flight and longest unserved first;
@@ -70,6 +83,8 @@ class Windows:
         rooms: dict[str, int] = {}
         for target in (level, LARGEST):
             for name, window in wanting:
+                if free <= 0:
+                    return rooms
                 had = rooms.get(name, 0)
                 pool = free
                 if window.standing is not Standing.PROVEN:
