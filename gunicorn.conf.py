@@ -6,7 +6,7 @@ gunicorn takes every name here that is one of its settings for that setting.
 import os
 import sys
 
-from webhooks_app import logs
+from webhooks_app import heap, logs
 from webhooks_app.config import ConfigError, read
 
 try:
@@ -27,4 +27,5 @@ control_socket_disable = True
 
 def post_worker_init(worker: object) -> None:
     logs.set_up(settings.log_level)
+    heap.freeze()
     print("ready", flush=True)

@@ -30,8 +30,19 @@ ROOMS = {
         ),
     ),
     "floor": (
-        *("audit", "catalog", "clock", "config", "encryption", "extensions", "failpoints", "ids", "logs"),
-        *("mail", "migrations", "models", "passwords", "pending"),
+        *(
+            "audit",
+            "catalog",
+            "clock",
+            "config",
+            "databases",
+            "encryption",
+            "extensions",
+            "failpoints",
+            "heap",
+            "ids",
+        ),
+        *("logs", "mail", "migrations", "models", "passwords", "pending"),
     ),
     "carriers": ("exchange", "names", "queue", "routes", "sockets", "transport"),
     "actions": (

@@ -782,6 +782,7 @@ def test_what_finds_no_free_connection_says_so(sender: Sender, serve: Serve) -> 
     outcome = send(sender, server.url, timeout_ms=200)
     assert outcome.kind == "timeout"
     assert "no connection to the server became free" in outcome.detail
+    wait_until(lambda: server.accepted >= CONNECTIONS_PER_HOST)
     assert server.accepted == CONNECTIONS_PER_HOST
     sender.abandon()
 

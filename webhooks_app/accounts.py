@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from webhooks_app import audit, clock, ids, passwords
 from webhooks_app.audit import Actor
-from webhooks_app.extensions import reader
+from webhooks_app.databases import reader
 from webhooks_app.models import AuditEntry, Member, User
 
 # By account, so that one is not guessed at from many addresses, and by address, so that one address does not

@@ -7,10 +7,10 @@ from typing import Any
 
 from flask import Flask
 
-from webhooks_app import config, models, views
+from webhooks_app import config, databases, models, views
 from webhooks_app.catalog import catalog
 from webhooks_app.encryption import Cipher
-from webhooks_app.extensions import csrf, db, engine_options, login, migrate, prepare_engine
+from webhooks_app.extensions import csrf, db, login, migrate
 from webhooks_app.queue import WakeUps
 
 assert models  # imported for its tables
@@ -38,7 +38,8 @@ def create_app(settings: config.Settings | None = None, *, waits_for_disk: bool 
     )
     login.init_app(app)
     csrf.init_app(app)
-    prepare_engine(app, waits_for_disk=waits_for_disk)
+    with app.app_context():
+        databases.prepare(db.engine, waits_for_disk=waits_for_disk)
     views.register(app)
     return app
 
@@ -57,7 +58,7 @@ def _flask_config(settings: config.Settings) -> dict[str, Any]:
     return {
         "SECRET_KEY": settings.secret_key,
         "SQLALCHEMY_DATABASE_URI": settings.database_url,
-        "SQLALCHEMY_ENGINE_OPTIONS": engine_options(settings.database_url),
+        "SQLALCHEMY_ENGINE_OPTIONS": databases.engine_options(settings.database_url),
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
         "SESSION_COOKIE_SECURE": is_https,

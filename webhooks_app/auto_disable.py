@@ -16,7 +16,7 @@ from sqlalchemy import Row, String, bindparam, column, select, text
 
 from webhooks_app import audit, endpoints, notices
 from webhooks_app.audit import Actor
-from webhooks_app.extensions import reader
+from webhooks_app.databases import reader
 from webhooks_app.models import EndpointHealth, NoticeKind
 from webhooks_app.models.base import UtcDateTime
 from webhooks_app.outcomes import OutcomeClass

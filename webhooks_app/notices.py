@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from webhooks_app import ids, mail
-from webhooks_app.extensions import reader
+from webhooks_app.databases import reader
 from webhooks_app.mail import Letter, MailError, Server
 from webhooks_app.models import (
     Endpoint,

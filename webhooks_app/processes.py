@@ -23,7 +23,7 @@ from rq.worker import WorkerStatus
 from rq.worker_pool import WorkerData, WorkerPool
 from sqlalchemy.exc import OperationalError
 
-from webhooks_app import config, logs, queue, tasks
+from webhooks_app import config, heap, logs, queue, tasks
 from webhooks_app.config import ConfigError
 from webhooks_app.queue import NoRedis
 
@@ -116,6 +116,8 @@ def _work(name: str) -> None:
             serializer=JSONSerializer,
         )
         _look_at_once(settings.redis_url)
+        tasks.engine()
+        heap.freeze()
         announce_ready()
         worker.work(logging_level="WARNING")
 

@@ -130,7 +130,7 @@ class WakeUps:
         return [(name.decode(), datetime.fromtimestamp(score, UTC)) for name, score in rows]
 
     def _wake(self) -> None:
-        with self._redis.pipeline() as pipe:
+        with self._redis.pipeline(transaction=False) as pipe:
             pipe.set(_WAKE_FLAG, 1, nx=True, ex=_WAKE_FLAG_SECONDS)
             pipe.exists(_AWAKE)
             is_first, is_awake = pipe.execute()

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from webhooks_app import audit, clock, failpoints, ids, log, pending, replays
 from webhooks_app.audit import Actor
-from webhooks_app.extensions import reader
+from webhooks_app.databases import reader
 from webhooks_app.log import Counted, Filter, FilterError, Status
 from webhooks_app.models import DeliveryState, Recovery, RecoveryState
 from webhooks_app.queue import WakeUps

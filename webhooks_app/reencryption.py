@@ -5,8 +5,8 @@ from typing import Any
 from sqlalchemy import Engine as Database
 from sqlalchemy import select, update
 
+from webhooks_app.databases import reader
 from webhooks_app.encryption import Cipher
-from webhooks_app.extensions import reader
 from webhooks_app.models import Endpoint, SigningSecret
 
 BATCH = 500

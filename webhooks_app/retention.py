@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Row, Select, delete, exists, select
 from sqlalchemy import Engine as Database
 
 from webhooks_app import ids
-from webhooks_app.extensions import reader
+from webhooks_app.databases import reader
 from webhooks_app.models import FINAL_STATES, Attempt, AttemptRollup, Delivery, Endpoint, Event, Workspace
 
 log = logging.getLogger(__name__)

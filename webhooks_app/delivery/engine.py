@@ -11,6 +11,7 @@ from sqlalchemy import Engine as Database
 from sqlalchemy.exc import OperationalError
 
 from webhooks_app import clock, failpoints, pending
+from webhooks_app.databases import single
 from webhooks_app.delivery import claims, messages, rates
 from webhooks_app.delivery.claims import Claim, Lane
 from webhooks_app.delivery.lanes import Lanes
@@ -18,7 +19,6 @@ from webhooks_app.delivery.messages import Destination, Destinations
 from webhooks_app.delivery.recording import Finished, record
 from webhooks_app.delivery.windows import Windows
 from webhooks_app.encryption import Cipher
-from webhooks_app.extensions import reader
 from webhooks_app.models import DeliveryState
 from webhooks_app.outcomes import Outcome, OutcomeClass
 from webhooks_app.queue import WakeUps
@@ -98,7 +98,7 @@ class Engine:
         lease: timedelta,
     ) -> None:
         self._database = database
-        self._reader = reader(database)
+        self._reader = single(database)
         self._sender = sender
         self._destinations = Destinations(cipher)
         self._wake_ups = wake_ups
@@ -216,12 +216,14 @@ class Engine:
             rooms = rates.reserve(connection, rooms, limits, now=now)
             taken = claims.take(connection, rooms, now=now, lease=self._lease)
             free_at = rates.spend(connection, taken, limits, now=now)
-            destinations = self._destinations.load(connection, {claim.endpoint_id for claim in taken})
-            bodies = messages.bodies(connection, {claim.event_id for claim in taken})
         self._lanes.claimed(rooms, taken)
         self._lanes.wait(free_at)
-        if taken:
-            self._start(taken, destinations, bodies, now)
+        if not taken:
+            return
+        with self._reader.connect() as connection:
+            destinations = self._destinations.load(connection, {claim.endpoint_id for claim in taken})
+            bodies = messages.bodies(connection, {claim.event_id for claim in taken})
+        self._start(taken, destinations, bodies, now)
 
     def _start(
         self,

@@ -85,7 +85,6 @@ class Destinations:
 def _read(
     connection: Connection, endpoint_ids: list[str], cipher: Cipher
 ) -> dict[str, tuple[datetime, Destination]]:
-    keys = _keys(connection, endpoint_ids, cipher)
     rows = connection.execute(
         select(
             Endpoint.id,
@@ -96,7 +95,9 @@ def _read(
             Endpoint.updated_at,
             Endpoint.deleted_at,
         ).where(Endpoint.id.in_(endpoint_ids))
-    )
+    ).all()
+    # After the rows with their moments of change: keys rotated in between are then loaded again, not never.
+    keys = _keys(connection, endpoint_ids, cipher)
     return {row.id: (row.updated_at, _destination(row, tuple(keys[row.id]), cipher)) for row in rows}
 
 

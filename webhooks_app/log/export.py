@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Engine as Database
 from sqlalchemy.orm import Session
 
-from webhooks_app.extensions import reader
+from webhooks_app.databases import reader
 from webhooks_app.log import search
 from webhooks_app.log.filters import Filter
 from webhooks_app.log.rows import Row, read_rows

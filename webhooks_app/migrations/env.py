@@ -3,9 +3,11 @@
 from alembic import context
 from flask import current_app
 
+from webhooks_app.databases import writing
+
 target = current_app.extensions["migrate"].db
 
-with target.engine.connect() as connection:
+with writing(target.engine).connect() as connection:
     context.configure(
         connection=connection,
         target_metadata=target.metadata,

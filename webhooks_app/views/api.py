@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from webhooks_app import clock, events, passwords, strict_json
 from webhooks_app.catalog import catalog
+from webhooks_app.databases import single
 from webhooks_app.events import Accepted, KeyReused, NewEvent
 from webhooks_app.extensions import csrf, db, writer
 from webhooks_app.models import ApiToken, Delivery, Event
@@ -70,7 +71,7 @@ def _authenticate() -> None:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         _refuse(401, "unauthorized", "Send an API token: Authorization: Bearer tok_…")
-    with db.engine.connect() as connection:
+    with single(db.engine).connect() as connection:
         row = connection.execute(_TOKEN, {"token_hash": passwords.hash_token(token.strip())}).first()
     if row is None:
         _refuse(401, "unauthorized", "This API token is not valid.")

@@ -8,7 +8,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from webhooks_app import alarms, clock
 from webhooks_app.alarms import Pulse
-from webhooks_app.extensions import db, reader
+from webhooks_app.databases import reader
+from webhooks_app.extensions import db
 from webhooks_app.queue import WakeUps
 
 blueprint = Blueprint("health", __name__)
