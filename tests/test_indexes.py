@@ -15,7 +15,7 @@ from webhooks_app import clock, ids, log, retention
 from webhooks_app.delivery import claims
 from webhooks_app.extensions import db
 from webhooks_app.log.rows import Row
-from webhooks_app.models import Delivery, DeliveryState, Event, PendingDelivery
+from webhooks_app.models import Delivery, DeliveryState, Endpoint, Event, PendingDelivery
 
 ROWS = 20_000
 PENDING = 400
@@ -138,3 +138,21 @@ def test_nothing_scans_the_deliveries(workspace: Workspace, database: Database) 
         plans = {statement: plan(connection, statement, values) for statement, values in caught}
     assert [statement[:1000] for statement, found in plans.items() if scan in found] == []
     assert any("ix_deliveries_workspace_trouble" in found for found in plans.values())
+
+
+def test_an_accept_passes_by_the_deleted_endpoints(workspace: Workspace, database: Database) -> None:
+    living = workspace.endpoint("https://living.example.com/")
+    with database.begin() as connection:
+        columns = select(Endpoint.__table__).where(Endpoint.id == living)
+        row = dict(connection.execute(columns).mappings().one())
+        dead = [row | {"id": ids.new("ep"), "deleted_at": clock.now()} for _ in range(2000)]
+        connection.execute(insert(Endpoint), dead)
+        connection.execute(text("ANALYZE"))
+
+    with statements(database) as caught:
+        workspace.send()
+
+    with database.connect() as connection:
+        plans = [plan(connection, *each) for each in caught if "subscriptions" in each[0]]
+    assert len(plans) == 1
+    assert "ix_endpoints_live" in plans[0]

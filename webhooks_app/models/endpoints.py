@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from webhooks_app.models.base import Base, UtcDateTime, public_id, word_of
 
 _IS_FAILING = text("failing_since IS NOT NULL")
+_IS_LIVE = text("deleted_at IS NULL")
 
 
 class EndpointState(StrEnum):
@@ -44,7 +45,11 @@ class Endpoint(Base):
     )
     health: Mapped["EndpointHealth"] = relationship(cascade="all, delete-orphan", uselist=False)
 
-    __table_args__ = (Index(None, "workspace_id", "id"),)
+    __table_args__ = (
+        Index(None, "workspace_id", "id"),
+        # Each accept asks for these, and many a deleted one may wait for its log to expire.
+        Index("ix_endpoints_live", "workspace_id", "id", sqlite_where=_IS_LIVE, postgresql_where=_IS_LIVE),
+    )
 
     @property
     def is_enabled(self) -> bool:
