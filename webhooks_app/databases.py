@@ -105,7 +105,7 @@ def _set_pragmas(connection: Any, _record: Any) -> None:
         "journal_mode=WAL",  # readers never wait for the writer
         "synchronous=FULL",  # a 202 survives a power cut
         "foreign_keys=ON",
-        "cache_size=-32000",  # 32 MB
+        "cache_size=-8000",  # 8 MB; a drain is no faster with 32, as the system keeps the file's pages anyway
         "journal_size_limit=67108864",
         f"busy_timeout={_SQLITE_STEP_MS}",  # the last: those before may find the file locked for longer
     ):
