@@ -103,7 +103,8 @@ def send_test(
     now = clock.now()
     event = _row(endpoint.workspace_id, NewEvent(event_type, data), None, now)
     with engine.begin() as connection:
-        state = connection.scalars(select(Endpoint.state).where(Endpoint.id == endpoint.id)).one()
+        is_shut = endpoint.id in messages.shut(connection, [endpoint.id])
+        state = EndpointState.DISABLED if is_shut else EndpointState.ENABLED
         delivery = {"id": ids.new("dlv")} | _delivery(event, endpoint.id, state, now)
         connection.execute(insert(Event).values(event))
         connection.execute(insert(Delivery).values(delivery))
@@ -225,10 +226,25 @@ def _subscribed(
     """The endpoints by event type, each with its state."""
     rows = connection.execute(_SUBSCRIBED, {"workspace_id": workspace_id, "types": list(types)})
     found: dict[str, dict[str, EndpointState]] = defaultdict(dict)
+    disabled: set[str] = set()
     for endpoint_id, state, all_events, event_type in rows:
+        if state is EndpointState.DISABLED:
+            disabled.add(endpoint_id)
         for matching in types if all_events else (event_type,):
             found[matching][endpoint_id] = state
+    if disabled:
+        _look_again(connection, disabled, found)
     return defaultdict(list, {name: list(endpoints.items()) for name, endpoints in found.items()})
+
+
+def _look_again(
+    connection: Connection, disabled: set[str], found: dict[str, dict[str, EndpointState]]
+) -> None:
+    """Corrects the states of those that were enabled in this moment. The others stay disabled until the
+    caller commits: who enables one waits, and then sees what was held for it."""
+    still = messages.shut(connection, disabled)
+    for states in found.values():
+        states |= dict.fromkeys(states.keys() & disabled - still.keys(), EndpointState.ENABLED)
 
 
 def _delivery(event: dict[str, Any], endpoint_id: str, state: EndpointState, now: datetime) -> dict[str, Any]:

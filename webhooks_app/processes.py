@@ -115,9 +115,9 @@ def _work(name: str) -> None:
             job_class=queue.JsonJob,
             serializer=JSONSerializer,
         )
-        _look_at_once(settings.redis_url)
         tasks.engine()
         heap.freeze()
+        _look_at_once(settings.redis_url)
         announce_ready()
         worker.work(logging_level="WARNING")
 

@@ -86,15 +86,25 @@ def frozen(stack: Stack, report: Report, options: Options) -> None:
 def job_timeout(stack: Stack, report: Report, options: Options) -> None:
     stack.endpoint("always/slow-700-200/a")
     stack.patch = {"webhooks_app.queue.JOB_SECONDS": 2, "webhooks_app.tasks.RUN_SECONDS": 1000}
-    stack.restart()
-    for burst in range(8):
-        stack.send_many(40, name=f"burst-{burst}")
+    stack.pool.stop()
+    with stack.redis.client() as client:
+        client.flushall()  # a job from before the patch has its own time
+    stack.restart(WEBHOOKS_WORKERS="1")  # of two, each may run dry while the other takes a burst
+    for burst in range(20):
+        stack.send_many(20, name=f"burst-{burst}")
         time.sleep(0.5)
-    report.figures["settled after s"] = stack.settle()
-    log = stack.nursery.log("pool").read_text(errors="replace")
-    report.figures["time-outs"] = log.count("JobTimeoutException: ")
-    stack.held_unseen += log.count("JobTimeoutException: ") * IN_FLIGHT
-    report.require("JobTimeoutException" in log, "no job timed out")
+        if _time_outs(stack) >= 2:
+            break
+    stack.patch = {}
+    stack.restart()
+    found = _time_outs(stack)
+    stack.held_unseen += found * IN_FLIGHT
+    report.figures |= {"time-outs": found, "settled after s": stack.settle()}
+    report.require(found >= 2, "no job timed out")
+
+
+def _time_outs(stack: Stack) -> int:
+    return stack.nursery.log("pool").read_text(errors="replace").count("JobTimeoutException: ")
 
 
 @scenario("12: a row that kills its worker again and again ends failed, the others flow")

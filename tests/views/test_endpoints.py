@@ -504,6 +504,23 @@ def test_the_overview_draws_each_period(
     assert "<table>" in text
 
 
+@pytest.mark.parametrize(
+    ("outcome", "response"), [("timeout", "timeout"), ("http_410", "4xx"), ("http_5xx", "5xx")]
+)
+def test_a_reason_leads_to_the_deliveries_that_ended_so(
+    admin_page: Page, endpoint_id: str, database: Database, outcome: str, response: str
+) -> None:
+    seed_rollup(database, endpoint_id, outcome, 8, 2)
+
+    text = html.unescape(admin_page.get(f"endpoints/{endpoint_id}?period=7d").text)
+    [url] = re.findall(rf'href="([^"]*response={response}[^"]*)"', text)
+    log = admin_page.client.get(url)
+
+    assert url.endswith("range=7d")
+    assert log.status_code == 200
+    assert f'<option value="{response}" selected>' in " ".join(log.text.split())
+
+
 def test_htmx_gets_the_health_alone(admin_page: Page, endpoint_id: str) -> None:
     text = admin_page.fragment(f"endpoints/{endpoint_id}?period=7d").text
     assert text.lstrip().startswith('<section id="health"')

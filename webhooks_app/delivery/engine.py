@@ -19,7 +19,6 @@ from webhooks_app.delivery.messages import Destination, Destinations
 from webhooks_app.delivery.recording import Finished, record
 from webhooks_app.delivery.windows import Windows
 from webhooks_app.encryption import Cipher
-from webhooks_app.models import DeliveryState
 from webhooks_app.outcomes import Outcome, OutcomeClass
 from webhooks_app.queue import WakeUps
 from webhooks_app.transport import Request, Sender
@@ -145,7 +144,7 @@ class Engine:
 
     @property
     def _has_work(self) -> bool:
-        return bool(self._flying or self._batch or self._alone or self._lanes)
+        return bool(self._flying or self._batch or self._alone or self._lanes or self._is_asked)
 
     def _finish(self, should_stop: Callable[[], bool]) -> None:
         """Waits for what is in flight; on a stop only shortly, and hands back the rest."""
@@ -234,13 +233,13 @@ class Engine:
     ) -> None:
         failpoints.hit("worker.claimed")
         self._claimed += len(taken)
-        shut: dict[DeliveryState, list[Claim]] = {}
+        shut: list[Claim] = []
         suspects: list[_Ready] = []
         for claim in taken:
             destination = destinations[claim.endpoint_id]
             keys = destination.keys_at(now)
             if destination.shut is not None:
-                shut.setdefault(destination.shut, []).append(claim)
+                shut.append(claim)
             elif claim.lapses >= LAPSES_TO_GIVE_UP:
                 self._keep(Finished(claim, now, "[]", Outcome(OutcomeClass.CRASHED)))
             elif not keys:
@@ -252,16 +251,23 @@ class Engine:
                     self._send(ready)
                 else:
                     suspects.append(ready)
-        for state, some in shut.items():
-            self._set_aside(some, state, now)
+        if shut:
+            self._set_aside(shut, now)
         if suspects:
             self._alone.extend(suspects)
 
-    def _set_aside(self, shut: list[Claim], state: DeliveryState, now: datetime) -> None:
+    def _set_aside(self, shut: list[Claim], now: datetime) -> None:
         """Holds or cancels what somebody committed who still saw the endpoint enabled."""
-        mine = [(claim.delivery_id, claim.generation) for claim in shut]
+        open_again: list[Claim] = []
         with self._database.begin() as connection:
-            pending.leave(connection, mine, state, now=now)
+            states = messages.shut(connection, {claim.endpoint_id for claim in shut})
+            for claim in shut:
+                if state := states.get(claim.endpoint_id):
+                    pending.leave(connection, [(claim.delivery_id, claim.generation)], state, now=now)
+                else:
+                    open_again.append(claim)
+        claims.hand_back(self._database, open_again, now=now)
+        self._is_asked |= bool(open_again)
 
     def _send_one_alone(self) -> None:
         """Sends the next suspect when none is in flight; its worker's death counts against it alone."""

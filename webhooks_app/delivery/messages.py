@@ -108,12 +108,31 @@ def _destination(row: Any, keys: tuple[tuple[bytes, datetime | None], ...], ciph
     except DecryptionError:
         log.error("headers_unreadable", extra={"endpoint_id": row.id})
         keys = ()  # sends nothing, as without a secret
-    shut = None if row.state is EndpointState.ENABLED else DeliveryState.HELD
-    if row.deleted_at is not None:
-        shut = DeliveryState.CANCELED
+    shut = _shut(row.state, row.deleted_at)
     lines = tuple(f"{name}: {value}" for name, value in headers)
     masked = "".join("," + _as_json([name, MASK]) for name, _ in headers)
     return Destination(row.url, row.timeout_ms, keys, lines, masked, shut)
+
+
+def _shut(state: EndpointState, deleted_at: datetime | None) -> DeliveryState | None:
+    if deleted_at is not None:
+        return DeliveryState.CANCELED
+    return None if state is EndpointState.ENABLED else DeliveryState.HELD
+
+
+def shut(connection: Connection, endpoint_ids: Iterable[str]) -> dict[str, DeliveryState]:
+    """Those of the endpoints that take no deliveries, with what becomes of theirs.
+
+    They stay so until the caller commits: who enables one waits, and then sees what was held for it.
+    """
+    rows = connection.execute(
+        select(Endpoint.id, Endpoint.state, Endpoint.deleted_at)
+        .where(Endpoint.id.in_(set(endpoint_ids)))
+        .order_by(Endpoint.id)
+        .with_for_update(read=True)
+    )
+    found = {row.id: _shut(row.state, row.deleted_at) for row in rows}
+    return {name: state for name, state in found.items() if state is not None}
 
 
 def _keys(

@@ -30,9 +30,7 @@ def check_name(_form: FlaskForm, field: StringField) -> None:
 def check_password(_form: FlaskForm, field: PasswordField) -> None:
     password = field.data or ""
     if len(password) < SHORTEST_PASSWORD:
-        raise ValidationError(
-            f"Use {SHORTEST_PASSWORD} characters or more; a few words that do not belong together are fine."
-        )
+        raise ValidationError(f"Too short: use {SHORTEST_PASSWORD} characters or more.")
     if len(password) > LONGEST_PASSWORD:
         raise ValidationError(f"A password may have {LONGEST_PASSWORD} characters.")
 

@@ -185,6 +185,11 @@ def _outcomes(name: str) -> tuple[OutcomeClass, ...]:
     return (OutcomeClass(name),) if name in set(OutcomeClass) else ()
 
 
+def response_of(outcome: OutcomeClass) -> str:
+    """The name in RESPONSES that finds deliveries which ended in this outcome."""
+    return next((name for name, kinds in _FAMILIES.items() if outcome in kinds), outcome.value)
+
+
 def _moment(arguments: Mapping[str, str], name: str) -> datetime | None:
     text = arguments.get(name, "")
     if not text:

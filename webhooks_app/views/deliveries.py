@@ -18,6 +18,7 @@ from webhooks_app.log.export import as_csv, as_json
 from webhooks_app.log.filters import cursor
 from webhooks_app.log.reasons import Reason, explain
 from webhooks_app.models import Endpoint, Role
+from webhooks_app.outcomes import OutcomeClass
 from webhooks_app.views.access import WEBHOOKS, check_endpoint, load_endpoint, workspace_blueprint
 from webhooks_app.views.endpoints import blueprint as endpoints_blueprint
 from webhooks_app.views.frame import duration, is_fragment
@@ -72,6 +73,17 @@ def log_address(arguments: dict[str, str], *, view: str = "deliveries.index", **
 def _with_query(path: str, arguments: dict[str, str], more: dict[str, str | None]) -> str:
     query = urlencode(arguments | {name: value for name, value in more.items() if value})
     return f"{path}?{query}" if query else path
+
+
+@blueprint.app_template_global()
+def ended_in(endpoint_id: str, outcome: str, period: str) -> str:
+    """The URL of an endpoint's log, of the deliveries whose last attempt had this outcome."""
+    return url_for(
+        "endpoints.deliveries",
+        endpoint_id=endpoint_id,
+        response=log.response_of(OutcomeClass(outcome)),
+        range=period,
+    )
 
 
 @blueprint.app_template_global()
