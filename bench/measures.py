@@ -72,7 +72,7 @@ def beside_hanging(
             time.sleep(8)
             sent = asyncio.run(post_steadily(deployment.token, rate, seconds))
             wait_for(lambda expected=sent * healthy: received() >= expected, 120)
-        yield from percentiles(f"healthy {label}", (stats() or {})["latencies_ms"])
+        yield from percentiles(f"{healthy} healthy {label}", (stats() or {})["latencies_ms"])
 
 
 def backlog(deployment: Deployment, count: int, workers: int, window: int = 20_000) -> Iterator[Row]:
@@ -119,7 +119,8 @@ async def post_steadily(token: str, rate: int, seconds: float, connections: int 
             assert b" 202 " in head[:20], head[:200]
         writer.close()
 
-    await asyncio.gather(*(connection() for _ in range(connections)))
+    # No more than send within each second: gunicorn closes a connection after two without a request.
+    await asyncio.gather(*(connection() for _ in range(min(connections, rate))))
     return total
 
 

@@ -82,6 +82,7 @@ def _full(stack: Stack) -> Iterator[None]:
 def database_gone_at_accept(stack: Stack, report: Report, options: Options) -> None:
     stack.endpoint("ok/a")
     stack.send()
+    stack.settle()
     with ExitStack() as gone:
         if isinstance(stack.database, Sqlite):
             gone.enter_context(stack.database.locked())
