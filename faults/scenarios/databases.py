@@ -35,8 +35,8 @@ def sqlite_locked(stack: Stack, report: Report, options: Options) -> None:
     producer = stack.produce(rate=60, seconds=9, seed=options.seed)
     for _ in range(2):
         time.sleep(1)
-        stack.note_kill()  # leases run out behind the lock
         with stack.database.locked():
+            stack.note_kill()  # leases run out behind the lock, where nothing is claimed any more
             time.sleep(3)
     stack.nursery.wait(producer, 60)
     errors = stack.refusals()
