@@ -634,3 +634,31 @@ def test_what_was_committed_for_an_endpoint_deleted_meanwhile_is_canceled(
     states = {delivery.endpoint_id: delivery.state for delivery in deliveries()}
     assert states == {deleted: DeliveryState.CANCELED, disabled: DeliveryState.HELD}
     assert receiver.received == []
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_waiting_for_the_lock_is_not_taken_off_the_lease(
+    workspace: Workspace, receiver: Receiver, engine: Engine, database: Database
+) -> None:
+    workspace.endpoint(receiver.url)
+    workspace.send()
+    is_held, left = threading.Event(), []
+
+    def hold() -> None:
+        with database.begin():
+            is_held.set()
+            time.sleep(1)
+
+    def answer(_: Received) -> Answer:
+        with database.connect() as connection:
+            left.append(connection.scalars(select(PendingDelivery.next_attempt_at)).one() - clock.now())
+        return Answer()
+
+    receiver.answer = answer
+    holder = threading.Thread(target=hold)
+    holder.start()
+    is_held.wait()
+    engine.run(seconds=5)
+    holder.join()
+
+    assert left[0] > LEASE - timedelta(seconds=0.7)

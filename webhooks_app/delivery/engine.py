@@ -205,13 +205,13 @@ class Engine:
     def _claim(self) -> None:
         """Claims and starts what there is room for."""
         self._claimed_at = time.monotonic()
-        now = clock.now()
-        lanes = self._lanes.due(now)
+        lanes = self._lanes.due(clock.now())
         rooms = self._windows.rooms(lanes, self._sender.free)
         if not rooms:
             return
         limits = {name: rate for name in rooms if (rate := lanes[name].rate_per_second)}
         with self._database.begin() as connection:
+            now = clock.now()  # only here, or the wait for SQLite's lock would be taken off the lease
             rooms = rates.reserve(connection, rooms, limits, now=now)
             taken = claims.take(connection, rooms, now=now, lease=self._lease)
             free_at = rates.spend(connection, taken, limits, now=now)
