@@ -258,14 +258,14 @@ class Engine:
 
     def _set_aside(self, shut: list[Claim], now: datetime) -> None:
         """Holds or cancels what somebody committed who still saw the endpoint enabled."""
-        open_again: list[Claim] = []
         with self._database.begin() as connection:
             states = messages.shut(connection, {claim.endpoint_id for claim in shut})
-            for claim in shut:
-                if state := states.get(claim.endpoint_id):
-                    pending.leave(connection, [(claim.delivery_id, claim.generation)], state, now=now)
-                else:
-                    open_again.append(claim)
+            for state in set(states.values()):
+                mine = [claim for claim in shut if states.get(claim.endpoint_id) is state]
+                pending.leave(
+                    connection, [(claim.delivery_id, claim.generation) for claim in mine], state, now=now
+                )
+        open_again = [claim for claim in shut if claim.endpoint_id not in states]
         claims.hand_back(self._database, open_again, now=now)
         self._is_asked |= bool(open_again)
 
