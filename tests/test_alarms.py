@@ -115,6 +115,27 @@ def test_the_periodic_jobs_are_back_after_redis_was_emptied(app: Flask, redis_ur
             assert names == {queue.SWEEP_ID, queue.EXPIRE_ID}
 
 
+def test_retries_that_fall_due_leave_no_jobs_behind_a_run_that_is_awake(
+    app: Flask, redis_url: str, wake_ups: WakeUps
+) -> None:
+    with Redis.from_url(redis_url) as redis:
+        scheduler = queue.WakeUpScheduler(
+            queue_name=queue.QUEUE_NAME, connection=redis, job_class=queue.JsonJob
+        )
+        wake_ups.begin()
+        wake_ups.at([clock.now() - timedelta(seconds=second) for second in range(1, 6)])
+        scheduler.enqueue_jobs()
+        assert wake_ups.is_asked()
+        assert redis.zrange(scheduler.scheduled_jobs_key, 0, -1) == [b"sweep", b"expire"]
+        assert redis.llen("rq:queue:deliveries") == 0
+
+        wake_ups.end(expects_more=False)
+        wake_ups.at([clock.now() - timedelta(seconds=second) for second in range(1, 6)])
+        scheduler.enqueue_jobs()
+        assert redis.llen("rq:queue:deliveries") == 1  # for all of them
+        assert not redis.keys("rq:job:due-*")
+
+
 def test_healthz_says_ok(app: Flask, workspace: Workspace, database: Database) -> None:
     alarms.beat(database, now=clock.now())
 

@@ -21,7 +21,7 @@ def send(windows: Windows, endpoint_id: str, count: int = 1) -> None:
 def answer(windows: Windows, endpoint_id: str, *, healthy: bool, count: int = 1) -> None:
     for _ in range(count):
         windows.sent(endpoint_id)
-        windows.answered(endpoint_id, healthy=healthy)
+        windows.answered(endpoint_id, healthy=healthy, mute=not healthy)
 
 
 # One window
@@ -186,8 +186,8 @@ def test_an_endpoint_that_recovers_gives_its_slots_back_to_the_unproven() -> Non
     assert windows.rooms(["b"], 6) == {"b": 2}  # of the three quarters that new ones may have
     windows.answered("a", healthy=True)
     assert windows.rooms(["b"], 7) == {"b": 4}
-    windows.answered("a", healthy=False)
-    windows.answered("a", healthy=False)
+    windows.answered("a", healthy=False, mute=True)
+    windows.answered("a", healthy=False, mute=True)
     windows.of("b").standing = Standing.FAILING
     assert windows.rooms(["b"], 9) == {"b": 4}  # of the half that failing ones may have, less one
 
@@ -216,3 +216,25 @@ def test_idle_windows_are_forgotten_when_there_are_many_and_busy_ones_kept() -> 
     windows.forget_idle()
     assert windows.of("busy").in_flight == 1
     assert windows.of("learned").size == START
+
+
+def test_one_quick_error_does_not_put_an_endpoint_behind_all_mute_ones() -> None:
+    windows = Windows(400)
+    mute = [f"m{number}" for number in range(1000)]
+    for name in mute:
+        answer(windows, name, healthy=False)
+    answer(windows, "quick", healthy=True)
+    windows.sent("quick")
+    windows.answered("quick", healthy=False)  # a 500, and no time-out
+
+    for name, room in windows.rooms(mute, 400).items():
+        send(windows, name, room)
+
+    assert "quick" in windows.rooms([*mute, "quick"], 200)
+
+
+def test_a_single_slot_serves_everybody_in_turn() -> None:
+    windows = Windows(1)
+    assert windows.rooms(["a"], 1) == {"a": 1}
+    answer(windows, "a", healthy=False)
+    assert windows.rooms(["a"], 1) == {"a": 1}

@@ -16,8 +16,9 @@ from typing import Any
 
 from redis.client import Pipeline
 from redis.exceptions import RedisError
-from rq import SimpleWorker
+from rq import Queue, SimpleWorker
 from rq.exceptions import StopRequested
+from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker import WorkerStatus
 from rq.worker_pool import WorkerData, WorkerPool
@@ -46,7 +47,22 @@ class DeliveryWorker(SimpleWorker):
 
     def work(self, *args: Any, **options: Any) -> bool:
         tasks.Stop.requested = lambda: self._stop_requested
-        return super().work(*args, **options)
+        try:
+            return super().work(*args, **options)
+        finally:
+            tasks.engine().wind_up()
+
+    def dequeue_job_and_maintain_ttl(self, *args: Any, **options: Any) -> tuple[Job, Queue] | None:
+        # What the last run left in flight goes on until there is a next job.
+        while not self._stop_requested and tasks.engine().carry_on() and self._is_queue_empty():
+            pass
+        return super().dequeue_job_and_maintain_ttl(*args, **options)
+
+    def _is_queue_empty(self) -> bool:
+        try:
+            return not self.queues[0].count
+        except RedisError:
+            return True
 
     @property
     def dequeue_timeout(self) -> int:

@@ -44,6 +44,7 @@ _WAKE_FLAG_SECONDS = 5
 # it, steady traffic would leave a job behind for each time that a run finds the flag.
 _AWAKE = "webhooks:awake"
 _AWAKE_SECONDS = 2
+_HELP_SECONDS = 1.0
 JOB_SECONDS = 300
 _SCHEDULER_INTERVAL_SECONDS = 1
 # A web request must not wait for a Redis that hangs, and not each one afresh.
@@ -70,14 +71,14 @@ class WakeUps:
             socket_connect_timeout=_PATIENCE_SECONDS,
             retry=Retry(NoBackoff(), 0),
         )
-        self._queue = Queue(QUEUE_NAME, connection=self._redis, serializer=JSONSerializer, job_class=JsonJob)
+        self._queue = _queue(self._redis)
         self._scheduler = Scheduler(queue_name=QUEUE_NAME, connection=self._redis, job_class=JsonJob)
         self._silent_until = 0.0
-        self._awake_until = 0.0
+        self._awake_until = self._help_at = 0.0
 
     def now(self) -> bool:
         """Sees to it that a worker looks for due deliveries. False where Redis did not answer."""
-        return self._try(self._wake)
+        return self._try(lambda: _wake(self._queue))
 
     def at(self, moments: list[datetime]) -> bool:
         """Wake-ups for later, one scheduled job per second however many deliveries fall due in it."""
@@ -85,13 +86,12 @@ class WakeUps:
 
     def begin(self) -> None:
         """Called when a run starts, before its first claim: what is committed from here on asks anew."""
-        self._stay_awake()
+        self._awake_until = 0.0
+        self.stay_awake()
         self._try(lambda: self._redis.delete(_WAKE_FLAG))
 
     def is_asked(self) -> bool:
         """Whether somebody committed deliveries since the last look; for a run that goes on."""
-        if time.monotonic() > self._awake_until - _AWAKE_SECONDS / 2:
-            self._stay_awake()
         answer: list[Any] = []
         self._try(lambda: answer.append(self._redis.getdel(_WAKE_FLAG)))
         return answer not in ([], [None])
@@ -105,9 +105,17 @@ class WakeUps:
         if expects_more or answer not in ([], [None]):
             self.now()
 
-    def _stay_awake(self) -> None:
-        self._awake_until = time.monotonic() + _AWAKE_SECONDS
-        self._try(lambda: self._redis.set(_AWAKE, 1, ex=_AWAKE_SECONDS))
+    def stay_awake(self) -> None:
+        """Called again and again by a run that looks at the flag, so that whoever sets it needs no job."""
+        if time.monotonic() > self._awake_until - _AWAKE_SECONDS / 2:
+            self._awake_until = time.monotonic() + _AWAKE_SECONDS
+            self._try(lambda: self._redis.set(_AWAKE, 1, ex=_AWAKE_SECONDS))
+
+    def another(self) -> None:
+        """Called by a run that has its hands full: one more worker comes, where one is idle."""
+        if time.monotonic() > self._help_at:
+            self._help_at = time.monotonic() + _HELP_SECONDS
+            self._try(self._enqueue_if_idle)
 
     def mail(self) -> bool:
         """Has a worker send the e-mail that is due. False where Redis did not answer."""
@@ -129,13 +137,9 @@ class WakeUps:
         rows: Any = self._redis.zrange(Scheduler.scheduled_jobs_key, 0, 99, withscores=True)
         return [(name.decode(), datetime.fromtimestamp(score, UTC)) for name, score in rows]
 
-    def _wake(self) -> None:
-        with self._redis.pipeline(transaction=False) as pipe:
-            pipe.set(_WAKE_FLAG, 1, nx=True, ex=_WAKE_FLAG_SECONDS)
-            pipe.exists(_AWAKE)
-            is_first, is_awake = pipe.execute()
-        if is_first and not is_awake:
-            self._queue.enqueue_call(DELIVER_DUE, timeout=JOB_SECONDS, result_ttl=0, failure_ttl=3600)
+    def _enqueue_if_idle(self) -> None:
+        if not self._queue.count:  # what waits in it waits because no worker is idle
+            _enqueue_run(self._queue)
 
     def _schedule(self, seconds: set[int]) -> None:
         for second in seconds:
@@ -160,6 +164,23 @@ class WakeUps:
         return True
 
 
+def _queue(redis: Redis) -> Queue:
+    return Queue(QUEUE_NAME, connection=redis, serializer=JSONSerializer, job_class=JsonJob)
+
+
+def _wake(queue: Queue) -> None:
+    with queue.connection.pipeline(transaction=False) as pipe:
+        pipe.set(_WAKE_FLAG, 1, nx=True, ex=_WAKE_FLAG_SECONDS)
+        pipe.exists(_AWAKE)
+        is_first, is_awake = pipe.execute()
+    if is_first and not is_awake:
+        _enqueue_run(queue)
+
+
+def _enqueue_run(queue: Queue) -> None:
+    queue.enqueue_call(DELIVER_DUE, timeout=JOB_SECONDS, result_ttl=0, failure_ttl=3600)
+
+
 class NoRedis(Exception):
     """Redis did not answer while a process that cannot work without it was starting."""
 
@@ -171,6 +192,16 @@ class WakeUpScheduler(Scheduler):  # type: ignore[misc]  # rq-scheduler has no t
         if SWEEP_ID not in self:  # Redis was emptied
             schedule_periodic(self)
         return super().enqueue_jobs()
+
+    def enqueue_job(self, job: Job) -> None:
+        """A wake-up for retries becomes one like any other: a run that is awake needs no job for it, and
+        while one is there would be one more each second."""
+        if job.func_name != DELIVER_DUE:
+            super().enqueue_job(job)
+            return
+        _wake(_queue(self.connection))
+        self.connection.zrem(self.scheduled_jobs_key, job.id)
+        job.delete()
 
     def register_death(self) -> None:
         with suppress(RedisError):

@@ -13,10 +13,12 @@ from sqlalchemy.exc import OperationalError
 from webhooks_app import clock, failpoints, pending
 from webhooks_app.databases import single
 from webhooks_app.delivery import claims, messages, rates
+from webhooks_app.delivery.batches import Batch
 from webhooks_app.delivery.claims import Claim, Lane
 from webhooks_app.delivery.lanes import Lanes
 from webhooks_app.delivery.messages import Destination, Destinations
-from webhooks_app.delivery.recording import Finished, record
+from webhooks_app.delivery.recording import Finished
+from webhooks_app.delivery.verdicts import pause
 from webhooks_app.delivery.windows import Windows
 from webhooks_app.encryption import Cipher
 from webhooks_app.outcomes import Outcome, OutcomeClass
@@ -25,10 +27,6 @@ from webhooks_app.transport import Request, Sender
 
 log = logging.getLogger(__name__)
 
-# A batch is written when it is this large or its oldest outcome this old: one transaction for many rows
-# under load, hardly any delay without it.
-BATCH_SIZE = 250
-BATCH_AGE_SECONDS = 0.03
 # Top up a busy endpoint by this many at least, or after the pause; smaller claims cost more than they bring.
 WORTHWHILE_CLAIM = 128
 CLAIM_PAUSE_SECONDS = 0.02
@@ -45,21 +43,21 @@ IDLE_SECONDS = 0.002
 LAPSES_TO_GIVE_UP = claims.LAPSES_TO_SEND_ALONE + 6
 # Supervisors kill five to ten seconds after they ask; what is not answered by then is handed back.
 STOP_GRACE_SECONDS = 3.0
-# A database that restarts is back within this; past it the leases take over.
-RECORD_TRIES = 8
+# While the database does not answer it is asked again after this, and after twice as long each time.
+REST_SECONDS = 0.25
+LONGEST_REST_SECONDS = 2.0
 
-# An endpoint that answers, whatever it says, can bear its window; these say that it cannot.
-_OVERLOAD = frozenset(
+# An endpoint that gives none of these answers can bear its window; one that is mute holds its slots as well.
+_MUTE = frozenset(
     {
         OutcomeClass.TIMEOUT,
         OutcomeClass.CONNECT,
         OutcomeClass.CONNECTION_LOST,
         OutcomeClass.DNS,
         OutcomeClass.TLS,
-        OutcomeClass.HTTP_429,
-        OutcomeClass.HTTP_5XX,
     }
 )
+_OVERLOAD = _MUTE | {OutcomeClass.HTTP_429, OutcomeClass.HTTP_5XX}
 
 
 @dataclass(slots=True, frozen=True)
@@ -67,6 +65,10 @@ class _Sent:
     claim: Claim
     started_at: datetime
     request_headers: str
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.claim.delivery_id, self.claim.generation
 
 
 @dataclass(slots=True, frozen=True)
@@ -101,39 +103,61 @@ class Engine:
         self._sender = sender
         self._destinations = Destinations(cipher)
         self._wake_ups = wake_ups
-        self._delays = delays
         self._lease = lease
         self._windows = Windows(sender.free)
         self._lanes = Lanes()
         self._is_asked = False
         self._looked_at = self._look_seconds = self._claimed_at = self._idle_since = 0.0
-        self._flying: dict[tuple[str, int], _Sent] = {}
+        self._taken: deque[Claim] = deque()  # claimed, and no more than that
+        self._shut: list[Claim] = []  # of endpoints that take none
         self._alone: deque[_Ready] = deque()
-        self._batch: list[Finished] = []
-        self._batch_since = 0.0
-        self._claimed = self._recorded = 0
+        self._flying: dict[tuple[str, int], _Sent] = {}
+        self._batch = Batch(database, wake_ups, delays=delays, lease=lease)
+        self._rests_until, self._rest_seconds = 0.0, REST_SECONDS
+        self._claimed = 0
 
     def run(self, *, seconds: float, should_stop: Callable[[], bool] = lambda: False) -> Tally:
         """Delivers what is due until nothing is, `seconds` have passed, or it is told to stop.
 
-        Whatever happens, nothing is lost: what is claimed and not recorded falls due again with its lease.
+        What is in flight when its time is over stays so, for `carry_on` and the next run. Whatever happens,
+        nothing is lost: what is claimed and not recorded falls due again with its lease.
         """
-        self._claimed = self._recorded = 0
+        self._claimed, recorded = 0, self._batch.recorded
         self._windows.forget_idle()
         self._lanes = Lanes()
         self._wake_ups.begin()
-        self._look()
-        self._claim()
+        self._is_asked, expects_more = True, False
+        self._idle_since = time.monotonic()
         deadline = time.monotonic() + seconds
-        while self._is_worth_staying and time.monotonic() < deadline and not should_stop():
-            self._take_outcomes(POLL_MS)
-            self._record_if_ripe()
-            self._send_one_alone()
-            self._look_or_claim()
-        expects_more = bool(self._lanes or self._alone or self._is_asked)
-        self._finish(should_stop)
-        self._wake_ups.end(expects_more=expects_more)
-        return Tally(self._claimed, self._recorded)
+        try:
+            while self._is_worth_staying and time.monotonic() < deadline and not should_stop():
+                self._work_on(self._move_on)
+            self._hand_back([])
+            expects_more = self._has_work
+        finally:
+            self._wake_ups.end(expects_more=expects_more)
+        if should_stop():
+            self.wind_up()
+        return Tally(self._claimed, self._batch.recorded - recorded)
+
+    def carry_on(self) -> bool:
+        """Works for some milliseconds on what a run left in flight, if any, and claims nothing."""
+        if not self._flying and not self._batch:
+            return False
+        self._work_on(self._write_if_ripe)
+        return True
+
+    def wind_up(self) -> None:
+        """For the end of a process: waits shortly for what is in flight and hands back the rest."""
+        grace = time.monotonic() + STOP_GRACE_SECONDS
+        while (self._flying or self._batch) and time.monotonic() < grace:
+            self.carry_on()
+        left = [sent.claim for sent in self._flying.values()]
+        self._flying.clear()
+        self._sender.abandon()
+        for claim in left:
+            self._windows.answered(claim.endpoint_id, healthy=True)
+        self._hand_back(left)
 
     @property
     def _is_worth_staying(self) -> bool:
@@ -144,33 +168,55 @@ class Engine:
 
     @property
     def _has_work(self) -> bool:
-        return bool(self._flying or self._batch or self._alone or self._lanes or self._is_asked)
+        waiting = self._taken or self._shut or self._alone or self._lanes or self._is_asked
+        return bool(self._flying or self._batch or waiting)
 
-    def _finish(self, should_stop: Callable[[], bool]) -> None:
-        """Waits for what is in flight; on a stop only shortly, and hands back the rest."""
-        grace = time.monotonic() + STOP_GRACE_SECONDS
-        while self._flying and not (should_stop() and time.monotonic() > grace):
-            self._take_outcomes(POLL_MS)
-            self._record_if_ripe()
-        self._record()
-        self._hand_back()
+    def _hand_back(self, left: list[Claim]) -> None:
+        """Gives up `left` and what was not sent at all, so that another worker sends it at once."""
+        waiting = [*self._taken, *self._shut, *(ready.sent.claim for ready in self._alone)]
+        for some in (self._taken, self._shut, self._alone):
+            some.clear()
+        if left or waiting:
+            self._try(lambda: claims.hand_back(self._database, [*left, *waiting], now=clock.now()))
+            self._wake_ups.now()
 
-    def _hand_back(self) -> None:
-        """Gives up what was not answered in time, so that another worker sends it at once."""
-        left = [sent.claim for sent in self._flying.values()]
-        claims.hand_back(
-            self._database, [*left, *(ready.sent.claim for ready in self._alone)], now=clock.now()
-        )
-        self._alone.clear()
-        self._flying.clear()
-        self._sender.abandon()
-        for claim in left:
-            self._windows.answered(claim.endpoint_id, healthy=True)
+    def _work_on(self, act: Callable[[], None]) -> None:
+        self._take_outcomes(POLL_MS)
+        if not self._try(act) and not self._flying:
+            time.sleep(IDLE_SECONDS)
+
+    def _move_on(self) -> None:
+        self._write_if_ripe()
+        self._start()
+        self._set_aside()
+        self._send_one_alone()
+        self._look_or_claim()
+
+    def _try(self, act: Callable[[], None]) -> bool:
+        """Does it, unless the database did not answer a moment ago; whether it answered.
+
+        What is in flight goes on meanwhile: its answers come whether they can be written or not.
+        """
+        if time.monotonic() < self._rests_until:
+            return False
+        try:
+            act()
+        except OperationalError as error:
+            log.warning("database_unavailable", extra={"error": type(error.orig).__name__})
+            self._rests_until = time.monotonic() + self._rest_seconds
+            self._rest_seconds = min(LONGEST_REST_SECONDS, 2 * self._rest_seconds)
+            return False
+        self._rest_seconds = REST_SECONDS
+        return True
 
     def _look_or_claim(self) -> None:
         """Looks where there may be news, and claims where that is worth its price."""
-        self._is_asked = self._wake_ups.is_asked() or self._is_asked
         due = self._lanes.due(clock.now())
+        self._wake_ups.stay_awake()
+        if self._sender.free > 0:
+            self._is_asked = self._wake_ups.is_asked() or self._is_asked
+        elif self._windows.have_room(due, 1):
+            self._wake_ups.another()  # which then hears of the news as well
         if self._is_time_to_look(due):
             self._look()
             self._claim()
@@ -195,12 +241,14 @@ class Engine:
 
     def _look(self) -> None:
         """Finds the endpoints of the next stretch of which something is due."""
-        self._looked_at, self._is_asked = time.monotonic(), False
-        now = clock.now()
+        self._looked_at, now = time.monotonic(), clock.now()
+        is_first = self._lanes.cursor == ""
         with self._reader.connect() as connection:
             lanes = claims.lanes(connection, after=self._lanes.cursor)
         self._lanes.saw(lanes, is_end=len(lanes) < claims.LANES_PER_LOOK, now=now)
         self._look_seconds = time.monotonic() - self._looked_at
+        if is_first:  # in the middle of a round, news may be of what is behind, and is for the next one
+            self._is_asked = False
 
     def _claim(self) -> None:
         """Claims and starts what there is room for."""
@@ -208,6 +256,8 @@ class Engine:
         lanes = self._lanes.due(clock.now())
         rooms = self._windows.rooms(lanes, self._sender.free)
         if not rooms:
+            if self._windows.have_room(lanes, 1):
+                self._wake_ups.another()
             return
         limits = {name: rate for name in rooms if (rate := lanes[name].rate_per_second)}
         with self._database.begin() as connection:
@@ -217,56 +267,54 @@ class Engine:
             free_at = rates.spend(connection, taken, limits, now=now)
         self._lanes.claimed(rooms, taken)
         self._lanes.wait(free_at)
-        if not taken:
+        self._claimed += len(taken)
+        self._taken.extend(taken)
+        self._start()
+
+    def _start(self) -> None:
+        """Sends what was claimed; what can be sent by nobody is settled."""
+        if not self._taken:
             return
         with self._reader.connect() as connection:
-            destinations = self._destinations.load(connection, {claim.endpoint_id for claim in taken})
-            bodies = messages.bodies(connection, {claim.event_id for claim in taken})
-        self._start(taken, destinations, bodies, now)
-
-    def _start(
-        self,
-        taken: list[Claim],
-        destinations: dict[str, Destination],
-        bodies: dict[str, bytes],
-        now: datetime,
-    ) -> None:
+            destinations = self._destinations.load(connection, {claim.endpoint_id for claim in self._taken})
+            bodies = messages.bodies(connection, {claim.event_id for claim in self._taken})
         failpoints.hit("worker.claimed")
-        self._claimed += len(taken)
-        shut: list[Claim] = []
-        suspects: list[_Ready] = []
-        for claim in taken:
-            destination = destinations[claim.endpoint_id]
-            keys = destination.keys_at(now)
-            if destination.shut is not None:
-                shut.append(claim)
-            elif claim.lapses >= LAPSES_TO_GIVE_UP:
-                self._keep(Finished(claim, now, "[]", Outcome(OutcomeClass.CRASHED)))
-            elif not keys:
-                self._keep(Finished(claim, now, "[]", Outcome(OutcomeClass.SECRET)))
-            else:
-                request, headers = messages.sign(claim, destination, keys, bodies[claim.event_id], now=now)
-                ready = _Ready(_Sent(claim, now, headers), request)
-                if claim.lapses < claims.LAPSES_TO_SEND_ALONE:
-                    self._send(ready)
-                else:
-                    suspects.append(ready)
-        if shut:
-            self._set_aside(shut, now)
-        if suspects:
-            self._alone.extend(suspects)
+        now = clock.now()
+        while self._taken:
+            claim = self._taken.popleft()
+            self._start_one(claim, destinations[claim.endpoint_id], bodies[claim.event_id], now)
 
-    def _set_aside(self, shut: list[Claim], now: datetime) -> None:
+    def _start_one(self, claim: Claim, destination: Destination, body: bytes, now: datetime) -> None:
+        keys = destination.keys_at(now)
+        if destination.shut is not None:
+            self._shut.append(claim)
+        elif claim.lapses >= LAPSES_TO_GIVE_UP:
+            self._batch.add(Finished(claim, now, "[]", Outcome(OutcomeClass.CRASHED)))
+        elif not keys:
+            self._batch.add(Finished(claim, now, "[]", Outcome(OutcomeClass.SECRET)))
+        else:
+            request, headers = messages.sign(claim, destination, keys, body, now=now)
+            ready = _Ready(_Sent(claim, now, headers), request)
+            if claim.lapses < claims.LAPSES_TO_SEND_ALONE:
+                self._send(ready)
+            else:
+                self._alone.append(ready)
+
+    def _set_aside(self) -> None:
         """Holds or cancels what somebody committed who still saw the endpoint enabled."""
+        if not self._shut:
+            return
+        now = clock.now()
         with self._database.begin() as connection:
-            states = messages.shut(connection, {claim.endpoint_id for claim in shut})
+            states = messages.shut(connection, {claim.endpoint_id for claim in self._shut})
             for state in set(states.values()):
-                mine = [claim for claim in shut if states.get(claim.endpoint_id) is state]
+                mine = [claim for claim in self._shut if states.get(claim.endpoint_id) is state]
                 pending.leave(
                     connection, [(claim.delivery_id, claim.generation) for claim in mine], state, now=now
                 )
-        open_again = [claim for claim in shut if claim.endpoint_id not in states]
+        open_again = [claim for claim in self._shut if claim.endpoint_id not in states]
         claims.hand_back(self._database, open_again, now=now)
+        self._shut.clear()
         self._is_asked |= bool(open_again)
 
     def _send_one_alone(self) -> None:
@@ -275,57 +323,39 @@ class Engine:
             sent.claim.lapses >= claims.LAPSES_TO_SEND_ALONE for sent in self._flying.values()
         ):
             return
-        ready = self._alone.popleft()
-        if claims.mark(self._database, ready.sent.claim, now=clock.now()):
+        ready = self._alone[0]
+        is_current = claims.mark(self._database, ready.sent.claim, now=clock.now())
+        self._alone.popleft()
+        if is_current:
             self._send(ready)
 
     def _send(self, ready: _Ready) -> None:
-        claim = ready.sent.claim
-        key = (claim.delivery_id, claim.generation)
-        self._flying[key] = ready.sent
-        self._windows.sent(claim.endpoint_id)
-        self._sender.start(key, ready.request)
+        try:
+            self._sender.start(ready.sent.key, ready.request)
+        except Exception:
+            # It must not take the others along. As if its worker had died, its lease runs out, and after some
+            # such ends it is given up.
+            log.exception("request_refused", extra={"delivery_id": ready.sent.claim.delivery_id})
+            return
+        self._flying[ready.sent.key] = ready.sent
+        self._windows.sent(ready.sent.claim.endpoint_id)
         failpoints.swallow(ready.request.body)
 
     def _take_outcomes(self, wait_ms: int) -> None:
         for key, outcome in self._sender.poll(wait_ms):
             failpoints.hit("worker.answered")
             sent = self._flying.pop(key)
-            self._windows.answered(sent.claim.endpoint_id, healthy=outcome.kind not in _OVERLOAD)
-            self._keep(Finished(sent.claim, sent.started_at, sent.request_headers, outcome))
+            endpoint_id, kind = sent.claim.endpoint_id, outcome.kind
+            self._windows.answered(endpoint_id, healthy=kind not in _OVERLOAD, mute=kind in _MUTE)
+            if until := pause(outcome, now=clock.now()):
+                self._lanes.wait({endpoint_id: until})
+            self._batch.add(Finished(sent.claim, sent.started_at, sent.request_headers, outcome))
 
-    def _keep(self, finished: Finished) -> None:
-        if not self._batch:
-            self._batch_since = time.monotonic()
-        self._batch.append(finished)
-
-    def _record_if_ripe(self) -> None:
-        if not self._batch:
-            return
-        age = time.monotonic() - self._batch_since
-        is_ripe = len(self._batch) >= BATCH_SIZE or age >= BATCH_AGE_SECONDS or not self._flying
+    def _write_if_ripe(self) -> None:
         # A suspect's outcome is written at once: the next death of this worker must not count against it.
-        if is_ripe or self._batch[-1].claim.lapses >= claims.LAPSES_TO_SEND_ALONE:
-            self._record()
-
-    def _record(self) -> None:
-        if not self._batch:
-            return
-        batch, self._batch = self._batch, []
-        failpoints.hit("worker.recording")
-        due = self._record_patiently(batch)
-        failpoints.hit("worker.recorded")
-        self._recorded += len(batch)
-        if due:
-            self._wake_ups.at(due)
-
-    def _record_patiently(self, batch: list[Finished]) -> list[datetime]:
-        for turn in range(RECORD_TRIES):
-            try:
-                return record(self._database, batch, delays=self._delays, now=clock.now())
-            except OperationalError as error:
-                log.warning("record_failed", extra={"turn": turn, "error": type(error.orig).__name__})
-                if turn == RECORD_TRIES - 1:
-                    raise
-                time.sleep(0.05 * 2**turn)
-        raise AssertionError("unreachable")
+        if self._batch and (
+            self._batch.is_ripe
+            or not self._flying
+            or self._batch.newest.claim.lapses >= claims.LAPSES_TO_SEND_ALONE
+        ):
+            self._batch.write()

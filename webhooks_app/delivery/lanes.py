@@ -9,17 +9,18 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from webhooks_app.delivery.claims import Claim, Lane
+from webhooks_app.delivery.rates import FARTHEST
 
 
 class Lanes:
     def __init__(self) -> None:
         self._due: dict[str, Lane] = {}
-        self._waiting: dict[str, Lane] = {}  # until their rate limits let them go
+        self._waiting: dict[str, Lane] = {}  # until their rate limits or pauses let them go
         self.cursor = ""
         self.has_more = False
 
     def __bool__(self) -> bool:
-        """Whether something is due, now or as soon as a rate limit lets it go."""
+        """Whether something is due, now or as soon as a rate limit or a pause lets it go."""
         return bool(self._due or self._waiting or self.has_more)
 
     def saw(self, lanes: list[Lane], *, is_end: bool, now: datetime) -> None:
@@ -30,7 +31,8 @@ class Lanes:
                 del known[name]
         for lane in lanes:
             if lane.due_at <= now:
-                known = self._waiting if lane.free_at and lane.free_at > now else self._due
+                is_waiting = lane.free_at is not None and now < lane.free_at <= now + FARTHEST
+                known = self._waiting if is_waiting else self._due
                 known[lane.endpoint_id] = lane
         self.cursor, self.has_more = last or "", last is not None
 

@@ -70,10 +70,10 @@ class Destinations:
     def load(self, connection: Connection, endpoint_ids: Iterable[str]) -> dict[str, Destination]:
         """The endpoints as they stand."""
         changed_at = connection.execute(_CHANGED_AT, {"ids": list(set(endpoint_ids))}).all()
+        if len(self._known) > LARGEST_CACHE:
+            self._known.clear()
         stale = [name for name, moment in changed_at if self._stamp(name) != moment]
         if stale:
-            if len(self._known) > LARGEST_CACHE:
-                self._known.clear()
             self._known |= _read(connection, stale, self._cipher)
         return {name: self._known[name][1] for name, _ in changed_at}
 

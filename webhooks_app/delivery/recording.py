@@ -1,17 +1,19 @@
 """Recording: what came of a batch of attempts, in one transaction and a fixed number of statements."""
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import OperationalError
 
 from webhooks_app import endpoints, failpoints, notices
 from webhooks_app.audit import Actor
-from webhooks_app.delivery import rows, tallies
+from webhooks_app.delivery import rates, rows, tallies
 from webhooks_app.delivery.claims import Claim
-from webhooks_app.delivery.verdicts import Verdict, reach
+from webhooks_app.delivery.verdicts import Verdict, pause, reach
 from webhooks_app.models import Attempt, DeliveryState, NoticeKind
 from webhooks_app.models.base import microseconds
 from webhooks_app.outcomes import Outcome, OutcomeClass
@@ -28,6 +30,10 @@ class Finished:
     request_headers: str
     outcome: Outcome
 
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.claim.delivery_id, self.claim.generation
+
 
 _FIELDS = {
     "id": "text",
@@ -43,7 +49,8 @@ _FIELDS = {
 _LEAVE = rows.prepare(
     """
     DELETE FROM pending_deliveries
-    WHERE (delivery_id, generation) IN (SELECT r.id, r.generation FROM {rows}) RETURNING delivery_id
+    WHERE (delivery_id, generation) IN (SELECT r.id, r.generation FROM {rows})
+    RETURNING delivery_id, generation
     """,
     _FIELDS,
 )
@@ -52,7 +59,7 @@ _STAY = rows.prepare(
     UPDATE pending_deliveries SET
         next_attempt_at = r.next_at, claimed_at = NULL, tries = tries + 1, lapses = 0
     FROM {rows} WHERE delivery_id = r.id AND pending_deliveries.generation = r.generation
-    RETURNING delivery_id
+    RETURNING delivery_id, pending_deliveries.generation
     """,
     _FIELDS,
 )
@@ -77,60 +84,99 @@ _FORGET = rows.prepare(
 )
 
 
+# A process may hold two claims of one delivery, if the lease of the first ran out before its outcome came.
+_Key = tuple[str, int]
+
+
 def record(
-    engine: Engine, batch: list[Finished], *, delays: tuple[float, ...], now: datetime
+    engine: Engine,
+    batch: list[Finished],
+    *,
+    delays: tuple[float, ...],
+    now: datetime,
+    is_again: bool = False,
 ) -> list[datetime]:
-    """Writes the batch; the moments at which retries fall due. Outcomes of stale claims are dropped."""
-    verdicts = [
-        reach(item.outcome, tries=item.claim.tries + 1, delays=delays, chance=random.random(), now=now)
-        for item in batch
-    ]
+    """Writes the batch; the moments at which retries fall due. Outcomes of stale claims are dropped.
+
+    `is_again`: an earlier try ended in an error, after which all of it may be written or nothing.
+    """
     with engine.begin() as connection:
+        if is_again:
+            batch = _unwritten(connection, batch)
+        verdicts = [
+            reach(item.outcome, tries=item.claim.tries + 1, delays=delays, chance=random.random(), now=now)
+            for item in batch
+        ]
         written = _write_deliveries(connection, batch, verdicts, now)
         failpoints.hit("worker.half_recorded")
-        kept = [item for item in batch if item.claim.delivery_id in written]
+        kept = [item for item in batch if item.key in written]
         if kept:
             _add_attempts(connection, kept)
             tried = [(item.claim.endpoint_id, item.started_at, item.outcome) for item in kept]
             tallies.add_health(connection, tried)
             tallies.add_rollups(connection, tried)
+            rates.pause(connection, _pauses(kept, now))
             _disable_gone(connection, kept, now)
     return [
         verdict.next_attempt_at
         for item, verdict in zip(batch, verdicts, strict=True)
-        if verdict.next_attempt_at is not None and item.claim.delivery_id in written
+        if verdict.next_attempt_at is not None and item.key in written
     ]
+
+
+_WRITTEN = rows.prepare(
+    """
+    SELECT delivery_id, generation FROM attempts
+    WHERE (delivery_id, generation) IN (SELECT r.id, r.generation FROM {rows})
+    """,
+    {"id": "text", "generation": "int"},
+)
+
+
+def _unwritten(connection: Connection, batch: list[Finished]) -> list[Finished]:
+    keys = [{"id": item.claim.delivery_id, "generation": item.claim.generation} for item in batch]
+    written = _keys(rows.run(connection, _WRITTEN, keys))
+    return [item for item in batch if item.key not in written]
 
 
 def _write_deliveries(
     connection: Connection, batch: list[Finished], verdicts: list[Verdict], now: datetime
-) -> set[str]:
-    """The ids of the deliveries that the outcomes were written to."""
+) -> set[_Key]:
+    """The claims whose outcomes were written."""
     moment = rows.moments(connection)
     all_rows = [
         _delivery_row(item, verdict, now, moment) for item, verdict in zip(batch, verdicts, strict=True)
     ]
     staying = [row for row in all_rows if row["state"] == "pending"]
     leaving = [row for row in all_rows if row["state"] != "pending"]
-    current: set[str] = set()
+    current: set[_Key] = set()
     for statement, some in ((_LEAVE, leaving), (_STAY, staying)):
         if some:
-            current.update(rows.run(connection, statement, some).scalars().all())
-    logged = [row for row in all_rows if row["id"] in current]
+            current |= _keys(rows.run(connection, statement, some))
+    logged = [row for row in all_rows if _key(row) in current]
     if logged:
         rows.run(connection, _LOG, logged)
-    late = [row for row in leaving if row["id"] not in current and row["state"] == "delivered"]
-    return current | _write_late(connection, late)
+    late = {row["id"]: row for row in leaving if _key(row) not in current and row["state"] == "delivered"}
+    return current | _write_late(connection, list(late.values()))
 
 
-def _write_late(connection: Connection, late: list[dict[str, Any]]) -> set[str]:
+def _write_late(connection: Connection, late: list[dict[str, Any]]) -> set[_Key]:
     if not late:
         return set()
     # Of what is delivered already, nothing is queued.
     newest = {row.delivery_id: row.generation for row in rows.run(connection, _FORGET, late)}
     # The claim that overtook this one may be in flight, and must stay stale when the delivery is replayed.
     current = [row | {"generation": newest.get(row["id"], row["generation"])} for row in late]
-    return set(rows.run(connection, _LOG_LATE, current).scalars())
+    counted = set(rows.run(connection, _LOG_LATE, current).scalars())
+    return {_key(row) for row in late if row["id"] in counted}
+
+
+def _key(row: dict[str, Any]) -> _Key:
+    return row["id"], row["generation"]
+
+
+def _keys(result: Iterable[Any]) -> set[_Key]:
+    return {(delivery_id, generation) for delivery_id, generation in result}
 
 
 def _delivery_row(item: Finished, verdict: Verdict, now: datetime, moment: Any) -> dict[str, Any]:
@@ -161,9 +207,16 @@ _INSERT = (
 def _add_attempts(connection: Connection, kept: list[Finished]) -> None:
     """The widest rows by far, so they take each driver's fastest way in."""
     driver: Any = connection.connection.driver_connection
-    if connection.dialect.name == "sqlite":
-        driver.executemany(_INSERT, [_attempt(item, microseconds(item.started_at)) for item in kept])
-        return
+    try:
+        if connection.dialect.name == "sqlite":
+            driver.executemany(_INSERT, [_attempt(item, microseconds(item.started_at)) for item in kept])
+        else:
+            _copy(driver, kept)
+    except connection.dialect.loaded_dbapi.OperationalError as error:
+        raise OperationalError("attempts", None, error) from error  # as SQLAlchemy would have it
+
+
+def _copy(driver: Any, kept: list[Finished]) -> None:
     with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
         copy.set_types(_COPY_TYPES)
         for item in kept:
@@ -191,6 +244,11 @@ def _attempt(item: Finished, started_at: Any) -> tuple[Any, ...]:
         outcome.response_body or None,
         outcome.truncated,
     )
+
+
+def _pauses(kept: list[Finished], now: datetime) -> dict[str, datetime]:
+    asked = ((item.claim.endpoint_id, pause(item.outcome, now=now)) for item in kept)
+    return {endpoint_id: until for endpoint_id, until in asked if until}
 
 
 def _disable_gone(connection: Connection, kept: list[Finished], now: datetime) -> None:

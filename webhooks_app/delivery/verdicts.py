@@ -10,6 +10,10 @@ from webhooks_app.retry import next_delay, parse_retry_after
 # Trying again would not help: the endpoint said so, or our own worker dies of it.
 _FINAL = (OutcomeClass.HTTP_410, OutcomeClass.CRASHED)
 
+# An endpoint that asks for patience is left alone by all its deliveries, not only by the one that it told;
+# for a minute at most, as one answer says little about an hour.
+LONGEST_PAUSE = timedelta(minutes=1)
+
 
 @dataclass(slots=True, frozen=True)
 class Verdict:
@@ -32,6 +36,12 @@ def reach(
     if delay is None:
         return Verdict(DeliveryState.FAILED, None)
     return Verdict(DeliveryState.PENDING, now + delay)
+
+
+def pause(outcome: Outcome, *, now: datetime) -> datetime | None:
+    """Until when the endpoint is left alone, if it asked for that."""
+    asked = _asked_delay(outcome, now)
+    return now + min(asked, LONGEST_PAUSE) if asked else None
 
 
 def _asked_delay(outcome: Outcome, now: datetime) -> timedelta | None:

@@ -1,8 +1,8 @@
 """How many requests an endpoint may have in flight, and who gets the slots that are free. Pure.
 
 A window grows with each success and is halved by each sign of overload (AIMD), so a dead endpoint ends up
-with one request at a time. Free slots go to whoever has least in flight. And endpoints whose last answer
-was such a sign share half of the slots, together with those not yet heard of three quarters: any number of
+with one request at a time. Free slots go to whoever has least in flight. And endpoints that gave no answer
+the last time share half of the slots, together with those not yet heard of three quarters: any number of
 hanging ones leaves the rest to those that answer, and a new one need not wait until they have timed out.
 """
 
@@ -72,8 +72,8 @@ class Windows:
         First each is filled up to an equal share, the one with least in flight and longest unserved first;
         then what is left goes round. Grants are powers of two, so that a claim has few distinct sizes.
         """
-        failing_free = int(self.capacity * FAILING_SHARE) - self._in_flight[Standing.FAILING]
-        unproven_free = int(self.capacity * UNPROVEN_SHARE)
+        failing_free = max(1, int(self.capacity * FAILING_SHARE)) - self._in_flight[Standing.FAILING]
+        unproven_free = max(1, int(self.capacity * UNPROVEN_SHARE))
         unproven_free -= self._in_flight[Standing.FAILING] + self._in_flight[Standing.NEW]
         wanting = [(name, window) for name in endpoint_ids if (window := self.of(name)).room > 0]
         wanting.sort(key=lambda item: (item[1].in_flight, item[1].served_at))
@@ -106,11 +106,12 @@ class Windows:
         window.served_at = next(self._turns)
         self._in_flight[window.standing] += 1
 
-    def answered(self, endpoint_id: str, *, healthy: bool) -> None:
+    def answered(self, endpoint_id: str, *, healthy: bool, mute: bool = False) -> None:
+        """`healthy`: it can bear its window. `mute`: nothing came back, for as long as that took."""
         window = self.of(endpoint_id)
         self._in_flight[window.standing] -= window.in_flight
         window.in_flight -= 1
-        window.standing = Standing.PROVEN if healthy else Standing.FAILING
+        window.standing = Standing.FAILING if mute else Standing.PROVEN
         self._in_flight[window.standing] += window.in_flight
         if healthy:
             window.size = min(LARGEST, window.size + 1)
