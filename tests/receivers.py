@@ -68,7 +68,7 @@ class Receiver:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
-                headers = {name.lower(): value for name, value in self.headers.items()}
+                headers = {name.lower(): ", ".join(self.headers.get_all(name)) for name in self.headers}
                 received = Received(self.path, headers, body)
                 receiver.received.append(received)
                 answer = receiver.answer(received) if callable(receiver.answer) else receiver.answer

@@ -115,6 +115,18 @@ def test_the_attempt_is_logged_as_it_was(workspace: Workspace, receiver: Receive
     assert "s3cret" not in attempt.request_headers
 
 
+def test_an_endpoint_may_have_its_own_user_agent(
+    workspace: Workspace, receiver: Receiver, engine: Engine
+) -> None:
+    workspace.endpoint(receiver.url, headers=[("User-Agent", "Billing/2")])
+    workspace.send()
+    engine.run(seconds=5)
+
+    assert receiver.received[0].headers["user-agent"] == "Billing/2"
+    [attempt] = attempts()
+    assert attempt.request_headers.lower().count("user-agent") == 1
+
+
 def test_a_failure_is_retried_with_the_same_id_and_bytes(
     workspace: Workspace, receiver: Receiver, engine: Engine, database: Database, wake_ups: WakeUps
 ) -> None:

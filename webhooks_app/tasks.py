@@ -9,7 +9,7 @@ from functools import cache
 from flask import Flask
 from sqlalchemy import Engine as Database
 
-from webhooks_app import alarms, auto_disable, clock, notices, recoveries, retention
+from webhooks_app import alarms, auto_disable, clock, failpoints, notices, recoveries, retention
 from webhooks_app.app import create_app
 from webhooks_app.config import Settings
 from webhooks_app.delivery.engine import Engine
@@ -31,6 +31,7 @@ class Stop:
 
 def deliver_due() -> None:
     """Delivers whatever is due. Any number of these, at any time, send each delivery once."""
+    failpoints.hit("worker.dequeued")
     tally = engine().run(seconds=RUN_SECONDS, should_stop=Stop.requested)
     level = logging.INFO if tally.claimed else logging.DEBUG
     log.log(level, "delivered", extra={"claimed": tally.claimed, "recorded": tally.recorded})

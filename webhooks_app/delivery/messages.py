@@ -25,10 +25,10 @@ LARGEST_CACHE = 20_000
 MASK = "••••••••"
 
 # Without the last two, libcurl would send `Accept: */*`, and wait for a 100 before larger bodies.
-_LINES = ("content-type: application/json", f"user-agent: {USER_AGENT}", "Accept:", "Expect:")
+_LINES = ("content-type: application/json", "Accept:", "Expect:")
 # JSON put together by hand, as its encoder took a twentieth of a drain; nothing that goes in needs escaping.
 _LOGGED = (
-    f'[["content-type","application/json"],["user-agent","{USER_AGENT}"],'
+    '[["content-type","application/json"],'
     f'["{signing.ID_HEADER}","%s"],["{signing.TIMESTAMP_HEADER}","%d"],["{signing.SIGNATURE_HEADER}","%s"]%s]'
 )
 
@@ -45,8 +45,9 @@ _as_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 class Destination:
     """An endpoint as a worker needs it. `keys` holds each signing key with the moment it expires.
 
-    `lines` are its own headers, `masked` the same as the log keeps them. `shut` is what becomes of its
-    deliveries where it takes none: held while disabled, canceled once deleted.
+    `lines` are the headers that hang on it, `masked` the same as the log keeps them, without the values of
+    its own. `shut` is what becomes of its deliveries where it takes none: held while disabled, canceled once
+    deleted.
     """
 
     url: str
@@ -111,6 +112,9 @@ def _destination(row: Any, keys: tuple[tuple[bytes, datetime | None], ...], ciph
     shut = _shut(row.state, row.deleted_at)
     lines = tuple(f"{name}: {value}" for name, value in headers)
     masked = "".join("," + _as_json([name, MASK]) for name, _ in headers)
+    if all(name.lower() != "user-agent" for name, _ in headers):
+        lines = (f"user-agent: {USER_AGENT}", *lines)
+        masked = "," + _as_json(["user-agent", USER_AGENT]) + masked
     return Destination(row.url, row.timeout_ms, keys, lines, masked, shut)
 
 
