@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 
 import pytest
+from flask import Flask
+from flask_migrate import downgrade, upgrade
 from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import OperationalError
 
@@ -66,7 +68,7 @@ def test_a_writer_that_fails_gives_its_turn_away(database: Engine) -> None:
 @only_sqlite
 @pytest.mark.usefixtures("workspace")
 def test_who_waits_too_long_for_its_turn_is_told(database: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(databases, "SQLITE_BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(databases, "LOCK_SECONDS", 0.2)
     told: list[float] = []
 
     def wait(_: int) -> None:
@@ -118,3 +120,45 @@ def test_an_idle_connection_that_was_cut_is_replaced_unseen(
             ids |= {connection.execute(own_id).scalar_one() for connection in (one, other)}
     assert cut["id"] not in ids
     rename(database, workspace.id)
+
+
+_IS_WAITED_FOR = text("SELECT count(*) FROM pg_locks WHERE relation = 'endpoints'::regclass AND NOT granted")
+
+
+@only_postgresql
+def test_a_migration_that_waits_for_a_reader_lets_events_pass(
+    app: Flask, workspace: Workspace, database: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(databases, "MIGRATION_LOCK_SECONDS", 0.3)
+    monkeypatch.setattr(databases, "MIGRATION_PAUSE_SECONDS", 0.1)
+
+    def go_back() -> None:
+        with app.app_context():
+            downgrade(revision="0002")
+
+    migration = threading.Thread(target=go_back)
+    try:
+        with reader(database).connect() as long, single(database).connect() as watch:
+            long.execute(text("SELECT count(*) FROM endpoints"))
+            migration.start()
+            for _ in range(2):
+                wait_for(lambda: watch.execute(_IS_WAITED_FOR).scalar_one())
+                workspace.send()
+                wait_for(lambda: not watch.execute(_IS_WAITED_FOR).scalar_one())
+        migration.join()
+        with reader(database).connect() as connection:
+            assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == "0002"
+    finally:
+        migration.join()
+        upgrade()
+
+
+@only_postgresql
+def test_a_migration_does_not_wait_for_ever(database: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(databases, "MIGRATION_LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(databases, "MIGRATION_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(databases, "MIGRATION_TRIES", 2)
+    with reader(database).connect() as long:
+        long.execute(text("SELECT count(*) FROM endpoints"))
+        with pytest.raises(OperationalError, match="lock timeout"):
+            downgrade(revision="0002")

@@ -7,10 +7,16 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, Engine, event
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.exc import InvalidatePoolError, OperationalError
 
-# How long a writer waits for SQLite's one write lock; past it the caller gets 503 or tries again.
-SQLITE_BUSY_SECONDS = 5
+# How long anybody waits for a lock, SQLite's one or PostgreSQL's on a table or a row; past it the caller gets
+# 503 or tries again.
+LOCK_SECONDS = 5
+# A migration that waits for a table's lock makes everybody else wait behind it, so it gives up well before
+# they do, lets them pass, and tries again.
+MIGRATION_LOCK_SECONDS = 2
+MIGRATION_PAUSE_SECONDS = 1
+MIGRATION_TRIES = 60
 # SQLite's own wait sleeps longer each time, up to 100 ms, so that whoever has waited longest loses to whoever
 # comes by: under steady traffic that is seconds. So it waits in small steps, and `WriteTurn` goes on.
 _SQLITE_STEP_MS = 10
@@ -19,6 +25,7 @@ _SQLITE_STEP_MS = 10
 # restarted. The error of one in use makes the pool drop all of them.
 _IDLE_SECONDS = 1.0
 
+_LOCK_NOT_AVAILABLE = "55P03"  # PostgreSQL's "lock_not_available", appendix A of its manual
 _IDLE_SINCE = "idle_since"
 _WRITES = "writes"
 
@@ -43,7 +50,7 @@ def single(engine: Engine) -> Engine:
 
 def engine_options(database_url: str) -> dict[str, Any]:
     if database_url.startswith("sqlite"):
-        return {"connect_args": {"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False}}
+        return {"connect_args": {"timeout": LOCK_SECONDS, "check_same_thread": False}}
     return {"pool_size": 10, "max_overflow": 20, "connect_args": {"connect_timeout": 5}}
 
 
@@ -55,7 +62,7 @@ def prepare(engine: Engine, *, waits_for_disk: bool) -> None:
         event.listen(engine, "begin", turn.begin)
         event.listen(engine, "checkin", turn.end)
     elif engine.dialect.name == "postgresql":
-        event.listen(engine, "connect", _set_utc)
+        event.listen(engine, "connect", _set_session)
         event.listen(engine, "checkin", _note_idle)
         event.listen(engine, "checkout", partial(_ping_idle, engine.dialect))
     if not waits_for_disk:
@@ -79,9 +86,9 @@ class WriteTurn:
             if writes is not None:
                 connection.exec_driver_sql("BEGIN")
             return
-        deadline = time.monotonic() + SQLITE_BUSY_SECONDS
+        deadline = time.monotonic() + LOCK_SECONDS
         info = connection.connection.info
-        if not info.get(self) and self._lock.acquire(timeout=SQLITE_BUSY_SECONDS):
+        if not info.get(self) and self._lock.acquire(timeout=LOCK_SECONDS):
             info[self] = True
         driver: Any = connection.connection.dbapi_connection
         while time.monotonic() < deadline:
@@ -112,10 +119,25 @@ def _set_pragmas(connection: Any, _record: Any) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _set_utc(connection: Any, _record: Any) -> None:
+def _set_session(connection: Any, _record: Any) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET TIME ZONE 'UTC'")
+        cursor.execute(f"SET lock_timeout = {_milliseconds(LOCK_SECONDS)}")
     connection.commit()
+
+
+def limit_migration(connection: Connection) -> None:
+    """Shortens the wait for locks in the transaction that a migration runs in."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_milliseconds(MIGRATION_LOCK_SECONDS)}")
+
+
+def is_lock_timeout(error: OperationalError) -> bool:
+    return getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)
 
 
 def _note_idle(_connection: Any, record: Any) -> None:

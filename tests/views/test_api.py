@@ -14,7 +14,7 @@ from sqlalchemy import Engine as Database
 from sqlalchemy import func, select, text
 
 from tests.conftest import TESTER, Workspace
-from webhooks_app import tokens
+from webhooks_app import databases, tokens
 from webhooks_app.extensions import db
 from webhooks_app.models import ApiToken, Delivery, Event, PendingDelivery
 from webhooks_app.queue import WakeUps
@@ -248,18 +248,30 @@ def test_errors_of_the_framework_have_the_same_shape(
     assert set(response.json["error"]) == {"code", "message", "field"}
 
 
-def test_a_database_that_does_not_answer_gives_503_and_nothing_is_accepted(
-    client: FlaskClient, workspace: Workspace, database: Database
+_LOCKING = {
+    "sqlite": "UPDATE workspaces SET name = name",
+    "postgresql": "LOCK TABLE events IN ACCESS EXCLUSIVE MODE",
+}
+
+
+def test_a_locked_database_gives_503_in_time_and_nothing_is_accepted(
+    client: FlaskClient, workspace: Workspace, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if database.dialect.name != "sqlite":
-        return  # the fault suite stops a PostgreSQL server; here it is shared
+    monkeypatch.setattr(databases, "LOCK_SECONDS", 0.3)
+    db.engine.dispose()  # those that are open already have the longer patience
     with database.begin() as blocker:
-        blocker.execute(text("UPDATE workspaces SET name = name"))
-        db.engine.dispose()
+        if database.dialect.name == "postgresql":  # ends a wait that nothing else would end
+            blocker.execute(text("SET LOCAL idle_in_transaction_session_timeout = '3s'"))
+        blocker.execute(text(_LOCKING[database.dialect.name]))
+        began = time.monotonic()
         blocked = client.post("/api/v1/events", json=EVENT, headers=workspace.headers)
+        seconds = time.monotonic() - began
     assert blocked.status_code == 503
     assert blocked.headers["Retry-After"] == "1"
+    assert 0.3 <= seconds < 2
     assert count(Event) == 0
+    workspace.send()
+    assert count(Event) == 1
 
 
 def test_redis_down_is_still_a_fast_202(workspace: Workspace, app: Flask, database: Database) -> None:

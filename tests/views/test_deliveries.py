@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine as Database
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from tests.conftest import TESTER, Workspace
 from tests.receivers import Answer, Receiver
 from tests.views.conftest import FRAGMENT_HEADERS, Page
-from webhooks_app import clock, endpoints, ids
+from webhooks_app import clock, databases, endpoints, ids
 from webhooks_app.delivery.engine import Engine
 from webhooks_app.extensions import db
 from webhooks_app.log import export
@@ -415,3 +415,19 @@ def test_exports_leave_most_threads_to_everybody_else(admin_page: Page, workspac
     for each in under_way:
         each.close()
     assert admin_page.get("deliveries/export?format=csv").status_code == 200
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_table_that_stays_locked_is_said_on_the_page(
+    admin_page: Page, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(databases, "LOCK_SECONDS", 0.3)
+    db.session.remove()
+    db.engine.dispose()  # those that are open already have the longer patience
+    with database.begin() as blocker:
+        blocker.execute(text("SET LOCAL idle_in_transaction_session_timeout = '3s'"))
+        blocker.execute(text("LOCK TABLE deliveries IN ACCESS EXCLUSIVE MODE"))
+        answer = admin_page.get("deliveries/")
+    assert (answer.status_code, answer.headers.get("Retry-After")) == (503, "1")
+    assert "The database does not answer" in answer.text
+    assert admin_page.get("deliveries/").status_code == 200

@@ -1,18 +1,34 @@
-"""Runs the migrations on the application's own engine."""
+"""Runs the migrations on the application's own engine, all of them in one transaction."""
+
+import time
 
 from alembic import context
 from flask import current_app
+from sqlalchemy.exc import OperationalError
 
-from webhooks_app.databases import writing
+from webhooks_app import databases
 
 target = current_app.extensions["migrate"].db
 
-with writing(target.engine).connect() as connection:
-    context.configure(
-        connection=connection,
-        target_metadata=target.metadata,
-        compare_type=True,
-        render_as_batch=connection.dialect.name == "sqlite",
-    )
-    with context.begin_transaction():
-        context.run_migrations()
+
+def run() -> None:
+    with databases.writing(target.engine).connect() as connection:
+        context.configure(
+            connection=connection,
+            target_metadata=target.metadata,
+            compare_type=True,
+            render_as_batch=connection.dialect.name == "sqlite",
+        )
+        with context.begin_transaction():
+            databases.limit_migration(connection)
+            context.run_migrations()
+
+
+for tries_left in reversed(range(databases.MIGRATION_TRIES)):
+    try:
+        run()
+        break
+    except OperationalError as error:
+        if not tries_left or not databases.is_lock_timeout(error):
+            raise
+        time.sleep(databases.MIGRATION_PAUSE_SECONDS)
