@@ -4,17 +4,18 @@ import base64
 import stat
 from collections.abc import Mapping
 from datetime import timedelta
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from cryptography.fernet import Fernet
 
 from webhooks_app import config
 from webhooks_app.config import ConfigError, Settings
 from webhooks_app.retry import DEFAULT_DELAYS
-from webhooks_app.targets import DENIED_PORTS
+from webhooks_app.targets import DENIED_PORTS, address_problem, is_address
 
 KEYS = [base64.urlsafe_b64encode(bytes([number]) * 32).decode() for number in (7, 8)]
 SECRETS = {"SECRET_KEY": "s" * 32, "WEBHOOKS_ENCRYPTION_KEYS": KEYS[0]}
@@ -122,6 +123,17 @@ GOOD_TARGETS: list[tuple[str, str, str, Any]] = [
     ("WEBHOOKS_DENIED_PORTS", "8080, 9090", "denied_ports", {8080, 9090}),
     ("PORT", "9000", "own_listeners", {("127.0.0.1", 9000)}),
     ("HOST", "10.0.0.5", "own_listeners", {("10.0.0.5", 8000)}),
+    ("HOST", "localhost", "own_listeners", {("localhost", 8000)}),
+    ("HOST", "web1.internal", "own_listeners", {("web1.internal", 8000), ("0.0.0.0", 8000)}),
+    *(
+        ("WEBHOOKS_BASE_URL", url, "own_listeners", {("127.0.0.1", 8000), pair})
+        for url, pair in (
+            ("https://Hooks.example.com/", ("hooks.example.com", 443)),
+            ("http://hooks.example.com", ("hooks.example.com", 80)),
+            ("https://bücher.example:8443", ("xn--bcher-kva.example", 8443)),
+            ("https://[2606:4700:0::1]", ("2606:4700::1", 443)),
+        )
+    ),
 ]
 
 
@@ -130,6 +142,20 @@ def test_a_good_value_reaches_the_target_policy(
     instance: Path, name: str, value: str, attribute: str, expected: object
 ) -> None:
     assert getattr(read(instance, {name: value}).targets, attribute) == expected
+
+
+def test_a_web_that_listens_everywhere_gets_no_deliveries_at_any_address_of_its_machine(
+    instance: Path,
+) -> None:
+    environ = {"HOST": "0.0.0.0", "WEBHOOKS_ALLOWED_TARGETS": "0.0.0.0/1,128.0.0.0/1,::/0"}
+    policy = read(instance, environ).targets
+    found = [entry.address for each in psutil.net_if_addrs().values() for entry in each]
+    mine = [each for each in found if is_address(each) and not ip_address(each).is_link_local]
+    assert mine
+    for address in mine:
+        assert "itself listens" in str(address_problem(address, 8000, "x.example", policy))
+        assert address_problem(address, 8001, "x.example", policy) is None
+    assert address_problem("9.9.9.9", 8000, "x.example", policy) is None
 
 
 @pytest.mark.parametrize(
@@ -276,6 +302,10 @@ def test_keys_without_a_comma_between_are_refused(instance: Path) -> None:
     [
         ("REDIS_URL", "redis://[::1"),
         ("WEBHOOKS_BASE_URL", "https://[::1"),
+        ("WEBHOOKS_BASE_URL", "https://127.1"),
+        ("WEBHOOKS_BASE_URL", "https://a..b"),
+        ("HOST", "127.1"),
+        ("HOST", "a..b"),
         ("HOST", "[::1]"),
         ("HOST", "no host"),
         ("HOST", "::zz"),

@@ -42,7 +42,7 @@ ROOMS = {
             "heap",
             "ids",
         ),
-        *("logs", "mail", "migrations", "models", "passwords", "pending"),
+        *("logs", "machine", "mail", "migrations", "models", "passwords", "pending"),
     ),
     "carriers": ("exchange", "names", "queue", "routes", "sockets", "transport"),
     "actions": (

@@ -226,6 +226,20 @@ def test_a_wildcard_listener_covers_every_loopback_address(listener: str, ip: st
     assert "itself listens" not in str(address_problem(ip, 8001, "x.example", policy))
 
 
+@pytest.mark.parametrize("listener", ["0.0.0.0", "::"])
+@pytest.mark.parametrize("ip", ["10.0.0.5", "::ffff:10.0.0.5", "9.9.9.9"])
+def test_a_wildcard_listener_covers_the_addresses_of_the_machine(listener: str, ip: str) -> None:
+    mine = {ip_address("10.0.0.5"), ip_address("9.9.9.9")}
+    policy = TargetPolicy(
+        allowed_networks=(ip_network("10.0.0.0/8"), ip_network("::ffff:0:0/96")),
+        own_listeners=frozenset({(listener, 8000), ("10.0.0.7", 8001)}),
+        is_own_address=mine.__contains__,
+    )
+    assert "platform itself listens" in str(address_problem(ip, 8000, "x.example", policy))
+    assert address_problem(ip, 8001, "x.example", policy) is None
+    assert address_problem("10.0.0.6", 8000, "x.example", policy) is None
+
+
 def test_a_public_address_of_the_platform_is_refused_whatever_the_name() -> None:
     policy = TargetPolicy(own_listeners=frozenset({("1.1.1.1", 443), ("console.example.com", 443)}))
     assert "itself listens" in str(address_problem("1.1.1.1", 443, "x.example", policy))

@@ -20,9 +20,17 @@ from urllib.parse import quote, unquote, urlsplit
 
 from cryptography.fernet import Fernet
 
-from webhooks_app import mail
+from webhooks_app import machine, mail
 from webhooks_app.retry import DEFAULT_DELAYS
-from webhooks_app.targets import TargetPolicy, parse_allow_list
+from webhooks_app.targets import (
+    DEFAULT_PORTS,
+    HostPorts,
+    TargetPolicy,
+    TargetRefused,
+    canonical_host,
+    is_address,
+    parse_allow_list,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "WEBHOOKS_"
@@ -53,6 +61,7 @@ NAMES = SHARED_NAMES | OWN_NAMES
 # The address of a unix socket holds 104 bytes on macOS and 108 on Linux, its closing zero included.
 LONGEST_SOCKET_PATH = 103
 
+_EVERYWHERE = "0.0.0.0"  # noqa: S104  compared, not bound
 _FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 _HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
@@ -105,6 +114,7 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         ensure_writable(instance)
     port = _number(env, "PORT", 8000, 1, 65535)
     host = _host(env)
+    base_url = _base_url(env, host, port)
     return Settings(
         instance=instance,
         database_url=_database_url(env, instance),
@@ -120,10 +130,10 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         lease_seconds=_number(env, "WEBHOOKS_LEASE_SECONDS", 60, 1, 3600),
         retry_delays=_retry_delays(env),
         auto_disable_after=_days(env, "WEBHOOKS_AUTO_DISABLE_DAYS", "5"),
-        targets=_targets(env, host, port),
+        targets=_targets(env, _own_listeners(host, port, base_url)),
         ca_bundle=_existing_file(env, "WEBHOOKS_CA_BUNDLE"),
         trusted_proxies=_number(env, "WEBHOOKS_TRUSTED_PROXIES", 0, 0, 10),
-        base_url=_base_url(env, host, port),
+        base_url=base_url,
         mail_server=_mail_server(env),
         log_level=_one_of(env, "WEBHOOKS_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
         embedded_database=embedded_database,
@@ -252,7 +262,7 @@ def _retry_delays(env: Mapping[str, str]) -> tuple[float, ...]:
     return delays
 
 
-def _targets(env: Mapping[str, str], host: str, port: int) -> TargetPolicy:
+def _targets(env: Mapping[str, str], own_listeners: HostPorts) -> TargetPolicy:
     try:
         networks, hosts = parse_allow_list(env.get("WEBHOOKS_ALLOWED_TARGETS", ""))
     except ValueError as error:
@@ -264,9 +274,31 @@ def _targets(env: Mapping[str, str], host: str, port: int) -> TargetPolicy:
         allow_http=_flag(env, "WEBHOOKS_ALLOW_HTTP"),
         allowed_networks=networks,
         allowed_hosts=hosts,
-        own_listeners=frozenset({(host, port)}),
+        own_listeners=own_listeners,
+        is_own_address=machine.has_address,
         **options,
     )
+
+
+def _own_listeners(host: str, port: int, base_url: str) -> HostPorts:
+    """Where the web listens and where it is reached from outside."""
+    console = urlsplit(base_url)
+    own = {
+        (_canonical("HOST", host), port),
+        (
+            _canonical("WEBHOOKS_BASE_URL", console.hostname or ""),
+            console.port or DEFAULT_PORTS[console.scheme],
+        ),
+    }
+    # A name may stand for any of the machine's addresses.
+    return frozenset(own if is_address(host) or host == "localhost" else own | {(_EVERYWHERE, port)})
+
+
+def _canonical(setting: str, host: str) -> str:
+    try:
+        return canonical_host(host)
+    except TargetRefused as error:
+        raise ConfigError(f"{setting}: {error}") from None
 
 
 def _ports(text: str) -> frozenset[int]:

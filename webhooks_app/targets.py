@@ -10,7 +10,7 @@ keep internal IPv4 unreachable through it, since such a prefix looks like any ot
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import quote
@@ -58,6 +58,10 @@ class TargetRefused(ValueError):
     """A URL that deliveries must not go to; the message is a sentence for an admin."""
 
 
+def _is_unknown(_address: Address) -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class TargetPolicy:
     """What a deployment opens beyond the default, which is https to public addresses.
@@ -67,8 +71,8 @@ class TargetPolicy:
     allowed_hosts: opens one name or address at one port, a denied port or an own listener included. A name
         is trusted with whatever it resolves to, so only names whose DNS is in your hands belong here.
     denied_ports: refused besides everything below 1024 other than 80 and 443.
-    own_listeners: where the platform itself answers. 0.0.0.0, :: and localhost stand for every loopback
-        address; other addresses of the machine have to be listed.
+    own_listeners: where the platform itself answers. localhost stands for every loopback address, 0.0.0.0
+        and :: for those and for each that `is_own_address` knows as the machine's.
 
     Neither list opens a range marked `never` below: link-local and metadata addresses hand out the machine's
     own credentials, and unspecified, multicast and broadcast addresses are nobody's.
@@ -79,11 +83,12 @@ class TargetPolicy:
     allowed_hosts: HostPorts = frozenset()
     denied_ports: frozenset[int] = DENIED_PORTS
     own_listeners: HostPorts = frozenset()
+    is_own_address: Callable[[Address], bool] = _is_unknown
 
     def __post_init__(self) -> None:
         # A listener spelt otherwise than the URL's host would not match, and so be open.
         for name in ("allowed_hosts", "own_listeners"):
-            pairs = frozenset((_canonical_host(host), port) for host, port in getattr(self, name))
+            pairs = frozenset((canonical_host(host), port) for host, port in getattr(self, name))
             object.__setattr__(self, name, pairs)
 
 
@@ -205,8 +210,11 @@ def _is_listed(host: str, address: Address, port: int, pairs: HostPorts) -> bool
 
 def _is_own(host: str, address: Address, port: int, policy: TargetPolicy) -> bool:
     own = policy.own_listeners
-    on_loopback = any((name, port) in own for name in ("0.0.0.0", "::", "localhost"))  # noqa: S104  compared, not bound
-    return (on_loopback and address.is_loopback) or _is_listed(host, address, port, own)
+    is_everywhere = any((name, port) in own for name in ("0.0.0.0", "::"))  # noqa: S104  compared, not bound
+    if is_everywhere and (address.is_loopback or policy.is_own_address(address)):
+        return True
+    is_local = ("localhost", port) in own and address.is_loopback
+    return is_local or _is_listed(host, address, port, own)
 
 
 def _port_problem(port: int, policy: TargetPolicy) -> str | None:
@@ -396,7 +404,8 @@ def _refuse_never(entry: str, network: Network) -> None:
             raise ValueError(f"{entry!r} in the allow list is {found.what}. No setting opens it.")
 
 
-def _canonical_host(host: str) -> str:
+def canonical_host(host: str) -> str:
+    """The one spelling of a host name or an address; raises TargetRefused."""
     return _parse_host(f"[{host}]" if ":" in host and not host.startswith("[") else host)[0]
 
 
