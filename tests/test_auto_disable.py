@@ -221,6 +221,50 @@ def test_what_is_our_own_fault_disables_nothing(
     assert sweep(database, start + 150 * HOUR) == 0
 
 
+@pytest.mark.parametrize("kind", [OutcomeClass.SECRET, OutcomeClass.CRASHED])
+def test_what_is_our_own_fault_is_no_part_of_a_streak(
+    workspace: Workspace, database: Database, start: datetime, kind: OutcomeClass
+) -> None:
+    endpoint_id = workspace.endpoint(URL)
+    workspace.send(30)
+    for hour in range(0, 150, 7):
+        attempt(database, endpoint_id, start + hour * HOUR, kind)
+    ours = read(endpoint_id).health
+    assert (ours.failing_since, ours.failure_count, ours.last_failure_outcome) == (None, 0, kind)
+    assert read(endpoint_id).condition == "failing"
+
+    fail(database, endpoint_id, start, [150, 151])
+    attempt(database, endpoint_id, start + 152 * HOUR, kind)
+    fail(database, endpoint_id, start, [153])
+
+    health = read(endpoint_id).health
+    assert (health.failing_since, health.failure_count) == (start + 150 * HOUR, 3)
+    assert sweep(database, start + 153 * HOUR) == 0
+    assert announced() == []
+
+
+def test_after_a_success_our_own_fault_begins_no_streak(
+    workspace: Workspace, database: Database, start: datetime
+) -> None:
+    endpoint_id = workspace.endpoint(URL)
+    workspace.send(4)
+    fail(database, endpoint_id, start, [0])
+    with database.begin() as connection:  # both in one batch
+        taken = claims.take(connection, {endpoint_id: 2}, now=start + HOUR, lease=timedelta(minutes=2))
+    kinds = (OutcomeClass.SUCCESS, OutcomeClass.SECRET)
+    batch = [
+        Finished(claim, start + HOUR + timedelta(seconds=turn), "[]", Outcome(kind))
+        for turn, (claim, kind) in enumerate(zip(taken, kinds, strict=True))
+    ]
+    record(database, batch, delays=(60.0,) * 100, now=start + HOUR)
+
+    health = read(endpoint_id).health
+    assert (health.failing_since, health.failure_count) == (None, 0)
+    assert health.fails_by_us
+    attempt(database, endpoint_id, start + 2 * HOUR, OutcomeClass.SUCCESS)
+    assert read(endpoint_id).condition == "enabled"
+
+
 def test_several_sweeps_at_once_do_everything_once(
     workspace: Workspace, database: Database, start: datetime
 ) -> None:

@@ -19,7 +19,7 @@ from webhooks_app.audit import Actor
 from webhooks_app.databases import reader
 from webhooks_app.models import EndpointHealth, NoticeKind
 from webhooks_app.models.base import UtcDateTime
-from webhooks_app.outcomes import OutcomeClass
+from webhooks_app.outcomes import OUR_OWN
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +31,6 @@ ENOUGH_FAILURES = 10
 # A sweep comes each 15 seconds; disabling moves an endpoint's whole backlog, so only a few at a time.
 STEPS_PER_SWEEP = 20
 
-# Failures that say nothing about the endpoint.
-_OUR_OWN = (OutcomeClass.SECRET.value, OutcomeClass.CRASHED.value)
 _LATER = {
     "sqlite": "h.failing_since + CAST(:span_s * 1000000 AS INTEGER)",
     "postgresql": "h.failing_since + make_interval(secs => :span_s)",
@@ -99,7 +97,7 @@ def _find(
         )
         values = {
             "kinds": [kind.value for kind in kinds],
-            "our_own": _OUR_OWN,
+            "our_own": sorted(OUR_OWN),
             "began_by": now - span,
             "span_s": span.total_seconds(),
             "enough": ENOUGH_FAILURES,

@@ -24,6 +24,10 @@ class OutcomeClass(StrEnum):
     CRASHED = "crashed"
 
 
+# Failures that say nothing about the endpoint.
+OUR_OWN = frozenset({OutcomeClass.SECRET, OutcomeClass.CRASHED})
+
+
 class Words(NamedTuple):
     label: str
     reason: str

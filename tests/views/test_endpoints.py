@@ -488,6 +488,19 @@ def test_the_overview_tells_in_words_that_everything_fails(
     assert "Next retry now; 1 delivery waits." in text
 
 
+def test_a_failure_of_our_own_is_shown_without_a_streak(
+    admin_page: Page, endpoint_id: str, database: Database
+) -> None:
+    seed_failure(database, endpoint_id, "secret")
+    with database.begin() as connection:
+        connection.execute(update(EndpointHealth).values(failing_since=None))
+
+    text = re.sub(r"<[^>]+>", "", admin_page.get(f"endpoints/{endpoint_id}").text)
+
+    assert "The last attempt failed: the signing secret or a custom header could not be decrypted" in text
+    assert "1 of 1 needs attention" in admin_page.get("").text
+
+
 @pytest.mark.parametrize("period", ["24h", "7d", "30d", "nonsense"])
 def test_the_overview_draws_each_period(
     admin_page: Page, endpoint_id: str, database: Database, period: str

@@ -7,6 +7,7 @@ from sqlalchemy import Boolean, ForeignKey, Index, Integer, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webhooks_app.models.base import Base, UtcDateTime, public_id, word_of
+from webhooks_app.outcomes import OUR_OWN
 
 _IS_FAILING = text("failing_since IS NOT NULL")
 _IS_LIVE = text("deleted_at IS NULL")
@@ -60,7 +61,7 @@ class Endpoint(Base):
         """How it fares: `enabled`, `failing` (since its last success) or `disabled`."""
         if not self.is_enabled:
             return "disabled"
-        return "failing" if self.health.failing_since else "enabled"
+        return "failing" if self.health.failing_since or self.health.fails_by_us else "enabled"
 
     @property
     def event_types(self) -> list[str]:
@@ -95,9 +96,9 @@ class EndpointHealth(Base):
     last_success_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     last_failure_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     last_failure_outcome: Mapped[str | None] = mapped_column(String(20))
-    # The first failure since the last success; unset while the endpoint answers.
+    # The first failure since the last success, without those of our own; unset while the endpoint answers.
     failing_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    # Attempts since then, all of them failures.
+    # Failures since then that are the endpoint's.
     failure_count: Mapped[int] = mapped_column(Integer, default=0)
     # Of an endpoint with a rate limit: when the next request may go.
     rate_free_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -111,3 +112,10 @@ class EndpointHealth(Base):
             postgresql_where=_IS_FAILING,
         ),
     )
+
+    @property
+    def fails_by_us(self) -> bool:
+        """Whether what came last is a failure of our own making."""
+        if self.last_failure_at is None or self.last_failure_outcome not in OUR_OWN:
+            return False
+        return self.last_success_at is None or self.last_success_at < self.last_failure_at
