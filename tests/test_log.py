@@ -47,6 +47,14 @@ def change(database: Database, delivery_id: str, **values: object) -> None:
         connection.execute(update(Delivery).where(Delivery.id == delivery_id).values(**values))
 
 
+def claim(database: Database, delivery_id: str, *, lease: timedelta = timedelta(minutes=1)) -> None:
+    """As a worker does that is sending it now; with a lease in the past, as one did that died since."""
+    now = clock.now()
+    with database.begin() as connection:
+        mine = update(PendingDelivery).where(PendingDelivery.delivery_id == delivery_id)
+        connection.execute(mine.values(claimed_at=now, next_attempt_at=now + lease))
+
+
 def newest_ids(workspace: Workspace) -> list[str]:
     db.session.rollback()
     mine = select(Delivery.id).where(Delivery.workspace_id == workspace.id)
@@ -159,12 +167,7 @@ def test_a_claimed_delivery_is_sending(workspace: Workspace, database: Database)
     workspace.endpoint("https://a.example.com/")
     workspace.send(2)
     claimed, waiting = newest_ids(workspace)
-    with database.begin() as connection:
-        connection.execute(
-            update(PendingDelivery)
-            .where(PendingDelivery.delivery_id == claimed)
-            .values(claimed_at=clock.now())
-        )
+    claim(database, claimed)
 
     assert found(workspace, status="sending") == [claimed]
     assert [row.status for row in page(workspace).rows] == ["sending", "pending"]
@@ -357,9 +360,7 @@ def test_cancel_ends_a_waiting_delivery_and_says_why_not(
     workspace.endpoint(receiver.url)
     workspace.send(2)
     claimed, waiting = newest_ids(workspace)
-    with database.begin() as connection:
-        mine = update(PendingDelivery).where(PendingDelivery.delivery_id == claimed)
-        connection.execute(mine.values(claimed_at=clock.now()))
+    claim(database, claimed)
 
     assert cancellations.cancel(database, waiting, actor=TESTER) is CancelResult.CANCELED
     assert cancellations.cancel(database, waiting, actor=TESTER) is CancelResult.FINISHED
@@ -368,6 +369,26 @@ def test_cancel_ends_a_waiting_delivery_and_says_why_not(
     assert db.session.get_one(Delivery, waiting).state is DeliveryState.CANCELED
     audited = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "delivery.cancel")).all()
     assert [entry.target for entry in audited] == [waiting]
+
+
+def test_what_a_dead_worker_held_can_be_canceled_and_replayed(
+    workspace: Workspace, database: Database, wake_ups: WakeUps
+) -> None:
+    workspace.endpoint("https://a.example.com/")
+    workspace.send(2)
+    first, second = newest_ids(workspace)
+    for delivery_id in (first, second):
+        claim(database, delivery_id)
+        assert replays.start(database, wake_ups, delivery_id, actor=TESTER) is ReplayResult.IN_FLIGHT
+        assert found(workspace, status="sending") == [delivery_id]
+        claim(database, delivery_id, lease=timedelta(seconds=-1))
+
+    assert found(workspace, status="sending") == []
+    assert [(row.status, row.can_cancel, row.can_hasten) for row in page(workspace).rows] == [
+        ("pending", True, True)
+    ] * 2
+    assert replays.start(database, wake_ups, first, actor=TESTER) is ReplayResult.HASTENED
+    assert cancellations.cancel(database, second, actor=TESTER) is CancelResult.CANCELED
 
 
 def test_several_replays_are_one_action_with_a_result_each(

@@ -20,7 +20,11 @@ def cancel(engine: Engine, delivery_id: str, *, actor: Actor) -> CancelResult:
     now = clock.now()
     with engine.begin() as connection:
         waiting = connection.execute(
-            select(PendingDelivery.generation, PendingDelivery.claimed_at, Delivery.workspace_id)
+            select(
+                PendingDelivery.generation,
+                PendingDelivery.is_being_sent(now).label("is_being_sent"),
+                Delivery.workspace_id,
+            )
             .join(Delivery, Delivery.id == PendingDelivery.delivery_id)
             .where(PendingDelivery.delivery_id == delivery_id)
         ).first()
@@ -28,9 +32,7 @@ def cancel(engine: Engine, delivery_id: str, *, actor: Actor) -> CancelResult:
             return CancelResult.FINISHED
         mine = [(delivery_id, waiting.generation)]
         # A claim in between bumps the generation, and then nothing leaves.
-        if waiting.claimed_at is not None or not pending.leave(
-            connection, mine, DeliveryState.CANCELED, now=now
-        ):
+        if waiting.is_being_sent or not pending.leave(connection, mine, DeliveryState.CANCELED, now=now):
             return CancelResult.IN_FLIGHT
         audit.record(
             connection,

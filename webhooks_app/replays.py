@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Connection, Engine, select, update
+from sqlalchemy import Connection, Engine, not_, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from webhooks_app import audit, clock, pending
@@ -107,7 +107,7 @@ def _restarting(now: datetime) -> ReturningUpdate[str]:
 def _hasten(connection: Connection, delivery_id: str, now: datetime) -> bool:
     """Makes a pending delivery due now; False when it is being sent already."""
     waiting = update(PendingDelivery).where(
-        PendingDelivery.delivery_id == delivery_id, PendingDelivery.claimed_at.is_(None)
+        PendingDelivery.delivery_id == delivery_id, not_(PendingDelivery.is_being_sent(now))
     )
     if connection.execute(waiting.values(next_attempt_at=now)).rowcount == 0:
         return False

@@ -5,6 +5,7 @@ import html
 import io
 import json
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -170,7 +171,8 @@ def test_selected_rows_are_replayed_together(
     workspace.send()
     with database.begin() as connection:
         mine = update(PendingDelivery).where(PendingDelivery.delivery_id == newest().id)
-        connection.execute(mine.values(claimed_at=clock.now()))
+        now = clock.now()
+        connection.execute(mine.values(claimed_at=now, next_attempt_at=now + timedelta(minutes=1)))
     chosen = [failed, newest().id]
 
     answer = admin_page.post("deliveries/replay", {"delivery": chosen, "back": ""}, fragment=True)

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from webhooks_app import ids
+from webhooks_app import clock, ids
 from webhooks_app.log.filters import Status
 from webhooks_app.models import Delivery, DeliveryState, Endpoint, EndpointState, PendingDelivery
 from webhooks_app.outcomes import WORDS, OutcomeClass, Words
@@ -33,7 +33,7 @@ class Row:
     last_outcome: str | None
     last_status: int | None
     last_duration_ms: int | None
-    claimed_at: datetime | None
+    is_being_sent: bool
     endpoint_id: str
     endpoint_name: str
     endpoint_url: str
@@ -44,7 +44,7 @@ class Row:
     def status(self) -> Status:
         if self.state is not DeliveryState.PENDING:
             return Status(self.state.value)
-        if self.claimed_at is not None:
+        if self.is_being_sent:
             return Status.SENDING
         return Status.RETRYING if self.attempt_count else Status.PENDING
 
@@ -137,7 +137,7 @@ def _select() -> Select[*tuple[Any, ...]]:
             Delivery.last_outcome,
             Delivery.last_status,
             Delivery.last_duration_ms,
-            PendingDelivery.claimed_at,
+            PendingDelivery.is_being_sent(clock.now()),
             Endpoint.id,
             Endpoint.name,
             Endpoint.url,

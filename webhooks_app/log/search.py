@@ -48,7 +48,7 @@ class _Plan:
     lanes: list[list[Condition]]
     conditions: list[Condition]
     window: int = WINDOW
-    is_claimed: bool = False
+    sent_at: datetime | None = None  # for those that are being sent then
 
 
 def find(
@@ -65,7 +65,7 @@ def find(
 
     `wanted.endpoint` must be known to belong to the workspace.
     """
-    plan = _plan(workspace_id, wanted, session.get_bind().dialect.name)
+    plan = _plan(workspace_id, wanted, session.get_bind().dialect.name, now)
     low, high = _bounds(wanted, now)
     low, high = max(low, after), min(high, before) if before else high
     if not plan.conditions and len(plan.lanes) == 1:
@@ -84,7 +84,7 @@ class Counted:
 
 def count(session: Session, workspace_id: str, wanted: Filter, *, now: datetime, limit: int) -> Counted:
     """As `find` has them."""
-    plan = _plan(workspace_id, wanted, session.get_bind().dialect.name)
+    plan = _plan(workspace_id, wanted, session.get_bind().dialect.name, now)
     low, high = _bounds(wanted, now)
     if plan.conditions or len(plan.lanes) > 1:
         found = _walk(session, plan, low, high, limit, upwards=False)
@@ -115,8 +115,9 @@ def _walk(session: Session, plan: _Plan, low: str, high: str, limit: int, *, upw
 
 def _lane(plan: _Plan, lane: list[Condition], low: str, high: str, upwards: bool) -> Select[Any]:
     within = [plan.id > low, plan.id < high]
-    # Read along with the id, a claim is known before the delivery is looked up.
-    columns = [plan.id.label("id"), *([PendingDelivery.claimed_at] if plan.is_claimed else [])]
+    columns = [plan.id.label("id")]
+    if plan.sent_at:  # read along with the id, this is known before the delivery is looked up
+        columns.append(PendingDelivery.is_being_sent(plan.sent_at).label("is_being_sent"))
     return select(*columns).where(*lane, *within).order_by(plan.id if upwards else plan.id.desc())
 
 
@@ -138,8 +139,8 @@ def _matches(plan: _Plan, window: Subquery, upwards: bool) -> Select[Any]:
     # One look at each delivery by its id, whatever the planner believes: a join may come out as a scan.
     holds = select(and_(true(), *plan.conditions)).where(Delivery.id == window.c.id).scalar_subquery()
     statement = select(window.c.id).where(holds)
-    if plan.is_claimed:
-        statement = statement.where(window.c.claimed_at.is_not(None))
+    if plan.sent_at:
+        statement = statement.where(window.c.is_being_sent)
     return statement.order_by(window.c.id if upwards else window.c.id.desc())
 
 
@@ -149,7 +150,7 @@ def _bounds(wanted: Filter, now: datetime) -> tuple[str, str]:
     return ids.floor("dlv", since) if since else "dlv_", ids.floor("dlv", until) if until else "dlv_~"
 
 
-def _plan(workspace_id: str, wanted: Filter, dialect: str) -> _Plan:
+def _plan(workspace_id: str, wanted: Filter, dialect: str, now: datetime) -> _Plan:
     conditions = _column_conditions(wanted)
     window = WINDOW
     if wanted.text:
@@ -164,7 +165,8 @@ def _plan(workspace_id: str, wanted: Filter, dialect: str) -> _Plan:
     if wanted.status in (Status.PENDING, Status.SENDING):
         # The queue is short next to the log, and it sorts by the same id.
         queue = [of_workspace, *conditions.values()]
-        return _Plan(PendingDelivery.delivery_id, [[]], queue, window, wanted.status is Status.SENDING)
+        sent_at = now if wanted.status is Status.SENDING else None
+        return _Plan(PendingDelivery.delivery_id, [[]], queue, window, sent_at)
     lanes = _lanes(of_workspace, wanted, conditions)
     return _Plan(Delivery.id, lanes, list(conditions.values()), window)
 

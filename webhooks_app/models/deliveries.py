@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from sqlalchemy import (
     Boolean,
+    ColumnElement,
     Computed,
     ForeignKey,
     Index,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     SmallInteger,
     String,
     Text,
+    and_,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -117,6 +119,11 @@ class PendingDelivery(Base):
     tries: Mapped[int] = mapped_column(SmallInteger)
     # Leases in a row that ended without an outcome: the worker that held it died.
     lapses: Mapped[int] = mapped_column(SmallInteger)
+
+    @classmethod
+    def is_being_sent(cls, now: datetime) -> ColumnElement[bool]:
+        """Whether a worker holds it; one whose lease has run out is dead, or will not be heard any more."""
+        return and_(cls.claimed_at.is_not(None), cls.next_attempt_at > now)
 
     # The claim: whose turn it is, oldest first within an endpoint.
     __table_args__ = (Index("ix_pending_deliveries_due", "endpoint_id", "next_attempt_at"),)
