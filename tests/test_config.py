@@ -267,6 +267,10 @@ def test_mail_needs_a_server_and_a_sender(instance: Path) -> None:
             ("WEBHOOKS_SMTP_URL", text)
             for text in ("smtp://a:port", "smtp://a:70000", "smtp://a/b", "smtp://[a")
         ),
+        *(
+            ("WEBHOOKS_SMTP_URL", f"smtp://{log_in}@mail.example.com")
+            for log_in in ("me:pässword", "me:p%C3%A4ssword", "mé:password")
+        ),
     ],
 )
 def test_malformed_mail_settings_are_refused_without_showing_them(
@@ -275,6 +279,7 @@ def test_malformed_mail_settings_are_refused_without_showing_them(
     line = line_of(instance, MAIL | {name: value})
     assert line.startswith(f"{name} must ")
     assert "\n" not in line
+    assert "pässword" not in line
 
 
 @pytest.mark.parametrize(

@@ -351,6 +351,35 @@ def test_it_logs_in_where_the_address_names_a_user(start: Start, mailbox: Mailbo
     assert "s3cret" not in repr(server)
 
 
+@pytest.mark.parametrize(("user", "password"), [("me", "pässword"), ("mé", "s3cret")])
+def test_log_in_data_that_cannot_be_sent_is_said_and_tried_again(
+    database: Database,
+    start: Start,
+    mailbox: Mailbox,
+    certificate: Path,
+    failing: str,
+    caplog: pytest.LogCaptureFixture,
+    user: str,
+    password: str,
+) -> None:
+    caplog.set_level(logging.WARNING, "webhooks_app")
+    server = start(authenticator=mailbox.log_in, tls_context=tls(certificate))
+    server = replace(server, user=user, password=password, ca_bundle=str(certificate))
+
+    assert send_due(database, server) == 0
+
+    [record] = [record for record in caplog.records if record.message == "mail_failed"]
+    assert "the user or password is not all ASCII" in vars(record)["error"]
+    assert password not in caplog.text
+    assert notices.has_due_mail(database, now=clock.now() + timedelta(minutes=3))
+    assert mailbox.log_ins == []
+
+
+def test_a_host_that_is_no_name_is_a_mail_failure() -> None:
+    with pytest.raises(MailError, match="label"):
+        mail.send(Server(f"{'a' * 64}.example.com", 25, "a@example.com"), LETTER)
+
+
 def test_no_password_leaves_without_tls(
     start: Start, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -333,13 +333,16 @@ def _mail_server(env: Mapping[str, str]) -> mail.Server | None:
             "WEBHOOKS_MAIL_FROM must be an e-mail address, such as webhooks@example.com."
         ) from None
     try:
-        return mail.read_server(
+        server = mail.read_server(
             env["WEBHOOKS_SMTP_URL"], env["WEBHOOKS_MAIL_FROM"], _existing_file(env, "WEBHOOKS_CA_BUNDLE")
         )
     except ValueError:
         raise ConfigError(
             "WEBHOOKS_SMTP_URL must look like smtp://user:password@mail.example.com:587 or smtps://…"
         ) from None
+    if not server.has_ascii_log_in:
+        raise ConfigError("WEBHOOKS_SMTP_URL must name a user and a password of ASCII characters only.")
+    return server
 
 
 def _days(env: Mapping[str, str], name: str, default: str) -> timedelta:

@@ -36,6 +36,11 @@ class Server:
     password: str = field(default="", repr=False)
     ca_bundle: str | None = None
 
+    @property
+    def has_ascii_log_in(self) -> bool:
+        """smtplib sends no other user and password."""
+        return self.user.isascii() and self.password.isascii()
+
 
 @dataclass(frozen=True)
 class Letter:
@@ -85,7 +90,7 @@ def send(server: Server, letter: Letter) -> None:
             if not recipients:
                 return
             refused = connection.send_message(_compose(server, letter, recipients))
-    except (OSError, smtplib.SMTPException) as error:
+    except (OSError, UnicodeError, smtplib.SMTPException) as error:  # UnicodeError: a host that is no name
         raise MailError(_reason(error)) from None
     if refused:
         log.warning("mail_refused", extra={"letter": letter.id, "recipients": len(refused)})
@@ -118,6 +123,8 @@ def _secure_and_log_in(connection: smtplib.SMTP, server: Server, context: ssl.SS
         return
     if not is_private:
         raise smtplib.SMTPException("no TLS offered, so the password was not sent")
+    if not server.has_ascii_log_in:
+        raise smtplib.SMTPException("the user or password is not all ASCII, and so cannot be sent")
     connection.login(server.user, server.password)
 
 
