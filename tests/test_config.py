@@ -13,7 +13,9 @@ import pytest
 from cryptography.fernet import Fernet
 
 from webhooks_app import config
+from webhooks_app.app import create_app
 from webhooks_app.config import ConfigError, Settings
+from webhooks_app.endpoints import LONGEST_TIMEOUT_MS
 from webhooks_app.retry import DEFAULT_DELAYS
 from webhooks_app.targets import DENIED_PORTS, address_problem, is_address
 
@@ -463,3 +465,15 @@ def test_a_given_database_needs_no_folder(tmp_path: Path) -> None:
         SECRETS | {"DATABASE_URL": "postgresql://db.internal/hooks", "REDIS_URL": "redis://redis.internal"},
     )
     assert not settings.embedded_database
+
+
+# What can be used, but should not
+
+
+@pytest.mark.parametrize(("seconds", "warns"), [("44", True), ("45", False)])
+def test_a_lease_that_an_endpoint_may_outlast_is_warned_of_at_the_start(
+    instance: Path, caplog: pytest.LogCaptureFixture, seconds: str, warns: bool
+) -> None:
+    create_app(read(instance, {"WEBHOOKS_LEASE_SECONDS": seconds}))
+    assert ("WEBHOOKS_LEASE_SECONDS is 44: what takes longer is sent twice" in caplog.text) == warns
+    assert LONGEST_TIMEOUT_MS / 1000 < config.SAFE_LEASE_SECONDS

@@ -1,5 +1,6 @@
 """The application factory."""
 
+import logging
 import os
 import sys
 from threading import BoundedSemaphore
@@ -13,12 +14,15 @@ from webhooks_app.encryption import Cipher
 from webhooks_app.extensions import csrf, db, login, migrate
 from webhooks_app.queue import WakeUps
 
+log = logging.getLogger(__name__)
+
 assert models  # imported for its tables
 
 
 def create_app(settings: config.Settings | None = None, *, waits_for_disk: bool = True) -> Flask:
     """The web application and what workers share with it. Raises config.ConfigError."""
     settings = settings or config.read()
+    _warn_of_short_lease(settings.lease_seconds)
     catalog()  # here and not in the first requests, each of which would load it
     app = Flask(
         "webhooks_app",
@@ -51,6 +55,16 @@ def create_app_or_exit() -> Flask:
     except config.ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(os.EX_CONFIG)
+
+
+def _warn_of_short_lease(seconds: int) -> None:
+    if seconds < config.SAFE_LEASE_SECONDS:
+        log.warning(
+            "WEBHOOKS_LEASE_SECONDS is %d: what takes longer is sent twice. Set it to %d or more, as an "
+            "endpoint may take 30 seconds to answer.",
+            seconds,
+            config.SAFE_LEASE_SECONDS,
+        )
 
 
 def _flask_config(settings: config.Settings) -> dict[str, Any]:
