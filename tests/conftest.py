@@ -28,7 +28,7 @@ from sqlalchemy import Engine as Database
 from sqlalchemy import create_engine, text
 
 from tests.receivers import Receiver
-from webhooks_app import accounts, config, endpoints, members, passwords, tokens, workspaces
+from webhooks_app import accounts, config, endpoints, members, passwords, tasks, tokens, workspaces
 from webhooks_app.app import create_app
 from webhooks_app.audit import Actor
 from webhooks_app.config import Settings
@@ -263,6 +263,19 @@ def make_engine(app: Flask) -> Iterator[Callable[[], Engine]]:
 @pytest.fixture
 def engine(make_engine: Callable[[], Engine]) -> Engine:
     return make_engine()
+
+
+@pytest.fixture
+def job_app(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
+    """The app that the jobs use, in a process that has run none so far."""
+    monkeypatch.setattr(tasks, "_app", lambda: app)
+    tasks._database.cache_clear()
+    tasks.engine.cache_clear()
+    yield app
+    if tasks.engine.cache_info().currsize:
+        tasks.engine()._sender.close()
+    tasks._database.cache_clear()
+    tasks.engine.cache_clear()
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 10) -> None:

@@ -404,15 +404,6 @@ def test_the_server_is_read_from_its_address(url: str, expected: tuple[object, .
     assert (server.host, server.port, server.is_smtps, server.user, server.password) == expected
 
 
-@pytest.fixture
-def job_app(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
-    """The app that the jobs use."""
-    monkeypatch.setattr(tasks, "_app", lambda: app)
-    tasks._database.cache_clear()
-    yield app
-    tasks._database.cache_clear()
-
-
 def jobs(settings: Settings) -> list[bytes]:
     with Redis.from_url(settings.redis_url) as redis:
         names = redis.lrange("rq:queue:deliveries", 0, -1)
