@@ -1,0 +1,46 @@
+"""The RQ jobs: what each sets off, and what a process keeps from one to the next."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Engine as Database
+from sqlalchemy import select, update
+
+from tests.conftest import Workspace
+from tests.receivers import Receiver
+from webhooks_app import clock, tasks
+from webhooks_app.extensions import db
+from webhooks_app.models import Attempt, EndpointHealth, Notice, NoticeKind
+
+pytestmark = pytest.mark.usefixtures("job_app")
+
+
+def test_the_sweep_warns_of_an_endpoint_that_does_nothing_but_fail(
+    workspace: Workspace, database: Database
+) -> None:
+    workspace.endpoint("https://orders.example.com/")
+    now = clock.now()
+    with database.begin() as connection:
+        connection.execute(
+            update(EndpointHealth).values(
+                failing_since=now - timedelta(days=3),
+                last_failure_at=now,
+                last_failure_outcome="timeout",
+                failure_count=50,
+            )
+        )
+
+    tasks.sweep()
+
+    assert db.session.scalars(select(Notice.kind)).all() == [NoticeKind.WARNING]
+
+
+def test_a_job_sends_over_the_connection_of_the_one_before(workspace: Workspace, receiver: Receiver) -> None:
+    workspace.endpoint(receiver.url)
+    for _ in range(2):
+        workspace.send()
+        tasks.deliver_due()
+
+    first, second = db.session.scalars(select(Attempt).order_by(Attempt.delivery_id))
+    assert first.connect_us > 0
+    assert second.connect_us == 0
