@@ -62,7 +62,7 @@ def test_answers_that_come_during_an_outage_are_written_after_it(
     database_url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(databases, "SQLITE_BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(databases, "LOCK_SECONDS", 0.1)
     workspace.endpoint(receiver.url, timeout_ms=1000)
     workspace.send(5)
     receiver.answer = Answer(delay_seconds=0.3)
