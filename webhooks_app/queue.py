@@ -22,6 +22,7 @@ from redis.retry import Retry
 from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
+from rq.timeouts import JobTimeoutException
 from rq_scheduler import Scheduler
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,8 @@ _SCHEDULER_INTERVAL_SECONDS = 1
 # A web request must not wait for a Redis that hangs, and not each one afresh.
 _PATIENCE_SECONDS = 0.25
 _PAUSE_AFTER_ERROR_SECONDS = 2.0
+
+JobTimeout = JobTimeoutException
 
 
 class JsonJob(Job):

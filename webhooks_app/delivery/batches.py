@@ -5,7 +5,7 @@ import time
 from datetime import datetime, timedelta
 
 from sqlalchemy import Engine as Database
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from webhooks_app import clock, failpoints
 from webhooks_app.delivery.recording import Finished, record
@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 # under load, hardly any delay without it.
 LARGEST = 250
 OLDEST_SECONDS = 0.03
+
+# What is wrong with a value in it, said by the database or by its driver.
+_REFUSED = (DBAPIError, ValueError, OverflowError)
 
 
 class Batch:
@@ -71,7 +74,7 @@ class Batch:
             due = self._record(self._finished)
         except OperationalError:
             raise
-        except Exception:
+        except _REFUSED:
             log.exception("batch_refused", extra={"outcomes": len(self._finished)})
             return self._write_each()
         self.recorded += len(self._finished)
@@ -87,7 +90,7 @@ class Batch:
                 self.recorded += 1
             except OperationalError:
                 raise
-            except Exception:
+            except _REFUSED:
                 log.exception("outcome_refused", extra={"delivery_id": self._finished[0].claim.delivery_id})
             del self._finished[0]
         return due

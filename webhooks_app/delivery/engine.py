@@ -22,7 +22,7 @@ from webhooks_app.delivery.verdicts import pause
 from webhooks_app.delivery.windows import Windows
 from webhooks_app.encryption import Cipher
 from webhooks_app.outcomes import Outcome, OutcomeClass
-from webhooks_app.queue import WakeUps
+from webhooks_app.queue import JobTimeout, WakeUps
 from webhooks_app.transport import Request, Sender
 
 log = logging.getLogger(__name__)
@@ -332,6 +332,8 @@ class Engine:
     def _send(self, ready: _Ready) -> None:
         try:
             self._sender.start(ready.sent.key, ready.request)
+        except JobTimeout:
+            raise
         except Exception:
             # It must not take the others along. As if its worker had died, its lease runs out, and after some
             # such ends it is given up.

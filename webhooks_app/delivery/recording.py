@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from webhooks_app import endpoints, failpoints, notices
 from webhooks_app.audit import Actor
@@ -212,8 +212,9 @@ def _add_attempts(connection: Connection, kept: list[Finished]) -> None:
             driver.executemany(_INSERT, [_attempt(item, microseconds(item.started_at)) for item in kept])
         else:
             _copy(driver, kept)
-    except connection.dialect.loaded_dbapi.OperationalError as error:
-        raise OperationalError("attempts", None, error) from error  # as SQLAlchemy would have it
+    except connection.dialect.loaded_dbapi.Error as error:  # as SQLAlchemy would have it
+        base = connection.dialect.loaded_dbapi.Error
+        raise DBAPIError.instance(_COPY, None, error, base, dialect=connection.dialect) from error
 
 
 def _copy(driver: Any, kept: list[Finished]) -> None:
