@@ -4,11 +4,12 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import Engine as Database
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
+from sqlalchemy.exc import OperationalError
 
 from tests.conftest import Workspace
 from tests.receivers import Receiver
-from webhooks_app import clock, tasks
+from webhooks_app import clock, databases, tasks
 from webhooks_app.extensions import db
 from webhooks_app.models import Attempt, EndpointHealth, Notice, NoticeKind
 
@@ -44,3 +45,23 @@ def test_a_job_sends_over_the_connection_of_the_one_before(workspace: Workspace,
     first, second = db.session.scalars(select(Attempt).order_by(Attempt.delivery_id))
     assert first.connect_us > 0
     assert second.connect_us == 0
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_job_gives_up_on_a_locked_queue_and_the_next_delivers(
+    workspace: Workspace, receiver: Receiver, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(databases, "LOCK_SECONDS", 0.3)
+    workspace.endpoint(receiver.url)
+    workspace.send(3)
+    db.session.remove()
+    db.engine.dispose()  # those that are open already have the longer patience
+    with database.begin() as blocker:
+        blocker.execute(text("SET LOCAL idle_in_transaction_session_timeout = '3s'"))
+        blocker.execute(text("LOCK TABLE pending_deliveries IN ACCESS EXCLUSIVE MODE"))
+        with pytest.raises(OperationalError, match="lock timeout"):
+            tasks.deliver_due()
+
+    tasks.deliver_due()
+
+    assert len(receiver.received) == 3
