@@ -50,8 +50,15 @@ def single(engine: Engine) -> Engine:
 
 def engine_options(database_url: str) -> dict[str, Any]:
     if database_url.startswith("sqlite"):
-        return {"connect_args": {"timeout": LOCK_SECONDS, "check_same_thread": False}}
-    return {"pool_size": 10, "max_overflow": 20, "connect_args": {"connect_timeout": 5}}
+        patience = {"timeout": LOCK_SECONDS, "check_same_thread": False}
+        return {"pool_timeout": LOCK_SECONDS, "connect_args": patience}
+    patience = {"connect_timeout": LOCK_SECONDS}
+    return {
+        "pool_size": 10,
+        "max_overflow": 20,
+        "pool_timeout": LOCK_SECONDS,
+        "connect_args": patience,
+    }
 
 
 def prepare(engine: Engine, *, waits_for_disk: bool) -> None:

@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Engine as Database
 from sqlalchemy import func, select, text
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tests.conftest import TESTER, Workspace
 from webhooks_app import databases, tokens
@@ -270,6 +272,20 @@ def test_a_locked_database_gives_503_in_time_and_nothing_is_accepted(
     assert blocked.headers["Retry-After"] == "1"
     assert 0.3 <= seconds < 2
     assert count(Event) == 0
+    workspace.send()
+    assert count(Event) == 1
+
+
+def test_no_connection_left_gives_503_in_time(
+    client: FlaskClient, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db.engine.pool, "_timeout", 0.2)
+    with ExitStack() as held:
+        with suppress(PoolTimeout):
+            while True:
+                held.enter_context(db.engine.connect())
+        blocked = client.post("/api/v1/events", json=EVENT, headers=workspace.headers)
+    assert (blocked.status_code, blocked.json["error"]["code"]) == (503, "unavailable")
     workspace.send()
     assert count(Event) == 1
 

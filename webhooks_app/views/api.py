@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from flask import Blueprint, Flask, Response, current_app, g, jsonify, request
 from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from webhooks_app import clock, events, passwords, strict_json
@@ -59,7 +60,8 @@ def answer_http_error(error: HTTPException) -> tuple[Response, int]:
 
 
 @blueprint.errorhandler(OperationalError)
-def _answer_unavailable(_error: OperationalError) -> tuple[Response, int]:
+@blueprint.errorhandler(PoolTimeout)
+def _answer_unavailable(_error: Exception) -> tuple[Response, int]:
     message = "The database does not answer. Nothing was accepted; send this again."
     response, status = _answer_error(ApiError(503, "unavailable", message))
     response.headers["Retry-After"] = "1"

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from flask import Flask, Response, abort, current_app, g, render_template, request, url_for
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DataError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -85,6 +86,7 @@ def register(app: Flask) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.register_error_handler(HTTPException, _show_error)
     app.register_error_handler(OperationalError, _show_unavailable)
+    app.register_error_handler(PoolTimeout, _show_unavailable)
     app.register_error_handler(DataError, lambda _: _show_error(BadRequest()))
     app.register_error_handler(500, _show_error)
 
@@ -135,7 +137,7 @@ def _show_error(error: HTTPException) -> tuple[str | Response, int]:
     return _error_page(code, title, text), code
 
 
-def _show_unavailable(_error: OperationalError) -> tuple[str, int, dict[str, str]]:
+def _show_unavailable(_error: Exception) -> tuple[str, int, dict[str, str]]:
     title, text = ERRORS[503]
     return _error_page(503, title, text), 503, {"Retry-After": "1"}
 
