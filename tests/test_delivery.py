@@ -127,6 +127,20 @@ def test_an_endpoint_may_have_its_own_user_agent(
     assert attempt.request_headers.lower().count("user-agent") == 1
 
 
+def test_a_detail_that_quotes_what_is_no_text_is_kept(
+    workspace: Workspace, receiver: Receiver, engine: Engine
+) -> None:
+    workspace.endpoint(receiver.url)
+    workspace.send()
+    receiver.answer = Answer(503, headers={"transfer-encoding": "ch\xffnked"})
+
+    engine.run(seconds=5)
+
+    [attempt] = attempts()
+    assert (attempt.outcome, attempt.status) == ("invalid_response", 503)
+    assert r"(ch\xffnked)" in str(attempt.detail)
+
+
 def test_a_failure_is_retried_with_the_same_id_and_bytes(
     workspace: Workspace, receiver: Receiver, engine: Engine, database: Database, wake_ups: WakeUps
 ) -> None:

@@ -1,6 +1,7 @@
 import pytest
 
-from webhooks_app.outcomes import WORDS, Outcome, OutcomeClass, latency_bucket, of_status
+from webhooks_app.models import Attempt
+from webhooks_app.outcomes import LONGEST_DETAIL, WORDS, Outcome, OutcomeClass, latency_bucket, of_status
 
 
 @pytest.mark.parametrize("kind", OutcomeClass)
@@ -50,6 +51,24 @@ def test_only_2xx_is_success() -> None:
 @pytest.mark.parametrize("kind", OutcomeClass)
 def test_an_outcome_is_a_success_by_its_class_alone(kind: OutcomeClass) -> None:
     assert Outcome(kind, status=200).is_success is (kind is OutcomeClass.SUCCESS)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("quotes ch\udcffnked", r"quotes ch\xffnked"),
+        ("NUL \0, escape \x1b[2J, turned \u202e", r"NUL \x00, escape \x1b[2J, turned \u202e"),
+        ("two\r\nlines\tand a tab", "two lines and a tab"),
+        ("\udcff" * 200, r"\xff" * 75),
+        ("Größe", "Größe"),
+    ],
+)
+def test_a_detail_is_one_line_that_its_column_takes(given: str, kept: str) -> None:
+    column = Attempt.__table__.columns["detail"].type
+    detail = Outcome(OutcomeClass.INVALID_RESPONSE, given).detail
+    assert detail == kept and detail.isprintable()
+    assert len(detail) <= LONGEST_DETAIL == column.length
+    assert detail.encode()
 
 
 def test_outcomes_do_not_share_their_timings() -> None:

@@ -287,6 +287,12 @@ HUGE_HEADERS = b"".join(b"x-%d: %s\r\n" % (place, b"a" * 1000) for place in rang
         ),
         (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", "invalid_response", 200, "chunk"),
         (
+            b"HTTP/1.1 503 N\r\ntransfer-encoding: ch\xff\x1b[mnked\r\n\r\n",
+            "invalid_response",
+            503,
+            r"(ch\xff\x1b[mnked)",
+        ),
+        (
             b"HTTP/1.1 100 Continue\r\n\r\n",
             "http_1xx",
             100,
@@ -309,6 +315,7 @@ def test_what_is_no_proper_response_is_a_failure_with_a_reason(
     assert (outcome.kind, outcome.status) == (kind, status)
     assert detail in outcome.detail
     assert len(outcome.detail) <= 300
+    assert outcome.detail.encode().decode().isprintable()
     assert len(outcome.response_headers) <= exchange.KEPT_HEADER_BYTES
 
 
@@ -569,6 +576,13 @@ def test_a_name_that_does_not_exist_says_so(sender: Sender) -> None:
     outcome = send(sender, "http://no-such-name.invalid/", timeout_ms=10_000)
     assert outcome.kind in ("dns", "timeout")  # a timeout where name servers are out of reach
     assert "no-such-name.invalid" in outcome.detail
+
+
+def test_the_longest_name_still_fits_the_detail(sender: Sender, system: System) -> None:
+    name = ".".join(["a" * 61] * 4)
+    system[name] = [["2001:db8:1111:2222:3333:4444:5555:6666", "2001:db8:1111:2222:3333:4444:5555:6667"]]
+    outcome = send(sender, f"http://{name}/")
+    assert (outcome.kind, len(outcome.detail)) == ("blocked", 300)
 
 
 def test_a_failed_lookup_is_asked_again(

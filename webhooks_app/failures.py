@@ -6,8 +6,6 @@ from enum import IntEnum
 
 from webhooks_app.outcomes import OutcomeClass, Timings
 
-_LONGEST_DETAIL = 300
-
 
 class Code(IntEnum):
     """Those of libcurl's codes that a webhook can run into (curl/curl.h; the numbers never change)."""
@@ -123,7 +121,7 @@ def explain(code: int, raw: str, seen: Seen) -> tuple[OutcomeClass, str]:
         return OutcomeClass.HTTP_1XX, f"The connection ended after an interim response ({seen.status})."
     kind = _kind(code, raw, seen)
     sentence = _sentence(kind, code, raw, seen)
-    return kind, (f"{sentence} ({raw})" if raw else sentence)[:_LONGEST_DETAIL]
+    return kind, f"{sentence} ({raw})" if raw else sentence
 
 
 def timeout_sentence(timeout_ms: int, stage: str) -> str:

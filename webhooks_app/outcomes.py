@@ -4,6 +4,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
+from webhooks_app.legible import flat
+
+# What the log's column takes.
+LONGEST_DETAIL = 300
+
 
 class OutcomeClass(StrEnum):
     SUCCESS = "success"
@@ -130,7 +135,10 @@ class Timings:
 
 @dataclass(slots=True)
 class Outcome:
-    """What one attempt produced. `status` is 0 where no status line came."""
+    """What one attempt produced. `status` is 0 where no status line came.
+
+    `detail` becomes one line that any database takes, as libcurl's messages quote what a server sent.
+    """
 
     kind: OutcomeClass
     detail: str = ""
@@ -141,6 +149,10 @@ class Outcome:
     response_body: bytes = b""
     truncated: bool = False
     retry_after: str = ""
+
+    def __post_init__(self) -> None:
+        if self.detail:
+            self.detail = " ".join(flat(self.detail).split())[:LONGEST_DETAIL]
 
     @property
     def is_success(self) -> bool:
