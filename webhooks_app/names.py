@@ -4,6 +4,7 @@ We ask the system's resolver ourselves, instead of leaving it to libcurl, becaus
 per socket: only the whole answer tells that one of several addresses is forbidden.
 """
 
+import math
 import socket
 import threading
 import time
@@ -12,67 +13,135 @@ from dataclasses import dataclass
 
 # As long as libcurl would keep an answer; getaddrinfo(3) does not tell its time to live.
 KEPT_SECONDS = 60.0
-# Lookups at once, each in a thread, as getaddrinfo(3) blocks: a dead name server holds one for half a minute.
+# An aged answer helps over name servers that fail for minutes; a site rarely moves just then.
+USABLE_SECONDS = 300.0
+# How long a request waits for a newer answer until an aged one has to do.
+REFRESH_SECONDS = 0.25
+# Ordinary look-ups end within this; for dead name servers the system's resolver waits five seconds and more.
+PATIENCE_SECONDS = 1.0
+# Look-ups at once, each in a thread, as getaddrinfo(3) blocks.
 MOST_AT_ONCE = 128
+# Of names that were slow the last time, so that they take nothing from the others.
+MOST_SLOW = 16
+# With those that turned out to be slow just now; a thread takes about 0.05 MB.
+MOST_THREADS = 512
 # Answers remembered at most; a thousand take about 0.3 MB.
 MOST_KEPT = 20_000
 
 
 @dataclass(slots=True, frozen=True)
 class Answer:
-    """What a lookup gave: all addresses in the order to try them, or a problem as a sentence."""
+    """What a look-up gave: all addresses in the order to try them, or a problem as a sentence.
+
+    `may_pass`: the problem says nothing of the name, so that an earlier answer still holds.
+    """
 
     name: str
     addresses: tuple[str, ...] = ()
     problem: str = ""
     arrived_at: float = 0.0  # of the monotonic clock
+    may_pass: bool = False
 
 
 class Lookups:
-    """Belongs to one thread, which waits on `fileno` together with its other descriptors."""
+    """Belongs to one thread, which waits on `fileno` together with its other descriptors.
+
+    There is no queue: who still wants a name asks for it again.
+    """
 
     def __init__(self) -> None:
         self._kept: dict[str, Answer] = {}
-        self._running: set[str] = set()
-        self._queued: deque[str] = deque()
+        self._running: dict[str, float] = {}  # since when, the oldest first
+        self._lagging: dict[str, float] = {}  # the same, of names that are slow
+        self._slow: set[str] = set()
         self._mailbox = _Mailbox()
 
     def fileno(self) -> int:
         """Readable when an answer came."""
         return self._mailbox.fileno()
 
-    def known(self, name: str) -> Answer | None:
-        """The answer, while it is fresh; otherwise the name is asked for, and `collect` brings the answer."""
-        answer = self._kept.get(name)
-        if answer and time.monotonic() - answer.arrived_at < KEPT_SECONDS:
+    def known(self, name: str, *, waited: float = 0.0) -> Answer | None:
+        """The answer while it is fresh; an aged one where a newer one keeps us waiting.
+
+        Otherwise the name is looked up as soon as a thread is free: ask again after `collect`, or after
+        REFRESH_SECONDS. `waited` is what that took so far.
+        """
+        answer, now = self._kept.get(name), time.monotonic()
+        age = now - answer.arrived_at if answer else math.inf
+        if age < KEPT_SECONDS:
             return answer
-        if name not in self._running and name not in self._queued:
-            self._queued.append(name)
-            self._run_queued()
-        return None
+        is_running = self._look_up(name, now)
+        is_late = waited >= REFRESH_SECONDS or not is_running or name in self._slow
+        return answer if is_late and age < USABLE_SECONDS else None
+
+    def why_missing(self, name: str, *, since: float, patience: float) -> str:
+        """What a request waited for from `since` on; the servers are to blame if they had half of it."""
+        started_at = self._running.get(name) or self._lagging.get(name) or math.inf
+        if started_at - since < patience / 2:
+            return f"the name servers of {name} did not answer"
+        if name in self._slow:
+            return f"the name servers of {name} were slow before, so it waits its turn among such names"
+        return f"{name} was not looked up in time, as other names kept this platform waiting"
 
     def collect(self) -> dict[str, Answer]:
         """The answers that came since the last call, by name."""
-        arrived = {answer.name: answer for answer in self._mailbox.empty()}
-        self._running -= arrived.keys()
-        if len(self._kept) > MOST_KEPT:
-            self._kept.clear()
-        for name, answer in arrived.items():
-            self._kept.pop(name, None)
-            if answer.addresses:
-                self._kept[name] = answer
-        self._run_queued()
+        arrived = {answer.name: self._settle(answer) for answer in self._mailbox.empty()}
+        for kept in (self._kept, self._slow):
+            if len(kept) > MOST_KEPT:
+                kept.clear()
         return arrived
 
     def close(self) -> None:
-        """Waits for no lookup: what is still running ends in its daemon thread, unheard."""
+        """Waits for no look-up: what is still running ends in its daemon thread, unheard."""
         self._mailbox.close()
 
-    def _run_queued(self) -> None:
-        while self._queued and len(self._running) < MOST_AT_ONCE:
-            name = self._queued.popleft()
-            self._running.add(name)
-            threading.Thread(target=_look_up, args=(name, self._mailbox), name=name, daemon=True).start()
+    def _settle(self, answer: Answer) -> Answer:
+        started_at = self._running.pop(answer.name, 0.0) or self._lagging.pop(answer.name)
+        if answer.arrived_at - started_at >= PATIENCE_SECONDS:
+            self._slow.add(answer.name)
+        elif not answer.may_pass:
+            self._slow.discard(answer.name)
+        earlier = self._kept.get(answer.name)
+        if earlier and answer.may_pass and answer.arrived_at - earlier.arrived_at < USABLE_SECONDS:
+            return earlier
+        self._kept.pop(answer.name, None)
+        if answer.addresses:
+            self._kept[answer.name] = answer
+        return answer
+
+    def _look_up(self, name: str, now: float) -> bool:
+        """Whether it is under way; not where all threads are taken."""
+        self._note_slow(now)
+        if name in self._running or name in self._lagging:
+            return True
+        if not self._has_room(name):
+            return False
+        pool = self._lagging if name in self._slow else self._running
+        pool[name] = now
+        self._start(name, now)
+        return True
+
+    def _start(self, name: str, now: float) -> None:
+        thread = threading.Thread(target=_look_up, args=(name, self._mailbox), name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the system's or a container's limit of threads
+            problem = f"This platform could not start a thread to look up {name}."
+            self._mailbox.put(Answer(name, problem=problem, arrived_at=now, may_pass=True))
+
+    def _note_slow(self, now: float) -> None:
+        """Gives the place of each look-up that outlasts our patience to another name."""
+        while self._running:
+            name, started_at = next(iter(self._running.items()))
+            if now - started_at < PATIENCE_SECONDS:
+                return
+            self._lagging[name] = self._running.pop(name)
+            self._slow.add(name)
+
+    def _has_room(self, name: str) -> bool:
+        if name in self._slow:
+            return len(self._lagging) < MOST_SLOW
+        return len(self._running) < MOST_AT_ONCE and len(self._running) + len(self._lagging) < MOST_THREADS
 
 
 class _Mailbox:
@@ -115,7 +184,8 @@ def _look_up(name: str, mailbox: _Mailbox) -> None:
         addresses = tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
         answer = Answer(name, addresses, arrived_at=time.monotonic())
     except (OSError, UnicodeError) as error:
-        answer = Answer(name, problem=_problem(name, error))
+        may_pass = getattr(error, "errno", None) == socket.EAI_AGAIN
+        answer = Answer(name, problem=_problem(name, error), arrived_at=time.monotonic(), may_pass=may_pass)
     mailbox.put(answer)
 
 

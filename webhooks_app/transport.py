@@ -25,7 +25,7 @@ import pycurl
 
 from webhooks_app.exchange import End, Exchange, Request
 from webhooks_app.failures import timeout_sentence
-from webhooks_app.names import Answer, Lookups
+from webhooks_app.names import REFRESH_SECONDS, Answer, Lookups
 from webhooks_app.outcomes import Outcome, OutcomeClass, Timings
 from webhooks_app.routes import Place, Routes, place_of
 from webhooks_app.sockets import NewSocket, Watched
@@ -70,7 +70,7 @@ class Sender:
         self._lookups = Lookups()
         self._sockets.always(self._lookups)
         self._waiting: list[_Waiting] = []
-        self._give_up_at = math.inf
+        self._look_again_at = math.inf
         self._routes = Routes(policy)
 
     @property
@@ -92,7 +92,7 @@ class Sender:
             self._send_to(answer, asked)
         else:
             self._waiting.append(asked)
-            self._give_up_at = min(self._give_up_at, asked.deadline)
+            self._look_again_at = min(self._look_again_at, asked.deadline, asked.since + REFRESH_SECONDS)
 
     def poll(self, wait_ms: int) -> list[tuple[Any, Outcome]]:
         """Works on what is in flight for up to `wait_ms`; the outcomes that came, with their keys."""
@@ -115,7 +115,7 @@ class Sender:
             curl.close()
         for dropped in (self._flying, self._waiting, self._settled):
             dropped.clear()
-        self._give_up_at = math.inf
+        self._look_again_at = math.inf
 
     def close(self) -> None:
         self.abandon()
@@ -133,14 +133,22 @@ class Sender:
         waiting, self._waiting = self._waiting, []
         for asked in waiting:
             if asked.deadline <= now:
-                stage = f"the name servers of {asked.place.host} did not answer"
-                sentence = timeout_sentence(asked.request.timeout_ms, stage)
-                self._settle_unsent(asked, OutcomeClass.TIMEOUT, sentence)
-            elif answer := answers.get(asked.place.host):
+                self._settle_unsent(asked, OutcomeClass.TIMEOUT, self._why_unsent(asked))
+            elif answer := self._answer_for(asked, answers, now):
                 self._send_to(answer, asked)
             else:
                 self._waiting.append(asked)
-        self._give_up_at = min((asked.deadline for asked in self._waiting), default=math.inf)
+        until = (asked.deadline for asked in self._waiting)
+        self._look_again_at = min(*until, now + REFRESH_SECONDS) if self._waiting else math.inf
+
+    def _answer_for(self, asked: _Waiting, answers: dict[str, Answer], now: float) -> Answer | None:
+        host = asked.place.host
+        return answers.get(host) or self._lookups.known(host, waited=now - asked.since)
+
+    def _why_unsent(self, asked: _Waiting) -> str:
+        timeout_ms = asked.request.timeout_ms
+        stage = self._lookups.why_missing(asked.place.host, since=asked.since, patience=timeout_ms / 1000)
+        return timeout_sentence(timeout_ms, stage)
 
     def _send_to(self, answer: Answer, asked: _Waiting) -> None:
         route = self._routes.by(answer, asked.place)
@@ -225,11 +233,11 @@ class Sender:
         if self._timer_at <= now:
             self._timer_at = math.inf
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
-        if self._give_up_at <= now:
+        if self._look_again_at <= now:
             self._take_answers()
 
     def _wait_seconds(self, wait_ms: int) -> float:
-        until = min(self._timer_at, self._give_up_at) - time.monotonic()
+        until = min(self._timer_at, self._look_again_at) - time.monotonic()
         return max(0.0, min(wait_ms / 1000, until))
 
     def _finished(self) -> list[tuple[Any, Outcome]]:
