@@ -26,7 +26,7 @@ import pycurl
 import pytest
 
 from tests.hostile import OK, Authority, Connection, Script, Server, answering
-from webhooks_app import exchange, names
+from webhooks_app import exchange, names, sockets
 from webhooks_app.delivery import verdicts
 from webhooks_app.failures import Code
 from webhooks_app.outcomes import Outcome, OutcomeClass
@@ -245,6 +245,74 @@ def test_a_gzip_bomb_is_never_decoded(sender: Sender, serve: Serve, field: str) 
     assert b"accept-encoding" not in server.requests[0].lower()
     assert outcome.response_body in (bomb, b"")
     assert outcome.kind == ("success" if outcome.response_body else "invalid_response")
+
+
+def floods_by_chunk_extension(connection: Connection) -> None:
+    connection.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;")
+    while True:
+        connection.send(b"a" * 65536)
+
+
+def floods_at_once(connection: Connection) -> None:
+    connection.read()
+    floods_by_chunk_extension(connection)
+
+
+def floods_on_second(connection: Connection) -> None:
+    connection.read()
+    connection.send(OK)
+    floods_at_once(connection)
+
+
+def test_endless_wrapping_without_content_is_cut_off_early(sender: Sender, serve: Serve) -> None:
+    flooding, good, waiting = serve(floods_at_once), serve(), serve(silence)
+    sender.start("waiting", Request(waiting.url, HEADERS, b"{}", 30_000))
+    for key in range(3):
+        sender.start(key, Request(flooding.url, HEADERS, b"{}", 30_000))
+        sender.start(f"good {key}", Request(good.url, HEADERS, b"{}", 30_000))
+    began_at = time.monotonic()
+    outcomes = collect(sender, 6)
+    assert time.monotonic() - began_at < 2
+    assert all(outcomes[f"good {key}"].is_success for key in range(3))
+    for cut in (outcomes[key] for key in range(3)):
+        assert (cut.kind, cut.status, cut.response_body) == ("invalid_response", 200, b"")
+        assert cut.detail.startswith("Over 1 MiB came in that is neither a response's head nor its body")
+        assert cut.timings.total_us > 0
+    wait_until(lambda: flooding.closed == 3)
+    assert (sender.in_flight, flooding.accepted) == (1, 3)
+    sender.abandon()
+
+
+def test_endless_wrapping_on_a_kept_connection_is_cut_off_early(sender: Sender, serve: Serve) -> None:
+    def floods_on_second(connection: Connection) -> None:
+        connection.read()
+        connection.send(OK)
+        floods_at_once(connection)
+
+    server = serve(floods_on_second)
+    outcomes = [send(sender, server.url, timeout_ms=30_000) for _ in range(3)]
+    assert [each.kind for each in outcomes] == ["success", "invalid_response", "success"]
+    assert outcomes[1].timings.total_us < 2_000_000
+    assert server.accepted == 2
+
+
+def test_many_small_pieces_are_no_flood(sender: Sender, serve: Serve) -> None:
+    def dribble(connection: Connection) -> None:
+        connection.read()
+        connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: 2000\r\n\r\n")
+        connection.drip(b"y" * 2000, every_seconds=0)
+
+    assert send(sender, serve(dribble).url).response_body == b"y" * 2000
+
+
+def test_a_flood_is_cut_off_where_the_kernel_does_not_count_bytes(
+    sender: Sender, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(socket, "TCP_INFO", raising=False)
+    monkeypatch.setattr(sockets, "FLOOD_READS", 8)
+    outcome = send(sender, serve(floods_at_once).url)
+    assert outcome.kind == "invalid_response"
+    assert outcome.timings.total_us < 2_000_000
 
 
 HUGE_HEADERS = b"".join(b"x-%d: %s\r\n" % (place, b"a" * 1000) for place in range(310))

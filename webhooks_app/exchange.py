@@ -86,6 +86,11 @@ class Exchange:
         self.body_bytes += len(chunk)
         return len(chunk) if self.body_bytes <= KEPT_BODY_BYTES else 0
 
+    @property
+    def is_multiplexed(self) -> bool:
+        """Whether other requests may have shared its connection."""
+        return bool(self.headers) and self.headers[0][:6] == b"HTTP/2"
+
     def may_resolve(self) -> int:
         """Lets libcurl read addresses only; names come to it with their addresses, all of them judged."""
         return 0 if self.place.is_address else 1

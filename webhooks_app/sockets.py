@@ -2,11 +2,29 @@
 
 import selectors
 import socket
+import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Protocol
 
 # One bit each; libcurl's CURL_POLL_ and CURL_CSELECT_ numbers are the same, which a test holds.
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+
+
+# Most answers are read in one or two goes, each of some 0.05 ms. The kernel is asked how much came after so
+# many, or after one that took far longer: libcurl then read on and on, maybe for other requests as well.
+READS_PER_CHECK = 4
+SLOW_READ_SECONDS = 0.002
+# The largest head that libcurl takes has 300 KB; what is read of a body, and its wrapping, is far less.
+FLOOD_BYTES = 1024 * 1024
+# Where the kernel does not say how much came: head and body in pieces of 300 bytes.
+FLOOD_READS = 1024
+# Linux' struct tcp_info up to and with tcpi_bytes_received, an integer of 64 bits (linux/tcp.h).
+_TCP_INFO_BYTES = 136
+
+
+# Answers are small; it also bounds what libcurl reads in one go from a server that never stops sending.
+RECEIVE_BUFFER_BYTES = 64 * 1024
 
 
 class HasFileno(Protocol):
@@ -21,13 +39,16 @@ class Watched:
         self._selector = selectors.DefaultSelector()
         self._events: dict[int, int] = {}
         self._dozing: set[int] = set()
+        self._intake: dict[int, _Intake] = {}
 
     def always(self, source: HasFileno) -> None:
         self._selector.register(source, READ)
 
     def watch(self, descriptor: int, events: int) -> None:
         known = self._events.get(descriptor)
-        self._dozing.discard(descriptor)
+        if known is None or descriptor in self._dozing:
+            self._intake[descriptor] = _Intake(0 if known is None else None)
+            self._dozing.discard(descriptor)
         if known is None:
             self._selector.register(descriptor, events)
         elif known != events:
@@ -53,12 +74,60 @@ class Watched:
             else:
                 yield key.fd, events
 
+    def is_flooded(self, descriptor: int, seconds: float) -> bool:
+        """Whether one request got more than any answer takes; asked after each read, which took `seconds`."""
+        intake = self._intake.get(descriptor)
+        return intake is not None and intake.is_flood(descriptor, seconds)
+
+    def renew(self, descriptor: int) -> None:
+        """To be called when a request ended while others go on over its connection."""
+        if descriptor in self._intake:
+            self._intake[descriptor] = _Intake(None)
+
     def close(self) -> None:
         self._selector.close()
 
     def _forget(self, descriptor: int) -> None:
         del self._events[descriptor]
+        del self._intake[descriptor]
         self._selector.unregister(descriptor)
+
+
+class _Intake:
+    """What came in over a connection for one request, wrapping and all: libcurl shows the content only."""
+
+    __slots__ = ("_bytes_before", "_reads")
+
+    def __init__(self, bytes_before: int | None) -> None:
+        """`bytes_before` came for earlier requests; None: see then."""
+        self._reads, self._bytes_before = 0, bytes_before
+
+    def is_flood(self, descriptor: int, seconds: float) -> bool:
+        self._reads += 1
+        if self._reads % READS_PER_CHECK and seconds < SLOW_READ_SECONDS:
+            return False
+        received = _bytes_received(descriptor)
+        if self._bytes_before is None or received is None:
+            self._bytes_before = received
+            return self._reads > FLOOD_READS
+        return received - self._bytes_before > FLOOD_BYTES
+
+
+def _bytes_received(descriptor: int) -> int | None:
+    """By this connection, ever; None where the system does not tell."""
+    option = getattr(socket, "TCP_INFO", None)
+    if option is None:
+        return None
+    with suppress(OSError):  # closed by now
+        borrowed = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=descriptor)
+        try:
+            told = borrowed.getsockopt(socket.IPPROTO_TCP, option, _TCP_INFO_BYTES)
+        finally:
+            borrowed.detach()
+        if len(told) == _TCP_INFO_BYTES:
+            received: int = struct.unpack_from("=Q", told, _TCP_INFO_BYTES - 8)[0]
+            return received or None
+    return None
 
 
 class NewSocket:
@@ -67,6 +136,7 @@ class NewSocket:
     def __init__(self, family: int, kind: int, protocol: int) -> None:
         self._opened: socket.socket | None = None
         self._opened = socket.socket(family, kind, protocol)
+        self._opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
 
     def fileno(self) -> int:
         return self._opened.fileno() if self._opened else -1

@@ -24,11 +24,11 @@ import certifi
 import pycurl
 
 from webhooks_app.exchange import End, Exchange, Request
-from webhooks_app.failures import timeout_sentence
+from webhooks_app.failures import Code, timeout_sentence
 from webhooks_app.names import REFRESH_SECONDS, Answer, Lookups
 from webhooks_app.outcomes import Outcome, OutcomeClass, Timings
 from webhooks_app.routes import Place, Routes, place_of
-from webhooks_app.sockets import NewSocket, Watched
+from webhooks_app.sockets import READ, NewSocket, Watched
 from webhooks_app.targets import TargetPolicy
 
 __all__ = ["Request", "Sender"]
@@ -37,6 +37,12 @@ IDLE_CONNECTIONS = 1024
 # Of one host: as many as the largest window of one endpoint. What waits for a connection inside libcurl costs
 # each request that ends a walk over all that wait (docs/decisions/0009).
 CONNECTIONS_PER_HOST = 256
+# Small, as libcurl reads ten of them and more in one go from a server that never stops sending.
+READ_BYTES = 4096
+_FLOODED = (
+    OutcomeClass.INVALID_RESPONSE,
+    "Over 1 MiB came in that is neither a response's head nor its body, so the connection was closed.",
+)
 
 
 @dataclass(slots=True)
@@ -104,7 +110,7 @@ class Sender:
             if descriptor == self._lookups.fileno():
                 self._take_answers()
             else:
-                self._multi.socket_action(descriptor, events)
+                self._work_on(descriptor, events)
         self._run_timers()
         return self._finished()
 
@@ -206,6 +212,7 @@ class Sender:
         curl.setopt(pycurl.SSL_VERIFYPEER, 1)
         curl.setopt(pycurl.SSL_VERIFYHOST, 2)
         curl.setopt(pycurl.TCP_NODELAY, 1)
+        curl.setopt(pycurl.BUFFERSIZE, READ_BYTES)
         return curl, exchange
 
     def _open_socket(self, exchange: Exchange, _purpose: int, address: Any) -> Any:
@@ -249,9 +256,27 @@ class Sender:
             finished.extend(self._settle(curl, code, message) for curl, code, message in failed)
         return finished
 
+    def _work_on(self, descriptor: int, events: int) -> None:
+        began_at = time.monotonic()
+        self._multi.socket_action(descriptor, events)
+        if events & READ and self._sockets.is_flooded(descriptor, time.monotonic() - began_at):
+            self._cut_off(descriptor)
+
+    def _cut_off(self, descriptor: int) -> None:
+        """Ends what runs over this connection, and with the last of it the connection."""
+        self._settled = self._finished()
+        flying = [curl for curl in self._flying if curl.getinfo(pycurl.ACTIVESOCKET) == descriptor]
+        for curl in flying:
+            self._flying[curl].refusal = _FLOODED
+            curl.setopt(pycurl.FORBID_REUSE, 1)
+            self._settled.append(self._settle(curl, Code.RECV_ERROR, ""))
+            curl.setopt(pycurl.FORBID_REUSE, 0)
+
     def _settle(self, curl: Any, code: int, message: str) -> tuple[Any, Outcome]:
         exchange = self._flying.pop(curl)
         outcome = exchange.outcome(_end(curl, code, message), _timings(curl, exchange))
+        if exchange.is_multiplexed:
+            self._sockets.renew(curl.getinfo(pycurl.ACTIVESOCKET))
         self._multi.remove_handle(curl)
         self._idle.append((curl, exchange))
         return exchange.key, outcome
