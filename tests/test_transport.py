@@ -857,6 +857,17 @@ def test_connections_are_kept_and_bounded(sender: Sender, serve: Serve) -> None:
     assert server.accepted <= CONNECTIONS_PER_HOST
 
 
+def test_what_lies_idle_keeps_neither_request_nor_answer(sender: Sender, serve: Serve) -> None:
+    request = Request(serve().url, HEADERS, bytes(256 * 1024), 5000)
+    before = sys.getrefcount(request), sys.getrefcount(request.body)
+    sender.start("key", request)
+    assert collect(sender, 1)["key"].is_success
+    assert (sys.getrefcount(request), sys.getrefcount(request.body)) == before
+    [(_, idle)] = sender._idle
+    assert not hasattr(idle, "body") and not hasattr(idle, "headers")
+    assert send(sender, request.url).is_success
+
+
 def test_what_finds_no_free_connection_says_so(sender: Sender, serve: Serve) -> None:
     server = serve(silence)
     for key in range(CONNECTIONS_PER_HOST):

@@ -119,6 +119,12 @@ class Exchange:
             retry_after=self.retry_after,
         )
 
+    def finish(self) -> Any:
+        """The key; nothing of the request and its answer is kept."""
+        key = self.key
+        del self.key, self.request, self.headers, self.body
+        return key
+
     def _judge(self, end: End, timings: Timings) -> tuple[OutcomeClass, str]:
         if self.refusal and end.code:
             return self.refusal
