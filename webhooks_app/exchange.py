@@ -47,7 +47,9 @@ class Exchange:
         "body",
         "body_bytes",
         "has_opened",
+        "has_stale_connection",
         "headers",
+        "is_sent_afresh",
         "key",
         "place",
         "refusal",
@@ -66,6 +68,7 @@ class Exchange:
         self.retry_after = self.tried_address = ""
         self.refusal: tuple[OutcomeClass, str] | None = None
         self.has_opened = self._has_ended_head = False
+        self.has_stale_connection = self.is_sent_afresh = False
 
     def take_header(self, line: bytes) -> None:
         if line[:5] == b"HTTP/":  # a new block: an interim response came before

@@ -1,5 +1,6 @@
 """The sockets that libcurl wants watched, with as little bookkeeping as its requests allow."""
 
+import select
 import selectors
 import socket
 import struct
@@ -25,6 +26,9 @@ _TCP_INFO_BYTES = 136
 
 # Answers are small; it also bounds what libcurl reads in one go from a server that never stops sending.
 RECEIVE_BUFFER_BYTES = 64 * 1024
+
+
+Ends = tuple[str, int, int]
 
 
 class HasFileno(Protocol):
@@ -128,6 +132,29 @@ def _bytes_received(descriptor: int) -> int | None:
             received: int = struct.unpack_from("=Q", told, _TCP_INFO_BYTES - 8)[0]
             return received or None
     return None
+
+
+class Kept:
+    """The connections of HTTP/1 that libcurl keeps, by the server's address, its port and ours.
+
+    What comes in over one while no request runs answers nothing, and libcurl would take it for the answer to
+    the next request: it looks only after a connection was idle for a second.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Ends, tuple[int, select.poll]] = {}
+        self._ends: dict[int, Ends] = {}
+
+    def keep(self, ends: Ends, descriptor: int) -> None:
+        self._known.pop(self._ends.get(descriptor, ends), None)
+        poller = select.poll()
+        poller.register(descriptor, select.POLLIN)
+        self._ends[descriptor], self._known[ends] = ends, (descriptor, poller)
+
+    def is_quiet(self, ends: Ends) -> bool:
+        """Whether nothing has come in, not even the end; also true of connections that were never kept."""
+        known = self._known.get(ends)
+        return known is None or not known[1].poll(0)
 
 
 class NewSocket:

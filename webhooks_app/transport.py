@@ -11,7 +11,8 @@ opened to, and serves further requests only while the name's present answer is p
 
 A kept connection that its server has closed in the meantime is replaced by libcurl unseen: a request that got
 no byte of an answer on a used connection is sent once more on a new one. The receiver may so see one attempt
-twice, with the same id, which at-least-once delivery allows.
+twice, with the same id, which at-least-once delivery allows. One on which anything came in unasked serves no
+further request, or those bytes would pass for an answer.
 """
 
 import math
@@ -28,7 +29,7 @@ from webhooks_app.failures import Code, timeout_sentence
 from webhooks_app.names import REFRESH_SECONDS, Answer, Lookups
 from webhooks_app.outcomes import Outcome, OutcomeClass, Timings
 from webhooks_app.routes import Place, Routes, place_of
-from webhooks_app.sockets import READ, NewSocket, Watched
+from webhooks_app.sockets import READ, Kept, NewSocket, Watched
 from webhooks_app.targets import TargetPolicy
 
 __all__ = ["Request", "Sender"]
@@ -72,6 +73,7 @@ class Sender:
         self._flying: dict[Any, Exchange] = {}
         self._settled: list[tuple[Any, Outcome]] = []  # without libcurl, and not yet told
         self._sockets = Watched()
+        self._kept = Kept()
         self._timer_at = math.inf
         self._lookups = Lookups()
         self._sockets.always(self._lookups)
@@ -200,6 +202,7 @@ class Sender:
         curl.setopt(pycurl.WRITEFUNCTION, exchange.take_body)
         curl.setopt(pycurl.OPENSOCKETFUNCTION, partial(self._open_socket, exchange))
         curl.setopt(pycurl.RESOLVER_START_FUNCTION, exchange.may_resolve)
+        curl.setopt(pycurl.PREREQFUNCTION, partial(self._may_use, exchange))
         curl.setopt(pycurl.POST, 1)
         curl.setopt(pycurl.NOSIGNAL, 1)
         curl.setopt(pycurl.PATH_AS_IS, 1)
@@ -225,6 +228,12 @@ class Sender:
             problem = f"This platform could not open a socket: {error.strerror}."
             exchange.refusal = (OutcomeClass.CONNECT, problem)
             return pycurl.SOCKET_BAD
+
+    def _may_use(self, exchange: Exchange, address: str, _own: str, port: int, own_port: int) -> int:
+        if exchange.has_opened or self._kept.is_quiet((address, port, own_port)):
+            return int(pycurl.PREREQFUNC_OK)
+        exchange.has_stale_connection = True
+        return int(pycurl.PREREQFUNC_ABORT)
 
     def _watch(self, what: int, descriptor: int, _multi: Any, _data: Any) -> None:
         if what == pycurl.POLL_REMOVE:
@@ -253,8 +262,22 @@ class Sender:
         while waiting:
             waiting, succeeded, failed = self._multi.info_read()
             finished.extend(self._settle(curl, 0, "") for curl in succeeded)
-            finished.extend(self._settle(curl, code, message) for curl, code, message in failed)
+            for curl, code, message in failed:
+                if self._flying[curl].has_stale_connection:
+                    self._send_afresh(curl)
+                else:
+                    finished.append(self._settle(curl, code, message))
         return finished
+
+    def _send_afresh(self, curl: Any) -> None:
+        """Nothing was sent yet, and libcurl has closed the connection in question."""
+        exchange = self._flying[curl]
+        exchange.has_stale_connection, exchange.is_sent_afresh = False, True
+        spent_ms = (exchange.waited_us + curl.getinfo(pycurl.TOTAL_TIME_T)) // 1000
+        self._multi.remove_handle(curl)
+        curl.setopt(pycurl.TIMEOUT_MS, max(1, exchange.request.timeout_ms - spent_ms))
+        curl.setopt(pycurl.FRESH_CONNECT, 1)
+        self._multi.add_handle(curl)
 
     def _work_on(self, descriptor: int, events: int) -> None:
         began_at = time.monotonic()
@@ -272,11 +295,19 @@ class Sender:
             self._settled.append(self._settle(curl, Code.RECV_ERROR, ""))
             curl.setopt(pycurl.FORBID_REUSE, 0)
 
+    def _note_use(self, curl: Any, exchange: Exchange, address: str) -> None:
+        if exchange.is_multiplexed:
+            self._sockets.renew(curl.getinfo(pycurl.ACTIVESOCKET))
+        elif exchange.has_opened and (descriptor := curl.getinfo(pycurl.ACTIVESOCKET)) >= 0:
+            ends = address, exchange.place.port, curl.getinfo(pycurl.LOCAL_PORT)
+            self._kept.keep(ends, descriptor)
+        if exchange.is_sent_afresh:
+            curl.setopt(pycurl.FRESH_CONNECT, 0)
+
     def _settle(self, curl: Any, code: int, message: str) -> tuple[Any, Outcome]:
         exchange = self._flying.pop(curl)
         outcome = exchange.outcome(_end(curl, code, message), _timings(curl, exchange))
-        if exchange.is_multiplexed:
-            self._sockets.renew(curl.getinfo(pycurl.ACTIVESOCKET))
+        self._note_use(curl, exchange, outcome.remote_address)
         self._multi.remove_handle(curl)
         self._idle.append((curl, exchange))
         curl.setopt(pycurl.POSTFIELDS, b"")  # hundreds lie idle after a burst, each with up to 256 KiB
