@@ -471,6 +471,15 @@ def test_only_the_final_response_may_ask_for_time(sender: Sender, serve: Serve) 
     assert outcome.response_headers == b"HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n"
 
 
+def test_a_trailer_that_looks_like_a_status_line_is_a_trailer(sender: Sender, serve: Serve) -> None:
+    head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: HTTP/1.1\r\n\r\n"
+    early = b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"
+    server = serve(answering(early + head + b"2\r\nok\r\n0\r\nHTTP/1.1 500: no\r\n\r\n"))
+    outcome = send(sender, server.url)
+    assert (outcome.kind, outcome.status, outcome.response_body) == ("success", 200, b"ok")
+    assert outcome.response_headers.startswith(head)
+
+
 # Where requests go: lines 8 to 13 and 16
 
 

@@ -43,6 +43,7 @@ class Exchange:
 
     __slots__ = (
         "_has_ended_head",
+        "_has_final_status",
         "_header_bytes",
         "body",
         "body_bytes",
@@ -67,13 +68,14 @@ class Exchange:
         self.body_bytes = self._header_bytes = 0
         self.retry_after = self.tried_address = ""
         self.refusal: tuple[OutcomeClass, str] | None = None
-        self.has_opened = self._has_ended_head = False
+        self.has_opened = self._has_ended_head = self._has_final_status = False
         self.has_stale_connection = self.is_sent_afresh = False
 
     def take_header(self, line: bytes) -> None:
-        if line[:5] == b"HTTP/":  # a new block: an interim response came before
+        if line[:5] == b"HTTP/" and not self._has_final_status:  # what came before was an interim response
             self.headers.clear()
             self._header_bytes, self._has_ended_head, self.retry_after = 0, False, ""
+            self._has_final_status = line.partition(b" ")[2][:1] != b"1"
         elif len(line) <= 2:
             self._has_ended_head = True
         elif line[:12].lower() == b"retry-after:":
