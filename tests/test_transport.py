@@ -967,6 +967,29 @@ def test_a_kept_connection_that_breaks_under_a_request_is_tried_once_more(
     assert outcomes[1].timings.connect_us > 0
 
 
+def test_a_request_meets_one_breaking_connection_at_most(sender: Sender, serve: Serve) -> None:
+    may_break = threading.Event()
+
+    def breaks_on_second(connection: Connection) -> None:
+        connection.read()
+        may_break.wait(5)
+        connection.send(OK)
+        if connection.read():
+            time.sleep(0.1)
+        connection.reset()
+
+    server = serve(breaks_on_second)
+    for key in range(20):
+        sender.start(key, Request(server.url, HEADERS, b"{}", 5000))
+    wait_until(lambda: sender.poll(10) == [] and len(server.requests) == 20)
+    may_break.set()
+    collect(sender, 20)
+    outcome = send(sender, server.url)
+    assert outcome.is_success
+    assert (len(server.requests), server.accepted) == (22, 21)
+    assert outcome.timings.total_us > 100_000
+
+
 def test_descriptors_beyond_1024_work(sender: Sender, serve: Serve) -> None:
     server = serve()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

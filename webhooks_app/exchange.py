@@ -48,16 +48,17 @@ class Exchange:
         "body",
         "body_bytes",
         "has_opened",
-        "has_stale_connection",
         "headers",
         "is_sent_afresh",
         "key",
+        "needs_new_connection",
         "place",
         "refusal",
         "request",
         "retry_after",
         "tried_address",
         "waited_us",
+        "was_sent",
     )
 
     def begin(self, key: Any, request: Request, place: Place, waited_us: int) -> None:
@@ -69,7 +70,7 @@ class Exchange:
         self.retry_after = self.tried_address = ""
         self.refusal: tuple[OutcomeClass, str] | None = None
         self.has_opened = self._has_ended_head = self._has_final_status = False
-        self.has_stale_connection = self.is_sent_afresh = False
+        self.was_sent = self.needs_new_connection = self.is_sent_afresh = False
 
     def take_header(self, line: bytes) -> None:
         if line[:5] == b"HTTP/" and not self._has_final_status:  # what came before was an interim response

@@ -9,10 +9,11 @@ nothing changes in between (DNS rebinding). Before each socket it asks about the
 refused, the request gets no further socket. A kept connection leads to the permitted address that it was
 opened to, and serves further requests only while the name's present answer is permitted, too.
 
-A kept connection that its server has closed in the meantime is replaced by libcurl unseen: a request that got
-no byte of an answer on a used connection is sent once more on a new one. The receiver may so see one attempt
-twice, with the same id, which at-least-once delivery allows. One on which anything came in unasked serves no
-further request, or those bytes would pass for an answer.
+A kept connection that its server has closed in the meantime is replaced unseen: a request that got no byte of
+an answer on a used connection is sent once more, on a new one. The receiver may see one attempt twice, with
+the same id, which at-least-once delivery allows. Of HTTP/2, libcurl also repeats, at most five times, what a
+server says it did not process. A connection on which something came in unasked serves no other request,
+or those bytes would pass for an answer.
 """
 
 import math
@@ -230,9 +231,14 @@ class Sender:
             return pycurl.SOCKET_BAD
 
     def _may_use(self, exchange: Exchange, address: str, _own: str, port: int, own_port: int) -> int:
-        if exchange.has_opened or self._kept.is_quiet((address, port, own_port)):
+        """Whether libcurl may send over the connection that it chose."""
+        if exchange.has_opened:
             return int(pycurl.PREREQFUNC_OK)
-        exchange.has_stale_connection = True
+        if not exchange.was_sent and self._kept.is_quiet((address, port, own_port)):
+            exchange.was_sent = True
+            return int(pycurl.PREREQFUNC_OK)
+        # A second kept connection might break, too, and so on: libcurl would try five.
+        exchange.needs_new_connection = True
         return int(pycurl.PREREQFUNC_ABORT)
 
     def _watch(self, what: int, descriptor: int, _multi: Any, _data: Any) -> None:
@@ -263,19 +269,19 @@ class Sender:
             waiting, succeeded, failed = self._multi.info_read()
             finished.extend(self._settle(curl, 0, "") for curl in succeeded)
             for curl, code, message in failed:
-                if self._flying[curl].has_stale_connection:
+                if self._flying[curl].needs_new_connection:
                     self._send_afresh(curl)
                 else:
                     finished.append(self._settle(curl, code, message))
         return finished
 
     def _send_afresh(self, curl: Any) -> None:
-        """Nothing was sent yet, and libcurl has closed the connection in question."""
+        """Over a new connection; libcurl has closed the one in question."""
         exchange = self._flying[curl]
-        exchange.has_stale_connection, exchange.is_sent_afresh = False, True
-        spent_ms = (exchange.waited_us + curl.getinfo(pycurl.TOTAL_TIME_T)) // 1000
+        exchange.needs_new_connection, exchange.is_sent_afresh = False, True
+        exchange.waited_us += curl.getinfo(pycurl.TOTAL_TIME_T)
         self._multi.remove_handle(curl)
-        curl.setopt(pycurl.TIMEOUT_MS, max(1, exchange.request.timeout_ms - spent_ms))
+        curl.setopt(pycurl.TIMEOUT_MS, max(1, exchange.request.timeout_ms - exchange.waited_us // 1000))
         curl.setopt(pycurl.FRESH_CONNECT, 1)
         self._multi.add_handle(curl)
 
