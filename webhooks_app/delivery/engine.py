@@ -347,11 +347,17 @@ class Engine:
         for key, outcome in self._sender.poll(wait_ms):
             failpoints.hit("worker.answered")
             sent = self._flying.pop(key)
-            endpoint_id, kind = sent.claim.endpoint_id, outcome.kind
-            self._windows.answered(endpoint_id, healthy=kind not in _OVERLOAD, mute=kind in _MUTE)
-            if until := pause(outcome, now=clock.now()):
-                self._lanes.wait({endpoint_id: until})
+            if outcome.is_success:
+                self._windows.answered(sent.claim.endpoint_id, healthy=True)
+            else:
+                self._note_trouble(sent.claim.endpoint_id, outcome)
             self._batch.add(Finished(sent.claim, sent.started_at, sent.request_headers, outcome))
+
+    def _note_trouble(self, endpoint_id: str, outcome: Outcome) -> None:
+        kind = outcome.kind
+        self._windows.answered(endpoint_id, healthy=kind not in _OVERLOAD, mute=kind in _MUTE)
+        if until := pause(outcome, now=clock.now()):
+            self._lanes.wait({endpoint_id: until})
 
     def _write_if_ripe(self) -> None:
         # A suspect's outcome is written at once: the next death of this worker must not count against it.

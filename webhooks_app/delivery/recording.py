@@ -248,8 +248,11 @@ def _attempt(item: Finished, started_at: Any) -> tuple[Any, ...]:
 
 
 def _pauses(kept: list[Finished], now: datetime) -> dict[str, datetime]:
-    asked = ((item.claim.endpoint_id, pause(item.outcome, now=now)) for item in kept)
-    return {endpoint_id: until for endpoint_id, until in asked if until}
+    return {
+        item.claim.endpoint_id: until
+        for item in kept
+        if item.outcome.retry_after and (until := pause(item.outcome, now=now))
+    }
 
 
 def _disable_gone(connection: Connection, kept: list[Finished], now: datetime) -> None:
