@@ -25,7 +25,7 @@ from webhooks_app.models import (
     Notice,
     NoticeKind,
 )
-from webhooks_app.outcomes import Outcome, OutcomeClass
+from webhooks_app.outcomes import OUR_OWN, Outcome, OutcomeClass
 
 WINDOW = timedelta(days=5)
 HOUR = timedelta(hours=1)
@@ -209,7 +209,7 @@ def test_the_window_may_be_seconds(workspace: Workspace, database: Database, sta
     assert announced() == [NoticeKind.WARNING, NoticeKind.FINAL_WARNING, NoticeKind.DISABLED]
 
 
-@pytest.mark.parametrize("kind", [OutcomeClass.SECRET, OutcomeClass.CRASHED])
+@pytest.mark.parametrize("kind", sorted(OUR_OWN))
 def test_what_is_our_own_fault_disables_nothing(
     workspace: Workspace, database: Database, start: datetime, kind: OutcomeClass
 ) -> None:
@@ -221,7 +221,7 @@ def test_what_is_our_own_fault_disables_nothing(
     assert sweep(database, start + 150 * HOUR) == 0
 
 
-@pytest.mark.parametrize("kind", [OutcomeClass.SECRET, OutcomeClass.CRASHED])
+@pytest.mark.parametrize("kind", sorted(OUR_OWN))
 def test_what_is_our_own_fault_is_no_part_of_a_streak(
     workspace: Workspace, database: Database, start: datetime, kind: OutcomeClass
 ) -> None:

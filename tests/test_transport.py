@@ -1013,7 +1013,7 @@ def test_running_out_of_descriptors_is_a_failure_not_a_crash(sender: Sender, ser
         outcome = send(sender, server.url)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert outcome.kind == "connect"
+    assert outcome.kind == "platform"
     assert outcome.detail == f"This platform could not open a socket: {os.strerror(errno.EMFILE)}."
     assert send(sender, server.url).is_success
 

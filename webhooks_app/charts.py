@@ -17,6 +17,7 @@ _UNANSWERED = frozenset(
         OutcomeClass.CONNECT,
         OutcomeClass.TLS,
         OutcomeClass.SECRET,
+        OutcomeClass.PLATFORM,
         OutcomeClass.CRASHED,
     }
 )

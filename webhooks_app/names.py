@@ -11,6 +11,8 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
+from webhooks_app.outcomes import OutcomeClass
+
 # As long as libcurl would keep an answer; getaddrinfo(3) does not tell its time to live.
 KEPT_SECONDS = 60.0
 # An aged answer helps over name servers that fail for minutes; a site rarely moves just then.
@@ -33,7 +35,8 @@ MOST_KEPT = 20_000
 class Answer:
     """What a look-up gave: all addresses in the order to try them, or a problem as a sentence.
 
-    `may_pass`: the problem says nothing of the name, so that an earlier answer still holds.
+    `may_pass`: the problem says nothing of the name, so that an earlier answer still holds. `is_ours`: it is
+    one of this platform.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Answer:
     problem: str = ""
     arrived_at: float = 0.0  # of the monotonic clock
     may_pass: bool = False
+    is_ours: bool = False
 
 
 class Lookups:
@@ -74,14 +78,16 @@ class Lookups:
         is_late = waited >= REFRESH_SECONDS or not is_running or name in self._slow
         return answer if is_late and age < USABLE_SECONDS else None
 
-    def why_missing(self, name: str, *, since: float, patience: float) -> str:
+    def why_missing(self, name: str, *, since: float, patience: float) -> tuple[OutcomeClass, str]:
         """What a request waited for from `since` on; the servers are to blame if they had half of it."""
         started_at = self._running.get(name) or self._lagging.get(name) or math.inf
         if started_at - since < patience / 2:
-            return f"the name servers of {name} did not answer"
+            return OutcomeClass.TIMEOUT, f"the name servers of {name} did not answer"
         if name in self._slow:
-            return f"the name servers of {name} were slow before, so it waits its turn among such names"
-        return f"{name} was not looked up in time, as other names kept this platform waiting"
+            stage = f"the name servers of {name} were slow before, so it waits its turn among such names"
+            return OutcomeClass.TIMEOUT, stage
+        stage = f"{name} was not looked up in time, as other names kept this platform waiting"
+        return OutcomeClass.PLATFORM, stage
 
     def collect(self) -> dict[str, Answer]:
         """The answers that came since the last call, by name."""
@@ -127,7 +133,7 @@ class Lookups:
             thread.start()
         except RuntimeError:  # the system's or a container's limit of threads
             problem = f"This platform could not start a thread to look up {name}."
-            self._mailbox.put(Answer(name, problem=problem, arrived_at=now, may_pass=True))
+            self._mailbox.put(Answer(name, problem=problem, arrived_at=now, may_pass=True, is_ours=True))
 
     def _note_slow(self, now: float) -> None:
         """Gives the place of each look-up that outlasts our patience to another name."""

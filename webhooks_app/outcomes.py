@@ -25,12 +25,13 @@ class OutcomeClass(StrEnum):
     HTTP_410 = "http_410"
     HTTP_429 = "http_429"
     HTTP_5XX = "http_5xx"
+    PLATFORM = "platform"
     SECRET = "secret"
     CRASHED = "crashed"
 
 
 # Failures that say nothing about the endpoint.
-OUR_OWN = frozenset({OutcomeClass.SECRET, OutcomeClass.CRASHED})
+OUR_OWN = frozenset({OutcomeClass.PLATFORM, OutcomeClass.SECRET, OutcomeClass.CRASHED})
 
 
 class Words(NamedTuple):
@@ -105,6 +106,11 @@ WORDS: dict[OutcomeClass, Words] = {
         "Server error",
         "The endpoint failed while handling the request.",
         "Look into the endpoint's own log at this time.",
+    ),
+    OutcomeClass.PLATFORM: Words(
+        "Not sent",
+        "This platform had no means left to send the request; the endpoint was not asked.",
+        "It is tried again on schedule. If this goes on, tell whoever runs this platform.",
     ),
     OutcomeClass.SECRET: Words(
         "Secret unreadable",

@@ -56,7 +56,8 @@ class Routes:
 
 def _judge(answer: Answer, place: Place, policy: TargetPolicy) -> Route:
     if answer.problem:
-        return Route(answer, refusal=(OutcomeClass.DNS, answer.problem))
+        kind = OutcomeClass.PLATFORM if answer.is_ours else OutcomeClass.DNS
+        return Route(answer, refusal=(kind, answer.problem))
     for address in answer.addresses:
         if problem := address_problem(address, place.port, place.host, policy):
             sentence = f"{place.host} resolves to {', '.join(answer.addresses[:4])}. {problem}"

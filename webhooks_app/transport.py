@@ -142,7 +142,7 @@ class Sender:
         waiting, self._waiting = self._waiting, []
         for asked in waiting:
             if asked.deadline <= now:
-                self._settle_unsent(asked, OutcomeClass.TIMEOUT, self._why_unsent(asked))
+                self._settle_unsent(asked, *self._why_unsent(asked))
             elif answer := self._answer_for(asked, answers, now):
                 self._send_to(answer, asked)
             else:
@@ -154,10 +154,12 @@ class Sender:
         host = asked.place.host
         return answers.get(host) or self._lookups.known(host, waited=now - asked.since)
 
-    def _why_unsent(self, asked: _Waiting) -> str:
+    def _why_unsent(self, asked: _Waiting) -> tuple[OutcomeClass, str]:
         timeout_ms = asked.request.timeout_ms
-        stage = self._lookups.why_missing(asked.place.host, since=asked.since, patience=timeout_ms / 1000)
-        return timeout_sentence(timeout_ms, stage)
+        kind, stage = self._lookups.why_missing(
+            asked.place.host, since=asked.since, patience=timeout_ms / 1000
+        )
+        return kind, timeout_sentence(timeout_ms, stage)
 
     def _send_to(self, answer: Answer, asked: _Waiting) -> None:
         route = self._routes.by(answer, asked.place)
@@ -227,7 +229,7 @@ class Sender:
             return NewSocket(address.family, address.socktype, address.protocol)
         except OSError as error:
             problem = f"This platform could not open a socket: {error.strerror}."
-            exchange.refusal = (OutcomeClass.CONNECT, problem)
+            exchange.refusal = (OutcomeClass.PLATFORM, problem)
             return pycurl.SOCKET_BAD
 
     def _may_use(self, exchange: Exchange, address: str, _own: str, port: int, own_port: int) -> int:
