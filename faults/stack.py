@@ -1,8 +1,9 @@
 """One platform under test, with what a scenario wants to know of it."""
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -15,10 +16,21 @@ from faults.hands import Hands
 from faults.harness import TooSlow, wait_for
 from faults.processes import DELIVERY_WORKERS, IN_FLIGHT
 from webhooks_app.extensions import db
-from webhooks_app.models import AuditEntry, Delivery, Event, PendingDelivery, Recovery
+from webhooks_app.models import Attempt, AuditEntry, Delivery, Event, PendingDelivery, Recovery
 
 # A lost wake-up is made up for by the sweep: its flag lives 10 seconds, and the next sweep comes within 15.
 SETTLE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Line:
+    """All that an outcome may change of a delivery that waits for its retry."""
+
+    generation: int
+    tries: int
+    next_attempt_at: datetime
+    claimed_at: datetime | None
+    attempts: tuple[int, ...]  # the generations of those recorded
 
 
 class Stack(Hands):
@@ -63,6 +75,18 @@ class Stack(Hands):
     def pending_of(self, endpoint_id: str) -> int:
         mine = PendingDelivery.endpoint_id == endpoint_id
         return self._count(select(func.count()).select_from(PendingDelivery).where(mine))
+
+    def ledger(self, endpoint_ids: list[str]) -> dict[str, Line]:
+        """The pending deliveries to these endpoints."""
+        row = PendingDelivery
+        columns = row.delivery_id, row.generation, row.tries, row.next_attempt_at, row.claimed_at
+        with self.app.app_context(), db.engine.connect() as connection:
+            waiting = connection.execute(select(*columns).where(row.endpoint_id.in_(endpoint_ids))).all()
+            recorded = connection.execute(select(Attempt.delivery_id, Attempt.generation)).all()
+        attempts: dict[str, list[int]] = defaultdict(list)
+        for delivery_id, generation in recorded:
+            attempts[delivery_id].append(generation)
+        return {each[0]: Line(*each[1:], tuple(sorted(attempts[each[0]]))) for each in waiting}
 
     def event_count(self) -> int:
         mine = Event.workspace_id == self.workspace_id

@@ -6,7 +6,7 @@ import sys
 import time
 
 from faults.harness import ROOT, Group, wait_for
-from faults.processes import IN_FLIGHT, LEASE_SECONDS
+from faults.processes import DELAYS, IN_FLIGHT, LEASE_SECONDS
 from faults.registry import Options, scenario
 from faults.reports import Report
 from faults.stack import Stack
@@ -65,21 +65,50 @@ def sigterm(stack: Stack, report: Report, options: Options) -> None:
 
 @scenario("9: SIGSTOP past the lease, then SIGCONT: its stale failure is fenced off")
 def frozen(stack: Stack, report: Report, options: Options) -> None:
-    stack.answer_with("freezer", "slow-400-500")
-    stack.endpoint("switch/freezer")
-    stack.restart(WEBHOOKS_WORKERS="1")
-    stack.send_many(20, name="frozen")
-    wait_for(lambda: stack.arrival_count() >= 16, 20, "requests in flight")
+    """What it held was sent anew meanwhile and waits for a retry, so each thing that it could spoil is there:
+    a 500 would put the retry off and count a try, a 410 would end the delivery."""
+    probe = stack.endpoint("ok/probe")
+    stale = [_slow_endpoint(stack, answer) for answer in ("500", "410")]
+    stack.restart(WEBHOOKS_WORKERS="1", WEBHOOKS_RETRY_DELAYS=",".join(["8"] * len(DELAYS)))
+    stack.send_many(10, name="frozen")
+    wait_for(lambda: stack.arrival_count() == 30, 20, "requests in flight")
+    wait_for(lambda: stack.states_of(probe) == {"delivered": 10}, 5, "the record of what is answered")
     [worker] = stack.pool.children()
     stack.note_kill()
     stack.pool.signal_child(worker, signal.SIGSTOP)
-    stack.answer_with("freezer", "200")
-    second = stack.add_pool()
-    report.figures["others delivered after s"] = stack.settle(LEASE_SECONDS + 40)
+    _answer_all(stack, "500")
+    _let_others_try(stack, stale)
+    before = stack.ledger(stale)
     stack.pool.signal_child(worker, signal.SIGCONT)
-    time.sleep(2)
+    # It writes down what it held before it comes to anything new.
+    stack.send("news")
+    report.figures["awake after s"] = wait_for(
+        lambda: stack.states_of(probe) == {"delivered": 11}, 20, "news"
+    )
+    after = stack.ledger(stale)
+    changed = [each for each in before if after.get(each) != before[each]]
+    report.require(not changed, f"a stale failure changed {len(changed)} of {len(before)} deliveries")
+    report.require({line.generation for line in before.values()} == {2}, "not all of them were sent anew")
+    _answer_all(stack, "200")
+    report.figures["settled after s"] = stack.settle()
+
+
+def _slow_endpoint(stack: Stack, answer: str) -> str:
+    stack.answer_with(f"freezer-{answer}", f"slow-1000-{answer}")
+    # Its answer is to be read when the worker wakes, not to have timed out.
+    return stack.endpoint(f"switch/freezer-{answer}", timeout_ms=30_000)
+
+
+def _answer_all(stack: Stack, answer: str) -> None:
+    for switch in ("freezer-500", "freezer-410"):
+        stack.answer_with(switch, answer)
+
+
+def _let_others_try(stack: Stack, endpoint_ids: list[str]) -> None:
+    time.sleep(LEASE_SECONDS + 0.2)
+    second = stack.add_pool()
+    wait_for(lambda: all(line.tries for line in stack.ledger(endpoint_ids).values()), 20, "the second tries")
     second.stop()
-    report.require(stack.pending() == 0, "a stale failure put a delivered one back into the queue")
 
 
 @scenario("10: job time-out")
