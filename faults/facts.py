@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, func, or_, select, text
 
 from faults import journal
 from faults.checker import Arrival, DeliveryRow, EventRow, Facts, Promise, QueueRow
@@ -18,14 +18,13 @@ from webhooks_app.models import Attempt, Delivery, Event, PendingDelivery
 
 def gather(stack: Stack, *, may_wait: bool = False, schedule_length: int | None = None) -> Facts:
     with stack.app.app_context(), db.engine.connect() as connection:
-        deliveries = _deliveries(connection, stack.workspace_id)
         arrivals, succeeded = _arrivals(stack.receiver_journal, stack.receiver_offset)
-        return Facts(
+        facts = Facts(
             promises=_promises(stack.journal),
             arrivals=arrivals,
             succeeded=succeeded,
             events=_events(connection, stack.workspace_id),
-            deliveries=deliveries,
+            deliveries=_deliveries(connection, stack.workspace_id),
             queue=_queue(connection, stack.workspace_id),
             attempts=_attempts(connection, stack.workspace_id),
             keys=stack.keys,
@@ -37,6 +36,28 @@ def gather(stack: Stack, *, may_wait: bool = False, schedule_length: int | None 
             fan_out=stack.fan_out,
             may_wait=may_wait,
         )
+        if stack.has_graveyard:
+            _add_buried(connection, facts, stack.workspace_id)
+    return facts
+
+
+def _add_buried(connection: Connection, facts: Facts, workspace_id: str) -> None:
+    """What retention deleted, as it was; see `faults.graveyard`."""
+    mine = {"mine": workspace_id}
+    events = connection.execute(text("SELECT id, body FROM buried_events WHERE workspace_id = :mine"), mine)
+    facts.events |= {row.id: EventRow(bytes(row.body), _name(bytes(row.body))) for row in events}
+    deliveries = connection.execute(
+        text(
+            "SELECT id, event_id, endpoint_id, state, generation, tries, last_outcome"
+            " FROM buried_deliveries WHERE workspace_id = :mine"
+        ),
+        mine,
+    )
+    facts.deliveries |= {row.id: DeliveryRow(*row) for row in deliveries}
+    attempts = connection.execute(
+        text("SELECT delivery_id, count(*) FROM buried_attempts GROUP BY delivery_id")
+    )
+    facts.attempts += Counter({row[0]: row[1] for row in attempts})
 
 
 def _promises(path: Path) -> list[Promise]:

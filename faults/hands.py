@@ -12,6 +12,7 @@ from typing import Any
 import requests
 from sqlalchemy import select
 
+from faults import graveyard
 from faults.databases import Database
 from faults.harness import Nursery, TooSlow
 from faults.journal import Journal
@@ -45,6 +46,7 @@ class Hands(Processes):
         self.held_unseen = 0
         self.claims_lost = 0  # an allowance for crashes of the database
         self.poisoned = 0
+        self.has_graveyard = False
         self.fan_out: int | None = 0  # None where endpoints come and go
         self.workspace_id = self.token = ""
         self.journals = self.receiver_offset = 0
@@ -160,11 +162,20 @@ class Hands(Processes):
             _append(self.journal, events, taken)
         return Answer(202, taken, [event["id"] for event in events])
 
-    def produce(self, *, rate: float, seconds: float, seed: str, threads: int = 4) -> int:
+    def open_graveyard(self) -> None:
+        """What retention deletes from here on is kept, and judged with the rest."""
+        with self.app.app_context():
+            graveyard.opened(db.engine)
+        self.has_graveyard = True
+
+    def produce(
+        self, *, rate: float, seconds: float, seed: str, threads: int = 4, port: int | None = None
+    ) -> int:
         """Starts producers in a process of their own; its id."""
+        base_url = f"http://127.0.0.1:{port or self.web_port}"
         return self.nursery.call(
             "faults.producer:main",
-            *(self.base_url, self.token, str(self.journal), rate, threads, seconds, seed),
+            *(base_url, self.token, str(self.journal), rate, threads, seconds, seed),
             name="producer",
             env={},
         )
@@ -186,6 +197,9 @@ class Hands(Processes):
             for endpoint in db.session.scalars(select(Endpoint).where(Endpoint.deleted_at.is_(None))).all():
                 endpoints.remove(writer(), endpoint, actor=TESTER)
             db.session.remove()
+            if self.has_graveyard:
+                graveyard.closed(db.engine)
+        self.has_graveyard = False
 
 
 def _append(path: Path, events: list[dict[str, Any]], taken: float) -> None:

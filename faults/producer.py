@@ -13,11 +13,13 @@ from typing import Any
 import requests
 
 from faults.journal import Journal
-from webhooks_app.client import Client, SendError
+from webhooks_app.client import Client, SendError, Unavailable
 
 EVENT_TYPE = "batch-lifecycle"
 PADDING = "padding ünïcödé ✓ "
 TIMEOUT_SECONDS = 10.0
+# What is noted where the client only says that the answer was none of the API's.
+OTHER_ANSWER = 500
 
 Post = Callable[[dict[str, Any]], tuple[int, str, int]]
 
@@ -68,8 +70,10 @@ def _with_client(base_url: str, token: str) -> Post:
     def post(data: dict[str, Any]) -> tuple[int, str, int]:
         try:
             sent = client.send(EVENT_TYPE, data)
-        except SendError:
+        except Unavailable:
             return 0, "", 0
+        except SendError as error:
+            return getattr(error, "status", OTHER_ANSWER), "", 0
         return 202, sent.id, sent.deliveries
 
     return post

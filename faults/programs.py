@@ -1,13 +1,22 @@
 """The platform's own processes, as the nursery starts them: what `worker.py` and gunicorn run, but forked."""
 
 import multiprocessing
+import os
+import random
+import signal
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import gunicorn.app.wsgiapp  # type: ignore[import-untyped]
+from flask_migrate import downgrade, upgrade
+from sqlalchemy import Column, Connection, String
 
-from webhooks_app import app as _imported_for_the_forks_to_come  # noqa: F401
-from webhooks_app import clock, processes
+from webhooks_app import clock, processes, retention
+from webhooks_app.app import create_app
+from webhooks_app.extensions import writer
+from webhooks_app.models import Delivery, Event, PendingDelivery
 
 
 def web(workers: int) -> None:
@@ -34,6 +43,37 @@ def pool_with_clock_moved(seconds: float) -> None:
 def web_with_clock_moved(workers: int, seconds: float) -> None:
     _move_clock(seconds)
     web(workers)
+
+
+def retain(days: int, seed: str, chance: float) -> None:
+    """Retention on and on, `days` ahead of time, until it dies with a batch deleted and not committed."""
+    dice, drop = random.Random(seed), retention._drop_deliveries
+
+    def drop_or_die(connection: Connection, some: Sequence[str]) -> int:
+        count = drop(connection, some)
+        if dice.random() < chance:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return count
+
+    retention._drop_deliveries = drop_or_die
+    with create_app(waits_for_disk=False).app_context():
+        while True:
+            retention.run(writer(), now=clock.now() + timedelta(days=days))
+
+
+def migrate(folder: str, revision: str) -> None:
+    with create_app().app_context():
+        if revision == "head":
+            upgrade(directory=folder)
+        else:
+            downgrade(directory=folder, revision=revision)
+
+
+def upgraded(function: str, *arguments: Any) -> None:
+    """Another program as the next release would be: its models have a column more, which it fills."""
+    for model in (Event, Delivery, PendingDelivery):
+        model.made_by = Column("made_by", String(20), default="new")  # type: ignore[union-attr]
+    globals()[function](*arguments)
 
 
 def _move_clock(seconds: float) -> None:
