@@ -79,9 +79,10 @@ class Processes:
             group.start()
         wait_for(self.is_healthy, 30, "a healthy platform")
 
-    def is_healthy(self) -> bool:
+    def is_healthy(self, port: int | None = None) -> bool:
+        address = f"http://127.0.0.1:{port or self.web_port}/api/v1/event-types"
         with suppress(requests.RequestException):
-            return requests.get(f"{self.base_url}/api/v1/event-types", timeout=2).status_code == 401
+            return requests.get(address, timeout=2).status_code == 401
         return False
 
     def restart(self, **armed: str) -> None:

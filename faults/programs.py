@@ -72,7 +72,7 @@ def migrate(folder: str, revision: str) -> None:
 def upgraded(function: str, *arguments: Any) -> None:
     """Another program as the next release would be: its models have a column more, which it fills."""
     for model in (Event, Delivery, PendingDelivery):
-        model.made_by = Column("made_by", String(20), default="new")  # type: ignore[union-attr]
+        model.made_by = Column("made_by", String(20), default="new")
     globals()[function](*arguments)
 
 
