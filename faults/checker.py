@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 
 # Ends of a delivery that need no full schedule behind them.
 EARLY_ENDS = ("http_410", "crashed")
+# How a delivery may end where nobody disabled or deleted its endpoint.
+USUAL_ENDS = frozenset({"delivered", "failed"})
 # Past its due time by more than this, with workers running, a delivery is stuck.
 OVERDUE = timedelta(seconds=30)
 
@@ -71,6 +73,7 @@ class Facts:
     claims_lost: int = 0  # those that a crash of the database may have taken back after they were sent
     poisoned: int = 0  # the deliveries that may be given up because they kill their workers
     fan_out: int | None = None  # the deliveries that each event must have, promised or not
+    may_end: dict[str, frozenset[str]] = field(default_factory=dict)  # by endpoint; else USUAL_ENDS
     may_wait: bool = False  # whether what is pending and not overdue is as it should be
 
 
@@ -144,6 +147,8 @@ def _check_promises(facts: Facts, findings: Findings) -> None:
 
 def _check_ends(facts: Facts, findings: Findings) -> None:
     for row in facts.deliveries.values():
+        if row.state not in facts.may_end.get(row.endpoint_id, USUAL_ENDS) | {"pending"}:
+            findings.lost.append(f"{row.id} ended {row.state}")
         if row.state == "delivered" and row.id not in facts.succeeded:
             findings.lost.append(f"{row.id} is delivered, and no 2xx was ever given for it")
         is_early = row.tries <= facts.schedule_length and row.last_outcome not in EARLY_ENDS

@@ -34,6 +34,7 @@ def gather(stack: Stack, *, may_wait: bool = False, schedule_length: int | None 
             claims_lost=stack.claims_lost,
             poisoned=stack.poisoned,
             fan_out=stack.fan_out,
+            may_end=stack.may_end,
             may_wait=may_wait,
         )
         if stack.has_graveyard:

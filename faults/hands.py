@@ -46,6 +46,7 @@ class Hands(Processes):
         self.held_unseen = 0
         self.claims_lost = 0  # an allowance for crashes of the database
         self.poisoned = 0
+        self.may_end: dict[str, frozenset[str]] = {}  # by endpoint, where it is not the usual
         self.has_graveyard = False
         self.fan_out: int | None = 0  # None where endpoints come and go
         self.workspace_id = self.token = ""
@@ -55,7 +56,7 @@ class Hands(Processes):
         """Begins afresh: what comes from here on is judged by itself."""
         self.held_at_kills, self.held_unseen, self.fan_out = set(), 0, 0
         self.claims_lost = self.poisoned = 0
-        self.keys = {}
+        self.keys, self.may_end = {}, {}
         self.journals += 1
         if self.receiver_journal.exists():
             self.receiver_offset = self.receiver_journal.stat().st_size

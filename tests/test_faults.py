@@ -19,7 +19,7 @@ from flask import Flask
 from sqlalchemy import Engine as Database
 
 from faults import runner, scenarios
-from faults.checker import Arrival, DeliveryRow, EventRow, Facts, Promise, QueueRow, check
+from faults.checker import USUAL_ENDS, Arrival, DeliveryRow, EventRow, Facts, Promise, QueueRow, check
 from faults.databases import SharedPostgresql, Sqlite
 from faults.harness import Nursery
 from faults.registry import ALL, Options
@@ -136,6 +136,17 @@ def test_the_checker_finds_a_delivery_given_up_too_early() -> None:
     assert len(check(facts).lost) == 1
     delivery_with(facts, tries=10)
     assert check(facts).lost == []
+
+
+@pytest.mark.parametrize("state", ["canceled", "held"])
+def test_the_checker_finds_a_delivery_that_nobody_meant_to_end_so(state: str) -> None:
+    facts = good_facts()
+    delivery_with(facts, state=state)
+    assert check(facts).lost == [f"dlv_1 ended {state}"]
+    facts.may_end = {"ep_2": USUAL_ENDS | {state}}
+    assert len(check(facts).lost) == 1, "another endpoint's may"
+    facts.may_end = {"ep_1": USUAL_ENDS | {state}}
+    assert check(facts).violations() == []
 
 
 def test_the_checker_finds_what_is_stuck() -> None:

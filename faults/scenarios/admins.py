@@ -5,6 +5,7 @@ import threading
 import time
 from datetime import timedelta
 
+from faults.checker import USUAL_ENDS
 from faults.harness import wait_for
 from faults.processes import IN_FLIGHT, PATIENT
 from faults.registry import Options, scenario
@@ -21,6 +22,7 @@ def changed_in_flight(stack: Stack, report: Report, options: Options) -> None:
     time.sleep(1.5)
     stack.note_kill()
     stack.remove(deleted)
+    stack.may_end[deleted] = USUAL_ENDS | {"canceled"}
     stack.disable(disabled)
     stack.rotate(rotated, overlap=timedelta(0))
     stack.edit(edited, f"http://127.0.0.1:{stack.receiver_port}/ok/edited")

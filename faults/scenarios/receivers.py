@@ -31,6 +31,7 @@ def hanging_beside_healthy(stack: Stack, report: Report, options: Options) -> No
     stack.fan_out = 1
     stack.pool.stop()  # with nothing in flight, a deletion leaves nothing unrecorded
     stack.remove(hanging)
+    stack.may_end[hanging] = frozenset({"canceled"})
 
 
 @scenario("20: 6 dead endpoints among 20")
@@ -46,6 +47,7 @@ def dead_among_healthy(stack: Stack, report: Report, options: Options) -> None:
     stack.pool.stop()
     for endpoint_id in dead:
         stack.remove(endpoint_id)
+        stack.may_end[endpoint_id] = frozenset({"canceled"})
 
 
 def _p99(stack: Stack, report: Report, options: Options, word: str, rate: float = RATE) -> float:
