@@ -12,7 +12,7 @@ from typing import Any
 import requests
 from sqlalchemy import select
 
-from faults import graveyard
+from faults import graveyard, last_words
 from faults.databases import Database
 from faults.harness import Nursery, TooSlow
 from faults.journal import Journal
@@ -50,7 +50,8 @@ class Hands(Processes):
         self.has_graveyard = False
         self.fan_out: int | None = 0  # None where endpoints come and go
         self.workspace_id = self.token = ""
-        self.journals = self.receiver_offset = 0
+        self.journals = self.receiver_offset = self.words_offset = 0
+        self.last_words = folder / last_words.FILE
 
     def new_workspace(self, name: str) -> None:
         """Begins afresh: what comes from here on is judged by itself."""
@@ -58,6 +59,7 @@ class Hands(Processes):
         self.claims_lost = self.poisoned = 0
         self.keys, self.may_end = {}, {}
         self.journals += 1
+        self.words_offset = self.last_words.stat().st_size if self.last_words.exists() else 0
         if self.receiver_journal.exists():
             self.receiver_offset = self.receiver_journal.stat().st_size
         self.journal = self.folder / f"accepted-{self.journals}.log"

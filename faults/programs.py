@@ -13,6 +13,7 @@ import gunicorn.app.wsgiapp  # type: ignore[import-untyped]
 from flask_migrate import downgrade, upgrade
 from sqlalchemy import Column, Connection, String
 
+from faults import last_words
 from webhooks_app import clock, processes, retention
 from webhooks_app.app import create_app
 from webhooks_app.extensions import writer
@@ -20,6 +21,7 @@ from webhooks_app.models import Delivery, Event, PendingDelivery
 
 
 def web(workers: int) -> None:
+    last_words.noted()
     # Imported before it forks, so that a killed web worker is replaced in milliseconds.
     sys.argv = ["gunicorn", "wsgi:app", "--preload", "--workers", str(workers)]
     gunicorn.app.wsgiapp.run()
@@ -27,6 +29,7 @@ def web(workers: int) -> None:
 
 def pool() -> None:
     """`worker.py`, its workers forked instead of spawned; no libcurl handle exists before the fork."""
+    last_words.noted()
     processes._SPAWN = multiprocessing.get_context("fork")  # type: ignore[assignment]
     processes.run_workers()
 

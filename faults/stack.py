@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,7 @@ from sqlalchemy.orm import Session
 from faults import journal
 from faults.hands import Hands
 from faults.harness import TooSlow, wait_for
+from faults.last_words import TIMED_OUT
 from faults.processes import DELIVERY_WORKERS, IN_FLIGHT
 from webhooks_app.extensions import db
 from webhooks_app.models import Attempt, AuditEntry, Delivery, Event, PendingDelivery, Recovery
@@ -63,7 +65,15 @@ class Stack(Hands):
     @property
     def in_flight_at_kills(self) -> int:
         """How many sends there can be for which nothing was recorded."""
-        return len(self.held_at_kills) + self.held_unseen
+        said = {(name, generation) for line in self._words() for name, generation in line["held"]}
+        return len(self.held_at_kills | said) + self.held_unseen
+
+    def deaths(self) -> "Counter[str]":
+        """Of this scenario, by the failpoint at which each died."""
+        return Counter(line["at"] for line in self._words() if line["at"] != TIMED_OUT)
+
+    def _words(self) -> Iterator[dict[str, Any]]:
+        return journal.read(self.last_words, self.words_offset)
 
     def settle(self, seconds: float = SETTLE_SECONDS) -> float:
         """Waits until nothing is pending; how long it took. What then still is, the checker will name."""

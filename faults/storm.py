@@ -1,7 +1,6 @@
 """The storm: seeded kills of everything, several a second, while producers send and receivers misbehave."""
 
 import random
-import re
 import signal
 import time
 from collections import Counter
@@ -14,7 +13,6 @@ from redis.exceptions import RedisError
 
 from faults.databases import Postgresql, Sqlite
 from faults.harness import Group
-from faults.processes import DELIVERY_WORKERS, IN_FLIGHT
 from faults.stack import Stack
 
 FAILPOINTS = (
@@ -22,11 +20,6 @@ FAILPOINTS = (
     *("worker.claimed=0.02", "worker.answered=0.002", "worker.half_recorded=0.02"),
     *("worker.recording=0.02", "worker.recorded=0.02"),
 )
-# What a worker holds at most: its requests in flight, and outcomes of 30 ms not yet recorded.
-_HELD_BY_ONE = 2 * IN_FLIGHT
-# The lines in which gunicorn and the pool report a child that was killed.
-_WEB_DEATH = re.compile(r"Worker \(pid:(\d+)\) was sent SIGKILL")
-_WORKER_DEATH = re.compile(r"worker_died pid=(\d+) status=-9")
 
 
 @dataclass
@@ -39,8 +32,6 @@ class Storm:
 
     def __post_init__(self) -> None:
         self._dice = random.Random(f"storm-{self.seed}")
-        self._dead_before = self._dead()
-        self._killed: set[int] = set()
 
     def rage(self, kills: int, *, seconds: float) -> None:
         """Until so many processes were killed, by this hand or at a failpoint, or the time is over."""
@@ -53,26 +44,12 @@ class Storm:
 
     @property
     def total(self) -> int:
-        """Processes killed; those that failpoints killed are in the logs of their parents."""
+        """Processes killed, by this hand and at failpoints."""
         return sum(self.summary().values())
 
     def summary(self) -> dict[str, int]:
-        """The kills by kind; those at failpoints are the deaths that this hand did not cause."""
-        at_failpoints = {
-            f"{name} at failpoints": len(dead - before - self._killed)
-            for (name, dead), before in zip(self._dead().items(), self._dead_before.values(), strict=True)
-        }
-        return dict(self.kills) | at_failpoints
-
-    def allow_for_failpoints(self) -> None:
-        """What a process held when it died at a failpoint is not known, so each counts as a full one."""
-        self.stack.held_unseen += self.summary()["worker at failpoints"] * _HELD_BY_ONE
-
-    def _dead(self) -> dict[str, set[int]]:
-        return {
-            "web": _dead(self.stack, "web", _WEB_DEATH),
-            "worker": _dead(self.stack, "pool", _WORKER_DEATH),
-        }
+        """The kills by kind, and the deaths by failpoint."""
+        return dict(self.kills) | {f"at {place}": count for place, count in self.stack.deaths().items()}
 
     def _blows(self) -> list[tuple[Callable[[], None], float]]:
         blows: list[tuple[Callable[[], None], float]] = [
@@ -101,7 +78,6 @@ class Storm:
             self.stack.note_kill()
         victim = self._dice.choice(sorted(children))
         if group.signal_child(victim, signal.SIGKILL):
-            self._killed.add(victim)
             self.kills[name] += 1
         if name == "worker":
             self.stack.note_kill()  # also what it claimed between the first look and its death
@@ -111,8 +87,6 @@ class Storm:
         self.stack.note_kill()
         self.stack.nursery.signal(self.stack.pool.pid, signal.SIGKILL)
         self.stack.nursery.wait(self.stack.pool.pid, 5)
-        # Orphans may yet die at failpoints, and nobody is left to report it.
-        self.stack.held_unseen += DELIVERY_WORKERS * _HELD_BY_ONE
         self.kills["pool"] += 1
         self.stack.pool.start()
 
@@ -171,8 +145,3 @@ class Storm:
         self.kills["postgresql"] += 1
         time.sleep(self._dice.choice((0, 0.3)))
         database.start()
-
-
-def _dead(stack: Stack, log: str, pattern: re.Pattern[str]) -> set[int]:
-    path = stack.nursery.log(log)
-    return {int(pid) for pid in pattern.findall(path.read_text(errors="replace"))} if path.exists() else set()

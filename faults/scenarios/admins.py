@@ -7,10 +7,9 @@ from datetime import timedelta
 
 from faults.checker import USUAL_ENDS
 from faults.harness import wait_for
-from faults.processes import IN_FLIGHT, PATIENT
+from faults.processes import PATIENT
 from faults.registry import Options, scenario
 from faults.reports import Report
-from faults.scenarios.workers import deaths
 from faults.stack import Stack
 
 
@@ -71,13 +70,11 @@ def recovery_killed(stack: Stack, report: Report, options: Options) -> None:
     stack.send_many(2000, name="held")
     report.figures["discarded"] = stack.enable(endpoint_id, send_held=False)
     time.sleep(1.1)  # a recovery takes what was made before its start, to the second
-    before = deaths(stack)
     places = "recovery.half_stepped=0.4,recovery.stepped=0.3"
     stack.restart(FAILPOINTS=places, FAILPOINT_SEED=options.seed)
     recovery_id = stack.recover()
     over = wait_for(lambda: stack.recovery(recovery_id).finished_at, 240, "the end of the recovery")
-    died = deaths(stack) - before
-    stack.held_unseen += died * 2 * IN_FLIGHT
+    died = stack.deaths().total()
     recovery = stack.recovery(recovery_id)
     report.figures |= {"over after s": over, "workers killed": died, "replayed": recovery.replayed}
     report.figures["settled after s"] = stack.settle()
