@@ -63,6 +63,8 @@ class Hands(Processes):
         if self.receiver_journal.exists():
             self.receiver_offset = self.receiver_journal.stat().st_size
         self.journal = self.folder / f"accepted-{self.journals}.log"
+        self.counts, self.sent = self.folder / f"counts-{self.journals}", 0
+        self.counts.mkdir()
         with self.app.app_context():
             self.workspace_id = workspaces.create(writer(), name, actor=TESTER)
             self.token = tokens.create(writer(), self.workspace_id, "faults", actor=TESTER)
@@ -131,8 +133,12 @@ class Hands(Processes):
 
     def send(self, name: str = "", *, timeout: float = 10, **data: Any) -> Answer:
         """One event through the API; its 202 goes into the journal as a producer's would."""
-        body = {"type": EVENT_TYPE, "data": new_data(name or f"one-{time.monotonic_ns()}", **data)}
+        body = {"type": EVENT_TYPE, "data": new_data(name or self._next_name(), **data)}
         return self._post("/api/v1/events", body, timeout)
+
+    def _next_name(self) -> str:
+        self.sent += 1
+        return f"one-{self.sent}"
 
     def send_many(self, count: int, *, name: str, event_type: str = EVENT_TYPE) -> list[str]:
         ids: list[str] = []

@@ -53,6 +53,7 @@ class Processes:
         self.pool = Group(nursery, self._start_pool)
         self.schedulers = [Group(nursery, self._start_scheduler)]
         self.receiver_journal = folder / "arrivals.log"
+        self.counts = folder
 
     # Processes
 
@@ -108,6 +109,7 @@ class Processes:
     def _addresses(self) -> dict[str, str]:
         return {
             "WEBHOOKS_INSTANCE": str(self.folder),
+            "FAILPOINT_COUNTS": str(self.counts),
             "DATABASE_URL": self.database.url,
             "REDIS_URL": self.redis.url,
             "PORT": str(self.web_port),

@@ -4,11 +4,13 @@
     /mix/<seed>/…       a seeded mix           /switch/<name>/…     what `/control/<name>/<answer>` set last
 
 An answer is a status, `cut` (reads the request and closes), `hang` (never answers) or
-`slow-<ms>-<answer>`. `/mix` throws its dice by seed, delivery and turn, so that a seed always answers alike.
+`slow-<ms>-<answer>`. `/mix` throws its dice by seed, endpoint, event (as its producer calls it) and turn, so
+that a seed always answers alike.
 """
 
 import asyncio
 import hashlib
+import json
 import random
 import time
 from collections import Counter
@@ -50,7 +52,7 @@ class Receiver(asyncio.Protocol):
             return
         delivery_id = headers.get("webhook-id", "")
         self.turns[delivery_id] += 1
-        answer = self.decide(parts, delivery_id, self.turns[delivery_id])
+        answer = self.decide(parts, body, self.turns[delivery_id])
         self.journal.write(
             at=time.time(),
             path=path,
@@ -62,10 +64,10 @@ class Receiver(asyncio.Protocol):
         )
         self.answer(answer, delivery_id)
 
-    def decide(self, parts: list[str], delivery_id: str, turn: int) -> str:
+    def decide(self, parts: list[str], body: bytes, turn: int) -> str:
         match parts[:2]:
             case ["mix", seed]:
-                return mixed(seed, delivery_id, turn)
+                return mixed(seed, "/".join(parts[2:]), json.loads(body)["data"]["batch_id"], turn)
             case ["always", answer]:
                 return answer
             case ["switch", name]:
@@ -87,8 +89,9 @@ class Receiver(asyncio.Protocol):
         self.transport.write(f"HTTP/1.1 {status} As-Told\r\nContent-Length: 2\r\n\r\nok".encode())
 
 
-def mixed(seed: str, delivery_id: str, turn: int) -> str:
-    dice = random.Random(f"{seed}-{delivery_id}-{turn}")
+def mixed(seed: str, endpoint: str, event: str, turn: int) -> str:
+    """None of it differs from one run to the next, as the ids of deliveries do."""
+    dice = random.Random(f"{seed}-{endpoint}-{event}-{turn}")
     answers, weights = zip(*MIX, ("cut", CUT_SHARE), strict=True)
     return str(dice.choices(answers, weights)[0])
 

@@ -15,6 +15,7 @@ class Report:
     figures: dict[str, Any] = field(default_factory=dict)
     findings: Findings | None = None
     problems: list[str] = field(default_factory=list)
+    plan: list[str] = field(default_factory=list)  # what was to be done to it, decided by the seed
     schedule_length: int | None = None  # where it is not the usual one
     began_at: float = field(default_factory=time.monotonic)
 
@@ -48,6 +49,8 @@ class Report:
             print("      ", _line(figures | found.states))
         if self.figures:
             print("      ", _line(self.figures))
+        if self.violations and self.plan:
+            print("       planned:", ", ".join(self.plan))
         for violation in self.violations:
             print("   !! ", violation, flush=True)
 

@@ -12,7 +12,7 @@ import psycopg
 from redis.exceptions import RedisError
 
 from faults.databases import Postgresql, Sqlite
-from faults.harness import Group
+from faults.harness import Group, wait_for
 from faults.stack import Stack
 
 FAILPOINTS = (
@@ -22,25 +22,77 @@ FAILPOINTS = (
 )
 
 
+# How often each kind of blow falls, of those that kill and of the others.
+KILLING = {"worker": 46, "web": 26, "redis": 5, "scheduler": 5, "pool": 1}
+OTHERS = {"FLUSHALL": 3, "redis hung": 2, "worker frozen": 2}
+ON_SQLITE = {"database locked": 3}
+KILLING_ON_POSTGRESQL = {"backend": 8, "postgresql": 1}
+# A killed process is replaced within about a second.
+REPLACED_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Blow:
+    """`seed` decides all that its kind leaves open: which process, for how long."""
+
+    kind: str
+    pause_seconds: float
+    seed: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pause_seconds:.2f}"
+
+
+def plan(seed: str, database: str, kills: int, *, pause_seconds: float = 0.12) -> list[Blow]:
+    """Blows until so many of them kill, one after another, each with the pause behind it."""
+    dice = random.Random(f"storm-{seed}")
+    killing = KILLING | (KILLING_ON_POSTGRESQL if database == "postgresql" else {})
+    weights = killing | OTHERS | (ON_SQLITE if database == "sqlite" else {})
+    blows: list[Blow] = []
+    while kills:
+        [kind] = dice.choices(list(weights), list(weights.values()))
+        pause = pause_seconds * dice.uniform(0.3, 1.7)
+        blows.append(Blow(kind, pause, f"{seed}-{len(blows)}"))
+        kills -= kind in killing
+    return blows
+
+
 @dataclass
 class Storm:
     stack: Stack
-    seed: str
-    pause_seconds: float = 0.12
     kills: Counter[str] = field(default_factory=Counter)
     others: Counter[str] = field(default_factory=Counter)
 
-    def __post_init__(self) -> None:
-        self._dice = random.Random(f"storm-{self.seed}")
-
-    def rage(self, kills: int, *, seconds: float) -> None:
-        """Until so many processes were killed, by this hand or at a failpoint, or the time is over."""
+    def rage(self, blows: list[Blow], *, seconds: float) -> int:
+        """Lets them fall, unless the time is over before; how many fell."""
         until = time.monotonic() + seconds
-        blows, weights = zip(*self._blows(), strict=True)
-        while self.total < kills and time.monotonic() < until:
-            [blow] = self._dice.choices(blows, weights)
-            blow()
-            time.sleep(self.pause_seconds * self._dice.uniform(0.3, 1.7))
+        for number, blow in enumerate(blows):
+            if time.monotonic() > until:
+                return number
+            self._dice = random.Random(blow.seed)
+            self._strike(blow.kind)
+            time.sleep(blow.pause_seconds)
+        return len(blows)
+
+    def _strike(self, kind: str) -> None:
+        database = self.stack.database
+        acts: dict[str, Callable[[], None]] = {
+            "worker": lambda: self._kill_child(self.stack.pool, "worker"),
+            "web": lambda: self._kill_child(self.stack.web, "web"),
+            "redis": self._kill_redis,
+            "scheduler": self._kill_scheduler,
+            "pool": self._kill_pool,
+            "FLUSHALL": self._flush_redis,
+            "redis hung": self._hang_redis,
+            "worker frozen": self._freeze_worker,
+            "backend": self._cut_connections,
+        }
+        if isinstance(database, Sqlite):
+            acts["database locked"] = lambda: self._lock(database)
+        if isinstance(database, Postgresql):
+            acts["postgresql"] = lambda: self._restart(database)
+        # Of a database that others use too, the server cannot be restarted.
+        acts.get(kind, self._cut_connections)()
 
     @property
     def total(self) -> int:
@@ -51,36 +103,19 @@ class Storm:
         """The kills by kind, and the deaths by failpoint."""
         return dict(self.kills) | {f"at {place}": count for place, count in self.stack.deaths().items()}
 
-    def _blows(self) -> list[tuple[Callable[[], None], float]]:
-        blows: list[tuple[Callable[[], None], float]] = [
-            (lambda: self._kill_child(self.stack.pool, "worker"), 46),
-            (lambda: self._kill_child(self.stack.web, "web"), 26),
-            (self._kill_redis, 5),
-            (self._flush_redis, 3),
-            (self._hang_redis, 2),
-            (self._kill_scheduler, 5),
-            (self._kill_pool, 1),
-            (self._freeze_worker, 2),
-        ]
-        database = self.stack.database
-        if isinstance(database, Sqlite):
-            return [*blows, (lambda: self._lock(database), 3)]
-        blows.append((self._cut_connections, 8))
-        if isinstance(database, Postgresql):
-            blows.append((lambda: self._restart(database), 1))
-        return blows
-
     def _kill_child(self, group: Group, name: str) -> None:
-        children = group.children()
-        if not children:
-            return
         if name == "worker":
             self.stack.note_kill()
-        victim = self._dice.choice(sorted(children))
-        if group.signal_child(victim, signal.SIGKILL):
-            self.kills[name] += 1
+        while not group.signal_child(self._child(group), signal.SIGKILL):
+            """It died of something else in between, and another takes its place."""
+        self.kills[name] += 1
         if name == "worker":
             self.stack.note_kill()  # also what it claimed between the first look and its death
+
+    def _child(self, group: Group) -> int:
+        wait_for(group.children, REPLACED_SECONDS, "a process to strike")
+        children = sorted(group.children())
+        return self._dice.choice(children) if children else self._child(group)
 
     def _kill_pool(self) -> None:
         """The pool's parent alone: its workers have to notice that they are orphans."""
@@ -115,10 +150,7 @@ class Storm:
 
     def _freeze_worker(self) -> None:
         """Past the lease, so that another worker takes over what this one holds."""
-        children = self.stack.pool.children()
-        if not children:
-            return
-        pid = self._dice.choice(sorted(children))
+        pid = self._child(self.stack.pool)
         self.stack.note_kill()
         self.stack.pool.signal_child(pid, signal.SIGSTOP)
         self.stack.note_kill()

@@ -6,7 +6,10 @@ The whole suite is `make faults`. Real processes of the platform run here, forke
 import base64
 import hashlib
 import hmac
+import os
 import shutil
+import signal
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -18,7 +21,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import Engine as Database
 
-from faults import runner, scenarios
+from faults import receiver, runner, scenarios, storm
 from faults.checker import USUAL_ENDS, Arrival, DeliveryRow, EventRow, Facts, Promise, QueueRow, check
 from faults.databases import SharedPostgresql, Sqlite
 from faults.harness import Nursery
@@ -217,6 +220,54 @@ def test_the_checker_finds_an_innocent_delivery_given_up() -> None:
     assert check(facts).violations() == ["given up: 1 failed as crashed, 0 were poisoned"]
     facts.poisoned = 1
     assert check(facts).violations() == []
+
+
+# What a seed fixes
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_a_seed_decides_every_blow_before_the_storm(database: str) -> None:
+    planned = storm.plan("7", database, 50)
+    assert planned == storm.plan("7", database, 50)
+    assert planned != storm.plan("8", database, 50)
+    assert planned[:20] == storm.plan("7", database, 500)[:20]
+    others = {*storm.OTHERS, *storm.ON_SQLITE}
+    assert sum(blow.kind not in others for blow in planned) == 50
+
+
+def test_the_receiver_answers_by_what_stays_from_run_to_run() -> None:
+    answers = [receiver.mixed("7", "0", f"event-{number}", 1) for number in range(200)]
+    assert answers == [receiver.mixed("7", "0", f"event-{number}", 1) for number in range(200)]
+    assert len(set(answers)) >= 4
+    assert answers != [receiver.mixed("7", "1", f"event-{number}", 1) for number in range(200)]
+
+
+def test_a_seed_decides_at_which_pass_of_which_process_a_failpoint_kills(tmp_path: Path) -> None:
+    def passes(run: str) -> list[int]:
+        """How often each of three processes comes by until it dies."""
+        folder = tmp_path / run
+        folder.mkdir()
+        env = {"FAILPOINTS": "worker.here=0.1", "FAILPOINT_SEED": "7", "FAILPOINT_COUNTS": str(folder)}
+        return [_passes(env) for _ in range(3)]
+
+    first = passes("first")
+    assert first == passes("second")
+    assert len(set(first)) > 1, "the processes of a kind do not throw alike"
+
+
+def _passes(env: dict[str, str]) -> int:
+    script = (
+        "from webhooks_app import failpoints\nwhile 1: print(1, flush=True); failpoints.hit('worker.here')"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        env=dict(os.environ) | env,
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    assert ran.returncode == -signal.SIGKILL
+    return len(ran.stdout.split())
 
 
 # What the suite found
