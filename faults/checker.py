@@ -5,12 +5,16 @@ import hashlib
 import hmac
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 # Ends of a delivery that need no full schedule behind them.
 EARLY_ENDS = ("http_410", "crashed")
 # How a delivery may end where nobody disabled or deleted its endpoint.
 USUAL_ENDS = frozenset({"delivered", "failed"})
+# From a claim, whose moment the request is signed with, to the look at its endpoint's keys.
+CLAIM_SPAN = timedelta(seconds=5)
+# Around the end of a key's time, as timestamps count whole seconds and a rotation takes its moment.
+ROTATION_SPAN = timedelta(seconds=2)
 # Past its due time by more than this, with workers running, a delivery is stuck.
 OVERDUE = timedelta(seconds=30)
 
@@ -32,6 +36,15 @@ class Arrival:
     timestamp: str
     signature: str
     answer: str = "200"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A signing key, in force for certain from `since` on, and never after `until`."""
+
+    secret: bytes
+    since: datetime
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +79,7 @@ class Facts:
     deliveries: dict[str, DeliveryRow]
     queue: dict[str, QueueRow]
     attempts: "Counter[str]"  # recorded attempts by delivery
-    keys: dict[str, list[bytes]]
+    keys: dict[str, list[Key]]
     schedule_length: int
     in_flight_at_kills: int
     now: datetime
@@ -178,14 +191,29 @@ def _check_arrivals(facts: Facts, findings: Findings) -> None:
             findings.unsigned.append(f"{arrival.delivery_id} arrived without a valid signature")
 
 
-def _is_signed(arrival: Arrival, body: bytes, keys: list[bytes]) -> bool:
+def _is_signed(arrival: Arrival, body: bytes, keys: list[Key]) -> bool:
+    """By every key that was in force when it was claimed, and by none that was not."""
+    if not arrival.timestamp.isdecimal():
+        return False
+    at = datetime.fromtimestamp(int(arrival.timestamp), UTC)
+    given = arrival.signature.split(" ")
+    allowed = {
+        _signature(arrival, body, key.secret)
+        for key in keys
+        if key.since - CLAIM_SPAN <= at and (key.until is None or at <= key.until)
+    }
+    demanded = {
+        _signature(arrival, body, key.secret)
+        for key in keys
+        if key.since <= at and (key.until is None or at <= key.until - ROTATION_SPAN)
+    }
+    return given != [""] and demanded <= set(given) <= allowed
+
+
+def _signature(arrival: Arrival, body: bytes, secret: bytes) -> str:
     """Written from the Standard Webhooks specification, not with the platform's own code."""
     message = f"{arrival.delivery_id}.{arrival.timestamp}.".encode() + body
-    valid = {
-        "v1," + base64.b64encode(hmac.new(key, message, hashlib.sha256).digest()).decode() for key in keys
-    }
-    given = arrival.signature.split(" ")
-    return given != [""] and all(each in valid for each in given)
+    return "v1," + base64.b64encode(hmac.new(secret, message, hashlib.sha256).digest()).decode()
 
 
 def _check_duplicates(facts: Facts, findings: Findings) -> None:

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,13 @@ import requests
 from sqlalchemy import select
 
 from faults import graveyard, last_words
+from faults.checker import Key
 from faults.databases import Database
 from faults.harness import Nursery, TooSlow
 from faults.journal import Journal
 from faults.processes import TIMEOUT_MS, Processes
 from faults.producer import EVENT_TYPE, new_data
-from webhooks_app import endpoints, recoveries, replays, signing, tokens, workspaces
+from webhooks_app import clock, endpoints, recoveries, replays, signing, tokens, workspaces
 from webhooks_app.audit import Actor
 from webhooks_app.endpoints import Values
 from webhooks_app.extensions import db, writer
@@ -40,7 +41,7 @@ class Answer:
 class Hands(Processes):
     def __init__(self, folder: Path, nursery: Nursery, database: Database, **environ: str) -> None:
         super().__init__(folder, nursery, database, **environ)
-        self.keys: dict[str, list[bytes]] = {}
+        self.keys: dict[str, list[Key]] = {}
         # The claims that somebody held when a process was killed, and an allowance for kills unseen.
         self.held_at_kills: set[tuple[str, int]] = set()
         self.held_unseen = 0
@@ -82,11 +83,15 @@ class Hands(Processes):
         return endpoint_id
 
     def learn_keys(self, endpoint_id: str) -> None:
-        """Remembers the endpoint's signing keys, which a deletion would take out of reach."""
+        """Remembers the endpoint's signing keys and since and until when they sign."""
         with self.admin(endpoint_id) as endpoint:
             secrets = endpoints.reveal(writer(), self.app.extensions["cipher"], endpoint, actor=TESTER)
-        known = self.keys.setdefault(endpoint_id, [])
-        known += [key for key in map(signing.key_of, secrets) if key not in known]
+        now, in_force = clock.now(), {signing.key_of(secret) for secret in secrets}
+        known = self.keys.get(endpoint_id, [])
+        new = in_force - {key.secret for key in known}
+        self.keys[endpoint_id] = [
+            key if key.until or key.secret in in_force else replace(key, until=now) for key in known
+        ] + [Key(secret, now) for secret in new]
 
     @contextmanager
     def admin(self, endpoint_id: str) -> Iterator[Endpoint]:

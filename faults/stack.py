@@ -116,8 +116,11 @@ class Stack(Hands):
 
     def arrival_count(self) -> int:
         """Requests that the receiver read in this scenario."""
+        return sum(1 for _ in self.arrivals())
+
+    def arrivals(self) -> Iterator[dict[str, Any]]:
         lines = journal.read(self.receiver_journal, self.receiver_offset)
-        return sum("answered" not in line for line in lines)
+        return (line for line in lines if "answered" not in line)
 
     def refusals(self) -> int:
         """Events that producers got no 202 for."""

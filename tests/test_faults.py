@@ -22,7 +22,7 @@ from flask import Flask
 from sqlalchemy import Engine as Database
 
 from faults import receiver, runner, scenarios, storm
-from faults.checker import USUAL_ENDS, Arrival, DeliveryRow, EventRow, Facts, Promise, QueueRow, check
+from faults.checker import USUAL_ENDS, Arrival, DeliveryRow, EventRow, Facts, Key, Promise, QueueRow, check
 from faults.databases import SharedPostgresql, Sqlite
 from faults.harness import Nursery
 from faults.registry import ALL, Options
@@ -82,10 +82,13 @@ def test_a_short_storm_and_the_cheap_faults_lose_nothing(stack: Stack) -> None:
 # The checker, with fabricated facts
 
 
-def arrival(delivery_id: str = "dlv_1", body: bytes = BODY, key: bytes = KEY) -> Arrival:
-    mac = hmac.digest(key, f"{delivery_id}.5.".encode() + body, "sha256")
-    signature = "v1," + base64.b64encode(mac).decode()
-    return Arrival(delivery_id, hashlib.sha256(body).hexdigest(), "5", signature)
+def arrival(delivery_id: str = "dlv_1", body: bytes = BODY, *keys: bytes, at: datetime = NOW) -> Arrival:
+    timestamp = str(int(at.timestamp()))
+    macs = [
+        hmac.digest(key, f"{delivery_id}.{timestamp}.".encode() + body, "sha256") for key in keys or [KEY]
+    ]
+    signature = " ".join("v1," + base64.b64encode(mac).decode() for mac in macs)
+    return Arrival(delivery_id, hashlib.sha256(body).hexdigest(), timestamp, signature)
 
 
 def good_facts() -> Facts:
@@ -98,7 +101,7 @@ def good_facts() -> Facts:
         deliveries={"dlv_1": DeliveryRow("dlv_1", "evt_1", "ep_1", "delivered", 1, 1, "success")},
         queue={},
         attempts=Counter(dlv_1=1),
-        keys={"ep_1": [KEY]},
+        keys={"ep_1": [Key(KEY, NOW)]},
         schedule_length=9,
         in_flight_at_kills=0,
         now=NOW,
@@ -176,10 +179,29 @@ def test_the_checker_finds_altered_bytes() -> None:
 
 def test_the_checker_finds_a_wrong_signature() -> None:
     facts = good_facts()
-    facts.arrivals = [arrival(key=b"other")]
+    facts.arrivals = [arrival("dlv_1", BODY, b"other")]
     assert len(check(facts).unsigned) == 1
     facts.arrivals = [replace(arrival(), signature="")]
     assert len(check(facts).unsigned) == 1
+
+
+def test_the_checker_finds_a_key_that_signs_after_its_time_or_not_within_it() -> None:
+    facts, other, rotated_at = good_facts(), b"o" * 32, NOW + timedelta(minutes=1)
+    facts.keys["ep_1"] = [Key(KEY, NOW, until=rotated_at), Key(other, rotated_at)]
+
+    def is_right(seconds: float, *keys: bytes) -> bool:
+        facts.arrivals = [arrival("dlv_1", BODY, *keys, at=rotated_at + timedelta(seconds=seconds))]
+        return check(facts).unsigned == []
+
+    assert is_right(-30, KEY)
+    assert is_right(-1, KEY), "claimed just before the rotation"
+    assert is_right(1, other)
+    assert not is_right(1, KEY)
+    assert not is_right(1, other, KEY)
+    assert not is_right(-30, other)
+    facts.keys["ep_1"] = [Key(KEY, NOW), Key(other, rotated_at)]
+    assert is_right(1, other, KEY), "with an overlap both sign"
+    assert not is_right(1, other)
 
 
 def test_the_checker_finds_an_event_accepted_twice() -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from faults.checker import USUAL_ENDS
 from faults.harness import wait_for
-from faults.processes import PATIENT
+from faults.processes import PATIENT, TIMEOUT_MS
 from faults.registry import Options, scenario
 from faults.reports import Report
 from faults.stack import Stack
@@ -15,19 +15,23 @@ from faults.stack import Stack
 
 @scenario("22: delete, disable, rotate, edit in mid-flight")
 def changed_in_flight(stack: Stack, report: Report, options: Options) -> None:
-    deleted, disabled, rotated = (stack.endpoint("always/slow-300-200/a") for _ in range(3))
+    deleted, disabled, rotated = (
+        stack.endpoint(f"always/slow-300-200/{name}") for name in ("deleted", "disabled", "rotated")
+    )
     edited = stack.endpoint("always/slow-100-500/a")
-    producer = stack.produce(rate=60, seconds=6, seed=options.seed)
+    producer = stack.produce(rate=60, seconds=8, seed=options.seed)
     time.sleep(1.5)
     stack.note_kill()
     stack.remove(deleted)
     stack.may_end[deleted] = USUAL_ENDS | {"canceled"}
     stack.disable(disabled)
+    disabled_at = time.time()
     stack.rotate(rotated, overlap=timedelta(0))
     stack.edit(edited, f"http://127.0.0.1:{stack.receiver_port}/ok/edited")
-    time.sleep(1.5)
+    time.sleep(3)
     stack.note_kill()
     stack.rotate(rotated, overlap=timedelta(hours=1))
+    enabled_at = time.time()
     report.figures["held"] = stack.enable(disabled, send_held=True)
     stack.nursery.wait(producer, 30)
     stack.fan_out = None
@@ -38,6 +42,11 @@ def changed_in_flight(stack: Stack, report: Report, options: Options) -> None:
     states = stack.states_of(deleted)
     report.require(states.keys() <= {"delivered", "canceled"}, f"of the deleted endpoint: {states}")
     report.figures["of the deleted"] = str(states)
+    began = [line["at"] for line in stack.arrivals() if line["path"].endswith("/disabled")]
+    between = [at for at in began if disabled_at + TIMEOUT_MS / 1000 < at < enabled_at]
+    report.require(
+        min(began) < disabled_at and not between, f"{len(between)} requests to a disabled endpoint"
+    )
 
 
 @scenario("23: replays during live retries")
