@@ -201,8 +201,8 @@ class Hands(Processes):
 
     def reset(self) -> None:
         """Back to the usual set-up, with nothing left to be sent."""
-        is_changed = self.armed or self.patch or self.clock_moved_seconds
-        self.armed, self.patch, self.clock_moved_seconds = {}, {}, 0.0
+        is_changed = self.armed or self.patch or self.clock_moved_seconds or self.clock
+        self.armed, self.patch, self.clock_moved_seconds, self.clock = {}, {}, 0.0, None
         if is_changed:
             self.web.kill()
             self.pool.kill()

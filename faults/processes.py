@@ -49,6 +49,7 @@ class Processes:
         self.armed: dict[str, str] = {}
         self.patch: dict[str, Any] = {}
         self.clock_moved_seconds = 0.0
+        self.clock: Path | None = None  # see `follow_clock`
         self.web = Group(nursery, self._start_web)
         self.pool = Group(nursery, self._start_pool)
         self.schedulers = [Group(nursery, self._start_scheduler)]
@@ -93,6 +94,22 @@ class Processes:
             group.stop()
         self.heal()
 
+    def follow_clock(self, **armed: str) -> None:
+        """Restarts web and workers with a clock that `move_clock` moves while they run."""
+        self.clock = self.folder / "clock"
+        self.move_clock(0)
+        self.restart(**armed)
+
+    def move_clock(self, seconds: float) -> None:
+        new = self.folder / "clock.new"
+        new.write_text(str(seconds))
+        new.replace(self.folder / "clock")
+
+    def health(self) -> tuple[int, list[str]]:
+        """What whoever watches the platform is answered: the status, and what is wrong."""
+        answer = requests.get(f"{self.base_url}/healthz", timeout=5)
+        return answer.status_code, answer.json()["problems"]
+
     def stop(self) -> None:
         for group in (self.web, self.pool, *self.schedulers):
             with suppress(TooSlow):
@@ -124,11 +141,15 @@ class Processes:
     def _start_web(self) -> int:
         arguments: tuple[float, ...] = (WEB_WORKERS,)
         function = "web"
+        if self.clock:
+            return self._call("web_with_clock_of", str(self.clock), WEB_WORKERS, name="web")
         if self.clock_moved_seconds:
             function, arguments = "web_with_clock_moved", (WEB_WORKERS, self.clock_moved_seconds)
         return self._call(function, *arguments, name="web")
 
     def _start_pool(self) -> int:
+        if self.clock:
+            return self._call("pool_with_clock_of", str(self.clock), name="pool")
         if self.clock_moved_seconds:
             return self._call("pool_with_clock_moved", self.clock_moved_seconds, name="pool")
         return self._call("pool", name="pool")

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import gunicorn.app.wsgiapp  # type: ignore[import-untyped]
@@ -48,6 +49,16 @@ def web_with_clock_moved(workers: int, seconds: float) -> None:
     web(workers)
 
 
+def pool_with_clock_of(path: str) -> None:
+    _follow_clock(path)
+    pool()
+
+
+def web_with_clock_of(path: str, workers: int) -> None:
+    _follow_clock(path)
+    web(workers)
+
+
 def retain(days: int, seed: str, chance: float) -> None:
     """Retention on and on, `days` ahead of time, until it dies with a batch deleted and not committed."""
     dice, drop = random.Random(seed), retention._drop_deliveries
@@ -77,6 +88,12 @@ def upgraded(function: str, *arguments: Any) -> None:
     for model in (Event, Delivery, PendingDelivery):
         model.made_by = Column("made_by", String(20), default="new")
     globals()[function](*arguments)
+
+
+def _follow_clock(path: str) -> None:
+    """The clock goes ahead by as many seconds as stand in the file, which change while this runs."""
+    file = Path(path)
+    clock.now = lambda: datetime.now(UTC) + timedelta(seconds=float(file.read_text()))
 
 
 def _move_clock(seconds: float) -> None:
