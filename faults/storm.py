@@ -17,7 +17,7 @@ from faults.stack import Stack
 
 FAILPOINTS = (
     *("accept.committing=0.006", "accept.committed=0.006"),
-    *("worker.claimed=0.02", "worker.answered=0.002", "worker.half_recorded=0.02"),
+    *("worker.dequeued=0.02", "worker.claimed=0.02", "worker.answered=0.002", "worker.half_recorded=0.02"),
     *("worker.recording=0.02", "worker.recorded=0.02"),
 )
 

@@ -11,12 +11,12 @@ from faults.reports import Report
 from faults.stack import Stack
 from webhooks_app.delivery.engine import LAPSES_TO_GIVE_UP
 
-PLACES = ("claimed", "answered", "half_recorded", "recording", "recorded")
+PLACES = ("dequeued", "claimed", "answered", "half_recorded", "recording", "recorded")
 # Supervisors kill five to ten seconds after they ask.
 STOP_DEADLINE_SECONDS = 10.0
 
 
-@scenario("7: kill -9 after the claim, mid-send, after the 2xx, before, in and after the record")
+@scenario("7: kill -9 after dequeue and claim, mid-send, after the 2xx, before, in and after the record")
 def worker_killed(stack: Stack, report: Report, options: Options) -> None:
     stack.endpoint("always/slow-50-200/a")
     for place in PLACES:
