@@ -24,7 +24,7 @@ VERSIONS = ROOT / "webhooks_app" / "migrations" / "versions"
 RETENTION_DAYS = 30  # of a new workspace
 # Of each batch that retention deletes, that its process dies before the commit.
 DEATH_CHANCE = 0.05
-FEWEST_DEATHS = 5
+FEWEST_DEATHS = 3
 
 CURRENT, NEXT = max(path.stem for path in VERSIONS.glob("0*.py"))[:4], "next"
 MIGRATION_TRIES = 5
