@@ -32,7 +32,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m faults")
     parser.add_argument("--database", choices=["sqlite", "postgresql", "both"], default="both")
     parser.add_argument(
-        "--kills", type=int, default=400, help="of the storm, on each database, beside those at failpoints"
+        "--kills", type=int, default=500, help="of the storm, on each database, beside those at failpoints"
     )
     parser.add_argument("--seed")
     parser.add_argument("--only", help=f"of {', '.join(ALL)}")
