@@ -16,7 +16,7 @@ from sqlalchemy import make_url, update
 from tests.conftest import Workspace
 from tests.receivers import Answer, Receiver
 from tests.test_delivery import attempts, deliveries, make_due, queued
-from webhooks_app import clock, databases
+from webhooks_app import clock
 from webhooks_app.config import Settings
 from webhooks_app.delivery import claims, messages
 from webhooks_app.delivery.engine import Engine
@@ -56,16 +56,12 @@ def _hang_up(database_url: str, seconds: float) -> None:
 
 
 def test_answers_that_come_during_an_outage_are_written_after_it(
-    workspace: Workspace,
-    receiver: Receiver,
-    engine: Engine,
-    database_url: str,
-    monkeypatch: pytest.MonkeyPatch,
+    workspace: Workspace, receiver: Receiver, engine: Engine, database_url: str
 ) -> None:
-    monkeypatch.setattr(databases, "LOCK_SECONDS", 0.1)
     workspace.endpoint(receiver.url, timeout_ms=1000)
     workspace.send(5)
-    receiver.answer = Answer(delay_seconds=0.3)
+    delays = iter((0.2, 0.3, 0.4, 0.5, 0.6))
+    receiver.answer = lambda _: Answer(delay_seconds=next(delays))
     running = threading.Thread(target=engine.run, kwargs={"seconds": 10})
     running.start()
     while len(receiver.received) < 5:

@@ -12,6 +12,8 @@ from sqlalchemy.exc import InvalidatePoolError, OperationalError
 # How long anybody waits for a lock, SQLite's one or PostgreSQL's on a table or a row; past it the caller gets
 # 503 or tries again.
 LOCK_SECONDS = 5
+# How long for SQLite's lock who has something else to do meanwhile, and tries again.
+HASTY_LOCK_SECONDS = 0.5
 # A migration that waits for a table's lock makes everybody else wait behind it, so it gives up well before
 # they do, lets them pass, and tries again.
 MIGRATION_LOCK_SECONDS = 2
@@ -28,6 +30,7 @@ _IDLE_SECONDS = 1.0
 _LOCK_NOT_AVAILABLE = "55P03"  # PostgreSQL's "lock_not_available", appendix A of its manual
 _IDLE_SINCE = "idle_since"
 _WRITES = "writes"
+_IS_HASTY = "is_hasty"
 
 
 def writing(engine: Engine) -> Engine:
@@ -39,6 +42,11 @@ def writing(engine: Engine) -> Engine:
 def reader(engine: Engine) -> Engine:
     """The same database for transactions that only read."""
     return engine.execution_options(**{_WRITES: False})
+
+
+def hasty(engine: Engine) -> Engine:
+    """The same database for who cannot wait long for SQLite's lock."""
+    return engine.execution_options(**{_IS_HASTY: True})
 
 
 def single(engine: Engine) -> Engine:
@@ -93,9 +101,10 @@ class WriteTurn:
             if writes is not None:
                 connection.exec_driver_sql("BEGIN")
             return
-        deadline = time.monotonic() + LOCK_SECONDS
+        patience = HASTY_LOCK_SECONDS if connection.get_execution_options().get(_IS_HASTY) else LOCK_SECONDS
+        deadline = time.monotonic() + patience
         info = connection.connection.info
-        if not info.get(self) and self._lock.acquire(timeout=LOCK_SECONDS):
+        if not info.get(self) and self._lock.acquire(timeout=patience):
             info[self] = True
         driver: Any = connection.connection.dbapi_connection
         while time.monotonic() < deadline:

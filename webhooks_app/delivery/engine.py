@@ -11,7 +11,7 @@ from sqlalchemy import Engine as Database
 from sqlalchemy.exc import OperationalError
 
 from webhooks_app import clock, failpoints, pending
-from webhooks_app.databases import single
+from webhooks_app.databases import hasty, single
 from webhooks_app.delivery import claims, messages, rates
 from webhooks_app.delivery.batches import Batch
 from webhooks_app.delivery.claims import Claim, Lane
@@ -98,7 +98,7 @@ class Engine:
         delays: tuple[float, ...],
         lease: timedelta,
     ) -> None:
-        self._database = database
+        self._database = database = hasty(database)  # as answers are not read while it waits
         self._reader = single(database)
         self._sender = sender
         self._destinations = Destinations(cipher)
