@@ -296,6 +296,25 @@ def test_endless_wrapping_on_a_kept_connection_is_cut_off_early(sender: Sender, 
     assert server.accepted == 2
 
 
+@pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="needs the kernel's count of bytes")
+def test_a_tls_handshake_that_never_ends_holds_up_nobody(sender: Sender, serve: Serve) -> None:
+    hello_requests = b"\x16\x03\x03\x00\x04\x00\x00\x00\x00" * 2000  # a client skips them (RFC 5246, 7.4.1.1)
+
+    def greets_for_ever(connection: Connection) -> None:
+        connection.sock.recv(4096)
+        while True:
+            connection.send(hello_requests)
+
+    flooding, good = serve(greets_for_ever), serve()
+    sender.start("good", Request(good.url, HEADERS, b"{}", 30_000))
+    sender.start("flood", Request(flooding.url.replace("http:", "https:"), HEADERS, b"{}", 30_000))
+    began_at = time.monotonic()
+    outcomes = collect(sender, 2)
+    assert time.monotonic() - began_at < 2
+    assert outcomes["good"].is_success
+    assert outcomes["flood"].kind in ("tls", "invalid_response")
+
+
 def test_many_small_pieces_are_no_flood(sender: Sender, serve: Serve) -> None:
     def dribble(connection: Connection) -> None:
         connection.read()

@@ -4,8 +4,10 @@ import select
 import selectors
 import socket
 import struct
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 # One bit each; libcurl's CURL_POLL_ and CURL_CSELECT_ numbers are the same, which a test holds.
@@ -20,6 +22,8 @@ SLOW_READ_SECONDS = 0.002
 FLOOD_BYTES = 1024 * 1024
 # Where the kernel does not say how much came: head and body in pieces of 300 bytes.
 FLOOD_READS = 1024
+# No work on a descriptor takes so long, unless OpenSSL reads a handshake that never ends.
+STUCK_SECONDS = 0.5
 # Linux' struct tcp_info up to and with tcpi_bytes_received, an integer of 64 bits (linux/tcp.h).
 _TCP_INFO_BYTES = 136
 
@@ -88,6 +92,13 @@ class Watched:
         if descriptor in self._intake:
             self._intake[descriptor] = _Intake(None)
 
+    def shut_flooded(self) -> None:
+        """Ends what floods while libcurl is at it. From any thread."""
+        for descriptor, intake in list(self._intake.items()):
+            if intake.is_over(_bytes_received(descriptor)):
+                with suppress(OSError), _borrowed(descriptor) as flooded:
+                    flooded.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         self._selector.close()
 
@@ -114,7 +125,11 @@ class _Intake:
         if self._bytes_before is None or received is None:
             self._bytes_before = received
             return self._reads > FLOOD_READS
-        return received - self._bytes_before > FLOOD_BYTES
+        return self.is_over(received)
+
+    def is_over(self, received: int | None) -> bool:
+        before = self._bytes_before
+        return received is not None and before is not None and received - before > FLOOD_BYTES
 
 
 def _bytes_received(descriptor: int) -> int | None:
@@ -122,16 +137,45 @@ def _bytes_received(descriptor: int) -> int | None:
     option = getattr(socket, "TCP_INFO", None)
     if option is None:
         return None
-    with suppress(OSError):  # closed by now
-        borrowed = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=descriptor)
-        try:
-            told = borrowed.getsockopt(socket.IPPROTO_TCP, option, _TCP_INFO_BYTES)
-        finally:
-            borrowed.detach()
+    with suppress(OSError), _borrowed(descriptor) as borrowed:  # closed by now
+        told = borrowed.getsockopt(socket.IPPROTO_TCP, option, _TCP_INFO_BYTES)
         if len(told) == _TCP_INFO_BYTES:
             received: int = struct.unpack_from("=Q", told, _TCP_INFO_BYTES - 8)[0]
             return received or None
     return None
+
+
+@contextmanager
+def _borrowed(descriptor: int) -> Iterator[socket.socket]:
+    borrowed = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=descriptor)
+    try:
+        yield borrowed
+    finally:
+        borrowed.detach()
+
+
+class Watchdog:
+    """Shuts what floods where libcurl does not return: OpenSSL reads an endless handshake in one go."""
+
+    def __init__(self, sockets: Watched) -> None:
+        self._sockets = sockets
+        self._began_at = 0.0
+        self._is_closed = threading.Event()
+        threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
+
+    def begin(self, now: float) -> None:
+        self._began_at = now
+
+    def end(self) -> None:
+        self._began_at = 0.0
+
+    def close(self) -> None:
+        self._is_closed.set()
+
+    def _watch(self) -> None:
+        while not self._is_closed.wait(STUCK_SECONDS / 2):
+            if self._began_at and time.monotonic() - self._began_at > STUCK_SECONDS:
+                self._sockets.shut_flooded()
 
 
 class Kept:

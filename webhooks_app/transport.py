@@ -30,7 +30,7 @@ from webhooks_app.failures import Code, timeout_sentence
 from webhooks_app.names import REFRESH_SECONDS, Answer, Lookups
 from webhooks_app.outcomes import Outcome, OutcomeClass, Timings
 from webhooks_app.routes import Place, Routes, place_of
-from webhooks_app.sockets import READ, Kept, NewSocket, Watched
+from webhooks_app.sockets import READ, Kept, NewSocket, Watchdog, Watched
 from webhooks_app.targets import TargetPolicy
 
 __all__ = ["Request", "Sender"]
@@ -75,6 +75,7 @@ class Sender:
         self._settled: list[tuple[Any, Outcome]] = []  # without libcurl, and not yet told
         self._sockets = Watched()
         self._kept = Kept()
+        self._watchdog = Watchdog(self._sockets)
         self._timer_at = math.inf
         self._lookups = Lookups()
         self._sockets.always(self._lookups)
@@ -131,6 +132,7 @@ class Sender:
         while self._idle:
             self._idle.pop()[0].close()
         self._multi.close()
+        self._watchdog.close()
         self._sockets.close()
         self._lookups.close()
 
@@ -256,7 +258,9 @@ class Sender:
         now = time.monotonic()
         if self._timer_at <= now:
             self._timer_at = math.inf
+            self._watchdog.begin(now)
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+            self._watchdog.end()
         if self._look_again_at <= now:
             self._take_answers()
 
@@ -289,7 +293,9 @@ class Sender:
 
     def _work_on(self, descriptor: int, events: int) -> None:
         began_at = time.monotonic()
+        self._watchdog.begin(began_at)
         self._multi.socket_action(descriptor, events)
+        self._watchdog.end()
         if events & READ and self._sockets.is_flooded(descriptor, time.monotonic() - began_at):
             self._cut_off(descriptor)
 
