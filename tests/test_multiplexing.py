@@ -68,19 +68,21 @@ def is_delivered(outcome: Outcome) -> bool:
 
 
 def test_many_requests_share_one_connection(sender: Sender, serve: Serve) -> None:
+    waiting: list[int] = []
+
     def answers_eighty_together(streams: Streams, stream: int) -> None:
-        if stream == 1:
-            streams.answer(stream)
-        elif len(streams.open) == 81:
-            for each in streams.open[:0:-1]:
-                streams.answer(each)
+        waiting.append(stream)
+        if stream == 1 or len(waiting) == 80:
+            while waiting:
+                streams.answer(waiting.pop())
 
     server = serve(answers_eighty_together)
     first = send(sender, url_of(server))
     assert first.response_headers.startswith(b"HTTP/2 200")
-    start(sender, server, *range(80))
-    assert all(is_delivered(each) for each in collect(sender, 80).values())
-    assert (server.accepted, len(server.requests)) == (1, 81)
+    for _ in range(5):  # with luck, one round does not show what libcurl forgets that it has read
+        start(sender, server, *range(80))
+        assert not [each for each in collect(sender, 80).values() if not is_delivered(each)]
+    assert (server.accepted, len(server.requests)) == (1, 401)
 
 
 def test_a_server_that_leaves_after_each_answer_gets_each_request_on_a_new_connection(

@@ -95,7 +95,7 @@ class Watched:
     def shut_flooded(self) -> None:
         """Ends what floods while libcurl is at it. From any thread."""
         for descriptor, intake in list(self._intake.items()):
-            if intake.is_over(_bytes_received(descriptor)):
+            if intake.has_overrun(_bytes_received(descriptor)):
                 with suppress(OSError), _borrowed(descriptor) as flooded:
                     flooded.shutdown(socket.SHUT_RDWR)
 
@@ -122,14 +122,14 @@ class _Intake:
         if self._reads % READS_PER_CHECK and seconds < SLOW_READ_SECONDS:
             return False
         received = _bytes_received(descriptor)
+        return self.has_overrun(received) or (received is None and self._reads > FLOOD_READS)
+
+    def has_overrun(self, received: int | None) -> bool:
+        """Counts from the first time that it is asked, on a connection that was used before."""
         if self._bytes_before is None or received is None:
             self._bytes_before = received
-            return self._reads > FLOOD_READS
-        return self.is_over(received)
-
-    def is_over(self, received: int | None) -> bool:
-        before = self._bytes_before
-        return received is not None and before is not None and received - before > FLOOD_BYTES
+            return False
+        return received - self._bytes_before > FLOOD_BYTES
 
 
 def _bytes_received(descriptor: int) -> int | None:

@@ -76,6 +76,7 @@ class Sender:
         self._sockets = Watched()
         self._kept = Kept()
         self._watchdog = Watchdog(self._sockets)
+        self._shared: set[int] = set()  # connections of several requests, one of which has just ended
         self._timer_at = math.inf
         self._lookups = Lookups()
         self._sockets.always(self._lookups)
@@ -107,7 +108,7 @@ class Sender:
     def poll(self, wait_ms: int) -> list[tuple[Any, Outcome]]:
         """Works on what is in flight for up to `wait_ms`; the outcomes that came, with their keys."""
         self._run_timers()
-        finished = self._finished()
+        finished = self._finished() + self._finished_behind()
         if finished or not self.in_flight:
             return finished
         for descriptor, events in self._sockets.wait(self._wait_seconds(wait_ms)):
@@ -116,7 +117,7 @@ class Sender:
             else:
                 self._work_on(descriptor, events)
         self._run_timers()
-        return self._finished()
+        return self._finished() + self._finished_behind()
 
     def abandon(self) -> None:
         """Drops what is in flight; its outcomes will not be known."""
@@ -258,9 +259,7 @@ class Sender:
         now = time.monotonic()
         if self._timer_at <= now:
             self._timer_at = math.inf
-            self._watchdog.begin(now)
-            self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
-            self._watchdog.end()
+            self._drive(pycurl.SOCKET_TIMEOUT, 0)
         if self._look_again_at <= now:
             self._take_answers()
 
@@ -281,6 +280,20 @@ class Sender:
                     finished.append(self._settle(curl, code, message))
         return finished
 
+    def _finished_behind(self) -> list[tuple[Any, Outcome]]:
+        """What has come in behind the ends of others on the same connection.
+
+        libcurl read it from the socket along with them, and forgets that it has it: nothing more becomes
+        readable, and those requests would run into their deadlines.
+        """
+        finished: list[tuple[Any, Outcome]] = []
+        while self._shared:
+            descriptors, self._shared = self._shared, set()
+            for descriptor in descriptors:
+                self._drive(descriptor, READ)
+            finished += self._finished()
+        return finished
+
     def _send_afresh(self, curl: Any) -> None:
         """Over a new connection; libcurl has closed the one in question."""
         exchange = self._flying[curl]
@@ -293,11 +306,14 @@ class Sender:
 
     def _work_on(self, descriptor: int, events: int) -> None:
         began_at = time.monotonic()
-        self._watchdog.begin(began_at)
-        self._multi.socket_action(descriptor, events)
-        self._watchdog.end()
+        self._drive(descriptor, events)
         if events & READ and self._sockets.is_flooded(descriptor, time.monotonic() - began_at):
             self._cut_off(descriptor)
+
+    def _drive(self, descriptor: int, events: int) -> None:
+        self._watchdog.begin(time.monotonic())
+        self._multi.socket_action(descriptor, events)
+        self._watchdog.end()
 
     def _cut_off(self, descriptor: int) -> None:
         """Ends what runs over this connection, and with the last of it the connection."""
@@ -311,7 +327,9 @@ class Sender:
 
     def _note_use(self, curl: Any, exchange: Exchange, address: str) -> None:
         if exchange.is_multiplexed:
-            self._sockets.renew(curl.getinfo(pycurl.ACTIVESOCKET))
+            descriptor = curl.getinfo(pycurl.ACTIVESOCKET)
+            self._shared.add(descriptor)
+            self._sockets.renew(descriptor)
         elif exchange.has_opened and (descriptor := curl.getinfo(pycurl.ACTIVESOCKET)) >= 0:
             ends = address, exchange.place.port, curl.getinfo(pycurl.LOCAL_PORT)
             self._kept.keep(ends, descriptor)
