@@ -5,7 +5,7 @@ import signal
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,13 +96,17 @@ class Postgresql:
     def cut_connections(self, how_many: int = 1000) -> int:
         return cut_connections(self.url, how_many)
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Holds the tables that accepting and claiming write to."""
-        with psycopg.connect(self.url) as other:
-            other.execute("LOCK TABLE events, pending_deliveries IN ACCESS EXCLUSIVE MODE")
-            yield
-            other.rollback()
+    def locked(self) -> AbstractContextManager[None]:
+        return tables_locked(self.url)
+
+
+@contextmanager
+def tables_locked(url: str) -> Iterator[None]:
+    """Holds the tables that accepting and claiming write to."""
+    with psycopg.connect(url) as other:
+        other.execute("LOCK TABLE events, pending_deliveries IN ACCESS EXCLUSIVE MODE")
+        yield
+        other.rollback()
 
 
 class SharedPostgresql:
@@ -121,6 +125,9 @@ class SharedPostgresql:
         password = f":{info['password']}" if info.get("password") else ""
         port = f"&port={info['port']}" if info.get("port") else ""
         self.url = f"postgresql://{info.get('user', 'postgres')}{password}@/{name}?host={host}{port}"
+
+    def locked(self) -> AbstractContextManager[None]:
+        return tables_locked(self.url)
 
     def start(self) -> None:
         """It runs."""
