@@ -109,13 +109,22 @@ def scheduler_killed(stack: Stack, report: Report, options: Options) -> None:
         client.set(Scheduler.scheduler_lock_key, time.time(), ex=11)
     stack.send_many(100, name="unscheduled")
     wait_for(lambda: stack.attempt_count() >= 100, 20, "the first attempts")
-    time.sleep(1)  # nothing is due to those that run, so they end
+    _wait_for_rest(stack)
     stack.move_clock(HOUR_SECONDS)
     _require_alarms(stack, report)
     stack.answer_with("away", "200")
     scheduler.start()
     report.figures["drained after s"] = stack.settle(40)
     report.figures["quiet after s"] = wait_for(lambda: stack.health() == (200, []), 20, "the alarms' end")
+
+
+def _wait_for_rest(stack: Stack) -> None:
+    """Until no run is awake any more, which would see the clock jump and leave nothing overdue."""
+    with stack.redis.client() as client:
+        queue = Queue(QUEUE_NAME, connection=client, serializer=JSONSerializer, job_class=JsonJob)
+        wait_for(lambda: not queue.count and not client.exists("webhooks:awake"), 20, "the runs' end")
+        time.sleep(0.5)  # one that has just taken its job is awake by then
+        wait_for(lambda: not client.exists("webhooks:awake"), 20, "the last run's end")
 
 
 def _require_alarms(stack: Stack, report: Report) -> None:
