@@ -56,7 +56,7 @@ def _noting_start(start: Callable[..., None]) -> Callable[..., None]:
 def _noting_record(record: Callable[..., list[datetime]]) -> Callable[..., list[datetime]]:
     def noting(database: Engine, batch: list[Finished], **values: Any) -> list[datetime]:
         due = record(database, batch, **values)
-        _unrecorded.difference_update((each.claim.delivery_id, each.claim.generation) for each in batch)
+        _unrecorded.difference_update(each.claim.key for each in batch)
         return due
 
     return noting

@@ -47,9 +47,15 @@ def attempt(
     record(database, [Finished(claim, at, "[]", Outcome(kind))], delays=(60.0,) * 100, now=at)
 
 
-def fail(database: Database, endpoint_id: str, start: datetime, hours: Iterable[float]) -> None:
+def fail(
+    database: Database,
+    endpoint_id: str,
+    start: datetime,
+    hours: Iterable[float],
+    kind: OutcomeClass = OutcomeClass.HTTP_5XX,
+) -> None:
     for hour in hours:
-        attempt(database, endpoint_id, start + hour * HOUR)
+        attempt(database, endpoint_id, start + hour * HOUR, kind)
 
 
 def sweep(database: Database, now: datetime, after: timedelta = WINDOW) -> int:
@@ -215,8 +221,7 @@ def test_what_is_our_own_fault_disables_nothing(
 ) -> None:
     endpoint_id = workspace.endpoint(URL)
     workspace.send(30)
-    for hour in range(0, 150, 5):
-        attempt(database, endpoint_id, start + hour * HOUR, kind)
+    fail(database, endpoint_id, start, range(0, 150, 5), kind)
 
     assert sweep(database, start + 150 * HOUR) == 0
 
@@ -227,8 +232,7 @@ def test_what_is_our_own_fault_is_no_part_of_a_streak(
 ) -> None:
     endpoint_id = workspace.endpoint(URL)
     workspace.send(30)
-    for hour in range(0, 150, 7):
-        attempt(database, endpoint_id, start + hour * HOUR, kind)
+    fail(database, endpoint_id, start, range(0, 150, 7), kind)
     ours = read(endpoint_id).health
     assert (ours.failing_since, ours.failure_count, ours.last_failure_outcome) == (None, 0, kind)
     assert read(endpoint_id).condition == "failing"

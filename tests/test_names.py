@@ -159,12 +159,17 @@ def test_there_is_an_end_to_threads(lookups: Lookups, resolver: Resolver) -> Non
     assert len(resolver.asked) == names.MOST_THREADS
 
 
-def test_an_aged_answer_is_used_while_a_newer_one_does_not_come(
-    sender: Sender, server: Server, resolver: Resolver, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def age_the_answer(sender: Sender, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """good.test is known, and its answer is too old already."""
     start(sender, server, "good.test")
     assert outcome_of(sender, "good.test").is_success
     monkeypatch.setattr(names, "KEPT_SECONDS", 0.0)
+
+
+def test_an_aged_answer_is_used_while_a_newer_one_does_not_come(
+    sender: Sender, server: Server, resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    age_the_answer(sender, server, monkeypatch)
     monkeypatch.setattr(names, "PATIENCE_SECONDS", 0.3)
     resolver.hanging.add("good.test")
     for longest in (0.5, 0.5, 0.1):
@@ -181,9 +186,7 @@ def test_an_aged_answer_is_used_while_a_newer_one_does_not_come(
 def test_an_aged_answer_is_used_at_once_where_no_thread_is_free(
     sender: Sender, server: Server, resolver: Resolver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start(sender, server, "good.test")
-    assert outcome_of(sender, "good.test").is_success
-    monkeypatch.setattr(names, "KEPT_SECONDS", 0.0)
+    age_the_answer(sender, server, monkeypatch)
     for name in resolver.hang(4):
         start(sender, server, name)
     start(sender, server, "good.test")
@@ -201,9 +204,7 @@ def test_an_aged_answer_outlasts_failing_name_servers_but_not_the_name(
     reason: int,
     kind: str,
 ) -> None:
-    start(sender, server, "good.test")
-    assert outcome_of(sender, "good.test").is_success
-    monkeypatch.setattr(names, "KEPT_SECONDS", 0.0)
+    age_the_answer(sender, server, monkeypatch)
     resolver.failing["good.test"] = reason
     for _ in range(2):
         start(sender, server, "good.test")

@@ -43,7 +43,7 @@ _WAKE_FLAG = "webhooks:wake"
 _WAKE_FLAG_SECONDS = 5
 # Set while a run looks at the flag every few milliseconds, so that no job is needed to have it seen. Without
 # it, steady traffic would leave a job behind for each time that a run finds the flag.
-_AWAKE = "webhooks:awake"
+AWAKE = "webhooks:awake"
 _AWAKE_SECONDS = 2
 _HELP_SECONDS = 1.0
 JOB_SECONDS = 300
@@ -74,7 +74,7 @@ class WakeUps:
             socket_connect_timeout=_PATIENCE_SECONDS,
             retry=Retry(NoBackoff(), 0),
         )
-        self._queue = _queue(self._redis)
+        self._queue = deliveries(self._redis)
         self._scheduler = Scheduler(queue_name=QUEUE_NAME, connection=self._redis, job_class=JsonJob)
         self._silent_until = 0.0
         self._awake_until = self._help_at = 0.0
@@ -101,7 +101,7 @@ class WakeUps:
 
     def end(self, *, expects_more: bool) -> None:
         """Called when a run ends. Whoever relied on it from here on, or expects more, gets a job."""
-        self._try(lambda: self._redis.delete(_AWAKE))
+        self._try(lambda: self._redis.delete(AWAKE))
         self._awake_until = 0.0
         answer: list[Any] = []
         self._try(lambda: answer.append(self._redis.getdel(_WAKE_FLAG)))
@@ -112,7 +112,7 @@ class WakeUps:
         """Called again and again by a run that looks at the flag, so that whoever sets it needs no job."""
         if time.monotonic() > self._awake_until - _AWAKE_SECONDS / 2:
             self._awake_until = time.monotonic() + _AWAKE_SECONDS
-            self._try(lambda: self._redis.set(_AWAKE, 1, ex=_AWAKE_SECONDS))
+            self._try(lambda: self._redis.set(AWAKE, 1, ex=_AWAKE_SECONDS))
 
     def another(self) -> None:
         """Called by a run that has its hands full: one more worker comes, where one is idle."""
@@ -167,14 +167,14 @@ class WakeUps:
         return True
 
 
-def _queue(redis: Redis) -> Queue:
+def deliveries(redis: Redis) -> Queue:
     return Queue(QUEUE_NAME, connection=redis, serializer=JSONSerializer, job_class=JsonJob)
 
 
 def _wake(queue: Queue) -> None:
     with queue.connection.pipeline(transaction=False) as pipe:
         pipe.set(_WAKE_FLAG, 1, nx=True, ex=_WAKE_FLAG_SECONDS)
-        pipe.exists(_AWAKE)
+        pipe.exists(AWAKE)
         is_first, is_awake = pipe.execute()
     if is_first and not is_awake:
         _enqueue_run(queue)
@@ -202,7 +202,7 @@ class WakeUpScheduler(Scheduler):  # type: ignore[misc]  # rq-scheduler has no t
         if job.func_name != DELIVER_DUE:
             super().enqueue_job(job)
             return
-        _wake(_queue(self.connection))
+        _wake(deliveries(self.connection))
         self.connection.zrem(self.scheduled_jobs_key, job.id)
         job.delete()
 

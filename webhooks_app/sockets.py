@@ -186,19 +186,19 @@ class Kept:
     """
 
     def __init__(self) -> None:
-        self._known: dict[Ends, tuple[int, select.poll]] = {}
+        self._known: dict[Ends, select.poll] = {}
         self._ends: dict[int, Ends] = {}
 
     def keep(self, ends: Ends, descriptor: int) -> None:
         self._known.pop(self._ends.get(descriptor, ends), None)
         poller = select.poll()
         poller.register(descriptor, select.POLLIN)
-        self._ends[descriptor], self._known[ends] = ends, (descriptor, poller)
+        self._ends[descriptor], self._known[ends] = ends, poller
 
     def is_quiet(self, ends: Ends) -> bool:
         """Whether nothing has come in, not even the end; also true of connections that were never kept."""
-        known = self._known.get(ends)
-        return known is None or not known[1].poll(0)
+        poller = self._known.get(ends)
+        return poller is None or not poller.poll(0)
 
 
 class NewSocket:

@@ -305,15 +305,17 @@ class Sender:
         self._multi.add_handle(curl)
 
     def _work_on(self, descriptor: int, events: int) -> None:
-        began_at = time.monotonic()
-        self._drive(descriptor, events)
-        if events & READ and self._sockets.is_flooded(descriptor, time.monotonic() - began_at):
+        seconds = self._drive(descriptor, events)
+        if events & READ and self._sockets.is_flooded(descriptor, seconds):
             self._cut_off(descriptor)
 
-    def _drive(self, descriptor: int, events: int) -> None:
-        self._watchdog.begin(time.monotonic())
+    def _drive(self, descriptor: int, events: int) -> float:
+        """Lets libcurl work, under the watchdog's eyes; how long that took, in seconds."""
+        began_at = time.monotonic()
+        self._watchdog.begin(began_at)
         self._multi.socket_action(descriptor, events)
         self._watchdog.end()
+        return time.monotonic() - began_at
 
     def _cut_off(self, descriptor: int) -> None:
         """Ends what runs over this connection, and with the last of it the connection."""

@@ -3,8 +3,6 @@
 import shutil
 import time
 
-from rq import Queue
-from rq.serializers import JSONSerializer
 from rq_scheduler import Scheduler
 
 from faults.harness import Group, wait_for
@@ -12,7 +10,7 @@ from faults.processes import DELAYS, PATIENT
 from faults.registry import Options, scenario
 from faults.reports import Report
 from faults.stack import Stack
-from webhooks_app.queue import DELIVER_DUE, QUEUE_NAME, SWEEP_ID, JsonJob
+from webhooks_app.queue import AWAKE, DELIVER_DUE, QUEUE_NAME, SWEEP_ID, deliveries
 
 BACKLOG = 10_000
 HOUR_SECONDS = 3600.0
@@ -121,10 +119,10 @@ def scheduler_killed(stack: Stack, report: Report, options: Options) -> None:
 def _wait_for_rest(stack: Stack) -> None:
     """Until no run is awake any more, which would see the clock jump and leave nothing overdue."""
     with stack.redis.client() as client:
-        queue = Queue(QUEUE_NAME, connection=client, serializer=JSONSerializer, job_class=JsonJob)
-        wait_for(lambda: not queue.count and not client.exists("webhooks:awake"), 20, "the runs' end")
+        queue = deliveries(client)
+        wait_for(lambda: not queue.count and not client.exists(AWAKE), 20, "the runs' end")
         time.sleep(0.5)  # one that has just taken its job is awake by then
-        wait_for(lambda: not client.exists("webhooks:awake"), 20, "the last run's end")
+        wait_for(lambda: not client.exists(AWAKE), 20, "the last run's end")
 
 
 def _require_alarms(stack: Stack, report: Report) -> None:
@@ -154,6 +152,6 @@ def _run_for(stack: Stack, second: Group, options: Options) -> None:
 
 def _enqueue(stack: Stack, how_many: int) -> None:
     with stack.redis.client() as client:
-        queue = Queue(QUEUE_NAME, connection=client, serializer=JSONSerializer, job_class=JsonJob)
+        queue = deliveries(client)
         for _ in range(how_many):
             queue.enqueue_call(DELIVER_DUE, timeout=300, result_ttl=0)

@@ -18,6 +18,10 @@ from webhooks_app.models.base import UtcDateTime
 LANES_PER_LOOK = 1000
 
 
+# A process may hold two claims of one delivery, if the lease of the first ran out before its outcome came.
+Key = tuple[str, int]
+
+
 @dataclass(slots=True, frozen=True)
 class Claim:
     delivery_id: str
@@ -26,6 +30,10 @@ class Claim:
     generation: int
     tries: int
     lapses: int
+
+    @property
+    def key(self) -> Key:
+        return self.delivery_id, self.generation
 
 
 _LANES = text("""

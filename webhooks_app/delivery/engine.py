@@ -14,7 +14,7 @@ from webhooks_app import clock, failpoints, pending
 from webhooks_app.databases import hasty, single
 from webhooks_app.delivery import claims, messages, rates
 from webhooks_app.delivery.batches import Batch
-from webhooks_app.delivery.claims import Claim, Lane
+from webhooks_app.delivery.claims import Claim, Key, Lane
 from webhooks_app.delivery.lanes import Lanes
 from webhooks_app.delivery.messages import Destination, Destinations
 from webhooks_app.delivery.recording import Finished
@@ -66,10 +66,6 @@ class _Sent:
     started_at: datetime
     request_headers: str
 
-    @property
-    def key(self) -> tuple[str, int]:
-        return self.claim.delivery_id, self.claim.generation
-
 
 @dataclass(slots=True, frozen=True)
 class _Ready:
@@ -111,7 +107,7 @@ class Engine:
         self._taken: deque[Claim] = deque()  # claimed, and no more than that
         self._shut: list[Claim] = []  # of endpoints that take none
         self._alone: deque[_Ready] = deque()
-        self._flying: dict[tuple[str, int], _Sent] = {}
+        self._flying: dict[Key, _Sent] = {}
         self._batch = Batch(database, wake_ups, delays=delays, lease=lease)
         self._rests_until, self._rest_seconds = 0.0, REST_SECONDS
         self._claimed = 0
@@ -309,9 +305,7 @@ class Engine:
             states = messages.shut(connection, {claim.endpoint_id for claim in self._shut})
             for state in set(states.values()):
                 mine = [claim for claim in self._shut if states.get(claim.endpoint_id) is state]
-                pending.leave(
-                    connection, [(claim.delivery_id, claim.generation) for claim in mine], state, now=now
-                )
+                pending.leave(connection, [claim.key for claim in mine], state, now=now)
         open_again = [claim for claim in self._shut if claim.endpoint_id not in states]
         claims.hand_back(self._database, open_again, now=now)
         self._shut.clear()
@@ -331,7 +325,7 @@ class Engine:
 
     def _send(self, ready: _Ready) -> None:
         try:
-            self._sender.start(ready.sent.key, ready.request)
+            self._sender.start(ready.sent.claim.key, ready.request)
         except JobTimeout:
             raise
         except Exception:
@@ -339,7 +333,7 @@ class Engine:
             # such ends it is given up.
             log.exception("request_refused", extra={"delivery_id": ready.sent.claim.delivery_id})
             return
-        self._flying[ready.sent.key] = ready.sent
+        self._flying[ready.sent.claim.key] = ready.sent
         self._windows.sent(ready.sent.claim.endpoint_id)
         failpoints.swallow(ready.request.body)
 

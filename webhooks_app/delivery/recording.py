@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from webhooks_app import endpoints, failpoints, notices
 from webhooks_app.audit import Actor
 from webhooks_app.delivery import rates, rows, tallies
-from webhooks_app.delivery.claims import Claim
+from webhooks_app.delivery.claims import Claim, Key
 from webhooks_app.delivery.verdicts import Verdict, pause, reach
 from webhooks_app.models import Attempt, DeliveryState, NoticeKind
 from webhooks_app.models.base import microseconds
@@ -29,10 +29,6 @@ class Finished:
     started_at: datetime
     request_headers: str
     outcome: Outcome
-
-    @property
-    def key(self) -> tuple[str, int]:
-        return self.claim.delivery_id, self.claim.generation
 
 
 _FIELDS = {
@@ -84,10 +80,6 @@ _FORGET = rows.prepare(
 )
 
 
-# A process may hold two claims of one delivery, if the lease of the first ran out before its outcome came.
-_Key = tuple[str, int]
-
-
 def record(
     engine: Engine,
     batch: list[Finished],
@@ -109,7 +101,7 @@ def record(
         ]
         written = _write_deliveries(connection, batch, verdicts, now)
         failpoints.hit("worker.half_recorded")
-        kept = [item for item in batch if item.key in written]
+        kept = [item for item in batch if item.claim.key in written]
         if kept:
             _add_attempts(connection, kept)
             tried = [(item.claim.endpoint_id, item.started_at, item.outcome) for item in kept]
@@ -120,7 +112,7 @@ def record(
     return [
         verdict.next_attempt_at
         for item, verdict in zip(batch, verdicts, strict=True)
-        if verdict.next_attempt_at is not None and item.key in written
+        if verdict.next_attempt_at is not None and item.claim.key in written
     ]
 
 
@@ -136,12 +128,12 @@ _WRITTEN = rows.prepare(
 def _unwritten(connection: Connection, batch: list[Finished]) -> list[Finished]:
     keys = [{"id": item.claim.delivery_id, "generation": item.claim.generation} for item in batch]
     written = _keys(rows.run(connection, _WRITTEN, keys))
-    return [item for item in batch if item.key not in written]
+    return [item for item in batch if item.claim.key not in written]
 
 
 def _write_deliveries(
     connection: Connection, batch: list[Finished], verdicts: list[Verdict], now: datetime
-) -> set[_Key]:
+) -> set[Key]:
     """The claims whose outcomes were written."""
     moment = rows.moments(connection)
     all_rows = [
@@ -149,7 +141,7 @@ def _write_deliveries(
     ]
     staying = [row for row in all_rows if row["state"] == "pending"]
     leaving = [row for row in all_rows if row["state"] != "pending"]
-    current: set[_Key] = set()
+    current: set[Key] = set()
     for statement, some in ((_LEAVE, leaving), (_STAY, staying)):
         if some:
             current |= _keys(rows.run(connection, statement, some))
@@ -160,7 +152,7 @@ def _write_deliveries(
     return current | _write_late(connection, list(late.values()))
 
 
-def _write_late(connection: Connection, late: list[dict[str, Any]]) -> set[_Key]:
+def _write_late(connection: Connection, late: list[dict[str, Any]]) -> set[Key]:
     if not late:
         return set()
     # Of what is delivered already, nothing is queued.
@@ -171,11 +163,11 @@ def _write_late(connection: Connection, late: list[dict[str, Any]]) -> set[_Key]
     return {_key(row) for row in late if row["id"] in counted}
 
 
-def _key(row: dict[str, Any]) -> _Key:
+def _key(row: dict[str, Any]) -> Key:
     return row["id"], row["generation"]
 
 
-def _keys(result: Iterable[Any]) -> set[_Key]:
+def _keys(result: Iterable[Any]) -> set[Key]:
     return {(delivery_id, generation) for delivery_id, generation in result}
 
 
