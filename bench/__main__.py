@@ -34,9 +34,9 @@ def _measures(deployment: Deployment, options: argparse.Namespace) -> dict[str, 
         "latency50": measures.latency(deployment, 50, options.seconds),
         "latency200": measures.latency(deployment, 200, options.seconds),
         "latency500": measures.latency(deployment, 500, options.seconds),
-        "hanging": measures.beside_hanging(deployment, 10, 300, 30_000, 20, options.seconds),
-        "thousand": measures.beside_hanging(deployment, 700, 300, 30_000, 1, options.seconds),
-        "dead": measures.beside_hanging(deployment, 10, 1, 100_000, 20, options.seconds),
+        "hanging": measures.beside_hanging(deployment, 10, 300, 30_000, 20, options.tail_seconds),
+        "thousand": measures.beside_hanging(deployment, 700, 300, 30_000, 1, options.tail_seconds),
+        "dead": measures.beside_hanging(deployment, 10, 1, 100_000, 20, options.tail_seconds),
         "backlog": measures.backlog(deployment, options.backlog, workers),
         "pages": pages.pages(deployment, options.log),
     }
@@ -53,7 +53,7 @@ def _yardsticks(deployment: Deployment, options: argparse.Namespace) -> float:
 def _print(row: Row, naive: float) -> None:
     what, figure, unit = row
     ratio = f"  {figure / naive:6.1f} x the usual way" if unit == "deliveries/s" else ""
-    print(f"  {what:44} {figure:10,.1f} {unit}{ratio}", flush=True)
+    print(f"  {what:44} {figure:10,.{1 if unit else 2}f} {unit}{ratio}", flush=True)
 
 
 def _options() -> argparse.Namespace:
@@ -65,6 +65,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--backlog", type=int, default=1_000_000)
     parser.add_argument("--log", type=int, default=1_000_000, help="deliveries in the log behind the pages")
     parser.add_argument("--seconds", type=float, default=10, help="of each measure of latency")
+    parser.add_argument("--tail-seconds", type=float, default=30, help="of each p99 beside dead endpoints")
     parser.add_argument("--only", nargs="*", help="names of measures")
     return parser.parse_args()
 

@@ -4,8 +4,10 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from bench.deployment import HANG_PORT, WEB_PORT, Deployment, payload, request, stats, wait_for
+from bench.pace import Pace
 
 Row = tuple[str, float, str]
 PERCENTILES = (50, 95, 99)
@@ -75,29 +77,39 @@ def beside_hanging(
         yield from percentiles(f"{healthy} healthy {label}", (stats() or {})["latencies_ms"])
 
 
+class Stretch(NamedTuple):
+    """Deliveries a second, and this machine's speed meanwhile."""
+
+    rate: float
+    speed: float
+
+
 def backlog(deployment: Deployment, count: int, workers: int) -> Iterator[Row]:
     """A large backlog's rate in its first, its last and its slowest tenth."""
     deployment.reset()
     deployment.add_endpoints(100)
     deployment.accept(count // 100)
     deployment.vacuum()
-    with deployment.workers(workers) as pool:
+    with deployment.workers(workers) as pool, Pace() as pace:
         # Not from the very first, nor to the very last: those few wait for the worker's start and its last batch.
-        rates = [_rate_between(count * tenth // 10, count * (tenth + 1) // 10) for tenth in range(10)]
+        tenths = [_stretch(count * tenth // 10, count * (tenth + 1) // 10, pace) for tenth in range(10)]
         memory = max(child.memory_info().rss for child in pool.children())
-    yield f"backlog of {count:,}, first tenth", rates[0], "deliveries/s"
-    yield f"backlog of {count:,}, last tenth", rates[-1], "deliveries/s"
-    yield f"backlog of {count:,}, slowest tenth", min(rates), "deliveries/s"
-    yield f"backlog of {count:,}, last / first", rates[-1] / rates[0], ""
+    first, last = tenths[0], tenths[-1]
+    yield f"backlog of {count:,}, first tenth", first.rate, "deliveries/s"
+    yield f"backlog of {count:,}, last tenth", last.rate, "deliveries/s"
+    yield f"backlog of {count:,}, slowest tenth", min(tenth.rate for tenth in tenths), "deliveries/s"
+    yield f"backlog of {count:,}, last / first", last.rate / first.rate, ""
+    yield "this machine's speed meanwhile, last / first", last.speed / first.speed, ""
+    yield "the backlog's at equal speed, last / first", last.rate / last.speed * first.speed / first.rate, ""
     yield "worker memory, backlog", memory / 2**20, "MB"
 
 
-def _rate_between(first: int, last: int) -> float:
-    """How many arrive a second from the `first` on to the `last`; less a hundredth at either end."""
+def _stretch(first: int, last: int, pace: Pace) -> Stretch:
+    """From the `first` arrival on to the `last`; less a hundredth at either end."""
     margin = (last - first) // 100
     started, started_at = _passed(first + margin)
     ended, ended_at = _passed(last - margin)
-    return (ended - started) / (ended_at - started_at)
+    return Stretch((ended - started) / (ended_at - started_at), pace.speed(started_at, ended_at))
 
 
 def _passed(mark: int) -> tuple[int, float]:
