@@ -6,8 +6,9 @@ gunicorn takes every name here that is one of its settings for that setting.
 import os
 import sys
 
-from webhooks_app import heap, logs
 from webhooks_app.config import ConfigError, read
+from webhooks_app.core import logging_setup
+from webhooks_app.jobs import process
 
 try:
     settings = read()
@@ -26,6 +27,6 @@ control_socket_disable = True
 
 
 def post_worker_init(worker: object) -> None:
-    logs.set_up(settings.log_level)
-    heap.freeze()
+    logging_setup.set_up(settings.log_level)
+    process.gc_freeze()
     print("ready", flush=True)

@@ -1,6 +1,6 @@
 """The delivery workers: `WEBHOOKS_WORKERS` RQ workers in one supervised pool."""
 
-from webhooks_app import processes
+from webhooks_app.cli import processes
 
 if __name__ == "__main__":
     processes.run_workers()

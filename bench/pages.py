@@ -12,10 +12,12 @@ from flask.testing import FlaskClient
 from sqlalchemy import insert, text
 
 from bench.deployment import BENCH, Deployment
-from webhooks_app import accounts, clock, ids, members, recoveries
+from webhooks_app.accounts import members, users
+from webhooks_app.core import clock, ids
+from webhooks_app.db.models import Attempt, AttemptRollup, Delivery, DeliveryState, Event, Role
+from webhooks_app.deliveries import recoveries
+from webhooks_app.deliveries.log import LogFilter, Status
 from webhooks_app.extensions import writer
-from webhooks_app.log import Filter, Status
-from webhooks_app.models import Attempt, AttemptRollup, Delivery, DeliveryState, Event, Role
 
 Row = tuple[str, float, str]
 PASSWORD = "a password of the bench"
@@ -106,7 +108,7 @@ def _delivery(
 
 
 def _logged_in(deployment: Deployment) -> FlaskClient:
-    user_id = accounts.add(writer(), email="bench@example.com", name="Bench", password=PASSWORD)
+    user_id = users.add(writer(), email="bench@example.com", name="Bench", password=PASSWORD)
     members.add(writer(), deployment.workspace_id, user_id, Role.ADMIN, actor=BENCH)
     client = deployment.app.test_client()
     page = client.get("/login").text
@@ -126,7 +128,7 @@ def _urls(deployment: Deployment, endpoints: list[str]) -> dict[str, str]:
             )
         )
     wake_ups = deployment.app.extensions["wake_ups"]
-    wanted = Filter(status=Status.FAILED)
+    wanted = LogFilter(status=Status.FAILED)
     recovery = recoveries.start(writer(), wake_ups, deployment.workspace_id, wanted, actor=BENCH)
     workspace = f"/w/{deployment.workspace_id}"
     base = f"{workspace}/alerts/webhooks"

@@ -10,9 +10,9 @@ from rq import Queue, SimpleWorker
 from rq.serializers import JSONSerializer
 
 from bench.deployment import SINK_PORT, payload
-from webhooks_app import signing
-from webhooks_app.clock import now
-from webhooks_app.events import envelope
+from webhooks_app.core import signing
+from webhooks_app.core.clock import now
+from webhooks_app.events.accept import envelope
 
 URL = f"http://127.0.0.1:{SINK_PORT}/yardstick"
 IN_FLIGHT = 200

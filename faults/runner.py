@@ -6,12 +6,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from faults.checker import check
+from faults.collect import gather
 from faults.databases import Postgresql, Sqlite
-from faults.facts import gather
 from faults.harness import Nursery
 from faults.registry import Options, Scenario
 from faults.reports import Report
-from faults.stack import Stack
+from faults.system import Stack
 
 
 @contextmanager

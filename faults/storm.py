@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from faults.databases import Postgresql, Sqlite
 from faults.harness import Group, wait_for
-from faults.stack import Stack
+from faults.system import Stack
 
 FAILPOINTS = (
     *("accept.committing=0.006", "accept.committed=0.006"),

@@ -28,17 +28,20 @@ from sqlalchemy import Engine as Database
 from sqlalchemy import create_engine, text
 
 from tests.receivers import Receiver
-from webhooks_app import accounts, config, endpoints, members, passwords, tasks, tokens, workspaces
+from webhooks_app import config, tasks
+from webhooks_app.accounts import api_tokens, members, users, workspaces
+from webhooks_app.accounts.audit import Actor
 from webhooks_app.app import create_app
-from webhooks_app.audit import Actor
 from webhooks_app.config import Settings
-from webhooks_app.delivery.engine import Engine
-from webhooks_app.endpoints import Values
+from webhooks_app.core import passwords
+from webhooks_app.db.models import Role
+from webhooks_app.db.models.base import Base
+from webhooks_app.endpoints import actions
+from webhooks_app.endpoints.actions import EndpointValues
 from webhooks_app.extensions import db, writer
-from webhooks_app.models import Role
-from webhooks_app.models.base import Base
-from webhooks_app.queue import WakeUps
-from webhooks_app.transport import Sender
+from webhooks_app.jobs.wake_ups import WakeUps
+from webhooks_app.transport.sender import Sender
+from webhooks_app.worker.engine import DeliveryEngine
 
 TESTER = Actor("tester@example.com", "127.0.0.1")
 PASSWORD = "correct horse battery"
@@ -189,8 +192,12 @@ class Workspace:
 
     def endpoint(self, url: str, **values: object) -> str:
         defaults: dict[str, object] = {"name": "Orders", "url": url, "all_events": True, "event_types": ()}
-        return endpoints.create(
-            writer(), self.app.extensions["cipher"], self.id, Values(**(defaults | values)), actor=TESTER
+        return actions.create(
+            writer(),
+            self.app.extensions["cipher"],
+            self.id,
+            EndpointValues(**(defaults | values)),
+            actor=TESTER,
         )
 
     @property
@@ -210,9 +217,9 @@ class Workspace:
 def new_workspace(app: Flask, name: str) -> Workspace:
     workspace_id = workspaces.create(writer(), name, actor=TESTER)
     email = f"{name.lower()}@example.com"
-    user_id = accounts.add(writer(), email=email, name=name, password=PASSWORD)
+    user_id = users.add(writer(), email=email, name=name, password=PASSWORD)
     members.add(writer(), workspace_id, user_id, Role.ADMIN, actor=TESTER)
-    token = tokens.create(writer(), workspace_id, "test", actor=TESTER)
+    token = api_tokens.create(writer(), workspace_id, "test", actor=TESTER)
     return Workspace(app, workspace_id, token, email)
 
 
@@ -239,11 +246,11 @@ def wake_ups(app: Flask) -> WakeUps:
 
 
 @contextmanager
-def new_engine(app: Flask) -> Iterator[Engine]:
+def new_engine(app: Flask) -> Iterator[DeliveryEngine]:
     """A delivery engine in this process, as a worker has one. Within an application context."""
     settings: Settings = app.extensions["settings"]
     sender = Sender(policy=settings.targets, ca_bundle=settings.ca_bundle, capacity=settings.in_flight)
-    yield Engine(
+    yield DeliveryEngine(
         database=writer(),
         sender=sender,
         cipher=app.extensions["cipher"],
@@ -255,13 +262,13 @@ def new_engine(app: Flask) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def make_engine(app: Flask) -> Iterator[Callable[[], Engine]]:
+def make_engine(app: Flask) -> Iterator[Callable[[], DeliveryEngine]]:
     with ExitStack() as engines:
         yield lambda: engines.enter_context(new_engine(app))
 
 
 @pytest.fixture
-def engine(make_engine: Callable[[], Engine]) -> Engine:
+def engine(make_engine: Callable[[], DeliveryEngine]) -> DeliveryEngine:
     return make_engine()
 
 

@@ -263,9 +263,10 @@ def _dns_reply(query: bytes, answers: dict[str, list[list[str]]]) -> bytes | Non
 
 def _main(answers: dict[str, list[list[str]]], names: list[str]) -> None:
     """Sends to each name in turn; 127.0.0.1 is permitted, 127.0.0.2 is not, and both listen."""
-    from webhooks_app import names as lookups
-    from webhooks_app.targets import TargetPolicy
-    from webhooks_app.transport import Request, Sender
+    from webhooks_app.transport import resolver as lookups
+    from webhooks_app.transport.request import Request
+    from webhooks_app.transport.sender import Sender
+    from webhooks_app.transport.target_policy import TargetPolicy
 
     lookups.KEPT_SECONDS = 0.0
     policy = TargetPolicy(allow_http=True, allowed_networks=(ipaddress.ip_network("127.0.0.1/32"),))

@@ -17,16 +17,7 @@ import pytest
 import requests
 
 from webhooks_app import client as client_module
-from webhooks_app.client import (
-    TRIES,
-    Client,
-    KeyReused,
-    Rejected,
-    SendError,
-    Sent,
-    Unauthorized,
-    Unavailable,
-)
+from webhooks_app.client import TRIES, Client, KeyReused, Rejected, SendError, Sent, Unauthorized, Unavailable
 
 TOKEN = "tok_of-a-test-0123456789abcdef"
 DATA = {"batch_id": "batch_1", "status": "succeeded"}

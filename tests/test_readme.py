@@ -15,10 +15,11 @@ from werkzeug.serving import make_server
 
 from tests.conftest import TESTER, Workspace
 from tests.receivers import Receiver
-from webhooks_app import config, endpoints
-from webhooks_app.delivery.engine import Engine
+from webhooks_app import config
+from webhooks_app.db.models import Endpoint, Event
+from webhooks_app.endpoints import signing_secrets
 from webhooks_app.extensions import db
-from webhooks_app.models import Endpoint, Event
+from webhooks_app.worker.engine import DeliveryEngine
 
 README = (config.ROOT / "README.md").read_text()
 DOCUMENTS = sorted([*config.ROOT.glob("*.md"), *config.ROOT.glob("docs/**/*.md")])
@@ -68,12 +69,12 @@ def test_the_verification_examples_take_a_delivery_and_nothing_else(
     app: Flask,
     workspace: Workspace,
     receiver: Receiver,
-    engine: Engine,
+    engine: DeliveryEngine,
     database: Database,
     source: str,
 ) -> None:
     endpoint = db.session.get_one(Endpoint, workspace.endpoint(receiver.url))
-    [secret] = endpoints.reveal(database, app.extensions["cipher"], endpoint, actor=TESTER)
+    [secret] = signing_secrets.reveal(database, app.extensions["cipher"], endpoint, actor=TESTER)
     [event_id] = workspace.send()
     engine.run(seconds=5)
     [request] = receiver.received

@@ -15,13 +15,14 @@ from tests.receivers import Receiver
 from tests.snippets import runtimes
 from tests.snippets.cases import Case, Platform
 from tests.snippets.runtimes import RUNTIMES
-from tests.views.conftest import Page
-from webhooks_app import accounts, members, snippets, tokens, workspaces
+from tests.web.conftest import Page
+from webhooks_app.accounts import api_tokens, members, users, workspaces
 from webhooks_app.app import create_app
-from webhooks_app.delivery.engine import Engine
+from webhooks_app.db.models import Role
 from webhooks_app.extensions import writer
-from webhooks_app.models import Role
-from webhooks_app.transport import Sender
+from webhooks_app.transport.sender import Sender
+from webhooks_app.web import snippets
+from webhooks_app.worker.engine import DeliveryEngine
 
 EMAIL = "admin@example.com"
 
@@ -37,7 +38,7 @@ def platform(
     app = create_app(settings)
     with app.app_context(), Receiver() as receiver:
         sender = Sender(policy=settings.targets, ca_bundle=settings.ca_bundle, capacity=settings.in_flight)
-        engine = Engine(
+        engine = DeliveryEngine(
             database=writer(),
             sender=sender,
             cipher=app.extensions["cipher"],
@@ -46,9 +47,9 @@ def platform(
             lease=timedelta(seconds=settings.lease_seconds),
         )
         workspace_id = workspaces.create(writer(), "Acme", actor=TESTER)
-        user_id = accounts.add(writer(), email=EMAIL, name="Ada", password=PASSWORD)
+        user_id = users.add(writer(), email=EMAIL, name="Ada", password=PASSWORD)
         members.add(writer(), workspace_id, user_id, Role.ADMIN, actor=TESTER)
-        token = tokens.create(writer(), workspace_id, "test", actor=TESTER)
+        token = api_tokens.create(writer(), workspace_id, "test", actor=TESTER)
         workspace = Workspace(app, workspace_id, token, EMAIL)
         yield Platform(workspace, workspace.endpoint(receiver.url), receiver, engine)
         sender.close()

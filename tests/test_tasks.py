@@ -9,9 +9,11 @@ from sqlalchemy import select, text, update
 
 from tests.conftest import Workspace
 from tests.receivers import Receiver
-from webhooks_app import clock, databases, tasks
+from webhooks_app import tasks
+from webhooks_app.core import clock
+from webhooks_app.db import engines
+from webhooks_app.db.models import Attempt, EndpointHealth, Notice, NoticeKind
 from webhooks_app.extensions import db
-from webhooks_app.models import Attempt, EndpointHealth, Notice, NoticeKind
 
 pytestmark = pytest.mark.usefixtures("job_app")
 
@@ -51,7 +53,7 @@ def test_a_job_sends_over_the_connection_of_the_one_before(workspace: Workspace,
 def test_a_job_outlasts_a_locked_queue(
     workspace: Workspace, receiver: Receiver, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(databases, "LOCK_SECONDS", 0.2)
+    monkeypatch.setattr(engines, "LOCK_SECONDS", 0.2)
     workspace.endpoint(receiver.url)
     workspace.send(3)
     db.session.remove()

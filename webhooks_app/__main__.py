@@ -1,3 +1,3 @@
-from webhooks_app.cli import main
+from webhooks_app.cli.commands import main
 
 main()

@@ -8,11 +8,13 @@ from typing import Any
 
 from flask import Flask
 
-from webhooks_app import config, databases, models, views
-from webhooks_app.catalog import catalog
-from webhooks_app.encryption import Cipher
+from webhooks_app import config
+from webhooks_app.core.encryption import Cipher
+from webhooks_app.db import engines, models
+from webhooks_app.events.catalog import catalog
 from webhooks_app.extensions import csrf, db, login, migrate
-from webhooks_app.queue import WakeUps
+from webhooks_app.jobs.wake_ups import WakeUps
+from webhooks_app.web import blueprints
 
 log = logging.getLogger(__name__)
 
@@ -38,13 +40,13 @@ def create_app(settings: config.Settings | None = None, *, waits_for_disk: bool 
     app.extensions["export_places"] = BoundedSemaphore(max(1, settings.web_threads // 4))
     db.init_app(app)
     migrate.init_app(
-        app, db, directory=str(config.ROOT / "webhooks_app" / "migrations"), render_as_batch=True
+        app, db, directory=str(config.ROOT / "webhooks_app" / "db" / "migrations"), render_as_batch=True
     )
     login.init_app(app)
     csrf.init_app(app)
     with app.app_context():
-        databases.prepare(db.engine, waits_for_disk=waits_for_disk)
-    views.register(app)
+        engines.prepare(db.engine, waits_for_disk=waits_for_disk)
+    blueprints.register(app)
     return app
 
 
@@ -72,7 +74,7 @@ def _flask_config(settings: config.Settings) -> dict[str, Any]:
     return {
         "SECRET_KEY": settings.secret_key,
         "SQLALCHEMY_DATABASE_URI": settings.database_url,
-        "SQLALCHEMY_ENGINE_OPTIONS": databases.engine_options(settings.database_url),
+        "SQLALCHEMY_ENGINE_OPTIONS": engines.engine_options(settings.database_url),
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
         "SESSION_COOKIE_SECURE": is_https,

@@ -20,17 +20,12 @@ from urllib.parse import quote, unquote, urlsplit
 
 from cryptography.fernet import Fernet
 
-from webhooks_app import machine, mail
-from webhooks_app.retry import DEFAULT_DELAYS
-from webhooks_app.targets import (
-    DEFAULT_PORTS,
-    HostPorts,
-    TargetPolicy,
-    TargetRefused,
-    canonical_host,
-    is_address,
-    parse_allow_list,
-)
+from webhooks_app.core import mail
+from webhooks_app.core.retry_schedule import DEFAULT_DELAYS
+from webhooks_app.transport import local_addresses
+from webhooks_app.transport.address_rules import is_address
+from webhooks_app.transport.host_names import TargetRefused, canonical_host
+from webhooks_app.transport.target_policy import DEFAULT_PORTS, HostPorts, TargetPolicy, parse_allow_list
 
 ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "WEBHOOKS_"
@@ -92,7 +87,7 @@ class Settings:
     ca_bundle: str | None
     trusted_proxies: int
     base_url: str
-    mail_server: mail.Server | None
+    mail_server: mail.MailServer | None
     log_level: str
     embedded_database: bool
     embedded_redis: bool
@@ -277,7 +272,7 @@ def _targets(env: Mapping[str, str], own_listeners: HostPorts) -> TargetPolicy:
         allowed_networks=networks,
         allowed_hosts=hosts,
         own_listeners=own_listeners,
-        is_own_address=machine.has_address,
+        is_own_address=local_addresses.has_address,
         **options,
     )
 
@@ -321,7 +316,7 @@ def _base_url(env: Mapping[str, str], host: str, port: int) -> str:
     return url
 
 
-def _mail_server(env: Mapping[str, str]) -> mail.Server | None:
+def _mail_server(env: Mapping[str, str]) -> mail.MailServer | None:
     """Where announcements go out; None where nobody set it up."""
     if "WEBHOOKS_SMTP_URL" not in env and "WEBHOOKS_MAIL_FROM" not in env:
         return None

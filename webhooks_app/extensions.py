@@ -7,9 +7,9 @@ from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
 from sqlalchemy import Engine
 
-from webhooks_app import databases
-from webhooks_app.encryption import Cipher
-from webhooks_app.models.base import Base
+from webhooks_app.core.encryption import Cipher
+from webhooks_app.db import engines
+from webhooks_app.db.models.base import Base
 
 db = SQLAlchemy(model_class=Base, disable_autonaming=True)
 migrate = Migrate()
@@ -24,4 +24,4 @@ def cipher() -> Cipher:
 
 def writer() -> Engine:
     """For actions: its transactions may write. `db.session` is for reading."""
-    return databases.writing(db.engine)
+    return engines.writing(db.engine)

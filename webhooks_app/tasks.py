@@ -9,24 +9,22 @@ from functools import cache
 from flask import Flask
 from sqlalchemy import Engine as Database
 
-from webhooks_app import alarms, auto_disable, clock, failpoints, notices, recoveries, retention
 from webhooks_app.app import create_app
 from webhooks_app.config import Settings
-from webhooks_app.delivery.engine import Engine
+from webhooks_app.core import clock, failpoints
+from webhooks_app.deliveries import recoveries, retention
+from webhooks_app.endpoints import auto_disable, notices
 from webhooks_app.extensions import writer
-from webhooks_app.queue import WakeUps
-from webhooks_app.transport import Sender
+from webhooks_app.jobs import alarms
+from webhooks_app.jobs.process import Stop
+from webhooks_app.jobs.wake_ups import WakeUps
+from webhooks_app.transport.sender import Sender
+from webhooks_app.worker.engine import DeliveryEngine
 
 log = logging.getLogger(__name__)
 
 # After so long the other jobs have their turn; what is in flight goes on meanwhile.
 RUN_SECONDS = 15
-
-
-class Stop:
-    """Whether this process was asked to end; set by the worker's signal handler."""
-
-    requested: Callable[[], bool] = staticmethod(lambda: False)
 
 
 def deliver_due() -> None:
@@ -112,10 +110,10 @@ def _database() -> Database:
 
 
 @cache
-def engine() -> Engine:
+def engine() -> DeliveryEngine:
     """This process's engine; its connections outlive the job."""
     app, settings = _app(), _settings()
-    return Engine(
+    return DeliveryEngine(
         database=_database(),
         sender=Sender(policy=settings.targets, ca_bundle=settings.ca_bundle, capacity=settings.in_flight),
         cipher=app.extensions["cipher"],

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from faults.databases import Postgresql
-from faults.hands import Answer
+from faults.driver import Answer
 from faults.harness import wait_for
 from faults.registry import Options, scenario
 from faults.reports import Report
-from faults.stack import Stack
+from faults.system import Stack
 
 # How long a producer may wait for its 202 while Redis is away: once per web process and two seconds, the
-# patience that `webhooks_app.queue` has with Redis, and some for a busy machine.
+# patience that `webhooks_app.jobs.wake_ups` has with Redis, and some for a busy machine.
 LONGEST_ACCEPT_MS = 1500
 # After an error the web leaves Redis alone for two seconds, which would hide the next one.
 PAUSE_SECONDS = 2.2

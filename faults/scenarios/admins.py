@@ -10,7 +10,7 @@ from faults.harness import wait_for
 from faults.processes import PATIENT, TIMEOUT_MS
 from faults.registry import Options, scenario
 from faults.reports import Report
-from faults.stack import Stack
+from faults.system import Stack
 
 
 @scenario("22: delete, disable, rotate, edit in mid-flight")

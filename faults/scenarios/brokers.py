@@ -9,8 +9,9 @@ from faults.harness import Group, wait_for
 from faults.processes import DELAYS, PATIENT
 from faults.registry import Options, scenario
 from faults.reports import Report
-from faults.stack import Stack
-from webhooks_app.queue import AWAKE, DELIVER_DUE, QUEUE_NAME, SWEEP_ID, deliveries
+from faults.system import Stack
+from webhooks_app.jobs.scheduler import SWEEP_ID
+from webhooks_app.jobs.wake_ups import AWAKE, DELIVER_DUE, QUEUE_NAME, delivery_queue
 
 BACKLOG = 10_000
 HOUR_SECONDS = 3600.0
@@ -119,7 +120,7 @@ def scheduler_killed(stack: Stack, report: Report, options: Options) -> None:
 def _wait_for_rest(stack: Stack) -> None:
     """Until no run is awake any more, which would see the clock jump and leave nothing overdue."""
     with stack.redis.client() as client:
-        queue = deliveries(client)
+        queue = delivery_queue(client)
         wait_for(lambda: not queue.count and not client.exists(AWAKE), 20, "the runs' end")
         time.sleep(0.5)  # one that has just taken its job is awake by then
         wait_for(lambda: not client.exists(AWAKE), 20, "the last run's end")
@@ -152,6 +153,6 @@ def _run_for(stack: Stack, second: Group, options: Options) -> None:
 
 def _enqueue(stack: Stack, how_many: int) -> None:
     with stack.redis.client() as client:
-        queue = deliveries(client)
+        queue = delivery_queue(client)
         for _ in range(how_many):
             queue.enqueue_call(DELIVER_DUE, timeout=300, result_ttl=0)

@@ -6,7 +6,7 @@ import time
 from faults.databases import Postgresql, Sqlite
 from faults.registry import Options, scenario
 from faults.reports import Report
-from faults.stack import Stack
+from faults.system import Stack
 
 HOUR_SECONDS = 3600.0
 

@@ -10,16 +10,16 @@ from pathlib import Path
 from sqlalchemy import select, text
 from sqlalchemy.exc import NoResultFound
 
-from faults import graveyard, journal
+from faults import deleted_rows, journal
 from faults.harness import ROOT, Group, TooSlow, free_ports, wait_for
 from faults.processes import PATIENT, WEB_WORKERS
 from faults.registry import Options, scenario
 from faults.reports import Report
-from faults.stack import Stack
+from faults.system import Stack
+from webhooks_app.db.models import FINAL_STATES, Delivery
 from webhooks_app.extensions import db
-from webhooks_app.models import FINAL_STATES, Delivery
 
-VERSIONS = ROOT / "webhooks_app" / "migrations" / "versions"
+VERSIONS = ROOT / "webhooks_app" / "db" / "migrations" / "versions"
 
 RETENTION_DAYS = 30  # of a new workspace
 # Of each batch that retention deletes, that its process dies before the commit.
@@ -106,7 +106,7 @@ def _replay(stack: Stack, until: float) -> None:
 
 def _judge(stack: Stack, report: Report) -> None:
     with stack.app.app_context(), db.engine.connect() as connection:
-        report.problems += graveyard.unripe(connection)[:5]
+        report.problems += deleted_rows.unripe(connection)[:5]
         for table in ("events", "deliveries", "attempts"):
             count = connection.execute(text(f"SELECT count(*) FROM buried_{table}")).scalar_one()
             report.figures[f"deleted {table}"] = count
@@ -180,7 +180,7 @@ def _upgraded(stack: Stack, function: str, *arguments: int, **environ: str) -> G
 
 def _next_migrations(folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(ROOT / "webhooks_app" / "migrations", folder)
+    shutil.copytree(ROOT / "webhooks_app" / "db" / "migrations", folder)
     (folder / "versions" / f"{NEXT}.py").write_text(NEXT_MIGRATION)
     return folder
 

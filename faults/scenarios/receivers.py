@@ -9,9 +9,9 @@ from faults.harness import wait_for
 from faults.processes import PATIENT
 from faults.registry import Options, scenario
 from faults.reports import Report
-from faults.stack import Stack
-from webhooks_app import clock
-from webhooks_app.retry import DEFAULT_DELAYS, JITTER
+from faults.system import Stack
+from webhooks_app.core import clock
+from webhooks_app.core.retry_schedule import DEFAULT_DELAYS, JITTER
 
 # Under twice its baseline; the rest is what the noise of a busy small machine adds to a p99.
 LARGEST_RATIO, NOISE_MS = 2.0, 60.0

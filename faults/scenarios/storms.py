@@ -4,8 +4,8 @@ import time
 
 from faults.registry import Options, scenario
 from faults.reports import Report
-from faults.stack import Stack
 from faults.storm import FAILPOINTS, Storm, plan
+from faults.system import Stack
 
 RATE = 100.0
 ENDPOINTS = 3

@@ -8,8 +8,8 @@ from faults.harness import ROOT, Group, wait_for
 from faults.processes import DELAYS, LEASE_SECONDS
 from faults.registry import Options, scenario
 from faults.reports import Report
-from faults.stack import Stack
-from webhooks_app.delivery.engine import LAPSES_TO_GIVE_UP
+from faults.system import Stack
+from webhooks_app.worker.engine import LAPSES_TO_GIVE_UP
 
 PLACES = ("dequeued", "claimed", "answered", "half_recorded", "recording", "recorded")
 # Supervisors kill five to ten seconds after they ask.
@@ -109,7 +109,7 @@ def _let_others_try(stack: Stack, endpoint_ids: list[str]) -> None:
 @scenario("10: job time-out")
 def job_timeout(stack: Stack, report: Report, options: Options) -> None:
     stack.endpoint("always/slow-700-200/a")
-    stack.patch = {"webhooks_app.queue.JOB_SECONDS": 2, "webhooks_app.tasks.RUN_SECONDS": 1000}
+    stack.patch = {"webhooks_app.jobs.wake_ups.JOB_SECONDS": 2, "webhooks_app.tasks.RUN_SECONDS": 1000}
     stack.pool.stop()
     with stack.redis.client() as client:
         client.flushall()  # a job from before the patch has its own time

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, 
 from werkzeug.serving import make_server
 
 from tests.conftest import Workspace, unavailable
-from tests.views.conftest import Page as Client
+from tests.web.conftest import Page as Client
 
 ARGUMENTS = [
     "--no-sandbox",

@@ -13,10 +13,11 @@ from tests.browser.conftest import PATIENCE_MS, OpenPage
 from tests.browser.world import LONG, MARKUP
 from tests.conftest import PASSWORD, TESTER, Workspace
 from tests.receivers import Answer, Receiver
-from webhooks_app import accounts, clock, members
-from webhooks_app.delivery.engine import Engine
+from webhooks_app.accounts import members, users
+from webhooks_app.core import clock
+from webhooks_app.db.models import Endpoint, Role
 from webhooks_app.extensions import writer
-from webhooks_app.models import Endpoint, Role
+from webhooks_app.worker.engine import DeliveryEngine
 
 with_javascript = pytest.mark.parametrize("has_javascript", [True], ids=["javascript"])
 POLL_MS = 3_000  # after which a page asks for what has changed
@@ -54,7 +55,7 @@ def open_row(page: Page, row: Locator, has_javascript: bool) -> Locator:
 
 
 @pytest.fixture
-def failed(workspace: Workspace, receiver: Receiver, engine: Engine, database: Database) -> str:
+def failed(workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: Database) -> str:
     """The endpoint of a delivery that failed for good; it would take it now."""
     endpoint_id = workspace.endpoint(receiver.url)
     receiver.answer = Answer(410, b"gone for now")
@@ -202,7 +203,7 @@ def test_a_secret_is_revealed_rotated_and_the_previous_one_revoked(page: Page, w
 
 
 def test_a_test_event_is_edited_sent_and_watched(
-    page: Page, workspace: Workspace, receiver: Receiver, engine: Engine, has_javascript: bool
+    page: Page, workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, has_javascript: bool
 ) -> None:
     endpoint_id = workspace.endpoint(receiver.url)
     page.goto(f"endpoints/{endpoint_id}")
@@ -229,7 +230,7 @@ def test_a_test_event_is_edited_sent_and_watched(
 
 
 def test_disabling_holds_events_and_enabling_asks_what_becomes_of_them(
-    page: Page, workspace: Workspace, receiver: Receiver, engine: Engine
+    page: Page, workspace: Workspace, receiver: Receiver, engine: DeliveryEngine
 ) -> None:
     endpoint_id = workspace.endpoint(receiver.url)
     page.goto(f"endpoints/{endpoint_id}/settings")
@@ -272,7 +273,7 @@ def test_deleting_wants_the_name_and_keeps_the_log(page: Page, failed: str) -> N
 
 
 def test_from_a_broken_endpoint_to_its_failed_delivery_and_a_replay_in_place(
-    page: Page, failed: str, receiver: Receiver, engine: Engine, has_javascript: bool
+    page: Page, failed: str, receiver: Receiver, engine: DeliveryEngine, has_javascript: bool
 ) -> None:
     page.goto("./")
     expect(page.locator(".endpoints [data-state=failing]")).to_be_visible()
@@ -347,7 +348,7 @@ def test_turning_pages_shows_every_delivery_once(page: Page, workspace: Workspac
 
 
 def test_selected_rows_are_replayed_at_once(
-    page: Page, workspace: Workspace, receiver: Receiver, engine: Engine, has_javascript: bool
+    page: Page, workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, has_javascript: bool
 ) -> None:
     workspace.endpoint(receiver.url)
     workspace.send(3)
@@ -366,7 +367,7 @@ def test_selected_rows_are_replayed_at_once(
 
 
 def test_a_waiting_delivery_is_canceled(
-    page: Page, workspace: Workspace, has_javascript: bool, receiver: Receiver, engine: Engine
+    page: Page, workspace: Workspace, has_javascript: bool, receiver: Receiver, engine: DeliveryEngine
 ) -> None:
     workspace.endpoint(receiver.url)
     workspace.send()
@@ -396,7 +397,7 @@ def test_new_deliveries_are_announced_and_move_no_row(page: Page, workspace: Wor
 
 
 def test_markup_from_outside_is_only_ever_text(
-    page: Page, workspace: Workspace, receiver: Receiver, engine: Engine, has_javascript: bool
+    page: Page, workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, has_javascript: bool
 ) -> None:
     receiver.answer = Answer(500, MARKUP.encode(), {"x-evil": MARKUP})
     workspace.endpoint(receiver.url, name=MARKUP[:100])
@@ -422,7 +423,7 @@ def test_markup_from_outside_is_only_ever_text(
 def test_a_viewer_sees_everything_and_can_press_nothing(
     open_page: OpenPage, workspace: Workspace, failed: str
 ) -> None:
-    user_id = accounts.add(writer(), email="viewer@example.com", name="Vera", password=PASSWORD)
+    user_id = users.add(writer(), email="viewer@example.com", name="Vera", password=PASSWORD)
     members.add(writer(), workspace.id, user_id, Role.VIEWER, actor=TESTER)
     page = open_page("viewer@example.com")
     page.goto("deliveries/")
@@ -441,7 +442,7 @@ def test_a_viewer_sees_everything_and_can_press_nothing(
 def test_opening_a_row_moves_no_column(
     open_page: OpenPage, workspace: Workspace, failed: str, role: Role, width: int
 ) -> None:
-    user_id = accounts.add(writer(), email="reader@example.com", name="Rita", password=PASSWORD)
+    user_id = users.add(writer(), email="reader@example.com", name="Rita", password=PASSWORD)
     members.add(writer(), workspace.id, user_id, role, actor=TESTER)
     page = open_page("reader@example.com")
     page.set_viewport_size({"width": width, "height": 800})
@@ -468,7 +469,7 @@ def focused(page: Page) -> str:
 
 @with_javascript
 def test_the_log_is_worked_by_keyboard_alone(
-    page: Page, failed: str, receiver: Receiver, engine: Engine
+    page: Page, failed: str, receiver: Receiver, engine: DeliveryEngine
 ) -> None:
     page.goto("deliveries/")
     delivery_id = ids_of(page)[0]

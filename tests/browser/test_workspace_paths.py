@@ -10,8 +10,8 @@ from sqlalchemy import Engine as Database
 from tests.browser.conftest import OpenPage
 from tests.browser.test_paths import let_change, rows, toast, with_javascript
 from tests.conftest import PASSWORD, Workspace
-from tests.test_recoveries import fail_all, later  # noqa: F401  the fixture
-from webhooks_app import recoveries
+from tests.deliveries.test_recoveries import fail_all
+from webhooks_app.deliveries import recoveries
 
 NEW_PASSWORD = "staple battery horse"
 

@@ -11,25 +11,18 @@ from sqlalchemy import select
 
 from tests.conftest import PASSWORD, TESTER, Workspace, new_engine, new_workspace
 from tests.receivers import Answer, Receiver
-from webhooks_app import (
-    accounts,
-    auto_disable,
-    cancellations,
-    clock,
-    endpoints,
-    events,
-    members,
-    recoveries,
-    replays,
-    tokens,
-)
-from webhooks_app.catalog import catalog
-from webhooks_app.delivery import claims
-from webhooks_app.delivery.engine import Engine
-from webhooks_app.events import NewEvent
+from webhooks_app.accounts import api_tokens, members, users
+from webhooks_app.core import clock
+from webhooks_app.db.models import ApiToken, Delivery, DeliveryState, Endpoint, Recovery, Role
+from webhooks_app.deliveries import cancellations, recoveries, replays
+from webhooks_app.deliveries.log import LogFilter, Status
+from webhooks_app.endpoints import actions, auto_disable, signing_secrets
+from webhooks_app.events import accept
+from webhooks_app.events.accept import NewEvent
+from webhooks_app.events.catalog import catalog
 from webhooks_app.extensions import db, writer
-from webhooks_app.log import Filter, Status
-from webhooks_app.models import ApiToken, Delivery, DeliveryState, Endpoint, Recovery, Role
+from webhooks_app.worker import claims
+from webhooks_app.worker.engine import DeliveryEngine
 
 VIEWER_EMAIL = "viewer@example.com"
 MARKUP = '<script>alert(1)</script><img src=x onerror=alert(2)><b hx-get="/evil" hx-trigger="load">evil</b>'
@@ -70,7 +63,7 @@ class World:
             for kind in catalog().event_types
             if kind.name in event_types
         ]
-        events.accept(writer(), self.app.extensions["wake_ups"], self.acme.id, new)
+        accept.accept_events(writer(), self.app.extensions["wake_ups"], self.acme.id, new)
 
     def note(self, name: str, endpoint: str) -> str:
         """Keeps the id of the endpoint's newest delivery under that name."""
@@ -110,17 +103,17 @@ def prepared(app: Flask) -> Iterator[World]:
 
 
 def _add_viewer(world: World) -> None:
-    user_id = accounts.add(writer(), email=VIEWER_EMAIL, name="Vera Viewer", password=PASSWORD)
+    user_id = users.add(writer(), email=VIEWER_EMAIL, name="Vera Viewer", password=PASSWORD)
     members.add(writer(), world.acme.id, user_id, Role.VIEWER, actor=TESTER)
     secret = members.invite(writer(), world.acme.id, "grace@example.com", Role.ADMIN, actor=TESTER)
     world.ids["invitation"] = secret
-    tokens.create(writer(), world.acme.id, MARKUP[:100], actor=TESTER)
-    tokens.create(writer(), world.acme.id, LONG[:100], actor=TESTER)
+    api_tokens.create(writer(), world.acme.id, MARKUP[:100], actor=TESTER)
+    api_tokens.create(writer(), world.acme.id, LONG[:100], actor=TESTER)
     old = db.session.scalars(select(ApiToken).where(ApiToken.name == LONG[:100])).one()
-    tokens.revoke(writer(), old, actor=TESTER)
+    api_tokens.revoke(writer(), old, actor=TESTER)
 
 
-def _deliver(world: World, engine: Engine) -> None:
+def _deliver(world: World, engine: DeliveryEngine) -> None:
     world.add("orders")
     world.send(*catalog().names)
     engine.run(seconds=10)
@@ -129,10 +122,10 @@ def _deliver(world: World, engine: Engine) -> None:
     world.send("batch-input-deletion")
     engine.run(seconds=10)
     world.note("delivered to deleted", "deleted")
-    endpoints.remove(writer(), world.load("deleted"), actor=TESTER)
+    actions.remove(writer(), world.load("deleted"), actor=TESTER)
 
 
-def _fail(world: World, engine: Engine) -> None:
+def _fail(world: World, engine: DeliveryEngine) -> None:
     """Billing fails so often that it is about to be disabled; its secret was rotated meanwhile."""
     world.add("billing", "batch-lifecycle", "batch-request", path="/billing")
     for _ in range(auto_disable.ENOUGH_FAILURES):
@@ -148,7 +141,7 @@ def _fail(world: World, engine: Engine) -> None:
         replays.start(writer(), world.app.extensions["wake_ups"], world.ids["failed"], actor=TESTER)
         engine.run(seconds=10)
     auto_disable.run(writer(), after=timedelta(milliseconds=1), now=clock.now())
-    endpoints.rotate(
+    signing_secrets.rotate(
         writer(),
         world.app.extensions["cipher"],
         world.load("billing"),
@@ -157,7 +150,7 @@ def _fail(world: World, engine: Engine) -> None:
     )
 
 
-def _fail_for_good(world: World, engine: Engine) -> None:
+def _fail_for_good(world: World, engine: DeliveryEngine) -> None:
     """Legacy says 410 and is disabled by it, so what comes later is held."""
     world.add("legacy", "batch-interrupt-request", path="/legacy")
     world.add("hostile", "model-version-demotion", title=MARKUP[:100], path="/hostile")
@@ -187,7 +180,7 @@ def _leave_waiting(world: World) -> None:
 
 def _recover(world: World) -> None:
     """One recovery that was canceled, and one that no worker goes on with."""
-    wake_ups, wanted = world.app.extensions["wake_ups"], Filter(status=Status.FAILED)
+    wake_ups, wanted = world.app.extensions["wake_ups"], LogFilter(status=Status.FAILED)
     time.sleep(1.1)  # a recovery takes what was made before its start, to the second
     for name in ("canceled recovery", "recovery"):
         started = recoveries.start(writer(), wake_ups, world.acme.id, wanted, actor=TESTER)

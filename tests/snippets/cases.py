@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 
 from tests.conftest import TESTER, Workspace
 from tests.receivers import Receiver
-from webhooks_app import endpoints, signing
-from webhooks_app.delivery.engine import Engine
-from webhooks_app.endpoints import OVERLAPS
+from webhooks_app.core import signing
+from webhooks_app.db.models import Endpoint
+from webhooks_app.endpoints import signing_secrets
+from webhooks_app.endpoints.signing_secrets import OVERLAPS
 from webhooks_app.extensions import cipher, db, writer
-from webhooks_app.models import Endpoint
+from webhooks_app.worker.engine import DeliveryEngine
 
 NAMES = (signing.ID_HEADER, signing.TIMESTAMP_HEADER, signing.SIGNATURE_HEADER)
 GARBAGE_TIMESTAMPS = (
@@ -45,7 +46,7 @@ class Platform:
     workspace: Workspace
     endpoint_id: str
     receiver: Receiver
-    engine: Engine
+    engine: DeliveryEngine
 
     def cases(self) -> list[Case]:
         """Fresh ones: they are good for as long as the tolerance."""
@@ -83,10 +84,10 @@ class Platform:
         return Case(group, title, self._secret(), headers, request.body)
 
     def _secret(self) -> str:
-        return endpoints.reveal(writer(), cipher(), self._endpoint(), actor=TESTER)[0]
+        return signing_secrets.reveal(writer(), cipher(), self._endpoint(), actor=TESTER)[0]
 
     def _rotate(self, overlap: str) -> None:
-        endpoints.rotate(writer(), cipher(), self._endpoint(), overlap=OVERLAPS[overlap], actor=TESTER)
+        signing_secrets.rotate(writer(), cipher(), self._endpoint(), overlap=OVERLAPS[overlap], actor=TESTER)
 
     def _endpoint(self) -> Endpoint:
         db.session.rollback()

@@ -1,0 +1,392 @@
+"""`make run` as its user meets it: real processes, from the first line printed to the last one ended."""
+
+import json
+import os
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import requests
+from flask import Flask
+from redis import Redis
+from rq.exceptions import StopRequested
+from rq.worker import WorkerStatus
+from rq_scheduler import Scheduler
+
+from tests.conftest import new_engine, wait_for
+from webhooks_app import config
+from webhooks_app.config import Settings
+from webhooks_app.jobs.delivery_worker import DeliveryWorker
+
+ROOT = config.ROOT
+# A machine that has to compile every module of the dependencies first takes this long to be ready.
+PATIENCE_SECONDS = 60
+
+
+def free_port() -> int:
+    """A port that is free together with the one after it, which is the consumer's."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port: int = first.getsockname()[1]
+            with suppress(OSError, OverflowError):
+                second.bind(("127.0.0.1", port + 1))
+                return port
+
+
+def environment(instance: Path, port: int, **more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in config.NAMES}
+    return kept | {"WEBHOOKS_INSTANCE": str(instance), "PORT": str(port)} | more
+
+
+@dataclass
+class Platform:
+    """One folder that the platform runs from, and its processes while it does."""
+
+    instance: Path
+    port: int
+    output: list[str] = field(default_factory=list)
+    process: subprocess.Popen[str] | None = None
+    family: list[psutil.Process] = field(default_factory=list)
+
+    def start(self) -> None:
+        self.output = []
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "webhooks_app", "run"],
+            cwd=ROOT,
+            env=environment(self.instance, self.port),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,  # the tests' own Ctrl-C is not its
+        )
+        threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
+        wait_for(lambda: self.is_ready or self.process.poll() is not None, PATIENCE_SECONDS)
+        assert self.is_ready, self.text
+        self.family = [psutil.Process(self.process.pid)]
+        self.family += self.family[0].children(recursive=True)
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        with process.stdout as lines:
+            self.output.extend(iter(lines.readline, ""))
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> int:
+        """Its exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(20)
+
+    def clean_up(self) -> None:
+        for process in self.family:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        if self.process is not None:
+            self.process.wait(5)
+
+    @property
+    def text(self) -> str:
+        return "".join(self.output)
+
+    @property
+    def is_ready(self) -> bool:
+        return "Ready." in self.text
+
+    @property
+    def settings(self) -> Settings:
+        return config.read(environment(self.instance, self.port))
+
+    def redis(self) -> Redis:
+        return Redis.from_url(self.settings.redis_url)
+
+    def alive(self, *words: str) -> list[psutil.Process]:
+        """Its processes that live, of those whose command line has the words."""
+        found = [process for process in self.family if _is_alive(process)]
+        return [process for process in found if all(word in " ".join(process.cmdline()) for word in words)]
+
+    def grown(self) -> list[psutil.Process]:
+        """All its processes by now, those started later included."""
+        self.family += [child for child in self.family[0].children(True) if child not in self.family]
+        return self.family
+
+    def rows(self, statement: str, *values: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(f"file:{self.instance}/webhooks.db?mode=ro", uri=True)) as connection:
+            return connection.execute(statement, values).fetchall()
+
+    def deliveries(self, event_id: str) -> list[tuple[str, str, int]]:
+        return self.rows("SELECT id, state, attempt_count FROM deliveries WHERE event_id = ?", event_id)
+
+    def curl(self, tmp_path: Path) -> dict[str, Any]:
+        """Pastes the printed command into a shell as it stands; the answer with its status."""
+        [command] = re.findall(r"^curl \S+/api/v1/events(?:.*\\\n)+.*\n", self.text, re.MULTILINE)
+        (tmp_path / ".curlrc").write_text('silent\nwrite-out = "\\n%{http_code}"\n')
+        done = subprocess.run(
+            ["sh", "-c", command],
+            env=os.environ | {"CURL_HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+        )
+        body, status = done.stdout.rstrip().rsplit("\n", 1)
+        return json.loads(body) | {"status": int(status)}
+
+    def tell_consumer(self, mode: str) -> None:
+        response = requests.post(f"http://127.0.0.1:{self.port + 1}/mode", data=mode, timeout=5)
+        assert response.text == f"mode: {mode}\n"
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    return False
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """One platform for the tests that leave it running as they found it."""
+    platform = Platform(tmp_path_factory.mktemp("run") / "instance", free_port())
+    platform.start()
+    yield platform
+    platform.clean_up()
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Iterator[Platform]:
+    """One that its test may break."""
+    platform = Platform(tmp_path / "instance", free_port())
+    platform.start()
+    yield platform
+    platform.clean_up()
+
+
+def refused(instance: Path, port: int, **more: str) -> str:
+    """The one line that a start is refused with."""
+    done = subprocess.run(
+        [sys.executable, "-m", "webhooks_app", "run"],
+        cwd=ROOT,
+        env=environment(instance, port, **more),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+    )
+    assert done.returncode != 0
+    assert done.stdout == ""
+    [line] = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+def test_it_prints_where_to_go_and_nothing_to_worry_about(running: Platform) -> None:
+    lines = running.text.split("Ready.")[0].splitlines()
+    assert f"  Console   http://127.0.0.1:{running.port}" in lines
+    assert any(re.fullmatch(r"  Log in    admin@example\.com  \S{16}", line) for line in lines)
+    assert not re.search("warning|error|traceback", running.text, re.IGNORECASE)
+    assert len(lines) < 25
+
+
+def test_the_printed_log_in_works(running: Platform) -> None:
+    [(email, password)] = re.findall(r"Log in +(\S+) +(\S+)", running.text)
+    with requests.Session() as session:
+        page = session.get(f"http://127.0.0.1:{running.port}/", timeout=10)
+        [token] = re.findall(r'name="csrf_token"[^>]*value="([^"]+)"', page.text)
+        form = {"email": email, "password": password, "csrf_token": token}
+        answer = session.post(page.url, data=form, timeout=10)
+    assert answer.status_code == 200
+    assert "/login" not in answer.url
+
+
+def test_the_printed_curl_is_delivered_within_a_second(running: Platform, tmp_path: Path) -> None:
+    answer = running.curl(tmp_path)
+
+    assert answer["status"] == 202
+    assert answer["deliveries"] == 1
+    wait_for(lambda: running.deliveries(answer["id"])[0][1] == "delivered", seconds=1)
+    [(delivery_id, _, attempts)] = running.deliveries(answer["id"])
+    assert attempts == 1
+    wait_for(lambda: f"{delivery_id} verified, accepted" in running.text, seconds=1)
+
+
+def test_a_failure_waits_in_rq_scheduler_and_is_sent_again(running: Platform, tmp_path: Path) -> None:
+    running.tell_consumer("500")
+    answer = running.curl(tmp_path)
+    wait_for(lambda: running.deliveries(answer["id"])[0][2] == 1, seconds=5)
+    running.tell_consumer("ok")
+
+    [(delivery_id, state, _)] = running.deliveries(answer["id"])
+    assert state == "pending"
+    with running.redis() as redis:
+        scheduled = {name.decode() for name in redis.zrange(Scheduler.scheduled_jobs_key, 0, -1)}
+    assert [name for name in scheduled if name.startswith("due-")]
+    wait_for(lambda: running.deliveries(answer["id"])[0][1] == "delivered", seconds=10)
+    attempts = running.rows(
+        "SELECT status, started_at FROM attempts WHERE delivery_id = ? ORDER BY started_at", delivery_id
+    )
+    assert [status for status, _ in attempts] == [500, 200]
+    # Five seconds, give or take a tenth, then up to a second for the scheduled job and one for its scheduler.
+    assert 4_000_000 < attempts[1][1] - attempts[0][1] < 8_500_000
+
+
+def test_a_second_start_from_the_same_folder_is_refused(running: Platform) -> None:
+    line = refused(running.instance, free_port())
+    assert f"already runs from {running.instance} (process {running.process.pid}); stop" in line
+
+
+def test_a_taken_port_is_refused(running: Platform, tmp_path: Path) -> None:
+    line = refused(tmp_path / "other", running.port)
+    assert line == (
+        f"error: Cannot listen on 127.0.0.1:{running.port} (Address already in use); set PORT to another."
+    )
+
+
+def test_a_port_whose_next_one_is_taken_is_refused(tmp_path: Path) -> None:
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port + 1)):
+        assert f"Cannot listen on 127.0.0.1:{port + 1} (" in refused(tmp_path / "other", port)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("WEBHOOKS_WORKRES", "2", "WEBHOOKS_WORKRES is not a setting"),
+        ("WEBHOOKS_WORKERS", "many", "WEBHOOKS_WORKERS must be a whole number from 1 to 64, not 'many'"),
+        ("PORT", "80x", "PORT must be a whole number from 1 to 65535, not '80x'"),
+        ("PORT", "65535", "Cannot listen on 127.0.0.1:65536"),
+        ("HOST", "nowhere.invalid", "Cannot listen on nowhere.invalid:"),
+        ("DATABASE_URL", "mysql://db/avra", "DATABASE_URL must look like postgresql://"),
+        (
+            "WEBHOOKS_INSTANCE",
+            "/dev/null/avra",
+            "'/dev/null/avra' cannot be written (Not a directory)",
+        ),
+    ],
+)
+def test_what_cannot_work_is_refused_in_one_line(
+    tmp_path: Path, name: str, value: str, expected: str
+) -> None:
+    assert expected in refused(tmp_path / "instance", free_port(), **{name: value})
+
+
+def test_a_database_that_does_not_answer_is_named_in_one_line(tmp_path: Path) -> None:
+    line = refused(
+        tmp_path / "instance",
+        free_port(),
+        DATABASE_URL=f"postgresql://avra:s3cret@127.0.0.1:{free_port()}/avra",
+        SECRET_KEY="0123456789abcdef0123456789abcdef",
+        WEBHOOKS_ENCRYPTION_KEYS="MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+    )
+    assert "The database does not answer" in line
+    assert "s3cret" not in line
+
+
+def test_a_killed_worker_is_replaced(running: Platform, tmp_path: Path) -> None:
+    [worker] = running.alive("multiprocessing.spawn", "spawn_main")
+    worker.kill()
+
+    answer = running.curl(tmp_path)
+
+    wait_for(lambda: running.deliveries(answer["id"])[0][1] == "delivered", seconds=30)
+    assert f"worker_died pid={worker.pid} status=-9" in running.text
+    running.grown()
+
+
+def test_ctrl_c_stops_every_process_and_the_next_start_goes_on(platform: Platform, tmp_path: Path) -> None:
+    platform.tell_consumer("503")
+    answer = platform.curl(tmp_path)
+    wait_for(lambda: platform.deliveries(answer["id"])[0][2] == 1, seconds=5)
+
+    assert platform.stop(signal.SIGINT) == 0
+
+    assert platform.alive() == []
+    assert "\nStopping …\n" in platform.text
+    assert "Traceback" not in platform.text
+    assert platform.deliveries(answer["id"])[0][1] == "pending"
+
+    platform.start()
+    wait_for(lambda: platform.deliveries(answer["id"])[0][1:] == ("delivered", 2), seconds=20)
+
+
+def test_an_event_accepted_without_workers_is_delivered_by_the_next_start(
+    platform: Platform, tmp_path: Path
+) -> None:
+    for process in platform.alive("worker.py") + platform.alive("multiprocessing.spawn"):
+        process.suspend()
+    answer = platform.curl(tmp_path)
+    assert answer["status"] == 202
+    for process in platform.family:
+        process.kill()
+    wait_for(lambda: platform.alive() == [])
+    assert platform.deliveries(answer["id"])[0][1:] == ("pending", 0)
+    platform.process.wait(5)
+
+    platform.start()
+    wait_for(lambda: platform.deliveries(answer["id"])[0][1] == "delivered", seconds=20)
+
+
+def test_a_killed_run_leaves_nothing_that_delays_the_next(platform: Platform, tmp_path: Path) -> None:
+    with platform.redis() as redis:
+        wait_for(lambda: redis.set(Scheduler.scheduler_lock_key, "1", ex=600, nx=True))
+    platform.process.kill()  # the supervisor alone: what it started must notice
+    platform.process.wait(5)
+    platform.start()
+
+    platform.tell_consumer("500")
+    answer = platform.curl(tmp_path)
+    wait_for(lambda: platform.deliveries(answer["id"])[0][2] == 1, seconds=5)
+    platform.tell_consumer("ok")
+    wait_for(lambda: platform.deliveries(answer["id"])[0][1] == "delivered", seconds=9)
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [("worker.py", "worker"), ("redis-server", "redis"), ("scheduler", "scheduler"), ("gunicorn", "web")],
+)
+def test_a_killed_part_stops_the_whole_with_a_word(platform: Platform, command: str, name: str) -> None:
+    platform.alive(command)[0].kill()
+
+    assert platform.process.wait(30) == 1
+
+    assert f"{name} was killed by SIGKILL; stopping the others …" in platform.text
+    wait_for(lambda: platform.alive() == [], seconds=2)
+
+
+def test_the_demo_follows_its_port(platform: Platform, tmp_path: Path) -> None:
+    platform.stop()
+    platform.port = free_port()
+    platform.start()
+
+    answer = platform.curl(tmp_path)
+    wait_for(lambda: platform.deliveries(answer["id"])[0][1] == "delivered", seconds=5)
+
+
+def test_a_folder_with_a_long_and_odd_name_works(tmp_path: Path) -> None:
+    platform = Platform(tmp_path / ("100 % long " * 12) / "instance", free_port())
+    try:
+        platform.start()
+        answer = platform.curl(tmp_path)
+        wait_for(lambda: platform.deliveries(answer["id"])[0][1] == "delivered", seconds=5)
+        assert platform.stop() == 0
+    finally:
+        platform.clean_up()
+
+
+def test_a_request_to_stop_at_the_end_of_a_job_is_not_missed(app: Flask, redis_url: str) -> None:
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    with Redis.from_url(redis_url) as redis, new_engine(app) as engine:
+        worker = DeliveryWorker("tester", redis, engine=engine)
+        worker.register_birth()
+        worker.set_state(WorkerStatus.BUSY)
+        worker.request_stop(signal.SIGTERM, None)  # BUSY: rq notes it and leaves the job to finish
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        with pytest.raises(StopRequested):
+            worker.dequeue_job_and_maintain_ttl(worker.dequeue_timeout)

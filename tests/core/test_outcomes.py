@@ -1,0 +1,101 @@
+import pytest
+
+from webhooks_app.core.outcomes import (
+    DESCRIPTIONS,
+    LONGEST_DETAIL,
+    Outcome,
+    OutcomeClass,
+    latency_bucket,
+    of_status,
+)
+from webhooks_app.db.models import Attempt
+
+
+@pytest.mark.parametrize("kind", OutcomeClass)
+def test_every_class_has_words(kind: OutcomeClass) -> None:
+    words = DESCRIPTIONS[kind]
+    assert words.label and not words.label.endswith(".")
+    assert words.reason.endswith(".")
+    assert kind is OutcomeClass.SUCCESS or words.hint.endswith(".")
+
+
+def test_no_two_classes_share_their_words() -> None:
+    assert set(DESCRIPTIONS) == set(OutcomeClass)
+    assert len({words.label for words in DESCRIPTIONS.values()}) == len(OutcomeClass)
+    assert len({words.reason for words in DESCRIPTIONS.values()}) == len(OutcomeClass)
+
+
+def test_class_names_fit_their_column() -> None:
+    assert max(len(kind.value) for kind in OutcomeClass) <= 20
+
+
+def test_a_success_needs_no_hint() -> None:
+    assert DESCRIPTIONS[OutcomeClass.SUCCESS].hint == ""
+
+
+def expected_class(status: int) -> OutcomeClass:
+    if status in (410, 429):
+        return OutcomeClass(f"http_{status}")
+    names = {1: "http_1xx", 2: "success", 3: "http_3xx", 4: "http_4xx", 5: "http_5xx"}
+    return OutcomeClass(names.get(status // 100, "invalid_response"))
+
+
+def test_every_status_maps_to_its_class() -> None:
+    for status in range(100, 1000):
+        assert of_status(status) is expected_class(status), status
+
+
+@pytest.mark.parametrize("status", [0, -1, 99, 1000, 2000, 20_000])
+def test_what_is_no_status_is_no_success(status: int) -> None:
+    assert of_status(status) is OutcomeClass.INVALID_RESPONSE
+
+
+def test_only_2xx_is_success() -> None:
+    succeeded = [status for status in range(1000) if Outcome(of_status(status)).is_success]
+    assert succeeded == list(range(200, 300))
+
+
+@pytest.mark.parametrize("kind", OutcomeClass)
+def test_an_outcome_is_a_success_by_its_class_alone(kind: OutcomeClass) -> None:
+    assert Outcome(kind, status=200).is_success is (kind is OutcomeClass.SUCCESS)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("quotes ch\udcffnked", r"quotes ch\xffnked"),
+        ("NUL \0, escape \x1b[2J, turned \u202e", r"NUL \x00, escape \x1b[2J, turned \u202e"),
+        ("two\r\nlines\tand a tab", "two lines and a tab"),
+        ("\udcff" * 200, r"\xff" * 75),
+        ("Größe", "Größe"),
+    ],
+)
+def test_a_detail_is_one_line_that_its_column_takes(given: str, kept: str) -> None:
+    column = Attempt.__table__.columns["detail"].type
+    detail = Outcome(OutcomeClass.INVALID_RESPONSE, given).detail
+    assert detail == kept and detail.isprintable()
+    assert len(detail) <= LONGEST_DETAIL == column.length
+    assert detail.encode()
+
+
+def test_outcomes_do_not_share_their_timings() -> None:
+    one, other = Outcome(OutcomeClass.DNS), Outcome(OutcomeClass.DNS)
+    one.timings.total_us = 5
+    assert other.timings.total_us == 0
+
+
+@pytest.mark.parametrize(
+    ("total_us", "bucket"),
+    [
+        *((0, 0), (999, 0), (1_000, 1), (1_999, 1), (2_000, 2), (3_999, 2), (4_000, 3)),
+        *((7_999, 3), (8_000, 4), (1_023_999, 10), (1_024_000, 11), (30_000_000, 15)),
+    ],
+)
+def test_a_bucket_holds_the_durations_up_to_a_power_of_two(total_us: int, bucket: int) -> None:
+    assert latency_bucket(total_us) == bucket
+
+
+def test_the_longest_deadline_fits_few_buckets() -> None:
+    buckets = [latency_bucket(milliseconds * 1000) for milliseconds in range(30_001)]
+    assert buckets == sorted(buckets)
+    assert set(buckets) == set(range(16))

@@ -1,0 +1,93 @@
+import re
+import time
+from collections.abc import Iterator
+
+import pytest
+from argon2 import PasswordHasher
+
+from webhooks_app.core import passwords
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def full_cost(real_hasher: PasswordHasher) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_hasher", real_hasher)
+        patch.setattr(passwords, "_NOBODY", real_hasher.hash("nobody"))
+        yield
+
+
+@pytest.fixture(scope="module")
+def hashed(full_cost: None) -> str:
+    return passwords.hash_password(PASSWORD)
+
+
+def test_a_password_is_kept_as_argon2id_with_the_parameters_of_rfc_9106(hashed: str) -> None:
+    assert hashed.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+    assert PASSWORD not in hashed
+
+
+def test_the_same_password_never_hashes_alike(hashed: str) -> None:
+    other = passwords.hash_password(PASSWORD)
+    assert other != hashed
+    assert passwords.is_password(PASSWORD, other)
+
+
+def test_the_right_password_is_accepted(hashed: str) -> None:
+    assert passwords.is_password(PASSWORD, hashed) is True
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", "Correct horse battery", PASSWORD + " ", PASSWORD + "\0", "x" * 10_000]
+)
+def test_a_wrong_password_is_refused(hashed: str, wrong: str) -> None:
+    assert passwords.is_password(wrong, hashed) is False
+
+
+def test_a_password_may_hold_any_characters() -> None:
+    password = "Пароль\0🚀 ß"
+    assert passwords.is_password(password, passwords.hash_password(password))
+
+
+@pytest.mark.parametrize("hashed", [None, ""])
+def test_nobody_has_no_password(hashed: str | None) -> None:
+    assert passwords.is_password(PASSWORD, hashed) is False
+
+
+@pytest.mark.parametrize(
+    "damaged", ["x", "$argon2id$", "$2b$12$abc", "$argon2id$v=19$m=65536,t=3,p=4$AAAA$AAAA"]
+)
+def test_a_damaged_hash_refuses_everyone(damaged: str) -> None:
+    assert passwords.is_password(PASSWORD, damaged) is False
+
+
+def test_an_unknown_user_takes_as_long_as_a_known_one(hashed: str) -> None:
+    known = min(seconds_to_check(hashed) for _ in range(2))
+    unknown = min(seconds_to_check(None) for _ in range(2))
+    # Without the check against nobody's hash the ratio is in the thousands.
+    assert 1 / 3 < unknown / known < 3
+
+
+def seconds_to_check(hashed: str | None) -> float:
+    started_at = time.perf_counter()
+    passwords.is_password("wrong", hashed)
+    return time.perf_counter() - started_at
+
+
+def test_a_token_is_256_random_bits_after_its_prefix() -> None:
+    tokens = {passwords.new_token() for _ in range(1000)}
+    assert len(tokens) == 1000
+    assert all(re.fullmatch(r"tok_[A-Za-z0-9_-]{43}", token) for token in tokens)
+
+
+def test_a_token_is_kept_as_its_sha_256() -> None:
+    # FIPS 180-4's example of a one-block message
+    assert passwords.hash_token("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_similar_tokens_hash_differently() -> None:
+    token = passwords.new_token()
+    assert passwords.hash_token(token) == passwords.hash_token(token)
+    assert passwords.hash_token(token) != passwords.hash_token(token.swapcase())
+    assert token.removeprefix("tok_") not in passwords.hash_token(token)

@@ -1,0 +1,159 @@
+"""However long the log: nothing on the way of a delivery or of a page reads all of it."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from itertools import count
+from typing import Any
+
+from sqlalchemy import Connection, event, insert, select, text
+from sqlalchemy import Engine as Database
+
+from tests.conftest import Workspace
+from webhooks_app.core import clock, ids
+from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, Event, PendingDelivery
+from webhooks_app.deliveries import log, retention
+from webhooks_app.deliveries.log.rows import DeliveryRow
+from webhooks_app.extensions import db
+from webhooks_app.worker import claims
+
+ROWS = 20_000
+PENDING = 400
+DAYS = 30
+SCANS = {"sqlite": "SCAN deliveries", "postgresql": "Seq Scan on deliveries"}
+
+
+def fill(database: Database, workspace: Workspace) -> list[str]:
+    """A month of deliveries, most of them delivered; the endpoints' ids."""
+    chance = random.Random(7)
+    endpoints = [workspace.endpoint(f"https://e{each}.example.com/") for each in range(8)]
+    start, step = clock.now() - timedelta(days=DAYS), timedelta(days=DAYS) / ROWS
+    events, deliveries = [], []
+    for position in range(ROWS):
+        at = start + step * position
+        name = ids.floor("x", at)[2:]
+        shared = {"workspace_id": workspace.id, "created_at": at}
+        events.append(shared | {"id": f"evt_{name}", "type": "batch-lifecycle", "body": b'{"data":"x"}'})
+        deliveries.append(
+            shared | _delivery(name, position, chance) | {"endpoint_id": chance.choice(endpoints)}
+        )
+    waiting = [row for row in deliveries if row["state"] is DeliveryState.PENDING]
+    names = ("endpoint_id", "event_id", "generation", "tries")
+    queue = [
+        {name: row[name] for name in names}
+        | {"delivery_id": row["id"], "next_attempt_at": row["created_at"], "lapses": 0}
+        for row in waiting
+    ]
+    with database.begin() as connection:
+        connection.execute(insert(Event), events)
+        connection.execute(insert(Delivery), deliveries)
+        connection.execute(insert(PendingDelivery), queue)
+    with database.begin() as connection:
+        connection.execute(text("ANALYZE"))
+    return endpoints
+
+
+def _delivery(name: str, position: int, chance: random.Random) -> dict[str, Any]:
+    state, outcome = DeliveryState.DELIVERED, "success"
+    if position >= ROWS - PENDING:
+        state, outcome = DeliveryState.PENDING, "http_5xx"
+    elif chance.random() < 0.03:
+        state, outcome = DeliveryState.FAILED, chance.choice(["timeout", "http_4xx"])
+    return {
+        "id": f"dlv_{name}",
+        "event_id": f"evt_{name}",
+        "event_type": chance.choice(["batch-lifecycle", "batch-request"]),
+        "state": state,
+        "last_outcome": outcome,
+        "generation": 1,
+        "attempt_count": 1,
+        "tries": 1,
+    }
+
+
+@contextmanager
+def statements(database: Database) -> Iterator[list[tuple[str, Any]]]:
+    """What is executed meanwhile, with its parameters as the driver gets them."""
+    caught: list[tuple[str, Any]] = []
+
+    def catch(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
+        if statement.lstrip().upper().startswith(("SELECT", "UPDATE", "WITH")):
+            caught.append((statement, values))
+
+    event.listen(db.engine, "before_cursor_execute", catch)
+    yield caught
+    event.remove(db.engine, "before_cursor_execute", catch)
+
+
+def plan(connection: Connection, statement: str, values: Any) -> str:
+    explain = "EXPLAIN QUERY PLAN" if connection.dialect.name == "sqlite" else "EXPLAIN"
+    rows = connection.exec_driver_sql(f"{explain} {statement}", values).all()
+    return "\n".join(str(row[-1]) for row in rows)
+
+
+def read_pages(workspace: Workspace, endpoint_id: str, delivery: DeliveryRow) -> None:
+    """The log with every single filter, its newest page, one deep inside, and back."""
+    filters: list[dict[str, str]] = [
+        {},
+        {"endpoint": endpoint_id},
+        *({"status": status} for status in log.STATUSES),
+        {"event_type": "batch-request"},
+        *({"response": name} for name in log.RESPONSES),
+        *({"range": name} for name in log.RANGES),
+        {"q": delivery.id},
+        {"q": delivery.event_id},
+        {"q": "no such text"},
+        {"endpoint": endpoint_id, "status": "failed"},
+        {"endpoint": endpoint_id, "response": "timeout"},
+    ]
+    for arguments in filters:
+        wanted = log.parse(arguments)
+        for cursor in ({}, {"before": delivery.id}, {"after": delivery.id}):
+            log.page(db.session(), workspace.id, wanted, now=clock.now(), **cursor)
+        log.count_newer(db.session(), workspace.id, wanted, delivery.id, now=clock.now())
+    log.count_of_event(db.session(), workspace.id, delivery.event_id)
+    db.session.execute(select(Delivery.id).where(Delivery.event_id == delivery.event_id))
+
+
+def test_nothing_scans_the_deliveries(workspace: Workspace, database: Database) -> None:
+    endpoint_id = fill(database, workspace)[0]
+    [*_, delivery] = log.page(
+        db.session(), workspace.id, log.parse({"status": "failed"}), now=clock.now()
+    ).rows
+    steps = count()
+
+    with statements(database) as caught:
+        read_pages(workspace, endpoint_id, delivery)
+        db.session.rollback()
+        with database.begin() as connection:
+            due = claims.scan(connection, after="")
+            rooms = dict.fromkeys([lane.endpoint_id for lane in due], 4)
+            claims.take(connection, rooms, now=clock.now(), lease=timedelta(seconds=60))
+        retention.run(database, now=clock.now() + timedelta(days=1), should_stop=lambda: next(steps) > 8)
+
+    assert len(due) == 8
+    assert len(caught) > 100
+    scan = SCANS[database.dialect.name]
+    with database.connect() as connection:
+        plans = {statement: plan(connection, statement, values) for statement, values in caught}
+    assert [statement[:1000] for statement, found in plans.items() if scan in found] == []
+    assert any("ix_deliveries_workspace_trouble" in found for found in plans.values())
+
+
+def test_an_accept_passes_by_the_deleted_endpoints(workspace: Workspace, database: Database) -> None:
+    living = workspace.endpoint("https://living.example.com/")
+    with database.begin() as connection:
+        columns = select(Endpoint.__table__).where(Endpoint.id == living)
+        row = dict(connection.execute(columns).mappings().one())
+        dead = [row | {"id": ids.new("ep"), "deleted_at": clock.now()} for _ in range(2000)]
+        connection.execute(insert(Endpoint), dead)
+        connection.execute(text("ANALYZE"))
+
+    with statements(database) as caught:
+        workspace.send()
+
+    with database.connect() as connection:
+        plans = [plan(connection, *each) for each in caught if "subscriptions" in each[0]]
+    assert len(plans) == 1
+    assert "ix_endpoints_live" in plans[0]

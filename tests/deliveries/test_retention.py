@@ -1,0 +1,279 @@
+"""What has expired is deleted, and nothing else: both databases, simulated time."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine as Database
+from sqlalchemy import event, func, insert, select, text, update
+
+from tests.conftest import TESTER, Workspace
+from webhooks_app.accounts import workspaces as workspace_actions
+from webhooks_app.core import clock
+from webhooks_app.core.outcomes import Outcome, OutcomeClass
+from webhooks_app.db.models import (
+    Attempt,
+    AttemptRollup,
+    Delivery,
+    DeliveryState,
+    Endpoint,
+    EndpointHealth,
+    Event,
+    PendingDelivery,
+    SigningSecret,
+)
+from webhooks_app.db.models import Workspace as WorkspaceRow
+from webhooks_app.deliveries import replays, retention
+from webhooks_app.endpoints import actions
+from webhooks_app.extensions import db
+from webhooks_app.jobs.wake_ups import WakeUps
+from webhooks_app.worker import claims
+from webhooks_app.worker.recording import Finished, record
+
+URL = "http://127.0.0.1:9/"
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def now() -> datetime:
+    return clock.now()
+
+
+def deliver(
+    database: Database,
+    endpoint_id: str,
+    kind: OutcomeClass = OutcomeClass.SUCCESS,
+    at: datetime | None = None,
+) -> None:
+    """One attempt of everything that is due there."""
+    moment = at or clock.now()
+    with database.begin() as connection:
+        taken = claims.take(connection, {endpoint_id: 2000}, now=moment, lease=timedelta(minutes=2))
+    batch = [Finished(claim, moment, "[]", Outcome(kind)) for claim in taken]
+    record(database, batch, delays=(60.0,) * 10, now=moment)
+
+
+def count(table: type[Any]) -> int:
+    db.session.rollback()
+    return db.session.scalar(select(func.count()).select_from(table)) or 0
+
+
+def counts() -> tuple[int, int, int]:
+    return count(Event), count(Delivery), count(Attempt)
+
+
+def test_what_is_finished_and_old_goes_with_its_attempts_and_event(
+    workspace: Workspace, database: Database, now: datetime
+) -> None:
+    endpoint_id = workspace.endpoint(URL)
+    workspace.send(3)
+    deliver(database, endpoint_id)
+
+    assert retention.run(database, now=now + 29 * DAY).deliveries == 0
+    assert counts() == (3, 3, 3)
+    tally = retention.run(database, now=now + 31 * DAY)
+    assert (tally.deliveries, tally.events) == (3, 3)
+    assert counts() == (0, 0, 0)
+
+
+@pytest.mark.parametrize("state", ["pending", "retrying", "held"])
+def test_what_is_not_final_stays_with_all_of_its_event(
+    workspace: Workspace, database: Database, now: datetime, state: str
+) -> None:
+    finished, open_ = workspace.endpoint(URL, name="finished"), workspace.endpoint(URL, name="open")
+    if state == "held":
+        actions.disable(database, db.session.get_one(Endpoint, open_), actor=TESTER)
+    workspace.send(2)
+    deliver(database, finished)
+    if state == "retrying":
+        deliver(database, open_, OutcomeClass.TIMEOUT)
+
+    assert retention.run(database, now=now + 400 * DAY).deliveries == 2
+    assert count(Event) == 2
+    assert {row.endpoint_id for row in db.session.scalars(select(Delivery))} == {open_}
+    assert count(Attempt) == (2 if state == "retrying" else 0)
+    assert count(PendingDelivery) == (0 if state == "held" else 2)
+
+
+def test_each_workspace_keeps_its_own_time(
+    make_workspace: Callable[[str], Workspace], database: Database, now: datetime
+) -> None:
+    brief, long = make_workspace("Brief"), make_workspace("Long")
+    for each in (brief, long):
+        endpoint_id = each.endpoint(URL)
+        each.send()
+        deliver(database, endpoint_id)
+    with database.begin() as connection:
+        connection.execute(update(WorkspaceRow).where(WorkspaceRow.id == brief.id).values(retention_days=7))
+
+    retention.run(database, now=now + 8 * DAY)
+
+    db.session.rollback()
+    assert [row.workspace_id for row in db.session.scalars(select(Delivery))] == [long.id]
+    assert [row.workspace_id for row in db.session.scalars(select(Event))] == [long.id]
+
+
+def test_what_was_replayed_since_is_kept_from_then_on(
+    workspace: Workspace, database: Database, wake_ups: WakeUps, now: datetime
+) -> None:
+    endpoint_id = workspace.endpoint(URL)
+    workspace.send()
+    deliver(database, endpoint_id)
+    delivery_id = db.session.scalars(select(Delivery.id)).one()
+    replays.start(database, wake_ups, delivery_id, actor=TESTER)
+    deliver(database, endpoint_id, at=now + 20 * DAY)
+
+    assert retention.run(database, now=now + 49 * DAY).deliveries == 0
+    assert retention.run(database, now=now + 51 * DAY).deliveries == 1
+
+
+def test_a_delivery_replayed_while_its_batch_was_read_stays(
+    workspace: Workspace, database: Database, wake_ups: WakeUps
+) -> None:
+    endpoint_id = workspace.endpoint(URL)
+    workspace.send(2)
+    deliver(database, endpoint_id)
+    names = list(db.session.scalars(select(Delivery.id)))
+    replays.start(database, wake_ups, names[0], actor=TESTER)
+
+    with database.begin() as connection:
+        assert retention._drop_deliveries(connection, names) == 1
+    db.session.rollback()
+    assert db.session.scalars(select(Delivery.state)).all() == [DeliveryState.PENDING]
+    assert count(Attempt) == 1
+
+
+def test_events_that_nobody_subscribed_to_go_too(
+    workspace: Workspace, database: Database, now: datetime
+) -> None:
+    workspace.send(2)
+
+    assert retention.run(database, now=now + 31 * DAY).events == 2
+
+
+def test_sums_go_after_ninety_days(workspace: Workspace, database: Database, now: datetime) -> None:
+    endpoint_id = workspace.endpoint(URL)
+    old = {"endpoint_id": endpoint_id, "outcome": "success", "latency_bucket": 3, "count": 1}
+    with database.begin() as connection:
+        for age in (89, 91, 200):
+            connection.execute(insert(AttemptRollup).values(hour_at=now - age * DAY, **old))
+
+    assert retention.run(database, now=now).rollups == 2
+    assert db.session.scalars(select(AttemptRollup.hour_at)).all() == [now - 89 * DAY]
+
+
+def test_a_deleted_endpoint_vanishes_after_its_last_delivery(
+    workspace: Workspace, database: Database, now: datetime
+) -> None:
+    endpoint_id, other = workspace.endpoint(URL), workspace.endpoint(URL)
+    workspace.send()
+    deliver(database, endpoint_id)
+    actions.remove(database, db.session.get_one(Endpoint, endpoint_id), actor=TESTER)
+
+    assert retention.run(database, now=now + 29 * DAY).endpoints == 0
+    assert retention.run(database, now=now + 31 * DAY).endpoints == 1
+    db.session.rollback()
+    assert db.session.scalars(select(Endpoint.id)).all() == [other]
+    assert db.session.scalars(select(EndpointHealth.endpoint_id)).all() == [other]
+    assert db.session.scalars(select(SigningSecret.endpoint_id)).all() == [other]
+    assert db.session.scalars(select(AttemptRollup.endpoint_id)).all() == []
+
+
+def test_an_endpoint_deleted_a_moment_ago_stays_for_events_being_accepted(
+    workspace: Workspace, database: Database, now: datetime
+) -> None:
+    endpoint = db.session.get_one(Endpoint, workspace.endpoint(URL))
+    actions.remove(database, endpoint, actor=TESTER)
+
+    assert retention.run(database, now=now + timedelta(minutes=59)).endpoints == 0
+    assert retention.run(database, now=now + timedelta(minutes=61)).endpoints == 1
+
+
+def test_small_batches_pass_over_what_stays(
+    workspace: Workspace, database: Database, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "FIRST_BATCH", 3)
+    monkeypatch.setattr(retention, "LARGEST_BATCH", 3)
+    endpoint_id = workspace.endpoint(URL)
+    workspace.send(40)
+    deliver(database, endpoint_id)
+    kept = list(db.session.scalars(select(Delivery.id).order_by(Delivery.id)))[5:20]
+    with database.begin() as connection:
+        connection.execute(update(Delivery).where(Delivery.id.in_(kept)).values(state=DeliveryState.HELD))
+
+    assert retention.run(database, now=now + 31 * DAY).deliveries == 25
+    db.session.rollback()
+    assert list(db.session.scalars(select(Delivery.id).order_by(Delivery.id))) == kept
+    assert (count(Event), count(Attempt)) == (15, 15)
+
+
+def test_one_that_is_stopped_is_gone_on_with(
+    workspace: Workspace, database: Database, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "FIRST_BATCH", 5)
+    monkeypatch.setattr(retention, "LARGEST_BATCH", 5)
+    monkeypatch.setattr(retention, "BATCH_SECONDS", 3600.0)  # no disk is so slow that a batch is made smaller
+    endpoint_id = workspace.endpoint(URL)
+    workspace.send(20)
+    deliver(database, endpoint_id)
+    turns = iter([False, False])
+
+    first = retention.run(database, now=now + 31 * DAY, should_stop=lambda: next(turns, True))
+    assert first.deliveries == 10
+    assert retention.run(database, now=now + 31 * DAY).deliveries == 10
+    assert counts() == (0, 0, 0)
+
+
+def test_no_batch_holds_the_lock_for_long(
+    workspace: Workspace, database: Database, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "BATCH_SECONDS", 0.0)  # every batch takes longer
+    batches = retention._Batches(database, lambda: False)
+    for expected in (50, 25, 12, 6, 3, 1, 1):
+        batches.write(lambda connection, some: 0, ["x"])
+        assert batches.size == expected
+
+
+def test_nothing_is_found_by_a_scan_of_the_log(
+    workspace: Workspace, database: Database, now: datetime
+) -> None:
+    endpoint_id = workspace.endpoint(URL)
+    workspace.send(5)
+    deliver(database, endpoint_id)
+    actions.remove(database, db.session.get_one(Endpoint, endpoint_id), actor=TESTER)
+    with database.begin() as connection:
+        old = {"outcome": "success", "latency_bucket": 3, "count": 1, "hour_at": now - 100 * DAY}
+        connection.execute(insert(AttemptRollup).values(endpoint_id=endpoint_id, **old))
+    statements: list[tuple[str, Any]] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
+        if statement.startswith(("SELECT", "DELETE")):
+            statements.append((statement, parameters))
+
+    event.listen(database, "before_cursor_execute", note)
+    retention.run(database, now=now + 31 * DAY)
+    event.remove(database, "before_cursor_execute", note)
+
+    assert len(statements) >= 10
+    for statement, parameters in statements:
+        for line in plan(database, statement, parameters):
+            for table in ("deliveries", "attempts", "events", "attempt_rollups"):
+                assert not line.startswith((f"SCAN {table}", f"Seq Scan on {table}")), (statement, line)
+
+
+def plan(database: Database, statement: str, parameters: Any) -> list[str]:
+    with database.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            return [row[3].strip() for row in rows]
+        # On tables this small a scan is cheapest, so it is shown only where no index would do.
+        connection.execute(text("SET LOCAL enable_seqscan = off"))
+        rows = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
+        return [row[0].strip().removeprefix("->").strip() for row in rows]
+
+
+def test_a_new_workspace_keeps_a_month(database: Database) -> None:
+    workspace_id = workspace_actions.create(database, "New", actor=TESTER)
+
+    assert db.session.get_one(WorkspaceRow, workspace_id).retention_days == 30

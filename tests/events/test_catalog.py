@@ -1,0 +1,394 @@
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+
+from webhooks_app.events.catalog import CATALOG_PATH, MAX_PROBLEMS, CatalogError, Problem, catalog, load
+
+# What the platform has published. Removing or rewording one of these breaks a promise to consumers.
+PUBLISHED = {
+    "Batches": [
+        ("batch-input-upload-request", "A batch input file upload was requested"),
+        ("batch-input-deletion", "A batch input was deleted"),
+        ("batch-request", "A batch inference run was requested"),
+        ("batch-interrupt-request", "A batch inference interruption was requested"),
+        (
+            "batch-lifecycle",
+            "A lifecycle transition occurred for a batch inference (queued, running, succeeded, failed)",
+        ),
+        ("batch-result-download", "A batch result was downloaded"),
+        ("batch-result-deletion", "A batch result was deleted"),
+    ],
+    "Model versions": [
+        ("model-version-activation", "A model version was activated"),
+        ("model-version-deactivation", "A model version was deactivated"),
+        ("model-version-promotion", "A model version was promoted (e.g. assigned the production alias)"),
+        ("model-version-demotion", "A model version was demoted"),
+    ],
+    "Workspace": [
+        ("workspace-creation", "A workspace was created"),
+        ("workspace-update", "A workspace\u2019s settings were updated"),
+        ("workspace-archival", "A workspace was archived"),
+        ("workspace-unarchival", "A workspace was unarchived"),
+    ],
+    "API keys": [
+        ("api-key-creation", "An API key was created"),
+        ("api-key-deletion", "An API key was deleted"),
+        ("api-key-recycling", "An API key was rotated"),
+        ("api-key-renaming", "An API key was renamed"),
+    ],
+}
+NAMES = [name for rows in PUBLISHED.values() for name, _ in rows]
+
+NEW_ENTRY = """
+[[event_types]]
+name = "batch-archival"
+group = "batches"
+description = "A batch was archived"
+schema = '{"type": "object", "required": ["batch_id"], "properties": {"batch_id": {"type": "string"}}}'
+example = '{"batch_id": "batch_1"}'
+"""
+
+Write = Callable[[str], Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes a catalog of one group and the given entries."""
+
+    def write_entries(entries: str) -> Path:
+        path = tmp_path / "catalog.toml"
+        path.write_text('[[groups]]\nkey = "batches"\ntitle = "Batches"\n' + entries, encoding="utf-8")
+        return path
+
+    return write_entries
+
+
+class AnySchema(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, format: str, *args: object) -> None:
+        return
+
+
+@pytest.fixture
+def schema_server() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), AnySchema) as server:
+        Thread(target=server.serve_forever, args=(0.01,)).start()
+        yield f"http://127.0.0.1:{server.server_port}/id.json"
+        server.shutdown()
+
+
+def entry_with_schema(schema: dict[str, Any], example: dict[str, Any]) -> str:
+    return (
+        '[[event_types]]\nname = "sample"\ngroup = "batches"\ndescription = "A sample"\n'
+        f"schema = '''{json.dumps(schema)}'''\nexample = '''{json.dumps(example)}'''\n"
+    )
+
+
+def example_of(name: str) -> dict[str, Any]:
+    event_type = catalog().get(name)
+    assert event_type is not None
+    return json.loads(json.dumps(event_type.example))  # type: ignore[no-any-return]
+
+
+def changed(name: str, **fields: object) -> dict[str, Any]:
+    return {**example_of(name), **fields}
+
+
+def test_the_published_event_types_keep_their_groups_order_and_descriptions() -> None:
+    groups = {
+        group.title: [(each.name, each.description) for each in group.event_types]
+        for group in catalog().groups
+    }
+    assert groups == PUBLISHED
+    assert list(groups) == list(PUBLISHED)
+
+
+def test_there_are_nineteen_event_types_with_a_name_each() -> None:
+    assert len(catalog().event_types) == 19
+    assert [each.name for each in catalog().event_types] == NAMES
+    assert catalog().names == frozenset(NAMES)
+
+
+def test_an_event_type_knows_the_key_of_its_group() -> None:
+    assert all(each.group == group.key for group in catalog().groups for each in group.event_types)
+    assert [group.key for group in catalog().groups] == ["batches", "model-versions", "workspace", "api-keys"]
+
+
+def test_an_unknown_name_gets_nothing() -> None:
+    assert catalog().get("batch-explosion") is None
+
+
+def test_the_catalog_is_read_once() -> None:
+    assert catalog() is catalog()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_example_satisfies_its_schema(name: str) -> None:
+    event_type = catalog().get(name)
+    assert event_type is not None
+    Draft202012Validator.check_schema(event_type.schema)
+    assert list(Draft202012Validator(event_type.schema).iter_errors(event_type.example)) == []
+    assert catalog().problems(name, event_type.example) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_example_shows_every_field_that_its_schema_describes(name: str) -> None:
+    event_type = catalog().get(name)
+    assert event_type is not None
+    assert list(event_type.example) == list(event_type.schema["properties"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_field_that_the_schema_does_not_know_is_let_through(name: str) -> None:
+    assert catalog().problems(name, changed(name, added_next_year={"any": ["thing"]})) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_required_field_is_missed_when_it_is_absent(name: str) -> None:
+    event_type = catalog().get(name)
+    assert event_type is not None
+    assert event_type.schema["required"]
+    expected = [Problem(f"data.{required}", "is required") for required in event_type.schema["required"]]
+    assert catalog().problems(name, {}) == expected
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_published_schema_names_its_dialect_first(name: str) -> None:
+    event_type = catalog().get(name)
+    assert event_type is not None
+    first = next(iter(event_type.schema.items()))
+    assert first == ("$schema", "https://json-schema.org/draft/2020-12/schema")
+
+
+@pytest.mark.parametrize("status", ["queued", "running", "succeeded", "failed"])
+def test_a_batch_lifecycle_may_carry_each_published_status(status: str) -> None:
+    assert catalog().problems("batch-lifecycle", {"batch_id": "batch_1", "status": status}) == []
+
+
+def test_a_failed_batch_can_say_why() -> None:
+    failed = changed(
+        "batch-lifecycle", status="failed", error={"code": "out_of_memory", "message": "No memory left"}
+    )
+    assert catalog().problems("batch-lifecycle", failed) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "field", "message"),
+    [
+        (
+            "batch-lifecycle",
+            {"status": "exploded"},
+            "data.status",
+            "must be one of queued, running, succeeded, failed",
+        ),
+        ("batch-lifecycle", {"batch_id": 7}, "data.batch_id", "must be a string"),
+        ("batch-lifecycle", {"batch_id": ""}, "data.batch_id", "must have 1 or more characters"),
+        ("batch-lifecycle", {"batch_id": "b" * 129}, "data.batch_id", "must have 128 or fewer characters"),
+        ("batch-lifecycle", {"result_id": 7}, "data.result_id", "must be a string or null"),
+        (
+            "batch-lifecycle",
+            {"request_counts": {"total": -1}},
+            "data.request_counts.total",
+            "must be 0 or more",
+        ),
+        (
+            "batch-lifecycle",
+            {"request_counts": {"failed": "many"}},
+            "data.request_counts.failed",
+            "must be a whole number",
+        ),
+        ("batch-lifecycle", {"error": {"code": "oom"}}, "data.error.message", "is required"),
+        (
+            "batch-lifecycle",
+            {"error": {"code": "Not OK", "message": "x"}},
+            "data.error.code",
+            "must match ^[a-z][a-z0-9_]*$",
+        ),
+        ("model-version-activation", {"aliases": ["ok", 7]}, "data.aliases.1", "must be a string"),
+        (
+            "workspace-update",
+            {"changed_fields": [""]},
+            "data.changed_fields.0",
+            "must have 1 or more characters",
+        ),
+        ("workspace-creation", {"owner_email": "dana"}, "data.owner_email", "must be a valid email"),
+        (
+            "api-key-creation",
+            {"actor": {"type": "cat"}},
+            "data.actor.type",
+            "must be one of user, api_key, system",
+        ),
+    ],
+)
+def test_a_problem_points_at_its_field(name: str, fields: dict[str, Any], field: str, message: str) -> None:
+    assert catalog().problems(name, changed(name, **fields)) == [Problem(field, message)]
+
+
+@pytest.mark.parametrize(
+    "value", ["2025-09-17T09:41:07Z", "2025-09-17t09:41:07.123456789z", "2025-09-17T09:41:07+05:30"]
+)
+def test_a_date_time_with_an_offset_is_let_through(value: str) -> None:
+    assert catalog().problems("batch-lifecycle", changed("batch-lifecycle", queued_at=value)) == []
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "yesterday",
+        "2025-09-17",
+        "2025-09-17T09:41:07",
+        "20250917T094107Z",
+        "2025-W38-3T09:41:07Z",
+        "2025-02-30T09:41:07Z",
+    ],
+)
+def test_a_date_time_without_an_offset_or_off_the_calendar_is_a_problem(value: str) -> None:
+    [problem] = catalog().problems("batch-lifecycle", changed("batch-lifecycle", queued_at=value))
+    assert problem.field == "data.queued_at"
+    assert problem.message.startswith("must be a date and time with its offset")
+
+
+@pytest.mark.parametrize("data", [None, [], "text", 7, True])
+def test_data_that_is_no_object_is_one_problem(data: object) -> None:
+    assert catalog().problems("batch-lifecycle", data) == [Problem("data", "must be an object")]
+
+
+def test_several_problems_are_told_at_once() -> None:
+    problems = catalog().problems("batch-lifecycle", {"status": "exploded", "queued_at": 7})
+    assert {problem.field for problem in problems} == {"data.batch_id", "data.status", "data.queued_at"}
+
+
+def test_a_flood_of_problems_is_cut_short() -> None:
+    flood = changed("model-version-activation", aliases=[7] * 100_000)
+    assert len(catalog().problems("model-version-activation", flood)) == MAX_PROBLEMS
+
+
+def test_a_problem_never_quotes_the_value() -> None:
+    problems = catalog().problems(
+        "api-key-creation", changed("api-key-creation", key_prefix="ak_whole_secret_key")
+    )
+    assert problems == [Problem("data.key_prefix", "must have 12 or fewer characters")]
+
+
+def test_an_unknown_event_type_is_a_problem_of_the_type() -> None:
+    assert catalog().problems("batch-explosion", {}) == [
+        Problem("type", "is not an event type of the catalog")
+    ]
+
+
+def test_one_more_entry_is_one_more_event_type_and_leaves_the_others_alone(tmp_path: Path) -> None:
+    path = Path(shutil.copy(CATALOG_PATH, tmp_path))
+    with path.open("a", encoding="utf-8") as file:
+        file.write(NEW_ENTRY)
+    extended = load(path)
+    assert extended.names - catalog().names == {"batch-archival"}
+    assert [each for each in extended.event_types if each.name != "batch-archival"] == list(
+        catalog().event_types
+    )
+    assert extended.groups[0].event_types[-1].name == "batch-archival"
+    assert extended.problems("batch-archival", {}) == [Problem("data.batch_id", "is required")]
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        (NEW_ENTRY * 2, 'event type "batch-archival": the name is used twice'),
+        (
+            NEW_ENTRY.replace("batch-archival", "Batch_Archival"),
+            'event type "Batch_Archival": the name must match ^[a-z][a-z0-9-]{0,63}$',
+        ),
+        (
+            NEW_ENTRY.replace("batch-archival", "b" * 65),
+            f'event type "{"b" * 65}": the name must match ^[a-z][a-z0-9-]{{0,63}}$',
+        ),
+        (NEW_ENTRY.replace('name = "batch-archival"', ""), "event type number 1: name is missing or empty"),
+        (
+            NEW_ENTRY.replace('description = "A batch was archived"', ""),
+            'event type "batch-archival": description is missing or empty',
+        ),
+        (
+            NEW_ENTRY.replace("A batch was archived", " "),
+            'event type "batch-archival": description is missing or empty',
+        ),
+        (
+            NEW_ENTRY.replace('group = "batches"', 'group = "bananas"'),
+            'event type "batch-archival": there is no group "bananas"; the groups are batches',
+        ),
+        (
+            NEW_ENTRY.replace('{"batch_id": "batch_1"}', '{"batch_id": 1}'),
+            'event type "batch-archival": the example violates the schema: data.batch_id must be a string',
+        ),
+        (
+            NEW_ENTRY.replace('{"batch_id": "batch_1"}', "[1]"),
+            'event type "batch-archival": example must be a JSON object',
+        ),
+        (
+            NEW_ENTRY.replace('{"batch_id": "batch_1"}', "{batch_id}"),
+            'event type "batch-archival": example is not valid JSON: '
+            "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
+        ),
+        (
+            NEW_ENTRY.replace('"type": "string"', '"type": "text"'),
+            'event type "batch-archival": the schema is invalid at $.properties.batch_id.type: '
+            "'text' is not valid under any of the given schemas",
+        ),
+        (
+            NEW_ENTRY.replace('"type": "string"', '"pattern": "["'),
+            'event type "batch-archival": the schema is invalid at $.properties.batch_id.pattern: '
+            "'[' is not a 'regex'",
+        ),
+        (
+            NEW_ENTRY.replace('"type": "object"', '"type": "array"'),
+            'event type "batch-archival": the schema must say "type": "object"',
+        ),
+        (
+            NEW_ENTRY.replace('"type": "object"', '"$schema": "http://json-schema.org/draft-07/schema#"'),
+            'event type "batch-archival": the schema must be of the dialect '
+            "https://json-schema.org/draft/2020-12/schema",
+        ),
+        (
+            '[[groups]]\nkey = "batches"\ntitle = "More batches"\n' + NEW_ENTRY,
+            'group "batches": the name is used twice',
+        ),
+        ('[[groups]]\nkey = "other"\n' + NEW_ENTRY, 'group "other": title is missing or empty'),
+        ("", "needs [[event_types]] entries"),
+    ],
+)
+def test_a_broken_entry_gives_one_clear_error(write: Write, entries: str, message: str) -> None:
+    with pytest.raises(CatalogError) as raised:
+        load(write(entries))
+    assert str(raised.value) == f"catalog.toml: {message}"
+
+
+def test_a_file_that_is_not_toml_says_on_which_line(write: Write) -> None:
+    with pytest.raises(CatalogError, match=r"^catalog\.toml: is not valid TOML: .* line 5"):
+        load(write("\nevent types\n"))
+
+
+def test_a_schema_elsewhere_is_never_fetched(write: Write, schema_server: str) -> None:
+    schema = {"type": "object", "properties": {"id": {"$ref": schema_server}}}
+    with pytest.raises(CatalogError, match=f"the schema refers to {schema_server}, which is not in it"):
+        load(write(entry_with_schema(schema, {"id": "1"})))
+
+
+def test_a_rule_without_a_wording_of_its_own_is_named(write: Write) -> None:
+    schema = {"type": "object", "properties": {"size": {"multipleOf": 5}}}
+    loaded = load(write(entry_with_schema(schema, {"size": 10})))
+    problem = Problem("data.size", "does not satisfy the schema's 'multipleOf' rule")
+    assert loaded.problems("sample", {"size": 7}) == [problem]
+
+
+def test_an_event_type_can_be_a_member_of_a_set() -> None:
+    assert len(set(catalog().event_types)) == 19

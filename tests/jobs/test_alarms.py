@@ -1,0 +1,200 @@
+"""A dead worker or scheduler shows; a busy one does not. Time is simulated."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from flask import Flask
+from redis import Redis
+from sqlalchemy import Engine as Database
+from sqlalchemy import text, update
+
+from tests.conftest import Workspace
+from webhooks_app import tasks
+from webhooks_app.app import create_app
+from webhooks_app.core import clock
+from webhooks_app.db.models import EndpointHealth
+from webhooks_app.jobs import alarms, scheduler, wake_ups
+from webhooks_app.jobs.alarms import Liveness
+from webhooks_app.jobs.wake_ups import WakeUps
+from webhooks_app.worker import claims
+
+URL = "http://127.0.0.1:9/"
+MINUTE = timedelta(minutes=1)
+
+
+def overdue(database: Database, now: datetime) -> timedelta | None:
+    with database.connect() as connection:
+        return alarms.overdue(connection, now)
+
+
+def test_nothing_due_is_no_wait(workspace: Workspace, database: Database) -> None:
+    now = clock.now()
+    workspace.endpoint(URL)
+    workspace.send()
+
+    assert overdue(database, now - MINUTE) is None
+
+
+def test_the_longest_wait_of_all_endpoints_counts(workspace: Workspace, database: Database) -> None:
+    for number in range(3):
+        workspace.endpoint(URL, name=str(number))
+    now = clock.now()
+    workspace.send(2)
+
+    wait = overdue(database, now + 5 * MINUTE)
+    assert wait is not None
+    assert 4.9 * MINUTE < wait <= 5 * MINUTE
+
+
+def test_what_is_being_sent_is_not_waiting(workspace: Workspace, database: Database) -> None:
+    endpoint_id = workspace.endpoint(URL)
+    workspace.send()
+    now = clock.now()
+    with database.begin() as connection:
+        claims.take(connection, {endpoint_id: 5}, now=now, lease=2 * MINUTE)
+
+    assert overdue(database, now + MINUTE) is None
+    assert overdue(database, now + 5 * MINUTE) == 3 * MINUTE
+
+
+@pytest.mark.parametrize("column", ["last_success_at", "last_failure_at"])
+def test_a_backlog_that_moves_is_no_alarm(workspace: Workspace, database: Database, column: str) -> None:
+    workspace.endpoint(URL)
+    workspace.send(5)
+    now = clock.now() + 60 * MINUTE
+    with database.begin() as connection:
+        connection.execute(update(EndpointHealth).values({column: now - timedelta(seconds=7)}))
+
+    assert overdue(database, now) == timedelta(seconds=7)
+
+
+def test_the_words_say_what_to_look_at() -> None:
+    now = clock.now()
+    well = Liveness(overdue=timedelta(seconds=20), swept_at=now - timedelta(seconds=20))
+    stuck = Liveness(overdue=60 * MINUTE, swept_at=now - 180 * MINUTE)
+    day = timedelta(days=1)
+
+    assert alarms.messages(well, now=now, up_since=now - day) == []
+    worker, silence = alarms.messages(stuck, now=now, up_since=now - day)
+    assert "60 min" in worker
+    assert "worker.py" in worker
+    assert "3 h" in silence
+    assert "scheduler" in silence
+
+
+def test_a_platform_that_has_just_been_started_has_time_for_its_first_sweep() -> None:
+    now = clock.now()
+    for swept_at in (None, now - timedelta(days=2)):
+        assert alarms.messages(Liveness(None, swept_at), now=now, up_since=now - MINUTE) == []
+        assert len(alarms.messages(Liveness(None, swept_at), now=now, up_since=now - 10 * MINUTE)) == 1
+
+
+def test_the_sweep_leaves_a_heartbeat(
+    app: Flask, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "_app", lambda: app)
+    monkeypatch.setattr(tasks, "_database", lambda: database)
+    before = clock.now()
+    for _ in range(2):
+        tasks.sweep()
+
+    with database.connect() as connection:
+        swept_at = alarms.read(connection, clock.now()).swept_at
+    assert swept_at is not None
+    assert swept_at >= before
+
+
+def test_the_periodic_jobs_are_back_after_redis_was_emptied(app: Flask, redis_url: str) -> None:
+    with Redis.from_url(redis_url) as redis:
+        periodic = scheduler.WakeUpScheduler(
+            queue_name=wake_ups.QUEUE_NAME, connection=redis, job_class=wake_ups.JsonJob
+        )
+        for _ in range(2):
+            redis.flushall()
+            periodic.enqueue_jobs()
+            names = {name.decode() for name in redis.zrange(periodic.scheduled_jobs_key, 0, -1)}
+            assert names == {scheduler.SWEEP_ID, scheduler.EXPIRE_ID}
+
+
+def test_retries_that_fall_due_leave_no_jobs_behind_a_run_that_is_awake(
+    app: Flask, redis_url: str, wake_ups: WakeUps
+) -> None:
+    with Redis.from_url(redis_url) as redis:
+        periodic = scheduler.WakeUpScheduler(
+            queue_name=wake_ups.QUEUE_NAME, connection=redis, job_class=wake_ups.JsonJob
+        )
+        wake_ups.begin()
+        wake_ups.at([clock.now() - timedelta(seconds=second) for second in range(1, 6)])
+        periodic.enqueue_jobs()
+        assert wake_ups.is_asked()
+        assert redis.zrange(periodic.scheduled_jobs_key, 0, -1) == [b"sweep", b"expire"]
+        assert redis.llen("rq:queue:deliveries") == 0
+
+        wake_ups.end(expects_more=False)
+        wake_ups.at([clock.now() - timedelta(seconds=second) for second in range(1, 6)])
+        periodic.enqueue_jobs()
+        assert redis.llen("rq:queue:deliveries") == 1  # for all of them
+        assert not redis.keys("rq:job:due-*")
+
+
+def test_healthz_says_ok(app: Flask, workspace: Workspace, database: Database) -> None:
+    alarms.beat(database, now=clock.now())
+
+    answer = app.test_client().get("/healthz")
+
+    assert answer.status_code == 200
+    assert answer.json == answer.json | {
+        "status": "ok",
+        "problems": [],
+        "database": True,
+        "redis": True,
+        "overdue_seconds": 0,
+    }
+    assert 0 <= answer.json["last_sweep_seconds"] < 5
+
+
+def test_healthz_raises_the_alarm(app: Flask, workspace: Workspace, database: Database) -> None:
+    workspace.endpoint(URL)
+    workspace.send()
+    with database.begin() as connection:
+        connection.execute(
+            text("UPDATE pending_deliveries SET next_attempt_at = :past"),
+            {"past": _stored(database, clock.now() - 10 * MINUTE)},
+        )
+    app.extensions["up_since"] = clock.now() - 60 * MINUTE
+
+    answer = app.test_client().get("/healthz")
+
+    assert answer.status_code == 503
+    assert answer.json["status"] == "failing"
+    assert answer.json["overdue_seconds"] >= 600
+    assert len(answer.json["problems"]) == 2
+    assert app.test_client().get("/healthz/web").status_code == 200
+
+
+def _stored(database: Database, moment: datetime) -> object:
+    return int(moment.timestamp() * 1_000_000) if database.dialect.name == "sqlite" else moment
+
+
+def test_without_redis_events_are_still_taken(
+    app: Flask, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.extensions["wake_ups"] = WakeUps("unix:///nowhere")
+    client = app.test_client()
+
+    answer = client.get("/healthz")
+
+    assert (answer.status_code, answer.json["redis"]) == (503, False)
+    assert client.get("/healthz/web").status_code == 200
+
+
+def test_without_a_database_neither_is_well(app: Flask) -> None:
+    settings = replace(app.extensions["settings"], database_url="sqlite:////nowhere/at/all.db")
+    broken = create_app(settings)
+    broken.extensions["wake_ups"] = app.extensions["wake_ups"]
+    client = broken.test_client()
+
+    for path in ("/healthz", "/healthz/web"):
+        answer = client.get(path)
+        assert (answer.status_code, answer.json["database"]) == (503, False)

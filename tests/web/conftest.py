@@ -1,0 +1,107 @@
+"""Browser-like clients of the console: real log-ins, real CSRF tokens, read from pages as a browser would.
+
+A URL that does not start with a slash is taken from the console of the `workspace` fixture.
+"""
+
+import html
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from tests.conftest import PASSWORD, TESTER, Workspace
+from webhooks_app.accounts import members, users
+from webhooks_app.db.models import Role
+from webhooks_app.extensions import db, writer
+
+FRAGMENT_HEADERS = {"HX-Request": "true", "HX-Request-Type": "partial"}
+_TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
+
+
+class Page:
+    """One person's browser. Each request has an application context of its own, as in production."""
+
+    def __init__(self, app: Flask, base: str) -> None:
+        self.app, self.base = app, base
+        self.client: FlaskClient = app.test_client()
+
+    def get(self, url: str, **options: Any) -> TestResponse:
+        return self._open("GET", url, **options)
+
+    def fragment(self, url: str) -> TestResponse:
+        """As htmx asks for a part of a page."""
+        return self.get(url, headers=FRAGMENT_HEADERS)
+
+    def post(
+        self, url: str, data: Mapping[str, Any] | None = None, *, fragment: bool = False, csrf: bool = True
+    ) -> TestResponse:
+        """Submits a form; a list value stands for several fields of one name."""
+        fields = dict(data or {}) | ({"csrf_token": self.token()} if csrf else {})
+        return self._open("POST", url, data=fields, headers=FRAGMENT_HEADERS if fragment else {})
+
+    def token(self) -> str:
+        """The session's CSRF token, from a form of the log-in page, which anyone can see."""
+        found = _TOKEN.search(self.get("/login").text)
+        assert found
+        return html.unescape(found[1])
+
+    def log_in(self, email: str, password: str = PASSWORD) -> None:
+        response = self.post("/login", {"email": email, "password": password})
+        assert response.status_code == 303, response.text
+
+    def _open(self, method: str, url: str, **options: Any) -> TestResponse:
+        # Nothing may hold a snapshot open from before the request, or it would read old rows after it.
+        db.session.rollback()
+        db.session.expire_all()
+        with self.app.app_context():
+            # Buffered: read to its end and closed, as a server does with what it sends.
+            address = url if url.startswith("/") else self.base + url
+            return self.client.open(address, method=method, buffered=True, **options)
+
+
+@pytest.fixture
+def base(workspace: Workspace) -> str:
+    return f"/w/{workspace.id}/alerts/webhooks/"
+
+
+@pytest.fixture
+def make_page(app: Flask, base: str) -> Callable[[str | None], Page]:
+    """A browser, logged in as that e-mail address or, with None, not at all."""
+
+    def make(email: str | None) -> Page:
+        page = Page(app, base)
+        if email is not None:
+            page.log_in(email)
+        return page
+
+    return make
+
+
+@pytest.fixture
+def admin_page(make_page: Callable[[str | None], Page], workspace: Workspace) -> Page:
+    return make_page(workspace.admin_email)
+
+
+@pytest.fixture
+def viewer_page(make_page: Callable[[str | None], Page], workspace: Workspace) -> Page:
+    email = "viewer@example.com"
+    user_id = users.add(writer(), email=email, name="Vera", password=PASSWORD)
+    members.add(writer(), workspace.id, user_id, Role.VIEWER, actor=TESTER)
+    return make_page(email)
+
+
+@pytest.fixture
+def stranger_page(
+    make_page: Callable[[str | None], Page], make_workspace: Callable[[str], Workspace]
+) -> Page:
+    """An admin, but of another workspace."""
+    return make_page(make_workspace("Other").admin_email)
+
+
+@pytest.fixture
+def anonymous_page(make_page: Callable[[str | None], Page]) -> Page:
+    return make_page(None)

@@ -1,0 +1,106 @@
+"""The pages of a recovery: chosen, counted, started, watched, canceled."""
+
+import re
+
+import pytest
+from sqlalchemy import Engine as Database
+from sqlalchemy import select, text
+
+from tests.conftest import Workspace
+from tests.deliveries.test_recoveries import fail_all
+from tests.web.conftest import Page
+from webhooks_app.db.models import Recovery, RecoveryState
+from webhooks_app.deliveries import recoveries
+from webhooks_app.extensions import db
+
+
+@pytest.fixture
+def endpoint_id(workspace: Workspace, database: Database) -> str:
+    found = workspace.endpoint("https://a.example.com/", name="<b>A</b>")
+    workspace.send(12)
+    fail_all(database)
+    return found
+
+
+def newest() -> Recovery:
+    db.session.rollback()
+    db.session.expire_all()
+    return db.session.scalars(select(Recovery).order_by(Recovery.id.desc())).first()
+
+
+def test_the_count_comes_before_the_start(admin_page: Page, endpoint_id: str) -> None:
+    page = admin_page.get("recoveries/new")
+    assert "<b>12</b> deliveries would be replayed" in page.text
+    assert newest() is None
+    fragment = admin_page.fragment(f"recoveries/new?status=failed&endpoint={endpoint_id}&range=all")
+    assert fragment.text.lstrip().startswith('<section id="preview"')
+    assert "<b>12</b>" in fragment.text
+    assert "Nothing to recover" in admin_page.get("recoveries/new?status=canceled").text
+
+
+def test_it_is_started_watched_and_done(
+    admin_page: Page, viewer_page: Page, endpoint_id: str, database: Database, workspace: Workspace
+) -> None:
+    answer = admin_page.post("recoveries/", {"status": "failed", "endpoint": endpoint_id})
+    recovery = newest()
+    assert (answer.status_code, answer.location.endswith(recovery.id)) == (303, True)
+    page = admin_page.get(answer.location).text
+    assert "Running" in page
+    assert "of 12" in page
+    assert 'hx-trigger="every 1s"' in page
+    assert "&lt;b&gt;A&lt;/b&gt;" in page
+
+    recoveries.run(database, workspace.app.extensions["wake_ups"])
+    part = admin_page.fragment(f"recoveries/{recovery.id}").text
+    assert "<html" not in part
+    assert "12 replayed" in part
+    assert "hx-trigger" not in part
+    for reader in (admin_page, viewer_page):
+        assert recovery.id in reader.get("recoveries/").text
+    assert "Recover deliveries" not in viewer_page.get("recoveries/").text
+    assert viewer_page.get("recoveries/new").status_code == 403
+
+
+def test_it_is_canceled_once(admin_page: Page, endpoint_id: str) -> None:
+    admin_page.post("recoveries/", {"status": "failed"})
+    url = f"recoveries/{newest().id}/cancel"
+    assert "Recovery canceled" in admin_page.get(admin_page.post(url).location).text
+    assert newest().state is RecoveryState.CANCELED
+    assert "had ended already" in admin_page.get(admin_page.post(url).location).text
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"status": "delivered"}, {"status": "x"}, {"q": "text"}, {"range": "custom", "from": "x"}]
+)
+def test_what_cannot_be_recovered_is_refused_with_a_word(
+    admin_page: Page, endpoint_id: str, wrong: dict[str, str]
+) -> None:
+    query = "&".join(f"{name}={value}" for name, value in wrong.items())
+    for answer in (admin_page.get(f"recoveries/new?{query}"), admin_page.post("recoveries/", wrong)):
+        assert answer.status_code == 422
+        assert "This choice cannot be used." in answer.text
+    assert newest() is None
+
+
+def test_another_workspaces_endpoint_is_not_there(
+    stranger_page: Page, endpoint_id: str, admin_page: Page
+) -> None:
+    home = stranger_page.get("/").location
+    assert stranger_page.get(f"{home}recoveries/new?endpoint={endpoint_id}").status_code == 404
+    assert stranger_page.post(f"{home}recoveries/", {"endpoint": endpoint_id}).status_code == 404
+    assert newest() is None
+
+
+def test_nothing_left_to_recover_is_said(admin_page: Page, endpoint_id: str, database: Database) -> None:
+    with database.begin() as connection:
+        connection.execute(text("UPDATE deliveries SET state = 'delivered'"))
+    answer = admin_page.post("recoveries/", {"status": "failed"})
+    assert "No delivery matches any more" in admin_page.get(answer.location).text
+
+
+def test_the_log_offers_to_recover_what_its_filter_shows(admin_page: Page, endpoint_id: str) -> None:
+    page = admin_page.get(f"deliveries/?status=failed&endpoint={endpoint_id}&range=24h").text
+    link = re.search(r'href="([^"]*recoveries/new[^"]*)"', page)[1].replace("&amp;", "&")
+    assert "<b>12</b>" in admin_page.get(link).text
+    for query in ("", "?status=delivered", "?status=failed&q=batch"):
+        assert "recoveries/new" not in admin_page.get(f"deliveries/{query}").text

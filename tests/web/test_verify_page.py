@@ -1,0 +1,338 @@
+"""The Verify and Test tabs: secrets, snippets, and events of one's own."""
+
+import html
+import json
+import re
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import Engine as Database
+from sqlalchemy import select
+from standardwebhooks import Webhook
+
+from tests.conftest import TESTER, Workspace
+from tests.receivers import Receiver
+from tests.web.conftest import Page
+from tests.web.test_endpoint_pages import URL, actions, error_at, load
+from webhooks_app.core import signing
+from webhooks_app.db.models import AuditEntry, Delivery, DeliveryState, Event
+from webhooks_app.endpoints import signing_secrets
+from webhooks_app.events.catalog import catalog
+from webhooks_app.extensions import db
+from webhooks_app.web import snippets
+from webhooks_app.web.verify_page import codes
+from webhooks_app.worker.engine import DeliveryEngine
+
+EXAMPLE = json.dumps({"batch_id": "b1", "status": "succeeded"})
+
+
+@pytest.fixture
+def endpoint_id(workspace: Workspace) -> str:
+    return workspace.endpoint(URL, name="Orders")
+
+
+def secrets_of(app: Flask, database: Database, endpoint_id: str) -> list[str]:
+    return signing_secrets.reveal(database, app.extensions["cipher"], load(endpoint_id), actor=TESTER)
+
+
+WRITES: list[tuple[str, dict[str, Any]]] = [
+    ("secret/reveal", {}),
+    ("secret/rotate", {"overlap": "24h"}),
+    ("secret/sec_x/revoke", {}),
+    ("test", {"event_type": "batch-lifecycle", "data": EXAMPLE}),
+]
+
+
+@pytest.mark.parametrize(("url", "data"), WRITES)
+@pytest.mark.parametrize(
+    ("who", "status"), [("viewer_page", 403), ("stranger_page", 404), ("anonymous_page", 302)]
+)
+def test_only_admins_of_the_workspace_write(
+    request: pytest.FixtureRequest, endpoint_id: str, url: str, data: dict[str, Any], who: str, status: int
+) -> None:
+    page: Page = request.getfixturevalue(who)
+    before = len(actions())
+
+    response = page.post(f"endpoints/{endpoint_id}/{url}", data)
+
+    assert response.status_code == status
+    assert "whsec_" not in response.text
+    assert len(actions()) == before
+    assert db.session.scalars(select(Delivery)).all() == []
+
+
+@pytest.mark.parametrize(("url", "data"), WRITES)
+def test_nothing_happens_without_a_csrf_token_or_an_endpoint(
+    admin_page: Page, endpoint_id: str, url: str, data: dict[str, Any]
+) -> None:
+    before = len(actions())
+
+    assert admin_page.post(f"endpoints/{endpoint_id}/{url}", data, csrf=False).status_code == 400
+    assert admin_page.post(f"endpoints/ep_nobody/{url}", data).status_code == 404
+    assert len(actions()) == before
+
+
+def test_the_secret_is_hidden_until_it_is_revealed(
+    app: Flask, admin_page: Page, viewer_page: Page, endpoint_id: str, database: Database
+) -> None:
+    [secret] = secrets_of(app, database, endpoint_id)
+
+    for page in (admin_page, viewer_page):
+        text = page.get(f"endpoints/{endpoint_id}/verify").text
+        assert secret not in html.unescape(text)
+        assert "webhook-signature" in text
+    assert "Reveal" not in text  # the viewer's
+
+
+@pytest.mark.parametrize("fragment", [False, True])
+def test_a_reveal_is_audited_and_never_stored(
+    app: Flask, admin_page: Page, endpoint_id: str, database: Database, fragment: bool
+) -> None:
+    [secret] = secrets_of(app, database, endpoint_id)
+    before = actions().count("secret.reveal")
+
+    response = admin_page.post(f"endpoints/{endpoint_id}/secret/reveal", fragment=fragment)
+
+    assert response.status_code == 200
+    assert secret in html.unescape(response.text)
+    assert response.headers["Cache-Control"] == "no-store"
+    assert ("<html" in response.text) is not fragment
+    assert actions().count("secret.reveal") == before + 1
+    entry = db.session.scalars(select(AuditEntry).order_by(AuditEntry.id.desc())).first()
+    assert entry is not None
+    assert (entry.action, entry.actor, entry.target) == ("secret.reveal", "acme@example.com", endpoint_id)
+    assert secret not in entry.details
+
+
+def test_no_get_reveals(admin_page: Page, endpoint_id: str) -> None:
+    assert admin_page.get(f"endpoints/{endpoint_id}/secret/reveal").status_code == 405
+
+
+def test_a_secret_that_cannot_be_decrypted_is_said_so(
+    admin_page: Page, workspace: Workspace, endpoint_id: str, database: Database
+) -> None:
+    other = workspace.endpoint(URL, name="Other")
+    [mine], [foreign] = load(endpoint_id).secrets, load(other).secrets
+    with database.begin() as connection:
+        connection.exec_driver_sql(
+            f"UPDATE signing_secrets SET ciphertext = '{foreign.ciphertext}' WHERE id = '{mine.id}'"
+        )
+
+    response = admin_page.post(f"endpoints/{endpoint_id}/secret/reveal")
+
+    assert response.status_code == 303
+    assert "cannot be decrypted" in admin_page.get(response.location).text
+
+
+@pytest.mark.parametrize(("overlap", "in_force"), [("now", 1), ("1h", 2), ("24h", 2), ("7d", 2)])
+def test_rotating_brings_a_new_secret_and_keeps_the_old_for_the_overlap(
+    app: Flask, admin_page: Page, endpoint_id: str, database: Database, overlap: str, in_force: int
+) -> None:
+    [old] = secrets_of(app, database, endpoint_id)
+
+    response = admin_page.post(f"endpoints/{endpoint_id}/secret/rotate", {"overlap": overlap})
+
+    assert response.status_code == 303
+    new, *rest = secrets_of(app, database, endpoint_id)
+    assert new != old
+    assert rest == [old][: in_force - 1]
+    assert "secret.rotate" in actions()
+    assert ("Two secrets sign" in admin_page.get(response.location).text) is (in_force == 2)
+
+
+@pytest.mark.parametrize("overlap", ["", "2h", "-1"])
+def test_an_overlap_that_is_not_offered_is_refused(admin_page: Page, endpoint_id: str, overlap: str) -> None:
+    response = admin_page.post(f"endpoints/{endpoint_id}/secret/rotate", {"overlap": overlap})
+
+    assert response.status_code == 422
+    assert "Choose" in error_at(response.text, "overlap")
+    assert "secret.rotate" not in actions()
+
+
+def test_the_previous_secret_can_be_revoked_early_and_the_current_one_cannot(
+    app: Flask, admin_page: Page, endpoint_id: str, database: Database
+) -> None:
+    admin_page.post(f"endpoints/{endpoint_id}/secret/rotate", {"overlap": "7d"})
+    current, _ = secrets_of(app, database, endpoint_id)
+    ids = {secret.expires_at is None: secret.id for secret in load(endpoint_id).secrets}
+    url = f"endpoints/{endpoint_id}/secret/{{}}/revoke"
+
+    assert admin_page.post(url.format(ids[True])).status_code == 404
+    assert admin_page.post(url.format(ids[False])).status_code == 303
+
+    assert secrets_of(app, database, endpoint_id) == [current]
+    assert actions().count("secret.revoke") == 1
+    again = admin_page.post(url.format(ids[False]))
+    assert "stopped signing already" in admin_page.get(again.location).text
+    assert actions().count("secret.revoke") == 1
+
+
+def test_a_secret_of_another_endpoint_is_not_revoked(
+    admin_page: Page, workspace: Workspace, endpoint_id: str
+) -> None:
+    other = workspace.endpoint(URL, name="Other")
+    admin_page.post(f"endpoints/{other}/secret/rotate", {"overlap": "7d"})
+    [foreign] = [secret.id for secret in load(other).secrets if secret.expires_at]
+
+    assert admin_page.post(f"endpoints/{endpoint_id}/secret/{foreign}/revoke").status_code == 404
+    assert "secret.revoke" not in actions()
+
+
+def test_a_worker_that_runs_already_signs_with_the_secrets_of_the_moment(
+    app: Flask,
+    admin_page: Page,
+    workspace: Workspace,
+    receiver: Receiver,
+    engine: DeliveryEngine,
+    database: Database,
+) -> None:
+    endpoint_id = workspace.endpoint(receiver.url)
+
+    def signatures() -> int:
+        workspace.send()
+        engine.run(seconds=5)
+        request = receiver.received[-1]
+        Webhook(secrets_of(app, database, endpoint_id)[0]).verify(request.body, request.headers)
+        return len(request.headers["webhook-signature"].split())
+
+    assert signatures() == 1
+    admin_page.post(f"endpoints/{endpoint_id}/secret/rotate", {"overlap": "7d"})
+    assert signatures() == 2
+    [old] = [secret.id for secret in load(endpoint_id).secrets if secret.expires_at]
+    admin_page.post(f"endpoints/{endpoint_id}/secret/{old}/revoke")
+    assert signatures() == 1
+    admin_page.post(f"endpoints/{endpoint_id}/secret/rotate", {"overlap": "now"})
+    assert signatures() == 1
+
+
+def test_each_language_has_its_snippets(admin_page: Page, endpoint_id: str) -> None:
+    labels = [language.label for language in snippets.LANGUAGES.values()]
+    assert labels == [*"Python JavaScript TypeScript Go Ruby PHP Java C# Rust Shell".split()]
+    for language in snippets.LANGUAGES.values():
+        text = admin_page.get(f"endpoints/{endpoint_id}/verify?language={language.key}").text
+        titles = re.findall(r'<h3 class="label">(.*?)</h3>', text)
+        assert titles == [snippet.title for snippet in language.snippets]
+        assert text.count('id="snippet-') == len(language.snippets)
+        assert re.search(rf'aria-current="true">{re.escape(language.label)}</a>', text)
+        assert snippets.PLAIN in titles
+        assert (snippets.LIBRARY in titles) is (language.key != "shell")
+
+
+def test_the_snippets_have_the_headers_the_tolerance_and_the_prefix_of_the_platform(app: Flask) -> None:
+    for language in snippets.LANGUAGES.values():
+        code = codes(language)[-1]
+        for part in (signing.ID_HEADER, signing.TIMESTAMP_HEADER, signing.SIGNATURE_HEADER):
+            assert part in code
+        assert str(signing.TOLERANCE_SECONDS) in code
+        assert signing.SECRET_PREFIX in code
+
+
+@pytest.mark.parametrize("language", snippets.LANGUAGES.values(), ids=lambda language: language.key)
+def test_each_snippet_says_whether_the_tests_run_it(
+    admin_page: Page, endpoint_id: str, language: snippets.Language
+) -> None:
+    text = admin_page.get(f"endpoints/{endpoint_id}/verify?language={language.key}").text
+
+    words = re.findall(r'<span class="tag" title="[^"]+">(.*?)</span>', text)
+    assert words == ["tested" if each.tested else "not run by our tests" for each in language.snippets]
+
+
+def test_a_language_is_a_link_and_a_fragment(admin_page: Page, endpoint_id: str) -> None:
+    page = admin_page.get(f"endpoints/{endpoint_id}/verify").text
+    for key in snippets.LANGUAGES:
+        assert f'href="{admin_page.base}endpoints/{endpoint_id}/verify?language={key}#snippets"' in page
+    fragment = admin_page.fragment(f"endpoints/{endpoint_id}/verify?language=shell").text
+    assert fragment.lstrip().startswith('<section id="snippets"')
+    assert "With the library" in admin_page.get(f"endpoints/{endpoint_id}/verify?language=cobol").text
+
+
+def test_a_test_event_goes_to_this_endpoint_alone(
+    admin_page: Page, workspace: Workspace, receiver: Receiver, engine: DeliveryEngine
+) -> None:
+    workspace.endpoint(receiver.url, name="Another")
+    endpoint_id = workspace.endpoint(
+        f"{receiver.url}/mine", all_events=False, event_types=["api-key-creation"]
+    )
+
+    response = admin_page.post(
+        f"endpoints/{endpoint_id}/test", {"event_type": "batch-lifecycle", "data": EXAMPLE}
+    )
+
+    db.session.rollback()
+    delivery = db.session.scalars(select(Delivery)).one()
+    assert response.status_code == 303
+    assert delivery.id in response.location
+    assert "endpoint.test" in actions()
+    engine.run(seconds=5)
+    [request] = receiver.received
+    assert request.path.endswith("/mine")
+    assert json.loads(request.body)["data"] == json.loads(EXAMPLE)
+    db.session.rollback()
+    db.session.expire_all()
+    assert db.session.scalars(select(Delivery)).one().state is DeliveryState.DELIVERED
+
+
+def test_the_form_starts_with_the_example_of_a_subscribed_event(
+    admin_page: Page, workspace: Workspace
+) -> None:
+    endpoint_id = workspace.endpoint(URL, all_events=False, event_types=["api-key-deletion"])
+
+    page = admin_page.get(f"endpoints/{endpoint_id}/test").text
+
+    assert example_in(page) == catalog().get("api-key-deletion").example  # type: ignore[union-attr]
+    asked = admin_page.fragment(f"endpoints/{endpoint_id}/test?event_type=workspace-update").text
+    assert asked.lstrip().startswith("<form")
+    assert example_in(asked) == catalog().get("workspace-update").example  # type: ignore[union-attr]
+    unknown = admin_page.get(f"endpoints/{endpoint_id}/test?event_type=nonsense").text
+    assert "api-key-deletion" in unknown
+
+
+def example_in(page: str) -> Any:
+    found = re.search(r"<textarea[^>]*>(.*?)</textarea>", page, re.DOTALL)
+    assert found
+    return json.loads(html.unescape(found[1]))
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ("{", "not JSON"),
+        ("[]", "must be a JSON object"),
+        ("NaN", "NaN is not a JSON number"),
+        ('{"status": "succeeded"}', "data.batch_id is required"),
+        ('{"batch_id": "b", "status": "<b>"}', "data.status must be one of"),
+        ('{"batch_id": "\\u0000", "status": "succeeded"}', "NUL"),
+        ('{"batch_id": "' + "x" * 300_000 + '", "status": "succeeded"}', "256 KiB"),
+    ],
+)
+def test_data_that_no_app_could_send_is_refused(
+    admin_page: Page, endpoint_id: str, data: str, words: str
+) -> None:
+    response = admin_page.post(
+        f"endpoints/{endpoint_id}/test", {"event_type": "batch-lifecycle", "data": data}
+    )
+
+    assert response.status_code == 422
+    assert words in error_at(response.text, "data")
+    assert data in html.unescape(response.text)
+    assert "<b>" not in (re.search(r"<textarea.*?</textarea>", response.text, re.DOTALL) or [""])[0]
+    assert db.session.scalars(select(Event)).all() == []
+
+
+def test_an_unknown_event_is_refused(admin_page: Page, endpoint_id: str) -> None:
+    response = admin_page.post(f"endpoints/{endpoint_id}/test", {"event_type": "nope", "data": "{}"})
+
+    assert response.status_code == 422
+    assert "no such event" in error_at(response.text, "event_type")
+
+
+def test_nothing_is_sent_to_a_disabled_endpoint(admin_page: Page, endpoint_id: str) -> None:
+    admin_page.post(f"endpoints/{endpoint_id}/disable")
+
+    response = admin_page.post(
+        f"endpoints/{endpoint_id}/test", {"event_type": "batch-lifecycle", "data": EXAMPLE}
+    )
+
+    assert "disabled, so nothing was sent" in admin_page.get(response.location).text
+    assert db.session.scalars(select(Event)).all() == []

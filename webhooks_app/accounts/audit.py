@@ -1,0 +1,78 @@
+"""Who did what: one row for every action that changes something or shows a secret, never a secret itself."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert
+
+from webhooks_app.core import ids
+from webhooks_app.db.models import AuditEntry
+
+# Every action there is, as people read it behind the name of whoever acted.
+ACTIONS = {
+    "session.log_in": "logged in",
+    "session.refuse": "failed to log in",
+    "session.end_all": "logged out everywhere",
+    "profile.change": "changed their name",
+    "profile.password": "changed their password",
+    "workspace.create": "created the workspace",
+    "workspace.change": "changed the workspace’s settings",
+    "member.invite": "invited somebody",
+    "member.withdraw": "withdrew an invitation",
+    "member.add": "added a member",
+    "member.change": "changed a member’s role",
+    "member.remove": "removed a member",
+    "token.create": "created an API token",
+    "token.revoke": "revoked an API token",
+    "endpoint.create": "added an endpoint",
+    "endpoint.change": "changed an endpoint",
+    "endpoint.enable": "enabled an endpoint",
+    "endpoint.disable": "disabled an endpoint",
+    "endpoint.warning": "announced that an endpoint may be disabled",
+    "endpoint.final_warning": "announced that an endpoint is about to be disabled",
+    "endpoint.delete": "deleted an endpoint",
+    "endpoint.test": "sent a test event",
+    "secret.reveal": "revealed a signing secret",
+    "secret.rotate": "rotated a signing secret",
+    "secret.revoke": "revoked a previous secret",
+    "delivery.replay": "replayed a delivery",
+    "delivery.cancel": "canceled a delivery",
+    "recovery.start": "started a recovery",
+    "recovery.cancel": "canceled a recovery",
+}
+
+
+@dataclass(slots=True, frozen=True)
+class Actor:
+    """Who acts: a person's e-mail address or a process, and the address the request came from."""
+
+    name: str
+    address: str = ""
+
+
+def record(
+    connection: Connection,
+    actor: Actor,
+    action: str,
+    *,
+    workspace_id: str | None,
+    target: str,
+    now: datetime,
+    **details: Any,
+) -> None:
+    """Adds the row to the caller's transaction: an action and its audit row stand or fall together."""
+    assert action in ACTIONS, f"give {action} its words"
+    connection.execute(
+        insert(AuditEntry).values(
+            id=ids.new("aud"),
+            workspace_id=workspace_id,
+            actor=actor.name,
+            action=action,
+            target=target,
+            details=json.dumps(details, ensure_ascii=False),
+            address=actor.address,
+            created_at=now,
+        )
+    )

@@ -1,0 +1,138 @@
+"""Reading the audit log of a workspace, newest first, by keyset. Only reads."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import Session
+
+from webhooks_app.accounts.audit import ACTIONS
+from webhooks_app.core import ids
+from webhooks_app.db.models import AuditEntry, Endpoint, User
+
+PAGE_SIZE = 50
+# Entries looked at for one page; with a filter that little matches, the reader goes on from there.
+LOOKED_AT = 5000
+LONGEST_TEXT = 200
+# What is done to what, by the part of an action's name before the dot.
+KINDS = {
+    "endpoint": "Endpoints",
+    "secret": "Signing secrets",
+    "delivery": "Deliveries",
+    "recovery": "Recoveries",
+    "token": "API tokens",
+    "member": "Members",
+    "workspace": "Settings",
+    "session": "Log-ins",
+    "profile": "Profiles",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """`q` is part of an actor's name or of an address, or a whole id that something was done to."""
+
+    q: str = ""
+    kind: str = ""
+
+    @property
+    def arguments(self) -> dict[str, str]:
+        return {name: value for name, value in (("q", self.q), ("kind", self.kind)) if value}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    id: str
+    at: datetime
+    actor: str
+    action: str
+    words: str
+    target: str
+    target_name: str
+    details: dict[str, Any]
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPage:
+    """`older` goes on from here, empty at the end; `searched_to` is set where the page is not full."""
+
+    entries: list[Entry]
+    older: str = ""
+    searched_to: datetime | None = None
+
+
+class BadCursor(ValueError):
+    """The cursor is no entry's id."""
+
+
+def parse(arguments: Mapping[str, str]) -> AuditFilter:
+    """What cannot be a filter is none."""
+    kind = arguments.get("kind", "")
+    q = arguments.get("q", "").replace("\0", "").strip()[:LONGEST_TEXT]
+    return AuditFilter(q, kind if kind in KINDS else "")
+
+
+def read_page(session: Session, workspace_id: str, wanted: AuditFilter, *, before: str = "") -> AuditPage:
+    """Raises BadCursor."""
+    if before and not ids.is_id("aud", before):
+        raise BadCursor(before)
+    newest = select(AuditEntry).where(AuditEntry.workspace_id == workspace_id)
+    if before:
+        newest = newest.where(AuditEntry.id < before)
+    newest = newest.order_by(AuditEntry.id.desc()).limit(LOOKED_AT)
+    last = session.scalar(select(newest.subquery().c.id).offset(LOOKED_AT - 1))
+    statement = select(AuditEntry).where(AuditEntry.workspace_id == workspace_id, *_conditions(wanted))
+    if before:
+        statement = statement.where(AuditEntry.id < before)
+    if last:
+        statement = statement.where(AuditEntry.id >= last)
+    rows = session.scalars(statement.order_by(AuditEntry.id.desc()).limit(PAGE_SIZE + 1)).all()
+    entries = _entries(session, rows[:PAGE_SIZE])
+    if len(rows) > PAGE_SIZE:
+        return AuditPage(entries, entries[-1].id)
+    return AuditPage(entries, last or "", ids.created_at(last) if last else None)
+
+
+def _conditions(wanted: AuditFilter) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if wanted.kind:
+        found.append(AuditEntry.action.startswith(f"{wanted.kind}.", autoescape=True))
+    if wanted.q:
+        found.append(
+            AuditEntry.actor.icontains(wanted.q, autoescape=True)
+            | AuditEntry.address.startswith(wanted.q, autoescape=True)
+            | (AuditEntry.target == wanted.q)
+        )
+    return found
+
+
+def _entries(session: Session, rows: Any) -> list[Entry]:
+    names = _names(session, {row.target for row in rows})
+    return [
+        Entry(
+            id=row.id,
+            at=row.created_at,
+            actor=row.actor,
+            action=row.action,
+            words=ACTIONS.get(row.action, row.action),
+            target=row.target,
+            target_name=names.get(row.target, ""),
+            details=json.loads(row.details),
+            address=row.address,
+        )
+        for row in rows
+    ]
+
+
+def _names(session: Session, targets: set[str]) -> dict[str, str]:
+    """Of the endpoints and people among them, in one query each."""
+    found: dict[str, str] = {}
+    for column, name, prefix in ((Endpoint.id, Endpoint.name, "ep_"), (User.id, User.name, "usr_")):
+        some = [target for target in targets if target.startswith(prefix)]
+        if some:
+            found |= {row[0]: row[1] for row in session.execute(select(column, name).where(column.in_(some)))}
+    return found

@@ -1,0 +1,218 @@
+"""Members of a workspace and invitations to it. A workspace never loses its last admin."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import Engine as Database
+from sqlalchemy.exc import IntegrityError
+
+from webhooks_app.accounts import audit, users
+from webhooks_app.accounts.audit import Actor
+from webhooks_app.core import clock, ids, passwords
+from webhooks_app.db.models import Invitation, Member, Role, User
+
+INVITATION_LIFE = timedelta(days=7)
+
+
+class LastAdmin(Exception):
+    """The change would leave the workspace without an admin."""
+
+
+class AlreadyMember(Exception):
+    """Whoever has this e-mail address is a member already."""
+
+
+class AlreadyInvited(Exception):
+    """Somebody else has just invited this address."""
+
+
+class InvitationClosed(Exception):
+    """The invitation was accepted, withdrawn or has expired meanwhile."""
+
+
+def add(database: Database, workspace_id: str, user_id: str, role: Role, *, actor: Actor) -> None:
+    with database.begin() as connection:
+        add_in(connection, workspace_id, user_id, role, actor=actor)
+
+
+def add_in(connection: Connection, workspace_id: str, user_id: str, role: Role, *, actor: Actor) -> None:
+    """Within the caller's transaction. Raises IntegrityError for a member."""
+    now = clock.now()
+    connection.execute(
+        insert(Member).values(workspace_id=workspace_id, user_id=user_id, role=role, created_at=now)
+    )
+    _audit(connection, actor, "member.add", workspace_id, user_id, now, role=role.value)
+
+
+def change_role(database: Database, member: Member, role: Role, *, actor: Actor) -> None:
+    """Raises LastAdmin."""
+
+    def act(connection: Connection) -> None:
+        connection.execute(update(Member).where(*_is(member)).values(role=role))
+        if role is not Role.ADMIN:
+            _close_theirs(connection, member)
+        _audit(
+            connection,
+            actor,
+            "member.change",
+            member.workspace_id,
+            member.user_id,
+            clock.now(),
+            role=role.value,
+        )
+
+    _unless_last_admin(database, member, act, keeps_admin=role is Role.ADMIN)
+
+
+def remove(database: Database, member: Member, *, actor: Actor) -> None:
+    """Raises LastAdmin."""
+
+    def act(connection: Connection) -> None:
+        connection.execute(delete(Member).where(*_is(member)))
+        _close_theirs(connection, member)
+        _audit(connection, actor, "member.remove", member.workspace_id, member.user_id, clock.now())
+
+    _unless_last_admin(database, member, act, keeps_admin=False)
+
+
+def invite(database: Database, workspace_id: str, email: str, role: Role, *, actor: Actor) -> str:
+    """The secret part of the link; only its hash is kept. An older invitation of the address is withdrawn.
+
+    Raises AlreadyMember, and AlreadyInvited.
+    """
+    token = passwords.new_link_token()
+    try:
+        with database.begin() as connection:
+            _invite(connection, workspace_id, users.normal_email(email), role, token, actor)
+    except IntegrityError:
+        raise AlreadyInvited from None
+    return token
+
+
+def _invite(
+    connection: Connection, workspace_id: str, email: str, role: Role, token: str, actor: Actor
+) -> None:
+    now, invitation_id = clock.now(), ids.new("inv")
+    known = select(Member.user_id).join(User, User.id == Member.user_id)
+    if connection.scalar(known.where(Member.workspace_id == workspace_id, User.email == email)):
+        raise AlreadyMember
+    connection.execute(
+        update(Invitation)
+        .where(Invitation.workspace_id == workspace_id, Invitation.email == email)
+        .where(Invitation.closed_at.is_(None))
+        .values(closed_at=now)
+    )
+    connection.execute(
+        insert(Invitation).values(
+            id=invitation_id,
+            workspace_id=workspace_id,
+            email=email,
+            role=role,
+            token_hash=passwords.hash_token(token),
+            invited_by=actor.name,
+            created_at=now,
+            expires_at=now + INVITATION_LIFE,
+        )
+    )
+    _audit(connection, actor, "member.invite", workspace_id, invitation_id, now, email=email, role=role.value)
+
+
+def withdraw(database: Database, invitation: Invitation, *, actor: Actor) -> bool:
+    """False if it was accepted or withdrawn before."""
+    now = clock.now()
+    with database.begin() as connection:
+        is_mine = _close(connection, invitation, now)
+        if is_mine:
+            _audit(
+                connection,
+                actor,
+                "member.withdraw",
+                invitation.workspace_id,
+                invitation.id,
+                now,
+                email=invitation.email,
+            )
+    return is_mine
+
+
+def accept(
+    database: Database,
+    invitation: Invitation,
+    *,
+    user_id: str | None,
+    name: str = "",
+    password: str = "",
+    address: str = "",
+) -> str:
+    """Makes the user a member or, without one, an account first; the user's id.
+
+    Raises InvitationClosed, AlreadyMember, and accounts.EmailTaken.
+    """
+    now, actor = clock.now(), Actor(invitation.email, address)
+    hashed = "" if user_id else passwords.hash_password(password)
+    try:
+        with database.begin() as connection:
+            if invitation.expires_at <= now or not _close(connection, invitation, now):
+                raise InvitationClosed
+            if user_id is None:
+                user_id = users.add_in(connection, email=invitation.email, name=name, password_hash=hashed)
+            add_in(connection, invitation.workspace_id, user_id, invitation.role, actor=actor)
+    except IntegrityError:
+        with database.begin() as connection:  # the transaction above closed nothing
+            _close(connection, invitation, now)
+        raise AlreadyMember from None
+    return user_id
+
+
+def _close_theirs(connection: Connection, member: Member) -> None:
+    """Who may no longer invite leaves no open door behind: neither for others nor for themselves."""
+    email = select(User.email).where(User.id == member.user_id).scalar_subquery()
+    connection.execute(
+        update(Invitation)
+        .where(Invitation.workspace_id == member.workspace_id, Invitation.closed_at.is_(None))
+        .where(or_(Invitation.email == email, Invitation.invited_by == email))
+        .values(closed_at=clock.now())
+    )
+
+
+def _close(connection: Connection, invitation: Invitation, now: datetime) -> bool:
+    closed = connection.execute(
+        update(Invitation)
+        .where(Invitation.id == invitation.id, Invitation.closed_at.is_(None))
+        .values(closed_at=now)
+    )
+    return closed.rowcount == 1
+
+
+def _unless_last_admin(
+    database: Database, member: Member, act: Callable[[Connection], None], *, keeps_admin: bool
+) -> None:
+    with database.begin() as connection:
+        # Locked, in one order: two admins who remove each other at once must not both succeed.
+        admins = connection.scalars(
+            select(Member.user_id)
+            .where(Member.workspace_id == member.workspace_id, Member.role == Role.ADMIN)
+            .order_by(Member.user_id)
+            .with_for_update()
+        ).all()
+        if not keeps_admin and list(admins) == [member.user_id]:
+            raise LastAdmin
+        act(connection)
+
+
+def _is(member: Member) -> tuple[Any, Any]:
+    return Member.workspace_id == member.workspace_id, Member.user_id == member.user_id
+
+
+def _audit(
+    connection: Connection,
+    actor: Actor,
+    action: str,
+    workspace_id: str,
+    target: str,
+    now: datetime,
+    **details: Any,
+) -> None:
+    audit.record(connection, actor, action, workspace_id=workspace_id, target=target, now=now, **details)

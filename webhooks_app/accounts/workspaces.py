@@ -1,0 +1,76 @@
+"""Workspaces and their settings."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Engine as Database
+
+from webhooks_app.accounts import audit, members
+from webhooks_app.accounts.audit import Actor
+from webhooks_app.core import clock, ids
+from webhooks_app.db.models import Role, User, Workspace
+
+LONGEST_RETENTION_DAYS = 365
+
+
+@dataclass(slots=True, frozen=True)
+class WorkspaceValues:
+    """What an admin can set; without addresses, notices go to the admins."""
+
+    name: str
+    retention_days: int
+    default_timeout_ms: int
+    notice_addresses: Sequence[str]
+
+
+def create(database: Database, name: str, *, actor: Actor) -> str:
+    with database.begin() as connection:
+        return _create(connection, name, actor)
+
+
+def create_with_admin(database: Database, name: str, user: User, *, actor: Actor) -> str:
+    """A workspace whose first admin is whoever made it; its id."""
+    with database.begin() as connection:
+        workspace_id = _create(connection, name, actor)
+        members.add_in(connection, workspace_id, user.id, Role.ADMIN, actor=actor)
+    return workspace_id
+
+
+def change(database: Database, workspace: Workspace, values: WorkspaceValues, *, actor: Actor) -> None:
+    now = clock.now()
+    new = {
+        "name": values.name,
+        "retention_days": values.retention_days,
+        "default_timeout_ms": values.default_timeout_ms,
+        "notice_addresses": list(values.notice_addresses),
+    }
+    changed = {name: value for name, value in new.items() if getattr(workspace, name) != value}
+    with database.begin() as connection:
+        connection.execute(update(Workspace).where(Workspace.id == workspace.id).values(new))
+        audit.record(
+            connection,
+            actor,
+            "workspace.change",
+            workspace_id=workspace.id,
+            target=workspace.id,
+            now=now,
+            **changed,
+        )
+
+
+def is_empty(database: Database) -> bool:
+    """Whether there is no workspace at all."""
+    with database.connect() as connection:
+        return connection.execute(select(Workspace.id).limit(1)).first() is None
+
+
+def _create(connection: Connection, name: str, actor: Actor) -> str:
+    workspace_id, now = ids.new("ws"), clock.now()
+    connection.execute(
+        insert(Workspace).values(id=workspace_id, name=name, created_at=now, notice_addresses=[])
+    )
+    audit.record(
+        connection, actor, "workspace.create", workspace_id=workspace_id, target=workspace_id, now=now
+    )
+    return workspace_id

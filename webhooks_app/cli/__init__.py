@@ -1,0 +1,1 @@
+"""The shell's commands, and the processes that they start. Imports everything."""

@@ -1,0 +1,184 @@
+"""What one attempt can come to: a closed set of classes, each with words for the admin. Pure."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+from webhooks_app.core.text_display import flatten
+
+# What the log's column takes.
+LONGEST_DETAIL = 300
+
+
+class OutcomeClass(StrEnum):
+    SUCCESS = "success"
+    DNS = "dns"
+    BLOCKED = "blocked"
+    CONNECT = "connect"
+    TLS = "tls"
+    TIMEOUT = "timeout"
+    CONNECTION_LOST = "connection_lost"
+    INVALID_RESPONSE = "invalid_response"
+    HTTP_1XX = "http_1xx"
+    HTTP_3XX = "http_3xx"
+    HTTP_4XX = "http_4xx"
+    HTTP_410 = "http_410"
+    HTTP_429 = "http_429"
+    HTTP_5XX = "http_5xx"
+    PLATFORM = "platform"
+    SECRET = "secret"
+    CRASHED = "crashed"
+
+
+# Failures that say nothing about the endpoint.
+OUR_OWN = frozenset({OutcomeClass.PLATFORM, OutcomeClass.SECRET, OutcomeClass.CRASHED})
+
+
+class OutcomeDescription(NamedTuple):
+    label: str
+    reason: str
+    hint: str
+
+
+DESCRIPTIONS: dict[OutcomeClass, OutcomeDescription] = {
+    OutcomeClass.SUCCESS: OutcomeDescription("Success", "The endpoint accepted the delivery.", ""),
+    OutcomeClass.DNS: OutcomeDescription(
+        "DNS failure",
+        "The host name could not be resolved.",
+        "Check the host name in the URL and its public DNS records.",
+    ),
+    OutcomeClass.BLOCKED: OutcomeDescription(
+        "Address blocked",
+        "The address is not one that deliveries may go to.",
+        "Use a public address. Private networks can be allowed by whoever runs this platform.",
+    ),
+    OutcomeClass.CONNECT: OutcomeDescription(
+        "Connection failed",
+        "No connection could be made.",
+        "Check that the server runs, listens on this port, and lets us through its firewall.",
+    ),
+    OutcomeClass.TLS: OutcomeDescription(
+        "TLS failure",
+        "A secure connection could not be made.",
+        "Check that the certificate is valid, complete with its chain, and made out to this host name.",
+    ),
+    OutcomeClass.TIMEOUT: OutcomeDescription(
+        "Timed out",
+        "No complete response came in time.",
+        "Acknowledge first and process afterwards, or raise the endpoint's time-out in its settings.",
+    ),
+    OutcomeClass.CONNECTION_LOST: OutcomeDescription(
+        "Connection lost",
+        "The connection ended before a response came.",
+        "Look for a crash, a restart or a proxy that gives up; the request may have been processed.",
+    ),
+    OutcomeClass.INVALID_RESPONSE: OutcomeDescription(
+        "Not HTTP",
+        "What came back is not a valid HTTP response.",
+        "Check that the URL's port speaks HTTP and that its response headers are of ordinary size.",
+    ),
+    OutcomeClass.HTTP_1XX: OutcomeDescription(
+        "Only interim response",
+        "The endpoint never sent a final response.",
+        "Answer with a status from 200 to 299.",
+    ),
+    OutcomeClass.HTTP_3XX: OutcomeDescription(
+        "Redirected",
+        "The endpoint answered with a redirect, and redirects are not followed.",
+        "Enter the final URL; look at the response's Location header.",
+    ),
+    OutcomeClass.HTTP_4XX: OutcomeDescription(
+        "Rejected",
+        "The endpoint refused the request.",
+        "401 or 403: check the signing secret and custom headers. 404: check the URL's path.",
+    ),
+    OutcomeClass.HTTP_410: OutcomeDescription(
+        "Gone",
+        "The endpoint said that it is gone for good (410), so it was disabled.",
+        "Enable it again once it accepts deliveries, or delete it.",
+    ),
+    OutcomeClass.HTTP_429: OutcomeDescription(
+        "Too many requests",
+        "The endpoint asked for fewer requests (429).",
+        "Set a rate limit in the endpoint's settings that it can bear.",
+    ),
+    OutcomeClass.HTTP_5XX: OutcomeDescription(
+        "Server error",
+        "The endpoint failed while handling the request.",
+        "Look into the endpoint's own log at this time.",
+    ),
+    OutcomeClass.PLATFORM: OutcomeDescription(
+        "Not sent",
+        "This platform had no means left to send the request; the endpoint was not asked.",
+        "It is tried again on schedule. If this goes on, tell whoever runs this platform.",
+    ),
+    OutcomeClass.SECRET: OutcomeDescription(
+        "Secret unreadable",
+        "The signing secret or a custom header could not be decrypted, so nothing was sent.",
+        "Rotate the secret and enter the headers anew; the platform's encryption keys need a check.",
+    ),
+    OutcomeClass.CRASHED: OutcomeDescription(
+        "Could not be sent",
+        "Sending it stopped our worker several times, so it was set aside.",
+        "Replay it; if that fails again, report the delivery's id to whoever runs this platform.",
+    ),
+}
+
+
+_SUCCESS = OutcomeClass.SUCCESS
+
+
+@dataclass(slots=True)
+class Timings:
+    """Microseconds from the start of the request to the end of each phase (0: the phase did not happen)."""
+
+    dns_us: int = 0
+    connect_us: int = 0
+    tls_us: int = 0
+    first_byte_us: int = 0
+    total_us: int = 0
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one attempt produced. `status` is 0 where no status line came.
+
+    `detail` becomes one line that any database takes, as libcurl's messages quote what a server sent.
+    """
+
+    kind: OutcomeClass
+    detail: str = ""
+    status: int = 0
+    timings: Timings = field(default_factory=Timings)
+    remote_address: str = ""
+    response_headers: bytes = b""
+    response_body: bytes = b""
+    truncated: bool = False
+    retry_after: str = ""
+
+    def __post_init__(self) -> None:
+        if self.detail:
+            self.detail = " ".join(flatten(self.detail).split())[:LONGEST_DETAIL]
+
+    @property
+    def is_success(self) -> bool:
+        return self.kind is _SUCCESS
+
+
+def of_status(status: int) -> OutcomeClass:
+    """The class of a final HTTP status; only 2xx is success."""
+    if 200 <= status <= 299:
+        return OutcomeClass.SUCCESS
+    named = {410: OutcomeClass.HTTP_410, 429: OutcomeClass.HTTP_429}
+    families = {
+        1: OutcomeClass.HTTP_1XX,
+        3: OutcomeClass.HTTP_3XX,
+        4: OutcomeClass.HTTP_4XX,
+        5: OutcomeClass.HTTP_5XX,
+    }
+    return named.get(status) or families.get(status // 100, OutcomeClass.INVALID_RESPONSE)
+
+
+def latency_bucket(total_us: int) -> int:
+    """The rollup's bucket: b for [2^(b-1), 2^b) milliseconds, 0 for under one."""
+    return (total_us // 1000).bit_length()

@@ -1,0 +1,96 @@
+"""Bytes and JSON made legible: nothing in them can steer a terminal, a browser or the reader's eye. Pure."""
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+# Controls other than tab and line feed, what turns the direction of text around, and what cannot be seen.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"
+    "\ufff9-\ufffb\U000e0000-\U000e007f]|[\udc80-\udcff]"
+)
+_JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
+_INDENT = "  "
+
+
+class Part(NamedTuple):
+    """A stretch of text; `is_escape` where it stands for something that cannot be shown as it is."""
+
+    text: str
+    is_escape: bool
+
+
+def display_parts(content: bytes | str) -> list[Part]:
+    """The content as text: invalid UTF-8 and what cannot be seen comes as escapes such as \\xff, \\u202e."""
+    text = content.decode("utf-8", "surrogateescape") if isinstance(content, bytes) else content
+    text = text.replace("\r\n", "\n")
+    found, end = [], 0
+    for match in _UNSEEN.finditer(text):
+        if match.start() > end:
+            found.append(Part(text[end : match.start()], False))
+        found.append(Part(_escape(match[0]), True))
+        end = match.end()
+    if end < len(text):
+        found.append(Part(text[end:], False))
+    return found
+
+
+def flatten(content: bytes | str) -> str:
+    return "".join(part.text for part in display_parts(content))
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that `surrogateescape` could not decode
+        return f"\\x{code - 0xDC00:02x}"
+    if code < 0x80:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def indented(json_text: str) -> str:
+    """JSON over several lines. Only space is added: numbers, escapes and the order of keys stay as sent."""
+    lines, depth, out = [], 0, ""
+    tokens = _JSON_TOKEN.findall(json_text)
+    for position, token in enumerate(tokens):
+        following = tokens[position + 1] if position + 1 < len(tokens) else ""
+        if token in "{[" and following not in ("}", "]"):
+            lines.append(out + token)
+            depth += 1
+            out = _INDENT * depth
+        elif token in "}]" and tokens[position - 1] not in ("{", "["):
+            lines.append(out)
+            depth = max(0, depth - 1)
+            out = _INDENT * depth + token
+        elif token == ",":
+            lines.append(out + token)
+            out = _INDENT * depth
+        else:
+            out += ": " if token == ":" else token
+    return "\n".join(line for line in [*lines, out] if line.strip())
+
+
+def header_lines(block: bytes) -> tuple[str, list[tuple[str, str]]]:
+    """A response's status line, and its headers as they came; what has no colon is all name."""
+    lines = [flatten(line) for line in block.replace(b"\r\n", b"\n").split(b"\n") if line]
+    if not lines:
+        return "", []
+    return lines[0], [_header(line) for line in lines[1:]]
+
+
+def _header(line: str) -> tuple[str, str]:
+    name, _, value = line.partition(":")
+    return name, value.strip()
+
+
+def curl(url: str, headers: Iterable[tuple[str, str]], body: str, *, mask: str) -> str:
+    """A command for a POSIX shell that sends the request; a masked value becomes a placeholder."""
+    lines = [f"curl -X POST {_quoted(url)}"]
+    for name, value in headers:
+        shown = f"YOUR {name} VALUE" if value == mask else value
+        lines.append(f"-H {_quoted(f'{name}: {shown}')}")
+    return " \\\n  ".join([*lines, f"--data-raw {_quoted(body)}"])
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"

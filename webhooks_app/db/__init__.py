@@ -1,0 +1,4 @@
+"""Engines for SQLite and PostgreSQL, tables, migrations, and SQL that differs by dialect.
+
+Imports `core` only.
+"""

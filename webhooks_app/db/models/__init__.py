@@ -1,0 +1,56 @@
+"""The tables."""
+
+from webhooks_app.db.models.account_tables import (
+    ApiToken,
+    AuditEntry,
+    Invitation,
+    Member,
+    Role,
+    User,
+    Workspace,
+)
+from webhooks_app.db.models.delivery_tables import (
+    FINAL_STATES,
+    Attempt,
+    AttemptRollup,
+    Delivery,
+    DeliveryState,
+    PendingDelivery,
+)
+from webhooks_app.db.models.endpoint_tables import (
+    Endpoint,
+    EndpointHealth,
+    EndpointState,
+    SigningSecret,
+    Subscription,
+)
+from webhooks_app.db.models.event_tables import Event
+from webhooks_app.db.models.notice_tables import Heartbeat, Notice, NoticeKind
+from webhooks_app.db.models.recovery_tables import Recovery, RecoveryState
+
+__all__ = [
+    "FINAL_STATES",
+    "ApiToken",
+    "Attempt",
+    "AttemptRollup",
+    "AuditEntry",
+    "Delivery",
+    "DeliveryState",
+    "Endpoint",
+    "EndpointHealth",
+    "EndpointState",
+    "Event",
+    "Heartbeat",
+    "Invitation",
+    "Member",
+    "Notice",
+    "NoticeKind",
+    "PendingDelivery",
+    "Recovery",
+    "RecoveryState",
+    "Role",
+    "SigningSecret",
+    "Subscription",
+    "User",
+    "Workspace",
+]

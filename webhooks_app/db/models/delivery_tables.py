@@ -1,0 +1,174 @@
+"""Deliveries (the log), what is pending of them (the queue), their attempts, and the hourly sums.
+
+A delivery is `pending` exactly while it has a row in `pending_deliveries`. That table is narrow and short, so
+claiming, which rewrites a row and its index entries each time, never touches the log's many indexes.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Computed,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    String,
+    Text,
+    and_,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from webhooks_app.db.models.base import Base, UtcDateTime, enum_column, public_id
+from webhooks_app.db.models.endpoint_tables import Endpoint
+from webhooks_app.db.models.event_tables import Event
+
+
+class DeliveryState(StrEnum):
+    PENDING = "pending"
+    HELD = "held"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+FINAL_STATES = (DeliveryState.DELIVERED, DeliveryState.FAILED, DeliveryState.CANCELED)
+
+# What an admin looks for in the log: everything that is not on its plain way. It stays NULL from accept to
+# delivered on the happy path, so that recording a success changes no indexed column and PostgreSQL can keep
+# the new row version on its page (HOT).
+_TROUBLE = """CASE
+    WHEN state = 'pending' AND last_outcome IS NOT NULL THEN 'retrying'
+    WHEN state IN ('held', 'failed', 'canceled') THEN state
+END"""
+_IN_TROUBLE = text("trouble IS NOT NULL")
+
+
+def _index_of_trouble(name: str, owner: str) -> Index:
+    return Index(name, owner, "trouble", "id", postgresql_where=_IN_TROUBLE, sqlite_where=_IN_TROUBLE)
+
+
+class Delivery(Base):
+    __tablename__ = "deliveries"
+
+    id: Mapped[str] = mapped_column(public_id(), primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(public_id())
+    endpoint_id: Mapped[str] = mapped_column(ForeignKey("endpoints.id"))
+    event_id: Mapped[str] = mapped_column(ForeignKey("events.id"))
+    event_type: Mapped[str] = mapped_column(String(64))
+    state: Mapped[DeliveryState] = mapped_column(enum_column(DeliveryState))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # When it is or was due; a claim does not move it.
+    next_attempt_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # Of the newest recorded attempt. Grows by one with each claim; see PendingDelivery.
+    generation: Mapped[int] = mapped_column(Integer, default=0)
+    attempt_count: Mapped[int] = mapped_column(Integer, default=0)
+    # Attempts of the schedule now running; a replay of a finished delivery starts it afresh.
+    tries: Mapped[int] = mapped_column(SmallInteger, default=0)
+    last_attempt_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    last_outcome: Mapped[str | None] = mapped_column(String(20))
+    last_status: Mapped[int | None] = mapped_column(Integer)
+    last_duration_ms: Mapped[int | None] = mapped_column(Integer)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    trouble: Mapped[str | None] = mapped_column(String(20), Computed(_TROUBLE, persisted=True))
+
+    endpoint: Mapped[Endpoint] = relationship()
+    event: Mapped[Event] = relationship()
+    attempts: Mapped[list["Attempt"]] = relationship(
+        primaryjoin="Delivery.id == foreign(Attempt.delivery_id)",
+        order_by="Attempt.generation",
+        viewonly=True,
+    )
+
+    __table_args__ = (
+        # The log, by keyset on the time-sorted id: all, by what is wrong (what is not is most of the plain
+        # index anyway), by event type. Retention walks the workspace's.
+        Index("ix_deliveries_workspace", "workspace_id", "id"),
+        Index("ix_deliveries_endpoint", "endpoint_id", "id"),
+        Index("ix_deliveries_type", "workspace_id", "event_type", "id"),
+        Index("ix_deliveries_event", "event_id"),
+        _index_of_trouble("ix_deliveries_workspace_trouble", "workspace_id"),
+        _index_of_trouble("ix_deliveries_endpoint_trouble", "endpoint_id"),
+    )
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in FINAL_STATES
+
+
+class PendingDelivery(Base):
+    """The queue. `next_attempt_at` is when the delivery may be claimed.
+
+    A claim pushes it one lease ahead, sets `claimed_at` and bumps `generation`; whoever records an outcome
+    must name the generation it claimed. No foreign key: each would be checked for every delivery, and rows
+    come and go only together with their delivery's state (`db/delivery_queue.py`, `worker/`).
+    """
+
+    __tablename__ = "pending_deliveries"
+
+    delivery_id: Mapped[str] = mapped_column(public_id(), primary_key=True)
+    endpoint_id: Mapped[str] = mapped_column(public_id())
+    event_id: Mapped[str] = mapped_column(public_id())
+    next_attempt_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    claimed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    generation: Mapped[int] = mapped_column(Integer)
+    tries: Mapped[int] = mapped_column(SmallInteger)
+    # Leases in a row that ended without an outcome: the worker that held it died.
+    lapses: Mapped[int] = mapped_column(SmallInteger)
+
+    @classmethod
+    def is_being_sent(cls, now: datetime) -> ColumnElement[bool]:
+        """Whether a worker holds it; one whose lease has run out is dead, or will not be heard any more."""
+        return and_(cls.claimed_at.is_not(None), cls.next_attempt_at > now)
+
+    # The claim: whose turn it is, oldest first within an endpoint.
+    __table_args__ = (Index("ix_pending_deliveries_due", "endpoint_id", "next_attempt_at"),)
+
+
+class Attempt(Base):
+    """One HTTP request. Header blocks and bodies are bytes: receivers send what they like."""
+
+    __tablename__ = "attempts"
+
+    # No foreign key, for its cost on the widest rows; retention deletes attempts before their delivery.
+    delivery_id: Mapped[str] = mapped_column(public_id(), primary_key=True)
+    generation: Mapped[int] = mapped_column(Integer, primary_key=True)
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    outcome: Mapped[str] = mapped_column(String(20))
+    detail: Mapped[str | None] = mapped_column(String(300))
+    status: Mapped[int | None] = mapped_column(Integer)
+    # Microseconds from the start to the end of each phase; a reused connection has none of the first three.
+    dns_us: Mapped[int] = mapped_column(Integer)
+    connect_us: Mapped[int] = mapped_column(Integer)
+    tls_us: Mapped[int] = mapped_column(Integer)
+    first_byte_us: Mapped[int] = mapped_column(Integer)
+    total_us: Mapped[int] = mapped_column(Integer)
+    remote_address: Mapped[str | None] = mapped_column(String(64))
+    request_headers: Mapped[str] = mapped_column(Text)
+    response_headers: Mapped[bytes | None] = mapped_column(LargeBinary)
+    response_body: Mapped[bytes | None] = mapped_column(LargeBinary)
+    response_truncated: Mapped[bool] = mapped_column(Boolean)
+
+    @property
+    def id(self) -> str:
+        """Sorts by the delivery's time, then by the attempt's turn."""
+        return f"att_{self.delivery_id.removeprefix('dlv_')}{self.generation:04d}"
+
+
+class AttemptRollup(Base):
+    """Attempts of one endpoint in one hour, by outcome and latency bucket: what every chart is drawn from.
+
+    Bucket b counts durations in [2^(b-1), 2^b) milliseconds, bucket 0 those under one.
+    """
+
+    __tablename__ = "attempt_rollups"
+
+    endpoint_id: Mapped[str] = mapped_column(ForeignKey("endpoints.id", ondelete="CASCADE"), primary_key=True)
+    hour_at: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
+    outcome: Mapped[str] = mapped_column(String(20), primary_key=True)
+    latency_bucket: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    count: Mapped[int] = mapped_column(Integer)

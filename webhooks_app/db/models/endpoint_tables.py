@@ -1,0 +1,121 @@
+"""Endpoints, what they subscribe to, what they are signed with, and how they fare."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import Boolean, ForeignKey, Index, Integer, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from webhooks_app.core.outcomes import OUR_OWN
+from webhooks_app.db.models.base import Base, UtcDateTime, enum_column, public_id
+
+_IS_FAILING = text("failing_since IS NOT NULL")
+_IS_LIVE = text("deleted_at IS NULL")
+
+
+class EndpointState(StrEnum):
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+
+
+class Endpoint(Base):
+    __tablename__ = "endpoints"
+
+    id: Mapped[str] = mapped_column(public_id(), primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id", ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(String(100))
+    url: Mapped[str] = mapped_column(String(2048))
+    all_events: Mapped[bool] = mapped_column(Boolean)
+    state: Mapped[EndpointState] = mapped_column(enum_column(EndpointState))
+    disabled_reason: Mapped[str | None] = mapped_column(String(300))
+    disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    timeout_ms: Mapped[int] = mapped_column(Integer)
+    rate_per_second: Mapped[int | None] = mapped_column(Integer)
+    # JSON of [[name, value], …], encrypted for this endpoint.
+    headers_encrypted: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # A deleted endpoint stays until its log has expired.
+    deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    subscriptions: Mapped[list["Subscription"]] = relationship(
+        cascade="all, delete-orphan", order_by="Subscription.event_type"
+    )
+    secrets: Mapped[list["SigningSecret"]] = relationship(
+        cascade="all, delete-orphan", order_by="SigningSecret.created_at.desc()"
+    )
+    health: Mapped["EndpointHealth"] = relationship(cascade="all, delete-orphan", uselist=False)
+
+    __table_args__ = (
+        Index(None, "workspace_id", "id"),
+        # Each accept asks for these, and many a deleted one may wait for its log to expire.
+        Index("ix_endpoints_live", "workspace_id", "id", sqlite_where=_IS_LIVE, postgresql_where=_IS_LIVE),
+    )
+
+    @property
+    def is_enabled(self) -> bool:
+        return self.state is EndpointState.ENABLED
+
+    @property
+    def condition(self) -> str:
+        """How it fares: `enabled`, `failing` (since its last success) or `disabled`."""
+        if not self.is_enabled:
+            return "disabled"
+        return "failing" if self.health.failing_since or self.health.fails_by_us else "enabled"
+
+    @property
+    def event_types(self) -> list[str]:
+        return [subscription.event_type for subscription in self.subscriptions]
+
+
+class Subscription(Base):
+    __tablename__ = "subscriptions"
+
+    endpoint_id: Mapped[str] = mapped_column(ForeignKey("endpoints.id", ondelete="CASCADE"), primary_key=True)
+    event_type: Mapped[str] = mapped_column(String(64), primary_key=True)
+
+
+class SigningSecret(Base):
+    """In force while `expires_at` is unset (the current one) or ahead (signs too, after a rotation)."""
+
+    __tablename__ = "signing_secrets"
+
+    id: Mapped[str] = mapped_column(public_id(), primary_key=True)
+    endpoint_id: Mapped[str] = mapped_column(ForeignKey("endpoints.id", ondelete="CASCADE"), index=True)
+    ciphertext: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class EndpointHealth(Base):
+    """What workers learn of an endpoint; apart from it, so that recording never rewrites configuration."""
+
+    __tablename__ = "endpoint_health"
+
+    endpoint_id: Mapped[str] = mapped_column(ForeignKey("endpoints.id", ondelete="CASCADE"), primary_key=True)
+    last_success_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    last_failure_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    last_failure_outcome: Mapped[str | None] = mapped_column(String(20))
+    # The first failure since the last success, without those of our own; unset while the endpoint answers.
+    failing_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # Failures since then that are the endpoint's.
+    failure_count: Mapped[int] = mapped_column(Integer, default=0)
+    # Of an endpoint with a rate limit: when the next request may go.
+    rate_free_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    # What the sweep looks through for endpoints to announce or disable.
+    __table_args__ = (
+        Index(
+            "ix_endpoint_health_failing",
+            "failing_since",
+            sqlite_where=_IS_FAILING,
+            postgresql_where=_IS_FAILING,
+        ),
+    )
+
+    @property
+    def fails_by_us(self) -> bool:
+        """Whether what came last is a failure of our own making."""
+        if self.last_failure_at is None or self.last_failure_outcome not in OUR_OWN:
+            return False
+        return self.last_success_at is None or self.last_success_at < self.last_failure_at

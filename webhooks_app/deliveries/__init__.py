@@ -1,0 +1,4 @@
+"""The delivery log, replays, cancellations, recoveries and retention.
+
+Imports `events` and what is below it.
+"""

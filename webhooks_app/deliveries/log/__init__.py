@@ -1,0 +1,56 @@
+"""Reading the delivery log: by filter, page by page, and one delivery with its attempts. Only reads."""
+
+from webhooks_app.deliveries.log.attempts import (
+    PAYLOAD_SHOWN_BYTES,
+    LoggedAttempt,
+    read_attempts,
+    read_payload,
+)
+from webhooks_app.deliveries.log.filters import (
+    RANGES,
+    RESPONSES,
+    STATUSES,
+    FilterError,
+    LogFilter,
+    Status,
+    parse,
+    response_of,
+)
+from webhooks_app.deliveries.log.pages import (
+    NEW_COUNTED,
+    PAGE_SIZE,
+    LogPage,
+    count_newer,
+    count_of_event,
+    page,
+)
+from webhooks_app.deliveries.log.rows import DeliveryRow, read_row, read_rows
+from webhooks_app.deliveries.log.search import MatchCount, SearchResult, count, find
+
+__all__ = [
+    "NEW_COUNTED",
+    "PAGE_SIZE",
+    "PAYLOAD_SHOWN_BYTES",
+    "RANGES",
+    "RESPONSES",
+    "STATUSES",
+    "DeliveryRow",
+    "FilterError",
+    "LogFilter",
+    "LogPage",
+    "LoggedAttempt",
+    "MatchCount",
+    "SearchResult",
+    "Status",
+    "count",
+    "count_newer",
+    "count_of_event",
+    "find",
+    "page",
+    "parse",
+    "read_attempts",
+    "read_payload",
+    "read_row",
+    "read_rows",
+    "response_of",
+]

@@ -1,0 +1,164 @@
+"""A delivery's attempts with where their time went, and its payload."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass, OutcomeDescription
+from webhooks_app.db.models import Attempt, Event
+from webhooks_app.deliveries.log.rows import response_label
+
+# Replays have no end, pages have; the raw JSON has the same ones.
+NEWEST_ATTEMPTS = 50
+# In an opened row; the delivery's own page shows all of it.
+PAYLOAD_SHOWN_BYTES = 8 * 1024
+
+_DIED_IN = {
+    OutcomeClass.DNS: "DNS",
+    OutcomeClass.BLOCKED: "Connect",
+    OutcomeClass.CONNECT: "Connect",
+    OutcomeClass.TLS: "TLS",
+}
+
+
+class Phase(NamedTuple):
+    name: str
+    ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedAttempt:
+    """One attempt; `number` counts from 1. Without `full`, headers and bodies are not read."""
+
+    number: int
+    id: str
+    started_at: datetime
+    outcome: OutcomeClass
+    detail: str
+    status: int | None
+    phases: tuple[Phase, ...]
+    total_ms: float
+    remote_address: str
+    request_headers: tuple[tuple[str, str], ...] = ()
+    response_headers: bytes = b""
+    response_body: bytes = b""
+    is_truncated: bool = False
+
+    @property
+    def words(self) -> OutcomeDescription:
+        return DESCRIPTIONS[self.outcome]
+
+    @property
+    def is_success(self) -> bool:
+        return self.outcome is OutcomeClass.SUCCESS
+
+    @property
+    def died(self) -> bool:
+        """Whether the last phase is the one it ended in without an answer."""
+        return not self.is_success and not self.outcome.value.startswith("http_")
+
+    @property
+    def response(self) -> str:
+        return response_label(self.outcome, self.status)
+
+
+def read_attempts(
+    session: Session, delivery_id: str, attempt_count: int, *, full: bool
+) -> list[LoggedAttempt]:
+    """The newest attempts, newest first, NEWEST_TRIES at most."""
+    columns = [
+        Attempt.delivery_id,
+        Attempt.generation,
+        Attempt.started_at,
+        Attempt.outcome,
+        Attempt.detail,
+        Attempt.status,
+        Attempt.dns_us,
+        Attempt.connect_us,
+        Attempt.tls_us,
+        Attempt.first_byte_us,
+        Attempt.total_us,
+        Attempt.remote_address,
+    ]
+    if full:
+        columns += [
+            Attempt.request_headers,
+            Attempt.response_headers,
+            Attempt.response_body,
+            Attempt.response_truncated,
+        ]
+    rows = session.execute(
+        select(*columns)
+        .where(Attempt.delivery_id == delivery_id)
+        .order_by(Attempt.generation.desc())
+        .limit(NEWEST_ATTEMPTS)
+    ).all()
+    newest = max(attempt_count, len(rows))
+    return [_try(row, newest - position, full) for position, row in enumerate(rows)]
+
+
+def read_payload(session: Session, event_id: str, *, limit: int | None = None) -> tuple[bytes, int]:
+    """The payload's first `limit` bytes, and its size."""
+    body = func.substr(Event.body, 1, limit) if limit else Event.body
+    row = session.execute(select(body, func.length(Event.body)).where(Event.id == event_id)).one()
+    return bytes(row[0]), row[1]
+
+
+def _try(row: Any, number: int, full: bool) -> LoggedAttempt:
+    outcome = OutcomeClass(row.outcome)
+    rest: dict[str, Any] = {}
+    if full:
+        rest = {
+            "request_headers": tuple((name, value) for name, value in json.loads(row.request_headers)),
+            "response_headers": bytes(row.response_headers or b""),
+            "response_body": bytes(row.response_body or b""),
+            "is_truncated": row.response_truncated,
+        }
+    return LoggedAttempt(
+        number=number,
+        id=f"att_{row.delivery_id.removeprefix('dlv_')}{row.generation:04d}",
+        started_at=row.started_at,
+        outcome=outcome,
+        detail=row.detail or "",
+        status=row.status,
+        phases=phases(row, outcome),
+        total_ms=row.total_us / 1000,
+        remote_address=row.remote_address or "",
+        **rest,
+    )
+
+
+def phases(timings: Any, outcome: OutcomeClass) -> tuple[Phase, ...]:
+    """What each phase took, from the microseconds since the start at which each ended (0: it did not).
+
+    What is left at the end is the download, or the phase that the attempt died in.
+    """
+    # Without a status line, libcurl's first byte is none of a response.
+    first_byte_us = timings.first_byte_us if timings.status else 0
+    ends = (
+        ("DNS", timings.dns_us),
+        ("Connect", timings.connect_us),
+        ("TLS", timings.tls_us),
+        ("Wait", first_byte_us),
+    )
+    found, reached = [], 0
+    for name, end_us in ends:
+        if end_us > reached:
+            found.append(Phase(name, (end_us - reached) / 1000))
+            reached = end_us
+    if timings.total_us > reached:
+        last = "Download" if first_byte_us else _died_in(timings, outcome)
+        found.append(Phase(last, (timings.total_us - reached) / 1000))
+    return tuple(found)
+
+
+def _died_in(timings: Any, outcome: OutcomeClass) -> str:
+    if outcome in _DIED_IN:
+        return _DIED_IN[outcome]
+    if timings.connect_us or timings.remote_address:
+        return "Wait"
+    return "Connect" if timings.dns_us else "DNS"

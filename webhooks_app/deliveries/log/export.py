@@ -1,0 +1,77 @@
+"""The rows of a filter as a file, written while they are read, however many there are."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from datetime import datetime
+
+from sqlalchemy import Engine as Database
+from sqlalchemy.orm import Session
+
+from webhooks_app.db.engines import reader
+from webhooks_app.deliveries.log import search
+from webhooks_app.deliveries.log.filters import LogFilter
+from webhooks_app.deliveries.log.rows import DeliveryRow, read_rows
+
+# Rows of one transaction: a reader who takes hours must not hold one open all the while.
+PAGE = 500
+COLUMNS = (
+    *("id", "event_id", "event_type", "endpoint_id", "endpoint_name", "url", "status", "response"),
+    *("http_status", "attempts", "accepted_at", "last_attempt_at", "next_attempt_at", "finished_at"),
+    "duration_ms",
+)
+# A spreadsheet takes what begins with one of these for a formula (OWASP, "CSV Injection").
+_FORMULA = (*"=+-@\t\r\n", *"＝＋－＠")
+
+
+def as_csv(database: Database, workspace_id: str, wanted: LogFilter, *, now: datetime) -> Iterator[str]:
+    """RFC 4180, a header line first; newest deliveries first."""
+    yield _csv_line(COLUMNS)
+    for row in _rows(database, workspace_id, wanted, now):
+        yield _csv_line(["" if value is None else _inert(str(value)) for value in _values(row)])
+
+
+def as_json(database: Database, workspace_id: str, wanted: LogFilter, *, now: datetime) -> Iterator[str]:
+    """An array of objects, newest deliveries first."""
+    before = "[\n"
+    for row in _rows(database, workspace_id, wanted, now):
+        yield before + json.dumps(dict(zip(COLUMNS, _values(row), strict=True)), ensure_ascii=False)
+        before = ",\n"
+    yield "[]\n" if before == "[\n" else "\n]\n"
+
+
+def _rows(database: Database, workspace_id: str, wanted: LogFilter, now: datetime) -> Iterator[DeliveryRow]:
+    before = ""
+    while True:
+        with Session(reader(database)) as session:
+            found = search.find(session, workspace_id, wanted, now=now, limit=PAGE, before=before)
+            rows = read_rows(session, workspace_id, found.ids)
+        yield from rows
+        if not found.has_more:
+            return
+        before = found.reached or found.ids[-1]
+
+
+def _values(row: DeliveryRow) -> list[str | int | None]:
+    """In the order of COLUMNS."""
+    return [
+        *(row.id, row.event_id, row.event_type, row.endpoint_id, row.endpoint_name, row.endpoint_url),
+        *(row.status.value, row.response or None, row.last_status, row.attempt_count),
+        *map(_moment, (row.created_at, row.last_attempt_at, row.next_attempt_at, row.finished_at)),
+        row.last_duration_ms,
+    ]
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z") if moment else None
+
+
+def _inert(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _csv_line(values: "list[str] | tuple[str, ...]") -> str:
+    line = io.StringIO()
+    csv.writer(line).writerow(values)
+    return line.getvalue()

@@ -1,0 +1,212 @@
+"""What to look for in the log, from a URL's arguments and back. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from webhooks_app.core import ids
+from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass
+from webhooks_app.events.catalog import NAME
+
+LONGEST_TEXT = 200
+_ATTEMPT_DIGITS = 4  # what an attempt's id has behind its delivery's
+
+
+class FilterError(ValueError):
+    """An argument that cannot be used; `field` names it and the message says what to do."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class Status(StrEnum):
+    """A delivery's state as people see it: `pending` is all that waits, `retrying` and `sending` included."""
+
+    DELIVERED = "delivered"
+    PENDING = "pending"
+    SENDING = "sending"
+    RETRYING = "retrying"
+    FAILED = "failed"
+    HELD = "held"
+    CANCELED = "canceled"
+
+
+STATUSES = {
+    Status.DELIVERED: "Delivered",
+    Status.PENDING: "Pending, all",
+    Status.SENDING: "Sending",
+    Status.RETRYING: "Retrying",
+    Status.FAILED: "Failed",
+    Status.HELD: "Held",
+    Status.CANCELED: "Canceled",
+}
+
+RANGES = {
+    "1h": ("Last hour", timedelta(hours=1)),
+    "24h": ("Last 24 hours", timedelta(days=1)),
+    "7d": ("Last 7 days", timedelta(days=7)),
+    "30d": ("Last 30 days", timedelta(days=30)),
+}
+CUSTOM = "custom"
+
+_FAMILIES = {
+    "2xx": (OutcomeClass.SUCCESS,),
+    "3xx": (OutcomeClass.HTTP_3XX,),
+    "4xx": (OutcomeClass.HTTP_4XX, OutcomeClass.HTTP_410, OutcomeClass.HTTP_429),
+    "5xx": (OutcomeClass.HTTP_5XX,),
+}
+_OTHERS = [kind for kind in OutcomeClass if not any(kind in family for family in _FAMILIES.values())]
+# For the select: the classes of status codes, then what went wrong without one.
+RESPONSES = {name: name for name in _FAMILIES} | {kind.value: DESCRIPTIONS[kind].label for kind in _OTHERS}
+
+
+@dataclass(frozen=True, slots=True)
+class LogFilter:
+    """All of it at once; what is empty does not count. The names are those of the URL's arguments."""
+
+    q: str = ""
+    status: Status | None = None
+    endpoint: str = ""
+    event_type: str = ""
+    response: str = ""
+    range: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def arguments(self) -> dict[str, str]:
+        """The shortest arguments that say the same."""
+        named = {"since": "from"}
+        values = {named.get(field.name, field.name): getattr(self, field.name) for field in fields(self)}
+        return {name: _spell(value) for name, value in values.items() if value}
+
+    @property
+    def outcomes(self) -> tuple[OutcomeClass, ...]:
+        return _outcomes(self.response) if self.response else ()
+
+    @property
+    def delivery_id(self) -> str:
+        """The delivery that `q` names by its own id or that of one of its attempts, or none."""
+        if self.q.startswith("att_"):
+            return "dlv_" + self.q.removeprefix("att_")[:-_ATTEMPT_DIGITS]
+        return self.q if self.q.startswith("dlv_") else ""
+
+    @property
+    def event_id(self) -> str:
+        return self.q if self.q.startswith("evt_") else ""
+
+    @property
+    def text(self) -> str:
+        """What the payload must hold."""
+        return "" if self.delivery_id or self.event_id else self.q
+
+    def bounds(self, now: datetime) -> tuple[datetime | None, datetime | None]:
+        """From when, until when."""
+        if self.range in RANGES:
+            return now - RANGES[self.range][1], None
+        return self.since, self.until
+
+
+def parse(arguments: Mapping[str, str]) -> LogFilter:
+    """The filter of a URL. Raises FilterError."""
+    chosen_range = arguments.get("range", "")
+    if chosen_range not in ("", "all", CUSTOM, *RANGES):
+        raise FilterError("range", "Choose one of the times listed.")
+    is_custom = chosen_range in ("", CUSTOM)
+    since = _moment(arguments, "from") if is_custom else None
+    until = _moment(arguments, "until") if is_custom else None
+    if since and until and since >= until:
+        raise FilterError("until", "The end must lie behind the start.")
+    return LogFilter(
+        q=_query(arguments.get("q", "")),
+        status=_status(arguments.get("status", "")),
+        endpoint=_endpoint(arguments.get("endpoint", "")),
+        event_type=_event_type(arguments.get("event_type", "")),
+        response=_response(arguments.get("response", "").lower()),
+        range=chosen_range if chosen_range in RANGES else (CUSTOM if since or until else ""),
+        since=since,
+        until=until,
+    )
+
+
+def cursor(arguments: Mapping[str, str]) -> tuple[str, str]:
+    """`before` and `after`, of which one is empty at least. Raises FilterError."""
+    before, after = arguments.get("before", ""), arguments.get("after", "")
+    for name, value in (("before", before), ("after", after)):
+        if value and not ids.is_id("dlv", value):
+            raise FilterError(name, "This page's address is damaged. Start again from the newest deliveries.")
+    if before and after:
+        raise FilterError("before", "A page lies either before or after a delivery, not both.")
+    return before, after
+
+
+def _query(text: str) -> str:
+    # No stored text holds a NUL: JSON escapes it, and PostgreSQL would refuse it.
+    q = text.replace("\0", "").strip()
+    if len(q) > LONGEST_TEXT:
+        raise FilterError("q", f"Look for {LONGEST_TEXT} characters at most.")
+    kind = q.partition("_")[0]
+    whole = q[:-_ATTEMPT_DIGITS] if kind == "att" else q
+    if kind in ("dlv", "evt", "att") and not ids.is_id(kind, whole):
+        raise FilterError("q", f"“{q}” is not a whole id. Paste all of its characters.")
+    return q
+
+
+def _status(value: str) -> Status | None:
+    if value and value not in STATUSES:
+        raise FilterError("status", "Choose one of the statuses listed.")
+    return Status(value) if value else None
+
+
+def _endpoint(value: str) -> str:
+    if value and not ids.is_id("ep", value):
+        raise FilterError("endpoint", "Choose one of the endpoints listed.")
+    return value
+
+
+def _event_type(value: str) -> str:
+    # Types that have left the catalog stay in the log.
+    if value and not NAME.fullmatch(value):
+        raise FilterError("event_type", "Choose one of the event types listed.")
+    return value
+
+
+def _response(value: str) -> str:
+    if value and not _outcomes(value):
+        raise FilterError("response", "Choose one of the responses listed.")
+    return value
+
+
+def _outcomes(name: str) -> tuple[OutcomeClass, ...]:
+    if name in _FAMILIES:
+        return _FAMILIES[name]
+    return (OutcomeClass(name),) if name in set(OutcomeClass) else ()
+
+
+def response_of(outcome: OutcomeClass) -> str:
+    """The name in RESPONSES that finds deliveries which ended in this outcome."""
+    return next((name for name, kinds in _FAMILIES.items() if outcome in kinds), outcome.value)
+
+
+def _moment(arguments: Mapping[str, str], name: str) -> datetime | None:
+    text = arguments.get(name, "")
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise FilterError(name, "Enter a date and time such as 2025-11-23T20:58.") from None
+    if not 1970 <= moment.year < 9999:
+        raise FilterError(name, "Enter a date of this age.")
+    return moment
+
+
+def _spell(value: object) -> str:
+    if isinstance(value, datetime):
+        # As a field for a date and time takes it: no finer than milliseconds, and no finer than need be.
+        precision = "milliseconds" if value.microsecond else "seconds" if value.second else "minutes"
+        return value.replace(tzinfo=None).isoformat(timespec=precision)
+    return str(value)

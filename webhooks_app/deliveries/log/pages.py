@@ -1,0 +1,76 @@
+"""Pages of the log, newest first, by keyset on the time-sorted id: no COUNT, no OFFSET."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from webhooks_app.core import clock, ids
+from webhooks_app.deliveries.log import search
+from webhooks_app.deliveries.log.filters import LogFilter
+from webhooks_app.deliveries.log.rows import DeliveryRow, read_rows
+
+PAGE_SIZE = 25
+# New deliveries are counted no further: "25+ new" says enough.
+NEW_COUNTED = 25
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """`older` and `newer` are ids to go on from, empty where nothing more is known to be.
+
+    `searched_to` is set where the search stopped before the page was full: `older` goes on from there.
+    """
+
+    rows: list[DeliveryRow]
+    older: str = ""
+    newer: str = ""
+    searched_to: datetime | None = None
+
+    @property
+    def is_newest(self) -> bool:
+        return not self.newer
+
+
+def page(
+    session: Session,
+    workspace_id: str,
+    wanted: LogFilter,
+    *,
+    now: datetime,
+    before: str = "",
+    after: str = "",
+    limit: int = PAGE_SIZE,
+) -> LogPage:
+    """The page of the newest deliveries older than `before`, or next newer than `after`."""
+    if after and (found := _newer_page(session, workspace_id, wanted, now=now, after=after, limit=limit)):
+        return found
+    result = search.find(session, workspace_id, wanted, now=now, limit=limit, before=before)
+    rows = read_rows(session, workspace_id, result.ids)
+    older = result.reached or (result.ids[-1] if result.has_more else "")
+    newer = (result.ids[0] if result.ids else before) if before else ""
+    return LogPage(rows, older, newer, ids.created_at(result.reached) if result.reached else None)
+
+
+def _newer_page(
+    session: Session, workspace_id: str, wanted: LogFilter, *, now: datetime, after: str, limit: int
+) -> LogPage | None:
+    """None where so little is newer that it is the newest page."""
+    result = search.find(session, workspace_id, wanted, now=now, limit=limit, after=after)
+    if not result.has_more:
+        return None
+    rows = read_rows(session, workspace_id, result.ids[::-1])
+    return LogPage(rows, result.ids[0] if result.ids else after, result.reached or result.ids[-1])
+
+
+def count_newer(session: Session, workspace_id: str, wanted: LogFilter, newest: str, *, now: datetime) -> int:
+    """How many deliveries came after `newest`, up to one more than NEW_COUNTED."""
+    result = search.find(session, workspace_id, wanted, now=now, limit=NEW_COUNTED, after=newest)
+    return len(result.ids) + (result.has_more and len(result.ids) == NEW_COUNTED)
+
+
+def count_of_event(session: Session, workspace_id: str, event_id: str) -> int:
+    """How many deliveries an event has, up to NEW_COUNTED and one."""
+    wanted = LogFilter(q=event_id)
+    found = search.find(session, workspace_id, wanted, now=clock.now(), limit=NEW_COUNTED)
+    return len(found.ids) + found.has_more

@@ -1,0 +1,149 @@
+"""Deliveries as the log shows them: what is stored, and what follows from it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from webhooks_app.core import clock, ids
+from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass, OutcomeDescription
+from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, EndpointState, PendingDelivery
+from webhooks_app.deliveries.log.filters import Status
+
+_ANSWERS = frozenset(kind for kind in OutcomeClass if kind.value.startswith("http_")) | {OutcomeClass.SUCCESS}
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    """`tries` are the attempts of the schedule now running, `attempt_count` all there were."""
+
+    id: str
+    event_id: str
+    event_type: str
+    state: DeliveryState
+    created_at: datetime
+    next_attempt_at: datetime | None
+    last_attempt_at: datetime | None
+    finished_at: datetime | None
+    tries: int
+    attempt_count: int
+    last_outcome: str | None
+    last_status: int | None
+    last_duration_ms: int | None
+    is_being_sent: bool
+    endpoint_id: str
+    endpoint_name: str
+    endpoint_url: str
+    endpoint_state: EndpointState
+    endpoint_deleted_at: datetime | None
+
+    @property
+    def status(self) -> Status:
+        if self.state is not DeliveryState.PENDING:
+            return Status(self.state.value)
+        if self.is_being_sent:
+            return Status.SENDING
+        return Status.RETRYING if self.attempt_count else Status.PENDING
+
+    @property
+    def version(self) -> str:
+        """Differs whenever the row looks different; in an address, so letters, digits and dashes only."""
+        due = int(self.next_attempt_at.timestamp() * 1000) if self.next_attempt_at else 0
+        return f"{self.status}-{self.attempt_count}-{self.tries}-{due}"
+
+    @property
+    def words(self) -> OutcomeDescription | None:
+        """What the last attempt came to."""
+        return DESCRIPTIONS[OutcomeClass(self.last_outcome)] if self.last_outcome else None
+
+    @property
+    def is_success(self) -> bool:
+        return self.last_outcome == OutcomeClass.SUCCESS
+
+    @property
+    def response(self) -> str:
+        """The status code where the endpoint answered, else the label of what went wrong."""
+        return response_label(self.last_outcome, self.last_status)
+
+    @property
+    def is_fresh(self) -> bool:
+        """Replayed and not attempted since: the last outcome is of an earlier schedule."""
+        return self.can_change and self.attempt_count > 0 and self.tries == 0
+
+    @property
+    def can_change(self) -> bool:
+        return self.state is DeliveryState.PENDING
+
+    @property
+    def is_deleted(self) -> bool:
+        return self.endpoint_deleted_at is not None
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether anything can be sent to its endpoint."""
+        return not self.is_deleted and self.endpoint_state is EndpointState.ENABLED
+
+    @property
+    def can_replay(self) -> bool:
+        return self.is_reachable and self.state is not DeliveryState.PENDING
+
+    @property
+    def can_hasten(self) -> bool:
+        return self.is_reachable and self.status in (Status.RETRYING, Status.PENDING)
+
+    @property
+    def can_cancel(self) -> bool:
+        return self.status in (Status.RETRYING, Status.PENDING)
+
+
+def response_label(outcome: str | None, status: int | None) -> str:
+    if outcome is None:
+        return ""
+    kind = OutcomeClass(outcome)
+    return str(status) if status and kind in _ANSWERS else DESCRIPTIONS[kind].label
+
+
+def read_rows(session: Session, workspace_id: str, delivery_ids: Sequence[str]) -> list[DeliveryRow]:
+    """The deliveries in the order of the ids; those that are gone, or another workspace's, are left out."""
+    named = [each for each in delivery_ids if ids.is_id("dlv", each)]
+    if not named:
+        return []
+    found = session.execute(_select().where(Delivery.workspace_id == workspace_id, Delivery.id.in_(named)))
+    rows = {row.id: DeliveryRow(*row) for row in found}
+    return [rows[each] for each in delivery_ids if each in rows]
+
+
+def read_row(session: Session, workspace_id: str, delivery_id: str) -> DeliveryRow | None:
+    return next(iter(read_rows(session, workspace_id, [delivery_id])), None)
+
+
+def _select() -> Select[*tuple[Any, ...]]:
+    """In the order of Row's fields."""
+    return (
+        select(
+            Delivery.id,
+            Delivery.event_id,
+            Delivery.event_type,
+            Delivery.state,
+            Delivery.created_at,
+            Delivery.next_attempt_at,
+            Delivery.last_attempt_at,
+            Delivery.finished_at,
+            Delivery.tries,
+            Delivery.attempt_count,
+            Delivery.last_outcome,
+            Delivery.last_status,
+            Delivery.last_duration_ms,
+            PendingDelivery.is_being_sent(clock.now()),
+            Endpoint.id,
+            Endpoint.name,
+            Endpoint.url,
+            Endpoint.state,
+            Endpoint.deleted_at,
+        )
+        .join(Endpoint, Endpoint.id == Delivery.endpoint_id)
+        .outerjoin(PendingDelivery, PendingDelivery.delivery_id == Delivery.id)
+    )

@@ -1,1 +1,0 @@
-"""The delivery engine: claim, sign, send, record; see `engine.Engine.run`."""

@@ -1,0 +1,196 @@
+"""Endpoints: every way to change one. Each action is one transaction with its audit row."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, insert, text, update
+from sqlalchemy import Engine as Database
+
+from webhooks_app.accounts.audit import Actor
+from webhooks_app.core import clock, ids
+from webhooks_app.core.encryption import Cipher
+from webhooks_app.db import delivery_queue
+from webhooks_app.db.models import (
+    Delivery,
+    DeliveryState,
+    Endpoint,
+    EndpointHealth,
+    EndpointState,
+    SigningSecret,
+    Subscription,
+)
+from webhooks_app.endpoints.signing_secrets import add_secret, record_audit
+
+DEFAULT_TIMEOUT_MS = 5_000  # the published promise: respond within 5 seconds
+
+LONGEST_TIMEOUT_MS = 30_000
+
+
+@dataclass(slots=True, frozen=True)
+class EndpointValues:
+    """What an admin can set. `event_types` counts only without `all_events`."""
+
+    name: str
+    url: str
+    all_events: bool
+    event_types: Sequence[str]
+    timeout_ms: int = DEFAULT_TIMEOUT_MS
+    rate_per_second: int | None = None
+    headers: Sequence[tuple[str, str]] = ()
+
+
+def create(
+    database: Database, cipher: Cipher, workspace_id: str, values: EndpointValues, *, actor: Actor
+) -> str:
+    """The new endpoint's id. It comes with a signing secret and is enabled."""
+    now = clock.now()
+    endpoint_id = ids.new("ep")
+    with database.begin() as connection:
+        connection.execute(
+            insert(Endpoint).values(
+                id=endpoint_id,
+                workspace_id=workspace_id,
+                state=EndpointState.ENABLED,
+                created_at=now,
+                **_columns(endpoint_id, values, cipher, now),
+            )
+        )
+        connection.execute(insert(EndpointHealth).values(endpoint_id=endpoint_id))
+        _subscribe(connection, endpoint_id, values)
+        add_secret(connection, cipher, endpoint_id, now)
+        record_audit(connection, workspace_id, endpoint_id, "endpoint.create", actor, now, url=values.url)
+    return endpoint_id
+
+
+def change(
+    database: Database, cipher: Cipher, endpoint: Endpoint, values: EndpointValues, *, actor: Actor
+) -> None:
+    """Deliveries under way finish as they are; every later attempt goes by the new values."""
+    now = clock.now()
+    with database.begin() as connection:
+        connection.execute(
+            update(Endpoint)
+            .where(Endpoint.id == endpoint.id, Endpoint.deleted_at.is_(None))
+            .values(**_columns(endpoint.id, values, cipher, now))
+        )
+        connection.execute(delete(Subscription).where(Subscription.endpoint_id == endpoint.id))
+        _subscribe(connection, endpoint.id, values)
+        record_audit(
+            connection, endpoint.workspace_id, endpoint.id, "endpoint.change", actor, now, url=values.url
+        )
+
+
+def disable(database: Database, endpoint: Endpoint, *, actor: Actor) -> None:
+    reason = f"Disabled by {actor.name}."
+    with database.begin() as connection:
+        disable_in(connection, endpoint.id, reason=reason, actor=actor, now=clock.now())
+
+
+def disable_in(connection: Connection, endpoint_id: str, *, reason: str, actor: Actor, now: datetime) -> bool:
+    """Disables it within the caller's transaction; what was pending is held. False if it was disabled."""
+    workspace_id = connection.scalar(
+        update(Endpoint)
+        .where(
+            Endpoint.id == endpoint_id, Endpoint.state == EndpointState.ENABLED, Endpoint.deleted_at.is_(None)
+        )
+        .values(state=EndpointState.DISABLED, disabled_reason=reason, disabled_at=now, updated_at=now)
+        .returning(Endpoint.workspace_id)
+    )
+    if workspace_id is None:
+        return False
+    delivery_queue.leave_endpoint(connection, endpoint_id, DeliveryState.HELD, now=now)
+    record_audit(connection, workspace_id, endpoint_id, "endpoint.disable", actor, now, reason=reason)
+    return True
+
+
+def enable(database: Database, endpoint: Endpoint, *, send_held: bool, actor: Actor) -> int:
+    """Enables it; its held deliveries are sent or canceled, as the admin chose. How many there were."""
+    now = clock.now()
+    state = DeliveryState.PENDING if send_held else DeliveryState.CANCELED
+    with database.begin() as connection:
+        connection.execute(
+            update(Endpoint)
+            .where(Endpoint.id == endpoint.id, Endpoint.deleted_at.is_(None))
+            .values(state=EndpointState.ENABLED, disabled_reason=None, disabled_at=None, updated_at=now)
+        )
+        held = connection.scalars(
+            update(Delivery)
+            .where(Delivery.endpoint_id == endpoint.id, Delivery.trouble == DeliveryState.HELD.value)
+            .values(
+                state=state,
+                next_attempt_at=now if send_held else None,
+                finished_at=None if send_held else now,
+            )
+            .returning(Delivery.id)
+        ).all()
+        if send_held:
+            delivery_queue.enter(connection, held, now=now)
+        connection.execute(
+            update(EndpointHealth)
+            .where(EndpointHealth.endpoint_id == endpoint.id)
+            .values(failing_since=None, failure_count=0)
+        )
+        record_audit(
+            connection,
+            endpoint.workspace_id,
+            endpoint.id,
+            "endpoint.enable",
+            actor,
+            now,
+            held=len(held),
+            sent=send_held,
+        )
+    return len(held)
+
+
+def remove(database: Database, endpoint: Endpoint, *, actor: Actor) -> None:
+    """Deletes it: pending and held deliveries are canceled, the log stays until it expires."""
+    now = clock.now()
+    with database.begin() as connection:
+        connection.execute(
+            update(Endpoint)
+            .where(Endpoint.id == endpoint.id)
+            .values(state=EndpointState.DISABLED, deleted_at=now, updated_at=now)
+        )
+        delivery_queue.leave_endpoint(connection, endpoint.id, DeliveryState.CANCELED, now=now)
+        connection.execute(
+            update(Delivery)
+            .where(Delivery.endpoint_id == endpoint.id, Delivery.trouble == DeliveryState.HELD.value)
+            .values(state=DeliveryState.CANCELED, finished_at=now)
+        )
+        connection.execute(delete(SigningSecret).where(SigningSecret.endpoint_id == endpoint.id))
+        record_audit(
+            connection, endpoint.workspace_id, endpoint.id, "endpoint.delete", actor, now, name=endpoint.name
+        )
+
+
+def held_count(database: Database, endpoint_id: str, *, limit: int = 10_000) -> int:
+    """How many deliveries are held for it, counted no further than `limit`."""
+    statement = text(
+        "SELECT count(*) FROM (SELECT 1 FROM deliveries"
+        " WHERE endpoint_id = :id AND trouble = 'held' LIMIT :limit) AS held"
+    )
+    with database.connect() as connection:
+        return int(connection.execute(statement, {"id": endpoint_id, "limit": limit}).scalar_one())
+
+
+def _columns(endpoint_id: str, values: EndpointValues, cipher: Cipher, now: datetime) -> dict[str, object]:
+    headers = json.dumps([list(header) for header in values.headers]) if values.headers else None
+    return {
+        "name": values.name,
+        "url": values.url,
+        "all_events": values.all_events,
+        "timeout_ms": values.timeout_ms,
+        "rate_per_second": values.rate_per_second,
+        "headers_encrypted": cipher.encrypt(endpoint_id, headers) if headers else None,
+        "updated_at": now,
+    }
+
+
+def _subscribe(connection: Connection, endpoint_id: str, values: EndpointValues) -> None:
+    types: Iterable[str] = () if values.all_events else sorted(set(values.event_types))
+    rows = [{"endpoint_id": endpoint_id, "event_type": event_type} for event_type in types]
+    if rows:
+        connection.execute(insert(Subscription), rows)

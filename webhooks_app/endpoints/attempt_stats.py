@@ -1,0 +1,113 @@
+"""Reading the hourly sums of attempts: for the list of endpoints, and for one endpoint's charts."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import case, func, select
+from sqlalchemy.orm import Session
+
+from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass, OutcomeDescription
+from webhooks_app.db.models import AttemptRollup, Endpoint
+from webhooks_app.endpoints import charts
+from webhooks_app.endpoints.charts import Bin, Period, Sum
+
+DAY = charts.PERIODS["24h"]
+CHART_WIDTH, CHART_HEIGHT = 480, 120
+
+
+@dataclass(slots=True, frozen=True)
+class FailureCount:
+    """Why attempts failed: how many of this outcome, and the hour of the last."""
+
+    outcome: str
+    words: OutcomeDescription
+    count: int
+    last_hour_at: datetime
+
+
+@dataclass(slots=True, frozen=True)
+class AttemptStats:
+    period: Period
+    bins: list[Bin]
+    total: Bin
+    reasons: list[FailureCount]
+    ceiling_ms: int
+
+    @property
+    def peak(self) -> int:
+        return max(part.total for part in self.bins)
+
+    @property
+    def bars(self) -> charts.Bars:
+        pairs = [(part.succeeded, part.failed) for part in self.bins]
+        return charts.bars(pairs, width=CHART_WIDTH, height=CHART_HEIGHT, gap=3)
+
+    def latency(self, share: float) -> float | None:
+        return charts.percentile(self.total.latencies, share, ceiling_ms=self.ceiling_ms)
+
+    def latencies(self, share: float) -> list[float | None]:
+        return [charts.percentile(part.latencies, share, ceiling_ms=self.ceiling_ms) for part in self.bins]
+
+    @property
+    def top_ms(self) -> float:
+        return charts.rounded_up(max(filter(None, self.latencies(0.95)), default=1))
+
+    @property
+    def table(self) -> list[tuple[Bin, float | None, float | None]]:
+        """Each bin with its median and 95th percentile."""
+        return list(zip(self.bins, self.latencies(0.5), self.latencies(0.95), strict=True))
+
+    def line(self, share: float) -> str:
+        return charts.line(self.latencies(share), top=self.top_ms, width=CHART_WIDTH, height=CHART_HEIGHT)
+
+
+def read_day(session: Session, workspace_id: str, now: datetime) -> dict[str, list[tuple[int, int]]]:
+    """By endpoint, (succeeded, failed) of each of the last 24 hours, oldest first; one query for all."""
+    since = DAY.since(now)
+    succeeded = case((AttemptRollup.outcome == OutcomeClass.SUCCESS, AttemptRollup.count), else_=0)
+    rows = session.execute(
+        select(
+            AttemptRollup.endpoint_id,
+            AttemptRollup.hour_at,
+            func.sum(succeeded),
+            func.sum(AttemptRollup.count),
+        )
+        .join(Endpoint, Endpoint.id == AttemptRollup.endpoint_id)
+        .where(Endpoint.workspace_id == workspace_id, Endpoint.deleted_at.is_(None))
+        .where(AttemptRollup.hour_at >= since)
+        .group_by(AttemptRollup.endpoint_id, AttemptRollup.hour_at)
+    )
+    found: dict[str, list[tuple[int, int]]] = {}
+    for endpoint_id, hour_at, good, count in rows:
+        hours = found.setdefault(endpoint_id, [(0, 0)] * DAY.bins)
+        position = (hour_at - since) // timedelta(hours=1)
+        if position < DAY.bins:
+            hours[position] = (int(good), int(count - good))
+    return found
+
+
+def read_stats(session: Session, endpoint: Endpoint, period: Period, now: datetime) -> AttemptStats:
+    rows = session.execute(
+        select(
+            AttemptRollup.hour_at, AttemptRollup.outcome, AttemptRollup.latency_bucket, AttemptRollup.count
+        ).where(AttemptRollup.endpoint_id == endpoint.id, AttemptRollup.hour_at >= period.since(now))
+    )
+    sums = [Sum(*row) for row in rows]
+    bins = charts.bins(sums, period, now)
+    return AttemptStats(period, bins, charts.total(bins), _reasons(sums), endpoint.timeout_ms)
+
+
+def _reasons(sums: list[Sum]) -> list[FailureCount]:
+    """The outcomes that are failures, the most frequent first."""
+    found: dict[str, tuple[int, datetime]] = {}
+    for item in sums:
+        if item.outcome != OutcomeClass.SUCCESS:
+            count, last_hour_at = found.get(item.outcome, (0, item.hour_at))
+            found[item.outcome] = (count + item.attempts, max(last_hour_at, item.hour_at))
+    return sorted(
+        (
+            FailureCount(outcome, DESCRIPTIONS[OutcomeClass(outcome)], *rest)
+            for outcome, rest in found.items()
+        ),
+        key=lambda reason: -reason.count,
+    )

@@ -1,0 +1,175 @@
+"""Charts: hourly sums put into bins, percentiles, and the paths of the SVG. Pure."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from webhooks_app.core.outcomes import OutcomeClass
+
+# Outcomes without a response say nothing about response times; a time-out says that it took that long.
+_UNANSWERED = frozenset(
+    {
+        OutcomeClass.DNS,
+        OutcomeClass.BLOCKED,
+        OutcomeClass.CONNECT,
+        OutcomeClass.TLS,
+        OutcomeClass.SECRET,
+        OutcomeClass.PLATFORM,
+        OutcomeClass.CRASHED,
+    }
+)
+
+
+class Sum(NamedTuple):
+    """Attempts of one hour with one outcome in one latency bucket, as `AttemptRollup` counts them."""
+
+    hour_at: datetime
+    outcome: str
+    latency_bucket: int
+    attempts: int
+
+
+@dataclass(slots=True, frozen=True)
+class Period:
+    key: str
+    label: str
+    bins: int
+    hours_per_bin: int
+
+    @property
+    def hours(self) -> int:
+        return self.bins * self.hours_per_bin
+
+    @property
+    def unit(self) -> str:
+        return {1: "an hour", 24: "a day"}.get(self.hours_per_bin, f"in {self.hours_per_bin} h")
+
+    def since(self, now: datetime) -> datetime:
+        """The first hour it covers; the hour that is running is its last."""
+        hour = now.replace(minute=0, second=0, microsecond=0)
+        return hour - timedelta(hours=self.hours - 1)
+
+
+PERIODS = {
+    period.key: period
+    for period in (Period("24h", "24 h", 24, 1), Period("7d", "7 d", 28, 6), Period("30d", "30 d", 30, 24))
+}
+
+
+@dataclass(slots=True)
+class Bin:
+    starts_at: datetime
+    succeeded: int = 0
+    failed: int = 0
+    latencies: Counter[int] = field(default_factory=Counter)
+
+    @property
+    def total(self) -> int:
+        return self.succeeded + self.failed
+
+    def add(self, item: Sum) -> None:
+        if item.outcome == OutcomeClass.SUCCESS:
+            self.succeeded += item.attempts
+        else:
+            self.failed += item.attempts
+        if item.outcome not in _UNANSWERED:
+            self.latencies[item.latency_bucket] += item.attempts
+
+
+def bins(sums: Iterable[Sum], period: Period, now: datetime) -> list[Bin]:
+    """One bin per step of the period, oldest first, empty ones included."""
+    since, step = period.since(now), timedelta(hours=period.hours_per_bin)
+    found = [Bin(since + step * position) for position in range(period.bins)]
+    for item in sums:
+        position = (item.hour_at - since) // step
+        if 0 <= position < period.bins:
+            found[position].add(item)
+    return found
+
+
+def total(parts: Sequence[Bin]) -> Bin:
+    """All bins in one."""
+    whole = Bin(parts[0].starts_at)
+    for part in parts:
+        whole.succeeded += part.succeeded
+        whole.failed += part.failed
+        whole.latencies += part.latencies
+    return whole
+
+
+def percentile(latencies: Mapping[int, int], share: float, *, ceiling_ms: float = math.inf) -> float | None:
+    """The milliseconds within which `share` (0 to 1) of the attempts ended; None where there are none.
+
+    `latencies` counts attempts by bucket: bucket b holds [2^(b-1), 2^b) ms, bucket 0 [0, 1) ms. The bucket
+    with the attempt of rank `share * n` is found by adding up; inside it attempts are taken as evenly spread,
+    so the answer is `low + (high - low) * (rank - attempts below) / attempts inside`. It is off by less than
+    the bucket's width. `ceiling_ms`, the endpoint's time-out, bounds the bucket it falls into: nothing takes
+    longer.
+    """
+    rank, below = share * sum(latencies.values()), 0
+    for bucket, count in sorted(latencies.items()):
+        if count and below + count >= rank:
+            low, high = _bounds(bucket)
+            high = ceiling_ms if low < ceiling_ms < high else high
+            return low + (high - low) * (rank - below) / count
+        below += count
+    return None
+
+
+def _bounds(bucket: int) -> tuple[float, float]:
+    return (2.0 ** (bucket - 1), 2.0**bucket) if bucket else (0.0, 1.0)
+
+
+def rounded_up(value: float) -> float:
+    """The next 1, 2 or 5 followed by zeros: where a scale may end."""
+    power = 10.0 ** math.floor(math.log10(max(value, 1)))
+    return next(step * power for step in (1, 2, 5, 10) if step * power >= value)
+
+
+class Bars(NamedTuple):
+    """Paths of stacked bars, the failed at the foot: `none` marks bins without attempts."""
+
+    succeeded: str
+    failed: str
+    none: str
+
+
+def bars(pairs: Sequence[tuple[int, int]], *, width: int, height: int, gap: int) -> Bars:
+    """The paths for pairs of (succeeded, failed); the tallest bar has the full height."""
+    top = max((sum(pair) for pair in pairs), default=0) or 1
+    step = width / len(pairs)
+    paths: tuple[list[str], list[str], list[str]] = ([], [], [])
+    for position, (good, bad) in enumerate(pairs):
+        x = position * step
+        # However small its share, a failure is to be seen.
+        bad_height = max(bad / top * height, 2) if bad else 0
+        good_height = min(good / top * height, height - bad_height)
+        for path, y, tall in (
+            (paths[0], height - bad_height - good_height, good_height),
+            (paths[1], height - bad_height, bad_height),
+            (paths[2], height - 1, 0 if good or bad else 1),
+        ):
+            if tall:
+                path.append(f"M{x:.5g} {y:.4g}h{step - gap:.5g}v{tall:.4g}h-{step - gap:.5g}z")
+    return Bars(*map("".join, paths))
+
+
+def line(values: Sequence[float | None], *, top: float, width: int, height: int) -> str:
+    """The path through the middles of the bins; it breaks where a bin has no value."""
+    step, parts, pen = width / len(values), [], "M"
+    for position, value in enumerate(values):
+        if value is None:
+            pen = "M"
+            continue
+        x, y = (position + 0.5) * step, height - min(value / top, 1) * height
+        around = values[max(position - 1, 0) : position + 2]
+        if around.count(None) == len(around) - 1:
+            # Without neighbours: a dash around its middle, or there would be nothing to see.
+            parts.append(f"M{x - step * 0.3:.5g} {y:.4g}h{step * 0.6:.4g}")
+            continue
+        parts.append(f"{pen}{x:.5g} {y:.4g}")
+        pen = "L"
+    return "".join(parts)

@@ -1,0 +1,145 @@
+"""From a claim to the signed request: loads what is needed per batch, not per delivery."""
+
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select
+
+from webhooks_app.core import signing
+from webhooks_app.core.encryption import Cipher, DecryptionError
+from webhooks_app.db.models import DeliveryState, Endpoint, EndpointState, SigningSecret
+from webhooks_app.endpoints.custom_headers import MASK, decrypt_stored
+
+log = logging.getLogger(__name__)
+
+USER_AGENT = "Avra-Webhooks/1.0"
+
+# Destinations kept at most; a thousand take about 1 MB.
+LARGEST_CACHE = 20_000
+
+# Put together once: that takes longer than running them.
+_CHANGED_AT = select(Endpoint.id, Endpoint.updated_at).where(
+    Endpoint.id.in_(bindparam("ids", expanding=True))
+)
+
+as_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+@dataclass(slots=True, frozen=True)
+class Destination:
+    """An endpoint as a worker needs it. `keys` holds each signing key with the moment it expires.
+
+    `lines` are the headers that hang on it, `masked` the same as the log keeps them, without the values of
+    its own. `shut` is what becomes of its deliveries where it takes none: held while disabled, canceled once
+    deleted.
+    """
+
+    url: str
+    timeout_ms: int
+    keys: tuple[tuple[bytes, datetime | None], ...]
+    lines: tuple[str, ...]
+    masked: str
+    not_accepting: DeliveryState | None
+
+    def keys_at(self, now: datetime) -> list[bytes]:
+        return [key for key, expires_at in self.keys if expires_at is None or expires_at > now]
+
+
+class Destinations:
+    """The endpoints that this process delivers to, loaded anew whenever one was changed."""
+
+    def __init__(self, cipher: Cipher) -> None:
+        self._cipher = cipher
+        self._known: dict[str, tuple[datetime, Destination]] = {}
+
+    def load(self, connection: Connection, endpoint_ids: Iterable[str]) -> dict[str, Destination]:
+        """The endpoints as they stand."""
+        changed_at = connection.execute(_CHANGED_AT, {"ids": list(set(endpoint_ids))}).all()
+        if len(self._known) > LARGEST_CACHE:
+            self._known.clear()
+        stale = [name for name, moment in changed_at if self._stamp(name) != moment]
+        if stale:
+            self._known |= read(connection, stale, self._cipher)
+        return {name: self._known[name][1] for name, _ in changed_at}
+
+    def _stamp(self, endpoint_id: str) -> datetime | None:
+        known = self._known.get(endpoint_id)
+        return known[0] if known else None
+
+
+def read(
+    connection: Connection, endpoint_ids: list[str], cipher: Cipher
+) -> dict[str, tuple[datetime, Destination]]:
+    rows = connection.execute(
+        select(
+            Endpoint.id,
+            Endpoint.url,
+            Endpoint.timeout_ms,
+            Endpoint.headers_encrypted,
+            Endpoint.state,
+            Endpoint.updated_at,
+            Endpoint.deleted_at,
+        ).where(Endpoint.id.in_(endpoint_ids))
+    ).all()
+    # After the rows with their moments of change: keys rotated in between are then loaded again, not never.
+    keys = _keys(connection, endpoint_ids, cipher)
+    return {row.id: (row.updated_at, _destination(row, tuple(keys[row.id]), cipher)) for row in rows}
+
+
+def _destination(row: Any, keys: tuple[tuple[bytes, datetime | None], ...], cipher: Cipher) -> Destination:
+    headers: tuple[tuple[str, str], ...] = ()
+    try:
+        headers = decrypt_stored(row.id, row.headers_encrypted, cipher)
+    except DecryptionError:
+        log.error("headers_unreadable", extra={"endpoint_id": row.id})
+        keys = ()  # sends nothing, as without a secret
+    not_accepting = _shut(row.state, row.deleted_at)
+    lines = tuple(f"{name}: {value}" for name, value in headers)
+    masked = "".join("," + as_json([name, MASK]) for name, _ in headers)
+    if all(name.lower() != "user-agent" for name, _ in headers):
+        lines = (f"user-agent: {USER_AGENT}", *lines)
+        masked = "," + as_json(["user-agent", USER_AGENT]) + masked
+    return Destination(row.url, row.timeout_ms, keys, lines, masked, not_accepting)
+
+
+def _shut(state: EndpointState, deleted_at: datetime | None) -> DeliveryState | None:
+    if deleted_at is not None:
+        return DeliveryState.CANCELED
+    return None if state is EndpointState.ENABLED else DeliveryState.HELD
+
+
+def not_accepting(connection: Connection, endpoint_ids: Iterable[str]) -> dict[str, DeliveryState]:
+    """Those of the endpoints that take no deliveries, with what becomes of theirs.
+
+    They stay so until the caller commits: who enables one waits, and then sees what was held for it.
+    """
+    rows = connection.execute(
+        select(Endpoint.id, Endpoint.state, Endpoint.deleted_at)
+        .where(Endpoint.id.in_(set(endpoint_ids)))
+        .order_by(Endpoint.id)
+        .with_for_update(read=True)
+    )
+    found = {row.id: _shut(row.state, row.deleted_at) for row in rows}
+    return {name: state for name, state in found.items() if state is not None}
+
+
+def _keys(
+    connection: Connection, endpoint_ids: list[str], cipher: Cipher
+) -> dict[str, list[tuple[bytes, datetime | None]]]:
+    rows = connection.execute(
+        select(SigningSecret.endpoint_id, SigningSecret.ciphertext, SigningSecret.expires_at)
+        .where(SigningSecret.endpoint_id.in_(endpoint_ids))
+        .order_by(SigningSecret.created_at.desc(), SigningSecret.id.desc())
+    )
+    keys: dict[str, list[tuple[bytes, datetime | None]]] = defaultdict(list)
+    for endpoint_id, ciphertext, expires_at in rows:
+        try:
+            keys[endpoint_id].append((signing.key_of(cipher.decrypt(endpoint_id, ciphertext)), expires_at))
+        except DecryptionError:
+            log.error("secret_unreadable", extra={"endpoint_id": endpoint_id})
+    return keys

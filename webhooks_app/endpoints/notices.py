@@ -1,0 +1,255 @@
+"""What is announced about an endpoint, to whom, and in which words: in the console and by e-mail."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from sqlalchemy import Connection, Row, or_, select, update
+from sqlalchemy import Engine as Database
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from webhooks_app.core import ids, mail
+from webhooks_app.core.mail import Email, MailError, MailServer
+from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass
+from webhooks_app.db.engines import reader
+from webhooks_app.db.models import (
+    Endpoint,
+    EndpointHealth,
+    EndpointState,
+    Member,
+    Notice,
+    NoticeKind,
+    Role,
+    User,
+    Workspace,
+)
+
+log = logging.getLogger(__name__)
+
+WARNINGS = (NoticeKind.WARNING, NoticeKind.FINAL_WARNING)
+# After a day an announcement is no news, and what it says stands in the console anyway.
+MAIL_LIFE = timedelta(days=1)
+# Doubled with each try: 2, 4, 8 … minutes, at most an hour.
+FIRST_PAUSE = timedelta(minutes=2)
+LONGEST_PAUSE = timedelta(hours=1)
+LETTERS_PER_RUN = 50
+
+
+@dataclass(slots=True, frozen=True)
+class EndpointNotice:
+    """For the endpoint's page. `disable_at`: when it may be disabled; unset once it is."""
+
+    kind: NoticeKind
+    title: str
+    reason: str
+    advice: str
+    disable_at: datetime | None
+
+
+def add(
+    connection: Connection,
+    endpoint_id: str,
+    kind: NoticeKind,
+    *,
+    streak_at: datetime,
+    now: datetime,
+    disable_at: datetime | None = None,
+) -> bool:
+    """Announces within the caller's transaction; False if that was announced before."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    row = {
+        "id": ids.new("ntc"),
+        "endpoint_id": endpoint_id,
+        "kind": kind,
+        "streak_at": streak_at,
+        "disable_at": disable_at,
+        "created_at": now,
+        "mail_due_at": now,
+        "mail_tries": 0,
+    }
+    # By what it returns: PostgreSQL's driver keeps no row count of an INSERT.
+    statement = dialect.insert(Notice).values(row).on_conflict_do_nothing().returning(Notice.id)
+    return connection.execute(statement).first() is not None
+
+
+def for_endpoint(session: Session, endpoint: Endpoint) -> EndpointNotice | None:
+    """What is to be said about it now; None for one that fares well or that a person disabled."""
+    notice = session.scalars(
+        select(Notice)
+        .where(Notice.endpoint_id == endpoint.id)
+        .where(
+            or_(
+                Notice.streak_at == endpoint.health.failing_since,
+                Notice.created_at == endpoint.disabled_at,
+            )
+        )
+        .order_by(Notice.created_at.desc(), Notice.id.desc())
+        .limit(1)
+    ).first()
+    if notice is None or not _is_current(notice, endpoint, endpoint.health):
+        return None
+    outcome = endpoint.health.last_failure_outcome
+    return EndpointNotice(
+        notice.kind,
+        _title(notice),
+        _reason(notice, outcome),
+        _advice(notice, outcome),
+        notice.disable_at,
+    )
+
+
+def has_due_mail(database: Database, *, now: datetime) -> bool:
+    with reader(database).connect() as connection:
+        return connection.execute(_due(now).limit(1)).first() is not None
+
+
+def send_due(database: Database, server: MailServer, *, base_url: str, now: datetime) -> int:
+    """Sends what is due by e-mail; how many letters went out. What fails is due again later."""
+    with reader(database).connect() as connection:
+        due = connection.execute(_due(now).limit(LETTERS_PER_RUN)).all()
+    return sum(_send_one(database, server, row, base_url=base_url, now=now) for row in due)
+
+
+def _due(now: datetime) -> Any:
+    return (
+        select(Notice.id, Notice.mail_tries)
+        .where(Notice.created_at > now - MAIL_LIFE, Notice.mail_due_at <= now)
+        .order_by(Notice.created_at)
+    )
+
+
+def _send_one(database: Database, server: MailServer, due: Row[Any], *, base_url: str, now: datetime) -> bool:
+    if not _claim(database, due, now):
+        return False
+    letter = _write(database, due.id, base_url)
+    if letter is None or not letter.to:
+        _settle(database, due.id, mailed_at=None)
+        return False
+    try:
+        mail.send(server, letter)
+    except MailError as error:
+        log.warning("mail_failed", extra={"notice": due.id, "tries": due.mail_tries + 1, "error": str(error)})
+        return False
+    _settle(database, due.id, mailed_at=now)
+    log.info("mail_sent", extra={"notice": due.id})
+    return True
+
+
+def _claim(database: Database, due: Row[Any], now: datetime) -> bool:
+    """Makes it due again later, in case this process dies or the server refuses; False if another did."""
+    pause = min(FIRST_PAUSE * 2 ** min(due.mail_tries, 10), LONGEST_PAUSE)
+    with database.begin() as connection:
+        return (
+            connection.execute(
+                update(Notice)
+                .where(Notice.id == due.id, Notice.mail_tries == due.mail_tries)
+                .where(Notice.mail_due_at.is_not(None))
+                .values(mail_due_at=now + pause, mail_tries=due.mail_tries + 1)
+            ).rowcount
+            == 1
+        )
+
+
+def _settle(database: Database, notice_id: str, *, mailed_at: datetime | None) -> None:
+    with database.begin() as connection:
+        connection.execute(
+            update(Notice).where(Notice.id == notice_id).values(mail_due_at=None, mailed_at=mailed_at)
+        )
+
+
+def _write(database: Database, notice_id: str, base_url: str) -> Email | None:
+    """The letter to the workspace's addresses, else to its admins; None when it is no longer true."""
+    with Session(reader(database)) as session:
+        notice, endpoint, workspace = session.execute(
+            select(Notice, Endpoint, Workspace)
+            .join(Endpoint, Endpoint.id == Notice.endpoint_id)
+            .join(Workspace, Workspace.id == Endpoint.workspace_id)
+            .where(Notice.id == notice_id)
+        ).one()
+        if not _is_current(notice, endpoint, endpoint.health):
+            return None
+        to = workspace.notice_addresses or _admins(session, workspace.id)
+        text = _text(notice, endpoint, workspace.name, base_url)
+        subject = f"{_title(notice)} – {endpoint.name} ({workspace.name})"
+        return Email(notice.id, to, subject, text, notice.created_at)
+
+
+def _admins(session: Session, workspace_id: str) -> Sequence[str]:
+    return session.scalars(
+        select(User.email)
+        .join(Member, Member.user_id == User.id)
+        .where(Member.workspace_id == workspace_id, Member.role == Role.ADMIN)
+        .order_by(User.email)
+    ).all()
+
+
+def _is_current(notice: Notice, endpoint: Endpoint, health: EndpointHealth) -> bool:
+    if endpoint.deleted_at is not None:
+        return False
+    if notice.kind in WARNINGS:
+        return endpoint.state is EndpointState.ENABLED and notice.streak_at == health.failing_since
+    return endpoint.state is EndpointState.DISABLED and notice.created_at == endpoint.disabled_at
+
+
+def _title(notice: Notice) -> str:
+    return {
+        NoticeKind.WARNING: "Webhook endpoint keeps failing",
+        NoticeKind.FINAL_WARNING: "Webhook endpoint is about to be disabled",
+        NoticeKind.DISABLED: "Webhook endpoint was disabled",
+        NoticeKind.GONE: "Webhook endpoint answered 410 Gone and was disabled",
+    }[notice.kind]
+
+
+def _reason(notice: Notice, outcome: str | None) -> str:
+    if notice.kind is NoticeKind.GONE:
+        return "It answered 410 Gone, which says that it wants no more deliveries."
+    words = DESCRIPTIONS[OutcomeClass(outcome)] if outcome else None
+    last = f" The last one: {words.label}. {words.reason}" if words else ""
+    return f"Every attempt since {format_utc(notice.streak_at)} failed.{last}"
+
+
+def _advice(notice: Notice, outcome: str | None) -> str:
+    if notice.kind is NoticeKind.GONE:
+        return (
+            "If that was a mistake, enable the endpoint again; what came in meanwhile is held and can be "
+            "sent then. If not, delete it."
+        )
+    hint = DESCRIPTIONS[OutcomeClass(outcome)].hint if outcome else ""
+    if notice.kind is NoticeKind.DISABLED:
+        after = "Then enable the endpoint again; what came in meanwhile is held and can be sent then."
+    else:
+        after = "Then replay a failed delivery to check it: one success ends the countdown."
+    return f"{hint} {after}".strip()
+
+
+def _text(notice: Notice, endpoint: Endpoint, workspace: str, base_url: str) -> str:
+    outcome = endpoint.health.last_failure_outcome
+    paragraphs = [
+        f"Endpoint:   {mail.one_line(endpoint.name)}\n"
+        f"Workspace:  {mail.one_line(workspace)}\n"
+        # Not the whole URL: its path or query may hold a secret, and a letter is read in many places.
+        f"Host:       {urlsplit(endpoint.url).hostname}",
+        _reason(notice, outcome),
+        _consequence(notice),
+        _advice(notice, outcome),
+        f"{base_url}/w/{endpoint.workspace_id}/alerts/webhooks/endpoints/{endpoint.id}",
+        f"You receive this because of the workspace {mail.one_line(workspace)}; its settings say who does.",
+    ]
+    return "\n\n".join(part for part in paragraphs if part) + "\n"
+
+
+def _consequence(notice: Notice) -> str:
+    if notice.disable_at is None:
+        return "Nothing is sent to it any more. Nothing is lost either: its deliveries are held."
+    return (
+        f"If this goes on, the first attempt that fails after {format_utc(notice.disable_at)} disables the "
+        "endpoint. Its deliveries are then held, not lost."
+    )
+
+
+def format_utc(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

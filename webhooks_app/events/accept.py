@@ -1,0 +1,218 @@
+"""Accepting events: one transaction for the event and its deliveries, then a wake-up."""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, and_, bindparam, insert, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from webhooks_app.core import clock, failpoints, ids
+from webhooks_app.db.models import (
+    Delivery,
+    DeliveryState,
+    Endpoint,
+    EndpointState,
+    Event,
+    PendingDelivery,
+    Subscription,
+)
+from webhooks_app.endpoints import destinations
+from webhooks_app.jobs.wake_ups import WakeUps
+
+# Put together once: that takes longer than running them.
+_INSERT_EVENTS, _INSERT_DELIVERIES, _INSERT_PENDING = insert(Event), insert(Delivery), insert(PendingDelivery)
+
+_SUBSCRIBED = (
+    select(Endpoint.id, Endpoint.state, Endpoint.all_events, Subscription.event_type)
+    .outerjoin(
+        Subscription,
+        and_(
+            Subscription.endpoint_id == Endpoint.id,
+            Subscription.event_type.in_(bindparam("types", expanding=True)),
+        ),
+    )
+    .where(Endpoint.workspace_id == bindparam("workspace_id"))
+    .where(Endpoint.deleted_at.is_(None))
+    .where(or_(Endpoint.all_events, Subscription.event_type.is_not(None)))
+)
+
+
+@dataclass(slots=True, frozen=True)
+class NewEvent:
+    type: str
+    data: dict[str, Any]
+
+
+@dataclass(slots=True, frozen=True)
+class Accepted:
+    """`deliveries` counts those created; `is_repeat` when the idempotency key had been used before."""
+
+    id: str
+    deliveries: int
+    is_repeat: bool = False
+
+
+class KeyReused(Exception):
+    """The idempotency key belongs to an event with another type or data."""
+
+
+def accept_events(
+    engine: Engine,
+    wake_ups: WakeUps,
+    workspace_id: str,
+    events: Sequence[NewEvent],
+    *,
+    idempotency_key: str | None = None,
+) -> list[Accepted]:
+    """Stores the events with a delivery for each subscribed endpoint. Raises KeyReused.
+
+    When this returns, all of them are committed and the workers have been told, if Redis answered. An
+    idempotency key goes with a single event.
+    """
+    now = clock.now()
+    rows = [event_row(workspace_id, event, idempotency_key, now) for event in events]
+    with engine.begin() as connection:
+        if idempotency_key is not None and not _insert_if_new(connection, rows[0]):
+            return [_earlier(connection, rows[0])]
+        if idempotency_key is None:
+            connection.execute(_INSERT_EVENTS, rows)
+        accepted, is_due = _fan_out(connection, workspace_id, rows, now)
+        failpoints.hit("accept.committing")
+    failpoints.hit("accept.committed")
+    if is_due:
+        wake_ups.now()
+    return accepted
+
+
+def envelope(
+    *, event_id: str, event_type: str, workspace_id: str, data: dict[str, Any], now: datetime
+) -> bytes:
+    """The request body of an event's deliveries, in UTF-8."""
+    body = {
+        "id": event_id,
+        "type": event_type,
+        "timestamp": now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "workspace_id": workspace_id,
+        "data": data,
+    }
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def event_row(
+    workspace_id: str, event: NewEvent, idempotency_key: str | None, now: datetime
+) -> dict[str, Any]:
+    event_id = ids.new("evt")
+    body = envelope(
+        event_id=event_id, event_type=event.type, workspace_id=workspace_id, data=event.data, now=now
+    )
+    return {
+        "id": event_id,
+        "workspace_id": workspace_id,
+        "type": event.type,
+        "body": body,
+        "idempotency_key": idempotency_key,
+        "request_hash": _hash(event) if idempotency_key is not None else None,
+        "created_at": now,
+    }
+
+
+def _hash(event: NewEvent) -> str:
+    return hashlib.sha256(json.dumps([event.type, event.data], sort_keys=True).encode()).hexdigest()
+
+
+def _insert_if_new(connection: Connection, row: dict[str, Any]) -> bool:
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    # Not by `rowcount`, which psycopg leaves at -1 here.
+    statement = dialect.insert(Event).values(row).on_conflict_do_nothing().returning(Event.id)
+    return connection.execute(statement).first() is not None
+
+
+def _earlier(connection: Connection, row: dict[str, Any]) -> Accepted:
+    earlier = connection.execute(
+        select(Event.id, Event.request_hash)
+        .where(Event.workspace_id == row["workspace_id"])
+        .where(Event.idempotency_key == row["idempotency_key"])
+    ).one()
+    if earlier.request_hash != row["request_hash"]:
+        raise KeyReused
+    deliveries = connection.execute(select(Delivery.id).where(Delivery.event_id == earlier.id)).all()
+    return Accepted(earlier.id, len(deliveries), is_repeat=True)
+
+
+def _fan_out(
+    connection: Connection, workspace_id: str, events: list[dict[str, Any]], now: datetime
+) -> tuple[list[Accepted], bool]:
+    endpoints = _subscribed(connection, workspace_id, {event["type"] for event in events})
+    deliveries = [
+        delivery_row(event, endpoint_id, state, now)
+        for event in events
+        for endpoint_id, state in endpoints[event["type"]]
+    ]
+    for row, delivery_id in zip(deliveries, ids.several("dlv", len(deliveries)), strict=True):
+        row["id"] = delivery_id
+    if deliveries:
+        connection.execute(_INSERT_DELIVERIES, deliveries)
+    due = [pending_row(row) for row in deliveries if row["state"] is DeliveryState.PENDING]
+    if due:
+        connection.execute(_INSERT_PENDING, due)
+    accepted = [Accepted(event["id"], len(endpoints[event["type"]])) for event in events]
+    return accepted, bool(due)
+
+
+def _subscribed(
+    connection: Connection, workspace_id: str, types: set[str]
+) -> dict[str, list[tuple[str, EndpointState]]]:
+    """The endpoints by event type, each with its state."""
+    rows = connection.execute(_SUBSCRIBED, {"workspace_id": workspace_id, "types": list(types)})
+    found: dict[str, dict[str, EndpointState]] = defaultdict(dict)
+    disabled: set[str] = set()
+    for endpoint_id, state, all_events, event_type in rows:
+        if state is EndpointState.DISABLED:
+            disabled.add(endpoint_id)
+        for matching in types if all_events else (event_type,):
+            found[matching][endpoint_id] = state
+    if disabled:
+        _look_again(connection, disabled, found)
+    return defaultdict(list, {name: list(endpoints.items()) for name, endpoints in found.items()})
+
+
+def _look_again(
+    connection: Connection, disabled: set[str], found: dict[str, dict[str, EndpointState]]
+) -> None:
+    """Corrects the states of those that were enabled in this moment. The others stay disabled until the
+    caller commits: who enables one waits, and then sees what was held for it."""
+    still = destinations.not_accepting(connection, disabled)
+    for states in found.values():
+        states |= dict.fromkeys(states.keys() & disabled - still.keys(), EndpointState.ENABLED)
+
+
+def delivery_row(
+    event: dict[str, Any], endpoint_id: str, state: EndpointState, now: datetime
+) -> dict[str, Any]:
+    is_open = state is EndpointState.ENABLED
+    return {
+        "workspace_id": event["workspace_id"],
+        "endpoint_id": endpoint_id,
+        "event_id": event["id"],
+        "event_type": event["type"],
+        "state": DeliveryState.PENDING if is_open else DeliveryState.HELD,
+        "created_at": now,
+        "next_attempt_at": now if is_open else None,
+    }
+
+
+def pending_row(delivery: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "delivery_id": delivery["id"],
+        "endpoint_id": delivery["endpoint_id"],
+        "event_id": delivery["event_id"],
+        "next_attempt_at": delivery["next_attempt_at"],
+        "generation": 0,
+        "tries": 0,
+        "lapses": 0,
+    }

@@ -1,0 +1,73 @@
+"""Test events: sent to one endpoint, and previews of their requests."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine, insert
+
+from webhooks_app.accounts import audit
+from webhooks_app.accounts.audit import Actor
+from webhooks_app.core import clock, ids
+from webhooks_app.core.encryption import Cipher
+from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, EndpointState, Event, PendingDelivery
+from webhooks_app.endpoints import destinations
+from webhooks_app.events.accept import NewEvent, delivery_row, event_row, pending_row
+from webhooks_app.jobs.wake_ups import WakeUps
+from webhooks_app.worker import signed_requests
+
+
+def send_test(
+    engine: Engine,
+    wake_ups: WakeUps,
+    endpoint: Endpoint,
+    event_type: str,
+    data: dict[str, Any],
+    *,
+    actor: Actor,
+) -> str:
+    """A real event with one delivery, to this endpoint only, subscribed or not; the delivery's id."""
+    now = clock.now()
+    event = event_row(endpoint.workspace_id, NewEvent(event_type, data), None, now)
+    with engine.begin() as connection:
+        is_shut = endpoint.id in destinations.not_accepting(connection, [endpoint.id])
+        state = EndpointState.DISABLED if is_shut else EndpointState.ENABLED
+        delivery = {"id": ids.new("dlv")} | delivery_row(event, endpoint.id, state, now)
+        connection.execute(insert(Event).values(event))
+        connection.execute(insert(Delivery).values(delivery))
+        if delivery["state"] is DeliveryState.PENDING:
+            connection.execute(insert(PendingDelivery).values(pending_row(delivery)))
+        audit.record(
+            connection,
+            actor,
+            "endpoint.test",
+            workspace_id=endpoint.workspace_id,
+            target=endpoint.id,
+            now=now,
+            delivery_id=delivery["id"],
+        )
+    wake_ups.now()
+    return str(delivery["id"])
+
+
+@dataclass(slots=True, frozen=True)
+class TestRequest:
+    """A test event's request as it would go out now; the ids are examples, the signature is genuine."""
+
+    __test__ = False  # pytest takes it for one of its own
+
+    url: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+def preview_test(
+    engine: Engine, cipher: Cipher, endpoint: Endpoint, event_type: str, data: dict[str, Any]
+) -> TestRequest:
+    """What `send_test` would send; nothing is stored."""
+    now = clock.now()
+    body = event_row(endpoint.workspace_id, NewEvent(event_type, data), None, now)["body"]
+    with engine.connect() as connection:
+        headers = signed_requests.preview(
+            connection, cipher, endpoint.id, delivery_id=ids.new("dlv"), body=body, now=now
+        )
+    return TestRequest(endpoint.url, headers, body)

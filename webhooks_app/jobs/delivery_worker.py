@@ -1,0 +1,124 @@
+"""The RQ worker that delivers, and the pool that keeps such workers running."""
+
+import logging
+import multiprocessing
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.process import BaseProcess
+from types import FrameType
+from typing import Any, Protocol
+
+from redis import Redis
+from redis.client import Pipeline
+from redis.exceptions import RedisError
+from rq import Queue, SimpleWorker
+from rq.exceptions import StopRequested
+from rq.job import Job
+from rq.serializers import JSONSerializer
+from rq.worker import WorkerStatus
+from rq.worker_pool import WorkerData, WorkerPool
+
+from webhooks_app.jobs import process
+from webhooks_app.jobs.wake_ups import QUEUE_NAME, JsonJob
+
+log = logging.getLogger(__name__)
+
+# A forked child would inherit libcurl's and the TLS library's state, which neither of them allows; on macOS
+# such a child crashes.
+_SPAWN = multiprocessing.get_context("spawn")
+
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class KeepsDelivering(Protocol):
+    """What a worker needs of the delivery engine between two jobs."""
+
+    def carry_on(self) -> bool: ...
+
+    def wind_up(self) -> None: ...
+
+
+class DeliveryWorker(SimpleWorker):
+    """Runs jobs in its own process, which keeps the connections of one job for the next."""
+
+    def __init__(self, name: str, redis: Redis, *, engine: KeepsDelivering) -> None:
+        super().__init__(
+            [QUEUE_NAME], name=name, connection=redis, job_class=JsonJob, serializer=JSONSerializer
+        )
+        self._engine = engine
+
+    # Redis is back when it is back; rq would let a minute pass before it looks again.
+    max_connection_wait_time = 5.0
+
+    def work(self, *args: Any, **options: Any) -> bool:
+        process.Stop.requested = lambda: self._stop_requested
+        try:
+            return super().work(*args, **options)
+        finally:
+            self._engine.wind_up()
+
+    def dequeue_job_and_maintain_ttl(self, *args: Any, **options: Any) -> tuple[Job, Queue] | None:
+        # What the last run left in flight goes on until there is a next job.
+        while not self._stop_requested and self._engine.carry_on() and self._is_queue_empty():
+            pass
+        return super().dequeue_job_and_maintain_ttl(*args, **options)
+
+    def _is_queue_empty(self) -> bool:
+        try:
+            return not self.queues[0].count
+        except RedisError:
+            return True
+
+    @property
+    def dequeue_timeout(self) -> int:
+        return 1  # so long, and no longer, may a request to stop go unnoticed; see `heartbeat`
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        self._stop_requested = True
+        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        # A request to stop that comes just before or after a job is either swallowed with the exception that
+        # rq raises for it, or noted only once rq has already gone to wait for the next job.
+        if self._stop_requested and self.get_state() == WorkerStatus.IDLE:
+            raise StopRequested
+        super().heartbeat(timeout, pipeline)
+
+    def teardown(self) -> None:
+        with suppress(RedisError):
+            super().teardown()  # type: ignore[no-untyped-call]
+
+
+class DeliveryWorkerPool(WorkerPool):
+    """Keeps so many workers running: whichever dies is replaced within about a second."""
+
+    def __init__(self, redis: Redis, *, count: int, run_worker: Callable[[str], None]) -> None:
+        """Prepare `count` workers; each one's process runs `run_worker` with the worker's name."""
+        super().__init__([QUEUE_NAME], connection=redis, num_workers=count)
+        self._run_worker = run_worker
+
+    def get_worker_process(self, name: str, *_: Any, **__: Any) -> BaseProcess:
+        return _SPAWN.Process(target=self._run_worker, args=(name,), name=name)
+
+    def start_worker(self, *args: Any, **options: Any) -> None:
+        # A request to stop that came between a worker's start and its entry in the pool's list would miss it,
+        # and the pool would wait for it for ever.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+        try:
+            if self.status != self.Status.STOPPED:
+                super().start_worker(*args, **options)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
+
+    def handle_dead_worker(self, worker_data: WorkerData) -> None:
+        if self.status != self.Status.STOPPED:
+            log.warning("worker_died", extra={"pid": worker_data.pid, "status": worker_data.process.exitcode})
+        super().handle_dead_worker(worker_data)
+
+
+def listen_to_signals() -> None:
+    """As a process does that nobody prepared: the pool holds them back while it starts a worker."""
+    for number in _STOP_SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)

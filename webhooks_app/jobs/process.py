@@ -1,0 +1,102 @@
+"""What each long-lived process does: start, wait for Redis, report errors, note a request to stop."""
+
+import gc
+import multiprocessing
+import os
+import resource
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from redis import Redis
+from redis.exceptions import RedisError
+from sqlalchemy.exc import OperationalError
+
+from webhooks_app.config import ConfigError
+
+
+def gc_freeze() -> None:
+    """To be called once everything is loaded, which the garbage collector then walks no more.
+
+    A full walk of it takes 60 ms, during which no request is answered and no delivery sent.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+_ORPHAN_CHECK_SECONDS = 0.5
+
+
+# Twice the most that WEBHOOKS_IN_FLIGHT allows, and below the most that macOS grants (10,240).
+_OPEN_FILES = 4096
+
+
+def allow_open_files() -> None:
+    """Room for a socket per request in flight and for those kept; macOS allows 256 to begin with."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def announce_ready() -> None:
+    """Tells whoever reads the output, the supervisor above all, that this process does its work now."""
+    print("ready", flush=True)
+
+
+def when_orphaned(act: Callable[[], None]) -> None:
+    """Calls `act`, in a thread, once the process that started this one through multiprocessing has died."""
+    parent = multiprocessing.parent_process()
+
+    def watch(parent_id: int) -> None:
+        while os.getppid() == parent_id:
+            time.sleep(_ORPHAN_CHECK_SECONDS)
+        act()
+
+    if parent is not None and parent.pid is not None:
+        threading.Thread(target=watch, args=(parent.pid,), daemon=True).start()
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """For processes: what a person has to put right ends them with one line that says what it is."""
+    try:
+        yield
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(os.EX_CONFIG)
+    except NoRedis as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(os.EX_UNAVAILABLE)
+    except OperationalError as error:
+        [reason, *_] = str(error.orig).splitlines()
+        print(f"error: The database does not answer as it should: {reason}", file=sys.stderr)
+        sys.exit(os.EX_UNAVAILABLE)
+
+
+class Stop:
+    """Whether this process was asked to end; set by the worker's signal handler."""
+
+    requested: Callable[[], bool] = staticmethod(lambda: False)
+
+
+class NoRedis(Exception):
+    """Redis did not answer while a process that cannot work without it was starting."""
+
+
+def wait_until_ready(redis_url: str, seconds: float = 30) -> Redis:
+    """A connection for a worker or scheduler, once Redis answers. Raises NoRedis after `seconds`."""
+    redis = Redis.from_url(redis_url, health_check_interval=30)
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            redis.ping()
+            return redis
+        except RedisError as error:
+            if time.monotonic() > deadline:
+                raise NoRedis(
+                    f"Redis did not answer for {seconds:.0f} seconds ({type(error).__name__}); see REDIS_URL."
+                ) from None
+            time.sleep(0.1)

@@ -1,0 +1,174 @@
+"""libcurl's errors in words: the class a failed request falls in, and a sentence for an admin. Pure."""
+
+import errno
+from dataclasses import dataclass
+from enum import IntEnum
+
+from webhooks_app.core.outcomes import OutcomeClass, Timings
+
+
+class CurlCode(IntEnum):
+    """Those of libcurl's codes that a webhook can run into (curl/curl.h; the numbers never change)."""
+
+    UNSUPPORTED_PROTOCOL = 1
+    COULDNT_RESOLVE_HOST = 6
+    COULDNT_CONNECT = 7
+    WEIRD_SERVER_REPLY = 8
+    HTTP2 = 16
+    PARTIAL_FILE = 18
+    WRITE_ERROR = 23
+    OPERATION_TIMEDOUT = 28
+    SSL_CONNECT_ERROR = 35
+    ABORTED_BY_CALLBACK = 42
+    GOT_NOTHING = 52
+    SEND_ERROR = 55
+    RECV_ERROR = 56
+    SSL_CERTPROBLEM = 58
+    SSL_CIPHER = 59
+    PEER_FAILED_VERIFICATION = 60
+    BAD_CONTENT_ENCODING = 61
+    SSL_CACERT_BADFILE = 77
+    HTTP2_STREAM = 92
+    TOO_LARGE = 100
+
+
+@dataclass(slots=True, frozen=True)
+class FailureContext:
+    """How far a failed request came.
+
+    `has_opened`: it opened a socket of its own; `has_connection`: that, or it used one that was there.
+    `status`: 0 without a status line. `os_error`: an errno, or 0.
+    """
+
+    host: str
+    port: int
+    is_tls: bool
+    timeout_ms: int
+    has_opened: bool
+    has_connection: bool
+    status: int
+    os_error: int
+    timings: Timings
+
+
+_TLS_CODES = frozenset(
+    {
+        CurlCode.SSL_CONNECT_ERROR,
+        CurlCode.SSL_CERTPROBLEM,
+        CurlCode.SSL_CIPHER,
+        CurlCode.PEER_FAILED_VERIFICATION,
+        CurlCode.SSL_CACERT_BADFILE,
+    }
+)
+# Parts of OpenSSL's and libcurl's messages, the narrower ones first; {host} is the URL's.
+_TLS_SENTENCES = (
+    (
+        "self-signed certificate in certificate chain",
+        "The certificate was issued by a CA that is not trusted.",
+    ),
+    ("self-signed certificate", "The certificate is self-signed."),
+    ("self signed certificate", "The certificate is self-signed."),
+    (
+        "unable to get local issuer",
+        "The certificate's issuer is not known: the server leaves out an intermediate certificate, or the CA "
+        "is not trusted.",
+    ),
+    ("has expired", "The certificate has expired."),
+    ("not yet valid", "The certificate is not valid yet."),
+    ("subject name", "The certificate is not made out to {host}."),
+    ("wrong version number", "The port does not speak TLS."),
+    ("packet length too long", "The port does not speak TLS."),
+    ("certificate required", "The server demands a client certificate, and we have none."),
+    ("protocol version", "The server offers no TLS version that we accept."),
+    ("handshake failure", "The server and we found no TLS parameters in common."),
+    ("unrecognized name", "The server has no certificate for {host}."),
+    ("SSL_ERROR_SYSCALL", "The server ended the connection during the TLS handshake."),
+    ("unexpected eof", "The server ended the connection during the TLS handshake."),
+    ("Connection reset", "The server ended the connection during the TLS handshake."),
+    ("Broken pipe", "The server ended the connection during the TLS handshake."),
+)
+_CONNECT_SENTENCES = {
+    errno.ECONNREFUSED: "The connection was refused: nothing listens there, or a firewall rejects us.",
+    errno.ETIMEDOUT: "The server's address did not answer.",
+    errno.EHOSTUNREACH: "No network route leads to the server's address.",
+    errno.ENETUNREACH: "No network route leads to the server's address.",
+    errno.ECONNRESET: "The connection was reset before it was set up.",
+}
+_INVALID_SENTENCES = {
+    CurlCode.UNSUPPORTED_PROTOCOL: "What came back does not begin like an HTTP response.",
+    CurlCode.WEIRD_SERVER_REPLY: "The head of the response is malformed.",
+    CurlCode.HTTP2: "The server broke the rules of HTTP/2.",
+    CurlCode.BAD_CONTENT_ENCODING: "The response came in a transfer encoding that was not asked for.",
+    CurlCode.RECV_ERROR: "The response is malformed.",
+    CurlCode.TOO_LARGE: "The response's headers are too large.",
+}
+_LOST_SENTENCES = {
+    CurlCode.GOT_NOTHING: "The server closed the connection without a response.",
+    CurlCode.SEND_ERROR: "The server ended the connection while the request was being sent.",
+    CurlCode.RECV_ERROR: "The server ended the connection after the request was sent.",
+    CurlCode.PARTIAL_FILE: "The server closed the connection in the middle of its response.",
+    CurlCode.HTTP2_STREAM: "The server ended this request without a complete response.",
+}
+# How libcurl's message begins where a receive error is not the connection's but the content's fault.
+_CONTENT_FAULTS = ("Too large", "chunk", "Malformed", "Invalid", "Illegal", "Bad")
+
+
+def explain(code: int, raw: str, seen: FailureContext) -> tuple[OutcomeClass, str]:
+    """The class of a request that libcurl ended with `code`, and a sentence, libcurl's message after it."""
+    if code == CurlCode.OPERATION_TIMEDOUT:
+        return OutcomeClass.TIMEOUT, timeout_sentence(seen.timeout_ms, _stage(seen))
+    if code == CurlCode.GOT_NOTHING and 100 <= seen.status < 200:
+        return OutcomeClass.HTTP_1XX, f"The connection ended after an interim response ({seen.status})."
+    kind = _kind(code, raw, seen)
+    sentence = _sentence(kind, code, raw, seen)
+    return kind, f"{sentence} ({raw})" if raw else sentence
+
+
+def timeout_sentence(timeout_ms: int, stage: str) -> str:
+    return f"No complete response within {timeout_ms / 1000:g} s: {stage}."
+
+
+def _stage(seen: FailureContext) -> str:
+    done = seen.timings
+    if not seen.has_connection:
+        return "no connection to the server became free, as other requests hold all that we open to one host"
+    if seen.has_opened and not done.connect_us:
+        return "the server did not accept the connection"
+    if seen.has_opened and seen.is_tls and not done.tls_us:
+        return "the TLS handshake was not finished"
+    if not done.first_byte_us:
+        return "nothing came back"
+    return f"the response began (status {seen.status}) but did not end" if seen.status else "a few bytes came"
+
+
+def _kind(code: int, raw: str, seen: FailureContext) -> OutcomeClass:
+    if code in (CurlCode.COULDNT_RESOLVE_HOST, CurlCode.ABORTED_BY_CALLBACK):
+        return OutcomeClass.DNS
+    if code in _TLS_CODES:
+        return OutcomeClass.TLS
+    if code == CurlCode.UNSUPPORTED_PROTOCOL and not seen.has_connection:
+        return OutcomeClass.BLOCKED
+    if code == CurlCode.RECV_ERROR and raw.startswith(_CONTENT_FAULTS):
+        return OutcomeClass.INVALID_RESPONSE
+    if code in _LOST_SENTENCES:
+        return OutcomeClass.CONNECTION_LOST
+    return OutcomeClass.INVALID_RESPONSE if code in _INVALID_SENTENCES else OutcomeClass.CONNECT
+
+
+def _sentence(kind: OutcomeClass, code: int, raw: str, seen: FailureContext) -> str:
+    if kind is OutcomeClass.TLS:
+        return _tls_sentence(raw).format(host=seen.host)
+    if kind is OutcomeClass.CONNECT:
+        return _CONNECT_SENTENCES.get(seen.os_error, f"{seen.host} port {seen.port} could not be reached.")
+    if kind is OutcomeClass.INVALID_RESPONSE:
+        return _INVALID_SENTENCES[CurlCode(code)]
+    if kind is OutcomeClass.CONNECTION_LOST:
+        return _LOST_SENTENCES[CurlCode(code)]
+    if kind is OutcomeClass.BLOCKED:
+        return "Deliveries go to https only."
+    return f"The name {seen.host} could not be looked up."
+
+
+def _tls_sentence(raw: str) -> str:
+    found = (sentence for part, sentence in _TLS_SENTENCES if part in raw)
+    return next(found, "The TLS handshake failed.")

@@ -1,0 +1,98 @@
+"""Host names and addresses in the one spelling that every parser reads alike. Pure."""
+
+import re
+from ipaddress import IPv4Address, IPv6Address
+
+import idna
+
+from webhooks_app.transport.address_rules import Address
+
+MAX_HOST_LENGTH = 253  # RFC 1035, section 2.3.4, less the root's own two bytes
+
+MAX_LABEL_LENGTH = 63
+
+
+class TargetRefused(ValueError):
+    """A URL that deliveries must not go to; the message is a sentence for an admin."""
+
+
+def refuse_if(wrong: bool, sentence: str) -> None:
+    if wrong:
+        raise TargetRefused(sentence)
+
+
+def split_host_and_port(authority: str, default_port: int) -> tuple[str, int]:
+    refuse_if("@" in authority, "The URL holds a user name or password. Use a header of your own instead.")
+    refuse_if(
+        "%" in authority, "The host holds a percent sign: neither zone ids nor encoded hosts are allowed."
+    )
+    parts = re.fullmatch(r"(\[[^\[\]]*\]|[^:\[\]]+)(?::([0-9]{1,5}))?", authority)
+    if not parts:
+        raise TargetRefused("The URL must name one host, and after a colon a port from 1 to 65535 if any.")
+    return parts[1], int(parts[2]) if parts[2] else default_port
+
+
+def parse_host(host: str) -> tuple[str, Address | None]:
+    """The host in its one spelling, and its address when it is one; the brackets of IPv6 are dropped."""
+    if host.startswith("["):
+        try:
+            literal = IPv6Address(host[1:-1])
+        except ValueError:
+            raise TargetRefused("The host in brackets is not an IPv6 address.") from None
+        return str(literal), literal
+    name = _ascii_name(host)
+    # A resolver reads whatever ends in a number as IPv4 (WHATWG URL, "ends in a number checker").
+    if not re.fullmatch(r"[0-9]+|0x[0-9a-f]*", name.rpartition(".")[2]):
+        return name, None
+    address = _loose_ipv4(name.split("."))
+    if address is None:
+        raise TargetRefused("The host ends in a number but is not an IPv4 address.")
+    # Refused rather than rewritten: programs disagree whether 0177 is 127 or 177.
+    refuse_if(str(address) != name, f"{name} means {address}. Write addresses in full.")
+    return name, address
+
+
+def _ascii_name(host: str) -> str:
+    """The lower-case ASCII form of a host name, without the root's dot."""
+    refuse_if(len(host) > MAX_HOST_LENGTH + 1, f"The host is over {MAX_HOST_LENGTH} characters.")
+    try:
+        name = host.lower() if host.isascii() else idna.encode(host, uts46=True).decode("ascii").lower()
+    except UnicodeError:
+        raise TargetRefused("The host is not a valid international name (IDNA 2008, RFC 5891).") from None
+    name = name.removesuffix(".")
+    labels = name.split(".")
+    refuse_if("" in labels, "The host has an empty part: a dot too many.")
+    refuse_if(
+        max(map(len, labels)) > MAX_LABEL_LENGTH, f"A part of the host is over {MAX_LABEL_LENGTH} characters."
+    )
+    refuse_if(len(name) > MAX_HOST_LENGTH, f"The host is over {MAX_HOST_LENGTH} characters.")
+    # The underscore is no host name by RFC 952 but common inside container networks, and harmless.
+    well_formed = all(re.fullmatch(r"(?!-)[a-z0-9_-]+(?<!-)", label) for label in labels)
+    refuse_if(not well_formed, "The host may only hold letters, digits, dots and inner hyphens.")
+    return name
+
+
+def _loose_ipv4(labels: list[str]) -> IPv4Address | None:
+    """The address as inet_aton(3) reads it: one to four decimal, octal or hexadecimal numbers."""
+    numbers = [_loose_number(label) for label in labels]
+    *leading, last = [number for number in numbers if number is not None] or [0]
+    if (
+        None in numbers
+        or len(labels) > 4
+        or max(leading, default=0) > 255
+        or last >= 256 ** (5 - len(labels))
+    ):
+        return None
+    return IPv4Address(last + sum(number << 8 * (3 - place) for place, number in enumerate(leading)))
+
+
+def _loose_number(label: str) -> int | None:
+    for pattern, base in ((r"0x([0-9a-f]*)", 16), (r"0([0-7]*)", 8), (r"([1-9][0-9]*)", 10)):
+        if match := re.fullmatch(pattern, label):
+            return int(match[1] or "0", base)
+    return None
+
+
+def canonical_host(host: str) -> str:
+    """The one spelling of a host name or an address; raises TargetRefused."""
+    return parse_host(f"[{host}]" if ":" in host and not host.startswith("[") else host)[0]

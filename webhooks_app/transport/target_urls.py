@@ -1,0 +1,75 @@
+"""The URL of an endpoint: checked and brought to its one spelling. Pure."""
+
+import re
+import unicodedata
+from ipaddress import IPv6Address
+from urllib.parse import quote
+
+from webhooks_app.transport.host_names import TargetRefused, parse_host, refuse_if, split_host_and_port
+from webhooks_app.transport.target_policy import DEFAULT_PORTS, TargetPolicy, address_problem, port_problem
+
+# What a database column, a log line and every common server take without trouble.
+MAX_URL_LENGTH = 2048
+
+# Unicode categories of control, format and surrogate characters and of every kind of space.
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zs", "Zl", "Zp"})
+
+
+def url_problem(url: str, policy: TargetPolicy) -> str | None:
+    """Why an endpoint may not have this URL, as a sentence for an admin; None when it may."""
+    try:
+        normalise_url(url, policy)
+    except TargetRefused as refused:
+        return str(refused)
+    return None
+
+
+def normalise_url(url: str, policy: TargetPolicy) -> str:
+    """The one spelling of `url` to store and to hand to libcurl; raises TargetRefused.
+
+    Rebuilt from its parts with an ASCII host, so that no two parsers can disagree about where it leads.
+    Path and query stay as typed, apart from the encoding that RFC 3986 demands.
+    """
+    scheme, authority, path, query = _split(url, policy)
+    host, port = split_host_and_port(authority, DEFAULT_PORTS[scheme])
+    name, address = parse_host(host)
+    problem = address_problem(name, port, name, policy) if address else _name_problem(name, port, policy)
+    if problem:
+        raise TargetRefused(problem)
+    shown_host = f"[{name}]" if isinstance(address, IPv6Address) else name
+    shown_port = "" if port == DEFAULT_PORTS[scheme] else f":{port}"
+    rebuilt = f"{scheme}://{shown_host}{shown_port}{_encoded(path or '/')}{_encoded(query)}"
+    refuse_if(len(rebuilt) > MAX_URL_LENGTH, f"The URL is over {MAX_URL_LENGTH} characters once encoded.")
+    return rebuilt
+
+
+def _split(url: str, policy: TargetPolicy) -> tuple[str, str, str, str]:
+    """Scheme, authority, path and query (with its question mark), cut as in RFC 3986, appendix B."""
+    refuse_if(len(url) > MAX_URL_LENGTH, f"The URL is over {MAX_URL_LENGTH} characters.")
+    invisible = any(unicodedata.category(char) in _INVISIBLE for char in url)
+    refuse_if(invisible, "The URL holds a space, a control character or an invisible one.")
+    refuse_if("\\" in url, "The URL holds a backslash, which programs read in different ways.")
+    refuse_if("#" in url, "The URL holds a fragment (#), which is never sent. Remove it.")
+    schemes = ("https", "http") if policy.allow_http else ("https",)
+    parts = re.fullmatch(r"([A-Za-z]+)://([^/?]*)([^?]*)(\?.*)?", url)
+    if not parts or parts[1].lower() not in schemes:
+        raise TargetRefused(f"The URL must start with {' or '.join(f'{each}://' for each in schemes)}.")
+    refuse_if(not parts[2], "The URL names no host.")
+    return parts[1].lower(), parts[2], parts[3], parts[4] or ""
+
+
+def _name_problem(name: str, port: int, policy: TargetPolicy) -> str | None:
+    if (name, port) in policy.allowed_hosts:
+        return None
+    if name == "localhost" or name.endswith(".localhost"):
+        # libcurl answers these itself, always with loopback (RFC 6761, section 6.3).
+        problem = address_problem("127.0.0.1", port, name, policy)
+        return problem and f"{name} is this machine itself. {problem}"
+    if (name, port) in policy.own_listeners:
+        return f"{name} port {port} is where this platform itself listens. Deliveries do not go there."
+    return port_problem(port, policy)
+
+
+def _encoded(text: str) -> str:
+    # Square brackets stay: servers read a[]=1 in a query as typed, and no parser looks for a host here.
+    return quote(re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", text), safe="/?:@!$&'()*+,;=%[]")

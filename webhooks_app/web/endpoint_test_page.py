@@ -1,0 +1,63 @@
+"""The Test tab: one event of the admin's own, sent for real to one endpoint."""
+
+import json
+
+from flask import current_app, flash, redirect, render_template, request, url_for
+
+from webhooks_app.db.models import Endpoint
+from webhooks_app.events import test_events
+from webhooks_app.events.catalog import catalog
+from webhooks_app.events.test_events import TestRequest
+from webhooks_app.extensions import cipher, db, writer
+from webhooks_app.web.access import actor, admin_required, load_endpoint
+from webhooks_app.web.endpoint_pages import Page, blueprint
+from webhooks_app.web.forms.endpoint_forms import TestForm
+from webhooks_app.web.layout import is_fragment
+
+
+@blueprint.route("/endpoints/<endpoint_id>/test", methods=["GET", "POST"])
+@admin_required
+def test(endpoint_id: str) -> Page:
+    endpoint, form = load_endpoint(endpoint_id), TestForm()
+    if not form.is_submitted():
+        form.event_type.data = _chosen(endpoint)
+        form.data.data = _example(form.event_type.data)
+        return _page(endpoint, form)
+    if not form.validate():
+        return _page(endpoint, form)
+    if "preview" in request.form:
+        shown = test_events.preview_test(db.engine, cipher(), endpoint, form.event_type.data, form.payload())
+        return _page(endpoint, form, shown)
+    if not endpoint.is_enabled:
+        flash("This endpoint is disabled, so nothing was sent. Enable it first.", "danger")
+        return redirect(url_for("endpoints.test", endpoint_id=endpoint_id), 303)
+    delivery_id = test_events.send_test(
+        writer(),
+        current_app.extensions["wake_ups"],
+        endpoint,
+        form.event_type.data,
+        form.payload(),
+        actor=actor(),
+    )
+    flash("Test event sent.", "success")
+    return redirect(url_for("deliveries.show", delivery_id=delivery_id), 303)
+
+
+def _page(endpoint: Endpoint, form: TestForm, shown: TestRequest | None = None) -> Page:
+    template = "endpoints/_payload.html" if is_fragment() else "endpoints/test.html"
+    page = render_template(template, endpoint=endpoint, form=form, groups=catalog().groups, shown=shown)
+    return page, 422 if form.errors else 200
+
+
+def _chosen(endpoint: Endpoint) -> str:
+    """The event type asked for, else the first that the endpoint subscribes to."""
+    asked = request.args.get("event_type", "")
+    subscribed = catalog().names if endpoint.all_events else set(endpoint.event_types)
+    names = [event_type.name for event_type in catalog().event_types]
+    return asked if asked in names else next((name for name in names if name in subscribed), names[0])
+
+
+def _example(name: str) -> str:
+    event_type = catalog().get(name)
+    assert event_type is not None
+    return json.dumps(event_type.example, indent=2, ensure_ascii=False)

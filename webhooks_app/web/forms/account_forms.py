@@ -1,0 +1,136 @@
+"""The forms about workspaces, the people in them and their API tokens."""
+
+from flask_wtf import FlaskForm
+from wtforms import Field, PasswordField, StringField, TextAreaField
+from wtforms.validators import ValidationError
+
+from webhooks_app.accounts.workspaces import LONGEST_RETENTION_DAYS, WorkspaceValues
+from webhooks_app.core import mail
+from webhooks_app.db.models import Role, Workspace
+from webhooks_app.endpoints.actions import DEFAULT_TIMEOUT_MS, LONGEST_TIMEOUT_MS
+from webhooks_app.web.forms.endpoint_forms import WholeNumberField, name_problem
+
+LONGEST_EMAIL = 254  # RFC 5321, section 4.5.3.1.3: a path of 256, less its angle brackets
+# NIST SP 800-63B-4, section 3.1.1.2: 15 where a password is all there is, and no rules beyond length.
+SHORTEST_PASSWORD = 15
+LONGEST_PASSWORD = 1024
+MOST_ADDRESSES = 20
+
+
+def check_name(_form: FlaskForm, field: StringField) -> None:
+    """A name that people give: something, of one line, not too long."""
+    name = (field.data or "").strip()
+    if not name:
+        raise ValidationError(f"Enter a {field.label.text.lower()}.")
+    if problem := name_problem(name):
+        raise ValidationError(problem)
+    field.data = name
+
+
+def check_password(_form: FlaskForm, field: PasswordField) -> None:
+    password = field.data or ""
+    if len(password) < SHORTEST_PASSWORD:
+        raise ValidationError(f"Too short: use {SHORTEST_PASSWORD} characters or more.")
+    if len(password) > LONGEST_PASSWORD:
+        raise ValidationError(f"A password may have {LONGEST_PASSWORD} characters.")
+
+
+def email_problem(text: str) -> str:
+    """What is wrong with an e-mail address, or nothing."""
+    try:
+        mail.address(text)
+    except ValueError:
+        return "Enter an e-mail address such as name@example.com."
+    if len(text) > LONGEST_EMAIL:
+        return f"An e-mail address may have {LONGEST_EMAIL} characters."
+    return ""
+
+
+class NameForm(FlaskForm):  # type: ignore[misc]
+    """Of a workspace, a token or a person."""
+
+    name = StringField("Name", validators=[check_name])
+
+
+class InviteForm(FlaskForm):  # type: ignore[misc]
+    email = StringField("E-mail")
+    role = StringField("Role", default=Role.VIEWER.value)
+
+    def validate_email(self, field: Field) -> None:
+        field.data = (field.data or "").strip()
+        if problem := email_problem(field.data):
+            raise ValidationError(problem)
+
+    def validate_role(self, field: Field) -> None:
+        check_role(field)
+
+
+class RoleForm(FlaskForm):  # type: ignore[misc]
+    role = StringField("Role")
+
+    def validate_role(self, field: Field) -> None:
+        check_role(field)
+
+
+def check_role(field: Field) -> None:
+    if field.data not in {role.value for role in Role}:
+        raise ValidationError("Choose one of the roles listed.")
+
+
+class PasswordForm(FlaskForm):  # type: ignore[misc]
+    """The view checks the current one, which takes a while and has to be counted."""
+
+    current = PasswordField("Current password")
+    new = PasswordField("New password", validators=[check_password])
+
+
+class AcceptForm(FlaskForm):  # type: ignore[misc]
+    """Of somebody invited who has no account yet."""
+
+    name = StringField("Name", validators=[check_name])
+    password = PasswordField("Password", validators=[check_password])
+
+
+class SettingsForm(FlaskForm):  # type: ignore[misc]
+    name = StringField("Name", validators=[check_name])
+    retention = WholeNumberField(label="Retention", lowest=1, highest=LONGEST_RETENTION_DAYS, empty=30)
+    timeout = WholeNumberField(
+        label="Default time-out",
+        lowest=1,
+        highest=LONGEST_TIMEOUT_MS // 1000,
+        empty=DEFAULT_TIMEOUT_MS // 1000,
+    )
+    addresses = TextAreaField("Notice addresses")
+
+    def __init__(self, workspace: Workspace) -> None:
+        typed = {
+            "name": workspace.name,
+            "retention": workspace.retention_days,
+            "timeout": workspace.default_timeout_ms // 1000,
+            "addresses": "\n".join(workspace.notice_addresses),
+        }
+        super().__init__(data=typed)
+
+    @property
+    def invalid(self) -> list[Field]:
+        return [field for field in self if field.name != "csrf_token" and field.errors]
+
+    def validate_addresses(self, field: TextAreaField) -> None:
+        wrong = [line for line in self._addresses() if email_problem(line)]
+        if wrong:
+            raise ValidationError(f"“{wrong[0][:80]}” is no e-mail address. Enter one on each line.")
+        if len(self._addresses()) > MOST_ADDRESSES:
+            raise ValidationError(f"Enter {MOST_ADDRESSES} addresses at most.")
+
+    def values(self) -> WorkspaceValues:
+        """What to save, once `validate()` has passed."""
+        return WorkspaceValues(
+            name=str(self.name.data),
+            retention_days=int(self.retention.data or 0),
+            default_timeout_ms=int(self.timeout.data or 0) * 1000,
+            notice_addresses=self._addresses(),
+        )
+
+    def _addresses(self) -> list[str]:
+        lines = (line.strip() for line in (self.addresses.data or "").replace(",", "\n").splitlines())
+        return list(dict.fromkeys(line for line in lines if line))

@@ -1,0 +1,258 @@
+"""The forms of an endpoint: itself, its use, its secret, and test events."""
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask_wtf import FlaskForm
+from wtforms import (
+    FieldList,
+    Form,
+    FormField,
+    IntegerField,
+    SelectMultipleField,
+    StringField,
+    TextAreaField,
+)
+from wtforms.validators import ValidationError
+
+from webhooks_app.core import json_parsing, text_display
+from webhooks_app.db.models import Endpoint
+from webhooks_app.endpoints import custom_headers
+from webhooks_app.endpoints.actions import DEFAULT_TIMEOUT_MS, LONGEST_TIMEOUT_MS, EndpointValues
+from webhooks_app.endpoints.signing_secrets import OVERLAPS
+from webhooks_app.events.catalog import catalog
+from webhooks_app.transport import target_urls
+from webhooks_app.transport.host_names import TargetRefused
+from webhooks_app.transport.target_policy import TargetPolicy
+
+# Stands for a stored header value, which no page ever holds; posted back untouched, it keeps the value.
+MASK = "••••••••"
+LONGEST_NAME = 100
+HIGHEST_RATE = 10_000
+LARGEST_TEST_BYTES = 256 * 1024  # as for events that come through the API
+OVERLAP_LABELS = {"now": "No time: stop it now", "1h": "1 hour", "24h": "24 hours", "7d": "7 days"}
+
+
+class WholeNumberField(IntegerField):  # type: ignore[misc]
+    """A whole number in a range; what was typed instead is kept and shown again."""
+
+    def __init__(self, *, lowest: int, highest: int, empty: int | None, **options: Any) -> None:
+        super().__init__(default=empty, **options)
+        self.lowest, self.highest, self.empty = lowest, highest, empty
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        if not valuelist:
+            return
+        typed = valuelist[0].strip()
+        self.data = self.empty
+        if not typed:
+            return
+        is_number = typed.isascii() and typed.isdecimal() and len(typed) < 10
+        if not is_number or not self.lowest <= int(typed) <= self.highest:
+            raise ValueError(f"Enter a whole number from {self.lowest:,} to {self.highest:,}.")
+        self.data = int(typed)
+
+
+def name_problem(name: str) -> str:
+    """What is wrong with a name that people give, or nothing."""
+    name = name.strip()
+    if len(name) > LONGEST_NAME:
+        return f"A name may have {LONGEST_NAME} characters; this one has {len(name)}."
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
+        return "The name holds a control character. Type it anew."
+    # Joiners belong to some scripts and to emoji; whatever else cannot be seen only deceives.
+    if any(part.is_escape for part in text_display.display_parts(re.sub("[\u200c\u200d]", "", name))):
+        return "The name holds a character that cannot be seen. Type it anew."
+    return ""
+
+
+class HeaderForm(Form):  # type: ignore[misc]
+    name = StringField()
+    value = StringField()
+
+
+class EndpointForm(FlaskForm):  # type: ignore[misc]
+    """Of a new endpoint or, given `endpoint`, of that one; `stored` are its custom headers in clear.
+
+    `timeout_ms` is what a new one begins with.
+    """
+
+    url = StringField("Endpoint URL")
+    name = StringField("Name")
+    scope = StringField("Which events", default="chosen")
+    events = SelectMultipleField("Events", validate_choice=False)
+    timeout = WholeNumberField(
+        label="Time-out", lowest=1, highest=LONGEST_TIMEOUT_MS // 1000, empty=DEFAULT_TIMEOUT_MS // 1000
+    )
+    rate = WholeNumberField(label="Rate limit", lowest=1, highest=HIGHEST_RATE, empty=None)
+    headers = FieldList(FormField(HeaderForm), "Custom headers")
+
+    def __init__(
+        self,
+        policy: TargetPolicy,
+        endpoint: Endpoint | None = None,
+        stored: Sequence[tuple[str, str]] = (),
+        *,
+        timeout_ms: int = DEFAULT_TIMEOUT_MS,
+        **options: Any,
+    ) -> None:
+        self.policy = policy
+        self.stored = {name.lower(): value for name, value in stored}
+        # By row; a row's problem is shown below it.
+        self.header_problems: dict[int, str] = {}
+        typed = _typed(endpoint, stored) if endpoint else {"timeout": timeout_ms // 1000}
+        super().__init__(data=typed, **options)
+
+    @property
+    def invalid(self) -> list[Any]:
+        return [field for field in self if field.name != "csrf_token" and field.errors]
+
+    def edit_rows(self, posted: Mapping[str, str]) -> bool:
+        """Adds or removes a header row, if that is the button that was pressed."""
+        rows: list[Any] = self.headers.entries
+        if "add-header" in posted and len(rows) < custom_headers.MAX_HEADERS:
+            self.headers.append_entry()
+        if "remove-header" in posted:
+            # By position: the rows that came in were numbered anew.
+            rows[:] = [row for at, row in enumerate(rows) if str(at) != posted["remove-header"]]
+        return "add-header" in posted or "remove-header" in posted
+
+    def validate_url(self, field: StringField) -> None:
+        if not (field.data or "").strip():
+            raise ValidationError("Enter the URL that Avra is to call.")
+        try:
+            self.normal_url = target_urls.normalise_url(field.data.strip(), self.policy)
+        except TargetRefused as refused:
+            raise ValidationError(str(refused)) from None
+
+    def validate_name(self, field: StringField) -> None:
+        if problem := name_problem(field.data or ""):
+            raise ValidationError(problem)
+
+    def validate_scope(self, field: StringField) -> None:
+        if field.data not in ("all", "chosen"):
+            raise ValidationError("Choose all events, or those of the list.")
+
+    def validate_events(self, field: SelectMultipleField) -> None:
+        chosen = set(field.data or ())
+        if unknown := sorted(chosen - catalog().names):
+            raise ValidationError(f"The catalog has no event “{unknown[0][:64]}”. Choose from the list.")
+        if self.scope.data == "chosen" and not chosen:
+            raise ValidationError("Choose at least one event, or all of them.")
+
+    def validate_headers(self, field: FieldList) -> None:
+        for position, (name, value) in enumerate(self._rows()):
+            if not name and not value:
+                continue
+            if value == MASK and name.lower() not in self.stored:
+                self.header_problems[position] = f"Enter the value of {name or 'this header'} again."
+            elif problem := custom_headers.header_problem(name, self._value(name, value)):
+                self.header_problems[position] = problem
+        if self.header_problems:
+            raise ValidationError("A header cannot be sent as it is.")
+        if problem := custom_headers.headers_problem(self._headers()):
+            raise ValidationError(problem)
+
+    def values(self) -> EndpointValues:
+        """What to save, once `validate()` has passed."""
+        return EndpointValues(
+            name=(self.name.data or "").strip() or host_name(self.normal_url)[:LONGEST_NAME],
+            url=self.normal_url,
+            all_events=self.scope.data == "all",
+            event_types=sorted(set(self.events.data or ())),
+            timeout_ms=int(self.timeout.data or 0) * 1000,
+            rate_per_second=self.rate.data,
+            headers=self._headers(),
+        )
+
+    def _rows(self) -> list[tuple[str, str]]:
+        return [
+            ((entry.data["name"] or "").strip(), entry.data["value"] or "") for entry in self.headers.entries
+        ]
+
+    def _headers(self) -> list[tuple[str, str]]:
+        return [(name, self._value(name, value)) for name, value in self._rows() if name or value]
+
+    def _value(self, name: str, value: str) -> str:
+        return self.stored.get(name.lower(), value) if value == MASK else value
+
+
+def host_name(url: str) -> str:
+    return urlsplit(url).netloc
+
+
+def _typed(endpoint: Endpoint, stored: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    return {
+        "url": endpoint.url,
+        "name": endpoint.name,
+        "scope": "all" if endpoint.all_events else "chosen",
+        "events": endpoint.event_types,
+        "timeout": endpoint.timeout_ms // 1000,
+        "rate": endpoint.rate_per_second,
+        "headers": [{"name": name, "value": MASK} for name, _ in stored],
+    }
+
+
+class EnableForm(FlaskForm):  # type: ignore[misc]
+    held = StringField()
+
+    def __init__(self, held_count: int) -> None:
+        self.held_count = held_count
+        super().__init__()
+
+    def validate_held(self, field: StringField) -> None:
+        if self.held_count and field.data not in ("send", "discard"):
+            raise ValidationError("Choose what happens to the held deliveries.")
+
+
+class DeleteForm(FlaskForm):  # type: ignore[misc]
+    confirmation = StringField()
+
+    def __init__(self, name: str) -> None:
+        self.expected = name
+        super().__init__()
+
+    def validate_confirmation(self, field: StringField) -> None:
+        # Browsers and people collapse white space; what matters is that the right one was meant.
+        if (field.data or "").split() != self.expected.split():
+            raise ValidationError(f"Type the name as it is written above: {self.expected}")
+
+
+class RotateForm(FlaskForm):  # type: ignore[misc]
+    overlap = StringField(default="24h")
+
+    def validate_overlap(self, field: StringField) -> None:
+        if field.data not in OVERLAPS:
+            raise ValidationError("Choose one of the times listed.")
+
+
+class TestForm(FlaskForm):  # type: ignore[misc]
+    """A test event: `payload()` is its data once `validate()` has passed."""
+
+    event_type = StringField("Event")
+    data = TextAreaField("Data")
+
+    def validate_event_type(self, field: StringField) -> None:
+        if field.data not in catalog().names:
+            raise ValidationError("The catalog has no such event. Choose from the list.")
+
+    def validate_data(self, field: TextAreaField) -> None:
+        raw = (field.data or "").encode("utf-8", "surrogatepass")
+        if len(raw) > LARGEST_TEST_BYTES:
+            raise ValidationError(f"The data may have {LARGEST_TEST_BYTES // 1024} KiB at most.")
+        try:
+            self._data = json_parsing.parse(raw)
+        except json_parsing.InvalidJson as error:
+            raise ValidationError(str(error).replace("The body", "The data")) from None
+        if not isinstance(self._data, dict):
+            raise ValidationError("The data must be a JSON object, in braces.")
+        problems = catalog().problems(self.event_type.data or "", self._data)
+        if problems and self.event_type.data in catalog().names:
+            raise ValidationError("; ".join(f"{each.field} {each.message}" for each in problems[:5]) + ".")
+
+    def payload(self) -> dict[str, Any]:
+        assert isinstance(self._data, dict)
+        return self._data

@@ -1,0 +1,77 @@
+"""What the link of an invitation opens: for somebody logged in, and for somebody new."""
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, session, url_for
+from flask_login import current_user, login_user
+from sqlalchemy import select
+from werkzeug.wrappers import Response
+
+from webhooks_app.accounts import members
+from webhooks_app.accounts.members import AlreadyMember, InvitationClosed
+from webhooks_app.accounts.users import EmailTaken
+from webhooks_app.core import clock, passwords
+from webhooks_app.db.models import Invitation, User
+from webhooks_app.extensions import db, writer
+from webhooks_app.web.forms.account_forms import AcceptForm
+
+blueprint = Blueprint("invitations", __name__, url_prefix="/invitations")
+
+Page = Response | str | tuple[str, int]
+CLOSED = "This invitation was used, withdrawn or has expired. Ask whoever sent it for another."
+
+
+@blueprint.get("/<secret>")
+def show(secret: str) -> Page:
+    return _page(_load(secret), AcceptForm(formdata=None))
+
+
+@blueprint.post("/<secret>")
+def accept(secret: str) -> Page:
+    invitation = _load(secret)
+    is_mine = current_user.is_authenticated and current_user.email == invitation.email
+    form = AcceptForm()
+    if not is_mine and (_has_account(invitation) or current_user.is_authenticated):
+        return _page(invitation, form), 403
+    if not is_mine and not form.validate():
+        return _page(invitation, form), 422
+    workspace_id = invitation.workspace_id
+    try:
+        user_id = members.accept(
+            writer(),
+            invitation,
+            user_id=current_user.id if is_mine else None,
+            name=form.name.data or "",
+            password=form.password.data or "",
+            address=request.remote_addr or "",
+        )
+    except InvitationClosed:
+        abort(404, CLOSED)
+    except EmailTaken:
+        return redirect(url_for("invitations.show", secret=secret), 303)
+    except AlreadyMember:
+        flash("You are a member already.", "info")
+    else:
+        if not is_mine:
+            session.clear()
+            db.session.rollback()
+            login_user(db.session.get_one(User, user_id))
+    return redirect(url_for("endpoints.index", workspace_id=workspace_id), 303)
+
+
+def _load(secret: str) -> Invitation:
+    """404 alike for one that never was and one that is closed."""
+    invitation = db.session.scalars(
+        select(Invitation).where(Invitation.token_hash == passwords.hash_token(secret))
+    ).first()
+    if invitation is None or invitation.closed_at is not None or invitation.expires_at <= clock.now():
+        abort(404, CLOSED)
+    return invitation
+
+
+def _has_account(invitation: Invitation) -> bool:
+    return db.session.scalars(select(User.id).where(User.email == invitation.email)).first() is not None
+
+
+def _page(invitation: Invitation, form: AcceptForm) -> str:
+    return render_template(
+        "invitation.html", invitation=invitation, form=form, has_account=_has_account(invitation)
+    )

@@ -1,0 +1,83 @@
+"""A person's own account: name, password, sessions."""
+
+from flask import flash, redirect, render_template, request, url_for
+from flask_login import current_user, login_user
+from werkzeug.wrappers import Response
+
+from webhooks_app.accounts import users
+from webhooks_app.core import clock, passwords
+from webhooks_app.db.models import User
+from webhooks_app.extensions import db, writer
+from webhooks_app.web.access import WORKSPACE, actor, workspace_blueprint
+from webhooks_app.web.forms.account_forms import NameForm, PasswordForm
+
+blueprint = workspace_blueprint("profile", __name__, WORKSPACE + "/profile")
+
+Page = Response | str | tuple[str, int]
+
+
+@blueprint.get("/")
+def show() -> Page:
+    return _page()
+
+
+@blueprint.post("/name")
+def change_name() -> Page:
+    form = NameForm()
+    if not form.validate():
+        return _page(name_form=form), 422
+    users.rename(writer(), current_user, form.name.data, actor=actor())
+    flash("Name changed.", "success")
+    return redirect(url_for("profile.show"), 303)
+
+
+@blueprint.post("/password")
+def change_password() -> Page:
+    """Ends every session but this one."""
+    form = PasswordForm()
+    if not form.validate():
+        return _page(password_form=form), 422
+    if refusal := _refusal(form.current.data or ""):
+        form.current.errors = [refusal]
+        return _page(password_form=form), 422
+    users.change_password(writer(), current_user, form.new.data, actor=actor())
+    _go_on_alone()
+    flash("Password changed. Every other session has ended.", "success")
+    return redirect(url_for("profile.show"), 303)
+
+
+@blueprint.post("/sessions")
+def end_other_sessions() -> Page:
+    users.end_sessions(writer(), current_user, actor=actor())
+    _go_on_alone()
+    flash("Every other session has ended.", "success")
+    return redirect(url_for("profile.show"), 303)
+
+
+def _refusal(password: str) -> str:
+    """Why this is not taken for the person's password; guesses count as they do at the log-in."""
+    user_id, email, hashed = current_user.id, current_user.email, current_user.password_hash
+    address = request.remote_addr or ""
+    db.session.rollback()  # hashing takes a while; no snapshot is held meanwhile
+    if users.is_locked(writer(), email=email, address=address, now=clock.now()):
+        return "Too many wrong passwords. Wait a quarter of an hour, then try again."
+    if passwords.is_password(password, hashed):
+        return ""
+    users.note_log_in(writer(), email=email, address=address, user_id=user_id, is_right=False)
+    return "This is not your current password."
+
+
+def _go_on_alone() -> None:
+    """This session with the key that the others do not have."""
+    user_id = current_user.id
+    db.session.rollback()
+    db.session.expire_all()
+    login_user(db.session.get_one(User, user_id))
+
+
+def _page(*, name_form: NameForm | None = None, password_form: PasswordForm | None = None) -> str:
+    return render_template(
+        "profile/show.html",
+        name_form=name_form or NameForm(formdata=None, data={"name": current_user.name}),
+        password_form=password_form or PasswordForm(formdata=None),
+    )

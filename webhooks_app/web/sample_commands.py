@@ -1,0 +1,17 @@
+"""Commands to copy that do something real on this deployment."""
+
+import json
+
+from flask import current_app
+
+from webhooks_app.core import text_display
+from webhooks_app.events.catalog import catalog
+
+
+def sample_event(token: str = "tok_…") -> str:
+    """A command that sends an event of the catalog's first type."""
+    first = catalog().event_types[0]
+    body = json.dumps({"type": first.name, "data": first.example}, indent=2)
+    base = current_app.extensions["settings"].base_url
+    headers = [("Authorization", f"Bearer {token}"), ("Content-Type", "application/json")]
+    return text_display.curl(f"{base}/api/v1/events", headers, body, mask="")

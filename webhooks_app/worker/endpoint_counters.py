@@ -1,0 +1,101 @@
+"""What a batch of attempts adds to its endpoints' health and to the rollups that charts are drawn from.
+
+Rows go in sorted, so that two workers never wait for each other crosswise.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from webhooks_app.core.outcomes import OUR_OWN, Outcome, latency_bucket
+from webhooks_app.db import bulk_sql
+
+# An endpoint's id, when the attempt started, and what came of it.
+Tried = tuple[str, datetime, Outcome]
+
+_HEALTH = bulk_sql.prepare(
+    """
+    INSERT INTO endpoint_health AS old (
+        endpoint_id, last_success_at, last_failure_at, last_failure_outcome, failing_since, failure_count
+    )
+    SELECT endpoint_id, last_success_at, last_failure_at, last_failure_outcome, failing_since, failure_count
+    FROM {rows} WHERE true ORDER BY endpoint_id
+    ON CONFLICT (endpoint_id) DO UPDATE SET
+        last_success_at = coalesce(excluded.last_success_at, old.last_success_at),
+        last_failure_at = coalesce(excluded.last_failure_at, old.last_failure_at),
+        last_failure_outcome = coalesce(excluded.last_failure_outcome, old.last_failure_outcome),
+        -- A success in the batch ends an older streak; without one, the older start counts.
+        failing_since = CASE WHEN excluded.last_success_at IS NULL
+            THEN coalesce(old.failing_since, excluded.failing_since) ELSE excluded.failing_since END,
+        failure_count = CASE WHEN excluded.last_success_at IS NULL
+            THEN old.failure_count ELSE 0 END + excluded.failure_count
+    """,
+    {
+        "endpoint_id": "text",
+        "last_success_at": "timestamptz",
+        "last_failure_at": "timestamptz",
+        "last_failure_outcome": "text",
+        "failing_since": "timestamptz",
+        "failure_count": "int",
+    },
+)
+_ROLLUPS = bulk_sql.prepare(
+    """
+    INSERT INTO attempt_rollups AS old (endpoint_id, hour_at, outcome, latency_bucket, count)
+    SELECT endpoint_id, hour_at, outcome, latency_bucket, count FROM {rows} WHERE true
+    ORDER BY endpoint_id, hour_at, outcome, latency_bucket
+    ON CONFLICT (endpoint_id, hour_at, outcome, latency_bucket)
+    DO UPDATE SET count = old.count + excluded.count
+    """,
+    {
+        "endpoint_id": "text",
+        "hour_at": "timestamptz",
+        "outcome": "text",
+        "latency_bucket": "int",
+        "count": "int",
+    },
+)
+
+
+def add_health(connection: Connection, tried: Iterable[Tried]) -> None:
+    moment = bulk_sql.moments(connection)
+    health: dict[str, dict[str, Any]] = {}
+    for endpoint_id, started_at, outcome in sorted(tried, key=lambda item: item[:2]):
+        row = health.setdefault(endpoint_id, {"endpoint_id": endpoint_id, "failure_count": 0})
+        if outcome.is_success:
+            row |= {"last_success_at": moment(started_at), "failing_since": None, "failure_count": 0}
+            continue
+        row |= {"last_failure_at": moment(started_at), "last_failure_outcome": outcome.kind.value}
+        if outcome.kind in OUR_OWN:  # shown, but no part of a streak that the endpoint answers for
+            continue
+        row["failing_since"] = row.get("failing_since") or moment(started_at)
+        row["failure_count"] += 1
+    bulk_sql.run(connection, _HEALTH, list(health.values()))
+
+
+def add_rollups(connection: Connection, tried: Iterable[Tried]) -> None:
+    counts = Counter(
+        (endpoint_id, _hour(started_at), outcome.kind.value, latency_bucket(outcome.timings.total_us))
+        for endpoint_id, started_at, outcome in tried
+    )
+    bulk_sql.run(connection, _ROLLUPS, list(_rollup_rows(counts, bulk_sql.moments(connection))))
+
+
+def _rollup_rows(
+    counts: "Counter[tuple[str, datetime, str, int]]", moment: Callable[[datetime], Any]
+) -> Iterable[dict[str, Any]]:
+    for (endpoint_id, hour_at, outcome, bucket), count in counts.items():
+        yield {
+            "endpoint_id": endpoint_id,
+            "hour_at": moment(hour_at),
+            "outcome": outcome,
+            "latency_bucket": bucket,
+            "count": count,
+        }
+
+
+def _hour(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)
