@@ -14,9 +14,9 @@ from webhooks_app import tasks
 from webhooks_app.app import create_app
 from webhooks_app.core import clock
 from webhooks_app.db.models import EndpointHealth
-from webhooks_app.jobs import alarms, scheduler, wake_ups
+from webhooks_app.jobs import alarms, scheduler
 from webhooks_app.jobs.alarms import Liveness
-from webhooks_app.jobs.wake_ups import WakeUps
+from webhooks_app.jobs.wake_ups import QUEUE_NAME, JsonJob, WakeUps
 from webhooks_app.worker import claims
 
 URL = "http://127.0.0.1:9/"
@@ -107,9 +107,7 @@ def test_the_sweep_leaves_a_heartbeat(
 
 def test_the_periodic_jobs_are_back_after_redis_was_emptied(app: Flask, redis_url: str) -> None:
     with Redis.from_url(redis_url) as redis:
-        periodic = scheduler.WakeUpScheduler(
-            queue_name=wake_ups.QUEUE_NAME, connection=redis, job_class=wake_ups.JsonJob
-        )
+        periodic = scheduler.WakeUpScheduler(queue_name=QUEUE_NAME, connection=redis, job_class=JsonJob)
         for _ in range(2):
             redis.flushall()
             periodic.enqueue_jobs()
@@ -121,9 +119,7 @@ def test_retries_that_fall_due_leave_no_jobs_behind_a_run_that_is_awake(
     app: Flask, redis_url: str, wake_ups: WakeUps
 ) -> None:
     with Redis.from_url(redis_url) as redis:
-        periodic = scheduler.WakeUpScheduler(
-            queue_name=wake_ups.QUEUE_NAME, connection=redis, job_class=wake_ups.JsonJob
-        )
+        periodic = scheduler.WakeUpScheduler(queue_name=QUEUE_NAME, connection=redis, job_class=JsonJob)
         wake_ups.begin()
         wake_ups.at([clock.now() - timedelta(seconds=second) for second in range(1, 6)])
         periodic.enqueue_jobs()

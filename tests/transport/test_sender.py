@@ -26,10 +26,12 @@ import pycurl
 import pytest
 
 from tests.hostile import OK, Authority, Connection, Script, Server, answering
+from webhooks_app.config import ROOT
 from webhooks_app.core.outcomes import Outcome, OutcomeClass
 from webhooks_app.transport import exchange, resolver, sockets
 from webhooks_app.transport.curl_errors import CurlCode
 from webhooks_app.transport.request import Request
+from webhooks_app.transport.resolved_target import Target
 from webhooks_app.transport.sender import CONNECTIONS_PER_HOST, Sender
 from webhooks_app.transport.sockets import READ, WRITE
 from webhooks_app.transport.target_policy import TargetPolicy
@@ -622,7 +624,7 @@ def test_permission_is_per_name_even_where_addresses_are_shared(
 def test_libcurl_looks_up_nothing_itself(sender: Sender, serve: Serve) -> None:
     server = serve()
     started = Request(server.url_for("localhost"), HEADERS, b"", 1000)
-    sender._send("key", started, exchange.Place("localhost", server.port, False, False))
+    sender._send("key", started, Target("localhost", server.port, False, False))
     outcome = collect(sender, 1)["key"]
     assert (outcome.kind, server.accepted) == ("dns", 0)
 
@@ -736,9 +738,7 @@ def test_a_real_name_server_that_mixes_rebinds_and_swallows(tmp_path: Path) -> N
     if not shutil.which("unshare"):
         pytest.skip("unshare is missing")
     command = ["unshare", "-rmn", "sh", "-c", script, json.dumps([answers, order])]
-    done = subprocess.run(
-        command, cwd=Path(__file__).parent.parent, capture_output=True, text=True, timeout=20, check=False
-    )
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
     if not done.stdout.startswith("ready"):
         pytest.skip(f"no namespaces here: {done.stderr.strip()[:200]}")
     assert (done.returncode, done.stderr) == (0, "")

@@ -14,7 +14,7 @@ from standardwebhooks import Webhook
 from tests.conftest import TESTER, Workspace
 from tests.receivers import Receiver
 from tests.web.conftest import Page
-from tests.web.test_endpoint_pages import URL, actions, error_at, load
+from tests.web.test_endpoint_pages import URL, audited_actions, error_at, load
 from webhooks_app.core import signing
 from webhooks_app.db.models import AuditEntry, Delivery, DeliveryState, Event
 from webhooks_app.endpoints import signing_secrets
@@ -52,13 +52,13 @@ def test_only_admins_of_the_workspace_write(
     request: pytest.FixtureRequest, endpoint_id: str, url: str, data: dict[str, Any], who: str, status: int
 ) -> None:
     page: Page = request.getfixturevalue(who)
-    before = len(actions())
+    before = len(audited_actions())
 
     response = page.post(f"endpoints/{endpoint_id}/{url}", data)
 
     assert response.status_code == status
     assert "whsec_" not in response.text
-    assert len(actions()) == before
+    assert len(audited_actions()) == before
     assert db.session.scalars(select(Delivery)).all() == []
 
 
@@ -66,11 +66,11 @@ def test_only_admins_of_the_workspace_write(
 def test_nothing_happens_without_a_csrf_token_or_an_endpoint(
     admin_page: Page, endpoint_id: str, url: str, data: dict[str, Any]
 ) -> None:
-    before = len(actions())
+    before = len(audited_actions())
 
     assert admin_page.post(f"endpoints/{endpoint_id}/{url}", data, csrf=False).status_code == 400
     assert admin_page.post(f"endpoints/ep_nobody/{url}", data).status_code == 404
-    assert len(actions()) == before
+    assert len(audited_actions()) == before
 
 
 def test_the_secret_is_hidden_until_it_is_revealed(
@@ -90,7 +90,7 @@ def test_a_reveal_is_audited_and_never_stored(
     app: Flask, admin_page: Page, endpoint_id: str, database: Database, fragment: bool
 ) -> None:
     [secret] = secrets_of(app, database, endpoint_id)
-    before = actions().count("secret.reveal")
+    before = audited_actions().count("secret.reveal")
 
     response = admin_page.post(f"endpoints/{endpoint_id}/secret/reveal", fragment=fragment)
 
@@ -98,7 +98,7 @@ def test_a_reveal_is_audited_and_never_stored(
     assert secret in html.unescape(response.text)
     assert response.headers["Cache-Control"] == "no-store"
     assert ("<html" in response.text) is not fragment
-    assert actions().count("secret.reveal") == before + 1
+    assert audited_actions().count("secret.reveal") == before + 1
     entry = db.session.scalars(select(AuditEntry).order_by(AuditEntry.id.desc())).first()
     assert entry is not None
     assert (entry.action, entry.actor, entry.target) == ("secret.reveal", "acme@example.com", endpoint_id)
@@ -137,7 +137,7 @@ def test_rotating_brings_a_new_secret_and_keeps_the_old_for_the_overlap(
     new, *rest = secrets_of(app, database, endpoint_id)
     assert new != old
     assert rest == [old][: in_force - 1]
-    assert "secret.rotate" in actions()
+    assert "secret.rotate" in audited_actions()
     assert ("Two secrets sign" in admin_page.get(response.location).text) is (in_force == 2)
 
 
@@ -147,7 +147,7 @@ def test_an_overlap_that_is_not_offered_is_refused(admin_page: Page, endpoint_id
 
     assert response.status_code == 422
     assert "Choose" in error_at(response.text, "overlap")
-    assert "secret.rotate" not in actions()
+    assert "secret.rotate" not in audited_actions()
 
 
 def test_the_previous_secret_can_be_revoked_early_and_the_current_one_cannot(
@@ -162,10 +162,10 @@ def test_the_previous_secret_can_be_revoked_early_and_the_current_one_cannot(
     assert admin_page.post(url.format(ids[False])).status_code == 303
 
     assert secrets_of(app, database, endpoint_id) == [current]
-    assert actions().count("secret.revoke") == 1
+    assert audited_actions().count("secret.revoke") == 1
     again = admin_page.post(url.format(ids[False]))
     assert "stopped signing already" in admin_page.get(again.location).text
-    assert actions().count("secret.revoke") == 1
+    assert audited_actions().count("secret.revoke") == 1
 
 
 def test_a_secret_of_another_endpoint_is_not_revoked(
@@ -176,7 +176,7 @@ def test_a_secret_of_another_endpoint_is_not_revoked(
     [foreign] = [secret.id for secret in load(other).secrets if secret.expires_at]
 
     assert admin_page.post(f"endpoints/{endpoint_id}/secret/{foreign}/revoke").status_code == 404
-    assert "secret.revoke" not in actions()
+    assert "secret.revoke" not in audited_actions()
 
 
 def test_a_worker_that_runs_already_signs_with_the_secrets_of_the_moment(
@@ -263,7 +263,7 @@ def test_a_test_event_goes_to_this_endpoint_alone(
     delivery = db.session.scalars(select(Delivery)).one()
     assert response.status_code == 303
     assert delivery.id in response.location
-    assert "endpoint.test" in actions()
+    assert "endpoint.test" in audited_actions()
     engine.run(seconds=5)
     [request] = receiver.received
     assert request.path.endswith("/mine")
