@@ -27,7 +27,7 @@ from webhooks_app.endpoints import actions
 from webhooks_app.endpoints.actions import EndpointValues
 from webhooks_app.events import accept
 from webhooks_app.events.accept import NewEvent
-from webhooks_app.extensions import writer
+from webhooks_app.extensions import services
 
 BENCH = Actor("bench")
 WEB_PORT, SINK_PORT, HANG_PORT = 8500, 8501, 8502
@@ -53,8 +53,8 @@ class Deployment:
         self._stack.enter_context(self.app.app_context())
         upgrade()
         wait_for(lambda: stats() is not None)
-        self.workspace_id = workspaces.create(writer(), "Bench", actor=BENCH)
-        self.token = api_tokens.create(writer(), self.workspace_id, "bench", actor=BENCH)
+        self.workspace_id = workspaces.create(services().write, "Bench", actor=BENCH)
+        self.token = api_tokens.create(services().write, self.workspace_id, "bench", actor=BENCH)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -90,8 +90,8 @@ class Deployment:
     ) -> list[str]:
         return [
             actions.create(
-                writer(),
-                self.app.extensions["cipher"],
+                services().write,
+                services(self.app).cipher,
                 self.workspace_id,
                 EndpointValues(str(number), f"http://127.0.0.1:{port}/{number}", False, [event_type]),
                 actor=BENCH,
@@ -103,15 +103,15 @@ class Deployment:
         """Accepts so many events as the API does, a thousand a transaction."""
         for start in range(0, count, 1000):
             new = [NewEvent(event_type, payload()) for _ in range(min(1000, count - start))]
-            accept.accept_events(writer(), self.app.extensions["wake_ups"], self.workspace_id, new)
+            accept.accept_events(services().write, services(self.app).wake_ups, self.workspace_id, new)
 
     def pending(self) -> int:
-        with writer().connect() as connection:
+        with services().write.connect() as connection:
             return int(connection.execute(text("SELECT count(*) FROM pending_deliveries")).scalar_one())
 
     def reset(self) -> None:
         """An empty log, and no endpoints."""
-        with writer().begin() as connection:
+        with services().write.begin() as connection:
             for table in ("pending_deliveries", "attempts", "deliveries", "events", "attempt_rollups"):
                 connection.execute(text(f"DELETE FROM {table}"))
             connection.execute(text("UPDATE endpoints SET deleted_at = created_at, state = 'disabled'"))

@@ -17,7 +17,7 @@ from webhooks_app.core import clock, ids
 from webhooks_app.db.models import Attempt, AttemptRollup, Delivery, DeliveryState, Event, Role
 from webhooks_app.deliveries import recoveries
 from webhooks_app.deliveries.log import LogFilter, Status
-from webhooks_app.extensions import writer
+from webhooks_app.extensions import services
 
 Row = tuple[str, float, str]
 PASSWORD = "a password of the bench"
@@ -33,7 +33,7 @@ def pages(deployment: Deployment, count: int) -> Iterator[Row]:
     _fill(deployment, endpoints, count)
     deployment.vacuum()
     if deployment.database == "sqlite":
-        with writer().begin() as connection:
+        with services().write.begin() as connection:
             connection.execute(text("ANALYZE"))
     yield "filling the log", time.monotonic() - started, "s"
     client = _logged_in(deployment)
@@ -53,7 +53,7 @@ def _fill(deployment: Deployment, endpoints: list[str], count: int) -> None:
             _delivery(deployment.workspace_id, chance, endpoints, start + step * number, number)
             for number in range(first, min(first + BATCH, count))
         ]
-        with writer().begin() as connection:
+        with services().write.begin() as connection:
             for position, model in enumerate((Event, Delivery, Attempt)):
                 connection.execute(insert(model), [each[position] for each in some])
     hours = [
@@ -65,7 +65,7 @@ def _fill(deployment: Deployment, endpoints: list[str], count: int) -> None:
         )
         for outcome, bucket in (("success", 4), ("success", 6), ("http_5xx", 5))
     ]
-    with writer().begin() as connection:
+    with services().write.begin() as connection:
         connection.execute(insert(AttemptRollup), hours)
 
 
@@ -108,8 +108,8 @@ def _delivery(
 
 
 def _logged_in(deployment: Deployment) -> FlaskClient:
-    user_id = users.add(writer(), email="bench@example.com", name="Bench", password=PASSWORD)
-    members.add(writer(), deployment.workspace_id, user_id, Role.ADMIN, actor=BENCH)
+    user_id = users.add(services().write, email="bench@example.com", name="Bench", password=PASSWORD)
+    members.add(services().write, deployment.workspace_id, user_id, Role.ADMIN, actor=BENCH)
     client = deployment.app.test_client()
     page = client.get("/login").text
     [token] = re.findall(r'name="csrf_token" value="([^"]+)"', page)[:1]
@@ -119,7 +119,7 @@ def _logged_in(deployment: Deployment) -> FlaskClient:
 
 
 def _urls(deployment: Deployment, endpoints: list[str]) -> dict[str, str]:
-    with writer().connect() as connection:
+    with services().write.connect() as connection:
         failed, middle = (
             connection.execute(text(statement)).scalar()
             for statement in (
@@ -127,9 +127,9 @@ def _urls(deployment: Deployment, endpoints: list[str]) -> dict[str, str]:
                 "SELECT id FROM deliveries ORDER BY id LIMIT 1 OFFSET 500000",
             )
         )
-    wake_ups = deployment.app.extensions["wake_ups"]
+    wake_ups = services(deployment.app).wake_ups
     wanted = LogFilter(status=Status.FAILED)
-    recovery = recoveries.start(writer(), wake_ups, deployment.workspace_id, wanted, actor=BENCH)
+    recovery = recoveries.start(services().databases, wake_ups, deployment.workspace_id, wanted, actor=BENCH)
     workspace = f"/w/{deployment.workspace_id}"
     base = f"{workspace}/alerts/webhooks"
     one = f"{base}/endpoints/{endpoints[0]}"

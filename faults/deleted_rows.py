@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection, Engine, text
 
-from webhooks_app.db.engines import writing
+from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import FINAL_STATES
 
 _COLUMNS = {
@@ -26,7 +26,7 @@ _FINAL = ", ".join(f"'{state.value}'" for state in FINAL_STATES)
 
 def opened(engine: Engine) -> None:
     """From here on, what is deleted is kept in `buried_…`."""
-    with writing(engine).begin() as connection:
+    with WriteDatabase(engine).begin() as connection:
         templates = (_SQLITE,) if engine.dialect.name == "sqlite" else _POSTGRESQL
         for table, columns in _COLUMNS.items():
             names, old = ", ".join(columns), ", ".join(f"OLD.{name}" for name in columns)
@@ -39,7 +39,7 @@ def opened(engine: Engine) -> None:
 
 def closed(engine: Engine) -> None:
     """It is no more, if ever it was."""
-    with writing(engine).begin() as connection:
+    with WriteDatabase(engine).begin() as connection:
         for table in _COLUMNS:
             if engine.dialect.name == "sqlite":
                 connection.execute(text(f"DROP TRIGGER IF EXISTS bury_{table}"))

@@ -27,7 +27,7 @@ from webhooks_app.deliveries import recoveries, replays
 from webhooks_app.deliveries.log import LogFilter, Status
 from webhooks_app.endpoints import actions, signing_secrets
 from webhooks_app.endpoints.actions import EndpointValues
-from webhooks_app.extensions import db, writer
+from webhooks_app.extensions import db, services
 
 TESTER = Actor("faults")
 
@@ -70,16 +70,16 @@ class Hands(Processes):
         self.counts, self.sent = self.folder / f"counts-{self.journals}", 0
         self.counts.mkdir()
         with self.app.app_context():
-            self.workspace_id = workspaces.create(writer(), name, actor=TESTER)
-            self.token = api_tokens.create(writer(), self.workspace_id, "faults", actor=TESTER)
+            self.workspace_id = workspaces.create(services().write, name, actor=TESTER)
+            self.token = api_tokens.create(services().write, self.workspace_id, "faults", actor=TESTER)
 
     def endpoint(self, path: str, **values: Any) -> str:
         given: dict[str, Any] = {"all_events": True, "event_types": (), "timeout_ms": TIMEOUT_MS} | values
         url = given.pop("url", f"http://127.0.0.1:{self.receiver_port}/{path}")
         with self.app.app_context():
-            cipher = self.app.extensions["cipher"]
+            cipher = services().cipher
             endpoint_id = actions.create(
-                writer(),
+                services().write,
                 cipher,
                 self.workspace_id,
                 EndpointValues(name=path[:60], url=url, **given),
@@ -92,7 +92,7 @@ class Hands(Processes):
     def learn_keys(self, endpoint_id: str) -> None:
         """Remembers the endpoint's signing keys and since and until when they sign."""
         with self.admin(endpoint_id) as endpoint:
-            secrets = signing_secrets.reveal(writer(), self.app.extensions["cipher"], endpoint, actor=TESTER)
+            secrets = signing_secrets.reveal(services().write, services().cipher, endpoint, actor=TESTER)
         now, in_force = clock.now(), {signing.key_of(secret) for secret in secrets}
         known = self.keys.get(endpoint_id, [])
         new = in_force - {key.secret for key in known}
@@ -108,28 +108,28 @@ class Hands(Processes):
 
     def remove(self, endpoint_id: str) -> None:
         with self.admin(endpoint_id) as endpoint:
-            actions.remove(writer(), endpoint, actor=TESTER)
+            actions.remove(services().write, endpoint, actor=TESTER)
 
     def disable(self, endpoint_id: str) -> None:
         with self.admin(endpoint_id) as endpoint:
-            actions.disable(writer(), endpoint, actor=TESTER)
+            actions.disable(services().write, endpoint, actor=TESTER)
 
     def enable(self, endpoint_id: str, *, send_held: bool) -> int:
         with self.admin(endpoint_id) as endpoint:
-            return actions.enable(writer(), endpoint, send_held=send_held, actor=TESTER)
+            return actions.enable(services().write, endpoint, send_held=send_held, actor=TESTER)
         raise AssertionError("unreachable")
 
     def recover(self) -> str:
         """Starts a recovery of everything canceled; its id."""
         with self.app.app_context():
-            wake_ups = self.app.extensions["wake_ups"]
+            wake_ups = services().wake_ups
             wanted = LogFilter(status=Status.CANCELED)
-            return recoveries.start(writer(), wake_ups, self.workspace_id, wanted, actor=TESTER)
+            return recoveries.start(services().databases, wake_ups, self.workspace_id, wanted, actor=TESTER)
 
     def rotate(self, endpoint_id: str, *, overlap: timedelta) -> None:
         with self.admin(endpoint_id) as endpoint:
-            cipher = self.app.extensions["cipher"]
-            signing_secrets.rotate(writer(), cipher, endpoint, overlap=overlap, actor=TESTER)
+            cipher = services().cipher
+            signing_secrets.rotate(services().write, cipher, endpoint, overlap=overlap, actor=TESTER)
         self.learn_keys(endpoint_id)
 
     def edit(self, endpoint_id: str, url: str) -> None:
@@ -137,11 +137,11 @@ class Hands(Processes):
             values = EndpointValues(
                 name="edited", url=url, all_events=True, event_types=(), timeout_ms=endpoint.timeout_ms
             )
-            actions.change(writer(), self.app.extensions["cipher"], endpoint, values, actor=TESTER)
+            actions.change(services().write, services().cipher, endpoint, values, actor=TESTER)
 
     def replay(self, delivery_id: str) -> None:
         with self.app.app_context():
-            replays.start(writer(), self.app.extensions["wake_ups"], delivery_id, actor=TESTER)
+            replays.start(services().write, services().wake_ups, delivery_id, actor=TESTER)
 
     def send(self, name: str = "", *, timeout: float = 10, **data: Any) -> Answer:
         """One event through the API; its 202 goes into the journal as a producer's would."""
@@ -216,7 +216,7 @@ class Hands(Processes):
         self.heal()
         with self.app.app_context():
             for endpoint in db.session.scalars(select(Endpoint).where(Endpoint.deleted_at.is_(None))).all():
-                actions.remove(writer(), endpoint, actor=TESTER)
+                actions.remove(services().write, endpoint, actor=TESTER)
             db.session.remove()
             if self.has_graveyard:
                 deleted_rows.closed(db.engine)

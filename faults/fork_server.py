@@ -134,7 +134,7 @@ def _take_identity(user: str) -> None:
 
 def open_nursery(root: str) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        [sys.executable, "-m", "faults.nursery"],
+        [sys.executable, "-m", "faults.fork_server"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd=root,

@@ -38,7 +38,7 @@ def wait_for(condition: Callable[[], object], seconds: float, what: str) -> floa
 
 
 class Nursery:
-    """The harness's end of `faults.nursery`."""
+    """The harness's end of `faults.fork_server`."""
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs

@@ -15,12 +15,13 @@ from flask_migrate import downgrade, upgrade
 from sqlalchemy import Column, Connection, String
 
 from faults import crash_report
+from webhooks_app import config
 from webhooks_app.app import create_app
 from webhooks_app.cli import processes
 from webhooks_app.core import clock
 from webhooks_app.db.models import Delivery, Event, PendingDelivery
 from webhooks_app.deliveries import retention
-from webhooks_app.extensions import writer
+from webhooks_app.extensions import open_services
 from webhooks_app.jobs import delivery_worker
 
 
@@ -73,9 +74,9 @@ def retain(days: int, seed: str, chance: float) -> None:
         return count
 
     retention._drop_deliveries = drop_or_die
-    with create_app(waits_for_disk=False).app_context():
-        while True:
-            retention.run(writer(), now=clock.now() + timedelta(days=days))
+    databases = open_services(config.read(), waits_for_disk=False).databases
+    while True:
+        retention.run(databases, now=clock.now() + timedelta(days=days))
 
 
 def migrate(folder: str, revision: str) -> None:

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -24,7 +23,6 @@ from flask import Flask
 from flask_migrate import upgrade
 from redis import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import Engine as Database
 from sqlalchemy import create_engine, text
 
 from tests.receivers import Receiver
@@ -34,13 +32,13 @@ from webhooks_app.accounts.audit import Actor
 from webhooks_app.app import create_app
 from webhooks_app.config import Settings
 from webhooks_app.core import passwords
+from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import Role
 from webhooks_app.db.models.base import Base
 from webhooks_app.endpoints import actions
 from webhooks_app.endpoints.actions import EndpointValues
-from webhooks_app.extensions import db, writer
+from webhooks_app.extensions import db, services
 from webhooks_app.jobs.wake_ups import WakeUps
-from webhooks_app.transport.sender import Sender
 from webhooks_app.worker.engine import DeliveryEngine
 
 TESTER = Actor("tester@example.com", "127.0.0.1")
@@ -177,8 +175,13 @@ def app(settings: Settings) -> Iterator[Flask]:
 
 
 @pytest.fixture
-def database(app: Flask) -> Database:
-    return writer()
+def databases(app: Flask) -> Databases:
+    return services(app).databases
+
+
+@pytest.fixture
+def database(databases: Databases) -> WriteDatabase:
+    return databases.write
 
 
 @dataclass
@@ -193,8 +196,8 @@ class Workspace:
     def endpoint(self, url: str, **values: object) -> str:
         defaults: dict[str, object] = {"name": "Orders", "url": url, "all_events": True, "event_types": ()}
         return actions.create(
-            writer(),
-            self.app.extensions["cipher"],
+            services().write,
+            services(self.app).cipher,
             self.id,
             EndpointValues(**(defaults | values)),
             actor=TESTER,
@@ -215,11 +218,11 @@ class Workspace:
 
 
 def new_workspace(app: Flask, name: str) -> Workspace:
-    workspace_id = workspaces.create(writer(), name, actor=TESTER)
+    workspace_id = workspaces.create(services().write, name, actor=TESTER)
     email = f"{name.lower()}@example.com"
-    user_id = users.add(writer(), email=email, name=name, password=PASSWORD)
-    members.add(writer(), workspace_id, user_id, Role.ADMIN, actor=TESTER)
-    token = api_tokens.create(writer(), workspace_id, "test", actor=TESTER)
+    user_id = users.add(services().write, email=email, name=name, password=PASSWORD)
+    members.add(services().write, workspace_id, user_id, Role.ADMIN, actor=TESTER)
+    token = api_tokens.create(services().write, workspace_id, "test", actor=TESTER)
     return Workspace(app, workspace_id, token, email)
 
 
@@ -241,24 +244,16 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def wake_ups(app: Flask) -> WakeUps:
-    found: WakeUps = app.extensions["wake_ups"]
+    found: WakeUps = services(app).wake_ups
     return found
 
 
 @contextmanager
 def new_engine(app: Flask) -> Iterator[DeliveryEngine]:
-    """A delivery engine in this process, as a worker has one. Within an application context."""
-    settings: Settings = app.extensions["settings"]
-    sender = Sender(policy=settings.targets, ca_bundle=settings.ca_bundle, capacity=settings.in_flight)
-    yield DeliveryEngine(
-        database=writer(),
-        sender=sender,
-        cipher=app.extensions["cipher"],
-        wake_ups=app.extensions["wake_ups"],
-        delays=settings.retry_delays,
-        lease=timedelta(seconds=settings.lease_seconds),
-    )
-    sender.close()
+    """Yield a delivery engine in this process, as a worker has one."""
+    engine = tasks.build_engine(services(app))
+    yield engine
+    engine._sender.close()
 
 
 @pytest.fixture
@@ -273,16 +268,12 @@ def engine(make_engine: Callable[[], DeliveryEngine]) -> DeliveryEngine:
 
 
 @pytest.fixture
-def job_app(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
+def job_app(app: Flask) -> Iterator[Flask]:
     """The app that the jobs use, in a process that has run none so far."""
-    monkeypatch.setattr(tasks, "_app", lambda: app)
-    tasks._database.cache_clear()
-    tasks.engine.cache_clear()
-    yield app
-    if tasks.engine.cache_info().currsize:
-        tasks.engine()._sender.close()
-    tasks._database.cache_clear()
-    tasks.engine.cache_clear()
+    with new_engine(app) as engine:
+        tasks.use_context(tasks.Context(services(app), engine))
+        yield app
+        tasks.use_context(None)
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 10) -> None:

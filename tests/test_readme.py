@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine as Database
 from werkzeug.serving import make_server
 
 from tests.conftest import TESTER, Workspace
 from tests.receivers import Receiver
 from webhooks_app import config
+from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Endpoint, Event
 from webhooks_app.endpoints import signing_secrets
-from webhooks_app.extensions import db
+from webhooks_app.extensions import db, services
 from webhooks_app.worker.engine import DeliveryEngine
 
 README = (config.ROOT / "README.md").read_text()
@@ -70,11 +70,11 @@ def test_the_verification_examples_take_a_delivery_and_nothing_else(
     workspace: Workspace,
     receiver: Receiver,
     engine: DeliveryEngine,
-    database: Database,
+    database: WriteDatabase,
     source: str,
 ) -> None:
     endpoint = db.session.get_one(Endpoint, workspace.endpoint(receiver.url))
-    [secret] = signing_secrets.reveal(database, app.extensions["cipher"], endpoint, actor=TESTER)
+    [secret] = signing_secrets.reveal(database, services(app).cipher, endpoint, actor=TESTER)
     [event_id] = workspace.send()
     engine.run(seconds=5)
     [request] = receiver.received

@@ -5,7 +5,6 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,12 @@ from tests.snippets import runtimes
 from tests.snippets.cases import Case, Platform
 from tests.snippets.runtimes import RUNTIMES
 from tests.web.conftest import Page
+from webhooks_app import tasks
 from webhooks_app.accounts import api_tokens, members, users, workspaces
 from webhooks_app.app import create_app
 from webhooks_app.db.models import Role
-from webhooks_app.extensions import writer
-from webhooks_app.transport.sender import Sender
+from webhooks_app.extensions import services
 from webhooks_app.web import snippets
-from webhooks_app.worker.engine import DeliveryEngine
 
 EMAIL = "admin@example.com"
 
@@ -37,22 +35,14 @@ def platform(
     settings = make_settings(f"sqlite:///{folder / 'test.db'}", redis_url, folder)
     app = create_app(settings)
     with app.app_context(), Receiver() as receiver:
-        sender = Sender(policy=settings.targets, ca_bundle=settings.ca_bundle, capacity=settings.in_flight)
-        engine = DeliveryEngine(
-            database=writer(),
-            sender=sender,
-            cipher=app.extensions["cipher"],
-            wake_ups=app.extensions["wake_ups"],
-            delays=settings.retry_delays,
-            lease=timedelta(seconds=settings.lease_seconds),
-        )
-        workspace_id = workspaces.create(writer(), "Acme", actor=TESTER)
-        user_id = users.add(writer(), email=EMAIL, name="Ada", password=PASSWORD)
-        members.add(writer(), workspace_id, user_id, Role.ADMIN, actor=TESTER)
-        token = api_tokens.create(writer(), workspace_id, "test", actor=TESTER)
+        engine = tasks.build_engine(services())
+        workspace_id = workspaces.create(services().write, "Acme", actor=TESTER)
+        user_id = users.add(services().write, email=EMAIL, name="Ada", password=PASSWORD)
+        members.add(services().write, workspace_id, user_id, Role.ADMIN, actor=TESTER)
+        token = api_tokens.create(services().write, workspace_id, "test", actor=TESTER)
         workspace = Workspace(app, workspace_id, token, EMAIL)
         yield Platform(workspace, workspace.endpoint(receiver.url), receiver, engine)
-        sender.close()
+        engine._sender.close()
 
 
 @pytest.fixture(scope="module")

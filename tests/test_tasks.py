@@ -4,7 +4,6 @@ import threading
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine as Database
 from sqlalchemy import select, text, update
 
 from tests.conftest import Workspace
@@ -12,6 +11,7 @@ from tests.receivers import Receiver
 from webhooks_app import tasks
 from webhooks_app.core import clock
 from webhooks_app.db import engines
+from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Attempt, EndpointHealth, Notice, NoticeKind
 from webhooks_app.extensions import db
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("job_app")
 
 
 def test_the_sweep_warns_of_an_endpoint_that_does_nothing_but_fail(
-    workspace: Workspace, database: Database
+    workspace: Workspace, database: WriteDatabase
 ) -> None:
     workspace.endpoint("https://orders.example.com/")
     now = clock.now()
@@ -51,14 +51,14 @@ def test_a_job_sends_over_the_connection_of_the_one_before(workspace: Workspace,
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_a_job_outlasts_a_locked_queue(
-    workspace: Workspace, receiver: Receiver, database: Database, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, receiver: Receiver, database: WriteDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engines, "LOCK_SECONDS", 0.2)
     workspace.endpoint(receiver.url)
     workspace.send(3)
     db.session.remove()
     db.engine.dispose()  # those that are open already have the longer patience
-    with database.connect() as blocker:
+    with database.begin() as blocker:
         blocker.execute(text("LOCK TABLE pending_deliveries IN ACCESS EXCLUSIVE MODE"))
         release = threading.Timer(1.0, blocker.rollback)
         release.start()

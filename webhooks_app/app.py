@@ -3,17 +3,14 @@
 import logging
 import os
 import sys
-from threading import BoundedSemaphore
 from typing import Any
 
 from flask import Flask
 
 from webhooks_app import config
-from webhooks_app.core.encryption import Cipher
 from webhooks_app.db import engines, models
 from webhooks_app.events.catalog import catalog
-from webhooks_app.extensions import csrf, db, login, migrate
-from webhooks_app.jobs.wake_ups import WakeUps
+from webhooks_app.extensions import attach_services, csrf, db, login, migrate
 from webhooks_app.web import blueprints
 
 log = logging.getLogger(__name__)
@@ -33,11 +30,6 @@ def create_app(settings: config.Settings | None = None, *, waits_for_disk: bool 
         instance_path=str(settings.instance),
     )
     app.config.update(_flask_config(settings))
-    app.extensions["settings"] = settings
-    app.extensions["cipher"] = Cipher(settings.encryption_keys)
-    app.extensions["wake_ups"] = WakeUps(settings.redis_url)
-    # An export takes a thread for as long as its reader does; most of them stay for events and pages.
-    app.extensions["export_places"] = BoundedSemaphore(max(1, settings.web_threads // 4))
     db.init_app(app)
     migrate.init_app(
         app, db, directory=str(config.ROOT / "webhooks_app" / "db" / "migrations"), render_as_batch=True
@@ -46,6 +38,7 @@ def create_app(settings: config.Settings | None = None, *, waits_for_disk: bool 
     csrf.init_app(app)
     with app.app_context():
         engines.prepare(db.engine, waits_for_disk=waits_for_disk)
+        attach_services(app, settings, db.engine)
     blueprints.register(app)
     return app
 

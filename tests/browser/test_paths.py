@@ -6,7 +6,6 @@ from collections.abc import Callable
 import pytest
 from flask import Flask
 from playwright.sync_api import Locator, Page, expect
-from sqlalchemy import Engine as Database
 from sqlalchemy import update
 
 from tests.browser.conftest import PATIENCE_MS, OpenPage
@@ -15,8 +14,9 @@ from tests.conftest import PASSWORD, TESTER, Workspace
 from tests.receivers import Answer, Receiver
 from webhooks_app.accounts import members, users
 from webhooks_app.core import clock
+from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Endpoint, Role
-from webhooks_app.extensions import writer
+from webhooks_app.extensions import services
 from webhooks_app.worker.engine import DeliveryEngine
 
 with_javascript = pytest.mark.parametrize("has_javascript", [True], ids=["javascript"])
@@ -55,7 +55,7 @@ def open_row(page: Page, row: Locator, has_javascript: bool) -> Locator:
 
 
 @pytest.fixture
-def failed(workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: Database) -> str:
+def failed(workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase) -> str:
     """The endpoint of a delivery that failed for good; it would take it now."""
     endpoint_id = workspace.endpoint(receiver.url)
     receiver.answer = Answer(410, b"gone for now")
@@ -423,8 +423,8 @@ def test_markup_from_outside_is_only_ever_text(
 def test_a_viewer_sees_everything_and_can_press_nothing(
     open_page: OpenPage, workspace: Workspace, failed: str
 ) -> None:
-    user_id = users.add(writer(), email="viewer@example.com", name="Vera", password=PASSWORD)
-    members.add(writer(), workspace.id, user_id, Role.VIEWER, actor=TESTER)
+    user_id = users.add(services().write, email="viewer@example.com", name="Vera", password=PASSWORD)
+    members.add(services().write, workspace.id, user_id, Role.VIEWER, actor=TESTER)
     page = open_page("viewer@example.com")
     page.goto("deliveries/")
     delivery_id = ids_of(page)[0]
@@ -442,8 +442,8 @@ def test_a_viewer_sees_everything_and_can_press_nothing(
 def test_opening_a_row_moves_no_column(
     open_page: OpenPage, workspace: Workspace, failed: str, role: Role, width: int
 ) -> None:
-    user_id = users.add(writer(), email="reader@example.com", name="Rita", password=PASSWORD)
-    members.add(writer(), workspace.id, user_id, role, actor=TESTER)
+    user_id = users.add(services().write, email="reader@example.com", name="Rita", password=PASSWORD)
+    members.add(services().write, workspace.id, user_id, role, actor=TESTER)
     page = open_page("reader@example.com")
     page.set_viewport_size({"width": width, "height": 800})
     for log in ("deliveries/", f"endpoints/{failed}/deliveries"):

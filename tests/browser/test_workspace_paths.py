@@ -5,19 +5,20 @@ import re
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
-from sqlalchemy import Engine as Database
 
 from tests.browser.conftest import OpenPage
 from tests.browser.test_paths import let_change, rows, toast, with_javascript
 from tests.conftest import PASSWORD, Workspace
 from tests.deliveries.test_recoveries import fail_all
+from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.deliveries import recoveries
+from webhooks_app.extensions import services
 
 NEW_PASSWORD = "staple battery horse"
 
 
 def test_an_outage_is_recovered_counted_watched_and_canceled(
-    page: Page, has_javascript: bool, workspace: Workspace, database: Database
+    page: Page, has_javascript: bool, workspace: Workspace, database: WriteDatabase, databases: Databases
 ) -> None:
     workspace.endpoint("https://a.example.com/")
     workspace.send(20)
@@ -33,7 +34,7 @@ def test_an_outage_is_recovered_counted_watched_and_canceled(
     expect(page.locator("#recovery")).to_contain_text("0 of 20 replayed")
     expect(page.locator("#recovery-title")).to_contain_text("Running")
 
-    recoveries.run(database, workspace.app.extensions["wake_ups"])
+    recoveries.run(databases, services(workspace.app).wake_ups)
     let_change(page, has_javascript)
     expect(page.locator("#recovery-title")).to_contain_text("Done")
     expect(page.locator("#recovery")).to_contain_text("20 of 20 replayed")

@@ -20,7 +20,7 @@ from webhooks_app.endpoints import actions, auto_disable, signing_secrets
 from webhooks_app.events import accept
 from webhooks_app.events.accept import NewEvent
 from webhooks_app.events.catalog import catalog
-from webhooks_app.extensions import db, writer
+from webhooks_app.extensions import db, services
 from webhooks_app.worker import claims
 from webhooks_app.worker.engine import DeliveryEngine
 
@@ -63,7 +63,7 @@ class World:
             for kind in catalog().event_types
             if kind.name in event_types
         ]
-        accept.accept_events(writer(), self.app.extensions["wake_ups"], self.acme.id, new)
+        accept.accept_events(services().write, services(self.app).wake_ups, self.acme.id, new)
 
     def note(self, name: str, endpoint: str) -> str:
         """Keeps the id of the endpoint's newest delivery under that name."""
@@ -103,14 +103,14 @@ def prepared(app: Flask) -> Iterator[World]:
 
 
 def _add_viewer(world: World) -> None:
-    user_id = users.add(writer(), email=VIEWER_EMAIL, name="Vera Viewer", password=PASSWORD)
-    members.add(writer(), world.acme.id, user_id, Role.VIEWER, actor=TESTER)
-    secret = members.invite(writer(), world.acme.id, "grace@example.com", Role.ADMIN, actor=TESTER)
+    user_id = users.add(services().write, email=VIEWER_EMAIL, name="Vera Viewer", password=PASSWORD)
+    members.add(services().write, world.acme.id, user_id, Role.VIEWER, actor=TESTER)
+    secret = members.invite(services().write, world.acme.id, "grace@example.com", Role.ADMIN, actor=TESTER)
     world.ids["invitation"] = secret
-    api_tokens.create(writer(), world.acme.id, MARKUP[:100], actor=TESTER)
-    api_tokens.create(writer(), world.acme.id, LONG[:100], actor=TESTER)
+    api_tokens.create(services().write, world.acme.id, MARKUP[:100], actor=TESTER)
+    api_tokens.create(services().write, world.acme.id, LONG[:100], actor=TESTER)
     old = db.session.scalars(select(ApiToken).where(ApiToken.name == LONG[:100])).one()
-    api_tokens.revoke(writer(), old, actor=TESTER)
+    api_tokens.revoke(services().write, old, actor=TESTER)
 
 
 def _deliver(world: World, engine: DeliveryEngine) -> None:
@@ -122,7 +122,7 @@ def _deliver(world: World, engine: DeliveryEngine) -> None:
     world.send("batch-input-deletion")
     engine.run(seconds=10)
     world.note("delivered to deleted", "deleted")
-    actions.remove(writer(), world.load("deleted"), actor=TESTER)
+    actions.remove(services().write, world.load("deleted"), actor=TESTER)
 
 
 def _fail(world: World, engine: DeliveryEngine) -> None:
@@ -136,14 +136,14 @@ def _fail(world: World, engine: DeliveryEngine) -> None:
         world.send("batch-request")
         engine.run(seconds=10)
         world.note(name, "billing")
-    cancellations.cancel(writer(), world.ids["canceled"], actor=TESTER)
+    cancellations.cancel(services().write, world.ids["canceled"], actor=TESTER)
     while world.state("billing") is DeliveryState.PENDING:
-        replays.start(writer(), world.app.extensions["wake_ups"], world.ids["failed"], actor=TESTER)
+        replays.start(services().write, services(world.app).wake_ups, world.ids["failed"], actor=TESTER)
         engine.run(seconds=10)
-    auto_disable.run(writer(), after=timedelta(milliseconds=1), now=clock.now())
+    auto_disable.run(services().databases, after=timedelta(milliseconds=1), now=clock.now())
     signing_secrets.rotate(
-        writer(),
-        world.app.extensions["cipher"],
+        services().write,
+        services(world.app).cipher,
         world.load("billing"),
         overlap=timedelta(days=1),
         actor=TESTER,
@@ -171,7 +171,7 @@ def _leave_waiting(world: World) -> None:
     world.add("slow", "api-key-creation")
     world.send("api-key-creation")
     world.note("sending", "slow")
-    with writer().begin() as connection:
+    with services().write.begin() as connection:
         rooms = {world.ids["slow"]: 1}
         assert claims.take(connection, rooms, now=clock.now(), lease=timedelta(hours=1))
     world.send("api-key-creation")
@@ -180,11 +180,11 @@ def _leave_waiting(world: World) -> None:
 
 def _recover(world: World) -> None:
     """One recovery that was canceled, and one that no worker goes on with."""
-    wake_ups, wanted = world.app.extensions["wake_ups"], LogFilter(status=Status.FAILED)
+    wake_ups, wanted = services(world.app).wake_ups, LogFilter(status=Status.FAILED)
     time.sleep(1.1)  # a recovery takes what was made before its start, to the second
     for name in ("canceled recovery", "recovery"):
-        started = recoveries.start(writer(), wake_ups, world.acme.id, wanted, actor=TESTER)
+        started = recoveries.start(services().databases, wake_ups, world.acme.id, wanted, actor=TESTER)
         world.ids[name] = started
         if name != "recovery":
             db.session.rollback()
-            recoveries.cancel(writer(), db.session.get_one(Recovery, started), actor=TESTER)
+            recoveries.cancel(services().write, db.session.get_one(Recovery, started), actor=TESTER)

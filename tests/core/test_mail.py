@@ -21,7 +21,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from flask import Flask, url_for
 from redis import Redis
-from sqlalchemy import Engine as Database
 from sqlalchemy import select, update
 
 from tests.conftest import PASSWORD, TESTER, Workspace, wait_for
@@ -30,10 +29,11 @@ from webhooks_app.accounts import members, users
 from webhooks_app.config import Settings
 from webhooks_app.core import clock, mail
 from webhooks_app.core.mail import Email, MailError, MailServer
+from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import Endpoint, EndpointHealth, EndpointState, Notice, NoticeKind, Role, User
 from webhooks_app.db.models import Workspace as WorkspaceRow
 from webhooks_app.endpoints import notices
-from webhooks_app.extensions import db
+from webhooks_app.extensions import db, services
 
 BASE_URL = "https://hooks.example.com"
 HOUR = timedelta(hours=1)
@@ -106,12 +106,12 @@ def start(mailbox: Mailbox) -> Iterator[Start]:
 
 
 @pytest.fixture
-def failing(workspace: Workspace, database: Database) -> str:
+def failing(workspace: Workspace, database: WriteDatabase) -> str:
     """An endpoint about which a warning was given."""
     return warned(workspace, database, clock.now())
 
 
-def warned(workspace: Workspace, database: Database, now: datetime, name: str = "Orders") -> str:
+def warned(workspace: Workspace, database: WriteDatabase, now: datetime, name: str = "Orders") -> str:
     endpoint_id = workspace.endpoint("https://orders.example.com/hooks?token=t0ken", name=name)
     since = now - timedelta(days=3)
     with database.begin() as connection:
@@ -133,20 +133,26 @@ def warned(workspace: Workspace, database: Database, now: datetime, name: str = 
     return endpoint_id
 
 
-def send_due(database: Database, server: MailServer, now: datetime | None = None) -> int:
-    return notices.send_due(database, server, base_url=BASE_URL, now=now or clock.now())
+def send_due(databases: Databases, server: MailServer, now: datetime | None = None) -> int:
+    return notices.send_due(databases, server, base_url=BASE_URL, now=now or clock.now())
 
 
 def test_every_admin_gets_one_plain_letter_with_one_link(
-    app: Flask, workspace: Workspace, database: Database, start: Start, mailbox: Mailbox, failing: str
+    app: Flask,
+    workspace: Workspace,
+    database: WriteDatabase,
+    databases: Databases,
+    start: Start,
+    mailbox: Mailbox,
+    failing: str,
 ) -> None:
     for email, role in (("second@example.com", Role.ADMIN), ("viewer@example.com", Role.VIEWER)):
         user_id = users.add(database, email=email, name="X", password=PASSWORD)
         members.add(database, workspace.id, user_id, role, actor=TESTER)
     server = start()
 
-    assert send_due(database, server) == 1
-    assert send_due(database, server) == 0
+    assert send_due(databases, server) == 1
+    assert send_due(databases, server) == 0
 
     [envelope] = mailbox.envelopes
     assert envelope.rcpt_tos == ["acme@example.com", "second@example.com"]
@@ -167,14 +173,20 @@ def test_every_admin_gets_one_plain_letter_with_one_link(
 
 @pytest.mark.parametrize("kind", [NoticeKind.DISABLED, NoticeKind.GONE])
 def test_what_was_disabled_is_told_by_mail(
-    workspace: Workspace, database: Database, start: Start, mailbox: Mailbox, failing: str, kind: NoticeKind
+    workspace: Workspace,
+    database: WriteDatabase,
+    databases: Databases,
+    start: Start,
+    mailbox: Mailbox,
+    failing: str,
+    kind: NoticeKind,
 ) -> None:
     now = clock.now()
     with database.begin() as connection:
         connection.execute(update(Endpoint).values(state=EndpointState.DISABLED, disabled_at=now))
         notices.add(connection, failing, kind, streak_at=now, now=now)
 
-    assert send_due(database, start()) == 1
+    assert send_due(databases, start()) == 1
     [message] = mailbox.messages
     assert "disabled" in message["Subject"]
     assert "Nothing is lost" in message.get_content()
@@ -182,18 +194,19 @@ def test_what_was_disabled_is_told_by_mail(
 
 
 def test_what_is_no_longer_true_is_not_sent(
-    database: Database, start: Start, mailbox: Mailbox, failing: str
+    database: WriteDatabase, databases: Databases, start: Start, mailbox: Mailbox, failing: str
 ) -> None:
     with database.begin() as connection:
         connection.execute(update(EndpointHealth).values(failing_since=None))
 
-    assert send_due(database, start()) == 0
+    assert send_due(databases, start()) == 0
     assert mailbox.envelopes == []
-    assert not notices.has_due_mail(database, now=clock.now() + HOUR)
+    assert not notices.has_due_mail(databases.read, now=clock.now() + HOUR)
 
 
 def test_a_server_that_is_down_is_tried_again_until_a_day_has_passed(
-    database: Database,
+    database: WriteDatabase,
+    databases: Databases,
     start: Start,
     mailbox: Mailbox,
     failing: str,
@@ -203,25 +216,25 @@ def test_a_server_that_is_down_is_tried_again_until_a_day_has_passed(
     server, now = start(), clock.now()
     down = replace(server, port=9)
 
-    assert send_due(database, down, now) == 0
+    assert send_due(databases, down, now) == 0
     assert "mail_failed" in caplog.text
-    assert not notices.has_due_mail(database, now=now + timedelta(minutes=1))
-    assert notices.has_due_mail(database, now=now + timedelta(minutes=2))
-    assert send_due(database, down, now + timedelta(minutes=3)) == 0
-    assert not notices.has_due_mail(database, now=now + timedelta(minutes=6))
-    assert send_due(database, server, now + timedelta(minutes=8)) == 1
+    assert not notices.has_due_mail(databases.read, now=now + timedelta(minutes=1))
+    assert notices.has_due_mail(databases.read, now=now + timedelta(minutes=2))
+    assert send_due(databases, down, now + timedelta(minutes=3)) == 0
+    assert not notices.has_due_mail(databases.read, now=now + timedelta(minutes=6))
+    assert send_due(databases, server, now + timedelta(minutes=8)) == 1
     assert len(mailbox.envelopes) == 1
 
 
-def test_old_news_is_not_sent(database: Database, start: Start, failing: str) -> None:
-    assert send_due(database, start(), clock.now() + timedelta(hours=25)) == 0
+def test_old_news_is_not_sent(databases: Databases, start: Start, failing: str) -> None:
+    assert send_due(databases, start(), clock.now() + timedelta(hours=25)) == 0
 
 
 def test_two_senders_send_one_letter(
-    database: Database, start: Start, mailbox: Mailbox, failing: str
+    databases: Databases, start: Start, mailbox: Mailbox, failing: str
 ) -> None:
     server = start()
-    threads = [threading.Thread(target=send_due, args=(database, server)) for _ in range(5)]
+    threads = [threading.Thread(target=send_due, args=(databases, server)) for _ in range(5)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -231,18 +244,23 @@ def test_two_senders_send_one_letter(
 
 
 def test_an_unknown_mailbox_keeps_nothing_from_the_others(
-    workspace: Workspace, database: Database, start: Start, mailbox: Mailbox, failing: str
+    workspace: Workspace,
+    database: WriteDatabase,
+    databases: Databases,
+    start: Start,
+    mailbox: Mailbox,
+    failing: str,
 ) -> None:
     user_id = users.add(database, email="second@example.com", name="X", password=PASSWORD)
     members.add(database, workspace.id, user_id, Role.ADMIN, actor=TESTER)
     mailbox.refused = {"acme@example.com"}
 
-    assert send_due(database, start()) == 1
+    assert send_due(databases, start()) == 1
     assert mailbox.envelopes[0].rcpt_tos == ["second@example.com"]
 
 
 def test_no_name_or_address_can_add_a_header_or_a_recipient(
-    workspace: Workspace, database: Database, start: Start, mailbox: Mailbox
+    workspace: Workspace, database: WriteDatabase, databases: Databases, start: Start, mailbox: Mailbox
 ) -> None:
     evil = "x\r\nBcc: evil@example.net\r\n\r\nBody\u2028\u202e"
     warned(workspace, database, clock.now(), name=evil[:90])
@@ -250,7 +268,7 @@ def test_no_name_or_address_can_add_a_header_or_a_recipient(
         user_id = users.add(database, email=email, name="X", password=PASSWORD)
         members.add(database, workspace.id, user_id, Role.ADMIN, actor=TESTER)
 
-    assert send_due(database, start()) == 1
+    assert send_due(databases, start()) == 1
     [envelope] = mailbox.envelopes
     assert envelope.rcpt_tos == ["acme@example.com"]
     [message] = mailbox.messages
@@ -356,7 +374,8 @@ def test_it_logs_in_where_the_address_names_a_user(start: Start, mailbox: Mailbo
 
 @pytest.mark.parametrize(("user", "password"), [("me", "pässword"), ("mé", "s3cret")])
 def test_log_in_data_that_cannot_be_sent_is_said_and_tried_again(
-    database: Database,
+    database: WriteDatabase,
+    databases: Databases,
     start: Start,
     mailbox: Mailbox,
     certificate: Path,
@@ -369,12 +388,12 @@ def test_log_in_data_that_cannot_be_sent_is_said_and_tried_again(
     server = start(authenticator=mailbox.log_in, tls_context=tls(certificate))
     server = replace(server, user=user, password=password, ca_bundle=str(certificate))
 
-    assert send_due(database, server) == 0
+    assert send_due(databases, server) == 0
 
     [record] = [record for record in caplog.records if record.message == "mail_failed"]
     assert "the user or password is not all ASCII" in vars(record)["error"]
     assert password not in caplog.text
-    assert notices.has_due_mail(database, now=clock.now() + timedelta(minutes=3))
+    assert notices.has_due_mail(databases.read, now=clock.now() + timedelta(minutes=3))
     assert mailbox.log_ins == []
 
 
@@ -419,7 +438,7 @@ def test_the_sweep_has_due_letters_sent_in_a_job_of_their_own(
     tasks.sweep()
     assert not any(b"send_mail" in job for job in jobs(settings))
 
-    job_app.extensions["settings"] = replace(settings, mail_server=start())
+    services(job_app).settings = replace(settings, mail_server=start())
     tasks.sweep()
     assert any(b"send_mail" in job for job in jobs(settings))
     assert mailbox.envelopes == []
@@ -437,7 +456,7 @@ def test_the_job_does_not_wait_for_a_server_that_hangs(
     monkeypatch.setattr(mail, "TIMEOUT_SECONDS", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         server = MailServer("127.0.0.1", silent.getsockname()[1], "a@example.com")
-        job_app.extensions["settings"] = replace(settings, mail_server=server)
+        services(job_app).settings = replace(settings, mail_server=server)
         began = clock.now()
         tasks.send_mail()
         tasks.send_mail()
@@ -447,23 +466,23 @@ def test_the_job_does_not_wait_for_a_server_that_hangs(
 
 
 def test_a_workspaces_own_addresses_get_it_instead_of_the_admins(
-    database: Database, start: Start, mailbox: Mailbox, failing: str
+    database: WriteDatabase, databases: Databases, start: Start, mailbox: Mailbox, failing: str
 ) -> None:
     with database.begin() as connection:
         connection.execute(
             update(WorkspaceRow).values(notice_addresses=["ops@acme.example", "b@acme.example"])
         )
 
-    send_due(database, start())
+    send_due(databases, start())
     [envelope] = mailbox.envelopes
     assert envelope.rcpt_tos == ["ops@acme.example", "b@acme.example"]
 
 
 def test_a_workspace_whose_admins_have_no_mailbox_gets_no_letter(
-    database: Database, start: Start, mailbox: Mailbox, failing: str
+    database: WriteDatabase, databases: Databases, start: Start, mailbox: Mailbox, failing: str
 ) -> None:
     with database.begin() as connection:
         connection.execute(update(User).values(email="nobody"))
 
-    send_due(database, start())
+    send_due(databases, start())
     assert mailbox.envelopes == []

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import pytest
 from flask import Flask
 from flask_migrate import downgrade, upgrade
-from sqlalchemy import Engine, event, text
+from sqlalchemy import event, text
 from sqlalchemy.exc import OperationalError
 
 from tests.conftest import Workspace, wait_for
 from webhooks_app.db import engines
-from webhooks_app.db.engines import autocommit_reader, reader
+from webhooks_app.db.engines import Databases
 from webhooks_app.extensions import db
 
 _RENAME = text("UPDATE workspaces SET name = :name")
@@ -24,8 +24,8 @@ only_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 only_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
 
-def rename(database: Engine, name: str, *, meanwhile: Callable[[], object] = lambda: None) -> None:
-    with database.begin() as connection:
+def rename(databases: Databases, name: str, *, meanwhile: Callable[[], object] = lambda: None) -> None:
+    with databases.write.begin() as connection:
         connection.execute(_RENAME, {"name": name})
         meanwhile()
 
@@ -40,14 +40,14 @@ def in_threads(count: int, act: Callable[[int], None]) -> None:
 
 @only_sqlite
 @pytest.mark.usefixtures("workspace")
-def test_writers_of_one_process_wait_without_asking_again(database: Engine) -> None:
+def test_writers_of_one_process_wait_without_asking_again(databases: Databases) -> None:
     asked: list[str] = []
-    database.dispose()
+    db.engine.dispose()
     event.listen(db.engine, "connect", lambda driver, _: driver.set_trace_callback(asked.append))
 
     def write(number: int) -> None:
         for _ in range(5):
-            rename(database, str(number), meanwhile=lambda: time.sleep(0.003))
+            rename(databases, str(number), meanwhile=lambda: time.sleep(0.003))
 
     in_threads(8, write)
 
@@ -56,59 +56,61 @@ def test_writers_of_one_process_wait_without_asking_again(database: Engine) -> N
 
 @only_sqlite
 @pytest.mark.usefixtures("workspace")
-def test_a_writer_that_fails_gives_its_turn_away(database: Engine) -> None:
-    with pytest.raises(ZeroDivisionError), database.begin():
+def test_a_writer_that_fails_gives_its_turn_away(databases: Databases) -> None:
+    with pytest.raises(ZeroDivisionError), databases.write.begin():
         raise ZeroDivisionError
-    in_threads(1, lambda _: rename(database, "after"))
+    in_threads(1, lambda _: rename(databases, "after"))
 
-    with reader(database).connect() as connection:
+    with databases.read.connect() as connection:
         assert connection.execute(_NAME).scalar_one() == "after"
 
 
 @only_sqlite
 @pytest.mark.usefixtures("workspace")
-def test_who_waits_too_long_for_its_turn_is_told(database: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_waits_too_long_for_its_turn_is_told(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(engines, "LOCK_SECONDS", 0.2)
     told: list[float] = []
 
     def wait(_: int) -> None:
         began = time.monotonic()
         with pytest.raises(OperationalError, match="locked"):
-            rename(database, "late")
+            rename(databases, "late")
         told.append(time.monotonic() - began)
 
-    rename(database, "first", meanwhile=lambda: in_threads(3, wait))
-    rename(database, "second")  # nobody took a turn along
+    rename(databases, "first", meanwhile=lambda: in_threads(3, wait))
+    rename(databases, "second")  # nobody took a turn along
 
     assert len(told) == 3
     assert all(0.2 <= seconds < 1 for seconds in told)
 
 
 @pytest.mark.usefixtures("workspace")
-def test_a_single_select_opens_no_transaction(database: Engine) -> None:
-    with autocommit_reader(database).connect() as connection:
+def test_a_single_select_opens_no_transaction(databases: Databases) -> None:
+    with databases.read.connect_autocommit() as connection:
         connection.execute(_NAME).all()
         driver = connection.connection.driver_connection
         assert driver is not None
-        if database.dialect.name == "sqlite":
+        if databases.write.dialect.name == "sqlite":
             assert not driver.in_transaction
         else:
             assert driver.info.transaction_status.name == "IDLE"
-    with database.connect() as connection:  # the same one, in a transaction
+    with db.engine.connect() as connection:  # the same one, in a transaction
         connection.execute(_RENAME, {"name": "undone"})
         connection.rollback()
-    with reader(database).connect() as connection:
+    with databases.read.connect() as connection:
         assert connection.execute(_NAME).scalar_one() != "undone"
 
 
 @only_postgresql
 def test_an_idle_connection_that_was_cut_is_replaced_unseen(
-    database: Engine, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    databases: Databases, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engines, "_IDLE_SECONDS", 0.0)
-    database.dispose()
+    db.engine.dispose()
     own_id = text("SELECT pg_backend_pid()")
-    with autocommit_reader(database).connect() as first, autocommit_reader(database).connect() as second:
+    with databases.read.connect_autocommit() as first, databases.read.connect_autocommit() as second:
         cut = {"id": first.execute(own_id).scalar_one()}
         second.execute(text("SELECT pg_terminate_backend(:id)"), cut)
         left = text("SELECT count(*) FROM pg_stat_activity WHERE pid = :id")
@@ -116,10 +118,10 @@ def test_an_idle_connection_that_was_cut_is_replaced_unseen(
 
     ids = set()
     for _ in range(3):
-        with reader(database).connect() as one, reader(database).connect() as other:
+        with databases.read.connect() as one, databases.read.connect() as other:
             ids |= {connection.execute(own_id).scalar_one() for connection in (one, other)}
     assert cut["id"] not in ids
-    rename(database, workspace.id)
+    rename(databases, workspace.id)
 
 
 _IS_WAITED_FOR = text("SELECT count(*) FROM pg_locks WHERE relation = 'endpoints'::regclass AND NOT granted")
@@ -127,7 +129,7 @@ _IS_WAITED_FOR = text("SELECT count(*) FROM pg_locks WHERE relation = 'endpoints
 
 @only_postgresql
 def test_a_migration_that_waits_for_a_reader_lets_events_pass(
-    app: Flask, workspace: Workspace, database: Engine, monkeypatch: pytest.MonkeyPatch
+    app: Flask, workspace: Workspace, databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engines, "MIGRATION_LOCK_SECONDS", 0.3)
     monkeypatch.setattr(engines, "MIGRATION_PAUSE_SECONDS", 0.1)
@@ -138,7 +140,7 @@ def test_a_migration_that_waits_for_a_reader_lets_events_pass(
 
     migration = threading.Thread(target=go_back)
     try:
-        with reader(database).connect() as long, autocommit_reader(database).connect() as watch:
+        with databases.read.connect() as long, databases.read.connect_autocommit() as watch:
             long.execute(text("SELECT count(*) FROM endpoints"))
             migration.start()
             for _ in range(2):
@@ -146,7 +148,7 @@ def test_a_migration_that_waits_for_a_reader_lets_events_pass(
                 workspace.send()
                 wait_for(lambda: not watch.execute(_IS_WAITED_FOR).scalar_one())
         migration.join()
-        with reader(database).connect() as connection:
+        with databases.read.connect() as connection:
             assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == "0002"
     finally:
         migration.join()
@@ -154,11 +156,11 @@ def test_a_migration_that_waits_for_a_reader_lets_events_pass(
 
 
 @only_postgresql
-def test_a_migration_does_not_wait_for_ever(database: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_migration_does_not_wait_for_ever(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "MIGRATION_LOCK_SECONDS", 0.1)
     monkeypatch.setattr(engines, "MIGRATION_PAUSE_SECONDS", 0.1)
     monkeypatch.setattr(engines, "MIGRATION_TRIES", 2)
-    with reader(database).connect() as long:
+    with databases.read.connect() as long:
         long.execute(text("SELECT count(*) FROM endpoints"))
         with pytest.raises(OperationalError, match="lock timeout"):
             downgrade(revision="0002")

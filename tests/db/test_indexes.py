@@ -8,10 +8,10 @@ from itertools import count
 from typing import Any
 
 from sqlalchemy import Connection, event, insert, select, text
-from sqlalchemy import Engine as Database
 
 from tests.conftest import Workspace
 from webhooks_app.core import clock, ids
+from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, Event, PendingDelivery
 from webhooks_app.deliveries import log, retention
 from webhooks_app.deliveries.log.rows import DeliveryRow
@@ -24,7 +24,7 @@ DAYS = 30
 SCANS = {"sqlite": "SCAN deliveries", "postgresql": "Seq Scan on deliveries"}
 
 
-def fill(database: Database, workspace: Workspace) -> list[str]:
+def fill(database: WriteDatabase, workspace: Workspace) -> list[str]:
     """A month of deliveries, most of them delivered; the endpoints' ids."""
     chance = random.Random(7)
     endpoints = [workspace.endpoint(f"https://e{each}.example.com/") for each in range(8)]
@@ -73,7 +73,7 @@ def _delivery(name: str, position: int, chance: random.Random) -> dict[str, Any]
 
 
 @contextmanager
-def statements(database: Database) -> Iterator[list[tuple[str, Any]]]:
+def statements(database: WriteDatabase) -> Iterator[list[tuple[str, Any]]]:
     """What is executed meanwhile, with its parameters as the driver gets them."""
     caught: list[tuple[str, Any]] = []
 
@@ -116,7 +116,9 @@ def read_pages(workspace: Workspace, endpoint_id: str, delivery: DeliveryRow) ->
     db.session.execute(select(Delivery.id).where(Delivery.event_id == delivery.event_id))
 
 
-def test_nothing_scans_the_deliveries(workspace: Workspace, database: Database) -> None:
+def test_nothing_scans_the_deliveries(
+    workspace: Workspace, database: WriteDatabase, databases: Databases
+) -> None:
     endpoint_id = fill(database, workspace)[0]
     [*_, delivery] = log.page(
         db.session(), workspace.id, log.parse({"status": "failed"}), now=clock.now()
@@ -130,18 +132,18 @@ def test_nothing_scans_the_deliveries(workspace: Workspace, database: Database) 
             due = claims.scan(connection, after="")
             rooms = dict.fromkeys([lane.endpoint_id for lane in due], 4)
             claims.take(connection, rooms, now=clock.now(), lease=timedelta(seconds=60))
-        retention.run(database, now=clock.now() + timedelta(days=1), should_stop=lambda: next(steps) > 8)
+        retention.run(databases, now=clock.now() + timedelta(days=1), should_stop=lambda: next(steps) > 8)
 
     assert len(due) == 8
     assert len(caught) > 100
     scan = SCANS[database.dialect.name]
-    with database.connect() as connection:
+    with database.begin() as connection:
         plans = {statement: plan(connection, statement, values) for statement, values in caught}
     assert [statement[:1000] for statement, found in plans.items() if scan in found] == []
     assert any("ix_deliveries_workspace_trouble" in found for found in plans.values())
 
 
-def test_an_accept_passes_by_the_deleted_endpoints(workspace: Workspace, database: Database) -> None:
+def test_an_accept_passes_by_the_deleted_endpoints(workspace: Workspace, database: WriteDatabase) -> None:
     living = workspace.endpoint("https://living.example.com/")
     with database.begin() as connection:
         columns = select(Endpoint.__table__).where(Endpoint.id == living)
@@ -153,7 +155,7 @@ def test_an_accept_passes_by_the_deleted_endpoints(workspace: Workspace, databas
     with statements(database) as caught:
         workspace.send()
 
-    with database.connect() as connection:
+    with database.begin() as connection:
         plans = [plan(connection, *each) for each in caught if "subscriptions" in each[0]]
     assert len(plans) == 1
     assert "ix_endpoints_live" in plans[0]

@@ -5,13 +5,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Engine as Database
 from sqlalchemy import insert, select, update
 
 from tests.conftest import TESTER, Workspace
 from tests.receivers import Answer, Receiver
 from webhooks_app.core import clock, ids, text_display
 from webhooks_app.core.outcomes import OutcomeClass, Timings
+from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import AuditEntry, Delivery, DeliveryState, Event, PendingDelivery
 from webhooks_app.deliveries import cancellations, log, replays
 from webhooks_app.deliveries.cancellations import CancelResult
@@ -45,12 +45,12 @@ def found(workspace: Workspace, **arguments: str) -> list[str]:
         before = got.older
 
 
-def change(database: Database, delivery_id: str, **values: object) -> None:
+def change(database: WriteDatabase, delivery_id: str, **values: object) -> None:
     with database.begin() as connection:
         connection.execute(update(Delivery).where(Delivery.id == delivery_id).values(**values))
 
 
-def claim(database: Database, delivery_id: str, *, lease: timedelta = timedelta(minutes=1)) -> None:
+def claim(database: WriteDatabase, delivery_id: str, *, lease: timedelta = timedelta(minutes=1)) -> None:
     """As a worker does that is sending it now; with a lease in the past, as one did that died since."""
     now = clock.now()
     with database.begin() as connection:
@@ -117,7 +117,7 @@ def test_a_workspace_sees_only_its_own(
 # ---- Filters
 
 
-def test_filters_find_what_they_name_and_combine(workspace: Workspace, database: Database) -> None:
+def test_filters_find_what_they_name_and_combine(workspace: Workspace, database: WriteDatabase) -> None:
     first = workspace.endpoint("https://a.example.com/")
     workspace.endpoint("https://b.example.com/", name="Other")
     workspace.send(3)
@@ -166,7 +166,7 @@ def test_payload_text_is_found_as_typed(workspace: Workspace, text: str) -> None
     assert [row.event_id for row in page(workspace, q=text).rows] == [event_id]
 
 
-def test_a_claimed_delivery_is_sending(workspace: Workspace, database: Database) -> None:
+def test_a_claimed_delivery_is_sending(workspace: Workspace, database: WriteDatabase) -> None:
     workspace.endpoint("https://a.example.com/")
     workspace.send(2)
     claimed, waiting = newest_ids(workspace)
@@ -178,7 +178,7 @@ def test_a_claimed_delivery_is_sending(workspace: Workspace, database: Database)
     assert versions[claimed] != versions[waiting].replace(waiting, claimed)
 
 
-def test_the_time_range_bounds_the_ids(workspace: Workspace, database: Database) -> None:
+def test_the_time_range_bounds_the_ids(workspace: Workspace, database: WriteDatabase) -> None:
     endpoint_id = workspace.endpoint("https://a.example.com/")
     [event_id] = workspace.send()
     [recent] = newest_ids(workspace)
@@ -360,7 +360,7 @@ def test_curl_quotes_for_the_shell_and_leaves_masked_values_out() -> None:
 
 
 def test_cancel_ends_a_waiting_delivery_and_says_why_not(
-    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: Database
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase
 ) -> None:
     workspace.endpoint(receiver.url)
     workspace.send(2)
@@ -377,7 +377,7 @@ def test_cancel_ends_a_waiting_delivery_and_says_why_not(
 
 
 def test_what_a_dead_worker_held_can_be_canceled_and_replayed(
-    workspace: Workspace, database: Database, wake_ups: WakeUps
+    workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps
 ) -> None:
     workspace.endpoint("https://a.example.com/")
     workspace.send(2)
@@ -397,7 +397,11 @@ def test_what_a_dead_worker_held_can_be_canceled_and_replayed(
 
 
 def test_several_replays_are_one_action_with_a_result_each(
-    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: Database, wake_ups: WakeUps
+    workspace: Workspace,
+    receiver: Receiver,
+    engine: DeliveryEngine,
+    database: WriteDatabase,
+    wake_ups: WakeUps,
 ) -> None:
     workspace.endpoint(receiver.url)
     workspace.send(2)

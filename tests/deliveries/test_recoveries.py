@@ -6,12 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine as Database
 from sqlalchemy import delete, func, select, text, update
 
 from tests.conftest import TESTER, Workspace, wait_for
 from tests.receivers import Receiver
 from webhooks_app.core import clock, ids
+from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import (
     AuditEntry,
     Delivery,
@@ -45,7 +45,7 @@ def read(recovery_id: str) -> Recovery:
     return db.session.get_one(Recovery, recovery_id)
 
 
-def fail_all(database: Database, *, outcome: str = "timeout") -> None:
+def fail_all(database: WriteDatabase, *, outcome: str = "timeout") -> None:
     """As if every pending delivery had used up its schedule."""
     long_ago = clock.now() - timedelta(seconds=5)
     with database.begin() as connection:
@@ -74,8 +74,8 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recoveries, "BATCH", 7)
 
 
-def start(database: Database, wake_ups: WakeUps, workspace: Workspace, wanted: LogFilter = FAILED) -> str:
-    return recoveries.start(database, wake_ups, workspace.id, wanted, actor=TESTER)
+def start(databases: Databases, wake_ups: WakeUps, workspace: Workspace, wanted: LogFilter = FAILED) -> str:
+    return recoveries.start(databases, wake_ups, workspace.id, wanted, actor=TESTER)
 
 
 @pytest.fixture(autouse=True)
@@ -91,15 +91,16 @@ def test_every_failed_delivery_is_replayed_once_and_arrives(
     endpoint_id: str,
     receiver: Receiver,
     engine: DeliveryEngine,
-    database: Database,
+    database: WriteDatabase,
+    databases: Databases,
     wake_ups: WakeUps,
 ) -> None:
     workspace.send(30)
     fail_all(database)
 
-    recovery_id = start(database, wake_ups, workspace)
+    recovery_id = start(databases, wake_ups, workspace)
     assert read(recovery_id).total == 30
-    assert recoveries.run(database, wake_ups) == 30
+    assert recoveries.run(databases, wake_ups) == 30
     engine.run(seconds=10)
 
     assert states() == {"delivered": 30}
@@ -107,35 +108,35 @@ def test_every_failed_delivery_is_replayed_once_and_arrives(
     done = read(recovery_id)
     assert (done.state, done.replayed, done.left_out) == (RecoveryState.DONE, 30, 0)
     assert recoveries.progress(done) == recoveries.Progress(1.0, 30, 30)
-    assert not recoveries.is_any_running(database)
+    assert not recoveries.is_any_running(databases.read)
 
 
 @pytest.mark.usefixtures("small_batches")
 def test_one_that_was_killed_goes_on_where_it_stood(
-    workspace: Workspace, endpoint_id: str, database: Database, wake_ups: WakeUps
+    workspace: Workspace, endpoint_id: str, database: WriteDatabase, databases: Databases, wake_ups: WakeUps
 ) -> None:
     workspace.send(20)
     fail_all(database)
-    recovery_id = start(database, wake_ups, workspace)
+    recovery_id = start(databases, wake_ups, workspace)
 
-    first = recoveries.step(database, recovery_id)
+    first = recoveries.step(databases, recovery_id)
     half = recoveries.progress(read(recovery_id))
     assert (len(first), half.done, half.share) == (7, 7, 0.35)
-    assert recoveries.is_any_running(database)
-    assert recoveries.run(database, wake_ups) == 13
+    assert recoveries.is_any_running(databases.read)
+    assert recoveries.run(databases, wake_ups) == 13
     assert states() == {"pending": 20}
 
 
 @pytest.mark.usefixtures("small_batches")
 def test_several_workers_at_it_replay_nothing_twice(
-    workspace: Workspace, endpoint_id: str, database: Database, wake_ups: WakeUps
+    workspace: Workspace, endpoint_id: str, database: WriteDatabase, databases: Databases, wake_ups: WakeUps
 ) -> None:
     workspace.send(60)
     fail_all(database)
-    recovery_id = start(database, wake_ups, workspace)
+    recovery_id = start(databases, wake_ups, workspace)
 
     with ThreadPoolExecutor(4) as pool:
-        counts = list(pool.map(lambda _: recoveries.run(database, wake_ups), range(4)))
+        counts = list(pool.map(lambda _: recoveries.run(databases, wake_ups), range(4)))
 
     assert sum(counts) == 60
     assert read(recovery_id).replayed == 60
@@ -144,23 +145,28 @@ def test_several_workers_at_it_replay_nothing_twice(
 
 @pytest.mark.usefixtures("small_batches")
 def test_a_canceled_one_stops_and_keeps_what_it_did(
-    workspace: Workspace, endpoint_id: str, database: Database, wake_ups: WakeUps
+    workspace: Workspace, endpoint_id: str, database: WriteDatabase, databases: Databases, wake_ups: WakeUps
 ) -> None:
     workspace.send(20)
     fail_all(database)
-    recovery_id = start(database, wake_ups, workspace)
-    recoveries.step(database, recovery_id)
+    recovery_id = start(databases, wake_ups, workspace)
+    recoveries.step(databases, recovery_id)
 
     assert recoveries.cancel(database, read(recovery_id), actor=TESTER)
     assert not recoveries.cancel(database, read(recovery_id), actor=TESTER)
-    assert recoveries.run(database, wake_ups) == 0
+    assert recoveries.run(databases, wake_ups) == 0
     assert states() == {"pending": 7, "failed": 13}
     names = db.session.scalars(select(AuditEntry.action).where(AuditEntry.target == recovery_id)).all()
     assert sorted(names) == ["recovery.cancel", "recovery.start"]
 
 
 def test_what_cannot_or_need_not_be_replayed_is_left_out_and_counted(
-    workspace: Workspace, receiver: Receiver, endpoint_id: str, database: Database, wake_ups: WakeUps
+    workspace: Workspace,
+    receiver: Receiver,
+    endpoint_id: str,
+    database: WriteDatabase,
+    databases: Databases,
+    wake_ups: WakeUps,
 ) -> None:
     gone = workspace.endpoint(receiver.url, name="gone")
     off = workspace.endpoint(receiver.url, name="off")
@@ -169,8 +175,8 @@ def test_what_cannot_or_need_not_be_replayed_is_left_out_and_counted(
     actions.remove(database, db.session.get_one(Endpoint, gone), actor=TESTER)
     actions.disable(database, db.session.get_one(Endpoint, off), actor=TESTER)
 
-    recovery_id = start(database, wake_ups, workspace)
-    recoveries.run(database, wake_ups)
+    recovery_id = start(databases, wake_ups, workspace)
+    recoveries.run(databases, wake_ups)
 
     done = read(recovery_id)
     assert (done.total, done.replayed, done.left_out) == (12, 4, 8)
@@ -181,16 +187,17 @@ def test_a_delivery_that_someone_replayed_meanwhile_is_not_sent_again(
     endpoint_id: str,
     receiver: Receiver,
     engine: DeliveryEngine,
-    database: Database,
+    database: WriteDatabase,
+    databases: Databases,
     wake_ups: WakeUps,
 ) -> None:
     workspace.send(3)
     fail_all(database)
-    recovery_id = start(database, wake_ups, workspace)
+    recovery_id = start(databases, wake_ups, workspace)
     delivery_id = db.session.scalars(select(Delivery.id).order_by(Delivery.id)).first()
     replays.start(database, wake_ups, delivery_id, actor=TESTER)
     engine.run(seconds=5)
-    recoveries.run(database, wake_ups)
+    recoveries.run(databases, wake_ups)
     engine.run(seconds=5)
 
     assert [each.headers["webhook-id"] for each in receiver.received].count(delivery_id) == 1
@@ -198,7 +205,12 @@ def test_a_delivery_that_someone_replayed_meanwhile_is_not_sent_again(
 
 
 def test_it_goes_by_endpoint_response_event_and_time(
-    workspace: Workspace, receiver: Receiver, endpoint_id: str, database: Database, wake_ups: WakeUps
+    workspace: Workspace,
+    receiver: Receiver,
+    endpoint_id: str,
+    database: WriteDatabase,
+    databases: Databases,
+    wake_ups: WakeUps,
 ) -> None:
     other = workspace.endpoint(receiver.url, name="other")
     workspace.send(5)
@@ -216,31 +228,31 @@ def test_it_goes_by_endpoint_response_event_and_time(
     assert count(event_type="batch-request") == 0
     assert count(range="1h") == 10
     assert count(until=now - timedelta(hours=1)) == 0
-    start(database, wake_ups, workspace, LogFilter(status=Status.FAILED, endpoint=other, response="5xx"))
-    assert recoveries.run(database, wake_ups) == 5
+    start(databases, wake_ups, workspace, LogFilter(status=Status.FAILED, endpoint=other, response="5xx"))
+    assert recoveries.run(databases, wake_ups) == 5
     with pytest.raises(recoveries.NothingToRecover):
-        start(database, wake_ups, workspace, LogFilter(status=Status.FAILED, response="timeout"))
+        start(databases, wake_ups, workspace, LogFilter(status=Status.FAILED, response="timeout"))
 
 
 @pytest.mark.parametrize(
     "wanted", [LogFilter(), LogFilter(status=Status.DELIVERED), LogFilter(status=Status.FAILED, q="x")]
 )
 def test_only_what_failed_or_was_canceled_can_be_recovered(
-    wanted: LogFilter, workspace: Workspace, database: Database, wake_ups: WakeUps
+    wanted: LogFilter, workspace: Workspace, databases: Databases, wake_ups: WakeUps
 ) -> None:
     with pytest.raises(FilterError):
-        recoveries.start(database, wake_ups, workspace.id, wanted, actor=TESTER)
+        recoveries.start(databases, wake_ups, workspace.id, wanted, actor=TESTER)
 
 
 def test_what_fails_after_the_start_is_none_of_it(
-    workspace: Workspace, endpoint_id: str, database: Database, wake_ups: WakeUps
+    workspace: Workspace, endpoint_id: str, database: WriteDatabase, databases: Databases, wake_ups: WakeUps
 ) -> None:
     workspace.send(3)
     fail_all(database)
-    recovery_id = start(database, wake_ups, workspace)
-    recoveries.step(database, recovery_id)
+    recovery_id = start(databases, wake_ups, workspace)
+    recoveries.step(databases, recovery_id)
     fail_all(database)  # they failed again
-    recoveries.run(database, wake_ups)
+    recoveries.run(databases, wake_ups)
     assert read(recovery_id).replayed == 3
     assert log.parse(read(recovery_id).filter).until is not None
 
@@ -249,7 +261,8 @@ def test_new_events_are_not_kept_waiting_behind_a_recovery(
     workspace: Workspace,
     endpoint_id: str,
     engine: DeliveryEngine,
-    database: Database,
+    database: WriteDatabase,
+    databases: Databases,
     wake_ups: WakeUps,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -258,9 +271,9 @@ def test_new_events_are_not_kept_waiting_behind_a_recovery(
     monkeypatch.setattr(recoveries, "LONGEST_WAIT_SECONDS", 60)
     workspace.send(50)
     fail_all(database)
-    start(database, wake_ups, workspace)
+    start(databases, wake_ups, workspace)
     with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(recoveries.run, database, wake_ups)
+        running = pool.submit(recoveries.run, databases, wake_ups)
         wait_for(lambda: states().get("pending") == 20)
         time.sleep(3 * recoveries.LOOK_AGAIN_SECONDS)
         assert states() == {"failed": 30, "pending": 20}
@@ -273,7 +286,8 @@ def test_new_events_are_not_kept_waiting_behind_a_recovery(
 def test_progress_of_what_is_too_much_to_count_goes_by_time(
     workspace: Workspace,
     endpoint_id: str,
-    database: Database,
+    database: WriteDatabase,
+    databases: Databases,
     wake_ups: WakeUps,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -281,29 +295,29 @@ def test_progress_of_what_is_too_much_to_count_goes_by_time(
     monkeypatch.setattr(recoveries, "BATCH", 7)
     workspace.send(20)
     fail_all(database)
-    recovery_id = start(database, wake_ups, workspace, LogFilter(status=Status.FAILED, range="1h"))
+    recovery_id = start(databases, wake_ups, workspace, LogFilter(status=Status.FAILED, range="1h"))
     assert recoveries.progress(read(recovery_id)) == recoveries.Progress(0.0, 0, None)
-    recoveries.step(database, recovery_id)
+    recoveries.step(databases, recovery_id)
     found = recoveries.progress(read(recovery_id))
     assert (found.done, found.total) == (7, None)
     assert 0.9 < found.share <= 1.0
 
 
 def test_one_recovery_runs_at_a_time_in_a_workspace(
-    workspace: Workspace, endpoint_id: str, database: Database, wake_ups: WakeUps
+    workspace: Workspace, endpoint_id: str, database: WriteDatabase, databases: Databases, wake_ups: WakeUps
 ) -> None:
     workspace.send(3)
     fail_all(database)
-    first = start(database, wake_ups, workspace)
+    first = start(databases, wake_ups, workspace)
     with pytest.raises(recoveries.AlreadyRunning):
-        start(database, wake_ups, workspace)
-    recoveries.run(database, wake_ups)
+        start(databases, wake_ups, workspace)
+    recoveries.run(databases, wake_ups)
     fail_all(database)
-    assert start(database, wake_ups, workspace) != first
+    assert start(databases, wake_ups, workspace) != first
 
 
 def test_a_window_of_a_fraction_of_a_second_is_kept_as_it_was(
-    workspace: Workspace, endpoint_id: str, database: Database, wake_ups: WakeUps
+    workspace: Workspace, endpoint_id: str, database: WriteDatabase, databases: Databases, wake_ups: WakeUps
 ) -> None:
     workspace.send(3)
     fail_all(database)
@@ -314,15 +328,16 @@ def test_a_window_of_a_fraction_of_a_second_is_kept_as_it_was(
         since=made - timedelta(milliseconds=100),
         until=made + timedelta(milliseconds=100),
     )
-    recovery_id = start(database, wake_ups, workspace, window)
+    recovery_id = start(databases, wake_ups, workspace, window)
     assert log.parse(read(recovery_id).filter).since is not None
-    assert recoveries.run(database, wake_ups) == 3
+    assert recoveries.run(databases, wake_ups) == 3
 
 
 def test_another_workspaces_dead_endpoint_holds_up_nobody(
     make_workspace: Callable[[str], Workspace],
     receiver: Receiver,
-    database: Database,
+    database: WriteDatabase,
+    databases: Databases,
     wake_ups: WakeUps,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -334,7 +349,7 @@ def test_another_workspaces_dead_endpoint_holds_up_nobody(
         each.send(20)
     fail_all(database)
     for each in (slow, quick):
-        start(database, wake_ups, each)
+        start(databases, wake_ups, each)
     drained: list[str] = []
 
     def drain() -> bool:
@@ -344,21 +359,21 @@ def test_another_workspaces_dead_endpoint_holds_up_nobody(
             gone = delete(PendingDelivery).where(PendingDelivery.delivery_id.in_(mine))
             connection.execute(gone)
         done = select(Recovery.finished_at).where(Recovery.workspace_id == quick.id)
-        with database.connect() as connection:
+        with database.begin() as connection:
             drained.append("turn")
             return connection.scalar(done) is not None
 
     began = time.monotonic()
-    recoveries.run(database, wake_ups, should_stop=drain)
+    recoveries.run(databases, wake_ups, should_stop=drain)
     assert time.monotonic() - began < recoveries.LONGEST_WAIT_SECONDS
     assert drained
 
 
 def test_room_is_looked_for_at_every_endpoint_of_a_batch(
-    workspace: Workspace, receiver: Receiver, database: Database, wake_ups: WakeUps
+    workspace: Workspace, receiver: Receiver, database: WriteDatabase, databases: Databases, wake_ups: WakeUps
 ) -> None:
     first, second = (workspace.endpoint(receiver.url, name=name) for name in ("a", "b"))
     workspace.send(4)
     fail_all(database)
-    replayed = recoveries.step(database, start(database, wake_ups, workspace))
+    replayed = recoveries.step(databases, start(databases, wake_ups, workspace))
     assert set(replayed.values()) == {first, second}

@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine as Database
 from sqlalchemy import event, func, insert, select, text, update
 
 from tests.conftest import TESTER, Workspace
 from webhooks_app.accounts import workspaces as workspace_actions
 from webhooks_app.core import clock
 from webhooks_app.core.outcomes import Outcome, OutcomeClass
+from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import (
     Attempt,
     AttemptRollup,
@@ -41,7 +41,7 @@ def now() -> datetime:
 
 
 def deliver(
-    database: Database,
+    database: WriteDatabase,
     endpoint_id: str,
     kind: OutcomeClass = OutcomeClass.SUCCESS,
     at: datetime | None = None,
@@ -64,22 +64,22 @@ def counts() -> tuple[int, int, int]:
 
 
 def test_what_is_finished_and_old_goes_with_its_attempts_and_event(
-    workspace: Workspace, database: Database, now: datetime
+    workspace: Workspace, database: WriteDatabase, databases: Databases, now: datetime
 ) -> None:
     endpoint_id = workspace.endpoint(URL)
     workspace.send(3)
     deliver(database, endpoint_id)
 
-    assert retention.run(database, now=now + 29 * DAY).deliveries == 0
+    assert retention.run(databases, now=now + 29 * DAY).deliveries == 0
     assert counts() == (3, 3, 3)
-    tally = retention.run(database, now=now + 31 * DAY)
+    tally = retention.run(databases, now=now + 31 * DAY)
     assert (tally.deliveries, tally.events) == (3, 3)
     assert counts() == (0, 0, 0)
 
 
 @pytest.mark.parametrize("state", ["pending", "retrying", "held"])
 def test_what_is_not_final_stays_with_all_of_its_event(
-    workspace: Workspace, database: Database, now: datetime, state: str
+    workspace: Workspace, database: WriteDatabase, databases: Databases, now: datetime, state: str
 ) -> None:
     finished, open_ = workspace.endpoint(URL, name="finished"), workspace.endpoint(URL, name="open")
     if state == "held":
@@ -89,7 +89,7 @@ def test_what_is_not_final_stays_with_all_of_its_event(
     if state == "retrying":
         deliver(database, open_, OutcomeClass.TIMEOUT)
 
-    assert retention.run(database, now=now + 400 * DAY).deliveries == 2
+    assert retention.run(databases, now=now + 400 * DAY).deliveries == 2
     assert count(Event) == 2
     assert {row.endpoint_id for row in db.session.scalars(select(Delivery))} == {open_}
     assert count(Attempt) == (2 if state == "retrying" else 0)
@@ -97,7 +97,7 @@ def test_what_is_not_final_stays_with_all_of_its_event(
 
 
 def test_each_workspace_keeps_its_own_time(
-    make_workspace: Callable[[str], Workspace], database: Database, now: datetime
+    make_workspace: Callable[[str], Workspace], database: WriteDatabase, databases: Databases, now: datetime
 ) -> None:
     brief, long = make_workspace("Brief"), make_workspace("Long")
     for each in (brief, long):
@@ -107,7 +107,7 @@ def test_each_workspace_keeps_its_own_time(
     with database.begin() as connection:
         connection.execute(update(WorkspaceRow).where(WorkspaceRow.id == brief.id).values(retention_days=7))
 
-    retention.run(database, now=now + 8 * DAY)
+    retention.run(databases, now=now + 8 * DAY)
 
     db.session.rollback()
     assert [row.workspace_id for row in db.session.scalars(select(Delivery))] == [long.id]
@@ -115,7 +115,7 @@ def test_each_workspace_keeps_its_own_time(
 
 
 def test_what_was_replayed_since_is_kept_from_then_on(
-    workspace: Workspace, database: Database, wake_ups: WakeUps, now: datetime
+    workspace: Workspace, database: WriteDatabase, databases: Databases, wake_ups: WakeUps, now: datetime
 ) -> None:
     endpoint_id = workspace.endpoint(URL)
     workspace.send()
@@ -124,12 +124,12 @@ def test_what_was_replayed_since_is_kept_from_then_on(
     replays.start(database, wake_ups, delivery_id, actor=TESTER)
     deliver(database, endpoint_id, at=now + 20 * DAY)
 
-    assert retention.run(database, now=now + 49 * DAY).deliveries == 0
-    assert retention.run(database, now=now + 51 * DAY).deliveries == 1
+    assert retention.run(databases, now=now + 49 * DAY).deliveries == 0
+    assert retention.run(databases, now=now + 51 * DAY).deliveries == 1
 
 
 def test_a_delivery_replayed_while_its_batch_was_read_stays(
-    workspace: Workspace, database: Database, wake_ups: WakeUps
+    workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps
 ) -> None:
     endpoint_id = workspace.endpoint(URL)
     workspace.send(2)
@@ -145,34 +145,36 @@ def test_a_delivery_replayed_while_its_batch_was_read_stays(
 
 
 def test_events_that_nobody_subscribed_to_go_too(
-    workspace: Workspace, database: Database, now: datetime
+    workspace: Workspace, databases: Databases, now: datetime
 ) -> None:
     workspace.send(2)
 
-    assert retention.run(database, now=now + 31 * DAY).events == 2
+    assert retention.run(databases, now=now + 31 * DAY).events == 2
 
 
-def test_sums_go_after_ninety_days(workspace: Workspace, database: Database, now: datetime) -> None:
+def test_sums_go_after_ninety_days(
+    workspace: Workspace, database: WriteDatabase, databases: Databases, now: datetime
+) -> None:
     endpoint_id = workspace.endpoint(URL)
     old = {"endpoint_id": endpoint_id, "outcome": "success", "latency_bucket": 3, "count": 1}
     with database.begin() as connection:
         for age in (89, 91, 200):
             connection.execute(insert(AttemptRollup).values(hour_at=now - age * DAY, **old))
 
-    assert retention.run(database, now=now).rollups == 2
+    assert retention.run(databases, now=now).rollups == 2
     assert db.session.scalars(select(AttemptRollup.hour_at)).all() == [now - 89 * DAY]
 
 
 def test_a_deleted_endpoint_vanishes_after_its_last_delivery(
-    workspace: Workspace, database: Database, now: datetime
+    workspace: Workspace, database: WriteDatabase, databases: Databases, now: datetime
 ) -> None:
     endpoint_id, other = workspace.endpoint(URL), workspace.endpoint(URL)
     workspace.send()
     deliver(database, endpoint_id)
     actions.remove(database, db.session.get_one(Endpoint, endpoint_id), actor=TESTER)
 
-    assert retention.run(database, now=now + 29 * DAY).endpoints == 0
-    assert retention.run(database, now=now + 31 * DAY).endpoints == 1
+    assert retention.run(databases, now=now + 29 * DAY).endpoints == 0
+    assert retention.run(databases, now=now + 31 * DAY).endpoints == 1
     db.session.rollback()
     assert db.session.scalars(select(Endpoint.id)).all() == [other]
     assert db.session.scalars(select(EndpointHealth.endpoint_id)).all() == [other]
@@ -181,17 +183,21 @@ def test_a_deleted_endpoint_vanishes_after_its_last_delivery(
 
 
 def test_an_endpoint_deleted_a_moment_ago_stays_for_events_being_accepted(
-    workspace: Workspace, database: Database, now: datetime
+    workspace: Workspace, database: WriteDatabase, databases: Databases, now: datetime
 ) -> None:
     endpoint = db.session.get_one(Endpoint, workspace.endpoint(URL))
     actions.remove(database, endpoint, actor=TESTER)
 
-    assert retention.run(database, now=now + timedelta(minutes=59)).endpoints == 0
-    assert retention.run(database, now=now + timedelta(minutes=61)).endpoints == 1
+    assert retention.run(databases, now=now + timedelta(minutes=59)).endpoints == 0
+    assert retention.run(databases, now=now + timedelta(minutes=61)).endpoints == 1
 
 
 def test_small_batches_pass_over_what_stays(
-    workspace: Workspace, database: Database, now: datetime, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace,
+    database: WriteDatabase,
+    databases: Databases,
+    now: datetime,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(retention, "FIRST_BATCH", 3)
     monkeypatch.setattr(retention, "LARGEST_BATCH", 3)
@@ -202,14 +208,18 @@ def test_small_batches_pass_over_what_stays(
     with database.begin() as connection:
         connection.execute(update(Delivery).where(Delivery.id.in_(kept)).values(state=DeliveryState.HELD))
 
-    assert retention.run(database, now=now + 31 * DAY).deliveries == 25
+    assert retention.run(databases, now=now + 31 * DAY).deliveries == 25
     db.session.rollback()
     assert list(db.session.scalars(select(Delivery.id).order_by(Delivery.id))) == kept
     assert (count(Event), count(Attempt)) == (15, 15)
 
 
 def test_one_that_is_stopped_is_gone_on_with(
-    workspace: Workspace, database: Database, now: datetime, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace,
+    database: WriteDatabase,
+    databases: Databases,
+    now: datetime,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(retention, "FIRST_BATCH", 5)
     monkeypatch.setattr(retention, "LARGEST_BATCH", 5)
@@ -219,24 +229,24 @@ def test_one_that_is_stopped_is_gone_on_with(
     deliver(database, endpoint_id)
     turns = iter([False, False])
 
-    first = retention.run(database, now=now + 31 * DAY, should_stop=lambda: next(turns, True))
+    first = retention.run(databases, now=now + 31 * DAY, should_stop=lambda: next(turns, True))
     assert first.deliveries == 10
-    assert retention.run(database, now=now + 31 * DAY).deliveries == 10
+    assert retention.run(databases, now=now + 31 * DAY).deliveries == 10
     assert counts() == (0, 0, 0)
 
 
 def test_no_batch_holds_the_lock_for_long(
-    workspace: Workspace, database: Database, now: datetime, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, databases: Databases, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "BATCH_SECONDS", 0.0)  # every batch takes longer
-    batches = retention._Batches(database, lambda: False)
+    batches = retention._Batches(databases, lambda: False)
     for expected in (50, 25, 12, 6, 3, 1, 1):
         batches.write(lambda connection, some: 0, ["x"])
         assert batches.size == expected
 
 
 def test_nothing_is_found_by_a_scan_of_the_log(
-    workspace: Workspace, database: Database, now: datetime
+    workspace: Workspace, database: WriteDatabase, databases: Databases, now: datetime
 ) -> None:
     endpoint_id = workspace.endpoint(URL)
     workspace.send(5)
@@ -251,9 +261,9 @@ def test_nothing_is_found_by_a_scan_of_the_log(
         if statement.startswith(("SELECT", "DELETE")):
             statements.append((statement, parameters))
 
-    event.listen(database, "before_cursor_execute", note)
-    retention.run(database, now=now + 31 * DAY)
-    event.remove(database, "before_cursor_execute", note)
+    event.listen(db.engine, "before_cursor_execute", note)
+    retention.run(databases, now=now + 31 * DAY)
+    event.remove(db.engine, "before_cursor_execute", note)
 
     assert len(statements) >= 10
     for statement, parameters in statements:
@@ -262,8 +272,8 @@ def test_nothing_is_found_by_a_scan_of_the_log(
                 assert not line.startswith((f"SCAN {table}", f"Seq Scan on {table}")), (statement, line)
 
 
-def plan(database: Database, statement: str, parameters: Any) -> list[str]:
-    with database.connect() as connection:
+def plan(database: WriteDatabase, statement: str, parameters: Any) -> list[str]:
+    with database.begin() as connection:
         if connection.dialect.name == "sqlite":
             rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
             return [row[3].strip() for row in rows]
@@ -273,7 +283,7 @@ def plan(database: Database, statement: str, parameters: Any) -> list[str]:
         return [row[0].strip().removeprefix("->").strip() for row in rows]
 
 
-def test_a_new_workspace_keeps_a_month(database: Database) -> None:
+def test_a_new_workspace_keeps_a_month(database: WriteDatabase) -> None:
     workspace_id = workspace_actions.create(database, "New", actor=TESTER)
 
     assert db.session.get_one(WorkspaceRow, workspace_id).retention_days == 30

@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine as Database
 from sqlalchemy import insert, select, update
 
 from tests.conftest import TESTER, Workspace
 from webhooks_app.core import clock, ids
 from webhooks_app.core.outcomes import OUR_OWN, Outcome, OutcomeClass
+from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import (
     AuditEntry,
     Delivery,
@@ -40,7 +40,7 @@ def start() -> datetime:
 
 
 def attempt(
-    database: Database, endpoint_id: str, at: datetime, kind: OutcomeClass = OutcomeClass.HTTP_5XX
+    database: WriteDatabase, endpoint_id: str, at: datetime, kind: OutcomeClass = OutcomeClass.HTTP_5XX
 ) -> None:
     """One attempt of one pending delivery, as a worker claims and records it."""
     with database.begin() as connection:
@@ -49,7 +49,7 @@ def attempt(
 
 
 def fail(
-    database: Database,
+    database: WriteDatabase,
     endpoint_id: str,
     start: datetime,
     hours: Iterable[float],
@@ -59,8 +59,8 @@ def fail(
         attempt(database, endpoint_id, start + hour * HOUR, kind)
 
 
-def sweep(database: Database, now: datetime, after: timedelta = WINDOW) -> int:
-    return auto_disable.run(database, after=after, now=now)
+def sweep(databases: Databases, now: datetime, after: timedelta = WINDOW) -> int:
+    return auto_disable.run(databases, after=after, now=now)
 
 
 def announced() -> list[NoticeKind]:
@@ -70,7 +70,8 @@ def announced() -> list[NoticeKind]:
 
 def read(endpoint_id: str) -> Endpoint:
     db.session.rollback()
-    return db.session.get_one(Endpoint, endpoint_id, populate_existing=True)
+    db.session.expire_all()
+    return db.session.get_one(Endpoint, endpoint_id)
 
 
 def audited() -> list[str]:
@@ -79,15 +80,17 @@ def audited() -> list[str]:
     return sorted(names)
 
 
-def test_half_way_it_is_announced_once(workspace: Workspace, database: Database, start: datetime) -> None:
+def test_half_way_it_is_announced_once(
+    workspace: Workspace, database: WriteDatabase, databases: Databases, start: datetime
+) -> None:
     endpoint_id = workspace.endpoint(URL)
     workspace.send()
     fail(database, endpoint_id, start, range(0, 60, 6))
-    assert sweep(database, start + 59 * HOUR) == 0
+    assert sweep(databases, start + 59 * HOUR) == 0
 
     fail(database, endpoint_id, start, [60])
-    assert sweep(database, start + 61 * HOUR) == 1
-    assert sweep(database, start + 62 * HOUR) == 0
+    assert sweep(databases, start + 61 * HOUR) == 1
+    assert sweep(databases, start + 62 * HOUR) == 0
 
     assert announced() == [NoticeKind.WARNING]
     assert read(endpoint_id).is_enabled
@@ -101,13 +104,13 @@ def test_half_way_it_is_announced_once(workspace: Workspace, database: Database,
 
 
 def test_it_is_disabled_after_the_window_with_two_warnings(
-    workspace: Workspace, database: Database, start: datetime
+    workspace: Workspace, database: WriteDatabase, databases: Databases, start: datetime
 ) -> None:
     endpoint_id = workspace.endpoint(URL)
     workspace.send()
     for hour in range(0, 127, 3):
         fail(database, endpoint_id, start, [hour])
-        sweep(database, start + hour * HOUR + timedelta(seconds=15))
+        sweep(databases, start + hour * HOUR + timedelta(seconds=15))
         if not read(endpoint_id).is_enabled:
             break
 
@@ -126,110 +129,114 @@ def test_it_is_disabled_after_the_window_with_two_warnings(
 
 
 def test_one_failure_long_ago_disables_nothing(
-    workspace: Workspace, database: Database, start: datetime
+    workspace: Workspace, database: WriteDatabase, databases: Databases, start: datetime
 ) -> None:
     endpoint_id = workspace.endpoint(URL)
     workspace.send()
     fail(database, endpoint_id, start, [0])
 
-    assert [sweep(database, start + timedelta(days=days)) for days in (3, 5, 6, 30)] == [0, 0, 0, 0]
+    assert [sweep(databases, start + timedelta(days=days)) for days in (3, 5, 6, 30)] == [0, 0, 0, 0]
     assert read(endpoint_id).is_enabled
 
 
 def test_a_whole_schedule_of_failures_and_then_nothing_disables_nothing(
-    workspace: Workspace, database: Database, start: datetime
+    workspace: Workspace, database: WriteDatabase, databases: Databases, start: datetime
 ) -> None:
     endpoint_id = workspace.endpoint(URL)
     workspace.send()
     fail(database, endpoint_id, start, [0, 0.1, 0.6, 2.6, 7.6, 17.6, 31.6, 51.6, 62, 75.6])
 
     for days in range(1, 30):
-        sweep(database, start + timedelta(days=days))
+        sweep(databases, start + timedelta(days=days))
 
     assert announced() == [NoticeKind.WARNING]
     assert read(endpoint_id).is_enabled
 
 
 def test_a_few_failures_far_apart_disable_nothing(
-    workspace: Workspace, database: Database, start: datetime
+    workspace: Workspace, database: WriteDatabase, databases: Databases, start: datetime
 ) -> None:
     endpoint_id = workspace.endpoint(URL)
     workspace.send()
     fail(database, endpoint_id, start, range(0, 9 * 24, 24))
 
-    assert sweep(database, start + timedelta(days=9)) == 0
+    assert sweep(databases, start + timedelta(days=9)) == 0
 
 
 def test_a_success_ends_the_countdown_and_the_next_streak_starts_anew(
-    workspace: Workspace, database: Database, start: datetime
+    workspace: Workspace, database: WriteDatabase, databases: Databases, start: datetime
 ) -> None:
     endpoint_id = workspace.endpoint(URL)
     workspace.send(2)
     fail(database, endpoint_id, start, range(0, 111, 5))
-    assert sweep(database, start + 110 * HOUR) == 1
+    assert sweep(databases, start + 110 * HOUR) == 1
     attempt(database, endpoint_id, start + 111 * HOUR, OutcomeClass.SUCCESS)
 
-    assert sweep(database, start + 130 * HOUR) == 0
+    assert sweep(databases, start + 130 * HOUR) == 0
     health = read(endpoint_id).health
     assert (health.failing_since, health.failure_count) == (None, 0)
     assert notices.for_endpoint(db.session(), read(endpoint_id)) is None
 
     fail(database, endpoint_id, start, range(120, 185, 5))
     assert read(endpoint_id).health.failure_count == 13
-    assert sweep(database, start + 185 * HOUR) == 1
+    assert sweep(databases, start + 185 * HOUR) == 1
     assert announced() == [NoticeKind.FINAL_WARNING, NoticeKind.WARNING]
 
 
 def test_a_sweep_that_was_dead_for_days_warns_before_it_disables(
-    workspace: Workspace, database: Database, start: datetime
+    workspace: Workspace, database: WriteDatabase, databases: Databases, start: datetime
 ) -> None:
     endpoint_id = workspace.endpoint(URL)
     workspace.send()
     fail(database, endpoint_id, start, range(0, 240, 6))
 
-    assert sweep(database, start + 240 * HOUR) == 1
+    assert sweep(databases, start + 240 * HOUR) == 1
     assert announced() == [NoticeKind.FINAL_WARNING]
     fail(database, endpoint_id, start, [246])
-    assert sweep(database, start + 246 * HOUR) == 0
+    assert sweep(databases, start + 246 * HOUR) == 0
     fail(database, endpoint_id, start, [252])
-    assert sweep(database, start + 252 * HOUR) == 1
+    assert sweep(databases, start + 252 * HOUR) == 1
     assert not read(endpoint_id).is_enabled
 
 
-def test_zero_days_means_never(workspace: Workspace, database: Database, start: datetime) -> None:
+def test_zero_days_means_never(
+    workspace: Workspace, database: WriteDatabase, databases: Databases, start: datetime
+) -> None:
     endpoint_id = workspace.endpoint(URL)
     workspace.send()
     fail(database, endpoint_id, start, range(0, 240, 6))
 
-    assert sweep(database, start + 240 * HOUR, after=timedelta(0)) == 0
+    assert sweep(databases, start + 240 * HOUR, after=timedelta(0)) == 0
 
 
-def test_the_window_may_be_seconds(workspace: Workspace, database: Database, start: datetime) -> None:
+def test_the_window_may_be_seconds(
+    workspace: Workspace, database: WriteDatabase, databases: Databases, start: datetime
+) -> None:
     endpoint_id = workspace.endpoint(URL)
     workspace.send(40)
     for second in range(16):
         if not read(endpoint_id).is_enabled:
             break
         attempt(database, endpoint_id, start + timedelta(seconds=second))
-        sweep(database, start + timedelta(seconds=second), after=timedelta(seconds=12.5))
+        sweep(databases, start + timedelta(seconds=second), after=timedelta(seconds=12.5))
 
     assert announced() == [NoticeKind.WARNING, NoticeKind.FINAL_WARNING, NoticeKind.DISABLED]
 
 
 @pytest.mark.parametrize("kind", sorted(OUR_OWN))
 def test_what_is_our_own_fault_disables_nothing(
-    workspace: Workspace, database: Database, start: datetime, kind: OutcomeClass
+    workspace: Workspace, database: WriteDatabase, databases: Databases, start: datetime, kind: OutcomeClass
 ) -> None:
     endpoint_id = workspace.endpoint(URL)
     workspace.send(30)
     fail(database, endpoint_id, start, range(0, 150, 5), kind)
 
-    assert sweep(database, start + 150 * HOUR) == 0
+    assert sweep(databases, start + 150 * HOUR) == 0
 
 
 @pytest.mark.parametrize("kind", sorted(OUR_OWN))
 def test_what_is_our_own_fault_is_no_part_of_a_streak(
-    workspace: Workspace, database: Database, start: datetime, kind: OutcomeClass
+    workspace: Workspace, database: WriteDatabase, databases: Databases, start: datetime, kind: OutcomeClass
 ) -> None:
     endpoint_id = workspace.endpoint(URL)
     workspace.send(30)
@@ -244,12 +251,12 @@ def test_what_is_our_own_fault_is_no_part_of_a_streak(
 
     health = read(endpoint_id).health
     assert (health.failing_since, health.failure_count) == (start + 150 * HOUR, 3)
-    assert sweep(database, start + 153 * HOUR) == 0
+    assert sweep(databases, start + 153 * HOUR) == 0
     assert announced() == []
 
 
 def test_after_a_success_our_own_fault_begins_no_streak(
-    workspace: Workspace, database: Database, start: datetime
+    workspace: Workspace, database: WriteDatabase, start: datetime
 ) -> None:
     endpoint_id = workspace.endpoint(URL)
     workspace.send(4)
@@ -271,18 +278,18 @@ def test_after_a_success_our_own_fault_begins_no_streak(
 
 
 def test_several_sweeps_at_once_do_everything_once(
-    workspace: Workspace, database: Database, start: datetime
+    workspace: Workspace, database: WriteDatabase, databases: Databases, start: datetime
 ) -> None:
     names = [workspace.endpoint(URL, name=str(number)) for number in range(4)]
     workspace.send()
     for name in names:
         fail(database, name, start, range(0, 120, 10))
     with ThreadPoolExecutor(6) as pool:
-        list(pool.map(lambda _: sweep(database, start + 120 * HOUR), range(6)))
+        list(pool.map(lambda _: sweep(databases, start + 120 * HOUR), range(6)))
     for name in names:
         fail(database, name, start, [140])
     with ThreadPoolExecutor(6) as pool:
-        done = list(pool.map(lambda _: sweep(database, start + 140 * HOUR), range(6)))
+        done = list(pool.map(lambda _: sweep(databases, start + 140 * HOUR), range(6)))
 
     assert sum(done) == 4
     assert sorted(announced()) == [NoticeKind.DISABLED] * 4 + [NoticeKind.FINAL_WARNING] * 4
@@ -290,16 +297,16 @@ def test_several_sweeps_at_once_do_everything_once(
 
 
 def test_a_success_at_the_last_moment_undoes_the_disabling(
-    workspace: Workspace, database: Database, start: datetime
+    workspace: Workspace, database: WriteDatabase, databases: Databases, start: datetime
 ) -> None:
     endpoint_id = workspace.endpoint(URL)
     workspace.send(2)
     fail(database, endpoint_id, start, range(0, 120, 10))
-    sweep(database, start + 120 * HOUR)
+    sweep(databases, start + 120 * HOUR)
     fail(database, endpoint_id, start, [140])
     kinds = [NoticeKind.FINAL_WARNING]
     [streak] = auto_disable._find(
-        database, auto_disable._FINALLY_WARNED, kinds, WINDOW, now=start + 140 * HOUR
+        databases.read, auto_disable._FINALLY_WARNED, kinds, WINDOW, now=start + 140 * HOUR
     )
     attempt(database, endpoint_id, start + 141 * HOUR, OutcomeClass.SUCCESS)
 
@@ -311,7 +318,7 @@ def test_a_success_at_the_last_moment_undoes_the_disabling(
 
 
 def test_one_sweep_takes_a_few_steps_and_the_next_goes_on(
-    app: Flask, workspace: Workspace, database: Database, start: datetime
+    app: Flask, workspace: Workspace, database: WriteDatabase, databases: Databases, start: datetime
 ) -> None:
     count = auto_disable.STEPS_PER_SWEEP + 5
     with database.begin() as connection:
@@ -331,11 +338,11 @@ def test_one_sweep_takes_a_few_steps_and_the_next_goes_on(
             )
 
     now = start + 70 * HOUR
-    assert [sweep(database, now) for _ in range(3)] == [auto_disable.STEPS_PER_SWEEP, 5, 0]
+    assert [sweep(databases, now) for _ in range(3)] == [auto_disable.STEPS_PER_SWEEP, 5, 0]
 
 
 def test_a_disabled_or_deleted_endpoint_is_left_alone(
-    workspace: Workspace, database: Database, start: datetime
+    workspace: Workspace, database: WriteDatabase, databases: Databases, start: datetime
 ) -> None:
     names = [workspace.endpoint(URL, name=str(number)) for number in range(2)]
     workspace.send()
@@ -344,27 +351,29 @@ def test_a_disabled_or_deleted_endpoint_is_left_alone(
     actions.disable(database, read(names[0]), actor=TESTER)
     actions.remove(database, read(names[1]), actor=TESTER)
 
-    assert sweep(database, start + 80 * HOUR) == 0
+    assert sweep(databases, start + 80 * HOUR) == 0
     assert notices.for_endpoint(db.session(), read(names[0])) is None
 
 
-def test_enabling_starts_the_count_anew(workspace: Workspace, database: Database, start: datetime) -> None:
+def test_enabling_starts_the_count_anew(
+    workspace: Workspace, database: WriteDatabase, databases: Databases, start: datetime
+) -> None:
     endpoint_id = workspace.endpoint(URL)
     workspace.send()
     fail(database, endpoint_id, start, range(0, 120, 10))
-    sweep(database, start + 120 * HOUR)
+    sweep(databases, start + 120 * HOUR)
     fail(database, endpoint_id, start, [140])
-    sweep(database, start + 140 * HOUR)
+    sweep(databases, start + 140 * HOUR)
     actions.enable(database, read(endpoint_id), send_held=True, actor=TESTER)
 
     endpoint = read(endpoint_id)
     assert (endpoint.health.failing_since, endpoint.health.failure_count) == (None, 0)
     assert notices.for_endpoint(db.session(), endpoint) is None
     fail(database, endpoint_id, start, [150])
-    assert sweep(database, start + 150 * HOUR) == 0
+    assert sweep(databases, start + 150 * HOUR) == 0
 
 
-def test_a_410_is_announced(workspace: Workspace, database: Database, start: datetime) -> None:
+def test_a_410_is_announced(workspace: Workspace, database: WriteDatabase, start: datetime) -> None:
     endpoint_id = workspace.endpoint(URL)
     workspace.send()
     attempt(database, endpoint_id, start, OutcomeClass.HTTP_410)
@@ -378,12 +387,12 @@ def test_a_410_is_announced(workspace: Workspace, database: Database, start: dat
 
 
 def test_the_audit_says_since_when_and_until_when(
-    workspace: Workspace, database: Database, start: datetime
+    workspace: Workspace, database: WriteDatabase, databases: Databases, start: datetime
 ) -> None:
     endpoint_id = workspace.endpoint(URL)
     workspace.send()
     fail(database, endpoint_id, start, range(0, 65, 5))
-    sweep(database, start + 65 * HOUR)
+    sweep(databases, start + 65 * HOUR)
 
     row = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "endpoint.warning")).one()
     assert (row.workspace_id, row.target) == (workspace.id, endpoint_id)
@@ -393,17 +402,17 @@ def test_the_audit_says_since_when_and_until_when(
 
 
 def test_a_changed_window_moves_what_was_promised_only_later(
-    workspace: Workspace, database: Database, start: datetime
+    workspace: Workspace, database: WriteDatabase, databases: Databases, start: datetime
 ) -> None:
     endpoint_id = workspace.endpoint(URL)
     workspace.send()
     fail(database, endpoint_id, start, range(0, 130, 10))
-    sweep(database, start + 120 * HOUR)
+    sweep(databases, start + 120 * HOUR)
     with database.begin() as connection:
         connection.execute(
             update(EndpointHealth).values(last_failure_at=start + timedelta(days=8), failure_count=50)
         )
 
-    assert sweep(database, start + timedelta(days=8), after=2 * WINDOW) == 0
+    assert sweep(databases, start + timedelta(days=8), after=2 * WINDOW) == 0
     assert read(endpoint_id).is_enabled
-    assert sweep(database, start + timedelta(days=8)) == 1
+    assert sweep(databases, start + timedelta(days=8)) == 1

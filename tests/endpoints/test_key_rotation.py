@@ -2,11 +2,11 @@
 
 import pytest
 from cryptography.fernet import Fernet
-from sqlalchemy import Engine as Database
 from sqlalchemy import select
 
 from tests.conftest import TESTER, Workspace
 from webhooks_app.core.encryption import Cipher, DecryptionError
+from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import Endpoint, SigningSecret
 from webhooks_app.endpoints import custom_headers, key_rotation, signing_secrets
 from webhooks_app.extensions import db
@@ -16,7 +16,7 @@ NEW = Fernet.generate_key().decode()
 
 
 def test_afterwards_the_old_key_can_go(
-    workspace: Workspace, database: Database, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, database: WriteDatabase, databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(key_rotation, "BATCH", 2)
     for number in range(3):
@@ -25,7 +25,7 @@ def test_afterwards_the_old_key_can_go(
     found = db.session.scalars(select(Endpoint).order_by(Endpoint.id)).all()
     before = [signing_secrets.reveal(database, Cipher([OLD]), each, actor=TESTER) for each in found]
 
-    assert key_rotation.reencrypt_all(database, Cipher([NEW, OLD])) == 4 + 3
+    assert key_rotation.reencrypt_all(databases, Cipher([NEW, OLD])) == 4 + 3
 
     db.session.rollback()
     db.session.expire_all()
@@ -36,10 +36,12 @@ def test_afterwards_the_old_key_can_go(
         signing_secrets.reveal(database, Cipher([OLD]), found[0], actor=TESTER)
 
 
-def test_without_the_key_it_was_made_under_nothing_changes(workspace: Workspace, database: Database) -> None:
+def test_without_the_key_it_was_made_under_nothing_changes(
+    workspace: Workspace, databases: Databases
+) -> None:
     workspace.endpoint("https://a.example.com/")
     before = db.session.scalars(select(SigningSecret.ciphertext)).all()
     with pytest.raises(DecryptionError):
-        key_rotation.reencrypt_all(database, Cipher([NEW]))
+        key_rotation.reencrypt_all(databases, Cipher([NEW]))
     db.session.rollback()
     assert db.session.scalars(select(SigningSecret.ciphertext)).all() == before

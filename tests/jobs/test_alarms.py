@@ -6,14 +6,15 @@ from datetime import datetime, timedelta
 import pytest
 from flask import Flask
 from redis import Redis
-from sqlalchemy import Engine as Database
 from sqlalchemy import text, update
 
 from tests.conftest import Workspace
 from webhooks_app import tasks
 from webhooks_app.app import create_app
 from webhooks_app.core import clock
+from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import EndpointHealth
+from webhooks_app.extensions import services
 from webhooks_app.jobs import alarms, scheduler
 from webhooks_app.jobs.alarms import Liveness
 from webhooks_app.jobs.wake_ups import QUEUE_NAME, JsonJob, WakeUps
@@ -23,12 +24,12 @@ URL = "http://127.0.0.1:9/"
 MINUTE = timedelta(minutes=1)
 
 
-def overdue(database: Database, now: datetime) -> timedelta | None:
-    with database.connect() as connection:
+def overdue(database: WriteDatabase, now: datetime) -> timedelta | None:
+    with database.begin() as connection:
         return alarms.overdue(connection, now)
 
 
-def test_nothing_due_is_no_wait(workspace: Workspace, database: Database) -> None:
+def test_nothing_due_is_no_wait(workspace: Workspace, database: WriteDatabase) -> None:
     now = clock.now()
     workspace.endpoint(URL)
     workspace.send()
@@ -36,7 +37,7 @@ def test_nothing_due_is_no_wait(workspace: Workspace, database: Database) -> Non
     assert overdue(database, now - MINUTE) is None
 
 
-def test_the_longest_wait_of_all_endpoints_counts(workspace: Workspace, database: Database) -> None:
+def test_the_longest_wait_of_all_endpoints_counts(workspace: Workspace, database: WriteDatabase) -> None:
     for number in range(3):
         workspace.endpoint(URL, name=str(number))
     now = clock.now()
@@ -47,7 +48,7 @@ def test_the_longest_wait_of_all_endpoints_counts(workspace: Workspace, database
     assert 4.9 * MINUTE < wait <= 5 * MINUTE
 
 
-def test_what_is_being_sent_is_not_waiting(workspace: Workspace, database: Database) -> None:
+def test_what_is_being_sent_is_not_waiting(workspace: Workspace, database: WriteDatabase) -> None:
     endpoint_id = workspace.endpoint(URL)
     workspace.send()
     now = clock.now()
@@ -59,7 +60,7 @@ def test_what_is_being_sent_is_not_waiting(workspace: Workspace, database: Datab
 
 
 @pytest.mark.parametrize("column", ["last_success_at", "last_failure_at"])
-def test_a_backlog_that_moves_is_no_alarm(workspace: Workspace, database: Database, column: str) -> None:
+def test_a_backlog_that_moves_is_no_alarm(workspace: Workspace, database: WriteDatabase, column: str) -> None:
     workspace.endpoint(URL)
     workspace.send(5)
     now = clock.now() + 60 * MINUTE
@@ -90,16 +91,13 @@ def test_a_platform_that_has_just_been_started_has_time_for_its_first_sweep() ->
         assert len(alarms.messages(Liveness(None, swept_at), now=now, up_since=now - 10 * MINUTE)) == 1
 
 
-def test_the_sweep_leaves_a_heartbeat(
-    app: Flask, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tasks, "_app", lambda: app)
-    monkeypatch.setattr(tasks, "_database", lambda: database)
+@pytest.mark.usefixtures("job_app")
+def test_the_sweep_leaves_a_heartbeat(database: WriteDatabase) -> None:
     before = clock.now()
     for _ in range(2):
         tasks.sweep()
 
-    with database.connect() as connection:
+    with database.begin() as connection:
         swept_at = alarms.read(connection, clock.now()).swept_at
     assert swept_at is not None
     assert swept_at >= before
@@ -134,7 +132,7 @@ def test_retries_that_fall_due_leave_no_jobs_behind_a_run_that_is_awake(
         assert not redis.keys("rq:job:due-*")
 
 
-def test_healthz_says_ok(app: Flask, workspace: Workspace, database: Database) -> None:
+def test_healthz_says_ok(app: Flask, workspace: Workspace, database: WriteDatabase) -> None:
     alarms.beat(database, now=clock.now())
 
     answer = app.test_client().get("/healthz")
@@ -150,7 +148,7 @@ def test_healthz_says_ok(app: Flask, workspace: Workspace, database: Database) -
     assert 0 <= answer.json["last_sweep_seconds"] < 5
 
 
-def test_healthz_raises_the_alarm(app: Flask, workspace: Workspace, database: Database) -> None:
+def test_healthz_raises_the_alarm(app: Flask, workspace: Workspace, database: WriteDatabase) -> None:
     workspace.endpoint(URL)
     workspace.send()
     with database.begin() as connection:
@@ -158,7 +156,7 @@ def test_healthz_raises_the_alarm(app: Flask, workspace: Workspace, database: Da
             text("UPDATE pending_deliveries SET next_attempt_at = :past"),
             {"past": _stored(database, clock.now() - 10 * MINUTE)},
         )
-    app.extensions["up_since"] = clock.now() - 60 * MINUTE
+    services(app).started_at = clock.now() - 60 * MINUTE
 
     answer = app.test_client().get("/healthz")
 
@@ -169,14 +167,14 @@ def test_healthz_raises_the_alarm(app: Flask, workspace: Workspace, database: Da
     assert app.test_client().get("/healthz/web").status_code == 200
 
 
-def _stored(database: Database, moment: datetime) -> object:
+def _stored(database: WriteDatabase, moment: datetime) -> object:
     return int(moment.timestamp() * 1_000_000) if database.dialect.name == "sqlite" else moment
 
 
 def test_without_redis_events_are_still_taken(
     app: Flask, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app.extensions["wake_ups"] = WakeUps("unix:///nowhere")
+    services(app).wake_ups = WakeUps("unix:///nowhere")
     client = app.test_client()
 
     answer = client.get("/healthz")
@@ -186,9 +184,9 @@ def test_without_redis_events_are_still_taken(
 
 
 def test_without_a_database_neither_is_well(app: Flask) -> None:
-    settings = replace(app.extensions["settings"], database_url="sqlite:////nowhere/at/all.db")
+    settings = replace(services(app).settings, database_url="sqlite:////nowhere/at/all.db")
     broken = create_app(settings)
-    broken.extensions["wake_ups"] = app.extensions["wake_ups"]
+    services(broken).wake_ups = services(app).wake_ups
     client = broken.test_client()
 
     for path in ("/healthz", "/healthz/web"):

@@ -12,7 +12,7 @@ from webhooks_app.core import signing
 from webhooks_app.db.models import Endpoint
 from webhooks_app.endpoints import signing_secrets
 from webhooks_app.endpoints.signing_secrets import OVERLAPS
-from webhooks_app.extensions import cipher, db, writer
+from webhooks_app.extensions import db, services
 from webhooks_app.worker.engine import DeliveryEngine
 
 NAMES = (signing.ID_HEADER, signing.TIMESTAMP_HEADER, signing.SIGNATURE_HEADER)
@@ -84,10 +84,12 @@ class Platform:
         return Case(group, title, self._secret(), headers, request.body)
 
     def _secret(self) -> str:
-        return signing_secrets.reveal(writer(), cipher(), self._endpoint(), actor=TESTER)[0]
+        return signing_secrets.reveal(services().write, services().cipher, self._endpoint(), actor=TESTER)[0]
 
     def _rotate(self, overlap: str) -> None:
-        signing_secrets.rotate(writer(), cipher(), self._endpoint(), overlap=OVERLAPS[overlap], actor=TESTER)
+        signing_secrets.rotate(
+            services().write, services().cipher, self._endpoint(), overlap=OVERLAPS[overlap], actor=TESTER
+        )
 
     def _endpoint(self) -> Endpoint:
         db.session.rollback()

@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 from tests.conftest import PASSWORD, TESTER, Workspace
 from webhooks_app.accounts import members, users
 from webhooks_app.db.models import Role
-from webhooks_app.extensions import db, writer
+from webhooks_app.extensions import db, services
 
 FRAGMENT_HEADERS = {"HX-Request": "true", "HX-Request-Type": "partial"}
 _TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
@@ -89,8 +89,8 @@ def admin_page(make_page: Callable[[str | None], Page], workspace: Workspace) ->
 @pytest.fixture
 def viewer_page(make_page: Callable[[str | None], Page], workspace: Workspace) -> Page:
     email = "viewer@example.com"
-    user_id = users.add(writer(), email=email, name="Vera", password=PASSWORD)
-    members.add(writer(), workspace.id, user_id, Role.VIEWER, actor=TESTER)
+    user_id = users.add(services().write, email=email, name="Vera", password=PASSWORD)
+    members.add(services().write, workspace.id, user_id, Role.VIEWER, actor=TESTER)
     return make_page(email)
 
 

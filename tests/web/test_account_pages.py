@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine as Database
 from sqlalchemy import select, update
 
 from tests.conftest import PASSWORD, TESTER, Workspace
 from tests.web.conftest import Page
 from webhooks_app.accounts import members, users
 from webhooks_app.core import clock
+from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import ApiToken, AuditEntry, Invitation, Member, Role, User
 from webhooks_app.db.models import Workspace as WorkspaceRow
 from webhooks_app.extensions import db
@@ -126,7 +126,7 @@ def test_an_invitation_is_for_its_address_only(admin_page: Page, stranger_page: 
 
 
 def test_a_withdrawn_replaced_or_expired_invitation_is_closed(
-    admin_page: Page, anonymous_page: Page, home: str, database: Database
+    admin_page: Page, anonymous_page: Page, home: str, database: WriteDatabase
 ) -> None:
     first = link_of(admin_page, home, "grace@example.com")
     second = link_of(admin_page, home, "grace@example.com")
@@ -144,7 +144,7 @@ def test_a_withdrawn_replaced_or_expired_invitation_is_closed(
 
 
 def test_one_invitation_accepted_twice_at_once_makes_one_member(
-    admin_page: Page, home: str, database: Database, app: Flask
+    admin_page: Page, home: str, database: WriteDatabase, app: Flask
 ) -> None:
     link_of(admin_page, home, "grace@example.com")
     row = fresh(select(Invitation)).one()
@@ -203,7 +203,7 @@ def test_roles_change_at_once_and_the_last_admin_stays(
 
 
 def test_two_admins_who_remove_each_other_leave_one(
-    workspace: Workspace, database: Database, admin_page: Page
+    workspace: Workspace, database: WriteDatabase, admin_page: Page
 ) -> None:
     second = users.add(database, email="b@example.com", name="B", password=PASSWORD)
     members.add(database, workspace.id, second, Role.ADMIN, actor=TESTER)
@@ -325,7 +325,7 @@ def test_the_session_changes_at_the_log_in_and_ends_at_the_log_out(
 
 @pytest.mark.parametrize("email", ["acme@example.com", "nobody@example.com"])
 def test_log_ins_of_an_account_are_limited_whether_it_exists_or_not(
-    anonymous_page: Page, workspace: Workspace, email: str, database: Database
+    anonymous_page: Page, workspace: Workspace, email: str, databases: Databases
 ) -> None:
     texts = set()
     for _ in range(users.REFUSALS_OF_ACCOUNT):
@@ -336,7 +336,7 @@ def test_log_ins_of_an_account_are_limited_whether_it_exists_or_not(
     locked = anonymous_page.post("/login", {"email": email, "password": PASSWORD})
     assert (locked.status_code, "Too many tries" in locked.text) == (429, True)
     later = clock.now() + users.REFUSALS_WITHIN
-    assert not users.is_locked(database, email=email, address="127.0.0.1", now=later)
+    assert not users.is_locked(databases.read, email=email, address="127.0.0.1", now=later)
 
 
 def test_log_ins_from_an_address_are_limited(
@@ -374,7 +374,7 @@ def test_ipv6_counts_by_its_network(address: str, key: str) -> None:
     assert users.limit_key(address) == key
 
 
-def test_one_address_is_one_account_however_it_is_spelled(database: Database) -> None:
+def test_one_address_is_one_account_however_it_is_spelled(database: WriteDatabase) -> None:
     users.add(database, email=" A@EXÄMPLE.com", name="A", password=PASSWORD)
     with pytest.raises(users.EmailTaken):
         users.add(database, email="a@xn--exmple-cua.com", name="A", password=PASSWORD)
@@ -394,7 +394,7 @@ def test_who_leaves_or_is_demoted_leaves_no_open_invitation(
 
 
 def test_an_invitation_of_a_member_is_closed_when_it_is_tried(
-    admin_page: Page, stranger_page: Page, home: str, workspace: Workspace, database: Database
+    admin_page: Page, stranger_page: Page, home: str, workspace: Workspace, database: WriteDatabase
 ) -> None:
     link = link_of(admin_page, home, "other@example.com")
     stranger = fresh(select(User).where(User.email == "other@example.com")).one().id

@@ -1,7 +1,6 @@
 """The audit log's page."""
 
 import pytest
-from sqlalchemy import Engine as Database
 from sqlalchemy import insert
 
 from tests.conftest import Workspace
@@ -9,6 +8,7 @@ from tests.web.conftest import Page
 from webhooks_app.accounts import audit, audit_log
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, ids
+from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import AuditEntry
 from webhooks_app.extensions import db
 
@@ -20,7 +20,9 @@ def url(workspace: Workspace) -> str:
     return f"/w/{workspace.id}/audit/"
 
 
-def add(database: Database, workspace: Workspace, count: int, actor: str = "bob", **details: str) -> None:
+def add(
+    database: WriteDatabase, workspace: Workspace, count: int, actor: str = "bob", **details: str
+) -> None:
     """As many old entries."""
     rows = [
         {
@@ -55,7 +57,7 @@ def test_what_was_done_is_there_in_words_with_its_target(
 
 
 def test_it_is_filtered_by_who_what_and_on_what(
-    admin_page: Page, url: str, workspace: Workspace, database: Database
+    admin_page: Page, url: str, workspace: Workspace, database: WriteDatabase
 ) -> None:
     endpoint_id = workspace.endpoint("https://a.example.com/")
     with database.begin() as connection:
@@ -79,7 +81,7 @@ def test_it_is_filtered_by_who_what_and_on_what(
 
 
 def test_it_goes_on_page_by_page_to_the_first_entry(
-    admin_page: Page, url: str, workspace: Workspace, database: Database
+    admin_page: Page, url: str, workspace: Workspace, database: WriteDatabase
 ) -> None:
     add(database, workspace, 2 * audit_log.PAGE_SIZE)
     db.session.rollback()
@@ -99,7 +101,7 @@ def test_it_goes_on_page_by_page_to_the_first_entry(
 
 
 def test_a_search_that_finds_little_says_how_far_it_looked(
-    workspace: Workspace, database: Database, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, database: WriteDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(audit_log, "LOOKED_AT", 20)
     add(database, workspace, 100)

@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine as Database
 from sqlalchemy import select, text, update
 
 from tests.conftest import TESTER, Workspace
@@ -17,6 +16,7 @@ from tests.receivers import Answer, Receiver
 from tests.web.conftest import FRAGMENT_HEADERS, Page
 from webhooks_app.core import clock, ids
 from webhooks_app.db import engines
+from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, Event, PendingDelivery
 from webhooks_app.deliveries.log import export
 from webhooks_app.endpoints import actions
@@ -38,7 +38,7 @@ def state(delivery_id: str) -> str:
 
 
 @pytest.fixture
-def failed(workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: Database) -> str:
+def failed(workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase) -> str:
     """A delivery that was attempted once and given up."""
     workspace.endpoint(receiver.url, headers=[("X-Tenant", "s3cret")])
     workspace.send()
@@ -142,7 +142,7 @@ def test_a_pending_one_is_sent_now(waiting: str, admin_page: Page) -> None:
 
 
 def test_replay_says_why_nothing_can_be_sent(
-    failed: str, admin_page: Page, database: Database, workspace: Workspace
+    failed: str, admin_page: Page, database: WriteDatabase, workspace: Workspace
 ) -> None:
     endpoint = db.session.get_one(Endpoint, newest().endpoint_id)
     workspace.send()
@@ -168,7 +168,7 @@ def test_cancel_ends_the_retries(waiting: str, admin_page: Page) -> None:
 
 
 def test_selected_rows_are_replayed_together(
-    failed: str, admin_page: Page, workspace: Workspace, database: Database
+    failed: str, admin_page: Page, workspace: Workspace, database: WriteDatabase
 ) -> None:
     workspace.send()
     with database.begin() as connection:
@@ -255,7 +255,7 @@ def test_only_what_has_changed_comes_with_a_poll(
 
 
 def test_the_delivery_page_refreshes_until_nothing_can_change(
-    waiting: str, admin_page: Page, database: Database
+    waiting: str, admin_page: Page, database: WriteDatabase
 ) -> None:
     page = admin_page.get(f"deliveries/{waiting}").text
     poll = html.unescape(re.search(r'id="delivery"[^>]*hx-get="([^"]+)"', page)[1])
@@ -423,7 +423,7 @@ def test_exports_leave_most_threads_to_everybody_else(admin_page: Page, workspac
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_a_table_that_stays_locked_is_said_on_the_page(
-    admin_page: Page, database: Database, monkeypatch: pytest.MonkeyPatch
+    admin_page: Page, database: WriteDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engines, "LOCK_SECONDS", 0.3)
     db.session.remove()

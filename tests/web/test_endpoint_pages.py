@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine as Database
 from sqlalchemy import event, insert, select, update
 from standardwebhooks import Webhook
 
 from tests.conftest import TESTER, Workspace
 from tests.web.conftest import FRAGMENT_HEADERS, Page
 from webhooks_app.core import clock
+from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import (
     AttemptRollup,
     AuditEntry,
@@ -23,7 +23,7 @@ from webhooks_app.db.models import (
     EndpointHealth,
 )
 from webhooks_app.endpoints import actions, custom_headers, signing_secrets
-from webhooks_app.extensions import db
+from webhooks_app.extensions import db, services
 from webhooks_app.web.forms.endpoint_forms import MASK
 
 URL = "http://127.0.0.1:9009/hooks"
@@ -104,7 +104,7 @@ def test_an_unknown_endpoint_is_not_found(admin_page: Page, url: str, data: dict
     assert admin_page.post(url.format(id="ep_nobody"), data).status_code == 404
 
 
-def test_a_deleted_endpoint_is_not_found(admin_page: Page, endpoint_id: str, database: Database) -> None:
+def test_a_deleted_endpoint_is_not_found(admin_page: Page, endpoint_id: str, database: WriteDatabase) -> None:
     actions.remove(database, load(endpoint_id), actor=TESTER)
 
     assert admin_page.get(f"endpoints/{endpoint_id}").status_code == 404
@@ -256,13 +256,13 @@ def test_a_header_value_that_was_not_touched_stays(app: Flask, admin_page: Page,
     response = admin_page.post(f"endpoints/{endpoint_id}/settings", TYPED | rows)
 
     assert response.status_code == 303
-    stored = custom_headers.read(app.extensions["cipher"], load(endpoint_id))
+    stored = custom_headers.read(services(app).cipher, load(endpoint_id))
     assert stored == [("x-tenant", SECRET_VALUE), ("X-New", "new")]
 
 
 def test_a_removed_header_is_gone(app: Flask, admin_page: Page, endpoint_id: str) -> None:
     admin_page.post(f"endpoints/{endpoint_id}/settings", TYPED)
-    assert custom_headers.read(app.extensions["cipher"], load(endpoint_id)) == []
+    assert custom_headers.read(services(app).cipher, load(endpoint_id)) == []
 
 
 def test_stored_header_values_are_on_no_page(admin_page: Page, endpoint_id: str) -> None:
@@ -392,7 +392,7 @@ def test_an_empty_list_leads_on(admin_page: Page, viewer_page: Page) -> None:
 
 
 def test_the_list_tells_how_each_endpoint_fares(
-    admin_page: Page, workspace: Workspace, database: Database
+    admin_page: Page, workspace: Workspace, database: WriteDatabase
 ) -> None:
     failing = workspace.endpoint(URL, name="Failing one")
     workspace.endpoint(URL, name="Quiet one", all_events=False, event_types=["batch-request"])
@@ -478,7 +478,7 @@ def test_markup_in_names_and_urls_is_inert(admin_page: Page, workspace: Workspac
 
 
 def test_the_overview_tells_in_words_that_everything_fails(
-    admin_page: Page, workspace: Workspace, endpoint_id: str, database: Database
+    admin_page: Page, workspace: Workspace, endpoint_id: str, database: WriteDatabase
 ) -> None:
     workspace.send()
     seed_failure(database, endpoint_id, "connect")
@@ -490,7 +490,7 @@ def test_the_overview_tells_in_words_that_everything_fails(
 
 
 def test_a_failure_of_our_own_is_shown_without_a_streak(
-    admin_page: Page, endpoint_id: str, database: Database
+    admin_page: Page, endpoint_id: str, database: WriteDatabase
 ) -> None:
     seed_failure(database, endpoint_id, "secret")
     with database.begin() as connection:
@@ -504,7 +504,7 @@ def test_a_failure_of_our_own_is_shown_without_a_streak(
 
 @pytest.mark.parametrize("period", ["24h", "7d", "30d", "nonsense"])
 def test_the_overview_draws_each_period(
-    admin_page: Page, endpoint_id: str, database: Database, period: str
+    admin_page: Page, endpoint_id: str, database: WriteDatabase, period: str
 ) -> None:
     seed_rollup(database, endpoint_id, "success", 8, 75)
     seed_rollup(database, endpoint_id, "timeout", 13, 25)
@@ -522,7 +522,7 @@ def test_the_overview_draws_each_period(
     ("outcome", "response"), [("timeout", "timeout"), ("http_410", "4xx"), ("http_5xx", "5xx")]
 )
 def test_a_reason_leads_to_the_deliveries_that_ended_so(
-    admin_page: Page, endpoint_id: str, database: Database, outcome: str, response: str
+    admin_page: Page, endpoint_id: str, database: WriteDatabase, outcome: str, response: str
 ) -> None:
     seed_rollup(database, endpoint_id, outcome, 8, 2)
 
@@ -546,7 +546,7 @@ def states() -> list[DeliveryState]:
     return list(db.session.scalars(select(Delivery.state)))
 
 
-def seed_rollup(database: Database, endpoint_id: str, outcome: str, bucket: int, count: int) -> None:
+def seed_rollup(database: WriteDatabase, endpoint_id: str, outcome: str, bucket: int, count: int) -> None:
     hour = clock.now().replace(minute=0, second=0, microsecond=0)
     with database.begin() as connection:
         connection.execute(
@@ -556,7 +556,7 @@ def seed_rollup(database: Database, endpoint_id: str, outcome: str, bucket: int,
         )
 
 
-def seed_failure(database: Database, endpoint_id: str, outcome: str) -> None:
+def seed_failure(database: WriteDatabase, endpoint_id: str, outcome: str) -> None:
     now = clock.now()
     with database.begin() as connection:
         connection.execute(
@@ -570,7 +570,7 @@ def seed_failure(database: Database, endpoint_id: str, outcome: str) -> None:
 
 
 def test_a_test_events_request_is_shown_signed_and_nothing_is_sent(
-    admin_page: Page, endpoint_id: str, database: Database, workspace: Workspace
+    admin_page: Page, endpoint_id: str, database: WriteDatabase, workspace: Workspace
 ) -> None:
     data = {
         "event_type": "batch-lifecycle",
@@ -583,7 +583,7 @@ def test_a_test_events_request_is_shown_signed_and_nothing_is_sent(
         text = html.unescape(re.search(r'<pre id="signed-request"[^>]*>(.*?)</pre>', shown.text, re.S)[1])
         head, _, body = text.partition("\n\n")
         headers = dict(line.split(": ", 1) for line in head.splitlines()[1:])
-        cipher = workspace.app.extensions["cipher"]
+        cipher = services(workspace.app).cipher
         [secret] = signing_secrets.reveal(database, cipher, load(endpoint_id), actor=TESTER)
         assert Webhook(secret).verify(body.encode(), headers)["data"]["batch_id"] == "b<b>"
     assert states() == []

@@ -2,11 +2,11 @@
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine as Database
 from sqlalchemy import text
 
 from tests.conftest import Workspace
 from tests.web.conftest import FRAGMENT_HEADERS, Page
+from webhooks_app.db.engines import WriteDatabase
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -52,7 +52,7 @@ def test_a_bug_shows_a_page_that_gives_nothing_away(app: Flask, admin_page: Page
 
 
 def test_a_locked_database_is_said_and_nothing_is_changed(
-    admin_page: Page, database: Database, monkeypatch: pytest.MonkeyPatch
+    admin_page: Page, database: WriteDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with database.begin() as connection:
         connection.execute(text("ALTER TABLE api_tokens RENAME TO gone"))

@@ -5,18 +5,18 @@ from collections.abc import Iterator
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine as Database
 from sqlalchemy import select, text
 from werkzeug.routing import Rule
 
 from tests.conftest import PASSWORD, TESTER, Workspace
 from tests.web.conftest import FRAGMENT_HEADERS, Page
 from webhooks_app.accounts import api_tokens, members, users
+from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import ApiToken, Delivery, Invitation, Role, SigningSecret
 from webhooks_app.db.models.base import Base
 from webhooks_app.deliveries import recoveries
 from webhooks_app.deliveries.log import LogFilter, Status
-from webhooks_app.extensions import db
+from webhooks_app.extensions import db, services
 
 # What a route's parameters stand for; a new one needs an entry in `World.ids`.
 WORKSPACE = "/w/<workspace_id>"
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 class World:
     """One row of everything in a workspace, for the routes' parameters."""
 
-    def __init__(self, app: Flask, workspace: Workspace, database: Database) -> None:
+    def __init__(self, app: Flask, workspace: Workspace, database: WriteDatabase) -> None:
         self.app, self.workspace = app, workspace
         endpoint_id = workspace.endpoint("https://a.example.com/")
         workspace.send()
@@ -41,7 +41,7 @@ class World:
                     " attempt_count = 10, finished_at = created_at"
                 )
             )
-        wake_ups = app.extensions["wake_ups"]
+        wake_ups = services(app).wake_ups
         self.secret = members.invite(database, workspace.id, "new@example.com", Role.ADMIN, actor=TESTER)
         api_tokens.create(database, workspace.id, "an app", actor=TESTER)
         db.session.rollback()
@@ -51,7 +51,7 @@ class World:
             connection.execute(text("UPDATE deliveries SET id = :id"), {"id": older})
             connection.execute(text("UPDATE attempts SET delivery_id = :id"), {"id": older})
         wanted = LogFilter(status=Status.FAILED)
-        recovery_id = recoveries.start(database, wake_ups, workspace.id, wanted, actor=TESTER)
+        recovery_id = recoveries.start(services(app).databases, wake_ups, workspace.id, wanted, actor=TESTER)
         db.session.rollback()
         self.ids = {
             "endpoint_id": endpoint_id,
@@ -82,7 +82,7 @@ class World:
 
 
 @pytest.fixture
-def world(app: Flask, workspace: Workspace, database: Database) -> World:
+def world(app: Flask, workspace: Workspace, database: WriteDatabase) -> World:
     return World(app, workspace, database)
 
 

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import Engine as Database
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tests.conftest import TESTER, Workspace
 from webhooks_app.accounts import api_tokens
 from webhooks_app.db import engines
+from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import ApiToken, Delivery, Event, PendingDelivery
-from webhooks_app.extensions import db
+from webhooks_app.extensions import db, services
 from webhooks_app.jobs.wake_ups import WakeUps
 
 EVENT: dict[str, Any] = {"type": "batch-lifecycle", "data": {"batch_id": "b1", "status": "succeeded"}}
@@ -198,14 +198,16 @@ def test_a_request_without_a_valid_token_is_refused(
     assert response.json["error"]["code"] == "unauthorized"
 
 
-def test_a_revoked_token_is_refused(client: FlaskClient, workspace: Workspace, database: Database) -> None:
+def test_a_revoked_token_is_refused(
+    client: FlaskClient, workspace: Workspace, database: WriteDatabase
+) -> None:
     token = db.session.scalars(select(ApiToken)).one()
     api_tokens.revoke(database, token, actor=TESTER)
     assert client.get("/api/v1/event-types", headers=workspace.headers).status_code == 401
 
 
 def test_the_use_of_a_token_is_noted_once_a_minute(
-    client: FlaskClient, workspace: Workspace, database: Database
+    client: FlaskClient, workspace: Workspace, database: WriteDatabase
 ) -> None:
     client.get("/api/v1/event-types", headers=workspace.headers)
     first = db.session.scalars(select(ApiToken)).one().last_used_at
@@ -258,7 +260,7 @@ _LOCKING = {
 
 
 def test_a_locked_database_gives_503_in_time_and_nothing_is_accepted(
-    client: FlaskClient, workspace: Workspace, database: Database, monkeypatch: pytest.MonkeyPatch
+    client: FlaskClient, workspace: Workspace, database: WriteDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engines, "LOCK_SECONDS", 0.3)
     db.engine.dispose()  # those that are open already have the longer patience
@@ -291,8 +293,8 @@ def test_no_connection_left_gives_503_in_time(
     assert count(Event) == 1
 
 
-def test_redis_down_is_still_a_fast_202(workspace: Workspace, app: Flask, database: Database) -> None:
-    app.extensions["wake_ups"] = WakeUps("redis://127.0.0.1:9")
+def test_redis_down_is_still_a_fast_202(workspace: Workspace, app: Flask, database: WriteDatabase) -> None:
+    services(app).wake_ups = WakeUps("redis://127.0.0.1:9")
     workspace.endpoint("http://127.0.0.1:9/")
     started = time.monotonic()
     workspace.send()

@@ -3,19 +3,19 @@
 import re
 
 import pytest
-from sqlalchemy import Engine as Database
 from sqlalchemy import select, text
 
 from tests.conftest import Workspace
 from tests.deliveries.test_recoveries import fail_all
 from tests.web.conftest import Page
+from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import Recovery, RecoveryState
 from webhooks_app.deliveries import recoveries
-from webhooks_app.extensions import db
+from webhooks_app.extensions import db, services
 
 
 @pytest.fixture
-def endpoint_id(workspace: Workspace, database: Database) -> str:
+def endpoint_id(workspace: Workspace, database: WriteDatabase) -> str:
     found = workspace.endpoint("https://a.example.com/", name="<b>A</b>")
     workspace.send(12)
     fail_all(database)
@@ -39,7 +39,7 @@ def test_the_count_comes_before_the_start(admin_page: Page, endpoint_id: str) ->
 
 
 def test_it_is_started_watched_and_done(
-    admin_page: Page, viewer_page: Page, endpoint_id: str, database: Database, workspace: Workspace
+    admin_page: Page, viewer_page: Page, endpoint_id: str, databases: Databases, workspace: Workspace
 ) -> None:
     answer = admin_page.post("recoveries/", {"status": "failed", "endpoint": endpoint_id})
     recovery = newest()
@@ -50,7 +50,7 @@ def test_it_is_started_watched_and_done(
     assert 'hx-trigger="every 1s"' in page
     assert "&lt;b&gt;A&lt;/b&gt;" in page
 
-    recoveries.run(database, workspace.app.extensions["wake_ups"])
+    recoveries.run(databases, services(workspace.app).wake_ups)
     part = admin_page.fragment(f"recoveries/{recovery.id}").text
     assert "<html" not in part
     assert "12 replayed" in part
@@ -91,7 +91,7 @@ def test_another_workspaces_endpoint_is_not_there(
     assert newest() is None
 
 
-def test_nothing_left_to_recover_is_said(admin_page: Page, endpoint_id: str, database: Database) -> None:
+def test_nothing_left_to_recover_is_said(admin_page: Page, endpoint_id: str, database: WriteDatabase) -> None:
     with database.begin() as connection:
         connection.execute(text("UPDATE deliveries SET state = 'delivered'"))
     answer = admin_page.post("recoveries/", {"status": "failed"})

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine as Database
 from sqlalchemy import select
 from standardwebhooks import Webhook
 
@@ -16,10 +15,11 @@ from tests.receivers import Receiver
 from tests.web.conftest import Page
 from tests.web.test_endpoint_pages import URL, audited_actions, error_at, load
 from webhooks_app.core import signing
+from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import AuditEntry, Delivery, DeliveryState, Event
 from webhooks_app.endpoints import signing_secrets
 from webhooks_app.events.catalog import catalog
-from webhooks_app.extensions import db
+from webhooks_app.extensions import db, services
 from webhooks_app.web import snippets
 from webhooks_app.web.verify_page import codes
 from webhooks_app.worker.engine import DeliveryEngine
@@ -32,8 +32,8 @@ def endpoint_id(workspace: Workspace) -> str:
     return workspace.endpoint(URL, name="Orders")
 
 
-def secrets_of(app: Flask, database: Database, endpoint_id: str) -> list[str]:
-    return signing_secrets.reveal(database, app.extensions["cipher"], load(endpoint_id), actor=TESTER)
+def secrets_of(app: Flask, database: WriteDatabase, endpoint_id: str) -> list[str]:
+    return signing_secrets.reveal(database, services(app).cipher, load(endpoint_id), actor=TESTER)
 
 
 WRITES: list[tuple[str, dict[str, Any]]] = [
@@ -74,7 +74,7 @@ def test_nothing_happens_without_a_csrf_token_or_an_endpoint(
 
 
 def test_the_secret_is_hidden_until_it_is_revealed(
-    app: Flask, admin_page: Page, viewer_page: Page, endpoint_id: str, database: Database
+    app: Flask, admin_page: Page, viewer_page: Page, endpoint_id: str, database: WriteDatabase
 ) -> None:
     [secret] = secrets_of(app, database, endpoint_id)
 
@@ -87,7 +87,7 @@ def test_the_secret_is_hidden_until_it_is_revealed(
 
 @pytest.mark.parametrize("fragment", [False, True])
 def test_a_reveal_is_audited_and_never_stored(
-    app: Flask, admin_page: Page, endpoint_id: str, database: Database, fragment: bool
+    app: Flask, admin_page: Page, endpoint_id: str, database: WriteDatabase, fragment: bool
 ) -> None:
     [secret] = secrets_of(app, database, endpoint_id)
     before = audited_actions().count("secret.reveal")
@@ -110,7 +110,7 @@ def test_no_get_reveals(admin_page: Page, endpoint_id: str) -> None:
 
 
 def test_a_secret_that_cannot_be_decrypted_is_said_so(
-    admin_page: Page, workspace: Workspace, endpoint_id: str, database: Database
+    admin_page: Page, workspace: Workspace, endpoint_id: str, database: WriteDatabase
 ) -> None:
     other = workspace.endpoint(URL, name="Other")
     [mine], [foreign] = load(endpoint_id).secrets, load(other).secrets
@@ -127,7 +127,7 @@ def test_a_secret_that_cannot_be_decrypted_is_said_so(
 
 @pytest.mark.parametrize(("overlap", "in_force"), [("now", 1), ("1h", 2), ("24h", 2), ("7d", 2)])
 def test_rotating_brings_a_new_secret_and_keeps_the_old_for_the_overlap(
-    app: Flask, admin_page: Page, endpoint_id: str, database: Database, overlap: str, in_force: int
+    app: Flask, admin_page: Page, endpoint_id: str, database: WriteDatabase, overlap: str, in_force: int
 ) -> None:
     [old] = secrets_of(app, database, endpoint_id)
 
@@ -151,7 +151,7 @@ def test_an_overlap_that_is_not_offered_is_refused(admin_page: Page, endpoint_id
 
 
 def test_the_previous_secret_can_be_revoked_early_and_the_current_one_cannot(
-    app: Flask, admin_page: Page, endpoint_id: str, database: Database
+    app: Flask, admin_page: Page, endpoint_id: str, database: WriteDatabase
 ) -> None:
     admin_page.post(f"endpoints/{endpoint_id}/secret/rotate", {"overlap": "7d"})
     current, _ = secrets_of(app, database, endpoint_id)
@@ -185,7 +185,7 @@ def test_a_worker_that_runs_already_signs_with_the_secrets_of_the_moment(
     workspace: Workspace,
     receiver: Receiver,
     engine: DeliveryEngine,
-    database: Database,
+    database: WriteDatabase,
 ) -> None:
     endpoint_id = workspace.endpoint(receiver.url)
 

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine as Database
 from sqlalchemy import select
 
 from tests.conftest import TESTER, Workspace, make_settings
 from webhooks_app import tasks
 from webhooks_app.config import Settings
+from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Attempt, Delivery, Endpoint
 from webhooks_app.deliveries import cancellations, replays
 from webhooks_app.deliveries.cancellations import CancelResult
@@ -41,19 +41,19 @@ def listener() -> Iterator[socket.socket]:
         yield server
 
 
-Way = Callable[[Workspace, Database, WakeUps, Endpoint], None]
+Way = Callable[[Workspace, WriteDatabase, WakeUps, Endpoint], None]
 
 
-def accept(workspace: Workspace, _database: Database, _wake_ups: WakeUps, _endpoint: Endpoint) -> None:
+def accept(workspace: Workspace, _database: WriteDatabase, _wake_ups: WakeUps, _endpoint: Endpoint) -> None:
     workspace.send()
 
 
-def try_out(_workspace: Workspace, database: Database, wake_ups: WakeUps, endpoint: Endpoint) -> None:
+def try_out(_workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps, endpoint: Endpoint) -> None:
     data = {"batch_id": "b1", "status": "succeeded"}
     test_events.send_test(database, wake_ups, endpoint, "batch-lifecycle", data, actor=TESTER)
 
 
-def replay(workspace: Workspace, database: Database, wake_ups: WakeUps, _endpoint: Endpoint) -> None:
+def replay(workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps, _endpoint: Endpoint) -> None:
     workspace.send()
     db.session.rollback()
     delivery_id = db.session.scalars(select(Delivery.id)).one()
@@ -76,7 +76,7 @@ def assert_blocked(listener: socket.socket, words: str) -> None:
 @pytest.mark.parametrize(("host", "words"), HOSTS, ids=[host for host, _ in HOSTS])
 def test_nothing_is_sent_to_a_forbidden_address_and_the_log_says_why(
     workspace: Workspace,
-    database: Database,
+    database: WriteDatabase,
     wake_ups: WakeUps,
     engine: DeliveryEngine,
     listener: socket.socket,

@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from flask import Flask
 from redis import Redis
-from sqlalchemy import Engine as Database
 from sqlalchemy import select, update
 from standardwebhooks import Webhook
 
@@ -19,6 +18,7 @@ from tests.conftest import TESTER, Workspace
 from tests.receivers import Answer, Received, Receiver
 from webhooks_app.config import Settings
 from webhooks_app.core import clock
+from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import (
     Attempt,
     AttemptRollup,
@@ -33,7 +33,7 @@ from webhooks_app.db.models import (
 from webhooks_app.deliveries import replays
 from webhooks_app.deliveries.replays import ReplayResult
 from webhooks_app.endpoints import actions, signing_secrets
-from webhooks_app.extensions import db
+from webhooks_app.extensions import db, services
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker import claims
 from webhooks_app.worker.engine import LAPSES_TO_GIVE_UP, DeliveryEngine
@@ -64,14 +64,14 @@ def _queue_matches_states(app: Flask) -> Iterator[None]:
     assert queued() == {delivery.id for delivery in deliveries() if delivery.state is DeliveryState.PENDING}
 
 
-def make_due(database: Database) -> None:
+def make_due(database: WriteDatabase) -> None:
     """Lets the retry's time come."""
     with database.begin() as connection:
         connection.execute(update(PendingDelivery).values(next_attempt_at=clock.now()))
 
 
 def test_an_accepted_event_arrives_signed(
-    app: Flask, workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: Database
+    app: Flask, workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase
 ) -> None:
     endpoint_id = workspace.endpoint(receiver.url)
     [event_id] = workspace.send()
@@ -80,7 +80,7 @@ def test_an_accepted_event_arrives_signed(
 
     [request] = receiver.received
     endpoint = db.session.get_one(Endpoint, endpoint_id)
-    [secret] = signing_secrets.reveal(database, app.extensions["cipher"], endpoint, actor=TESTER)
+    [secret] = signing_secrets.reveal(database, services(app).cipher, endpoint, actor=TESTER)
     payload = Webhook(secret).verify(request.body, request.headers)
     assert payload["id"] == event_id
     assert payload["type"] == "batch-lifecycle"
@@ -146,7 +146,11 @@ def test_a_detail_that_quotes_what_is_no_text_is_kept(
 
 
 def test_a_failure_is_retried_with_the_same_id_and_bytes(
-    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: Database, wake_ups: WakeUps
+    workspace: Workspace,
+    receiver: Receiver,
+    engine: DeliveryEngine,
+    database: WriteDatabase,
+    wake_ups: WakeUps,
 ) -> None:
     workspace.endpoint(receiver.url)
     workspace.send()
@@ -185,7 +189,11 @@ def test_a_thousand_failures_of_one_second_make_one_scheduled_job(wake_ups: Wake
 
 
 def test_the_schedule_ends_in_failed(
-    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: Database, settings: Settings
+    workspace: Workspace,
+    receiver: Receiver,
+    engine: DeliveryEngine,
+    database: WriteDatabase,
+    settings: Settings,
 ) -> None:
     workspace.endpoint(receiver.url)
     workspace.send()
@@ -216,7 +224,7 @@ def test_retry_after_postpones_the_retry(
 
 
 def test_a_410_disables_the_endpoint_and_holds_the_rest(
-    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: Database
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase
 ) -> None:
     endpoint_id = workspace.endpoint(receiver.url)
     workspace.send()
@@ -240,14 +248,14 @@ def test_a_410_disables_the_endpoint_and_holds_the_rest(
 
 
 def test_held_deliveries_can_be_discarded(
-    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: Database
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, databases: Databases
 ) -> None:
     endpoint = db.session.get_one(Endpoint, workspace.endpoint(receiver.url))
-    actions.disable(database, endpoint, actor=TESTER)
+    actions.disable(databases.write, endpoint, actor=TESTER)
     workspace.send(3)
 
-    assert actions.held_count(database, endpoint.id) == 3
-    actions.enable(database, endpoint, send_held=False, actor=TESTER)
+    assert actions.held_count(databases.read, endpoint.id) == 3
+    actions.enable(databases.write, endpoint, send_held=False, actor=TESTER)
     engine.run(seconds=5)
 
     assert {delivery.state for delivery in deliveries()} == {DeliveryState.CANCELED}
@@ -255,7 +263,7 @@ def test_held_deliveries_can_be_discarded(
 
 
 def test_a_stale_claims_failure_is_dropped_and_its_late_success_counts(
-    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: Database
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase
 ) -> None:
     workspace.endpoint(receiver.url)
     workspace.send(2)
@@ -279,7 +287,7 @@ def test_a_stale_claims_failure_is_dropped_and_its_late_success_counts(
 
 
 def test_a_claim_whose_worker_dies_again_and_again_is_given_up(
-    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: Database
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase
 ) -> None:
     endpoint_id = workspace.endpoint(receiver.url)
     workspace.send()
@@ -301,7 +309,7 @@ def test_a_claim_whose_worker_dies_again_and_again_is_given_up(
 
 
 def test_a_suspect_that_only_waits_is_not_blamed_for_its_workers_death(
-    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: Database
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase
 ) -> None:
     endpoint_id = workspace.endpoint(receiver.url)
     workspace.send()
@@ -319,7 +327,7 @@ def test_a_suspect_that_only_waits_is_not_blamed_for_its_workers_death(
 
 
 def test_handing_back_makes_a_claim_due_at_once(
-    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: Database
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase
 ) -> None:
     endpoint_id = workspace.endpoint(receiver.url)
     workspace.send()
@@ -333,7 +341,7 @@ def test_handing_back_makes_a_claim_due_at_once(
     assert (delivery.state, delivery.attempt_count) == (DeliveryState.DELIVERED, 1)
 
 
-def test_a_claim_takes_a_share_of_every_endpoint(workspace: Workspace, database: Database) -> None:
+def test_a_claim_takes_a_share_of_every_endpoint(workspace: Workspace, database: WriteDatabase) -> None:
     busy, quiet = (workspace.endpoint("http://127.0.0.1:9/", name=name) for name in ("busy", "quiet"))
     workspace.send(40)
 
@@ -346,11 +354,11 @@ def test_a_claim_takes_a_share_of_every_endpoint(workspace: Workspace, database:
     assert counts == {busy: 8, quiet: 4}
 
 
-def test_lanes_go_on_behind_the_cursor(workspace: Workspace, database: Database) -> None:
+def test_lanes_go_on_behind_the_cursor(workspace: Workspace, database: WriteDatabase) -> None:
     names = sorted(workspace.endpoint("http://127.0.0.1:9/", name=str(number)) for number in range(5))
     workspace.send()
 
-    with database.connect() as connection:
+    with database.begin() as connection:
         first = claims.scan(connection, after="", count=2)
         rest = claims.scan(connection, after=first[-1].endpoint_id, count=10)
 
@@ -428,9 +436,9 @@ def test_a_streak_of_failures_is_dated_from_its_first(
 
 
 def test_both_secrets_sign_during_the_overlap(
-    app: Flask, workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: Database
+    app: Flask, workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase
 ) -> None:
-    cipher = app.extensions["cipher"]
+    cipher = services(app).cipher
     endpoint = db.session.get_one(Endpoint, workspace.endpoint(receiver.url))
     [old] = signing_secrets.reveal(database, cipher, endpoint, actor=TESTER)
     signing_secrets.rotate(database, cipher, endpoint, overlap=timedelta(hours=1), actor=TESTER)
@@ -449,7 +457,7 @@ def test_both_secrets_sign_during_the_overlap(
 
 
 def test_an_unreadable_secret_sends_nothing(
-    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: Database
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase
 ) -> None:
     good, bad = workspace.endpoint(receiver.url), workspace.endpoint(receiver.url)
     stolen = select(SigningSecret.ciphertext).where(SigningSecret.endpoint_id == good).scalar_subquery()
@@ -467,7 +475,7 @@ def test_an_unreadable_secret_sends_nothing(
 
 
 def test_a_delivery_committed_for_a_closed_endpoint_is_held(
-    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: Database
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase
 ) -> None:
     endpoint_id = workspace.endpoint(receiver.url)
     workspace.send()
@@ -485,7 +493,7 @@ def test_a_replay_of_a_finished_delivery_starts_afresh(
     workspace: Workspace,
     receiver: Receiver,
     engine: DeliveryEngine,
-    database: Database,
+    database: WriteDatabase,
     wake_ups: WakeUps,
     status: int,
 ) -> None:
@@ -508,7 +516,11 @@ def test_a_replay_of_a_finished_delivery_starts_afresh(
 
 
 def test_a_replay_of_a_pending_delivery_is_sent_now_and_keeps_its_schedule(
-    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: Database, wake_ups: WakeUps
+    workspace: Workspace,
+    receiver: Receiver,
+    engine: DeliveryEngine,
+    database: WriteDatabase,
+    wake_ups: WakeUps,
 ) -> None:
     workspace.endpoint(receiver.url)
     workspace.send()
@@ -524,7 +536,11 @@ def test_a_replay_of_a_pending_delivery_is_sent_now_and_keeps_its_schedule(
 
 
 def test_a_replay_to_a_closed_endpoint_is_refused(
-    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: Database, wake_ups: WakeUps
+    workspace: Workspace,
+    receiver: Receiver,
+    engine: DeliveryEngine,
+    database: WriteDatabase,
+    wake_ups: WakeUps,
 ) -> None:
     endpoint = db.session.get_one(Endpoint, workspace.endpoint(receiver.url))
     workspace.send()
@@ -579,7 +595,7 @@ def test_steady_traffic_leaves_no_jobs_behind(
 
 
 def test_deliveries_that_lapsed_twice_are_sent_one_at_a_time(
-    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: Database
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase
 ) -> None:
     workspace.endpoint(receiver.url)
     workspace.send(12)
@@ -657,7 +673,7 @@ def test_a_limited_endpoint_does_not_slow_down_the_others(
 
 
 def test_what_was_committed_for_an_endpoint_deleted_meanwhile_is_canceled(
-    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: Database
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase
 ) -> None:
     deleted, disabled = workspace.endpoint(receiver.url), workspace.endpoint(receiver.url)
     workspace.send()
@@ -674,7 +690,7 @@ def test_what_was_committed_for_an_endpoint_deleted_meanwhile_is_canceled(
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_waiting_for_the_lock_is_not_taken_off_the_lease(
-    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: Database
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase
 ) -> None:
     workspace.endpoint(receiver.url)
     workspace.send()
@@ -686,7 +702,7 @@ def test_waiting_for_the_lock_is_not_taken_off_the_lease(
             time.sleep(1)
 
     def answer(_: Received) -> Answer:
-        with database.connect() as connection:
+        with database.begin() as connection:
             left.append(connection.scalars(select(PendingDelivery.next_attempt_at)).one() - clock.now())
         return Answer()
 

@@ -10,7 +10,6 @@ from datetime import timedelta
 import psycopg
 import pytest
 from redis import Redis
-from sqlalchemy import Engine as Database
 from sqlalchemy import make_url, update
 
 from tests.conftest import Workspace
@@ -18,6 +17,7 @@ from tests.receivers import Answer, Receiver
 from tests.worker.test_delivery import attempts, deliveries, make_due, queued
 from webhooks_app.config import Settings
 from webhooks_app.core import clock
+from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import DeliveryState, Endpoint, EndpointHealth, PendingDelivery
 from webhooks_app.endpoints import destinations
 from webhooks_app.jobs.wake_ups import WakeUps
@@ -184,7 +184,7 @@ def test_news_in_the_middle_of_a_round_of_looks_is_looked_for(
     receiver: Receiver,
     engine: DeliveryEngine,
     wake_ups: WakeUps,
-    database: Database,
+    database: WriteDatabase,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     first, *_ = sorted(workspace.endpoint(receiver.url) for _ in range(5))
@@ -214,7 +214,7 @@ def test_news_in_the_middle_of_a_round_of_looks_is_looked_for(
 
 @on_sqlite
 def test_a_request_that_cannot_be_started_takes_no_other_along(
-    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: Database
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase
 ) -> None:
     broken, fine = workspace.endpoint(receiver.url), workspace.endpoint(receiver.url)
     with database.begin() as connection:  # not even a URL, which no form lets through
@@ -246,7 +246,7 @@ def test_an_endpoint_that_asks_for_patience_is_left_alone(
     receiver: Receiver,
     engine: DeliveryEngine,
     make_engine: Callable[[], DeliveryEngine],
-    database: Database,
+    database: WriteDatabase,
 ) -> None:
     workspace.endpoint(receiver.url)
     workspace.send(200)
@@ -266,7 +266,7 @@ def test_an_endpoint_that_asks_for_patience_is_left_alone(
 
 
 def test_a_clock_that_was_ahead_does_not_shut_an_endpoint(
-    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: Database
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase
 ) -> None:
     endpoint = workspace.endpoint(receiver.url, rate_per_second=10)
     workspace.send()

@@ -19,7 +19,6 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine as Database
 
 from faults import receiver, runner, scenarios, storm
 from faults.checker import USUAL_ENDS, Arrival, DeliveryRow, EventRow, Facts, Key, Promise, QueueRow, check
@@ -32,6 +31,7 @@ from tests.receivers import Answer, Receiver
 from tests.worker.test_delivery import LEASE, attempts, deliveries, make_due
 from webhooks_app.core import clock
 from webhooks_app.core.outcomes import Outcome, OutcomeClass
+from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.deliveries import replays
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker import claims
@@ -279,9 +279,7 @@ def test_a_seed_decides_at_which_pass_of_which_process_a_failpoint_kills(tmp_pat
 
 
 def _passes(env: dict[str, str]) -> int:
-    script = (
-        "from webhooks_app import failpoints\nwhile 1: print(1, flush=True); failpoints.hit('worker.here')"
-    )
+    script = "from webhooks_app.core import failpoints\nwhile 1: print(1, flush=True); failpoints.hit('worker.here')"
     ran = subprocess.run(
         [sys.executable, "-c", script],
         env=dict(os.environ) | env,
@@ -309,7 +307,11 @@ def test_a_keyed_event_gets_its_deliveries(app: Flask, workspace: Workspace) -> 
 
 
 def test_a_replay_after_a_late_success_goes_on_behind_the_newest_claim(
-    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: Database, wake_ups: WakeUps
+    workspace: Workspace,
+    receiver: Receiver,
+    engine: DeliveryEngine,
+    database: WriteDatabase,
+    wake_ups: WakeUps,
 ) -> None:
     endpoint_id = workspace.endpoint(receiver.url)
     workspace.send()

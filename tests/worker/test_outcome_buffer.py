@@ -3,13 +3,13 @@
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import Engine as Database
 from sqlalchemy import select, update
 
 from tests.conftest import Workspace
 from tests.worker.test_delivery import attempts, deliveries, queued
 from webhooks_app.core import clock
 from webhooks_app.core.outcomes import Outcome, OutcomeClass
+from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import DeliveryState, EndpointHealth, PendingDelivery
 from webhooks_app.extensions import db
 from webhooks_app.jobs.wake_ups import WakeUps
@@ -23,13 +23,13 @@ DELAYS = (5.0,) * 9
 TIMED_OUT, DELIVERED = Outcome(OutcomeClass.TIMEOUT), Outcome(OutcomeClass.SUCCESS, status=200)
 
 
-def claim(database: Database, count: int = 1) -> list[Claim]:
+def claim(database: WriteDatabase, count: int = 1) -> list[Claim]:
     with database.begin() as connection:
         rooms = {lane.endpoint_id: count for lane in claims.scan(connection, after="")}
         return claims.take(connection, rooms, now=clock.now(), lease=timedelta(seconds=60))
 
 
-def claim_twice(database: Database) -> tuple[Claim, Claim]:
+def claim_twice(database: WriteDatabase) -> tuple[Claim, Claim]:
     """One delivery, whose first claim outlived its lease."""
     [first] = claim(database)
     with database.begin() as connection:
@@ -42,13 +42,13 @@ def finished(claimed: Claim, outcome: Outcome, headers: str = "[]") -> Finished:
     return Finished(claimed, clock.now(), headers, outcome)
 
 
-def write(database: Database, *some: Finished, is_again: bool = False) -> list[datetime]:
+def write(database: WriteDatabase, *some: Finished, is_again: bool = False) -> list[datetime]:
     return record(database, list(some), delays=DELAYS, now=clock.now(), is_again=is_again)
 
 
 @pytest.mark.parametrize("is_stale_first", [True, False])
 def test_a_stale_failure_in_one_batch_with_the_success_changes_nothing(
-    workspace: Workspace, database: Database, is_stale_first: bool
+    workspace: Workspace, database: WriteDatabase, is_stale_first: bool
 ) -> None:
     workspace.endpoint(URL)
     workspace.send()
@@ -65,7 +65,7 @@ def test_a_stale_failure_in_one_batch_with_the_success_changes_nothing(
 
 
 def test_a_stale_success_in_one_batch_with_the_failure_counts(
-    workspace: Workspace, database: Database
+    workspace: Workspace, database: WriteDatabase
 ) -> None:
     workspace.endpoint(URL)
     workspace.send()
@@ -78,7 +78,7 @@ def test_a_stale_success_in_one_batch_with_the_failure_counts(
     assert not queued()
 
 
-def test_two_stale_successes_in_one_batch_count_once(workspace: Workspace, database: Database) -> None:
+def test_two_stale_successes_in_one_batch_count_once(workspace: Workspace, database: WriteDatabase) -> None:
     workspace.endpoint(URL)
     workspace.send()
     first, second = claim_twice(database)
@@ -95,7 +95,7 @@ def test_two_stale_successes_in_one_batch_count_once(workspace: Workspace, datab
 
 
 def test_what_was_written_although_an_error_came_is_not_written_again(
-    workspace: Workspace, database: Database
+    workspace: Workspace, database: WriteDatabase
 ) -> None:
     workspace.endpoint(URL)
     workspace.send(2)
@@ -111,7 +111,7 @@ def test_what_was_written_although_an_error_came_is_not_written_again(
 
 
 def test_an_outcome_that_the_database_refuses_takes_no_other_along(
-    workspace: Workspace, database: Database, wake_ups: WakeUps
+    workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps
 ) -> None:
     workspace.endpoint(URL)
     workspace.send(3)

@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine as Database
 from sqlalchemy import select, update
 
 from tests.conftest import TESTER, Workspace
 from tests.receivers import Receiver
 from webhooks_app.core import clock, failpoints
+from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, EndpointState
 from webhooks_app.endpoints import actions
 from webhooks_app.extensions import db
@@ -49,7 +49,7 @@ def test_what_is_being_accepted_while_the_endpoint_is_enabled_is_sent(
     workspace: Workspace,
     receiver: Receiver,
     engine: DeliveryEngine,
-    database: Database,
+    database: WriteDatabase,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     endpoint = db.session.get_one(Endpoint, workspace.endpoint(receiver.url))
@@ -71,7 +71,7 @@ def test_what_is_being_accepted_while_the_endpoint_is_enabled_is_sent(
 
 
 def test_an_accept_that_comes_a_moment_after_the_enabling_holds_nothing(
-    app: Flask, workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: Database
+    app: Flask, workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase
 ) -> None:
     endpoint = db.session.get_one(Endpoint, workspace.endpoint(receiver.url))
     actions.disable(database, endpoint, actor=TESTER)
@@ -92,7 +92,7 @@ def test_what_a_worker_is_about_to_hold_while_the_endpoint_is_enabled_is_sent(
     workspace: Workspace,
     receiver: Receiver,
     engine: DeliveryEngine,
-    database: Database,
+    database: WriteDatabase,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     endpoint = db.session.get_one(Endpoint, workspace.endpoint(receiver.url))

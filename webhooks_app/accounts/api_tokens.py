@@ -1,17 +1,17 @@
 """API tokens: what internal apps send events with."""
 
-from sqlalchemy import Engine as Database
 from sqlalchemy import insert, update
 
 from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, ids, passwords
+from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import ApiToken
 
 HINT_LENGTH = 8
 
 
-def create(database: Database, workspace_id: str, name: str, *, actor: Actor) -> str:
+def create(database: WriteDatabase, workspace_id: str, name: str, *, actor: Actor) -> str:
     """The token itself; only its hash is kept."""
     token = passwords.new_token()
     now = clock.now()
@@ -33,7 +33,7 @@ def create(database: Database, workspace_id: str, name: str, *, actor: Actor) ->
     return token
 
 
-def revoke(database: Database, token: ApiToken, *, actor: Actor) -> bool:
+def revoke(database: WriteDatabase, token: ApiToken, *, actor: Actor) -> bool:
     """False if it was revoked before."""
     now = clock.now()
     with database.begin() as connection:

@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, or_, select, update
-from sqlalchemy import Engine as Database
 from sqlalchemy.exc import IntegrityError
 
 from webhooks_app.accounts import audit, users
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, ids, passwords
+from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Invitation, Member, Role, User
 
 INVITATION_LIFE = timedelta(days=7)
@@ -32,7 +32,7 @@ class InvitationClosed(Exception):
     """The invitation was accepted, withdrawn or has expired meanwhile."""
 
 
-def add(database: Database, workspace_id: str, user_id: str, role: Role, *, actor: Actor) -> None:
+def add(database: WriteDatabase, workspace_id: str, user_id: str, role: Role, *, actor: Actor) -> None:
     with database.begin() as connection:
         add_in(connection, workspace_id, user_id, role, actor=actor)
 
@@ -46,7 +46,7 @@ def add_in(connection: Connection, workspace_id: str, user_id: str, role: Role, 
     _audit(connection, actor, "member.add", workspace_id, user_id, now, role=role.value)
 
 
-def change_role(database: Database, member: Member, role: Role, *, actor: Actor) -> None:
+def change_role(database: WriteDatabase, member: Member, role: Role, *, actor: Actor) -> None:
     """Raises LastAdmin."""
 
     def act(connection: Connection) -> None:
@@ -66,7 +66,7 @@ def change_role(database: Database, member: Member, role: Role, *, actor: Actor)
     _unless_last_admin(database, member, act, keeps_admin=role is Role.ADMIN)
 
 
-def remove(database: Database, member: Member, *, actor: Actor) -> None:
+def remove(database: WriteDatabase, member: Member, *, actor: Actor) -> None:
     """Raises LastAdmin."""
 
     def act(connection: Connection) -> None:
@@ -77,7 +77,7 @@ def remove(database: Database, member: Member, *, actor: Actor) -> None:
     _unless_last_admin(database, member, act, keeps_admin=False)
 
 
-def invite(database: Database, workspace_id: str, email: str, role: Role, *, actor: Actor) -> str:
+def invite(database: WriteDatabase, workspace_id: str, email: str, role: Role, *, actor: Actor) -> str:
     """The secret part of the link; only its hash is kept. An older invitation of the address is withdrawn.
 
     Raises AlreadyMember, and AlreadyInvited.
@@ -119,7 +119,7 @@ def _invite(
     _audit(connection, actor, "member.invite", workspace_id, invitation_id, now, email=email, role=role.value)
 
 
-def withdraw(database: Database, invitation: Invitation, *, actor: Actor) -> bool:
+def withdraw(database: WriteDatabase, invitation: Invitation, *, actor: Actor) -> bool:
     """False if it was accepted or withdrawn before."""
     now = clock.now()
     with database.begin() as connection:
@@ -138,7 +138,7 @@ def withdraw(database: Database, invitation: Invitation, *, actor: Actor) -> boo
 
 
 def accept(
-    database: Database,
+    database: WriteDatabase,
     invitation: Invitation,
     *,
     user_id: str | None,
@@ -187,7 +187,7 @@ def _close(connection: Connection, invitation: Invitation, now: datetime) -> boo
 
 
 def _unless_last_admin(
-    database: Database, member: Member, act: Callable[[Connection], None], *, keeps_admin: bool
+    database: WriteDatabase, member: Member, act: Callable[[Connection], None], *, keeps_admin: bool
 ) -> None:
     with database.begin() as connection:
         # Locked, in one order: two admins who remove each other at once must not both succeed.

@@ -6,13 +6,12 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, func, insert, select, update
-from sqlalchemy import Engine as Database
 from sqlalchemy.exc import IntegrityError
 
 from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, ids, passwords
-from webhooks_app.db.engines import reader
+from webhooks_app.db.engines import ReadDatabase, WriteDatabase
 from webhooks_app.db.models import AuditEntry, Member, User
 
 # By account, so that one is not guessed at from many addresses, and by address, so that one address does not
@@ -47,7 +46,7 @@ def limit_key(address: str) -> str:
     return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False))
 
 
-def add(database: Database, *, email: str, name: str, password: str) -> str:
+def add(database: WriteDatabase, *, email: str, name: str, password: str) -> str:
     """The new account's id. Raises EmailTaken."""
     with database.begin() as connection:
         return add_in(connection, email=email, name=name, password_hash=passwords.hash_password(password))
@@ -72,13 +71,13 @@ def add_in(connection: Connection, *, email: str, name: str, password_hash: str)
     return user_id
 
 
-def rename(database: Database, user: User, name: str, *, actor: Actor) -> None:
+def rename(database: WriteDatabase, user: User, name: str, *, actor: Actor) -> None:
     with database.begin() as connection:
         connection.execute(update(User).where(User.id == user.id).values(name=name))
         _audit(connection, actor, "profile.change", user.id, name=name)
 
 
-def change_password(database: Database, user: User, password: str, *, actor: Actor) -> None:
+def change_password(database: WriteDatabase, user: User, password: str, *, actor: Actor) -> None:
     """Ends every session of the person, the caller's included."""
     hashed = passwords.hash_password(password)
     with database.begin() as connection:
@@ -88,22 +87,22 @@ def change_password(database: Database, user: User, password: str, *, actor: Act
         _audit(connection, actor, "profile.password", user.id)
 
 
-def end_sessions(database: Database, user: User, *, actor: Actor) -> None:
+def end_sessions(database: WriteDatabase, user: User, *, actor: Actor) -> None:
     """Signs the person out everywhere."""
     with database.begin() as connection:
         connection.execute(update(User).where(User.id == user.id).values(session_key=_new_key()))
         _audit(connection, actor, "session.end_all", user.id)
 
 
-def note_log_in(database: Database, *, email: str, address: str, user_id: str, is_right: bool) -> None:
+def note_log_in(database: WriteDatabase, *, email: str, address: str, user_id: str, is_right: bool) -> None:
     with database.begin() as connection:
         action = LOG_IN if is_right else REFUSE
         _audit(connection, Actor(email[:254], address), action, user_id, counted_by=limit_key(address))
 
 
-def is_locked(database: Database, *, email: str, address: str, now: datetime) -> bool:
+def is_locked(database: ReadDatabase, *, email: str, address: str, now: datetime) -> bool:
     """Whether too many log-ins of this account, or from this address, were refused lately."""
-    with reader(database).connect() as connection:
+    with database.connect() as connection:
         by_account = _refusals(connection, AuditEntry.actor == email[:254], now)
         return (
             by_account >= REFUSALS_OF_ACCOUNT

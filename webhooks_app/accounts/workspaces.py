@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, insert, select, update
-from sqlalchemy import Engine as Database
 
 from webhooks_app.accounts import audit, members
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, ids
+from webhooks_app.db.engines import ReadDatabase, WriteDatabase
 from webhooks_app.db.models import Role, User, Workspace
 
 LONGEST_RETENTION_DAYS = 365
@@ -24,12 +24,12 @@ class WorkspaceValues:
     notice_addresses: Sequence[str]
 
 
-def create(database: Database, name: str, *, actor: Actor) -> str:
+def create(database: WriteDatabase, name: str, *, actor: Actor) -> str:
     with database.begin() as connection:
         return _create(connection, name, actor)
 
 
-def create_with_admin(database: Database, name: str, user: User, *, actor: Actor) -> str:
+def create_with_admin(database: WriteDatabase, name: str, user: User, *, actor: Actor) -> str:
     """A workspace whose first admin is whoever made it; its id."""
     with database.begin() as connection:
         workspace_id = _create(connection, name, actor)
@@ -37,7 +37,7 @@ def create_with_admin(database: Database, name: str, user: User, *, actor: Actor
     return workspace_id
 
 
-def change(database: Database, workspace: Workspace, values: WorkspaceValues, *, actor: Actor) -> None:
+def change(database: WriteDatabase, workspace: Workspace, values: WorkspaceValues, *, actor: Actor) -> None:
     now = clock.now()
     new = {
         "name": values.name,
@@ -59,7 +59,7 @@ def change(database: Database, workspace: Workspace, values: WorkspaceValues, *,
         )
 
 
-def is_empty(database: Database) -> bool:
+def is_empty(database: ReadDatabase) -> bool:
     """Whether there is no workspace at all."""
     with database.connect() as connection:
         return connection.execute(select(Workspace.id).limit(1)).first() is None

@@ -10,7 +10,6 @@ from pathlib import Path
 import click
 from flask import Flask
 from flask_migrate import upgrade
-from sqlalchemy import Engine as Database
 
 from webhooks_app import config
 from webhooks_app.accounts import api_tokens, members, users, workspaces
@@ -19,11 +18,12 @@ from webhooks_app.app import create_app
 from webhooks_app.cli import processes
 from webhooks_app.core import clock, logging_setup
 from webhooks_app.core.encryption import DecryptionError
+from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Endpoint, Role
 from webhooks_app.deliveries import retention
 from webhooks_app.endpoints import actions, custom_headers, key_rotation, signing_secrets
 from webhooks_app.endpoints.actions import EndpointValues
-from webhooks_app.extensions import db, writer
+from webhooks_app.extensions import db, services
 from webhooks_app.jobs import supervisor
 from webhooks_app.jobs.process import clear_errors
 
@@ -79,7 +79,7 @@ def expire() -> None:
     with clear_errors():
         app = create_app()
         with app.app_context():
-            print(retention.run(writer(), now=clock.now()))
+            print(retention.run(services().databases, now=clock.now()))
 
 
 @main.command("rotate-keys")
@@ -89,7 +89,7 @@ def rotate_keys() -> None:
         app = create_app()
         with app.app_context():
             try:
-                count = key_rotation.reencrypt_all(writer(), app.extensions["cipher"])
+                count = key_rotation.reencrypt_all(services().databases, services().cipher)
             except DecryptionError as error:
                 raise click.ClickException(
                     f"{error}. Nothing is lost; add the key that it was made under."
@@ -113,12 +113,12 @@ def create_workspace(name: str, email: str, password: str) -> None:
         app = create_app()
         with app.app_context():
             try:
-                print(_set_up_workspace(writer(), name, email, password)[1])
+                print(_set_up_workspace(services().write, name, email, password)[1])
             except users.EmailTaken:
                 raise click.ClickException(f"There is a user {email} already.") from None
 
 
-def _set_up_workspace(database: Database, name: str, email: str, password: str) -> tuple[str, str]:
+def _set_up_workspace(database: WriteDatabase, name: str, email: str, password: str) -> tuple[str, str]:
     """The new workspace's id and an API token."""
     user_id = users.add(database, email=email, name=email.partition("@")[0].title(), password=password)
     workspace_id = workspaces.create(database, name, actor=SHELL)
@@ -141,11 +141,11 @@ def _with_demo_target() -> dict[str, str]:
 def _demo(app: Flask, path: Path, consumer_port: int) -> dict[str, str]:
     """The workspace of the first run; made when there is none, read from its file afterwards."""
     url = f"http://127.0.0.1:{consumer_port}/webhooks"
-    if workspaces.is_empty(db.engine):
+    if workspaces.is_empty(services().read):
         password = secrets.token_urlsafe(12)
-        workspace_id, token = _set_up_workspace(writer(), "Acme", "admin@example.com", password)
+        workspace_id, token = _set_up_workspace(services().write, "Acme", "admin@example.com", password)
         values = EndpointValues(name="Demo consumer", url=url, all_events=True, event_types=())
-        endpoint_id = actions.create(writer(), app.extensions["cipher"], workspace_id, values, actor=SHELL)
+        endpoint_id = actions.create(services().write, services().cipher, workspace_id, values, actor=SHELL)
         facts = {"email": "admin@example.com", "password": password, "token": token, "endpoint": endpoint_id}
         _write_private(path, json.dumps(facts))
     try:
@@ -157,7 +157,9 @@ def _demo(app: Flask, path: Path, consumer_port: int) -> dict[str, str]:
         return known | {"secrets": ""}
     _follow_port(app, endpoint, url)
     return known | {
-        "secrets": " ".join(signing_secrets.reveal(writer(), app.extensions["cipher"], endpoint, actor=SHELL))
+        "secrets": " ".join(
+            signing_secrets.reveal(services().write, services().cipher, endpoint, actor=SHELL)
+        )
     }
 
 
@@ -172,9 +174,9 @@ def _follow_port(app: Flask, endpoint: Endpoint, url: str) -> None:
         event_types=endpoint.event_types,
         timeout_ms=endpoint.timeout_ms,
         rate_per_second=endpoint.rate_per_second,
-        headers=custom_headers.read(app.extensions["cipher"], endpoint),
+        headers=custom_headers.read(services().cipher, endpoint),
     )
-    actions.change(writer(), app.extensions["cipher"], endpoint, values, actor=SHELL)
+    actions.change(services().write, services().cipher, endpoint, values, actor=SHELL)
 
 
 def _write_private(path: Path, text: str) -> None:

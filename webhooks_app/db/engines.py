@@ -3,11 +3,15 @@
 import sqlite3
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, Engine, event
 from sqlalchemy.exc import InvalidatePoolError, OperationalError
+from sqlalchemy.orm import Session
 
 # How long anybody waits for a lock, SQLite's one or PostgreSQL's on a table or a row; past it the caller gets
 # 503 or tries again.
@@ -30,30 +34,75 @@ _IDLE_SECONDS = 1.0
 _LOCK_NOT_AVAILABLE = "55P03"  # PostgreSQL's "lock_not_available", appendix A of its manual
 _IDLE_SINCE = "idle_since"
 _WRITES = "writes"
-_IS_HASTY = "is_hasty"
+_HAS_SHORT_TIMEOUT = "has_short_lock_timeout"
 
 
-def writing(engine: Engine) -> Engine:
-    """The same database for transactions that write. SQLite refuses, without waiting, a reader that begins to
-    write once another has written."""
-    return engine.execution_options(**{_WRITES: True})
+class ReadDatabase:
+    """The database for transactions that only read; nothing makes a WriteDatabase of it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._reading = engine.execution_options(**{_WRITES: False})
+        if engine.dialect.name == "sqlite":
+            self._autocommitting = engine.execution_options(**{_WRITES: None})
+        else:
+            self._autocommitting = engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    def connect(self) -> Connection:
+        """Open a transaction that sees one snapshot; use it as a context manager."""
+        return self._reading.connect()
+
+    def connect_autocommit(self) -> Connection:
+        """Open a connection for one SELECT at a time, without a transaction's own round trips."""
+        return self._autocommitting.connect()
+
+    def session(self) -> Session:
+        """Open an ORM session that sees one snapshot; use it as a context manager."""
+        return Session(self._reading)
 
 
-def reader(engine: Engine) -> Engine:
-    """The same database for transactions that only read."""
-    return engine.execution_options(**{_WRITES: False})
+class WriteDatabase:
+    """The database for transactions that write; nothing makes a ReadDatabase of it.
+
+    SQLite refuses, without waiting, a reader that begins to write once another has written; so a transaction
+    says at its begin which of the two it is.
+    """
+
+    def __init__(self, engine: Engine, *, after_commit: Callable[[], None] | None = None) -> None:
+        """Call `after_commit` behind each commit, in the thread that committed."""
+        self._engine = engine
+        self._writing = engine.execution_options(**{_WRITES: True})
+        self._after_commit = after_commit
+
+    @property
+    def dialect(self) -> Dialect:
+        return self._engine.dialect
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """Begin a transaction that is committed at the end of the block, or rolled back by an exception."""
+        with self._writing.begin() as connection:
+            yield connection
+        if self._after_commit is not None:
+            self._after_commit()
+
+    def with_short_lock_timeout(self) -> "WriteDatabase":
+        """Return the same database for a caller that cannot wait long for SQLite's lock."""
+        return WriteDatabase(
+            self._engine.execution_options(**{_HAS_SHORT_TIMEOUT: True}), after_commit=self._after_commit
+        )
 
 
-def short_lock_timeout(engine: Engine) -> Engine:
-    """The same database for who cannot wait long for SQLite's lock."""
-    return engine.execution_options(**{_IS_HASTY: True})
+@dataclass(frozen=True, slots=True)
+class Databases:
+    """One database, for reading and for writing."""
+
+    read: ReadDatabase
+    write: WriteDatabase
 
 
-def autocommit_reader(engine: Engine) -> Engine:
-    """The same database for one SELECT at a time, without a transaction's own round trips."""
-    if engine.dialect.name == "sqlite":
-        return engine.execution_options(**{_WRITES: None})
-    return engine.execution_options(isolation_level="AUTOCOMMIT")
+def databases_of(engine: Engine, *, after_commit: Callable[[], None] | None = None) -> Databases:
+    """Return both sides of a prepared engine; see WriteDatabase for `after_commit`."""
+    return Databases(ReadDatabase(engine), WriteDatabase(engine, after_commit=after_commit))
 
 
 def engine_options(database_url: str) -> dict[str, Any]:
@@ -101,7 +150,9 @@ class WriteTurn:
             if writes is not None:
                 connection.exec_driver_sql("BEGIN")
             return
-        patience = SHORT_LOCK_SECONDS if connection.get_execution_options().get(_IS_HASTY) else LOCK_SECONDS
+        patience = (
+            SHORT_LOCK_SECONDS if connection.get_execution_options().get(_HAS_SHORT_TIMEOUT) else LOCK_SECONDS
+        )
         deadline = time.monotonic() + patience
         info = connection.connection.info
         if not info.get(self) and self._lock.acquire(timeout=patience):

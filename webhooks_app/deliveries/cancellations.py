@@ -2,12 +2,13 @@
 
 from enum import StrEnum
 
-from sqlalchemy import Engine, select
+from sqlalchemy import select
 
 from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock
 from webhooks_app.db import delivery_queue
+from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Delivery, DeliveryState, PendingDelivery
 
 
@@ -17,10 +18,10 @@ class CancelResult(StrEnum):
     FINISHED = "There is nothing to cancel: this delivery waits for no further attempt."
 
 
-def cancel(engine: Engine, delivery_id: str, *, actor: Actor) -> CancelResult:
+def cancel(database: WriteDatabase, delivery_id: str, *, actor: Actor) -> CancelResult:
     """Ends a pending delivery that is not being sent at the moment."""
     now = clock.now()
-    with engine.begin() as connection:
+    with database.begin() as connection:
         waiting = connection.execute(
             select(
                 PendingDelivery.generation,

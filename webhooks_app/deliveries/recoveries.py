@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection, insert, select, update
-from sqlalchemy import Engine as Database
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
@@ -15,7 +14,7 @@ from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, failpoints, ids
 from webhooks_app.db import delivery_queue
-from webhooks_app.db.engines import reader
+from webhooks_app.db.engines import Databases, ReadDatabase, WriteDatabase
 from webhooks_app.db.models import DeliveryState, Recovery, RecoveryState
 from webhooks_app.deliveries import log, replays
 from webhooks_app.deliveries.log import FilterError, LogFilter, MatchCount, Status
@@ -58,11 +57,11 @@ def preview(session: Session, workspace_id: str, wanted: LogFilter, *, now: date
 
 
 def start(
-    database: Database, wake_ups: WakeUps, workspace_id: str, wanted: LogFilter, *, actor: Actor
+    databases: Databases, wake_ups: WakeUps, workspace_id: str, wanted: LogFilter, *, actor: Actor
 ) -> str:
     """The new recovery's id. Raises FilterError, NothingToRecover, and AlreadyRunning."""
     now = clock.now()
-    with Session(reader(database)) as session:
+    with databases.read.session() as session:
         counted = preview(session, workspace_id, wanted, now=now)
     if not counted.count and counted.is_all:
         raise NothingToRecover
@@ -82,7 +81,7 @@ def start(
         "created_at": now,
     }
     try:
-        with database.begin() as connection:
+        with databases.write.begin() as connection:
             connection.execute(insert(Recovery).values(row))
             audit.record(
                 connection,
@@ -108,7 +107,7 @@ def _bounded(wanted: LogFilter, now: datetime) -> LogFilter:
     return log.parse(replace(wanted, range="", since=since, until=min(until or now, now)).arguments)
 
 
-def cancel(database: Database, recovery: Recovery, *, actor: Actor) -> bool:
+def cancel(database: WriteDatabase, recovery: Recovery, *, actor: Actor) -> bool:
     """Stops it where it is; False if it had ended. What it replayed so far stays replayed."""
     now = clock.now()
     with database.begin() as connection:
@@ -143,26 +142,26 @@ def progress(recovery: Recovery) -> Progress:
     return Progress(min(max(share, 0.0), 1.0), done, None)
 
 
-def is_any_running(database: Database) -> bool:
-    with reader(database).connect() as connection:
+def is_any_running(database: ReadDatabase) -> bool:
+    with database.connect() as connection:
         running = select(Recovery.id).where(Recovery.state == RecoveryState.RUNNING)
         return connection.execute(running.limit(1)).first() is not None
 
 
-def run(database: Database, wake_ups: WakeUps, *, should_stop: Callable[[], bool] = lambda: False) -> int:
+def run(databases: Databases, wake_ups: WakeUps, *, should_stop: Callable[[], bool] = lambda: False) -> int:
     """Works on every recovery that runs until none does or it is told to stop; how many it replayed.
 
     They take turns, and one whose endpoints have enough to do is passed over meanwhile.
     """
     count, waits = 0, dict[str, _Wait]()
     while not should_stop():
-        running = _running(database)
+        running = _running(databases.read)
         if not running:
             break
-        ready = [each for each in running if _has_room(database, waits.get(each))]
+        ready = [each for each in running if _has_room(databases.read, waits.get(each))]
         for recovery_id in ready:
             try:
-                replayed = step(database, recovery_id)
+                replayed = step(databases, recovery_id)
             except OperationalError as error:  # overtaken by another writer; the next turn is another try
                 logger.warning(
                     "recovery_failed", extra={"recovery": recovery_id, "error": type(error.orig).__name__}
@@ -186,31 +185,31 @@ class _Wait:
     until: float
 
 
-def _running(database: Database) -> Sequence[str]:
-    with reader(database).connect() as connection:
+def _running(database: ReadDatabase) -> Sequence[str]:
+    with database.connect() as connection:
         running = select(Recovery.id).where(Recovery.state == RecoveryState.RUNNING)
         return connection.scalars(running.order_by(Recovery.id)).all()
 
 
-def _has_room(database: Database, wait: _Wait | None) -> bool:
+def _has_room(database: ReadDatabase, wait: _Wait | None) -> bool:
     if wait is None or time.monotonic() >= wait.until:
         return True
     now = clock.now()
-    with reader(database).connect() as connection:
+    with database.connect() as connection:
         return not any(
             delivery_queue.count_due(connection, each, now=now, limit=MOST_DUE) >= MOST_DUE
             for each in wait.endpoints
         )
 
 
-def step(database: Database, recovery_id: str) -> dict[str, str]:
+def step(databases: Databases, recovery_id: str) -> dict[str, str]:
     """Replays its next batch, unless somebody else just did; the deliveries, each with its endpoint."""
-    with Session(reader(database)) as session:
+    with databases.read.session() as session:
         recovery = session.get_one(Recovery, recovery_id)
         wanted, cursor, now = log.parse(recovery.filter), recovery.cursor, clock.now()
         found = log.find(session, recovery.workspace_id, wanted, now=now, limit=BATCH, after=cursor)
     reached = found.reached or (found.ids[-1] if found.has_more else "")
-    with database.begin() as connection:
+    with databases.write.begin() as connection:
         if not _advance(connection, recovery_id, cursor, reached, now):
             return {}
         replayed = _replay(connection, found.ids, wanted, now)

@@ -5,13 +5,14 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Connection, Engine, not_, select, update
+from sqlalchemy import Connection, not_, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock
 from webhooks_app.db import delivery_queue
+from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import (
     FINAL_STATES,
     Delivery,
@@ -35,18 +36,18 @@ class ReplayResult(StrEnum):
         return self in (ReplayResult.STARTED, ReplayResult.HASTENED)
 
 
-def start(engine: Engine, wake_ups: WakeUps, delivery_id: str, *, actor: Actor) -> ReplayResult:
+def start(database: WriteDatabase, wake_ups: WakeUps, delivery_id: str, *, actor: Actor) -> ReplayResult:
     """Replays one delivery: a finished one begins a fresh schedule, a pending one is sent now."""
-    [result] = start_several(engine, wake_ups, [delivery_id], actor=actor)
+    [result] = start_several(database, wake_ups, [delivery_id], actor=actor)
     return result
 
 
 def start_several(
-    engine: Engine, wake_ups: WakeUps, delivery_ids: Collection[str], *, actor: Actor
+    database: WriteDatabase, wake_ups: WakeUps, delivery_ids: Collection[str], *, actor: Actor
 ) -> Counter[ReplayResult]:
     """Replays a page's worth of deliveries, which must exist; how many came to which result."""
     now = clock.now()
-    with engine.begin() as connection:
+    with database.begin() as connection:
         # Sorted, so that two people at once never wait for each other crosswise.
         results = Counter(_start(connection, each, actor, now) for each in sorted(set(delivery_ids)))
     if any(result.is_sent for result in results):

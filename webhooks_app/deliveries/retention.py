@@ -13,10 +13,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, exists, select
-from sqlalchemy import Engine as Database
 
 from webhooks_app.core import ids
-from webhooks_app.db.engines import reader
+from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import FINAL_STATES, Attempt, AttemptRollup, Delivery, Endpoint, Event, Workspace
 
 log = logging.getLogger(__name__)
@@ -43,8 +42,8 @@ class ExpiryResult:
 class _Batches:
     """Writes in short transactions, adapts their size to what they take, and rests in between."""
 
-    def __init__(self, database: Database, should_stop: Callable[[], bool]) -> None:
-        self._database = database
+    def __init__(self, databases: Databases, should_stop: Callable[[], bool]) -> None:
+        self._databases = databases
         self._should_stop = should_stop
         self.size = FIRST_BATCH
 
@@ -52,7 +51,7 @@ class _Batches:
         """The statement's rows by keyset on its first column, which is `key`."""
         after = ""
         while not self._should_stop():
-            with reader(self._database).connect() as connection:
+            with self._databases.read.connect() as connection:
                 page = connection.execute(statement.where(key > after).order_by(key).limit(self.size)).all()
             if not page:
                 return
@@ -63,7 +62,7 @@ class _Batches:
         if not some:
             return 0
         started = time.monotonic()
-        with self._database.begin() as connection:
+        with self._databases.write.begin() as connection:
             count = act(connection, some)
         took = time.monotonic() - started
         if took > BATCH_SECONDS:
@@ -75,12 +74,12 @@ class _Batches:
 
 
 def run(
-    database: Database, *, now: datetime, should_stop: Callable[[], bool] = lambda: False
+    databases: Databases, *, now: datetime, should_stop: Callable[[], bool] = lambda: False
 ) -> ExpiryResult:
     """Deletes everything that has expired at `now`, unless it is told to stop."""
-    batches = _Batches(database, should_stop)
+    batches = _Batches(databases, should_stop)
     deliveries = events = 0
-    with reader(database).connect() as connection:
+    with databases.read.connect() as connection:
         workspaces = connection.execute(select(Workspace.id, Workspace.retention_days)).all()
     for workspace_id, days in workspaces:
         before = now - timedelta(days=days)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, insert, text, update
-from sqlalchemy import Engine as Database
 
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, ids
 from webhooks_app.core.encryption import Cipher
 from webhooks_app.db import delivery_queue
+from webhooks_app.db.engines import ReadDatabase, WriteDatabase
 from webhooks_app.db.models import (
     Delivery,
     DeliveryState,
@@ -42,7 +42,7 @@ class EndpointValues:
 
 
 def create(
-    database: Database, cipher: Cipher, workspace_id: str, values: EndpointValues, *, actor: Actor
+    database: WriteDatabase, cipher: Cipher, workspace_id: str, values: EndpointValues, *, actor: Actor
 ) -> str:
     """The new endpoint's id. It comes with a signing secret and is enabled."""
     now = clock.now()
@@ -65,7 +65,7 @@ def create(
 
 
 def change(
-    database: Database, cipher: Cipher, endpoint: Endpoint, values: EndpointValues, *, actor: Actor
+    database: WriteDatabase, cipher: Cipher, endpoint: Endpoint, values: EndpointValues, *, actor: Actor
 ) -> None:
     """Deliveries under way finish as they are; every later attempt goes by the new values."""
     now = clock.now()
@@ -82,7 +82,7 @@ def change(
         )
 
 
-def disable(database: Database, endpoint: Endpoint, *, actor: Actor) -> None:
+def disable(database: WriteDatabase, endpoint: Endpoint, *, actor: Actor) -> None:
     reason = f"Disabled by {actor.name}."
     with database.begin() as connection:
         disable_in(connection, endpoint.id, reason=reason, actor=actor, now=clock.now())
@@ -105,7 +105,7 @@ def disable_in(connection: Connection, endpoint_id: str, *, reason: str, actor: 
     return True
 
 
-def enable(database: Database, endpoint: Endpoint, *, send_held: bool, actor: Actor) -> int:
+def enable(database: WriteDatabase, endpoint: Endpoint, *, send_held: bool, actor: Actor) -> int:
     """Enables it; its held deliveries are sent or canceled, as the admin chose. How many there were."""
     now = clock.now()
     state = DeliveryState.PENDING if send_held else DeliveryState.CANCELED
@@ -145,7 +145,7 @@ def enable(database: Database, endpoint: Endpoint, *, send_held: bool, actor: Ac
     return len(held)
 
 
-def remove(database: Database, endpoint: Endpoint, *, actor: Actor) -> None:
+def remove(database: WriteDatabase, endpoint: Endpoint, *, actor: Actor) -> None:
     """Deletes it: pending and held deliveries are canceled, the log stays until it expires."""
     now = clock.now()
     with database.begin() as connection:
@@ -166,7 +166,7 @@ def remove(database: Database, endpoint: Endpoint, *, actor: Actor) -> None:
         )
 
 
-def held_count(database: Database, endpoint_id: str, *, limit: int = 10_000) -> int:
+def held_count(database: ReadDatabase, endpoint_id: str, *, limit: int = 10_000) -> int:
     """How many deliveries are held for it, counted no further than `limit`."""
     statement = text(
         "SELECT count(*) FROM (SELECT 1 FROM deliveries"

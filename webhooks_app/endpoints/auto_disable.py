@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Engine as Database
 from sqlalchemy import Row, String, bindparam, column, select, text
 
 from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core.outcomes import OUR_OWN
-from webhooks_app.db.engines import reader
+from webhooks_app.db.engines import Databases, ReadDatabase, WriteDatabase
 from webhooks_app.db.models import EndpointHealth, NoticeKind
 from webhooks_app.db.models.base import UtcDateTime
 from webhooks_app.endpoints import actions, notices
@@ -56,31 +55,31 @@ _FINALLY_WARNED = """EXISTS (
 Streak = Row[Any]
 
 
-def run(database: Database, *, after: timedelta, now: datetime) -> int:
+def run(databases: Databases, *, after: timedelta, now: datetime) -> int:
     """Takes the steps that are due, a few at most; how many. `after` zero: never."""
     if not after:
         return 0
     disabled = [
-        _disable(database, streak, now)
-        for streak in _find(database, _FINALLY_WARNED, [NoticeKind.FINAL_WARNING], after, now)
+        _disable(databases.write, streak, now)
+        for streak in _find(databases.read, _FINALLY_WARNED, [NoticeKind.FINAL_WARNING], after, now)
     ]
     # The final warning first: where both are due, one is enough.
     warned = [
-        _warn(database, streak, kind, after, now)
+        _warn(databases.write, streak, kind, after, now)
         for kind, kinds, share in (
             (NoticeKind.FINAL_WARNING, [NoticeKind.FINAL_WARNING], FINAL_SHARE),
             (NoticeKind.WARNING, notices.WARNINGS, WARNING_SHARE),
         )
-        for streak in _find(database, _NOT_ANNOUNCED, kinds, after * share, now)
+        for streak in _find(databases.read, _NOT_ANNOUNCED, kinds, after * share, now)
     ]
     return sum(disabled) + sum(warned)
 
 
 def _find(
-    database: Database, unless: str, kinds: Sequence[NoticeKind], span: timedelta, now: datetime
+    database: ReadDatabase, unless: str, kinds: Sequence[NoticeKind], span: timedelta, now: datetime
 ) -> Sequence[Streak]:
     """The streaks that were seen for `span`."""
-    with reader(database).connect() as connection:
+    with database.connect() as connection:
         later = _LATER[connection.dialect.name]
         statement = (
             text(_STREAKS.format(later=later, unless=unless))
@@ -107,7 +106,7 @@ def _find(
         return connection.execute(statement, values).all()
 
 
-def _warn(database: Database, streak: Streak, kind: NoticeKind, after: timedelta, now: datetime) -> bool:
+def _warn(database: WriteDatabase, streak: Streak, kind: NoticeKind, after: timedelta, now: datetime) -> bool:
     """Announces it, unless another sweep did. A success meanwhile makes the notice void by itself."""
     disable_at = streak.failing_since + after
     if kind is NoticeKind.FINAL_WARNING:
@@ -135,16 +134,16 @@ def _warn(database: Database, streak: Streak, kind: NoticeKind, after: timedelta
     return is_new
 
 
-def _disable(database: Database, streak: Streak, now: datetime) -> bool:
+def _disable(database: WriteDatabase, streak: Streak, now: datetime) -> bool:
     """Disables it, unless a success came in between or somebody else disabled it."""
     since = notices.format_utc(streak.failing_since)
     reason = f"Every attempt since {since} failed, {streak.failure_count:,} in all."
-    with database.connect() as connection, connection.begin() as transaction:
+    with database.begin() as connection:
         # In the order in which recording takes its locks, the health last, so that the two do not wait for
         # each other; that it comes last is why it is undone here rather than checked first.
         is_done = actions.disable_in(connection, streak.endpoint_id, reason=reason, actor=ACTOR, now=now)
         if not is_done or not _still_fails(connection, streak):
-            transaction.rollback()
+            connection.rollback()
             return False
         notices.add(
             connection, streak.endpoint_id, NoticeKind.DISABLED, streak_at=streak.failing_since, now=now

@@ -2,23 +2,22 @@
 
 from typing import Any
 
-from sqlalchemy import Engine as Database
 from sqlalchemy import select, update
 
 from webhooks_app.core.encryption import Cipher
-from webhooks_app.db.engines import reader
+from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import Endpoint, SigningSecret
 
 BATCH = 500
 
 
-def reencrypt_all(database: Database, cipher: Cipher) -> int:
+def reencrypt_all(databases: Databases, cipher: Cipher) -> int:
     """How many values were encrypted anew. Raises DecryptionError at one that no key opens.
 
     Workers may run meanwhile: the values stay the same, and each is readable with the old key and the new.
     """
     return sum(
-        _column(database, cipher, key, column)
+        _column(databases, cipher, key, column)
         for key, column in (
             (SigningSecret.id, SigningSecret.ciphertext),
             (Endpoint.id, Endpoint.headers_encrypted),
@@ -26,16 +25,16 @@ def reencrypt_all(database: Database, cipher: Cipher) -> int:
     )
 
 
-def _column(database: Database, cipher: Cipher, key: Any, column: Any) -> int:
+def _column(databases: Databases, cipher: Cipher, key: Any, column: Any) -> int:
     after, count = "", 0
     while True:
-        with reader(database).connect() as connection:
+        with databases.read.connect() as connection:
             some = select(key, column).where(key > after, column.is_not(None)).order_by(key).limit(BATCH)
             rows = connection.execute(some).all()
         if not rows:
             return count
         after = rows[-1][0]
-        with database.begin() as connection:
+        with databases.write.begin() as connection:
             for row_id, old in rows:
                 # Guarded, so that what was changed in between is left as it is: it has the newest key anyway.
                 count += connection.execute(

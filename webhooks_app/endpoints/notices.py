@@ -8,14 +8,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, Row, or_, select, update
-from sqlalchemy import Engine as Database
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from webhooks_app.core import ids, mail
 from webhooks_app.core.mail import Email, MailError, MailServer
 from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass
-from webhooks_app.db.engines import reader
+from webhooks_app.db.engines import Databases, ReadDatabase, WriteDatabase
 from webhooks_app.db.models import (
     Endpoint,
     EndpointHealth,
@@ -102,16 +101,16 @@ def for_endpoint(session: Session, endpoint: Endpoint) -> EndpointNotice | None:
     )
 
 
-def has_due_mail(database: Database, *, now: datetime) -> bool:
-    with reader(database).connect() as connection:
+def has_due_mail(database: ReadDatabase, *, now: datetime) -> bool:
+    with database.connect() as connection:
         return connection.execute(_due(now).limit(1)).first() is not None
 
 
-def send_due(database: Database, server: MailServer, *, base_url: str, now: datetime) -> int:
+def send_due(databases: Databases, server: MailServer, *, base_url: str, now: datetime) -> int:
     """Sends what is due by e-mail; how many letters went out. What fails is due again later."""
-    with reader(database).connect() as connection:
+    with databases.read.connect() as connection:
         due = connection.execute(_due(now).limit(LETTERS_PER_RUN)).all()
-    return sum(_send_one(database, server, row, base_url=base_url, now=now) for row in due)
+    return sum(_send_one(databases, server, row, base_url=base_url, now=now) for row in due)
 
 
 def _due(now: datetime) -> Any:
@@ -122,24 +121,26 @@ def _due(now: datetime) -> Any:
     )
 
 
-def _send_one(database: Database, server: MailServer, due: Row[Any], *, base_url: str, now: datetime) -> bool:
-    if not _claim(database, due, now):
+def _send_one(
+    databases: Databases, server: MailServer, due: Row[Any], *, base_url: str, now: datetime
+) -> bool:
+    if not _claim(databases.write, due, now):
         return False
-    letter = _write(database, due.id, base_url)
+    letter = _write(databases.read, due.id, base_url)
     if letter is None or not letter.to:
-        _settle(database, due.id, mailed_at=None)
+        _settle(databases.write, due.id, mailed_at=None)
         return False
     try:
         mail.send(server, letter)
     except MailError as error:
         log.warning("mail_failed", extra={"notice": due.id, "tries": due.mail_tries + 1, "error": str(error)})
         return False
-    _settle(database, due.id, mailed_at=now)
+    _settle(databases.write, due.id, mailed_at=now)
     log.info("mail_sent", extra={"notice": due.id})
     return True
 
 
-def _claim(database: Database, due: Row[Any], now: datetime) -> bool:
+def _claim(database: WriteDatabase, due: Row[Any], now: datetime) -> bool:
     """Makes it due again later, in case this process dies or the server refuses; False if another did."""
     pause = min(FIRST_PAUSE * 2 ** min(due.mail_tries, 10), LONGEST_PAUSE)
     with database.begin() as connection:
@@ -154,16 +155,16 @@ def _claim(database: Database, due: Row[Any], now: datetime) -> bool:
         )
 
 
-def _settle(database: Database, notice_id: str, *, mailed_at: datetime | None) -> None:
+def _settle(database: WriteDatabase, notice_id: str, *, mailed_at: datetime | None) -> None:
     with database.begin() as connection:
         connection.execute(
             update(Notice).where(Notice.id == notice_id).values(mail_due_at=None, mailed_at=mailed_at)
         )
 
 
-def _write(database: Database, notice_id: str, base_url: str) -> Email | None:
+def _write(database: ReadDatabase, notice_id: str, base_url: str) -> Email | None:
     """The letter to the workspace's addresses, else to its admins; None when it is no longer true."""
-    with Session(reader(database)) as session:
+    with database.session() as session:
         notice, endpoint, workspace = session.execute(
             select(Notice, Endpoint, Workspace)
             .join(Endpoint, Endpoint.id == Notice.endpoint_id)

@@ -3,19 +3,19 @@
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, insert, or_, select, update
-from sqlalchemy import Engine as Database
 
 from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, ids, signing
 from webhooks_app.core.encryption import Cipher
+from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Endpoint, SigningSecret
 
 OVERLAPS = {"now": timedelta(0), "1h": timedelta(hours=1), "24h": timedelta(days=1), "7d": timedelta(days=7)}
 
 
 def rotate(
-    database: Database, cipher: Cipher, endpoint: Endpoint, *, overlap: timedelta, actor: Actor
+    database: WriteDatabase, cipher: Cipher, endpoint: Endpoint, *, overlap: timedelta, actor: Actor
 ) -> None:
     """A new secret signs at once; the one before it signs too until `overlap` has passed."""
     now = clock.now()
@@ -39,7 +39,7 @@ def rotate(
         )
 
 
-def revoke(database: Database, endpoint: Endpoint, secret_id: str, *, actor: Actor) -> bool:
+def revoke(database: WriteDatabase, endpoint: Endpoint, secret_id: str, *, actor: Actor) -> bool:
     """Stops a previous secret before its time; False if it had stopped. The current one cannot be revoked."""
     now = clock.now()
     with database.begin() as connection:
@@ -63,7 +63,7 @@ def revoke(database: Database, endpoint: Endpoint, secret_id: str, *, actor: Act
     return revoked == 1
 
 
-def reveal(database: Database, cipher: Cipher, endpoint: Endpoint, *, actor: Actor) -> list[str]:
+def reveal(database: WriteDatabase, cipher: Cipher, endpoint: Endpoint, *, actor: Actor) -> list[str]:
     """The secrets in force, newest first; who looked is audited."""
     now = clock.now()
     with database.begin() as connection:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, and_, bindparam, insert, or_, select
+from sqlalchemy import Connection, and_, bindparam, insert, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from webhooks_app.core import clock, failpoints, ids
+from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import (
     Delivery,
     DeliveryState,
@@ -62,7 +63,7 @@ class KeyReused(Exception):
 
 
 def accept_events(
-    engine: Engine,
+    database: WriteDatabase,
     wake_ups: WakeUps,
     workspace_id: str,
     events: Sequence[NewEvent],
@@ -76,7 +77,7 @@ def accept_events(
     """
     now = clock.now()
     rows = [event_row(workspace_id, event, idempotency_key, now) for event in events]
-    with engine.begin() as connection:
+    with database.begin() as connection:
         if idempotency_key is not None and not _insert_if_new(connection, rows[0]):
             return [_earlier(connection, rows[0])]
         if idempotency_key is None:

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, insert
+from sqlalchemy import insert
 
 from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, ids
 from webhooks_app.core.encryption import Cipher
+from webhooks_app.db.engines import ReadDatabase, WriteDatabase
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, EndpointState, Event, PendingDelivery
 from webhooks_app.endpoints import destinations
 from webhooks_app.events.accept import NewEvent, delivery_row, event_row, pending_row
@@ -17,7 +18,7 @@ from webhooks_app.worker import signed_requests
 
 
 def send_test(
-    engine: Engine,
+    database: WriteDatabase,
     wake_ups: WakeUps,
     endpoint: Endpoint,
     event_type: str,
@@ -28,7 +29,7 @@ def send_test(
     """A real event with one delivery, to this endpoint only, subscribed or not; the delivery's id."""
     now = clock.now()
     event = event_row(endpoint.workspace_id, NewEvent(event_type, data), None, now)
-    with engine.begin() as connection:
+    with database.begin() as connection:
         is_shut = endpoint.id in destinations.not_accepting(connection, [endpoint.id])
         state = EndpointState.DISABLED if is_shut else EndpointState.ENABLED
         delivery = {"id": ids.new("dlv")} | delivery_row(event, endpoint.id, state, now)
@@ -61,12 +62,12 @@ class TestRequest:
 
 
 def preview_test(
-    engine: Engine, cipher: Cipher, endpoint: Endpoint, event_type: str, data: dict[str, Any]
+    database: ReadDatabase, cipher: Cipher, endpoint: Endpoint, event_type: str, data: dict[str, Any]
 ) -> TestRequest:
     """What `send_test` would send; nothing is stored."""
     now = clock.now()
     body = event_row(endpoint.workspace_id, NewEvent(event_type, data), None, now)["body"]
-    with engine.connect() as connection:
+    with database.connect() as connection:
         headers = signed_requests.preview(
             connection, cipher, endpoint.id, delivery_id=ids.new("dlv"), body=body, now=now
         )

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, column, select, text
-from sqlalchemy import Engine as Database
 from sqlalchemy.dialects import postgresql, sqlite
 
+from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Heartbeat
 from webhooks_app.db.models.base import UtcDateTime
 from webhooks_app.jobs.wake_ups import JOB_SECONDS
@@ -61,7 +61,7 @@ def overdue(connection: Connection, now: datetime) -> timedelta | None:
     return max(waits, default=None)
 
 
-def beat(database: Database, *, now: datetime) -> None:
+def beat(database: WriteDatabase, *, now: datetime) -> None:
     """Notes that the sweep ran."""
     with database.begin() as connection:
         dialect = postgresql if connection.dialect.name == "postgresql" else sqlite

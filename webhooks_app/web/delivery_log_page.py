@@ -6,7 +6,7 @@ from threading import BoundedSemaphore
 from typing import NamedTuple
 from urllib.parse import urlencode
 
-from flask import abort, current_app, g, make_response, redirect, render_template, request, url_for
+from flask import abort, g, make_response, redirect, render_template, request, url_for
 from sqlalchemy import select
 from werkzeug.wrappers import Response
 
@@ -19,7 +19,7 @@ from webhooks_app.deliveries.log.export import as_csv, as_json
 from webhooks_app.deliveries.log.filters import cursor
 from webhooks_app.deliveries.log.reasons import Reason, explain
 from webhooks_app.events.catalog import catalog
-from webhooks_app.extensions import db
+from webhooks_app.extensions import db, services
 from webhooks_app.web.access import WEBHOOKS, check_endpoint, load_endpoint, workspace_blueprint
 from webhooks_app.web.endpoint_pages import blueprint as endpoints_blueprint
 from webhooks_app.web.layout import is_fragment
@@ -90,7 +90,7 @@ def ended_in(endpoint_id: str, outcome: str, period: str) -> str:
 
 @blueprint.app_template_global()
 def schedule_length() -> int:
-    return len(current_app.extensions["settings"].retry_delays) + 1
+    return len(services().settings.retry_delays) + 1
 
 
 @blueprint.get("/")
@@ -142,11 +142,11 @@ def export() -> PageResponse:
         abort(400)
     if wanted.endpoint:
         check_endpoint(wanted.endpoint)
-    places: BoundedSemaphore = current_app.extensions["export_places"]
+    places: BoundedSemaphore = services().export_slots
     if not places.acquire(blocking=False):
         return _busy()
     write, mimetype = EXPORTS[kind]
-    response = Response(write(db.engine, g.workspace.id, wanted, now=now), mimetype=mimetype)
+    response = Response(write(services().read, g.workspace.id, wanted, now=now), mimetype=mimetype)
     response.call_on_close(places.release)
     name = f"deliveries-{now:%Y-%m-%d-%H%M}.{kind}"
     response.headers["Content-Disposition"] = f"attachment; filename={name}"

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from flask import current_app, flash, g, jsonify, make_response, redirect, render_template, request, url_for
+from flask import flash, g, jsonify, make_response, redirect, render_template, request, url_for
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response
 
@@ -18,7 +18,7 @@ from webhooks_app.deliveries.log import DeliveryRow, LoggedAttempt
 from webhooks_app.deliveries.replays import ReplayResult
 from webhooks_app.endpoints import charts
 from webhooks_app.endpoints.custom_headers import MASK
-from webhooks_app.extensions import db, writer
+from webhooks_app.extensions import db, services
 from webhooks_app.web.access import actor, admin_required
 from webhooks_app.web.delivery_log_page import PageResponse, blueprint, load_row, rows_fragment
 from webhooks_app.web.layout import is_fragment
@@ -48,7 +48,7 @@ def replay_selected() -> PageResponse:
         raise NotFound
     if not selected:
         return _answer([], "Select the deliveries to replay first.", "info")
-    results = replays.start_several(writer(), current_app.extensions["wake_ups"], selected, actor=actor())
+    results = replays.start_several(services().write, services().wake_ups, selected, actor=actor())
     return _answer(selected, *_told(results))
 
 
@@ -56,7 +56,7 @@ def replay_selected() -> PageResponse:
 @admin_required
 def replay(delivery_id: str) -> PageResponse:
     load_row(delivery_id)
-    result = replays.start(writer(), current_app.extensions["wake_ups"], delivery_id, actor=actor())
+    result = replays.start(services().write, services().wake_ups, delivery_id, actor=actor())
     return _answer([delivery_id], result.value, "success" if result.is_sent else "danger")
 
 
@@ -64,13 +64,12 @@ def replay(delivery_id: str) -> PageResponse:
 @admin_required
 def cancel(delivery_id: str) -> PageResponse:
     load_row(delivery_id)
-    result = cancellations.cancel(writer(), delivery_id, actor=actor())
+    result = cancellations.cancel(services().write, delivery_id, actor=actor())
     return _answer([delivery_id], result.value, "success" if result is CancelResult.CANCELED else "danger")
 
 
 def _answer(delivery_ids: list[str], text: str, variant: str) -> Response:
     """What was done, to the page it was done on: the log sends along its own address as `back`."""
-    db.session.rollback()  # SQLite would go on reading from before the action
     from_log = "back" in request.form
     if not is_fragment():
         flash(text, variant)

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from flask import current_app, flash, g, redirect, render_template, request, url_for
+from flask import flash, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from webhooks_app.core import clock
@@ -11,7 +11,7 @@ from webhooks_app.core.encryption import DecryptionError
 from webhooks_app.db.models import Endpoint
 from webhooks_app.endpoints import actions, attempt_stats, charts, custom_headers, notices, overview
 from webhooks_app.events.catalog import catalog
-from webhooks_app.extensions import cipher, db, writer
+from webhooks_app.extensions import db, services
 from webhooks_app.transport.target_policy import TargetPolicy
 from webhooks_app.web.access import WEBHOOKS, actor, admin_required, load_endpoint, workspace_blueprint
 from webhooks_app.web.forms.endpoint_forms import DeleteForm, EnableForm, EndpointForm, host_name
@@ -79,7 +79,7 @@ def new() -> Page:
     if not form.validate_on_submit():
         return _form_page("endpoints/new.html", form)
     values = form.values()
-    endpoint_id = actions.create(writer(), cipher(), g.workspace.id, values, actor=actor())
+    endpoint_id = actions.create(services().write, services().cipher, g.workspace.id, values, actor=actor())
     flash(_saved(f"Endpoint “{values.name}” added.", form), "success")
     return redirect(url_for("endpoints.verify", endpoint_id=endpoint_id, new=1), 303)
 
@@ -113,7 +113,7 @@ def settings(endpoint_id: str) -> Page:
         return _settings_page(endpoint, form)
     if not form.validate_on_submit():
         return _settings_page(endpoint, form)
-    actions.change(writer(), cipher(), endpoint, form.values(), actor=actor())
+    actions.change(services().write, services().cipher, endpoint, form.values(), actor=actor())
     flash(_saved("Changes saved.", form), "success")
     return redirect(url_for("endpoints.settings", endpoint_id=endpoint_id), 303)
 
@@ -122,7 +122,7 @@ def settings(endpoint_id: str) -> Page:
 @admin_required
 def disable(endpoint_id: str) -> Response:
     endpoint = load_endpoint(endpoint_id)
-    actions.disable(writer(), endpoint, actor=actor())
+    actions.disable(services().write, endpoint, actor=actor())
     flash("Endpoint disabled. Its events are held until you enable it again.", "success")
     return redirect(url_for("endpoints.show", endpoint_id=endpoint_id), 303)
 
@@ -138,9 +138,9 @@ def enable(endpoint_id: str) -> Page:
     if not form.validate():
         return _settings_page(endpoint, _settings_form(endpoint, formdata=None), enable_form=form)
     send = form.held.data == "send"
-    held = actions.enable(writer(), endpoint, send_held=send, actor=actor())
+    held = actions.enable(services().write, endpoint, send_held=send, actor=actor())
     if held and send:
-        current_app.extensions["wake_ups"].now()
+        services().wake_ups.now()
     flash("Endpoint enabled." + _told_of_held(held, send), "success")
     return redirect(url_for("endpoints.show", endpoint_id=endpoint_id), 303)
 
@@ -152,7 +152,7 @@ def delete(endpoint_id: str) -> Page:
     name, form = endpoint.name, DeleteForm(endpoint.name)
     if not form.validate():
         return _settings_page(endpoint, _settings_form(endpoint, formdata=None), delete_form=form)
-    actions.remove(writer(), endpoint, actor=actor())
+    actions.remove(services().write, endpoint, actor=actor())
     flash(f"Endpoint “{name}” deleted.", "success")
     return redirect(url_for("endpoints.index"), 303)
 
@@ -166,17 +166,17 @@ def _told_of_held(count: int, send: bool) -> str:
 
 
 def _policy() -> TargetPolicy:
-    policy: TargetPolicy = current_app.extensions["settings"].targets
+    policy: TargetPolicy = services().settings.targets
     return policy
 
 
 def _held(endpoint: Endpoint) -> int:
-    return actions.held_count(db.engine, endpoint.id, limit=overview.COUNT_LIMIT)
+    return actions.held_count(services().read, endpoint.id, limit=overview.COUNT_LIMIT)
 
 
 def _settings_form(endpoint: Endpoint, **options: Any) -> EndpointForm:
     try:
-        stored = custom_headers.read(cipher(), endpoint)
+        stored = custom_headers.read(services().cipher, endpoint)
     except DecryptionError:
         flash("The custom headers cannot be decrypted. Saving replaces them by what you enter.", "danger")
         stored = []

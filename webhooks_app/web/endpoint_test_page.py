@@ -2,13 +2,13 @@
 
 import json
 
-from flask import current_app, flash, redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, request, url_for
 
 from webhooks_app.db.models import Endpoint
 from webhooks_app.events import test_events
 from webhooks_app.events.catalog import catalog
 from webhooks_app.events.test_events import TestRequest
-from webhooks_app.extensions import cipher, db, writer
+from webhooks_app.extensions import services
 from webhooks_app.web.access import actor, admin_required, load_endpoint
 from webhooks_app.web.endpoint_pages import Page, blueprint
 from webhooks_app.web.forms.endpoint_forms import TestForm
@@ -26,14 +26,16 @@ def test(endpoint_id: str) -> Page:
     if not form.validate():
         return _page(endpoint, form)
     if "preview" in request.form:
-        shown = test_events.preview_test(db.engine, cipher(), endpoint, form.event_type.data, form.payload())
+        shown = test_events.preview_test(
+            services().read, services().cipher, endpoint, form.event_type.data, form.payload()
+        )
         return _page(endpoint, form, shown)
     if not endpoint.is_enabled:
         flash("This endpoint is disabled, so nothing was sent. Enable it first.", "danger")
         return redirect(url_for("endpoints.test", endpoint_id=endpoint_id), 303)
     delivery_id = test_events.send_test(
-        writer(),
-        current_app.extensions["wake_ups"],
+        services().write,
+        services().wake_ups,
         endpoint,
         form.event_type.data,
         form.payload(),

@@ -2,16 +2,14 @@
 
 from typing import Any
 
-from flask import Blueprint, Flask, current_app
+from flask import Blueprint, Flask
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from webhooks_app.core import clock
-from webhooks_app.db.engines import reader
-from webhooks_app.extensions import db
+from webhooks_app.extensions import services
 from webhooks_app.jobs import alarms
 from webhooks_app.jobs.alarms import Liveness
-from webhooks_app.jobs.wake_ups import WakeUps
 
 blueprint = Blueprint("health", __name__)
 
@@ -19,7 +17,6 @@ HealthResponse = tuple[dict[str, Any], int]
 
 
 def register(app: Flask) -> None:
-    app.extensions["up_since"] = clock.now()
     app.register_blueprint(blueprint)
 
 
@@ -27,13 +24,12 @@ def register(app: Flask) -> None:
 def show() -> HealthResponse:
     """For monitoring: 503 as soon as anything needs a person."""
     now = clock.now()
-    wake_ups: WakeUps = current_app.extensions["wake_ups"]
-    pulse, has_redis = _read_pulse(), wake_ups.answers()
+    pulse, has_redis = _read_pulse(), services().wake_ups.answers()
     problems = [] if has_redis else ["Redis does not answer. Events are still accepted."]
     if pulse is None:
         problems.append("The database does not answer.")
     else:
-        problems += alarms.messages(pulse, now=now, up_since=current_app.extensions["up_since"])
+        problems += alarms.messages(pulse, now=now, up_since=services().started_at)
     overdue = pulse.overdue if pulse else None
     swept_at = pulse.swept_at if pulse else None
     return {
@@ -50,7 +46,7 @@ def show() -> HealthResponse:
 def show_web() -> HealthResponse:
     """For load balancers: 503 only when this process cannot take events, which it can without Redis."""
     try:
-        with reader(db.engine).connect() as connection:
+        with services().read.connect() as connection:
             connection.execute(text("SELECT 1"))
     except SQLAlchemyError:
         return {"status": "failing", "database": False}, 503
@@ -59,7 +55,7 @@ def show_web() -> HealthResponse:
 
 def _read_pulse() -> Liveness | None:
     try:
-        with reader(db.engine).connect() as connection:
+        with services().read.connect() as connection:
             return alarms.read(connection, clock.now())
     except SQLAlchemyError:
         return None

@@ -10,7 +10,7 @@ from webhooks_app.accounts.members import AlreadyMember, InvitationClosed
 from webhooks_app.accounts.users import EmailTaken
 from webhooks_app.core import clock, passwords
 from webhooks_app.db.models import Invitation, User
-from webhooks_app.extensions import db, writer
+from webhooks_app.extensions import db, services
 from webhooks_app.web.forms.account_forms import AcceptForm
 
 blueprint = Blueprint("invitations", __name__, url_prefix="/invitations")
@@ -36,7 +36,7 @@ def accept(secret: str) -> Page:
     workspace_id = invitation.workspace_id
     try:
         user_id = members.accept(
-            writer(),
+            services().write,
             invitation,
             user_id=current_user.id if is_mine else None,
             name=form.name.data or "",
@@ -52,7 +52,6 @@ def accept(secret: str) -> Page:
     else:
         if not is_mine:
             session.clear()
-            db.session.rollback()
             login_user(db.session.get_one(User, user_id))
     return redirect(url_for("endpoints.index", workspace_id=workspace_id), 303)
 

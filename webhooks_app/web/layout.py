@@ -12,6 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from webhooks_app.extensions import services
 from webhooks_app.web.access import fill_in_workspace_id, own_workspaces
 from webhooks_app.web.api import producer
 from webhooks_app.web.template_filters import duration, exact, iso, relative
@@ -73,7 +74,7 @@ ERRORS = {
 
 
 def register(app: Flask) -> None:
-    settings = app.extensions["settings"]
+    settings = services(app).settings
     if settings.trusted_proxies:
         count = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count)  # type: ignore[method-assign]

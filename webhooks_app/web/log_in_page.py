@@ -13,7 +13,7 @@ from wtforms.validators import DataRequired, Length, Regexp
 from webhooks_app.accounts import users
 from webhooks_app.core import clock, passwords
 from webhooks_app.db.models import User
-from webhooks_app.extensions import db, login, writer
+from webhooks_app.extensions import db, end_snapshot, login, services
 from webhooks_app.web.access import actor
 from webhooks_app.web.forms.account_forms import LONGEST_PASSWORD
 
@@ -66,7 +66,7 @@ def log_in() -> Response | str | tuple[str, int]:
 @blueprint.post("/logout")
 @login_required  # type: ignore[untyped-decorator]
 def log_out() -> Response:
-    users.end_sessions(writer(), current_user, actor=actor())
+    users.end_sessions(services().write, current_user, actor=actor())
     session.clear()
     return redirect(url_for("session.log_in"), 303)
 
@@ -78,16 +78,16 @@ def _refused(form: LogInForm, words: str) -> str:
 
 def _is_locked(form: LogInForm) -> bool:
     email = users.normal_email(form.email.data)
-    return users.is_locked(writer(), email=email, address=request.remote_addr or "", now=clock.now())
+    return users.is_locked(services().read, email=email, address=request.remote_addr or "", now=clock.now())
 
 
 def _authenticated(form: LogInForm) -> User | None:
     email = users.normal_email(form.email.data)
     user = db.session.scalar(select(User).where(User.email == email))
-    db.session.rollback()  # hashing takes a while; no snapshot is held meanwhile
+    end_snapshot()  # hashing takes a while
     is_right = passwords.is_password(form.password.data, user.password_hash if user else None)
     users.note_log_in(
-        writer(),
+        services().write,
         email=email,
         address=request.remote_addr or "",
         user_id=user.id if user else "",

@@ -1,6 +1,6 @@
 """The members of a workspace, and the invitations to it."""
 
-from flask import current_app, flash, g, redirect, render_template, url_for
+from flask import flash, g, redirect, render_template, url_for
 from flask_login import current_user
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
@@ -10,7 +10,7 @@ from webhooks_app.accounts import members
 from webhooks_app.accounts.members import AlreadyInvited, AlreadyMember, LastAdmin
 from webhooks_app.core import clock
 from webhooks_app.db.models import Invitation, Member, Role, User
-from webhooks_app.extensions import db, writer
+from webhooks_app.extensions import db, services
 from webhooks_app.web.access import (
     WORKSPACE,
     actor,
@@ -41,7 +41,7 @@ def invite() -> Page:
         return _page(form), 422
     try:
         secret = members.invite(
-            writer(), g.workspace.id, form.email.data, Role(form.role.data), actor=actor()
+            services().write, g.workspace.id, form.email.data, Role(form.role.data), actor=actor()
         )
     except AlreadyInvited:
         form.email.errors = ["Somebody invited this address at the same moment. Look below."]
@@ -49,9 +49,8 @@ def invite() -> Page:
     except AlreadyMember:
         form.email.errors = ["Whoever has this address is a member already."]
         return _page(form), 422
-    db.session.rollback()
     # Not of the request's own host, which whoever stands in between could name.
-    base = current_app.extensions["settings"].base_url
+    base = services().settings.base_url
     link = base + url_for("invitations.show", secret=secret)
     return _page(InviteForm(formdata=None), link=link, invited=form.email.data)
 
@@ -61,7 +60,7 @@ def invite() -> Page:
 def withdraw(invitation_id: str) -> Page:
     invitation = load_owned(Invitation, invitation_id)
     email = invitation.email
-    if members.withdraw(writer(), invitation, actor=actor()):
+    if members.withdraw(services().write, invitation, actor=actor()):
         flash(f"Invitation of {email} withdrawn; its link no longer works.", "success")
     else:
         flash(f"The invitation of {email} was accepted or withdrawn already.", "info")
@@ -77,7 +76,7 @@ def change_role(user_id: str) -> Page:
         flash("Choose one of the roles listed.", "danger")
         return redirect(url_for("members.index"), 303)
     try:
-        members.change_role(writer(), member, Role(form.role.data), actor=actor())
+        members.change_role(services().write, member, Role(form.role.data), actor=actor())
     except LastAdmin:
         flash(LAST_ADMIN, "danger")
     else:
@@ -91,7 +90,7 @@ def remove(user_id: str) -> Page:
     member = load_member(user_id)
     name, is_self = member.user.name, user_id == current_user.id
     try:
-        members.remove(writer(), member, actor=actor())
+        members.remove(services().write, member, actor=actor())
     except LastAdmin:
         flash(LAST_ADMIN, "danger")
         return redirect(url_for("members.index"), 303)

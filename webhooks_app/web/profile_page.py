@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response
 from webhooks_app.accounts import users
 from webhooks_app.core import clock, passwords
 from webhooks_app.db.models import User
-from webhooks_app.extensions import db, writer
+from webhooks_app.extensions import db, end_snapshot, services
 from webhooks_app.web.access import WORKSPACE, actor, workspace_blueprint
 from webhooks_app.web.forms.account_forms import NameForm, PasswordForm
 
@@ -26,7 +26,7 @@ def change_name() -> Page:
     form = NameForm()
     if not form.validate():
         return _page(name_form=form), 422
-    users.rename(writer(), current_user, form.name.data, actor=actor())
+    users.rename(services().write, current_user, form.name.data, actor=actor())
     flash("Name changed.", "success")
     return redirect(url_for("profile.show"), 303)
 
@@ -40,7 +40,7 @@ def change_password() -> Page:
     if refusal := _refusal(form.current.data or ""):
         form.current.errors = [refusal]
         return _page(password_form=form), 422
-    users.change_password(writer(), current_user, form.new.data, actor=actor())
+    users.change_password(services().write, current_user, form.new.data, actor=actor())
     _go_on_alone()
     flash("Password changed. Every other session has ended.", "success")
     return redirect(url_for("profile.show"), 303)
@@ -48,7 +48,7 @@ def change_password() -> Page:
 
 @blueprint.post("/sessions")
 def end_other_sessions() -> Page:
-    users.end_sessions(writer(), current_user, actor=actor())
+    users.end_sessions(services().write, current_user, actor=actor())
     _go_on_alone()
     flash("Every other session has ended.", "success")
     return redirect(url_for("profile.show"), 303)
@@ -58,21 +58,19 @@ def _refusal(password: str) -> str:
     """Why this is not taken for the person's password; guesses count as they do at the log-in."""
     user_id, email, hashed = current_user.id, current_user.email, current_user.password_hash
     address = request.remote_addr or ""
-    db.session.rollback()  # hashing takes a while; no snapshot is held meanwhile
-    if users.is_locked(writer(), email=email, address=address, now=clock.now()):
+    end_snapshot()  # hashing takes a while
+    if users.is_locked(services().read, email=email, address=address, now=clock.now()):
         return "Too many wrong passwords. Wait a quarter of an hour, then try again."
     if passwords.is_password(password, hashed):
         return ""
-    users.note_log_in(writer(), email=email, address=address, user_id=user_id, is_right=False)
+    users.note_log_in(services().write, email=email, address=address, user_id=user_id, is_right=False)
     return "This is not your current password."
 
 
 def _go_on_alone() -> None:
     """This session with the key that the others do not have."""
     user_id = current_user.id
-    db.session.rollback()
-    db.session.expire_all()
-    login_user(db.session.get_one(User, user_id))
+    login_user(db.session.get_one(User, user_id, populate_existing=True))
 
 
 def _page(*, name_form: NameForm | None = None, password_form: PasswordForm | None = None) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from flask import current_app, flash, g, redirect, render_template, request, url_for
+from flask import flash, g, redirect, render_template, request, url_for
 from sqlalchemy import select
 from werkzeug.wrappers import Response
 
@@ -12,7 +12,7 @@ from webhooks_app.db.models import Endpoint, Recovery
 from webhooks_app.deliveries import log, recoveries
 from webhooks_app.deliveries.log import FilterError, LogFilter, MatchCount, Status
 from webhooks_app.events.catalog import catalog
-from webhooks_app.extensions import db, writer
+from webhooks_app.extensions import db, services
 from webhooks_app.web.access import (
     WEBHOOKS,
     actor,
@@ -60,7 +60,7 @@ def start() -> Page:
     try:
         wanted = _wanted(request.form)
         recovery_id = recoveries.start(
-            writer(), current_app.extensions["wake_ups"], g.workspace.id, wanted, actor=actor()
+            services().databases, services().wake_ups, g.workspace.id, wanted, actor=actor()
         )
     except FilterError as error:
         return _choice(FIRST_CHOICE, None, error), 422
@@ -89,7 +89,7 @@ def show(recovery_id: str) -> Page:
 @admin_required
 def cancel(recovery_id: str) -> Page:
     recovery = load_owned(Recovery, recovery_id)
-    if recoveries.cancel(writer(), recovery, actor=actor()):
+    if recoveries.cancel(services().write, recovery, actor=actor()):
         flash("Recovery canceled. What it had replayed by then is sent.", "success")
     else:
         flash("That recovery had ended already.", "info")

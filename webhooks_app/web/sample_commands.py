@@ -2,16 +2,15 @@
 
 import json
 
-from flask import current_app
-
 from webhooks_app.core import text_display
 from webhooks_app.events.catalog import catalog
+from webhooks_app.extensions import services
 
 
 def sample_event(token: str = "tok_…") -> str:
     """A command that sends an event of the catalog's first type."""
     first = catalog().event_types[0]
     body = json.dumps({"type": first.name, "data": first.example}, indent=2)
-    base = current_app.extensions["settings"].base_url
+    base = services().settings.base_url
     headers = [("Authorization", f"Bearer {token}"), ("Content-Type", "application/json")]
     return text_display.curl(f"{base}/api/v1/events", headers, body, mask="")

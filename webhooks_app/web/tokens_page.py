@@ -6,7 +6,7 @@ from werkzeug.wrappers import Response
 
 from webhooks_app.accounts import api_tokens
 from webhooks_app.db.models import ApiToken
-from webhooks_app.extensions import db, writer
+from webhooks_app.extensions import db, services
 from webhooks_app.web.access import WORKSPACE, actor, admin_required, load_owned, workspace_blueprint
 from webhooks_app.web.forms.account_forms import NameForm
 from webhooks_app.web.sample_commands import sample_event
@@ -28,8 +28,7 @@ def create() -> Page:
     form = NameForm()
     if not form.validate():
         return _page(form), 422
-    token = api_tokens.create(writer(), g.workspace.id, form.name.data, actor=actor())
-    db.session.rollback()
+    token = api_tokens.create(services().write, g.workspace.id, form.name.data, actor=actor())
     return _page(NameForm(formdata=None), token=token)
 
 
@@ -38,7 +37,7 @@ def create() -> Page:
 def revoke(token_id: str) -> Page:
     token = load_owned(ApiToken, token_id)
     name = token.name
-    if api_tokens.revoke(writer(), token, actor=actor()):
+    if api_tokens.revoke(services().write, token, actor=actor()):
         flash(f"API token “{name}” revoked. Requests with it are refused from now on.", "success")
     else:
         flash(f"API token “{name}” had been revoked already.", "info")

@@ -6,7 +6,7 @@ from webhooks_app.core import clock, signing
 from webhooks_app.core.encryption import DecryptionError
 from webhooks_app.db.models import Endpoint, SigningSecret
 from webhooks_app.endpoints import signing_secrets
-from webhooks_app.extensions import cipher, db, writer
+from webhooks_app.extensions import services
 from webhooks_app.web import snippets
 from webhooks_app.web.access import actor, admin_required, load_endpoint
 from webhooks_app.web.endpoint_pages import Page, blueprint
@@ -29,11 +29,10 @@ def reveal(endpoint_id: str) -> Page:
     """The page itself, never stored: a redirect would need the secret in a URL or a session."""
     endpoint = load_endpoint(endpoint_id)
     try:
-        revealed = signing_secrets.reveal(writer(), cipher(), endpoint, actor=actor())
+        revealed = signing_secrets.reveal(services().write, services().cipher, endpoint, actor=actor())
     except DecryptionError:
         flash("The secret cannot be decrypted. Rotate it; the encryption keys need a check.", "danger")
         return redirect(url_for("endpoints.verify", endpoint_id=endpoint_id), 303)
-    db.session.rollback()
     if is_fragment():
         return render_template(
             "endpoints/_secret.html", endpoint=endpoint, secrets=_in_force(endpoint), revealed=revealed
@@ -48,7 +47,7 @@ def rotate(endpoint_id: str) -> Page:
     if not form.validate():
         return _page(endpoint, rotate_form=form)
     overlap = signing_secrets.OVERLAPS[form.overlap.data]
-    signing_secrets.rotate(writer(), cipher(), endpoint, overlap=overlap, actor=actor())
+    signing_secrets.rotate(services().write, services().cipher, endpoint, overlap=overlap, actor=actor())
     kept = "The previous one signs too for now." if overlap else "The previous one has stopped."
     flash(f"A new secret signs from now on. {kept}", "success")
     return redirect(url_for("endpoints.verify", endpoint_id=endpoint_id), 303)
@@ -60,7 +59,7 @@ def revoke(endpoint_id: str, secret_id: str) -> Page:
     endpoint = load_endpoint(endpoint_id)
     if secret_id not in {secret.id for secret in endpoint.secrets if secret.expires_at}:
         abort(404)
-    if signing_secrets.revoke(writer(), endpoint, secret_id, actor=actor()):
+    if signing_secrets.revoke(services().write, endpoint, secret_id, actor=actor()):
         flash("The previous secret has stopped signing.", "success")
     else:
         flash("That secret had stopped signing already.", "info")

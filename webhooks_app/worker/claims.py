@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Engine, TextClause, bindparam, column, text
+from sqlalchemy import Connection, TextClause, bindparam, column, text
 
+from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models.base import UtcDateTime
 
 # Endpoints that one look steps over; the next goes on behind them.
@@ -137,9 +138,9 @@ _HAND_BACK = text("""
 """).bindparams(bindparam("now", type_=UtcDateTime))
 
 
-def release(engine: Engine, claims: list[Claim], *, now: datetime) -> None:
+def release(database: WriteDatabase, claims: list[Claim], *, now: datetime) -> None:
     """Makes claimed deliveries due again at once, as a worker does that has to stop."""
-    _update_each(engine, _HAND_BACK, claims, now=now)
+    _update_each(database, _HAND_BACK, claims, now=now)
 
 
 _MARK = text("""
@@ -147,17 +148,19 @@ _MARK = text("""
 """).bindparams(bindparam("now", type_=UtcDateTime))
 
 
-def mark_claimed(engine: Engine, claim: Claim, *, now: datetime) -> bool:
+def mark_claimed(database: WriteDatabase, claim: Claim, *, now: datetime) -> bool:
     """Marks a suspect as claimed, now that its turn has come; False when it was overtaken meanwhile."""
     values = {"id": claim.delivery_id, "generation": claim.generation, "now": now}
-    with engine.begin() as connection:
+    with database.begin() as connection:
         return connection.execute(_MARK, values).rowcount == 1
 
 
-def _update_each(engine: Engine, statement: TextClause, claims: list[Claim], **values: datetime) -> None:
+def _update_each(
+    database: WriteDatabase, statement: TextClause, claims: list[Claim], **values: datetime
+) -> None:
     rows = [{"id": claim.delivery_id, "generation": claim.generation} | values for claim in claims]
     if rows:
-        with engine.begin() as connection:
+        with database.begin() as connection:
             connection.execute(statement, rows)
 
 

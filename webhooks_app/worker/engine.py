@@ -7,14 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Engine as Database
 from sqlalchemy.exc import OperationalError
 
 from webhooks_app.core import clock, failpoints
 from webhooks_app.core.encryption import Cipher
 from webhooks_app.core.outcomes import Outcome, OutcomeClass
 from webhooks_app.db import delivery_queue
-from webhooks_app.db.engines import autocommit_reader, short_lock_timeout
+from webhooks_app.db.engines import Databases
 from webhooks_app.endpoints import destinations
 from webhooks_app.endpoints.destinations import Destination, Destinations
 from webhooks_app.jobs.wake_ups import JobTimeout, WakeUps
@@ -90,15 +89,16 @@ class DeliveryEngine:
     def __init__(
         self,
         *,
-        database: Database,
+        databases: Databases,
         sender: Sender,
         cipher: Cipher,
         wake_ups: WakeUps,
         delays: tuple[float, ...],
         lease: timedelta,
     ) -> None:
-        self._database = database = short_lock_timeout(database)  # as answers are not read while it waits
-        self._reader = autocommit_reader(database)
+        # Answers are not read while it waits for SQLite's lock.
+        self._database = database = databases.write.with_short_lock_timeout()
+        self._reader = databases.read
         self._sender = sender
         self._destinations = Destinations(cipher)
         self._wake_ups = wake_ups
@@ -242,7 +242,7 @@ class DeliveryEngine:
         """Finds the endpoints of the next stretch of which something is due."""
         self._looked_at, now = time.monotonic(), clock.now()
         is_first = self._lanes.cursor == ""
-        with self._reader.connect() as connection:
+        with self._reader.connect_autocommit() as connection:
             lanes = claims.scan(connection, after=self._lanes.cursor)
         self._lanes.saw(lanes, is_end=len(lanes) < claims.LANES_PER_LOOK, now=now)
         self._look_seconds = time.monotonic() - self._looked_at
@@ -274,7 +274,7 @@ class DeliveryEngine:
         """Sends what was claimed; what can be sent by nobody is settled."""
         if not self._taken:
             return
-        with self._reader.connect() as connection:
+        with self._reader.connect_autocommit() as connection:
             by_endpoint = self._destinations.load(connection, {claim.endpoint_id for claim in self._taken})
             bodies = signed_requests.bodies(connection, {claim.event_id for claim in self._taken})
         failpoints.hit("worker.claimed")

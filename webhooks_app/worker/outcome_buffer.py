@@ -4,10 +4,10 @@ import logging
 import time
 from datetime import datetime, timedelta
 
-from sqlalchemy import Engine as Database
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from webhooks_app.core import clock, failpoints
+from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker.recording import Finished, record
 
@@ -26,7 +26,7 @@ class OutcomeBuffer:
     """One per process; `recorded` counts what it ever wrote."""
 
     def __init__(
-        self, database: Database, wake_ups: WakeUps, *, delays: tuple[float, ...], lease: timedelta
+        self, database: WriteDatabase, wake_ups: WakeUps, *, delays: tuple[float, ...], lease: timedelta
     ) -> None:
         self._database = database
         self._wake_ups = wake_ups

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import failpoints
 from webhooks_app.core.outcomes import Outcome, OutcomeClass
 from webhooks_app.db import bulk_sql
+from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Attempt, DeliveryState, NoticeKind
 from webhooks_app.db.models.base import microseconds
 from webhooks_app.endpoints import actions, notices
@@ -85,7 +86,7 @@ _FORGET = bulk_sql.prepare(
 
 
 def record(
-    engine: Engine,
+    database: WriteDatabase,
     batch: list[Finished],
     *,
     delays: tuple[float, ...],
@@ -96,7 +97,7 @@ def record(
 
     `is_again`: an earlier try ended in an error, after which all of it may be written or nothing.
     """
-    with engine.begin() as connection:
+    with database.begin() as connection:
         if is_again:
             batch = _unwritten(connection, batch)
         verdicts = [

@@ -7,12 +7,13 @@ from flask import current_app
 from sqlalchemy.exc import OperationalError
 
 from webhooks_app.db import engines
+from webhooks_app.db.engines import WriteDatabase
 
 target = current_app.extensions["migrate"].db
 
 
 def run() -> None:
-    with engines.writing(target.engine).connect() as connection:
+    with WriteDatabase(target.engine).begin() as connection:
         context.configure(
             connection=connection,
             target_metadata=target.metadata,

@@ -6,10 +6,7 @@ import json
 from collections.abc import Iterator
 from datetime import datetime
 
-from sqlalchemy import Engine as Database
-from sqlalchemy.orm import Session
-
-from webhooks_app.db.engines import reader
+from webhooks_app.db.engines import ReadDatabase
 from webhooks_app.deliveries.log import search
 from webhooks_app.deliveries.log.filters import LogFilter
 from webhooks_app.deliveries.log.rows import DeliveryRow, read_rows
@@ -25,14 +22,14 @@ COLUMNS = (
 _FORMULA = (*"=+-@\t\r\n", *"＝＋－＠")
 
 
-def as_csv(database: Database, workspace_id: str, wanted: LogFilter, *, now: datetime) -> Iterator[str]:
+def as_csv(database: ReadDatabase, workspace_id: str, wanted: LogFilter, *, now: datetime) -> Iterator[str]:
     """RFC 4180, a header line first; newest deliveries first."""
     yield _csv_line(COLUMNS)
     for row in _rows(database, workspace_id, wanted, now):
         yield _csv_line(["" if value is None else _inert(str(value)) for value in _values(row)])
 
 
-def as_json(database: Database, workspace_id: str, wanted: LogFilter, *, now: datetime) -> Iterator[str]:
+def as_json(database: ReadDatabase, workspace_id: str, wanted: LogFilter, *, now: datetime) -> Iterator[str]:
     """An array of objects, newest deliveries first."""
     before = "[\n"
     for row in _rows(database, workspace_id, wanted, now):
@@ -41,10 +38,12 @@ def as_json(database: Database, workspace_id: str, wanted: LogFilter, *, now: da
     yield "[]\n" if before == "[\n" else "\n]\n"
 
 
-def _rows(database: Database, workspace_id: str, wanted: LogFilter, now: datetime) -> Iterator[DeliveryRow]:
+def _rows(
+    database: ReadDatabase, workspace_id: str, wanted: LogFilter, now: datetime
+) -> Iterator[DeliveryRow]:
     before = ""
     while True:
-        with Session(reader(database)) as session:
+        with database.session() as session:
             found = search.find(session, workspace_id, wanted, now=now, limit=PAGE, before=before)
             rows = read_rows(session, workspace_id, found.ids)
         yield from rows

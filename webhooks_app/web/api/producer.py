@@ -6,20 +6,18 @@ Every error is `{"error": {"code", "message", "field"}}`; `field` is null where 
 from datetime import timedelta
 from typing import Any, NoReturn
 
-from flask import Blueprint, Flask, Response, current_app, g, jsonify, request
+from flask import Blueprint, Flask, Response, g, jsonify, request
 from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from webhooks_app.core import clock, json_parsing, passwords
-from webhooks_app.db.engines import autocommit_reader
 from webhooks_app.db.models import ApiToken, Delivery, Event
 from webhooks_app.events import accept
 from webhooks_app.events.accept import Accepted, KeyReused, NewEvent
 from webhooks_app.events.catalog import catalog
-from webhooks_app.extensions import csrf, db, writer
-from webhooks_app.jobs.wake_ups import WakeUps
+from webhooks_app.extensions import csrf, services
 
 blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 
@@ -74,7 +72,7 @@ def _authenticate() -> None:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         _refuse(401, "unauthorized", "Send an API token: Authorization: Bearer tok_…")
-    with autocommit_reader(db.engine).connect() as connection:
+    with services().read.connect_autocommit() as connection:
         row = connection.execute(_TOKEN, {"token_hash": passwords.hash_token(token.strip())}).first()
     if row is None:
         _refuse(401, "unauthorized", "This API token is not valid.")
@@ -86,7 +84,7 @@ def _authenticate() -> None:
 def _note_use(token_id: str) -> None:
     now = clock.now()
     stale = or_(ApiToken.last_used_at.is_(None), ApiToken.last_used_at < now - LAST_USED_PRECISION)
-    with writer().begin() as connection:
+    with services().write.begin() as connection:
         connection.execute(update(ApiToken).where(ApiToken.id == token_id, stale).values(last_used_at=now))
 
 
@@ -113,7 +111,7 @@ def create_events() -> tuple[Response, int]:
 
 @blueprint.get("/events/<event_id>")
 def show_event(event_id: str) -> Response:
-    with db.engine.connect() as connection:
+    with services().read.connect() as connection:
         event = connection.execute(
             select(Event.id, Event.type, Event.created_at, Event.body).where(
                 Event.id == event_id, Event.workspace_id == g.workspace_id
@@ -176,8 +174,10 @@ def list_event_types() -> Response:
 
 
 def _accept(new: list[NewEvent], *, idempotency_key: str | None = None) -> list[Accepted]:
-    wake_ups: WakeUps = current_app.extensions["wake_ups"]
-    return accept.accept_events(writer(), wake_ups, g.workspace_id, new, idempotency_key=idempotency_key)
+    found = services()
+    return accept.accept_events(
+        found.write, found.wake_ups, g.workspace_id, new, idempotency_key=idempotency_key
+    )
 
 
 def _accepted(accepted: Accepted) -> dict[str, Any]:
