@@ -279,7 +279,8 @@ def test_a_seed_decides_at_which_pass_of_which_process_a_failpoint_kills(tmp_pat
 
 
 def _passes(env: dict[str, str]) -> int:
-    script = "from webhooks_app.core import failpoints\nwhile 1: print(1, flush=True); failpoints.hit('worker.here')"
+    imports = "from webhooks_app.core import failpoints"
+    script = f"{imports}\nwhile 1: print(1, flush=True); failpoints.hit('worker.here')"
     ran = subprocess.run(
         [sys.executable, "-c", script],
         env=dict(os.environ) | env,
