@@ -294,11 +294,11 @@ def test_no_name_or_address_can_add_a_header_or_a_recipient(
 )
 def test_what_is_not_one_mailbox_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not an e-mail address"):
-        mail.address(text)
+        mail.parse_address(text)
 
 
 def test_an_international_domain_is_written_in_ascii() -> None:
-    assert mail.address("anna@bücher.example").addr_spec == "anna@xn--bcher-kva.example"
+    assert mail.parse_address("anna@bücher.example").addr_spec == "anna@xn--bcher-kva.example"
 
 
 def test_unusable_addresses_are_left_out(start: Start, mailbox: Mailbox) -> None:
@@ -422,7 +422,7 @@ def test_no_password_leaves_without_tls(
     ],
 )
 def test_the_server_is_read_from_its_address(url: str, expected: tuple[object, ...]) -> None:
-    server = mail.read_server(url, "a@example.com")
+    server = mail.parse_server_url(url, "a@example.com")
     assert (server.host, server.port, server.is_smtps, server.user, server.password) == expected
 
 
