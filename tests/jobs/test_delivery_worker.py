@@ -20,6 +20,7 @@ def start_and_be_asked(process):
     os.kill(os.getpid(), signal.SIGTERM)
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as the supervisor and a shell's `&` leave it
     redis = process.wait_until_ready(config.read().redis_url)
     pool = delivery_worker.DeliveryWorkerPool(redis, count=3, run_worker=run_worker)
     pool.start_worker()

@@ -5,6 +5,7 @@ import multiprocessing
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any, Protocol
@@ -103,13 +104,20 @@ class DeliveryWorkerPool(WorkerPool):
 
     def start_worker(self, *args: Any, **options: Any) -> None:
         # A request to stop that came between a worker's start and its entry in the pool's list would miss it,
-        # and the pool would wait for it for ever.
+        # and the pool would wait for it for ever. multiprocessing's tracker is there before, as it unblocks
+        # the signals when it is started.
+        resource_tracker.ensure_running()
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
         try:
             if self.status != self.Status.STOPPED:
                 super().start_worker(*args, **options)
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
+
+    def stop_worker(self, worker_data: WorkerData, sig: int = signal.SIGTERM) -> None:
+        # Not rq's SIGINT: below the supervisor and in a shell's background that is ignored, and a worker that
+        # has only just started would never hear of it.
+        super().stop_worker(worker_data, sig)
 
     def handle_dead_worker(self, worker_data: WorkerData) -> None:
         if self.status != self.Status.STOPPED:
