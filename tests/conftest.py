@@ -210,20 +210,21 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     engine.dispose()
 
 
+def deployed(database_url: str, redis_url: str, instance: Path) -> dict[str, str]:
+    """The environment of a deployment, with receivers on loopback allowed."""
+    return {
+        "WEBHOOKS_INSTANCE": str(instance),
+        "DATABASE_URL": database_url.replace("postgresql+psycopg://", "postgresql://"),
+        "REDIS_URL": redis_url,
+        "SECRET_KEY": "0123456789abcdef0123456789abcdef",
+        "WEBHOOKS_ENCRYPTION_KEYS": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+        "WEBHOOKS_ALLOW_HTTP": "1",
+        "WEBHOOKS_ALLOWED_TARGETS": "127.0.0.0/8,::1/128",
+    }
+
+
 def make_settings(database_url: str, redis_url: str, instance: Path, **environ: str) -> Settings:
-    """Settings as a deployment would give them, with receivers on loopback allowed."""
-    return config.read(
-        {
-            "WEBHOOKS_INSTANCE": str(instance),
-            "DATABASE_URL": database_url.replace("postgresql+psycopg://", "postgresql://"),
-            "REDIS_URL": redis_url,
-            "SECRET_KEY": "0123456789abcdef0123456789abcdef",
-            "WEBHOOKS_ENCRYPTION_KEYS": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
-            "WEBHOOKS_ALLOW_HTTP": "1",
-            "WEBHOOKS_ALLOWED_TARGETS": "127.0.0.0/8,::1/128",
-        }
-        | environ
-    )
+    return config.read(deployed(database_url, redis_url, instance) | environ)
 
 
 @pytest.fixture

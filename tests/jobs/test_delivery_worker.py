@@ -1,10 +1,19 @@
 """The pool of delivery workers, in processes of its own."""
 
+import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import pytest
+from sqlalchemy import select
+
+from tests.conftest import Workspace, deployed
+from tests.receivers import Answer, Receiver
 from tests.cli.test_run import ROOT, environment
+from webhooks_app.extensions import db
+from webhooks_app.models import PendingDelivery
 
 # A pool that is asked to stop just while it starts a worker, which is when a request is most easily missed.
 ASKED_WHILE_STARTING = """
@@ -42,8 +51,44 @@ def test_a_stop_that_comes_while_a_worker_starts_reaches_that_worker(redis_url: 
         env=environment(tmp_path / "instance", 8000, REDIS_URL=redis_url, PYTHONPATH=str(ROOT)),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         cwd=ROOT,
     )
     # The second worker was told to stop too; the third was not started any more.
     assert result.stdout.replace("ready", "").split() == ["STOPPED", "2", "over"], result.stderr
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("is_working", [False, True], ids=["starting", "working"])
+def test_a_stop_at_any_moment_ends_every_worker_and_leaves_nothing_claimed(
+    workspace: Workspace,
+    receiver: Receiver,
+    database_url: str,
+    redis_url: str,
+    tmp_path: Path,
+    is_working: bool,
+) -> None:
+    answers = random.Random(7)
+    receiver.answer = lambda _: Answer(delay_seconds=answers.uniform(0, 0.4))
+    workspace.endpoint(receiver.url)
+    workspace.send(500)
+    settings = deployed(database_url, redis_url, tmp_path) | {"WEBHOOKS_WORKERS": "2"}
+    pool = subprocess.Popen(
+        ["sh", "-c", 'trap "" INT; exec "$0" worker.py', sys.executable],
+        env=environment(tmp_path, 8000, **settings),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=ROOT,
+    )
+    if is_working:
+        assert pool.stdout.readline() == "ready\n"
+
+    time.sleep(random.uniform(0, 1.2))  # with the seed that pytest prints
+    pool.terminate()
+    pool.communicate(timeout=60)
+
+    db.session.rollback()
+    left = db.session.scalars(select(PendingDelivery)).all()
+    assert {row.claimed_at for row in left} <= {None}
+    assert len(left) + len(receiver.received) == 500
