@@ -1,19 +1,31 @@
 """The pool of delivery workers, in processes of its own."""
 
+import os
 import random
+import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from redis import Redis
+from rq.exceptions import StopRequested
+from rq.serializers import JSONSerializer
+from rq.worker import WorkerStatus
 from sqlalchemy import select
 
 from tests.conftest import Workspace, deployed
 from tests.receivers import Answer, Receiver
 from tests.cli.test_run import ROOT, environment
+from webhooks_app import tasks
 from webhooks_app.extensions import db
-from webhooks_app.models import PendingDelivery
+from webhooks_app.models import Attempt, PendingDelivery
+from webhooks_app.outcomes import Outcome
+from webhooks_app.processes import DeliveryWorker
 
 # A pool that is asked to stop just while it starts a worker, which is when a request is most easily missed.
 ASKED_WHILE_STARTING = """
@@ -92,3 +104,44 @@ def test_a_stop_at_any_moment_ends_every_worker_and_leaves_nothing_claimed(
     left = db.session.scalars(select(PendingDelivery)).all()
     assert {row.claimed_at for row in left} <= {None}
     assert len(left) + len(receiver.received) == 500
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Has those of a worker that a test runs in this process replaced afterwards."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("job_app", "handlers")
+def test_a_stop_loses_no_answer_that_comes_just_then(
+    workspace: Workspace, receiver: Receiver, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, told = threading.Event(), iter((True,))
+    receiver.answer = lambda _: answers.wait(30) and Answer()
+    workspace.endpoint(receiver.url, timeout_ms=30_000)
+    workspace.send()
+    engine = self._engine
+    engine.run(seconds=60, should_stop=lambda: bool(receiver.received) and next(told, False))
+    poll = engine._sender.poll
+
+    def poll_and_be_asked(wait_ms: int) -> list[tuple[Any, Outcome]]:
+        found = list(poll(wait_ms))
+        if found:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return found
+
+    monkeypatch.setattr(engine._sender, "poll", poll_and_be_asked)
+    with Redis.from_url(redis_url) as redis:
+        worker = DeliveryWorker(["nobody-writes-here"], connection=redis, serializer=JSONSerializer)
+        worker.register_birth()
+        worker.set_state(WorkerStatus.IDLE)
+        worker._install_signal_handlers()
+        answers.set()
+        with pytest.raises(StopRequested):
+            worker.dequeue_job_and_maintain_ttl(worker.dequeue_timeout)
+    engine.wind_up()
+
+    assert db.session.scalars(select(Attempt.outcome)).all() == ["success"]

@@ -51,6 +51,7 @@ class DeliveryWorker(SimpleWorker):
 
     # Redis is back when it is back; rq would let a minute pass before it looks again.
     max_connection_wait_time = 5.0
+    _carries_on = False
 
     def work(self, *args: Any, **options: Any) -> bool:
         process.Stop.requested = lambda: self._stop_requested
@@ -61,8 +62,10 @@ class DeliveryWorker(SimpleWorker):
 
     def dequeue_job_and_maintain_ttl(self, *args: Any, **options: Any) -> tuple[Job, Queue] | None:
         # What the last run left in flight goes on until there is a next job.
+        self._carries_on = True
         while not self._stop_requested and self._engine.carry_on() and self._is_queue_empty():
             pass
+        self._carries_on = False
         return super().dequeue_job_and_maintain_ttl(*args, **options)
 
     def _is_queue_empty(self) -> bool:
@@ -77,7 +80,8 @@ class DeliveryWorker(SimpleWorker):
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         self._stop_requested = True
-        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
+        if not self._carries_on:  # raised into the engine, rq's exception could lose an answer that just came
+            super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
 
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
         # A request to stop that comes just before or after a job is either swallowed with the exception that
