@@ -159,9 +159,9 @@ def test_a_failure_is_retried_with_the_same_id_and_bytes(
 
     [delivery] = deliveries()
     assert (delivery.state, delivery.last_outcome, delivery.tries) == (DeliveryState.PENDING, "http_5xx", 1)
-    assert delivery.next_attempt_at is not None
-    wait = delivery.next_attempt_at - clock.now()
-    assert timedelta(seconds=3) < wait <= timedelta(seconds=5.5)
+    assert delivery.next_attempt_at is not None and delivery.last_attempt_at is not None
+    assert delivery.next_attempt_at > delivery.last_attempt_at + timedelta(seconds=4.5)
+    assert delivery.next_attempt_at <= clock.now() + timedelta(seconds=5.5)
     [(name, moment)] = wake_ups.scheduled()
     assert name == f"due-{int(moment.timestamp())}"
     assert timedelta(0) <= moment - delivery.next_attempt_at < timedelta(seconds=1)
@@ -219,8 +219,9 @@ def test_retry_after_postpones_the_retry(
     engine.run(seconds=5)
 
     [delivery] = deliveries()
-    assert delivery.next_attempt_at is not None
-    assert timedelta(seconds=115) < delivery.next_attempt_at - clock.now() <= timedelta(seconds=120)
+    assert delivery.next_attempt_at is not None and delivery.last_attempt_at is not None
+    assert delivery.next_attempt_at >= delivery.last_attempt_at + timedelta(seconds=120)
+    assert delivery.next_attempt_at <= clock.now() + timedelta(seconds=120)
 
 
 def test_a_410_disables_the_endpoint_and_holds_the_rest(
@@ -587,7 +588,7 @@ def test_steady_traffic_leaves_no_jobs_behind(
         workspace.send()
         time.sleep(0.02)
     running.join()
-    engine.run(seconds=5)  # on a busy machine the traffic is not steady enough for one run to see all of it
+    engine.run(seconds=30)  # on a busy machine the traffic is not steady enough for one run to see all of it
 
     assert len(receiver.received) == 41
     with Redis.from_url(settings.redis_url) as redis:
