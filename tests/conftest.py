@@ -61,6 +61,12 @@ def unavailable(what: str, how: str) -> NoReturn:
     pytest.skip(message)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Has the long ones begin, whatever the order: at the end one process would wait for another's."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture(scope="session")
 def scratch() -> Iterator[Path]:
     # Not tmp_path: sockets need a short path, and PostgreSQL a folder that its own user may enter.

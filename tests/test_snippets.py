@@ -86,7 +86,7 @@ class Judged:
 
 @pytest.fixture(scope="module", params=RUNTIMES)
 def judged(request: pytest.FixtureRequest, platform: Platform, shown: dict[str, str]) -> Judged:
-    with runtimes.cache():
+    with runtimes.cache(request.param):
         program = runtimes.build(request.param, shown[request.param])
         cases = platform.cases()
         return Judged(
@@ -128,7 +128,7 @@ def test_our_own_code_is_strict_where_some_libraries_are_not(judged: Judged) -> 
 
 
 def test_the_shell_accepts_nothing_where_openssl_fails(platform: Platform, shown: dict[str, str]) -> None:
-    with runtimes.cache():
+    with runtimes.cache("shell"):
         program = runtimes.build("shell", shown["shell"])
         failing = ("bash", "-c", "openssl() { return 127; }; . ./harness.sh")
         program = replace(program, runtime=replace(program.runtime, run=failing))
