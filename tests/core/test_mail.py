@@ -453,16 +453,16 @@ def test_the_sweep_has_due_letters_sent_in_a_job_of_their_own(
 def test_the_job_does_not_wait_for_a_server_that_hangs(
     job_app: Flask, settings: Settings, failing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mail, "TIMEOUT_SECONDS", 1.0)
+    monkeypatch.setattr(mail, "TIMEOUT_SECONDS", 60.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         server = MailServer("127.0.0.1", silent.getsockname()[1], "a@example.com")
         services(job_app).settings = replace(settings, mail_server=server)
         began = clock.now()
         tasks.send_mail()
         tasks.send_mail()
-        assert clock.now() - began < timedelta(seconds=0.5)
+        assert clock.now() - began < timedelta(seconds=30)
         assert sum(thread.name == "mail" for thread in threading.enumerate()) == 1
-        wait_for(lambda: all(thread.name != "mail" for thread in threading.enumerate()))
+    wait_for(lambda: all(thread.name != "mail" for thread in threading.enumerate()))
 
 
 def test_a_workspaces_own_addresses_get_it_instead_of_the_admins(

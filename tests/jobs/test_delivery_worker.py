@@ -14,18 +14,17 @@ from typing import Any
 import pytest
 from redis import Redis
 from rq.exceptions import StopRequested
-from rq.serializers import JSONSerializer
 from rq.worker import WorkerStatus
 from sqlalchemy import select
 
+from tests.cli.test_run import ROOT, environment
 from tests.conftest import Workspace, deployed
 from tests.receivers import Answer, Receiver
-from tests.cli.test_run import ROOT, environment
 from webhooks_app import tasks
+from webhooks_app.core.outcomes import Outcome
+from webhooks_app.db.models import Attempt, PendingDelivery
 from webhooks_app.extensions import db
-from webhooks_app.models import Attempt, PendingDelivery
-from webhooks_app.outcomes import Outcome
-from webhooks_app.processes import DeliveryWorker
+from webhooks_app.jobs.delivery_worker import DeliveryWorker
 
 # A pool that is asked to stop just while it starts a worker, which is when a request is most easily missed.
 ASKED_WHILE_STARTING = """
@@ -123,7 +122,7 @@ def test_a_stop_loses_no_answer_that_comes_just_then(
     receiver.answer = lambda _: answers.wait(30) and Answer()
     workspace.endpoint(receiver.url, timeout_ms=30_000)
     workspace.send()
-    engine = self._engine
+    engine = tasks.context().engine
     engine.run(seconds=60, should_stop=lambda: bool(receiver.received) and next(told, False))
     poll = engine._sender.poll
 
@@ -135,7 +134,7 @@ def test_a_stop_loses_no_answer_that_comes_just_then(
 
     monkeypatch.setattr(engine._sender, "poll", poll_and_be_asked)
     with Redis.from_url(redis_url) as redis:
-        worker = DeliveryWorker(["nobody-writes-here"], connection=redis, serializer=JSONSerializer)
+        worker = DeliveryWorker("tester", redis, engine=engine, queue_name="nobody-writes-here")
         worker.register_birth()
         worker.set_state(WorkerStatus.IDLE)
         worker._install_signal_handlers()

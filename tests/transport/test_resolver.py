@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import ip_network
 
 import pytest
@@ -135,7 +135,7 @@ def test_names_that_were_slow_share_a_few_threads_until_they_are_quick_again(
     hanging = fake_dns.hang(4)
     for name in hanging:
         lookups.known(name)
-    wait_for(lambda: len(resolver.asked) == 4)
+    wait_for(lambda: len(fake_dns.asked) == 4)
     time.sleep(0.25)
     fake_dns.released.set()
     for name in hanging:
@@ -145,7 +145,7 @@ def test_names_that_were_slow_share_a_few_threads_until_they_are_quick_again(
     fake_dns.asked.clear()
     for name in hanging:
         lookups.known(name)
-    wait_for(lambda: len(resolver.asked) >= 2)
+    wait_for(lambda: len(fake_dns.asked) >= 2)
     time.sleep(0.05)
     assert sorted(fake_dns.asked) == hanging[:2]
     fake_dns.released.set()

@@ -12,7 +12,7 @@ import pytest
 from redis import Redis
 from sqlalchemy import make_url, update
 
-from tests.conftest import Workspace
+from tests.conftest import Workspace, wait_for
 from tests.receivers import Answer, Receiver
 from tests.worker.test_delivery import attempts, deliveries, make_due, queued
 from webhooks_app.config import Settings
@@ -22,6 +22,7 @@ from webhooks_app.db.models import DeliveryState, Endpoint, EndpointHealth, Pend
 from webhooks_app.endpoints import destinations
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker import claims
+from webhooks_app.worker import engine as engine_module
 from webhooks_app.worker.concurrency import START
 from webhooks_app.worker.engine import DeliveryEngine
 
@@ -152,34 +153,40 @@ def test_a_run_with_its_hands_full_calls_one_more_worker(
     make_engine: Callable[[], DeliveryEngine],
 ) -> None:
     engine._sender._capacity = engine._windows.capacity = 8
-    receiver.answer = Answer(delay_seconds=1)
+    may_answer = threading.Event()
+    receiver.answer = lambda _: may_answer.wait(60) and Answer()
     for _ in range(4):
-        workspace.endpoint(receiver.url)
+        workspace.endpoint(receiver.url, timeout_ms=30_000)
     workspace.send(10)
     with Redis.from_url(settings.redis_url) as redis:
-        redis.flushall()
-        running = threading.Thread(target=engine.run, kwargs={"seconds": 1})
+        redis.flushdb()
+        options = {"seconds": 60, "should_stop": may_answer.is_set}
+        running = threading.Thread(target=engine.run, kwargs=options)
         running.start()
-        while not redis.llen(QUEUE):
-            time.sleep(0.01)
-            assert running.is_alive()
-        redis.delete(QUEUE)
-        other = make_engine()
-        other.run(seconds=0.5)
-        running.join()
+        try:
+            wait_for(lambda: redis.llen(QUEUE))
+            redis.delete(QUEUE)
+            other = make_engine()
+            other.run(seconds=30, should_stop=lambda: len(receiver.received) > 8 and may_answer.set() is None)
+        finally:
+            may_answer.set()
+            running.join()
     assert len(receiver.received) > 8
-    for some in (engine, other):
-        some.wind_up()
 
 
 def test_what_a_worker_hands_back_at_its_end_wakes_another(
-    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, settings: Settings
+    workspace: Workspace,
+    receiver: Receiver,
+    engine: DeliveryEngine,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(engine_module, "STOP_GRACE_SECONDS", 0.3)
     workspace.endpoint(receiver.url, timeout_ms=20_000)
     workspace.send(3)
     receiver.answer = Answer(delay_seconds=30)
     with Redis.from_url(settings.redis_url) as redis:
-        redis.flushall()
+        redis.flushdb()
         engine.run(seconds=60, should_stop=lambda: len(receiver.received) == 3)
         assert redis.llen(QUEUE) == 1
 

@@ -43,15 +43,17 @@ class KeepsDelivering(Protocol):
 class DeliveryWorker(SimpleWorker):
     """Runs jobs in its own process, which keeps the connections of one job for the next."""
 
-    def __init__(self, name: str, redis: Redis, *, engine: KeepsDelivering) -> None:
-        super().__init__(
-            [QUEUE_NAME], name=name, connection=redis, job_class=JsonJob, serializer=JSONSerializer
-        )
-        self._engine = engine
-
     # Redis is back when it is back; rq would let a minute pass before it looks again.
     max_connection_wait_time = 5.0
-    _carries_on = False
+
+    def __init__(
+        self, name: str, redis: Redis, *, engine: KeepsDelivering, queue_name: str = QUEUE_NAME
+    ) -> None:
+        super().__init__(
+            [queue_name], name=name, connection=redis, job_class=JsonJob, serializer=JSONSerializer
+        )
+        self._engine = engine
+        self._carries_on = False
 
     def work(self, *args: Any, **options: Any) -> bool:
         process.Stop.requested = lambda: self._stop_requested
