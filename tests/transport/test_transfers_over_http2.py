@@ -1,4 +1,4 @@
-"""Deliveries over HTTP/2 to a real server over TLS: many at once on one connection, and what goes wrong."""
+"""Send over HTTP/2 to a real server over TLS: many at once on one connection, and what goes wrong."""
 
 import socket
 import struct
@@ -8,8 +8,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.hostile import OK, Authority, Server, answering
-from tests.multiplexed import (
+from tests.transport.certificates import Authority
+from tests.transport.http2_server import (
     DATA,
     GOAWAY,
     PADDED,
@@ -18,18 +18,14 @@ from tests.multiplexed import (
     WINDOW_UPDATE,
     React,
     Streams,
-    multiplexed,
-    speaks_http_2,
+    multiplexing,
+    offering_http2,
 )
-from tests.transport.test_sender import HEADERS, collect, new_sender, send, wait_until
+from tests.transport.scripted_server import OK, Server, answering
+from tests.transport.sending import HEADERS, collect, new_sender, send, wait_until
 from webhooks_app.core.outcomes import Outcome
 from webhooks_app.transport.request import Request
 from webhooks_app.transport.sender import Sender
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("ca"))
 
 
 @pytest.fixture
@@ -49,8 +45,8 @@ def serve(authority: Authority) -> Iterator[Serve]:
     with ExitStack() as stack:
 
         def start(react: React) -> Server:
-            context = speaks_http_2(authority.context("hooks.test"))
-            return stack.enter_context(Server(multiplexed(react), tls=context))
+            context = offering_http2(authority.context("hooks.test"))
+            return stack.enter_context(Server(multiplexing(react), tls=context))
 
         yield start
 
@@ -61,7 +57,7 @@ def url_of(server: Server) -> str:
 
 def start(sender: Sender, server: Server, *keys: object, path: str = "") -> None:
     for key in keys:
-        sender.start(key, Request(url_of(server) + path, HEADERS, b"{}", 10_000))
+        sender.start(key, Request(url_of(server) + path, HEADERS, b"{}", 30_000))
 
 
 def is_delivered(outcome: Outcome) -> bool:
