@@ -1,4 +1,4 @@
-"""Share a sender, scripted servers, a private CA and a resolver that answers as told."""
+"""Share a sender, scripted servers, a private CA and a resolver that answers as a test wants."""
 
 import socket
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def serve() -> Iterator[Serve]:
 def dns_answers(monkeypatch: pytest.MonkeyPatch) -> DnsAnswers:
     """Map a name to what the system's resolver answers, one after the other; the last one stays."""
     answers: DnsAnswers = {}
-    ask = socket.getaddrinfo
+    ask: Any = socket.getaddrinfo
 
     def getaddrinfo(host: str | bytes, *args: object, **options: object) -> object:
         name = host.decode() if isinstance(host, bytes) else host

@@ -1,4 +1,4 @@
-"""Answer DNS queries on 127.0.0.1 as told, send by name, and print what came of it: `python -m` this module.
+"""Answer DNS queries on 127.0.0.1, send by name, and print what came of it: `python -m` this module.
 
 It runs in namespaces of its own, as the other half of a test in `test_resolved_target`.
 """

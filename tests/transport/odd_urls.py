@@ -2,7 +2,7 @@
 
 
 def wide(text: str) -> str:
-    """The full-width form of ASCII text, which international names fold back to ASCII."""
+    """Return the full-width form of ASCII text, which international names fold back to ASCII."""
     return "".join(chr(ord(char) + 0xFEE0) for char in text)
 
 

@@ -41,7 +41,7 @@ def collect(sender: Sender, count: int) -> dict[object, Outcome]:
 
 
 def send(
-    sender: Sender, url: str, *, body: bytes = b"{}", headers: list[str] = HEADERS, timeout_ms: int = 5000
+    sender: Sender, url: str, *, body: bytes = b"{}", headers: list[str] = HEADERS, timeout_ms: int = 15_000
 ) -> Outcome:
     sender.start("key", Request(url, headers, body, timeout_ms))
     return collect(sender, 1)["key"]

@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,7 +98,7 @@ def test_tls_is_always_verified(
     serve: Serve,
     dns_answers: DnsAnswers,
     authority: Authority,
-    certificate: dict[str, object],
+    certificate: dict[str, Any],
     bundled: bool,
     words: str,
 ) -> None:
@@ -156,7 +157,7 @@ def test_timings_of_plain_http(sender: Sender, serve: Serve) -> None:
     assert (second.dns_us, second.connect_us, server.accepted) == (0, 0, 1)
 
 
-def test_connections_are_kept_and_bounded(sender: Sender, serve: Serve) -> None:
+def test_connections_are_reused_and_bounded(sender: Sender, serve: Serve) -> None:
     server = serve()
     for turn in range(3):
         for key in range(300):

@@ -64,7 +64,7 @@ def test_a_gzip_bomb_is_never_decoded(sender: Sender, serve: Serve, field: str) 
     assert outcome.kind == ("success" if outcome.response_body else "invalid_response")
 
 
-HUGE_HEADERS = b"".join(b"x-%d: %s\r\n" % (place, b"a" * 1000) for place in range(310))
+HUGE_HEADERS = b"".join(b"x-%d: %s\r\n" % (number, b"a" * 1000) for number in range(310))
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_endless_wrapping_without_content_is_cut_off_early(sender: Sender, serve
     sender.abandon()
 
 
-def test_endless_wrapping_on_a_kept_connection_is_cut_off_early(sender: Sender, serve: Serve) -> None:
+def test_endless_wrapping_on_a_reused_connection_is_cut_off_early(sender: Sender, serve: Serve) -> None:
     server = serve(floods_on_second)
     outcomes = [send(sender, server.url, timeout_ms=30_000) for _ in range(3)]
     assert [each.kind for each in outcomes] == ["success", "invalid_response", "success"]

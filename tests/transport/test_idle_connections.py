@@ -12,7 +12,7 @@ from webhooks_app.transport.request import Request
 from webhooks_app.transport.sender import Sender
 
 
-def test_a_kept_connection_that_was_closed_is_replaced_unseen(sender: Sender, serve: Serve) -> None:
+def test_an_idle_connection_that_was_closed_is_replaced_unseen(sender: Sender, serve: Serve) -> None:
     def once(connection: Connection) -> None:
         connection.read()
         connection.send(OK)
@@ -30,52 +30,52 @@ REQUEST_TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnect
 @pytest.mark.parametrize("unasked", [OK.replace(b"ok", b"no"), REQUEST_TIMEOUT], ids=["200", "408"])
 @pytest.mark.parametrize("is_tls", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("pause", [0.0, 0.02], ids=["at once", "later"])
-def test_what_comes_unasked_on_a_kept_connection_answers_nothing(
+def test_what_comes_unasked_on_an_idle_connection_answers_nothing(
     serve: Serve, dns_answers: DnsAnswers, authority: Authority, unasked: bytes, is_tls: bool, pause: float
 ) -> None:
-    told = threading.Semaphore(0)
+    was_sent = threading.Semaphore(0)
 
-    def tells_more(connection: Connection) -> None:
+    def sends_more(connection: Connection) -> None:
         connection.read()
         connection.send(OK)
         time.sleep(pause)
         connection.send(unasked)
-        told.release()
+        was_sent.release()
         while connection.read():
             connection.send(OK)
 
-    server = serve(tells_more, tls=authority.context("hooks.test") if is_tls else None)
+    server = serve(sends_more, tls=authority.context("hooks.test") if is_tls else None)
     dns_answers["hooks.test"] = [["127.0.0.1"]]
     sender = new_sender(ca_bundle=str(authority.path))
     for count in range(1, 4):
         outcome = send(sender, server.url_for("hooks.test"))
         assert (outcome.kind, outcome.response_body) == ("success", b"ok")
         assert outcome.timings.connect_us > 0
-        assert told.acquire(timeout=5)
+        assert was_sent.acquire(timeout=15)
         assert (server.accepted, len(server.requests)) == (count, count)
     sender.close()
 
 
-def test_the_connection_of_a_request_that_started_afresh_is_kept(sender: Sender, serve: Serve) -> None:
-    told = threading.Event()
+def test_the_connection_of_a_request_that_was_sent_again_is_reused(sender: Sender, serve: Serve) -> None:
+    was_sent = threading.Event()
 
-    def tells_more(connection: Connection) -> None:
+    def sends_more(connection: Connection) -> None:
         is_first = server.accepted == 1
         while connection.read():
             connection.send(OK)
             if is_first:
                 time.sleep(0.02)
                 connection.send(REQUEST_TIMEOUT)
-                told.set()
+                was_sent.set()
 
-    server = serve(tells_more)
+    server = serve(sends_more)
     assert send(sender, server.url).is_success
-    assert told.wait(5)
+    assert was_sent.wait(15)
     assert [send(sender, server.url).kind for _ in range(3)] == ["success"] * 3
     assert (server.accepted, len(server.requests)) == (2, 4)
 
 
-def test_a_kept_connection_that_breaks_under_a_request_is_tried_once_more(
+def test_an_idle_connection_that_breaks_under_a_request_is_tried_once_more(
     sender: Sender, serve: Serve
 ) -> None:
     def closes_on_second(connection: Connection) -> None:
@@ -95,7 +95,7 @@ def test_a_request_meets_one_breaking_connection_at_most(sender: Sender, serve: 
 
     def breaks_on_second(connection: Connection) -> None:
         connection.read()
-        may_break.wait(5)
+        may_break.wait(15)
         connection.send(OK)
         if connection.read():
             time.sleep(0.1)
@@ -103,7 +103,7 @@ def test_a_request_meets_one_breaking_connection_at_most(sender: Sender, serve: 
 
     server = serve(breaks_on_second)
     for key in range(20):
-        sender.start(key, Request(server.url, HEADERS, b"{}", 5000))
+        sender.start(key, Request(server.url, HEADERS, b"{}", 15_000))
     wait_until(lambda: sender.poll(10) == [] and len(server.requests) == 20)
     may_break.set()
     collect(sender, 20)

@@ -49,7 +49,7 @@ def test_a_name_is_looked_up_once_for_all_that_wait(
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     url = serve().url_for("hooks.test")
     for key in range(100):
-        sender.start(key, Request(url, HEADERS, b"{}", 5000))
+        sender.start(key, Request(url, HEADERS, b"{}", 15_000))
     outcomes = collect(sender, 100)
     assert all(each.is_success for each in outcomes.values())
     assert asked == [b"hooks.test"]

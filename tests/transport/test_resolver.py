@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 
@@ -18,6 +19,11 @@ from webhooks_app.transport.resolver import Resolver
 from webhooks_app.transport.sender import Sender
 
 HANG_SECONDS = 20
+# So few look-ups that a test can use them up.
+FEW = ResolverLimits(lookups_at_once=4, slow_lookups_at_once=2, threads=12)
+
+SenderWith = Callable[[ResolverLimits], Sender]
+ResolverWith = Callable[[ResolverLimits], Resolver]
 
 
 class FakeDns:
@@ -44,21 +50,12 @@ class FakeDns:
         return names
 
 
-def small(**others: float) -> ResolverLimits:
-    """Allow so few look-ups that a test can use them up."""
-    values: dict[str, float] = {"lookups_at_once": 4, "slow_lookups_at_once": 2, "threads": 12}
-    return ResolverLimits(**{**values, "slow_after_seconds": 0.5, **others})  # type: ignore[arg-type]
-
-
 @pytest.fixture
 def fake_dns(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDns]:
     made = FakeDns()
     monkeypatch.setattr(socket, "getaddrinfo", made)
     yield made
     made.released.set()
-
-
-SenderWith = Callable[[ResolverLimits], Sender]
 
 
 @pytest.fixture
@@ -79,7 +76,7 @@ def server(serve: Serve) -> Server:
 
 
 @pytest.fixture
-def resolver_with() -> Iterator[Callable[[ResolverLimits], Resolver]]:
+def resolver_with() -> Iterator[ResolverWith]:
     with ExitStack() as stack:
 
         def make(limits: ResolverLimits) -> Resolver:
@@ -88,9 +85,6 @@ def resolver_with() -> Iterator[Callable[[ResolverLimits], Resolver]]:
             return made
 
         yield make
-
-
-ResolverWith = Callable[[ResolverLimits], Resolver]
 
 
 def start(sender: Sender, server: Server, name: str, timeout_ms: int = 15_000) -> None:
@@ -130,7 +124,7 @@ def seconds_for(act: Callable[[], object]) -> float:
 def test_more_hanging_names_than_threads_hold_up_others_only_once_and_shortly(
     sender_with: SenderWith, server: Server, fake_dns: FakeDns
 ) -> None:
-    sender = sender_with(small(slow_after_seconds=2.0))
+    sender = sender_with(replace(FEW, slow_after_seconds=2.0))
     for name in fake_dns.hang(7):
         start(sender, server, name)
     start(sender, server, "first.test")
@@ -144,7 +138,7 @@ def test_more_hanging_names_than_threads_hold_up_others_only_once_and_shortly(
 def test_names_that_were_slow_share_a_few_threads_until_they_are_quick_again(
     resolver_with: ResolverWith, fake_dns: FakeDns
 ) -> None:
-    resolver = resolver_with(small(fresh_seconds=0.0, usable_seconds=0.0, slow_after_seconds=1.0))
+    resolver = resolver_with(replace(FEW, fresh_seconds=0.0, usable_seconds=0.0, slow_after_seconds=1.0))
 
     def look_up_again(names: list[str], expected: list[str]) -> None:
         fake_dns.released.clear()
@@ -166,7 +160,7 @@ def test_names_that_were_slow_share_a_few_threads_until_they_are_quick_again(
 
 
 def test_there_is_an_end_to_threads(resolver_with: ResolverWith, fake_dns: FakeDns) -> None:
-    limits = small(slow_after_seconds=0.2)
+    limits = replace(FEW, slow_after_seconds=0.2)
     resolver, hanging = resolver_with(limits), fake_dns.hang(20)
     for _ in range(5):
         for name in hanging:
@@ -208,7 +202,7 @@ def test_an_aged_answer_is_used_for_some_time_only(
 def test_an_aged_answer_is_used_at_once_where_no_thread_is_free(
     sender_with: SenderWith, server: Server, fake_dns: FakeDns
 ) -> None:
-    sender = sender_with(small(fresh_seconds=0.0, refresh_seconds=5.0, slow_after_seconds=15.0))
+    sender = sender_with(replace(FEW, fresh_seconds=0.0, refresh_seconds=5.0, slow_after_seconds=15.0))
     ask_for_good(sender, server)
     for name in fake_dns.hang(4):
         start(sender, server, name)
@@ -234,7 +228,7 @@ def test_an_aged_answer_outlasts_failing_name_servers_but_not_the_name(
 def test_nobody_is_blamed_for_others_name_servers(
     sender_with: SenderWith, server: Server, fake_dns: FakeDns
 ) -> None:
-    sender = sender_with(small(slow_after_seconds=15.0))
+    sender = sender_with(replace(FEW, slow_after_seconds=15.0))
     first, *_ = fake_dns.hang(4)
     for name in fake_dns.hanging:
         start(sender, server, name, timeout_ms=400)
@@ -251,7 +245,7 @@ def test_nobody_is_blamed_for_others_name_servers(
 def test_what_nobody_waits_for_any_more_is_not_looked_up(
     sender_with: SenderWith, server: Server, fake_dns: FakeDns
 ) -> None:
-    sender = sender_with(small(slow_after_seconds=15.0))
+    sender = sender_with(replace(FEW, slow_after_seconds=15.0))
     for name in fake_dns.hang(4):
         start(sender, server, name)
     for number in range(10):

@@ -167,7 +167,7 @@ def test_many_answers_on_one_busy_connection_are_no_flood(sender: Sender, serve:
     send(sender, url_of(server))
     start(sender, server, "waiting")
     for turn in range(20):
-        start(sender, server, *((turn, place) for place in range(5)))
+        start(sender, server, *((turn, number) for number in range(5)))
         assert all(each.is_success for each in collect(sender, 5).values())
     assert (server.accepted, len(server.requests), sender.in_flight) == (1, 102, 1)
     sender.abandon()
@@ -178,11 +178,11 @@ def test_frames_that_come_between_requests_do_no_harm(sender: Sender, serve: Ser
         streams.answer(stream)
         time.sleep(0.02)
         streams.send_frame(WINDOW_UPDATE, 0, 0, struct.pack("!I", 1000))
-        told.append(stream)
+        updated.append(stream)
 
-    told: list[int] = []
+    updated: list[int] = []
     server = serve(gives_room_later)
     for count in range(1, 4):
         assert is_delivered(send(sender, url_of(server)))
-        wait_until(lambda: len(told) == count)  # noqa: B023  called at once
+        wait_until(lambda: len(updated) == count)  # noqa: B023  called at once
     assert (server.accepted, len(server.requests)) == (1, 3)

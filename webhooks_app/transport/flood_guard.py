@@ -12,16 +12,16 @@ _TCP_INFO_BYTES = 136
 
 
 class FloodCounter:
-    """Count what comes in over a connection for one request, wrapping and all: libcurl shows content only."""
+    """Count the bytes of a connection that come in for one request: libcurl shows only those of content."""
 
     __slots__ = ("_bytes_before", "_reads")
 
     def __init__(self, bytes_before: int | None) -> None:
-        """Leave out the bytes that came for earlier requests; None: those counted at the first check."""
+        """Leave out `bytes_before`, which came for earlier requests; None: what the first check finds."""
         self._reads, self._bytes_before = 0, bytes_before
 
     def is_flooded(self, descriptor: int, read_seconds: float, limits: FloodLimits) -> bool:
-        """Return whether more came than any response takes; to be asked after each read."""
+        """Return whether more came than any response takes. To be called after each read."""
         self._reads += 1
         if self._reads % limits.reads_per_check and read_seconds < limits.slow_read_seconds:
             return False
@@ -29,7 +29,7 @@ class FloodCounter:
         return self.exceeds(received, limits) or (received is None and self._reads > limits.max_reads)
 
     def exceeds(self, received: int | None, limits: FloodLimits) -> bool:
-        """Return whether `received`, what `bytes_received` said just now, is too much for one request."""
+        """Return whether `received`, the present `bytes_received`, is too much for one request."""
         if self._bytes_before is None or received is None:
             self._bytes_before = received
             return False

@@ -13,7 +13,7 @@ MAX_LABEL_LENGTH = 63
 
 
 class TargetRefused(ValueError):
-    """Refuse a URL that deliveries must not go to; the message is a sentence for an admin."""
+    """Say why deliveries must not go to a URL; the message is a sentence for an admin."""
 
 
 def refuse_if(wrong: bool, sentence: str) -> None:
@@ -22,7 +22,7 @@ def refuse_if(wrong: bool, sentence: str) -> None:
 
 
 def split_host_and_port(authority: str, default_port: int) -> tuple[str, int]:
-    """Return the two as they were typed; raises TargetRefused."""
+    """Return the host as typed, and the port or else `default_port`; raises TargetRefused."""
     refuse_if("@" in authority, "The URL holds a user name or password. Use a header of your own instead.")
     refuse_if(
         "%" in authority, "The host holds a percent sign: neither zone ids nor encoded hosts are allowed."

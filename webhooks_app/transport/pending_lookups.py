@@ -45,7 +45,7 @@ class PendingLookups:
         self.due_at = math.inf
 
     def take_decided(self) -> list[tuple[PendingRequest, LookupResult | None]]:
-        """Return the requests whose name is resolved by now; and with None, those past their deadlines."""
+        """Return the requests whose name is resolved by now, and with None those past their deadlines."""
         results, now = self._resolver.take_results(), time.monotonic()
         decided: list[tuple[PendingRequest, LookupResult | None]] = []
         undecided = []

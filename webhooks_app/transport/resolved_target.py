@@ -1,4 +1,4 @@
-"""Lead from a URL to the addresses that its request may go to, all of them judged. Pure."""
+"""Judge all addresses that the host of a URL resolved to. Pure."""
 
 from dataclasses import dataclass
 from functools import lru_cache

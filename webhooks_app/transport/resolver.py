@@ -46,7 +46,7 @@ class Resolver:
         return result if is_late and age < self._limits.usable_seconds else None
 
     def explain_timeout(self, name: str, *, since: float, timeout_seconds: float) -> tuple[OutcomeClass, str]:
-        """Return whose fault it is that a request waited for `name` in vain, and at what it was stopped.
+        """Return the class of a time-out that came before `name` was resolved, and what was waited for.
 
         The name servers are to blame if they had half of the time, `since` being when the request began.
         """
@@ -87,7 +87,7 @@ class Resolver:
         return result
 
     def _ensure_lookup(self, name: str, now: float) -> bool:
-        """Return whether a look-up is under way by now; not where all threads are taken."""
+        """Start a look-up where none runs; return False where all threads are taken."""
         self._set_slow_lookups_apart(now)
         if name in self._started_at or name in self._slow_started_at:
             return True

@@ -28,7 +28,7 @@ from webhooks_app.transport.watched_sockets import READ, WatchedSockets
 
 
 class Transfers:
-    """Drive libcurl. The owner waits on `sockets` and until `timer_at`, and calls when either is due.
+    """Drive libcurl. The owner waits on `sockets`, and until `timer_at`, and says when either is due.
 
     `in_flight`: the transfers under way, by their handles. `completed`: outcomes that the next
     `take_completed` returns, with their keys.
@@ -48,7 +48,8 @@ class Transfers:
         self._watchdog = TlsHandshakeWatchdog(sockets, limits.floods)
         # A handle keeps its exchange, so that its callbacks are set once.
         self._idle_handles: list[tuple[Any, Exchange]] = []
-        self._shared: set[int] = set()  # connections of several requests, one of which has just ended
+        # Descriptors of connections that several requests share, of which one has just ended.
+        self._shared: set[int] = set()
         self._flooded = _flood_refusal(limits.floods.max_bytes)
         self._multi = curl_handles.new_multi(
             limits.connections, on_socket=self._watch, on_timer=self._set_timer
@@ -57,7 +58,11 @@ class Transfers:
     def start(
         self, key: Any, request: Request, target: Target, *, waited: float = 0.0, curl_resolve: str = ""
     ) -> None:
-        """Begin the request; `waited` seconds of its time-out are spent, `curl_resolve` has its addresses."""
+        """Begin the request.
+
+        `waited`: seconds of its time-out that are spent. `curl_resolve`: its name's addresses, for
+        CURLOPT_RESOLVE.
+        """
         curl, exchange = self._idle_handles.pop() if self._idle_handles else self._new_handle()
         exchange.start(key, request, target, round(waited * 1_000_000))
         curl.setopt(pycurl.URL, request.url)
@@ -126,7 +131,7 @@ class Transfers:
         self.timer_at = time.monotonic() + milliseconds / 1000 if milliseconds >= 0 else math.inf
 
     def _drive(self, descriptor: int, events: int) -> float:
-        """Let libcurl work, under the watchdog's eyes; return how long that took, in seconds."""
+        """Let libcurl work, with the watchdog told of it; return how long that took, in seconds."""
         began_at = time.monotonic()
         self._watchdog.note_call(began_at)
         self._multi.socket_action(descriptor, events)

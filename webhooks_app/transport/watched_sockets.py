@@ -64,7 +64,7 @@ class WatchedSockets:
                 yield key.fd, events
 
     def is_flooded(self, descriptor: int, read_seconds: float) -> bool:
-        """Return whether one request got more than any response takes; to be asked after each read."""
+        """Return whether one request got more than any response takes; to be called after each read."""
         counter = self._flood_counters.get(descriptor)
         return counter is not None and counter.is_flooded(descriptor, read_seconds, self._limits)
 
