@@ -72,13 +72,17 @@ def test_the_own_listener_and_denied_ports_are_blocked(serve: Serve) -> None:
 def test_running_out_of_descriptors_is_a_failure_not_a_crash(sender: Sender, serve: Serve) -> None:
     server = serve()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    lowest = os.dup(0)
-    os.close(lowest)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    # The first ones are taken: what an earlier test left behind, and ends just now, sets none of these free.
+    held = [os.open(os.devnull, os.O_RDONLY)]
+    while held[-1] < 16:
+        held.append(os.dup(held[0]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (16, hard))
     try:
         outcome = send(sender, server.url)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for descriptor in held:
+            os.close(descriptor)
     assert outcome.kind == "platform"
     assert outcome.detail == f"This platform could not open a socket: {os.strerror(errno.EMFILE)}."
     assert send(sender, server.url).is_success

@@ -7,7 +7,14 @@ import pycurl
 import pytest
 
 from tests.transport.scripted_server import Connection, Script, Serve, closing_after, silence
-from tests.transport.sending import DEADLINE_MS, HEADERS, send, wait_until
+from tests.transport.sending import (
+    DEADLINE_MS,
+    HEADERS,
+    PATIENCE_SECONDS,
+    assert_cut_at_its_deadline,
+    send,
+    wait_until,
+)
 from webhooks_app.core.outcomes import OutcomeClass
 from webhooks_app.transport.curl_errors import CurlCode
 from webhooks_app.transport.limits import ConnectionLimits
@@ -36,7 +43,7 @@ def endless_continue(connection: Connection) -> None:
 
 
 def reads_nothing(connection: Connection) -> None:
-    time.sleep(DEADLINE_MS / 1000 + 0.3)
+    connection.server.is_over.wait(2 * PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize(
@@ -54,12 +61,10 @@ def test_whatever_drips_or_hangs_is_cut_at_the_deadline(
     sender: Sender, serve: Serve, script: Script, body: bytes, stage: str
 ) -> None:
     server = serve(script)
-    started_at = time.monotonic()
     outcome = send(sender, server.url, body=body, timeout_ms=DEADLINE_MS)
-    assert DEADLINE_MS / 1000 <= time.monotonic() - started_at < 10  # each script would go on far longer
     assert outcome.kind is OutcomeClass.TIMEOUT
     assert outcome.detail == f"No complete response within 0.4 s: {stage}."
-    assert DEADLINE_MS * 950 < outcome.timings.total_us < 10_000_000
+    assert_cut_at_its_deadline(outcome)
 
 
 def test_a_tls_handshake_that_hangs_is_cut_at_the_deadline(sender: Sender, serve: Serve) -> None:
@@ -67,7 +72,7 @@ def test_a_tls_handshake_that_hangs_is_cut_at_the_deadline(sender: Sender, serve
     outcome = send(sender, server.url.replace("http:", "https:"), timeout_ms=DEADLINE_MS)
     assert (outcome.kind, outcome.status) == (OutcomeClass.TIMEOUT, 0)
     assert "the TLS handshake was not finished" in outcome.detail
-    assert DEADLINE_MS * 950 < outcome.timings.total_us < 10_000_000
+    assert_cut_at_its_deadline(outcome)
 
 
 def test_a_reset_after_the_request_is_a_lost_connection(sender: Sender, serve: Serve) -> None:
@@ -124,7 +129,7 @@ def test_what_finds_no_free_connection_says_so(sender: Sender, serve: Serve) -> 
     server = serve(silence)
     per_host = ConnectionLimits().per_host
     for key in range(per_host):
-        sender.start(key, Request(server.url, HEADERS, b"{}", 30_000))
+        sender.start(key, Request(server.url, HEADERS, b"{}", 60_000))
     outcome = send(sender, server.url, timeout_ms=200)
     assert outcome.kind == "timeout"
     assert "no connection to the server became free" in outcome.detail

@@ -8,7 +8,16 @@ import pytest
 
 from tests.transport.certificates import Authority
 from tests.transport.scripted_server import OK, Connection, Serve, answering
-from tests.transport.sending import HEADERS, POLICY, DnsAnswers, collect, new_sender, send, send_once
+from tests.transport.sending import (
+    HEADERS,
+    PATIENCE_SECONDS,
+    POLICY,
+    DnsAnswers,
+    collect,
+    new_sender,
+    send,
+    send_once,
+)
 from webhooks_app.transport.limits import ConnectionLimits
 from webhooks_app.transport.request import Request
 from webhooks_app.transport.resolved_target import Target
@@ -148,12 +157,12 @@ def test_timings_of_plain_http(sender: Sender, serve: Serve) -> None:
 
     server = serve(slow)
     first, second = (send(sender, server.url).timings for _ in range(2))
-    assert 0 < first.connect_us < first.first_byte_us - 290_000
+    assert first.connect_us > 0
     assert first.tls_us == 0
-    for each in (first, second):
-        assert each.first_byte_us > 290_000
+    for each in (first, second):  # each is counted from the start
+        assert each.connect_us + 290_000 < each.first_byte_us < each.total_us - 100_000
         assert each.total_us > 590_000
-        assert each.first_byte_us < each.total_us - 100_000
+        assert each.total_us < PATIENCE_SECONDS * 1_000_000
     assert (second.dns_us, second.connect_us, server.accepted) == (0, 0, 1)
 
 
@@ -161,7 +170,7 @@ def test_connections_are_reused_and_bounded(sender: Sender, serve: Serve) -> Non
     server = serve()
     for turn in range(3):
         for key in range(300):
-            sender.start((turn, key), Request(server.url, HEADERS, b"{}", 30_000))
+            sender.start((turn, key), Request(server.url, HEADERS, b"{}", 60_000))
         assert all(each.is_success for each in collect(sender, 300).values())
     assert len(server.requests) == 900
     assert server.accepted <= ConnectionLimits().per_host

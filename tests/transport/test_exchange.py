@@ -4,13 +4,14 @@ import gzip
 import resource
 import socket
 import sys
-import time
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tests.transport.scripted_server import Connection, Serve, answering, closing_after
 from tests.transport.sending import HEADERS, collect, send, wait_until
+from webhooks_app.core.outcomes import Outcome
 from webhooks_app.transport import exchange
 from webhooks_app.transport.request import Request
 from webhooks_app.transport.sender import Sender
@@ -140,13 +141,23 @@ def test_what_is_no_proper_response_is_a_failure_with_a_reason(
 def test_an_early_200_counts_although_the_request_was_not_read(
     sender: Sender, serve: Serve, field: str
 ) -> None:
+    is_sent, may_reset = threading.Event(), threading.Event()
+
     def early(connection: Connection) -> None:
         connection.sock.recv(1000)
         connection.send(f"HTTP/1.1 200 OK\r\n{field}\r\n\r\nok".encode())
         connection.sock.shutdown(socket.SHUT_WR)
-        time.sleep(0.3)  # a reset that overtakes the response would discard it in the client's socket
+        is_sent.set()
+        may_reset.wait(60)
 
-    outcome = send(sender, serve(early).url, body=b"x" * 8_000_000)
+    sender.start("key", Request(serve(early).url, HEADERS, b"x" * 8_000_000, 30_000))
+    found: dict[object, Outcome] = {}
+    while not is_sent.is_set():
+        found.update(sender.poll(20))
+    for _ in range(5):  # a reset that overtook the response would discard it in the client's socket
+        found.update(sender.poll(20))
+    may_reset.set()
+    outcome = (found or collect(sender, 1))["key"]
     assert (outcome.kind, outcome.status, outcome.response_body) == ("success", 200, b"ok")
 
 

@@ -1,12 +1,11 @@
 """Cut off servers that send on and on without content."""
 
 import socket
-import time
 
 import pytest
 
 from tests.transport.scripted_server import OK, Connection, Serve, silence
-from tests.transport.sending import HEADERS, collect, new_sender, send, wait_until
+from tests.transport.sending import HEADERS, PATIENCE_SECONDS, collect, new_sender, send, wait_until
 from webhooks_app.transport.limits import FloodLimits, SenderLimits
 from webhooks_app.transport.request import Request
 from webhooks_app.transport.sender import Sender
@@ -31,18 +30,16 @@ def floods_on_second(connection: Connection) -> None:
 
 def test_endless_wrapping_without_content_is_cut_off_early(sender: Sender, serve: Serve) -> None:
     flooding, good, waiting = serve(floods_at_once), serve(), serve(silence)
-    sender.start("waiting", Request(waiting.url, HEADERS, b"{}", 30_000))
+    sender.start("waiting", Request(waiting.url, HEADERS, b"{}", 120_000))
     for key in range(3):
-        sender.start(key, Request(flooding.url, HEADERS, b"{}", 30_000))
-        sender.start(f"good {key}", Request(good.url, HEADERS, b"{}", 30_000))
-    began_at = time.monotonic()
+        sender.start(key, Request(flooding.url, HEADERS, b"{}", 120_000))
+        sender.start(f"good {key}", Request(good.url, HEADERS, b"{}", 120_000))
     outcomes = collect(sender, 6)
-    assert time.monotonic() - began_at < 15
     assert all(outcomes[f"good {key}"].is_success for key in range(3))
     for cut in (outcomes[key] for key in range(3)):
         assert (cut.kind, cut.status, cut.response_body) == ("invalid_response", 200, b"")
         assert cut.detail.startswith("Over 1 MiB came in that is neither a response's head nor its body")
-        assert cut.timings.total_us > 0
+        assert 0 < cut.timings.total_us < PATIENCE_SECONDS * 1_000_000
     wait_until(lambda: flooding.closed == 3)
     assert (sender.in_flight, flooding.accepted) == (1, 3)
     sender.abandon()
@@ -50,9 +47,9 @@ def test_endless_wrapping_without_content_is_cut_off_early(sender: Sender, serve
 
 def test_endless_wrapping_on_a_reused_connection_is_cut_off_early(sender: Sender, serve: Serve) -> None:
     server = serve(floods_on_second)
-    outcomes = [send(sender, server.url, timeout_ms=30_000) for _ in range(3)]
+    outcomes = [send(sender, server.url, timeout_ms=120_000) for _ in range(3)]
     assert [each.kind for each in outcomes] == ["success", "invalid_response", "success"]
-    assert outcomes[1].timings.total_us < 15_000_000
+    assert outcomes[1].timings.total_us < PATIENCE_SECONDS * 1_000_000
     assert server.accepted == 2
 
 
@@ -70,7 +67,7 @@ def test_a_flood_is_cut_off_where_the_kernel_does_not_count_bytes(
 ) -> None:
     monkeypatch.delattr(socket, "TCP_INFO", raising=False)
     sender = new_sender(limits=SenderLimits(floods=FloodLimits(max_reads=8)))
-    outcome = send(sender, serve(floods_at_once).url, timeout_ms=30_000)
+    outcome = send(sender, serve(floods_at_once).url, timeout_ms=120_000)
     sender.close()
     assert outcome.kind == "invalid_response"
-    assert outcome.timings.total_us < 15_000_000
+    assert outcome.timings.total_us < PATIENCE_SECONDS * 1_000_000

@@ -1,6 +1,7 @@
 """Hold requests until their names are looked up."""
 
 import socket
+import threading
 import time
 
 import pytest
@@ -40,16 +41,19 @@ def test_a_name_is_looked_up_once_for_all_that_wait(
     sender: Sender, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[object] = []
+    may_answer = threading.Event()
 
     def getaddrinfo(host: object, *_args: object, **_options: object) -> object:
         asked.append(host)
-        time.sleep(0.05)
+        may_answer.wait(60)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     url = serve().url_for("hooks.test")
     for key in range(100):
-        sender.start(key, Request(url, HEADERS, b"{}", 15_000))
+        sender.start(key, Request(url, HEADERS, b"{}", 30_000))
+    time.sleep(0.05)
+    may_answer.set()
     outcomes = collect(sender, 100)
     assert all(each.is_success for each in outcomes.values())
     assert asked == [b"hooks.test"]

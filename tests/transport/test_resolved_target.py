@@ -112,6 +112,7 @@ def test_a_real_name_server_that_mixes_rebinds_and_swallows(tmp_path: Path) -> N
     kinds = [each["kind"] for each in summary["results"]]
     assert kinds == ["success", "blocked", "success", "blocked", "timeout"]
     assert "127.0.0.2 is a loopback address" in summary["results"][1]["detail"]
-    assert 1.9 < summary["results"][4]["seconds"] < 4.5  # the system's resolver gives up after 5 s and more
+    # The system's resolver would have waited ten seconds.
+    assert 1.95 < summary["results"][4]["seconds"] < 9
     assert (summary["good"], summary["bad"]) == (2, 0)
-    assert summary["closing_seconds"] < 3
+    assert summary["closing_seconds"] < 7

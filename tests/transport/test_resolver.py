@@ -18,7 +18,7 @@ from webhooks_app.transport.request import Request
 from webhooks_app.transport.resolver import Resolver
 from webhooks_app.transport.sender import Sender
 
-HANG_SECONDS = 20
+HANG_SECONDS = 120
 # So few look-ups that a test can use them up.
 FEW = ResolverLimits(lookups_at_once=4, slow_lookups_at_once=2, threads=12)
 
@@ -87,12 +87,12 @@ def resolver_with() -> Iterator[ResolverWith]:
         yield make
 
 
-def start(sender: Sender, server: Server, name: str, timeout_ms: int = 15_000) -> None:
+def start(sender: Sender, server: Server, name: str, timeout_ms: int = 30_000) -> None:
     sender.start(name, Request(server.url_for(name), ["Expect:"], b"{}", timeout_ms))
 
 
 def outcome_of(sender: Sender, name: str) -> Outcome:
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while time.monotonic() < until:
         for key, outcome in sender.poll(20):
             if key == name:
@@ -115,24 +115,20 @@ def results_of(resolver: Resolver, names: list[str]) -> dict[str, LookupResult]:
     return results
 
 
-def seconds_for(act: Callable[[], object]) -> float:
-    started_at = time.monotonic()
-    act()
-    return time.monotonic() - started_at
-
-
 def test_more_hanging_names_than_threads_hold_up_others_only_once_and_shortly(
     sender_with: SenderWith, server: Server, fake_dns: FakeDns
 ) -> None:
-    sender = sender_with(replace(FEW, slow_after_seconds=2.0))
+    sender = sender_with(replace(FEW, slow_after_seconds=0.3))
     for name in fake_dns.hang(7):
-        start(sender, server, name)
+        start(sender, server, name, timeout_ms=120_000)
     start(sender, server, "first.test")
-    assert seconds_for(lambda: outcome_of(sender, "first.test")) < 10
+    assert outcome_of(sender, "first.test").is_success
     for name in fake_dns.hanging:
-        start(sender, server, name)
+        start(sender, server, name, timeout_ms=120_000)
     start(sender, server, "second.test")
-    assert seconds_for(lambda: outcome_of(sender, "second.test")) < 2
+    # It was not polled, so the name would not be asked for again if it had to wait.
+    wait_until(lambda: "second.test" in fake_dns.asked)
+    assert outcome_of(sender, "second.test").is_success
 
 
 def test_names_that_were_slow_share_a_few_threads_until_they_are_quick_again(
@@ -179,14 +175,24 @@ def ask_for_good(sender: Sender, server: Server) -> None:
 def test_an_aged_answer_is_used_while_a_newer_one_does_not_come(
     sender_with: SenderWith, server: Server, fake_dns: FakeDns
 ) -> None:
-    sender = sender_with(ResolverLimits(fresh_seconds=0.0, refresh_seconds=1.0, slow_after_seconds=1.2))
+    sender = sender_with(ResolverLimits(fresh_seconds=0.0, slow_after_seconds=0.3))
     ask_for_good(sender, server)
     fake_dns.hanging.add("good.test")
-    for longest in (10, 10, 1):  # the third time it is known to be slow, and is not waited for
+    for _ in range(3):
         start(sender, server, "good.test")
-        started_at = time.monotonic()
         assert outcome_of(sender, "good.test").is_success
-        assert time.monotonic() - started_at < longest
+    assert fake_dns.asked == ["good.test"] * 2
+
+
+def test_an_aged_answer_is_used_at_once_where_the_name_is_known_to_be_slow(
+    resolver_with: ResolverWith, fake_dns: FakeDns
+) -> None:
+    resolver = resolver_with(replace(FEW, fresh_seconds=0.0, slow_after_seconds=1.0))
+    [first] = results_of(resolver, ["good.test"]).values()
+    fake_dns.hanging.add("good.test")
+    assert resolver.resolve("good.test") is None
+    time.sleep(1.0)
+    assert resolver.resolve("good.test") is first
 
 
 def test_an_aged_answer_is_used_for_some_time_only(
@@ -202,12 +208,12 @@ def test_an_aged_answer_is_used_for_some_time_only(
 def test_an_aged_answer_is_used_at_once_where_no_thread_is_free(
     sender_with: SenderWith, server: Server, fake_dns: FakeDns
 ) -> None:
-    sender = sender_with(replace(FEW, fresh_seconds=0.0, refresh_seconds=5.0, slow_after_seconds=15.0))
+    sender = sender_with(replace(FEW, fresh_seconds=0.0, refresh_seconds=100.0, slow_after_seconds=100.0))
     ask_for_good(sender, server)
     for name in fake_dns.hang(4):
-        start(sender, server, name)
-    start(sender, server, "good.test")
-    assert seconds_for(lambda: outcome_of(sender, "good.test")) < 4
+        start(sender, server, name, timeout_ms=120_000)
+    start(sender, server, "good.test")  # its deadline comes before it would be asked for again
+    assert outcome_of(sender, "good.test").is_success
 
 
 @pytest.mark.parametrize(
@@ -228,7 +234,7 @@ def test_an_aged_answer_outlasts_failing_name_servers_but_not_the_name(
 def test_nobody_is_blamed_for_others_name_servers(
     sender_with: SenderWith, server: Server, fake_dns: FakeDns
 ) -> None:
-    sender = sender_with(replace(FEW, slow_after_seconds=15.0))
+    sender = sender_with(replace(FEW, slow_after_seconds=100.0))
     first, *_ = fake_dns.hang(4)
     for name in fake_dns.hanging:
         start(sender, server, name, timeout_ms=400)
@@ -245,7 +251,7 @@ def test_nobody_is_blamed_for_others_name_servers(
 def test_what_nobody_waits_for_any_more_is_not_looked_up(
     sender_with: SenderWith, server: Server, fake_dns: FakeDns
 ) -> None:
-    sender = sender_with(replace(FEW, slow_after_seconds=15.0))
+    sender = sender_with(replace(FEW, slow_after_seconds=100.0))
     for name in fake_dns.hang(4):
         start(sender, server, name)
     for number in range(10):

@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 
 from tests.transport.scripted_server import Serve, silence
-from tests.transport.sending import HEADERS, DnsAnswers, collect, new_sender, send, wait_until
+from tests.transport.sending import (
+    DEADLINE_MS,
+    HEADERS,
+    PATIENCE_SECONDS,
+    DnsAnswers,
+    assert_cut_at_its_deadline,
+    new_sender,
+    send,
+    wait_until,
+)
 from webhooks_app.core.outcomes import OutcomeClass
 from webhooks_app.transport.request import Request
 from webhooks_app.transport.sender import Sender
@@ -20,22 +29,20 @@ def test_a_name_that_is_never_answered_holds_up_nothing(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, never = serve(), threading.Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: never.wait(15) and [])
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: never.wait(120) and [])
     sender = new_sender()
-    started_at = time.monotonic()
-    sender.start("slow", Request("http://silent.test/", HEADERS, b"", 1000))
+    sender.start("waiting", Request("http://silent.test/", HEADERS, b"", 120_000))
     assert send(sender, server.url).is_success
     assert (sender.in_flight, sender.free) == (1, 499)
-    outcome = collect(sender, 1)["slow"]
-    assert 1 <= time.monotonic() - started_at < 8
+    outcome = send(sender, "http://silent.test/", timeout_ms=DEADLINE_MS)
     assert outcome.kind is OutcomeClass.TIMEOUT
     assert (
-        outcome.detail == "No complete response within 1 s: the name servers of silent.test did not answer."
+        outcome.detail == "No complete response within 0.4 s: the name servers of silent.test did not answer."
     )
-    assert 950_000 < outcome.timings.total_us < 8_000_000
+    assert_cut_at_its_deadline(outcome)
     started_at = time.monotonic()
     sender.close()
-    assert time.monotonic() - started_at < 4  # the look-up goes on for 15 s
+    assert time.monotonic() - started_at < PATIENCE_SECONDS
     never.set()
 
 
@@ -54,10 +61,10 @@ def test_abandon_and_close_leave_nothing_open(
     sender = new_sender()
     assert send(sender, server.url_for("hooks.test")).is_success
     for key in range(50):
-        sender.start(key, Request(hanging.url, HEADERS, b"{}", 30_000))
+        sender.start(key, Request(hanging.url, HEADERS, b"{}", 60_000))
     never = threading.Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: never.wait(15) and [])
-    sender.start("waiting", Request("http://silent.test/", HEADERS, b"{}", 30_000))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: never.wait(10) and [])
+    sender.start("waiting", Request("http://silent.test/", HEADERS, b"{}", 60_000))
     wait_until(lambda: sender.poll(10) == [] and len(hanging.requests) == 50)
     sender.abandon()
     assert (sender.in_flight, sender.free) == (0, 500)
@@ -71,5 +78,5 @@ def test_abandon_and_close_leave_nothing_open(
 
 def test_a_sender_with_nothing_to_do_returns_at_once(sender: Sender) -> None:
     started_at = time.monotonic()
-    assert sender.poll(5000) == []
-    assert time.monotonic() - started_at < 4
+    assert sender.poll(2000 * PATIENCE_SECONDS) == []
+    assert time.monotonic() - started_at < PATIENCE_SECONDS

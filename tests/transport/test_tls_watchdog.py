@@ -1,12 +1,11 @@
 """End TLS handshakes that never end."""
 
 import socket
-import time
 
 import pytest
 
 from tests.transport.scripted_server import Connection, Serve
-from tests.transport.sending import HEADERS, collect
+from tests.transport.sending import HEADERS, PATIENCE_SECONDS, collect
 from webhooks_app.transport.request import Request
 from webhooks_app.transport.sender import Sender
 
@@ -21,10 +20,9 @@ def test_a_tls_handshake_that_never_ends_holds_up_nobody(sender: Sender, serve: 
             connection.send(hello_requests)
 
     flooding, good = serve(greets_for_ever), serve()
-    sender.start("good", Request(good.url, HEADERS, b"{}", 30_000))
-    sender.start("flood", Request(flooding.url.replace("http:", "https:"), HEADERS, b"{}", 30_000))
-    began_at = time.monotonic()
+    sender.start("good", Request(good.url, HEADERS, b"{}", 120_000))
+    sender.start("flood", Request(flooding.url.replace("http:", "https:"), HEADERS, b"{}", 120_000))
     outcomes = collect(sender, 2)
-    assert time.monotonic() - began_at < 15
+    assert all(each.timings.total_us < PATIENCE_SECONDS * 1_000_000 for each in outcomes.values())
     assert outcomes["good"].is_success
     assert outcomes["flood"].kind in ("tls", "invalid_response")

@@ -57,7 +57,7 @@ def url_of(server: Server) -> str:
 
 def start(sender: Sender, server: Server, *keys: object, path: str = "") -> None:
     for key in keys:
-        sender.start(key, Request(url_of(server) + path, HEADERS, b"{}", 30_000))
+        sender.start(key, Request(url_of(server) + path, HEADERS, b"{}", 60_000))
 
 
 def is_delivered(outcome: Outcome) -> bool:
