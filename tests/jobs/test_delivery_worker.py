@@ -144,3 +144,16 @@ def test_a_stop_loses_no_answer_that_comes_just_then(
     engine.wind_up()
 
     assert db.session.scalars(select(Attempt.outcome)).all() == ["success"]
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_second_request_to_stop_does_not_cut_the_first_one_short(redis_url: str) -> None:
+    with Redis.from_url(redis_url) as redis:
+        worker = DeliveryWorker(["nobody-writes-here"], connection=redis, serializer=JSONSerializer)
+        worker.register_birth()
+        worker.set_state(WorkerStatus.BUSY)
+        worker._install_signal_handlers()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert worker._stop_requested
+        time.sleep(1.1)  # rq takes what comes within a second for the same request
+        os.kill(os.getpid(), signal.SIGTERM)

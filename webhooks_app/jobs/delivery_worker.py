@@ -85,6 +85,11 @@ class DeliveryWorker(SimpleWorker):
         if not self._carries_on:  # raised into the engine, rq's exception could lose an answer that just came
             super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
 
+    def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
+        # Not rq's end at once: the pool passes on what a supervisor sends to each process anyway, on a busy
+        # machine seconds later, and cut short a worker would leave what it holds to its lease.
+        log.info("already_stopping")
+
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
         # A request to stop that comes just before or after a job is either swallowed with the exception that
         # rq raises for it, or noted only once rq has already gone to wait for the next job.
