@@ -162,7 +162,8 @@ document.addEventListener("htmx:config:request", (event) => {
 document.addEventListener("htmx:before:swap", () => { refocus = document.activeElement?.closest("[data-refocus]")?.dataset.refocus; });
 document.addEventListener("htmx:response:error", ({ detail: { ctx } }) => {
   const { status } = ctx.response;
-  if (status !== 422 && (status !== 400 || ctx.request.method !== "GET")) tellFailure(ctx, FAILURES[status] ?? "Something broke on our side. It was logged; try again.");
+  const isRefusedForm = status === 422 || (status === 400 && ctx.request.method === "GET");
+  if (!isRefusedForm) tellFailure(ctx, FAILURES[status] ?? "Something broke on our side. It was logged; try again.");
 });
 document.addEventListener("htmx:error", ({ detail: { ctx } }) => tellFailure(ctx, "The server cannot be reached. Check your connection and try again."));
 document.addEventListener("htmx:after:swap", (event) => {
