@@ -25,6 +25,7 @@ check: $(VENV)/dev.stamp
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
+	$(BIN)/python -m codespell_lib
 	$(BIN)/python -m pytest -q tests/test_packages.py
 
 lock: $(VENV)/dev.stamp
