@@ -29,7 +29,8 @@ check: $(VENV)/dev.stamp
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
-	$(BIN)/python -m pytest -q tests/test_packages.py
+	$(BIN)/python -m codespell_lib
+	$(BIN)/python -m pytest -q tests/test_packages.py tests/test_contributing.py
 
 lock: $(VENV)/dev.stamp
 	$(BIN)/python -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade requirements.in -o requirements.txt

@@ -1,8 +1,8 @@
-// Everything here adds comfort: each page works without it. Listeners sit on the document, so swapped-in HTML needs no set-up.
+// Every page works without this file. Listeners are on the document, so swapped-in HTML needs no set-up.
 const root = document.documentElement;
 const $$ = (selector, within = document) => [...within.querySelectorAll(selector)];
 
-// ---- Theme: the system's preference until the reader says otherwise ---------------------------------------------
+// ---- Theme: the system's preference until the user chooses one ----------------------------------------------
 function toggleTheme() {
   const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   root.dataset.theme = dark ? "light" : "dark";
@@ -24,22 +24,22 @@ function icon(name) {
 function toast(detail) {
   const { text = detail?.value ?? String(detail), variant = "success" } = typeof detail === "object" ? detail : {};
   const box = document.createElement("div");
-  const words = document.createElement("p");
+  const message = document.createElement("p");
   const close = document.createElement("button");
   box.className = "toast";
   box.dataset.variant = variant;
-  words.textContent = text;
+  message.textContent = text;
   close.type = "button";
   close.className = "button ghost small icon-only";
   close.setAttribute("aria-label", "Dismiss");
   close.dataset.dismiss = "";
   close.append(icon("close"));
-  box.append(icon(variant === "danger" ? "alert" : "check"), words, close);
+  box.append(icon(variant === "danger" ? "alert" : "check"), message, close);
   document.getElementById("toasts")?.append(box);
   expire(box);
 }
 
-// A failure stays until it is dismissed; anything else leaves after 6 s, or later while the pointer or the focus is on it.
+// A failure stays until it is dismissed; any other toast is removed after 6 s, but not while the pointer or the focus is on it.
 function expire(box) {
   if (box.dataset.variant === "danger") return;
   setTimeout(() => (box.matches(":hover, :focus-within") ? expire(box) : box.remove()), 6000);
@@ -57,7 +57,7 @@ async function copy(button) {
   }
 }
 
-// ---- Relative times, in the server's words ------------------------------------------------------------------------
+// ---- Relative times, formatted as the server does -----------------------------------------------------------------
 function relative(ms) {
   const s = Math.round(Math.abs(ms) / 1000);
   const [n, unit] = s < 60 ? [s, "s"] : s < 3600 ? [s / 60, "min"] : s < 86400 ? [s / 3600, "h"] : [s / 86400, "d"];
@@ -74,8 +74,8 @@ function refreshTimes() {
   }
 }
 
-// ---- Event checklist: find, choose a whole group, count -------------------------------------------------------------
-function readChecklist(list) {
+// ---- Event checklist: search, select a group, count -----------------------------------------------------------------
+function updateChecklist(list) {
   const boxes = $$(".event input", list);
   const count = list.querySelector("[data-checklist-count]");
   if (count) count.textContent = `${boxes.filter((box) => box.checked).length} of ${boxes.length} chosen`;
@@ -86,14 +86,14 @@ function readChecklist(list) {
   }
 }
 
-function findInChecklist(list, words) {
-  for (const row of $$(".event", list)) row.hidden = !row.textContent.toLowerCase().includes(words.trim().toLowerCase());
+function filterChecklist(list, query) {
+  for (const row of $$(".event", list)) row.hidden = !row.textContent.toLowerCase().includes(query.trim().toLowerCase());
   for (const group of $$("fieldset", list)) group.hidden = !group.querySelector(".event:not([hidden])");
   list.querySelector(".checklist-none").hidden = Boolean(list.querySelector("fieldset:not([hidden])"));
 }
 
-// ---- The log's selection: all at once, and how many ------------------------------------------------------------------
-function readSelection() {
+// ---- The log's selection: select all, and the count ------------------------------------------------------------------
+function updateSelection() {
   const boxes = $$("#log tbody .c-pick input");
   const picked = boxes.filter((box) => box.checked).length;
   const all = document.querySelector("[data-pick-all]");
@@ -103,7 +103,7 @@ function readSelection() {
   document.querySelector("[data-picked]").textContent = `Replay ${picked} selected`;
 }
 
-// ---- Swaps: what had the focus may be gone afterwards, and data-refocus around it names what follows -----------------
+// ---- Swaps: if the focused element is gone afterwards, data-refocus names the next one -------------------------------
 let refocus = null;
 const FAILURES = {
   400: "That did not get through: the page was open for too long. Reload it and try again.",
@@ -112,22 +112,22 @@ const FAILURES = {
   503: "The database does not answer. Nothing was changed; try again in a moment.",
 };
 
-function keepFocus() {
+function restoreFocus() {
   if (refocus && (document.activeElement ?? document.body) === document.body) document.querySelector(refocus)?.focus({ preventScroll: true });
   refocus = null;
 }
 
-// A poll that fails tries again by itself; a failed action has to say so.
-function tellFailure(ctx, words) {
+// A poll that fails tries again by itself; a failed action must be announced.
+function announceFailure(ctx, text) {
   if (!ctx || ctx.sourceElement?.closest("[data-poll]") === ctx.sourceElement) return;
-  toast({ text: words, variant: "danger" });
+  toast({ text, variant: "danger" });
 }
 
 // ---- Set-up of a page or of a swapped-in part ------------------------------------------------------------------------
 function prepare() {
   for (const element of $$("[data-theme-toggle], [data-copy], [data-checklist-search], .checklist .all, [data-pick-all]")) element.hidden = false;
-  $$("[data-checklist]").forEach(readChecklist);
-  readSelection();
+  $$("[data-checklist]").forEach(updateChecklist);
+  updateSelection();
   $$(".toast:not([data-seen])").forEach((box) => { box.dataset.seen = ""; expire(box); });
   refreshTimes();
 }
@@ -141,20 +141,20 @@ document.addEventListener("click", (event) => {
 });
 document.addEventListener("change", (event) => {
   if (event.target.matches("[data-pick-all]")) for (const box of $$("#log tbody .c-pick input")) box.checked = event.target.checked;
-  if (event.target.matches(".c-pick input")) readSelection();
+  if (event.target.matches(".c-pick input")) updateSelection();
   const list = event.target.closest("[data-checklist]");
   if (!list) return;
   if (event.target.matches("[data-checklist-all]"))
     for (const box of $$(".event:not([hidden]) input", event.target.closest("fieldset"))) box.checked = event.target.checked;
-  readChecklist(list);
+  updateChecklist(list);
 });
 document.addEventListener("input", (event) => {
-  if (event.target.matches("[data-checklist-search]")) findInChecklist(event.target.closest("[data-checklist]"), event.target.value);
+  if (event.target.matches("[data-checklist-search]")) filterChecklist(event.target.closest("[data-checklist]"), event.target.value);
 });
 document.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && event.target.matches("[data-checklist-search]")) event.preventDefault();
 });
-document.addEventListener("reset", () => setTimeout(readSelection));
+document.addEventListener("reset", () => setTimeout(updateSelection));
 document.addEventListener("toast", (event) => toast(event.detail));
 document.addEventListener("htmx:config:request", (event) => {
   if (document.hidden && event.target.matches?.("[data-poll]")) event.preventDefault();
@@ -162,12 +162,13 @@ document.addEventListener("htmx:config:request", (event) => {
 document.addEventListener("htmx:before:swap", () => { refocus = document.activeElement?.closest("[data-refocus]")?.dataset.refocus; });
 document.addEventListener("htmx:response:error", ({ detail: { ctx } }) => {
   const { status } = ctx.response;
-  if (status !== 422 && (status !== 400 || ctx.request.method !== "GET")) tellFailure(ctx, FAILURES[status] ?? "Something broke on our side. It was logged; try again.");
+  const isRefusedForm = status === 422 || (status === 400 && ctx.request.method === "GET");
+  if (!isRefusedForm) announceFailure(ctx, FAILURES[status] ?? "Something broke on our side. It was logged; try again.");
 });
-document.addEventListener("htmx:error", ({ detail: { ctx } }) => tellFailure(ctx, "The server cannot be reached. Check your connection and try again."));
+document.addEventListener("htmx:error", ({ detail: { ctx } }) => announceFailure(ctx, "The server cannot be reached. Check your connection and try again."));
 document.addEventListener("htmx:after:swap", (event) => {
   prepare();
-  keepFocus();
+  restoreFocus();
   if (event.detail?.ctx?.response?.status === 422) document.querySelector("[aria-invalid='true']")?.focus();
 });
 document.addEventListener("visibilitychange", refreshTimes);

@@ -1,4 +1,4 @@
-// Keyboard shortcuts: single keys, so they rest while something is typed, and the sheet can turn them off (WCAG 2.1.4).
+// Keyboard shortcuts: single keys, so they are off while something is typed, and can be turned off (WCAG 2.1.4).
 const sheet = document.getElementById("keys");
 const $ = (selector, within = document) => within.querySelector(selector);
 const SECOND_KEY_MS = 1200;
@@ -8,8 +8,8 @@ function isOff() {
   try { return localStorage.getItem("keys") === "off"; } catch { return false; }
 }
 
-function turn(on) {
-  try { localStorage.setItem("keys", on ? "on" : "off"); } catch { /* they stay on */ }
+function setEnabled(on) {
+  try { localStorage.setItem("keys", on ? "on" : "off"); } catch { /* storage is off: the shortcuts stay on */ }
 }
 
 function isTyping(target) {
@@ -37,7 +37,7 @@ function press(selector) {
   return Boolean(found);
 }
 
-const ACTS = {
+const ACTIONS = {
   "?": () => { openSheet(); return true; },
   "/": () => {
     const search = $("main input[type=search]");
@@ -71,11 +71,11 @@ if (sheet) {
     if (event.target.closest?.("[data-keys]")) openSheet();
     if (event.target === sheet) sheet.close(); // the backdrop
   });
-  $("[data-keys-switch]", sheet).addEventListener("change", (event) => turn(event.target.checked));
+  $("[data-keys-switch]", sheet).addEventListener("change", (event) => setEnabled(event.target.checked));
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || isTyping(event.target)) return;
     if (sheet.open || isOff()) return;
-    const isDone = Date.now() < goUntil ? go(event.key) : ACTS[event.key]?.();
+    const isDone = Date.now() < goUntil ? go(event.key) : ACTIONS[event.key]?.();
     if (isDone) event.preventDefault();
   });
 }

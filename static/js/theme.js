@@ -1,4 +1,4 @@
-// Loaded blocking in <head>, so that a chosen theme is there before the first paint.
+// Loaded in <head> without defer, so that the chosen theme is set before the first paint.
 try {
   const chosen = localStorage.getItem("theme");
   if (chosen === "light" || chosen === "dark") document.documentElement.dataset.theme = chosen;

@@ -48,7 +48,7 @@ def open_row(page: Page, row: Locator, has_javascript: bool) -> Locator:
     """What is to be seen of the delivery: its row unfolded or, without JavaScript, its page."""
     row.locator(".expander").click()
     if has_javascript:
-        expect(row.locator(".peek")).to_be_visible()
+        expect(row.locator(".row-preview")).to_be_visible()
         return row
     expect(page.locator("#delivery")).to_be_visible()
     return page.locator("#delivery")
@@ -295,7 +295,7 @@ def test_from_a_broken_endpoint_to_its_failed_delivery_and_a_replay_in_place(
     let_change(page, has_javascript)
     expect(page.locator("main [data-state=delivered]").first).to_be_visible()
     if has_javascript:
-        expect(row.locator(".peek")).to_contain_text("Delivered")
+        expect(row.locator(".row-preview")).to_contain_text("Delivered")
         expect(page).to_have_url(re.compile("status=failed"))
     assert len(receiver.received) == 2
 
@@ -451,7 +451,7 @@ def test_opening_a_row_moves_no_column(
         time = rows(page).locator(".c-time")
         before = time.bounding_box()
         rows(page).locator(".expander").click()
-        expect(rows(page).locator(".peek")).to_be_visible()
+        expect(rows(page).locator(".row-preview")).to_be_visible()
         assert time.bounding_box() == before
 
 
@@ -484,7 +484,7 @@ def test_the_log_is_worked_by_keyboard_alone(
     fields = ["q", "f-status", "f-endpoint", "f-event", "f-response", "f-range"]
     assert [each for each in order if each in fields] == fields
     page.keyboard.press("Enter")
-    expect(row.locator(".peek")).to_be_visible()
+    expect(row.locator(".row-preview")).to_be_visible()
     assert focused(page) == f"{delivery_id}-open"
     expect(page.locator(f"#{delivery_id}-open")).to_have_attribute("aria-expanded", "true")
 
@@ -498,7 +498,7 @@ def test_the_log_is_worked_by_keyboard_alone(
     assert focused(page).startswith(delivery_id)
     press_until(page, "Shift+Tab", lambda page: focused(page) == f"{delivery_id}-open", most=5)
     page.keyboard.press("Enter")
-    expect(row.locator(".peek")).to_have_count(0)
+    expect(row.locator(".row-preview")).to_have_count(0)
     assert focused(page) == f"{delivery_id}-open"
 
 

@@ -174,7 +174,7 @@ def test_keys_lead_everywhere_and_can_be_turned_off(page: Page, workspace: Works
     page.keyboard.press("k")
     page.keyboard.press("Enter")
     first = rows(page).first
-    expect(first.locator(".peek")).to_be_visible()
+    expect(first.locator(".row-preview")).to_be_visible()
     expect(first.locator(".expander")).to_be_focused()  # kept through the swap
     page.keyboard.press("x")
     expect(first.locator(".c-pick input")).to_be_checked()
