@@ -1,5 +1,6 @@
 """Starts, signals and awaits the processes of a run, all of which `faults.fork_server` forks."""
 
+import fcntl
 import json
 import os
 import queue
@@ -7,16 +8,19 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from faults.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST_PORT, LAST_PORT = 8400, 8460
+# The open files keep their locks until this process ends.
+_port_locks: list[TextIO] = []
 
 
 class ForkClient:
@@ -154,12 +158,33 @@ def _is_zombie(pid: int) -> bool:
 
 
 def free_ports(how_many: int) -> list[int]:
-    """Return so many loopback ports that nobody listens on. Raises RuntimeError where there are too few."""
+    """Return so many free loopback ports, and keep other runs from choosing them while this process lives.
+
+    Raises RuntimeError where there are too few.
+    """
     found: list[int] = []
     for port in range(FIRST_PORT, LAST_PORT):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
+        if _is_free(port) and _reserve(port):
             found.append(port)
         if len(found) == how_many:
             return found
     raise RuntimeError(f"no free ports from {FIRST_PORT} to {LAST_PORT}")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe, suppress(OSError):
+        probe.bind(("127.0.0.1", port))
+        return True
+    return False
+
+
+def _reserve(port: int) -> bool:
+    """Lock a file that stands for the port: between the choice and the bind, another run may look, too."""
+    lock = (Path(tempfile.gettempdir()) / f"avra-{os.getuid()}-port-{port}.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        return False
+    _port_locks.append(lock)
+    return True
