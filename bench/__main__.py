@@ -1,48 +1,53 @@
-"""`make bench`: figures of this machine, each beside the two yardsticks of the same run."""
+"""`make bench`: prints figures of this machine, each beside the two yardsticks of the same run."""
 
 import argparse
 import os
 import platform
+from collections.abc import Callable, Iterator
 
-from bench import measures, pages, yardsticks
+from bench import measures, page_times, yardsticks
 from bench.deployment import Deployment
-from bench.measures import Row
+from bench.measures import Figure
+
+Measure = Callable[[Deployment, argparse.Namespace], Iterator[Figure]]
+
+MEASURES: dict[str, Measure] = {
+    "drain1": lambda deployment, options: measures.drain(deployment, 1, options.count, options.workers),
+    "drain10": lambda deployment, options: measures.drain(deployment, 10, options.count, options.workers),
+    "drain1000": lambda deployment, options: measures.drain(deployment, 1000, options.count, options.workers),
+    "fanout": lambda deployment, options: measures.fan_out(deployment),
+    "latency50": lambda deployment, options: measures.latency(deployment, 50, options.seconds),
+    "latency200": lambda deployment, options: measures.latency(deployment, 200, options.seconds),
+    "latency500": lambda deployment, options: measures.latency(deployment, 500, options.seconds),
+    "hanging": lambda deployment, options: measures.latency_beside_hanging(
+        deployment, healthy=10, hanging=300, backlog=30_000, rate=20, seconds=options.tail_seconds
+    ),
+    "thousand": lambda deployment, options: measures.latency_beside_hanging(
+        deployment, healthy=700, hanging=300, backlog=30_000, rate=1, seconds=options.tail_seconds
+    ),
+    "dead": lambda deployment, options: measures.latency_beside_hanging(
+        deployment, healthy=10, hanging=1, backlog=100_000, rate=20, seconds=options.tail_seconds
+    ),
+    "backlog": lambda deployment, options: measures.backlog(deployment, options.backlog, options.workers),
+    "pages": lambda deployment, options: page_times.measure(deployment, options.log),
+}
 
 
 def main() -> None:
     options = _options()
-    print(
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    )
+    processor = platform.processor() or platform.machine()
+    print(f"{processor}, {os.cpu_count()} cores, Python {platform.python_version()}")
     for database in options.database:
         print(f"\n{database}, {options.workers} worker(s)")
         with Deployment(database) as deployment:
             naive = _yardsticks(deployment, options)
-            for name, rows in _measures(deployment, options).items():
-                if not options.only or name in options.only:
-                    for row in rows:
-                        _print(row, naive)
-
-
-def _measures(deployment: Deployment, options: argparse.Namespace) -> dict[str, object]:
-    count, workers = options.count, options.workers
-    return {
-        "drain1": measures.drain(deployment, 1, count, workers),
-        "drain10": measures.drain(deployment, 10, count, workers),
-        "drain1000": measures.drain(deployment, 1000, count, workers),
-        "fanout": measures.fan_out(deployment),
-        "latency50": measures.latency(deployment, 50, options.seconds),
-        "latency200": measures.latency(deployment, 200, options.seconds),
-        "latency500": measures.latency(deployment, 500, options.seconds),
-        "hanging": measures.beside_hanging(deployment, 10, 300, 30_000, 20, options.tail_seconds),
-        "thousand": measures.beside_hanging(deployment, 700, 300, 30_000, 1, options.tail_seconds),
-        "dead": measures.beside_hanging(deployment, 10, 1, 100_000, 20, options.tail_seconds),
-        "backlog": measures.backlog(deployment, options.backlog, workers),
-        "pages": pages.pages(deployment, options.log),
-    }
+            for name in options.only or MEASURES:
+                for figure in MEASURES[name](deployment, options):
+                    _print(figure, naive)
 
 
 def _yardsticks(deployment: Deployment, options: argparse.Namespace) -> float:
+    """Print both yardsticks and return the deliveries a second of the second, the usual way."""
     limit = yardsticks.bare_libcurl(options.count)
     naive = yardsticks.job_for_each(deployment.environ["REDIS_URL"], options.naive)
     _print(("yardstick: libcurl alone, one process", limit, "requests/s"), naive)
@@ -50,10 +55,10 @@ def _yardsticks(deployment: Deployment, options: argparse.Namespace) -> float:
     return naive
 
 
-def _print(row: Row, naive: float) -> None:
-    what, figure, unit = row
-    ratio = f"  {figure / naive:6.1f} x the usual way" if unit == "deliveries/s" else ""
-    print(f"  {what:44} {figure:10,.{1 if unit else 2}f} {unit}{ratio}", flush=True)
+def _print(figure: Figure, naive: float) -> None:
+    what, value, unit = figure
+    ratio = f"  {value / naive:6.1f} x the usual way" if unit == "deliveries/s" else ""
+    print(f"  {what:44} {value:10,.{1 if unit else 2}f} {unit}{ratio}", flush=True)
 
 
 def _options() -> argparse.Namespace:
@@ -66,7 +71,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--log", type=int, default=1_000_000, help="deliveries in the log behind the pages")
     parser.add_argument("--seconds", type=float, default=10, help="of each measure of latency")
     parser.add_argument("--tail-seconds", type=float, default=30, help="of each p99 beside dead endpoints")
-    parser.add_argument("--only", nargs="*", help="names of measures")
+    parser.add_argument("--only", nargs="*", choices=MEASURES, metavar="MEASURE", help=", ".join(MEASURES))
     return parser.parse_args()
 
 

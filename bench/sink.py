@@ -1,8 +1,9 @@
-"""The bench's receiver: a fast HTTP/1.1 server that counts deliveries and remembers their ids.
+"""The bench's receiver: a fast HTTP/1.1 server that counts deliveries and notes their ids.
 
     python -m bench.sink PORT [hang]
 
-`GET /stats` answers with what arrived since the last `POST /reset`; with `hang` it reads and never answers.
+`GET /stats` returns what arrived since the last `POST /reset`, `GET /count` only how many. With `hang` it
+reads requests and never answers.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ import sys
 import time
 
 
-class Tally:
+class Arrivals:
     def __init__(self) -> None:
         self.ids: set[bytes] = set()
         self.received = 0
@@ -42,10 +43,11 @@ class Tally:
 
 
 class Sink(asyncio.Protocol):
-    tally = Tally()
+    arrivals = Arrivals()
     hangs = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self.buffer = b""
 
@@ -65,15 +67,15 @@ class Sink(asyncio.Protocol):
 
     def answer(self, head: bytes, body: bytes) -> None:
         if head.startswith(b"get /count"):
-            self.write(b"%d" % self.tally.received)
+            self.write(b"%d" % self.arrivals.received)
         elif head.startswith(b"get /stats"):
-            self.write(self.tally.as_json())
+            self.write(self.arrivals.as_json())
         elif head.startswith(b"post /reset"):
-            Sink.tally = Tally()
+            Sink.arrivals = Arrivals()
             self.write(b"ok")
         elif not self.hangs:
             at = head.find(b"webhook-id:")
-            self.tally.add(head[at + 11 :].split(b"\r\n", 1)[0].strip(), body)
+            self.arrivals.add(head[at + 11 :].split(b"\r\n", 1)[0].strip(), body)
             self.write(b"ok")
 
     def write(self, body: bytes) -> None:

@@ -1,4 +1,4 @@
-"""What the engine is held against: libcurl alone, the limit, and a job with `requests` for each, the usual way."""
+"""What the engine is compared with: libcurl alone, as the limit, and an RQ job each, the usual way."""
 
 import time
 from typing import Any
@@ -25,7 +25,7 @@ def body() -> bytes:
 
 
 def bare_libcurl(count: int) -> float:
-    """Deliveries a second of a loop that only sends: no claim, no signature, no record."""
+    """Return the requests a second of a loop that only sends: no claim, no signature, no record."""
     multi, content = pycurl.CurlMulti(), body()
     idle = [_handle(content) for _ in range(IN_FLIGHT)]
     started = time.perf_counter()
@@ -59,7 +59,7 @@ def _done(multi: Any) -> list[Any]:
 
 
 def deliver_one(delivery_id: str, content: str, secret: str) -> int:
-    """The usual job: sign one, post one."""
+    """Sign and post one delivery, as the usual job does; return the status."""
     timestamp = int(time.time())
     signature = signing.signature(
         [signing.key_of(secret)], message_id=delivery_id, timestamp=timestamp, body=content.encode()
@@ -69,7 +69,7 @@ def deliver_one(delivery_id: str, content: str, secret: str) -> int:
 
 
 def job_for_each(redis_url: str, count: int) -> float:
-    """Deliveries a second of one RQ job per delivery that posts with `requests`, nothing recorded."""
+    """Return the deliveries a second of one RQ job each, which posts with `requests` and records nothing."""
     redis = Redis.from_url(redis_url)
     queue = Queue("naive", connection=redis, serializer=JSONSerializer)
     secret, content = signing.new_secret(), body().decode()

@@ -1,4 +1,4 @@
-"""The fault suite: real processes, killed and starved by seed, and a checker that compares what is left.
+"""The fault suite: breaks a platform of real processes by seed, and checks what is left of every event.
 
-`python -m faults` (or `make faults`) runs it whole; tests/test_faults.py runs a short part of it.
+`python -m faults` (or `make faults`) runs all of it, tests/faults a short part. docs/faults.md describes it.
 """

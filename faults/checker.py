@@ -1,4 +1,4 @@
-"""Compares what was promised (the 202s), what arrived (the receiver's journal) and the rows. Pure."""
+"""Compares the 202s that producers got, the requests that arrived and the rows in the database. Pure."""
 
 import base64
 import hashlib
@@ -7,91 +7,24 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-# Ends of a delivery that need no full schedule behind them.
-EARLY_ENDS = ("http_410", "crashed")
-# How a delivery may end where nobody disabled or deleted its endpoint.
-USUAL_ENDS = frozenset({"delivered", "failed"})
-# From a claim, whose moment the request is signed with, to the look at its endpoint's keys.
+from faults.facts import USUAL_ENDS, Arrival, Facts, Key
+
+# Outcomes after which a delivery fails without a full schedule of attempts.
+EARLY_FAILURES = ("http_410", "crashed")
+# At most so long after the claim, whose time is in the signature, the keys of its endpoint are read.
 CLAIM_SPAN = timedelta(seconds=5)
-# Around the end of a key's time, as timestamps count whole seconds and a rotation takes its moment.
+# Near the end of its time a key may sign or not: timestamps are whole seconds, and a rotation takes a while.
 ROTATION_SPAN = timedelta(seconds=2)
-# Past its due time by more than this, with workers running, a delivery is stuck.
+# A delivery that is due for longer than this while workers run is stuck.
 OVERDUE = timedelta(seconds=30)
-
-
-@dataclass(frozen=True, slots=True)
-class Promise:
-    """A 202."""
-
-    event_id: str
-    deliveries: int
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A request that the receiver read to its end; `answer` is what it then did."""
-
-    delivery_id: str
-    sha256: str
-    timestamp: str
-    signature: str
-    answer: str = "200"
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A signing key, in force for certain from `since` on, and never after `until`."""
-
-    secret: bytes
-    since: datetime
-    until: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class EventRow:
-    body: bytes
-    name: str  # as the producer called it: two rows of one name are one event accepted twice
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryRow:
-    id: str
-    event_id: str
-    endpoint_id: str
-    state: str
-    generation: int
-    tries: int
-    last_outcome: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class QueueRow:
-    due_at: datetime
-    generation: int
-
-
-@dataclass(slots=True)
-class Facts:
-    promises: list[Promise]
-    arrivals: list[Arrival]
-    succeeded: set[str]  # deliveries that the receiver answered with a 2xx
-    events: dict[str, EventRow]
-    deliveries: dict[str, DeliveryRow]
-    queue: dict[str, QueueRow]
-    attempts: "Counter[str]"  # recorded attempts by delivery
-    keys: dict[str, list[Key]]
-    schedule_length: int
-    in_flight_at_kills: int
-    now: datetime
-    claims_lost: int = 0  # those that a crash of the database may have taken back after they were sent
-    poisoned: int = 0  # the deliveries that may be given up because they kill their workers
-    fan_out: int | None = None  # the deliveries that each event must have, promised or not
-    may_end: dict[str, frozenset[str]] = field(default_factory=dict)  # by endpoint; else USUAL_ENDS
-    may_wait: bool = False  # whether what is pending and not overdue is as it should be
+# The fields of Findings that hold violations, in words.
+VIOLATIONS = ("lost", "stuck", "altered", "unsigned", "doubled", "unexplained")
 
 
 @dataclass(slots=True)
 class Findings:
+    """What the checker found: violations in words, and figures."""
+
     lost: list[str] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
     altered: list[str] = field(default_factory=list)
@@ -104,15 +37,14 @@ class Findings:
     states: dict[str, int] = field(default_factory=dict)
     crashed: int = 0
     poisoned: int = 0
-    # Requests that no recorded attempt stands for.
-    duplicates: int = 0
-    curl_repeats: int = 0
-    lapsed_claims: int = 0
+    duplicates: int = 0  # requests without a recorded attempt
+    curl_repeats: int = 0  # requests that libcurl repeated after a cut connection
+    unrecorded_claims: int = 0
     in_flight_at_kills: int = 0
 
     def violations(self) -> list[str]:
-        named = ("lost", "stuck", "altered", "unsigned", "doubled", "unexplained")
-        found = [f"{name}: {each}" for name in named for each in getattr(self, name)[:5]]
+        """Return a sentence for each violation, at most five of a kind."""
+        found = [f"{name}: {each}" for name in VIOLATIONS for each in getattr(self, name)[:5]]
         if self.crashed > self.poisoned:
             found.append(f"given up: {self.crashed} failed as crashed, {self.poisoned} were poisoned")
         if self.duplicates > self.in_flight_at_kills:
@@ -123,8 +55,9 @@ class Findings:
 
 
 def check(facts: Facts) -> Findings:
+    """Compare the facts with each other."""
     findings = Findings(
-        events=len(facts.promises),
+        events=len(facts.accepted),
         deliveries=len(facts.deliveries),
         arrivals=len(facts.arrivals),
         states=dict(Counter(row.state for row in facts.deliveries.values())),
@@ -132,7 +65,7 @@ def check(facts: Facts) -> Findings:
         poisoned=facts.poisoned,
         in_flight_at_kills=facts.in_flight_at_kills,
     )
-    _check_promises(facts, findings)
+    _check_accepted(facts, findings)
     _check_ends(facts, findings)
     _check_queue(facts, findings)
     _check_arrivals(facts, findings)
@@ -140,33 +73,35 @@ def check(facts: Facts) -> Findings:
     return findings
 
 
-def _check_promises(facts: Facts, findings: Findings) -> None:
+def _check_accepted(facts: Facts, findings: Findings) -> None:
     fan_out = Counter(row.event_id for row in facts.deliveries.values())
-    for promise in facts.promises:
-        if promise.event_id not in facts.events:
-            findings.lost.append(f"{promise.event_id} got its 202 and has no row")
-        elif fan_out[promise.event_id] != promise.deliveries:
-            had = fan_out[promise.event_id]
-            findings.lost.append(f"{promise.event_id} has {had} deliveries, promised {promise.deliveries}")
+    for event in facts.accepted:
+        if event.event_id not in facts.events:
+            findings.lost.append(f"{event.event_id} got its 202 and has no row")
+        elif fan_out[event.event_id] != event.deliveries:
+            had = fan_out[event.event_id]
+            findings.lost.append(f"{event.event_id} has {had} deliveries, its 202 said {event.deliveries}")
     if facts.fan_out is not None:
         findings.lost += [
             f"{event_id} has {fan_out[event_id]} deliveries for {facts.fan_out} endpoints"
             for event_id in facts.events
             if fan_out[event_id] != facts.fan_out
         ]
-    names = Counter(row.name for row in facts.events.values())
-    findings.doubled += [f"{name} became {count} events" for name, count in names.items() if count > 1]
+    batch_ids = Counter(row.batch_id for row in facts.events.values())
+    findings.doubled += [
+        f"{batch_id} became {count} events" for batch_id, count in batch_ids.items() if count > 1
+    ]
 
 
 def _check_ends(facts: Facts, findings: Findings) -> None:
     for row in facts.deliveries.values():
-        if row.state not in facts.may_end.get(row.endpoint_id, USUAL_ENDS) | {"pending"}:
+        if row.state not in facts.allowed_ends.get(row.endpoint_id, USUAL_ENDS) | {"pending"}:
             findings.lost.append(f"{row.id} ended {row.state}")
         if row.state == "delivered" and row.id not in facts.succeeded:
             findings.lost.append(f"{row.id} is delivered, and no 2xx was ever given for it")
-        is_early = row.tries <= facts.schedule_length and row.last_outcome not in EARLY_ENDS
+        is_early = row.tries <= facts.schedule_length and row.last_outcome not in EARLY_FAILURES
         if row.state == "failed" and is_early:
-            findings.lost.append(f"{row.id} failed with {row.last_outcome} after {row.tries} tries")
+            findings.lost.append(f"{row.id} failed with {row.last_outcome} after {row.tries} attempts")
 
 
 def _check_queue(facts: Facts, findings: Findings) -> None:
@@ -175,8 +110,8 @@ def _check_queue(facts: Facts, findings: Findings) -> None:
     findings.stuck += [f"{each} is in the queue and not pending" for each in facts.queue.keys() - pending]
     for delivery_id in sorted(pending & facts.queue.keys()):
         overdue = facts.now - facts.queue[delivery_id].due_at
-        if overdue > OVERDUE or not facts.may_wait:
-            findings.stuck.append(f"{delivery_id} still pends, due {overdue.total_seconds():.1f} s ago")
+        if overdue > OVERDUE or not facts.may_be_pending:
+            findings.stuck.append(f"{delivery_id} is still pending, due {overdue.total_seconds():.1f} s ago")
 
 
 def _check_arrivals(facts: Facts, findings: Findings) -> None:
@@ -192,53 +127,54 @@ def _check_arrivals(facts: Facts, findings: Findings) -> None:
 
 
 def _is_signed(arrival: Arrival, body: bytes, keys: list[Key]) -> bool:
-    """By every key that was in force when it was claimed, and by none that was not."""
+    """Return whether every key in force at the claim has signed it, and no other key."""
     if not arrival.timestamp.isdecimal():
         return False
     at = datetime.fromtimestamp(int(arrival.timestamp), UTC)
-    given = arrival.signature.split(" ")
+    signatures = arrival.signature.split(" ")
     allowed = {
         _signature(arrival, body, key.secret)
         for key in keys
         if key.since - CLAIM_SPAN <= at and (key.until is None or at <= key.until)
     }
-    demanded = {
+    required = {
         _signature(arrival, body, key.secret)
         for key in keys
         if key.since <= at and (key.until is None or at <= key.until - ROTATION_SPAN)
     }
-    return given != [""] and demanded <= set(given) <= allowed
+    return signatures != [""] and required <= set(signatures) <= allowed
 
 
 def _signature(arrival: Arrival, body: bytes, secret: bytes) -> str:
-    """Written from the Standard Webhooks specification, not with the platform's own code."""
+    """Return the `v1` signature as Standard Webhooks 1.0.0 defines it, without the platform's own code."""
     message = f"{arrival.delivery_id}.{arrival.timestamp}.".encode() + body
     return "v1," + base64.b64encode(hmac.new(secret, message, hashlib.sha256).digest()).decode()
 
 
 def _check_duplicates(facts: Facts, findings: Findings) -> None:
-    """A request beyond the recorded attempts needs a claim whose worker died, and each claim sends once.
+    """Find requests that no attempt and no claim accounts for.
 
-    Except where a connection was cut before any answer: libcurl then sends again by itself when it had used
-    that connection before. Those are counted apart, and only what exceeds the claims can be one. And except
-    where the database crashed: workers do not wait for the disk, so the last claims before it are forgotten.
+    Each claim sends one request, which stays unrecorded if its worker dies. There are two exceptions. Where a
+    connection was cut before any answer, libcurl itself repeats the request if it had used that connection
+    before; such repeats are counted apart, up to the number of cuts. Where the database crashed, the last
+    claims before the crash are gone, because workers do not wait for its disk.
     """
     unclaimed: list[str] = []
     arrivals: dict[str, list[Arrival]] = defaultdict(list)
     for arrival in facts.arrivals:
         arrivals[arrival.delivery_id].append(arrival)
     for row in facts.deliveries.values():
-        waiting = facts.queue.get(row.id)
-        claims = max(row.generation, waiting.generation if waiting else 0)
-        recorded, came = facts.attempts[row.id], len(arrivals[row.id])
-        findings.lapsed_claims += claims - recorded
-        beyond_claims = max(0, came - claims)
+        queued = facts.queue.get(row.id)
+        claims = max(row.generation, queued.generation if queued else 0)
+        recorded, arrived = facts.attempts[row.id], len(arrivals[row.id])
+        findings.unrecorded_claims += claims - recorded
+        beyond_claims = max(0, arrived - claims)
         cut = sum(arrival.answer.endswith("cut") for arrival in arrivals[row.id])
         findings.curl_repeats += min(beyond_claims, cut)
-        findings.duplicates += max(0, came - recorded - min(beyond_claims, cut))
+        findings.duplicates += max(0, arrived - recorded - min(beyond_claims, cut))
         if beyond_claims > cut:
             unclaimed.append(
-                f"{row.id} arrived {came} times: {claims} claims, {recorded} recorded, {cut} cut"
+                f"{row.id} arrived {arrived} times: {claims} claims, {recorded} recorded, {cut} cut"
             )
     if len(unclaimed) > facts.claims_lost:
         findings.unexplained += unclaimed

@@ -1,4 +1,4 @@
-"""Gathers what the checker compares: the journals and the rows of one workspace."""
+"""Collects what the checker compares: the journals and the rows of one workspace."""
 
 import json
 from collections import Counter
@@ -8,61 +8,69 @@ from typing import Any
 from sqlalchemy import Connection, func, or_, select, text
 
 from faults import journal
-from faults.checker import Arrival, DeliveryRow, EventRow, Facts, Promise, QueueRow
-from faults.processes import DELAYS
-from faults.system import Stack
+from faults.facts import AcceptedEvent, Arrival, DeliveryRow, EventRow, Facts, QueueRow
+from faults.platform_processes import DELAYS
+from faults.system import System
 from webhooks_app.core import clock
 from webhooks_app.db.models import Attempt, Delivery, Event, PendingDelivery
 from webhooks_app.extensions import db
 
 
-def gather(stack: Stack, *, may_wait: bool = False, schedule_length: int | None = None) -> Facts:
-    with stack.app.app_context(), db.engine.connect() as connection:
-        arrivals, succeeded = _arrivals(stack.receiver_journal, stack.receiver_offset)
+def collect_facts(
+    system: System, *, may_be_pending: bool = False, schedule_length: int | None = None
+) -> Facts:
+    """Collect the facts of the present workspace.
+
+    `schedule_length` is how many retries a delivery has, where it is not the usual number.
+    """
+    with system.app.app_context(), db.engine.connect() as connection:
+        arrivals, succeeded = _arrivals(system.receiver_journal, system.receiver_offset)
         facts = Facts(
-            promises=_promises(stack.journal),
+            accepted=_accepted(system.journal),
             arrivals=arrivals,
             succeeded=succeeded,
-            events=_events(connection, stack.workspace_id),
-            deliveries=_deliveries(connection, stack.workspace_id),
-            queue=_queue(connection, stack.workspace_id),
-            attempts=_attempts(connection, stack.workspace_id),
-            keys=stack.keys,
+            events=_events(connection, system.workspace_id),
+            deliveries=_deliveries(connection, system.workspace_id),
+            queue=_queue(connection, system.workspace_id),
+            attempts=_attempts(connection, system.workspace_id),
+            keys=system.keys,
             schedule_length=len(DELAYS) if schedule_length is None else schedule_length,
-            in_flight_at_kills=stack.in_flight_at_kills,
+            in_flight_at_kills=system.in_flight_at_kills,
             now=clock.now(),
-            claims_lost=stack.claims_lost,
-            poisoned=stack.poisoned,
-            fan_out=stack.fan_out,
-            may_end=stack.may_end,
-            may_wait=may_wait,
+            claims_lost=system.claims_lost,
+            poisoned=system.poisoned,
+            fan_out=system.fan_out,
+            allowed_ends=system.allowed_ends,
+            may_be_pending=may_be_pending,
         )
-        if stack.has_graveyard:
-            _add_buried(connection, facts, stack.workspace_id)
+        if system.keeps_deleted_rows:
+            _add_deleted_rows(connection, facts, system.workspace_id)
     return facts
 
 
-def _add_buried(connection: Connection, facts: Facts, workspace_id: str) -> None:
-    """What retention deleted, as it was; see `faults.graveyard`."""
+def _add_deleted_rows(connection: Connection, facts: Facts, workspace_id: str) -> None:
+    """Add what retention deleted, as `faults.deleted_rows` kept it."""
     mine = {"mine": workspace_id}
-    events = connection.execute(text("SELECT id, body FROM buried_events WHERE workspace_id = :mine"), mine)
-    facts.events |= {row.id: EventRow(bytes(row.body), _name(bytes(row.body))) for row in events}
+    events = connection.execute(text("SELECT id, body FROM deleted_events WHERE workspace_id = :mine"), mine)
+    facts.events |= {row.id: _event_row(row.body) for row in events}
     deliveries = connection.execute(
         text(
             "SELECT id, event_id, endpoint_id, state, generation, tries, last_outcome"
-            " FROM buried_deliveries WHERE workspace_id = :mine"
+            " FROM deleted_deliveries WHERE workspace_id = :mine"
         ),
         mine,
     )
     facts.deliveries |= {row.id: DeliveryRow(*row) for row in deliveries}
     attempts = connection.execute(
-        text("SELECT delivery_id, count(*) FROM buried_attempts GROUP BY delivery_id")
+        text("SELECT delivery_id, count(*) FROM deleted_attempts GROUP BY delivery_id")
     )
     facts.attempts += Counter({row[0]: row[1] for row in attempts})
 
 
-def _promises(path: Path) -> list[Promise]:
-    return [Promise(line["event"], line["deliveries"]) for line in journal.read(path) if "event" in line]
+def _accepted(path: Path) -> list[AcceptedEvent]:
+    return [
+        AcceptedEvent(line["event"], line["deliveries"]) for line in journal.read(path) if "event" in line
+    ]
 
 
 def _arrivals(path: Path, offset: int) -> tuple[list[Arrival], set[str]]:
@@ -80,12 +88,12 @@ def _arrivals(path: Path, offset: int) -> tuple[list[Arrival], set[str]]:
 
 def _events(connection: Connection, workspace_id: str) -> dict[str, EventRow]:
     rows = connection.execute(select(Event.id, Event.body).where(Event.workspace_id == workspace_id))
-    return {row.id: EventRow(bytes(row.body), _name(bytes(row.body))) for row in rows}
+    return {row.id: _event_row(row.body) for row in rows}
 
 
-def _name(body: bytes) -> str:
-    data: Any = json.loads(body)["data"]
-    return str(data["batch_id"])
+def _event_row(body: bytes) -> EventRow:
+    data: dict[str, Any] = json.loads(body)["data"]
+    return EventRow(bytes(body), str(data["batch_id"]))
 
 
 def _deliveries(connection: Connection, workspace_id: str) -> dict[str, DeliveryRow]:

@@ -3,17 +3,16 @@
 import os
 import signal
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
 from psycopg import sql
 
-if TYPE_CHECKING:
-    from faults.harness import Nursery
+from faults.fork_client import ForkClient
+from faults.waiting import wait_for
 
 START_SECONDS = 30.0
 
@@ -26,10 +25,10 @@ class Sqlite:
         self.url = f"sqlite:///{self.path}"
 
     def start(self) -> None:
-        """There is nothing to start."""
+        """Do nothing: a file needs no server."""
 
     def stop(self) -> None:
-        """There is nothing to stop."""
+        """Do nothing: a file needs no server."""
 
     def is_up(self) -> bool:
         return True
@@ -39,7 +38,7 @@ class Sqlite:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the one write lock, as a long foreign transaction would."""
+        """Hold the one write lock, as a long transaction of another program would."""
         with closing(sqlite3.connect(self.path, timeout=30, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             yield
@@ -47,17 +46,18 @@ class Sqlite:
 
 
 class Postgresql:
-    """A server of this run's own. `options` go to its command line."""
+    """A PostgreSQL server that belongs to this run, and that scenarios stop and start."""
 
     kind = "postgresql"
 
-    def __init__(self, folder: Path, nursery: "Nursery") -> None:
-        self._nursery = nursery
+    def __init__(self, folder: Path, fork_client: ForkClient) -> None:
+        self._fork_client = fork_client
         self._data, self._socket = folder / "pg", folder / "pgsock"
         self._pid = 0
         self.url = f"postgresql://postgres@/postgres?host={self._socket}"
 
     def prepare(self) -> None:
+        """Create the data directory and find the server's program."""
         runtime = self._data.parent / "runtime"
         runtime.mkdir(mode=0o700)
         os.environ.setdefault("XDG_RUNTIME_DIR", str(runtime))  # the wheel warns where there is none
@@ -71,22 +71,18 @@ class Postgresql:
         self._binary, self._user = str(wheel.bin_path / "postgres"), wheel.system_user
 
     def start(self) -> None:
-        if self._pid and self._nursery.is_alive(self._pid):
+        if self._pid and self._fork_client.is_alive(self._pid):
             return
         command = [self._binary, "-D", str(self._data), "-h", "", "-k", str(self._socket)]
-        self._pid = self._nursery.execute(
+        self._pid = self._fork_client.execute(
             [*command, "-c", "max_connections=200"], name="postgresql", user=self._user
         )
-        until = time.monotonic() + START_SECONDS
-        while not self.is_up():
-            if time.monotonic() > until:
-                raise TimeoutError("PostgreSQL did not start")
-            time.sleep(0.02)
+        wait_for(self.is_up, START_SECONDS, "PostgreSQL")
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """SIGINT is an orderly, fast shutdown; SIGQUIT one that has to recover at the next start."""
-        self._nursery.signal(self._pid, how)
-        self._nursery.wait(self._pid, START_SECONDS)
+        """Stop the server: in order by SIGINT; after SIGQUIT its next start recovers from the log."""
+        self._fork_client.signal(self._pid, how)
+        self._fork_client.wait(self._pid, START_SECONDS)
 
     def is_up(self) -> bool:
         with suppress(psycopg.Error), psycopg.connect(self.url, connect_timeout=2):
@@ -102,7 +98,7 @@ class Postgresql:
 
 @contextmanager
 def tables_locked(url: str) -> Iterator[None]:
-    """Holds the tables that accepting and claiming write to."""
+    """Hold the tables that accepting and claiming write to under an exclusive lock."""
     with psycopg.connect(url) as other:
         other.execute("LOCK TABLE events, pending_deliveries IN ACCESS EXCLUSIVE MODE")
         yield
@@ -110,7 +106,7 @@ def tables_locked(url: str) -> Iterator[None]:
 
 
 class SharedPostgresql:
-    """A database of its own on a server that others use too, which is therefore never stopped."""
+    """A database on a PostgreSQL server that others use too, and that is therefore never stopped."""
 
     kind = "postgresql"
 
@@ -130,10 +126,10 @@ class SharedPostgresql:
         return tables_locked(self.url)
 
     def start(self) -> None:
-        """It runs."""
+        """Do nothing: the server runs already."""
 
     def stop(self) -> None:
-        raise NotImplementedError("others use this server")
+        raise NotImplementedError("the server is shared and must not be stopped")
 
     def is_up(self) -> bool:
         return True
@@ -143,7 +139,7 @@ class SharedPostgresql:
 
 
 def cut_connections(url: str, how_many: int) -> int:
-    """Ends so many of the database's connections, as a failover or an administrator does."""
+    """End up to so many of the database's connections, as a failover does, and return how many were ended."""
     with psycopg.connect(url, connect_timeout=2) as connection:
         rows = connection.execute(
             "SELECT pg_terminate_backend(pid) FROM (SELECT pid FROM pg_stat_activity"

@@ -1,8 +1,9 @@
-"""The process that starts all others of a run, and ends them when the harness is gone, however it went.
+"""The process that forks all others of a run, and kills them when its parent, the suite, has ended.
 
-Importing the platform takes seconds, a fork milliseconds: it imports once and forks each process from here,
-so that a run can kill several a second. Commands come on its input as JSON lines, one answer each goes to
-its output, and a line for each process that ended.
+Importing the platform takes seconds, a fork milliseconds: this process imports once and forks each process,
+so that a run can kill several a second. Commands come on its standard input as JSON lines (see `_start`). To
+its standard output go `{"ready": true}`, then `{"started": pid}` for each command and
+`{"ended": pid, "status": …}` for each process that ended.
 """
 
 import importlib
@@ -10,44 +11,43 @@ import json
 import os
 import select
 import signal
-import subprocess
 import sys
 import time
 import traceback
 from contextlib import suppress
 from typing import Any, NoReturn
 
-# What the processes import, brought in before the first fork.
-PRELOADED = ("faults.programs", "faults.receiver", "faults.producer")
+# Imported before the first fork, so that no process imports them again.
+PRELOADED = ("faults.entry_points", "faults.scripted_receiver", "faults.load_generator")
 LONGEST_LIFE_SECONDS = 3 * 3600
 
 
 def main() -> None:
     for name in PRELOADED:
         importlib.import_module(name)
-    end, wake = os.pipe()
-    os.set_blocking(wake, False)
-    os.set_blocking(end, False)
+    wake_reader, wake_writer = os.pipe()
+    os.set_blocking(wake_writer, False)
+    os.set_blocking(wake_reader, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the harness, whose end ends this
-    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the suite, whose end closes the input
+    signal.set_wakeup_fd(wake_writer, warn_on_full_buffer=False)
     children: set[int] = set()
     try:
-        _serve(end, children)
+        _serve(wake_reader, children)
     finally:
         for pid in children:
             with suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
 
 
-def _serve(woken: int, children: set[int]) -> None:
+def _serve(wake_reader: int, children: set[int]) -> None:
     until = time.monotonic() + LONGEST_LIFE_SECONDS
     pending = b""
-    _say(ready=True)
+    _write_message(ready=True)
     while time.monotonic() < until:
-        readable, _, _ = select.select([0, woken], [], [], 5)
-        if woken in readable:
-            os.read(woken, 4096)
+        readable, _, _ = select.select([0, wake_reader], [], [], 5)
+        if wake_reader in readable:
+            os.read(wake_reader, 4096)
             _reap(children)
         if 0 in readable:
             data = os.read(0, 65536)
@@ -57,7 +57,7 @@ def _serve(woken: int, children: set[int]) -> None:
             for line in lines:
                 pid = _start(json.loads(line))
                 children.add(pid)
-                _say(started=pid)
+                _write_message(started=pid)
 
 
 def _reap(children: set[int]) -> None:
@@ -65,22 +65,28 @@ def _reap(children: set[int]) -> None:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
             children.discard(pid)
-            _say(ended=pid, status=os.waitstatus_to_exitcode(status))
+            _write_message(ended=pid, status=os.waitstatus_to_exitcode(status))
 
 
-def _say(**fields: Any) -> None:
+def _write_message(**fields: Any) -> None:
     os.write(1, json.dumps(fields).encode() + b"\n")
 
 
 def _start(command: dict[str, Any]) -> int:
+    """Fork a process for the command and return its id.
+
+    Every command has `env`, the whole environment, and `log`, the file for what the process prints. With
+    `call` ("module:function"), `args` and `patch` ({"module.attribute": value}) it calls a function; with
+    `exec` (a list) and `user` (a name or null) it executes a program.
+    """
     pid = os.fork()
     if pid == 0:
-        _become(command)
+        _run_in_child(command)
     return pid
 
 
-def _become(command: dict[str, Any]) -> NoReturn:
-    """The child: the leader of its own group, its output in a file, its environment as told."""
+def _run_in_child(command: dict[str, Any]) -> NoReturn:
+    """Run the command in the forked child: in a process group of its own, with its output in a file."""
     status = 1
     try:
         os.setsid()
@@ -130,16 +136,6 @@ def _take_identity(user: str) -> None:
     os.setgroups([])
     os.setgid(entry.pw_gid)
     os.setuid(entry.pw_uid)
-
-
-def open_nursery(root: str) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(
-        [sys.executable, "-m", "faults.fork_server"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        cwd=root,
-        env=dict(os.environ) | {"PYTHONPATH": root},
-    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Append-only journals, one JSON object per line: what the receiver got, what the producers were promised."""
+"""Append-only journals, one JSON object per line, which processes of a run write and the suite reads.
+
+The receiver's journal holds the requests that arrived, the producers' the 202s, and the crash reports theirs.
+"""
 
 import json
 import os
@@ -8,7 +11,7 @@ from typing import Any
 
 
 class Journal:
-    """Written with one system call per line, so that a killed writer leaves no half of a line behind."""
+    """Writes each line with one system call, so that a killed writer leaves no partial line behind."""
 
     def __init__(self, path: Path | str) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
@@ -21,11 +24,11 @@ class Journal:
 
 
 def read(path: Path, offset: int = 0) -> Iterator[dict[str, Any]]:
-    """The lines from byte `offset` on."""
+    """Yield the lines from byte `offset` on."""
     if not path.exists():
         return
     with path.open() as lines:
         lines.seek(offset)
         for line in lines:
-            if line.endswith("\n"):  # whatever is being written right now counts the next time
+            if line.endswith("\n"):  # a line that is being written is read the next time
                 yield json.loads(line)

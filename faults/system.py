@@ -1,4 +1,4 @@
-"""One platform under test, with what a scenario wants to know of it."""
+"""The system under test: the platform that scenarios drive, and what they ask of its rows and journals."""
 
 import time
 from collections import Counter, defaultdict
@@ -6,27 +6,29 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from faults import journal
 from faults.crash_report import TIMED_OUT
-from faults.driver import Hands
-from faults.harness import TooSlow, wait_for
-from faults.processes import DELIVERY_WORKERS, IN_FLIGHT
+from faults.driver import Driver
+from faults.platform_processes import DELIVERY_WORKERS, IN_FLIGHT
+from faults.waiting import WaitTimeout, wait_for
 from webhooks_app.db.models import Attempt, AuditEntry, Delivery, Event, PendingDelivery, Recovery
 from webhooks_app.extensions import db
 
-# A lost wake-up is made up for by the sweep: its flag lives 10 seconds, and the next sweep comes within 15.
+# The sweep makes up for a lost wake-up: its flag expires after 10 seconds, the next sweep comes within 15.
 SETTLE_SECONDS = 60.0
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Line:
-    """All that an outcome may change of a delivery that waits for its retry."""
+class PendingRow:
+    """Everything of a pending delivery that the outcome of an attempt may change."""
 
     generation: int
     tries: int
@@ -35,59 +37,65 @@ class Line:
     attempts: tuple[int, ...]  # the generations of those recorded
 
 
-class Stack(Hands):
+class System(Driver):
+    """The driven platform, and queries for what is pending, recorded and arrived."""
+
     def pending(self) -> int:
+        """Count the pending deliveries of all workspaces."""
         return self._count(select(func.count()).select_from(PendingDelivery))
 
     def claimed(self) -> int:
-        """How many deliveries are in some worker's hands."""
-        held = select(func.count()).select_from(PendingDelivery)
-        return self._count(held.where(PendingDelivery.claimed_at.is_not(None)))
+        """Count the deliveries that some worker has claimed."""
+        pending = select(func.count()).select_from(PendingDelivery)
+        return self._count(pending.where(PendingDelivery.claimed_at.is_not(None)))
 
-    def _count(self, statement: Any) -> int:
+    def _count(self, statement: Select[int]) -> int:
         with self.app.app_context(), db.engine.connect() as connection:
             return int(connection.execute(statement).scalar_one())
 
-    def note_kill(self) -> None:
-        """Called just before a kill: what is claimed by anybody now may be sent once more."""
+    def note_claims(self) -> None:
+        """Note what is claimed just before a kill, as it may be sent once more."""
         claims = select(PendingDelivery.delivery_id, PendingDelivery.generation)
         try:
             with self.app.app_context(), db.engine.connect() as connection:
                 rows = connection.execute(claims.where(PendingDelivery.claimed_at.is_not(None)))
-                self.held_at_kills |= {(row.delivery_id, row.generation) for row in rows}
+                self.claims_at_kills |= {(row.delivery_id, row.generation) for row in rows}
         except DBAPIError:
-            self.held_unseen += IN_FLIGHT * DELIVERY_WORKERS
+            self.claims_unseen += IN_FLIGHT * DELIVERY_WORKERS
 
     def note_database_crash(self) -> None:
-        """Called when the database goes without a last word to its disk, on which no worker waits."""
+        """Allow for claims that a crash of the database undoes, as workers do not wait for its disk."""
         self.claims_lost += IN_FLIGHT * DELIVERY_WORKERS
 
     @property
     def in_flight_at_kills(self) -> int:
-        """How many sends there can be for which nothing was recorded."""
-        said = {(name, generation) for line in self._words() for name, generation in line["held"]}
-        return len(self.held_at_kills | said) + self.held_unseen
+        """Return an upper bound on the requests for which nothing was recorded."""
+        reported = {(name, generation) for line in self._crash_reports() for name, generation in line["sent"]}
+        return len(self.claims_at_kills | reported) + self.claims_unseen
 
     def deaths(self) -> "Counter[str]":
-        """Of this scenario, by the failpoint at which each died."""
-        return Counter(line["at"] for line in self._words() if line["at"] != TIMED_OUT)
+        """Count the processes that were killed at a failpoint in this scenario, by failpoint."""
+        return Counter(line["at"] for line in self._crash_reports() if line["at"] != TIMED_OUT)
 
-    def _words(self) -> Iterator[dict[str, Any]]:
-        return journal.read(self.last_words, self.words_offset)
+    def _crash_reports(self) -> Iterator[dict[str, Any]]:
+        return journal.read(self.crash_reports, self.crash_reports_offset)
 
     def settle(self, seconds: float = SETTLE_SECONDS) -> float:
-        """Waits until nothing is pending; how long it took. What then still is, the checker will name."""
+        """Wait until nothing is pending, at most `seconds`, and return how many it took.
+
+        What is still pending then is the checker's to report.
+        """
         began = time.monotonic()
-        with suppress(TooSlow):
-            wait_for(lambda: self.pending() == 0, seconds, "everything settled")
+        with suppress(WaitTimeout):
+            wait_for(lambda: self.pending() == 0, seconds, "no pending delivery")
         return time.monotonic() - began
 
     def pending_of(self, endpoint_id: str) -> int:
-        mine = PendingDelivery.endpoint_id == endpoint_id
-        return self._count(select(func.count()).select_from(PendingDelivery).where(mine))
+        is_to_endpoint = PendingDelivery.endpoint_id == endpoint_id
+        return self._count(select(func.count()).select_from(PendingDelivery).where(is_to_endpoint))
 
-    def ledger(self, endpoint_ids: list[str]) -> dict[str, Line]:
-        """The pending deliveries to these endpoints."""
+    def pending_rows(self, endpoint_ids: list[str]) -> dict[str, PendingRow]:
+        """Return the pending deliveries to these endpoints, by delivery id."""
         row = PendingDelivery
         columns = row.delivery_id, row.generation, row.tries, row.next_attempt_at, row.claimed_at
         with self.app.app_context(), db.engine.connect() as connection:
@@ -96,14 +104,14 @@ class Stack(Hands):
         attempts: dict[str, list[int]] = defaultdict(list)
         for delivery_id, generation in recorded:
             attempts[delivery_id].append(generation)
-        return {each[0]: Line(*each[1:], tuple(sorted(attempts[each[0]]))) for each in waiting}
+        return {each[0]: PendingRow(*each[1:], tuple(sorted(attempts[each[0]]))) for each in waiting}
 
     def event_count(self) -> int:
         mine = Event.workspace_id == self.workspace_id
         return self._count(select(func.count()).select_from(Event).where(mine))
 
     def attempt_count(self) -> int:
-        """Recorded ones of this scenario."""
+        """Count the recorded attempts of this scenario."""
         return self._count(select(func.coalesce(func.sum(Delivery.attempt_count), 0)).where(self._mine))
 
     def audit_count(self, action: str) -> int:
@@ -115,40 +123,44 @@ class Stack(Hands):
             return session.get_one(Recovery, recovery_id)
 
     def arrival_count(self) -> int:
-        """Requests that the receiver read in this scenario."""
+        """Count the requests that the receiver read in this scenario."""
         return sum(1 for _ in self.arrivals())
 
     def arrivals(self) -> Iterator[dict[str, Any]]:
+        """Yield the receiver's line for each request that it read in this scenario."""
         lines = journal.read(self.receiver_journal, self.receiver_offset)
         return (line for line in lines if "answered" not in line)
 
-    def refusals(self) -> int:
-        """Events that producers got no 202 for."""
+    def not_accepted_count(self) -> int:
+        """Count the events for which producers got no 202."""
         return sum("error" in line for line in journal.read(self.journal))
 
-    def outcomes(self) -> "Counter[str]":
+    def outcomes(self) -> "Counter[str | None]":
+        """Count the deliveries of this scenario by their last outcome."""
         return Counter(self._column(Delivery.last_outcome, self._mine))
 
     def states_of(self, endpoint_id: str) -> dict[str, int]:
-        found = self._column(Delivery.state, Delivery.endpoint_id == endpoint_id)
-        return dict(Counter(state.value for state in found))
+        """Count the deliveries to an endpoint by state."""
+        states = self._column(Delivery.state, Delivery.endpoint_id == endpoint_id)
+        return dict(Counter(state.value for state in states))
 
     def delivery_ids(self) -> list[str]:
         return self._column(Delivery.id, self._mine)
 
     def created_at(self) -> dict[str, datetime]:
-        """When each delivery was accepted."""
+        """Return when each delivery was accepted, by delivery id."""
         with self.app.app_context(), db.engine.connect() as connection:
             rows = connection.execute(select(Delivery.id, Delivery.created_at).where(self._mine))
             return {row.id: row.created_at for row in rows}
 
     def due_times(self) -> list[datetime]:
+        """Return when the pending deliveries of all workspaces fall due."""
         return self._column(PendingDelivery.next_attempt_at, PendingDelivery.delivery_id.is_not(None))
 
     @property
-    def _mine(self) -> Any:
+    def _mine(self) -> ColumnElement[bool]:
         return Delivery.workspace_id == self.workspace_id
 
-    def _column(self, column: Any, where: Any) -> list[Any]:
+    def _column(self, column: InstrumentedAttribute[T], where: ColumnElement[bool]) -> list[T]:
         with self.app.app_context(), db.engine.connect() as connection:
             return list(connection.execute(select(column).where(where)).scalars())

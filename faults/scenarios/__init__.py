@@ -1,5 +1,31 @@
-"""The scenarios. Importing this registers them in `faults.registry`."""
+"""The scenarios, a module for each part that fails; ALL holds them by name, in the order they run in."""
 
-from faults.scenarios import accepting, admins, brokers, databases, operators, receivers, storms, workers
+from faults.scenario_definition import Scenario
+from faults.scenarios import (
+    accept_faults,
+    admin_actions,
+    database_faults,
+    receiver_faults,
+    redis_faults,
+    retention_faults,
+    rolling_upgrade,
+    scheduler_faults,
+    storm,
+    worker_faults,
+)
 
-__all__ = ["accepting", "admins", "brokers", "databases", "operators", "receivers", "storms", "workers"]
+MODULES = (
+    accept_faults,
+    admin_actions,
+    redis_faults,
+    scheduler_faults,
+    database_faults,
+    retention_faults,
+    rolling_upgrade,
+    receiver_faults,
+    storm,
+    worker_faults,
+)
+ALL: dict[str, Scenario] = {
+    each.name: each for module in MODULES for each in vars(module).values() if isinstance(each, Scenario)
+}

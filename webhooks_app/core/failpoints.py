@@ -1,10 +1,10 @@
-"""Places at which the fault suite lets a process die. Without `FAILPOINTS` in the environment, none does.
+"""Places at which the fault suite kills a process. Without `FAILPOINTS` in the environment none is armed.
 
     FAILPOINTS='worker.claimed=0.02,worker.recording=0.01' FAILPOINT_SEED=7
 
-kills the process (SIGKILL: nothing is cleaned up) with that probability each time it comes by. The dice are
-thrown by the seed, the kind of process (what stands before the dot) and its number among those of its kind,
-which is counted in the folder FAILPOINT_COUNTS.
+kills the process (SIGKILL: nothing is cleaned up) with that probability each time it reaches the place. The
+random numbers depend on the seed, the kind of process (the part before the dot) and its number among those of
+its kind, which is counted in the folder FAILPOINT_COUNTS. FAILPOINTS is read once, when the module is loaded.
 """
 
 import os
@@ -12,41 +12,53 @@ import random
 import signal
 from collections.abc import Callable
 
-# A body that carries this kills whoever sends it, when the failpoint `worker.poisoned` is armed.
+# A body that contains this kills the process that sends it, when the failpoint `worker.poisoned` is armed.
 POISON = b'"poison":true'
 
 
-def _armed(text: str) -> dict[str, float]:
+def _parse(text: str) -> dict[str, float]:
     pairs = (part.split("=") for part in text.split(",") if part)
     return {name: float(probability) for name, probability in pairs}
 
 
-_PROBABILITIES = _armed(os.environ.get("FAILPOINTS", ""))
-_dice: dict[str, random.Random] = {}
-# Called with the place by a process that dies there; the fault suite has it write down what it held.
-last_words: Callable[[str], None] = lambda place: None  # noqa: E731
+_PROBABILITIES = _parse(os.environ.get("FAILPOINTS", ""))
+# A search of 256 KiB takes a quarter of a millisecond, which no delivery pays outside the fault suite.
+_IS_POISON_ARMED = "worker.poisoned" in _PROBABILITIES
+_generators: dict[str, random.Random] = {}
+
+
+def _do_nothing(name: str) -> None:
+    pass
+
+
+# Called with the failpoint's name just before the process is killed there; the fault suite sets it.
+before_kill: Callable[[str], None] = _do_nothing
 
 
 def hit(name: str) -> None:
-    if name in _PROBABILITIES and _die(name).random() < _PROBABILITIES[name]:
-        last_words(name)
+    """Kill this process with the probability that the failpoint `name` is armed with, if it is."""
+    if name in _PROBABILITIES and _generator(name).random() < _PROBABILITIES[name]:
+        before_kill(name)
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def swallow(body: bytes) -> None:
-    if POISON in body:
+def hit_if_poisoned(body: bytes) -> None:
+    """Hit `worker.poisoned` if `body` contains POISON; unless that failpoint is armed, `body` is not read."""
+    if _IS_POISON_ARMED and POISON in body:
         hit("worker.poisoned")
 
 
-def _die(name: str) -> random.Random:
-    """Made at the first throw, so that forked processes do not all throw alike."""
+def _generator(name: str) -> random.Random:
+    """Return the generator of the kind, made at first use so that forked processes do not share one."""
     kind = name.partition(".")[0]
-    if kind not in _dice:
-        _dice[kind] = random.Random(f"{os.environ.get('FAILPOINT_SEED', '')}-{kind}-{_number(kind)}")
-    return _dice[kind]
+    if kind not in _generators:
+        seed = f"{os.environ.get('FAILPOINT_SEED', '')}-{kind}-{_process_number(kind)}"
+        _generators[kind] = random.Random(seed)
+    return _generators[kind]
 
 
-def _number(kind: str) -> int:
+def _process_number(kind: str) -> int:
+    """Return this process's number, from 1, among those of its kind that reached an armed failpoint."""
     folder = os.environ.get("FAILPOINT_COUNTS")
     if folder is None:
         return 1

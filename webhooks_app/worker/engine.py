@@ -338,7 +338,7 @@ class DeliveryEngine:
             return
         self._flying[ready.sent.claim.key] = ready.sent
         self._windows.sent(ready.sent.claim.endpoint_id)
-        failpoints.swallow(ready.request.body)
+        failpoints.hit_if_poisoned(ready.request.body)
 
     def _take_outcomes(self, wait_ms: int) -> None:
         for key, outcome in self._sender.poll(wait_ms):

@@ -1,4 +1,4 @@
-"""The platform's own processes, as the nursery starts them: what `worker.py` and gunicorn run, but forked."""
+"""The functions that forked processes run: web, workers, scheduler, retention and migrations."""
 
 import multiprocessing
 import os
@@ -26,15 +26,15 @@ from webhooks_app.jobs import delivery_worker
 
 
 def web(workers: int) -> None:
-    crash_report.noted()
-    # Imported before it forks, so that a killed web worker is replaced in milliseconds.
+    crash_report.install()
+    # With the app imported before gunicorn forks, a killed web worker is replaced in milliseconds.
     sys.argv = ["gunicorn", "wsgi:app", "--preload", "--workers", str(workers)]
     gunicorn.app.wsgiapp.run()
 
 
 def pool() -> None:
-    """`worker.py`, its workers forked instead of spawned; no libcurl handle exists before the fork."""
-    crash_report.noted()
+    """Run what `worker.py` runs, but fork its workers: no libcurl handle exists before the fork."""
+    crash_report.install()
     delivery_worker._SPAWN = multiprocessing.get_context("fork")  # type: ignore[assignment]
     processes.run_workers()
 
@@ -43,43 +43,41 @@ def scheduler() -> None:
     processes.run_scheduler()
 
 
-def pool_with_clock_moved(seconds: float) -> None:
-    _move_clock(seconds)
-    pool()
+def with_clock_offset(seconds: float, function: str, *arguments: Any) -> None:
+    """Call another function of this module with the clock so many seconds ahead."""
+    offset = timedelta(seconds=seconds)
+    clock.now = lambda: datetime.now(UTC) + offset
+    globals()[function](*arguments)
 
 
-def web_with_clock_moved(workers: int, seconds: float) -> None:
-    _move_clock(seconds)
-    web(workers)
+def with_clock_file(path: str, function: str, *arguments: Any) -> None:
+    """Call another function with the clock ahead by the seconds that a file holds, which may change."""
+    file = Path(path)
+    clock.now = lambda: datetime.now(UTC) + timedelta(seconds=float(file.read_text()))
+    globals()[function](*arguments)
 
 
-def pool_with_clock_of(path: str) -> None:
-    _follow_clock(path)
-    pool()
+def run_retention(days: int, seed: str, chance: float) -> None:
+    """Run retention again and again, `days` ahead of time.
 
+    With the probability `chance`, each batch kills the process between its deletion and its commit.
+    """
+    rng, drop = random.Random(seed), retention._drop_deliveries
 
-def web_with_clock_of(path: str, workers: int) -> None:
-    _follow_clock(path)
-    web(workers)
-
-
-def retain(days: int, seed: str, chance: float) -> None:
-    """Retention on and on, `days` ahead of time, until it dies with a batch deleted and not committed."""
-    dice, drop = random.Random(seed), retention._drop_deliveries
-
-    def drop_or_die(connection: Connection, some: Sequence[str]) -> int:
+    def drop_and_maybe_die(connection: Connection, some: Sequence[str]) -> int:
         count = drop(connection, some)
-        if dice.random() < chance:
+        if rng.random() < chance:
             os.kill(os.getpid(), signal.SIGKILL)
         return count
 
-    retention._drop_deliveries = drop_or_die
+    retention._drop_deliveries = drop_and_maybe_die
     databases = open_services(config.read(), waits_for_disk=False).databases
     while True:
         retention.run(databases, now=clock.now() + timedelta(days=days))
 
 
 def migrate(folder: str, revision: str) -> None:
+    """Migrate the database up to `head`, or down to an older revision."""
     with create_app().app_context():
         if revision == "head":
             upgrade(directory=folder)
@@ -87,19 +85,8 @@ def migrate(folder: str, revision: str) -> None:
             downgrade(directory=folder, revision=revision)
 
 
-def upgraded(function: str, *arguments: Any) -> None:
-    """Another program as the next release would be: its models have a column more, which it fills."""
+def as_next_release(function: str, *arguments: Any) -> None:
+    """Call another function as the next release would run it: its models have a new column and fill it."""
     for model in (Event, Delivery, PendingDelivery):
         model.made_by = Column("made_by", String(20), default="new")
     globals()[function](*arguments)
-
-
-def _follow_clock(path: str) -> None:
-    """The clock goes ahead by as many seconds as stand in the file, which change while this runs."""
-    file = Path(path)
-    clock.now = lambda: datetime.now(UTC) + timedelta(seconds=float(file.read_text()))
-
-
-def _move_clock(seconds: float) -> None:
-    moved = timedelta(seconds=seconds)
-    clock.now = lambda: datetime.now(UTC) + moved

@@ -1,10 +1,15 @@
-"""What a scenario found, in one line and its violations."""
+"""What a scenario found: its figures and violations, and how they are printed."""
 
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from faults.checker import Findings
+from faults.checker import VIOLATIONS, Findings
+
+COUNTS = (
+    *("events", "deliveries", "arrivals", "crashed", "duplicates"),
+    *("unrecorded_claims", "curl_repeats", "in_flight_at_kills"),
+)
 
 
 @dataclass
@@ -15,11 +20,12 @@ class Report:
     figures: dict[str, Any] = field(default_factory=dict)
     findings: Findings | None = None
     problems: list[str] = field(default_factory=list)
-    plan: list[str] = field(default_factory=list)  # what was to be done to it, decided by the seed
-    schedule_length: int | None = None  # where it is not the usual one
+    plan: list[str] = field(default_factory=list)  # what the seed decided to do, printed after a failure
+    schedule_length: int | None = None  # how many retries a delivery has, where it is not the usual number
     began_at: float = field(default_factory=time.monotonic)
 
     def require(self, holds: object, otherwise: str) -> None:
+        """Report a violation, in the words of `otherwise`, unless `holds`."""
         if not holds:
             self.problems.append(otherwise)
 
@@ -28,31 +34,23 @@ class Report:
         return self.problems + (self.findings.violations() if self.findings else [])
 
     def print(self) -> None:
-        found = self.findings
-        word = "FAILED" if self.violations else "ok"
-        print(f"\n{word:6} {self.name} [{self.faults}] on {self.database}", end="")
+        verdict = "FAILED" if self.violations else "ok"
+        print(f"\n{verdict:6} {self.name} [{self.faults}] on {self.database}", end="")
         print(f", {time.monotonic() - self.began_at:.0f} s", flush=True)
-        if found:
-            counts = (
-                "events",
-                "deliveries",
-                "arrivals",
-                "crashed",
-                "duplicates",
-                "lapsed_claims",
-                "curl_repeats",
-                "in_flight_at_kills",
-            )
-            figures = {name: getattr(found, name) for name in counts}
-            named = ("lost", "stuck", "altered", "unsigned", "doubled", "unexplained")
-            figures |= {name: len(getattr(found, name)) for name in named}
-            print("      ", _line(figures | found.states))
+        if self.findings:
+            print("      ", _line(_figures(self.findings)))
         if self.figures:
             print("      ", _line(self.figures))
         if self.violations and self.plan:
             print("       planned:", ", ".join(self.plan))
         for violation in self.violations:
             print("   !! ", violation, flush=True)
+
+
+def _figures(findings: Findings) -> dict[str, int]:
+    counts = {name: getattr(findings, name) for name in COUNTS}
+    violations = {name: len(getattr(findings, name)) for name in VIOLATIONS}
+    return counts | violations | findings.states
 
 
 def _line(figures: dict[str, Any]) -> str:

@@ -1,16 +1,16 @@
-"""How fast this machine is meanwhile: a virtual one's speed swings by half within seconds, whatever runs on it."""
+"""Measures how fast the machine itself is meanwhile: a virtual one's speed varies by half within seconds."""
 
 import statistics
 import threading
 import time
 from typing import Self
 
-ROUNDS = 12_000  # some millisecond
+ROUNDS = 12_000  # about a millisecond
 EVERY_SECONDS = 0.1
 
 
-class Pace:
-    """Times one short loop again and again while its block runs, in CPU time: waits for a core do not count."""
+class MachineSpeed:
+    """Times one short loop again and again in its block, in CPU time, which leaves out waits for a core."""
 
     def __init__(self) -> None:
         self._costs = [(time.time(), _cost())]
@@ -26,7 +26,7 @@ class Pace:
         self._thread.join()
 
     def speed(self, start: float, end: float) -> float:
-        """Loops a CPU second between two moments of `time.time()`."""
+        """Return the loops per CPU second between two values of `time.time()`."""
         costs = [cost for at, cost in self._costs if start <= at <= end] or [self._costs[-1][1]]
         return 1 / statistics.median(costs)
 

@@ -1,7 +1,7 @@
-"""Internal apps handing over events. Each 202 is noted with its event; what got none is noted as an error.
+"""Sends events at a steady rate as internal apps do, and writes each 202 and each other answer to a journal.
 
-Even-numbered threads send as the shipped client does, with an idempotency key and repeats; odd ones send
-once and never again, so that an event without its 202 stays without.
+Even-numbered threads send with the shipped client, which sets an idempotency key and repeats; odd-numbered
+threads send once, so that an event that got no 202 never gets one.
 """
 
 import random
@@ -18,19 +18,21 @@ from webhooks_app.client import Client, SendError, Unavailable
 EVENT_TYPE = "batch-lifecycle"
 PADDING = "padding ünïcödé ✓ "
 TIMEOUT_SECONDS = 10.0
-# What is noted where the client only says that the answer was none of the API's.
+# Stands in the journal where the client says no more than that the answer was not one of the API's.
 OTHER_ANSWER = 500
 
+# Sends the data of one event; returns the status (0 without a connection), the event's id and its deliveries.
 Post = Callable[[dict[str, Any]], tuple[int, str, int]]
 
 
 def main(
     base_url: str, token: str, journal: str, rate: float, threads: int, seconds: float, seed: str
 ) -> None:
-    notes = Journal(journal)
+    """Send `rate` events a second from so many threads, and write the answers to the journal at that path."""
+    answers = Journal(journal)
     until, pause = time.monotonic() + seconds, threads / rate
     workers = [
-        threading.Thread(target=_produce, args=(base_url, token, notes, pause, until, f"{seed}-{turn}"))
+        threading.Thread(target=_produce, args=(base_url, token, answers, pause, until, f"{seed}-{turn}"))
         for turn in range(threads)
     ]
     for worker in workers:
@@ -39,29 +41,30 @@ def main(
         worker.join()
 
 
-def _produce(base_url: str, token: str, notes: Journal, pause: float, until: float, name: str) -> None:
-    dice = random.Random(name)
-    post = _with_client(base_url, token) if int(name.rsplit("-", 1)[1]) % 2 == 0 else _once(base_url, token)
+def _produce(base_url: str, token: str, journal: Journal, pause: float, until: float, name: str) -> None:
+    rng = random.Random(name)
+    is_even = int(name.rsplit("-", 1)[1]) % 2 == 0
+    post = _with_client(base_url, token) if is_even else _without_repeats(base_url, token)
     number = 0
     while time.monotonic() < until:
         number += 1
-        _note(notes, post, new_data(f"{name}-{number}", dice.randrange(40)))
-        time.sleep(pause * dice.uniform(0.5, 1.5))
+        _send_one(journal, post, new_data(f"{name}-{number}", rng.randrange(40)))
+        time.sleep(pause * rng.uniform(0.5, 1.5))
 
 
 def new_data(name: str, padding: int = 0, **more: Any) -> dict[str, Any]:
-    """What the catalog asks of the event type; `name` tells every event of a run from the others."""
+    """Return data that the catalog accepts for EVENT_TYPE; `name` distinguishes every event of a run."""
     return {"batch_id": name, "status": "running", "model": "m" + PADDING * (padding % 10)} | more
 
 
-def _note(notes: Journal, post: Post, data: dict[str, Any]) -> None:
+def _send_one(journal: Journal, post: Post, data: dict[str, Any]) -> None:
     began = time.monotonic()
     status, event_id, deliveries = post(data)
     taken = {"at": time.time(), "ms": round((time.monotonic() - began) * 1000, 1)}
     if status == 202:
-        notes.write(event=event_id, deliveries=deliveries, **taken)
+        journal.write(event=event_id, deliveries=deliveries, **taken)
     else:
-        notes.write(error=status, **taken)
+        journal.write(error=status, **taken)
 
 
 def _with_client(base_url: str, token: str) -> Post:
@@ -79,7 +82,7 @@ def _with_client(base_url: str, token: str) -> Post:
     return post
 
 
-def _once(base_url: str, token: str) -> Post:
+def _without_repeats(base_url: str, token: str) -> Post:
     session = requests.Session()
     session.headers["Authorization"] = f"Bearer {token}"
 

@@ -1,11 +1,11 @@
-"""The suite's receiver: notes every request before it answers, and answers as its path says.
+"""The receiver of a run: writes every request to its journal, then answers as the request's path says.
 
     /ok/…               200                    /always/<answer>/…   that answer
     /mix/<seed>/…       a seeded mix           /switch/<name>/…     what `/control/<name>/<answer>` set last
 
-An answer is a status, `cut` (reads the request and closes), `hang` (never answers) or
-`slow-<ms>-<answer>`. `/mix` throws its dice by seed, endpoint, event (as its producer calls it) and turn, so
-that a seed always answers alike.
+An answer is a status, `cut` (reads the request and closes the connection), `hang` (never answers) or
+`slow-<ms>-<answer>`. `/mix` chooses by the seed, the endpoint, the event's `batch_id` and the number of
+requests that the delivery has had, so that a seed gives the same answers in each run.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ MIX = (("200", 78), ("500", 8), ("503", 2), ("slow-150-200", 6), ("slow-500-200"
 CUT_SHARE = 3
 
 
-class Receiver(asyncio.Protocol):
+class ScriptedReceiver(asyncio.Protocol):
     journal: Journal
     turns: ClassVar["Counter[str]"] = Counter()
     switches: ClassVar[dict[str, str]] = {}
@@ -42,17 +42,17 @@ class Receiver(asyncio.Protocol):
         rest = end + 4 + int(headers.get("content-length", "0"))
         if len(self.buffer) >= rest:
             body, self.buffer = self.buffer[end + 4 : rest], self.buffer[rest:]
-            self.take(lines[0].split(" ")[1], headers, body)
+            self._receive(lines[0].split(" ")[1], headers, body)
 
-    def take(self, path: str, headers: dict[str, str], body: bytes) -> None:
+    def _receive(self, path: str, headers: dict[str, str], body: bytes) -> None:
         parts = path.strip("/").split("/")
         if parts[0] == "control":
             self.switches[parts[1]] = parts[2]
-            self.reply("200")
+            self._respond("200")
             return
         delivery_id = headers.get("webhook-id", "")
         self.turns[delivery_id] += 1
-        answer = self.decide(parts, body, self.turns[delivery_id])
+        answer = self._choose_answer(parts, body, self.turns[delivery_id])
         self.journal.write(
             at=time.time(),
             path=path,
@@ -62,9 +62,9 @@ class Receiver(asyncio.Protocol):
             signature=headers.get("webhook-signature", ""),
             answer=answer,
         )
-        self.answer(answer, delivery_id)
+        self._answer(answer, delivery_id)
 
-    def decide(self, parts: list[str], body: bytes, turn: int) -> str:
+    def _choose_answer(self, parts: list[str], body: bytes, turn: int) -> str:
         match parts[:2]:
             case ["mix", seed]:
                 return mixed(seed, "/".join(parts[2:]), json.loads(body)["data"]["batch_id"], turn)
@@ -74,26 +74,26 @@ class Receiver(asyncio.Protocol):
                 return self.switches.get(name, "200")
         return "200"
 
-    def answer(self, answer: str, delivery_id: str) -> None:
+    def _answer(self, answer: str, delivery_id: str) -> None:
         kind, _, rest = answer.partition("-")
         if kind == "slow":
             milliseconds, _, then = rest.partition("-")
-            asyncio.get_running_loop().call_later(int(milliseconds) / 1000, self.answer, then, delivery_id)
+            asyncio.get_running_loop().call_later(int(milliseconds) / 1000, self._answer, then, delivery_id)
         elif kind == "cut":
             self.transport.abort()
         elif kind != "hang" and not self.transport.is_closing():
             self.journal.write(at=time.time(), answered=delivery_id, status=int(kind))
-            self.reply(kind)
+            self._respond(kind)
 
-    def reply(self, status: str) -> None:
-        self.transport.write(f"HTTP/1.1 {status} As-Told\r\nContent-Length: 2\r\n\r\nok".encode())
+    def _respond(self, status: str) -> None:
+        self.transport.write(f"HTTP/1.1 {status} Scripted\r\nContent-Length: 2\r\n\r\nok".encode())
 
 
 def mixed(seed: str, endpoint: str, event: str, turn: int) -> str:
-    """None of it differs from one run to the next, as the ids of deliveries do."""
-    dice = random.Random(f"{seed}-{endpoint}-{event}-{turn}")
+    """Return the answer of `/mix`. None of the arguments changes from run to run, as ids of deliveries do."""
+    rng = random.Random(f"{seed}-{endpoint}-{event}-{turn}")
     answers, weights = zip(*MIX, ("cut", CUT_SHARE), strict=True)
-    return str(dice.choices(answers, weights)[0])
+    return str(rng.choices(answers, weights)[0])
 
 
 def _header(line: str) -> tuple[str, str]:
@@ -102,11 +102,12 @@ def _header(line: str) -> tuple[str, str]:
 
 
 async def _serve(port: int) -> None:
-    server = await asyncio.get_running_loop().create_server(Receiver, "127.0.0.1", port, backlog=1024)
+    server = await asyncio.get_running_loop().create_server(ScriptedReceiver, "127.0.0.1", port, backlog=1024)
     print("ready", flush=True)
     await server.serve_forever()
 
 
 def main(port: int, journal: str) -> None:
-    Receiver.journal = Journal(journal)
+    """Serve on a loopback port until killed, with the journal at that path."""
+    ScriptedReceiver.journal = Journal(journal)
     asyncio.run(_serve(port))
