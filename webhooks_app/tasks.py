@@ -80,13 +80,13 @@ def sweep() -> None:
     Then take what steps are due towards endpoints that do nothing but fail.
     """
     services, now = context().services, clock.now()
-    services.wake_ups.now()
-    alarms.beat(services.write, now=now)
+    services.wake_ups.wake_worker()
+    alarms.record_heartbeat(services.write, now=now)
     auto_disable.run(services.databases, after=services.settings.auto_disable_after, now=now)
     if services.settings.mail_server and notices.has_due_mail(services.read, now=now):
-        services.wake_ups.mail()
+        services.wake_ups.enqueue_mail()
     if recoveries.is_any_running(services.read):
-        services.wake_ups.recover()
+        services.wake_ups.enqueue_recovery()
 
 
 def send_mail() -> None:

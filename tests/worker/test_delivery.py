@@ -162,7 +162,7 @@ def test_a_failure_is_retried_with_the_same_id_and_bytes(
     assert delivery.next_attempt_at is not None
     wait = delivery.next_attempt_at - clock.now()
     assert timedelta(seconds=3) < wait <= timedelta(seconds=5.5)
-    [(name, moment)] = wake_ups.scheduled()
+    [(name, moment)] = wake_ups.scheduled_jobs()
     assert name == f"due-{int(moment.timestamp())}"
     assert timedelta(0) <= moment - delivery.next_attempt_at < timedelta(seconds=1)
 
@@ -181,9 +181,9 @@ def test_a_failure_is_retried_with_the_same_id_and_bytes(
 def test_a_thousand_failures_of_one_second_make_one_scheduled_job(wake_ups: WakeUps, app: Flask) -> None:
     moment = datetime(2030, 1, 1, 12, 0, 0, 200_000, tzinfo=UTC)
 
-    wake_ups.at([moment + timedelta(milliseconds=offset % 700) for offset in range(1000)])
+    wake_ups.schedule_wake_ups([moment + timedelta(milliseconds=offset % 700) for offset in range(1000)])
 
-    assert wake_ups.scheduled() == [
+    assert wake_ups.scheduled_jobs() == [
         (f"due-{int(moment.timestamp()) + 1}", datetime(2030, 1, 1, 12, 0, 1, tzinfo=UTC))
     ]
 
@@ -555,24 +555,24 @@ def test_a_replay_to_a_closed_endpoint_is_refused(
 def test_wake_ups_are_coalesced(wake_ups: WakeUps, settings: Settings) -> None:
     with Redis.from_url(settings.redis_url) as redis:
         for _ in range(100):
-            wake_ups.now()
+            wake_ups.wake_worker()
         assert redis.llen("rq:queue:deliveries") == 1
-        assert wake_ups.is_asked()
-        assert not wake_ups.is_asked()
+        assert wake_ups.take_request()
+        assert not wake_ups.take_request()
 
 
 def test_a_run_that_is_awake_needs_no_job_until_it_ends(wake_ups: WakeUps, settings: Settings) -> None:
     with Redis.from_url(settings.redis_url) as redis:
-        wake_ups.begin()
+        wake_ups.start_run()
         for _ in range(100):
-            wake_ups.now()
-            assert wake_ups.is_asked()
+            wake_ups.wake_worker()
+            assert wake_ups.take_request()
         assert redis.llen("rq:queue:deliveries") == 0
-        wake_ups.now()
-        wake_ups.end(expects_more=False)
+        wake_ups.wake_worker()
+        wake_ups.end_run(expects_more=False)
         assert redis.llen("rq:queue:deliveries") == 1
-        wake_ups.begin()
-        wake_ups.end(expects_more=False)
+        wake_ups.start_run()
+        wake_ups.end_run(expects_more=False)
         assert redis.llen("rq:queue:deliveries") == 1
 
 

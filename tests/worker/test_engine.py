@@ -203,7 +203,7 @@ def test_news_in_the_middle_of_a_round_of_looks_is_looked_for(
                 connection.execute(
                     update(PendingDelivery).where(is_of_first).values(next_attempt_at=clock.now())
                 )
-            wake_ups.now()
+            wake_ups.wake_worker()
         return found
 
     monkeypatch.setattr(claims, "scan", lanes)

@@ -51,7 +51,7 @@ def start_several(
         # Sorted, so that two people at once never wait for each other crosswise.
         results = Counter(_start(connection, each, actor, now) for each in sorted(set(delivery_ids)))
     if any(result.is_sent for result in results):
-        wake_ups.now()
+        wake_ups.wake_worker()
     return results
 
 

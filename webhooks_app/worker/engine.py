@@ -124,7 +124,7 @@ class DeliveryEngine:
         self._claimed, recorded = 0, self._batch.recorded
         self._windows.forget_idle()
         self._lanes = DueEndpoints()
-        self._wake_ups.begin()
+        self._wake_ups.start_run()
         self._is_asked, expects_more = True, False
         self._idle_since = time.monotonic()
         deadline = time.monotonic() + seconds
@@ -134,7 +134,7 @@ class DeliveryEngine:
             self._hand_back([])
             expects_more = self._has_work
         finally:
-            self._wake_ups.end(expects_more=expects_more)
+            self._wake_ups.end_run(expects_more=expects_more)
         if should_stop():
             self.wind_up()
         return RunResult(self._claimed, self._batch.recorded - recorded)
@@ -177,7 +177,7 @@ class DeliveryEngine:
             some.clear()
         if left or waiting:
             self._try(lambda: claims.release(self._database, [*left, *waiting], now=clock.now()))
-            self._wake_ups.now()
+            self._wake_ups.wake_worker()
 
     def _work_on(self, act: Callable[[], None]) -> None:
         self._take_outcomes(POLL_MS)
@@ -211,11 +211,11 @@ class DeliveryEngine:
     def _look_or_claim(self) -> None:
         """Looks where there may be news, and claims where that is worth its price."""
         due = self._lanes.due(clock.now())
-        self._wake_ups.stay_awake()
+        self._wake_ups.keep_awake()
         if self._sender.free > 0:
-            self._is_asked = self._wake_ups.is_asked() or self._is_asked
+            self._is_asked = self._wake_ups.take_request() or self._is_asked
         elif self._windows.have_room(due, 1):
-            self._wake_ups.another()  # which then hears of the news as well
+            self._wake_ups.call_another_worker()  # which then hears of the news as well
         if self._is_time_to_look(due):
             self._look()
             self._claim()
@@ -256,7 +256,7 @@ class DeliveryEngine:
         rooms = self._windows.rooms(lanes, self._sender.free)
         if not rooms:
             if self._windows.have_room(lanes, 1):
-                self._wake_ups.another()
+                self._wake_ups.call_another_worker()
             return
         limits = {name: rate for name in rooms if (rate := lanes[name].rate_per_second)}
         with self._database.begin() as connection:

@@ -67,7 +67,7 @@ class OutcomeBuffer:
         self._is_again = False
         failpoints.hit("worker.recorded")
         if due:
-            self._wake_ups.at(due)
+            self._wake_ups.schedule_wake_ups(due)
 
     def _write_all(self) -> list[datetime]:
         try:
