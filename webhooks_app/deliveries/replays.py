@@ -102,7 +102,7 @@ def restart(
 def _restarting(now: datetime) -> ReturningUpdate[str]:
     return (
         update(Delivery)
-        .values(state=DeliveryState.PENDING, next_attempt_at=now, tries=0, finished_at=None)
+        .values(state=DeliveryState.PENDING, next_attempt_at=now, attempts_in_schedule=0, finished_at=None)
         .returning(Delivery.id)
     )
 
