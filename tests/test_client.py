@@ -83,7 +83,7 @@ def refuse(status: int, code: str, message: str, field: str | None = None) -> An
 
 
 def hang(handler: Handler) -> None:
-    handler.server.is_closing.wait(5)
+    handler.server.is_closing.wait(60)
     handler.close_connection = True
 
 
@@ -226,7 +226,7 @@ def test_retry_after_is_waited_for(client: Client, platform: Platform) -> None:
     platform.script = [answer(429, Retry_After="1"), accept]
     started_at = time.monotonic()
     client.send("batch-lifecycle", DATA)
-    assert 0.95 <= time.monotonic() - started_at < 2
+    assert 0.95 <= time.monotonic() - started_at < 30
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -239,7 +239,7 @@ def test_a_retry_after_past_the_deadline_is_left_to_the_caller(
         client.send("batch-lifecycle", DATA)
     assert caught.value.retry_after == 60
     assert len(platform.requests) == 1
-    assert time.monotonic() - started_at < 1
+    assert time.monotonic() - started_at < 30
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_any_retry_after_is_understood_or_ignored(
     platform: Platform, value: str, seconds: float | None
 ) -> None:
     platform.script = [answer(429, Retry_After=value)]
-    with Client(platform.url, TOKEN, deadline_seconds=0.05) as client, pytest.raises(Unavailable) as caught:
+    with Client(platform.url, TOKEN, deadline_seconds=5) as client, pytest.raises(Unavailable) as caught:
         client.send("batch-lifecycle", DATA)
     assert caught.value.retry_after == seconds
 
@@ -277,20 +277,20 @@ def test_a_retry_after_may_be_a_date(client: Client, platform: Platform) -> None
 def test_a_platform_that_hangs_is_given_up_after_the_timeout(platform: Platform) -> None:
     platform.script = [hang, accept]
     started_at = time.monotonic()
-    with Client(platform.url, TOKEN, timeout=(1, 0.1)) as client:
+    with Client(platform.url, TOKEN, timeout=(5, 0.5)) as client:
         assert client.send("batch-lifecycle", DATA).id == "evt_1"
-    assert 0.1 <= time.monotonic() - started_at < 1
+    assert 0.5 <= time.monotonic() - started_at < 30
 
 
 def test_all_tries_together_end_at_the_deadline(platform: Platform) -> None:
     platform.script = [hang]
     started_at = time.monotonic()
     with (
-        Client(platform.url, TOKEN, timeout=(5, 5), deadline_seconds=0.3) as client,
+        Client(platform.url, TOKEN, timeout=(60, 60), deadline_seconds=0.3) as client,
         pytest.raises(Unavailable, match="ReadTimeout"),
     ):
         client.send("batch-lifecycle", DATA)
-    assert time.monotonic() - started_at < 1
+    assert time.monotonic() - started_at < 30
 
 
 def test_a_refused_connection_is_unavailable() -> None:

@@ -3,7 +3,7 @@
 import html
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,12 +27,12 @@ EMAIL = "admin@example.com"
 
 @pytest.fixture(scope="module")
 def platform(
-    sqlite_template: Path, redis_url: str, tmp_path_factory: pytest.TempPathFactory
+    sqlite_template: Path, redis_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Platform]:
     """One for all snippets: it has nothing to do with the kind of database."""
     folder = tmp_path_factory.mktemp("platform")
     shutil.copy(sqlite_template, folder / "test.db")
-    settings = make_settings(f"sqlite:///{folder / 'test.db'}", redis_url, folder)
+    settings = make_settings(f"sqlite:///{folder / 'test.db'}", redis_database(), folder)
     app = create_app(settings)
     with app.app_context(), Receiver() as receiver:
         engine = tasks.build_engine(services())
@@ -86,7 +86,7 @@ class Judged:
 
 @pytest.fixture(scope="module", params=RUNTIMES)
 def judged(request: pytest.FixtureRequest, platform: Platform, shown: dict[str, str]) -> Judged:
-    with runtimes.cache():
+    with runtimes.cache(request.param):
         program = runtimes.build(request.param, shown[request.param])
         cases = platform.cases()
         return Judged(
@@ -128,7 +128,7 @@ def test_our_own_code_is_strict_where_some_libraries_are_not(judged: Judged) -> 
 
 
 def test_the_shell_accepts_nothing_where_openssl_fails(platform: Platform, shown: dict[str, str]) -> None:
-    with runtimes.cache():
+    with runtimes.cache("shell"):
         program = runtimes.build("shell", shown["shell"])
         failing = ("bash", "-c", "openssl() { return 127; }; . ./harness.sh")
         program = replace(program, runtime=replace(program.runtime, run=failing))

@@ -324,13 +324,13 @@ def _mail_server(env: Mapping[str, str]) -> mail.MailServer | None:
         if PREFIX + name not in env:
             raise ConfigError(f"WEBHOOKS_{name} must be set when WEBHOOKS_{other} is.")
     try:
-        mail.address(env["WEBHOOKS_MAIL_FROM"])
+        mail.parse_address(env["WEBHOOKS_MAIL_FROM"])
     except ValueError:
         raise ConfigError(
             "WEBHOOKS_MAIL_FROM must be an e-mail address, such as webhooks@example.com."
         ) from None
     try:
-        server = mail.read_server(
+        server = mail.parse_server_url(
             env["WEBHOOKS_SMTP_URL"], env["WEBHOOKS_MAIL_FROM"], _existing_file(env, "WEBHOOKS_CA_BUNDLE")
         )
     except ValueError:

@@ -82,7 +82,7 @@ def sweep() -> None:
     services, now = context().services, clock.now()
     services.wake_ups.wake_worker()
     alarms.record_heartbeat(services.write, now=now)
-    auto_disable.run(services.databases, after=services.settings.auto_disable_after, now=now)
+    auto_disable.take_due_steps(services.databases, after=services.settings.auto_disable_after, now=now)
     if services.settings.mail_server and notices.has_due_mail(services.read, now=now):
         services.wake_ups.enqueue_mail()
     if recoveries.is_any_running(services.read):

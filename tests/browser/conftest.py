@@ -26,7 +26,7 @@ ARGUMENTS = [
 ]
 VIEWPORT = ViewportSize(width=1280, height=800)
 # Slower than this is broken, on a busy machine too.
-PATIENCE_MS = 10_000
+PATIENCE_MS = 30_000
 
 OpenPage = Callable[[str | None], Page]
 

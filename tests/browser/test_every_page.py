@@ -1,7 +1,7 @@
 """Every page in both themes, wide and narrow: axe-core, errors, what is cut off. Keeps screenshots."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.resources import files
@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ViewportSize
 from playwright.sync_api import Page as Tab
-from redis import Redis
 
 from tests.browser.conftest import VIEWPORT, opened, served, session_of
 from tests.browser.pages import NOT_PAGES, PAGES, Page, views
@@ -62,14 +61,15 @@ class Site:
 
 @pytest.fixture(scope="module")
 def console(
-    chromium: Browser, sqlite_template: Path, redis_url: str, tmp_path_factory: pytest.TempPathFactory
+    chromium: Browser,
+    sqlite_template: Path,
+    redis_database: Callable[[], str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("console")
     (folder / "world.db").write_bytes(sqlite_template.read_bytes())
-    with Redis.from_url(redis_url) as redis:
-        redis.flushall()
     settings = make_settings(
-        f"sqlite:///{folder / 'world.db'}", redis_url, folder, WEBHOOKS_RETRY_DELAYS="300,1800"
+        f"sqlite:///{folder / 'world.db'}", redis_database(), folder, WEBHOOKS_RETRY_DELAYS="300,1800"
     )
     app = create_app(settings)
     with prepared(app) as world, served(app) as url, ExitStack() as tabs:

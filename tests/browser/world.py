@@ -140,7 +140,7 @@ def _fail(world: World, engine: DeliveryEngine) -> None:
     while world.state("billing") is DeliveryState.PENDING:
         replays.start(services().write, services(world.app).wake_ups, world.ids["failed"], actor=TESTER)
         engine.run(seconds=10)
-    auto_disable.run(services().databases, after=timedelta(milliseconds=1), now=clock.now())
+    auto_disable.take_due_steps(services().databases, after=timedelta(milliseconds=1), now=clock.now())
     signing_secrets.rotate(
         services().write,
         services(world.app).cipher,

@@ -294,11 +294,11 @@ def test_no_name_or_address_can_add_a_header_or_a_recipient(
 )
 def test_what_is_not_one_mailbox_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not an e-mail address"):
-        mail.address(text)
+        mail.parse_address(text)
 
 
 def test_an_international_domain_is_written_in_ascii() -> None:
-    assert mail.address("anna@bücher.example").addr_spec == "anna@xn--bcher-kva.example"
+    assert mail.parse_address("anna@bücher.example").addr_spec == "anna@xn--bcher-kva.example"
 
 
 def test_unusable_addresses_are_left_out(start: Start, mailbox: Mailbox) -> None:
@@ -422,7 +422,7 @@ def test_no_password_leaves_without_tls(
     ],
 )
 def test_the_server_is_read_from_its_address(url: str, expected: tuple[object, ...]) -> None:
-    server = mail.read_server(url, "a@example.com")
+    server = mail.parse_server_url(url, "a@example.com")
     assert (server.host, server.port, server.is_smtps, server.user, server.password) == expected
 
 
@@ -453,16 +453,16 @@ def test_the_sweep_has_due_letters_sent_in_a_job_of_their_own(
 def test_the_job_does_not_wait_for_a_server_that_hangs(
     job_app: Flask, settings: Settings, failing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mail, "TIMEOUT_SECONDS", 1.0)
+    monkeypatch.setattr(mail, "TIMEOUT_SECONDS", 60.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         server = MailServer("127.0.0.1", silent.getsockname()[1], "a@example.com")
         services(job_app).settings = replace(settings, mail_server=server)
         began = clock.now()
         tasks.send_mail()
         tasks.send_mail()
-        assert clock.now() - began < timedelta(seconds=0.5)
+        assert clock.now() - began < timedelta(seconds=30)
         assert sum(thread.name == "mail" for thread in threading.enumerate()) == 1
-        wait_for(lambda: all(thread.name != "mail" for thread in threading.enumerate()))
+    wait_for(lambda: all(thread.name != "mail" for thread in threading.enumerate()))
 
 
 def test_a_workspaces_own_addresses_get_it_instead_of_the_admins(

@@ -5,8 +5,8 @@ from webhooks_app.core.outcomes import (
     LONGEST_DETAIL,
     Outcome,
     OutcomeClass,
+    classify_status,
     latency_bucket,
-    of_status,
 )
 from webhooks_app.db.models import Attempt
 
@@ -42,16 +42,16 @@ def expected_class(status: int) -> OutcomeClass:
 
 def test_every_status_maps_to_its_class() -> None:
     for status in range(100, 1000):
-        assert of_status(status) is expected_class(status), status
+        assert classify_status(status) is expected_class(status), status
 
 
 @pytest.mark.parametrize("status", [0, -1, 99, 1000, 2000, 20_000])
 def test_what_is_no_status_is_no_success(status: int) -> None:
-    assert of_status(status) is OutcomeClass.INVALID_RESPONSE
+    assert classify_status(status) is OutcomeClass.INVALID_RESPONSE
 
 
 def test_only_2xx_is_success() -> None:
-    succeeded = [status for status in range(1000) if Outcome(of_status(status)).is_success]
+    succeeded = [status for status in range(1000) if Outcome(classify_status(status)).is_success]
     assert succeeded == list(range(200, 300))
 
 

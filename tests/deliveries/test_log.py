@@ -342,14 +342,14 @@ def test_unseen_bytes_become_escapes() -> None:
 
 def test_indenting_changes_no_token() -> None:
     sent = '{"a":1.10,"b":[],"c":{"d":[1,{"e":"x: {,}\\""}]},"big":12345678901234567890,"f":{}}'
-    shown = text_display.indented(sent)
+    shown = text_display.indent_json(sent)
     assert shown.splitlines()[:3] == ["{", '  "a": 1.10,', '  "b": [],']
     assert '"e": "x: {,}\\""' in shown
     assert shown.replace("\n", "").replace(" ", "") == sent.replace(" ", "")
 
 
 def test_curl_quotes_for_the_shell_and_leaves_masked_values_out() -> None:
-    command = text_display.curl(
+    command = text_display.curl_command(
         "https://a.example.com/", [("a", "b"), ("X-Key", "***")], "{'$(id)'}", mask="***"
     )
     assert "-H 'X-Key: YOUR X-Key VALUE'" in command

@@ -343,6 +343,7 @@ def test_another_workspaces_dead_endpoint_holds_up_nobody(
 ) -> None:
     monkeypatch.setattr(recoveries, "BATCH", 5)
     monkeypatch.setattr(recoveries, "MOST_DUE", 5)
+    monkeypatch.setattr(recoveries, "LONGEST_WAIT_SECONDS", 60)
     slow, quick = make_workspace("Slow"), make_workspace("Quick")
     for each in (slow, quick):
         each.endpoint(receiver.url)

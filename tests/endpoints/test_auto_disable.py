@@ -11,7 +11,7 @@ from sqlalchemy import insert, select, update
 
 from tests.conftest import TESTER, Workspace
 from webhooks_app.core import clock, ids
-from webhooks_app.core.outcomes import OUR_OWN, Outcome, OutcomeClass
+from webhooks_app.core.outcomes import PLATFORM_FAILURES, Outcome, OutcomeClass
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import (
     AuditEntry,
@@ -60,7 +60,7 @@ def fail(
 
 
 def sweep(databases: Databases, now: datetime, after: timedelta = WINDOW) -> int:
-    return auto_disable.run(databases, after=after, now=now)
+    return auto_disable.take_due_steps(databases, after=after, now=now)
 
 
 def announced() -> list[NoticeKind]:
@@ -223,7 +223,7 @@ def test_the_window_may_be_seconds(
     assert announced() == [NoticeKind.WARNING, NoticeKind.FINAL_WARNING, NoticeKind.DISABLED]
 
 
-@pytest.mark.parametrize("kind", sorted(OUR_OWN))
+@pytest.mark.parametrize("kind", sorted(PLATFORM_FAILURES))
 def test_what_is_our_own_fault_disables_nothing(
     workspace: Workspace, database: WriteDatabase, databases: Databases, start: datetime, kind: OutcomeClass
 ) -> None:
@@ -234,7 +234,7 @@ def test_what_is_our_own_fault_disables_nothing(
     assert sweep(databases, start + 150 * HOUR) == 0
 
 
-@pytest.mark.parametrize("kind", sorted(OUR_OWN))
+@pytest.mark.parametrize("kind", sorted(PLATFORM_FAILURES))
 def test_what_is_our_own_fault_is_no_part_of_a_streak(
     workspace: Workspace, database: WriteDatabase, databases: Databases, start: datetime, kind: OutcomeClass
 ) -> None:
@@ -243,7 +243,7 @@ def test_what_is_our_own_fault_is_no_part_of_a_streak(
     fail(database, endpoint_id, start, range(0, 150, 7), kind)
     ours = read(endpoint_id).health
     assert (ours.failing_since, ours.failure_count, ours.last_failure_outcome) == (None, 0, kind)
-    assert read(endpoint_id).condition == "failing"
+    assert read(endpoint_id).health_state == "failing"
 
     fail(database, endpoint_id, start, [150, 151])
     attempt(database, endpoint_id, start + 152 * HOUR, kind)
@@ -272,9 +272,9 @@ def test_after_a_success_our_own_fault_begins_no_streak(
 
     health = read(endpoint_id).health
     assert (health.failing_since, health.failure_count) == (None, 0)
-    assert health.fails_by_us
+    assert health.last_failed_by_platform
     attempt(database, endpoint_id, start + 2 * HOUR, OutcomeClass.SUCCESS)
-    assert read(endpoint_id).condition == "enabled"
+    assert read(endpoint_id).health_state == "enabled"
 
 
 def test_several_sweeps_at_once_do_everything_once(
@@ -306,7 +306,7 @@ def test_a_success_at_the_last_moment_undoes_the_disabling(
     fail(database, endpoint_id, start, [140])
     kinds = [NoticeKind.FINAL_WARNING]
     [streak] = auto_disable._find(
-        databases.read, auto_disable._FINALLY_WARNED, kinds, WINDOW, now=start + 140 * HOUR
+        databases.read, auto_disable._HAS_FINAL_WARNING, kinds, WINDOW, now=start + 140 * HOUR
     )
     attempt(database, endpoint_id, start + 141 * HOUR, OutcomeClass.SUCCESS)
 

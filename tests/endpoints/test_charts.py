@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from webhooks_app.endpoints import charts
-from webhooks_app.endpoints.charts import PERIODS, Sum
+from webhooks_app.endpoints.charts import PERIODS, HourlyCount
 
 NOW = datetime(2025, 11, 23, 21, 40, tzinfo=UTC)
 HOUR = NOW.replace(minute=0)
@@ -51,10 +51,14 @@ def test_a_larger_share_never_takes_less_time() -> None:
 def test_bins_cover_the_period_up_to_the_hour_that_runs(key: str) -> None:
     period = PERIODS[key]
     first = HOUR - timedelta(hours=period.hours - 1)
-    sums = [Sum(HOUR, "success", 5, 2), Sum(first, "timeout", 13, 3), Sum(first, "dns", 2, 1)]
+    sums = [
+        HourlyCount(HOUR, "success", 5, 2),
+        HourlyCount(first, "timeout", 13, 3),
+        HourlyCount(first, "dns", 2, 1),
+    ]
     sums += [
-        Sum(first - timedelta(hours=1), "success", 5, 99),
-        Sum(HOUR + timedelta(hours=1), "success", 5, 99),
+        HourlyCount(first - timedelta(hours=1), "success", 5, 99),
+        HourlyCount(HOUR + timedelta(hours=1), "success", 5, 99),
     ]
 
     bins = charts.bins(sums, period, NOW)
@@ -71,7 +75,7 @@ def test_bins_cover_the_period_up_to_the_hour_that_runs(key: str) -> None:
     ("value", "top"), [(0, 1), (1, 1), (3, 5), (5, 5), (51, 100), (4910, 5000), (5001, 10000)]
 )
 def test_scales_end_at_round_figures(value: float, top: float) -> None:
-    assert charts.rounded_up(value) == top
+    assert charts.round_up_to_scale(value) == top
 
 
 def test_bars_stack_failures_at_the_foot_and_mark_empty_hours() -> None:

@@ -1,10 +1,30 @@
 """The pool of delivery workers, in processes of its own."""
 
+import os
+import random
+import signal
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+from rq.exceptions import StopRequested
+from rq.worker import WorkerStatus
+from sqlalchemy import select
 
 from tests.cli.test_run import ROOT, environment
+from tests.conftest import Workspace, deployed
+from tests.receivers import Answer, Receiver
+from webhooks_app import tasks
+from webhooks_app.core.outcomes import Outcome
+from webhooks_app.db.models import Attempt, PendingDelivery
+from webhooks_app.extensions import db
+from webhooks_app.jobs.delivery_worker import DeliveryWorker
 
 # A pool that is asked to stop just while it starts a worker, which is when a request is most easily missed.
 ASKED_WHILE_STARTING = """
@@ -20,6 +40,7 @@ def start_and_be_asked(process):
     os.kill(os.getpid(), signal.SIGTERM)
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as the supervisor and a shell's `&` leave it
     redis = process.wait_until_ready(config.read().redis_url)
     pool = delivery_worker.DeliveryWorkerPool(redis, count=3, run_worker=run_worker)
     pool.start_worker()
@@ -41,8 +62,85 @@ def test_a_stop_that_comes_while_a_worker_starts_reaches_that_worker(redis_url: 
         env=environment(tmp_path / "instance", 8000, REDIS_URL=redis_url, PYTHONPATH=str(ROOT)),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         cwd=ROOT,
     )
     # The second worker was told to stop too; the third was not started any more.
     assert result.stdout.replace("ready", "").split() == ["STOPPED", "2", "over"], result.stderr
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("is_working", [False, True], ids=["starting", "working"])
+def test_a_stop_at_any_moment_ends_every_worker_and_leaves_nothing_claimed(
+    workspace: Workspace,
+    receiver: Receiver,
+    database_url: str,
+    redis_url: str,
+    tmp_path: Path,
+    is_working: bool,
+) -> None:
+    answers = random.Random(7)
+    receiver.answer = lambda _: Answer(delay_seconds=answers.uniform(0, 0.4))
+    workspace.endpoint(receiver.url)
+    workspace.send(500)
+    settings = deployed(database_url, redis_url, tmp_path) | {"WEBHOOKS_WORKERS": "2"}
+    pool = subprocess.Popen(
+        ["sh", "-c", 'trap "" INT; exec "$0" worker.py', sys.executable],
+        env=environment(tmp_path, 8000, **settings),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=ROOT,
+    )
+    if is_working:
+        assert pool.stdout.readline() == "ready\n"
+
+    time.sleep(random.uniform(0, 1.2))  # with the seed that pytest prints
+    pool.terminate()
+    pool.communicate(timeout=60)
+
+    db.session.rollback()
+    left = db.session.scalars(select(PendingDelivery)).all()
+    assert {row.claimed_at for row in left} <= {None}
+    assert len(left) + len(receiver.received) == 500
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Has those of a worker that a test runs in this process replaced afterwards."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("job_app", "handlers")
+def test_a_stop_loses_no_answer_that_comes_just_then(
+    workspace: Workspace, receiver: Receiver, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, told = threading.Event(), iter((True,))
+    receiver.answer = lambda _: answers.wait(30) and Answer()
+    workspace.endpoint(receiver.url, timeout_ms=30_000)
+    workspace.send()
+    engine = tasks.context().engine
+    engine.run(seconds=60, should_stop=lambda: bool(receiver.received) and next(told, False))
+    poll = engine._sender.poll
+
+    def poll_and_be_asked(wait_ms: int) -> list[tuple[Any, Outcome]]:
+        found = list(poll(wait_ms))
+        if found:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return found
+
+    monkeypatch.setattr(engine._sender, "poll", poll_and_be_asked)
+    with Redis.from_url(redis_url) as redis:
+        worker = DeliveryWorker("tester", redis, engine=engine, queue_name="nobody-writes-here")
+        worker.register_birth()
+        worker.set_state(WorkerStatus.IDLE)
+        worker._install_signal_handlers()
+        answers.set()
+        with pytest.raises(StopRequested):
+            worker.dequeue_job_and_maintain_ttl(worker.dequeue_timeout)
+    engine.wind_up()
+
+    assert db.session.scalars(select(Attempt.outcome)).all() == ["success"]

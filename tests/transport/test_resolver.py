@@ -8,6 +8,7 @@ from ipaddress import ip_network
 
 import pytest
 
+from tests.conftest import wait_for
 from tests.hostile import OK, Server, answering
 from webhooks_app.core.outcomes import Outcome
 from webhooks_app.transport import resolver
@@ -32,7 +33,7 @@ class FakeDns:
         name = host.decode()
         self.asked.append(name)
         if name in self.hanging:
-            self.released.wait(10)
+            self.released.wait(120)
         if reason := self.failing.get(name):
             raise socket.gaierror(reason, "it failed")
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
@@ -83,12 +84,12 @@ def server() -> Iterator[Server]:
         yield running
 
 
-def start(sender: Sender, server: Server, name: str, timeout_ms: int = 5000) -> None:
+def start(sender: Sender, server: Server, name: str, timeout_ms: int = 30_000) -> None:
     sender.start(name, Request(server.url_for(name), ["Expect:"], b"{}", timeout_ms))
 
 
 def outcome_of(sender: Sender, name: str) -> Outcome:
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while time.monotonic() < until:
         for key, outcome in sender.poll(20):
             if key == name:
@@ -99,7 +100,7 @@ def outcome_of(sender: Sender, name: str) -> Outcome:
 def answer_of(lookups: Resolver, name: str) -> LookupResult:
     """As a request that waits for it asks."""
     since = time.monotonic()
-    while time.monotonic() - since < 10:
+    while time.monotonic() - since < 60:
         found = lookups.collect().get(name) or lookups.known(name, waited=time.monotonic() - since)
         if found:
             return found
@@ -134,6 +135,7 @@ def test_names_that_were_slow_share_a_few_threads_until_they_are_quick_again(
     hanging = fake_dns.hang(4)
     for name in hanging:
         lookups.known(name)
+    wait_for(lambda: len(fake_dns.asked) == 4)
     time.sleep(0.25)
     fake_dns.released.set()
     for name in hanging:
@@ -143,6 +145,7 @@ def test_names_that_were_slow_share_a_few_threads_until_they_are_quick_again(
     fake_dns.asked.clear()
     for name in hanging:
         lookups.known(name)
+    wait_for(lambda: len(fake_dns.asked) >= 2)
     time.sleep(0.05)
     assert sorted(fake_dns.asked) == hanging[:2]
     fake_dns.released.set()

@@ -36,6 +36,7 @@ from webhooks_app.endpoints import actions, signing_secrets
 from webhooks_app.extensions import db, services
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker import claims
+from webhooks_app.worker import engine as engine_module
 from webhooks_app.worker.engine import LAPSES_TO_GIVE_UP, DeliveryEngine
 
 LEASE = timedelta(seconds=60)
@@ -163,9 +164,9 @@ def test_a_failure_is_retried_with_the_same_id_and_bytes(
         "http_5xx",
         1,
     )
-    assert delivery.next_attempt_at is not None
-    wait = delivery.next_attempt_at - clock.now()
-    assert timedelta(seconds=3) < wait <= timedelta(seconds=5.5)
+    assert delivery.next_attempt_at is not None and delivery.last_attempt_at is not None
+    assert delivery.next_attempt_at > delivery.last_attempt_at + timedelta(seconds=4.5)
+    assert delivery.next_attempt_at <= clock.now() + timedelta(seconds=5.5)
     [(name, moment)] = wake_ups.scheduled_jobs()
     assert name == f"due-{int(moment.timestamp())}"
     assert timedelta(0) <= moment - delivery.next_attempt_at < timedelta(seconds=1)
@@ -223,8 +224,9 @@ def test_retry_after_postpones_the_retry(
     engine.run(seconds=5)
 
     [delivery] = deliveries()
-    assert delivery.next_attempt_at is not None
-    assert timedelta(seconds=115) < delivery.next_attempt_at - clock.now() <= timedelta(seconds=120)
+    assert delivery.next_attempt_at is not None and delivery.last_attempt_at is not None
+    assert delivery.next_attempt_at >= delivery.last_attempt_at + timedelta(seconds=120)
+    assert delivery.next_attempt_at <= clock.now() + timedelta(seconds=120)
 
 
 def test_a_410_disables_the_endpoint_and_holds_the_rest(
@@ -591,7 +593,7 @@ def test_steady_traffic_leaves_no_jobs_behind(
         workspace.send()
         time.sleep(0.02)
     running.join()
-    engine.run(seconds=5)  # on a busy machine the traffic is not steady enough for one run to see all of it
+    engine.run(seconds=30)  # on a busy machine the traffic is not steady enough for one run to see all of it
 
     assert len(receiver.received) == 41
     with Redis.from_url(settings.redis_url) as redis:
@@ -625,8 +627,9 @@ def test_deliveries_that_lapsed_twice_are_sent_one_at_a_time(
 
 
 def test_what_is_in_flight_is_handed_back_when_the_worker_has_to_stop(
-    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(engine_module, "STOP_GRACE_SECONDS", 0.3)
     workspace.endpoint(receiver.url, timeout_ms=20_000)
     workspace.send(3)
     receiver.answer = Answer(delay_seconds=30)
@@ -651,29 +654,34 @@ def test_a_rate_limit_holds_across_workers(
     workspace.send(30)
     arrivals: list[float] = []
     receiver.answer = lambda request: arrivals.append(time.monotonic()) or Answer()
-    other = threading.Thread(target=make_engine().run, kwargs={"seconds": 10})
+    other = threading.Thread(target=make_engine().run, kwargs={"seconds": 60})
 
+    began = time.monotonic()
     other.start()
-    engine.run(seconds=10)
+    engine.run(seconds=60)
     other.join()
 
     assert len(arrivals) == 30
-    # 30 at 40 a second take 0.75 s, less one burst of 4.
-    assert 0.6 < max(arrivals) - min(arrivals) < 3
+    # 30 at 40 a second take 0.75 s, less one burst of 4. Counted from before the first claim, which on a busy
+    # machine comes a while before the first arrival.
+    assert 0.65 < max(arrivals) - began < 30
 
 
 def test_a_limited_endpoint_does_not_slow_down_the_others(
     workspace: Workspace, receiver: Receiver, engine: DeliveryEngine
 ) -> None:
     limited = workspace.endpoint(receiver.url, rate_per_second=1)
-    free = workspace.endpoint(receiver.url)
-    workspace.send(100)
+    with Receiver() as unlimited:
+        free = workspace.endpoint(unlimited.url)
+        workspace.send(100)
 
-    engine.run(seconds=1)
+        began = time.monotonic()
+        engine.run(seconds=60, should_stop=lambda: len(unlimited.received) == 100 and bool(receiver.received))
+        seconds = time.monotonic() - began
 
     counts = Counter(delivery.endpoint_id for delivery in deliveries() if delivery.attempt_count)
     assert counts[free] == 100
-    assert 1 <= counts[limited] <= 3
+    assert 1 <= counts[limited] <= 2 + seconds
 
 
 def test_what_was_committed_for_an_endpoint_deleted_meanwhile_is_canceled(
@@ -694,27 +702,28 @@ def test_what_was_committed_for_an_endpoint_deleted_meanwhile_is_canceled(
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_waiting_for_the_lock_is_not_taken_off_the_lease(
-    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, databases: Databases
 ) -> None:
     workspace.endpoint(receiver.url)
     workspace.send()
-    is_held, left = threading.Event(), []
+    is_held, released_at, ends_at = threading.Event(), [], []
 
     def hold() -> None:
-        with database.begin():
+        with databases.write.begin():
             is_held.set()
             time.sleep(1)
+            released_at.append(clock.now())
 
     def answer(_: Received) -> Answer:
-        with database.begin() as connection:
-            left.append(connection.scalars(select(PendingDelivery.next_attempt_at)).one() - clock.now())
+        with databases.read.connect() as connection:
+            ends_at.append(connection.scalars(select(PendingDelivery.next_attempt_at)).one())
         return Answer()
 
     receiver.answer = answer
     holder = threading.Thread(target=hold)
     holder.start()
     is_held.wait()
-    engine.run(seconds=5)
+    engine.run(seconds=30)
     holder.join()
 
-    assert left[0] > LEASE - timedelta(seconds=0.7)
+    assert ends_at[0] >= released_at[0] + LEASE

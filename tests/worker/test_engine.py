@@ -12,7 +12,7 @@ import pytest
 from redis import Redis
 from sqlalchemy import make_url, update
 
-from tests.conftest import Workspace
+from tests.conftest import Workspace, wait_for
 from tests.receivers import Answer, Receiver
 from tests.worker.test_delivery import attempts, deliveries, make_due, queued
 from webhooks_app.config import Settings
@@ -22,6 +22,7 @@ from webhooks_app.db.models import DeliveryState, Endpoint, EndpointHealth, Pend
 from webhooks_app.endpoints import destinations
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker import claims
+from webhooks_app.worker import engine as engine_module
 from webhooks_app.worker.concurrency import START
 from webhooks_app.worker.engine import DeliveryEngine
 
@@ -59,14 +60,13 @@ def _hang_up(database_url: str, seconds: float) -> None:
 def test_answers_that_come_during_an_outage_are_written_after_it(
     workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database_url: str
 ) -> None:
-    workspace.endpoint(receiver.url, timeout_ms=1000)
+    workspace.endpoint(receiver.url, timeout_ms=20_000)
     workspace.send(5)
     delays = iter((0.2, 0.3, 0.4, 0.5, 0.6))
     receiver.answer = lambda _: Answer(delay_seconds=next(delays))
-    running = threading.Thread(target=engine.run, kwargs={"seconds": 10})
+    running = threading.Thread(target=engine.run, kwargs={"seconds": 60})
     running.start()
-    while len(receiver.received) < 5:
-        time.sleep(0.01)
+    wait_for(lambda: len(receiver.received) == 5)
 
     with outage(database_url, seconds=1.5):
         pass
@@ -80,16 +80,20 @@ def test_answers_that_come_during_an_outage_are_written_after_it(
 def test_what_is_in_flight_when_a_runs_time_is_over_goes_on(
     workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, settings: Settings
 ) -> None:
-    workspace.endpoint(receiver.url)
+    workspace.endpoint(receiver.url, timeout_ms=20_000)
     workspace.send(3)
-    receiver.answer = Answer(delay_seconds=0.8)
+    may_answer, claimed = threading.Event(), 0
+    receiver.answer = lambda _: may_answer.wait(60) and Answer()
     with Redis.from_url(settings.redis_url) as redis:
-        redis.flushall()
-
-        tally = engine.run(seconds=0.4)
+        while len(receiver.received) < 3:
+            redis.flushdb()
+            tally = engine.run(seconds=0.2)
+            claimed += tally.claimed
+            assert tally.recorded == 0
 
         assert redis.llen(QUEUE) == 1  # somebody has to go on claiming
-    assert (tally.claimed, tally.recorded) == (3, 0)
+    assert claimed == 3
+    may_answer.set()
     while engine.carry_on():
         pass
     assert [attempt.outcome for attempt in attempts()] == ["success"] * 3
@@ -116,26 +120,29 @@ def test_the_window_of_an_endpoint_in_trouble_shrinks(
 def test_a_slow_endpoint_does_not_hold_up_the_others_when_a_runs_time_is_over(
     workspace: Workspace, receiver: Receiver, engine: DeliveryEngine
 ) -> None:
+    may_answer, is_over, ended = threading.Event(), threading.Event(), []
+
     def runs() -> None:
-        for _ in range(8):
-            engine.run(seconds=0.3)
+        while not is_over.is_set():
+            ended.append(engine.run(seconds=0.3))
 
     with Receiver() as slow:
-        slow.answer = Answer(delay_seconds=2)
-        workspace.endpoint(slow.url)
+        slow.answer = lambda _: may_answer.wait(60) and Answer()
+        workspace.endpoint(slow.url, timeout_ms=30_000)
         workspace.endpoint(receiver.url)
         workspace.send()
         running = threading.Thread(target=runs)
         running.start()
-        time.sleep(0.4)
-        started = time.monotonic()
-        workspace.send()
-        while len(receiver.received) < 2 and time.monotonic() - started < 5:
-            time.sleep(0.01)
-        waited = time.monotonic() - started
-        running.join()
-
-    assert waited < 1
+        try:
+            wait_for(lambda: slow.received)
+            before = len(ended)
+            wait_for(lambda: len(ended) > before)
+            workspace.send()
+            wait_for(lambda: len(receiver.received) == 2, seconds=20)
+        finally:
+            may_answer.set()
+            is_over.set()
+            running.join()
 
 
 def test_a_run_with_its_hands_full_calls_one_more_worker(
@@ -146,34 +153,40 @@ def test_a_run_with_its_hands_full_calls_one_more_worker(
     make_engine: Callable[[], DeliveryEngine],
 ) -> None:
     engine._sender._capacity = engine._windows.capacity = 8
-    receiver.answer = Answer(delay_seconds=1)
+    may_answer = threading.Event()
+    receiver.answer = lambda _: may_answer.wait(60) and Answer()
     for _ in range(4):
-        workspace.endpoint(receiver.url)
+        workspace.endpoint(receiver.url, timeout_ms=30_000)
     workspace.send(10)
     with Redis.from_url(settings.redis_url) as redis:
-        redis.flushall()
-        running = threading.Thread(target=engine.run, kwargs={"seconds": 1})
+        redis.flushdb()
+        options = {"seconds": 60, "should_stop": may_answer.is_set}
+        running = threading.Thread(target=engine.run, kwargs=options)
         running.start()
-        while not redis.llen(QUEUE):
-            time.sleep(0.01)
-            assert running.is_alive()
-        redis.delete(QUEUE)
-        other = make_engine()
-        other.run(seconds=0.5)
-        running.join()
+        try:
+            wait_for(lambda: redis.llen(QUEUE))
+            redis.delete(QUEUE)
+            other = make_engine()
+            other.run(seconds=30, should_stop=lambda: len(receiver.received) > 8 and may_answer.set() is None)
+        finally:
+            may_answer.set()
+            running.join()
     assert len(receiver.received) > 8
-    for some in (engine, other):
-        some.wind_up()
 
 
 def test_what_a_worker_hands_back_at_its_end_wakes_another(
-    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, settings: Settings
+    workspace: Workspace,
+    receiver: Receiver,
+    engine: DeliveryEngine,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(engine_module, "STOP_GRACE_SECONDS", 0.3)
     workspace.endpoint(receiver.url, timeout_ms=20_000)
     workspace.send(3)
     receiver.answer = Answer(delay_seconds=30)
     with Redis.from_url(settings.redis_url) as redis:
-        redis.flushall()
+        redis.flushdb()
         engine.run(seconds=60, should_stop=lambda: len(receiver.received) == 3)
         assert redis.llen(QUEUE) == 1
 
@@ -253,7 +266,11 @@ def test_an_endpoint_that_asks_for_patience_is_left_alone(
     receiver.answer = Answer(429, headers={"retry-after": "3600"})
 
     engine.run(seconds=1)
-    make_engine().run(seconds=0.5)  # of another worker, too
+    other = make_engine()
+    other.run(seconds=0.5)  # of another worker, too
+    for each in (engine, other):
+        while each.carry_on():
+            pass
 
     assert len(receiver.received) < 50
     assert sum(delivery.attempt_count for delivery in deliveries()) == len(receiver.received)

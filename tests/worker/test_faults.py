@@ -73,6 +73,7 @@ def stack(request: pytest.FixtureRequest, nursery: Nursery, scratch: Path) -> It
     shutil.rmtree(folder)
 
 
+@pytest.mark.long
 def test_a_short_storm_and_the_cheap_faults_lose_nothing(stack: Stack) -> None:
     for name in ["storm", *CHEAP]:
         report = runner.run(stack, ALL[name], Options(SEED, KILLS))

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from webhooks_app.core.outcomes import Outcome, OutcomeClass, of_status
+from webhooks_app.core.outcomes import Outcome, OutcomeClass, classify_status
 from webhooks_app.core.retry_schedule import JITTER
 from webhooks_app.db.models.delivery_tables import FINAL_STATES, DeliveryState
 from webhooks_app.worker.retry_decision import RetryDecision, decide
@@ -60,12 +60,12 @@ def test_chance_spreads_the_retry() -> None:
     ],
 )
 def test_a_retry_after_is_honoured(status: int, header: str, seconds: int) -> None:
-    assert verdict(Outcome(of_status(status), status=status, retry_after=header)) == due_in(seconds)
+    assert verdict(Outcome(classify_status(status), status=status, retry_after=header)) == due_in(seconds)
 
 
 @pytest.mark.parametrize("status", [0, 301, 400, 404, 408, 425, 500, 502, 504])
 def test_a_retry_after_means_nothing_with_another_status(status: int) -> None:
-    assert verdict(Outcome(of_status(status), status=status, retry_after="3600")) == due_in(5)
+    assert verdict(Outcome(classify_status(status), status=status, retry_after="3600")) == due_in(5)
 
 
 def test_a_retry_after_does_not_lengthen_the_schedule() -> None:
@@ -75,7 +75,7 @@ def test_a_retry_after_does_not_lengthen_the_schedule() -> None:
 
 @pytest.mark.parametrize("status", [200, 410])
 def test_a_retry_after_does_not_reopen_what_is_decided(status: int) -> None:
-    assert verdict(Outcome(of_status(status), status=status, retry_after="60")).next_attempt_at is None
+    assert verdict(Outcome(classify_status(status), status=status, retry_after="60")).next_attempt_at is None
 
 
 @pytest.mark.parametrize("tries", [1, 3, 4])

@@ -12,7 +12,7 @@ HINT_LENGTH = 8
 
 
 def create(database: WriteDatabase, workspace_id: str, name: str, *, actor: Actor) -> str:
-    """The token itself; only its hash is kept."""
+    """Create a token and return it; only its hash is kept."""
     token = passwords.new_token()
     now = clock.now()
     token_id = ids.new("tok")
@@ -34,7 +34,7 @@ def create(database: WriteDatabase, workspace_id: str, name: str, *, actor: Acto
 
 
 def revoke(database: WriteDatabase, token: ApiToken, *, actor: Actor) -> bool:
-    """False if it was revoked before."""
+    """Revoke a token; False if it was revoked before."""
     now = clock.now()
     with database.begin() as connection:
         revoked = connection.execute(

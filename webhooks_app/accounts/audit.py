@@ -1,4 +1,4 @@
-"""Who did what: one row for every action that changes something or shows a secret, never a secret itself."""
+"""Write the audit log: a row for each action that changes something or shows a secret, without the secret."""
 
 import json
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ def record(
     now: datetime,
     **details: Any,
 ) -> None:
-    """Adds the row to the caller's transaction: an action and its audit row stand or fall together."""
+    """Add an audit row to the caller's transaction: an action and its row stand or fall together."""
     assert action in ACTIONS, f"give {action} its words"
     connection.execute(
         insert(AuditEntry).values(

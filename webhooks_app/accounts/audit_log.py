@@ -1,4 +1,4 @@
-"""Reading the audit log of a workspace, newest first, by keyset. Only reads."""
+"""Read the audit log of a workspace, newest first, by keyset."""
 
 import json
 from collections.abc import Mapping
@@ -49,7 +49,7 @@ class Entry:
     at: datetime
     actor: str
     action: str
-    words: str
+    description: str
     target: str
     target_name: str
     details: dict[str, Any]
@@ -70,14 +70,16 @@ class BadCursor(ValueError):
 
 
 def parse(arguments: Mapping[str, str]) -> AuditFilter:
-    """What cannot be a filter is none."""
+    """Return the filter of a URL's arguments; what cannot be one is left out."""
     kind = arguments.get("kind", "")
     q = arguments.get("q", "").replace("\0", "").strip()[:LONGEST_TEXT]
     return AuditFilter(q, kind if kind in KINDS else "")
 
 
-def read_page(session: Session, workspace_id: str, wanted: AuditFilter, *, before: str = "") -> AuditPage:
-    """Raises BadCursor."""
+def read_page(
+    session: Session, workspace_id: str, audit_filter: AuditFilter, *, before: str = ""
+) -> AuditPage:
+    """Return a page of the entries before the entry `before`. Raises BadCursor."""
     if before and not ids.is_id("aud", before):
         raise BadCursor(before)
     newest = select(AuditEntry).where(AuditEntry.workspace_id == workspace_id)
@@ -85,7 +87,7 @@ def read_page(session: Session, workspace_id: str, wanted: AuditFilter, *, befor
         newest = newest.where(AuditEntry.id < before)
     newest = newest.order_by(AuditEntry.id.desc()).limit(LOOKED_AT)
     last = session.scalar(select(newest.subquery().c.id).offset(LOOKED_AT - 1))
-    statement = select(AuditEntry).where(AuditEntry.workspace_id == workspace_id, *_conditions(wanted))
+    statement = select(AuditEntry).where(AuditEntry.workspace_id == workspace_id, *_conditions(audit_filter))
     if before:
         statement = statement.where(AuditEntry.id < before)
     if last:
@@ -97,28 +99,28 @@ def read_page(session: Session, workspace_id: str, wanted: AuditFilter, *, befor
     return AuditPage(entries, last or "", ids.created_at(last) if last else None)
 
 
-def _conditions(wanted: AuditFilter) -> list[ColumnElement[bool]]:
+def _conditions(audit_filter: AuditFilter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
-    if wanted.kind:
-        found.append(AuditEntry.action.startswith(f"{wanted.kind}.", autoescape=True))
-    if wanted.q:
+    if audit_filter.kind:
+        found.append(AuditEntry.action.startswith(f"{audit_filter.kind}.", autoescape=True))
+    if audit_filter.q:
         found.append(
-            AuditEntry.actor.icontains(wanted.q, autoescape=True)
-            | AuditEntry.address.startswith(wanted.q, autoescape=True)
-            | (AuditEntry.target == wanted.q)
+            AuditEntry.actor.icontains(audit_filter.q, autoescape=True)
+            | AuditEntry.address.startswith(audit_filter.q, autoescape=True)
+            | (AuditEntry.target == audit_filter.q)
         )
     return found
 
 
 def _entries(session: Session, rows: Any) -> list[Entry]:
-    names = _names(session, {row.target for row in rows})
+    names = _target_names(session, {row.target for row in rows})
     return [
         Entry(
             id=row.id,
             at=row.created_at,
             actor=row.actor,
             action=row.action,
-            words=ACTIONS.get(row.action, row.action),
+            description=ACTIONS.get(row.action, row.action),
             target=row.target,
             target_name=names.get(row.target, ""),
             details=json.loads(row.details),
@@ -128,7 +130,7 @@ def _entries(session: Session, rows: Any) -> list[Entry]:
     ]
 
 
-def _names(session: Session, targets: set[str]) -> dict[str, str]:
+def _target_names(session: Session, targets: set[str]) -> dict[str, str]:
     """Of the endpoints and people among them, in one query each."""
     found: dict[str, str] = {}
     for column, name, prefix in ((Endpoint.id, Endpoint.name, "ep_"), (User.id, User.name, "usr_")):

@@ -38,54 +38,63 @@ def add(database: WriteDatabase, workspace_id: str, user_id: str, role: Role, *,
 
 
 def add_in(connection: Connection, workspace_id: str, user_id: str, role: Role, *, actor: Actor) -> None:
-    """Within the caller's transaction. Raises IntegrityError for a member."""
+    """Make the user a member within the caller's transaction. Raises IntegrityError for a member."""
     now = clock.now()
     connection.execute(
         insert(Member).values(workspace_id=workspace_id, user_id=user_id, role=role, created_at=now)
     )
-    _audit(connection, actor, "member.add", workspace_id, user_id, now, role=role.value)
+    audit.record(
+        connection, actor, "member.add", workspace_id=workspace_id, target=user_id, now=now, role=role.value
+    )
 
 
 def change_role(database: WriteDatabase, member: Member, role: Role, *, actor: Actor) -> None:
-    """Raises LastAdmin."""
+    """Change a member's role. Raises LastAdmin."""
 
     def act(connection: Connection) -> None:
         connection.execute(update(Member).where(*_is(member)).values(role=role))
         if role is not Role.ADMIN:
-            _close_theirs(connection, member)
-        _audit(
+            _close_invitations_of(connection, member)
+        audit.record(
             connection,
             actor,
             "member.change",
-            member.workspace_id,
-            member.user_id,
-            clock.now(),
+            workspace_id=member.workspace_id,
+            target=member.user_id,
+            now=clock.now(),
             role=role.value,
         )
 
-    _unless_last_admin(database, member, act, keeps_admin=role is Role.ADMIN)
+    _act_unless_last_admin(database, member, act, keeps_admin=role is Role.ADMIN)
 
 
 def remove(database: WriteDatabase, member: Member, *, actor: Actor) -> None:
-    """Raises LastAdmin."""
+    """Remove a member. Raises LastAdmin."""
 
     def act(connection: Connection) -> None:
         connection.execute(delete(Member).where(*_is(member)))
-        _close_theirs(connection, member)
-        _audit(connection, actor, "member.remove", member.workspace_id, member.user_id, clock.now())
+        _close_invitations_of(connection, member)
+        audit.record(
+            connection,
+            actor,
+            "member.remove",
+            workspace_id=member.workspace_id,
+            target=member.user_id,
+            now=clock.now(),
+        )
 
-    _unless_last_admin(database, member, act, keeps_admin=False)
+    _act_unless_last_admin(database, member, act, keeps_admin=False)
 
 
 def invite(database: WriteDatabase, workspace_id: str, email: str, role: Role, *, actor: Actor) -> str:
-    """The secret part of the link; only its hash is kept. An older invitation of the address is withdrawn.
+    """Invite an address; return the secret part of the link, of which only the hash is kept.
 
-    Raises AlreadyMember, and AlreadyInvited.
+    Withdraws an older invitation of the address. Raises AlreadyMember and AlreadyInvited.
     """
     token = passwords.new_link_token()
     try:
         with database.begin() as connection:
-            _invite(connection, workspace_id, users.normal_email(email), role, token, actor)
+            _invite(connection, workspace_id, users.normalize_email(email), role, token, actor)
     except IntegrityError:
         raise AlreadyInvited from None
     return token
@@ -116,22 +125,31 @@ def _invite(
             expires_at=now + INVITATION_LIFE,
         )
     )
-    _audit(connection, actor, "member.invite", workspace_id, invitation_id, now, email=email, role=role.value)
+    audit.record(
+        connection,
+        actor,
+        "member.invite",
+        workspace_id=workspace_id,
+        target=invitation_id,
+        now=now,
+        email=email,
+        role=role.value,
+    )
 
 
 def withdraw(database: WriteDatabase, invitation: Invitation, *, actor: Actor) -> bool:
-    """False if it was accepted or withdrawn before."""
+    """Withdraw an invitation; False if it was accepted or withdrawn before."""
     now = clock.now()
     with database.begin() as connection:
         is_mine = _close(connection, invitation, now)
         if is_mine:
-            _audit(
+            audit.record(
                 connection,
                 actor,
                 "member.withdraw",
-                invitation.workspace_id,
-                invitation.id,
-                now,
+                workspace_id=invitation.workspace_id,
+                target=invitation.id,
+                now=now,
                 email=invitation.email,
             )
     return is_mine
@@ -146,7 +164,7 @@ def accept(
     password: str = "",
     address: str = "",
 ) -> str:
-    """Makes the user a member or, without one, an account first; the user's id.
+    """Accept an invitation for the user, or for a new account without one; return the user's id.
 
     Raises InvitationClosed, AlreadyMember, and accounts.EmailTaken.
     """
@@ -166,8 +184,8 @@ def accept(
     return user_id
 
 
-def _close_theirs(connection: Connection, member: Member) -> None:
-    """Who may no longer invite leaves no open door behind: neither for others nor for themselves."""
+def _close_invitations_of(connection: Connection, member: Member) -> None:
+    """Close the invitations that the member sent or has: who may no longer invite leaves none open."""
     email = select(User.email).where(User.id == member.user_id).scalar_subquery()
     connection.execute(
         update(Invitation)
@@ -186,7 +204,7 @@ def _close(connection: Connection, invitation: Invitation, now: datetime) -> boo
     return closed.rowcount == 1
 
 
-def _unless_last_admin(
+def _act_unless_last_admin(
     database: WriteDatabase, member: Member, act: Callable[[Connection], None], *, keeps_admin: bool
 ) -> None:
     with database.begin() as connection:
@@ -204,15 +222,3 @@ def _unless_last_admin(
 
 def _is(member: Member) -> tuple[Any, Any]:
     return Member.workspace_id == member.workspace_id, Member.user_id == member.user_id
-
-
-def _audit(
-    connection: Connection,
-    actor: Actor,
-    action: str,
-    workspace_id: str,
-    target: str,
-    now: datetime,
-    **details: Any,
-) -> None:
-    audit.record(connection, actor, action, workspace_id=workspace_id, target=target, now=now, **details)

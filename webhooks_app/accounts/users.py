@@ -1,4 +1,4 @@
-"""People's accounts: passwords, sessions, and how often one may try to log in."""
+"""User accounts: passwords, sessions, and the limit on log-ins."""
 
 import ipaddress
 import secrets
@@ -27,8 +27,8 @@ class EmailTaken(Exception):
     """There is an account with this e-mail address."""
 
 
-def normal_email(email: str) -> str:
-    """In lower case and, where that can be, with the domain as DNS has it: one address, one account."""
+def normalize_email(email: str) -> str:
+    """Return the address in lower case, its domain as DNS has it where possible: one address, one account."""
     local, at, domain = email.strip().lower().rpartition("@")
     with suppress(UnicodeError):
         domain = domain.encode("idna").decode()
@@ -36,7 +36,7 @@ def normal_email(email: str) -> str:
 
 
 def limit_key(address: str) -> str:
-    """What log-ins are counted by: of IPv6 the network, since whoever has one address has 2^64."""
+    """Return what log-ins are counted by: of IPv6 the /64, since whoever has one address has 2^64."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
@@ -47,19 +47,19 @@ def limit_key(address: str) -> str:
 
 
 def add(database: WriteDatabase, *, email: str, name: str, password: str) -> str:
-    """The new account's id. Raises EmailTaken."""
+    """Create an account; return its id. Raises EmailTaken."""
     with database.begin() as connection:
         return add_in(connection, email=email, name=name, password_hash=passwords.hash_password(password))
 
 
 def add_in(connection: Connection, *, email: str, name: str, password_hash: str) -> str:
-    """Within the caller's transaction. Raises EmailTaken."""
+    """Create an account within the caller's transaction; return its id. Raises EmailTaken."""
     user_id = ids.new("usr")
     try:
         connection.execute(
             insert(User).values(
                 id=user_id,
-                email=normal_email(email),
+                email=normalize_email(email),
                 name=name,
                 password_hash=password_hash,
                 session_key=_new_key(),
@@ -78,7 +78,7 @@ def rename(database: WriteDatabase, user: User, name: str, *, actor: Actor) -> N
 
 
 def change_password(database: WriteDatabase, user: User, password: str, *, actor: Actor) -> None:
-    """Ends every session of the person, the caller's included."""
+    """Change the password and end every session of the person, the caller's included."""
     hashed = passwords.hash_password(password)
     with database.begin() as connection:
         connection.execute(
@@ -88,20 +88,20 @@ def change_password(database: WriteDatabase, user: User, password: str, *, actor
 
 
 def end_sessions(database: WriteDatabase, user: User, *, actor: Actor) -> None:
-    """Signs the person out everywhere."""
+    """End every session of the person."""
     with database.begin() as connection:
         connection.execute(update(User).where(User.id == user.id).values(session_key=_new_key()))
         _audit(connection, actor, "session.end_all", user.id)
 
 
-def note_log_in(database: WriteDatabase, *, email: str, address: str, user_id: str, is_right: bool) -> None:
+def record_log_in(database: WriteDatabase, *, email: str, address: str, user_id: str, is_right: bool) -> None:
     with database.begin() as connection:
         action = LOG_IN if is_right else REFUSE
         _audit(connection, Actor(email[:254], address), action, user_id, counted_by=limit_key(address))
 
 
 def is_locked(database: ReadDatabase, *, email: str, address: str, now: datetime) -> bool:
-    """Whether too many log-ins of this account, or from this address, were refused lately."""
+    """Tell whether too many log-ins of this account, or from this address, were refused lately."""
     with database.connect() as connection:
         by_account = _refusals(connection, AuditEntry.actor == email[:254], now)
         return (

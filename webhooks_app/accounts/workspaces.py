@@ -25,12 +25,13 @@ class WorkspaceValues:
 
 
 def create(database: WriteDatabase, name: str, *, actor: Actor) -> str:
+    """Create a workspace without members; return its id."""
     with database.begin() as connection:
         return _create(connection, name, actor)
 
 
 def create_with_admin(database: WriteDatabase, name: str, user: User, *, actor: Actor) -> str:
-    """A workspace whose first admin is whoever made it; its id."""
+    """Create a workspace with `user` as its first admin; return its id."""
     with database.begin() as connection:
         workspace_id = _create(connection, name, actor)
         members.add_in(connection, workspace_id, user.id, Role.ADMIN, actor=actor)
@@ -38,6 +39,7 @@ def create_with_admin(database: WriteDatabase, name: str, user: User, *, actor: 
 
 
 def change(database: WriteDatabase, workspace: Workspace, values: WorkspaceValues, *, actor: Actor) -> None:
+    """Change what an admin can set; the audit row names what differs."""
     now = clock.now()
     new = {
         "name": values.name,
@@ -60,7 +62,7 @@ def change(database: WriteDatabase, workspace: Workspace, values: WorkspaceValue
 
 
 def is_empty(database: ReadDatabase) -> bool:
-    """Whether there is no workspace at all."""
+    """Tell whether there is no workspace at all."""
     with database.connect() as connection:
         return connection.execute(select(Workspace.id).limit(1)).first() is None
 

@@ -4,5 +4,5 @@ from datetime import UTC, datetime
 
 
 def now() -> datetime:
-    """The current moment, aware, in UTC."""
+    """Return the current moment, aware, in UTC."""
     return datetime.now(UTC)

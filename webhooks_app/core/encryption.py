@@ -26,11 +26,11 @@ class Cipher:
         return self._fernet.encrypt(f"{owner}\0{plaintext}".encode()).decode()
 
     def decrypt(self, owner: str, ciphertext: str) -> str:
-        """The plaintext. Raises DecryptionError."""
+        """Return the plaintext. Raises DecryptionError."""
         return self._open(owner, ciphertext)
 
     def rotate(self, ciphertext: str) -> str:
-        """The same plaintext under the newest key. Raises DecryptionError."""
+        """Return the same plaintext encrypted with the newest key. Raises DecryptionError."""
         try:
             return self._fernet.rotate(ciphertext.encode()).decode()
         except InvalidToken:

@@ -17,18 +17,18 @@ def new(prefix: str) -> str:
 
 
 def several(prefix: str, count: int) -> list[str]:
-    """`count` fresh ids of one moment, in ascending order."""
+    """Return `count` fresh ids of one moment, in ascending order."""
     milliseconds = time.time_ns() // 1_000_000
     return sorted(_encode(prefix, milliseconds, os.urandom(10)) for _ in range(count))
 
 
 def floor(prefix: str, moment: datetime) -> str:
-    """The smallest id that `moment` could have got; a bound for ranges over time."""
+    """Return the smallest id that `moment` could have got; a bound for ranges over time."""
     return _encode(prefix, max(0, int(moment.timestamp() * 1000)), bytes(10))
 
 
 def created_at(public_id: str) -> datetime:
-    """When the id was made, to the millisecond. Raises ValueError for what is not an id."""
+    """Return when the id was made, to the millisecond. Raises ValueError for what is not an id."""
     encoded = public_id.rpartition("_")[2]
     if len(encoded) != _LENGTH or not encoded.isascii():
         raise ValueError(f"not an id: {public_id!r}")
@@ -40,7 +40,7 @@ def created_at(public_id: str) -> datetime:
 
 
 def is_id(prefix: str, text: str) -> bool:
-    """Whether `new(prefix)` could have made it: one spelling each, nothing else."""
+    """Tell whether `new(prefix)` could have made it: one spelling each, nothing else."""
     found, _, encoded = text.partition("_")
     try:
         created_at(text)

@@ -1,4 +1,4 @@
-"""JSON from strangers: RFC 8259 without its loose ends. Pure."""
+"""Strict JSON for what clients send: RFC 8259 without what parsers read in different ways. Pure."""
 
 import json
 from typing import Any

@@ -18,6 +18,7 @@ class _Formatter(logging.Formatter):
 
 
 def set_up(level: str) -> None:
+    """Log to stderr: the platform from `level` up, libraries from WARNING up."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.basicConfig(level="WARNING", handlers=[handler], force=True)

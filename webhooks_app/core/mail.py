@@ -26,7 +26,7 @@ class MailError(Exception):
 
 @dataclass(frozen=True)
 class MailServer:
-    """Where e-mail is handed in, and in whose name. With `smtps` TLS comes first, else by STARTTLS."""
+    """Where e-mail is handed in, and in whose name. With `smtps` TLS comes first, otherwise STARTTLS."""
 
     host: str
     port: int
@@ -53,13 +53,13 @@ class Email:
     written_at: datetime
 
 
-def read_server(url: str, sender: str, ca_bundle: str | None = None) -> MailServer:
-    """The server of `smtp://user:password@host:port` or `smtps://…`. Raises ValueError."""
+def parse_server_url(url: str, sender: str, ca_bundle: str | None = None) -> MailServer:
+    """Return the server of `smtp://user:password@host:port` or `smtps://…`. Raises ValueError."""
     parts = urlsplit(url)
     port = parts.port  # raises ValueError for what is none
     if parts.scheme not in _PORTS or not parts.hostname or port == 0 or parts.path not in ("", "/"):
         raise ValueError("it must look like smtp://user:password@mail.example.com:587 or smtps://…")
-    address(sender)
+    parse_address(sender)
     return MailServer(
         host=parts.hostname,
         port=port or _PORTS[parts.scheme],
@@ -71,8 +71,8 @@ def read_server(url: str, sender: str, ca_bundle: str | None = None) -> MailServ
     )
 
 
-def address(text: str) -> Address:
-    """A mailbox, its domain in ASCII. Raises ValueError for whatever could be read as more than one."""
+def parse_address(text: str) -> Address:
+    """Return a mailbox, its domain in ASCII. Raises ValueError for what could be read as more than one."""
     local, at, domain = text.rpartition("@")
     if not at or not local or not domain or any(mark in text for mark in '<>,;:"\\()[] \t\r\n\0'):
         raise ValueError(f"not an e-mail address: {text[:80]!r}")
@@ -82,18 +82,18 @@ def address(text: str) -> Address:
         raise ValueError(f"not an e-mail address: {text[:80]!r}") from error
 
 
-def send(server: MailServer, letter: Email) -> None:
-    """Hands the letter in, for all who can be written to. Raises MailError."""
+def send(server: MailServer, email: Email) -> None:
+    """Hand the e-mail to the server, for every recipient it can be addressed to. Raises MailError."""
     try:
         with _connect(server) as connection:
-            recipients = _usable(letter.to, takes_utf8=connection.has_extn("smtputf8"))
+            recipients = _usable(email.to, takes_utf8=connection.has_extn("smtputf8"))
             if not recipients:
                 return
-            refused = connection.send_message(_compose(server, letter, recipients))
+            refused = connection.send_message(_compose(server, email, recipients))
     except (OSError, UnicodeError, smtplib.SMTPException) as error:  # UnicodeError: a host that is no name
         raise MailError(_reason(error)) from None
     if refused:
-        log.warning("mail_refused", extra={"letter": letter.id, "recipients": len(refused)})
+        log.warning("mail_refused", extra={"email": email.id, "recipients": len(refused)})
 
 
 def _connect(server: MailServer) -> smtplib.SMTP:
@@ -139,7 +139,7 @@ def _usable(texts: Sequence[str], *, takes_utf8: bool) -> list[Address]:
     found: list[Address] = []
     for text in texts:
         try:
-            recipient = address(text)
+            recipient = parse_address(text)
         except ValueError:
             continue
         if takes_utf8 or recipient.addr_spec.isascii():
@@ -149,21 +149,21 @@ def _usable(texts: Sequence[str], *, takes_utf8: bool) -> list[Address]:
     return found
 
 
-def _compose(server: MailServer, letter: Email, recipients: Sequence[Address]) -> EmailMessage:
-    sender = address(server.sender)
+def _compose(server: MailServer, email: Email, recipients: Sequence[Address]) -> EmailMessage:
+    sender = parse_address(server.sender)
     message = EmailMessage(policy=SMTP)
     message["From"] = Address("Avra webhooks", addr_spec=sender.addr_spec)
     message["To"] = recipients
-    message["Subject"] = one_line(letter.subject)
-    message["Date"] = format_datetime(letter.written_at)
-    message["Message-ID"] = f"<{letter.id}@{sender.domain}>"
+    message["Subject"] = one_line(email.subject)
+    message["Date"] = format_datetime(email.written_at)
+    message["Message-ID"] = f"<{email.id}@{sender.domain}>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's absence note answers it
-    message.set_content(letter.text)
+    message.set_content(email.text)
     return message
 
 
 def one_line(text: str) -> str:
-    """Without anything that could end a header's line or hide in it."""
+    """Return the text without anything that could end a header's line or hide in it."""
     return " ".join("".join(mark if mark.isprintable() else " " for mark in text).split())
 
 

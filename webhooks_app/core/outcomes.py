@@ -1,4 +1,7 @@
-"""What one attempt can come to: a closed set of classes, each with words for the admin. Pure."""
+"""The outcome of an attempt: a closed set of classes, each described for the admin. Pure.
+
+A new reason for a failed attempt is a member of OutcomeClass with its entry in DESCRIPTIONS.
+"""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -30,11 +33,13 @@ class OutcomeClass(StrEnum):
     CRASHED = "crashed"
 
 
-# Failures that say nothing about the endpoint.
-OUR_OWN = frozenset({OutcomeClass.PLATFORM, OutcomeClass.SECRET, OutcomeClass.CRASHED})
+# Failures that are the platform's own: they say nothing about the endpoint and never disable one.
+PLATFORM_FAILURES = frozenset({OutcomeClass.PLATFORM, OutcomeClass.SECRET, OutcomeClass.CRASHED})
 
 
 class OutcomeDescription(NamedTuple):
+    """A label of one to three words, the reason in a sentence, and what to do about it."""
+
     label: str
     reason: str
     hint: str
@@ -165,8 +170,8 @@ class Outcome:
         return self.kind is _SUCCESS
 
 
-def of_status(status: int) -> OutcomeClass:
-    """The class of a final HTTP status; only 2xx is success."""
+def classify_status(status: int) -> OutcomeClass:
+    """Return the class of a final HTTP status; only 2xx is success."""
     if 200 <= status <= 299:
         return OutcomeClass.SUCCESS
     named = {410: OutcomeClass.HTTP_410, 429: OutcomeClass.HTTP_429}
@@ -180,5 +185,5 @@ def of_status(status: int) -> OutcomeClass:
 
 
 def latency_bucket(total_us: int) -> int:
-    """The rollup's bucket: b for [2^(b-1), 2^b) milliseconds, 0 for under one."""
+    """Return the rollup's bucket: b for [2^(b-1), 2^b) milliseconds, 0 for under one."""
     return (total_us // 1000).bit_length()

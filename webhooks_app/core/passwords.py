@@ -29,7 +29,7 @@ def new_token() -> str:
 
 
 def new_link_token() -> str:
-    """For a link that is good once; 256 random bits, as those of an API token."""
+    """Return the secret part of a link that is good once: 256 random bits, as in an API token."""
     return secrets.token_urlsafe(32)
 
 

@@ -21,7 +21,7 @@ def new_secret() -> str:
 
 
 def key_of(secret: str) -> bytes:
-    """The HMAC key of a `whsec_…` secret. Raises ValueError for anything else."""
+    """Return the HMAC key of a `whsec_…` secret. Raises ValueError for anything else."""
     if not secret.startswith(SECRET_PREFIX):
         raise ValueError("a signing secret starts with whsec_")
     try:
@@ -34,7 +34,7 @@ def key_of(secret: str) -> bytes:
 
 
 def signature(keys: Iterable[bytes], *, message_id: str, timestamp: int, body: bytes) -> str:
-    """The value of `webhook-signature`: one `v1,<base64>` per key, separated by spaces.
+    """Return the value of `webhook-signature`: one `v1,<base64>` per key, separated by spaces.
 
     What is signed is `id.timestamp.body` (Standard Webhooks, "Signature scheme").
     """

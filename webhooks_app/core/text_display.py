@@ -1,4 +1,4 @@
-"""Bytes and JSON made legible: nothing in them can steer a terminal, a browser or the reader's eye. Pure."""
+"""Bytes and JSON as text that is safe to show: nothing in it steers a terminal or a browser. Pure."""
 
 import re
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ class Part(NamedTuple):
 
 
 def display_parts(content: bytes | str) -> list[Part]:
-    """The content as text: invalid UTF-8 and what cannot be seen comes as escapes such as \\xff, \\u202e."""
+    """Return the content as text, with escapes such as \\xff and \\u202e for what is invalid or invisible."""
     text = content.decode("utf-8", "surrogateescape") if isinstance(content, bytes) else content
     text = text.replace("\r\n", "\n")
     found, end = [], 0
@@ -36,6 +36,7 @@ def display_parts(content: bytes | str) -> list[Part]:
 
 
 def flatten(content: bytes | str) -> str:
+    """Return the content as one string, escapes and all."""
     return "".join(part.text for part in display_parts(content))
 
 
@@ -48,8 +49,8 @@ def _escape(character: str) -> str:
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
-def indented(json_text: str) -> str:
-    """JSON over several lines. Only space is added: numbers, escapes and the order of keys stay as sent."""
+def indent_json(json_text: str) -> str:
+    """Spread JSON over several lines. Only space is added: numbers, escapes and key order stay as sent."""
     lines, depth, out = [], 0, ""
     tokens = _JSON_TOKEN.findall(json_text)
     for position, token in enumerate(tokens):
@@ -70,8 +71,8 @@ def indented(json_text: str) -> str:
     return "\n".join(line for line in [*lines, out] if line.strip())
 
 
-def header_lines(block: bytes) -> tuple[str, list[tuple[str, str]]]:
-    """A response's status line, and its headers as they came; what has no colon is all name."""
+def parse_header_block(block: bytes) -> tuple[str, list[tuple[str, str]]]:
+    """Return a response's status line, and its headers as they came; what has no colon is all name."""
     lines = [flatten(line) for line in block.replace(b"\r\n", b"\n").split(b"\n") if line]
     if not lines:
         return "", []
@@ -83,8 +84,8 @@ def _header(line: str) -> tuple[str, str]:
     return name, value.strip()
 
 
-def curl(url: str, headers: Iterable[tuple[str, str]], body: str, *, mask: str) -> str:
-    """A command for a POSIX shell that sends the request; a masked value becomes a placeholder."""
+def curl_command(url: str, headers: Iterable[tuple[str, str]], body: str, *, mask: str) -> str:
+    """Return a command for a POSIX shell that sends the request; a masked value becomes a placeholder."""
     lines = [f"curl -X POST {_quoted(url)}"]
     for name, value in headers:
         shown = f"YOUR {name} VALUE" if value == mask else value

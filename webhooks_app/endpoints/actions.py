@@ -1,4 +1,4 @@
-"""Endpoints: every way to change one. Each action is one transaction with its audit row."""
+"""Every way to change an endpoint, but its secrets. Each action is one transaction with its audit row."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, insert, text, update
 
+from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, ids
 from webhooks_app.core.encryption import Cipher
@@ -21,7 +22,7 @@ from webhooks_app.db.models import (
     SigningSecret,
     Subscription,
 )
-from webhooks_app.endpoints.signing_secrets import add_secret, record_audit
+from webhooks_app.endpoints.signing_secrets import add_secret
 
 DEFAULT_TIMEOUT_MS = 5_000  # the published promise: respond within 5 seconds
 
@@ -30,7 +31,7 @@ LONGEST_TIMEOUT_MS = 30_000
 
 @dataclass(slots=True, frozen=True)
 class EndpointValues:
-    """What an admin can set. `event_types` counts only without `all_events`."""
+    """What an admin can set; `event_types` counts only without `all_events`."""
 
     name: str
     url: str
@@ -44,7 +45,7 @@ class EndpointValues:
 def create(
     database: WriteDatabase, cipher: Cipher, workspace_id: str, values: EndpointValues, *, actor: Actor
 ) -> str:
-    """The new endpoint's id. It comes with a signing secret and is enabled."""
+    """Create an enabled endpoint with a signing secret; return its id."""
     now = clock.now()
     endpoint_id = ids.new("ep")
     with database.begin() as connection:
@@ -60,14 +61,22 @@ def create(
         connection.execute(insert(EndpointHealth).values(endpoint_id=endpoint_id))
         _subscribe(connection, endpoint_id, values)
         add_secret(connection, cipher, endpoint_id, now)
-        record_audit(connection, workspace_id, endpoint_id, "endpoint.create", actor, now, url=values.url)
+        audit.record(
+            connection,
+            actor,
+            "endpoint.create",
+            workspace_id=workspace_id,
+            target=endpoint_id,
+            now=now,
+            url=values.url,
+        )
     return endpoint_id
 
 
 def change(
     database: WriteDatabase, cipher: Cipher, endpoint: Endpoint, values: EndpointValues, *, actor: Actor
 ) -> None:
-    """Deliveries under way finish as they are; every later attempt goes by the new values."""
+    """Change what an admin can set; requests in flight finish as they are, later ones use the new values."""
     now = clock.now()
     with database.begin() as connection:
         connection.execute(
@@ -77,19 +86,27 @@ def change(
         )
         connection.execute(delete(Subscription).where(Subscription.endpoint_id == endpoint.id))
         _subscribe(connection, endpoint.id, values)
-        record_audit(
-            connection, endpoint.workspace_id, endpoint.id, "endpoint.change", actor, now, url=values.url
+        audit.record(
+            connection,
+            actor,
+            "endpoint.change",
+            workspace_id=endpoint.workspace_id,
+            target=endpoint.id,
+            now=now,
+            url=values.url,
         )
 
 
 def disable(database: WriteDatabase, endpoint: Endpoint, *, actor: Actor) -> None:
     reason = f"Disabled by {actor.name}."
     with database.begin() as connection:
-        disable_in(connection, endpoint.id, reason=reason, actor=actor, now=clock.now())
+        disable_in_transaction(connection, endpoint.id, reason=reason, actor=actor, now=clock.now())
 
 
-def disable_in(connection: Connection, endpoint_id: str, *, reason: str, actor: Actor, now: datetime) -> bool:
-    """Disables it within the caller's transaction; what was pending is held. False if it was disabled."""
+def disable_in_transaction(
+    connection: Connection, endpoint_id: str, *, reason: str, actor: Actor, now: datetime
+) -> bool:
+    """Disable it within the caller's transaction and hold what is pending; False if it was disabled."""
     workspace_id = connection.scalar(
         update(Endpoint)
         .where(
@@ -101,12 +118,20 @@ def disable_in(connection: Connection, endpoint_id: str, *, reason: str, actor: 
     if workspace_id is None:
         return False
     delivery_queue.leave_endpoint(connection, endpoint_id, DeliveryState.HELD, now=now)
-    record_audit(connection, workspace_id, endpoint_id, "endpoint.disable", actor, now, reason=reason)
+    audit.record(
+        connection,
+        actor,
+        "endpoint.disable",
+        workspace_id=workspace_id,
+        target=endpoint_id,
+        now=now,
+        reason=reason,
+    )
     return True
 
 
 def enable(database: WriteDatabase, endpoint: Endpoint, *, send_held: bool, actor: Actor) -> int:
-    """Enables it; its held deliveries are sent or canceled, as the admin chose. How many there were."""
+    """Enable it and send or cancel its held deliveries; return how many there were."""
     now = clock.now()
     state = DeliveryState.PENDING if send_held else DeliveryState.CANCELED
     with database.begin() as connection:
@@ -132,13 +157,13 @@ def enable(database: WriteDatabase, endpoint: Endpoint, *, send_held: bool, acto
             .where(EndpointHealth.endpoint_id == endpoint.id)
             .values(failing_since=None, failure_count=0)
         )
-        record_audit(
+        audit.record(
             connection,
-            endpoint.workspace_id,
-            endpoint.id,
-            "endpoint.enable",
             actor,
-            now,
+            "endpoint.enable",
+            workspace_id=endpoint.workspace_id,
+            target=endpoint.id,
+            now=now,
             held=len(held),
             sent=send_held,
         )
@@ -146,7 +171,7 @@ def enable(database: WriteDatabase, endpoint: Endpoint, *, send_held: bool, acto
 
 
 def remove(database: WriteDatabase, endpoint: Endpoint, *, actor: Actor) -> None:
-    """Deletes it: pending and held deliveries are canceled, the log stays until it expires."""
+    """Delete it: cancel what is pending or held; its log stays until it expires."""
     now = clock.now()
     with database.begin() as connection:
         connection.execute(
@@ -161,13 +186,19 @@ def remove(database: WriteDatabase, endpoint: Endpoint, *, actor: Actor) -> None
             .values(state=DeliveryState.CANCELED, finished_at=now)
         )
         connection.execute(delete(SigningSecret).where(SigningSecret.endpoint_id == endpoint.id))
-        record_audit(
-            connection, endpoint.workspace_id, endpoint.id, "endpoint.delete", actor, now, name=endpoint.name
+        audit.record(
+            connection,
+            actor,
+            "endpoint.delete",
+            workspace_id=endpoint.workspace_id,
+            target=endpoint.id,
+            now=now,
+            name=endpoint.name,
         )
 
 
 def held_count(database: ReadDatabase, endpoint_id: str, *, limit: int = 10_000) -> int:
-    """How many deliveries are held for it, counted no further than `limit`."""
+    """Count the deliveries held for it, no further than `limit`."""
     statement = text(
         "SELECT count(*) FROM (SELECT 1 FROM deliveries"
         " WHERE endpoint_id = :id AND trouble = 'held' LIMIT :limit) AS held"

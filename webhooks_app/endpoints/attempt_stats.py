@@ -1,4 +1,4 @@
-"""Reading the hourly sums of attempts: for the list of endpoints, and for one endpoint's charts."""
+"""Read the hourly counts of attempts, for the list of endpoints and for an endpoint's charts."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass, OutcomeDescription
 from webhooks_app.db.models import AttemptRollup, Endpoint
 from webhooks_app.endpoints import charts
-from webhooks_app.endpoints.charts import Bin, Period, Sum
+from webhooks_app.endpoints.charts import Bin, HourlyCount, Period
 
 DAY = charts.PERIODS["24h"]
 CHART_WIDTH, CHART_HEIGHT = 480, 120
@@ -50,7 +50,7 @@ class AttemptStats:
 
     @property
     def top_ms(self) -> float:
-        return charts.rounded_up(max(filter(None, self.latencies(0.95)), default=1))
+        return charts.round_up_to_scale(max(filter(None, self.latencies(0.95)), default=1))
 
     @property
     def table(self) -> list[tuple[Bin, float | None, float | None]]:
@@ -62,7 +62,7 @@ class AttemptStats:
 
 
 def read_day(session: Session, workspace_id: str, now: datetime) -> dict[str, list[tuple[int, int]]]:
-    """By endpoint, (succeeded, failed) of each of the last 24 hours, oldest first; one query for all."""
+    """Return by endpoint (succeeded, failed) of each of the last 24 hours, oldest first, in one query."""
     since = DAY.since(now)
     succeeded = case((AttemptRollup.outcome == OutcomeClass.SUCCESS, AttemptRollup.count), else_=0)
     rows = session.execute(
@@ -87,18 +87,19 @@ def read_day(session: Session, workspace_id: str, now: datetime) -> dict[str, li
 
 
 def read_stats(session: Session, endpoint: Endpoint, period: Period, now: datetime) -> AttemptStats:
+    """Return what the charts of one endpoint show, in one query."""
     rows = session.execute(
         select(
             AttemptRollup.hour_at, AttemptRollup.outcome, AttemptRollup.latency_bucket, AttemptRollup.count
         ).where(AttemptRollup.endpoint_id == endpoint.id, AttemptRollup.hour_at >= period.since(now))
     )
-    sums = [Sum(*row) for row in rows]
+    sums = [HourlyCount(*row) for row in rows]
     bins = charts.bins(sums, period, now)
     return AttemptStats(period, bins, charts.total(bins), _reasons(sums), endpoint.timeout_ms)
 
 
-def _reasons(sums: list[Sum]) -> list[FailureCount]:
-    """The outcomes that are failures, the most frequent first."""
+def _reasons(sums: list[HourlyCount]) -> list[FailureCount]:
+    """Return the failures, counted by outcome, the most frequent first."""
     found: dict[str, tuple[int, datetime]] = {}
     for item in sums:
         if item.outcome != OutcomeClass.SUCCESS:

@@ -1,9 +1,9 @@
-"""Disabling an endpoint that does nothing but fail: warned of twice, then done, then said.
+"""Disable an endpoint that does nothing but fail: after a warning, a final warning, and with a notice.
 
-What counts is how long failures were *seen*, from the first to the last of a streak, not how long ago it
-began. An endpoint that failed once and was sent nothing since is left alone. Each step is taken on a failure
-past its moment, and the last one only on a failure past the moment that the final warning named; so whoever
-is disabled was warned, had time, and was tried once more, even where the sweep had been dead for a week.
+What counts is the time from the first to the last failure of a streak, not how long ago the streak began:
+an endpoint that failed once and was sent nothing since stays enabled. Each step needs a failure past its
+moment; the last step needs one past the moment that the final warning named. So an endpoint that is disabled
+was warned of, had time, and was tried once more, even if the sweep had not run for a week.
 """
 
 import logging
@@ -15,7 +15,7 @@ from sqlalchemy import Row, String, bindparam, column, select, text
 
 from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
-from webhooks_app.core.outcomes import OUR_OWN
+from webhooks_app.core.outcomes import PLATFORM_FAILURES
 from webhooks_app.db.engines import Databases, ReadDatabase, WriteDatabase
 from webhooks_app.db.models import EndpointHealth, NoticeKind
 from webhooks_app.db.models.base import UtcDateTime
@@ -42,11 +42,11 @@ _STREAKS = """
     AND h.last_failure_outcome NOT IN :our_own AND e.state = 'enabled' AND e.deleted_at IS NULL
     AND {unless} ORDER BY h.failing_since LIMIT :count
 """
-_NOT_ANNOUNCED = """NOT EXISTS (
+_HAS_NO_NOTICE = """NOT EXISTS (
     SELECT 1 FROM notices n
     WHERE n.endpoint_id = h.endpoint_id AND n.kind IN :kinds AND n.streak_at = h.failing_since
 )"""
-_FINALLY_WARNED = """EXISTS (
+_HAS_FINAL_WARNING = """EXISTS (
     SELECT 1 FROM notices n
     WHERE n.endpoint_id = h.endpoint_id AND n.kind IN :kinds AND n.streak_at = h.failing_since
     AND n.disable_at <= h.last_failure_at
@@ -55,13 +55,13 @@ _FINALLY_WARNED = """EXISTS (
 Streak = Row[Any]
 
 
-def run(databases: Databases, *, after: timedelta, now: datetime) -> int:
-    """Takes the steps that are due, a few at most; how many. `after` zero: never."""
+def take_due_steps(databases: Databases, *, after: timedelta, now: datetime) -> int:
+    """Take the steps that are due, STEPS_PER_SWEEP of a kind at most; return how many. `after` zero: none."""
     if not after:
         return 0
     disabled = [
         _disable(databases.write, streak, now)
-        for streak in _find(databases.read, _FINALLY_WARNED, [NoticeKind.FINAL_WARNING], after, now)
+        for streak in _find(databases.read, _HAS_FINAL_WARNING, [NoticeKind.FINAL_WARNING], after, now)
     ]
     # The final warning first: where both are due, one is enough.
     warned = [
@@ -70,7 +70,7 @@ def run(databases: Databases, *, after: timedelta, now: datetime) -> int:
             (NoticeKind.FINAL_WARNING, [NoticeKind.FINAL_WARNING], FINAL_SHARE),
             (NoticeKind.WARNING, notices.WARNINGS, WARNING_SHARE),
         )
-        for streak in _find(databases.read, _NOT_ANNOUNCED, kinds, after * share, now)
+        for streak in _find(databases.read, _HAS_NO_NOTICE, kinds, after * share, now)
     ]
     return sum(disabled) + sum(warned)
 
@@ -78,7 +78,7 @@ def run(databases: Databases, *, after: timedelta, now: datetime) -> int:
 def _find(
     database: ReadDatabase, unless: str, kinds: Sequence[NoticeKind], span: timedelta, now: datetime
 ) -> Sequence[Streak]:
-    """The streaks that were seen for `span`."""
+    """Return the streaks whose failures span at least `span`."""
     with database.connect() as connection:
         later = _LATER[connection.dialect.name]
         statement = (
@@ -97,7 +97,7 @@ def _find(
         )
         values = {
             "kinds": [kind.value for kind in kinds],
-            "our_own": sorted(OUR_OWN),
+            "our_own": sorted(PLATFORM_FAILURES),
             "began_by": now - span,
             "span_s": span.total_seconds(),
             "enough": ENOUGH_FAILURES,
@@ -107,7 +107,7 @@ def _find(
 
 
 def _warn(database: WriteDatabase, streak: Streak, kind: NoticeKind, after: timedelta, now: datetime) -> bool:
-    """Announces it, unless another sweep did. A success meanwhile makes the notice void by itself."""
+    """Add the notice, unless another sweep did; a success meanwhile makes it void by itself."""
     disable_at = streak.failing_since + after
     if kind is NoticeKind.FINAL_WARNING:
         disable_at = max(disable_at, now + (1 - FINAL_SHARE) * after)
@@ -135,13 +135,15 @@ def _warn(database: WriteDatabase, streak: Streak, kind: NoticeKind, after: time
 
 
 def _disable(database: WriteDatabase, streak: Streak, now: datetime) -> bool:
-    """Disables it, unless a success came in between or somebody else disabled it."""
+    """Disable it, unless a success came in between or it is disabled already."""
     since = notices.format_utc(streak.failing_since)
     reason = f"Every attempt since {since} failed, {streak.failure_count:,} in all."
     with database.begin() as connection:
         # In the order in which recording takes its locks, the health last, so that the two do not wait for
         # each other; that it comes last is why it is undone here rather than checked first.
-        is_done = actions.disable_in(connection, streak.endpoint_id, reason=reason, actor=ACTOR, now=now)
+        is_done = actions.disable_in_transaction(
+            connection, streak.endpoint_id, reason=reason, actor=ACTOR, now=now
+        )
         if not is_done or not _still_fails(connection, streak):
             connection.rollback()
             return False

@@ -1,4 +1,4 @@
-"""Charts: hourly sums put into bins, percentiles, and the paths of the SVG. Pure."""
+"""Charts: hourly counts put into bins, percentiles, and the paths of the SVG. Pure."""
 
 import math
 from collections import Counter
@@ -23,7 +23,7 @@ _UNANSWERED = frozenset(
 )
 
 
-class Sum(NamedTuple):
+class HourlyCount(NamedTuple):
     """Attempts of one hour with one outcome in one latency bucket, as `AttemptRollup` counts them."""
 
     hour_at: datetime
@@ -48,7 +48,7 @@ class Period:
         return {1: "an hour", 24: "a day"}.get(self.hours_per_bin, f"in {self.hours_per_bin} h")
 
     def since(self, now: datetime) -> datetime:
-        """The first hour it covers; the hour that is running is its last."""
+        """Return the first hour it covers; the hour that is running is its last."""
         hour = now.replace(minute=0, second=0, microsecond=0)
         return hour - timedelta(hours=self.hours - 1)
 
@@ -70,7 +70,7 @@ class Bin:
     def total(self) -> int:
         return self.succeeded + self.failed
 
-    def add(self, item: Sum) -> None:
+    def add(self, item: HourlyCount) -> None:
         if item.outcome == OutcomeClass.SUCCESS:
             self.succeeded += item.attempts
         else:
@@ -79,8 +79,8 @@ class Bin:
             self.latencies[item.latency_bucket] += item.attempts
 
 
-def bins(sums: Iterable[Sum], period: Period, now: datetime) -> list[Bin]:
-    """One bin per step of the period, oldest first, empty ones included."""
+def bins(sums: Iterable[HourlyCount], period: Period, now: datetime) -> list[Bin]:
+    """Return one bin per step of the period, oldest first, empty ones included."""
     since, step = period.since(now), timedelta(hours=period.hours_per_bin)
     found = [Bin(since + step * position) for position in range(period.bins)]
     for item in sums:
@@ -91,7 +91,7 @@ def bins(sums: Iterable[Sum], period: Period, now: datetime) -> list[Bin]:
 
 
 def total(parts: Sequence[Bin]) -> Bin:
-    """All bins in one."""
+    """Add all bins up into one."""
     whole = Bin(parts[0].starts_at)
     for part in parts:
         whole.succeeded += part.succeeded
@@ -101,7 +101,7 @@ def total(parts: Sequence[Bin]) -> Bin:
 
 
 def percentile(latencies: Mapping[int, int], share: float, *, ceiling_ms: float = math.inf) -> float | None:
-    """The milliseconds within which `share` (0 to 1) of the attempts ended; None where there are none.
+    """Return the milliseconds within which `share` (0 to 1) of the attempts ended; None without attempts.
 
     `latencies` counts attempts by bucket: bucket b holds [2^(b-1), 2^b) ms, bucket 0 [0, 1) ms. The bucket
     with the attempt of rank `share * n` is found by adding up; inside it attempts are taken as evenly spread,
@@ -123,8 +123,8 @@ def _bounds(bucket: int) -> tuple[float, float]:
     return (2.0 ** (bucket - 1), 2.0**bucket) if bucket else (0.0, 1.0)
 
 
-def rounded_up(value: float) -> float:
-    """The next 1, 2 or 5 followed by zeros: where a scale may end."""
+def round_up_to_scale(value: float) -> float:
+    """Return the next 1, 2 or 5 followed by zeros: where a scale may end."""
     power = 10.0 ** math.floor(math.log10(max(value, 1)))
     return next(step * power for step in (1, 2, 5, 10) if step * power >= value)
 
@@ -138,7 +138,7 @@ class Bars(NamedTuple):
 
 
 def bars(pairs: Sequence[tuple[int, int]], *, width: int, height: int, gap: int) -> Bars:
-    """The paths for pairs of (succeeded, failed); the tallest bar has the full height."""
+    """Return the paths for pairs of (succeeded, failed); the tallest bar has the full height."""
     top = max((sum(pair) for pair in pairs), default=0) or 1
     step = width / len(pairs)
     paths: tuple[list[str], list[str], list[str]] = ([], [], [])
@@ -158,7 +158,7 @@ def bars(pairs: Sequence[tuple[int, int]], *, width: int, height: int, gap: int)
 
 
 def line(values: Sequence[float | None], *, top: float, width: int, height: int) -> str:
-    """The path through the middles of the bins; it breaks where a bin has no value."""
+    """Return the path through the middles of the bins; it breaks where a bin has no value."""
     step, parts, pen = width / len(values), [], "M"
     for position, value in enumerate(values):
         if value is None:

@@ -1,4 +1,4 @@
-"""From a claim to the signed request: loads what is needed per batch, not per delivery."""
+"""Endpoints as a worker needs them: where to send, what to sign with, and whether they accept deliveries."""
 
 import json
 import logging
@@ -32,18 +32,18 @@ as_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 @dataclass(slots=True, frozen=True)
 class Destination:
-    """An endpoint as a worker needs it. `keys` holds each signing key with the moment it expires.
+    """Where an endpoint's deliveries go, and what each request carries.
 
-    `lines` are the headers that hang on it, `masked` the same as the log keeps them, without the values of
-    its own. `shut` is what becomes of its deliveries where it takes none: held while disabled, canceled once
-    deleted.
+    `keys` holds each signing key with the moment it expires. `header_lines` are those that every request to
+    it carries; `logged_headers` the same as JSON for the log, custom values masked. `not_accepting` is the
+    state that its deliveries get while it accepts none: held while disabled, canceled once deleted.
     """
 
     url: str
     timeout_ms: int
     keys: tuple[tuple[bytes, datetime | None], ...]
-    lines: tuple[str, ...]
-    masked: str
+    header_lines: tuple[str, ...]
+    logged_headers: str
     not_accepting: DeliveryState | None
 
     def keys_at(self, now: datetime) -> list[bytes]:
@@ -51,23 +51,23 @@ class Destination:
 
 
 class Destinations:
-    """The endpoints that this process delivers to, loaded anew whenever one was changed."""
+    """Cache of the endpoints that this process delivers to; each is loaded anew once it was changed."""
 
     def __init__(self, cipher: Cipher) -> None:
         self._cipher = cipher
         self._known: dict[str, tuple[datetime, Destination]] = {}
 
     def load(self, connection: Connection, endpoint_ids: Iterable[str]) -> dict[str, Destination]:
-        """The endpoints as they stand."""
+        """Return the endpoints as they stand, by id."""
         changed_at = connection.execute(_CHANGED_AT, {"ids": list(set(endpoint_ids))}).all()
         if len(self._known) > LARGEST_CACHE:
             self._known.clear()
-        stale = [name for name, moment in changed_at if self._stamp(name) != moment]
+        stale = [name for name, moment in changed_at if self._cached_change(name) != moment]
         if stale:
             self._known |= read(connection, stale, self._cipher)
         return {name: self._known[name][1] for name, _ in changed_at}
 
-    def _stamp(self, endpoint_id: str) -> datetime | None:
+    def _cached_change(self, endpoint_id: str) -> datetime | None:
         known = self._known.get(endpoint_id)
         return known[0] if known else None
 
@@ -75,6 +75,7 @@ class Destinations:
 def read(
     connection: Connection, endpoint_ids: list[str], cipher: Cipher
 ) -> dict[str, tuple[datetime, Destination]]:
+    """Return each endpoint's moment of change and its destination, by id."""
     rows = connection.execute(
         select(
             Endpoint.id,
@@ -98,7 +99,7 @@ def _destination(row: Any, keys: tuple[tuple[bytes, datetime | None], ...], ciph
     except DecryptionError:
         log.error("headers_unreadable", extra={"endpoint_id": row.id})
         keys = ()  # sends nothing, as without a secret
-    not_accepting = _shut(row.state, row.deleted_at)
+    not_accepting = _state_while_not_accepting(row.state, row.deleted_at)
     lines = tuple(f"{name}: {value}" for name, value in headers)
     masked = "".join("," + as_json([name, MASK]) for name, _ in headers)
     if all(name.lower() != "user-agent" for name, _ in headers):
@@ -107,16 +108,16 @@ def _destination(row: Any, keys: tuple[tuple[bytes, datetime | None], ...], ciph
     return Destination(row.url, row.timeout_ms, keys, lines, masked, not_accepting)
 
 
-def _shut(state: EndpointState, deleted_at: datetime | None) -> DeliveryState | None:
+def _state_while_not_accepting(state: EndpointState, deleted_at: datetime | None) -> DeliveryState | None:
     if deleted_at is not None:
         return DeliveryState.CANCELED
     return None if state is EndpointState.ENABLED else DeliveryState.HELD
 
 
 def not_accepting(connection: Connection, endpoint_ids: Iterable[str]) -> dict[str, DeliveryState]:
-    """Those of the endpoints that take no deliveries, with what becomes of theirs.
+    """Return those of the endpoints that accept no deliveries, with the state that theirs get.
 
-    They stay so until the caller commits: who enables one waits, and then sees what was held for it.
+    Locks them until the caller commits: an admin who enables one waits, and then sees what was held for it.
     """
     rows = connection.execute(
         select(Endpoint.id, Endpoint.state, Endpoint.deleted_at)
@@ -124,7 +125,7 @@ def not_accepting(connection: Connection, endpoint_ids: Iterable[str]) -> dict[s
         .order_by(Endpoint.id)
         .with_for_update(read=True)
     )
-    found = {row.id: _shut(row.state, row.deleted_at) for row in rows}
+    found = {row.id: _state_while_not_accepting(row.state, row.deleted_at) for row in rows}
     return {name: state for name, state in found.items() if state is not None}
 
 

@@ -1,4 +1,4 @@
-"""Everything encrypted at rest under the newest key, so that an older one can be retired."""
+"""Encrypt everything at rest with the newest key, so that an older key can be retired."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ BATCH = 500
 
 
 def reencrypt_all(databases: Databases, cipher: Cipher) -> int:
-    """How many values were encrypted anew. Raises DecryptionError at one that no key opens.
+    """Encrypt every value with the newest key; return how many. Raises DecryptionError if no key opens one.
 
     Workers may run meanwhile: the values stay the same, and each is readable with the old key and the new.
     """
     return sum(
-        _column(databases, cipher, key, column)
+        _reencrypt_column(databases, cipher, key, column)
         for key, column in (
             (SigningSecret.id, SigningSecret.ciphertext),
             (Endpoint.id, Endpoint.headers_encrypted),
@@ -25,7 +25,7 @@ def reencrypt_all(databases: Databases, cipher: Cipher) -> int:
     )
 
 
-def _column(databases: Databases, cipher: Cipher, key: Any, column: Any) -> int:
+def _reencrypt_column(databases: Databases, cipher: Cipher, key: Any, column: Any) -> int:
     after, count = "", 0
     while True:
         with databases.read.connect() as connection:

@@ -1,4 +1,4 @@
-"""What is announced about an endpoint, to whom, and in which words: in the console and by e-mail."""
+"""Notices about an endpoint: which one holds now, its sentences, and its e-mail."""
 
 import logging
 from collections.abc import Sequence
@@ -30,17 +30,17 @@ from webhooks_app.db.models import (
 log = logging.getLogger(__name__)
 
 WARNINGS = (NoticeKind.WARNING, NoticeKind.FINAL_WARNING)
-# After a day an announcement is no news, and what it says stands in the console anyway.
+# After a day a notice is no news, and the console shows it anyway.
 MAIL_LIFE = timedelta(days=1)
 # Doubled with each try: 2, 4, 8 … minutes, at most an hour.
 FIRST_PAUSE = timedelta(minutes=2)
 LONGEST_PAUSE = timedelta(hours=1)
-LETTERS_PER_RUN = 50
+EMAILS_PER_RUN = 50
 
 
 @dataclass(slots=True, frozen=True)
 class EndpointNotice:
-    """For the endpoint's page. `disable_at`: when it may be disabled; unset once it is."""
+    """A notice as the endpoint's page shows it; `disable_at` is when it may be disabled, unset once it is."""
 
     kind: NoticeKind
     title: str
@@ -58,7 +58,7 @@ def add(
     now: datetime,
     disable_at: datetime | None = None,
 ) -> bool:
-    """Announces within the caller's transaction; False if that was announced before."""
+    """Add a notice within the caller's transaction; False if there is one of this kind and streak."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     row = {
         "id": ids.new("ntc"),
@@ -76,7 +76,7 @@ def add(
 
 
 def for_endpoint(session: Session, endpoint: Endpoint) -> EndpointNotice | None:
-    """What is to be said about it now; None for one that fares well or that a person disabled."""
+    """Return the notice that holds now; None for a healthy endpoint and for one that a person disabled."""
     notice = session.scalars(
         select(Notice)
         .where(Notice.endpoint_id == endpoint.id)
@@ -107,9 +107,9 @@ def has_due_mail(database: ReadDatabase, *, now: datetime) -> bool:
 
 
 def send_due(databases: Databases, server: MailServer, *, base_url: str, now: datetime) -> int:
-    """Sends what is due by e-mail; how many letters went out. What fails is due again later."""
+    """Send the notices that are due by e-mail; return how many went out. What fails is due again later."""
     with databases.read.connect() as connection:
-        due = connection.execute(_due(now).limit(LETTERS_PER_RUN)).all()
+        due = connection.execute(_due(now).limit(EMAILS_PER_RUN)).all()
     return sum(_send_one(databases, server, row, base_url=base_url, now=now) for row in due)
 
 
@@ -126,22 +126,22 @@ def _send_one(
 ) -> bool:
     if not _claim(databases.write, due, now):
         return False
-    letter = _write(databases.read, due.id, base_url)
-    if letter is None or not letter.to:
-        _settle(databases.write, due.id, mailed_at=None)
+    email = _compose(databases.read, due.id, base_url)
+    if email is None or not email.to:
+        _finish_mail(databases.write, due.id, mailed_at=None)
         return False
     try:
-        mail.send(server, letter)
+        mail.send(server, email)
     except MailError as error:
         log.warning("mail_failed", extra={"notice": due.id, "tries": due.mail_tries + 1, "error": str(error)})
         return False
-    _settle(databases.write, due.id, mailed_at=now)
+    _finish_mail(databases.write, due.id, mailed_at=now)
     log.info("mail_sent", extra={"notice": due.id})
     return True
 
 
 def _claim(database: WriteDatabase, due: Row[Any], now: datetime) -> bool:
-    """Makes it due again later, in case this process dies or the server refuses; False if another did."""
+    """Make it due again later, in case this process dies or the server refuses; False if another did."""
     pause = min(FIRST_PAUSE * 2 ** min(due.mail_tries, 10), LONGEST_PAUSE)
     with database.begin() as connection:
         return (
@@ -155,15 +155,15 @@ def _claim(database: WriteDatabase, due: Row[Any], now: datetime) -> bool:
         )
 
 
-def _settle(database: WriteDatabase, notice_id: str, *, mailed_at: datetime | None) -> None:
+def _finish_mail(database: WriteDatabase, notice_id: str, *, mailed_at: datetime | None) -> None:
     with database.begin() as connection:
         connection.execute(
             update(Notice).where(Notice.id == notice_id).values(mail_due_at=None, mailed_at=mailed_at)
         )
 
 
-def _write(database: ReadDatabase, notice_id: str, base_url: str) -> Email | None:
-    """The letter to the workspace's addresses, else to its admins; None when it is no longer true."""
+def _compose(database: ReadDatabase, notice_id: str, base_url: str) -> Email | None:
+    """Return the e-mail to the workspace's addresses, or else its admins; None once it no longer holds."""
     with database.session() as session:
         notice, endpoint, workspace = session.execute(
             select(Notice, Endpoint, Workspace)
@@ -232,7 +232,7 @@ def _text(notice: Notice, endpoint: Endpoint, workspace: str, base_url: str) -> 
     paragraphs = [
         f"Endpoint:   {mail.one_line(endpoint.name)}\n"
         f"Workspace:  {mail.one_line(workspace)}\n"
-        # Not the whole URL: its path or query may hold a secret, and a letter is read in many places.
+        # Not the whole URL: its path or query may hold a secret, and an e-mail is read in many places.
         f"Host:       {urlsplit(endpoint.url).hostname}",
         _reason(notice, outcome),
         _consequence(notice),

@@ -1,4 +1,4 @@
-"""How endpoints fare: the rows of the list, and what waits for one endpoint. Only reads."""
+"""What the list of endpoints shows, and what waits for one endpoint. Only reads."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -52,7 +52,7 @@ class Backlog:
 
 
 def read_rows(session: Session, workspace_id: str, search: str, now: datetime) -> list[EndpointRow]:
-    """The workspace's endpoints that match, in three queries however many there are."""
+    """Return the workspace's endpoints that match, those that need attention first, in three queries."""
     statement = (
         select(Endpoint)
         .options(joinedload(Endpoint.health))
@@ -69,7 +69,7 @@ def read_rows(session: Session, workspace_id: str, search: str, now: datetime) -
     counts, days = _event_counts(session, workspace_id), attempt_stats.read_day(session, workspace_id, now)
     silent = [(0, 0)] * attempt_stats.DAY.bins
     rows = [EndpointRow(each, counts.get(each.id, 0), days.get(each.id, silent)) for each in found]
-    return sorted(rows, key=_urgency)
+    return sorted(rows, key=_attention_order)
 
 
 def read_backlog(session: Session, endpoint_id: str) -> Backlog:
@@ -81,7 +81,7 @@ def read_backlog(session: Session, endpoint_id: str) -> Backlog:
 
 
 def has_failed(session: Session, endpoint_id: str) -> bool:
-    """Whether deliveries to it failed for good and were not replayed since."""
+    """Tell whether deliveries to it failed for good and were not replayed since."""
     failed = Delivery.endpoint_id == endpoint_id, Delivery.attention_state == DeliveryState.FAILED.value
     return session.scalar(select(Delivery.id).where(*failed).limit(1)) is not None
 
@@ -101,6 +101,6 @@ def _event_counts(session: Session, workspace_id: str) -> dict[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
-def _urgency(row: EndpointRow) -> tuple[int, str, str]:
+def _attention_order(row: EndpointRow) -> tuple[int, str, str]:
     endpoint = row.endpoint
-    return HEALTH_STATES.index(endpoint.condition), endpoint.name.casefold(), endpoint.id
+    return HEALTH_STATES.index(endpoint.health_state), endpoint.name.casefold(), endpoint.id

@@ -17,7 +17,7 @@ OVERLAPS = {"now": timedelta(0), "1h": timedelta(hours=1), "24h": timedelta(days
 def rotate(
     database: WriteDatabase, cipher: Cipher, endpoint: Endpoint, *, overlap: timedelta, actor: Actor
 ) -> None:
-    """A new secret signs at once; the one before it signs too until `overlap` has passed."""
+    """Add a secret that signs at once; those before it sign too until `overlap` has passed."""
     now = clock.now()
     with database.begin() as connection:
         connection.execute(
@@ -27,20 +27,20 @@ def rotate(
             .values(expires_at=now + overlap)
         )
         add_secret(connection, cipher, endpoint.id, now)
-        touch(connection, endpoint.id, now)
-        record_audit(
+        mark_changed(connection, endpoint.id, now)
+        audit.record(
             connection,
-            endpoint.workspace_id,
-            endpoint.id,
-            "secret.rotate",
             actor,
-            now,
+            "secret.rotate",
+            workspace_id=endpoint.workspace_id,
+            target=endpoint.id,
+            now=now,
             overlap_seconds=int(overlap.total_seconds()),
         )
 
 
 def revoke(database: WriteDatabase, endpoint: Endpoint, secret_id: str, *, actor: Actor) -> bool:
-    """Stops a previous secret before its time; False if it had stopped. The current one cannot be revoked."""
+    """Stop a previous secret before its time; False if it had stopped. The current one cannot be revoked."""
     now = clock.now()
     with database.begin() as connection:
         revoked = connection.execute(
@@ -50,21 +50,21 @@ def revoke(database: WriteDatabase, endpoint: Endpoint, secret_id: str, *, actor
             .values(expires_at=now)
         ).rowcount
         if revoked:
-            touch(connection, endpoint.id, now)
-            record_audit(
+            mark_changed(connection, endpoint.id, now)
+            audit.record(
                 connection,
-                endpoint.workspace_id,
-                endpoint.id,
-                "secret.revoke",
                 actor,
-                now,
+                "secret.revoke",
+                workspace_id=endpoint.workspace_id,
+                target=endpoint.id,
+                now=now,
                 secret_id=secret_id,
             )
     return revoked == 1
 
 
 def reveal(database: WriteDatabase, cipher: Cipher, endpoint: Endpoint, *, actor: Actor) -> list[str]:
-    """The secrets in force, newest first; who looked is audited."""
+    """Return the secrets in force, newest first, and record who looked. Raises DecryptionError."""
     now = clock.now()
     with database.begin() as connection:
         ciphertexts = connection.scalars(
@@ -73,7 +73,14 @@ def reveal(database: WriteDatabase, cipher: Cipher, endpoint: Endpoint, *, actor
             .where(or_(SigningSecret.expires_at.is_(None), SigningSecret.expires_at > now))
             .order_by(SigningSecret.created_at.desc(), SigningSecret.id.desc())
         ).all()
-        record_audit(connection, endpoint.workspace_id, endpoint.id, "secret.reveal", actor, now)
+        audit.record(
+            connection,
+            actor,
+            "secret.reveal",
+            workspace_id=endpoint.workspace_id,
+            target=endpoint.id,
+            now=now,
+        )
     return [cipher.decrypt(endpoint.id, ciphertext) for ciphertext in ciphertexts]
 
 
@@ -88,18 +95,6 @@ def add_secret(connection: Connection, cipher: Cipher, endpoint_id: str, now: da
     )
 
 
-def touch(connection: Connection, endpoint_id: str, now: datetime) -> None:
-    # Workers keep what they loaded of an endpoint, its secrets included, until this moment changes.
+def mark_changed(connection: Connection, endpoint_id: str, now: datetime) -> None:
+    """Have workers load the endpoint anew: they keep it, its secrets included, until `updated_at` changes."""
     connection.execute(update(Endpoint).where(Endpoint.id == endpoint_id).values(updated_at=now))
-
-
-def record_audit(
-    connection: Connection,
-    workspace_id: str,
-    endpoint_id: str,
-    action: str,
-    actor: Actor,
-    now: datetime,
-    **details: object,
-) -> None:
-    audit.record(connection, actor, action, workspace_id=workspace_id, target=endpoint_id, now=now, **details)

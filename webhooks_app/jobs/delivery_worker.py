@@ -5,6 +5,7 @@ import multiprocessing
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any, Protocol
@@ -42,14 +43,15 @@ class BetweenJobs(Protocol):
 class DeliveryWorker(SimpleWorker):
     """An RQ worker that runs jobs in its own process, so that connections last from one job to the next."""
 
-    def __init__(self, name: str, redis: Redis, *, engine: BetweenJobs) -> None:
-        super().__init__(
-            [QUEUE_NAME], name=name, connection=redis, job_class=JsonJob, serializer=JSONSerializer
-        )
-        self._engine = engine
-
     # RQ would wait for up to a minute before it tries again to reach a Redis that did not answer.
     max_connection_wait_time = 5.0
+
+    def __init__(self, name: str, redis: Redis, *, engine: BetweenJobs, queue_name: str = QUEUE_NAME) -> None:
+        super().__init__(
+            [queue_name], name=name, connection=redis, job_class=JsonJob, serializer=JSONSerializer
+        )
+        self._engine = engine
+        self._carries_on = False
 
     def work(self, *args: Any, **options: Any) -> bool:
         process.Stop.requested = lambda: self._stop_requested
@@ -60,8 +62,10 @@ class DeliveryWorker(SimpleWorker):
 
     def dequeue_job_and_maintain_ttl(self, *args: Any, **options: Any) -> tuple[Job, Queue] | None:
         # Requests that the last run left in flight go on until there is a next job.
+        self._carries_on = True
         while not self._stop_requested and self._engine.carry_on() and self._is_queue_empty():
             pass
+        self._carries_on = False
         return super().dequeue_job_and_maintain_ttl(*args, **options)
 
     def _is_queue_empty(self) -> bool:
@@ -76,7 +80,8 @@ class DeliveryWorker(SimpleWorker):
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         self._stop_requested = True
-        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
+        if not self._carries_on:  # raised into the engine, rq's exception could lose an answer that just came
+            super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
 
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
         # RQ loses a request to stop that comes just before or after a job: it either catches the exception
@@ -103,13 +108,20 @@ class DeliveryWorkerPool(WorkerPool):
 
     def start_worker(self, *args: Any, **options: Any) -> None:
         # A request to stop that came between a worker's start and its entry in the pool's list would miss it,
-        # and the pool would wait for it for ever.
+        # and the pool would wait for it for ever. multiprocessing's tracker is there before, as it unblocks
+        # the signals when it is started.
+        resource_tracker.ensure_running()
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
         try:
             if self.status != self.Status.STOPPED:
                 super().start_worker(*args, **options)
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
+
+    def stop_worker(self, worker_data: WorkerData, sig: int = signal.SIGTERM) -> None:
+        # Not rq's SIGINT: below the supervisor and in a shell's background that is ignored, and a worker that
+        # has only just started would never hear of it.
+        super().stop_worker(worker_data, sig)
 
     def handle_dead_worker(self, worker_data: WorkerData) -> None:
         if self.status != self.Status.STOPPED:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from webhooks_app.core.outcomes import Outcome, OutcomeClass, Timings, of_status
+from webhooks_app.core.outcomes import Outcome, OutcomeClass, Timings, classify_status
 from webhooks_app.transport.curl_errors import CurlCode, FailureContext, explain
 from webhooks_app.transport.request import Request
 from webhooks_app.transport.resolved_target import Target
@@ -126,7 +126,7 @@ class Exchange:
         if self.refusal and end.code:
             return self.refusal
         if self._is_answered(end):
-            kind = of_status(end.status)
+            kind = classify_status(end.status)
             odd = kind is OutcomeClass.INVALID_RESPONSE
             return kind, f"HTTP has no status {end.status}." if odd else ""
         if not end.code:

@@ -216,7 +216,7 @@ def _peek(row: DeliveryRow) -> RowPreview:
     payload, size = log.read_payload(db.session(), row.event_id, limit=log.PAYLOAD_SHOWN_BYTES)
     # A character cut in two at the end is no invalid byte of the sender's.
     text = payload.decode("utf-8", "ignore" if size > len(payload) else "surrogateescape")
-    return RowPreview(tries, text_display.indented(text), size)
+    return RowPreview(tries, text_display.indent_json(text), size)
 
 
 def _log_page(

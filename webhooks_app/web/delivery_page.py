@@ -116,19 +116,21 @@ def _page(row: DeliveryRow) -> str:
         row=row,
         tries=tries,
         scale=bar_scale(tries),
-        payload=text_display.indented(text),
+        payload=text_display.indent_json(text),
         raw_payload=text,
         payload_bytes=size,
         others=others,
-        header_lines=text_display.header_lines,
-        curl=text_display.curl(row.endpoint_url, tries[0].request_headers, text, mask=MASK) if tries else "",
+        header_lines=text_display.parse_header_block,
+        curl=text_display.curl_command(row.endpoint_url, tries[0].request_headers, text, mask=MASK)
+        if tries
+        else "",
     )
 
 
 @blueprint.app_template_global()
 def bar_scale(tries: list[LoggedAttempt]) -> float:
     """The milliseconds of a timing bar's full width: the slowest attempt, rounded up."""
-    return charts.rounded_up(max((each.total_ms for each in tries), default=1))
+    return charts.round_up_to_scale(max((each.total_ms for each in tries), default=1))
 
 
 def _json(row: DeliveryRow, payload: bytes, tries: list[LoggedAttempt]) -> dict[str, Any]:

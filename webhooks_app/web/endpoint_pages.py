@@ -61,8 +61,10 @@ def index() -> str:
     template = "endpoints/_list.html" if is_fragment() else "endpoints/index.html"
     return render_template(
         template,
-        rows=[row for row in found if state not in overview.HEALTH_STATES or row.endpoint.condition == state],
-        ill=sum(row.endpoint.condition != "enabled" for row in found),
+        rows=[
+            row for row in found if state not in overview.HEALTH_STATES or row.endpoint.health_state == state
+        ],
+        ill=sum(row.endpoint.health_state != "enabled" for row in found),
         count=len(found),
         search=search,
         state=state if state in overview.HEALTH_STATES else "",

@@ -77,16 +77,16 @@ def _refused(form: LogInForm, words: str) -> str:
 
 
 def _is_locked(form: LogInForm) -> bool:
-    email = users.normal_email(form.email.data)
+    email = users.normalize_email(form.email.data)
     return users.is_locked(services().read, email=email, address=request.remote_addr or "", now=clock.now())
 
 
 def _authenticated(form: LogInForm) -> User | None:
-    email = users.normal_email(form.email.data)
+    email = users.normalize_email(form.email.data)
     user = db.session.scalar(select(User).where(User.email == email))
     end_snapshot()  # hashing takes a while
     is_right = passwords.is_password(form.password.data, user.password_hash if user else None)
-    users.note_log_in(
+    users.record_log_in(
         services().write,
         email=email,
         address=request.remote_addr or "",

@@ -63,7 +63,7 @@ def _refusal(password: str) -> str:
         return "Too many wrong passwords. Wait a quarter of an hour, then try again."
     if passwords.is_password(password, hashed):
         return ""
-    users.note_log_in(services().write, email=email, address=address, user_id=user_id, is_right=False)
+    users.record_log_in(services().write, email=email, address=address, user_id=user_id, is_right=False)
     return "This is not your current password."
 
 

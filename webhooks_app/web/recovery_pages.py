@@ -130,7 +130,7 @@ def _wanted(arguments: Mapping[str, str]) -> LogFilter:
 
 def _is_failing(endpoint_id: str) -> bool:
     endpoint = db.session.get(Endpoint, endpoint_id) if endpoint_id else None
-    return endpoint is not None and endpoint.condition == "failing"
+    return endpoint is not None and endpoint.health_state == "failing"
 
 
 def _choice(wanted: LogFilter, counted: MatchCount | None, error: FilterError | None = None) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from webhooks_app.core.outcomes import OUR_OWN, Outcome, latency_bucket
+from webhooks_app.core.outcomes import PLATFORM_FAILURES, Outcome, latency_bucket
 from webhooks_app.db import bulk_sql
 
 # An endpoint's id, when the attempt started, and what came of it.
@@ -69,7 +69,7 @@ def add_health(connection: Connection, tried: Iterable[Tried]) -> None:
             row |= {"last_success_at": moment(started_at), "failing_since": None, "failure_count": 0}
             continue
         row |= {"last_failure_at": moment(started_at), "last_failure_outcome": outcome.kind.value}
-        if outcome.kind in OUR_OWN:  # shown, but no part of a streak that the endpoint answers for
+        if outcome.kind in PLATFORM_FAILURES:  # shown, but no part of a streak that the endpoint answers for
             continue
         row["failing_since"] = row.get("failing_since") or moment(started_at)
         row["failure_count"] += 1

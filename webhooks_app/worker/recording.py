@@ -255,5 +255,7 @@ def _pauses(kept: list[Finished], now: datetime) -> dict[str, datetime]:
 def _disable_gone(connection: Connection, kept: list[Finished], now: datetime) -> None:
     gone = {item.claim.endpoint_id for item in kept if item.outcome.kind is OutcomeClass.HTTP_410}
     for endpoint_id in sorted(gone):
-        if actions.disable_in(connection, endpoint_id, reason=GONE_REASON, actor=Actor("delivery"), now=now):
+        if actions.disable_in_transaction(
+            connection, endpoint_id, reason=GONE_REASON, actor=Actor("delivery"), now=now
+        ):
             notices.add(connection, endpoint_id, NoticeKind.GONE, streak_at=now, now=now)

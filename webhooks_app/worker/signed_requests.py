@@ -52,5 +52,7 @@ def sign(
         f"{signing.TIMESTAMP_HEADER}: {timestamp}",
         f"{signing.SIGNATURE_HEADER}: {signature}",
     )
-    request = Request(destination.url, [*_LINES, *own, *destination.lines], body, destination.timeout_ms)
-    return request, _LOGGED % (claim.delivery_id, timestamp, signature, destination.masked)
+    request = Request(
+        destination.url, [*_LINES, *own, *destination.header_lines], body, destination.timeout_ms
+    )
+    return request, _LOGGED % (claim.delivery_id, timestamp, signature, destination.logged_headers)

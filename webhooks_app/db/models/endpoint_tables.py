@@ -1,4 +1,4 @@
-"""Endpoints, what they subscribe to, what they are signed with, and how they fare."""
+"""Endpoints, their subscriptions, their signing secrets and their health."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -6,7 +6,7 @@ from enum import StrEnum
 from sqlalchemy import Boolean, ForeignKey, Index, Integer, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from webhooks_app.core.outcomes import OUR_OWN
+from webhooks_app.core.outcomes import PLATFORM_FAILURES
 from webhooks_app.db.models.base import Base, UtcDateTime, enum_column, public_id
 
 _IS_FAILING = text("failing_since IS NOT NULL")
@@ -57,11 +57,11 @@ class Endpoint(Base):
         return self.state is EndpointState.ENABLED
 
     @property
-    def condition(self) -> str:
-        """How it fares: `enabled`, `failing` (since its last success) or `disabled`."""
+    def health_state(self) -> str:
+        """Return `enabled`, `failing` (since its last success) or `disabled`."""
         if not self.is_enabled:
             return "disabled"
-        return "failing" if self.health.failing_since or self.health.fails_by_us else "enabled"
+        return "failing" if self.health.failing_since or self.health.last_failed_by_platform else "enabled"
 
     @property
     def event_types(self) -> list[str]:
@@ -114,8 +114,8 @@ class EndpointHealth(Base):
     )
 
     @property
-    def fails_by_us(self) -> bool:
-        """Whether what came last is a failure of our own making."""
-        if self.last_failure_at is None or self.last_failure_outcome not in OUR_OWN:
+    def last_failed_by_platform(self) -> bool:
+        """Tell whether its last attempt failed for the platform's own reasons."""
+        if self.last_failure_at is None or self.last_failure_outcome not in PLATFORM_FAILURES:
             return False
         return self.last_success_at is None or self.last_success_at < self.last_failure_at

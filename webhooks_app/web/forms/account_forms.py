@@ -38,7 +38,7 @@ def check_password(_form: FlaskForm, field: PasswordField) -> None:
 def email_problem(text: str) -> str:
     """What is wrong with an e-mail address, or nothing."""
     try:
-        mail.address(text)
+        mail.parse_address(text)
     except ValueError:
         return "Enter an e-mail address such as name@example.com."
     if len(text) > LONGEST_EMAIL:
