@@ -18,7 +18,8 @@ from webhooks_app.core import failpoints
 from webhooks_app.transport.request import Request
 from webhooks_app.transport.sender import Sender
 from webhooks_app.worker import engine
-from webhooks_app.worker.recording import Finished, record
+from webhooks_app.worker.claimed_delivery import ClaimedDelivery
+from webhooks_app.worker.recording import record
 
 FILE = "last-words.log"
 TIMED_OUT = "job.timed_out"
@@ -56,9 +57,9 @@ def _noting_start(start: Callable[..., None]) -> Callable[..., None]:
 
 
 def _noting_record(record: Callable[..., list[datetime]]) -> Callable[..., list[datetime]]:
-    def noting(database: Engine, batch: list[Finished], **values: Any) -> list[datetime]:
+    def noting(database: Engine, batch: list[ClaimedDelivery], **values: Any) -> list[datetime]:
         due = record(database, batch, **values)
-        _unrecorded.difference_update(each.claim.key for each in batch)
+        _unrecorded.difference_update(each.key for each in batch)
         return due
 
     return noting

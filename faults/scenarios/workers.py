@@ -9,7 +9,7 @@ from faults.processes import DELAYS, LEASE_SECONDS
 from faults.registry import Options, scenario
 from faults.reports import Report
 from faults.system import Stack
-from webhooks_app.worker.engine import LAPSES_TO_GIVE_UP
+from webhooks_app.worker.claimed_delivery import EXPIRED_LEASES_TO_GIVE_UP
 
 PLACES = ("dequeued", "claimed", "answered", "half_recorded", "recording", "recorded")
 # Supervisors kill five to ten seconds after they ask.
@@ -142,7 +142,7 @@ def poison(stack: Stack, report: Report, options: Options) -> None:
     outcomes = stack.outcomes()
     report.figures |= {"workers it killed": died, "failed crashed": outcomes.get("crashed", 0)}
     report.require(outcomes == {"crashed": 1, "success": 100}, f"outcomes: {outcomes}")
-    report.require(died <= LAPSES_TO_GIVE_UP, f"{died} workers died of it")
+    report.require(died <= EXPIRED_LEASES_TO_GIVE_UP, f"{died} workers died of it")
 
 
 @scenario("7: worker.py as it is, its killed worker replaced")

@@ -53,7 +53,7 @@ def test_what_is_being_sent_is_not_waiting(workspace: Workspace, database: Write
     workspace.send()
     now = clock.now()
     with database.begin() as connection:
-        claims.take(connection, {endpoint_id: 5}, now=now, lease=2 * MINUTE)
+        claims.claim_due(connection, {endpoint_id: 5}, now=now, lease=2 * MINUTE)
 
     assert overdue(database, now + MINUTE) is None
     assert overdue(database, now + 5 * MINUTE) == 3 * MINUTE
