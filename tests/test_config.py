@@ -18,7 +18,8 @@ from webhooks_app.config import ConfigError, Settings
 from webhooks_app.core.retry_schedule import DEFAULT_DELAYS
 from webhooks_app.endpoints.actions import LONGEST_TIMEOUT_MS
 from webhooks_app.transport.address_rules import is_address
-from webhooks_app.transport.target_policy import DENIED_PORTS, address_problem
+from webhooks_app.transport.target_policy import address_problem
+from webhooks_app.transport.target_ports import DENIED_PORTS
 
 KEYS = [base64.urlsafe_b64encode(bytes([number]) * 32).decode() for number in (7, 8)]
 SECRETS = {"SECRET_KEY": "s" * 32, "WEBHOOKS_ENCRYPTION_KEYS": KEYS[0]}

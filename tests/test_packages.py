@@ -125,6 +125,7 @@ def test_the_rules_are_pure() -> None:
         *("core/json_parsing.py", "core/outcomes.py", "core/retry_schedule.py", "core/signing.py"),
         *("core/text_display.py", "endpoints/charts.py", "transport/address_rules.py"),
         *("transport/curl_errors.py", "transport/host_names.py", "transport/target_policy.py"),
+        *("transport/allow_list.py", "transport/target_ports.py"),
         *("transport/target_urls.py", "worker/concurrency.py", "worker/retry_decision.py"),
     } <= pure
 

@@ -24,8 +24,10 @@ from webhooks_app.core import mail
 from webhooks_app.core.retry_schedule import DEFAULT_DELAYS
 from webhooks_app.transport import local_addresses
 from webhooks_app.transport.address_rules import is_address
+from webhooks_app.transport.allow_list import parse_allow_list
 from webhooks_app.transport.host_names import TargetRefused, canonical_host
-from webhooks_app.transport.target_policy import DEFAULT_PORTS, HostPorts, TargetPolicy, parse_allow_list
+from webhooks_app.transport.target_policy import HostPorts, TargetPolicy
+from webhooks_app.transport.target_ports import DEFAULT_PORTS
 
 ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "WEBHOOKS_"
@@ -272,7 +274,7 @@ def _targets(env: Mapping[str, str], own_listeners: HostPorts) -> TargetPolicy:
         allowed_networks=networks,
         allowed_hosts=hosts,
         own_listeners=own_listeners,
-        is_own_address=local_addresses.has_address,
+        is_own_address=local_addresses.is_own_address,
         **options,
     )
 

@@ -31,7 +31,7 @@ def test_afterwards_the_old_key_can_go(
     db.session.expire_all()
     found = db.session.scalars(select(Endpoint).order_by(Endpoint.id)).all()
     assert [signing_secrets.reveal(database, Cipher([NEW]), each, actor=TESTER) for each in found] == before
-    assert custom_headers.read(Cipher([NEW]), found[0]) == [("X-Tenant", "t0")]
+    assert custom_headers.decrypt(Cipher([NEW]), found[0]) == [("X-Tenant", "t0")]
     with pytest.raises(DecryptionError):
         signing_secrets.reveal(database, Cipher([OLD]), found[0], actor=TESTER)
 

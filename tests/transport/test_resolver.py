@@ -1,27 +1,33 @@
-"""Name servers that hang, fail and recover, and what the other names notice of it: nothing."""
+"""Wait for name servers that hang, fail and recover, and let the other names notice nothing of it."""
 
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from ipaddress import ip_network
+from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 
-from tests.conftest import wait_for
-from tests.hostile import OK, Server, answering
+from tests.transport.scripted_server import Serve, Server
+from tests.transport.sending import new_sender, wait_until
 from webhooks_app.core.outcomes import Outcome
-from webhooks_app.transport import resolver
+from webhooks_app.transport.limits import ResolverLimits, SenderLimits
+from webhooks_app.transport.name_lookup import LookupResult
 from webhooks_app.transport.request import Request
-from webhooks_app.transport.resolver import LookupResult, Resolver
+from webhooks_app.transport.resolver import Resolver
 from webhooks_app.transport.sender import Sender
-from webhooks_app.transport.target_policy import TargetPolicy
 
-POLICY = TargetPolicy(allow_http=True, allowed_networks=(ip_network("127.0.0.1/32"),))
+HANG_SECONDS = 120
+# So few look-ups that a test can use them up.
+FEW = ResolverLimits(lookups_at_once=4, slow_lookups_at_once=2, threads=12)
+
+SenderWith = Callable[[ResolverLimits], Sender]
+ResolverWith = Callable[[ResolverLimits], Resolver]
 
 
 class FakeDns:
-    """The system's: answers 127.0.0.1, except for names that hang until they are released or fail."""
+    """Answer 127.0.0.1 as the system's resolver does, except for names that hang until released or fail."""
 
     def __init__(self) -> None:
         self.hanging: set[str] = set()
@@ -33,15 +39,15 @@ class FakeDns:
         name = host.decode()
         self.asked.append(name)
         if name in self.hanging:
-            self.released.wait(120)
+            self.released.wait(HANG_SECONDS)
         if reason := self.failing.get(name):
             raise socket.gaierror(reason, "it failed")
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
 
     def hang(self, count: int) -> list[str]:
-        found = [f"hanging{place}.test" for place in range(count)]
-        self.hanging.update(found)
-        return found
+        names = [f"hanging{number}.test" for number in range(count)]
+        self.hanging.update(names)
+        return names
 
 
 @pytest.fixture
@@ -53,35 +59,32 @@ def fake_dns(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDns]:
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pools and patience of a size for tests."""
-    for name, value in {
-        "MOST_AT_ONCE": 4,
-        "MOST_SLOW": 2,
-        "MOST_THREADS": 12,
-        "PATIENCE_SECONDS": 0.2,
-    }.items():
-        monkeypatch.setattr(resolver, name, value)
+def sender_with() -> Iterator[SenderWith]:
+    with ExitStack() as stack:
+
+        def make(limits: ResolverLimits) -> Sender:
+            made = new_sender(limits=SenderLimits(resolver=limits))
+            stack.callback(made.close)
+            return made
+
+        yield make
 
 
 @pytest.fixture
-def lookups() -> Iterator[Resolver]:
-    made = Resolver()
-    yield made
-    made.close()
+def server(serve: Serve) -> Server:
+    return serve()
 
 
 @pytest.fixture
-def sender() -> Iterator[Sender]:
-    made = Sender(policy=POLICY, ca_bundle=None, capacity=500)
-    yield made
-    made.close()
+def resolver_with() -> Iterator[ResolverWith]:
+    with ExitStack() as stack:
 
+        def make(limits: ResolverLimits) -> Resolver:
+            made = Resolver(limits)
+            stack.callback(made.close)
+            return made
 
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with Server(answering(OK)) as running:
-        yield running
+        yield make
 
 
 def start(sender: Sender, server: Server, name: str, timeout_ms: int = 30_000) -> None:
@@ -97,118 +100,130 @@ def outcome_of(sender: Sender, name: str) -> Outcome:
     raise AssertionError(f"{name} has no outcome")
 
 
-def answer_of(lookups: Resolver, name: str) -> LookupResult:
-    """As a request that waits for it asks."""
-    since = time.monotonic()
-    while time.monotonic() - since < 60:
-        found = lookups.collect().get(name) or lookups.known(name, waited=time.monotonic() - since)
-        if found:
-            return found
-        time.sleep(0.005)
-    raise AssertionError(f"{name} has no answer")
+def results_of(resolver: Resolver, names: list[str]) -> dict[str, LookupResult]:
+    """Ask for each name until it has a new result, as requests do that wait for it."""
+    results: dict[str, LookupResult] = {}
+
+    def are_all_there() -> bool:
+        results.update(resolver.take_results())
+        missing = [name for name in names if name not in results]
+        for name in missing:
+            resolver.resolve(name)
+        return not missing
+
+    wait_until(are_all_there)
+    return results
 
 
-def seconds_for(act: Callable[[], object]) -> float:
-    started_at = time.monotonic()
-    act()
-    return time.monotonic() - started_at
-
-
-@pytest.mark.usefixtures("small")
 def test_more_hanging_names_than_threads_hold_up_others_only_once_and_shortly(
-    sender: Sender, server: Server, fake_dns: FakeDns
+    sender_with: SenderWith, server: Server, fake_dns: FakeDns
 ) -> None:
+    sender = sender_with(replace(FEW, slow_after_seconds=0.3))
     for name in fake_dns.hang(7):
-        start(sender, server, name)
+        start(sender, server, name, timeout_ms=120_000)
     start(sender, server, "first.test")
-    assert seconds_for(lambda: outcome_of(sender, "first.test")) < 1
+    assert outcome_of(sender, "first.test").is_success
     for name in fake_dns.hanging:
-        start(sender, server, name)
+        start(sender, server, name, timeout_ms=120_000)
     start(sender, server, "second.test")
-    assert seconds_for(lambda: outcome_of(sender, "second.test")) < 0.15
+    # It was not polled, so the name would not be asked for again if it had to wait.
+    wait_until(lambda: "second.test" in fake_dns.asked)
+    assert outcome_of(sender, "second.test").is_success
 
 
-@pytest.mark.usefixtures("small")
 def test_names_that_were_slow_share_a_few_threads_until_they_are_quick_again(
-    lookups: Resolver, fake_dns: FakeDns
+    resolver_with: ResolverWith, fake_dns: FakeDns
 ) -> None:
+    resolver = resolver_with(replace(FEW, fresh_seconds=0.0, usable_seconds=0.0, slow_after_seconds=1.0))
+
+    def look_up_again(names: list[str], expected: list[str]) -> None:
+        fake_dns.released.clear()
+        fake_dns.asked.clear()
+        for name in names:
+            resolver.resolve(name)
+        wait_until(lambda: len(fake_dns.asked) == len(expected))
+        assert sorted(fake_dns.asked) == expected
+
     hanging = fake_dns.hang(4)
-    for name in hanging:
-        lookups.known(name)
-    wait_for(lambda: len(fake_dns.asked) == 4)
-    time.sleep(0.25)
+    look_up_again(hanging, hanging)
+    time.sleep(1.0)
     fake_dns.released.set()
-    for name in hanging:
-        answer_of(lookups, name)
-    lookups._kept.clear()
-    fake_dns.released.clear()
-    fake_dns.asked.clear()
-    for name in hanging:
-        lookups.known(name)
-    wait_for(lambda: len(fake_dns.asked) >= 2)
-    time.sleep(0.05)
-    assert sorted(fake_dns.asked) == hanging[:2]
+    assert all(result.addresses for result in results_of(resolver, hanging).values())
+    look_up_again(hanging, hanging[:2])
     fake_dns.released.set()
-    assert all(answer_of(lookups, name).addresses for name in hanging)
-    assert lookups._slow == set()
+    assert all(result.addresses for result in results_of(resolver, hanging).values())
+    look_up_again(hanging, hanging)
 
 
-@pytest.mark.usefixtures("small")
-def test_there_is_an_end_to_threads(lookups: Resolver, fake_dns: FakeDns) -> None:
-    hanging = fake_dns.hang(20)
+def test_there_is_an_end_to_threads(resolver_with: ResolverWith, fake_dns: FakeDns) -> None:
+    limits = replace(FEW, slow_after_seconds=0.2)
+    resolver, hanging = resolver_with(limits), fake_dns.hang(20)
     for _ in range(5):
         for name in hanging:
-            lookups.known(name)
-        time.sleep(0.21)
-    assert len(fake_dns.asked) == resolver.MOST_THREADS
+            resolver.resolve(name)
+        time.sleep(limits.slow_after_seconds + 0.01)
+    wait_until(lambda: len(fake_dns.asked) >= limits.threads)
+    assert len(fake_dns.asked) == limits.threads
 
 
-def age_the_answer(sender: Sender, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """good.test is known, and its answer is too old already."""
+def ask_for_good(sender: Sender, server: Server) -> None:
+    """Make the sender know good.test, whose result is no longer fresh where `fresh_seconds` is 0."""
     start(sender, server, "good.test")
     assert outcome_of(sender, "good.test").is_success
-    monkeypatch.setattr(resolver, "KEPT_SECONDS", 0.0)
 
 
 def test_an_aged_answer_is_used_while_a_newer_one_does_not_come(
-    sender: Sender, server: Server, fake_dns: FakeDns, monkeypatch: pytest.MonkeyPatch
+    sender_with: SenderWith, server: Server, fake_dns: FakeDns
 ) -> None:
-    age_the_answer(sender, server, monkeypatch)
-    monkeypatch.setattr(resolver, "PATIENCE_SECONDS", 0.3)
+    sender = sender_with(ResolverLimits(fresh_seconds=0.0, slow_after_seconds=0.3))
+    ask_for_good(sender, server)
     fake_dns.hanging.add("good.test")
-    for longest in (0.5, 0.5, 0.1):
+    for _ in range(3):
         start(sender, server, "good.test")
-        started_at = time.monotonic()
         assert outcome_of(sender, "good.test").is_success
-        assert time.monotonic() - started_at < longest
-    monkeypatch.setattr(resolver, "USABLE_SECONDS", 0.0)
+    assert fake_dns.asked == ["good.test"] * 2
+
+
+def test_an_aged_answer_is_used_at_once_where_the_name_is_known_to_be_slow(
+    resolver_with: ResolverWith, fake_dns: FakeDns
+) -> None:
+    resolver = resolver_with(replace(FEW, fresh_seconds=0.0, slow_after_seconds=1.0))
+    [first] = results_of(resolver, ["good.test"]).values()
+    fake_dns.hanging.add("good.test")
+    assert resolver.resolve("good.test") is None
+    time.sleep(1.0)
+    assert resolver.resolve("good.test") is first
+
+
+def test_an_aged_answer_is_used_for_some_time_only(
+    sender_with: SenderWith, server: Server, fake_dns: FakeDns
+) -> None:
+    sender = sender_with(ResolverLimits(fresh_seconds=0.0, usable_seconds=0.0))
+    ask_for_good(sender, server)
+    fake_dns.hanging.add("good.test")
     start(sender, server, "good.test", timeout_ms=300)
     assert outcome_of(sender, "good.test").kind == "timeout"
 
 
-@pytest.mark.usefixtures("small")
 def test_an_aged_answer_is_used_at_once_where_no_thread_is_free(
-    sender: Sender, server: Server, fake_dns: FakeDns, monkeypatch: pytest.MonkeyPatch
+    sender_with: SenderWith, server: Server, fake_dns: FakeDns
 ) -> None:
-    age_the_answer(sender, server, monkeypatch)
+    sender = sender_with(replace(FEW, fresh_seconds=0.0, refresh_seconds=100.0, slow_after_seconds=100.0))
+    ask_for_good(sender, server)
     for name in fake_dns.hang(4):
-        start(sender, server, name)
-    start(sender, server, "good.test")
-    assert seconds_for(lambda: outcome_of(sender, "good.test")) < 0.1
+        start(sender, server, name, timeout_ms=120_000)
+    start(sender, server, "good.test")  # its deadline comes before it would be asked for again
+    assert outcome_of(sender, "good.test").is_success
 
 
 @pytest.mark.parametrize(
     ("reason", "kind"), [(socket.EAI_AGAIN, "success"), (socket.EAI_NONAME, "dns")], ids=["again", "noname"]
 )
 def test_an_aged_answer_outlasts_failing_name_servers_but_not_the_name(
-    sender: Sender,
-    server: Server,
-    fake_dns: FakeDns,
-    monkeypatch: pytest.MonkeyPatch,
-    reason: int,
-    kind: str,
+    sender_with: SenderWith, server: Server, fake_dns: FakeDns, reason: int, kind: str
 ) -> None:
-    age_the_answer(sender, server, monkeypatch)
+    sender = sender_with(ResolverLimits(fresh_seconds=0.0))
+    ask_for_good(sender, server)
     fake_dns.failing["good.test"] = reason
     for _ in range(2):
         start(sender, server, "good.test")
@@ -216,11 +231,10 @@ def test_an_aged_answer_outlasts_failing_name_servers_but_not_the_name(
     assert fake_dns.asked == ["good.test"] * 3
 
 
-@pytest.mark.usefixtures("small")
 def test_nobody_is_blamed_for_others_name_servers(
-    sender: Sender, server: Server, fake_dns: FakeDns, monkeypatch: pytest.MonkeyPatch
+    sender_with: SenderWith, server: Server, fake_dns: FakeDns
 ) -> None:
-    monkeypatch.setattr(resolver, "PATIENCE_SECONDS", 5.0)
+    sender = sender_with(replace(FEW, slow_after_seconds=100.0))
     first, *_ = fake_dns.hang(4)
     for name in fake_dns.hanging:
         start(sender, server, name, timeout_ms=400)
@@ -234,15 +248,14 @@ def test_nobody_is_blamed_for_others_name_servers(
     assert (good.kind, bad.kind) == ("platform", "timeout")
 
 
-@pytest.mark.usefixtures("small")
 def test_what_nobody_waits_for_any_more_is_not_looked_up(
-    sender: Sender, server: Server, fake_dns: FakeDns, monkeypatch: pytest.MonkeyPatch
+    sender_with: SenderWith, server: Server, fake_dns: FakeDns
 ) -> None:
-    monkeypatch.setattr(resolver, "PATIENCE_SECONDS", 5.0)
+    sender = sender_with(replace(FEW, slow_after_seconds=100.0))
     for name in fake_dns.hang(4):
         start(sender, server, name)
-    for place in range(10):
-        start(sender, server, f"late{place}.test", timeout_ms=100)
+    for number in range(10):
+        start(sender, server, f"late{number}.test", timeout_ms=100)
     assert outcome_of(sender, "late9.test").kind == "platform"
     fake_dns.released.set()
     assert outcome_of(sender, "hanging0.test").is_success

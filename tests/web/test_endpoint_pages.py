@@ -24,7 +24,6 @@ from webhooks_app.db.models import (
 )
 from webhooks_app.endpoints import actions, custom_headers, signing_secrets
 from webhooks_app.extensions import db, services
-from webhooks_app.web.forms.endpoint_forms import MASK
 
 URL = "http://127.0.0.1:9009/hooks"
 TYPED: dict[str, Any] = {"url": URL, "name": "Orders", "scope": "chosen", "events": ["batch-lifecycle"]}
@@ -187,7 +186,11 @@ def test_an_international_host_is_stored_and_shown_as_punycode(admin_page: Page)
         ({"headers-3-name": "X-A", "headers-3-value": ""}, "headers-0", "must not be empty"),
         ({"headers-0-name": "", "headers-0-value": "x"}, "headers-0", "header name"),
         ({"headers-0-name": "X-A", "headers-0-value": "a\r\nb"}, "headers-0", "line breaks"),
-        ({"headers-0-name": "X-A", "headers-0-value": MASK}, "headers-0", "value of X-A again"),
+        (
+            {"headers-0-name": "X-A", "headers-0-value": custom_headers.VALUE_MASK},
+            "headers-0",
+            "value of X-A again",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_at_its_field_and_nothing_is_saved(
@@ -250,19 +253,19 @@ def test_htmx_gets_the_header_rows_alone(admin_page: Page) -> None:
 
 
 def test_a_header_value_that_was_not_touched_stays(app: Flask, admin_page: Page, endpoint_id: str) -> None:
-    rows = {"headers-0-name": "x-tenant", "headers-0-value": MASK}
+    rows = {"headers-0-name": "x-tenant", "headers-0-value": custom_headers.VALUE_MASK}
     rows |= {"headers-1-name": "X-New", "headers-1-value": "new"}
 
     response = admin_page.post(f"endpoints/{endpoint_id}/settings", TYPED | rows)
 
     assert response.status_code == 303
-    stored = custom_headers.read(services(app).cipher, load(endpoint_id))
+    stored = custom_headers.decrypt(services(app).cipher, load(endpoint_id))
     assert stored == [("x-tenant", SECRET_VALUE), ("X-New", "new")]
 
 
 def test_a_removed_header_is_gone(app: Flask, admin_page: Page, endpoint_id: str) -> None:
     admin_page.post(f"endpoints/{endpoint_id}/settings", TYPED)
-    assert custom_headers.read(services(app).cipher, load(endpoint_id)) == []
+    assert custom_headers.decrypt(services(app).cipher, load(endpoint_id)) == []
 
 
 def test_stored_header_values_are_on_no_page(admin_page: Page, endpoint_id: str) -> None:

@@ -174,7 +174,7 @@ def _follow_port(app: Flask, endpoint: Endpoint, url: str) -> None:
         event_types=endpoint.event_types,
         timeout_ms=endpoint.timeout_ms,
         rate_per_second=endpoint.rate_per_second,
-        headers=custom_headers.read(services().cipher, endpoint),
+        headers=custom_headers.decrypt(services().cipher, endpoint),
     )
     actions.change(services().write, services().cipher, endpoint, values, actor=SHELL)
 

@@ -13,7 +13,8 @@ from sqlalchemy import Connection, bindparam, select
 from webhooks_app.core import signing
 from webhooks_app.core.encryption import Cipher, DecryptionError
 from webhooks_app.db.models import DeliveryState, Endpoint, EndpointState, SigningSecret
-from webhooks_app.endpoints.custom_headers import MASK, decrypt_stored
+from webhooks_app.endpoints import custom_headers
+from webhooks_app.endpoints.custom_headers import VALUE_MASK
 
 log = logging.getLogger(__name__)
 
@@ -91,15 +92,15 @@ def read(
 
 
 def _destination(row: Any, keys: tuple[tuple[bytes, datetime | None], ...], cipher: Cipher) -> Destination:
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: list[tuple[str, str]] = []
     try:
-        headers = decrypt_stored(row.id, row.headers_encrypted, cipher)
+        headers = custom_headers.decrypt(cipher, row)
     except DecryptionError:
         log.error("headers_unreadable", extra={"endpoint_id": row.id})
         keys = ()  # sends nothing, as without a secret
     not_accepting = _state_while_not_accepting(row.state, row.deleted_at)
     lines = tuple(f"{name}: {value}" for name, value in headers)
-    masked = "".join("," + as_json([name, MASK]) for name, _ in headers)
+    masked = "".join("," + as_json([name, VALUE_MASK]) for name, _ in headers)
     if all(name.lower() != "user-agent" for name, _ in headers):
         lines = (f"user-agent: {USER_AGENT}", *lines)
         masked = "," + as_json(["user-agent", USER_AGENT]) + masked

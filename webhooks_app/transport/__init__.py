@@ -1,4 +1,4 @@
-"""HTTP requests over libcurl, and where they may go: the only importer of pycurl.
+"""Send HTTP requests over libcurl, and decide where they may go: the only importer of pycurl.
 
 Imports `core` only.
 """

@@ -1,4 +1,4 @@
-"""libcurl's errors in words: the class a failed request falls in, and a sentence for an admin. Pure."""
+"""Explain libcurl's errors: the class a failed request falls in, and a sentence for an admin. Pure."""
 
 import errno
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from webhooks_app.core.outcomes import OutcomeClass, Timings
 
 
 class CurlCode(IntEnum):
-    """Those of libcurl's codes that a webhook can run into (curl/curl.h; the numbers never change)."""
+    """Name those of libcurl's codes that a webhook can run into (curl/curl.h; the numbers never change)."""
 
     UNSUPPORTED_PROTOCOL = 1
     COULDNT_RESOLVE_HOST = 6
@@ -34,9 +34,9 @@ class CurlCode(IntEnum):
 
 @dataclass(slots=True, frozen=True)
 class FailureContext:
-    """How far a failed request came.
+    """Hold how far a failed request came.
 
-    `has_opened`: it opened a socket of its own; `has_connection`: that, or it used one that was there.
+    `has_opened_socket`: it opened a socket of its own; `has_connection`: that, or it used one that was there.
     `status`: 0 without a status line. `os_error`: an errno, or 0.
     """
 
@@ -44,7 +44,7 @@ class FailureContext:
     port: int
     is_tls: bool
     timeout_ms: int
-    has_opened: bool
+    has_opened_socket: bool
     has_connection: bool
     status: int
     os_error: int
@@ -113,62 +113,65 @@ _LOST_SENTENCES = {
 _CONTENT_FAULTS = ("Too large", "chunk", "Malformed", "Invalid", "Illegal", "Bad")
 
 
-def explain(code: int, raw: str, seen: FailureContext) -> tuple[OutcomeClass, str]:
-    """The class of a request that libcurl ended with `code`, and a sentence, libcurl's message after it."""
+def explain(code: int, message: str, context: FailureContext) -> tuple[OutcomeClass, str]:
+    """Return the class of a request that libcurl ended with `code`, and a sentence with its `message`."""
     if code == CurlCode.OPERATION_TIMEDOUT:
-        return OutcomeClass.TIMEOUT, timeout_sentence(seen.timeout_ms, _stage(seen))
-    if code == CurlCode.GOT_NOTHING and 100 <= seen.status < 200:
-        return OutcomeClass.HTTP_1XX, f"The connection ended after an interim response ({seen.status})."
-    kind = _kind(code, raw, seen)
-    sentence = _sentence(kind, code, raw, seen)
-    return kind, f"{sentence} ({raw})" if raw else sentence
+        return OutcomeClass.TIMEOUT, timeout_sentence(context.timeout_ms, _stage(context))
+    if code == CurlCode.GOT_NOTHING and 100 <= context.status < 200:
+        return OutcomeClass.HTTP_1XX, f"The connection ended after an interim response ({context.status})."
+    kind = _kind(code, message, context)
+    sentence = _sentence(kind, code, message, context)
+    return kind, f"{sentence} ({message})" if message else sentence
 
 
 def timeout_sentence(timeout_ms: int, stage: str) -> str:
     return f"No complete response within {timeout_ms / 1000:g} s: {stage}."
 
 
-def _stage(seen: FailureContext) -> str:
-    done = seen.timings
-    if not seen.has_connection:
+def _stage(context: FailureContext) -> str:
+    timings = context.timings
+    if not context.has_connection:
         return "no connection to the server became free, as other requests hold all that we open to one host"
-    if seen.has_opened and not done.connect_us:
+    if context.has_opened_socket and not timings.connect_us:
         return "the server did not accept the connection"
-    if seen.has_opened and seen.is_tls and not done.tls_us:
+    if context.has_opened_socket and context.is_tls and not timings.tls_us:
         return "the TLS handshake was not finished"
-    if not done.first_byte_us:
+    if not timings.first_byte_us:
         return "nothing came back"
-    return f"the response began (status {seen.status}) but did not end" if seen.status else "a few bytes came"
+    if not context.status:
+        return "a few bytes came"
+    return f"the response began (status {context.status}) but did not end"
 
 
-def _kind(code: int, raw: str, seen: FailureContext) -> OutcomeClass:
+def _kind(code: int, message: str, context: FailureContext) -> OutcomeClass:
     if code in (CurlCode.COULDNT_RESOLVE_HOST, CurlCode.ABORTED_BY_CALLBACK):
         return OutcomeClass.DNS
     if code in _TLS_CODES:
         return OutcomeClass.TLS
-    if code == CurlCode.UNSUPPORTED_PROTOCOL and not seen.has_connection:
+    if code == CurlCode.UNSUPPORTED_PROTOCOL and not context.has_connection:
         return OutcomeClass.BLOCKED
-    if code == CurlCode.RECV_ERROR and raw.startswith(_CONTENT_FAULTS):
+    if code == CurlCode.RECV_ERROR and message.startswith(_CONTENT_FAULTS):
         return OutcomeClass.INVALID_RESPONSE
     if code in _LOST_SENTENCES:
         return OutcomeClass.CONNECTION_LOST
     return OutcomeClass.INVALID_RESPONSE if code in _INVALID_SENTENCES else OutcomeClass.CONNECT
 
 
-def _sentence(kind: OutcomeClass, code: int, raw: str, seen: FailureContext) -> str:
+def _sentence(kind: OutcomeClass, code: int, message: str, context: FailureContext) -> str:
     if kind is OutcomeClass.TLS:
-        return _tls_sentence(raw).format(host=seen.host)
+        return _tls_sentence(message).format(host=context.host)
     if kind is OutcomeClass.CONNECT:
-        return _CONNECT_SENTENCES.get(seen.os_error, f"{seen.host} port {seen.port} could not be reached.")
+        unknown = f"{context.host} port {context.port} could not be reached."
+        return _CONNECT_SENTENCES.get(context.os_error, unknown)
     if kind is OutcomeClass.INVALID_RESPONSE:
         return _INVALID_SENTENCES[CurlCode(code)]
     if kind is OutcomeClass.CONNECTION_LOST:
         return _LOST_SENTENCES[CurlCode(code)]
     if kind is OutcomeClass.BLOCKED:
         return "Deliveries go to https only."
-    return f"The name {seen.host} could not be looked up."
+    return f"The name {context.host} could not be looked up."
 
 
-def _tls_sentence(raw: str) -> str:
-    found = (sentence for part, sentence in _TLS_SENTENCES if part in raw)
+def _tls_sentence(message: str) -> str:
+    found = (sentence for part, sentence in _TLS_SENTENCES if part in message)
     return next(found, "The TLS handshake failed.")

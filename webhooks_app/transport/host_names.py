@@ -1,4 +1,4 @@
-"""Host names and addresses in the one spelling that every parser reads alike. Pure."""
+"""Bring host names and addresses to the one spelling that every parser reads alike. Pure."""
 
 import re
 from ipaddress import IPv4Address, IPv6Address
@@ -13,7 +13,7 @@ MAX_LABEL_LENGTH = 63
 
 
 class TargetRefused(ValueError):
-    """A URL that deliveries must not go to; the message is a sentence for an admin."""
+    """Say why deliveries must not go to a URL; the message is a sentence for an admin."""
 
 
 def refuse_if(wrong: bool, sentence: str) -> None:
@@ -22,6 +22,7 @@ def refuse_if(wrong: bool, sentence: str) -> None:
 
 
 def split_host_and_port(authority: str, default_port: int) -> tuple[str, int]:
+    """Return the host as typed, and the port or else `default_port`; raises TargetRefused."""
     refuse_if("@" in authority, "The URL holds a user name or password. Use a header of your own instead.")
     refuse_if(
         "%" in authority, "The host holds a percent sign: neither zone ids nor encoded hosts are allowed."
@@ -33,7 +34,10 @@ def split_host_and_port(authority: str, default_port: int) -> tuple[str, int]:
 
 
 def parse_host(host: str) -> tuple[str, Address | None]:
-    """The host in its one spelling, and its address when it is one; the brackets of IPv6 are dropped."""
+    """Return the host in its one spelling, and its address when it is one, without the brackets of IPv6.
+
+    Raises TargetRefused.
+    """
     if host.startswith("["):
         try:
             literal = IPv6Address(host[1:-1])
@@ -44,7 +48,7 @@ def parse_host(host: str) -> tuple[str, Address | None]:
     # A resolver reads whatever ends in a number as IPv4 (WHATWG URL, "ends in a number checker").
     if not re.fullmatch(r"[0-9]+|0x[0-9a-f]*", name.rpartition(".")[2]):
         return name, None
-    address = _loose_ipv4(name.split("."))
+    address = _ipv4_by_inet_aton(name.split("."))
     if address is None:
         raise TargetRefused("The host ends in a number but is not an IPv4 address.")
     # Refused rather than rewritten: programs disagree whether 0177 is 127 or 177.
@@ -53,7 +57,7 @@ def parse_host(host: str) -> tuple[str, Address | None]:
 
 
 def _ascii_name(host: str) -> str:
-    """The lower-case ASCII form of a host name, without the root's dot."""
+    """Return the lower-case ASCII form of a host name, without the root's dot."""
     refuse_if(len(host) > MAX_HOST_LENGTH + 1, f"The host is over {MAX_HOST_LENGTH} characters.")
     try:
         name = host.lower() if host.isascii() else idna.encode(host, uts46=True).decode("ascii").lower()
@@ -72,9 +76,9 @@ def _ascii_name(host: str) -> str:
     return name
 
 
-def _loose_ipv4(labels: list[str]) -> IPv4Address | None:
-    """The address as inet_aton(3) reads it: one to four decimal, octal or hexadecimal numbers."""
-    numbers = [_loose_number(label) for label in labels]
+def _ipv4_by_inet_aton(labels: list[str]) -> IPv4Address | None:
+    """Return the address as inet_aton(3) reads it: one to four decimal, octal or hexadecimal numbers."""
+    numbers = [_number_by_inet_aton(label) for label in labels]
     *leading, last = [number for number in numbers if number is not None] or [0]
     if (
         None in numbers
@@ -83,10 +87,10 @@ def _loose_ipv4(labels: list[str]) -> IPv4Address | None:
         or last >= 256 ** (5 - len(labels))
     ):
         return None
-    return IPv4Address(last + sum(number << 8 * (3 - place) for place, number in enumerate(leading)))
+    return IPv4Address(last + sum(number << 8 * (3 - position) for position, number in enumerate(leading)))
 
 
-def _loose_number(label: str) -> int | None:
+def _number_by_inet_aton(label: str) -> int | None:
     for pattern, base in ((r"0x([0-9a-f]*)", 16), (r"0([0-7]*)", 8), (r"([1-9][0-9]*)", 10)):
         if match := re.fullmatch(pattern, label):
             return int(match[1] or "0", base)
@@ -94,5 +98,5 @@ def _loose_number(label: str) -> int | None:
 
 
 def canonical_host(host: str) -> str:
-    """The one spelling of a host name or an address; raises TargetRefused."""
+    """Return the one spelling of a host name or an address; raises TargetRefused."""
     return parse_host(f"[{host}]" if ":" in host and not host.startswith("[") else host)[0]

@@ -1,20 +1,20 @@
-"""What this machine is known by on its networks."""
+"""Tell this machine's own addresses from others."""
 
 import socket
 from ipaddress import ip_address
 
 from webhooks_app.transport.address_rules import Address
 
-# No machine has these: reserved (RFC 1112) and discarded (RFC 6666).
-_NOBODYS = {4: ip_address("240.0.0.1"), 6: ip_address("100::1")}
+# Addresses that no machine has: reserved (RFC 1112) and discarded (RFC 6666).
+_UNASSIGNABLE = {4: ip_address("240.0.0.1"), 6: ip_address("100::1")}
 
 
-def has_address(address: Address) -> bool:
-    """Whether packets to `address` end here: a socket can be bound to such an address only.
+def is_own_address(address: Address) -> bool:
+    """Return whether packets to `address` end here: a socket can be bound to such an address only.
 
     Where the system lets any be bound (Linux's `ip_nonlocal_bind`) that tells nothing, and the answer is no.
     """
-    return _can_bind(address) and not _can_bind(_NOBODYS[address.version])
+    return _can_bind(address) and not _can_bind(_UNASSIGNABLE[address.version])
 
 
 def _can_bind(address: Address) -> bool:

@@ -1,4 +1,4 @@
-"""The URL of an endpoint: checked and brought to its one spelling. Pure."""
+"""Check the URL of an endpoint and bring it to its one spelling. Pure."""
 
 import re
 import unicodedata
@@ -6,7 +6,8 @@ from ipaddress import IPv6Address
 from urllib.parse import quote
 
 from webhooks_app.transport.host_names import TargetRefused, parse_host, refuse_if, split_host_and_port
-from webhooks_app.transport.target_policy import DEFAULT_PORTS, TargetPolicy, address_problem, port_problem
+from webhooks_app.transport.target_policy import TargetPolicy, address_problem
+from webhooks_app.transport.target_ports import DEFAULT_PORTS, port_problem
 
 # What a database column, a log line and every common server take without trouble.
 MAX_URL_LENGTH = 2048
@@ -15,20 +16,12 @@ MAX_URL_LENGTH = 2048
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zs", "Zl", "Zp"})
 
 
-def url_problem(url: str, policy: TargetPolicy) -> str | None:
-    """Why an endpoint may not have this URL, as a sentence for an admin; None when it may."""
-    try:
-        normalise_url(url, policy)
-    except TargetRefused as refused:
-        return str(refused)
-    return None
-
-
 def normalise_url(url: str, policy: TargetPolicy) -> str:
-    """The one spelling of `url` to store and to hand to libcurl; raises TargetRefused.
+    """Return the one spelling of `url` to store and to hand to libcurl.
 
     Rebuilt from its parts with an ASCII host, so that no two parsers can disagree about where it leads.
     Path and query stay as typed, apart from the encoding that RFC 3986 demands.
+    Raises TargetRefused, whose message is a sentence for an admin.
     """
     scheme, authority, path, query = _split(url, policy)
     host, port = split_host_and_port(authority, DEFAULT_PORTS[scheme])
@@ -44,7 +37,7 @@ def normalise_url(url: str, policy: TargetPolicy) -> str:
 
 
 def _split(url: str, policy: TargetPolicy) -> tuple[str, str, str, str]:
-    """Scheme, authority, path and query (with its question mark), cut as in RFC 3986, appendix B."""
+    """Return scheme, authority, path and query (with its question mark), cut as in RFC 3986, appendix B."""
     refuse_if(len(url) > MAX_URL_LENGTH, f"The URL is over {MAX_URL_LENGTH} characters.")
     invisible = any(unicodedata.category(char) in _INVISIBLE for char in url)
     refuse_if(invisible, "The URL holds a space, a control character or an invisible one.")
@@ -67,7 +60,7 @@ def _name_problem(name: str, port: int, policy: TargetPolicy) -> str | None:
         return problem and f"{name} is this machine itself. {problem}"
     if (name, port) in policy.own_listeners:
         return f"{name} port {port} is where this platform itself listens. Deliveries do not go there."
-    return port_problem(port, policy)
+    return port_problem(port, policy.denied_ports)
 
 
 def _encoded(text: str) -> str:

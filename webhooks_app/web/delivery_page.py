@@ -17,7 +17,7 @@ from webhooks_app.deliveries.cancellations import CancelResult
 from webhooks_app.deliveries.log import DeliveryRow, LoggedAttempt
 from webhooks_app.deliveries.replays import ReplayResult
 from webhooks_app.endpoints import charts
-from webhooks_app.endpoints.custom_headers import MASK
+from webhooks_app.endpoints.custom_headers import VALUE_MASK
 from webhooks_app.extensions import db, services
 from webhooks_app.web.access import actor, admin_required
 from webhooks_app.web.delivery_log_page import PageResponse, blueprint, load_row, rows_fragment
@@ -121,7 +121,7 @@ def _page(row: DeliveryRow) -> str:
         payload_bytes=size,
         others=others,
         header_lines=text_display.parse_header_block,
-        curl=text_display.curl_command(row.endpoint_url, tries[0].request_headers, text, mask=MASK)
+        curl=text_display.curl_command(row.endpoint_url, tries[0].request_headers, text, mask=VALUE_MASK)
         if tries
         else "",
     )

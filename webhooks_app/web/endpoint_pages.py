@@ -178,7 +178,7 @@ def _held(endpoint: Endpoint) -> int:
 
 def _settings_form(endpoint: Endpoint, **options: Any) -> EndpointForm:
     try:
-        stored = custom_headers.read(services().cipher, endpoint)
+        stored = custom_headers.decrypt(services().cipher, endpoint)
     except DecryptionError:
         flash("The custom headers cannot be decrypted. Saving replaces them by what you enter.", "danger")
         stored = []

@@ -28,8 +28,6 @@ from webhooks_app.transport import target_urls
 from webhooks_app.transport.host_names import TargetRefused
 from webhooks_app.transport.target_policy import TargetPolicy
 
-# Stands for a stored header value, which no page ever holds; posted back untouched, it keeps the value.
-MASK = "••••••••"
 LONGEST_NAME = 100
 HIGHEST_RATE = 10_000
 LARGEST_TEST_BYTES = 256 * 1024  # as for events that come through the API
@@ -147,13 +145,13 @@ class EndpointForm(FlaskForm):  # type: ignore[misc]
         for position, (name, value) in enumerate(self._rows()):
             if not name and not value:
                 continue
-            if value == MASK and name.lower() not in self.stored:
+            if value == custom_headers.VALUE_MASK and name.lower() not in self.stored:
                 self.header_problems[position] = f"Enter the value of {name or 'this header'} again."
             elif problem := custom_headers.header_problem(name, self._value(name, value)):
                 self.header_problems[position] = problem
         if self.header_problems:
             raise ValidationError("A header cannot be sent as it is.")
-        if problem := custom_headers.headers_problem(self._headers()):
+        if problem := custom_headers.header_list_problem(self._headers()):
             raise ValidationError(problem)
 
     def values(self) -> EndpointValues:
@@ -177,7 +175,7 @@ class EndpointForm(FlaskForm):  # type: ignore[misc]
         return [(name, self._value(name, value)) for name, value in self._rows() if name or value]
 
     def _value(self, name: str, value: str) -> str:
-        return self.stored.get(name.lower(), value) if value == MASK else value
+        return self.stored.get(name.lower(), value) if value == custom_headers.VALUE_MASK else value
 
 
 def host_name(url: str) -> str:
@@ -192,7 +190,7 @@ def _typed(endpoint: Endpoint, stored: Sequence[tuple[str, str]]) -> dict[str, A
         "events": endpoint.event_types,
         "timeout": endpoint.timeout_ms // 1000,
         "rate": endpoint.rate_per_second,
-        "headers": [{"name": name, "value": MASK} for name, _ in stored],
+        "headers": [{"name": name, "value": custom_headers.VALUE_MASK} for name, _ in stored],
     }
 
 

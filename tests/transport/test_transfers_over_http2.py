@@ -1,4 +1,4 @@
-"""Deliveries over HTTP/2 to a real server over TLS: many at once on one connection, and what goes wrong."""
+"""Send over HTTP/2 to a real server over TLS: many at once on one connection, and what goes wrong."""
 
 import socket
 import struct
@@ -8,8 +8,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.hostile import OK, Authority, Server, answering
-from tests.multiplexed import (
+from tests.transport.certificates import Authority
+from tests.transport.http2_server import (
     DATA,
     GOAWAY,
     PADDED,
@@ -18,18 +18,14 @@ from tests.multiplexed import (
     WINDOW_UPDATE,
     React,
     Streams,
-    multiplexed,
-    speaks_http_2,
+    multiplexing,
+    offering_http2,
 )
-from tests.transport.test_sender import HEADERS, collect, new_sender, send, wait_until
+from tests.transport.scripted_server import OK, Server, answering
+from tests.transport.sending import HEADERS, collect, new_sender, send, wait_until
 from webhooks_app.core.outcomes import Outcome
 from webhooks_app.transport.request import Request
 from webhooks_app.transport.sender import Sender
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("ca"))
 
 
 @pytest.fixture
@@ -49,8 +45,8 @@ def serve(authority: Authority) -> Iterator[Serve]:
     with ExitStack() as stack:
 
         def start(react: React) -> Server:
-            context = speaks_http_2(authority.context("hooks.test"))
-            return stack.enter_context(Server(multiplexed(react), tls=context))
+            context = offering_http2(authority.context("hooks.test"))
+            return stack.enter_context(Server(multiplexing(react), tls=context))
 
         yield start
 
@@ -61,7 +57,7 @@ def url_of(server: Server) -> str:
 
 def start(sender: Sender, server: Server, *keys: object, path: str = "") -> None:
     for key in keys:
-        sender.start(key, Request(url_of(server) + path, HEADERS, b"{}", 10_000))
+        sender.start(key, Request(url_of(server) + path, HEADERS, b"{}", 60_000))
 
 
 def is_delivered(outcome: Outcome) -> bool:
@@ -171,7 +167,7 @@ def test_many_answers_on_one_busy_connection_are_no_flood(sender: Sender, serve:
     send(sender, url_of(server))
     start(sender, server, "waiting")
     for turn in range(20):
-        start(sender, server, *((turn, place) for place in range(5)))
+        start(sender, server, *((turn, number) for number in range(5)))
         assert all(each.is_success for each in collect(sender, 5).values())
     assert (server.accepted, len(server.requests), sender.in_flight) == (1, 102, 1)
     sender.abandon()
@@ -182,11 +178,11 @@ def test_frames_that_come_between_requests_do_no_harm(sender: Sender, serve: Ser
         streams.answer(stream)
         time.sleep(0.02)
         streams.send_frame(WINDOW_UPDATE, 0, 0, struct.pack("!I", 1000))
-        told.append(stream)
+        updated.append(stream)
 
-    told: list[int] = []
+    updated: list[int] = []
     server = serve(gives_room_later)
     for count in range(1, 4):
         assert is_delivered(send(sender, url_of(server)))
-        wait_until(lambda: len(told) == count)  # noqa: B023  called at once
+        wait_until(lambda: len(updated) == count)  # noqa: B023  called at once
     assert (server.accepted, len(server.requests)) == (1, 3)

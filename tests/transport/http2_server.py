@@ -1,4 +1,4 @@
-"""A server of HTTP/2 over TLS for tests: each request that is whole goes to a script of ours."""
+"""Serve HTTP/2 over TLS: each request that is whole goes to a script of its test's."""
 
 import ssl
 import struct
@@ -10,7 +10,7 @@ from h2.connection import H2Connection
 from h2.events import DataReceived, RequestReceived, StreamEnded
 from h2.exceptions import ProtocolError
 
-from tests.hostile import Connection
+from tests.transport.scripted_server import Connection
 
 DATA, RST_STREAM, GOAWAY, WINDOW_UPDATE = 0x0, 0x3, 0x7, 0x8  # RFC 9113, section 6
 PADDED = 0x8
@@ -18,7 +18,7 @@ REFUSED_STREAM = 0x7
 
 
 class Streams:
-    """One connection's state, and what a script may do with it."""
+    """Hold one connection's state, and do on it what a script says."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -36,7 +36,7 @@ class Streams:
         self.flush()
 
     def send_frame(self, kind: int, flags: int, stream: int, payload: bytes, *, times: int = 1) -> None:
-        """Whatever the protocol's state may be."""
+        """Send it whatever the protocol's state may be."""
         head = struct.pack("!I", len(payload))[1:] + bytes([kind, flags]) + struct.pack("!I", stream)
         self.connection.send((head + payload) * times)
 
@@ -48,8 +48,8 @@ class Streams:
 React = Callable[[Streams, int], None]
 
 
-def multiplexed(react: React) -> Callable[[Connection], None]:
-    """Calls `react` with the stream of each request, in the order in which they end."""
+def multiplexing(react: React) -> Callable[[Connection], None]:
+    """Call `react` with the stream of each request, in the order in which they end."""
 
     def script(connection: Connection) -> None:
         streams = Streams(connection)
@@ -74,6 +74,6 @@ def _take(streams: Streams, data: bytes, react: React) -> None:
     streams.flush()
 
 
-def speaks_http_2(context: ssl.SSLContext) -> ssl.SSLContext:
+def offering_http2(context: ssl.SSLContext) -> ssl.SSLContext:
     context.set_alpn_protocols(["h2", "http/1.1"])
     return context

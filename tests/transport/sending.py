@@ -1,0 +1,67 @@
+"""Send requests as a worker does, and wait for their outcomes."""
+
+import time
+from collections.abc import Callable
+from ipaddress import ip_network
+
+from webhooks_app.core.outcomes import Outcome
+from webhooks_app.transport.limits import DEFAULT_LIMITS, SenderLimits
+from webhooks_app.transport.request import Request
+from webhooks_app.transport.sender import Sender
+from webhooks_app.transport.target_policy import TargetPolicy
+
+# 127.0.0.1 and ::1 stand for public addresses, the rest of loopback for forbidden ones.
+POLICY = TargetPolicy(allow_http=True, allowed_networks=(ip_network("127.0.0.1/32"), ip_network("::1/128")))
+
+HEADERS = ["content-type: application/json", "user-agent: Test", "Accept:", "Expect:"]
+
+DEADLINE_MS = 400
+# What is not cut off early or at its deadline lasts minutes; a busy machine needs seconds.
+PATIENCE_SECONDS = 30
+
+
+DnsAnswers = dict[str, list[list[str]]]
+
+
+def new_sender(
+    policy: TargetPolicy = POLICY,
+    *,
+    ca_bundle: str | None = None,
+    capacity: int = 500,
+    limits: SenderLimits = DEFAULT_LIMITS,
+) -> Sender:
+    return Sender(policy=policy, ca_bundle=ca_bundle, capacity=capacity, limits=limits)
+
+
+def collect(sender: Sender, count: int) -> dict[object, Outcome]:
+    found: dict[object, Outcome] = {}
+    limit = time.monotonic() + 60
+    while len(found) < count:
+        assert time.monotonic() < limit, f"{count - len(found)} outcomes are missing"
+        found.update(sender.poll(20))
+    return found
+
+
+def send(
+    sender: Sender, url: str, *, body: bytes = b"{}", headers: list[str] = HEADERS, timeout_ms: int = 30_000
+) -> Outcome:
+    sender.start("key", Request(url, headers, body, timeout_ms))
+    return collect(sender, 1)["key"]
+
+
+def send_once(policy: TargetPolicy, url: str) -> Outcome:
+    sender = new_sender(policy)
+    outcome = send(sender, url)
+    sender.close()
+    return outcome
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 30) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.005)
+
+
+def assert_cut_at_its_deadline(outcome: Outcome) -> None:
+    assert 0.95 * DEADLINE_MS < outcome.timings.total_us / 1000 < PATIENCE_SECONDS * 1000

@@ -1,0 +1,105 @@
+"""Tell public addresses from those that are not, also inside each other."""
+
+from ipaddress import ip_network
+
+import pytest
+
+from tests.transport.policies import EVERYTHING, STRICT, policy_allowing
+from webhooks_app.transport.target_policy import address_problem
+
+PUBLIC = """
+    1.1.1.1 8.8.8.8 9.255.255.255 11.0.0.0 172.15.255.255 172.32.0.0 100.63.255.255 100.128.0.0
+    126.255.255.255 128.0.0.0 192.0.1.0 198.17.255.255 198.20.0.0 223.255.255.255 168.63.129.17
+    169.253.255.255 169.255.0.0 2606:4700:4700::1111 2a00:1450::200e 2001:200::1 2001:db7::1 2001:db9::1
+    2003::1 3ffe::1 2000::1
+"""
+
+
+@pytest.mark.parametrize("ip", PUBLIC.split())
+def test_a_public_address_is_allowed(ip: str) -> None:
+    assert address_problem(ip, 443, "hooks.example.com", STRICT) is None
+
+
+FORBIDDEN = [
+    ("127.0.0.1 127.255.255.255 ::1", "loopback"),
+    ("0.0.0.0 0.1.2.3", "this network"),
+    ("::", "unspecified"),
+    (
+        "10.0.0.0 10.255.255.255 172.16.0.0 172.31.255.255 192.168.0.0 192.168.255.255",
+        "private address (RFC 1918)",
+    ),
+    ("169.254.0.0 169.254.169.254 169.254.170.2 fe80::1 febf::1 fe80::1%eth0", "link-local"),
+    ("168.63.129.16", "Azure"),
+    ("100.100.100.200", "Alibaba"),
+    ("192.0.0.192 fd00:c1::a9fe:a9fe", "Oracle"),
+    ("fd00:ec2::254 fd00:ec2::23", "Amazon"),
+    ("fd20:ce::254", "Google"),
+    ("fd00:42::42", "Scaleway"),
+    ("100.64.0.0 100.127.255.255", "carrier NAT"),
+    ("198.18.0.0 198.19.255.255", "benchmarking"),
+    ("192.0.2.1 198.51.100.1 203.0.113.255 2001:db8::1 3fff::1", "documentation"),
+    ("192.88.99.1", "6to4 relay"),
+    ("192.0.0.1 2001:2::1 2001:10::1 2001:1ff::1", "IETF protocol"),
+    ("224.0.0.0 239.255.255.255 ff02::1 ff0e::1", "multicast"),
+    ("240.0.0.0 255.255.255.254", "reserved"),
+    ("255.255.255.255", "broadcast"),
+    ("::ffff:8.8.8.8", "IPv4-mapped"),
+    ("::8.8.8.8", "IPv4-compatible"),
+    ("::ffff:0:8.8.8.8", "IPv4-translated"),
+    ("64:ff9b::8.8.8.8", "NAT64"),
+    ("64:ff9b:1::8.8.8.8 64:ff9b:1:808:8:800::", "local NAT64"),
+    ("2002:808:808::1", "6to4 address"),
+    ("2001:0:808:808::f7f7:f7f7", "Teredo"),
+    ("fc00::1 fdff::1", "unique local"),
+    ("fec0::1 feff::1", "site-local"),
+    ("1:2::3 100::1 1fff::1 4000::1 5f00::1 8000::1 fe00::1", "outside 2000::/3"),
+]
+
+
+@pytest.mark.parametrize(("ip", "reason"), [(ip, why) for ips, why in FORBIDDEN for ip in ips.split()])
+def test_an_address_that_is_not_public_is_refused_with_its_reason(ip: str, reason: str) -> None:
+    problem = address_problem(ip, 443, "hooks.example.com", STRICT)
+    assert problem and problem.startswith(ip) and reason in problem and problem.endswith(".")
+
+
+def test_the_reason_is_a_sentence_an_admin_can_act_on() -> None:
+    expected = "10.0.0.5 is a private address (RFC 1918). Deliveries only go to public addresses."
+    assert address_problem("10.0.0.5", 443, "hooks.example.com", STRICT) == expected
+
+
+@pytest.mark.parametrize("text", ["", "localhost", "1.2.3", "/run/web.sock", "010.0.0.1"])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    assert "is not an IP address" in str(address_problem(text, 443, "hooks.example.com", EVERYTHING))
+
+
+EMBEDDING = """
+    ::ffff:{v4} ::{v4} ::ffff:0:{v4} 64:ff9b::{v4} 2002:{hex}::1 2001:0:{hex}::f7f7:f7f7
+    2001:0:808:808::{inverted}
+""".split()
+
+
+def embed(form: str, v4: str) -> str:
+    value = int(ip_network(v4)[0])
+    pairs = {"hex": value, "inverted": value ^ 0xFFFFFFFF}
+    return form.format(v4=v4, **{key: f"{each >> 16:x}:{each & 0xFFFF:x}" for key, each in pairs.items()})
+
+
+@pytest.mark.parametrize("form", EMBEDDING)
+@pytest.mark.parametrize("inner", ["127.0.0.1", "10.0.0.5", "169.254.169.254", "100.100.100.200"])
+def test_an_address_inside_an_address_is_named(form: str, inner: str) -> None:
+    assert f"leads to {inner}, " in str(address_problem(embed(form, inner), 443, "x.example", STRICT))
+
+
+@pytest.mark.parametrize("form", EMBEDDING)
+def test_opening_a_transition_range_does_not_open_what_it_leads_to(form: str) -> None:
+    transition = "::/95, ::ffff:0:0/96, ::ffff:0:0:0/96, 64:ff9b::/96, 2002::/16, 2001::/32"
+    policy = policy_allowing(transition)
+    assert address_problem(embed(form, "8.8.8.8"), 443, "x.example", policy) is None
+    assert "10.0.0.5, a private" in str(address_problem(embed(form, "10.0.0.5"), 443, "x.example", policy))
+    both = policy_allowing(f"{transition}, 10.0.0.0/8")
+    assert address_problem(embed(form, "10.0.0.5"), 443, "x.example", both) is None
+
+
+def test_opening_ipv4_does_not_open_its_mapped_form() -> None:
+    problem = address_problem("::ffff:10.0.0.5", 443, "x.example", policy_allowing("10.0.0.0/8"))
+    assert "IPv4-mapped" in str(problem)

@@ -1,0 +1,56 @@
+"""Refuse hosts that programs read as different addresses."""
+
+import pytest
+
+from tests.transport.odd_urls import LITERALS, ODD_IPV4, wide
+from tests.transport.policies import EVERYTHING, STRICT, policy_allowing, refusal_of
+from webhooks_app.transport.target_policy import TargetPolicy
+
+
+@pytest.mark.parametrize("host", ODD_IPV4.split())
+@pytest.mark.parametrize("policy", [STRICT, EVERYTHING, policy_allowing("127.0.0.1:443, 8.8.8.8:443")])
+def test_an_odd_spelling_of_an_ipv4_address_is_refused_with_its_meaning(
+    host: str, policy: TargetPolicy
+) -> None:
+    meaning = (
+        "8.8.8.8" if host in ("8.8.2056", "134744072") else "0.0.0.0" if host in ("0", "0x") else "127.0.0.1"
+    )
+    assert f" means {meaning}. Write addresses in full." in str(refusal_of(f"https://{host}/", policy))
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "256.1.1.1",
+        "1.2.3.4.5",
+        "1.2.3.4.0",
+        "4294967296",
+        "1.2.3.256",
+        "08.8.8.8",
+        "a.1",
+        "a.0x1",
+        "1.2.3.0xg.9",
+    ],
+)
+def test_a_host_that_ends_in_a_number_but_is_no_address_is_refused(host: str) -> None:
+    assert "ends in a number" in str(refusal_of(f"https://{host}/", EVERYTHING))
+
+
+@pytest.mark.parametrize("host", LITERALS.split())
+def test_a_literal_address_is_judged_on_save(host: str) -> None:
+    assert (
+        "No setting" in (problem := str(refusal_of(f"https://{host}/", STRICT)))
+        or "only go to public" in problem
+    )
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST", "localhost.", "app.localhost", wide("localhost"), "a.b.LocalHost."]
+)
+def test_localhost_is_refused_unless_allowed(host: str) -> None:
+    url = f"https://{host}:8100/"
+    assert "this machine itself" in str(refusal_of(url, STRICT))
+    assert refusal_of(url, policy_allowing("127.0.0.1:8100")) is None
+    assert refusal_of(url, policy_allowing("127.0.0.0/8")) is None
+    assert refusal_of(url, policy_allowing("127.0.0.1:8101")) is not None
+    assert refusal_of("https://localhost.example/", STRICT) is None

@@ -1,0 +1,118 @@
+"""Refuse names that resolve to a forbidden address, now or later."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.transport.scripted_server import Serve
+from tests.transport.sending import DnsAnswers, new_sender, send
+from webhooks_app.config import ROOT
+from webhooks_app.transport.limits import ResolverLimits, SenderLimits
+from webhooks_app.transport.sender import Sender
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        ["127.0.0.2"],
+        ["127.0.0.1", "127.0.0.2"],
+        ["127.0.0.2", "127.0.0.1"],
+        ["::1", "127.0.0.2"],
+        ["127.0.0.1", "fe80::1%lo"],
+        ["127.0.0.1", "169.254.169.254"],
+    ],
+)
+def test_one_forbidden_address_refuses_the_whole_name(
+    sender: Sender, serve: Serve, dns_answers: DnsAnswers, addresses: list[str]
+) -> None:
+    good = serve()
+    bad = serve(ip="127.0.0.2", port=good.port)
+    dns_answers["hooks.test"] = [addresses]
+    outcome = send(sender, good.url_for("hooks.test"))
+    assert outcome.kind == "blocked"
+    assert outcome.detail.startswith(f"hooks.test resolves to {', '.join(addresses)}. ")
+    time.sleep(0.02)
+    assert (good.accepted, bad.accepted) == (0, 0)
+
+
+def test_a_name_that_turns_to_a_forbidden_address_is_blocked(serve: Serve, dns_answers: DnsAnswers) -> None:
+    good = serve()
+    bad = serve(ip="127.0.0.2", port=good.port)
+    dns_answers["hooks.test"] = [["127.0.0.1"], ["127.0.0.2"], ["127.0.0.1"]]
+    sender = new_sender(limits=SenderLimits(resolver=ResolverLimits(fresh_seconds=0.0)))
+    assert send(sender, good.url_for("hooks.test")).is_success
+    assert send(sender, good.url_for("hooks.test")).kind == "blocked"  # although a connection is open
+    assert send(sender, good.url_for("hooks.test")).is_success
+    sender.close()
+    assert (good.accepted, bad.accepted, len(good.requests)) == (1, 0, 2)
+
+
+def test_a_fresh_answer_is_not_asked_for_again(sender: Sender, serve: Serve, dns_answers: DnsAnswers) -> None:
+    server = serve()
+    dns_answers["hooks.test"] = [["127.0.0.1"], ["127.0.0.2"]]
+    assert send(sender, server.url_for("hooks.test")).is_success
+    assert send(sender, server.url_for("hooks.test")).is_success
+    assert (server.accepted, len(server.requests)) == (1, 2)
+
+
+def test_permission_is_per_name_even_where_addresses_are_shared(
+    sender: Sender, serve: Serve, dns_answers: DnsAnswers
+) -> None:
+    server = serve()
+    dns_answers["good.test"], dns_answers["bad.test"] = [["127.0.0.1"]], [["127.0.0.1", "127.0.0.2"]]
+    assert send(sender, server.url_for("good.test")).is_success
+    assert send(sender, server.url_for("bad.test")).kind == "blocked"
+    assert send(sender, server.url).is_success
+    assert server.accepted == 2  # a connection is another host's, even at the same address
+
+
+def test_the_next_address_is_tried_when_one_does_not_connect(
+    sender: Sender, serve: Serve, dns_answers: DnsAnswers
+) -> None:
+    server = serve()  # not on ::1
+    dns_answers["hooks.test"] = [["::1", "127.0.0.1"]]
+    outcome = send(sender, server.url_for("hooks.test"))
+    assert (outcome.kind, outcome.remote_address) == ("success", "127.0.0.1")
+
+
+def test_the_longest_name_still_fits_the_detail(sender: Sender, dns_answers: DnsAnswers) -> None:
+    name = ".".join(["a" * 61] * 4)
+    dns_answers[name] = [["2001:db8:1111:2222:3333:4444:5555:6666", "2001:db8:1111:2222:3333:4444:5555:6667"]]
+    outcome = send(sender, f"http://{name}/")
+    assert (outcome.kind, len(outcome.detail)) == ("blocked", 300)
+
+
+def test_a_real_name_server_that_mixes_rebinds_and_swallows(tmp_path: Path) -> None:
+    """Run where the system allows a network and mounts of its own; the other tests do not need them."""
+    (tmp_path / "resolv.conf").write_text("nameserver 127.0.0.1\n")
+    (tmp_path / "nsswitch.conf").write_text("hosts: files dns\n")
+    mounts = " && ".join(f"mount --bind {tmp_path}/{name} /etc/{name}" for name in os.listdir(tmp_path))
+    answers = {
+        "good.test": [["127.0.0.1"]],
+        "mixed.test": [["127.0.0.1", "127.0.0.2"]],
+        "turning.test": [["127.0.0.1"], ["127.0.0.2"]],
+    }
+    order = ["good.test", "mixed.test", "turning.test", "turning.test", "silent.test"]
+    module = "tests.transport.dns_server"
+    script = f'{mounts} && ip link set lo up && echo ready && exec {sys.executable} -m {module} "$0"'
+    if not shutil.which("unshare"):
+        pytest.skip("unshare is missing")
+    command = ["unshare", "-rmn", "sh", "-c", script, json.dumps([answers, order])]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    if not done.stdout.startswith("ready"):
+        pytest.skip(f"no namespaces here: {done.stderr.strip()[:200]}")
+    assert (done.returncode, done.stderr) == (0, "")
+    summary = json.loads(done.stdout.removeprefix("ready\n"))
+    kinds = [each["kind"] for each in summary["results"]]
+    assert kinds == ["success", "blocked", "success", "blocked", "timeout"]
+    assert "127.0.0.2 is a loopback address" in summary["results"][1]["detail"]
+    # The system's resolver would have waited ten seconds.
+    assert 1.95 < summary["results"][4]["seconds"] < 9
+    assert (summary["good"], summary["bad"]) == (2, 0)
+    assert summary["closing_seconds"] < 7

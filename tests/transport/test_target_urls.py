@@ -1,0 +1,38 @@
+"""Bring URLs to one spelling, or refuse them."""
+
+import pytest
+
+from tests.transport.odd_urls import NORMALISED, SCHEMES, SPELLINGS
+from tests.transport.policies import EVERYTHING, STRICT, refusal_of
+from webhooks_app.transport.host_names import TargetRefused
+from webhooks_app.transport.target_urls import normalise_url
+
+
+@pytest.mark.parametrize("url", ["http://a.example/", "HTTP://a.example/"])
+def test_http_needs_the_deployments_leave(url: str) -> None:
+    assert refusal_of(url, STRICT) == "The URL must start with https://."
+    assert normalise_url(url, EVERYTHING) == "http://a.example/"
+
+
+@pytest.mark.parametrize("url", SCHEMES)
+def test_another_scheme_or_none_is_refused(url: str) -> None:
+    assert "must start with https:// or http://" in str(refusal_of(url, EVERYTHING))
+
+
+@pytest.mark.parametrize(("url", "reason"), SPELLINGS)
+def test_a_url_that_programs_may_read_differently_is_refused(url: str, reason: str) -> None:
+    problem = refusal_of(url, EVERYTHING)
+    assert problem and reason in problem and problem.endswith(".") and "pw" not in problem
+
+
+def test_a_forbidden_address_in_a_url_is_refused_with_its_reason() -> None:
+    with pytest.raises(TargetRefused, match=r"10\.0\.0\.5 is a private address"):
+        normalise_url("https://10.0.0.5/", STRICT)
+    assert normalise_url("https://hooks.example.com/", STRICT) == "https://hooks.example.com/"
+
+
+@pytest.mark.parametrize(("typed", "expected"), NORMALISED)
+def test_a_url_gets_one_spelling_and_keeps_its_path_and_query(typed: str, expected: str | None) -> None:
+    normalised = normalise_url(typed, STRICT)
+    assert normalised == (expected or typed)
+    assert normalise_url(normalised, STRICT) == normalised

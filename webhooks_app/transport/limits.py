@@ -1,0 +1,55 @@
+"""Bound look-ups, connections and what is read: values that a `Sender` is given. Pure."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolverLimits:
+    # As long as libcurl would keep an answer; getaddrinfo(3) does not tell its time to live.
+    fresh_seconds: float = 60.0
+    # An aged answer helps over name servers that fail for minutes; a site rarely moves just then.
+    usable_seconds: float = 300.0
+    # How long a request waits for a newer answer before it makes do with an aged one.
+    refresh_seconds: float = 0.25
+    # Ordinary look-ups take less; for dead name servers the system's resolver waits five seconds and more.
+    slow_after_seconds: float = 1.0
+    # Each look-up has a thread, as getaddrinfo(3) blocks.
+    lookups_at_once: int = 128
+    # Of names that were slow the last time, so that they take nothing from the others.
+    slow_lookups_at_once: int = 16
+    # All look-ups, those included that turned out to be slow just now; a thread takes about 0.05 MB.
+    threads: int = 512
+    # A thousand cached answers take about 0.3 MB.
+    cached_names: int = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionLimits:
+    idle: int = 1024
+    # As many as the largest concurrency of one endpoint. What waits for a connection inside libcurl costs
+    # each request that ends a walk over all that wait (docs/decisions/0009).
+    per_host: int = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FloodLimits:
+    # Most responses take one or two reads of some 0.05 ms. The kernel is asked how much came after so many,
+    # or after a read that took far longer: libcurl then read on and on, maybe for other requests as well.
+    reads_per_check: int = 4
+    slow_read_seconds: float = 0.002
+    # The largest head that libcurl takes has 300 KB; what is read of a body, and its wrapping, is far less.
+    max_bytes: int = 1024 * 1024
+    # Where the kernel does not count bytes: head and body in pieces of 300 bytes.
+    max_reads: int = 1024
+    # No call of libcurl takes so long, unless OpenSSL reads a TLS handshake that never ends.
+    libcurl_call_seconds: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SenderLimits:
+    resolver: ResolverLimits = field(default_factory=ResolverLimits)
+    connections: ConnectionLimits = field(default_factory=ConnectionLimits)
+    floods: FloodLimits = field(default_factory=FloodLimits)
+
+
+DEFAULT_LIMITS = SenderLimits()
