@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConcurrencyLimits:
     """How many requests an endpoint may have in flight; see `concurrency`."""
 
@@ -18,7 +18,7 @@ class ConcurrencyLimits:
     remembered_endpoints: int = 10_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimLimits:
     """When an engine looks for due endpoints, and when it claims from them."""
 
@@ -34,7 +34,7 @@ class ClaimLimits:
     scan_rest_factor: float = 4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BufferLimits:
     """When outcomes are written: one transaction for many rows under load, hardly any delay without load."""
 
@@ -42,7 +42,7 @@ class BufferLimits:
     oldest_seconds: float = 0.03
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BackoffLimits:
     """How long an engine leaves a database alone that did not answer; the time doubles up to the longest."""
 
@@ -50,7 +50,7 @@ class BackoffLimits:
     longest_seconds: float = 2.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineLimits:
     """All limits of a delivery engine."""
 
