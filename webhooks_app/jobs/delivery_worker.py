@@ -83,6 +83,11 @@ class DeliveryWorker(SimpleWorker):
         if not self._carries_on:  # raised into the engine, rq's exception could lose an answer that just came
             super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
 
+    def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
+        # Not rq's end at once: the pool passes on what a supervisor sends to each process anyway, on a busy
+        # machine seconds later, and cut short a worker would leave what it holds to its lease.
+        log.info("already_stopping")
+
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
         # RQ loses a request to stop that comes just before or after a job: it either catches the exception
         # that it raises for it, or notes the request only once it waits for the next job.
