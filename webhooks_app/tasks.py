@@ -18,6 +18,7 @@ from webhooks_app.jobs import alarms
 from webhooks_app.jobs.process import Stop
 from webhooks_app.transport.sender import Sender
 from webhooks_app.worker.engine import DeliveryEngine
+from webhooks_app.worker.limits import DEFAULT_LIMITS, EngineLimits
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def use_context(replacement: Context | None) -> None:
     _context = replacement
 
 
-def build_engine(services: Services) -> DeliveryEngine:
+def build_engine(services: Services, *, limits: EngineLimits = DEFAULT_LIMITS) -> DeliveryEngine:
     """Return an engine that keeps its connections from one job to the next."""
     settings = services.settings
     return DeliveryEngine(
@@ -63,6 +64,7 @@ def build_engine(services: Services) -> DeliveryEngine:
         wake_ups=services.wake_ups,
         delays=settings.retry_delays,
         lease=timedelta(seconds=settings.lease_seconds),
+        limits=limits,
     )
 
 
@@ -80,13 +82,13 @@ def sweep() -> None:
     Then take what steps are due towards endpoints that do nothing but fail.
     """
     services, now = context().services, clock.now()
-    services.wake_ups.now()
-    alarms.beat(services.write, now=now)
+    services.wake_ups.wake_worker()
+    alarms.record_heartbeat(services.write, now=now)
     auto_disable.take_due_steps(services.databases, after=services.settings.auto_disable_after, now=now)
     if services.settings.mail_server and notices.has_due_mail(services.read, now=now):
-        services.wake_ups.mail()
+        services.wake_ups.enqueue_mail()
     if recoveries.is_any_running(services.read):
-        services.wake_ups.recover()
+        services.wake_ups.enqueue_recovery()
 
 
 def send_mail() -> None:

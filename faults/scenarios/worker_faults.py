@@ -10,7 +10,7 @@ from faults.scenario_definition import Options, scenario
 from faults.scenario_report import Report
 from faults.system import System
 from faults.waiting import wait_for
-from webhooks_app.worker.engine import LAPSES_TO_GIVE_UP
+from webhooks_app.worker.claimed_delivery import EXPIRED_LEASES_TO_GIVE_UP
 
 PLACES = ("dequeued", "claimed", "answered", "half_recorded", "recording", "recorded")
 # Supervisors kill five to ten seconds after they ask.
@@ -151,7 +151,7 @@ def poison(system: System, report: Report, options: Options) -> None:
     outcomes = system.outcomes()
     report.figures |= {"workers killed": died, "failed crashed": outcomes.get("crashed", 0)}
     report.require(outcomes == {"crashed": 1, "success": 100}, f"outcomes: {outcomes}")
-    report.require(died <= LAPSES_TO_GIVE_UP, f"{died} workers died of it")
+    report.require(died <= EXPIRED_LEASES_TO_GIVE_UP, f"{died} workers died of it")
 
 
 @scenario("7: worker.py as it is, its killed worker replaced")

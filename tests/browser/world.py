@@ -172,8 +172,8 @@ def _leave_waiting(world: World) -> None:
     world.send("api-key-creation")
     world.note("sending", "slow")
     with services().write.begin() as connection:
-        rooms = {world.ids["slow"]: 1}
-        assert claims.take(connection, rooms, now=clock.now(), lease=timedelta(hours=1))
+        quotas = {world.ids["slow"]: 1}
+        assert claims.claim_due(connection, quotas, now=clock.now(), lease=timedelta(hours=1))
     world.send("api-key-creation")
     world.note("pending", "slow")
 

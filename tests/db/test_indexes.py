@@ -16,7 +16,7 @@ from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, Event, Pen
 from webhooks_app.deliveries import log, retention
 from webhooks_app.deliveries.log.rows import DeliveryRow
 from webhooks_app.extensions import db
-from webhooks_app.worker import claims
+from webhooks_app.worker import claims, endpoint_scan
 
 ROWS = 20_000
 PENDING = 400
@@ -129,9 +129,9 @@ def test_nothing_scans_the_deliveries(
         read_pages(workspace, endpoint_id, delivery)
         db.session.rollback()
         with database.begin() as connection:
-            due = claims.scan(connection, after="")
-            rooms = dict.fromkeys([lane.endpoint_id for lane in due], 4)
-            claims.take(connection, rooms, now=clock.now(), lease=timedelta(seconds=60))
+            due = endpoint_scan.scan(connection, after="", count=1000)
+            quotas = dict.fromkeys([endpoint.endpoint_id for endpoint in due], 4)
+            claims.claim_due(connection, quotas, now=clock.now(), lease=timedelta(seconds=60))
         retention.run(databases, now=clock.now() + timedelta(days=1), should_stop=lambda: next(steps) > 8)
 
     assert len(due) == 8

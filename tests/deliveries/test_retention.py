@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import event, func, insert, select, text, update
 
 from tests.conftest import TESTER, Workspace
+from tests.worker.attempted import attempted
 from webhooks_app.accounts import workspaces as workspace_actions
 from webhooks_app.core import clock
 from webhooks_app.core.outcomes import Outcome, OutcomeClass
@@ -29,7 +30,7 @@ from webhooks_app.endpoints import actions
 from webhooks_app.extensions import db
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker import claims
-from webhooks_app.worker.recording import Finished, record
+from webhooks_app.worker.recording import record
 
 URL = "http://127.0.0.1:9/"
 DAY = timedelta(days=1)
@@ -49,9 +50,9 @@ def deliver(
     """One attempt of everything that is due there."""
     moment = at or clock.now()
     with database.begin() as connection:
-        taken = claims.take(connection, {endpoint_id: 2000}, now=moment, lease=timedelta(minutes=2))
-    batch = [Finished(claim, moment, "[]", Outcome(kind)) for claim in taken]
-    record(database, batch, delays=(60.0,) * 10, now=moment)
+        taken = claims.claim_due(connection, {endpoint_id: 2000}, now=moment, lease=timedelta(minutes=2))
+    batch = [attempted(claim, Outcome(kind), at=moment) for claim in taken]
+    record(database, batch, now=moment)
 
 
 def count(table: type[Any]) -> int:

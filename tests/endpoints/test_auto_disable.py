@@ -10,6 +10,7 @@ from flask import Flask
 from sqlalchemy import insert, select, update
 
 from tests.conftest import TESTER, Workspace
+from tests.worker.attempted import attempted
 from webhooks_app.core import clock, ids
 from webhooks_app.core.outcomes import PLATFORM_FAILURES, Outcome, OutcomeClass
 from webhooks_app.db.engines import Databases, WriteDatabase
@@ -26,7 +27,7 @@ from webhooks_app.db.models import (
 from webhooks_app.endpoints import actions, auto_disable, notices
 from webhooks_app.extensions import db
 from webhooks_app.worker import claims
-from webhooks_app.worker.recording import Finished, record
+from webhooks_app.worker.recording import record
 
 WINDOW = timedelta(days=5)
 HOUR = timedelta(hours=1)
@@ -44,8 +45,8 @@ def attempt(
 ) -> None:
     """One attempt of one pending delivery, as a worker claims and records it."""
     with database.begin() as connection:
-        [claim] = claims.take(connection, {endpoint_id: 1}, now=at, lease=timedelta(minutes=2))
-    record(database, [Finished(claim, at, "[]", Outcome(kind))], delays=(60.0,) * 100, now=at)
+        [claim] = claims.claim_due(connection, {endpoint_id: 1}, now=at, lease=timedelta(minutes=2))
+    record(database, [attempted(claim, Outcome(kind), at=at)], now=at)
 
 
 def fail(
@@ -262,13 +263,13 @@ def test_after_a_success_our_own_fault_begins_no_streak(
     workspace.send(4)
     fail(database, endpoint_id, start, [0])
     with database.begin() as connection:  # both in one batch
-        taken = claims.take(connection, {endpoint_id: 2}, now=start + HOUR, lease=timedelta(minutes=2))
+        taken = claims.claim_due(connection, {endpoint_id: 2}, now=start + HOUR, lease=timedelta(minutes=2))
     kinds = (OutcomeClass.SUCCESS, OutcomeClass.SECRET)
     batch = [
-        Finished(claim, start + HOUR + timedelta(seconds=turn), "[]", Outcome(kind))
+        attempted(claim, Outcome(kind), at=start + HOUR + timedelta(seconds=turn))
         for turn, (claim, kind) in enumerate(zip(taken, kinds, strict=True))
     ]
-    record(database, batch, delays=(60.0,) * 100, now=start + HOUR)
+    record(database, batch, now=start + HOUR)
 
     health = read(endpoint_id).health
     assert (health.failing_since, health.failure_count) == (None, 0)

@@ -4,7 +4,7 @@ from flask import Flask
 
 from tests.conftest import TESTER, Workspace
 from tests.receivers import Answer, Receiver
-from tests.worker.test_delivery import LEASE, attempts, deliveries, make_due
+from tests.worker.attempted import LEASE, attempted, attempts, deliveries, make_due
 from webhooks_app.core import clock
 from webhooks_app.core.outcomes import Outcome, OutcomeClass
 from webhooks_app.db.engines import WriteDatabase
@@ -12,7 +12,7 @@ from webhooks_app.deliveries import replays
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker import claims
 from webhooks_app.worker.engine import DeliveryEngine
-from webhooks_app.worker.recording import Finished, record
+from webhooks_app.worker.recording import record
 
 
 def test_a_keyed_event_gets_its_deliveries(app: Flask, workspace: Workspace) -> None:
@@ -37,17 +37,17 @@ def test_a_replay_after_a_late_success_goes_on_behind_the_newest_claim(
     endpoint_id = workspace.endpoint(receiver.url)
     workspace.send()
     with database.begin() as connection:
-        [late] = claims.take(connection, {endpoint_id: 5}, now=clock.now(), lease=LEASE)
+        [late] = claims.claim_due(connection, {endpoint_id: 5}, now=clock.now(), lease=LEASE)
     make_due(database)
     receiver.answer = Answer(500)
     engine.run(seconds=5)  # the second claim, recorded
     make_due(database)
     with database.begin() as connection:
-        [overtaking] = claims.take(connection, {endpoint_id: 5}, now=clock.now(), lease=LEASE)
+        [overtaking] = claims.claim_due(connection, {endpoint_id: 5}, now=clock.now(), lease=LEASE)
 
     for claim, kind in ((late, OutcomeClass.SUCCESS), (overtaking, OutcomeClass.HTTP_5XX)):
-        finished = Finished(claim, clock.now(), "[]", Outcome(kind, status=200))
-        record(database, [finished], delays=(5.0,), now=clock.now())
+        finished = attempted(claim, Outcome(kind, status=200), delays=(5.0,))
+        record(database, [finished], now=clock.now())
         receiver.answer = Answer(200)
         replays.start(database, wake_ups, claim.delivery_id, actor=TESTER)
 

@@ -53,7 +53,7 @@ def test_what_is_being_sent_is_not_waiting(workspace: Workspace, database: Write
     workspace.send()
     now = clock.now()
     with database.begin() as connection:
-        claims.take(connection, {endpoint_id: 5}, now=now, lease=2 * MINUTE)
+        claims.claim_due(connection, {endpoint_id: 5}, now=now, lease=2 * MINUTE)
 
     assert overdue(database, now + MINUTE) is None
     assert overdue(database, now + 5 * MINUTE) == 3 * MINUTE
@@ -98,7 +98,7 @@ def test_the_sweep_leaves_a_heartbeat(database: WriteDatabase) -> None:
         tasks.sweep()
 
     with database.begin() as connection:
-        swept_at = alarms.read(connection, clock.now()).swept_at
+        swept_at = alarms.read_liveness(connection, clock.now()).swept_at
     assert swept_at is not None
     assert swept_at >= before
 
@@ -118,22 +118,22 @@ def test_retries_that_fall_due_leave_no_jobs_behind_a_run_that_is_awake(
 ) -> None:
     with Redis.from_url(redis_url) as redis:
         periodic = scheduler.WakeUpScheduler(queue_name=QUEUE_NAME, connection=redis, job_class=JsonJob)
-        wake_ups.begin()
-        wake_ups.at([clock.now() - timedelta(seconds=second) for second in range(1, 6)])
+        wake_ups.start_run()
+        wake_ups.schedule_wake_ups([clock.now() - timedelta(seconds=second) for second in range(1, 6)])
         periodic.enqueue_jobs()
-        assert wake_ups.is_asked()
+        assert wake_ups.take_request()
         assert redis.zrange(periodic.scheduled_jobs_key, 0, -1) == [b"sweep", b"expire"]
         assert redis.llen("rq:queue:deliveries") == 0
 
-        wake_ups.end(expects_more=False)
-        wake_ups.at([clock.now() - timedelta(seconds=second) for second in range(1, 6)])
+        wake_ups.end_run(expects_more=False)
+        wake_ups.schedule_wake_ups([clock.now() - timedelta(seconds=second) for second in range(1, 6)])
         periodic.enqueue_jobs()
         assert redis.llen("rq:queue:deliveries") == 1  # for all of them
         assert not redis.keys("rq:job:due-*")
 
 
 def test_healthz_says_ok(app: Flask, workspace: Workspace, database: WriteDatabase) -> None:
-    alarms.beat(database, now=clock.now())
+    alarms.record_heartbeat(database, now=clock.now())
 
     answer = app.test_client().get("/healthz")
 

@@ -190,8 +190,8 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 def test_retry_after_is_clamped(sender: Sender, serve: Serve, value: str, wait: timedelta) -> None:
     response = f"HTTP/1.1 503 Busy\r\nretry-after: {value}\r\ncontent-length: 0\r\n\r\n".encode("latin-1")
     outcome = send(sender, serve(answering(response)).url)
-    verdict = retry_decision.decide(outcome, tries=1, delays=(5.0, 5.0), chance=0.0, now=NOW)
-    assert verdict.next_attempt_at == NOW + wait
+    decision = retry_decision.decide(outcome, attempts_in_schedule=1, delays=(5.0, 5.0), chance=0.0, now=NOW)
+    assert decision.next_attempt_at == NOW + wait
 
 
 def test_only_the_final_response_may_ask_for_time(sender: Sender, serve: Serve) -> None:

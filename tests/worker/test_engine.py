@@ -1,33 +1,32 @@
-"""What a worker's engine does when its database, its time or its slots run out, on both databases."""
+"""Runs of the delivery engine: many deliveries, and what happens when its database, time or slots run out."""
 
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 
 import psycopg
 import pytest
 from redis import Redis
-from sqlalchemy import make_url, update
+from sqlalchemy import make_url, select
 
-from tests.conftest import Workspace, wait_for
+from tests.conftest import MakeEngine, Workspace, wait_for
 from tests.receivers import Answer, Receiver
-from tests.worker.test_delivery import attempts, deliveries, make_due, queued
+from tests.worker.attempted import attempts, deliveries, queued
 from webhooks_app.config import Settings
 from webhooks_app.core import clock
-from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import DeliveryState, Endpoint, EndpointHealth, PendingDelivery
-from webhooks_app.endpoints import destinations
-from webhooks_app.jobs.wake_ups import WakeUps
-from webhooks_app.worker import claims
-from webhooks_app.worker import engine as engine_module
-from webhooks_app.worker.concurrency import START
+from webhooks_app.db.models import (
+    DeliveryState,
+    PendingDelivery,
+)
+from webhooks_app.extensions import db
 from webhooks_app.worker.engine import DeliveryEngine
+from webhooks_app.worker.limits import EngineLimits
 
-on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+pytestmark = pytest.mark.usefixtures("queue_matches_states")
 QUEUE = "rq:queue:deliveries"
+SHORT_GRACE = EngineLimits(stop_grace_seconds=0.3)
 
 
 @contextmanager
@@ -55,6 +54,20 @@ def _hang_up(database_url: str, seconds: float) -> None:
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
             )
+
+
+def test_many_deliveries_to_many_endpoints_all_arrive_once(
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine
+) -> None:
+    for number in range(20):
+        workspace.endpoint(f"{receiver.url}/{number}", name=str(number))
+    workspace.send(60)
+
+    tally = engine.run(seconds=30)
+
+    assert tally.claimed == tally.recorded == 1200
+    assert len({request.delivery_id for request in receiver.received}) == len(receiver.received) == 1200
+    assert {delivery.state for delivery in deliveries()} == {DeliveryState.DELIVERED}
 
 
 def test_answers_that_come_during_an_outage_are_written_after_it(
@@ -100,23 +113,6 @@ def test_what_is_in_flight_when_a_runs_time_is_over_goes_on(
     assert not queued()
 
 
-@pytest.mark.parametrize("answer", [Answer(500), Answer(delay_seconds=2)], ids=["errors", "silence"])
-@on_sqlite
-def test_the_window_of_an_endpoint_in_trouble_shrinks(
-    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, answer: Answer
-) -> None:
-    endpoint = workspace.endpoint(receiver.url, timeout_ms=1000)
-    workspace.send(40)
-    engine.run(seconds=5)
-    grown = engine._windows.of(endpoint).size
-
-    receiver.answer = answer
-    workspace.send(5)
-    engine.run(seconds=5)
-
-    assert engine._windows.of(endpoint).size < START < grown
-
-
 def test_a_slow_endpoint_does_not_hold_up_the_others_when_a_runs_time_is_over(
     workspace: Workspace, receiver: Receiver, engine: DeliveryEngine
 ) -> None:
@@ -145,14 +141,13 @@ def test_a_slow_endpoint_does_not_hold_up_the_others_when_a_runs_time_is_over(
             running.join()
 
 
-def test_a_run_with_its_hands_full_calls_one_more_worker(
+def test_a_run_without_a_free_slot_calls_one_more_worker(
     workspace: Workspace,
     receiver: Receiver,
-    engine: DeliveryEngine,
     settings: Settings,
-    make_engine: Callable[[], DeliveryEngine],
+    make_engine: MakeEngine,
 ) -> None:
-    engine._sender._capacity = engine._windows.capacity = 8
+    engine = make_engine(in_flight=8)
     may_answer = threading.Event()
     receiver.answer = lambda _: may_answer.wait(60) and Answer()
     for _ in range(4):
@@ -174,14 +169,30 @@ def test_a_run_with_its_hands_full_calls_one_more_worker(
     assert len(receiver.received) > 8
 
 
-def test_what_a_worker_hands_back_at_its_end_wakes_another(
+def test_what_is_in_flight_is_released_when_the_worker_has_to_stop(
+    workspace: Workspace, receiver: Receiver, make_engine: MakeEngine
+) -> None:
+    engine = make_engine(limits=SHORT_GRACE)
+    workspace.endpoint(receiver.url, timeout_ms=20_000)
+    workspace.send(3)
+    receiver.answer = Answer(delay_seconds=30)
+
+    engine.run(seconds=60, should_stop=lambda: len(receiver.received) == 3)
+
+    db.session.rollback()
+    for row in db.session.scalars(select(PendingDelivery)):
+        assert row.claimed_at is None
+        assert row.next_attempt_at <= clock.now()
+    assert {delivery.attempt_count for delivery in deliveries()} == {0}
+
+
+def test_what_a_worker_releases_at_its_end_wakes_another(
     workspace: Workspace,
     receiver: Receiver,
-    engine: DeliveryEngine,
+    make_engine: MakeEngine,
     settings: Settings,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(engine_module, "STOP_GRACE_SECONDS", 0.3)
+    engine = make_engine(limits=SHORT_GRACE)
     workspace.endpoint(receiver.url, timeout_ms=20_000)
     workspace.send(3)
     receiver.answer = Answer(delay_seconds=30)
@@ -189,109 +200,3 @@ def test_what_a_worker_hands_back_at_its_end_wakes_another(
         redis.flushdb()
         engine.run(seconds=60, should_stop=lambda: len(receiver.received) == 3)
         assert redis.llen(QUEUE) == 1
-
-
-@on_sqlite
-def test_news_in_the_middle_of_a_round_of_looks_is_looked_for(
-    workspace: Workspace,
-    receiver: Receiver,
-    engine: DeliveryEngine,
-    wake_ups: WakeUps,
-    database: WriteDatabase,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    first, *_ = sorted(workspace.endpoint(receiver.url) for _ in range(5))
-    workspace.send()
-    with database.begin() as connection:
-        connection.execute(update(PendingDelivery).values(next_attempt_at=clock.now() + timedelta(hours=1)))
-    monkeypatch.setattr(claims, "LANES_PER_LOOK", 2)
-    look, looked_after = claims.scan, []
-
-    def lanes(*args: object, **options: object) -> object:
-        found = look(*args, **options)
-        looked_after.append(options["after"])
-        if len(looked_after) == 2:  # while it looks at the second stretch, something of the first falls due
-            is_of_first = PendingDelivery.endpoint_id == first
-            with database.begin() as connection:
-                connection.execute(
-                    update(PendingDelivery).where(is_of_first).values(next_attempt_at=clock.now())
-                )
-            wake_ups.now()
-        return found
-
-    monkeypatch.setattr(claims, "scan", lanes)
-    engine.run(seconds=5)
-
-    assert len(receiver.received) == 1
-
-
-@on_sqlite
-def test_a_request_that_cannot_be_started_takes_no_other_along(
-    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase
-) -> None:
-    broken, fine = workspace.endpoint(receiver.url), workspace.endpoint(receiver.url)
-    with database.begin() as connection:  # not even a URL, which no form lets through
-        connection.execute(update(Endpoint).where(Endpoint.id == broken).values(url="http://127.0.0.1:1/é"))
-    workspace.send(3)
-    engine.run(seconds=5)
-
-    states = {(delivery.endpoint_id, delivery.state) for delivery in deliveries()}
-    assert states == {(broken, DeliveryState.PENDING), (fine, DeliveryState.DELIVERED)}
-    engine.wind_up()
-
-
-@on_sqlite
-def test_a_worker_may_know_more_endpoints_than_it_keeps(
-    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(destinations, "LARGEST_CACHE", 1)
-    for _ in range(3):
-        workspace.endpoint(receiver.url)
-        workspace.endpoint(receiver.url)
-        workspace.send()
-        engine.run(seconds=5)
-    assert {delivery.state for delivery in deliveries()} == {DeliveryState.DELIVERED}
-    assert len(receiver.received) == 2 + 4 + 6
-
-
-def test_an_endpoint_that_asks_for_patience_is_left_alone(
-    workspace: Workspace,
-    receiver: Receiver,
-    engine: DeliveryEngine,
-    make_engine: Callable[[], DeliveryEngine],
-    database: WriteDatabase,
-) -> None:
-    workspace.endpoint(receiver.url)
-    workspace.send(200)
-    receiver.answer = Answer(429, headers={"retry-after": "3600"})
-
-    engine.run(seconds=1)
-    other = make_engine()
-    other.run(seconds=0.5)  # of another worker, too
-    for each in (engine, other):
-        while each.carry_on():
-            pass
-
-    assert len(receiver.received) < 50
-    assert sum(delivery.attempt_count for delivery in deliveries()) == len(receiver.received)
-    receiver.answer = Answer()
-    with database.begin() as connection:  # the pause is over
-        connection.execute(update(EndpointHealth).values(rate_free_at=clock.now()))
-    make_due(database)
-    make_engine().run(seconds=5)
-    assert {delivery.state for delivery in deliveries()} == {DeliveryState.DELIVERED}
-
-
-def test_a_clock_that_was_ahead_does_not_shut_an_endpoint(
-    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase
-) -> None:
-    endpoint = workspace.endpoint(receiver.url, rate_per_second=10)
-    workspace.send()
-    engine.run(seconds=5)
-    with database.begin() as connection:
-        ahead = update(EndpointHealth).values(rate_free_at=clock.now() + timedelta(days=1))
-        connection.execute(ahead.where(EndpointHealth.endpoint_id == endpoint))
-    workspace.send()
-    engine.run(seconds=5)
-
-    assert len(receiver.received) == 2

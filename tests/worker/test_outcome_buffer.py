@@ -6,30 +6,32 @@ import pytest
 from sqlalchemy import select, update
 
 from tests.conftest import Workspace
-from tests.worker.test_delivery import attempts, deliveries, queued
+from tests.worker.attempted import LEASE, attempted, attempts, deliveries, queued
 from webhooks_app.core import clock
 from webhooks_app.core.outcomes import Outcome, OutcomeClass
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import DeliveryState, EndpointHealth, PendingDelivery
 from webhooks_app.extensions import db
 from webhooks_app.jobs.wake_ups import WakeUps
-from webhooks_app.worker import claims
-from webhooks_app.worker.claims import Claim
+from webhooks_app.worker import claims, endpoint_scan
+from webhooks_app.worker.claimed_delivery import ClaimedDelivery
+from webhooks_app.worker.limits import BufferLimits
 from webhooks_app.worker.outcome_buffer import OutcomeBuffer
-from webhooks_app.worker.recording import Finished, record
+from webhooks_app.worker.recording import record
 
 URL = "http://127.0.0.1:9/hooks"
 DELAYS = (5.0,) * 9
 TIMED_OUT, DELIVERED = Outcome(OutcomeClass.TIMEOUT), Outcome(OutcomeClass.SUCCESS, status=200)
 
 
-def claim(database: WriteDatabase, count: int = 1) -> list[Claim]:
+def claim(database: WriteDatabase, count: int = 1) -> list[ClaimedDelivery]:
     with database.begin() as connection:
-        rooms = {lane.endpoint_id: count for lane in claims.scan(connection, after="")}
-        return claims.take(connection, rooms, now=clock.now(), lease=timedelta(seconds=60))
+        endpoints = endpoint_scan.scan(connection, after="", count=10)
+        quotas = {endpoint.endpoint_id: count for endpoint in endpoints}
+        return claims.claim_due(connection, quotas, now=clock.now(), lease=LEASE)
 
 
-def claim_twice(database: WriteDatabase) -> tuple[Claim, Claim]:
+def claim_twice(database: WriteDatabase) -> tuple[ClaimedDelivery, ClaimedDelivery]:
     """One delivery, whose first claim outlived its lease."""
     [first] = claim(database)
     with database.begin() as connection:
@@ -38,12 +40,12 @@ def claim_twice(database: WriteDatabase) -> tuple[Claim, Claim]:
     return first, second
 
 
-def finished(claimed: Claim, outcome: Outcome, headers: str = "[]") -> Finished:
-    return Finished(claimed, clock.now(), headers, outcome)
+def finished(claimed: ClaimedDelivery, outcome: Outcome, headers: str = "[]") -> ClaimedDelivery:
+    return attempted(claimed, outcome, delays=DELAYS, headers=headers)
 
 
-def write(database: WriteDatabase, *some: Finished, is_again: bool = False) -> list[datetime]:
-    return record(database, list(some), delays=DELAYS, now=clock.now(), is_again=is_again)
+def write(database: WriteDatabase, *some: ClaimedDelivery, is_retry: bool = False) -> list[datetime]:
+    return record(database, list(some), now=clock.now(), is_retry=is_retry)
 
 
 @pytest.mark.parametrize("is_stale_first", [True, False])
@@ -102,10 +104,10 @@ def test_what_was_written_although_an_error_came_is_not_written_again(
     failed, succeeded = claim(database, 2)
     assert len(write(database, finished(failed, TIMED_OUT))) == 1
 
-    write(database, finished(failed, TIMED_OUT), finished(succeeded, DELIVERED), is_again=True)
+    write(database, finished(failed, TIMED_OUT), finished(succeeded, DELIVERED), is_retry=True)
 
     by_id = {delivery.id: delivery for delivery in deliveries()}
-    assert (by_id[failed.delivery_id].tries, by_id[failed.delivery_id].attempt_count) == (1, 1)
+    assert (by_id[failed.delivery_id].attempts_in_schedule, by_id[failed.delivery_id].attempt_count) == (1, 1)
     assert by_id[succeeded.delivery_id].state is DeliveryState.DELIVERED
     assert len(attempts()) == 2
 
@@ -116,14 +118,30 @@ def test_an_outcome_that_the_database_refuses_takes_no_other_along(
     workspace.endpoint(URL)
     workspace.send(3)
     first, odd, last = claim(database, 3)
-    batch = OutcomeBuffer(database, wake_ups, delays=DELAYS, lease=timedelta(seconds=60))
-    batch.add(finished(first, DELIVERED))
-    batch.add(finished(odd, DELIVERED, headers="\udcff"))  # no text of any encoding
-    batch.add(finished(last, TIMED_OUT))
+    buffer = OutcomeBuffer(database, wake_ups, lease=LEASE, limits=BufferLimits())
+    buffer.add(finished(first, DELIVERED))
+    buffer.add(finished(odd, DELIVERED, headers="\udcff"))  # no text of any encoding
+    buffer.add(finished(last, TIMED_OUT))
 
-    batch.write()
+    buffer.write()
 
-    assert not batch
-    assert batch.recorded == 2
+    assert not buffer
+    assert buffer.recorded == 2
     assert {attempt.delivery_id for attempt in attempts()} == {first.delivery_id, last.delivery_id}
     assert queued() == {odd.delivery_id, last.delivery_id}
+
+
+def test_a_retry_that_is_recorded_late_is_due_then_and_not_before(
+    workspace: Workspace, database: WriteDatabase
+) -> None:
+    workspace.endpoint(URL)
+    workspace.send(2)
+    now = clock.now()
+    late, timely = (attempted(each, TIMED_OUT, at=now, delays=DELAYS) for each in claim(database, 2))
+
+    assert record(database, [timely], now=now + timedelta(seconds=1)) == [timely.decision.next_attempt_at]
+    recorded_at = now + timedelta(minutes=1)  # as after an outage of the database
+    assert record(database, [late], now=recorded_at) == [recorded_at]
+
+    by_id = {delivery.id: delivery.next_attempt_at for delivery in deliveries()}
+    assert by_id == {timely.delivery_id: timely.decision.next_attempt_at, late.delivery_id: recorded_at}

@@ -38,8 +38,8 @@ def run_worker(name: str) -> None:
 def _look_at_once(redis_url: str) -> None:
     """A worker that was killed may have taken the last wake-up along; its successor waits for no sweep."""
     ours = wake_ups.WakeUps(redis_url)
-    ours.end(expects_more=True)
-    ours.recover()
+    ours.end_run(expects_more=True)
+    ours.enqueue_recovery()
 
 
 def run_scheduler() -> None:

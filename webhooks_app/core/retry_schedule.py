@@ -1,34 +1,42 @@
-"""When a failed delivery is tried again. Pure: the caller brings the clock and the dice."""
+"""When a failed delivery is attempted again. Pure: the caller passes the time and a random number."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 # The example schedule of the Standard Webhooks specification, "Retry schedule", to its tenth attempt: the
-# early tries ride out a deploy, the late ones a lost weekend (about 75 hours in all).
+# early attempts outlast a deploy, the late ones a weekend without anybody there (about 75 hours in all).
 DEFAULT_DELAYS = (5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)
 
-# Up to this share is added to a delay, so that what failed together does not come back together.
+# Up to this share is added to a delay, so that deliveries that failed together are not attempted together.
 JITTER = 0.1
 
-# A receiver may ask for time, not for eternity: past a day, our own schedule knows better.
+# A receiver may postpone an attempt by a day at most; past that, the schedule is the better guess.
 LONGEST_RETRY_AFTER = timedelta(days=1)
 
 
 def next_delay(
-    delays: tuple[float, ...], *, tries: int, chance: float, retry_after: timedelta | None = None
+    delays: tuple[float, ...],
+    *,
+    attempts_in_schedule: int,
+    chance: float,
+    retry_after: timedelta | None = None,
 ) -> timedelta | None:
-    """How long to wait after the `tries`-th failed attempt of a schedule; None when it is exhausted.
+    """Return how long to wait after so many failed attempts of a schedule; None when it is exhausted.
 
-    `chance` is a random number in [0, 1). `retry_after` postpones the attempt, it never hastens it.
+    `delays` are in seconds. `chance` is a random number in [0, 1). `retry_after` postpones the attempt, it
+    never brings it forward.
     """
-    if tries > len(delays):
+    if attempts_in_schedule > len(delays):
         return None
-    planned = timedelta(seconds=delays[tries - 1] * (1 + JITTER * chance))
+    planned = timedelta(seconds=delays[attempts_in_schedule - 1] * (1 + JITTER * chance))
     return max(planned, retry_after) if retry_after is not None else planned
 
 
 def parse_retry_after(value: str, *, now: datetime) -> timedelta | None:
-    """`Retry-After` (RFC 9110, section 10.2.3): seconds or a date, clamped to 0 … 1 day; None if neither."""
+    """Return the wait that a `Retry-After` header asks for, clamped to 0 … 1 day; None if it is malformed.
+
+    It holds seconds or a date (RFC 9110, section 10.2.3); a date counts from `now`.
+    """
     text = value.strip()
     if text.isascii() and text.isdecimal():
         seconds = int(text.lstrip("0")[:9] or "0")  # nine digits are more than any clamp lets through

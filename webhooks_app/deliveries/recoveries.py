@@ -94,7 +94,7 @@ def start(
             )
     except IntegrityError:
         raise AlreadyRunning from None
-    wake_ups.recover()
+    wake_ups.enqueue_recovery()
     return recovery_id
 
 
@@ -171,7 +171,7 @@ def run(databases: Databases, wake_ups: WakeUps, *, should_stop: Callable[[], bo
             waits[recovery_id] = _Wait(set(replayed.values()), time.monotonic() + LONGEST_WAIT_SECONDS)
             count += len(replayed)
             if replayed:
-                wake_ups.now()
+                wake_ups.wake_worker()
         if not ready:
             time.sleep(LOOK_AGAIN_SECONDS)
     return count

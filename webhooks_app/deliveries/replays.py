@@ -51,7 +51,7 @@ def start_several(
         # Sorted, so that two people at once never wait for each other crosswise.
         results = Counter(_start(connection, each, actor, now) for each in sorted(set(delivery_ids)))
     if any(result.is_sent for result in results):
-        wake_ups.now()
+        wake_ups.wake_worker()
     return results
 
 
@@ -102,7 +102,7 @@ def restart(
 def _restarting(now: datetime) -> ReturningUpdate[str]:
     return (
         update(Delivery)
-        .values(state=DeliveryState.PENDING, next_attempt_at=now, tries=0, finished_at=None)
+        .values(state=DeliveryState.PENDING, next_attempt_at=now, attempts_in_schedule=0, finished_at=None)
         .returning(Delivery.id)
     )
 

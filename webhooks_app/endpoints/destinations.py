@@ -20,9 +20,6 @@ log = logging.getLogger(__name__)
 
 USER_AGENT = "Avra-Webhooks/1.0"
 
-# Destinations kept at most; a thousand take about 1 MB.
-LARGEST_CACHE = 20_000
-
 # Put together once: that takes longer than running them.
 _CHANGED_AT = select(Endpoint.id, Endpoint.updated_at).where(
     Endpoint.id.in_(bindparam("ids", expanding=True))
@@ -54,14 +51,15 @@ class Destination:
 class Destinations:
     """Cache of the endpoints that this process delivers to; each is loaded anew once it was changed."""
 
-    def __init__(self, cipher: Cipher) -> None:
+    def __init__(self, cipher: Cipher, *, cache_size: int) -> None:
         self._cipher = cipher
+        self._cache_size = cache_size
         self._known: dict[str, tuple[datetime, Destination]] = {}
 
     def load(self, connection: Connection, endpoint_ids: Iterable[str]) -> dict[str, Destination]:
         """Return the endpoints as they stand, by id."""
         changed_at = connection.execute(_CHANGED_AT, {"ids": list(set(endpoint_ids))}).all()
-        if len(self._known) > LARGEST_CACHE:
+        if len(self._known) > self._cache_size:
             self._known.clear()
         stale = [name for name, moment in changed_at if self._cached_change(name) != moment]
         if stale:

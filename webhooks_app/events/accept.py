@@ -86,7 +86,7 @@ def accept_events(
         failpoints.hit("accept.committing")
     failpoints.hit("accept.committed")
     if is_due:
-        wake_ups.now()
+        wake_ups.wake_worker()
     return accepted
 
 

@@ -46,7 +46,7 @@ def send_test(
             now=now,
             delivery_id=delivery["id"],
         )
-    wake_ups.now()
+    wake_ups.wake_worker()
     return str(delivery["id"])
 
 

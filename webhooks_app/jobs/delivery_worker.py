@@ -32,8 +32,8 @@ _SPAWN = multiprocessing.get_context("spawn")
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class KeepsDelivering(Protocol):
-    """What a worker needs of the delivery engine between two jobs."""
+class BetweenJobs(Protocol):
+    """The part of the delivery engine that a worker calls between two jobs."""
 
     def carry_on(self) -> bool: ...
 
@@ -41,14 +41,12 @@ class KeepsDelivering(Protocol):
 
 
 class DeliveryWorker(SimpleWorker):
-    """Runs jobs in its own process, which keeps the connections of one job for the next."""
+    """An RQ worker that runs jobs in its own process, so that connections last from one job to the next."""
 
-    # Redis is back when it is back; rq would let a minute pass before it looks again.
+    # RQ would wait for up to a minute before it tries again to reach a Redis that did not answer.
     max_connection_wait_time = 5.0
 
-    def __init__(
-        self, name: str, redis: Redis, *, engine: KeepsDelivering, queue_name: str = QUEUE_NAME
-    ) -> None:
+    def __init__(self, name: str, redis: Redis, *, engine: BetweenJobs, queue_name: str = QUEUE_NAME) -> None:
         super().__init__(
             [queue_name], name=name, connection=redis, job_class=JsonJob, serializer=JSONSerializer
         )
@@ -63,7 +61,7 @@ class DeliveryWorker(SimpleWorker):
             self._engine.wind_up()
 
     def dequeue_job_and_maintain_ttl(self, *args: Any, **options: Any) -> tuple[Job, Queue] | None:
-        # What the last run left in flight goes on until there is a next job.
+        # Requests that the last run left in flight go on until there is a next job.
         self._carries_on = True
         while not self._stop_requested and self._engine.carry_on() and self._is_queue_empty():
             pass
@@ -78,7 +76,7 @@ class DeliveryWorker(SimpleWorker):
 
     @property
     def dequeue_timeout(self) -> int:
-        return 1  # so long, and no longer, may a request to stop go unnoticed; see `heartbeat`
+        return 1  # a request to stop is noticed within this time at the latest; see `heartbeat`
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         self._stop_requested = True
@@ -91,8 +89,8 @@ class DeliveryWorker(SimpleWorker):
         log.info("already_stopping")
 
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
-        # A request to stop that comes just before or after a job is either swallowed with the exception that
-        # rq raises for it, or noted only once rq has already gone to wait for the next job.
+        # RQ loses a request to stop that comes just before or after a job: it either catches the exception
+        # that it raises for it, or notes the request only once it waits for the next job.
         if self._stop_requested and self.get_state() == WorkerStatus.IDLE:
             raise StopRequested
         super().heartbeat(timeout, pipeline)
@@ -103,7 +101,7 @@ class DeliveryWorker(SimpleWorker):
 
 
 class DeliveryWorkerPool(WorkerPool):
-    """Keeps so many workers running: whichever dies is replaced within about a second."""
+    """A pool that keeps `count` workers running: one that dies is replaced within about a second."""
 
     def __init__(self, redis: Redis, *, count: int, run_worker: Callable[[str], None]) -> None:
         """Prepare `count` workers; each one's process runs `run_worker` with the worker's name."""
@@ -137,7 +135,7 @@ class DeliveryWorkerPool(WorkerPool):
 
 
 def listen_to_signals() -> None:
-    """As a process does that nobody prepared: the pool holds them back while it starts a worker."""
+    """Restore the default handling of stop signals, which the pool blocks while it starts a worker."""
     for number in _STOP_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)

@@ -1,4 +1,4 @@
-"""What each long-lived process does: start, wait for Redis, report errors, note a request to stop."""
+"""What every long-lived process needs: its start, the wait for Redis, its errors, a request to stop."""
 
 import gc
 import multiprocessing
@@ -16,17 +16,16 @@ from sqlalchemy.exc import OperationalError
 
 from webhooks_app.config import ConfigError
 
+_ORPHAN_CHECK_SECONDS = 0.5
+
 
 def gc_freeze() -> None:
-    """To be called once everything is loaded, which the garbage collector then walks no more.
+    """Exclude everything loaded so far from garbage collection; to be called at the end of a process's start.
 
-    A full walk of it takes 60 ms, during which no request is answered and no delivery sent.
+    A full collection of it takes 60 ms, during which no request is answered and no delivery sent.
     """
     gc.collect()
     gc.freeze()
-
-
-_ORPHAN_CHECK_SECONDS = 0.5
 
 
 # Twice the most that WEBHOOKS_IN_FLIGHT allows, and below the most that macOS grants (10,240).
@@ -34,7 +33,10 @@ _OPEN_FILES = 4096
 
 
 def allow_open_files() -> None:
-    """Room for a socket per request in flight and for those kept; macOS allows 256 to begin with."""
+    """Raise the limit of open files to a socket per request in flight and per idle connection.
+
+    macOS allows 256 to begin with.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -42,12 +44,12 @@ def allow_open_files() -> None:
 
 
 def announce_ready() -> None:
-    """Tells whoever reads the output, the supervisor above all, that this process does its work now."""
+    """Print the line by which the supervisor, or a person, sees that this process works now."""
     print("ready", flush=True)
 
 
 def when_orphaned(act: Callable[[], None]) -> None:
-    """Calls `act`, in a thread, once the process that started this one through multiprocessing has died."""
+    """Call `act`, in a thread, once the process that started this one through multiprocessing has died."""
     parent = multiprocessing.parent_process()
 
     def watch(parent_id: int) -> None:
@@ -61,7 +63,10 @@ def when_orphaned(act: Callable[[], None]) -> None:
 
 @contextmanager
 def clear_errors() -> Iterator[None]:
-    """For processes: what a person has to put right ends them with one line that says what it is."""
+    """End the process with a one-line error and an exit code for errors that a person has to put right.
+
+    These are ConfigError, NoRedis and a database that refuses what it is asked.
+    """
     try:
         yield
     except ConfigError as error:
@@ -87,7 +92,7 @@ class NoRedis(Exception):
 
 
 def wait_until_ready(redis_url: str, seconds: float = 30) -> Redis:
-    """A connection for a worker or scheduler, once Redis answers. Raises NoRedis after `seconds`."""
+    """Return a connection for a worker or scheduler once Redis answers. Raises NoRedis after `seconds`."""
     redis = Redis.from_url(redis_url, health_check_interval=30)
     deadline = time.monotonic() + seconds
     while True:

@@ -142,7 +142,7 @@ def enable(endpoint_id: str) -> Page:
     send = form.held.data == "send"
     held = actions.enable(services().write, endpoint, send_held=send, actor=actor())
     if held and send:
-        services().wake_ups.now()
+        services().wake_ups.wake_worker()
     flash("Endpoint enabled." + _told_of_held(held, send), "success")
     return redirect(url_for("endpoints.show", endpoint_id=endpoint_id), 303)
 

@@ -24,7 +24,7 @@ def register(app: Flask) -> None:
 def show() -> HealthResponse:
     """For monitoring: 503 as soon as anything needs a person."""
     now = clock.now()
-    pulse, has_redis = _read_pulse(), services().wake_ups.answers()
+    pulse, has_redis = _read_pulse(), services().wake_ups.is_redis_answering()
     problems = [] if has_redis else ["Redis does not answer. Events are still accepted."]
     if pulse is None:
         problems.append("The database does not answer.")
@@ -56,6 +56,6 @@ def show_web() -> HealthResponse:
 def _read_pulse() -> Liveness | None:
     try:
         with services().read.connect() as connection:
-            return alarms.read(connection, clock.now())
+            return alarms.read_liveness(connection, clock.now())
     except SQLAlchemyError:
         return None

@@ -1,4 +1,5 @@
 """The delivery engine: claim, sign, send, record, until nothing is due.
 
-Imports `endpoints`, `jobs` and what is below them.
+`engine` gives their turns to `claimer` (who claims), `dispatcher` (who sends) and `outcome_buffer` (who
+records); a `claimed_delivery` passes through all three. Imports `endpoints`, `jobs` and what is below them.
 """

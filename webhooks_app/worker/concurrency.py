@@ -1,129 +1,165 @@
 """How many requests an endpoint may have in flight, and who gets the slots that are free. Pure.
 
-A window grows with each success and is halved by each sign of overload (AIMD), so a dead endpoint ends up
-with one request at a time. Free slots go to whoever has least in flight. And endpoints that gave no answer
-the last time share half of the slots, together with those not yet heard of three quarters: any number of
-hanging ones leaves the rest to those that answer, and a new one need not wait until they have timed out.
+An endpoint's limit grows with each success and is halved by each sign of overload (additive increase,
+multiplicative decrease), so a dead endpoint ends up with one request at a time. Free slots go to the endpoint
+with least in flight. Endpoints that did not answer the last time share half of the slots, and three quarters
+together with those that this process has not sent to yet: however many do not answer, the rest is left to
+those that do, and a new endpoint need not wait until the others have timed out.
 """
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import count
 
-START = 16
-LARGEST = 256
-SMALLEST = 1
-FAILING_SHARE = 0.5
-UNPROVEN_SHARE = 0.75
-
-# The map is emptied of idle windows past this; 10,000 take about 2 MB.
-_MANY = 10_000
+from webhooks_app.worker.limits import ConcurrencyLimits
 
 
 class ObservedHealth(Enum):
-    """What this process knows of an endpoint: nothing yet, or how it fared last."""
+    """What this process knows of an endpoint: nothing yet, or whether it answered the last time."""
 
-    NEW = auto()
-    PROVEN = auto()
-    FAILING = auto()
+    UNKNOWN = auto()
+    RESPONDING = auto()
+    UNRESPONSIVE = auto()
 
 
 @dataclass(slots=True)
 class EndpointConcurrency:
-    size: float = START
+    """`limit` is a fraction after a halving; `last_turn` orders endpoints by when they were last sent to."""
+
+    limit: float
     in_flight: int = 0
-    standing: ObservedHealth = ObservedHealth.NEW
-    served_at: int = 0
+    health: ObservedHealth = ObservedHealth.UNKNOWN
+    last_turn: int = 0
 
     @property
-    def room(self) -> int:
-        room = int(self.size) - self.in_flight
-        return room if room > 0 else 0
+    def available(self) -> int:
+        available = int(self.limit) - self.in_flight
+        return available if available > 0 else 0
 
 
-@dataclass(slots=True)
+class _FreeSlots:
+    """The slots that a claim may hand out: in all, to endpoints that are not known to respond, and to those
+    known not to."""
+
+    __slots__ = ("_responding", "_unresponsive", "all", "unproven", "unresponsive")
+
+    def __init__(self, *, all_slots: int, unproven: int, unresponsive: int) -> None:
+        self.all, self.unproven, self.unresponsive = all_slots, unproven, unresponsive
+        # Looked up often, and an attribute of an Enum's class takes long to look up.
+        self._responding, self._unresponsive = ObservedHealth.RESPONDING, ObservedHealth.UNRESPONSIVE
+
+    def for_health(self, health: ObservedHealth) -> int:
+        if health is self._responding:
+            return self.all
+        if health is self._unresponsive:
+            return min(self.all, self.unproven, self.unresponsive)
+        return min(self.all, self.unproven)
+
+    def take(self, slots: int, health: ObservedHealth) -> None:
+        self.all -= slots
+        if health is not self._responding:
+            self.unproven -= slots
+        if health is self._unresponsive:
+            self.unresponsive -= slots
+
+
 class Concurrency:
-    """The windows of one process, by endpoint id; `capacity` is its number of slots."""
+    """The endpoints that one process sends to, by id; `capacity` is its number of slots."""
 
-    capacity: int
-    _windows: dict[str, EndpointConcurrency] = field(default_factory=dict)
-    _in_flight: "Counter[ObservedHealth]" = field(default_factory=Counter)
-    _turns: "count[int]" = field(default_factory=lambda: count(1))
+    def __init__(self, capacity: int, limits: ConcurrencyLimits) -> None:
+        self.capacity = capacity
+        self._limits = limits
+        self._endpoints: dict[str, EndpointConcurrency] = {}
+        self._in_flight: Counter[ObservedHealth] = Counter()
+        self._turns = count(1)
 
     def of(self, endpoint_id: str) -> EndpointConcurrency:
-        window = self._windows.get(endpoint_id)
-        if window is None:
-            window = self._windows[endpoint_id] = EndpointConcurrency()
-        return window
+        endpoint = self._endpoints.get(endpoint_id)
+        if endpoint is None:
+            endpoint = self._endpoints[endpoint_id] = EndpointConcurrency(self._limits.initial)
+        return endpoint
 
-    def have_room(self, endpoint_ids: Iterable[str], wanted: int) -> bool:
-        """Whether the endpoints can take so many more between them."""
+    def can_take(self, endpoint_ids: Iterable[str], wanted: int) -> bool:
+        """Return whether the endpoints together may have `wanted` more requests in flight."""
         for endpoint_id in endpoint_ids:
-            wanted -= self.of(endpoint_id).room
+            wanted -= self.of(endpoint_id).available
             if wanted <= 0:
                 return True
         return False
 
-    def rooms(self, endpoint_ids: Iterable[str], free: int) -> dict[str, int]:
-        """How many deliveries to claim of each endpoint that has any due, `free` in all.
+    def quotas(self, endpoint_ids: Iterable[str], free_slots: int) -> dict[str, int]:
+        """Return how many deliveries to claim of each endpoint that has any due, `free_slots` in all.
 
-        First each is filled up to an equal share, the one with least in flight and longest unserved first;
-        then what is left goes round. Grants are powers of two, so that a claim has few distinct sizes.
+        First each is filled up to an equal share, the one with least in flight that was sent to longest ago
+        first; then what is left goes round. Quotas are powers of two, so that a claim has few distinct sizes.
         """
-        failing_free = max(1, int(self.capacity * FAILING_SHARE)) - self._in_flight[ObservedHealth.FAILING]
-        unproven_free = max(1, int(self.capacity * UNPROVEN_SHARE))
-        unproven_free -= self._in_flight[ObservedHealth.FAILING] + self._in_flight[ObservedHealth.NEW]
-        wanting = [(name, window) for name in endpoint_ids if (window := self.of(name)).room > 0]
-        wanting.sort(key=lambda item: (item[1].in_flight, item[1].served_at))
-        if not wanting:
+        takers = [(name, each) for name in endpoint_ids if (each := self.of(name)).available > 0]
+        takers.sort(key=lambda taker: (taker[1].in_flight, taker[1].last_turn))
+        if not takers:
             return {}
-        level = max(1, (free + sum(window.in_flight for _, window in wanting)) // len(wanting))
-        rooms: dict[str, int] = {}
-        for target in (level, LARGEST):
-            for name, window in wanting:
-                if free <= 0:
-                    return rooms
-                had = rooms.get(name, 0)
-                pool = free
-                if window.standing is not ObservedHealth.PROVEN:
-                    pool = min(pool, unproven_free)
-                if window.standing is ObservedHealth.FAILING:
-                    pool = min(pool, failing_free)
-                granted = _power_of_two(min(had + pool, window.room, target - window.in_flight))
-                if granted <= had:
-                    continue
-                rooms[name] = granted
-                free -= granted - had
-                unproven_free -= granted - had if window.standing is not ObservedHealth.PROVEN else 0
-                failing_free -= granted - had if window.standing is ObservedHealth.FAILING else 0
-        return rooms
+        equal_share = max(1, (free_slots + sum(each.in_flight for _, each in takers)) // len(takers))
+        free = self._free(free_slots)
+        quotas: dict[str, int] = {}
+        for ceiling in (equal_share, self._limits.largest):
+            _fill_up(quotas, takers, free, ceiling)
+        return quotas
 
-    def sent(self, endpoint_id: str) -> None:
-        window = self.of(endpoint_id)
-        window.in_flight += 1
-        window.served_at = next(self._turns)
-        self._in_flight[window.standing] += 1
+    def _free(self, free_slots: int) -> _FreeSlots:
+        unresponsive = self._in_flight[ObservedHealth.UNRESPONSIVE]
+        unproven = unresponsive + self._in_flight[ObservedHealth.UNKNOWN]
+        return _FreeSlots(
+            all_slots=free_slots,
+            unproven=max(1, int(self.capacity * self._limits.unproven_share)) - unproven,
+            unresponsive=max(1, int(self.capacity * self._limits.unresponsive_share)) - unresponsive,
+        )
 
-    def answered(self, endpoint_id: str, *, healthy: bool, mute: bool = False) -> None:
-        """`healthy`: it can bear its window. `mute`: nothing came back, for as long as that took."""
-        window = self.of(endpoint_id)
-        self._in_flight[window.standing] -= window.in_flight
-        window.in_flight -= 1
-        window.standing = ObservedHealth.FAILING if mute else ObservedHealth.PROVEN
-        self._in_flight[window.standing] += window.in_flight
-        if healthy:
-            window.size = min(LARGEST, window.size + 1)
+    def note_sent(self, endpoint_id: str) -> None:
+        endpoint = self.of(endpoint_id)
+        endpoint.in_flight += 1
+        endpoint.last_turn = next(self._turns)
+        self._in_flight[endpoint.health] += 1
+
+    def note_end(
+        self, endpoint_id: str, *, is_overloaded: bool = False, is_unresponsive: bool = False
+    ) -> None:
+        """Count a request that has ended, and adapt the endpoint's limit.
+
+        `is_overloaded`: the endpoint cannot bear its limit. `is_unresponsive`: nothing came back, and the
+        request held its slot for as long as that took.
+        """
+        endpoint = self.of(endpoint_id)
+        self._in_flight[endpoint.health] -= endpoint.in_flight
+        endpoint.in_flight -= 1
+        endpoint.health = ObservedHealth.UNRESPONSIVE if is_unresponsive else ObservedHealth.RESPONDING
+        self._in_flight[endpoint.health] += endpoint.in_flight
+        if is_overloaded:
+            endpoint.limit = max(self._limits.smallest, endpoint.limit / 2)
         else:
-            window.size = max(SMALLEST, window.size / 2)
+            endpoint.limit = min(self._limits.largest, endpoint.limit + 1)
 
     def forget_idle(self) -> None:
-        """Drops what has nothing in flight when there are very many; for between two runs."""
-        if len(self._windows) > _MANY:
-            self._windows = {name: window for name, window in self._windows.items() if window.in_flight}
+        """Forget endpoints that have nothing in flight when there are very many. Called between runs."""
+        if len(self._endpoints) > self._limits.remembered_endpoints:
+            self._endpoints = {name: each for name, each in self._endpoints.items() if each.in_flight}
+
+
+def _fill_up(
+    quotas: dict[str, int], takers: list[tuple[str, EndpointConcurrency]], free: _FreeSlots, ceiling: int
+) -> None:
+    """Raise each endpoint's quota as far as `ceiling` in flight, its own limit and the free slots allow."""
+    for name, endpoint in takers:
+        if free.all <= 0:
+            return
+        had = quotas.get(name, 0)
+        pool = had + free.for_health(endpoint.health)
+        granted = _power_of_two(min(pool, endpoint.available, ceiling - endpoint.in_flight))
+        if granted > had:
+            quotas[name] = granted
+            free.take(granted - had, endpoint.health)
 
 
 def _power_of_two(number: int) -> int:
-    """The largest one that is no larger; 0 for what is below 1."""
+    """Return the largest power of two that is no larger; 0 for a number below 1."""
     return 1 << (number.bit_length() - 1) if number > 0 else 0

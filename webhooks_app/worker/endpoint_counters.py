@@ -1,20 +1,21 @@
 """What a batch of attempts adds to its endpoints' health and to the rollups that charts are drawn from.
 
-Rows go in sorted, so that two workers never wait for each other crosswise.
+Rows are written in one order, so that two workers never deadlock.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection
 
-from webhooks_app.core.outcomes import PLATFORM_FAILURES, Outcome, latency_bucket
+from webhooks_app.core.outcomes import PLATFORM_FAILURES, latency_bucket
 from webhooks_app.db import bulk_sql
+from webhooks_app.worker.claimed_delivery import ClaimedDelivery
 
-# An endpoint's id, when the attempt started, and what came of it.
-Tried = tuple[str, datetime, Outcome]
+_START = attrgetter("endpoint_id", "started_at")
 
 _HEALTH = bulk_sql.prepare(
     """
@@ -60,32 +61,40 @@ _ROLLUPS = bulk_sql.prepare(
 )
 
 
-def add_health(connection: Connection, tried: Iterable[Tried]) -> None:
+def add_health(connection: Connection, attempted: list[ClaimedDelivery]) -> None:
+    """Add the attempts to their endpoints' health: the last success and failure, and the failure streak."""
     moment = bulk_sql.moments(connection)
     health: dict[str, dict[str, Any]] = {}
-    for endpoint_id, started_at, outcome in sorted(tried, key=lambda item: item[:2]):
-        row = health.setdefault(endpoint_id, {"endpoint_id": endpoint_id, "failure_count": 0})
+    for each in sorted(attempted, key=_START):
+        started_at, outcome = each.started_at, each.outcome
+        row = health.setdefault(each.endpoint_id, {"endpoint_id": each.endpoint_id, "failure_count": 0})
         if outcome.is_success:
             row |= {"last_success_at": moment(started_at), "failing_since": None, "failure_count": 0}
             continue
         row |= {"last_failure_at": moment(started_at), "last_failure_outcome": outcome.kind.value}
-        if outcome.kind in PLATFORM_FAILURES:  # shown, but no part of a streak that the endpoint answers for
+        if outcome.kind in PLATFORM_FAILURES:  # shown, but not counted as a failure of the endpoint
             continue
         row["failing_since"] = row.get("failing_since") or moment(started_at)
         row["failure_count"] += 1
     bulk_sql.run(connection, _HEALTH, list(health.values()))
 
 
-def add_rollups(connection: Connection, tried: Iterable[Tried]) -> None:
+def add_rollups(connection: Connection, attempted: list[ClaimedDelivery]) -> None:
+    """Add the attempts to the hourly counts by endpoint, outcome and latency."""
     counts = Counter(
-        (endpoint_id, _hour(started_at), outcome.kind.value, latency_bucket(outcome.timings.total_us))
-        for endpoint_id, started_at, outcome in tried
+        (
+            each.endpoint_id,
+            _hour(each.started_at),
+            each.outcome.kind.value,
+            latency_bucket(each.outcome.timings.total_us),
+        )
+        for each in attempted
     )
     bulk_sql.run(connection, _ROLLUPS, list(_rollup_rows(counts, bulk_sql.moments(connection))))
 
 
 def _rollup_rows(
-    counts: "Counter[tuple[str, datetime, str, int]]", moment: Callable[[datetime], Any]
+    counts: Counter[tuple[str, datetime, str, int]], moment: Callable[[datetime], Any]
 ) -> Iterable[dict[str, Any]]:
     for (endpoint_id, hour_at, outcome, bucket), count in counts.items():
         yield {

@@ -1,4 +1,4 @@
-"""Outcomes on their way into the database: gathered, written together, kept while it does not answer."""
+"""Who records: gathers outcomes, writes them together, and keeps them while the database does not answer."""
 
 import logging
 import time
@@ -9,97 +9,104 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from webhooks_app.core import clock, failpoints
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.jobs.wake_ups import WakeUps
-from webhooks_app.worker.recording import Finished, record
+from webhooks_app.worker.claimed_delivery import ClaimedDelivery
+from webhooks_app.worker.limits import BufferLimits
+from webhooks_app.worker.recording import record
 
 log = logging.getLogger(__name__)
 
-# A batch is written when it is this large or its oldest outcome this old: one transaction for many rows
-# under load, hardly any delay without it.
-LARGEST = 250
-OLDEST_SECONDS = 0.03
-
-# What is wrong with a value in it, said by the database or by its driver.
-_REFUSED = (DBAPIError, ValueError, OverflowError)
+# A value that the database or its driver refuses; OperationalError is a DBAPIError, but tells of no value.
+_REFUSALS = (DBAPIError, ValueError, OverflowError)
 
 
 class OutcomeBuffer:
-    """One per process; `recorded` counts what it ever wrote."""
+    """One per engine; `recorded` counts the outcomes that it ever wrote."""
 
     def __init__(
-        self, database: WriteDatabase, wake_ups: WakeUps, *, delays: tuple[float, ...], lease: timedelta
+        self, database: WriteDatabase, wake_ups: WakeUps, *, lease: timedelta, limits: BufferLimits
     ) -> None:
         self._database = database
         self._wake_ups = wake_ups
-        self._delays = delays
         self._lease = lease
-        self._finished: list[Finished] = []
-        self._since = 0.0
-        self._is_again = False
+        self._limits = limits
+        self._deliveries: list[ClaimedDelivery] = []
+        self._oldest_at = 0.0
+        self._is_retry = False
         self.recorded = 0
 
     def __bool__(self) -> bool:
-        return bool(self._finished)
+        return bool(self._deliveries)
+
+    def add(self, delivery: ClaimedDelivery) -> None:
+        """Add a delivery that has its outcome and its decision."""
+        if not self._deliveries:
+            self._oldest_at = time.monotonic()
+        self._deliveries.append(delivery)
+
+    def write_if_due(self, *, is_sending: bool) -> None:
+        """Write the outcomes if they are many or old, or if no more are to come. Raises as `write` does."""
+        if self._deliveries and (not is_sending or self._is_due):
+            self.write()
 
     @property
-    def is_ripe(self) -> bool:
-        return len(self._finished) >= LARGEST or time.monotonic() - self._since >= OLDEST_SECONDS
-
-    @property
-    def newest(self) -> Finished:
-        return self._finished[-1]
-
-    def add(self, finished: Finished) -> None:
-        if not self._finished:
-            self._since = time.monotonic()
-        self._finished.append(finished)
+    def _is_due(self) -> bool:
+        return (
+            len(self._deliveries) >= self._limits.largest
+            or time.monotonic() - self._oldest_at >= self._limits.oldest_seconds
+            # A suspect's outcome is written at once: the next death of this worker must not count against it.
+            or self._deliveries[-1].is_suspect
+        )
 
     def write(self) -> None:
-        """Writes what was gathered. Raises OperationalError, and then keeps it for another try."""
-        if not self._finished:
+        """Write all outcomes and schedule their retries. Raises OperationalError, and then keeps them."""
+        if not self._deliveries:
             return
         failpoints.hit("worker.recording")
         try:
             due = self._write_all()
         except OperationalError:
-            self._is_again = True
-            self._drop_if_lapsed()
+            self._is_retry = True
+            self._drop_expired()
             raise
-        self._is_again = False
+        self._is_retry = False
         failpoints.hit("worker.recorded")
         if due:
-            self._wake_ups.at(due)
+            self._wake_ups.schedule_wake_ups(due)
 
     def _write_all(self) -> list[datetime]:
         try:
-            due = self._record(self._finished)
+            due = self._record(self._deliveries)
         except OperationalError:
             raise
-        except _REFUSED:
-            log.exception("batch_refused", extra={"outcomes": len(self._finished)})
+        except _REFUSALS:
+            log.exception("batch_refused", extra={"outcomes": len(self._deliveries)})
             return self._write_each()
-        self.recorded += len(self._finished)
-        self._finished = []
+        self.recorded += len(self._deliveries)
+        self._deliveries = []
         return due
 
     def _write_each(self) -> list[datetime]:
-        """One that the database refuses must not take the others along; its delivery's lease runs out."""
+        """Write one by one, so that an outcome which the database refuses takes no other along.
+
+        The lease of its delivery then expires.
+        """
         due: list[datetime] = []
-        while self._finished:
+        while self._deliveries:
             try:
-                due += self._record(self._finished[:1])
+                due += self._record(self._deliveries[:1])
                 self.recorded += 1
             except OperationalError:
                 raise
-            except _REFUSED:
-                log.exception("outcome_refused", extra={"delivery_id": self._finished[0].claim.delivery_id})
-            del self._finished[0]
+            except _REFUSALS:
+                log.exception("outcome_refused", extra={"delivery_id": self._deliveries[0].delivery_id})
+            del self._deliveries[0]
         return due
 
-    def _record(self, some: list[Finished]) -> list[datetime]:
-        return record(self._database, some, delays=self._delays, now=clock.now(), is_again=self._is_again)
+    def _record(self, deliveries: list[ClaimedDelivery]) -> list[datetime]:
+        return record(self._database, deliveries, now=clock.now(), is_retry=self._is_retry)
 
-    def _drop_if_lapsed(self) -> None:
-        """Past the lease all of it has fallen due again, whatever these outcomes say."""
-        if time.monotonic() - self._since > self._lease.total_seconds():
-            log.error("outcomes_lost", extra={"outcomes": len(self._finished)})
-            self._finished = []
+    def _drop_expired(self) -> None:
+        """Drop outcomes that are older than a lease, as their deliveries are due again."""
+        if time.monotonic() - self._oldest_at > self._lease.total_seconds():
+            log.error("outcomes_lost", extra={"outcomes": len(self._deliveries)})
+            self._deliveries = []

@@ -1,4 +1,4 @@
-"""What an outcome means for its delivery. Pure."""
+"""What an outcome means for its delivery, and for how long its endpoint is left alone. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,44 +7,52 @@ from webhooks_app.core.outcomes import Outcome, OutcomeClass
 from webhooks_app.core.retry_schedule import next_delay, parse_retry_after
 from webhooks_app.db.models.delivery_tables import DeliveryState
 
-# Trying again would not help: the endpoint said so, or our own worker dies of it.
+# Another attempt would not help: the endpoint said so, or our own worker dies of it.
 _FINAL = (OutcomeClass.HTTP_410, OutcomeClass.CRASHED)
 
-# An endpoint that asks for patience is left alone by all its deliveries, not only by the one that it told;
-# for a minute at most, as one answer says little about an hour.
+# An endpoint that sends `Retry-After` is left alone by all its deliveries, not only by the one that it
+# answered; for a minute at most, as one answer says little about an hour.
 LONGEST_PAUSE = timedelta(minutes=1)
 
 
 @dataclass(slots=True, frozen=True)
 class RetryDecision:
+    """The delivery's new state, when it is attempted again if it is pending, and until when its endpoint
+    asked to be left alone, if it did."""
+
     state: DeliveryState
     next_attempt_at: datetime | None
+    pause_endpoint_until: datetime | None = None
 
 
 _DELIVERED = RetryDecision(DeliveryState.DELIVERED, None)
+_FAILED = RetryDecision(DeliveryState.FAILED, None)
 
 
 def decide(
-    outcome: Outcome, *, tries: int, delays: tuple[float, ...], chance: float, now: datetime
+    outcome: Outcome, *, attempts_in_schedule: int, delays: tuple[float, ...], chance: float, now: datetime
 ) -> RetryDecision:
-    """`tries` counts the attempts of the running schedule, this one included; `chance` is in [0, 1)."""
+    """Decide what follows from an attempt's outcome.
+
+    `attempts_in_schedule` includes this attempt. `delays` are the schedule's, in seconds; `chance` is a
+    random number in [0, 1) for the jitter. `now` is when the answer came: `Retry-After` counts from there
+    (RFC 9110, section 10.2.3), and so do the delays of the schedule.
+    """
     if outcome.is_success:
         return _DELIVERED
     if outcome.kind in _FINAL:
-        return RetryDecision(DeliveryState.FAILED, None)
-    delay = next_delay(delays, tries=tries, chance=chance, retry_after=_asked_delay(outcome, now))
+        return _FAILED
+    retry_after = _retry_after(outcome, now)
+    pause_until = now + min(retry_after, LONGEST_PAUSE) if retry_after else None
+    delay = next_delay(
+        delays, attempts_in_schedule=attempts_in_schedule, chance=chance, retry_after=retry_after
+    )
     if delay is None:
-        return RetryDecision(DeliveryState.FAILED, None)
-    return RetryDecision(DeliveryState.PENDING, now + delay)
+        return RetryDecision(DeliveryState.FAILED, None, pause_until)
+    return RetryDecision(DeliveryState.PENDING, now + delay, pause_until)
 
 
-def pause(outcome: Outcome, *, now: datetime) -> datetime | None:
-    """Until when the endpoint is left alone, if it asked for that."""
-    asked = _asked_delay(outcome, now)
-    return now + min(asked, LONGEST_PAUSE) if asked else None
-
-
-def _asked_delay(outcome: Outcome, now: datetime) -> timedelta | None:
+def _retry_after(outcome: Outcome, now: datetime) -> timedelta | None:
     # RFC 9110, section 10.2.3 gives `Retry-After` a meaning for 503, RFC 6585, section 4 for 429.
     if outcome.retry_after and outcome.status in (429, 503):
         return parse_retry_after(outcome.retry_after, now=now)

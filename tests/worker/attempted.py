@@ -1,0 +1,55 @@
+"""What the tests of the worker read back, and attempts that never went over a wire."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import select, update
+
+from webhooks_app.core import clock
+from webhooks_app.core.outcomes import Outcome
+from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.models import Attempt, Delivery, PendingDelivery
+from webhooks_app.extensions import db
+from webhooks_app.worker.claimed_delivery import ClaimedDelivery
+from webhooks_app.worker.retry_decision import decide
+
+LEASE = timedelta(seconds=60)
+
+
+def deliveries() -> list[Delivery]:
+    db.session.expire_all()
+    db.session.rollback()
+    return list(db.session.scalars(select(Delivery).order_by(Delivery.id)))
+
+
+def attempts() -> list[Attempt]:
+    db.session.rollback()
+    return list(db.session.scalars(select(Attempt).order_by(Attempt.delivery_id, Attempt.generation)))
+
+
+def queued() -> set[str]:
+    db.session.rollback()
+    return set(db.session.scalars(select(PendingDelivery.delivery_id)))
+
+
+def make_due(database: WriteDatabase) -> None:
+    """Lets the retry's time come."""
+    with database.begin() as connection:
+        connection.execute(update(PendingDelivery).values(next_attempt_at=clock.now()))
+
+
+def attempted(
+    claim: ClaimedDelivery,
+    outcome: Outcome,
+    *,
+    at: datetime | None = None,
+    delays: tuple[float, ...] = (60.0,) * 100,
+    headers: str = "[]",
+) -> ClaimedDelivery:
+    """Fill in the attempt that a worker would have made of the claim, sent and answered at one moment."""
+    moment = at or clock.now()
+    claim.started_at, claim.request_headers, claim.outcome = moment, headers, outcome
+    attempts_in_schedule = claim.attempts_in_schedule + 1
+    claim.decision = decide(
+        outcome, attempts_in_schedule=attempts_in_schedule, delays=delays, chance=0.5, now=moment
+    )
+    return claim

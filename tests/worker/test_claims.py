@@ -1,0 +1,119 @@
+"""Claims: shares, leases, and deliveries whose workers died."""
+
+import threading
+import time
+
+import pytest
+from sqlalchemy import select, update
+
+from tests.conftest import Workspace
+from tests.receivers import Answer, Received, Receiver
+from tests.worker.attempted import LEASE, deliveries, make_due
+from webhooks_app.core import clock
+from webhooks_app.db.engines import Databases, WriteDatabase
+from webhooks_app.db.models import (
+    DeliveryState,
+    PendingDelivery,
+)
+from webhooks_app.worker import claims, endpoint_scan
+from webhooks_app.worker.claimed_delivery import EXPIRED_LEASES_TO_GIVE_UP, EXPIRED_LEASES_TO_ISOLATE
+from webhooks_app.worker.engine import DeliveryEngine
+
+pytestmark = pytest.mark.usefixtures("queue_matches_states")
+
+
+def test_a_claim_whose_worker_dies_again_and_again_is_given_up(
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase
+) -> None:
+    endpoint_id = workspace.endpoint(receiver.url)
+    workspace.send()
+
+    for expired_leases in range(EXPIRED_LEASES_TO_GIVE_UP):
+        with database.begin() as connection:
+            [claim] = claims.claim_due(connection, {endpoint_id: 5}, now=clock.now(), lease=LEASE)
+        assert claim.expired_leases == expired_leases
+        with database.begin() as connection:
+            assert claims.claim_due(connection, {endpoint_id: 5}, now=clock.now(), lease=LEASE) == []
+        if expired_leases >= EXPIRED_LEASES_TO_ISOLATE:
+            assert claims.mark_claimed(database, claim, now=clock.now())
+        make_due(database)
+    engine.run(seconds=5)
+
+    [delivery] = deliveries()
+    assert (delivery.state, delivery.last_outcome) == (DeliveryState.FAILED, "crashed")
+    assert receiver.received == []
+
+
+def test_a_suspect_that_only_waits_is_not_blamed_for_its_workers_death(
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase
+) -> None:
+    endpoint_id = workspace.endpoint(receiver.url)
+    workspace.send()
+    with database.begin() as connection:
+        connection.execute(update(PendingDelivery).values(expired_leases=EXPIRED_LEASES_TO_ISOLATE))
+
+    for _ in range(10):
+        with database.begin() as connection:
+            [claim] = claims.claim_due(connection, {endpoint_id: 5}, now=clock.now(), lease=LEASE)
+        assert claim.expired_leases == EXPIRED_LEASES_TO_ISOLATE
+        make_due(database)
+    engine.run(seconds=5)
+
+    assert deliveries()[0].state is DeliveryState.DELIVERED
+
+
+def test_a_released_claim_is_due_at_once(
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase
+) -> None:
+    endpoint_id = workspace.endpoint(receiver.url)
+    workspace.send()
+    with database.begin() as connection:
+        claimed = claims.claim_due(connection, {endpoint_id: 5}, now=clock.now(), lease=LEASE)
+
+    claims.release(database, claimed, now=clock.now())
+    engine.run(seconds=5)
+
+    [delivery] = deliveries()
+    assert (delivery.state, delivery.attempt_count) == (DeliveryState.DELIVERED, 1)
+
+
+def test_a_claim_takes_a_share_of_every_endpoint(workspace: Workspace, database: WriteDatabase) -> None:
+    busy, quiet = (workspace.endpoint("http://127.0.0.1:9/", name=name) for name in ("busy", "quiet"))
+    workspace.send(40)
+
+    with database.begin() as connection:
+        endpoints = endpoint_scan.scan(connection, after="", count=1000)
+        claimed = claims.claim_due(connection, {busy: 8, quiet: 4}, now=clock.now(), lease=LEASE)
+
+    assert [endpoint.endpoint_id for endpoint in endpoints] == sorted([busy, quiet])
+    counts = {name: sum(claim.endpoint_id == name for claim in claimed) for name in (busy, quiet)}
+    assert counts == {busy: 8, quiet: 4}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_waiting_for_the_lock_is_not_taken_off_the_lease(
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, databases: Databases
+) -> None:
+    workspace.endpoint(receiver.url)
+    workspace.send()
+    is_held, released_at, ends_at = threading.Event(), [], []
+
+    def hold() -> None:
+        with databases.write.begin():
+            is_held.set()
+            time.sleep(1)
+            released_at.append(clock.now())
+
+    def answer(_: Received) -> Answer:
+        with databases.read.connect() as connection:
+            ends_at.append(connection.scalars(select(PendingDelivery.next_attempt_at)).one())
+        return Answer()
+
+    receiver.answer = answer
+    holder = threading.Thread(target=hold)
+    holder.start()
+    is_held.wait()
+    engine.run(seconds=30)
+    holder.join()
+
+    assert ends_at[0] >= released_at[0] + LEASE

@@ -1,0 +1,52 @@
+"""The statement that claims due deliveries, in each database's dialect.
+
+It takes a few of the oldest due deliveries of each endpoint in the JSON list :endpoint_ids. Its index on
+(endpoint, due time) makes that one probe an endpoint, however many rows wait there.
+
+PostgreSQL locks the rows that it finds and skips those that another worker has locked. SQLite has one write
+lock, which the transaction holds already.
+"""
+
+from sqlalchemy import TextClause, bindparam, text
+
+from webhooks_app.db.models.base import UtcDateTime
+
+# A claim before this one that was marked with `claimed_at` and left no outcome is an expired lease. A suspect
+# is not marked by its claim, but when it is sent: until then the death of its worker says nothing about it.
+_EXPIRED_LEASES = "lapses + CASE WHEN claimed_at IS NULL THEN 0 ELSE 1 END"
+_CLAIM = f"""
+    UPDATE pending_deliveries SET
+        next_attempt_at = :lease_ends_at, generation = generation + 1, lapses = {_EXPIRED_LEASES},
+        claimed_at = CASE WHEN {_EXPIRED_LEASES} < :leases_to_isolate THEN :now END
+    WHERE delivery_id IN (%s)
+    RETURNING delivery_id, endpoint_id, event_id, generation, tries, lapses
+"""
+_OLDEST_DUE = "p.next_attempt_at <= :now ORDER BY p.next_attempt_at LIMIT :quota"
+
+_DUE_SQLITE = f"""
+    SELECT d.delivery_id FROM json_each(:endpoint_ids) AS endpoint
+    JOIN pending_deliveries d ON d.delivery_id IN (
+        SELECT p.delivery_id FROM pending_deliveries p
+        WHERE p.endpoint_id = endpoint.value AND {_OLDEST_DUE}
+    )
+"""
+_DUE_POSTGRESQL = f"""
+    SELECT d.delivery_id FROM jsonb_array_elements_text(CAST(:endpoint_ids AS jsonb)) AS endpoint
+    CROSS JOIN LATERAL (
+        SELECT p.delivery_id FROM pending_deliveries p
+        WHERE p.endpoint_id = endpoint.value COLLATE "C" AND {_OLDEST_DUE} FOR UPDATE SKIP LOCKED
+    ) AS d
+"""
+
+
+def _with_moments(statement: str) -> TextClause:
+    return text(statement).bindparams(
+        bindparam("now", type_=UtcDateTime), bindparam("lease_ends_at", type_=UtcDateTime)
+    )
+
+
+# By dialect. Binds :endpoint_ids, :quota (deliveries of each), :now, :lease_ends_at, :leases_to_isolate.
+CLAIM = {
+    "sqlite": _with_moments(_CLAIM % _DUE_SQLITE),
+    "postgresql": _with_moments(_CLAIM % _DUE_POSTGRESQL),
+}

@@ -1,0 +1,125 @@
+"""Who claims: finds the endpoints that have due deliveries, and claims as slots become free."""
+
+import time
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from webhooks_app.core import clock
+from webhooks_app.db.engines import Databases
+from webhooks_app.jobs.wake_ups import WakeUps
+from webhooks_app.worker import claims, endpoint_scan, rate_limits
+from webhooks_app.worker.claimed_delivery import ClaimedDelivery
+from webhooks_app.worker.concurrency import Concurrency
+from webhooks_app.worker.due_endpoints import DueEndpoints
+from webhooks_app.worker.limits import ClaimLimits
+
+
+class Claimer:
+    """One per engine; `claimed` counts the deliveries that the present run has claimed."""
+
+    def __init__(
+        self,
+        databases: Databases,
+        wake_ups: WakeUps,
+        concurrency: Concurrency,
+        *,
+        lease: timedelta,
+        limits: ClaimLimits,
+    ) -> None:
+        self._databases = databases
+        self._wake_ups = wake_ups
+        self._concurrency = concurrency
+        self._lease = lease
+        self._limits = limits
+        self._endpoints = DueEndpoints()
+        self._is_scan_requested = False
+        self._scanned_at = self._scan_seconds = self._claimed_at = 0.0
+        self.claimed = 0
+
+    @property
+    def expects_more(self) -> bool:
+        """Whether deliveries are known to be due, or may be."""
+        return bool(self._endpoints or self._is_scan_requested)
+
+    def start_run(self) -> None:
+        """Forget what earlier runs knew; the first step then scans."""
+        self.claimed = 0
+        self._endpoints.clear()
+        self.request_scan()
+
+    def request_scan(self) -> None:
+        self._is_scan_requested = True
+
+    def pause_endpoint(self, endpoint_id: str, until: datetime) -> None:
+        """Claim nothing of the endpoint until then."""
+        self._endpoints.set_aside({endpoint_id: until})
+
+    def claim(self, free_slots: int, *, is_sending: bool) -> list[ClaimedDelivery] | None:
+        """Scan where there may be new deliveries, and claim where that is worth its price.
+
+        `is_sending` says that requests are in flight. None means that neither was worth it. Raises
+        OperationalError.
+        """
+        claimable = self._endpoints.claimable(clock.now())
+        self._wake_ups.keep_awake()
+        if free_slots > 0:
+            self._is_scan_requested = self._wake_ups.take_request() or self._is_scan_requested
+        elif self._concurrency.can_take(claimable, 1):
+            self._wake_ups.call_another_worker()  # which then takes the requests, too
+        if self._is_time_to_scan(claimable, free_slots):
+            self._scan()
+            return self._claim(free_slots)
+        if self._is_claim_worthwhile(claimable, free_slots, is_sending=is_sending):
+            return self._claim(free_slots)
+        return None
+
+    def _is_time_to_scan(self, claimable: Mapping[str, object], free_slots: int) -> bool:
+        since_last = time.monotonic() - self._scanned_at
+        if since_last > self._limits.scan_interval_seconds:
+            return True
+        rest_seconds = self._limits.scan_rest_factor * self._scan_seconds
+        if self._is_scan_requested and (not claimable or since_last > rest_seconds):
+            return True
+        has_more = self._endpoints.has_more and free_slots > 0
+        return has_more and not self._concurrency.can_take(claimable, free_slots)
+
+    def _is_claim_worthwhile(
+        self, claimable: Mapping[str, object], free_slots: int, *, is_sending: bool
+    ) -> bool:
+        since_last = time.monotonic() - self._claimed_at
+        is_urgent = not is_sending or since_last > self._limits.interval_seconds
+        wanted = 1 if is_urgent else self._limits.worthwhile_count
+        return free_slots >= wanted and self._concurrency.can_take(claimable, wanted)
+
+    def _scan(self) -> None:
+        """Find the due endpoints of the next stretch."""
+        self._scanned_at, now = time.monotonic(), clock.now()
+        cursor, count = self._endpoints.cursor, self._limits.endpoints_per_scan
+        with self._databases.read.connect_autocommit() as connection:
+            scanned = endpoint_scan.scan(connection, after=cursor, count=count)
+        self._endpoints.replace_scanned(scanned, is_end=len(scanned) < count, now=now)
+        self._scan_seconds = time.monotonic() - self._scanned_at
+        if cursor == "":  # a request that came later may be about a stretch that was scanned before it
+            self._is_scan_requested = False
+
+    def _claim(self, free_slots: int) -> list[ClaimedDelivery]:
+        self._claimed_at = time.monotonic()
+        endpoints = self._endpoints.claimable(clock.now())
+        quotas = self._concurrency.quotas(endpoints, free_slots)
+        if not quotas:
+            if self._concurrency.can_take(endpoints, 1):
+                self._wake_ups.call_another_worker()
+            return []
+        rates = {name: rate for name in quotas if (rate := endpoints[name].rate_per_second)}
+        return self._claim_quotas(quotas, rates)
+
+    def _claim_quotas(self, quotas: dict[str, int], rates: Mapping[str, int]) -> list[ClaimedDelivery]:
+        with self._databases.write.begin() as connection:
+            now = clock.now()  # not earlier, or the wait for SQLite's lock would be taken off the lease
+            quotas = rate_limits.reserve(connection, quotas, rates, now=now)
+            claimed = claims.claim_due(connection, quotas, now=now, lease=self._lease)
+            free_at = rate_limits.spend(connection, claimed, rates, now=now)
+        self._endpoints.note_claims(quotas, claimed)
+        self._endpoints.set_aside(free_at)
+        self.claimed += len(claimed)
+        return claimed

@@ -1,0 +1,35 @@
+"""A pause after an error of the database, so that an engine does not wait for it again and again."""
+
+import logging
+import time
+from collections.abc import Callable
+
+from sqlalchemy.exc import OperationalError
+
+from webhooks_app.worker.limits import BackoffLimits
+
+log = logging.getLogger(__name__)
+
+
+class DatabaseBackoff:
+    def __init__(self, limits: BackoffLimits) -> None:
+        self._limits = limits
+        self._paused_until = 0.0
+        self._pause_seconds = limits.first_seconds
+
+    def run(self, act: Callable[[], None]) -> bool:
+        """Call `act`, unless the database did not answer a moment ago; return whether it answered."""
+        if time.monotonic() < self._paused_until:
+            return False
+        try:
+            act()
+        except OperationalError as error:
+            log.warning("database_unavailable", extra={"error": type(error.orig).__name__})
+            self._pause()
+            return False
+        self._pause_seconds = self._limits.first_seconds
+        return True
+
+    def _pause(self) -> None:
+        self._paused_until = time.monotonic() + self._pause_seconds
+        self._pause_seconds = min(self._limits.longest_seconds, 2 * self._pause_seconds)

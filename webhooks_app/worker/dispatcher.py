@@ -1,0 +1,209 @@
+"""Who sends: signs and starts what was claimed, and takes the answers."""
+
+import logging
+import random
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime
+
+from webhooks_app.core import clock, failpoints
+from webhooks_app.core.outcomes import Outcome, OutcomeClass
+from webhooks_app.db.engines import Databases
+from webhooks_app.endpoints.destinations import Destination, Destinations
+from webhooks_app.jobs.wake_ups import JobTimeout
+from webhooks_app.transport.request import Request
+from webhooks_app.transport.sender import Sender
+from webhooks_app.worker import claims, not_accepting, signed_requests
+from webhooks_app.worker.claimed_delivery import EXPIRED_LEASES_TO_GIVE_UP, ClaimedDelivery, ClaimKey
+from webhooks_app.worker.concurrency import Concurrency
+from webhooks_app.worker.outcome_buffer import OutcomeBuffer
+from webhooks_app.worker.retry_decision import RetryDecision, decide
+
+log = logging.getLogger(__name__)
+
+# Nothing came back: the request held its slot for as long as that took.
+_UNRESPONSIVE = frozenset(
+    {
+        OutcomeClass.TIMEOUT,
+        OutcomeClass.CONNECT,
+        OutcomeClass.CONNECTION_LOST,
+        OutcomeClass.DNS,
+        OutcomeClass.TLS,
+    }
+)
+_OVERLOADED = _UNRESPONSIVE | {OutcomeClass.HTTP_429, OutcomeClass.HTTP_5XX}
+
+
+class Dispatcher:
+    """One per engine: everything that is claimed and has no outcome yet.
+
+    `pause_endpoint` is called with an endpoint's id and the moment until which it asked to be left alone.
+    """
+
+    def __init__(
+        self,
+        databases: Databases,
+        sender: Sender,
+        destinations: Destinations,
+        concurrency: Concurrency,
+        outcomes: OutcomeBuffer,
+        *,
+        delays: tuple[float, ...],
+        pause_endpoint: Callable[[str, datetime], None],
+    ) -> None:
+        self._databases = databases
+        self._sender = sender
+        self._destinations = destinations
+        self._concurrency = concurrency
+        self._outcomes = outcomes
+        self._delays = delays
+        self._pause_endpoint = pause_endpoint
+        self._claimed: deque[ClaimedDelivery] = deque()
+        self._not_accepted: list[ClaimedDelivery] = []
+        self._isolated: deque[tuple[ClaimedDelivery, Request]] = deque()
+        self._in_flight: dict[ClaimKey, ClaimedDelivery] = {}
+
+    @property
+    def is_sending(self) -> bool:
+        return bool(self._in_flight)
+
+    @property
+    def has_unsent(self) -> bool:
+        return bool(self._claimed or self._not_accepted or self._isolated)
+
+    @property
+    def free_slots(self) -> int:
+        return self._sender.free
+
+    def add(self, claimed: list[ClaimedDelivery]) -> None:
+        self._claimed.extend(claimed)
+
+    def start_claimed(self) -> None:
+        """Send what was claimed; set aside what has to wait or cannot be sent.
+
+        Raises OperationalError, and then keeps what was claimed for the next call.
+        """
+        if not self._claimed:
+            return
+        with self._databases.read.connect_autocommit() as connection:
+            by_endpoint = self._destinations.load(connection, {each.endpoint_id for each in self._claimed})
+            bodies = signed_requests.bodies(connection, {each.event_id for each in self._claimed})
+        failpoints.hit("worker.claimed")
+        now = clock.now()
+        while self._claimed:
+            delivery = self._claimed.popleft()
+            self._start(delivery, by_endpoint[delivery.endpoint_id], bodies[delivery.event_id], now)
+
+    def _start(self, delivery: ClaimedDelivery, destination: Destination, body: bytes, now: datetime) -> None:
+        keys = destination.keys_at(now)
+        delivery.started_at = now
+        if destination.not_accepting is not None:
+            self._not_accepted.append(delivery)
+        elif delivery.expired_leases >= EXPIRED_LEASES_TO_GIVE_UP:
+            self._end_unsent(delivery, OutcomeClass.CRASHED, now)
+        elif not keys:
+            self._end_unsent(delivery, OutcomeClass.SECRET, now)
+        else:
+            request, delivery.request_headers = signed_requests.sign(
+                delivery.delivery_id, destination, keys, body, now=now
+            )
+            if delivery.is_suspect:
+                self._isolated.append((delivery, request))
+            else:
+                self._send(delivery, request)
+
+    def settle_not_accepted(self) -> bool:
+        """Hold, cancel or release what was claimed of endpoints that accepted nothing when it was started.
+
+        Return whether some of them accept deliveries again. Raises OperationalError, and then keeps them.
+        """
+        if not self._not_accepted:
+            return False
+        is_any_accepted = not_accepting.settle(self._databases.write, self._not_accepted, now=clock.now())
+        self._not_accepted.clear()
+        return is_any_accepted
+
+    def send_next_isolated(self) -> None:
+        """Send the next suspect if none is in flight, so that its worker's death counts against it only.
+
+        Raises OperationalError, and then keeps it.
+        """
+        if not self._isolated or any(each.is_suspect for each in self._in_flight.values()):
+            return
+        suspect, request = self._isolated[0]
+        is_current = claims.mark_claimed(self._databases.write, suspect, now=clock.now())
+        self._isolated.popleft()
+        if is_current:
+            self._send(suspect, request)
+
+    def _send(self, delivery: ClaimedDelivery, request: Request) -> None:
+        key = delivery.key
+        try:
+            self._sender.start(key, request)
+        except JobTimeout:
+            raise
+        except Exception:
+            # It must not take the others along. Its lease expires as if its worker had died, and after some
+            # expired leases it is given up.
+            log.exception("request_refused", extra={"delivery_id": delivery.delivery_id})
+            return
+        self._in_flight[key] = delivery
+        self._concurrency.note_sent(delivery.endpoint_id)
+        failpoints.hit_if_poisoned(request.body)
+
+    def take_answers(self, wait_ms: int) -> None:
+        """Work on what is in flight for up to `wait_ms`, and hand the outcomes that came to the buffer."""
+        answers = self._sender.poll(wait_ms)
+        if not answers:
+            return
+        now = clock.now()
+        for key, outcome in answers:
+            failpoints.hit("worker.answered")
+            delivery = self._in_flight.pop(key)
+            delivery.outcome = outcome
+            delivery.decision = self._decide(delivery, outcome, now)
+            if outcome.is_success:
+                self._concurrency.note_end(delivery.endpoint_id)
+            else:
+                self._note_failure(delivery)
+            self._outcomes.add(delivery)
+
+    def _note_failure(self, delivery: ClaimedDelivery) -> None:
+        kind = delivery.outcome.kind
+        self._concurrency.note_end(
+            delivery.endpoint_id, is_overloaded=kind in _OVERLOADED, is_unresponsive=kind in _UNRESPONSIVE
+        )
+        if until := delivery.decision.pause_endpoint_until:
+            self._pause_endpoint(delivery.endpoint_id, until)
+
+    def _end_unsent(self, delivery: ClaimedDelivery, kind: OutcomeClass, now: datetime) -> None:
+        """End an attempt for which no request is made."""
+        delivery.request_headers = "[]"
+        delivery.outcome = Outcome(kind)
+        delivery.decision = self._decide(delivery, delivery.outcome, now)
+        self._outcomes.add(delivery)
+
+    def _decide(self, delivery: ClaimedDelivery, outcome: Outcome, now: datetime) -> RetryDecision:
+        return decide(
+            outcome,
+            attempts_in_schedule=delivery.attempts_in_schedule + 1,
+            delays=self._delays,
+            chance=random.random(),
+            now=now,
+        )
+
+    def drop_unsent(self) -> list[ClaimedDelivery]:
+        """Return what was claimed and not sent, and forget it."""
+        unsent = [*self._claimed, *self._not_accepted, *(delivery for delivery, _ in self._isolated)]
+        for each in (self._claimed, self._not_accepted, self._isolated):
+            each.clear()
+        return unsent
+
+    def abandon(self) -> list[ClaimedDelivery]:
+        """Abandon the requests in flight, whose outcomes will not be known; return their deliveries."""
+        abandoned = list(self._in_flight.values())
+        self._in_flight.clear()
+        self._sender.abandon()
+        for each in abandoned:
+            self._concurrency.note_end(each.endpoint_id)
+        return abandoned

@@ -1,0 +1,21 @@
+"""Deliveries that were committed for an endpoint which was disabled or deleted just then."""
+
+from datetime import datetime
+
+from webhooks_app.db import delivery_queue
+from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.endpoints import destinations
+from webhooks_app.worker import claims
+from webhooks_app.worker.claimed_delivery import ClaimedDelivery
+
+
+def settle(database: WriteDatabase, deliveries: list[ClaimedDelivery], *, now: datetime) -> bool:
+    """Hold or cancel the deliveries; release those whose endpoints accept them again. Return if any does."""
+    with database.begin() as connection:
+        states = destinations.not_accepting(connection, {each.endpoint_id for each in deliveries})
+        for state in set(states.values()):
+            keys = [each.key for each in deliveries if states.get(each.endpoint_id) is state]
+            delivery_queue.leave(connection, keys, state, now=now)
+    accepted = [each for each in deliveries if each.endpoint_id not in states]
+    claims.release(database, accepted, now=now)
+    return bool(accepted)
