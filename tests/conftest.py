@@ -35,6 +35,7 @@ from webhooks_app.app import create_app
 from webhooks_app.config import Settings
 from webhooks_app.core import passwords
 from webhooks_app.db.engines import Databases, WriteDatabase
+from webhooks_app.db.limits import DEFAULT_LIMITS, DatabaseLimits
 from webhooks_app.db.models import Role
 from webhooks_app.db.models.base import Base
 from webhooks_app.endpoints import actions
@@ -250,8 +251,15 @@ def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def app(settings: Settings) -> Iterator[Flask]:
-    app = create_app(settings)
+def database_limits(request: pytest.FixtureRequest) -> DatabaseLimits:
+    """How long the app waits for its database; a test that has to wait is parametrized with other limits."""
+    limits: DatabaseLimits = getattr(request, "param", DEFAULT_LIMITS)
+    return limits
+
+
+@pytest.fixture
+def app(settings: Settings, database_limits: DatabaseLimits) -> Iterator[Flask]:
+    app = create_app(settings, database_limits=database_limits)
     app.testing = True
     with app.app_context():
         yield app

@@ -15,8 +15,8 @@ from tests.conftest import TESTER, Workspace
 from tests.receivers import Answer, Receiver
 from tests.web.conftest import FRAGMENT_HEADERS, Page
 from webhooks_app.core import clock, ids
-from webhooks_app.db import engines
 from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.limits import DatabaseLimits
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, Event, PendingDelivery
 from webhooks_app.deliveries.log import export
 from webhooks_app.endpoints import actions
@@ -422,12 +422,9 @@ def test_exports_leave_most_threads_to_everybody_else(admin_page: Page, workspac
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_a_table_that_stays_locked_is_said_on_the_page(
-    admin_page: Page, database: WriteDatabase, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engines, "LOCK_SECONDS", 0.3)
+@pytest.mark.parametrize("database_limits", [DatabaseLimits(lock_seconds=0.3)], indirect=True)
+def test_a_table_that_stays_locked_is_said_on_the_page(admin_page: Page, database: WriteDatabase) -> None:
     db.session.remove()
-    db.engine.dispose()  # those that are open already have the longer patience
     with database.begin() as blocker:
         blocker.execute(text("SET LOCAL idle_in_transaction_session_timeout = '3s'"))
         blocker.execute(text("LOCK TABLE deliveries IN ACCESS EXCLUSIVE MODE"))

@@ -35,7 +35,7 @@ def cancel(database: WriteDatabase, delivery_id: str, *, actor: Actor) -> Cancel
             return CancelResult.FINISHED
         mine = [(delivery_id, waiting.generation)]
         # A claim in between bumps the generation, and then nothing leaves.
-        if waiting.is_being_sent or not delivery_queue.leave(
+        if waiting.is_being_sent or not delivery_queue.remove(
             connection, mine, DeliveryState.CANCELED, now=now
         ):
             return CancelResult.IN_FLIGHT

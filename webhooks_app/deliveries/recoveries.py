@@ -243,7 +243,7 @@ def _advance(connection: Connection, recovery_id: str, cursor: str, reached: str
 
 def _replay(connection: Connection, found: Sequence[str], wanted: LogFilter, now: datetime) -> dict[str, str]:
     restarted = replays.restart(connection, found, state=DeliveryState(str(wanted.status)), now=now)
-    delivery_queue.enter(connection, list(restarted), now=now)
+    delivery_queue.add(connection, list(restarted), now=now)
     return restarted
 
 

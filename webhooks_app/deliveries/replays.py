@@ -71,7 +71,7 @@ def _start(connection: Connection, delivery_id: str, actor: Actor, now: datetime
         )
     ).all()
     if restarted:
-        delivery_queue.enter(connection, restarted, now=now)
+        delivery_queue.add(connection, restarted, now=now)
     elif not _hasten(connection, delivery_id, now):
         return ReplayResult.IN_FLIGHT
     workspace_id = delivery.workspace_id

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, insert, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from webhooks_app.core import clock, failpoints, ids
+from webhooks_app.db import upsert
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import (
     Delivery,
@@ -78,7 +78,7 @@ def accept_events(
     now = clock.now()
     rows = [event_row(workspace_id, event, idempotency_key, now) for event in events]
     with database.begin() as connection:
-        if idempotency_key is not None and not _insert_if_new(connection, rows[0]):
+        if idempotency_key is not None and not upsert.insert_if_new(connection, Event, rows[0]):
             return [_earlier(connection, rows[0])]
         if idempotency_key is None:
             connection.execute(_INSERT_EVENTS, rows)
@@ -124,13 +124,6 @@ def event_row(
 
 def _hash(event: NewEvent) -> str:
     return hashlib.sha256(json.dumps([event.type, event.data], sort_keys=True).encode()).hexdigest()
-
-
-def _insert_if_new(connection: Connection, row: dict[str, Any]) -> bool:
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    # Not by `rowcount`, which psycopg leaves at -1 here.
-    statement = dialect.insert(Event).values(row).on_conflict_do_nothing().returning(Event.id)
-    return connection.execute(statement).first() is not None
 
 
 def _earlier(connection: Connection, row: dict[str, Any]) -> Accepted:

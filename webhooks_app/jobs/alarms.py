@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, column, select, text
-from sqlalchemy.dialects import postgresql, sqlite
 
+from webhooks_app.db import upsert
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Heartbeat
 from webhooks_app.db.models.base import UtcDateTime
@@ -64,9 +64,7 @@ def overdue(connection: Connection, now: datetime) -> timedelta | None:
 def beat(database: WriteDatabase, *, now: datetime) -> None:
     """Notes that the sweep ran."""
     with database.begin() as connection:
-        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-        upsert = dialect.insert(Heartbeat).values(name=SWEEP, at=now)
-        connection.execute(upsert.on_conflict_do_update(index_elements=["name"], set_={"at": now}))
+        upsert.insert_or_update(connection, Heartbeat, {"name": SWEEP, "at": now}, key=["name"])
 
 
 def read(connection: Connection, now: datetime) -> Liveness:

@@ -308,7 +308,7 @@ class DeliveryEngine:
             states = destinations.not_accepting(connection, {claim.endpoint_id for claim in self._shut})
             for state in set(states.values()):
                 mine = [claim for claim in self._shut if states.get(claim.endpoint_id) is state]
-                delivery_queue.leave(connection, [claim.key for claim in mine], state, now=now)
+                delivery_queue.remove(connection, [claim.key for claim in mine], state, now=now)
         open_again = [claim for claim in self._shut if claim.endpoint_id not in states]
         claims.release(self._database, open_again, now=now)
         self._shut.clear()
