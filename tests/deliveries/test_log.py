@@ -367,9 +367,9 @@ def test_cancel_ends_a_waiting_delivery_and_says_why_not(
     claimed, waiting = newest_ids(workspace)
     claim(database, claimed)
 
-    assert cancellations.cancel(database, waiting, actor=TESTER) is CancelResult.CANCELED
-    assert cancellations.cancel(database, waiting, actor=TESTER) is CancelResult.FINISHED
-    assert cancellations.cancel(database, claimed, actor=TESTER) is CancelResult.IN_FLIGHT
+    assert cancellations.cancel(database, workspace.id, waiting, actor=TESTER) is CancelResult.CANCELED
+    assert cancellations.cancel(database, workspace.id, waiting, actor=TESTER) is CancelResult.FINISHED
+    assert cancellations.cancel(database, workspace.id, claimed, actor=TESTER) is CancelResult.IN_FLIGHT
     db.session.rollback()
     assert db.session.get_one(Delivery, waiting).state is DeliveryState.CANCELED
     audited = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "delivery.cancel")).all()
@@ -384,16 +384,19 @@ def test_what_a_dead_worker_held_can_be_canceled_and_replayed(
     first, second = newest_ids(workspace)
     for delivery_id in (first, second):
         claim(database, delivery_id)
-        assert replays.start(database, wake_ups, delivery_id, actor=TESTER) is ReplayResult.IN_FLIGHT
+        assert (
+            replays.start(database, wake_ups, workspace.id, delivery_id, actor=TESTER)
+            is ReplayResult.IN_FLIGHT
+        )
         assert found(workspace, status="sending") == [delivery_id]
         claim(database, delivery_id, lease=timedelta(seconds=-1))
 
     assert found(workspace, status="sending") == []
-    assert [(row.status, row.can_cancel, row.can_hasten) for row in page(workspace).rows] == [
+    assert [(row.status, row.can_cancel, row.can_send_now) for row in page(workspace).rows] == [
         ("pending", True, True)
     ] * 2
-    assert replays.start(database, wake_ups, first, actor=TESTER) is ReplayResult.HASTENED
-    assert cancellations.cancel(database, second, actor=TESTER) is CancelResult.CANCELED
+    assert replays.start(database, wake_ups, workspace.id, first, actor=TESTER) is ReplayResult.SENT_NOW
+    assert cancellations.cancel(database, workspace.id, second, actor=TESTER) is CancelResult.CANCELED
 
 
 def test_several_replays_are_one_action_with_a_result_each(
@@ -408,8 +411,8 @@ def test_several_replays_are_one_action_with_a_result_each(
     engine.run(seconds=5)
     workspace.send()
 
-    results = replays.start_several(database, wake_ups, newest_ids(workspace), actor=TESTER)
+    results = replays.start_several(database, wake_ups, workspace.id, newest_ids(workspace), actor=TESTER)
 
-    assert results == {ReplayResult.STARTED: 2, ReplayResult.HASTENED: 1}
+    assert results == {ReplayResult.STARTED: 2, ReplayResult.SENT_NOW: 1}
     engine.run(seconds=5)
     assert len(receiver.received) == 5

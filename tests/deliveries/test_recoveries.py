@@ -195,7 +195,7 @@ def test_a_delivery_that_someone_replayed_meanwhile_is_not_sent_again(
     fail_all(database)
     recovery_id = start(databases, wake_ups, workspace)
     delivery_id = db.session.scalars(select(Delivery.id).order_by(Delivery.id)).first()
-    replays.start(database, wake_ups, delivery_id, actor=TESTER)
+    replays.start(database, wake_ups, workspace.id, delivery_id, actor=TESTER)
     engine.run(seconds=5)
     recoveries.run(databases, wake_ups)
     engine.run(seconds=5)

@@ -121,7 +121,7 @@ def test_what_was_replayed_since_is_kept_from_then_on(
     workspace.send()
     deliver(database, endpoint_id)
     delivery_id = db.session.scalars(select(Delivery.id)).one()
-    replays.start(database, wake_ups, delivery_id, actor=TESTER)
+    replays.start(database, wake_ups, workspace.id, delivery_id, actor=TESTER)
     deliver(database, endpoint_id, at=now + 20 * DAY)
 
     assert retention.run(databases, now=now + 49 * DAY).deliveries == 0
@@ -135,7 +135,7 @@ def test_a_delivery_replayed_while_its_batch_was_read_stays(
     workspace.send(2)
     deliver(database, endpoint_id)
     names = list(db.session.scalars(select(Delivery.id)))
-    replays.start(database, wake_ups, names[0], actor=TESTER)
+    replays.start(database, wake_ups, workspace.id, names[0], actor=TESTER)
 
     with database.begin() as connection:
         assert retention._drop_deliveries(connection, names) == 1

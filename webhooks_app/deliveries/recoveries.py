@@ -206,13 +206,15 @@ def step(databases: Databases, recovery_id: str) -> dict[str, str]:
     """Replays its next batch, unless somebody else just did; the deliveries, each with its endpoint."""
     with databases.read.session() as session:
         recovery = session.get_one(Recovery, recovery_id)
+        workspace_id = recovery.workspace_id
         wanted, cursor, now = log.parse(recovery.filter), recovery.cursor, clock.now()
         found = log.find(session, recovery.workspace_id, wanted, now=now, limit=BATCH, after=cursor)
     reached = found.reached or (found.ids[-1] if found.has_more else "")
     with databases.write.begin() as connection:
         if not _advance(connection, recovery_id, cursor, reached, now):
             return {}
-        replayed = _replay(connection, found.ids, wanted, now)
+        states = [DeliveryState(str(wanted.status))]
+        replayed = replays.restart(connection, workspace_id, found.ids, states=states, now=now)
         failpoints.hit("recovery.half_stepped")
         connection.execute(
             update(Recovery)
@@ -239,12 +241,6 @@ def _advance(connection: Connection, recovery_id: str, cursor: str, reached: str
         ).rowcount
         == 1
     )
-
-
-def _replay(connection: Connection, found: Sequence[str], wanted: LogFilter, now: datetime) -> dict[str, str]:
-    restarted = replays.restart(connection, found, state=DeliveryState(str(wanted.status)), now=now)
-    delivery_queue.add(connection, list(restarted), now=now)
-    return restarted
 
 
 def _check(wanted: LogFilter) -> None:

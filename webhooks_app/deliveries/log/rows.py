@@ -91,7 +91,7 @@ class DeliveryRow:
         return self.is_reachable and self.state is not DeliveryState.PENDING
 
     @property
-    def can_hasten(self) -> bool:
+    def can_send_now(self) -> bool:
         return self.is_reachable and self.status in (Status.RETRYING, Status.PENDING)
 
     @property
