@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import select, text, update
 
 from tests.conftest import TESTER, Workspace
+from tests.deliveries.conftest import statements
 from tests.receivers import Answer, Receiver
 from tests.web.conftest import FRAGMENT_HEADERS, Page
 from webhooks_app.core import clock, ids
@@ -374,6 +375,16 @@ def test_a_replay_without_scripts_goes_back_to_the_endpoints_log(failed: str, ad
     for gone in ("ep_x", ids.new("ep"), "\0"):
         answer = admin_page.post(f"deliveries/{failed}/replay", data | {"tab": gone})
         assert answer.location.endswith("/deliveries/?status=failed")
+
+
+def test_a_press_on_replay_takes_few_statements(failed: str, admin_page: Page) -> None:
+    token = {"csrf_token": admin_page.token()}
+    with statements() as asked:
+        answer = admin_page.post(
+            f"deliveries/{failed}/replay", {"back": ""} | token, fragment=True, csrf=False
+        )
+    assert (answer.status_code, state(failed)) == (200, "pending")
+    assert len(asked) <= 8, asked
 
 
 # ---- Export
