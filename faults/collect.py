@@ -96,7 +96,7 @@ def _deliveries(connection: Connection, workspace_id: str) -> dict[str, Delivery
             Delivery.endpoint_id,
             Delivery.state,
             Delivery.generation,
-            Delivery.tries,
+            Delivery.attempts_in_schedule,
             Delivery.last_outcome,
         ).where(Delivery.workspace_id == workspace_id)
     )

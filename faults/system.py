@@ -89,7 +89,13 @@ class Stack(Hands):
     def ledger(self, endpoint_ids: list[str]) -> dict[str, Line]:
         """The pending deliveries to these endpoints."""
         row = PendingDelivery
-        columns = row.delivery_id, row.generation, row.tries, row.next_attempt_at, row.claimed_at
+        columns = (
+            row.delivery_id,
+            row.generation,
+            row.attempts_in_schedule,
+            row.next_attempt_at,
+            row.claimed_at,
+        )
         with self.app.app_context(), db.engine.connect() as connection:
             waiting = connection.execute(select(*columns).where(row.endpoint_id.in_(endpoint_ids))).all()
             recorded = connection.execute(select(Attempt.delivery_id, Attempt.generation)).all()

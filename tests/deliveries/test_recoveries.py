@@ -58,7 +58,7 @@ def fail_all(database: WriteDatabase, *, outcome: str = "timeout") -> None:
                 finished_at=long_ago,
                 next_attempt_at=None,
                 last_outcome=outcome,
-                tries=10,
+                attempts_in_schedule=10,
                 generation=10,
             )
         )

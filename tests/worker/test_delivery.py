@@ -159,7 +159,11 @@ def test_a_failure_is_retried_with_the_same_id_and_bytes(
     engine.run(seconds=5)
 
     [delivery] = deliveries()
-    assert (delivery.state, delivery.last_outcome, delivery.tries) == (DeliveryState.PENDING, "http_5xx", 1)
+    assert (delivery.state, delivery.last_outcome, delivery.attempts_in_schedule) == (
+        DeliveryState.PENDING,
+        "http_5xx",
+        1,
+    )
     assert delivery.next_attempt_at is not None and delivery.last_attempt_at is not None
     assert delivery.next_attempt_at > delivery.last_attempt_at + timedelta(seconds=4.5)
     assert delivery.next_attempt_at <= clock.now() + timedelta(seconds=5.5)
@@ -316,7 +320,7 @@ def test_a_suspect_that_only_waits_is_not_blamed_for_its_workers_death(
     endpoint_id = workspace.endpoint(receiver.url)
     workspace.send()
     with database.begin() as connection:
-        connection.execute(update(PendingDelivery).values(lapses=claims.LAPSES_TO_SEND_ALONE))
+        connection.execute(update(PendingDelivery).values(expired_leases=claims.LAPSES_TO_SEND_ALONE))
 
     for _ in range(10):
         with database.begin() as connection:
@@ -512,7 +516,7 @@ def test_a_replay_of_a_finished_delivery_starts_afresh(
 
     assert result is ReplayResult.STARTED
     [delivery] = deliveries()
-    assert (delivery.attempt_count, delivery.tries) == (2, 1)
+    assert (delivery.attempt_count, delivery.attempts_in_schedule) == (2, 1)
     assert delivery.state is (DeliveryState.DELIVERED if status == 200 else DeliveryState.PENDING)
     assert len({request.delivery_id for request in receiver.received}) == 1
 
@@ -534,7 +538,7 @@ def test_a_replay_of_a_pending_delivery_is_sent_now_and_keeps_its_schedule(
     engine.run(seconds=5)
 
     [delivery] = deliveries()
-    assert (delivery.state, delivery.tries) == (DeliveryState.PENDING, 2)
+    assert (delivery.state, delivery.attempts_in_schedule) == (DeliveryState.PENDING, 2)
 
 
 def test_a_replay_to_a_closed_endpoint_is_refused(
@@ -608,7 +612,7 @@ def test_deliveries_that_lapsed_twice_are_sent_one_at_a_time(
     workspace.endpoint(receiver.url)
     workspace.send(12)
     with database.begin() as connection:
-        connection.execute(update(PendingDelivery).values(lapses=1, claimed_at=clock.now()))
+        connection.execute(update(PendingDelivery).values(expired_leases=1, claimed_at=clock.now()))
     at_once = 0
     most = 0
 

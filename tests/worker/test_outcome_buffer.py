@@ -105,7 +105,7 @@ def test_what_was_written_although_an_error_came_is_not_written_again(
     write(database, finished(failed, TIMED_OUT), finished(succeeded, DELIVERED), is_again=True)
 
     by_id = {delivery.id: delivery for delivery in deliveries()}
-    assert (by_id[failed.delivery_id].tries, by_id[failed.delivery_id].attempt_count) == (1, 1)
+    assert (by_id[failed.delivery_id].attempts_in_schedule, by_id[failed.delivery_id].attempt_count) == (1, 1)
     assert by_id[succeeded.delivery_id].state is DeliveryState.DELIVERED
     assert len(attempts()) == 2
 

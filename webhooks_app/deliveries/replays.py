@@ -115,7 +115,7 @@ def restart(
     restarted = connection.execute(
         update(Delivery)
         .where(Delivery.id.in_(locked))
-        .values(state=DeliveryState.PENDING, next_attempt_at=now, tries=0, finished_at=None)
+        .values(state=DeliveryState.PENDING, next_attempt_at=now, attempts_in_schedule=0, finished_at=None)
         .returning(Delivery.id, Delivery.endpoint_id)
     )
     endpoints = {row.id: row.endpoint_id for row in restarted}

@@ -142,7 +142,7 @@ def enable(database: WriteDatabase, endpoint: Endpoint, *, send_held: bool, acto
         )
         held = connection.scalars(
             update(Delivery)
-            .where(Delivery.endpoint_id == endpoint.id, Delivery.trouble == DeliveryState.HELD.value)
+            .where(Delivery.endpoint_id == endpoint.id, Delivery.attention_state == DeliveryState.HELD.value)
             .values(
                 state=state,
                 next_attempt_at=now if send_held else None,
@@ -182,7 +182,7 @@ def remove(database: WriteDatabase, endpoint: Endpoint, *, actor: Actor) -> None
         delivery_queue.remove_endpoint(connection, endpoint.id, DeliveryState.CANCELED, now=now)
         connection.execute(
             update(Delivery)
-            .where(Delivery.endpoint_id == endpoint.id, Delivery.trouble == DeliveryState.HELD.value)
+            .where(Delivery.endpoint_id == endpoint.id, Delivery.attention_state == DeliveryState.HELD.value)
             .values(state=DeliveryState.CANCELED, finished_at=now)
         )
         connection.execute(delete(SigningSecret).where(SigningSecret.endpoint_id == endpoint.id))

@@ -82,7 +82,7 @@ def read_backlog(session: Session, endpoint_id: str) -> Backlog:
 
 def has_failed(session: Session, endpoint_id: str) -> bool:
     """Tell whether deliveries to it failed for good and were not replayed since."""
-    failed = Delivery.endpoint_id == endpoint_id, Delivery.trouble == DeliveryState.FAILED.value
+    failed = Delivery.endpoint_id == endpoint_id, Delivery.attention_state == DeliveryState.FAILED.value
     return session.scalar(select(Delivery.id).where(*failed).limit(1)) is not None
 
 

@@ -33,7 +33,7 @@ def test_attempts_come_newest_first_with_their_phases(
     db.session.rollback()
     body = db.session.scalars(select(Event.body)).one()
     assert log.read_payload(db.session(), row.event_id, limit=10) == (body[:10], len(body))
-    assert (row.status, row.response, row.tries) == ("retrying", "503", 1)
+    assert (row.status, row.response, row.attempts_in_schedule) == ("retrying", "503", 1)
 
 
 def timings(**values: object) -> object:

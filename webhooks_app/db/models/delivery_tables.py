@@ -2,6 +2,10 @@
 
 A delivery is `pending` exactly while it has a row in `pending_deliveries`. That table is narrow and short, so
 claiming, which rewrites a row and its index entries each time, never touches the log's many indexes.
+
+Three columns keep older names than their attributes (`tries`, `lapses` and `trouble`), because a running
+installation upgrades: the code before an upgrade and the code after it use one database for a while. Raw SQL
+and rows that are inserted in bulk use the columns' names.
 """
 
 from datetime import datetime
@@ -41,15 +45,17 @@ FINAL_STATES = (DeliveryState.DELIVERED, DeliveryState.FAILED, DeliveryState.CAN
 # What an admin looks for in the log: everything that is not on its plain way. It stays NULL from accept to
 # delivered on the happy path, so that recording a success changes no indexed column and PostgreSQL can keep
 # the new row version on its page (HOT).
-_TROUBLE = """CASE
+_ATTENTION_STATE = """CASE
     WHEN state = 'pending' AND last_outcome IS NOT NULL THEN 'retrying'
     WHEN state IN ('held', 'failed', 'canceled') THEN state
 END"""
-_IN_TROUBLE = text("trouble IS NOT NULL")
+_NEEDS_ATTENTION = text("trouble IS NOT NULL")
 
 
-def _index_of_trouble(name: str, owner: str) -> Index:
-    return Index(name, owner, "trouble", "id", postgresql_where=_IN_TROUBLE, sqlite_where=_IN_TROUBLE)
+def _attention_index(name: str, owner: str) -> Index:
+    return Index(
+        name, owner, "trouble", "id", postgresql_where=_NEEDS_ATTENTION, sqlite_where=_NEEDS_ATTENTION
+    )
 
 
 class Delivery(Base):
@@ -68,13 +74,15 @@ class Delivery(Base):
     generation: Mapped[int] = mapped_column(Integer, default=0)
     attempt_count: Mapped[int] = mapped_column(Integer, default=0)
     # Attempts of the schedule now running; a replay of a finished delivery starts it afresh.
-    tries: Mapped[int] = mapped_column(SmallInteger, default=0)
+    attempts_in_schedule: Mapped[int] = mapped_column("tries", SmallInteger, default=0)
     last_attempt_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     last_outcome: Mapped[str | None] = mapped_column(String(20))
     last_status: Mapped[int | None] = mapped_column(Integer)
     last_duration_ms: Mapped[int | None] = mapped_column(Integer)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    trouble: Mapped[str | None] = mapped_column(String(20), Computed(_TROUBLE, persisted=True))
+    attention_state: Mapped[str | None] = mapped_column(
+        "trouble", String(20), Computed(_ATTENTION_STATE, persisted=True)
+    )
 
     endpoint: Mapped[Endpoint] = relationship()
     event: Mapped[Event] = relationship()
@@ -91,8 +99,8 @@ class Delivery(Base):
         Index("ix_deliveries_endpoint", "endpoint_id", "id"),
         Index("ix_deliveries_type", "workspace_id", "event_type", "id"),
         Index("ix_deliveries_event", "event_id"),
-        _index_of_trouble("ix_deliveries_workspace_trouble", "workspace_id"),
-        _index_of_trouble("ix_deliveries_endpoint_trouble", "endpoint_id"),
+        _attention_index("ix_deliveries_workspace_trouble", "workspace_id"),
+        _attention_index("ix_deliveries_endpoint_trouble", "endpoint_id"),
     )
 
     @property
@@ -116,9 +124,9 @@ class PendingDelivery(Base):
     next_attempt_at: Mapped[datetime] = mapped_column(UtcDateTime)
     claimed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     generation: Mapped[int] = mapped_column(Integer)
-    tries: Mapped[int] = mapped_column(SmallInteger)
+    attempts_in_schedule: Mapped[int] = mapped_column("tries", SmallInteger)
     # Leases in a row that ended without an outcome: the worker that held it died.
-    lapses: Mapped[int] = mapped_column(SmallInteger)
+    expired_leases: Mapped[int] = mapped_column("lapses", SmallInteger)
 
     @classmethod
     def is_being_sent(cls, now: datetime) -> ColumnElement[bool]:

@@ -28,7 +28,7 @@ def explain(row: DeliveryRow, *, schedule: int, now: datetime) -> Reason:
             return Reason("Being sent right now.", _last_failure(row, "The attempt before"), "info")
         case Status.RETRYING:
             # What an earlier schedule failed of says nothing about the one that starts.
-            advice = _advice(row) if row.tries else ""
+            advice = _advice(row) if row.attempts_in_schedule else ""
             return Reason(_retrying(row, schedule), advice + _overdue(row, now), "warning")
         case Status.PENDING:
             return Reason(
@@ -48,7 +48,11 @@ def explain(row: DeliveryRow, *, schedule: int, now: datetime) -> Reason:
 
 
 def _at_which(row: DeliveryRow, schedule: int) -> str:
-    return "at the first attempt" if row.attempt_count == 1 else f"at attempt {row.tries} of {schedule}"
+    return (
+        "at the first attempt"
+        if row.attempt_count == 1
+        else f"at attempt {row.attempts_in_schedule} of {schedule}"
+    )
 
 
 def _answer(row: DeliveryRow) -> str:
@@ -58,16 +62,16 @@ def _answer(row: DeliveryRow) -> str:
 
 
 def _retrying(row: DeliveryRow, schedule: int) -> str:
-    if not row.tries:
+    if not row.attempts_in_schedule:
         return "Replay started: the first attempt of a fresh schedule is next."
-    return f"Attempt {row.tries} of {schedule} failed: {_label(row)}."
+    return f"Attempt {row.attempts_in_schedule} of {schedule} failed: {_label(row)}."
 
 
 def _failed(row: DeliveryRow, schedule: int) -> str:
     if row.last_outcome == OutcomeClass.HTTP_410:
         return "Given up: the endpoint answered 410 Gone."
-    if row.tries >= schedule > 1:
-        return f"All {row.tries} attempts failed. The last: {_label(row)}."
+    if row.attempts_in_schedule >= schedule > 1:
+        return f"All {row.attempts_in_schedule} attempts failed. The last: {_label(row)}."
     return f"Failed: {_label(row)}."
 
 

@@ -18,7 +18,7 @@ _ANSWERS = frozenset(kind for kind in OutcomeClass if kind.value.startswith("htt
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRow:
-    """`tries` are the attempts of the schedule now running, `attempt_count` all there were."""
+    """`attempts_in_schedule` are the attempts of the schedule now running, `attempt_count` all there were."""
 
     id: str
     event_id: str
@@ -28,7 +28,7 @@ class DeliveryRow:
     next_attempt_at: datetime | None
     last_attempt_at: datetime | None
     finished_at: datetime | None
-    tries: int
+    attempts_in_schedule: int
     attempt_count: int
     last_outcome: str | None
     last_status: int | None
@@ -52,7 +52,7 @@ class DeliveryRow:
     def version(self) -> str:
         """Differs whenever the row looks different; in an address, so letters, digits and dashes only."""
         due = int(self.next_attempt_at.timestamp() * 1000) if self.next_attempt_at else 0
-        return f"{self.status}-{self.attempt_count}-{self.tries}-{due}"
+        return f"{self.status}-{self.attempt_count}-{self.attempts_in_schedule}-{due}"
 
     @property
     def words(self) -> OutcomeDescription | None:
@@ -71,7 +71,7 @@ class DeliveryRow:
     @property
     def is_fresh(self) -> bool:
         """Replayed and not attempted since: the last outcome is of an earlier schedule."""
-        return self.can_change and self.attempt_count > 0 and self.tries == 0
+        return self.can_change and self.attempt_count > 0 and self.attempts_in_schedule == 0
 
     @property
     def can_change(self) -> bool:
@@ -132,7 +132,7 @@ def _select() -> Select[*tuple[Any, ...]]:
             Delivery.next_attempt_at,
             Delivery.last_attempt_at,
             Delivery.finished_at,
-            Delivery.tries,
+            Delivery.attempts_in_schedule,
             Delivery.attempt_count,
             Delivery.last_outcome,
             Delivery.last_status,

@@ -26,7 +26,7 @@ BUDGET_SECONDS = 0.015
 WINDOW = 500  # small enough that the time is looked at often
 PAYLOAD_WINDOW = 200  # reading a payload costs more than comparing a column
 
-# All values of the column `trouble`, see `models/deliveries.py`.
+# All values of the column `trouble`, see `Delivery.attention_state`.
 _TROUBLES = (Status.RETRYING, Status.HELD, Status.FAILED, Status.CANCELED)
 _JSON_COLON = re.compile(r'"\s*:\s*')
 
@@ -181,7 +181,7 @@ def _lanes(
     failures = wanted.outcomes and OutcomeClass.SUCCESS not in wanted.outcomes
     if failures and wanted.status is None:
         # Whose last attempt failed is in trouble.
-        return [[*owner, Delivery.trouble == trouble.value] for trouble in _TROUBLES]
+        return [[*owner, Delivery.attention_state == trouble.value] for trouble in _TROUBLES]
     if wanted.event_type and not wanted.endpoint:
         return [[of_workspace, conditions.pop("event_type")]]
     return [owner]
@@ -202,7 +202,7 @@ def _column_conditions(wanted: LogFilter) -> dict[str, Condition]:
 
 def _has_status(status: Status) -> Condition:
     if status in _TROUBLES:
-        return Delivery.trouble == status.value
+        return Delivery.attention_state == status.value
     state = DeliveryState.PENDING if status is Status.SENDING else DeliveryState(status.value)
     return Delivery.state == state
 
