@@ -110,7 +110,7 @@ def read_pages(workspace: Workspace, endpoint_id: str, delivery: DeliveryRow) ->
     for arguments in filters:
         wanted = log.parse(arguments)
         for cursor in ({}, {"before": delivery.id}, {"after": delivery.id}):
-            log.page(db.session(), workspace.id, wanted, now=clock.now(), **cursor)
+            log.read_page(db.session(), workspace.id, wanted, now=clock.now(), **cursor)
         log.count_newer(db.session(), workspace.id, wanted, delivery.id, now=clock.now())
     log.count_of_event(db.session(), workspace.id, delivery.event_id)
     db.session.execute(select(Delivery.id).where(Delivery.event_id == delivery.event_id))
@@ -120,7 +120,7 @@ def test_nothing_scans_the_deliveries(
     workspace: Workspace, database: WriteDatabase, databases: Databases
 ) -> None:
     endpoint_id = fill(database, workspace)[0]
-    [*_, delivery] = log.page(
+    [*_, delivery] = log.read_page(
         db.session(), workspace.id, log.parse({"status": "failed"}), now=clock.now()
     ).rows
     steps = count()

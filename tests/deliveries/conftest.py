@@ -10,19 +10,32 @@ from sqlalchemy import event, select, update
 from tests.conftest import Workspace
 from webhooks_app.core import clock
 from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.keyset import SearchLimits
 from webhooks_app.db.models import Delivery, PendingDelivery
 from webhooks_app.deliveries import log
-from webhooks_app.deliveries.log import LogPage
+from webhooks_app.deliveries.log import LogPage, search
 from webhooks_app.extensions import db
 
 
 def page(
-    workspace: Workspace, before: str = "", after: str = "", limit: int = 25, **arguments: str
+    workspace: Workspace,
+    before: str = "",
+    after: str = "",
+    limit: int = 25,
+    limits: SearchLimits = search.LIMITS,
+    **arguments: str,
 ) -> LogPage:
     db.session.rollback()
     wanted = log.parse(arguments)
-    return log.page(
-        db.session(), workspace.id, wanted, now=clock.now(), before=before, after=after, limit=limit
+    return log.read_page(
+        db.session(),
+        workspace.id,
+        wanted,
+        now=clock.now(),
+        before=before,
+        after=after,
+        limit=limit,
+        limits=limits,
     )
 
 

@@ -25,7 +25,7 @@ def test_attempts_come_newest_first_with_their_phases(
 
     [attempt] = log.read_attempts(db.session(), row.id, row.attempt_count, full=True)
 
-    assert (attempt.number, attempt.response, attempt.died) == (1, "503", False)
+    assert (attempt.number, attempt.response, attempt.is_unanswered) == (1, "503", False)
     assert {phase.name: phase.ms for phase in attempt.phases}["Wait"] >= 45
     assert abs(sum(phase.ms for phase in attempt.phases) - attempt.total_ms) < 0.01
     assert (attempt.response_body, attempt.is_truncated) == (b"\x00\xff", False)

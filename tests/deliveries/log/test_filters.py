@@ -8,7 +8,7 @@ import pytest
 from webhooks_app.core import ids
 from webhooks_app.deliveries import log
 from webhooks_app.deliveries.log import FilterError, LogFilter
-from webhooks_app.deliveries.log.filters import cursor
+from webhooks_app.deliveries.log.filters import parse_cursor
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_a_filter_that_makes_no_sense_is_refused(arguments: dict[str, str]) -> N
 )
 def test_a_tampered_cursor_is_refused(value: str) -> None:
     with pytest.raises(FilterError):
-        cursor({"before": value})
+        parse_cursor({"before": value})
 
 
 def test_a_filter_survives_its_own_arguments() -> None:

@@ -9,9 +9,9 @@ from tests.conftest import Workspace
 from tests.deliveries.conftest import change, claim, found, newest_ids, page
 from webhooks_app.core import clock, ids
 from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.keyset import SearchLimits
 from webhooks_app.db.models import Delivery, DeliveryState
 from webhooks_app.deliveries import log
-from webhooks_app.deliveries.log import search
 from webhooks_app.extensions import db
 
 
@@ -96,17 +96,15 @@ def test_the_time_range_bounds_the_ids(workspace: Workspace, database: WriteData
     assert found(workspace, **{"from": before, "until": after}) == [old]
 
 
-def test_a_rare_match_is_searched_for_in_steps(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "BUDGET_SECONDS", 60)  # a busy machine must not cut it shorter
-    monkeypatch.setattr(search, "LOOKED_AT", 4)
-    monkeypatch.setattr(search, "PAYLOAD_WINDOW", 2)
+def test_a_rare_match_is_searched_for_in_steps(workspace: Workspace) -> None:
+    limits = SearchLimits(rows=4, seconds=60, chunk_rows=2)  # a busy machine must not cut it shorter
     workspace.endpoint("https://a.example.com/")
     [event_id] = workspace.send(1, note="needle")
     workspace.send(9)
 
-    steps = [page(workspace, q="needle")]
+    steps = [page(workspace, limits=limits, q="needle")]
     while steps[-1].older:
-        steps.append(page(workspace, steps[-1].older, q="needle"))
+        steps.append(page(workspace, steps[-1].older, limits=limits, q="needle"))
 
     assert [len(step.rows) for step in steps] == [0, 0, 1]
     assert steps[0].searched_to is not None
