@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from webhooks_app import config
 from webhooks_app.core import clock, failpoints
-from webhooks_app.deliveries import recoveries, retention
+from webhooks_app.deliveries import recovery_runs, retention
 from webhooks_app.endpoints import auto_disable, notices
 from webhooks_app.extensions import Services, open_services
 from webhooks_app.jobs import alarms
@@ -85,7 +85,7 @@ def sweep() -> None:
     auto_disable.take_due_steps(services.databases, after=services.settings.auto_disable_after, now=now)
     if services.settings.mail_server and notices.has_due_mail(services.read, now=now):
         services.wake_ups.mail()
-    if recoveries.is_any_running(services.read):
+    if recovery_runs.is_any_running(services.read):
         services.wake_ups.recover()
 
 
@@ -115,7 +115,7 @@ def _send_mail() -> None:
 
 def _recover() -> None:
     services = context().services
-    recoveries.run(services.databases, services.wake_ups, should_stop=lambda: Stop.requested())
+    recovery_runs.run_all(services.databases, services.wake_ups, should_stop=lambda: Stop.requested())
 
 
 def _expire() -> None:
