@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from webhooks_app.events.catalog import CATALOG_PATH, MAX_PROBLEMS, CatalogError, Problem, catalog, load
+from webhooks_app.events.catalog import CATALOG_PATH, CatalogError, catalog, load
+from webhooks_app.events.schema_violations import MAX_VIOLATIONS, Violation
 
 # What the platform has published. Removing or rewording one of these breaks a promise to consumers.
 PUBLISHED = {
@@ -139,7 +140,7 @@ def test_every_example_satisfies_its_schema(name: str) -> None:
     assert event_type is not None
     Draft202012Validator.check_schema(event_type.schema)
     assert list(Draft202012Validator(event_type.schema).iter_errors(event_type.example)) == []
-    assert catalog().problems(name, event_type.example) == []
+    assert catalog().violations(name, event_type.example) == []
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -151,7 +152,7 @@ def test_an_example_shows_every_field_that_its_schema_describes(name: str) -> No
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_field_that_the_schema_does_not_know_is_let_through(name: str) -> None:
-    assert catalog().problems(name, changed(name, added_next_year={"any": ["thing"]})) == []
+    assert catalog().violations(name, changed(name, added_next_year={"any": ["thing"]})) == []
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -159,8 +160,8 @@ def test_every_required_field_is_missed_when_it_is_absent(name: str) -> None:
     event_type = catalog().get(name)
     assert event_type is not None
     assert event_type.schema["required"]
-    expected = [Problem(f"data.{required}", "is required") for required in event_type.schema["required"]]
-    assert catalog().problems(name, {}) == expected
+    expected = [Violation(f"data.{required}", "is required") for required in event_type.schema["required"]]
+    assert catalog().violations(name, {}) == expected
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -173,14 +174,14 @@ def test_the_published_schema_names_its_dialect_first(name: str) -> None:
 
 @pytest.mark.parametrize("status", ["queued", "running", "succeeded", "failed"])
 def test_a_batch_lifecycle_may_carry_each_published_status(status: str) -> None:
-    assert catalog().problems("batch-lifecycle", {"batch_id": "batch_1", "status": status}) == []
+    assert catalog().violations("batch-lifecycle", {"batch_id": "batch_1", "status": status}) == []
 
 
 def test_a_failed_batch_can_say_why() -> None:
     failed = changed(
         "batch-lifecycle", status="failed", error={"code": "out_of_memory", "message": "No memory left"}
     )
-    assert catalog().problems("batch-lifecycle", failed) == []
+    assert catalog().violations("batch-lifecycle", failed) == []
 
 
 @pytest.mark.parametrize(
@@ -232,14 +233,14 @@ def test_a_failed_batch_can_say_why() -> None:
     ],
 )
 def test_a_problem_points_at_its_field(name: str, fields: dict[str, Any], field: str, message: str) -> None:
-    assert catalog().problems(name, changed(name, **fields)) == [Problem(field, message)]
+    assert catalog().violations(name, changed(name, **fields)) == [Violation(field, message)]
 
 
 @pytest.mark.parametrize(
     "value", ["2025-09-17T09:41:07Z", "2025-09-17t09:41:07.123456789z", "2025-09-17T09:41:07+05:30"]
 )
 def test_a_date_time_with_an_offset_is_let_through(value: str) -> None:
-    assert catalog().problems("batch-lifecycle", changed("batch-lifecycle", queued_at=value)) == []
+    assert catalog().violations("batch-lifecycle", changed("batch-lifecycle", queued_at=value)) == []
 
 
 @pytest.mark.parametrize(
@@ -255,36 +256,36 @@ def test_a_date_time_with_an_offset_is_let_through(value: str) -> None:
     ],
 )
 def test_a_date_time_without_an_offset_or_off_the_calendar_is_a_problem(value: str) -> None:
-    [problem] = catalog().problems("batch-lifecycle", changed("batch-lifecycle", queued_at=value))
-    assert problem.field == "data.queued_at"
-    assert problem.message.startswith("must be a date and time with its offset")
+    [violation] = catalog().violations("batch-lifecycle", changed("batch-lifecycle", queued_at=value))
+    assert violation.field == "data.queued_at"
+    assert violation.message.startswith("must be a date and time with its offset")
 
 
 @pytest.mark.parametrize("data", [None, [], "text", 7, True])
 def test_data_that_is_no_object_is_one_problem(data: object) -> None:
-    assert catalog().problems("batch-lifecycle", data) == [Problem("data", "must be an object")]
+    assert catalog().violations("batch-lifecycle", data) == [Violation("data", "must be an object")]
 
 
 def test_several_problems_are_told_at_once() -> None:
-    problems = catalog().problems("batch-lifecycle", {"status": "exploded", "queued_at": 7})
-    assert {problem.field for problem in problems} == {"data.batch_id", "data.status", "data.queued_at"}
+    violations = catalog().violations("batch-lifecycle", {"status": "exploded", "queued_at": 7})
+    assert {violation.field for violation in violations} == {"data.batch_id", "data.status", "data.queued_at"}
 
 
 def test_a_flood_of_problems_is_cut_short() -> None:
     flood = changed("model-version-activation", aliases=[7] * 100_000)
-    assert len(catalog().problems("model-version-activation", flood)) == MAX_PROBLEMS
+    assert len(catalog().violations("model-version-activation", flood)) == MAX_VIOLATIONS
 
 
 def test_a_problem_never_quotes_the_value() -> None:
-    problems = catalog().problems(
+    violations = catalog().violations(
         "api-key-creation", changed("api-key-creation", key_prefix="ak_whole_secret_key")
     )
-    assert problems == [Problem("data.key_prefix", "must have 12 or fewer characters")]
+    assert violations == [Violation("data.key_prefix", "must have 12 or fewer characters")]
 
 
 def test_an_unknown_event_type_is_a_problem_of_the_type() -> None:
-    assert catalog().problems("batch-explosion", {}) == [
-        Problem("type", "is not an event type of the catalog")
+    assert catalog().violations("batch-explosion", {}) == [
+        Violation("type", "is not an event type of the catalog")
     ]
 
 
@@ -298,7 +299,7 @@ def test_one_more_entry_is_one_more_event_type_and_leaves_the_others_alone(tmp_p
         catalog().event_types
     )
     assert extended.groups[0].event_types[-1].name == "batch-archival"
-    assert extended.problems("batch-archival", {}) == [Problem("data.batch_id", "is required")]
+    assert extended.violations("batch-archival", {}) == [Violation("data.batch_id", "is required")]
 
 
 @pytest.mark.parametrize(
@@ -386,8 +387,8 @@ def test_a_schema_elsewhere_is_never_fetched(write: Write, schema_server: str) -
 def test_a_rule_without_a_wording_of_its_own_is_named(write: Write) -> None:
     schema = {"type": "object", "properties": {"size": {"multipleOf": 5}}}
     loaded = load(write(entry_with_schema(schema, {"size": 10})))
-    problem = Problem("data.size", "does not satisfy the schema's 'multipleOf' rule")
-    assert loaded.problems("sample", {"size": 7}) == [problem]
+    violation = Violation("data.size", "does not satisfy the schema's 'multipleOf' rule")
+    assert loaded.violations("sample", {"size": 7}) == [violation]
 
 
 def test_an_event_type_can_be_a_member_of_a_set() -> None:

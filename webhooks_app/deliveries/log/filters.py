@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from webhooks_app.core import ids
 from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass
-from webhooks_app.events.catalog import NAME
+from webhooks_app.events.event_types import NAME
 
 LONGEST_TEXT = 200
 
