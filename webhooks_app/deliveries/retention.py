@@ -22,9 +22,9 @@ from webhooks_app.db.models import FINAL_STATES, Attempt, AttemptRollup, Deliver
 
 log = logging.getLogger(__name__)
 
-ROLLUP_AGE = timedelta(days=90)  # thrice the longest chart
+ROLLUP_AGE = timedelta(days=90)  # three times the longest chart
 # An event that was being accepted when its endpoint was deleted has long been committed by then.
-ENDPOINT_REST = timedelta(hours=1)
+ENDPOINT_GRACE = timedelta(hours=1)
 
 
 @dataclass(slots=True, frozen=True)
@@ -178,5 +178,5 @@ def _drop_endpoints(batches: _Batches, now: datetime) -> int:
     def drop(connection: Connection, named: Sequence[str]) -> int:
         return connection.execute(delete(Endpoint).where(Endpoint.id.in_(named), ~is_used)).rowcount
 
-    unused = select(Endpoint.id).where(Endpoint.deleted_at < now - ENDPOINT_REST, ~is_used)
+    unused = select(Endpoint.id).where(Endpoint.deleted_at < now - ENDPOINT_GRACE, ~is_used)
     return batches.delete_by_endpoint(unused, drop)

@@ -108,9 +108,9 @@ class Delivery(Base):
 class PendingDelivery(Base):
     """The queue. `next_attempt_at` is when the delivery may be claimed.
 
-    A claim pushes it one lease ahead, sets `claimed_at` and bumps `generation`; whoever records an outcome
-    must name the generation it claimed. No foreign key: each would be checked for every delivery, and rows
-    come and go only together with their delivery's state (`db/delivery_queue.py`, `worker/`).
+    A claim pushes it one lease ahead, sets `claimed_at` and bumps `generation`; a worker that records an
+    outcome must name the generation it claimed. No foreign key: each would be checked for every delivery, and
+    rows come and go only together with their delivery's state (`db/delivery_queue.py`, `worker/`).
     """
 
     __tablename__ = "pending_deliveries"

@@ -13,7 +13,7 @@ from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass, OutcomeDescri
 from webhooks_app.db.models import Attempt, Event
 from webhooks_app.deliveries.log.rows import response_label
 
-# Replays have no end, pages have; the raw JSON has the same ones.
+# A delivery may be replayed without end; its page and its raw JSON show so many attempts.
 NEWEST_ATTEMPTS = 50
 # In an opened row; the delivery's own page shows all of it.
 PAYLOAD_SHOWN_BYTES = 8 * 1024
@@ -24,7 +24,6 @@ _LAST_PHASES = {
     OutcomeClass.CONNECT: "Connect",
     OutcomeClass.TLS: "TLS",
 }
-
 
 _COLUMNS: Any = (
     Attempt.delivery_id,
