@@ -1,6 +1,6 @@
 """Reading the delivery log: by filter, page by page, and one delivery with its attempts. Only reads."""
 
-from webhooks_app.db.keyset import MatchCount, SearchResult
+from webhooks_app.db.keyset import MatchCount
 from webhooks_app.deliveries.log.attempts import (
     PAYLOAD_SHOWN_BYTES,
     LoggedAttempt,
@@ -26,7 +26,6 @@ from webhooks_app.deliveries.log.pages import (
     read_page,
 )
 from webhooks_app.deliveries.log.rows import DeliveryRow, read_row, read_rows
-from webhooks_app.deliveries.log.search import count, find
 
 __all__ = [
     "NEW_COUNTED",
@@ -41,12 +40,9 @@ __all__ = [
     "LogPage",
     "LoggedAttempt",
     "MatchCount",
-    "SearchResult",
     "Status",
-    "count",
     "count_newer",
     "count_of_event",
-    "find",
     "parse",
     "read_attempts",
     "read_page",
