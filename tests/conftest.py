@@ -35,6 +35,7 @@ from webhooks_app.accounts.audit import Actor
 from webhooks_app.app import create_app
 from webhooks_app.config import Settings
 from webhooks_app.core import passwords
+from webhooks_app.db.database_limits import DatabaseLimits
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import DeliveryState, Role
 from webhooks_app.db.models.base import Base
@@ -43,7 +44,7 @@ from webhooks_app.endpoints.actions import EndpointValues
 from webhooks_app.extensions import db, services
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker.engine import DeliveryEngine
-from webhooks_app.worker.limits import DEFAULT_LIMITS, EngineLimits
+from webhooks_app.worker.engine_limits import EngineLimits
 
 TESTER = Actor("tester@example.com", "127.0.0.1")
 PASSWORD = "correct horse battery"
@@ -252,8 +253,15 @@ def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def app(settings: Settings) -> Iterator[Flask]:
-    app = create_app(settings)
+def database_limits(request: pytest.FixtureRequest) -> DatabaseLimits:
+    """How long the app waits for its database; a test that has to wait is parametrized with other limits."""
+    limits: DatabaseLimits = getattr(request, "param", DatabaseLimits())
+    return limits
+
+
+@pytest.fixture
+def app(settings: Settings, database_limits: DatabaseLimits) -> Iterator[Flask]:
+    app = create_app(settings, database_limits=database_limits)
     app.testing = True
     with app.app_context():
         yield app
@@ -337,19 +345,19 @@ def wake_ups(app: Flask) -> WakeUps:
 
 class MakeEngine(Protocol):
     def __call__(
-        self, *, limits: EngineLimits = DEFAULT_LIMITS, in_flight: int | None = None
+        self, *, limits: EngineLimits | None = None, in_flight: int | None = None
     ) -> DeliveryEngine: ...
 
 
 @contextmanager
 def new_engine(
-    app: Flask, *, limits: EngineLimits = DEFAULT_LIMITS, in_flight: int | None = None
+    app: Flask, *, limits: EngineLimits | None = None, in_flight: int | None = None
 ) -> Iterator[DeliveryEngine]:
     """Yield a delivery engine in this process, as a worker has one."""
     found = services(app)
     if in_flight is not None:
         found = replace(found, settings=replace(found.settings, in_flight=in_flight))
-    engine = tasks.build_engine(found, limits=limits)
+    engine = tasks.build_engine(found, limits=limits or EngineLimits())
     yield engine
     engine.close()
 

@@ -10,7 +10,7 @@ from tests.conftest import Workspace
 from tests.receivers import Receiver
 from webhooks_app import tasks
 from webhooks_app.core import clock
-from webhooks_app.db import engines
+from webhooks_app.db.database_limits import DatabaseLimits
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Attempt, EndpointHealth, Notice, NoticeKind
 from webhooks_app.extensions import db
@@ -50,14 +50,13 @@ def test_a_job_sends_over_the_connection_of_the_one_before(workspace: Workspace,
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("database_limits", [DatabaseLimits(lock_seconds=0.2)], indirect=True)
 def test_a_job_outlasts_a_locked_queue(
-    workspace: Workspace, receiver: Receiver, database: WriteDatabase, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, receiver: Receiver, database: WriteDatabase
 ) -> None:
-    monkeypatch.setattr(engines, "LOCK_SECONDS", 0.2)
     workspace.endpoint(receiver.url)
     workspace.send(3)
     db.session.remove()
-    db.engine.dispose()  # those that are open already have the longer patience
     with database.begin() as blocker:
         blocker.execute(text("LOCK TABLE pending_deliveries IN ACCESS EXCLUSIVE MODE"))
         release = threading.Timer(1.0, blocker.rollback)

@@ -9,6 +9,7 @@ from flask import Flask
 
 from webhooks_app import config
 from webhooks_app.db import engines, models
+from webhooks_app.db.database_limits import DEFAULT_LIMITS, DatabaseLimits
 from webhooks_app.events.catalog import catalog
 from webhooks_app.extensions import attach_services, csrf, db, login, migrate
 from webhooks_app.web import blueprints
@@ -18,7 +19,12 @@ log = logging.getLogger(__name__)
 assert models  # imported for its tables
 
 
-def create_app(settings: config.Settings | None = None, *, waits_for_disk: bool = True) -> Flask:
+def create_app(
+    settings: config.Settings | None = None,
+    *,
+    waits_for_disk: bool = True,
+    database_limits: DatabaseLimits = DEFAULT_LIMITS,
+) -> Flask:
     """The web application and what workers share with it. Raises config.ConfigError."""
     settings = settings or config.read()
     _warn_of_short_lease(settings.lease_seconds)
@@ -29,7 +35,7 @@ def create_app(settings: config.Settings | None = None, *, waits_for_disk: bool 
         static_folder=str(config.ROOT / "static"),
         instance_path=str(settings.instance),
     )
-    app.config.update(_flask_config(settings))
+    app.config.update(_flask_config(settings, database_limits))
     db.init_app(app)
     migrate.init_app(
         app, db, directory=str(config.ROOT / "webhooks_app" / "db" / "migrations"), render_as_batch=True
@@ -37,7 +43,7 @@ def create_app(settings: config.Settings | None = None, *, waits_for_disk: bool 
     login.init_app(app)
     csrf.init_app(app)
     with app.app_context():
-        engines.prepare(db.engine, waits_for_disk=waits_for_disk)
+        engines.prepare(db.engine, waits_for_disk=waits_for_disk, limits=database_limits)
         attach_services(app, settings, db.engine)
     blueprints.register(app)
     return app
@@ -62,12 +68,12 @@ def _warn_of_short_lease(seconds: int) -> None:
         )
 
 
-def _flask_config(settings: config.Settings) -> dict[str, Any]:
+def _flask_config(settings: config.Settings, database_limits: DatabaseLimits) -> dict[str, Any]:
     is_https = settings.base_url.startswith("https://")
     return {
         "SECRET_KEY": settings.secret_key,
         "SQLALCHEMY_DATABASE_URI": settings.database_url,
-        "SQLALCHEMY_ENGINE_OPTIONS": engines.engine_options(settings.database_url),
+        "SQLALCHEMY_ENGINE_OPTIONS": engines.engine_options(settings.database_url, database_limits),
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
         "SESSION_COOKIE_SECURE": is_https,

@@ -11,14 +11,14 @@ from datetime import timedelta
 
 from webhooks_app import config
 from webhooks_app.core import clock, failpoints
-from webhooks_app.deliveries import recoveries, retention
+from webhooks_app.deliveries import recovery_runs, retention
 from webhooks_app.endpoints import auto_disable, notices
 from webhooks_app.extensions import Services, open_services
 from webhooks_app.jobs import alarms
 from webhooks_app.jobs.process import Stop
 from webhooks_app.transport.sender import Sender
 from webhooks_app.worker.engine import DeliveryEngine
-from webhooks_app.worker.limits import DEFAULT_LIMITS, EngineLimits
+from webhooks_app.worker.engine_limits import DEFAULT_LIMITS, EngineLimits
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ def sweep() -> None:
     auto_disable.take_due_steps(services.databases, after=services.settings.auto_disable_after, now=now)
     if services.settings.mail_server and notices.has_due_mail(services.read, now=now):
         services.wake_ups.enqueue_mail()
-    if recoveries.is_any_running(services.read):
+    if recovery_runs.is_any_running(services.read):
         services.wake_ups.enqueue_recovery()
 
 
@@ -117,7 +117,7 @@ def _send_mail() -> None:
 
 def _recover() -> None:
     services = context().services
-    recoveries.run(services.databases, services.wake_ups, should_stop=lambda: Stop.requested())
+    recovery_runs.run_all(services.databases, services.wake_ups, should_stop=lambda: Stop.requested())
 
 
 def _expire() -> None:

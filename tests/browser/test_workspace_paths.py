@@ -9,9 +9,9 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import OpenPage
 from tests.browser.test_paths import let_change, rows, toast, with_javascript
 from tests.conftest import PASSWORD, Workspace
-from tests.deliveries.test_recoveries import fail_all
+from tests.deliveries.conftest import fail_all
 from webhooks_app.db.engines import Databases, WriteDatabase
-from webhooks_app.deliveries import recoveries
+from webhooks_app.deliveries import recovery_runs
 from webhooks_app.extensions import services
 
 NEW_PASSWORD = "staple battery horse"
@@ -34,7 +34,7 @@ def test_an_outage_is_recovered_counted_watched_and_canceled(
     expect(page.locator("#recovery")).to_contain_text("0 of 20 replayed")
     expect(page.locator("#recovery-title")).to_contain_text("Running")
 
-    recoveries.run(databases, services(workspace.app).wake_ups)
+    recovery_runs.run_all(databases, services(workspace.app).wake_ups)
     let_change(page, has_javascript)
     expect(page.locator("#recovery-title")).to_contain_text("Done")
     expect(page.locator("#recovery")).to_contain_text("20 of 20 replayed")

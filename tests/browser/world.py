@@ -136,9 +136,11 @@ def _fail(world: World, engine: DeliveryEngine) -> None:
         world.send("batch-request")
         engine.run(seconds=10)
         world.note(name, "billing")
-    cancellations.cancel(services().write, world.ids["canceled"], actor=TESTER)
+    cancellations.cancel(services().write, world.acme.id, world.ids["canceled"], actor=TESTER)
     while world.state("billing") is DeliveryState.PENDING:
-        replays.start(services().write, services(world.app).wake_ups, world.ids["failed"], actor=TESTER)
+        replays.start(
+            services().write, services(world.app).wake_ups, world.acme.id, world.ids["failed"], actor=TESTER
+        )
         engine.run(seconds=10)
     auto_disable.take_due_steps(services().databases, after=timedelta(milliseconds=1), now=clock.now())
     signing_secrets.rotate(

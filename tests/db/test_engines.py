@@ -11,7 +11,7 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import OperationalError
 
 from tests.conftest import Workspace, wait_for
-from webhooks_app.db import engines
+from webhooks_app.db.database_limits import DatabaseLimits, MigrationLimits
 from webhooks_app.db.engines import Databases
 from webhooks_app.extensions import db
 
@@ -66,11 +66,9 @@ def test_a_writer_that_fails_gives_its_turn_away(databases: Databases) -> None:
 
 
 @only_sqlite
+@pytest.mark.parametrize("database_limits", [DatabaseLimits(lock_seconds=0.2)], indirect=True)
 @pytest.mark.usefixtures("workspace")
-def test_who_waits_too_long_for_its_turn_is_told(
-    databases: Databases, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engines, "LOCK_SECONDS", 0.2)
+def test_who_waits_too_long_for_its_turn_is_told(databases: Databases) -> None:
     told: list[float] = []
 
     def wait(_: int) -> None:
@@ -104,10 +102,10 @@ def test_a_single_select_opens_no_transaction(databases: Databases) -> None:
 
 
 @only_postgresql
+@pytest.mark.parametrize("database_limits", [DatabaseLimits(idle_check_seconds=0.0)], indirect=True)
 def test_an_idle_connection_that_was_cut_is_replaced_unseen(
-    databases: Databases, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    databases: Databases, workspace: Workspace
 ) -> None:
-    monkeypatch.setattr(engines, "_IDLE_SECONDS", 0.0)
     db.engine.dispose()
     own_id = text("SELECT pg_backend_pid()")
     with databases.read.connect_autocommit() as first, databases.read.connect_autocommit() as second:
@@ -129,10 +127,9 @@ _IS_WAITED_FOR = text("SELECT count(*) FROM pg_locks WHERE relation = 'endpoints
 
 @only_postgresql
 def test_a_migration_that_waits_for_a_reader_lets_events_pass(
-    app: Flask, workspace: Workspace, databases: Databases, monkeypatch: pytest.MonkeyPatch
+    app: Flask, workspace: Workspace, databases: Databases
 ) -> None:
-    monkeypatch.setattr(engines, "MIGRATION_LOCK_SECONDS", 0.3)
-    monkeypatch.setattr(engines, "MIGRATION_PAUSE_SECONDS", 0.1)
+    app.config["MIGRATION_LIMITS"] = MigrationLimits(lock_seconds=0.3, pause_seconds=0.1)
 
     def go_back() -> None:
         with app.app_context():
@@ -156,10 +153,8 @@ def test_a_migration_that_waits_for_a_reader_lets_events_pass(
 
 
 @only_postgresql
-def test_a_migration_does_not_wait_for_ever(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "MIGRATION_LOCK_SECONDS", 0.1)
-    monkeypatch.setattr(engines, "MIGRATION_PAUSE_SECONDS", 0.1)
-    monkeypatch.setattr(engines, "MIGRATION_TRIES", 2)
+def test_a_migration_does_not_wait_for_ever(app: Flask, databases: Databases) -> None:
+    app.config["MIGRATION_LIMITS"] = MigrationLimits(lock_seconds=0.1, pause_seconds=0.1, attempts=2)
     with databases.read.connect() as long:
         long.execute(text("SELECT count(*) FROM endpoints"))
         with pytest.raises(OperationalError, match="lock timeout"):

@@ -9,18 +9,20 @@ from typing import Any
 
 from sqlalchemy import Connection, event, insert, select, text
 
-from tests.conftest import Workspace
+from tests.conftest import TESTER, Workspace
 from webhooks_app.core import clock, ids
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, Event, PendingDelivery
-from webhooks_app.deliveries import log, retention
+from webhooks_app.deliveries import cancellations, log, replays, retention
 from webhooks_app.deliveries.log.rows import DeliveryRow
 from webhooks_app.extensions import db
+from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker import claims, endpoint_scan
 
 ROWS = 20_000
 PENDING = 400
 DAYS = 30
+LOOKING = ("SELECT", "UPDATE", "DELETE", "WITH", "INSERT INTO PENDING")
 SCANS = {"sqlite": "SCAN deliveries", "postgresql": "Seq Scan on deliveries"}
 
 
@@ -78,7 +80,11 @@ def statements(database: WriteDatabase) -> Iterator[list[tuple[str, Any]]]:
     caught: list[tuple[str, Any]] = []
 
     def catch(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
-        if statement.lstrip().upper().startswith(("SELECT", "UPDATE", "WITH")):
+        if (
+            statement.lstrip()
+            .upper()
+            .startswith(("SELECT", "UPDATE", "DELETE", "WITH", "INSERT INTO PENDING"))
+        ):
             caught.append((statement, values))
 
     event.listen(db.engine, "before_cursor_execute", catch)
@@ -110,19 +116,26 @@ def read_pages(workspace: Workspace, endpoint_id: str, delivery: DeliveryRow) ->
     for arguments in filters:
         wanted = log.parse(arguments)
         for cursor in ({}, {"before": delivery.id}, {"after": delivery.id}):
-            log.page(db.session(), workspace.id, wanted, now=clock.now(), **cursor)
+            log.read_page(db.session(), workspace.id, wanted, now=clock.now(), **cursor)
         log.count_newer(db.session(), workspace.id, wanted, delivery.id, now=clock.now())
     log.count_of_event(db.session(), workspace.id, delivery.event_id)
     db.session.execute(select(Delivery.id).where(Delivery.event_id == delivery.event_id))
 
 
+def act_on(database: WriteDatabase, wake_ups: WakeUps, workspace: Workspace, delivery_ids: list[str]) -> None:
+    """Replays a page of finished ones and of waiting ones, then cancels one."""
+    replays.start_several(database, wake_ups, workspace.id, delivery_ids, actor=TESTER)
+    replays.start(database, wake_ups, workspace.id, delivery_ids[0], actor=TESTER)
+    cancellations.cancel(database, workspace.id, delivery_ids[-1], actor=TESTER)
+
+
 def test_nothing_scans_the_deliveries(
-    workspace: Workspace, database: WriteDatabase, databases: Databases
+    workspace: Workspace, database: WriteDatabase, databases: Databases, wake_ups: WakeUps
 ) -> None:
     endpoint_id = fill(database, workspace)[0]
-    [*_, delivery] = log.page(
-        db.session(), workspace.id, log.parse({"status": "failed"}), now=clock.now()
-    ).rows
+    failed = log.read_page(db.session(), workspace.id, log.parse({"status": "failed"}), now=clock.now()).rows
+    waiting = db.session.scalars(select(PendingDelivery.delivery_id).limit(25)).all()
+    delivery = failed[-1]
     steps = count()
 
     with statements(database) as caught:
@@ -132,6 +145,7 @@ def test_nothing_scans_the_deliveries(
             due = endpoint_scan.scan(connection, after="", count=1000)
             quotas = dict.fromkeys([endpoint.endpoint_id for endpoint in due], 4)
             claims.claim_due(connection, quotas, now=clock.now(), lease=timedelta(seconds=60))
+        act_on(database, wake_ups, workspace, [*(row.id for row in failed), *waiting])
         retention.run(databases, now=clock.now() + timedelta(days=1), should_stop=lambda: next(steps) > 8)
 
     assert len(due) == 8

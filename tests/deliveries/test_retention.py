@@ -26,6 +26,7 @@ from webhooks_app.db.models import (
 )
 from webhooks_app.db.models import Workspace as WorkspaceRow
 from webhooks_app.deliveries import replays, retention
+from webhooks_app.deliveries.retention import RetentionLimits
 from webhooks_app.endpoints import actions
 from webhooks_app.extensions import db
 from webhooks_app.jobs.wake_ups import WakeUps
@@ -122,7 +123,7 @@ def test_what_was_replayed_since_is_kept_from_then_on(
     workspace.send()
     deliver(database, endpoint_id)
     delivery_id = db.session.scalars(select(Delivery.id)).one()
-    replays.start(database, wake_ups, delivery_id, actor=TESTER)
+    replays.start(database, wake_ups, workspace.id, delivery_id, actor=TESTER)
     deliver(database, endpoint_id, at=now + 20 * DAY)
 
     assert retention.run(databases, now=now + 49 * DAY).deliveries == 0
@@ -136,7 +137,7 @@ def test_a_delivery_replayed_while_its_batch_was_read_stays(
     workspace.send(2)
     deliver(database, endpoint_id)
     names = list(db.session.scalars(select(Delivery.id)))
-    replays.start(database, wake_ups, names[0], actor=TESTER)
+    replays.start(database, wake_ups, workspace.id, names[0], actor=TESTER)
 
     with database.begin() as connection:
         assert retention._drop_deliveries(connection, names) == 1
@@ -198,10 +199,8 @@ def test_small_batches_pass_over_what_stays(
     database: WriteDatabase,
     databases: Databases,
     now: datetime,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(retention, "FIRST_BATCH", 3)
-    monkeypatch.setattr(retention, "LARGEST_BATCH", 3)
+    limits = RetentionLimits(first_batch=3, largest_batch=3)
     endpoint_id = workspace.endpoint(URL)
     workspace.send(40)
     deliver(database, endpoint_id)
@@ -209,7 +208,7 @@ def test_small_batches_pass_over_what_stays(
     with database.begin() as connection:
         connection.execute(update(Delivery).where(Delivery.id.in_(kept)).values(state=DeliveryState.HELD))
 
-    assert retention.run(databases, now=now + 31 * DAY).deliveries == 25
+    assert retention.run(databases, now=now + 31 * DAY, limits=limits).deliveries == 25
     db.session.rollback()
     assert list(db.session.scalars(select(Delivery.id).order_by(Delivery.id))) == kept
     assert (count(Event), count(Attempt)) == (15, 15)
@@ -220,29 +219,25 @@ def test_one_that_is_stopped_is_gone_on_with(
     database: WriteDatabase,
     databases: Databases,
     now: datetime,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(retention, "FIRST_BATCH", 5)
-    monkeypatch.setattr(retention, "LARGEST_BATCH", 5)
-    monkeypatch.setattr(retention, "BATCH_SECONDS", 3600.0)  # no disk is so slow that a batch is made smaller
+    # No disk is so slow that a batch is made smaller.
+    limits = RetentionLimits(batch_seconds=3600.0, first_batch=5, largest_batch=5)
     endpoint_id = workspace.endpoint(URL)
     workspace.send(20)
     deliver(database, endpoint_id)
     turns = iter([False, False])
 
-    first = retention.run(databases, now=now + 31 * DAY, should_stop=lambda: next(turns, True))
+    first = retention.run(databases, now=now + 31 * DAY, should_stop=lambda: next(turns, True), limits=limits)
     assert first.deliveries == 10
-    assert retention.run(databases, now=now + 31 * DAY).deliveries == 10
+    assert retention.run(databases, now=now + 31 * DAY, limits=limits).deliveries == 10
     assert counts() == (0, 0, 0)
 
 
-def test_no_batch_holds_the_lock_for_long(
-    workspace: Workspace, databases: Databases, now: datetime, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(retention, "BATCH_SECONDS", 0.0)  # every batch takes longer
-    batches = retention._Batches(databases, lambda: False)
+def test_no_batch_holds_the_lock_for_long(workspace: Workspace, databases: Databases, now: datetime) -> None:
+    limits = RetentionLimits(batch_seconds=0.0)  # every batch takes longer
+    batches = retention._Batches(databases, lambda: False, limits)
     for expected in (50, 25, 12, 6, 3, 1, 1):
-        batches.write(lambda connection, some: 0, ["x"])
+        batches.delete(lambda connection, some: 0, ["x"])
         assert batches.size == expected
 
 

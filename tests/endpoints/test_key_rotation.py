@@ -16,16 +16,15 @@ NEW = Fernet.generate_key().decode()
 
 
 def test_afterwards_the_old_key_can_go(
-    workspace: Workspace, database: WriteDatabase, databases: Databases, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, database: WriteDatabase, databases: Databases
 ) -> None:
-    monkeypatch.setattr(key_rotation, "BATCH", 2)
     for number in range(3):
         workspace.endpoint("https://a.example.com/", name=str(number), headers=[("X-Tenant", f"t{number}")])
     workspace.endpoint("https://a.example.com/", name="without headers")
     found = db.session.scalars(select(Endpoint).order_by(Endpoint.id)).all()
     before = [signing_secrets.reveal(database, Cipher([OLD]), each, actor=TESTER) for each in found]
 
-    assert key_rotation.reencrypt_all(databases, Cipher([NEW, OLD])) == 4 + 3
+    assert key_rotation.reencrypt_all(databases, Cipher([NEW, OLD]), batch_rows=2) == 4 + 3
 
     db.session.rollback()
     db.session.expire_all()

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.transport.scripted_server import OK, Server, answering
-from webhooks_app.transport.limits import ResolverLimits, SenderLimits
 from webhooks_app.transport.request import Request
 from webhooks_app.transport.sender import Sender
+from webhooks_app.transport.sender_limits import ResolverLimits, SenderLimits
 from webhooks_app.transport.target_policy import TargetPolicy
 
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from ipaddress import ip_network
 
 from webhooks_app.core.outcomes import Outcome
-from webhooks_app.transport.limits import DEFAULT_LIMITS, SenderLimits
 from webhooks_app.transport.request import Request
 from webhooks_app.transport.sender import Sender
+from webhooks_app.transport.sender_limits import DEFAULT_LIMITS, SenderLimits
 from webhooks_app.transport.target_policy import TargetPolicy
 
 # 127.0.0.1 and ::1 stand for public addresses, the rest of loopback for forbidden ones.

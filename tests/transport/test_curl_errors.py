@@ -17,9 +17,9 @@ from tests.transport.sending import (
 )
 from webhooks_app.core.outcomes import OutcomeClass
 from webhooks_app.transport.curl_errors import CurlCode
-from webhooks_app.transport.limits import ConnectionLimits
 from webhooks_app.transport.request import Request
 from webhooks_app.transport.sender import Sender
+from webhooks_app.transport.sender_limits import ConnectionLimits
 from webhooks_app.transport.watched_sockets import READ, WRITE
 
 

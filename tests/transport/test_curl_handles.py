@@ -18,10 +18,10 @@ from tests.transport.sending import (
     send,
     send_once,
 )
-from webhooks_app.transport.limits import ConnectionLimits
 from webhooks_app.transport.request import Request
 from webhooks_app.transport.resolved_target import Target
 from webhooks_app.transport.sender import Sender
+from webhooks_app.transport.sender_limits import ConnectionLimits
 from webhooks_app.transport.target_policy import TargetPolicy
 
 

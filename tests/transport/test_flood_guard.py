@@ -6,9 +6,9 @@ import pytest
 
 from tests.transport.scripted_server import OK, Connection, Serve, silence
 from tests.transport.sending import HEADERS, PATIENCE_SECONDS, collect, new_sender, send, wait_until
-from webhooks_app.transport.limits import FloodLimits, SenderLimits
 from webhooks_app.transport.request import Request
 from webhooks_app.transport.sender import Sender
+from webhooks_app.transport.sender_limits import FloodLimits, SenderLimits
 
 
 def floods_by_chunk_extension(connection: Connection) -> None:

@@ -13,8 +13,8 @@ import pytest
 from tests.transport.scripted_server import Serve
 from tests.transport.sending import DnsAnswers, new_sender, send
 from webhooks_app.config import ROOT
-from webhooks_app.transport.limits import ResolverLimits, SenderLimits
 from webhooks_app.transport.sender import Sender
+from webhooks_app.transport.sender_limits import ResolverLimits, SenderLimits
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,11 @@ import pytest
 from tests.transport.scripted_server import Serve, Server
 from tests.transport.sending import new_sender, wait_until
 from webhooks_app.core.outcomes import Outcome
-from webhooks_app.transport.limits import ResolverLimits, SenderLimits
 from webhooks_app.transport.name_lookup import LookupResult
 from webhooks_app.transport.request import Request
 from webhooks_app.transport.resolver import Resolver
 from webhooks_app.transport.sender import Sender
+from webhooks_app.transport.sender_limits import ResolverLimits, SenderLimits
 
 HANG_SECONDS = 120
 # So few look-ups that a test can use them up.

@@ -12,13 +12,13 @@ import pytest
 from sqlalchemy import select, text, update
 
 from tests.conftest import TESTER, Workspace
+from tests.deliveries.conftest import statements
 from tests.receivers import Answer, Receiver
 from tests.web.conftest import FRAGMENT_HEADERS, Page
 from webhooks_app.core import clock, ids
-from webhooks_app.db import engines
+from webhooks_app.db.database_limits import DatabaseLimits
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, Event, PendingDelivery
-from webhooks_app.deliveries.log import export
 from webhooks_app.endpoints import actions
 from webhooks_app.extensions import db
 from webhooks_app.worker.engine import DeliveryEngine
@@ -376,13 +376,22 @@ def test_a_replay_without_scripts_goes_back_to_the_endpoints_log(failed: str, ad
         assert answer.location.endswith("/deliveries/?status=failed")
 
 
+def test_a_press_on_replay_takes_few_statements(failed: str, admin_page: Page) -> None:
+    token = {"csrf_token": admin_page.token()}
+    with statements() as asked:
+        answer = admin_page.post(
+            f"deliveries/{failed}/replay", {"back": ""} | token, fragment=True, csrf=False
+        )
+    assert (answer.status_code, state(failed)) == (200, "pending")
+    assert len(asked) <= 8, asked
+
+
 # ---- Export
 
 
 def test_a_filtered_log_is_exported_whole(
-    failed: str, admin_page: Page, viewer_page: Page, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    failed: str, admin_page: Page, viewer_page: Page, workspace: Workspace
 ) -> None:
-    monkeypatch.setattr(export, "PAGE", 7)
     workspace.send(30)
     answer = admin_page.get("deliveries/export?format=csv")
     assert answer.headers["Content-Disposition"].startswith("attachment; filename=deliveries-")
@@ -422,12 +431,9 @@ def test_exports_leave_most_threads_to_everybody_else(admin_page: Page, workspac
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_a_table_that_stays_locked_is_said_on_the_page(
-    admin_page: Page, database: WriteDatabase, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engines, "LOCK_SECONDS", 0.3)
+@pytest.mark.parametrize("database_limits", [DatabaseLimits(lock_seconds=0.3)], indirect=True)
+def test_a_table_that_stays_locked_is_said_on_the_page(admin_page: Page, database: WriteDatabase) -> None:
     db.session.remove()
-    db.engine.dispose()  # those that are open already have the longer patience
     with database.begin() as blocker:
         blocker.execute(text("SET LOCAL idle_in_transaction_session_timeout = '3s'"))
         blocker.execute(text("LOCK TABLE deliveries IN ACCESS EXCLUSIVE MODE"))

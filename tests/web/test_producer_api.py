@@ -16,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tests.conftest import TESTER, Workspace
 from webhooks_app.accounts import api_tokens
-from webhooks_app.db import engines
+from webhooks_app.db.database_limits import DatabaseLimits
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import ApiToken, Delivery, Event, PendingDelivery
 from webhooks_app.extensions import db, services
@@ -259,11 +259,10 @@ _LOCKING = {
 }
 
 
+@pytest.mark.parametrize("database_limits", [DatabaseLimits(lock_seconds=0.3)], indirect=True)
 def test_a_locked_database_gives_503_in_time_and_nothing_is_accepted(
-    client: FlaskClient, workspace: Workspace, database: WriteDatabase, monkeypatch: pytest.MonkeyPatch
+    client: FlaskClient, workspace: Workspace, database: WriteDatabase
 ) -> None:
-    monkeypatch.setattr(engines, "LOCK_SECONDS", 0.3)
-    db.engine.dispose()  # those that are open already have the longer patience
     with database.begin() as blocker:
         if database.dialect.name == "postgresql":  # ends a wait that nothing else would end
             blocker.execute(text("SET LOCAL idle_in_transaction_session_timeout = '60s'"))
@@ -279,10 +278,8 @@ def test_a_locked_database_gives_503_in_time_and_nothing_is_accepted(
     assert count(Event) == 1
 
 
-def test_no_connection_left_gives_503_in_time(
-    client: FlaskClient, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(db.engine.pool, "_timeout", 0.2)
+@pytest.mark.parametrize("database_limits", [DatabaseLimits(pool_seconds=0.2)], indirect=True)
+def test_no_connection_left_gives_503_in_time(client: FlaskClient, workspace: Workspace) -> None:
     with ExitStack() as held:
         with suppress(PoolTimeout):
             while True:

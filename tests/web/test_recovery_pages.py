@@ -6,11 +6,11 @@ import pytest
 from sqlalchemy import select, text
 
 from tests.conftest import Workspace
-from tests.deliveries.test_recoveries import fail_all
+from tests.deliveries.conftest import fail_all
 from tests.web.conftest import Page
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import Recovery, RecoveryState
-from webhooks_app.deliveries import recoveries
+from webhooks_app.deliveries import recovery_runs
 from webhooks_app.extensions import db, services
 
 
@@ -50,7 +50,7 @@ def test_it_is_started_watched_and_done(
     assert 'hx-trigger="every 1s"' in page
     assert "&lt;b&gt;A&lt;/b&gt;" in page
 
-    recoveries.run(databases, services(workspace.app).wake_ups)
+    recovery_runs.run_all(databases, services(workspace.app).wake_ups)
     part = admin_page.fragment(f"recoveries/{recovery.id}").text
     assert "<html" not in part
     assert "12 replayed" in part

@@ -57,8 +57,8 @@ def replay(workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps, _en
     workspace.send()
     db.session.rollback()
     delivery_id = db.session.scalars(select(Delivery.id)).one()
-    assert cancellations.cancel(database, delivery_id, actor=TESTER) is CancelResult.CANCELED
-    assert replays.start(database, wake_ups, delivery_id, actor=TESTER) is ReplayResult.STARTED
+    assert cancellations.cancel(database, workspace.id, delivery_id, actor=TESTER) is CancelResult.CANCELED
+    assert replays.start(database, wake_ups, workspace.id, delivery_id, actor=TESTER) is ReplayResult.STARTED
 
 
 def assert_blocked(listener: socket.socket, words: str) -> None:

@@ -3,7 +3,7 @@ import random
 import pytest
 
 from webhooks_app.worker.concurrency import Concurrency, EndpointConcurrency, ObservedHealth
-from webhooks_app.worker.limits import ConcurrencyLimits
+from webhooks_app.worker.engine_limits import ConcurrencyLimits
 
 LIMITS = ConcurrencyLimits()
 SMALLEST, INITIAL, LARGEST = LIMITS.smallest, LIMITS.initial, LIMITS.largest

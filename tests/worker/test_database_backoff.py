@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from webhooks_app.worker.database_backoff import DatabaseBackoff
-from webhooks_app.worker.limits import BackoffLimits
+from webhooks_app.worker.engine_limits import BackoffLimits
 
 
 def fail() -> None:

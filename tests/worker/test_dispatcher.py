@@ -16,7 +16,7 @@ from webhooks_app.db.models import (
     PendingDelivery,
 )
 from webhooks_app.worker.engine import DeliveryEngine
-from webhooks_app.worker.limits import ConcurrencyLimits, EngineLimits
+from webhooks_app.worker.engine_limits import ConcurrencyLimits, EngineLimits
 
 pytestmark = pytest.mark.usefixtures("queue_matches_states")
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

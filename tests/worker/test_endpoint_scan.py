@@ -14,7 +14,7 @@ from webhooks_app.db.models import (
 )
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker import endpoint_scan
-from webhooks_app.worker.limits import ClaimLimits, EngineLimits
+from webhooks_app.worker.engine_limits import ClaimLimits, EngineLimits
 
 pytestmark = pytest.mark.usefixtures("queue_matches_states")
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -22,7 +22,7 @@ from webhooks_app.db.models import (
 )
 from webhooks_app.extensions import db
 from webhooks_app.worker.engine import DeliveryEngine
-from webhooks_app.worker.limits import EngineLimits
+from webhooks_app.worker.engine_limits import EngineLimits
 
 pytestmark = pytest.mark.usefixtures("queue_matches_states")
 QUEUE = "rq:queue:deliveries"

@@ -15,7 +15,7 @@ from webhooks_app.extensions import db
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker import claims, endpoint_scan
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery
-from webhooks_app.worker.limits import BufferLimits
+from webhooks_app.worker.engine_limits import BufferLimits
 from webhooks_app.worker.outcome_buffer import OutcomeBuffer
 from webhooks_app.worker.recording import record
 

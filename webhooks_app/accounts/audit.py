@@ -1,6 +1,7 @@
 """Write the audit log: a row for each action that changes something or shows a secret, without the secret."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -63,16 +64,30 @@ def record(
     **details: Any,
 ) -> None:
     """Add an audit row to the caller's transaction: an action and its row stand or fall together."""
+    record_each(connection, actor, action, workspace_id=workspace_id, targets=[target], now=now, **details)
+
+
+def record_each(
+    connection: Connection,
+    actor: Actor,
+    action: str,
+    *,
+    workspace_id: str | None,
+    targets: Sequence[str],
+    now: datetime,
+    **details: Any,
+) -> None:
+    """Add an audit row for each of the targets, as `record` does for one, in one statement."""
     assert action in ACTIONS, f"give {action} its words"
-    connection.execute(
-        insert(AuditEntry).values(
-            id=ids.new("aud"),
-            workspace_id=workspace_id,
-            actor=actor.name,
-            action=action,
-            target=target,
-            details=json.dumps(details, ensure_ascii=False),
-            address=actor.address,
-            created_at=now,
-        )
-    )
+    shared = {
+        "workspace_id": workspace_id,
+        "actor": actor.name,
+        "action": action,
+        "details": json.dumps(details, ensure_ascii=False),
+        "address": actor.address,
+        "created_at": now,
+    }
+    names = ids.several("aud", len(targets))
+    rows = [shared | {"id": name, "target": target} for name, target in zip(names, targets, strict=True)]
+    if rows:
+        connection.execute(insert(AuditEntry), rows)

@@ -1,6 +1,7 @@
 """Read the audit log of a workspace, newest first, by keyset."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,11 +12,13 @@ from sqlalchemy.orm import Session
 
 from webhooks_app.accounts.audit import ACTIONS
 from webhooks_app.core import ids
+from webhooks_app.db import keyset
+from webhooks_app.db.keyset import Search, SearchLimits
 from webhooks_app.db.models import AuditEntry, Endpoint, User
 
 PAGE_SIZE = 50
-# Entries looked at for one page; with a filter that little matches, the reader goes on from there.
-LOOKED_AT = 5000
+# For one page; with a filter that little matches, the reader goes on from where it ended.
+LIMITS = SearchLimits(rows=5000, seconds=math.inf, chunk_rows=5000)
 LONGEST_TEXT = 200
 # What is done to what, by the part of an action's name before the dot.
 KINDS = {
@@ -77,26 +80,24 @@ def parse(arguments: Mapping[str, str]) -> AuditFilter:
 
 
 def read_page(
-    session: Session, workspace_id: str, audit_filter: AuditFilter, *, before: str = ""
+    session: Session,
+    workspace_id: str,
+    audit_filter: AuditFilter,
+    *,
+    before: str = "",
+    limits: SearchLimits = LIMITS,
 ) -> AuditPage:
     """Return a page of the entries before the entry `before`. Raises BadCursor."""
     if before and not ids.is_id("aud", before):
         raise BadCursor(before)
-    newest = select(AuditEntry).where(AuditEntry.workspace_id == workspace_id)
-    if before:
-        newest = newest.where(AuditEntry.id < before)
-    newest = newest.order_by(AuditEntry.id.desc()).limit(LOOKED_AT)
-    last = session.scalar(select(newest.subquery().c.id).offset(LOOKED_AT - 1))
-    statement = select(AuditEntry).where(AuditEntry.workspace_id == workspace_id, *_conditions(audit_filter))
-    if before:
-        statement = statement.where(AuditEntry.id < before)
-    if last:
-        statement = statement.where(AuditEntry.id >= last)
-    rows = session.scalars(statement.order_by(AuditEntry.id.desc()).limit(PAGE_SIZE + 1)).all()
-    entries = _entries(session, rows[:PAGE_SIZE])
-    if len(rows) > PAGE_SIZE:
-        return AuditPage(entries, entries[-1].id)
-    return AuditPage(entries, last or "", ids.created_at(last) if last else None)
+    is_owned = AuditEntry.workspace_id == workspace_id
+    search = Search(AuditEntry.id, [[is_owned]], AuditEntry.id, _conditions(audit_filter))
+    result = keyset.find(session, search, "aud_", before or "aud_~", limit=PAGE_SIZE, limits=limits)
+    named = select(AuditEntry).where(AuditEntry.id.in_(result.ids)).order_by(AuditEntry.id.desc())
+    entries = _entries(session, session.scalars(named).all())
+    if result.reached:
+        return AuditPage(entries, result.reached, ids.created_at(result.reached))
+    return AuditPage(entries, result.ids[-1] if result.has_more else "")
 
 
 def _conditions(audit_filter: AuditFilter) -> list[ColumnElement[bool]]:

@@ -1,4 +1,4 @@
-"""The one place that asks what time it is."""
+"""The one place that asks what time it is, and how a moment is spelled for machines."""
 
 from datetime import UTC, datetime
 
@@ -6,3 +6,8 @@ from datetime import UTC, datetime
 def now() -> datetime:
     """Return the current moment, aware, in UTC."""
     return datetime.now(UTC)
+
+
+def format_rfc3339(moment: datetime) -> str:
+    """Return an aware moment as machines get it everywhere: RFC 3339, UTC, milliseconds, `Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -10,6 +10,7 @@ from base64 import b32hexdecode, b32hexencode
 from datetime import UTC, datetime, timedelta
 
 _LENGTH = 26
+_GENERATION_DIGITS = 4  # what an attempt's id has behind its delivery's
 
 
 def new(prefix: str) -> str:
@@ -48,6 +49,16 @@ def is_id(prefix: str, text: str) -> bool:
     except ValueError:
         return False
     return found == prefix and text == _spell(prefix, raw)
+
+
+def attempt_id(delivery_id: str, generation: int) -> str:
+    """Return an attempt's id, which sorts by the delivery's time, then by the attempt's turn."""
+    return f"att_{delivery_id.removeprefix('dlv_')}{generation:0{_GENERATION_DIGITS}d}"
+
+
+def delivery_id_of(attempt_id: str) -> str:
+    """Return the id of the attempt's delivery."""
+    return "dlv_" + attempt_id.removeprefix("att_")[:-_GENERATION_DIGITS]
 
 
 def _encode(prefix: str, milliseconds: int, tail: bytes) -> str:

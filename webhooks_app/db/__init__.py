@@ -1,4 +1,4 @@
-"""Engines for SQLite and PostgreSQL, tables, migrations, and SQL that differs by dialect.
+"""Engines for SQLite and PostgreSQL, tables, migrations, SQL that differs by dialect, and keyset paging.
 
 Imports `core` only.
 """

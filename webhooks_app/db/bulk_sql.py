@@ -1,23 +1,26 @@
 """Statements over many rows at once, which travel as one JSON value: one round trip however many they are."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, TextClause, text
+from sqlalchemy import BindParameter, Connection, CursorResult, TextClause, text
 
+from webhooks_app.db import dialect_sql
 from webhooks_app.db.models.base import microseconds
 
 Prepared = dict[str, TextClause]
 
-_GREATEST = {"postgresql": "greatest", "sqlite": "max"}
-
 _as_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
-def prepare(statement: str, fields: Mapping[str, str]) -> Prepared:
-    """By dialect. `{rows}` stands for the rows, named `r`; `fields` are theirs with PostgreSQL's types."""
+def prepare(statement: str, fields: Mapping[str, str], *parameters: BindParameter[Any]) -> Prepared:
+    """Return the statement for each dialect.
+
+    `{rows}` stands in it for the rows, named `r`, and `{greatest}` for the larger of two values; `fields` are
+    the rows' fields with PostgreSQL's types, `parameters` what `run` is given beside the rows.
+    """
     typed = ", ".join(f"{name} {kind}" for name, kind in fields.items())
     read = ", ".join(f"json_extract(value, '$.{name}') AS {name}" for name in fields)
     sources = {
@@ -25,15 +28,20 @@ def prepare(statement: str, fields: Mapping[str, str]) -> Prepared:
         "sqlite": f"(SELECT {read} FROM json_each(:rows)) AS r",
     }
     return {
-        dialect: text(statement.format(rows=rows, greatest=_GREATEST[dialect]))
+        dialect: text(statement.format(rows=rows, greatest=dialect_sql.GREATEST[dialect])).bindparams(
+            *parameters
+        )
         for dialect, rows in sources.items()
     }
 
 
-def run(connection: Connection, prepared: Prepared, rows: list[dict[str, Any]]) -> CursorResult[Any]:
-    return connection.execute(prepared[connection.dialect.name], {"rows": _as_json(rows)})
+def run(
+    connection: Connection, prepared: Prepared, rows: Sequence[Mapping[str, Any]], **values: Any
+) -> CursorResult[Any]:
+    """Execute the statement once, over all the rows."""
+    return connection.execute(prepared[connection.dialect.name], {"rows": _as_json(rows)} | values)
 
 
 def moments(connection: Connection) -> Callable[[datetime], Any]:
-    """How a row carries a moment."""
+    """Return what turns a moment into the form in which a row carries it."""
     return microseconds if connection.dialect.name == "sqlite" else datetime.isoformat

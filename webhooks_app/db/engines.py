@@ -13,23 +13,12 @@ from sqlalchemy import Connection, Dialect, Engine, event
 from sqlalchemy.exc import InvalidatePoolError, OperationalError
 from sqlalchemy.orm import Session
 
-# How long anybody waits for a lock, SQLite's one or PostgreSQL's on a table or a row; past it the caller gets
-# 503 or tries again.
-LOCK_SECONDS = 5
-# How long for SQLite's lock who has something else to do meanwhile, and tries again.
-SHORT_LOCK_SECONDS = 0.5
-# A migration that waits for a table's lock makes everybody else wait behind it, so it gives up well before
-# they do, lets them pass, and tries again.
-MIGRATION_LOCK_SECONDS = 2
-MIGRATION_PAUSE_SECONDS = 1
-MIGRATION_TRIES = 60
-# SQLite's own wait sleeps longer each time, up to 100 ms, so that whoever has waited longest loses to whoever
-# comes by: under steady traffic that is seconds. So it waits in small steps, and `WriteTurn` goes on.
-_SQLITE_STEP_MS = 10
+from webhooks_app.db.database_limits import DEFAULT_LIMITS, DatabaseLimits
 
-# A connection that was idle for longer is asked whether it still leads anywhere: PostgreSQL may have been
-# restarted. The error of one in use makes the pool drop all of them.
-_IDLE_SECONDS = 1.0
+# SQLite's own wait sleeps longer each time, up to 100 ms, so that the writer that has waited longest loses to
+# one that has just come: under steady traffic that is seconds. So SQLite waits in small steps, and
+# `WriteTurn` repeats them.
+_SQLITE_STEP_MS = 10
 
 _LOCK_NOT_AVAILABLE = "55P03"  # PostgreSQL's "lock_not_available", appendix A of its manual
 _IDLE_SINCE = "idle_since"
@@ -105,30 +94,33 @@ def databases_of(engine: Engine, *, after_commit: Callable[[], None] | None = No
     return Databases(ReadDatabase(engine), WriteDatabase(engine, after_commit=after_commit))
 
 
-def engine_options(database_url: str) -> dict[str, Any]:
+def engine_options(database_url: str, limits: DatabaseLimits = DEFAULT_LIMITS) -> dict[str, Any]:
+    """Return the arguments of `create_engine` for a database of either kind."""
     if database_url.startswith("sqlite"):
-        patience = {"timeout": LOCK_SECONDS, "check_same_thread": False}
-        return {"pool_timeout": LOCK_SECONDS, "connect_args": patience}
-    patience = {"connect_timeout": LOCK_SECONDS}
+        connect_args = {"timeout": limits.lock_seconds, "check_same_thread": False}
+        return {"pool_timeout": limits.pool_seconds, "connect_args": connect_args}
     return {
         "pool_size": 10,
         "max_overflow": 20,
-        "pool_timeout": LOCK_SECONDS,
-        "connect_args": patience,
+        "pool_timeout": limits.pool_seconds,
+        "connect_args": {"connect_timeout": limits.connect_seconds},
     }
 
 
-def prepare(engine: Engine, *, waits_for_disk: bool) -> None:
-    """`waits_for_disk`: whether a commit returns only when it would survive a power cut."""
+def prepare(engine: Engine, *, waits_for_disk: bool, limits: DatabaseLimits = DEFAULT_LIMITS) -> None:
+    """Have each new connection of the engine behave alike on both databases.
+
+    `waits_for_disk`: whether a commit returns only when it would survive a power cut.
+    """
     if engine.dialect.name == "sqlite":
-        turn = WriteTurn()
+        turn = WriteTurn(limits)
         event.listen(engine, "connect", _set_pragmas)
         event.listen(engine, "begin", turn.begin)
         event.listen(engine, "checkin", turn.end)
     elif engine.dialect.name == "postgresql":
-        event.listen(engine, "connect", _set_session)
+        event.listen(engine, "connect", partial(_set_session, limits))
         event.listen(engine, "checkin", _note_idle)
-        event.listen(engine, "checkout", partial(_ping_idle, engine.dialect))
+        event.listen(engine, "checkout", partial(_ping_idle, engine.dialect, limits))
     if not waits_for_disk:
         event.listen(engine, "connect", _commit_without_waiting)
 
@@ -136,40 +128,49 @@ def prepare(engine: Engine, *, waits_for_disk: bool) -> None:
 class WriteTurn:
     """Whose turn it is to write to SQLite, among the threads of this process.
 
-    They wait for each other without looking again and again, which would cost more than what they wait for;
-    only the one whose turn it is competes with other processes. It has its turn until its connection goes
+    They wait for each other on a lock, as trying again and again would cost more than what they wait for;
+    only the thread whose turn it is competes with other processes. It has its turn until its connection goes
     back to the pool.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limits: DatabaseLimits) -> None:
         self._lock = threading.Lock()
+        self._limits = limits
 
     def begin(self, connection: Connection) -> None:
+        """Begin the transaction that the connection's options say: to write, to read, or none."""
         writes = connection.get_execution_options().get(_WRITES, False)
         if not writes:
             if writes is not None:
                 connection.exec_driver_sql("BEGIN")
             return
-        patience = (
-            SHORT_LOCK_SECONDS if connection.get_execution_options().get(_HAS_SHORT_TIMEOUT) else LOCK_SECONDS
-        )
-        deadline = time.monotonic() + patience
+        seconds = self._seconds(connection)
+        deadline = time.monotonic() + seconds
         info = connection.connection.info
-        if not info.get(self) and self._lock.acquire(timeout=patience):
+        if not info.get(self) and self._lock.acquire(timeout=seconds):
             info[self] = True
-        driver: Any = connection.connection.dbapi_connection
-        while time.monotonic() < deadline:
-            try:
-                driver.execute("BEGIN IMMEDIATE")
-                return
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
-                    break
-        connection.exec_driver_sql("BEGIN IMMEDIATE")  # raises what is wrong as SQLAlchemy has it
+        _begin_immediate(connection, deadline)
+
+    def _seconds(self, connection: Connection) -> float:
+        is_short = connection.get_execution_options().get(_HAS_SHORT_TIMEOUT)
+        return self._limits.short_lock_seconds if is_short else self._limits.lock_seconds
 
     def end(self, _connection: Any, record: Any) -> None:
+        """End the connection's turn, if it has one, as it goes back to the pool."""
         if record.info.pop(self, None):
             self._lock.release()
+
+
+def _begin_immediate(connection: Connection, deadline: float) -> None:
+    driver: Any = connection.connection.dbapi_connection
+    while time.monotonic() < deadline:
+        try:
+            driver.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                break
+    connection.exec_driver_sql("BEGIN IMMEDIATE")  # raises the driver's error as SQLAlchemy's
 
 
 def _set_pragmas(connection: Any, _record: Any) -> None:
@@ -186,38 +187,29 @@ def _set_pragmas(connection: Any, _record: Any) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _set_session(connection: Any, _record: Any) -> None:
+def _set_session(limits: DatabaseLimits, connection: Any, _record: Any) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET TIME ZONE 'UTC'")
-        cursor.execute(f"SET lock_timeout = {_milliseconds(LOCK_SECONDS)}")
+        cursor.execute(f"SET lock_timeout = {round(limits.lock_seconds * 1000)}")
     connection.commit()
 
 
-def limit_migration(connection: Connection) -> None:
-    """Shortens the wait for locks in the transaction that a migration runs in."""
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_milliseconds(MIGRATION_LOCK_SECONDS)}")
-
-
 def is_lock_timeout(error: OperationalError) -> bool:
+    """Return whether PostgreSQL gave up waiting for a lock."""
     return getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE
-
-
-def _milliseconds(seconds: float) -> int:
-    return round(seconds * 1000)
 
 
 def _note_idle(_connection: Any, record: Any) -> None:
     record.info[_IDLE_SINCE] = time.monotonic()
 
 
-def _ping_idle(dialect: Dialect, connection: Any, record: Any, _fairy: Any) -> None:
-    if time.monotonic() - record.info.get(_IDLE_SINCE, 0.0) < _IDLE_SECONDS:
+def _ping_idle(dialect: Dialect, limits: DatabaseLimits, connection: Any, record: Any, _fairy: Any) -> None:
+    if time.monotonic() - record.info.get(_IDLE_SINCE, 0.0) < limits.idle_check_seconds:
         return
     try:
         dialect.do_ping(connection)
     except dialect.loaded_dbapi.Error:
-        raise InvalidatePoolError from None  # the pool opens another
+        raise InvalidatePoolError from None  # the pool drops all of its connections and opens another
 
 
 def _commit_without_waiting(connection: Any, _record: Any) -> None:

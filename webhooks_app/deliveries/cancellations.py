@@ -2,49 +2,58 @@
 
 from enum import StrEnum
 
-from sqlalchemy import select
+from sqlalchemy import Connection, delete, not_, select
 
 from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
-from webhooks_app.core import clock
+from webhooks_app.core import clock, ids
 from webhooks_app.db import delivery_queue
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Delivery, DeliveryState, PendingDelivery
+from webhooks_app.deliveries.replays import UnknownDelivery
 
 
 class CancelResult(StrEnum):
+    """What a cancellation came to; the value is the sentence that the console shows."""
+
     CANCELED = "Canceled. Nothing more is sent until you replay it."
     IN_FLIGHT = "This delivery is being sent right now. Cancel once the attempt is over."
     FINISHED = "There is nothing to cancel: this delivery waits for no further attempt."
 
 
-def cancel(database: WriteDatabase, delivery_id: str, *, actor: Actor) -> CancelResult:
-    """Ends a pending delivery that is not being sent at the moment."""
+def cancel(database: WriteDatabase, workspace_id: str, delivery_id: str, *, actor: Actor) -> CancelResult:
+    """End a pending delivery that is not being sent at the moment. Raises UnknownDelivery."""
+    if not ids.is_id("dlv", delivery_id):
+        raise UnknownDelivery
     now = clock.now()
     with database.begin() as connection:
-        waiting = connection.execute(
-            select(
-                PendingDelivery.generation,
-                PendingDelivery.is_being_sent(now).label("is_being_sent"),
-                Delivery.workspace_id,
-            )
-            .join(Delivery, Delivery.id == PendingDelivery.delivery_id)
-            .where(PendingDelivery.delivery_id == delivery_id)
-        ).first()
-        if waiting is None:
-            return CancelResult.FINISHED
-        mine = [(delivery_id, waiting.generation)]
-        # A claim in between bumps the generation, and then nothing leaves.
-        if waiting.is_being_sent or not delivery_queue.leave(
-            connection, mine, DeliveryState.CANCELED, now=now
-        ):
-            return CancelResult.IN_FLIGHT
+        is_owned = select(Delivery.id).where(
+            Delivery.id == PendingDelivery.delivery_id, Delivery.workspace_id == workspace_id
+        )
+        removed = connection.execute(
+            delete(PendingDelivery)
+            .where(PendingDelivery.delivery_id == delivery_id, not_(PendingDelivery.is_being_sent(now)))
+            .where(is_owned.correlate(PendingDelivery).exists())
+            .returning(PendingDelivery.delivery_id.label("id"), PendingDelivery.generation)
+        )
+        rows = removed.mappings().all()
+        if not rows:
+            return _refusal(connection, workspace_id, delivery_id)
+        delivery_queue.set_state(connection, rows, DeliveryState.CANCELED, now=now)
         audit.record(
-            connection,
-            actor,
-            "delivery.cancel",
-            workspace_id=waiting.workspace_id,
-            target=delivery_id,
-            now=now,
+            connection, actor, "delivery.cancel", workspace_id=workspace_id, target=delivery_id, now=now
         )
     return CancelResult.CANCELED
+
+
+def _refusal(connection: Connection, workspace_id: str, delivery_id: str) -> CancelResult:
+    """Return why the delivery is not canceled. Raises UnknownDelivery."""
+    found = connection.execute(
+        select(PendingDelivery.delivery_id)
+        .select_from(Delivery)
+        .outerjoin(PendingDelivery, PendingDelivery.delivery_id == Delivery.id)
+        .where(Delivery.id == delivery_id, Delivery.workspace_id == workspace_id)
+    ).first()
+    if found is None:
+        raise UnknownDelivery
+    return CancelResult.FINISHED if found.delivery_id is None else CancelResult.IN_FLIGHT

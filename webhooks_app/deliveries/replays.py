@@ -1,16 +1,16 @@
 """Replay: sending a delivery again, under the same id and with the same bytes."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Connection, not_, select, update
-from sqlalchemy.sql.dml import ReturningUpdate
+from sqlalchemy import ColumnElement, Connection, not_, select, update
+from sqlalchemy.orm import InstrumentedAttribute
 
 from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
-from webhooks_app.core import clock
+from webhooks_app.core import clock, ids
 from webhooks_app.db import delivery_queue
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import (
@@ -23,96 +23,163 @@ from webhooks_app.db.models import (
 )
 from webhooks_app.jobs.wake_ups import WakeUps
 
+# A delivery in one of these is not in the queue, so a replay of it begins a fresh schedule.
+RESTARTABLE_STATES = (*FINAL_STATES, DeliveryState.HELD)
+
 
 class ReplayResult(StrEnum):
+    """What a replay came to; the value is the sentence that the console shows."""
+
     STARTED = "Replay started."
-    HASTENED = "The next attempt starts now; the retry schedule goes on behind it."
+    SENT_NOW = "The next attempt starts now; the retry schedule goes on behind it."
     IN_FLIGHT = "This delivery is being sent right now."
     ENDPOINT_DISABLED = "The endpoint is disabled. Enable it to replay."
     ENDPOINT_DELETED = "The endpoint was deleted, so there is nowhere to send this to."
 
     @property
     def is_sent(self) -> bool:
-        return self in (ReplayResult.STARTED, ReplayResult.HASTENED)
+        return self in (ReplayResult.STARTED, ReplayResult.SENT_NOW)
 
 
-def start(database: WriteDatabase, wake_ups: WakeUps, delivery_id: str, *, actor: Actor) -> ReplayResult:
-    """Replays one delivery: a finished one begins a fresh schedule, a pending one is sent now."""
-    [result] = start_several(database, wake_ups, [delivery_id], actor=actor)
+class UnknownDelivery(LookupError):
+    """The workspace has no such delivery."""
+
+
+def start(
+    database: WriteDatabase, wake_ups: WakeUps, workspace_id: str, delivery_id: str, *, actor: Actor
+) -> ReplayResult:
+    """Replay one delivery: a finished one begins a fresh schedule, a pending one is sent now.
+
+    Raises UnknownDelivery. Takes three statements where it is finished, at most five otherwise.
+    """
+    [result] = start_several(database, wake_ups, workspace_id, [delivery_id], actor=actor)
     return result
 
 
 def start_several(
-    database: WriteDatabase, wake_ups: WakeUps, delivery_ids: Collection[str], *, actor: Actor
+    database: WriteDatabase,
+    wake_ups: WakeUps,
+    workspace_id: str,
+    delivery_ids: Collection[str],
+    *,
+    actor: Actor,
 ) -> Counter[ReplayResult]:
-    """Replays a page's worth of deliveries, which must exist; how many came to which result."""
+    """Replay a page's worth of deliveries; return how many came to which result.
+
+    Raises UnknownDelivery, and then replays none, unless all of them are the workspace's.
+    """
+    named = set(delivery_ids)
+    if not all(ids.is_id("dlv", each) for each in named):
+        raise UnknownDelivery
     now = clock.now()
     with database.begin() as connection:
-        # Sorted, so that two people at once never wait for each other crosswise.
-        results = Counter(_start(connection, each, actor, now) for each in sorted(set(delivery_ids)))
-    if any(result.is_sent for result in results):
-        wake_ups.wake_worker()
-    return results
-
-
-def _start(connection: Connection, delivery_id: str, actor: Actor, now: datetime) -> ReplayResult:
-    delivery = connection.execute(
-        select(Delivery.workspace_id, Endpoint.state, Endpoint.deleted_at)
-        .join(Endpoint, Endpoint.id == Delivery.endpoint_id)
-        .where(Delivery.id == delivery_id)
-    ).one()
-    if delivery.deleted_at is not None:
-        return ReplayResult.ENDPOINT_DELETED
-    if delivery.state is EndpointState.DISABLED:
-        return ReplayResult.ENDPOINT_DISABLED
-    restarted = connection.scalars(
-        _restarting(now).where(
-            Delivery.id == delivery_id, Delivery.state.in_([*FINAL_STATES, DeliveryState.HELD])
+        restarted = restart(connection, workspace_id, named, states=RESTARTABLE_STATES, now=now)
+        sent_now = _send_now(connection, workspace_id, named - restarted.keys(), now)
+        sent = [*restarted, *sent_now]
+        results = _refusals(connection, workspace_id, named.difference(sent))
+        audit.record_each(
+            connection, actor, "delivery.replay", workspace_id=workspace_id, targets=sorted(sent), now=now
         )
-    ).all()
-    if restarted:
-        delivery_queue.enter(connection, restarted, now=now)
-    elif not _hasten(connection, delivery_id, now):
-        return ReplayResult.IN_FLIGHT
-    workspace_id = delivery.workspace_id
-    audit.record(connection, actor, "delivery.replay", workspace_id=workspace_id, target=delivery_id, now=now)
-    return ReplayResult.STARTED if restarted else ReplayResult.HASTENED
+    if sent:
+        wake_ups.wake_worker()
+    results[ReplayResult.STARTED] += len(restarted)
+    results[ReplayResult.SENT_NOW] += len(sent_now)
+    return +results  # without those that none came to
 
 
 def restart(
-    connection: Connection, delivery_ids: Sequence[str], *, state: DeliveryState, now: datetime
+    connection: Connection,
+    workspace_id: str,
+    delivery_ids: Collection[str],
+    *,
+    states: Iterable[DeliveryState],
+    now: datetime,
 ) -> dict[str, str]:
-    """A fresh schedule for those of the deliveries that are in `state` and whose endpoint takes any.
+    """Begin a fresh schedule for those of the deliveries that are in one of `states`, and queue them.
 
-    Those that were restarted, each with its endpoint; the caller queues them.
+    Passes over those whose endpoint is disabled or deleted. Return the ids of the deliveries that were
+    restarted, each with its endpoint's.
     """
-    mine = Delivery.id.in_(delivery_ids), Delivery.state == state
-    # Locked in one order, as `start_several` goes, so that neither waits for the other crosswise.
-    connection.execute(select(Delivery.id).where(*mine).order_by(Delivery.id).with_for_update())
-    enabled = select(Endpoint.id).where(
-        Endpoint.id == Delivery.endpoint_id,
-        Endpoint.state == EndpointState.ENABLED,
-        Endpoint.deleted_at.is_(None),
+    # Locked in the order of their ids, so that two who restart the same ones never wait for each other.
+    locked = (
+        select(Delivery.id)
+        .where(
+            Delivery.id.in_(delivery_ids),
+            Delivery.workspace_id == workspace_id,
+            Delivery.state.in_(states),
+            _is_accepting(Delivery.endpoint_id),
+        )
+        .order_by(Delivery.id)
+        .with_for_update(of=Delivery)
     )
-    restarted = connection.scalars(_restarting(now).where(*mine, enabled.correlate(Delivery).exists())).all()
-    owners = select(Delivery.id, Delivery.endpoint_id).where(Delivery.id.in_(restarted))
-    return {row.id: row.endpoint_id for row in connection.execute(owners)}
-
-
-def _restarting(now: datetime) -> ReturningUpdate[str]:
-    return (
+    restarted = connection.execute(
         update(Delivery)
+        .where(Delivery.id.in_(locked))
         .values(state=DeliveryState.PENDING, next_attempt_at=now, attempts_in_schedule=0, finished_at=None)
-        .returning(Delivery.id)
+        .returning(Delivery.id, Delivery.endpoint_id)
     )
+    endpoints = {row.id: row.endpoint_id for row in restarted}
+    if endpoints:
+        delivery_queue.add(connection, endpoints, now=now)
+    return endpoints
 
 
-def _hasten(connection: Connection, delivery_id: str, now: datetime) -> bool:
-    """Makes a pending delivery due now; False when it is being sent already."""
-    waiting = update(PendingDelivery).where(
-        PendingDelivery.delivery_id == delivery_id, not_(PendingDelivery.is_being_sent(now))
+def _send_now(
+    connection: Connection, workspace_id: str, delivery_ids: Collection[str], now: datetime
+) -> Sequence[str]:
+    """Make the deliveries due now that wait in the queue and are not being sent; return their ids."""
+    if not delivery_ids:
+        return []
+    locked = (
+        select(PendingDelivery.delivery_id)
+        .where(
+            PendingDelivery.delivery_id.in_(delivery_ids),
+            not_(PendingDelivery.is_being_sent(now)),
+            _is_accepting(PendingDelivery.endpoint_id, workspace_id),
+        )
+        .order_by(PendingDelivery.delivery_id)
+        .with_for_update(of=PendingDelivery)
     )
-    if connection.execute(waiting.values(next_attempt_at=now)).rowcount == 0:
-        return False
-    connection.execute(update(Delivery).where(Delivery.id == delivery_id).values(next_attempt_at=now))
-    return True
+    due = connection.scalars(
+        update(PendingDelivery)
+        .where(PendingDelivery.delivery_id.in_(locked))
+        .values(next_attempt_at=now)
+        .returning(PendingDelivery.delivery_id)
+    ).all()
+    if due:
+        connection.execute(update(Delivery).where(Delivery.id.in_(due)).values(next_attempt_at=now))
+    return due
+
+
+def _refusals(
+    connection: Connection, workspace_id: str, delivery_ids: Collection[str]
+) -> Counter[ReplayResult]:
+    """Return why the deliveries are not replayed. Raises UnknownDelivery."""
+    if not delivery_ids:
+        return Counter()
+    endpoints = connection.execute(
+        select(Endpoint.state, Endpoint.deleted_at)
+        .join(Delivery, Delivery.endpoint_id == Endpoint.id)
+        .where(Delivery.id.in_(delivery_ids), Delivery.workspace_id == workspace_id)
+    ).all()
+    if len(endpoints) != len(delivery_ids):
+        raise UnknownDelivery
+    return Counter(_refusal(state, deleted_at) for state, deleted_at in endpoints)
+
+
+def _refusal(state: EndpointState, deleted_at: datetime | None) -> ReplayResult:
+    if deleted_at is not None:
+        return ReplayResult.ENDPOINT_DELETED
+    return ReplayResult.ENDPOINT_DISABLED if state is EndpointState.DISABLED else ReplayResult.IN_FLIGHT
+
+
+def _is_accepting(
+    endpoint_id: InstrumentedAttribute[str], workspace_id: str | None = None
+) -> ColumnElement[bool]:
+    """Whether the endpoint is enabled, not deleted and, where that is asked for, the workspace's."""
+    accepting = select(Endpoint.id).where(
+        Endpoint.id == endpoint_id, Endpoint.state == EndpointState.ENABLED, Endpoint.deleted_at.is_(None)
+    )
+    if workspace_id is not None:
+        accepting = accepting.where(Endpoint.workspace_id == workspace_id)
+    return accepting.correlate_except(Endpoint).exists()

@@ -1,8 +1,8 @@
-"""Deleting what is finished and older than its workspace keeps it, and sums that no chart shows any more.
+"""Retention: deleting deliveries that are older than their workspace keeps them, and what hangs on them.
 
-By keyset on the time-sorted ids, in batches that are each a short transaction of their own, so that neither
-SQLite's one write lock nor a lock in PostgreSQL is held for long. Any number of these may run at once, and
-the next goes on where one was killed.
+It walks the time-sorted ids and deletes in batches that are each a short transaction, so that neither
+SQLite's one write lock nor a lock in PostgreSQL is held for long. Any number of runs may be under way at
+once; where one was killed, the next goes on.
 """
 
 import logging
@@ -10,23 +10,39 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, exists, select
 
 from webhooks_app.core import ids
+from webhooks_app.db import keyset
 from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import FINAL_STATES, Attempt, AttemptRollup, Delivery, Endpoint, Event, Workspace
 
 log = logging.getLogger(__name__)
 
-ROLLUP_AGE = timedelta(days=90)  # thrice the longest chart
+ROLLUP_AGE = timedelta(days=90)  # three times the longest chart
 # An event that was being accepted when its endpoint was deleted has long been committed by then.
-ENDPOINT_REST = timedelta(hours=1)
-# A batch is to hold the write lock about this long: whoever accepts an event waits no longer than for one.
-BATCH_SECONDS = 0.05
-FIRST_BATCH, LARGEST_BATCH = 100, 1000
-ENDPOINTS_PER_BATCH = 50
+ENDPOINT_GRACE = timedelta(hours=1)
+
+
+@dataclass(slots=True, frozen=True)
+class RetentionLimits:
+    """How much one transaction deletes.
+
+    It is to hold the write lock for about `batch_seconds`, as an event that is being accepted waits for it;
+    so batches, which begin at `first_batch` rows, grow to `largest_batch` or shrink with the time they take.
+    What hangs on an endpoint may be many rows, so `endpoints_per_batch` is smaller.
+    """
+
+    batch_seconds: float = 0.05
+    first_batch: int = 100
+    largest_batch: int = 1000
+    endpoints_per_batch: int = 50
+
+
+DEFAULT_LIMITS = RetentionLimits()
 
 
 @dataclass(slots=True, frozen=True)
@@ -40,44 +56,61 @@ class ExpiryResult:
 
 
 class _Batches:
-    """Writes in short transactions, adapts their size to what they take, and rests in between."""
+    """Reads and deletes in short transactions, whose size follows the time that they take."""
 
-    def __init__(self, databases: Databases, should_stop: Callable[[], bool]) -> None:
+    def __init__(
+        self, databases: Databases, should_stop: Callable[[], bool], limits: RetentionLimits = DEFAULT_LIMITS
+    ) -> None:
         self._databases = databases
         self._should_stop = should_stop
-        self.size = FIRST_BATCH
+        self._limits = limits
+        self.size = limits.first_batch
 
-    def pages(self, statement: Select[*tuple[Any, ...]], key: Any) -> Iterator[Sequence[Row[Any]]]:
-        """The statement's rows by keyset on its first column, which is `key`."""
-        after = ""
-        while not self._should_stop():
-            with self._databases.read.connect() as connection:
-                page = connection.execute(statement.where(key > after).order_by(key).limit(self.size)).all()
-            if not page:
-                return
-            after = page[-1][0]
-            yield page
+    def read(
+        self, statement: Select[*tuple[Any, ...]], key: Any
+    ) -> Iterator[Sequence[Row[*tuple[Any, ...]]]]:
+        """Yield all rows of the statement, whose first column is `key`, until it is told to stop."""
+        batches = keyset.walk(self._databases.read, statement, key, batch_rows=lambda: self.size)
+        return takewhile(lambda _: not self._should_stop(), batches)
 
-    def write(self, act: Callable[[Connection, Sequence[str]], int], some: Sequence[str]) -> int:
-        if not some:
+    def delete(self, delete_some: Callable[[Connection, Sequence[str]], int], named: Sequence[str]) -> int:
+        """Call `delete_some` in a transaction, with the ids to delete; return how many it deleted."""
+        if not named:
             return 0
         started = time.monotonic()
         with self._databases.write.begin() as connection:
-            count = act(connection, some)
-        took = time.monotonic() - started
-        if took > BATCH_SECONDS:
+            count = delete_some(connection, named)
+        seconds = time.monotonic() - started
+        if seconds > self._limits.batch_seconds:
             self.size = max(1, self.size // 2)
-        elif took < BATCH_SECONDS / 2:
-            self.size = min(LARGEST_BATCH, self.size * 2)
-        time.sleep(took)  # those who waited for the lock come first
+        elif seconds < self._limits.batch_seconds / 2:
+            self.size = min(self._limits.largest_batch, self.size * 2)
+        time.sleep(seconds)  # lets those go first who waited for the lock
+        return count
+
+    def delete_by_endpoint(
+        self,
+        endpoint_ids: Select[*tuple[Any, ...]],
+        delete_some: Callable[[Connection, Sequence[str]], int],
+    ) -> int:
+        """As `delete`, for the endpoints that the statement selects, a few in each transaction."""
+        count, size = 0, self._limits.endpoints_per_batch
+        for batch in self.read(endpoint_ids, Endpoint.id):
+            named = [row.id for row in batch]
+            for start in range(0, len(named), size):
+                count += self.delete(delete_some, named[start : start + size])
         return count
 
 
 def run(
-    databases: Databases, *, now: datetime, should_stop: Callable[[], bool] = lambda: False
+    databases: Databases,
+    *,
+    now: datetime,
+    should_stop: Callable[[], bool] = lambda: False,
+    limits: RetentionLimits = DEFAULT_LIMITS,
 ) -> ExpiryResult:
-    """Deletes everything that has expired at `now`, unless it is told to stop."""
-    batches = _Batches(databases, should_stop)
+    """Delete everything that has expired at `now`, unless it is told to stop; return how much."""
+    batches = _Batches(databases, should_stop, limits)
     deliveries = events = 0
     with databases.read.connect() as connection:
         workspaces = connection.execute(select(Workspace.id, Workspace.retention_days)).all()
@@ -85,32 +118,31 @@ def run(
         before = now - timedelta(days=days)
         deliveries += _expire_deliveries(batches, workspace_id, before)
         events += _expire_events(batches, workspace_id, before)
-    tally = ExpiryResult(
-        deliveries, events, _expire_rollups(batches, now - ROLLUP_AGE), _drop_endpoints(batches, now)
-    )
-    log.info("expired", extra=asdict(tally))
-    return tally
+    rollups = _expire_rollups(batches, now - ROLLUP_AGE)
+    result = ExpiryResult(deliveries, events, rollups, _drop_endpoints(batches, now))
+    log.info("expired", extra=asdict(result))
+    return result
 
 
 def _expire_deliveries(batches: _Batches, workspace_id: str, before: datetime) -> int:
-    """Those made and finished before: what was replayed since is kept as long as what was made then."""
+    """Delete what was made and finished before; what was replayed since is kept from then on."""
     old = select(Delivery.id, Delivery.state, Delivery.finished_at).where(
         Delivery.workspace_id == workspace_id, Delivery.id < ids.floor("dlv", before)
     )
     count = 0
-    for page in batches.pages(old, Delivery.id):
+    for batch in batches.read(old, Delivery.id):
         finished = [
-            row.id for row in page if row.state in FINAL_STATES and (row.finished_at or before) <= before
+            row.id for row in batch if row.state in FINAL_STATES and (row.finished_at or before) <= before
         ]
-        count += batches.write(_drop_deliveries, finished)
+        count += batches.delete(_drop_deliveries, finished)
     return count
 
 
-def _drop_deliveries(connection: Connection, some: Sequence[str]) -> int:
-    # Locked and looked at once more: one may have been replayed since its page was read.
+def _drop_deliveries(connection: Connection, named: Sequence[str], /) -> int:
+    # Locked and checked again: one may have been replayed since its batch was read.
     final = connection.scalars(
         select(Delivery.id)
-        .where(Delivery.id.in_(some), Delivery.state.in_(FINAL_STATES))
+        .where(Delivery.id.in_(named), Delivery.state.in_(FINAL_STATES))
         .with_for_update(skip_locked=True)
     ).all()
     connection.execute(delete(Attempt).where(Attempt.delivery_id.in_(final)))
@@ -119,41 +151,32 @@ def _drop_deliveries(connection: Connection, some: Sequence[str]) -> int:
 
 def _expire_events(batches: _Batches, workspace_id: str, before: datetime) -> int:
     old = select(Event.id).where(Event.workspace_id == workspace_id, Event.id < ids.floor("evt", before))
-    return sum(batches.write(_drop_events, [row.id for row in page]) for page in batches.pages(old, Event.id))
+    return sum(
+        batches.delete(_drop_events, [row.id for row in batch]) for batch in batches.read(old, Event.id)
+    )
 
 
-def _drop_events(connection: Connection, some: Sequence[str]) -> int:
+def _drop_events(connection: Connection, named: Sequence[str]) -> int:
     # NOT EXISTS would become a join on PostgreSQL, which reads all deliveries; this looks into the index.
     first = select(Delivery.id).where(Delivery.event_id == Event.id).limit(1).scalar_subquery()
-    return connection.execute(delete(Event).where(Event.id.in_(some), first.is_(None))).rowcount
+    return connection.execute(delete(Event).where(Event.id.in_(named), first.is_(None))).rowcount
 
 
 def _expire_rollups(batches: _Batches, before: datetime) -> int:
-    def drop(connection: Connection, some: Sequence[str]) -> int:
-        old = delete(AttemptRollup).where(AttemptRollup.endpoint_id.in_(some))
+    def drop(connection: Connection, named: Sequence[str]) -> int:
+        old = delete(AttemptRollup).where(AttemptRollup.endpoint_id.in_(named))
         return connection.execute(old.where(AttemptRollup.hour_at < before)).rowcount
 
     has_old = exists().where(AttemptRollup.endpoint_id == Endpoint.id, AttemptRollup.hour_at < before)
-    return _by_endpoints(batches, select(Endpoint.id).where(has_old), drop)
+    return batches.delete_by_endpoint(select(Endpoint.id).where(has_old), drop)
 
 
 def _drop_endpoints(batches: _Batches, now: datetime) -> int:
-    """Deleted endpoints go, with all that hangs on them, once the log holds nothing of theirs."""
+    """Remove deleted endpoints, and what hangs on them, once the log holds nothing of theirs."""
     is_used = exists().where(Delivery.endpoint_id == Endpoint.id)
 
-    def drop(connection: Connection, some: Sequence[str]) -> int:
-        return connection.execute(delete(Endpoint).where(Endpoint.id.in_(some), ~is_used)).rowcount
+    def drop(connection: Connection, named: Sequence[str]) -> int:
+        return connection.execute(delete(Endpoint).where(Endpoint.id.in_(named), ~is_used)).rowcount
 
-    unused = select(Endpoint.id).where(Endpoint.deleted_at < now - ENDPOINT_REST, ~is_used)
-    return _by_endpoints(batches, unused, drop)
-
-
-def _by_endpoints(
-    batches: _Batches, statement: Select[*tuple[Any, ...]], act: Callable[[Connection, Sequence[str]], int]
-) -> int:
-    count = 0
-    for page in batches.pages(statement, Endpoint.id):
-        names = [row.id for row in page]
-        for start in range(0, len(names), ENDPOINTS_PER_BATCH):
-            count += batches.write(act, names[start : start + ENDPOINTS_PER_BATCH])
-    return count
+    unused = select(Endpoint.id).where(Endpoint.deleted_at < now - ENDPOINT_GRACE, ~is_used)
+    return batches.delete_by_endpoint(unused, drop)

@@ -117,7 +117,7 @@ def disable_in_transaction(
     )
     if workspace_id is None:
         return False
-    delivery_queue.leave_endpoint(connection, endpoint_id, DeliveryState.HELD, now=now)
+    delivery_queue.remove_endpoint(connection, endpoint_id, DeliveryState.HELD, now=now)
     audit.record(
         connection,
         actor,
@@ -151,7 +151,7 @@ def enable(database: WriteDatabase, endpoint: Endpoint, *, send_held: bool, acto
             .returning(Delivery.id)
         ).all()
         if send_held:
-            delivery_queue.enter(connection, held, now=now)
+            delivery_queue.add(connection, held, now=now)
         connection.execute(
             update(EndpointHealth)
             .where(EndpointHealth.endpoint_id == endpoint.id)
@@ -179,7 +179,7 @@ def remove(database: WriteDatabase, endpoint: Endpoint, *, actor: Actor) -> None
             .where(Endpoint.id == endpoint.id)
             .values(state=EndpointState.DISABLED, deleted_at=now, updated_at=now)
         )
-        delivery_queue.leave_endpoint(connection, endpoint.id, DeliveryState.CANCELED, now=now)
+        delivery_queue.remove_endpoint(connection, endpoint.id, DeliveryState.CANCELED, now=now)
         connection.execute(
             update(Delivery)
             .where(Delivery.endpoint_id == endpoint.id, Delivery.attention_state == DeliveryState.HELD.value)

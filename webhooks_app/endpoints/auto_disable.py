@@ -16,6 +16,7 @@ from sqlalchemy import Row, String, bindparam, column, select, text
 from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core.outcomes import PLATFORM_FAILURES
+from webhooks_app.db import dialect_sql
 from webhooks_app.db.engines import Databases, ReadDatabase, WriteDatabase
 from webhooks_app.db.models import EndpointHealth, NoticeKind
 from webhooks_app.db.models.base import UtcDateTime
@@ -31,10 +32,6 @@ ENOUGH_FAILURES = 10
 # A sweep comes each 15 seconds; disabling moves an endpoint's whole backlog, so only a few at a time.
 STEPS_PER_SWEEP = 20
 
-_LATER = {
-    "sqlite": "h.failing_since + CAST(:span_s * 1000000 AS INTEGER)",
-    "postgresql": "h.failing_since + make_interval(secs => :span_s)",
-}
 _STREAKS = """
     SELECT h.endpoint_id, e.workspace_id, h.failing_since, h.failure_count
     FROM endpoint_health h JOIN endpoints e ON e.id = h.endpoint_id
@@ -80,7 +77,7 @@ def _find(
 ) -> Sequence[Streak]:
     """Return the streaks whose failures span at least `span`."""
     with database.connect() as connection:
-        later = _LATER[connection.dialect.name]
+        later = dialect_sql.seconds_after(connection.dialect, "h.failing_since", ":span_s")
         statement = (
             text(_STREAKS.format(later=later, unless=unless))
             .bindparams(

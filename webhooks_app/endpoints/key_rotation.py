@@ -5,19 +5,20 @@ from typing import Any
 from sqlalchemy import select, update
 
 from webhooks_app.core.encryption import Cipher
+from webhooks_app.db import keyset
 from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import Endpoint, SigningSecret
 
-BATCH = 500
+BATCH_ROWS = 500
 
 
-def reencrypt_all(databases: Databases, cipher: Cipher) -> int:
+def reencrypt_all(databases: Databases, cipher: Cipher, *, batch_rows: int = BATCH_ROWS) -> int:
     """Encrypt every value with the newest key; return how many. Raises DecryptionError if no key opens one.
 
     Workers may run meanwhile: the values stay the same, and each is readable with the old key and the new.
     """
     return sum(
-        _reencrypt_column(databases, cipher, key, column)
+        _reencrypt_column(databases, cipher, key, column, batch_rows)
         for key, column in (
             (SigningSecret.id, SigningSecret.ciphertext),
             (Endpoint.id, Endpoint.headers_encrypted),
@@ -25,20 +26,16 @@ def reencrypt_all(databases: Databases, cipher: Cipher) -> int:
     )
 
 
-def _reencrypt_column(databases: Databases, cipher: Cipher, key: Any, column: Any) -> int:
-    after, count = "", 0
-    while True:
-        with databases.read.connect() as connection:
-            some = select(key, column).where(key > after, column.is_not(None)).order_by(key).limit(BATCH)
-            rows = connection.execute(some).all()
-        if not rows:
-            return count
-        after = rows[-1][0]
+def _reencrypt_column(databases: Databases, cipher: Cipher, key: Any, column: Any, batch_rows: int) -> int:
+    count = 0
+    encrypted = select(key, column).where(column.is_not(None))
+    for batch in keyset.walk(databases.read, encrypted, key, batch_rows=lambda: batch_rows):
         with databases.write.begin() as connection:
-            for row_id, old in rows:
+            for row_id, old in batch:
                 # Guarded, so that what was changed in between is left as it is: it has the newest key anyway.
                 count += connection.execute(
                     update(column.class_)
                     .where(key == row_id, column == old)
                     .values({column.key: cipher.rotate(old)})
                 ).rowcount
+    return count

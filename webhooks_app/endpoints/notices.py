@@ -8,12 +8,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, Row, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from webhooks_app.core import ids, mail
 from webhooks_app.core.mail import Email, MailError, MailServer
 from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass
+from webhooks_app.db import upsert
 from webhooks_app.db.engines import Databases, ReadDatabase, WriteDatabase
 from webhooks_app.db.models import (
     Endpoint,
@@ -59,7 +59,6 @@ def add(
     disable_at: datetime | None = None,
 ) -> bool:
     """Add a notice within the caller's transaction; False if there is one of this kind and streak."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     row = {
         "id": ids.new("ntc"),
         "endpoint_id": endpoint_id,
@@ -70,9 +69,7 @@ def add(
         "mail_due_at": now,
         "mail_tries": 0,
     }
-    # By what it returns: PostgreSQL's driver keeps no row count of an INSERT.
-    statement = dialect.insert(Notice).values(row).on_conflict_do_nothing().returning(Notice.id)
-    return connection.execute(statement).first() is not None
+    return upsert.insert_if_new(connection, Notice, row)
 
 
 def for_endpoint(session: Session, endpoint: Endpoint) -> EndpointNotice | None:

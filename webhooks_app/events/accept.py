@@ -5,13 +5,13 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, insert, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from webhooks_app.core import clock, failpoints, ids
+from webhooks_app.db import upsert
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import (
     Delivery,
@@ -25,7 +25,7 @@ from webhooks_app.db.models import (
 from webhooks_app.endpoints import destinations
 from webhooks_app.jobs.wake_ups import WakeUps
 
-# Put together once: that takes longer than running them.
+# Built once: building them takes longer than running them.
 _INSERT_EVENTS, _INSERT_DELIVERIES, _INSERT_PENDING = insert(Event), insert(Delivery), insert(PendingDelivery)
 
 _SUBSCRIBED = (
@@ -45,17 +45,18 @@ _SUBSCRIBED = (
 
 @dataclass(slots=True, frozen=True)
 class NewEvent:
+    """What a producer hands over; `data` fulfils the schema of `type`."""
+
     type: str
     data: dict[str, Any]
 
 
 @dataclass(slots=True, frozen=True)
 class Accepted:
-    """`deliveries` counts those created; `is_repeat` when the idempotency key had been used before."""
+    """The event's id, and how many deliveries it has."""
 
     id: str
     deliveries: int
-    is_repeat: bool = False
 
 
 class KeyReused(Exception):
@@ -70,16 +71,17 @@ def accept_events(
     *,
     idempotency_key: str | None = None,
 ) -> list[Accepted]:
-    """Stores the events with a delivery for each subscribed endpoint. Raises KeyReused.
+    """Store the events with a delivery for each subscribed endpoint. Raises KeyReused.
 
-    When this returns, all of them are committed and the workers have been told, if Redis answered. An
-    idempotency key goes with a single event.
+    When this returns, all of them are committed and the workers have been woken, if Redis answered. An
+    idempotency key goes with a single event; where it was used before, nothing is stored and the earlier
+    event is returned.
     """
     now = clock.now()
     rows = [event_row(workspace_id, event, idempotency_key, now) for event in events]
     with database.begin() as connection:
-        if idempotency_key is not None and not _insert_if_new(connection, rows[0]):
-            return [_earlier(connection, rows[0])]
+        if idempotency_key is not None and not upsert.insert_if_new(connection, Event, rows[0]):
+            return [_accepted_before(connection, rows[0])]
         if idempotency_key is None:
             connection.execute(_INSERT_EVENTS, rows)
         accepted, is_due = _fan_out(connection, workspace_id, rows, now)
@@ -93,11 +95,11 @@ def accept_events(
 def envelope(
     *, event_id: str, event_type: str, workspace_id: str, data: dict[str, Any], now: datetime
 ) -> bytes:
-    """The request body of an event's deliveries, in UTF-8."""
+    """Return the request body of an event's deliveries, in UTF-8."""
     body = {
         "id": event_id,
         "type": event_type,
-        "timestamp": now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "timestamp": clock.format_rfc3339(now),
         "workspace_id": workspace_id,
         "data": data,
     }
@@ -107,6 +109,7 @@ def envelope(
 def event_row(
     workspace_id: str, event: NewEvent, idempotency_key: str | None, now: datetime
 ) -> dict[str, Any]:
+    """Return the event as a row of `events`, with a new id."""
     event_id = ids.new("evt")
     body = envelope(
         event_id=event_id, event_type=event.type, workspace_id=workspace_id, data=event.data, now=now
@@ -117,23 +120,17 @@ def event_row(
         "type": event.type,
         "body": body,
         "idempotency_key": idempotency_key,
-        "request_hash": _hash(event) if idempotency_key is not None else None,
+        "request_hash": _request_hash(event) if idempotency_key is not None else None,
         "created_at": now,
     }
 
 
-def _hash(event: NewEvent) -> str:
+def _request_hash(event: NewEvent) -> str:
+    """Return what tells one request under an idempotency key from another: SHA-256, in hexadecimal."""
     return hashlib.sha256(json.dumps([event.type, event.data], sort_keys=True).encode()).hexdigest()
 
 
-def _insert_if_new(connection: Connection, row: dict[str, Any]) -> bool:
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    # Not by `rowcount`, which psycopg leaves at -1 here.
-    statement = dialect.insert(Event).values(row).on_conflict_do_nothing().returning(Event.id)
-    return connection.execute(statement).first() is not None
-
-
-def _earlier(connection: Connection, row: dict[str, Any]) -> Accepted:
+def _accepted_before(connection: Connection, row: dict[str, Any]) -> Accepted:
     earlier = connection.execute(
         select(Event.id, Event.request_hash)
         .where(Event.workspace_id == row["workspace_id"])
@@ -142,12 +139,13 @@ def _earlier(connection: Connection, row: dict[str, Any]) -> Accepted:
     if earlier.request_hash != row["request_hash"]:
         raise KeyReused
     deliveries = connection.execute(select(Delivery.id).where(Delivery.event_id == earlier.id)).all()
-    return Accepted(earlier.id, len(deliveries), is_repeat=True)
+    return Accepted(earlier.id, len(deliveries))
 
 
 def _fan_out(
     connection: Connection, workspace_id: str, events: list[dict[str, Any]], now: datetime
 ) -> tuple[list[Accepted], bool]:
+    """Insert the events' deliveries; return what was accepted, and whether anything is due now."""
     endpoints = _subscribed(connection, workspace_id, {event["type"] for event in events})
     deliveries = [
         delivery_row(event, endpoint_id, state, now)
@@ -168,7 +166,7 @@ def _fan_out(
 def _subscribed(
     connection: Connection, workspace_id: str, types: set[str]
 ) -> dict[str, list[tuple[str, EndpointState]]]:
-    """The endpoints by event type, each with its state."""
+    """Return the endpoints that subscribe to each of the event types, each with its state."""
     rows = connection.execute(_SUBSCRIBED, {"workspace_id": workspace_id, "types": list(types)})
     found: dict[str, dict[str, EndpointState]] = defaultdict(dict)
     disabled: set[str] = set()
@@ -178,36 +176,41 @@ def _subscribed(
         for matching in types if all_events else (event_type,):
             found[matching][endpoint_id] = state
     if disabled:
-        _look_again(connection, disabled, found)
+        _recheck_disabled(connection, disabled, found)
     return defaultdict(list, {name: list(endpoints.items()) for name, endpoints in found.items()})
 
 
-def _look_again(
+def _recheck_disabled(
     connection: Connection, disabled: set[str], found: dict[str, dict[str, EndpointState]]
 ) -> None:
-    """Corrects the states of those that were enabled in this moment. The others stay disabled until the
-    caller commits: who enables one waits, and then sees what was held for it."""
-    still = destinations.not_accepting(connection, disabled)
+    """Correct the states of endpoints that have been enabled since they were read.
+
+    The others stay disabled until the caller commits: an admin who enables one waits for that, and then sees
+    what was held for it.
+    """
+    still_disabled = destinations.not_accepting(connection, disabled)
     for states in found.values():
-        states |= dict.fromkeys(states.keys() & disabled - still.keys(), EndpointState.ENABLED)
+        states |= dict.fromkeys(states.keys() & disabled - still_disabled.keys(), EndpointState.ENABLED)
 
 
 def delivery_row(
     event: dict[str, Any], endpoint_id: str, state: EndpointState, now: datetime
 ) -> dict[str, Any]:
-    is_open = state is EndpointState.ENABLED
+    """Return a delivery of the event as a row of `deliveries` without an id, held at a disabled endpoint."""
+    is_enabled = state is EndpointState.ENABLED
     return {
         "workspace_id": event["workspace_id"],
         "endpoint_id": endpoint_id,
         "event_id": event["id"],
         "event_type": event["type"],
-        "state": DeliveryState.PENDING if is_open else DeliveryState.HELD,
+        "state": DeliveryState.PENDING if is_enabled else DeliveryState.HELD,
         "created_at": now,
-        "next_attempt_at": now if is_open else None,
+        "next_attempt_at": now if is_enabled else None,
     }
 
 
 def pending_row(delivery: dict[str, Any]) -> dict[str, Any]:
+    """Return the pending delivery as a row of the queue."""
     return {
         "delivery_id": delivery["id"],
         "endpoint_id": delivery["endpoint_id"],

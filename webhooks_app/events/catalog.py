@@ -1,94 +1,34 @@
-"""The event catalog of `catalog.toml`: which event types there are, and what their `data` looks like."""
+"""The event catalog, read from `catalog.toml` and checked."""
 
 import json
-import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterator, Mapping
 from functools import cache
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator, FormatChecker
-from jsonschema.exceptions import SchemaError, ValidationError
-from referencing import Registry
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
 from referencing.exceptions import Unresolvable
+
+from webhooks_app.events.event_types import NAME, Catalog, EventType, Group
 
 CATALOG_PATH = Path(__file__).with_name("catalog.toml")
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
-
-# A list of a million bad items must not become an answer of a million problems.
-MAX_PROBLEMS = 20
-
-# RFC 3339 section 5.6. `fromisoformat` alone would also take week dates and times without an offset.
-DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-
-# A registry of nothing, so that a `$ref` to some URL is an error instead of a download while events come in.
-NO_REMOTE_SCHEMAS: Registry[Any] = Registry()
-FORMATS = FormatChecker()
 
 
 class CatalogError(ValueError):
     """The catalog file is wrong; the message says where and what to do about it."""
 
 
-@dataclass(frozen=True, slots=True)
-class EventType:
-    name: str
-    group: str
-    description: str
-    schema: dict[str, Any] = field(hash=False)
-    example: dict[str, Any] = field(hash=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    key: str
-    title: str
-    event_types: tuple[EventType, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """`field` is a dotted path (`data.error.code`, `data.aliases.0`); with `message` it makes a sentence."""
-
-    field: str
-    message: str
-
-
-class Catalog:
-    def __init__(self, groups: Iterable[Group]) -> None:
-        self.groups = tuple(groups)
-        self.event_types = tuple(each for group in self.groups for each in group.event_types)
-        self._by_name = {each.name: each for each in self.event_types}
-        self._validators = {
-            each.name: Draft202012Validator(each.schema, format_checker=FORMATS, registry=NO_REMOTE_SCHEMAS)
-            for each in self.event_types
-        }
-        self.names = frozenset(self._by_name)
-
-    def get(self, name: str) -> EventType | None:
-        return self._by_name.get(name)
-
-    def problems(self, name: str, data: object) -> list[Problem]:
-        """What keeps `data` (parsed JSON) from being the data of a `name` event; empty when nothing does."""
-        validator = self._validators.get(name)
-        if validator is None:
-            return [Problem("type", "is not an event type of the catalog")]
-        errors = islice(validator.iter_errors(data), MAX_PROBLEMS)
-        return list(dict.fromkeys(problem for error in errors for problem in _problems_of(error)))
-
-
 @cache
 def catalog() -> Catalog:
+    """Return the platform's catalog, which is read once."""
     return load()
 
 
 def load(path: Path | None = None) -> Catalog:
-    """Read and check a catalog file; raises `CatalogError` on the first thing that is wrong with it."""
+    """Read and check a catalog file. Raises CatalogError for the first thing that is wrong with it."""
     source = path or CATALOG_PATH
     try:
         loaded = Catalog(_groups(_read(source)))
@@ -194,58 +134,9 @@ def _check_examples(loaded: Catalog) -> None:
     for each in loaded.event_types:
         where = f'event type "{each.name}"'
         try:
-            problems = loaded.problems(each.name, each.example)
+            violations = loaded.violations(each.name, each.example)
         except Unresolvable as error:
             raise CatalogError(f"{where}: the schema refers to {error.ref}, which is not in it") from error
-        if problems:
-            listed = "; ".join(f"{problem.field} {problem.message}" for problem in problems)
+        if violations:
+            listed = "; ".join(f"{violation.field} {violation.message}" for violation in violations)
             raise CatalogError(f"{where}: the example violates the schema: {listed}")
-
-
-@FORMATS.checks("date-time", raises=ValueError)  # type: ignore[untyped-decorator]
-def _is_date_time(value: object) -> bool:
-    if not isinstance(value, str):
-        return True
-    return bool(DATE_TIME.fullmatch(value) and datetime.fromisoformat(value.upper()))
-
-
-def _problems_of(error: ValidationError) -> Iterator[Problem]:
-    path = ".".join(["data", *map(str, error.absolute_path)])
-    if error.validator == "required":
-        # One such error comes per missing field, each about all of them: the caller drops the repeats.
-        missing = (name for name in error.validator_value if name not in error.instance)
-        yield from (Problem(f"{path}.{name}", "is required") for name in missing)
-    else:
-        yield Problem(path, _message(error))
-
-
-def _message(error: ValidationError) -> str:
-    # The library's own messages quote the value, which may be large, or a secret sent in the wrong field.
-    rule, value = error.validator, error.validator_value
-    return WORDINGS.get(rule, f"does not satisfy the schema's {rule!r} rule").format(_words(rule, value))
-
-
-def _words(rule: str, value: object) -> str:
-    listed: list[Any] = value if isinstance(value, list) else [value]
-    if rule == "type":
-        return " or ".join(TYPE_WORDS.get(name, f"a {name}") for name in listed)
-    if rule == "format":
-        return FORMAT_WORDS.get(str(value), f"a valid {value}")
-    return ", ".join(each if isinstance(each, str) else json.dumps(each) for each in listed)
-
-
-WORDINGS = {
-    "type": "must be {}",
-    "enum": "must be one of {}",
-    "format": "must be {}",
-    "pattern": "must match {}",
-    "minLength": "must have {} or more characters",
-    "maxLength": "must have {} or fewer characters",
-    "minimum": "must be {} or more",
-    "maximum": "must be {} or less",
-    "minItems": "must have {} or more items",
-    "maxItems": "must have {} or fewer items",
-}
-
-TYPE_WORDS = {"object": "an object", "array": "a list", "integer": "a whole number", "null": "null"}
-FORMAT_WORDS = {"date-time": "a date and time with its offset, such as 2025-01-31T09:30:00Z"}

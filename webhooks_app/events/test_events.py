@@ -26,12 +26,12 @@ def send_test(
     *,
     actor: Actor,
 ) -> str:
-    """A real event with one delivery, to this endpoint only, subscribed or not; the delivery's id."""
+    """Send a real event to this endpoint only, subscribed or not; return its delivery's id."""
     now = clock.now()
     event = event_row(endpoint.workspace_id, NewEvent(event_type, data), None, now)
     with database.begin() as connection:
-        is_shut = endpoint.id in destinations.not_accepting(connection, [endpoint.id])
-        state = EndpointState.DISABLED if is_shut else EndpointState.ENABLED
+        is_disabled = endpoint.id in destinations.not_accepting(connection, [endpoint.id])
+        state = EndpointState.DISABLED if is_disabled else EndpointState.ENABLED
         delivery = {"id": ids.new("dlv")} | delivery_row(event, endpoint.id, state, now)
         connection.execute(insert(Event).values(event))
         connection.execute(insert(Delivery).values(delivery))
@@ -51,10 +51,8 @@ def send_test(
 
 
 @dataclass(slots=True, frozen=True)
-class TestRequest:
+class RequestPreview:
     """A test event's request as it would go out now; the ids are examples, the signature is genuine."""
-
-    __test__ = False  # pytest takes it for one of its own
 
     url: str
     headers: list[tuple[str, str]]
@@ -63,12 +61,12 @@ class TestRequest:
 
 def preview_test(
     database: ReadDatabase, cipher: Cipher, endpoint: Endpoint, event_type: str, data: dict[str, Any]
-) -> TestRequest:
-    """What `send_test` would send; nothing is stored."""
+) -> RequestPreview:
+    """Return the request that `send_test` would send; nothing is stored."""
     now = clock.now()
     body = event_row(endpoint.workspace_id, NewEvent(event_type, data), None, now)["body"]
     with database.connect() as connection:
         headers = signed_requests.preview(
             connection, cipher, endpoint.id, delivery_id=ids.new("dlv"), body=body, now=now
         )
-    return TestRequest(endpoint.url, headers, body)
+    return RequestPreview(endpoint.url, headers, body)

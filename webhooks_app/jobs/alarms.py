@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, column, select, text
-from sqlalchemy.dialects import postgresql, sqlite
 
+from webhooks_app.db import upsert
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.loose_index_scan import EARLIEST_DUE_AT, PENDING_ENDPOINTS
 from webhooks_app.db.models import Heartbeat
@@ -57,9 +57,7 @@ def overdue(connection: Connection, now: datetime) -> timedelta | None:
 def record_heartbeat(database: WriteDatabase, *, now: datetime) -> None:
     """Record that the sweep ran now."""
     with database.begin() as connection:
-        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-        upsert = dialect.insert(Heartbeat).values(name=SWEEP, at=now)
-        connection.execute(upsert.on_conflict_do_update(index_elements=["name"], set_={"at": now}))
+        upsert.insert_or_update(connection, Heartbeat, {"name": SWEEP, "at": now}, key=["name"])
 
 
 def read_liveness(connection: Connection, now: datetime) -> Liveness:

@@ -9,7 +9,7 @@ import pycurl
 from webhooks_app.core.outcomes import Timings
 from webhooks_app.transport.connection_guard import ConnectionGuard
 from webhooks_app.transport.exchange import CurlResult, Exchange
-from webhooks_app.transport.limits import ConnectionLimits
+from webhooks_app.transport.sender_limits import ConnectionLimits
 
 # Small, as libcurl reads ten of them and more in one go from a server that never stops sending.
 READ_BYTES = 4096

@@ -5,7 +5,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from webhooks_app.transport.limits import FloodLimits
+from webhooks_app.transport.sender_limits import FloodLimits
 
 # Linux' struct tcp_info up to and with tcpi_bytes_received, an integer of 64 bits (linux/tcp.h).
 _TCP_INFO_BYTES = 136

@@ -8,8 +8,8 @@ import math
 import time
 
 from webhooks_app.core.outcomes import OutcomeClass
-from webhooks_app.transport.limits import ResolverLimits
 from webhooks_app.transport.name_lookup import LookupResult, ResultQueue, start_lookup
+from webhooks_app.transport.sender_limits import ResolverLimits
 
 
 class Resolver:

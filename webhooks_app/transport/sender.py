@@ -17,12 +17,12 @@ from typing import Any
 import certifi
 
 from webhooks_app.core.outcomes import Outcome, OutcomeClass, Timings
-from webhooks_app.transport.limits import DEFAULT_LIMITS, SenderLimits
 from webhooks_app.transport.name_lookup import LookupResult
 from webhooks_app.transport.pending_lookups import PendingLookups, PendingRequest
 from webhooks_app.transport.request import Request
 from webhooks_app.transport.resolved_target import ResolvedTargets, target_of
 from webhooks_app.transport.resolver import Resolver
+from webhooks_app.transport.sender_limits import DEFAULT_LIMITS, SenderLimits
 from webhooks_app.transport.target_policy import TargetPolicy
 from webhooks_app.transport.transfers import Transfers
 from webhooks_app.transport.watched_sockets import WatchedSockets

@@ -3,7 +3,7 @@
 import threading
 import time
 
-from webhooks_app.transport.limits import FloodLimits
+from webhooks_app.transport.sender_limits import FloodLimits
 from webhooks_app.transport.watched_sockets import WatchedSockets
 
 

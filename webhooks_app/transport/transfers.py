@@ -19,9 +19,9 @@ from webhooks_app.transport.connection_guard import ConnectionGuard
 from webhooks_app.transport.curl_errors import CurlCode
 from webhooks_app.transport.exchange import Exchange
 from webhooks_app.transport.idle_connections import IdleConnections
-from webhooks_app.transport.limits import SenderLimits
 from webhooks_app.transport.request import Request
 from webhooks_app.transport.resolved_target import Target
+from webhooks_app.transport.sender_limits import SenderLimits
 from webhooks_app.transport.target_policy import TargetPolicy
 from webhooks_app.transport.tls_watchdog import TlsHandshakeWatchdog
 from webhooks_app.transport.watched_sockets import READ, WatchedSockets

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from webhooks_app.transport.flood_guard import FloodCounter, bytes_received, shut_down
-from webhooks_app.transport.limits import FloodLimits
+from webhooks_app.transport.sender_limits import FloodLimits
 
 # One bit each; libcurl's CURL_POLL_ and CURL_CSELECT_ numbers are the same, which a test holds.
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE

@@ -16,8 +16,8 @@ from webhooks_app.db.models import Endpoint, Role
 from webhooks_app.deliveries import log, recoveries
 from webhooks_app.deliveries.log import DeliveryRow, FilterError, LogFilter, LoggedAttempt, LogPage
 from webhooks_app.deliveries.log.export import as_csv, as_json
-from webhooks_app.deliveries.log.filters import cursor
-from webhooks_app.deliveries.log.reasons import Reason, explain
+from webhooks_app.deliveries.log.filters import parse_cursor
+from webhooks_app.deliveries.log.status_explanations import StatusExplanation, explain
 from webhooks_app.events.catalog import catalog
 from webhooks_app.extensions import db, services
 from webhooks_app.web.access import WEBHOOKS, check_endpoint, load_endpoint, workspace_blueprint
@@ -45,8 +45,8 @@ class RowPreview(NamedTuple):
 
 
 @blueprint.app_template_filter()
-def reason(row: DeliveryRow) -> Reason:
-    return explain(row, schedule=schedule_length(), now=clock.now())
+def reason(row: DeliveryRow) -> StatusExplanation:
+    return explain(row, schedule_length=schedule_length(), now=clock.now())
 
 
 @blueprint.app_template_filter()
@@ -83,7 +83,7 @@ def ended_in(endpoint_id: str, outcome: str, period: str) -> str:
     return url_for(
         "endpoints.deliveries",
         endpoint_id=endpoint_id,
-        response=log.response_of(OutcomeClass(outcome)),
+        response=log.response_filter(OutcomeClass(outcome)),
         range=period,
     )
 
@@ -107,14 +107,14 @@ def deliveries(endpoint_id: str) -> PageResponse:
 def _log(endpoint: Endpoint | None = None) -> PageResponse:
     try:
         wanted = log.parse(request.args)
-        before, after = cursor(request.args)
+        before, after = parse_cursor(request.args)
     except FilterError as error:
         return _log_page(_of(LogFilter(), endpoint), LogPage([]), endpoint, error=error), 400
     wanted = _of(wanted, endpoint)
     if wanted.endpoint:
         check_endpoint(wanted.endpoint)
     now = clock.now()
-    page = log.page(db.session(), g.workspace.id, wanted, now=now, before=before, after=after)
+    page = log.read_page(db.session(), g.workspace.id, wanted, now=now, before=before, after=after)
     response = make_response(_log_page(wanted, page, endpoint))
     if request.headers.get("HX-Source") == "form#filters":
         # Without the form's empty fields.

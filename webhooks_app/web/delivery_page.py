@@ -3,6 +3,8 @@
 import json
 from base64 import b64encode
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -40,31 +42,42 @@ def show_json(delivery_id: str) -> Response:
     return jsonify(_json(row, payload, tries))
 
 
+@contextmanager
+def _unknown_is_404() -> Iterator[None]:
+    try:
+        yield
+    except replays.UnknownDelivery:
+        raise NotFound from None
+
+
 @blueprint.post("/replay")
 @admin_required
 def replay_selected() -> PageResponse:
     selected = list(dict.fromkeys(request.form.getlist("delivery")))[: log.PAGE_SIZE]
-    if len(log.read_rows(db.session(), g.workspace.id, selected)) != len(selected):
-        raise NotFound
     if not selected:
         return _answer([], "Select the deliveries to replay first.", "info")
-    results = replays.start_several(services().write, services().wake_ups, selected, actor=actor())
+    with _unknown_is_404():
+        results = replays.start_several(
+            services().write, services().wake_ups, g.workspace.id, selected, actor=actor()
+        )
     return _answer(selected, *_told(results))
 
 
 @blueprint.post("/<delivery_id>/replay")
 @admin_required
 def replay(delivery_id: str) -> PageResponse:
-    load_row(delivery_id)
-    result = replays.start(services().write, services().wake_ups, delivery_id, actor=actor())
+    with _unknown_is_404():
+        result = replays.start(
+            services().write, services().wake_ups, g.workspace.id, delivery_id, actor=actor()
+        )
     return _answer([delivery_id], result.value, "success" if result.is_sent else "danger")
 
 
 @blueprint.post("/<delivery_id>/cancel")
 @admin_required
 def cancel(delivery_id: str) -> PageResponse:
-    load_row(delivery_id)
-    result = cancellations.cancel(services().write, delivery_id, actor=actor())
+    with _unknown_is_404():
+        result = cancellations.cancel(services().write, g.workspace.id, delivery_id, actor=actor())
     return _answer([delivery_id], result.value, "success" if result is CancelResult.CANCELED else "danger")
 
 

@@ -7,7 +7,7 @@ from flask import flash, redirect, render_template, request, url_for
 from webhooks_app.db.models import Endpoint
 from webhooks_app.events import test_events
 from webhooks_app.events.catalog import catalog
-from webhooks_app.events.test_events import TestRequest
+from webhooks_app.events.test_events import RequestPreview
 from webhooks_app.extensions import services
 from webhooks_app.web.access import actor, admin_required, load_endpoint
 from webhooks_app.web.endpoint_pages import Page, blueprint
@@ -45,7 +45,7 @@ def test(endpoint_id: str) -> Page:
     return redirect(url_for("deliveries.show", delivery_id=delivery_id), 303)
 
 
-def _page(endpoint: Endpoint, form: TestForm, shown: TestRequest | None = None) -> Page:
+def _page(endpoint: Endpoint, form: TestForm, shown: RequestPreview | None = None) -> Page:
     template = "endpoints/_payload.html" if is_fragment() else "endpoints/test.html"
     page = render_template(template, endpoint=endpoint, form=form, groups=catalog().groups, shown=shown)
     return page, 422 if form.errors else 200

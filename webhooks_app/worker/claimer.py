@@ -11,7 +11,7 @@ from webhooks_app.worker import claims, endpoint_scan, rate_limits
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery
 from webhooks_app.worker.concurrency import Concurrency
 from webhooks_app.worker.due_endpoints import DueEndpoints
-from webhooks_app.worker.limits import ClaimLimits
+from webhooks_app.worker.engine_limits import ClaimLimits
 
 
 class Claimer:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import count
 
-from webhooks_app.worker.limits import ConcurrencyLimits
+from webhooks_app.worker.engine_limits import ConcurrencyLimits
 
 
 class ObservedHealth(Enum):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sqlalchemy.exc import OperationalError
 
-from webhooks_app.worker.limits import BackoffLimits
+from webhooks_app.worker.engine_limits import BackoffLimits
 
 log = logging.getLogger(__name__)
 

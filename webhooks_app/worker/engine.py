@@ -20,7 +20,7 @@ from webhooks_app.worker.claimer import Claimer
 from webhooks_app.worker.concurrency import Concurrency
 from webhooks_app.worker.database_backoff import DatabaseBackoff
 from webhooks_app.worker.dispatcher import Dispatcher
-from webhooks_app.worker.limits import DEFAULT_LIMITS, EngineLimits
+from webhooks_app.worker.engine_limits import DEFAULT_LIMITS, EngineLimits
 from webhooks_app.worker.outcome_buffer import OutcomeBuffer
 
 

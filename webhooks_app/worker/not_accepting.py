@@ -15,7 +15,7 @@ def settle(database: WriteDatabase, deliveries: list[ClaimedDelivery], *, now: d
         states = destinations.not_accepting(connection, {each.endpoint_id for each in deliveries})
         for state in set(states.values()):
             keys = [each.key for each in deliveries if states.get(each.endpoint_id) is state]
-            delivery_queue.leave(connection, keys, state, now=now)
+            delivery_queue.remove(connection, keys, state, now=now)
     accepted = [each for each in deliveries if each.endpoint_id not in states]
     claims.release(database, accepted, now=now)
     return bool(accepted)

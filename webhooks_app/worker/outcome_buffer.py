@@ -10,7 +10,7 @@ from webhooks_app.core import clock, failpoints
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery
-from webhooks_app.worker.limits import BufferLimits
+from webhooks_app.worker.engine_limits import BufferLimits
 from webhooks_app.worker.recording import record
 
 log = logging.getLogger(__name__)

@@ -4,32 +4,41 @@ import time
 
 from alembic import context
 from flask import current_app
+from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from webhooks_app.db import engines
+from webhooks_app.db.database_limits import MigrationLimits
 from webhooks_app.db.engines import WriteDatabase
 
-target = current_app.extensions["migrate"].db
+database = current_app.extensions["migrate"].db
+limits: MigrationLimits = current_app.config.get("MIGRATION_LIMITS", MigrationLimits())
 
 
-def run() -> None:
-    with WriteDatabase(target.engine).begin() as connection:
+def run_in_one_transaction() -> None:
+    with WriteDatabase(database.engine).begin() as connection:
         context.configure(
             connection=connection,
-            target_metadata=target.metadata,
+            target_metadata=database.metadata,
             compare_type=True,
             render_as_batch=connection.dialect.name == "sqlite",
         )
         with context.begin_transaction():
-            engines.limit_migration(connection)
+            shorten_lock_timeout(connection)
             context.run_migrations()
 
 
-for tries_left in reversed(range(engines.MIGRATION_TRIES)):
+def shorten_lock_timeout(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        milliseconds = round(limits.lock_seconds * 1000)
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {milliseconds}")
+
+
+for attempts_left in reversed(range(limits.attempts)):
     try:
-        run()
+        run_in_one_transaction()
         break
     except OperationalError as error:
-        if not tries_left or not engines.is_lock_timeout(error):
+        if not attempts_left or not engines.is_lock_timeout(error):
             raise
-        time.sleep(engines.MIGRATION_PAUSE_SECONDS)
+        time.sleep(limits.pause_seconds)

@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from webhooks_app.core import ids
 from webhooks_app.db.models.base import Base, UtcDateTime, enum_column, public_id
 from webhooks_app.db.models.endpoint_tables import Endpoint
 from webhooks_app.db.models.event_tables import Event
@@ -103,17 +104,13 @@ class Delivery(Base):
         _attention_index("ix_deliveries_endpoint_trouble", "endpoint_id"),
     )
 
-    @property
-    def is_final(self) -> bool:
-        return self.state in FINAL_STATES
-
 
 class PendingDelivery(Base):
     """The queue. `next_attempt_at` is when the delivery may be claimed.
 
-    A claim pushes it one lease ahead, sets `claimed_at` and bumps `generation`; whoever records an outcome
-    must name the generation it claimed. No foreign key: each would be checked for every delivery, and rows
-    come and go only together with their delivery's state (`db/delivery_queue.py`, `worker/`).
+    A claim pushes it one lease ahead, sets `claimed_at` and bumps `generation`; a worker that records an
+    outcome must name the generation it claimed. No foreign key: each would be checked for every delivery, and
+    rows come and go only together with their delivery's state (`db/delivery_queue.py`, `worker/`).
     """
 
     __tablename__ = "pending_deliveries"
@@ -163,8 +160,7 @@ class Attempt(Base):
 
     @property
     def id(self) -> str:
-        """Sorts by the delivery's time, then by the attempt's turn."""
-        return f"att_{self.delivery_id.removeprefix('dlv_')}{self.generation:04d}"
+        return ids.attempt_id(self.delivery_id, self.generation)
 
 
 class AttemptRollup(Base):

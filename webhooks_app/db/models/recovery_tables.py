@@ -20,15 +20,15 @@ class RecoveryState(StrEnum):
 class Recovery(Base):
     """Walks the deliveries of a filter from the oldest to the newest, a batch a transaction.
 
-    `cursor` is the last delivery it has dealt with. Whoever moves it must name where it stood, so a batch is
-    replayed once however many work on it, and one that was killed goes on where its last commit left it.
+    `cursor` is the last delivery it has dealt with. A worker that moves it must name where it stood, so a
+    batch is replayed once however many workers are at it, and after a kill it goes on from the last commit.
     """
 
     __tablename__ = "recoveries"
 
     id: Mapped[str] = mapped_column(public_id(), primary_key=True)
     workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id", ondelete="CASCADE"))
-    # The arguments of a `log.Filter`, its time bounded.
+    # The arguments of a `LogFilter` whose time is bounded.
     filter: Mapped[dict[str, str]] = mapped_column(JSON)
     state: Mapped[RecoveryState] = mapped_column(enum_column(RecoveryState))
     cursor: Mapped[str] = mapped_column(public_id())
@@ -43,7 +43,7 @@ class Recovery(Base):
 
     __table_args__ = (
         Index("ix_recoveries_workspace", "workspace_id", "id"),
-        # One at a time in each workspace; also what the workers look for.
+        # One at a time in each workspace. The sweep looks for running ones, too.
         Index(
             "uq_recoveries_running",
             "workspace_id",

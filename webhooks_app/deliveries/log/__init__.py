@@ -1,5 +1,6 @@
 """Reading the delivery log: by filter, page by page, and one delivery with its attempts. Only reads."""
 
+from webhooks_app.db.keyset import MatchCount
 from webhooks_app.deliveries.log.attempts import (
     PAYLOAD_SHOWN_BYTES,
     LoggedAttempt,
@@ -14,7 +15,7 @@ from webhooks_app.deliveries.log.filters import (
     LogFilter,
     Status,
     parse,
-    response_of,
+    response_filter,
 )
 from webhooks_app.deliveries.log.pages import (
     NEW_COUNTED,
@@ -22,10 +23,9 @@ from webhooks_app.deliveries.log.pages import (
     LogPage,
     count_newer,
     count_of_event,
-    page,
+    read_page,
 )
 from webhooks_app.deliveries.log.rows import DeliveryRow, read_row, read_rows
-from webhooks_app.deliveries.log.search import MatchCount, SearchResult, count, find
 
 __all__ = [
     "NEW_COUNTED",
@@ -40,17 +40,14 @@ __all__ = [
     "LogPage",
     "LoggedAttempt",
     "MatchCount",
-    "SearchResult",
     "Status",
-    "count",
     "count_newer",
     "count_of_event",
-    "find",
-    "page",
     "parse",
     "read_attempts",
+    "read_page",
     "read_payload",
     "read_row",
     "read_rows",
-    "response_of",
+    "response_filter",
 ]

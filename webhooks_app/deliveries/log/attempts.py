@@ -8,21 +8,43 @@ from typing import Any, NamedTuple
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from webhooks_app.core import ids
 from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass, OutcomeDescription
 from webhooks_app.db.models import Attempt, Event
 from webhooks_app.deliveries.log.rows import response_label
 
-# Replays have no end, pages have; the raw JSON has the same ones.
+# A delivery may be replayed without end; its page and its raw JSON show so many attempts.
 NEWEST_ATTEMPTS = 50
 # In an opened row; the delivery's own page shows all of it.
 PAYLOAD_SHOWN_BYTES = 8 * 1024
 
-_DIED_IN = {
+_LAST_PHASES = {
     OutcomeClass.DNS: "DNS",
     OutcomeClass.BLOCKED: "Connect",
     OutcomeClass.CONNECT: "Connect",
     OutcomeClass.TLS: "TLS",
 }
+
+_COLUMNS: Any = (
+    Attempt.delivery_id,
+    Attempt.generation,
+    Attempt.started_at,
+    Attempt.outcome,
+    Attempt.detail,
+    Attempt.status,
+    Attempt.dns_us,
+    Attempt.connect_us,
+    Attempt.tls_us,
+    Attempt.first_byte_us,
+    Attempt.total_us,
+    Attempt.remote_address,
+)
+_CONTENT_COLUMNS: Any = (
+    Attempt.request_headers,
+    Attempt.response_headers,
+    Attempt.response_body,
+    Attempt.response_truncated,
+)
 
 
 class Phase(NamedTuple):
@@ -49,7 +71,7 @@ class LoggedAttempt:
     is_truncated: bool = False
 
     @property
-    def words(self) -> OutcomeDescription:
+    def outcome_description(self) -> OutcomeDescription:
         return DESCRIPTIONS[self.outcome]
 
     @property
@@ -57,8 +79,8 @@ class LoggedAttempt:
         return self.outcome is OutcomeClass.SUCCESS
 
     @property
-    def died(self) -> bool:
-        """Whether the last phase is the one it ended in without an answer."""
+    def is_unanswered(self) -> bool:
+        """Whether it ended in its last phase, without an answer."""
         return not self.is_success and not self.outcome.value.startswith("http_")
 
     @property
@@ -69,28 +91,8 @@ class LoggedAttempt:
 def read_attempts(
     session: Session, delivery_id: str, attempt_count: int, *, full: bool
 ) -> list[LoggedAttempt]:
-    """The newest attempts, newest first, NEWEST_TRIES at most."""
-    columns = [
-        Attempt.delivery_id,
-        Attempt.generation,
-        Attempt.started_at,
-        Attempt.outcome,
-        Attempt.detail,
-        Attempt.status,
-        Attempt.dns_us,
-        Attempt.connect_us,
-        Attempt.tls_us,
-        Attempt.first_byte_us,
-        Attempt.total_us,
-        Attempt.remote_address,
-    ]
-    if full:
-        columns += [
-            Attempt.request_headers,
-            Attempt.response_headers,
-            Attempt.response_body,
-            Attempt.response_truncated,
-        ]
+    """Return the newest attempts, newest first, NEWEST_ATTEMPTS at most."""
+    columns = [*_COLUMNS, *_CONTENT_COLUMNS] if full else _COLUMNS
     rows = session.execute(
         select(*columns)
         .where(Attempt.delivery_id == delivery_id)
@@ -98,17 +100,17 @@ def read_attempts(
         .limit(NEWEST_ATTEMPTS)
     ).all()
     newest = max(attempt_count, len(rows))
-    return [_try(row, newest - position, full) for position, row in enumerate(rows)]
+    return [_logged_attempt(row, newest - position, full) for position, row in enumerate(rows)]
 
 
 def read_payload(session: Session, event_id: str, *, limit: int | None = None) -> tuple[bytes, int]:
-    """The payload's first `limit` bytes, and its size."""
+    """Return the payload's first `limit` bytes, and its size."""
     body = func.substr(Event.body, 1, limit) if limit else Event.body
     row = session.execute(select(body, func.length(Event.body)).where(Event.id == event_id)).one()
     return bytes(row[0]), row[1]
 
 
-def _try(row: Any, number: int, full: bool) -> LoggedAttempt:
+def _logged_attempt(row: Any, number: int, full: bool) -> LoggedAttempt:
     outcome = OutcomeClass(row.outcome)
     rest: dict[str, Any] = {}
     if full:
@@ -120,7 +122,7 @@ def _try(row: Any, number: int, full: bool) -> LoggedAttempt:
         }
     return LoggedAttempt(
         number=number,
-        id=f"att_{row.delivery_id.removeprefix('dlv_')}{row.generation:04d}",
+        id=ids.attempt_id(row.delivery_id, row.generation),
         started_at=row.started_at,
         outcome=outcome,
         detail=row.detail or "",
@@ -133,9 +135,9 @@ def _try(row: Any, number: int, full: bool) -> LoggedAttempt:
 
 
 def phases(timings: Any, outcome: OutcomeClass) -> tuple[Phase, ...]:
-    """What each phase took, from the microseconds since the start at which each ended (0: it did not).
+    """Return how long each phase took, from the microseconds after the start at which each ended (0: none).
 
-    What is left at the end is the download, or the phase that the attempt died in.
+    The time behind the last one is the download or, without an answer, the phase that the attempt ended in.
     """
     # Without a status line, libcurl's first byte is none of a response.
     first_byte_us = timings.first_byte_us if timings.status else 0
@@ -145,20 +147,20 @@ def phases(timings: Any, outcome: OutcomeClass) -> tuple[Phase, ...]:
         ("TLS", timings.tls_us),
         ("Wait", first_byte_us),
     )
-    found, reached = [], 0
+    ended, last_end_us = [], 0
     for name, end_us in ends:
-        if end_us > reached:
-            found.append(Phase(name, (end_us - reached) / 1000))
-            reached = end_us
-    if timings.total_us > reached:
-        last = "Download" if first_byte_us else _died_in(timings, outcome)
-        found.append(Phase(last, (timings.total_us - reached) / 1000))
-    return tuple(found)
+        if end_us > last_end_us:
+            ended.append(Phase(name, (end_us - last_end_us) / 1000))
+            last_end_us = end_us
+    if timings.total_us > last_end_us:
+        last = "Download" if first_byte_us else _last_phase(timings, outcome)
+        ended.append(Phase(last, (timings.total_us - last_end_us) / 1000))
+    return tuple(ended)
 
 
-def _died_in(timings: Any, outcome: OutcomeClass) -> str:
-    if outcome in _DIED_IN:
-        return _DIED_IN[outcome]
+def _last_phase(timings: Any, outcome: OutcomeClass) -> str:
+    if outcome in _LAST_PHASES:
+        return _LAST_PHASES[outcome]
     if timings.connect_us or timings.remote_address:
         return "Wait"
     return "Connect" if timings.dns_us else "DNS"

@@ -4,15 +4,15 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 
+from webhooks_app.core import clock
 from webhooks_app.db.engines import ReadDatabase
 from webhooks_app.deliveries.log import search
 from webhooks_app.deliveries.log.filters import LogFilter
 from webhooks_app.deliveries.log.rows import DeliveryRow, read_rows
 
-# Rows of one transaction: a reader who takes hours must not hold one open all the while.
-PAGE = 500
 COLUMNS = (
     *("id", "event_id", "event_type", "endpoint_id", "endpoint_name", "url", "status", "response"),
     *("http_status", "attempts", "accepted_at", "last_attempt_at", "next_attempt_at", "finished_at"),
@@ -22,38 +22,64 @@ COLUMNS = (
 _FORMULA = (*"=+-@\t\r\n", *"＝＋－＠")
 
 
-def as_csv(database: ReadDatabase, workspace_id: str, wanted: LogFilter, *, now: datetime) -> Iterator[str]:
-    """RFC 4180, a header line first; newest deliveries first."""
+@dataclass(frozen=True, slots=True)
+class ExportLimits:
+    """How many rows are read in one transaction: a reader who takes hours must not hold one open so long."""
+
+    page_rows: int = 500
+
+
+DEFAULT_LIMITS = ExportLimits()
+
+
+def as_csv(
+    database: ReadDatabase,
+    workspace_id: str,
+    log_filter: LogFilter,
+    *,
+    now: datetime,
+    limits: ExportLimits = DEFAULT_LIMITS,
+) -> Iterator[str]:
+    """Yield the lines of a CSV file (RFC 4180), a header first, then the newest deliveries first."""
     yield _csv_line(COLUMNS)
-    for row in _rows(database, workspace_id, wanted, now):
-        yield _csv_line(["" if value is None else _inert(str(value)) for value in _values(row)])
+    for row in _rows(database, workspace_id, log_filter, now, limits):
+        yield _csv_line(["" if value is None else _without_formula(str(value)) for value in _values(row)])
 
 
-def as_json(database: ReadDatabase, workspace_id: str, wanted: LogFilter, *, now: datetime) -> Iterator[str]:
-    """An array of objects, newest deliveries first."""
+def as_json(
+    database: ReadDatabase,
+    workspace_id: str,
+    log_filter: LogFilter,
+    *,
+    now: datetime,
+    limits: ExportLimits = DEFAULT_LIMITS,
+) -> Iterator[str]:
+    """Yield the parts of a JSON array of objects, the newest deliveries first."""
     before = "[\n"
-    for row in _rows(database, workspace_id, wanted, now):
+    for row in _rows(database, workspace_id, log_filter, now, limits):
         yield before + json.dumps(dict(zip(COLUMNS, _values(row), strict=True)), ensure_ascii=False)
         before = ",\n"
     yield "[]\n" if before == "[\n" else "\n]\n"
 
 
 def _rows(
-    database: ReadDatabase, workspace_id: str, wanted: LogFilter, now: datetime
+    database: ReadDatabase, workspace_id: str, log_filter: LogFilter, now: datetime, limits: ExportLimits
 ) -> Iterator[DeliveryRow]:
     before = ""
     while True:
         with database.session() as session:
-            found = search.find(session, workspace_id, wanted, now=now, limit=PAGE, before=before)
-            rows = read_rows(session, workspace_id, found.ids)
+            result = search.find(
+                session, workspace_id, log_filter, now=now, limit=limits.page_rows, before=before
+            )
+            rows = read_rows(session, workspace_id, result.ids)
         yield from rows
-        if not found.has_more:
+        if not result.has_more:
             return
-        before = found.reached or found.ids[-1]
+        before = result.reached or result.ids[-1]
 
 
 def _values(row: DeliveryRow) -> list[str | int | None]:
-    """In the order of COLUMNS."""
+    """Return the values in the order of COLUMNS."""
     return [
         *(row.id, row.event_id, row.event_type, row.endpoint_id, row.endpoint_name, row.endpoint_url),
         *(row.status.value, row.response or None, row.last_status, row.attempt_count),
@@ -63,10 +89,10 @@ def _values(row: DeliveryRow) -> list[str | int | None]:
 
 
 def _moment(moment: datetime | None) -> str | None:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z") if moment else None
+    return clock.format_rfc3339(moment) if moment else None
 
 
-def _inert(text: str) -> str:
+def _without_formula(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 

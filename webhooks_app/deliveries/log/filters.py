@@ -1,4 +1,4 @@
-"""What to look for in the log, from a URL's arguments and back. Pure."""
+"""Filters of the log, from a URL's arguments and back. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -7,10 +7,9 @@ from enum import StrEnum
 
 from webhooks_app.core import ids
 from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass
-from webhooks_app.events.catalog import NAME
+from webhooks_app.events.event_types import NAME
 
 LONGEST_TEXT = 200
-_ATTEMPT_DIGITS = 4  # what an attempt's id has behind its delivery's
 
 
 class FilterError(ValueError):
@@ -51,20 +50,27 @@ RANGES = {
 }
 CUSTOM = "custom"
 
-_FAMILIES = {
+_STATUS_CLASSES = {
     "2xx": (OutcomeClass.SUCCESS,),
     "3xx": (OutcomeClass.HTTP_3XX,),
     "4xx": (OutcomeClass.HTTP_4XX, OutcomeClass.HTTP_410, OutcomeClass.HTTP_429),
     "5xx": (OutcomeClass.HTTP_5XX,),
 }
-_OTHERS = [kind for kind in OutcomeClass if not any(kind in family for family in _FAMILIES.values())]
+_WITHOUT_STATUS = [
+    kind for kind in OutcomeClass if not any(kind in kinds for kinds in _STATUS_CLASSES.values())
+]
 # For the select: the classes of status codes, then what went wrong without one.
-RESPONSES = {name: name for name in _FAMILIES} | {kind.value: DESCRIPTIONS[kind].label for kind in _OTHERS}
+RESPONSES = {name: name for name in _STATUS_CLASSES} | {
+    kind.value: DESCRIPTIONS[kind].label for kind in _WITHOUT_STATUS
+}
 
 
 @dataclass(frozen=True, slots=True)
 class LogFilter:
-    """All of it at once; what is empty does not count. The names are those of the URL's arguments."""
+    """What a delivery must fulfil, all of it; an empty field asks for nothing.
+
+    The names are those of the URL's arguments, except that `since` is called `from` there.
+    """
 
     q: str = ""
     status: Status | None = None
@@ -77,20 +83,20 @@ class LogFilter:
 
     @property
     def arguments(self) -> dict[str, str]:
-        """The shortest arguments that say the same."""
+        """The shortest arguments that `parse` makes this filter of."""
         named = {"since": "from"}
         values = {named.get(field.name, field.name): getattr(self, field.name) for field in fields(self)}
-        return {name: _spell(value) for name, value in values.items() if value}
+        return {name: _format(value) for name, value in values.items() if value}
 
     @property
     def outcomes(self) -> tuple[OutcomeClass, ...]:
-        return _outcomes(self.response) if self.response else ()
+        return _outcomes_of(self.response) if self.response else ()
 
     @property
     def delivery_id(self) -> str:
         """The delivery that `q` names by its own id or that of one of its attempts, or none."""
         if self.q.startswith("att_"):
-            return "dlv_" + self.q.removeprefix("att_")[:-_ATTEMPT_DIGITS]
+            return ids.delivery_id_of(self.q)
         return self.q if self.q.startswith("dlv_") else ""
 
     @property
@@ -99,18 +105,18 @@ class LogFilter:
 
     @property
     def text(self) -> str:
-        """What the payload must hold."""
+        """The text that the payload must hold, or none."""
         return "" if self.delivery_id or self.event_id else self.q
 
     def bounds(self, now: datetime) -> tuple[datetime | None, datetime | None]:
-        """From when, until when."""
+        """Return from when and until when deliveries are asked for, None where that is open."""
         if self.range in RANGES:
             return now - RANGES[self.range][1], None
         return self.since, self.until
 
 
 def parse(arguments: Mapping[str, str]) -> LogFilter:
-    """The filter of a URL. Raises FilterError."""
+    """Return the filter of a URL's arguments. Raises FilterError."""
     chosen_range = arguments.get("range", "")
     if chosen_range not in ("", "all", CUSTOM, *RANGES):
         raise FilterError("range", "Choose one of the times listed.")
@@ -131,8 +137,8 @@ def parse(arguments: Mapping[str, str]) -> LogFilter:
     )
 
 
-def cursor(arguments: Mapping[str, str]) -> tuple[str, str]:
-    """`before` and `after`, of which one is empty at least. Raises FilterError."""
+def parse_cursor(arguments: Mapping[str, str]) -> tuple[str, str]:
+    """Return `before` and `after`, of which at least one is empty. Raises FilterError."""
     before, after = arguments.get("before", ""), arguments.get("after", "")
     for name, value in (("before", before), ("after", after)):
         if value and not ids.is_id("dlv", value):
@@ -147,11 +153,17 @@ def _query(text: str) -> str:
     q = text.replace("\0", "").strip()
     if len(q) > LONGEST_TEXT:
         raise FilterError("q", f"Look for {LONGEST_TEXT} characters at most.")
-    kind = q.partition("_")[0]
-    whole = q[:-_ATTEMPT_DIGITS] if kind == "att" else q
-    if kind in ("dlv", "evt", "att") and not ids.is_id(kind, whole):
+    if not _is_whole(q):
         raise FilterError("q", f"“{q}” is not a whole id. Paste all of its characters.")
     return q
+
+
+def _is_whole(q: str) -> bool:
+    """Whether `q` is a whole id, or does not look like an id at all."""
+    kind = q.partition("_")[0]
+    if kind == "att":
+        return ids.is_id("dlv", ids.delivery_id_of(q))
+    return kind not in ("dlv", "evt") or ids.is_id(kind, q)
 
 
 def _status(value: str) -> Status | None:
@@ -174,20 +186,20 @@ def _event_type(value: str) -> str:
 
 
 def _response(value: str) -> str:
-    if value and not _outcomes(value):
+    if value and not _outcomes_of(value):
         raise FilterError("response", "Choose one of the responses listed.")
     return value
 
 
-def _outcomes(name: str) -> tuple[OutcomeClass, ...]:
-    if name in _FAMILIES:
-        return _FAMILIES[name]
+def _outcomes_of(name: str) -> tuple[OutcomeClass, ...]:
+    if name in _STATUS_CLASSES:
+        return _STATUS_CLASSES[name]
     return (OutcomeClass(name),) if name in set(OutcomeClass) else ()
 
 
-def response_of(outcome: OutcomeClass) -> str:
-    """The name in RESPONSES that finds deliveries which ended in this outcome."""
-    return next((name for name, kinds in _FAMILIES.items() if outcome in kinds), outcome.value)
+def response_filter(outcome: OutcomeClass) -> str:
+    """Return the name in RESPONSES that finds deliveries whose last attempt had this outcome."""
+    return next((name for name, kinds in _STATUS_CLASSES.items() if outcome in kinds), outcome.value)
 
 
 def _moment(arguments: Mapping[str, str], name: str) -> datetime | None:
@@ -204,7 +216,7 @@ def _moment(arguments: Mapping[str, str], name: str) -> datetime | None:
     return moment
 
 
-def _spell(value: object) -> str:
+def _format(value: object) -> str:
     if isinstance(value, datetime):
         # As a field for a date and time takes it: no finer than milliseconds, and no finer than need be.
         precision = "milliseconds" if value.microsecond else "seconds" if value.second else "minutes"

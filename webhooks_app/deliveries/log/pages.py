@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from webhooks_app.core import clock, ids
+from webhooks_app.db.keyset import SearchLimits
 from webhooks_app.deliveries.log import search
 from webhooks_app.deliveries.log.filters import LogFilter
 from webhooks_app.deliveries.log.rows import DeliveryRow, read_rows
@@ -32,20 +33,25 @@ class LogPage:
         return not self.newer
 
 
-def page(
+def read_page(
     session: Session,
     workspace_id: str,
-    wanted: LogFilter,
+    log_filter: LogFilter,
     *,
     now: datetime,
     before: str = "",
     after: str = "",
     limit: int = PAGE_SIZE,
+    limits: SearchLimits = search.LIMITS,
 ) -> LogPage:
-    """The page of the newest deliveries older than `before`, or next newer than `after`."""
-    if after and (found := _newer_page(session, workspace_id, wanted, now=now, after=after, limit=limit)):
-        return found
-    result = search.find(session, workspace_id, wanted, now=now, limit=limit, before=before)
+    """Return the page of the newest deliveries older than `before`, or next newer than `after`."""
+    if after:
+        newer_page = _newer_page(session, workspace_id, log_filter, now=now, after=after, limit=limit)
+        if newer_page is not None:
+            return newer_page
+    result = search.find(
+        session, workspace_id, log_filter, now=now, limit=limit, before=before, limits=limits
+    )
     rows = read_rows(session, workspace_id, result.ids)
     older = result.reached or (result.ids[-1] if result.has_more else "")
     newer = (result.ids[0] if result.ids else before) if before else ""
@@ -53,24 +59,26 @@ def page(
 
 
 def _newer_page(
-    session: Session, workspace_id: str, wanted: LogFilter, *, now: datetime, after: str, limit: int
+    session: Session, workspace_id: str, log_filter: LogFilter, *, now: datetime, after: str, limit: int
 ) -> LogPage | None:
-    """None where so little is newer that it is the newest page."""
-    result = search.find(session, workspace_id, wanted, now=now, limit=limit, after=after)
+    """Return None where so little is newer that it is the newest page."""
+    result = search.find(session, workspace_id, log_filter, now=now, limit=limit, after=after)
     if not result.has_more:
         return None
     rows = read_rows(session, workspace_id, result.ids[::-1])
     return LogPage(rows, result.ids[0] if result.ids else after, result.reached or result.ids[-1])
 
 
-def count_newer(session: Session, workspace_id: str, wanted: LogFilter, newest: str, *, now: datetime) -> int:
-    """How many deliveries came after `newest`, up to one more than NEW_COUNTED."""
-    result = search.find(session, workspace_id, wanted, now=now, limit=NEW_COUNTED, after=newest)
+def count_newer(
+    session: Session, workspace_id: str, log_filter: LogFilter, newest: str, *, now: datetime
+) -> int:
+    """Return how many deliveries came after `newest`, up to one more than NEW_COUNTED."""
+    result = search.find(session, workspace_id, log_filter, now=now, limit=NEW_COUNTED, after=newest)
     return len(result.ids) + (result.has_more and len(result.ids) == NEW_COUNTED)
 
 
 def count_of_event(session: Session, workspace_id: str, event_id: str) -> int:
-    """How many deliveries an event has, up to NEW_COUNTED and one."""
-    wanted = LogFilter(q=event_id)
-    found = search.find(session, workspace_id, wanted, now=clock.now(), limit=NEW_COUNTED)
-    return len(found.ids) + found.has_more
+    """Return how many deliveries an event has, up to one more than NEW_COUNTED."""
+    log_filter = LogFilter(q=event_id)
+    result = search.find(session, workspace_id, log_filter, now=clock.now(), limit=NEW_COUNTED)
+    return len(result.ids) + result.has_more

@@ -13,7 +13,9 @@ from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass, OutcomeDescri
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, EndpointState, PendingDelivery
 from webhooks_app.deliveries.log.filters import Status
 
-_ANSWERS = frozenset(kind for kind in OutcomeClass if kind.value.startswith("http_")) | {OutcomeClass.SUCCESS}
+_ANSWERED = frozenset(kind for kind in OutcomeClass if kind.value.startswith("http_")) | {
+    OutcomeClass.SUCCESS
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,8 @@ class DeliveryRow:
         return f"{self.status}-{self.attempt_count}-{self.attempts_in_schedule}-{due}"
 
     @property
-    def words(self) -> OutcomeDescription | None:
-        """What the last attempt came to."""
+    def outcome_description(self) -> OutcomeDescription | None:
+        """Of the last attempt."""
         return DESCRIPTIONS[OutcomeClass(self.last_outcome)] if self.last_outcome else None
 
     @property
@@ -91,7 +93,7 @@ class DeliveryRow:
         return self.is_reachable and self.state is not DeliveryState.PENDING
 
     @property
-    def can_hasten(self) -> bool:
+    def can_send_now(self) -> bool:
         return self.is_reachable and self.status in (Status.RETRYING, Status.PENDING)
 
     @property
@@ -103,16 +105,16 @@ def response_label(outcome: str | None, status: int | None) -> str:
     if outcome is None:
         return ""
     kind = OutcomeClass(outcome)
-    return str(status) if status and kind in _ANSWERS else DESCRIPTIONS[kind].label
+    return str(status) if status and kind in _ANSWERED else DESCRIPTIONS[kind].label
 
 
 def read_rows(session: Session, workspace_id: str, delivery_ids: Sequence[str]) -> list[DeliveryRow]:
-    """The deliveries in the order of the ids; those that are gone, or another workspace's, are left out."""
+    """Return the deliveries in the order of the ids, without those that are gone or another workspace's."""
     named = [each for each in delivery_ids if ids.is_id("dlv", each)]
     if not named:
         return []
-    found = session.execute(_select().where(Delivery.workspace_id == workspace_id, Delivery.id.in_(named)))
-    rows = {row.id: DeliveryRow(*row) for row in found}
+    result = session.execute(_select().where(Delivery.workspace_id == workspace_id, Delivery.id.in_(named)))
+    rows = {row.id: DeliveryRow(*row) for row in result}
     return [rows[each] for each in delivery_ids if each in rows]
 
 
@@ -121,7 +123,7 @@ def read_row(session: Session, workspace_id: str, delivery_id: str) -> DeliveryR
 
 
 def _select() -> Select[*tuple[Any, ...]]:
-    """In the order of Row's fields."""
+    """Select the columns in the order of DeliveryRow's fields."""
     return (
         select(
             Delivery.id,

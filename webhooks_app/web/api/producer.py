@@ -217,7 +217,7 @@ def _event(item: Any, at: str) -> NewEvent:
         )
     if not isinstance(data, dict):
         _refuse(422, "invalid", "data must be an object.", f"{at}data")
-    problems = catalog().problems(event_type, data)
+    problems = catalog().violations(event_type, data)
     if problems:
         _refuse(422, "invalid_data", problems[0].message, at + problems[0].field)
     return NewEvent(event_type, data)

@@ -247,7 +247,7 @@ class TestForm(FlaskForm):  # type: ignore[misc]
             raise ValidationError(str(error).replace("The body", "The data")) from None
         if not isinstance(self._data, dict):
             raise ValidationError("The data must be a JSON object, in braces.")
-        problems = catalog().problems(self.event_type.data or "", self._data)
+        problems = catalog().violations(self.event_type.data or "", self._data)
         if problems and self.event_type.data in catalog().names:
             raise ValidationError("; ".join(f"{each.field} {each.message}" for each in problems[:5]) + ".")
 

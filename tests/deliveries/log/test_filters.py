@@ -1,0 +1,56 @@
+"""A filter from a URL’s arguments, and back."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from webhooks_app.core import ids
+from webhooks_app.deliveries import log
+from webhooks_app.deliveries.log import FilterError, LogFilter
+from webhooks_app.deliveries.log.filters import parse_cursor
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"status": "gone"},
+        {"endpoint": "ep_1"},
+        {"event_type": "<b>"},
+        {"response": "6xx"},
+        {"range": "1y"},
+        {"from": "yesterday"},
+        {"from": "0001-01-01T00:00+23:00"},
+        {"from": "2025-01-02T00:00", "until": "2025-01-01T00:00"},
+        {"q": "dlv_123"},
+        {"q": "x" * 201},
+    ],
+)
+def test_a_filter_that_makes_no_sense_is_refused(arguments: dict[str, str]) -> None:
+    with pytest.raises(FilterError) as refused:
+        log.parse(arguments)
+    assert refused.value.field in arguments
+
+
+@pytest.mark.parametrize(
+    "value", ["x", "dlv_", "dlv_" + "z" * 26, "evt_" + "0" * 26, "dlv_" + "0" * 25 + "1\0"]
+)
+def test_a_tampered_cursor_is_refused(value: str) -> None:
+    with pytest.raises(FilterError):
+        parse_cursor({"before": value})
+
+
+def test_a_filter_survives_its_own_arguments() -> None:
+    wanted = LogFilter(
+        q="text",
+        status=log.Status.HELD,
+        endpoint=ids.new("ep"),
+        event_type="batch-request",
+        response="5xx",
+        range="custom",
+        since=datetime(2025, 1, 2, 3, 4, tzinfo=UTC),
+        until=datetime(2025, 1, 2, 3, 5, 6, tzinfo=UTC),
+    )
+    assert log.parse(wanted.arguments) == wanted
+    assert log.parse(replace(wanted, range="7d", since=None, until=None).arguments).range == "7d"
+    assert log.parse({}).arguments == {}

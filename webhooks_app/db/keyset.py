@@ -1,0 +1,164 @@
+"""Paging by keyset: by ids that grow with time, so that a page costs the same however deep it lies.
+
+`find` and `count` search newest or oldest first, with a bounded amount of work; `walk` reads everything.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, Subquery, and_, func, select, true, union_all
+from sqlalchemy.orm import Session
+
+from webhooks_app.db.engines import ReadDatabase
+
+Condition = ColumnElement[bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What to search for.
+
+    `ranges` are conditions that an index serves: each is a range of an index that ends in `key`, and no two
+    of them have a row in common. `conditions` are those that no index serves, on the row of `row_key`; they
+    are tried on chunk after chunk of the ranges. `early_condition` is one on the table of `key` itself: read
+    along with the key, it is known before the row is looked up.
+    """
+
+    key: Any
+    ranges: Sequence[Sequence[Condition]]
+    row_key: Any
+    conditions: Sequence[Condition] = ()
+    early_condition: Condition | None = None
+
+    @property
+    def is_one_range(self) -> bool:
+        return len(self.ranges) == 1 and not self.conditions and self.early_condition is None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchLimits:
+    """How many rows a search looks at, and for how many seconds, before it says how far it came.
+
+    It looks at the clock after each chunk of `chunk_rows`.
+    """
+
+    rows: int
+    seconds: float
+    chunk_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """Ids in the direction of the search. `reached` is the last one looked at, where it ended early."""
+
+    ids: list[str]
+    has_more: bool
+    reached: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MatchCount:
+    """How many rows match, counted no further than a limit or for longer than a search may take."""
+
+    count: int
+    is_all: bool
+
+
+def find(
+    session: Session,
+    search: Search,
+    low: str,
+    high: str,
+    *,
+    limit: int,
+    limits: SearchLimits,
+    upwards: bool = False,
+) -> SearchResult:
+    """Return up to `limit` of the ids between `low` and `high`: the newest or, with `upwards`, the oldest."""
+    if search.is_one_range:
+        statement = _range(search, search.ranges[0], low, high, upwards).limit(limit + 1)
+        found = list(session.scalars(statement))
+        return SearchResult(found[:limit], len(found) > limit)
+    return _find_by_chunks(session, search, low, high, limit, limits, upwards)
+
+
+def count(
+    session: Session, search: Search, low: str, high: str, *, limit: int, limits: SearchLimits
+) -> MatchCount:
+    """Return how many ids there are between `low` and `high`, up to `limit`."""
+    if not search.is_one_range:
+        found = _find_by_chunks(session, search, low, high, limit, limits, upwards=False)
+        return MatchCount(len(found.ids), not found.has_more)
+    some = _range(search, search.ranges[0], low, high, False).limit(limit + 1).subquery()
+    number = session.scalar(select(func.count()).select_from(some)) or 0
+    return MatchCount(min(number, limit), number <= limit)
+
+
+def walk(
+    database: ReadDatabase, statement: Select[*tuple[Any, ...]], key: Any, *, batch_rows: Callable[[], int]
+) -> Iterator[Sequence[Row[*tuple[Any, ...]]]]:
+    """Yield all rows of the statement, whose first column is `key`, in the order of the key.
+
+    They come in batches of `batch_rows()`, each read in a transaction of its own; so a row that was added
+    behind the batch before is met, and nobody keeps old rows alive meanwhile.
+    """
+    after = ""
+    while True:
+        with database.connect() as connection:
+            batch = connection.execute(statement.where(key > after).order_by(key).limit(batch_rows())).all()
+        if not batch:
+            return
+        after = batch[-1][0]
+        yield batch
+
+
+def _find_by_chunks(
+    session: Session, search: Search, low: str, high: str, limit: int, limits: SearchLimits, upwards: bool
+) -> SearchResult:
+    deadline = time.monotonic() + limits.seconds
+    found: list[str] = []
+    rows_read = 0
+    while True:
+        chunk = _chunk(search, low, high, limits.chunk_rows, upwards)
+        found += session.scalars(_matches(search, chunk, upwards).limit(limit + 1 - len(found)))
+        if len(found) > limit:
+            return SearchResult(found[:limit], True)
+        edge = func.max(chunk.c.id) if upwards else func.min(chunk.c.id)
+        size, reached = session.execute(select(func.count(), edge).select_from(chunk)).one()
+        rows_read += size
+        if size < limits.chunk_rows:
+            return SearchResult(found, False)
+        low, high = (reached, high) if upwards else (low, reached)
+        if rows_read >= limits.rows or time.monotonic() > deadline:
+            return SearchResult(found, True, reached)
+
+
+def _range(
+    search: Search, conditions: Sequence[Condition], low: str, high: str, upwards: bool
+) -> Select[Any]:
+    columns = [search.key.label("id")]
+    if search.early_condition is not None:
+        columns.append(search.early_condition.label("is_candidate"))
+    within = (search.key > low, search.key < high)
+    return select(*columns).where(*conditions, *within).order_by(search.key if upwards else search.key.desc())
+
+
+def _chunk(search: Search, low: str, high: str, rows: int, upwards: bool) -> Subquery:
+    """The next ids of all ranges, merged."""
+    parts = [_range(search, each, low, high, upwards).limit(rows).subquery() for each in search.ranges]
+    if len(parts) == 1:
+        return parts[0]
+    merged = union_all(*(select(part.c.id) for part in parts)).subquery()
+    order = merged.c.id if upwards else merged.c.id.desc()
+    return select(merged.c.id).order_by(order).limit(rows).subquery()
+
+
+def _matches(search: Search, chunk: Subquery, upwards: bool) -> Select[Any]:
+    # Each row is looked up by its id, whatever the planner believes: a join may come out as a scan.
+    holds = select(and_(true(), *search.conditions)).where(search.row_key == chunk.c.id).scalar_subquery()
+    statement = select(chunk.c.id).where(holds)
+    if search.early_condition is not None:
+        statement = statement.where(chunk.c.is_candidate)
+    return statement.order_by(chunk.c.id if upwards else chunk.c.id.desc())

@@ -1,0 +1,31 @@
+"""Inserting a row that may be there already, in the words of each dialect."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.dialects import postgresql, sqlite
+
+from webhooks_app.db.models.base import Base
+
+
+def insert_if_new(connection: Connection, model: type[Base], row: Mapping[str, Any]) -> bool:
+    """Insert the row unless another has one of its unique keys; return whether it was inserted."""
+    # Told by what RETURNING gives: psycopg keeps no row count of an INSERT.
+    [key, *_] = model.__table__.primary_key
+    statement = _insert(connection, model, row).on_conflict_do_nothing().returning(key)
+    return connection.execute(statement).first() is not None
+
+
+def insert_or_update(
+    connection: Connection, model: type[Base], row: Mapping[str, Any], *, key: Sequence[str]
+) -> None:
+    """Insert the row, or give the one that has the same `key` the row's other values."""
+    changed = {name: value for name, value in row.items() if name not in key}
+    statement = _insert(connection, model, row)
+    connection.execute(statement.on_conflict_do_update(index_elements=key, set_=changed))
+
+
+def _insert(connection: Connection, model: type[Base], row: Mapping[str, Any]) -> Any:
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    return dialect.insert(model).values(row)

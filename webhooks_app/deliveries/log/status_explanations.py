@@ -1,0 +1,116 @@
+"""Why a delivery has the status that it has, and what to do about it, in plain words. Pure."""
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from webhooks_app.core.outcomes import OutcomeClass
+from webhooks_app.deliveries.log.filters import Status
+from webhooks_app.deliveries.log.rows import DeliveryRow
+
+# A busy worker takes what is due within a second or two; past this, something is in the way.
+OVERDUE = timedelta(seconds=30)
+
+
+class StatusExplanation(NamedTuple):
+    """A headline and the text behind it. `variant` is the colour: success, info, warning or danger."""
+
+    headline: str
+    text: str
+    variant: str
+
+
+def explain(row: DeliveryRow, *, schedule_length: int, now: datetime) -> StatusExplanation:
+    """Return what to say about the delivery; `schedule_length` is how many attempts a schedule has."""
+    match row.status:
+        case Status.DELIVERED:
+            explanation = f"Delivered {_at_which(row, schedule_length)}.", _answer(row), "success"
+        case Status.SENDING:
+            explanation = "Being sent right now.", _last_failure(row, "The attempt before"), "info"
+        case Status.RETRYING:
+            explanation = _retrying(row, schedule_length), _retry_advice(row, now), "warning"
+        case Status.PENDING:
+            text = _overdue(row, now) or "It starts at any moment."
+            explanation = "Waiting for its first attempt.", text, "info"
+        case Status.HELD:
+            explanation = "Held back.", _held(row), "warning"
+        case Status.CANCELED:
+            explanation = "Canceled: nothing more is sent.", _canceled(row), "warning"
+        case _:
+            text = f"{_advice(row)} {_what_now(row)}"
+            explanation = _failed(row, schedule_length), text, "danger"
+    return StatusExplanation(*explanation)
+
+
+def _at_which(row: DeliveryRow, schedule_length: int) -> str:
+    if row.attempt_count == 1:
+        return "at the first attempt"
+    return f"at attempt {row.attempts_in_schedule} of {schedule_length}"
+
+
+def _answer(row: DeliveryRow) -> str:
+    seconds = (row.last_duration_ms or 0) / 1000
+    took = f"{row.last_duration_ms} ms" if seconds < 1 else f"{seconds:.2f} s"
+    return f"The endpoint answered {row.last_status} in {took}." if row.last_status else ""
+
+
+def _retrying(row: DeliveryRow, schedule_length: int) -> str:
+    if not row.attempts_in_schedule:
+        return "Replay started: the first attempt of a fresh schedule is next."
+    return f"Attempt {row.attempts_in_schedule} of {schedule_length} failed: {_label(row)}."
+
+
+def _retry_advice(row: DeliveryRow, now: datetime) -> str:
+    # A failure of an earlier schedule says nothing about the one that starts.
+    advice = _advice(row) if row.attempts_in_schedule else ""
+    return advice + _overdue(row, now)
+
+
+def _failed(row: DeliveryRow, schedule_length: int) -> str:
+    if row.last_outcome == OutcomeClass.HTTP_410:
+        return "Given up: the endpoint answered 410 Gone."
+    if row.attempts_in_schedule >= schedule_length > 1:
+        return f"All {row.attempts_in_schedule} attempts failed. The last: {_label(row)}."
+    return f"Failed: {_label(row)}."
+
+
+def _advice(row: DeliveryRow) -> str:
+    outcome = row.outcome_description
+    return f"{outcome.reason} {outcome.hint}" if outcome and not row.is_success else ""
+
+
+def _last_failure(row: DeliveryRow, which: str) -> str:
+    return f"{which} failed: {_label(row)}." if row.outcome_description and not row.is_success else ""
+
+
+def _label(row: DeliveryRow) -> str:
+    """`503, server error`, `timed out`."""
+    assert row.outcome_description is not None
+    label = row.outcome_description.label
+    is_acronym = label[1:2].isupper()
+    label = label if is_acronym else label[:1].lower() + label[1:]
+    return f"{row.response}, {label}" if row.response.isdigit() else label
+
+
+def _canceled(row: DeliveryRow) -> str:
+    text = "The endpoint was deleted." if row.is_deleted else "Replay it to send it after all."
+    return f"{_last_failure(row, 'The last attempt')} {text}"
+
+
+def _held(row: DeliveryRow) -> str:
+    if row.is_deleted:
+        return "The endpoint was deleted."
+    return "The endpoint is disabled. On enabling it, you choose to send or to discard what is held."
+
+
+def _what_now(row: DeliveryRow) -> str:
+    if row.is_deleted:
+        return "The endpoint was deleted, so it cannot be replayed."
+    return "Then replay it." if row.is_reachable else "The endpoint is disabled; enable it to replay."
+
+
+def _overdue(row: DeliveryRow, now: datetime) -> str:
+    if row.next_attempt_at is None or now - row.next_attempt_at < OVERDUE:
+        return ""
+    minutes = int((now - row.next_attempt_at).total_seconds()) // 60
+    late = f"{minutes} min" if minutes else "half a minute"
+    return f" It is overdue by {late}: the endpoint cannot take more at a time, or no worker is running."
