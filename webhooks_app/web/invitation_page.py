@@ -3,7 +3,6 @@
 from flask import Blueprint, abort, flash, redirect, render_template, request, session, url_for
 from flask_login import current_user, login_user
 from sqlalchemy import select
-from werkzeug.wrappers import Response
 
 from webhooks_app.accounts import members
 from webhooks_app.accounts.members import AlreadyMember, InvitationClosed
@@ -12,20 +11,21 @@ from webhooks_app.core import clock, passwords
 from webhooks_app.db.models import Invitation, User
 from webhooks_app.extensions import db, services
 from webhooks_app.web.forms.account_forms import AcceptForm
+from webhooks_app.web.responses import PageResponse
 
-blueprint = Blueprint("invitations", __name__, url_prefix="/invitations")
-
-Page = Response | str | tuple[str, int]
 CLOSED = "This invitation was used, withdrawn or has expired. Ask whoever sent it for another."
 
 
-@blueprint.get("/<secret>")
-def show(secret: str) -> Page:
+def add_routes(blueprint: Blueprint) -> None:
+    blueprint.get("/<secret>")(show)
+    blueprint.post("/<secret>")(accept)
+
+
+def show(secret: str) -> PageResponse:
     return _page(_load(secret), AcceptForm(formdata=None))
 
 
-@blueprint.post("/<secret>")
-def accept(secret: str) -> Page:
+def accept(secret: str) -> PageResponse:
     invitation = _load(secret)
     is_mine = current_user.is_authenticated and current_user.email == invitation.email
     form = AcceptForm()
@@ -57,7 +57,7 @@ def accept(secret: str) -> Page:
 
 
 def _load(secret: str) -> Invitation:
-    """404 alike for one that never was and one that is closed."""
+    """Return the open invitation; 404 alike for one that never was and one that is closed."""
     invitation = db.session.scalars(
         select(Invitation).where(Invitation.token_hash == passwords.hash_token(secret))
     ).first()
