@@ -40,10 +40,10 @@ def deliveries(endpoint_id: str) -> PageResponse:
 
 def row(delivery_id: str) -> PageResponse:
     """Show the row, open or closed."""
-    found = load_row(delivery_id)
+    delivery = load_row(delivery_id)
     if not is_fragment():
         return redirect(url_for("deliveries.show", delivery_id=delivery_id))
-    return render_row(found)
+    return render_row(delivery)
 
 
 def _show_log(endpoint: Endpoint | None = None) -> PageResponse:

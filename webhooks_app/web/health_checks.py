@@ -1,4 +1,4 @@
-"""For whoever watches the platform: does it work, and can this process take events."""
+"""Health checks: whether the platform works, and whether this process can take events."""
 
 from typing import Any
 

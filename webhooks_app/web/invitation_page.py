@@ -26,23 +26,14 @@ def show(secret: str) -> PageResponse:
 
 
 def accept(secret: str) -> PageResponse:
-    invitation = _load(secret)
+    invitation, form = _load(secret), AcceptForm()
     is_mine = current_user.is_authenticated and current_user.email == invitation.email
-    form = AcceptForm()
     if not is_mine and (_has_account(invitation) or current_user.is_authenticated):
         return _page(invitation, form), 403
     if not is_mine and not form.validate():
         return _page(invitation, form), 422
-    workspace_id = invitation.workspace_id
     try:
-        user_id = members.accept(
-            services().write,
-            invitation,
-            user_id=current_user.id if is_mine else None,
-            name=form.name.data or "",
-            password=form.password.data or "",
-            address=request.remote_addr or "",
-        )
+        user_id = _join(invitation, form, user_id=current_user.id if is_mine else None)
     except InvitationClosed:
         abort(404, CLOSED)
     except EmailTaken:
@@ -53,7 +44,19 @@ def accept(secret: str) -> PageResponse:
         if not is_mine:
             session.clear()
             login_user(db.session.get_one(User, user_id))
-    return redirect(url_for("endpoints.index", workspace_id=workspace_id), 303)
+    return redirect(url_for("endpoints.index", workspace_id=invitation.workspace_id), 303)
+
+
+def _join(invitation: Invitation, form: AcceptForm, *, user_id: str | None) -> str:
+    """Return the new member's user id: `user_id` or, without one, that of a new account."""
+    return members.accept(
+        services().write,
+        invitation,
+        user_id=user_id,
+        name=form.name.data or "",
+        password=form.password.data or "",
+        address=request.remote_addr or "",
+    )
 
 
 def _load(secret: str) -> Invitation:

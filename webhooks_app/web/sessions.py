@@ -1,4 +1,4 @@
-"""Flask-Login's side of a session: who it belongs to, and where whoever has none is sent."""
+"""Flask-Login's callbacks: the user of a session, and the answer to a request without one."""
 
 from urllib.parse import urlsplit
 

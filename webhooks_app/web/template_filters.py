@@ -1,4 +1,4 @@
-"""Every filter and function that templates use beyond Jinja's own: the words for moments, sizes and reasons.
+"""Every filter and function that templates use beyond Jinja's own: moments, sizes and reasons in words.
 
 Those that make URLs are in `template_links`. `register` names them all.
 """

@@ -131,20 +131,12 @@ def _parse_event(item: Any, at: str) -> NewEvent:
         refuse(422, "invalid", "An event is an object with type and data.", at.rstrip(".") or None)
     unknown = sorted(set(item) - {"type", "data"})
     if unknown:
-        refuse(
-            422,
-            "unknown_field",
-            f"An event has no field {unknown[0]!r}; it has type and data.",
-            at + unknown[0],
-        )
+        message = f"An event has no field {unknown[0]!r}; it has type and data."
+        refuse(422, "unknown_field", message, at + unknown[0])
     event_type, data = item.get("type"), item.get("data")
     if not isinstance(event_type, str) or event_type not in catalog().names:
-        refuse(
-            422,
-            "unknown_event_type",
-            "This type is not in the catalog; see /api/v1/event-types.",
-            f"{at}type",
-        )
+        message = "This type is not in the catalog; see /api/v1/event-types."
+        refuse(422, "unknown_event_type", message, f"{at}type")
     if not isinstance(data, dict):
         refuse(422, "invalid", "data must be an object.", f"{at}data")
     problems = catalog().violations(event_type, data)

@@ -1,7 +1,5 @@
 """The form of an endpoint, new or there already."""
 
-import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,13 +9,11 @@ from wtforms import (
     FieldList,
     Form,
     FormField,
-    IntegerField,
     SelectMultipleField,
     StringField,
 )
 from wtforms.validators import ValidationError
 
-from webhooks_app.core import text_display
 from webhooks_app.db.models import Endpoint
 from webhooks_app.endpoints import custom_headers
 from webhooks_app.endpoints.actions import DEFAULT_TIMEOUT_MS, LONGEST_TIMEOUT_MS, EndpointValues
@@ -25,42 +21,9 @@ from webhooks_app.events.catalog import catalog
 from webhooks_app.transport import target_urls
 from webhooks_app.transport.host_names import TargetRefused
 from webhooks_app.transport.target_policy import TargetPolicy
+from webhooks_app.web.forms.fields import LONGEST_NAME, WholeNumberField, name_problem
 
-LONGEST_NAME = 100
 HIGHEST_RATE = 10_000
-
-
-class WholeNumberField(IntegerField):  # type: ignore[misc]
-    """A whole number in a range; what was typed instead is kept and shown again."""
-
-    def __init__(self, *, lowest: int, highest: int, empty: int | None, **options: Any) -> None:
-        super().__init__(default=empty, **options)
-        self.lowest, self.highest, self.empty = lowest, highest, empty
-
-    def process_formdata(self, valuelist: list[str]) -> None:
-        if not valuelist:
-            return
-        typed = valuelist[0].strip()
-        self.data = self.empty
-        if not typed:
-            return
-        is_number = typed.isascii() and typed.isdecimal() and len(typed) < 10
-        if not is_number or not self.lowest <= int(typed) <= self.highest:
-            raise ValueError(f"Enter a whole number from {self.lowest:,} to {self.highest:,}.")
-        self.data = int(typed)
-
-
-def name_problem(name: str) -> str:
-    """What is wrong with a name that people give, or nothing."""
-    name = name.strip()
-    if len(name) > LONGEST_NAME:
-        return f"A name may have {LONGEST_NAME} characters; this one has {len(name)}."
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
-        return "The name holds a control character. Type it anew."
-    # Joiners belong to some scripts and to emoji; whatever else cannot be seen only deceives.
-    if any(part.is_escape for part in text_display.display_parts(re.sub("[\u200c\u200d]", "", name))):
-        return "The name holds a character that cannot be seen. Type it anew."
-    return ""
 
 
 class HeaderForm(Form):  # type: ignore[misc]
