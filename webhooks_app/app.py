@@ -12,7 +12,15 @@ from webhooks_app.db import engines, models
 from webhooks_app.db.database_limits import DEFAULT_LIMITS, DatabaseLimits
 from webhooks_app.events.catalog import catalog
 from webhooks_app.extensions import attach_services, csrf, db, login, migrate
-from webhooks_app.web import blueprints
+from webhooks_app.web import (
+    access,
+    blueprints,
+    error_pages,
+    request_checks,
+    response_headers,
+    sessions,
+    template_filters,
+)
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +53,7 @@ def create_app(
     with app.app_context():
         engines.prepare(db.engine, waits_for_disk=waits_for_disk, limits=database_limits)
         attach_services(app, settings, db.engine)
-    blueprints.register(app)
+    _register_web(app, settings)
     return app
 
 
@@ -56,6 +64,17 @@ def create_app_or_exit() -> Flask:
     except config.ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(os.EX_CONFIG)
+
+
+def _register_web(app: Flask, settings: config.Settings) -> None:
+    """Give the application everything that HTTP sees; nothing is registered by an import."""
+    request_checks.register(app, trusted_proxies=settings.trusted_proxies)
+    response_headers.register(app)
+    sessions.register(login)
+    app.url_defaults(access.fill_in_workspace_id)
+    template_filters.register(app)
+    error_pages.register(app)
+    blueprints.register(app, csrf)
 
 
 def _warn_of_short_lease(seconds: int) -> None:

@@ -11,12 +11,19 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import update
 from werkzeug.test import TestResponse
 
 from tests.conftest import PASSWORD, TESTER, Workspace
+from tests.receivers import Answer, Receiver
+from tests.web.deliveries import newest
+from tests.web.endpoints import SECRET_VALUE, URL
 from webhooks_app.accounts import members, users
-from webhooks_app.db.models import Role
+from webhooks_app.core import clock
+from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.models import Endpoint, Role
 from webhooks_app.extensions import db, services
+from webhooks_app.worker.engine import DeliveryEngine
 
 FRAGMENT_HEADERS = {"HX-Request": "true", "HX-Request-Type": "partial"}
 _TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
@@ -105,3 +112,33 @@ def stranger_page(
 @pytest.fixture
 def anonymous_page(make_page: Callable[[str | None], Page]) -> Page:
     return make_page(None)
+
+
+@pytest.fixture
+def home(workspace: Workspace) -> str:
+    return f"/w/{workspace.id}/"
+
+
+@pytest.fixture
+def endpoint_id(workspace: Workspace) -> str:
+    return workspace.endpoint(URL, name="Orders", headers=[("X-Tenant", SECRET_VALUE)])
+
+
+@pytest.fixture
+def failed(workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase) -> str:
+    """A delivery that was attempted once and given up."""
+    workspace.endpoint(receiver.url, headers=[("X-Tenant", "s3cret")])
+    workspace.send()
+    receiver.answer = Answer(410, b"gone")
+    engine.run(seconds=5)
+    with database.begin() as connection:  # 410 disables
+        connection.execute(update(Endpoint).values(state="enabled", updated_at=clock.now()))
+    receiver.answer = Answer(200)
+    return newest().id
+
+
+@pytest.fixture
+def waiting(workspace: Workspace) -> str:
+    workspace.endpoint("https://a.example.com/")
+    workspace.send()
+    return newest().id

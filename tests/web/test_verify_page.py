@@ -1,7 +1,6 @@
-"""The Verify and Test tabs: secrets, snippets, and events of one's own."""
+"""The Verify tab: secrets and snippets."""
 
 import html
-import json
 import re
 from typing import Any
 
@@ -13,23 +12,15 @@ from standardwebhooks import Webhook
 from tests.conftest import TESTER, Workspace
 from tests.receivers import Receiver
 from tests.web.conftest import Page
-from tests.web.test_endpoint_pages import URL, audited_actions, error_at, load
+from tests.web.endpoints import EXAMPLE, URL, audited_actions, error_at, load
 from webhooks_app.core import signing
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import AuditEntry, Delivery, DeliveryState, Event
+from webhooks_app.db.models import AuditEntry, Delivery
 from webhooks_app.endpoints import signing_secrets
-from webhooks_app.events.catalog import catalog
 from webhooks_app.extensions import db, services
 from webhooks_app.web import snippets
 from webhooks_app.web.verify_page import codes
 from webhooks_app.worker.engine import DeliveryEngine
-
-EXAMPLE = json.dumps({"batch_id": "b1", "status": "succeeded"})
-
-
-@pytest.fixture
-def endpoint_id(workspace: Workspace) -> str:
-    return workspace.endpoint(URL, name="Orders")
 
 
 def secrets_of(app: Flask, database: WriteDatabase, endpoint_id: str) -> list[str]:
@@ -245,94 +236,3 @@ def test_a_language_is_a_link_and_a_fragment(admin_page: Page, endpoint_id: str)
     fragment = admin_page.fragment(f"endpoints/{endpoint_id}/verify?language=shell").text
     assert fragment.lstrip().startswith('<section id="snippets"')
     assert "With the library" in admin_page.get(f"endpoints/{endpoint_id}/verify?language=cobol").text
-
-
-def test_a_test_event_goes_to_this_endpoint_alone(
-    admin_page: Page, workspace: Workspace, receiver: Receiver, engine: DeliveryEngine
-) -> None:
-    workspace.endpoint(receiver.url, name="Another")
-    endpoint_id = workspace.endpoint(
-        f"{receiver.url}/mine", all_events=False, event_types=["api-key-creation"]
-    )
-
-    response = admin_page.post(
-        f"endpoints/{endpoint_id}/test", {"event_type": "batch-lifecycle", "data": EXAMPLE}
-    )
-
-    db.session.rollback()
-    delivery = db.session.scalars(select(Delivery)).one()
-    assert response.status_code == 303
-    assert delivery.id in response.location
-    assert "endpoint.test" in audited_actions()
-    engine.run(seconds=5)
-    [request] = receiver.received
-    assert request.path.endswith("/mine")
-    assert json.loads(request.body)["data"] == json.loads(EXAMPLE)
-    db.session.rollback()
-    db.session.expire_all()
-    assert db.session.scalars(select(Delivery)).one().state is DeliveryState.DELIVERED
-
-
-def test_the_form_starts_with_the_example_of_a_subscribed_event(
-    admin_page: Page, workspace: Workspace
-) -> None:
-    endpoint_id = workspace.endpoint(URL, all_events=False, event_types=["api-key-deletion"])
-
-    page = admin_page.get(f"endpoints/{endpoint_id}/test").text
-
-    assert example_in(page) == catalog().get("api-key-deletion").example  # type: ignore[union-attr]
-    asked = admin_page.fragment(f"endpoints/{endpoint_id}/test?event_type=workspace-update").text
-    assert asked.lstrip().startswith("<form")
-    assert example_in(asked) == catalog().get("workspace-update").example  # type: ignore[union-attr]
-    unknown = admin_page.get(f"endpoints/{endpoint_id}/test?event_type=nonsense").text
-    assert "api-key-deletion" in unknown
-
-
-def example_in(page: str) -> Any:
-    found = re.search(r"<textarea[^>]*>(.*?)</textarea>", page, re.DOTALL)
-    assert found
-    return json.loads(html.unescape(found[1]))
-
-
-@pytest.mark.parametrize(
-    ("data", "words"),
-    [
-        ("{", "not JSON"),
-        ("[]", "must be a JSON object"),
-        ("NaN", "NaN is not a JSON number"),
-        ('{"status": "succeeded"}', "data.batch_id is required"),
-        ('{"batch_id": "b", "status": "<b>"}', "data.status must be one of"),
-        ('{"batch_id": "\\u0000", "status": "succeeded"}', "NUL"),
-        ('{"batch_id": "' + "x" * 300_000 + '", "status": "succeeded"}', "256 KiB"),
-    ],
-)
-def test_data_that_no_app_could_send_is_refused(
-    admin_page: Page, endpoint_id: str, data: str, words: str
-) -> None:
-    response = admin_page.post(
-        f"endpoints/{endpoint_id}/test", {"event_type": "batch-lifecycle", "data": data}
-    )
-
-    assert response.status_code == 422
-    assert words in error_at(response.text, "data")
-    assert data in html.unescape(response.text)
-    assert "<b>" not in (re.search(r"<textarea.*?</textarea>", response.text, re.DOTALL) or [""])[0]
-    assert db.session.scalars(select(Event)).all() == []
-
-
-def test_an_unknown_event_is_refused(admin_page: Page, endpoint_id: str) -> None:
-    response = admin_page.post(f"endpoints/{endpoint_id}/test", {"event_type": "nope", "data": "{}"})
-
-    assert response.status_code == 422
-    assert "no such event" in error_at(response.text, "event_type")
-
-
-def test_nothing_is_sent_to_a_disabled_endpoint(admin_page: Page, endpoint_id: str) -> None:
-    admin_page.post(f"endpoints/{endpoint_id}/disable")
-
-    response = admin_page.post(
-        f"endpoints/{endpoint_id}/test", {"event_type": "batch-lifecycle", "data": EXAMPLE}
-    )
-
-    assert "disabled, so nothing was sent" in admin_page.get(response.location).text
-    assert db.session.scalars(select(Event)).all() == []

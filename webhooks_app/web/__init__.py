@@ -1,4 +1,5 @@
 """What HTTP sees: the API, and the console's pages and forms.
 
-A view loads, validates, calls one action, responds. Imports everything below `app`.
+A view loads, validates, calls one action, responds. `blueprints` lists the modules of all pages and APIs,
+`template_filters` what templates can call. Imports everything below `app`.
 """

@@ -1,42 +1,105 @@
-"""Every blueprint of the web application, registered in one place."""
+"""Every blueprint of the web application, with the modules whose views it holds.
 
-from flask import Flask
+A blueprint is an area of the console: an entry of the side navigation, a prefix of URLs, the first part of
+the names that `url_for` takes. Its pages may fill several modules, so no module owns it: each has a function
+`add_routes`, which lists the module's URLs, and this one says which area they belong to. Nothing is
+registered by being imported.
+"""
+
+from collections.abc import Callable
+
+from flask import Blueprint, Flask
+from flask_wtf import CSRFProtect
 
 from webhooks_app.web import (
     audit_page,
     catalog_page,
+    delivery_actions,
+    delivery_export,
     delivery_log_page,
+    delivery_log_updates,
     delivery_page,
-    endpoint_pages,
+    endpoint_actions,
+    endpoint_form_pages,
+    endpoint_list_page,
+    endpoint_overview_page,
     endpoint_test_page,
     health_checks,
     invitation_page,
-    layout,
     log_in_page,
     members_page,
+    new_workspace_page,
     profile_page,
     recovery_pages,
     settings_page,
     tokens_page,
     verify_page,
 )
-from webhooks_app.web.api import producer
+from webhooks_app.web.access import WEBHOOKS, WORKSPACE, workspace_blueprint
+from webhooks_app.web.api import authentication, errors, producer
+
+AddRoutes = Callable[[Blueprint], None]
+
+# Name, prefix, and who adds to it. Members of the workspace alone get there.
+WORKSPACE_AREAS: tuple[tuple[str, str, tuple[AddRoutes, ...]], ...] = (
+    (
+        "endpoints",
+        WEBHOOKS,
+        (
+            endpoint_list_page.add_routes,
+            endpoint_form_pages.add_routes,
+            endpoint_overview_page.add_routes,
+            endpoint_actions.add_routes,
+            endpoint_test_page.add_routes,
+            verify_page.add_routes,
+            delivery_log_page.add_endpoint_routes,
+        ),
+    ),
+    (
+        "deliveries",
+        WEBHOOKS + "/deliveries",
+        (
+            delivery_log_page.add_routes,
+            delivery_log_updates.add_routes,
+            delivery_export.add_routes,
+            delivery_page.add_routes,
+            delivery_actions.add_routes,
+        ),
+    ),
+    ("recoveries", WEBHOOKS + "/recoveries", (recovery_pages.add_routes,)),
+    ("catalog", WEBHOOKS + "/catalog", (catalog_page.add_routes,)),
+    ("tokens", WORKSPACE + "/tokens", (tokens_page.add_routes,)),
+    ("members", WORKSPACE + "/members", (members_page.add_routes,)),
+    ("audit", WORKSPACE + "/audit", (audit_page.add_routes,)),
+    ("settings", WORKSPACE + "/settings", (settings_page.add_routes,)),
+    ("profile", WORKSPACE + "/profile", (profile_page.add_routes,)),
+)
+# Whoever has the link, an account or no log-in at all.
+OTHER_AREAS: tuple[tuple[str, str | None, AddRoutes], ...] = (
+    ("session", None, log_in_page.add_routes),
+    ("workspaces", "/workspaces", new_workspace_page.add_routes),
+    ("invitations", "/invitations", invitation_page.add_routes),
+    ("health", None, health_checks.add_routes),
+)
 
 
-def register(app: Flask) -> None:
-    layout.register(app)
-    log_in_page.register(app)
-    producer.register(app)
-    health_checks.register(app)
-    for part, whole in (
-        (verify_page, endpoint_pages),
-        (endpoint_test_page, endpoint_pages),
-        (delivery_page, delivery_log_page),
-    ):
-        assert part.blueprint is whole.blueprint  # which it adds its views to
-    for module in (
-        *(endpoint_pages, delivery_log_page, recovery_pages, catalog_page),
-        *(tokens_page, members_page, audit_page, settings_page, profile_page, invitation_page),
-    ):
-        app.register_blueprint(module.blueprint)
-    app.register_blueprint(settings_page.workspaces_blueprint)
+def register(app: Flask, csrf: CSRFProtect) -> None:
+    for name, prefix, modules in WORKSPACE_AREAS:
+        blueprint = workspace_blueprint(name, prefix)
+        for add_routes in modules:
+            add_routes(blueprint)
+        app.register_blueprint(blueprint)
+    for name, other_prefix, add_routes in OTHER_AREAS:
+        blueprint = Blueprint(name, __name__, url_prefix=other_prefix)
+        add_routes(blueprint)
+        app.register_blueprint(blueprint)
+    app.register_blueprint(_producer_api(csrf))
+
+
+def _producer_api(csrf: CSRFProtect) -> Blueprint:
+    blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
+    csrf.exempt(blueprint)  # a browser sends no bearer token by itself, so nothing can be forged with it
+    blueprint.before_request(authentication.authenticate)
+    errors.add_handlers(blueprint)
+    producer.add_routes(blueprint)
+    return blueprint

@@ -2,7 +2,7 @@
 
 import json
 
-from flask import flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 
 from webhooks_app.db.models import Endpoint
 from webhooks_app.events import test_events
@@ -10,29 +10,37 @@ from webhooks_app.events.catalog import catalog
 from webhooks_app.events.test_events import RequestPreview
 from webhooks_app.extensions import services
 from webhooks_app.web.access import actor, admin_required, load_endpoint
-from webhooks_app.web.endpoint_pages import Page, blueprint
-from webhooks_app.web.forms.endpoint_forms import TestForm
-from webhooks_app.web.layout import is_fragment
+from webhooks_app.web.forms.endpoint_action_forms import TestForm
+from webhooks_app.web.responses import PageResponse, is_fragment
 
 
-@blueprint.route("/endpoints/<endpoint_id>/test", methods=["GET", "POST"])
+def add_routes(blueprint: Blueprint) -> None:
+    blueprint.route("/endpoints/<endpoint_id>/test", methods=["GET", "POST"])(test)
+
+
 @admin_required
-def test(endpoint_id: str) -> Page:
+def test(endpoint_id: str) -> PageResponse:
     endpoint, form = load_endpoint(endpoint_id), TestForm()
     if not form.is_submitted():
-        form.event_type.data = _chosen(endpoint)
-        form.data.data = _example(form.event_type.data)
+        form.event_type.data = _choose_event_type(endpoint)
+        form.data.data = _example_data(form.event_type.data)
         return _page(endpoint, form)
     if not form.validate():
         return _page(endpoint, form)
-    if "preview" in request.form:
-        shown = test_events.preview_test(
-            services().read, services().cipher, endpoint, form.event_type.data, form.payload()
-        )
-        return _page(endpoint, form, shown)
+    return _preview(endpoint, form) if "preview" in request.form else _send(endpoint, form)
+
+
+def _preview(endpoint: Endpoint, form: TestForm) -> PageResponse:
+    signed_request = test_events.preview_test(
+        services().read, services().cipher, endpoint, form.event_type.data, form.payload()
+    )
+    return _page(endpoint, form, signed_request)
+
+
+def _send(endpoint: Endpoint, form: TestForm) -> PageResponse:
     if not endpoint.is_enabled:
         flash("This endpoint is disabled, so nothing was sent. Enable it first.", "danger")
-        return redirect(url_for("endpoints.test", endpoint_id=endpoint_id), 303)
+        return redirect(url_for("endpoints.test", endpoint_id=endpoint.id), 303)
     delivery_id = test_events.send_test(
         services().write,
         services().wake_ups,
@@ -45,21 +53,23 @@ def test(endpoint_id: str) -> Page:
     return redirect(url_for("deliveries.show", delivery_id=delivery_id), 303)
 
 
-def _page(endpoint: Endpoint, form: TestForm, shown: RequestPreview | None = None) -> Page:
+def _page(endpoint: Endpoint, form: TestForm, signed_request: RequestPreview | None = None) -> PageResponse:
     template = "endpoints/_payload.html" if is_fragment() else "endpoints/test.html"
-    page = render_template(template, endpoint=endpoint, form=form, groups=catalog().groups, shown=shown)
+    page = render_template(
+        template, endpoint=endpoint, form=form, groups=catalog().groups, signed_request=signed_request
+    )
     return page, 422 if form.errors else 200
 
 
-def _chosen(endpoint: Endpoint) -> str:
-    """The event type asked for, else the first that the endpoint subscribes to."""
+def _choose_event_type(endpoint: Endpoint) -> str:
+    """Return the event type asked for, else the first that the endpoint subscribes to."""
     asked = request.args.get("event_type", "")
     subscribed = catalog().names if endpoint.all_events else set(endpoint.event_types)
     names = [event_type.name for event_type in catalog().event_types]
     return asked if asked in names else next((name for name in names if name in subscribed), names[0])
 
 
-def _example(name: str) -> str:
+def _example_data(name: str) -> str:
     event_type = catalog().get(name)
     assert event_type is not None
     return json.dumps(event_type.example, indent=2, ensure_ascii=False)

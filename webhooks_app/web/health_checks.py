@@ -1,8 +1,8 @@
-"""For whoever watches the platform: does it work, and can this process take events."""
+"""Health checks: whether the platform works, and whether this process can take events."""
 
 from typing import Any
 
-from flask import Blueprint, Flask
+from flask import Blueprint
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -11,40 +11,37 @@ from webhooks_app.extensions import services
 from webhooks_app.jobs import alarms
 from webhooks_app.jobs.alarms import Liveness
 
-blueprint = Blueprint("health", __name__)
-
 HealthResponse = tuple[dict[str, Any], int]
 
 
-def register(app: Flask) -> None:
-    app.register_blueprint(blueprint)
+def add_routes(blueprint: Blueprint) -> None:
+    blueprint.get("/healthz")(show)
+    blueprint.get("/healthz/web")(show_web)
 
 
-@blueprint.get("/healthz")
 def show() -> HealthResponse:
-    """For monitoring: 503 as soon as anything needs a person."""
+    """Answer monitoring: 503 as soon as anything needs a person."""
     now = clock.now()
-    pulse, has_redis = _read_pulse(), services().wake_ups.is_redis_answering()
+    liveness, has_redis = _read_liveness(), services().wake_ups.is_redis_answering()
     problems = [] if has_redis else ["Redis does not answer. Events are still accepted."]
-    if pulse is None:
+    if liveness is None:
         problems.append("The database does not answer.")
     else:
-        problems += alarms.messages(pulse, now=now, up_since=services().started_at)
-    overdue = pulse.overdue if pulse else None
-    swept_at = pulse.swept_at if pulse else None
+        problems += alarms.messages(liveness, now=now, up_since=services().started_at)
+    overdue = liveness.overdue if liveness else None
+    swept_at = liveness.swept_at if liveness else None
     return {
         "status": "failing" if problems else "ok",
         "problems": problems,
-        "database": pulse is not None,
+        "database": liveness is not None,
         "redis": has_redis,
         "overdue_seconds": round(overdue.total_seconds(), 1) if overdue else 0,
         "last_sweep_seconds": round((now - swept_at).total_seconds(), 1) if swept_at else None,
     }, 503 if problems else 200
 
 
-@blueprint.get("/healthz/web")
 def show_web() -> HealthResponse:
-    """For load balancers: 503 only when this process cannot take events, which it can without Redis."""
+    """Answer load balancers: 503 only when this process cannot take events, which it can without Redis."""
     try:
         with services().read.connect() as connection:
             connection.execute(text("SELECT 1"))
@@ -53,7 +50,7 @@ def show_web() -> HealthResponse:
     return {"status": "ok", "database": True}, 200
 
 
-def _read_pulse() -> Liveness | None:
+def _read_liveness() -> Liveness | None:
     try:
         with services().read.connect() as connection:
             return alarms.read_liveness(connection, clock.now())

@@ -3,7 +3,6 @@
 from flask import Blueprint, abort, flash, redirect, render_template, request, session, url_for
 from flask_login import current_user, login_user
 from sqlalchemy import select
-from werkzeug.wrappers import Response
 
 from webhooks_app.accounts import members
 from webhooks_app.accounts.members import AlreadyMember, InvitationClosed
@@ -12,37 +11,29 @@ from webhooks_app.core import clock, passwords
 from webhooks_app.db.models import Invitation, User
 from webhooks_app.extensions import db, services
 from webhooks_app.web.forms.account_forms import AcceptForm
+from webhooks_app.web.responses import PageResponse
 
-blueprint = Blueprint("invitations", __name__, url_prefix="/invitations")
-
-Page = Response | str | tuple[str, int]
 CLOSED = "This invitation was used, withdrawn or has expired. Ask whoever sent it for another."
 
 
-@blueprint.get("/<secret>")
-def show(secret: str) -> Page:
+def add_routes(blueprint: Blueprint) -> None:
+    blueprint.get("/<secret>")(show)
+    blueprint.post("/<secret>")(accept)
+
+
+def show(secret: str) -> PageResponse:
     return _page(_load(secret), AcceptForm(formdata=None))
 
 
-@blueprint.post("/<secret>")
-def accept(secret: str) -> Page:
-    invitation = _load(secret)
+def accept(secret: str) -> PageResponse:
+    invitation, form = _load(secret), AcceptForm()
     is_mine = current_user.is_authenticated and current_user.email == invitation.email
-    form = AcceptForm()
     if not is_mine and (_has_account(invitation) or current_user.is_authenticated):
         return _page(invitation, form), 403
     if not is_mine and not form.validate():
         return _page(invitation, form), 422
-    workspace_id = invitation.workspace_id
     try:
-        user_id = members.accept(
-            services().write,
-            invitation,
-            user_id=current_user.id if is_mine else None,
-            name=form.name.data or "",
-            password=form.password.data or "",
-            address=request.remote_addr or "",
-        )
+        user_id = _join(invitation, form, user_id=current_user.id if is_mine else None)
     except InvitationClosed:
         abort(404, CLOSED)
     except EmailTaken:
@@ -53,11 +44,23 @@ def accept(secret: str) -> Page:
         if not is_mine:
             session.clear()
             login_user(db.session.get_one(User, user_id))
-    return redirect(url_for("endpoints.index", workspace_id=workspace_id), 303)
+    return redirect(url_for("endpoints.index", workspace_id=invitation.workspace_id), 303)
+
+
+def _join(invitation: Invitation, form: AcceptForm, *, user_id: str | None) -> str:
+    """Return the new member's user id: `user_id` or, without one, that of a new account."""
+    return members.accept(
+        services().write,
+        invitation,
+        user_id=user_id,
+        name=form.name.data or "",
+        password=form.password.data or "",
+        address=request.remote_addr or "",
+    )
 
 
 def _load(secret: str) -> Invitation:
-    """404 alike for one that never was and one that is closed."""
+    """Return the open invitation; 404 alike for one that never was and one that is closed."""
     invitation = db.session.scalars(
         select(Invitation).where(Invitation.token_hash == passwords.hash_token(secret))
     ).first()

@@ -2,22 +2,20 @@
 
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Flask, redirect, render_template, request, session, url_for
+from flask import Blueprint, redirect, render_template, request, session, url_for
 from flask_login import current_user, login_required, login_user
 from flask_wtf import FlaskForm
 from sqlalchemy import select
-from werkzeug.wrappers import Response
 from wtforms import PasswordField, StringField
 from wtforms.validators import DataRequired, Length, Regexp
 
 from webhooks_app.accounts import users
 from webhooks_app.core import clock, passwords
 from webhooks_app.db.models import User
-from webhooks_app.extensions import db, end_snapshot, login, services
+from webhooks_app.extensions import db, end_snapshot, services
 from webhooks_app.web.access import actor
 from webhooks_app.web.forms.account_forms import LONGEST_PASSWORD
-
-blueprint = Blueprint("session", __name__)
+from webhooks_app.web.responses import PageResponse
 
 REFUSAL = "E-mail or password is wrong."
 LOCKED = "Too many tries. Wait a quarter of an hour, then try again."
@@ -28,19 +26,13 @@ class LogInForm(FlaskForm):  # type: ignore[misc]
     password = PasswordField(validators=[DataRequired(), Length(max=LONGEST_PASSWORD)])
 
 
-def register(app: Flask) -> None:
-    app.register_blueprint(blueprint)
+def add_routes(blueprint: Blueprint) -> None:
+    blueprint.get("/")(home)
+    blueprint.route("/login", methods=["GET", "POST"])(log_in)
+    blueprint.post("/logout")(log_out)
 
 
-@login.user_loader  # type: ignore[untyped-decorator]
-def _load_user(session_id: str) -> User | None:
-    user_id, _, key = session_id.partition(":")
-    user = db.session.get(User, user_id)
-    return user if user is not None and user.session_key == key else None
-
-
-@blueprint.get("/")
-def home() -> Response | str:
+def home() -> PageResponse:
     if not current_user.is_authenticated:
         return redirect(url_for("session.log_in"))
     if not current_user.memberships:
@@ -48,32 +40,30 @@ def home() -> Response | str:
     return redirect(url_for("endpoints.index", workspace_id=current_user.memberships[0].workspace_id))
 
 
-@blueprint.route("/login", methods=["GET", "POST"])
-def log_in() -> Response | str | tuple[str, int]:
+def log_in() -> PageResponse:
     form = LogInForm()
     if not form.is_submitted():
         return render_template("log_in.html", form=form)
     if form.validate() and _is_locked(form):
-        return _refused(form, LOCKED), 429
-    user = _authenticated(form) if form.validate() else None
+        return _refuse(form, LOCKED), 429
+    user = _authenticate(form) if form.validate() else None
     if user is None:
-        return _refused(form, REFUSAL), 422
+        return _refuse(form, REFUSAL), 422
     session.clear()  # nothing from before the log-in goes on after it
     login_user(user)
-    return redirect(_inside(request.args.get("next")) or url_for("session.home"), 303)
+    return redirect(_safe_target(request.args.get("next")) or url_for("session.home"), 303)
 
 
-@blueprint.post("/logout")
 @login_required  # type: ignore[untyped-decorator]
-def log_out() -> Response:
+def log_out() -> PageResponse:
     users.end_sessions(services().write, current_user, actor=actor())
     session.clear()
     return redirect(url_for("session.log_in"), 303)
 
 
-def _refused(form: LogInForm, words: str) -> str:
-    form.form_errors.append(words)
-    return render_template("log_in.html", form=form, refusal=words)
+def _refuse(form: LogInForm, refusal: str) -> str:
+    form.form_errors.append(refusal)
+    return render_template("log_in.html", form=form, refusal=refusal)
 
 
 def _is_locked(form: LogInForm) -> bool:
@@ -81,7 +71,7 @@ def _is_locked(form: LogInForm) -> bool:
     return users.is_locked(services().read, email=email, address=request.remote_addr or "", now=clock.now())
 
 
-def _authenticated(form: LogInForm) -> User | None:
+def _authenticate(form: LogInForm) -> User | None:
     email = users.normalize_email(form.email.data)
     user = db.session.scalar(select(User).where(User.email == email))
     end_snapshot()  # hashing takes a while
@@ -96,8 +86,8 @@ def _authenticated(form: LogInForm) -> User | None:
     return user if is_right else None
 
 
-def _inside(target: str | None) -> str | None:
-    """The target when it is a path of this console, so that nobody is sent elsewhere after the log-in."""
+def _safe_target(target: str | None) -> str | None:
+    """Return the target if it is a path of this console: a log-in must lead nobody elsewhere."""
     if not target or not target.startswith("/") or target.startswith(("//", "/\\")):
         return None
     if "\\" in target or not target.isprintable():

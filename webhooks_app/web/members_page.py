@@ -1,10 +1,9 @@
 """The members of a workspace, and the invitations to it."""
 
-from flask import flash, g, redirect, render_template, url_for
+from flask import Blueprint, flash, g, redirect, render_template, url_for
 from flask_login import current_user
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
-from werkzeug.wrappers import Response
 
 from webhooks_app.accounts import members
 from webhooks_app.accounts.members import AlreadyInvited, AlreadyMember, LastAdmin
@@ -12,30 +11,32 @@ from webhooks_app.core import clock
 from webhooks_app.db.models import Invitation, Member, Role, User
 from webhooks_app.extensions import db, services
 from webhooks_app.web.access import (
-    WORKSPACE,
     actor,
     admin_required,
     load_member,
     load_owned,
-    workspace_blueprint,
 )
 from webhooks_app.web.forms.account_forms import InviteForm, RoleForm
+from webhooks_app.web.responses import PageResponse
 
-blueprint = workspace_blueprint("members", __name__, WORKSPACE + "/members")
-
-Page = Response | str | tuple[str, int]
 LAST_ADMIN = "A workspace needs an admin. Make somebody else one first."
 
 
-@blueprint.get("/")
-def index() -> Page:
+def add_routes(blueprint: Blueprint) -> None:
+    blueprint.get("/")(index)
+    blueprint.post("/")(invite)
+    blueprint.post("/invitations/<invitation_id>/withdraw")(withdraw)
+    blueprint.post("/<user_id>/role")(change_role)
+    blueprint.post("/<user_id>/remove")(remove)
+
+
+def index() -> PageResponse:
     return _page(InviteForm(formdata=None))
 
 
-@blueprint.post("/")
 @admin_required
-def invite() -> Page:
-    """The page itself with the link, which is shown this once."""
+def invite() -> PageResponse:
+    """Return the page itself with the link, which is shown this once."""
     form = InviteForm()
     if not form.validate():
         return _page(form), 422
@@ -55,9 +56,8 @@ def invite() -> Page:
     return _page(InviteForm(formdata=None), link=link, invited=form.email.data)
 
 
-@blueprint.post("/invitations/<invitation_id>/withdraw")
 @admin_required
-def withdraw(invitation_id: str) -> Page:
+def withdraw(invitation_id: str) -> PageResponse:
     invitation = load_owned(Invitation, invitation_id)
     email = invitation.email
     if members.withdraw(services().write, invitation, actor=actor()):
@@ -67,9 +67,8 @@ def withdraw(invitation_id: str) -> Page:
     return redirect(url_for("members.index"), 303)
 
 
-@blueprint.post("/<user_id>/role")
 @admin_required
-def change_role(user_id: str) -> Page:
+def change_role(user_id: str) -> PageResponse:
     member, form = load_member(user_id), RoleForm()
     name = member.user.name
     if not form.validate():
@@ -84,9 +83,8 @@ def change_role(user_id: str) -> Page:
     return redirect(url_for("members.index"), 303)
 
 
-@blueprint.post("/<user_id>/remove")
 @admin_required
-def remove(user_id: str) -> Page:
+def remove(user_id: str) -> PageResponse:
     member = load_member(user_id)
     name, is_self = member.user.name, user_id == current_user.id
     try:
@@ -106,19 +104,19 @@ def _article(role: str) -> str:
 
 
 def _page(form: InviteForm, *, link: str = "", invited: str = "") -> str:
-    found = db.session.scalars(
+    people = db.session.scalars(
         select(Member)
         .join(User, User.id == Member.user_id)
         .options(joinedload(Member.user))
         .where(Member.workspace_id == g.workspace.id)
         .order_by(User.name, User.email)
     ).all()
-    open_ones = db.session.scalars(
+    invitations = db.session.scalars(
         select(Invitation)
         .where(Invitation.workspace_id == g.workspace.id, Invitation.closed_at.is_(None))
         .where(Invitation.expires_at > clock.now())
         .order_by(Invitation.id.desc())
     ).all()
     return render_template(
-        "members/index.html", form=form, members=found, invitations=open_ones, link=link, invited=invited
+        "members/index.html", form=form, members=people, invitations=invitations, link=link, invited=invited
     )

@@ -1,28 +1,29 @@
 """A person's own account: name, password, sessions."""
 
-from flask import flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask_login import current_user, login_user
-from werkzeug.wrappers import Response
 
 from webhooks_app.accounts import users
 from webhooks_app.core import clock, passwords
 from webhooks_app.db.models import User
 from webhooks_app.extensions import db, end_snapshot, services
-from webhooks_app.web.access import WORKSPACE, actor, workspace_blueprint
+from webhooks_app.web.access import actor
 from webhooks_app.web.forms.account_forms import NameForm, PasswordForm
-
-blueprint = workspace_blueprint("profile", __name__, WORKSPACE + "/profile")
-
-Page = Response | str | tuple[str, int]
+from webhooks_app.web.responses import PageResponse
 
 
-@blueprint.get("/")
-def show() -> Page:
+def add_routes(blueprint: Blueprint) -> None:
+    blueprint.get("/")(show)
+    blueprint.post("/name")(change_name)
+    blueprint.post("/password")(change_password)
+    blueprint.post("/sessions")(end_other_sessions)
+
+
+def show() -> PageResponse:
     return _page()
 
 
-@blueprint.post("/name")
-def change_name() -> Page:
+def change_name() -> PageResponse:
     form = NameForm()
     if not form.validate():
         return _page(name_form=form), 422
@@ -31,9 +32,8 @@ def change_name() -> Page:
     return redirect(url_for("profile.show"), 303)
 
 
-@blueprint.post("/password")
-def change_password() -> Page:
-    """Ends every session but this one."""
+def change_password() -> PageResponse:
+    """End every session but this one."""
     form = PasswordForm()
     if not form.validate():
         return _page(password_form=form), 422
@@ -41,21 +41,20 @@ def change_password() -> Page:
         form.current.errors = [refusal]
         return _page(password_form=form), 422
     users.change_password(services().write, current_user, form.new.data, actor=actor())
-    _go_on_alone()
+    _keep_this_session()
     flash("Password changed. Every other session has ended.", "success")
     return redirect(url_for("profile.show"), 303)
 
 
-@blueprint.post("/sessions")
-def end_other_sessions() -> Page:
+def end_other_sessions() -> PageResponse:
     users.end_sessions(services().write, current_user, actor=actor())
-    _go_on_alone()
+    _keep_this_session()
     flash("Every other session has ended.", "success")
     return redirect(url_for("profile.show"), 303)
 
 
 def _refusal(password: str) -> str:
-    """Why this is not taken for the person's password; guesses count as they do at the log-in."""
+    """Return why this is not taken for the person's password, or nothing; guesses count as at the log-in."""
     user_id, email, hashed = current_user.id, current_user.email, current_user.password_hash
     address = request.remote_addr or ""
     end_snapshot()  # hashing takes a while
@@ -67,8 +66,8 @@ def _refusal(password: str) -> str:
     return "This is not your current password."
 
 
-def _go_on_alone() -> None:
-    """This session with the key that the others do not have."""
+def _keep_this_session() -> None:
+    """Give this session the new key, which the others do not have."""
     user_id = current_user.id
     login_user(db.session.get_one(User, user_id, populate_existing=True))
 

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from flask import flash, g, redirect, render_template, request, url_for
+from flask import Blueprint, flash, g, redirect, render_template, request, url_for
 from sqlalchemy import select
-from werkzeug.wrappers import Response
 
 from webhooks_app.core import clock
 from webhooks_app.db.models import Endpoint, Recovery
@@ -14,56 +13,58 @@ from webhooks_app.deliveries.log import FilterError, LogFilter, MatchCount, Stat
 from webhooks_app.events.catalog import catalog
 from webhooks_app.extensions import db, services
 from webhooks_app.web.access import (
-    WEBHOOKS,
     actor,
     admin_required,
     check_endpoint,
     load_owned,
-    workspace_blueprint,
 )
-from webhooks_app.web.delivery_log_page import endpoint_choices, log_address
-from webhooks_app.web.layout import is_fragment
+from webhooks_app.web.log_filters import endpoint_choices
+from webhooks_app.web.responses import PageResponse, is_fragment
 
-blueprint = workspace_blueprint("recoveries", __name__, WEBHOOKS + "/recoveries")
-
-Page = Response | str | tuple[str, int]
 NEWEST = 50
 FIRST_CHOICE = LogFilter(status=Status.FAILED, range="24h")
 
 
-@blueprint.get("/")
-def index() -> str:
-    found = db.session.scalars(
+def add_routes(blueprint: Blueprint) -> None:
+    blueprint.get("/")(index)
+    blueprint.get("/new")(new)
+    blueprint.post("/")(start)
+    blueprint.get("/<recovery_id>")(show)
+    blueprint.post("/<recovery_id>/cancel")(cancel)
+
+
+def index() -> PageResponse:
+    newest = db.session.scalars(
         select(Recovery)
         .where(Recovery.workspace_id == g.workspace.id)
         .order_by(Recovery.id.desc())
         .limit(NEWEST)
     ).all()
-    return render_template("recoveries/index.html", recoveries=found, names=dict(endpoint_choices()))
+    return render_template(
+        "recoveries/index.html", recoveries=newest, endpoint_names=dict(endpoint_choices())
+    )
 
 
-@blueprint.get("/new")
 @admin_required
-def new() -> Page:
-    """The choice and what it comes to; the filter lives in the URL, as that of the log does."""
+def new() -> PageResponse:
+    """Show the choice and how many deliveries it matches; its filter is in the URL, as that of the log is."""
     try:
-        wanted = _wanted(request.args)
-        counted = recoveries.preview(db.session(), g.workspace.id, wanted, now=clock.now())
+        log_filter = _parse_filter(request.args)
+        match_count = recoveries.preview(db.session(), g.workspace.id, log_filter, now=clock.now())
     except FilterError as error:
-        return _choice(FIRST_CHOICE, None, error), 422
-    return _choice(wanted, counted)
+        return _choice_page(FIRST_CHOICE, None, error), 422
+    return _choice_page(log_filter, match_count)
 
 
-@blueprint.post("/")
 @admin_required
-def start() -> Page:
+def start() -> PageResponse:
     try:
-        wanted = _wanted(request.form)
+        log_filter = _parse_filter(request.form)
         recovery_id = recoveries.start(
-            services().databases, services().wake_ups, g.workspace.id, wanted, actor=actor()
+            services().databases, services().wake_ups, g.workspace.id, log_filter, actor=actor()
         )
     except FilterError as error:
-        return _choice(FIRST_CHOICE, None, error), 422
+        return _choice_page(FIRST_CHOICE, None, error), 422
     except recoveries.AlreadyRunning:
         flash("A recovery is running already. Wait for its end, or cancel it.", "danger")
         return redirect(url_for("recoveries.index"), 303)
@@ -74,20 +75,18 @@ def start() -> Page:
     return redirect(url_for("recoveries.show", recovery_id=recovery_id), 303)
 
 
-@blueprint.get("/<recovery_id>")
-def show(recovery_id: str) -> Page:
+def show(recovery_id: str) -> PageResponse:
     recovery = load_owned(Recovery, recovery_id)
     return render_template(
         "recoveries/_progress.html" if is_fragment() else "recoveries/show.html",
         recovery=recovery,
         progress=recoveries.progress(recovery),
-        names=dict(endpoint_choices(recovery.filter.get("endpoint", ""))),
+        endpoint_names=dict(endpoint_choices(recovery.filter.get("endpoint", ""))),
     )
 
 
-@blueprint.post("/<recovery_id>/cancel")
 @admin_required
-def cancel(recovery_id: str) -> Page:
+def cancel(recovery_id: str) -> PageResponse:
     recovery = load_owned(Recovery, recovery_id)
     if recoveries.cancel(services().write, recovery, actor=actor()):
         flash("Recovery canceled. What it had replayed by then is sent.", "success")
@@ -96,36 +95,15 @@ def cancel(recovery_id: str) -> Page:
     return redirect(url_for("recoveries.show", recovery_id=recovery_id), 303)
 
 
-@blueprint.app_template_global()
-def recovery_filter(recovery: Recovery, names: Mapping[str, str]) -> list[tuple[str, str]]:
-    """What it looks for, in words: label and value."""
-    wanted = log.parse(recovery.filter)
-    found = [("Status", log.STATUSES[wanted.status] if wanted.status else "Any")]
-    if wanted.endpoint:
-        found.append(("Endpoint", names.get(wanted.endpoint, wanted.endpoint)))
-    if wanted.event_type:
-        found.append(("Event type", wanted.event_type))
-    if wanted.response:
-        found.append(("Response", log.RESPONSES[wanted.response]))
-    return found
-
-
-@blueprint.app_template_global()
-def recovery_log(recovery: Recovery, status: str = "") -> str:
-    """The log of the deliveries it looked at, by what became of them."""
-    wanted = replace(log.parse(recovery.filter), status=Status(status) if status else None, response="")
-    return log_address(wanted.arguments)
-
-
-def _wanted(arguments: Mapping[str, str]) -> LogFilter:
-    wanted = log.parse(arguments)
-    if wanted.endpoint:
-        check_endpoint(wanted.endpoint)
+def _parse_filter(arguments: Mapping[str, str]) -> LogFilter:
+    log_filter = log.parse(arguments)
+    if log_filter.endpoint:
+        check_endpoint(log_filter.endpoint)
     if "status" not in arguments:
-        wanted = replace(wanted, status=FIRST_CHOICE.status)
+        log_filter = replace(log_filter, status=FIRST_CHOICE.status)
     if not arguments:
-        wanted = FIRST_CHOICE
-    return wanted
+        log_filter = FIRST_CHOICE
+    return log_filter
 
 
 def _is_failing(endpoint_id: str) -> bool:
@@ -133,15 +111,17 @@ def _is_failing(endpoint_id: str) -> bool:
     return endpoint is not None and endpoint.health_state == "failing"
 
 
-def _choice(wanted: LogFilter, counted: MatchCount | None, error: FilterError | None = None) -> str:
+def _choice_page(
+    log_filter: LogFilter, match_count: MatchCount | None, error: FilterError | None = None
+) -> str:
     return render_template(
         "recoveries/_preview.html" if is_fragment() else "recoveries/new.html",
-        wanted=wanted,
-        arguments=wanted.arguments,
-        counted=counted,
+        log_filter=log_filter,
+        arguments=log_filter.arguments,
+        match_count=match_count,
         error=error,
-        still_failing=_is_failing(wanted.endpoint),
-        endpoints=endpoint_choices(wanted.endpoint),
+        still_failing=_is_failing(log_filter.endpoint),
+        endpoints=endpoint_choices(log_filter.endpoint),
         groups=catalog().groups,
         ranges=log.RANGES,
         responses={key: label for key, label in log.RESPONSES.items() if key != "2xx"},

@@ -1,11 +1,58 @@
-"""How templates print moments, durations and sizes."""
+"""Every filter and function that templates use beyond Jinja's own: moments, sizes and reasons in words.
 
-from datetime import datetime
+Those that make URLs are in `template_links`. `register` names them all.
+"""
 
-from webhooks_app.core import clock
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from flask import Flask
+
+from webhooks_app.core import clock, text_display
+from webhooks_app.db.models import Recovery
+from webhooks_app.deliveries import log
+from webhooks_app.deliveries.log import DeliveryRow, LoggedAttempt
+from webhooks_app.deliveries.log.status_explanations import StatusExplanation, explain
+from webhooks_app.endpoints import charts
+from webhooks_app.extensions import services
+from webhooks_app.web import navigation, template_links
+
+
+def register(app: Flask) -> None:
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.context_processor(navigation.frame_variables)
+    app.jinja_env.filters |= {
+        "iso": iso,
+        "exact": exact,
+        "relative": relative,
+        "elapsed": elapsed,
+        "is_recent": is_recent,
+        "is_past": is_past,
+        "duration": duration,
+        "fine": fine,
+        "bytes": size,
+        "lower_first": lower_first,
+        "clause": clause,
+        "display_parts": text_display.display_parts,
+        "reason": reason,
+    }
+    app.jinja_env.globals |= {
+        "asset": template_links.asset,
+        "log_address": template_links.log_address,
+        "ended_in": template_links.ended_in,
+        "recovery_log": template_links.recovery_log,
+        "target_url": template_links.target_url,
+        "recovery_filter": recovery_filter,
+        "bar_scale": bar_scale,
+        "schedule_length": schedule_length,
+    }
+
+
+# ---- Moments and durations
 
 
 def iso(moment: datetime) -> str:
+    """Return the moment to the second, as `<time datetime>` and console.js read it."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -14,23 +61,89 @@ def exact(moment: datetime) -> str:
 
 
 def relative(moment: datetime) -> str:
-    """As console.js says it: `5 min ago`, `in 2 h`."""
+    """Return the distance from now, as console.js says it: `5 min ago`, `in 2 h`."""
     seconds = (clock.now() - moment).total_seconds()
-    size = round(abs(seconds))
+    distance = round(abs(seconds))
     for limit, unit, name in (
         (60, 1, "s"),
         (3600, 60, "min"),
         (86_400, 3600, "h"),
         (float("inf"), 86_400, "d"),
     ):
-        if size < limit:
-            amount = f"{size // unit} {name}"
+        if distance < limit:
+            amount = f"{distance // unit} {name}"
             break
     return f"in {amount}" if seconds < 0 else f"{amount} ago"
 
 
+def elapsed(moment: datetime) -> str:
+    """Return how long ago it was, as `relative` counts: `5 min`."""
+    return relative(min(moment, clock.now())).removesuffix(" ago")
+
+
+def is_recent(moment: datetime) -> bool:
+    return clock.now() - moment < timedelta(minutes=1)
+
+
+def is_past(moment: datetime) -> bool:
+    return moment <= clock.now()
+
+
 def duration(milliseconds: float) -> str:
-    """`143 ms`, `1.45 s`, `<1 ms`."""
+    """Return `143 ms`, `1.45 s`, `<1 ms`."""
     if 0 <= milliseconds < 1:
         return "<1 ms"
     return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.2f} s"
+
+
+def fine(milliseconds: float) -> str:
+    """Return `0.42 ms`, `143 ms`, `1.45 s`: for phases, some of which take next to nothing."""
+    return duration(milliseconds) if milliseconds >= 10 else f"{milliseconds:.2g} ms"
+
+
+# ---- Sizes and text
+
+
+def size(count: int) -> str:
+    """Return `312 bytes`, `18.2 KiB`."""
+    return f"{count} bytes" if count < 1024 else f"{count / 1024:.1f} KiB"
+
+
+def lower_first(label: str) -> str:
+    """Return a label for the middle of a sentence; abbreviations stay as they are."""
+    return label if label[1:2].isupper() else label[:1].lower() + label[1:]
+
+
+def clause(sentence: str) -> str:
+    """Return a sentence as the end of another: no capital, no full stop."""
+    return lower_first(sentence).removesuffix(".")
+
+
+# ---- Deliveries, attempts and recoveries
+
+
+def reason(row: DeliveryRow) -> StatusExplanation:
+    return explain(row, schedule_length=schedule_length(), now=clock.now())
+
+
+def schedule_length() -> int:
+    """Return how many attempts a delivery's schedule has."""
+    return len(services().settings.retry_delays) + 1
+
+
+def bar_scale(attempts: Sequence[LoggedAttempt]) -> float:
+    """Return the milliseconds of a timing bar's full width: the slowest attempt, rounded up."""
+    return charts.round_up_to_scale(max((attempt.total_ms for attempt in attempts), default=1))
+
+
+def recovery_filter(recovery: Recovery, endpoint_names: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return what the recovery looks for, as pairs of label and value; names are by endpoint id."""
+    log_filter = log.parse(recovery.filter)
+    pairs = [("Status", log.STATUSES[log_filter.status] if log_filter.status else "Any")]
+    if log_filter.endpoint:
+        pairs.append(("Endpoint", endpoint_names.get(log_filter.endpoint, log_filter.endpoint)))
+    if log_filter.event_type:
+        pairs.append(("Event type", log_filter.event_type))
+    if log_filter.response:
+        pairs.append(("Response", log.RESPONSES[log_filter.response]))
+    return pairs

@@ -1,6 +1,6 @@
 """The Verify tab: how to check a delivery, and the secrets that sign it."""
 
-from flask import abort, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 
 from webhooks_app.core import clock, signing
 from webhooks_app.core.encryption import DecryptionError
@@ -9,24 +9,28 @@ from webhooks_app.endpoints import signing_secrets
 from webhooks_app.extensions import services
 from webhooks_app.web import snippets
 from webhooks_app.web.access import actor, admin_required, load_endpoint
-from webhooks_app.web.endpoint_pages import Page, blueprint
-from webhooks_app.web.forms.endpoint_forms import OVERLAP_LABELS, RotateForm
-from webhooks_app.web.layout import is_fragment
+from webhooks_app.web.forms.endpoint_action_forms import OVERLAP_LABELS, RotateForm
+from webhooks_app.web.responses import PageResponse, is_fragment
 from webhooks_app.web.snippets import LANGUAGES, Language
 
 
-@blueprint.get("/endpoints/<endpoint_id>/verify")
-def verify(endpoint_id: str) -> Page:
+def add_routes(blueprint: Blueprint) -> None:
+    blueprint.get("/endpoints/<endpoint_id>/verify")(verify)
+    blueprint.post("/endpoints/<endpoint_id>/secret/reveal")(reveal)
+    blueprint.post("/endpoints/<endpoint_id>/secret/rotate")(rotate)
+    blueprint.post("/endpoints/<endpoint_id>/secret/<secret_id>/revoke")(revoke)
+
+
+def verify(endpoint_id: str) -> PageResponse:
     endpoint = load_endpoint(endpoint_id)
     if is_fragment():
         return render_template("endpoints/_snippets.html", endpoint=endpoint, **_snippets())
     return _page(endpoint)
 
 
-@blueprint.post("/endpoints/<endpoint_id>/secret/reveal")
 @admin_required
-def reveal(endpoint_id: str) -> Page:
-    """The page itself, never stored: a redirect would need the secret in a URL or a session."""
+def reveal(endpoint_id: str) -> PageResponse:
+    """Return the page itself, never stored: a redirect would need the secret in a URL or a session."""
     endpoint = load_endpoint(endpoint_id)
     try:
         revealed = signing_secrets.reveal(services().write, services().cipher, endpoint, actor=actor())
@@ -40,22 +44,20 @@ def reveal(endpoint_id: str) -> Page:
     return _page(endpoint, revealed=revealed)
 
 
-@blueprint.post("/endpoints/<endpoint_id>/secret/rotate")
 @admin_required
-def rotate(endpoint_id: str) -> Page:
+def rotate(endpoint_id: str) -> PageResponse:
     endpoint, form = load_endpoint(endpoint_id), RotateForm()
     if not form.validate():
         return _page(endpoint, rotate_form=form)
     overlap = signing_secrets.OVERLAPS[form.overlap.data]
     signing_secrets.rotate(services().write, services().cipher, endpoint, overlap=overlap, actor=actor())
-    kept = "The previous one signs too for now." if overlap else "The previous one has stopped."
-    flash(f"A new secret signs from now on. {kept}", "success")
+    previous = "The previous one signs too for now." if overlap else "The previous one has stopped."
+    flash(f"A new secret signs from now on. {previous}", "success")
     return redirect(url_for("endpoints.verify", endpoint_id=endpoint_id), 303)
 
 
-@blueprint.post("/endpoints/<endpoint_id>/secret/<secret_id>/revoke")
 @admin_required
-def revoke(endpoint_id: str, secret_id: str) -> Page:
+def revoke(endpoint_id: str, secret_id: str) -> PageResponse:
     endpoint = load_endpoint(endpoint_id)
     if secret_id not in {secret.id for secret in endpoint.secrets if secret.expires_at}:
         abort(404)
@@ -68,7 +70,7 @@ def revoke(endpoint_id: str, secret_id: str) -> Page:
 
 def _page(
     endpoint: Endpoint, *, revealed: list[str] | None = None, rotate_form: RotateForm | None = None
-) -> Page:
+) -> PageResponse:
     page = render_template(
         "endpoints/verify.html",
         endpoint=endpoint,
@@ -84,10 +86,10 @@ def _page(
 
 
 def _in_force(endpoint: Endpoint) -> list[SigningSecret]:
-    """Newest first, as `endpoints.reveal` has them."""
+    """Return the secrets that sign at present, newest first, as `signing_secrets.reveal` has them."""
     now = clock.now()
-    found = [secret for secret in endpoint.secrets if secret.expires_at is None or secret.expires_at > now]
-    return sorted(found, key=lambda secret: (secret.created_at, secret.id), reverse=True)
+    secrets = [secret for secret in endpoint.secrets if secret.expires_at is None or secret.expires_at > now]
+    return sorted(secrets, key=lambda secret: (secret.created_at, secret.id), reverse=True)
 
 
 def _snippets() -> dict[str, object]:
@@ -96,7 +98,7 @@ def _snippets() -> dict[str, object]:
 
 
 def codes(language: Language) -> list[str]:
-    """The language's snippets, ready to copy."""
+    """Return the language's snippets, ready to copy."""
     return [
         render_template(f"snippets/{snippet.file}", signing=signing).strip() for snippet in language.snippets
     ]

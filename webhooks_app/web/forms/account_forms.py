@@ -8,7 +8,7 @@ from webhooks_app.accounts.workspaces import LONGEST_RETENTION_DAYS, WorkspaceVa
 from webhooks_app.core import mail
 from webhooks_app.db.models import Role, Workspace
 from webhooks_app.endpoints.actions import DEFAULT_TIMEOUT_MS, LONGEST_TIMEOUT_MS
-from webhooks_app.web.forms.endpoint_forms import WholeNumberField, name_problem
+from webhooks_app.web.forms.fields import WholeNumberField, name_problem
 
 LONGEST_EMAIL = 254  # RFC 5321, section 4.5.3.1.3: a path of 256, less its angle brackets
 # NIST SP 800-63B-4, section 3.1.1.2: 15 where a password is all there is, and no rules beyond length.

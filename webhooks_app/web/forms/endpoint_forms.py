@@ -1,7 +1,5 @@
-"""The forms of an endpoint: itself, its use, its secret, and test events."""
+"""The form of an endpoint, new or there already."""
 
-import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,60 +9,21 @@ from wtforms import (
     FieldList,
     Form,
     FormField,
-    IntegerField,
     SelectMultipleField,
     StringField,
-    TextAreaField,
 )
 from wtforms.validators import ValidationError
 
-from webhooks_app.core import json_parsing, text_display
 from webhooks_app.db.models import Endpoint
 from webhooks_app.endpoints import custom_headers
 from webhooks_app.endpoints.actions import DEFAULT_TIMEOUT_MS, LONGEST_TIMEOUT_MS, EndpointValues
-from webhooks_app.endpoints.signing_secrets import OVERLAPS
 from webhooks_app.events.catalog import catalog
 from webhooks_app.transport import target_urls
 from webhooks_app.transport.host_names import TargetRefused
 from webhooks_app.transport.target_policy import TargetPolicy
+from webhooks_app.web.forms.fields import LONGEST_NAME, WholeNumberField, name_problem
 
-LONGEST_NAME = 100
 HIGHEST_RATE = 10_000
-LARGEST_TEST_BYTES = 256 * 1024  # as for events that come through the API
-OVERLAP_LABELS = {"now": "No time: stop it now", "1h": "1 hour", "24h": "24 hours", "7d": "7 days"}
-
-
-class WholeNumberField(IntegerField):  # type: ignore[misc]
-    """A whole number in a range; what was typed instead is kept and shown again."""
-
-    def __init__(self, *, lowest: int, highest: int, empty: int | None, **options: Any) -> None:
-        super().__init__(default=empty, **options)
-        self.lowest, self.highest, self.empty = lowest, highest, empty
-
-    def process_formdata(self, valuelist: list[str]) -> None:
-        if not valuelist:
-            return
-        typed = valuelist[0].strip()
-        self.data = self.empty
-        if not typed:
-            return
-        is_number = typed.isascii() and typed.isdecimal() and len(typed) < 10
-        if not is_number or not self.lowest <= int(typed) <= self.highest:
-            raise ValueError(f"Enter a whole number from {self.lowest:,} to {self.highest:,}.")
-        self.data = int(typed)
-
-
-def name_problem(name: str) -> str:
-    """What is wrong with a name that people give, or nothing."""
-    name = name.strip()
-    if len(name) > LONGEST_NAME:
-        return f"A name may have {LONGEST_NAME} characters; this one has {len(name)}."
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
-        return "The name holds a control character. Type it anew."
-    # Joiners belong to some scripts and to emoji; whatever else cannot be seen only deceives.
-    if any(part.is_escape for part in text_display.display_parts(re.sub("[\u200c\u200d]", "", name))):
-        return "The name holds a character that cannot be seen. Type it anew."
-    return ""
 
 
 class HeaderForm(Form):  # type: ignore[misc]
@@ -192,65 +151,3 @@ def _typed(endpoint: Endpoint, stored: Sequence[tuple[str, str]]) -> dict[str, A
         "rate": endpoint.rate_per_second,
         "headers": [{"name": name, "value": custom_headers.VALUE_MASK} for name, _ in stored],
     }
-
-
-class EnableForm(FlaskForm):  # type: ignore[misc]
-    held = StringField()
-
-    def __init__(self, held_count: int) -> None:
-        self.held_count = held_count
-        super().__init__()
-
-    def validate_held(self, field: StringField) -> None:
-        if self.held_count and field.data not in ("send", "discard"):
-            raise ValidationError("Choose what happens to the held deliveries.")
-
-
-class DeleteForm(FlaskForm):  # type: ignore[misc]
-    confirmation = StringField()
-
-    def __init__(self, name: str) -> None:
-        self.expected = name
-        super().__init__()
-
-    def validate_confirmation(self, field: StringField) -> None:
-        # Browsers and people collapse white space; what matters is that the right one was meant.
-        if (field.data or "").split() != self.expected.split():
-            raise ValidationError(f"Type the name as it is written above: {self.expected}")
-
-
-class RotateForm(FlaskForm):  # type: ignore[misc]
-    overlap = StringField(default="24h")
-
-    def validate_overlap(self, field: StringField) -> None:
-        if field.data not in OVERLAPS:
-            raise ValidationError("Choose one of the times listed.")
-
-
-class TestForm(FlaskForm):  # type: ignore[misc]
-    """A test event: `payload()` is its data once `validate()` has passed."""
-
-    event_type = StringField("Event")
-    data = TextAreaField("Data")
-
-    def validate_event_type(self, field: StringField) -> None:
-        if field.data not in catalog().names:
-            raise ValidationError("The catalog has no such event. Choose from the list.")
-
-    def validate_data(self, field: TextAreaField) -> None:
-        raw = (field.data or "").encode("utf-8", "surrogatepass")
-        if len(raw) > LARGEST_TEST_BYTES:
-            raise ValidationError(f"The data may have {LARGEST_TEST_BYTES // 1024} KiB at most.")
-        try:
-            self._data = json_parsing.parse(raw)
-        except json_parsing.InvalidJson as error:
-            raise ValidationError(str(error).replace("The body", "The data")) from None
-        if not isinstance(self._data, dict):
-            raise ValidationError("The data must be a JSON object, in braces.")
-        problems = catalog().violations(self.event_type.data or "", self._data)
-        if problems and self.event_type.data in catalog().names:
-            raise ValidationError("; ".join(f"{each.field} {each.message}" for each in problems[:5]) + ".")
-
-    def payload(self) -> dict[str, Any]:
-        assert isinstance(self._data, dict)
-        return self._data

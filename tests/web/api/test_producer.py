@@ -1,47 +1,21 @@
 """The producer API over HTTP, on both databases."""
 
-import io
 import json
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import func, select, text
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from tests.conftest import TESTER, Workspace
-from webhooks_app.accounts import api_tokens
-from webhooks_app.db.database_limits import DatabaseLimits
+from tests.conftest import Workspace
+from tests.web.api.events import EVENT, count
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import ApiToken, Delivery, Event, PendingDelivery
+from webhooks_app.db.models import Delivery, Event, PendingDelivery
 from webhooks_app.extensions import db, services
 from webhooks_app.jobs.wake_ups import WakeUps
-
-EVENT: dict[str, Any] = {"type": "batch-lifecycle", "data": {"batch_id": "b1", "status": "succeeded"}}
-
-
-@pytest.fixture
-def client(app: Flask) -> FlaskClient:
-    return app.test_client()
-
-
-@pytest.fixture
-def post(client: FlaskClient, workspace: Workspace) -> Callable[..., Any]:
-    def post(body: Any, path: str = "/api/v1/events", **headers: str) -> Any:
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return client.post(path, data=data, headers=workspace.headers | headers)
-
-    return post
-
-
-def count(table: Any) -> int:
-    db.session.rollback()
-    return int(db.session.scalar(select(func.count()).select_from(table)) or 0)
 
 
 def test_an_event_is_accepted_with_a_delivery_for_each_subscribed_endpoint(
@@ -156,17 +130,6 @@ def test_bad_input_is_refused_at_its_field(
     assert count(Event) == 0
 
 
-@pytest.mark.parametrize("declared", [True, False], ids=["with-length", "chunked"])
-def test_a_body_over_the_limit_is_refused(client: FlaskClient, workspace: Workspace, declared: bool) -> None:
-    body = json.dumps(EVENT | {"data": {"batch_id": "b" * 300_000, "status": "failed"}}).encode()
-    options: dict[str, Any] = {"data": body} if declared else {"input_stream": io.BytesIO(body)}
-    if not declared:
-        options["environ_overrides"] = {"wsgi.input_terminated": True}
-    response = client.post("/api/v1/events", headers=workspace.headers, **options)
-    assert response.status_code == 413
-    assert response.json["error"]["code"] == "too_large"
-
-
 def test_a_batch_is_accepted_whole_or_not_at_all(workspace: Workspace, post: Callable[..., Any]) -> None:
     workspace.endpoint("http://127.0.0.1:9/")
     good = post({"events": [EVENT] * 1000}, "/api/v1/events/batch")
@@ -186,36 +149,6 @@ def test_a_batch_is_accepted_whole_or_not_at_all(workspace: Workspace, post: Cal
 def test_a_malformed_batch_is_refused(post: Callable[..., Any], body: Any) -> None:
     response = post(body, "/api/v1/events/batch")
     assert (response.status_code, response.json["error"]["field"]) == (422, "events")
-
-
-@pytest.mark.parametrize("header", [None, "", "Bearer", "Basic abc", "Bearer tok_wrong", "Bearer tok_\u00e9"])
-def test_a_request_without_a_valid_token_is_refused(
-    client: FlaskClient, app: Flask, header: str | None
-) -> None:
-    headers = {} if header is None else {"Authorization": header}
-    response = client.post("/api/v1/events", json=EVENT, headers=headers)
-    assert response.status_code == 401
-    assert response.json["error"]["code"] == "unauthorized"
-
-
-def test_a_revoked_token_is_refused(
-    client: FlaskClient, workspace: Workspace, database: WriteDatabase
-) -> None:
-    token = db.session.scalars(select(ApiToken)).one()
-    api_tokens.revoke(database, token, actor=TESTER)
-    assert client.get("/api/v1/event-types", headers=workspace.headers).status_code == 401
-
-
-def test_the_use_of_a_token_is_noted_once_a_minute(
-    client: FlaskClient, workspace: Workspace, database: WriteDatabase
-) -> None:
-    client.get("/api/v1/event-types", headers=workspace.headers)
-    first = db.session.scalars(select(ApiToken)).one().last_used_at
-    assert first is not None
-    client.get("/api/v1/event-types", headers=workspace.headers)
-    db.session.expire_all()
-    db.session.rollback()
-    assert db.session.scalars(select(ApiToken)).one().last_used_at == first
 
 
 def test_an_event_is_shown_with_its_deliveries_to_its_own_workspace(
@@ -240,54 +173,6 @@ def test_the_catalog_is_served_with_schemas_and_examples(client: FlaskClient, wo
     types = client.get("/api/v1/event-types", headers=workspace.headers).json["event_types"]
     assert len(types) == 19
     assert all(item["schema"] and item["example"] and item["description"] for item in types)
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "status"), [("get", "/api/v1/nothing", 404), ("get", "/api/v1/events", 405)]
-)
-def test_errors_of_the_framework_have_the_same_shape(
-    client: FlaskClient, workspace: Workspace, method: str, path: str, status: int
-) -> None:
-    response = getattr(client, method)(path, headers=workspace.headers)
-    assert response.status_code == status
-    assert set(response.json["error"]) == {"code", "message", "field"}
-
-
-_LOCKING = {
-    "sqlite": "UPDATE workspaces SET name = name",
-    "postgresql": "LOCK TABLE events IN ACCESS EXCLUSIVE MODE",
-}
-
-
-@pytest.mark.parametrize("database_limits", [DatabaseLimits(lock_seconds=0.3)], indirect=True)
-def test_a_locked_database_gives_503_in_time_and_nothing_is_accepted(
-    client: FlaskClient, workspace: Workspace, database: WriteDatabase
-) -> None:
-    with database.begin() as blocker:
-        if database.dialect.name == "postgresql":  # ends a wait that nothing else would end
-            blocker.execute(text("SET LOCAL idle_in_transaction_session_timeout = '60s'"))
-        blocker.execute(text(_LOCKING[database.dialect.name]))
-        began = time.monotonic()
-        blocked = client.post("/api/v1/events", json=EVENT, headers=workspace.headers)
-        seconds = time.monotonic() - began
-    assert blocked.status_code == 503
-    assert blocked.headers["Retry-After"] == "1"
-    assert 0.3 <= seconds < 30
-    assert count(Event) == 0
-    workspace.send()
-    assert count(Event) == 1
-
-
-@pytest.mark.parametrize("database_limits", [DatabaseLimits(pool_seconds=0.2)], indirect=True)
-def test_no_connection_left_gives_503_in_time(client: FlaskClient, workspace: Workspace) -> None:
-    with ExitStack() as held:
-        with suppress(PoolTimeout):
-            while True:
-                held.enter_context(db.engine.connect())
-        blocked = client.post("/api/v1/events", json=EVENT, headers=workspace.headers)
-    assert (blocked.status_code, blocked.json["error"]["code"]) == (503, "unavailable")
-    workspace.send()
-    assert count(Event) == 1
 
 
 def test_redis_down_is_still_a_fast_202(workspace: Workspace, app: Flask, database: WriteDatabase) -> None:

@@ -1,0 +1,43 @@
+"""The token of a request."""
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select
+
+from tests.conftest import TESTER, Workspace
+from tests.web.api.events import EVENT
+from webhooks_app.accounts import api_tokens
+from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.models import ApiToken
+from webhooks_app.extensions import db
+
+
+@pytest.mark.parametrize("header", [None, "", "Bearer", "Basic abc", "Bearer tok_wrong", "Bearer tok_\u00e9"])
+def test_a_request_without_a_valid_token_is_refused(
+    client: FlaskClient, app: Flask, header: str | None
+) -> None:
+    headers = {} if header is None else {"Authorization": header}
+    response = client.post("/api/v1/events", json=EVENT, headers=headers)
+    assert response.status_code == 401
+    assert response.json["error"]["code"] == "unauthorized"
+
+
+def test_a_revoked_token_is_refused(
+    client: FlaskClient, workspace: Workspace, database: WriteDatabase
+) -> None:
+    token = db.session.scalars(select(ApiToken)).one()
+    api_tokens.revoke(database, token, actor=TESTER)
+    assert client.get("/api/v1/event-types", headers=workspace.headers).status_code == 401
+
+
+def test_the_use_of_a_token_is_noted_once_a_minute(
+    client: FlaskClient, workspace: Workspace, database: WriteDatabase
+) -> None:
+    client.get("/api/v1/event-types", headers=workspace.headers)
+    first = db.session.scalars(select(ApiToken)).one().last_used_at
+    assert first is not None
+    client.get("/api/v1/event-types", headers=workspace.headers)
+    db.session.expire_all()
+    db.session.rollback()
+    assert db.session.scalars(select(ApiToken)).one().last_used_at == first

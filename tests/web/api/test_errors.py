@@ -1,0 +1,64 @@
+"""The one shape of an error, whatever goes wrong."""
+
+import time
+from contextlib import ExitStack, suppress
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import text
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from tests.conftest import Workspace
+from tests.web.api.events import EVENT, count
+from webhooks_app.db.database_limits import DatabaseLimits
+from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.models import Event
+from webhooks_app.extensions import db
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("get", "/api/v1/nothing", 404), ("get", "/api/v1/events", 405)]
+)
+def test_errors_of_the_framework_have_the_same_shape(
+    client: FlaskClient, workspace: Workspace, method: str, path: str, status: int
+) -> None:
+    response = getattr(client, method)(path, headers=workspace.headers)
+    assert response.status_code == status
+    assert set(response.json["error"]) == {"code", "message", "field"}
+
+
+_LOCKING = {
+    "sqlite": "UPDATE workspaces SET name = name",
+    "postgresql": "LOCK TABLE events IN ACCESS EXCLUSIVE MODE",
+}
+
+
+@pytest.mark.parametrize("database_limits", [DatabaseLimits(lock_seconds=0.3)], indirect=True)
+def test_a_locked_database_gives_503_in_time_and_nothing_is_accepted(
+    client: FlaskClient, workspace: Workspace, database: WriteDatabase
+) -> None:
+    with database.begin() as blocker:
+        if database.dialect.name == "postgresql":  # ends a wait that nothing else would end
+            blocker.execute(text("SET LOCAL idle_in_transaction_session_timeout = '60s'"))
+        blocker.execute(text(_LOCKING[database.dialect.name]))
+        began = time.monotonic()
+        blocked = client.post("/api/v1/events", json=EVENT, headers=workspace.headers)
+        seconds = time.monotonic() - began
+    assert blocked.status_code == 503
+    assert blocked.headers["Retry-After"] == "1"
+    assert 0.3 <= seconds < 30
+    assert count(Event) == 0
+    workspace.send()
+    assert count(Event) == 1
+
+
+@pytest.mark.parametrize("database_limits", [DatabaseLimits(pool_seconds=0.2)], indirect=True)
+def test_no_connection_left_gives_503_in_time(client: FlaskClient, workspace: Workspace) -> None:
+    with ExitStack() as held:
+        with suppress(PoolTimeout):
+            while True:
+                held.enter_context(db.engine.connect())
+        blocked = client.post("/api/v1/events", json=EVENT, headers=workspace.headers)
+    assert (blocked.status_code, blocked.json["error"]["code"]) == (503, "unavailable")
+    workspace.send()
+    assert count(Event) == 1

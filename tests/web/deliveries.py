@@ -1,0 +1,29 @@
+"""What the tests of the deliveries' pages share."""
+
+from typing import Any
+
+from sqlalchemy import select
+
+from webhooks_app.db.models import Delivery
+from webhooks_app.extensions import db
+
+MARKUP = '<script>alert(1)</script><b hx-get="/evil" hx-trigger="load">\u202e'
+
+
+def newest() -> Delivery:
+    db.session.rollback()
+    db.session.expire_all()
+    return db.session.scalars(select(Delivery).order_by(Delivery.id.desc())).first()
+
+
+def state(delivery_id: str) -> str:
+    db.session.rollback()
+    return db.session.scalar(select(Delivery.state).where(Delivery.id == delivery_id))
+
+
+def writes(delivery_id: str) -> list[tuple[str, dict[str, Any]]]:
+    return [
+        (f"deliveries/{delivery_id}/replay", {}),
+        (f"deliveries/{delivery_id}/cancel", {}),
+        ("deliveries/replay", {"delivery": delivery_id}),
+    ]

@@ -1,0 +1,32 @@
+"""What an open page of the log asks for every few seconds."""
+
+import html
+import re
+
+from tests.conftest import Workspace
+from tests.web.conftest import Page
+from webhooks_app.worker.engine import DeliveryEngine
+
+
+def test_only_what_has_changed_comes_with_a_poll(
+    failed: str, admin_page: Page, workspace: Workspace, engine: DeliveryEngine
+) -> None:
+    workspace.send(2)
+    page = admin_page.get("deliveries/").text
+    seen = re.findall(r'name="seen" value="([^"]+)"', page)
+    poll = html.unescape(re.search(r'id="poll"[^>]*hx-get="([^"]+)"', page)[1])
+    arguments = "".join(f"&seen={each}" for each in seen)
+    assert len(seen) == 2  # those that can still change
+    assert admin_page.fragment(poll + arguments + "&shown=0").status_code == 204
+
+    engine.run(seconds=5)
+    workspace.send(1)
+    answer = admin_page.fragment(poll + arguments + "&shown=0").text
+    assert re.findall(r'<hx-partial hx-target="#(dlv_\w+)" hx-swap="outerMorph">', answer) == [
+        each.partition("~")[0] for each in seen
+    ]
+    assert "1 new delivery<" in answer
+    assert failed not in answer
+    workspace.send(30)
+    assert "25+ new deliveries" in admin_page.fragment(poll + "&shown=1").text
+    assert admin_page.fragment("deliveries/changes?newest=x").status_code == 400

@@ -1,0 +1,24 @@
+"""An event as the page of one of its deliveries shows it."""
+
+from typing import NamedTuple
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from webhooks_app.db.models import Delivery, Event
+from webhooks_app.deliveries.log.pages import NEW_COUNTED
+
+
+class EventContent(NamedTuple):
+    """The bytes as sent and signed; deliveries are counted up to NEW_COUNTED and one."""
+
+    body: bytes
+    delivery_count: int
+
+
+def read_event_content(session: Session, event_id: str) -> EventContent:
+    """Return the event's body and how many deliveries it has, in one statement."""
+    counted = select(Delivery.id).where(Delivery.event_id == event_id).limit(NEW_COUNTED + 1).subquery()
+    count = select(func.count()).select_from(counted).scalar_subquery()
+    body, delivery_count = session.execute(select(Event.body, count).where(Event.id == event_id)).one()
+    return EventContent(bytes(body), delivery_count)

@@ -1,0 +1,25 @@
+"""The body of an API request, of limited size and strict JSON."""
+
+from typing import Any, NoReturn
+
+from flask import request
+
+from webhooks_app.core import json_parsing
+from webhooks_app.web.api.errors import refuse
+
+
+def read_json(largest_bytes: int) -> Any:
+    """Return the parsed body. Raises ApiError 413 for one over `largest_bytes`, 400 for what is no JSON."""
+    if request.content_length is not None and request.content_length > largest_bytes:
+        _refuse_size(largest_bytes)
+    raw = request.stream.read(largest_bytes + 1)  # also holds for a body that states no length
+    if len(raw) > largest_bytes:
+        _refuse_size(largest_bytes)
+    try:
+        return json_parsing.parse(raw)
+    except json_parsing.InvalidJson as error:
+        refuse(400, "invalid_json", str(error))
+
+
+def _refuse_size(largest_bytes: int) -> NoReturn:
+    refuse(413, "too_large", f"The body may have {largest_bytes // 1024} KiB at most.")

@@ -1,0 +1,51 @@
+"""What an open page of the delivery log asks for every few seconds: changed rows, and how many are new."""
+
+from flask import Blueprint, abort, g, render_template, request
+
+from webhooks_app.core import clock, ids
+from webhooks_app.deliveries import log
+from webhooks_app.deliveries.log import DeliveryRow
+from webhooks_app.extensions import db
+from webhooks_app.web.delivery_rows import row_previews
+from webhooks_app.web.log_filters import parse_filter
+from webhooks_app.web.responses import PageResponse
+from webhooks_app.web.template_links import log_address
+
+
+def add_routes(blueprint: Blueprint) -> None:
+    blueprint.get("/changes")(changes)
+
+
+def changes() -> PageResponse:
+    """Return what has changed of the rows that the reader has, or 204.
+
+    The request's `seen` names those as `id~version`, `shown` is the count of new ones that the page shows.
+    """
+    rows = _changed_rows()
+    count = _count_new()
+    if not rows and str(count) == request.args.get("shown", "0"):
+        return "", 204
+    return render_template(
+        "deliveries/_changes.html",
+        rows=rows,
+        previews=row_previews(rows),
+        count=count,
+        newest_url=log_address(parse_filter(request.args).arguments),
+    )
+
+
+def _changed_rows() -> list[DeliveryRow]:
+    seen = [each.partition("~") for each in request.args.getlist("seen")[: log.PAGE_SIZE]]
+    versions = {delivery_id: version for delivery_id, _, version in seen}
+    rows = log.read_rows(db.session(), g.workspace.id, list(versions))
+    return [row for row in rows if row.version != versions[row.id]]
+
+
+def _count_new() -> int:
+    newest = request.args.get("newest", "")
+    if not newest:
+        return 0
+    if not ids.is_id("dlv", newest):
+        abort(400)
+    log_filter = parse_filter(request.args)
+    return log.count_newer(db.session(), g.workspace.id, log_filter, newest, now=clock.now())

@@ -1,0 +1,59 @@
+"""Rows of the delivery log as fragments, with what an opened one shows below it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from flask import abort, g, render_template, request
+
+from webhooks_app.core import text_display
+from webhooks_app.deliveries import log
+from webhooks_app.deliveries.log import DeliveryRow, LoggedAttempt
+from webhooks_app.extensions import db
+
+
+class RowPreview(NamedTuple):
+    """What an opened row shows: its attempts, and the payload, cut where it is long."""
+
+    attempts: list[LoggedAttempt]
+    payload: str
+    payload_bytes: int
+
+    @property
+    def is_cut(self) -> bool:
+        return self.payload_bytes > log.PAYLOAD_SHOWN_BYTES
+
+
+def load_row(delivery_id: str) -> DeliveryRow:
+    """Return the workspace's delivery; 404 for another's or an unknown one."""
+    row = log.read_row(db.session(), g.workspace.id, delivery_id)
+    if row is None:
+        abort(404)
+    return row
+
+
+def render_row(row: DeliveryRow) -> str:
+    """Return the row alone, which htmx puts in the place of its older self."""
+    return _render("deliveries/_row.html", [row])
+
+
+def render_rows(rows: Sequence[DeliveryRow]) -> str:
+    """Return several rows as parts that each find their place."""
+    return _render("deliveries/_changes.html", rows)
+
+
+def _render(template: str, rows: Sequence[DeliveryRow]) -> str:
+    return render_template(template, rows=rows, previews=row_previews(rows), count=None)
+
+
+def row_previews(rows: Sequence[DeliveryRow]) -> dict[str, RowPreview]:
+    """Return the previews of the rows that are open, by their ids; the request's `open` names those."""
+    open_ids = set(request.values.getlist("open"))
+    return {row.id: _read_preview(row) for row in rows if row.id in open_ids}
+
+
+def _read_preview(row: DeliveryRow) -> RowPreview:
+    attempts = log.read_attempts(db.session(), row.id, row.attempt_count, full=False)
+    payload, size = log.read_payload(db.session(), row.event_id, limit=log.PAYLOAD_SHOWN_BYTES)
+    # A character cut in two at the end is no invalid byte of the sender's.
+    text = payload.decode("utf-8", "ignore" if size > len(payload) else "surrogateescape")
+    return RowPreview(attempts, text_display.indent_json(text), size)

@@ -1,0 +1,63 @@
+"""The Settings tab of an endpoint as a page, with the three forms on it: settings, use, deletion."""
+
+from typing import Any
+
+from flask import flash, render_template, request
+
+from webhooks_app.core.encryption import DecryptionError
+from webhooks_app.db.models import Endpoint
+from webhooks_app.endpoints import actions, custom_headers, overview
+from webhooks_app.events.catalog import catalog
+from webhooks_app.extensions import db, services
+from webhooks_app.web.forms.endpoint_action_forms import DeleteForm, EnableForm
+from webhooks_app.web.forms.endpoint_forms import EndpointForm
+from webhooks_app.web.responses import PageResponse, is_fragment
+
+
+def settings_form(endpoint: Endpoint, **options: Any) -> EndpointForm:
+    """Return the form filled in with what is stored, for `options` see FlaskForm."""
+    try:
+        stored = custom_headers.decrypt(services().cipher, endpoint)
+    except DecryptionError:
+        flash("The custom headers cannot be decrypted. Saving replaces them by what you enter.", "danger")
+        stored = []
+    return EndpointForm(services().settings.targets, endpoint, stored, **options)
+
+
+def render_settings(
+    endpoint: Endpoint,
+    form: EndpointForm,
+    *,
+    enable_form: EnableForm | None = None,
+    delete_form: DeleteForm | None = None,
+) -> PageResponse:
+    """Return the page; 422 with a form that was refused."""
+    return render_form(
+        "endpoints/settings.html",
+        form,
+        endpoint=endpoint,
+        enable_form=enable_form or EnableForm(held_count(endpoint)),
+        delete_form=delete_form or DeleteForm(endpoint.name),
+        waiting=overview.read_backlog(db.session(), endpoint.id),
+        is_refused=bool(enable_form or delete_form),
+    )
+
+
+def render_form(
+    template: str, form: EndpointForm, *, is_refused: bool = False, **context: object
+) -> PageResponse:
+    """Return the page with the form; only its header rows where htmx asked to add or remove one."""
+    template = "endpoints/_headers.html" if is_fragment() else template
+    page = render_template(template, form=form, groups=catalog().groups, is_edited=_is_row_edit(), **context)
+    return page, 422 if is_refused or form.errors else 200
+
+
+def held_count(endpoint: Endpoint) -> int:
+    """Return how many deliveries are held, up to `overview.COUNT_LIMIT`: none at an enabled endpoint."""
+    if endpoint.is_enabled:
+        return 0
+    return actions.held_count(services().read, endpoint.id, limit=overview.COUNT_LIMIT)
+
+
+def _is_row_edit() -> bool:
+    return "add-header" in request.form or "remove-header" in request.form

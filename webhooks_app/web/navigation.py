@@ -1,0 +1,53 @@
+"""The console's side navigation, and what else the frame of every page shows."""
+
+from typing import Any, NamedTuple
+
+from flask import g
+
+from webhooks_app.web.access import own_workspaces
+
+
+class Link(NamedTuple):
+    """`key` opens it, pressed behind a g."""
+
+    view: str
+    icon: str
+    label: str
+    key: str
+
+
+class LinkGroup(NamedTuple):
+    title: str
+    links: tuple[Link, ...]
+
+
+NAVIGATION = (
+    LinkGroup(
+        "Webhooks",
+        (
+            Link("endpoints.index", "endpoint", "Endpoints", "e"),
+            Link("deliveries.index", "list", "Deliveries", "d"),
+            Link("recoveries.index", "replay", "Recoveries", "r"),
+            Link("catalog.index", "book", "Event catalog", "c"),
+        ),
+    ),
+    LinkGroup(
+        "Workspace",
+        (
+            Link("tokens.index", "key", "API tokens", "t"),
+            Link("members.index", "people", "Members", "m"),
+            Link("audit.index", "log", "Audit log", "a"),
+            Link("settings.show", "settings", "Settings", "s"),
+        ),
+    ),
+)
+
+
+def frame_variables() -> dict[str, Any]:
+    """Return the variables that `_base.html` reads on every page."""
+    return {
+        "navigation": NAVIGATION,
+        "workspace": g.get("workspace"),
+        "member": g.get("member"),
+        "own_workspaces": own_workspaces,
+    }

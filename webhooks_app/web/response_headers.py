@@ -1,0 +1,28 @@
+"""The headers of every response: what a browser may load, where it may go, and what it may keep."""
+
+from flask import Flask, Response, request
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+# Static files are versioned by their content, so a browser may keep them.
+STATIC_SECONDS = 365 * 86_400
+
+
+def register(app: Flask) -> None:
+    app.after_request(_add_headers)
+
+
+def _add_headers(response: Response) -> Response:
+    headers = response.headers
+    headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["Referrer-Policy"] = "same-origin"
+    headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    if request.endpoint == "static":
+        headers["Cache-Control"] = f"public, max-age={STATIC_SECONDS}, immutable"
+    else:
+        headers.setdefault("Cache-Control", "no-store")
+        response.vary.update(["HX-Request", "HX-Request-Type", "Cookie"])
+    return response

@@ -1,0 +1,12 @@
+"""What every view of the console returns, and whether a whole page or a part of one was asked for."""
+
+from flask import request
+from werkzeug.wrappers import Response
+
+# As Flask takes it: a response, its body, or its body and status.
+PageResponse = Response | str | tuple[str, int]
+
+
+def is_fragment() -> bool:
+    """Return whether htmx asks for a part of the page (htmx 4: `HX-Request-Type`)."""
+    return request.headers.get("HX-Request-Type") == "partial"

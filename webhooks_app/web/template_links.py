@@ -1,0 +1,79 @@
+"""URLs that templates and views put together; `template_filters.register` gives them to the templates."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import current_app, url_for
+
+from webhooks_app.accounts.audit_log import Entry
+from webhooks_app.core.outcomes import OutcomeClass
+from webhooks_app.db.models import Endpoint, Recovery
+from webhooks_app.deliveries import log
+from webhooks_app.deliveries.log import LogFilter, Status
+
+# The page of what an audit entry is about, by the prefix of its id: view and parameter.
+TARGET_PAGES = {
+    "ep": ("endpoints.show", "endpoint_id"),
+    "dlv": ("deliveries.show", "delivery_id"),
+    "rcv": ("recoveries.show", "recovery_id"),
+}
+
+
+def asset(name: str) -> str:
+    """Return the URL of a static file, with a version that changes with its content."""
+    assert current_app.static_folder is not None
+    return url_for("static", filename=name, v=_version(Path(current_app.static_folder) / name))
+
+
+@lru_cache
+def _version(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()[:12]
+
+
+def log_address(arguments: Mapping[str, str], *, view: str = "deliveries.index", **more: str | None) -> str:
+    """Return a view's URL with a filter's arguments; `url_for` cannot take one that is called `endpoint`."""
+    return _with_query(url_for(view), arguments, more)
+
+
+def endpoint_log_address(log_filter: LogFilter, endpoint: Endpoint | None, **more: str | None) -> str:
+    """Return the URL of the log with that filter: the endpoint's own or, without one, the workspace's."""
+    if endpoint is None:
+        return _with_query(url_for("deliveries.index"), log_filter.arguments, more)
+    path = url_for("endpoints.deliveries", endpoint_id=endpoint.id)
+    return _with_query(path, replace(log_filter, endpoint="").arguments, more)
+
+
+def _with_query(path: str, arguments: Mapping[str, str], more: Mapping[str, str | None]) -> str:
+    query = urlencode({**arguments, **{name: value for name, value in more.items() if value}})
+    return f"{path}?{query}" if query else path
+
+
+def ended_in(endpoint_id: str, outcome: str, period: str) -> str:
+    """Return the URL of an endpoint's log, of the deliveries whose last attempt had this outcome."""
+    return url_for(
+        "endpoints.deliveries",
+        endpoint_id=endpoint_id,
+        response=log.response_filter(OutcomeClass(outcome)),
+        range=period,
+    )
+
+
+def recovery_log(recovery: Recovery, status: str = "") -> str:
+    """Return the URL of the log of the deliveries that the recovery looked at, by what became of them."""
+    chosen = Status(status) if status else None
+    log_filter = replace(log.parse(recovery.filter), status=chosen, response="")
+    return log_address(log_filter.arguments)
+
+
+def target_url(entry: Entry) -> str:
+    """Return the URL of what the audit entry is about, or nothing where there is none."""
+    view, parameter = TARGET_PAGES.get(entry.target.partition("_")[0], ("", ""))
+    if not view or entry.action == "endpoint.delete":
+        return ""
+    values: dict[str, Any] = {parameter: entry.target}
+    return url_for(view, **values)
