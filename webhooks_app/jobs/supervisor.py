@@ -22,6 +22,7 @@ from honcho.process import Process
 
 from webhooks_app import config
 from webhooks_app.config import ConfigError, Settings
+from webhooks_app.core import instance_folder
 from webhooks_app.jobs.process import when_orphaned
 
 # Those that use others stop before them: a worker that ends still talks to Redis.
@@ -134,7 +135,7 @@ def supervise(
 
 def hold_instance(settings: Settings) -> IO[str]:
     """Holds the folder for this supervisor while the file is open. Raises ConfigError if another does."""
-    config.ensure_writable(settings.instance)
+    instance_folder.ensure_writable(settings.instance)
     file = open(settings.instance / "run.lock", "a+")  # noqa: SIM115  held for the life of the process
     while not _locks(file):
         file.seek(0)
