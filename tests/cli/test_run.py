@@ -330,7 +330,7 @@ def test_ctrl_c_stops_every_process_and_the_next_start_goes_on(platform: Platfor
 def test_an_event_accepted_without_workers_is_delivered_by_the_next_start(
     platform: Platform, tmp_path: Path
 ) -> None:
-    for process in platform.alive("worker.py") + platform.alive("multiprocessing.spawn"):
+    for process in platform.alive("webhooks_app worker") + platform.alive("multiprocessing.spawn"):
         process.suspend()
     answer = platform.curl(tmp_path)
     assert answer["status"] == 202
@@ -360,7 +360,13 @@ def test_a_killed_run_leaves_nothing_that_delays_the_next(platform: Platform, tm
 
 @pytest.mark.parametrize(
     ("command", "name"),
-    [("worker.py", "worker"), ("redis-server", "redis"), ("scheduler", "scheduler"), ("gunicorn", "web")],
+    [
+        ("webhooks_app worker", "worker"),
+        ("redis-server", "redis"),
+        ("scheduler", "scheduler"),
+        ("gunicorn", "web"),
+        ("process_groups", "guard"),
+    ],
 )
 def test_a_killed_part_stops_the_whole_with_a_word(platform: Platform, command: str, name: str) -> None:
     platform.alive(command)[0].kill()
