@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOCK = $(BIN)/python -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
 
 .PHONY: run test coverage faults bench check lock clean
 
@@ -31,9 +32,11 @@ check: $(VENV)/dev.stamp
 	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest -q tests/test_packages.py
 
+# UPGRADE= for the versions that are there already, after a change of the lists that they are compiled from.
+lock: UPGRADE ?= --upgrade
 lock: $(VENV)/dev.stamp
-	$(BIN)/python -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade requirements.in -o requirements.txt
-	$(BIN)/python -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade requirements-dev.in -o requirements-dev.txt
+	$(LOCK) pyproject.toml --extra embedded --extra test -o requirements.txt
+	$(LOCK) requirements-dev.in -o requirements-dev.txt
 
 clean:
 	rm -rf $(VENV)
