@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +59,8 @@ class Platform:
 
     instance: Path
     port: int
+    command: Sequence[str] = (sys.executable, "-m", "webhooks_app")
+    folder: Path = ROOT
     output: list[str] = field(default_factory=list)
     said_at_start: str = ""
     process: subprocess.Popen[str] | None = None
@@ -67,9 +69,9 @@ class Platform:
     def start(self) -> None:
         self.output = []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "webhooks_app", "run"],
-            cwd=ROOT,
-            env=environment(self.instance, self.port),
+            [*self.command, "run"],
+            cwd=self.folder,
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -97,6 +99,10 @@ class Platform:
                 process.kill()
         if self.process is not None:
             self.process.wait(30)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return environment(self.instance, self.port)
 
     @property
     def text(self) -> str:

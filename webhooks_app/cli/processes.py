@@ -26,9 +26,9 @@ def web(gunicorn_options: tuple[str, ...]) -> None:
 
 
 def web_command() -> list[str]:
-    """Return what starts gunicorn with the package's settings and application, whatever the folder holds."""
+    """Return what starts gunicorn with the settings and the application of this package."""
     settings, app = "python:webhooks_app.cli.gunicorn_settings", "webhooks_app.app:create_app_or_exit()"
-    return [*PYTHON, "-m", "gunicorn", "--config", settings, app]
+    return [*PYTHON, "-m", "webhooks_app.cli.gunicorn_app", "--config", settings, app]
 
 
 @click.command()
