@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK = $(BIN)/python -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
 
-.PHONY: run test coverage faults bench check lock clean
+.PHONY: run test coverage faults bench check lock wheel clean
 
 run: $(VENV)/run.stamp
 	@exec $(BIN)/python -m webhooks_app run
@@ -31,6 +31,13 @@ check: $(VENV)/dev.stamp
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest -q tests/test_packages.py
+
+# What a deployment installs, into dist/: the wheel, and the tested versions of what it needs, with hashes.
+wheel: $(VENV)/dev.stamp
+	@rm -rf dist
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w dist .
+	@$(LOCK) -c requirements.txt requirements.in -o dist/requirements.txt
+	@ls dist/*
 
 # UPGRADE= for the versions that are there already, after a change of the lists that they are compiled from.
 lock: UPGRADE ?= --upgrade
