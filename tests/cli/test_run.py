@@ -31,8 +31,8 @@ from webhooks_app.config import Settings
 from webhooks_app.jobs.delivery_worker import DeliveryWorker
 
 ROOT = config.ROOT
-# A machine that has to compile every module of the dependencies first takes this long to be ready.
-PATIENCE_SECONDS = 60
+# A busy machine that has to compile every module of the dependencies first takes this long to be ready.
+PATIENCE_SECONDS = 180
 
 
 def free_port() -> int:
@@ -98,6 +98,7 @@ class Platform:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         if self.process is not None:
+            self.process.kill()  # it has no family yet where it was never ready
             self.process.wait(30)
 
     @property
