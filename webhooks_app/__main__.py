@@ -1,3 +1,3 @@
-from webhooks_app.cli.commands import main
+from webhooks_app.cli.main import main
 
 main()

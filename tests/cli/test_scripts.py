@@ -1,0 +1,55 @@
+"""The scripts at the top level, as docs/production.md starts them from a checkout."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+
+from tests.cli.test_run import free_port
+from tests.conftest import deployed
+from webhooks_app import config
+
+
+@contextmanager
+def running(command: Sequence[str], environ: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """The script once it is ready."""
+    kept = {name: value for name, value in os.environ.items() if name not in config.NAMES}
+    process = subprocess.Popen(
+        [sys.executable, *command],
+        cwd=config.ROOT,
+        env=kept | environ | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout.readline() == "ready\n"
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+        process.stdout.close()
+
+
+def settings(sqlite_template: Path, redis_url: str, folder: Path) -> dict[str, str]:
+    shutil.copy(sqlite_template, folder / "test.db")
+    return deployed(f"sqlite:///{folder / 'test.db'}", redis_url, folder)
+
+
+def test_the_worker_script_runs(sqlite_template: Path, redis_url: str, tmp_path: Path) -> None:
+    with running(["worker.py"], settings(sqlite_template, redis_url, tmp_path)) as process:
+        assert process.poll() is None
+
+
+def test_gunicorn_finds_the_application_and_its_settings(
+    sqlite_template: Path, redis_url: str, tmp_path: Path
+) -> None:
+    port = free_port()
+    environ = settings(sqlite_template, redis_url, tmp_path) | {"PORT": str(port)}
+    with running(["-m", "gunicorn", "wsgi:app"], environ):
+        assert requests.get(f"http://127.0.0.1:{port}/login", timeout=30).status_code == 200

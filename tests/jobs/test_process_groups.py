@@ -1,0 +1,123 @@
+"""Groups of processes are stopped in order, by their supervisor or by the guard that outlives it."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.conftest import wait_for
+from webhooks_app import config
+from webhooks_app.jobs import process_groups
+
+# Notes, once it was asked to end and a moment has passed, that it does.
+ORDERLY = """
+import signal, sys, time
+def end(*_):
+    time.sleep(0.2)
+    print(sys.argv[1], file=open(sys.argv[2], "a"))
+    sys.exit()
+signal.signal(signal.SIGTERM, end)
+print("up", flush=True)
+while True:
+    time.sleep(60)
+"""
+STUBBORN = """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("up", flush=True)
+time.sleep(600)
+"""
+# Its child is of the same group, and stays when it has ended.
+FORKING = """
+import os, time
+if os.fork():
+    time.sleep(600)
+import signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("up", os.getpid(), flush=True)
+time.sleep(600)
+"""
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts a program in a group of its own, and waits until it is up."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start_one(source: str, *arguments: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", source, *arguments],
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield start_one
+    for process in started:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, 9)
+        process.wait()
+        process.stdout.close()
+
+
+def test_a_stage_has_ended_before_the_next_is_asked_to(start: Start, tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    first, second = (start(ORDERLY, name, str(notes)) for name in ("first", "second"))
+    for process in (first, second):
+        assert process.stdout.readline() == "up\n"
+
+    process_groups.stop([[first.pid], [second.pid]], reap=lambda: [first.poll(), second.poll()])
+
+    assert notes.read_text().split() == ["first", "second"]
+
+
+def test_what_does_not_end_is_killed(start: Start) -> None:
+    process = start(STUBBORN)
+    assert process.stdout.readline() == "up\n"
+    process_groups.stop([[process.pid]], patience_seconds=0.1)
+    assert process.wait(10) == -9
+
+
+def test_what_outlives_its_leader_is_killed_with_the_group(start: Start) -> None:
+    process = start(FORKING)
+    child = int(process.stdout.readline().split()[1])
+    process_groups.stop([[process.pid]], reap=process.poll, patience_seconds=0.3)
+    assert process.wait(10) == -15
+    wait_for(lambda: not _lives(child))
+
+
+def _lives(pid: int) -> bool:
+    """Whether the process is there, and no zombie that waits for whoever adopted it."""
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def test_the_guard_stops_what_it_was_told_of_once_its_input_ends(start: Start, tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    late, early = (start(ORDERLY, name, str(notes)) for name in ("late", "early"))
+    for process in (late, early):
+        assert process.stdout.readline() == "up\n"
+        threading.Thread(target=process.wait).start()  # as init does for orphans
+    guard = subprocess.Popen(
+        [sys.executable, "-m", "webhooks_app.jobs.process_groups"],
+        cwd=config.ROOT,
+        stdin=subprocess.PIPE,
+        text=True,
+    )
+
+    guard.communicate(f"1 {late.pid}\n0 {early.pid}\n", timeout=60)
+
+    assert guard.returncode == 0
+    assert (late.wait(10), early.wait(10)) == (0, 0)
+    assert notes.read_text().split() == ["early", "late"]

@@ -1,0 +1,52 @@
+"""What is done to a deployment now and then: `migrate`, `rotate-keys`, `expire`."""
+
+import click
+from flask_migrate import upgrade
+
+from webhooks_app.app import create_app
+from webhooks_app.core import clock, logging_setup
+from webhooks_app.core.encryption import DecryptionError
+from webhooks_app.deliveries import retention
+from webhooks_app.endpoints import key_rotation
+from webhooks_app.extensions import services
+from webhooks_app.jobs.process import clear_errors
+
+
+@click.command()
+def migrate() -> None:
+    """Bring the database's schema up to date."""
+    with clear_errors():
+        app = create_app()
+        logging_setup.set_up("WARNING")
+        with app.app_context():
+            upgrade()
+
+
+@click.command()
+def expire() -> None:
+    """Delete what is past its retention.
+
+    That is what is finished and older than its workspace keeps it. The scheduler has it done each hour.
+    """
+    with clear_errors():
+        app = create_app()
+        with app.app_context():
+            print(retention.run(services().databases, now=clock.now()))
+
+
+@click.command("rotate-keys")
+def rotate_keys() -> None:
+    """Encrypt everything anew with the first encryption key.
+
+    That is the first of WEBHOOKS_ENCRYPTION_KEYS; the others can go afterwards.
+    """
+    with clear_errors():
+        app = create_app()
+        with app.app_context():
+            try:
+                count = key_rotation.reencrypt_all(services().databases, services().cipher)
+            except DecryptionError as error:
+                raise click.ClickException(
+                    f"{error}. Nothing is lost; add the key that it was made under."
+                ) from None
+            print(f"{count} values encrypted with the first key.")

@@ -1,0 +1,122 @@
+"""`run`: every process of the platform on this machine, and a consumer to try it on."""
+
+import json
+import os
+import socket
+import sys
+
+import click
+from flask_migrate import upgrade
+
+from webhooks_app import config
+from webhooks_app.app import create_app
+from webhooks_app.cli import demo, processes
+from webhooks_app.config import ConfigError, Settings
+from webhooks_app.core import instance_folder, logging_setup
+from webhooks_app.extensions import db, services
+from webhooks_app.jobs import embedded_redis, supervisor
+from webhooks_app.jobs.process import clear_errors
+from webhooks_app.jobs.supervisor import PYTHON, Command
+
+_EXAMPLE = {"type": "batch-lifecycle", "data": {"batch_id": "batch_7Q2M", "status": "succeeded"}}
+
+
+@click.command()
+def run() -> None:
+    """Run everything on this machine.
+
+    That is the web, a worker, the scheduler, a Redis unless REDIS_URL names one, and a consumer to try it on.
+    All that it writes is in one folder, WEBHOOKS_INSTANCE. Its Redis comes with the extra `embedded`.
+    """
+    with clear_errors():
+        sys.exit(_run())
+
+
+def _run() -> int:
+    os.environ.update(_with_demo_target())
+    settings = config.read()
+    consumer_port = settings.port + 1
+    with instance_folder.hold(settings.instance) as held:
+        _refuse_taken_port(settings.host, settings.port)
+        _refuse_taken_port("127.0.0.1", consumer_port)
+        redis = _redis(settings)
+        shown = _prepare(settings, consumer_port)
+        return supervisor.supervise(
+            [*redis, *_commands(consumer_port, shown["secrets"])],
+            welcome=_welcome(settings.base_url, consumer_port, shown),
+            held=held,
+        )
+
+
+def _with_demo_target() -> dict[str, str]:
+    """The environment in which deliveries may also go to the demo consumer, and nowhere else new."""
+    port = os.environ.get("PORT") or "8000"
+    is_usable = len(port) <= 5 and port.isascii() and port.isdecimal() and int(port) < 65535
+    target = f"127.0.0.1:{int(port) + 1}" if is_usable else ""
+    allowed = os.environ.get("WEBHOOKS_ALLOWED_TARGETS", "")
+    return dict(os.environ) | {
+        "WEBHOOKS_ALLOW_HTTP": "1",
+        "WEBHOOKS_ALLOWED_TARGETS": ",".join(part for part in (allowed, target) if part),
+    }
+
+
+def _refuse_taken_port(host: str, port: int) -> None:
+    """Raises ConfigError when nothing can listen there."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise ConfigError(f"Cannot listen on {host}:{port} ({reason}); set PORT to another.") from None
+
+
+def _prepare(settings: Settings, consumer_port: int) -> dict[str, str]:
+    """Bring the database up to date; return what to show of the demo."""
+    app = create_app(settings)
+    logging_setup.set_up("WARNING")
+    with app.app_context():
+        upgrade()
+        print("Starting …", flush=True)
+        shown = demo.prepare(services(), settings.instance / "demo.json", consumer_port)
+        db.engine.dispose()
+    return shown
+
+
+def _redis(settings: Settings) -> list[Command]:
+    if not settings.embedded_redis:
+        return []
+    return [Command("redis", embedded_redis.command(settings), says_ready=False, stops_last=True)]
+
+
+def _commands(consumer_port: int, secrets: str) -> list[Command]:
+    consumer = str(config.ROOT / "examples" / "consumer.py")
+    return [
+        Command("web", processes.web_command()),
+        Command("worker", [*PYTHON, "-m", "webhooks_app", "worker"]),
+        Command("scheduler", [*PYTHON, "-m", "webhooks_app", "scheduler"]),
+        Command(
+            "consumer",
+            [*PYTHON, consumer, str(consumer_port)],
+            environment={"WEBHOOK_SECRETS": secrets},
+            stops_last=True,
+        ),
+    ]
+
+
+def _welcome(url: str, consumer_port: int, shown: dict[str, str]) -> str:
+    lines = [f"\n  Console   {url}"]
+    if "token" in shown:
+        lines += [
+            f"  Log in    {shown['email']}  {shown['password']}",
+            "\n  Send an event, from another terminal:\n",
+            f"curl {url}/api/v1/events \\",
+            f"  -H 'Authorization: Bearer {shown['token']}' \\",
+            "  -H 'Content-Type: application/json' \\",
+            f"  -d '{json.dumps(_EXAMPLE)}'",
+            "\n  Make the demo consumer fail, and work again:\n",
+            f"curl -d 500 http://127.0.0.1:{consumer_port}/mode",
+            f"curl -d ok http://127.0.0.1:{consumer_port}/mode",
+        ]
+    return "\n".join([*lines, "\nReady. Ctrl-C stops everything; nothing is lost.\n"])

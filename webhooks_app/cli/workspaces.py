@@ -1,0 +1,39 @@
+"""Workspaces made from the shell: `create-workspace`."""
+
+import click
+
+from webhooks_app.accounts import api_tokens, members, users, workspaces
+from webhooks_app.accounts.audit import Actor
+from webhooks_app.app import create_app
+from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.models import Role
+from webhooks_app.extensions import services
+from webhooks_app.jobs.process import clear_errors
+
+SHELL = Actor("shell")
+
+
+@click.command("create-workspace")
+@click.argument("name")
+@click.option("--admin", "email", required=True, help="E-mail address of its first admin.")
+@click.password_option(help="The admin's password; asked for when not given.")
+def create_workspace(name: str, email: str, password: str) -> None:
+    """Create a workspace and its first admin.
+
+    Prints an API token for it.
+    """
+    with clear_errors():
+        app = create_app()
+        with app.app_context():
+            try:
+                print(set_up(services().write, name, email, password)[1])
+            except users.EmailTaken:
+                raise click.ClickException(f"There is a user {email} already.") from None
+
+
+def set_up(database: WriteDatabase, name: str, email: str, password: str) -> tuple[str, str]:
+    """Create a workspace and its admin; return its id and an API token. Raises EmailTaken."""
+    user_id = users.add(database, email=email, name=email.partition("@")[0].title(), password=password)
+    workspace_id = workspaces.create(database, name, actor=SHELL)
+    members.add(database, workspace_id, user_id, Role.ADMIN, actor=SHELL)
+    return workspace_id, api_tokens.create(database, workspace_id, "First token", actor=SHELL)

@@ -1,0 +1,125 @@
+"""The kinds of values that settings have: each is parsed or refused with one line. Pure.
+
+`env` maps the names of settings to their texts; a name that is not in it takes the default.
+"""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+_FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
+_HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+
+
+class ConfigError(Exception):
+    """A setting that cannot be used; the message is the one line to show."""
+
+
+def number(env: Mapping[str, str], name: str, default: int, lowest: int, highest: int) -> int:
+    text = env.get(name, str(default))
+    if not _is_number(text) or not lowest <= int(text) <= highest:
+        raise ConfigError(f"{name} must be a whole number from {lowest} to {highest}, not {text[:40]!r}.")
+    return int(text)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 12
+
+
+def flag(env: Mapping[str, str], name: str) -> bool:
+    return one_of(env, name, "0", ("0", "1")) == "1"
+
+
+def one_of(env: Mapping[str, str], name: str, default: str, choices: tuple[str, ...]) -> str:
+    value = env.get(name, default)
+    if value not in choices:
+        raise ConfigError(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
+    return value
+
+
+def days(env: Mapping[str, str], name: str, default: str) -> timedelta:
+    """Return a number of days, fractions allowed."""
+    text = env.get(name, default)
+    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?", text) or float(text) > 365:
+        raise ConfigError(f"{name} must be a number of days from 0 (never) to 365, not {text[:40]!r}.")
+    return timedelta(days=float(text))
+
+
+def delays(env: Mapping[str, str], name: str, default: tuple[float, ...]) -> tuple[float, ...]:
+    """Return a schedule: seconds between one attempt and the next."""
+    text = env.get(name)
+    if text is None:
+        return default
+    try:
+        seconds = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        seconds = ()
+    if not seconds or not all(0 < each <= 30 * 86_400 for each in seconds) or len(seconds) > 50:
+        raise ConfigError(f"{name} must be 1 to 50 seconds figures separated by commas, such as 5,300,1800.")
+    return seconds
+
+
+def ports(name: str, text: str) -> frozenset[int]:
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not all(_is_number(part) and 0 < int(part) < 65536 for part in parts):
+        raise ConfigError(f"{name} must be port numbers separated by commas.")
+    return frozenset(int(part) for part in parts)
+
+
+def listening_host(env: Mapping[str, str], name: str, default: str) -> str:
+    """Return a host name or an address to listen on, without brackets."""
+    host = env.get(name, default)
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        if not _HOST_NAME.fullmatch(host):
+            raise ConfigError(f"{name} must be a host name or an IP address, not {host[:80]!r}.") from None
+    return host
+
+
+def fernet_keys(name: str, text: str) -> tuple[str, ...]:
+    keys = tuple(key.strip() for key in text.split(",") if key.strip())
+    if not keys:
+        raise ConfigError(f"{name} holds no key.")
+    for position, key in enumerate(keys, start=1):
+        if not _FERNET_KEY.fullmatch(key):
+            raise ConfigError(f"{name}: key {position} is not a Fernet key (32 bytes, url-safe base64).")
+    return keys
+
+
+def database_url(name: str, url: str) -> str:
+    """Return the URL as SQLAlchemy takes it, with the driver for PostgreSQL that is installed."""
+    scheme, separator, rest = url.partition("://")
+    if scheme in ("postgres", "postgresql", "postgresql+psycopg") and separator and _has_good_port(url):
+        return f"postgresql+psycopg://{rest}"
+    if scheme == "sqlite" and rest.startswith("/") and rest not in ("/", "/:memory:"):
+        return url
+    raise ConfigError(
+        f"{name} must look like postgresql://user:password@host/name or sqlite:////path/file.db."
+    )
+
+
+def redis_url(name: str, url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    if scheme not in ("redis", "rediss", "unix") or not rest or not _has_good_port(url):
+        raise ConfigError(f"{name} must look like redis://host:6379/0, rediss://… or unix:///path/to/socket.")
+    return url
+
+
+def console_url(env: Mapping[str, str], name: str, default: str) -> str:
+    """Return the public address of the console, without a slash at its end."""
+    url = env.get(name, default).rstrip("/")
+    is_address = _has_good_port(url) and urlsplit(url).hostname
+    if not is_address or urlsplit(url).scheme not in ("http", "https"):
+        raise ConfigError(f"{name} must be the console's address, such as https://webhooks.example.com.")
+    return url
+
+
+def _has_good_port(url: str) -> bool:
+    """Whether the URL can be parsed and names no port, or one from 1 to 65535."""
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
