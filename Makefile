@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK = $(BIN)/python -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
 
-.PHONY: run test coverage faults bench check lock wheel clean
+.PHONY: run test coverage faults bench mutants check lock wheel clean
 
 run: $(VENV)/run.stamp
 	@exec $(BIN)/python -m webhooks_app run
@@ -25,6 +25,10 @@ faults: $(VENV)/dev.stamp
 # Figures of this machine beside two yardsticks; ARGS="--database sqlite --only drain10" for a part of it.
 bench: $(VENV)/dev.stamp
 	@exec $(BIN)/python -m bench $(ARGS)
+
+# Small changes to the core that no test notices; ARGS="--only worker/recording --seed 7" for a part of it.
+mutants: $(VENV)/dev.stamp
+	@exec $(BIN)/python -m mutants $(ARGS)
 
 check: $(VENV)/dev.stamp
 	$(BIN)/python -m ruff check .
