@@ -17,7 +17,7 @@ from webhooks_app.accounts import members, users
 from webhooks_app.core import clock, ids
 from webhooks_app.db.models import Attempt, AttemptRollup, Delivery, DeliveryState, Event, Role
 from webhooks_app.deliveries import recoveries
-from webhooks_app.deliveries.log import LogFilter, Status
+from webhooks_app.deliveries.log.filters import LogFilter, Status
 from webhooks_app.extensions import services
 
 PASSWORD = "a password of the bench"

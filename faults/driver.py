@@ -24,7 +24,7 @@ from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, signing
 from webhooks_app.db.models import Endpoint
 from webhooks_app.deliveries import recoveries, replays
-from webhooks_app.deliveries.log import LogFilter, Status
+from webhooks_app.deliveries.log.filters import LogFilter, Status
 from webhooks_app.endpoints import actions, signing_secrets
 from webhooks_app.endpoints.actions import EndpointValues
 from webhooks_app.extensions import db, services

@@ -15,7 +15,7 @@ from webhooks_app.accounts import api_tokens, members, users
 from webhooks_app.core import clock
 from webhooks_app.db.models import ApiToken, Delivery, DeliveryState, Endpoint, Recovery, Role
 from webhooks_app.deliveries import cancellations, recoveries, replays
-from webhooks_app.deliveries.log import LogFilter, Status
+from webhooks_app.deliveries.log.filters import LogFilter, Status
 from webhooks_app.endpoints import actions, auto_disable, signing_secrets
 from webhooks_app.events import accept
 from webhooks_app.events.accept import NewEvent

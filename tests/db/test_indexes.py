@@ -13,7 +13,8 @@ from tests.conftest import TESTER, Workspace
 from webhooks_app.core import clock, ids
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, Event, PendingDelivery
-from webhooks_app.deliveries import cancellations, log, replays, retention
+from webhooks_app.deliveries import cancellations, replays, retention
+from webhooks_app.deliveries.log import filters, pages
 from webhooks_app.deliveries.log.rows import DeliveryRow
 from webhooks_app.extensions import db
 from webhooks_app.jobs.wake_ups import WakeUps
@@ -100,25 +101,25 @@ def plan(connection: Connection, statement: str, values: Any) -> str:
 
 def read_pages(workspace: Workspace, endpoint_id: str, delivery: DeliveryRow) -> None:
     """The log with every single filter, its newest page, one deep inside, and back."""
-    filters: list[dict[str, str]] = [
+    all_arguments: list[dict[str, str]] = [
         {},
         {"endpoint": endpoint_id},
-        *({"status": status} for status in log.STATUSES),
+        *({"status": status} for status in filters.STATUSES),
         {"event_type": "batch-request"},
-        *({"response": name} for name in log.RESPONSES),
-        *({"range": name} for name in log.RANGES),
+        *({"response": name} for name in filters.RESPONSES),
+        *({"range": name} for name in filters.RANGES),
         {"q": delivery.id},
         {"q": delivery.event_id},
         {"q": "no such text"},
         {"endpoint": endpoint_id, "status": "failed"},
         {"endpoint": endpoint_id, "response": "timeout"},
     ]
-    for arguments in filters:
-        wanted = log.parse(arguments)
+    for arguments in all_arguments:
+        wanted = filters.parse(arguments)
         for cursor in ({}, {"before": delivery.id}, {"after": delivery.id}):
-            log.read_page(db.session(), workspace.id, wanted, now=clock.now(), **cursor)
-        log.count_newer(db.session(), workspace.id, wanted, delivery.id, now=clock.now())
-    log.count_of_event(db.session(), workspace.id, delivery.event_id)
+            pages.read_page(db.session(), workspace.id, wanted, now=clock.now(), **cursor)
+        pages.count_newer(db.session(), workspace.id, wanted, delivery.id, now=clock.now())
+    pages.count_of_event(db.session(), workspace.id, delivery.event_id)
     db.session.execute(select(Delivery.id).where(Delivery.event_id == delivery.event_id))
 
 
@@ -133,7 +134,9 @@ def test_nothing_scans_the_deliveries(
     workspace: Workspace, database: WriteDatabase, databases: Databases, wake_ups: WakeUps
 ) -> None:
     endpoint_id = fill(database, workspace)[0]
-    failed = log.read_page(db.session(), workspace.id, log.parse({"status": "failed"}), now=clock.now()).rows
+    failed = pages.read_page(
+        db.session(), workspace.id, filters.parse({"status": "failed"}), now=clock.now()
+    ).rows
     waiting = db.session.scalars(select(PendingDelivery.delivery_id).limit(25)).all()
     delivery = failed[-1]
     steps = count()

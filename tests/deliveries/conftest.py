@@ -14,9 +14,10 @@ from webhooks_app.core import clock
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.keyset import SearchLimits
 from webhooks_app.db.models import Delivery, DeliveryState, PendingDelivery, Recovery
-from webhooks_app.deliveries import log, recoveries
-from webhooks_app.deliveries.log import LogPage, search
+from webhooks_app.deliveries import recoveries
+from webhooks_app.deliveries.log import filters, pages, search
 from webhooks_app.deliveries.log.filters import LogFilter, Status
+from webhooks_app.deliveries.log.pages import LogPage
 from webhooks_app.deliveries.recovery_runs import RecoveryLimits
 from webhooks_app.extensions import db
 from webhooks_app.jobs.wake_ups import WakeUps
@@ -34,8 +35,8 @@ def page(
     **arguments: str,
 ) -> LogPage:
     db.session.rollback()
-    wanted = log.parse(arguments)
-    return log.read_page(
+    wanted = filters.parse(arguments)
+    return pages.read_page(
         db.session(),
         workspace.id,
         wanted,

@@ -15,7 +15,7 @@ from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import ApiToken, Delivery, Invitation, Role, SigningSecret
 from webhooks_app.db.models.base import Base
 from webhooks_app.deliveries import recoveries
-from webhooks_app.deliveries.log import LogFilter, Status
+from webhooks_app.deliveries.log.filters import LogFilter, Status
 from webhooks_app.extensions import db, services
 
 # What a route's parameters stand for; a new one needs an entry in `World.ids`.

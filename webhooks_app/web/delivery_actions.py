@@ -11,8 +11,10 @@ from werkzeug.wrappers import Response
 
 from webhooks_app.core import ids
 from webhooks_app.db.models import Endpoint
-from webhooks_app.deliveries import cancellations, log, replays
+from webhooks_app.deliveries import cancellations, replays
 from webhooks_app.deliveries.cancellations import CancelResult
+from webhooks_app.deliveries.log import pages
+from webhooks_app.deliveries.log.rows import read_rows
 from webhooks_app.deliveries.replays import ReplayResult, UnknownDelivery
 from webhooks_app.extensions import db, services
 from webhooks_app.web.access import actor, admin_required
@@ -29,7 +31,7 @@ def add_routes(blueprint: Blueprint) -> None:
 
 @admin_required
 def replay_selected() -> PageResponse:
-    selected = list(dict.fromkeys(request.form.getlist("delivery")))[: log.PAGE_SIZE]
+    selected = list(dict.fromkeys(request.form.getlist("delivery")))[: pages.PAGE_SIZE]
     if not selected:
         return _respond_with_log([], "Select the deliveries to replay first.", "info")
     with _unknown_is_404():
@@ -88,7 +90,7 @@ def _respond_with_log(delivery_ids: list[str], message: str, variant: str) -> Re
     """Return what was done to several: their rows, each to its place, or the log that they stood in."""
     if not is_fragment():
         return _redirect(_log_path(), message, variant)
-    rows = log.read_rows(db.session(), g.workspace.id, delivery_ids)
+    rows = read_rows(db.session(), g.workspace.id, delivery_ids)
     return _with_toast(render_rows(rows), message, variant)
 
 

@@ -7,9 +7,10 @@ from flask import Blueprint, g, make_response, redirect, render_template, reques
 
 from webhooks_app.core import clock, ids
 from webhooks_app.db.models import Endpoint, Role
-from webhooks_app.deliveries import log, recoveries
-from webhooks_app.deliveries.log import FilterError, LogFilter, LogPage
-from webhooks_app.deliveries.log.filters import parse_cursor
+from webhooks_app.deliveries import recoveries
+from webhooks_app.deliveries.log import filters, pages
+from webhooks_app.deliveries.log.filters import FilterError, LogFilter, parse_cursor
+from webhooks_app.deliveries.log.pages import LogPage
 from webhooks_app.events.catalog import catalog
 from webhooks_app.extensions import db
 from webhooks_app.web.access import check_endpoint, load_endpoint
@@ -48,14 +49,14 @@ def row(delivery_id: str) -> PageResponse:
 
 def _show_log(endpoint: Endpoint | None = None) -> PageResponse:
     try:
-        log_filter = _within(endpoint, log.parse(request.args))
+        log_filter = _within(endpoint, filters.parse(request.args))
         before, after = parse_cursor(request.args)
     except FilterError as error:
         return _render_log(_within(endpoint, LogFilter()), LogPage([]), endpoint, error=error), 400
     if log_filter.endpoint:
         check_endpoint(log_filter.endpoint)
     now = clock.now()
-    page = log.read_page(db.session(), g.workspace.id, log_filter, now=now, before=before, after=after)
+    page = pages.read_page(db.session(), g.workspace.id, log_filter, now=now, before=before, after=after)
     response = make_response(_render_log(log_filter, page, endpoint))
     if request.headers.get("HX-Source") == "form#filters":
         # Without the form's empty fields.
@@ -84,9 +85,9 @@ def _render_log(
         error=error,
         endpoints=endpoint_choices(log_filter.endpoint),
         groups=catalog().groups,
-        ranges=log.RANGES,
-        responses=log.RESPONSES,
-        statuses=log.STATUSES,
+        ranges=filters.RANGES,
+        responses=filters.RESPONSES,
+        statuses=filters.STATUSES,
         newest=page.rows[0].id if page.rows else ids.floor("dlv", clock.now()),
         is_empty=is_empty,
         can_recover=bool(page.rows) and _can_recover(log_filter),

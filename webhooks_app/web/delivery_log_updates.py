@@ -3,8 +3,8 @@
 from flask import Blueprint, abort, g, render_template, request
 
 from webhooks_app.core import clock, ids
-from webhooks_app.deliveries import log
-from webhooks_app.deliveries.log import DeliveryRow
+from webhooks_app.deliveries.log import pages
+from webhooks_app.deliveries.log.rows import DeliveryRow, read_rows
 from webhooks_app.extensions import db
 from webhooks_app.web.delivery_rows import row_previews
 from webhooks_app.web.log_filters import parse_filter
@@ -35,9 +35,9 @@ def changes() -> PageResponse:
 
 
 def _changed_rows() -> list[DeliveryRow]:
-    seen = [each.partition("~") for each in request.args.getlist("seen")[: log.PAGE_SIZE]]
+    seen = [each.partition("~") for each in request.args.getlist("seen")[: pages.PAGE_SIZE]]
     versions = {delivery_id: version for delivery_id, _, version in seen}
-    rows = log.read_rows(db.session(), g.workspace.id, list(versions))
+    rows = read_rows(db.session(), g.workspace.id, list(versions))
     return [row for row in rows if row.version != versions[row.id]]
 
 
@@ -48,4 +48,4 @@ def _count_new() -> int:
     if not ids.is_id("dlv", newest):
         abort(400)
     log_filter = parse_filter(request.args)
-    return log.count_newer(db.session(), g.workspace.id, log_filter, newest, now=clock.now())
+    return pages.count_newer(db.session(), g.workspace.id, log_filter, newest, now=clock.now())

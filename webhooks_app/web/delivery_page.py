@@ -9,9 +9,9 @@ from werkzeug.wrappers import Response
 
 from webhooks_app.core import text_display
 from webhooks_app.core.clock import format_rfc3339
-from webhooks_app.deliveries import log
-from webhooks_app.deliveries.log import DeliveryRow, LoggedAttempt
+from webhooks_app.deliveries.log.attempts import LoggedAttempt, read_attempts, read_payload
 from webhooks_app.deliveries.log.event_content import read_event_content
+from webhooks_app.deliveries.log.rows import DeliveryRow
 from webhooks_app.endpoints.custom_headers import VALUE_MASK
 from webhooks_app.extensions import db
 from webhooks_app.web.delivery_rows import load_row
@@ -33,15 +33,15 @@ def show(delivery_id: str) -> PageResponse:
 
 def show_json(delivery_id: str) -> Response:
     row = load_row(delivery_id)
-    payload, _ = log.read_payload(db.session(), row.event_id)
-    attempts = log.read_attempts(db.session(), row.id, row.attempt_count, full=True)
+    payload, _ = read_payload(db.session(), row.event_id)
+    attempts = read_attempts(db.session(), row.id, row.attempt_count, full=True)
     return jsonify(_delivery_json(row, payload, attempts))
 
 
 def render_delivery(row: DeliveryRow) -> str:
     """Return the delivery's page or, for htmx, the part of it that changes."""
     event = read_event_content(db.session(), row.event_id)
-    attempts = log.read_attempts(db.session(), row.id, row.attempt_count, full=True)
+    attempts = read_attempts(db.session(), row.id, row.attempt_count, full=True)
     text = event.body.decode("utf-8", "surrogateescape")
     return render_template(
         "deliveries/_delivery.html" if is_fragment() else "deliveries/show.html",

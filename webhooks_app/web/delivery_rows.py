@@ -6,8 +6,13 @@ from typing import NamedTuple
 from flask import abort, g, render_template, request
 
 from webhooks_app.core import text_display
-from webhooks_app.deliveries import log
-from webhooks_app.deliveries.log import DeliveryRow, LoggedAttempt
+from webhooks_app.deliveries.log.attempts import (
+    PAYLOAD_SHOWN_BYTES,
+    LoggedAttempt,
+    read_attempts,
+    read_payload,
+)
+from webhooks_app.deliveries.log.rows import DeliveryRow, read_row
 from webhooks_app.extensions import db
 
 
@@ -20,12 +25,12 @@ class RowPreview(NamedTuple):
 
     @property
     def is_cut(self) -> bool:
-        return self.payload_bytes > log.PAYLOAD_SHOWN_BYTES
+        return self.payload_bytes > PAYLOAD_SHOWN_BYTES
 
 
 def load_row(delivery_id: str) -> DeliveryRow:
     """Return the workspace's delivery; 404 for another's or an unknown one."""
-    row = log.read_row(db.session(), g.workspace.id, delivery_id)
+    row = read_row(db.session(), g.workspace.id, delivery_id)
     if row is None:
         abort(404)
     return row
@@ -52,8 +57,8 @@ def row_previews(rows: Sequence[DeliveryRow]) -> dict[str, RowPreview]:
 
 
 def _read_preview(row: DeliveryRow) -> RowPreview:
-    attempts = log.read_attempts(db.session(), row.id, row.attempt_count, full=False)
-    payload, size = log.read_payload(db.session(), row.event_id, limit=log.PAYLOAD_SHOWN_BYTES)
+    attempts = read_attempts(db.session(), row.id, row.attempt_count, full=False)
+    payload, size = read_payload(db.session(), row.event_id, limit=PAYLOAD_SHOWN_BYTES)
     # A character cut in two at the end is no invalid byte of the sender's.
     text = payload.decode("utf-8", "ignore" if size > len(payload) else "surrogateescape")
     return RowPreview(attempts, text_display.indent_json(text), size)

@@ -6,8 +6,8 @@ from flask import abort, g
 from sqlalchemy import select
 
 from webhooks_app.db.models import Endpoint
-from webhooks_app.deliveries import log
-from webhooks_app.deliveries.log import FilterError, LogFilter
+from webhooks_app.deliveries.log import filters
+from webhooks_app.deliveries.log.filters import FilterError, LogFilter
 from webhooks_app.extensions import db
 from webhooks_app.web.access import check_endpoint
 
@@ -15,7 +15,7 @@ from webhooks_app.web.access import check_endpoint
 def parse_filter(arguments: Mapping[str, str]) -> LogFilter:
     """Return the log's filter of a URL; 400 for a damaged one, 404 for another workspace's endpoint."""
     try:
-        log_filter = log.parse(arguments)
+        log_filter = filters.parse(arguments)
     except FilterError:
         abort(400)
     if log_filter.endpoint:

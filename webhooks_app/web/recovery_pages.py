@@ -7,9 +7,11 @@ from flask import Blueprint, flash, g, redirect, render_template, request, url_f
 from sqlalchemy import select
 
 from webhooks_app.core import clock
+from webhooks_app.db.keyset import MatchCount
 from webhooks_app.db.models import Endpoint, Recovery
-from webhooks_app.deliveries import log, recoveries
-from webhooks_app.deliveries.log import FilterError, LogFilter, MatchCount, Status
+from webhooks_app.deliveries import recoveries
+from webhooks_app.deliveries.log import filters
+from webhooks_app.deliveries.log.filters import FilterError, LogFilter, Status
 from webhooks_app.events.catalog import catalog
 from webhooks_app.extensions import db, services
 from webhooks_app.web.access import (
@@ -96,7 +98,7 @@ def cancel(recovery_id: str) -> PageResponse:
 
 
 def _parse_filter(arguments: Mapping[str, str]) -> LogFilter:
-    log_filter = log.parse(arguments)
+    log_filter = filters.parse(arguments)
     if log_filter.endpoint:
         check_endpoint(log_filter.endpoint)
     if "status" not in arguments:
@@ -123,7 +125,7 @@ def _choice_page(
         still_failing=_is_failing(log_filter.endpoint),
         endpoints=endpoint_choices(log_filter.endpoint),
         groups=catalog().groups,
-        ranges=log.RANGES,
-        responses={key: label for key, label in log.RESPONSES.items() if key != "2xx"},
-        statuses={status: log.STATUSES[status] for status in recoveries.STATUSES},
+        ranges=filters.RANGES,
+        responses={key: label for key, label in filters.RESPONSES.items() if key != "2xx"},
+        statuses={status: filters.STATUSES[status] for status in recoveries.STATUSES},
     )

@@ -10,8 +10,9 @@ from flask import Flask
 
 from webhooks_app.core import clock, text_display
 from webhooks_app.db.models import Recovery
-from webhooks_app.deliveries import log
-from webhooks_app.deliveries.log import DeliveryRow, LoggedAttempt
+from webhooks_app.deliveries.log import filters
+from webhooks_app.deliveries.log.attempts import LoggedAttempt
+from webhooks_app.deliveries.log.rows import DeliveryRow
 from webhooks_app.deliveries.log.status_explanations import StatusExplanation, explain
 from webhooks_app.endpoints import charts
 from webhooks_app.extensions import services
@@ -138,12 +139,12 @@ def bar_scale(attempts: Sequence[LoggedAttempt]) -> float:
 
 def recovery_filter(recovery: Recovery, endpoint_names: Mapping[str, str]) -> list[tuple[str, str]]:
     """Return what the recovery looks for, as pairs of label and value; names are by endpoint id."""
-    log_filter = log.parse(recovery.filter)
-    pairs = [("Status", log.STATUSES[log_filter.status] if log_filter.status else "Any")]
+    log_filter = filters.parse(recovery.filter)
+    pairs = [("Status", filters.STATUSES[log_filter.status] if log_filter.status else "Any")]
     if log_filter.endpoint:
         pairs.append(("Endpoint", endpoint_names.get(log_filter.endpoint, log_filter.endpoint)))
     if log_filter.event_type:
         pairs.append(("Event type", log_filter.event_type))
     if log_filter.response:
-        pairs.append(("Response", log.RESPONSES[log_filter.response]))
+        pairs.append(("Response", filters.RESPONSES[log_filter.response]))
     return pairs

@@ -13,8 +13,8 @@ from flask import current_app, url_for
 from webhooks_app.accounts.audit_log import Entry
 from webhooks_app.core.outcomes import OutcomeClass
 from webhooks_app.db.models import Endpoint, Recovery
-from webhooks_app.deliveries import log
-from webhooks_app.deliveries.log import LogFilter, Status
+from webhooks_app.deliveries.log import filters
+from webhooks_app.deliveries.log.filters import LogFilter, Status
 
 # The page of what an audit entry is about, by the prefix of its id: view and parameter.
 TARGET_PAGES = {
@@ -58,7 +58,7 @@ def ended_in(endpoint_id: str, outcome: str, period: str) -> str:
     return url_for(
         "endpoints.deliveries",
         endpoint_id=endpoint_id,
-        response=log.response_filter(OutcomeClass(outcome)),
+        response=filters.response_filter(OutcomeClass(outcome)),
         range=period,
     )
 
@@ -66,7 +66,7 @@ def ended_in(endpoint_id: str, outcome: str, period: str) -> str:
 def recovery_log(recovery: Recovery, status: str = "") -> str:
     """Return the URL of the log of the deliveries that the recovery looked at, by what became of them."""
     chosen = Status(status) if status else None
-    log_filter = replace(log.parse(recovery.filter), status=chosen, response="")
+    log_filter = replace(filters.parse(recovery.filter), status=chosen, response="")
     return log_address(log_filter.arguments)
 
 

@@ -8,8 +8,7 @@ from tests.deliveries.conftest import page
 from tests.receivers import Answer, Receiver
 from webhooks_app.core.outcomes import OutcomeClass, Timings
 from webhooks_app.db.models import Event
-from webhooks_app.deliveries import log
-from webhooks_app.deliveries.log.attempts import Phase, phases
+from webhooks_app.deliveries.log.attempts import Phase, phases, read_attempts, read_payload
 from webhooks_app.extensions import db
 from webhooks_app.worker.engine import DeliveryEngine
 
@@ -23,7 +22,7 @@ def test_attempts_come_newest_first_with_their_phases(
     engine.run(seconds=5)
     row = page(workspace).rows[0]
 
-    [attempt] = log.read_attempts(db.session(), row.id, row.attempt_count, full=True)
+    [attempt] = read_attempts(db.session(), row.id, row.attempt_count, full=True)
 
     assert (attempt.number, attempt.response, attempt.is_unanswered) == (1, "503", False)
     assert {phase.name: phase.ms for phase in attempt.phases}["Wait"] >= 45
@@ -32,7 +31,7 @@ def test_attempts_come_newest_first_with_their_phases(
     assert attempt.id == f"att_{row.id.removeprefix('dlv_')}0001"
     db.session.rollback()
     body = db.session.scalars(select(Event.body)).one()
-    assert log.read_payload(db.session(), row.event_id, limit=10) == (body[:10], len(body))
+    assert read_payload(db.session(), row.event_id, limit=10) == (body[:10], len(body))
     assert (row.status, row.response, row.attempts_in_schedule) == ("retrying", "503", 1)
 
 

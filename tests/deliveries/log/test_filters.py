@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from webhooks_app.core import ids
-from webhooks_app.deliveries import log
-from webhooks_app.deliveries.log import FilterError, LogFilter
-from webhooks_app.deliveries.log.filters import parse_cursor
+from webhooks_app.deliveries.log import filters
+from webhooks_app.deliveries.log.filters import FilterError, LogFilter, Status, parse_cursor
 
 
 @pytest.mark.parametrize(
@@ -28,7 +27,7 @@ from webhooks_app.deliveries.log.filters import parse_cursor
 )
 def test_a_filter_that_makes_no_sense_is_refused(arguments: dict[str, str]) -> None:
     with pytest.raises(FilterError) as refused:
-        log.parse(arguments)
+        filters.parse(arguments)
     assert refused.value.field in arguments
 
 
@@ -43,7 +42,7 @@ def test_a_tampered_cursor_is_refused(value: str) -> None:
 def test_a_filter_survives_its_own_arguments() -> None:
     wanted = LogFilter(
         q="text",
-        status=log.Status.HELD,
+        status=Status.HELD,
         endpoint=ids.new("ep"),
         event_type="batch-request",
         response="5xx",
@@ -51,6 +50,6 @@ def test_a_filter_survives_its_own_arguments() -> None:
         since=datetime(2025, 1, 2, 3, 4, tzinfo=UTC),
         until=datetime(2025, 1, 2, 3, 5, 6, tzinfo=UTC),
     )
-    assert log.parse(wanted.arguments) == wanted
-    assert log.parse(replace(wanted, range="7d", since=None, until=None).arguments).range == "7d"
-    assert log.parse({}).arguments == {}
+    assert filters.parse(wanted.arguments) == wanted
+    assert filters.parse(replace(wanted, range="7d", since=None, until=None).arguments).range == "7d"
+    assert filters.parse({}).arguments == {}

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from tests.conftest import Workspace
 from tests.deliveries.conftest import found, newest_ids, page
 from webhooks_app.core import clock
-from webhooks_app.deliveries import log
+from webhooks_app.deliveries.log import filters, pages
+from webhooks_app.deliveries.log.rows import read_rows
 from webhooks_app.extensions import db
 
 
@@ -53,7 +54,7 @@ def test_a_workspace_sees_only_its_own(
     assert found(workspace) == mine
     assert found(workspace, q=theirs[0]) == []
     assert found(workspace, status="pending") == mine
-    assert log.read_rows(db.session(), workspace.id, theirs) == []
+    assert read_rows(db.session(), workspace.id, theirs) == []
 
 
 def test_new_deliveries_are_counted_up_to_a_bound(workspace: Workspace) -> None:
@@ -63,10 +64,12 @@ def test_new_deliveries_are_counted_up_to_a_bound(workspace: Workspace) -> None:
 
     def count(**arguments: str) -> int:
         db.session.rollback()
-        return log.count_newer(db.session(), workspace.id, log.parse(arguments), newest, now=clock.now())
+        return pages.count_newer(
+            db.session(), workspace.id, filters.parse(arguments), newest, now=clock.now()
+        )
 
     assert count() == 0
     workspace.send(3)
     assert (count(), count(event_type="batch-request"), count(q="nothing")) == (3, 0, 0)
     workspace.send(40)
-    assert count() == log.NEW_COUNTED + 1
+    assert count() == pages.NEW_COUNTED + 1
