@@ -56,10 +56,10 @@ def test_replay_in_place_answers_with_the_row(failed: str, admin_page: Page) -> 
     assert answer.status_code == 200
     assert answer.text.lstrip().startswith(f'<tbody id="{failed}"')
     assert 'data-state="retrying"' in answer.text
-    assert f'id="{failed}-peek"' in answer.text
+    assert f'id="{failed}-preview"' in answer.text
     assert json.loads(answer.headers["HX-Trigger"])["toast"]["text"] == "Replay started."
     closed = admin_page.post(f"deliveries/{failed}/replay", {"back": ""}, fragment=True)
-    assert f'id="{failed}-peek"' not in closed.text
+    assert f'id="{failed}-preview"' not in closed.text
     whole = admin_page.post(f"deliveries/{failed}/replay", fragment=True)
     assert whole.text.count('<div id="delivery"') == 1
     assert "<html" not in whole.text
