@@ -148,7 +148,9 @@ class Driver(PlatformProcesses):
 
     def replay(self, delivery_id: str) -> None:
         with self.app.app_context():
-            replays.start(services().write, services().wake_ups, self.workspace_id, delivery_id, actor=TESTER)
+            replays.replay(
+                services().write, services().wake_ups, self.workspace_id, delivery_id, actor=TESTER
+            )
 
     def send(self, name: str = "", *, timeout: float = 10, **data: Any) -> ApiResponse:
         """Send one event through the API; its 202 goes into the journal as a producer's would."""

@@ -62,7 +62,7 @@ def run_retention(days: int, seed: str, chance: float) -> None:
 
     With the probability `chance`, each batch kills the process between its deletion and its commit.
     """
-    rng, drop = random.Random(seed), retention._drop_deliveries
+    rng, drop = random.Random(seed), retention._delete_deliveries
 
     def drop_and_maybe_die(connection: Connection, some: Sequence[str]) -> int:
         count = drop(connection, some)
@@ -70,10 +70,10 @@ def run_retention(days: int, seed: str, chance: float) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return count
 
-    retention._drop_deliveries = drop_and_maybe_die
+    retention._delete_deliveries = drop_and_maybe_die
     databases = open_services(config.read(), waits_for_disk=False).databases
     while True:
-        retention.run(databases, now=clock.now() + timedelta(days=days))
+        retention.delete_expired(databases, now=clock.now() + timedelta(days=days))
 
 
 def migrate(folder: str, revision: str) -> None:

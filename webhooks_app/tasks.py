@@ -121,7 +121,9 @@ def _recover() -> None:
 
 
 def _expire() -> None:
-    retention.run(context().services.databases, now=clock.now(), should_stop=lambda: Stop.requested())
+    retention.delete_expired(
+        context().services.databases, now=clock.now(), should_stop=lambda: Stop.requested()
+    )
 
 
 def _run_in_thread(name: str, act: Callable[[], object]) -> None:

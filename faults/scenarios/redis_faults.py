@@ -11,7 +11,7 @@ from faults.scenario_report import Report
 from faults.system import System
 from faults.waiting import wait_for
 from webhooks_app.jobs.scheduler import SWEEP_ID
-from webhooks_app.jobs.wake_ups import DELIVER_DUE, QUEUE_NAME, delivery_queue
+from webhooks_app.jobs.wake_ups import DELIVER_DUE, QUEUE_NAME, rq_queue
 
 BACKLOG = 10_000
 
@@ -96,6 +96,6 @@ def hundred_jobs(system: System, report: Report, options: Options) -> None:
 
 def _enqueue(system: System, how_many: int) -> None:
     with system.redis.client() as client:
-        queue = delivery_queue(client)
+        queue = rq_queue(client)
         for _ in range(how_many):
             queue.enqueue_call(DELIVER_DUE, timeout=300, result_ttl=0)

@@ -138,7 +138,7 @@ def _fail(world: World, engine: DeliveryEngine) -> None:
         world.note(name, "billing")
     cancellations.cancel(services().write, world.acme.id, world.ids["canceled"], actor=TESTER)
     while world.state("billing") is DeliveryState.PENDING:
-        replays.start(
+        replays.replay(
             services().write, services(world.app).wake_ups, world.acme.id, world.ids["failed"], actor=TESTER
         )
         engine.run(seconds=10)

@@ -7,8 +7,8 @@ from webhooks_app.core.retry_schedule import (
     DEFAULT_DELAYS,
     JITTER,
     LONGEST_RETRY_AFTER,
-    next_delay,
     parse_retry_after,
+    scheduled_delay,
 )
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -32,14 +32,16 @@ def test_the_schedule_is_the_published_one() -> None:
 @pytest.mark.parametrize("count", range(1, len(DEFAULT_DELAYS) + 1))
 def test_each_failure_waits_for_its_own_delay(count: int) -> None:
     planned = timedelta(seconds=DEFAULT_DELAYS[count - 1])
-    assert next_delay(DEFAULT_DELAYS, attempts_in_schedule=count, chance=0) == planned
-    assert next_delay(DEFAULT_DELAYS, attempts_in_schedule=count, chance=0.5) == planned * (1 + JITTER / 2)
+    assert scheduled_delay(DEFAULT_DELAYS, attempts_in_schedule=count, chance=0) == planned
+    assert scheduled_delay(DEFAULT_DELAYS, attempts_in_schedule=count, chance=0.5) == planned * (
+        1 + JITTER / 2
+    )
 
 
 @pytest.mark.parametrize("delay", DEFAULT_DELAYS)
 def test_jitter_adds_up_to_a_tenth_and_never_shortens_the_wait(delay: float) -> None:
     waits = [
-        next_delay((delay,), attempts_in_schedule=1, chance=chance)
+        scheduled_delay((delay,), attempts_in_schedule=1, chance=chance)
         for chance in (0, 0.25, 0.5, 0.75, ALMOST_ONE)
     ]
     assert waits == sorted(waits, key=lambda wait: wait or timedelta(0))
@@ -51,14 +53,19 @@ def test_jitter_adds_up_to_a_tenth_and_never_shortens_the_wait(delay: float) -> 
 @pytest.mark.parametrize("retry_after", [None, timedelta(hours=1)])
 @pytest.mark.parametrize("count", [10, 11, 1000])
 def test_an_exhausted_schedule_gives_no_delay(count: int, retry_after: timedelta | None) -> None:
-    assert next_delay(DEFAULT_DELAYS, attempts_in_schedule=count, chance=0.5, retry_after=retry_after) is None
+    assert (
+        scheduled_delay(DEFAULT_DELAYS, attempts_in_schedule=count, chance=0.5, retry_after=retry_after)
+        is None
+    )
 
 
 @pytest.mark.parametrize(
     ("asked", "expected"), [(0, 300), (299, 300), (301, 301), (3_600, 3_600), (86_400, 86_400)]
 )
 def test_a_retry_after_postpones_and_never_shortens_the_wait(asked: int, expected: int) -> None:
-    delay = next_delay(DEFAULT_DELAYS, attempts_in_schedule=2, chance=0, retry_after=timedelta(seconds=asked))
+    delay = scheduled_delay(
+        DEFAULT_DELAYS, attempts_in_schedule=2, chance=0, retry_after=timedelta(seconds=asked)
+    )
     assert delay == timedelta(seconds=expected)
 
 

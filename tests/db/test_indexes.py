@@ -125,8 +125,8 @@ def read_pages(workspace: Workspace, endpoint_id: str, delivery: DeliveryRow) ->
 
 def act_on(database: WriteDatabase, wake_ups: WakeUps, workspace: Workspace, delivery_ids: list[str]) -> None:
     """Replays a page of finished ones and of waiting ones, then cancels one."""
-    replays.start_several(database, wake_ups, workspace.id, delivery_ids, actor=TESTER)
-    replays.start(database, wake_ups, workspace.id, delivery_ids[0], actor=TESTER)
+    replays.replay_several(database, wake_ups, workspace.id, delivery_ids, actor=TESTER)
+    replays.replay(database, wake_ups, workspace.id, delivery_ids[0], actor=TESTER)
     cancellations.cancel(database, workspace.id, delivery_ids[-1], actor=TESTER)
 
 
@@ -149,7 +149,9 @@ def test_nothing_scans_the_deliveries(
             quotas = dict.fromkeys([endpoint.endpoint_id for endpoint in due], 4)
             claims.claim_due(connection, quotas, now=clock.now(), lease=timedelta(seconds=60))
         act_on(database, wake_ups, workspace, [*(row.id for row in failed), *waiting])
-        retention.run(databases, now=clock.now() + timedelta(days=1), should_stop=lambda: next(steps) > 8)
+        retention.delete_expired(
+            databases, now=clock.now() + timedelta(days=1), should_stop=lambda: next(steps) > 8
+        )
 
     assert len(due) == 8
     assert len(caught) > 100

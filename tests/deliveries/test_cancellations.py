@@ -46,7 +46,7 @@ def test_what_a_dead_worker_held_can_be_canceled_and_replayed(
     for delivery_id in (first, second):
         claim(database, delivery_id)
         assert (
-            replays.start(database, wake_ups, workspace.id, delivery_id, actor=TESTER)
+            replays.replay(database, wake_ups, workspace.id, delivery_id, actor=TESTER)
             is ReplayResult.IN_FLIGHT
         )
         assert found(workspace, status="sending") == [delivery_id]
@@ -56,7 +56,7 @@ def test_what_a_dead_worker_held_can_be_canceled_and_replayed(
     assert [(row.status, row.can_cancel, row.can_send_now) for row in page(workspace).rows] == [
         ("pending", True, True)
     ] * 2
-    assert replays.start(database, wake_ups, workspace.id, first, actor=TESTER) is ReplayResult.SENT_NOW
+    assert replays.replay(database, wake_ups, workspace.id, first, actor=TESTER) is ReplayResult.SENT_NOW
     assert cancellations.cancel(database, workspace.id, second, actor=TESTER) is CancelResult.CANCELED
 
 

@@ -41,7 +41,7 @@ def test_a_replay_of_a_finished_delivery_takes_three_statements(
     workspace: Workspace, finished: list[str], database: WriteDatabase, wake_ups: WakeUps
 ) -> None:
     with statements() as asked:
-        result = replays.start(database, wake_ups, workspace.id, finished[0], actor=TESTER)
+        result = replays.replay(database, wake_ups, workspace.id, finished[0], actor=TESTER)
 
     assert result is ReplayResult.STARTED
     assert len(asked) == 3
@@ -56,12 +56,12 @@ def test_sending_now_takes_four_statements_and_a_refusal_three(
     [delivery_id] = newest_ids(workspace)
 
     with statements() as asked:
-        sent = replays.start(database, wake_ups, workspace.id, delivery_id, actor=TESTER)
+        sent = replays.replay(database, wake_ups, workspace.id, delivery_id, actor=TESTER)
     assert (sent, len(asked)) == (ReplayResult.SENT_NOW, 4)
 
     claim(database, delivery_id)
     with statements() as asked:
-        refused = replays.start(database, wake_ups, workspace.id, delivery_id, actor=TESTER)
+        refused = replays.replay(database, wake_ups, workspace.id, delivery_id, actor=TESTER)
     assert (refused, len(asked)) == (ReplayResult.IN_FLIGHT, 3)
     assert audited() == [delivery_id]
 
@@ -74,7 +74,9 @@ def test_a_page_of_replays_takes_as_few_statements_as_one(
     claim(database, waiting[0])
 
     with statements() as asked:
-        results = replays.start_several(database, wake_ups, workspace.id, [*finished, *waiting], actor=TESTER)
+        results = replays.replay_several(
+            database, wake_ups, workspace.id, [*finished, *waiting], actor=TESTER
+        )
 
     assert results == {ReplayResult.STARTED: 20, ReplayResult.SENT_NOW: 2, ReplayResult.IN_FLIGHT: 1}
     assert len(asked) == 6
@@ -95,7 +97,7 @@ def test_what_is_not_the_workspaces_is_unknown_and_then_nothing_is_replayed(
         (workspace.id, [finished[0], "\0"]),
     ):
         with pytest.raises(replays.UnknownDelivery):
-            replays.start_several(database, wake_ups, workspace_id, named, actor=TESTER)
+            replays.replay_several(database, wake_ups, workspace_id, named, actor=TESTER)
     assert audited() == []
     assert db.session.get_one(Delivery, finished[0]).state is DeliveryState.DELIVERED
 
@@ -104,7 +106,7 @@ def test_two_who_replay_the_same_page_at_once_both_come_to_an_end(
     workspace: Workspace, finished: list[str], database: WriteDatabase, wake_ups: WakeUps
 ) -> None:
     def replay(named: list[str]) -> Counter[ReplayResult]:
-        return replays.start_several(database, wake_ups, workspace.id, named, actor=TESTER)
+        return replays.replay_several(database, wake_ups, workspace.id, named, actor=TESTER)
 
     with ThreadPoolExecutor(2) as pool:
         results = sum(pool.map(replay, [finished, finished[::-1]]), Counter())
@@ -124,7 +126,7 @@ def test_several_replays_are_one_action_with_a_result_each(
     engine.run(seconds=5)
     workspace.send()
 
-    results = replays.start_several(database, wake_ups, workspace.id, newest_ids(workspace), actor=TESTER)
+    results = replays.replay_several(database, wake_ups, workspace.id, newest_ids(workspace), actor=TESTER)
 
     assert results == {ReplayResult.STARTED: 2, ReplayResult.SENT_NOW: 1}
     engine.run(seconds=5)

@@ -72,9 +72,9 @@ def test_what_is_finished_and_old_goes_with_its_attempts_and_event(
     workspace.send(3)
     deliver(database, endpoint_id)
 
-    assert retention.run(databases, now=now + 29 * DAY).deliveries == 0
+    assert retention.delete_expired(databases, now=now + 29 * DAY).deliveries == 0
     assert counts() == (3, 3, 3)
-    tally = retention.run(databases, now=now + 31 * DAY)
+    tally = retention.delete_expired(databases, now=now + 31 * DAY)
     assert (tally.deliveries, tally.events) == (3, 3)
     assert counts() == (0, 0, 0)
 
@@ -91,7 +91,7 @@ def test_what_is_not_final_stays_with_all_of_its_event(
     if state == "retrying":
         deliver(database, open_, OutcomeClass.TIMEOUT)
 
-    assert retention.run(databases, now=now + 400 * DAY).deliveries == 2
+    assert retention.delete_expired(databases, now=now + 400 * DAY).deliveries == 2
     assert count(Event) == 2
     assert {row.endpoint_id for row in db.session.scalars(select(Delivery))} == {open_}
     assert count(Attempt) == (2 if state == "retrying" else 0)
@@ -109,7 +109,7 @@ def test_each_workspace_keeps_its_own_time(
     with database.begin() as connection:
         connection.execute(update(WorkspaceRow).where(WorkspaceRow.id == brief.id).values(retention_days=7))
 
-    retention.run(databases, now=now + 8 * DAY)
+    retention.delete_expired(databases, now=now + 8 * DAY)
 
     db.session.rollback()
     assert [row.workspace_id for row in db.session.scalars(select(Delivery))] == [long.id]
@@ -123,11 +123,11 @@ def test_what_was_replayed_since_is_kept_from_then_on(
     workspace.send()
     deliver(database, endpoint_id)
     delivery_id = db.session.scalars(select(Delivery.id)).one()
-    replays.start(database, wake_ups, workspace.id, delivery_id, actor=TESTER)
+    replays.replay(database, wake_ups, workspace.id, delivery_id, actor=TESTER)
     deliver(database, endpoint_id, at=now + 20 * DAY)
 
-    assert retention.run(databases, now=now + 49 * DAY).deliveries == 0
-    assert retention.run(databases, now=now + 51 * DAY).deliveries == 1
+    assert retention.delete_expired(databases, now=now + 49 * DAY).deliveries == 0
+    assert retention.delete_expired(databases, now=now + 51 * DAY).deliveries == 1
 
 
 def test_a_delivery_replayed_while_its_batch_was_read_stays(
@@ -137,10 +137,10 @@ def test_a_delivery_replayed_while_its_batch_was_read_stays(
     workspace.send(2)
     deliver(database, endpoint_id)
     names = list(db.session.scalars(select(Delivery.id)))
-    replays.start(database, wake_ups, workspace.id, names[0], actor=TESTER)
+    replays.replay(database, wake_ups, workspace.id, names[0], actor=TESTER)
 
     with database.begin() as connection:
-        assert retention._drop_deliveries(connection, names) == 1
+        assert retention._delete_deliveries(connection, names) == 1
     db.session.rollback()
     assert db.session.scalars(select(Delivery.state)).all() == [DeliveryState.PENDING]
     assert count(Attempt) == 1
@@ -151,7 +151,7 @@ def test_events_that_nobody_subscribed_to_go_too(
 ) -> None:
     workspace.send(2)
 
-    assert retention.run(databases, now=now + 31 * DAY).events == 2
+    assert retention.delete_expired(databases, now=now + 31 * DAY).events == 2
 
 
 def test_sums_go_after_ninety_days(
@@ -163,7 +163,7 @@ def test_sums_go_after_ninety_days(
         for age in (89, 91, 200):
             connection.execute(insert(AttemptRollup).values(hour_at=now - age * DAY, **old))
 
-    assert retention.run(databases, now=now).rollups == 2
+    assert retention.delete_expired(databases, now=now).rollups == 2
     assert db.session.scalars(select(AttemptRollup.hour_at)).all() == [now - 89 * DAY]
 
 
@@ -175,8 +175,8 @@ def test_a_deleted_endpoint_vanishes_after_its_last_delivery(
     deliver(database, endpoint_id)
     actions.remove(database, db.session.get_one(Endpoint, endpoint_id), actor=TESTER)
 
-    assert retention.run(databases, now=now + 29 * DAY).endpoints == 0
-    assert retention.run(databases, now=now + 31 * DAY).endpoints == 1
+    assert retention.delete_expired(databases, now=now + 29 * DAY).endpoints == 0
+    assert retention.delete_expired(databases, now=now + 31 * DAY).endpoints == 1
     db.session.rollback()
     assert db.session.scalars(select(Endpoint.id)).all() == [other]
     assert db.session.scalars(select(EndpointHealth.endpoint_id)).all() == [other]
@@ -190,8 +190,8 @@ def test_an_endpoint_deleted_a_moment_ago_stays_for_events_being_accepted(
     endpoint = db.session.get_one(Endpoint, workspace.endpoint(URL))
     actions.remove(database, endpoint, actor=TESTER)
 
-    assert retention.run(databases, now=now + timedelta(minutes=59)).endpoints == 0
-    assert retention.run(databases, now=now + timedelta(minutes=61)).endpoints == 1
+    assert retention.delete_expired(databases, now=now + timedelta(minutes=59)).endpoints == 0
+    assert retention.delete_expired(databases, now=now + timedelta(minutes=61)).endpoints == 1
 
 
 def test_small_batches_pass_over_what_stays(
@@ -208,7 +208,7 @@ def test_small_batches_pass_over_what_stays(
     with database.begin() as connection:
         connection.execute(update(Delivery).where(Delivery.id.in_(kept)).values(state=DeliveryState.HELD))
 
-    assert retention.run(databases, now=now + 31 * DAY, limits=limits).deliveries == 25
+    assert retention.delete_expired(databases, now=now + 31 * DAY, limits=limits).deliveries == 25
     db.session.rollback()
     assert list(db.session.scalars(select(Delivery.id).order_by(Delivery.id))) == kept
     assert (count(Event), count(Attempt)) == (15, 15)
@@ -227,9 +227,11 @@ def test_one_that_is_stopped_is_gone_on_with(
     deliver(database, endpoint_id)
     turns = iter([False, False])
 
-    first = retention.run(databases, now=now + 31 * DAY, should_stop=lambda: next(turns, True), limits=limits)
+    first = retention.delete_expired(
+        databases, now=now + 31 * DAY, should_stop=lambda: next(turns, True), limits=limits
+    )
     assert first.deliveries == 10
-    assert retention.run(databases, now=now + 31 * DAY, limits=limits).deliveries == 10
+    assert retention.delete_expired(databases, now=now + 31 * DAY, limits=limits).deliveries == 10
     assert counts() == (0, 0, 0)
 
 
@@ -258,7 +260,7 @@ def test_nothing_is_found_by_a_scan_of_the_log(
             statements.append((statement, parameters))
 
     event.listen(db.engine, "before_cursor_execute", note)
-    retention.run(databases, now=now + 31 * DAY)
+    retention.delete_expired(databases, now=now + 31 * DAY)
     event.remove(db.engine, "before_cursor_execute", note)
 
     assert len(statements) >= 10

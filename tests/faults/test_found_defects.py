@@ -49,7 +49,7 @@ def test_a_replay_after_a_late_success_goes_on_behind_the_newest_claim(
         finished = attempted(claim, Outcome(kind, status=200), delays=(5.0,))
         record(database, [finished], now=clock.now())
         receiver.answer = Answer(200)
-        replays.start(database, wake_ups, workspace.id, claim.delivery_id, actor=TESTER)
+        replays.replay(database, wake_ups, workspace.id, claim.delivery_id, actor=TESTER)
 
     engine.run(seconds=5)
     assert [attempt.generation for attempt in attempts()] == [1, 2, 3, 4]

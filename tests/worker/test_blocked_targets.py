@@ -58,7 +58,7 @@ def replay(workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps, _en
     db.session.rollback()
     delivery_id = db.session.scalars(select(Delivery.id)).one()
     assert cancellations.cancel(database, workspace.id, delivery_id, actor=TESTER) is CancelResult.CANCELED
-    assert replays.start(database, wake_ups, workspace.id, delivery_id, actor=TESTER) is ReplayResult.STARTED
+    assert replays.replay(database, wake_ups, workspace.id, delivery_id, actor=TESTER) is ReplayResult.STARTED
 
 
 def assert_blocked(listener: socket.socket, words: str) -> None:

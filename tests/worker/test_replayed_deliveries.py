@@ -37,7 +37,7 @@ def test_a_replay_of_a_finished_delivery_starts_afresh(
     actions.enable(database, delivery.endpoint, send_held=True, actor=TESTER)
     receiver.answer = Answer(status)
 
-    result = replays.start(database, wake_ups, workspace.id, delivery.id, actor=TESTER)
+    result = replays.replay(database, wake_ups, workspace.id, delivery.id, actor=TESTER)
     engine.run(seconds=5)
 
     assert result is ReplayResult.STARTED
@@ -60,7 +60,9 @@ def test_a_replay_of_a_pending_delivery_is_sent_now_and_keeps_its_schedule(
     engine.run(seconds=5)
     [delivery] = deliveries()
 
-    assert replays.start(database, wake_ups, workspace.id, delivery.id, actor=TESTER) is ReplayResult.SENT_NOW
+    assert (
+        replays.replay(database, wake_ups, workspace.id, delivery.id, actor=TESTER) is ReplayResult.SENT_NOW
+    )
     engine.run(seconds=5)
 
     [delivery] = deliveries()
@@ -80,11 +82,11 @@ def test_a_replay_to_a_closed_endpoint_is_refused(
     [delivery] = deliveries()
     actions.disable(database, endpoint, actor=TESTER)
     assert (
-        replays.start(database, wake_ups, workspace.id, delivery.id, actor=TESTER)
+        replays.replay(database, wake_ups, workspace.id, delivery.id, actor=TESTER)
         is ReplayResult.ENDPOINT_DISABLED
     )
     actions.remove(database, endpoint, actor=TESTER)
     assert (
-        replays.start(database, wake_ups, workspace.id, delivery.id, actor=TESTER)
+        replays.replay(database, wake_ups, workspace.id, delivery.id, actor=TESTER)
         is ReplayResult.ENDPOINT_DELETED
     )

@@ -31,7 +31,7 @@ def expire() -> None:
     with clear_errors():
         app = create_app()
         with app.app_context():
-            print(retention.run(services().databases, now=clock.now()))
+            print(retention.delete_expired(services().databases, now=clock.now()))
 
 
 @click.command("rotate-keys")

@@ -89,7 +89,7 @@ def send(server: MailServer, email: Email) -> None:
             recipients = _usable(email.to, takes_utf8=connection.has_extn("smtputf8"))
             if not recipients:
                 return
-            refused = connection.send_message(_compose(server, email, recipients))
+            refused = connection.send_message(_build_message(server, email, recipients))
     except (OSError, UnicodeError, smtplib.SMTPException) as error:  # UnicodeError: a host that is no name
         raise MailError(_reason(error)) from None
     if refused:
@@ -149,7 +149,7 @@ def _usable(texts: Sequence[str], *, takes_utf8: bool) -> list[Address]:
     return found
 
 
-def _compose(server: MailServer, email: Email, recipients: Sequence[Address]) -> EmailMessage:
+def _build_message(server: MailServer, email: Email, recipients: Sequence[Address]) -> EmailMessage:
     sender = parse_address(server.sender)
     message = EmailMessage(policy=SMTP)
     message["From"] = Address("Avra webhooks", addr_spec=sender.addr_spec)

@@ -14,7 +14,7 @@ JITTER = 0.1
 LONGEST_RETRY_AFTER = timedelta(days=1)
 
 
-def next_delay(
+def scheduled_delay(
     delays: tuple[float, ...],
     *,
     attempts_in_schedule: int,

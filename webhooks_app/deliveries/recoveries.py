@@ -52,7 +52,7 @@ def preview(
 ) -> MatchCount:
     """Return how many deliveries a recovery of this filter would look at. Raises FilterError."""
     _check(log_filter)
-    return search.count(session, workspace_id, log_filter, now=now, limit=count_limit)
+    return search.count_deliveries(session, workspace_id, log_filter, now=now, limit=count_limit)
 
 
 def start(

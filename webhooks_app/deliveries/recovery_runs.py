@@ -124,12 +124,14 @@ def replay_next_batch(
         recovery = session.get_one(Recovery, recovery_id)
         workspace_id, cursor = recovery.workspace_id, recovery.cursor
         log_filter, now = filters.parse(recovery.filter), clock.now()
-        found = search.find(session, workspace_id, log_filter, now=now, limit=limits.batch_rows, after=cursor)
+        found = search.find_deliveries(
+            session, workspace_id, log_filter, now=now, limit=limits.batch_rows, after=cursor
+        )
     with databases.write.begin() as connection:
         if not _move_cursor(connection, recovery_id, cursor, found, now):
             return {}
         states = [DeliveryState(str(log_filter.status))]
-        replayed = replays.restart(connection, workspace_id, found.ids, states=states, now=now)
+        replayed = replays.restart_schedules(connection, workspace_id, found.ids, states=states, now=now)
         failpoints.hit("recovery.half_stepped")
         _add_counts(connection, recovery_id, len(replayed), len(found.ids) - len(replayed))
     failpoints.hit("recovery.stepped")

@@ -45,18 +45,18 @@ class UnknownDelivery(LookupError):
     """The workspace has no such delivery."""
 
 
-def start(
+def replay(
     database: WriteDatabase, wake_ups: WakeUps, workspace_id: str, delivery_id: str, *, actor: Actor
 ) -> ReplayResult:
     """Replay one delivery: a finished one begins a fresh schedule, a pending one is sent now.
 
     Raises UnknownDelivery. Takes three statements where it is finished, at most five otherwise.
     """
-    [result] = start_several(database, wake_ups, workspace_id, [delivery_id], actor=actor)
+    [result] = replay_several(database, wake_ups, workspace_id, [delivery_id], actor=actor)
     return result
 
 
-def start_several(
+def replay_several(
     database: WriteDatabase,
     wake_ups: WakeUps,
     workspace_id: str,
@@ -73,7 +73,7 @@ def start_several(
         raise UnknownDelivery
     now = clock.now()
     with database.begin() as connection:
-        restarted = restart(connection, workspace_id, named, states=RESTARTABLE_STATES, now=now)
+        restarted = restart_schedules(connection, workspace_id, named, states=RESTARTABLE_STATES, now=now)
         sent_now = _send_now(connection, workspace_id, named - restarted.keys(), now)
         sent = [*restarted, *sent_now]
         results = _refusals(connection, workspace_id, named.difference(sent))
@@ -87,7 +87,7 @@ def start_several(
     return +results  # without those that none came to
 
 
-def restart(
+def restart_schedules(
     connection: Connection,
     workspace_id: str,
     delivery_ids: Collection[str],

@@ -102,7 +102,7 @@ class _Batches:
         return count
 
 
-def run(
+def delete_expired(
     databases: Databases,
     *,
     now: datetime,
@@ -119,7 +119,7 @@ def run(
         deliveries += _expire_deliveries(batches, workspace_id, before)
         events += _expire_events(batches, workspace_id, before)
     rollups = _expire_rollups(batches, now - ROLLUP_AGE)
-    result = ExpiryResult(deliveries, events, rollups, _drop_endpoints(batches, now))
+    result = ExpiryResult(deliveries, events, rollups, _delete_endpoints(batches, now))
     log.info("expired", extra=asdict(result))
     return result
 
@@ -134,11 +134,11 @@ def _expire_deliveries(batches: _Batches, workspace_id: str, before: datetime) -
         finished = [
             row.id for row in batch if row.state in FINAL_STATES and (row.finished_at or before) <= before
         ]
-        count += batches.delete(_drop_deliveries, finished)
+        count += batches.delete(_delete_deliveries, finished)
     return count
 
 
-def _drop_deliveries(connection: Connection, named: Sequence[str], /) -> int:
+def _delete_deliveries(connection: Connection, named: Sequence[str], /) -> int:
     # Locked and checked again: one may have been replayed since its batch was read.
     final = connection.scalars(
         select(Delivery.id)
@@ -152,11 +152,11 @@ def _drop_deliveries(connection: Connection, named: Sequence[str], /) -> int:
 def _expire_events(batches: _Batches, workspace_id: str, before: datetime) -> int:
     old = select(Event.id).where(Event.workspace_id == workspace_id, Event.id < ids.floor("evt", before))
     return sum(
-        batches.delete(_drop_events, [row.id for row in batch]) for batch in batches.read(old, Event.id)
+        batches.delete(_delete_events, [row.id for row in batch]) for batch in batches.read(old, Event.id)
     )
 
 
-def _drop_events(connection: Connection, named: Sequence[str]) -> int:
+def _delete_events(connection: Connection, named: Sequence[str]) -> int:
     # NOT EXISTS would become a join on PostgreSQL, which reads all deliveries; this looks into the index.
     first = select(Delivery.id).where(Delivery.event_id == Event.id).limit(1).scalar_subquery()
     return connection.execute(delete(Event).where(Event.id.in_(named), first.is_(None))).rowcount
@@ -171,7 +171,7 @@ def _expire_rollups(batches: _Batches, before: datetime) -> int:
     return batches.delete_by_endpoint(select(Endpoint.id).where(has_old), drop)
 
 
-def _drop_endpoints(batches: _Batches, now: datetime) -> int:
+def _delete_endpoints(batches: _Batches, now: datetime) -> int:
     """Remove deleted endpoints, and what hangs on them, once the log holds nothing of theirs."""
     is_used = exists().where(Delivery.endpoint_id == Endpoint.id)
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from webhooks_app.core.encryption import Cipher
@@ -32,6 +32,11 @@ def decrypt(cipher: Cipher, endpoint: Any) -> list[tuple[str, str]]:
         return []
     stored = json.loads(cipher.decrypt(endpoint.id, endpoint.headers_encrypted))
     return [(name, value) for name, value in stored]
+
+
+def mask_values(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the headers as people may read them, with VALUE_MASK for each value."""
+    return [(name, VALUE_MASK) for name, _ in headers]
 
 
 def header_problem(name: str, value: str) -> str | None:

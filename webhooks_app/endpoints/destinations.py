@@ -14,7 +14,6 @@ from webhooks_app.core import signing
 from webhooks_app.core.encryption import Cipher, DecryptionError
 from webhooks_app.db.models import DeliveryState, Endpoint, EndpointState, SigningSecret
 from webhooks_app.endpoints import custom_headers
-from webhooks_app.endpoints.custom_headers import VALUE_MASK
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +99,7 @@ def _destination(row: Any, keys: tuple[tuple[bytes, datetime | None], ...], ciph
         keys = ()  # sends nothing, as without a secret
     not_accepting = _state_while_not_accepting(row.state, row.deleted_at)
     lines = tuple(f"{name}: {value}" for name, value in headers)
-    masked = "".join("," + as_json([name, VALUE_MASK]) for name, _ in headers)
+    masked = "".join("," + as_json(header) for header in custom_headers.mask_values(headers))
     if all(name.lower() != "user-agent" for name, _ in headers):
         lines = (f"user-agent: {USER_AGENT}", *lines)
         masked = "," + as_json(["user-agent", USER_AGENT]) + masked

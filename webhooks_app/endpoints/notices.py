@@ -123,7 +123,7 @@ def _send_one(
 ) -> bool:
     if not _claim(databases.write, due, now):
         return False
-    email = _compose(databases.read, due.id, base_url)
+    email = _compose_email(databases.read, due.id, base_url)
     if email is None or not email.to:
         _finish_mail(databases.write, due.id, mailed_at=None)
         return False
@@ -159,7 +159,7 @@ def _finish_mail(database: WriteDatabase, notice_id: str, *, mailed_at: datetime
         )
 
 
-def _compose(database: ReadDatabase, notice_id: str, base_url: str) -> Email | None:
+def _compose_email(database: ReadDatabase, notice_id: str, base_url: str) -> Email | None:
     """Return the e-mail to the workspace's addresses, or else its admins; None once it no longer holds."""
     with database.session() as session:
         notice, endpoint, workspace = session.execute(

@@ -12,7 +12,7 @@ from webhooks_app.db.models import Heartbeat
 from webhooks_app.db.models.base import UtcDateTime
 from webhooks_app.jobs.wake_ups import JOB_SECONDS
 
-SWEEP = "sweep"
+SWEEP_HEARTBEAT = "sweep"
 # A thousand endpoints that all time out after 30 seconds, 400 at once, keep each other waiting this long.
 LONGEST_WAIT = timedelta(minutes=2)
 # The only worker may run one job for that long before it runs the sweep.
@@ -57,11 +57,11 @@ def overdue(connection: Connection, now: datetime) -> timedelta | None:
 def record_heartbeat(database: WriteDatabase, *, now: datetime) -> None:
     """Record that the sweep ran now."""
     with database.begin() as connection:
-        upsert.insert_or_update(connection, Heartbeat, {"name": SWEEP, "at": now}, key=["name"])
+        upsert.insert_or_update(connection, Heartbeat, {"name": SWEEP_HEARTBEAT, "at": now}, key=["name"])
 
 
 def read_liveness(connection: Connection, now: datetime) -> Liveness:
-    swept_at = connection.scalar(select(Heartbeat.at).where(Heartbeat.name == SWEEP))
+    swept_at = connection.scalar(select(Heartbeat.at).where(Heartbeat.name == SWEEP_HEARTBEAT))
     return Liveness(overdue(connection, now), swept_at)
 
 

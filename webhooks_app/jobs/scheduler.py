@@ -13,7 +13,7 @@ from rq.job import Job
 from rq_scheduler import Scheduler
 
 from webhooks_app.jobs.process import wait_until_ready
-from webhooks_app.jobs.wake_ups import DELIVER_DUE, QUEUE_NAME, JsonJob, delivery_queue, wake_worker
+from webhooks_app.jobs.wake_ups import DELIVER_DUE, QUEUE_NAME, JsonJob, rq_queue, set_wake_flag
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class WakeUpScheduler(Scheduler):  # type: ignore[misc]  # rq-scheduler has no t
         if job.func_name != DELIVER_DUE:
             super().enqueue_job(job)
             return
-        wake_worker(delivery_queue(self.connection))
+        set_wake_flag(rq_queue(self.connection))
         self.connection.zrem(self.scheduled_jobs_key, job.id)
         job.delete()
 

@@ -73,14 +73,14 @@ class WakeUps:
             socket_connect_timeout=_TIMEOUT_SECONDS,
             retry=Retry(NoBackoff(), 0),
         )
-        self._queue = delivery_queue(self._redis)
+        self._queue = rq_queue(self._redis)
         self._scheduler = Scheduler(queue_name=QUEUE_NAME, connection=self._redis, job_class=JsonJob)
         self._no_redis_until = 0.0
         self._awake_until = self._next_call_at = 0.0
 
     def wake_worker(self) -> bool:
         """Have a worker look for due deliveries; return whether Redis answered."""
-        return self._try(lambda: wake_worker(self._queue))
+        return self._try(lambda: set_wake_flag(self._queue))
 
     def schedule_wake_ups(self, moments: list[datetime]) -> bool:
         """Schedule a wake-up for each moment, one job a second however many deliveries fall due in it.
@@ -170,11 +170,11 @@ class WakeUps:
         return True
 
 
-def delivery_queue(redis: Redis) -> Queue:
+def rq_queue(redis: Redis) -> Queue:
     return Queue(QUEUE_NAME, connection=redis, serializer=JSONSerializer, job_class=JsonJob)
 
 
-def wake_worker(queue: Queue) -> None:
+def set_wake_flag(queue: Queue) -> None:
     """Set the wake flag; enqueue a run if it was clear and no run is awake. Raises RedisError."""
     with queue.connection.pipeline(transaction=False) as pipe:
         pipe.set(_WAKE_FLAG, 1, nx=True, ex=_WAKE_FLAG_SECONDS)

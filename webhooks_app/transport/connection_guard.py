@@ -26,7 +26,7 @@ class ConnectionGuard:
 
         Called for CURLOPT_OPENSOCKETFUNCTION.
         """
-        if not exchange.permits_socket(address.addr[0], address.addr[1], self._policy):
+        if not exchange.check_address(address.addr[0], address.addr[1], self._policy):
             return pycurl.SOCKET_BAD
         self._sockets.unregister_unwatched()
         try:

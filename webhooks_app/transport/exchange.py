@@ -98,7 +98,7 @@ class Exchange:
         """Return 0 for yes: for addresses only, as names come to libcurl with addresses that were judged."""
         return 0 if self.target.is_address else 1
 
-    def permits_socket(self, address: str, port: int, policy: TargetPolicy) -> bool:
+    def check_address(self, address: str, port: int, policy: TargetPolicy) -> bool:
         """Return whether a socket to this address may be opened; after one refusal none may."""
         if self.refusal and self.refusal[0] is OutcomeClass.BLOCKED:
             return False

@@ -41,7 +41,7 @@ class ResolvedTarget:
     refusal: tuple[OutcomeClass, str] | None = None
 
 
-class ResolvedTargets:
+class JudgedTargets:
     """Judge each result once per target, as a policy does not change while a process runs."""
 
     def __init__(self, policy: TargetPolicy) -> None:

@@ -61,7 +61,7 @@ class Resolver:
 
     def take_results(self) -> dict[str, LookupResult]:
         """Return the results that came since the last call, by name."""
-        arrived = {result.name: self._record(result) for result in self._results.take_all()}
+        arrived = {result.name: self._cache_result(result) for result in self._results.take_all()}
         for names in (self._cache, self._slow_names):
             if len(names) > self._limits.cached_names:
                 names.clear()
@@ -71,7 +71,7 @@ class Resolver:
         """Stop listening. A look-up that still runs ends in its daemon thread, and its result is dropped."""
         self._results.close()
 
-    def _record(self, result: LookupResult) -> LookupResult:
+    def _cache_result(self, result: LookupResult) -> LookupResult:
         started_at = self._started_at.pop(result.name, 0.0) or self._slow_started_at.pop(result.name)
         if result.arrived_at - started_at >= self._limits.slow_after_seconds:
             self._slow_names.add(result.name)

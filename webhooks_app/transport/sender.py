@@ -20,7 +20,7 @@ from webhooks_app.core.outcomes import Outcome, OutcomeClass, Timings
 from webhooks_app.transport.name_lookup import LookupResult
 from webhooks_app.transport.pending_lookups import PendingLookups, PendingRequest
 from webhooks_app.transport.request import Request
-from webhooks_app.transport.resolved_target import ResolvedTargets, target_of
+from webhooks_app.transport.resolved_target import JudgedTargets, target_of
 from webhooks_app.transport.resolver import Resolver
 from webhooks_app.transport.sender_limits import DEFAULT_LIMITS, SenderLimits
 from webhooks_app.transport.target_policy import TargetPolicy
@@ -46,7 +46,7 @@ class Sender:
         self._resolver_descriptor = self._resolver.fileno()
         self._sockets.watch_permanently(self._resolver)
         self._pending = PendingLookups(self._resolver, limits.resolver.refresh_seconds)
-        self._resolved_targets = ResolvedTargets(policy)
+        self._resolved_targets = JudgedTargets(policy)
 
     @property
     def in_flight(self) -> int:

@@ -35,7 +35,7 @@ def replay_selected() -> PageResponse:
     if not selected:
         return _respond_with_log([], "Select the deliveries to replay first.", "info")
     with _unknown_is_404():
-        results = replays.start_several(
+        results = replays.replay_several(
             services().write, services().wake_ups, g.workspace.id, selected, actor=actor()
         )
     variant = "success" if all(result.is_sent for result in results) else "danger"
@@ -45,7 +45,7 @@ def replay_selected() -> PageResponse:
 @admin_required
 def replay(delivery_id: str) -> PageResponse:
     with _unknown_is_404():
-        result = replays.start(
+        result = replays.replay(
             services().write, services().wake_ups, g.workspace.id, delivery_id, actor=actor()
         )
     return _respond(delivery_id, result.value, "success" if result.is_sent else "danger")

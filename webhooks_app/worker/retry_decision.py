@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from webhooks_app.core.outcomes import Outcome, OutcomeClass
-from webhooks_app.core.retry_schedule import next_delay, parse_retry_after
+from webhooks_app.core.retry_schedule import parse_retry_after, scheduled_delay
 from webhooks_app.db.models.delivery_tables import DeliveryState
 
 # Another attempt would not help: the endpoint said so, or our own worker dies of it.
@@ -44,7 +44,7 @@ def decide(
         return _FAILED
     retry_after = _retry_after(outcome, now)
     pause_until = now + min(retry_after, LONGEST_PAUSE) if retry_after else None
-    delay = next_delay(
+    delay = scheduled_delay(
         delays, attempts_in_schedule=attempts_in_schedule, chance=chance, retry_after=retry_after
     )
     if delay is None:

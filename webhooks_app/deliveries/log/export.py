@@ -68,7 +68,7 @@ def _rows(
     before = ""
     while True:
         with database.session() as session:
-            result = search.find(
+            result = search.find_deliveries(
                 session, workspace_id, log_filter, now=now, limit=limits.page_rows, before=before
             )
             rows = read_rows(session, workspace_id, result.ids)

@@ -49,7 +49,7 @@ def read_page(
         newer_page = _newer_page(session, workspace_id, log_filter, now=now, after=after, limit=limit)
         if newer_page is not None:
             return newer_page
-    result = search.find(
+    result = search.find_deliveries(
         session, workspace_id, log_filter, now=now, limit=limit, before=before, limits=limits
     )
     rows = read_rows(session, workspace_id, result.ids)
@@ -62,7 +62,7 @@ def _newer_page(
     session: Session, workspace_id: str, log_filter: LogFilter, *, now: datetime, after: str, limit: int
 ) -> LogPage | None:
     """Return None where so little is newer that it is the newest page."""
-    result = search.find(session, workspace_id, log_filter, now=now, limit=limit, after=after)
+    result = search.find_deliveries(session, workspace_id, log_filter, now=now, limit=limit, after=after)
     if not result.has_more:
         return None
     rows = read_rows(session, workspace_id, result.ids[::-1])
@@ -73,12 +73,14 @@ def count_newer(
     session: Session, workspace_id: str, log_filter: LogFilter, newest: str, *, now: datetime
 ) -> int:
     """Return how many deliveries came after `newest`, up to one more than NEW_COUNTED."""
-    result = search.find(session, workspace_id, log_filter, now=now, limit=NEW_COUNTED, after=newest)
+    result = search.find_deliveries(
+        session, workspace_id, log_filter, now=now, limit=NEW_COUNTED, after=newest
+    )
     return len(result.ids) + (result.has_more and len(result.ids) == NEW_COUNTED)
 
 
 def count_of_event(session: Session, workspace_id: str, event_id: str) -> int:
     """Return how many deliveries an event has, up to one more than NEW_COUNTED."""
     log_filter = LogFilter(q=event_id)
-    result = search.find(session, workspace_id, log_filter, now=clock.now(), limit=NEW_COUNTED)
+    result = search.find_deliveries(session, workspace_id, log_filter, now=clock.now(), limit=NEW_COUNTED)
     return len(result.ids) + result.has_more

@@ -27,7 +27,7 @@ _ATTENTION_STATES = (Status.RETRYING, Status.HELD, Status.FAILED, Status.CANCELE
 _JSON_COLON = re.compile(r'"\s*:\s*')
 
 
-def find(
+def find_deliveries(
     session: Session,
     workspace_id: str,
     log_filter: LogFilter,
@@ -49,7 +49,7 @@ def find(
     return keyset.find(session, search, low, high, limit=limit, limits=limits, upwards=bool(after))
 
 
-def count(
+def count_deliveries(
     session: Session, workspace_id: str, log_filter: LogFilter, *, now: datetime, limit: int
 ) -> MatchCount:
     """Return how many deliveries `find` would come to, up to `limit`."""

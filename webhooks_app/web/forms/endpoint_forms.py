@@ -149,5 +149,5 @@ def _typed(endpoint: Endpoint, stored: Sequence[tuple[str, str]]) -> dict[str, A
         "events": endpoint.event_types,
         "timeout": endpoint.timeout_ms // 1000,
         "rate": endpoint.rate_per_second,
-        "headers": [{"name": name, "value": custom_headers.VALUE_MASK} for name, _ in stored],
+        "headers": [{"name": name, "value": value} for name, value in custom_headers.mask_values(stored)],
     }
