@@ -15,7 +15,7 @@ from webhooks_app.deliveries import recovery_runs, retention
 from webhooks_app.endpoints import auto_disable, notices
 from webhooks_app.extensions import Services, open_services
 from webhooks_app.jobs import alarms
-from webhooks_app.jobs.process import Stop
+from webhooks_app.jobs.process import StopFlag
 from webhooks_app.transport.sender import Sender
 from webhooks_app.worker.engine import DeliveryEngine
 from webhooks_app.worker.engine_limits import DEFAULT_LIMITS, EngineLimits
@@ -71,7 +71,7 @@ def build_engine(services: Services, *, limits: EngineLimits = DEFAULT_LIMITS) -
 def deliver_due() -> None:
     """Deliver whatever is due. Any number of these, at any time, send each delivery once."""
     failpoints.hit("worker.dequeued")
-    result = context().engine.run(seconds=RUN_SECONDS, should_stop=Stop.requested)
+    result = context().engine.run(seconds=RUN_SECONDS, should_stop=StopFlag.requested)
     level = logging.INFO if result.claimed else logging.DEBUG
     log.log(level, "delivered", extra={"claimed": result.claimed, "recorded": result.recorded})
 
@@ -117,12 +117,12 @@ def _send_mail() -> None:
 
 def _recover() -> None:
     services = context().services
-    recovery_runs.run_all(services.databases, services.wake_ups, should_stop=lambda: Stop.requested())
+    recovery_runs.run_all(services.databases, services.wake_ups, should_stop=lambda: StopFlag.requested())
 
 
 def _expire() -> None:
     retention.delete_expired(
-        context().services.databases, now=clock.now(), should_stop=lambda: Stop.requested()
+        context().services.databases, now=clock.now(), should_stop=lambda: StopFlag.requested()
     )
 
 

@@ -11,7 +11,7 @@ from faults.scenario_report import Report
 from faults.system import System
 from faults.waiting import wait_for
 from webhooks_app.jobs.scheduler import SWEEP_ID
-from webhooks_app.jobs.wake_ups import AWAKE, rq_queue
+from webhooks_app.jobs.wake_ups import AWAKE_KEY, rq_queue
 
 HOUR_SECONDS = 3600.0
 
@@ -44,9 +44,9 @@ def _wait_until_no_run(system: System) -> None:
     """Wait until no job runs: one that saw the clock jump would send what is to become overdue."""
     with system.redis.client() as client:
         queue = rq_queue(client)
-        wait_for(lambda: not queue.count and not client.exists(AWAKE), 20, "the end of all jobs")
+        wait_for(lambda: not queue.count and not client.exists(AWAKE_KEY), 20, "the end of all jobs")
         time.sleep(0.5)  # a worker that has just taken a job has set the flag by then
-        wait_for(lambda: not client.exists(AWAKE), 20, "the end of the last job")
+        wait_for(lambda: not client.exists(AWAKE_KEY), 20, "the end of the last job")
 
 
 def _require_alarms(system: System, report: Report) -> None:

@@ -118,7 +118,10 @@ def _let_another_worker_send(system: System, endpoint_ids: list[str]) -> None:
 @scenario("10: job time-out")
 def job_timeout(system: System, report: Report, options: Options) -> None:
     system.endpoint("always/slow-700-200/a")
-    system.patch = {"webhooks_app.jobs.wake_ups.JOB_SECONDS": 2, "webhooks_app.tasks.RUN_SECONDS": 1000}
+    system.patch = {
+        "webhooks_app.jobs.wake_ups.JOB_TIMEOUT_SECONDS": 2,
+        "webhooks_app.tasks.RUN_SECONDS": 1000,
+    }
     system.pool.stop()
     with system.redis.client() as client:
         client.flushall()  # a job that was enqueued before the patch has the usual time-out

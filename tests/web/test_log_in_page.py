@@ -31,21 +31,21 @@ def test_log_ins_of_an_account_are_limited_whether_it_exists_or_not(
     anonymous_page: Page, workspace: Workspace, email: str, databases: Databases
 ) -> None:
     texts = set()
-    for _ in range(users.REFUSALS_OF_ACCOUNT):
+    for _ in range(users.FAILED_LOG_INS_PER_ACCOUNT):
         refused = anonymous_page.post("/login", {"email": email.upper(), "password": "guess"})
         assert refused.status_code == 422
         texts.add(re.sub(r'value="[^"]*"', "", refused.text).count("E-mail or password is wrong."))
     assert texts == {1}
     locked = anonymous_page.post("/login", {"email": email, "password": PASSWORD})
     assert (locked.status_code, "Too many tries" in locked.text) == (429, True)
-    later = clock.now() + users.REFUSALS_WITHIN
+    later = clock.now() + users.FAILED_LOG_IN_WINDOW
     assert not users.is_locked(databases.read, email=email, address="127.0.0.1", now=later)
 
 
 def test_log_ins_from_an_address_are_limited(
     anonymous_page: Page, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(users, "REFUSALS_OF_ADDRESS", 4)
+    monkeypatch.setattr(users, "FAILED_LOG_INS_PER_ADDRESS", 4)
     for number in range(4):
         anonymous_page.post("/login", {"email": f"u{number}@example.com", "password": "guess"})
     forged = {"X-Forwarded-For": "203.0.113.9"}  # no proxy is configured, so nobody may say so

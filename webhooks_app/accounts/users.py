@@ -16,9 +16,9 @@ from webhooks_app.db.models import AuditEntry, Member, User
 
 # By account, so that one is not guessed at from many addresses, and by address, so that one address does not
 # try a password on many accounts (OWASP, Authentication Cheat Sheet, "Login throttling").
-REFUSALS_OF_ACCOUNT = 10
-REFUSALS_OF_ADDRESS = 30
-REFUSALS_WITHIN = timedelta(minutes=15)
+FAILED_LOG_INS_PER_ACCOUNT = 10
+FAILED_LOG_INS_PER_ADDRESS = 30
+FAILED_LOG_IN_WINDOW = timedelta(minutes=15)
 
 LOG_IN, REFUSE = "session.log_in", "session.refuse"
 
@@ -105,15 +105,16 @@ def is_locked(database: ReadDatabase, *, email: str, address: str, now: datetime
     with database.connect() as connection:
         by_account = _refusals(connection, AuditEntry.actor == email[:254], now)
         return (
-            by_account >= REFUSALS_OF_ACCOUNT
-            or _refusals(connection, AuditEntry.address == limit_key(address), now) >= REFUSALS_OF_ADDRESS
+            by_account >= FAILED_LOG_INS_PER_ACCOUNT
+            or _refusals(connection, AuditEntry.address == limit_key(address), now)
+            >= FAILED_LOG_INS_PER_ADDRESS
         )
 
 
 def _refusals(connection: Connection, whose: ColumnElement[bool], now: datetime) -> int:
     lately = select(func.count()).where(
         AuditEntry.action == REFUSE,
-        AuditEntry.created_at > now - REFUSALS_WITHIN,
+        AuditEntry.created_at > now - FAILED_LOG_IN_WINDOW,
         AuditEntry.workspace_id.is_(None),
         whose,
     )

@@ -15,7 +15,7 @@ Prepared = dict[str, TextClause]
 _as_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
-def prepare(statement: str, fields: Mapping[str, str], *parameters: BindParameter[Any]) -> Prepared:
+def prepare_with_rows(statement: str, fields: Mapping[str, str], *parameters: BindParameter[Any]) -> Prepared:
     """Return the statement for each dialect.
 
     `{rows}` stands in it for the rows, named `r`, and `{greatest}` for the larger of two values; `fields` are
@@ -35,13 +35,13 @@ def prepare(statement: str, fields: Mapping[str, str], *parameters: BindParamete
     }
 
 
-def run(
+def run_with_rows(
     connection: Connection, prepared: Prepared, rows: Sequence[Mapping[str, Any]], **values: Any
 ) -> CursorResult[Any]:
     """Execute the statement once, over all the rows."""
     return connection.execute(prepared[connection.dialect.name], {"rows": _as_json(rows)} | values)
 
 
-def moments(connection: Connection) -> Callable[[datetime], Any]:
+def moment_encoder(connection: Connection) -> Callable[[datetime], Any]:
     """Return what turns a moment into the form in which a row carries it."""
     return microseconds if connection.dialect.name == "sqlite" else datetime.isoformat

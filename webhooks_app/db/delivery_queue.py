@@ -11,7 +11,7 @@ from webhooks_app.db.models import DeliveryState
 from webhooks_app.db.models.base import UtcDateTime
 
 _CLAIM_FIELDS = {"id": "text", "generation": "int"}
-_ADD = bulk_sql.prepare(
+_ADD = bulk_sql.prepare_with_rows(
     """
     INSERT INTO pending_deliveries
         (delivery_id, endpoint_id, event_id, next_attempt_at, generation, tries, lapses)
@@ -21,7 +21,7 @@ _ADD = bulk_sql.prepare(
     {"id": "text"},
     bindparam("now", type_=UtcDateTime),
 )
-_REMOVE = bulk_sql.prepare(
+_REMOVE = bulk_sql.prepare_with_rows(
     """
     DELETE FROM pending_deliveries
     WHERE (delivery_id, generation) IN (SELECT r.id, r.generation FROM {rows})
@@ -30,7 +30,7 @@ _REMOVE = bulk_sql.prepare(
     _CLAIM_FIELDS,
 )
 # The generation goes along: an attempt still in flight must stay stale after the delivery's return.
-_SET_STATE = bulk_sql.prepare(
+_SET_STATE = bulk_sql.prepare_with_rows(
     """
     UPDATE deliveries SET
         state = :state, next_attempt_at = NULL, generation = r.generation, finished_at = :finished_at
@@ -43,7 +43,7 @@ _SET_STATE = bulk_sql.prepare(
 
 def add(connection: Connection, delivery_ids: Iterable[str], *, now: datetime) -> None:
     """Queue deliveries that the caller has just made `pending`, due now."""
-    bulk_sql.run(connection, _ADD, [{"id": each} for each in delivery_ids], now=now)
+    bulk_sql.run_with_rows(connection, _ADD, [{"id": each} for each in delivery_ids], now=now)
 
 
 def count_due(connection: Connection, endpoint_id: str, *, now: datetime, limit: int) -> int:
@@ -75,7 +75,7 @@ def remove(
     Return how many did.
     """
     named = [{"id": delivery_id, "generation": generation} for delivery_id, generation in claimed]
-    removed = bulk_sql.run(connection, _REMOVE, named).mappings().all()
+    removed = bulk_sql.run_with_rows(connection, _REMOVE, named).mappings().all()
     set_state(connection, removed, state, now=now)
     return len(removed)
 
@@ -89,4 +89,4 @@ def set_state(connection: Connection, removed: Sequence[Any], state: DeliverySta
         return
     rows = [{"id": row["id"], "generation": row["generation"]} for row in removed]
     finished_at = now if state is DeliveryState.CANCELED else None
-    bulk_sql.run(connection, _SET_STATE, rows, state=state.value, finished_at=finished_at)
+    bulk_sql.run_with_rows(connection, _SET_STATE, rows, state=state.value, finished_at=finished_at)

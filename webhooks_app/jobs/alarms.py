@@ -10,13 +10,13 @@ from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.loose_index_scan import EARLIEST_DUE_AT, PENDING_ENDPOINTS
 from webhooks_app.db.models import Heartbeat
 from webhooks_app.db.models.base import UtcDateTime
-from webhooks_app.jobs.wake_ups import JOB_SECONDS
+from webhooks_app.jobs.wake_ups import JOB_TIMEOUT_SECONDS
 
 SWEEP_HEARTBEAT = "sweep"
 # A thousand endpoints that all time out after 30 seconds, 400 at once, keep each other waiting this long.
 LONGEST_WAIT = timedelta(minutes=2)
 # The only worker may run one job for that long before it runs the sweep.
-LONGEST_SILENCE = timedelta(seconds=JOB_SECONDS + 60)
+LONGEST_SILENCE = timedelta(seconds=JOB_TIMEOUT_SECONDS + 60)
 # Without any worker every endpoint that has due deliveries is overdue, so the first thousand are enough to
 # tell, and they are cheap enough for anybody to ask.
 _ENDPOINTS = 1000

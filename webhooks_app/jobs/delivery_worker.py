@@ -54,7 +54,7 @@ class DeliveryWorker(SimpleWorker):
         self._carries_on = False
 
     def work(self, *args: Any, **options: Any) -> bool:
-        process.Stop.requested = lambda: self._stop_requested
+        process.StopFlag.requested = lambda: self._stop_requested
         try:
             return super().work(*args, **options)
         finally:

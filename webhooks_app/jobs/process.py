@@ -81,7 +81,7 @@ def clear_errors() -> Iterator[None]:
         sys.exit(os.EX_UNAVAILABLE)
 
 
-class Stop:
+class StopFlag:
     """Whether this process was asked to end; set by the worker's signal handler."""
 
     requested: Callable[[], bool] = staticmethod(lambda: False)

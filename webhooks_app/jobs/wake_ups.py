@@ -33,19 +33,19 @@ DELIVER_DUE = "webhooks_app.tasks.deliver_due"
 SEND_MAIL = "webhooks_app.tasks.send_mail"
 RECOVER = "webhooks_app.tasks.recover"
 
-_WAKE_FLAG = "webhooks:wake"
+_WAKE_FLAG_KEY = "webhooks:wake"
 # A lost job leaves the flag set for no longer than this; the sweep finds what waited meanwhile.
-_WAKE_FLAG_SECONDS = 5
+_WAKE_FLAG_TTL_SECONDS = 5
 
 # Set while a run reads the wake flag. Without it, steady traffic would leave a job behind for each time that
 # a run finds the flag set.
-AWAKE = "webhooks:awake"
+AWAKE_KEY = "webhooks:awake"
 _AWAKE_SECONDS = 2
 
 # A run that has no free slot calls another worker this often at most.
 _CALL_INTERVAL_SECONDS = 1.0
 
-JOB_SECONDS = 300
+JOB_TIMEOUT_SECONDS = 300
 
 # A web request must not wait for a Redis that hangs; after an error, the next requests do not wait at all.
 _TIMEOUT_SECONDS = 0.25
@@ -96,17 +96,17 @@ class WakeUps:
         """
         self._awake_until = 0.0
         self.keep_awake()
-        self._try(lambda: self._redis.delete(_WAKE_FLAG))
+        self._try(lambda: self._redis.delete(_WAKE_FLAG_KEY))
 
     def take_request(self) -> bool:
         """Clear the wake flag; return whether it was set, so that there may be new deliveries."""
         flags: list[Any] = []
-        self._try(lambda: flags.append(self._redis.getdel(_WAKE_FLAG)))
+        self._try(lambda: flags.append(self._redis.getdel(_WAKE_FLAG_KEY)))
         return flags not in ([], [None])
 
     def end_run(self, *, expects_more: bool) -> None:
         """Unmark the run as awake; enqueue a job if the flag was set meanwhile or it `expects_more`."""
-        self._try(lambda: self._redis.delete(AWAKE))
+        self._try(lambda: self._redis.delete(AWAKE_KEY))
         self._awake_until = 0.0
         if self.take_request() or expects_more:
             self.wake_worker()
@@ -115,7 +115,7 @@ class WakeUps:
         """Renew the mark of a run that reads the flag; without calls the mark expires after two seconds."""
         if time.monotonic() > self._awake_until - _AWAKE_SECONDS / 2:
             self._awake_until = time.monotonic() + _AWAKE_SECONDS
-            self._try(lambda: self._redis.set(AWAKE, 1, ex=_AWAKE_SECONDS))
+            self._try(lambda: self._redis.set(AWAKE_KEY, 1, ex=_AWAKE_SECONDS))
 
     def call_another_worker(self) -> None:
         """Enqueue a run for another worker, if one is idle; at most once a second."""
@@ -153,7 +153,7 @@ class WakeUps:
                 datetime.fromtimestamp(second, UTC).replace(tzinfo=None),
                 DELIVER_DUE,
                 job_id=f"due-{second}",
-                timeout=JOB_SECONDS,
+                timeout=JOB_TIMEOUT_SECONDS,
                 job_result_ttl=0,
             )
 
@@ -177,12 +177,12 @@ def rq_queue(redis: Redis) -> Queue:
 def set_wake_flag(queue: Queue) -> None:
     """Set the wake flag; enqueue a run if it was clear and no run is awake. Raises RedisError."""
     with queue.connection.pipeline(transaction=False) as pipe:
-        pipe.set(_WAKE_FLAG, 1, nx=True, ex=_WAKE_FLAG_SECONDS)
-        pipe.exists(AWAKE)
+        pipe.set(_WAKE_FLAG_KEY, 1, nx=True, ex=_WAKE_FLAG_TTL_SECONDS)
+        pipe.exists(AWAKE_KEY)
         is_first, is_awake = pipe.execute()
     if is_first and not is_awake:
         enqueue_run(queue)
 
 
 def enqueue_run(queue: Queue) -> None:
-    queue.enqueue_call(DELIVER_DUE, timeout=JOB_SECONDS, result_ttl=0, failure_ttl=3600)
+    queue.enqueue_call(DELIVER_DUE, timeout=JOB_TIMEOUT_SECONDS, result_ttl=0, failure_ttl=3600)

@@ -7,7 +7,7 @@ from webhooks_app.core import clock
 from webhooks_app.deliveries.log.export import as_csv, as_json
 from webhooks_app.extensions import services
 from webhooks_app.web.error_pages import render_error
-from webhooks_app.web.log_filters import parse_filter
+from webhooks_app.web.log_filters import filter_of_request
 from webhooks_app.web.responses import PageResponse
 
 EXPORTS = {"csv": (as_csv, "text/csv"), "json": (as_json, "application/json")}
@@ -20,7 +20,7 @@ def add_routes(blueprint: Blueprint) -> None:
 def export() -> PageResponse:
     """Stream the filter's rows; `format` says as which kind of file."""
     kind, now = request.args.get("format", ""), clock.now()
-    log_filter = parse_filter(request.args)
+    log_filter = filter_of_request(request.args)
     if kind not in EXPORTS:
         abort(400)
     slots = services().export_slots

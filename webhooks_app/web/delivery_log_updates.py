@@ -7,7 +7,7 @@ from webhooks_app.deliveries.log import pages
 from webhooks_app.deliveries.log.rows import DeliveryRow, read_rows
 from webhooks_app.extensions import db
 from webhooks_app.web.delivery_rows import row_previews
-from webhooks_app.web.log_filters import parse_filter
+from webhooks_app.web.log_filters import filter_of_request
 from webhooks_app.web.responses import PageResponse
 from webhooks_app.web.template_links import log_address
 
@@ -30,7 +30,7 @@ def changes() -> PageResponse:
         rows=rows,
         previews=row_previews(rows),
         count=count,
-        newest_url=log_address(parse_filter(request.args).arguments),
+        newest_url=log_address(filter_of_request(request.args).arguments),
     )
 
 
@@ -47,5 +47,5 @@ def _count_new() -> int:
         return 0
     if not ids.is_id("dlv", newest):
         abort(400)
-    log_filter = parse_filter(request.args)
+    log_filter = filter_of_request(request.args)
     return pages.count_newer(db.session(), g.workspace.id, log_filter, newest, now=clock.now())

@@ -12,7 +12,7 @@ from webhooks_app.extensions import db
 from webhooks_app.web.access import check_endpoint
 
 
-def parse_filter(arguments: Mapping[str, str]) -> LogFilter:
+def filter_of_request(arguments: Mapping[str, str]) -> LogFilter:
     """Return the log's filter of a URL; 400 for a damaged one, 404 for another workspace's endpoint."""
     try:
         log_filter = filters.parse(arguments)

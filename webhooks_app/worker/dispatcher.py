@@ -119,7 +119,9 @@ class Dispatcher:
         """
         if not self._not_accepted:
             return False
-        is_any_accepted = not_accepting.settle(self._databases.write, self._not_accepted, now=clock.now())
+        is_any_accepted = not_accepting.hold_or_cancel(
+            self._databases.write, self._not_accepted, now=clock.now()
+        )
         self._not_accepted.clear()
         return is_any_accepted
 

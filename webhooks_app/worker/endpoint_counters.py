@@ -17,7 +17,7 @@ from webhooks_app.worker.claimed_delivery import ClaimedDelivery
 
 _START = attrgetter("endpoint_id", "started_at")
 
-_HEALTH = bulk_sql.prepare(
+_HEALTH = bulk_sql.prepare_with_rows(
     """
     INSERT INTO endpoint_health AS old (
         endpoint_id, last_success_at, last_failure_at, last_failure_outcome, failing_since, failure_count
@@ -43,7 +43,7 @@ _HEALTH = bulk_sql.prepare(
         "failure_count": "int",
     },
 )
-_ROLLUPS = bulk_sql.prepare(
+_ROLLUPS = bulk_sql.prepare_with_rows(
     """
     INSERT INTO attempt_rollups AS old (endpoint_id, hour_at, outcome, latency_bucket, count)
     SELECT endpoint_id, hour_at, outcome, latency_bucket, count FROM {rows} WHERE true
@@ -63,7 +63,7 @@ _ROLLUPS = bulk_sql.prepare(
 
 def add_health(connection: Connection, attempted: list[ClaimedDelivery]) -> None:
     """Add the attempts to their endpoints' health: the last success and failure, and the failure streak."""
-    moment = bulk_sql.moments(connection)
+    moment = bulk_sql.moment_encoder(connection)
     health: dict[str, dict[str, Any]] = {}
     for each in sorted(attempted, key=_START):
         started_at, outcome = each.started_at, each.outcome
@@ -76,7 +76,7 @@ def add_health(connection: Connection, attempted: list[ClaimedDelivery]) -> None
             continue
         row["failing_since"] = row.get("failing_since") or moment(started_at)
         row["failure_count"] += 1
-    bulk_sql.run(connection, _HEALTH, list(health.values()))
+    bulk_sql.run_with_rows(connection, _HEALTH, list(health.values()))
 
 
 def add_rollups(connection: Connection, attempted: list[ClaimedDelivery]) -> None:
@@ -90,7 +90,9 @@ def add_rollups(connection: Connection, attempted: list[ClaimedDelivery]) -> Non
         )
         for each in attempted
     )
-    bulk_sql.run(connection, _ROLLUPS, list(_rollup_rows(counts, bulk_sql.moments(connection))))
+    bulk_sql.run_with_rows(
+        connection, _ROLLUPS, list(_rollup_rows(counts, bulk_sql.moment_encoder(connection)))
+    )
 
 
 def _rollup_rows(

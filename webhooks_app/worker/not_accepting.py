@@ -9,7 +9,7 @@ from webhooks_app.worker import claims
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery
 
 
-def settle(database: WriteDatabase, deliveries: list[ClaimedDelivery], *, now: datetime) -> bool:
+def hold_or_cancel(database: WriteDatabase, deliveries: list[ClaimedDelivery], *, now: datetime) -> bool:
     """Hold or cancel the deliveries; release those whose endpoints accept them again. Return if any does."""
     with database.begin() as connection:
         states = destinations.not_accepting(connection, {each.endpoint_id for each in deliveries})

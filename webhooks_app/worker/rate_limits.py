@@ -31,7 +31,7 @@ _SPEND = text("UPDATE endpoint_health SET rate_free_at = :free_at WHERE endpoint
     bindparam("free_at", type_=UtcDateTime)
 )
 
-_PAUSE = bulk_sql.prepare(
+_PAUSE = bulk_sql.prepare_with_rows(
     """
     UPDATE endpoint_health SET rate_free_at = {greatest}(coalesce(rate_free_at, r.until), r.until)
     FROM {rows} WHERE endpoint_health.endpoint_id = r.id
@@ -67,7 +67,7 @@ def spend(
 def pause_endpoints(connection: Connection, until: Mapping[str, datetime]) -> None:
     """Let no worker claim from the endpoints until the moments given. Their health must be on record."""
     if until:
-        moment = bulk_sql.moments(connection)
-        bulk_sql.run(
+        moment = bulk_sql.moment_encoder(connection)
+        bulk_sql.run_with_rows(
             connection, _PAUSE, [{"id": name, "until": moment(until[name])} for name in sorted(until)]
         )

@@ -30,7 +30,7 @@ _FIELDS = {
     "duration_ms": "int",
     "finished_at": "timestamptz",
 }
-_DEQUEUE = bulk_sql.prepare(
+_DEQUEUE = bulk_sql.prepare_with_rows(
     """
     DELETE FROM pending_deliveries
     WHERE (delivery_id, generation) IN (SELECT r.id, r.generation FROM {rows})
@@ -38,7 +38,7 @@ _DEQUEUE = bulk_sql.prepare(
     """,
     _FIELDS,
 )
-_RESCHEDULE = bulk_sql.prepare(
+_RESCHEDULE = bulk_sql.prepare_with_rows(
     """
     UPDATE pending_deliveries SET
         next_attempt_at = r.next_at, claimed_at = NULL, tries = tries + 1, lapses = 0
@@ -56,19 +56,19 @@ _UPDATE_DELIVERIES_SQL = """
         finished_at = r.finished_at
     FROM {rows} WHERE deliveries.id = r.id
 """
-_UPDATE_DELIVERIES = bulk_sql.prepare(_UPDATE_DELIVERIES_SQL, _FIELDS)
+_UPDATE_DELIVERIES = bulk_sql.prepare_with_rows(_UPDATE_DELIVERIES_SQL, _FIELDS)
 # A delivery that was claimed again may still succeed by its earlier claim, and a success counts.
-_UPDATE_LATE_SUCCESSES = bulk_sql.prepare(
+_UPDATE_LATE_SUCCESSES = bulk_sql.prepare_with_rows(
     _UPDATE_DELIVERIES_SQL + " AND deliveries.state <> 'delivered' RETURNING deliveries.id", _FIELDS
 )
-_DEQUEUE_ANY_CLAIM = bulk_sql.prepare(
+_DEQUEUE_ANY_CLAIM = bulk_sql.prepare_with_rows(
     """
     DELETE FROM pending_deliveries WHERE delivery_id IN (SELECT r.id FROM {rows})
     RETURNING delivery_id, generation
     """,
     _FIELDS,
 )
-_SELECT_RECORDED = bulk_sql.prepare(
+_SELECT_RECORDED = bulk_sql.prepare_with_rows(
     """
     SELECT delivery_id, generation FROM attempts
     WHERE (delivery_id, generation) IN (SELECT r.id, r.generation FROM {rows})
@@ -109,7 +109,7 @@ def _write_attempts(connection: Connection, recorded: list[ClaimedDelivery], now
 
 def _unrecorded(connection: Connection, deliveries: list[ClaimedDelivery]) -> list[ClaimedDelivery]:
     keys = [{"id": each.delivery_id, "generation": each.generation} for each in deliveries]
-    recorded = _keys(bulk_sql.run(connection, _SELECT_RECORDED, keys))
+    recorded = _keys(bulk_sql.run_with_rows(connection, _SELECT_RECORDED, keys))
     return [each for each in deliveries if each.key not in recorded]
 
 
@@ -117,16 +117,16 @@ def _write_deliveries(
     connection: Connection, deliveries: list[ClaimedDelivery], now: datetime
 ) -> set[ClaimKey]:
     """Write the deliveries' states; return the claims whose outcomes were written."""
-    moment = bulk_sql.moments(connection)
+    moment = bulk_sql.moment_encoder(connection)
     rows = [_delivery_row(each, now, moment) for each in deliveries]
     pending = [row for row in rows if row["state"] == "pending"]
     finished = [row for row in rows if row["state"] != "pending"]
     current: set[ClaimKey] = set()
     for statement, some in ((_DEQUEUE, finished), (_RESCHEDULE, pending)):
         if some:
-            current |= _keys(bulk_sql.run(connection, statement, some))
+            current |= _keys(bulk_sql.run_with_rows(connection, statement, some))
     if updated := [row for row in rows if _key(row) in current]:
-        bulk_sql.run(connection, _UPDATE_DELIVERIES, updated)
+        bulk_sql.run_with_rows(connection, _UPDATE_DELIVERIES, updated)
     late = {row["id"]: row for row in finished if _key(row) not in current and row["state"] == "delivered"}
     return current | _write_late_successes(connection, list(late.values()))
 
@@ -135,10 +135,13 @@ def _write_late_successes(connection: Connection, rows: list[dict[str, Any]]) ->
     if not rows:
         return set()
     # A delivery that is delivered already has no row in the queue.
-    newest = {row.delivery_id: row.generation for row in bulk_sql.run(connection, _DEQUEUE_ANY_CLAIM, rows)}
+    newest = {
+        row.delivery_id: row.generation
+        for row in bulk_sql.run_with_rows(connection, _DEQUEUE_ANY_CLAIM, rows)
+    }
     # The newer claim may be in flight, and must stay stale when the delivery is replayed.
     current = [row | {"generation": newest.get(row["id"], row["generation"])} for row in rows]
-    updated = set(bulk_sql.run(connection, _UPDATE_LATE_SUCCESSES, current).scalars())
+    updated = set(bulk_sql.run_with_rows(connection, _UPDATE_LATE_SUCCESSES, current).scalars())
     return {_key(row) for row in rows if row["id"] in updated}
 
 
