@@ -76,7 +76,7 @@ def test_the_verification_examples_take_a_delivery_and_nothing_else(
     endpoint = db.session.get_one(Endpoint, workspace.endpoint(receiver.url))
     [secret] = signing_secrets.reveal(database, services(app).cipher, endpoint, actor=TESTER)
     [event_id] = workspace.send()
-    engine.run(seconds=5)
+    engine.run(seconds=60)
     [request] = receiver.received
     read_delivery: Callable[..., dict[str, Any]] = run(source)["read_delivery"]
 

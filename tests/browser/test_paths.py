@@ -60,7 +60,7 @@ def failed(workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, dat
     endpoint_id = workspace.endpoint(receiver.url)
     receiver.answer = Answer(410, b"gone for now")
     workspace.send()
-    engine.run(seconds=5)
+    engine.run(seconds=60)
     with database.begin() as connection:  # a 410 disables
         connection.execute(update(Endpoint).values(state="enabled", disabled_at=None, updated_at=clock.now()))
     receiver.answer = Answer(200)
@@ -222,7 +222,7 @@ def test_a_test_event_is_edited_sent_and_watched(
     expect(toast(page)).to_contain_text("Test event sent.")
     expect(page.locator("h1 [data-state=pending]")).to_be_visible()
 
-    engine.run(seconds=5)
+    engine.run(seconds=60)
     let_change(page, has_javascript)
     expect(page.locator("h1 [data-state=delivered]")).to_be_visible()
     expect(page.locator("#delivery")).to_contain_text("The endpoint answered 200")
@@ -250,7 +250,7 @@ def test_disabling_holds_events_and_enabling_asks_what_becomes_of_them(
     page.get_by_label("Send them, the oldest first").check()
     enable.click()
     expect(toast(page)).to_contain_text("2 held deliveries are on their way.")
-    engine.run(seconds=5)
+    engine.run(seconds=60)
     assert len(receiver.received) == 2
 
 
@@ -291,7 +291,7 @@ def test_from_a_broken_endpoint_to_its_failed_delivery_and_a_replay_in_place(
     reason = opened.locator(".reason, .banner")
     expect(reason).to_contain_text("Replay started: the first attempt of a fresh schedule is next.")
     expect(reason).not_to_contain_text("gone for good")
-    engine.run(seconds=5)
+    engine.run(seconds=60)
     let_change(page, has_javascript)
     expect(page.locator("main [data-state=delivered]").first).to_be_visible()
     if has_javascript:
@@ -352,7 +352,7 @@ def test_selected_rows_are_replayed_at_once(
 ) -> None:
     workspace.endpoint(receiver.url)
     workspace.send(3)
-    engine.run(seconds=5)
+    engine.run(seconds=60)
     page.goto("deliveries/")
     for row in rows(page).all()[:2]:
         row.get_by_role("checkbox").check()
@@ -360,7 +360,7 @@ def test_selected_rows_are_replayed_at_once(
     expect(toast(page)).to_contain_text("2 replays started.")
     expect(page.locator("[data-state=retrying]")).to_have_count(2)
     expect(page.locator("[name=delivery]:checked")).to_have_count(0)
-    engine.run(seconds=5)
+    engine.run(seconds=60)
     let_change(page, has_javascript)
     expect(page.locator("[data-state=delivered]")).to_have_count(3)
     assert len(receiver.received) == 5
@@ -402,7 +402,7 @@ def test_markup_from_outside_is_only_ever_text(
     receiver.answer = Answer(500, MARKUP.encode(), {"x-evil": MARKUP})
     workspace.endpoint(receiver.url, name=MARKUP[:100])
     workspace.send(note=MARKUP + LONG)
-    engine.run(seconds=5)
+    engine.run(seconds=60)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     for address in ("./", "deliveries/", f"deliveries/?q={LONG}"):
@@ -492,7 +492,7 @@ def test_the_log_is_worked_by_keyboard_alone(
     page.keyboard.press("Enter")
     expect(row.locator("[data-state=retrying]").first).to_be_visible()
     assert focused(page).startswith(delivery_id)
-    engine.run(seconds=5)
+    engine.run(seconds=60)
     let_change(page, True)
     expect(row.locator("[data-state=delivered]").first).to_be_visible()
     assert focused(page).startswith(delivery_id)

@@ -116,11 +116,11 @@ def _add_viewer(world: World) -> None:
 def _deliver(world: World, engine: DeliveryEngine) -> None:
     world.add("orders")
     world.send(*catalog().names)
-    engine.run(seconds=10)
+    engine.run(seconds=60)
     world.note("delivered", "orders")
     world.add("deleted", "batch-input-deletion")
     world.send("batch-input-deletion")
-    engine.run(seconds=10)
+    engine.run(seconds=60)
     world.note("delivered to deleted", "deleted")
     actions.remove(services().write, world.load("deleted"), actor=TESTER)
 
@@ -130,18 +130,18 @@ def _fail(world: World, engine: DeliveryEngine) -> None:
     world.add("billing", "batch-lifecycle", "batch-request", path="/billing")
     for _ in range(auto_disable.ENOUGH_FAILURES):
         world.send("batch-lifecycle")
-    engine.run(seconds=10)
+    engine.run(seconds=60)
     world.note("retrying", "billing")
     for name in ("canceled", "failed"):
         world.send("batch-request")
-        engine.run(seconds=10)
+        engine.run(seconds=60)
         world.note(name, "billing")
     cancellations.cancel(services().write, world.acme.id, world.ids["canceled"], actor=TESTER)
     while world.state("billing") is DeliveryState.PENDING:
         replays.replay(
             services().write, services(world.app).wake_ups, world.acme.id, world.ids["failed"], actor=TESTER
         )
-        engine.run(seconds=10)
+        engine.run(seconds=60)
     auto_disable.take_due_steps(services().databases, after=timedelta(milliseconds=1), now=clock.now())
     signing_secrets.rotate(
         services().write,
@@ -159,11 +159,11 @@ def _fail_for_good(world: World, engine: DeliveryEngine) -> None:
     world.add("long", "api-key-recycling", title=LONG[:100], path="/orders?" + LONG)
     world.send("batch-interrupt-request")
     world.send("model-version-demotion", note=MARKUP + LONG)
-    engine.run(seconds=10)
+    engine.run(seconds=60)
     world.note("gone", "legacy")
     world.note("hostile delivery", "hostile")
     world.send("batch-interrupt-request")
-    engine.run(seconds=10)
+    engine.run(seconds=60)
     world.note("held", "legacy")
 
 

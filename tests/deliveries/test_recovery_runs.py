@@ -43,7 +43,7 @@ def test_every_failed_delivery_is_replayed_once_and_arrives(
     recovery_id = start_recovery(databases, wake_ups, workspace)
     assert read_recovery(recovery_id).total == 30
     assert recovery_runs.run_all(databases, wake_ups, limits=SMALL_BATCHES) == 30
-    engine.run(seconds=10)
+    engine.run(seconds=60)
 
     assert states() == {"delivered": 30}
     assert len(receiver.received) == len({each.headers["webhook-id"] for each in receiver.received}) == 30
@@ -121,9 +121,9 @@ def test_a_delivery_that_someone_replayed_meanwhile_is_not_sent_again(
     recovery_id = start_recovery(databases, wake_ups, workspace)
     delivery_id = db.session.scalars(select(Delivery.id).order_by(Delivery.id)).first()
     replays.replay(database, wake_ups, workspace.id, delivery_id, actor=TESTER)
-    engine.run(seconds=5)
+    engine.run(seconds=60)
     recovery_runs.run_all(databases, wake_ups)
-    engine.run(seconds=5)
+    engine.run(seconds=60)
 
     assert [each.headers["webhook-id"] for each in receiver.received].count(delivery_id) == 1
     assert read_recovery(recovery_id).replayed == 2
@@ -148,7 +148,7 @@ def test_new_events_are_not_kept_waiting_behind_a_recovery(
         assert states() == {"failed": 30, "pending": 20}
         while not running.done():
             engine.run(seconds=1)
-        engine.run(seconds=5)
+        engine.run(seconds=60)
     assert states() == {"delivered": 50}
 
 

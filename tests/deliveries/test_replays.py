@@ -27,7 +27,7 @@ def finished(
     """Deliveries that arrived, the newest first."""
     workspace.endpoint(receiver.url)
     workspace.send(20)
-    engine.run(seconds=5)
+    engine.run(seconds=60)
     return newest_ids(workspace)
 
 
@@ -123,11 +123,11 @@ def test_several_replays_are_one_action_with_a_result_each(
 ) -> None:
     workspace.endpoint(receiver.url)
     workspace.send(2)
-    engine.run(seconds=5)
+    engine.run(seconds=60)
     workspace.send()
 
     results = replays.replay_several(database, wake_ups, workspace.id, newest_ids(workspace), actor=TESTER)
 
     assert results == {ReplayResult.STARTED: 2, ReplayResult.SENT_NOW: 1}
-    engine.run(seconds=5)
+    engine.run(seconds=60)
     assert len(receiver.received) == 5

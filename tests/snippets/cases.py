@@ -78,7 +78,7 @@ class Platform:
     def _deliver(self, group: str, title: str, **data: object) -> Case:
         self.workspace.send(**data)
         before = len(self.receiver.received)
-        self.engine.run(seconds=5)
+        self.engine.run(seconds=60)
         [request] = self.receiver.received[before:]
         headers = {name: request.headers[name] for name in NAMES}
         return Case(group, title, self._secret(), headers, request.body)

@@ -130,7 +130,7 @@ def failed(workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, dat
     workspace.endpoint(receiver.url, headers=[("X-Tenant", "s3cret")])
     workspace.send()
     receiver.answer = Answer(410, b"gone")
-    engine.run(seconds=5)
+    engine.run(seconds=60)
     with database.begin() as connection:  # 410 disables
         connection.execute(update(Endpoint).values(state="enabled", updated_at=clock.now()))
     receiver.answer = Answer(200)

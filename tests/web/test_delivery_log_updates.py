@@ -19,7 +19,7 @@ def test_only_what_has_changed_comes_with_a_poll(
     assert len(seen) == 2  # those that can still change
     assert admin_page.fragment(poll + arguments + "&shown=0").status_code == 204
 
-    engine.run(seconds=5)
+    engine.run(seconds=60)
     workspace.send(1)
     answer = admin_page.fragment(poll + arguments + "&shown=0").text
     assert re.findall(r'<hx-partial hx-target="#(dlv_\w+)" hx-swap="outerMorph">', answer) == [

@@ -38,7 +38,7 @@ def test_a_test_event_goes_to_this_endpoint_alone(
     assert response.status_code == 303
     assert delivery.id in response.location
     assert "endpoint.test" in audited_actions()
-    engine.run(seconds=5)
+    engine.run(seconds=60)
     [request] = receiver.received
     assert request.path.endswith("/mine")
     assert json.loads(request.body)["data"] == json.loads(EXAMPLE)

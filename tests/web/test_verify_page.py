@@ -182,7 +182,7 @@ def test_a_worker_that_runs_already_signs_with_the_secrets_of_the_moment(
 
     def signatures() -> int:
         workspace.send()
-        engine.run(seconds=5)
+        engine.run(seconds=60)
         request = receiver.received[-1]
         Webhook(secrets_of(app, database, endpoint_id)[0]).verify(request.body, request.headers)
         return len(request.headers["webhook-signature"].split())

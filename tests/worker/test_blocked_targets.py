@@ -88,7 +88,7 @@ def test_nothing_is_sent_to_a_forbidden_address_and_the_log_says_why(
     endpoint = db.session.get_one(Endpoint, workspace.endpoint(url))
     way(workspace, database, wake_ups, endpoint)
 
-    engine.run(seconds=5)
+    engine.run(seconds=60)
 
     assert_blocked(listener, words)
 

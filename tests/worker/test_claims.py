@@ -37,7 +37,7 @@ def test_a_claim_whose_worker_dies_again_and_again_is_given_up(
         if expired_leases >= EXPIRED_LEASES_TO_ISOLATE:
             assert claims.mark_claimed(database, claim, now=clock.now())
         make_due(database)
-    engine.run(seconds=5)
+    engine.run(seconds=60)
 
     [delivery] = deliveries()
     assert (delivery.state, delivery.last_outcome) == (DeliveryState.FAILED, "crashed")
@@ -57,7 +57,7 @@ def test_a_suspect_that_only_waits_is_not_blamed_for_its_workers_death(
             [claim] = claims.claim_due(connection, {endpoint_id: 5}, now=clock.now(), lease=LEASE)
         assert claim.expired_leases == EXPIRED_LEASES_TO_ISOLATE
         make_due(database)
-    engine.run(seconds=5)
+    engine.run(seconds=60)
 
     assert deliveries()[0].state is DeliveryState.DELIVERED
 
@@ -71,7 +71,7 @@ def test_a_released_claim_is_due_at_once(
         claimed = claims.claim_due(connection, {endpoint_id: 5}, now=clock.now(), lease=LEASE)
 
     claims.release(database, claimed, now=clock.now())
-    engine.run(seconds=5)
+    engine.run(seconds=60)
 
     [delivery] = deliveries()
     assert (delivery.state, delivery.attempt_count) == (DeliveryState.DELIVERED, 1)

@@ -41,7 +41,7 @@ def test_deliveries_with_two_expired_leases_are_sent_one_at_a_time(
         return Answer()
 
     receiver.answer = watch
-    engine.run(seconds=10)
+    engine.run(seconds=60)
 
     assert most == 1
     assert {delivery.state for delivery in deliveries()} == {DeliveryState.DELIVERED}
@@ -56,7 +56,7 @@ def test_a_request_that_cannot_be_started_takes_no_other_along(
     with database.begin() as connection:  # not even a URL, which no form lets through
         connection.execute(update(Endpoint).where(Endpoint.id == broken).values(url="http://127.0.0.1:1/é"))
     workspace.send(3)
-    engine.run(seconds=5)
+    engine.run(seconds=60)
 
     states = {(delivery.endpoint_id, delivery.state) for delivery in deliveries()}
     assert states == {(broken, DeliveryState.PENDING), (fine, DeliveryState.DELIVERED)}
@@ -72,7 +72,7 @@ def test_a_worker_may_send_to_more_endpoints_than_it_caches(
         workspace.endpoint(receiver.url)
         workspace.endpoint(receiver.url)
         workspace.send()
-        engine.run(seconds=5)
+        engine.run(seconds=60)
     assert {delivery.state for delivery in deliveries()} == {DeliveryState.DELIVERED}
     assert len(receiver.received) == 2 + 4 + 6
 
@@ -84,11 +84,11 @@ def test_the_concurrency_of_an_endpoint_that_fails_shrinks(
 ) -> None:
     endpoint = workspace.endpoint(receiver.url, timeout_ms=1000)
     workspace.send(40)
-    engine.run(seconds=5)
+    engine.run(seconds=60)
     grown = engine._concurrency.of(endpoint).limit
 
     receiver.answer = answer
     workspace.send(5)
-    engine.run(seconds=5)
+    engine.run(seconds=60)
 
     assert engine._concurrency.of(endpoint).limit < ConcurrencyLimits().initial < grown

@@ -25,7 +25,7 @@ def test_outcomes_add_up_in_health_and_rollups(
     workspace.send(30)
     receiver.answer = lambda request: Answer(random.choice([200, 500]))
 
-    engine.run(seconds=5)
+    engine.run(seconds=60)
 
     counted: dict[str, int] = {}
     for row in db.session.scalars(select(AttemptRollup)):
@@ -44,18 +44,18 @@ def test_a_streak_of_failures_is_dated_from_its_first(
     endpoint_id = workspace.endpoint(receiver.url)
     receiver.answer = Answer(500)
     workspace.send()
-    engine.run(seconds=5)
+    engine.run(seconds=60)
     first = db.session.get_one(EndpointHealth, endpoint_id).failing_since
     assert first is not None
     workspace.send()
-    engine.run(seconds=5)
+    engine.run(seconds=60)
     db.session.expire_all()
     db.session.rollback()
     assert db.session.get_one(EndpointHealth, endpoint_id).failing_since == first
 
     receiver.answer = Answer(200)
     workspace.send()
-    engine.run(seconds=5)
+    engine.run(seconds=60)
     db.session.expire_all()
     db.session.rollback()
     assert db.session.get_one(EndpointHealth, endpoint_id).failing_since is None

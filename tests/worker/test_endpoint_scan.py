@@ -73,6 +73,6 @@ def test_what_falls_due_behind_a_scan_that_goes_on_is_found(
         return found
 
     monkeypatch.setattr(endpoint_scan, "scan", scan_once)
-    engine.run(seconds=5)
+    engine.run(seconds=60)
 
     assert len(receiver.received) == 1

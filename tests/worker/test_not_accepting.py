@@ -26,7 +26,7 @@ def test_a_410_disables_the_endpoint_and_holds_the_rest(
     endpoint_id = workspace.endpoint(receiver.url)
     workspace.send()
     receiver.answer = Answer(410)
-    engine.run(seconds=5)
+    engine.run(seconds=60)
 
     endpoint = db.session.get_one(Endpoint, endpoint_id)
     assert not endpoint.is_enabled
@@ -34,13 +34,13 @@ def test_a_410_disables_the_endpoint_and_holds_the_rest(
     assert deliveries()[0].state is DeliveryState.FAILED
 
     workspace.send()
-    engine.run(seconds=5)
+    engine.run(seconds=60)
     assert [delivery.state for delivery in deliveries()] == [DeliveryState.FAILED, DeliveryState.HELD]
     assert len(receiver.received) == 1
 
     receiver.answer = Answer(200)
     assert actions.enable(database, endpoint, send_held=True, actor=TESTER) == 1
-    engine.run(seconds=5)
+    engine.run(seconds=60)
     assert [delivery.state for delivery in deliveries()] == [DeliveryState.FAILED, DeliveryState.DELIVERED]
 
 
@@ -53,7 +53,7 @@ def test_held_deliveries_can_be_discarded(
 
     assert actions.held_count(databases.read, endpoint.id) == 3
     actions.enable(databases.write, endpoint, send_held=False, actor=TESTER)
-    engine.run(seconds=5)
+    engine.run(seconds=60)
 
     assert {delivery.state for delivery in deliveries()} == {DeliveryState.CANCELED}
     assert receiver.received == []
@@ -67,7 +67,7 @@ def test_a_delivery_committed_for_a_closed_endpoint_is_held(
     with database.begin() as connection:
         connection.execute(update(Endpoint).where(Endpoint.id == endpoint_id).values(state="disabled"))
 
-    engine.run(seconds=5)
+    engine.run(seconds=60)
 
     assert deliveries()[0].state is DeliveryState.HELD
     assert receiver.received == []
@@ -82,7 +82,7 @@ def test_what_was_committed_for_an_endpoint_deleted_meanwhile_is_canceled(
         shut = update(Endpoint).values(state=EndpointState.DISABLED, updated_at=clock.now())
         connection.execute(shut.where(Endpoint.id == disabled))
         connection.execute(shut.where(Endpoint.id == deleted).values(deleted_at=clock.now()))
-    engine.run(seconds=5)
+    engine.run(seconds=60)
 
     states = {delivery.endpoint_id: delivery.state for delivery in deliveries()}
     assert states == {deleted: DeliveryState.CANCELED, disabled: DeliveryState.HELD}

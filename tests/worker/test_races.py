@@ -65,7 +65,7 @@ def test_what_is_being_accepted_while_the_endpoint_is_enabled_is_sent(
     may_go_on.set()
     accepting.join()
     enabling.join()
-    engine.run(seconds=5)
+    engine.run(seconds=60)
 
     assert states() == [DeliveryState.DELIVERED]
 
@@ -83,7 +83,7 @@ def test_an_accept_that_comes_a_moment_after_the_enabling_holds_nothing(
         accepting.join(0.3)
         assert accepting.is_alive()  # until the enabling has committed
     accepting.join()
-    engine.run(seconds=5)
+    engine.run(seconds=60)
 
     assert states() == [DeliveryState.DELIVERED]
 
@@ -104,6 +104,6 @@ def test_what_a_worker_is_about_to_hold_while_the_endpoint_is_enabled_is_sent(
         "worker.claimed",
         lambda: actions.enable(database, endpoint, send_held=True, actor=TESTER),
     )
-    engine.run(seconds=5)
+    engine.run(seconds=60)
 
     assert states() == [DeliveryState.DELIVERED]

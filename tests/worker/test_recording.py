@@ -31,7 +31,7 @@ def test_a_failure_is_retried_with_the_same_id_and_bytes(
     workspace.endpoint(receiver.url)
     workspace.send()
     receiver.answer = Answer(500)
-    engine.run(seconds=5)
+    engine.run(seconds=60)
 
     [delivery] = deliveries()
     assert (delivery.state, delivery.last_outcome, delivery.attempts_in_schedule) == (
@@ -48,7 +48,7 @@ def test_a_failure_is_retried_with_the_same_id_and_bytes(
 
     receiver.answer = Answer(200)
     make_due(database)
-    engine.run(seconds=5)
+    engine.run(seconds=60)
 
     [delivery] = deliveries()
     assert (delivery.state, delivery.attempt_count) == (DeliveryState.DELIVERED, 2)
@@ -70,7 +70,7 @@ def test_the_schedule_ends_in_failed(
     receiver.answer = Answer(503)
 
     for _ in range(len(settings.retry_delays) + 3):
-        engine.run(seconds=5)
+        engine.run(seconds=60)
         make_due(database)
 
     [delivery] = deliveries()
@@ -86,7 +86,7 @@ def test_retry_after_postpones_the_retry(
     workspace.send()
     receiver.answer = Answer(429, headers={"Retry-After": "120"})
 
-    engine.run(seconds=5)
+    engine.run(seconds=60)
 
     [delivery] = deliveries()
     assert delivery.next_attempt_at is not None and delivery.last_attempt_at is not None
@@ -101,7 +101,7 @@ def test_a_detail_that_quotes_what_is_no_text_is_kept(
     workspace.send()
     receiver.answer = Answer(503, headers={"transfer-encoding": "ch\xffnked"})
 
-    engine.run(seconds=5)
+    engine.run(seconds=60)
 
     [attempt] = attempts()
     assert (attempt.outcome, attempt.status) == ("invalid_response", 503)
@@ -124,7 +124,7 @@ def test_a_stale_claims_failure_is_dropped_and_its_late_success_counts(
         return Answer(200 if request is receiver.received[0] else 500)
 
     receiver.answer = overtake
-    engine.run(seconds=5)
+    engine.run(seconds=60)
 
     states = {delivery.id: delivery.state for delivery in deliveries()}
     first, second = (request.delivery_id for request in receiver.received)

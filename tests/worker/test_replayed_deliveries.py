@@ -32,13 +32,13 @@ def test_a_replay_of_a_finished_delivery_starts_afresh(
     workspace.endpoint(receiver.url)
     workspace.send()
     receiver.answer = Answer(410 if status == 500 else 200)
-    engine.run(seconds=5)
+    engine.run(seconds=60)
     [delivery] = deliveries()
     actions.enable(database, delivery.endpoint, send_held=True, actor=TESTER)
     receiver.answer = Answer(status)
 
     result = replays.replay(database, wake_ups, workspace.id, delivery.id, actor=TESTER)
-    engine.run(seconds=5)
+    engine.run(seconds=60)
 
     assert result is ReplayResult.STARTED
     [delivery] = deliveries()
@@ -57,13 +57,13 @@ def test_a_replay_of_a_pending_delivery_is_sent_now_and_keeps_its_schedule(
     workspace.endpoint(receiver.url)
     workspace.send()
     receiver.answer = Answer(500)
-    engine.run(seconds=5)
+    engine.run(seconds=60)
     [delivery] = deliveries()
 
     assert (
         replays.replay(database, wake_ups, workspace.id, delivery.id, actor=TESTER) is ReplayResult.SENT_NOW
     )
-    engine.run(seconds=5)
+    engine.run(seconds=60)
 
     [delivery] = deliveries()
     assert (delivery.state, delivery.attempts_in_schedule) == (DeliveryState.PENDING, 2)
@@ -78,7 +78,7 @@ def test_a_replay_to_a_closed_endpoint_is_refused(
 ) -> None:
     endpoint = db.session.get_one(Endpoint, workspace.endpoint(receiver.url))
     workspace.send()
-    engine.run(seconds=5)
+    engine.run(seconds=60)
     [delivery] = deliveries()
     actions.disable(database, endpoint, actor=TESTER)
     assert (

@@ -30,7 +30,7 @@ def test_an_accepted_event_arrives_signed(
     endpoint_id = workspace.endpoint(receiver.url)
     [event_id] = workspace.send()
 
-    engine.run(seconds=5)
+    engine.run(seconds=60)
 
     [request] = receiver.received
     endpoint = db.session.get_one(Endpoint, endpoint_id)
@@ -58,7 +58,7 @@ def test_the_attempt_is_logged_as_it_was(
     workspace.send()
     receiver.answer = Answer(201, b"\x00\xff made", {"X-Trace": "abc"})
 
-    engine.run(seconds=5)
+    engine.run(seconds=60)
 
     [attempt] = attempts()
     assert (attempt.outcome, attempt.status, attempt.detail) == ("success", 201, None)
@@ -78,7 +78,7 @@ def test_an_endpoint_may_have_its_own_user_agent(
 ) -> None:
     workspace.endpoint(receiver.url, headers=[("User-Agent", "Billing/2")])
     workspace.send()
-    engine.run(seconds=5)
+    engine.run(seconds=60)
 
     assert receiver.received[0].headers["user-agent"] == "Billing/2"
     [attempt] = attempts()
@@ -96,7 +96,7 @@ def test_both_secrets_sign_during_the_overlap(
     assert also == old != new
 
     workspace.send()
-    engine.run(seconds=5)
+    engine.run(seconds=60)
     [request] = receiver.received
     assert request.headers["webhook-signature"].count("v1,") == 2
     for secret in (old, new):
@@ -117,7 +117,7 @@ def test_an_unreadable_secret_sends_nothing(
         )
     workspace.send()
 
-    engine.run(seconds=5)
+    engine.run(seconds=60)
 
     outcomes = {delivery.endpoint_id: delivery.last_outcome for delivery in deliveries()}
     assert outcomes == {good: "success", bad: "secret"}

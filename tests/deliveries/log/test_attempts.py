@@ -19,7 +19,7 @@ def test_attempts_come_newest_first_with_their_phases(
     workspace.endpoint(receiver.url)
     workspace.send()
     receiver.answer = Answer(503, b"\x00\xff", {"X-Trace": "abc"}, delay_seconds=0.05)
-    engine.run(seconds=5)
+    engine.run(seconds=60)
     row = page(workspace).rows[0]
 
     [attempt] = read_attempts(db.session(), row.id, row.attempt_count, full=True)
