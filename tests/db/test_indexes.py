@@ -14,7 +14,7 @@ from webhooks_app.core import clock, ids
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, Event, PendingDelivery
 from webhooks_app.deliveries import cancellations, replays, retention
-from webhooks_app.deliveries.log import filters, pages
+from webhooks_app.deliveries.log import event_content, filters, pages
 from webhooks_app.deliveries.log.rows import DeliveryRow
 from webhooks_app.extensions import db
 from webhooks_app.jobs.wake_ups import WakeUps
@@ -119,7 +119,7 @@ def read_pages(workspace: Workspace, endpoint_id: str, delivery: DeliveryRow) ->
         for cursor in ({}, {"before": delivery.id}, {"after": delivery.id}):
             pages.read_page(db.session(), workspace.id, wanted, now=clock.now(), **cursor)
         pages.count_newer(db.session(), workspace.id, wanted, delivery.id, now=clock.now())
-    pages.count_of_event(db.session(), workspace.id, delivery.event_id)
+    event_content.read_event_content(db.session(), delivery.event_id)
     db.session.execute(select(Delivery.id).where(Delivery.event_id == delivery.event_id))
 
 

@@ -1,4 +1,4 @@
-"""What is pure, or asks the clock only, and serves several packages.
+"""What several packages share: pure rules, and the little that asks the clock, a mail server or the instance.
 
 Imports nothing of the platform.
 """

@@ -15,6 +15,7 @@ from sqlalchemy import Row, String, bindparam, column, select, text
 
 from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
+from webhooks_app.core import clock
 from webhooks_app.core.outcomes import PLATFORM_FAILURES
 from webhooks_app.db import dialect_sql
 from webhooks_app.db.engines import Databases, ReadDatabase, WriteDatabase
@@ -125,8 +126,8 @@ def _warn(database: WriteDatabase, streak: Streak, kind: NoticeKind, after: time
                 workspace_id=streak.workspace_id,
                 target=streak.endpoint_id,
                 now=now,
-                failing_since=streak.failing_since.isoformat(),
-                disable_at=disable_at.isoformat(),
+                failing_since=clock.format_rfc3339(streak.failing_since),
+                disable_at=clock.format_rfc3339(disable_at),
             )
     return is_new
 

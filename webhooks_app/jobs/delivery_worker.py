@@ -124,7 +124,7 @@ class DeliveryWorkerPool(WorkerPool):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
 
     def stop_worker(self, worker_data: WorkerData, sig: int = signal.SIGTERM) -> None:
-        # Not rq's SIGINT: below the supervisor and in a shell's background that is ignored, and a worker that
+        # Not rq's SIGINT: in a shell's background and under nohup that is ignored, and a worker that
         # has only just started would never hear of it.
         super().stop_worker(worker_data, sig)
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from webhooks_app.core import clock, ids
+from webhooks_app.core import ids
 from webhooks_app.db.keyset import SearchLimits
 from webhooks_app.deliveries.log import search
 from webhooks_app.deliveries.log.filters import LogFilter
@@ -77,10 +77,3 @@ def count_newer(
         session, workspace_id, log_filter, now=now, limit=NEW_COUNTED, after=newest
     )
     return len(result.ids) + (result.has_more and len(result.ids) == NEW_COUNTED)
-
-
-def count_of_event(session: Session, workspace_id: str, event_id: str) -> int:
-    """Return how many deliveries an event has, up to one more than NEW_COUNTED."""
-    log_filter = LogFilter(q=event_id)
-    result = search.find_deliveries(session, workspace_id, log_filter, now=clock.now(), limit=NEW_COUNTED)
-    return len(result.ids) + result.has_more
