@@ -10,11 +10,26 @@ from urllib.parse import urlsplit
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, ViewportSize, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Dialog,
+    Page,
+    Request,
+    ViewportSize,
+    expect,
+    sync_playwright,
+)
+from sqlalchemy import update
 from werkzeug.serving import make_server
 
 from tests.conftest import Workspace, unavailable
+from tests.receivers import Answer, Receiver
 from tests.web.conftest import Page as Client
+from webhooks_app.core import clock
+from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.models import Endpoint
+from webhooks_app.worker.engine import DeliveryEngine
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -27,6 +42,7 @@ ARGUMENTS = [
 VIEWPORT = ViewportSize(width=1280, height=800)
 # Slower than this is broken, on a busy machine too.
 PATIENCE_MS = 30_000
+expect.set_options(timeout=PATIENCE_MS)
 
 OpenPage = Callable[[str | None], Page]
 
@@ -144,8 +160,10 @@ def open_page(
 
         def open_as(email: str | None) -> Page:
             session = session_of(app, email) if email else ""
-            options = {"base": base, "session": session, "java_script_enabled": has_javascript}
-            page = pages.enter_context(opened(chromium, site, problems, **options))
+            tab = opened(
+                chromium, site, problems, base=base, session=session, java_script_enabled=has_javascript
+            )
+            page = pages.enter_context(tab)
             page.clock.install()  # time goes on as ever, and can be made to jump
             return page
 
@@ -156,3 +174,16 @@ def open_page(
 def page(open_page: OpenPage, workspace: Workspace) -> Page:
     """Of the workspace's admin."""
     return open_page(workspace.admin_email)
+
+
+@pytest.fixture
+def failed(workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase) -> str:
+    """The endpoint of a delivery that failed for good; it would take it now."""
+    endpoint_id = workspace.endpoint(receiver.url)
+    receiver.answer = Answer(410, b"gone for now")
+    workspace.send()
+    engine.run(seconds=60)
+    with database.begin() as connection:  # a 410 disables
+        connection.execute(update(Endpoint).values(state="enabled", disabled_at=None, updated_at=clock.now()))
+    receiver.answer = Answer(200)
+    return endpoint_id

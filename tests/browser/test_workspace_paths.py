@@ -7,7 +7,7 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenPage
-from tests.browser.test_paths import let_change, rows, toast, with_javascript
+from tests.browser.steps import let_change, rows, toast, with_javascript
 from tests.conftest import PASSWORD, Workspace
 from tests.deliveries.conftest import fail_all
 from webhooks_app.db.engines import Databases, WriteDatabase
