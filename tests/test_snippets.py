@@ -50,7 +50,7 @@ def shown(platform: Platform) -> dict[str, str]:
     """The code of every snippet, out of the page's HTML, by the name of its template."""
     page = Page(platform.workspace.app, f"/w/{platform.workspace.id}/alerts/webhooks/")
     page.log_in(EMAIL)
-    found = {}
+    found: dict[str, str] = {}
     for language in snippets.LANGUAGES.values():
         text = page.get(f"endpoints/{platform.endpoint_id}/verify?language={language.key}").text
         codes = re.findall(r'<pre id="snippet-\d+"[^>]*>(.*?)</pre>', text, re.DOTALL)

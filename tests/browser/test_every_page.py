@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser, ViewportSize
@@ -20,6 +20,7 @@ from webhooks_app.app import create_app
 from webhooks_app.extensions import db
 
 SCREENSHOTS = Path(__file__).parents[2] / "artifacts" / "screenshots"
+Theme = Literal["light", "dark"]
 WIDE, NARROW = VIEWPORT, ViewportSize(width=375, height=800)
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
 RUN_AXE = """async (rules) => (await axe.run({runOnly: rules, resultTypes: ["violations"]})).violations"""
@@ -121,12 +122,13 @@ def test_nothing_is_wrong_with(page: Page, console: Site) -> None:
 
 def _look(tab: Tab, name: str) -> Iterator[str]:
     """Where a theme changes colours only, the rules about colours are enough."""
-    for theme, size, rules in (
+    looks: tuple[tuple[Theme, ViewportSize, Sequence[str]], ...] = (
         ("light", WIDE, ALL_RULES),
         ("dark", WIDE, COLOR_RULES),
         ("dark", NARROW, []),
         ("light", NARROW, ALL_RULES),
-    ):
+    )
+    for theme, size, rules in looks:
         tab.set_viewport_size(size)
         tab.emulate_media(color_scheme=theme)
         tab.evaluate(NEXT_FRAME)

@@ -89,7 +89,8 @@ def prepared(app: Flask) -> Iterator[World]:
     with Receiver() as receiver, app.app_context():
         receiver.answer = lambda received: ANSWERS[received.path]
         origin = receiver.url.removesuffix("/hooks")
-        world = World(app, origin, *(new_workspace(app, name) for name in ("Acme", "Empty", "Quiet")))
+        acme, empty, quiet = (new_workspace(app, name) for name in ("Acme", "Empty", "Quiet"))
+        world = World(app, origin, acme, empty, quiet)
         world.quiet.endpoint("https://hooks.example.com/")
         _add_viewer(world)
         with new_engine(app) as engine:

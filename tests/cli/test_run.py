@@ -26,6 +26,7 @@ from rq.worker import WorkerStatus
 from rq_scheduler import Scheduler
 
 from tests.conftest import new_engine, wait_for
+from tests.reading import output_of
 from webhooks_app import config
 from webhooks_app.config import Settings
 from webhooks_app.jobs.delivery_worker import DeliveryWorker
@@ -63,12 +64,12 @@ class Platform:
     folder: Path = ROOT
     output: list[str] = field(default_factory=list)
     said_at_start: str = ""
-    process: subprocess.Popen[str] | None = None
+    started: subprocess.Popen[str] | None = None
     family: list[psutil.Process] = field(default_factory=list)
 
     def start(self) -> None:
         self.output = []
-        self.process = subprocess.Popen(
+        self.started = subprocess.Popen(
             [*self.command, "run"],
             cwd=self.folder,
             env=self.environment,
@@ -85,7 +86,7 @@ class Platform:
         self.family += self.family[0].children(recursive=True)
 
     def _read(self, process: subprocess.Popen[str]) -> None:
-        with process.stdout as lines:
+        with output_of(process) as lines:
             self.output.extend(iter(lines.readline, ""))
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> int:
@@ -97,9 +98,14 @@ class Platform:
         for process in self.family:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        if self.process is not None:
+        if self.started is not None:
             self.process.kill()  # it has no family yet where it was never ready
             self.process.wait(30)
+
+    @property
+    def process(self) -> subprocess.Popen[str]:
+        assert self.started is not None
+        return self.started
 
     @property
     def environment(self) -> dict[str, str]:
@@ -169,7 +175,8 @@ class Platform:
             check=True,
         )
         body, status = done.stdout.rstrip().rsplit("\n", 1)
-        return json.loads(body) | {"status": int(status)}
+        answer: dict[str, Any] = json.loads(body)
+        return answer | {"status": int(status)}
 
     def tell_consumer(self, mode: str) -> None:
         response = requests.post(f"http://127.0.0.1:{self.port + 1}/mode", data=mode, timeout=5)
@@ -426,7 +433,7 @@ def test_a_request_to_stop_at_the_end_of_a_job_is_not_missed(app: Flask, redis_u
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     with Redis.from_url(redis_url) as redis, new_engine(app) as engine:
         worker = DeliveryWorker("tester", redis, engine=engine, queue_name="nobody-writes-here")
-        worker.register_birth()
+        worker.register_birth()  # type: ignore[no-untyped-call]
         worker.set_state(WorkerStatus.BUSY)
         worker.request_stop(signal.SIGTERM, None)  # BUSY: rq notes it and leaves the job to finish
         for number, handler in handlers.items():

@@ -13,6 +13,7 @@ import requests
 
 from tests.cli.test_run import free_port
 from tests.conftest import deployed
+from tests.reading import output_of
 from webhooks_app import config
 
 
@@ -28,12 +29,12 @@ def running(command: Sequence[str], environ: dict[str, str]) -> Iterator[subproc
         text=True,
     )
     try:
-        assert process.stdout.readline() == "ready\n"
+        assert output_of(process).readline() == "ready\n"
         yield process
     finally:
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
-        process.stdout.close()
+        output_of(process).close()
 
 
 def settings(sqlite_template: Path, redis_url: str, folder: Path) -> dict[str, str]:

@@ -12,6 +12,7 @@ from email.message import EmailMessage
 from email.policy import default
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -71,8 +72,12 @@ class Mailbox:
 
     @property
     def messages(self) -> list[EmailMessage]:
-        contents = [envelope.content for envelope in self.envelopes]
-        return [message_from_bytes(content, policy=default) for content in contents]  # type: ignore
+        return [_message(envelope) for envelope in self.envelopes]
+
+
+def _message(envelope: Envelope) -> EmailMessage:
+    assert isinstance(envelope.content, bytes)
+    return message_from_bytes(envelope.content, policy=default)
 
 
 Start = Callable[..., MailServer]
@@ -88,7 +93,7 @@ def start(mailbox: Mailbox) -> Iterator[Start]:
     """Starts an SMTP server with the options given; where to hand letters in."""
     running: list[Controller] = []
 
-    def run(*, is_smtps: bool = False, **options: object) -> MailServer:
+    def run(*, is_smtps: bool = False, **options: Any) -> MailServer:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]

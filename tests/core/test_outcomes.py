@@ -1,4 +1,5 @@
 import pytest
+from sqlalchemy import String
 
 from webhooks_app.core.outcomes import (
     DESCRIPTIONS,
@@ -74,6 +75,7 @@ def test_a_detail_is_one_line_that_its_column_takes(given: str, kept: str) -> No
     column = Attempt.__table__.columns["detail"].type
     detail = Outcome(OutcomeClass.INVALID_RESPONSE, given).detail
     assert detail == kept and detail.isprintable()
+    assert isinstance(column, String)
     assert len(detail) <= LONGEST_DETAIL == column.length
     assert detail.encode()
 

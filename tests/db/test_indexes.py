@@ -104,7 +104,7 @@ def read_pages(workspace: Workspace, endpoint_id: str, delivery: DeliveryRow) ->
     all_arguments: list[dict[str, str]] = [
         {},
         {"endpoint": endpoint_id},
-        *({"status": status} for status in filters.STATUSES),
+        *({"status": str(status)} for status in filters.STATUSES),
         {"event_type": "batch-request"},
         *({"response": name} for name in filters.RESPONSES),
         *({"range": name} for name in filters.RANGES),
@@ -116,8 +116,8 @@ def read_pages(workspace: Workspace, endpoint_id: str, delivery: DeliveryRow) ->
     ]
     for arguments in all_arguments:
         wanted = filters.parse(arguments)
-        for cursor in ({}, {"before": delivery.id}, {"after": delivery.id}):
-            pages.read_page(db.session(), workspace.id, wanted, now=clock.now(), **cursor)
+        for before, after in (("", ""), (delivery.id, ""), ("", delivery.id)):
+            pages.read_page(db.session(), workspace.id, wanted, now=clock.now(), before=before, after=after)
         pages.count_newer(db.session(), workspace.id, wanted, delivery.id, now=clock.now())
     event_content.read_event_content(db.session(), delivery.event_id)
     db.session.execute(select(Delivery.id).where(Delivery.event_id == delivery.event_id))

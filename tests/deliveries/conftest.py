@@ -52,7 +52,7 @@ def found(workspace: Workspace, **arguments: str) -> list[str]:
     """All pages of a filter, newest first."""
     seen, before = [], ""
     while True:
-        got = page(workspace, before, limit=3, **arguments)
+        got = page(workspace, before, limit=3, limits=search.LIMITS, **arguments)
         seen += [row.id for row in got.rows]
         if not got.older:
             return seen

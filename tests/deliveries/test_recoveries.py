@@ -1,6 +1,8 @@
 """Recovery: what a filter finds is counted, started, watched and canceled."""
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -49,8 +51,8 @@ def test_it_goes_by_endpoint_response_event_and_time(
     fail_all(database, outcome="http_5xx")
     now = clock.now()
 
-    def count(**values: object) -> int:
-        wanted = LogFilter(**({"status": Status.FAILED} | values))
+    def count(**values: Any) -> int:
+        wanted = replace(LogFilter(status=Status.FAILED), **values)
         return recoveries.preview(db.session(), workspace.id, wanted, now=now).count
 
     assert count() == 10
@@ -114,7 +116,7 @@ def test_a_window_of_a_fraction_of_a_second_is_kept_as_it_was(
 ) -> None:
     workspace.send(3)
     fail_all(database)
-    made = ids.created_at(db.session.scalars(select(Delivery.id)).first())
+    made = ids.created_at(db.session.scalars(select(Delivery.id).limit(1)).one())
     window = LogFilter(
         status=Status.FAILED,
         range="custom",

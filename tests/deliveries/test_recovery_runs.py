@@ -119,7 +119,7 @@ def test_a_delivery_that_someone_replayed_meanwhile_is_not_sent_again(
     workspace.send(3)
     fail_all(database)
     recovery_id = start_recovery(databases, wake_ups, workspace)
-    delivery_id = db.session.scalars(select(Delivery.id).order_by(Delivery.id)).first()
+    delivery_id = db.session.scalars(select(Delivery.id).order_by(Delivery.id).limit(1)).one()
     replays.replay(database, wake_ups, workspace.id, delivery_id, actor=TESTER)
     engine.run(seconds=60)
     recovery_runs.run_all(databases, wake_ups)

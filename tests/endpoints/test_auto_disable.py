@@ -98,7 +98,9 @@ def test_half_way_it_is_announced_once(
     assert audited() == ["endpoint.warning"]
     banner = notices.for_endpoint(db.session(), read(endpoint_id))
     assert banner is not None
-    assert banner.disable_at == read(endpoint_id).health.failing_since + WINDOW  # type: ignore[operator]
+    failing_since = read(endpoint_id).health.failing_since
+    assert failing_since is not None
+    assert banner.disable_at == failing_since + WINDOW
     assert "Every attempt since" in banner.reason
     assert "Server error" in banner.reason
     assert "replay" in banner.advice

@@ -7,7 +7,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from jsonschema import Draft202012Validator
 
 from webhooks_app.events.catalog import CATALOG_PATH, CatalogError, catalog, load
 from webhooks_app.events.schema_violations import Violation

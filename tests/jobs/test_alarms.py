@@ -9,6 +9,7 @@ from redis import Redis
 from sqlalchemy import text, update
 
 from tests.conftest import Workspace
+from tests.reading import json_of
 from webhooks_app import tasks
 from webhooks_app.app import create_app
 from webhooks_app.core import clock
@@ -138,14 +139,14 @@ def test_healthz_says_ok(app: Flask, workspace: Workspace, database: WriteDataba
     answer = app.test_client().get("/healthz")
 
     assert answer.status_code == 200
-    assert answer.json == answer.json | {
+    assert json_of(answer) == json_of(answer) | {
         "status": "ok",
         "problems": [],
         "database": True,
         "redis": True,
         "overdue_seconds": 0,
     }
-    assert 0 <= answer.json["last_sweep_seconds"] < 5
+    assert 0 <= json_of(answer)["last_sweep_seconds"] < 5
 
 
 def test_healthz_raises_the_alarm(app: Flask, workspace: Workspace, database: WriteDatabase) -> None:
@@ -161,9 +162,9 @@ def test_healthz_raises_the_alarm(app: Flask, workspace: Workspace, database: Wr
     answer = app.test_client().get("/healthz")
 
     assert answer.status_code == 503
-    assert answer.json["status"] == "failing"
-    assert answer.json["overdue_seconds"] >= 600
-    assert len(answer.json["problems"]) == 2
+    assert json_of(answer)["status"] == "failing"
+    assert json_of(answer)["overdue_seconds"] >= 600
+    assert len(json_of(answer)["problems"]) == 2
     assert app.test_client().get("/healthz/web").status_code == 200
 
 
@@ -179,7 +180,7 @@ def test_without_redis_events_are_still_taken(
 
     answer = client.get("/healthz")
 
-    assert (answer.status_code, answer.json["redis"]) == (503, False)
+    assert (answer.status_code, json_of(answer)["redis"]) == (503, False)
     assert client.get("/healthz/web").status_code == 200
 
 
@@ -191,4 +192,4 @@ def test_without_a_database_neither_is_well(app: Flask) -> None:
 
     for path in ("/healthz", "/healthz/web"):
         answer = client.get(path)
-        assert (answer.status_code, answer.json["database"]) == (503, False)
+        assert (answer.status_code, json_of(answer)["database"]) == (503, False)

@@ -19,7 +19,8 @@ from sqlalchemy import select
 
 from tests.cli.test_run import ROOT, environment
 from tests.conftest import Workspace, deployed
-from tests.receivers import Answer, Receiver
+from tests.reading import output_of
+from tests.receivers import Answer, Receiver, answer_after
 from webhooks_app import tasks
 from webhooks_app.core.outcomes import Outcome
 from webhooks_app.db.models import Attempt, PendingDelivery
@@ -94,7 +95,7 @@ def test_a_stop_at_any_moment_ends_every_worker_and_leaves_nothing_claimed(
         cwd=ROOT,
     )
     if is_working:
-        assert pool.stdout.readline() == "ready\n"
+        assert output_of(pool).readline() == "ready\n"
 
     time.sleep(random.uniform(0, 1.2))  # with the seed that pytest prints
     pool.terminate()
@@ -120,7 +121,7 @@ def test_a_stop_loses_no_answer_that_comes_just_then(
     workspace: Workspace, receiver: Receiver, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers, told = threading.Event(), iter((True,))
-    receiver.answer = lambda _: answers.wait(30) and Answer()
+    receiver.answer = answer_after(answers, 30)
     workspace.endpoint(receiver.url, timeout_ms=30_000)
     workspace.send()
     engine = tasks.context().engine
@@ -136,9 +137,9 @@ def test_a_stop_loses_no_answer_that_comes_just_then(
     monkeypatch.setattr(engine._sender, "poll", poll_and_be_asked)
     with Redis.from_url(redis_url) as redis:
         worker = DeliveryWorker("tester", redis, engine=engine, queue_name="nobody-writes-here")
-        worker.register_birth()
+        worker.register_birth()  # type: ignore[no-untyped-call]
         worker.set_state(WorkerStatus.IDLE)
-        worker._install_signal_handlers()
+        worker._install_signal_handlers()  # type: ignore[no-untyped-call]
         answers.set()
         with pytest.raises(StopRequested):
             worker.dequeue_job_and_maintain_ttl(worker.dequeue_timeout)
@@ -153,9 +154,9 @@ def test_a_second_request_to_stop_does_not_cut_the_first_one_short(
 ) -> None:
     with Redis.from_url(redis_url) as redis:
         worker = DeliveryWorker("tester", redis, engine=engine, queue_name="nobody-writes-here")
-        worker.register_birth()
+        worker.register_birth()  # type: ignore[no-untyped-call]
         worker.set_state(WorkerStatus.BUSY)
-        worker._install_signal_handlers()
+        worker._install_signal_handlers()  # type: ignore[no-untyped-call]
         os.kill(os.getpid(), signal.SIGTERM)
         assert worker._stop_requested
         time.sleep(1.1)  # rq takes what comes within a second for the same request

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from tests.conftest import wait_for
+from tests.reading import output_of
 from webhooks_app import config
 from webhooks_app.jobs import process_groups
 
@@ -67,14 +68,14 @@ def start() -> Iterator[Start]:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, 9)
         process.wait()
-        process.stdout.close()
+        output_of(process).close()
 
 
 def test_a_stage_has_ended_before_the_next_is_asked_to(start: Start, tmp_path: Path) -> None:
     notes = tmp_path / "notes"
     first, second = (start(ORDERLY, name, str(notes)) for name in ("first", "second"))
     for process in (first, second):
-        assert process.stdout.readline() == "up\n"
+        assert output_of(process).readline() == "up\n"
 
     process_groups.stop([[first.pid], [second.pid]], reap=lambda: [first.poll(), second.poll()])
 
@@ -83,14 +84,14 @@ def test_a_stage_has_ended_before_the_next_is_asked_to(start: Start, tmp_path: P
 
 def test_what_does_not_end_is_killed(start: Start) -> None:
     process = start(STUBBORN)
-    assert process.stdout.readline() == "up\n"
+    assert output_of(process).readline() == "up\n"
     process_groups.stop([[process.pid]], patience_seconds=0.1)
     assert process.wait(10) == -9
 
 
 def test_what_outlives_its_leader_is_killed_with_the_group(start: Start) -> None:
     process = start(FORKING)
-    child = int(process.stdout.readline().split()[1])
+    child = int(output_of(process).readline().split()[1])
     process_groups.stop([[process.pid]], reap=process.poll, patience_seconds=0.3)
     assert process.wait(10) == -15
     wait_for(lambda: not _lives(child))
@@ -107,7 +108,7 @@ def test_the_guard_stops_what_it_was_told_of_once_its_input_ends(start: Start, t
     notes = tmp_path / "notes"
     late, early = (start(ORDERLY, name, str(notes)) for name in ("late", "early"))
     for process in (late, early):
-        assert process.stdout.readline() == "up\n"
+        assert output_of(process).readline() == "up\n"
         threading.Thread(target=process.wait).start()  # as init does for orphans
     guard = subprocess.Popen(
         [sys.executable, "-m", "webhooks_app.jobs.process_groups"],

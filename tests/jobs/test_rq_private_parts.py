@@ -133,10 +133,10 @@ def handlers() -> Iterator[None]:
 def test_a_worker_notes_a_request_to_stop_where_we_look_for_it(redis_url: str) -> None:
     with Redis.from_url(redis_url) as redis:
         worker = SimpleWorker(["any"], connection=redis)
-        worker.register_birth()
+        worker.register_birth()  # type: ignore[no-untyped-call]
         worker.set_state(WorkerStatus.BUSY)
         assert worker._stop_requested is False
-        worker.request_stop(signal.SIGTERM, None)
+        worker.request_stop(signal.SIGTERM, None)  # type: ignore[no-untyped-call]
         assert worker._stop_requested is True
         worker.set_state(WorkerStatus.IDLE)
         assert worker.get_state() == WorkerStatus.IDLE
@@ -149,7 +149,7 @@ def test_a_pool_has_the_state_that_we_look_at(redis_url: str) -> None:
         pool = WorkerPool(["any"], connection=redis)
         assert pool.status == pool.Status.IDLE
         assert pool.worker_dict == {}
-        pool.request_stop()
+        pool.request_stop()  # type: ignore[no-untyped-call]
         assert pool.status == pool.Status.STOPPED
     assert WorkerData._fields == ("name", "pid", "process")
 

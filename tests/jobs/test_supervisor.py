@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.reading import output_of
 from webhooks_app import config
 
 # Runs programs given as sources, each under a letter.
@@ -54,7 +55,8 @@ def test_the_welcome_comes_once_all_are_ready(tmp_path: Path) -> None:
 
 def test_an_output_that_nobody_reads_any_more_stops_all(tmp_path: Path) -> None:
     process = supervise(tmp_path, READY, TALKS)
-    assert process.stdout.readline() in ("Welcome.\n", " b | on and on\n")
-    process.stdout.close()
+    assert output_of(process).readline() in ("Welcome.\n", " b | on and on\n")
+    output_of(process).close()
     process.wait(60)
+    assert process.stderr is not None
     process.stderr.close()

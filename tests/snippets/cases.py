@@ -76,7 +76,7 @@ class Platform:
         ]
 
     def _deliver(self, group: str, title: str, **data: object) -> Case:
-        self.workspace.send(**data)
+        self.workspace.send(1, **data)
         before = len(self.receiver.received)
         self.engine.run(seconds=60)
         [request] = self.receiver.received[before:]
@@ -140,9 +140,9 @@ def _garbage(case: Case) -> Iterator[Case]:
         yield _with(garbled, NAMES[1], stamp)
         # Signed with the right key, so that only the check of the timestamp can refuse it.
         signed = f"{case.headers[NAMES[0]]}.{stamp}.".encode("latin-1") + case.body
-        mac = hmac.digest(signing.key_of(case.secret), signed, "sha256")
+        digest = hmac.digest(signing.key_of(case.secret), signed, "sha256")
         garbled = _with(garbled, NAMES[1], stamp)
-        yield _with(replace(garbled, title=f"{garbled.title}, signed"), NAMES[2], f"v1,{_base64(mac)}")
+        yield _with(replace(garbled, title=f"{garbled.title}, signed"), NAMES[2], f"v1,{_base64(digest)}")
     version, mac = case.headers[NAMES[2]].split(",")
     for value in (
         *("", " ", ",", "v1", "v1,", "v1, ", "garbage", "v1,####", "v1,\xe4", "*", "v1,*", f"v1,{mac[:-4]}"),

@@ -1,10 +1,10 @@
 """What the tests of the pages about people and workspaces share."""
 
-import re
 from typing import Any
 
 from sqlalchemy import select
 
+from tests.reading import captured
 from tests.web.conftest import Page
 from webhooks_app.db.models import AuditEntry
 from webhooks_app.extensions import db
@@ -24,4 +24,4 @@ def actions() -> list[str]:
 
 def link_of(page: Page, home: str, email: str, role: str = "viewer") -> str:
     shown = page.post(f"{home}members/", {"email": email, "role": role})
-    return re.search(r'<code id="link">http://127.0.0.1:8000(/invitations/[^<]+)</code>', shown.text)[1]
+    return captured(r'<code id="link">http://127.0.0.1:8000(/invitations/[^<]+)</code>', shown.text)

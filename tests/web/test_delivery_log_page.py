@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.conftest import Workspace
+from tests.reading import captured
 from tests.web.conftest import FRAGMENT_HEADERS, Page
 from tests.web.deliveries import newest, writes
 from webhooks_app.core import ids
@@ -17,7 +18,7 @@ from webhooks_app.extensions import db
 def test_another_workspaces_delivery_is_not_there(
     waiting: str, stranger_page: Page, anonymous_page: Page, admin_page: Page, workspace: Workspace
 ) -> None:
-    other = re.search(r"/w/(\w+)/", stranger_page.get("/").location)[1]
+    other = captured(r"/w/(\w+)/", stranger_page.get("/").location)
     for part in ("", "/row", "/json"):
         assert stranger_page.get(f"deliveries/{waiting}{part}").status_code == 404
         assert stranger_page.get(f"/w/{other}/alerts/webhooks/deliveries/{waiting}{part}").status_code == 404

@@ -4,6 +4,7 @@ import html
 import re
 
 from tests.conftest import Workspace
+from tests.reading import captured
 from tests.web.conftest import Page
 from webhooks_app.worker.engine import DeliveryEngine
 
@@ -14,7 +15,7 @@ def test_only_what_has_changed_comes_with_a_poll(
     workspace.send(2)
     page = admin_page.get("deliveries/").text
     seen = re.findall(r'name="seen" value="([^"]+)"', page)
-    poll = html.unescape(re.search(r'id="poll"[^>]*hx-get="([^"]+)"', page)[1])
+    poll = html.unescape(captured(r'id="poll"[^>]*hx-get="([^"]+)"', page))
     arguments = "".join(f"&seen={each}" for each in seen)
     assert len(seen) == 2  # those that can still change
     assert admin_page.fragment(poll + arguments + "&shown=0").status_code == 204

@@ -7,6 +7,7 @@ from sqlalchemy import select
 
 from tests.conftest import Workspace
 from tests.deliveries.conftest import statements
+from tests.reading import captured, json_of
 from tests.receivers import Answer, Receiver
 from tests.web.conftest import Page
 from tests.web.deliveries import MARKUP, newest
@@ -20,7 +21,7 @@ def test_the_delivery_page_refreshes_until_nothing_can_change(
     waiting: str, admin_page: Page, database: WriteDatabase
 ) -> None:
     page = admin_page.get(f"deliveries/{waiting}").text
-    poll = html.unescape(re.search(r'id="delivery"[^>]*hx-get="([^"]+)"', page)[1])
+    poll = html.unescape(captured(r'id="delivery"[^>]*hx-get="([^"]+)"', page))
     assert admin_page.fragment(poll).status_code == 204
     admin_page.post(f"deliveries/{waiting}/cancel")
     assert 'hx-trigger="every' not in admin_page.fragment(poll).text
@@ -56,7 +57,7 @@ def test_the_delivery_page_has_the_request_and_the_response(
     assert "s3cret" not in text
     assert sent.headers["webhook-signature"] in text
     assert "HTTP/1.1 410 Gone" in text
-    curl = re.search(r'<pre id="curl"[^>]*>(.*?)</pre>', text, re.S)[1]
+    curl = captured(r'<pre id="curl"[^>]*>(.*?)</pre>', text, re.S)
     assert f"webhook-signature: {sent.headers['webhook-signature']}" in curl
     assert "X-Tenant: YOUR X-Tenant VALUE" in curl
     assert sent.body.decode() in curl
@@ -82,11 +83,12 @@ def test_the_json_has_every_byte(
     row = newest()
     answer = admin_page.get(f"deliveries/{row.id}/json")
     assert answer.mimetype == "application/json"
-    [attempt] = answer.json["attempts"]
+    shown = json_of(answer)
+    [attempt] = shown["attempts"]
     assert (attempt["response_body"], attempt["response_body_base64"]) == ("\x00\\xff", "AP8=")
     db.session.rollback()
-    assert answer.json["payload"].encode() == db.session.scalars(select(Event.body)).one()
-    assert answer.json["status"] == DeliveryState.DELIVERED
+    assert shown["payload"].encode() == db.session.scalars(select(Event.body)).one()
+    assert shown["status"] == DeliveryState.DELIVERED
 
 
 def test_the_page_costs_few_statements(failed: str, admin_page: Page) -> None:
@@ -96,7 +98,7 @@ def test_the_page_costs_few_statements(failed: str, admin_page: Page) -> None:
 
 
 def test_its_json_spells_moments_as_all_machines_get_them(failed: str, admin_page: Page) -> None:
-    answer = admin_page.get(f"deliveries/{failed}/json").json
+    answer = json_of(admin_page.get(f"deliveries/{failed}/json"))
     for moment in (answer["created_at"], answer["finished_at"], answer["attempts"][0]["started_at"]):
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", moment)
     assert answer["next_attempt_at"] is None

@@ -10,13 +10,14 @@ from sqlalchemy import select
 from standardwebhooks import Webhook
 
 from tests.conftest import TESTER, Workspace
+from tests.events.test_schema_violations import example_of
+from tests.reading import captured
 from tests.receivers import Receiver
 from tests.web.conftest import Page
 from tests.web.endpoints import EXAMPLE, URL, audited_actions, error_at, load, states
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Delivery, DeliveryState, Event
 from webhooks_app.endpoints import signing_secrets
-from webhooks_app.events.catalog import catalog
 from webhooks_app.extensions import db, services
 from webhooks_app.worker.engine import DeliveryEngine
 
@@ -54,18 +55,16 @@ def test_the_form_starts_with_the_example_of_a_subscribed_event(
 
     page = admin_page.get(f"endpoints/{endpoint_id}/test").text
 
-    assert example_in(page) == catalog().get("api-key-deletion").example  # type: ignore[union-attr]
+    assert example_in(page) == example_of("api-key-deletion")
     asked = admin_page.fragment(f"endpoints/{endpoint_id}/test?event_type=workspace-update").text
     assert asked.lstrip().startswith("<form")
-    assert example_in(asked) == catalog().get("workspace-update").example  # type: ignore[union-attr]
+    assert example_in(asked) == example_of("workspace-update")
     unknown = admin_page.get(f"endpoints/{endpoint_id}/test?event_type=nonsense").text
     assert "api-key-deletion" in unknown
 
 
 def example_in(page: str) -> Any:
-    found = re.search(r"<textarea[^>]*>(.*?)</textarea>", page, re.DOTALL)
-    assert found
-    return json.loads(html.unescape(found[1]))
+    return json.loads(html.unescape(captured(r"<textarea[^>]*>(.*?)</textarea>", page, re.DOTALL)))
 
 
 @pytest.mark.parametrize(
@@ -123,7 +122,7 @@ def test_a_test_events_request_is_shown_signed_and_nothing_is_sent(
     for fragment in (True, False):
         shown = admin_page.post(f"endpoints/{endpoint_id}/test", data, fragment=fragment)
         assert shown.status_code == 200
-        text = html.unescape(re.search(r'<pre id="signed-request"[^>]*>(.*?)</pre>', shown.text, re.S)[1])
+        text = html.unescape(captured(r'<pre id="signed-request"[^>]*>(.*?)</pre>', shown.text, re.S))
         head, _, body = text.partition("\n\n")
         headers = dict(line.split(": ", 1) for line in head.splitlines()[1:])
         cipher = services(workspace.app).cipher

@@ -56,8 +56,8 @@ class World:
         self.ids = {
             "endpoint_id": endpoint_id,
             "delivery_id": older,
-            "secret_id": db.session.scalars(select(SigningSecret.id)).first(),
-            "token_id": db.session.scalars(select(ApiToken.id)).first(),
+            "secret_id": db.session.scalars(select(SigningSecret.id).limit(1)).one(),
+            "token_id": db.session.scalars(select(ApiToken.id).limit(1)).one(),
             "invitation_id": db.session.scalars(select(Invitation.id)).one(),
             "recovery_id": recovery_id,
             "user_id": users.add(database, email="victim@example.com", name="Vic", password=PASSWORD),
@@ -68,7 +68,7 @@ class World:
     def rules(self, method: str, *, under: str = "") -> Iterator[Rule]:
         for rule in self.app.url_map.iter_rules():
             is_api = rule.rule.startswith("/api/")
-            is_page = method in rule.methods and rule.endpoint != "static" and not is_api
+            is_page = method in (rule.methods or ()) and rule.endpoint != "static" and not is_api
             if is_page and rule.rule.startswith(under):
                 yield rule
 

@@ -12,14 +12,20 @@ from webhooks_app.core import clock
 from webhooks_app.db.engines import Databases
 
 
+def session_of(page: Page) -> str:
+    cookie = page.client.get_cookie("session")
+    assert cookie is not None
+    return cookie.value
+
+
 def test_the_session_changes_at_the_log_in_and_ends_at_the_log_out(
     make_page: Callable[[str | None], Page], home: str, workspace: Workspace
 ) -> None:
     page = make_page(None)
     page.get("/login")
-    before = page.client.get_cookie("session").value
+    before = session_of(page)
     page.log_in(workspace.admin_email)
-    stolen = page.client.get_cookie("session").value
+    stolen = session_of(page)
     assert stolen != before
     page.post("/logout")
     page.client.set_cookie("session", stolen)

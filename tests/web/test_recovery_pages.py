@@ -1,12 +1,11 @@
 """The pages of a recovery: chosen, counted, started, watched, canceled."""
 
-import re
-
 import pytest
 from sqlalchemy import select, text
 
 from tests.conftest import Workspace
 from tests.deliveries.conftest import fail_all
+from tests.reading import captured
 from tests.web.conftest import Page
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import Recovery, RecoveryState
@@ -22,16 +21,21 @@ def endpoint_id(workspace: Workspace, database: WriteDatabase) -> str:
     return found
 
 
-def newest() -> Recovery:
+def started() -> list[Recovery]:
+    """All recoveries, newest first."""
     db.session.rollback()
     db.session.expire_all()
-    return db.session.scalars(select(Recovery).order_by(Recovery.id.desc())).first()
+    return list(db.session.scalars(select(Recovery).order_by(Recovery.id.desc())))
+
+
+def newest() -> Recovery:
+    return started()[0]
 
 
 def test_the_count_comes_before_the_start(admin_page: Page, endpoint_id: str) -> None:
     page = admin_page.get("recoveries/new")
     assert "<b>12</b> deliveries would be replayed" in page.text
-    assert newest() is None
+    assert started() == []
     fragment = admin_page.fragment(f"recoveries/new?status=failed&endpoint={endpoint_id}&range=all")
     assert fragment.text.lstrip().startswith('<section id="preview"')
     assert "<b>12</b>" in fragment.text
@@ -79,7 +83,7 @@ def test_what_cannot_be_recovered_is_refused_with_a_word(
     for answer in (admin_page.get(f"recoveries/new?{query}"), admin_page.post("recoveries/", wrong)):
         assert answer.status_code == 422
         assert "This choice cannot be used." in answer.text
-    assert newest() is None
+    assert started() == []
 
 
 def test_another_workspaces_endpoint_is_not_there(
@@ -88,7 +92,7 @@ def test_another_workspaces_endpoint_is_not_there(
     home = stranger_page.get("/").location
     assert stranger_page.get(f"{home}recoveries/new?endpoint={endpoint_id}").status_code == 404
     assert stranger_page.post(f"{home}recoveries/", {"endpoint": endpoint_id}).status_code == 404
-    assert newest() is None
+    assert started() == []
 
 
 def test_nothing_left_to_recover_is_said(admin_page: Page, endpoint_id: str, database: WriteDatabase) -> None:
@@ -100,7 +104,7 @@ def test_nothing_left_to_recover_is_said(admin_page: Page, endpoint_id: str, dat
 
 def test_the_log_offers_to_recover_what_its_filter_shows(admin_page: Page, endpoint_id: str) -> None:
     page = admin_page.get(f"deliveries/?status=failed&endpoint={endpoint_id}&range=24h").text
-    link = re.search(r'href="([^"]*recoveries/new[^"]*)"', page)[1].replace("&amp;", "&")
+    link = captured(r'href="([^"]*recoveries/new[^"]*)"', page).replace("&amp;", "&")
     assert "<b>12</b>" in admin_page.get(link).text
     for query in ("", "?status=delivered", "?status=failed&q=batch"):
         assert "recoveries/new" not in admin_page.get(f"deliveries/{query}").text

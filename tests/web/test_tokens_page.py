@@ -1,12 +1,11 @@
 """API tokens: shown once, used, revoked."""
 
-import re
-
 import pytest
 from flask import Flask
 from sqlalchemy import select
 
 from tests.conftest import Workspace
+from tests.reading import captured
 from tests.web.accounts import actions, fresh
 from tests.web.conftest import Page
 from webhooks_app.db.models import ApiToken
@@ -16,7 +15,7 @@ def test_a_token_is_shown_once_works_and_can_be_revoked(
     admin_page: Page, home: str, workspace: Workspace, app: Flask
 ) -> None:
     shown = admin_page.post(f"{home}tokens/", {"name": " Billing "})
-    token = re.search(r'<code id="token">(tok_[^<]+)</code>', shown.text)[1]
+    token = captured(r'<code id="token">(tok_[^<]+)</code>', shown.text)
     assert shown.headers["Cache-Control"] == "no-store"
     assert token not in admin_page.get(f"{home}tokens/").text
     headers = {"Authorization": f"Bearer {token}"}

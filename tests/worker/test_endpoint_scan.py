@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import Connection, update
 
 from tests.conftest import MakeEngine, Workspace
 from tests.receivers import Receiver
@@ -14,6 +14,7 @@ from webhooks_app.db.models import (
 )
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker import endpoint_scan
+from webhooks_app.worker.endpoint_scan import DueEndpoint
 from webhooks_app.worker.engine_limits import ClaimLimits, EngineLimits
 
 pytestmark = pytest.mark.usefixtures("queue_matches_states")
@@ -60,9 +61,9 @@ def test_what_falls_due_behind_a_scan_that_goes_on_is_found(
     engine = make_engine(limits=EngineLimits(claims=ClaimLimits(endpoints_per_scan=2)))
     scan, scanned_after = endpoint_scan.scan, []
 
-    def scan_once(*args: object, **options: object) -> object:
-        found = scan(*args, **options)
-        scanned_after.append(options["after"])
+    def scan_once(connection: Connection, *, after: str, count: int) -> list[DueEndpoint]:
+        found = scan(connection, after=after, count=count)
+        scanned_after.append(after)
         if len(scanned_after) == 2:  # while it scans the second stretch, something of the first falls due
             is_of_first = PendingDelivery.endpoint_id == first
             with database.begin() as connection:

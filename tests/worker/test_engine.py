@@ -12,7 +12,7 @@ from redis import Redis
 from sqlalchemy import make_url, select
 
 from tests.conftest import MakeEngine, Workspace, wait_for
-from tests.receivers import Answer, Receiver
+from tests.receivers import Answer, Receiver, answer_after
 from tests.worker.attempted import attempts, deliveries, queued
 from webhooks_app.config import Settings
 from webhooks_app.core import clock
@@ -96,7 +96,7 @@ def test_what_is_in_flight_when_a_runs_time_is_over_goes_on(
     workspace.endpoint(receiver.url, timeout_ms=20_000)
     workspace.send(3)
     may_answer, claimed = threading.Event(), 0
-    receiver.answer = lambda _: may_answer.wait(60) and Answer()
+    receiver.answer = answer_after(may_answer)
     with Redis.from_url(settings.redis_url) as redis:
         while len(receiver.received) < 3:
             redis.flushdb()
@@ -123,7 +123,7 @@ def test_a_slow_endpoint_does_not_hold_up_the_others_when_a_runs_time_is_over(
             ended.append(engine.run(seconds=0.3))
 
     with Receiver() as slow:
-        slow.answer = lambda _: may_answer.wait(60) and Answer()
+        slow.answer = answer_after(may_answer)
         workspace.endpoint(slow.url, timeout_ms=30_000)
         workspace.endpoint(receiver.url)
         workspace.send()
@@ -149,7 +149,14 @@ def test_a_run_without_a_free_slot_calls_one_more_worker(
 ) -> None:
     engine = make_engine(in_flight=8)
     may_answer = threading.Event()
-    receiver.answer = lambda _: may_answer.wait(60) and Answer()
+
+    def has_taken_over() -> bool:
+        if len(receiver.received) <= 8:
+            return False
+        may_answer.set()
+        return True
+
+    receiver.answer = answer_after(may_answer)
     for _ in range(4):
         workspace.endpoint(receiver.url, timeout_ms=30_000)
     workspace.send(10)
@@ -162,7 +169,7 @@ def test_a_run_without_a_free_slot_calls_one_more_worker(
             wait_for(lambda: redis.llen(QUEUE))
             redis.delete(QUEUE)
             other = make_engine()
-            other.run(seconds=30, should_stop=lambda: len(receiver.received) > 8 and may_answer.set() is None)
+            other.run(seconds=30, should_stop=has_taken_over)
         finally:
             may_answer.set()
             running.join()

@@ -55,7 +55,12 @@ def test_what_is_being_accepted_while_the_endpoint_is_enabled_is_sent(
     endpoint = db.session.get_one(Endpoint, workspace.endpoint(receiver.url))
     actions.disable(database, endpoint, actor=TESTER)
     reached, may_go_on = threading.Event(), threading.Event()
-    at(monkeypatch, "accept.committing", lambda: (reached.set(), may_go_on.wait(4)))
+
+    def wait() -> None:
+        reached.set()
+        may_go_on.wait(4)
+
+    at(monkeypatch, "accept.committing", wait)
 
     accepting = in_thread(app, workspace.send)
     assert reached.wait(4)

@@ -10,7 +10,7 @@ from flask import Flask
 from sqlalchemy import update
 
 from tests.conftest import MakeEngine, Workspace
-from tests.receivers import Answer, Receiver
+from tests.receivers import Answer, Received, Receiver
 from tests.worker.attempted import deliveries, make_due
 from webhooks_app.core import clock
 from webhooks_app.db.engines import WriteDatabase
@@ -33,7 +33,12 @@ def test_a_rate_limit_holds_across_workers(
     workspace.endpoint(receiver.url, rate_per_second=40)
     workspace.send(30)
     arrivals: list[float] = []
-    receiver.answer = lambda request: arrivals.append(time.monotonic()) or Answer()
+
+    def note(_: Received) -> Answer:
+        arrivals.append(time.monotonic())
+        return Answer()
+
+    receiver.answer = note
     other = threading.Thread(target=make_engine().run, kwargs={"seconds": 60})
 
     began = time.monotonic()

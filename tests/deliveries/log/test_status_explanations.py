@@ -14,7 +14,7 @@ NOW = datetime(2025, 1, 2, tzinfo=UTC)
 
 def row(**values: Any) -> DeliveryRow:
     """A delivery that waits for its first attempt, but for what is named."""
-    defaults = {
+    defaults: dict[str, Any] = {
         **dict.fromkeys(DeliveryRow.__slots__),
         "state": DeliveryState.PENDING,
         "next_attempt_at": NOW,

@@ -6,6 +6,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from tests.conftest import TESTER, Workspace
+from tests.reading import json_of
 from tests.web.api.events import EVENT
 from webhooks_app.accounts import api_tokens
 from webhooks_app.db.engines import WriteDatabase
@@ -20,7 +21,7 @@ def test_a_request_without_a_valid_token_is_refused(
     headers = {} if header is None else {"Authorization": header}
     response = client.post("/api/v1/events", json=EVENT, headers=headers)
     assert response.status_code == 401
-    assert response.json["error"]["code"] == "unauthorized"
+    assert json_of(response)["error"]["code"] == "unauthorized"
 
 
 def test_a_revoked_token_is_refused(

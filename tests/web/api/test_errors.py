@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tests.conftest import Workspace
+from tests.reading import json_of
 from tests.web.api.events import EVENT, count
 from webhooks_app.db.database_limits import DatabaseLimits
 from webhooks_app.db.engines import WriteDatabase
@@ -59,6 +60,6 @@ def test_no_connection_left_gives_503_in_time(client: FlaskClient, workspace: Wo
             while True:
                 held.enter_context(db.engine.connect())
         blocked = client.post("/api/v1/events", json=EVENT, headers=workspace.headers)
-    assert (blocked.status_code, blocked.json["error"]["code"]) == (503, "unavailable")
+    assert (blocked.status_code, json_of(blocked)["error"]["code"]) == (503, "unavailable")
     workspace.send()
     assert count(Event) == 1

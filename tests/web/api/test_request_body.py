@@ -8,6 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.conftest import Workspace
+from tests.reading import json_of
 from tests.web.api.events import EVENT
 
 
@@ -19,4 +20,4 @@ def test_a_body_over_the_limit_is_refused(client: FlaskClient, workspace: Worksp
         options["environ_overrides"] = {"wsgi.input_terminated": True}
     response = client.post("/api/v1/events", headers=workspace.headers, **options)
     assert response.status_code == 413
-    assert response.json["error"]["code"] == "too_large"
+    assert json_of(response)["error"]["code"] == "too_large"
