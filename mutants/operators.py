@@ -120,8 +120,19 @@ def _not_worth_mutating(tree: ast.Module) -> Iterator[ast.AST]:
             yield from ast.walk(node)
         if isinstance(node, ast.Import | ast.ImportFrom | ast.Raise | ast.JoinedStr):
             yield from ast.walk(node)
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            for decorator in node.decorator_list:
+                yield from ast.walk(decorator)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "field":
+            yield from ast.walk(node)
+        if isinstance(node, ast.Assign | ast.AnnAssign) and _is_plain_number(node.value):
+            yield from ast.walk(node)  # how large a limit is, is a decision and not a slip
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and _is_log_call(node.value):
             yield node
+
+
+def _is_plain_number(value: ast.expr | None) -> bool:
+    return isinstance(value, ast.Constant) and type(value.value) in (int, float)
 
 
 def _is_log_call(call: ast.Call) -> bool:
