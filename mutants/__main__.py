@@ -107,7 +107,10 @@ def _report(module: Path, verdicts: list[Verdict]) -> list[Verdict]:
     survivors = [each for each in verdicts if not each.is_noticed]
     unexplained = [each for each in survivors if each.mutant.key not in reasons]
     noticed = len(verdicts) - len(survivors)
-    print(f"{module}: {noticed} of {len(verdicts)} noticed, {len(survivors) - len(unexplained)} explained")
+    print(
+        f"{module}: {noticed} of {len(verdicts)} noticed, {len(survivors) - len(unexplained)} explained",
+        flush=True,
+    )
     for each in unexplained:
         print(f"    line {each.mutant.line}, {each.mutant.key}", flush=True)
     return unexplained

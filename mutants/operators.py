@@ -125,14 +125,18 @@ def _not_worth_mutating(tree: ast.Module) -> Iterator[ast.AST]:
                 yield from ast.walk(decorator)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "field":
             yield from ast.walk(node)
-        if isinstance(node, ast.Assign | ast.AnnAssign) and _is_plain_number(node.value):
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value and _is_a_given_number(node.value):
             yield from ast.walk(node)  # how large a limit is, is a decision and not a slip
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and _is_log_call(node.value):
             yield node
 
 
-def _is_plain_number(value: ast.expr | None) -> bool:
-    return isinstance(value, ast.Constant) and type(value.value) in (int, float)
+def _is_a_given_number(value: ast.expr) -> bool:
+    """Tell a number, also one worked out from others, as in `24 * 3600` or `LIMIT + 1`."""
+    if isinstance(value, ast.BinOp):
+        return _is_a_given_number(value.left) and _is_a_given_number(value.right)
+    is_a_constant = isinstance(value, ast.Name) and value.id.isupper()
+    return is_a_constant or (isinstance(value, ast.Constant) and type(value.value) in (int, float))
 
 
 def _is_log_call(call: ast.Call) -> bool:
