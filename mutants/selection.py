@@ -44,10 +44,16 @@ class Selection:
         self._data.read()
 
     def tests_of(self, module: Path, line: int) -> list[str]:
-        """Return the tests that run the line or, of what runs at import only, any part of the module."""
+        """Return the tests that run the line or, of what runs at import only, any part of the module.
+
+        A test that only reads a constant runs no line, so at import the module's test files run whole.
+        """
         by_line = self._contexts(module)
-        found = by_line.get(line) or {test for tests in by_line.values() for test in tests}
-        return sorted(found, key=lambda test: (not _mirrors(test, module), test))[:MOST_TESTS]
+        if found := by_line.get(line):
+            return sorted(found, key=lambda test: (not _mirrors(test, module), test))[:MOST_TESTS]
+        files = [str(path.relative_to(ROOT)) for path in ROOT.glob(f"tests/**/test_{module.stem}.py")]
+        others = {test for tests in by_line.values() for test in tests if not _mirrors(test, module)}
+        return files + sorted(others)[:MOST_TESTS]
 
     def _contexts(self, module: Path) -> dict[int, set[str]]:
         contexts: dict[int, set[str]] = defaultdict(set)

@@ -71,7 +71,16 @@ def test_a_retry_after_postpones_and_never_shortens_the_wait(asked: int, expecte
 
 @pytest.mark.parametrize(
     ("value", "seconds"),
-    [("0", 0), ("1", 1), ("120", 120), (" 120 ", 120), ("007", 7), ("86399", 86_399), ("86400", 86_400)],
+    [
+        ("0", 0),
+        ("1", 1),
+        ("120", 120),
+        (" 120 ", 120),
+        ("007", 7),
+        ("0" * 20 + "7", 7),
+        ("86399", 86_399),
+        ("86400", 86_400),
+    ],
 )
 def test_seconds_are_understood(value: str, seconds: int) -> None:
     assert parse_retry_after(value, now=NOW) == timedelta(seconds=seconds)

@@ -171,6 +171,13 @@ def test_what_is_not_a_secret_gives_no_key(text: str) -> None:
         signing.key_of(text)
 
 
+@pytest.mark.parametrize("stranger", ["!", " ", "\n", "-", "_", "\0"])
+def test_a_secret_with_a_character_outside_base64_gives_no_key(stranger: str) -> None:
+    half = "AAAA" * 8
+    with pytest.raises(ValueError, match="base64"):
+        signing.key_of(f"whsec_{half}{stranger}{half}")
+
+
 @pytest.mark.parametrize("text", ["whsec_", "whsec_AAAA", "whsec_" + "AAAA" * 7])
 def test_a_secret_too_short_to_protect_gives_no_key(text: str) -> None:
     with pytest.raises(ValueError, match="signing secret"):

@@ -3,14 +3,14 @@
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from tests.conftest import Workspace
-from tests.worker.attempted import LEASE, attempted, attempts, deliveries, queued
+from tests.worker.attempted import LEASE, attempted, attempts, deliveries, make_due, queued
 from webhooks_app.core import clock
 from webhooks_app.core.outcomes import Outcome, OutcomeClass
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import DeliveryState, EndpointHealth, PendingDelivery
+from webhooks_app.db.models import DeliveryState, EndpointHealth
 from webhooks_app.extensions import db
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker import claims, endpoint_scan
@@ -34,8 +34,7 @@ def claim(database: WriteDatabase, count: int = 1) -> list[ClaimedDelivery]:
 def claim_twice(database: WriteDatabase) -> tuple[ClaimedDelivery, ClaimedDelivery]:
     """One delivery, whose first claim outlived its lease."""
     [first] = claim(database)
-    with database.begin() as connection:
-        connection.execute(update(PendingDelivery).values(next_attempt_at=clock.now()))
+    make_due(database)
     [second] = claim(database)
     return first, second
 
@@ -84,8 +83,7 @@ def test_two_stale_successes_in_one_batch_count_once(workspace: Workspace, datab
     workspace.endpoint(URL)
     workspace.send()
     first, second = claim_twice(database)
-    with database.begin() as connection:
-        connection.execute(update(PendingDelivery).values(next_attempt_at=clock.now()))
+    make_due(database)
     claim(database)
 
     write(database, finished(first, DELIVERED), finished(second, DELIVERED))
@@ -94,6 +92,56 @@ def test_two_stale_successes_in_one_batch_count_once(workspace: Workspace, datab
     assert (delivery.state, delivery.attempt_count) == (DeliveryState.DELIVERED, 1)
     assert len(attempts()) == 1
     assert not queued()
+
+
+def test_a_late_success_of_a_delivered_delivery_changes_nothing(
+    workspace: Workspace, database: WriteDatabase
+) -> None:
+    workspace.endpoint(URL)
+    workspace.send()
+    stale, current = claim_twice(database)
+    write(database, finished(current, DELIVERED))
+    [before] = [(each.attempt_count, each.last_attempt_at, each.finished_at) for each in deliveries()]
+
+    write(database, finished(stale, DELIVERED))
+
+    [after] = [(each.attempt_count, each.last_attempt_at, each.finished_at) for each in deliveries()]
+    assert after == before
+    assert [attempt.generation for attempt in attempts()] == [2]
+
+
+def test_an_attempt_ends_the_count_of_expired_leases(workspace: Workspace, database: WriteDatabase) -> None:
+    workspace.endpoint(URL)
+    workspace.send()
+    _, second = claim_twice(database)
+    assert second.expired_leases == 1
+
+    write(database, finished(second, TIMED_OUT))
+
+    make_due(database)
+    [third] = claim(database)
+    assert (third.expired_leases, third.is_suspect) == (0, False)
+
+
+@pytest.mark.parametrize(("expired_leases", "is_written"), [(0, False), (1, False), (2, True), (3, True)])
+def test_a_suspects_outcome_is_written_at_once(
+    workspace: Workspace,
+    database: WriteDatabase,
+    wake_ups: WakeUps,
+    expired_leases: int,
+    is_written: bool,
+) -> None:
+    workspace.endpoint(URL)
+    workspace.send()
+    [claimed] = claim(database)
+    claimed.expired_leases = expired_leases
+    buffer = OutcomeBuffer(database, wake_ups, lease=LEASE, limits=BufferLimits(oldest_seconds=60))
+
+    buffer.add(finished(claimed, TIMED_OUT))
+    buffer.write_if_due(is_sending=True)
+
+    assert (len(attempts()) == 1) is is_written
+    assert bool(buffer) is not is_written
 
 
 def test_what_was_written_although_an_error_came_is_not_written_again(
