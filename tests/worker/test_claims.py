@@ -16,7 +16,11 @@ from webhooks_app.db.models import (
     PendingDelivery,
 )
 from webhooks_app.worker import claims, endpoint_scan
-from webhooks_app.worker.claimed_delivery import EXPIRED_LEASES_TO_GIVE_UP, EXPIRED_LEASES_TO_ISOLATE
+from webhooks_app.worker.claimed_delivery import (
+    EXPIRED_LEASES_TO_GIVE_UP,
+    EXPIRED_LEASES_TO_ISOLATE,
+    ClaimedDelivery,
+)
 from webhooks_app.worker.engine import DeliveryEngine
 
 pytestmark = pytest.mark.usefixtures("queue_matches_states")
@@ -117,3 +121,43 @@ def test_waiting_for_the_lock_is_not_taken_off_the_lease(
     holder.join()
 
     assert ends_at[0] >= released_at[0] + LEASE
+
+
+def claim(database: WriteDatabase, endpoint_id: str) -> ClaimedDelivery:
+    with database.begin() as connection:
+        [claimed] = claims.claim_due(connection, {endpoint_id: 5}, now=clock.now(), lease=LEASE)
+    return claimed
+
+
+def test_one_claim_takes_of_several_endpoints(workspace: Workspace, database: WriteDatabase) -> None:
+    endpoint_ids = [workspace.endpoint(f"http://127.0.0.1:9/{number}") for number in range(3)]
+    workspace.send()
+
+    with database.begin() as connection:
+        claimed = claims.claim_due(connection, dict.fromkeys(endpoint_ids, 5), now=clock.now(), lease=LEASE)
+
+    assert sorted(each.endpoint_id for each in claimed) == sorted(endpoint_ids)
+
+
+def test_a_stale_claim_is_neither_released_nor_marked(workspace: Workspace, database: WriteDatabase) -> None:
+    endpoint_id = workspace.endpoint("http://127.0.0.1:9/hooks")
+    workspace.send()
+    stale = claim(database, endpoint_id)
+    make_due(database)
+    current = claim(database, endpoint_id)
+
+    claims.release(database, [stale], now=clock.now())
+    with database.begin() as connection:
+        assert claims.claim_due(connection, {endpoint_id: 5}, now=clock.now(), lease=LEASE) == []
+    assert not claims.mark_claimed(database, stale, now=clock.now())
+    assert claims.mark_claimed(database, current, now=clock.now())
+
+
+def test_a_released_claim_is_no_expired_lease(workspace: Workspace, database: WriteDatabase) -> None:
+    endpoint_id = workspace.endpoint("http://127.0.0.1:9/hooks")
+    workspace.send()
+
+    for _ in range(EXPIRED_LEASES_TO_ISOLATE + 1):
+        claimed = claim(database, endpoint_id)
+        assert claimed.expired_leases == 0
+        claims.release(database, [claimed], now=clock.now())

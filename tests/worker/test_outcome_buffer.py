@@ -1,9 +1,13 @@
 """Writing outcomes when something about them is odd, on both databases."""
 
-from datetime import datetime, timedelta
+import math
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from tests.conftest import Workspace
 from tests.worker.attempted import LEASE, attempted, attempts, deliveries, make_due, queued
@@ -13,7 +17,7 @@ from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import DeliveryState, EndpointHealth
 from webhooks_app.extensions import db
 from webhooks_app.jobs.wake_ups import WakeUps
-from webhooks_app.worker import claims, endpoint_scan
+from webhooks_app.worker import claims, endpoint_scan, outcome_buffer
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery
 from webhooks_app.worker.engine_limits import BufferLimits
 from webhooks_app.worker.outcome_buffer import OutcomeBuffer
@@ -142,6 +146,136 @@ def test_a_suspects_outcome_is_written_at_once(
 
     assert (len(attempts()) == 1) is is_written
     assert bool(buffer) is not is_written
+
+
+@pytest.mark.parametrize(
+    ("largest", "oldest_seconds", "is_sending", "is_written"),
+    [
+        (3, 60, True, False),
+        (2, 60, True, True),
+        (1, 60, True, True),
+        (3, 0, True, True),
+        (3, 60, False, True),
+    ],
+)
+def test_outcomes_are_written_when_they_are_many_or_old_or_no_more_come(
+    workspace: Workspace,
+    database: WriteDatabase,
+    wake_ups: WakeUps,
+    largest: int,
+    oldest_seconds: float,
+    is_sending: bool,
+    is_written: bool,
+) -> None:
+    workspace.endpoint(URL)
+    workspace.send(2)
+    limits = BufferLimits(largest=largest, oldest_seconds=oldest_seconds)
+    buffer = OutcomeBuffer(database, wake_ups, lease=LEASE, limits=limits)
+    for each in claim(database, 2):
+        buffer.add(finished(each, DELIVERED))
+
+    buffer.write_if_due(is_sending=is_sending)
+
+    assert bool(buffer) is not is_written
+    assert buffer.recorded == len(attempts()) == (2 if is_written else 0)
+
+
+def test_outcomes_are_as_old_as_the_oldest(
+    workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.endpoint(URL)
+    workspace.send(3)
+    first, second, third = (finished(each, DELIVERED) for each in claim(database, 3))
+    buffer = OutcomeBuffer(database, wake_ups, lease=LEASE, limits=BufferLimits(oldest_seconds=10))
+    now = 1000.0
+    monkeypatch.setattr(outcome_buffer, "time", SimpleNamespace(monotonic=lambda: now))
+
+    buffer.add(first)
+    now += 9
+    buffer.add(second)
+    buffer.write_if_due(is_sending=True)
+    assert buffer.recorded == 0
+    now += 1
+    buffer.write_if_due(is_sending=True)
+    assert buffer.recorded == 2
+
+    now += 3600
+    buffer.add(third)
+    buffer.write_if_due(is_sending=True)
+    assert buffer.recorded == 2
+
+
+def test_outcomes_outlast_an_outage_and_are_dropped_with_their_leases(
+    workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the deliveries are then due again. Each new try says that an earlier one may have written."""
+    workspace.endpoint(URL)
+    workspace.send(3)
+    early, lost, later = (finished(each, DELIVERED) for each in claim(database, 3))
+    buffer = OutcomeBuffer(database, wake_ups, lease=LEASE, limits=BufferLimits())
+    now, is_away = 1000.0, True
+    retries: list[bool] = []
+
+    def record_unless_away(*arguments: Any, is_retry: bool, **options: Any) -> list[datetime]:
+        retries.append(is_retry)
+        if is_away:
+            raise OperationalError("INSERT", None, Exception("gone"))
+        return record(*arguments, is_retry=is_retry, **options)
+
+    monkeypatch.setattr(outcome_buffer, "record", record_unless_away)
+    monkeypatch.setattr(outcome_buffer, "time", SimpleNamespace(monotonic=lambda: now))
+
+    buffer.add(early)
+    for _ in range(2):
+        with pytest.raises(OperationalError):
+            buffer.write()
+        now += LEASE.total_seconds()
+    assert buffer
+
+    now -= LEASE.total_seconds()  # to the very moment at which its lease ends
+    is_away = False
+    buffer.write()
+    assert (bool(buffer), buffer.recorded, retries) == (False, 1, [False, True, True])
+
+    is_away = True
+    buffer.add(lost)
+    now += LEASE.total_seconds() + 1
+    with pytest.raises(OperationalError):
+        buffer.write()
+    assert not buffer
+
+    is_away = False
+    buffer.add(later)
+    buffer.write()
+    assert buffer.recorded == 2
+    assert {attempt.delivery_id for attempt in attempts()} == {early.delivery_id, later.delivery_id}
+    assert retries[3] is False
+
+
+@pytest.mark.parametrize("is_one_refused", [False, True])
+def test_retries_are_scheduled_once_they_are_recorded(
+    workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps, is_one_refused: bool
+) -> None:
+    workspace.endpoint(URL)
+    workspace.send(3)
+    some = claim(database, 3)
+    buffer = OutcomeBuffer(database, wake_ups, lease=LEASE, limits=BufferLimits())
+    now = clock.now()
+    for index, each in enumerate(some):
+        headers = "\udcff" if is_one_refused and index == 1 else "[]"
+        at = now + timedelta(minutes=index)
+        buffer.add(attempted(each, TIMED_OUT, at=at, delays=DELAYS, headers=headers))
+
+    buffer.write()
+
+    expected = [some[0], some[2]] if is_one_refused else some
+    due = [each.decision.next_attempt_at for each in expected]
+    scheduled = [moment for _, moment in wake_ups.scheduled_jobs()]
+    assert [round_up(moment) for moment in due if moment] == scheduled
+
+
+def round_up(moment: datetime) -> datetime:
+    return datetime.fromtimestamp(math.ceil(moment.timestamp()), UTC)
 
 
 def test_what_was_written_although_an_error_came_is_not_written_again(

@@ -13,7 +13,7 @@ from webhooks_app.endpoints.destinations import Destination, Destinations
 from webhooks_app.jobs.wake_ups import JobTimeout
 from webhooks_app.transport.request import Request
 from webhooks_app.transport.sender import Sender
-from webhooks_app.worker import claims, not_accepting, signed_requests
+from webhooks_app.worker import claims, held_deliveries, signed_requests
 from webhooks_app.worker.claimed_delivery import EXPIRED_LEASES_TO_GIVE_UP, ClaimedDelivery, ClaimKey
 from webhooks_app.worker.concurrency import Concurrency
 from webhooks_app.worker.outcome_buffer import OutcomeBuffer
@@ -119,7 +119,7 @@ class Dispatcher:
         """
         if not self._not_accepted:
             return False
-        is_any_accepted = not_accepting.hold_or_cancel(
+        is_any_accepted = held_deliveries.hold_or_cancel(
             self._databases.write, self._not_accepted, now=clock.now()
         )
         self._not_accepted.clear()
