@@ -82,6 +82,12 @@ def test_a_token_is_256_random_bits_after_its_prefix() -> None:
     assert all(re.fullmatch(r"tok_[A-Za-z0-9_-]{43}", token) for token in tokens)
 
 
+def test_a_links_secret_is_256_random_bits() -> None:
+    secrets = {passwords.new_link_token() for _ in range(1000)}
+    assert len(secrets) == 1000
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{43}", secret) for secret in secrets)
+
+
 def test_a_token_is_kept_as_its_sha_256() -> None:
     # FIPS 180-4's example of a one-block message
     assert passwords.hash_token("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -11,6 +11,7 @@ from standardwebhooks import Webhook
 from tests.conftest import TESTER, Workspace
 from tests.receivers import Answer, Receiver
 from tests.worker.attempted import attempts, deliveries
+from webhooks_app.core import clock
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import (
     DeliveryState,
@@ -18,7 +19,9 @@ from webhooks_app.db.models import (
     SigningSecret,
 )
 from webhooks_app.endpoints import signing_secrets
+from webhooks_app.endpoints.destinations import Destination
 from webhooks_app.extensions import db, services
+from webhooks_app.worker import signed_requests
 from webhooks_app.worker.engine import DeliveryEngine
 
 pytestmark = pytest.mark.usefixtures("queue_matches_states")
@@ -122,3 +125,10 @@ def test_an_unreadable_secret_sends_nothing(
     outcomes = {delivery.endpoint_id: delivery.last_outcome for delivery in deliveries()}
     assert outcomes == {good: "success", bad: "secret"}
     assert len(receiver.received) == 1
+
+
+def test_no_header_that_libcurl_adds_by_itself_is_sent() -> None:
+    """It would ask for a 100 before a larger body (Expect), and names what it accepts."""
+    destination = Destination("http://127.0.0.1:9/", 1000, (), (), "", None)
+    request, _ = signed_requests.sign("dlv_1", destination, [], b"{}", now=clock.now())
+    assert {"Accept:", "Expect:"} < set(request.headers)
