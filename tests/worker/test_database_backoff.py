@@ -1,8 +1,10 @@
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from webhooks_app.worker import database_backoff
 from webhooks_app.worker.database_backoff import DatabaseBackoff
 from webhooks_app.worker.engine_limits import BackoffLimits
 
@@ -40,3 +42,31 @@ def test_an_error_of_another_kind_is_not_the_databases() -> None:
     with pytest.raises(ValueError):
         backoff.run(refuse)
     assert backoff.run(counting(calls))
+
+
+def test_the_pause_doubles_up_to_the_longest_and_starts_anew_after_an_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, is_away = 0.0, True
+    asked_at: list[float] = []
+
+    def ask() -> None:
+        asked_at.append(now)
+        if is_away:
+            fail()
+
+    monkeypatch.setattr(database_backoff, "time", SimpleNamespace(monotonic=lambda: now))
+    backoff = DatabaseBackoff(BackoffLimits(first_seconds=1, longest_seconds=5))
+    for quarter in range(4 * 18):
+        now = quarter / 4
+        backoff.run(ask)
+    assert asked_at == [0, 1, 3, 7, 12, 17]
+
+    now, is_away = 100, False
+    assert backoff.run(ask)
+    asked_at.clear()
+    is_away = True
+    for quarter in range(4 * 3):
+        now = 100 + quarter / 4
+        backoff.run(ask)
+    assert asked_at == [100, 101]
