@@ -1,18 +1,16 @@
-"""Notices about an endpoint: which one holds now, its sentences, and its e-mail."""
+"""Notices about an endpoint: which one holds now, and the e-mail about each."""
 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, Row, or_, select, update
 from sqlalchemy.orm import Session
 
 from webhooks_app.core import ids, mail
 from webhooks_app.core.mail import Email, MailError, MailServer
-from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass
 from webhooks_app.db import upsert
 from webhooks_app.db.engines import Databases, ReadDatabase, WriteDatabase
 from webhooks_app.db.models import (
@@ -26,6 +24,7 @@ from webhooks_app.db.models import (
     User,
     Workspace,
 )
+from webhooks_app.endpoints import notice_texts
 
 log = logging.getLogger(__name__)
 
@@ -91,9 +90,9 @@ def for_endpoint(session: Session, endpoint: Endpoint) -> EndpointNotice | None:
     outcome = endpoint.health.last_failure_outcome
     return EndpointNotice(
         notice.kind,
-        _title(notice),
-        _reason(notice, outcome),
-        _advice(notice, outcome),
+        notice_texts.title(notice),
+        notice_texts.reason(notice, outcome),
+        notice_texts.advice(notice, outcome),
         notice.disable_at,
     )
 
@@ -171,8 +170,8 @@ def _compose_email(database: ReadDatabase, notice_id: str, base_url: str) -> Ema
         if not _is_current(notice, endpoint, endpoint.health):
             return None
         to = workspace.notice_addresses or _admins(session, workspace.id)
-        text = _text(notice, endpoint, workspace.name, base_url)
-        subject = f"{_title(notice)} – {endpoint.name} ({workspace.name})"
+        text = notice_texts.email_text(notice, endpoint, workspace.name, base_url)
+        subject = f"{notice_texts.title(notice)} – {endpoint.name} ({workspace.name})"
         return Email(notice.id, to, subject, text, notice.created_at)
 
 
@@ -191,63 +190,3 @@ def _is_current(notice: Notice, endpoint: Endpoint, health: EndpointHealth) -> b
     if notice.kind in WARNINGS:
         return endpoint.state is EndpointState.ENABLED and notice.streak_at == health.failing_since
     return endpoint.state is EndpointState.DISABLED and notice.created_at == endpoint.disabled_at
-
-
-def _title(notice: Notice) -> str:
-    return {
-        NoticeKind.WARNING: "Webhook endpoint keeps failing",
-        NoticeKind.FINAL_WARNING: "Webhook endpoint is about to be disabled",
-        NoticeKind.DISABLED: "Webhook endpoint was disabled",
-        NoticeKind.GONE: "Webhook endpoint answered 410 Gone and was disabled",
-    }[notice.kind]
-
-
-def _reason(notice: Notice, outcome: str | None) -> str:
-    if notice.kind is NoticeKind.GONE:
-        return "It answered 410 Gone, which says that it wants no more deliveries."
-    words = DESCRIPTIONS[OutcomeClass(outcome)] if outcome else None
-    last = f" The last one: {words.label}. {words.reason}" if words else ""
-    return f"Every attempt since {format_utc(notice.streak_at)} failed.{last}"
-
-
-def _advice(notice: Notice, outcome: str | None) -> str:
-    if notice.kind is NoticeKind.GONE:
-        return (
-            "If that was a mistake, enable the endpoint again; what came in meanwhile is held and can be "
-            "sent then. If not, delete it."
-        )
-    hint = DESCRIPTIONS[OutcomeClass(outcome)].hint if outcome else ""
-    if notice.kind is NoticeKind.DISABLED:
-        after = "Then enable the endpoint again; what came in meanwhile is held and can be sent then."
-    else:
-        after = "Then replay a failed delivery to check it: one success ends the countdown."
-    return f"{hint} {after}".strip()
-
-
-def _text(notice: Notice, endpoint: Endpoint, workspace: str, base_url: str) -> str:
-    outcome = endpoint.health.last_failure_outcome
-    paragraphs = [
-        f"Endpoint:   {mail.one_line(endpoint.name)}\n"
-        f"Workspace:  {mail.one_line(workspace)}\n"
-        # Not the whole URL: its path or query may hold a secret, and an e-mail is read in many places.
-        f"Host:       {urlsplit(endpoint.url).hostname}",
-        _reason(notice, outcome),
-        _consequence(notice),
-        _advice(notice, outcome),
-        f"{base_url}/w/{endpoint.workspace_id}/alerts/webhooks/endpoints/{endpoint.id}",
-        f"You receive this because of the workspace {mail.one_line(workspace)}; its settings say who does.",
-    ]
-    return "\n\n".join(part for part in paragraphs if part) + "\n"
-
-
-def _consequence(notice: Notice) -> str:
-    if notice.disable_at is None:
-        return "Nothing is sent to it any more. Nothing is lost either: its deliveries are held."
-    return (
-        f"If this goes on, the first attempt that fails after {format_utc(notice.disable_at)} disables the "
-        "endpoint. Its deliveries are then held, not lost."
-    )
-
-
-def format_utc(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,72 @@
+"""The sentences of a notice about an endpoint, in the console and in its e-mail."""
+
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from webhooks_app.core import mail
+from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass
+from webhooks_app.db.models import Endpoint, Notice, NoticeKind
+
+
+def title(notice: Notice) -> str:
+    """Return the headline, which is also the subject of the e-mail."""
+    return {
+        NoticeKind.WARNING: "Webhook endpoint keeps failing",
+        NoticeKind.FINAL_WARNING: "Webhook endpoint is about to be disabled",
+        NoticeKind.DISABLED: "Webhook endpoint was disabled",
+        NoticeKind.GONE: "Webhook endpoint answered 410 Gone and was disabled",
+    }[notice.kind]
+
+
+def reason(notice: Notice, outcome: str | None) -> str:
+    """Say what happened; `outcome` is the class of the last failure, if there is one."""
+    if notice.kind is NoticeKind.GONE:
+        return "It answered 410 Gone, which says that it wants no more deliveries."
+    words = DESCRIPTIONS[OutcomeClass(outcome)] if outcome else None
+    last = f" The last one: {words.label}. {words.reason}" if words else ""
+    return f"Every attempt since {format_utc(notice.streak_at)} failed.{last}"
+
+
+def advice(notice: Notice, outcome: str | None) -> str:
+    """Say what to do about it."""
+    if notice.kind is NoticeKind.GONE:
+        return (
+            "If that was a mistake, enable the endpoint again; what came in meanwhile is held and can be "
+            "sent then. If not, delete it."
+        )
+    hint = DESCRIPTIONS[OutcomeClass(outcome)].hint if outcome else ""
+    if notice.kind is NoticeKind.DISABLED:
+        after = "Then enable the endpoint again; what came in meanwhile is held and can be sent then."
+    else:
+        after = "Then replay a failed delivery to check it: one success ends the countdown."
+    return f"{hint} {after}".strip()
+
+
+def email_text(notice: Notice, endpoint: Endpoint, workspace: str, base_url: str) -> str:
+    """Return the e-mail's text, with no more of the URL than its host."""
+    outcome = endpoint.health.last_failure_outcome
+    paragraphs = [
+        f"Endpoint:   {mail.one_line(endpoint.name)}\n"
+        f"Workspace:  {mail.one_line(workspace)}\n"
+        # Not the whole URL: its path or query may hold a secret, and an e-mail is read in many places.
+        f"Host:       {urlsplit(endpoint.url).hostname}",
+        reason(notice, outcome),
+        _consequence(notice),
+        advice(notice, outcome),
+        f"{base_url}/w/{endpoint.workspace_id}/alerts/webhooks/endpoints/{endpoint.id}",
+        f"You receive this because of the workspace {mail.one_line(workspace)}; its settings say who does.",
+    ]
+    return "\n\n".join(part for part in paragraphs if part) + "\n"
+
+
+def _consequence(notice: Notice) -> str:
+    if notice.disable_at is None:
+        return "Nothing is sent to it any more. Nothing is lost either: its deliveries are held."
+    return (
+        f"If this goes on, the first attempt that fails after {format_utc(notice.disable_at)} disables the "
+        "endpoint. Its deliveries are then held, not lost."
+    )
+
+
+def format_utc(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
