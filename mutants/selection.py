@@ -37,7 +37,7 @@ def measure(data_file: Path) -> None:
 
 
 class Selection:
-    """The tests of a module, by line; those of the test file that mirrors it come first."""
+    """The tests of a module, by line, the nearest first."""
 
     def __init__(self, data_file: Path) -> None:
         self._data = CoverageData(str(data_file))
@@ -50,10 +50,10 @@ class Selection:
         """
         by_line = self._contexts(module)
         if found := by_line.get(line):
-            return sorted(found, key=lambda test: (not _mirrors(test, module), test))[:MOST_TESTS]
+            return _nearest(found, module)
         files = [str(path.relative_to(ROOT)) for path in ROOT.glob(f"tests/**/test_{module.stem}.py")]
         others = {test for tests in by_line.values() for test in tests if not _mirrors(test, module)}
-        return files + sorted(others)[:MOST_TESTS]
+        return files + _nearest(others, module)
 
     def _contexts(self, module: Path) -> dict[int, set[str]]:
         contexts: dict[int, set[str]] = defaultdict(set)
@@ -65,6 +65,15 @@ class Selection:
 def _test_ids(contexts: Iterable[str]) -> Iterable[str]:
     # A context is `tests/core/test_ids.py::test_name[param]|run`, also of its set-up and tear-down.
     return (name.rpartition("|")[0] for name in contexts if name.endswith("|run"))
+
+
+def _nearest(tests: Iterable[str], module: Path) -> list[str]:
+    """Return the tests of the module, then those of its package, then others, as many as are worth it."""
+    package = f"tests/{module.parent.name}/"
+    by_nearness = sorted(
+        tests, key=lambda test: (not _mirrors(test, module), not test.startswith(package), test)
+    )
+    return by_nearness[:MOST_TESTS]
 
 
 def _mirrors(test: str, module: Path) -> bool:

@@ -5,14 +5,19 @@ from datetime import datetime, timedelta
 from sqlalchemy import select, update
 
 from webhooks_app.core import clock
-from webhooks_app.core.outcomes import Outcome
+from webhooks_app.core.outcomes import Outcome, OutcomeClass
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Attempt, Delivery, PendingDelivery
 from webhooks_app.extensions import db
+from webhooks_app.worker import claims, endpoint_scan
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery
+from webhooks_app.worker.recording import record
 from webhooks_app.worker.retry_decision import decide
 
 LEASE = timedelta(seconds=60)
+URL = "http://127.0.0.1:9/hooks"
+DELAYS = (5.0,) * 9
+TIMED_OUT, DELIVERED = Outcome(OutcomeClass.TIMEOUT), Outcome(OutcomeClass.SUCCESS, status=200)
 
 
 def deliveries() -> list[Delivery]:
@@ -53,3 +58,26 @@ def attempted(
         outcome, attempts_in_schedule=attempts_in_schedule, delays=delays, chance=0.5, now=moment
     )
     return claim
+
+
+def claim(database: WriteDatabase, count: int = 1) -> list[ClaimedDelivery]:
+    with database.begin() as connection:
+        endpoints = endpoint_scan.scan(connection, after="", count=10)
+        quotas = {endpoint.endpoint_id: count for endpoint in endpoints}
+        return claims.claim_due(connection, quotas, now=clock.now(), lease=LEASE)
+
+
+def claim_twice(database: WriteDatabase) -> tuple[ClaimedDelivery, ClaimedDelivery]:
+    """One delivery, whose first claim outlived its lease."""
+    [first] = claim(database)
+    make_due(database)
+    [second] = claim(database)
+    return first, second
+
+
+def finished(claimed: ClaimedDelivery, outcome: Outcome, headers: str = "[]") -> ClaimedDelivery:
+    return attempted(claimed, outcome, delays=DELAYS, headers=headers)
+
+
+def write(database: WriteDatabase, *some: ClaimedDelivery, is_retry: bool = False) -> list[datetime]:
+    return record(database, list(some), now=clock.now(), is_retry=is_retry)

@@ -6,125 +6,28 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from tests.conftest import Workspace
-from tests.worker.attempted import LEASE, attempted, attempts, deliveries, make_due, queued
+from tests.worker.attempted import (
+    DELAYS,
+    DELIVERED,
+    LEASE,
+    TIMED_OUT,
+    URL,
+    attempted,
+    attempts,
+    claim,
+    finished,
+    queued,
+)
 from webhooks_app.core import clock
-from webhooks_app.core.outcomes import Outcome, OutcomeClass
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import DeliveryState, EndpointHealth
-from webhooks_app.extensions import db
 from webhooks_app.jobs.wake_ups import WakeUps
-from webhooks_app.worker import claims, endpoint_scan, outcome_buffer
-from webhooks_app.worker.claimed_delivery import ClaimedDelivery
+from webhooks_app.worker import outcome_buffer
 from webhooks_app.worker.engine_limits import BufferLimits
 from webhooks_app.worker.outcome_buffer import OutcomeBuffer
 from webhooks_app.worker.recording import record
-
-URL = "http://127.0.0.1:9/hooks"
-DELAYS = (5.0,) * 9
-TIMED_OUT, DELIVERED = Outcome(OutcomeClass.TIMEOUT), Outcome(OutcomeClass.SUCCESS, status=200)
-
-
-def claim(database: WriteDatabase, count: int = 1) -> list[ClaimedDelivery]:
-    with database.begin() as connection:
-        endpoints = endpoint_scan.scan(connection, after="", count=10)
-        quotas = {endpoint.endpoint_id: count for endpoint in endpoints}
-        return claims.claim_due(connection, quotas, now=clock.now(), lease=LEASE)
-
-
-def claim_twice(database: WriteDatabase) -> tuple[ClaimedDelivery, ClaimedDelivery]:
-    """One delivery, whose first claim outlived its lease."""
-    [first] = claim(database)
-    make_due(database)
-    [second] = claim(database)
-    return first, second
-
-
-def finished(claimed: ClaimedDelivery, outcome: Outcome, headers: str = "[]") -> ClaimedDelivery:
-    return attempted(claimed, outcome, delays=DELAYS, headers=headers)
-
-
-def write(database: WriteDatabase, *some: ClaimedDelivery, is_retry: bool = False) -> list[datetime]:
-    return record(database, list(some), now=clock.now(), is_retry=is_retry)
-
-
-@pytest.mark.parametrize("is_stale_first", [True, False])
-def test_a_stale_failure_in_one_batch_with_the_success_changes_nothing(
-    workspace: Workspace, database: WriteDatabase, is_stale_first: bool
-) -> None:
-    workspace.endpoint(URL)
-    workspace.send()
-    stale, current = claim_twice(database)
-    some = [finished(stale, TIMED_OUT), finished(current, DELIVERED)]
-
-    assert write(database, *(some if is_stale_first else reversed(some))) == []
-
-    [delivery] = deliveries()
-    assert (delivery.state, delivery.attempt_count) == (DeliveryState.DELIVERED, 1)
-    assert [(attempt.generation, attempt.outcome) for attempt in attempts()] == [(2, "success")]
-    assert not queued()
-    assert db.session.scalar(select(EndpointHealth.failure_count)) == 0
-
-
-def test_a_stale_success_in_one_batch_with_the_failure_counts(
-    workspace: Workspace, database: WriteDatabase
-) -> None:
-    workspace.endpoint(URL)
-    workspace.send()
-    stale, current = claim_twice(database)
-
-    write(database, finished(current, TIMED_OUT), finished(stale, DELIVERED))
-
-    [delivery] = deliveries()
-    assert (delivery.state, delivery.attempt_count) == (DeliveryState.DELIVERED, 2)
-    assert not queued()
-
-
-def test_two_stale_successes_in_one_batch_count_once(workspace: Workspace, database: WriteDatabase) -> None:
-    workspace.endpoint(URL)
-    workspace.send()
-    first, second = claim_twice(database)
-    make_due(database)
-    claim(database)
-
-    write(database, finished(first, DELIVERED), finished(second, DELIVERED))
-
-    [delivery] = deliveries()
-    assert (delivery.state, delivery.attempt_count) == (DeliveryState.DELIVERED, 1)
-    assert len(attempts()) == 1
-    assert not queued()
-
-
-def test_a_late_success_of_a_delivered_delivery_changes_nothing(
-    workspace: Workspace, database: WriteDatabase
-) -> None:
-    workspace.endpoint(URL)
-    workspace.send()
-    stale, current = claim_twice(database)
-    write(database, finished(current, DELIVERED))
-    [before] = [(each.attempt_count, each.last_attempt_at, each.finished_at) for each in deliveries()]
-
-    write(database, finished(stale, DELIVERED))
-
-    [after] = [(each.attempt_count, each.last_attempt_at, each.finished_at) for each in deliveries()]
-    assert after == before
-    assert [attempt.generation for attempt in attempts()] == [2]
-
-
-def test_an_attempt_ends_the_count_of_expired_leases(workspace: Workspace, database: WriteDatabase) -> None:
-    workspace.endpoint(URL)
-    workspace.send()
-    _, second = claim_twice(database)
-    assert second.expired_leases == 1
-
-    write(database, finished(second, TIMED_OUT))
-
-    make_due(database)
-    [third] = claim(database)
-    assert (third.expired_leases, third.is_suspect) == (0, False)
 
 
 @pytest.mark.parametrize(("expired_leases", "is_written"), [(0, False), (1, False), (2, True), (3, True)])
@@ -278,22 +181,6 @@ def round_up(moment: datetime) -> datetime:
     return datetime.fromtimestamp(math.ceil(moment.timestamp()), UTC)
 
 
-def test_what_was_written_although_an_error_came_is_not_written_again(
-    workspace: Workspace, database: WriteDatabase
-) -> None:
-    workspace.endpoint(URL)
-    workspace.send(2)
-    failed, succeeded = claim(database, 2)
-    assert len(write(database, finished(failed, TIMED_OUT))) == 1
-
-    write(database, finished(failed, TIMED_OUT), finished(succeeded, DELIVERED), is_retry=True)
-
-    by_id = {delivery.id: delivery for delivery in deliveries()}
-    assert (by_id[failed.delivery_id].attempts_in_schedule, by_id[failed.delivery_id].attempt_count) == (1, 1)
-    assert by_id[succeeded.delivery_id].state is DeliveryState.DELIVERED
-    assert len(attempts()) == 2
-
-
 def test_an_outcome_that_the_database_refuses_takes_no_other_along(
     workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps
 ) -> None:
@@ -311,19 +198,3 @@ def test_an_outcome_that_the_database_refuses_takes_no_other_along(
     assert buffer.recorded == 2
     assert {attempt.delivery_id for attempt in attempts()} == {first.delivery_id, last.delivery_id}
     assert queued() == {odd.delivery_id, last.delivery_id}
-
-
-def test_a_retry_that_is_recorded_late_is_due_then_and_not_before(
-    workspace: Workspace, database: WriteDatabase
-) -> None:
-    workspace.endpoint(URL)
-    workspace.send(2)
-    now = clock.now()
-    late, timely = (attempted(each, TIMED_OUT, at=now, delays=DELAYS) for each in claim(database, 2))
-
-    assert record(database, [timely], now=now + timedelta(seconds=1)) == [timely.decision.next_attempt_at]
-    recorded_at = now + timedelta(minutes=1)  # as after an outage of the database
-    assert record(database, [late], now=recorded_at) == [recorded_at]
-
-    by_id = {delivery.id: delivery.next_attempt_at for delivery in deliveries()}
-    assert by_id == {timely.delivery_id: timely.decision.next_attempt_at, late.delivery_id: recorded_at}

@@ -1,22 +1,41 @@
 """Recorded attempts: retries, the end of the schedule, stale claims."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from tests.conftest import Workspace
 from tests.receivers import Answer, Received, Receiver
-from tests.worker.attempted import attempts, deliveries, make_due
+from tests.worker.attempted import (
+    DELAYS,
+    DELIVERED,
+    LEASE,
+    TIMED_OUT,
+    URL,
+    attempted,
+    attempts,
+    claim,
+    claim_twice,
+    deliveries,
+    finished,
+    make_due,
+    queued,
+    write,
+)
 from webhooks_app.config import Settings
 from webhooks_app.core import clock
+from webhooks_app.core.outcomes import Outcome, OutcomeClass, Timings
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import (
     DeliveryState,
+    EndpointHealth,
     PendingDelivery,
 )
+from webhooks_app.extensions import db
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker.engine import DeliveryEngine
+from webhooks_app.worker.recording import record
 
 pytestmark = pytest.mark.usefixtures("queue_matches_states")
 
@@ -130,3 +149,152 @@ def test_a_stale_claims_failure_is_dropped_and_its_late_success_counts(
     first, second = (request.delivery_id for request in receiver.received)
     assert states == {first: DeliveryState.DELIVERED, second: DeliveryState.PENDING}
     assert [attempt.delivery_id for attempt in attempts()] == [first]
+
+
+@pytest.mark.parametrize("is_stale_first", [True, False])
+def test_a_stale_failure_in_one_batch_with_the_success_changes_nothing(
+    workspace: Workspace, database: WriteDatabase, is_stale_first: bool
+) -> None:
+    workspace.endpoint(URL)
+    workspace.send()
+    stale, current = claim_twice(database)
+    some = [finished(stale, TIMED_OUT), finished(current, DELIVERED)]
+
+    assert write(database, *(some if is_stale_first else reversed(some))) == []
+
+    [delivery] = deliveries()
+    assert (delivery.state, delivery.attempt_count) == (DeliveryState.DELIVERED, 1)
+    assert [(attempt.generation, attempt.outcome) for attempt in attempts()] == [(2, "success")]
+    assert not queued()
+    assert db.session.scalar(select(EndpointHealth.failure_count)) == 0
+
+
+def test_a_stale_success_in_one_batch_with_the_failure_counts(
+    workspace: Workspace, database: WriteDatabase
+) -> None:
+    workspace.endpoint(URL)
+    workspace.send()
+    stale, current = claim_twice(database)
+
+    write(database, finished(current, TIMED_OUT), finished(stale, DELIVERED))
+
+    [delivery] = deliveries()
+    assert (delivery.state, delivery.attempt_count) == (DeliveryState.DELIVERED, 2)
+    assert not queued()
+
+
+def test_two_stale_successes_in_one_batch_count_once(workspace: Workspace, database: WriteDatabase) -> None:
+    workspace.endpoint(URL)
+    workspace.send()
+    first, second = claim_twice(database)
+    make_due(database)
+    claim(database)
+
+    write(database, finished(first, DELIVERED), finished(second, DELIVERED))
+
+    [delivery] = deliveries()
+    assert (delivery.state, delivery.attempt_count) == (DeliveryState.DELIVERED, 1)
+    assert len(attempts()) == 1
+    assert not queued()
+
+
+def test_a_late_success_of_a_delivered_delivery_changes_nothing(
+    workspace: Workspace, database: WriteDatabase
+) -> None:
+    workspace.endpoint(URL)
+    workspace.send()
+    stale, current = claim_twice(database)
+    write(database, finished(current, DELIVERED))
+    [before] = [(each.attempt_count, each.last_attempt_at, each.finished_at) for each in deliveries()]
+
+    write(database, finished(stale, DELIVERED))
+
+    [after] = [(each.attempt_count, each.last_attempt_at, each.finished_at) for each in deliveries()]
+    assert after == before
+    assert [attempt.generation for attempt in attempts()] == [2]
+
+
+def test_an_attempt_ends_the_count_of_expired_leases(workspace: Workspace, database: WriteDatabase) -> None:
+    workspace.endpoint(URL)
+    workspace.send()
+    _, second = claim_twice(database)
+    assert second.expired_leases == 1
+
+    write(database, finished(second, TIMED_OUT))
+
+    make_due(database)
+    [third] = claim(database)
+    assert (third.expired_leases, third.is_suspect) == (0, False)
+
+
+def test_what_was_written_although_an_error_came_is_not_written_again(
+    workspace: Workspace, database: WriteDatabase
+) -> None:
+    workspace.endpoint(URL)
+    workspace.send(2)
+    failed, succeeded = claim(database, 2)
+    assert len(write(database, finished(failed, TIMED_OUT))) == 1
+
+    write(database, finished(failed, TIMED_OUT), finished(succeeded, DELIVERED), is_retry=True)
+
+    by_id = {delivery.id: delivery for delivery in deliveries()}
+    assert (by_id[failed.delivery_id].attempts_in_schedule, by_id[failed.delivery_id].attempt_count) == (1, 1)
+    assert by_id[succeeded.delivery_id].state is DeliveryState.DELIVERED
+    assert len(attempts()) == 2
+
+
+def test_a_retry_that_is_recorded_late_is_due_then_and_not_before(
+    workspace: Workspace, database: WriteDatabase
+) -> None:
+    workspace.endpoint(URL)
+    workspace.send(2)
+    now = clock.now()
+    late, timely = (attempted(each, TIMED_OUT, at=now, delays=DELAYS) for each in claim(database, 2))
+
+    assert record(database, [timely], now=now + timedelta(seconds=1)) == [timely.decision.next_attempt_at]
+    recorded_at = now + timedelta(minutes=1)  # as after an outage of the database
+    assert record(database, [late], now=recorded_at) == [recorded_at]
+
+    by_id = {delivery.id: delivery.next_attempt_at for delivery in deliveries()}
+    assert by_id == {timely.delivery_id: timely.decision.next_attempt_at, late.delivery_id: recorded_at}
+
+
+def test_a_stale_failure_leaves_the_newer_claim_its_lease(
+    workspace: Workspace, database: WriteDatabase
+) -> None:
+    workspace.endpoint(URL)
+    workspace.send()
+    stale, _ = claim_twice(database)
+    [before] = due_times()
+
+    assert write(database, finished(stale, TIMED_OUT)) == []
+
+    assert due_times() == [before]
+    assert before > clock.now() + LEASE / 2
+    assert attempts() == []
+
+
+def due_times() -> list[datetime]:
+    db.session.rollback()
+    return list(db.session.scalars(select(PendingDelivery.next_attempt_at)))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "is_finished"), [(OutcomeClass.TIMEOUT, False), (OutcomeClass.SUCCESS, True)]
+)
+def test_a_delivery_shows_its_last_attempt(
+    workspace: Workspace, database: WriteDatabase, outcome: OutcomeClass, is_finished: bool
+) -> None:
+    workspace.endpoint(URL)
+    workspace.send()
+    [claimed] = claim(database)
+    answered = Outcome(outcome, status=204 if is_finished else 0, timings=Timings(total_us=12_999))
+
+    write(database, finished(claimed, answered))
+
+    [delivery] = deliveries()
+    assert (delivery.last_outcome, delivery.last_duration_ms) == (outcome.value, 12)
+    assert delivery.last_status == (204 if is_finished else None)
+    assert delivery.last_attempt_at == claimed.started_at
+    assert (delivery.finished_at is not None) is is_finished
+    assert (delivery.next_attempt_at is None) is is_finished
