@@ -1,9 +1,12 @@
 """Accepting events: stored once with their deliveries, whatever is handed over again."""
 
+import json
+
 import pytest
 from sqlalchemy import func, select
 
 from tests.conftest import TESTER, Workspace
+from webhooks_app.core import clock
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, Event, PendingDelivery
 from webhooks_app.endpoints import actions
@@ -74,3 +77,69 @@ def test_what_comes_for_a_disabled_endpoint_is_held_and_not_queued(
     db.session.rollback()
     assert db.session.scalars(select(Delivery.state)).all() == [DeliveryState.HELD]
     assert count(PendingDelivery) == 0
+
+
+def test_each_endpoint_gets_the_types_that_it_subscribes_to(
+    workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps
+) -> None:
+    chosen = {
+        workspace.endpoint("https://a.example.com/", all_events=False, event_types=("batch-lifecycle",)): 1,
+        workspace.endpoint("https://b.example.com/", all_events=False, event_types=("batch-request",)): 1,
+        workspace.endpoint("https://c.example.com/", all_events=False, event_types=()): 0,
+        workspace.endpoint("https://d.example.com/"): 2,
+    }
+
+    events = [EVENT, NewEvent("batch-request", DATA)]
+    accepted = accept.accept_events(database, wake_ups, workspace.id, events)
+
+    assert [each.deliveries for each in accepted] == [2, 2]
+    db.session.rollback()
+    rows = db.session.execute(select(Delivery.endpoint_id, Delivery.event_type)).all()
+    assert {name: sum(row.endpoint_id == name for row in rows) for name in chosen} == chosen
+    first, second, _, _ = chosen
+    assert {row.event_type for row in rows if row.endpoint_id == first} == {"batch-lifecycle"}
+    assert {row.event_type for row in rows if row.endpoint_id == second} == {"batch-request"}
+
+
+@pytest.mark.parametrize("has_endpoint", [False, True])
+def test_a_worker_is_woken_for_what_is_due(
+    workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps, has_endpoint: bool
+) -> None:
+    if has_endpoint:
+        workspace.endpoint("https://a.example.com/")
+    wake_ups.start_run()
+
+    accept.accept_events(database, wake_ups, workspace.id, [EVENT])
+
+    assert wake_ups.take_request() is has_endpoint
+
+
+def test_a_queued_delivery_was_neither_claimed_nor_tried(
+    workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps
+) -> None:
+    workspace.endpoint("https://a.example.com/")
+    accept.accept_events(database, wake_ups, workspace.id, [EVENT])
+
+    db.session.rollback()
+    queued = db.session.scalars(select(PendingDelivery)).one()
+    assert (queued.generation, queued.attempts_in_schedule, queued.expired_leases) == (0, 0, 0)
+    assert queued.claimed_at is None
+    delivery = db.session.scalars(select(Delivery)).one()
+    assert (queued.delivery_id, queued.event_id) == (delivery.id, delivery.event_id)
+    assert queued.next_attempt_at == delivery.next_attempt_at
+
+
+def test_the_body_says_what_happened_when_and_where(
+    workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps
+) -> None:
+    [accepted] = accept.accept_events(database, wake_ups, workspace.id, [EVENT])
+
+    db.session.rollback()
+    event = db.session.scalars(select(Event)).one()
+    assert json.loads(event.body) == {
+        "id": accepted.id,
+        "type": "batch-lifecycle",
+        "timestamp": clock.format_rfc3339(event.created_at),
+        "workspace_id": workspace.id,
+        "data": DATA,
+    }

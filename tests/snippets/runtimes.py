@@ -179,7 +179,7 @@ def build(name: str, code: str) -> Program:
     """The program that has this code as its snippet."""
     runtime = RUNTIMES[name]
     for command, package in runtime.needs.items():
-        if shutil.which(command) is None:
+        if shutil.which(command) is None or not _has_toolchain(command):
             unavailable(command, f"apt install {package}")
     folder = CACHE / name
     _lay(folder, runtime, name.removesuffix("_library"), code)
@@ -188,6 +188,11 @@ def build(name: str, code: str) -> Program:
         done = _call(runtime.build, folder, BUILD_SECONDS)
         assert done.returncode == 0, done.stdout + done.stderr
     return Program(folder, runtime)
+
+
+def _has_toolchain(command: str) -> bool:
+    """Tell a command from a stand-in that rustup leaves where no toolchain is installed."""
+    return command != "cargo" or subprocess.run([command, "--version"], capture_output=True).returncode == 0
 
 
 @contextmanager
