@@ -74,3 +74,15 @@ def test_a_scan_also_replaces_endpoints_that_wait() -> None:
     endpoints.replace_scanned([], is_end=True, now=NOW)
 
     assert not endpoints
+
+
+def test_of_what_was_forgotten_nothing_is_left() -> None:
+    endpoints = DueEndpoints()
+    assert (bool(endpoints), endpoints.cursor, endpoints.has_more) == (False, "", False)
+    endpoints.replace_scanned([due("a"), due("b", free_at=LATER)], is_end=False, now=NOW)
+    assert endpoints
+
+    endpoints.clear()
+
+    assert (bool(endpoints), endpoints.cursor, endpoints.has_more) == (False, "", False)
+    assert endpoints.claimable(LATER) == {}
