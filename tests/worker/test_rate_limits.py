@@ -3,11 +3,11 @@
 import threading
 import time
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from tests.conftest import MakeEngine, Workspace
 from tests.receivers import Answer, Received, Receiver
@@ -18,9 +18,14 @@ from webhooks_app.db.models import (
     DeliveryState,
     EndpointHealth,
 )
+from webhooks_app.extensions import db
+from webhooks_app.worker import rate_limits
+from webhooks_app.worker.claimed_delivery import ClaimedDelivery
 from webhooks_app.worker.engine import DeliveryEngine
 
 pytestmark = pytest.mark.usefixtures("queue_matches_states")
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def test_a_rate_limit_holds_across_workers(
@@ -110,3 +115,75 @@ def test_a_clock_that_was_ahead_does_not_shut_an_endpoint(
     engine.run(seconds=60)
 
     assert len(receiver.received) == 2
+
+
+@pytest.fixture
+def limited(workspace: Workspace) -> str:
+    return workspace.endpoint("http://127.0.0.1:9/hooks")
+
+
+def free_at(endpoint_id: str) -> datetime | None:
+    db.session.rollback()
+    return db.session.scalar(
+        select(EndpointHealth.rate_free_at).where(EndpointHealth.endpoint_id == endpoint_id)
+    )
+
+
+def set_free_at(database: WriteDatabase, moment: datetime | None) -> None:
+    with database.begin() as connection:
+        connection.execute(update(EndpointHealth).values(rate_free_at=moment))
+
+
+@pytest.mark.parametrize(("rate", "quota", "allowed"), [(1, 8, 1), (9, 8, 1), (50, 8, 5), (50, 4, 4)])
+def test_a_claim_takes_a_tenth_of_a_seconds_worth_of_requests(
+    limited: str, database: WriteDatabase, rate: int, quota: int, allowed: int
+) -> None:
+    with database.begin() as connection:
+        quotas = {limited: quota, "other": 64}
+        assert rate_limits.reserve(connection, quotas, {limited: rate, "third": 1}, now=NOW) == {
+            limited: allowed,
+            "other": 64,
+        }
+
+
+@pytest.mark.parametrize(
+    ("free_in", "is_free"),
+    [
+        (None, True),
+        (timedelta(seconds=-1), True),
+        (timedelta(0), True),
+        (timedelta(milliseconds=1), False),
+        (rate_limits.LONGEST_WAIT, False),
+        (rate_limits.LONGEST_WAIT + timedelta(milliseconds=1), True),
+    ],
+)
+def test_nothing_is_claimed_before_an_endpoint_is_free(
+    limited: str, database: WriteDatabase, free_in: timedelta | None, is_free: bool
+) -> None:
+    set_free_at(database, None if free_in is None else NOW + free_in)
+    with database.begin() as connection:
+        allowed = rate_limits.reserve(connection, {limited: 8}, {limited: 10}, now=NOW)
+    assert allowed == ({limited: 1} if is_free else {})
+
+
+def test_what_was_claimed_is_spent(limited: str, workspace: Workspace, database: WriteDatabase) -> None:
+    lost = workspace.endpoint("http://127.0.0.1:9/lost")
+    claimed = [ClaimedDelivery(f"dlv_{number}", limited, "evt", 1, 0, 0) for number in range(5)]
+    with database.begin() as connection:
+        assert rate_limits.spend(connection, claimed, {}, now=NOW) == {}
+        assert rate_limits.spend(connection, claimed, {limited: 50, lost: 7}, now=NOW) == {
+            limited: NOW + timedelta(seconds=0.1),
+            lost: NOW + rate_limits.LOST_RESERVATION_DELAY,
+        }
+    assert (free_at(limited), free_at(lost)) == (NOW + timedelta(seconds=0.1), None)
+
+
+def test_of_two_pauses_the_later_end_counts(
+    limited: str, workspace: Workspace, database: WriteDatabase
+) -> None:
+    other = workspace.endpoint("http://127.0.0.1:9/other")
+    for seconds in (5, 9, 2):
+        with database.begin() as connection:
+            rate_limits.pause_endpoints(connection, {limited: NOW + timedelta(seconds=seconds)})
+            rate_limits.pause_endpoints(connection, {})
+    assert (free_at(limited), free_at(other)) == (NOW + timedelta(seconds=9), None)
