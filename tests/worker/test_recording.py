@@ -1,5 +1,6 @@
 """Recorded attempts: retries, the end of the schedule, stale claims."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -28,8 +29,13 @@ from webhooks_app.core import clock
 from webhooks_app.core.outcomes import Outcome, OutcomeClass, Timings
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import (
+    AttemptRollup,
     DeliveryState,
+    Endpoint,
     EndpointHealth,
+    EndpointState,
+    Notice,
+    NoticeKind,
     PendingDelivery,
 )
 from webhooks_app.extensions import db
@@ -294,7 +300,52 @@ def test_a_delivery_shows_its_last_attempt(
 
     [delivery] = deliveries()
     assert (delivery.last_outcome, delivery.last_duration_ms) == (outcome.value, 12)
+    assert delivery.generation == claimed.generation == 1
     assert delivery.last_status == (204 if is_finished else None)
     assert delivery.last_attempt_at == claimed.started_at
     assert (delivery.finished_at is not None) is is_finished
     assert (delivery.next_attempt_at is None) is is_finished
+
+
+def test_an_attempt_counts_for_its_endpoint(workspace: Workspace, database: WriteDatabase) -> None:
+    endpoint_id = workspace.endpoint(URL)
+    workspace.send(2)
+    first, second = claim(database, 2)
+    write(database, finished(first, TIMED_OUT), finished(second, DELIVERED))
+
+    db.session.rollback()
+    counted = db.session.execute(
+        select(AttemptRollup.endpoint_id, AttemptRollup.outcome, AttemptRollup.count)
+    )
+    assert {tuple(row) for row in counted} == {(endpoint_id, "timeout", 1), (endpoint_id, "success", 1)}
+    assert db.session.get_one(EndpointHealth, endpoint_id).last_success_at is not None
+
+
+def test_an_answer_that_asks_for_patience_pauses_its_endpoint(
+    workspace: Workspace, database: WriteDatabase
+) -> None:
+    patient, other = workspace.endpoint(URL), workspace.endpoint(f"{URL}/other")
+    workspace.send()
+    until = clock.now() + timedelta(seconds=30)
+    first, second = (finished(each, TIMED_OUT) for each in claim(database, 1))
+    asked = first if first.endpoint_id == patient else second
+    asked.decision = replace(asked.decision, pause_endpoint_until=until)
+
+    write(database, first, second)
+
+    db.session.rollback()
+    assert db.session.get_one(EndpointHealth, patient).rate_free_at == until
+    assert db.session.get_one(EndpointHealth, other).rate_free_at is None
+
+
+def test_a_410_disables_its_endpoint_and_no_other(workspace: Workspace, database: WriteDatabase) -> None:
+    gone, other = workspace.endpoint(URL), workspace.endpoint(f"{URL}/other")
+    workspace.send()
+    answers = {gone: Outcome(OutcomeClass.HTTP_410, status=410), other: DELIVERED}
+
+    write(database, *(finished(each, answers[each.endpoint_id]) for each in claim(database, 1)))
+
+    db.session.rollback()
+    states = {name: db.session.get_one(Endpoint, name).state for name in (gone, other)}
+    assert states == {gone: EndpointState.DISABLED, other: EndpointState.ENABLED}
+    assert db.session.scalars(select(Notice.kind)).all() == [NoticeKind.GONE]
