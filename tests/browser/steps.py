@@ -29,9 +29,16 @@ def let_change(page: Page, has_javascript: bool) -> None:
 
 def open_row(page: Page, row: Locator, has_javascript: bool) -> Locator:
     """What is to be seen of the delivery: its row unfolded or, without JavaScript, its page."""
+    if has_javascript:
+        expect_powered(row.locator(".expander"))
     row.locator(".expander").click()
     if has_javascript:
         expect(row.locator(".row-preview")).to_be_visible()
         return row
     expect(page.locator("#delivery")).to_be_visible()
     return page.locator("#delivery")
+
+
+def expect_powered(place: Locator) -> None:
+    """Wait until htmx has taken the element over; before that, a link leads to the whole page."""
+    expect(place).to_have_attribute("data-htmx-powered", "true")

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenPage
-from tests.browser.steps import ids_of, let_change, rows, toast, with_javascript
+from tests.browser.steps import expect_powered, ids_of, let_change, rows, toast, with_javascript
 from tests.conftest import PASSWORD, TESTER, Workspace
 from tests.receivers import Receiver
 from webhooks_app.accounts import members, users
@@ -28,6 +28,7 @@ def test_opening_a_row_moves_no_column(
         page.goto(log)
         time = rows(page).locator(".c-time")
         before = time.bounding_box()
+        expect_powered(rows(page).locator(".expander"))
         rows(page).locator(".expander").click()
         expect(rows(page).locator(".row-preview")).to_be_visible()
         assert time.bounding_box() == before

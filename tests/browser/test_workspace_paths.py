@@ -7,7 +7,7 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenPage
-from tests.browser.steps import let_change, rows, toast, with_javascript
+from tests.browser.steps import expect_powered, let_change, rows, toast, with_javascript
 from tests.conftest import PASSWORD, Workspace
 from tests.deliveries.conftest import fail_all
 from webhooks_app.db.engines import Databases, WriteDatabase
@@ -168,6 +168,7 @@ def test_keys_lead_everywhere_and_can_be_turned_off(page: Page, workspace: Works
     page.keyboard.press("g")
     page.keyboard.press("d")
     page.wait_for_url("**/deliveries/")
+    expect_powered(rows(page).first.locator(".expander"))
 
     page.keyboard.press("j")
     page.keyboard.press("j")
