@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 
 from tests.conftest import Workspace
 from tests.receivers import Answer, Received, Receiver
-from tests.worker.attempted import LEASE, deliveries, make_due
+from tests.worker.attempted import LEASE, URL, claim, claim_twice, deliveries, make_due
 from webhooks_app.core import clock
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import (
@@ -19,7 +19,6 @@ from webhooks_app.worker import claims, endpoint_scan
 from webhooks_app.worker.claimed_delivery import (
     EXPIRED_LEASES_TO_GIVE_UP,
     EXPIRED_LEASES_TO_ISOLATE,
-    ClaimedDelivery,
 )
 from webhooks_app.worker.engine import DeliveryEngine
 
@@ -29,17 +28,15 @@ pytestmark = pytest.mark.usefixtures("queue_matches_states")
 def test_a_claim_whose_worker_dies_again_and_again_is_given_up(
     workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase
 ) -> None:
-    endpoint_id = workspace.endpoint(receiver.url)
+    workspace.endpoint(receiver.url)
     workspace.send()
 
     for expired_leases in range(EXPIRED_LEASES_TO_GIVE_UP):
-        with database.begin() as connection:
-            [claim] = claims.claim_due(connection, {endpoint_id: 5}, now=clock.now(), lease=LEASE)
-        assert claim.expired_leases == expired_leases
-        with database.begin() as connection:
-            assert claims.claim_due(connection, {endpoint_id: 5}, now=clock.now(), lease=LEASE) == []
+        [claimed] = claim(database, 5)
+        assert claimed.expired_leases == expired_leases
+        assert claim(database, 5) == []
         if expired_leases >= EXPIRED_LEASES_TO_ISOLATE:
-            assert claims.mark_claimed(database, claim, now=clock.now())
+            assert claims.mark_claimed(database, claimed, now=clock.now())
         make_due(database)
     engine.run(seconds=60)
 
@@ -51,15 +48,14 @@ def test_a_claim_whose_worker_dies_again_and_again_is_given_up(
 def test_a_suspect_that_only_waits_is_not_blamed_for_its_workers_death(
     workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase
 ) -> None:
-    endpoint_id = workspace.endpoint(receiver.url)
+    workspace.endpoint(receiver.url)
     workspace.send()
     with database.begin() as connection:
         connection.execute(update(PendingDelivery).values(expired_leases=EXPIRED_LEASES_TO_ISOLATE))
 
     for _ in range(10):
-        with database.begin() as connection:
-            [claim] = claims.claim_due(connection, {endpoint_id: 5}, now=clock.now(), lease=LEASE)
-        assert claim.expired_leases == EXPIRED_LEASES_TO_ISOLATE
+        [claimed] = claim(database, 5)
+        assert claimed.expired_leases == EXPIRED_LEASES_TO_ISOLATE
         make_due(database)
     engine.run(seconds=60)
 
@@ -69,10 +65,9 @@ def test_a_suspect_that_only_waits_is_not_blamed_for_its_workers_death(
 def test_a_released_claim_is_due_at_once(
     workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase
 ) -> None:
-    endpoint_id = workspace.endpoint(receiver.url)
+    workspace.endpoint(receiver.url)
     workspace.send()
-    with database.begin() as connection:
-        claimed = claims.claim_due(connection, {endpoint_id: 5}, now=clock.now(), lease=LEASE)
+    claimed = claim(database, 5)
 
     claims.release(database, claimed, now=clock.now())
     engine.run(seconds=60)
@@ -123,12 +118,6 @@ def test_waiting_for_the_lock_is_not_taken_off_the_lease(
     assert ends_at[0] >= released_at[0] + LEASE
 
 
-def claim(database: WriteDatabase, endpoint_id: str) -> ClaimedDelivery:
-    with database.begin() as connection:
-        [claimed] = claims.claim_due(connection, {endpoint_id: 5}, now=clock.now(), lease=LEASE)
-    return claimed
-
-
 def test_one_claim_takes_of_several_endpoints(workspace: Workspace, database: WriteDatabase) -> None:
     endpoint_ids = [workspace.endpoint(f"http://127.0.0.1:9/{number}") for number in range(3)]
     workspace.send()
@@ -140,24 +129,21 @@ def test_one_claim_takes_of_several_endpoints(workspace: Workspace, database: Wr
 
 
 def test_a_stale_claim_is_neither_released_nor_marked(workspace: Workspace, database: WriteDatabase) -> None:
-    endpoint_id = workspace.endpoint("http://127.0.0.1:9/hooks")
+    workspace.endpoint(URL)
     workspace.send()
-    stale = claim(database, endpoint_id)
-    make_due(database)
-    current = claim(database, endpoint_id)
+    stale, current = claim_twice(database)
 
     claims.release(database, [stale], now=clock.now())
-    with database.begin() as connection:
-        assert claims.claim_due(connection, {endpoint_id: 5}, now=clock.now(), lease=LEASE) == []
+    assert claim(database, 5) == []
     assert not claims.mark_claimed(database, stale, now=clock.now())
     assert claims.mark_claimed(database, current, now=clock.now())
 
 
 def test_a_released_claim_is_no_expired_lease(workspace: Workspace, database: WriteDatabase) -> None:
-    endpoint_id = workspace.endpoint("http://127.0.0.1:9/hooks")
+    workspace.endpoint(URL)
     workspace.send()
 
     for _ in range(EXPIRED_LEASES_TO_ISOLATE + 1):
-        claimed = claim(database, endpoint_id)
+        [claimed] = claim(database, 5)
         assert claimed.expired_leases == 0
         claims.release(database, [claimed], now=clock.now())
