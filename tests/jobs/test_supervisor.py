@@ -45,6 +45,16 @@ def test_the_first_that_ends_stops_the_others_and_is_named(tmp_path: Path, end: 
     assert output.splitlines() == [" b | hello", "", f"{expected}; stopping the others …"]
 
 
+def test_all_that_a_process_said_comes_before_the_sentence_on_its_end(tmp_path: Path) -> None:
+    much = "print(*range(30_000), sep='\\n', flush=True)"
+    output, _ = supervise(tmp_path, READY, much).communicate(timeout=60)
+    assert output.splitlines()[-3:] == [
+        " b | 29999",
+        "",
+        "b ended by itself with status 0; stopping the others …",
+    ]
+
+
 def test_the_welcome_comes_once_all_are_ready(tmp_path: Path) -> None:
     ends = "import time; print('ready'); time.sleep(1); print('two\\nlines'); time.sleep(1)"
     process = supervise(tmp_path, READY, READY, ends)

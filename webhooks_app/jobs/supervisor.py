@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import cycle
@@ -21,6 +21,7 @@ PYTHON = (sys.executable, *(["-P"] if config.IS_INSTALLED else []))
 
 _COLOURS = (36, 33, 32, 35, 31)  # of ANSI: cyan, yellow, green, magenta, red
 _POLL_SECONDS = 0.1
+_LAST_LINES_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,13 @@ def supervise(commands: Sequence[Command], *, welcome: str, held: IO[str]) -> in
     asked = _note_requests_to_stop()
     guard = _start_guard(held)
     running = {command.name: _start(command, guard) for command in commands}
-    readers = [_in_thread(output.follow, name, process.stdout) for name, process in running.items()]
+    readers = {name: _in_thread(output.follow, name, process.stdout) for name, process in running.items()}
     ended = _wait(running | {"guard": guard}, lambda: bool(asked) or output.is_closed)
-    output.say("\n" + ("\n".join(f"{each}; stopping the others …" for each in ended) or "Stopping …"))
+    _join([readers[name] for name in ended if name in readers])  # why it ended stands in its last lines
+    sentences = [f"{name} {_describe(status)}; stopping the others …" for name, status in ended.items()]
+    output.say("\n" + ("\n".join(sentences) or "Stopping …"))
     _stop(commands, running)
-    for reader in readers:
-        reader.join(1)
+    _join(readers.values())
     _end_guard(guard)
     return 1 if ended else 0
 
@@ -134,14 +136,16 @@ def _in_thread(act: Callable[..., None], *arguments: object) -> threading.Thread
     return thread
 
 
-def _wait(watched: Mapping[str, subprocess.Popen[bytes]], should_stop: Callable[[], bool]) -> list[str]:
-    """Wait until a process ends or `should_stop`; return a sentence on each process that has ended."""
+def _join(readers: Iterable[threading.Thread]) -> None:
+    """Wait until what the processes wrote is printed; a child of theirs that lives on ends no output."""
+    for reader in readers:
+        reader.join(_LAST_LINES_SECONDS)
+
+
+def _wait(watched: Mapping[str, subprocess.Popen[bytes]], should_stop: Callable[[], bool]) -> dict[str, int]:
+    """Wait until a process ends or `should_stop`; return the status of each process that has ended."""
     while True:
-        ended = [
-            f"{name} {_describe(process.returncode)}"
-            for name, process in watched.items()
-            if process.poll() is not None
-        ]
+        ended = {name: process.returncode for name, process in watched.items() if process.poll() is not None}
         if ended or should_stop():
             return ended
         time.sleep(_POLL_SECONDS)
