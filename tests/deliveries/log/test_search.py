@@ -62,6 +62,25 @@ def test_payload_text_is_found_as_typed(workspace: Workspace, text: str) -> None
     assert [row.event_id for row in page(workspace, q=text).rows] == [event_id]
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        *(r'"n":"\u00fcn\u00ef \ud83c\udf88 https://x"', r'"n": "\u00FCn\u00EF \uD83C\uDF88 https://x"'),
+        *('"n":"ünï 🎈 https://x"', r'"n":"\u00fcn\u00ef \ud83c\udf88 https:\/\/x"'),
+    ],
+)
+def test_payload_text_is_found_however_its_producer_spelled_it(workspace: Workspace, written: str) -> None:
+    workspace.endpoint("https://a.example.com/")
+    data = f'{{"batch_id": "b1", "status": "failed", {written}}}'
+    body = f'{{"type": "batch-lifecycle", "data": {data}}}'
+    client = workspace.app.test_client()
+    assert client.post("/api/v1/events", data=body.encode(), headers=workspace.headers).status_code == 202
+    workspace.send(1, n="other")
+
+    for text in ("ünï", "🎈", "https://x", '"n": "ünï', '"n":"ünï', written):
+        assert len(found(workspace, q=text)) == 1, text
+
+
 def test_a_claimed_delivery_is_sending(workspace: Workspace, database: WriteDatabase) -> None:
     workspace.endpoint("https://a.example.com/")
     workspace.send(2)

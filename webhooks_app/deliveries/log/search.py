@@ -25,6 +25,7 @@ PAYLOAD_CHUNK_ROWS = 200  # reading a payload costs more than comparing a column
 # The values of the column that says what needs attention, see `db/models/delivery_tables.py`.
 _ATTENTION_STATES = (Status.RETRYING, Status.HELD, Status.FAILED, Status.CANCELED)
 _JSON_COLON = re.compile(r'"\s*:\s*')
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 def find_deliveries(
@@ -135,8 +136,27 @@ def _has_status(status: Status) -> Condition:
 
 
 def _payload_holds(text: str, dialect: Dialect) -> Condition:
-    """The event's bytes hold the text, as typed or as compact JSON spells it (no space behind a colon)."""
-    spellings = {text, _JSON_COLON.sub('":', text)}
-    body = select(Event.body).where(Event.id == Delivery.event_id).scalar_subquery()
-    contents = [each.encode("utf-8", "replace") for each in sorted(spellings)]
-    return or_(*(dialect_sql.holds_bytes(dialect, body, content) for content in contents))
+    """The event's bytes hold the text, as typed or as some producer's JSON library spells it."""
+    contents = [each.encode("utf-8", "replace") for each in sorted(_spellings(text))]
+    is_held = or_(*(dialect_sql.holds_bytes(dialect, Event.body, content) for content in contents))
+    return select(Event.id).where(Event.id == Delivery.event_id, is_held).exists()
+
+
+def _spellings(text: str) -> set[str]:
+    """Return how JSON libraries write the text: most of them either add no space behind a colon or one.
+
+    Python and PHP escape what is not ASCII in lower case, .NET in upper case; PHP also escapes slashes.
+    """
+    found = {text, _JSON_COLON.sub('":', text), _JSON_COLON.sub('": ', text)}
+    found |= {_escape_characters(each, digits) for each in found for digits in ("04x", "04X")}
+    return found | {each.replace("/", "\\/") for each in found}
+
+
+def _escape_characters(text: str, digits: str) -> str:
+    return _NOT_ASCII.sub(lambda match: _escape_units(match[0], digits), text)
+
+
+def _escape_units(character: str, digits: str) -> str:
+    # JSON writes a character beyond the basic plane as its two halves of UTF-16 (RFC 8259, section 7).
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{int.from_bytes(units[at : at + 2]):{digits}}" for at in range(0, len(units), 2))
