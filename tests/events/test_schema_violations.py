@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from webhooks_app.events import schema_violations
 from webhooks_app.events.catalog import catalog
 from webhooks_app.events.schema_violations import MAX_VIOLATIONS, Violation
 
@@ -133,6 +134,27 @@ def test_data_that_is_no_object_is_one_violation(data: object) -> None:
 def test_several_violations_are_told_at_once() -> None:
     violations = catalog().violations("batch-lifecycle", {"status": "exploded", "queued_at": 7})
     assert {violation.field for violation in violations} == {"data.batch_id", "data.status", "data.queued_at"}
+
+
+@pytest.mark.parametrize(
+    ("number", "is_multiple"),
+    [("19.99", True), ("19.995", False), ("1" + "0" * 400, True), ("1e308", True), ("1e-400", True)],
+)
+def test_multiples_are_told_in_decimal(number: str, is_multiple: bool) -> None:
+    validator = schema_violations.validator_of({"multipleOf": 0.01, "type": "number"})
+    found = schema_violations.find(validator, json.loads(number))
+    assert found == (
+        [] if is_multiple else [Violation("data", "does not satisfy the schema's 'multipleOf' rule")]
+    )
+
+
+@pytest.mark.parametrize(
+    "number", ["9" * 4300, "-" + "9" * 400, "1.7976931348623157e308", "5e-324", "1e-400"]
+)
+def test_no_number_is_too_much_for_a_schema(number: str) -> None:
+    rules = {"minimum": 0.5, "exclusiveMaximum": 1e300, "multipleOf": 0.1, "enum": [1, 0.5], "const": 2.5}
+    validator = schema_violations.validator_of({"properties": {"n": rules, "i": {"type": "integer"}}})
+    assert schema_violations.find(validator, {"n": json.loads(number), "i": json.loads(number)})
 
 
 def test_a_flood_of_violations_is_cut_short() -> None:
