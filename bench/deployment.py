@@ -112,7 +112,7 @@ class Deployment:
     def accept(self, count: int, event_type: str = "batch-lifecycle") -> None:
         """Accept so many events as the API does, a thousand in a transaction."""
         for start in range(0, count, 1000):
-            new = [NewEvent(event_type, payload()) for _ in range(min(1000, count - start))]
+            new = [NewEvent.of(event_type, payload()) for _ in range(min(1000, count - start))]
             accept.accept_events(services().write, services().wake_ups, self.workspace_id, new)
 
     def pending(self) -> int:

@@ -1,5 +1,6 @@
 """What the engine is compared with: libcurl alone, as the limit, and an RQ job each, the usual way."""
 
+import json
 import time
 from typing import Any
 
@@ -19,8 +20,9 @@ IN_FLIGHT = 200
 
 
 def body() -> bytes:
+    raw_data = json.dumps(payload()).encode()
     return envelope(
-        event_id="evt_0", event_type="batch-lifecycle", workspace_id="ws_0", data=payload(), now=now()
+        event_id="evt_0", event_type="batch-lifecycle", workspace_id="ws_0", raw_data=raw_data, now=now()
     )
 
 

@@ -42,9 +42,9 @@ IMPORTERS = {
 }
 # Enough to compute, nothing to look at a clock, a file or a socket with.
 PURE_IMPORTS = {
-    *("base64", "binascii", "collections", "dataclasses", "datetime", "email", "enum", "errno", "functools"),
-    *("hashlib", "hmac", "idna", "ipaddress", "itertools", "json", "math", "re", "secrets", "typing"),
-    *("unicodedata", "urllib"),
+    *("base64", "binascii", "collections", "dataclasses", "datetime", "decimal", "email", "enum", "errno"),
+    *("functools", "hashlib", "hmac", "idna", "ipaddress", "itertools", "json", "math", "msgspec", "re"),
+    *("secrets", "typing", "unicodedata", "urllib"),
 }
 LOOKS_AT_A_CLOCK = {"now", "utcnow", "today"}
 

@@ -59,7 +59,7 @@ class World:
     def send(self, *event_types: str, **data: object) -> None:
         """Events with the catalog's examples as their data."""
         new = [
-            NewEvent(kind.name, {**kind.example, **data})
+            NewEvent.of(kind.name, {**kind.example, **data})
             for kind in catalog().event_types
             if kind.name in event_types
         ]

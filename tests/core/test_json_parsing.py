@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from webhooks_app.core.json_parsing import DEEPEST, InvalidJson, parse
+from webhooks_app.core.json_parsing import (
+    DEEPEST,
+    InvalidJson,
+    batch_data_as_sent,
+    data_as_sent,
+    parse,
+    parse_to_the_digit,
+)
 
 MOST_DIGITS = sys.get_int_max_str_digits()
 
@@ -162,3 +169,26 @@ def test_the_message_does_not_repeat_the_body() -> None:
         parse(b'{"card": "4111-secret" oops')
     assert "secret" not in str(caught.value)
     assert "character 23" in str(caught.value)
+
+
+AS_SENT = [
+    *(b"{}", b"{ }", b"[\t1 ,\r\n2]", b"3.14159265358979323846", b"1e-400", b"-0", b"1E+2", b"1.0", b"null"),
+    *(b'"\\u00e4\\/\\ud83d\\ude80"', '"ä🚀\x7f"'.encode(), b'{"data": {"data": 1}, "b": "}"}', b'"\\""'),
+    *(b"1" * MOST_DIGITS, b"0." + b"1" * 10_000, b"1e-99999999999999999999999", lists(DEEPEST - 1)),
+]
+
+
+@pytest.mark.parametrize("data", AS_SENT)
+@pytest.mark.parametrize("around", [b'{"data":%b}', b' {"a":[1e5,"data"] , "d\\u0061ta"\n:\t%b , "z" : {}} '])
+def test_data_is_given_as_it_was_written(data: bytes, around: bytes) -> None:
+    event = around % data
+    parse(event)
+
+    assert data_as_sent(event) == data
+    assert batch_data_as_sent(b'{"events": [%b,%b]}' % (event, event)) == [data, data]
+
+
+def test_numbers_can_be_compared_to_the_last_digit() -> None:
+    assert parse_to_the_digit(b"[1.10, 1]") == parse_to_the_digit(b"[ 1.1,1]")
+    assert parse_to_the_digit(b"0.1000000000000000000001") != parse_to_the_digit(b"0.1")
+    assert parse_to_the_digit(b"1e-400") != parse_to_the_digit(b"0.0")

@@ -15,6 +15,7 @@ def test_indenting_changes_no_token() -> None:
     shown = text_display.indent_json(sent)
     assert shown.splitlines()[:3] == ["{", '  "a": 1.10,', '  "b": [],']
     assert '"e": "x: {,}\\""' in shown
+    assert text_display.compact_json(shown) == sent
     assert shown.replace("\n", "").replace(" ", "") == sent.replace(" ", "")
 
 

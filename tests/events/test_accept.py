@@ -1,22 +1,23 @@
 """Accepting events: stored once with their deliveries, whatever is handed over again."""
 
+import hashlib
 import json
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 
 from tests.conftest import TESTER, Workspace
-from webhooks_app.core import clock
+from webhooks_app.core import clock, json_parsing
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, Event, PendingDelivery
 from webhooks_app.endpoints import actions
 from webhooks_app.events import accept
-from webhooks_app.events.accept import KeyReused, NewEvent
+from webhooks_app.events.accept import KeyReused, NewEvent, event_row
 from webhooks_app.extensions import db
 from webhooks_app.jobs.wake_ups import WakeUps
 
 DATA = {"batch_id": "b1", "status": "succeeded"}
-EVENT = NewEvent("batch-lifecycle", DATA)
+EVENT = NewEvent.of("batch-lifecycle", DATA)
 
 
 def count(model: type[Event] | type[Delivery] | type[PendingDelivery]) -> int:
@@ -41,7 +42,7 @@ def test_a_repeat_under_a_key_returns_the_earlier_event_and_its_deliveries(
 
 
 @pytest.mark.parametrize(
-    "other", [NewEvent("batch-request", DATA), NewEvent("batch-lifecycle", DATA | {"batch_id": "b2"})]
+    "other", [NewEvent.of("batch-request", DATA), NewEvent.of("batch-lifecycle", DATA | {"batch_id": "b2"})]
 )
 def test_a_key_goes_with_one_type_and_one_data(
     other: NewEvent, workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps
@@ -56,13 +57,78 @@ def test_a_key_goes_with_one_type_and_one_data(
 def test_the_order_of_its_fields_makes_no_other_event(
     workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps
 ) -> None:
-    turned = NewEvent(EVENT.type, dict(reversed(DATA.items())))
+    turned = NewEvent.of(EVENT.type, dict(reversed(DATA.items())))
 
     first, second = (
         accept.accept_events(database, wake_ups, workspace.id, [each], idempotency_key="key")
         for each in (EVENT, turned)
     )
     assert first == second
+
+
+PRECISE = b'{"batch_id":"b1","status":"succeeded","extra":%b}'
+
+
+def precise(number: bytes) -> NewEvent:
+    raw = PRECISE % number
+    return NewEvent("batch-lifecycle", json_parsing.parse(raw), raw)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (b"3.14159265358979323846", b"3.14159265358979323847"),
+        (b"1e-400", b"2e-400"),
+        (b"[1, 0.1000000000000000000001]", b"[1, 0.1]"),
+    ],
+)
+def test_a_key_goes_with_one_number_to_the_last_digit(
+    first: bytes, second: bytes, workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps
+) -> None:
+    accept.accept_events(database, wake_ups, workspace.id, [precise(first)], idempotency_key="key")
+
+    with pytest.raises(KeyReused):
+        accept.accept_events(database, wake_ups, workspace.id, [precise(second)], idempotency_key="key")
+    assert count(Event) == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (b"3.14159265358979323846", b" 3.14159265358979323846\n"),
+        (b"1.50", b"1.5"),
+        (b"1e-99999999999999999999999", b" 1e-99999999999999999999999"),
+    ],
+)
+def test_the_same_data_written_in_another_way_is_the_same_event(
+    first: bytes, second: bytes, workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps
+) -> None:
+    earlier, later = (
+        accept.accept_events(database, wake_ups, workspace.id, [precise(each)], idempotency_key="key")
+        for each in (first, second)
+    )
+
+    assert earlier == later
+
+
+@pytest.mark.parametrize(
+    "number", [b"3.14159265358979323846", b"1e-400", b"1.0", b"12345678901234567890123", b"-0.0"]
+)
+def test_a_row_from_before_numbers_were_kept_answers_the_same_request(
+    number: bytes, workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps
+) -> None:
+    event = precise(number)
+    # As the code before wrote it: data and hash both passed through floats.
+    through_floats = NewEvent.of(event.type, json.loads(event.raw_data))
+    old = event_row(workspace.id, through_floats, "key", clock.now())
+    hashed = json.dumps([event.type, through_floats.data], sort_keys=True)
+    old["request_hash"] = hashlib.sha256(hashed.encode()).hexdigest()
+    with database.begin() as connection:
+        connection.execute(insert(Event).values(old))
+
+    [accepted] = accept.accept_events(database, wake_ups, workspace.id, [event], idempotency_key="key")
+
+    assert accepted.id == old["id"]
 
 
 def test_what_comes_for_a_disabled_endpoint_is_held_and_not_queued(
@@ -89,7 +155,7 @@ def test_each_endpoint_gets_the_types_that_it_subscribes_to(
         workspace.endpoint("https://d.example.com/"): 2,
     }
 
-    events = [EVENT, NewEvent("batch-request", DATA)]
+    events = [EVENT, NewEvent.of("batch-request", DATA)]
     accepted = accept.accept_events(database, wake_ups, workspace.id, events)
 
     assert [each.deliveries for each in accepted] == [2, 2]

@@ -48,6 +48,19 @@ def test_a_test_event_goes_to_this_endpoint_alone(
     assert db.session.scalars(select(Delivery)).one().state is DeliveryState.DELIVERED
 
 
+def test_a_test_events_numbers_go_out_as_typed(admin_page: Page, endpoint_id: str) -> None:
+    typed = (
+        '{\r\n  "batch_id": "b \\u00e4",\r\n  "status": "queued", "n": [3.14159265358979323846, 1e-400]\r\n}'
+    )
+
+    admin_page.post(f"endpoints/{endpoint_id}/test", {"event_type": "batch-lifecycle", "data": typed})
+
+    body = db.session.scalars(select(Event.body)).one()
+    assert body.endswith(
+        b'"data":{"batch_id":"b \\u00e4","status":"queued","n":[3.14159265358979323846,1e-400]}}'
+    )
+
+
 def test_the_form_starts_with_the_example_of_a_subscribed_event(
     admin_page: Page, workspace: Workspace
 ) -> None:

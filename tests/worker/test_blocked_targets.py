@@ -16,6 +16,7 @@ from webhooks_app.deliveries import cancellations, replays
 from webhooks_app.deliveries.cancellations import CancelResult
 from webhooks_app.deliveries.replays import ReplayResult
 from webhooks_app.events import test_events
+from webhooks_app.events.accept import NewEvent
 from webhooks_app.extensions import db
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker.engine import DeliveryEngine
@@ -50,7 +51,7 @@ def accept(workspace: Workspace, _database: WriteDatabase, _wake_ups: WakeUps, _
 
 def try_out(_workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps, endpoint: Endpoint) -> None:
     data = {"batch_id": "b1", "status": "succeeded"}
-    test_events.send_test(database, wake_ups, endpoint, "batch-lifecycle", data, actor=TESTER)
+    test_events.send_test(database, wake_ups, endpoint, NewEvent.of("batch-lifecycle", data), actor=TESTER)
 
 
 def replay(workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps, _endpoint: Endpoint) -> None:

@@ -1,7 +1,10 @@
 """Strict JSON for what clients send: RFC 8259 without what parsers read in different ways. Pure."""
 
 import json
+from decimal import Decimal, InvalidOperation
 from typing import Any
+
+import msgspec
 
 DEEPEST = 64
 
@@ -11,8 +14,11 @@ class InvalidJson(ValueError):
 
 
 def parse(raw: bytes) -> Any:
-    """The value. Raises BadJson for invalid UTF-8 or JSON, NaN and infinities, duplicate keys, lone
-    surrogates, NUL in strings, and nesting deeper than `DEEPEST`."""
+    """Return the value, for checks: numbers with a fraction or an exponent are floats in it.
+
+    Raises InvalidJson for invalid UTF-8 or JSON, NaN and infinities, duplicate keys, lone surrogates, NUL in
+    strings, and nesting deeper than `DEEPEST`.
+    """
     try:
         value = json.loads(raw.decode(), parse_constant=_refuse_constant, object_pairs_hook=_object)
     except UnicodeDecodeError:
@@ -27,6 +33,39 @@ def parse(raw: bytes) -> Any:
         raise InvalidJson("A number is too large.") from None
     _check(value, 0)
     return value
+
+
+class _Event(msgspec.Struct):
+    data: msgspec.Raw
+
+
+class _Batch(msgspec.Struct):
+    events: list[_Event]
+
+
+_event_decoder, _batch_decoder = msgspec.json.Decoder(_Event), msgspec.json.Decoder(_Batch)
+
+
+def data_as_sent(event: bytes) -> bytes:
+    """Return the text of `data` in a JSON object that `parse` took: numbers, escapes and space as written."""
+    return bytes(_event_decoder.decode(event).data)
+
+
+def batch_data_as_sent(batch: bytes) -> list[bytes]:
+    """Return `data_as_sent` of each object in the list `events` of a JSON object that `parse` took."""
+    return [bytes(event.data) for event in _batch_decoder.decode(batch).events]
+
+
+def parse_to_the_digit(taken: bytes) -> Any:
+    """Return the value of JSON that `parse` took, with Decimals where that has floats."""
+    return json.loads(taken, parse_float=_exact_number)
+
+
+def _exact_number(text: str) -> Decimal | str:
+    try:
+        return Decimal(text)
+    except InvalidOperation:  # an exponent of more digits than a Decimal has
+        return text
 
 
 _TOO_DEEP = f"The JSON is nested more than {DEEPEST} levels deep."

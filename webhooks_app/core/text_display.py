@@ -71,6 +71,11 @@ def indent_json(json_text: str) -> str:
     return "\n".join(line for line in [*lines, out] if line.strip())
 
 
+def compact_json(json_text: str) -> str:
+    """Return JSON without the space between its parts; numbers, escapes and key order stay as sent."""
+    return "".join(_JSON_TOKEN.findall(json_text))
+
+
 def parse_header_block(block: bytes) -> tuple[str, list[tuple[str, str]]]:
     """Return a response's status line, and its headers as they came; what has no colon is all name."""
     lines = [flatten(line) for line in block.replace(b"\r\n", b"\n").split(b"\n") if line]

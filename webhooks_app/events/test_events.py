@@ -1,7 +1,6 @@
 """Test events: sent to one endpoint, and previews of their requests."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import insert
 
@@ -21,14 +20,13 @@ def send_test(
     database: WriteDatabase,
     wake_ups: WakeUps,
     endpoint: Endpoint,
-    event_type: str,
-    data: dict[str, Any],
+    new: NewEvent,
     *,
     actor: Actor,
 ) -> str:
     """Send a real event to this endpoint only, subscribed or not; return its delivery's id."""
     now = clock.now()
-    event = event_row(endpoint.workspace_id, NewEvent(event_type, data), None, now)
+    event = event_row(endpoint.workspace_id, new, None, now)
     with database.begin() as connection:
         is_disabled = endpoint.id in destinations.not_accepting(connection, [endpoint.id])
         state = EndpointState.DISABLED if is_disabled else EndpointState.ENABLED
@@ -59,12 +57,10 @@ class RequestPreview:
     body: bytes
 
 
-def preview_test(
-    database: ReadDatabase, cipher: Cipher, endpoint: Endpoint, event_type: str, data: dict[str, Any]
-) -> RequestPreview:
+def preview_test(database: ReadDatabase, cipher: Cipher, endpoint: Endpoint, new: NewEvent) -> RequestPreview:
     """Return the request that `send_test` would send; nothing is stored."""
     now = clock.now()
-    body = event_row(endpoint.workspace_id, NewEvent(event_type, data), None, now)["body"]
+    body = event_row(endpoint.workspace_id, new, None, now)["body"]
     with database.connect() as connection:
         headers = signed_requests.preview(
             connection, cipher, endpoint.id, delivery_id=ids.new("dlv"), body=body, now=now

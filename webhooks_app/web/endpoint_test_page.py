@@ -31,9 +31,7 @@ def test(endpoint_id: str) -> PageResponse:
 
 
 def _preview(endpoint: Endpoint, form: TestForm) -> PageResponse:
-    signed_request = test_events.preview_test(
-        services().read, services().cipher, endpoint, form.event_type.data, form.payload()
-    )
+    signed_request = test_events.preview_test(services().read, services().cipher, endpoint, form.new_event())
     return _page(endpoint, form, signed_request)
 
 
@@ -45,8 +43,7 @@ def _send(endpoint: Endpoint, form: TestForm) -> PageResponse:
         services().write,
         services().wake_ups,
         endpoint,
-        form.event_type.data,
-        form.payload(),
+        form.new_event(),
         actor=actor(),
     )
     flash("Test event sent.", "success")

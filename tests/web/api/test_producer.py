@@ -48,6 +48,46 @@ def test_the_data_is_kept_as_it_was_sent(post: Callable[..., Any], workspace: Wo
     assert body["data"] == data
 
 
+WRITTEN = (
+    b'{ "batch_id":"b\\u0031 \\ud83c\\udf88","status" : "failed",\r\n\t"n":[3.14159265358979323846,'
+    b' 1e-400, 1E+2, -0, 1.10, 12345678901234567890123],"d\\u0061ta":{"data":{ }}, "url":"https:\\/\\/x" }'
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "around"),
+    [
+        ("/api/v1/events", b'{"type":"batch-lifecycle","data" : %b\n}'),
+        ("/api/v1/events", b'{"d\\u0061ta":%b,"type":"batch-lifecycle"}'),
+        ("/api/v1/events/batch", b'{"events":[{"data":%b, "type":"batch-lifecycle"}]}'),
+    ],
+)
+def test_the_text_of_the_data_goes_on_as_it_was_written(
+    post: Callable[..., Any], client: FlaskClient, workspace: Workspace, path: str, around: bytes
+) -> None:
+    response = post(around % WRITTEN, path)
+
+    assert response.status_code == 202, response.text
+    event_id = response.json["id"] if "id" in response.json else response.json["events"][0]["id"]
+    body = db.session.get_one(Event, event_id).body
+    assert body.endswith(b',"data":' + WRITTEN + b"}")
+    assert json.loads(body)["id"] == event_id
+    shown = client.get(f"/api/v1/events/{event_id}", headers=workspace.headers)
+    assert json_of(shown)["body"] == body.decode()
+
+
+def test_each_event_of_a_batch_keeps_its_own_data(post: Callable[..., Any]) -> None:
+    events = ", ".join(
+        f'{{"type": "batch-lifecycle", "data": {{"batch_id": "b", "status": "failed", "n": {number}.10}}}}'
+        for number in range(3)
+    )
+
+    accepted = post(f'{{"events": [{events}]}}'.encode(), "/api/v1/events/batch").json["events"]
+
+    bodies = [db.session.get_one(Event, each["id"]).body for each in accepted]
+    assert [body.rpartition(b" ")[2] for body in bodies] == [b"0.10}}", b"1.10}}", b"2.10}}"]
+
+
 def test_an_idempotency_key_makes_one_event(workspace: Workspace, post: Callable[..., Any]) -> None:
     workspace.endpoint("http://127.0.0.1:9/")
     first = post(EVENT, **{"Idempotency-Key": "k1"})

@@ -6,6 +6,7 @@ from typing import Any
 from flask import Blueprint, Response, g, jsonify, request
 from sqlalchemy import Connection, Row, select
 
+from webhooks_app.core import json_parsing
 from webhooks_app.core.clock import format_rfc3339
 from webhooks_app.db.models import Delivery, Event
 from webhooks_app.events import accept
@@ -29,7 +30,9 @@ def add_routes(blueprint: Blueprint) -> None:
 
 
 def create_event() -> tuple[Response, int]:
-    event = _parse_event(read_json(LARGEST_EVENT_BYTES), "")
+    body, raw = read_json(LARGEST_EVENT_BYTES)
+    event_type, data = _parse_event(body, "")
+    event = NewEvent(event_type, data, json_parsing.data_as_sent(raw))
     try:
         [accepted] = _accept([event], idempotency_key=_idempotency_key())
     except KeyReused:
@@ -38,12 +41,16 @@ def create_event() -> tuple[Response, int]:
 
 
 def create_events() -> tuple[Response, int]:
-    body = read_json(LARGEST_BATCH_BYTES)
+    body, raw = read_json(LARGEST_BATCH_BYTES)
     if not isinstance(body, dict) or set(body) != {"events"} or not isinstance(body["events"], list):
         refuse(422, "invalid", 'Send {"events": [{"type": …, "data": …}, …]}.', "events")
     if not 1 <= len(body["events"]) <= LARGEST_BATCH:
         refuse(422, "invalid", f"A batch has 1 to {LARGEST_BATCH} events.", "events")
-    new = [_parse_event(item, f"events[{position}].") for position, item in enumerate(body["events"])]
+    parsed = [_parse_event(item, f"events[{position}].") for position, item in enumerate(body["events"])]
+    new = [
+        NewEvent(event_type, data, raw_data)
+        for (event_type, data), raw_data in zip(parsed, json_parsing.batch_data_as_sent(raw), strict=True)
+    ]
     return jsonify({"events": [_accepted_json(accepted) for accepted in _accept(new)]}), 202
 
 
@@ -125,8 +132,8 @@ def _accepted_json(accepted: Accepted) -> dict[str, Any]:
     return {"id": accepted.id, "deliveries": accepted.deliveries}
 
 
-def _parse_event(item: Any, at: str) -> NewEvent:
-    """Return the event of a parsed body; `at` is where in the body it stands. Raises ApiError."""
+def _parse_event(item: Any, at: str) -> tuple[str, dict[str, Any]]:
+    """Return an event's type and data; `at` is where in the body it stands. Raises ApiError."""
     if not isinstance(item, dict):
         refuse(422, "invalid", "An event is an object with type and data.", at.rstrip(".") or None)
     unknown = sorted(set(item) - {"type", "data"})
@@ -142,7 +149,7 @@ def _parse_event(item: Any, at: str) -> NewEvent:
     problems = catalog().violations(event_type, data)
     if problems:
         refuse(422, "invalid_data", problems[0].message, at + problems[0].field)
-    return NewEvent(event_type, data)
+    return event_type, data
 
 
 def _idempotency_key() -> str | None:

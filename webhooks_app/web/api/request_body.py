@@ -8,15 +8,18 @@ from webhooks_app.core import json_parsing
 from webhooks_app.web.api.errors import refuse
 
 
-def read_json(largest_bytes: int) -> Any:
-    """Return the parsed body. Raises ApiError 413 for one over `largest_bytes`, 400 for what is no JSON."""
+def read_json(largest_bytes: int) -> tuple[Any, bytes]:
+    """Return the parsed body, and its bytes.
+
+    Raises ApiError 413 for one over `largest_bytes`, 400 for what is no JSON.
+    """
     if request.content_length is not None and request.content_length > largest_bytes:
         _refuse_size(largest_bytes)
     raw = request.stream.read(largest_bytes + 1)  # also holds for a body that states no length
     if len(raw) > largest_bytes:
         _refuse_size(largest_bytes)
     try:
-        return json_parsing.parse(raw)
+        return json_parsing.parse(raw), raw
     except json_parsing.InvalidJson as error:
         refuse(400, "invalid_json", str(error))
 

@@ -1,13 +1,12 @@
 """The forms of what is done with an endpoint: its use, its secret, and test events."""
 
-from typing import Any
-
 from flask_wtf import FlaskForm
 from wtforms import StringField, TextAreaField
 from wtforms.validators import ValidationError
 
-from webhooks_app.core import json_parsing
+from webhooks_app.core import json_parsing, text_display
 from webhooks_app.endpoints.signing_secrets import OVERLAPS
+from webhooks_app.events.accept import NewEvent
 from webhooks_app.events.catalog import catalog
 
 LARGEST_TEST_BYTES = 256 * 1024  # as for events that come through the API
@@ -48,7 +47,7 @@ class RotateForm(FlaskForm):  # type: ignore[misc]
 
 
 class TestForm(FlaskForm):  # type: ignore[misc]
-    """A test event: `payload()` is its data once `validate()` has passed."""
+    """A test event: `new_event()` is what to send once `validate()` has passed."""
 
     event_type = StringField("Event")
     data = TextAreaField("Data")
@@ -71,6 +70,8 @@ class TestForm(FlaskForm):  # type: ignore[misc]
         if problems and self.event_type.data in catalog().names:
             raise ValidationError("; ".join(f"{each.field} {each.message}" for each in problems[:5]) + ".")
 
-    def payload(self) -> dict[str, Any]:
+    def new_event(self) -> NewEvent:
+        """Return the event, its numbers as typed but without the space that makes it easy to edit."""
         assert isinstance(self._data, dict)
-        return self._data
+        raw_data = text_display.compact_json(self.data.data or "").encode()
+        return NewEvent(str(self.event_type.data), self._data, raw_data)
