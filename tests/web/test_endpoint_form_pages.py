@@ -170,6 +170,52 @@ def test_a_header_value_that_was_not_touched_stays(app: Flask, admin_page: Page,
     assert stored == [("x-tenant", SECRET_VALUE), ("X-New", "new")]
 
 
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9010/hooks", "http://localhost:9009/hooks", "https://127.0.0.1:9009/hooks"]
+)
+def test_another_server_needs_the_header_values_again(
+    app: Flask, admin_page: Page, endpoint_id: str, url: str
+) -> None:
+    rows = {"headers-0-name": "X-Tenant", "headers-0-value": custom_headers.VALUE_MASK}
+
+    refused = admin_page.post(f"endpoints/{endpoint_id}/settings", TYPED | rows | {"url": url})
+
+    assert refused.status_code == 422
+    assert "another server now. Enter the value of X-Tenant again." in error_at(refused.text, "headers-0")
+    assert custom_headers.VALUE_MASK not in refused.text
+    assert SECRET_VALUE not in refused.text
+    assert load(endpoint_id).url == URL
+
+    rows["headers-0-value"] = "entered-again"
+    saved = admin_page.post(f"endpoints/{endpoint_id}/settings", TYPED | rows | {"url": url})
+
+    assert saved.status_code == 303
+    endpoint = load(endpoint_id)
+    assert endpoint.url == url
+    assert custom_headers.decrypt(services(app).cipher, endpoint) == [("X-Tenant", "entered-again")]
+
+
+def test_another_path_keeps_the_header_values(app: Flask, admin_page: Page, endpoint_id: str) -> None:
+    rows = {"headers-0-name": "X-Tenant", "headers-0-value": custom_headers.VALUE_MASK}
+
+    admin_page.post(f"endpoints/{endpoint_id}/settings", TYPED | rows | {"url": f"{URL}/other?x=1"})
+
+    assert load(endpoint_id).url == f"{URL}/other?x=1"
+    assert custom_headers.decrypt(services(app).cipher, load(endpoint_id)) == [("X-Tenant", SECRET_VALUE)]
+
+
+def test_a_header_from_before_its_name_was_reserved_is_shown_as_unsent(
+    admin_page: Page, workspace: Workspace
+) -> None:
+    endpoint_id = workspace.endpoint(URL, headers=[("webhook_signature", SECRET_VALUE)])
+
+    page = admin_page.get(f"endpoints/{endpoint_id}/settings").text
+    assert "webhook_signature is not sent any more" in error_at(page, "headers-0")
+    rows = {"headers-0-name": "webhook_signature", "headers-0-value": custom_headers.VALUE_MASK}
+    refused = admin_page.post(f"endpoints/{endpoint_id}/settings", TYPED | rows)
+    assert "is reserved" in error_at(refused.text, "headers-0")
+
+
 def test_a_removed_header_is_gone(app: Flask, admin_page: Page, endpoint_id: str) -> None:
     admin_page.post(f"endpoints/{endpoint_id}/settings", TYPED)
     assert custom_headers.decrypt(services(app).cipher, load(endpoint_id)) == []

@@ -88,6 +88,22 @@ def test_an_endpoint_may_have_its_own_user_agent(
     assert attempt.request_headers.lower().count("user-agent") == 1
 
 
+def test_a_header_from_before_its_name_was_reserved_is_not_sent(
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine
+) -> None:
+    own = [("webhook_signature", "v1,forged"), ("X-Tenant", "acme"), ("Transfer_Encoding", "chunked")]
+    workspace.endpoint(receiver.url, headers=own)
+    workspace.send()
+
+    engine.run(seconds=60)
+
+    [request] = receiver.received
+    assert request.headers["x-tenant"] == "acme"
+    assert not {"webhook_signature", "transfer_encoding"} & {name.lower() for name in request.headers}
+    [attempt] = attempts()
+    assert "webhook_signature" not in attempt.request_headers
+
+
 def test_both_secrets_sign_during_the_overlap(
     app: Flask, workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase
 ) -> None:

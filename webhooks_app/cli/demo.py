@@ -9,7 +9,7 @@ from pathlib import Path
 from webhooks_app.accounts import workspaces
 from webhooks_app.cli.workspaces import SHELL, set_up
 from webhooks_app.db.models import Endpoint
-from webhooks_app.endpoints import actions, custom_headers, signing_secrets
+from webhooks_app.endpoints import actions, signing_secrets
 from webhooks_app.endpoints.actions import EndpointValues
 from webhooks_app.extensions import Services, db
 
@@ -44,8 +44,12 @@ def _create(services: Services, url: str) -> dict[str, str]:
 
 
 def _follow_port(services: Services, endpoint: Endpoint, url: str) -> None:
-    """Point the endpoint at where the consumer listens this time, unless it was put to other use."""
-    if endpoint.url == url or not re.fullmatch(r"http://127\.0\.0\.1:\d+/webhooks", endpoint.url):
+    """Point the endpoint at where the consumer listens this time, unless it was put to other use.
+
+    One with custom headers was: their values must not go to another port unasked.
+    """
+    is_demo = re.fullmatch(r"http://127\.0\.0\.1:\d+/webhooks", endpoint.url)
+    if endpoint.url == url or not is_demo or endpoint.headers_encrypted:
         return
     values = EndpointValues(
         name=endpoint.name,
@@ -54,7 +58,6 @@ def _follow_port(services: Services, endpoint: Endpoint, url: str) -> None:
         event_types=endpoint.event_types,
         timeout_ms=endpoint.timeout_ms,
         rate_per_second=endpoint.rate_per_second,
-        headers=custom_headers.decrypt(services.cipher, endpoint),
     )
     actions.change(services.write, services.cipher, endpoint, values, actor=SHELL)
 

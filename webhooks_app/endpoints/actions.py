@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, text, update
+from sqlalchemy import Connection, delete, insert, select, text, update
 
 from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
@@ -22,6 +22,8 @@ from webhooks_app.db.models import (
     SigningSecret,
     Subscription,
 )
+from webhooks_app.endpoints import custom_headers
+from webhooks_app.endpoints.custom_headers import GivenHeader
 from webhooks_app.endpoints.signing_secrets import add_secret
 
 DEFAULT_TIMEOUT_MS = 5_000  # the published promise: respond within 5 seconds
@@ -31,7 +33,10 @@ LONGEST_TIMEOUT_MS = 30_000
 
 @dataclass(slots=True, frozen=True)
 class EndpointValues:
-    """What an admin can set; `event_types` counts only without `all_events`."""
+    """What an admin can set; `event_types` counts only without `all_events`.
+
+    A header without a value keeps the stored one, but only on the same server.
+    """
 
     name: str
     url: str
@@ -39,13 +44,13 @@ class EndpointValues:
     event_types: Sequence[str]
     timeout_ms: int = DEFAULT_TIMEOUT_MS
     rate_per_second: int | None = None
-    headers: Sequence[tuple[str, str]] = ()
+    headers: Sequence[GivenHeader] = ()
 
 
 def create(
     database: WriteDatabase, cipher: Cipher, workspace_id: str, values: EndpointValues, *, actor: Actor
 ) -> str:
-    """Create an enabled endpoint with a signing secret; return its id."""
+    """Create an enabled endpoint with a signing secret; return its id. Raises ValueNeeded."""
     now = clock.now()
     endpoint_id = ids.new("ep")
     with database.begin() as connection:
@@ -55,7 +60,7 @@ def create(
                 workspace_id=workspace_id,
                 state=EndpointState.ENABLED,
                 created_at=now,
-                **_columns(endpoint_id, values, cipher, now),
+                **_columns(endpoint_id, values, custom_headers.complete(values.headers), cipher, now),
             )
         )
         connection.execute(insert(EndpointHealth).values(endpoint_id=endpoint_id))
@@ -76,13 +81,20 @@ def create(
 def change(
     database: WriteDatabase, cipher: Cipher, endpoint: Endpoint, values: EndpointValues, *, actor: Actor
 ) -> None:
-    """Change what an admin can set; requests in flight finish as they are, later ones use the new values."""
+    """Change what an admin can set; requests in flight finish as they are, later ones use the new values.
+
+    Raises ValueNeeded.
+    """
     now = clock.now()
+    stored = select(Endpoint.id, Endpoint.url, Endpoint.headers_encrypted).where(Endpoint.id == endpoint.id)
     with database.begin() as connection:
+        # Locked, so that no change of the URL comes between where the values went and where they go.
+        row = connection.execute(stored.with_for_update()).one()
+        headers = custom_headers.fill_in(cipher, row, values.headers, values.url)
         connection.execute(
             update(Endpoint)
             .where(Endpoint.id == endpoint.id, Endpoint.deleted_at.is_(None))
-            .values(**_columns(endpoint.id, values, cipher, now))
+            .values(**_columns(endpoint.id, values, headers, cipher, now))
         )
         connection.execute(delete(Subscription).where(Subscription.endpoint_id == endpoint.id))
         _subscribe(connection, endpoint.id, values)
@@ -207,15 +219,21 @@ def held_count(database: ReadDatabase, endpoint_id: str, *, limit: int = 10_000)
         return int(connection.execute(statement, {"id": endpoint_id, "limit": limit}).scalar_one())
 
 
-def _columns(endpoint_id: str, values: EndpointValues, cipher: Cipher, now: datetime) -> dict[str, object]:
-    headers = json.dumps([list(header) for header in values.headers]) if values.headers else None
+def _columns(
+    endpoint_id: str,
+    values: EndpointValues,
+    headers: Sequence[tuple[str, str]],
+    cipher: Cipher,
+    now: datetime,
+) -> dict[str, object]:
+    written = json.dumps([list(header) for header in headers]) if headers else None
     return {
         "name": values.name,
         "url": values.url,
         "all_events": values.all_events,
         "timeout_ms": values.timeout_ms,
         "rate_per_second": values.rate_per_second,
-        "headers_encrypted": cipher.encrypt(endpoint_id, headers) if headers else None,
+        "headers_encrypted": cipher.encrypt(endpoint_id, written) if written else None,
         "updated_at": now,
     }
 

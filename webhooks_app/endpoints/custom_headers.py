@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from webhooks_app.core.encryption import Cipher
 
@@ -22,6 +23,13 @@ _RESERVED_HEADERS = frozenset(
 )
 _RESERVED_PREFIXES = ("webhook-", "proxy-")
 
+# A header as an admin gives it; None stands for the value that is stored under this name.
+GivenHeader = tuple[str, str | None]
+
+
+class ValueNeeded(Exception):
+    """A header is to keep its stored value, but there is none, or the URL leads to another server now."""
+
 
 def decrypt(cipher: Cipher, endpoint: Any) -> list[tuple[str, str]]:
     """Return names and values of an endpoint's custom headers; the values go to nobody but the endpoint.
@@ -39,11 +47,53 @@ def mask_values(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     return [(name, VALUE_MASK) for name, _ in headers]
 
 
+def is_same_server(url: str, other: str) -> bool:
+    """Tell whether two endpoint URLs have the same scheme, host and port, so that a secret may go to both."""
+    return urlsplit(url)[:2] == urlsplit(other)[:2]
+
+
+def fill_in(cipher: Cipher, endpoint: Any, headers: Sequence[GivenHeader], url: str) -> list[tuple[str, str]]:
+    """Return the headers with the endpoint's stored values where they are None, to be sent to `url`.
+
+    `endpoint`: an Endpoint, or a row with its `id`, `url` and `headers_encrypted`. Raises ValueNeeded, and
+    DecryptionError.
+    """
+    if any(value is None for _, value in headers) and not is_same_server(endpoint.url, url):
+        raise ValueNeeded
+    given = [name for name, value in headers if value is None]
+    stored = {name.lower(): value for name, value in decrypt(cipher, endpoint)} if given else {}
+    if any(name.lower() not in stored for name in given):
+        raise ValueNeeded
+    return [(name, stored[name.lower()] if value is None else value) for name, value in headers]
+
+
+def complete(headers: Sequence[GivenHeader]) -> list[tuple[str, str]]:
+    """Return the headers of an endpoint that has none stored. Raises ValueNeeded."""
+    found = [(name, value) for name, value in headers if value is not None]
+    if len(found) < len(headers):
+        raise ValueNeeded
+    return found
+
+
+def is_reserved(name: str) -> bool:
+    """Tell whether a receiver could take the header for one that the platform or the connection sets."""
+    folded = _fold(name)
+    return folded in _RESERVED_HEADERS or folded.startswith(_RESERVED_PREFIXES)
+
+
+def _fold(name: str) -> str:
+    """Return the name in lower case with a hyphen for each sign.
+
+    CGI, WSGI and PHP do not tell `a-b` from `A_B` (RFC 3875, section 4.1.18), some servers not from `a.b`.
+    """
+    return re.sub(r"[^0-9a-z]", "-", name.lower())
+
+
 def header_problem(name: str, value: str) -> str | None:
     """Return why an admin may not add this header, as a sentence without the value; None when allowed."""
     if not re.fullmatch(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", name):
         return "A header name may only hold letters, digits and !#$%&'*+-.^_`|~ (RFC 9110)."
-    if name.lower() in _RESERVED_HEADERS or name.lower().startswith(_RESERVED_PREFIXES):
+    if is_reserved(name):
         return f"The header {name} is reserved: the platform sets it or it concerns the connection."
     if not re.fullmatch(r"[\t\x20-\x7e]*", value):
         return f"The value of {name} may only hold printable ASCII characters, without line breaks."
@@ -61,9 +111,9 @@ def header_list_problem(headers: Sequence[tuple[str, str]]) -> str | None:
     for name, value in headers:
         if problem := header_problem(name, value):
             return problem
-        if name.lower() in names:
+        if _fold(name) in names:
             return f"The header {name} is there twice."
-        names.add(name.lower())
+        names.add(_fold(name))
     return _size_problem(headers)
 
 

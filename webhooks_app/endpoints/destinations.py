@@ -93,7 +93,7 @@ def read(
 def _destination(row: Any, keys: tuple[tuple[bytes, datetime | None], ...], cipher: Cipher) -> Destination:
     headers: list[tuple[str, str]] = []
     try:
-        headers = custom_headers.decrypt(cipher, row)
+        headers = _allowed(row.id, custom_headers.decrypt(cipher, row))
     except DecryptionError:
         log.error("headers_unreadable", extra={"endpoint_id": row.id})
         keys = ()  # sends nothing, as without a secret
@@ -104,6 +104,14 @@ def _destination(row: Any, keys: tuple[tuple[bytes, datetime | None], ...], ciph
         lines = (f"user-agent: {USER_AGENT}", *lines)
         masked = "," + as_json(["user-agent", USER_AGENT]) + masked
     return Destination(row.url, row.timeout_ms, keys, lines, masked, not_accepting)
+
+
+def _allowed(endpoint_id: str, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the headers without those that were saved before their names became reserved."""
+    reserved = [name for name, _ in headers if custom_headers.is_reserved(name)]
+    if reserved:
+        log.warning("reserved_headers_not_sent", extra={"endpoint_id": endpoint_id, "headers": reserved})
+    return [(name, value) for name, value in headers if name not in reserved]
 
 
 def _state_while_not_accepting(state: EndpointState, deleted_at: datetime | None) -> DeliveryState | None:

@@ -3,6 +3,7 @@
 from flask import Blueprint, flash, g, redirect, request, url_for
 
 from webhooks_app.endpoints import actions
+from webhooks_app.endpoints.custom_headers import ValueNeeded
 from webhooks_app.extensions import services
 from webhooks_app.web.access import actor, admin_required, load_endpoint
 from webhooks_app.web.endpoint_settings import render_form, render_settings, settings_form
@@ -32,7 +33,11 @@ def settings(endpoint_id: str) -> PageResponse:
     form = settings_form(endpoint)
     if not _is_complete(form):
         return render_settings(endpoint, form)
-    actions.change(services().write, services().cipher, endpoint, form.values(), actor=actor())
+    try:
+        actions.change(services().write, services().cipher, endpoint, form.values(), actor=actor())
+    except ValueNeeded:
+        form.ask_for_values()
+        return render_settings(endpoint, form)
     flash(_saved_message("Changes saved.", form), "success")
     return redirect(url_for("endpoints.settings", endpoint_id=endpoint_id), 303)
 

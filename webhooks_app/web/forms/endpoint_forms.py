@@ -58,10 +58,13 @@ class EndpointForm(FlaskForm):  # type: ignore[misc]
     ) -> None:
         self.policy = policy
         self.stored = {name.lower(): value for name, value in stored}
+        self.stored_url = endpoint.url if endpoint else ""
         # By row; a row's problem is shown below it.
         self.header_problems: dict[int, str] = {}
         typed = _typed(endpoint, stored) if endpoint else {"timeout": timeout_ms // 1000}
         super().__init__(data=typed, **options)
+        if not self.is_submitted():
+            self.header_problems = _unsent(stored)
 
     @property
     def invalid(self) -> list[Any]:
@@ -104,14 +107,21 @@ class EndpointForm(FlaskForm):  # type: ignore[misc]
         for position, (name, value) in enumerate(self._rows()):
             if not name and not value:
                 continue
-            if value == custom_headers.VALUE_MASK and name.lower() not in self.stored:
-                self.header_problems[position] = f"Enter the value of {name or 'this header'} again."
+            if value == custom_headers.VALUE_MASK and not self._keeps_value(name):
+                self._ask_for_value(position, name)
             elif problem := custom_headers.header_problem(name, self._value(name, value)):
                 self.header_problems[position] = problem
         if self.header_problems:
             raise ValidationError("A header cannot be sent as it is.")
         if problem := custom_headers.header_list_problem(self._headers()):
             raise ValidationError(problem)
+
+    def ask_for_values(self) -> None:
+        """Refuse the values that are to stay: the endpoint was changed meanwhile and leads elsewhere."""
+        for position, (name, value) in enumerate(self._rows()):
+            if value == custom_headers.VALUE_MASK:
+                self._ask_for_value(position, name)
+        self.headers.errors = ["The endpoint was changed meanwhile."]
 
     def values(self) -> EndpointValues:
         """What to save, once `validate()` has passed."""
@@ -122,7 +132,11 @@ class EndpointForm(FlaskForm):  # type: ignore[misc]
             event_types=sorted(set(self.events.data or ())),
             timeout_ms=int(self.timeout.data or 0) * 1000,
             rate_per_second=self.rate.data,
-            headers=self._headers(),
+            headers=[
+                (name, None if value == custom_headers.VALUE_MASK else value)
+                for name, value in self._rows()
+                if name or value
+            ],
         )
 
     def _rows(self) -> list[tuple[str, str]]:
@@ -133,12 +147,31 @@ class EndpointForm(FlaskForm):  # type: ignore[misc]
     def _headers(self) -> list[tuple[str, str]]:
         return [(name, self._value(name, value)) for name, value in self._rows() if name or value]
 
+    def _keeps_value(self, name: str) -> bool:
+        """Tell whether the stored value may stay: it is a secret between the platform and one server."""
+        url = getattr(self, "normal_url", self.stored_url)  # one that was refused leads nowhere yet
+        return name.lower() in self.stored and custom_headers.is_same_server(url, self.stored_url)
+
+    def _ask_for_value(self, position: int, name: str) -> None:
+        self.headers.entries[position].form.value.data = ""
+        why = "The URL leads to another server now. " if name.lower() in self.stored else ""
+        self.header_problems[position] = f"{why}Enter the value of {name or 'this header'} again."
+
     def _value(self, name: str, value: str) -> str:
         return self.stored.get(name.lower(), value) if value == custom_headers.VALUE_MASK else value
 
 
 def host_name(url: str) -> str:
     return urlsplit(url).netloc
+
+
+def _unsent(stored: Sequence[tuple[str, str]]) -> dict[int, str]:
+    """Return what to say below headers that were saved before their names became reserved."""
+    return {
+        position: f"{name} is not sent any more: receivers could take it for a header of the platform."
+        for position, (name, _) in enumerate(stored)
+        if custom_headers.is_reserved(name)
+    }
 
 
 def _typed(endpoint: Endpoint, stored: Sequence[tuple[str, str]]) -> dict[str, Any]:

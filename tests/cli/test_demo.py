@@ -1,0 +1,36 @@
+"""The demo's endpoint follows its consumer, but takes no secret along."""
+
+from pathlib import Path
+
+from flask import Flask
+
+from tests.conftest import TESTER
+from webhooks_app.cli import demo
+from webhooks_app.db.models import Endpoint
+from webhooks_app.endpoints import actions
+from webhooks_app.endpoints.actions import EndpointValues
+from webhooks_app.extensions import db, services
+
+
+def endpoint_of(made: dict[str, str]) -> Endpoint:
+    db.session.rollback()
+    db.session.expire_all()
+    return db.session.get_one(Endpoint, made["endpoint"])
+
+
+def test_it_follows_the_port_of_its_consumer(app: Flask, tmp_path: Path) -> None:
+    made = demo.prepare(services(), tmp_path / "demo.json", 9001)
+    demo.prepare(services(), tmp_path / "demo.json", 9002)
+    assert endpoint_of(made).url == "http://127.0.0.1:9002/webhooks"
+
+
+def test_header_values_of_its_own_go_to_no_other_port(app: Flask, tmp_path: Path) -> None:
+    made = demo.prepare(services(), tmp_path / "demo.json", 9001)
+    endpoint = endpoint_of(made)
+    values = EndpointValues("Mine", endpoint.url, True, (), headers=[("X-Key", "s3cret")])
+    actions.change(services().write, services().cipher, endpoint, values, actor=TESTER)
+    db.session.expire_all()
+
+    demo.prepare(services(), tmp_path / "demo.json", 9002)
+
+    assert endpoint_of(made).url == "http://127.0.0.1:9001/webhooks"
