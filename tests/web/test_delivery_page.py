@@ -1,7 +1,9 @@
 """One delivery: its page, its JSON, and what is shown of what others sent."""
 
+import gzip
 import html
 import re
+from base64 import b64decode
 
 from sqlalchemy import select
 
@@ -71,6 +73,24 @@ def test_a_cut_response_says_so(
     receiver.answer = Answer(200, b"y" * 20_000)
     engine.run(seconds=60)
     assert "The first 16 KiB; the rest was not kept." in admin_page.get(f"deliveries/{newest().id}").text
+
+
+def test_a_response_is_shown_as_its_headers_say(
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, admin_page: Page
+) -> None:
+    workspace.endpoint(receiver.url)
+    workspace.send()
+    packed = gzip.compress(f"在庫なし {MARKUP}".encode("euc-jp", "replace"))
+    headers = {"Content-Encoding": "gzip", "Content-Type": "text/plain; charset=EUC-JP"}
+    receiver.answer = Answer(500, packed, headers)
+    engine.run(seconds=60)
+
+    text = admin_page.get(f"deliveries/{newest().id}").text
+
+    assert "在庫なし &lt;" in text
+    assert "Unpacked from gzip. Read as EUC-JP." in text
+    stored = json_of(admin_page.get(f"deliveries/{newest().id}/json"))["attempts"][0]
+    assert b64decode(stored["response_body_base64"]) == packed
 
 
 def test_the_json_has_every_byte(

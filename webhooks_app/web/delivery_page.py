@@ -14,6 +14,7 @@ from webhooks_app.deliveries.log.event_content import read_event_content
 from webhooks_app.deliveries.log.rows import DeliveryRow
 from webhooks_app.endpoints.custom_headers import VALUE_MASK
 from webhooks_app.extensions import db
+from webhooks_app.web import response_text
 from webhooks_app.web.delivery_rows import load_row
 from webhooks_app.web.responses import PageResponse, is_fragment
 from webhooks_app.web.template_filters import bar_scale
@@ -53,6 +54,7 @@ def render_delivery(row: DeliveryRow) -> str:
         payload_bytes=len(event.body),
         others=event.delivery_count - 1,
         header_lines=text_display.parse_header_block,
+        body_text=response_text.decode_body,
         curl=_curl_command(row, attempts, text),
     )
 
