@@ -36,6 +36,7 @@ def test_several_ids_come_in_ascending_order_without_repeats() -> None:
     made = ids.several("dlv", 1_000)
     assert made == sorted(set(made))
     assert len(made) == 1_000
+    assert all(ids.is_id("dlv", one) for one in made)
     assert len({ids.created_at(one) for one in made}) == 1
     assert ids.several("dlv", 0) == []
 

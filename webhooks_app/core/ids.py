@@ -19,8 +19,11 @@ def new(prefix: str) -> str:
 
 def several(prefix: str, count: int) -> list[str]:
     """Return `count` fresh ids of one moment, in ascending order."""
-    milliseconds = time.time_ns() // 1_000_000
-    return sorted(_encode(prefix, milliseconds, os.urandom(10)) for _ in range(count))
+    head, tails = (time.time_ns() // 1_000_000).to_bytes(6, "big"), os.urandom(10 * count)
+    # Filled up to whole groups of base32, so that all are encoded by one call.
+    raw = b"".join(head + tails[start : start + 10] + bytes(4) for start in range(0, 10 * count, 10))
+    encoded = b32hexencode(raw).decode().lower()
+    return sorted(f"{prefix}_{encoded[start : start + _LENGTH]}" for start in range(0, 32 * count, 32))
 
 
 def floor(prefix: str, moment: datetime) -> str:

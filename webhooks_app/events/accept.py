@@ -2,45 +2,22 @@
 
 import hashlib
 import json
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from sqlalchemy import Connection, and_, bindparam, insert, or_, select
+from sqlalchemy import Connection, insert, select
 
 from webhooks_app.core import clock, failpoints, ids, json_parsing
 from webhooks_app.db import upsert
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import (
-    Delivery,
-    DeliveryState,
-    Endpoint,
-    EndpointState,
-    Event,
-    PendingDelivery,
-    Subscription,
-)
-from webhooks_app.endpoints import destinations
+from webhooks_app.db.models import Delivery, Event
+from webhooks_app.events import fan_out
 from webhooks_app.jobs.wake_ups import WakeUps
 
-# Built once: building them takes longer than running them.
-_INSERT_EVENTS, _INSERT_DELIVERIES, _INSERT_PENDING = insert(Event), insert(Delivery), insert(PendingDelivery)
-
-_SUBSCRIBED = (
-    select(Endpoint.id, Endpoint.state, Endpoint.all_events, Subscription.event_type)
-    .outerjoin(
-        Subscription,
-        and_(
-            Subscription.endpoint_id == Endpoint.id,
-            Subscription.event_type.in_(bindparam("types", expanding=True)),
-        ),
-    )
-    .where(Endpoint.workspace_id == bindparam("workspace_id"))
-    .where(Endpoint.deleted_at.is_(None))
-    .where(or_(Endpoint.all_events, Subscription.event_type.is_not(None)))
-)
+# Built once: building it takes longer than running it.
+_INSERT_EVENTS = insert(Event)
 
 
 @dataclass(slots=True, frozen=True)
@@ -91,12 +68,12 @@ def accept_events(
             return [_accepted_before(connection, rows[0])]
         if idempotency_key is None:
             connection.execute(_INSERT_EVENTS, rows)
-        accepted, is_due = _fan_out(connection, workspace_id, rows, now)
+        fanned_out = fan_out.fan_out(connection, rows, now)
         failpoints.hit("accept.committing")
     failpoints.hit("accept.committed")
-    if is_due:
+    if fanned_out.is_due:
         wake_ups.wake_worker()
-    return accepted
+    return [Accepted(row["id"], fanned_out.deliveries[row["id"]]) for row in rows]
 
 
 def envelope(*, event_id: str, event_type: str, workspace_id: str, raw_data: bytes, now: datetime) -> bytes:
@@ -163,83 +140,3 @@ def _has_same_numbers(earlier: bytes, sent: bytes) -> bool:
         return True
     parse = json_parsing.parse_to_the_digit
     return parse(before) in (parse(now), parse(json.dumps(json.loads(now)).encode()))
-
-
-def _fan_out(
-    connection: Connection, workspace_id: str, events: list[dict[str, Any]], now: datetime
-) -> tuple[list[Accepted], bool]:
-    """Insert the events' deliveries; return what was accepted, and whether anything is due now."""
-    endpoints = _subscribed(connection, workspace_id, {event["type"] for event in events})
-    deliveries = [
-        delivery_row(event, endpoint_id, state, now)
-        for event in events
-        for endpoint_id, state in endpoints[event["type"]]
-    ]
-    for row, delivery_id in zip(deliveries, ids.several("dlv", len(deliveries)), strict=True):
-        row["id"] = delivery_id
-    if deliveries:
-        connection.execute(_INSERT_DELIVERIES, deliveries)
-    due = [pending_row(row) for row in deliveries if row["state"] is DeliveryState.PENDING]
-    if due:
-        connection.execute(_INSERT_PENDING, due)
-    accepted = [Accepted(event["id"], len(endpoints[event["type"]])) for event in events]
-    return accepted, bool(due)
-
-
-def _subscribed(
-    connection: Connection, workspace_id: str, types: set[str]
-) -> dict[str, list[tuple[str, EndpointState]]]:
-    """Return the endpoints that subscribe to each of the event types, each with its state."""
-    rows = connection.execute(_SUBSCRIBED, {"workspace_id": workspace_id, "types": list(types)})
-    found: dict[str, dict[str, EndpointState]] = defaultdict(dict)
-    disabled: set[str] = set()
-    for endpoint_id, state, all_events, event_type in rows:
-        if state is EndpointState.DISABLED:
-            disabled.add(endpoint_id)
-        for matching in types if all_events else (event_type,):
-            found[matching][endpoint_id] = state
-    if disabled:
-        _recheck_disabled(connection, disabled, found)
-    return defaultdict(list, {name: list(endpoints.items()) for name, endpoints in found.items()})
-
-
-def _recheck_disabled(
-    connection: Connection, disabled: set[str], found: dict[str, dict[str, EndpointState]]
-) -> None:
-    """Correct the states of endpoints that have been enabled since they were read.
-
-    The others stay disabled until the caller commits: an admin who enables one waits for that, and then sees
-    what was held for it.
-    """
-    still_disabled = destinations.not_accepting(connection, disabled)
-    for states in found.values():
-        states |= dict.fromkeys(states.keys() & disabled - still_disabled.keys(), EndpointState.ENABLED)
-
-
-def delivery_row(
-    event: dict[str, Any], endpoint_id: str, state: EndpointState, now: datetime
-) -> dict[str, Any]:
-    """Return a delivery of the event as a row of `deliveries` without an id, held at a disabled endpoint."""
-    is_enabled = state is EndpointState.ENABLED
-    return {
-        "workspace_id": event["workspace_id"],
-        "endpoint_id": endpoint_id,
-        "event_id": event["id"],
-        "event_type": event["type"],
-        "state": DeliveryState.PENDING if is_enabled else DeliveryState.HELD,
-        "created_at": now,
-        "next_attempt_at": now if is_enabled else None,
-    }
-
-
-def pending_row(delivery: dict[str, Any]) -> dict[str, Any]:
-    """Return the pending delivery as a row of the queue."""
-    return {
-        "delivery_id": delivery["id"],
-        "endpoint_id": delivery["endpoint_id"],
-        "event_id": delivery["event_id"],
-        "next_attempt_at": delivery["next_attempt_at"],
-        "generation": 0,
-        "tries": 0,
-        "lapses": 0,
-    }

@@ -8,10 +8,12 @@ from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, ids
 from webhooks_app.core.encryption import Cipher
+from webhooks_app.db import delivery_inserts
+from webhooks_app.db.delivery_inserts import NewDelivery
 from webhooks_app.db.engines import ReadDatabase, WriteDatabase
-from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, EndpointState, Event, PendingDelivery
+from webhooks_app.db.models import DeliveryState, Endpoint, Event
 from webhooks_app.endpoints import destinations
-from webhooks_app.events.accept import NewEvent, delivery_row, event_row, pending_row
+from webhooks_app.events.accept import NewEvent, event_row
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker import signed_requests
 
@@ -28,13 +30,13 @@ def send_test(
     now = clock.now()
     event = event_row(endpoint.workspace_id, new, None, now)
     with database.begin() as connection:
-        is_disabled = endpoint.id in destinations.not_accepting(connection, [endpoint.id])
-        state = EndpointState.DISABLED if is_disabled else EndpointState.ENABLED
-        delivery = {"id": ids.new("dlv")} | delivery_row(event, endpoint.id, state, now)
+        states = destinations.not_accepting(connection, [endpoint.id])
+        state = states.get(endpoint.id, DeliveryState.PENDING)
+        delivery = NewDelivery(
+            ids.new("dlv"), endpoint.workspace_id, endpoint.id, event["id"], event["type"], state
+        )
         connection.execute(insert(Event).values(event))
-        connection.execute(insert(Delivery).values(delivery))
-        if delivery["state"] is DeliveryState.PENDING:
-            connection.execute(insert(PendingDelivery).values(pending_row(delivery)))
+        delivery_inserts.insert(connection, [delivery], created_at=now, due_at=now)
         audit.record(
             connection,
             actor,
@@ -42,10 +44,10 @@ def send_test(
             workspace_id=endpoint.workspace_id,
             target=endpoint.id,
             now=now,
-            delivery_id=delivery["id"],
+            delivery_id=delivery.id,
         )
     wake_ups.wake_worker()
-    return str(delivery["id"])
+    return delivery.id
 
 
 @dataclass(slots=True, frozen=True)

@@ -1,0 +1,82 @@
+"""Fanning out: whose endpoint gets what of a group of events, and in which state."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import insert, select
+
+from tests.conftest import TESTER, Workspace
+from webhooks_app.core import clock
+from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, Event, PendingDelivery
+from webhooks_app.endpoints import actions
+from webhooks_app.events import accept, fan_out
+from webhooks_app.events.accept import NewEvent
+from webhooks_app.events.fan_out import FannedOut
+from webhooks_app.extensions import db
+
+
+def event_row(workspace: Workspace, name: str) -> dict[str, Any]:
+    return accept.event_row(workspace.id, NewEvent(name, {"batch_id": "b1"}), None, clock.now())
+
+
+def fan(database: WriteDatabase, events: Sequence[dict[str, Any]]) -> FannedOut:
+    with database.begin() as connection:
+        connection.execute(insert(Event), events)
+        return fan_out.fan_out(connection, events, clock.now())
+
+
+def test_a_group_of_several_workspaces_reaches_each_ones_own_endpoints(
+    make_workspace: Callable[[str], Workspace], database: WriteDatabase
+) -> None:
+    ours, theirs, empty = (make_workspace(name) for name in ("Ours", "Theirs", "Empty"))
+    all_of_ours = ours.endpoint("https://a.example.com/")
+    some = {"all_events": False, "event_types": ("batch-lifecycle",)}
+    chosen_of_ours = ours.endpoint("https://b.example.com/", **some)
+    chosen_of_theirs = theirs.endpoint("https://c.example.com/", **some)
+    events = [
+        event_row(ours, "batch-lifecycle"),
+        event_row(ours, "batch-request"),
+        event_row(theirs, "batch-lifecycle"),
+        event_row(theirs, "batch-request"),
+        event_row(empty, "batch-lifecycle"),
+    ]
+
+    fanned_out = fan(database, events)
+
+    assert [fanned_out.deliveries[event["id"]] for event in events] == [2, 1, 1, 0, 0]
+    assert fanned_out.is_due
+    db.session.rollback()
+    rows = db.session.execute(select(Delivery.event_id, Delivery.endpoint_id, Delivery.workspace_id)).all()
+    assert {tuple(row) for row in rows} == {
+        (events[0]["id"], all_of_ours, ours.id),
+        (events[0]["id"], chosen_of_ours, ours.id),
+        (events[1]["id"], all_of_ours, ours.id),
+        (events[2]["id"], chosen_of_theirs, theirs.id),
+    }
+    assert set(db.session.scalars(select(PendingDelivery.delivery_id))) == set(
+        db.session.scalars(select(Delivery.id))
+    )
+
+
+def test_of_a_group_only_what_goes_to_a_disabled_endpoint_is_held(
+    workspace: Workspace, database: WriteDatabase
+) -> None:
+    enabled, disabled = (workspace.endpoint(f"https://{name}.example.com/") for name in "ab")
+    actions.disable(database, db.session.get_one(Endpoint, disabled), actor=TESTER)
+
+    fan(database, [event_row(workspace, name) for name in ("batch-lifecycle", "batch-request")])
+
+    db.session.rollback()
+    rows = db.session.execute(select(Delivery.endpoint_id, Delivery.state, Delivery.next_attempt_at)).all()
+    assert sorted((row.endpoint_id, row.state, row.next_attempt_at is None) for row in rows) == sorted(
+        [(enabled, DeliveryState.PENDING, False), (disabled, DeliveryState.HELD, True)] * 2
+    )
+    assert set(db.session.scalars(select(PendingDelivery.endpoint_id))) == {enabled}
+
+
+def test_nothing_is_due_where_everything_is_held(workspace: Workspace, database: WriteDatabase) -> None:
+    endpoint = db.session.get_one(Endpoint, workspace.endpoint("https://a.example.com/"))
+    actions.disable(database, endpoint, actor=TESTER)
+
+    assert not fan(database, [event_row(workspace, "batch-lifecycle")]).is_due
