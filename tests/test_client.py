@@ -181,8 +181,24 @@ def test_each_event_gets_a_key_of_its_own(client: Client, platform: Platform) ->
 
 @pytest.mark.parametrize(
     "trouble",
-    [answer(502), busy, answer(504), answer(429, Retry_After="0"), hang_up, hang_up_midway, speak_no_http],
-    ids=["502", "503", "504", "429", "hang-up", "hang-up-midway", "no-http"],
+    [
+        *(answer(status) for status in (408, 425, 500, 502, 504, 507, 520)),
+        *(busy, answer(429, Retry_After="0"), hang_up, hang_up_midway, speak_no_http),
+    ],
+    ids=[
+        "408",
+        "425",
+        "500",
+        "502",
+        "504",
+        "507",
+        "520",
+        "503",
+        "429",
+        "hang-up",
+        "hang-up-midway",
+        "no-http",
+    ],
 )
 def test_trouble_that_passes_is_tried_again_as_the_same_event(
     client: Client, platform: Platform, trouble: Answer
@@ -365,7 +381,7 @@ def test_a_202_that_is_not_the_apis_is_no_success(client: Client, platform: Plat
     assert len(platform.requests) == 1
 
 
-@pytest.mark.parametrize("status", [200, 204, 500, 501])
+@pytest.mark.parametrize("status", [200, 204, 501, 505])
 def test_any_other_status_is_no_success(client: Client, platform: Platform, status: int) -> None:
     body = b"" if status == 204 else b'{"id": "evt_1", "deliveries": 2}'
     platform.script = [answer(status, body)]

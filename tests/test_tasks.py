@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import select, text, update
 
 from tests.conftest import Workspace
+from tests.raising import raising
 from tests.receivers import Receiver
 from webhooks_app import tasks
 from webhooks_app.core import clock
@@ -65,3 +66,19 @@ def test_a_job_outlasts_a_locked_queue(
         release.join()
 
     assert len(receiver.received) == 3
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_sweep_that_finds_the_database_read_only_says_so_in_one_line(
+    database: WriteDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    with raising(database, "heartbeats", "25006"):
+        tasks.sweep()
+    [record] = caplog.records
+    assert (record.message, record.__dict__["cause"], record.__dict__["job"]) == (
+        "database_unavailable",
+        "read_only",
+        "sweep",
+    )
+    tasks.sweep()
+    assert len(caplog.records) == 1

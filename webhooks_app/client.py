@@ -26,6 +26,11 @@ TRIES = 4
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_RETRY_AFTER_SECONDS = 86_400.0
 
+# What asks to wait, or says that something broke: the key makes each further try the same event. A request
+# that took too long (408), one that came too early (425), too many (429), and whatever a proxy makes of a
+# platform that is being restarted. What is not implemented (501, 505) will not be the next time.
+_LATER = frozenset({408, 425, 429})
+_NEVER = frozenset({501, 505})
 _NO_ANSWER = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 _HEADERS = {"Content-Type": "application/json", "User-Agent": "Avra-Client/1.0"}
 
@@ -153,7 +158,7 @@ class Client:
 
 
 def _sent(response: requests.Response) -> Sent:
-    """What an answer means. Raises SendError, and as such for what is not the API's (a redirect, a 500)."""
+    """What an answer means. Raises SendError, and as such for what is not the API's (a redirect)."""
     status = response.status_code
     try:
         body = json.loads(response.content)
@@ -162,7 +167,7 @@ def _sent(response: requests.Response) -> Sent:
     match body:
         case {"id": str(event_id), "deliveries": int(deliveries)} if status == 202:
             return Sent(event_id, deliveries)
-    if status in (429, 502, 503, 504):
+    if status in _LATER or (500 <= status <= 599 and status not in _NEVER):
         raise Unavailable(f"The platform asks to wait ({status}).", retry_after=_retry_after(response))
     if 400 <= status <= 499:
         raise _rejected(status, body)

@@ -5,12 +5,14 @@ Their dotted names stand in Redis, also across an upgrade.
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 from webhooks_app import config
 from webhooks_app.core import clock, failpoints
+from webhooks_app.db import transient_errors
 from webhooks_app.deliveries import recovery_runs, retention
 from webhooks_app.endpoints import auto_disable, notices
 from webhooks_app.extensions import Services, open_services
@@ -81,6 +83,11 @@ def sweep() -> None:
 
     Then take what steps are due towards endpoints that do nothing but fail.
     """
+    with _database_may_be_away("sweep"):
+        _sweep()
+
+
+def _sweep() -> None:
     services, now = context().services, clock.now()
     services.wake_ups.wake_worker()
     alarms.record_heartbeat(services.write, now=now)
@@ -126,6 +133,16 @@ def _expire() -> None:
     )
 
 
+@contextmanager
+def _database_may_be_away(job: str) -> Iterator[None]:
+    """Leave the job off where the database cannot serve just now: a later one does what this one did not."""
+    try:
+        yield
+    except transient_errors.DATABASE_ERRORS as error:
+        transient_errors.raise_unless_transient(error)
+        transient_errors.log_unavailable(log, error, job=job)
+
+
 def _run_in_thread(name: str, act: Callable[[], object]) -> None:
     """Start a thread, one of each name: a mail server that hangs must not keep this worker from delivering.
 
@@ -134,7 +151,8 @@ def _run_in_thread(name: str, act: Callable[[], object]) -> None:
 
     def run() -> None:
         try:
-            act()
+            with _database_may_be_away(name):
+                act()
         except Exception:
             log.exception("job_failed", extra={"job": name})
 

@@ -2,11 +2,14 @@
 
 import pytest
 from flask import Flask
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from tests.conftest import Workspace
 from tests.web.conftest import FRAGMENT_HEADERS, Page
+from webhooks_app.db.database_limits import DatabaseLimits
 from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.models import ApiToken
+from webhooks_app.extensions import db
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -51,15 +54,31 @@ def test_a_bug_shows_a_page_that_gives_nothing_away(app: Flask, admin_page: Page
     assert fragment.status_code == 500
 
 
+@pytest.mark.parametrize("database_limits", [DatabaseLimits(lock_seconds=0.2)], indirect=True)
 def test_a_locked_database_is_said_and_nothing_is_changed(
-    admin_page: Page, database: WriteDatabase, monkeypatch: pytest.MonkeyPatch
+    admin_page: Page, home: str, database: WriteDatabase
 ) -> None:
+    names = select(ApiToken.name)
+    before = db.session.scalars(names).all()
+    with database.begin():
+        answer = admin_page.post(f"{home}tokens/", {"name": "Another"})
+    assert (answer.status_code, answer.headers.get("Retry-After")) == (503, "1")
+    assert "The database does not answer" in answer.text
+    db.session.rollback()
+    assert db.session.scalars(names).all() == before
+    assert admin_page.post(f"{home}tokens/", {"name": "Another"}).status_code < 400
+
+
+@pytest.mark.parametrize("path", ["tokens/", "/api/v1/events"])
+def test_a_missing_table_is_no_reason_to_ask_again(
+    app: Flask, admin_page: Page, workspace: Workspace, home: str, database: WriteDatabase, path: str
+) -> None:
+    app.testing = False
+    app.config["PROPAGATE_EXCEPTIONS"] = False
     with database.begin() as connection:
         connection.execute(text("ALTER TABLE api_tokens RENAME TO gone"))
-    try:
-        answer = admin_page.get(f"/w/{admin_page.base.split('/')[2]}/tokens/")
-        assert (answer.status_code, answer.headers.get("Retry-After")) == (503, "1")
-        assert "The database does not answer" in answer.text
-    finally:
-        with database.begin() as connection:
-            connection.execute(text("ALTER TABLE gone RENAME TO api_tokens"))
+    if path.startswith("/"):
+        answer = app.test_client().post(path, json={}, headers=workspace.headers)
+    else:
+        answer = admin_page.get(home + path)
+    assert (answer.status_code, answer.headers.get("Retry-After")) == (500, None)

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from tests.conftest import Workspace
+from tests.raising import raising
 from tests.worker.attempted import (
     DELAYS,
     DELIVERED,
@@ -25,7 +26,8 @@ from webhooks_app.core import clock
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker import outcome_buffer
-from webhooks_app.worker.engine_limits import BufferLimits
+from webhooks_app.worker.database_backoff import DatabaseBackoff
+from webhooks_app.worker.engine_limits import BackoffLimits, BufferLimits
 from webhooks_app.worker.outcome_buffer import OutcomeBuffer
 from webhooks_app.worker.recording import record
 
@@ -198,3 +200,24 @@ def test_an_outcome_that_the_database_refuses_takes_no_other_along(
     assert buffer.recorded == 2
     assert {attempt.delivery_id for attempt in attempts()} == {first.delivery_id, last.delivery_id}
     assert queued() == {odd.delivery_id, last.delivery_id}
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("sqlstate", ["25006", "40P01", "53100", "57P01"])
+def test_outcomes_are_kept_whatever_class_the_driver_gives_the_error(
+    workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps, sqlstate: str
+) -> None:
+    """A read-only database is no OperationalError, and refuses no outcome for what is in it."""
+    workspace.endpoint(URL)
+    workspace.send(2)
+    buffer = OutcomeBuffer(database, wake_ups, lease=LEASE, limits=BufferLimits())
+    for each in claim(database, 2):
+        buffer.add(finished(each, DELIVERED))
+
+    with raising(database, "attempts", sqlstate):
+        assert not DatabaseBackoff(BackoffLimits()).run(buffer.write)
+    assert buffer.recorded == 0
+    buffer.write()
+
+    assert buffer.recorded == len(attempts()) == 2
+    assert not queued()

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
+from webhooks_app.db import driver_errors
 from webhooks_app.db.models import Attempt
 from webhooks_app.db.models.base import microseconds
 
@@ -31,16 +31,13 @@ def _unchanged(moment: datetime) -> datetime:
 
 
 def insert(connection: Connection, rows: Iterable[AttemptRow]) -> None:
-    """Insert the rows. Raises DBAPIError as SQLAlchemy does, which these calls to the driver bypass."""
+    """Insert the rows. Raises DBAPIError as SQLAlchemy does."""
     driver: Any = connection.connection.driver_connection
-    try:
+    with driver_errors.as_sqlalchemy(connection, _COPY):
         if connection.dialect.name == "sqlite":
             driver.executemany(_INSERT, rows)
         else:
             _copy(driver, rows)
-    except connection.dialect.loaded_dbapi.Error as error:
-        base = connection.dialect.loaded_dbapi.Error
-        raise DBAPIError.instance(_COPY, None, error, base, dialect=connection.dialect) from error
 
 
 def _copy(driver: Any, rows: Iterable[AttemptRow]) -> None:

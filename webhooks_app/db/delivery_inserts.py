@@ -5,9 +5,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam
-from sqlalchemy.exc import DBAPIError
 
-from webhooks_app.db import bulk_sql
+from webhooks_app.db import bulk_sql, driver_errors
 from webhooks_app.db.models import DeliveryState
 from webhooks_app.db.models.base import UtcDateTime, microseconds
 
@@ -87,11 +86,6 @@ def _insert_sqlite(
         for each in deliveries
         if each.state == DeliveryState.PENDING
     )
-    base = connection.dialect.loaded_dbapi.Error
-    try:
+    with driver_errors.as_sqlalchemy(connection, _SQLITE_DELIVERIES):
         driver.executemany(_SQLITE_DELIVERIES, (each + moments[each.state] for each in deliveries))
         driver.executemany(_SQLITE_PENDING, pending)
-    except base as error:
-        raise DBAPIError.instance(
-            _SQLITE_DELIVERIES, None, error, base, dialect=connection.dialect
-        ) from error

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Dialect, Engine, event
 from sqlalchemy.exc import InvalidatePoolError, OperationalError
 from sqlalchemy.orm import Session
 
+from webhooks_app.db import driver_errors
 from webhooks_app.db.database_limits import DEFAULT_LIMITS, DatabaseLimits
 
 # SQLite's own wait sleeps longer each time, up to 100 ms, so that the writer that has waited longest loses to
@@ -95,11 +96,19 @@ def databases_of(engine: Engine, *, after_commit: Callable[[], None] | None = No
 
 
 def engine_options(database_url: str, limits: DatabaseLimits = DEFAULT_LIMITS) -> dict[str, Any]:
-    """Return the arguments of `create_engine` for a database of either kind."""
+    """Return the arguments of `create_engine` for a database of either kind.
+
+    `hide_parameters`: an error's text is logged, and the parameters may be secrets.
+    """
     if database_url.startswith("sqlite"):
         connect_args = {"timeout": limits.lock_seconds, "check_same_thread": False}
-        return {"pool_timeout": limits.pool_seconds, "connect_args": connect_args}
+        return {
+            "hide_parameters": True,
+            "pool_timeout": limits.pool_seconds,
+            "connect_args": connect_args,
+        }
     return {
+        "hide_parameters": True,
         "pool_size": 10,
         "max_overflow": 20,
         "pool_timeout": limits.pool_seconds,
@@ -112,6 +121,7 @@ def prepare(engine: Engine, *, waits_for_disk: bool, limits: DatabaseLimits = DE
 
     `waits_for_disk`: whether a commit returns only when it would survive a power cut.
     """
+    driver_errors.listen(engine)
     if engine.dialect.name == "sqlite":
         turn = WriteTurn(limits)
         event.listen(engine, "connect", _set_pragmas)

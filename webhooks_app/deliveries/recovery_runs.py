@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, select, update
-from sqlalchemy.exc import OperationalError
 
 from webhooks_app.core import clock, failpoints
-from webhooks_app.db import delivery_queue
+from webhooks_app.db import delivery_queue, transient_errors
 from webhooks_app.db.engines import Databases, ReadDatabase
 from webhooks_app.db.keyset import SearchResult
 from webhooks_app.db.models import DeliveryState, Recovery, RecoveryState
@@ -107,8 +106,9 @@ def _try_next_batch(databases: Databases, recovery_id: str, limits: RecoveryLimi
     """As `replay_next_batch`; None where another writer was in the way, so that the next turn tries again."""
     try:
         return replay_next_batch(databases, recovery_id, limits=limits)
-    except OperationalError as error:
-        logger.warning("recovery_failed", extra={"recovery": recovery_id, "error": type(error.orig).__name__})
+    except transient_errors.DATABASE_ERRORS as error:
+        transient_errors.raise_unless_transient(error)
+        transient_errors.log_unavailable(logger, error, recovery=recovery_id)
         time.sleep(limits.poll_seconds)
         return None
 

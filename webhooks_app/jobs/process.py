@@ -12,9 +12,9 @@ from contextlib import contextmanager
 
 from redis import Redis
 from redis.exceptions import RedisError
-from sqlalchemy.exc import OperationalError
 
 from webhooks_app.config import ConfigError
+from webhooks_app.db import transient_errors
 
 _ORPHAN_CHECK_SECONDS = 0.5
 
@@ -65,7 +65,7 @@ def when_orphaned(act: Callable[[], None]) -> None:
 def clear_errors() -> Iterator[None]:
     """End the process with a one-line error and an exit code for errors that a person has to put right.
 
-    These are ConfigError, NoRedis and a database that refuses what it is asked.
+    These are ConfigError, NoRedis and a database that cannot serve.
     """
     try:
         yield
@@ -75,8 +75,9 @@ def clear_errors() -> Iterator[None]:
     except NoRedis as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(os.EX_UNAVAILABLE)
-    except OperationalError as error:
-        [reason, *_] = str(error.orig).splitlines()
+    except transient_errors.DATABASE_ERRORS as error:
+        transient_errors.raise_unless_transient(error)
+        [reason, *_] = str(getattr(error, "orig", None) or error).splitlines() or [""]
         print(f"error: The database does not answer as it should: {reason}", file=sys.stderr)
         sys.exit(os.EX_UNAVAILABLE)
 

@@ -1,12 +1,17 @@
 """What people see when something cannot be done; under `/api/`, the API's own shape of an error."""
 
+import logging
+
 from flask import Flask, Response, g, render_template, request
+from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import DataError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import DataError
 from werkzeug.exceptions import BadRequest, HTTPException
 
+from webhooks_app.db import transient_errors
 from webhooks_app.web.api import errors as api_errors
+
+log = logging.getLogger(__name__)
 
 # By status: title and text.
 ERRORS = {
@@ -23,8 +28,8 @@ ERRORS = {
 
 def register(app: Flask) -> None:
     app.register_error_handler(HTTPException, show_error)
-    app.register_error_handler(OperationalError, _show_unavailable)
-    app.register_error_handler(PoolTimeout, _show_unavailable)
+    for kind in transient_errors.DATABASE_ERRORS:
+        app.register_error_handler(kind, _show_unavailable)
     app.register_error_handler(DataError, _show_bad_data)
     app.register_error_handler(500, show_error)
 
@@ -50,7 +55,12 @@ def render_error(code: int, title: str, text: str) -> str:
     return render_template("error.html", code=code, title=title, text=text, is_framed=is_framed)
 
 
-def _show_unavailable(_error: Exception) -> tuple[str, int, dict[str, str]]:
+def _show_unavailable(error: Exception) -> ResponseReturnValue:
+    """Answer 503 where the database may serve again in a moment; another error of it is ours, and raised."""
+    transient_errors.raise_unless_transient(error)
+    transient_errors.log_unavailable(log, error, view=request.endpoint)
+    if request.path.startswith("/api/"):
+        return api_errors.answer_unavailable()
     title, text = ERRORS[503]
     return render_error(503, title, text), 503, {"Retry-After": "1"}
 

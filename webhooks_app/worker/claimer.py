@@ -58,7 +58,7 @@ class Claimer:
         """Scan where there may be new deliveries, and claim where that is worth its price.
 
         `is_sending` says that requests are in flight. None means that neither was worth it. Raises
-        OperationalError.
+        errors of the database.
         """
         claimable = self._endpoints.claimable(clock.now())
         self._wake_ups.keep_awake()

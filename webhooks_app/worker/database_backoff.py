@@ -4,8 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from sqlalchemy.exc import OperationalError
-
+from webhooks_app.db import transient_errors
 from webhooks_app.worker.engine_limits import BackoffLimits
 
 log = logging.getLogger(__name__)
@@ -23,8 +22,9 @@ class DatabaseBackoff:
             return False
         try:
             act()
-        except OperationalError as error:
-            log.warning("database_unavailable", extra={"error": type(error.orig).__name__})
+        except transient_errors.DATABASE_ERRORS as error:
+            transient_errors.raise_unless_transient(error)
+            transient_errors.log_unavailable(log, error)
             self._pause()
             return False
         self._pause_seconds = self._limits.first_seconds

@@ -81,7 +81,7 @@ class Dispatcher:
     def start_claimed(self) -> None:
         """Send what was claimed; set aside what has to wait or cannot be sent.
 
-        Raises OperationalError, and then keeps what was claimed for the next call.
+        Raises errors of the database, and then keeps what was claimed for the next call.
         """
         if not self._claimed:
             return
@@ -115,7 +115,8 @@ class Dispatcher:
     def settle_not_accepted(self) -> bool:
         """Hold, cancel or release what was claimed of endpoints that accepted nothing when it was started.
 
-        Return whether some of them accept deliveries again. Raises OperationalError, and then keeps them.
+        Return whether some of them accept deliveries again. Raises errors of the database, and then keeps
+        them.
         """
         if not self._not_accepted:
             return False
@@ -128,7 +129,7 @@ class Dispatcher:
     def send_next_isolated(self) -> None:
         """Send the next suspect if none is in flight, so that its worker's death counts against it only.
 
-        Raises OperationalError, and then keeps it.
+        Raises errors of the database, and then keeps it.
         """
         if not self._isolated or any(each.is_suspect for each in self._in_flight.values()):
             return

@@ -4,9 +4,10 @@ import logging
 import time
 from datetime import datetime, timedelta
 
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from webhooks_app.core import clock, failpoints
+from webhooks_app.db import transient_errors
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery
@@ -15,7 +16,7 @@ from webhooks_app.worker.recording import record
 
 log = logging.getLogger(__name__)
 
-# A value that the database or its driver refuses; OperationalError is a DBAPIError, but tells of no value.
+# A value that the database or its driver refuses, unless the error is a transient one.
 _REFUSALS = (DBAPIError, ValueError, OverflowError)
 
 
@@ -58,13 +59,16 @@ class OutcomeBuffer:
         )
 
     def write(self) -> None:
-        """Write all outcomes and schedule their retries. Raises OperationalError, and then keeps them."""
+        """Write all outcomes and schedule their retries.
+
+        Raises DATABASE_ERRORS that are transient, and then keeps the outcomes.
+        """
         if not self._deliveries:
             return
         failpoints.hit("worker.recording")
         try:
             due = self._write_all()
-        except OperationalError:
+        except transient_errors.DATABASE_ERRORS:
             self._is_retry = True
             self._drop_expired()
             raise
@@ -76,9 +80,8 @@ class OutcomeBuffer:
     def _write_all(self) -> list[datetime]:
         try:
             due = self._record(self._deliveries)
-        except OperationalError:
-            raise
-        except _REFUSALS:
+        except _REFUSALS as error:
+            _raise_if_transient(error)
             log.exception("batch_refused", extra={"outcomes": len(self._deliveries)})
             return self._write_each()
         self.recorded += len(self._deliveries)
@@ -95,9 +98,8 @@ class OutcomeBuffer:
             try:
                 due += self._record(self._deliveries[:1])
                 self.recorded += 1
-            except OperationalError:
-                raise
-            except _REFUSALS:
+            except _REFUSALS as error:
+                _raise_if_transient(error)
                 log.exception("outcome_refused", extra={"delivery_id": self._deliveries[0].delivery_id})
             del self._deliveries[0]
         return due
@@ -110,3 +112,8 @@ class OutcomeBuffer:
         if time.monotonic() - self._oldest_at > self._lease.total_seconds():
             log.error("outcomes_lost", extra={"outcomes": len(self._deliveries)})
             self._deliveries = []
+
+
+def _raise_if_transient(error: Exception) -> None:
+    if transient_errors.cause_of(error) is not None:
+        raise error

@@ -1,14 +1,16 @@
 """The one shape of an error, whatever goes wrong."""
 
+import sqlite3
 import time
 from contextlib import ExitStack, suppress
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tests.conftest import Workspace
+from tests.raising import raising
 from tests.reading import json_of
 from tests.web.api.events import EVENT, count
 from webhooks_app.db.database_limits import DatabaseLimits
@@ -63,3 +65,67 @@ def test_no_connection_left_gives_503_in_time(client: FlaskClient, workspace: Wo
     assert (blocked.status_code, json_of(blocked)["error"]["code"]) == (503, "unavailable")
     workspace.send()
     assert count(Event) == 1
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    ("sqlstate", "cause"),
+    [
+        ("25006", "read_only"),
+        ("40001", "serialization"),
+        ("40P01", "deadlock"),
+        ("53100", "disk_full"),
+        ("53200", "out_of_memory"),
+        ("53300", "too_many_connections"),
+        ("57014", "timeout"),
+        ("57P01", "shutdown"),
+        ("58030", "io_error"),
+    ],
+)
+def test_whatever_passes_is_a_503_and_one_line_of_the_log(
+    client: FlaskClient,
+    workspace: Workspace,
+    database: WriteDatabase,
+    caplog: pytest.LogCaptureFixture,
+    sqlstate: str,
+    cause: str,
+) -> None:
+    with raising(database, "events", sqlstate):
+        answer = client.post("/api/v1/events", json=EVENT, headers=workspace.headers)
+
+    assert (answer.status_code, answer.headers.get("Retry-After")) == (503, "1")
+    assert json_of(answer)["error"]["code"] == "unavailable"
+    [record] = caplog.records
+    assert (record.message, record.__dict__["cause"], record.__dict__["code"]) == (
+        "database_unavailable",
+        cause,
+        sqlstate,
+    )
+    workspace.send()
+    assert count(Event) == 1
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("pragma", "cause"), [("query_only = ON", "read_only"), ("max_page_count = 1", "disk_full")]
+)
+def test_a_file_that_takes_no_more_is_a_503(
+    client: FlaskClient,
+    workspace: Workspace,
+    caplog: pytest.LogCaptureFixture,
+    pragma: str,
+    cause: str,
+) -> None:
+    def restrict(connection: sqlite3.Connection, *_: object) -> None:
+        connection.execute(f"PRAGMA {pragma}")
+
+    many = {"events": [EVENT] * 1000}  # what needs new pages of the file
+    event.listen(db.engine, "checkout", restrict)
+    answer = client.post("/api/v1/events/batch", json=many, headers=workspace.headers)
+    event.remove(db.engine, "checkout", restrict)
+
+    assert (answer.status_code, answer.headers.get("Retry-After")) == (503, "1")
+    assert [record.__dict__["cause"] for record in caplog.records] == [cause]
+    db.engine.dispose()
+    assert count(Event) == 0
+    workspace.send()

@@ -6,8 +6,6 @@ Each is `{"error": {"code", "message", "field"}}`; `field` is null where no fiel
 from typing import NoReturn
 
 from flask import Blueprint, Response, jsonify
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 
@@ -28,8 +26,6 @@ def add_handlers(blueprint: Blueprint) -> None:
     """Give an API's blueprint this shape for whatever goes wrong in its views."""
     blueprint.register_error_handler(ApiError, _answer_error)
     blueprint.register_error_handler(HTTPException, answer_http_error)
-    blueprint.register_error_handler(OperationalError, _answer_unavailable)
-    blueprint.register_error_handler(PoolTimeout, _answer_unavailable)
 
 
 def answer_http_error(error: HTTPException) -> tuple[Response, int]:
@@ -42,7 +38,7 @@ def _answer_error(error: ApiError) -> tuple[Response, int]:
     return jsonify(body), error.status
 
 
-def _answer_unavailable(_error: Exception) -> tuple[Response, int]:
+def answer_unavailable() -> tuple[Response, int]:
     message = "The database does not answer. Nothing was accepted; send this again."
     response, status = _answer_error(ApiError(503, "unavailable", message))
     response.headers["Retry-After"] = "1"
