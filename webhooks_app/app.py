@@ -8,8 +8,9 @@ from typing import Any
 from flask import Flask
 
 from webhooks_app import config
-from webhooks_app.db import engines, models
+from webhooks_app.db import engines, models, schema_version
 from webhooks_app.db.database_limits import DEFAULT_LIMITS, DatabaseLimits
+from webhooks_app.db.schema_version import WrongSchema
 from webhooks_app.events.catalog import catalog
 from webhooks_app.extensions import attach_services, csrf, db, login, migrate
 from webhooks_app.web import (
@@ -56,10 +57,12 @@ def create_app(
 
 
 def create_app_or_exit() -> Flask:
-    """For processes: a setting that cannot be used ends them with its one line."""
+    """For processes: a setting or a schema that cannot be used ends them with its one line."""
     try:
-        return create_app()
-    except config.ConfigError as error:
+        settings = config.read()
+        schema_version.check_at_start(settings.database_url)
+        return create_app(settings)
+    except (config.ConfigError, WrongSchema) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(os.EX_CONFIG)
 

@@ -5,11 +5,16 @@ import sys
 
 from webhooks_app.config import ConfigError, read
 from webhooks_app.core import logging_setup
+from webhooks_app.db import schema_version
+from webhooks_app.db.schema_version import WrongSchema
 from webhooks_app.jobs import process
 
 try:
     settings = read()
-except ConfigError as error:
+    logging_setup.set_up(settings.log_level)
+    # Here and not only in each worker, which gunicorn would replace for ever.
+    schema_version.check_at_start(settings.database_url)
+except (ConfigError, WrongSchema) as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(os.EX_CONFIG)
 

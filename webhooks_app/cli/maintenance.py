@@ -6,6 +6,7 @@ from flask_migrate import upgrade
 from webhooks_app.app import create_app
 from webhooks_app.core import clock, logging_setup
 from webhooks_app.core.encryption import DecryptionError
+from webhooks_app.db import schema_version
 from webhooks_app.deliveries import retention
 from webhooks_app.endpoints import key_rotation
 from webhooks_app.extensions import services
@@ -31,6 +32,7 @@ def expire() -> None:
     with clear_errors():
         app = create_app()
         with app.app_context():
+            schema_version.check(services().read)
             print(retention.delete_expired(services().databases, now=clock.now()))
 
 
@@ -43,6 +45,7 @@ def rotate_keys() -> None:
     with clear_errors():
         app = create_app()
         with app.app_context():
+            schema_version.check(services().read)
             try:
                 count = key_rotation.reencrypt_all(services().databases, services().cipher)
             except DecryptionError as error:

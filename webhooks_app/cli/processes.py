@@ -7,6 +7,7 @@ import click
 
 from webhooks_app import config, tasks
 from webhooks_app.core import logging_setup
+from webhooks_app.db import schema_version
 from webhooks_app.jobs import process, wake_ups
 from webhooks_app.jobs.delivery_worker import DeliveryWorker, DeliveryWorkerPool, listen_to_signals
 from webhooks_app.jobs.process import allow_open_files, announce_ready, clear_errors, when_orphaned
@@ -53,6 +54,7 @@ def run_workers() -> None:
     with clear_errors():
         settings = config.read()
         logging_setup.set_up(settings.log_level)
+        schema_version.check_at_start(settings.database_url)
         redis = process.wait_until_ready(settings.redis_url)
         pool = DeliveryWorkerPool(redis, count=settings.workers, run_worker=run_worker)
         pool.start(logging_level="WARNING")
@@ -85,4 +87,5 @@ def run_scheduler() -> None:
     with clear_errors():
         settings = config.read()
         logging_setup.set_up(settings.log_level)
+        schema_version.check_at_start(settings.database_url)
         schedule(settings.redis_url, is_alone=settings.embedded_redis, when_ready=announce_ready)

@@ -5,6 +5,7 @@ import click
 from webhooks_app.accounts import api_tokens, members, users, workspaces
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.app import create_app
+from webhooks_app.db import schema_version
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Role
 from webhooks_app.extensions import services
@@ -25,6 +26,7 @@ def create_workspace(name: str, email: str, password: str) -> None:
     with clear_errors():
         app = create_app()
         with app.app_context():
+            schema_version.check(services().read)
             try:
                 print(set_up(services().write, name, email, password)[1])
             except users.EmailTaken:

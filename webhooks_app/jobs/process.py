@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 
 from webhooks_app.config import ConfigError
 from webhooks_app.db import transient_errors
+from webhooks_app.db.schema_version import WrongSchema
 
 _ORPHAN_CHECK_SECONDS = 0.5
 
@@ -65,11 +66,11 @@ def when_orphaned(act: Callable[[], None]) -> None:
 def clear_errors() -> Iterator[None]:
     """End the process with a one-line error and an exit code for errors that a person has to put right.
 
-    These are ConfigError, NoRedis and a database that cannot serve.
+    These are ConfigError, WrongSchema, NoRedis and a database that cannot serve.
     """
     try:
         yield
-    except ConfigError as error:
+    except (ConfigError, WrongSchema) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(os.EX_CONFIG)
     except NoRedis as error:

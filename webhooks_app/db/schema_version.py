@@ -1,0 +1,61 @@
+"""Whether the database's schema is one that this code runs on."""
+
+import logging
+from pathlib import Path
+
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, inspect, text
+
+from webhooks_app.db import engines, transient_errors
+from webhooks_app.db.engines import ReadDatabase
+
+log = logging.getLogger(__name__)
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class WrongSchema(Exception):
+    """The database has no schema yet, or one from before this code; the message says what to do."""
+
+
+def check(database: ReadDatabase) -> None:
+    """Raise WrongSchema unless this code runs on the schema; and the errors of a database that cannot serve.
+
+    A revision that this code does not know is a newer one, and it runs on that: an upgrade migrates first and
+    replaces the processes afterwards, any of which may start again meanwhile.
+    """
+    scripts = ScriptDirectory(str(_MIGRATIONS))
+    needed, known = scripts.get_current_head(), {each.revision for each in scripts.walk_revisions()}
+    with database.connect() as connection:
+        found = _revisions(connection)
+    if not found:
+        raise _wrong("is empty")
+    if found - known:
+        log.warning("schema_newer", extra={"found": ", ".join(sorted(found)), "known": needed})
+    elif needed not in found:
+        raise _wrong(f"is at revision {', '.join(sorted(found))}, and this code needs {needed}")
+
+
+def check_at_start(database_url: str) -> None:
+    """Check for a process that has no engine yet, or must not fork with one. Raises WrongSchema.
+
+    A database that cannot serve just now keeps no process from starting.
+    """
+    engine = create_engine(database_url, **engines.engine_options(database_url))
+    try:
+        check(ReadDatabase(engine))
+    except transient_errors.DATABASE_ERRORS as error:
+        transient_errors.raise_unless_transient(error)
+        transient_errors.log_unavailable(log, error)
+    finally:
+        engine.dispose()
+
+
+def _revisions(connection: Connection) -> set[str]:
+    if not inspect(connection).has_table("alembic_version"):
+        return set()
+    return set(connection.scalars(text("SELECT version_num FROM alembic_version")))
+
+
+def _wrong(state: str) -> WrongSchema:
+    return WrongSchema(f"The database's schema {state}; run `python -m webhooks_app migrate`.")
