@@ -1,5 +1,10 @@
-"""The web process: `gunicorn wsgi:app`."""
+"""The web: `python wsgi.py` serves it, and any WSGI server finds it as `wsgi:app`."""
 
-from webhooks_app.app import create_app_or_exit
+if __name__ == "__main__":
+    from webhooks_app.cli.web import run_web
 
-app = create_app_or_exit()
+    run_web()
+else:
+    from webhooks_app.app import create_app_or_exit
+
+    app = create_app_or_exit()

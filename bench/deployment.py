@@ -144,8 +144,7 @@ class Deployment:
     @contextmanager
     def web(self) -> Iterator[None]:
         """Run the web on WEB_PORT for the block."""
-        command = [sys.executable, "-m", "gunicorn", "wsgi:app", "--bind", f"127.0.0.1:{WEB_PORT}"]
-        with process([*command, "--worker-class", "gthread", "--threads", "8"], self.environ):
+        with process([sys.executable, "-m", "webhooks_app", "web"], self.environ):
             time.sleep(3)
             yield
 

@@ -156,7 +156,6 @@ async def post_steadily(token: str, rate: int, seconds: float, connections: int 
             assert b" 202 " in head[:20], head[:200]
         writer.close()
 
-    # Each connection sends once a second at least: gunicorn closes one that is idle for two seconds.
     await asyncio.gather(*(connection() for _ in range(min(connections, rate))))
     return total
 

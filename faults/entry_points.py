@@ -4,13 +4,11 @@ import multiprocessing
 import os
 import random
 import signal
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import gunicorn.app.wsgiapp  # type: ignore[import-untyped]
 from flask_migrate import downgrade, upgrade
 from sqlalchemy import Column, Connection, String
 
@@ -18,6 +16,7 @@ from faults import crash_report
 from webhooks_app import config
 from webhooks_app.app import create_app
 from webhooks_app.cli import processes
+from webhooks_app.cli import web as cli_web
 from webhooks_app.core import clock
 from webhooks_app.db.models import Delivery, Event, PendingDelivery
 from webhooks_app.deliveries import retention
@@ -27,9 +26,7 @@ from webhooks_app.jobs import delivery_worker
 
 def web(workers: int) -> None:
     crash_report.install()
-    # With the app imported before gunicorn forks, a killed web worker is replaced in milliseconds.
-    sys.argv = ["gunicorn", "wsgi:app", "--preload", "--workers", str(workers)]
-    gunicorn.app.wsgiapp.run()
+    cli_web.run_web(workers)
 
 
 def pool() -> None:

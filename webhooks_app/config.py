@@ -36,8 +36,16 @@ SHARED_NAMES = frozenset({"DATABASE_URL", "REDIS_URL", "SECRET_KEY", "HOST", "PO
 OWN_NAMES = frozenset(
     PREFIX + name
     for name in (
-        *("INSTANCE", "ENCRYPTION_KEYS", "WORKERS", "WEB_THREADS", "IN_FLIGHT", "LEASE_SECONDS"),
-        *("RETRY_DELAYS", "AUTO_DISABLE_DAYS", "ALLOW_HTTP", "ALLOWED_TARGETS", "DENIED_PORTS", "CA_BUNDLE"),
+        *("INSTANCE", "ENCRYPTION_KEYS", "WORKERS", "WEB_PROCESSES", "WEB_THREADS", "IN_FLIGHT"),
+        *(
+            "LEASE_SECONDS",
+            "RETRY_DELAYS",
+            "AUTO_DISABLE_DAYS",
+            "ALLOW_HTTP",
+            "ALLOWED_TARGETS",
+            "DENIED_PORTS",
+            "CA_BUNDLE",
+        ),
         *("TRUSTED_PROXIES", "BASE_URL", "SMTP_URL", "MAIL_FROM", "LOG_LEVEL"),
     )
 )
@@ -59,6 +67,7 @@ class Settings:
     host: str
     port: int
     workers: int
+    web_processes: int
     web_threads: int
     in_flight: int
     lease_seconds: int
@@ -79,7 +88,7 @@ class Settings:
 
     @property
     def bind(self) -> str:
-        """The web's listener as gunicorn wants it."""
+        """The web's address and port, as people write them."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
@@ -103,6 +112,7 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         host=host,
         port=port,
         workers=number(env, "WEBHOOKS_WORKERS", 1, 1, 64),
+        web_processes=number(env, "WEBHOOKS_WEB_PROCESSES", 1, 1, 64),
         web_threads=number(env, "WEBHOOKS_WEB_THREADS", 8, 1, 256),
         in_flight=number(env, "WEBHOOKS_IN_FLIGHT", 400, 1, 2000),
         lease_seconds=number(env, "WEBHOOKS_LEASE_SECONDS", 60, 1, 3600),

@@ -396,7 +396,7 @@ def test_a_killed_run_leaves_nothing_that_delays_the_next(platform: Platform, tm
         ("webhooks_app worker", "worker"),
         ("redis-server", "redis"),
         ("scheduler", "scheduler"),
-        ("gunicorn", "web"),
+        ("webhooks_app web", "web"),
         ("process_groups", "guard"),
     ],
 )

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import requests
 
 from tests.cli.test_run import free_port
@@ -47,10 +48,11 @@ def test_the_worker_script_runs(sqlite_template: Path, redis_url: str, tmp_path:
         assert process.poll() is None
 
 
-def test_gunicorn_finds_the_application_and_its_settings(
-    sqlite_template: Path, redis_url: str, tmp_path: Path
+@pytest.mark.parametrize("command", [["wsgi.py"], ["-m", "webhooks_app", "web"]])
+def test_the_web_serves_the_application(
+    command: list[str], sqlite_template: Path, redis_url: str, tmp_path: Path
 ) -> None:
     port = free_port()
     environ = settings(sqlite_template, redis_url, tmp_path) | {"PORT": str(port)}
-    with running(["-m", "gunicorn", "wsgi:app"], environ):
+    with running(command, environ):
         assert requests.get(f"http://127.0.0.1:{port}/login", timeout=30).status_code == 200

@@ -1,22 +1,42 @@
 """The shell's door: `avra COMMAND`, or `python -m webhooks_app COMMAND`."""
 
+from importlib import import_module
+
 import click
 
 import webhooks_app
-from webhooks_app.cli.maintenance import expire, migrate, rotate_keys
-from webhooks_app.cli.processes import scheduler, web, worker
-from webhooks_app.cli.run import run
-from webhooks_app.cli.workspaces import create_workspace
+
+# By name, with the module that holds it: the web needs no RQ, the scheduler no Flask.
+_COMMANDS = {
+    "run": "run",
+    "web": "web",
+    "worker": "processes",
+    "scheduler": "processes",
+    "migrate": "maintenance",
+    "create-workspace": "workspaces",
+    "rotate-keys": "maintenance",
+    "expire": "maintenance",
+}
 
 
-@click.group()
+class _Commands(click.Group):
+    """A group that imports a command's module when the command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = import_module(f"webhooks_app.cli.{_COMMANDS[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        return command
+
+
+@click.group(cls=_Commands)
 @click.version_option(webhooks_app.__version__, prog_name="avra")
 def main() -> None:
     """Avra webhooks: signed, real-time event notifications with a delivery log.
 
     Settings come from the environment; the README's table lists them.
     """
-
-
-for command in (run, web, worker, scheduler, migrate, create_workspace, rotate_keys, expire):
-    main.add_command(command)

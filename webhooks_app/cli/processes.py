@@ -1,4 +1,4 @@
-"""The long-lived processes of a deployment: `web`, `worker`, `scheduler`."""
+"""The long-lived processes beside the web: `worker` and `scheduler`."""
 
 import os
 import signal
@@ -12,24 +12,6 @@ from webhooks_app.jobs import process, wake_ups
 from webhooks_app.jobs.delivery_worker import DeliveryWorker, DeliveryWorkerPool, listen_to_signals
 from webhooks_app.jobs.process import allow_open_files, announce_ready, clear_errors, when_orphaned
 from webhooks_app.jobs.scheduler import run_scheduler as schedule
-from webhooks_app.jobs.supervisor import PYTHON
-
-
-@click.command(context_settings={"ignore_unknown_options": True})
-@click.argument("gunicorn_options", nargs=-1)
-def web(gunicorn_options: tuple[str, ...]) -> None:
-    """Run the web: API and console.
-
-    Address and threads are settings; options of gunicorn, such as `--workers 2`, can be added.
-    """
-    command = web_command()
-    os.execv(command[0], [*command, *gunicorn_options])  # noqa: S606  gunicorn, without a shell
-
-
-def web_command() -> list[str]:
-    """Return what starts gunicorn with the settings and the application of this package."""
-    settings, app = "python:webhooks_app.cli.gunicorn_settings", "webhooks_app.app:create_app_or_exit()"
-    return [*PYTHON, "-m", "webhooks_app.cli.gunicorn_app", "--config", settings, app]
 
 
 @click.command()

@@ -10,7 +10,7 @@ from flask_migrate import upgrade
 
 from webhooks_app import config
 from webhooks_app.app import create_app
-from webhooks_app.cli import demo, processes
+from webhooks_app.cli import demo
 from webhooks_app.config import ConfigError, Settings
 from webhooks_app.core import instance_folder, logging_setup
 from webhooks_app.extensions import db, services
@@ -93,7 +93,7 @@ def _redis(settings: Settings) -> list[Command]:
 def _commands(consumer_port: int, secrets: str) -> list[Command]:
     consumer = str(config.ROOT / "examples" / "consumer.py")
     return [
-        Command("web", processes.web_command()),
+        Command("web", [*PYTHON, "-m", "webhooks_app", "web"]),
         Command("worker", [*PYTHON, "-m", "webhooks_app", "worker"]),
         Command("scheduler", [*PYTHON, "-m", "webhooks_app", "scheduler"]),
         Command(

@@ -49,17 +49,21 @@ def announce_ready() -> None:
     print("ready", flush=True)
 
 
-def when_orphaned(act: Callable[[], None]) -> None:
-    """Call `act`, in a thread, once the process that started this one through multiprocessing has died."""
-    parent = multiprocessing.parent_process()
+def when_orphaned(act: Callable[[], None], parent_id: int | None = None) -> None:
+    """Call `act`, in a thread, once the process that started this one has died.
 
-    def watch(parent_id: int) -> None:
-        while os.getppid() == parent_id:
+    `parent_id` is that process; by default the one that started this one through multiprocessing.
+    """
+    started_by = multiprocessing.parent_process()
+    watched = parent_id if parent_id is not None else started_by and started_by.pid
+
+    def watch() -> None:
+        while os.getppid() == watched:
             time.sleep(_ORPHAN_CHECK_SECONDS)
         act()
 
-    if parent is not None and parent.pid is not None:
-        threading.Thread(target=watch, args=(parent.pid,), daemon=True).start()
+    if watched is not None:
+        threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

@@ -1,0 +1,56 @@
+"""A server of the product on a port of its own, in a thread, with an application of the test's."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from webhooks_app.server import web_server
+from webhooks_app.server.server_limits import DEFAULT_LIMITS, ServerLimits
+from webhooks_app.server.web_server import WebServer
+from webhooks_app.server.wsgi_bridge import WsgiApp
+
+SECONDS = 20.0
+
+
+class RunningServer:
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def connect(self) -> socket.socket:
+        client = socket.create_connection(("127.0.0.1", self.port), timeout=SECONDS)
+        client.settimeout(SECONDS)
+        return client
+
+    def exchange(self, *parts: bytes) -> bytes:
+        """Send the parts and return all that comes until the server closes the connection."""
+        with self.connect() as client:
+            for part in parts:
+                client.sendall(part)
+            return read_all(client)
+
+
+def read_all(client: socket.socket) -> bytes:
+    received = b""
+    while some := client.recv(65536):
+        received += some
+    return received
+
+
+@contextmanager
+def serving(
+    app: WsgiApp, limits: ServerLimits = DEFAULT_LIMITS, *, threads: int = 4
+) -> Iterator[RunningServer]:
+    listener = web_server.listen("127.0.0.1", 0)
+    port, ready = listener.getsockname()[1], threading.Event()
+    server = WebServer(app, listener, threads=threads, limits=limits)
+    thread = threading.Thread(target=lambda: asyncio.run(server.run(ready.set)), daemon=True)
+    thread.start()
+    assert ready.wait(SECONDS)
+    try:
+        yield RunningServer(port)
+    finally:
+        server.stop()
+        thread.join(SECONDS)
+        assert not thread.is_alive()

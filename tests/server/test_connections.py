@@ -1,0 +1,248 @@
+"""Clients that are slow, silent or broken: each comes to an end, and holds no thread meanwhile."""
+
+import json
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from tests.server.running_server import RunningServer, read_all, serving
+from webhooks_app.server.server_limits import DEFAULT_LIMITS, ServerLimits
+
+Answer = Iterable[bytes]
+SHORT = ServerLimits(
+    head_seconds=1.0,
+    body_seconds=1.0,
+    answer_seconds=1.0,
+    head_bytes=8192,
+    body_bytes=100_000,
+    stop_seconds=1,
+)
+# Patient ones, of which none may count on a deadline to let the others through.
+MANY = 200
+CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def application(environ: dict[str, Any], start: Callable[..., Any]) -> Answer:
+    if environ["PATH_INFO"] == "/endless":
+        start("200 OK", [("Content-Type", "text/plain")])
+        return endless()
+    size = int(environ["PATH_INFO"].strip("/") or 2)
+    environ["wsgi.input"].read()
+    start("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(size))])
+    return [b"x" * size]
+
+
+closed_streams: list[str] = []
+
+
+def endless() -> Iterator[bytes]:
+    try:
+        while True:
+            yield b"y" * 65536
+    finally:
+        closed_streams.append("endless")
+
+
+@pytest.fixture(scope="module")
+def patient() -> Iterator[RunningServer]:
+    with serving(application) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def hasty() -> Iterator[RunningServer]:
+    with serving(application, SHORT) as server:
+        yield server
+
+
+def get(server: RunningServer, path: str = "/") -> bytes:
+    return server.exchange(b"GET %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" % path.encode())
+
+
+def open_many(server: RunningServer, stack: ExitStack, start: bytes) -> None:
+    for _ in range(MANY):
+        client = stack.enter_context(server.connect())
+        client.sendall(start)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        pytest.param(b"", id="silent"),
+        pytest.param(b"GET / HT", id="slow head"),
+        pytest.param(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc", id="slow body"),
+        pytest.param(
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab", id="slow chunk"
+        ),
+        pytest.param(b"GET /900000 HTTP/1.1\r\nHost: a\r\n\r\n", id="unread answer"),
+        pytest.param(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n", id="unread stream"),
+    ],
+)
+def test_two_hundred_slow_clients_keep_nobody_from_an_answer(patient: RunningServer, start: bytes) -> None:
+    with ExitStack() as stack:
+        open_many(patient, stack, start)
+        started = time.monotonic()
+        assert get(patient).startswith(b"HTTP/1.1 200 ")
+        assert time.monotonic() - started < DEFAULT_LIMITS.head_seconds / 2  # far from any deadline
+
+
+def test_a_silent_connection_is_closed(hasty: RunningServer) -> None:
+    assert hasty.exchange() == b""
+
+
+def test_a_slow_head_is_answered_408(hasty: RunningServer) -> None:
+    assert hasty.exchange(b"GET / HTTP/1.1\r\n", b"A: ").startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_slow_head_behind_an_answer_is_answered_408(hasty: RunningServer) -> None:
+    answers = hasty.exchange(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"GET / HT")
+    assert answers.startswith(b"HTTP/1.1 200 ")
+    assert b"HTTP/1.1 408 " in answers
+
+
+def test_a_head_that_drips_is_cut_at_the_deadline(hasty: RunningServer) -> None:
+    with hasty.connect() as client:
+        received = drip(client, b"GET / HTTP/1.1\r\nA: " + b"a" * 500)
+    assert received.startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.mark.parametrize("head", [b"Content-Length: 500", b"Transfer-Encoding: chunked"])
+def test_a_body_that_drips_is_cut_at_the_deadline(hasty: RunningServer, head: bytes) -> None:
+    with hasty.connect() as client:
+        client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\n%s\r\n\r\n" % head)
+        received = drip(client, b"1\r\na\r\n" * 500 if b"chunked" in head else b"a" * 499)
+    assert received.startswith(b"HTTP/1.1 408 ")
+    assert json.loads(received.partition(b"\r\n\r\n")[2])["error"]["code"] == "request_timeout"
+
+
+def drip(client: socket.socket, text: bytes) -> bytes:
+    """Send the text byte by byte until an answer comes, and return that."""
+    client.settimeout(0.02)
+    for byte in text:
+        try:
+            client.sendall(bytes([byte]))
+            return client.recv(65536)
+        except TimeoutError:
+            continue
+    client.settimeout(20)
+    return client.recv(65536)
+
+
+def test_a_large_head_is_answered_431(hasty: RunningServer) -> None:
+    with hasty.connect() as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nA: " + b"a" * 8192)
+        assert client.recv(65536).startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize("path", [b"/3000000", b"/endless"])
+def test_an_answer_that_nobody_reads_ends(hasty: RunningServer, path: bytes) -> None:
+    closed_streams.clear()
+    with hasty.connect() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.sendall(b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % path)
+        wait_until_reset(client)
+    if path == b"/endless":
+        wait_for_true(lambda: bool(closed_streams))
+
+
+def wait_until_reset(client: socket.socket) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            client.sendall(b"x")
+        except OSError:
+            return
+        time.sleep(0.1)
+    raise AssertionError("the connection is still open")
+
+
+def wait_for_true(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"zz\r\nabc\r\n0\r\n\r\n",
+        b"0x3\r\nabc\r\n0\r\n\r\n",
+        b"-1\r\nabc\r\n0\r\n\r\n",
+        b"3\r\nabcd\r\n0\r\n\r\n",
+    ],
+)
+def test_broken_chunks_are_answered_400(patient: RunningServer, body: bytes) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert patient.exchange(head, body).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        CHUNKED.replace(b"Host", b"Content-Length: 3\r\nHost") + b"3\r\nabc\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -3\r\n\r\nabc",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3x\r\n\r\nabc",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\nabc",
+        b"GET / HTTP/1.1\r\nHost: a\r\n folded: b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nA b: c\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nA: b\x00c\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # TLS to a port that speaks plain HTTP
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ],
+)
+def test_broken_heads_are_answered_400(patient: RunningServer, head: bytes) -> None:
+    assert patient.exchange(head).startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_trailer_is_left_out(patient: RunningServer) -> None:
+    head = CHUNKED.replace(b"Host", b"Connection: close\r\nHost")
+    assert patient.exchange(head, b"3\r\nabc\r\n0\r\nA: b\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_body_that_ends_early_reaches_no_application(hasty: RunningServer) -> None:
+    with hasty.connect() as client:
+        client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc")
+        client.shutdown(socket.SHUT_WR)
+        assert b"200 OK" not in read_all(client)
+
+
+@pytest.mark.parametrize("expect", [b"", b"Expect: 100-continue\r\n"])
+def test_a_body_over_the_limit_is_answered_413_before_it_is_read(hasty: RunningServer, expect: bytes) -> None:
+    with hasty.connect() as client:
+        client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\n%sContent-Length: 100001\r\n\r\n" % expect)
+        assert client.recv(65536).startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_who_sends_all_of_a_body_over_the_limit_reads_413(hasty: RunningServer, is_chunked: bool) -> None:
+    size = 3_000_000
+    head = b"Transfer-Encoding: chunked" if is_chunked else b"Content-Length: %d" % size
+    body = b"x" * size
+    if is_chunked:
+        body = b"%x\r\n%s\r\n0\r\n\r\n" % (size, body)
+    answer = hasty.exchange(b"POST / HTTP/1.1\r\nHost: a\r\n%s\r\n\r\n" % head, body)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"connection: close" in answer
+
+
+def test_bodies_of_all_requests_together_are_limited() -> None:
+    limits = ServerLimits(bodies_bytes=200_000)
+    start = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 90000\r\n\r\n"
+    with serving(application, limits) as server, ExitStack() as stack:
+        for _ in range(2):
+            stack.enter_context(server.connect()).sendall(start + b"x" * 89_999)
+        wait_for_true(lambda: server.exchange(start, b"x" * 90_000).startswith(b"HTTP/1.1 503 "))
+        stack.close()
+        wait_for_true(
+            lambda: (
+                b" 200 "
+                in server.exchange(start.replace(b"Host", b"Connection: close\r\nHost"), b"x" * 90_000)
+            )
+        )

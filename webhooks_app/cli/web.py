@@ -1,0 +1,58 @@
+"""The web: API and console."""
+
+import os
+import signal
+
+import click
+
+from webhooks_app import config
+from webhooks_app.app import create_app
+from webhooks_app.core import logging_setup
+from webhooks_app.db import schema_version
+from webhooks_app.jobs.process import allow_open_files, announce_ready, clear_errors, gc_freeze, when_orphaned
+from webhooks_app.server import web_server
+from webhooks_app.server.prefork import Prefork
+
+
+@click.command()
+@click.option(
+    "--workers",
+    "count",
+    type=click.IntRange(1, 64),
+    help="Processes that share the address; as many as WEBHOOKS_WEB_PROCESSES says.",
+)
+def web(count: int | None) -> None:
+    """Run the web: API and console.
+
+    Address, processes and threads are settings.
+    """
+    with clear_errors():
+        run_web(count)
+
+
+def run_web(count: int | None = None) -> None:
+    """Serve until asked to end, in this process if it is to be one, otherwise in children of it."""
+    settings = config.read()
+    logging_setup.set_up(settings.log_level)
+    schema_version.check_at_start(settings.database_url)
+    allow_open_files()
+    try:
+        listener = web_server.listen(settings.host, settings.port)
+    except OSError as error:
+        raise config.ConfigError(f"Cannot listen on {settings.bind}: {error.strerror}.") from None
+    app = create_app(settings)
+
+    def serve() -> None:
+        gc_freeze()
+        web_server.serve(app, listener, threads=settings.web_threads, when_ready=announce_ready)
+
+    def serve_as_child() -> None:
+        when_orphaned(lambda: os.kill(os.getpid(), signal.SIGTERM), parent)
+        serve()
+
+    parent, processes = os.getpid(), count or settings.web_processes
+    if processes == 1:
+        serve()
+    else:
+        gc_freeze()
+        Prefork(processes, serve_as_child).supervise()

@@ -1,0 +1,107 @@
+"""What the HTTP server calls for each request: reads its body within limits, then has Flask answer it."""
+
+import asyncio
+import json
+import logging
+
+from webhooks_app.server.server_limits import ServerLimits
+from webhooks_app.server.wsgi_bridge import Receive, Scope, Send, WsgiBridge
+
+log = logging.getLogger(__name__)
+
+# For so long the rest of a refused body is read and thrown away, as most clients read no answer before they
+# have sent all, and a connection that is closed upon unread bytes is reset.
+_DISCARD_SECONDS = 2.0
+
+
+class Refused(Exception):
+    """The request is answered without the application."""
+
+    def __init__(
+        self, status: int, code: str, message: str, *, headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+        self.headers = headers or {}
+
+
+class Disconnected(Exception):
+    """The client went away, or its body broke the rules of HTTP, which the server has answered."""
+
+
+class AsgiApp:
+    """One per process; `bodies_bytes` of the limits holds for all requests together."""
+
+    def __init__(self, bridge: WsgiBridge, limits: ServerLimits) -> None:
+        self._bridge = bridge
+        self._limits = limits
+        self._bodies_bytes = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = bytearray()
+        try:
+            await self._read(scope, receive, body)
+            await self._bridge.answer(scope, bytes(body), receive, send)
+        except Refused as refused:
+            await _refuse(refused, receive, send)
+        except Disconnected:
+            pass
+        finally:
+            self._bodies_bytes -= len(body)
+
+    async def _read(self, scope: Scope, receive: Receive, body: bytearray) -> None:
+        """Read the request's body into `body`. Raises Refused and Disconnected."""
+        if _stated_length(scope) > self._limits.body_bytes:
+            raise _TOO_LARGE
+        try:
+            async with asyncio.timeout(self._limits.body_seconds):
+                while await self._read_some(receive, body):
+                    pass
+        except TimeoutError:
+            raise _TOO_SLOW from None
+
+    async def _read_some(self, receive: Receive, body: bytearray) -> bool:
+        """Read what came; return whether there is more to come."""
+        message = await receive()
+        if message["type"] != "http.request":
+            raise Disconnected
+        some: bytes = message["body"]
+        body += some
+        self._bodies_bytes += len(some)
+        if len(body) > self._limits.body_bytes:
+            raise _TOO_LARGE
+        if self._bodies_bytes > self._limits.bodies_bytes:
+            raise _BUSY
+        return bool(message.get("more_body"))
+
+
+_TOO_LARGE = Refused(413, "too_large", "The body is too large.")
+_TOO_SLOW = Refused(408, "request_timeout", "The body took too long to arrive.")
+_BUSY = Refused(503, "busy", "Too much is being sent at once. Send this again.", headers={"retry-after": "1"})
+
+
+def _stated_length(scope: Scope) -> int:
+    # The server has refused what is no number, and what differs.
+    return next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)
+
+
+async def _refuse(refused: Refused, receive: Receive, send: Send) -> None:
+    """Answer in the API's shape of errors, and close the connection once the client has read that."""
+    error = {"code": refused.code, "message": refused.message, "field": None}
+    body = json.dumps({"error": error}).encode()
+    headers = {"content-type": "application/json", "connection": "close"} | refused.headers
+    headers["content-length"] = str(len(body))
+    encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": refused.status, "headers": encoded})
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+    await _discard(receive)
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _discard(receive: Receive) -> None:
+    try:
+        async with asyncio.timeout(_DISCARD_SECONDS):
+            while (message := await receive())["type"] == "http.request" and message.get("more_body"):
+                pass
+    except TimeoutError:
+        pass

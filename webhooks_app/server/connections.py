@@ -1,0 +1,117 @@
+"""Connections of clients, each with deadlines for the head of a request and for its answer to be read."""
+
+import asyncio
+from functools import partial
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from webhooks_app.server.server_limits import ServerLimits
+
+_CHECK_SECONDS = 0.5
+
+
+def _refusal(status: str, text: str) -> bytes:
+    return (
+        f"HTTP/1.1 {status}\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n"
+        f"content-length: {len(text)}\r\n\r\n{text}"
+    ).encode("ascii")
+
+
+_SLOW_HEAD = _refusal("408 Request Timeout", "The request took too long.")
+_LARGE_HEAD = _refusal("431 Request Header Fields Too Large", "The request's headers are too large.")
+
+
+class Connection(HttpToolsProtocol):
+    """An HTTP/1.1 connection that `Deadlines` looks after.
+
+    Each method that is overridden here belongs to asyncio or to httptools; none is private to uvicorn.
+    """
+
+    def __init__(self, *arguments: Any, limits: ServerLimits, deadlines: "Deadlines", **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._limits = limits
+        self._deadlines = deadlines
+        # When the head that is awaited or being read began; None while a request is worked on.
+        self.head_since: float | None = None
+        self.head_bytes = 0
+        # What waited to be read by the client at the last check, and since when it has not become less.
+        self.unread_bytes = 0
+        self.unread_since = 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.head_since = self.loop.time()
+        self._deadlines.watch(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._deadlines.forget(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        reads_head = self.head_since is not None
+        super().data_received(data)
+        if reads_head and self.head_since is not None:
+            self.head_bytes += len(data)
+            if self.head_bytes > self._limits.head_bytes:
+                self.refuse(_LARGE_HEAD)
+
+    def on_message_begin(self) -> None:
+        if self.head_since is None:
+            self.head_since, self.head_bytes = self.loop.time(), 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self.head_since = None
+        super().on_headers_complete()
+
+    def refuse(self, answer: bytes) -> None:
+        """Answer a request whose head is not whole, and close."""
+        self.head_since = None
+        if not self.transport.is_closing():
+            self.transport.write(answer)
+            self.transport.close()
+
+
+class Deadlines:
+    """Looks after all connections of a process twice a second, which costs a request nothing."""
+
+    def __init__(self, limits: ServerLimits) -> None:
+        self._limits = limits
+        self._connections: set[Connection] = set()
+
+    def protocol(self) -> "partial[Connection]":
+        """Return what makes the protocol of a new connection."""
+        return partial(Connection, limits=self._limits, deadlines=self)
+
+    def watch(self, connection: Connection) -> None:
+        self._connections.add(connection)
+
+    def forget(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+
+    async def enforce(self) -> None:
+        """Close what is past its deadline, until cancelled."""
+        while True:
+            await asyncio.sleep(min(_CHECK_SECONDS, self._limits.head_seconds / 4))
+            now = asyncio.get_running_loop().time()
+            for connection in tuple(self._connections):
+                self._check_head(connection, now)
+                self._check_answer(connection, now)
+
+    def _check_head(self, connection: Connection, now: float) -> None:
+        since = connection.head_since
+        if since is None or now - since < self._limits.head_seconds:
+            return
+        if connection.head_bytes or connection.cycle:
+            connection.refuse(_SLOW_HEAD)
+        else:
+            connection.transport.close()  # it never said a word
+
+    def _check_answer(self, connection: Connection, now: float) -> None:
+        """Abort a connection whose client takes nothing of its answer; `close` would wait for it for ever."""
+        unread = connection.transport.get_write_buffer_size()
+        if unread == 0 or unread != connection.unread_bytes:
+            connection.unread_bytes, connection.unread_since = unread, now
+        elif now - connection.unread_since >= self._limits.answer_seconds:
+            connection.transport.abort()

@@ -1,0 +1,69 @@
+"""Several processes of one program, which share what was loaded before they were forked."""
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import NoReturn
+
+log = logging.getLogger(__name__)
+
+# A process that ends at once, again and again, must not keep a core busy with starting it.
+_RESTART_SECONDS = 1.0
+
+
+class Prefork:
+    """Keeps `count` processes running, each of which calls `run`, until this one is asked to end."""
+
+    def __init__(self, count: int, run: Callable[[], None]) -> None:
+        self._count = count
+        self._run = run
+        self._children: dict[int, float] = {}
+        self._is_stopping = False
+
+    def supervise(self) -> None:
+        """Start the processes, replace those that end, and on SIGTERM or SIGINT end all and return."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        while not self._is_stopping:
+            self._start_missing()
+            self._wait_for_one()
+        while self._children:
+            self._wait_for_one()
+
+    def _start_missing(self) -> None:
+        while len(self._children) < self._count and not self._is_stopping:
+            signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
+            child = os.fork()
+            if child == 0:
+                self._be_child()
+            self._children[child] = time.monotonic()
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
+
+    def _be_child(self) -> NoReturn:
+        status = 1
+        try:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
+            self._run()
+            status = 0
+        except BaseException:
+            log.exception("web_process_failed")
+        finally:
+            os._exit(status)
+
+    def _wait_for_one(self) -> None:
+        child, status = os.waitpid(-1, 0)
+        started_at = self._children.pop(child, None)
+        if started_at is None or self._is_stopping:
+            return
+        log.warning("web_process_died", extra={"pid": child, "status": os.waitstatus_to_exitcode(status)})
+        time.sleep(max(0.0, started_at + _RESTART_SECONDS - time.monotonic()))
+
+    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+        self._is_stopping = True
+        for child in self._children:
+            os.kill(child, signal.SIGTERM)

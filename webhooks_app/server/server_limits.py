@@ -1,0 +1,30 @@
+"""How long and how much a client may keep the web busy. Handed in, so that a test can wait for less."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLimits:
+    """What each connection and the process as a whole may take.
+
+    `head_seconds`, `head_bytes`: for a request's line and headers, from the connection's or the head's first
+    byte. `body_seconds`: for its whole body. `answer_seconds`: without any byte of an answer that the client
+    takes. `idle_seconds`: between two requests of a connection; more than the 60 of common proxies, which
+    otherwise send a request into a connection that is just being closed. `body_bytes`: of one request, the
+    largest batch and what multipart forms add. `bodies_bytes`: of all requests that are being read or worked
+    on. `connections`: at the same time; those beyond it are answered 503. `stop_seconds`: for requests under
+    way when the process is asked to end; supervisors kill ten seconds after they ask.
+    """
+
+    head_seconds: float = 10.0
+    head_bytes: int = 64 * 1024
+    body_seconds: float = 30.0
+    answer_seconds: float = 30.0
+    idle_seconds: int = 65
+    body_bytes: int = 4 * 1024 * 1024 + 64 * 1024
+    bodies_bytes: int = 64 * 1024 * 1024
+    connections: int = 2000
+    stop_seconds: int = 8
+
+
+DEFAULT_LIMITS = ServerLimits()

@@ -1,0 +1,93 @@
+"""The web's HTTP server: uvicorn on one listening socket, with our deadlines and Flask behind it."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+
+from webhooks_app.server.asgi_app import AsgiApp
+from webhooks_app.server.connections import Deadlines
+from webhooks_app.server.server_limits import DEFAULT_LIMITS, ServerLimits
+from webhooks_app.server.wsgi_bridge import WsgiApp, WsgiBridge
+
+_BACKLOG = 1024
+# For answers that are cut short by the end of the process to give back what they hold.
+_CLEAN_UP_SECONDS = 1.0
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket. Raises OSError where the address cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+
+
+def serve(app: WsgiApp, listener: socket.socket, *, threads: int, when_ready: Callable[[], None]) -> None:
+    """Answer requests until SIGTERM or SIGINT, then finish those under way."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _ignore)  # uvicorn restores this at its end, and raises the signal once more
+    asyncio.run(WebServer(app, listener, threads=threads).run(when_ready))
+
+
+def _ignore(*_: object) -> None:
+    pass
+
+
+class WebServer:
+    """One per process."""
+
+    def __init__(
+        self,
+        app: WsgiApp,
+        listener: socket.socket,
+        *,
+        threads: int,
+        limits: ServerLimits = DEFAULT_LIMITS,
+    ) -> None:
+        self._listener = listener
+        self._bridge = WsgiBridge(app, threads=threads)
+        self._deadlines = Deadlines(limits)
+        self._uvicorn = uvicorn.Server(_config(AsgiApp(self._bridge, limits), self._deadlines, limits))
+
+    async def run(self, when_ready: Callable[[], None]) -> None:
+        """Answer requests until `stop`, or a signal where this is the main thread."""
+        watching = asyncio.create_task(self._deadlines.enforce())
+        announcing = asyncio.create_task(self._announce(when_ready))
+        try:
+            await self._uvicorn.serve(sockets=[self._listener])
+        finally:
+            announcing.cancel()
+            watching.cancel()
+            if cut_short := self._uvicorn.server_state.tasks:
+                await asyncio.wait(cut_short, timeout=_CLEAN_UP_SECONDS)
+            self._bridge.close()
+
+    def stop(self) -> None:
+        """Have `run` finish the requests under way and return; may be called from any thread."""
+        self._uvicorn.should_exit = True
+
+    async def _announce(self, when_ready: Callable[[], None]) -> None:
+        while not self._uvicorn.started:
+            await asyncio.sleep(0.005)
+        when_ready()
+
+
+def _config(app: AsgiApp, deadlines: Deadlines, limits: ServerLimits) -> uvicorn.Config:
+    protocol: Any = deadlines.protocol()
+    return uvicorn.Config(
+        app,
+        interface="asgi3",
+        http=protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="error",  # a stranger's broken requests are no news
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=limits.idle_seconds,
+        timeout_graceful_shutdown=limits.stop_seconds,
+        limit_concurrency=limits.connections,
+    )

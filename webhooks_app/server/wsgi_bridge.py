@@ -1,0 +1,143 @@
+"""From an ASGI request, whose body has been read, to a WSGI application in a thread, and back (PEP 3333)."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
+from io import BytesIO
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Any]
+Headers = list[tuple[bytes, bytes]]
+WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+# A body in one piece goes out with the headers; of one that is made bit by bit, this much is gathered first.
+_PIECE_BYTES = 64 * 1024
+_END = object()
+
+
+class WsgiBridge:
+    """Runs a WSGI application in `threads` threads.
+
+    A thread is held while the application computes, never while a client is waited for.
+    """
+
+    def __init__(self, app: WsgiApp, *, threads: int) -> None:
+        self._app = app
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="web")
+
+    async def answer(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
+        """Have the application answer, and send what it says until the client has it or is gone."""
+        context = Context()  # the application may hold context variables from one piece to the next
+        answer = await self._in_thread(context.run, self._call, environ_of(scope, body))
+        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+        if answer.rest is None:
+            await send({"type": "http.response.body", "body": answer.first})
+            return
+        gone = asyncio.ensure_future(receive())  # behind its body, a client says nothing until it is gone
+        try:
+            piece = answer.first
+            while piece is not _END and not gone.done():
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                piece = await self._in_thread(context.run, _next_piece, answer.rest)
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            gone.cancel()
+            await self._in_thread(context.run, _close, answer.source)
+
+    def _in_thread(self, act: Callable[..., Any], *arguments: Any) -> "asyncio.Future[Any]":
+        return asyncio.get_running_loop().run_in_executor(self._pool, act, *arguments)
+
+    def _call(self, environ: dict[str, Any]) -> "_Answer":
+        answer = _Answer()
+        answer.source = self._app(environ, answer.start)
+        if isinstance(answer.source, (list, tuple)) or _is_single(answer.source, answer.headers):
+            try:
+                answer.first = b"".join(answer.source)
+            finally:
+                _close(answer.source)
+        else:
+            answer.rest = iter(answer.source)
+            answer.first = _next_piece(answer.rest)
+        return answer
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+class _Answer:
+    """What the application says: status, headers, the first piece of the body, and where the rest is from."""
+
+    status = 500
+    headers: Headers
+    source: Iterable[bytes]
+    first: Any = b""
+    rest: Iterator[bytes] | None = None
+
+    def start(self, status: str, headers: list[tuple[str, str]], _exc_info: object = None) -> None:
+        self.status = int(status[:3])
+        self.headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+
+
+def _is_single(source: Iterable[bytes], headers: Headers) -> bool:
+    """Tell whether the body's length is known, so that it is at hand as a whole or is a file."""
+    return any(name == b"content-length" for name, _ in headers)
+
+
+def _next_piece(rest: Any) -> Any:
+    """Return the next bytes, some ten kilobytes of them where there are so many, or _END."""
+    piece = bytearray()
+    for some in rest:
+        piece += some
+        if len(piece) >= _PIECE_BYTES:
+            break
+    return bytes(piece) if piece else _END
+
+
+def _close(source: Any) -> None:
+    if hasattr(source, "close"):
+        source.close()
+
+
+def environ_of(scope: Scope, body: bytes) -> dict[str, Any]:
+    """Return the WSGI environment (PEP 3333) of an ASGI scope.
+
+    Headers whose names hold an underscore are left out, as WSGI could not tell them from those with a hyphen.
+    """
+    host, port = scope["server"] or ("localhost", 0)
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_bytes(scope["raw_path"]).decode("latin-1"),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+        "SERVER_NAME": host,
+        "SERVER_PORT": str(port or 0),
+        "REMOTE_ADDR": scope["client"][0] if scope["client"] else "",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope["scheme"],
+        "wsgi.input": BytesIO(body),
+        "wsgi.input_terminated": True,
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+    }
+    for raw_name, raw_value in scope["headers"]:
+        if b"_" not in raw_name:
+            _add_header(environ, raw_name.decode("latin-1").upper(), raw_value.decode("latin-1"))
+    environ["CONTENT_LENGTH"] = str(len(body))
+    return environ
+
+
+def _add_header(environ: dict[str, Any], name: str, value: str) -> None:
+    key = name.replace("-", "_")
+    if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        key = "HTTP_" + key
+    if key in environ:
+        value = environ[key] + ("; " if key == "HTTP_COOKIE" else ",") + value
+    environ[key] = value
