@@ -110,7 +110,7 @@ def _start_fork_server() -> "subprocess.Popen[bytes]":
 
 
 class ProcessGroup:
-    """A process whose children do the work: gunicorn, or the pool of delivery workers."""
+    """A process whose children do the work: the web, or the pool of delivery workers."""
 
     def __init__(self, fork_client: ForkClient, start: Callable[[], int]) -> None:
         self._fork_client, self._start = fork_client, start

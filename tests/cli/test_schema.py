@@ -13,7 +13,7 @@ from webhooks_app import config
 
 COMMANDS = {
     "web": ["-m", "webhooks_app", "web"],
-    "wsgi": ["-m", "gunicorn", "wsgi:app"],
+    "wsgi": ["wsgi.py"],
     "another server": ["-c", "import wsgi"],
     "worker": ["-m", "webhooks_app", "worker"],
     "worker.py": ["worker.py"],
