@@ -17,7 +17,7 @@ from webhooks_app.extensions import db
 
 
 def event_row(workspace: Workspace, name: str) -> dict[str, Any]:
-    return accept.event_row(workspace.id, NewEvent(name, {"batch_id": "b1"}), None, clock.now())
+    return accept.event_row(workspace.id, NewEvent.of(name, {"batch_id": "b1"}), None, clock.now())
 
 
 def fan(database: WriteDatabase, events: Sequence[dict[str, Any]]) -> FannedOut:

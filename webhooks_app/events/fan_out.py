@@ -1,7 +1,7 @@
 """Fanning events out: a delivery for each endpoint that subscribes, in the caller's transaction."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -69,7 +69,8 @@ def _subscribers(connection: Connection, topics: set[_Topic]) -> dict[_Topic, _S
     rows = [{"workspace_id": workspace_id, "type": name} for workspace_id, name in topics]
     found: dict[_Topic, _Subscribers] = defaultdict(dict)
     disabled: set[str] = set()
-    for workspace_id, name, endpoint_id, state in bulk_sql.run_with_rows(connection, _SUBSCRIBED, rows):
+    subscribed: Iterable[Any] = bulk_sql.run_with_rows(connection, _SUBSCRIBED, rows)
+    for workspace_id, name, endpoint_id, state in subscribed:
         found[workspace_id, name][endpoint_id] = DeliveryState.PENDING
         if state == EndpointState.DISABLED:
             disabled.add(endpoint_id)
