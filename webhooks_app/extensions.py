@@ -17,6 +17,7 @@ from webhooks_app.core.encryption import Cipher
 from webhooks_app.db import engines
 from webhooks_app.db.engines import Databases, ReadDatabase, WriteDatabase
 from webhooks_app.db.models.base import Base
+from webhooks_app.events.group_commit import GroupCommit
 from webhooks_app.jobs.wake_ups import WakeUps
 
 # What a view has read stays readable after its action; what it reads afterwards is read anew.
@@ -39,8 +40,10 @@ class Services:
     started_at: datetime = field(default_factory=clock.now)
     # An export takes a thread for as long as its reader does; most of them stay for events and pages.
     export_slots: BoundedSemaphore = field(init=False)
+    group_commit: GroupCommit = field(init=False)
 
     def __post_init__(self) -> None:
+        self.group_commit = GroupCommit(self.databases.write, self.wake_ups)
         self.export_slots = BoundedSemaphore(max(1, self.settings.web_threads // 4))
 
     @property

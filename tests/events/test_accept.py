@@ -12,7 +12,7 @@ from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, Event, PendingDelivery
 from webhooks_app.endpoints import actions
 from webhooks_app.events import accept
-from webhooks_app.events.accept import KeyReused, NewEvent, event_row
+from webhooks_app.events.accept import KeyReused, NewEvent, Submission, event_rows
 from webhooks_app.extensions import db
 from webhooks_app.jobs.wake_ups import WakeUps
 
@@ -120,15 +120,16 @@ def test_a_row_from_before_numbers_were_kept_answers_the_same_request(
     event = precise(number)
     # As the code before wrote it: data and hash both passed through floats.
     through_floats = NewEvent.of(event.type, json.loads(event.raw_data))
-    old = event_row(workspace.id, through_floats, "key", clock.now())
+    now = clock.now()
+    [old] = event_rows(Submission(workspace.id, [through_floats], "key"), now)
     hashed = json.dumps([event.type, through_floats.data], sort_keys=True)
-    old["request_hash"] = hashlib.sha256(hashed.encode()).hexdigest()
+    old = old._replace(request_hash=hashlib.sha256(hashed.encode()).hexdigest())
     with database.begin() as connection:
-        connection.execute(insert(Event).values(old))
+        connection.execute(insert(Event).values(old._asdict() | {"created_at": now}))
 
     [accepted] = accept.accept_events(database, wake_ups, workspace.id, [event], idempotency_key="key")
 
-    assert accepted.id == old["id"]
+    assert accepted.id == old.id
 
 
 def test_what_comes_for_a_disabled_endpoint_is_held_and_not_queued(

@@ -1,28 +1,30 @@
 """Fanning out: whose endpoint gets what of a group of events, and in which state."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
 from tests.conftest import TESTER, Workspace
 from webhooks_app.core import clock
+from webhooks_app.db import event_inserts
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, Event, PendingDelivery
+from webhooks_app.db.event_inserts import NewEventRow
+from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, PendingDelivery
 from webhooks_app.endpoints import actions
 from webhooks_app.events import accept, fan_out
-from webhooks_app.events.accept import NewEvent
+from webhooks_app.events.accept import NewEvent, Submission
 from webhooks_app.events.fan_out import FannedOut
 from webhooks_app.extensions import db
 
 
-def event_row(workspace: Workspace, name: str) -> dict[str, Any]:
-    return accept.event_row(workspace.id, NewEvent.of(name, {"batch_id": "b1"}), None, clock.now())
+def event_row(workspace: Workspace, name: str) -> NewEventRow:
+    new = Submission(workspace.id, [NewEvent.of(name, {"batch_id": "b1"})])
+    return accept.event_rows(new, clock.now())[0]
 
 
-def fan(database: WriteDatabase, events: Sequence[dict[str, Any]]) -> FannedOut:
+def fan(database: WriteDatabase, events: Sequence[NewEventRow]) -> FannedOut:
     with database.begin() as connection:
-        connection.execute(insert(Event), events)
+        event_inserts.insert(connection, events, now=clock.now())
         return fan_out.fan_out(connection, events, clock.now())
 
 
@@ -44,15 +46,15 @@ def test_a_group_of_several_workspaces_reaches_each_ones_own_endpoints(
 
     fanned_out = fan(database, events)
 
-    assert [fanned_out.deliveries[event["id"]] for event in events] == [2, 1, 1, 0, 0]
+    assert [fanned_out.deliveries[event.id] for event in events] == [2, 1, 1, 0, 0]
     assert fanned_out.is_due
     db.session.rollback()
     rows = db.session.execute(select(Delivery.event_id, Delivery.endpoint_id, Delivery.workspace_id)).all()
     assert {tuple(row) for row in rows} == {
-        (events[0]["id"], all_of_ours, ours.id),
-        (events[0]["id"], chosen_of_ours, ours.id),
-        (events[1]["id"], all_of_ours, ours.id),
-        (events[2]["id"], chosen_of_theirs, theirs.id),
+        (events[0].id, all_of_ours, ours.id),
+        (events[0].id, chosen_of_ours, ours.id),
+        (events[1].id, all_of_ours, ours.id),
+        (events[2].id, chosen_of_theirs, theirs.id),
     }
     assert set(db.session.scalars(select(PendingDelivery.delivery_id))) == set(
         db.session.scalars(select(Delivery.id))

@@ -1,4 +1,4 @@
-"""Accepting events: one transaction for the event and its deliveries, then a wake-up."""
+"""Accepting events: one transaction for the events and their deliveries, then a wake-up."""
 
 import hashlib
 import json
@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from webhooks_app.core import clock, failpoints, ids, json_parsing
-from webhooks_app.db import upsert
+from webhooks_app.db import event_inserts, transient_errors
 from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.event_inserts import NewEventRow
 from webhooks_app.db.models import Delivery, Event
 from webhooks_app.events import fan_out
 from webhooks_app.jobs.wake_ups import WakeUps
-
-# Built once: building it takes longer than running it.
-_INSERT_EVENTS = insert(Event)
 
 
 @dataclass(slots=True, frozen=True)
@@ -47,6 +45,23 @@ class KeyReused(Exception):
     """The idempotency key belongs to an event with another type or data."""
 
 
+@dataclass(slots=True, frozen=True)
+class Submission:
+    """What one request hands over: its events are accepted all or none.
+
+    An idempotency key goes with a single event; where it was used before, nothing is stored and the earlier
+    event is returned.
+    """
+
+    workspace_id: str
+    events: Sequence[NewEvent]
+    idempotency_key: str | None = None
+
+
+# What comes of a submission: its events as accepted, or the reason why none was.
+Outcome = Sequence[Accepted] | Exception
+
+
 def accept_events(
     database: WriteDatabase,
     wake_ups: WakeUps,
@@ -54,26 +69,51 @@ def accept_events(
     events: Sequence[NewEvent],
     *,
     idempotency_key: str | None = None,
-) -> list[Accepted]:
-    """Store the events with a delivery for each subscribed endpoint. Raises KeyReused.
+) -> Sequence[Accepted]:
+    """Store the events of one submission; see `commit`. Raises its outcome if that is an exception."""
+    [outcome] = commit(database, wake_ups, [Submission(workspace_id, events, idempotency_key)])
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
-    When this returns, all of them are committed and the workers have been woken, if Redis answered. An
-    idempotency key goes with a single event; where it was used before, nothing is stored and the earlier
-    event is returned.
+
+def commit(
+    database: WriteDatabase, wake_ups: WakeUps, submissions: Sequence[Submission]
+) -> Sequence[Outcome]:
+    """Store the submissions, of any workspaces, in one transaction; return the outcome of each.
+
+    When this returns, what is accepted is committed and the workers have been woken, if Redis answered. A
+    KeyReused is its submission's own. An error of the database is the outcome of each that it kept from being
+    stored; where it may lie in what one of them holds, each is tried alone.
     """
+    try:
+        return _commit_together(database, wake_ups, submissions)
+    except Exception as error:
+        if len(submissions) == 1 or transient_errors.cause_of(error) is not None:
+            return [error] * len(submissions)
+    return [outcome for each in submissions for outcome in commit(database, wake_ups, [each])]
+
+
+def _commit_together(
+    database: WriteDatabase, wake_ups: WakeUps, submissions: Sequence[Submission]
+) -> Sequence[Outcome]:
     now = clock.now()
-    rows = [event_row(workspace_id, event, idempotency_key, now) for event in events]
+    rows = [event_rows(submission, now) for submission in submissions]
     with database.begin() as connection:
-        if idempotency_key is not None and not upsert.insert_if_new(connection, Event, rows[0]):
-            return [_accepted_before(connection, rows[0])]
-        if idempotency_key is None:
-            connection.execute(_INSERT_EVENTS, rows)
-        fanned_out = fan_out.fan_out(connection, rows, now)
+        inserted = event_inserts.insert(connection, [row for some in rows for row in some], now=now)
+        new = [row for some in rows for row in some if row.id in inserted]
+        earlier = {
+            some[0].id: _accepted_before(connection, some[0]) for some in rows if some[0].id not in inserted
+        }
+        fanned_out = fan_out.fan_out(connection, new, now)
         failpoints.hit("accept.committing")
     failpoints.hit("accept.committed")
     if fanned_out.is_due:
         wake_ups.wake_worker()
-    return [Accepted(row["id"], fanned_out.deliveries[row["id"]]) for row in rows]
+    return [
+        earlier.get(some[0].id) or [Accepted(row.id, fanned_out.deliveries[row.id]) for row in some]
+        for some in rows
+    ]
 
 
 def envelope(*, event_id: str, event_type: str, workspace_id: str, raw_data: bytes, now: datetime) -> bytes:
@@ -86,27 +126,26 @@ def envelope(*, event_id: str, event_type: str, workspace_id: str, raw_data: byt
     return b"%b%b}" % (head.encode(), raw_data)
 
 
-def event_row(
-    workspace_id: str, event: NewEvent, idempotency_key: str | None, now: datetime
-) -> dict[str, Any]:
-    """Return the event as a row of `events`, with a new id."""
-    event_id = ids.new("evt")
-    body = envelope(
-        event_id=event_id,
-        event_type=event.type,
-        workspace_id=workspace_id,
-        raw_data=event.raw_data,
-        now=now,
-    )
-    return {
-        "id": event_id,
-        "workspace_id": workspace_id,
-        "type": event.type,
-        "body": body,
-        "idempotency_key": idempotency_key,
-        "request_hash": _request_hash(event) if idempotency_key is not None else None,
-        "created_at": now,
-    }
+def event_rows(submission: Submission, now: datetime) -> list[NewEventRow]:
+    """Return the submission's events as rows of `events`, with new ids."""
+    key = submission.idempotency_key
+    return [
+        NewEventRow(
+            event_id,
+            submission.workspace_id,
+            event.type,
+            envelope(
+                event_id=event_id,
+                event_type=event.type,
+                workspace_id=submission.workspace_id,
+                raw_data=event.raw_data,
+                now=now,
+            ),
+            key,
+            _request_hash(event) if key is not None else None,
+        )
+        for event_id, event in zip(ids.several("evt", len(submission.events)), submission.events, strict=True)
+    ]
 
 
 def _request_hash(event: NewEvent) -> str:
@@ -118,16 +157,16 @@ def _request_hash(event: NewEvent) -> str:
     return hashlib.sha256(json.dumps([event.type, event.data], sort_keys=True).encode()).hexdigest()
 
 
-def _accepted_before(connection: Connection, row: dict[str, Any]) -> Accepted:
+def _accepted_before(connection: Connection, row: NewEventRow) -> Outcome:
     earlier = connection.execute(
         select(Event.id, Event.request_hash, Event.body)
-        .where(Event.workspace_id == row["workspace_id"])
-        .where(Event.idempotency_key == row["idempotency_key"])
+        .where(Event.workspace_id == row.workspace_id)
+        .where(Event.idempotency_key == row.idempotency_key)
     ).one()
-    if earlier.request_hash != row["request_hash"] or not _has_same_numbers(earlier.body, row["body"]):
-        raise KeyReused
+    if earlier.request_hash != row.request_hash or not _has_same_numbers(earlier.body, row.body):
+        return KeyReused()
     deliveries = connection.execute(select(Delivery.id).where(Delivery.event_id == earlier.id)).all()
-    return Accepted(earlier.id, len(deliveries))
+    return [Accepted(earlier.id, len(deliveries))]
 
 
 def _has_same_numbers(earlier: bytes, sent: bytes) -> bool:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from webhooks_app.core import ids
 from webhooks_app.db import bulk_sql, delivery_inserts
 from webhooks_app.db.delivery_inserts import NewDelivery
+from webhooks_app.db.event_inserts import NewEventRow
 from webhooks_app.db.models import DeliveryState, EndpointState
 from webhooks_app.endpoints import destinations
 
@@ -40,27 +41,27 @@ class FannedOut:
     is_due: bool
 
 
-def fan_out(connection: Connection, events: Sequence[dict[str, Any]], now: datetime) -> FannedOut:
+def fan_out(connection: Connection, events: Sequence[NewEventRow], now: datetime) -> FannedOut:
     """Insert the deliveries of events that the caller has inserted; rows of `events`, of any workspaces.
 
     Two statements however many they are, and one more where an endpoint that subscribes is disabled.
     """
-    subscribers = _subscribers(connection, {(event["workspace_id"], event["type"]) for event in events})
+    subscribers = _subscribers(connection, {(event.workspace_id, event.type) for event in events})
     deliveries = _new_deliveries(events, subscribers)
     delivery_inserts.insert(connection, deliveries, created_at=now, due_at=now)
-    counts = {event["id"]: len(subscribers[event["workspace_id"], event["type"]]) for event in events}
+    counts = {event.id: len(subscribers[event.workspace_id, event.type]) for event in events}
     return FannedOut(counts, any(each.state is DeliveryState.PENDING for each in deliveries))
 
 
 def _new_deliveries(
-    events: Sequence[dict[str, Any]], subscribers: dict[_Topic, _Subscribers]
+    events: Sequence[NewEventRow], subscribers: dict[_Topic, _Subscribers]
 ) -> list[NewDelivery]:
-    count = sum(len(subscribers[event["workspace_id"], event["type"]]) for event in events)
+    count = sum(len(subscribers[event.workspace_id, event.type]) for event in events)
     new_ids = iter(ids.several("dlv", count))
     return [
-        NewDelivery(next(new_ids), event["workspace_id"], endpoint_id, event["id"], event["type"], state)
+        NewDelivery(next(new_ids), event.workspace_id, endpoint_id, event.id, event.type, state)
         for event in events
-        for endpoint_id, state in subscribers[event["workspace_id"], event["type"]].items()
+        for endpoint_id, state in subscribers[event.workspace_id, event.type].items()
     ]
 
 

@@ -2,18 +2,16 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import insert
-
 from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, ids
 from webhooks_app.core.encryption import Cipher
-from webhooks_app.db import delivery_inserts
+from webhooks_app.db import delivery_inserts, event_inserts
 from webhooks_app.db.delivery_inserts import NewDelivery
 from webhooks_app.db.engines import ReadDatabase, WriteDatabase
-from webhooks_app.db.models import DeliveryState, Endpoint, Event
+from webhooks_app.db.models import DeliveryState, Endpoint
 from webhooks_app.endpoints import destinations
-from webhooks_app.events.accept import NewEvent, event_row
+from webhooks_app.events.accept import NewEvent, Submission, event_rows
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker import signed_requests
 
@@ -28,14 +26,14 @@ def send_test(
 ) -> str:
     """Send a real event to this endpoint only, subscribed or not; return its delivery's id."""
     now = clock.now()
-    event = event_row(endpoint.workspace_id, new, None, now)
+    [event] = event_rows(Submission(endpoint.workspace_id, [new]), now)
     with database.begin() as connection:
         states = destinations.not_accepting(connection, [endpoint.id])
         state = states.get(endpoint.id, DeliveryState.PENDING)
         delivery = NewDelivery(
-            ids.new("dlv"), endpoint.workspace_id, endpoint.id, event["id"], event["type"], state
+            ids.new("dlv"), endpoint.workspace_id, endpoint.id, event.id, event.type, state
         )
-        connection.execute(insert(Event).values(event))
+        event_inserts.insert(connection, [event], now=now)
         delivery_inserts.insert(connection, [delivery], created_at=now, due_at=now)
         audit.record(
             connection,
@@ -62,9 +60,9 @@ class RequestPreview:
 def preview_test(database: ReadDatabase, cipher: Cipher, endpoint: Endpoint, new: NewEvent) -> RequestPreview:
     """Return the request that `send_test` would send; nothing is stored."""
     now = clock.now()
-    body = event_row(endpoint.workspace_id, new, None, now)["body"]
+    [event] = event_rows(Submission(endpoint.workspace_id, [new]), now)
     with database.connect() as connection:
         headers = signed_requests.preview(
-            connection, cipher, endpoint.id, delivery_id=ids.new("dlv"), body=body, now=now
+            connection, cipher, endpoint.id, delivery_id=ids.new("dlv"), body=event.body, now=now
         )
-    return RequestPreview(endpoint.url, headers, body)
+    return RequestPreview(endpoint.url, headers, event.body)

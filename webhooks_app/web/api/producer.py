@@ -9,8 +9,7 @@ from sqlalchemy import Connection, Row, select
 from webhooks_app.core import json_parsing
 from webhooks_app.core.clock import format_rfc3339
 from webhooks_app.db.models import Delivery, Event
-from webhooks_app.events import accept
-from webhooks_app.events.accept import Accepted, KeyReused, NewEvent
+from webhooks_app.events.accept import Accepted, KeyReused, NewEvent, Submission
 from webhooks_app.events.catalog import catalog
 from webhooks_app.extensions import services
 from webhooks_app.web.api.errors import refuse
@@ -122,10 +121,8 @@ def list_event_types() -> Response:
     )
 
 
-def _accept(new: list[NewEvent], *, idempotency_key: str | None = None) -> list[Accepted]:
-    return accept.accept_events(
-        services().write, services().wake_ups, g.workspace_id, new, idempotency_key=idempotency_key
-    )
+def _accept(new: list[NewEvent], *, idempotency_key: str | None = None) -> Sequence[Accepted]:
+    return services().group_commit.accept(Submission(g.workspace_id, new, idempotency_key))
 
 
 def _accepted_json(accepted: Accepted) -> dict[str, Any]:

@@ -1,0 +1,191 @@
+"""Group commit: what waits is committed together, and each is told what became of its own."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import Connection, event, func, select
+from sqlalchemy.exc import DBAPIError
+
+from tests.conftest import Workspace
+from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.models import Delivery, Event, PendingDelivery
+from webhooks_app.events.accept import Accepted, KeyReused, NewEvent, Outcome, Submission
+from webhooks_app.events.group_commit import GroupCommit, GroupLimits
+from webhooks_app.extensions import db
+from webhooks_app.jobs.wake_ups import WakeUps
+
+SECONDS = 30
+EVENT = NewEvent.of("batch-lifecycle", {"batch_id": "b1", "status": "queued"})
+OTHER = NewEvent.of("batch-lifecycle", {"batch_id": "b2", "status": "queued"})
+# PostgreSQL takes no NUL in a text, and SQLite no lone surrogate; none of either comes this far from outside.
+REFUSED = NewEvent("batch\0lifecycle\ud800", {}, b"{}")
+
+
+class Commits:
+    """Counts the commits of the application's engine, and can have the first of them wait."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.started, self.may_go_on = threading.Event(), threading.Event()
+
+    def note(self, _connection: Connection) -> None:
+        self.count += 1
+        self.started.set()
+        assert self.may_go_on.wait(SECONDS)
+
+
+@contextmanager
+def held_back() -> Iterator[Commits]:
+    commits = Commits()
+    event.listen(db.engine, "commit", commits.note)
+    try:
+        yield commits
+    finally:
+        commits.may_go_on.set()
+        event.remove(db.engine, "commit", commits.note)
+
+
+@pytest.fixture
+def group_commit(database: WriteDatabase, wake_ups: WakeUps) -> GroupCommit:
+    return GroupCommit(database, wake_ups)
+
+
+def submit(group_commit: GroupCommit, *submissions: Submission) -> list[Future[Outcome]]:
+    futures: list[Future[Outcome]] = [Future() for _ in submissions]
+    for submission, future in zip(submissions, futures, strict=True):
+        group_commit.submit(submission, future.set_result)
+    return futures
+
+
+def accepted_of(future: Future[Outcome]) -> list[Accepted]:
+    outcome = future.result(SECONDS)
+    assert not isinstance(outcome, Exception), outcome
+    return list(outcome)
+
+
+def count(model: type[Event] | type[Delivery] | type[PendingDelivery]) -> int:
+    db.session.rollback()
+    return db.session.scalar(select(func.count()).select_from(model)) or 0
+
+
+def test_a_lone_submission_is_committed_at_once(workspace: Workspace, group_commit: GroupCommit) -> None:
+    workspace.endpoint("https://a.example.com/")
+    [accepted] = group_commit.accept(Submission(workspace.id, [EVENT]))
+    assert accepted.deliveries == 1
+    assert count(PendingDelivery) == 1
+
+
+def test_what_comes_during_a_commit_shares_the_next_across_workspaces(
+    make_workspace: Callable[[str], Workspace], group_commit: GroupCommit
+) -> None:
+    ours, theirs = make_workspace("Ours"), make_workspace("Theirs")
+    for _ in range(2):
+        ours.endpoint("https://a.example.com/")
+    with held_back() as commits:
+        first = submit(group_commit, Submission(ours.id, [EVENT]))
+        assert commits.started.wait(SECONDS)
+        rest = submit(
+            group_commit, *(Submission(each.id, [EVENT]) for each in (ours, theirs) for _ in range(10))
+        )
+        commits.may_go_on.set()
+        outcomes = [accepted_of(future)[0] for future in first + rest]
+    assert commits.count == 2
+    assert [each.deliveries for each in outcomes] == [2] * 11 + [0] * 10
+    assert len({each.id for each in outcomes}) == count(Event) == 21
+    assert count(PendingDelivery) == 22
+
+
+def test_a_conflict_of_idempotency_keys_is_its_submissions_own(
+    workspace: Workspace, group_commit: GroupCommit
+) -> None:
+    [before] = group_commit.accept(Submission(workspace.id, [EVENT], "used"))
+    with held_back() as commits:
+        first = submit(group_commit, Submission(workspace.id, [EVENT]))
+        assert commits.started.wait(SECONDS)
+        same, other, new, twin, stranger, plain = submit(
+            group_commit,
+            Submission(workspace.id, [EVENT], "used"),
+            Submission(workspace.id, [OTHER], "used"),
+            Submission(workspace.id, [EVENT], "new"),
+            Submission(workspace.id, [EVENT], "new"),
+            Submission(workspace.id, [OTHER], "new"),
+            Submission(workspace.id, [OTHER]),
+        )
+        commits.may_go_on.set()
+        assert accepted_of(same) == [before]
+        assert accepted_of(new) == accepted_of(twin)
+        assert isinstance(other.result(SECONDS), KeyReused)
+        assert isinstance(stranger.result(SECONDS), KeyReused)
+        assert len({accepted_of(each)[0].id for each in (*first, plain, new)}) == 3
+    assert commits.count == 2
+    assert count(Event) == 4
+
+
+def test_what_the_database_refuses_harms_no_other(workspace: Workspace, group_commit: GroupCommit) -> None:
+    with held_back() as commits:
+        first = submit(group_commit, Submission(workspace.id, [EVENT]))
+        assert commits.started.wait(SECONDS)
+        good, bad, batch = submit(
+            group_commit,
+            Submission(workspace.id, [EVENT]),
+            Submission(workspace.id, [EVENT, REFUSED]),
+            Submission(workspace.id, [EVENT, OTHER]),
+        )
+        commits.may_go_on.set()
+        assert len(accepted_of(good)) == 1
+        assert isinstance(bad.result(SECONDS), (DBAPIError, UnicodeError))
+        assert len(accepted_of(batch)) == 2
+        accepted_of(first[0])
+    assert count(Event) == 4
+
+
+def test_a_group_has_a_limit_and_a_batch_over_it_goes_alone(
+    workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps
+) -> None:
+    group_commit = GroupCommit(database, wake_ups, limits=GroupLimits(events=10))
+    with held_back() as commits:
+        first = submit(group_commit, Submission(workspace.id, [EVENT]))
+        assert commits.started.wait(SECONDS)
+        sizes = [4, 4, 4, 30, 1]
+        rest = submit(group_commit, *(Submission(workspace.id, [EVENT] * size) for size in sizes))
+        commits.may_go_on.set()
+        assert [len(accepted_of(future)) for future in first + rest] == [1, *sizes]
+    assert commits.count == 1 + 4  # 4 + 4, 4, 30, 1
+
+
+def test_an_error_of_the_database_is_told_to_each_of_the_group_and_the_next_goes_on(
+    workspace: Workspace, database: WriteDatabase, group_commit: GroupCommit
+) -> None:
+    def fail(_connection: Connection) -> None:
+        raise database.dialect.loaded_dbapi.OperationalError("no answer")
+
+    with held_back() as commits:
+        first = submit(group_commit, Submission(workspace.id, [EVENT]))
+        assert commits.started.wait(SECONDS)
+        rest = submit(group_commit, *(Submission(workspace.id, [EVENT]) for _ in range(3)))
+        event.listen(db.engine, "begin", fail)
+        commits.may_go_on.set()
+        outcomes = [future.result(SECONDS) for future in rest]
+        event.remove(db.engine, "begin", fail)
+        accepted_of(first[0])
+    assert all(isinstance(outcome, Exception) for outcome in outcomes)
+    assert len(group_commit.accept(Submission(workspace.id, [EVENT]))) == 1
+
+
+def test_many_threads_that_submit_at_once_each_get_their_own(
+    workspace: Workspace, group_commit: GroupCommit
+) -> None:
+    def run(number: int) -> list[str]:
+        own = NewEvent.of("batch-lifecycle", {"batch_id": str(number), "status": "queued"})
+        return [group_commit.accept(Submission(workspace.id, [own]))[0].id for _ in range(20)]
+
+    with ThreadPoolExecutor(16) as pool:
+        accepted = list(pool.map(run, range(16)))
+    db.session.rollback()
+    bodies: dict[str, bytes] = {row.id: row.body for row in db.session.execute(select(Event.id, Event.body))}
+    assert len(bodies) == 16 * 20
+    for number, ids in enumerate(accepted):
+        assert all(b'"batch_id":"%d"' % number in bodies[each] for each in ids)
