@@ -2,11 +2,15 @@
 
 import gzip
 import zlib
+from functools import partial
 
 import pytest
 
 from webhooks_app.core import text_display
 from webhooks_app.web.response_text import SHOWN_BYTES, ResponseText, decode_body
+
+# Without the time, which would give the tests other names in each process that collects them.
+gzip_compress = partial(gzip.compress, mtime=0)
 
 SAID = "Kein Kunde: Müller 日本"
 
@@ -75,14 +79,14 @@ def test_what_is_no_charset_is_read_as_utf_8(charset: str) -> None:
 @pytest.mark.parametrize(
     ("coding", "packed"),
     [
-        ("gzip", gzip.compress(SAID.encode())),
-        ("X-GZIP", gzip.compress(SAID.encode())),
+        ("gzip", gzip_compress(SAID.encode())),
+        ("X-GZIP", gzip_compress(SAID.encode())),
         ("deflate", zlib.compress(SAID.encode())),
         ("deflate", raw_deflate(SAID.encode())),
-        ("gzip, identity", gzip.compress(SAID.encode())),
-        ("deflate, gzip", gzip.compress(zlib.compress(SAID.encode()))),
-        ("gzip,gzip,gzip", gzip.compress(gzip.compress(gzip.compress(SAID.encode())))),
-        ("gzip", gzip.compress(SAID[:5].encode()) + gzip.compress(SAID[5:].encode()) + b"\0\0"),
+        ("gzip, identity", gzip_compress(SAID.encode())),
+        ("deflate, gzip", gzip_compress(zlib.compress(SAID.encode()))),
+        ("gzip,gzip,gzip", gzip_compress(gzip_compress(gzip_compress(SAID.encode())))),
+        ("gzip", gzip_compress(SAID[:5].encode()) + gzip_compress(SAID[5:].encode()) + b"\0\0"),
     ],
 )
 def test_a_body_is_unpacked_as_declared(coding: str, packed: bytes) -> None:
@@ -93,11 +97,11 @@ def test_a_body_is_unpacked_as_declared(coding: str, packed: bytes) -> None:
 
 def test_several_headers_count_as_one_list() -> None:
     headers = [("Content-Encoding", "deflate"), ("CONTENT-ENCODING", " gzip")]
-    assert decode_body(headers, gzip.compress(zlib.compress(b"said")), is_cut=False).content == "said"
+    assert decode_body(headers, gzip_compress(zlib.compress(b"said")), is_cut=False).content == "said"
 
 
 def test_a_packed_body_has_its_charset_too() -> None:
-    packed = gzip.compress("日本".encode("shift_jis"))
+    packed = gzip_compress("日本".encode("shift_jis"))
     assert decode(packed, coding="gzip", kind="text/plain; charset=Shift_JIS").content == "日本"
 
 
@@ -106,7 +110,7 @@ def test_what_is_not_unpacked_here_is_named_and_left(coding: str, name: str) -> 
     content, notes = decode(b"\x8b\x03packed", coding=coding)
     assert content == b"\x8b\x03packed"
     assert notes == [f"Packed with {name}, which is not unpacked here: these are its bytes."]
-    inner = decode(gzip.compress(b"\x8bpacked", mtime=0), coding=f"{coding}, gzip")
+    inner = decode(gzip_compress(b"\x8bpacked"), coding=f"{coding}, gzip")
     assert (inner.content, len(inner.notes)) == (b"\x8bpacked", 2)
 
 
@@ -118,10 +122,9 @@ def test_what_is_not_packed_as_declared_is_left(coding: str) -> None:
 
 
 @pytest.mark.parametrize("is_cut", [True, False])
-@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress], ids=["gzip", "deflate"])
-def test_a_packed_body_that_ends_early_shows_what_there_is(pack: object, is_cut: bool) -> None:
-    assert callable(pack)
-    packed, coding = pack(SAID.encode() * 50), "gzip" if pack is gzip.compress else "deflate"
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+def test_a_packed_body_that_ends_early_shows_what_there_is(coding: str, is_cut: bool) -> None:
+    packed = (gzip_compress if coding == "gzip" else zlib.compress)(SAID.encode() * 50)
     content, notes = decode(packed[:-12], coding=coding, is_cut=is_cut)
     assert isinstance(content, str)
     assert content.startswith(SAID)
@@ -130,7 +133,7 @@ def test_a_packed_body_that_ends_early_shows_what_there_is(pack: object, is_cut:
 
 def test_a_break_in_the_middle_shows_what_stands_before_it() -> None:
     said = "".join(f"line {number}\n" for number in range(2000)).encode()
-    packed = bytearray(gzip.compress(said, mtime=0))
+    packed = bytearray(gzip_compress(said))
     packed[3000:3016] = b"\xff" * 16
     content, notes = decode(bytes(packed), coding="gzip")
     assert isinstance(content, str)
@@ -140,12 +143,12 @@ def test_a_break_in_the_middle_shows_what_stands_before_it() -> None:
 
 @pytest.mark.parametrize("size", [SHOWN_BYTES - 1, SHOWN_BYTES])
 def test_what_fits_is_shown_whole(size: int) -> None:
-    content, notes = decode(gzip.compress(b"a" * size, mtime=0), coding="gzip")
+    content, notes = decode(gzip_compress(b"a" * size), coding="gzip")
     assert (content, notes) == ("a" * size, ["Unpacked from gzip."])
 
 
 def test_half_a_character_at_the_cut_is_left_out() -> None:
-    content, notes = decode(gzip.compress("ä日".encode() * SHOWN_BYTES), coding="gzip")
+    content, notes = decode(gzip_compress("ä日".encode() * SHOWN_BYTES), coding="gzip")
     assert text_display.flatten(content) == ("ä日" * SHOWN_BYTES)[: len(content)]
     assert "longer: this is its first 16 KiB" in notes[1]
     assert decode("日本".encode()[:-1], is_cut=True).content == "日"
@@ -155,12 +158,12 @@ def test_half_a_character_at_the_cut_is_left_out() -> None:
 @pytest.mark.parametrize(
     ("body", "coding"),
     [
-        (gzip.compress(b"\0" * 16_000_000, mtime=0), "gzip"),
+        (gzip_compress(b"\0" * 16_000_000), "gzip"),
         (raw_deflate(b"\0" * 16_000_000), "deflate"),
-        (gzip.compress(gzip.compress(b"\0" * 16_000_000, mtime=0)), "gzip, gzip"),
-        (gzip.compress(b"", mtime=0) * 800, "gzip"),
-        (gzip.compress(gzip.compress(b"", mtime=0) * 100_000), "gzip, gzip"),
-        (gzip.compress(b"x", mtime=0), ",".join(["gzip"] * 1000)),
+        (gzip_compress(gzip_compress(b"\0" * 16_000_000)), "gzip, gzip"),
+        (gzip_compress(b"") * 800, "gzip"),
+        (gzip_compress(gzip_compress(b"") * 100_000), "gzip, gzip"),
+        (gzip_compress(b"x"), ",".join(["gzip"] * 1000)),
     ],
     ids=["gzip", "deflate", "nested", "empties", "nested-empties", "codings"],
 )
