@@ -43,7 +43,7 @@ class Services:
     group_commit: GroupCommit = field(init=False)
 
     def __post_init__(self) -> None:
-        self.group_commit = GroupCommit(self.databases.write, self.wake_ups)
+        self.group_commit = GroupCommit(self.databases, self.wake_ups)
         self.export_slots = BoundedSemaphore(max(1, self.settings.web_threads // 4))
 
     @property

@@ -6,15 +6,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
+from flask import Flask
 from sqlalchemy import Connection, event, func, select
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
-from tests.conftest import Workspace
+from tests.conftest import TESTER, Workspace, wait_for
+from webhooks_app.accounts import api_tokens
+from webhooks_app.core import passwords
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import Delivery, Event, PendingDelivery
+from webhooks_app.db.models import ApiToken, Delivery, Event, PendingDelivery
 from webhooks_app.events.accept import Accepted, KeyReused, NewEvent, Outcome, Submission
-from webhooks_app.events.group_commit import GroupCommit, GroupLimits
-from webhooks_app.extensions import db
+from webhooks_app.events.group_commit import GroupCommit, GroupLimits, UnknownToken
+from webhooks_app.extensions import db, services
 from webhooks_app.jobs.wake_ups import WakeUps
 
 SECONDS = 30
@@ -49,8 +52,8 @@ def held_back() -> Iterator[Commits]:
 
 
 @pytest.fixture
-def group_commit(database: WriteDatabase, wake_ups: WakeUps) -> GroupCommit:
-    return GroupCommit(database, wake_ups)
+def group_commit(app: Flask) -> GroupCommit:
+    return services(app).group_commit
 
 
 def submit(group_commit: GroupCommit, *submissions: Submission) -> list[Future[Outcome]]:
@@ -142,10 +145,8 @@ def test_what_the_database_refuses_harms_no_other(workspace: Workspace, group_co
     assert count(Event) == 4
 
 
-def test_a_group_has_a_limit_and_a_batch_over_it_goes_alone(
-    workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps
-) -> None:
-    group_commit = GroupCommit(database, wake_ups, limits=GroupLimits(events=10))
+def test_a_group_has_a_limit_and_a_batch_over_it_goes_alone(workspace: Workspace, wake_ups: WakeUps) -> None:
+    group_commit = GroupCommit(services().databases, wake_ups, limits=GroupLimits(events=10))
     with held_back() as commits:
         first = submit(group_commit, Submission(workspace.id, [EVENT]))
         assert commits.started.wait(SECONDS)
@@ -160,7 +161,7 @@ def test_an_error_of_the_database_is_told_to_each_of_the_group_and_the_next_goes
     workspace: Workspace, database: WriteDatabase, group_commit: GroupCommit
 ) -> None:
     def fail(_connection: Connection) -> None:
-        raise database.dialect.loaded_dbapi.OperationalError("no answer")
+        raise OperationalError("BEGIN", None, database.dialect.loaded_dbapi.OperationalError("no answer"))
 
     with held_back() as commits:
         first = submit(group_commit, Submission(workspace.id, [EVENT]))
@@ -172,6 +173,24 @@ def test_an_error_of_the_database_is_told_to_each_of_the_group_and_the_next_goes
         event.remove(db.engine, "begin", fail)
         accepted_of(first[0])
     assert all(isinstance(outcome, Exception) for outcome in outcomes)
+    assert len(group_commit.accept(Submission(workspace.id, [EVENT]))) == 1
+
+
+def test_an_error_that_nobody_foresaw_is_told_and_the_next_goes_on(
+    workspace: Workspace, group_commit: GroupCommit
+) -> None:
+    def fail(_connection: Connection) -> None:
+        raise RuntimeError("unforeseen")
+
+    event.listen(db.engine, "begin", fail)
+    try:
+        with pytest.raises(RuntimeError):
+            group_commit.accept(Submission(workspace.id, [EVENT]))
+        future: Future[Outcome] = Future()
+        group_commit.submit(Submission("", [EVENT]), future.set_result, token_hash="hash")
+        assert isinstance(future.result(SECONDS), RuntimeError)
+    finally:
+        event.remove(db.engine, "begin", fail)
     assert len(group_commit.accept(Submission(workspace.id, [EVENT]))) == 1
 
 
@@ -189,3 +208,39 @@ def test_many_threads_that_submit_at_once_each_get_their_own(
     assert len(bodies) == 16 * 20
     for number, ids in enumerate(accepted):
         assert all(b'"batch_id":"%d"' % number in bodies[each] for each in ids)
+
+
+def test_each_token_is_told_of_its_own_workspace_and_an_unknown_one_of_none(
+    make_workspace: Callable[[str], Workspace], database: WriteDatabase, group_commit: GroupCommit
+) -> None:
+    ours, theirs = make_workspace("Ours"), make_workspace("Theirs")
+    ours.endpoint("https://a.example.com/")
+    our_token, their_token = (
+        api_tokens.create(database, each.id, "app", actor=TESTER) for each in (ours, theirs)
+    )
+    db.session.rollback()
+    hashed = passwords.hash_token(their_token)
+    stored = db.session.scalars(select(ApiToken).where(ApiToken.token_hash == hashed)).one()
+    futures: list[Future[Outcome]] = [Future() for _ in range(4)]
+    with held_back() as commits:
+        first = submit(group_commit, Submission(ours.id, [EVENT]))
+        assert commits.started.wait(SECONDS)
+        for token, future in zip((our_token, their_token, "tok_other", our_token), futures, strict=True):
+            group_commit.submit(
+                Submission("", [EVENT]), future.set_result, token_hash=passwords.hash_token(token)
+            )
+        commits.may_go_on.set()
+        accepted_of(first[0])
+        counts = [accepted_of(futures[number])[0].deliveries for number in (0, 1, 3)]
+    assert counts == [1, 0, 1]
+    assert isinstance(futures[2].result(SECONDS), UnknownToken)
+    wait_for(lambda: _is_used(stored.id))
+    api_tokens.revoke(database, stored, actor=TESTER)
+    revoked: Future[Outcome] = Future()
+    group_commit.submit(Submission("", [EVENT]), revoked.set_result, token_hash=hashed)
+    assert isinstance(revoked.result(SECONDS), UnknownToken)
+
+
+def _is_used(token_id: str) -> bool:
+    db.session.rollback()
+    return db.session.scalar(select(ApiToken.last_used_at).where(ApiToken.id == token_id)) is not None

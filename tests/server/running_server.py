@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from webhooks_app.server import web_server
+from webhooks_app.server.event_intake import EventIntake
 from webhooks_app.server.server_limits import DEFAULT_LIMITS, ServerLimits
 from webhooks_app.server.web_server import WebServer
 from webhooks_app.server.wsgi_bridge import WsgiApp
@@ -40,11 +41,15 @@ def read_all(client: socket.socket) -> bytes:
 
 @contextmanager
 def serving(
-    app: WsgiApp, limits: ServerLimits = DEFAULT_LIMITS, *, threads: int = 4
+    app: WsgiApp,
+    limits: ServerLimits = DEFAULT_LIMITS,
+    *,
+    threads: int = 4,
+    intake: EventIntake | None = None,
 ) -> Iterator[RunningServer]:
     listener = web_server.listen("127.0.0.1", 0)
     port, ready = listener.getsockname()[1], threading.Event()
-    server = WebServer(app, listener, threads=threads, limits=limits)
+    server = WebServer(app, listener, threads=threads, limits=limits, intake=intake)
     thread = threading.Thread(target=lambda: asyncio.run(server.run(ready.set)), daemon=True)
     thread.start()
     assert ready.wait(SECONDS)

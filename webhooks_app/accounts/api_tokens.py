@@ -1,6 +1,10 @@
 """API tokens: what internal apps send events with."""
 
-from sqlalchemy import insert, update
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
 from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
@@ -9,6 +13,38 @@ from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import ApiToken
 
 HINT_LENGTH = 8
+# `last_used_at` is for people; writing it on each request would cost a transaction each.
+LAST_USED_PRECISION = timedelta(minutes=1)
+
+# Put together once: that takes longer than running it.
+_FIND = select(ApiToken.token_hash, ApiToken.id, ApiToken.workspace_id, ApiToken.last_used_at).where(
+    ApiToken.token_hash.in_(bindparam("hashes", expanding=True)), ApiToken.revoked_at.is_(None)
+)
+
+
+@dataclass(slots=True, frozen=True)
+class LiveToken:
+    """A token that was not revoked."""
+
+    id: str
+    workspace_id: str
+    last_used_at: datetime | None
+
+
+def find(connection: Connection, hashes: Collection[str]) -> dict[str, LiveToken]:
+    """Return the live tokens among those with these hashes, by their hash."""
+    rows = connection.execute(_FIND, {"hashes": list(hashes)}).all()
+    return {row.token_hash: LiveToken(row.id, row.workspace_id, row.last_used_at) for row in rows}
+
+
+def record_use(database: WriteDatabase, token: LiveToken) -> None:
+    """Record that the token is used now, unless that was recorded a moment ago."""
+    now = clock.now()
+    if token.last_used_at is not None and now - token.last_used_at <= LAST_USED_PRECISION:
+        return
+    stale = or_(ApiToken.last_used_at.is_(None), ApiToken.last_used_at < now - LAST_USED_PRECISION)
+    with database.begin() as connection:
+        connection.execute(update(ApiToken).where(ApiToken.id == token.id, stale).values(last_used_at=now))
 
 
 def create(database: WriteDatabase, workspace_id: str, name: str, *, actor: Actor) -> str:

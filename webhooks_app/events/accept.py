@@ -86,6 +86,8 @@ def commit(
     KeyReused is its submission's own. An error of the database is the outcome of each that it kept from being
     stored; where it may lie in what one of them holds, each is tried alone.
     """
+    if not submissions:
+        return []
     try:
         return _commit_together(database, wake_ups, submissions)
     except Exception as error:

@@ -8,9 +8,12 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.accounts import api_tokens
+from webhooks_app.accounts.api_tokens import LiveToken
+from webhooks_app.db import transient_errors
+from webhooks_app.db.engines import Databases
 from webhooks_app.events import accept
 from webhooks_app.events.accept import Accepted, Outcome, Submission
 from webhooks_app.jobs.wake_ups import WakeUps
@@ -19,6 +22,10 @@ log = logging.getLogger(__name__)
 
 # What takes the outcome of a submission: the accepted events, or the exception that its producer is told.
 WhenDone = Callable[[Outcome], None]
+
+
+class UnknownToken(Exception):
+    """No API token has this hash, or it was revoked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +42,13 @@ class GroupCommit:
     """One per process: a thread of its own commits, for as long as there is something to commit."""
 
     def __init__(
-        self, database: WriteDatabase, wake_ups: WakeUps, *, limits: GroupLimits = DEFAULT_LIMITS
+        self, databases: Databases, wake_ups: WakeUps, *, limits: GroupLimits = DEFAULT_LIMITS
     ) -> None:
-        self._database = database
+        self._databases = databases
         self._wake_ups = wake_ups
         self._limits = limits
         self._lock = threading.Lock()
-        self._waiting: list[tuple[Submission, WhenDone]] = []
+        self._waiting: list[_Waiting] = []
         self._is_committing = False
         self._committer: ThreadPoolExecutor | None = None
 
@@ -54,10 +61,13 @@ class GroupCommit:
             raise outcome
         return outcome
 
-    def submit(self, submission: Submission, when_done: WhenDone) -> None:
-        """Have the submission committed with whatever waits; `when_done` is called in another thread."""
+    def submit(self, submission: Submission, when_done: WhenDone, *, token_hash: str | None = None) -> None:
+        """Have the submission committed with whatever waits; `when_done` is called in another thread.
+
+        With a `token_hash`, the workspace is that of the API token; its outcome may then be UnknownToken.
+        """
         with self._lock:
-            self._waiting.append((submission, when_done))
+            self._waiting.append(_Waiting(submission, when_done, token_hash))
             if self._is_committing:
                 return
             self._is_committing = True
@@ -67,14 +77,19 @@ class GroupCommit:
 
     def _commit_all(self) -> None:
         while group := self._take():
-            self._commit([submission for submission, _ in group], [when_done for _, when_done in group])
+            try:
+                self._commit(group)
+            except Exception as error:  # the next group must be committed, and nobody must wait for ever
+                log.exception("group_commit_failed")
+                for each in group:
+                    each.tell(error)
 
-    def _take(self) -> list[tuple[Submission, WhenDone]]:
+    def _take(self) -> "list[_Waiting]":
         """Return the next group; where nothing waits, note that nothing is committed."""
         with self._lock:
             count = events = 0
-            for submission, _ in self._waiting:
-                events += len(submission.events)
+            for each in self._waiting:
+                events += len(each.submission.events)
                 if count and events > self._limits.events:
                     break
                 count += 1
@@ -82,10 +97,60 @@ class GroupCommit:
             self._is_committing = bool(group)
             return group
 
-    def _commit(self, submissions: list[Submission], when_done: list[WhenDone]) -> None:
-        outcomes = accept.commit(self._database, self._wake_ups, submissions)
-        for tell, outcome in zip(when_done, outcomes, strict=True):
-            try:
-                tell(outcome)
-            except Exception:
-                log.exception("outcome_not_told")
+    def _commit(self, group: "list[_Waiting]") -> None:
+        tokens = self._identify(group)
+        known = [each for each in group if not each.is_told]
+        outcomes = accept.commit(self._databases.write, self._wake_ups, [each.submission for each in known])
+        for each, outcome in zip(known, outcomes, strict=True):
+            each.tell(outcome)
+        for token in tokens:
+            self._record_use(token)
+
+    def _identify(self, group: "list[_Waiting]") -> list[LiveToken]:
+        """Give the submissions that came with a token their workspaces; return the tokens that live."""
+        hashes = {each.token_hash for each in group if each.token_hash is not None}
+        if not hashes:
+            return []
+        try:
+            with self._databases.read.connect_autocommit() as connection:
+                tokens = api_tokens.find(connection, hashes)
+        except Exception as error:
+            for each in group:
+                if each.token_hash is not None:
+                    each.tell(error)
+            return []
+        for each in group:
+            each.identify(tokens)
+        return list(tokens.values())
+
+    def _record_use(self, token: LiveToken) -> None:
+        try:
+            api_tokens.record_use(self._databases.write, token)
+        except transient_errors.DATABASE_ERRORS as error:
+            transient_errors.log_unavailable(log, error)
+
+
+@dataclass(slots=True)
+class _Waiting:
+    submission: Submission
+    when_done: WhenDone
+    token_hash: str | None
+    is_told: bool = False
+
+    def identify(self, tokens: dict[str, LiveToken]) -> None:
+        if self.token_hash is None:
+            return
+        if (token := tokens.get(self.token_hash)) is None:
+            self.tell(UnknownToken())
+        else:
+            self.submission = replace(self.submission, workspace_id=token.workspace_id)
+
+    def tell(self, outcome: Outcome) -> None:
+        """Hand over the outcome, unless one was before."""
+        if self.is_told:
+            return
+        self.is_told = True
+        try:
+            self.when_done(outcome)
+        except Exception:
+            log.exception("outcome_not_told")

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 
+from webhooks_app.server.event_intake import EventIntake
 from webhooks_app.server.server_limits import ServerLimits
 from webhooks_app.server.wsgi_bridge import Receive, Scope, Send, WsgiBridge
 
@@ -32,8 +33,9 @@ class Disconnected(Exception):
 class AsgiApp:
     """One per process; `bodies_bytes` of the limits holds for all requests together."""
 
-    def __init__(self, bridge: WsgiBridge, limits: ServerLimits) -> None:
+    def __init__(self, bridge: WsgiBridge, limits: ServerLimits, intake: EventIntake | None = None) -> None:
         self._bridge = bridge
+        self._intake = intake
         self._limits = limits
         self._bodies_bytes = 0
 
@@ -41,13 +43,25 @@ class AsgiApp:
         body = bytearray()
         try:
             await self._read(scope, receive, body)
-            await self._bridge.answer(scope, bytes(body), receive, send)
+            await self._answer(scope, bytes(body), receive, send)
         except Refused as refused:
             await _refuse(refused, receive, send)
         except Disconnected:
             pass
         finally:
             self._bodies_bytes -= len(body)
+
+    async def _answer(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
+        failure = None
+        if self._intake is not None and self._intake.takes(scope):
+            answer = await self._intake.accept(scope, body)
+            if isinstance(answer, tuple):
+                headers, content = answer
+                await send({"type": "http.response.start", "status": 202, "headers": headers})
+                await send({"type": "http.response.body", "body": content})
+                return
+            failure = answer
+        await self._bridge.answer(scope, body, receive, send, failure=failure)
 
     async def _read(self, scope: Scope, receive: Receive, body: bytearray) -> None:
         """Read the request's body into `body`. Raises Refused and Disconnected."""

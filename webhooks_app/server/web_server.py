@@ -7,9 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import uvicorn
+from flask import Flask
 
+from webhooks_app.extensions import services
+from webhooks_app.server import event_intake
 from webhooks_app.server.asgi_app import AsgiApp
 from webhooks_app.server.connections import Deadlines
+from webhooks_app.server.event_intake import EventIntake
 from webhooks_app.server.server_limits import DEFAULT_LIMITS, ServerLimits
 from webhooks_app.server.wsgi_bridge import WsgiApp, WsgiBridge
 
@@ -24,11 +28,12 @@ def listen(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=family, backlog=_BACKLOG)
 
 
-def serve(app: WsgiApp, listener: socket.socket, *, threads: int, when_ready: Callable[[], None]) -> None:
+def serve(app: Flask, listener: socket.socket, *, threads: int, when_ready: Callable[[], None]) -> None:
     """Answer requests until SIGTERM or SIGINT, then finish those under way."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _ignore)  # uvicorn restores this at its end, and raises the signal once more
-    asyncio.run(WebServer(app, listener, threads=threads).run(when_ready))
+    intake = EventIntake(services(app).group_commit, headers=event_intake.answer_headers(app))
+    asyncio.run(WebServer(app, listener, threads=threads, intake=intake).run(when_ready))
 
 
 def _ignore(*_: object) -> None:
@@ -45,11 +50,14 @@ class WebServer:
         *,
         threads: int,
         limits: ServerLimits = DEFAULT_LIMITS,
+        intake: EventIntake | None = None,
     ) -> None:
         self._listener = listener
         self._bridge = WsgiBridge(app, threads=threads)
         self._deadlines = Deadlines(limits)
-        self._uvicorn = uvicorn.Server(_config(AsgiApp(self._bridge, limits), self._deadlines, limits))
+        self._uvicorn = uvicorn.Server(
+            _config(AsgiApp(self._bridge, limits, intake), self._deadlines, limits)
+        )
 
     async def run(self, when_ready: Callable[[], None]) -> None:
         """Answer requests until `stop`, or a signal where this is the main thread."""

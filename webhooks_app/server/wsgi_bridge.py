@@ -9,6 +9,8 @@ from io import BytesIO
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from webhooks_app.web.api.producer import FAILURE_KEY
+
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Any]
@@ -30,10 +32,16 @@ class WsgiBridge:
         self._app = app
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="web")
 
-    async def answer(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
-        """Have the application answer, and send what it says until the client has it or is gone."""
+    async def answer(
+        self, scope: Scope, body: bytes, receive: Receive, send: Send, *, failure: Exception | None = None
+    ) -> None:
+        """Have the application answer, and send what it says until the client has it or is gone.
+
+        `failure` is an exception that the application is to raise as if it had come from the database.
+        """
+        environ = environ_of(scope, body) | {FAILURE_KEY: failure}
         context = Context()  # the application may hold context variables from one piece to the next
-        answer = await self._in_thread(context.run, self._call, environ_of(scope, body))
+        answer = await self._in_thread(context.run, self._call, environ)
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         if answer.rest is None:
             await send({"type": "http.response.body", "body": answer.first})

@@ -99,6 +99,7 @@ def register(app: Flask, csrf: CSRFProtect) -> None:
 def _producer_api(csrf: CSRFProtect) -> Blueprint:
     blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
     csrf.exempt(blueprint)  # a browser sends no bearer token by itself, so nothing can be forged with it
+    blueprint.before_request(producer.raise_failure)
     blueprint.before_request(authentication.authenticate)
     errors.add_handlers(blueprint)
     producer.add_routes(blueprint)

@@ -8,6 +8,8 @@ from typing import NoReturn
 from flask import Blueprint, Response, jsonify
 from werkzeug.exceptions import HTTPException
 
+from webhooks_app.events.accept import KeyReused
+
 
 class ApiError(Exception):
     """An answer other than success; `code` is for programs, `message` for people."""
@@ -26,6 +28,7 @@ def add_handlers(blueprint: Blueprint) -> None:
     """Give an API's blueprint this shape for whatever goes wrong in its views."""
     blueprint.register_error_handler(ApiError, _answer_error)
     blueprint.register_error_handler(HTTPException, answer_http_error)
+    blueprint.register_error_handler(KeyReused, _answer_key_reused)
 
 
 def answer_http_error(error: HTTPException) -> tuple[Response, int]:
@@ -36,6 +39,11 @@ def answer_http_error(error: HTTPException) -> tuple[Response, int]:
 def _answer_error(error: ApiError) -> tuple[Response, int]:
     body = {"error": {"code": error.code, "message": error.message, "field": error.field}}
     return jsonify(body), error.status
+
+
+def _answer_key_reused(_error: KeyReused) -> tuple[Response, int]:
+    message = "This Idempotency-Key was used for another event."
+    return _answer_error(ApiError(409, "idempotency_key_reused", message))
 
 
 def answer_unavailable() -> tuple[Response, int]:

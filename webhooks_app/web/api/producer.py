@@ -9,12 +9,14 @@ from sqlalchemy import Connection, Row, select
 from webhooks_app.core import json_parsing
 from webhooks_app.core.clock import format_rfc3339
 from webhooks_app.db.models import Delivery, Event
-from webhooks_app.events.accept import Accepted, KeyReused, NewEvent, Submission
+from webhooks_app.events.accept import Accepted, NewEvent, Submission
 from webhooks_app.events.catalog import catalog
 from webhooks_app.extensions import services
 from webhooks_app.web.api.errors import refuse
 from webhooks_app.web.api.request_body import read_json
 
+# What the web's server adds to the WSGI environment; no client can set a name without HTTP_ before it.
+FAILURE_KEY = "webhooks_app.failure"
 LARGEST_EVENT_BYTES = 256 * 1024
 LARGEST_BATCH_BYTES = 4 * 1024 * 1024
 LARGEST_BATCH = 1000
@@ -28,15 +30,18 @@ def add_routes(blueprint: Blueprint) -> None:
     blueprint.get("/event-types")(list_event_types)
 
 
+def raise_failure() -> None:
+    """Raise what became of the request's events before it came here, so that it is answered here."""
+    failure = request.environ.get(FAILURE_KEY)
+    if isinstance(failure, Exception):
+        raise failure
+
+
 def create_event() -> tuple[Response, int]:
     body, raw = read_json(LARGEST_EVENT_BYTES)
-    event_type, data = _parse_event(body, "")
-    event = NewEvent(event_type, data, json_parsing.data_as_sent(raw))
-    try:
-        [accepted] = _accept([event], idempotency_key=_idempotency_key())
-    except KeyReused:
-        refuse(409, "idempotency_key_reused", "This Idempotency-Key was used for another event.")
-    return jsonify(_accepted_json(accepted)), 202
+    event = new_event(body, raw)
+    [accepted] = _accept([event], idempotency_key=_idempotency_key())
+    return jsonify(accepted_json(accepted)), 202
 
 
 def create_events() -> tuple[Response, int]:
@@ -50,7 +55,13 @@ def create_events() -> tuple[Response, int]:
         NewEvent(event_type, data, raw_data)
         for (event_type, data), raw_data in zip(parsed, json_parsing.batch_data_as_sent(raw), strict=True)
     ]
-    return jsonify({"events": [_accepted_json(accepted) for accepted in _accept(new)]}), 202
+    return jsonify({"events": [accepted_json(accepted) for accepted in _accept(new)]}), 202
+
+
+def new_event(body: Any, raw: bytes) -> NewEvent:
+    """Return the event of a request whose body is `raw`, and `body` when parsed. Raises ApiError."""
+    event_type, data = _parse_event(body, "")
+    return NewEvent(event_type, data, json_parsing.data_as_sent(raw))
 
 
 def show_event(event_id: str) -> Response:
@@ -125,7 +136,8 @@ def _accept(new: list[NewEvent], *, idempotency_key: str | None = None) -> Seque
     return services().group_commit.accept(Submission(g.workspace_id, new, idempotency_key))
 
 
-def _accepted_json(accepted: Accepted) -> dict[str, Any]:
+def accepted_json(accepted: Accepted) -> dict[str, Any]:
+    """Return what the answer says of an accepted event."""
     return {"id": accepted.id, "deliveries": accepted.deliveries}
 
 
@@ -151,7 +163,11 @@ def _parse_event(item: Any, at: str) -> tuple[str, dict[str, Any]]:
 
 def _idempotency_key() -> str | None:
     key = request.headers.get("Idempotency-Key")
-    if key is not None and not (0 < len(key) <= LONGEST_KEY and key.isascii() and key.isprintable()):
+    if key is not None and not is_idempotency_key(key):
         message = f"Idempotency-Key must be 1 to {LONGEST_KEY} printable ASCII characters."
         refuse(400, "invalid_idempotency_key", message, "Idempotency-Key")
     return key
+
+
+def is_idempotency_key(key: str) -> bool:
+    return 0 < len(key) <= LONGEST_KEY and key.isascii() and key.isprintable()

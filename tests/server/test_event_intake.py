@@ -1,0 +1,150 @@
+"""The short way of an event: the same answers as Flask's, and nothing that is not ordinary goes it."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import requests
+from flask import Flask
+from sqlalchemy import Connection, event, select
+from sqlalchemy.exc import OperationalError
+
+from tests.conftest import Workspace
+from tests.server.running_server import serving
+from webhooks_app.db.models import Event
+from webhooks_app.extensions import db, services
+from webhooks_app.server.event_intake import EventIntake, answer_headers
+
+BODY = {"type": "batch-lifecycle", "data": {"batch_id": "b1", "status": "queued"}}
+# Told apart by what each answer has of its own.
+_OWN_HEADERS = {"date", "content-length"}
+
+
+class CountingIntake(EventIntake):
+    accepted = 0
+
+    async def accept(self, *arguments: Any) -> Any:
+        answer = await super().accept(*arguments)
+        self.accepted += isinstance(answer, tuple)
+        return answer
+
+
+@dataclass
+class Api:
+    url: str
+    token: str
+    intake: CountingIntake
+
+    def post(self, body: bytes | object, **headers: str) -> requests.Response:
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        standard = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        return requests.post(self.url, data=raw, headers=standard | named, timeout=30)
+
+
+@pytest.fixture
+def api(app: Flask, workspace: Workspace) -> Iterator[Api]:
+    intake = CountingIntake(services(app).group_commit, headers=answer_headers(app))
+    with serving(app, intake=intake) as server:
+        yield Api(f"http://127.0.0.1:{server.port}/api/v1/events", workspace.token, intake)
+
+
+def described(response: requests.Response) -> tuple[int, dict[str, str], Any]:
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return response.status_code, {n: v for n, v in headers.items() if n not in _OWN_HEADERS}, response.json()
+
+
+def test_an_ordinary_event_is_answered_as_flask_answers(api: Api, workspace: Workspace) -> None:
+    workspace.endpoint("https://a.example.com/")
+    short = api.post(BODY)
+    long = api.post(BODY, X_Unusual="1")
+    assert api.intake.accepted == 1
+    (status, headers, answer), expected = described(short), described(long)
+    assert (status, headers, answer["deliveries"]) == (202, expected[1], 1)
+    assert answer.keys() == expected[2].keys()
+    assert short.text.replace(answer["id"], "") == long.text.replace(expected[2]["id"], "")
+    db.session.rollback()
+    assert set(db.session.scalars(select(Event.id))) == {answer["id"], expected[2]["id"]}
+
+
+def test_a_repeat_under_its_key_is_the_same_event_on_either_way(api: Api) -> None:
+    answers = [
+        api.post(BODY, Idempotency_Key="key"),
+        api.post(BODY, Idempotency_Key="key"),
+        api.post(BODY, Idempotency_Key="key", X_Unusual="1"),
+    ]
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert api.intake.accepted == 2
+
+
+def test_another_event_under_a_used_key_is_409(api: Api) -> None:
+    api.post(BODY, Idempotency_Key="key")
+    other = BODY | {"data": {"batch_id": "b2", "status": "queued"}}
+    answers = [api.post(other, Idempotency_Key="key"), api.post(other, Idempotency_Key="key", X_Unusual="1")]
+    assert [answer.status_code for answer in answers] == [409, 409]
+    assert described(answers[0]) == described(answers[1])
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (BODY, {"Authorization": "Bearer tok_of_nobody"}, 401),
+        (BODY, {"Authorization": "Basic eDp5"}, 401),
+        (b"{", {}, 400),
+        (b'{"type": "batch-lifecycle", "type": "batch-lifecycle", "data": {}}', {}, 400),
+        (b"[]", {}, 422),
+        (BODY | {"type": "no-such"}, {}, 422),
+        (BODY | {"more": 1}, {}, 422),
+        (BODY | {"data": {"batch_id": 1}}, {}, 422),
+        (BODY, {"Idempotency_Key": "x" * 256}, 400),
+        (b"x" * 300_000, {}, 413),
+    ],
+)
+def test_what_is_wrong_is_said_by_flask(
+    api: Api, body: bytes | object, headers: dict[str, str], status: int
+) -> None:
+    short, long = api.post(body, **headers), api.post(body, **headers, X_Unusual="1")
+    assert api.intake.accepted == 0
+    assert short.status_code == status
+    assert described(short) == described(long)
+    db.session.rollback()
+    assert db.session.scalars(select(Event.id)).all() == []
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        b'  "n": 3.14159265358979323846',
+        b' "n": 1e-400 , "text":"\\u00fc \xc3\xbc"',
+        pytest.param(b'"text": "%s"' % (b"y" * 50_000), id="large"),
+    ],
+)
+def test_data_arrives_as_it_was_written(api: Api, more: bytes) -> None:
+    data = b'{"batch_id": "b1",%s, "status": "queued"}' % more
+    answer = api.post(b'{"data": %s, "type": "batch-lifecycle"}' % data)
+    assert answer.status_code == 202, answer.text
+    db.session.rollback()
+    assert db.session.get_one(Event, answer.json()["id"]).body.endswith(b'"data":%s}' % data)
+
+
+def test_a_database_that_cannot_serve_is_503_with_retry_after(app: Flask, api: Api) -> None:
+    tries: list[None] = []
+    driver_error = db.engine.dialect.loaded_dbapi.OperationalError("no answer")
+
+    def fail(_connection: Connection) -> None:
+        tries.append(None)
+        raise OperationalError("BEGIN", None, driver_error)
+
+    api.post(BODY)  # whose token is used for the first time
+    event.listen(db.engine, "begin", fail)
+    try:
+        answer = api.post(BODY)
+    finally:
+        event.remove(db.engine, "begin", fail)
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "1"
+    assert answer.json()["error"]["code"] == "unavailable"
+    assert len(tries) == 1
+    assert api.post(BODY).status_code == 202

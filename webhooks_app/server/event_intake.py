@@ -1,0 +1,129 @@
+"""The short way of an ordinary `POST /api/v1/events`: from its body to the group commit, without a thread.
+
+It takes a request that nothing is wrong with and gives the answer that Flask gives to it. Whatever it does
+not take (a field that is wrong, a header that is unusual, a token that is not valid) goes to Flask with the
+same body, and so does the exception that came of a commit: there is one place that says what was wrong.
+"""
+
+import asyncio
+import json
+from collections import deque
+from functools import partial
+
+from flask import Flask, jsonify
+
+from webhooks_app.core import json_parsing, passwords
+from webhooks_app.core.json_parsing import InvalidJson
+from webhooks_app.events.accept import Outcome, Submission
+from webhooks_app.events.group_commit import GroupCommit, UnknownToken
+from webhooks_app.server.wsgi_bridge import Headers, Scope
+from webhooks_app.web.api import producer
+from webhooks_app.web.api.authentication import bearer_token
+from webhooks_app.web.api.errors import ApiError
+
+_PATH = "/api/v1/events"
+# The event loop parses and checks what is as small as nearly all events are; more would keep others waiting.
+_LARGEST_BYTES = 16 * 1024
+_ORDINARY_HEADERS = frozenset(
+    {
+        *(b"accept", b"accept-encoding", b"accept-language", b"authorization", b"connection"),
+        *(b"content-length", b"content-type", b"host", b"idempotency-key", b"user-agent"),
+    }
+)
+
+
+class EventIntake:
+    """One per process; `headers` are those of Flask's answers to the API, but for the length."""
+
+    def __init__(self, group_commit: GroupCommit, *, headers: Headers) -> None:
+        self._group_commit = group_commit
+        self._headers = headers
+        self._outcomes: _Outcomes | None = None
+
+    def takes(self, scope: Scope) -> bool:
+        """Tell, from its head, whether a request may go the short way."""
+        return scope["path"] == _PATH and scope["method"] == "POST" and not scope["query_string"]
+
+    async def accept(self, scope: Scope, body: bytes) -> tuple[Headers, bytes] | Exception | None:
+        """Return the headers and the body of the answer 202, or None for what is Flask's to answer.
+
+        An exception is what became of the submission; Flask has the words for it.
+        """
+        try:
+            token_hash, submission = _submission(scope, body)
+        except (ApiError, InvalidJson, _Unusual):
+            return None
+        outcome = await self._commit(submission, token_hash)
+        if isinstance(outcome, Exception):
+            return None if isinstance(outcome, UnknownToken) else outcome
+        [accepted] = outcome
+        answer = json.dumps(producer.accepted_json(accepted), separators=(",", ":"), sort_keys=True)
+        content = answer.encode() + b"\n"
+        return [*self._headers, (b"content-length", b"%d" % len(content))], content
+
+    async def _commit(self, submission: Submission, token_hash: str) -> Outcome:
+        loop = asyncio.get_running_loop()
+        self._outcomes = self._outcomes or _Outcomes(loop)
+        future: asyncio.Future[Outcome] = loop.create_future()
+        self._group_commit.submit(submission, partial(self._outcomes.put, future), token_hash=token_hash)
+        return await future
+
+
+class _Unusual(Exception):
+    """Something about the request is for Flask to judge."""
+
+
+def _submission(scope: Scope, body: bytes) -> tuple[str, Submission]:
+    """Return the token's hash and what is submitted. Raises ApiError, InvalidJson and _Unusual."""
+    if len(body) > _LARGEST_BYTES:
+        raise _Unusual
+    headers = _headers(scope)
+    token = bearer_token(headers.get(b"authorization", ""))
+    key = headers.get(b"idempotency-key")
+    if token is None or (key is not None and not producer.is_idempotency_key(key)):
+        raise _Unusual
+    event = producer.new_event(json_parsing.parse(body), body)
+    return passwords.hash_token(token), Submission("", [event], key)
+
+
+def _headers(scope: Scope) -> dict[bytes, str]:
+    """Return the headers; each is an ordinary one and comes once."""
+    headers: dict[bytes, str] = {}
+    for name, value in scope["headers"]:
+        if name not in _ORDINARY_HEADERS or name in headers:
+            raise _Unusual
+        headers[name] = value.decode("latin-1")
+    return headers
+
+
+class _Outcomes:
+    """Brings outcomes from the committing thread to the event loop, with one call for all of a group."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._arrived: deque[tuple[asyncio.Future[Outcome], Outcome]] = deque()
+        self._is_called = False
+
+    def put(self, future: "asyncio.Future[Outcome]", outcome: Outcome) -> None:
+        self._arrived.append((future, outcome))
+        if not self._is_called:
+            self._is_called = True
+            self._loop.call_soon_threadsafe(self._hand_out)
+
+    def _hand_out(self) -> None:
+        self._is_called = False  # before the first is taken, so that none that comes later is missed
+        while self._arrived:
+            future, outcome = self._arrived.popleft()
+            if not future.done():
+                future.set_result(outcome)
+
+
+def answer_headers(app: Flask) -> Headers:
+    """Return the headers with which the Flask application answers 202, but for the length."""
+    with app.test_request_context(_PATH, method="POST"):
+        response = app.process_response(jsonify({}))
+    return [
+        (name.lower().encode("latin-1"), value.encode("latin-1"))
+        for name, value in response.headers
+        if name.lower() != "content-length"
+    ]
