@@ -125,11 +125,12 @@ def drip(client: socket.socket, text: bytes) -> bytes:
     for byte in text:
         try:
             client.sendall(bytes([byte]))
-            return client.recv(65536)
+            received = client.recv(65536)
         except TimeoutError:
             continue
-    client.settimeout(20)
-    return client.recv(65536)
+        client.settimeout(20)
+        return received + read_all(client)
+    raise AssertionError("all of it was taken")
 
 
 def test_a_large_head_is_answered_431(hasty: RunningServer) -> None:

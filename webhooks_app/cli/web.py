@@ -26,12 +26,16 @@ def web(count: int | None) -> None:
 
     Address, processes and threads are settings.
     """
-    with clear_errors():
-        run_web(count)
+    run_web(count)
 
 
 def run_web(count: int | None = None) -> None:
     """Serve until asked to end, in this process if it is to be one, otherwise in children of it."""
+    with clear_errors():
+        _run(count)
+
+
+def _run(count: int | None) -> None:
     settings = config.read()
     logging_setup.set_up(settings.log_level)
     schema_version.check_at_start(settings.database_url)
