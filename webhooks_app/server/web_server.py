@@ -25,7 +25,19 @@ _CLEAN_UP_SECONDS = 1.0
 def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket. Raises OSError where the address cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    # With its protocol named: asyncio sets TCP_NODELAY only where it knows that a connection is one of TCP.
+    # Without it, each body would wait 40 ms for the client's word that it has the head.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
 
 
 def serve(app: Flask, listener: socket.socket, *, threads: int, when_ready: Callable[[], None]) -> None:
