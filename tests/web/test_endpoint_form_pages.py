@@ -79,6 +79,8 @@ def test_an_international_host_is_stored_and_shown_as_punycode(admin_page: Page)
         ({"url": "https://a.example/\0"}, "url", "control character"),
         ({"name": "x" * 101}, "name", "100 characters"),
         ({"name": "a\0b"}, "name", "control character"),
+        ({"name": "\u3164"}, "name", "cannot be seen"),
+        ({"name": "Ord\u2800ers"}, "name", "cannot be seen"),
         ({"events": []}, "events", "at least one event"),
         ({"events": ["batch-lifecycle", "no-such-event"]}, "events", "no event “no-such-event”"),
         ({"scope": "all", "events": ["no-such-event"]}, "events", "no event “no-such-event”"),

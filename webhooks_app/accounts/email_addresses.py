@@ -3,6 +3,8 @@
 import email_validator
 from email_validator import EmailNotValidError
 
+from webhooks_app.core import visible_text
+
 LONGEST_EMAIL = 254  # RFC 5321, section 4.5.3.1.3: a path of 256, less its angle brackets
 
 # Installations inside a company's network have mailboxes at `mail.corp.local` or `localhost`, which the
@@ -21,6 +23,8 @@ def normalize(address: str) -> str:
         )
     except EmailNotValidError as error:
         raise ValueError(f"Enter an e-mail address such as name@example.com. {_as_sentence(error)}") from None
+    if visible_text.has_unseen(found.local_part):
+        raise ValueError("The e-mail address holds a character that cannot be seen. Type it anew.")
     normal = f"{found.local_part.lower()}@{found.ascii_domain}"
     if len(normal) > LONGEST_EMAIL:
         raise ValueError(f"An e-mail address may have {LONGEST_EMAIL} characters.")

@@ -1,8 +1,10 @@
 """Workspaces made from the shell: `create-workspace`."""
 
+from collections.abc import Callable
+
 import click
 
-from webhooks_app.accounts import api_tokens, members, users, workspaces
+from webhooks_app.accounts import api_tokens, email_addresses, input_rules, members, users, workspaces
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.app import create_app
 from webhooks_app.db import schema_version
@@ -14,10 +16,33 @@ from webhooks_app.jobs.process import clear_errors
 SHELL = Actor("shell")
 
 
+Callback = Callable[[click.Context, click.Parameter, str], str]
+
+
+def _by(rule: Callable[[str], str]) -> Callback:
+    """Return a callback that refuses what the rule refuses, with its sentence."""
+
+    def check(_context: click.Context, _parameter: click.Parameter, typed: str) -> str:
+        try:
+            return rule(typed)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+
+    return check
+
+
 @click.command("create-workspace")
-@click.argument("name")
-@click.option("--admin", "email", required=True, help="E-mail address of its first admin.")
-@click.password_option(help="The admin's password; asked for when not given.")
+@click.argument("name", callback=_by(input_rules.check_name))
+@click.option(
+    "--admin",
+    "email",
+    required=True,
+    callback=_by(email_addresses.normalize),
+    help="E-mail address of its first admin.",
+)
+@click.password_option(
+    callback=_by(input_rules.check_password), help="The admin's password; asked for when not given."
+)
 def create_workspace(name: str, email: str, password: str) -> None:
     """Create a workspace and its first admin.
 

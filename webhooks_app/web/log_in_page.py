@@ -10,11 +10,11 @@ from wtforms import PasswordField, StringField
 from wtforms.validators import DataRequired, Length, Regexp
 
 from webhooks_app.accounts import users
+from webhooks_app.accounts.input_rules import LONGEST_PASSWORD
 from webhooks_app.core import clock, passwords
 from webhooks_app.db.models import User
 from webhooks_app.extensions import db, end_snapshot, services
 from webhooks_app.web.access import actor
-from webhooks_app.web.forms.account_forms import LONGEST_PASSWORD
 from webhooks_app.web.responses import PageResponse
 
 REFUSAL = "E-mail or password is wrong."

@@ -4,46 +4,23 @@ from flask_wtf import FlaskForm
 from wtforms import Field, PasswordField, StringField, TextAreaField
 from wtforms.validators import ValidationError
 
+from webhooks_app.accounts import email_addresses, input_rules
 from webhooks_app.accounts.workspaces import LONGEST_RETENTION_DAYS, WorkspaceValues
-from webhooks_app.core import mail
 from webhooks_app.db.models import Role, Workspace
 from webhooks_app.endpoints.actions import DEFAULT_TIMEOUT_MS, LONGEST_TIMEOUT_MS
-from webhooks_app.web.forms.fields import WholeNumberField, name_problem
+from webhooks_app.web.forms.fields import WholeNumberField, checked
 
-LONGEST_EMAIL = 254  # RFC 5321, section 4.5.3.1.3: a path of 256, less its angle brackets
-# NIST SP 800-63B-4, section 3.1.1.2: 15 where a password is all there is, and no rules beyond length.
-SHORTEST_PASSWORD = 15
-LONGEST_PASSWORD = 1024
 MOST_ADDRESSES = 20
 
 
 def check_name(_form: FlaskForm, field: StringField) -> None:
-    """A name that people give: something, of one line, not too long."""
-    name = (field.data or "").strip()
-    if not name:
+    if not (field.data or "").strip():
         raise ValidationError(f"Enter a {field.label.text.lower()}.")
-    if problem := name_problem(name):
-        raise ValidationError(problem)
-    field.data = name
+    field.data = checked(input_rules.check_name, field.data)
 
 
 def check_password(_form: FlaskForm, field: PasswordField) -> None:
-    password = field.data or ""
-    if len(password) < SHORTEST_PASSWORD:
-        raise ValidationError(f"Too short: use {SHORTEST_PASSWORD} characters or more.")
-    if len(password) > LONGEST_PASSWORD:
-        raise ValidationError(f"A password may have {LONGEST_PASSWORD} characters.")
-
-
-def email_problem(text: str) -> str:
-    """What is wrong with an e-mail address, or nothing."""
-    try:
-        mail.parse_address(text)
-    except ValueError:
-        return "Enter an e-mail address such as name@example.com."
-    if len(text) > LONGEST_EMAIL:
-        return f"An e-mail address may have {LONGEST_EMAIL} characters."
-    return ""
+    checked(input_rules.check_password, field.data or "")
 
 
 class NameForm(FlaskForm):  # type: ignore[misc]
@@ -57,9 +34,7 @@ class InviteForm(FlaskForm):  # type: ignore[misc]
     role = StringField("Role", default=Role.VIEWER.value)
 
     def validate_email(self, field: Field) -> None:
-        field.data = (field.data or "").strip()
-        if problem := email_problem(field.data):
-            raise ValidationError(problem)
+        field.data = checked(email_addresses.normalize, field.data or "")
 
     def validate_role(self, field: Field) -> None:
         check_role(field)
@@ -116,10 +91,14 @@ class SettingsForm(FlaskForm):  # type: ignore[misc]
         return [field for field in self if field.name != "csrf_token" and field.errors]
 
     def validate_addresses(self, field: TextAreaField) -> None:
-        wrong = [line for line in self._addresses() if email_problem(line)]
-        if wrong:
-            raise ValidationError(f"“{wrong[0][:80]}” is no e-mail address. Enter one on each line.")
-        if len(self._addresses()) > MOST_ADDRESSES:
+        self._normal: dict[str, None] = {}
+        for line in self._addresses():
+            try:
+                self._normal[email_addresses.normalize(line)] = None
+            except ValueError:
+                message = f"“{line[:80]}” is no e-mail address. Enter one on each line."
+                raise ValidationError(message) from None
+        if len(self._normal) > MOST_ADDRESSES:
             raise ValidationError(f"Enter {MOST_ADDRESSES} addresses at most.")
 
     def values(self) -> WorkspaceValues:
@@ -128,9 +107,9 @@ class SettingsForm(FlaskForm):  # type: ignore[misc]
             name=str(self.name.data),
             retention_days=int(self.retention.data or 0),
             default_timeout_ms=int(self.timeout.data or 0) * 1000,
-            notice_addresses=self._addresses(),
+            notice_addresses=list(self._normal),
         )
 
     def _addresses(self) -> list[str]:
         lines = (line.strip() for line in (self.addresses.data or "").replace(",", "\n").splitlines())
-        return list(dict.fromkeys(line for line in lines if line))
+        return [line for line in lines if line]

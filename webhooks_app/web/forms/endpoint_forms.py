@@ -14,6 +14,8 @@ from wtforms import (
 )
 from wtforms.validators import ValidationError
 
+from webhooks_app.accounts import input_rules
+from webhooks_app.accounts.input_rules import LONGEST_NAME
 from webhooks_app.db.models import Endpoint
 from webhooks_app.endpoints import custom_headers
 from webhooks_app.endpoints.actions import DEFAULT_TIMEOUT_MS, LONGEST_TIMEOUT_MS, EndpointValues
@@ -21,7 +23,7 @@ from webhooks_app.events.catalog import catalog
 from webhooks_app.transport import target_urls
 from webhooks_app.transport.host_names import TargetRefused
 from webhooks_app.transport.target_policy import TargetPolicy
-from webhooks_app.web.forms.fields import LONGEST_NAME, WholeNumberField, name_problem
+from webhooks_app.web.forms.fields import WholeNumberField, checked
 
 HIGHEST_RATE = 10_000
 
@@ -89,8 +91,8 @@ class EndpointForm(FlaskForm):  # type: ignore[misc]
             raise ValidationError(str(refused)) from None
 
     def validate_name(self, field: StringField) -> None:
-        if problem := name_problem(field.data or ""):
-            raise ValidationError(problem)
+        if (field.data or "").strip():  # without one it is called by its host
+            checked(input_rules.check_name, field.data)
 
     def validate_scope(self, field: StringField) -> None:
         if field.data not in ("all", "chosen"):

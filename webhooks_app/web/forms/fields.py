@@ -1,14 +1,10 @@
 """Fields and rules that several forms share."""
 
-import re
-import unicodedata
+from collections.abc import Callable
 from typing import Any
 
 from wtforms import IntegerField
-
-from webhooks_app.core import text_display
-
-LONGEST_NAME = 100
+from wtforms.validators import ValidationError
 
 
 class WholeNumberField(IntegerField):  # type: ignore[misc]
@@ -31,14 +27,9 @@ class WholeNumberField(IntegerField):  # type: ignore[misc]
         self.data = int(typed)
 
 
-def name_problem(name: str) -> str:
-    """Return what is wrong with a name that people give, or nothing."""
-    name = name.strip()
-    if len(name) > LONGEST_NAME:
-        return f"A name may have {LONGEST_NAME} characters; this one has {len(name)}."
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
-        return "The name holds a control character. Type it anew."
-    # Joiners belong to some scripts and to emoji; whatever else cannot be seen only deceives.
-    if any(part.is_escape for part in text_display.display_parts(re.sub("[\u200c\u200d]", "", name))):
-        return "The name holds a character that cannot be seen. Type it anew."
-    return ""
+def checked(rule: Callable[[str], str], typed: str) -> str:
+    """Return what the rule makes of it; its sentence becomes the field's error."""
+    try:
+        return rule(typed)
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
