@@ -1,7 +1,9 @@
 """The audit log's page."""
 
+import json
+
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
 from tests.conftest import Workspace
 from tests.web.conftest import Page
@@ -32,7 +34,7 @@ def add(
             "actor": f"{actor}{number}",
             "action": "delivery.replay",
             "target": "dlv_x",
-            "details": "{}",
+            "details": json.dumps(details),
             "address": "",
             "created_at": clock.now(),
         }
@@ -55,6 +57,21 @@ def test_what_was_done_is_there_in_words_with_its_target(
         assert MARKUP not in shown
         assert "whsec_" not in shown
     assert "logged in" in shown
+
+
+def test_a_url_is_there_without_what_its_query_holds(
+    admin_page: Page, url: str, workspace: Workspace, database: WriteDatabase
+) -> None:
+    workspace.endpoint("https://a.example.com/new?token=s3cret")
+    db.session.rollback()
+    assert "s3cret" not in "".join(db.session.scalars(select(AuditEntry.details)))
+    add(database, workspace, 1, url="https://a.example.com/old?token=s3cret")  # from before they were masked
+
+    shown = admin_page.get(url).text
+
+    assert "https://a.example.com/new?token=" in shown
+    assert "https://a.example.com/old?token=" in shown
+    assert "s3cret" not in shown
 
 
 def test_it_is_filtered_by_who_what_and_on_what(

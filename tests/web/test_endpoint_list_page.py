@@ -49,6 +49,31 @@ def test_searching_narrows_the_list(admin_page: Page, workspace: Workspace) -> N
     assert "No endpoint matches" in admin_page.get("?q=zzz").text
 
 
+def test_what_a_urls_query_holds_is_neither_shown_nor_found(
+    admin_page: Page, viewer_page: Page, workspace: Workspace
+) -> None:
+    url = "https://hooks.example.com/a_b?token=s3cret"
+    endpoint_id = workspace.endpoint(url, name="Orders")
+    workspace.send()
+
+    for path in (
+        "",
+        f"endpoints/{endpoint_id}",
+        "deliveries/export?format=csv",
+        "deliveries/export?format=json",
+    ):
+        text = viewer_page.get(path).text
+        assert "hooks.example.com/a_b?token=" in text
+        assert "s3cret" not in text
+    assert url in admin_page.get(f"endpoints/{endpoint_id}/settings").text
+    found = {search for search in ("HOOKS.e", "a_b", "a.b", "s3c", "%3Ft") if is_listed(viewer_page, search)}
+    assert found == {"HOOKS.e", "a_b"}
+
+
+def is_listed(page: Page, search: str) -> bool:
+    return ">Orders</a>" in page.get(f"?q={search}").text
+
+
 def test_the_state_filters_the_list(admin_page: Page, workspace: Workspace, endpoint_id: str) -> None:
     admin_page.post(f"endpoints/{endpoint_id}/disable")
     assert ">Orders</a>" in admin_page.get("?state=disabled").text

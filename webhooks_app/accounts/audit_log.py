@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from webhooks_app.accounts.audit import ACTIONS
-from webhooks_app.core import ids
+from webhooks_app.core import ids, text_display
 from webhooks_app.db import keyset
 from webhooks_app.db.keyset import Search, SearchLimits
 from webhooks_app.db.models import AuditEntry, Endpoint, User
@@ -124,11 +124,19 @@ def _entries(session: Session, rows: Any) -> list[Entry]:
             description=ACTIONS.get(row.action, row.action),
             target=row.target,
             target_name=names.get(row.target, ""),
-            details=json.loads(row.details),
+            details=_details(row.details),
             address=row.address,
         )
         for row in rows
     ]
+
+
+def _details(stored: str) -> dict[str, Any]:
+    """Return the details; rows from before URLs were masked hold them whole."""
+    details: dict[str, Any] = json.loads(stored)
+    if isinstance(details.get("url"), str):
+        details["url"] = text_display.mask_query(details["url"])
+    return details
 
 
 def _target_names(session: Session, targets: set[str]) -> dict[str, str]:

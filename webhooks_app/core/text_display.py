@@ -12,6 +12,9 @@ _UNSEEN = re.compile(
 _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 _INDENT = "  "
 
+# Stands for what must not be read: a header's value, or one of a URL's query.
+MASK = "••••••••"
+
 
 class Part(NamedTuple):
     """A stretch of text; `is_escape` where it stands for something that cannot be shown as it is."""
@@ -89,11 +92,24 @@ def _header(line: str) -> tuple[str, str]:
     return name, value.strip()
 
 
-def curl_command(url: str, headers: Iterable[tuple[str, str]], body: str, *, mask: str) -> str:
+def mask_query(url: str) -> str:
+    """Return the URL with MASK for the values of its query, which often hold a credential."""
+    address, mark, query = url.partition("?")
+    return address + mark + "&".join(_mask_argument(each) for each in query.split("&"))
+
+
+def _mask_argument(argument: str) -> str:
+    name, sign, value = argument.partition("=")
+    if not sign:
+        return MASK if name else ""
+    return f"{name}={MASK}" if value else argument
+
+
+def curl_command(url: str, headers: Iterable[tuple[str, str]], body: str) -> str:
     """Return a command for a POSIX shell that sends the request; a masked value becomes a placeholder."""
-    lines = [f"curl -X POST {_quoted(url)}"]
+    lines = [f"curl -X POST {_quoted(url.replace(MASK, 'YOUR_VALUE'))}"]
     for name, value in headers:
-        shown = f"YOUR {name} VALUE" if value == mask else value
+        shown = f"YOUR {name} VALUE" if value == MASK else value
         lines.append(f"-H {_quoted(f'{name}: {shown}')}")
     return " \\\n  ".join([*lines, f"--data-raw {_quoted(body)}"])
 

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from webhooks_app.core import text_display
 from webhooks_app.core.encryption import Cipher
 
 # Stands for the value of a custom header, often a credential, wherever people would read it: in the console,
 # the delivery log and the curl command. Posted back untouched, it keeps the stored value.
-VALUE_MASK = "••••••••"
+VALUE_MASK = text_display.MASK
 
 MAX_HEADERS = 20
 # Half of what common servers take, so that the platform's own headers always fit beside them.

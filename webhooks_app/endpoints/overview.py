@@ -1,9 +1,10 @@
 """What the list of endpoints shows, and what waits for one endpoint. Only reads."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, and_, func, literal, or_, select
 from sqlalchemy.orm import Session, joinedload
 
 from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass, OutcomeDescription
@@ -62,7 +63,7 @@ def read_rows(session: Session, workspace_id: str, search: str, now: datetime) -
         statement = statement.where(
             or_(
                 Endpoint.name.icontains(search, autoescape=True),
-                Endpoint.url.icontains(search, autoescape=True),
+                _address_holds(search),
             )
         )
     found = session.scalars(statement).all()
@@ -70,6 +71,11 @@ def read_rows(session: Session, workspace_id: str, search: str, now: datetime) -
     silent = [(0, 0)] * attempt_stats.DAY.bins
     rows = [EndpointRow(each, counts.get(each.id, 0), days.get(each.id, silent)) for each in found]
     return sorted(rows, key=_attention_order)
+
+
+def _address_holds(search: str) -> ColumnElement[bool]:
+    """The URL holds it before its query: whoever may not read what is in there must not find it either."""
+    return and_(Endpoint.url.regexp_match(f"(?i)^[^?]*{re.escape(search)}"), literal("?" not in search))
 
 
 def read_backlog(session: Session, endpoint_id: str) -> Backlog:

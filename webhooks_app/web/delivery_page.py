@@ -12,7 +12,6 @@ from webhooks_app.core.clock import format_rfc3339
 from webhooks_app.deliveries.log.attempts import LoggedAttempt, read_attempts, read_payload
 from webhooks_app.deliveries.log.event_content import read_event_content
 from webhooks_app.deliveries.log.rows import DeliveryRow
-from webhooks_app.endpoints.custom_headers import VALUE_MASK
 from webhooks_app.extensions import db
 from webhooks_app.web import response_text
 from webhooks_app.web.delivery_rows import load_row
@@ -63,7 +62,7 @@ def _curl_command(row: DeliveryRow, attempts: list[LoggedAttempt], body: str) ->
     """Return the last attempt as a command, or nothing before the first."""
     if not attempts:
         return ""
-    return text_display.curl_command(row.endpoint_url, attempts[0].request_headers, body, mask=VALUE_MASK)
+    return text_display.curl_command(row.endpoint_url, attempts[0].request_headers, body)
 
 
 def _delivery_json(row: DeliveryRow, payload: bytes, attempts: list[LoggedAttempt]) -> dict[str, Any]:

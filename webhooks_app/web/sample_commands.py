@@ -13,4 +13,4 @@ def sample_event(token: str = "tok_…") -> str:
     body = json.dumps({"type": first.name, "data": first.example}, indent=2)
     base = services().settings.base_url
     headers = [("Authorization", f"Bearer {token}"), ("Content-Type", "application/json")]
-    return text_display.curl_command(f"{base}/api/v1/events", headers, body, mask="")
+    return text_display.curl_command(f"{base}/api/v1/events", headers, body)

@@ -34,6 +34,7 @@ def register(app: Flask) -> None:
         "bytes": size,
         "lower_first": lower_first,
         "clause": clause,
+        "mask_query": text_display.mask_query,
         "display_parts": text_display.display_parts,
         "reason": reason,
     }

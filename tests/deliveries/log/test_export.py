@@ -2,6 +2,9 @@
 
 import csv
 import json
+import re
+
+import pytest
 
 from tests.conftest import Workspace
 from tests.deliveries.conftest import newest_ids
@@ -25,3 +28,64 @@ def test_pages_of_an_export_follow_each_other_without_a_gap(
 
     assert [row["id"] for row in csv.DictReader(lines)] == newest_ids(workspace)
     assert [row["id"] for row in json.loads(listed)] == newest_ids(workspace)
+
+
+HOSTILE = [
+    *(
+        "=1+1",
+        "+1",
+        "-1",
+        "@x",
+        "|calc",
+        "%0",
+        "＝1",
+        "＠x",
+        "\t=1",
+        "\r=1",
+        " =1",
+        '"=1',
+        ' "=1"',
+        "\u200b=1",
+    ),
+    *(
+        "a;=HYPERLINK(1)",
+        "a,=1",
+        "a\t=1",
+        "a\r=1",
+        "a\n=1",
+        "a; =1",
+        'a;"=1"',
+        "a;;=1",
+        'a",=1',
+        "a;＝1",
+        "a,|calc",
+    ),
+    *("\u200b=1", "a,|calc", "a;\ufeff@x", "a;\u00a0-1", "a,\t=1"),
+]
+FORMULA = re.compile(r"[\s\u200b\ufeff]*[=+\-@|%＝＋－＠]")
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_no_cell_is_a_formula_wherever_the_reader_cuts(
+    workspace: Workspace, databases: Databases, name: str, delimiter: str
+) -> None:
+    workspace.endpoint("https://a.example.com/", name=name)
+    workspace.send()
+
+    text = "".join(as_csv(databases.read, workspace.id, LogFilter(), now=clock.now()))
+
+    cut = csv.reader(text.splitlines(keepends=True), delimiter=delimiter)
+    cut_without_quotes = re.split(rf"[\r\n{delimiter}]", text)
+    cells = [cell for row in cut for cell in row] + [cell.replace('"', "") for cell in cut_without_quotes]
+    assert [cell for cell in cells if FORMULA.match(cell)] == []
+
+
+@pytest.mark.parametrize("name", ["Orders", "a-b", "a, b; c", "x=1", "50%", "a@example.com", "'quoted'"])
+def test_what_is_no_formula_stays_as_it_is(workspace: Workspace, databases: Databases, name: str) -> None:
+    workspace.endpoint("https://a.example.com/?x=1", name=name)
+    workspace.send()
+
+    [row] = csv.DictReader(as_csv(databases.read, workspace.id, LogFilter(), now=clock.now()))
+
+    assert row["endpoint_name"] == name

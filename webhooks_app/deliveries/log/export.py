@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,8 +19,12 @@ COLUMNS = (
     *("http_status", "attempts", "accepted_at", "last_attempt_at", "next_attempt_at", "finished_at"),
     "duration_ms",
 )
-# A spreadsheet takes what begins with one of these for a formula (OWASP, "CSV Injection").
-_FORMULA = (*"=+-@\t\r\n", *"＝＋－＠")
+# A spreadsheet takes what begins with one of these for a formula (OWASP, "CSV Injection"), behind space and
+# quotes, too. Which sign ends a cell depends on the reader's country and settings, and where that is another
+# than the comma, quotes around a cell mean nothing: so the start of each possible cell is looked at.
+_CELL_STARTS = re.compile(
+    r"""(^|[,;\t\r\n])(?=[\s"\u200b-\u200f\u2060\ufeff]*[=+\-@|%\t\r\n＝＋－＠｜％﹢﹣﹦﹪﹫])"""
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,8 @@ def _moment(moment: datetime | None) -> str | None:
 
 
 def _without_formula(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    """Return the text with an apostrophe before each part that a spreadsheet could compute."""
+    return _CELL_STARTS.sub(r"\1'", text)
 
 
 def _csv_line(values: "list[str] | tuple[str, ...]") -> str:

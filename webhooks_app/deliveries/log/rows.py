@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from webhooks_app.core import clock, ids
+from webhooks_app.core import clock, ids, text_display
 from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass, OutcomeDescription
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, EndpointState, PendingDelivery
 from webhooks_app.deliveries.log.filters import Status
@@ -38,9 +38,14 @@ class DeliveryRow:
     is_being_sent: bool
     endpoint_id: str
     endpoint_name: str
-    endpoint_url: str
+    full_endpoint_url: str
     endpoint_state: EndpointState
     endpoint_deleted_at: datetime | None
+
+    @property
+    def endpoint_url(self) -> str:
+        """The URL as people may read it: without what its query holds."""
+        return text_display.mask_query(self.full_endpoint_url)
 
     @property
     def status(self) -> Status:
