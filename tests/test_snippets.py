@@ -1,6 +1,7 @@
 """The snippets of the Verify tab, run as the page shows them on deliveries that the platform sent."""
 
 import html
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -11,9 +12,10 @@ import pytest
 
 from tests.conftest import PASSWORD, TESTER, Workspace, make_settings
 from tests.receivers import Receiver
-from tests.snippets import runtimes
+from tests.snippets import frameworks, projects, runtimes
 from tests.snippets.cases import Case, Platform
-from tests.snippets.runtimes import RUNTIMES
+from tests.snippets.frameworks import SERVERS, Server
+from tests.snippets.runtimes import RUNTIMES, TOOLS
 from tests.web.conftest import Page
 from webhooks_app import tasks
 from webhooks_app.accounts import api_tokens, members, users, workspaces
@@ -52,11 +54,38 @@ def shown(platform: Platform) -> dict[str, str]:
     page.log_in(EMAIL)
     found: dict[str, str] = {}
     for language in snippets.LANGUAGES.values():
-        text = page.get(f"endpoints/{platform.endpoint_id}/verify?language={language.key}").text
-        codes = re.findall(r'<pre id="snippet-\d+"[^>]*>(.*?)</pre>', text, re.DOTALL)
-        names = [snippet.file.removesuffix(".txt") for snippet in language.snippets]
-        found |= dict(zip(names, map(html.unescape, codes), strict=True))
+        for framework in language.frameworks:
+            query = f"language={language.key}&framework={framework.key}"
+            text = page.get(f"endpoints/{platform.endpoint_id}/verify?{query}").text
+            codes = re.findall(r'<pre id="snippet-\d+"[^>]*>(.*?)</pre>', text, re.DOTALL)
+            names = [_template(snippet) for snippet in framework.snippets]
+            found |= dict(zip(names, map(html.unescape, codes), strict=True))
     return found
+
+
+def _template(snippet: snippets.Snippet) -> str:
+    return snippet.file.removesuffix(".txt")
+
+
+ALL = {
+    _template(snippet): snippet
+    for language in snippets.LANGUAGES.values()
+    for framework in language.frameworks
+    for snippet in framework.snippets
+}
+
+
+def expect_version(said: tuple[str, ...], tool: str, found: tuple[int, ...], *, pinned: bool) -> None:
+    """What a lock file has is said whole. What Debian brings may be newer than what is said.
+
+    It is compared only where all tests must run: elsewhere someone may well have an older one.
+    """
+    versions = dict(each.rsplit(" ", 1) for each in said)
+    on_page = projects.version_in(versions[tool])
+    if pinned:
+        assert on_page == found
+    elif os.environ.get("REQUIRE_ALL_TESTS"):
+        assert on_page <= found, f"web/snippets.py says {tool} {versions[tool]}"
 
 
 @dataclass(frozen=True)
@@ -86,7 +115,7 @@ class Judged:
 
 @pytest.fixture(scope="module", params=RUNTIMES)
 def judged(request: pytest.FixtureRequest, platform: Platform, shown: dict[str, str]) -> Judged:
-    with runtimes.cache(request.param):
+    with projects.cache(request.param):
         program = runtimes.build(request.param, shown[request.param])
         cases = platform.cases()
         return Judged(
@@ -95,9 +124,76 @@ def judged(request: pytest.FixtureRequest, platform: Platform, shown: dict[str, 
 
 
 def test_the_page_says_tested_of_what_is_run_here_and_of_nothing_else() -> None:
-    every = [snippet for language in snippets.LANGUAGES.values() for snippet in language.snippets]
+    run = set(RUNTIMES) | {server.template for server in SERVERS}
 
-    assert {snippet.file.removesuffix(".txt") for snippet in every if snippet.tested} == set(RUNTIMES)
+    assert {name for name, snippet in ALL.items() if snippet.tested} == run
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_the_page_says_with_which_version_code_without_a_framework_ran(name: str) -> None:
+    runtime = RUNTIMES[name]
+    projects.require(runtime.needs)
+    assert ALL[name].tested
+    for each in ALL[name].tested:
+        tool = each.rsplit(" ", 1)[0]
+        found = runtimes.version(tool, runtime)
+        expect_version(ALL[name].tested, tool, found, pinned=tool not in TOOLS)
+
+
+@pytest.fixture(scope="module", params=SERVERS, ids=lambda server: f"{server.framework}-{server.template}")
+def served(request: pytest.FixtureRequest, shown: dict[str, str]) -> tuple[Server, Path]:
+    server: Server = request.param
+    with projects.cache(f"servers_{server.project}"):
+        return server, frameworks.build(server.project, shown)
+
+
+def test_each_framework_accepts_what_is_genuine_and_refuses_the_rest(
+    served: tuple[Server, Path], platform: Platform, tmp_path: Path
+) -> None:
+    server, folder = served
+    cases = platform.requests()
+    with frameworks.running(server, folder, cases[0].secret, tmp_path / "log") as running:
+        statuses = [(case, running.status(case)) for case in cases]
+
+    wrong = {
+        f"{case.group}: {case.title}": status for case, status in statuses if not _is_right(case, status)
+    }
+    assert wrong == {}, running.log.read_text()[-5000:]
+    groups = {case.group for case in cases}
+    assert {"genuine", "rotated", "tampered", "old", "future", "missing header", "wrong secret"} <= groups
+
+
+def _is_right(case: Case, status: int) -> bool:
+    """2xx for what is genuine. For the rest 4xx: with 5xx a stranger could fill the log with crashes."""
+    return status // 100 == (2 if case.group in {"genuine", "rotated"} else 4)
+
+
+def test_the_page_says_with_which_version_of_the_framework_it_ran(served: tuple[Server, Path]) -> None:
+    server, folder = served
+    said = ALL[server.template].tested
+    expect_version(said, server.framework, frameworks.version(server, folder), pinned=server.pinned)
+
+
+def test_express_says_so_where_something_parsed_the_body_before(
+    platform: Platform, shown: dict[str, str], tmp_path: Path
+) -> None:
+    with projects.cache("servers_node"):
+        folder = frameworks.build("node", shown)
+    cases = platform.requests()
+    [express, *_] = [server for server in SERVERS if server.template == "typescript_express"]
+    run = ["express-after-json" if part == "express" else part for part in express.run]
+    late = replace(express, run=tuple(run))
+    with frameworks.running(late, folder, cases[0].secret, tmp_path / "log") as running:
+        status, _ = running.answer(cases[0])
+
+    assert status == 500
+    assert "before express.json()" in running.log.read_text()
+
+
+def test_the_page_has_for_asp_net_the_verification_that_mono_runs(shown: dict[str, str]) -> None:
+    [_, verification] = shown["csharp"].split("public static class")
+
+    assert verification in shown["csharp_aspnet"]
 
 
 def test_what_the_platform_sends_is_accepted(judged: Judged) -> None:
@@ -128,7 +224,7 @@ def test_our_own_code_is_strict_where_some_libraries_are_not(judged: Judged) -> 
 
 
 def test_the_shell_accepts_nothing_where_openssl_fails(platform: Platform, shown: dict[str, str]) -> None:
-    with runtimes.cache("shell"):
+    with projects.cache("shell"):
         program = runtimes.build("shell", shown["shell"])
         failing = ("bash", "-c", "openssl() { return 127; }; . ./harness.sh")
         program = replace(program, runtime=replace(program.runtime, run=failing))

@@ -13,6 +13,7 @@ from webhooks_app.db.models import Endpoint
 from webhooks_app.endpoints import signing_secrets
 from webhooks_app.endpoints.signing_secrets import OVERLAPS
 from webhooks_app.extensions import db, services
+from webhooks_app.web.api.producer import LARGEST_EVENT_BYTES
 from webhooks_app.worker.engine import DeliveryEngine
 
 NAMES = (signing.ID_HEADER, signing.TIMESTAMP_HEADER, signing.SIGNATURE_HEADER)
@@ -75,6 +76,16 @@ class Platform:
             *_unset(plain),
         ]
 
+    def requests(self) -> list[Case]:
+        """What a server gets that holds one secret all the time, which is the first one's."""
+        cases = self.cases()
+        plain = cases[0]
+        # Whether white space around a header's value is part of it is each server's own affair.
+        return [
+            *(case for case in cases if case.secret == plain.secret and case.group != "nearly right"),
+            *_hard_to_keep(plain),
+        ]
+
     def _deliver(self, group: str, title: str, **data: object) -> Case:
         self.workspace.send(1, **data)
         before = len(self.receiver.received)
@@ -108,6 +119,17 @@ def _genuine(case: Case) -> Iterator[Case]:
         ("another signature behind it", f"{signature} v1,{'A' * 43}="),
     ):
         yield _with(replace(case, title=title), NAMES[2], value)
+
+
+def _hard_to_keep(case: Case) -> Iterator[Case]:
+    """Bodies that are other bytes once something has parsed them, or that are over small limits."""
+    data = '{"é": "\\u00e9 \\ud83c\\udf89 “ü” 漢字 🎉", "n": 1.10, "n": 1e2}'
+    written = '{ "type": "a\\/b",\r\n\t"data": ' + data + " }\n"
+    large = '{"type":"large","data":"' + "é" * (LARGEST_EVENT_BYTES // 2) + '"}'
+    for title, body in (("as it was written", written), ("as large as an event may be", large)):
+        genuine = replace(case, title=title, body=body.encode())
+        yield _signed_anew(genuine, 0)
+        yield replace(_signed_anew(genuine, 0), group="tampered", body=genuine.body[:-1])
 
 
 def _tampered(case: Case) -> Iterator[Case]:

@@ -1,28 +1,19 @@
 """How each language's snippet is built and run: a harness reads cases as lines and prints a verdict for each.
 
 A line is `secret:id:timestamp:signature:body`, each in base64, `-` for a header that is not there. A verdict
-is `accepted`, or `refused` and the class of the error. What comes from a package registry has its exact
-version here and stays in the user's cache directory; unchanged code is not compiled again either.
+is `accepted`, or `refused` and the class of the error.
 """
 
-import fcntl
-import os
-import shutil
-import subprocess
+import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 
-from tests.conftest import unavailable
+from tests.snippets import projects
+from tests.snippets.projects import CACHE, Command
 
-HARNESSES = Path(__file__).parent
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "avra-webhooks" / "snippets"
-FETCH_SECONDS = BUILD_SECONDS = 300
 RUN_SECONDS = 60
-
-Command = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -41,6 +32,7 @@ class Runtime:
 
 
 _NODE = {"node": "nodejs"}
+_BY_NAME = "(name) => headers[name]"
 _NPM = ("npm", "install", "--silent", "--no-save", "--no-package-lock", "--ignore-scripts")
 _TYPES = ("typescript@5.9.3", "@types/node@20.19.0")
 _STANDARD = "standardwebhooks@1.1.1"
@@ -68,13 +60,16 @@ _GO_LIBRARY = "\nrequire github.com/standard-webhooks/standard-webhooks/librarie
 RUNTIMES = {
     "python": Runtime("snippet.py", (sys.executable, "harness.py"), "ValueError"),
     "python_library": Runtime("snippet.py", (sys.executable, "harness.py"), "WebhookVerificationError"),
-    "javascript": Runtime("snippet.mjs", ("node", "harness.mjs"), "Error", needs=_NODE),
+    "javascript": Runtime(
+        "snippet.mjs", ("node", "harness.mjs"), "Error", needs=_NODE, replace=("HEADERS", _BY_NAME)
+    ),
     "javascript_library": Runtime(
         "snippet.mjs",
         ("node", "harness.mjs"),
         "WebhookVerificationError",
         needs=_NODE | {"npm": "npm"},
         fetch=(*_NPM, _STANDARD),
+        replace=("HEADERS", "headers"),
     ),
     "typescript": Runtime(
         "snippet.mts",
@@ -84,6 +79,7 @@ RUNTIMES = {
         needs=_NODE | {"npm": "npm"},
         fetch=(*_NPM, *_TYPES),
         build=_TSC,
+        replace=("HEADERS", _BY_NAME),
     ),
     "typescript_library": Runtime(
         "snippet.mts",
@@ -93,6 +89,7 @@ RUNTIMES = {
         needs=_NODE | {"npm": "npm"},
         fetch=(*_NPM, *_TYPES, _STANDARD),
         build=_TSC,
+        replace=("HEADERS", "headers"),
     ),
     "go": Runtime(
         "webhooks/snippet.go",
@@ -161,6 +158,32 @@ RUNTIMES = {
 }
 
 
+# What Debian brings, by the name that the page has for it, and the command that says its version.
+TOOLS: dict[str, Command] = {
+    "Python": (sys.executable, "--version"),
+    "Node.js": ("node", "--version"),
+    "Go": ("go", "env", "GOVERSION"),
+    "Ruby": ("ruby", "--version"),
+    "PHP": ("php", "--version"),
+    "OpenJDK": ("javac", "--version"),
+    "Mono": ("mono", "--version"),
+    "Rust": ("cargo", "--version"),
+    "OpenSSL": ("openssl", "version"),
+}
+
+
+def version(tool: str, runtime: Runtime) -> tuple[int, ...]:
+    """The version of one of `TOOLS`, or of what the runtime has pinned."""
+    if tool in TOOLS:
+        return projects.version_in(projects.call(TOOLS[tool], projects.HERE, RUN_SECONDS).stdout)
+    if not runtime.fetch:
+        return projects.version_in(metadata.version(tool))
+    pinned = "\n".join((*runtime.fetch, *runtime.files.values()))
+    found = re.search(rf"{re.escape(tool.lower())}\W+(?:\w+:)?v?([\d.]+\d)", pinned)
+    assert found, f"{tool} is not pinned in {pinned}"
+    return projects.version_in(found[1])
+
+
 @dataclass(frozen=True)
 class Program:
     folder: Path
@@ -169,7 +192,7 @@ class Program:
     def judge(self, lines: list[str]) -> list[str]:
         """One verdict for each line. An AssertionError where the program does not come through."""
         given = "".join(line + "\n" for line in lines)
-        done = _call(self.runtime.run, self.folder, RUN_SECONDS, given)
+        done = projects.call(self.runtime.run, self.folder, RUN_SECONDS, given)
         verdicts = done.stdout.splitlines()
         assert done.returncode == 0 and len(verdicts) == len(lines), done.stdout + done.stderr
         return verdicts
@@ -178,59 +201,12 @@ class Program:
 def build(name: str, code: str) -> Program:
     """The program that has this code as its snippet."""
     runtime = RUNTIMES[name]
-    for command, package in runtime.needs.items():
-        if shutil.which(command) is None or not _has_toolchain(command):
-            unavailable(command, f"apt install {package}")
+    projects.require(runtime.needs)
     folder = CACHE / name
-    _lay(folder, runtime, name.removesuffix("_library"), code)
-    _fetch(folder, runtime)
-    if runtime.build:
-        done = _call(runtime.build, folder, BUILD_SECONDS)
-        assert done.returncode == 0, done.stdout + done.stderr
+    harness = projects.sources(projects.HERE / (runtime.language or name.removesuffix("_library")))
+    files = {path: text.replace(*runtime.replace) for path, text in harness.items()}
+    files |= runtime.files | {runtime.file: code}
+    projects.lay(folder, files)
+    projects.fetch(folder, runtime.fetch, runtime.files.values())
+    projects.build(folder, runtime.build, files)
     return Program(folder, runtime)
-
-
-def _has_toolchain(command: str) -> bool:
-    """Tell a command from a stand-in that rustup leaves where no toolchain is installed."""
-    return command != "cargo" or subprocess.run([command, "--version"], capture_output=True).returncode == 0
-
-
-@contextmanager
-def cache(name: str) -> Iterator[None]:
-    """For one process at a time, of whatever test runs; another snippet is built meanwhile."""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _lay(folder: Path, runtime: Runtime, language: str, code: str) -> None:
-    source = HARNESSES / (runtime.language or language)
-    files = {
-        str(path.relative_to(source)): path.read_text().replace(*runtime.replace)
-        for path in source.rglob("*")
-        if path.is_file() and path.suffix != ".pyc"
-    }
-    for name, text in (files | runtime.files | {runtime.file: code}).items():
-        path = folder / name
-        if not path.exists() or path.read_text() != text:  # or compilers would start afresh
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-
-
-def _fetch(folder: Path, runtime: Runtime) -> None:
-    done_before, wanted = folder / "fetched", f"{runtime.fetch}{runtime.files}"
-    if not runtime.fetch or (done_before.exists() and done_before.read_text() == wanted):
-        return
-    done = _call(runtime.fetch, folder, FETCH_SECONDS)
-    if done.returncode != 0:
-        unavailable(f"What {' '.join(runtime.fetch)} fetches", f"connect this machine: {done.stderr[-500:]}")
-    done_before.write_text(wanted)
-
-
-def _call(
-    command: Command, folder: Path, seconds: float, given: str = ""
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command, cwd=folder, input=given, capture_output=True, text=True, timeout=seconds, check=False
-    )

@@ -197,42 +197,86 @@ def test_a_worker_that_runs_already_signs_with_the_secrets_of_the_moment(
     assert signatures() == 1
 
 
-def test_each_language_has_its_snippets(admin_page: Page, endpoint_id: str) -> None:
-    labels = [language.label for language in snippets.LANGUAGES.values()]
-    assert labels == [*"Python JavaScript TypeScript Go Ruby PHP Java C# Rust Shell".split()]
-    for language in snippets.LANGUAGES.values():
-        text = admin_page.get(f"endpoints/{endpoint_id}/verify?language={language.key}").text
+FRAMEWORKS = [
+    (language, framework) for language in snippets.LANGUAGES.values() for framework in language.frameworks
+]
+
+
+def test_there_is_code_for_what_people_use() -> None:
+    labels = {
+        language.label: [each.label for each in language.frameworks if each.key != snippets.ANY]
+        for language in snippets.LANGUAGES.values()
+    }
+    fetch = "Fetch (Next.js, Hono, Bun)"
+    assert labels == {
+        "Python": ["Flask", "FastAPI", "Django"],
+        "JavaScript": ["Express", fetch],
+        "TypeScript": ["Express", fetch],
+        "Go": ["net/http"],
+        "Ruby": ["Rails"],
+        "PHP": ["Laravel"],
+        "Java": ["Spring Boot"],
+        "C#": ["ASP.NET Core"],
+        "Rust": ["axum"],
+        "Shell": [],
+    }
+
+
+def test_each_framework_has_its_snippets_and_says_with_what_the_tests_run_them(
+    admin_page: Page, endpoint_id: str
+) -> None:
+    for language, framework in FRAMEWORKS:
+        query = f"language={language.key}&framework={framework.key}"
+        text = admin_page.fragment(f"endpoints/{endpoint_id}/verify?{query}").text
         titles = re.findall(r'<h3 class="label">(.*?)</h3>', text)
-        assert titles == [snippet.title for snippet in language.snippets]
-        assert text.count('id="snippet-') == len(language.snippets)
-        assert re.search(rf'aria-current="true">{re.escape(language.label)}</a>', text)
-        assert snippets.PLAIN in titles
-        assert (snippets.LIBRARY in titles) is (language.key != "shell")
+        assert titles == [snippet.title for snippet in framework.snippets]
+        assert text.count('id="snippet-') == len(framework.snippets)
+        chosen = re.findall(r'aria-current="true">(.*?)</a>', text)
+        assert chosen == [language.label] + [framework.label] * (len(language.frameworks) > 1)
+        tags = re.findall(r'<span class="tag" title="[^"]+">(.*?)</span>', text)
+        assert tags == [
+            f"tested with {', '.join(each.tested)}" if each.tested else "not run by our tests"
+            for each in framework.snippets
+        ]
+        assert ("WEBHOOK_SECRET</code>" in text) is (framework.key != snippets.ANY)
+
+
+def test_every_language_has_code_without_a_framework_and_all_but_the_shell_with_the_library() -> None:
+    for language in snippets.LANGUAGES.values():
+        titles = {snippet.title for snippet in language.framework(snippets.ANY).snippets}
+        assert titles == {snippets.PLAIN} | ({snippets.LIBRARY} if language.key != "shell" else set())
 
 
 def test_the_snippets_have_the_headers_the_tolerance_and_the_prefix_of_the_platform(app: Flask) -> None:
-    for language in snippets.LANGUAGES.values():
-        code = codes(language)[-1]
+    for _, framework in FRAMEWORKS:
+        code = codes(framework)[-1]
         for part in (signing.ID_HEADER, signing.TIMESTAMP_HEADER, signing.SIGNATURE_HEADER):
             assert part in code
         assert str(signing.TOLERANCE_SECONDS) in code
         assert signing.SECRET_PREFIX in code
 
 
-@pytest.mark.parametrize("language", snippets.LANGUAGES.values(), ids=lambda language: language.key)
-def test_each_snippet_says_whether_the_tests_run_it(
-    admin_page: Page, endpoint_id: str, language: snippets.Language
-) -> None:
-    text = admin_page.get(f"endpoints/{endpoint_id}/verify?language={language.key}").text
+def test_the_code_for_a_framework_says_to_dedupe_and_to_answer_first(app: Flask) -> None:
+    for _, framework in FRAMEWORKS:
+        if framework.key == snippets.ANY:
+            continue
+        code = re.sub(r"\s*(//|#)?\s+", " ", codes(framework)[0])  # wrapped comments as one line
+        assert snippets.SECRET_VARIABLE in code
+        assert "once per id (retries bear the same one), and answer; work on it afterwards." in code
 
-    words = re.findall(r'<span class="tag" title="[^"]+">(.*?)</span>', text)
-    assert words == ["tested" if each.tested else "not run by our tests" for each in language.snippets]
 
-
-def test_a_language_is_a_link_and_a_fragment(admin_page: Page, endpoint_id: str) -> None:
+def test_a_language_and_a_framework_are_links_and_a_fragment(admin_page: Page, endpoint_id: str) -> None:
+    verify = f"{admin_page.base}endpoints/{endpoint_id}/verify"
     page = admin_page.get(f"endpoints/{endpoint_id}/verify").text
     for key in snippets.LANGUAGES:
-        assert f'href="{admin_page.base}endpoints/{endpoint_id}/verify?language={key}#snippets"' in page
+        assert f'href="{verify}?language={key}#snippets"' in page
+    for framework in snippets.LANGUAGES[snippets.DEFAULT].frameworks:
+        assert f'href="{verify}?language=python&amp;framework={framework.key}#snippets"' in page
     fragment = admin_page.fragment(f"endpoints/{endpoint_id}/verify?language=shell").text
     assert fragment.lstrip().startswith('<section id="snippets"')
-    assert "With the library" in admin_page.get(f"endpoints/{endpoint_id}/verify?language=cobol").text
+
+
+@pytest.mark.parametrize("query", ["language=cobol", "language=python&framework=rails", "framework="])
+def test_what_there_is_no_code_for_shows_the_first(admin_page: Page, endpoint_id: str, query: str) -> None:
+    text = admin_page.fragment(f"endpoints/{endpoint_id}/verify?{query}").text
+    assert "from flask import" in html.unescape(text)

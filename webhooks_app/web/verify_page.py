@@ -11,7 +11,7 @@ from webhooks_app.web import snippets
 from webhooks_app.web.access import actor, admin_required, load_endpoint
 from webhooks_app.web.forms.endpoint_action_forms import OVERLAP_LABELS, RotateForm
 from webhooks_app.web.responses import PageResponse, is_fragment
-from webhooks_app.web.snippets import LANGUAGES, Language
+from webhooks_app.web.snippets import LANGUAGES, Framework
 
 
 def add_routes(blueprint: Blueprint) -> None:
@@ -94,11 +94,18 @@ def _in_force(endpoint: Endpoint) -> list[SigningSecret]:
 
 def _snippets() -> dict[str, object]:
     language = LANGUAGES.get(request.args.get("language", ""), LANGUAGES[snippets.DEFAULT])
-    return {"languages": LANGUAGES.values(), "language": language, "codes": codes(language)}
+    framework = language.framework(request.args.get("framework", ""))
+    return {
+        "languages": LANGUAGES.values(),
+        "language": language,
+        "framework": framework,
+        "codes": codes(framework),
+        "secret_variable": "" if framework.key == snippets.ANY else snippets.SECRET_VARIABLE,
+    }
 
 
-def codes(language: Language) -> list[str]:
-    """Return the language's snippets, ready to copy."""
+def codes(framework: Framework) -> list[str]:
+    """Return the framework's snippets, ready to copy."""
     return [
-        render_template(f"snippets/{snippet.file}", signing=signing).strip() for snippet in language.snippets
+        render_template(f"snippets/{snippet.file}", signing=signing).strip() for snippet in framework.snippets
     ]

@@ -11,7 +11,7 @@ for (const line of readFileSync(0, "latin1").trimEnd().split("\n")) {
     if (fields[index + 1] !== "-") headers[name] = bytes(fields[index + 1]).toString("latin1");
   });
   try {
-    verify(bytes(fields[0]).toString(), headers, bytes(fields[4]));
+    verify(bytes(fields[0]).toString(), HEADERS, bytes(fields[4]));
     console.log("accepted");
   } catch (error) {
     console.log(`refused ${error.name}`);
