@@ -43,7 +43,8 @@ _ANY_LABEL = "Any other"
 
 
 def _framework(language: str, key: str, label: str, note: str, *tested: str) -> Framework:
-    return Framework(key, label, (Snippet(label, note, f"{language}_{key}.txt", tested),))
+    title = label.partition(" (")[0]
+    return Framework(key, label, (Snippet(title, note, f"{language}_{key}.txt", tested),))
 
 
 def _any(
@@ -62,7 +63,8 @@ def _any(
 
 _LIBRARY = ("standardwebhooks 1.1.1",)
 _EXPRESS = "Express 4 or 5, Node.js 18 or newer"
-_FETCH = "Web standards only: Next.js, Hono, Bun, Deno, Workers, Node.js 20"
+_FETCH_LABEL = "Fetch (Next.js, Hono, Bun)"
+_FETCH = "Web standards only, so Deno and Workers too"
 _FETCH_WITH = ("Hono 4.13.19", "Node.js 20")
 _CRATES = "base64@0.22 hmac@0.13 sha2@0.11"
 _SHELL = "bash with openssl, which has the key on its command line"
@@ -87,7 +89,7 @@ _ALL = (
         "JavaScript",
         (
             _framework("javascript", "express", "Express", _EXPRESS, "Express 5.3.0"),
-            _framework("javascript", "fetch", "Fetch (Next.js, Hono, Bun)", _FETCH, *_FETCH_WITH),
+            _framework("javascript", "fetch", _FETCH_LABEL, _FETCH, *_FETCH_WITH),
             _any(
                 *("javascript", "npm install standardwebhooks", "Node.js 18 or newer"),
                 library_with=_LIBRARY,
@@ -104,7 +106,7 @@ _ALL = (
                 *("Express 5.3.0", "TypeScript 5.9.3"),
             ),
             _framework(
-                *("typescript", "fetch", "Fetch (Next.js, Hono, Bun)", _FETCH, *_FETCH_WITH),
+                *("typescript", "fetch", _FETCH_LABEL, _FETCH, *_FETCH_WITH),
                 "TypeScript 5.9.3",
             ),
             _any(
