@@ -77,7 +77,7 @@ class Platform:
         ]
 
     def requests(self) -> list[Case]:
-        """What a server gets that holds one secret all the time, which is the first one's."""
+        """What a server gets that holds all the time what is the secret now, before these rotate it."""
         cases = self.cases()
         plain = cases[0]
         # Whether white space around a header's value is part of it is each server's own affair.
@@ -92,9 +92,10 @@ class Platform:
         self.engine.run(seconds=60)
         [request] = self.receiver.received[before:]
         headers = {name: request.headers[name] for name in NAMES}
-        return Case(group, title, self._secret(), headers, request.body)
+        return Case(group, title, self.secret, headers, request.body)
 
-    def _secret(self) -> str:
+    @property
+    def secret(self) -> str:
         return signing_secrets.reveal(services().write, services().cipher, self._endpoint(), actor=TESTER)[0]
 
     def _rotate(self, overlap: str) -> None:

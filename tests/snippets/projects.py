@@ -17,6 +17,7 @@ from tests.conftest import unavailable
 
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "avra-webhooks" / "snippets"
+FETCHED, BUILT = "fetched.stamp", "built.stamp"
 FETCH_SECONDS = BUILD_SECONDS = 300
 
 Command = tuple[str, ...]
@@ -56,32 +57,36 @@ def sources(folder: Path) -> dict[str, str]:
 
 
 def lay(folder: Path, files: Mapping[str, str]) -> None:
-    """Write the files that are not there with this text: compilers start afresh for what is newer."""
+    """Write the files that are not there with this text: compilers start afresh for what is newer.
+
+    What was built of another checkout's files is forgotten with them.
+    """
     for name, text in files.items():
         path = folder / name
         if not path.exists() or path.read_text() != text:
+            (folder / BUILT).unlink(missing_ok=True)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
 
 
 def fetch(folder: Path, command: Command, wanted: Iterable[str]) -> None:
     """Run the command, unless it ran here before for the same `wanted`. Skips or fails without a registry."""
-    if not command or _is_done(folder, "fetched", command, wanted):
+    if not command or _is_done(folder / FETCHED, command, wanted):
         return
     done = call(command, folder, FETCH_SECONDS)
     if done.returncode != 0:
         unavailable(f"What {' '.join(command)} fetches", f"connect this machine: {done.stderr[-500:]}")
-    _note(folder, "fetched", command, wanted)
+    (folder / FETCHED).write_text(_digest(command, wanted))
 
 
 def build(folder: Path, command: Command, files: Mapping[str, str]) -> None:
     """Run the command, unless it built the same files here before. An AssertionError where it fails."""
     texts = [part for name in sorted(files) for part in (name, files[name])]
-    if not command or _is_done(folder, "built", command, texts):
+    if not command or _is_done(folder / BUILT, command, texts):
         return
     done = call(command, folder, BUILD_SECONDS)
     assert done.returncode == 0, done.stdout + done.stderr
-    _note(folder, "built", command, texts)
+    (folder / BUILT).write_text(_digest(command, texts))
 
 
 def call(command: Command, folder: Path, seconds: float, given: str = "") -> subprocess.CompletedProcess[str]:
@@ -97,13 +102,8 @@ def version_in(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in found[0].split("."))
 
 
-def _is_done(folder: Path, what: str, command: Command, of: Iterable[str]) -> bool:
-    stamp = folder / f"{what}.stamp"
+def _is_done(stamp: Path, command: Command, of: Iterable[str]) -> bool:
     return stamp.exists() and stamp.read_text() == _digest(command, of)
-
-
-def _note(folder: Path, what: str, command: Command, of: Iterable[str]) -> None:
-    (folder / f"{what}.stamp").write_text(_digest(command, of))
 
 
 def _digest(command: Command, of: Iterable[str]) -> str:
