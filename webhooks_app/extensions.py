@@ -6,7 +6,6 @@ from threading import BoundedSemaphore
 
 from flask import Flask, current_app, has_app_context
 from flask_login import LoginManager
-from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
 from sqlalchemy import Engine, create_engine
@@ -22,7 +21,6 @@ from webhooks_app.jobs.wake_ups import WakeUps
 
 # What a view has read stays readable after its action; what it reads afterwards is read anew.
 db = SQLAlchemy(model_class=Base, disable_autonaming=True, session_options={"expire_on_commit": False})
-migrate = Migrate()
 login = LoginManager()
 csrf = CSRFProtect()
 

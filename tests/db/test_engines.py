@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 from flask import Flask
-from flask_migrate import downgrade, upgrade
 from sqlalchemy import event, text
 from sqlalchemy.exc import OperationalError
 
 from tests.conftest import Workspace, wait_for
+from webhooks_app.cli.schema import downgrade, upgrade
 from webhooks_app.db.database_limits import DatabaseLimits, MigrationLimits
 from webhooks_app.db.engines import Databases
 from webhooks_app.extensions import db

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from flask_migrate import downgrade, upgrade
 from sqlalchemy import func, select
 
 from tests.conftest import Workspace, make_settings, new_workspace
 from webhooks_app.app import create_app
+from webhooks_app.cli.schema import downgrade, upgrade
 from webhooks_app.db.models import ApiToken, Delivery, Endpoint, Member, SigningSecret
 from webhooks_app.extensions import db
 

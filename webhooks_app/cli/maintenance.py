@@ -1,9 +1,9 @@
 """What is done to a deployment now and then: `migrate`, `rotate-keys`, `expire`."""
 
 import click
-from flask_migrate import upgrade
 
 from webhooks_app.app import create_app
+from webhooks_app.cli.schema import upgrade
 from webhooks_app.core import clock, logging_setup
 from webhooks_app.core.encryption import DecryptionError
 from webhooks_app.db import schema_version

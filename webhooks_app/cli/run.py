@@ -6,11 +6,11 @@ import socket
 import sys
 
 import click
-from flask_migrate import upgrade
 
 from webhooks_app import config
 from webhooks_app.app import create_app
 from webhooks_app.cli import demo
+from webhooks_app.cli.schema import upgrade
 from webhooks_app.config import ConfigError, Settings
 from webhooks_app.core import instance_folder, logging_setup
 from webhooks_app.extensions import db, services
