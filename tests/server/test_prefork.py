@@ -1,0 +1,115 @@
+"""Several web processes on one address: real ones, which are killed and stopped."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from tests.cli.test_run import free_port
+from tests.conftest import deployed, wait_for
+from tests.reading import output_of
+from webhooks_app import config
+
+
+@contextmanager
+def web(environ: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    kept = {name: value for name, value in os.environ.items() if name not in config.NAMES}
+    command = [sys.executable, "-m", "webhooks_app", "web"]
+    process = subprocess.Popen(
+        command, cwd=config.ROOT, env=kept | environ, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield process
+    finally:
+        for each in children(process):
+            each.kill()
+        process.kill()
+        process.wait(30)
+        output_of(process).close()
+
+
+def children(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    try:
+        return [
+            each for each in psutil.Process(process.pid).children() if each.status() != psutil.STATUS_ZOMBIE
+        ]
+    except psutil.NoSuchProcess:
+        return []
+
+
+@pytest.fixture
+def environ(sqlite_template: Path, redis_url: str, tmp_path: Path) -> dict[str, str]:
+    shutil.copy(sqlite_template, tmp_path / "test.db")
+    own = {"PORT": str(free_port()), "WEBHOOKS_WEB_PROCESSES": "2"}
+    return deployed(f"sqlite:///{tmp_path / 'test.db'}", redis_url, tmp_path) | own
+
+
+@pytest.fixture
+def pair(environ: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    with web(environ) as process:
+        assert [output_of(process).readline() for _ in range(2)] == ["ready\n"] * 2
+        yield process
+
+
+def answers(environ: dict[str, str]) -> bool:
+    try:
+        return requests.get(f"http://127.0.0.1:{environ['PORT']}/login", timeout=30).status_code == 200
+    except requests.ConnectionError:
+        return False
+
+
+def test_each_process_answers_and_one_that_dies_is_replaced(
+    pair: subprocess.Popen[str], environ: dict[str, str]
+) -> None:
+    first, second = children(pair)
+    for killed, left in ((first, second), (second, None)):
+        killed.kill()
+        assert output_of(pair).readline() == "ready\n"
+        assert answers(environ)
+        wait_for(lambda: len(children(pair)) == 2)
+        assert left is None or left in children(pair)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_request_to_stop_ends_all_of_them(
+    pair: subprocess.Popen[str], environ: dict[str, str], number: signal.Signals
+) -> None:
+    both = children(pair)
+    pair.send_signal(number)
+    assert pair.wait(30) == 0
+    wait_for(lambda: not any(each.is_running() for each in both))
+    assert not answers(environ)
+
+
+def test_they_end_when_the_process_that_started_them_is_killed(
+    pair: subprocess.Popen[str], environ: dict[str, str]
+) -> None:
+    both = children(pair)
+    pair.kill()
+    wait_for(lambda: not any(each.is_running() for each in both))
+    assert not answers(environ)
+
+
+def test_an_address_that_is_taken_ends_it_with_one_line(
+    pair: subprocess.Popen[str], environ: dict[str, str]
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "webhooks_app", "web"],
+        cwd=config.ROOT,
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == os.EX_CONFIG
+    assert re.fullmatch(r"error: Cannot listen on 127\.0\.0\.1:\d+: Address already in use\.\n", done.stderr)
