@@ -15,6 +15,7 @@ from webhooks_app.core import clock, failpoints
 from webhooks_app.db import transient_errors
 from webhooks_app.deliveries import recovery_runs, retention
 from webhooks_app.endpoints import auto_disable, notices
+from webhooks_app.events import fan_out_runs
 from webhooks_app.extensions import Services, open_services
 from webhooks_app.jobs import alarms
 from webhooks_app.jobs.process import StopFlag
@@ -81,7 +82,8 @@ def deliver_due() -> None:
 def sweep() -> None:
     """Wake a worker for what a lost wake-up or a dead worker left behind; the safety net, each 15 seconds.
 
-    Then take what steps are due towards endpoints that do nothing but fail.
+    Go on with fan-outs that nobody works on any more. Then take what steps are due towards endpoints that do
+    nothing but fail.
     """
     with _database_may_be_away("sweep"):
         _sweep()
@@ -90,6 +92,8 @@ def sweep() -> None:
 def _sweep() -> None:
     services, now = context().services, clock.now()
     services.wake_ups.wake_worker()
+    if fan_out_runs.is_any_left(services.read, now=now):
+        _run_in_thread("fan_out", _fan_out)
     alarms.record_heartbeat(services.write, now=now)
     auto_disable.take_due_steps(services.databases, after=services.settings.auto_disable_after, now=now)
     if services.settings.mail_server and notices.has_due_mail(services.read, now=now):
@@ -120,6 +124,11 @@ def _send_mail() -> None:
         notices.send_due(
             services.databases, settings.mail_server, base_url=settings.base_url, now=clock.now()
         )
+
+
+def _fan_out() -> None:
+    services = context().services
+    fan_out_runs.run_all(services.databases, services.wake_ups, should_stop=lambda: StopFlag.requested())
 
 
 def _recover() -> None:

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Self
 
 from sqlalchemy import Connection, select
@@ -14,7 +15,8 @@ from webhooks_app.db import event_inserts, transient_errors
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.event_inserts import NewEventRow
 from webhooks_app.db.models import Delivery, Event
-from webhooks_app.events import fan_out
+from webhooks_app.events import fan_out, fan_out_runs
+from webhooks_app.events.fan_out import DEFAULT_LIMITS, FanOutLimits, Rest
 from webhooks_app.jobs.wake_ups import WakeUps
 
 
@@ -69,36 +71,52 @@ def accept_events(
     events: Sequence[NewEvent],
     *,
     idempotency_key: str | None = None,
+    limits: FanOutLimits = DEFAULT_LIMITS,
 ) -> Sequence[Accepted]:
-    """Store the events of one submission; see `commit`. Raises its outcome if that is an exception."""
-    [outcome] = commit(database, wake_ups, [Submission(workspace_id, events, idempotency_key)])
+    """Store the events of one submission; see `commit`. Raises its outcome if that is an exception.
+
+    When this returns, all of its deliveries are inserted.
+    """
+    submission = Submission(workspace_id, events, idempotency_key)
+    go_on = partial(fan_out_runs.go_on, database, wake_ups, limits=limits)
+    [outcome] = commit(database, wake_ups, [submission], go_on=go_on, limits=limits)
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
 
 
 def commit(
-    database: WriteDatabase, wake_ups: WakeUps, submissions: Sequence[Submission]
+    database: WriteDatabase,
+    wake_ups: WakeUps,
+    submissions: Sequence[Submission],
+    *,
+    go_on: Callable[[Rest], None],
+    limits: FanOutLimits = DEFAULT_LIMITS,
 ) -> Sequence[Outcome]:
     """Store the submissions, of any workspaces, in one transaction; return the outcome of each.
 
     When this returns, what is accepted is committed and the workers have been woken, if Redis answered. A
     KeyReused is its submission's own. An error of the database is the outcome of each that it kept from being
-    stored; where it may lie in what one of them holds, each is tried alone.
+    stored; where it may lie in what one of them holds, each is tried alone. `go_on` is called with what more
+    deliveries there are than one transaction inserts: they are committed as recorded, and to be inserted.
     """
     if not submissions:
         return []
     try:
-        return _commit_together(database, wake_ups, submissions)
+        outcomes, rest = _commit_together(database, wake_ups, submissions, limits)
     except Exception as error:
         if len(submissions) == 1 or transient_errors.cause_of(error) is not None:
             return [error] * len(submissions)
-    return [outcome for each in submissions for outcome in commit(database, wake_ups, [each])]
+        alone = (commit(database, wake_ups, [each], go_on=go_on, limits=limits) for each in submissions)
+        return [outcome for [outcome] in alone]
+    if rest is not None:
+        go_on(rest)
+    return outcomes
 
 
 def _commit_together(
-    database: WriteDatabase, wake_ups: WakeUps, submissions: Sequence[Submission]
-) -> Sequence[Outcome]:
+    database: WriteDatabase, wake_ups: WakeUps, submissions: Sequence[Submission], limits: FanOutLimits
+) -> tuple[Sequence[Outcome], Rest | None]:
     now = clock.now()
     rows = [event_rows(submission, now) for submission in submissions]
     with database.begin() as connection:
@@ -107,15 +125,16 @@ def _commit_together(
         earlier = {
             some[0].id: _accepted_before(connection, some[0]) for some in rows if some[0].id not in inserted
         }
-        fanned_out = fan_out.fan_out(connection, new, now)
+        fanned_out = fan_out.fan_out(connection, new, now, limits=limits)
         failpoints.hit("accept.committing")
     failpoints.hit("accept.committed")
     if fanned_out.is_due:
         wake_ups.wake_worker()
-    return [
+    outcomes = [
         earlier.get(some[0].id) or [Accepted(row.id, fanned_out.deliveries[row.id]) for row in some]
         for some in rows
     ]
+    return outcomes, fanned_out.rest
 
 
 def envelope(*, event_id: str, event_type: str, workspace_id: str, raw_data: bytes, now: datetime) -> bytes:
@@ -168,7 +187,7 @@ def _accepted_before(connection: Connection, row: NewEventRow) -> Outcome:
     if earlier.request_hash != row.request_hash or not _has_same_numbers(earlier.body, row.body):
         return KeyReused()
     deliveries = connection.execute(select(Delivery.id).where(Delivery.event_id == earlier.id)).all()
-    return [Accepted(earlier.id, len(deliveries))]
+    return [Accepted(earlier.id, len(deliveries) + fan_out_runs.remaining(connection, earlier.id))]
 
 
 def _has_same_numbers(earlier: bytes, sent: bytes) -> bool:

@@ -1,23 +1,22 @@
-"""Fanning events out: a delivery for each endpoint that subscribes, in the caller's transaction."""
+"""Fanning events out: a delivery for each endpoint that subscribes, in the caller's transaction.
+
+What is more than one transaction may insert is recorded with it, and goes on in `fan_out_runs`.
+"""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, insert
 
 from webhooks_app.core import ids
 from webhooks_app.db import bulk_sql, delivery_inserts
 from webhooks_app.db.delivery_inserts import NewDelivery
 from webhooks_app.db.event_inserts import NewEventRow
-from webhooks_app.db.models import DeliveryState, EndpointState
+from webhooks_app.db.models import DeliveryState, EndpointState, FanOut
 from webhooks_app.endpoints import destinations
-
-# What an event type goes to in a workspace: each endpoint with the state that a delivery to it begins in.
-_Topic = tuple[str, str]
-_Subscribers = dict[str, DeliveryState]
+from webhooks_app.events.fan_out_plan import FanOutPlan, PlannedDelivery, Topic
 
 # One statement for all workspaces and types of a group of events.
 _SUBSCRIBED = bulk_sql.prepare_with_rows(
@@ -33,59 +32,114 @@ _SUBSCRIBED = bulk_sql.prepare_with_rows(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class FanOutLimits:
+    """How much one transaction inserts.
+
+    The events' own transaction inserts up to `smallest_piece` deliveries. Later ones are to hold SQLite's
+    write lock for no longer than `piece_seconds`, so they grow to `largest_piece` and shrink back with the
+    time that they take; and `pause_seconds`, or half of that time, lets those go first who wait for the lock.
+    A worker takes over a rest that nobody has moved for `lease_seconds`.
+    """
+
+    smallest_piece: int = 2000
+    largest_piece: int = 4000
+    piece_seconds: float = 0.1
+    pause_seconds: float = 0.02
+    lease_seconds: float = 10.0
+
+
+DEFAULT_LIMITS = FanOutLimits()
+
+
+@dataclass(slots=True)
+class Rest:
+    """What is recorded to be inserted later: the plan's deliveries from number `position` on."""
+
+    id: str
+    plan: FanOutPlan
+    position: int
+    created_at: datetime
+
+
 @dataclass(slots=True, frozen=True)
 class FannedOut:
-    """How many deliveries each event has, by its id; and whether any of them is due now."""
+    """How many deliveries each event has, by its id; and whether any of them is due now.
+
+    A `rest` is for `fan_out_runs.go_on`, once it is committed.
+    """
 
     deliveries: dict[str, int]
     is_due: bool
+    rest: Rest | None
 
 
-def fan_out(connection: Connection, events: Sequence[NewEventRow], now: datetime) -> FannedOut:
+def fan_out(
+    connection: Connection,
+    events: Sequence[NewEventRow],
+    now: datetime,
+    *,
+    limits: FanOutLimits = DEFAULT_LIMITS,
+) -> FannedOut:
     """Insert the deliveries of events that the caller has inserted; rows of `events`, of any workspaces.
 
-    Two statements however many they are, and one more where an endpoint that subscribes is disabled.
+    Two statements however many they are, one more where an endpoint that subscribes is disabled, and one
+    where there is a rest. What the caller commits is accepted whole: the rest with it.
     """
-    subscribers = _subscribers(connection, {(event.workspace_id, event.type) for event in events})
-    deliveries = _new_deliveries(events, subscribers)
-    delivery_inserts.insert(connection, deliveries, created_at=now, due_at=now)
-    counts = {event.id: len(subscribers[event.workspace_id, event.type]) for event in events}
-    return FannedOut(counts, any(each.state is DeliveryState.PENDING for each in deliveries))
+    topics = [(event.id, (event.workspace_id, event.type)) for event in events]
+    endpoints, disabled = _subscribers(connection, {topic for _, topic in topics})
+    plan = FanOutPlan(topics, endpoints)
+    first = plan.slice(0, limits.smallest_piece)
+    states = destinations.not_accepting(connection, disabled) if disabled else {}
+    is_due = insert_deliveries(connection, first, states, created_at=now, due_at=now)
+    rest = Rest(ids.new("fan"), plan, len(first), now) if len(first) < plan.total() else None
+    if rest is not None:
+        _record(connection, rest, taken_until=now + timedelta(seconds=limits.lease_seconds))
+    return FannedOut({event_id: plan.count(topic) for event_id, topic in topics}, is_due, rest)
 
 
-def _new_deliveries(
-    events: Sequence[NewEventRow], subscribers: dict[_Topic, _Subscribers]
-) -> list[NewDelivery]:
-    count = sum(len(subscribers[event.workspace_id, event.type]) for event in events)
-    new_ids = iter(ids.several("dlv", count))
-    return [
-        NewDelivery(next(new_ids), event.workspace_id, endpoint_id, event.id, event.type, state)
-        for event in events
-        for endpoint_id, state in subscribers[event.workspace_id, event.type].items()
+def insert_deliveries(
+    connection: Connection,
+    planned: Sequence[PlannedDelivery],
+    states: dict[str, DeliveryState],
+    *,
+    created_at: datetime,
+    due_at: datetime,
+) -> bool:
+    """Insert the deliveries; `states` are those at endpoints that accept none, by the endpoint's id.
+
+    Return whether any is due. An endpoint that was enabled since it was read is not among the `states`; the
+    others stay disabled until the caller commits: an admin who enables one waits for that, and then sees what
+    was held for it.
+    """
+    new_ids = ids.several("dlv", len(planned))
+    pending = DeliveryState.PENDING
+    rows = [
+        NewDelivery(new_id, *each, state=states.get(each.endpoint_id, pending))
+        for new_id, each in zip(new_ids, planned, strict=True)
     ]
+    delivery_inserts.insert(connection, rows, created_at=created_at, due_at=due_at)
+    return any(row.state is pending for row in rows)
 
 
-def _subscribers(connection: Connection, topics: set[_Topic]) -> dict[_Topic, _Subscribers]:
-    """Return which endpoints subscribe to each type of each workspace."""
+def _record(connection: Connection, rest: Rest, *, taken_until: datetime) -> None:
+    values = {
+        "id": rest.id,
+        "plan": rest.plan.as_json(),
+        "position": rest.position,
+        "created_at": rest.created_at,
+        "taken_until": taken_until,
+    }
+    connection.execute(insert(FanOut).values(values))
+
+
+def _subscribers(connection: Connection, topics: set[Topic]) -> tuple[dict[Topic, list[str]], set[str]]:
+    """Return the endpoints that subscribe to each type of each workspace, and which of all are disabled."""
     rows = [{"workspace_id": workspace_id, "type": name} for workspace_id, name in topics]
-    found: dict[_Topic, _Subscribers] = defaultdict(dict)
+    found: dict[Topic, list[str]] = defaultdict(list)
     disabled: set[str] = set()
-    subscribed: Iterable[Any] = bulk_sql.run_with_rows(connection, _SUBSCRIBED, rows)
-    for workspace_id, name, endpoint_id, state in subscribed:
-        found[workspace_id, name][endpoint_id] = DeliveryState.PENDING
-        if state == EndpointState.DISABLED:
-            disabled.add(endpoint_id)
-    if disabled:
-        _hold(connection, disabled, found)
-    return found
-
-
-def _hold(connection: Connection, disabled: set[str], found: dict[_Topic, _Subscribers]) -> None:
-    """Have what goes to disabled endpoints held, unless they have been enabled since they were read.
-
-    The others stay disabled until the caller commits: an admin who enables one waits for that, and then sees
-    what was held for it.
-    """
-    states = destinations.not_accepting(connection, disabled)
-    for subscribers in found.values():
-        subscribers |= {name: states[name] for name in subscribers.keys() & states.keys()}
+    for row in bulk_sql.run_with_rows(connection, _SUBSCRIBED, rows):
+        found[row.workspace_id, row.type].append(row.id)
+        if row.state == EndpointState.DISABLED:
+            disabled.add(row.id)
+    return found, disabled

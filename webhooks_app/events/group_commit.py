@@ -16,6 +16,7 @@ from webhooks_app.db import transient_errors
 from webhooks_app.db.engines import Databases
 from webhooks_app.events import accept
 from webhooks_app.events.accept import Accepted, Outcome, Submission
+from webhooks_app.events.fan_out_runs import FanOutThread
 from webhooks_app.jobs.wake_ups import WakeUps
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class GroupCommit:
         self._databases = databases
         self._wake_ups = wake_ups
         self._limits = limits
+        self._fan_out_thread = FanOutThread(databases.write, wake_ups)
         self._lock = threading.Lock()
         self._waiting: list[_Waiting] = []
         self._is_committing = False
@@ -100,7 +102,10 @@ class GroupCommit:
     def _commit(self, group: "list[_Waiting]") -> None:
         tokens = self._identify(group)
         known = [each for each in group if not each.is_told]
-        outcomes = accept.commit(self._databases.write, self._wake_ups, [each.submission for each in known])
+        submissions = [each.submission for each in known]
+        outcomes = accept.commit(
+            self._databases.write, self._wake_ups, submissions, go_on=self._fan_out_thread.add
+        )
         for each, outcome in zip(known, outcomes, strict=True):
             each.tell(outcome)
         for token in tokens:

@@ -25,6 +25,7 @@ from webhooks_app.db.models.endpoint_tables import (
     Subscription,
 )
 from webhooks_app.db.models.event_tables import Event
+from webhooks_app.db.models.fan_out_tables import FanOut
 from webhooks_app.db.models.notice_tables import Heartbeat, Notice, NoticeKind
 from webhooks_app.db.models.recovery_tables import Recovery, RecoveryState
 
@@ -40,6 +41,7 @@ __all__ = [
     "EndpointHealth",
     "EndpointState",
     "Event",
+    "FanOut",
     "Heartbeat",
     "Invitation",
     "Member",

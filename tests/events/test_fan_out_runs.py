@@ -1,0 +1,232 @@
+"""More deliveries than one transaction inserts: all of them, once each, whoever stops half-way."""
+
+import sqlite3
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+from flask import Flask
+from sqlalchemy import delete, select
+
+from tests.conftest import TESTER, Workspace, wait_for
+from tests.raising import raising
+from webhooks_app import tasks
+from webhooks_app.core import clock
+from webhooks_app.db import event_inserts
+from webhooks_app.db.engines import Databases, WriteDatabase
+from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, Event, FanOut
+from webhooks_app.endpoints import actions
+from webhooks_app.events import accept, fan_out, fan_out_runs
+from webhooks_app.events.accept import NewEvent, Submission
+from webhooks_app.events.fan_out import FanOutLimits, Rest
+from webhooks_app.events.fan_out_runs import FanOutThread
+from webhooks_app.events.group_commit import GroupCommit
+from webhooks_app.extensions import db, services
+from webhooks_app.jobs.wake_ups import WakeUps
+
+
+@pytest.fixture
+def group_commit(app: Flask) -> GroupCommit:
+    return services(app).group_commit
+
+
+pytestmark = pytest.mark.usefixtures("queue_matches_states")
+
+EVENT = NewEvent.of("batch-lifecycle", {"batch_id": "b1", "status": "succeeded"})
+LIMITS = FanOutLimits(smallest_piece=4, largest_piece=4, pause_seconds=0, lease_seconds=0)
+
+
+def made() -> Counter[tuple[str, str]]:
+    """How many deliveries there are of each event to each endpoint."""
+    db.session.rollback()
+    rows = db.session.execute(select(Delivery.event_id, Delivery.endpoint_id))
+    return Counter((row.event_id, row.endpoint_id) for row in rows)
+
+
+def is_any_rest() -> bool:
+    db.session.rollback()
+    return db.session.scalar(select(FanOut.id).limit(1)) is not None
+
+
+def endpoints(workspace: Workspace, count: int = 5) -> list[str]:
+    return [workspace.endpoint(f"https://{number}.example.com/") for number in range(count)]
+
+
+def commit_first_piece(
+    workspace: Workspace, database: WriteDatabase, count: int = 6, *, limits: FanOutLimits = LIMITS
+) -> tuple[list[str], Rest]:
+    """What a web process leaves that is killed between its first transaction and the second."""
+    rows = accept.event_rows(Submission(workspace.id, [EVENT] * count), clock.now())
+    with database.begin() as connection:
+        event_inserts.insert(connection, rows, now=clock.now())
+        fanned_out = fan_out.fan_out(connection, rows, clock.now(), limits=limits)
+    assert fanned_out.rest is not None
+    return [row.id for row in rows], fanned_out.rest
+
+
+def test_all_of_a_batch_is_made_in_several_transactions(
+    workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps
+) -> None:
+    names = endpoints(workspace)
+
+    accepted = accept.accept_events(database, wake_ups, workspace.id, [EVENT] * 6, limits=LIMITS)
+
+    assert [each.deliveries for each in accepted] == [5] * 6
+    assert made() == {(each.id, name): 1 for each in accepted for name in names}
+    assert not is_any_rest()
+
+
+def test_the_sweep_takes_up_what_a_killed_process_left(
+    job_app: object, workspace: Workspace, database: WriteDatabase
+) -> None:
+    names = endpoints(workspace)
+    event_ids, _ = commit_first_piece(workspace, database)
+
+    tasks.sweep()
+
+    wait_for(lambda: not is_any_rest())
+    assert made() == {(event_id, name): 1 for event_id in event_ids for name in names}
+
+
+def test_nobody_takes_over_what_is_worked_on(
+    workspace: Workspace, databases: Databases, wake_ups: WakeUps
+) -> None:
+    endpoints(workspace)
+    commit_first_piece(workspace, databases.write, 1, limits=replace(LIMITS, lease_seconds=60))
+
+    assert not fan_out_runs.is_any_left(databases.read, now=clock.now())
+    fan_out_runs.run_all(databases, wake_ups, limits=LIMITS)
+    assert sum(made().values()) == 4
+
+
+def test_each_delivery_is_made_once_however_many_are_at_it(
+    workspace: Workspace, databases: Databases, wake_ups: WakeUps
+) -> None:
+    names = endpoints(workspace)
+    event_ids, rest = commit_first_piece(workspace, databases.write, 20)
+
+    with ThreadPoolExecutor(4) as pool:
+        runs = [pool.submit(fan_out_runs.run_all, databases, wake_ups, limits=LIMITS) for _ in range(3)]
+        runs.append(pool.submit(fan_out_runs.go_on, databases.write, wake_ups, rest, limits=LIMITS))
+    for run in runs:
+        run.result()
+    fan_out_runs.run_all(databases, wake_ups, limits=LIMITS)
+
+    assert made() == {(event_id, name): 1 for event_id in event_ids for name in names}
+    assert not is_any_rest()
+
+
+def test_what_became_of_an_endpoint_meanwhile_holds_for_the_rest(
+    workspace: Workspace, databases: Databases, wake_ups: WakeUps
+) -> None:
+    enabled, disabled, deleted, gone = endpoints(workspace, 4)
+    _, rest = commit_first_piece(workspace, databases.write, 1, limits=replace(LIMITS, smallest_piece=0))
+    actions.disable(databases.write, db.session.get_one(Endpoint, disabled), actor=TESTER)
+    for each in (deleted, gone):
+        actions.remove(databases.write, db.session.get_one(Endpoint, each), actor=TESTER)
+    with databases.write.begin() as connection:
+        connection.execute(delete(Endpoint).where(Endpoint.id == gone))
+
+    fan_out_runs.go_on(databases.write, wake_ups, rest, limits=LIMITS)
+
+    db.session.rollback()
+    states = {
+        row.endpoint_id: (row.state, row.next_attempt_at is None, row.finished_at is None)
+        for row in db.session.scalars(select(Delivery))
+    }
+    assert states == {
+        enabled: (DeliveryState.PENDING, False, True),
+        disabled: (DeliveryState.HELD, True, True),
+        deleted: (DeliveryState.CANCELED, True, False),
+    }
+
+
+def test_an_event_that_expired_meanwhile_gets_nothing_more(
+    workspace: Workspace, databases: Databases, wake_ups: WakeUps
+) -> None:
+    names = endpoints(workspace, 4)
+    event_ids, rest = commit_first_piece(workspace, databases.write, 3)
+    with databases.write.begin() as connection:
+        connection.execute(delete(Event).where(Event.id == event_ids[1]))
+
+    fan_out_runs.go_on(databases.write, wake_ups, rest, limits=LIMITS)
+
+    assert made() == {(event_id, name): 1 for event_id in (event_ids[0], event_ids[2]) for name in names}
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_database_that_cannot_serve_takes_back_no_acceptance(
+    workspace: Workspace, databases: Databases, wake_ups: WakeUps, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = endpoints(workspace)
+    event_ids, rest = commit_first_piece(workspace, databases.write)
+
+    with raising(databases.write, "deliveries", "53100"):
+        fan_out_runs.go_on(databases.write, wake_ups, rest, limits=LIMITS)
+    assert [record.__dict__["cause"] for record in caplog.records] == ["disk_full"]
+
+    fan_out_runs.run_all(databases, wake_ups, limits=LIMITS)
+    assert made() == {(event_id, name): 1 for event_id in event_ids for name in names}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_between_two_transactions_others_may_write(
+    workspace: Workspace, databases: Databases, wake_ups: WakeUps
+) -> None:
+    endpoints(workspace)
+    commit_first_piece(workspace, databases.write)
+    path, written = db.engine.url.database, 0
+
+    def write() -> bool:
+        nonlocal written
+        with closing(sqlite3.connect(str(path), timeout=0, isolation_level=None)) as other:
+            other.execute("UPDATE workspaces SET name = name")
+        written += 1
+        return False
+
+    fan_out_runs.run_all(databases, wake_ups, should_stop=write, limits=LIMITS)
+    assert written >= 26 // 4
+    assert not is_any_rest()
+
+
+def test_a_repeat_under_a_key_counts_what_is_still_to_come(
+    workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps
+) -> None:
+    endpoints(workspace)
+    submission, left = Submission(workspace.id, [EVENT], "key"), list[Rest]()
+    [first], [second] = (
+        accept.commit(database, wake_ups, [submission], go_on=left.append, limits=LIMITS) for _ in range(2)
+    )
+    assert not isinstance(first, Exception)
+    assert first == second
+    assert first[0].deliveries == 5
+    assert (sum(made().values()), len(left)) == (4, 1)
+
+
+def test_the_rest_of_one_batch_and_the_next_follow_behind_their_answers(
+    workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps
+) -> None:
+    names = endpoints(workspace)
+    thread = FanOutThread(database, wake_ups)
+    event_ids: list[str] = []
+    for _ in range(3):
+        some, rest = commit_first_piece(workspace, database)
+        event_ids += some
+        thread.add(rest)
+
+    wait_for(lambda: not is_any_rest())
+    assert made() == {(event_id, name): 1 for event_id in event_ids for name in names}
+
+
+def test_a_batch_that_is_committed_with_others_is_fanned_out_whole(
+    workspace: Workspace, group_commit: GroupCommit
+) -> None:
+    names = endpoints(workspace, 3)
+
+    accepted = group_commit.accept(Submission(workspace.id, [EVENT] * 1000))
+
+    assert {each.deliveries for each in accepted} == {3}
+    wait_for(lambda: not is_any_rest())
+    assert made() == {(each.id, name): 1 for each in accepted for name in names}
