@@ -20,6 +20,8 @@ PADDING = "padding ünïcödé ✓ "
 TIMEOUT_SECONDS = 10.0
 # Stands in the journal where the client says no more than that the answer was not one of the API's.
 OTHER_ANSWER = 500
+# Answers that the client repeats and that say no more than that the platform was not there.
+_PASSING = frozenset({429, 502, 503, 504})
 
 # Sends the data of one event; returns the status (0 without a connection), the event's id and its deliveries.
 Post = Callable[[dict[str, Any]], tuple[int, str, int]]
@@ -73,8 +75,8 @@ def _with_client(base_url: str, token: str) -> Post:
     def post(data: dict[str, Any]) -> tuple[int, str, int]:
         try:
             sent = client.send(EVENT_TYPE, data)
-        except Unavailable:
-            return 0, "", 0
+        except Unavailable as error:
+            return (0 if error.status in _PASSING else error.status), "", 0
         except SendError as error:
             return getattr(error, "status", OTHER_ANSWER), "", 0
         return 202, sent.id, sent.deliveries

@@ -17,7 +17,7 @@ from faults.crash_report import TIMED_OUT
 from faults.driver import Driver
 from faults.platform_processes import DELIVERY_WORKERS, IN_FLIGHT
 from faults.waiting import WaitTimeout, wait_for
-from webhooks_app.db.models import Attempt, AuditEntry, Delivery, Event, PendingDelivery, Recovery
+from webhooks_app.db.models import Attempt, AuditEntry, Delivery, Event, FanOut, PendingDelivery, Recovery
 from webhooks_app.extensions import db
 
 # The sweep makes up for a lost wake-up: its flag expires after 10 seconds, the next sweep comes within 15.
@@ -80,14 +80,18 @@ class System(Driver):
     def _crash_reports(self) -> Iterator[dict[str, Any]]:
         return journal.read(self.crash_reports, self.crash_reports_offset)
 
+    def fan_outs(self) -> int:
+        """Count the batches that are accepted and not yet fanned out."""
+        return self._count(select(func.count()).select_from(FanOut))
+
     def settle(self, seconds: float = SETTLE_SECONDS) -> float:
-        """Wait until nothing is pending, at most `seconds`, and return how many it took.
+        """Wait until nothing is pending or to be fanned out, at most `seconds`, and return how many it took.
 
         What is still pending then is the checker's to report.
         """
         began = time.monotonic()
         with suppress(WaitTimeout):
-            wait_for(lambda: self.pending() == 0, seconds, "no pending delivery")
+            wait_for(lambda: self.fan_outs() == 0 and self.pending() == 0, seconds, "no pending delivery")
         return time.monotonic() - began
 
     def pending_of(self, endpoint_id: str) -> int:
@@ -140,6 +144,10 @@ class System(Driver):
     def not_accepted_count(self) -> int:
         """Count the events for which producers got no 202."""
         return sum("error" in line for line in journal.read(self.journal))
+
+    def refusals(self) -> "Counter[int]":
+        """Count the answers other than 202 that producers got, by status; 0 is none at all."""
+        return Counter(line["error"] for line in journal.read(self.journal) if "error" in line)
 
     def outcomes(self) -> "Counter[str | None]":
         """Count the deliveries of this scenario by their last outcome."""

@@ -42,11 +42,14 @@ class SendError(Exception):
 
 
 class Unavailable(SendError):
-    """No answer, or one that says "later"; `retry_after` is the seconds that the platform asked for."""
+    """No answer, or one that says "later".
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    `status` is the answer's, 0 where none came; `retry_after` the seconds that the platform asked for.
+    """
+
+    def __init__(self, message: str, *, status: int = 0, retry_after: float | None = None) -> None:
         super().__init__(message)
-        self.retry_after = retry_after
+        self.status, self.retry_after = status, retry_after
 
 
 class Rejected(SendError):
@@ -168,7 +171,8 @@ def _sent(response: requests.Response) -> Sent:
         case {"id": str(event_id), "deliveries": int(deliveries)} if status == 202:
             return Sent(event_id, deliveries)
     if status in _LATER or (500 <= status <= 599 and status not in _NEVER):
-        raise Unavailable(f"The platform asks to wait ({status}).", retry_after=_retry_after(response))
+        message = f"The platform cannot take it now ({status})."
+        raise Unavailable(message, status=status, retry_after=_retry_after(response))
     if 400 <= status <= 499:
         raise _rejected(status, body)
     raise SendError(f"Not an answer of the platform's API ({status}); check base_url.")

@@ -113,7 +113,7 @@ def _post_for(seconds: float, post: Callable[[], ApiResponse]) -> list[ApiRespon
     return answers
 
 
-@scenario("16: disk full", only="sqlite")
+@scenario("16, 29: disk full", only="sqlite")
 def disk_full(system: System, report: Report, options: Options) -> None:
     """Let no process write a file beyond its first page, which to SQLite is a full disk."""
     system.endpoint("mix/full/a")
