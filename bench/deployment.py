@@ -27,7 +27,7 @@ from webhooks_app.endpoints import actions
 from webhooks_app.endpoints.actions import EndpointValues
 from webhooks_app.events import accept
 from webhooks_app.events.accept import NewEvent
-from webhooks_app.extensions import db, services
+from webhooks_app.extensions import services
 
 BENCH = Actor("bench")
 WEB_PORT, SINK_PORT, HANG_PORT = 8500, 8501, 8502
@@ -136,7 +136,7 @@ class Deployment:
 
     def vacuum(self) -> None:
         """Vacuum and analyze on PostgreSQL, as autovacuum would after a while."""
-        with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        with services().read.connect_autocommit() as connection:
             if self.database == "postgresql":
                 connection.execute(text("VACUUM ANALYZE"))
 

@@ -18,6 +18,7 @@ from webhooks_app.cli import processes
 from webhooks_app.cli import web as cli_web
 from webhooks_app.cli.schema import downgrade, upgrade
 from webhooks_app.core import clock
+from webhooks_app.db.database_limits import COMMAND_LIMITS
 from webhooks_app.db.models import Delivery, Event, PendingDelivery
 from webhooks_app.deliveries import retention
 from webhooks_app.extensions import open_services
@@ -75,7 +76,7 @@ def run_retention(days: int, seed: str, chance: float) -> None:
 
 def migrate(folder: str, revision: str) -> None:
     """Migrate the database up to `head`, or down to an older revision."""
-    with create_app().app_context():
+    with create_app(database_limits=COMMAND_LIMITS).app_context():
         if revision == "head":
             upgrade(directory=folder)
         else:

@@ -16,6 +16,7 @@ from faults.waiting import WaitTimeout, wait_for
 from webhooks_app import config
 from webhooks_app.app import create_app
 from webhooks_app.cli.schema import upgrade
+from webhooks_app.db.database_limits import COMMAND_LIMITS
 from webhooks_app.extensions import db
 
 WEB_WORKERS = 3
@@ -141,7 +142,8 @@ class PlatformProcesses:
         }
 
     def _make_app(self) -> Flask:
-        app = create_app(config.read(self.environ | self._addresses))
+        settings = config.read(self.environ | self._addresses)
+        app = create_app(settings, database_limits=COMMAND_LIMITS)
         with app.app_context():
             upgrade()
         return app

@@ -9,7 +9,7 @@ from flask import Flask
 
 from webhooks_app import config
 from webhooks_app.db import engines, models, schema_version
-from webhooks_app.db.database_limits import DEFAULT_LIMITS, DatabaseLimits
+from webhooks_app.db.database_limits import DatabaseLimits, web_limits
 from webhooks_app.db.schema_version import WrongSchema
 from webhooks_app.events.catalog import catalog
 from webhooks_app.extensions import attach_services, csrf, db, login
@@ -32,10 +32,14 @@ def create_app(
     settings: config.Settings | None = None,
     *,
     waits_for_disk: bool = True,
-    database_limits: DatabaseLimits = DEFAULT_LIMITS,
+    database_limits: DatabaseLimits | None = None,
 ) -> Flask:
-    """The web application and what workers share with it. Raises config.ConfigError."""
+    """The web application and what commands share with it. Raises config.ConfigError.
+
+    `database_limits` are the web's unless others are given.
+    """
     settings = settings or config.read()
+    database_limits = database_limits or web_limits(settings.web_threads)
     _warn_of_short_lease(settings.lease_seconds)
     catalog()  # here and not in the first requests, each of which would load it
     app = Flask(

@@ -14,6 +14,7 @@ from webhooks_app.config import Settings
 from webhooks_app.core import clock
 from webhooks_app.core.encryption import Cipher
 from webhooks_app.db import engines
+from webhooks_app.db.database_limits import worker_limits
 from webhooks_app.db.engines import Databases, ReadDatabase, WriteDatabase
 from webhooks_app.db.models.base import Base
 from webhooks_app.events.group_commit import GroupCommit
@@ -54,9 +55,10 @@ class Services:
 
 
 def open_services(settings: Settings, *, waits_for_disk: bool) -> Services:
-    """Open what a process without a web application needs; see `engines.prepare` for `waits_for_disk`."""
-    engine = create_engine(settings.database_url, **engines.engine_options(settings.database_url))
-    engines.prepare(engine, waits_for_disk=waits_for_disk)
+    """Open what a worker process needs; see `engines.prepare` for `waits_for_disk`."""
+    limits = worker_limits(settings.lease_seconds)
+    engine = create_engine(settings.database_url, **engines.engine_options(settings.database_url, limits))
+    engines.prepare(engine, waits_for_disk=waits_for_disk, limits=limits)
     return _services(settings, engines.databases_of(engine))
 
 

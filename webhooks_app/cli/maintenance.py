@@ -7,6 +7,7 @@ from webhooks_app.cli.schema import upgrade
 from webhooks_app.core import clock, logging_setup
 from webhooks_app.core.encryption import DecryptionError
 from webhooks_app.db import schema_version
+from webhooks_app.db.database_limits import COMMAND_LIMITS
 from webhooks_app.deliveries import retention
 from webhooks_app.endpoints import key_rotation
 from webhooks_app.extensions import services
@@ -17,7 +18,7 @@ from webhooks_app.jobs.process import clear_errors
 def migrate() -> None:
     """Bring the database's schema up to date."""
     with clear_errors():
-        app = create_app()
+        app = create_app(database_limits=COMMAND_LIMITS)
         logging_setup.set_up("WARNING")
         with app.app_context():
             upgrade()
@@ -30,7 +31,7 @@ def expire() -> None:
     That is what is finished and older than its workspace keeps it. The scheduler has it done each hour.
     """
     with clear_errors():
-        app = create_app()
+        app = create_app(database_limits=COMMAND_LIMITS)
         with app.app_context():
             schema_version.check(services().read)
             print(retention.delete_expired(services().databases, now=clock.now()))
@@ -43,7 +44,7 @@ def rotate_keys() -> None:
     That is the first of WEBHOOKS_ENCRYPTION_KEYS; the others can go afterwards.
     """
     with clear_errors():
-        app = create_app()
+        app = create_app(database_limits=COMMAND_LIMITS)
         with app.app_context():
             schema_version.check(services().read)
             try:

@@ -13,6 +13,7 @@ from webhooks_app.cli import demo
 from webhooks_app.cli.schema import upgrade
 from webhooks_app.config import ConfigError, Settings
 from webhooks_app.core import instance_folder, logging_setup
+from webhooks_app.db.database_limits import COMMAND_LIMITS
 from webhooks_app.extensions import db, services
 from webhooks_app.jobs import embedded_redis, supervisor
 from webhooks_app.jobs.process import clear_errors
@@ -74,7 +75,7 @@ def _refuse_taken_port(host: str, port: int) -> None:
 
 def _prepare(settings: Settings, consumer_port: int) -> dict[str, str]:
     """Bring the database up to date; return what to show of the demo."""
-    app = create_app(settings)
+    app = create_app(settings, database_limits=COMMAND_LIMITS)
     logging_setup.set_up("WARNING")
     with app.app_context():
         upgrade()

@@ -8,6 +8,7 @@ from webhooks_app.accounts import api_tokens, email_addresses, input_rules, memb
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.app import create_app
 from webhooks_app.db import schema_version
+from webhooks_app.db.database_limits import COMMAND_LIMITS
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Role
 from webhooks_app.extensions import services
@@ -49,7 +50,7 @@ def create_workspace(name: str, email: str, password: str) -> None:
     Prints an API token for it.
     """
     with clear_errors():
-        app = create_app()
+        app = create_app(database_limits=COMMAND_LIMITS)
         with app.app_context():
             schema_version.check(services().read)
             try:

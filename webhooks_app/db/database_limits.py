@@ -1,37 +1,74 @@
 """How long the database may keep anybody waiting. Handed in, so that a test can wait for less."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseLimits:
-    """How long a connection waits, in seconds.
+    """How long a connection waits, in seconds; None is for ever. The defaults are the web's.
 
     `lock_seconds`: for SQLite's one lock, or PostgreSQL's on a table or a row; past it the caller gets 503 or
     tries again. `short_lock_seconds`: for SQLite's lock, where the caller has something else to do meanwhile
-    and tries again. `connect_seconds`, `pool_seconds`: for PostgreSQL to accept a connection, and for one of
-    the pool's to come free. `idle_check_seconds`: a connection that was idle for longer is asked whether it
-    still works, as PostgreSQL may have been restarted.
+    and tries again. `pool_seconds`: for one of the pool's connections to come free. The rest is PostgreSQL's:
+
+    `connect_seconds`: for a connection to one address; psycopg takes no less than 2. `reach_seconds`: for all
+    of a host's addresses, and for its name to be looked up. `peer_silence_seconds`: for the database's host
+    to acknowledge what was sent to it; after that long it counts as gone. `statement_seconds`: for one
+    statement, by the server's clock. `answer_seconds`: for its answer, by ours, should the server itself or a
+    pooler hang. `idle_transaction_seconds`: how long the server keeps a transaction whose client says nothing
+    or takes nothing, as its host may be gone. `idle_check_seconds`: a connection that was idle for longer is
+    asked whether it still works, as PostgreSQL may have been restarted.
+
+    `crowd`: how many of a process's threads may wait while the database answers none of them, None for all.
     """
 
-    lock_seconds: float = 5.0
+    lock_seconds: float = 3.5
     short_lock_seconds: float = 0.5
-    connect_seconds: int = 5
-    pool_seconds: float = 5.0
+    pool_seconds: float = 2.0
+    connect_seconds: int = 2
+    reach_seconds: float = 4.0
+    peer_silence_seconds: int = 3
+    statement_seconds: float | None = 4.0
+    answer_seconds: float | None = 4.5
+    idle_transaction_seconds: float | None = 15.0
     idle_check_seconds: float = 1.0
+    crowd: int | None = None
 
 
 DEFAULT_LIMITS = DatabaseLimits()
+# For what somebody starts in a shell and waits for, such as a migration that builds an index.
+COMMAND_LIMITS = replace(
+    DEFAULT_LIMITS, statement_seconds=None, answer_seconds=None, idle_transaction_seconds=None
+)
+
+
+def web_limits(threads: int) -> DatabaseLimits:
+    """Return the limits of a web process: a quarter of its threads are left for what needs no database."""
+    return replace(DEFAULT_LIMITS, crowd=max(1, threads - max(1, threads // 4)))
+
+
+def worker_limits(lease_seconds: float) -> DatabaseLimits:
+    """Return the limits of a worker process, which may take longer for its batches.
+
+    The rows that it holds when its host is gone are free before its claims are, and so within a lease and a
+    half whatever it was at.
+    """
+    return replace(
+        DEFAULT_LIMITS,
+        statement_seconds=30.0,
+        answer_seconds=35.0,
+        idle_transaction_seconds=min(15.0, lease_seconds / 2),
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class MigrationLimits:
     """How long a migration waits for a table's lock on PostgreSQL, and how often it tries.
 
-    Everybody else waits behind a migration that waits, so it gives up well before they do, lets them pass,
-    and tries again.
+    Everybody else waits behind a migration that waits, so it gives up before they do, lets them pass, and
+    tries again.
     """
 
-    lock_seconds: float = 2.0
+    lock_seconds: float = 0.8
     pause_seconds: float = 1.0
-    attempts: int = 60
+    attempts: int = 100

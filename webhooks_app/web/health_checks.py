@@ -1,4 +1,4 @@
-"""Health checks: whether the platform works, and whether this process can take events."""
+"""Health checks: whether the platform works, whether this process can take events, whether it lives."""
 
 from typing import Any
 
@@ -17,6 +17,7 @@ HealthResponse = tuple[dict[str, Any], int]
 def add_routes(blueprint: Blueprint) -> None:
     blueprint.get("/healthz")(show)
     blueprint.get("/healthz/web")(show_web)
+    blueprint.get("/livez")(show_life)
 
 
 def show() -> HealthResponse:
@@ -46,8 +47,13 @@ def show_web() -> HealthResponse:
         with services().read.connect() as connection:
             connection.execute(text("SELECT 1"))
     except SQLAlchemyError:
-        return {"status": "failing", "database": False}, 503
+        return {"status": "failing", "database": False}, 503, {"Retry-After": "1"}
     return {"status": "ok", "database": True}, 200
+
+
+def show_life() -> HealthResponse:
+    """Answer whoever would restart this process if it hung; that neither needs the database nor Redis."""
+    return {"status": "ok"}, 200
 
 
 def _read_liveness() -> Liveness | None:

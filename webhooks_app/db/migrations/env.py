@@ -7,7 +7,7 @@ from flask import current_app
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
-from webhooks_app.db import engines
+from webhooks_app.db import postgresql_sessions
 from webhooks_app.db.database_limits import MigrationLimits
 from webhooks_app.db.engines import WriteDatabase
 
@@ -16,7 +16,7 @@ limits: MigrationLimits = current_app.config.get("MIGRATION_LIMITS", MigrationLi
 
 
 def run_in_one_transaction() -> None:
-    with WriteDatabase(database.engine).begin() as connection:
+    with WriteDatabase(database.engine).without_time_limit().begin() as connection:
         context.configure(
             connection=connection,
             target_metadata=database.metadata,
@@ -39,6 +39,6 @@ for attempts_left in reversed(range(limits.attempts)):
         run_in_one_transaction()
         break
     except OperationalError as error:
-        if not attempts_left or not engines.is_lock_timeout(error):
+        if not attempts_left or not postgresql_sessions.is_lock_timeout(error):
             raise
         time.sleep(limits.pause_seconds)

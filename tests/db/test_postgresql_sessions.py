@@ -1,0 +1,149 @@
+"""Through a pooler in transaction mode: each transaction says what it runs under and leaves nothing."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC
+
+import psycopg
+import pytest
+from flask import Flask
+from sqlalchemy import Connection, create_engine, text
+
+from faults.pooler import PgBouncer
+from tests.conftest import Workspace, wait_for
+from tests.db.conftest import StartPooler
+from tests.receivers import Receiver
+from tests.worker.attempted import deliveries
+from webhooks_app import tasks
+from webhooks_app.config import Settings
+from webhooks_app.db import engines
+from webhooks_app.db.database_limits import worker_limits
+from webhooks_app.db.engines import Databases
+from webhooks_app.db.models import DeliveryState, Event
+from webhooks_app.extensions import Services, services
+
+pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+
+# What an earlier release, or another program, may have left in a session of the pooler's.
+LEFT_BEHIND = {
+    "synchronous_commit": "off",
+    "lock_timeout": "0",
+    "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "tcp_user_timeout": "0",
+}
+
+
+@pytest.fixture
+def server_connections(request: pytest.FixtureRequest) -> int:
+    """How many connections the pooler keeps; a test that needs to know which is parametrized with 1."""
+    count: int = getattr(request, "param", 4)
+    return count
+
+
+@pytest.fixture
+def pooler(database_url: str, start_pooler: StartPooler, server_connections: int) -> PgBouncer:
+    return start_pooler(database_url, server_connections=server_connections)
+
+
+@pytest.fixture
+def settings(settings: Settings, pooler: PgBouncer) -> Settings:
+    return replace(settings, database_url=pooler.url.replace("postgresql://", "postgresql+psycopg://"))
+
+
+@pytest.fixture
+def worker_services(app: Flask, settings: Settings) -> Iterator[Services]:
+    """What a worker process opens, beside the web's."""
+    limits = worker_limits(settings.lease_seconds)
+    engine = create_engine(settings.database_url, **engines.engine_options(settings.database_url, limits))
+    engines.prepare(engine, waits_for_disk=False, limits=limits)
+    yield replace(services(app), databases=engines.databases_of(engine))
+    engine.dispose()
+
+
+def in_force(connection: Connection) -> dict[str, str]:
+    return {name: connection.execute(text(f"SHOW {name}")).scalar_one() for name in LEFT_BEHIND}
+
+
+@pytest.fixture
+def foreign(pooler: PgBouncer) -> Iterator[psycopg.Connection]:
+    """Another program behind the same pooler."""
+    with psycopg.connect(pooler.url, autocommit=True, prepare_threshold=None) as connection:
+        yield connection
+
+
+@pytest.mark.parametrize("server_connections", [1], indirect=True)
+def test_a_commit_of_the_web_waits_for_the_disk_whatever_others_left(
+    databases: Databases, foreign: psycopg.Connection
+) -> None:
+    for name, value in LEFT_BEHIND.items():
+        foreign.execute(f"SET {name} TO {value}")  # type: ignore[arg-type]
+
+    with databases.write.begin() as connection:
+        assert in_force(connection) == {
+            "synchronous_commit": "on",
+            "lock_timeout": "3500ms",
+            "statement_timeout": "4s",
+            "idle_in_transaction_session_timeout": "15s",
+            "tcp_user_timeout": "0",  # to PostgreSQL the pooler is a Unix socket
+        }
+
+
+@pytest.mark.parametrize("server_connections", [1], indirect=True)
+def test_a_worker_leaves_nothing_behind(worker_services: Services, foreign: psycopg.Connection) -> None:
+    def seen() -> list[object]:
+        return [foreign.execute(f"SHOW {name}").fetchone() for name in LEFT_BEHIND]  # type: ignore[arg-type]
+
+    before = seen()
+    with worker_services.write.begin() as connection:
+        assert in_force(connection)["synchronous_commit"] == "off"
+    with worker_services.read.connect_autocommit() as connection:
+        for _ in range(20):  # psycopg prepares by itself what is run often
+            connection.execute(text("SELECT name FROM workspaces WHERE id = :id"), {"id": "none"}).all()
+
+    assert seen() == before
+    assert foreign.execute("SELECT count(*) FROM pg_prepared_statements").fetchone() == (0,)
+
+
+def test_events_of_many_producers_are_delivered_through_a_pooler(
+    app: Flask, workspace: Workspace, worker_services: Services, receiver: Receiver
+) -> None:
+    for number in range(3):
+        workspace.endpoint(receiver.url, name=str(number))
+    engines = [tasks.build_engine(worker_services) for _ in range(2)]
+    is_over = threading.Event()
+
+    def deliver(number: int) -> None:
+        while not is_over.is_set():
+            engines[number].run(seconds=0.5, should_stop=is_over.is_set)
+
+    workers = [threading.Thread(target=deliver, args=(number,)) for number in range(2)]
+    for worker in workers:
+        worker.start()
+    try:
+        with ThreadPoolExecutor(8) as producers:
+            accepted = list(producers.map(lambda _: workspace.send(), range(150)))
+        wait_for(lambda: all(each.state is DeliveryState.DELIVERED for each in deliveries()))
+    finally:
+        is_over.set()
+        for worker in workers:
+            worker.join()
+        for engine in engines:
+            engine.close()
+
+    assert len(accepted) == 150
+    assert len(deliveries()) == 450
+
+
+def test_moments_are_utc_whatever_the_sessions_time_zone(workspace: Workspace, databases: Databases) -> None:
+    workspace.send()
+    created_at = text("SELECT created_at FROM events").columns(Event.created_at)
+    with databases.read.connect() as connection:
+        before = connection.execute(created_at).scalar_one()
+        connection.execute(text("SET LOCAL TIME ZONE 'Asia/Kathmandu'"))
+        after = connection.execute(created_at).scalar_one()
+
+    assert before == after
+    assert before.tzinfo is after.tzinfo is UTC

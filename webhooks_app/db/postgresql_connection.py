@@ -1,0 +1,160 @@
+"""A connection to PostgreSQL on which nobody waits longer than the limits say.
+
+`statement_timeout` bounds what a server that works takes for a statement, and the kernel's keepalives find a
+host that is gone. Neither finds a server that is stopped, nor a pooler whose own server is gone.
+"""
+
+import select
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.abc import PQGen
+from psycopg.pq import PollingStatus, TransactionStatus
+from psycopg.pq.abc import PGcancelConn
+
+from webhooks_app.db.circuit_breaker import CircuitBreaker, NotWorthWaiting
+
+T = TypeVar("T")
+
+_INTERVAL_SECONDS = 0.1  # psycopg's own, at which it looks for signals
+# Whoever has waited for that long has met silence: a server that restarts or is gone from its host refuses
+# sooner.
+_SILENCE_SECONDS = 1.0
+_CANCEL_SECONDS = 5.0
+# What libpq waits for, to read or to write.
+_POLLS = {PollingStatus.READING: (1, 0), PollingStatus.WRITING: (0, 1)}
+
+
+class NotAdmitted(psycopg.OperationalError):
+    """The circuit breaker lets nobody wait for the database now; see NotWorthWaiting."""
+
+
+class BoundedConnection(psycopg.Connection[Any]):
+    """`answer_seconds`: how long each answer may take, None for ever; `breaker`: whom to ask before."""
+
+    answer_seconds: float | None = None
+    breaker: CircuitBreaker | None = None
+
+    def wait(self, gen: PQGen[T], interval: float = _INTERVAL_SECONDS, timeout: float | None = None) -> T:
+        """Wait for an answer, as psycopg does, up to the limit; past it the connection is closed.
+
+        Raises psycopg.OperationalError for that, and whenever the connection is lost: PostgreSQL counts some
+        reasons for it, such as its idle-in-transaction time-out, among its internal errors.
+        """
+        is_new = self.pgconn.transaction_status == TransactionStatus.IDLE
+        limit_seconds = self.answer_seconds if timeout is None else timeout
+        began = time.monotonic()
+        try:
+            with watched(self.breaker, is_new=is_new):
+                return super().wait(gen, interval, limit_seconds)
+        except NotAdmitted:
+            raise
+        except psycopg.Error as error:
+            if limit_seconds is not None and time.monotonic() - began >= limit_seconds and not error.sqlstate:
+                self._abandon()
+                raise psycopg.OperationalError(f"no answer for {limit_seconds:g} seconds") from None
+            if self.closed and not isinstance(error, psycopg.OperationalError):
+                raise psycopg.OperationalError(str(error)) from error
+            raise
+
+    def rollback(self) -> None:
+        """Roll back; while the database is silent, close the connection, which comes to the same there."""
+        if self.breaker is not None and self.breaker.is_silent:
+            self.close()
+            return
+        super().rollback()
+
+    def _abandon(self) -> None:
+        """Close the connection; in the background, ask the server to end what it was at."""
+        with suppress(psycopg.NotSupportedError):  # libpq before 17
+            cancellation = self.pgconn.cancel_conn()
+            threading.Thread(target=_cancel, args=(cancellation,), daemon=True).start()
+        self.close()
+
+
+def connect(
+    arguments: tuple[Any, ...],
+    parameters: dict[str, Any],
+    *,
+    reach_seconds: float | None,
+    answer_seconds: float | None,
+    breaker: CircuitBreaker | None,
+) -> BoundedConnection:
+    """Open a connection within `reach_seconds`, with all its addresses and the look-up of its host's name.
+
+    `arguments` and `parameters` are those of `psycopg.connect`. Raises psycopg.OperationalError.
+    """
+    with watched(breaker, is_new=True):
+        connection = _within(reach_seconds, lambda: BoundedConnection.connect(*arguments, **parameters))
+    connection.answer_seconds, connection.breaker = answer_seconds, breaker
+    return connection
+
+
+@contextmanager
+def watched(breaker: CircuitBreaker | None, *, is_new: bool) -> Iterator[None]:
+    """Tell the breaker how the wait in the block ends. Raises NotAdmitted, but not within a transaction."""
+    if breaker is None:
+        yield
+        return
+    if is_new:
+        try:
+            breaker.admit()
+        except NotWorthWaiting as error:
+            raise NotAdmitted(str(error)) from None
+    began = time.monotonic()
+    breaker.begin_wait()
+    is_answered = False
+    try:
+        yield
+        is_answered = True
+    except psycopg.Error as error:
+        is_answered = error.sqlstate is not None  # an error that the server reports is an answer
+        raise
+    finally:
+        is_silent = time.monotonic() - began > _SILENCE_SECONDS
+        breaker.end_wait(was_answered=is_answered, was_silent=is_silent)
+
+
+def _within(seconds: float | None, open_connection: Callable[[], BoundedConnection]) -> BoundedConnection:
+    """Return the connection, which a thread opens: libpq looks names up without any limit of its own."""
+    opened: Future[BoundedConnection] = Future()
+    threading.Thread(target=_open, args=(open_connection, opened), daemon=True).start()
+    try:
+        return opened.result(seconds)
+    except FutureTimeout:
+        if not opened.cancel():
+            return opened.result()
+        raise psycopg.errors.ConnectionTimeout(f"no connection within {seconds:g} seconds") from None
+
+
+def _open(open_connection: Callable[[], BoundedConnection], opened: "Future[BoundedConnection]") -> None:
+    try:
+        connection = open_connection()
+    except Exception as error:
+        if opened.set_running_or_notify_cancel():
+            opened.set_exception(error)
+        return
+    if opened.set_running_or_notify_cancel():
+        opened.set_result(connection)
+    else:
+        connection.close()
+
+
+def _cancel(cancellation: PGcancelConn) -> None:
+    """Ask the server, for some seconds at most; not by libpq's blocking call, as that stops all threads."""
+    deadline = time.monotonic() + _CANCEL_SECONDS
+    with suppress(psycopg.Error):
+        cancellation.start()
+        status = cancellation.poll()
+        while status in _POLLS and time.monotonic() < deadline:
+            reads, writes = _POLLS[status]
+            fileno = cancellation.socket
+            select.select([fileno] * reads, [fileno] * writes, [], _CANCEL_SECONDS)
+            status = cancellation.poll()
+    cancellation.finish()

@@ -1,0 +1,119 @@
+"""What a transaction on PostgreSQL runs under, stated anew by each of them.
+
+Behind a pooler in transaction mode one transaction of ours follows another program's in the same session. So
+nothing is set for a session, nothing that is left in one is relied on, and nothing is prepared in it.
+"""
+
+import time
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection, Dialect, Engine, event
+from sqlalchemy.exc import InvalidatePoolError, OperationalError
+
+from webhooks_app.db import postgresql_connection
+from webhooks_app.db.circuit_breaker import BreakerLimits, CircuitBreaker
+from webhooks_app.db.database_limits import DatabaseLimits
+from webhooks_app.db.postgresql_connection import BoundedConnection, NotAdmitted
+
+# Execution options. Without the first, a transaction begins; with the second, its statements take their time.
+AUTOCOMMITS = "autocommits"
+HAS_NO_TIME_LIMIT = "has_no_time_limit"
+
+_LOCK_NOT_AVAILABLE = "55P03"  # "lock_not_available", appendix A of PostgreSQL's manual
+_IDLE_SINCE = "idle_since"
+
+
+def connect_arguments(url_parameters: Mapping[str, object], limits: DatabaseLimits) -> dict[str, Any]:
+    """Return the arguments of psycopg's `connect`; what the URL itself says stays."""
+    silence_seconds = limits.peer_silence_seconds
+    arguments = {
+        # `begin` sends its own BEGIN, together with what the transaction runs under.
+        "autocommit": True,
+        "prepare_threshold": None,
+        "connect_timeout": limits.connect_seconds,
+        # A host that is gone acknowledges neither what was sent nor, while an answer is awaited, a probe.
+        "keepalives_idle": max(1, silence_seconds - 1),
+        "keepalives_interval": 1,
+        "keepalives_count": silence_seconds,
+        "tcp_user_timeout": silence_seconds * 1000,
+    }
+    return {name: value for name, value in arguments.items() if name not in url_parameters}
+
+
+def prepare(engine: Engine, *, waits_for_disk: bool, limits: DatabaseLimits) -> None:
+    """Have the engine's connections and transactions keep to the limits; see `engines.prepare`."""
+    breaker = CircuitBreaker(BreakerLimits(limits.crowd)) if limits.crowd else None
+    begin = partial(_begin, begin_statement(limits, waits_for_disk=waits_for_disk))
+    event.listen(engine, "do_connect", partial(_connect, limits, breaker))
+    event.listen(engine, "begin", begin)
+    event.listen(engine, "checkin", partial(_return, limits))
+    event.listen(engine, "checkout", partial(_ping_idle, engine.dialect, limits))
+
+
+def begin_statement(limits: DatabaseLimits, *, waits_for_disk: bool) -> str:
+    """Return what begins a transaction: several statements in one, as they then cost one round trip."""
+    idle_ms = _milliseconds(limits.idle_transaction_seconds)
+    settings = {
+        # The server's or the role's own setting, whatever another program left in the session. Without
+        # waiting, the order of commits stays: whatever is on disk, everything before it is too.
+        "synchronous_commit": "DEFAULT" if waits_for_disk else "off",
+        "lock_timeout": _milliseconds(limits.lock_seconds),
+        "statement_timeout": _milliseconds(limits.statement_seconds),
+        # A host that is gone holds its rows' locks until the server ends the transaction: one that waits for
+        # its next statement by the first, one whose answer nobody takes by the second.
+        "idle_in_transaction_session_timeout": idle_ms,
+        "tcp_user_timeout": idle_ms,
+    }
+    return "; ".join(["BEGIN", *(f"SET LOCAL {name} TO {value}" for name, value in settings.items())])
+
+
+def is_lock_timeout(error: OperationalError) -> bool:
+    """Return whether PostgreSQL gave up waiting for a lock."""
+    return getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE
+
+
+def _milliseconds(seconds: float | None) -> int:
+    return 0 if seconds is None else round(seconds * 1000)  # to PostgreSQL, 0 is no limit
+
+
+def _connect(
+    limits: DatabaseLimits, breaker: CircuitBreaker | None, _dialect: Dialect, _record: Any, *given: Any
+) -> BoundedConnection:
+    arguments, parameters = given
+    return postgresql_connection.connect(
+        tuple(arguments),
+        parameters,
+        reach_seconds=limits.reach_seconds,
+        answer_seconds=limits.answer_seconds,
+        breaker=breaker,
+    )
+
+
+def _begin(statement: str, connection: Connection) -> None:
+    options = connection.get_execution_options()
+    if options.get(AUTOCOMMITS):
+        return
+    if options.get(HAS_NO_TIME_LIMIT):
+        statement += "; SET LOCAL statement_timeout TO 0; SET LOCAL idle_in_transaction_session_timeout TO 0"
+        driver: Any = connection.connection.driver_connection
+        driver.answer_seconds = None
+    connection.exec_driver_sql(statement)
+
+
+def _return(limits: DatabaseLimits, connection: Any, record: Any) -> None:
+    record.info[_IDLE_SINCE] = time.monotonic()
+    if connection is not None:
+        connection.answer_seconds = limits.answer_seconds
+
+
+def _ping_idle(dialect: Dialect, limits: DatabaseLimits, connection: Any, record: Any, _fairy: Any) -> None:
+    if time.monotonic() - record.info.get(_IDLE_SINCE, 0.0) < limits.idle_check_seconds:
+        return
+    try:
+        dialect.do_ping(connection)
+    except NotAdmitted:
+        raise
+    except dialect.loaded_dbapi.Error:
+        raise InvalidatePoolError from None  # the pool drops all of its connections and opens another
