@@ -10,19 +10,23 @@ from sqlalchemy import text, update
 
 from tests.conftest import Workspace
 from tests.reading import json_of
+from tests.receivers import Receiver
 from webhooks_app import tasks
 from webhooks_app.app import create_app
 from webhooks_app.core import clock
-from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import EndpointHealth
+from webhooks_app.db.engines import Databases, WriteDatabase
+from webhooks_app.db.models import EndpointHealth, PendingDelivery
 from webhooks_app.extensions import services
 from webhooks_app.jobs import alarms, scheduler
 from webhooks_app.jobs.alarms import Liveness
 from webhooks_app.jobs.wake_ups import QUEUE_NAME, JsonJob, WakeUps
 from webhooks_app.worker import claims
+from webhooks_app.worker.engine import DeliveryEngine
 
 URL = "http://127.0.0.1:9/"
 MINUTE = timedelta(minutes=1)
+
+only_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
 
 def overdue(database: WriteDatabase, now: datetime) -> timedelta | None:
@@ -69,6 +73,42 @@ def test_a_backlog_that_moves_is_no_alarm(workspace: Workspace, database: WriteD
         connection.execute(update(EndpointHealth).values({column: now - timedelta(seconds=7)}))
 
     assert overdue(database, now) == timedelta(seconds=7)
+
+
+def test_traffic_does_not_hide_a_delivery_that_is_passed_over(
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase
+) -> None:
+    workspace.endpoint(receiver.url)
+    workspace.send()
+    now = clock.now()
+    engine.run(seconds=30)
+    workspace.send()
+    with database.begin() as connection:
+        connection.execute(update(PendingDelivery).values(next_attempt_at=now - 10 * MINUTE))
+
+    wait = overdue(database, now + MINUTE)
+
+    assert wait == 11 * MINUTE
+
+
+@only_postgresql
+def test_deliveries_that_a_lost_worker_holds_raise_the_alarm(
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, databases: Databases
+) -> None:
+    endpoint_id = workspace.endpoint(receiver.url)
+    workspace.send(3)
+    with databases.write.begin() as connection:
+        connection.execute(update(PendingDelivery).values(next_attempt_at=clock.now() - 10 * MINUTE))
+    with databases.write.without_time_limit().begin() as lost:
+        claims.claim_due(lost, {endpoint_id: 3}, now=clock.now(), lease=MINUTE)
+        workspace.send(5)
+        engine.run(seconds=30)
+
+        wait = overdue(databases.write, clock.now())
+
+    assert len(receiver.received) == 5
+    assert wait is not None
+    assert wait >= 10 * MINUTE
 
 
 def test_the_words_say_what_to_look_at() -> None:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, column, select, text
 
+from webhooks_app.core import ids
 from webhooks_app.db import upsert
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.loose_index_scan import EARLIEST_DUE_AT, PENDING_ENDPOINTS
@@ -15,6 +16,8 @@ from webhooks_app.jobs.wake_ups import JOB_TIMEOUT_SECONDS
 SWEEP_HEARTBEAT = "sweep"
 # A thousand endpoints that all time out after 30 seconds, 400 at once, keep each other waiting this long.
 LONGEST_WAIT = timedelta(minutes=2)
+# For so long another worker may hold what it is just claiming, or the database what a lost one held.
+_CLAIM_MARGIN = timedelta(seconds=30)
 # The only worker may run one job for that long before it runs the sweep.
 LONGEST_SILENCE = timedelta(seconds=JOB_TIMEOUT_SECONDS + 60)
 # Without any worker every endpoint that has due deliveries is overdue, so the first thousand are enough to
@@ -23,7 +26,7 @@ _ENDPOINTS = 1000
 
 _WAITING_SQL = text(f"""
     {PENDING_ENDPOINTS}
-    SELECT due.due_at, h.last_success_at, h.last_failure_at
+    SELECT due.due_at, h.last_success_at, h.last_failure_at, h.newest_attempted_id
     FROM (
         SELECT endpoint_id, {EARLIEST_DUE_AT} AS due_at
         FROM pending_endpoint WHERE endpoint_id IS NOT NULL LIMIT :count
@@ -32,7 +35,8 @@ _WAITING_SQL = text(f"""
     WHERE due.due_at <= :now
 """)
 _WAITING = _WAITING_SQL.bindparams(bindparam("now", type_=UtcDateTime)).columns(
-    *(column(name, UtcDateTime) for name in ("due_at", "last_success_at", "last_failure_at"))
+    *(column(name, UtcDateTime) for name in ("due_at", "last_success_at", "last_failure_at")),
+    column("newest_attempted_id"),
 )
 
 
@@ -45,13 +49,27 @@ class Liveness:
 
 
 def overdue(connection: Connection, now: datetime) -> timedelta | None:
-    """Return how long a delivery has been due at most while its endpoint saw no attempt; None if none is due.
+    """Return how long a delivery has been due at most with no worker at it; None if none is due.
 
-    A backlog that its endpoint takes slowly is no alarm: each attempt there shows that a worker is at it.
+    A worker is at it while attempts are made at its endpoint, however slowly its backlog goes down: workers
+    claim an endpoint's deliveries in the order in which they fell due, so its oldest one goes next. Where a
+    delivery was attempted that did not even exist when the oldest one fell due, that one was passed over, so
+    no attempt speaks for it: its rows are held by a transaction that does not end.
     """
     rows = connection.execute(_WAITING, {"after": "", "now": now, "count": _ENDPOINTS}).all()
-    waits = [now - max(moment for moment in row if moment is not None) for row in rows]
-    return max(waits, default=None)
+    return max((now - _waiting_since(*row) for row in rows), default=None)
+
+
+def _waiting_since(
+    due_at: datetime,
+    last_success_at: datetime | None,
+    last_failure_at: datetime | None,
+    newest_attempted_id: str | None,
+) -> datetime:
+    """Return since when no worker is at the endpoint's oldest due delivery. Pure."""
+    if newest_attempted_id and ids.created_at(newest_attempted_id) > due_at + _CLAIM_MARGIN:
+        return due_at
+    return max(moment for moment in (due_at, last_success_at, last_failure_at) if moment is not None)
 
 
 def record_heartbeat(database: WriteDatabase, *, now: datetime) -> None:

@@ -20,9 +20,11 @@ _START = attrgetter("endpoint_id", "started_at")
 _HEALTH = bulk_sql.prepare_with_rows(
     """
     INSERT INTO endpoint_health AS old (
-        endpoint_id, last_success_at, last_failure_at, last_failure_outcome, failing_since, failure_count
+        endpoint_id, last_success_at, last_failure_at, last_failure_outcome, failing_since, failure_count,
+        newest_attempted_id
     )
-    SELECT endpoint_id, last_success_at, last_failure_at, last_failure_outcome, failing_since, failure_count
+    SELECT endpoint_id, last_success_at, last_failure_at, last_failure_outcome, failing_since, failure_count,
+        newest_attempted_id
     FROM {rows} WHERE true ORDER BY endpoint_id
     ON CONFLICT (endpoint_id) DO UPDATE SET
         last_success_at = coalesce(excluded.last_success_at, old.last_success_at),
@@ -32,7 +34,10 @@ _HEALTH = bulk_sql.prepare_with_rows(
         failing_since = CASE WHEN excluded.last_success_at IS NULL
             THEN coalesce(old.failing_since, excluded.failing_since) ELSE excluded.failing_since END,
         failure_count = CASE WHEN excluded.last_success_at IS NULL
-            THEN old.failure_count ELSE 0 END + excluded.failure_count
+            THEN old.failure_count ELSE 0 END + excluded.failure_count,
+        newest_attempted_id = {greatest}(
+            coalesce(old.newest_attempted_id, excluded.newest_attempted_id), excluded.newest_attempted_id
+        )
     """,
     {
         "endpoint_id": "text",
@@ -41,6 +46,7 @@ _HEALTH = bulk_sql.prepare_with_rows(
         "last_failure_outcome": "text",
         "failing_since": "timestamptz",
         "failure_count": "int",
+        "newest_attempted_id": "text",
     },
 )
 _ROLLUPS = bulk_sql.prepare_with_rows(
@@ -62,12 +68,13 @@ _ROLLUPS = bulk_sql.prepare_with_rows(
 
 
 def add_health(connection: Connection, attempted: list[ClaimedDelivery]) -> None:
-    """Add the attempts to their endpoints' health: the last success and failure, and the failure streak."""
+    """Add the attempts to their endpoints' health: the last of each kind, the failure streak, the newest."""
     moment = bulk_sql.moment_encoder(connection)
     health: dict[str, dict[str, Any]] = {}
     for each in sorted(attempted, key=_START):
         started_at, outcome = each.started_at, each.outcome
         row = health.setdefault(each.endpoint_id, {"endpoint_id": each.endpoint_id, "failure_count": 0})
+        row["newest_attempted_id"] = max(row.get("newest_attempted_id", ""), each.delivery_id)
         if outcome.is_success:
             row |= {"last_success_at": moment(started_at), "failing_since": None, "failure_count": 0}
             continue

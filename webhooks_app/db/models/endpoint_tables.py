@@ -102,6 +102,8 @@ class EndpointHealth(Base):
     failure_count: Mapped[int] = mapped_column(Integer, default=0)
     # Of an endpoint with a rate limit: when the next request may go.
     rate_free_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # The newest delivery that was ever attempted; what was due before it was made should have gone first.
+    newest_attempted_id: Mapped[str | None] = mapped_column(public_id())
 
     # What the sweep looks through for endpoints to announce or disable.
     __table_args__ = (
