@@ -1,0 +1,91 @@
+"""Who may still wait for a database that is silent."""
+
+import pytest
+
+from webhooks_app.db.circuit_breaker import BreakerLimits, CircuitBreaker, NotWorthWaiting
+from webhooks_app.db.database_limits import web_limits
+
+LONG_SECONDS = 3600.0
+
+
+def breaker(
+    *, crowd: int = 100, pause: float = LONG_SECONDS, trial: float = LONG_SECONDS, quiet: float = 0.0
+) -> CircuitBreaker:
+    return CircuitBreaker(BreakerLimits(crowd, pause_seconds=pause, trial_seconds=trial, quiet_seconds=quiet))
+
+
+def is_admitted(to: CircuitBreaker) -> bool:
+    try:
+        to.admit()
+    except NotWorthWaiting:
+        return False
+    return True
+
+
+def wait_once(on: CircuitBreaker, *, was_answered: bool = False, was_silent: bool = False) -> None:
+    on.begin_wait()
+    on.end_wait(was_answered=was_answered, was_silent=was_silent)
+
+
+def test_after_silence_nobody_waits_for_a_while() -> None:
+    tripped = breaker()
+    wait_once(tripped, was_silent=True)
+
+    assert not is_admitted(tripped)
+    assert tripped.is_silent
+
+
+def test_an_error_that_comes_at_once_is_no_silence() -> None:
+    refused = breaker()
+    wait_once(refused)
+
+    assert is_admitted(refused)
+
+
+def test_then_one_tries_for_all() -> None:
+    tripped = breaker(pause=0.0)
+    wait_once(tripped, was_silent=True)
+
+    assert [is_admitted(tripped) for _ in range(3)] == [True, False, False]
+    wait_once(tripped, was_answered=True)
+    assert [is_admitted(tripped) for _ in range(3)] == [True, True, True]
+
+
+def test_a_trial_that_fails_at_once_leaves_it_to_the_next() -> None:
+    tripped = breaker(pause=0.0)
+    wait_once(tripped, was_silent=True)
+    assert is_admitted(tripped)
+    wait_once(tripped)
+
+    assert is_admitted(tripped)
+    assert tripped.is_silent
+
+
+def test_a_trial_that_never_ends_does_not_keep_others_from_trying() -> None:
+    tripped = breaker(pause=0.0, trial=0.0)
+    wait_once(tripped, was_silent=True)
+
+    assert [is_admitted(tripped) for _ in range(2)] == [True, True]
+
+
+def test_while_a_crowd_waits_and_none_is_answered_nobody_joins_it() -> None:
+    crowded = breaker(crowd=2)
+    crowded.begin_wait()
+    assert is_admitted(crowded)
+    crowded.begin_wait()
+    assert not is_admitted(crowded)
+
+    crowded.end_wait(was_answered=True, was_silent=False)
+    assert is_admitted(crowded)
+
+
+def test_a_crowd_that_is_being_answered_grows() -> None:
+    busy = breaker(crowd=2, quiet=LONG_SECONDS)
+    for _ in range(5):
+        assert is_admitted(busy)
+        busy.begin_wait()
+
+
+@pytest.mark.parametrize(("threads", "crowd"), [(1, 1), (2, 1), (8, 6), (256, 192)])
+def test_some_threads_of_the_web_never_wait_in_the_crowd(threads: int, crowd: int) -> None:
+    assert web_limits(threads).crowd == crowd
