@@ -54,6 +54,7 @@ class Postgresql:
         self._fork_client = fork_client
         self._data, self._socket = folder / "pg", folder / "pgsock"
         self._pid = 0
+        self._address = ""  # none: it listens on its socket alone
         self.url = f"postgresql://postgres@/postgres?host={self._socket}"
 
     def prepare(self) -> None:
@@ -73,11 +74,20 @@ class Postgresql:
     def start(self) -> None:
         if self._pid and self._fork_client.is_alive(self._pid):
             return
-        command = [self._binary, "-D", str(self._data), "-h", "", "-k", str(self._socket)]
+        command = [self._binary, "-D", str(self._data), "-h", self._address, "-k", str(self._socket)]
         self._pid = self._fork_client.execute(
             [*command, "-c", "max_connections=200"], name="postgresql", user=self._user
         )
         wait_for(self.is_up, START_SECONDS, "PostgreSQL")
+
+    def listen(self, address: str) -> str:
+        """Restart the server, have it listen on an address beside its socket, and return the URL there."""
+        with (self._data / "pg_hba.conf").open("a") as rules:
+            rules.write(f"host all all {address}/24 trust\n")
+        self._address = address
+        self.stop()
+        self.start()
+        return f"postgresql://postgres@{address}/postgres"
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """Stop the server: in order by SIGINT; after SIGQUIT its next start recovers from the log."""

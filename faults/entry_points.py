@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, Connection, String
+from sqlalchemy import Column, Connection, String, select
 
 from faults import crash_report
 from webhooks_app import config
@@ -23,6 +23,7 @@ from webhooks_app.db.models import Delivery, Event, PendingDelivery
 from webhooks_app.deliveries import retention
 from webhooks_app.extensions import open_services
 from webhooks_app.jobs import delivery_worker
+from webhooks_app.worker import claims
 
 
 def web(workers: int) -> None:
@@ -72,6 +73,19 @@ def run_retention(days: int, seed: str, chance: float) -> None:
     databases = open_services(config.read(), waits_for_disk=False).databases
     while True:
         retention.delete_expired(databases, now=clock.now() + timedelta(days=days))
+
+
+def hold_claims(held: str) -> None:
+    """Claim everything that is due, note in the file `held` how many, and stay in that transaction."""
+    settings = config.read()
+    database = open_services(settings, waits_for_disk=False).databases.write
+    with database.begin() as connection:
+        endpoint_ids = connection.execute(select(PendingDelivery.endpoint_id).distinct()).scalars()
+        quotas = dict.fromkeys(endpoint_ids, 1000)
+        lease = timedelta(seconds=settings.lease_seconds)
+        claimed = claims.claim_due(connection, quotas, now=clock.now(), lease=lease)
+        Path(held).write_text(str(len(claimed)))
+        signal.pause()
 
 
 def migrate(folder: str, revision: str) -> None:

@@ -54,6 +54,7 @@ class PlatformProcesses:
         # What a scenario adds to the environment and patches in the processes that start from now on.
         self.extra_environ: dict[str, str] = {}
         self.patch: dict[str, Any] = {}
+        self.database_url: str | None = None  # of what stands between the processes and their database
         self.clock_offset_seconds = 0.0
         self.clock_file: Path | None = None  # see `use_clock_file`
         self.web = ProcessGroup(fork_client, self._start_web)
@@ -136,7 +137,7 @@ class PlatformProcesses:
         return {
             "WEBHOOKS_INSTANCE": str(self.folder),
             "FAILPOINT_COUNTS": str(self.failpoint_counts),
-            "DATABASE_URL": self.database.url,
+            "DATABASE_URL": self.database_url or self.database.url,
             "REDIS_URL": self.redis.url,
             "PORT": str(self.web_port),
         }

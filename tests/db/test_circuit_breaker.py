@@ -9,9 +9,11 @@ LONG_SECONDS = 3600.0
 
 
 def breaker(
-    *, crowd: int = 100, pause: float = LONG_SECONDS, trial: float = LONG_SECONDS, quiet: float = 0.0
+    *, crowd: int = 100, pause: float = LONG_SECONDS, trial: float = LONG_SECONDS, crowd_seconds: float = 0.0
 ) -> CircuitBreaker:
-    return CircuitBreaker(BreakerLimits(crowd, pause_seconds=pause, trial_seconds=trial, quiet_seconds=quiet))
+    return CircuitBreaker(
+        BreakerLimits(crowd, pause_seconds=pause, trial_seconds=trial, crowd_seconds=crowd_seconds)
+    )
 
 
 def is_admitted(to: CircuitBreaker) -> bool:
@@ -68,22 +70,27 @@ def test_a_trial_that_never_ends_does_not_keep_others_from_trying() -> None:
     assert [is_admitted(tripped) for _ in range(2)] == [True, True]
 
 
-def test_while_a_crowd_waits_and_none_is_answered_nobody_joins_it() -> None:
-    crowded = breaker(crowd=2)
-    crowded.begin_wait()
-    assert is_admitted(crowded)
-    crowded.begin_wait()
-    assert not is_admitted(crowded)
+def test_who_joins_a_crowd_waits_shortly_and_soon_nobody_does() -> None:
+    crowded = breaker(crowd=2, crowd_seconds=LONG_SECONDS)
+    assert [crowded.admit(), crowded.begin_wait(), crowded.admit(), crowded.begin_wait()] == [None] * 4
+    assert crowded.admit() == LONG_SECONDS
 
-    crowded.end_wait(was_answered=True, was_silent=False)
-    assert is_admitted(crowded)
+    silent = breaker(crowd=2)
+    for _ in range(2):
+        assert is_admitted(silent)
+        silent.begin_wait()
+    assert not is_admitted(silent)
+    silent.end_wait(was_answered=True, was_silent=False)
+    assert is_admitted(silent)
 
 
-def test_a_crowd_that_is_being_answered_grows() -> None:
-    busy = breaker(crowd=2, quiet=LONG_SECONDS)
-    for _ in range(5):
-        assert is_admitted(busy)
-        busy.begin_wait()
+def test_one_that_waits_long_while_others_are_answered_is_no_silence() -> None:
+    slow = breaker(crowd_seconds=LONG_SECONDS)
+    slow.begin_wait()
+    wait_once(slow, was_answered=True)
+    slow.end_wait(was_answered=False, was_silent=True)
+
+    assert is_admitted(slow)
 
 
 @pytest.mark.parametrize(("threads", "crowd"), [(1, 1), (2, 1), (8, 6), (256, 192)])

@@ -175,7 +175,7 @@ def test_the_longest_way_to_an_answer_is_shorter_than_promised() -> None:
     assert limits.statement_seconds is not None
     assert limits.answer_seconds is not None
     assert limits.statement_seconds < limits.answer_seconds < PROMISED_SECONDS
-    assert MigrationLimits().lock_seconds < BreakerLimits(1).quiet_seconds
+    assert MigrationLimits().lock_seconds < BreakerLimits(1).crowd_seconds
 
 
 @pytest.mark.parametrize("lease_seconds", [1, 2, 60, 3600])

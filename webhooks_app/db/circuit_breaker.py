@@ -1,7 +1,8 @@
 """Whether it is worth waiting for the database, so that one which is silent does not take every thread along.
 
-See "Circuit Breaker" in Michael Nygard's "Release It!". This one has a second rule: while nearly all threads
-wait and none is answered, nobody joins them, as the rest are for what needs no database.
+See "Circuit Breaker" in Michael Nygard's "Release It!". This one has a second rule, as the first needs a wait
+to end: while most threads wait, those that join them wait for a short time only, and none join them once
+nobody was answered for as long. So the rest of the threads are soon free for what needs no database.
 """
 
 import threading
@@ -18,14 +19,15 @@ class BreakerLimits:
     """When nobody waits for the database any more.
 
     `pause_seconds`: how long after it was silent, until one caller tries again; `trial_seconds`: how long
-    that one may take. `crowd`: how many may wait while nobody was answered for `quiet_seconds`.
+    that one may take. `crowd`: how many may wait for as long as it takes; who comes after them waits for
+    `crowd_seconds`, and not at all once nobody was answered for as long.
     """
 
     crowd: int
     pause_seconds: float = 1.0
     trial_seconds: float = 5.0
     # A migration that waits for a table's lock has others wait for less; see MigrationLimits.
-    quiet_seconds: float = 1.0
+    crowd_seconds: float = 1.0
 
 
 class CircuitBreaker:
@@ -35,7 +37,7 @@ class CircuitBreaker:
         self._limits = limits
         self._lock = threading.Lock()
         self._waiting = 0
-        self._quiet_since = 0.0
+        self._quiet_since = self._answered_at = 0.0
         self._closed_until: float | None = None  # None while the database answers
 
     @property
@@ -43,16 +45,22 @@ class CircuitBreaker:
         """Whether the database was silent when it was last waited for."""
         return self._closed_until is not None
 
-    def admit(self) -> None:
-        """Return if a new piece of work may wait for the database. Raises NotWorthWaiting."""
+    def admit(self) -> float | None:
+        """Return for how many seconds a new piece of work may wait for its first answer; None: as usual.
+
+        Raises NotWorthWaiting.
+        """
         with self._lock:
             now = time.monotonic()
             if self._closed_until is not None:
                 if now < self._closed_until:
                     raise NotWorthWaiting("The database did not answer a moment ago.")
                 self._closed_until = now + self._limits.trial_seconds  # the others go on being refused
-            elif self._waiting >= self._limits.crowd and now - self._quiet_since > self._limits.quiet_seconds:
-                raise NotWorthWaiting("Too many wait for the database.")
+            elif self._waiting >= self._limits.crowd:
+                if now - self._quiet_since > self._limits.crowd_seconds:
+                    raise NotWorthWaiting("Too many wait for the database.")
+                return self._limits.crowd_seconds
+            return None
 
     def begin_wait(self) -> None:
         """Note that a thread waits; to be followed by `end_wait`."""
@@ -62,11 +70,17 @@ class CircuitBreaker:
             self._waiting += 1
 
     def end_wait(self, *, was_answered: bool, was_silent: bool) -> None:
-        """Note how a thread's wait ended: by an answer, by silence, or by an error that came at once."""
+        """Note how a thread's wait ended: by an answer, by silence, or by an error that came at once.
+
+        While others are answered, one that is not has met a slow statement or a lost connection.
+        """
         with self._lock:
             self._waiting -= 1
-            self._quiet_since = time.monotonic()
+            now = time.monotonic()
             if was_answered:
+                self._quiet_since = self._answered_at = now
                 self._closed_until = None
-            elif was_silent or self._closed_until is not None:
-                self._closed_until = time.monotonic() + self._limits.pause_seconds
+            elif self._closed_until is not None or (
+                was_silent and now - self._answered_at > self._limits.crowd_seconds
+            ):
+                self._closed_until = now + self._limits.pause_seconds

@@ -51,7 +51,8 @@ class BoundedConnection(psycopg.Connection[Any]):
         limit_seconds = self.answer_seconds if timeout is None else timeout
         began = time.monotonic()
         try:
-            with watched(self.breaker, is_new=is_new):
+            with watched(self.breaker, is_new=is_new) as first_seconds:
+                limit_seconds = first_seconds or limit_seconds
                 return super().wait(gen, interval, limit_seconds)
         except NotAdmitted:
             raise
@@ -90,34 +91,39 @@ def connect(
 
     `arguments` and `parameters` are those of `psycopg.connect`. Raises psycopg.OperationalError.
     """
-    with watched(breaker, is_new=True):
-        connection = _within(reach_seconds, lambda: BoundedConnection.connect(*arguments, **parameters))
+    with watched(breaker, is_new=True) as first_seconds:
+        seconds = first_seconds or reach_seconds
+        connection = _within(seconds, lambda: BoundedConnection.connect(*arguments, **parameters))
     connection.answer_seconds, connection.breaker = answer_seconds, breaker
     return connection
 
 
 @contextmanager
-def watched(breaker: CircuitBreaker | None, *, is_new: bool) -> Iterator[None]:
-    """Tell the breaker how the wait in the block ends. Raises NotAdmitted, but not within a transaction."""
+def watched(breaker: CircuitBreaker | None, *, is_new: bool) -> Iterator[float | None]:
+    """Tell the breaker how the wait in the block ends; yield its own limit for it in seconds, if it has one.
+
+    Raises NotAdmitted, but only for what is new: a transaction goes on.
+    """
     if breaker is None:
-        yield
+        yield None
         return
+    seconds: float | None = None
     if is_new:
         try:
-            breaker.admit()
+            seconds = breaker.admit()
         except NotWorthWaiting as error:
             raise NotAdmitted(str(error)) from None
     began = time.monotonic()
     breaker.begin_wait()
     is_answered = False
     try:
-        yield
+        yield seconds
         is_answered = True
     except psycopg.Error as error:
         is_answered = error.sqlstate is not None  # an error that the server reports is an answer
         raise
     finally:
-        is_silent = time.monotonic() - began > _SILENCE_SECONDS
+        is_silent = time.monotonic() - began >= _SILENCE_SECONDS
         breaker.end_wait(was_answered=is_answered, was_silent=is_silent)
 
 
