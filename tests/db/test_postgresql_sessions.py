@@ -50,7 +50,7 @@ def pooler(database_url: str, start_pooler: StartPooler, server_connections: int
 
 @pytest.fixture
 def settings(settings: Settings, pooler: PgBouncer) -> Settings:
-    return replace(settings, database_url=pooler.url.replace("postgresql://", "postgresql+psycopg://"))
+    return replace(settings, database_url=with_driver(pooler.url))
 
 
 @pytest.fixture
@@ -89,6 +89,26 @@ def test_a_commit_of_the_web_waits_for_the_disk_whatever_others_left(
             "idle_in_transaction_session_timeout": "15s",
             "tcp_user_timeout": "0",  # to PostgreSQL the pooler is a Unix socket
         }
+
+
+def test_statements_are_prepared_only_where_no_pooler_is(pooler: PgBouncer, database_url: str) -> None:
+    assert [is_prepared(url) for url in (database_url, pooler.url)] == [True, False]
+
+
+def is_prepared(url: str) -> bool:
+    """Whether what is run again and again is prepared after a while."""
+    engine = create_engine(with_driver(url), **engines.engine_options(with_driver(url)))
+    engines.prepare(engine, waits_for_disk=True)
+    with engines.databases_of(engine).read.connect_autocommit() as connection:
+        for _ in range(20):
+            connection.execute(text("SELECT name FROM workspaces WHERE id = :id"), {"id": "none"}).all()
+        count = connection.execute(text("SELECT count(*) FROM pg_prepared_statements")).scalar_one()
+    engine.dispose()
+    return count > 0
+
+
+def with_driver(url: str) -> str:
+    return url.replace("postgresql://", "postgresql+psycopg://")
 
 
 @pytest.mark.parametrize("server_connections", [1], indirect=True)

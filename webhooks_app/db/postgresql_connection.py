@@ -27,6 +27,7 @@ _INTERVAL_SECONDS = 0.1  # psycopg's own, at which it looks for signals
 # sooner.
 _SILENCE_SECONDS = 1.0
 _CANCEL_SECONDS = 5.0
+_USES_BEFORE_PREPARING = 5  # psycopg's own number
 # What libpq waits for, to read or to write.
 _POLLS = {PollingStatus.READING: (1, 0), PollingStatus.WRITING: (0, 1)}
 
@@ -93,7 +94,7 @@ def connect(
     """
     with watched(breaker, is_new=True) as first_seconds:
         seconds = first_seconds or reach_seconds
-        connection = _within(seconds, lambda: BoundedConnection.connect(*arguments, **parameters))
+        connection = _within(seconds, lambda: _connect(*arguments, **parameters))
     connection.answer_seconds, connection.breaker = answer_seconds, breaker
     return connection
 
@@ -125,6 +126,17 @@ def watched(breaker: CircuitBreaker | None, *, is_new: bool) -> Iterator[float |
     finally:
         is_silent = time.monotonic() - began >= _SILENCE_SECONDS
         breaker.end_wait(was_answered=is_answered, was_silent=is_silent)
+
+
+def _connect(*arguments: Any, **parameters: Any) -> BoundedConnection:
+    """Open a connection that prepares statements only where its session is its own.
+
+    A pooler names a process of its own making as the one to cancel, as it cannot know which will be at work.
+    """
+    connection = BoundedConnection.connect(*arguments, **parameters)
+    if connection.execute("SELECT pg_backend_pid()").fetchone() == (connection.info.backend_pid,):
+        connection.prepare_threshold = _USES_BEFORE_PREPARING
+    return connection
 
 
 def _within(seconds: float | None, open_connection: Callable[[], BoundedConnection]) -> BoundedConnection:

@@ -1,7 +1,8 @@
 """What a transaction on PostgreSQL runs under, stated anew by each of them.
 
 Behind a pooler in transaction mode one transaction of ours follows another program's in the same session. So
-nothing is set for a session, nothing that is left in one is relied on, and nothing is prepared in it.
+nothing is set for a session, nothing that is left in one is relied on, and statements are prepared only where
+no pooler is (`postgresql_connection`).
 """
 
 import time
@@ -31,7 +32,7 @@ def connect_arguments(url_parameters: Mapping[str, object], limits: DatabaseLimi
     arguments = {
         # `begin` sends its own BEGIN, together with what the transaction runs under.
         "autocommit": True,
-        "prepare_threshold": None,
+        "prepare_threshold": None,  # for a start; see `postgresql_connection.connect`
         "connect_timeout": limits.connect_seconds,
         # A host that is gone acknowledges neither what was sent nor, while an answer is awaited, a probe.
         "keepalives_idle": max(1, silence_seconds - 1),
