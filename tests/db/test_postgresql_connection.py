@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
@@ -31,11 +32,12 @@ Silence = tuple[PgBouncer, Callable[[], None], Callable[[], None]]
 
 only_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
-THREADS = 8
+THREADS, CROWD = 8, 6
 # What the web has, with less to wait for.
 SHORT = replace(
     web_limits(THREADS), peer_silence_seconds=1, reach_seconds=2.0, statement_seconds=1.0, answer_seconds=1.5
 )
+PATIENT = replace(web_limits(THREADS), answer_seconds=60.0)
 PROMISED_SECONDS = 5.0  # within which there is a 503
 
 with_short_limits = pytest.mark.parametrize("database_limits", [SHORT], indirect=True)
@@ -72,12 +74,49 @@ def test_a_silent_database_is_503_in_time_for_everybody(
     answers += in_threads(lambda: get(app, "/invitations/none"))
     answers += in_threads(lambda: get(app, "/healthz/web"))
 
+    assert len([seconds for _, seconds in answers if seconds >= 1]) < len(answers) / 2  # others need not wait
     assert {response.status_code for response, _ in answers} == {503}
     assert max(seconds for _, seconds in answers) < PROMISED_SECONDS
     assert {response.headers.get("Retry-After") for response, _ in answers} == {"1"}
     assert [get(app, path)[0].status_code for path in ("/livez", "/static/favicon.svg")] == [200, 200]
     speak()
     wait_for(lambda: post(workspace)[0].status_code == 202)
+
+
+@only_postgresql
+@pytest.mark.parametrize("silence", ["host cut off"], indirect=True)
+@pytest.mark.parametrize("database_limits", [replace(SHORT, answer_seconds=None)], indirect=True)
+def test_the_kernel_finds_a_host_that_is_gone(databases: Databases, silence: Silence) -> None:
+    _, cut, _ = silence
+    with databases.read.connect_autocommit() as connection:
+        connection.execute(text("SELECT 1"))
+        cut()
+        with pytest.raises(OperationalError, match="timed out"):
+            connection.execute(text("SELECT 1"))
+
+
+@only_postgresql
+@pytest.mark.parametrize("silence", ["server stopped"], indirect=True)
+@pytest.mark.parametrize("database_limits", [PATIENT], indirect=True)
+def test_a_thread_that_joins_a_crowd_is_soon_free(
+    workspace: Workspace, databases: Databases, silence: Silence
+) -> None:
+    _, fall_silent, speak = silence
+    open_connections(databases, THREADS)
+    fall_silent()
+    with ThreadPoolExecutor(THREADS) as threads:
+        posts = [threads.submit(post, workspace) for _ in range(25)]
+        wait_for(lambda: sum(each.done() for each in posts) == 25 - CROWD)
+        speak()
+    statuses = [each.result()[0].status_code for each in posts]
+
+    assert (statuses.count(503), statuses.count(202)) == (25 - CROWD, CROWD)
+
+
+def open_connections(databases: Databases, count: int) -> None:
+    with ExitStack() as connections:
+        for _ in range(count):
+            connections.enter_context(databases.read.connect())
 
 
 def plain(url: str) -> str:
