@@ -1,0 +1,35 @@
+"""Connections to Redis, each with an end to every wait, directly or by way of Sentinels."""
+
+from typing import Any
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.connection import SSLConnection, parse_url
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from webhooks_app.core import redis_url
+
+
+def connect(url: str, *, timeout_seconds: float) -> Redis:
+    """Return a client that connects when it is first used and waits no longer than that for each answer.
+
+    It tries nothing again by itself. Raises ValueError for a URL that the settings would have refused.
+    """
+    address = redis_url.parse(url)
+    limits: dict[str, Any] = {
+        "socket_timeout": timeout_seconds,
+        "socket_connect_timeout": timeout_seconds,
+        "retry": Retry(NoBackoff(), 0),
+    }
+    if address.service is None:
+        return Redis.from_url(address.url, **limits)
+    options = parse_url(address.url)
+    for name in ("host", "port"):
+        options.pop(name, None)
+    if options.pop("connection_class", None) is SSLConnection:
+        options["ssl"] = True
+    tls = {name: value for name, value in options.items() if name.startswith("ssl")}
+    return Sentinel(
+        address.sentinels, sentinel_kwargs=limits | tls | dict(address.sentinel_log_in or {})
+    ).master_for(address.service, redis_class=Redis, **limits, **options)
