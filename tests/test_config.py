@@ -201,7 +201,11 @@ BAD: list[tuple[str, str]] = [
     ),
     *(
         ("REDIS_URL", url)
-        for url in ("redis.internal", "http://redis", "redis.internal:6379", "/run/redis.sock")
+        for url in (
+            *("redis.internal", "http://redis", "redis.internal:6379", "/run/redis.sock"),
+            *("redis://redis.internal/zz", "redis://redis.internal?foo=1"),
+            "rediss://redis.internal?ssl_ca_certs=/nowhere/ca.pem",
+        )
     ),
     *(("SECRET_KEY", key) for key in ("short", "s" * 31)),
     *(("WEBHOOKS_ENCRYPTION_KEYS", keys) for keys in ("x", ",", f"{KEYS[0]},x", "é" * 44)),

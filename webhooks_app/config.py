@@ -148,7 +148,10 @@ def _redis_url(env: Mapping[str, str], instance: Path) -> str:
     url = env.get("REDIS_URL")
     if url is None:
         return f"unix://{quote(str(instance_folder.redis_socket(instance)))}"
-    return setting_values.redis_url("REDIS_URL", url)
+    for path in setting_values.redis_address("REDIS_URL", url).files:
+        if not Path(path).is_file():
+            raise ConfigError(f"REDIS_URL names a file that is not there: {path!r}")
+    return url
 
 
 def _secret_key(env: Mapping[str, str], instance: Path, embedded: bool) -> str:

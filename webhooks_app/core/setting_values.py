@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 from urllib.parse import urlsplit
 
+from webhooks_app.core import redis_url
+from webhooks_app.core.redis_url import RedisAddress
+
 _FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 _HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
@@ -101,11 +104,11 @@ def database_url(name: str, url: str) -> str:
     )
 
 
-def redis_url(name: str, url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    if scheme not in ("redis", "rediss", "unix") or not rest or not _has_good_port(url):
-        raise ConfigError(f"{name} must look like redis://host:6379/0, rediss://… or unix:///path/to/socket.")
-    return url
+def redis_address(name: str, url: str) -> RedisAddress:
+    try:
+        return redis_url.parse(url)
+    except ValueError as error:
+        raise ConfigError(f"{name} {error}.") from None
 
 
 def console_url(env: Mapping[str, str], name: str, default: str) -> str:
