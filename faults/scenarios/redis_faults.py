@@ -10,8 +10,7 @@ from faults.scenario_definition import Options, scenario
 from faults.scenario_report import Report
 from faults.system import System
 from faults.waiting import wait_for
-from webhooks_app.jobs.scheduler import SWEEP_ID
-from webhooks_app.jobs.wake_ups import DELIVER_DUE, QUEUE_NAME, rq_queue
+from webhooks_app.jobs.task_jobs import DELIVER_DUE, QUEUE_NAME, SWEEP_ID, task_queue
 
 BACKLOG = 10_000
 
@@ -96,6 +95,6 @@ def hundred_jobs(system: System, report: Report, options: Options) -> None:
 
 def _enqueue(system: System, how_many: int) -> None:
     with system.redis.client() as client:
-        queue = rq_queue(client)
+        queue = task_queue(client)
         for _ in range(how_many):
             queue.enqueue_call(DELIVER_DUE, timeout=300, result_ttl=0)

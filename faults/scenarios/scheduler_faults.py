@@ -10,8 +10,8 @@ from faults.scenario_definition import Options, scenario
 from faults.scenario_report import Report
 from faults.system import System
 from faults.waiting import wait_for
-from webhooks_app.jobs.scheduler import SWEEP_ID
-from webhooks_app.jobs.wake_ups import AWAKE_KEY, rq_queue
+from webhooks_app.jobs.task_jobs import SWEEP_ID, task_queue
+from webhooks_app.jobs.wake_ups import AWAKE_KEY
 
 HOUR_SECONDS = 3600.0
 
@@ -43,7 +43,7 @@ def scheduler_killed(system: System, report: Report, options: Options) -> None:
 def _wait_until_no_run(system: System) -> None:
     """Wait until no job runs: one that saw the clock jump would send what is to become overdue."""
     with system.redis.client() as client:
-        queue = rq_queue(client)
+        queue = task_queue(client)
         wait_for(lambda: not queue.count and not client.exists(AWAKE_KEY), 20, "the end of all jobs")
         time.sleep(0.5)  # a worker that has just taken a job has set the flag by then
         wait_for(lambda: not client.exists(AWAKE_KEY), 20, "the end of the last job")

@@ -119,7 +119,7 @@ def _let_another_worker_send(system: System, endpoint_ids: list[str]) -> None:
 def job_timeout(system: System, report: Report, options: Options) -> None:
     system.endpoint("always/slow-700-200/a")
     system.patch = {
-        "webhooks_app.jobs.wake_ups.JOB_TIMEOUT_SECONDS": 2,
+        "webhooks_app.jobs.task_jobs.JOB_TIMEOUT_SECONDS": 2,
         "webhooks_app.tasks.RUN_SECONDS": 1000,
     }
     system.pool.stop()

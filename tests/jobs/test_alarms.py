@@ -19,7 +19,8 @@ from webhooks_app.db.models import EndpointHealth, PendingDelivery
 from webhooks_app.extensions import services
 from webhooks_app.jobs import alarms, scheduler
 from webhooks_app.jobs.alarms import Liveness
-from webhooks_app.jobs.wake_ups import QUEUE_NAME, JsonJob, WakeUps
+from webhooks_app.jobs.task_jobs import EXPIRE_ID, QUEUE_NAME, SWEEP_ID, TaskJob
+from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker import claims
 from webhooks_app.worker.engine import DeliveryEngine
 
@@ -146,19 +147,19 @@ def test_the_sweep_leaves_a_heartbeat(database: WriteDatabase) -> None:
 
 def test_the_periodic_jobs_are_back_after_redis_was_emptied(app: Flask, redis_url: str) -> None:
     with Redis.from_url(redis_url) as redis:
-        periodic = scheduler.WakeUpScheduler(queue_name=QUEUE_NAME, connection=redis, job_class=JsonJob)
+        periodic = scheduler.WakeUpScheduler(queue_name=QUEUE_NAME, connection=redis, job_class=TaskJob)
         for _ in range(2):
             redis.flushall()
             periodic.enqueue_jobs()
             names = {name.decode() for name in redis.zrange(periodic.scheduled_jobs_key, 0, -1)}
-            assert names == {scheduler.SWEEP_ID, scheduler.EXPIRE_ID}
+            assert names == {SWEEP_ID, EXPIRE_ID}
 
 
 def test_retries_that_fall_due_leave_no_jobs_behind_a_run_that_is_awake(
     app: Flask, redis_url: str, wake_ups: WakeUps
 ) -> None:
     with Redis.from_url(redis_url) as redis:
-        periodic = scheduler.WakeUpScheduler(queue_name=QUEUE_NAME, connection=redis, job_class=JsonJob)
+        periodic = scheduler.WakeUpScheduler(queue_name=QUEUE_NAME, connection=redis, job_class=TaskJob)
         wake_ups.start_run()
         wake_ups.schedule_wake_ups([clock.now() - timedelta(seconds=second) for second in range(1, 6)])
         periodic.enqueue_jobs()

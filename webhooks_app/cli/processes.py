@@ -50,7 +50,7 @@ def run_worker(name: str) -> None:
     with clear_errors():
         settings = config.read()
         logging_setup.set_up(settings.log_level)
-        redis = process.wait_until_ready(settings.redis_url)
+        redis = process.redis_connection(settings.redis_url)
         worker = DeliveryWorker(name, redis, engine=tasks.context().engine)
         process.gc_freeze()
         _look_at_once(settings.redis_url)

@@ -16,8 +16,11 @@ from webhooks_app.core import instance_folder, logging_setup
 from webhooks_app.db.database_limits import COMMAND_LIMITS
 from webhooks_app.extensions import db, services
 from webhooks_app.jobs import embedded_redis, supervisor
-from webhooks_app.jobs.process import clear_errors
+from webhooks_app.jobs.process import clear_errors, wait_until_ready
 from webhooks_app.jobs.supervisor import PYTHON, Command
+
+# Whoever starts this sits before it.
+_REDIS_PATIENCE_SECONDS = 5
 
 _EXAMPLE = {"type": "batch-lifecycle", "data": {"batch_id": "batch_7Q2M", "status": "succeeded"}}
 
@@ -41,6 +44,8 @@ def _run() -> int:
         _refuse_taken_port(settings.host, settings.port)
         _refuse_taken_port("127.0.0.1", consumer_port)
         redis = _redis(settings)
+        if not redis:
+            wait_until_ready(settings.redis_url, seconds=_REDIS_PATIENCE_SECONDS)
         shown = _prepare(settings, consumer_port)
         return supervisor.supervise(
             [*redis, *_commands(consumer_port, shown["secrets"])],

@@ -11,7 +11,7 @@ from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.loose_index_scan import EARLIEST_DUE_AT, PENDING_ENDPOINTS
 from webhooks_app.db.models import Heartbeat
 from webhooks_app.db.models.base import UtcDateTime
-from webhooks_app.jobs.wake_ups import JOB_TIMEOUT_SECONDS
+from webhooks_app.jobs.task_jobs import JOB_TIMEOUT_SECONDS
 
 SWEEP_HEARTBEAT = "sweep"
 # A thousand endpoints that all time out after 30 seconds, 400 at once, keep each other waiting this long.

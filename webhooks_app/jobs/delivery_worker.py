@@ -3,6 +3,7 @@
 import logging
 import multiprocessing
 import signal
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import resource_tracker
@@ -13,15 +14,18 @@ from typing import Any, Protocol
 from redis import Redis
 from redis.client import Pipeline
 from redis.exceptions import RedisError
-from rq import Queue, SimpleWorker
+from rq import Queue, SimpleWorker, worker_registration
 from rq.exceptions import StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer
+from rq.timeouts import JobTimeoutException
+from rq.utils import now, utcformat
 from rq.worker import WorkerStatus
 from rq.worker_pool import WorkerData, WorkerPool
 
 from webhooks_app.jobs import process
-from webhooks_app.jobs.wake_ups import QUEUE_NAME, JsonJob
+from webhooks_app.jobs.redis_backoff import RedisBackoff
+from webhooks_app.jobs.task_jobs import QUEUE_NAME, TaskJob, TaskQueue
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +34,9 @@ log = logging.getLogger(__name__)
 _SPAWN = multiprocessing.get_context("spawn")
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+# For `rq info` only; the entry of a worker that was killed lasts for minutes.
+_HEARTBEAT_SECONDS = 10.0
 
 
 class BetweenJobs(Protocol):
@@ -41,17 +48,21 @@ class BetweenJobs(Protocol):
 
 
 class DeliveryWorker(SimpleWorker):
-    """An RQ worker that runs jobs in its own process, so that connections last from one job to the next."""
+    """An RQ worker that runs jobs in its own process, so that connections last from one job to the next.
 
-    # RQ would wait for up to a minute before it tries again to reach a Redis that did not answer.
-    max_connection_wait_time = 5.0
+    Of what stands in Redis it takes the names of tasks and nothing else. It takes no commands of RQ's (shut
+    down, stop a job, suspend all workers), and keeps no registries of jobs, upon which maintenance would act.
+    """
+
+    queue_class = TaskQueue
+    job_class = TaskJob
 
     def __init__(self, name: str, redis: Redis, *, engine: BetweenJobs, queue_name: str = QUEUE_NAME) -> None:
-        super().__init__(
-            [queue_name], name=name, connection=redis, job_class=JsonJob, serializer=JSONSerializer
-        )
+        super().__init__([queue_name], name=name, connection=redis, serializer=JSONSerializer)
         self._engine = engine
         self._carries_on = False
+        self._backoff = RedisBackoff(redis)
+        self._next_heartbeat_at = 0.0
 
     def work(self, *args: Any, **options: Any) -> bool:
         process.StopFlag.requested = lambda: self._stop_requested
@@ -60,28 +71,70 @@ class DeliveryWorker(SimpleWorker):
         finally:
             self._engine.wind_up()
 
-    def dequeue_job_and_maintain_ttl(self, *args: Any, **options: Any) -> tuple[Job, Queue] | None:
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, max_idle_time: int | None = None
+    ) -> tuple[Job, Queue] | None:
         # Requests that the last run left in flight go on until there is a next job.
         self._carries_on = True
         while not self._stop_requested and self._engine.carry_on() and self._is_queue_empty():
             pass
         self._carries_on = False
-        return super().dequeue_job_and_maintain_ttl(*args, **options)
+        self.set_state(WorkerStatus.IDLE)
+        while True:
+            self.heartbeat()
+            job = self._take(timeout)
+            if job is not None:
+                return job, self.queues[0]
+            if timeout is None:
+                return None
+            time.sleep(self._backoff.seconds_left)
+
+    def _take(self, timeout_seconds: int | None) -> TaskJob | None:
+        taken: list[TaskJob | None] = [None]
+        queue = self._task_queue
+        self._backoff.run(lambda: taken.append(queue.take(timeout_seconds)))
+        return taken[-1]
 
     def _is_queue_empty(self) -> bool:
+        counts = [0]
+        self._backoff.run(lambda: counts.append(self._task_queue.count))
+        return not counts[-1]
+
+    @property
+    def _task_queue(self) -> TaskQueue:
+        queue = self.queues[0]
+        assert isinstance(queue, TaskQueue)
+        return queue
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Run the task that the job names, without RQ's records of it, upon which others would act."""
+        self.set_state(WorkerStatus.BUSY)
         try:
-            return not self.queues[0].count
-        except RedisError:
-            return True
+            with self.death_penalty_class(job.timeout, JobTimeoutException, job_id=job.id):
+                job.perform()
+        except Exception:
+            log.exception("job_failed", extra={"job": job.func_name})
+        finally:
+            self.set_state(WorkerStatus.IDLE)
 
     @property
     def dequeue_timeout(self) -> int:
         return 1  # a request to stop is noticed within this time at the latest; see `heartbeat`
 
+    @property
+    def connection_timeout(self) -> int:
+        return (
+            self.dequeue_timeout + 2
+        )  # RQ would have ten seconds, in which a supervisor kills what it stops
+
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        # Not RQ's, which writes to Redis first: it would hang with it.
         self._stop_requested = True
-        if not self._carries_on:  # raised into the engine, rq's exception could lose an answer that just came
-            super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
+        for number in _STOP_SIGNALS:
+            signal.signal(number, self.request_force_stop)
+        # Raised into the engine, the exception could lose an answer that just came.
+        if not self._carries_on and self.get_state() != WorkerStatus.BUSY:
+            raise StopRequested
 
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
         # Not rq's end at once: the pool passes on what a supervisor sends to each process anyway, on a busy
@@ -89,15 +142,46 @@ class DeliveryWorker(SimpleWorker):
         log.info("already_stopping")
 
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
-        # RQ loses a request to stop that comes just before or after a job: it either catches the exception
-        # that it raises for it, or notes the request only once it waits for the next job.
+        # A request to stop that comes just before or after a job is noted, and no more.
         if self._stop_requested and self.get_state() == WorkerStatus.IDLE:
             raise StopRequested
-        super().heartbeat(timeout, pipeline)
+        if time.monotonic() >= self._next_heartbeat_at:
+            self._next_heartbeat_at = time.monotonic() + _HEARTBEAT_SECONDS
+            self._backoff.run(self._write_heartbeat)
+
+    def _write_heartbeat(self) -> None:
+        with self.connection.pipeline(transaction=False) as pipe:
+            pipe.hset(self.key, mapping={"last_heartbeat": utcformat(now()), "state": self.get_state()})
+            pipe.expire(self.key, self.worker_ttl + 60)
+            pipe.execute()
+
+    def set_state(self, state: str, pipeline: Pipeline | None = None) -> None:
+        self._state = state  # others read it from the heartbeat
+
+    def run_maintenance_tasks(self) -> None:
+        """Forget workers that were killed; whatever else is in Redis, there is nothing to be put right."""
+        self.last_cleaned_at = now()  # type: ignore[assignment]
+        with suppress(ValueError):  # names that are no text
+            self._backoff.run(lambda: worker_registration.clean_worker_registry(self.queues[0]))
+
+    def register_birth(self) -> None:
+        self._backoff.run(super().register_birth)
+
+    def check_for_suspension(self, burst: bool) -> None:
+        """Work on, whatever a key in Redis says."""
+
+    def subscribe(self) -> None:
+        """Take no commands."""
 
     def teardown(self) -> None:
-        with suppress(RedisError):
-            super().teardown()  # type: ignore[no-untyped-call]
+        # First what deliveries depend on: where Redis hangs, the rest may outlast a supervisor's patience.
+        self._engine.wind_up()
+        if not self._backoff.is_failing:
+            with suppress(RedisError):
+                self.register_death()  # type: ignore[no-untyped-call]
+
+    def _set_ip_address(self, connection: Redis) -> None:
+        self.ip_address = "unknown"  # RQ would need two more commands to be allowed
 
 
 class DeliveryWorkerPool(WorkerPool):

@@ -11,11 +11,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from redis import Redis
-from redis.exceptions import RedisError
 
 from webhooks_app.config import ConfigError
 from webhooks_app.db import transient_errors
 from webhooks_app.db.schema_version import WrongSchema
+from webhooks_app.jobs import redis_check, redis_connections
+
+# A worker waits a second at a time for its next job.
+_REDIS_TIMEOUT_SECONDS = 3.0
+_REDIS_POLL_SECONDS = 0.2
 
 _ORPHAN_CHECK_SECONDS = 0.5
 
@@ -94,20 +98,25 @@ class StopFlag:
 
 
 class NoRedis(Exception):
-    """Redis did not answer while a process that cannot work without it was starting."""
+    """Redis could not be used while a process that cannot work without it was starting."""
+
+
+def redis_connection(redis_url: str) -> Redis:
+    """Return a worker's or scheduler's connection, which waits a few seconds at most for each answer."""
+    return redis_connections.connect(redis_url, timeout_seconds=_REDIS_TIMEOUT_SECONDS)
 
 
 def wait_until_ready(redis_url: str, seconds: float = 30) -> Redis:
-    """Return a connection for a worker or scheduler once Redis answers. Raises NoRedis after `seconds`."""
-    redis = Redis.from_url(redis_url, health_check_interval=30)
+    """Return a connection for a worker or scheduler once Redis does what they need.
+
+    Raises ConfigError for what only another setting mends, and NoRedis for what lasts longer than `seconds`.
+    """
+    redis = redis_connection(redis_url)
     deadline = time.monotonic() + seconds
-    while True:
-        try:
-            redis.ping()
-            return redis
-        except RedisError as error:
-            if time.monotonic() > deadline:
-                raise NoRedis(
-                    f"Redis did not answer for {seconds:.0f} seconds ({type(error).__name__}); see REDIS_URL."
-                ) from None
-            time.sleep(0.1)
+    while (problem := redis_check.find_problem(redis)) is not None:
+        if problem.is_setting:
+            raise ConfigError(f"{problem.text}.")
+        if time.monotonic() > deadline:
+            raise NoRedis(f"{problem.text}, for {seconds:.0f} seconds; see REDIS_URL.")
+        time.sleep(_REDIS_POLL_SECONDS)
+    return redis

@@ -1,60 +1,121 @@
 """The rq-scheduler process: retries at their time, the periodic sweep, the hourly expiry."""
 
 import logging
+import re
 import signal
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from redis import Redis
 from redis.exceptions import RedisError
-from rq.job import Job
 from rq_scheduler import Scheduler
 
 from webhooks_app.jobs.process import wait_until_ready
-from webhooks_app.jobs.wake_ups import DELIVER_DUE, QUEUE_NAME, JsonJob, rq_queue, set_wake_flag
+from webhooks_app.jobs.redis_backoff import RedisBackoff
+from webhooks_app.jobs.task_jobs import (
+    EXPIRE,
+    EXPIRE_ID,
+    QUEUE_NAME,
+    SWEEP,
+    SWEEP_ID,
+    TaskJob,
+    task_queue,
+    timeout_seconds,
+)
+from webhooks_app.jobs.wake_ups import set_wake_flag
 
 log = logging.getLogger(__name__)
 
-SWEEP = "webhooks_app.tasks.sweep"
-SWEEP_ID = "sweep"
 SWEEP_SECONDS = 15
-
-EXPIRE = "webhooks_app.tasks.expire"
-EXPIRE_ID = "expire"
 EXPIRE_SECONDS = 3600
 
 _SCHEDULER_INTERVAL_SECONDS = 1
+# At each of its looks; what is beyond waits for the next one.
+_MOST_AT_ONCE = 1000
+_WAKE_UP_ID = re.compile(rb"due-[0-9]{1,12}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Periodic:
+    function: str
+    first_seconds: int
+    interval_seconds: int
+
+
+# The first expiry comes a minute after the start, when the platform is no longer busy with starting.
+_PERIODIC = {
+    SWEEP_ID: _Periodic(SWEEP, first_seconds=1, interval_seconds=SWEEP_SECONDS),
+    EXPIRE_ID: _Periodic(EXPIRE, first_seconds=60, interval_seconds=EXPIRE_SECONDS),
+}
 
 
 class WakeUpScheduler(Scheduler):  # type: ignore[misc]  # rq-scheduler has no types
-    """rq-scheduler's process, which also ends cleanly while Redis does not answer."""
+    """rq-scheduler's process, which also ends cleanly while Redis does not answer.
 
-    def enqueue_jobs(self) -> Any:
-        if SWEEP_ID not in self:  # Redis was emptied
+    The id of a scheduled job says what to do. What else Redis holds of it, such as a function, an interval or
+    a cron string, is not looked at: who can write there must not have a worker run something else.
+    """
+
+    _is_redis_away = False
+
+    def enqueue_jobs(self) -> None:
+        """Do what is due; drop what is not ours."""
+        self._schedule_missing()
+        names = self._due_names()
+        for name in _PERIODIC.keys() & {name.decode(errors="replace") for name in names}:
+            self._enqueue_periodic(name)
+        others = [name for name in names if name.decode(errors="replace") not in _PERIODIC]
+        # One wake-up for all of them, and none for a run that is awake.
+        if any(_WAKE_UP_ID.fullmatch(name) for name in others):
+            set_wake_flag(task_queue(self.connection))
+        self._drop(others)
+
+    def _schedule_missing(self) -> None:
+        """Schedule the periodic jobs if Redis was emptied, or the clock was wrong when they were set."""
+        at = self.connection.zscore(self.scheduled_jobs_key, SWEEP_ID)
+        if at is None or at > time.time() + SWEEP_SECONDS:
             schedule_periodic(self)
-        return super().enqueue_jobs()
 
-    def enqueue_job(self, job: Job) -> None:
-        """Enqueue a periodic job; turn a scheduled wake-up into a wake-up like any other.
+    def _due_names(self) -> list[bytes]:
+        found: Any = self.connection.zrangebyscore(
+            self.scheduled_jobs_key, "-inf", time.time(), start=0, num=_MOST_AT_ONCE
+        )
+        return list(found)
 
-        A run that is awake needs no job for it, and would leave one behind for each second of due retries.
-        """
-        if job.func_name != DELIVER_DUE:
-            super().enqueue_job(job)
-            return
-        set_wake_flag(rq_queue(self.connection))
-        self.connection.zrem(self.scheduled_jobs_key, job.id)
-        job.delete()
+    def _enqueue_periodic(self, name: str) -> None:
+        periodic = _PERIODIC[name]
+        # The fixed id keeps it single where no worker takes it for long.
+        task_queue(self.connection).enqueue_call(
+            periodic.function, job_id=f"{name}-now", timeout=timeout_seconds(periodic.function), result_ttl=0
+        )
+        due_at = int(time.time()) + periodic.interval_seconds
+        self.connection.zadd(self.scheduled_jobs_key, {name: due_at})
 
-    def register_death(self) -> None:
-        with suppress(RedisError):
-            super().register_death()
+    def _drop(self, names: list[bytes]) -> None:
+        for name in names:
+            if not _WAKE_UP_ID.fullmatch(name):
+                log.warning("job_refused", extra={"job": repr(name[:100]), "problem": "scheduled, not by us"})
+        if names:
+            with self.connection.pipeline(transaction=False) as pipe:
+                pipe.zrem(self.scheduled_jobs_key, *names)
+                pipe.delete(*(TaskJob.redis_job_namespace_prefix.encode() + name for name in names))
+                pipe.execute()
 
     def remove_lock(self) -> None:
-        with suppress(RedisError):
+        try:
             super().remove_lock()
+        except RedisError:
+            self._is_redis_away = True
+
+    def register_death(self) -> None:
+        if not self._is_redis_away:  # once is enough to wait for it
+            with suppress(RedisError):
+                super().register_death()
 
     def _install_signal_handlers(self) -> None:
         # rq-scheduler's handler talks to Redis first, so it does not end the process while Redis hangs; `run`
@@ -70,36 +131,33 @@ def run_scheduler(redis_url: str, *, is_alone: bool, when_ready: Callable[[], No
     hold it, so that a lock found at the start was left by a killed process and is removed. Raises NoRedis.
     """
     redis = wait_until_ready(redis_url)
-    if is_alone:
-        redis.delete(Scheduler.scheduler_lock_key)
     when_ready()
+    backoff = RedisBackoff(redis)
+    if is_alone:
+        backoff.run(lambda: redis.delete(Scheduler.scheduler_lock_key))
     while True:
-        # A new object each time, as its name stays registered in Redis until it has ended or expired.
-        scheduler = WakeUpScheduler(
-            queue_name=QUEUE_NAME, connection=redis, job_class=JsonJob, interval=_SCHEDULER_INTERVAL_SECONDS
-        )
-        try:
-            schedule_periodic(scheduler)
-            scheduler.run()
-        except RedisError as error:
-            log.warning("redis_unavailable", extra={"error": type(error).__name__})
-            wait_until_ready(redis_url)
+        if not backoff.run(lambda: _run(redis)):
+            time.sleep(backoff.seconds_left)
+
+
+def _run(redis: Redis) -> None:
+    """Run rq-scheduler until a signal ends the process. Raises RedisError."""
+    # A new object each time, as its name stays registered in Redis until it has ended or expired.
+    scheduler = WakeUpScheduler(
+        queue_name=QUEUE_NAME, connection=redis, job_class=TaskJob, interval=_SCHEDULER_INTERVAL_SECONDS
+    )
+    schedule_periodic(scheduler)
+    scheduler.run()
 
 
 def schedule_periodic(scheduler: Scheduler) -> None:
-    """Schedule the sweep and the hourly expiry, whose fixed ids keep them single.
-
-    The first expiry comes a minute after the start, when the platform is no longer busy with starting.
-    """
-    for function, name, first, interval in (
-        (SWEEP, SWEEP_ID, 1, SWEEP_SECONDS),
-        (EXPIRE, EXPIRE_ID, 60, EXPIRE_SECONDS),
-    ):
+    """Schedule the sweep and the hourly expiry, whose fixed ids keep them single."""
+    for name, periodic in _PERIODIC.items():
         scheduler.schedule(
-            scheduled_time=datetime.now(UTC).replace(tzinfo=None) + timedelta(seconds=first),
-            func=function,
-            interval=interval,
+            scheduled_time=datetime.now(UTC).replace(tzinfo=None) + timedelta(seconds=periodic.first_seconds),
+            func=periodic.function,
+            interval=periodic.interval_seconds,
             id=name,
-            timeout=60,
+            timeout=timeout_seconds(periodic.function),
             ttl=None,
         )

@@ -8,30 +8,19 @@ own. A run that keeps itself marked as awake reads the flag every few millisecon
 comes meanwhile needs no job at all (docs/decisions/0003).
 """
 
-import logging
 import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from redis import Redis
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-from redis.retry import Retry
 from rq import Queue
-from rq.job import Job
-from rq.serializers import JSONSerializer
 from rq.timeouts import JobTimeoutException
 from rq_scheduler import Scheduler
 
-log = logging.getLogger(__name__)
-
-QUEUE_NAME = "deliveries"
-
-DELIVER_DUE = "webhooks_app.tasks.deliver_due"
-SEND_MAIL = "webhooks_app.tasks.send_mail"
-RECOVER = "webhooks_app.tasks.recover"
+from webhooks_app.jobs import redis_connections, task_jobs
+from webhooks_app.jobs.redis_backoff import RedisBackoff, RedisBackoffLimits
+from webhooks_app.jobs.task_jobs import DELIVER_DUE, QUEUE_NAME, RECOVER, SEND_MAIL, TaskJob
 
 _WAKE_FLAG_KEY = "webhooks:wake"
 # A lost job leaves the flag set for no longer than this; the sweep finds what waited meanwhile.
@@ -45,37 +34,21 @@ _AWAKE_SECONDS = 2
 # A run that has no free slot calls another worker this often at most.
 _CALL_INTERVAL_SECONDS = 1.0
 
-JOB_TIMEOUT_SECONDS = 300
-
 # A web request must not wait for a Redis that hangs; after an error, the next requests do not wait at all.
 _TIMEOUT_SECONDS = 0.25
-_PAUSE_AFTER_ERROR_SECONDS = 2.0
+_BACKOFF = RedisBackoffLimits(first_seconds=2.0, longest_seconds=2.0)
 
 JobTimeout = JobTimeoutException
-
-
-class JsonJob(Job):
-    """An RQ job whose data is JSON for whoever loads it, rq-scheduler included; never pickle."""
-
-    def __init__(
-        self, id: str | None = None, connection: Redis | None = None, serializer: Any = None
-    ) -> None:
-        super().__init__(id=id, connection=connection, serializer=JSONSerializer)
 
 
 class WakeUps:
     """The connection of a web process or a worker to Redis: best effort, and quick to give up."""
 
     def __init__(self, redis_url: str) -> None:
-        self._redis = Redis.from_url(
-            redis_url,
-            socket_timeout=_TIMEOUT_SECONDS,
-            socket_connect_timeout=_TIMEOUT_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-        )
-        self._queue = rq_queue(self._redis)
-        self._scheduler = Scheduler(queue_name=QUEUE_NAME, connection=self._redis, job_class=JsonJob)
-        self._no_redis_until = 0.0
+        self._redis = redis_connections.connect(redis_url, timeout_seconds=_TIMEOUT_SECONDS)
+        self._queue = task_jobs.task_queue(self._redis)
+        self._scheduler = Scheduler(queue_name=QUEUE_NAME, connection=self._redis, job_class=TaskJob)
+        self._backoff = RedisBackoff(self._redis, _BACKOFF)
         self._awake_until = self._next_call_at = 0.0
 
     def wake_worker(self) -> bool:
@@ -131,8 +104,10 @@ class WakeUps:
         """Have a worker go on with the recoveries that run; return whether Redis answered."""
         return self._try(lambda: self._enqueue(RECOVER))
 
-    def is_redis_answering(self) -> bool:
-        return self._try(self._redis.ping)
+    def redis_problem(self) -> str | None:
+        """Ask Redis for each command that is needed; return what is the matter, or None if all is well."""
+        problem = self._backoff.find_problem()
+        return problem.text if problem else None
 
     def scheduled_jobs(self) -> list[tuple[str, datetime]]:
         """Return the ids of up to 100 scheduled jobs with their times, soonest first. Raises RedisError."""
@@ -140,7 +115,7 @@ class WakeUps:
         return [(name.decode(), datetime.fromtimestamp(score, UTC)) for name, score in rows]
 
     def _enqueue(self, function: str) -> None:
-        self._queue.enqueue_call(function, timeout=60, result_ttl=0, failure_ttl=3600)
+        self._queue.enqueue_call(function, timeout=task_jobs.timeout_seconds(function), result_ttl=0)
 
     def _enqueue_if_idle(self) -> None:
         if not self._queue.count:  # a job waits in the queue only while no worker is idle
@@ -153,25 +128,13 @@ class WakeUps:
                 datetime.fromtimestamp(second, UTC).replace(tzinfo=None),
                 DELIVER_DUE,
                 job_id=f"due-{second}",
-                timeout=JOB_TIMEOUT_SECONDS,
+                timeout=task_jobs.timeout_seconds(DELIVER_DUE),
                 job_result_ttl=0,
             )
 
     def _try(self, act: Callable[[], object]) -> bool:
         """Call `act`, unless Redis did not answer a moment ago; return whether it answered."""
-        if time.monotonic() < self._no_redis_until:
-            return False
-        try:
-            act()
-        except RedisError as error:
-            self._no_redis_until = time.monotonic() + _PAUSE_AFTER_ERROR_SECONDS
-            log.warning("redis_unavailable", extra={"error": type(error).__name__})
-            return False
-        return True
-
-
-def rq_queue(redis: Redis) -> Queue:
-    return Queue(QUEUE_NAME, connection=redis, serializer=JSONSerializer, job_class=JsonJob)
+        return self._backoff.run(act)
 
 
 def set_wake_flag(queue: Queue) -> None:
@@ -185,4 +148,4 @@ def set_wake_flag(queue: Queue) -> None:
 
 
 def enqueue_run(queue: Queue) -> None:
-    queue.enqueue_call(DELIVER_DUE, timeout=JOB_TIMEOUT_SECONDS, result_ttl=0, failure_ttl=3600)
+    queue.enqueue_call(DELIVER_DUE, timeout=task_jobs.timeout_seconds(DELIVER_DUE), result_ttl=0)

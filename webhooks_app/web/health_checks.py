@@ -23,8 +23,8 @@ def add_routes(blueprint: Blueprint) -> None:
 def show() -> HealthResponse:
     """Answer monitoring: 503 as soon as anything needs a person."""
     now = clock.now()
-    liveness, has_redis = _read_liveness(), services().wake_ups.is_redis_answering()
-    problems = [] if has_redis else ["Redis does not answer. Events are still accepted."]
+    liveness, redis_problem = _read_liveness(), services().wake_ups.redis_problem()
+    problems = [f"{redis_problem}. Events are still accepted."] if redis_problem else []
     if liveness is None:
         problems.append("The database does not answer.")
     else:
@@ -35,7 +35,7 @@ def show() -> HealthResponse:
         "status": "failing" if problems else "ok",
         "problems": problems,
         "database": liveness is not None,
-        "redis": has_redis,
+        "redis": redis_problem is None,
         "overdue_seconds": round(overdue.total_seconds(), 1) if overdue else 0,
         "last_sweep_seconds": round((now - swept_at).total_seconds(), 1) if swept_at else None,
     }, 503 if problems else 200
