@@ -8,10 +8,11 @@ import click
 from webhooks_app import config, tasks
 from webhooks_app.core import logging_setup
 from webhooks_app.db import schema_version
-from webhooks_app.jobs import process, wake_ups
+from webhooks_app.jobs import process
 from webhooks_app.jobs.delivery_worker import DeliveryWorker, DeliveryWorkerPool, listen_to_signals
 from webhooks_app.jobs.process import allow_open_files, announce_ready, clear_errors, when_orphaned
 from webhooks_app.jobs.scheduler import run_scheduler as schedule
+from webhooks_app.jobs.wake_ups import WakeUps
 
 
 @click.command()
@@ -51,16 +52,17 @@ def run_worker(name: str) -> None:
         settings = config.read()
         logging_setup.set_up(settings.log_level)
         redis = process.redis_connection(settings.redis_url)
-        worker = DeliveryWorker(name, redis, engine=tasks.context().engine)
+        context = tasks.context()
+        backoff = context.services.wake_ups.backoff
+        worker = DeliveryWorker(name, redis, engine=context.engine, backoff=backoff)
         process.gc_freeze()
-        _look_at_once(settings.redis_url)
+        _look_at_once(context.services.wake_ups)
         announce_ready()
         worker.work(logging_level="WARNING")
 
 
-def _look_at_once(redis_url: str) -> None:
+def _look_at_once(ours: WakeUps) -> None:
     """A worker that was killed may have taken the last wake-up along; its successor waits for no sweep."""
-    ours = wake_ups.WakeUps(redis_url)
     ours.end_run(expects_more=True)
     ours.enqueue_recovery()
 

@@ -57,11 +57,24 @@ class DeliveryWorker(SimpleWorker):
     queue_class = TaskQueue
     job_class = TaskJob
 
-    def __init__(self, name: str, redis: Redis, *, engine: BetweenJobs, queue_name: str = QUEUE_NAME) -> None:
+    def __init__(
+        self,
+        name: str,
+        redis: Redis,
+        *,
+        engine: BetweenJobs,
+        backoff: RedisBackoff | None = None,
+        queue_name: str = QUEUE_NAME,
+    ) -> None:
+        """Prepare a worker that waits for jobs on `redis`.
+
+        `backoff` is that of the rest of the process, so that it notices once that Redis fails. Its connection
+        is asked while requests are in flight, so it should be quick to give up.
+        """
         super().__init__([queue_name], name=name, connection=redis, serializer=JSONSerializer)
         self._engine = engine
         self._carries_on = False
-        self._backoff = RedisBackoff(redis)
+        self._backoff = backoff or RedisBackoff(redis)
         self._next_heartbeat_at = 0.0
 
     def work(self, *args: Any, **options: Any) -> bool:
@@ -91,20 +104,15 @@ class DeliveryWorker(SimpleWorker):
 
     def _take(self, timeout_seconds: int | None) -> TaskJob | None:
         taken: list[TaskJob | None] = [None]
-        queue = self._task_queue
+        queue = self.queues[0]
+        assert isinstance(queue, TaskQueue)
         self._backoff.run(lambda: taken.append(queue.take(timeout_seconds)))
         return taken[-1]
 
     def _is_queue_empty(self) -> bool:
-        counts = [0]
-        self._backoff.run(lambda: counts.append(self._task_queue.count))
+        counts: list[Any] = [0]
+        self._backoff.run(lambda: counts.append(self._backoff.redis.llen(self.queues[0].key)))
         return not counts[-1]
-
-    @property
-    def _task_queue(self) -> TaskQueue:
-        queue = self.queues[0]
-        assert isinstance(queue, TaskQueue)
-        return queue
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Run the task that the job names, without RQ's records of it, upon which others would act."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from webhooks_app.jobs import redis_check, redis_problems
 from webhooks_app.jobs.redis_problems import RedisProblem
@@ -37,7 +37,7 @@ class RedisBackoff:
     """
 
     def __init__(self, redis: Redis, limits: RedisBackoffLimits | None = None) -> None:
-        self._redis = redis
+        self.redis = redis
         self._limits = limits or RedisBackoffLimits()
         self._problem: RedisProblem | None = None
         self._is_shown = False
@@ -62,7 +62,7 @@ class RedisBackoff:
             act()
         except RedisError as error:
             with self._lock:
-                self._note(redis_problems.describe(error))
+                self._note(self._explain(error))
             return False
         return True
 
@@ -73,10 +73,15 @@ class RedisBackoff:
         if not self._lock.acquire(blocking=False):  # another thread asks
             return self._problem
         try:
-            self._note(redis_check.find_problem(self._redis))
+            self._note(redis_check.find_problem(self.redis))
             return self._problem
         finally:
             self._lock.release()
+
+    def _explain(self, error: RedisError) -> RedisProblem:
+        """Where Redis refused something, have the check say all that it refuses."""
+        found = redis_check.find_problem(self.redis) if isinstance(error, ResponseError) else None
+        return found or redis_problems.describe(error)
 
     def _note(self, problem: RedisProblem | None) -> None:
         now = time.monotonic()

@@ -36,7 +36,7 @@ _CALL_INTERVAL_SECONDS = 1.0
 
 # A web request must not wait for a Redis that hangs; after an error, the next requests do not wait at all.
 _TIMEOUT_SECONDS = 0.25
-_BACKOFF = RedisBackoffLimits(first_seconds=2.0, longest_seconds=2.0)
+_BACKOFF = RedisBackoffLimits(longest_seconds=2.0)
 
 JobTimeout = JobTimeoutException
 
@@ -48,7 +48,7 @@ class WakeUps:
         self._redis = redis_connections.connect(redis_url, timeout_seconds=_TIMEOUT_SECONDS)
         self._queue = task_jobs.task_queue(self._redis)
         self._scheduler = Scheduler(queue_name=QUEUE_NAME, connection=self._redis, job_class=TaskJob)
-        self._backoff = RedisBackoff(self._redis, _BACKOFF)
+        self.backoff = RedisBackoff(self._redis, _BACKOFF)
         self._awake_until = self._next_call_at = 0.0
 
     def wake_worker(self) -> bool:
@@ -106,8 +106,12 @@ class WakeUps:
 
     def redis_problem(self) -> str | None:
         """Ask Redis for each command that is needed; return what is the matter, or None if all is well."""
-        problem = self._backoff.find_problem()
+        problem = self.backoff.find_problem()
         return problem.text if problem else None
+
+    def known_problem(self) -> str | None:
+        """Return what is the matter, if that is known already; ask only whether it still is."""
+        return self.redis_problem() if self.backoff.is_failing else None
 
     def scheduled_jobs(self) -> list[tuple[str, datetime]]:
         """Return the ids of up to 100 scheduled jobs with their times, soonest first. Raises RedisError."""
@@ -134,7 +138,7 @@ class WakeUps:
 
     def _try(self, act: Callable[[], object]) -> bool:
         """Call `act`, unless Redis did not answer a moment ago; return whether it answered."""
-        return self._backoff.run(act)
+        return self.backoff.run(act)
 
 
 def set_wake_flag(queue: Queue) -> None:

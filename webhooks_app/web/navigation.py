@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from flask import g
 
+from webhooks_app.extensions import services
 from webhooks_app.web.access import own_workspaces
 
 
@@ -50,4 +51,5 @@ def frame_variables() -> dict[str, Any]:
         "workspace": g.get("workspace"),
         "member": g.get("member"),
         "own_workspaces": own_workspaces,
+        "redis_problem": services().wake_ups.known_problem,
     }
