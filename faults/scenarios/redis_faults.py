@@ -2,10 +2,12 @@
 
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rq_scheduler import Scheduler
 
-from faults.platform_processes import LONG_LEASE
+from faults.platform_processes import DELIVERY_WORKERS, LONG_LEASE, WEB_WORKERS
 from faults.scenario_definition import Options, scenario
 from faults.scenario_report import Report
 from faults.system import System
@@ -13,6 +15,10 @@ from faults.waiting import wait_for
 from webhooks_app.jobs.task_jobs import DELIVER_DUE, QUEUE_NAME, SWEEP_ID, task_queue
 
 BACKLOG = 10_000
+# In which a loop without a pause would write thousands of lines.
+UNFIT_SECONDS = 8
+EVENTS = ("redis_unavailable", "redis_available", "worker_died", "Traceback")
+PROCESSES = WEB_WORKERS + DELIVERY_WORKERS + 1  # with the scheduler
 
 
 @scenario("4: FLUSHALL with 10,000 queued")
@@ -91,6 +97,80 @@ def hundred_jobs(system: System, report: Report, options: Options) -> None:
     system.pool.start()
     report.figures["settled after s"] = system.settle()
     report.require(system.arrival_count() == 1000, f"{system.arrival_count()} arrivals of 1000 deliveries")
+
+
+@scenario("30: Redis read-only, full, without a command, with another password, in cluster mode")
+def redis_unfit(system: System, report: Report, options: Options) -> None:
+    system.endpoint("ok/a")
+    for name, unfit in UNFIT.items():
+        lines = _warnings(system)
+        with unfit(system):
+            answers = {system.send().status for _ in range(20)}
+            time.sleep(UNFIT_SECONDS)
+        report.require(answers == {202}, f"answers with Redis {name}: {answers}")
+        report.figures[f"settled after {name} in s"] = system.settle()
+        written = _warnings(system) - lines
+        # One when it begins and one when it ends, for each process.
+        report.require(written <= 2 * PROCESSES, f"{written} lines with Redis {name}")
+
+
+def _warnings(system: System) -> int:
+    logs = [system.fork_client.log(name) for name in ("web", "pool", "scheduler")]
+    texts = [log.read_text(errors="replace") for log in logs if log.exists()]
+    return sum(text.count(event) for text in texts for event in EVENTS)
+
+
+@contextmanager
+def _read_only(system: System) -> Iterator[None]:
+    with system.redis.client() as client:
+        client.replicaof("127.0.0.1", 1)
+        yield
+        client.replicaof("NO", "ONE")
+
+
+@contextmanager
+def _full(system: System) -> Iterator[None]:
+    with system.redis.client() as client:
+        client.config_set("maxmemory", 1)
+        yield
+        client.config_set("maxmemory", 0)
+
+
+@contextmanager
+def _without_a_command(system: System) -> Iterator[None]:
+    with system.redis.client() as client:
+        client.acl_setuser(
+            "default", enabled=True, nopass=True, commands=["-blpop", "-set", "-zrangebyscore"]
+        )
+        yield
+        client.acl_setuser("default", enabled=True, nopass=True, commands=["+@all"])
+
+
+@contextmanager
+def _other_password(system: System) -> Iterator[None]:
+    with system.redis.client() as client:
+        client.config_set("requirepass", "other")
+        client.client_kill_filter(_type="normal", skipme=True)
+        yield
+        client.config_set("requirepass", "")
+
+
+@contextmanager
+def _cluster(system: System) -> Iterator[None]:
+    system.redis.kill(delete_file=True)
+    system.redis.start("--cluster-enabled", "yes")
+    yield
+    system.redis.kill(delete_file=True)
+    system.redis.start()
+
+
+UNFIT = {
+    "read-only": _read_only,
+    "full": _full,
+    "without a command": _without_a_command,
+    "with another password": _other_password,
+    "in cluster mode": _cluster,
+}
 
 
 def _enqueue(system: System, how_many: int) -> None:

@@ -171,7 +171,7 @@ def break_by_rights(admin: Redis) -> None:
 
 
 def mend_rights(admin: Redis) -> None:
-    admin.execute_command("ACL SETUSER default +@all")
+    admin.acl_setuser("default", enabled=True, nopass=True, commands=["+@all"])
 
 
 BROKEN = {

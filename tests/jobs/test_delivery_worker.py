@@ -137,7 +137,7 @@ def test_a_stop_loses_no_answer_that_comes_just_then(
     monkeypatch.setattr(engine._sender, "poll", poll_and_be_asked)
     with Redis.from_url(redis_url) as redis:
         worker = DeliveryWorker("tester", redis, engine=engine, queue_name="nobody-writes-here")
-        worker.register_birth()  # type: ignore[no-untyped-call]
+        worker.register_birth()
         worker.set_state(WorkerStatus.IDLE)
         worker._install_signal_handlers()  # type: ignore[no-untyped-call]
         answers.set()
@@ -154,7 +154,7 @@ def test_a_second_request_to_stop_does_not_cut_the_first_one_short(
 ) -> None:
     with Redis.from_url(redis_url) as redis:
         worker = DeliveryWorker("tester", redis, engine=engine, queue_name="nobody-writes-here")
-        worker.register_birth()  # type: ignore[no-untyped-call]
+        worker.register_birth()
         worker.set_state(WorkerStatus.BUSY)
         worker._install_signal_handlers()  # type: ignore[no-untyped-call]
         os.kill(os.getpid(), signal.SIGTERM)

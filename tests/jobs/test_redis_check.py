@@ -1,6 +1,7 @@
 """What is the matter with a Redis is said in one true sentence, for each way in which it can be unfit."""
 
 import os
+import re
 import signal
 import socket
 import time
@@ -12,6 +13,7 @@ import pytest
 from redis import Redis
 
 from tests.conftest import wait_for
+from tests.reading import captured
 from tests.redis_servers import (
     client,
     free_port,
@@ -21,6 +23,7 @@ from tests.redis_servers import (
     sentinel,
     tls_in_front_of,
 )
+from webhooks_app import config
 from webhooks_app.jobs import redis_check, redis_connections
 from webhooks_app.jobs.redis_check import COMMANDS, find_problem
 from webhooks_app.jobs.redis_problems import RedisProblem
@@ -62,6 +65,12 @@ def test_a_check_is_one_round_trip(port: int) -> None:
 def test_the_check_tries_each_command_that_is_listed() -> None:
     tried = {name.lower() for name, *_ in redis_check._commands("x")}
     assert tried - {"info"} == COMMANDS
+
+
+def test_the_documented_commands_are_those_that_are_tried() -> None:
+    guide = (config.ROOT / "docs" / "production.md").read_text()
+    rule = captured(r"ACL SETUSER avra (.*?)```", guide, re.DOTALL)
+    assert set(re.findall(r"\+(\w+)", rule)) == COMMANDS | {"info"}
 
 
 def test_a_replica_refuses_writes(port: int, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def find_problem(redis: Redis) -> RedisProblem | None:
     try:
         with redis.pipeline(transaction=False) as pipe:
             for command in commands:
-                pipe.execute_command(*command)
+                pipe.execute_command(*command)  # type: ignore[no-untyped-call]
             answers: list[Any] = pipe.execute(raise_on_error=False)
     except RedisError as error:
         return redis_problems.describe(error)

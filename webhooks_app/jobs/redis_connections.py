@@ -24,12 +24,15 @@ def connect(url: str, *, timeout_seconds: float) -> Redis:
     }
     if address.service is None:
         return Redis.from_url(address.url, **limits)
-    options = parse_url(address.url)
+    options: dict[str, Any] = parse_url(address.url)  # type: ignore[no-untyped-call]
     for name in ("host", "port"):
         options.pop(name, None)
     if options.pop("connection_class", None) is SSLConnection:
         options["ssl"] = True
     tls = {name: value for name, value in options.items() if name.startswith("ssl")}
-    return Sentinel(
-        address.sentinels, sentinel_kwargs=limits | tls | dict(address.sentinel_log_in or {})
-    ).master_for(address.service, redis_class=Redis, **limits, **options)
+    log_in = dict(address.sentinel_log_in or {})
+    sentinels: Any = Sentinel(  # type: ignore[no-untyped-call]
+        address.sentinels, sentinel_kwargs=limits | tls | log_in
+    )
+    primary: Redis = sentinels.master_for(address.service, redis_class=Redis, **limits, **options)
+    return primary

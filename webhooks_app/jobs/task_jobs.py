@@ -5,6 +5,7 @@ except which of our tasks is meant: neither arguments nor callbacks, webhooks, d
 time-outs or pickled data. A job that is anything else is dropped with one line in the log.
 """
 
+import json
 import logging
 import re
 import zlib
@@ -50,7 +51,7 @@ _REFUSED_FIELDS = (
     *(b"dependency_ids", b"dependency_id", b"group_id", b"rate_limit_key", b"repeats_left", b"retries_left"),
 )
 _FIELDS = (_DATA, *_REFUSED_FIELDS)
-_CALLS = {JSONSerializer.dumps((name, None, (), {})): name for name in TASKS}
+_CALLS = {json.dumps((name, None, (), {})).encode(): name for name in TASKS}
 
 
 class TaskJob(Job):
@@ -63,12 +64,12 @@ class TaskJob(Job):
 
     def restore(self, raw_data: Mapping[bytes, bytes]) -> None:
         """Take over which task a job's fields in Redis mean. Raises NoSuchJobError if it is none of ours."""
-        problem = _problem(raw_data)
-        if problem:
-            log.warning("job_refused", extra={"job": self.id, "problem": problem})
+        task, problem = _task(raw_data.get(_DATA, b"")), _problem(raw_data)
+        if task is None or problem:
+            log.warning("job_refused", extra={"job": self.id, "problem": problem or "not a task of ours"})
             raise NoSuchJobError(f"Job {self.id} is not a task of ours")
-        self._func_name, self._instance, self._args, self._kwargs = _task(raw_data[_DATA]), None, (), {}
-        self.origin, self.timeout = QUEUE_NAME, timeout_seconds(self._func_name)
+        self._func_name, self._instance, self._args, self._kwargs = task, None, (), {}
+        self.origin, self.timeout = QUEUE_NAME, timeout_seconds(task)
 
     @property
     def func(self) -> Any:
@@ -134,9 +135,7 @@ def timeout_seconds(task: str) -> int:
 
 
 def _problem(fields: Mapping[bytes, bytes]) -> str | None:
-    """Return why a job with these fields is not run."""
-    if _task(fields.get(_DATA, b"")) is None:
-        return "not a task of ours, or with arguments"
+    """Return what a job with these fields has that none of ours has."""
     found = [name.decode() for name in _REFUSED_FIELDS if fields.get(name) not in (None, b"", b"[]")]
     return f"has {found[0]}" if found else None
 
