@@ -20,7 +20,7 @@ from tests.cli.test_run import free_port as free_port_pair
 from tests.conftest import Workspace, deployed, wait_for
 from tests.receivers import Answer, Receiver
 from tests.redis_servers import client, free_port, redis_server
-from webhooks_app.db.models import PendingDelivery
+from webhooks_app.db.models import Attempt, PendingDelivery
 from webhooks_app.extensions import db
 from webhooks_app.jobs import process_groups
 from webhooks_app.jobs.redis_check import COMMANDS
@@ -245,3 +245,25 @@ def test_a_stop_while_redis_hangs_is_in_time_and_leaves_nothing_claimed(
     assert len(left) == (5 if is_sending else 0)
     assert {row.claimed_at for row in left} <= {None}
     assert took < process_groups.PATIENCE_SECONDS
+
+
+@pytest.mark.long
+@on_sqlite
+def test_an_answer_is_recorded_while_redis_hangs(
+    workspace: Workspace, receiver: Receiver, database_url: str, tmp_path: Path
+) -> None:
+    receiver.answer = lambda _: Answer(delay_seconds=3)
+    workspace.endpoint(receiver.url, timeout_ms=30_000)
+    with redis_server(tmp_path / "redis") as (port, redis):
+        environ = environ_for(database_url, f"redis://127.0.0.1:{port}", tmp_path)
+        workspace.send(3)
+        with running("worker", environ, tmp_path) as worker:
+            worker.wait_until_ready()
+            wait_for(lambda: len(receiver.received) == 3, 60)
+            os.kill(redis.pid, signal.SIGSTOP)
+            wait_for(_is_delivered)
+            assert worker.process.poll() is None
+            assert worker.count("Traceback") == 0
+            os.kill(redis.pid, signal.SIGCONT)
+            wait_for(lambda: worker.count("redis_available") == 1, 60)
+    assert set(db.session.scalars(select(Attempt.outcome))) == {"success"}
