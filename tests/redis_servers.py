@@ -1,5 +1,6 @@
 """Redis servers of a test's own: with a password, as a replica, a cluster, behind TLS, or no Redis at all."""
 
+import random
 import socket
 import ssl
 import subprocess
@@ -16,9 +17,15 @@ from tests.conftest import wait_for
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A free port below those that systems give to whoever asks for any.
+
+    A cluster's bus takes the one 10,000 above, which has to be a port as well.
+    """
+    while True:
+        port = random.SystemRandom().randrange(10_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @contextmanager
