@@ -219,8 +219,8 @@ class Driver(PlatformProcesses):
 
     def reset(self) -> None:
         """Return to the usual set-up, with nothing left to be sent."""
-        is_changed = self.extra_environ or self.patch or self.clock_offset_seconds or self.clock_file
-        is_changed = is_changed or self.database_url
+        changes = (self.extra_environ, self.patch, self.clock_offset_seconds, self.clock_file)
+        is_changed = any(changes) or self.database_url is not None
         self.database_url = None
         self.extra_environ, self.patch, self.clock_offset_seconds, self.clock_file = {}, {}, 0.0, None
         if is_changed:

@@ -79,7 +79,7 @@ def test_a_commit_of_the_web_waits_for_the_disk_whatever_others_left(
     databases: Databases, foreign: psycopg.Connection
 ) -> None:
     for name, value in LEFT_BEHIND.items():
-        foreign.execute(f"SET {name} TO {value}")  # type: ignore[arg-type]
+        foreign.execute(f"SET {name} TO {value}")
 
     with databases.write.begin() as connection:
         assert in_force(connection) == {
@@ -104,7 +104,7 @@ def is_prepared(url: str) -> bool:
             connection.execute(text("SELECT name FROM workspaces WHERE id = :id"), {"id": "none"}).all()
         count = connection.execute(text("SELECT count(*) FROM pg_prepared_statements")).scalar_one()
     engine.dispose()
-    return count > 0
+    return bool(count > 0)
 
 
 def with_driver(url: str) -> str:
@@ -114,7 +114,7 @@ def with_driver(url: str) -> str:
 @pytest.mark.parametrize("server_connections", [1], indirect=True)
 def test_a_worker_leaves_nothing_behind(worker_services: Services, foreign: psycopg.Connection) -> None:
     def seen() -> list[object]:
-        return [foreign.execute(f"SHOW {name}").fetchone() for name in LEFT_BEHIND]  # type: ignore[arg-type]
+        return [foreign.execute(f"SHOW {name}").fetchone() for name in LEFT_BEHIND]
 
     before = seen()
     with worker_services.write.begin() as connection:

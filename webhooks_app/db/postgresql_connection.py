@@ -29,7 +29,7 @@ _SILENCE_SECONDS = 1.0
 _CANCEL_SECONDS = 5.0
 _USES_BEFORE_PREPARING = 5  # psycopg's own number
 # What libpq waits for, to read or to write.
-_POLLS = {PollingStatus.READING: (1, 0), PollingStatus.WRITING: (0, 1)}
+_POLLS: dict[int, tuple[int, int]] = {PollingStatus.READING: (1, 0), PollingStatus.WRITING: (0, 1)}
 
 
 class NotAdmitted(psycopg.OperationalError):

@@ -11,7 +11,7 @@ from webhooks_app.extensions import services
 from webhooks_app.jobs import alarms
 from webhooks_app.jobs.alarms import Liveness
 
-HealthResponse = tuple[dict[str, Any], int]
+HealthResponse = tuple[dict[str, Any], int] | tuple[dict[str, Any], int, dict[str, str]]
 
 
 def add_routes(blueprint: Blueprint) -> None:
@@ -47,7 +47,8 @@ def show_web() -> HealthResponse:
         with services().read.connect() as connection:
             connection.execute(text("SELECT 1"))
     except SQLAlchemyError:
-        return {"status": "failing", "database": False}, 503, {"Retry-After": "1"}
+        failing: dict[str, Any] = {"status": "failing", "database": False}
+        return failing, 503, {"Retry-After": "1"}
     return {"status": "ok", "database": True}, 200
 
 
