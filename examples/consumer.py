@@ -48,7 +48,8 @@ class Consumer(BaseHTTPRequestHandler):
         self.answer(200, f"mode: {mode}\n")
 
     def take_delivery(self, body: bytes) -> None:
-        delivery = self.headers.get("webhook-id", "?")
+        # Escaped: anybody may call, and what is printed here must not steer the terminal.
+        delivery = self.headers.get("webhook-id", "?").encode("unicode_escape").decode()
         if not is_authentic(body, dict(self.headers)):
             print(f"{delivery} refused: no valid signature", flush=True)
             self.answer(401, "signature not valid\n")

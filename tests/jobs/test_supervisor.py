@@ -63,6 +63,11 @@ def test_the_welcome_comes_once_all_are_ready(tmp_path: Path) -> None:
     assert process.returncode == 1
 
 
+def test_what_a_process_prints_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    output, _ = supervise(tmp_path, r"print('\x1b[2J\r forged \u202e')").communicate(timeout=60)
+    assert output.splitlines()[:2] == [r" a | \x1b[2J", r" a |  forged \u202e"]
+
+
 def test_an_output_that_nobody_reads_any_more_stops_all(tmp_path: Path) -> None:
     process = supervise(tmp_path, READY, TALKS)
     assert output_of(process).readline() in ("Welcome.\n", " b | on and on\n")

@@ -1,27 +1,99 @@
-"""Log lines: time, level, logger, event, then fields as key=value. Never bodies, secrets or tokens."""
+"""Log lines: time, level, logger, event, then fields as key=value. Never bodies, secrets or tokens.
+
+Whatever a value holds, a record stays one line, and its traceback lines of their own that no record begins
+like: what could end a line, steer a terminal or turn the direction of text is written as an escape.
+"""
 
 import logging
+import re
+import sys
+import threading
 import time
+from types import TracebackType
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+# A record begins with its time, which stands at the left edge.
+_CONTINUED = "  | "
+# Whoever splits a line into its fields would split these values, too.
+_NEEDS_QUOTES = re.compile(r'[\s="]|\A\Z')
+_SHORT_ESCAPES = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 
-class _Formatter(logging.Formatter):
+class Formatter(logging.Formatter):
+    """The one place where values become log lines."""
+
     converter = staticmethod(time.gmtime)
     default_time_format = "%Y-%m-%dT%H:%M:%S"
     default_msec_format = "%s.%03dZ"
 
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
+
     def format(self, record: logging.LogRecord) -> str:
-        line = super().format(record)
-        fields = {key: value for key, value in vars(record).items() if key not in _STANDARD}
-        return line + "".join(f" {key}={value}" for key, value in fields.items())
+        record.message = record.getMessage()
+        record.asctime = self.formatTime(record)
+        line = escape(self.formatMessage(record)) + "".join(_fields(record))
+        return "\n".join([line, *map(_continue, self._details(record))])
+
+    def _details(self, record: logging.LogRecord) -> list[str]:
+        """Return the lines of the traceback and the stack, made anew: other handlers may keep theirs."""
+        texts = [self.formatException(record.exc_info)] if record.exc_info else []
+        if record.stack_info:
+            texts.append(self.formatStack(record.stack_info))
+        return "\n".join(texts).split("\n") if texts else []
+
+
+def escape(text: str) -> str:
+    """Return the text with an escape for each character that is not to be seen as itself. Pure."""
+    return text if text.isprintable() else "".join(map(_escape_character, text))
+
+
+def _escape_character(character: str) -> str:
+    if character.isprintable():
+        return character
+    if short := _SHORT_ESCAPES.get(character):
+        return short
+    code = ord(character)
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def _fields(record: logging.LogRecord) -> list[str]:
+    fields = {key: value for key, value in vars(record).items() if key not in _STANDARD}
+    return [f" {escape(key)}={_field_value(str(value))}" for key, value in fields.items()]
+
+
+def _field_value(text: str) -> str:
+    if _NEEDS_QUOTES.search(text):
+        text = '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return escape(text)
+
+
+def _continue(line: str) -> str:
+    return _CONTINUED + escape(line)
 
 
 def set_up(level: str) -> None:
-    """Log to stderr: the platform from `level` up, libraries from WARNING up."""
+    """Log to stderr: the platform from `level` up, libraries from WARNING up, and what nobody caught."""
     handler = logging.StreamHandler()
-    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    handler.setFormatter(Formatter())
     logging.basicConfig(level="WARNING", handlers=[handler], force=True)
+    logging.captureWarnings(True)
     logging.getLogger("webhooks_app").setLevel(level)
     # Of two schedulers, the one that does not hold the lock would warn of it each second.
     logging.getLogger("rq_scheduler").setLevel("ERROR")
+    sys.excepthook = _log_uncaught
+    threading.excepthook = _log_uncaught_in_thread
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+        return
+    logging.getLogger("webhooks_app").critical("uncaught", exc_info=(kind, error, trace))
+
+
+def _log_uncaught_in_thread(failure: threading.ExceptHookArgs) -> None:
+    if failure.exc_value is not None and failure.exc_type is not SystemExit:
+        _log_uncaught(failure.exc_type, failure.exc_value, failure.exc_traceback)

@@ -13,6 +13,7 @@ from itertools import cycle
 from typing import IO
 
 from webhooks_app import config
+from webhooks_app.core.logging_setup import escape
 from webhooks_app.jobs import process_groups
 
 # Python for a process of the platform. A checkout is found through the current folder. An installed package
@@ -74,7 +75,7 @@ class _Output:
             if name in self._awaited and text.startswith("ready"):
                 self._note_ready(name)
             else:
-                self.say("\n".join(self._prefix(name) + part for part in text.splitlines()))
+                self.say("\n".join(self._prefix(name) + escape(part) for part in text.splitlines()))
 
     def say(self, text: str) -> None:
         with self._lock:
