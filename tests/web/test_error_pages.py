@@ -31,14 +31,15 @@ def test_a_403_says_who_can_help(viewer_page: Page) -> None:
 
 
 def test_a_wrong_method_is_refused_with_a_page(admin_page: Page) -> None:
-    answer = admin_page.get("deliveries/replay")
-    assert answer.status_code in (404, 405)
+    answer = admin_page.get("/logout")
+    assert (answer.status_code, set(answer.allow)) == (405, {"POST", "OPTIONS"})
     assert "<h1>" in answer.text
 
 
 def test_a_body_that_is_too_large_is_refused(admin_page: Page) -> None:
     answer = admin_page.post("endpoints/new", {"name": "x" * (5 * 1024 * 1024)}, csrf=False)
     assert (answer.status_code, "That is too large" in answer.text) == (413, True)
+    assert answer.headers["Connection"] == "close"
 
 
 def test_a_bug_shows_a_page_that_gives_nothing_away(app: Flask, admin_page: Page) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 
-from flask import Flask, Response, g, render_template, request
+from flask import Flask, g, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DataError
@@ -20,6 +20,7 @@ ERRORS = {
     404: ("There is nothing here", "It may have been deleted, or belong to a workspace you are not in."),
     405: ("That cannot be done here", "Go back and use the page's own buttons."),
     413: ("That is too large", "Send less at a time."),
+    415: ("That cannot be read as it was sent", "Send it without a Content-Encoding."),
     429: ("Too many tries", "Wait a minute, then try again."),
     500: ("Something broke on our side", "It was logged. Nothing you had saved is lost; try again."),
     503: ("The database does not answer", "Nothing was changed. Try again in a moment."),
@@ -34,8 +35,8 @@ def register(app: Flask) -> None:
     app.register_error_handler(500, show_error)
 
 
-def show_error(error: HTTPException) -> tuple[str | Response, int]:
-    if request.path.startswith("/api/"):
+def show_error(error: HTTPException) -> ResponseReturnValue:
+    if _is_api():
         return api_errors.answer_http_error(error)
     code = error.code or 500
     title, text = ERRORS.get(code, (error.name, error.description or ""))
@@ -43,7 +44,7 @@ def show_error(error: HTTPException) -> tuple[str | Response, int]:
         text = "The form was open for too long or in another session. Go back, reload the page and try again."
     elif code in (403, 404) and error.description and error.description != type(error).description:
         text = error.description  # our own words
-    return render_error(code, title, text), code
+    return render_error(code, title, text), code, api_errors.own_headers(error)
 
 
 def render_error(code: int, title: str, text: str) -> str:
@@ -59,12 +60,16 @@ def _show_unavailable(error: Exception) -> ResponseReturnValue:
     """Answer 503 where the database may serve again in a moment; another error of it is ours, and raised."""
     transient_errors.raise_unless_transient(error)
     transient_errors.log_unavailable(log, error, view=request.endpoint)
-    if request.path.startswith("/api/"):
+    if _is_api():
         return api_errors.answer_unavailable()
     title, text = ERRORS[503]
     return render_error(503, title, text), 503, {"Retry-After": "1"}
 
 
-def _show_bad_data(_error: DataError) -> tuple[str | Response, int]:
+def _show_bad_data(_error: DataError) -> ResponseReturnValue:
     """Answer 400: PostgreSQL could not take a value of the request."""
     return show_error(BadRequest())
+
+
+def _is_api() -> bool:
+    return f"{request.path}/".startswith("/api/")

@@ -8,6 +8,8 @@ CONTENT_SECURITY_POLICY = (
 )
 # Static files are versioned by their content, so a browser may keep them.
 STATIC_SECONDS = 365 * 86_400
+# Answered before the body was read: what still comes of it must not be taken for the next request.
+UNREAD_BODY = frozenset({413, 415})
 
 
 def register(app: Flask) -> None:
@@ -20,6 +22,8 @@ def _add_headers(response: Response) -> Response:
     headers["X-Content-Type-Options"] = "nosniff"
     headers["Referrer-Policy"] = "same-origin"
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    if response.status_code in UNREAD_BODY:
+        headers["Connection"] = "close"
     if request.endpoint == "static":
         headers["Cache-Control"] = f"public, max-age={STATIC_SECONDS}, immutable"
     else:

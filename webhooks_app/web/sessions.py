@@ -43,6 +43,9 @@ def ask_to_log_in() -> Response:
     if is_fragment():
         response = make_response("", 401)
         response.headers["HX-Redirect"] = url_for("session.log_in", next=_current_page())
+        # A 401 names a scheme (RFC 9110, 15.5.2); for one that it does not know, no browser asks anything.
+        form = url_for("session.log_in")
+        response.headers["WWW-Authenticate"] = f'Cookie realm="console", form-action="{form}"'
         return response
     target = request.full_path.rstrip("?") if request.method == "GET" else None
     return make_response(redirect(url_for("session.log_in", next=target)))

@@ -22,6 +22,10 @@ def test_a_request_without_a_valid_token_is_refused(
     response = client.post("/api/v1/events", json=EVENT, headers=headers)
     assert response.status_code == 401
     assert json_of(response)["error"]["code"] == "unauthorized"
+    challenge = response.headers["WWW-Authenticate"]
+    assert challenge.startswith("Bearer realm=")
+    was_sent = bool(header) and header.startswith("Bearer tok")
+    assert ('error="invalid_token"' in challenge) == was_sent  # RFC 6750, section 3.1
 
 
 def test_a_revoked_token_is_refused(

@@ -20,14 +20,29 @@ from webhooks_app.extensions import db
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status"), [("get", "/api/v1/nothing", 404), ("get", "/api/v1/events", 405)]
+    ("method", "path", "status"),
+    [
+        *(("GET", path, 404) for path in ("/api", "/api/", "/api/v1", "/api/v1/nothing", "/api/v2/events")),
+        *((method, "/api/v1/events/", 404) for method in ("GET", "POST", "PUT")),
+        ("POST", "/api/v1/events/batch/", 404),
+        *((method, "/api/v1/events", 405) for method in ("GET", "PUT", "PATCH", "DELETE")),
+        ("POST", "/api/v1/event-types", 405),
+    ],
 )
 def test_errors_of_the_framework_have_the_same_shape(
     client: FlaskClient, workspace: Workspace, method: str, path: str, status: int
 ) -> None:
-    response = getattr(client, method)(path, headers=workspace.headers)
-    assert response.status_code == status
-    assert set(response.json["error"]) == {"code", "message", "field"}
+    for headers in (workspace.headers, {}):
+        response = client.open(path, method=method, headers=headers)
+        assert response.status_code == status
+        assert set(json_of(response)["error"]) == {"code", "message", "field"}
+        assert ("Allow" in response.headers) == (status == 405)
+
+
+def test_a_wrong_method_is_told_the_right_ones(client: FlaskClient, workspace: Workspace) -> None:
+    wrong = client.get("/api/v1/events", headers=workspace.headers)
+    assert set(wrong.allow) == {"POST", "OPTIONS"}
+    assert set(client.post("/api/v1/event-types").allow) == {"GET", "HEAD", "OPTIONS"}
 
 
 _LOCKING = {

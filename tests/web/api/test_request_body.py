@@ -21,3 +21,4 @@ def test_a_body_over_the_limit_is_refused(client: FlaskClient, workspace: Worksp
     response = client.post("/api/v1/events", headers=workspace.headers, **options)
     assert response.status_code == 413
     assert json_of(response)["error"]["code"] == "too_large"
+    assert response.headers["Connection"] == "close"  # what still comes of it is not the next request

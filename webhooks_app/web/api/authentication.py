@@ -7,17 +7,23 @@ from webhooks_app.core import passwords
 from webhooks_app.extensions import services
 from webhooks_app.web.api.errors import refuse
 
+# RFC 6750, section 3: what a 401 asks for, and what it says where a token came that is none.
+CHALLENGE = 'Bearer realm="webhooks"'
+INVALID_TOKEN = f'{CHALLENGE}, error="invalid_token", error_description="This API token is not valid."'
+
 
 def authenticate() -> None:
     """Set `g.workspace_id` and `g.token_id` from `Authorization: Bearer …` (RFC 6750). Raises ApiError."""
     token = bearer_token(request.headers.get("Authorization", ""))
     if token is None:
-        refuse(401, "unauthorized", "Send an API token: Authorization: Bearer tok_…")
+        message = "Send an API token: Authorization: Bearer tok_…"
+        refuse(401, "unauthorized", message, headers={"WWW-Authenticate": CHALLENGE})
     token_hash = passwords.hash_token(token)
     with services().read.connect_autocommit() as connection:
         live = api_tokens.find(connection, [token_hash]).get(token_hash)
     if live is None:
-        refuse(401, "unauthorized", "This API token is not valid.")
+        message = "This API token is not valid."
+        refuse(401, "unauthorized", message, headers={"WWW-Authenticate": INVALID_TOKEN})
     g.workspace_id, g.token_id = live.workspace_id, live.id
     api_tokens.record_use(services().write, live)
 

@@ -3,6 +3,7 @@
 Each is `{"error": {"code", "message", "field"}}`; `field` is null where no field is at fault.
 """
 
+from collections.abc import Mapping
 from typing import NoReturn
 
 from flask import Blueprint, Response, jsonify
@@ -14,14 +15,30 @@ from webhooks_app.events.accept import KeyReused
 class ApiError(Exception):
     """An answer other than success; `code` is for programs, `message` for people."""
 
-    def __init__(self, status: int, code: str, message: str, field: str | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        field: str | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(message)
         self.status, self.code, self.message, self.field = status, code, message, field
+        self.headers = headers or {}
 
 
-def refuse(status: int, code: str, message: str, field: str | None = None) -> NoReturn:
+def refuse(
+    status: int,
+    code: str,
+    message: str,
+    field: str | None = None,
+    *,
+    headers: Mapping[str, str] | None = None,
+) -> NoReturn:
     """Raise ApiError."""
-    raise ApiError(status, code, message, field)
+    raise ApiError(status, code, message, field, headers=headers)
 
 
 def add_handlers(blueprint: Blueprint) -> None:
@@ -33,12 +50,19 @@ def add_handlers(blueprint: Blueprint) -> None:
 
 def answer_http_error(error: HTTPException) -> tuple[Response, int]:
     name = (error.name or "error").lower().replace(" ", "_")
-    return _answer_error(ApiError(error.code or 500, name, error.description or "The request failed."))
+    message = error.description or "The request failed."
+    return _answer_error(ApiError(error.code or 500, name, message, headers=own_headers(error)))
+
+
+def own_headers(error: HTTPException) -> dict[str, str]:
+    """Return the headers that belong to the error itself, such as `Allow` to 405 (RFC 9110, 15.5.6)."""
+    return {name: value for name, value in error.get_headers() if name != "Content-Type"}
 
 
 def _answer_error(error: ApiError) -> tuple[Response, int]:
-    body = {"error": {"code": error.code, "message": error.message, "field": error.field}}
-    return jsonify(body), error.status
+    response = jsonify({"error": {"code": error.code, "message": error.message, "field": error.field}})
+    response.headers.update(error.headers)
+    return response, error.status
 
 
 def _answer_key_reused(_error: KeyReused) -> tuple[Response, int]:
