@@ -51,7 +51,6 @@ def create_app(
     app.config.update(_flask_config(settings, database_limits))
     db.init_app(app)
     login.init_app(app)
-    csrf.init_app(app)
     with app.app_context():
         engines.prepare(db.engine, waits_for_disk=waits_for_disk, limits=database_limits)
         attach_services(app, settings, db.engine)
@@ -73,6 +72,7 @@ def create_app_or_exit() -> Flask:
 def _register_web(app: Flask, settings: config.Settings) -> None:
     """Give the application everything that HTTP sees; nothing is registered by an import."""
     request_checks.register(app, trusted_proxies=settings.trusted_proxies)
+    csrf.init_app(app)  # reads the request's form, so comes behind what refuses a request as a whole
     response_headers.register(app)
     sessions.register(login)
     app.url_defaults(access.fill_in_workspace_id)

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 from flask import g
 
 from webhooks_app.extensions import services
+from webhooks_app.db.models import Role
+from webhooks_app.web import forwarded_headers
 from webhooks_app.web.access import own_workspaces
 
 
@@ -46,10 +48,12 @@ NAVIGATION = (
 
 def frame_variables() -> dict[str, Any]:
     """Return the variables that `_base.html` reads on every page."""
+    member = g.get("member")
     return {
         "navigation": NAVIGATION,
         "workspace": g.get("workspace"),
-        "member": g.get("member"),
+        "member": member,
         "own_workspaces": own_workspaces,
         "redis_problem": services().wake_ups.known_problem,
+        "proxy_problem": forwarded_headers.problem() if member and member.role is Role.ADMIN else "",
     }

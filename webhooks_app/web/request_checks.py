@@ -1,19 +1,41 @@
 """What happens to every request before a view sees it."""
 
+from typing import Any
+
 from flask import Flask, abort, request
+from werkzeug.exceptions import UnsupportedMediaType
 from werkzeug.middleware.proxy_fix import ProxyFix
+
+from webhooks_app.web import forwarded_headers
+
+
+class EncodedBody(UnsupportedMediaType):
+    """A request body under a content coding; RFC 9110, 12.5.3: the answer says what is taken instead."""
+
+    description = "A body with a Content-Encoding is not taken. Send it as it is."
+
+    def get_headers(self, *args: Any, **options: Any) -> list[tuple[str, str]]:
+        return [*super().get_headers(*args, **options), ("Accept-Encoding", "identity")]
 
 
 def register(app: Flask, *, trusted_proxies: int) -> None:
-    """Believe `X-Forwarded-For` and `X-Forwarded-Proto` of so many proxies in front, and refuse a NUL."""
+    """Believe `X-Forwarded-For` and `X-Forwarded-Proto` of so many proxies in front, and of nobody else."""
     if trusted_proxies:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=trusted_proxies, x_proto=trusted_proxies
         )
+    app.before_request(forwarded_headers.warn_once())
     app.before_request(_refuse_nul)
+    app.before_request(_refuse_encoded_body)
 
 
 def _refuse_nul() -> None:
     """Answer 404: nothing has a NUL in its address, and PostgreSQL refuses one in a query."""
     if "\0" in request.path:
         abort(404)
+
+
+def _refuse_encoded_body() -> None:
+    """Answer 415: bytes that are not what they stand for would be read as broken JSON or an empty form."""
+    if request.headers.get("Content-Encoding", "").strip().lower() not in ("", "identity"):
+        raise EncodedBody
