@@ -18,6 +18,7 @@ from webhooks_app.web import (
     blueprints,
     error_pages,
     request_checks,
+    request_origin,
     response_headers,
     sessions,
     template_filters,
@@ -73,6 +74,7 @@ def _register_web(app: Flask, settings: config.Settings) -> None:
     """Give the application everything that HTTP sees; nothing is registered by an import."""
     request_checks.register(app, trusted_proxies=settings.trusted_proxies)
     csrf.init_app(app)  # reads the request's form, so comes behind what refuses a request as a whole
+    request_origin.register(app)
     response_headers.register(app)
     sessions.register(login)
     app.url_defaults(access.fill_in_workspace_id)

@@ -36,6 +36,12 @@ def test_a_wrong_method_is_refused_with_a_page(admin_page: Page) -> None:
     assert "<h1>" in answer.text
 
 
+def test_a_form_without_its_cookie_is_told_so(app: Flask, anonymous_page: Page) -> None:
+    token = anonymous_page.token()
+    answer = app.test_client().post("/login", data={"csrf_token": token})
+    assert (answer.status_code, "Allow cookies" in answer.text) == (400, True)
+
+
 def test_a_body_that_is_too_large_is_refused(admin_page: Page) -> None:
     answer = admin_page.post("endpoints/new", {"name": "x" * (5 * 1024 * 1024)}, csrf=False)
     assert (answer.status_code, "That is too large" in answer.text) == (413, True)

@@ -2,7 +2,7 @@
 
 import logging
 
-from flask import Flask, g, render_template, request
+from flask import Flask, g, render_template, request, session
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DataError
@@ -10,6 +10,7 @@ from werkzeug.exceptions import BadRequest, HTTPException
 
 from webhooks_app.db import transient_errors
 from webhooks_app.web.api import errors as api_errors
+from webhooks_app.web.request_origin import ForeignForm
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,13 @@ def show_error(error: HTTPException) -> ResponseReturnValue:
         return api_errors.answer_http_error(error)
     code = error.code or 500
     title, text = ERRORS.get(code, (error.name, error.description or ""))
-    if isinstance(error, CSRFError):
+    if isinstance(error, ForeignForm):
+        text = error.description
+    elif isinstance(error, CSRFError) and not session:
+        text = (
+            "The browser sent no session along. Allow cookies for this site, reload the page and try again."
+        )
+    elif isinstance(error, CSRFError):
         text = "The form was open for too long or in another session. Go back, reload the page and try again."
     elif code in (403, 404) and error.description and error.description != type(error).description:
         text = error.description  # our own words
