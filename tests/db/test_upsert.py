@@ -1,7 +1,7 @@
 """A row that may be there already is inserted once, or changed."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
@@ -33,3 +33,24 @@ def test_what_is_there_keeps_its_values_or_gets_the_new_ones(database: WriteData
         upsert.insert_or_update(connection, Heartbeat, {"name": "test", "at": later}, key=["name"])
 
     assert db.session.scalars(select(Heartbeat.at)).all() == [later]
+
+
+def test_a_change_waits_for_its_condition(database: WriteDatabase) -> None:
+    first = clock.now()
+
+    def move(moment: datetime) -> bool:
+        with database.begin() as connection:
+            return upsert.insert_or_change(
+                connection,
+                Heartbeat,
+                {"name": "test", "at": moment},
+                key=["name"],
+                changes={"at": moment},
+                where=Heartbeat.at < moment,
+            )
+
+    assert move(first)
+    assert not move(first)
+    assert move(first + timedelta(seconds=1))
+    assert not move(first)
+    assert db.session.scalars(select(Heartbeat.at)).all() == [first + timedelta(seconds=1)]

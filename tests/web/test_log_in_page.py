@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from flask import Flask
+from werkzeug.test import Cookie
 
 from tests.conftest import PASSWORD, Workspace
+from tests.web.accounts import NEW_PASSWORD
 from tests.web.conftest import Page
-from webhooks_app.accounts import users
-from webhooks_app.core import clock
-from webhooks_app.db.engines import Databases
+from webhooks_app.accounts import log_in_limits
 
 
 def session_of(page: Page) -> str:
@@ -32,32 +34,111 @@ def test_the_session_changes_at_the_log_in_and_ends_at_the_log_out(
     assert page.get(f"{home}profile/").status_code == 302
 
 
+LIMITS = log_in_limits.DEFAULT_LIMITS
+
+
+def guess(page: Page, email: str, **headers: str) -> int:
+    """Try a wrong password; return the status."""
+    data = {"email": email, "password": "guess", "csrf_token": page.token()}
+    return page._open("POST", "/login", data=data, headers=headers).status_code
+
+
 @pytest.mark.parametrize("email", ["acme@example.com", "nobody@example.com"])
 def test_log_ins_of_an_account_are_limited_whether_it_exists_or_not(
-    anonymous_page: Page, workspace: Workspace, email: str, databases: Databases
+    anonymous_page: Page, workspace: Workspace, email: str
 ) -> None:
     texts = set()
-    for _ in range(users.FAILED_LOG_INS_PER_ACCOUNT):
+    for _ in range(LIMITS.per_account):
         refused = anonymous_page.post("/login", {"email": email.upper(), "password": "guess"})
         assert refused.status_code == 422
         texts.add(re.sub(r'value="[^"]*"', "", refused.text).count("E-mail or password is wrong."))
     assert texts == {1}
     locked = anonymous_page.post("/login", {"email": email, "password": PASSWORD})
     assert (locked.status_code, "Too many tries" in locked.text) == (429, True)
-    later = clock.now() + users.FAILED_LOG_IN_WINDOW
-    assert not users.is_locked(databases.read, email=email, address="127.0.0.1", now=later)
+    assert locked.headers["Retry-After"] == "900"
 
 
-def test_log_ins_from_an_address_are_limited(
-    anonymous_page: Page, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+def test_log_ins_from_an_address_are_limited(anonymous_page: Page, workspace: Workspace) -> None:
+    statuses = [guess(anonymous_page, f"u{number}@example.com") for number in range(LIMITS.per_address + 1)]
+    assert statuses == [422] * LIMITS.per_address + [429]
+    # No proxy is configured, so nobody may say so.
+    assert guess(anonymous_page, workspace.admin_email, **{"X-Forwarded-For": "203.0.113.9"}) == 429
+
+
+def test_many_tries_at_once_get_no_more_checks(
+    make_page: Callable[[str | None], Page], app: Flask, workspace: Workspace
 ) -> None:
-    monkeypatch.setattr(users, "FAILED_LOG_INS_PER_ADDRESS", 4)
-    for number in range(4):
-        anonymous_page.post("/login", {"email": f"u{number}@example.com", "password": "guess"})
-    forged = {"X-Forwarded-For": "203.0.113.9"}  # no proxy is configured, so nobody may say so
-    data = {"email": workspace.admin_email, "password": PASSWORD, "csrf_token": anonymous_page.token()}
-    locked = anonymous_page._open("POST", "/login", data=data, headers=forged)
-    assert locked.status_code == 429
+    def guess_once(_: int) -> int:
+        with app.app_context():
+            return guess(Page(app, "/"), workspace.admin_email)
+
+    with ThreadPoolExecutor(8) as pool:
+        statuses = sorted(pool.map(guess_once, range(40)))
+    assert statuses == [422] * LIMITS.per_account + [429] * (40 - LIMITS.per_account)
+
+
+def test_a_stranger_locks_nobody_out_of_a_known_device(
+    admin_page: Page, anonymous_page: Page, workspace: Workspace
+) -> None:
+    admin_page.post("/logout")
+    for number in range(LIMITS.per_address):
+        guess(anonymous_page, workspace.admin_email if number < LIMITS.per_account else f"{number}@b.c")
+    assert guess(anonymous_page, workspace.admin_email) == 429
+    admin_page.log_in(workspace.admin_email)
+
+
+def test_a_known_device_may_try_no_more_often_than_others(admin_page: Page, workspace: Workspace) -> None:
+    admin_page.post("/logout")
+    statuses = [guess(admin_page, workspace.admin_email) for _ in range(LIMITS.per_device + 1)]
+    assert statuses == [422] * LIMITS.per_device + [429]
+
+
+def device_of(page: Page) -> Cookie:
+    [cookie] = [found for found in page.client._cookies.values() if found.key.startswith("device-")]
+    return cookie
+
+
+def test_a_device_is_known_for_its_account_only(
+    admin_page: Page, stranger_page: Page, anonymous_page: Page, workspace: Workspace
+) -> None:
+    theirs, own = device_of(admin_page), device_of(stranger_page)
+    assert theirs.http_only
+    assert theirs.same_site == "Lax"
+    for _ in range(LIMITS.per_account):
+        guess(anonymous_page, workspace.admin_email)
+    stranger_page.client.set_cookie(theirs.key, own.value)
+    assert guess(stranger_page, workspace.admin_email) == 429
+    stranger_page.client.set_cookie(theirs.key, theirs.value)
+    assert guess(stranger_page, workspace.admin_email) == 422
+
+
+def test_a_new_password_makes_other_devices_unknown(
+    admin_page: Page,
+    anonymous_page: Page,
+    make_page: Callable[[str | None], Page],
+    home: str,
+    workspace: Workspace,
+) -> None:
+    other = make_page(workspace.admin_email)
+    admin_page.post(f"{home}profile/password", {"current": PASSWORD, "new": NEW_PASSWORD})
+    admin_page.post("/logout")
+    for _ in range(LIMITS.per_account):
+        guess(anonymous_page, workspace.admin_email)
+    data = {"email": workspace.admin_email, "password": NEW_PASSWORD}
+    assert other.post("/login", data).status_code == 429
+    assert admin_page.post("/login", data).status_code == 303
+
+
+def test_a_stranger_keeps_nobody_from_changing_their_password(
+    admin_page: Page, anonymous_page: Page, home: str, workspace: Workspace
+) -> None:
+    for _ in range(LIMITS.per_account):
+        guess(anonymous_page, workspace.admin_email)
+    wrong = admin_page.post(f"{home}profile/password", {"current": "guess", "new": NEW_PASSWORD})
+    assert "This is not your current password." in wrong.text
+    for _ in range(LIMITS.per_device):
+        wrong = admin_page.post(f"{home}profile/password", {"current": "guess", "new": NEW_PASSWORD})
+    assert "Too many wrong passwords." in wrong.text
 
 
 @pytest.mark.parametrize(

@@ -1,24 +1,16 @@
-"""User accounts: passwords, sessions, and the limit on log-ins."""
+"""User accounts: passwords and sessions."""
 
-import ipaddress
 import secrets
 from contextlib import suppress
-from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, func, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, ids, passwords
-from webhooks_app.db.engines import ReadDatabase, WriteDatabase
-from webhooks_app.db.models import AuditEntry, Member, User
-
-# By account, so that one is not guessed at from many addresses, and by address, so that one address does not
-# try a password on many accounts (OWASP, Authentication Cheat Sheet, "Login throttling").
-FAILED_LOG_INS_PER_ACCOUNT = 10
-FAILED_LOG_INS_PER_ADDRESS = 30
-FAILED_LOG_IN_WINDOW = timedelta(minutes=15)
+from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.models import Member, User
 
 LOG_IN, REFUSE = "session.log_in", "session.refuse"
 
@@ -33,17 +25,6 @@ def normalize_email(email: str) -> str:
     with suppress(UnicodeError):
         domain = domain.encode("idna").decode()
     return local + at + domain
-
-
-def limit_key(address: str) -> str:
-    """Return what log-ins are counted by: of IPv6 the /64, since whoever has one address has 2^64."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return address
-    return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False))
 
 
 def add(database: WriteDatabase, *, email: str, name: str, password: str) -> str:
@@ -97,43 +78,16 @@ def end_sessions(database: WriteDatabase, user: User, *, actor: Actor) -> None:
 def record_log_in(database: WriteDatabase, *, email: str, address: str, user_id: str, is_right: bool) -> None:
     with database.begin() as connection:
         action = LOG_IN if is_right else REFUSE
-        _audit(connection, Actor(email[:254], address), action, user_id, counted_by=limit_key(address))
-
-
-def is_locked(database: ReadDatabase, *, email: str, address: str, now: datetime) -> bool:
-    """Tell whether too many log-ins of this account, or from this address, were refused lately."""
-    with database.connect() as connection:
-        by_account = _refusals(connection, AuditEntry.actor == email[:254], now)
-        return (
-            by_account >= FAILED_LOG_INS_PER_ACCOUNT
-            or _refusals(connection, AuditEntry.address == limit_key(address), now)
-            >= FAILED_LOG_INS_PER_ADDRESS
-        )
-
-
-def _refusals(connection: Connection, whose: ColumnElement[bool], now: datetime) -> int:
-    lately = select(func.count()).where(
-        AuditEntry.action == REFUSE,
-        AuditEntry.created_at > now - FAILED_LOG_IN_WINDOW,
-        AuditEntry.workspace_id.is_(None),
-        whose,
-    )
-    return int(connection.scalars(lately).one())
+        _audit(connection, Actor(email[:254], address), action, user_id)
 
 
 def _new_key() -> str:
     return secrets.token_urlsafe(24)
 
 
-def _audit(
-    connection: Connection, actor: Actor, action: str, user_id: str, *, counted_by: str = "", **details: str
-) -> None:
-    """One row for the account, and one for each workspace that its person is a member of.
-
-    The account's own may bear what its address counts as instead.
-    """
+def _audit(connection: Connection, actor: Actor, action: str, user_id: str, **details: str) -> None:
+    """One row for the account, and one for each workspace that its person is a member of."""
     mine = select(Member.workspace_id).where(Member.user_id == user_id).order_by(Member.workspace_id)
     now = clock.now()
     for workspace_id in (None, *connection.scalars(mine)):
-        whose = Actor(actor.name, counted_by) if counted_by and workspace_id is None else actor
-        audit.record(connection, whose, action, workspace_id=workspace_id, target=user_id, now=now, **details)
+        audit.record(connection, actor, action, workspace_id=workspace_id, target=user_id, now=now, **details)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import ColumnElement, Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
 from webhooks_app.db.models.base import Base
@@ -24,6 +24,24 @@ def insert_or_update(
     changed = {name: value for name, value in row.items() if name not in key}
     statement = _insert(connection, model, row)
     connection.execute(statement.on_conflict_do_update(index_elements=key, set_=changed))
+
+
+def insert_or_change(
+    connection: Connection,
+    model: type[Base],
+    row: Mapping[str, Any],
+    *,
+    key: Sequence[str],
+    changes: Mapping[str, Any],
+    where: ColumnElement[bool],
+) -> bool:
+    """Insert the row, or make the changes to the one that has the same `key` if `where` holds for that.
+
+    Returns whether either was done.
+    """
+    statement = _insert(connection, model, row)
+    changed = statement.on_conflict_do_update(index_elements=key, set_=dict(changes), where=where)
+    return connection.execute(changed.returning(*model.__table__.primary_key)).first() is not None
 
 
 def _insert(connection: Connection, model: type[Base], row: Mapping[str, Any]) -> Any:

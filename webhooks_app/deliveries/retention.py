@@ -18,7 +18,16 @@ from sqlalchemy import Connection, Row, Select, delete, exists, select
 from webhooks_app.core import ids
 from webhooks_app.db import keyset
 from webhooks_app.db.engines import Databases
-from webhooks_app.db.models import FINAL_STATES, Attempt, AttemptRollup, Delivery, Endpoint, Event, Workspace
+from webhooks_app.db.models import (
+    FINAL_STATES,
+    Attempt,
+    AttemptRollup,
+    Delivery,
+    Endpoint,
+    Event,
+    LogInTries,
+    Workspace,
+)
 
 log = logging.getLogger(__name__)
 
@@ -119,6 +128,7 @@ def delete_expired(
         deliveries += _expire_deliveries(batches, workspace_id, before)
         events += _expire_events(batches, workspace_id, before)
     rollups = _expire_rollups(batches, now - ROLLUP_AGE)
+    _delete_log_in_tries(batches, now)
     result = ExpiryResult(deliveries, events, rollups, _delete_endpoints(batches, now))
     log.info("expired", extra=asdict(result))
     return result
@@ -169,6 +179,17 @@ def _expire_rollups(batches: _Batches, before: datetime) -> int:
 
     has_old = exists().where(AttemptRollup.endpoint_id == Endpoint.id, AttemptRollup.hour_at < before)
     return batches.delete_by_endpoint(select(Endpoint.id).where(has_old), drop)
+
+
+def _delete_log_in_tries(batches: _Batches, now: datetime) -> None:
+    """Remove the counts whose window is over; one that is tried again meanwhile begins anew either way."""
+    is_over = LogInTries.resets_at <= now
+
+    def drop(connection: Connection, named: Sequence[str]) -> int:
+        return connection.execute(delete(LogInTries).where(LogInTries.key.in_(named), is_over)).rowcount
+
+    for batch in batches.read(select(LogInTries.key).where(is_over), LogInTries.key):
+        batches.delete(drop, [row.key for row in batch])
 
 
 def _delete_endpoints(batches: _Batches, now: datetime) -> int:

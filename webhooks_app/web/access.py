@@ -9,9 +9,11 @@ from flask_login import current_user
 from sqlalchemy import select
 
 from webhooks_app.accounts.audit import Actor
+from webhooks_app.accounts.log_in_limits import Source
 from webhooks_app.core import ids
 from webhooks_app.db.models import ApiToken, Endpoint, Invitation, Member, Recovery, Role, Workspace
 from webhooks_app.extensions import db, login
+from webhooks_app.web import forwarded_headers
 
 Parameters = ParamSpec("Parameters")
 Returned = TypeVar("Returned")
@@ -58,6 +60,11 @@ def own_workspaces() -> Sequence[Workspace]:
 def actor() -> Actor:
     """Return who acts in this request, for the audit log."""
     return Actor(current_user.email, request.remote_addr or "")
+
+
+def source_of(device: str) -> Source:
+    """Return where this try of a password comes from: `device` where the browser is known, or nothing."""
+    return Source(request.remote_addr or "", forwarded_headers.unbelieved_client(), device)
 
 
 def load_endpoint(endpoint_id: str) -> Endpoint:

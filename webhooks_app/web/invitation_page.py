@@ -10,6 +10,7 @@ from webhooks_app.accounts.users import EmailTaken
 from webhooks_app.core import clock, passwords
 from webhooks_app.db.models import Invitation, User
 from webhooks_app.extensions import db, services
+from webhooks_app.web import known_devices
 from webhooks_app.web.forms.account_forms import AcceptForm
 from webhooks_app.web.responses import PageResponse
 
@@ -32,6 +33,7 @@ def accept(secret: str) -> PageResponse:
         return _page(invitation, form), 403
     if not is_mine and not form.validate():
         return _page(invitation, form), 422
+    response = redirect(url_for("endpoints.index", workspace_id=invitation.workspace_id), 303)
     try:
         user_id = _join(invitation, form, user_id=current_user.id if is_mine else None)
     except InvitationClosed:
@@ -40,11 +42,13 @@ def accept(secret: str) -> PageResponse:
         return redirect(url_for("invitations.show", secret=secret), 303)
     except AlreadyMember:
         flash("You are a member already.", "info")
-    else:
-        if not is_mine:
-            session.clear()
-            login_user(db.session.get_one(User, user_id))
-    return redirect(url_for("endpoints.index", workspace_id=invitation.workspace_id), 303)
+        return response
+    if not is_mine:
+        user = db.session.get_one(User, user_id)
+        session.clear()
+        login_user(user)
+        known_devices.remember(response, user)
+    return response
 
 
 def _join(invitation: Invitation, form: AcceptForm, *, user_id: str | None) -> str:

@@ -6,19 +6,24 @@ from flask import Blueprint, redirect, render_template, request, session, url_fo
 from flask_login import current_user, login_required, login_user
 from flask_wtf import FlaskForm
 from sqlalchemy import select
+from werkzeug.wrappers import Response
 from wtforms import PasswordField, StringField
 from wtforms.validators import DataRequired, Length, Regexp
 
-from webhooks_app.accounts import users
+from webhooks_app.accounts import log_in_limits, users
 from webhooks_app.accounts.input_rules import LONGEST_PASSWORD
 from webhooks_app.core import clock, passwords
 from webhooks_app.db.models import User
 from webhooks_app.extensions import db, end_snapshot, services
-from webhooks_app.web.access import actor
+from webhooks_app.web import known_devices
+from webhooks_app.web.access import actor, source_of
 from webhooks_app.web.responses import PageResponse
 
 REFUSAL = "E-mail or password is wrong."
-LOCKED = "Too many tries. Wait a quarter of an hour, then try again."
+LOCKED = "Too many tries. Wait a quarter of an hour, or use a browser in which you were logged in before."
+
+
+_WINDOW_SECONDS = round(log_in_limits.DEFAULT_LIMITS.window.total_seconds())
 
 
 class LogInForm(FlaskForm):  # type: ignore[misc]
@@ -44,14 +49,38 @@ def log_in() -> PageResponse:
     form = LogInForm()
     if not form.is_submitted():
         return render_template("log_in.html", form=form)
-    if form.validate() and _is_locked(form):
-        return _refuse(form, LOCKED), 429
-    user = _authenticate(form) if form.validate() else None
-    if user is None:
+    if not form.validate():
         return _refuse(form, REFUSAL), 422
+    email = users.normalize_email(form.email.data)
+    user = db.session.scalar(select(User).where(User.email == email))
+    end_snapshot()  # hashing takes a while
+    wanted = log_in_limits.allowances(email, source_of(known_devices.device_of(user)))
+    if not log_in_limits.reserve(services().write, wanted, now=clock.now()):
+        return _refuse(form, LOCKED), 429, {"Retry-After": str(_WINDOW_SECONDS)}
+    is_right = passwords.is_password(form.password.data, user.password_hash if user else None)
+    _record(email, user, is_right=is_right)
+    if user is None or not is_right:
+        return _refuse(form, REFUSAL), 422
+    log_in_limits.give_back(services().write, wanted, now=clock.now())
+    return _begin_session(user)
+
+
+def _record(email: str, user: User | None, *, is_right: bool) -> None:
+    users.record_log_in(
+        services().write,
+        email=email,
+        address=request.remote_addr or "",
+        user_id=user.id if user else "",
+        is_right=is_right,
+    )
+
+
+def _begin_session(user: User) -> Response:
     session.clear()  # nothing from before the log-in goes on after it
     login_user(user)
-    return redirect(_safe_target(request.args.get("next")) or url_for("session.home"), 303)
+    response = redirect(_safe_target(request.args.get("next")) or url_for("session.home"), 303)
+    known_devices.remember(response, user)
+    return response
 
 
 @login_required  # type: ignore[untyped-decorator]
@@ -64,26 +93,6 @@ def log_out() -> PageResponse:
 def _refuse(form: LogInForm, refusal: str) -> str:
     form.form_errors.append(refusal)
     return render_template("log_in.html", form=form, refusal=refusal)
-
-
-def _is_locked(form: LogInForm) -> bool:
-    email = users.normalize_email(form.email.data)
-    return users.is_locked(services().read, email=email, address=request.remote_addr or "", now=clock.now())
-
-
-def _authenticate(form: LogInForm) -> User | None:
-    email = users.normalize_email(form.email.data)
-    user = db.session.scalar(select(User).where(User.email == email))
-    end_snapshot()  # hashing takes a while
-    is_right = passwords.is_password(form.password.data, user.password_hash if user else None)
-    users.record_log_in(
-        services().write,
-        email=email,
-        address=request.remote_addr or "",
-        user_id=user.id if user else "",
-        is_right=is_right,
-    )
-    return user if is_right else None
 
 
 def _safe_target(target: str | None) -> str | None:

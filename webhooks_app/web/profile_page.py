@@ -3,11 +3,12 @@
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask_login import current_user, login_user
 
-from webhooks_app.accounts import users
+from webhooks_app.accounts import log_in_limits, users
 from webhooks_app.core import clock, passwords
 from webhooks_app.db.models import User
 from webhooks_app.extensions import db, end_snapshot, services
-from webhooks_app.web.access import actor
+from webhooks_app.web import known_devices
+from webhooks_app.web.access import actor, source_of
 from webhooks_app.web.forms.account_forms import NameForm, PasswordForm
 from webhooks_app.web.responses import PageResponse
 
@@ -41,9 +42,11 @@ def change_password() -> PageResponse:
         form.current.errors = [refusal]
         return _page(password_form=form), 422
     users.change_password(services().write, current_user, form.new.data, actor=actor())
-    _keep_this_session()
+    user = _keep_this_session()
     flash("Password changed. Every other session has ended.", "success")
-    return redirect(url_for("profile.show"), 303)
+    response = redirect(url_for("profile.show"), 303)
+    known_devices.remember(response, user)
+    return response
 
 
 def end_other_sessions() -> PageResponse:
@@ -54,22 +57,26 @@ def end_other_sessions() -> PageResponse:
 
 
 def _refusal(password: str) -> str:
-    """Return why this is not taken for the person's password, or nothing; guesses count as at the log-in."""
+    """Return why this is not taken for the person's password, or nothing; wrong ones are counted."""
     user_id, email, hashed = current_user.id, current_user.email, current_user.password_hash
     address = request.remote_addr or ""
     end_snapshot()  # hashing takes a while
-    if users.is_locked(services().read, email=email, address=address, now=clock.now()):
+    # Whoever is logged in is known here whatever strangers try.
+    wanted = log_in_limits.allowances(email, source_of(device=user_id))
+    if not log_in_limits.reserve(services().write, wanted, now=clock.now()):
         return "Too many wrong passwords. Wait a quarter of an hour, then try again."
     if passwords.is_password(password, hashed):
+        log_in_limits.give_back(services().write, wanted, now=clock.now())
         return ""
     users.record_log_in(services().write, email=email, address=address, user_id=user_id, is_right=False)
     return "This is not your current password."
 
 
-def _keep_this_session() -> None:
-    """Give this session the new key, which the others do not have."""
-    user_id = current_user.id
-    login_user(db.session.get_one(User, user_id, populate_existing=True))
+def _keep_this_session() -> User:
+    """Give this session the new key, which the others do not have; return its user."""
+    user = db.session.get_one(User, current_user.id, populate_existing=True)
+    login_user(user)
+    return user
 
 
 def _page(*, name_form: NameForm | None = None, password_form: PasswordForm | None = None) -> str:

@@ -3,8 +3,8 @@
 from flask import request
 from werkzeug.wrappers import Response
 
-# As Flask takes it: a response, its body, or its body and status.
-PageResponse = Response | str | tuple[str, int]
+# As Flask takes it: a response, its body, its body and status, or these and headers.
+PageResponse = Response | str | tuple[str, int] | tuple[str, int, dict[str, str]]
 
 
 def is_fragment() -> bool:

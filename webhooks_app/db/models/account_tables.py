@@ -109,6 +109,17 @@ class ApiToken(Base):
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
+class LogInTries(Base):
+    """How often a password was tried lately, by account, address or device: `accounts/log_in_limits.py`."""
+
+    __tablename__ = "log_in_tries"
+
+    # A hash of what is counted by.
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    tries: Mapped[int] = mapped_column(Integer)
+    resets_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
 _IS_REFUSAL = text("action = 'session.refuse'")
 
 
@@ -132,7 +143,7 @@ class AuditEntry(Base):
 
     __table_args__ = (
         Index("ix_audit_entries_workspace", "workspace_id", "id"),
-        # What the limit on log-ins counts.
+        # What the limit on log-ins counted once; the code before an upgrade still does.
         _index_of_refusals("ix_audit_entries_refused_account", "actor"),
         _index_of_refusals("ix_audit_entries_refused_address", "address"),
     )

@@ -1,0 +1,161 @@
+"""How often somebody may try a password.
+
+A try is counted before its password is checked, in a statement that refuses the one too many, so that tries
+at the same moment cannot overshoot; the right password gives it back.
+
+By account, so that one is not guessed at from many addresses, and by address, so that one address does not
+try a password on many accounts (OWASP, Authentication Cheat Sheet, "Login throttling"). A browser in which
+that account was logged in to before has an allowance of its own, which strangers cannot use up (OWASP, "Slow
+Down Online Guessing Attacks with Device Cookies").
+"""
+
+import hashlib
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, case, exists, literal, or_, select, update
+
+from webhooks_app.db import upsert
+from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.models import LogInTries
+
+
+@dataclass(frozen=True, slots=True)
+class LogInLimits:
+    """Tries in a window, which begins with the first of them.
+
+    Behind a proxy that is not configured everybody has its address. `per_unknown_proxy` is so large that one
+    client, who is held to `per_address`, cannot use it up for all the others, and bounds what somebody can
+    try who only claims to be such a proxy.
+    """
+
+    per_account: int = 10
+    per_address: int = 30
+    per_device: int = 10
+    per_unknown_proxy: int = 300
+    window: timedelta = timedelta(minutes=15)
+
+
+DEFAULT_LIMITS = LogInLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a try comes from.
+
+    `device` is a browser that is known for this account, `claimed_client` whom a proxy that is not configured
+    says it asks for; empty where there is none.
+    """
+
+    address: str
+    claimed_client: str = ""
+    device: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """So many tries under one key; where it does not count, others have used it up or not."""
+
+    key: str
+    limit: int
+    counts: bool = True
+
+
+class _Spent(Exception):
+    """One of the allowances has no try left."""
+
+
+def allowances(email: str, source: Source, limits: LogInLimits = DEFAULT_LIMITS) -> list[Allowance]:
+    """Return what a try to log in to that account, from there, needs one try of each. Pure."""
+    if source.device:
+        return [Allowance(_key("device", source.device), limits.per_device)]
+    network = limit_key(source.address)
+    account = Allowance(_key("account", email), limits.per_account)
+    address = Allowance(_key("address", network), limits.per_address)
+    if not source.claimed_client or _is_public(source.address):
+        return [account, address]
+    client = _key("client", network, limit_key(source.claimed_client))
+    return [
+        account,
+        Allowance(address.key, limits.per_address, counts=False),
+        Allowance(client, limits.per_address),
+        Allowance(_key("proxy", network), limits.per_unknown_proxy),
+    ]
+
+
+def reserve(
+    database: WriteDatabase,
+    wanted: Sequence[Allowance],
+    *,
+    now: datetime,
+    window: timedelta = DEFAULT_LIMITS.window,
+) -> bool:
+    """Count one try under each of the allowances; return False, and count none, where one has none left."""
+    try:
+        with database.begin() as connection:
+            for allowance in wanted:
+                if not _take(connection, allowance, now, window):
+                    raise _Spent
+    except _Spent:
+        return False
+    return True
+
+
+def give_back(database: WriteDatabase, taken: Sequence[Allowance], *, now: datetime) -> None:
+    """Count no longer what `reserve` has counted: the password was right."""
+    with database.begin() as connection:
+        for allowance in taken:
+            is_current = LogInTries.key == allowance.key, LogInTries.resets_at > now, LogInTries.tries > 0
+            if allowance.counts:
+                connection.execute(update(LogInTries).where(*is_current).values(tries=LogInTries.tries - 1))
+
+
+def _take(connection: Connection, allowance: Allowance, now: datetime, window: timedelta) -> bool:
+    if not allowance.counts:
+        return not _is_spent(connection, allowance, now)
+    resets_at = now + window
+    is_over = LogInTries.resets_at <= now
+    return upsert.insert_or_change(
+        connection,
+        LogInTries,
+        {"key": allowance.key, "tries": 1, "resets_at": resets_at},
+        key=["key"],
+        changes={
+            "tries": case((is_over, 1), else_=LogInTries.tries + 1),
+            "resets_at": case(
+                (is_over, literal(resets_at, LogInTries.resets_at.type)), else_=LogInTries.resets_at
+            ),
+        },
+        where=or_(is_over, LogInTries.tries < allowance.limit),
+    )
+
+
+def _is_spent(connection: Connection, allowance: Allowance, now: datetime) -> bool:
+    is_full = LogInTries.key == allowance.key, LogInTries.resets_at > now, LogInTries.tries >= allowance.limit
+    return bool(connection.scalar(select(exists().where(*is_full))))
+
+
+def limit_key(address: str) -> str:
+    """Return what log-ins are counted by: of IPv6 the /64, since whoever has one address has 2^64."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return address
+    return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False))
+
+
+def _is_public(address: str) -> bool:
+    """Tell an address of the internet, which is no proxy of ours, from one inside, or a socket's."""
+    try:
+        return ipaddress.ip_address(address).is_global
+    except ValueError:
+        return False
+
+
+def _key(*parts: str) -> str:
+    """Return a key of one length that shows neither e-mail address nor password typed in its place."""
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
