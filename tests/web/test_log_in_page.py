@@ -6,12 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 from werkzeug.test import Cookie
 
 from tests.conftest import PASSWORD, Workspace
-from tests.web.accounts import NEW_PASSWORD
+from tests.web.accounts import NEW_PASSWORD, fresh
 from tests.web.conftest import Page
 from webhooks_app.accounts import log_in_limits
+from webhooks_app.db.models import User
 
 
 def session_of(page: Page) -> str:
@@ -93,15 +95,19 @@ def test_a_known_device_may_try_no_more_often_than_others(admin_page: Page, work
     assert statuses == [422] * LIMITS.per_device + [429]
 
 
-def device_of(page: Page) -> Cookie:
-    [cookie] = [found for found in page.client._cookies.values() if found.key.startswith("device-")]
+def device_of(page: Page, email: str) -> Cookie:
+    """Return the cookie by which that browser is known for the account."""
+    [user_id] = fresh(select(User.id).where(User.email == email))
+    cookie = page.client.get_cookie(f"device-{user_id}")
+    assert cookie
     return cookie
 
 
 def test_a_device_is_known_for_its_account_only(
     admin_page: Page, stranger_page: Page, anonymous_page: Page, workspace: Workspace
 ) -> None:
-    theirs, own = device_of(admin_page), device_of(stranger_page)
+    theirs = device_of(admin_page, workspace.admin_email)
+    own = device_of(stranger_page, "other@example.com")
     assert theirs.http_only
     assert theirs.same_site == "Lax"
     for _ in range(LIMITS.per_account):

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from webhooks_app.accounts import audit, users
+from webhooks_app.accounts import audit, email_addresses, users
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, ids, passwords
 from webhooks_app.db.engines import WriteDatabase
@@ -89,12 +89,13 @@ def remove(database: WriteDatabase, member: Member, *, actor: Actor) -> None:
 def invite(database: WriteDatabase, workspace_id: str, email: str, role: Role, *, actor: Actor) -> str:
     """Invite an address; return the secret part of the link, of which only the hash is kept.
 
-    Withdraws an older invitation of the address. Raises AlreadyMember and AlreadyInvited.
+    Withdraws an older invitation of the address. Raises AlreadyMember, AlreadyInvited, and ValueError for
+    what is no e-mail address.
     """
     token = passwords.new_link_token()
     try:
         with database.begin() as connection:
-            _invite(connection, workspace_id, users.normalize_email(email), role, token, actor)
+            _invite(connection, workspace_id, email_addresses.normalize(email), role, token, actor)
     except IntegrityError:
         raise AlreadyInvited from None
     return token

@@ -1,12 +1,11 @@
 """User accounts: passwords and sessions."""
 
 import secrets
-from contextlib import suppress
 
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from webhooks_app.accounts import audit
+from webhooks_app.accounts import audit, email_addresses
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, ids, passwords
 from webhooks_app.db.engines import WriteDatabase
@@ -20,27 +19,28 @@ class EmailTaken(Exception):
 
 
 def normalize_email(email: str) -> str:
-    """Return the address in lower case, its domain as DNS has it where possible: one address, one account."""
-    local, at, domain = email.strip().lower().rpartition("@")
-    with suppress(UnicodeError):
-        domain = domain.encode("idna").decode()
-    return local + at + domain
+    """Return the spelling under which an account is looked for, also of what is no valid address."""
+    try:
+        return email_addresses.normalize(email)
+    except ValueError:
+        return email.strip().lower()
 
 
 def add(database: WriteDatabase, *, email: str, name: str, password: str) -> str:
-    """Create an account; return its id. Raises EmailTaken."""
+    """Create an account; return its id. Raises EmailTaken, or ValueError for what is no e-mail address."""
+    normal, hashed = email_addresses.normalize(email), passwords.hash_password(password)
     with database.begin() as connection:
-        return add_in(connection, email=email, name=name, password_hash=passwords.hash_password(password))
+        return add_in(connection, email=normal, name=name, password_hash=hashed)
 
 
 def add_in(connection: Connection, *, email: str, name: str, password_hash: str) -> str:
-    """Create an account within the caller's transaction; return its id. Raises EmailTaken."""
+    """Create an account as `add` does, of an address in its one spelling, within the caller's transaction."""
     user_id = ids.new("usr")
     try:
         connection.execute(
             insert(User).values(
                 id=user_id,
-                email=normalize_email(email),
+                email=email,
                 name=name,
                 password_hash=password_hash,
                 session_key=_new_key(),

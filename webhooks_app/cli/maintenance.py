@@ -1,7 +1,10 @@
 """What is done to a deployment now and then: `migrate`, `rotate-keys`, `expire`."""
 
+import sys
+
 import click
 
+from webhooks_app.accounts import stored_addresses
 from webhooks_app.app import create_app
 from webhooks_app.cli.schema import upgrade
 from webhooks_app.core import clock, logging_setup
@@ -21,7 +24,14 @@ def migrate() -> None:
         app = create_app(database_limits=COMMAND_LIMITS)
         logging_setup.set_up("WARNING")
         with app.app_context():
-            upgrade()
+            bring_up_to_date()
+
+
+def bring_up_to_date() -> None:
+    """Migrate the schema, and print what of the data a person has to see to."""
+    upgrade()
+    for sentence in stored_addresses.respell_all(services().write):
+        print(f"warning: {sentence}", file=sys.stderr)
 
 
 @click.command()

@@ -10,7 +10,7 @@ import click
 from webhooks_app import config
 from webhooks_app.app import create_app
 from webhooks_app.cli import demo
-from webhooks_app.cli.schema import upgrade
+from webhooks_app.cli.maintenance import bring_up_to_date
 from webhooks_app.config import ConfigError, Settings
 from webhooks_app.core import instance_folder, logging_setup
 from webhooks_app.db.database_limits import COMMAND_LIMITS
@@ -83,7 +83,7 @@ def _prepare(settings: Settings, consumer_port: int) -> dict[str, str]:
     app = create_app(settings, database_limits=COMMAND_LIMITS)
     logging_setup.set_up("WARNING")
     with app.app_context():
-        upgrade()
+        bring_up_to_date()
         print("Starting …", flush=True)
         shown = demo.prepare(services(), settings.instance / "demo.json", consumer_port)
         db.engine.dispose()

@@ -14,6 +14,8 @@ from email.policy import SMTP
 from email.utils import format_datetime
 from urllib.parse import unquote, urlsplit
 
+import idna
+
 log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 10.0
@@ -61,7 +63,7 @@ def parse_server_url(url: str, sender: str, ca_bundle: str | None = None) -> Mai
         raise ValueError("it must look like smtp://user:password@mail.example.com:587 or smtps://…")
     parse_address(sender)
     return MailServer(
-        host=parts.hostname,
+        host=_ascii_domain(parts.hostname),
         port=port or _PORTS[parts.scheme],
         sender=sender,
         is_smtps=parts.scheme == "smtps",
@@ -77,9 +79,20 @@ def parse_address(text: str) -> Address:
     if not at or not local or not domain or any(mark in text for mark in '<>,;:"\\()[] \t\r\n\0'):
         raise ValueError(f"not an e-mail address: {text[:80]!r}")
     try:
-        return Address(addr_spec=f"{local}@{domain.encode('idna').decode()}")
-    except (MessageError, UnicodeError, IndexError) as error:
+        return Address(addr_spec=f"{local}@{_ascii_domain(domain)}")
+    except (MessageError, ValueError, IndexError) as error:
         raise ValueError(f"not an e-mail address: {text[:80]!r}") from error
+
+
+def _ascii_domain(domain: str) -> str:
+    """Return the domain as DNS has it. Raises ValueError.
+
+    By IDNA 2008: Python's own codec would make strasse.de of straße.de.
+    """
+    name = domain if domain.isascii() else idna.encode(domain, uts46=True).decode()
+    if any(not 0 < len(label) < 64 for label in name.removesuffix(".").split(".")):
+        raise ValueError(f"not a host name: {name[:80]!r}")
+    return name
 
 
 def send(server: MailServer, email: Email) -> None:

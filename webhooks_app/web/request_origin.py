@@ -15,7 +15,7 @@ ELSEWHERE = "This form was sent from another site, {origin}. Open the console’
 UNKNOWN = "The browser did not say from where this form was sent. Allow it to send an Origin or a Referer."
 
 
-class ForeignForm(CSRFError):
+class ForeignForm(CSRFError):  # type: ignore[misc]
     """A form that a page of another site sent, or one that nobody knows."""
 
 

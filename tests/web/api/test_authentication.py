@@ -24,7 +24,7 @@ def test_a_request_without_a_valid_token_is_refused(
     assert json_of(response)["error"]["code"] == "unauthorized"
     challenge = response.headers["WWW-Authenticate"]
     assert challenge.startswith("Bearer realm=")
-    was_sent = bool(header) and header.startswith("Bearer tok")
+    was_sent = (header or "").startswith("Bearer tok")
     assert ('error="invalid_token"' in challenge) == was_sent  # RFC 6750, section 3.1
 
 
