@@ -16,6 +16,7 @@ from webhooks_app.extensions import attach_services, csrf, db, login
 from webhooks_app.web import (
     access,
     blueprints,
+    compression,
     error_pages,
     request_checks,
     request_origin,
@@ -75,6 +76,7 @@ def _register_web(app: Flask, settings: config.Settings) -> None:
     request_checks.register(app, trusted_proxies=settings.trusted_proxies)
     csrf.init_app(app)  # reads the request's form, so comes behind what refuses a request as a whole
     request_origin.register(app)
+    compression.register(app)
     response_headers.register(app)
     sessions.register(login)
     app.url_defaults(access.fill_in_workspace_id)
