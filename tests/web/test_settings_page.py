@@ -47,3 +47,12 @@ def test_bad_settings_are_refused_at_their_field_and_kept(
     assert fresh(select(WorkspaceRow.name)).one() == "Acme"
     [value] = wrong.values()
     assert value.split("\n")[-1] in refused.text
+
+
+def test_what_was_typed_instead_of_a_number_is_shown_again(admin_page: Page, home: str) -> None:
+    refused = admin_page.post(f"{home}settings/", {"name": "Acme", "retention": "30 days", "timeout": "5"})
+    assert refused.status_code == 422
+    assert (
+        'type="text" id="retention" name="retention" value="30 days"' in refused.text
+    )  # a number field drops it
+    assert 'type="number" min="1" max="365" id="retention"' in admin_page.get(f"{home}settings/").text
