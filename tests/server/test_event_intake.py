@@ -100,6 +100,7 @@ def test_another_event_under_a_used_key_is_409(api: Api) -> None:
         (BODY | {"data": {"batch_id": 1}}, {}, 422),
         (BODY, {"Idempotency_Key": "x" * 256}, 400),
         (b"x" * 300_000, {}, 413),
+        (BODY, {"Content_Encoding": "gzip"}, 415),
     ],
 )
 def test_what_is_wrong_is_said_by_flask(
