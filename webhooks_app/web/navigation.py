@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 from flask import g
 
-from webhooks_app.extensions import services
 from webhooks_app.db.models import Role
+from webhooks_app.extensions import services
 from webhooks_app.web import forwarded_headers
 from webhooks_app.web.access import own_workspaces
 

@@ -5,7 +5,7 @@ from alembic import op
 
 import webhooks_app.db.models.base
 
-revision = '0005'
+revision = '0004'
 down_revision = '0003'
 branch_labels = None
 depends_on = None
