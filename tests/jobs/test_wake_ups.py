@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from redis import Redis
 
-from tests.conftest import Workspace
+from tests.conftest import Workspace, wait_for
 from tests.receivers import Receiver
 from webhooks_app.config import Settings
 from webhooks_app.jobs.wake_ups import WakeUps
@@ -41,7 +41,7 @@ def test_a_run_that_is_awake_needs_no_job_until_it_ends(wake_ups: WakeUps, setti
         wake_ups.start_run()
         for _ in range(100):
             wake_ups.wake_worker()
-            assert wake_ups.take_request()
+            wait_for(wake_ups.take_request)
         assert redis.llen("rq:queue:deliveries") == 0
         wake_ups.wake_worker()
         wake_ups.end_run(expects_more=False)

@@ -4,14 +4,15 @@ Redis holds nothing that cannot be lost: SQL holds every delivery and its due ti
 
 A wake-up is coalesced: whoever sets the wake flag enqueues the one job, and the job clears the flag before
 its first claim. So a commit is either seen by that claim or finds the flag clear and enqueues a job of its
-own. A run that keeps itself marked as awake reads the flag every few milliseconds, so that a wake-up which
-comes meanwhile needs no job at all (docs/decisions/0003).
+own. A run that keeps itself marked as awake is told by a list that it waits on, so that a wake-up which comes
+meanwhile needs no job at all (docs/decisions/0003).
 """
 
 import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from rq import Queue
@@ -21,10 +22,16 @@ from rq_scheduler import Scheduler
 from webhooks_app.jobs import redis_connections, task_jobs
 from webhooks_app.jobs.redis_backoff import RedisBackoff, RedisBackoffLimits
 from webhooks_app.jobs.task_jobs import DELIVER_DUE, QUEUE_NAME, RECOVER, SEND_MAIL, TaskJob
+from webhooks_app.jobs.wake_listener import NEWS_KEY, WAIT_SECONDS, WakeListener
 
 _WAKE_FLAG_KEY = "webhooks:wake"
 # A lost job leaves the flag set for no longer than this; the sweep finds what waited meanwhile.
 _WAKE_FLAG_TTL_SECONDS = 5
+
+# A run that is told of wake-ups still looks at the flag this often, should it have missed one.
+_LOOK_SECONDS = 0.1
+# Nobody takes news where all that are awake are of a version from before there was any.
+_MOST_NEWS = 5
 
 # Set while a run reads the wake flag. Without it, steady traffic would leave a job behind for each time that
 # a run finds the flag set.
@@ -36,6 +43,7 @@ _CALL_INTERVAL_SECONDS = 1.0
 
 # A web request must not wait for a Redis that hangs; after an error, the next requests do not wait at all.
 _TIMEOUT_SECONDS = 0.25
+_PATIENCE_SECONDS = 1.0  # for the answer to a wait that ends without news
 _BACKOFF = RedisBackoffLimits(longest_seconds=2.0)
 
 JobTimeout = JobTimeoutException
@@ -49,7 +57,14 @@ class WakeUps:
         self._queue = task_jobs.task_queue(self._redis)
         self._scheduler = Scheduler(queue_name=QUEUE_NAME, connection=self._redis, job_class=TaskJob)
         self.backoff = RedisBackoff(self._redis, _BACKOFF)
-        self._awake_until = self._next_call_at = 0.0
+        self._awake_until = self._next_call_at = self._looked_at = 0.0
+        self._redis_url = redis_url
+
+    @cached_property
+    def listener(self) -> WakeListener:
+        """What tells a run of wake-ups; only workers have one."""
+        seconds = WAIT_SECONDS + _PATIENCE_SECONDS
+        return WakeListener(redis_connections.connect(self._redis_url, timeout_seconds=seconds))
 
     def wake_worker(self) -> bool:
         """Have a worker look for due deliveries; return whether Redis answered."""
@@ -67,18 +82,27 @@ class WakeUps:
 
         A wake-up for what is committed from here on sets the flag again.
         """
-        self._awake_until = 0.0
+        self._awake_until = self._looked_at = 0.0
         self.keep_awake()
+        self.listener.start_run()
         self._try(lambda: self._redis.delete(_WAKE_FLAG_KEY))
 
     def take_request(self) -> bool:
-        """Clear the wake flag; return whether it was set, so that there may be new deliveries."""
+        """Clear the wake flag if it may be set; return whether it was, so that there may be new deliveries.
+
+        A run that listens asks Redis when it is told to, and now and then.
+        """
+        is_told, now = self.listener.take(), time.monotonic()
+        if self.listener.is_listening and not is_told and now < self._looked_at + _LOOK_SECONDS:
+            return False
+        self._looked_at = now
         flags: list[Any] = []
         self._try(lambda: flags.append(self._redis.getdel(_WAKE_FLAG_KEY)))
         return flags not in ([], [None])
 
     def end_run(self, *, expects_more: bool) -> None:
         """Unmark the run as awake; enqueue a job if the flag was set meanwhile or it `expects_more`."""
+        self.listener.end_run()
         self._try(lambda: self._redis.delete(AWAKE_KEY))
         self._awake_until = 0.0
         if self.take_request() or expects_more:
@@ -142,13 +166,17 @@ class WakeUps:
 
 
 def set_wake_flag(queue: Queue) -> None:
-    """Set the wake flag; enqueue a run if it was clear and no run is awake. Raises RedisError."""
-    with queue.connection.pipeline(transaction=False) as pipe:
+    """Set the wake flag; if it was clear, tell the run that is awake or enqueue one. Raises RedisError."""
+    redis = queue.connection
+    with redis.pipeline(transaction=False) as pipe:
         pipe.set(_WAKE_FLAG_KEY, 1, nx=True, ex=_WAKE_FLAG_TTL_SECONDS)
         pipe.exists(AWAKE_KEY)
-        is_first, is_awake = pipe.execute()
+        pipe.llen(NEWS_KEY)
+        is_first, is_awake, news_count = pipe.execute()
     if is_first and not is_awake:
         enqueue_run(queue)
+    elif is_first and news_count < _MOST_NEWS:
+        redis.rpush(NEWS_KEY, 1)
 
 
 def enqueue_run(queue: Queue) -> None:

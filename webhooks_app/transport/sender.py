@@ -12,6 +12,7 @@ answer is permitted, too.
 """
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import certifi
@@ -25,7 +26,7 @@ from webhooks_app.transport.resolver import Resolver
 from webhooks_app.transport.sender_limits import DEFAULT_LIMITS, SenderLimits
 from webhooks_app.transport.target_policy import TargetPolicy
 from webhooks_app.transport.transfers import Transfers
-from webhooks_app.transport.watched_sockets import WatchedSockets
+from webhooks_app.transport.watched_sockets import HasFileno, WatchedSockets
 
 
 class Sender:
@@ -45,6 +46,7 @@ class Sender:
         self._resolver = Resolver(limits.resolver)
         self._resolver_descriptor = self._resolver.fileno()
         self._sockets.watch_permanently(self._resolver)
+        self._signals: dict[int, Callable[[], None]] = {}
         self._pending = PendingLookups(self._resolver, limits.resolver.refresh_seconds)
         self._resolved_targets = JudgedTargets(policy)
 
@@ -68,6 +70,16 @@ class Sender:
         else:
             self._pending.add(pending)
 
+    def watch(self, source: HasFileno, on_ready: Callable[[], None]) -> None:
+        """Have `poll` and `wait` return early, and call `on_ready`, whenever the source is readable."""
+        self._sockets.watch_permanently(source)
+        self._signals[source.fileno()] = on_ready
+
+    def wait(self, seconds: float) -> None:
+        """Wait, with nothing in flight, until a watched source is readable."""
+        for descriptor, _ in self._sockets.wait(seconds):
+            self._handle_signal(descriptor)
+
     def poll(self, wait_ms: int) -> list[tuple[Any, Outcome]]:
         """Work on what is in flight for up to `wait_ms`; return the outcomes that came, with their keys."""
         self._run_timers()
@@ -77,7 +89,7 @@ class Sender:
         for descriptor, events in self._sockets.wait(self._wait_seconds(wait_ms)):
             if descriptor == self._resolver_descriptor:
                 self._take_lookup_results()
-            else:
+            elif not self._handle_signal(descriptor):
                 self._transfers.handle_ready(descriptor, events)
         self._run_timers()
         return self._transfers.take_completed()
@@ -92,6 +104,13 @@ class Sender:
         self._transfers.close()
         self._sockets.close()
         self._resolver.close()
+
+    def _handle_signal(self, descriptor: int) -> bool:
+        """Return whether it is the descriptor of a watched source."""
+        if (on_ready := self._signals.get(descriptor)) is None:
+            return False
+        on_ready()
+        return True
 
     def _run_timers(self) -> None:
         now = time.monotonic()

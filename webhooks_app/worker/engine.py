@@ -54,6 +54,7 @@ class DeliveryEngine:
         self._wake_ups = wake_ups
         self._limits = limits
         self._idle_since = 0.0
+        self._sender.watch(wake_ups.listener, wake_ups.listener.note)
         self._backoff = DatabaseBackoff(limits.backoff)
         self._concurrency = Concurrency(sender.free, limits.concurrency)
         self._outcomes = OutcomeBuffer(databases.write, wake_ups, lease=lease, limits=limits.buffer)
@@ -127,7 +128,7 @@ class DeliveryEngine:
         """Take the answers that came, then `act`; answers come whether the database takes them or not."""
         self._dispatcher.take_answers(self._limits.poll_ms)
         if not self._backoff.run(act) and not self._dispatcher.is_sending:
-            time.sleep(self._limits.idle_seconds)
+            self._wait_idle()
 
     def _step(self) -> None:
         self._write_outcomes()
@@ -141,7 +142,12 @@ class DeliveryEngine:
             self._dispatcher.add(claimed)
             self._dispatcher.start_claimed()
         elif claimed is None and not is_sending:
-            time.sleep(self._limits.idle_seconds)
+            self._wait_idle()
+
+    def _wait_idle(self) -> None:
+        """Wait, with nothing in flight, until there may be something to claim."""
+        is_told = self._wake_ups.listener.is_listening
+        self._sender.wait(self._limits.told_seconds if is_told else self._limits.idle_seconds)
 
     def _write_outcomes(self) -> None:
         self._outcomes.write_if_due(is_sending=self._dispatcher.is_sending)

@@ -61,7 +61,9 @@ class EngineLimits:
     # Destinations kept in memory at most; a thousand take about 1 MB.
     cached_destinations: int = 20_000
     poll_ms: int = 4
+    # With nothing in flight: a run that has to ask for wake-ups, and one that is told of them.
     idle_seconds: float = 0.002
+    told_seconds: float = 0.05
     # After its last work a run waits this long for more, which costs less than the job that it saves.
     linger_seconds: float = 0.1
     # Supervisors kill five to ten seconds after they ask a process to stop; requests that are not answered by
