@@ -65,7 +65,8 @@ DESCRIPTIONS: dict[OutcomeClass, OutcomeDescription] = {
     OutcomeClass.TLS: OutcomeDescription(
         "TLS failure",
         "A secure connection could not be made.",
-        "Check that the certificate is valid, complete with its chain, and made out to this host name.",
+        "Check that the certificate is valid, complete with its chain, and made out to this host name, and "
+        "that the server demands none of us.",
     ),
     OutcomeClass.TIMEOUT: OutcomeDescription(
         "Timed out",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from webhooks_app.core.outcomes import OutcomeClass, Timings
+from webhooks_app.transport.tls_errors import is_alert, tls_sentence
 
 
 class CurlCode(IntEnum):
@@ -59,33 +60,6 @@ _TLS_CODES = frozenset(
         CurlCode.PEER_FAILED_VERIFICATION,
         CurlCode.SSL_CACERT_BADFILE,
     }
-)
-# Parts of OpenSSL's and libcurl's messages, the narrower ones first; {host} is the URL's.
-_TLS_SENTENCES = (
-    (
-        "self-signed certificate in certificate chain",
-        "The certificate was issued by a CA that is not trusted.",
-    ),
-    ("self-signed certificate", "The certificate is self-signed."),
-    ("self signed certificate", "The certificate is self-signed."),
-    (
-        "unable to get local issuer",
-        "The certificate's issuer is not known: the server leaves out an intermediate certificate, or the CA "
-        "is not trusted.",
-    ),
-    ("has expired", "The certificate has expired."),
-    ("not yet valid", "The certificate is not valid yet."),
-    ("subject name", "The certificate is not made out to {host}."),
-    ("wrong version number", "The port does not speak TLS."),
-    ("packet length too long", "The port does not speak TLS."),
-    ("certificate required", "The server demands a client certificate, and we have none."),
-    ("protocol version", "The server offers no TLS version that we accept."),
-    ("handshake failure", "The server and we found no TLS parameters in common."),
-    ("unrecognized name", "The server has no certificate for {host}."),
-    ("SSL_ERROR_SYSCALL", "The server ended the connection during the TLS handshake."),
-    ("unexpected eof", "The server ended the connection during the TLS handshake."),
-    ("Connection reset", "The server ended the connection during the TLS handshake."),
-    ("Broken pipe", "The server ended the connection during the TLS handshake."),
 )
 _CONNECT_SENTENCES = {
     errno.ECONNREFUSED: "The connection was refused: nothing listens there, or a firewall rejects us.",
@@ -146,7 +120,7 @@ def _stage(context: FailureContext) -> str:
 def _kind(code: int, message: str, context: FailureContext) -> OutcomeClass:
     if code in (CurlCode.COULDNT_RESOLVE_HOST, CurlCode.ABORTED_BY_CALLBACK):
         return OutcomeClass.DNS
-    if code in _TLS_CODES:
+    if code in _TLS_CODES or (context.is_tls and not context.status and is_alert(message)):
         return OutcomeClass.TLS
     if code == CurlCode.UNSUPPORTED_PROTOCOL and not context.has_connection:
         return OutcomeClass.BLOCKED
@@ -159,19 +133,16 @@ def _kind(code: int, message: str, context: FailureContext) -> OutcomeClass:
 
 def _sentence(kind: OutcomeClass, code: int, message: str, context: FailureContext) -> str:
     if kind is OutcomeClass.TLS:
-        return _tls_sentence(message).format(host=context.host)
+        return tls_sentence(message).format(host=context.host)
     if kind is OutcomeClass.CONNECT:
         unknown = f"{context.host} port {context.port} could not be reached."
         return _CONNECT_SENTENCES.get(context.os_error, unknown)
     if kind is OutcomeClass.INVALID_RESPONSE:
         return _INVALID_SENTENCES[CurlCode(code)]
     if kind is OutcomeClass.CONNECTION_LOST:
+        if "ENHANCE_YOUR_CALM" in message:  # RFC 9113, section 7
+            return "The server asks for fewer requests."
         return _LOST_SENTENCES[CurlCode(code)]
     if kind is OutcomeClass.BLOCKED:
         return "Deliveries go to https only."
     return f"The name {context.host} could not be looked up."
-
-
-def _tls_sentence(message: str) -> str:
-    found = (sentence for part, sentence in _TLS_SENTENCES if part in message)
-    return next(found, "The TLS handshake failed.")
