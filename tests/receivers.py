@@ -25,6 +25,7 @@ class Answer:
     body: bytes = b"ok"
     headers: dict[str, str] = field(default_factory=dict)
     delay_seconds: float = 0
+    announced_bytes: int | None = None  # of the body, where it is not all that comes
 
 
 def answer_after(event: threading.Event, seconds: float = 60) -> Callable[[Received], Answer]:
@@ -89,7 +90,8 @@ class Receiver:
                 self.send_response(answer.status)
                 for name, value in answer.headers.items():
                     self.send_header(name, value)
-                self.send_header("content-length", str(len(answer.body)))
+                announced = len(answer.body) if answer.announced_bytes is None else answer.announced_bytes
+                self.send_header("content-length", str(announced))
                 self.end_headers()
                 self.wfile.write(answer.body)
 

@@ -93,6 +93,18 @@ def test_a_response_is_shown_as_its_headers_say(
     assert b64decode(stored["response_body_base64"]) == packed
 
 
+def test_a_success_whose_answer_was_cut_short_says_so(
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, admin_page: Page
+) -> None:
+    workspace.endpoint(receiver.url)
+    workspace.send(1)
+    receiver.answer = Answer(200, b"half", {"connection": "close"}, announced_bytes=9)
+    engine.run(seconds=60)
+    row = newest()
+    assert (row.state, row.attempt_count) == (DeliveryState.DELIVERED, 1)
+    assert "The answer's body was cut short" in html.unescape(admin_page.get(f"deliveries/{row.id}").text)
+
+
 def test_the_json_has_every_byte(
     workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, admin_page: Page
 ) -> None:

@@ -77,7 +77,11 @@ def test_a_worker_may_send_to_more_endpoints_than_it_caches(
     assert len(receiver.received) == 2 + 4 + 6
 
 
-@pytest.mark.parametrize("answer", [Answer(500), Answer(delay_seconds=2)], ids=["errors", "silence"])
+@pytest.mark.parametrize(
+    "answer",
+    [Answer(500), Answer(delay_seconds=2), Answer(announced_bytes=9)],
+    ids=["errors", "silence", "successes that hold their slots"],
+)
 @on_sqlite
 def test_the_concurrency_of_an_endpoint_that_fails_shrinks(
     workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, answer: Answer

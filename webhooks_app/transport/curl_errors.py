@@ -86,6 +86,8 @@ _LOST_SENTENCES = {
 # How libcurl's message begins where a receive error is not the connection's but the content's fault.
 _CONTENT_FAULTS = ("Too large", "chunk", "Malformed", "Invalid", "Illegal", "Bad")
 
+_WHOLE_BEFORE_RESET = "reset by server (error 0x0 NO_ERROR)"
+
 
 def explain(code: int, message: str, context: FailureContext) -> tuple[OutcomeClass, str]:
     """Return the class of a request that libcurl ended with `code`, and a sentence with its `message`."""
@@ -96,6 +98,23 @@ def explain(code: int, message: str, context: FailureContext) -> tuple[OutcomeCl
     kind = _kind(code, message, context)
     sentence = _sentence(kind, code, message, context)
     return kind, f"{sentence} ({message})" if message else sentence
+
+
+def explain_cut_body(code: int, message: str, context: FailureContext) -> str:
+    """Return what is noted of a response whose head came whole and whose body did not; empty for a whole one.
+
+    A server may end its response before it has read the request, and say so by a reset without an error
+    (RFC 9113, section 8.1).
+    """
+    if _WHOLE_BEFORE_RESET in message:
+        return ""
+    if code == CurlCode.OPERATION_TIMEDOUT:
+        return cut_body_sentence(f"it did not end within {context.timeout_ms / 1000:g} s.")
+    return cut_body_sentence(f"{message}." if message else "the connection ended.")
+
+
+def cut_body_sentence(reason: str) -> str:
+    return f"The answer's body was cut short: {reason}"
 
 
 def timeout_sentence(timeout_ms: int, stage: str) -> str:

@@ -4,7 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from webhooks_app.core.outcomes import Outcome, OutcomeClass, Timings, classify_status
-from webhooks_app.transport.curl_errors import CurlCode, FailureContext, explain
+from webhooks_app.transport.curl_errors import (
+    CurlCode,
+    FailureContext,
+    cut_body_sentence,
+    explain,
+    explain_cut_body,
+)
 from webhooks_app.transport.request import Request
 from webhooks_app.transport.resolved_target import Target
 from webhooks_app.transport.target_policy import TargetPolicy, address_problem
@@ -76,7 +82,7 @@ class Exchange:
             self._has_final_status = line.partition(b" ")[2][:1] != b"1"
         elif len(line) <= 2:
             self._has_ended_head = True
-        elif line[:12].lower() == b"retry-after:":
+        elif not self._has_ended_head and line[:12].lower() == b"retry-after:":  # not in a trailer
             self.retry_after = line[12:].decode("latin-1").strip()
         self._header_bytes += len(line)
         if self._header_bytes <= RECORDED_HEADER_BYTES:
@@ -109,7 +115,11 @@ class Exchange:
         return not problem
 
     def outcome(self, result: CurlResult, timings: Timings) -> Outcome:
-        kind, detail = self._classify(result, timings)
+        """Judge what came back. Once a whole final head has, its status counts, whatever ends the body."""
+        if self._has_ended_head and (self._has_final_status or not result.code):
+            kind, detail = self._classify_answer(result, timings)
+        else:
+            kind, detail = self._classify_failure(result, timings)
         return Outcome(
             kind=kind,
             detail=detail,
@@ -120,6 +130,7 @@ class Exchange:
             response_body=b"".join(self.body),
             truncated=self.body_bytes > RECORDED_BODY_BYTES,
             retry_after=self.retry_after,
+            held_until_deadline=result.code == CurlCode.OPERATION_TIMEDOUT,
         )
 
     def finish(self) -> Any:
@@ -128,33 +139,35 @@ class Exchange:
         del self.key, self.request, self.headers, self.body
         return key
 
-    def _classify(self, result: CurlResult, timings: Timings) -> tuple[OutcomeClass, str]:
+    def _classify_answer(self, result: CurlResult, timings: Timings) -> tuple[OutcomeClass, str]:
+        kind = classify_status(result.status)
+        if kind is OutcomeClass.INVALID_RESPONSE:
+            return kind, f"HTTP has no status {result.status}."
+        if self._is_whole(result):
+            return kind, ""
+        if self.refusal:
+            return kind, cut_body_sentence(self.refusal[1])
+        return kind, explain_cut_body(result.code, result.message, self._failure_context(result, timings))
+
+    def _is_whole(self, result: CurlResult) -> bool:
+        """Return whether the body came whole, or is only not read on.
+
+        The server may close the connection behind its response while the request is still being sent
+        (RFC 9112, section 9.6), or reset its stream (RFC 9113, section 8.1).
+        """
+        if not result.code or self.body_bytes > RECORDED_BODY_BYTES:
+            return True
+        return 0 <= result.announced_bytes <= self.body_bytes
+
+    def _classify_failure(self, result: CurlResult, timings: Timings) -> tuple[OutcomeClass, str]:
         if self.refusal and result.code:
             return self.refusal
-        if self._is_answered(result):
-            kind = classify_status(result.status)
-            is_unknown = kind is OutcomeClass.INVALID_RESPONSE
-            return kind, f"HTTP has no status {result.status}." if is_unknown else ""
         if not result.code:
             return (
                 OutcomeClass.CONNECTION_LOST,
                 "The connection ended in the middle of the response's headers.",
             )
         return explain(result.code, result.message, self._failure_context(result, timings))
-
-    def _is_answered(self, result: CurlResult) -> bool:
-        """Return whether the status counts.
-
-        It does also of a response whose body was cut short here, and of a whole one that came before the
-        server closed the connection, as it may while the request is still being sent (RFC 9112, section 9.6).
-        """
-        if not self._has_ended_head:
-            return False
-        if result.code == CurlCode.WRITE_ERROR:
-            return self.body_bytes > RECORDED_BODY_BYTES
-        is_lost = result.code == CurlCode.RECV_ERROR and result.os_error
-        has_whole_body = result.status >= 200 and self.body_bytes >= result.announced_bytes
-        return not result.code or bool((is_lost or result.code == CurlCode.SEND_ERROR) and has_whole_body)
 
     def _failure_context(self, result: CurlResult, timings: Timings) -> FailureContext:
         return FailureContext(

@@ -165,16 +165,18 @@ class Dispatcher:
             delivery = self._in_flight.pop(key)
             delivery.outcome = outcome
             delivery.decision = self._decide(delivery, outcome, now)
-            if outcome.is_success:
+            if outcome.is_success and not outcome.held_until_deadline:
                 self._concurrency.note_end(delivery.endpoint_id)
             else:
                 self._note_failure(delivery)
             self._outcomes.add(delivery)
 
     def _note_failure(self, delivery: ClaimedDelivery) -> None:
-        kind = delivery.outcome.kind
+        kind, is_held = delivery.outcome.kind, delivery.outcome.held_until_deadline
         self._concurrency.note_end(
-            delivery.endpoint_id, is_overloaded=kind in _OVERLOADED, is_unresponsive=kind in _UNRESPONSIVE
+            delivery.endpoint_id,
+            is_overloaded=is_held or kind in _OVERLOADED,
+            is_unresponsive=is_held or kind in _UNRESPONSIVE,
         )
         if until := delivery.decision.pause_endpoint_until:
             self._pause_endpoint(delivery.endpoint_id, until)
