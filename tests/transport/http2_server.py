@@ -17,6 +17,11 @@ PADDED = 0x8
 REFUSED_STREAM = 0x7
 
 
+def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    head = struct.pack("!I", len(payload))[1:] + bytes([kind, flags]) + struct.pack("!I", stream)
+    return head + payload
+
+
 class Streams:
     """Hold one connection's state, and do on it what a script says."""
 
@@ -37,8 +42,7 @@ class Streams:
 
     def send_frame(self, kind: int, flags: int, stream: int, payload: bytes, *, times: int = 1) -> None:
         """Send it whatever the protocol's state may be."""
-        head = struct.pack("!I", len(payload))[1:] + bytes([kind, flags]) + struct.pack("!I", stream)
-        self.connection.send((head + payload) * times)
+        self.connection.send(frame(kind, flags, stream, payload) * times)
 
     def flush(self) -> None:
         if pending := self.protocol.data_to_send():

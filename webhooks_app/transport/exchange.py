@@ -40,7 +40,8 @@ class Exchange:
     """Hold a request and what came back for it. Reused from one request to the next, as its handle is.
 
     `refusal`: the class and the sentence of a failure that is not libcurl's. `prior_us`: time taken before
-    libcurl's present try. `tried_address`: where its last socket was opened to.
+    libcurl's present try. `tried_address`: where its last socket was opened to. `sent_again`: how often that
+    was tried on a new connection.
     """
 
     __slots__ = (
@@ -52,13 +53,13 @@ class Exchange:
         "has_opened_socket",
         "has_used_idle_connection",
         "headers",
-        "is_sent_again",
         "key",
         "needs_new_connection",
         "prior_us",
         "refusal",
         "request",
         "retry_after",
+        "sent_again",
         "target",
         "tried_address",
     )
@@ -72,7 +73,8 @@ class Exchange:
         self.retry_after = self.tried_address = ""
         self.refusal: tuple[OutcomeClass, str] | None = None
         self.has_opened_socket = self._has_ended_head = self._has_final_status = False
-        self.has_used_idle_connection = self.needs_new_connection = self.is_sent_again = False
+        self.has_used_idle_connection = self.needs_new_connection = False
+        self.sent_again = 0
 
     def take_header(self, line: bytes) -> None:
         """Take one line of a head, with its line break."""

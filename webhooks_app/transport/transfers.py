@@ -26,6 +26,9 @@ from webhooks_app.transport.target_policy import TargetPolicy
 from webhooks_app.transport.tls_watchdog import TlsHandshakeWatchdog
 from webhooks_app.transport.watched_sockets import READ, WatchedSockets
 
+# Each time one in six of them loses what the server sent before it closed.
+MOST_SENT_AGAIN = 4
+
 
 class Transfers:
     """Drive libcurl. The owner waits on `sockets`, and until `timer_at`, and says when either is due.
@@ -145,16 +148,30 @@ class Transfers:
             waiting, succeeded, failed = self._multi.info_read()
             ended.extend(self._complete(curl, 0, "") for curl in succeeded)
             for curl, code, message in failed:
-                if self.in_flight[curl].needs_new_connection:
+                if self._is_worth_another_connection(curl, code):
                     self._send_again(curl)
                 else:
                     ended.append(self._complete(curl, code, message))
         return ended
 
+    def _is_worth_another_connection(self, curl: Any, code: int) -> bool:
+        """Return whether to send again at once.
+
+        libcurl does not read what a server sent before it closed the connection, once it fails to send: an
+        early answer, or the alert that explains why the server does not want us.
+        """
+        exchange = self.in_flight[curl]
+        if exchange.needs_new_connection:
+            return True
+        if code != CurlCode.SEND_ERROR or exchange.headers or exchange.sent_again >= MOST_SENT_AGAIN:
+            return False
+        spent_us = exchange.prior_us + curl.getinfo(pycurl.TOTAL_TIME_T)
+        return bool(spent_us < exchange.request.timeout_ms * 1000)
+
     def _send_again(self, curl: Any) -> None:
         """Send over a new connection; libcurl has closed the one in question."""
         exchange = self.in_flight[curl]
-        exchange.needs_new_connection, exchange.is_sent_again = False, True
+        exchange.needs_new_connection, exchange.sent_again = False, exchange.sent_again + 1
         exchange.prior_us += curl.getinfo(pycurl.TOTAL_TIME_T)
         self._multi.remove_handle(curl)
         curl.setopt(pycurl.TIMEOUT_MS, max(1, exchange.request.timeout_ms - exchange.prior_us // 1000))
@@ -190,7 +207,7 @@ class Transfers:
         elif exchange.has_opened_socket and (descriptor := curl.getinfo(pycurl.ACTIVESOCKET)) >= 0:
             ends = address, exchange.target.port, curl.getinfo(pycurl.LOCAL_PORT)
             self._idle_connections.add(ends, descriptor)
-        if exchange.is_sent_again:
+        if exchange.sent_again:
             curl.setopt(pycurl.FRESH_CONNECT, 0)
 
 
