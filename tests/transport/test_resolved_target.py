@@ -2,19 +2,23 @@
 
 import json
 import os
+import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.transport.scripted_server import Serve
-from tests.transport.sending import DnsAnswers, new_sender, send
+from tests.transport.sending import DnsAnswers, new_sender, send, wait_until
 from webhooks_app.config import ROOT
 from webhooks_app.transport.sender import Sender
-from webhooks_app.transport.sender_limits import ResolverLimits, SenderLimits
+from webhooks_app.transport.sender_limits import ConnectionLimits, ResolverLimits, SenderLimits
 
 
 @pytest.mark.parametrize(
@@ -50,7 +54,85 @@ def test_a_name_that_turns_to_a_forbidden_address_is_blocked(serve: Serve, dns_a
     assert send(sender, good.url_for("hooks.test")).kind == "blocked"  # although a connection is open
     assert send(sender, good.url_for("hooks.test")).is_success
     sender.close()
-    assert (good.accepted, bad.accepted, len(good.requests)) == (1, 0, 2)
+    assert (good.accepted, bad.accepted, len(good.requests)) == (2, 0, 2)
+
+
+ALWAYS_ASKS = SenderLimits(resolver=ResolverLimits(fresh_seconds=0.0))
+
+
+@pytest.fixture
+def asking_sender() -> Iterator[Sender]:
+    made = new_sender(limits=ALWAYS_ASKS)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("answers", "counts"),
+    [
+        ([["127.0.0.1"], ["127.0.0.1"], ["127.0.0.1"]], (1, 0)),
+        ([["127.0.0.1"], ["::1"], ["::1"]], (1, 1)),
+        ([["127.0.0.1", "::1"], ["127.0.0.1"], ["127.0.0.1"]], (1, 1)),
+        ([["127.0.0.1"], ["127.0.0.1", "::1"], ["::1", "127.0.0.1"]], (1, 0)),
+        ([["127.0.0.1"], ["127.0.0.1", "::1"], ["::1"]], (1, 1)),
+        ([["127.0.0.1"], ["::1"], ["127.0.0.1"]], (2, 1)),
+    ],
+    ids=["stays", "moves", "loses one", "gains one", "gains one, then loses the first", "moves and returns"],
+)
+def test_a_kept_connection_serves_only_what_the_present_answer_holds(
+    asking_sender: Sender,
+    serve: Serve,
+    dns_answers: DnsAnswers,
+    answers: list[list[str]],
+    counts: tuple[int, int],
+) -> None:
+    former = serve()
+    later = serve(ip="::1", port=former.port)
+    dns_answers["hooks.test"] = answers
+    for path in ("", "/of/another/endpoint", ""):
+        assert send(asking_sender, former.url_for("hooks.test") + path).is_success
+    assert (former.accepted, later.accepted) == counts
+    assert {request.split(b"\r\n")[1] for request in former.requests + later.requests} == {
+        f"Host: hooks.test:{former.port}".encode()
+    }
+
+
+def test_a_connection_does_not_hide_that_its_name_no_longer_resolves(
+    asking_sender: Sender, serve: Serve, monkeypatch: pytest.MonkeyPatch, dns_answers: DnsAnswers
+) -> None:
+    server = serve()
+    dns_answers["hooks.test"] = [["127.0.0.1"]]
+    assert send(asking_sender, server.url_for("hooks.test")).is_success
+
+    def is_gone(*_args: object, **_options: object) -> object:
+        raise socket.gaierror(socket.EAI_NONAME, "no such name")
+
+    monkeypatch.setattr(socket, "getaddrinfo", is_gone)
+    outcome = send(asking_sender, server.url_for("hooks.test"))
+    assert (outcome.kind, len(server.requests)) == ("dns", 1)
+
+
+def test_connections_have_a_greatest_age(serve: Serve, dns_answers: DnsAnswers) -> None:
+    server = serve()
+    dns_answers["hooks.test"] = [["127.0.0.1"]]
+    limits = replace(ALWAYS_ASKS, connections=ConnectionLimits(longest_seconds=0.0))
+    sender = new_sender(limits=limits)
+    assert all(send(sender, server.url_for("hooks.test")).is_success for _ in range(3))
+    assert server.accepted == 3
+    assert send(sender, server.url).is_success
+    wait_until(lambda: send(sender, server.url).is_success and server.accepted > 4)
+    sender.close()
+
+
+def test_a_message_about_a_connection_names_the_host_of_the_url(
+    sender: Sender, dns_answers: DnsAnswers
+) -> None:
+    dns_answers["hooks.test"] = [["127.0.0.1"]]
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        outcome = send(sender, f"http://hooks.test:{unused.getsockname()[1]}/")
+    assert outcome.kind == "connect"
+    assert re.search(r"\(Failed to connect to hooks\.test:\d+ after", outcome.detail)
 
 
 def test_a_fresh_answer_is_not_asked_for_again(sender: Sender, serve: Serve, dns_answers: DnsAnswers) -> None:

@@ -24,10 +24,11 @@ from tests.transport.http2_server import (
     offering_http2,
 )
 from tests.transport.scripted_server import OK, Connection, Server, answering
-from tests.transport.sending import HEADERS, collect, new_sender, send, wait_until
+from tests.transport.sending import HEADERS, DnsAnswers, collect, new_sender, send, wait_until
 from webhooks_app.core.outcomes import Outcome
 from webhooks_app.transport.request import Request
 from webhooks_app.transport.sender import Sender
+from webhooks_app.transport.sender_limits import ConnectionLimits, ResolverLimits, SenderLimits
 
 
 @pytest.fixture
@@ -82,6 +83,34 @@ def test_many_requests_share_one_connection(sender: Sender, serve: Serve) -> Non
         start(sender, server, *range(80))
         assert not [each for each in collect(sender, 80).values() if not is_delivered(each)]
     assert (server.accepted, len(server.requests)) == (1, 401)
+
+
+@pytest.mark.parametrize("is_old", [False, True], ids=["moves", "is too old"])
+def test_a_connection_that_is_never_idle_is_left_when_it_no_longer_serves(
+    authority: Authority, dns_answers: DnsAnswers, is_old: bool
+) -> None:
+    def answers_all_but_one(streams: Streams, stream: int) -> None:
+        if not streams.connection.server.requests[-1].endswith(b"/held"):
+            streams.answer(stream)
+
+    context = offering_http2(authority.context("hooks.test"))
+    limits = SenderLimits(
+        resolver=ResolverLimits(fresh_seconds=0.0),
+        connections=ConnectionLimits(longest_seconds=0.0 if is_old else 300.0),
+    )
+    sender = new_sender(ca_bundle=str(authority.path), limits=limits)
+    with (
+        Server(multiplexing(answers_all_but_one), tls=context) as former,
+        Server(multiplexing(answers_all_but_one), "::1", port=former.port, tls=context) as later,
+    ):
+        dns_answers["hooks.test"] = [["127.0.0.1"], ["127.0.0.1"], ["127.0.0.1"] if is_old else ["::1"]]
+        assert is_delivered(send(sender, url_of(former)))
+        start(sender, former, "held", path="/held")
+        wait_until(lambda: sender.poll(10) == [] and len(former.requests) == 2)
+        assert [is_delivered(send(sender, url_of(former))) for _ in range(2)] == [True] * 2
+        assert (former.accepted, later.accepted) == ((4, 0) if is_old else (1, 1))
+        assert sender.in_flight == 1
+        sender.close()
 
 
 def test_a_server_that_leaves_after_each_answer_gets_each_request_on_a_new_connection(

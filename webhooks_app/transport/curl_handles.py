@@ -1,5 +1,6 @@
 """Make libcurl's handles, with all their options, and read what it says of a transfer that ended."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -31,11 +32,14 @@ def new_multi(
     return multi
 
 
-def new_handle(exchange: Exchange, guard: ConnectionGuard, *, ca_bundle: str, allow_http: bool) -> Any:
+def new_handle(
+    exchange: Exchange, guard: ConnectionGuard, *, ca_bundle: str, allow_http: bool, longest_seconds: float
+) -> Any:
     """Return a pycurl.Curl that fills `exchange`; URL, headers, body and time-out are set per request."""
     curl = pycurl.Curl()
     _set_callbacks(curl, exchange, guard)
     _set_http_options(curl, allow_http)
+    curl.setopt(pycurl.MAXLIFETIME_CONN, max(1, math.ceil(longest_seconds)))
     _verify_tls_certificates(curl, ca_bundle)
     return curl
 

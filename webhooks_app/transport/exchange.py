@@ -12,7 +12,7 @@ from webhooks_app.transport.curl_errors import (
     explain_cut_body,
 )
 from webhooks_app.transport.request import Request
-from webhooks_app.transport.resolved_target import Target
+from webhooks_app.transport.resolved_target import ResolvedTarget, Target
 from webhooks_app.transport.target_policy import TargetPolicy, address_problem
 
 # What the delivery log records of a response; more of a body is not read at all.
@@ -41,7 +41,7 @@ class Exchange:
 
     `refusal`: the class and the sentence of a failure that is not libcurl's. `prior_us`: time taken before
     libcurl's present try. `tried_address`: where its last socket was opened to. `sent_again`: how often that
-    was tried on a new connection.
+    was tried on a new connection. `resolved`: what the handle was last told of a name.
     """
 
     __slots__ = (
@@ -58,11 +58,15 @@ class Exchange:
         "prior_us",
         "refusal",
         "request",
+        "resolved",
         "retry_after",
         "sent_again",
         "target",
         "tried_address",
     )
+
+    def __init__(self) -> None:
+        self.resolved: ResolvedTarget | None = None
 
     def start(self, key: Any, request: Request, target: Target, prior_us: int) -> None:
         """Forget the request before; looking up the name has taken `prior_us`."""

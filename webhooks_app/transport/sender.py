@@ -6,9 +6,9 @@ Each request has one deadline for everything (DNS, connect, TLS, body); no redir
 What is guaranteed of addresses: a name is looked up by the platform (`resolver`), and one forbidden address
 in its answer refuses the whole name. libcurl gets the judged addresses with the request and may look up
 nothing itself, so nothing changes in between (DNS rebinding). Before each socket it asks about the very
-address again (`connection_guard`); once refused, the request gets no further socket. An idle connection leads
+address again (`connection_guard`); once refused, the request gets no further socket. A kept connection leads
 to the permitted address that it was opened to, and serves further requests only while the name's present
-answer is permitted, too.
+answer is permitted and still holds all addresses of the answer that it was opened for.
 """
 
 import time
@@ -48,7 +48,7 @@ class Sender:
         self._sockets.watch_permanently(self._resolver)
         self._signals: dict[int, Callable[[], None]] = {}
         self._pending = PendingLookups(self._resolver, limits.resolver.refresh_seconds)
-        self._resolved_targets = JudgedTargets(policy)
+        self._resolved_targets = JudgedTargets(policy, limits.connections.longest_seconds)
 
     @property
     def in_flight(self) -> int:
@@ -137,9 +137,7 @@ class Sender:
             self._complete_unsent(pending, *resolved.refusal)
             return
         waited = time.monotonic() - pending.since
-        self._transfers.start(
-            pending.key, pending.request, pending.target, waited=waited, curl_resolve=resolved.curl_resolve
-        )
+        self._transfers.start(pending.key, pending.request, pending.target, waited=waited, resolved=resolved)
 
     def _complete_unsent(self, pending: PendingRequest, kind: OutcomeClass, detail: str) -> None:
         waited_us = round((time.monotonic() - pending.since) * 1_000_000)

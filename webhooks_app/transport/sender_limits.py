@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolverLimits:
-    # As long as libcurl would keep an answer; getaddrinfo(3) does not tell its time to live.
-    fresh_seconds: float = 60.0
+    # getaddrinfo(3) does not tell an answer's time to live. A name that moves is followed once that time has
+    # passed in whatever answers the system's resolver, and then this one.
+    fresh_seconds: float = 30.0
     # An aged answer helps over name servers that fail for minutes; a site rarely moves just then.
     usable_seconds: float = 300.0
     # How long a request waits for a newer answer before it makes do with an aged one.
@@ -29,6 +30,8 @@ class ConnectionLimits:
     # As many as the largest concurrency of one endpoint. What waits for a connection inside libcurl costs
     # each request that ends a walk over all that wait (docs/decisions/0009).
     per_host: int = 256
+    # Balancers spread new connections only, and a host may move behind an address that stays.
+    longest_seconds: float = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from webhooks_app.transport.curl_errors import CurlCode
 from webhooks_app.transport.exchange import Exchange
 from webhooks_app.transport.idle_connections import IdleConnections
 from webhooks_app.transport.request import Request
-from webhooks_app.transport.resolved_target import Target
+from webhooks_app.transport.resolved_target import ResolvedTarget, Target
 from webhooks_app.transport.sender_limits import SenderLimits
 from webhooks_app.transport.target_policy import TargetPolicy
 from webhooks_app.transport.tls_watchdog import TlsHandshakeWatchdog
@@ -45,6 +45,7 @@ class Transfers:
         self.timer_at = math.inf  # seconds of the monotonic clock
         self._policy = policy
         self._ca_bundle = ca_bundle
+        self._longest_connection_seconds = limits.connections.longest_seconds
         self._sockets = sockets
         self._idle_connections = IdleConnections()
         self._guard = ConnectionGuard(policy, sockets, self._idle_connections)
@@ -59,12 +60,17 @@ class Transfers:
         )
 
     def start(
-        self, key: Any, request: Request, target: Target, *, waited: float = 0.0, curl_resolve: str = ""
+        self,
+        key: Any,
+        request: Request,
+        target: Target,
+        *,
+        waited: float = 0.0,
+        resolved: ResolvedTarget | None = None,
     ) -> None:
         """Begin the request.
 
-        `waited`: seconds of its time-out that are spent. `curl_resolve`: its name's addresses, for
-        CURLOPT_RESOLVE.
+        `waited`: seconds of its time-out that are spent. `resolved`: where its name leads.
         """
         curl, exchange = self._idle_handles.pop() if self._idle_handles else self._new_handle()
         exchange.start(key, request, target, round(waited * 1_000_000))
@@ -72,8 +78,11 @@ class Transfers:
         curl.setopt(pycurl.HTTPHEADER, request.headers)
         curl.setopt(pycurl.POSTFIELDS, request.body)
         curl.setopt(pycurl.TIMEOUT_MS, max(1, request.timeout_ms - round(waited * 1000)))
-        if curl_resolve:
-            curl.setopt(pycurl.RESOLVE, [curl_resolve])
+        if resolved:
+            curl.setopt(pycurl.RESOLVE, [resolved.curl_resolve])  # which libcurl forgets with each request
+            if resolved is not exchange.resolved:
+                exchange.resolved = resolved
+                curl.setopt(pycurl.CONNECT_TO, [resolved.curl_connect_to])
         self.in_flight[curl] = exchange
         self._multi.add_handle(curl)
 
@@ -120,7 +129,11 @@ class Transfers:
     def _new_handle(self) -> tuple[Any, Exchange]:
         exchange = Exchange()
         curl = curl_handles.new_handle(
-            exchange, self._guard, ca_bundle=self._ca_bundle, allow_http=self._policy.allow_http
+            exchange,
+            self._guard,
+            ca_bundle=self._ca_bundle,
+            allow_http=self._policy.allow_http,
+            longest_seconds=self._longest_connection_seconds,
         )
         return curl, exchange
 
@@ -190,6 +203,8 @@ class Transfers:
 
     def _complete(self, curl: Any, code: int, message: str) -> tuple[Any, Outcome]:
         exchange = self.in_flight.pop(curl)
+        if message and exchange.resolved and not exchange.target.is_address:
+            message = exchange.resolved.name_host(message, exchange.target)
         result, timings = curl_handles.result_of(curl, code, message), curl_handles.timings_of(curl, exchange)
         outcome = exchange.outcome(result, timings)
         self._note_connection(curl, exchange, outcome.remote_address)
