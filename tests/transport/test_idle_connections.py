@@ -1,12 +1,16 @@
 """Reuse connections that were left idle, and replace those that broke or have bytes unasked."""
 
+import socket
+import ssl
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from tests.transport.certificates import Authority
-from tests.transport.scripted_server import OK, Connection, Serve
+from tests.transport.scripted_server import OK, Connection, Serve, answering
 from tests.transport.sending import HEADERS, DnsAnswers, collect, new_sender, send, wait_until
 from webhooks_app.transport.request import Request
 from webhooks_app.transport.sender import Sender
@@ -57,6 +61,72 @@ def test_what_comes_unasked_on_an_idle_connection_answers_nothing(
         assert was_sent.acquire(timeout=30)
         assert (server.accepted, len(server.requests)) == (count, count)
     sender.close()
+
+
+class TlsRecords:
+    """Speak TLS by hand, so that several records leave in one piece."""
+
+    def __init__(self, sock: socket.socket, context: ssl.SSLContext) -> None:
+        self._sock, self._received, self._waiting = sock, ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._received, self._waiting, server_side=True)
+        self._until_done(self._tls.do_handshake)
+        self.send()
+
+    def read(self) -> bytes:
+        """Return a request, all of which comes in one record; empty when the client closed."""
+        data: bytes = self._until_done(lambda: self._tls.read(65536))
+        return data
+
+    def send(self, *records: bytes) -> None:
+        for record in records:
+            self._tls.write(record)
+        self._sock.sendall(self._waiting.read())
+
+    def _until_done(self, act: Callable[[], Any]) -> Any:
+        while True:
+            try:
+                return act()
+            except ssl.SSLWantReadError:
+                self._sock.sendall(self._waiting.read())
+                if not (data := self._sock.recv(65536)):
+                    return b""
+                self._received.write(data)
+            except ssl.SSLError:  # the client closed
+                return b""
+
+
+@pytest.mark.parametrize(
+    "unasked", [OK.replace(b"ok", b"no"), REQUEST_TIMEOUT, b"junk\r\n"], ids=["200", "408", "junk"]
+)
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_a_tls_record_that_comes_in_one_piece_with_a_response_answers_nothing(
+    serve: Serve, dns_answers: DnsAnswers, authority: Authority, unasked: bytes, version: str
+) -> None:
+    def sends_more_at_once(connection: Connection) -> None:
+        tls = TlsRecords(connection.sock, context)
+        while tls.read():
+            tls.send(OK, unasked)
+
+    context = authority.context("hooks.test")
+    context.maximum_version = ssl.TLSVersion[version]
+    server = serve(sends_more_at_once)
+    dns_answers["hooks.test"] = [["127.0.0.1"]]
+    sender = new_sender(ca_bundle=str(authority.path))
+    outcomes = [send(sender, server.url_for("hooks.test").replace("http:", "https:")) for _ in range(4)]
+    sender.close()
+    assert [(each.kind, each.response_body) for each in outcomes] == [("success", b"ok")] * 4
+    assert server.accepted == 4
+
+
+def test_tls_connections_are_reused_where_nothing_comes_unasked(
+    serve: Serve, dns_answers: DnsAnswers, authority: Authority
+) -> None:
+    server = serve(answering(OK), tls=authority.context("hooks.test"))
+    dns_answers["hooks.test"] = [["127.0.0.1"]]
+    sender = new_sender(ca_bundle=str(authority.path))
+    assert all(send(sender, server.url_for("hooks.test")).is_success for _ in range(50))
+    sender.close()
+    assert (server.accepted, len(server.requests)) == (1, 50)
 
 
 def test_the_connection_of_a_request_that_was_sent_again_is_reused(sender: Sender, serve: Serve) -> None:

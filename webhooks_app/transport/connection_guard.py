@@ -42,8 +42,11 @@ class ConnectionGuard:
         """Return whether libcurl may send over the connection that it chose, for CURLOPT_PREREQFUNCTION."""
         if exchange.has_opened_socket:
             return int(pycurl.PREREQFUNC_OK)
-        if not exchange.has_used_idle_connection and self._idle.is_reusable((address, port, own_port)):
+        ends = address, port, own_port
+        if not exchange.has_used_idle_connection and self._idle.is_reusable(ends):
             exchange.has_used_idle_connection = True
+            if exchange.target.is_tls:
+                exchange.is_still_silent = self._idle.silence_check(ends)
             return int(pycurl.PREREQFUNC_OK)
         # A second idle connection might break, too, and so on: libcurl would try five.
         exchange.needs_new_connection = True

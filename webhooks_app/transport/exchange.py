@@ -1,5 +1,6 @@
 """Gather what comes back for one request, within bounds, and judge it. No I/O: callbacks feed it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +43,7 @@ class Exchange:
     `refusal`: the class and the sentence of a failure that is not libcurl's. `prior_us`: time taken before
     libcurl's present try. `tried_address`: where its last socket was opened to. `sent_again`: how often that
     was tried on a new connection. `resolved`: what the handle was last told of a name.
+    `is_still_silent`: whether nothing has come in since the request went out on a connection of before.
     """
 
     __slots__ = (
@@ -53,6 +55,7 @@ class Exchange:
         "has_opened_socket",
         "has_used_idle_connection",
         "headers",
+        "is_still_silent",
         "key",
         "needs_new_connection",
         "prior_us",
@@ -76,12 +79,15 @@ class Exchange:
         self.body_bytes = self._header_bytes = 0
         self.retry_after = self.tried_address = ""
         self.refusal: tuple[OutcomeClass, str] | None = None
+        self.is_still_silent: Callable[[], bool] | None = None
         self.has_opened_socket = self._has_ended_head = self._has_final_status = False
         self.has_used_idle_connection = self.needs_new_connection = False
         self.sent_again = 0
 
-    def take_header(self, line: bytes) -> None:
-        """Take one line of a head, with its line break."""
+    def take_header(self, line: bytes) -> int | None:
+        """Take one line of a head, with its line break; return 0 for one that does not answer the request."""
+        if self.is_still_silent and self.is_unasked():
+            return 0
         if line[:5] == b"HTTP/" and not self._has_final_status:  # what came before was an interim response
             self.headers.clear()
             self._header_bytes, self._has_ended_head, self.retry_after = 0, False, ""
@@ -93,6 +99,7 @@ class Exchange:
         self._header_bytes += len(line)
         if self._header_bytes <= RECORDED_HEADER_BYTES:
             self.headers.append(line)
+        return None
 
     def take_body(self, chunk: bytes) -> int:
         """Return how many bytes were taken; less than all ends the request and closes its connection."""
@@ -100,6 +107,13 @@ class Exchange:
         self.body.append(chunk[:left] if len(chunk) > left else chunk)
         self.body_bytes += len(chunk)
         return len(chunk) if self.body_bytes <= RECORDED_BODY_BYTES else 0
+
+    def is_unasked(self) -> bool:
+        """Return whether what comes now was in before the request went out, in one piece with a response."""
+        is_still_silent, self.is_still_silent = self.is_still_silent, None
+        if is_still_silent is not None and is_still_silent():
+            self.needs_new_connection = True
+        return self.needs_new_connection
 
     @property
     def is_multiplexed(self) -> bool:

@@ -4,7 +4,8 @@ A connection that its server has closed in the meantime is replaced unseen: a re
 response on a reused connection is sent once more, on a new one. The receiver may see one attempt twice, with
 the same id, which at-least-once delivery allows. Of HTTP/2, libcurl also repeats, at most five times, what a
 server says it did not process. A connection on which something came in unasked serves no other request, or
-those bytes would pass for a response.
+those bytes would pass for a response. What fails to be sent is sent again a few times, as the server's answer
+before it closed the connection is lost with that.
 """
 
 import math
@@ -25,6 +26,9 @@ from webhooks_app.transport.sender_limits import SenderLimits
 from webhooks_app.transport.target_policy import TargetPolicy
 from webhooks_app.transport.tls_watchdog import TlsHandshakeWatchdog
 from webhooks_app.transport.watched_sockets import READ, WatchedSockets
+
+# What came may have been there before the request.
+_NO_RESPONSE_AT_ALL = (CurlCode.UNSUPPORTED_PROTOCOL, CurlCode.WEIRD_SERVER_REPLY)
 
 # Each time one in six of them loses what the server sent before it closed.
 MOST_SENT_AGAIN = 4
@@ -174,7 +178,7 @@ class Transfers:
         early answer, or the alert that explains why the server does not want us.
         """
         exchange = self.in_flight[curl]
-        if exchange.needs_new_connection:
+        if exchange.needs_new_connection or (exchange.is_still_silent and code in _NO_RESPONSE_AT_ALL):
             return True
         if code != CurlCode.SEND_ERROR or exchange.headers or exchange.sent_again >= MOST_SENT_AGAIN:
             return False
@@ -185,6 +189,7 @@ class Transfers:
         """Send over a new connection; libcurl has closed the one in question."""
         exchange = self.in_flight[curl]
         exchange.needs_new_connection, exchange.sent_again = False, exchange.sent_again + 1
+        exchange.is_still_silent = None
         exchange.prior_us += curl.getinfo(pycurl.TOTAL_TIME_T)
         self._multi.remove_handle(curl)
         curl.setopt(pycurl.TIMEOUT_MS, max(1, exchange.request.timeout_ms - exchange.prior_us // 1000))
