@@ -17,9 +17,10 @@ from webhooks_app.deliveries import recovery_runs, retention
 from webhooks_app.endpoints import auto_disable, notices
 from webhooks_app.events import fan_out_runs
 from webhooks_app.extensions import Services, open_services
-from webhooks_app.jobs import alarms
+from webhooks_app.jobs import alarms, open_files
 from webhooks_app.jobs.process import StopFlag
 from webhooks_app.transport.sender import Sender
+from webhooks_app.transport.sender_limits import fit_open_files
 from webhooks_app.worker.engine import DeliveryEngine
 from webhooks_app.worker.engine_limits import DEFAULT_LIMITS, EngineLimits
 
@@ -60,9 +61,12 @@ def use_context(replacement: Context | None) -> None:
 def build_engine(services: Services, *, limits: EngineLimits = DEFAULT_LIMITS) -> DeliveryEngine:
     """Return an engine that keeps its connections from one job to the next."""
     settings = services.settings
+    capacity, sender_limits = fit_open_files(settings.in_flight, open_files.limit())
     return DeliveryEngine(
         databases=services.databases,
-        sender=Sender(policy=settings.targets, ca_bundle=settings.ca_bundle, capacity=settings.in_flight),
+        sender=Sender(
+            policy=settings.targets, ca_bundle=settings.ca_bundle, capacity=capacity, limits=sender_limits
+        ),
         cipher=services.cipher,
         wake_ups=services.wake_ups,
         delays=settings.retry_delays,

@@ -5,11 +5,11 @@ Of loopback, 127.0.0.1 and ::1 stand for public addresses here, and the rest for
 
 import errno
 import os
-import resource
 import time
 
 import pytest
 
+from tests.open_files import few_open_files
 from tests.transport.scripted_server import Serve
 from tests.transport.sending import POLICY, new_sender, send, send_once
 from webhooks_app.transport.sender import Sender
@@ -69,20 +69,11 @@ def test_the_own_listener_and_denied_ports_are_blocked(serve: Serve) -> None:
     assert (send_once(POLICY, "http://127.0.0.1:22/").kind, server.accepted) == ("blocked", 0)
 
 
-def test_running_out_of_descriptors_is_a_failure_not_a_crash(sender: Sender, serve: Serve) -> None:
+@pytest.mark.parametrize("free", [0, 1], ids=["none is left", "one is left, where two are needed"])
+def test_running_out_of_descriptors_is_our_own_failure(sender: Sender, serve: Serve, free: int) -> None:
     server = serve()
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # The first ones are taken: what an earlier test left behind, and ends just now, sets none of these free.
-    held = [os.open(os.devnull, os.O_RDONLY)]
-    while held[-1] < 16:
-        held.append(os.dup(held[0]))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (16, hard))
-    try:
+    with few_open_files(free):
         outcome = send(sender, server.url)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        for descriptor in held:
-            os.close(descriptor)
     assert outcome.kind == "platform"
     assert outcome.detail == f"This platform could not open a socket: {os.strerror(errno.EMFILE)}."
     assert send(sender, server.url).is_success

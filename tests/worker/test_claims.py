@@ -69,7 +69,7 @@ def test_a_released_claim_is_due_at_once(
     workspace.send()
     claimed = claim(database, 5)
 
-    claims.release(database, claimed, now=clock.now())
+    claims.release(database, claimed, due_at=clock.now())
     engine.run(seconds=60)
 
     [delivery] = deliveries()
@@ -133,7 +133,7 @@ def test_a_stale_claim_is_neither_released_nor_marked(workspace: Workspace, data
     workspace.send()
     stale, current = claim_twice(database)
 
-    claims.release(database, [stale], now=clock.now())
+    claims.release(database, [stale], due_at=clock.now())
     assert claim(database, 5) == []
     assert not claims.mark_claimed(database, stale, now=clock.now())
     assert claims.mark_claimed(database, current, now=clock.now())
@@ -146,4 +146,4 @@ def test_a_released_claim_is_no_expired_lease(workspace: Workspace, database: Wr
     for _ in range(EXPIRED_LEASES_TO_ISOLATE + 1):
         [claimed] = claim(database, 5)
         assert claimed.expired_leases == 0
-        claims.release(database, [claimed], now=clock.now())
+        claims.release(database, [claimed], due_at=clock.now())

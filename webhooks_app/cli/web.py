@@ -9,7 +9,8 @@ from webhooks_app import config
 from webhooks_app.app import create_app
 from webhooks_app.core import logging_setup
 from webhooks_app.db import schema_version
-from webhooks_app.jobs.process import allow_open_files, announce_ready, clear_errors, gc_freeze, when_orphaned
+from webhooks_app.jobs import open_files
+from webhooks_app.jobs.process import announce_ready, clear_errors, gc_freeze, when_orphaned
 from webhooks_app.server import web_server
 from webhooks_app.server.prefork import Prefork
 
@@ -39,7 +40,7 @@ def _run(count: int | None) -> None:
     settings = config.read()
     logging_setup.set_up(settings.log_level)
     schema_version.check_at_start(settings.database_url)
-    allow_open_files()
+    open_files.allow()
     try:
         listener = web_server.listen(settings.host, settings.port)
     except OSError as error:

@@ -3,7 +3,6 @@
 import gc
 import multiprocessing
 import os
-import resource
 import sys
 import threading
 import time
@@ -31,21 +30,6 @@ def gc_freeze() -> None:
     """
     gc.collect()
     gc.freeze()
-
-
-# Twice the most that WEBHOOKS_IN_FLIGHT allows, and below the most that macOS grants (10,240).
-_OPEN_FILES = 4096
-
-
-def allow_open_files() -> None:
-    """Raise the limit of open files to a socket per request in flight and per idle connection.
-
-    macOS allows 256 to begin with.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def announce_ready() -> None:

@@ -1,5 +1,6 @@
 """Decide for libcurl whether a socket may be opened, and whether a request may go over a connection."""
 
+import os
 import socket
 from typing import Any
 
@@ -30,7 +31,9 @@ class ConnectionGuard:
             return pycurl.SOCKET_BAD
         self._sockets.unregister_unwatched()
         try:
-            return NewSocket(address.family, address.socktype, address.protocol)
+            opened = NewSocket(address.family, address.socktype, address.protocol)
+            os.close(os.dup(opened.fileno()))  # pycurl does so next, and does not tell why it cannot
+            return opened
         except OSError as error:
             problem = f"This platform could not open a socket: {error.strerror}."
             exchange.refusal = (OutcomeClass.PLATFORM, problem)

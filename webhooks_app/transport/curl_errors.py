@@ -12,12 +12,14 @@ class CurlCode(IntEnum):
     """Name those of libcurl's codes that a webhook can run into (curl/curl.h; the numbers never change)."""
 
     UNSUPPORTED_PROTOCOL = 1
+    FAILED_INIT = 2
     COULDNT_RESOLVE_HOST = 6
     COULDNT_CONNECT = 7
     WEIRD_SERVER_REPLY = 8
     HTTP2 = 16
     PARTIAL_FILE = 18
     WRITE_ERROR = 23
+    OUT_OF_MEMORY = 27
     OPERATION_TIMEDOUT = 28
     SSL_CONNECT_ERROR = 35
     ABORTED_BY_CALLBACK = 42
@@ -58,9 +60,18 @@ _TLS_CODES = frozenset(
         CurlCode.SSL_CERTPROBLEM,
         CurlCode.SSL_CIPHER,
         CurlCode.PEER_FAILED_VERIFICATION,
-        CurlCode.SSL_CACERT_BADFILE,
     }
 )
+# What this machine may lack for a socket or a connection.
+OWN_SHORTAGES = {
+    errno.EMFILE: "its limit of open files is reached",
+    errno.ENFILE: "the system's limit of open files is reached",
+    errno.ENOBUFS: "no network buffer is left",
+    errno.ENOMEM: "no memory is left",
+    errno.EADDRNOTAVAIL: "no port of its own is left for connections to that address",
+}
+# Nothing of the server's. The file with the CAs is ours, and must be opened anew now and then.
+_OWN_CODES = frozenset({CurlCode.FAILED_INIT, CurlCode.OUT_OF_MEMORY, CurlCode.SSL_CACERT_BADFILE})
 _CONNECT_SENTENCES = {
     errno.ECONNREFUSED: "The connection was refused: nothing listens there, or a firewall rejects us.",
     errno.ETIMEDOUT: "The server's address did not answer.",
@@ -137,6 +148,8 @@ def _stage(context: FailureContext) -> str:
 
 
 def _kind(code: int, message: str, context: FailureContext) -> OutcomeClass:
+    if code in _OWN_CODES or (code == CurlCode.COULDNT_CONNECT and context.os_error in OWN_SHORTAGES):
+        return OutcomeClass.PLATFORM
     if code in (CurlCode.COULDNT_RESOLVE_HOST, CurlCode.ABORTED_BY_CALLBACK):
         return OutcomeClass.DNS
     if code in _TLS_CODES or (context.is_tls and not context.status and is_alert(message)):
@@ -151,6 +164,9 @@ def _kind(code: int, message: str, context: FailureContext) -> OutcomeClass:
 
 
 def _sentence(kind: OutcomeClass, code: int, message: str, context: FailureContext) -> str:
+    if kind is OutcomeClass.PLATFORM:
+        reason = OWN_SHORTAGES.get(context.os_error, "nothing was sent")
+        return f"This platform could not open a connection: {reason}."
     if kind is OutcomeClass.TLS:
         return tls_sentence(message).format(host=context.host)
     if kind is OutcomeClass.CONNECT:

@@ -28,6 +28,7 @@ def new_multi(
     multi.setopt(pycurl.M_TIMERFUNCTION, on_timer)
     multi.setopt(pycurl.M_MAXCONNECTS, limits.idle)
     multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, limits.per_host)
+    multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, limits.total)
     multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
     return multi
 

@@ -6,6 +6,9 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
+from webhooks_app.transport.curl_errors import OWN_SHORTAGES
+from webhooks_app.transport.own_shortages import descriptor_shortage
+
 
 @dataclass(slots=True, frozen=True)
 class LookupResult:
@@ -76,10 +79,18 @@ def _look_up(name: str, results: ResultQueue) -> None:
         addresses = tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
         result = LookupResult(name, addresses, arrived_at=time.monotonic())
     except (OSError, UnicodeError) as error:
-        is_temporary = getattr(error, "errno", None) == socket.EAI_AGAIN
-        problem = _problem(name, error)
-        result = LookupResult(name, problem=problem, arrived_at=time.monotonic(), is_temporary=is_temporary)
+        result = _failure(name, error)
     results.put(result)
+
+
+def _failure(name: str, error: Exception) -> LookupResult:
+    reason, now = getattr(error, "errno", None), time.monotonic()
+    # The system's resolver may take a file or a socket that it cannot open for an answer.
+    shortage = reason if reason == socket.EAI_MEMORY or reason in OWN_SHORTAGES else descriptor_shortage()
+    if shortage:
+        problem = f"This platform could not look up {name}: {getattr(error, 'strerror', None) or error}."
+        return LookupResult(name, (), problem, now, is_temporary=True, is_platform_fault=True)
+    return LookupResult(name, (), _problem(name, error), now, is_temporary=reason == socket.EAI_AGAIN)
 
 
 def _problem(name: str, error: Exception) -> str:

@@ -1,6 +1,6 @@
 """Bound look-ups, connections and what is read: values that a `Sender` is given. Pure."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +27,8 @@ class ResolverLimits:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionLimits:
     idle: int = 1024
+    # Open at once; 0 stands for any number, which is what is in flight and idle.
+    total: int = 0
     # As many as the largest concurrency of one endpoint. What waits for a connection inside libcurl costs
     # each request that ends a walk over all that wait (docs/decisions/0009).
     per_host: int = 256
@@ -56,3 +58,27 @@ class SenderLimits:
 
 
 DEFAULT_LIMITS = SenderLimits()
+
+# What a worker has open besides: the database, Redis, its log, the standard streams; some 40 at most.
+_OTHER_FILES = 64
+# Two files or sockets, as a name server is asked for either kind of address.
+_FILES_PER_LOOKUP = 2
+
+
+def fit_open_files(in_flight: int, open_files: int) -> tuple[int, SenderLimits]:
+    """Return how many of the requests in flight fit, and the limits with which a `Sender` sends them.
+
+    Each takes a socket, and another one while it connects to a second address of its name; an idle connection
+    takes one.
+    """
+    free = max(open_files - _OTHER_FILES, 16)
+    resolver, connections = DEFAULT_LIMITS.resolver, DEFAULT_LIMITS.connections
+    lookups = min(resolver.lookups_at_once, free // 8)
+    total = (free - _FILES_PER_LOOKUP * lookups) * 2 // 3
+    if total >= max(in_flight, connections.idle):
+        return in_flight, DEFAULT_LIMITS
+    few = {"lookups_at_once": lookups, "slow_lookups_at_once": max(lookups // 8, 1), "threads": lookups}
+    limits = SenderLimits(
+        resolver=replace(resolver, **few), connections=replace(connections, idle=total, total=total)
+    )
+    return min(in_flight, total), limits

@@ -8,6 +8,7 @@ those bytes would pass for a response. What fails to be sent is sent again a few
 before it closed the connection is lost with that.
 """
 
+import errno
 import math
 import time
 from typing import Any
@@ -20,6 +21,7 @@ from webhooks_app.transport.connection_guard import ConnectionGuard
 from webhooks_app.transport.curl_errors import CurlCode
 from webhooks_app.transport.exchange import Exchange
 from webhooks_app.transport.idle_connections import IdleConnections
+from webhooks_app.transport.own_shortages import is_out_of_ports
 from webhooks_app.transport.request import Request
 from webhooks_app.transport.resolved_target import ResolvedTarget, Target
 from webhooks_app.transport.sender_limits import SenderLimits
@@ -211,6 +213,8 @@ class Transfers:
         if message and exchange.resolved and not exchange.target.is_address:
             message = exchange.resolved.name_host(message, exchange.target)
         result, timings = curl_handles.result_of(curl, code, message), curl_handles.timings_of(curl, exchange)
+        if result.os_error == errno.EADDRNOTAVAIL and not is_out_of_ports(exchange.tried_address):
+            result.os_error = errno.ENETUNREACH
         outcome = exchange.outcome(result, timings)
         self._note_connection(curl, exchange, outcome.remote_address)
         self._multi.remove_handle(curl)

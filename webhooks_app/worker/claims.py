@@ -13,9 +13,9 @@ from webhooks_app.db.models.base import UtcDateTime
 from webhooks_app.worker.claimed_delivery import EXPIRED_LEASES_TO_ISOLATE, ClaimedDelivery
 
 _RELEASE = text("""
-    UPDATE pending_deliveries SET next_attempt_at = :now, claimed_at = NULL
+    UPDATE pending_deliveries SET next_attempt_at = :due_at, claimed_at = NULL
     WHERE delivery_id = :id AND generation = :generation
-""").bindparams(bindparam("now", type_=UtcDateTime))
+""").bindparams(bindparam("due_at", type_=UtcDateTime))
 
 _MARK_CLAIMED = text("""
     UPDATE pending_deliveries SET claimed_at = :now WHERE delivery_id = :id AND generation = :generation
@@ -40,9 +40,9 @@ def claim_due(
     return claimed
 
 
-def release(database: WriteDatabase, claimed: list[ClaimedDelivery], *, now: datetime) -> None:
-    """Make claimed deliveries due again at once, except those that were claimed again meanwhile."""
-    rows = [{"id": each.delivery_id, "generation": each.generation, "now": now} for each in claimed]
+def release(database: WriteDatabase, claimed: list[ClaimedDelivery], *, due_at: datetime) -> None:
+    """Make claimed deliveries due again, except those that were claimed again meanwhile."""
+    rows = [{"id": each.delivery_id, "generation": each.generation, "due_at": due_at} for each in claimed]
     if rows:
         with database.begin() as connection:
             connection.execute(_RELEASE, rows)

@@ -17,6 +17,7 @@ from webhooks_app.worker import claims, held_deliveries, signed_requests
 from webhooks_app.worker.claimed_delivery import EXPIRED_LEASES_TO_GIVE_UP, ClaimedDelivery, ClaimKey
 from webhooks_app.worker.concurrency import Concurrency
 from webhooks_app.worker.outcome_buffer import OutcomeBuffer
+from webhooks_app.worker.postponed import PostponedDeliveries
 from webhooks_app.worker.retry_decision import RetryDecision, decide
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class Dispatcher:
         destinations: Destinations,
         concurrency: Concurrency,
         outcomes: OutcomeBuffer,
+        postponed: PostponedDeliveries,
         *,
         delays: tuple[float, ...],
         pause_endpoint: Callable[[str, datetime], None],
@@ -56,6 +58,7 @@ class Dispatcher:
         self._destinations = destinations
         self._concurrency = concurrency
         self._outcomes = outcomes
+        self._postponed = postponed
         self._delays = delays
         self._pause_endpoint = pause_endpoint
         self._claimed: deque[ClaimedDelivery] = deque()
@@ -73,7 +76,7 @@ class Dispatcher:
 
     @property
     def free_slots(self) -> int:
-        return self._sender.free
+        return 0 if self._postponed.is_short else self._sender.free
 
     def add(self, claimed: list[ClaimedDelivery]) -> None:
         self._claimed.extend(claimed)
@@ -169,7 +172,8 @@ class Dispatcher:
                 self._concurrency.note_end(delivery.endpoint_id)
             else:
                 self._note_failure(delivery)
-            self._outcomes.add(delivery)
+            if not self._postponed.take(delivery):
+                self._outcomes.add(delivery)
 
     def _note_failure(self, delivery: ClaimedDelivery) -> None:
         kind, is_held = delivery.outcome.kind, delivery.outcome.held_until_deadline

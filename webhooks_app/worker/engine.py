@@ -22,6 +22,7 @@ from webhooks_app.worker.database_backoff import DatabaseBackoff
 from webhooks_app.worker.dispatcher import Dispatcher
 from webhooks_app.worker.engine_limits import DEFAULT_LIMITS, EngineLimits
 from webhooks_app.worker.outcome_buffer import OutcomeBuffer
+from webhooks_app.worker.postponed import PostponedDeliveries
 
 
 @dataclass(slots=True, frozen=True)
@@ -58,6 +59,7 @@ class DeliveryEngine:
         self._backoff = DatabaseBackoff(limits.backoff)
         self._concurrency = Concurrency(sender.free, limits.concurrency)
         self._outcomes = OutcomeBuffer(databases.write, wake_ups, lease=lease, limits=limits.buffer)
+        self._postponed = PostponedDeliveries(databases.write, wake_ups, limits.postpone)
         self._claimer = Claimer(databases, wake_ups, self._concurrency, lease=lease, limits=limits.claims)
         self._dispatcher = Dispatcher(
             databases,
@@ -65,6 +67,7 @@ class DeliveryEngine:
             Destinations(cipher, cache_size=limits.cached_destinations),
             self._concurrency,
             self._outcomes,
+            self._postponed,
             delays=delays,
             pause_endpoint=self._claimer.pause_endpoint,
         )
@@ -112,7 +115,7 @@ class DeliveryEngine:
 
     @property
     def _has_unrecorded(self) -> bool:
-        return self._dispatcher.is_sending or bool(self._outcomes)
+        return self._dispatcher.is_sending or bool(self._outcomes) or bool(self._postponed)
 
     @property
     def _has_work(self) -> bool:
@@ -151,10 +154,11 @@ class DeliveryEngine:
 
     def _write_outcomes(self) -> None:
         self._outcomes.write_if_due(is_sending=self._dispatcher.is_sending)
+        self._postponed.release()
 
     def _release(self, abandoned: list[ClaimedDelivery]) -> None:
         """Release `abandoned` and what was not sent at all, so that another worker sends it at once."""
-        deliveries = [*abandoned, *self._dispatcher.drop_unsent()]
+        deliveries = [*abandoned, *self._dispatcher.drop_unsent(), *self._postponed.drop()]
         if deliveries:
-            self._backoff.run(lambda: claims.release(self._database, deliveries, now=clock.now()))
+            self._backoff.run(lambda: claims.release(self._database, deliveries, due_at=clock.now()))
             self._wake_ups.wake_worker()

@@ -51,6 +51,19 @@ class BackoffLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PostponeLimits:
+    """When a delivery is sent again that this platform had no means left to send; see `postponed`."""
+
+    delay_seconds: float = 5.0
+    # For so long nothing else is sent, as it would fail in the same way; answers that come set means free.
+    rest_seconds: float = 0.25
+    # About five minutes; then it is recorded as an attempt.
+    most_times: int = 60
+    remembered_deliveries: int = 20_000
+    log_seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineLimits:
     """All limits of a delivery engine."""
 
@@ -58,6 +71,7 @@ class EngineLimits:
     claims: ClaimLimits = ClaimLimits()
     buffer: BufferLimits = BufferLimits()
     backoff: BackoffLimits = BackoffLimits()
+    postpone: PostponeLimits = PostponeLimits()
     # Destinations kept in memory at most; a thousand take about 1 MB.
     cached_destinations: int = 20_000
     poll_ms: int = 4

@@ -17,5 +17,5 @@ def hold_or_cancel(database: WriteDatabase, deliveries: list[ClaimedDelivery], *
             keys = [each.key for each in deliveries if states.get(each.endpoint_id) is state]
             delivery_queue.remove(connection, keys, state, now=now)
     accepted = [each for each in deliveries if each.endpoint_id not in states]
-    claims.release(database, accepted, now=now)
+    claims.release(database, accepted, due_at=now)
     return bool(accepted)

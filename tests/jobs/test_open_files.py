@@ -1,0 +1,45 @@
+"""Raise the limit of open files, and say where it is too low."""
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from webhooks_app.config import ROOT
+
+_ALLOW = "from webhooks_app.jobs import open_files; print(open_files.allow())"
+_START = """
+from dataclasses import replace
+from webhooks_app import config
+from webhooks_app.cli import processes
+processes.warn_of_few_open_files(replace(config.read(), in_flight=400))
+"""
+
+
+def run_with(limits: str, code: str, instance: Path) -> subprocess.CompletedProcess[str]:
+    script = f'ulimit {limits}; exec "$0" -c "$1"'
+    return subprocess.run(
+        ["sh", "-c", script, sys.executable, code],
+        cwd=ROOT,
+        env={"WEBHOOKS_INSTANCE": str(instance), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+
+
+@pytest.mark.parametrize(("limits", "allowed"), [("-n 256", 256), ("-Sn 256", 4096), ("-n 5000", 5000)])
+def test_the_limit_follows_the_hard_one(tmp_path: Path, limits: str, allowed: int) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 < hard < 5000:
+        pytest.skip("the limit of open files is low here")
+    assert run_with(limits, _ALLOW, tmp_path).stdout == f"{allowed}\n"
+
+
+def test_a_low_limit_is_said_in_one_line(tmp_path: Path) -> None:
+    [line] = run_with("-n 256", _START, tmp_path).stderr.splitlines()
+    assert line.startswith("warning: The limit of open files is 256: each worker has 96 requests under way")
+    assert run_with("-Sn 256", _START, tmp_path).stderr == ""

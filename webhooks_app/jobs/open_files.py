@@ -1,0 +1,35 @@
+"""The limit of open files of a process: raised as far as the system allows, and warned of where it is low."""
+
+import resource
+import sys
+
+# Twice the most that WEBHOOKS_IN_FLIGHT allows, and below the most that macOS grants (10,240).
+_WANTED = 4096
+
+
+def allow() -> int:
+    """Raise the limit to a socket per request in flight and per idle connection; return what it then is.
+
+    macOS allows 256 to begin with. Processes that this one starts inherit the limit.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _WANTED if hard == resource.RLIM_INFINITY else min(_WANTED, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return limit()
+
+
+def limit() -> int:
+    """Return how many files this process may have open, `_WANTED` standing for any number."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _WANTED if soft == resource.RLIM_INFINITY else soft
+
+
+def warn(consequence: str) -> None:
+    """Print one line that says what follows from the limit."""
+    print(
+        f"warning: The limit of open files is {limit()}: {consequence} "
+        "Raise it by `ulimit -n`, LimitNOFILE= of systemd or the container's settings.",
+        file=sys.stderr,
+        flush=True,
+    )
