@@ -223,6 +223,7 @@ class Driver(PlatformProcesses):
         is_changed = any(changes) or self.database_url is not None
         self.database_url = None
         self.extra_environ, self.patch, self.clock_offset_seconds, self.clock_file = {}, {}, 0.0, None
+        self.pool_wrapper = ()  # both scenarios that set it change the environment as well
         if is_changed:
             self.web.kill()
             self.pool.kill()

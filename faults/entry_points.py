@@ -3,8 +3,11 @@
 import multiprocessing
 import os
 import random
+import resource
 import signal
+import socket
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,7 +26,11 @@ from webhooks_app.db.models import Delivery, Event, PendingDelivery
 from webhooks_app.deliveries import retention
 from webhooks_app.extensions import open_services
 from webhooks_app.jobs import delivery_worker
+from webhooks_app.transport import sender_limits
 from webhooks_app.worker import claims
+
+# The one name that the resolver of `with_names_file` has an address of its own for.
+RECEIVER = "receiver.test"
 
 
 def web(workers: int) -> None:
@@ -53,6 +60,29 @@ def with_clock_file(path: str, function: str, *arguments: Any) -> None:
     """Call another function with the clock ahead by the seconds that a file holds, which may change."""
     file = Path(path)
     clock.now = lambda: datetime.now(UTC) + timedelta(seconds=float(file.read_text()))
+    globals()[function](*arguments)
+
+
+def with_names_file(path: str, function: str, *arguments: Any) -> None:
+    """Call another function with a resolver whose only name, RECEIVER, has the address that a file holds.
+
+    Its answers are fresh for a second.
+    """
+    file, ask = Path(path), socket.getaddrinfo
+
+    def getaddrinfo(host: Any, *rest: Any, **options: Any) -> Any:
+        is_receiver = host == RECEIVER.encode()
+        return ask(file.read_text() if is_receiver else host, *rest, **options)
+
+    socket.getaddrinfo = getaddrinfo
+    limits = sender_limits.DEFAULT_LIMITS
+    sender_limits.DEFAULT_LIMITS = replace(limits, resolver=replace(limits.resolver, fresh_seconds=1.0))
+    globals()[function](*arguments)
+
+
+def with_few_files(count: int, function: str, *arguments: Any) -> None:
+    """Call another function with a hard limit of open files."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
     globals()[function](*arguments)
 
 

@@ -57,6 +57,8 @@ class PlatformProcesses:
         self.database_url: str | None = None  # of what stands between the processes and their database
         self.clock_offset_seconds = 0.0
         self.clock_file: Path | None = None  # see `use_clock_file`
+        # A function of `entry_points` that calls the pool, with its arguments before the name of that.
+        self.pool_wrapper: tuple[str | float, ...] = ()
         self.web = ProcessGroup(fork_client, self._start_web)
         self.pool = ProcessGroup(fork_client, self._start_pool)
         self.schedulers = [ProcessGroup(fork_client, self._start_scheduler)]
@@ -153,6 +155,9 @@ class PlatformProcesses:
         return self._call_with_clock("web", WEB_WORKERS)
 
     def _start_pool(self) -> int:
+        if self.pool_wrapper:
+            function, *arguments = self.pool_wrapper
+            return self._call(str(function), *arguments, "pool", name="pool")
         return self._call_with_clock("pool")
 
     def _call_with_clock(self, name: str, *arguments: int) -> int:

@@ -21,6 +21,9 @@ from faults.journal import Journal
 MIX = (("200", 78), ("500", 8), ("503", 2), ("slow-150-200", 6), ("slow-500-200", 2), ("slow-300-500", 1))
 CUT_SHARE = 3
 
+# A receiver that moves goes from the first to the second.
+ADDRESSES = ("127.0.0.1", "127.0.0.2")
+
 
 class ScriptedReceiver(asyncio.Protocol):
     journal: Journal
@@ -56,6 +59,7 @@ class ScriptedReceiver(asyncio.Protocol):
         self.journal.write(
             at=time.time(),
             path=path,
+            address=self.transport.get_extra_info("sockname")[0],
             id=delivery_id,
             sha256=hashlib.sha256(body).hexdigest(),
             timestamp=headers.get("webhook-timestamp", ""),
@@ -102,12 +106,12 @@ def _header(line: str) -> tuple[str, str]:
 
 
 async def _serve(port: int) -> None:
-    server = await asyncio.get_running_loop().create_server(ScriptedReceiver, "127.0.0.1", port, backlog=1024)
+    server = await asyncio.get_running_loop().create_server(ScriptedReceiver, ADDRESSES, port, backlog=1024)
     print("ready", flush=True)
     await server.serve_forever()
 
 
 def main(port: int, journal: str) -> None:
-    """Serve on a loopback port until killed, with the journal at that path."""
+    """Serve on a port of ADDRESSES until killed, with the journal at that path."""
     ScriptedReceiver.journal = Journal(journal)
     asyncio.run(_serve(port))

@@ -4,6 +4,7 @@ from faults.scenario_definition import Scenario
 from faults.scenarios import (
     accept_faults,
     admin_actions,
+    connection_faults,
     database_faults,
     lost_hosts,
     pooler_faults,
@@ -29,6 +30,7 @@ MODULES = (
     retention_faults,
     rolling_upgrade,
     receiver_faults,
+    connection_faults,
     storm,
     worker_faults,
 )
