@@ -93,7 +93,7 @@ def test_what_cannot_be_sent_for_long_is_recorded_as_an_attempt(
 
     [attempt] = attempts()
     assert (attempt.outcome, attempt.generation) == ("platform", 4)
-    assert "could not look up localhost" in attempt.detail
+    assert "could not look up localhost" in (attempt.detail or "")
     [delivery] = deliveries()
     assert (delivery.state, delivery.attempt_count) == (DeliveryState.PENDING, 1)
 

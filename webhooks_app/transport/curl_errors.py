@@ -121,6 +121,11 @@ def explain_cut_body(code: int, message: str, context: FailureContext) -> str:
         return ""
     if code == CurlCode.OPERATION_TIMEDOUT:
         return cut_body_sentence(f"it did not end within {context.timeout_ms / 1000:g} s.")
+    if code == CurlCode.SEND_ERROR:  # libcurl tells nothing of the body's end
+        return (
+            "The answer's body may have been cut short: the server closed the connection before it had read "
+            "the request."
+        )
     return cut_body_sentence(f"{message}." if message else "the connection ended.")
 
 
