@@ -10,11 +10,17 @@ import pytest
 from webhooks_app.config import ROOT
 
 _ALLOW = "from webhooks_app.jobs import open_files; print(open_files.allow())"
-_START = """
+_START_WORKERS = """
 from dataclasses import replace
 from webhooks_app import config
 from webhooks_app.cli import processes
 processes.warn_of_few_open_files(replace(config.read(), in_flight=400))
+"""
+_START_WEB = """
+from dataclasses import replace
+from webhooks_app import config
+from webhooks_app.cli import web
+web.fitting_limits(replace(config.read(), web_threads=8))
 """
 
 
@@ -39,7 +45,15 @@ def test_the_limit_follows_the_hard_one(tmp_path: Path, limits: str, allowed: in
     assert run_with(limits, _ALLOW, tmp_path).stdout == f"{allowed}\n"
 
 
-def test_a_low_limit_is_said_in_one_line(tmp_path: Path) -> None:
-    [line] = run_with("-n 256", _START, tmp_path).stderr.splitlines()
-    assert line.startswith("warning: The limit of open files is 256: each worker has 96 requests under way")
-    assert run_with("-Sn 256", _START, tmp_path).stderr == ""
+@pytest.mark.parametrize(
+    ("start", "consequence"),
+    [
+        (_START_WORKERS, "each worker has 96 requests under way at most, not 400"),
+        (_START_WEB, "160 clients may be connected at the same time, not 2000"),
+    ],
+    ids=["workers", "web"],
+)
+def test_a_low_limit_is_said_in_one_line(tmp_path: Path, start: str, consequence: str) -> None:
+    [line] = run_with("-n 256", start, tmp_path).stderr.splitlines()
+    assert line.startswith(f"warning: The limit of open files is 256: {consequence}")
+    assert run_with("-Sn 256", start, tmp_path).stderr == ""

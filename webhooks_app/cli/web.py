@@ -13,6 +13,7 @@ from webhooks_app.jobs import open_files
 from webhooks_app.jobs.process import announce_ready, clear_errors, gc_freeze, when_orphaned
 from webhooks_app.server import web_server
 from webhooks_app.server.prefork import Prefork
+from webhooks_app.server.server_limits import DEFAULT_LIMITS, ServerLimits, fit_open_files
 
 
 @click.command()
@@ -40,7 +41,7 @@ def _run(count: int | None) -> None:
     settings = config.read()
     logging_setup.set_up(settings.log_level)
     schema_version.check_at_start(settings.database_url)
-    open_files.allow()
+    limits = fitting_limits(settings)
     try:
         listener = web_server.listen(settings.host, settings.port)
     except OSError as error:
@@ -49,7 +50,9 @@ def _run(count: int | None) -> None:
 
     def serve() -> None:
         gc_freeze()
-        web_server.serve(app, listener, threads=settings.web_threads, when_ready=announce_ready)
+        web_server.serve(
+            app, listener, threads=settings.web_threads, when_ready=announce_ready, limits=limits
+        )
 
     def serve_as_child() -> None:
         when_orphaned(lambda: os.kill(os.getpid(), signal.SIGTERM), parent)
@@ -61,3 +64,12 @@ def _run(count: int | None) -> None:
     else:
         gc_freeze()
         Prefork(processes, serve_as_child).supervise()
+
+
+def fitting_limits(settings: config.Settings) -> ServerLimits:
+    """Raise the limit of open files; print one line where it lowers how many clients may be connected."""
+    limits = fit_open_files(settings.web_threads, open_files.allow())
+    if limits.connections < DEFAULT_LIMITS.connections:
+        most = f"{limits.connections} clients may be connected at the same time"
+        open_files.warn(f"{most}, not {DEFAULT_LIMITS.connections}, to each web process.")
+    return limits

@@ -1,6 +1,6 @@
 """How long and how much a client may keep the web busy. Handed in, so that a test can wait for less."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +28,13 @@ class ServerLimits:
 
 
 DEFAULT_LIMITS = ServerLimits()
+
+# What a web process has open besides connections: databases, Redis, its log, the standard streams; and what a
+# thread has: a connection to the database to read, one to write, and the files that SQLite opens with them.
+_OTHER_FILES, _FILES_PER_THREAD = 64, 4
+
+
+def fit_open_files(threads: int, open_files: int) -> ServerLimits:
+    """Return limits with no more connections than a process may have files open for."""
+    free = open_files - _OTHER_FILES - _FILES_PER_THREAD * threads
+    return replace(DEFAULT_LIMITS, connections=min(DEFAULT_LIMITS.connections, max(free, 16)))

@@ -40,12 +40,19 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(app: Flask, listener: socket.socket, *, threads: int, when_ready: Callable[[], None]) -> None:
+def serve(
+    app: Flask,
+    listener: socket.socket,
+    *,
+    threads: int,
+    when_ready: Callable[[], None],
+    limits: ServerLimits = DEFAULT_LIMITS,
+) -> None:
     """Answer requests until SIGTERM or SIGINT, then finish those under way."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _ignore)  # uvicorn restores this at its end, and raises the signal once more
     intake = EventIntake(services(app).group_commit, headers=event_intake.answer_headers(app))
-    asyncio.run(WebServer(app, listener, threads=threads, intake=intake).run(when_ready))
+    asyncio.run(WebServer(app, listener, threads=threads, limits=limits, intake=intake).run(when_ready))
 
 
 def _ignore(*_: object) -> None:
