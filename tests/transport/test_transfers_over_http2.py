@@ -191,6 +191,17 @@ def test_a_server_that_wants_calm_is_said_to(sender: Sender, serve: Serve) -> No
     assert outcome.detail.startswith("The server asks for fewer requests.")
 
 
+def test_a_server_that_refuses_each_stream_is_said_to(sender: Sender, serve: Serve) -> None:
+    def refuses(streams: Streams, stream: int) -> None:
+        streams.send_frame(RST_STREAM, 0, stream, struct.pack("!I", REFUSED_STREAM))
+
+    server = serve(refuses)
+    outcome = send(sender, url_of(server))
+    assert outcome.kind == "connection_lost"
+    assert outcome.detail.startswith("The server refused the request, or closed the connection, again and")
+    assert len(server.requests) == 6
+
+
 def test_a_reset_stream_is_lost_alone(sender: Sender, serve: Serve) -> None:
     def resets_one(streams: Streams, stream: int) -> None:
         if streams.connection.server.requests[-1].endswith(b"/reset"):

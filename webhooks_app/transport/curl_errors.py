@@ -182,6 +182,8 @@ def _sentence(kind: OutcomeClass, code: int, message: str, context: FailureConte
     if kind is OutcomeClass.CONNECTION_LOST:
         if "ENHANCE_YOUR_CALM" in message:  # RFC 9113, section 7
             return "The server asks for fewer requests."
+        if "times before giving up" in message:  # libcurl's count, of which each was on a new connection
+            return "The server refused the request, or closed the connection, again and again."
         return _LOST_SENTENCES[CurlCode(code)]
     if kind is OutcomeClass.BLOCKED:
         return "Deliveries go to https only."
