@@ -72,10 +72,14 @@ class TlsRecords:
         self._until_done(self._tls.do_handshake)
         self.send()
 
-    def read(self) -> bytes:
-        """Return a request, all of which comes in one record; empty when the client closed."""
-        data: bytes = self._until_done(lambda: self._tls.read(65536))
-        return data
+    def read(self, body: bytes) -> bool:
+        """Read a request with this body; return False when the client closed."""
+        received = b""
+        while not received.endswith(b"\r\n\r\n" + body):
+            if not (data := self._until_done(lambda: self._tls.read(65536))):
+                return False
+            received += data
+        return True
 
     def send(self, *records: bytes) -> None:
         for record in records:
@@ -99,12 +103,13 @@ class TlsRecords:
     "unasked", [OK.replace(b"ok", b"no"), REQUEST_TIMEOUT, b"junk\r\n"], ids=["200", "408", "junk"]
 )
 @pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+@pytest.mark.parametrize("body", [b"{}", b"x" * 1_000_000], ids=["small", "sent in several calls"])
 def test_a_tls_record_that_comes_in_one_piece_with_a_response_answers_nothing(
-    serve: Serve, dns_answers: DnsAnswers, authority: Authority, unasked: bytes, version: str
+    serve: Serve, dns_answers: DnsAnswers, authority: Authority, unasked: bytes, version: str, body: bytes
 ) -> None:
     def sends_more_at_once(connection: Connection) -> None:
         tls = TlsRecords(connection.sock, context)
-        while tls.read():
+        while tls.read(body):
             tls.send(OK, unasked)
 
     context = authority.context("hooks.test")
@@ -112,7 +117,8 @@ def test_a_tls_record_that_comes_in_one_piece_with_a_response_answers_nothing(
     server = serve(sends_more_at_once)
     dns_answers["hooks.test"] = [["127.0.0.1"]]
     sender = new_sender(ca_bundle=str(authority.path))
-    outcomes = [send(sender, server.url_for("hooks.test").replace("http:", "https:")) for _ in range(4)]
+    url = server.url_for("hooks.test").replace("http:", "https:")
+    outcomes = [send(sender, url, body=body) for _ in range(4)]
     sender.close()
     assert [(each.kind, each.response_body) for each in outcomes] == [("success", b"ok")] * 4
     assert server.accepted == 4

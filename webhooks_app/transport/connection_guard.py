@@ -49,7 +49,7 @@ class ConnectionGuard:
         if not exchange.has_used_idle_connection and self._idle.is_reusable(ends):
             exchange.has_used_idle_connection = True
             if exchange.target.is_tls:
-                exchange.is_still_silent = self._idle.silence_check(ends)
+                exchange.is_unread = self._idle.unread_check(ends)
             return int(pycurl.PREREQFUNC_OK)
         # A second idle connection might break, too, and so on: libcurl would try five.
         exchange.needs_new_connection = True

@@ -43,7 +43,7 @@ class Exchange:
     `refusal`: the class and the sentence of a failure that is not libcurl's. `prior_us`: time taken before
     libcurl's present try. `tried_address`: where its last socket was opened to. `sent_again`: how often that
     was tried on a new connection. `resolved`: what the handle was last told of a name.
-    `is_still_silent`: whether nothing has come in since the request went out on a connection of before.
+    `is_unread`: whether nothing was read since the request went out on a connection of before.
     """
 
     __slots__ = (
@@ -55,7 +55,7 @@ class Exchange:
         "has_opened_socket",
         "has_used_idle_connection",
         "headers",
-        "is_still_silent",
+        "is_unread",
         "key",
         "needs_new_connection",
         "prior_us",
@@ -79,14 +79,14 @@ class Exchange:
         self.body_bytes = self._header_bytes = 0
         self.retry_after = self.tried_address = ""
         self.refusal: tuple[OutcomeClass, str] | None = None
-        self.is_still_silent: Callable[[], bool] | None = None
+        self.is_unread: Callable[[], bool] | None = None
         self.has_opened_socket = self._has_ended_head = self._has_final_status = False
         self.has_used_idle_connection = self.needs_new_connection = False
         self.sent_again = 0
 
     def take_header(self, line: bytes) -> int | None:
         """Take one line of a head, with its line break; return 0 for one that does not answer the request."""
-        if self.is_still_silent and self.is_unasked():
+        if self.is_unread and self.is_unasked():
             return 0
         if line[:5] == b"HTTP/" and not self._has_final_status:  # what came before was an interim response
             self.headers.clear()
@@ -110,8 +110,8 @@ class Exchange:
 
     def is_unasked(self) -> bool:
         """Return whether what comes now was in before the request went out, in one piece with a response."""
-        is_still_silent, self.is_still_silent = self.is_still_silent, None
-        if is_still_silent is not None and is_still_silent():
+        is_unread, self.is_unread = self.is_unread, None
+        if is_unread is not None and is_unread():
             self.needs_new_connection = True
         return self.needs_new_connection
 

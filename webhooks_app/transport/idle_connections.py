@@ -3,7 +3,7 @@
 import select
 from collections.abc import Callable
 
-from webhooks_app.transport.flood_guard import bytes_received
+from webhooks_app.transport.flood_guard import bytes_read, bytes_received
 
 # The server's address and port, and our port.
 ConnectionEnds = tuple[str, int, int]
@@ -18,6 +18,7 @@ class IdleConnections:
     """
 
     def __init__(self) -> None:
+        self.calls = 0  # of libcurl, so far
         self._pollers: dict[ConnectionEnds, select.poll] = {}
         self._ends: dict[int, ConnectionEnds] = {}
         self._descriptors: dict[ConnectionEnds, int] = {}
@@ -35,10 +36,15 @@ class IdleConnections:
         poller = self._pollers.get(ends)
         return poller is None or not poller.poll(0)
 
-    def silence_check(self, ends: ConnectionEnds) -> Callable[[], bool] | None:
-        """Return what tells later whether nothing has come in from now on; None where the system does not."""
+    def unread_check(self, ends: ConnectionEnds) -> Callable[[], bool] | None:
+        """Return what tells later whether nothing was read since now; None where the system does not.
+
+        What has come in and was not read does not matter: it may be the answer. libcurl reads in the very
+        call in which it sends, so that a response which was there before shows in this call.
+        """
         descriptor = self._descriptors.get(ends)
         received = None if descriptor is None else bytes_received(descriptor)
         if descriptor is None or received is None:
             return None
-        return lambda: bytes_received(descriptor) == received
+        call = self.calls
+        return lambda: self.calls == call and bytes_read(descriptor) == received

@@ -155,6 +155,7 @@ class Transfers:
     def _drive(self, descriptor: int, events: int) -> float:
         """Let libcurl work, with the watchdog told of it; return how long that took, in seconds."""
         began_at = time.monotonic()
+        self._idle_connections.calls += 1
         self._watchdog.note_call(began_at)
         self._multi.socket_action(descriptor, events)
         self._watchdog.note_return()
@@ -180,7 +181,7 @@ class Transfers:
         early answer, or the alert that explains why the server does not want us.
         """
         exchange = self.in_flight[curl]
-        if exchange.needs_new_connection or (exchange.is_still_silent and code in _NO_RESPONSE_AT_ALL):
+        if exchange.needs_new_connection or (exchange.is_unread and code in _NO_RESPONSE_AT_ALL):
             return True
         if code != CurlCode.SEND_ERROR or exchange.headers or exchange.sent_again >= MOST_SENT_AGAIN:
             return False
@@ -191,7 +192,7 @@ class Transfers:
         """Send over a new connection; libcurl has closed the one in question."""
         exchange = self.in_flight[curl]
         exchange.needs_new_connection, exchange.sent_again = False, exchange.sent_again + 1
-        exchange.is_still_silent = None
+        exchange.is_unread = None
         exchange.prior_us += curl.getinfo(pycurl.TOTAL_TIME_T)
         self._multi.remove_handle(curl)
         curl.setopt(pycurl.TIMEOUT_MS, max(1, exchange.request.timeout_ms - exchange.prior_us // 1000))
