@@ -176,6 +176,33 @@ def test_an_error_of_the_database_is_told_to_each_of_the_group_and_the_next_goes
     assert len(group_commit.accept(Submission(workspace.id, [EVENT]))) == 1
 
 
+def test_who_has_waited_behind_a_database_that_fails_is_told_without_another_try(
+    workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps
+) -> None:
+    group_commit = GroupCommit(services().databases, wake_ups, limits=GroupLimits(late_seconds=0.0))
+    tries, is_tried, may_fail = [0], threading.Event(), threading.Event()
+
+    def fail(_connection: Connection) -> None:
+        tries[0] += 1
+        is_tried.set()
+        assert may_fail.wait(SECONDS)
+        raise OperationalError("BEGIN", None, database.dialect.loaded_dbapi.OperationalError("no answer"))
+
+    event.listen(db.engine, "begin", fail)
+    try:
+        first = submit(group_commit, Submission(workspace.id, [EVENT]))
+        assert is_tried.wait(SECONDS)
+        rest = submit(group_commit, *(Submission(workspace.id, [EVENT]) for _ in range(3)))
+        may_fail.set()
+        outcomes = [future.result(SECONDS) for future in (*first, *rest)]
+    finally:
+        may_fail.set()
+        event.remove(db.engine, "begin", fail)
+
+    assert all(isinstance(outcome, OperationalError) for outcome in outcomes)
+    assert tries == [1]
+
+
 def test_an_error_that_nobody_foresaw_is_told_and_the_next_goes_on(
     workspace: Workspace, group_commit: GroupCommit
 ) -> None:

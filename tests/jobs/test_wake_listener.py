@@ -1,7 +1,6 @@
 """Runs are told of wake-ups; what they are not told, they find by asking."""
 
 import select
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -58,7 +57,7 @@ def test_a_run_that_cannot_listen_asks_each_time(redis_url: str) -> None:
 def test_what_a_run_hears_after_its_end_is_left_to_another(run: WakeUps, redis: Redis) -> None:
     run.end_run(expects_more=False)
     redis.rpush(NEWS_KEY, 1)
-    wait_for(lambda: not _listening_threads())
+    wait_for(lambda: not run.listener.has_thread)
     assert redis.llen(NEWS_KEY) == 1
     assert not run.listener.take()
 
@@ -67,7 +66,7 @@ def test_the_next_run_listens_again(run: WakeUps, redis_url: str) -> None:
     for is_quick in (True, False):
         run.end_run(expects_more=False)
         if not is_quick:
-            wait_for(lambda: not _listening_threads())
+            wait_for(lambda: not run.listener.has_thread)
         run.start_run()
         wait_for(lambda: run.listener.is_listening)
         WakeUps(redis_url).wake_worker()
@@ -90,8 +89,4 @@ def test_a_redis_that_is_away_is_no_news_and_no_error() -> None:
     assert not wake_ups.take_request()
     assert not wake_ups.listener.is_listening
     wake_ups.end_run(expects_more=False)
-    wait_for(lambda: not _listening_threads())
-
-
-def _listening_threads() -> list[threading.Thread]:
-    return [each for each in threading.enumerate() if each.name == "wake_listener"]
+    wait_for(lambda: not wake_ups.listener.has_thread)

@@ -6,9 +6,10 @@ to come: a submission that finds nothing under way is committed at once, alone.
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from webhooks_app.accounts import api_tokens
 from webhooks_app.accounts.api_tokens import LiveToken
@@ -31,9 +32,15 @@ class UnknownToken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class GroupLimits:
-    """`events` in one transaction; a submission that has more of its own is committed alone."""
+    """How long and how much a group waits and holds.
+
+    `events` in one transaction; a submission that has more of its own is committed alone. `late_seconds`:
+    whoever has waited for longer when the database could not serve is told so with those who were first, as
+    the next try may take as long again.
+    """
 
     events: int = 250
+    late_seconds: float = 0.5
 
 
 DEFAULT_LIMITS = GroupLimits()
@@ -108,8 +115,21 @@ class GroupCommit:
         )
         for each, outcome in zip(known, outcomes, strict=True):
             each.tell(outcome)
+        if outcomes:
+            self._tell_late(outcomes[0])
         for token in tokens:
             self._record_use(token)
+
+    def _tell_late(self, outcome: Outcome) -> None:
+        """Tell those who have waited for long what those before them were told, if the database is why."""
+        if not isinstance(outcome, Exception) or transient_errors.cause_of(outcome) is None:
+            return
+        latest = time.monotonic() - self._limits.late_seconds
+        with self._lock:
+            late = [each for each in self._waiting if each.since <= latest]
+            self._waiting = [each for each in self._waiting if each.since > latest]
+        for each in late:
+            each.tell(outcome)
 
     def _identify(self, group: "list[_Waiting]") -> list[LiveToken]:
         """Give the submissions that came with a token their workspaces; return the tokens that live."""
@@ -123,6 +143,7 @@ class GroupCommit:
             for each in group:
                 if each.token_hash is not None:
                     each.tell(error)
+            self._tell_late(error)
             return []
         for each in group:
             each.identify(tokens)
@@ -140,6 +161,7 @@ class _Waiting:
     submission: Submission
     when_done: WhenDone
     token_hash: str | None
+    since: float = field(default_factory=time.monotonic)
     is_told: bool = False
 
     def identify(self, tokens: dict[str, LiveToken]) -> None:

@@ -22,7 +22,8 @@ log = logging.getLogger(__name__)
 class WakeListener:
     """A thread that blocks in Redis during a run, and a descriptor that becomes readable when there is news.
 
-    `is_listening` is False while Redis does not answer: whoever waits then asks by itself.
+    `is_listening` is False while Redis does not answer: whoever waits then asks by itself. `has_thread` stays
+    True for up to WAIT_SECONDS after a run.
     """
 
     def __init__(self, redis: Redis) -> None:
@@ -31,8 +32,8 @@ class WakeListener:
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         weakref.finalize(self, _close, self._reader, self._writer)
         self._lock = threading.Lock()
-        self._is_awake = self._has_thread = self._has_news = False
-        self.is_listening = False
+        self._is_awake = self._has_news = False
+        self.has_thread = self.is_listening = False
 
     def fileno(self) -> int:
         """Return the descriptor; `note` is to be called once it is readable."""
@@ -42,9 +43,9 @@ class WakeListener:
         """Listen, until `end_run`."""
         with self._lock:
             self._is_awake = True
-            if self._has_thread:  # of the last run, which has not noticed its end
+            if self.has_thread:  # of the last run, which has not noticed its end
                 return
-            self._has_thread = True
+            self.has_thread = True
         threading.Thread(target=self._listen, name="wake_listener", daemon=True).start()
 
     def end_run(self) -> None:
@@ -75,8 +76,8 @@ class WakeListener:
 
     def _goes_on(self) -> bool:
         with self._lock:
-            self._has_thread = self._is_awake
-            return self._has_thread
+            self.has_thread = self._is_awake
+            return self.has_thread
 
     def _wait_once(self) -> None:
         self._redis.exists(NEWS_KEY)  # a connection that is there, before anybody relies on it
