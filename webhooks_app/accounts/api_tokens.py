@@ -18,7 +18,7 @@ LAST_USED_PRECISION = timedelta(minutes=1)
 
 # Put together once: that takes longer than running it.
 _FIND = select(ApiToken.token_hash, ApiToken.id, ApiToken.workspace_id, ApiToken.last_used_at).where(
-    ApiToken.token_hash.in_(bindparam("hashes", expanding=True)), ApiToken.revoked_at.is_(None)
+    ApiToken.token_hash.in_(bindparam("hashes")), ApiToken.revoked_at.is_(None)
 )
 
 

@@ -20,9 +20,7 @@ log = logging.getLogger(__name__)
 USER_AGENT = "Avra-Webhooks/1.0"
 
 # Put together once: that takes longer than running them.
-_CHANGED_AT = select(Endpoint.id, Endpoint.updated_at).where(
-    Endpoint.id.in_(bindparam("ids", expanding=True))
-)
+_CHANGED_AT = select(Endpoint.id, Endpoint.updated_at).where(Endpoint.id.in_(bindparam("ids")))
 
 as_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 

@@ -21,7 +21,7 @@ _LOGGED = (
     f'["{signing.ID_HEADER}","%s"],["{signing.TIMESTAMP_HEADER}","%d"],["{signing.SIGNATURE_HEADER}","%s"]%s]'
 )
 
-_BODIES = select(Event.id, Event.body).where(Event.id.in_(bindparam("ids", expanding=True)))
+_BODIES = select(Event.id, Event.body).where(Event.id.in_(bindparam("ids")))
 
 
 def bodies(connection: Connection, event_ids: Iterable[str]) -> dict[str, bytes]:
