@@ -2,7 +2,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
 
 from webhooks_app.worker import database_backoff
 from webhooks_app.worker.database_backoff import DatabaseBackoff
@@ -42,6 +42,29 @@ def test_an_error_of_another_kind_is_not_the_databases() -> None:
     with pytest.raises(ValueError):
         backoff.run(refuse)
     assert backoff.run(counting(calls))
+
+
+@pytest.mark.parametrize("error_class", [ProgrammingError, IntegrityError])
+def test_an_error_that_asking_again_does_not_mend_is_raised(error_class: type[DBAPIError]) -> None:
+    def ask() -> None:
+        raise error_class("SELECT 1", None, Exception("no such column"))
+
+    backoff = DatabaseBackoff(BackoffLimits(first_seconds=60))
+    calls: list[int] = []
+    with pytest.raises(error_class):
+        backoff.run(ask)
+    assert backoff.run(counting(calls))
+    assert calls == [1]
+
+
+def test_the_log_says_once_a_pause_that_the_database_did_not_answer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    backoff = DatabaseBackoff(BackoffLimits(first_seconds=60))
+    for _ in range(3):
+        backoff.run(fail)
+    [record] = caplog.records
+    assert (record.message, record.__dict__["cause"]) == ("database_unavailable", "connection")
 
 
 def test_the_pause_doubles_up_to_the_longest_and_starts_anew_after_an_answer(
