@@ -1,13 +1,15 @@
 """API tokens: what is kept of one, and what the audit log says, on both databases."""
 
 import json
+from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from tests.conftest import TESTER, Workspace
 from webhooks_app.accounts import api_tokens
-from webhooks_app.core import passwords
+from webhooks_app.accounts.api_tokens import LiveToken
+from webhooks_app.core import clock, passwords
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import ApiToken, AuditEntry
 from webhooks_app.extensions import db
@@ -52,3 +54,66 @@ def test_a_token_is_audited_when_created_and_when_revoked(
     assert audited("token.revoke") == [(TESTER.name, kept.id, "billing")]
     assert tokens(workspace)[0].revoked_at is not None
     assert token not in str(audited("token.create"))
+
+
+def find(database: WriteDatabase, *some: str) -> list[LiveToken]:
+    hashes = [passwords.hash_token(each) for each in some]
+    with database.begin() as connection:
+        found = api_tokens.find(connection, hashes)
+    assert set(found) <= set(hashes)
+    return [found[each] for each in hashes if each in found]
+
+
+def set_last_used_at(database: WriteDatabase, moment: datetime) -> None:
+    with database.begin() as connection:
+        connection.execute(update(ApiToken).values(last_used_at=moment))
+
+
+def test_only_live_tokens_are_found(workspace: Workspace, database: WriteDatabase, token: str) -> None:
+    other = api_tokens.create(database, workspace.id, "shipping", actor=TESTER)
+    [kept] = tokens(workspace)
+    assert find(database, token, "tok_unknown") == [LiveToken(kept.id, workspace.id, None)]
+
+    assert api_tokens.revoke(database, kept, actor=TESTER)
+
+    assert len(find(database, token, other, workspace.token)) == 2
+
+
+def test_the_first_use_of_a_token_is_recorded_and_of_no_other(
+    workspace: Workspace, database: WriteDatabase, token: str
+) -> None:
+    [unused] = find(database, token)
+    before = clock.now()
+    api_tokens.record_use(database, unused)
+
+    [used], [other] = find(database, token), find(database, workspace.token)
+    assert used.last_used_at is not None and before <= used.last_used_at <= clock.now()
+    assert other.last_used_at is None
+
+
+@pytest.mark.parametrize(("age_seconds", "is_recorded"), [(30, False), (61, True), (119, True)])
+def test_a_use_is_recorded_once_a_minute(
+    database: WriteDatabase, token: str, age_seconds: int, is_recorded: bool
+) -> None:
+    earlier = clock.now() - timedelta(seconds=age_seconds)
+    set_last_used_at(database, earlier)
+    [found] = find(database, token)
+    assert found.last_used_at == earlier
+
+    api_tokens.record_use(database, found)
+
+    [after] = find(database, token)
+    assert (after.last_used_at != earlier) is is_recorded
+
+
+def test_a_use_that_another_process_has_just_recorded_is_not_recorded_again(
+    database: WriteDatabase, token: str
+) -> None:
+    [unused] = find(database, token)
+    just_now = clock.now() - timedelta(seconds=5)
+    set_last_used_at(database, just_now)
+
+    api_tokens.record_use(database, unused)
+
+    [after] = find(database, token)
+    assert after.last_used_at == just_now
