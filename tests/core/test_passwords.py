@@ -55,6 +55,11 @@ def test_nobody_has_no_password(hashed: str | None) -> None:
     assert passwords.is_password(PASSWORD, hashed) is False
 
 
+def test_the_password_that_is_checked_for_unknown_users_lets_nobody_in() -> None:
+    assert passwords.is_password("nobody", passwords._NOBODY) is True
+    assert passwords.is_password("nobody", None) is False
+
+
 @pytest.mark.parametrize(
     "damaged", ["x", "$argon2id$", "$2b$12$abc", "$argon2id$v=19$m=65536,t=3,p=4$AAAA$AAAA"]
 )

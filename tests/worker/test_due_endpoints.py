@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery
 from webhooks_app.worker.due_endpoints import DueEndpoints
 from webhooks_app.worker.endpoint_scan import DueEndpoint
+from webhooks_app.worker.rate_limits import LONGEST_WAIT
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=1)
@@ -86,3 +87,12 @@ def test_of_what_was_forgotten_nothing_is_left() -> None:
 
     assert (bool(endpoints), endpoints.cursor, endpoints.has_more) == (False, "", False)
     assert endpoints.claimable(LATER) == {}
+
+
+def test_a_turn_farther_off_than_any_limit_reaches_is_not_waited_for() -> None:
+    endpoints = DueEndpoints()
+    farthest = NOW + LONGEST_WAIT
+    some = [due("a", free_at=farthest), due("b", free_at=farthest + timedelta(microseconds=1))]
+    endpoints.replace_scanned(some, is_end=True, now=NOW)
+
+    assert list(endpoints.claimable(NOW)) == ["b"]
