@@ -39,7 +39,7 @@ def parse_retry_after(value: str, *, now: datetime) -> timedelta | None:
     """
     text = value.strip()
     if text.isascii() and text.isdecimal():
-        seconds = int(text.lstrip("0")[:9] or "0")  # nine digits are more than any clamp lets through
+        seconds = int(text.lstrip("0")[:9] or 0)  # nine digits are more than any clamp lets through
         return min(timedelta(seconds=seconds), LONGEST_RETRY_AFTER)
     try:
         moment = parsedate_to_datetime(text)
