@@ -29,7 +29,8 @@ def modules() -> list[Path]:
     others = (
         *("core/signing.py", "core/retry_schedule.py", "core/passwords.py", "transport/address_rules.py"),
         *("transport/target_policy.py", "transport/host_names.py", "transport/target_urls.py"),
-        *("events/accept.py", "accounts/api_tokens.py"),
+        *("events/accept.py", "events/group_commit.py", "events/fan_out.py", "db/event_inserts.py"),
+        "accounts/api_tokens.py",
     )
     return [*worker, *(PACKAGE / name for name in others)]
 

@@ -132,7 +132,9 @@ def _not_worth_mutating(tree: ast.Module) -> Iterator[ast.AST]:
 
 
 def _is_a_given_number(value: ast.expr) -> bool:
-    """Tell a number, also one worked out from others, as in `24 * 3600` or `LIMIT + 1`."""
+    """Tell a number, one worked out from others, as `24 * 3600` or `LIMIT + 1`, or so long a duration."""
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "timedelta":
+        return all(_is_a_given_number(each.value) for each in value.keywords)
     if isinstance(value, ast.BinOp):
         return _is_a_given_number(value.left) and _is_a_given_number(value.right)
     is_a_constant = isinstance(value, ast.Name) and value.id.isupper()
