@@ -5,9 +5,10 @@ import json
 
 import pytest
 from sqlalchemy import func, insert, select
+from sqlalchemy.exc import DBAPIError
 
 from tests.conftest import TESTER, Workspace
-from webhooks_app.core import clock, json_parsing
+from webhooks_app.core import clock, ids, json_parsing
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, Event, PendingDelivery
 from webhooks_app.endpoints import actions
@@ -210,3 +211,36 @@ def test_the_body_says_what_happened_when_and_where(
         "workspace_id": workspace.id,
         "data": DATA,
     }
+
+
+def test_nothing_handed_over_is_nothing_accepted(database: WriteDatabase, wake_ups: WakeUps) -> None:
+    assert accept.commit(database, wake_ups, [], go_on=lambda _: None) == []
+
+
+def test_what_this_process_writes_is_json_without_space_or_escapes() -> None:
+    assert NewEvent.of("batch-lifecycle", {"a": "é", "b": [1, 2]}).raw_data == '{"a":"é","b":[1,2]}'.encode()
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        NewEvent.of("batch-lifecycle", {"a": float("nan")})
+
+
+def test_only_an_event_under_a_key_has_a_hash() -> None:
+    plain, under_key = (event_rows(Submission("ws_1", [EVENT], key), clock.now())[0] for key in (None, "key"))
+    assert (plain.idempotency_key, plain.request_hash) == (None, None)
+    assert under_key.idempotency_key == "key"
+    assert under_key.request_hash is not None and len(under_key.request_hash) == 64
+    assert ids.is_id("evt", plain.id) and ids.is_id("evt", under_key.id)
+
+
+@pytest.mark.parametrize("count_of_others", [0, 1, 2])
+def test_an_event_that_no_column_takes_is_refused_and_no_other(
+    workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps, count_of_others: int
+) -> None:
+    # PostgreSQL takes no NUL in a text, and SQLite no lone surrogate.
+    refused = Submission(workspace.id, [NewEvent("batch\0lifecycle\ud800", {}, b"{}")])
+    others = [Submission(workspace.id, [EVENT])] * count_of_others
+
+    outcome, *accepted = accept.commit(database, wake_ups, [refused, *others], go_on=lambda _: None)
+
+    assert isinstance(outcome, (DBAPIError, UnicodeError))
+    assert not any(isinstance(each, Exception) for each in accepted)
+    assert len(accepted) == count(Event) == count_of_others
