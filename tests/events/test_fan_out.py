@@ -1,19 +1,21 @@
 """Fanning out: whose endpoint gets what of a group of events, and in which state."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
 
 from sqlalchemy import select
 
 from tests.conftest import TESTER, Workspace
-from webhooks_app.core import clock
+from webhooks_app.core import clock, ids
 from webhooks_app.db import event_inserts
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.event_inserts import NewEventRow
-from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, PendingDelivery
+from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, FanOut, PendingDelivery
 from webhooks_app.endpoints import actions
 from webhooks_app.events import accept, fan_out
 from webhooks_app.events.accept import NewEvent, Submission
-from webhooks_app.events.fan_out import FannedOut
+from webhooks_app.events.fan_out import DEFAULT_LIMITS, FannedOut, FanOutLimits
 from webhooks_app.extensions import db
 
 
@@ -22,10 +24,12 @@ def event_row(workspace: Workspace, name: str) -> NewEventRow:
     return accept.event_rows(new, clock.now())[0]
 
 
-def fan(database: WriteDatabase, events: Sequence[NewEventRow]) -> FannedOut:
+def fan(
+    database: WriteDatabase, events: Sequence[NewEventRow], *, limits: FanOutLimits = DEFAULT_LIMITS
+) -> FannedOut:
     with database.begin() as connection:
         event_inserts.insert(connection, events, now=clock.now())
-        return fan_out.fan_out(connection, events, clock.now())
+        return fan_out.fan_out(connection, events, clock.now(), limits=limits)
 
 
 def test_a_group_of_several_workspaces_reaches_each_ones_own_endpoints(
@@ -48,6 +52,7 @@ def test_a_group_of_several_workspaces_reaches_each_ones_own_endpoints(
 
     assert [fanned_out.deliveries[event.id] for event in events] == [2, 1, 1, 0, 0]
     assert fanned_out.is_due
+    assert fanned_out.rest is None
     db.session.rollback()
     rows = db.session.execute(select(Delivery.event_id, Delivery.endpoint_id, Delivery.workspace_id)).all()
     assert {tuple(row) for row in rows} == {
@@ -82,3 +87,37 @@ def test_nothing_is_due_where_everything_is_held(workspace: Workspace, database:
     actions.disable(database, endpoint, actor=TESTER)
 
     assert not fan(database, [event_row(workspace, "batch-lifecycle")]).is_due
+
+
+def test_a_deleted_endpoint_gets_nothing(workspace: Workspace, database: WriteDatabase) -> None:
+    kept, deleted = (workspace.endpoint(f"https://{name}.example.com/") for name in "ab")
+    actions.remove(database, db.session.get_one(Endpoint, deleted), actor=TESTER)
+
+    fan(database, [event_row(workspace, "batch-lifecycle")])
+
+    db.session.rollback()
+    assert db.session.scalars(select(Delivery.endpoint_id)).all() == [kept]
+
+
+def test_exactly_what_one_transaction_inserts_leaves_no_rest(
+    workspace: Workspace, database: WriteDatabase
+) -> None:
+    for name in "abc":
+        workspace.endpoint(f"https://{name}.example.com/")
+    limits = FanOutLimits(smallest_piece=3, lease_seconds=60)
+    now = clock.now()
+    event = event_row(workspace, "batch-lifecycle")
+
+    assert fan(database, [event], limits=limits).rest is None
+    rest = fan(
+        database, [event_row(workspace, "batch-lifecycle")], limits=replace(limits, smallest_piece=2)
+    ).rest
+
+    assert rest is not None and ids.is_id("fan", rest.id)
+    db.session.rollback()
+    recorded = db.session.scalars(select(FanOut)).one()
+    assert (recorded.id, recorded.position) == (rest.id, 2)
+    assert recorded.taken_until >= now + timedelta(seconds=60)
+    made = db.session.scalars(select(Delivery.id)).all()
+    assert len(made) == 5
+    assert all(ids.is_id("dlv", each) for each in made)
