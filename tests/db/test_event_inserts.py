@@ -1,0 +1,67 @@
+"""Inserts of events: what is stored of each, and in which order those with a key."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import select, text
+
+from tests.conftest import Workspace, wait_for
+from webhooks_app.core import clock
+from webhooks_app.db import event_inserts
+from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.event_inserts import NewEventRow
+from webhooks_app.db.models import Event
+from webhooks_app.extensions import db
+
+WAITING = text(
+    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+)
+
+
+def event_row(workspace: Workspace, name: str, key: str | None = None) -> NewEventRow:
+    request_hash = None if key is None else "0" * 64
+    return NewEventRow(f"evt_{name}", workspace.id, "batch-lifecycle", b"{\0\xff}", key, request_hash)
+
+
+def test_each_event_is_stored_as_it_was_handed_over(workspace: Workspace, database: WriteDatabase) -> None:
+    rows = [event_row(workspace, "1"), event_row(workspace, "2", "key"), event_row(workspace, "3")]
+    now = clock.now()
+    with database.begin() as connection:
+        assert event_inserts.insert(connection, rows, now=now) == {row.id for row in rows}
+
+    db.session.rollback()
+    stored = db.session.scalars(select(Event).order_by(Event.id)).all()
+    columns = NewEventRow._fields
+    assert [tuple(getattr(each, name) for name in columns) for each in stored] == [tuple(row) for row in rows]
+    assert {each.created_at for each in stored} == {now}
+
+
+def test_of_two_under_one_key_the_earlier_one_stays(workspace: Workspace, database: WriteDatabase) -> None:
+    first, again, other = (
+        event_row(workspace, name, key) for name, key in (("1", "a"), ("2", "a"), ("3", "b"))
+    )
+    with database.begin() as connection:
+        assert event_inserts.insert(connection, [first], now=clock.now()) == {first.id}
+    with database.begin() as connection:
+        assert event_inserts.insert(connection, [again, other], now=clock.now()) == {other.id}
+
+    db.session.rollback()
+    assert set(db.session.scalars(select(Event.id))) == {first.id, other.id}
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_two_transactions_with_the_same_keys_do_not_wait_for_each_other(
+    workspace: Workspace, database: WriteDatabase
+) -> None:
+    def insert_turned() -> set[str]:
+        rows = [event_row(workspace, name, key) for name, key in (("3", "b"), ("4", "a"))]
+        with database.begin() as connection:
+            return event_inserts.insert(connection, rows, now=clock.now())
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.begin() as connection:
+            event_inserts.insert(connection, [event_row(workspace, "1", "a")], now=clock.now())
+            turned = pool.submit(insert_turned)
+            wait_for(lambda: connection.scalar(WAITING))
+            event_inserts.insert(connection, [event_row(workspace, "2", "b")], now=clock.now())
+        assert turned.result() == set()
