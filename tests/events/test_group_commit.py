@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any, cast
 
 import pytest
 from flask import Flask
@@ -74,11 +75,15 @@ def count(model: type[Event] | type[Delivery] | type[PendingDelivery]) -> int:
     return db.session.scalar(select(func.count()).select_from(model)) or 0
 
 
-def test_a_lone_submission_is_committed_at_once(workspace: Workspace, group_commit: GroupCommit) -> None:
+def test_a_lone_submission_is_committed_at_once(
+    workspace: Workspace, group_commit: GroupCommit, caplog: pytest.LogCaptureFixture
+) -> None:
     workspace.endpoint("https://a.example.com/")
     [accepted] = group_commit.accept(Submission(workspace.id, [EVENT]))
     assert accepted.deliveries == 1
     assert count(PendingDelivery) == 1
+    group_commit.accept(Submission(workspace.id, [EVENT]))  # by then, nothing is left to be done of the first
+    assert caplog.records == []
 
 
 def test_what_comes_during_a_commit_shares_the_next_across_workspaces(
@@ -150,11 +155,11 @@ def test_a_group_has_a_limit_and_a_batch_over_it_goes_alone(workspace: Workspace
     with held_back() as commits:
         first = submit(group_commit, Submission(workspace.id, [EVENT]))
         assert commits.started.wait(SECONDS)
-        sizes = [4, 4, 4, 30, 1]
+        sizes = [4, 6, 4, 30, 1]
         rest = submit(group_commit, *(Submission(workspace.id, [EVENT] * size) for size in sizes))
         commits.may_go_on.set()
         assert [len(accepted_of(future)) for future in first + rest] == [1, *sizes]
-    assert commits.count == 1 + 4  # 4 + 4, 4, 30, 1
+    assert commits.count == 1 + 4  # 4 + 6, 4, 30, 1
 
 
 def test_an_error_of_the_database_is_told_to_each_of_the_group_and_the_next_goes_on(
@@ -238,7 +243,10 @@ def test_many_threads_that_submit_at_once_each_get_their_own(
 
 
 def test_each_token_is_told_of_its_own_workspace_and_an_unknown_one_of_none(
-    make_workspace: Callable[[str], Workspace], database: WriteDatabase, group_commit: GroupCommit
+    make_workspace: Callable[[str], Workspace],
+    database: WriteDatabase,
+    group_commit: GroupCommit,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     ours, theirs = make_workspace("Ours"), make_workspace("Theirs")
     ours.endpoint("https://a.example.com/")
@@ -266,6 +274,79 @@ def test_each_token_is_told_of_its_own_workspace_and_an_unknown_one_of_none(
     revoked: Future[Outcome] = Future()
     group_commit.submit(Submission("", [EVENT]), revoked.set_result, token_hash=hashed)
     assert isinstance(revoked.result(SECONDS), UnknownToken)
+    assert count(Event) == 4
+    assert caplog.records == []
+
+
+@contextmanager
+def failing(beginning: str, database: WriteDatabase) -> Iterator[None]:
+    """Have no database serve those statements."""
+
+    def fail(_connection: Connection, _cursor: Any, statement: str, *_: object) -> None:
+        if statement.startswith(beginning):
+            error = database.dialect.loaded_dbapi.OperationalError("no answer")
+            raise OperationalError(statement, None, error)
+
+    event.listen(db.engine, "before_cursor_execute", fail)
+    try:
+        yield
+    finally:
+        event.remove(db.engine, "before_cursor_execute", fail)
+
+
+def test_where_tokens_cannot_be_read_only_those_who_came_with_one_are_told_so(
+    workspace: Workspace,
+    database: WriteDatabase,
+    group_commit: GroupCommit,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    hashed = passwords.hash_token(workspace.token)
+    with_token: Future[Outcome] = Future()
+    with failing("SELECT api_tokens", database):
+        with held_back() as commits:
+            first = submit(group_commit, Submission(workspace.id, [EVENT]))
+            assert commits.started.wait(SECONDS)
+            group_commit.submit(Submission("", [EVENT]), with_token.set_result, token_hash=hashed)
+            without = submit(group_commit, Submission(workspace.id, [EVENT]))
+            commits.may_go_on.set()
+            assert len(accepted_of(first[0])) == len(accepted_of(without[0])) == 1
+        assert isinstance(with_token.result(SECONDS), OperationalError)
+        group_commit.accept(Submission(workspace.id, [EVENT]))
+    assert count(Event) == 3
+    assert caplog.records == []
+
+
+def test_an_event_is_accepted_though_the_use_of_its_token_cannot_be_recorded(
+    workspace: Workspace,
+    database: WriteDatabase,
+    group_commit: GroupCommit,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    future: Future[Outcome] = Future()
+    hashed = passwords.hash_token(workspace.token)
+    with failing("UPDATE api_tokens", database):
+        group_commit.submit(Submission("", [EVENT]), future.set_result, token_hash=hashed)
+        assert len(accepted_of(future)) == 1
+        group_commit.accept(Submission(workspace.id, [EVENT]))  # by then, the first one's use was tried
+    [record] = caplog.records
+    assert (record.message, record.__dict__["cause"]) == ("database_unavailable", "connection")
+
+
+def test_an_error_outside_of_the_database_is_told_to_the_group_and_the_next_goes_on(
+    workspace: Workspace, group_commit: GroupCommit
+) -> None:
+    unhashable = cast(str, ["hash"])
+    futures: list[Future[Outcome]] = [Future() for _ in range(2)]
+    with held_back() as commits:
+        first = submit(group_commit, Submission(workspace.id, [EVENT]))
+        assert commits.started.wait(SECONDS)
+        for future, token_hash in zip(futures, (unhashable, None), strict=True):
+            submission = Submission(workspace.id, [EVENT])
+            group_commit.submit(submission, future.set_result, token_hash=token_hash)
+        commits.may_go_on.set()
+        accepted_of(first[0])
+    assert all(isinstance(future.result(SECONDS), TypeError) for future in futures)
+    assert len(group_commit.accept(Submission(workspace.id, [EVENT]))) == 1
 
 
 def _is_used(token_id: str) -> bool:
