@@ -246,3 +246,18 @@ def test_a_single_slot_serves_everybody_in_turn() -> None:
     assert concurrency.quotas(["a"], 1) == {"a": 1}
     answer(concurrency, "a", healthy=False)
     assert concurrency.quotas(["a"], 1) == {"a": 1}
+
+
+def test_endpoints_can_take_what_their_limits_leave_and_no_more() -> None:
+    concurrency = with_limits(a=3, b=2)
+    send(concurrency, "a")
+    assert concurrency.can_take(["a", "b"], 4)
+    assert not concurrency.can_take(["a", "b"], 5)
+    assert not concurrency.can_take([], 1)
+
+
+def test_of_two_slots_one_stays_free_for_those_that_respond() -> None:
+    concurrency = new(2)
+    for name in ("a", "b"):
+        answer(concurrency, name, healthy=False)
+    assert concurrency.quotas(["a", "b"], 2) == {"a": 1}

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 
 from tests.conftest import MakeEngine, Workspace
 from tests.receivers import Answer, Received, Receiver
-from tests.worker.attempted import deliveries, make_due
+from tests.worker.attempted import URL, deliveries, make_due
 from webhooks_app.core import clock
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import (
@@ -136,13 +136,14 @@ def set_free_at(database: WriteDatabase, moment: datetime | None) -> None:
 
 @pytest.mark.parametrize(("rate", "quota", "allowed"), [(1, 8, 1), (9, 8, 1), (50, 8, 5), (50, 4, 4)])
 def test_a_claim_takes_a_tenth_of_a_seconds_worth_of_requests(
-    limited: str, database: WriteDatabase, rate: int, quota: int, allowed: int
+    limited: str, workspace: Workspace, database: WriteDatabase, rate: int, quota: int, allowed: int
 ) -> None:
+    unlimited, not_asked_for = workspace.endpoint(f"{URL}/2"), workspace.endpoint(f"{URL}/3")
     with database.begin() as connection:
-        quotas = {limited: quota, "other": 64}
-        assert rate_limits.reserve(connection, quotas, {limited: rate, "third": 1}, now=NOW) == {
+        quotas = {limited: quota, unlimited: 64}
+        assert rate_limits.reserve(connection, quotas, {limited: rate, not_asked_for: 1}, now=NOW) == {
             limited: allowed,
-            "other": 64,
+            unlimited: 64,
         }
 
 
