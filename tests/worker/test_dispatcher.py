@@ -1,12 +1,13 @@
 """What is sent together, what in isolation, and what cannot be sent."""
 
+import threading
 import time
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from tests.conftest import MakeEngine, Workspace
-from tests.receivers import Answer, Received, Receiver
+from tests.receivers import Answer, Received, Receiver, answer_after
 from tests.worker.attempted import deliveries
 from webhooks_app.core import clock
 from webhooks_app.db.engines import WriteDatabase
@@ -15,6 +16,7 @@ from webhooks_app.db.models import (
     Endpoint,
     PendingDelivery,
 )
+from webhooks_app.extensions import db
 from webhooks_app.worker.engine import DeliveryEngine
 from webhooks_app.worker.engine_limits import ConcurrencyLimits, EngineLimits
 
@@ -96,3 +98,47 @@ def test_the_concurrency_of_an_endpoint_that_fails_shrinks(
     engine.run(seconds=60)
 
     assert engine._concurrency.of(endpoint).limit < ConcurrencyLimits().initial < grown
+
+
+def test_suspects_that_a_run_did_not_get_to_are_sent_once_by_the_next(
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase
+) -> None:
+    workspace.endpoint(receiver.url, timeout_ms=30_000)
+    workspace.send(3)
+    with database.begin() as connection:
+        connection.execute(update(PendingDelivery).values(expired_leases=1, claimed_at=clock.now()))
+    may_answer = threading.Event()
+    receiver.answer = answer_after(may_answer)
+
+    while not receiver.received:
+        engine.run(seconds=0.3)
+
+    [in_flight] = (request.delivery_id for request in receiver.received)
+    db.session.rollback()
+    waiting = list(
+        db.session.scalars(select(PendingDelivery).where(PendingDelivery.delivery_id != in_flight))
+    )
+    assert [row.claimed_at for row in waiting] == [None, None]
+    assert all(row.next_attempt_at <= clock.now() for row in waiting)
+    may_answer.set()
+    engine.run(seconds=60)
+    assert {delivery.state for delivery in deliveries()} == {DeliveryState.DELIVERED}
+    assert len(receiver.received) == 3
+
+
+def test_of_what_a_worker_abandons_nothing_is_left(
+    workspace: Workspace, receiver: Receiver, make_engine: MakeEngine
+) -> None:
+    engine = make_engine(limits=EngineLimits(stop_grace_seconds=0.2))
+    endpoint = workspace.endpoint(receiver.url, timeout_ms=30_000)
+    workspace.send(3)
+    free = engine._dispatcher.free_slots
+    may_answer = threading.Event()
+    receiver.answer = answer_after(may_answer)
+
+    engine.run(seconds=60, should_stop=lambda: len(receiver.received) == 3)
+
+    assert not engine.carry_on()
+    assert engine._dispatcher.free_slots == free
+    assert engine._concurrency.of(endpoint).in_flight == 0
+    may_answer.set()

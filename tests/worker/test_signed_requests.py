@@ -141,6 +141,8 @@ def test_an_unreadable_secret_sends_nothing(
     outcomes = {delivery.endpoint_id: delivery.last_outcome for delivery in deliveries()}
     assert outcomes == {good: "success", bad: "secret"}
     assert len(receiver.received) == 1
+    headers = {attempt.outcome: json.loads(attempt.request_headers) for attempt in attempts()}
+    assert headers["secret"] == []
 
 
 def test_no_header_that_libcurl_adds_by_itself_is_sent() -> None:
