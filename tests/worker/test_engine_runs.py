@@ -1,0 +1,182 @@
+"""What a run of the delivery engine counts, when it rests, and how it ends."""
+
+import socket
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+import pytest
+from flask import Flask
+from redis import Redis
+from sqlalchemy import Connection, event, make_url, update
+from sqlalchemy.exc import OperationalError
+
+from tests.conftest import MakeEngine, Workspace, new_engine
+from tests.receivers import Answer, Receiver
+from tests.worker.attempted import attempts, deliveries
+from webhooks_app.config import Settings
+from webhooks_app.core import clock
+from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.models import DeliveryState, Endpoint, EndpointState
+from webhooks_app.extensions import db
+from webhooks_app.worker.engine import DeliveryEngine, RunResult
+from webhooks_app.worker.engine_limits import BackoffLimits, ClaimLimits, EngineLimits
+
+pytestmark = pytest.mark.usefixtures("queue_matches_states")
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+QUEUE = "rq:queue:deliveries"
+
+
+class Turns:
+    """Counts the turns of a run, which asks before each whether it should stop."""
+
+    def __init__(self, act: Callable[[int], None] = lambda _: None) -> None:
+        self.count = 0
+        self._act = act
+
+    def __call__(self) -> bool:
+        self.count += 1
+        self._act(self.count)
+        return False
+
+
+def test_a_run_counts_what_it_claimed_and_recorded_itself(
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine
+) -> None:
+    workspace.endpoint(receiver.url)
+    for count in (3, 2):
+        workspace.send(count)
+        assert engine.run(seconds=60) == RunResult(claimed=count, recorded=count)
+    assert engine.run(seconds=60) == RunResult(claimed=0, recorded=0)
+
+
+@on_sqlite
+def test_a_run_with_nothing_to_do_rests_between_two_looks(make_engine: MakeEngine) -> None:
+    engine = make_engine(limits=EngineLimits(idle_seconds=0.1, linger_seconds=1.0))
+    turns = Turns()
+    engine.run(seconds=60, should_stop=turns)
+    # Ten rests, and a turn for each scan, of which there are four.
+    assert 2 <= turns.count <= 20
+
+
+@on_sqlite
+def test_a_run_rests_while_the_database_is_left_alone(
+    workspace: Workspace, receiver: Receiver, make_engine: MakeEngine, database_url: str
+) -> None:
+    workspace.endpoint(receiver.url)
+    workspace.send()
+    limits = EngineLimits(idle_seconds=0.1, backoff=BackoffLimits(first_seconds=60, longest_seconds=60))
+    engine, turns = make_engine(limits=limits), Turns()
+    path = str(make_url(database_url).database)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        engine.run(seconds=1.5, should_stop=turns)
+    assert 2 <= turns.count <= 20
+    assert receiver.received == []
+
+
+@on_sqlite
+def test_an_error_that_nobody_foresaw_calls_for_no_further_run(
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, settings: Settings
+) -> None:
+    workspace.endpoint(receiver.url)
+    workspace.send()
+
+    def fail() -> bool:
+        raise RuntimeError("unforeseen")
+
+    with Redis.from_url(settings.redis_url) as redis:
+        redis.flushdb()
+        with pytest.raises(RuntimeError):
+            engine.run(seconds=60, should_stop=fail)
+        assert redis.llen(QUEUE) == 0  # the next run would meet the same error at once
+
+
+def test_what_is_answered_shortly_after_the_worker_has_to_stop_is_recorded(
+    workspace: Workspace, receiver: Receiver, make_engine: MakeEngine
+) -> None:
+    engine = make_engine(limits=EngineLimits(stop_grace_seconds=30))
+    workspace.endpoint(receiver.url, timeout_ms=20_000)
+    workspace.send(3)
+    receiver.answer = Answer(delay_seconds=0.5)
+
+    began = time.monotonic()
+    tally = engine.run(seconds=60, should_stop=lambda: len(receiver.received) == 3)
+
+    assert tally.recorded == 3
+    assert {attempt.outcome for attempt in attempts()} == {"success"}
+    assert {delivery.state for delivery in deliveries()} == {DeliveryState.DELIVERED}
+    assert time.monotonic() - began < 25  # it does not wait the whole grace
+
+
+def test_what_could_not_be_loaded_when_it_was_claimed_is_sent_once_it_can(
+    workspace: Workspace, receiver: Receiver, make_engine: MakeEngine, database: WriteDatabase
+) -> None:
+    engine = make_engine(limits=EngineLimits(backoff=BackoffLimits(first_seconds=0, longest_seconds=0)))
+    workspace.endpoint(receiver.url)
+    workspace.send()
+    failures = 0
+
+    def fail_once(_connection: Connection, _cursor: Any, statement: str, *_: object) -> None:
+        nonlocal failures
+        if failures == 0 and statement.startswith("SELECT events.id, events.body"):
+            failures += 1
+            error = database.dialect.loaded_dbapi.OperationalError("no answer")
+            raise OperationalError(statement, None, error)
+
+    event.listen(db.engine, "before_cursor_execute", fail_once)
+    try:
+        engine.run(seconds=10)
+    finally:
+        event.remove(db.engine, "before_cursor_execute", fail_once)
+    assert failures == 1
+    assert {delivery.state for delivery in deliveries()} == {DeliveryState.DELIVERED}
+
+
+def test_what_was_claimed_of_an_endpoint_that_is_enabled_meanwhile_is_sent_in_the_same_run(
+    workspace: Workspace, receiver: Receiver, make_engine: MakeEngine, database: WriteDatabase
+) -> None:
+    workspace.endpoint(receiver.url)
+    workspace.send()
+
+    def set_state(state: EndpointState) -> None:
+        with database.begin() as connection:
+            connection.execute(update(Endpoint).values(state=state, updated_at=clock.now()))
+
+    def enable(turn: int) -> None:
+        if turn == 2:  # it was claimed in the first
+            set_state(EndpointState.ENABLED)
+
+    set_state(EndpointState.DISABLED)
+    engine = make_engine(limits=EngineLimits(claims=ClaimLimits(scan_interval_seconds=60)))
+    engine.run(seconds=60, should_stop=Turns(enable))
+
+    assert {delivery.state for delivery in deliveries()} == {DeliveryState.DELIVERED}
+
+
+def test_a_worker_that_ends_closes_its_connections(app: Flask, workspace: Workspace) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        workspace.endpoint(f"http://127.0.0.1:{server.getsockname()[1]}/hooks")
+        workspace.send()
+        left: list[bytes] = []
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.settimeout(30)
+                connection.recv(65_536)
+                connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+                answered.set()
+                left.append(connection.recv(65_536))
+
+        answered, serving = threading.Event(), threading.Thread(target=serve)
+        serving.start()
+        with new_engine(app) as engine:
+            engine.run(seconds=60)
+            assert answered.wait(30)
+            assert left == []  # it is kept for the next delivery
+        serving.join()
+    assert left == [b""]
