@@ -258,6 +258,7 @@ def test_endpoints_can_take_what_their_limits_leave_and_no_more() -> None:
 
 def test_of_two_slots_one_stays_free_for_those_that_respond() -> None:
     concurrency = new(2)
+    assert concurrency.quotas(["a", "b"], 2) == {"a": 1}
     for name in ("a", "b"):
         answer(concurrency, name, healthy=False)
     assert concurrency.quotas(["a", "b"], 2) == {"a": 1}

@@ -17,6 +17,7 @@ from webhooks_app.db.models import (
     PendingDelivery,
 )
 from webhooks_app.extensions import db
+from webhooks_app.worker.concurrency import ObservedHealth
 from webhooks_app.worker.engine import DeliveryEngine
 from webhooks_app.worker.engine_limits import ConcurrencyLimits, EngineLimits
 
@@ -80,13 +81,17 @@ def test_a_worker_may_send_to_more_endpoints_than_it_caches(
 
 
 @pytest.mark.parametrize(
-    "answer",
-    [Answer(500), Answer(delay_seconds=2), Answer(announced_bytes=9)],
+    ("answer", "health"),
+    [
+        (Answer(500), ObservedHealth.RESPONDING),
+        (Answer(delay_seconds=2), ObservedHealth.UNRESPONSIVE),
+        (Answer(announced_bytes=9), ObservedHealth.UNRESPONSIVE),
+    ],
     ids=["errors", "silence", "successes that hold their slots"],
 )
 @on_sqlite
 def test_the_concurrency_of_an_endpoint_that_fails_shrinks(
-    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, answer: Answer
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, answer: Answer, health: ObservedHealth
 ) -> None:
     endpoint = workspace.endpoint(receiver.url, timeout_ms=1000)
     workspace.send(40)
@@ -98,6 +103,7 @@ def test_the_concurrency_of_an_endpoint_that_fails_shrinks(
     engine.run(seconds=60)
 
     assert engine._concurrency.of(endpoint).limit < ConcurrencyLimits().initial < grown
+    assert engine._concurrency.of(endpoint).health is health
 
 
 def test_suspects_that_a_run_did_not_get_to_are_sent_once_by_the_next(

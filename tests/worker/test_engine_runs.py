@@ -112,10 +112,24 @@ def test_what_is_answered_shortly_after_the_worker_has_to_stop_is_recorded(
     assert time.monotonic() - began < 25  # it does not wait the whole grace
 
 
+def test_what_a_run_claims_it_sends_before_it_looks_whether_to_stop(
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine
+) -> None:
+    workspace.endpoint(receiver.url)
+    workspace.send()
+    turns = Turns()
+
+    engine.run(seconds=60, should_stop=lambda: turns() or turns.count > 1)
+
+    assert {delivery.state for delivery in deliveries()} == {DeliveryState.DELIVERED}
+
+
 def test_what_could_not_be_loaded_when_it_was_claimed_is_sent_once_it_can(
     workspace: Workspace, receiver: Receiver, make_engine: MakeEngine, database: WriteDatabase
 ) -> None:
-    engine = make_engine(limits=EngineLimits(backoff=BackoffLimits(first_seconds=0, longest_seconds=0)))
+    backoff = BackoffLimits(first_seconds=0, longest_seconds=0)
+    # It rests for longer than it would stay without work.
+    engine = make_engine(limits=EngineLimits(backoff=backoff, idle_seconds=1.0, linger_seconds=0.5))
     workspace.endpoint(receiver.url)
     workspace.send()
     failures = 0
