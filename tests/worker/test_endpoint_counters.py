@@ -102,9 +102,14 @@ def add_health(database: WriteDatabase, endpoint_id: str, *some: tuple[Outcome, 
 def health_of(endpoint_id: str) -> tuple[object, ...]:
     """Its last success and last failure, what that was, the streak's start, and the failures in it."""
     db.session.rollback()
-    columns = EndpointHealth.last_success_at, EndpointHealth.last_failure_at
-    columns += EndpointHealth.last_failure_outcome, EndpointHealth.failing_since, EndpointHealth.failure_count
-    return tuple(db.session.execute(select(*columns).where(EndpointHealth.endpoint_id == endpoint_id)).one())
+    health = db.session.get_one(EndpointHealth, endpoint_id)
+    return (
+        health.last_success_at,
+        health.last_failure_at,
+        health.last_failure_outcome,
+        health.failing_since,
+        health.failure_count,
+    )
 
 
 def test_of_a_batch_what_came_after_its_last_success_is_the_streak(
