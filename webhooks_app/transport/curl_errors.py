@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from webhooks_app.core.outcomes import OutcomeClass, Timings
-from webhooks_app.transport.tls_errors import is_alert, tls_sentence
+from webhooks_app.transport.tls_errors import LOST_CERTIFICATE_ALERT, is_alert, tls_sentence
 
 
 class CurlCode(IntEnum):
@@ -40,7 +40,8 @@ class FailureContext:
     """Hold how far a failed request came.
 
     `has_opened_socket`: it opened a socket of its own; `has_connection`: that, or it used one that was there.
-    `status`: 0 without a status line. `os_error`: an errno, or 0.
+    `status`: 0 without a status line. `os_error`: an errno, or 0. `is_certificate_asked`: the server was seen
+    to ask for a client certificate.
     """
 
     host: str
@@ -52,6 +53,7 @@ class FailureContext:
     status: int
     os_error: int
     timings: Timings
+    is_certificate_asked: bool = False
 
 
 _TLS_CODES = frozenset(
@@ -159,6 +161,8 @@ def _kind(code: int, message: str, context: FailureContext) -> OutcomeClass:
         return OutcomeClass.DNS
     if code in _TLS_CODES or (context.is_tls and not context.status and is_alert(message)):
         return OutcomeClass.TLS
+    if context.is_certificate_asked and code in _LOST_SENTENCES and not context.status:
+        return OutcomeClass.TLS
     if code == CurlCode.UNSUPPORTED_PROTOCOL and not context.has_connection:
         return OutcomeClass.BLOCKED
     if code == CurlCode.RECV_ERROR and message.startswith(_CONTENT_FAULTS):
@@ -172,6 +176,8 @@ def _sentence(kind: OutcomeClass, code: int, message: str, context: FailureConte
     if kind is OutcomeClass.PLATFORM:
         reason = OWN_SHORTAGES.get(context.os_error, "nothing was sent")
         return f"This platform could not open a connection: {reason}."
+    if kind is OutcomeClass.TLS and context.is_certificate_asked and not is_alert(message):
+        return LOST_CERTIFICATE_ALERT
     if kind is OutcomeClass.TLS:
         return tls_sentence(message).format(host=context.host)
     if kind is OutcomeClass.CONNECT:

@@ -43,6 +43,7 @@ class Exchange:
     `refusal`: the class and the sentence of a failure that is not libcurl's. `prior_us`: time taken before
     libcurl's present try. `tried_address`: where its last socket was opened to. `sent_again`: how often that
     was tried on a new connection. `resolved`: what the handle was last told of a name.
+    `is_certificate_asked`: whether the server was seen to ask for a client certificate.
     `is_unread`: whether nothing was read since the request went out on a connection of before.
     """
 
@@ -55,6 +56,7 @@ class Exchange:
         "has_opened_socket",
         "has_used_idle_connection",
         "headers",
+        "is_certificate_asked",
         "is_unread",
         "key",
         "needs_new_connection",
@@ -82,6 +84,7 @@ class Exchange:
         self.is_unread: Callable[[], bool] | None = None
         self.has_opened_socket = self._has_ended_head = self._has_final_status = False
         self.has_used_idle_connection = self.needs_new_connection = False
+        self.is_certificate_asked = False
         self.sent_again = 0
 
     def take_header(self, line: bytes) -> int | None:
@@ -107,6 +110,11 @@ class Exchange:
         self.body.append(chunk[:left] if len(chunk) > left else chunk)
         self.body_bytes += len(chunk)
         return len(chunk) if self.body_bytes <= RECORDED_BODY_BYTES else 0
+
+    def take_trace(self, _kind: int, text: bytes) -> None:
+        """Take what libcurl says of its work, as it does where it is asked to."""
+        if b"Request CERT" in text:  # a CertificateRequest (RFC 8446, section 4.3.2)
+            self.is_certificate_asked = True
 
     def is_unasked(self) -> bool:
         """Return whether what comes now was in before the request went out, in one piece with a response."""
@@ -199,5 +207,6 @@ class Exchange:
             has_connection=self.has_opened_socket or bool(result.remote_address),
             status=result.status,
             os_error=result.os_error,
+            is_certificate_asked=self.is_certificate_asked,
             timings=timings,
         )

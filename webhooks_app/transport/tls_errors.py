@@ -6,6 +6,11 @@ import re
 # over before the server has judged it, so that its alert may come when the request was sent already.
 _ALERT = re.compile("::(?:sslv3|ssl/tls|tlsv1|tlsv13) ")
 _NO_CLIENT_CERTIFICATE = "The server demands a client certificate, and we have none."
+# Where its alert is lost: once it fails to send, libcurl reads no more.
+LOST_CERTIFICATE_ALERT = (
+    "The server asked for a client certificate and ended the connection, as one does that demands a client "
+    "certificate: we have none."
+)
 _REFUSED_CERTIFICATE = (
     "The server refuses our side of the TLS handshake, as one does that demands a client certificate: "
     "we have none."

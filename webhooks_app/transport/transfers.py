@@ -197,6 +197,7 @@ class Transfers:
         self._multi.remove_handle(curl)
         curl.setopt(pycurl.TIMEOUT_MS, max(1, exchange.request.timeout_ms - exchange.prior_us // 1000))
         curl.setopt(pycurl.FRESH_CONNECT, 1)
+        curl.setopt(pycurl.VERBOSE, 1)  # for `take_trace`: the server's alert may be lost once more
         self._multi.add_handle(curl)
 
     def _cut_off(self, descriptor: int) -> None:
@@ -234,6 +235,7 @@ class Transfers:
             self._idle_connections.add(ends, descriptor)
         if exchange.sent_again:
             curl.setopt(pycurl.FRESH_CONNECT, 0)
+            curl.setopt(pycurl.VERBOSE, 0)
 
 
 def _flood_refusal(limit_bytes: int) -> tuple[OutcomeClass, str]:
