@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, Connection, String, select
+from sqlalchemy import Connection, bindparam, select, text
 
 from faults import crash_report
 from webhooks_app import config
@@ -21,8 +21,10 @@ from webhooks_app.cli import processes
 from webhooks_app.cli import web as cli_web
 from webhooks_app.cli.schema import downgrade, upgrade
 from webhooks_app.core import clock
+from webhooks_app.db import delivery_inserts
 from webhooks_app.db.database_limits import COMMAND_LIMITS
-from webhooks_app.db.models import Delivery, Event, PendingDelivery
+from webhooks_app.db.models import PendingDelivery
+from webhooks_app.db.models.base import UtcDateTime
 from webhooks_app.deliveries import retention
 from webhooks_app.extensions import open_services
 from webhooks_app.jobs import delivery_worker
@@ -128,7 +130,19 @@ def migrate(folder: str, revision: str) -> None:
 
 
 def as_next_release(function: str, *arguments: Any) -> None:
-    """Call another function as the next release would run it: its models have a new column and fill it."""
-    for model in (Event, Delivery, PendingDelivery):
-        model.made_by = Column("made_by", String(20), default="new")
+    """Call another function as the next release would run it: its inserts of deliveries fill a new column."""
+    inserts = delivery_inserts
+    inserts._SQLITE_DELIVERIES = _filling_new_column(inserts._SQLITE_DELIVERIES)
+    for dialect, statement in inserts._POSTGRESQL.items():
+        moments = (bindparam(name, type_=UtcDateTime) for name in ("created_at", "due_at"))
+        inserts._POSTGRESQL[dialect] = text(_filling_new_column(statement.text)).bindparams(*moments)
     globals()[function](*arguments)
+
+
+def _filling_new_column(insert: str) -> str:
+    changed = insert.replace("attempt_count, tries)", "attempt_count, tries, made_by)")
+    changed = changed.replace("?, 0, 0, 0)", "?, 0, 0, 0, 'new')").replace(
+        "END, 0, 0, 0", "END, 0, 0, 0, 'new'"
+    )
+    assert changed.count("'new'") == changed.count("made_by") == 1, changed
+    return changed
