@@ -49,14 +49,12 @@ def serve(
     limits: ServerLimits = DEFAULT_LIMITS,
 ) -> None:
     """Answer requests until SIGTERM or SIGINT, then finish those under way."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _ignore)  # uvicorn restores this at its end, and raises the signal once more
     intake = EventIntake(services(app).group_commit, headers=event_intake.answer_headers(app))
-    asyncio.run(WebServer(app, listener, threads=threads, limits=limits, intake=intake).run(when_ready))
-
-
-def _ignore(*_: object) -> None:
-    pass
+    server = WebServer(app, listener, threads=threads, limits=limits, intake=intake)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Until uvicorn has its own, and at its end, when it restores these and repeats the signal.
+        signal.signal(number, lambda *_: server.stop())
+    asyncio.run(server.run(when_ready))
 
 
 class WebServer:
