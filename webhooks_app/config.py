@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from cryptography.fernet import Fernet
 
@@ -140,14 +140,14 @@ def _refuse_unknown(env: Mapping[str, str]) -> None:
 def _database_url(env: Mapping[str, str], instance: Path) -> str:
     url = env.get("DATABASE_URL")
     if url is None:
-        return f"sqlite:///{instance / 'webhooks.db'}"
+        return instance_folder.database_url(instance)
     return setting_values.database_url("DATABASE_URL", url)
 
 
 def _redis_url(env: Mapping[str, str], instance: Path) -> str:
     url = env.get("REDIS_URL")
     if url is None:
-        return f"unix://{quote(str(instance_folder.redis_socket(instance)))}"
+        return instance_folder.redis_url(instance)
     for path in setting_values.redis_address("REDIS_URL", url).files:
         if not Path(path).is_file():
             raise ConfigError(f"REDIS_URL names a file that is not there: {path!r}")

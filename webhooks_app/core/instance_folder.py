@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
+from urllib.parse import quote
 
 from webhooks_app.core.setting_values import ConfigError
 
@@ -31,13 +32,35 @@ def ensure_writable(folder: Path) -> None:
         ) from None
 
 
+def database_url(folder: Path) -> str:
+    """Return the URL of the folder's SQLite file."""
+    path = folder / "webhooks.db"
+    if "?" not in str(path):
+        return f"sqlite:///{path}"
+    return f"sqlite:///file:{quote(os.fsencode(path))}?uri=true"  # a URL's query would begin there
+
+
+def redis_url(folder: Path) -> str:
+    """Return the URL of the embedded Redis."""
+    return f"unix://{quote(os.fsencode(redis_socket(folder)))}"
+
+
 def redis_socket(folder: Path) -> Path:
-    """Return the embedded Redis's socket: in the folder, or where the path there is too long for one."""
+    """Return the embedded Redis's socket: in the folder, or elsewhere if an address or URL cannot hold it."""
     path = folder / "redis.sock"
-    if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
+    if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH and _is_text(path):
         return path
     digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
     return Path(tempfile.gettempdir()) / f"avra-{os.getuid()}-{digest}" / "redis.sock"
+
+
+def _is_text(path: Path) -> bool:
+    """Whether the name was decoded without surrogates, for which a URL has no place."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def generated_secret(path: Path, make: Callable[[], str]) -> str:

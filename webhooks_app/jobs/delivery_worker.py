@@ -77,6 +77,13 @@ class DeliveryWorker(SimpleWorker):
         self._backoff = backoff or RedisBackoff(redis)
         self._next_heartbeat_at = 0.0
 
+    def _set_ip_address(self, connection: Redis) -> None:
+        # RQ would read its address from Redis's answer about this client. The redis library cannot parse that
+        # where the path of a unix socket holds a space or an equals sign.
+        self.ip_address = "unknown"
+        with suppress(ResponseError):
+            connection.client_setname(self.name)
+
     def work(self, *args: Any, **options: Any) -> bool:
         process.StopFlag.requested = lambda: self._stop_requested
         try:
