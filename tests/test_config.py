@@ -93,6 +93,7 @@ GOOD: list[tuple[str, str, str, Any]] = [
     ("HOST", "0.0.0.0", "host", "0.0.0.0"),
     ("HOST", "0.0.0.0", "base_url", "http://0.0.0.0:8000"),
     ("HOST", "::1", "base_url", "http://[::1]:8000"),
+    ("WEBHOOKS_HOST", "::", "bind", "[::]:8000"),
     ("PORT", "1", "port", 1),
     ("PORT", "65535", "base_url", "http://127.0.0.1:65535"),
     ("WEBHOOKS_ENCRYPTION_KEYS", KEYS[0], "encryption_keys", (KEYS[0],)),
@@ -130,7 +131,7 @@ GOOD_TARGETS: list[tuple[str, str, str, Any]] = [
     ("PORT", "9000", "own_listeners", {("127.0.0.1", 9000)}),
     ("HOST", "10.0.0.5", "own_listeners", {("10.0.0.5", 8000)}),
     ("HOST", "localhost", "own_listeners", {("localhost", 8000)}),
-    ("HOST", "web1.internal", "own_listeners", {("web1.internal", 8000), ("0.0.0.0", 8000)}),
+    ("WEBHOOKS_HOST", "web1.internal", "own_listeners", {("web1.internal", 8000), ("0.0.0.0", 8000)}),
     *(
         ("WEBHOOKS_BASE_URL", url, "own_listeners", {("127.0.0.1", 8000), pair})
         for url, pair in (
@@ -227,6 +228,7 @@ BAD: list[tuple[str, str]] = [
     *(("WEBHOOKS_DENIED_PORTS", text) for text in ("x", "0", "65536", "1-5", "1 2", "-1", "²")),
     *(("WEBHOOKS_CA_BUNDLE", path) for path in ("/nowhere/ca.pem", "/", "\0")),
     *(("WEBHOOKS_BASE_URL", url) for url in ("hooks.example.com", "ftp://a", "https://", "//a", "/console")),
+    *(("WEBHOOKS_HOST", text) for text in (" ", "a b", "127.0.0.1:80", "http://a", "é")),
     *(("WEBHOOKS_LOG_LEVEL", text) for text in ("info", "TRACE", "10", "INFO ")),
 ]
 
@@ -321,10 +323,10 @@ def test_keys_without_a_comma_between_are_refused(instance: Path) -> None:
         ("WEBHOOKS_BASE_URL", "https://127.1"),
         ("WEBHOOKS_BASE_URL", "https://a..b"),
         ("HOST", "127.1"),
-        ("HOST", "a..b"),
         ("HOST", "[::1]"),
-        ("HOST", "no host"),
         ("HOST", "::zz"),
+        ("HOST", "10.0.0.300"),
+        *(("WEBHOOKS_HOST", text) for text in ("127.1", "a..b", "[::1]", "no host", "::zz", "x_y")),
         ("PORT", HUGE),
         ("WEBHOOKS_DENIED_PORTS", HUGE),
         ("WEBHOOKS_INSTANCE", "/tmp/\0"),

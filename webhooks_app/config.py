@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from cryptography.fernet import Fernet
 
-from webhooks_app.core import instance_folder, mail, setting_values
+from webhooks_app.core import instance_folder, listening_host, mail, service_variables, setting_values
 from webhooks_app.core.retry_schedule import DEFAULT_DELAYS
 from webhooks_app.core.setting_values import ConfigError as ConfigError  # what this module raises
 from webhooks_app.core.setting_values import flag, number
@@ -36,16 +36,9 @@ SHARED_NAMES = frozenset({"DATABASE_URL", "REDIS_URL", "SECRET_KEY", "HOST", "PO
 OWN_NAMES = frozenset(
     PREFIX + name
     for name in (
-        *("INSTANCE", "ENCRYPTION_KEYS", "WORKERS", "WEB_PROCESSES", "WEB_THREADS", "IN_FLIGHT"),
-        *(
-            "LEASE_SECONDS",
-            "RETRY_DELAYS",
-            "AUTO_DISABLE_DAYS",
-            "ALLOW_HTTP",
-            "ALLOWED_TARGETS",
-            "DENIED_PORTS",
-            "CA_BUNDLE",
-        ),
+        *("HOST", "INSTANCE", "ENCRYPTION_KEYS", "WORKERS", "WEB_PROCESSES", "WEB_THREADS", "IN_FLIGHT"),
+        *("LEASE_SECONDS", "RETRY_DELAYS", "AUTO_DISABLE_DAYS", "ALLOW_HTTP", "ALLOWED_TARGETS"),
+        *("DENIED_PORTS", "CA_BUNDLE"),
         *("TRUSTED_PROXIES", "BASE_URL", "SMTP_URL", "MAIL_FROM", "LOG_LEVEL"),
     )
 )
@@ -81,6 +74,8 @@ class Settings:
     log_level: str
     embedded_database: bool
     embedded_redis: bool
+    # What to tell whoever starts it, a sentence each: settings that are ignored, files that others may read.
+    warnings: tuple[str, ...]
 
     @property
     def redis_socket(self) -> Path:
@@ -101,7 +96,7 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
     if embedded_database:
         instance_folder.ensure_writable(instance)
     port = number(env, "PORT", 8000, 1, 65535)
-    host = setting_values.listening_host(env, "HOST", "127.0.0.1")
+    host, warnings = listening_host.read(env)
     base_url = _base_url(env, host, port)
     return Settings(
         instance=instance,
@@ -118,7 +113,7 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         lease_seconds=number(env, "WEBHOOKS_LEASE_SECONDS", 60, 1, 3600),
         retry_delays=setting_values.delays(env, "WEBHOOKS_RETRY_DELAYS", DEFAULT_DELAYS),
         auto_disable_after=setting_values.days(env, "WEBHOOKS_AUTO_DISABLE_DAYS", "5"),
-        targets=_targets(env, _own_listeners(host, port, base_url)),
+        targets=_targets(env, _own_listeners(env, host, port, base_url)),
         ca_bundle=_existing_file(env, "WEBHOOKS_CA_BUNDLE"),
         trusted_proxies=number(env, "WEBHOOKS_TRUSTED_PROXIES", 0, 0, 10),
         base_url=base_url,
@@ -128,11 +123,13 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         ),
         embedded_database=embedded_database,
         embedded_redis="REDIS_URL" not in env,
+        warnings=tuple(warnings),
     )
 
 
 def _refuse_unknown(env: Mapping[str, str]) -> None:
-    unknown = sorted(name for name in env if name.startswith(PREFIX) and name not in OWN_NAMES)
+    known = OWN_NAMES | service_variables.select(env, PREFIX)
+    unknown = sorted(name for name in env if name.startswith(PREFIX) and name not in known)
     if unknown:
         raise ConfigError(f"{unknown[0]} is not a setting; the README's table lists those there are.")
 
@@ -196,11 +193,11 @@ def _targets(env: Mapping[str, str], own_listeners: HostPorts) -> TargetPolicy:
     )
 
 
-def _own_listeners(host: str, port: int, base_url: str) -> HostPorts:
+def _own_listeners(env: Mapping[str, str], host: str, port: int, base_url: str) -> HostPorts:
     """Where the web listens and where it is reached from outside."""
     console = urlsplit(base_url)
     own = {
-        (_canonical("HOST", host), port),
+        (_canonical("WEBHOOKS_HOST" if "WEBHOOKS_HOST" in env else "HOST", host), port),
         (
             _canonical("WEBHOOKS_BASE_URL", console.hostname or ""),
             console.port or DEFAULT_PORTS[console.scheme],

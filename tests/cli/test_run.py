@@ -306,7 +306,8 @@ def test_a_port_whose_next_one_is_taken_is_refused(tmp_path: Path) -> None:
         ("WEBHOOKS_WORKERS", "many", "WEBHOOKS_WORKERS must be a whole number from 1 to 64, not 'many'"),
         ("PORT", "80x", "PORT must be a whole number from 1 to 65535, not '80x'"),
         ("PORT", "65535", "Cannot listen on 127.0.0.1:65536"),
-        ("HOST", "nowhere.invalid", "Cannot listen on nowhere.invalid:"),
+        ("WEBHOOKS_HOST", "nowhere.invalid", "Cannot listen on nowhere.invalid:"),
+        ("PORT", " 8000 ", "PORT must be a whole number from 1 to 65535, not ' 8000 '"),
         ("DATABASE_URL", "mysql://db/avra", "DATABASE_URL must look like postgresql://"),
         (
             "WEBHOOKS_INSTANCE",

@@ -39,6 +39,7 @@ def run_workers() -> None:
     with clear_errors():
         settings = config.read()
         logging_setup.set_up(settings.log_level)
+        process.print_warnings(settings)
         schema_version.check_at_start(settings.database_url)
         warn_of_few_open_files(settings)
         redis = process.wait_until_ready(settings.redis_url)
@@ -82,5 +83,6 @@ def run_scheduler() -> None:
     with clear_errors():
         settings = config.read()
         logging_setup.set_up(settings.log_level)
+        process.print_warnings(settings)
         schema_version.check_at_start(settings.database_url)
         schedule(settings.redis_url, is_alone=settings.embedded_redis, when_ready=announce_ready)

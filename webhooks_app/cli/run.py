@@ -15,7 +15,7 @@ from webhooks_app.config import ConfigError, Settings
 from webhooks_app.core import instance_folder, logging_setup
 from webhooks_app.db.database_limits import COMMAND_LIMITS
 from webhooks_app.extensions import db, services
-from webhooks_app.jobs import embedded_redis, open_files, supervisor
+from webhooks_app.jobs import embedded_redis, open_files, process, supervisor
 from webhooks_app.jobs.process import clear_errors, wait_until_ready
 from webhooks_app.jobs.supervisor import PYTHON, Command
 
@@ -40,6 +40,8 @@ def _run() -> int:
     open_files.allow()
     os.environ.update(_with_demo_target())
     settings = config.read()
+    process.print_warnings(settings)
+    os.environ["WEBHOOKS_HOST"] = settings.host  # so that no process of it warns of the same again
     consumer_port = settings.port + 1
     with instance_folder.hold(settings.instance) as held:
         _refuse_taken_port(settings.host, settings.port)

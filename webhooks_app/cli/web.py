@@ -10,7 +10,13 @@ from webhooks_app.app import create_app
 from webhooks_app.core import logging_setup
 from webhooks_app.db import schema_version
 from webhooks_app.jobs import open_files
-from webhooks_app.jobs.process import announce_ready, clear_errors, gc_freeze, when_orphaned
+from webhooks_app.jobs.process import (
+    announce_ready,
+    clear_errors,
+    gc_freeze,
+    print_warnings,
+    when_orphaned,
+)
 from webhooks_app.server import web_server
 from webhooks_app.server.prefork import Prefork
 from webhooks_app.server.server_limits import DEFAULT_LIMITS, ServerLimits, fit_open_files
@@ -40,6 +46,7 @@ def run_web(count: int | None = None) -> None:
 def _run(count: int | None) -> None:
     settings = config.read()
     logging_setup.set_up(settings.log_level)
+    print_warnings(settings)
     schema_version.check_at_start(settings.database_url)
     limits = fitting_limits(settings)
     try:

@@ -3,7 +3,6 @@
 `env` maps the names of settings to their texts; a name that is not in it takes the default.
 """
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from datetime import timedelta
@@ -13,7 +12,6 @@ from webhooks_app.core import redis_url
 from webhooks_app.core.redis_url import RedisAddress
 
 _FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
-_HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
 
 class ConfigError(Exception):
@@ -69,17 +67,6 @@ def ports(name: str, text: str) -> frozenset[int]:
     if not all(_is_number(part) and 0 < int(part) < 65536 for part in parts):
         raise ConfigError(f"{name} must be port numbers separated by commas.")
     return frozenset(int(part) for part in parts)
-
-
-def listening_host(env: Mapping[str, str], name: str, default: str) -> str:
-    """Return a host name or an address to listen on, without brackets."""
-    host = env.get(name, default)
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        if not _HOST_NAME.fullmatch(host):
-            raise ConfigError(f"{name} must be a host name or an IP address, not {host[:80]!r}.") from None
-    return host
 
 
 def fernet_keys(name: str, text: str) -> tuple[str, ...]:

@@ -77,13 +77,6 @@ class DeliveryWorker(SimpleWorker):
         self._backoff = backoff or RedisBackoff(redis)
         self._next_heartbeat_at = 0.0
 
-    def _set_ip_address(self, connection: Redis) -> None:
-        # RQ would read its address from Redis's answer about this client. The redis library cannot parse that
-        # where the path of a unix socket holds a space or an equals sign.
-        self.ip_address = "unknown"
-        with suppress(ResponseError):
-            connection.client_setname(self.name)
-
     def work(self, *args: Any, **options: Any) -> bool:
         process.StopFlag.requested = lambda: self._stop_requested
         try:
@@ -196,7 +189,9 @@ class DeliveryWorker(SimpleWorker):
                 self.register_death()  # type: ignore[no-untyped-call]
 
     def _set_ip_address(self, connection: Redis) -> None:
-        self.ip_address = "unknown"  # RQ would need two more commands to be allowed
+        # RQ would need two more commands to be allowed. The redis library cannot parse the answer to one of
+        # them where the path of a unix socket holds a space or an equals sign.
+        self.ip_address = "unknown"
 
 
 class DeliveryWorkerPool(WorkerPool):

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from redis import Redis
 
-from webhooks_app.config import ConfigError
+from webhooks_app.config import ConfigError, Settings
 from webhooks_app.db import transient_errors
 from webhooks_app.db.schema_version import WrongSchema
 from webhooks_app.jobs import redis_check, redis_connections
@@ -30,6 +30,12 @@ def gc_freeze() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+def print_warnings(settings: Settings) -> None:
+    """Tell whoever starts this process what it makes of odd settings; once, by the first of its processes."""
+    for warning in settings.warnings:
+        print(f"warning: {warning}", file=sys.stderr, flush=True)
 
 
 def announce_ready() -> None:
