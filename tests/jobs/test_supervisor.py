@@ -68,6 +68,15 @@ def test_what_a_process_prints_cannot_steer_the_terminal(tmp_path: Path) -> None
     assert output.splitlines()[:2] == [r" a | \x1b[2J", r" a |  forged \u202e"]
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_what_a_process_prints_is_read_under_any_locale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", f"{encoding}:backslashreplace")
+    output, _ = supervise(tmp_path, READY, "print('\\u03a9 \\udcff')").communicate(timeout=60)
+    assert output.splitlines()[0] == " b | Ω \\udcff".encode(encoding, "backslashreplace").decode(encoding)
+
+
 def test_an_output_that_nobody_reads_any_more_stops_all(tmp_path: Path) -> None:
     process = supervise(tmp_path, READY, TALKS)
     assert output_of(process).readline() in ("Welcome.\n", " b | on and on\n")

@@ -5,6 +5,7 @@ from importlib import import_module
 import click
 
 import webhooks_app
+from webhooks_app.core import standard_streams
 
 # By name, with the module that holds it: the web needs no RQ, the scheduler no Flask.
 _COMMANDS = {
@@ -40,3 +41,4 @@ def main() -> None:
 
     Settings come from the environment; the README's table lists them.
     """
+    standard_streams.prepare()

@@ -23,6 +23,8 @@ PYTHON = (sys.executable, *(["-P"] if config.IS_INSTALLED else []))
 _COLOURS = (36, 33, 32, 35, 31)  # of ANSI: cyan, yellow, green, magenta, red
 _POLL_SECONDS = 0.1
 _LAST_LINES_SECONDS = 1.0
+# How processes print, of which the supervisor reads UTF-8 whatever the locale is.
+_OUTPUT = {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8:backslashreplace"}
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def _start(command: Command, guard: subprocess.Popen[bytes]) -> subprocess.Popen
     guarded, stage = guard.stdin.fileno(), int(command.stops_last)
     return subprocess.Popen(  # noqa: S603  a command of ours
         command.arguments,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"} | dict(command.environment),
+        env=os.environ | _OUTPUT | dict(command.environment),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
