@@ -123,6 +123,12 @@ class Platform:
     def settings(self) -> Settings:
         return config.read(environment(self.instance, self.port))
 
+    @property
+    def is_answering(self) -> bool:
+        with suppress(requests.RequestException):
+            return requests.get(f"http://127.0.0.1:{self.port}/healthz/web", timeout=5).status_code == 200
+        return False
+
     def redis(self) -> Redis:
         return Redis.from_url(self.settings.redis_url)
 
@@ -401,12 +407,15 @@ def test_a_killed_run_leaves_nothing_that_delays_the_next(platform: Platform, tm
         ("process_groups", "guard"),
     ],
 )
-def test_a_killed_part_stops_the_whole_with_a_word(platform: Platform, command: str, name: str) -> None:
+def test_a_killed_part_is_started_again(platform: Platform, tmp_path: Path, command: str, name: str) -> None:
     platform.alive(command)[0].kill()
 
-    assert platform.process.wait(60) == 1
-
-    assert f"{name} was killed by SIGKILL; stopping the others …" in platform.text
+    wait_for(lambda: f"{name} was killed by SIGKILL; " in platform.text)
+    wait_for(lambda: platform.is_answering)
+    answer = platform.curl(tmp_path)
+    wait_for(lambda: platform.deliveries(answer["id"])[0][1] == "delivered", PATIENCE_SECONDS)
+    wait_for(lambda: platform.grown() and platform.alive(command))
+    assert platform.stop() == 0
     wait_for(lambda: platform.alive() == [])
 
 

@@ -122,3 +122,17 @@ def test_the_guard_stops_what_it_was_told_of_once_its_input_ends(start: Start, t
     assert guard.returncode == 0
     assert (late.wait(10), early.wait(10)) == (0, 0)
     assert notes.read_text().split() == ["early", "late"]
+
+
+def test_the_guard_leaves_alone_what_has_ended_before(start: Start, tmp_path: Path) -> None:
+    process = start(ORDERLY, "alive", str(tmp_path / "notes"))
+    assert output_of(process).readline() == "up\n"
+    guard = subprocess.run(
+        [sys.executable, "-m", "webhooks_app.jobs.process_groups"],
+        cwd=config.ROOT,
+        input=f"0 {process.pid}\n- {process.pid}\n",
+        text=True,
+        timeout=60,
+    )
+    assert guard.returncode == 0
+    assert process.poll() is None

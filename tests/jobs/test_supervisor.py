@@ -1,5 +1,7 @@
 """Several processes run as one; what `run` makes of this is in tests/cli/test_run.py."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,22 +13,24 @@ from webhooks_app import config
 
 # Runs programs given as sources, each under a letter.
 SUPERVISE = """
-import sys
-from webhooks_app.jobs.supervisor import Command, supervise
+import os, sys
+from webhooks_app.jobs.supervisor import Command, RestartLimits, supervise
 
+limits = RestartLimits(pauses_seconds=tuple(float(pause) for pause in os.environ["PAUSES"].split()))
 sources, names = sys.argv[2:], "abcdef"
 commands = [Command(name, [sys.executable, "-c", source]) for name, source in zip(names, sources)]
 with open(sys.argv[1], "w") as held:
-    sys.exit(supervise(commands, welcome="Welcome.", held=held))
+    sys.exit(supervise(commands, welcome="Welcome.", held=held, limits=limits))
 """
 READY = "import time; print('ready'); time.sleep(600)"
 TALKS = "import time\nprint('ready')\nwhile True: print('on and on'); time.sleep(0.1)"
 
 
-def supervise(tmp_path: Path, *sources: str) -> subprocess.Popen[str]:
+def supervise(tmp_path: Path, *sources: str, pauses: str = "") -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", SUPERVISE, str(tmp_path / "lock"), *sources],
         cwd=config.ROOT,
+        env=os.environ | {"PAUSES": pauses},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -40,7 +44,7 @@ def supervise(tmp_path: Path, *sources: str) -> subprocess.Popen[str]:
         ("os.abort()", "b was killed by SIGABRT"),
     ],
 )
-def test_the_first_that_ends_stops_the_others_and_is_named(tmp_path: Path, end: str, expected: str) -> None:
+def test_what_ends_for_good_stops_the_others_and_is_named(tmp_path: Path, end: str, expected: str) -> None:
     output, _ = supervise(tmp_path, READY, f"import os, sys; print('hello'); {end}").communicate(timeout=60)
     assert output.splitlines() == [" b | hello", "", f"{expected}; stopping the others …"]
 
@@ -53,6 +57,67 @@ def test_all_that_a_process_said_comes_before_the_sentence_on_its_end(tmp_path: 
         "",
         "b ended by itself with status 0; stopping the others …",
     ]
+
+
+def test_what_ends_is_started_again_with_growing_pauses_and_then_ends_the_whole(tmp_path: Path) -> None:
+    process = supervise(tmp_path, READY, "import sys; print('hello'); sys.exit(3)", pauses="0.1 0.2")
+    output, _ = process.communicate(timeout=60)
+    assert output.splitlines() == [
+        " b | hello",
+        "b ended by itself with status 3; starting it again in 0.1 s (1 of 2 times) …",
+        " b | hello",
+        "b ended by itself with status 3, the 2nd time in a row; starting it again in 0.2 s (2 of 2 times) …",
+        " b | hello",
+        "",
+        "b ended by itself with status 3, the 3rd time in a row; stopping the others …",
+    ]
+    assert process.returncode == 1
+
+
+def test_what_was_started_again_works_and_welcomes_nobody_twice(tmp_path: Path) -> None:
+    once = tmp_path / "once"
+    dies = f"""
+import os, pathlib, time
+once = pathlib.Path({str(once)!r})
+is_first = not once.exists()
+once.touch()
+print("ready")
+time.sleep(1)
+os.abort() if is_first else print("works again")
+time.sleep(600)
+"""
+    process = supervise(tmp_path, READY, dies, pauses="0.1")
+    lines = [output_of(process).readline() for _ in range(3)]
+    process.send_signal(signal.SIGTERM)
+    rest, _ = process.communicate(timeout=60)
+    assert lines == [
+        "Welcome.\n",
+        "b was killed by SIGABRT; starting it again in 0.1 s (1 of 1 times) …\n",
+        " b | works again\n",
+    ]
+    assert rest == "\nStopping …\n"
+    assert process.returncode == 0
+
+
+def test_a_setting_that_cannot_be_used_is_not_tried_again(tmp_path: Path) -> None:
+    output, _ = supervise(tmp_path, READY, "import sys; sys.exit(78)", pauses="60 60").communicate(timeout=60)
+    assert output == "\nb ended by itself with status 78; stopping the others …\n"
+
+
+def test_what_a_process_leaves_behind_is_stopped_before_it_is_started_again(tmp_path: Path) -> None:
+    # The child inherits the lock, as the children of a web process do its port.
+    locks = f"""
+import fcntl, os, time
+file = open({str(tmp_path / "held")!r}, "w")
+fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+print("locked")
+if os.fork():
+    os.abort()
+time.sleep(600)
+"""
+    output, _ = supervise(tmp_path, READY, locks, pauses="0.1").communicate(timeout=60)
+    assert output.splitlines().count(" b | locked") == 2
+    assert "Blocking" not in output
 
 
 def test_the_welcome_comes_once_all_are_ready(tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ from webhooks_app.core import instance_folder, logging_setup
 from webhooks_app.db.database_limits import COMMAND_LIMITS
 from webhooks_app.extensions import db, services
 from webhooks_app.jobs import embedded_redis, open_files, process, supervisor
+from webhooks_app.jobs.guard import PYTHON
 from webhooks_app.jobs.process import clear_errors, wait_until_ready
-from webhooks_app.jobs.supervisor import PYTHON, Command
+from webhooks_app.jobs.supervisor import Command
 
 # Whoever starts this sits before it.
 _REDIS_PATIENCE_SECONDS = 5

@@ -3,15 +3,15 @@
     python -m webhooks_app.jobs.process_groups
 
 The supervisor holds the other end of this program's standard input, onto which each process that it starts
-writes a line, `STAGE PID`, before it becomes its command. The end of that input means that the supervisor is
-gone. Only the standard library, so that it starts in no time and stays small.
+writes a line, `STAGE PID`, before it becomes its command; `- PID` says that one has ended. The end of that
+input means that the supervisor is gone. Only the standard library, so that it starts in no time and stays
+small.
 """
 
 import os
 import signal
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 
 # A worker takes up to four seconds to hand back what it holds, a web process up to eight to answer.
@@ -53,11 +53,13 @@ def _signal(group: int, number: int) -> bool:
 
 
 def main() -> None:
-    stages: dict[str, list[int]] = defaultdict(list)
+    stages: dict[int, str] = {}
     for line in sys.stdin:
         stage, pid = line.split()
-        stages[stage].append(int(pid))
-    stop(stages[stage] for stage in sorted(stages))
+        stages[int(pid)] = stage
+        if stage == "-":
+            del stages[int(pid)]
+    stop([pid for pid in stages if stages[pid] == stage] for stage in sorted(set(stages.values())))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Run several processes as one: show what each prints, and stop all of them in order when one ends."""
+"""Run several processes as one: show what each prints, start again what ends, and stop all in order."""
 
 import os
 import signal
@@ -6,19 +6,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 from typing import IO
 
-from webhooks_app import config
 from webhooks_app.core.logging_setup import escape
 from webhooks_app.jobs import process_groups
-
-# Python for a process of the platform. A checkout is found through the current folder. An installed package
-# is not, and a file in that folder that bears the name of a module must not take its place.
-PYTHON = (sys.executable, *(["-P"] if config.IS_INSTALLED else []))
+from webhooks_app.jobs.guard import Guard
 
 _COLOURS = (36, 33, 32, 35, 31)  # of ANSI: cyan, yellow, green, magenta, red
 _POLL_SECONDS = 0.1
@@ -38,25 +33,118 @@ class Command:
     stops_last: bool = False
 
 
-def supervise(commands: Sequence[Command], *, welcome: str, held: IO[str]) -> int:
-    """Run the commands until a signal asks to stop or one of them ends, and return 0 or 1 accordingly.
+@dataclass(frozen=True)
+class RestartLimits:
+    """How often a process that ends is started again: once after each pause, one longer than the other.
+
+    One that ran for `steady_seconds` has all its restarts before it again.
+    """
+
+    pauses_seconds: tuple[float, ...] = (0.5, 1, 2, 4, 8)
+    steady_seconds: float = 60
+
+
+DEFAULT_LIMITS = RestartLimits()
+
+
+def supervise(
+    commands: Sequence[Command], *, welcome: str, held: IO[str], limits: RestartLimits = DEFAULT_LIMITS
+) -> int:
+    """Run the commands until a signal asks to stop, and return 0, or until one cannot be kept running: 1.
 
     `welcome` is printed once each has printed `ready`. `held` is a file that stays open for as long as any of
     them runs, even where this process is killed: a guard then stops them.
     """
     output = _Output(commands, welcome)
     asked = _note_requests_to_stop()
-    guard = _start_guard(held)
-    running = {command.name: _start(command, guard) for command in commands}
-    readers = {name: _in_thread(output.follow, name, process.stdout) for name, process in running.items()}
-    ended = _wait(running | {"guard": guard}, lambda: bool(asked) or output.is_closed)
-    _join([readers[name] for name in ended if name in readers])  # why it ended stands in its last lines
-    sentences = [f"{name} {_describe(status)}; stopping the others …" for name, status in ended.items()]
-    output.say("\n" + ("\n".join(sentences) or "Stopping …"))
-    _stop(commands, running)
-    _join(readers.values())
-    _end_guard(guard)
-    return 1 if ended else 0
+    guard = Guard(held, restarts=len(limits.pauses_seconds))
+    running = [_Running(command, guard, output, limits) for command in commands]
+    reason = _watch(running, guard, output, lambda: bool(asked) or output.is_closed)
+    output.say("\n" + (f"{reason}; stopping the others …" if reason else "Stopping …"))
+    _stop(running)
+    guard.end()
+    return 1 if reason else 0
+
+
+def _watch(
+    running: Sequence["_Running"], guard: Guard, output: "_Output", should_stop: Callable[[], bool]
+) -> str:
+    """Start again what ends, until `should_stop`, or something ends for good: return a sentence on that."""
+    while not should_stop():
+        for each in running:
+            if each.has_ended:
+                each.clear_away()
+                if each.is_given_up:
+                    return each.describe_end()
+                output.say(f"{each.describe_end()}; starting it again {each.plan_restart()} …")
+            elif each.is_due:
+                each.start()
+        if (end := guard.end_status()) is not None:
+            if not guard.restart([(each.stage, each.pid) for each in running if each.is_alive]):
+                return f"guard {_describe(end)}"
+            output.say(f"guard {_describe(end)}; it was started again.")
+        time.sleep(_POLL_SECONDS)
+    return ""
+
+
+class _Running:
+    """A command, its process, and when it is to be started again."""
+
+    def __init__(self, command: Command, guard: Guard, output: "_Output", limits: RestartLimits) -> None:
+        self.stage = int(command.stops_last)
+        self._command, self._guard, self._output, self._limits = command, guard, output, limits
+        self._ends = 0
+        self._restart_at: float | None = None
+        self.start()
+
+    def start(self) -> None:
+        self._restart_at, self._started_at = None, time.monotonic()
+        self._output.expect(self._command)
+        self.process = _start(self._command, self._guard)
+        self._reader = _in_thread(self._output.follow, self._command.name, self.process.stdout)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        return self.process.poll() is None
+
+    @property
+    def has_ended(self) -> bool:
+        return self._restart_at is None and not self.is_alive
+
+    @property
+    def is_due(self) -> bool:
+        return self._restart_at is not None and time.monotonic() >= self._restart_at
+
+    @property
+    def is_given_up(self) -> bool:
+        # A setting that cannot be used has to be put right by a person.
+        return self.process.returncode == os.EX_CONFIG or self._ends > len(self._limits.pauses_seconds)
+
+    def clear_away(self) -> None:
+        """Count the end, and stop what the process has left behind, which may hold its port."""
+        is_steady = time.monotonic() - self._started_at > self._limits.steady_seconds
+        self._ends = 1 if is_steady else self._ends + 1
+        process_groups.stop([[self.pid]])
+        self._guard.forget(self.pid)
+        self.finish_output()  # why it ended stands in its last lines
+
+    def finish_output(self) -> None:
+        """Wait until what the process wrote is printed; a child of its that lives on ends no output."""
+        self._reader.join(_LAST_LINES_SECONDS)
+
+    def plan_restart(self) -> str:
+        """Note when the process is to be started again, and return it in words."""
+        pause_seconds = self._limits.pauses_seconds[self._ends - 1]
+        self._restart_at = time.monotonic() + pause_seconds
+        return f"in {pause_seconds:g} s ({self._ends} of {len(self._limits.pauses_seconds)} times)"
+
+    def describe_end(self) -> str:
+        again = f", the {_ordinal(self._ends)} time in a row" if self._ends > 1 else ""
+        return f"{self._command.name} {_describe(self.process.returncode)}{again}"
 
 
 class _Output:
@@ -66,9 +154,15 @@ class _Output:
         self._width = max(len(command.name) for command in commands)
         self._colours = dict(zip((command.name for command in commands), cycle(_COLOURS), strict=False))
         self._awaited = {command.name for command in commands if command.says_ready}
-        self._welcome = welcome
+        self._welcome: str | None = welcome
         self._lock = threading.Lock()
         self.is_closed = False
+
+    def expect(self, command: Command) -> None:
+        """Note that the command's process is about to say that it is ready."""
+        with self._lock:
+            if command.says_ready:
+                self._awaited.add(command.name)
 
     def follow(self, name: str, lines: IO[bytes]) -> None:
         """Print all lines; where nobody reads them any more, take them all the same."""
@@ -89,9 +183,9 @@ class _Output:
     def _note_ready(self, name: str) -> None:
         with self._lock:
             self._awaited.remove(name)
-            are_all_ready = not self._awaited
-        if are_all_ready:
-            self.say(self._welcome)
+            welcome, self._welcome = (None, self._welcome) if self._awaited else (self._welcome, None)
+        if welcome is not None:
+            self.say(welcome)
 
     def _prefix(self, name: str) -> str:
         prefix = f" {name:{self._width}} | "
@@ -107,19 +201,7 @@ def _note_requests_to_stop() -> list[int]:
     return asked
 
 
-def _start_guard(held: IO[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(  # noqa: S603  a command of ours
-        [*PYTHON, "-m", "webhooks_app.jobs.process_groups"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-        pass_fds=[held.fileno()],
-    )
-
-
-def _start(command: Command, guard: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:
-    assert guard.stdin
-    guarded, stage = guard.stdin.fileno(), int(command.stops_last)
+def _start(command: Command, guard: Guard) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603  a command of ours
         command.arguments,
         env=os.environ | _OUTPUT | dict(command.environment),
@@ -127,9 +209,9 @@ def _start(command: Command, guard: subprocess.Popen[bytes]) -> subprocess.Popen
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        # By the process itself, so that the guard knows it at whichever moment the supervisor is killed. No
-        # thread runs yet that could hold a lock which the process would inherit.
-        preexec_fn=lambda: os.write(guarded, b"%d %d\n" % (stage, os.getpid())),
+        # By the process itself, so that the guard knows it at whichever moment the supervisor is killed. It
+        # takes no lock, which a thread of the supervisor's might have held when the process was forked.
+        preexec_fn=guard.announcement(int(command.stops_last)),
     )
 
 
@@ -139,43 +221,22 @@ def _in_thread(act: Callable[..., None], *arguments: object) -> threading.Thread
     return thread
 
 
-def _join(readers: Iterable[threading.Thread]) -> None:
-    """Wait until what the processes wrote is printed; a child of theirs that lives on ends no output."""
-    for reader in readers:
-        reader.join(_LAST_LINES_SECONDS)
-
-
-def _wait(watched: Mapping[str, subprocess.Popen[bytes]], should_stop: Callable[[], bool]) -> dict[str, int]:
-    """Wait until a process ends or `should_stop`; return the status of each process that has ended."""
-    while True:
-        ended = {name: process.returncode for name, process in watched.items() if process.poll() is not None}
-        if ended or should_stop():
-            return ended
-        time.sleep(_POLL_SECONDS)
-
-
 def _describe(status: int) -> str:
     if status < 0:
         return f"was killed by {signal.Signals(-status).name}"
     return f"ended by itself with status {status}"
 
 
-def _stop(commands: Sequence[Command], running: Mapping[str, subprocess.Popen[bytes]]) -> None:
+def _ordinal(number: int) -> str:
+    return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number, 'th') }"
+
+
+def _stop(running: Sequence[_Running]) -> None:
+    alive = [each for each in running if each.is_alive]
     process_groups.stop(
-        [
-            [running[command.name].pid for command in commands if command.stops_last is last]
-            for last in (False, True)
-        ],
-        reap=lambda: [process.poll() for process in running.values()],
+        [[each.pid for each in alive if each.stage == stage] for stage in (0, 1)],
+        reap=lambda: [each.process.poll() for each in alive],
     )
-    for process in running.values():
-        process.wait()
-
-
-def _end_guard(guard: subprocess.Popen[bytes]) -> None:
-    """End it before it can signal process ids that others may bear by now."""
-    guard.kill()
-    guard.wait()
-    if guard.stdin:
-        with suppress(OSError):
-            guard.stdin.close()
+    for each in running:
+        each.process.wait()
+        each.finish_output()
