@@ -93,10 +93,9 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
     _refuse_unknown(env)
     instance = Path(env.get("WEBHOOKS_INSTANCE", DEFAULT_INSTANCE)).absolute()
     embedded_database = "DATABASE_URL" not in env
-    if embedded_database:
-        instance_folder.ensure_writable(instance)
+    warnings = instance_folder.ensure_writable(instance) if embedded_database else []
     port = number(env, "PORT", 8000, 1, 65535)
-    host, warnings = listening_host.read(env)
+    host, about_host = listening_host.read(env)
     base_url = _base_url(env, host, port)
     return Settings(
         instance=instance,
@@ -123,7 +122,7 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         ),
         embedded_database=embedded_database,
         embedded_redis="REDIS_URL" not in env,
-        warnings=tuple(warnings),
+        warnings=(*warnings, *about_host),
     )
 
 

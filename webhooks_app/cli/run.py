@@ -39,6 +39,7 @@ def run() -> None:
 
 def _run() -> int:
     open_files.allow()
+    os.umask(0o077)  # whatever it writes is for its owner alone
     os.environ.update(_with_demo_target())
     settings = config.read()
     process.print_warnings(settings)

@@ -4,6 +4,9 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import pwd
+import re
+import stat
 import tempfile
 import threading
 import time
@@ -16,28 +19,104 @@ from webhooks_app.core.setting_values import ConfigError
 
 # The address of a unix socket holds 104 bytes on macOS and 108 on Linux, its closing zero included.
 LONGEST_SOCKET_PATH = 103
+# An empty database, with its log, and Redis's file take less.
+ROOM_TO_START_BYTES = 8 * 1024 * 1024
+_ROOT = 0
+_OTHERS = 0o077
+# What the platform and its Redis keep in the folder, drafts and probes included.
+_OURS = re.compile(
+    r"secret_key|encryption_keys|demo\.json|run\.lock|webhooks\.db(-wal|-shm|-journal)?|redis\.(sock|log)|"
+    r"appendonlydir|appendonly\.aof|dump\.rdb|temp-\S+|\.(secret_key|encryption_keys|writable)-\S+|lost\+found"
+)
 
 
-def ensure_writable(folder: Path) -> None:
-    """Create the folder, for its owner alone, unless it is there. Raises ConfigError."""
+def ensure_writable(folder: Path) -> list[str]:
+    """Create the folder for its owner alone, or take others' rights to it away; return sentences to warn of.
+
+    Raises ConfigError where it belongs to somebody else or cannot be written, also for want of space.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        owner = folder.stat().st_uid
+        if owner not in (os.geteuid(), _ROOT) and os.geteuid() != _ROOT:
+            raise ConfigError(
+                f"The folder {str(folder)!r} belongs to another user ({_name(owner)}); "
+                "run this as that user, or set WEBHOOKS_INSTANCE to another."
+            )
+        warnings = _tighten(folder)
         probe = folder / f".writable-{os.getpid()}"
         probe.touch()
         probe.unlink()
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(
-            f"The folder {str(folder)!r} cannot be written ({reason}); set WEBHOOKS_INSTANCE to another."
-        ) from None
+        raise _unwritable(folder, error) from None
+    return warnings
+
+
+def _unwritable(folder: Path, error: Exception) -> ConfigError:
+    reason = getattr(error, "strerror", None) or error
+    return ConfigError(
+        f"The folder {str(folder)!r} cannot be written ({reason}); set WEBHOOKS_INSTANCE to another."
+    )
+
+
+def _ensure_room(folder: Path) -> None:
+    """Raises ConfigError on a disk that is full, on which an empty file could still be made."""
+    probe = folder / f".writable-{os.getpid()}-room"
+    try:
+        probe.write_bytes(bytes(ROOM_TO_START_BYTES))
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def _name(user_id: int) -> str:
+    try:
+        return pwd.getpwuid(user_id).pw_name
+    except KeyError:
+        return f"user id {user_id}"
+
+
+def _tighten(folder: Path) -> list[str]:
+    """Take the rights of all but the owner from what is ours in the folder, and from the folder itself.
+
+    A folder that holds other things is left as it is, as whoever put them there may need to reach them.
+    """
+    entries = list(folder.iterdir())
+    for path in (each for each in entries if _OURS.fullmatch(each.name)):
+        if not path.is_symlink():  # what it leads to is somebody else's to decide on
+            for each in (path, *path.rglob("*")):
+                _take_rights(each)
+    strangers = [each.name for each in entries if not _OURS.fullmatch(each.name)]
+    if not strangers and _take_rights(folder):
+        return []
+    if not stat.S_IMODE(folder.stat().st_mode) & _OTHERS:
+        return []
+    reason = f"it also holds {strangers[0][:80]!r}" if strangers else "it belongs to root"
+    return [
+        f"The folder {str(folder)!r} is open to other users and stays so, as {reason}; the files that the "
+        "platform keeps there are closed to them. Set WEBHOOKS_INSTANCE to a folder of its own."
+    ]
+
+
+def _take_rights(path: Path) -> bool:
+    """Whether nobody but its owner has a right to it now."""
+    try:
+        found = path.stat()
+        if stat.S_IMODE(found.st_mode) & _OTHERS:
+            path.chmod(stat.S_IMODE(found.st_mode) & ~_OTHERS)
+    except FileNotFoundError:  # a file that SQLite or Redis has just removed
+        return True
+    except PermissionError:
+        return False
+    return True
 
 
 def database_url(folder: Path) -> str:
     """Return the URL of the folder's SQLite file."""
-    path = folder / "webhooks.db"
-    if "?" not in str(path):
-        return f"sqlite:///{path}"
-    return f"sqlite:///file:{quote(os.fsencode(path))}?uri=true"  # a URL's query would begin there
+    path = str(folder / "webhooks.db")
+    # SQLAlchemy decodes it, and takes what follows a question mark for the query.
+    return "sqlite:///" + path.replace("%", "%25").replace("?", "%3F")
 
 
 def redis_url(folder: Path) -> str:
@@ -66,29 +145,36 @@ def _is_text(path: Path) -> bool:
 def generated_secret(path: Path, make: Callable[[], str]) -> str:
     """Return the secret that the file holds, which the first call makes."""
     if not path.exists() or path.stat().st_size == 0:
-        _write_once(path, make())
+        try:
+            _write_once(path, make())
+        except OSError as error:
+            raise _unwritable(path.parent, error) from None
     return path.read_text().strip()
 
 
 def _write_once(path: Path, text: str) -> None:
     """The file appears with its content or not at all; of two processes at once, the first one's counts."""
     draft = path.with_name(f".{path.name}-{os.getpid()}-{threading.get_ident()}")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
-    if path.exists() and path.stat().st_size == 0:  # left by a crash
-        draft.replace(path)
-        return
-    with contextlib.suppress(FileExistsError):
-        path.hardlink_to(draft)
-    draft.unlink()
+    try:
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(text)
+        if path.exists() and path.stat().st_size == 0:  # left by a crash
+            draft.replace(path)
+            return
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(draft)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def hold(folder: Path) -> IO[str]:
     """Hold the folder for this process, and for those that inherit the file, while the file is open.
 
-    Waits for the processes of a supervisor that was killed. Raises ConfigError when another one runs from it.
+    Waits for the processes of a supervisor that was killed. Raises ConfigError when another one runs from it,
+    and when the disk is full.
     """
     ensure_writable(folder)
+    _ensure_room(folder)
     file = open(folder / "run.lock", "a+")  # noqa: SIM115  held for the life of the process
     while not _locks(file):
         file.seek(0)

