@@ -72,8 +72,10 @@ class Facts:
     attempts: "Counter[str]"  # recorded attempts by delivery
     keys: dict[str, list[Key]]
     schedule_length: int
-    in_flight_at_kills: int
+    # How many claims of a delivery a process that was killed had sent, or may have sent, and not recorded.
+    unrecorded_at_kills: "Counter[str]"
     now: datetime
+    claims_unseen: int = 0  # how many such claims there may be beside those, of whatever delivery
     claims_lost: int = 0  # how many claims a crash of the database may have undone after they were sent
     poisoned: int = 0  # how many deliveries may fail because they kill their workers
     fan_out: int | None = None  # how many deliveries each event must have, whether it got its 202 or not

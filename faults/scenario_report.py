@@ -8,7 +8,7 @@ from faults.checker import VIOLATIONS, Findings
 
 COUNTS = (
     *("events", "deliveries", "arrivals", "crashed", "duplicates"),
-    *("unrecorded_claims", "curl_repeats", "in_flight_at_kills"),
+    *("unrecorded_claims", "curl_repeats", "in_flight_at_kills", "beyond_kills"),
 )
 
 

@@ -67,11 +67,14 @@ class System(Driver):
         """Allow for claims that a crash of the database undoes, as workers do not wait for its disk."""
         self.claims_lost += IN_FLIGHT * DELIVERY_WORKERS
 
-    @property
-    def in_flight_at_kills(self) -> int:
-        """Return an upper bound on the requests for which nothing was recorded."""
-        reported = {(name, generation) for line in self._crash_reports() for name, generation in line["sent"]}
-        return len(self.claims_at_kills | reported) + self.claims_unseen
+    def unrecorded_at_kills(self) -> "Counter[str]":
+        """Count the claims of each delivery that were sent and not recorded, or may have been, at a kill."""
+        reported = {
+            (delivery_id, generation)
+            for line in self._crash_reports()
+            for delivery_id, generation in line["unrecorded"]
+        }
+        return Counter(delivery_id for delivery_id, _ in self.claims_at_kills | reported)
 
     def deaths(self) -> "Counter[str]":
         """Count the processes that were killed at a failpoint in this scenario, by failpoint."""

@@ -21,6 +21,7 @@ from webhooks_app.jobs import alarms, open_files
 from webhooks_app.jobs.process import StopFlag
 from webhooks_app.transport.sender import Sender
 from webhooks_app.transport.sender_limits import fit_open_files
+from webhooks_app.worker.claimed_delivery import ClaimKey
 from webhooks_app.worker.engine import DeliveryEngine
 from webhooks_app.worker.engine_limits import DEFAULT_LIMITS, EngineLimits
 
@@ -56,6 +57,11 @@ def use_context(replacement: Context | None) -> None:
     """Have this process's jobs use `replacement`, or open a context of their own."""
     global _context
     _context = replacement
+
+
+def unrecorded() -> frozenset[ClaimKey]:
+    """Return what this process's engine has sent and not recorded; nothing where it has none."""
+    return _context.engine.unrecorded if _context else frozenset()
 
 
 def build_engine(services: Services, *, limits: EngineLimits = DEFAULT_LIMITS) -> DeliveryEngine:

@@ -39,7 +39,7 @@ def good_facts() -> Facts:
         attempts=Counter(dlv_1=1),
         keys={"ep_1": [Key(KEY, NOW)]},
         schedule_length=9,
-        in_flight_at_kills=0,
+        unrecorded_at_kills=Counter(),
         now=NOW,
         fan_out=1,
     )
@@ -155,8 +155,13 @@ def test_the_checker_finds_a_duplicate_that_no_kill_explains() -> None:
     facts.claims_lost = 0
     delivery_with(facts, generation=2)  # a claim whose worker died
     assert check(facts).unexplained == []
-    assert check(facts).violations() == ["duplicates: 1 with 0 in flight at the kills"]
-    facts.in_flight_at_kills = 1
+    assert check(facts).violations() == ["duplicates: 1 of 1 not in flight at a kill"]
+    facts.unrecorded_at_kills["dlv_2"] = 5
+    assert len(check(facts).violations()) == 1, "another delivery was in flight"
+    facts.unrecorded_at_kills["dlv_1"] = 1
+    assert check(facts).violations() == []
+    facts.unrecorded_at_kills.clear()
+    facts.claims_unseen = 1  # the database could not be asked
     assert check(facts).violations() == []
 
 

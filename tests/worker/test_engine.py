@@ -70,6 +70,43 @@ def test_many_deliveries_to_many_endpoints_all_arrive_once(
     assert {delivery.state for delivery in deliveries()} == {DeliveryState.DELIVERED}
 
 
+def test_what_is_sent_is_unrecorded_until_it_is_recorded_and_nothing_is_after_a_run(
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine
+) -> None:
+    workspace.endpoint(receiver.url, timeout_ms=20_000)
+    workspace.send(5)
+    may_answer = threading.Event()
+    receiver.answer = answer_after(may_answer)
+    running = threading.Thread(target=engine.run, kwargs={"seconds": 60})
+    running.start()
+    wait_for(lambda: len(receiver.received) == 5)
+    held = engine.unrecorded
+    may_answer.set()
+    running.join()
+
+    assert held == {(delivery.id, 1) for delivery in deliveries()}
+    assert engine.unrecorded == frozenset()
+    assert len(attempts()) == 5
+
+
+def test_answers_that_come_during_an_outage_are_unrecorded_until_it_is_over(
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database_url: str
+) -> None:
+    workspace.endpoint(receiver.url, timeout_ms=20_000)
+    workspace.send(3)
+    receiver.answer = Answer(delay_seconds=0.3)
+    running = threading.Thread(target=engine.run, kwargs={"seconds": 60})
+    running.start()
+    wait_for(lambda: len(receiver.received) == 3)
+    with outage(database_url, 1.5):
+        time.sleep(1)
+        held = engine.unrecorded
+    running.join()
+
+    assert held == {(delivery.id, 1) for delivery in deliveries()}
+    assert engine.unrecorded == frozenset()
+
+
 def test_answers_that_come_during_an_outage_are_written_after_it(
     workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database_url: str
 ) -> None:

@@ -3,7 +3,7 @@
 import logging
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from webhooks_app.core import clock, failpoints
@@ -69,6 +69,11 @@ class Dispatcher:
     @property
     def is_sending(self) -> bool:
         return bool(self._in_flight)
+
+    @property
+    def in_flight(self) -> Iterable[ClaimKey]:
+        """The claims whose requests were started and have no answer yet."""
+        return self._in_flight
 
     @property
     def has_unsent(self) -> bool:

@@ -15,7 +15,7 @@ from webhooks_app.endpoints.destinations import Destinations
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.transport.sender import Sender
 from webhooks_app.worker import claims
-from webhooks_app.worker.claimed_delivery import ClaimedDelivery
+from webhooks_app.worker.claimed_delivery import ClaimedDelivery, ClaimKey
 from webhooks_app.worker.claimer import Claimer
 from webhooks_app.worker.concurrency import Concurrency
 from webhooks_app.worker.database_backoff import DatabaseBackoff
@@ -112,6 +112,11 @@ class DeliveryEngine:
     def close(self) -> None:
         """Close all connections to endpoints."""
         self._sender.close()
+
+    @property
+    def unrecorded(self) -> frozenset[ClaimKey]:
+        """What was sent and is not recorded: should this process die, it is sent again."""
+        return frozenset([*self._dispatcher.in_flight, *self._outcomes.unwritten])
 
     @property
     def _has_unrecorded(self) -> bool:

@@ -10,7 +10,7 @@ from webhooks_app.core import clock, failpoints
 from webhooks_app.db import transient_errors
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.jobs.wake_ups import WakeUps
-from webhooks_app.worker.claimed_delivery import ClaimedDelivery
+from webhooks_app.worker.claimed_delivery import ClaimedDelivery, ClaimKey
 from webhooks_app.worker.engine_limits import BufferLimits
 from webhooks_app.worker.recording import record
 
@@ -37,6 +37,11 @@ class OutcomeBuffer:
 
     def __bool__(self) -> bool:
         return bool(self._deliveries)
+
+    @property
+    def unwritten(self) -> list[ClaimKey]:
+        """The claims whose outcomes are known and not written yet."""
+        return [each.key for each in self._deliveries]
 
     def add(self, delivery: ClaimedDelivery) -> None:
         """Add a delivery that has its outcome and its decision."""
