@@ -111,6 +111,8 @@ GOOD: list[tuple[str, str, str, Any]] = [
     ("WEBHOOKS_CA_BUNDLE", __file__, "ca_bundle", __file__),
     ("WEBHOOKS_TRUSTED_PROXIES", "10", "trusted_proxies", 10),
     ("WEBHOOKS_BASE_URL", "https://hooks.example.com/", "base_url", "https://hooks.example.com"),
+    ("WEBHOOKS_BASE_URL", "https://example.com/tools/hooks/", "path_prefix", "/tools/hooks"),
+    ("WEBHOOKS_BASE_URL", "https://example.com/", "path_prefix", ""),
     ("WEBHOOKS_LOG_LEVEL", "DEBUG", "log_level", "DEBUG"),
 ]
 
@@ -228,6 +230,10 @@ BAD: list[tuple[str, str]] = [
     *(("WEBHOOKS_DENIED_PORTS", text) for text in ("x", "0", "65536", "1-5", "1 2", "-1", "²")),
     *(("WEBHOOKS_CA_BUNDLE", path) for path in ("/nowhere/ca.pem", "/", "\0")),
     *(("WEBHOOKS_BASE_URL", url) for url in ("hooks.example.com", "ftp://a", "https://", "//a", "/console")),
+    *(
+        ("WEBHOOKS_BASE_URL", f"https://a.example/{rest}")
+        for rest in ("?a", "#a", "a b", "a//b", "../a", "%41")
+    ),
     *(("WEBHOOKS_HOST", text) for text in (" ", "a b", "127.0.0.1:80", "http://a", "é")),
     *(("WEBHOOKS_LOG_LEVEL", text) for text in ("info", "TRACE", "10", "INFO ")),
 ]

@@ -18,6 +18,7 @@ from webhooks_app.web import (
     blueprints,
     compression,
     error_pages,
+    path_prefix,
     request_checks,
     request_origin,
     response_headers,
@@ -83,6 +84,7 @@ def _register_web(app: Flask, settings: config.Settings) -> None:
     template_filters.register(app)
     error_pages.register(app)
     blueprints.register(app, csrf)
+    path_prefix.register(app, settings.path_prefix)
 
 
 def _warn_of_short_lease(seconds: int) -> None:
@@ -96,7 +98,7 @@ def _warn_of_short_lease(seconds: int) -> None:
 
 
 def _flask_config(settings: config.Settings, database_limits: DatabaseLimits) -> dict[str, Any]:
-    is_https = settings.base_url.startswith("https://")
+    is_https, prefix = settings.base_url.startswith("https://"), settings.path_prefix
     return {
         "SECRET_KEY": settings.secret_key,
         "SQLALCHEMY_DATABASE_URI": settings.database_url,
@@ -104,7 +106,15 @@ def _flask_config(settings: config.Settings, database_limits: DatabaseLimits) ->
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
         "SESSION_COOKIE_SECURE": is_https,
-        "SESSION_COOKIE_NAME": "__Host-session" if is_https else "session",
+        "SESSION_COOKIE_NAME": _cookie_prefix(is_https=is_https, path=prefix) + "session",
+        "SESSION_COOKIE_PATH": prefix or "/",  # other applications of that host do not see it
         "WTF_CSRF_TIME_LIMIT": None,  # a form left open overnight still submits
         "MAX_CONTENT_LENGTH": 4 * 1024 * 1024,
     }
+
+
+def _cookie_prefix(*, is_https: bool, path: str) -> str:
+    """Return what a browser checks a cookie by; `__Host-` demands the path `/` (RFC 6265bis, 4.1.3)."""
+    if not is_https:
+        return ""
+    return "__Secure-" if path else "__Host-"

@@ -74,12 +74,16 @@ class Settings:
     log_level: str
     embedded_database: bool
     embedded_redis: bool
-    # What to tell whoever starts it, a sentence each: settings that are ignored, files that others may read.
-    warnings: tuple[str, ...]
+    warnings: tuple[str, ...]  # sentences for whoever starts it
 
     @property
     def redis_socket(self) -> Path:
         return Path(unquote(self.redis_url.removeprefix("unix://")))
+
+    @property
+    def path_prefix(self) -> str:
+        """What stands before each path of the console, such as `/webhooks`; usually nothing."""
+        return urlsplit(self.base_url).path
 
     @property
     def bind(self) -> str:

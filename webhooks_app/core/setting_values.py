@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from webhooks_app.core import redis_url
 from webhooks_app.core.redis_url import RedisAddress
 
+_PATH_SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")
 _FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 
 
@@ -99,12 +100,23 @@ def redis_address(name: str, url: str) -> RedisAddress:
 
 
 def console_url(env: Mapping[str, str], name: str, default: str) -> str:
-    """Return the public address of the console, without a slash at its end."""
+    """Return the public address of the console, without a slash at its end; its path may be a prefix."""
     url = env.get(name, default).rstrip("/")
-    is_address = _has_good_port(url) and urlsplit(url).hostname
-    if not is_address or urlsplit(url).scheme not in ("http", "https"):
-        raise ConfigError(f"{name} must be the console's address, such as https://webhooks.example.com.")
+    if not _is_console_url(url):
+        raise ConfigError(
+            f"{name} must be the console's address, such as https://webhooks.example.com, "
+            "or with a path before all of its own, such as https://example.com/webhooks."
+        )
     return url
+
+
+def _is_console_url(url: str) -> bool:
+    if not _has_good_port(url) or "?" in url or "#" in url:
+        return False
+    parts = urlsplit(url)
+    segments = parts.path.split("/")[1:]
+    has_good_path = all(_PATH_SEGMENT.fullmatch(each) and each not in (".", "..") for each in segments)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and has_good_path
 
 
 def _has_good_port(url: str) -> bool:

@@ -51,8 +51,9 @@ def invite() -> PageResponse:
         form.email.errors = ["Whoever has this address is a member already."]
         return _page(form), 422
     # Not of the request's own host, which whoever stands in between could name.
-    base = services().settings.base_url
-    link = base + url_for("invitations.show", secret=secret)
+    settings = services().settings
+    path = url_for("invitations.show", secret=secret).removeprefix(settings.path_prefix)
+    link = settings.base_url + path
     return _page(InviteForm(formdata=None), link=link, invited=form.email.data)
 
 

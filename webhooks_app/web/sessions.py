@@ -47,7 +47,7 @@ def ask_to_log_in() -> Response:
         form = url_for("session.log_in")
         response.headers["WWW-Authenticate"] = f'Cookie realm="console", form-action="{form}"'
         return response
-    target = request.full_path.rstrip("?") if request.method == "GET" else None
+    target = request.script_root + request.full_path.rstrip("?") if request.method == "GET" else None
     return make_response(redirect(url_for("session.log_in", next=target)))
 
 
