@@ -18,7 +18,7 @@ ROTATION_SPAN = timedelta(seconds=2)
 # A delivery that is due for longer than this while workers run is stuck.
 OVERDUE = timedelta(seconds=30)
 # The fields of Findings that hold violations, in words.
-VIOLATIONS = ("lost", "stuck", "altered", "unsigned", "doubled", "unexplained")
+VIOLATIONS = ("lost", "stuck", "altered", "unsigned", "doubled", "miscounted", "unexplained")
 
 
 @dataclass(slots=True)
@@ -30,6 +30,7 @@ class Findings:
     altered: list[str] = field(default_factory=list)
     unsigned: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
+    miscounted: list[str] = field(default_factory=list)
     unexplained: list[str] = field(default_factory=list)
     events: int = 0
     deliveries: int = 0
@@ -66,6 +67,7 @@ def check(facts: Facts) -> Findings:
     )
     _check_accepted(facts, findings)
     _check_ends(facts, findings)
+    _check_counts(facts, findings)
     _check_queue(facts, findings)
     _check_arrivals(facts, findings)
     _check_duplicates(facts, findings)
@@ -101,6 +103,14 @@ def _check_ends(facts: Facts, findings: Findings) -> None:
         is_early = row.tries <= facts.schedule_length and row.last_outcome not in EARLY_FAILURES
         if row.state == "failed" and is_early:
             findings.lost.append(f"{row.id} failed with {row.last_outcome} after {row.tries} attempts")
+
+
+def _check_counts(facts: Facts, findings: Findings) -> None:
+    for row in facts.deliveries.values():
+        if row.attempt_count not in (None, facts.attempts[row.id]):
+            findings.miscounted.append(
+                f"{row.id} counts {row.attempt_count} attempts and has {facts.attempts[row.id]}"
+            )
 
 
 def _check_queue(facts: Facts, findings: Findings) -> None:

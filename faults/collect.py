@@ -107,6 +107,7 @@ def _deliveries(connection: Connection, workspace_id: str) -> dict[str, Delivery
             Delivery.generation,
             Delivery.attempts_in_schedule,
             Delivery.last_outcome,
+            Delivery.attempt_count,
         ).where(Delivery.workspace_id == workspace_id)
     )
     return {row.id: DeliveryRow(*row[:3], row.state.value, *row[4:]) for row in rows}

@@ -51,6 +51,7 @@ class DeliveryRow:
     generation: int
     tries: int
     last_outcome: str | None
+    attempt_count: int | None = None  # None where it was not kept
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """Starts, signals and awaits the processes of a run, all of which `faults.fork_server` forks."""
 
-import fcntl
 import json
 import os
 import queue
@@ -8,19 +7,18 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from faults.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST_PORT, LAST_PORT = 8400, 8460
-# The open files keep their locks until this process ends.
-_port_locks: list[TextIO] = []
+# Open until this process ends.
+_port_locks: list[socket.socket] = []
 
 
 class ForkClient:
@@ -122,11 +120,11 @@ class ProcessGroup:
             self.pid = self._start()
 
     def children(self) -> list[int]:
-        """Return the process ids of the children that run; none if the parent is gone."""
+        """Return the process ids of the children that run and do the work; none if the parent is gone."""
         with suppress(OSError):
             tasks = Path(f"/proc/{self.pid}/task").iterdir()
             found = [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
-            return [pid for pid in found if not _is_zombie(pid)]
+            return [pid for pid in found if not _is_zombie(pid) and not _is_tracker(pid)]
         return []
 
     def signal_child(self, pid: int, number: signal.Signals) -> bool:
@@ -157,6 +155,14 @@ def _is_zombie(pid: int) -> bool:
         return True
 
 
+def _is_tracker(pid: int) -> bool:
+    """Return whether it is multiprocessing's own, which a pool starts beside its workers."""
+    try:
+        return b"multiprocessing.resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
 def free_ports(how_many: int) -> list[int]:
     """Return so many free loopback ports, and keep other runs from choosing them while this process lives.
 
@@ -179,11 +185,14 @@ def _is_free(port: int) -> bool:
 
 
 def _reserve(port: int) -> bool:
-    """Lock a file that stands for the port: between the choice and the bind, another run may look, too."""
-    lock = (Path(tempfile.gettempdir()) / f"avra-{os.getuid()}-port-{port}.lock").open("w")
+    """Bind a socket that stands for the port: between the choice and the bind, another run may look, too.
+
+    Its name is in no folder, as another run may have another one for temporary files.
+    """
+    lock = socket.socket(socket.AF_UNIX)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        lock.bind(f"\0avra-port-{port}")
+    except OSError:
         lock.close()
         return False
     _port_locks.append(lock)

@@ -177,6 +177,14 @@ def test_the_checker_does_not_let_a_cut_hide_a_duplicate() -> None:
     assert len(check(facts).unexplained) == 1
 
 
+def test_the_checker_finds_an_attempt_that_was_counted_twice() -> None:
+    facts = good_facts()
+    delivery_with(facts, attempt_count=1)
+    assert check(facts).violations() == []
+    delivery_with(facts, attempt_count=2)
+    assert check(facts).violations() == ["miscounted: dlv_1 counts 2 attempts and has 1"]
+
+
 def test_the_checker_finds_an_innocent_delivery_given_up() -> None:
     facts = good_facts()
     delivery_with(facts, state="failed", last_outcome="crashed")
