@@ -69,6 +69,19 @@ def test_an_ordinary_event_is_answered_as_flask_answers(api: Api, workspace: Wor
     assert set(db.session.scalars(select(Event.id))) == {answer["id"], expected[2]["id"]}
 
 
+@pytest.mark.parametrize("path", ["/api/v1/events", "/tools/hooks/api/v1/events"])
+def test_an_event_goes_the_short_way_with_the_prefix_and_without(
+    app: Flask, workspace: Workspace, path: str
+) -> None:
+    intake = CountingIntake(
+        services(app).group_commit, headers=answer_headers(app), path_prefix="/tools/hooks"
+    )
+    with serving(app, intake=intake) as server:
+        api = Api(f"http://127.0.0.1:{server.port}{path}", workspace.token, intake)
+        assert api.post(BODY).status_code == 202
+    assert intake.accepted == 1
+
+
 def test_a_repeat_under_its_key_is_the_same_event_on_either_way(api: Api) -> None:
     answers = [
         api.post(BODY, Idempotency_Key="key"),

@@ -33,16 +33,20 @@ _ORDINARY_HEADERS = frozenset(
 
 
 class EventIntake:
-    """One per process; `headers` are those of Flask's answers to the API, but for the length."""
+    """One per process; `headers` are those of Flask's answers to the API, but for the length.
 
-    def __init__(self, group_commit: GroupCommit, *, headers: Headers) -> None:
+    `path_prefix` is that of the settings, which a proxy may have left on the path.
+    """
+
+    def __init__(self, group_commit: GroupCommit, *, headers: Headers, path_prefix: str = "") -> None:
         self._group_commit = group_commit
+        self._paths = frozenset({_PATH, path_prefix + _PATH})
         self._headers = headers
         self._outcomes: _Outcomes | None = None
 
     def takes(self, scope: Scope) -> bool:
         """Tell, from its head, whether a request may go the short way."""
-        return scope["path"] == _PATH and scope["method"] == "POST" and not scope["query_string"]
+        return scope["path"] in self._paths and scope["method"] == "POST" and not scope["query_string"]
 
     async def accept(self, scope: Scope, body: bytes) -> tuple[Headers, bytes] | Exception | None:
         """Return the headers and the body of the answer 202, or None for what is Flask's to answer.

@@ -49,7 +49,11 @@ def serve(
     limits: ServerLimits = DEFAULT_LIMITS,
 ) -> None:
     """Answer requests until SIGTERM or SIGINT, then finish those under way."""
-    intake = EventIntake(services(app).group_commit, headers=event_intake.answer_headers(app))
+    intake = EventIntake(
+        services(app).group_commit,
+        headers=event_intake.answer_headers(app),
+        path_prefix=services(app).settings.path_prefix,
+    )
     server = WebServer(app, listener, threads=threads, limits=limits, intake=intake)
     for number in (signal.SIGTERM, signal.SIGINT):
         # Until uvicorn has its own, and at its end, when it restores these and repeats the signal.
