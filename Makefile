@@ -56,6 +56,9 @@ clean:
 $(VENV)/python.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: Python 3.11 or newer is needed; name it with: make PYTHON=/path/to/python3.11"; exit 1; }
+	@case "$$PWD" in *:*) \
+		echo "error: a virtual environment cannot be made below a folder with a colon in its name; move this one"; exit 1;; esac
+	@[ -w . ] || { echo "error: this folder cannot be written, so nothing can be installed into it; copy it to one that can"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || \
 		{ echo "error: $(PYTHON) cannot make a virtual environment (on Debian: apt install python3-venv)"; exit 1; }
 	@touch $@

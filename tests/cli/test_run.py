@@ -15,6 +15,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psutil
 import pytest
@@ -162,7 +163,8 @@ class Platform:
         return self.family
 
     def rows(self, statement: str, *values: str) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(f"file:{self.instance}/webhooks.db?mode=ro", uri=True)) as connection:
+        address = f"file:{quote(str(self.instance))}/webhooks.db?mode=ro"
+        with closing(sqlite3.connect(address, uri=True)) as connection:
             return connection.execute(statement, values).fetchall()
 
     def deliveries(self, event_id: str) -> list[tuple[str, str, int]]:

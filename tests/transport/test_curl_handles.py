@@ -94,6 +94,20 @@ def test_tls_works_with_a_private_ca_and_the_name_is_sent(
     assert b"Host: hooks.test:%d\r\n" % server.port in server.requests[0]
 
 
+def test_a_bundle_of_authorities_may_be_in_a_folder_of_any_name(
+    authority: Authority, serve: Serve, dns_answers: DnsAnswers, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "zertifikate für ?%20" / "ca.pem"
+    bundle.parent.mkdir()
+    bundle.write_bytes(authority.path.read_bytes())
+    server = serve(tls=authority.context("hooks.test"))
+    dns_answers["hooks.test"] = [["127.0.0.1"]]
+    sender = new_sender(ca_bundle=str(bundle))
+    outcome = send(sender, server.url_for("hooks.test"))
+    sender.close()
+    assert outcome.kind == "success"
+
+
 @pytest.mark.parametrize(
     ("certificate", "bundled", "words"),
     [

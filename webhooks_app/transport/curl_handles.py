@@ -1,6 +1,7 @@
 """Make libcurl's handles, with all their options, and read what it says of a transfer that ended."""
 
 import math
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -68,7 +69,7 @@ def _set_http_options(curl: Any, allow_http: bool) -> None:
 
 
 def _verify_tls_certificates(curl: Any, ca_bundle: str) -> None:
-    curl.setopt(pycurl.CAINFO, ca_bundle)
+    curl.setopt(pycurl.CAINFO, os.fsencode(ca_bundle))  # as text it would have to be ASCII
     curl.setopt(pycurl.SSL_VERIFYPEER, 1)
     curl.setopt(pycurl.SSL_VERIFYHOST, 2)
 

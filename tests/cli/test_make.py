@@ -1,0 +1,88 @@
+"""`make run` in checkouts whose folders have names of every kind, and where it cannot work."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_run import Platform, free_port
+from tests.conftest import wait_for
+from webhooks_app import config
+
+PARTS = ["webhooks_app", "templates", "static", "examples"]
+# Make takes what is installed as it is: no test installs anything from the network.
+INSTALLED = ("make", "-o", ".venv/run.stamp")
+
+
+def checkout(folder: Path) -> Path:
+    """A copy of what runs, with this environment in place of one of its own."""
+    folder.mkdir(parents=True)
+    for name in PARTS:
+        shutil.copytree(config.ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(config.ROOT / "Makefile", folder)
+    (folder / "requirements.txt").touch()
+    (folder / ".venv").symlink_to(sys.prefix)
+    return folder
+
+
+@pytest.mark.parametrize("is_linked", [False, True], ids=["itself", "through a link"])
+def test_make_run_works_in_a_folder_with_an_odd_name(tmp_path: Path, is_linked: bool) -> None:
+    folder = checkout(tmp_path / "-a b=c?#%20 ü'\"$x;&[]\\")
+    if is_linked:
+        (tmp_path / "link").symlink_to(folder)
+        folder = tmp_path / "link"
+    platform = Platform(folder / "instance", free_port(), command=INSTALLED, folder=folder)
+    try:
+        platform.start()
+        answer = platform.curl(tmp_path)
+        wait_for(lambda: platform.deliveries(answer["id"])[0][1] == "delivered")
+        os.killpg(platform.process.pid, signal.SIGINT)  # as a terminal does
+        platform.process.wait(60)
+        assert "\nStopping …\n" in platform.text
+        wait_for(lambda: platform.alive() == [])
+    finally:
+        platform.clean_up()
+
+
+def refusal(folder: Path) -> str:
+    """The last line of what `make` says."""
+    done = subprocess.run(
+        ["make", "--no-print-directory", "run", f"PYTHON={sys.executable}"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode != 0
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
+    return line
+
+
+def test_a_folder_in_which_python_makes_no_environment_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "a:b"
+    folder.mkdir()
+    shutil.copy(config.ROOT / "Makefile", folder)
+    (folder / "requirements.txt").touch()
+    assert "a colon in its name" in refusal(folder)
+
+
+def test_a_checkout_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    shutil.copy(config.ROOT / "Makefile", folder)
+    (folder / "requirements.txt").touch()
+    if os.geteuid() == 0:  # whom no permission stops
+        bind = ["mount", "--bind", str(folder), str(folder)]
+        if sys.platform != "linux" or subprocess.run(bind, capture_output=True).returncode:
+            pytest.skip("The right to mount a file system is missing; run this test as another user.")
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(folder)], check=True)
+    else:
+        folder.chmod(0o500)
+    try:
+        assert "this folder cannot be written" in refusal(folder)
+    finally:
+        folder.chmod(0o700) if os.geteuid() else subprocess.run(["umount", "--lazy", str(folder)], check=True)
