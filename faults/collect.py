@@ -110,7 +110,7 @@ def _deliveries(connection: Connection, workspace_id: str) -> dict[str, Delivery
             Delivery.attempt_count,
         ).where(Delivery.workspace_id == workspace_id)
     )
-    return {row.id: DeliveryRow(*row[:3], row.state.value, *row[4:]) for row in rows}
+    return {row.id: DeliveryRow(*row[:3], row.state.value, *row[4:7], row.attempt_count) for row in rows}
 
 
 def _queue(connection: Connection, workspace_id: str) -> dict[str, QueueRow]:

@@ -8,7 +8,7 @@ from faults.checker import VIOLATIONS, Findings
 
 COUNTS = (
     *("events", "deliveries", "arrivals", "crashed", "duplicates"),
-    *("unrecorded_claims", "curl_repeats", "in_flight_at_kills", "beyond_kills"),
+    *("unrecorded_claims", "curl_repeats", "in_flight_at_kills"),
 )
 
 
@@ -50,6 +50,7 @@ class Report:
 def _figures(findings: Findings) -> dict[str, int]:
     counts = {name: getattr(findings, name) for name in COUNTS}
     violations = {name: len(getattr(findings, name)) for name in VIOLATIONS}
+    violations["beyond_kills"] = len(findings.beyond_kills)
     return counts | violations | findings.states
 
 

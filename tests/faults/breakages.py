@@ -25,6 +25,7 @@ from webhooks_app.worker import claims, dispatcher, outcome_buffer, recording, s
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery
 from webhooks_app.worker.dispatcher import Dispatcher
 from webhooks_app.worker.outcome_buffer import OutcomeBuffer
+from webhooks_app.worker.retry_decision import decide
 
 NONE = "none"
 
@@ -43,6 +44,10 @@ def _change_nothing() -> None:
     pass
 
 
+def _patch(owner: object, name: str, value: object) -> None:
+    setattr(owner, name, value)
+
+
 def _is_nth(count: int) -> Callable[[], bool]:
     turns = itertools.count(1)
     return lambda: next(turns) % count == 0
@@ -59,11 +64,11 @@ def forget_an_accepted_event() -> None:
             if is_turn():
                 connection.rollback()
 
-    WriteDatabase.begin = forgetting  # type: ignore[method-assign]
+    _patch(WriteDatabase, "begin", forgetting)
 
 
 def record_nothing() -> None:
-    outcome_buffer.record = lambda *_, **__: []
+    _patch(outcome_buffer, "record", lambda *_, **__: [])
 
 
 def record_twice() -> None:
@@ -75,7 +80,7 @@ def record_twice() -> None:
             run(connection, statement, rows)
         return run(connection, statement, rows)
 
-    bulk_sql.run_with_rows = running
+    _patch(bulk_sql, "run_with_rows", running)
 
 
 def drop_an_outcome() -> None:
@@ -85,7 +90,7 @@ def drop_an_outcome() -> None:
         if not is_turn():
             add(buffer, delivery)
 
-    OutcomeBuffer.add = dropping  # type: ignore[method-assign]
+    _patch(OutcomeBuffer, "add", dropping)
 
 
 def claim_without_a_lease() -> None:
@@ -94,14 +99,14 @@ def claim_without_a_lease() -> None:
     def claiming(*arguments: Any, lease: timedelta, **values: Any) -> list[ClaimedDelivery]:
         return claim(*arguments, lease=timedelta(0), **values)
 
-    claims.claim_due = claiming
+    _patch(claims, "claim_due", claiming)
 
 
 def release_what_is_in_flight() -> None:
     """A run that ends releases what it has sent with what it has not."""
     drop = Dispatcher.drop_unsent
-    Dispatcher.drop_unsent = lambda self: [*drop(self), *self._in_flight.values()]  # type: ignore[method-assign]
-    tasks.RUN_SECONDS = 0.1  # type: ignore[assignment]  # so that each run leaves something in flight
+    _patch(Dispatcher, "drop_unsent", lambda self: [*drop(self), *self._in_flight.values()])
+    _patch(tasks, "RUN_SECONDS", 0.1)  # so that each run leaves something in flight
 
 
 def ignore_the_generation() -> None:
@@ -124,19 +129,27 @@ def send_another_id_on_a_retry() -> None:
         seen.add(delivery_id)
         return sign(delivery_id + ("x" if is_retry else ""), *arguments, **values)
 
-    signed_requests.sign = signing
+    _patch(signed_requests, "sign", signing)
 
 
 def alter_the_body() -> None:
     bodies = signed_requests.bodies
-    signed_requests.bodies = lambda *values: {name: body + b" " for name, body in bodies(*values).items()}
+
+    def altered(*values: Any) -> dict[str, bytes]:
+        return {name: body + b" " for name, body in bodies(*values).items()}
+
+    _patch(signed_requests, "bodies", altered)
 
 
 def sign_with_another_key() -> None:
     sign = signed_requests.sign
-    signed_requests.sign = lambda name, destination, keys, body, *, now: sign(
-        name, destination, [key[::-1] for key in keys], body, now=now
-    )
+
+    def signing(
+        name: str, destination: Any, keys: list[bytes], *values: Any, now: Any
+    ) -> tuple[Request, str]:
+        return sign(name, destination, [key[::-1] for key in keys], *values, now=now)
+
+    _patch(signed_requests, "sign", signing)
 
 
 def send_twice() -> None:
@@ -148,12 +161,11 @@ def send_twice() -> None:
         post = {"data": request.body, "headers": headers, "timeout": 10}
         threading.Thread(target=requests.post, args=(request.url,), kwargs=post).start()
 
-    Sender.start = starting  # type: ignore[method-assign]
+    _patch(Sender, "start", starting)
 
 
 def give_up_at_once() -> None:
-    decide = dispatcher.decide
-    dispatcher.decide = lambda outcome, **values: decide(outcome, **values | {"delays": ()})
+    _patch(dispatcher, "decide", lambda *some, **named: decide(*some, **named | {"delays": ()}))
 
 
 def forget_a_retry() -> None:
@@ -170,9 +182,8 @@ def forget_a_retry() -> None:
 
 def deliver_what_failed() -> None:
     """A failure is recorded as a success."""
-    decide = dispatcher.decide
     success = Outcome(OutcomeClass.SUCCESS)
-    dispatcher.decide = lambda _, **values: decide(success, **values)
+    _patch(dispatcher, "decide", lambda _, **named: decide(success, **named))
 
 
 BREAKAGES_OF_WEB: dict[str, Callable[[], None]] = {"forgets a 202": forget_an_accepted_event}

@@ -155,7 +155,9 @@ def test_the_checker_finds_a_duplicate_that_no_kill_explains() -> None:
     facts.claims_lost = 0
     delivery_with(facts, generation=2)  # a claim whose worker died
     assert check(facts).unexplained == []
-    assert check(facts).violations() == ["duplicates: 1 of 1 not in flight at a kill"]
+    assert check(facts).violations() == [
+        "duplicates: dlv_1 arrived 2 times: 2 claims, 1 recorded, 0 in flight at a kill"
+    ]
     facts.unrecorded_at_kills["dlv_2"] = 5
     assert len(check(facts).violations()) == 1, "another delivery was in flight"
     facts.unrecorded_at_kills["dlv_1"] = 1
@@ -175,6 +177,15 @@ def test_the_checker_does_not_let_a_cut_hide_a_duplicate() -> None:
     assert (check(facts).duplicates, check(facts).curl_repeats) == (0, 1)
     facts.arrivals.append(arrival())
     assert len(check(facts).unexplained) == 1
+
+
+def test_the_checker_allows_for_a_request_that_libcurl_repeats_behind_a_claim_that_was_not_sent() -> None:
+    facts = good_facts()
+    delivery_with(facts, generation=2)  # of which one died before it sent anything
+    facts.arrivals = [replace(arrival(), answer="cut"), arrival()]
+    assert check(facts).violations() == []
+    facts.arrivals = [replace(arrival(at=NOW + timedelta(seconds=9)), answer="cut"), arrival()]
+    assert len(check(facts).beyond_kills) == 1, "another signature is another attempt"
 
 
 def test_the_checker_finds_an_attempt_that_was_counted_twice() -> None:
