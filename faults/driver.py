@@ -1,5 +1,6 @@
 """Does to the platform what admins and internal apps do: administers endpoints and sends events."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -178,9 +179,9 @@ class Driver(PlatformProcesses):
         try:
             response = requests.post(
                 self.base_url + path,
-                json=body,
+                data=json.dumps(body, separators=(",", ":")),  # as `failpoints.POISON` is looked for
                 timeout=timeout,
-                headers={"Authorization": f"Bearer {self.token}"},
+                headers={"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"},
             )
         except requests.RequestException:
             return ApiResponse(0, (time.monotonic() - began) * 1000)
