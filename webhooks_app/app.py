@@ -106,7 +106,8 @@ def _flask_config(settings: config.Settings, database_limits: DatabaseLimits) ->
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
         "SESSION_COOKIE_SECURE": is_https,
-        "SESSION_COOKIE_NAME": _cookie_prefix(is_https=is_https, path=prefix) + "session",
+        "COOKIE_NAME_PREFIX": (cookie_prefix := _cookie_prefix(is_https=is_https, path=prefix)),
+        "SESSION_COOKIE_NAME": cookie_prefix + "session",
         "SESSION_COOKIE_PATH": prefix or "/",  # other applications of that host do not see it
         "WTF_CSRF_TIME_LIMIT": None,  # a form left open overnight still submits
         "MAX_CONTENT_LENGTH": 4 * 1024 * 1024,

@@ -125,7 +125,7 @@ def test_without_redis_health_says_what_goes_on(app: Flask, workspace: Workspace
     alarms.record_heartbeat(services(app).write, now=clock.now())
     services(app).wake_ups = type(services(app).wake_ups)("unix:///nowhere")
     problems = json_of(app.test_client().get("/healthz"))["problems"]
-    assert problems == ["Redis does not answer. Events are still accepted."]
+    assert problems == ["Redis cannot be reached: No such file or directory. Events are still accepted."]
 
 
 def test_a_database_elsewhere_has_a_disk_that_nobody_here_knows_of() -> None:

@@ -58,6 +58,7 @@ class Proxy:
         answer = self.open("POST", f"{PREFIX}/login", data=form, headers=referrer)
         assert answer.status_code == 303, answer.text
         assert answer.location == f"{PREFIX}/"
+        self.set_cookies = answer.headers.getlist("Set-Cookie")
 
 
 strips = pytest.mark.parametrize("strips", [True, False], ids=["stripping", "not stripping"])
@@ -119,6 +120,14 @@ def test_the_cookie_is_for_the_prefix_alone(app: Flask) -> None:
     assert cookie.startswith("__Secure-session=")
     assert f"; Path={PREFIX}" in cookie
     assert "; Secure; HttpOnly" in cookie
+
+
+def test_the_cookie_of_a_known_device_is_for_the_prefix_alone(app: Flask, workspace: Workspace) -> None:
+    proxy = Proxy(app, strips=True)
+    proxy.log_in(workspace.admin_email)
+    [device] = [cookie for cookie in proxy.set_cookies if "device-" in cookie]
+    assert device.startswith("__Secure-device-")
+    assert f"; Path={PREFIX}" in device
 
 
 def test_without_a_prefix_the_cookie_is_bound_to_the_host(redis_url: str, tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ def remember(response: Response, user: User) -> None:
         _cookie(user),
         _serializer(user).dumps(device),
         max_age=REMEMBERED,
+        path=current_app.config["SESSION_COOKIE_PATH"],
         secure=current_app.config["SESSION_COOKIE_SECURE"],
         httponly=True,
         samesite="Lax",
@@ -41,8 +42,7 @@ def remember(response: Response, user: User) -> None:
 
 
 def _cookie(user: User) -> str:
-    name = f"device-{user.id}"
-    return f"__Host-{name}" if current_app.config["SESSION_COOKIE_SECURE"] else name
+    return f"{current_app.config['COOKIE_NAME_PREFIX']}device-{user.id}"
 
 
 def _serializer(user: User) -> URLSafeTimedSerializer:
