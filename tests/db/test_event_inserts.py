@@ -13,9 +13,7 @@ from webhooks_app.db.event_inserts import NewEventRow
 from webhooks_app.db.models import Event
 from webhooks_app.extensions import db
 
-WAITING = text(
-    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-)
+WAITING = text("SELECT count(*) FROM pg_locks WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))")
 
 
 def event_row(workspace: Workspace, name: str, key: str | None = None) -> NewEventRow:
