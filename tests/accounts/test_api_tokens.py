@@ -34,7 +34,8 @@ def token(workspace: Workspace, database: WriteDatabase) -> str:
     return api_tokens.create(database, workspace.id, "billing", actor=TESTER)
 
 
-def test_of_a_token_its_hash_and_a_hint_are_kept(workspace: Workspace, token: str) -> None:
+def test_of_a_token_its_hash_and_a_hint_are_kept(workspace: Workspace, database: WriteDatabase) -> None:
+    token = api_tokens.create(database, workspace.id, "billing", actor=TESTER)
     [kept] = tokens(workspace)
     assert kept.id.startswith("tok_")
     assert kept.token_hash == passwords.hash_token(token)
@@ -43,8 +44,9 @@ def test_of_a_token_its_hash_and_a_hint_are_kept(workspace: Workspace, token: st
 
 
 def test_a_token_is_audited_when_created_and_when_revoked(
-    workspace: Workspace, database: WriteDatabase, token: str
+    workspace: Workspace, database: WriteDatabase
 ) -> None:
+    token = api_tokens.create(database, workspace.id, "billing", actor=TESTER)
     [kept] = tokens(workspace)
     assert audited("token.create")[-1] == (TESTER.name, kept.id, "billing")
 
