@@ -150,3 +150,17 @@ def test_no_header_that_libcurl_adds_by_itself_is_sent() -> None:
     destination = Destination("http://127.0.0.1:9/", 1000, (), (), "", None)
     request, _ = signed_requests.sign("dlv_1", destination, [], b"{}", now=clock.now())
     assert {"Accept:", "Expect:"} < set(request.headers)
+
+
+def test_a_preview_shows_what_a_delivery_would_carry(
+    app: Flask, workspace: Workspace, database: WriteDatabase
+) -> None:
+    endpoint_id = workspace.endpoint("http://127.0.0.1:9/", headers=[("X-Tenant", "s3cret")])
+    with database.begin() as connection:
+        headers = signed_requests.preview(
+            connection, services(app).cipher, endpoint_id, delivery_id="dlv_1", body=b"{}", now=clock.now()
+        )
+
+    assert headers[:2] == [("content-type", "application/json"), ("webhook-id", "dlv_1")]
+    assert {"webhook-timestamp", "webhook-signature", "X-Tenant"} < {name for name, _ in headers}
+    assert "s3cret" not in str(headers)
