@@ -134,6 +134,11 @@ def test_what_one_endpoint_does_not_want_goes_to_the_others() -> None:
     assert quotas == {"small": 1, "large": 128}
 
 
+def test_what_goes_round_is_counted_once() -> None:
+    quotas = with_limits(a=1, b=1, c=8, d=256).quotas(list("abcd"), 26)
+    assert quotas == {"a": 1, "b": 1, "c": 8, "d": 16}
+
+
 def test_an_endpoint_at_its_limit_takes_no_share() -> None:
     concurrency = with_limits(full=8, open=256)
     send(concurrency, "full", 8)
@@ -256,9 +261,12 @@ def test_endpoints_can_take_what_their_limits_leave_and_no_more() -> None:
     assert not concurrency.can_take([], 1)
 
 
-def test_of_two_slots_one_stays_free_for_those_that_respond() -> None:
-    concurrency = new(2)
-    assert concurrency.quotas(["a", "b"], 2) == {"a": 1}
-    for name in ("a", "b"):
-        answer(concurrency, name, healthy=False)
-    assert concurrency.quotas(["a", "b"], 2) == {"a": 1}
+@pytest.mark.parametrize(("capacity", "is_unresponsive"), [(2, False), (3, True)])
+def test_of_a_few_slots_one_goes_to_endpoints_that_may_not_respond(
+    capacity: int, is_unresponsive: bool
+) -> None:
+    concurrency = new(capacity)
+    if is_unresponsive:
+        for name in ("a", "b"):
+            answer(concurrency, name, healthy=False)
+    assert concurrency.quotas(["a", "b"], capacity) == {"a": 1}
