@@ -127,6 +127,8 @@ def test_suspects_that_a_run_did_not_get_to_are_sent_once_by_the_next(
     assert [row.claimed_at for row in waiting] == [None, None]
     assert all(row.next_attempt_at <= clock.now() for row in waiting)
     may_answer.set()
+    while engine.carry_on():
+        pass
     engine.run(seconds=60)
     assert {delivery.state for delivery in deliveries()} == {DeliveryState.DELIVERED}
     assert len(receiver.received) == 3

@@ -4,8 +4,8 @@ import socket
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
@@ -41,6 +41,26 @@ class Turns:
         self.count += 1
         self._act(self.count)
         return False
+
+
+@contextmanager
+def unreadable_events(database: WriteDatabase, *, times: int) -> Iterator[None]:
+    """Have the database not serve the bodies of events, so many times."""
+    failures = 0
+
+    def fail(_connection: Connection, _cursor: Any, statement: str, *_: object) -> None:
+        nonlocal failures
+        if failures < times and statement.startswith("SELECT events.id, events.body"):
+            failures += 1
+            error = database.dialect.loaded_dbapi.OperationalError("no answer")
+            raise OperationalError(statement, None, error)
+
+    event.listen(db.engine, "before_cursor_execute", fail)
+    try:
+        yield
+    finally:
+        event.remove(db.engine, "before_cursor_execute", fail)
+    assert failures
 
 
 def test_a_run_counts_what_it_claimed_and_recorded_itself(
@@ -132,22 +152,24 @@ def test_what_could_not_be_loaded_when_it_was_claimed_is_sent_once_it_can(
     engine = make_engine(limits=EngineLimits(backoff=backoff, idle_seconds=1.0, linger_seconds=0.5))
     workspace.endpoint(receiver.url)
     workspace.send()
-    failures = 0
-
-    def fail_once(_connection: Connection, _cursor: Any, statement: str, *_: object) -> None:
-        nonlocal failures
-        if failures == 0 and statement.startswith("SELECT events.id, events.body"):
-            failures += 1
-            error = database.dialect.loaded_dbapi.OperationalError("no answer")
-            raise OperationalError(statement, None, error)
-
-    event.listen(db.engine, "before_cursor_execute", fail_once)
-    try:
+    with unreadable_events(database, times=1):
         engine.run(seconds=10)
-    finally:
-        event.remove(db.engine, "before_cursor_execute", fail_once)
-    assert failures == 1
     assert {delivery.state for delivery in deliveries()} == {DeliveryState.DELIVERED}
+
+
+def test_what_a_run_could_not_load_at_all_the_next_one_sends_once(
+    workspace: Workspace, receiver: Receiver, make_engine: MakeEngine, database: WriteDatabase
+) -> None:
+    engine = make_engine(limits=EngineLimits(backoff=BackoffLimits(first_seconds=0, longest_seconds=0)))
+    workspace.endpoint(receiver.url)
+    workspace.send(2)
+    with unreadable_events(database, times=1_000_000):
+        assert engine.run(seconds=0.5).claimed == 2
+
+    engine.run(seconds=60)
+
+    assert {delivery.state for delivery in deliveries()} == {DeliveryState.DELIVERED}
+    assert len(receiver.received) == 2
 
 
 def test_what_was_claimed_of_an_endpoint_that_is_enabled_meanwhile_is_sent_in_the_same_run(
