@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Connection, event, select
 
 from tests.conftest import TESTER, Workspace
 from webhooks_app.core import clock, ids
@@ -50,7 +51,7 @@ def test_a_group_of_several_workspaces_reaches_each_ones_own_endpoints(
 
     fanned_out = fan(database, events)
 
-    assert [fanned_out.deliveries[event.id] for event in events] == [2, 1, 1, 0, 0]
+    assert [fanned_out.deliveries[row.id] for row in events] == [2, 1, 1, 0, 0]
     assert fanned_out.is_due
     assert fanned_out.rest is None
     db.session.rollback()
@@ -106,9 +107,8 @@ def test_exactly_what_one_transaction_inserts_leaves_no_rest(
         workspace.endpoint(f"https://{name}.example.com/")
     limits = FanOutLimits(smallest_piece=3, lease_seconds=60)
     now = clock.now()
-    event = event_row(workspace, "batch-lifecycle")
 
-    assert fan(database, [event], limits=limits).rest is None
+    assert fan(database, [event_row(workspace, "batch-lifecycle")], limits=limits).rest is None
     rest = fan(
         database, [event_row(workspace, "batch-lifecycle")], limits=replace(limits, smallest_piece=2)
     ).rest
@@ -121,3 +121,22 @@ def test_exactly_what_one_transaction_inserts_leaves_no_rest(
     made = db.session.scalars(select(Delivery.id)).all()
     assert len(made) == 5
     assert all(ids.is_id("dlv", each) for each in made)
+
+
+def test_where_no_endpoint_is_disabled_one_statement_reads_whom_events_go_to(
+    workspace: Workspace, database: WriteDatabase
+) -> None:
+    workspace.endpoint("https://a.example.com/")
+    rows = [event_row(workspace, name) for name in ("batch-lifecycle", "batch-request")]
+    read: list[str] = []
+
+    def note(_connection: Connection, _cursor: Any, statement: str, *_: object) -> None:
+        if statement.lstrip().startswith("SELECT"):
+            read.append(statement)
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        fan(database, rows)
+    finally:
+        event.remove(db.engine, "before_cursor_execute", note)
+    assert len(read) == 1
