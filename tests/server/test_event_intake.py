@@ -82,6 +82,20 @@ def test_an_event_goes_the_short_way_with_the_prefix_and_without(
     assert intake.accepted == 1
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+def test_what_known_proxies_add_keeps_no_event_from_the_short_way(
+    app: Flask, workspace: Workspace, is_known: bool
+) -> None:
+    intake = CountingIntake(
+        services(app).group_commit, headers=answer_headers(app), is_behind_proxies=is_known
+    )
+    with serving(app, intake=intake) as server:
+        api = Api(f"http://127.0.0.1:{server.port}/api/v1/events", workspace.token, intake)
+        answer = api.post(BODY, X_Forwarded_For="192.0.2.1", X_Forwarded_Proto="https", Via="1.1 a")
+        assert answer.status_code == 202
+    assert intake.accepted == is_known
+
+
 def test_a_repeat_under_its_key_is_the_same_event_on_either_way(api: Api) -> None:
     answers = [
         api.post(BODY, Idempotency_Key="key"),

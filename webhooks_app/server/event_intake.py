@@ -30,16 +30,32 @@ _ORDINARY_HEADERS = frozenset(
         *(b"content-length", b"content-type", b"host", b"idempotency-key", b"user-agent"),
     }
 )
+# What proxies add. It says who the client is and how it came, upon which no answer to an event depends.
+_PROXY_HEADERS = frozenset(
+    {
+        *(b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port"),
+        *(b"x-forwarded-prefix", b"x-forwarded-proto", b"x-real-ip", b"x-request-id"),
+    }
+)
 
 
 class EventIntake:
     """One per process; `headers` are those of Flask's answers to the API, but for the length.
 
-    `path_prefix` is that of the settings, which a proxy may have left on the path.
+    `path_prefix` is that of the settings, which a proxy may have left on the path. `is_behind_proxies` says
+    that the settings know of some; Flask warns of those that they do not know of.
     """
 
-    def __init__(self, group_commit: GroupCommit, *, headers: Headers, path_prefix: str = "") -> None:
+    def __init__(
+        self,
+        group_commit: GroupCommit,
+        *,
+        headers: Headers,
+        path_prefix: str = "",
+        is_behind_proxies: bool = False,
+    ) -> None:
         self._group_commit = group_commit
+        self._ordinary = _ORDINARY_HEADERS | (_PROXY_HEADERS if is_behind_proxies else frozenset())
         self._paths = frozenset({_PATH, path_prefix + _PATH})
         self._headers = headers
         self._outcomes: _Outcomes | None = None
@@ -54,7 +70,7 @@ class EventIntake:
         An exception is what became of the submission; Flask has the words for it.
         """
         try:
-            token_hash, submission = _submission(scope, body)
+            token_hash, submission = _submission(_headers(scope, self._ordinary), body)
         except (ApiError, InvalidJson, _Unusual):
             return None
         outcome = await self._commit(submission, token_hash)
@@ -77,11 +93,10 @@ class _Unusual(Exception):
     """Something about the request is for Flask to judge."""
 
 
-def _submission(scope: Scope, body: bytes) -> tuple[str, Submission]:
+def _submission(headers: dict[bytes, str], body: bytes) -> tuple[str, Submission]:
     """Return the token's hash and what is submitted. Raises ApiError, InvalidJson and _Unusual."""
     if len(body) > _LARGEST_BYTES:
         raise _Unusual
-    headers = _headers(scope)
     token = bearer_token(headers.get(b"authorization", ""))
     key = headers.get(b"idempotency-key")
     if token is None or (key is not None and not producer.is_idempotency_key(key)):
@@ -90,11 +105,11 @@ def _submission(scope: Scope, body: bytes) -> tuple[str, Submission]:
     return passwords.hash_token(token), Submission("", [event], key)
 
 
-def _headers(scope: Scope) -> dict[bytes, str]:
-    """Return the headers; each is an ordinary one and comes once."""
+def _headers(scope: Scope, ordinary: frozenset[bytes]) -> dict[bytes, str]:
+    """Return the headers; each is an ordinary one and comes once. Raises _Unusual."""
     headers: dict[bytes, str] = {}
     for name, value in scope["headers"]:
-        if name not in _ORDINARY_HEADERS or name in headers:
+        if name not in ordinary or name in headers:
             raise _Unusual
         headers[name] = value.decode("latin-1")
     return headers

@@ -49,10 +49,12 @@ def serve(
     limits: ServerLimits = DEFAULT_LIMITS,
 ) -> None:
     """Answer requests until SIGTERM or SIGINT, then finish those under way."""
+    settings = services(app).settings
     intake = EventIntake(
         services(app).group_commit,
         headers=event_intake.answer_headers(app),
-        path_prefix=services(app).settings.path_prefix,
+        path_prefix=settings.path_prefix,
+        is_behind_proxies=settings.trusted_proxies > 0,
     )
     server = WebServer(app, listener, threads=threads, limits=limits, intake=intake)
     for number in (signal.SIGTERM, signal.SIGINT):
