@@ -177,8 +177,14 @@ def test_an_early_answer_counts_although_its_stream_is_reset(
     script = answering_early(ends_stream=ends_stream, error=error, closes=closes)
     with Server(script, tls=offering_http2(authority.context("hooks.test"))) as server:
         outcomes = [send(sender, url_of(server), body=b"x" * size) for size in (2, 70_000, 250_000) * 30]
-    assert [each.kind for each in outcomes] == ["success"] * 90
-    if ends_stream and not closes and not error:
+    kinds = [each.kind for each in outcomes]
+    if closes:
+        # A system resets a connection that is closed upon what nobody has read, and the reset may overtake the
+        # answer (RFC 9112, section 9.6).
+        assert set(kinds) <= {"success", "connection_lost"}
+        return
+    assert kinds == ["success"] * 90
+    if ends_stream and not error:
         assert {each.detail for each in outcomes} == {""}
 
 
