@@ -179,8 +179,8 @@ def test_an_early_answer_counts_although_its_stream_is_reset(
         outcomes = [send(sender, url_of(server), body=b"x" * size) for size in (2, 70_000, 250_000) * 30]
     kinds = [each.kind for each in outcomes]
     if closes:
-        # A system resets a connection that is closed upon what nobody has read, and the reset may overtake the
-        # answer (RFC 9112, section 9.6).
+        # A system resets a connection that is closed upon what nobody has read, and the reset may overtake
+        # the answer (RFC 9112, section 9.6).
         assert set(kinds) <= {"success", "connection_lost"}
         return
     assert kinds == ["success"] * 90
