@@ -81,7 +81,7 @@ HOSTILE: Mapping[str, Callable[[Queue, str], Job]] = {
     "an attribute": lambda queue, path: queue.enqueue_call("webhooks_app.tasks.threading.Thread"),
     "a private function": lambda queue, path: queue.enqueue_call("webhooks_app.tasks._expire"),
     "another name of a task": lambda queue, path: queue.enqueue_call(
-        "webhooks_app.cli.processes.tasks.sweep"
+        "webhooks_app.cli.worker_process.tasks.sweep"
     ),
     "arguments": lambda queue, path: queue.enqueue_call(DELIVER_DUE, args=(path,)),
     "named arguments": lambda queue, path: queue.enqueue_call(DELIVER_DUE, kwargs={"path": path}),

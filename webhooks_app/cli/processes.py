@@ -1,19 +1,15 @@
 """The long-lived processes beside the web: `worker` and `scheduler`."""
 
-import os
-import signal
-
 import click
 
-from webhooks_app import config, tasks
+from webhooks_app import config
 from webhooks_app.config import Settings
 from webhooks_app.core import logging_setup
 from webhooks_app.db import schema_version
 from webhooks_app.jobs import open_files, process
-from webhooks_app.jobs.delivery_worker import DeliveryWorker, DeliveryWorkerPool, listen_to_signals
-from webhooks_app.jobs.process import announce_ready, clear_errors, when_orphaned
+from webhooks_app.jobs.delivery_worker import DeliveryWorkerPool
+from webhooks_app.jobs.process import announce_ready, clear_errors
 from webhooks_app.jobs.scheduler import run_scheduler as schedule
-from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.transport.sender_limits import fit_open_files
 
 
@@ -56,27 +52,11 @@ def warn_of_few_open_files(settings: Settings) -> None:
 
 
 def run_worker(name: str) -> None:
-    """One worker of the pool, in a process of its own."""
-    listen_to_signals()
-    open_files.allow()
-    when_orphaned(lambda: os.kill(os.getpid(), signal.SIGTERM))
-    with clear_errors():
-        settings = config.read()
-        logging_setup.set_up(settings.log_level)
-        redis = process.redis_connection(settings.redis_url)
-        context = tasks.context()
-        backoff = context.services.wake_ups.backoff
-        worker = DeliveryWorker(name, redis, engine=context.engine, backoff=backoff)
-        process.gc_freeze()
-        _look_at_once(context.services.wake_ups)
-        announce_ready()
-        worker.work(logging_level="WARNING")
+    """Run one worker of the pool; to be called in a process of its own."""
+    # Not at the top: it takes a quarter of the memory of a pool or a scheduler, which have no use for it.
+    from webhooks_app.cli import worker_process
 
-
-def _look_at_once(ours: WakeUps) -> None:
-    """A worker that was killed may have taken the last wake-up along; its successor waits for no sweep."""
-    ours.end_run(expects_more=True)
-    ours.enqueue_recovery()
+    worker_process.run(name)
 
 
 def run_scheduler() -> None:

@@ -1,0 +1,35 @@
+"""One worker of the pool, in a process of its own."""
+
+import os
+import signal
+
+from webhooks_app import config, tasks
+from webhooks_app.core import logging_setup
+from webhooks_app.jobs import open_files, process
+from webhooks_app.jobs.delivery_worker import DeliveryWorker, listen_to_signals
+from webhooks_app.jobs.process import announce_ready, clear_errors, when_orphaned
+from webhooks_app.jobs.wake_ups import WakeUps
+
+
+def run(name: str) -> None:
+    """Work under that name until asked to stop."""
+    listen_to_signals()
+    open_files.allow()
+    when_orphaned(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with clear_errors():
+        settings = config.read()
+        logging_setup.set_up(settings.log_level)
+        redis = process.redis_connection(settings.redis_url)
+        context = tasks.context()
+        backoff = context.services.wake_ups.backoff
+        worker = DeliveryWorker(name, redis, engine=context.engine, backoff=backoff)
+        process.gc_freeze()
+        _look_at_once(context.services.wake_ups)
+        announce_ready()
+        worker.work(logging_level="WARNING")
+
+
+def _look_at_once(ours: WakeUps) -> None:
+    """A worker that was killed may have taken the last wake-up along; its successor waits for no sweep."""
+    ours.end_run(expects_more=True)
+    ours.enqueue_recovery()
