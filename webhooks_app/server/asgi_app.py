@@ -66,13 +66,13 @@ class AsgiApp:
     async def _read(self, scope: Scope, receive: Receive, body: bytearray) -> None:
         """Read the request's body into `body`. Raises Refused and Disconnected."""
         if _stated_length(scope) > self._limits.body_bytes:
-            raise _TOO_LARGE
+            raise _too_large()
         try:
             async with asyncio.timeout(self._limits.body_seconds):
                 while await self._read_some(receive, body):
                     pass
         except TimeoutError:
-            raise _TOO_SLOW from None
+            raise _too_slow() from None
 
     async def _read_some(self, receive: Receive, body: bytearray) -> bool:
         """Read what came; return whether there is more to come."""
@@ -83,15 +83,24 @@ class AsgiApp:
         body += some
         self._bodies_bytes += len(some)
         if len(body) > self._limits.body_bytes:
-            raise _TOO_LARGE
+            raise _too_large()
         if self._bodies_bytes > self._limits.bodies_bytes:
-            raise _BUSY
+            raise _busy()
         return bool(message.get("more_body"))
 
 
-_TOO_LARGE = Refused(413, "too_large", "The body is too large.")
-_TOO_SLOW = Refused(408, "request_timeout", "The body took too long to arrive.")
-_BUSY = Refused(503, "busy", "Too much is being sent at once. Send this again.", headers={"retry-after": "1"})
+# Made anew each time: an exception that is raised again holds on to the frames of all times before.
+def _too_large() -> Refused:
+    return Refused(413, "too_large", "The body is too large.")
+
+
+def _too_slow() -> Refused:
+    return Refused(408, "request_timeout", "The body took too long to arrive.")
+
+
+def _busy() -> Refused:
+    message = "Too much is being sent at once. Send this again."
+    return Refused(503, "busy", message, headers={"retry-after": "1"})
 
 
 def _stated_length(scope: Scope) -> int:
