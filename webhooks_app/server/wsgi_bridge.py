@@ -42,12 +42,19 @@ class WsgiBridge:
         environ = environ_of(scope, body) | {FAILURE_KEY: failure}
         context = Context()  # the application may hold context variables from one piece to the next
         answer = await self._in_thread(context.run, self._call, environ)
-        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+        start = {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
         if answer.rest is None:
+            await send(start)
             await send({"type": "http.response.body", "body": answer.first})
-            return
+        else:
+            await self._stream(answer, start, context, receive, send)
+
+    async def _stream(
+        self, answer: "_Answer", start: dict[str, Any], context: Context, receive: Receive, send: Send
+    ) -> None:
         gone = asyncio.ensure_future(receive())  # behind its body, a client says nothing until it is gone
         try:
+            await send(start)
             piece = answer.first
             while piece is not _END and not gone.done():
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
@@ -63,14 +70,18 @@ class WsgiBridge:
     def _call(self, environ: dict[str, Any]) -> "_Answer":
         answer = _Answer()
         answer.source = self._app(environ, answer.start)
-        if isinstance(answer.source, (list, tuple)) or _is_single(answer.source, answer.headers):
-            try:
+        is_whole = isinstance(answer.source, (list, tuple)) or _has_length(answer.headers)
+        try:
+            if is_whole:
                 answer.first = b"".join(answer.source)
-            finally:
-                _close(answer.source)
-        else:
-            answer.rest = iter(answer.source)
-            answer.first = _next_piece(answer.rest)
+            else:
+                answer.rest = iter(answer.source)
+                answer.first = _next_piece(answer.rest)
+        except BaseException:
+            _close(answer.source)
+            raise
+        if is_whole:
+            _close(answer.source)
         return answer
 
     def close(self) -> None:
@@ -91,7 +102,7 @@ class _Answer:
         self.headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
 
-def _is_single(source: Iterable[bytes], headers: Headers) -> bool:
+def _has_length(headers: Headers) -> bool:
     """Tell whether the body's length is known, so that it is at hand as a whole or is a file."""
     return any(name == b"content-length" for name, _ in headers)
 
