@@ -97,6 +97,30 @@ def test_asyncio_knows_that_connections_are_of_tcp_and_sends_bodies_at_once(host
         assert listener.proto == socket.IPPROTO_TCP
 
 
+@pytest.mark.parametrize("start", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"])
+def test_whoever_asks_for_nothing_makes_room_for_who_does(start: bytes) -> None:
+    limits = ServerLimits(connections=10)
+    with serving(application, limits) as server, ExitStack() as stack:
+        for _ in range(40):
+            stack.enter_context(server.connect()).sendall(start)
+        assert get(server).startswith(b"HTTP/1.1 200 ")
+
+
+def test_who_finds_no_place_is_told_to_come_again() -> None:
+    limits = ServerLimits(connections=10)
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n"
+    with serving(application, limits) as server, ExitStack() as stack:
+        for _ in range(10):
+            client = stack.enter_context(server.connect())
+            client.sendall(head)
+            assert client.recv(65536).startswith(b"HTTP/1.1 100 ")
+        answer = get(server)
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"\r\nretry-after: 1\r\n" in answer
+        client.sendall(b"x" * 9)  # those that are under way are not disturbed
+        assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
 def test_a_silent_connection_is_closed(hasty: RunningServer) -> None:
     assert hasty.exchange() == b""
 
@@ -109,6 +133,42 @@ def test_a_slow_head_behind_an_answer_is_answered_408(hasty: RunningServer) -> N
     answers = hasty.exchange(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"GET / HT")
     assert answers.startswith(b"HTTP/1.1 200 ")
     assert b"HTTP/1.1 408 " in answers
+
+
+def test_a_blank_line_behind_an_answer_keeps_no_connection(hasty: RunningServer) -> None:
+    with hasty.connect() as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+        client.sendall(b"\r\n")
+        read_all(client)
+
+
+def test_the_head_of_a_next_request_puts_nothing_into_an_answer(hasty: RunningServer) -> None:
+    with hasty.connect() as client:
+        client.sendall(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\nGET / HT")
+        deadline, received = time.monotonic() + 3 * SHORT.head_seconds, b""
+        while time.monotonic() < deadline:
+            received = received[-20:] + client.recv(65536)
+            assert b"HTTP/1.1 408" not in received
+
+
+def test_zeros_before_a_length_are_no_error(patient: RunningServer) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: %s5\r\n\r\n"
+    assert patient.exchange(head % (b"0" * 5000), b"12345").startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_server_that_ends_waits_for_no_body_and_complains_of_none(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with ExitStack() as stack:
+        with serving(application) as server:
+            for start in (b"", b"GET / HT", CHUNKED + b"3\r\nab"):
+                for _ in range(10):
+                    stack.enter_context(server.connect()).sendall(start)
+            assert get(server).startswith(b"HTTP/1.1 200 ")
+            began = time.monotonic()
+        assert time.monotonic() - began < DEFAULT_LIMITS.stop_seconds / 2
+    assert caplog.records == []
 
 
 def test_a_head_that_drips_is_cut_at_the_deadline(hasty: RunningServer) -> None:
@@ -247,6 +307,9 @@ def test_bodies_of_all_requests_together_are_limited() -> None:
         for _ in range(2):
             stack.enter_context(server.connect()).sendall(start + b"x" * 89_999)
         wait_for_true(lambda: server.exchange(start, b"x" * 90_000).startswith(b"HTTP/1.1 503 "))
+        small = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 900\r\n\r\n"
+        assert server.exchange(small, b"x" * 900).startswith(b"HTTP/1.1 200 ")
+        assert get(server).startswith(b"HTTP/1.1 200 ")
         stack.close()
         wait_for_true(
             lambda: (

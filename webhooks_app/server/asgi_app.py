@@ -13,6 +13,8 @@ log = logging.getLogger(__name__)
 # For so long the rest of a refused body is read and thrown away, as most clients read no answer before they
 # have sent all, and a connection that is closed upon unread bytes is reset.
 _DISCARD_SECONDS = 2.0
+# Such a body is taken however much others send: it is the number of connections that limits these.
+_SMALL_BYTES = 32 * 1024
 
 
 class Refused(Exception):
@@ -31,7 +33,7 @@ class Disconnected(Exception):
 
 
 class AsgiApp:
-    """One per process; `bodies_bytes` of the limits holds for all requests together."""
+    """One per process; `bodies_bytes` of the limits holds for all large bodies together."""
 
     def __init__(self, bridge: WsgiBridge, limits: ServerLimits, intake: EventIntake | None = None) -> None:
         self._bridge = bridge
@@ -45,11 +47,16 @@ class AsgiApp:
             await self._read(scope, receive, body)
             await self._answer(scope, bytes(body), receive, send)
         except Refused as refused:
+            self._give_back(body)
             await _refuse(refused, receive, send)
         except Disconnected:
             pass
         finally:
-            self._bodies_bytes -= len(body)
+            self._give_back(body)
+
+    def _give_back(self, body: bytearray) -> None:
+        self._bodies_bytes -= len(body)
+        body.clear()
 
     async def _answer(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         failure = None
@@ -84,7 +91,7 @@ class AsgiApp:
         self._bodies_bytes += len(some)
         if len(body) > self._limits.body_bytes:
             raise _too_large()
-        if self._bodies_bytes > self._limits.bodies_bytes:
+        if len(body) > _SMALL_BYTES and self._bodies_bytes > self._limits.bodies_bytes:
             raise _busy()
         return bool(message.get("more_body"))
 
@@ -104,8 +111,9 @@ def _busy() -> Refused:
 
 
 def _stated_length(scope: Scope) -> int:
-    # The server has refused what is no number, and what differs.
-    return next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)
+    # The server has refused what is no number, and what differs; how many zeros come first it lets pass.
+    stated = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
+    return int(stated.lstrip(b"0") or b"0")
 
 
 async def _refuse(refused: Refused, receive: Receive, send: Send) -> None:

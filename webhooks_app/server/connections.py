@@ -9,16 +9,22 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from webhooks_app.server.server_limits import ServerLimits
 
 _CHECK_SECONDS = 0.5
+_CROWDED_SECONDS = 1.0
 
 
-def _refusal(status: str, text: str) -> bytes:
+def _refusal(status: str, text: str, more_headers: str = "") -> bytes:
     return (
-        f"HTTP/1.1 {status}\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n"
+        f"HTTP/1.1 {status}\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n{more_headers}"
         f"content-length: {len(text)}\r\n\r\n{text}"
     ).encode("ascii")
 
 
 _SLOW_HEAD = _refusal("408 Request Timeout", "The request took too long.")
+_CROWDED = _refusal(
+    "503 Service Unavailable",
+    "Too many clients are connected. Send this again.",
+    "retry-after: 1\r\n",
+)
 _LARGE_HEAD = _refusal("431 Request Header Fields Too Large", "The request's headers are too large.")
 
 
@@ -35,6 +41,7 @@ class Connection(HttpToolsProtocol):
         # When the head that is awaited or being read began; None while a request is worked on.
         self.head_since: float | None = None
         self.head_bytes = 0
+        self.is_crowded_out = False
         # What waited to be read by the client at the last check, and since when it has not become less.
         self.unread_bytes = 0
         self.unread_since = 0.0
@@ -42,15 +49,23 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.head_since = self.loop.time()
-        self._deadlines.watch(self)
+        if not self._deadlines.watch(self):
+            # Once its request is there: a connection that is closed upon unread bytes is reset.
+            self.is_crowded_out = True
+            self.loop.call_later(_CROWDED_SECONDS, transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._deadlines.forget(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self.is_crowded_out:
+            self.refuse(_CROWDED)
+            return
         reads_head = self.head_since is not None
         super().data_received(data)
+        if self.head_since is None and self.is_idle:  # a blank line, which begins no head
+            self.head_since, self.head_bytes = self.loop.time(), 0
         if reads_head and self.head_since is not None:
             self.head_bytes += len(data)
             if self.head_bytes > self._limits.head_bytes:
@@ -65,6 +80,18 @@ class Connection(HttpToolsProtocol):
         self.head_since = None
         super().on_headers_complete()
 
+    def shutdown(self) -> None:
+        """Close at once, as the process ends, what would only be waited for: a body that is not whole."""
+        if not self.is_idle and self.cycle.more_body:
+            self.transport.abort()
+        else:
+            super().shutdown()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request of this client is being worked on."""
+        return self.cycle is None or self.cycle.response_complete
+
     def refuse(self, answer: bytes) -> None:
         """Answer a request whose head is not whole, and close."""
         self.head_since = None
@@ -78,17 +105,32 @@ class Deadlines:
 
     def __init__(self, limits: ServerLimits) -> None:
         self._limits = limits
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, None] = {}  # in the order in which they came
 
     def protocol(self) -> "partial[Connection]":
         """Return what makes the protocol of a new connection."""
         return partial(Connection, limits=self._limits, deadlines=self)
 
-    def watch(self, connection: Connection) -> None:
-        self._connections.add(connection)
+    def watch(self, connection: Connection) -> bool:
+        """Look after a new connection; return False if there are too many, and none that can make room.
+
+        One that asks for nothing can: it sends a head slowly, or not at all, or is idle between two requests.
+        """
+        is_crowded = len(self._connections) >= self._limits.connections
+        if is_crowded and (idle := self._longest_idle()) is not None:
+            self._connections.pop(idle)
+            idle.transport.abort()
+            is_crowded = False
+        if not is_crowded:
+            self._connections[connection] = None
+        return not is_crowded
+
+    def _longest_idle(self) -> Connection | None:
+        """Return, of those that are in the middle of no request, the one that came first."""
+        return next((each for each in self._connections if each.is_idle), None)
 
     def forget(self, connection: Connection) -> None:
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)
 
     async def enforce(self) -> None:
         """Close what is past its deadline, until cancelled."""
@@ -102,6 +144,9 @@ class Deadlines:
     def _check_head(self, connection: Connection, now: float) -> None:
         since = connection.head_since
         if since is None or now - since < self._limits.head_seconds:
+            return
+        if not connection.is_idle:  # the head of a next request, behind an answer that is under way
+            connection.head_since = now
             return
         if connection.head_bytes or connection.cycle:
             connection.refuse(_SLOW_HEAD)

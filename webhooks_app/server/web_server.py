@@ -18,6 +18,9 @@ from webhooks_app.server.server_limits import DEFAULT_LIMITS, ServerLimits
 from webhooks_app.server.wsgi_bridge import WsgiApp, WsgiBridge
 
 _BACKLOG = 1024
+# asyncio accepts as many connections as the backlog has before it looks at the first of them, and writes a
+# traceback for each that it has no descriptor for.
+_ACCEPTED_AT_ONCE = 16
 # For answers that are cut short by the end of the process to give back what they hold.
 _CLEAN_UP_SECONDS = 1.0
 
@@ -102,6 +105,7 @@ class WebServer:
     async def _announce(self, when_ready: Callable[[], None]) -> None:
         while not self._uvicorn.started:
             await asyncio.sleep(0.005)
+        self._listener.listen(_BACKLOG)  # which uvicorn has set to what it accepts at once
         when_ready()
 
 
@@ -120,5 +124,5 @@ def _config(app: AsgiApp, deadlines: Deadlines, limits: ServerLimits) -> uvicorn
         proxy_headers=False,
         timeout_keep_alive=limits.idle_seconds,
         timeout_graceful_shutdown=limits.stop_seconds,
-        limit_concurrency=limits.connections,
+        backlog=_ACCEPTED_AT_ONCE,
     )
