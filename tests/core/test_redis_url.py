@@ -58,6 +58,8 @@ def test_sentinels_with_tls_have_one_ca_file_for_all() -> None:
         ("redis://redis.internal?FOO-1", "an option that is not known: that"),
         ("redis://redis.internal?sentinel_password=x", "not known: sentinel_password"),
         ("rediss://redis.internal?ssl_cert_reqs=maybe", "ssl_cert_reqs"),
+        ("redis://redis.internal?ssl_cert_reqs=none", "rediss://"),
+        ("unix:///redis.sock?ssl_ca_certs=/etc/ca.pem", "rediss://"),
         ("redis://redis.internal#0", "must look like"),
         ("redis://redis.internal:0/0", "must look like"),
         ("redis://redis.internal:port/0", "must look like"),

@@ -37,7 +37,9 @@ def test_curl_quotes_for_the_shell_and_leaves_masked_values_out() -> None:
     [
         ("https://a.example/hooks", "https://a.example/hooks"),
         ("https://a.example/hooks?", "https://a.example/hooks?"),
-        ("https://a.example/?token=s3cret&v=2&w=", "https://a.example/?token=********&v=********&w="),
+        ("https://a.example/?token=s3cret&v=2&w=", "https://a.example/?token=********&v=********&********"),
+        ("https://a.example/?c2VjcmV0dG9rZW4=", "https://a.example/?********"),
+        ("https://a.example/?a=1&dG9rZW4xMg==", "https://a.example/?a=********&********"),
         ("https://a.example/?s3cret", "https://a.example/?********"),
         ("https://a.example/?a=1=2&&b[]=x?y", "https://a.example/?a=********&&b[]=********"),
         ("https://a.example/?a=1;token=s3cret", "https://a.example/?a=********"),

@@ -167,3 +167,18 @@ def test_moments_are_utc_whatever_the_sessions_time_zone(workspace: Workspace, d
 
     assert before == after
     assert before.tzinfo is after.tzinfo is UTC
+
+
+def test_a_style_of_dates_that_the_database_prefers_changes_nothing(database_url: str) -> None:
+    url = with_driver(database_url)
+    with psycopg.connect(database_url.replace("+psycopg", ""), autocommit=True) as admin:
+        [(name,)] = admin.execute("SELECT current_database()").fetchall()
+        admin.execute(f"ALTER DATABASE \"{name}\" SET datestyle = 'SQL, DMY'")
+        engine = create_engine(url, **engines.engine_options(url))
+        try:
+            engines.prepare(engine, waits_for_disk=True)
+            with engines.databases_of(engine).read.connect_autocommit() as connection:
+                assert connection.execute(text("SELECT now()")).scalar_one().tzinfo is not None
+        finally:
+            admin.execute(f'ALTER DATABASE "{name}" RESET datestyle')
+            engine.dispose()

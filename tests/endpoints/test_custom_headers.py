@@ -16,7 +16,7 @@ from webhooks_app.extensions import db, services
 RESERVED = """
     Host host Content-Length content-type Content-Encoding Transfer-Encoding Connection Keep-Alive TE Trailer
     Upgrade Expect HTTP2-Settings Proxy-Authorization proxy-connection webhook-id Webhook-Signature webhook-x
-    webhook_signature Webhook_Id WEBHOOK_TIMESTAMP Transfer_Encoding content_length keep_alive
+    webhook_signature Webhook_Id WEBHOOK_TIMESTAMP Transfer_Encoding Proxy content_length keep_alive
     proxy_connection http2_settings webhook.signature Transfer.Encoding webhook|id content~type
 """
 

@@ -11,6 +11,7 @@ Down Online Guessing Attacks with Device Cookies").
 
 import hashlib
 import ipaddress
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -137,14 +138,17 @@ def _is_spent(connection: Connection, allowance: Allowance, now: datetime) -> bo
     return bool(connection.scalar(select(exists().where(*is_full))))
 
 
+_WITH_PORT = re.compile(r"\A(?:\[(.*)\](?::\d+)?|([\d.]+):\d+)\Z")
+
+
 def limit_key(address: str) -> str:
     """Return what log-ins are counted by: of IPv6 the /64, since whoever has one address has 2^64."""
     try:
-        parsed = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(_WITH_PORT.sub(r"\1\2", address))  # as some proxies write it
     except ValueError:
         return address
     if isinstance(parsed, ipaddress.IPv4Address):
-        return address
+        return str(parsed)
     return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False))
 
 

@@ -26,7 +26,9 @@ def parse(raw: bytes) -> Any:
     except RecursionError:
         raise InvalidJson(_TOO_DEEP) from None
     except json.JSONDecodeError as error:
-        raise InvalidJson(f"The body is not JSON: {error.msg} at character {error.pos}.") from None
+        raise InvalidJson(
+            f"The body is not JSON: {error.msg.removesuffix(' at')} at character {error.pos}."
+        ) from None
     except InvalidJson:
         raise
     except ValueError:  # an integer of more digits than Python converts

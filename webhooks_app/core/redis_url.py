@@ -50,7 +50,7 @@ def parse(url: str) -> RedisAddress:
         raise ValueError(f"must look like {_EXAMPLES}; {_ESCAPES}")
     parts = _split(url)
     is_sentinel = scheme.endswith("+sentinel")
-    options = _options(parts.query, is_sentinel)
+    options = _options(parts.query, is_sentinel=is_sentinel, is_tls=scheme.startswith("rediss"))
     return _sentinel_address(parts, options) if is_sentinel else _address(parts, options)
 
 
@@ -61,7 +61,7 @@ def _split(url: str) -> SplitResult:
         raise ValueError(f"must look like {_EXAMPLES}; {_ESCAPES}") from None
 
 
-def _options(query: str, is_sentinel: bool) -> dict[str, str]:
+def _options(query: str, *, is_sentinel: bool, is_tls: bool) -> dict[str, str]:
     options = dict(parse_qsl(query, keep_blank_values=True))
     known = _OPTIONS | _LEFT_OUT | frozenset(_SENTINEL_OPTIONS if is_sentinel else ())
     for name in options:
@@ -70,6 +70,8 @@ def _options(query: str, is_sentinel: bool) -> dict[str, str]:
             raise ValueError(
                 f"has an option that is not known: {shown}; there are {', '.join(sorted(_OPTIONS))}"
             )
+    if not is_tls and (tls := next((name for name in options if name.startswith("ssl")), None)):
+        raise ValueError(f"has the option {tls}, which needs TLS: rediss://")
     for name, choices in _CHOICES.items():
         if options.get(name, choices[0]) not in choices:
             raise ValueError(f"has an option {name} that is not one of {', '.join(choices)}")

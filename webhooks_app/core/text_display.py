@@ -100,9 +100,9 @@ def mask_query(url: str) -> str:
 
 def _mask_argument(argument: str) -> str:
     name, sign, value = argument.partition("=")
-    if not sign:
-        return MASK if name else ""
-    return f"{name}={MASK}" if value else argument
+    if not value.strip("="):  # a value by itself, which Base64 may end in such signs
+        return MASK if name or sign else ""
+    return f"{name}={MASK}"
 
 
 def curl_command(url: str, headers: Iterable[tuple[str, str]], body: str) -> str:

@@ -8,9 +8,11 @@ import unicodedata
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0\U0001d159")
 # Of category Cf but drawn (Unicode, PropList, "Prepended_Concatenation_Mark").
 _DRAWN = frozenset("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd")
-# Controls, surrogates, line and paragraph separators.
-_UNSEEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+# Controls, surrogates, what each font draws as it likes, line and paragraph separators.
+_UNSEEN_CATEGORIES = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
 
+# Kept for such letters and not given out yet (the same list of Unicode), and the blanks of hieroglyphs.
+_RESERVED = re.compile("[\u2065\ufff0-\ufff8\U00013441\U00013442\U000e0000-\U000e0fff]")
 _JOINERS, _SELECTORS = "\u200c\u200d", "\ufe00-\ufe0f\U000e0100-\U000e01ef"
 # Joiners belong between letters of some scripts and between emoji, and a selector behind what it varies: an
 # emoji, an ideograph, or the digit of a keycap. Beside Latin letters they change nothing.
@@ -34,4 +36,5 @@ def _is_unseen(character: str) -> bool:
     if character in _DRAWN:
         return False
     is_selector = re.fullmatch(f"[{_SELECTORS}]", character) is not None
-    return is_selector or character in _BLANK or unicodedata.category(character) in _UNSEEN_CATEGORIES
+    is_blank = character in _BLANK or _RESERVED.match(character) is not None
+    return is_selector or is_blank or unicodedata.category(character) in _UNSEEN_CATEGORIES

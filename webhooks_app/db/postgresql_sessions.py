@@ -5,6 +5,7 @@ nothing is set for a session, nothing that is left in one is relied on, and stat
 no pooler is (`postgresql_connection`).
 """
 
+import os
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -45,6 +46,9 @@ def connect_arguments(url_parameters: Mapping[str, object], limits: DatabaseLimi
 
 def prepare(engine: Engine, *, waits_for_disk: bool, limits: DatabaseLimits) -> None:
     """Have the engine's connections and transactions keep to the limits; see `engines.prepare`."""
+    # libpq says this of each connection as it opens it, whatever the database or the role would have, and
+    # poolers keep to it; psycopg reads no other style.
+    os.environ["PGDATESTYLE"] = "ISO"
     breaker = CircuitBreaker(BreakerLimits(limits.crowd)) if limits.crowd else None
     begin = partial(_begin, begin_statement(limits, waits_for_disk=waits_for_disk))
     event.listen(engine, "do_connect", partial(_connect, limits, breaker))

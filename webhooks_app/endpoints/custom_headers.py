@@ -19,7 +19,7 @@ MAX_HEADER_BYTES = 4096
 # What the platform sets itself, what describes the body it sends, and what belongs to one connection
 # (RFC 9110, section 7.6.1; RFC 9113, section 8.2.2).
 _RESERVED_HEADERS = frozenset(
-    "host content-length content-type content-encoding transfer-encoding".split()
+    "host proxy content-length content-type content-encoding transfer-encoding".split()
     + "connection keep-alive te trailer upgrade expect http2-settings".split()
 )
 _RESERVED_PREFIXES = ("webhook-", "proxy-")

@@ -103,8 +103,8 @@ def _describe_unknown(error: RedisError) -> RedisProblem:
     if isinstance(error, ConnectionError):
         cause = _find_cause(error, OSError)
         reason = cause.strerror if cause is not None and cause.strerror else _first_line(error)
-        return RedisProblem(f"Redis cannot be reached: {reason}")
-    return RedisProblem(f"Redis answers with an error: {_first_line(error)}")
+        return RedisProblem(f"Redis cannot be reached: {reason.rstrip('.')}")
+    return RedisProblem(f"Redis answers with an error: {_first_line(error).rstrip('.')}")
 
 
 def _find_cause(error: BaseException, kind: type[Cause]) -> Cause | None:

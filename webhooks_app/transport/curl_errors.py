@@ -159,7 +159,7 @@ def _kind(code: int, message: str, context: FailureContext) -> OutcomeClass:
         return OutcomeClass.PLATFORM
     if code in (CurlCode.COULDNT_RESOLVE_HOST, CurlCode.ABORTED_BY_CALLBACK):
         return OutcomeClass.DNS
-    if code in _TLS_CODES or (context.is_tls and not context.status and is_alert(message)):
+    if code in _TLS_CODES or (context.is_tls and context.status < 200 and is_alert(message)):
         return OutcomeClass.TLS
     if context.is_certificate_asked and code in _LOST_SENTENCES and not context.status:
         return OutcomeClass.TLS

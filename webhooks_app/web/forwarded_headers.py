@@ -34,8 +34,8 @@ def problem() -> str:
 
 def unbelieved_client() -> str:
     """Return whom a proxy that is not configured says it asks for, or nothing; never more than a claim."""
-    hops = _hops()
-    return hops[-1] if hops and problem() else ""
+    claims = _hops() or [request.headers.get("X-Real-IP") or request.headers.get("Forwarded") or ""]
+    return claims[-1] if claims[-1] and problem() else ""
 
 
 def warn_once() -> Callable[[], None]:

@@ -64,7 +64,7 @@ def _any(
 _LIBRARY = ("standardwebhooks 1.1.1",)
 _EXPRESS = "Express 4 or 5, Node.js 18 or newer"
 _FETCH_LABEL = "Fetch (Next.js, Hono, Bun)"
-_FETCH = "Web standards only"
+_FETCH = "The Request of Fetch; elsewhere than in Node and Bun, read the secret as your platform does"
 _FETCH_WITH = ("Hono 4.13.19", "Node.js 20")
 _CRATES = "base64@0.22 hmac@0.13 sha2@0.11"
 _SHELL = "bash with openssl, which has the key on its command line"
