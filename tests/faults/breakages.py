@@ -15,7 +15,7 @@ import requests
 from sqlalchemy import Connection
 
 from faults import entry_points
-from webhooks_app import tasks
+from webhooks_app import config, tasks
 from webhooks_app.core.outcomes import Outcome, OutcomeClass
 from webhooks_app.db import bulk_sql
 from webhooks_app.db.engines import WriteDatabase
@@ -122,11 +122,13 @@ def ignore_the_generation() -> None:
 
 
 def send_another_id_on_a_retry() -> None:
-    sign, seen = signed_requests.sign, set[str]()
+    # Files, as the retry may be another worker's.
+    sign, seen = signed_requests.sign, config.read().instance / "signed"
+    seen.mkdir(exist_ok=True)
 
     def signing(delivery_id: str, *arguments: Any, **values: Any) -> tuple[Request, str]:
-        is_retry = delivery_id in seen
-        seen.add(delivery_id)
+        is_retry = (seen / delivery_id).exists()
+        (seen / delivery_id).touch()
         return sign(delivery_id + ("x" if is_retry else ""), *arguments, **values)
 
     _patch(signed_requests, "sign", signing)
