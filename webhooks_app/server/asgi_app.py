@@ -2,30 +2,17 @@
 
 import asyncio
 import json
-import logging
 
 from webhooks_app.server.event_intake import EventIntake
 from webhooks_app.server.server_limits import ServerLimits
 from webhooks_app.server.wsgi_bridge import Receive, Scope, Send, WsgiBridge
-
-log = logging.getLogger(__name__)
+from webhooks_app.web.api.errors import ApiError, error_json
 
 # For so long the rest of a refused body is read and thrown away, as most clients read no answer before they
 # have sent all, and a connection that is closed upon unread bytes is reset.
 _DISCARD_SECONDS = 2.0
 # Such a body is taken however much others send: it is the number of connections that limits these.
 _SMALL_BYTES = 32 * 1024
-
-
-class Refused(Exception):
-    """The request is answered without the application."""
-
-    def __init__(
-        self, status: int, code: str, message: str, *, headers: dict[str, str] | None = None
-    ) -> None:
-        super().__init__(message)
-        self.status, self.code, self.message = status, code, message
-        self.headers = headers or {}
 
 
 class Disconnected(Exception):
@@ -46,7 +33,7 @@ class AsgiApp:
         try:
             await self._read(scope, receive, body)
             await self._answer(scope, bytes(body), receive, send)
-        except Refused as refused:
+        except ApiError as refused:
             self._give_back(body)
             await _refuse(refused, receive, send)
         except Disconnected:
@@ -71,7 +58,7 @@ class AsgiApp:
         await self._bridge.answer(scope, body, receive, send, failure=failure)
 
     async def _read(self, scope: Scope, receive: Receive, body: bytearray) -> None:
-        """Read the request's body into `body`. Raises Refused and Disconnected."""
+        """Read the request's body into `body`. Raises ApiError and Disconnected."""
         if _stated_length(scope) > self._limits.body_bytes:
             raise _too_large()
         try:
@@ -97,17 +84,17 @@ class AsgiApp:
 
 
 # Made anew each time: an exception that is raised again holds on to the frames of all times before.
-def _too_large() -> Refused:
-    return Refused(413, "too_large", "The body is too large.")
+def _too_large() -> ApiError:
+    return ApiError(413, "too_large", "The body is too large.")
 
 
-def _too_slow() -> Refused:
-    return Refused(408, "request_timeout", "The body took too long to arrive.")
+def _too_slow() -> ApiError:
+    return ApiError(408, "request_timeout", "The body took too long to arrive.")
 
 
-def _busy() -> Refused:
+def _busy() -> ApiError:
     message = "Too much is being sent at once. Send this again."
-    return Refused(503, "busy", message, headers={"retry-after": "1"})
+    return ApiError(503, "busy", message, headers={"retry-after": "1"})
 
 
 def _stated_length(scope: Scope) -> int:
@@ -116,11 +103,10 @@ def _stated_length(scope: Scope) -> int:
     return int(stated.lstrip(b"0") or b"0")
 
 
-async def _refuse(refused: Refused, receive: Receive, send: Send) -> None:
+async def _refuse(refused: ApiError, receive: Receive, send: Send) -> None:
     """Answer in the API's shape of errors, and close the connection once the client has read that."""
-    error = {"code": refused.code, "message": refused.message, "field": None}
-    body = json.dumps({"error": error}).encode()
-    headers = {"content-type": "application/json", "connection": "close"} | refused.headers
+    body = json.dumps(error_json(refused)).encode()
+    headers = {"content-type": "application/json", "connection": "close", **refused.headers}
     headers["content-length"] = str(len(body))
     encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": refused.status, "headers": encoded})

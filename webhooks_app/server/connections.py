@@ -31,7 +31,8 @@ _LARGE_HEAD = _refusal("431 Request Header Fields Too Large", "The request's hea
 class Connection(HttpToolsProtocol):
     """An HTTP/1.1 connection that `Deadlines` looks after.
 
-    Each method that is overridden here belongs to asyncio or to httptools; none is private to uvicorn.
+    The methods that are overridden here belong to asyncio and to httptools, but for `shutdown`, which uvicorn
+    calls; `cycle` is uvicorn's, too.
     """
 
     def __init__(self, *arguments: Any, limits: ServerLimits, deadlines: "Deadlines", **options: Any) -> None:
@@ -64,17 +65,21 @@ class Connection(HttpToolsProtocol):
             return
         reads_head = self.head_since is not None
         super().data_received(data)
-        if self.head_since is None and self.is_idle:  # a blank line, which begins no head
-            self.head_since, self.head_bytes = self.loop.time(), 0
+        if self.is_idle:  # a blank line, which begins no head
+            self._begin_head()
         if reads_head and self.head_since is not None:
             self.head_bytes += len(data)
             if self.head_bytes > self._limits.head_bytes:
                 self.refuse(_LARGE_HEAD)
 
     def on_message_begin(self) -> None:
+        self._begin_head()
+        super().on_message_begin()
+
+    def _begin_head(self) -> None:
+        """Note when the head began, unless it has before."""
         if self.head_since is None:
             self.head_since, self.head_bytes = self.loop.time(), 0
-        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         self.head_since = None
@@ -117,7 +122,7 @@ class Deadlines:
         One that asks for nothing can: it sends a head slowly, or not at all, or is idle between two requests.
         """
         is_crowded = len(self._connections) >= self._limits.connections
-        if is_crowded and (idle := self._longest_idle()) is not None:
+        if is_crowded and (idle := self._first_idle()) is not None:
             self._connections.pop(idle)
             idle.transport.abort()
             is_crowded = False
@@ -125,7 +130,7 @@ class Deadlines:
             self._connections[connection] = None
         return not is_crowded
 
-    def _longest_idle(self) -> Connection | None:
+    def _first_idle(self) -> Connection | None:
         """Return, of those that are in the middle of no request, the one that came first."""
         return next((each for each in self._connections if each.is_idle), None)
 

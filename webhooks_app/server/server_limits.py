@@ -11,9 +11,10 @@ class ServerLimits:
     byte. `body_seconds`: for its whole body. `answer_seconds`: without any byte of an answer that the client
     takes. `idle_seconds`: between two requests of a connection; more than the 60 of common proxies, which
     otherwise send a request into a connection that is just being closed. `body_bytes`: of one request, the
-    largest batch and what multipart forms add. `bodies_bytes`: of all requests that are being read or worked
-    on. `connections`: at the same time; those beyond it are answered 503. `stop_seconds`: for requests under
-    way when the process is asked to end; supervisors kill ten seconds after they ask.
+    largest batch and what multipart forms add. `bodies_bytes`: of all bodies that are being read or worked
+    on, past which only small ones are taken. `connections`: at the same time; for one more, another is closed
+    that asks for nothing, or else it is answered 503. `stop_seconds`: for requests under way when the process
+    is asked to end; supervisors kill ten seconds after they ask.
     """
 
     head_seconds: float = 10.0

@@ -29,6 +29,11 @@ class ApiError(Exception):
         self.headers = headers or {}
 
 
+def error_json(error: ApiError) -> dict[str, dict[str, str | None]]:
+    """Return what the body of the answer says of the error."""
+    return {"error": {"code": error.code, "message": error.message, "field": error.field}}
+
+
 def refuse(
     status: int,
     code: str,
@@ -60,7 +65,7 @@ def own_headers(error: HTTPException) -> dict[str, str]:
 
 
 def _answer_error(error: ApiError) -> tuple[Response, int]:
-    response = jsonify({"error": {"code": error.code, "message": error.message, "field": error.field}})
+    response = jsonify(error_json(error))
     response.headers.update(error.headers)
     return response, error.status
 
@@ -72,6 +77,4 @@ def _answer_key_reused(_error: KeyReused) -> tuple[Response, int]:
 
 def answer_unavailable() -> tuple[Response, int]:
     message = "The database does not answer. Nothing was accepted; send this again."
-    response, status = _answer_error(ApiError(503, "unavailable", message))
-    response.headers["Retry-After"] = "1"
-    return response, status
+    return _answer_error(ApiError(503, "unavailable", message, headers={"Retry-After": "1"}))
