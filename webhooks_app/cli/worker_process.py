@@ -6,14 +6,14 @@ import signal
 from webhooks_app import config, tasks
 from webhooks_app.core import logging_setup
 from webhooks_app.jobs import open_files, process
-from webhooks_app.jobs.delivery_worker import DeliveryWorker, listen_to_signals
+from webhooks_app.jobs.delivery_worker import DeliveryWorker
 from webhooks_app.jobs.process import announce_ready, clear_errors, when_orphaned
 from webhooks_app.jobs.wake_ups import WakeUps
 
 
 def run(name: str) -> None:
     """Work under that name until asked to stop."""
-    listen_to_signals()
+    process.listen_to_stop_signals()
     open_files.allow()
     when_orphaned(lambda: os.kill(os.getpid(), signal.SIGTERM))
     with clear_errors():

@@ -33,8 +33,6 @@ log = logging.getLogger(__name__)
 # such a child crashes.
 _SPAWN = multiprocessing.get_context("spawn")
 
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
 # For `rq info` only; the entry of a worker that was killed lasts for minutes.
 _HEARTBEAT_SECONDS = 10.0
 
@@ -138,7 +136,7 @@ class DeliveryWorker(SimpleWorker):
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         # Not RQ's, which writes to Redis first: it would hang with it.
         self._stop_requested = True
-        for number in _STOP_SIGNALS:
+        for number in process.STOP_SIGNALS:
             signal.signal(number, self.request_force_stop)
         # Raised into the engine, the exception could lose an answer that just came.
         if not self._carries_on and self.get_state() != WorkerStatus.BUSY:
@@ -210,12 +208,12 @@ class DeliveryWorkerPool(WorkerPool):
         # and the pool would wait for it for ever. multiprocessing's tracker is there before, as it unblocks
         # the signals when it is started.
         resource_tracker.ensure_running()
-        signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+        signal.pthread_sigmask(signal.SIG_BLOCK, process.STOP_SIGNALS)
         try:
             if self.status != self.Status.STOPPED:
                 super().start_worker(*args, **options)
         finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, process.STOP_SIGNALS)
 
     def stop_worker(self, worker_data: WorkerData, sig: int = signal.SIGTERM) -> None:
         # Not rq's SIGINT: in a shell's background and under nohup that is ignored, and a worker that
@@ -226,10 +224,3 @@ class DeliveryWorkerPool(WorkerPool):
         if self.status != self.Status.STOPPED:
             log.warning("worker_died", extra={"pid": worker_data.pid, "status": worker_data.process.exitcode})
         super().handle_dead_worker(worker_data)
-
-
-def listen_to_signals() -> None:
-    """Restore the default handling of stop signals, which the pool blocks while it starts a worker."""
-    for number in _STOP_SIGNALS:
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)

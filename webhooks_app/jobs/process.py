@@ -3,6 +3,7 @@
 import gc
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 import time
@@ -21,6 +22,8 @@ _REDIS_TIMEOUT_SECONDS = 3.0
 _REDIS_POLL_SECONDS = 0.2
 
 _ORPHAN_CHECK_SECONDS = 0.5
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def gc_freeze() -> None:
@@ -58,6 +61,13 @@ def when_orphaned(act: Callable[[], None], parent_id: int | None = None) -> None
 
     if watched is not None:
         threading.Thread(target=watch, daemon=True).start()
+
+
+def listen_to_stop_signals() -> None:
+    """Restore the default handling of stop signals, which a parent handles, or blocks while it starts one."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
 
 @contextmanager

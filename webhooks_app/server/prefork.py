@@ -8,6 +8,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
+from webhooks_app.jobs.process import STOP_SIGNALS, listen_to_stop_signals
+
 log = logging.getLogger(__name__)
 
 # A process that ends at once, again and again, must not keep a core busy with starting it.
@@ -25,7 +27,7 @@ class Prefork:
 
     def supervise(self) -> None:
         """Start the processes, replace those that end, and on SIGTERM or SIGINT end all and return."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOP_SIGNALS:
             signal.signal(number, self._stop)
         while not self._is_stopping:
             self._start_missing()
@@ -35,19 +37,17 @@ class Prefork:
 
     def _start_missing(self) -> None:
         while len(self._children) < self._count and not self._is_stopping:
-            signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
+            signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
             child = os.fork()
             if child == 0:
                 self._be_child()
             self._children[child] = time.monotonic()
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
     def _be_child(self) -> NoReturn:
         status = 1
         try:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
+            listen_to_stop_signals()
             self._run()
             status = 0
         except BaseException:

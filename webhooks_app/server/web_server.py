@@ -10,6 +10,7 @@ import uvicorn
 from flask import Flask
 
 from webhooks_app.extensions import services
+from webhooks_app.jobs.process import STOP_SIGNALS
 from webhooks_app.server import event_intake
 from webhooks_app.server.asgi_app import AsgiApp
 from webhooks_app.server.connections import Deadlines
@@ -60,7 +61,7 @@ def serve(
         is_behind_proxies=settings.trusted_proxies > 0,
     )
     server = WebServer(app, listener, threads=threads, limits=limits, intake=intake)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOP_SIGNALS:
         # Until uvicorn has its own, and at its end, when it restores these and repeats the signal.
         signal.signal(number, lambda *_: server.stop())
     asyncio.run(server.run(when_ready))
