@@ -7,7 +7,7 @@ import click
 import webhooks_app
 from webhooks_app.core import standard_streams
 
-# By name, with the module that holds it: the web needs no RQ, the scheduler no Flask.
+# By name, with the module that holds it, so that each process loads what it uses.
 _COMMANDS = {
     "run": "run",
     "web": "web",

@@ -2,10 +2,8 @@
 
 import click
 
-from webhooks_app import config
+from webhooks_app.cli.beginning import begin
 from webhooks_app.config import Settings
-from webhooks_app.core import logging_setup
-from webhooks_app.db import schema_version
 from webhooks_app.jobs import open_files, process
 from webhooks_app.jobs.delivery_worker import DeliveryWorkerPool
 from webhooks_app.jobs.process import announce_ready, clear_errors
@@ -33,10 +31,7 @@ def scheduler() -> None:
 
 def run_workers() -> None:
     with clear_errors():
-        settings = config.read()
-        logging_setup.set_up(settings.log_level)
-        process.print_warnings(settings)
-        schema_version.check_at_start(settings.database_url)
+        settings = begin()
         warn_of_few_open_files(settings)
         redis = process.wait_until_ready(settings.redis_url)
         pool = DeliveryWorkerPool(redis, count=settings.workers, run_worker=run_worker)
@@ -61,8 +56,5 @@ def run_worker(name: str) -> None:
 
 def run_scheduler() -> None:
     with clear_errors():
-        settings = config.read()
-        logging_setup.set_up(settings.log_level)
-        process.print_warnings(settings)
-        schema_version.check_at_start(settings.database_url)
+        settings = begin()
         schedule(settings.redis_url, is_alone=settings.embedded_redis, when_ready=announce_ready)

@@ -7,14 +7,12 @@ import click
 
 from webhooks_app import config
 from webhooks_app.app import create_app
-from webhooks_app.core import logging_setup
-from webhooks_app.db import schema_version
+from webhooks_app.cli.beginning import begin
 from webhooks_app.jobs import open_files
 from webhooks_app.jobs.process import (
     announce_ready,
     clear_errors,
     gc_freeze,
-    print_warnings,
     when_orphaned,
 )
 from webhooks_app.server import web_server
@@ -44,10 +42,7 @@ def run_web(count: int | None = None) -> None:
 
 
 def _run(count: int | None) -> None:
-    settings = config.read()
-    logging_setup.set_up(settings.log_level)
-    print_warnings(settings)
-    schema_version.check_at_start(settings.database_url)
+    settings = begin()
     limits = fitting_limits(settings)
     try:
         listener = web_server.listen(settings.host, settings.port)
