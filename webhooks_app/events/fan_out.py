@@ -86,6 +86,8 @@ def fan_out(
     Two statements however many they are, one more where an endpoint that subscribes is disabled, and one
     where there is a rest. What the caller commits is accepted whole: the rest with it.
     """
+    if not events:  # each was accepted before
+        return FannedOut({}, is_due=False, rest=None)
     topics = [(event.id, (event.workspace_id, event.type)) for event in events]
     endpoints, disabled = _subscribers(connection, {topic for _, topic in topics})
     plan = FanOutPlan(topics, endpoints)

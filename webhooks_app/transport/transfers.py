@@ -32,7 +32,7 @@ from webhooks_app.transport.watched_sockets import READ, WatchedSockets
 # What came may have been there before the request.
 _NO_RESPONSE_AT_ALL = (CurlCode.UNSUPPORTED_PROTOCOL, CurlCode.WEIRD_SERVER_REPLY)
 
-# Each time one in six of them loses what the server sent before it closed.
+# Each of them may lose what the server sent before it closed, too.
 MOST_SENT_AGAIN = 4
 
 
