@@ -9,6 +9,7 @@ import itertools
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -262,12 +263,29 @@ def database_limits(request: pytest.FixtureRequest) -> DatabaseLimits:
 
 @pytest.fixture
 def app(settings: Settings, database_limits: DatabaseLimits) -> Iterator[Flask]:
-    app = create_app(settings, database_limits=database_limits)
+    with opened(create_app(settings, database_limits=database_limits)) as app:
+        yield app
+
+
+@contextmanager
+def opened(app: Flask) -> Iterator[Flask]:
+    """The application in its context, with its connections closed at the end."""
     app.testing = True
     with app.app_context():
         yield app
         db.session.remove()
         db.engine.dispose()
+
+
+@contextmanager
+def small_disk(folder: Path, *, megabytes: int) -> Iterator[Path]:
+    """A file system of that size in the folder."""
+    folder.mkdir(exist_ok=True)
+    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
+    if sys.platform != "linux" or subprocess.run(command, capture_output=True).returncode:
+        unavailable("The right to mount a file system", "run this test on Linux as root.")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from tests.conftest import unavailable
+from tests.conftest import small_disk, unavailable
 from webhooks_app import config
 from webhooks_app.config import ConfigError
 from webhooks_app.core import instance_folder
@@ -122,13 +122,8 @@ def test_a_folder_of_another_user_is_refused_by_name(
 
 @pytest.fixture
 def full_disk(scratch: Path) -> Iterator[Path]:
-    folder = scratch / "full-disk"
-    folder.mkdir(exist_ok=True)
-    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
-    if sys.platform != "linux" or subprocess.run(command, capture_output=True).returncode:
-        unavailable("The right to mount a file system", "run this test on Linux as root.")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with small_disk(scratch / "full-disk", megabytes=4) as folder:
+        yield folder
 
 
 def test_a_disk_without_room_is_said_at_start(full_disk: Path) -> None:

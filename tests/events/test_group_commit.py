@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from flask import Flask
@@ -12,6 +12,7 @@ from sqlalchemy import Connection, event, func, select
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from tests.conftest import TESTER, Workspace, wait_for
+from tests.failing import failing
 from webhooks_app.accounts import api_tokens
 from webhooks_app.core import passwords
 from webhooks_app.db.engines import WriteDatabase
@@ -278,22 +279,6 @@ def test_each_token_is_told_of_its_own_workspace_and_an_unknown_one_of_none(
     assert caplog.records == []
 
 
-@contextmanager
-def failing(beginning: str, database: WriteDatabase) -> Iterator[None]:
-    """Have no database serve those statements."""
-
-    def fail(_connection: Connection, _cursor: Any, statement: str, *_: object) -> None:
-        if statement.startswith(beginning):
-            error = database.dialect.loaded_dbapi.OperationalError("no answer")
-            raise OperationalError(statement, None, error)
-
-    event.listen(db.engine, "before_cursor_execute", fail)
-    try:
-        yield
-    finally:
-        event.remove(db.engine, "before_cursor_execute", fail)
-
-
 def test_where_tokens_cannot_be_read_only_those_who_came_with_one_are_told_so(
     workspace: Workspace,
     database: WriteDatabase,
@@ -302,7 +287,7 @@ def test_where_tokens_cannot_be_read_only_those_who_came_with_one_are_told_so(
 ) -> None:
     hashed = passwords.hash_token(workspace.token)
     with_token: Future[Outcome] = Future()
-    with failing("SELECT api_tokens", database):
+    with failing(database, "SELECT api_tokens"):
         with held_back() as commits:
             first = submit(group_commit, Submission(workspace.id, [EVENT]))
             assert commits.started.wait(SECONDS)
@@ -324,7 +309,7 @@ def test_an_event_is_accepted_though_the_use_of_its_token_cannot_be_recorded(
 ) -> None:
     future: Future[Outcome] = Future()
     hashed = passwords.hash_token(workspace.token)
-    with failing("UPDATE api_tokens", database):
+    with failing(database, "UPDATE api_tokens"):
         group_commit.submit(Submission("", [EVENT]), future.set_result, token_hash=hashed)
         assert len(accepted_of(future)) == 1
         group_commit.accept(Submission(workspace.id, [EVENT]))  # by then, the first one's use was tried

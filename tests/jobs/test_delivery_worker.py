@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -132,15 +131,6 @@ def test_a_stop_at_any_moment_ends_every_worker_and_leaves_nothing_claimed(
     left = db.session.scalars(select(PendingDelivery)).all()
     assert {row.claimed_at for row in left} <= {None}
     assert len(left) + len(receiver.received) == 500
-
-
-@pytest.fixture
-def handlers() -> Iterator[None]:
-    """Has those of a worker that a test runs in this process replaced afterwards."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.mark.usefixtures("job_app", "handlers")

@@ -3,7 +3,6 @@
 import inspect
 import json
 import pickle
-import signal
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -256,15 +255,6 @@ def test_rqs_own_registries_have_nothing_run(
     run_all(worker)
 
     assert not made.exists()
-
-
-@pytest.fixture
-def handlers() -> Iterator[None]:
-    """Puts back the signal handlers that a worker replaces."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.mark.usefixtures("handlers")

@@ -8,10 +8,9 @@ import pytest
 import requests
 from flask import Flask
 
-from tests.conftest import make_settings
+from tests.conftest import make_settings, opened
 from tests.server.running_server import RunningServer, serving
 from tests.web.test_request_checks import app_that_shows_what_it_sees
-from webhooks_app.extensions import db
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -29,11 +28,8 @@ def proxies(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def app(database_url: str, redis_url: str, tmp_path: Path, proxies: str) -> Iterator[Flask]:
     settings = make_settings(database_url, redis_url, tmp_path, WEBHOOKS_TRUSTED_PROXIES=proxies)
-    app = app_that_shows_what_it_sees(settings)
-    with app.app_context():
+    with opened(app_that_shows_what_it_sees(settings)) as app:
         yield app
-        db.session.remove()
-        db.engine.dispose()
 
 
 @pytest.fixture

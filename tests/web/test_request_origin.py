@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from tests.conftest import PASSWORD, Workspace, make_settings, new_workspace
+from tests.conftest import PASSWORD, Workspace, make_settings, new_workspace, opened
 from tests.web.conftest import Page
 from webhooks_app.app import create_app
-from webhooks_app.extensions import db
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -27,12 +26,8 @@ def app(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Flask]:
         WEBHOOKS_BASE_URL=CONSOLE,
         WEBHOOKS_TRUSTED_PROXIES="1",
     )
-    app = create_app(settings)
-    app.testing = True
-    with app.app_context():
+    with opened(create_app(settings)) as app:
         yield app
-        db.session.remove()
-        db.engine.dispose()
 
 
 @pytest.fixture

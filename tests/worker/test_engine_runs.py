@@ -4,30 +4,29 @@ import socket
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from typing import Any
+from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 from flask import Flask
 from redis import Redis
-from sqlalchemy import Connection, event, make_url, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import make_url, update
 
 from tests.conftest import MakeEngine, Workspace, new_engine
+from tests.failing import failing
 from tests.receivers import Answer, Receiver
 from tests.worker.attempted import attempts, deliveries
 from webhooks_app.config import Settings
 from webhooks_app.core import clock
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import DeliveryState, Endpoint, EndpointState
-from webhooks_app.extensions import db
 from webhooks_app.worker.engine import DeliveryEngine, RunResult
 from webhooks_app.worker.engine_limits import BackoffLimits, ClaimLimits, EngineLimits
 
 pytestmark = pytest.mark.usefixtures("queue_matches_states")
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 QUEUE = "rq:queue:deliveries"
+EVENTS_READ = "SELECT events.id, events.body"
 
 
 class Turns:
@@ -41,26 +40,6 @@ class Turns:
         self.count += 1
         self._act(self.count)
         return False
-
-
-@contextmanager
-def unreadable_events(database: WriteDatabase, *, times: int) -> Iterator[None]:
-    """Have the database not serve the bodies of events, so many times."""
-    failures = 0
-
-    def fail(_connection: Connection, _cursor: Any, statement: str, *_: object) -> None:
-        nonlocal failures
-        if failures < times and statement.startswith("SELECT events.id, events.body"):
-            failures += 1
-            error = database.dialect.loaded_dbapi.OperationalError("no answer")
-            raise OperationalError(statement, None, error)
-
-    event.listen(db.engine, "before_cursor_execute", fail)
-    try:
-        yield
-    finally:
-        event.remove(db.engine, "before_cursor_execute", fail)
-    assert failures
 
 
 def test_a_run_counts_what_it_claimed_and_recorded_itself(
@@ -156,7 +135,7 @@ def test_what_could_not_be_loaded_when_it_was_claimed_is_sent_once_it_can(
     )
     workspace.endpoint(receiver.url)
     workspace.send()
-    with unreadable_events(database, times=1):
+    with failing(database, EVENTS_READ, times=1):
         engine.run(seconds=10)
     assert {delivery.state for delivery in deliveries()} == {DeliveryState.DELIVERED}
 
@@ -167,7 +146,7 @@ def test_what_a_run_could_not_load_at_all_the_next_one_sends_once(
     engine = make_engine(limits=EngineLimits(backoff=BackoffLimits(first_seconds=0, longest_seconds=0)))
     workspace.endpoint(receiver.url)
     workspace.send(2)
-    with unreadable_events(database, times=1_000_000):
+    with failing(database, EVENTS_READ):
         assert engine.run(seconds=0.5).claimed == 2
 
     engine.run(seconds=60)
