@@ -129,9 +129,8 @@ class DeliveryWorker(SimpleWorker):
 
     @property
     def connection_timeout(self) -> int:
-        return (
-            self.dequeue_timeout + 2
-        )  # RQ would have ten seconds, in which a supervisor kills what it stops
+        # RQ would have ten seconds, in which a supervisor kills what it stops.
+        return self.dequeue_timeout + 2
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         # Not RQ's, which writes to Redis first: it would hang with it.
