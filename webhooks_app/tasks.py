@@ -5,14 +5,13 @@ Their dotted names stand in Redis, also across an upgrade.
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
 from webhooks_app import config
 from webhooks_app.core import clock, failpoints
-from webhooks_app.db import transient_errors
+from webhooks_app.db.transient_errors import database_may_be_away
 from webhooks_app.deliveries import recovery_runs, retention
 from webhooks_app.endpoints import auto_disable, notices
 from webhooks_app.events import fan_out_runs
@@ -95,7 +94,7 @@ def sweep() -> None:
     Go on with fan-outs that nobody works on any more. Then take what steps are due towards endpoints that do
     nothing but fail.
     """
-    with _database_may_be_away("sweep"):
+    with database_may_be_away(log, job="sweep"):
         _sweep()
 
 
@@ -152,16 +151,6 @@ def _expire() -> None:
     )
 
 
-@contextmanager
-def _database_may_be_away(job: str) -> Iterator[None]:
-    """Leave the job off where the database cannot serve just now: a later one does what this one did not."""
-    try:
-        yield
-    except transient_errors.DATABASE_ERRORS as error:
-        transient_errors.raise_unless_transient(error)
-        transient_errors.log_unavailable(log, error, job=job)
-
-
 def _run_in_thread(name: str, act: Callable[[], object]) -> None:
     """Start a thread, one of each name: a mail server that hangs must not keep this worker from delivering.
 
@@ -170,7 +159,7 @@ def _run_in_thread(name: str, act: Callable[[], object]) -> None:
 
     def run() -> None:
         try:
-            with _database_may_be_away(name):
+            with database_may_be_away(log, job=name):
                 act()
         except Exception:
             log.exception("job_failed", extra={"job": name})

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection, create_engine, inspect, text
 
-from webhooks_app.db import engines, transient_errors
+from webhooks_app.db import engines
 from webhooks_app.db.engines import ReadDatabase
+from webhooks_app.db.transient_errors import database_may_be_away
 
 log = logging.getLogger(__name__)
 
@@ -43,10 +44,8 @@ def check_at_start(database_url: str) -> None:
     """
     engine = create_engine(database_url, **engines.engine_options(database_url))
     try:
-        check(ReadDatabase(engine))
-    except transient_errors.DATABASE_ERRORS as error:
-        transient_errors.raise_unless_transient(error)
-        transient_errors.log_unavailable(log, error)
+        with database_may_be_away(log):
+            check(ReadDatabase(engine))
     finally:
         engine.dispose()
 

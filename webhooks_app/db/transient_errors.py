@@ -2,6 +2,8 @@
 
 import logging
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any
 
@@ -97,6 +99,16 @@ def raise_unless_transient(error: Exception) -> None:
 def log_unavailable(logger: logging.Logger, error: Exception, **fields: Any) -> None:
     """Log that the database could not serve, and why: one line, without what was asked of it."""
     logger.warning("database_unavailable", extra=_described(error) | fields)
+
+
+@contextmanager
+def database_may_be_away(logger: logging.Logger, **fields: Any) -> Iterator[None]:
+    """Leave the block off, and log that, where the database cannot serve just now; raise all other errors."""
+    try:
+        yield
+    except DATABASE_ERRORS as error:
+        raise_unless_transient(error)
+        log_unavailable(logger, error, **fields)
 
 
 def _described(error: Exception) -> dict[str, Any]:

@@ -9,10 +9,11 @@ from datetime import datetime
 from sqlalchemy import Connection, select, update
 
 from webhooks_app.core import clock, failpoints
-from webhooks_app.db import delivery_queue, transient_errors
+from webhooks_app.db import delivery_queue
 from webhooks_app.db.engines import Databases, ReadDatabase
 from webhooks_app.db.keyset import SearchResult
 from webhooks_app.db.models import DeliveryState, Recovery, RecoveryState
+from webhooks_app.db.transient_errors import database_may_be_away
 from webhooks_app.deliveries import replays
 from webhooks_app.deliveries.log import filters, search
 from webhooks_app.jobs.wake_ups import WakeUps
@@ -104,13 +105,10 @@ def _may_go_on(database: ReadDatabase, backlog: _Backlog | None, limits: Recover
 
 def _try_next_batch(databases: Databases, recovery_id: str, limits: RecoveryLimits) -> dict[str, str] | None:
     """As `replay_next_batch`; None where another writer was in the way, so that the next turn tries again."""
-    try:
+    with database_may_be_away(logger, recovery=recovery_id):
         return replay_next_batch(databases, recovery_id, limits=limits)
-    except transient_errors.DATABASE_ERRORS as error:
-        transient_errors.raise_unless_transient(error)
-        transient_errors.log_unavailable(logger, error, recovery=recovery_id)
-        time.sleep(limits.poll_seconds)
-        return None
+    time.sleep(limits.poll_seconds)
+    return None
 
 
 def replay_next_batch(

@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy import Connection, delete, select, update
 
 from webhooks_app.core import clock, failpoints
-from webhooks_app.db import transient_errors
 from webhooks_app.db.engines import Databases, ReadDatabase, WriteDatabase
 from webhooks_app.db.models import DeliveryState, Endpoint, EndpointState, Event, FanOut
+from webhooks_app.db.transient_errors import database_may_be_away
 from webhooks_app.endpoints import destinations
 from webhooks_app.events import fan_out_plan
 from webhooks_app.events.fan_out import DEFAULT_LIMITS, FanOutLimits, Rest, insert_deliveries
@@ -30,11 +30,8 @@ def go_on(
 
     Where the database cannot serve just now, a worker goes on with it later: it is accepted.
     """
-    try:
+    with database_may_be_away(log, fan_out=rest.id):
         _insert_pieces(database, wake_ups, rest, lambda: False, limits)
-    except transient_errors.DATABASE_ERRORS as error:
-        transient_errors.raise_unless_transient(error)
-        transient_errors.log_unavailable(log, error, fan_out=rest.id)
 
 
 class FanOutThread:

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from webhooks_app.db import transient_errors
+from webhooks_app.db.transient_errors import database_may_be_away
 from webhooks_app.worker.engine_limits import BackoffLimits
 
 log = logging.getLogger(__name__)
@@ -20,15 +20,12 @@ class DatabaseBackoff:
         """Call `act`, unless the database did not answer a moment ago; return whether it answered."""
         if time.monotonic() < self._paused_until:
             return False
-        try:
+        with database_may_be_away(log):
             act()
-        except transient_errors.DATABASE_ERRORS as error:
-            transient_errors.raise_unless_transient(error)
-            transient_errors.log_unavailable(log, error)
-            self._pause()
-            return False
-        self._pause_seconds = self._limits.first_seconds
-        return True
+            self._pause_seconds = self._limits.first_seconds
+            return True
+        self._pause()
+        return False
 
     def _pause(self) -> None:
         self._paused_until = time.monotonic() + self._pause_seconds
