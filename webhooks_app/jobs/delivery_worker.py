@@ -101,16 +101,12 @@ class DeliveryWorker(SimpleWorker):
             time.sleep(self._backoff.seconds_left)
 
     def _take(self, timeout_seconds: int | None) -> TaskJob | None:
-        taken: list[TaskJob | None] = [None]
         queue = self.queues[0]
         assert isinstance(queue, TaskQueue)
-        self._backoff.run(lambda: taken.append(queue.take(timeout_seconds)))
-        return taken[-1]
+        return self._backoff.ask(lambda: queue.take(timeout_seconds), otherwise=None)
 
     def _is_queue_empty(self) -> bool:
-        counts: list[Any] = [0]
-        self._backoff.run(lambda: counts.append(self._backoff.redis.llen(self.queues[0].key)))
-        return not counts[-1]
+        return not self._backoff.ask(lambda: self._backoff.redis.llen(self.queues[0].key), otherwise=0)
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Run the task that the job names, without RQ's records of it, upon which others would act."""

@@ -6,12 +6,15 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from webhooks_app.jobs import redis_check, redis_problems
 from webhooks_app.jobs.redis_problems import RedisProblem
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -56,15 +59,23 @@ class RedisBackoff:
 
     def run(self, act: Callable[[], object]) -> bool:
         """Call `act` unless Redis fails; return whether it was called and Redis answered."""
-        if self._problem is not None and self.find_problem() is not None:
-            return False
-        try:
+
+        def act_and_tell() -> bool:
             act()
+            return True
+
+        return self.ask(act_and_tell, otherwise=False)
+
+    def ask(self, act: Callable[[], T], *, otherwise: T) -> T:
+        """Return what `act` returns, or `otherwise` where Redis fails."""
+        if self._problem is not None and self.find_problem() is not None:
+            return otherwise
+        try:
+            return act()
         except RedisError as error:
             with self._lock:
                 self._note(self._explain(error))
-            return False
-        return True
+            return otherwise
 
     def find_problem(self) -> RedisProblem | None:
         """Return what is the matter now, as it was found during this pause or else is found by asking."""

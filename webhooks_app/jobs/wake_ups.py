@@ -10,7 +10,6 @@ meanwhile needs no job at all (docs/decisions/0003).
 
 import math
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -68,14 +67,14 @@ class WakeUps:
 
     def wake_worker(self) -> bool:
         """Have a worker look for due deliveries; return whether Redis answered."""
-        return self._try(lambda: set_wake_flag(self._queue))
+        return self.backoff.run(lambda: set_wake_flag(self._queue))
 
     def schedule_wake_ups(self, moments: list[datetime]) -> bool:
         """Schedule a wake-up for each moment, one job a second however many deliveries fall due in it.
 
         Return whether Redis answered.
         """
-        return self._try(lambda: self._schedule({math.ceil(moment.timestamp()) for moment in moments}))
+        return self.backoff.run(lambda: self._schedule({math.ceil(moment.timestamp()) for moment in moments}))
 
     def start_run(self) -> None:
         """Mark a run as awake and clear the wake flag; to be called before the run's first claim.
@@ -85,7 +84,7 @@ class WakeUps:
         self._awake_until = self._looked_at = 0.0
         self.keep_awake()
         self.listener.start_run()
-        self._try(lambda: self._redis.delete(_WAKE_FLAG_KEY))
+        self.backoff.run(lambda: self._redis.delete(_WAKE_FLAG_KEY))
 
     def take_request(self) -> bool:
         """Clear the wake flag if it may be set; return whether it was, so that there may be new deliveries.
@@ -96,14 +95,12 @@ class WakeUps:
         if self.listener.is_listening and not is_told and now < self._looked_at + _LOOK_SECONDS:
             return False
         self._looked_at = now
-        flags: list[Any] = []
-        self._try(lambda: flags.append(self._redis.getdel(_WAKE_FLAG_KEY)))
-        return flags not in ([], [None])
+        return self.backoff.ask(lambda: self._redis.getdel(_WAKE_FLAG_KEY), otherwise=None) is not None
 
     def end_run(self, *, expects_more: bool) -> None:
         """Unmark the run as awake; enqueue a job if the flag was set meanwhile or it `expects_more`."""
         self.listener.end_run()
-        self._try(lambda: self._redis.delete(AWAKE_KEY))
+        self.backoff.run(lambda: self._redis.delete(AWAKE_KEY))
         self._awake_until = 0.0
         if self.take_request() or expects_more:
             self.wake_worker()
@@ -112,21 +109,21 @@ class WakeUps:
         """Renew the mark of a run that reads the flag; without calls the mark expires after two seconds."""
         if time.monotonic() > self._awake_until - _AWAKE_SECONDS / 2:
             self._awake_until = time.monotonic() + _AWAKE_SECONDS
-            self._try(lambda: self._redis.set(AWAKE_KEY, 1, ex=_AWAKE_SECONDS))
+            self.backoff.run(lambda: self._redis.set(AWAKE_KEY, 1, ex=_AWAKE_SECONDS))
 
     def call_another_worker(self) -> None:
         """Enqueue a run for another worker, if one is idle; at most once a second."""
         if time.monotonic() > self._next_call_at:
             self._next_call_at = time.monotonic() + _CALL_INTERVAL_SECONDS
-            self._try(self._enqueue_if_idle)
+            self.backoff.run(self._enqueue_if_idle)
 
     def enqueue_mail(self) -> bool:
         """Have a worker send the e-mail that is due; return whether Redis answered."""
-        return self._try(lambda: self._enqueue(SEND_MAIL))
+        return self.backoff.run(lambda: self._enqueue(SEND_MAIL))
 
     def enqueue_recovery(self) -> bool:
         """Have a worker go on with the recoveries that run; return whether Redis answered."""
-        return self._try(lambda: self._enqueue(RECOVER))
+        return self.backoff.run(lambda: self._enqueue(RECOVER))
 
     def redis_problem(self) -> str | None:
         """Ask Redis for each command that is needed; return what is the matter, or None if all is well."""
@@ -159,10 +156,6 @@ class WakeUps:
                 timeout=task_jobs.timeout_seconds(DELIVER_DUE),
                 job_result_ttl=0,
             )
-
-    def _try(self, act: Callable[[], object]) -> bool:
-        """Call `act`, unless Redis did not answer a moment ago; return whether it answered."""
-        return self.backoff.run(act)
 
 
 def set_wake_flag(queue: Queue) -> None:
