@@ -59,7 +59,8 @@ class GroupCommit:
         self._lock = threading.Lock()
         self._waiting: list[_Waiting] = []
         self._is_committing = False
-        self._committer: ThreadPoolExecutor | None = None
+        # Its thread starts with the first work: a process that forks others must have no threads.
+        self._committer = ThreadPoolExecutor(1, thread_name_prefix="commit")
 
     def accept(self, submission: Submission) -> Sequence[Accepted]:
         """Return what `submit` has accepted, once it is committed. Raises what stood in its way."""
@@ -80,8 +81,6 @@ class GroupCommit:
             if self._is_committing:
                 return
             self._is_committing = True
-            # Not before there is work: a process that forks others must have no threads.
-            self._committer = self._committer or ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._committer.submit(self._commit_all)
 
     def _commit_all(self) -> None:
