@@ -6,10 +6,10 @@ import click
 
 from webhooks_app.accounts import stored_addresses
 from webhooks_app.app import create_app
+from webhooks_app.cli.command_services import begin_command
 from webhooks_app.cli.schema import upgrade
 from webhooks_app.core import clock, logging_setup
 from webhooks_app.core.encryption import DecryptionError
-from webhooks_app.db import schema_version
 from webhooks_app.db.database_limits import COMMAND_LIMITS
 from webhooks_app.deliveries import retention
 from webhooks_app.endpoints import key_rotation
@@ -40,11 +40,8 @@ def expire() -> None:
 
     That is what is finished and older than its workspace keeps it. The scheduler has it done each hour.
     """
-    with clear_errors():
-        app = create_app(database_limits=COMMAND_LIMITS)
-        with app.app_context():
-            schema_version.check(services().read)
-            print(retention.delete_expired(services().databases, now=clock.now()))
+    with begin_command() as opened:
+        print(retention.delete_expired(opened.databases, now=clock.now()))
 
 
 @click.command("rotate-keys")
@@ -53,14 +50,11 @@ def rotate_keys() -> None:
 
     That is the first of WEBHOOKS_ENCRYPTION_KEYS; the others can go afterwards.
     """
-    with clear_errors():
-        app = create_app(database_limits=COMMAND_LIMITS)
-        with app.app_context():
-            schema_version.check(services().read)
-            try:
-                count = key_rotation.reencrypt_all(services().databases, services().cipher)
-            except DecryptionError as error:
-                raise click.ClickException(
-                    f"{error}. Nothing is lost; add the key that it was made under."
-                ) from None
-            print(f"{count} values encrypted with the first key.")
+    with begin_command() as opened:
+        try:
+            count = key_rotation.reencrypt_all(opened.databases, opened.cipher)
+        except DecryptionError as error:
+            raise click.ClickException(
+                f"{error}. Nothing is lost; add the key that it was made under."
+            ) from None
+        print(f"{count} values encrypted with the first key.")

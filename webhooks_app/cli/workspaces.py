@@ -6,13 +6,9 @@ import click
 
 from webhooks_app.accounts import api_tokens, email_addresses, input_rules, members, users, workspaces
 from webhooks_app.accounts.audit import Actor
-from webhooks_app.app import create_app
-from webhooks_app.db import schema_version
-from webhooks_app.db.database_limits import COMMAND_LIMITS
+from webhooks_app.cli.command_services import begin_command
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Role
-from webhooks_app.extensions import services
-from webhooks_app.jobs.process import clear_errors
 
 SHELL = Actor("shell")
 
@@ -49,14 +45,11 @@ def create_workspace(name: str, email: str, password: str) -> None:
 
     Prints an API token for it.
     """
-    with clear_errors():
-        app = create_app(database_limits=COMMAND_LIMITS)
-        with app.app_context():
-            schema_version.check(services().read)
-            try:
-                print(set_up(services().write, name, email, password)[1])
-            except users.EmailTaken:
-                raise click.ClickException(f"There is a user {email} already.") from None
+    with begin_command() as opened:
+        try:
+            print(set_up(opened.write, name, email, password)[1])
+        except users.EmailTaken:
+            raise click.ClickException(f"There is a user {email} already.") from None
 
 
 def set_up(database: WriteDatabase, name: str, email: str, password: str) -> tuple[str, str]:
