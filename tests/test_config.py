@@ -15,9 +15,9 @@ from cryptography.fernet import Fernet
 from webhooks_app import config
 from webhooks_app.app import create_app
 from webhooks_app.config import ConfigError, Settings
+from webhooks_app.core.ip_addresses import is_address
 from webhooks_app.core.retry_schedule import DEFAULT_DELAYS
 from webhooks_app.endpoints.actions import LONGEST_TIMEOUT_MS
-from webhooks_app.transport.address_rules import is_address
 from webhooks_app.transport.target_policy import address_problem
 from webhooks_app.transport.target_ports import DENIED_PORTS
 

@@ -15,11 +15,11 @@ from urllib.parse import unquote, urlsplit
 from cryptography.fernet import Fernet
 
 from webhooks_app.core import instance_folder, listening_host, mail, service_variables, setting_values
+from webhooks_app.core.ip_addresses import is_address
 from webhooks_app.core.retry_schedule import DEFAULT_DELAYS
 from webhooks_app.core.setting_values import ConfigError as ConfigError  # what this module raises
 from webhooks_app.core.setting_values import flag, number
 from webhooks_app.transport import local_addresses
-from webhooks_app.transport.address_rules import is_address
 from webhooks_app.transport.allow_list import parse_allow_list
 from webhooks_app.transport.host_names import TargetRefused, canonical_host
 from webhooks_app.transport.target_policy import HostPorts, TargetPolicy

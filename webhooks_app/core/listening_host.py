@@ -1,10 +1,10 @@
 """The host that the web listens on, told from what a shell calls its host."""
 
-import ipaddress
 import re
 import socket
 from collections.abc import Mapping
 
+from webhooks_app.core.ip_addresses import is_address
 from webhooks_app.core.setting_values import ConfigError
 
 DEFAULT = "127.0.0.1"
@@ -33,21 +33,13 @@ def read(env: Mapping[str, str]) -> tuple[str, list[str]]:
 
 
 def _checked(setting: str, host: str) -> str:
-    if _is_address(host) or (_HOST_NAME.fullmatch(host) and not _LIKE_AN_ADDRESS.fullmatch(host)):
+    if is_address(host) or (_HOST_NAME.fullmatch(host) and not _LIKE_AN_ADDRESS.fullmatch(host)):
         return host
     raise ConfigError(f"{setting} must be a host name or an IP address, not {host[:80]!r}.")
 
 
 def _is_usable(host: str) -> bool:
-    return _is_address(host) or (bool(_HOST_NAME.fullmatch(host)) and _is_found(host))
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
+    return is_address(host) or (bool(_HOST_NAME.fullmatch(host)) and _is_found(host))
 
 
 def _is_found(name: str) -> bool:

@@ -1,7 +1,7 @@
 """List the address ranges that are not public, by the IANA special-purpose registries. Pure."""
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 Address = IPv4Address | IPv6Address
 
@@ -75,15 +75,6 @@ def _bounds(version: int) -> tuple[tuple[int, int, SpecialRange], ...]:
 
 # First and last address of each network as integers, because each new socket asks.
 RANGE_BOUNDS = {version: _bounds(version) for version in (4, 6)}
-
-
-def is_address(host: str) -> bool:
-    """Return whether the host of a normalised URL is an address, brackets dropped, rather than a name."""
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def special_ranges(address: Address) -> list[tuple[Address, SpecialRange]]:

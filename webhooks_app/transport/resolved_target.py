@@ -5,8 +5,8 @@ from functools import lru_cache
 from itertools import count
 from urllib.parse import urlsplit
 
+from webhooks_app.core.ip_addresses import is_address
 from webhooks_app.core.outcomes import OutcomeClass
-from webhooks_app.transport.address_rules import is_address
 from webhooks_app.transport.name_lookup import LookupResult
 from webhooks_app.transport.target_policy import TargetPolicy, address_problem
 from webhooks_app.transport.target_ports import DEFAULT_PORTS

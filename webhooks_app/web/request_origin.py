@@ -10,6 +10,7 @@ from flask import Flask, g, request
 from flask_wtf.csrf import CSRFError
 
 from webhooks_app.extensions import services
+from webhooks_app.transport.target_ports import DEFAULT_PORTS
 
 ELSEWHERE = "This form was sent from another site, {origin}. Open the console’s own page and try again."
 UNKNOWN = "The browser did not say from where this form was sent. Allow it to send an Origin or a Referer."
@@ -46,5 +47,5 @@ def _origin(url: str) -> str:
     if not parts.scheme or not parts.hostname:
         return ""
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    is_usual = port in (None, {"http": 80, "https": 443}.get(parts.scheme))
+    is_usual = port in (None, DEFAULT_PORTS.get(parts.scheme))
     return f"{parts.scheme}://{host}" if is_usual else f"{parts.scheme}://{host}:{port}"
