@@ -26,8 +26,8 @@ from webhooks_app.db.database_limits import COMMAND_LIMITS
 from webhooks_app.db.models import PendingDelivery
 from webhooks_app.db.models.base import UtcDateTime
 from webhooks_app.deliveries import retention
-from webhooks_app.extensions import open_services
 from webhooks_app.jobs import delivery_worker
+from webhooks_app.services import open_services
 from webhooks_app.transport import sender_limits
 from webhooks_app.worker import claims
 

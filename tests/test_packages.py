@@ -19,6 +19,7 @@ LAYERS = (
     ("worker",),
     ("events",),
     ("deliveries",),
+    ("services",),
     ("extensions",),
     ("web",),
     ("app", "server"),

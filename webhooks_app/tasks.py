@@ -15,9 +15,9 @@ from webhooks_app.db.transient_errors import database_may_be_away
 from webhooks_app.deliveries import recovery_runs, retention
 from webhooks_app.endpoints import auto_disable, notices
 from webhooks_app.events import fan_out_runs
-from webhooks_app.extensions import Services, open_services
 from webhooks_app.jobs import alarms, open_files
 from webhooks_app.jobs.process import StopFlag
+from webhooks_app.services import Services, open_services
 from webhooks_app.transport.sender import Sender
 from webhooks_app.transport.sender_limits import fit_open_files
 from webhooks_app.worker.claimed_delivery import ClaimKey

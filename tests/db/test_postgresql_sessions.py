@@ -22,7 +22,8 @@ from webhooks_app.db import engines
 from webhooks_app.db.database_limits import worker_limits
 from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import DeliveryState, Event
-from webhooks_app.extensions import Services, services
+from webhooks_app.extensions import services
+from webhooks_app.services import Services
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 

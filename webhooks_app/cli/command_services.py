@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from webhooks_app.app import create_app
 from webhooks_app.db import schema_version
 from webhooks_app.db.database_limits import COMMAND_LIMITS
-from webhooks_app.extensions import Services, services
+from webhooks_app.extensions import services
 from webhooks_app.jobs.process import clear_errors
+from webhooks_app.services import Services
 
 
 @contextmanager

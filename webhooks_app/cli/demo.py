@@ -11,7 +11,8 @@ from webhooks_app.cli.workspaces import SHELL, set_up
 from webhooks_app.db.models import Endpoint
 from webhooks_app.endpoints import actions, signing_secrets
 from webhooks_app.endpoints.actions import EndpointValues
-from webhooks_app.extensions import Services, db
+from webhooks_app.extensions import db
+from webhooks_app.services import Services
 
 
 def prepare(services: Services, path: Path, consumer_port: int) -> dict[str, str]:

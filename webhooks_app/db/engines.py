@@ -3,23 +3,23 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, Engine, make_url
 from sqlalchemy.orm import Session
 
-from webhooks_app.db import driver_errors, postgresql_sessions, sqlite_sessions
+from webhooks_app.db import driver_errors, sqlite_sessions
 from webhooks_app.db.database_limits import DEFAULT_LIMITS, DatabaseLimits
+from webhooks_app.db.transaction_options import AUTOCOMMITS, HAS_NO_TIME_LIMIT, HAS_SHORT_TIMEOUT, WRITES
 
 
 class ReadDatabase:
     """The database for transactions that only read; nothing makes a WriteDatabase of it."""
 
     def __init__(self, engine: Engine) -> None:
-        self._reading = engine.execution_options(**{sqlite_sessions.WRITES: False})
-        self._autocommitting = engine.execution_options(
-            **{sqlite_sessions.WRITES: None, postgresql_sessions.AUTOCOMMITS: True}
-        )
+        self._reading = engine.execution_options(**{WRITES: False})
+        self._autocommitting = engine.execution_options(**{WRITES: None, AUTOCOMMITS: True})
 
     def connect(self) -> Connection:
         """Open a transaction that sees one snapshot; use it as a context manager."""
@@ -44,7 +44,7 @@ class WriteDatabase:
     def __init__(self, engine: Engine, *, after_commit: Callable[[], None] | None = None) -> None:
         """Call `after_commit` behind each commit, in the thread that committed."""
         self._engine = engine
-        self._writing = engine.execution_options(**{sqlite_sessions.WRITES: True})
+        self._writing = engine.execution_options(**{WRITES: True})
         self._after_commit = after_commit
 
     @property
@@ -61,11 +61,11 @@ class WriteDatabase:
 
     def with_short_lock_timeout(self) -> "WriteDatabase":
         """Return the same database for a caller that cannot wait long for SQLite's lock."""
-        return self._with_option(sqlite_sessions.HAS_SHORT_TIMEOUT)
+        return self._with_option(HAS_SHORT_TIMEOUT)
 
     def without_time_limit(self) -> "WriteDatabase":
         """Return the same database for transactions whose statements may take any time on PostgreSQL."""
-        return self._with_option(postgresql_sessions.HAS_NO_TIME_LIMIT)
+        return self._with_option(HAS_NO_TIME_LIMIT)
 
     def _with_option(self, name: str) -> "WriteDatabase":
         engine = self._engine.execution_options(**{name: True})
@@ -103,7 +103,7 @@ def engine_options(database_url: str, limits: DatabaseLimits = DEFAULT_LIMITS) -
         "pool_size": 10,
         "max_overflow": 20,
         "pool_timeout": limits.pool_seconds,
-        "connect_args": postgresql_sessions.connect_arguments(url.query, limits),
+        "connect_args": _postgresql_sessions().connect_arguments(url.query, limits),
     }
 
 
@@ -113,5 +113,12 @@ def prepare(engine: Engine, *, waits_for_disk: bool, limits: DatabaseLimits = DE
     `waits_for_disk`: whether a commit returns only when it would survive a power cut.
     """
     driver_errors.listen(engine)
-    sessions = {"sqlite": sqlite_sessions, "postgresql": postgresql_sessions}[engine.dialect.name]
+    sessions = sqlite_sessions if engine.dialect.name == "sqlite" else _postgresql_sessions()
     sessions.prepare(engine, waits_for_disk=waits_for_disk, limits=limits)
+
+
+def _postgresql_sessions() -> ModuleType:
+    """Return what prepares engines for PostgreSQL; psycopg takes 5 MiB, for which SQLite has no use."""
+    from webhooks_app.db import postgresql_sessions
+
+    return postgresql_sessions

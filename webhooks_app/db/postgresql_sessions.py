@@ -18,10 +18,7 @@ from webhooks_app.db import postgresql_connection
 from webhooks_app.db.circuit_breaker import BreakerLimits, CircuitBreaker
 from webhooks_app.db.database_limits import DatabaseLimits
 from webhooks_app.db.postgresql_connection import BoundedConnection, NotAdmitted
-
-# Execution options. Without the first, a transaction begins; with the second, its statements take their time.
-AUTOCOMMITS = "autocommits"
-HAS_NO_TIME_LIMIT = "has_no_time_limit"
+from webhooks_app.db.transaction_options import AUTOCOMMITS, HAS_NO_TIME_LIMIT
 
 _LOCK_NOT_AVAILABLE = "55P03"  # "lock_not_available", appendix A of PostgreSQL's manual
 _IDLE_SINCE = "idle_since"

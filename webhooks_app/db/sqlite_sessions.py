@@ -8,10 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event
 
 from webhooks_app.db.database_limits import DatabaseLimits
-
-# Execution options: whether a transaction is to write (None: there is none), and whether it cannot wait long.
-WRITES = "writes"
-HAS_SHORT_TIMEOUT = "has_short_lock_timeout"
+from webhooks_app.db.transaction_options import HAS_SHORT_TIMEOUT, WRITES
 
 # SQLite's own wait sleeps longer each time, up to 100 ms, so that the writer that has waited longest loses to
 # one that has just come: under steady traffic that is seconds. So SQLite waits in small steps, and

@@ -2,7 +2,7 @@
 
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,9 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 from referencing.exceptions import Unresolvable
 
-from webhooks_app.events.event_types import NAME, Catalog, EventType, Group
+from webhooks_app.events import schema_violations
+from webhooks_app.events.event_types import NAME, EventType, Group
+from webhooks_app.events.schema_violations import Violation
 
 CATALOG_PATH = Path(__file__).with_name("catalog.toml")
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -19,6 +21,29 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 class CatalogError(ValueError):
     """The catalog file is wrong; the message says where and what to do about it."""
+
+
+class Catalog:
+    """All event types, by group, by name and with their validators."""
+
+    def __init__(self, groups: Iterable[Group]) -> None:
+        self.groups = tuple(groups)
+        self.event_types = tuple(each for group in self.groups for each in group.event_types)
+        self._by_name = {each.name: each for each in self.event_types}
+        self._validators = {
+            each.name: schema_violations.validator_of(each.schema) for each in self.event_types
+        }
+        self.names = frozenset(self._by_name)
+
+    def get(self, name: str) -> EventType | None:
+        return self._by_name.get(name)
+
+    def violations(self, name: str, data: object) -> list[Violation]:
+        """Return what keeps `data` (parsed JSON) from being the data of a `name` event; empty if nothing."""
+        validator = self._validators.get(name)
+        if validator is None:
+            return [Violation("type", "is not an event type of the catalog")]
+        return schema_violations.find(validator, data)
 
 
 @cache

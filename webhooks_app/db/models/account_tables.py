@@ -3,7 +3,6 @@
 from datetime import datetime
 from enum import StrEnum
 
-from flask_login import UserMixin
 from sqlalchemy import JSON, ForeignKey, Index, Integer, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -31,8 +30,12 @@ class Workspace(Base):
     notice_addresses: Mapped[list[str]] = mapped_column(JSON, default=list, server_default="[]")
 
 
-class User(UserMixin, Base):  # type: ignore[misc]
+class User(Base):
     """A person who can sign in; a `Member` says to what."""
+
+    # What Flask-Login asks of a user. Its own base class would have each worker load Flask.
+    is_authenticated = is_active = True
+    is_anonymous = False
 
     __tablename__ = "users"
 

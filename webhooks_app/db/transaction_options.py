@@ -1,0 +1,10 @@
+"""The execution options by which a connection says what its transactions are; each database takes its own."""
+
+# Whether a transaction is to write; None: there is none. Of SQLite.
+WRITES = "writes"
+# Whether it cannot wait long for the lock. Of SQLite.
+HAS_SHORT_TIMEOUT = "has_short_lock_timeout"
+# Whether no transaction begins. Of PostgreSQL.
+AUTOCOMMITS = "autocommits"
+# Whether its statements take their time. Of PostgreSQL.
+HAS_NO_TIME_LIMIT = "has_no_time_limit"

@@ -1,0 +1,52 @@
+"""The services that a process has of the platform: settings, keys and connections; no Flask."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Self
+
+from sqlalchemy import create_engine
+
+from webhooks_app.config import Settings
+from webhooks_app.core import clock
+from webhooks_app.core.encryption import Cipher
+from webhooks_app.db import engines
+from webhooks_app.db.database_limits import worker_limits
+from webhooks_app.db.engines import Databases, ReadDatabase, WriteDatabase
+from webhooks_app.jobs.wake_ups import WakeUps
+
+
+@dataclass
+class Services:
+    """What one process has of the platform."""
+
+    settings: Settings
+    cipher: Cipher
+    wake_ups: WakeUps
+    databases: Databases
+    started_at: datetime = field(default_factory=clock.now)
+
+    @classmethod
+    def of(cls, settings: Settings, databases: Databases) -> Self:
+        """Return the services of a process that works on these databases."""
+        return cls(
+            settings=settings,
+            cipher=Cipher(settings.encryption_keys),
+            wake_ups=WakeUps(settings.redis_url),
+            databases=databases,
+        )
+
+    @property
+    def read(self) -> ReadDatabase:
+        return self.databases.read
+
+    @property
+    def write(self) -> WriteDatabase:
+        return self.databases.write
+
+
+def open_services(settings: Settings, *, waits_for_disk: bool) -> Services:
+    """Open what a worker process needs; see `engines.prepare` for `waits_for_disk`."""
+    limits = worker_limits(settings.lease_seconds)
+    engine = create_engine(settings.database_url, **engines.engine_options(settings.database_url, limits))
+    engines.prepare(engine, waits_for_disk=waits_for_disk, limits=limits)
+    return Services.of(settings, engines.databases_of(engine))
