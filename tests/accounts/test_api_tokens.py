@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 from tests.conftest import TESTER, Workspace
 from webhooks_app.accounts import api_tokens
 from webhooks_app.accounts.api_tokens import LiveToken
+from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.core import clock, passwords
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import ApiToken, AuditEntry
@@ -74,7 +75,7 @@ def set_last_used_at(database: WriteDatabase, moment: datetime) -> None:
 def test_only_live_tokens_are_found(workspace: Workspace, database: WriteDatabase, token: str) -> None:
     other = api_tokens.create(database, workspace.id, "shipping", actor=TESTER)
     [kept] = tokens(workspace)
-    assert find(database, token, "tok_unknown") == [LiveToken(kept.id, workspace.id, None)]
+    assert find(database, token, "tok_unknown") == [LiveToken(kept.id, workspace.id, None, "billing")]
 
     assert api_tokens.revoke(database, kept, actor=TESTER)
 
@@ -119,3 +120,27 @@ def test_a_use_that_another_process_has_just_recorded_is_not_recorded_again(
 
     [after] = find(database, token)
     assert after.last_used_at == just_now
+
+
+def test_an_expired_token_is_not_found(workspace: Workspace, database: WriteDatabase) -> None:
+    now = clock.now()
+    ends = (now + timedelta(hours=1), now - timedelta(seconds=1))
+    good, ended = (
+        api_tokens.create(database, workspace.id, "billing", expires_at=end, actor=TESTER) for end in ends
+    )
+    assert len(find(database, good, ended)) == 1
+    assert find(database, ended) == []
+    assert sorted(each.is_live(now) for each in tokens(workspace)) == [False, True]
+
+
+def test_scopes_and_rate_of_a_token_are_found_with_it(workspace: Workspace, database: WriteDatabase) -> None:
+    scopes = [TokenScope.ENDPOINTS_WRITE]
+    token = api_tokens.create(
+        database, workspace.id, "billing", scopes=scopes, rate_per_second=7, actor=TESTER
+    )
+    [found] = find(database, token)
+    assert (found.scopes, found.rate_per_second) == (frozenset(scopes), 7)
+    db.session.rollback()
+    created = select(AuditEntry.details).where(AuditEntry.action == "token.create")
+    [*_, details] = db.session.scalars(created.order_by(AuditEntry.id)).all()
+    assert json.loads(details) == {"name": "billing", "scopes": "endpoints:write"}

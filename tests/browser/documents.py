@@ -72,7 +72,7 @@ FORMS = (
     Form("profile.change_password", "refused", {"current": "wrong", "new": "short"}),
     Form("tokens.create", "refused", TOO_LONG),
     Form("recoveries.start", "refused", {"from": "yesterday"}),
-    Form("tokens.create", "done", {"name": MARKUP[:90]}),
+    Form("tokens.create", "done", {"name": MARKUP[:90], "scopes": "events:send"}),
     Form("members.invite", "done", {"email": "new@example.com", "role": "viewer"}),
     Form("deliveries.replay", "own-page", is_fragment=True),
     Form("deliveries.replay", "row", {"back": ""}, is_fragment=True),

@@ -66,7 +66,7 @@ def test_a_token_is_created_copied_and_revoked_after_a_second_press(page: Page, 
     row.locator(".confirm summary").click()
     revoke.click()
     expect(toast(page)).to_contain_text("“Billing” revoked")
-    page.get_by_text("1 revoked", exact=True).click()
+    page.get_by_text("1 revoked or expired", exact=True).click()
     expect(page.locator("tr", has_text="Billing")).to_contain_text("Revoked")
 
 

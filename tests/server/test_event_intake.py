@@ -11,8 +11,10 @@ from flask import Flask
 from sqlalchemy import Connection, event, select
 from sqlalchemy.exc import OperationalError
 
-from tests.conftest import Workspace
+from tests.conftest import TESTER, Workspace
 from tests.server.running_server import serving
+from webhooks_app.accounts import api_tokens
+from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.db.models import Event
 from webhooks_app.extensions import db, services
 from webhooks_app.server.event_intake import EventIntake, answer_headers
@@ -177,3 +179,17 @@ def test_a_database_that_cannot_serve_is_503_with_retry_after(app: Flask, api: A
     assert answer.json()["error"]["code"] == "unavailable"
     assert len(tries) == 1
     assert api.post(BODY).status_code == 202
+
+
+def test_a_token_that_may_not_send_is_told_so_on_either_way(
+    api: Api, workspace: Workspace, app: Flask
+) -> None:
+    scopes = set(TokenScope) - {TokenScope.EVENTS_SEND}
+    token = api_tokens.create(services(app).write, workspace.id, "reader", scopes=scopes, actor=TESTER)
+    answers = [
+        api.post(BODY, Authorization=f"Bearer {token}"),
+        api.post(BODY, Authorization=f"Bearer {token}", X_Unusual="1"),
+    ]
+    assert [answer.status_code for answer in answers] == [403, 403]
+    assert described(answers[0]) == described(answers[1])
+    assert api.intake.accepted == 0

@@ -1,4 +1,4 @@
-"""API tokens: what internal apps send events with."""
+"""API tokens: what internal apps send events with, and programs manage endpoints."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -6,35 +6,61 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
-from webhooks_app.accounts import audit
+from webhooks_app.accounts import audit, token_scopes
 from webhooks_app.accounts.audit import Actor
+from webhooks_app.accounts.token_scopes import FIRST_SCOPES, TokenScope
 from webhooks_app.core import clock, ids, passwords
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import ApiToken
+from webhooks_app.db.models.base import UtcDateTime
 
 HINT_LENGTH = 8
+HIGHEST_RATE = 10_000
 # `last_used_at` is for people; writing it on each request would cost a transaction each.
 LAST_USED_PRECISION = timedelta(minutes=1)
 
 # Put together once: that takes longer than running it.
-_FIND = select(ApiToken.token_hash, ApiToken.id, ApiToken.workspace_id, ApiToken.last_used_at).where(
-    ApiToken.token_hash.in_(bindparam("hashes")), ApiToken.revoked_at.is_(None)
+_FIND = select(
+    ApiToken.token_hash,
+    ApiToken.id,
+    ApiToken.workspace_id,
+    ApiToken.last_used_at,
+    ApiToken.name,
+    ApiToken.scopes,
+    ApiToken.rate_per_second,
+).where(
+    ApiToken.token_hash.in_(bindparam("hashes")),
+    ApiToken.revoked_at.is_(None),
+    or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > bindparam("now", type_=UtcDateTime)),
 )
 
 
 @dataclass(slots=True, frozen=True)
 class LiveToken:
-    """A token that was not revoked."""
+    """A token that was neither revoked nor has expired."""
 
     id: str
     workspace_id: str
     last_used_at: datetime | None
+    name: str = ""
+    scopes: frozenset[TokenScope] = FIRST_SCOPES
+    rate_per_second: int | None = None
 
 
 def find(connection: Connection, hashes: Collection[str]) -> dict[str, LiveToken]:
     """Return the live tokens among those with these hashes, by their hash."""
-    rows = connection.execute(_FIND, {"hashes": list(hashes)}).all()
-    return {row.token_hash: LiveToken(row.id, row.workspace_id, row.last_used_at) for row in rows}
+    rows = connection.execute(_FIND, {"hashes": list(hashes), "now": clock.now()}).all()
+    return {
+        row.token_hash: LiveToken(
+            row.id,
+            row.workspace_id,
+            row.last_used_at,
+            row.name,
+            token_scopes.parse(row.scopes),
+            row.rate_per_second,
+        )
+        for row in rows
+    }
 
 
 def record_use(database: WriteDatabase, token: LiveToken) -> None:
@@ -47,11 +73,24 @@ def record_use(database: WriteDatabase, token: LiveToken) -> None:
         connection.execute(update(ApiToken).where(ApiToken.id == token.id, stale).values(last_used_at=now))
 
 
-def create(database: WriteDatabase, workspace_id: str, name: str, *, actor: Actor) -> str:
-    """Create a token and return it; only its hash is kept."""
+def create(
+    database: WriteDatabase,
+    workspace_id: str,
+    name: str,
+    *,
+    scopes: Collection[TokenScope] = FIRST_SCOPES,
+    expires_at: datetime | None = None,
+    rate_per_second: int | None = None,
+    actor: Actor,
+) -> str:
+    """Create a token and return it; only its hash is kept.
+
+    Without `expires_at` it is good until it is revoked; without `rate_per_second` the settings' rate holds.
+    """
     token = passwords.new_token()
     now = clock.now()
     token_id = ids.new("tok")
+    stored_scopes = token_scopes.join(scopes)
     with database.begin() as connection:
         connection.execute(
             insert(ApiToken).values(
@@ -61,10 +100,21 @@ def create(database: WriteDatabase, workspace_id: str, name: str, *, actor: Acto
                 token_hash=passwords.hash_token(token),
                 hint=token[:HINT_LENGTH],
                 created_at=now,
+                scopes=stored_scopes,
+                expires_at=expires_at,
+                rate_per_second=rate_per_second,
             )
         )
         audit.record(
-            connection, actor, "token.create", workspace_id=workspace_id, target=token_id, now=now, name=name
+            connection,
+            actor,
+            "token.create",
+            workspace_id=workspace_id,
+            target=token_id,
+            now=now,
+            name=name,
+            scopes=stored_scopes,
+            **({"expires_at": clock.format_rfc3339(expires_at)} if expires_at else {}),
         )
     return token
 

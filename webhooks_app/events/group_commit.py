@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from webhooks_app.accounts import api_tokens
 from webhooks_app.accounts.api_tokens import LiveToken
+from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.db import transient_errors
 from webhooks_app.db.engines import Databases
 from webhooks_app.events import accept
@@ -27,7 +28,7 @@ WhenDone = Callable[[Outcome], None]
 
 
 class UnknownToken(Exception):
-    """No API token has this hash, or it was revoked."""
+    """No live API token has this hash, or it may not send events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,8 @@ class _Waiting:
     def identify(self, tokens: dict[str, LiveToken]) -> None:
         if self.token_hash is None:
             return
-        if (token := tokens.get(self.token_hash)) is None:
+        token = tokens.get(self.token_hash)
+        if token is None or TokenScope.EVENTS_SEND not in token.scopes:
             self.tell(UnknownToken())
         else:
             self.submission = replace(self.submission, workspace_id=token.workspace_id)

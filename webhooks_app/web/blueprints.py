@@ -36,7 +36,7 @@ from webhooks_app.web import (
     verify_page,
 )
 from webhooks_app.web.access import WEBHOOKS, WORKSPACE, workspace_blueprint
-from webhooks_app.web.api import authentication, errors, producer
+from webhooks_app.web.api import authentication, errors, operations, producer
 
 AddRoutes = Callable[[Blueprint], None]
 
@@ -81,6 +81,7 @@ OTHER_AREAS: tuple[tuple[str, str | None, AddRoutes], ...] = (
     ("invitations", "/invitations", invitation_page.add_routes),
     ("health", None, health_checks.add_routes),
 )
+API_OPERATIONS = (producer.OPERATIONS,)
 
 
 def register(app: Flask, csrf: CSRFProtect) -> None:
@@ -102,5 +103,6 @@ def _producer_api(csrf: CSRFProtect) -> Blueprint:
     blueprint.before_request(producer.raise_failure)
     blueprint.before_request(authentication.authenticate)
     errors.add_handlers(blueprint)
-    producer.add_routes(blueprint)
+    for module_operations in API_OPERATIONS:
+        operations.add_routes(blueprint, module_operations)
     return blueprint

@@ -3,11 +3,13 @@
 from flask import Blueprint, flash, g, redirect, render_template, url_for
 from sqlalchemy import select
 
-from webhooks_app.accounts import api_tokens
+from webhooks_app.accounts import api_tokens, token_scopes
+from webhooks_app.accounts.token_scopes import TokenScope
+from webhooks_app.core import clock
 from webhooks_app.db.models import ApiToken
 from webhooks_app.extensions import db, services
 from webhooks_app.web.access import actor, admin_required, load_owned
-from webhooks_app.web.forms.account_forms import NameForm
+from webhooks_app.web.forms.account_forms import LIFETIMES, TokenForm
 from webhooks_app.web.responses import PageResponse
 from webhooks_app.web.sample_commands import sample_event
 
@@ -19,17 +21,24 @@ def add_routes(blueprint: Blueprint) -> None:
 
 
 def index() -> PageResponse:
-    return _page(NameForm(formdata=None))
+    return _page(TokenForm(formdata=None))
 
 
 @admin_required
 def create() -> PageResponse:
     """Return the page itself, never stored: a redirect would need the token in a URL or a session."""
-    form = NameForm()
+    form = TokenForm()
     if not form.validate():
         return _page(form), 422
-    token = api_tokens.create(services().write, g.workspace.id, form.name.data, actor=actor())
-    return _page(NameForm(formdata=None), token=token)
+    token = api_tokens.create(
+        services().write,
+        g.workspace.id,
+        form.name.data,
+        scopes=form.chosen_scopes(),
+        expires_at=form.expires_at(clock.now()),
+        actor=actor(),
+    )
+    return _page(TokenForm(formdata=None), token=token, sample=_sample(token, form))
 
 
 @admin_required
@@ -43,15 +52,25 @@ def revoke(token_id: str) -> PageResponse:
     return redirect(url_for("tokens.index"), 303)
 
 
-def _page(form: NameForm, *, token: str = "") -> str:
+def _page(form: TokenForm, *, token: str = "", sample: str = "") -> str:
+    now = clock.now()
     tokens = db.session.scalars(
         select(ApiToken).where(ApiToken.workspace_id == g.workspace.id).order_by(ApiToken.id.desc())
     ).all()
+    active = [each for each in tokens if each.is_live(now)]
     return render_template(
         "tokens/index.html",
         form=form,
-        active=[each for each in tokens if each.revoked_at is None],
-        revoked=[each for each in tokens if each.revoked_at is not None],
+        active=active,
+        ended=[each for each in tokens if each not in active],
+        scopes_of={each.id: token_scopes.join(token_scopes.parse(each.scopes)).split() for each in tokens},
+        scopes=token_scopes.DESCRIPTIONS,
+        lifetimes=[(value, label) for value, (label, _) in LIFETIMES.items()],
         token=token,
-        sample=sample_event(token) if token else "",
+        sample=sample,
     )
+
+
+def _sample(token: str, form: TokenForm) -> str:
+    """Return a command that the new token may carry out, or nothing."""
+    return sample_event(token) if TokenScope.EVENTS_SEND in form.chosen_scopes() else ""

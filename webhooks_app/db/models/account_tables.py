@@ -110,6 +110,15 @@ class ApiToken(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # As `accounts/token_scopes.py` spells them; unset in tokens from before there were scopes.
+    scopes: Mapped[str | None] = mapped_column(String(300))
+    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # Requests, by all processes together; unset: as the settings say.
+    rate_per_second: Mapped[int | None] = mapped_column(Integer)
+
+    def is_live(self, now: datetime) -> bool:
+        """Tell whether requests with it are taken."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
 
 
 class LogInTries(Base):

@@ -3,6 +3,9 @@
 from flask import g, request
 
 from webhooks_app.accounts import api_tokens
+from webhooks_app.accounts.api_tokens import LiveToken
+from webhooks_app.accounts.audit import Actor
+from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.core import passwords
 from webhooks_app.extensions import services
 from webhooks_app.web.api.errors import refuse
@@ -13,7 +16,7 @@ INVALID_TOKEN = f'{CHALLENGE}, error="invalid_token", error_description="This AP
 
 
 def authenticate() -> None:
-    """Set `g.workspace_id` and `g.token_id` from `Authorization: Bearer …` (RFC 6750). Raises ApiError."""
+    """Set `g.workspace_id` and `g.token` from `Authorization: Bearer …` (RFC 6750). Raises ApiError."""
     token = bearer_token(request.headers.get("Authorization", ""))
     if token is None:
         message = "Send an API token: Authorization: Bearer tok_…"
@@ -24,8 +27,29 @@ def authenticate() -> None:
     if live is None:
         message = "This API token is not valid."
         refuse(401, "unauthorized", message, headers={"WWW-Authenticate": INVALID_TOKEN})
-    g.workspace_id, g.token_id = live.workspace_id, live.id
+    g.workspace_id, g.token = live.workspace_id, live
     api_tokens.record_use(services().write, live)
+
+
+def require_scope(scope: TokenScope) -> None:
+    """Raise ApiError unless the request's token may do this (RFC 6750, section 3.1)."""
+    if scope in current_token().scopes:
+        return
+    message = f"This API token may not do that; it needs the scope {scope}."
+    challenge = f'{CHALLENGE}, error="insufficient_scope", scope="{scope}"'
+    refuse(403, "insufficient_scope", message, headers={"WWW-Authenticate": challenge})
+
+
+def current_token() -> LiveToken:
+    """Return the token of the request, once `authenticate` has found it."""
+    token: LiveToken = g.token
+    return token
+
+
+def actor() -> Actor:
+    """Return who acts in this request, for the audit log: the token by its name and its id."""
+    token = current_token()
+    return Actor(f"API token “{token.name}” ({token.id})", request.remote_addr or "")
 
 
 def bearer_token(authorization: str) -> str | None:

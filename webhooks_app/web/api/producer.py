@@ -3,16 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
-from flask import Blueprint, Response, g, jsonify, request
+from flask import Response, g, jsonify, request
 from sqlalchemy import Connection, Row, select
 
+from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.core import json_parsing
 from webhooks_app.core.clock import format_rfc3339
 from webhooks_app.db.models import Delivery, Event
 from webhooks_app.events.accept import Accepted, NewEvent, Submission
 from webhooks_app.events.catalog import catalog
 from webhooks_app.extensions import services
+from webhooks_app.web.api import answer_models
 from webhooks_app.web.api.errors import refuse
+from webhooks_app.web.api.operations import Operation
 from webhooks_app.web.api.request_body import read_json
 
 # What the web's server adds to the WSGI environment; no client can set a name without HTTP_ before it.
@@ -21,13 +24,6 @@ LARGEST_EVENT_BYTES = 256 * 1024
 LARGEST_BATCH_BYTES = 4 * 1024 * 1024
 LARGEST_BATCH = 1000
 LONGEST_KEY = 255
-
-
-def add_routes(blueprint: Blueprint) -> None:
-    blueprint.post("/events")(create_event)
-    blueprint.post("/events/batch")(create_events)
-    blueprint.get("/events/<event_id>")(show_event)
-    blueprint.get("/event-types")(list_event_types)
 
 
 def raise_failure() -> None:
@@ -171,3 +167,47 @@ def _idempotency_key() -> str | None:
 
 def is_idempotency_key(key: str) -> bool:
     return 0 < len(key) <= LONGEST_KEY and key.isascii() and key.isprintable()
+
+
+OPERATIONS = (
+    Operation(
+        id="sendEvent",
+        method="POST",
+        path="/events",
+        view=create_event,
+        tag="Events",
+        summary="Send an event",
+        scope=TokenScope.EVENTS_SEND,
+        answers={202: answer_models.AcceptedEvent},
+    ),
+    Operation(
+        id="sendEvents",
+        method="POST",
+        path="/events/batch",
+        view=create_events,
+        tag="Events",
+        summary="Send a batch of events",
+        scope=TokenScope.EVENTS_SEND,
+        answers={202: answer_models.AcceptedBatch},
+    ),
+    Operation(
+        id="getEvent",
+        method="GET",
+        path="/events/{event_id}",
+        view=show_event,
+        tag="Events",
+        summary="Read an event and how its deliveries stand",
+        scope=TokenScope.EVENTS_READ,
+        answers={200: answer_models.Event},
+    ),
+    Operation(
+        id="listEventTypes",
+        method="GET",
+        path="/event-types",
+        view=list_event_types,
+        tag="Event types",
+        summary="Read the catalog",
+        scope=None,
+        answers={200: answer_models.EventTypes},
+    ),
+)

@@ -8,8 +8,8 @@ from webhooks_app.core import json_parsing
 from webhooks_app.web.api.errors import refuse
 
 
-def read_json(largest_bytes: int) -> tuple[Any, bytes]:
-    """Return the parsed body, and its bytes.
+def read_json(largest_bytes: int, *, is_optional: bool = False) -> tuple[Any, bytes]:
+    """Return the parsed body, and its bytes; with `is_optional`, an empty object where there is none.
 
     Raises ApiError 413 for one over `largest_bytes`, 400 for what is no JSON.
     """
@@ -18,6 +18,8 @@ def read_json(largest_bytes: int) -> tuple[Any, bytes]:
     raw = request.stream.read(largest_bytes + 1)  # also holds for a body that states no length
     if len(raw) > largest_bytes:
         _refuse_size(largest_bytes)
+    if is_optional and not raw:
+        return {}, raw
     try:
         return json_parsing.parse(raw), raw
     except json_parsing.InvalidJson as error:

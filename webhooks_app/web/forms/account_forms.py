@@ -1,16 +1,26 @@
 """The forms about workspaces, the people in them and their API tokens."""
 
+from datetime import datetime, timedelta
+
 from flask_wtf import FlaskForm
-from wtforms import Field, PasswordField, StringField, TextAreaField
+from wtforms import Field, PasswordField, SelectMultipleField, StringField, TextAreaField
 from wtforms.validators import ValidationError
 
 from webhooks_app.accounts import email_addresses, input_rules
+from webhooks_app.accounts.token_scopes import FIRST_SCOPES, TokenScope
 from webhooks_app.accounts.workspaces import LONGEST_RETENTION_DAYS, WorkspaceValues
 from webhooks_app.db.models import Role, Workspace
 from webhooks_app.endpoints.actions import DEFAULT_TIMEOUT_MS, LONGEST_TIMEOUT_MS
 from webhooks_app.web.forms.fields import WholeNumberField, checked
 
 MOST_ADDRESSES = 20
+# How long a new token is good, by what the form sends.
+LIFETIMES = {
+    "": ("No end", None),
+    "30": ("30 days", timedelta(days=30)),
+    "90": ("90 days", timedelta(days=90)),
+    "365": ("A year", timedelta(days=365)),
+}
 
 
 def check_name(_form: FlaskForm, field: StringField) -> None:
@@ -24,9 +34,34 @@ def check_password(_form: FlaskForm, field: PasswordField) -> None:
 
 
 class NameForm(FlaskForm):  # type: ignore[misc]
-    """Of a workspace, a token or a person."""
+    """Of a workspace or a person."""
 
     name = StringField("Name", validators=[check_name])
+
+
+class TokenForm(FlaskForm):  # type: ignore[misc]
+    """Of a new API token."""
+
+    name = StringField("Name", validators=[check_name])
+    scopes = SelectMultipleField("What it may do", default=sorted(FIRST_SCOPES), validate_choice=False)
+    lifetime = StringField("Good for", default="")
+
+    def validate_scopes(self, field: SelectMultipleField) -> None:
+        if not field.data:
+            raise ValidationError("Choose what the token may do.")
+        if not set(field.data) <= set(TokenScope):
+            raise ValidationError("Choose from the list.")
+
+    def validate_lifetime(self, field: StringField) -> None:
+        if field.data not in LIFETIMES:
+            raise ValidationError("Choose one of the times listed.")
+
+    def chosen_scopes(self) -> list[TokenScope]:
+        return [TokenScope(each) for each in self.scopes.data]
+
+    def expires_at(self, now: datetime) -> datetime | None:
+        _, lifetime = LIFETIMES[self.lifetime.data or ""]
+        return now + lifetime if lifetime else None
 
 
 class InviteForm(FlaskForm):  # type: ignore[misc]

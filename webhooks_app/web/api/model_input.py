@@ -1,0 +1,97 @@
+"""What a request brings, as one of the API's models; what is wrong with it is said at its field."""
+
+import re
+from typing import Any, NoReturn, TypeVar
+
+import msgspec
+from flask import request
+
+from webhooks_app.web.api.errors import refuse
+from webhooks_app.web.api.request_body import read_json
+
+Model = TypeVar("Model")
+
+# What manages things is small; only events may be large.
+LARGEST_BODY_BYTES = 64 * 1024
+
+_KINDS = {
+    "str": "a string",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "object": "an object",
+    "array": "a list",
+    "null": "null",
+}
+_AT = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(.+)`")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_LENGTH = re.compile(r"Expected `(str|array)` of length (>=|<=) (\d+)")
+_RANGE = re.compile(r"Expected `(?:int|float)` (>=|<=) (\d+)")
+_TYPE = re.compile(r"Expected `(.+?)`, got `(.+?)`")
+
+
+def read_body(model: type[Model], *, is_optional: bool = False) -> Model:
+    """Return the request's JSON as the model. Raises ApiError: 400 for what is no JSON, 422 for the rest.
+
+    With `is_optional`, no body at all is an empty object.
+    """
+    value, _ = read_json(LARGEST_BODY_BYTES, is_optional=is_optional)
+    if not isinstance(value, dict):
+        refuse(422, "invalid", "The body must be an object.")
+    return convert(value, model)
+
+
+def convert(value: Any, model: type[Model]) -> Model:
+    """Return parsed JSON as the model. Raises ApiError 422."""
+    try:
+        return msgspec.convert(value, model)
+    except msgspec.ValidationError as error:
+        _refuse(422, str(error), "field")
+
+
+def read_query(model: type[Model]) -> Model:
+    """Return the arguments of the request's URL as the model. Raises ApiError 400."""
+    given = request.args.to_dict(flat=False)
+    for name, values in given.items():
+        if len(values) > 1:
+            refuse(400, "invalid_parameter", f"Name the parameter {name[:64]!r} once.", name)
+    try:
+        return msgspec.convert({name: value for name, [value] in given.items()}, model, strict=False)
+    except msgspec.ValidationError as error:
+        _refuse(400, str(error), "parameter")
+
+
+def _refuse(status: int, error: str, what: str) -> NoReturn:
+    found = _AT.match(error)
+    assert found
+    problem, path = found["what"], found["path"] or ""
+    if unknown := _UNKNOWN.fullmatch(problem):
+        name = unknown[1]
+        refuse(status, f"unknown_{what}", f"There is no {what} {name[:64]!r} here.", _join(path, name))
+    code = "invalid" if what == "field" else f"invalid_{what}"
+    if missing := _MISSING.fullmatch(problem):
+        refuse(status, code, "This field is required.", _join(path, missing[1]))
+    refuse(status, code, _sentence(problem), path or None)
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _sentence(problem: str) -> str:
+    """Return what msgspec says as a sentence without its names of types."""
+    if found := _LENGTH.fullmatch(problem):
+        kind, bound, limit = found.groups()
+        unit = "characters" if kind == "str" else "entries"
+        return (
+            f"It may have {limit} {unit} at most." if bound == "<=" else f"It needs {limit} {unit} or more."
+        )
+    if found := _RANGE.fullmatch(problem):
+        return f"It must be {found[2]} or {'more' if found[1] == '>=' else 'less'}."
+    if found := _TYPE.fullmatch(problem):
+        wanted = " or ".join(_KINDS.get(kind, kind) for kind in found[1].split(" | "))
+        return f"It must be {wanted}, not {_KINDS.get(found[2], found[2])}."
+    if problem.startswith("Invalid enum value"):
+        return "It is none of the values that there are."
+    return "It has not the form that is wanted here."
