@@ -1,7 +1,6 @@
 """The Flask extensions, and the services that views and commands share."""
 
 from dataclasses import dataclass, field
-from threading import BoundedSemaphore
 
 from flask import Flask, current_app, has_app_context
 from flask_login import LoginManager
@@ -12,6 +11,7 @@ from sqlalchemy import Engine
 from webhooks_app.config import Settings
 from webhooks_app.db import engines
 from webhooks_app.db.models.base import Base
+from webhooks_app.deliveries.log.export_places import ExportPlaces
 from webhooks_app.events.group_commit import GroupCommit
 from webhooks_app.services import Services
 
@@ -27,13 +27,13 @@ _KEY = "services"
 class WebServices(Services):
     """What a web process has besides: what accepts events, and how many exports may run."""
 
-    # An export takes a thread for as long as its reader does; most of them stay for events and pages.
-    export_slots: BoundedSemaphore = field(init=False)
+    # Each export reads page after page of the log; most threads stay for events and pages of the console.
+    export_places: ExportPlaces = field(init=False)
     group_commit: GroupCommit = field(init=False)
 
     def __post_init__(self) -> None:
         self.group_commit = GroupCommit(self.databases, self.wake_ups)
-        self.export_slots = BoundedSemaphore(max(1, self.settings.web_threads // 4))
+        self.export_places = ExportPlaces(max(1, self.settings.web_threads // 4))
 
 
 def attach_services(app: Flask, settings: Settings, engine: Engine) -> None:

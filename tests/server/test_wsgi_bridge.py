@@ -7,6 +7,7 @@ import pytest
 
 from tests.server.running_server import serving
 from webhooks_app.server.wsgi_bridge import environ_of
+from webhooks_app.web.responses import CutShort
 
 SCOPE: dict[str, Any] = {
     "method": "POST",
@@ -83,3 +84,22 @@ def test_a_body_is_closed_once_however_it_ends(has_length: bool, breaks_before: 
         assert answer.startswith(b"HTTP/1.1 500 ")
     else:
         assert not answer.endswith(b"0\r\n\r\n")  # cut short, and seen to be
+
+
+def test_a_body_that_is_cut_short_ends_without_its_end_and_without_a_complaint(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def parts() -> Iterator[bytes]:
+        yield b"first\n"
+        yield b"why there is no more\n"
+        raise CutShort
+
+    def application(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        start("200 OK", [])
+        return parts()
+
+    with serving(application) as server:
+        answer = server.exchange(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert b"first\nwhy there is no more\n" in answer
+    assert not answer.endswith(b"0\r\n\r\n")
+    assert caplog.records == []

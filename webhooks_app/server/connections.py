@@ -7,6 +7,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from webhooks_app.server.server_limits import ServerLimits
+from webhooks_app.server.wsgi_bridge import CUT_OFF
 
 _CHECK_SECONDS = 0.5
 _CROWDED_SECONDS = 1.0
@@ -75,6 +76,7 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._begin_head()
         super().on_message_begin()
+        self.scope["extensions"] = {CUT_OFF: self._cut_off}
 
     def _begin_head(self) -> None:
         """Note when the head began, unless it has before."""
@@ -84,6 +86,11 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self.head_since = None
         super().on_headers_complete()
+
+    def _cut_off(self) -> None:
+        """Close in the middle of an answer, once what was sent of it is read; uvicorn takes it for lost."""
+        self.cycle.disconnected = True
+        self.transport.close()
 
     def shutdown(self) -> None:
         """Close at once, as the process ends, what would only be waited for: a body that is not whole."""

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from webhooks_app.web.api.producer import FAILURE_KEY
+from webhooks_app.web.responses import CutShort
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -20,6 +21,9 @@ WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 # A body in one piece goes out with the headers; of one that is made bit by bit, this much is gathered first.
 _PIECE_BYTES = 64 * 1024
 _END = object()
+_CUT_SHORT = object()
+# The name under which a scope holds a function that closes the connection in the middle of an answer.
+CUT_OFF = "cut_off"
 
 
 class WsgiBridge:
@@ -47,19 +51,30 @@ class WsgiBridge:
             await send(start)
             await send({"type": "http.response.body", "body": answer.first})
         else:
-            await self._stream(answer, start, context, receive, send)
+            cut_off = scope["extensions"][CUT_OFF]
+            await self._stream(answer, start, context, receive, send, cut_off=cut_off)
 
     async def _stream(
-        self, answer: "_Answer", start: dict[str, Any], context: Context, receive: Receive, send: Send
+        self,
+        answer: "_Answer",
+        start: dict[str, Any],
+        context: Context,
+        receive: Receive,
+        send: Send,
+        *,
+        cut_off: Callable[[], None],
     ) -> None:
         gone = asyncio.ensure_future(receive())  # behind its body, a client says nothing until it is gone
         try:
             await send(start)
             piece = answer.first
-            while piece is not _END and not gone.done():
+            while isinstance(piece, bytes) and not gone.done():
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
-                piece = await self._in_thread(context.run, _next_piece, answer.rest)
-            await send({"type": "http.response.body", "body": b""})
+                piece = await self._in_thread(context.run, answer.next_piece)
+            if piece is _CUT_SHORT:
+                cut_off()
+            else:
+                await send({"type": "http.response.body", "body": b""})
         finally:
             gone.cancel()
             await self._in_thread(context.run, _close, answer.source)
@@ -76,7 +91,7 @@ class WsgiBridge:
                 answer.first = b"".join(answer.source)
             else:
                 answer.rest = iter(answer.source)
-                answer.first = _next_piece(answer.rest)
+                answer.first = answer.next_piece()
         except BaseException:
             _close(answer.source)
             raise
@@ -96,6 +111,21 @@ class _Answer:
     source: Iterable[bytes]
     first: Any = b""
     rest: Iterator[bytes] | None = None
+    is_cut_short = False
+
+    def next_piece(self) -> Any:
+        """Return the next bytes, some ten kilobytes of them where there are so many; _END or _CUT_SHORT."""
+        piece = bytearray()
+        try:
+            for some in self.rest or ():
+                piece += some
+                if len(piece) >= _PIECE_BYTES:
+                    break
+        except CutShort:
+            self.is_cut_short = True
+        if piece:
+            return bytes(piece)
+        return _CUT_SHORT if self.is_cut_short else _END
 
     def start(self, status: str, headers: list[tuple[str, str]], _exc_info: object = None) -> None:
         self.status = int(status[:3])
@@ -105,16 +135,6 @@ class _Answer:
 def _has_length(headers: Headers) -> bool:
     """Tell whether the body's length is known, so that it is at hand as a whole or is a file."""
     return any(name == b"content-length" for name, _ in headers)
-
-
-def _next_piece(rest: Any) -> Any:
-    """Return the next bytes, some ten kilobytes of them where there are so many, or _END."""
-    piece = bytearray()
-    for some in rest:
-        piece += some
-        if len(piece) >= _PIECE_BYTES:
-            break
-    return bytes(piece) if piece else _END
 
 
 def _close(source: Any) -> None:

@@ -10,3 +10,7 @@ PageResponse = Response | str | tuple[str, int] | tuple[str, int, dict[str, str]
 def is_fragment() -> bool:
     """Return whether htmx asks for a part of the page (htmx 4: `HX-Request-Type`)."""
     return request.headers.get("HX-Request-Type") == "partial"
+
+
+class CutShort(Exception):
+    """Ends a streamed body early, so that the client sees that it is not whole; why has been logged."""
