@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC
 
@@ -18,12 +19,13 @@ from tests.receivers import Receiver
 from tests.worker.attempted import deliveries
 from webhooks_app import tasks
 from webhooks_app.config import Settings
-from webhooks_app.db import engines
+from webhooks_app.db import engines, schema_version
 from webhooks_app.db.database_limits import worker_limits
 from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import DeliveryState, Event
-from webhooks_app.extensions import services
+from webhooks_app.extensions import db, services
 from webhooks_app.services import Services
+from webhooks_app.worker.engine import DeliveryEngine
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
@@ -34,7 +36,24 @@ LEFT_BEHIND = {
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
     "tcp_user_timeout": "0",
+    "row_security": "off",
+    "array_nulls": "off",
+    "extra_float_digits": "-15",
+    "standard_conforming_strings": "off",
 }
+# What would keep transactions from doing anything, or have them do it elsewhere or otherwise.
+HOSTILE = (
+    *(f"CREATE TEMPORARY TABLE {table} (id text)" for table in ("events", "workspaces", "api_tokens")),
+    *(f"CREATE TEMPORARY TABLE {table} (id text)" for table in ("pending_deliveries", "alembic_version")),
+    "SET search_path TO elsewhere",
+    "SET datestyle TO 'SQL, DMY'",
+    "SET default_transaction_isolation TO serializable",
+    "SET default_transaction_deferrable TO on",
+    "SET default_transaction_read_only TO on",
+    "SET lock_timeout TO 1",
+    "SET ROLE nobody_here",
+    "SET statement_timeout TO 1",
+)
 
 
 @pytest.fixture
@@ -89,7 +108,82 @@ def test_a_commit_of_the_web_waits_for_the_disk_whatever_others_left(
             "statement_timeout": "4s",
             "idle_in_transaction_session_timeout": "15s",
             "tcp_user_timeout": "0",  # to PostgreSQL the pooler is a Unix socket
+            "row_security": "on",
+            "array_nulls": "on",
+            "extra_float_digits": "1",
+            "standard_conforming_strings": "on",
         }
+
+
+@pytest.mark.parametrize("server_connections", [1], indirect=True)
+def test_whatever_others_left_events_are_accepted_and_delivered(
+    workspace: Workspace,
+    worker_services: Services,
+    settings: Settings,
+    receiver: Receiver,
+    pooler: PgBouncer,
+    database_url: str,
+) -> None:
+    workspace.endpoint(receiver.url)
+    engine = tasks.build_engine(worker_services)
+    with foreign_role(database_url):
+        for statement in HOSTILE:
+            with psycopg.connect(pooler.url, autocommit=True, prepare_threshold=None) as foreign:
+                foreign.execute(statement)
+            wait_for(lambda: is_accepted(workspace))
+            wait_for(lambda: is_all_delivered(engine))
+        schema_version.check_at_start(settings.database_url)
+    engine.close()
+    assert len(receiver.received) == len(HOSTILE)
+
+
+def is_accepted(workspace: Workspace) -> bool:
+    """Whether an event that is sent now is accepted: BEGIN itself may take more than a millisecond."""
+    body = {"type": "batch-lifecycle", "data": {"batch_id": "b1", "status": "succeeded"}}
+    client = workspace.app.test_client()
+    return client.post("/api/v1/events", json=body, headers=workspace.headers).status_code == 202
+
+
+def is_all_delivered(engine: DeliveryEngine) -> bool:
+    engine.run(seconds=60)
+    states = {each.state for each in deliveries()}
+    db.session.rollback()  # the pooler's only connection is free again
+    return states == {DeliveryState.DELIVERED}
+
+
+@contextmanager
+def foreign_role(url: str) -> Iterator[None]:
+    """A role that may do nothing, for a session of the pooler's to be left in."""
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute("CREATE ROLE nobody_here")
+        try:
+            yield
+        finally:
+            connection.execute("DROP ROLE nobody_here")
+
+
+@pytest.mark.parametrize("server_connections", [1], indirect=True)
+def test_a_single_select_relies_on_nothing_of_the_session(
+    workspace: Workspace, databases: Databases, foreign: psycopg.Connection
+) -> None:
+    foreign.execute("SET search_path TO elsewhere")
+    with databases.read.connect_autocommit() as connection:
+        assert connection.execute(text("SELECT id FROM workspaces")).scalar_one() == workspace.id
+
+
+def test_a_database_that_is_read_only_on_purpose_stays_so(databases: Databases, database_url: str) -> None:
+    with psycopg.connect(database_url.replace("+psycopg", ""), autocommit=True) as admin:
+        [(name,)] = admin.execute("SELECT current_database()").fetchall()
+        admin.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+        try:
+            engine = create_engine(database_url, **engines.engine_options(database_url))
+            engines.prepare(engine, waits_for_disk=True)
+            with engines.databases_of(engine).write.begin() as connection:
+                assert connection.execute(text("SHOW transaction_read_only")).scalar_one() == "on"
+            engine.dispose()
+        finally:
+            admin.execute("SET default_transaction_read_only = off")
+            admin.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
 
 
 def test_statements_are_prepared_only_where_no_pooler_is(pooler: PgBouncer, database_url: str) -> None:

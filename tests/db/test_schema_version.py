@@ -1,13 +1,21 @@
 """Which schemas this code runs on, on both databases."""
 
+import os
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 
+import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import create_engine, make_url, text
 
-from webhooks_app.db import schema_version
-from webhooks_app.db.engines import Databases
+from tests.conftest import deployed
+from webhooks_app.config import ROOT
+from webhooks_app.db import engines, schema_version
+from webhooks_app.db.engines import Databases, ReadDatabase
 from webhooks_app.db.schema_version import WrongSchema
 
 
@@ -63,3 +71,41 @@ def test_a_database_that_is_away_keeps_no_process_from_starting(
     schema_version.check_at_start(url)
     [record] = caplog.records
     assert (record.message, record.__dict__["cause"]) == ("database_unavailable", "connection")
+
+
+@contextmanager
+def other_encoding(database_url: str, folder: Path) -> Iterator[str]:
+    """A database without tables, beside the one of the tests, that does not keep text as UTF-8."""
+    if database_url.startswith("sqlite"):
+        with closing(sqlite3.connect(folder / "other.db")) as connection:
+            connection.execute("PRAGMA encoding = 'UTF-16le'")
+            connection.execute("CREATE TABLE others (id)")
+        yield f"sqlite:///{folder / 'other.db'}"
+        return
+    url = make_url(database_url)
+    plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(plain, autocommit=True) as admin:
+        admin.execute("DROP DATABASE IF EXISTS other_encoding")
+        admin.execute("CREATE DATABASE other_encoding ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+        yield url.set(database="other_encoding").render_as_string(hide_password=False)
+        admin.execute("DROP DATABASE other_encoding WITH (FORCE)")
+
+
+def test_a_database_that_does_not_keep_text_as_utf8_is_refused(database_url: str, tmp_path: Path) -> None:
+    with other_encoding(database_url, tmp_path) as url:
+        engine = create_engine(url, **engines.engine_options(url))
+        engines.prepare(engine, waits_for_disk=True)
+        for check in (schema_version.check, schema_version.check_encoding):
+            with pytest.raises(WrongSchema, match=r"encoding is (SQL_ASCII|UTF-16le), and UTF-8 is needed"):
+                check(ReadDatabase(engine))
+        engine.dispose()
+
+
+def test_migrate_says_so_in_one_line(database_url: str, tmp_path: Path) -> None:
+    with other_encoding(database_url, tmp_path) as url:
+        env = dict(os.environ) | deployed(url, "redis://127.0.0.1:1", tmp_path)
+        command = [sys.executable, "-m", "webhooks_app", "migrate"]
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == os.EX_CONFIG
+    assert done.stderr.startswith("error: The database's encoding is ")
+    assert done.stderr.count("\n") == 1

@@ -10,6 +10,7 @@ from webhooks_app.cli.command_services import begin_command
 from webhooks_app.cli.schema import upgrade
 from webhooks_app.core import clock, logging_setup
 from webhooks_app.core.encryption import DecryptionError
+from webhooks_app.db import schema_version
 from webhooks_app.db.database_limits import COMMAND_LIMITS
 from webhooks_app.deliveries import retention
 from webhooks_app.endpoints import key_rotation
@@ -28,7 +29,8 @@ def migrate() -> None:
 
 
 def bring_up_to_date() -> None:
-    """Migrate the schema, and print what of the data a person has to see to."""
+    """Migrate the schema, and print what of the data a person has to see to. Raises WrongSchema."""
+    schema_version.check_encoding(services().read)
     upgrade()
     for sentence in stored_addresses.respell_all(services().write):
         print(f"warning: {sentence}", file=sys.stderr)

@@ -28,6 +28,13 @@ _INTERVAL_SECONDS = 0.1  # psycopg's own, at which it looks for signals
 _SILENCE_SECONDS = 1.0
 _CANCEL_SECONDS = 5.0
 _USES_BEFORE_PREPARING = 5  # psycopg's own number
+# A session of a pooler's may have any state, such as a time-out of a millisecond.
+_ASK_ABOUT_SESSION = """
+    BEGIN; SET LOCAL statement_timeout TO 4000;
+    SELECT pg_catalog.pg_backend_pid(), reset_val FROM pg_catalog.pg_settings WHERE name = 'search_path';
+    COMMIT
+"""
+_TRANSACTION_TIMEOUT_SINCE = 170000
 # What libpq waits for, to read or to write.
 _POLLS: dict[int, tuple[int, int]] = {PollingStatus.READING: (1, 0), PollingStatus.WRITING: (0, 1)}
 
@@ -37,10 +44,17 @@ class NotAdmitted(psycopg.OperationalError):
 
 
 class BoundedConnection(psycopg.Connection[Any]):
-    """`answer_seconds`: how long each answer may take, None for ever; `breaker`: whom to ask before."""
+    """What each transaction goes by, beside the connection itself.
+
+    `answer_seconds`: how long each answer may take, None for ever; `breaker`: whom to ask before.
+    `has_own_session`: whether no other program's transactions come between ours, as they do behind a pooler.
+    `own_settings`: what a transaction sets that depends on the server, the database or the role.
+    """
 
     answer_seconds: float | None = None
     breaker: CircuitBreaker | None = None
+    has_own_session = False
+    own_settings = ""
 
     def wait(self, gen: PQGen[T], interval: float = _INTERVAL_SECONDS, timeout: float | None = None) -> T:
         """Wait for an answer, as psycopg does, up to the limit; past it the connection is closed.
@@ -134,9 +148,32 @@ def _connect(*arguments: Any, **parameters: Any) -> BoundedConnection:
     A pooler names a process of its own making as the one to cancel, as it cannot know which will be at work.
     """
     connection = BoundedConnection.connect(*arguments, **parameters)
-    if connection.execute("SELECT pg_backend_pid()").fetchone() == (connection.info.backend_pid,):
+    process_id, search_path = _about_session(connection)
+    connection.has_own_session = process_id == connection.info.backend_pid
+    if connection.has_own_session:
         connection.prepare_threshold = _USES_BEFORE_PREPARING
+    connection.own_settings = _own_settings(search_path, connection.info.server_version)
     return connection
+
+
+def _about_session(connection: BoundedConnection) -> tuple[int, str]:
+    """Return the server's process, and the search path that a session of this role's begins with."""
+    cursor = connection.execute(_ASK_ABOUT_SESSION)
+    while cursor.description is None and cursor.nextset():
+        pass
+    process_id, search_path = cursor.fetchone() or (0, "")
+    return process_id, search_path
+
+
+def _own_settings(search_path: str, server_version: int) -> str:
+    """Return the settings as SQL, each with a semicolon before it.
+
+    Named last, temporary tables hide no others; not named, they come first.
+    """
+    settings = {"search_path": f"{search_path}, pg_temp" if search_path else "pg_temp"}
+    if server_version >= _TRANSACTION_TIMEOUT_SINCE:
+        settings["transaction_timeout"] = "DEFAULT"
+    return "".join(f"; SET LOCAL {name} TO {value}" for name, value in settings.items())
 
 
 def _within(seconds: float | None, open_connection: Callable[[], BoundedConnection]) -> BoundedConnection:

@@ -14,12 +14,20 @@ from typing import Any
 from sqlalchemy import Connection, Dialect, Engine, event
 from sqlalchemy.exc import InvalidatePoolError, OperationalError
 
-from webhooks_app.db import postgresql_connection
+from webhooks_app.db import driver_errors, postgresql_connection
 from webhooks_app.db.circuit_breaker import BreakerLimits, CircuitBreaker
 from webhooks_app.db.database_limits import DatabaseLimits
 from webhooks_app.db.postgresql_connection import BoundedConnection, NotAdmitted
 from webhooks_app.db.transaction_options import AUTOCOMMITS, HAS_NO_TIME_LIMIT
 
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED, NOT DEFERRABLE"
+# A word is all that tells a session that another program left read-only from a server that is. The answer
+# comes with that of BEGIN, of which it is the first statement, as a query would forbid to change it.
+_ASK_READ_ONLY = "SHOW transaction_read_only"
+_IS_SERVER_READ_ONLY = """
+    SELECT pg_catalog.pg_is_in_recovery() OR reset_val = 'on' FROM pg_catalog.pg_settings
+    WHERE name = 'default_transaction_read_only'
+"""
 _LOCK_NOT_AVAILABLE = "55P03"  # "lock_not_available", appendix A of PostgreSQL's manual
 _IDLE_SINCE = "idle_since"
 
@@ -32,6 +40,7 @@ def connect_arguments(url_parameters: Mapping[str, object], limits: DatabaseLimi
         "autocommit": True,
         "prepare_threshold": None,  # for a start; see `postgresql_connection.connect`
         "connect_timeout": limits.connect_seconds,
+        "client_encoding": "utf8",  # without it, text of a database that has no encoding comes as bytes
         # A host that is gone acknowledges neither what was sent nor, while an answer is awaited, a probe.
         "keepalives_idle": max(1, silence_seconds - 1),
         "keepalives_interval": 1,
@@ -47,28 +56,39 @@ def prepare(engine: Engine, *, waits_for_disk: bool, limits: DatabaseLimits) -> 
     # poolers keep to it; psycopg reads no other style.
     os.environ["PGDATESTYLE"] = "ISO"
     breaker = CircuitBreaker(BreakerLimits(limits.crowd)) if limits.crowd else None
-    begin = partial(_begin, begin_statement(limits, waits_for_disk=waits_for_disk))
+    begin = partial(_begin, settings_of_transaction(limits, waits_for_disk=waits_for_disk))
     event.listen(engine, "do_connect", partial(_connect, limits, breaker))
     event.listen(engine, "begin", begin)
     event.listen(engine, "checkin", partial(_return, limits))
     event.listen(engine, "checkout", partial(_ping_idle, engine.dialect, limits))
 
 
-def begin_statement(limits: DatabaseLimits, *, waits_for_disk: bool) -> str:
-    """Return what begins a transaction: several statements in one, as they then cost one round trip."""
+def settings_of_transaction(limits: DatabaseLimits, *, waits_for_disk: bool) -> str:
+    """Return what each transaction sets, as SQL with a semicolon before each setting.
+
+    DEFAULT is the server's, the database's or the role's own setting, whatever another program left in the
+    session. What comes first is what could keep the rest from being set.
+    """
     idle_ms = _milliseconds(limits.idle_transaction_seconds)
     settings = {
-        # The server's or the role's own setting, whatever another program left in the session. Without
-        # waiting, the order of commits stays: whatever is on disk, everything before it is too.
+        "statement_timeout": _milliseconds(limits.statement_seconds),
+        "session_authorization": "DEFAULT",  # which resets the role to none, and so comes before it
+        "role": "DEFAULT",
+        "row_security": "DEFAULT",
+        # Without waiting, the order of commits stays: whatever is on disk, everything before it is too.
         "synchronous_commit": "DEFAULT" if waits_for_disk else "off",
         "lock_timeout": _milliseconds(limits.lock_seconds),
-        "statement_timeout": _milliseconds(limits.statement_seconds),
         # A host that is gone holds its rows' locks until the server ends the transaction: one that waits for
         # its next statement by the first, one whose answer nobody takes by the second.
         "idle_in_transaction_session_timeout": idle_ms,
         "tcp_user_timeout": idle_ms,
+        # How values are written and read.
+        "datestyle": "ISO",
+        "standard_conforming_strings": "on",
+        "array_nulls": "on",
+        "extra_float_digits": 1,
     }
-    return "; ".join(["BEGIN", *(f"SET LOCAL {name} TO {value}" for name, value in settings.items())])
+    return "".join(f"; SET LOCAL {name} TO {value}" for name, value in settings.items())
 
 
 def is_lock_timeout(error: OperationalError) -> bool:
@@ -93,15 +113,27 @@ def _connect(
     )
 
 
-def _begin(statement: str, connection: Connection) -> None:
+def _begin(settings: str, connection: Connection) -> None:
     options = connection.get_execution_options()
-    if options.get(AUTOCOMMITS):
+    driver: Any = connection.connection.driver_connection
+    if options.get(AUTOCOMMITS) and driver.has_own_session:
         return
+    settings += driver.own_settings
     if options.get(HAS_NO_TIME_LIMIT):
-        statement += "; SET LOCAL statement_timeout TO 0; SET LOCAL idle_in_transaction_session_timeout TO 0"
-        driver: Any = connection.connection.driver_connection
+        settings += "; SET LOCAL statement_timeout TO 0; SET LOCAL idle_in_transaction_session_timeout TO 0"
         driver.answer_seconds = None
-    connection.exec_driver_sql(statement)
+    statement = f"{_ASK_READ_ONLY}; {_BEGIN}{settings}"
+    with driver_errors.as_sqlalchemy(connection, statement):
+        # Not by SQLAlchemy, to which rows cost a fifth of the whole transaction.
+        is_read_only = driver.execute(statement).fetchone() == ("on",)
+    if is_read_only:
+        _begin_again(connection, settings)
+
+
+def _begin_again(connection: Connection, settings: str) -> None:
+    """Begin for writing, whatever the session has as a default, unless that is the server's."""
+    if not connection.exec_driver_sql(_IS_SERVER_READ_ONLY).scalar():
+        connection.exec_driver_sql(f"ROLLBACK; {_BEGIN}, READ WRITE{settings}")
 
 
 def _return(limits: DatabaseLimits, connection: Any, record: Any) -> None:

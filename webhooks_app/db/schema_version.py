@@ -17,7 +17,10 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 class WrongSchema(Exception):
-    """The database has no schema yet, or one from before this code; the message says what to do."""
+    """The database cannot be used as it is; the message says what to do.
+
+    It has no schema yet, or one from before this code, or keeps text in another encoding than UTF-8.
+    """
 
 
 def check(database: ReadDatabase) -> None:
@@ -28,6 +31,7 @@ def check(database: ReadDatabase) -> None:
     """
     needed, known = _known_revisions()
     with database.connect() as connection:
+        _require_utf8(connection)
         found = _revisions(connection)
     if not found:
         raise _wrong("is empty")
@@ -43,11 +47,28 @@ def check_at_start(database_url: str) -> None:
     A database that cannot serve just now keeps no process from starting.
     """
     engine = create_engine(database_url, **engines.engine_options(database_url))
+    engines.prepare(engine, waits_for_disk=True)
     try:
         with database_may_be_away(log):
             check(ReadDatabase(engine))
     finally:
         engine.dispose()
+
+
+def check_encoding(database: ReadDatabase) -> None:
+    """Raise WrongSchema unless the database takes any text; for `migrate`, which needs no schema."""
+    with database.connect() as connection:
+        _require_utf8(connection)
+
+
+def _require_utf8(connection: Connection) -> None:
+    is_sqlite = connection.dialect.name == "sqlite"
+    encoding = connection.scalar(text("PRAGMA encoding" if is_sqlite else "SHOW server_encoding"))
+    if str(encoding).replace("-", "").upper() != "UTF8":
+        raise WrongSchema(
+            f"The database's encoding is {encoding}, and UTF-8 is needed: "
+            + ("use another file." if is_sqlite else "CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0.")
+        )
 
 
 def _known_revisions() -> tuple[str, set[str]]:

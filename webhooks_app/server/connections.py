@@ -76,7 +76,7 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._begin_head()
         super().on_message_begin()
-        self.scope["extensions"] = {CUT_OFF: self._cut_off}
+        self.scope["state"][CUT_OFF] = self._cut_off
 
     def _begin_head(self) -> None:
         """Note when the head began, unless it has before."""

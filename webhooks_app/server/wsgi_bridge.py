@@ -22,7 +22,7 @@ WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 _PIECE_BYTES = 64 * 1024
 _END = object()
 _CUT_SHORT = object()
-# The name under which a scope holds a function that closes the connection in the middle of an answer.
+# The name under which a scope's state holds a function that closes the connection in the middle of an answer.
 CUT_OFF = "cut_off"
 
 
@@ -51,7 +51,7 @@ class WsgiBridge:
             await send(start)
             await send({"type": "http.response.body", "body": answer.first})
         else:
-            cut_off = scope["extensions"][CUT_OFF]
+            cut_off = scope["state"][CUT_OFF]
             await self._stream(answer, start, context, receive, send, cut_off=cut_off)
 
     async def _stream(
