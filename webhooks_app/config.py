@@ -14,16 +14,21 @@ from urllib.parse import unquote, urlsplit
 
 from cryptography.fernet import Fernet
 
-from webhooks_app.core import instance_folder, listening_host, mail, service_variables, setting_values
-from webhooks_app.core.ip_addresses import is_address
+from webhooks_app.core import (
+    instance_folder,
+    listening_host,
+    mail,
+    mail_settings,
+    service_variables,
+    setting_files,
+    setting_values,
+)
 from webhooks_app.core.retry_schedule import DEFAULT_DELAYS
 from webhooks_app.core.setting_values import ConfigError as ConfigError  # what this module raises
-from webhooks_app.core.setting_values import flag, number
-from webhooks_app.transport import local_addresses
-from webhooks_app.transport.allow_list import parse_allow_list
-from webhooks_app.transport.host_names import TargetRefused, canonical_host
-from webhooks_app.transport.target_policy import HostPorts, TargetPolicy
-from webhooks_app.transport.target_ports import DEFAULT_PORTS
+from webhooks_app.core.setting_values import number
+from webhooks_app.db import database_url
+from webhooks_app.transport import target_settings
+from webhooks_app.transport.target_policy import TargetPolicy
 
 PACKAGE = Path(__file__).resolve().parent
 # A wheel holds `templates`, `static` and `examples` inside the package; a checkout has them beside it.
@@ -45,8 +50,6 @@ NAMES = SHARED_NAMES | OWN_NAMES
 # More than the longest endpoint time-out (30 s) and what recording may take under load: what takes longer
 # than its lease is sent twice. The setting may go below, for tests whose endpoints have short time-outs.
 SAFE_LEASE_SECONDS = 45
-
-_EVERYWHERE = "0.0.0.0"  # noqa: S104  compared, not bound
 
 
 @dataclass(frozen=True)
@@ -115,11 +118,11 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         lease_seconds=number(env, "WEBHOOKS_LEASE_SECONDS", 60, 1, 3600),
         retry_delays=setting_values.delays(env, "WEBHOOKS_RETRY_DELAYS", DEFAULT_DELAYS),
         auto_disable_after=setting_values.days(env, "WEBHOOKS_AUTO_DISABLE_DAYS", "5"),
-        targets=_targets(env, _own_listeners(env, host, port, base_url)),
-        ca_bundle=_existing_file(env, "WEBHOOKS_CA_BUNDLE"),
+        targets=target_settings.read(env, host=host, port=port, base_url=base_url),
+        ca_bundle=setting_files.existing_file(env, "WEBHOOKS_CA_BUNDLE"),
         trusted_proxies=number(env, "WEBHOOKS_TRUSTED_PROXIES", 0, 0, 10),
         base_url=base_url,
-        mail_server=_mail_server(env),
+        mail_server=mail_settings.read(env),
         log_level=setting_values.one_of(
             env, "WEBHOOKS_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")
         ),
@@ -137,10 +140,8 @@ def _refuse_unknown(env: Mapping[str, str]) -> None:
 
 
 def _database_url(env: Mapping[str, str], instance: Path) -> str:
-    url = env.get("DATABASE_URL")
-    if url is None:
-        return instance_folder.database_url(instance)
-    return setting_values.database_url("DATABASE_URL", url)
+    url = env.get("DATABASE_URL") or instance_folder.database_url(instance)
+    return database_url.parse("DATABASE_URL", url)
 
 
 def _redis_url(env: Mapping[str, str], instance: Path) -> str:
@@ -148,8 +149,7 @@ def _redis_url(env: Mapping[str, str], instance: Path) -> str:
     if url is None:
         return instance_folder.redis_url(instance)
     for path in setting_values.redis_address("REDIS_URL", url).files:
-        if not Path(path).is_file():
-            raise ConfigError(f"REDIS_URL names a file that is not there: {path!r}")
+        setting_files.require("REDIS_URL", path)
     return url
 
 
@@ -177,78 +177,6 @@ def _generated(name: str, path: Path, embedded: bool, make: Callable[[], str]) -
     return instance_folder.generated_secret(path, make)
 
 
-def _targets(env: Mapping[str, str], own_listeners: HostPorts) -> TargetPolicy:
-    try:
-        networks, hosts = parse_allow_list(env.get("WEBHOOKS_ALLOWED_TARGETS", ""))
-    except ValueError as error:
-        raise ConfigError(f"WEBHOOKS_ALLOWED_TARGETS: {error}") from None
-    options: dict[str, frozenset[int]] = {}
-    if "WEBHOOKS_DENIED_PORTS" in env:
-        options["denied_ports"] = setting_values.ports("WEBHOOKS_DENIED_PORTS", env["WEBHOOKS_DENIED_PORTS"])
-    return TargetPolicy(
-        allow_http=flag(env, "WEBHOOKS_ALLOW_HTTP"),
-        allowed_networks=networks,
-        allowed_hosts=hosts,
-        own_listeners=own_listeners,
-        is_own_address=local_addresses.is_own_address,
-        **options,
-    )
-
-
-def _own_listeners(env: Mapping[str, str], host: str, port: int, base_url: str) -> HostPorts:
-    """Where the web listens and where it is reached from outside."""
-    console = urlsplit(base_url)
-    own = {
-        (_canonical("WEBHOOKS_HOST" if "WEBHOOKS_HOST" in env else "HOST", host), port),
-        (
-            _canonical("WEBHOOKS_BASE_URL", console.hostname or ""),
-            console.port or DEFAULT_PORTS[console.scheme],
-        ),
-    }
-    # A name may stand for any of the machine's addresses.
-    return frozenset(own if is_address(host) or host == "localhost" else own | {(_EVERYWHERE, port)})
-
-
-def _canonical(setting: str, host: str) -> str:
-    try:
-        return canonical_host(host)
-    except TargetRefused as error:
-        raise ConfigError(f"{setting}: {error}") from None
-
-
 def _base_url(env: Mapping[str, str], host: str, port: int) -> str:
     name = f"[{host}]" if ":" in host else host
     return setting_values.console_url(env, "WEBHOOKS_BASE_URL", f"http://{name}:{port}")
-
-
-def _mail_server(env: Mapping[str, str]) -> mail.MailServer | None:
-    """Where announcements go out; None where nobody set it up."""
-    if "WEBHOOKS_SMTP_URL" not in env and "WEBHOOKS_MAIL_FROM" not in env:
-        return None
-    for name, other in (("SMTP_URL", "MAIL_FROM"), ("MAIL_FROM", "SMTP_URL")):
-        if PREFIX + name not in env:
-            raise ConfigError(f"WEBHOOKS_{name} must be set when WEBHOOKS_{other} is.")
-    try:
-        mail.parse_address(env["WEBHOOKS_MAIL_FROM"])
-    except ValueError:
-        raise ConfigError(
-            "WEBHOOKS_MAIL_FROM must be an e-mail address, such as webhooks@example.com."
-        ) from None
-    try:
-        server = mail.parse_server_url(
-            env["WEBHOOKS_SMTP_URL"], env["WEBHOOKS_MAIL_FROM"], _existing_file(env, "WEBHOOKS_CA_BUNDLE")
-        )
-    except ValueError:
-        raise ConfigError(
-            "WEBHOOKS_SMTP_URL must look like smtp://user:password@mail.example.com:587 or smtps://…"
-        ) from None
-    if not server.has_ascii_log_in:
-        raise ConfigError("WEBHOOKS_SMTP_URL must name a user and a password of ASCII characters only.")
-    return server
-
-
-def _existing_file(env: Mapping[str, str], name: str) -> str | None:
-    path = env.get(name)
-    if path is not None and not Path(path).is_file():
-        raise ConfigError(f"{name} names a file that is not there: {path!r}")
-    return path

@@ -80,18 +80,6 @@ def fernet_keys(name: str, text: str) -> tuple[str, ...]:
     return keys
 
 
-def database_url(name: str, url: str) -> str:
-    """Return the URL as SQLAlchemy takes it, with the driver for PostgreSQL that is installed."""
-    scheme, separator, rest = url.partition("://")
-    if scheme in ("postgres", "postgresql", "postgresql+psycopg") and separator and _has_good_port(url):
-        return f"postgresql+psycopg://{rest}"
-    if scheme == "sqlite" and rest.startswith("/") and rest not in ("/", "/:memory:"):
-        return url
-    raise ConfigError(
-        f"{name} must look like postgresql://user:password@host/name or sqlite:////path/file.db."
-    )
-
-
 def redis_address(name: str, url: str) -> RedisAddress:
     try:
         return redis_url.parse(url)
@@ -111,7 +99,7 @@ def console_url(env: Mapping[str, str], name: str, default: str) -> str:
 
 
 def _is_console_url(url: str) -> bool:
-    if not _has_good_port(url) or "?" in url or "#" in url:
+    if not has_good_port(url) or "?" in url or "#" in url:
         return False
     parts = urlsplit(url)
     segments = parts.path.split("/")[1:]
@@ -119,7 +107,7 @@ def _is_console_url(url: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname) and has_good_path
 
 
-def _has_good_port(url: str) -> bool:
+def has_good_port(url: str) -> bool:
     """Whether the URL can be parsed and names no port, or one from 1 to 65535."""
     try:
         return urlsplit(url).port != 0
