@@ -141,6 +141,7 @@ PAGES = (
     Page("endpoints.index", "viewer", who="viewer"),
     Page("endpoints.index", "nothing-found", query="q=nothing"),
     Page("endpoints.index", "empty", where="empty"),
+    Page("endpoints.index", "filtered", query="state=failing&event=batch-lifecycle"),
     Page("endpoints.new"),
     Page("endpoints.new", "refused", act=refuse_endpoint),
     Page("endpoints.new", "forbidden", who="viewer", status=403),
@@ -213,6 +214,7 @@ PAGES = (
 NOT_PAGES = {
     "session.home": "a redirect, or one sentence where there is no workspace",
     "deliveries.changes": "a fragment",
+    "endpoints.changes": "a fragment",
     "deliveries.row": "a fragment, else a redirect",
     "deliveries.show_json": "JSON",
     "deliveries.export": "a file",

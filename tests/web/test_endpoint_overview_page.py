@@ -40,7 +40,7 @@ def test_a_failure_of_our_own_is_shown_without_a_streak(
     text = re.sub(r"<[^>]+>", "", admin_page.get(f"endpoints/{endpoint_id}").text)
 
     assert "The last attempt failed: the signing secret or a custom header could not be decrypted" in text
-    assert "1 of 1 needs attention" in admin_page.get("").text
+    assert "1 failing" in admin_page.get("").text
 
 
 @pytest.mark.parametrize("period", ["24h", "7d", "30d", "nonsense"])

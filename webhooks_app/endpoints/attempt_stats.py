@@ -1,5 +1,6 @@
 """Read the hourly counts of attempts, for the list of endpoints and for an endpoint's charts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -61,7 +62,9 @@ class AttemptStats:
         return charts.line(self.latencies(share), top=self.top_ms, width=CHART_WIDTH, height=CHART_HEIGHT)
 
 
-def read_day(session: Session, workspace_id: str, now: datetime) -> dict[str, list[tuple[int, int]]]:
+def read_day(
+    session: Session, endpoint_ids: Sequence[str], now: datetime
+) -> dict[str, list[tuple[int, int]]]:
     """Return by endpoint (succeeded, failed) of each of the last 24 hours, oldest first, in one query."""
     since = DAY.since(now)
     succeeded = case((AttemptRollup.outcome == OutcomeClass.SUCCESS, AttemptRollup.count), else_=0)
@@ -72,9 +75,7 @@ def read_day(session: Session, workspace_id: str, now: datetime) -> dict[str, li
             func.sum(succeeded),
             func.sum(AttemptRollup.count),
         )
-        .join(Endpoint, Endpoint.id == AttemptRollup.endpoint_id)
-        .where(Endpoint.workspace_id == workspace_id, Endpoint.deleted_at.is_(None))
-        .where(AttemptRollup.hour_at >= since)
+        .where(AttemptRollup.endpoint_id.in_(endpoint_ids), AttemptRollup.hour_at >= since)
         .group_by(AttemptRollup.endpoint_id, AttemptRollup.hour_at)
     )
     found: dict[str, list[tuple[int, int]]] = {}

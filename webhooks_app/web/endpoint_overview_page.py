@@ -3,7 +3,7 @@
 from flask import Blueprint, render_template, request
 
 from webhooks_app.core import clock
-from webhooks_app.endpoints import attempt_stats, charts, notices, overview
+from webhooks_app.endpoints import attempt_stats, charts, health, notices, overview
 from webhooks_app.events.catalog import catalog
 from webhooks_app.extensions import db
 from webhooks_app.web.access import load_endpoint
@@ -27,7 +27,7 @@ def show(endpoint_id: str) -> PageResponse:
         stats=stats,
         waiting=overview.read_backlog(db.session(), endpoint.id),
         held=held_count(endpoint),
-        failure=overview.last_failure(endpoint),
+        failure=health.last_failure(endpoint.health),
         has_failed=overview.has_failed(db.session(), endpoint.id),
         notice=notices.for_endpoint(db.session(), endpoint),
         event_count=len(catalog().event_types),

@@ -12,6 +12,8 @@ from webhooks_app.db.models import Endpoint, Recovery
 from webhooks_app.deliveries import recoveries
 from webhooks_app.deliveries.log import filters
 from webhooks_app.deliveries.log.filters import FilterError, LogFilter, Status
+from webhooks_app.endpoints import health
+from webhooks_app.endpoints.health import HealthState
 from webhooks_app.events.catalog import catalog
 from webhooks_app.extensions import db, services
 from webhooks_app.web.access import (
@@ -110,7 +112,7 @@ def _parse_filter(arguments: Mapping[str, str]) -> LogFilter:
 
 def _is_failing(endpoint_id: str) -> bool:
     endpoint = db.session.get(Endpoint, endpoint_id) if endpoint_id else None
-    return endpoint is not None and endpoint.health_state == "failing"
+    return endpoint is not None and health.read(db.session(), endpoint.id) is HealthState.FAILING
 
 
 def _choice_page(

@@ -9,13 +9,14 @@ from datetime import datetime, timedelta
 from flask import Flask
 
 from webhooks_app.core import clock, text_display
-from webhooks_app.db.models import Recovery
+from webhooks_app.db.models import Endpoint, Recovery
 from webhooks_app.deliveries.log import filters
 from webhooks_app.deliveries.log.attempts import LoggedAttempt
 from webhooks_app.deliveries.log.rows import DeliveryRow
 from webhooks_app.deliveries.log.status_explanations import StatusExplanation, explain
-from webhooks_app.endpoints import charts
-from webhooks_app.extensions import services
+from webhooks_app.endpoints import charts, health
+from webhooks_app.endpoints.health import HealthState
+from webhooks_app.extensions import db, services
 from webhooks_app.web import navigation, template_links
 
 
@@ -41,9 +42,11 @@ def register(app: Flask) -> None:
     app.jinja_env.globals |= {
         "asset": template_links.asset,
         "log_address": template_links.log_address,
+        "endpoint_list_address": template_links.endpoint_list_address,
         "ended_in": template_links.ended_in,
         "recovery_log": template_links.recovery_log,
         "target_url": template_links.target_url,
+        "health_of": health_of,
         "recovery_filter": recovery_filter,
         "bar_scale": bar_scale,
         "schedule_length": schedule_length,
@@ -121,7 +124,11 @@ def clause(sentence: str) -> str:
     return lower_first(sentence).removesuffix(".")
 
 
-# ---- Deliveries, attempts and recoveries
+# ---- Endpoints, deliveries, attempts and recoveries
+
+
+def health_of(endpoint: Endpoint) -> HealthState:
+    return health.read(db.session(), endpoint.id)
 
 
 def reason(row: DeliveryRow) -> StatusExplanation:

@@ -15,6 +15,7 @@ from webhooks_app.core.outcomes import OutcomeClass
 from webhooks_app.db.models import Endpoint, Recovery
 from webhooks_app.deliveries.log import filters
 from webhooks_app.deliveries.log.filters import LogFilter, Status
+from webhooks_app.endpoints.endpoint_pages import EndpointFilter
 
 # The page of what an audit entry is about, by the prefix of its id: view and parameter.
 TARGET_PAGES = {
@@ -46,6 +47,11 @@ def endpoint_log_address(log_filter: LogFilter, endpoint: Endpoint | None, **mor
         return _with_query(url_for("deliveries.index"), log_filter.arguments, more)
     path = url_for("endpoints.deliveries", endpoint_id=endpoint.id)
     return _with_query(path, replace(log_filter, endpoint="").arguments, more)
+
+
+def endpoint_list_address(wanted: EndpointFilter, **more: str | None) -> str:
+    """Return the URL of the list of endpoints with that filter."""
+    return _with_query(url_for("endpoints.index"), wanted.arguments, more)
 
 
 def _with_query(path: str, arguments: Mapping[str, str], more: Mapping[str, str | None]) -> str:

@@ -20,16 +20,18 @@ _START = attrgetter("endpoint_id", "started_at")
 _HEALTH = bulk_sql.prepare_with_rows(
     """
     INSERT INTO endpoint_health AS old (
-        endpoint_id, last_success_at, last_failure_at, last_failure_outcome, failing_since, failure_count,
-        newest_attempted_id
+        endpoint_id, last_success_at, last_failure_at, last_failure_outcome, last_failure_status,
+        failing_since, failure_count, newest_attempted_id
     )
-    SELECT endpoint_id, last_success_at, last_failure_at, last_failure_outcome, failing_since, failure_count,
-        newest_attempted_id
+    SELECT endpoint_id, last_success_at, last_failure_at, last_failure_outcome, last_failure_status,
+        failing_since, failure_count, newest_attempted_id
     FROM {rows} WHERE true ORDER BY endpoint_id
     ON CONFLICT (endpoint_id) DO UPDATE SET
         last_success_at = coalesce(excluded.last_success_at, old.last_success_at),
         last_failure_at = coalesce(excluded.last_failure_at, old.last_failure_at),
         last_failure_outcome = coalesce(excluded.last_failure_outcome, old.last_failure_outcome),
+        last_failure_status = CASE WHEN excluded.last_failure_at IS NULL
+            THEN old.last_failure_status ELSE excluded.last_failure_status END,
         -- A success in the batch ends an older streak; without one, the older start counts.
         failing_since = CASE WHEN excluded.last_success_at IS NULL
             THEN coalesce(old.failing_since, excluded.failing_since) ELSE excluded.failing_since END,
@@ -44,6 +46,7 @@ _HEALTH = bulk_sql.prepare_with_rows(
         "last_success_at": "timestamptz",
         "last_failure_at": "timestamptz",
         "last_failure_outcome": "text",
+        "last_failure_status": "int",
         "failing_since": "timestamptz",
         "failure_count": "int",
         "newest_attempted_id": "text",
@@ -78,7 +81,11 @@ def add_health(connection: Connection, attempted: list[ClaimedDelivery]) -> None
         if outcome.is_success:
             row |= {"last_success_at": moment(started_at), "failing_since": None, "failure_count": 0}
             continue
-        row |= {"last_failure_at": moment(started_at), "last_failure_outcome": outcome.kind.value}
+        row |= {
+            "last_failure_at": moment(started_at),
+            "last_failure_outcome": outcome.kind.value,
+            "last_failure_status": outcome.status or None,
+        }
         if outcome.kind in PLATFORM_FAILURES:  # shown, but not counted as a failure of the endpoint
             continue
         row["failing_since"] = row.get("failing_since") or moment(started_at)

@@ -155,6 +155,8 @@ class AuditEntry(Base):
 
     __table_args__ = (
         Index("ix_audit_entries_workspace", "workspace_id", "id"),
+        # What was done to one endpoint, for its page.
+        Index("ix_audit_entries_target", "target", "id"),
         # What the limit on log-ins counted once; the code before an upgrade still does.
         _index_of_refusals("ix_audit_entries_refused_account", "actor"),
         _index_of_refusals("ix_audit_entries_refused_address", "address"),

@@ -6,7 +6,6 @@ from enum import StrEnum
 from sqlalchemy import Boolean, ForeignKey, Index, Integer, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from webhooks_app.core.outcomes import PLATFORM_FAILURES
 from webhooks_app.db.models.base import Base, UtcDateTime, enum_column, public_id
 
 _IS_FAILING = text("failing_since IS NOT NULL")
@@ -57,13 +56,6 @@ class Endpoint(Base):
         return self.state is EndpointState.ENABLED
 
     @property
-    def health_state(self) -> str:
-        """Return `enabled`, `failing` (since its last success) or `disabled`."""
-        if not self.is_enabled:
-            return "disabled"
-        return "failing" if self.health.failing_since or self.health.last_failed_by_platform else "enabled"
-
-    @property
     def event_types(self) -> list[str]:
         return [subscription.event_type for subscription in self.subscriptions]
 
@@ -96,6 +88,8 @@ class EndpointHealth(Base):
     last_success_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     last_failure_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     last_failure_outcome: Mapped[str | None] = mapped_column(String(20))
+    # The status that it was answered with, if it was.
+    last_failure_status: Mapped[int | None] = mapped_column(Integer)
     # The first failure since the last success, without those of our own; unset while the endpoint answers.
     failing_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
     # Failures since then that are the endpoint's.
@@ -114,10 +108,3 @@ class EndpointHealth(Base):
             postgresql_where=_IS_FAILING,
         ),
     )
-
-    @property
-    def last_failed_by_platform(self) -> bool:
-        """Tell whether its last attempt failed for the platform's own reasons."""
-        if self.last_failure_at is None or self.last_failure_outcome not in PLATFORM_FAILURES:
-            return False
-        return self.last_success_at is None or self.last_success_at < self.last_failure_at
