@@ -85,10 +85,10 @@ def recovery_killed(system: System, report: Report, options: Options) -> None:
     over = wait_for(lambda: system.recovery(recovery_id).finished_at, 240, "the end of the recovery")
     died = system.deaths().total()
     recovery = system.recovery(recovery_id)
-    report.figures |= {"over after s": over, "workers killed": died, "replayed": recovery.replayed}
+    report.figures |= {"over after s": over, "workers killed": died, "replayed": recovery.handled}
     report.figures["settled after s"] = system.settle()
     report.require(died > 0, "no worker died of it")
-    report.require(recovery.replayed == 2000, f"{recovery.replayed} of 2000 were replayed")
+    report.require(recovery.handled == 2000, f"{recovery.handled} of 2000 were replayed")
     report.require(system.outcomes() == {"success": 2000}, f"outcomes: {system.outcomes()}")
 
 

@@ -181,7 +181,7 @@ def test_keys_lead_everywhere_and_can_be_turned_off(page: Page, workspace: Works
     expect(first.locator(".c-pick input")).to_be_checked()
     expect(first.locator(".expander")).to_be_focused()
     page.keyboard.press("r")
-    expect(toast(page)).to_contain_text("The next attempt starts now")
+    expect(toast(page)).to_contain_text("An attempt starts now")
 
     page.keyboard.press("?")
     page.get_by_label("Shortcuts of single keys are on").uncheck()

@@ -106,6 +106,8 @@ def read_pages(workspace: Workspace, endpoint_id: str, delivery: DeliveryRow) ->
         {"endpoint": endpoint_id},
         *({"status": str(status)} for status in filters.STATUSES),
         {"event_type": "batch-request"},
+        *({"traffic": str(name)} for name in filters.TRAFFIC),
+        {"recovery": ids.new("rcv")},
         *({"response": name} for name in filters.RESPONSES),
         *({"range": name} for name in filters.RANGES),
         {"q": delivery.id},
@@ -113,6 +115,7 @@ def read_pages(workspace: Workspace, endpoint_id: str, delivery: DeliveryRow) ->
         {"q": "no such text"},
         {"endpoint": endpoint_id, "status": "failed"},
         {"endpoint": endpoint_id, "response": "timeout"},
+        {"endpoint": endpoint_id, "traffic": "test"},
     ]
     for arguments in all_arguments:
         wanted = filters.parse(arguments)
@@ -159,7 +162,8 @@ def test_nothing_scans_the_deliveries(
     with database.begin() as connection:
         plans = {statement: plan(connection, statement, values) for statement, values in caught}
     assert [statement[:1000] for statement, found in plans.items() if scan in found] == []
-    assert any("ix_deliveries_workspace_trouble" in found for found in plans.values())
+    for index in ("workspace_trouble", "test", "recovery"):
+        assert any(f"ix_deliveries_{index}" in found for found in plans.values())
 
 
 def test_an_accept_passes_by_the_deleted_endpoints(workspace: Workspace, database: WriteDatabase) -> None:

@@ -137,5 +137,5 @@ def test_what_fails_after_the_start_is_none_of_it(
     recovery_runs.replay_next_batch(databases, recovery_id)
     fail_all(database)  # they failed again
     recovery_runs.run_all(databases, wake_ups)
-    assert read_recovery(recovery_id).replayed == 3
+    assert read_recovery(recovery_id).handled == 3
     assert filters.parse(read_recovery(recovery_id).filter).until is not None

@@ -48,7 +48,7 @@ def test_every_failed_delivery_is_replayed_once_and_arrives(
     assert states() == {"delivered": 30}
     assert len(receiver.received) == len({each.headers["webhook-id"] for each in receiver.received}) == 30
     done = read_recovery(recovery_id)
-    assert (done.state, done.replayed, done.left_out) == (RecoveryState.DONE, 30, 0)
+    assert (done.state, done.handled, done.left_out) == (RecoveryState.DONE, 30, 0)
     assert recoveries.progress(done) == recoveries.Progress(1.0, 30, 30)
     assert not recovery_runs.is_any_running(databases.read)
 
@@ -81,7 +81,7 @@ def test_several_workers_at_it_replay_nothing_twice(
         )
 
     assert sum(counts) == 60
-    assert read_recovery(recovery_id).replayed == 60
+    assert read_recovery(recovery_id).handled == 60
     assert states() == {"pending": 60}
 
 
@@ -104,7 +104,7 @@ def test_what_cannot_or_need_not_be_replayed_is_left_out_and_counted(
     recovery_runs.run_all(databases, wake_ups)
 
     done = read_recovery(recovery_id)
-    assert (done.total, done.replayed, done.left_out) == (12, 4, 8)
+    assert (done.total, done.handled, done.left_out) == (12, 4, 8)
 
 
 def test_a_delivery_that_someone_replayed_meanwhile_is_not_sent_again(
@@ -126,7 +126,7 @@ def test_a_delivery_that_someone_replayed_meanwhile_is_not_sent_again(
     engine.run(seconds=60)
 
     assert [each.headers["webhook-id"] for each in receiver.received].count(delivery_id) == 1
-    assert read_recovery(recovery_id).replayed == 2
+    assert read_recovery(recovery_id).handled == 2
 
 
 def test_new_events_are_not_kept_waiting_behind_a_recovery(

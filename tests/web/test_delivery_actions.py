@@ -67,7 +67,7 @@ def test_replay_in_place_answers_with_the_row(failed: str, admin_page: Page) -> 
 
 def test_a_pending_one_is_sent_now(waiting: str, admin_page: Page) -> None:
     answer = admin_page.post(f"deliveries/{waiting}/replay", fragment=True)
-    assert "next attempt starts now" in answer.headers["HX-Trigger"]
+    assert "An attempt starts now" in answer.headers["HX-Trigger"]
 
 
 def test_replay_says_why_nothing_can_be_sent(

@@ -55,7 +55,13 @@ def attempted(
     claim.started_at, claim.request_headers, claim.outcome = moment, headers, outcome
     attempts_in_schedule = claim.attempts_in_schedule + 1
     claim.decision = decide(
-        outcome, attempts_in_schedule=attempts_in_schedule, delays=delays, chance=0.5, now=moment
+        outcome,
+        attempts_in_schedule=attempts_in_schedule,
+        delays=delays,
+        chance=0.5,
+        now=moment,
+        scheduled_at=claim.scheduled_at,
+        is_test=claim.is_test,
     )
     return claim
 

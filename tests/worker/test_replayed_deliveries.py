@@ -47,28 +47,6 @@ def test_a_replay_of_a_finished_delivery_starts_afresh(
     assert len({request.delivery_id for request in receiver.received}) == 1
 
 
-def test_a_replay_of_a_pending_delivery_is_sent_now_and_keeps_its_schedule(
-    workspace: Workspace,
-    receiver: Receiver,
-    engine: DeliveryEngine,
-    database: WriteDatabase,
-    wake_ups: WakeUps,
-) -> None:
-    workspace.endpoint(receiver.url)
-    workspace.send()
-    receiver.answer = Answer(500)
-    engine.run(seconds=60)
-    [delivery] = deliveries()
-
-    assert (
-        replays.replay(database, wake_ups, workspace.id, delivery.id, actor=TESTER) is ReplayResult.SENT_NOW
-    )
-    engine.run(seconds=60)
-
-    [delivery] = deliveries()
-    assert (delivery.state, delivery.attempts_in_schedule) == (DeliveryState.PENDING, 2)
-
-
 def test_a_replay_to_a_closed_endpoint_is_refused(
     workspace: Workspace,
     receiver: Receiver,

@@ -5,9 +5,13 @@ It takes a few of the oldest due deliveries of each endpoint in the JSON list :e
 
 PostgreSQL locks the rows that it finds and skips those that another worker has locked. SQLite has one write
 lock, which the transaction holds already.
+
+A manual attempt whose moment in the schedule has come meanwhile is the scheduled one.
 """
 
-from sqlalchemy import TextClause, bindparam, text
+from typing import Any
+
+from sqlalchemy import bindparam, column, text
 
 from webhooks_app.db.models.base import UtcDateTime
 
@@ -17,9 +21,10 @@ _EXPIRED_LEASES = "lapses + CASE WHEN claimed_at IS NULL THEN 0 ELSE 1 END"
 _CLAIM = f"""
     UPDATE pending_deliveries SET
         next_attempt_at = :lease_ends_at, generation = generation + 1, lapses = {_EXPIRED_LEASES},
-        claimed_at = CASE WHEN {_EXPIRED_LEASES} < :leases_to_isolate THEN :now END
+        claimed_at = CASE WHEN {_EXPIRED_LEASES} < :leases_to_isolate THEN :now END,
+        scheduled_at = CASE WHEN scheduled_at > :now THEN scheduled_at END
     WHERE delivery_id IN (%s)
-    RETURNING delivery_id, endpoint_id, event_id, generation, tries, lapses
+    RETURNING delivery_id, endpoint_id, event_id, generation, tries, lapses, scheduled_at, is_test
 """
 _OLDEST_DUE = "p.next_attempt_at <= :now ORDER BY p.next_attempt_at LIMIT :quota"
 
@@ -39,10 +44,13 @@ _DUE_POSTGRESQL = f"""
 """
 
 
-def _with_moments(statement: str) -> TextClause:
-    return text(statement).bindparams(
-        bindparam("now", type_=UtcDateTime), bindparam("lease_ends_at", type_=UtcDateTime)
-    )
+_COLUMNS = ("delivery_id", "endpoint_id", "event_id", "generation", "tries", "lapses")
+
+
+def _with_moments(statement: str) -> Any:
+    moments = (bindparam("now", type_=UtcDateTime), bindparam("lease_ends_at", type_=UtcDateTime))
+    columns = (*map(column, _COLUMNS), column("scheduled_at", UtcDateTime), column("is_test"))
+    return text(statement).bindparams(*moments).columns(*columns)
 
 
 # By dialect. Binds :endpoint_ids, :quota (deliveries of each), :now, :lease_ends_at, :leases_to_isolate.

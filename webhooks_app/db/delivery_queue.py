@@ -14,8 +14,8 @@ _CLAIM_FIELDS = {"id": "text", "generation": "int"}
 _ADD = bulk_sql.prepare_with_rows(
     """
     INSERT INTO pending_deliveries
-        (delivery_id, endpoint_id, event_id, next_attempt_at, generation, tries, lapses)
-    SELECT id, endpoint_id, event_id, :now, generation, tries, 0
+        (delivery_id, endpoint_id, event_id, next_attempt_at, generation, tries, lapses, is_test)
+    SELECT id, endpoint_id, event_id, :now, generation, tries, 0, is_test
     FROM deliveries WHERE id IN (SELECT r.id FROM {rows})
     """,
     {"id": "text"},

@@ -99,7 +99,7 @@ def _row(workspace_id: str, bounded: LogFilter, counted: MatchCount, now: dateti
         "state": RecoveryState.RUNNING,
         "cursor": ids.floor("dlv", since) if since else "dlv_",
         "total": counted.count if counted.is_all else None,
-        "replayed": 0,
+        "handled": 0,
         "left_out": 0,
         "created_at": now,
     }
@@ -138,7 +138,7 @@ def cancel(database: WriteDatabase, recovery: Recovery, *, actor: Actor) -> bool
 
 def progress(recovery: Recovery) -> Progress:
     """Return its progress by what was counted at the start or, where that was too much, by time."""
-    done = recovery.replayed + recovery.left_out
+    done = recovery.handled + recovery.left_out
     if recovery.state is RecoveryState.DONE:
         return Progress(1.0, done, recovery.total)
     if recovery.total:

@@ -158,5 +158,5 @@ def _add_counts(connection: Connection, recovery_id: str, replayed: int, left_ou
     connection.execute(
         update(Recovery)
         .where(Recovery.id == recovery_id)
-        .values(replayed=Recovery.replayed + replayed, left_out=Recovery.left_out + left_out)
+        .values(handled=Recovery.handled + replayed, left_out=Recovery.left_out + left_out)
     )

@@ -1,11 +1,11 @@
 """Replay: sending a delivery again, under the same id and with the same bytes."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Connection, not_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, func, literal, not_, select, update
 from sqlalchemy.orm import InstrumentedAttribute
 
 from webhooks_app.accounts import audit
@@ -21,6 +21,7 @@ from webhooks_app.db.models import (
     EndpointState,
     PendingDelivery,
 )
+from webhooks_app.db.models.base import UtcDateTime
 from webhooks_app.jobs.wake_ups import WakeUps
 
 # A delivery in one of these is not in the queue, so a replay of it begins a fresh schedule.
@@ -31,7 +32,7 @@ class ReplayResult(StrEnum):
     """What a replay came to; the value is the sentence that the console shows."""
 
     STARTED = "Replay started."
-    SENT_NOW = "The next attempt starts now; the retry schedule goes on behind it."
+    SENT_NOW = "An attempt starts now; the retry schedule stays as it is."
     IN_FLIGHT = "This delivery is being sent right now."
     ENDPOINT_DISABLED = "The endpoint is disabled. Enable it to replay."
     ENDPOINT_DELETED = "The endpoint was deleted, so there is nowhere to send this to."
@@ -74,7 +75,7 @@ def replay_several(
     now = clock.now()
     with database.begin() as connection:
         restarted = restart_schedules(connection, workspace_id, named, states=RESTARTABLE_STATES, now=now)
-        sent_now = _send_now(connection, workspace_id, named - restarted.keys(), now)
+        sent_now = send_now(connection, workspace_id, named - restarted.keys(), now=now)
         sent = [*restarted, *sent_now]
         results = _refusals(connection, workspace_id, named.difference(sent))
         audit.record_each(
@@ -124,12 +125,17 @@ def restart_schedules(
     return endpoints
 
 
-def _send_now(
-    connection: Connection, workspace_id: str, delivery_ids: Collection[str], now: datetime
-) -> Sequence[str]:
-    """Make the deliveries due now that wait in the queue and are not being sent; return their ids."""
+def send_now(
+    connection: Connection, workspace_id: str, delivery_ids: Collection[str], *, now: datetime
+) -> dict[str, str]:
+    """Have those of the deliveries attempted now that wait in the queue and are not being sent.
+
+    The attempt is a manual one, beside the schedule: that goes on when it would have, unless the delivery
+    succeeds. One that is due already, or has spent nothing of its schedule, goes as scheduled. Return the
+    ids, each with its endpoint's.
+    """
     if not delivery_ids:
-        return []
+        return {}
     locked = (
         select(PendingDelivery.delivery_id)
         .where(
@@ -140,15 +146,18 @@ def _send_now(
         .order_by(PendingDelivery.delivery_id)
         .with_for_update(of=PendingDelivery)
     )
-    due = connection.scalars(
+    due_at, scheduled_at = PendingDelivery.next_attempt_at, PendingDelivery.scheduled_at
+    is_beside = and_(due_at > now, PendingDelivery.attempts_in_schedule > 0)
+    due = connection.execute(
         update(PendingDelivery)
         .where(PendingDelivery.delivery_id.in_(locked))
-        .values(next_attempt_at=now)
-        .returning(PendingDelivery.delivery_id)
-    ).all()
-    if due:
-        connection.execute(update(Delivery).where(Delivery.id.in_(due)).values(next_attempt_at=now))
-    return due
+        .values(
+            scheduled_at=case((is_beside, func.coalesce(scheduled_at, due_at)), else_=scheduled_at),
+            next_attempt_at=case((due_at > now, literal(now, UtcDateTime)), else_=due_at),
+        )
+        .returning(PendingDelivery.delivery_id, PendingDelivery.endpoint_id)
+    )
+    return {row.delivery_id: row.endpoint_id for row in due}
 
 
 def _refusals(

@@ -24,7 +24,10 @@ def send_test(
     *,
     actor: Actor,
 ) -> str:
-    """Send a real event to this endpoint only, subscribed or not; return its delivery's id."""
+    """Send an event to this endpoint only, subscribed or not; return its delivery's id.
+
+    It goes out as any other does, is attempted once, and counts towards nothing.
+    """
     now = clock.now()
     [event] = event_rows(Submission(endpoint.workspace_id, [new]), now)
     with database.begin() as connection:
@@ -34,7 +37,7 @@ def send_test(
             ids.new("dlv"), endpoint.workspace_id, endpoint.id, event.id, event.type, state
         )
         event_inserts.insert(connection, [event], now=now)
-        delivery_inserts.insert(connection, [delivery], created_at=now, due_at=now)
+        delivery_inserts.insert(connection, [delivery], created_at=now, due_at=now, is_test=True)
         audit.record(
             connection,
             actor,

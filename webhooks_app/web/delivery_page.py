@@ -77,6 +77,7 @@ def _delivery_json(row: DeliveryRow, payload: bytes, attempts: list[LoggedAttemp
         "next_attempt_at": _moment(row.next_attempt_at),
         "finished_at": _moment(row.finished_at),
         "attempt_count": row.attempt_count,
+        "is_test": row.is_test,
         "payload": payload.decode("utf-8", "backslashreplace"),
         "attempts": [_attempt_json(attempt) for attempt in attempts],
     }
@@ -86,6 +87,7 @@ def _attempt_json(attempt: LoggedAttempt) -> dict[str, Any]:
     return {
         "id": attempt.id,
         "number": attempt.number,
+        "is_manual": attempt.is_manual,
         "started_at": format_rfc3339(attempt.started_at),
         "outcome": attempt.outcome,
         "detail": attempt.detail or None,

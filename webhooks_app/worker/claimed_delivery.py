@@ -23,7 +23,8 @@ EXPIRED_LEASES_TO_GIVE_UP = EXPIRED_LEASES_TO_ISOLATE + 6
 class ClaimedDelivery:
     """One claim of a delivery, and the attempt that is made of it.
 
-    The first six fields come from the claim. Sending sets `started_at` and `request_headers` (JSON, custom
+    The first eight fields come from the claim. `scheduled_at` is set for a manual attempt: when the schedule
+    goes on. Sending sets `started_at` and `request_headers` (JSON, custom
     values masked), the answer sets `outcome` and `decision`; reading one of these before it is set raises
     AttributeError. `attempts_in_schedule` counts the attempts before this one.
     """
@@ -34,6 +35,8 @@ class ClaimedDelivery:
     generation: int
     attempts_in_schedule: int
     expired_leases: int
+    scheduled_at: datetime | None = None
+    is_test: bool = False
     started_at: datetime = field(init=False, repr=False)
     request_headers: str = field(init=False, repr=False)
     outcome: Outcome = field(init=False, repr=False)
@@ -42,6 +45,11 @@ class ClaimedDelivery:
     @property
     def key(self) -> ClaimKey:
         return self.delivery_id, self.generation
+
+    @property
+    def is_manual(self) -> bool:
+        """Whether a person asked for this attempt: it uses up none of the schedule."""
+        return self.scheduled_at is not None
 
     @property
     def is_suspect(self) -> bool:

@@ -204,6 +204,8 @@ class Dispatcher:
             delays=self._delays,
             chance=random.random(),
             now=now,
+            scheduled_at=delivery.scheduled_at,
+            is_test=delivery.is_test,
         )
 
     def drop_unsent(self) -> list[ClaimedDelivery]:

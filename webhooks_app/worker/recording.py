@@ -29,6 +29,7 @@ _FIELDS = {
     "status": "int",
     "duration_ms": "int",
     "finished_at": "timestamptz",
+    "spent": "int",  # of the schedule: nothing by a manual attempt
 }
 _DEQUEUE = bulk_sql.prepare_with_rows(
     """
@@ -41,7 +42,8 @@ _DEQUEUE = bulk_sql.prepare_with_rows(
 _RESCHEDULE = bulk_sql.prepare_with_rows(
     """
     UPDATE pending_deliveries SET
-        next_attempt_at = r.next_at, claimed_at = NULL, tries = tries + 1, lapses = 0
+        next_attempt_at = r.next_at, claimed_at = NULL, tries = tries + r.spent, lapses = 0,
+        scheduled_at = NULL
     FROM {rows} WHERE delivery_id = r.id AND pending_deliveries.generation = r.generation
     RETURNING delivery_id, pending_deliveries.generation
     """,
@@ -51,7 +53,7 @@ _UPDATE_DELIVERIES_SQL = """
     UPDATE deliveries SET
         state = r.state, next_attempt_at = r.next_at,
         generation = {greatest}(deliveries.generation, r.generation),
-        attempt_count = attempt_count + 1, tries = tries + 1, last_attempt_at = r.started_at,
+        attempt_count = attempt_count + 1, tries = tries + r.spent, last_attempt_at = r.started_at,
         last_outcome = r.outcome, last_status = r.status, last_duration_ms = r.duration_ms,
         finished_at = r.finished_at
     FROM {rows} WHERE deliveries.id = r.id
@@ -98,13 +100,15 @@ def record(
 
 
 def _write_attempts(connection: Connection, recorded: list[ClaimedDelivery], now: datetime) -> None:
-    """Write the attempts, and what they mean for their endpoints."""
+    """Write the attempts, and what they mean for their endpoints: nothing where they are tests."""
     as_stored = attempt_inserts.moments(connection)
     attempt_inserts.insert(connection, [_attempt_row(each, as_stored) for each in recorded])
-    endpoint_counters.add_health(connection, recorded)
-    endpoint_counters.add_rollups(connection, recorded)
-    rate_limits.pause_endpoints(connection, _pauses(recorded))
-    _disable_gone(connection, recorded, now)
+    counted = [each for each in recorded if not each.is_test]
+    if counted:
+        endpoint_counters.add_health(connection, counted)
+        endpoint_counters.add_rollups(connection, counted)
+        rate_limits.pause_endpoints(connection, _pauses(counted))
+        _disable_gone(connection, counted, now)
 
 
 def _unrecorded(connection: Connection, deliveries: list[ClaimedDelivery]) -> list[ClaimedDelivery]:
@@ -177,6 +181,7 @@ def _delivery_row(
         "status": outcome.status or None,
         "duration_ms": outcome.timings.total_us // 1000,
         "finished_at": None if state is DeliveryState.PENDING else moment(now),
+        "spent": 0 if delivery.is_manual else 1,
     }
 
 
@@ -199,6 +204,7 @@ def _attempt_row(delivery: ClaimedDelivery, as_stored: Callable[[datetime], Any]
         outcome.response_headers or None,
         outcome.response_body or None,
         outcome.truncated,
+        delivery.is_manual,
     )
 
 

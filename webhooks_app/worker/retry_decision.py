@@ -7,9 +7,6 @@ from webhooks_app.core.outcomes import Outcome, OutcomeClass
 from webhooks_app.core.retry_schedule import parse_retry_after, scheduled_delay
 from webhooks_app.db.models.delivery_tables import DeliveryState
 
-# Another attempt would not help: the endpoint said so, or our own worker dies of it.
-_FINAL = (OutcomeClass.HTTP_410, OutcomeClass.CRASHED)
-
 # An endpoint that sends `Retry-After` is left alone by all its deliveries, not only by the one that it
 # answered; for a minute at most, as one answer says little about an hour.
 LONGEST_PAUSE = timedelta(minutes=1)
@@ -30,20 +27,32 @@ _FAILED = RetryDecision(DeliveryState.FAILED, None)
 
 
 def decide(
-    outcome: Outcome, *, attempts_in_schedule: int, delays: tuple[float, ...], chance: float, now: datetime
+    outcome: Outcome,
+    *,
+    attempts_in_schedule: int,
+    delays: tuple[float, ...],
+    chance: float,
+    now: datetime,
+    scheduled_at: datetime | None = None,
+    is_test: bool = False,
 ) -> RetryDecision:
     """Decide what follows from an attempt's outcome.
 
     `attempts_in_schedule` includes this attempt. `delays` are the schedule's, in seconds; `chance` is a
     random number in [0, 1) for the jitter. `now` is when the answer came: `Retry-After` counts from there
-    (RFC 9110, section 10.2.3), and so do the delays of the schedule.
+    (RFC 9110, section 10.2.3), and so do the delays of the schedule. A manual attempt, which has a
+    `scheduled_at`, leaves the schedule as it is; a test is attempted once.
     """
     if outcome.is_success:
         return _DELIVERED
-    if outcome.kind in _FINAL:
+    if outcome.kind is OutcomeClass.CRASHED:  # our own worker dies of it
         return _FAILED
     retry_after = _retry_after(outcome, now)
     pause_until = now + min(retry_after, LONGEST_PAUSE) if retry_after else None
+    if scheduled_at is not None:
+        return RetryDecision(DeliveryState.PENDING, scheduled_at, pause_until)
+    if is_test or outcome.kind is OutcomeClass.HTTP_410:  # the endpoint says that no other attempt would help
+        return RetryDecision(DeliveryState.FAILED, None, pause_until)
     delay = scheduled_delay(
         delays, attempts_in_schedule=attempts_in_schedule, chance=chance, retry_after=retry_after
     )

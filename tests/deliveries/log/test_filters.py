@@ -7,7 +7,7 @@ import pytest
 
 from webhooks_app.core import ids
 from webhooks_app.deliveries.log import filters
-from webhooks_app.deliveries.log.filters import FilterError, LogFilter, Status, parse_cursor
+from webhooks_app.deliveries.log.filters import FilterError, LogFilter, Status, Traffic, parse_cursor
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,8 @@ from webhooks_app.deliveries.log.filters import FilterError, LogFilter, Status, 
         {"endpoint": "ep_1"},
         {"event_type": "<b>"},
         {"response": "6xx"},
+        {"traffic": "all"},
+        {"recovery": "rcv_1"},
         {"range": "1y"},
         {"from": "yesterday"},
         {"from": "0001-01-01T00:00+23:00"},
@@ -46,6 +48,8 @@ def test_a_filter_survives_its_own_arguments() -> None:
         endpoint=ids.new("ep"),
         event_type="batch-request",
         response="5xx",
+        traffic=Traffic.TEST,
+        recovery=ids.new("rcv"),
         range="custom",
         since=datetime(2025, 1, 2, 3, 4, tzinfo=UTC),
         until=datetime(2025, 1, 2, 3, 5, 6, tzinfo=UTC),

@@ -43,6 +43,53 @@ def test_filters_find_what_they_name_and_combine(workspace: Workspace, database:
     assert set(found(workspace, status="pending")) == set(rows) - {refused}
 
 
+def test_what_did_not_arrive_is_what_failed_and_what_is_retried(
+    workspace: Workspace, database: WriteDatabase
+) -> None:
+    workspace.endpoint("https://a.example.com/")
+    workspace.send(5)
+    retrying, failed, delivered, canceled, _ = newest_ids(workspace)
+    change(database, retrying, last_outcome="timeout", attempt_count=1)
+    change(database, failed, state=DeliveryState.FAILED, last_outcome="timeout")
+    change(database, delivered, state=DeliveryState.DELIVERED, last_outcome="success")
+    change(database, canceled, state=DeliveryState.CANCELED, last_outcome="timeout")
+
+    assert found(workspace, status="undelivered") == [retrying, failed]
+    assert found(workspace, status="undelivered", response="5xx") == []
+    assert found(workspace, status="undelivered", q=failed) == [failed]
+
+
+def test_tests_are_told_from_real_events(workspace: Workspace, database: WriteDatabase) -> None:
+    endpoint_id = workspace.endpoint("https://a.example.com/")
+    workspace.send(3)
+    newest, test, oldest = newest_ids(workspace)
+    change(database, test, is_test=True)
+
+    assert found(workspace, traffic="test") == [test]
+    assert found(workspace, traffic="test", endpoint=endpoint_id) == [test]
+    assert found(workspace, traffic="test", status="failed") == []
+    assert found(workspace, traffic="real") == [newest, oldest]
+    assert [row.is_test for row in page(workspace).rows] == [False, True, False]
+
+
+def test_a_recovery_finds_what_it_dealt_with(workspace: Workspace, database: WriteDatabase) -> None:
+    workspace.endpoint("https://a.example.com/")
+    workspace.send(5)
+    recovery = ids.new("rcv")
+    retrying, failed, delivered, waiting, _ = newest_ids(workspace)
+    for each in (retrying, failed, delivered, waiting):
+        change(database, each, recovery_id=recovery)
+    change(database, retrying, last_outcome="timeout", attempt_count=1)
+    change(database, failed, state=DeliveryState.FAILED, last_outcome="timeout")
+    change(database, delivered, state=DeliveryState.DELIVERED, last_outcome="success")
+
+    assert found(workspace, recovery=recovery) == [retrying, failed, delivered, waiting]
+    assert found(workspace, recovery=recovery, status="undelivered") == [retrying, failed]
+    assert found(workspace, recovery=recovery, status="delivered") == [delivered]
+    assert found(workspace, recovery=recovery, status="pending") == [retrying, waiting]
+    assert found(workspace, recovery=ids.new("rcv")) == []
+
+
 def test_an_event_id_finds_its_deliveries(workspace: Workspace) -> None:
     workspace.endpoint("https://a.example.com/")
     workspace.endpoint("https://b.example.com/")

@@ -21,12 +21,15 @@ def row(**values: Any) -> DeliveryRow:
         "attempts_in_schedule": 0,
         "attempt_count": 0,
         "is_being_sent": False,
+        "is_manual_due": False,
+        "is_test": False,
         "endpoint_state": EndpointState.ENABLED,
     }
     return DeliveryRow(**(defaults | values))
 
 
 TIMED_OUT = {"last_outcome": "timeout", "attempts_in_schedule": 2, "attempt_count": 2}
+DELIVERED = {"state": DeliveryState.DELIVERED, "attempt_count": 1, "attempts_in_schedule": 1}
 FAILED = TIMED_OUT | {"state": DeliveryState.FAILED, "next_attempt_at": None}
 
 
@@ -46,6 +49,24 @@ FAILED = TIMED_OUT | {"state": DeliveryState.FAILED, "next_attempt_at": None}
             "Replay started: the first attempt of a fresh schedule is next.",
             "",
             "warning",
+        ),
+        (
+            TIMED_OUT | {"is_manual_due": True},
+            "A manual attempt is next, beside the schedule.",
+            "The last attempt failed: timed out. Should it fail, too, the schedule goes on as it was.",
+            "warning",
+        ),
+        (
+            TIMED_OUT | {"attempt_count": 3},
+            "The last attempt failed: timed out. 2 of 10 are used.",
+            "",
+            "warning",
+        ),
+        (
+            FAILED | {"is_test": True, "attempts_in_schedule": 1, "attempt_count": 1},
+            "The test failed: timed out. Tests are attempted once.",
+            "Then replay it.",
+            "danger",
         ),
         (TIMED_OUT | {"is_being_sent": True}, "Being sent right now.", "The attempt before failed", "info"),
         (FAILED, "Failed: timed out.", "Then replay it.", "danger"),
@@ -71,6 +92,18 @@ FAILED = TIMED_OUT | {"state": DeliveryState.FAILED, "next_attempt_at": None}
             },
             "Delivered at the first attempt.",
             "The endpoint answered 200 in 1.25 s.",
+            "success",
+        ),
+        (
+            DELIVERED | {"attempt_count": 3},
+            "Delivered after 3 attempts.",
+            "",
+            "success",
+        ),
+        (
+            DELIVERED | {"is_test": True},
+            "Delivered at the only attempt of a test.",
+            "",
             "success",
         ),
     ],

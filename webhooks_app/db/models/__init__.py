@@ -28,7 +28,7 @@ from webhooks_app.db.models.endpoint_tables import (
 from webhooks_app.db.models.event_tables import Event
 from webhooks_app.db.models.fan_out_tables import FanOut
 from webhooks_app.db.models.notice_tables import Heartbeat, Notice, NoticeKind
-from webhooks_app.db.models.recovery_tables import Recovery, RecoveryState
+from webhooks_app.db.models.recovery_tables import Recovery, RecoveryAction, RecoveryState
 
 __all__ = [
     "FINAL_STATES",
@@ -51,6 +51,7 @@ __all__ = [
     "NoticeKind",
     "PendingDelivery",
     "Recovery",
+    "RecoveryAction",
     "RecoveryState",
     "Role",
     "SigningSecret",

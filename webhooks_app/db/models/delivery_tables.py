@@ -23,6 +23,7 @@ from sqlalchemy import (
     String,
     Text,
     and_,
+    false,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -51,6 +52,8 @@ _ATTENTION_STATE = """CASE
     WHEN state IN ('held', 'failed', 'canceled') THEN state
 END"""
 _NEEDS_ATTENTION = text("trouble IS NOT NULL")
+_IS_TEST = text("is_test")
+_HAS_RECOVERY = text("recovery_id IS NOT NULL")
 
 
 def _attention_index(name: str, owner: str) -> Index:
@@ -84,6 +87,10 @@ class Delivery(Base):
     attention_state: Mapped[str | None] = mapped_column(
         "trouble", String(20), Computed(_ATTENTION_STATE, persisted=True)
     )
+    # Sent from the Test tab: attempted once, and counted nowhere.
+    is_test: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    # The last recovery that dealt with it.
+    recovery_id: Mapped[str | None] = mapped_column(public_id())
 
     endpoint: Mapped[Endpoint] = relationship()
     event: Mapped[Event] = relationship()
@@ -102,6 +109,16 @@ class Delivery(Base):
         Index("ix_deliveries_event", "event_id"),
         _attention_index("ix_deliveries_workspace_trouble", "workspace_id"),
         _attention_index("ix_deliveries_endpoint_trouble", "endpoint_id"),
+        Index("ix_deliveries_test", "workspace_id", "id", sqlite_where=_IS_TEST, postgresql_where=_IS_TEST),
+        # What became of a recovery's deliveries, and the log of them.
+        Index(
+            "ix_deliveries_recovery",
+            "recovery_id",
+            "trouble",
+            "id",
+            sqlite_where=_HAS_RECOVERY,
+            postgresql_where=_HAS_RECOVERY,
+        ),
     )
 
 
@@ -109,8 +126,10 @@ class PendingDelivery(Base):
     """The queue. `next_attempt_at` is when the delivery may be claimed.
 
     A claim pushes it one lease ahead, sets `claimed_at` and bumps `generation`; a worker that records an
-    outcome must name the generation it claimed. No foreign key: each would be checked for every delivery, and
-    rows come and go only together with their delivery's state (`db/delivery_queue.py`, `worker/`).
+    outcome must name the generation it claimed. While `scheduled_at` lies ahead, the next attempt is a manual
+    one, beside the schedule, which goes on at that moment. No foreign key: each would be checked for every
+    delivery, and rows come and go only together with their delivery's state (`db/delivery_queue.py`,
+    `worker/`).
     """
 
     __tablename__ = "pending_deliveries"
@@ -124,6 +143,9 @@ class PendingDelivery(Base):
     attempts_in_schedule: Mapped[int] = mapped_column("tries", SmallInteger)
     # Leases in a row that ended without an outcome: the worker that held it died.
     expired_leases: Mapped[int] = mapped_column("lapses", SmallInteger)
+    # When the schedule has it due, while a manual attempt is asked for or under way.
+    scheduled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    is_test: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
 
     @classmethod
     def is_being_sent(cls, now: datetime) -> ColumnElement[bool]:
@@ -157,6 +179,8 @@ class Attempt(Base):
     response_headers: Mapped[bytes | None] = mapped_column(LargeBinary)
     response_body: Mapped[bytes | None] = mapped_column(LargeBinary)
     response_truncated: Mapped[bool] = mapped_column(Boolean)
+    # Asked for by a person, beside the schedule.
+    is_manual: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
 
     @property
     def id(self) -> str:

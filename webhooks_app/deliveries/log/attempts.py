@@ -38,6 +38,7 @@ _COLUMNS: Any = (
     Attempt.first_byte_us,
     Attempt.total_us,
     Attempt.remote_address,
+    Attempt.is_manual,
 )
 _CONTENT_COLUMNS: Any = (
     Attempt.request_headers,
@@ -54,7 +55,10 @@ class Phase(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LoggedAttempt:
-    """One attempt; `number` counts from 1. Without `full`, headers and bodies are not read."""
+    """One attempt; `number` counts from 1. Without `full`, headers and bodies are not read.
+
+    `is_manual` says that a person asked for it, beside the schedule.
+    """
 
     number: int
     id: str
@@ -65,6 +69,7 @@ class LoggedAttempt:
     phases: tuple[Phase, ...]
     total_ms: float
     remote_address: str
+    is_manual: bool = False
     request_headers: tuple[tuple[str, str], ...] = ()
     response_headers: bytes = b""
     response_body: bytes = b""
@@ -130,6 +135,7 @@ def _logged_attempt(row: Any, number: int, full: bool) -> LoggedAttempt:
         phases=phases(row, outcome),
         total_ms=row.total_us / 1000,
         remote_address=row.remote_address or "",
+        is_manual=row.is_manual,
         **rest,
     )
 

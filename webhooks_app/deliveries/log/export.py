@@ -17,7 +17,7 @@ from webhooks_app.deliveries.log.rows import DeliveryRow, read_rows
 COLUMNS = (
     *("id", "event_id", "event_type", "endpoint_id", "endpoint_name", "url", "status", "response"),
     *("http_status", "attempts", "accepted_at", "last_attempt_at", "next_attempt_at", "finished_at"),
-    "duration_ms",
+    *("duration_ms", "is_test"),
 )
 # A spreadsheet takes what begins with one of these for a formula (OWASP, "CSV Injection"), behind space and
 # quotes, too. Which sign ends a cell depends on the reader's country and settings, and where that is another
@@ -90,6 +90,7 @@ def _values(row: DeliveryRow) -> list[str | int | None]:
         *(row.status.value, row.response or None, row.last_status, row.attempt_count),
         *map(_moment, (row.created_at, row.last_attempt_at, row.next_attempt_at, row.finished_at)),
         row.last_duration_ms,
+        "test" if row.is_test else None,
     ]
 
 

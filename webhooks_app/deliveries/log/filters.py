@@ -21,9 +21,13 @@ class FilterError(ValueError):
 
 
 class Status(StrEnum):
-    """A delivery's state as people see it: `pending` is all that waits, `retrying` and `sending` included."""
+    """A delivery's state as people see it: `pending` is all that waits, `retrying` and `sending` included.
+
+    `undelivered` is a filter's only: what was attempted and has not arrived, `retrying` or `failed`.
+    """
 
     DELIVERED = "delivered"
+    UNDELIVERED = "undelivered"
     PENDING = "pending"
     SENDING = "sending"
     RETRYING = "retrying"
@@ -34,6 +38,7 @@ class Status(StrEnum):
 
 STATUSES = {
     Status.DELIVERED: "Delivered",
+    Status.UNDELIVERED: "Failed or retrying",
     Status.PENDING: "Pending, all",
     Status.SENDING: "Sending",
     Status.RETRYING: "Retrying",
@@ -49,6 +54,16 @@ RANGES = {
     "30d": ("Last 30 days", timedelta(days=30)),
 }
 CUSTOM = "custom"
+
+
+class Traffic(StrEnum):
+    """Whether a delivery is of an event that a producer sent, or of one from the Test tab."""
+
+    REAL = "real"
+    TEST = "test"
+
+
+TRAFFIC = {Traffic.REAL: "Real events", Traffic.TEST: "Tests"}
 
 _STATUS_CLASSES = {
     "2xx": (OutcomeClass.SUCCESS,),
@@ -77,6 +92,9 @@ class LogFilter:
     endpoint: str = ""
     event_type: str = ""
     response: str = ""
+    traffic: Traffic | None = None
+    # The deliveries that this recovery dealt with.
+    recovery: str = ""
     range: str = ""
     since: datetime | None = None
     until: datetime | None = None
@@ -131,6 +149,8 @@ def parse(arguments: Mapping[str, str]) -> LogFilter:
         endpoint=_endpoint(arguments.get("endpoint", "")),
         event_type=_event_type(arguments.get("event_type", "")),
         response=_response(arguments.get("response", "").lower()),
+        traffic=_traffic(arguments.get("traffic", "")),
+        recovery=_recovery(arguments.get("recovery", "")),
         range=chosen_range if chosen_range in RANGES else (CUSTOM if since or until else ""),
         since=since,
         until=until,
@@ -188,6 +208,18 @@ def _event_type(value: str) -> str:
 def _response(value: str) -> str:
     if value and not _outcomes_of(value):
         raise FilterError("response", "Choose one of the responses listed.")
+    return value
+
+
+def _traffic(value: str) -> Traffic | None:
+    if value and value not in TRAFFIC:
+        raise FilterError("traffic", "Choose real events or tests.")
+    return Traffic(value) if value else None
+
+
+def _recovery(value: str) -> str:
+    if value and not ids.is_id("rcv", value):
+        raise FilterError("recovery", f"“{value}” is not a recovery’s whole id.")
     return value
 
 

@@ -20,7 +20,10 @@ _ANSWERED = frozenset(kind for kind in OutcomeClass if kind.value.startswith("ht
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRow:
-    """`attempts_in_schedule` are the attempts of the schedule now running, `attempt_count` all there were."""
+    """`attempts_in_schedule` are the attempts of the schedule now running, `attempt_count` all there were.
+
+    `is_manual_due` says that the next attempt is one beside the schedule, which `next_attempt_at` is of.
+    """
 
     id: str
     event_id: str
@@ -36,6 +39,8 @@ class DeliveryRow:
     last_status: int | None
     last_duration_ms: int | None
     is_being_sent: bool
+    is_manual_due: bool
+    is_test: bool
     endpoint_id: str
     endpoint_name: str
     full_endpoint_url: str
@@ -59,7 +64,8 @@ class DeliveryRow:
     def version(self) -> str:
         """Differs whenever the row looks different; in an address, so letters, digits and dashes only."""
         due = int(self.next_attempt_at.timestamp() * 1000) if self.next_attempt_at else 0
-        return f"{self.status}-{self.attempt_count}-{self.attempts_in_schedule}-{due}"
+        manual = "-m" if self.is_manual_due else ""
+        return f"{self.status}-{self.attempt_count}-{self.attempts_in_schedule}-{due}{manual}"
 
     @property
     def outcome_description(self) -> OutcomeDescription | None:
@@ -145,6 +151,8 @@ def _select() -> Select[*tuple[Any, ...]]:
             Delivery.last_status,
             Delivery.last_duration_ms,
             PendingDelivery.is_being_sent(clock.now()),
+            PendingDelivery.scheduled_at.is_not(None),
+            Delivery.is_test,
             Endpoint.id,
             Endpoint.name,
             Endpoint.url,

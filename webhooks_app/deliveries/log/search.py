@@ -8,7 +8,7 @@ import re
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import Dialect, or_, select
+from sqlalchemy import Dialect, literal_column, not_, or_, select
 from sqlalchemy.orm import Session
 
 from webhooks_app.core import ids
@@ -16,7 +16,7 @@ from webhooks_app.core.outcomes import OutcomeClass
 from webhooks_app.db import dialect_sql, keyset
 from webhooks_app.db.keyset import Condition, MatchCount, Search, SearchLimits, SearchResult
 from webhooks_app.db.models import Delivery, DeliveryState, Event, PendingDelivery
-from webhooks_app.deliveries.log.filters import LogFilter, Status
+from webhooks_app.deliveries.log.filters import LogFilter, Status, Traffic
 
 # For one page where no index serves the filter: it is to be there within 50 ms.
 LIMITS = SearchLimits(rows=5000, seconds=0.015, chunk_rows=500)
@@ -24,6 +24,8 @@ PAYLOAD_CHUNK_ROWS = 200  # reading a payload costs more than comparing a column
 
 # The values of the column that says what needs attention, see `db/models/delivery_tables.py`.
 _ATTENTION_STATES = (Status.RETRYING, Status.HELD, Status.FAILED, Status.CANCELED)
+# Spelt as in the partial index, or SQLite would not use that.
+_IS_TEST: Condition = literal_column("deliveries.is_test")
 _JSON_COLON = re.compile(r'"\s*:\s*')
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
@@ -79,6 +81,9 @@ def _search(workspace_id: str, log_filter: LogFilter, dialect: Dialect, now: dat
     if log_filter.delivery_id or log_filter.event_id:
         named = _is_named(log_filter)
         return Search(Delivery.id, [[named]], Delivery.id, [is_owned, *conditions.values()])
+    if log_filter.recovery:
+        ranges = _recovery_ranges(log_filter, conditions)
+        return Search(Delivery.id, ranges, Delivery.id, [is_owned, *conditions.values()])
     if log_filter.status in (Status.PENDING, Status.SENDING):
         # The queue is short next to the log, and it sorts by the same id.
         is_sending = log_filter.status is Status.SENDING
@@ -99,13 +104,37 @@ def _is_named(log_filter: LogFilter) -> Condition:
     return Delivery.event_id == log_filter.event_id
 
 
+def _recovery_ranges(log_filter: LogFilter, conditions: dict[str, Condition]) -> list[list[Condition]]:
+    """As `_index_ranges`, over the index that a recovery's deliveries have by what became of them."""
+    is_dealt_with = Delivery.recovery_id == log_filter.recovery
+    states = _attention_states(log_filter.status)
+    if states:
+        conditions.pop("status")
+        return [[is_dealt_with, Delivery.attention_state == state.value] for state in states]
+    unmarked = [is_dealt_with, Delivery.attention_state.is_(None)]
+    if log_filter.status is Status.DELIVERED:
+        return [unmarked]
+    marked = ([is_dealt_with, Delivery.attention_state == each.value] for each in _ATTENTION_STATES)
+    return [unmarked, *marked]
+
+
+def _attention_states(status: Status | None) -> tuple[Status, ...]:
+    """Return the values of the column that say that a delivery has this status; none say it of the others."""
+    if status is Status.UNDELIVERED:
+        return (Status.RETRYING, Status.FAILED)
+    return (status,) if status in _ATTENTION_STATES else ()
+
+
 def _index_ranges(
     is_owned: Condition, log_filter: LogFilter, conditions: dict[str, Condition]
 ) -> list[list[Condition]]:
     """Return the ranges; takes out of `conditions` those that they fulfil."""
+    if log_filter.traffic is Traffic.TEST:
+        return [[is_owned, conditions.pop("traffic")]]
     owner = [conditions.pop("endpoint")] if log_filter.endpoint else [is_owned]
-    if log_filter.status in _ATTENTION_STATES:
-        return [[*owner, conditions.pop("status")]]
+    if states := _attention_states(log_filter.status):
+        conditions.pop("status")
+        return [[*owner, Delivery.attention_state == state.value] for state in states]
     is_failure = log_filter.outcomes and OutcomeClass.SUCCESS not in log_filter.outcomes
     if is_failure and log_filter.status is None:
         # A delivery whose last attempt failed is in one of these states.
@@ -125,12 +154,15 @@ def _column_conditions(log_filter: LogFilter) -> dict[str, Condition]:
         conditions["event_type"] = Delivery.event_type == log_filter.event_type
     if log_filter.outcomes:
         conditions["response"] = Delivery.last_outcome.in_([kind.value for kind in log_filter.outcomes])
+    if log_filter.traffic is not None:
+        is_test = log_filter.traffic is Traffic.TEST
+        conditions["traffic"] = _IS_TEST if is_test else not_(Delivery.is_test)
     return conditions
 
 
 def _has_status(status: Status) -> Condition:
-    if status in _ATTENTION_STATES:
-        return Delivery.attention_state == status.value
+    if states := _attention_states(status):
+        return Delivery.attention_state.in_([state.value for state in states])
     state = DeliveryState.PENDING if status is Status.SENDING else DeliveryState(status.value)
     return Delivery.state == state
 

@@ -43,8 +43,15 @@ def explain(row: DeliveryRow, *, schedule_length: int, now: datetime) -> StatusE
 
 def _at_which(row: DeliveryRow, schedule_length: int) -> str:
     if row.attempt_count == 1:
-        return "at the first attempt"
+        return "at the only attempt of a test" if row.is_test else "at the first attempt"
+    if row.is_test or _is_any_beside(row):
+        return f"after {row.attempt_count} attempts"
     return f"at attempt {row.attempts_in_schedule} of {schedule_length}"
+
+
+def _is_any_beside(row: DeliveryRow) -> bool:
+    """Whether attempts were made that the schedule now running does not count."""
+    return row.attempt_count != row.attempts_in_schedule
 
 
 def _answer(row: DeliveryRow) -> str:
@@ -54,12 +61,20 @@ def _answer(row: DeliveryRow) -> str:
 
 
 def _retrying(row: DeliveryRow, schedule_length: int) -> str:
+    if row.is_manual_due:
+        return "A manual attempt is next, beside the schedule."
     if not row.attempts_in_schedule:
         return "Replay started: the first attempt of a fresh schedule is next."
+    if _is_any_beside(row):
+        used = f"{row.attempts_in_schedule} of {schedule_length} are used"
+        return f"The last attempt failed: {_label(row)}. {used}."
     return f"Attempt {row.attempts_in_schedule} of {schedule_length} failed: {_label(row)}."
 
 
 def _retry_advice(row: DeliveryRow, now: datetime) -> str:
+    if row.is_manual_due:
+        failure = _last_failure(row, "The last attempt")
+        return f"{failure} Should it fail, too, the schedule goes on as it was."
     # A failure of an earlier schedule says nothing about the one that starts.
     advice = _advice(row) if row.attempts_in_schedule else ""
     return advice + _overdue(row, now)
@@ -68,6 +83,8 @@ def _retry_advice(row: DeliveryRow, now: datetime) -> str:
 def _failed(row: DeliveryRow, schedule_length: int) -> str:
     if row.last_outcome == OutcomeClass.HTTP_410:
         return "Given up: the endpoint answered 410 Gone."
+    if row.is_test:
+        return f"The test failed: {_label(row)}. Tests are attempted once."
     if row.attempts_in_schedule >= schedule_length > 1:
         return f"All {row.attempts_in_schedule} attempts failed. The last: {_label(row)}."
     return f"Failed: {_label(row)}."
