@@ -14,7 +14,7 @@ from webhooks_app.core import clock, failpoints
 from webhooks_app.db.transient_errors import database_may_be_away
 from webhooks_app.deliveries import recovery_runs, retention
 from webhooks_app.endpoints import auto_disable, notices
-from webhooks_app.events import fan_out_runs
+from webhooks_app.events import fan_out_runs, value_backfill
 from webhooks_app.jobs import alarms, open_files
 from webhooks_app.jobs.process import StopFlag
 from webhooks_app.services import Services, open_services
@@ -103,6 +103,8 @@ def _sweep() -> None:
     services.wake_ups.wake_worker()
     if fan_out_runs.is_any_left(services.read, now=now):
         _run_in_thread("fan_out", _fan_out)
+    if value_backfill.is_due(services.read):
+        _run_in_thread("index_values", _index_values)
     alarms.record_heartbeat(services.write, now=now)
     auto_disable.take_due_steps(services.databases, after=services.settings.auto_disable_after, now=now)
     if services.settings.mail_server and notices.has_due_mail(services.read, now=now):
@@ -138,6 +140,17 @@ def _send_mail() -> None:
 def _fan_out() -> None:
     services = context().services
     fan_out_runs.run_all(services.databases, services.wake_ups, should_stop=lambda: StopFlag.requested())
+
+
+def _index_values() -> None:
+    # Once after an upgrade; no worker loads the catalog and its schemas for anything else.
+    from webhooks_app.events.catalog import catalog
+
+    value_backfill.run_all(
+        context().services.databases,
+        catalog().indexed_values,
+        should_stop=lambda: StopFlag.requested(),
+    )
 
 
 def _recover() -> None:

@@ -18,7 +18,8 @@ WAITING = text("SELECT count(*) FROM pg_locks WHERE pg_backend_pid() = ANY(pg_bl
 
 def event_row(workspace: Workspace, name: str, key: str | None = None) -> NewEventRow:
     request_hash = None if key is None else "0" * 64
-    return NewEventRow(f"evt_{name}", workspace.id, "batch-lifecycle", b"{\0\xff}", key, request_hash)
+    body, values = b"{\0\xff}", [f"Batch_{name}", "failed", "FAILED"]
+    return NewEventRow(f"evt_{name}", workspace.id, "batch-lifecycle", body, key, request_hash, values)
 
 
 def test_each_event_is_stored_as_it_was_handed_over(workspace: Workspace, database: WriteDatabase) -> None:
@@ -32,6 +33,17 @@ def test_each_event_is_stored_as_it_was_handed_over(workspace: Workspace, databa
     columns = NewEventRow._fields
     assert [tuple(getattr(each, name) for name in columns) for each in stored] == [tuple(row) for row in rows]
     assert {each.created_at for each in stored} == {now}
+
+
+def test_each_value_is_indexed_once_and_without_its_case(
+    workspace: Workspace, database: WriteDatabase
+) -> None:
+    with database.begin() as connection:
+        event_inserts.insert(connection, [event_row(workspace, "1")], now=clock.now())
+
+    db.session.rollback()
+    stored = db.session.get_one(Event, "evt_1")
+    assert (stored.first_value, stored.second_value, stored.third_value) == ("batch_1", "failed", None)
 
 
 def test_of_two_under_one_key_the_earlier_one_stays(workspace: Workspace, database: WriteDatabase) -> None:

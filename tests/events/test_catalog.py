@@ -223,6 +223,18 @@ def test_one_more_entry_is_one_more_event_type_and_leaves_the_others_alone(tmp_p
             'group "batches": the name is used twice',
         ),
         ('[[groups]]\nkey = "other"\n' + NEW_ENTRY, 'group "other": title is missing or empty'),
+        (
+            NEW_ENTRY.replace('group = "batches"', 'group = "batches"\nindexed = ["batch"]'),
+            'event type "batch-archival": indexed names "batch", which the schema does not describe',
+        ),
+        (
+            NEW_ENTRY.replace('group = "batches"', 'group = "batches"\nindexed = "batch_id"'),
+            'event type "batch-archival": indexed must be a list of fields of data',
+        ),
+        (
+            NEW_ENTRY.replace('group = "batches"', 'group = "batches"\nindexed = ["a", "b", "c", "d"]'),
+            'event type "batch-archival": indexed may name 3 fields at most',
+        ),
         ("", "needs [[event_types]] entries"),
     ],
 )

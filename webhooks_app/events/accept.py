@@ -16,6 +16,7 @@ from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.event_inserts import NewEventRow
 from webhooks_app.db.models import Delivery, Event
 from webhooks_app.events import fan_out, fan_out_runs
+from webhooks_app.events.catalog import catalog
 from webhooks_app.events.fan_out import DEFAULT_LIMITS, FanOutLimits, Rest
 from webhooks_app.jobs.wake_ups import WakeUps
 
@@ -164,6 +165,7 @@ def event_rows(submission: Submission, now: datetime) -> list[NewEventRow]:
             ),
             key,
             _request_hash(event) if key is not None else None,
+            catalog().indexed_values(event.type, event.data),
         )
         for event_id, event in zip(ids.several("evt", len(submission.events)), submission.events, strict=True)
     ]

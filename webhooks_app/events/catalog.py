@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 from referencing.exceptions import Unresolvable
 
+from webhooks_app.db.models.event_tables import VALUE_COLUMNS
 from webhooks_app.events import schema_violations
 from webhooks_app.events.event_types import NAME, EventType, Group
 from webhooks_app.events.schema_violations import Violation
@@ -37,6 +38,11 @@ class Catalog:
 
     def get(self, name: str) -> EventType | None:
         return self._by_name.get(name)
+
+    def indexed_values(self, name: str, data: Mapping[str, Any]) -> list[str]:
+        """Return what a `name` event with that data is found by; nothing for a type that has left."""
+        event_type = self._by_name.get(name)
+        return event_type.indexed_values(data) if event_type else []
 
     def violations(self, name: str, data: object) -> list[Violation]:
         """Return what keeps `data` (parsed JSON) from being the data of a `name` event; empty if nothing."""
@@ -108,13 +114,27 @@ def _event_type(name: str, entry: Mapping[str, Any], titles: Mapping[str, str], 
     group = _text(entry, "group", where)
     if group not in titles:
         raise CatalogError(f'{where}: there is no group "{group}"; the groups are {", ".join(titles)}')
+    schema = _schema(entry, where)
     return EventType(
         name=name,
         group=group,
         description=_text(entry, "description", where),
-        schema=_schema(entry, where),
+        schema=schema,
         example=_json_object(entry, "example", where),
+        indexed=_indexed(entry, schema, where),
     )
+
+
+def _indexed(entry: Mapping[str, Any], schema: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    names = entry.get("indexed", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise CatalogError(f"{where}: indexed must be a list of fields of data")
+    if len(names) > len(VALUE_COLUMNS):
+        raise CatalogError(f"{where}: indexed may name {len(VALUE_COLUMNS)} fields at most")
+    for name in names:
+        if name not in schema.get("properties", {}):
+            raise CatalogError(f'{where}: indexed names "{name}", which the schema does not describe')
+    return tuple(names)
 
 
 def _check_key(key: str, *, taken: Mapping[str, object], where: str) -> None:

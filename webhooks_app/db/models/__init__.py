@@ -25,7 +25,7 @@ from webhooks_app.db.models.endpoint_tables import (
     SigningSecret,
     Subscription,
 )
-from webhooks_app.db.models.event_tables import Event
+from webhooks_app.db.models.event_tables import Event, ValueBackfill
 from webhooks_app.db.models.fan_out_tables import FanOut
 from webhooks_app.db.models.notice_tables import Heartbeat, Notice, NoticeKind
 from webhooks_app.db.models.recovery_tables import Recovery, RecoveryAction, RecoveryState
@@ -57,5 +57,6 @@ __all__ = [
     "SigningSecret",
     "Subscription",
     "User",
+    "ValueBackfill",
     "Workspace",
 ]

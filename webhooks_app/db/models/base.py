@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Dialect, Enum, MetaData, String
+from sqlalchemy import BigInteger, DateTime, Dialect, Enum, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -56,6 +56,11 @@ def microseconds(moment: datetime) -> int:
 def public_id() -> String:
     """A column for prefixed ids. Byte order, so that the database sorts them by time."""
     return String(32).with_variant(String(32, collation="C"), "postgresql")
+
+
+def folded_text() -> Text:
+    """A column for what `core/case_folding.py` returns, compared by its bytes."""
+    return Text().with_variant(Text(collation="C"), "postgresql")
 
 
 def enum_column(states: type[StrEnum]) -> Enum:
