@@ -60,10 +60,11 @@ def batch_data_as_sent(batch: bytes) -> list[bytes]:
 
 def parse_to_the_digit(taken: bytes) -> Any:
     """Return the value of JSON that `parse` took, with Decimals where that has floats."""
-    return json.loads(taken, parse_float=_exact_number)
+    return json.loads(taken, parse_float=exact_number)
 
 
-def _exact_number(text: str) -> Decimal | str:
+def exact_number(text: str) -> Decimal | str:
+    """Return the number to the last digit; as text where its exponent is beyond a Decimal's."""
     try:
         return Decimal(text)
     except InvalidOperation:  # an exponent of more digits than a Decimal has

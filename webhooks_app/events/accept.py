@@ -1,6 +1,5 @@
 """Accepting events: one transaction for the events and their deliveries, then a wake-up."""
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,12 +9,12 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, select
 
-from webhooks_app.core import clock, failpoints, ids, json_parsing
+from webhooks_app.core import clock, failpoints, ids
 from webhooks_app.db import event_inserts, transient_errors
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.event_inserts import NewEventRow
 from webhooks_app.db.models import Delivery, Event
-from webhooks_app.events import fan_out, fan_out_runs
+from webhooks_app.events import fan_out, fan_out_runs, request_hash
 from webhooks_app.events.catalog import catalog
 from webhooks_app.events.fan_out import DEFAULT_LIMITS, FanOutLimits, Rest
 from webhooks_app.jobs.wake_ups import WakeUps
@@ -164,20 +163,11 @@ def event_rows(submission: Submission, now: datetime) -> list[NewEventRow]:
                 now=now,
             ),
             key,
-            _request_hash(event) if key is not None else None,
+            request_hash.of_event(event.type, event.data, event.raw_data) if key is not None else None,
             catalog().indexed_values(event.type, event.data),
         )
         for event_id, event in zip(ids.several("evt", len(submission.events)), submission.events, strict=True)
     ]
-
-
-def _request_hash(event: NewEvent) -> str:
-    """Return what tells one request under an idempotency key from another: SHA-256, in hexadecimal.
-
-    It takes numbers as floats, as the code before did whose hashes stand in the table; `_has_same_numbers`
-    tells apart what floats do not.
-    """
-    return hashlib.sha256(json.dumps([event.type, event.data], sort_keys=True).encode()).hexdigest()
 
 
 def _accepted_before(connection: Connection, row: NewEventRow) -> Outcome:
@@ -186,19 +176,9 @@ def _accepted_before(connection: Connection, row: NewEventRow) -> Outcome:
         .where(Event.workspace_id == row.workspace_id)
         .where(Event.idempotency_key == row.idempotency_key)
     ).one()
-    if earlier.request_hash != row.request_hash or not _has_same_numbers(earlier.body, row.body):
+    if not request_hash.is_repeat(
+        earlier.request_hash, earlier.body, sent_hash=row.request_hash, sent_body=row.body
+    ):
         return KeyReused()
     deliveries = connection.execute(select(Delivery.id).where(Delivery.event_id == earlier.id)).all()
     return [Accepted(earlier.id, len(deliveries) + fan_out_runs.remaining(connection, earlier.id))]
-
-
-def _has_same_numbers(earlier: bytes, sent: bytes) -> bool:
-    """Tell whether two envelopes with the same hash hold the same data, to the last digit.
-
-    What was stored before numbers were kept as written is compared with what it was made of: floats.
-    """
-    before, now = json_parsing.data_as_sent(earlier), json_parsing.data_as_sent(sent)
-    if before == now:
-        return True
-    parse = json_parsing.parse_to_the_digit
-    return parse(before) in (parse(now), parse(json.dumps(json.loads(now)).encode()))
