@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
@@ -167,6 +168,15 @@ def test_events_share_a_connection(client: Client, platform: Platform) -> None:
         client.send("batch-lifecycle", DATA)
     assert len(platform.requests) == 5
     assert len(platform.ports) == 1
+
+
+def test_decimals_are_sent_as_they_are_written(client: Client, platform: Platform) -> None:
+    numbers = ["3.14159265358979323846", "1.10", "-0.0", "1E+400", "1E-400", "12345678901234567890123"]
+    client.send("batch-lifecycle", DATA | {"numbers": [Decimal(each) for each in numbers], "text": '"1.10"'})
+
+    [(_, _, body)] = platform.requests
+    assert f'"numbers": [{", ".join(numbers)}]' in body.decode()
+    assert json.loads(body)["data"]["text"] == '"1.10"'
 
 
 def test_each_event_gets_a_key_of_its_own(client: Client, platform: Platform) -> None:

@@ -8,10 +8,12 @@ This file needs `requests` and nothing else of the project, so it can be copied 
 
 import json
 import random
+import re
 import time
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -103,13 +105,16 @@ class Client:
         self._owns_session = session is None
 
     def send(self, type: str, data: dict[str, Any], *, idempotency_key: str | None = None) -> Sent:
-        """Hands over one event; raises SendError, and TypeError or ValueError for what is not JSON."""
+        """Hands over one event; raises SendError, and TypeError or ValueError for what is not JSON.
+
+        Decimals are sent as they are written, to the last digit.
+        """
         # When an answer is lost, the event may have been accepted. With a key each further try is the same
         # event, so one is made for each send(); only a caller's own key also covers the caller's repeats.
         key = uuid.uuid4().hex if idempotency_key is None else idempotency_key
         if not _is_plain(key):
             raise ValueError("idempotency_key must be printable ASCII without spaces")
-        body = json.dumps({"type": type, "data": data}, ensure_ascii=False, allow_nan=False).encode()
+        body = _json({"type": type, "data": data}).encode()
         try:
             return self._send(body, key)
         except SendError as error:
@@ -158,6 +163,22 @@ class Client:
         # Called as `auth`: a header that is merely given yields to an entry in ~/.netrc.
         request.headers["Authorization"] = f"Bearer {self._token}"
         return request
+
+
+def _json(value: dict[str, Any]) -> str:
+    """JSON in which Decimals are numbers. `json` writes none, so marks stand for them first."""
+    mark, numbers = uuid.uuid4().hex, list[str]()
+
+    def take(found: object) -> str:
+        if not isinstance(found, Decimal):
+            raise TypeError(f"{type(found).__name__} is not JSON")
+        if not found.is_finite():
+            raise ValueError(f"{found} is not a JSON number")
+        numbers.append(str(found))
+        return f"{mark}{len(numbers) - 1}"
+
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=take)
+    return re.sub(rf'"{mark}([0-9]+)"', lambda found: numbers[int(found[1])], text) if numbers else text
 
 
 def _sent(response: requests.Response) -> Sent:
