@@ -1,8 +1,6 @@
 """Bytes and JSON as people read them."""
 
-import pytest
-
-from webhooks_app.core import text_display
+from webhooks_app.core import text_display, url_masking
 
 
 def test_unseen_bytes_become_escapes() -> None:
@@ -23,27 +21,10 @@ def test_indenting_changes_no_token() -> None:
 
 def test_curl_quotes_for_the_shell_and_leaves_masked_values_out() -> None:
     command = text_display.curl_command(
-        text_display.mask_query("https://a.example.com/?key=s3cret"),
+        url_masking.mask_url("https://a.example.com/?key=s3cret"),
         [("a", "b"), ("X-Key", text_display.MASK)],
         "{'$(id)'}",
     )
     assert "curl -X POST 'https://a.example.com/?key=YOUR_VALUE'" in command
     assert "-H 'X-Key: YOUR X-Key VALUE'" in command
     assert command.endswith("""--data-raw '{'\\''$(id)'\\''}'""")
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("https://a.example/hooks", "https://a.example/hooks"),
-        ("https://a.example/hooks?", "https://a.example/hooks?"),
-        ("https://a.example/?token=s3cret&v=2&w=", "https://a.example/?token=********&v=********&********"),
-        ("https://a.example/?c2VjcmV0dG9rZW4=", "https://a.example/?********"),
-        ("https://a.example/?a=1&dG9rZW4xMg==", "https://a.example/?a=********&********"),
-        ("https://a.example/?s3cret", "https://a.example/?********"),
-        ("https://a.example/?a=1=2&&b[]=x?y", "https://a.example/?a=********&&b[]=********"),
-        ("https://a.example/?a=1;token=s3cret", "https://a.example/?a=********"),
-    ],
-)
-def test_a_urls_query_is_masked(url: str, shown: str) -> None:
-    assert text_display.mask_query(url) == shown.replace("********", text_display.MASK)

@@ -7,6 +7,7 @@ from tests.conftest import Workspace
 from tests.deliveries.conftest import statements
 from tests.web.conftest import Page
 from tests.web.endpoints import URL, seed_failure, seed_rollup
+from tests.worker.attempted import deliveries
 from webhooks_app.db.engines import WriteDatabase
 
 
@@ -75,6 +76,27 @@ def test_what_a_urls_query_holds_is_neither_shown_nor_found(
     assert url in admin_page.get(f"endpoints/{endpoint_id}/settings").text
     found = {search for search in ("HOOKS.e", "a_b", "a.b", "s3c", "%3Ft") if is_listed(viewer_page, search)}
     assert found == {"HOOKS.e", "a_b"}
+
+
+def test_a_credential_in_a_urls_path_is_neither_shown_nor_found(
+    admin_page: Page, viewer_page: Page, workspace: Workspace
+) -> None:
+    url = "https://hooks.example.com/services/T024BE7LD/dkQrX8jPbq3vLmNzWtYcRg7x"
+    endpoint_id = workspace.endpoint(url, name="Orders")
+    workspace.send()
+    [delivery] = deliveries()
+
+    for path in (
+        *("", f"endpoints/{endpoint_id}", f"endpoints/{endpoint_id}/test", f"deliveries/{delivery.id}"),
+        *("deliveries/export?format=csv", "deliveries/export?format=json"),
+    ):
+        text = viewer_page.get(path).text
+        assert "dkQrX8jP" not in text, path
+    assert "dkQrX8jP" not in admin_page.get("audit").text
+    assert url in admin_page.get(f"endpoints/{endpoint_id}/settings").text
+    shown, hidden = ("s/T024be7ld", "com/services/t0"), ("dkQrX8jP", "7x", "7LD/d", "LD/dkQrX8jPbq3vLmNz")
+    assert [is_listed(viewer_page, search) for search in shown] == [True, True]
+    assert [search for search in hidden if is_listed(viewer_page, search)] == []
 
 
 def is_listed(page: Page, search: str) -> bool:

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from webhooks_app.accounts.audit import ACTIONS
-from webhooks_app.core import ids, text_display
+from webhooks_app.core import ids, url_masking
 from webhooks_app.db import keyset
 from webhooks_app.db.keyset import Search, SearchLimits
 from webhooks_app.db.models import AuditEntry, Endpoint, User
@@ -135,7 +135,7 @@ def _details(stored: str) -> dict[str, Any]:
     """Return the details; rows from before URLs were masked hold them whole."""
     details: dict[str, Any] = json.loads(stored)
     if isinstance(details.get("url"), str):
-        details["url"] = text_display.mask_query(details["url"])
+        details["url"] = url_masking.mask_url(details["url"])
     return details
 
 

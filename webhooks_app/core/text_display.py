@@ -12,7 +12,7 @@ _UNSEEN = re.compile(
 _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 _INDENT = "  "
 
-# Stands for what must not be read: a header's value, or one of a URL's query.
+# Stands for what must not be read: a header's value, or a part of a URL.
 MASK = "••••••••"
 
 
@@ -90,19 +90,6 @@ def parse_header_block(block: bytes) -> tuple[str, list[tuple[str, str]]]:
 def _header(line: str) -> tuple[str, str]:
     name, _, value = line.partition(":")
     return name, value.strip()
-
-
-def mask_query(url: str) -> str:
-    """Return the URL with MASK for the values of its query, which often hold a credential."""
-    address, mark, query = url.partition("?")
-    return address + mark + "&".join(_mask_argument(each) for each in query.split("&"))
-
-
-def _mask_argument(argument: str) -> str:
-    name, sign, value = argument.partition("=")
-    if not value.strip("="):  # a value by itself, which Base64 may end in such signs
-        return MASK if name or sign else ""
-    return f"{name}={MASK}"
 
 
 def curl_command(url: str, headers: Iterable[tuple[str, str]], body: str) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, insert, select, text, update
 
 from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
-from webhooks_app.core import clock, ids, text_display
+from webhooks_app.core import clock, ids, url_masking
 from webhooks_app.core.encryption import Cipher
 from webhooks_app.db import delivery_queue
 from webhooks_app.db.engines import ReadDatabase, WriteDatabase
@@ -73,7 +73,7 @@ def create(
             workspace_id=workspace_id,
             target=endpoint_id,
             now=now,
-            url=text_display.mask_query(values.url),
+            url=url_masking.mask_url(values.url),
         )
     return endpoint_id
 
@@ -105,7 +105,7 @@ def change(
             workspace_id=endpoint.workspace_id,
             target=endpoint.id,
             now=now,
-            url=text_display.mask_query(values.url),
+            url=url_masking.mask_url(values.url),
         )
 
 

@@ -18,6 +18,8 @@ from webhooks_app.endpoints.health import HealthState, LastFailure
 
 PAGE_SIZE = 50
 LONGEST_SEARCH = 200
+# In regular expressions of either database: no run of letters and digits that may be a token begins here.
+_NO_TOKEN = "(?![a-z0-9]{16}|[0-9a-f]{8}-[0-9a-f]{4}-)"
 BAR_WIDTH, BAR_HEIGHT = 192, 28
 
 
@@ -210,8 +212,13 @@ def _gets(event_type: str) -> ColumnElement[bool]:
 
 
 def _address_holds(search: str) -> ColumnElement[bool]:
-    """The URL holds it before its query: whoever may not read what is in there must not find it either."""
-    return and_(Endpoint.url.regexp_match(f"(?i)^[^?]*{re.escape(search)}"), literal("?" not in search))
+    """The URL holds it before its query and before what looks random in its path.
+
+    Whoever may not read what is there must not find it either; see `core.url_masking`.
+    """
+    parts = re.split(r"(?<![A-Za-z0-9])(?=[A-Za-z0-9])", search)
+    held = "".join(_NO_TOKEN + re.escape(part) for part in parts)
+    return and_(Endpoint.url.regexp_match(f"(?i)^(?:{_NO_TOKEN}[^?])*{held}"), literal("?" not in search))
 
 
 def _event_counts(session: Session, endpoint_ids: Sequence[str]) -> dict[str, int]:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from flask import Flask
 
-from webhooks_app.core import clock, text_display
+from webhooks_app.core import clock, text_display, url_masking
 from webhooks_app.db.models import Endpoint, Recovery
 from webhooks_app.deliveries.log import filters
 from webhooks_app.deliveries.log.attempts import LoggedAttempt
@@ -35,7 +35,7 @@ def register(app: Flask) -> None:
         "bytes": size,
         "lower_first": lower_first,
         "clause": clause,
-        "mask_query": text_display.mask_query,
+        "mask_url": url_masking.mask_url,
         "display_parts": text_display.display_parts,
         "reason": reason,
     }

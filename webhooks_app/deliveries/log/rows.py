@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from webhooks_app.core import clock, ids, text_display
+from webhooks_app.core import clock, ids, url_masking
 from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass, OutcomeDescription
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, EndpointState, PendingDelivery
 from webhooks_app.deliveries.log.filters import Status
@@ -49,8 +49,8 @@ class DeliveryRow:
 
     @property
     def endpoint_url(self) -> str:
-        """The URL as people may read it: without what its query holds."""
-        return text_display.mask_query(self.full_endpoint_url)
+        """The URL as people may read it: without what lets its holder in."""
+        return url_masking.mask_url(self.full_endpoint_url)
 
     @property
     def status(self) -> Status:

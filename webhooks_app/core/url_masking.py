@@ -1,0 +1,71 @@
+"""URLs as people may read them: without what is in them to let whoever has it in. Pure.
+
+Values of the query are masked all, as they often hold a credential; of the path only the parts that look made
+by a machine, as Slack's, Discord's and Teams' hooks have them, since a path is mostly words. What looks so is
+a rule about shape and not a list of services: a long run of letters and digits in no order that words have.
+"""
+
+import re
+
+from webhooks_app.core.text_display import MASK
+
+_UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
+_RUN = re.compile(r"[A-Za-z0-9]{16,}")
+# What a token in Base64 has between its runs, as words have that are joined by them.
+_JOINED = re.compile(r"[A-Za-z0-9_~=-]{20,}")
+_CAMEL_CASE = re.compile(r"[a-z]*(?:[A-Z][a-z]+|[A-Z]{2,5})*")
+_LONGEST_CAPITALS = 20
+_LETTERS_PER_CAPITAL, _SHORT_WORD = 4, 8
+# A year or a version stands before words or behind them.
+_MOST_CHANGES = 1
+_CHANGE = re.compile(r"(?<=[A-Za-z])(?=[0-9])|(?<=[0-9])(?=[A-Za-z])")
+
+
+def mask_url(url: str) -> str:
+    """Return the URL with MASK for its user, what looks random in its path, and its query's values."""
+    address, mark, query = url.partition("?")
+    scheme, separator, rest = address.partition("://")
+    if separator:
+        host, slash, path = rest.partition("/")
+        _user, at, host = host.rpartition("@")
+        shown = f"{MASK}@{host}" if at else host
+        address = f"{scheme}://{shown}{slash}{_mask_path(path)}"
+    return address + mark + "&".join(_mask_argument(each) for each in query.split("&"))
+
+
+def _mask_path(path: str) -> str:
+    return "/".join(MASK if looks_random(part) else part for part in path.split("/"))
+
+
+def looks_random(part: str) -> bool:
+    """Tell whether a part of a path looks made by a machine and not named by a person."""
+    runs = _RUN.findall(part)
+    return (
+        _UUID.search(part) is not None
+        or not all(map(_is_word, runs))
+        or any(map(_is_mostly_odd, _JOINED.findall(part)))
+    )
+
+
+def _is_word(run: str) -> bool:
+    """Tell whether letters and digits in a row are a word, several in camel case, or a number."""
+    letters = re.sub("[0-9]", "", run)
+    if letters.isupper() and len(letters) >= _LONGEST_CAPITALS:
+        return False
+    capitals, changes = len(re.findall("[A-Z]+", letters)), len(_CHANGE.findall(run))
+    is_scattered = len(letters) > _SHORT_WORD and len(letters) < _LETTERS_PER_CAPITAL * capitals
+    return changes <= _MOST_CHANGES and not is_scattered and _CAMEL_CASE.fullmatch(letters) is not None
+
+
+def _is_mostly_odd(joined: str) -> bool:
+    """Tell whether most of what stands between dashes is neither a word nor a number."""
+    parts = re.findall("[A-Za-z0-9]+", joined)
+    odd = [part for part in parts if not _is_word(part)]
+    return sum(map(len, odd)) * 2 > sum(map(len, parts))
+
+
+def _mask_argument(argument: str) -> str:
+    name, sign, value = argument.partition("=")
+    if not value.strip("="):  # a value by itself, which Base64 may end in such signs
+        return MASK if name or sign else ""
+    return f"{name}={MASK}"
