@@ -1,6 +1,7 @@
 """However long the log: nothing on the way of a delivery or of a page reads all of it."""
 
 import random
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -13,6 +14,7 @@ from tests.conftest import TESTER, Workspace
 from webhooks_app.core import clock, ids
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, Event, PendingDelivery
+from webhooks_app.db.models.event_tables import VALUE_COLUMNS
 from webhooks_app.deliveries import cancellations, replays, retention
 from webhooks_app.deliveries.log import event_content, filters, pages
 from webhooks_app.deliveries.log.rows import DeliveryRow
@@ -24,7 +26,7 @@ ROWS = 20_000
 PENDING = 400
 DAYS = 30
 LOOKING = ("SELECT", "UPDATE", "DELETE", "WITH", "INSERT INTO PENDING")
-SCANS = {"sqlite": "SCAN deliveries", "postgresql": "Seq Scan on deliveries"}
+SCANS = {"sqlite": r"SCAN (deliveries|events)", "postgresql": r"Seq Scan on (deliveries|events)"}
 
 
 def fill(database: WriteDatabase, workspace: Workspace) -> list[str]:
@@ -37,7 +39,10 @@ def fill(database: WriteDatabase, workspace: Workspace) -> list[str]:
         at = start + step * position
         name = ids.floor("x", at)[2:]
         shared = {"workspace_id": workspace.id, "created_at": at}
-        events.append(shared | {"id": f"evt_{name}", "type": "batch-lifecycle", "body": b'{"data":"x"}'})
+        value = dict.fromkeys(VALUE_COLUMNS) | {VALUE_COLUMNS[position % 3]: f"b{position % 100}"}
+        events.append(
+            shared | {"id": f"evt_{name}", "type": "batch-lifecycle", "body": b'{"data":"x"}'} | value
+        )
         deliveries.append(
             shared | _delivery(name, position, chance) | {"endpoint_id": chance.choice(endpoints)}
         )
@@ -113,6 +118,8 @@ def read_pages(workspace: Workspace, endpoint_id: str, delivery: DeliveryRow) ->
         {"q": delivery.id},
         {"q": delivery.event_id},
         {"q": "no such text"},
+        {"q": "b1"},
+        {"q": "b1", "status": "failed"},
         {"endpoint": endpoint_id, "status": "failed"},
         {"endpoint": endpoint_id, "response": "timeout"},
         {"endpoint": endpoint_id, "traffic": "test"},
@@ -161,7 +168,7 @@ def test_nothing_scans_the_deliveries(
     scan = SCANS[database.dialect.name]
     with database.begin() as connection:
         plans = {statement: plan(connection, statement, values) for statement, values in caught}
-    assert [statement[:1000] for statement, found in plans.items() if scan in found] == []
+    assert [statement[:1000] for statement, found in plans.items() if re.search(scan, found)] == []
     for index in ("workspace_trouble", "test", "recovery"):
         assert any(f"ix_deliveries_{index}" in found for found in plans.values())
 

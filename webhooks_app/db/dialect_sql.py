@@ -1,8 +1,6 @@
 """Fragments of SQL that SQLite and PostgreSQL spell differently."""
 
-from typing import Any
-
-from sqlalchemy import ColumnElement, Dialect, func, literal
+from sqlalchemy import Dialect
 
 # The name of the function that returns the larger of two values.
 GREATEST = {"postgresql": "greatest", "sqlite": "max"}
@@ -13,9 +11,3 @@ def seconds_after(dialect: Dialect, moment: str, seconds: str) -> str:
     if dialect.name == "sqlite":
         return f"{moment} + CAST({seconds} * 1000000 AS INTEGER)"
     return f"{moment} + make_interval(secs => {seconds})"
-
-
-def holds_bytes(dialect: Dialect, column: Any, content: bytes) -> ColumnElement[bool]:
-    """Return the condition that a column of bytes holds `content` somewhere."""
-    position = func.instr if dialect.name == "sqlite" else func.pg_catalog.position
-    return position(column, literal(content)) > 0

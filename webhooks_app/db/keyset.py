@@ -4,8 +4,9 @@
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, Subquery, and_, func, select, true, union_all
@@ -23,7 +24,8 @@ class Search:
     `ranges` are conditions that an index serves: each is a range of an index that ends in `key`, and no two
     of them have a row in common. `conditions` are those that no index serves, on the row of `row_key`; they
     are tried on chunk after chunk of the ranges. `early_condition` is one on the table of `key` itself: read
-    along with the key, it is known before the row is looked up.
+    along with the key, it is known before the row is looked up. `content_holds` is a condition that no
+    database knows, on the bytes that `content` selects for the row of `row_key`; it is tried last.
     """
 
     key: Any
@@ -31,10 +33,13 @@ class Search:
     row_key: Any
     conditions: Sequence[Condition] = ()
     early_condition: Condition | None = None
+    content: Select[Any] | None = None
+    content_holds: Callable[[bytes], bool] = bool
 
     @property
     def is_one_range(self) -> bool:
-        return len(self.ranges) == 1 and not self.conditions and self.early_condition is None
+        is_conditional = self.conditions or self.early_condition is not None or self.content is not None
+        return len(self.ranges) == 1 and not is_conditional
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +127,7 @@ def _find_by_chunks(
     rows_read = 0
     while True:
         chunk = _chunk(search, low, high, limits.chunk_rows, upwards)
-        found += session.scalars(_matches(search, chunk, upwards).limit(limit + 1 - len(found)))
+        found += _matching_ids(session, search, chunk, upwards, limit + 1 - len(found))
         if len(found) > limit:
             return SearchResult(found[:limit], True)
         edge = func.max(chunk.c.id) if upwards else func.min(chunk.c.id)
@@ -153,6 +158,17 @@ def _chunk(search: Search, low: str, high: str, rows: int, upwards: bool) -> Sub
     merged = union_all(*(select(part.c.id) for part in parts)).subquery()
     order = merged.c.id if upwards else merged.c.id.desc()
     return select(merged.c.id).order_by(order).limit(rows).subquery()
+
+
+def _matching_ids(
+    session: Session, search: Search, chunk: Subquery, upwards: bool, limit: int
+) -> Iterable[str]:
+    matches = _matches(search, chunk, upwards)
+    if search.content is None:
+        return session.scalars(matches.limit(limit))
+    content = search.content.where(search.row_key == chunk.c.id).scalar_subquery()
+    rows = session.execute(matches.add_columns(content))
+    return islice((row.id for row in rows if search.content_holds(row[1])), limit)
 
 
 def _matches(search: Search, chunk: Subquery, upwards: bool) -> Select[Any]:

@@ -25,6 +25,7 @@ from webhooks_app.deliveries.log.filters import FilterError, LogFilter, Status, 
         {"from": "2025-01-02T00:00", "until": "2025-01-01T00:00"},
         {"q": "dlv_123"},
         {"q": "x" * 201},
+        {"q": "x", "in": "headers"},
     ],
 )
 def test_a_filter_that_makes_no_sense_is_refused(arguments: dict[str, str]) -> None:
@@ -44,6 +45,7 @@ def test_a_tampered_cursor_is_refused(value: str) -> None:
 def test_a_filter_survives_its_own_arguments() -> None:
     wanted = LogFilter(
         q="text",
+        within="payloads",
         status=Status.HELD,
         endpoint=ids.new("ep"),
         event_type="batch-request",

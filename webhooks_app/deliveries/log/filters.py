@@ -6,10 +6,13 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from webhooks_app.core import ids
+from webhooks_app.core.case_folding import fold
 from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass
 from webhooks_app.events.event_types import NAME
 
 LONGEST_TEXT = 200
+# As `in`: look through whole payloads for what is a value of some events, too.
+PAYLOADS = "payloads"
 
 
 class FilterError(ValueError):
@@ -84,10 +87,11 @@ RESPONSES = {name: name for name in _STATUS_CLASSES} | {
 class LogFilter:
     """What a delivery must fulfil, all of it; an empty field asks for nothing.
 
-    The names are those of the URL's arguments, except that `since` is called `from` there.
+    The names are those of the URL's arguments, except that `since` is called `from` there and `within` `in`.
     """
 
     q: str = ""
+    within: str = ""
     status: Status | None = None
     endpoint: str = ""
     event_type: str = ""
@@ -102,7 +106,7 @@ class LogFilter:
     @property
     def arguments(self) -> dict[str, str]:
         """The shortest arguments that `parse` makes this filter of."""
-        named = {"since": "from"}
+        named = {"since": "from", "within": "in"}
         values = {named.get(field.name, field.name): getattr(self, field.name) for field in fields(self)}
         return {name: _format(value) for name, value in values.items() if value}
 
@@ -126,6 +130,11 @@ class LogFilter:
         """The text that the payload must hold, or none."""
         return "" if self.delivery_id or self.event_id else self.q
 
+    @property
+    def value(self) -> str:
+        """The text as the index of values holds it, unless whole payloads are to be looked through."""
+        return "" if self.within == PAYLOADS else fold(self.text)
+
     def bounds(self, now: datetime) -> tuple[datetime | None, datetime | None]:
         """Return from when and until when deliveries are asked for, None where that is open."""
         if self.range in RANGES:
@@ -145,6 +154,7 @@ def parse(arguments: Mapping[str, str]) -> LogFilter:
         raise FilterError("until", "The end must lie behind the start.")
     return LogFilter(
         q=_query(arguments.get("q", "")),
+        within=_within(arguments),
         status=_status(arguments.get("status", "")),
         endpoint=_endpoint(arguments.get("endpoint", "")),
         event_type=_event_type(arguments.get("event_type", "")),
@@ -176,6 +186,13 @@ def _query(text: str) -> str:
     if not _is_whole(q):
         raise FilterError("q", f"“{q}” is not a whole id. Paste all of its characters.")
     return q
+
+
+def _within(arguments: Mapping[str, str]) -> str:
+    within = arguments.get("in", "")
+    if within not in ("", PAYLOADS):
+        raise FilterError("q", "Look among values or in payloads.")
+    return within if arguments.get("q", "").strip() else ""
 
 
 def _is_whole(q: str) -> bool:

@@ -4,19 +4,20 @@ A filter is split in two: what an index serves becomes ranges of that index, and
 conditions that are tried on what lies in the ranges (`db/keyset.py`).
 """
 
-import re
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import Dialect, literal_column, not_, or_, select
+from sqlalchemy import literal_column, not_, select
 from sqlalchemy.orm import Session
 
 from webhooks_app.core import ids
 from webhooks_app.core.outcomes import OutcomeClass
-from webhooks_app.db import dialect_sql, keyset
+from webhooks_app.db import keyset
 from webhooks_app.db.keyset import Condition, MatchCount, Search, SearchLimits, SearchResult
 from webhooks_app.db.models import Delivery, DeliveryState, Event, PendingDelivery
+from webhooks_app.deliveries.log import value_search
 from webhooks_app.deliveries.log.filters import LogFilter, Status, Traffic
+from webhooks_app.deliveries.log.payload_text import PayloadText
 
 # For one page where no index serves the filter: it is to be there within 50 ms.
 LIMITS = SearchLimits(rows=5000, seconds=0.015, chunk_rows=500)
@@ -26,8 +27,6 @@ PAYLOAD_CHUNK_ROWS = 200  # reading a payload costs more than comparing a column
 _ATTENTION_STATES = (Status.RETRYING, Status.HELD, Status.FAILED, Status.CANCELED)
 # Spelt as in the partial index, or SQLite would not use that.
 _IS_TEST: Condition = literal_column("deliveries.is_test")
-_JSON_COLON = re.compile(r'"\s*:\s*')
-_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 def find_deliveries(
@@ -45,7 +44,9 @@ def find_deliveries(
 
     `log_filter.endpoint` must be known to belong to the workspace.
     """
-    search = _search(workspace_id, log_filter, session.get_bind().dialect, now)
+    if is_by_value(session, workspace_id, log_filter):
+        return _find_by_value(session, workspace_id, log_filter, now, limit, before, after, limits)
+    search = _search(workspace_id, log_filter, now)
     low, high = _bounds(log_filter, now)
     low, high = max(low, after), min(high, before) if before else high
     limits = _limits(log_filter, limits)
@@ -56,9 +57,47 @@ def count_deliveries(
     session: Session, workspace_id: str, log_filter: LogFilter, *, now: datetime, limit: int
 ) -> MatchCount:
     """Return how many deliveries `find` would come to, up to `limit`."""
-    search = _search(workspace_id, log_filter, session.get_bind().dialect, now)
+    if is_by_value(session, workspace_id, log_filter):
+        found = find_deliveries(session, workspace_id, log_filter, now=now, limit=limit)
+        return MatchCount(len(found.ids), not found.has_more)
+    search = _search(workspace_id, log_filter, now)
     low, high = _bounds(log_filter, now)
     return keyset.count(session, search, low, high, limit=limit, limits=_limits(log_filter, LIMITS))
+
+
+def is_by_value(session: Session, workspace_id: str, log_filter: LogFilter) -> bool:
+    """Tell whether the text is a value that events are indexed by, and so found at once."""
+    return bool(log_filter.value) and value_search.is_known(session, workspace_id, log_filter.value)
+
+
+def _find_by_value(
+    session: Session,
+    workspace_id: str,
+    log_filter: LogFilter,
+    now: datetime,
+    limit: int,
+    before: str,
+    after: str,
+    limits: SearchLimits,
+) -> SearchResult:
+    low, high = _bounds(log_filter, now)
+    conditions = [Delivery.id > low, Delivery.id < high, *_column_conditions(log_filter).values()]
+    if log_filter.status is Status.SENDING:
+        sent = PendingDelivery.delivery_id == Delivery.id, PendingDelivery.is_being_sent(now)
+        conditions.append(select(PendingDelivery.delivery_id).where(*sent).exists())
+    if log_filter.recovery:
+        conditions.append(Delivery.recovery_id == log_filter.recovery)
+    return value_search.find(
+        session,
+        workspace_id,
+        log_filter.value,
+        conditions,
+        log_filter.bounds(now),
+        limit=limit,
+        cursor=after or before,
+        upwards=bool(after),
+        limits=limits,
+    )
 
 
 def _limits(log_filter: LogFilter, limits: SearchLimits) -> SearchLimits:
@@ -73,10 +112,16 @@ def _bounds(log_filter: LogFilter, now: datetime) -> tuple[str, str]:
     return ids.floor("dlv", since) if since else "dlv_", ids.floor("dlv", until) if until else "dlv_~"
 
 
-def _search(workspace_id: str, log_filter: LogFilter, dialect: Dialect, now: datetime) -> Search:
+def _search(workspace_id: str, log_filter: LogFilter, now: datetime) -> Search:
+    found = _search_columns(workspace_id, log_filter, now)
+    if not log_filter.text:
+        return found
+    content = select(Event.body).where(Event.id == Delivery.event_id)
+    return replace(found, content=content, content_holds=PayloadText.of(log_filter.text).is_in)
+
+
+def _search_columns(workspace_id: str, log_filter: LogFilter, now: datetime) -> Search:
     conditions = _column_conditions(log_filter)
-    if log_filter.text:
-        conditions["text"] = _payload_holds(log_filter.text, dialect)
     is_owned = Delivery.workspace_id == workspace_id
     if log_filter.delivery_id or log_filter.event_id:
         named = _is_named(log_filter)
@@ -165,30 +210,3 @@ def _has_status(status: Status) -> Condition:
         return Delivery.attention_state.in_([state.value for state in states])
     state = DeliveryState.PENDING if status is Status.SENDING else DeliveryState(status.value)
     return Delivery.state == state
-
-
-def _payload_holds(text: str, dialect: Dialect) -> Condition:
-    """The event's bytes hold the text, as typed or as some producer's JSON library spells it."""
-    contents = [each.encode("utf-8", "replace") for each in sorted(_spellings(text))]
-    is_held = or_(*(dialect_sql.holds_bytes(dialect, Event.body, content) for content in contents))
-    return select(Event.id).where(Event.id == Delivery.event_id, is_held).exists()
-
-
-def _spellings(text: str) -> set[str]:
-    """Return how JSON libraries write the text: most of them either add no space behind a colon or one.
-
-    Python and PHP escape what is not ASCII in lower case, .NET in upper case; PHP also escapes slashes.
-    """
-    found = {text, _JSON_COLON.sub('":', text), _JSON_COLON.sub('": ', text)}
-    found |= {_escape_characters(each, digits) for each in found for digits in ("04x", "04X")}
-    return found | {each.replace("/", "\\/") for each in found}
-
-
-def _escape_characters(text: str, digits: str) -> str:
-    return _NOT_ASCII.sub(lambda match: _escape_units(match[0], digits), text)
-
-
-def _escape_units(character: str, digits: str) -> str:
-    # JSON writes a character beyond the basic plane as its two halves of UTF-16 (RFC 8259, section 7).
-    units = character.encode("utf-16-be", "surrogatepass")
-    return "".join(f"\\u{int.from_bytes(units[at : at + 2]):{digits}}" for at in range(0, len(units), 2))
