@@ -20,6 +20,7 @@ from webhooks_app.web import (
     error_pages,
     path_prefix,
     request_checks,
+    request_deadline,
     request_origin,
     response_headers,
     sessions,
@@ -58,6 +59,7 @@ def create_app(
         engines.prepare(db.engine, waits_for_disk=waits_for_disk, limits=database_limits)
         attach_services(app, settings, db.engine)
     _register_web(app, settings)
+    request_deadline.register(app, database_limits.request_seconds)
     return app
 
 

@@ -20,6 +20,7 @@ class DatabaseLimits:
     asked whether it still works, as PostgreSQL may have been restarted.
 
     `crowd`: how many of a process's threads may wait while the database answers none of them, None for all.
+    `request_seconds`: for all statements of a request together, on either database.
     """
 
     lock_seconds: float = 3.5
@@ -33,12 +34,17 @@ class DatabaseLimits:
     idle_transaction_seconds: float | None = 15.0
     idle_check_seconds: float = 1.0
     crowd: int | None = None
+    request_seconds: float | None = 4.5
 
 
 DEFAULT_LIMITS = DatabaseLimits()
 # For what somebody starts in a shell and waits for, such as a migration that builds an index.
 COMMAND_LIMITS = replace(
-    DEFAULT_LIMITS, statement_seconds=None, answer_seconds=None, idle_transaction_seconds=None
+    DEFAULT_LIMITS,
+    statement_seconds=None,
+    answer_seconds=None,
+    idle_transaction_seconds=None,
+    request_seconds=None,
 )
 
 

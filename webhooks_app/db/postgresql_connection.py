@@ -18,6 +18,7 @@ from psycopg.abc import PQGen
 from psycopg.pq import PollingStatus, TransactionStatus
 from psycopg.pq.abc import PGcancelConn
 
+from webhooks_app.db import deadlines
 from webhooks_app.db.circuit_breaker import CircuitBreaker, NotWorthWaiting
 
 T = TypeVar("T")
@@ -27,6 +28,8 @@ _INTERVAL_SECONDS = 0.1  # psycopg's own, at which it looks for signals
 # sooner.
 _SILENCE_SECONDS = 1.0
 _CANCEL_SECONDS = 5.0
+# A connection whose transaction does not end so soon is closed instead.
+_ROLLBACK_SECONDS = 0.5
 _USES_BEFORE_PREPARING = 5  # psycopg's own number
 # A session of a pooler's may have any state, such as a time-out of a millisecond.
 _ASK_ABOUT_SESSION = """
@@ -64,10 +67,12 @@ class BoundedConnection(psycopg.Connection[Any]):
         """
         is_new = self.pgconn.transaction_status == TransactionStatus.IDLE
         limit_seconds = self.answer_seconds if timeout is None else timeout
+        if deadlines.is_over():
+            raise psycopg.errors.QueryCanceled("the time for this request is over")
         began = time.monotonic()
         try:
             with watched(self.breaker, is_new=is_new) as first_seconds:
-                limit_seconds = first_seconds or limit_seconds
+                limit_seconds = deadlines.shorten(first_seconds or limit_seconds)
                 return super().wait(gen, interval, limit_seconds)
         except NotAdmitted:
             raise
@@ -84,7 +89,8 @@ class BoundedConnection(psycopg.Connection[Any]):
         if self.breaker is not None and self.breaker.is_silent:
             self.close()
             return
-        super().rollback()
+        with deadlines.within(_ROLLBACK_SECONDS, renewed=True):
+            super().rollback()
 
     def _abandon(self) -> None:
         """Close the connection; in the background, ask the server to end what it was at."""
@@ -107,7 +113,7 @@ def connect(
     `arguments` and `parameters` are those of `psycopg.connect`. Raises psycopg.OperationalError.
     """
     with watched(breaker, is_new=True) as first_seconds:
-        seconds = first_seconds or reach_seconds
+        seconds = deadlines.shorten(first_seconds or reach_seconds)
         connection = _within(seconds, lambda: _connect(*arguments, **parameters))
     connection.answer_seconds, connection.breaker = answer_seconds, breaker
     return connection

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Dialect, Engine, event
 from sqlalchemy.exc import InvalidatePoolError, OperationalError
 
-from webhooks_app.db import driver_errors, postgresql_connection
+from webhooks_app.db import deadlines, driver_errors, postgresql_connection
 from webhooks_app.db.circuit_breaker import BreakerLimits, CircuitBreaker
 from webhooks_app.db.database_limits import DatabaseLimits
 from webhooks_app.db.postgresql_connection import BoundedConnection, NotAdmitted
@@ -56,7 +56,7 @@ def prepare(engine: Engine, *, waits_for_disk: bool, limits: DatabaseLimits) -> 
     # poolers keep to it; psycopg reads no other style.
     os.environ["PGDATESTYLE"] = "ISO"
     breaker = CircuitBreaker(BreakerLimits(limits.crowd)) if limits.crowd else None
-    begin = partial(_begin, settings_of_transaction(limits, waits_for_disk=waits_for_disk))
+    begin = partial(_begin, limits, settings_of_transaction(limits, waits_for_disk=waits_for_disk))
     event.listen(engine, "do_connect", partial(_connect, limits, breaker))
     event.listen(engine, "begin", begin)
     event.listen(engine, "checkin", partial(_return, limits))
@@ -113,7 +113,7 @@ def _connect(
     )
 
 
-def _begin(settings: str, connection: Connection) -> None:
+def _begin(limits: DatabaseLimits, settings: str, connection: Connection) -> None:
     options = connection.get_execution_options()
     driver: Any = connection.connection.driver_connection
     if options.get(AUTOCOMMITS) and driver.has_own_session:
@@ -122,6 +122,8 @@ def _begin(settings: str, connection: Connection) -> None:
     if options.get(HAS_NO_TIME_LIMIT):
         settings += "; SET LOCAL statement_timeout TO 0; SET LOCAL idle_in_transaction_session_timeout TO 0"
         driver.answer_seconds = None
+    if (left := deadlines.remaining()) is not None and left < (limits.statement_seconds or left):
+        settings += f"; SET LOCAL statement_timeout TO {max(1, _milliseconds(left))}"
     statement = f"{_ASK_READ_ONLY}; {_BEGIN}{settings}"
     with driver_errors.as_sqlalchemy(connection, statement):
         # Not by SQLAlchemy, to which rows cost a fifth of the whole transaction.

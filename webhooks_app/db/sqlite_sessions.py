@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, event
 
+from webhooks_app.db import deadlines
 from webhooks_app.db.database_limits import DatabaseLimits
 from webhooks_app.db.transaction_options import HAS_SHORT_TIMEOUT, WRITES
 
@@ -14,6 +15,8 @@ from webhooks_app.db.transaction_options import HAS_SHORT_TIMEOUT, WRITES
 # one that has just come: under steady traffic that is seconds. So SQLite waits in small steps, and
 # `WriteTurn` repeats them.
 _STEP_MS = 10
+# Instructions of SQLite's machine between two looks at the deadline: some tens of milliseconds.
+_CHECK_INTERVAL = 1_000_000
 
 
 def prepare(engine: Engine, *, waits_for_disk: bool, limits: DatabaseLimits) -> None:
@@ -54,7 +57,8 @@ class WriteTurn:
 
     def _seconds(self, connection: Connection) -> float:
         is_short = connection.get_execution_options().get(HAS_SHORT_TIMEOUT)
-        return self._limits.short_lock_seconds if is_short else self._limits.lock_seconds
+        seconds = self._limits.short_lock_seconds if is_short else self._limits.lock_seconds
+        return deadlines.shorten(seconds) or 0.0
 
     def end(self, _connection: Any, record: Any) -> None:
         """End the connection's turn, if it has one, as it goes back to the pool."""
@@ -77,6 +81,7 @@ def _begin_immediate(connection: Connection, deadline: float) -> None:
 def _set_pragmas(connection: Any, _record: Any) -> None:
     # The driver must not open transactions by itself: `WriteTurn` decides their kind.
     connection.isolation_level = None
+    connection.set_progress_handler(deadlines.is_over, _CHECK_INTERVAL)
     for pragma in (
         "journal_mode=WAL",  # readers never wait for the writer
         "synchronous=FULL",  # a 202 survives a power cut

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from webhooks_app.accounts import api_tokens
 from webhooks_app.accounts.api_tokens import LiveToken
 from webhooks_app.accounts.token_scopes import TokenScope
-from webhooks_app.db import transient_errors
+from webhooks_app.db import deadlines, transient_errors
 from webhooks_app.db.engines import Databases
 from webhooks_app.events import accept
 from webhooks_app.events.accept import Accepted, Outcome, Submission
@@ -37,11 +37,14 @@ class GroupLimits:
 
     `events` in one transaction; a submission that has more of its own is committed alone. `late_seconds`:
     whoever has waited for longer when the database could not serve is told so with those who were first, as
-    the next try may take as long again.
+    the next try may take as long again. `answer_seconds`: for all statements of a group, and the wait of the
+    one that has waited longest; `least_seconds`: for the statements, though that one be late.
     """
 
     events: int = 250
     late_seconds: float = 0.5
+    answer_seconds: float = 4.5
+    least_seconds: float = 0.5
 
 
 DEFAULT_LIMITS = GroupLimits()
@@ -87,7 +90,8 @@ class GroupCommit:
     def _commit_all(self) -> None:
         while group := self._take():
             try:
-                self._commit(group)
+                with deadlines.within(self._seconds_for(group)):
+                    self._commit(group)
             except Exception as error:  # the next group must be committed, and nobody must wait for ever
                 log.exception("group_commit_failed")
                 for each in group:
@@ -105,6 +109,10 @@ class GroupCommit:
             group, self._waiting = self._waiting[:count], self._waiting[count:]
             self._is_committing = bool(group)
             return group
+
+    def _seconds_for(self, group: "list[_Waiting]") -> float:
+        waited_seconds = time.monotonic() - min(each.since for each in group)
+        return max(self._limits.least_seconds, self._limits.answer_seconds - waited_seconds)
 
     def _commit(self, group: "list[_Waiting]") -> None:
         tokens = self._identify(group)
