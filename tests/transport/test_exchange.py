@@ -11,7 +11,7 @@ import pytest
 
 from tests.transport.scripted_server import Connection, Serve, answering, closing_after
 from tests.transport.sending import HEADERS, collect, send, wait_until
-from webhooks_app.core.outcomes import Outcome
+from webhooks_app.core.outcomes import Outcome, OutcomeClass
 from webhooks_app.transport import exchange
 from webhooks_app.transport.request import Request
 from webhooks_app.transport.sender import Sender
@@ -168,6 +168,23 @@ def test_a_trailer_asks_for_no_time(sender: Sender, serve: Serve) -> None:
     head = b"HTTP/1.1 503 No\r\ntransfer-encoding: chunked\r\ntrailer: retry-after\r\n\r\n"
     outcome = send(sender, serve(answering(head + b"2\r\nno\r\n0\r\nretry-after: 600\r\n\r\n")).url)
     assert (outcome.status, outcome.retry_after) == (503, "")
+    assert outcome.response_headers == head
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        (b"transfer-encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", "was not asked for"),
+        (b"content-length: 2\r\ncontent-length: 3\r\n\r\nok", "head of the response is malformed"),
+    ],
+)
+def test_a_head_that_does_not_say_where_its_response_ends_is_no_success(
+    sender: Sender, serve: Serve, fields: bytes, words: str
+) -> None:
+    """RFC 9112, section 6.3: such a response is discarded, whatever its status."""
+    outcome = send(sender, serve(answering(b"HTTP/1.1 200 OK\r\n" + fields)).url)
+    assert (outcome.kind, outcome.status) == (OutcomeClass.INVALID_RESPONSE, 200)
+    assert words in outcome.detail
 
 
 @pytest.mark.parametrize("field", ["content-length: 2", "connection: close"])
@@ -240,7 +257,7 @@ def test_a_trailer_that_looks_like_a_status_line_is_a_trailer(sender: Sender, se
     server = serve(answering(early + head + b"2\r\nok\r\n0\r\nHTTP/1.1 500: no\r\n\r\n"))
     outcome = send(sender, server.url)
     assert (outcome.kind, outcome.status, outcome.response_body) == ("success", 200, b"ok")
-    assert outcome.response_headers.startswith(head)
+    assert outcome.response_headers == head
 
 
 def test_what_lies_idle_keeps_neither_request_nor_answer(sender: Sender, serve: Serve) -> None:

@@ -38,6 +38,62 @@ def test_a_server_that_demands_a_client_certificate_is_said_to(
     assert all("demands a client certificate" in each.detail for each in outcomes)
 
 
+@pytest.mark.parametrize("is_http2", [False, True], ids=["http1", "http2"])
+def test_a_server_that_asks_for_a_certificate_and_is_lost_behind_the_request_is_said_to(
+    sender: Sender, authority: Authority, is_http2: bool
+) -> None:
+    def resets(connection: Connection) -> None:
+        connection.sock.recv(65536) if is_http2 else connection.read()
+        connection.reset()
+
+    context = asking(authority)
+    with Server(resets, tls=offering_http2(context) if is_http2 else context) as server:
+        outcomes = [
+            send(sender, server.url_for("hooks.test")) for _ in range(3)
+        ]  # later sessions are resumed
+    assert {each.kind for each in outcomes} == {OutcomeClass.TLS}
+    assert all("asked for a client certificate" in each.detail for each in outcomes)
+
+
+def test_a_server_that_asks_for_a_certificate_and_answers_without_has_its_connections_lost_otherwise(
+    sender: Sender, authority: Authority
+) -> None:
+    is_up = True
+
+    def answers_once(connection: Connection) -> None:
+        connection.read()
+        if is_up:
+            connection.send(OK)
+            connection.read()
+        connection.reset()
+
+    with Server(answers_once, tls=asking(authority)) as server:
+        url = server.url_for("hooks.test")
+        assert send(sender, url).is_success
+        is_up = False
+        kinds = [send(sender, url).kind for _ in range(2)]
+    assert kinds == [OutcomeClass.CONNECTION_LOST, OutcomeClass.TLS]
+
+
+def asking(authority: Authority) -> ssl.SSLContext:
+    """A server's side that asks for a certificate, and takes none without an alert."""
+    context = authority.context("hooks.test")
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.load_verify_locations(authority.path)
+    return context
+
+
+def test_a_server_that_asked_for_nothing_and_is_lost_is_a_lost_connection(
+    sender: Sender, authority: Authority
+) -> None:
+    def resets(connection: Connection) -> None:
+        connection.read()
+        connection.reset()
+
+    with Server(resets, tls=authority.context("hooks.test")) as server:
+        assert send(sender, server.url_for("hooks.test")).kind is OutcomeClass.CONNECTION_LOST
+
+
 # Descriptions of alerts (RFC 8446, section 6), of which a server may send any after our side has finished.
 ALERTS = {
     20: "alert",  # bad_record_mac

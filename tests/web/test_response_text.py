@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 from webhooks_app.core import text_display
+from webhooks_app.web.charset_labels import CODECS
 from webhooks_app.web.response_text import SHOWN_BYTES, ResponseText, decode_body
 
 # Without the time, which would give the tests other names in each process that collects them.
@@ -41,6 +42,31 @@ def raw_deflate(content: bytes) -> bytes:
 @pytest.mark.parametrize("kind", ["text/plain; charset={}", 'text/html;a=b; Charset="{}"; c=d'])
 def test_a_charset_is_read_as_declared(charset: str, text: str, kind: str) -> None:
     assert decode(text.encode(charset), kind=kind.format(charset)).content == text
+
+
+@pytest.mark.parametrize(
+    ("label", "codec", "text"),
+    [
+        *((label, "cp932", "①日本語") for label in ("windows-31j", "x-sjis", "Shift_JIS", "ms_kanji")),
+        *((label, "gb18030", "日本€") for label in ("x-gbk", "GBK", "gb2312", "chinese")),
+        *((label, "cp949", "똠방") for label in ("ks_c_5601-1987", "EUC-KR")),
+        *((label, "cp1252", "“Müller” €") for label in ("ISO-8859-1", "us-ascii", "x-cp1252")),
+        *(("windows-874", "cp874", "ไทย"), ("x-mac-cyrillic", "mac_cyrillic", "Привет")),
+        *(
+            ("x-euc-jp", "euc_jp", "日本語"),
+            ("cn-big5", "big5hkscs", "日本"),
+            ("koi8-ru", "koi8_u", "Привіт"),
+        ),
+        *(("unicode-1-1-utf-8", "utf_8", SAID), ("logical", "iso8859_8", "שלום")),
+    ],
+)
+def test_a_charset_is_known_by_the_labels_that_browsers_know(label: str, codec: str, text: str) -> None:
+    assert decode(text.encode(codec), kind=f"text/plain; charset={label}").content == text
+
+
+@pytest.mark.parametrize("codec", sorted(set(CODECS.values())))
+def test_each_codec_that_a_label_stands_for_is_pythons(codec: str) -> None:
+    assert "plain".encode(codec).decode(codec) == "plain"
 
 
 @pytest.mark.parametrize(

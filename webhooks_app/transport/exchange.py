@@ -44,6 +44,7 @@ class Exchange:
     libcurl's present try. `tried_address`: where its last socket was opened to. `sent_again`: how often that
     was tried on a new connection. `resolved`: what the handle was last told of a name.
     `is_certificate_asked`: whether the server was seen to ask for a client certificate.
+    `is_traced`: whether its handle has libcurl tell of its work.
     `is_unread`: whether nothing was read since the request went out on a connection of before.
     """
 
@@ -57,6 +58,7 @@ class Exchange:
         "has_used_idle_connection",
         "headers",
         "is_certificate_asked",
+        "is_traced",
         "is_unread",
         "key",
         "needs_new_connection",
@@ -72,6 +74,7 @@ class Exchange:
 
     def __init__(self) -> None:
         self.resolved: ResolvedTarget | None = None
+        self.is_traced = False
 
     def start(self, key: Any, request: Request, target: Target, prior_us: int) -> None:
         """Forget the request before; looking up the name has taken `prior_us`."""
@@ -91,13 +94,15 @@ class Exchange:
         """Take one line of a head, with its line break; return 0 for one that does not answer the request."""
         if self.is_unread and self.is_unasked():
             return 0
+        if self._has_ended_head and self._has_final_status:
+            return None  # a trailer (RFC 9110, section 6.5.1), which must not be read as a header
         if line[:5] == b"HTTP/" and not self._has_final_status:  # what came before was an interim response
             self.headers.clear()
             self._header_bytes, self._has_ended_head, self.retry_after = 0, False, ""
             self._has_final_status = line.partition(b" ")[2][:1] != b"1"
         elif len(line) <= 2:
             self._has_ended_head = True
-        elif not self._has_ended_head and line[:12].lower() == b"retry-after:":  # not in a trailer
+        elif line[:12].lower() == b"retry-after:":
             self.retry_after = line[12:].decode("latin-1").strip()
         self._header_bytes += len(line)
         if self._header_bytes <= RECORDED_HEADER_BYTES:

@@ -26,6 +26,7 @@ from webhooks_app.transport.request import Request
 from webhooks_app.transport.resolved_target import ResolvedTarget, Target
 from webhooks_app.transport.sender_limits import SenderLimits
 from webhooks_app.transport.target_policy import TargetPolicy
+from webhooks_app.transport.tls_servers import TlsServers
 from webhooks_app.transport.tls_watchdog import TlsHandshakeWatchdog
 from webhooks_app.transport.watched_sockets import READ, WatchedSockets
 
@@ -60,6 +61,7 @@ class Transfers:
         self._idle_handles: list[tuple[Any, Exchange]] = []
         # Descriptors of connections that several requests share, of which one has just ended.
         self._shared: set[int] = set()
+        self._tls_servers = TlsServers()
         self._flooded = _flood_refusal(limits.floods.max_bytes)
         self._multi = curl_handles.new_multi(
             limits.connections, on_socket=self._watch, on_timer=self._set_timer
@@ -84,6 +86,8 @@ class Transfers:
         curl.setopt(pycurl.HTTPHEADER, request.headers)
         curl.setopt(pycurl.POSTFIELDS, request.body)
         curl.setopt(pycurl.TIMEOUT_MS, max(1, request.timeout_ms - round(waited * 1000)))
+        self._trace(curl, exchange, target.is_tls and not self._tls_servers.is_answering(target))
+        exchange.is_certificate_asked = exchange.is_traced and self._tls_servers.has_asked(target)
         if resolved:
             curl.setopt(pycurl.RESOLVE, [resolved.curl_resolve])  # which libcurl forgets with each request
             if resolved is not exchange.resolved:
@@ -197,8 +201,14 @@ class Transfers:
         self._multi.remove_handle(curl)
         curl.setopt(pycurl.TIMEOUT_MS, max(1, exchange.request.timeout_ms - exchange.prior_us // 1000))
         curl.setopt(pycurl.FRESH_CONNECT, 1)
-        curl.setopt(pycurl.VERBOSE, 1)  # for `take_trace`: the server's alert may be lost once more
+        self._trace(curl, exchange, True)  # the server's alert may be lost once more
         self._multi.add_handle(curl)
+
+    def _trace(self, curl: Any, exchange: Exchange, is_traced: bool) -> None:
+        """Have libcurl tell of its work, or no longer; see `Exchange.take_trace`."""
+        if is_traced is not exchange.is_traced:
+            curl.setopt(pycurl.VERBOSE, is_traced)
+            exchange.is_traced = is_traced
 
     def _cut_off(self, descriptor: int) -> None:
         """End what runs over this connection, and with the last of it the connection."""
@@ -219,6 +229,9 @@ class Transfers:
             result.os_error = errno.ENETUNREACH
         outcome = exchange.outcome(result, timings)
         self._note_connection(curl, exchange, outcome.remote_address)
+        self._tls_servers.note(
+            exchange.target, has_answered=result.status > 0, has_asked=exchange.is_certificate_asked
+        )
         self._multi.remove_handle(curl)
         self._idle_handles.append((curl, exchange))
         curl.setopt(pycurl.POSTFIELDS, b"")  # hundreds lie idle after a burst, each with up to 256 KiB
@@ -235,7 +248,6 @@ class Transfers:
             self._idle_connections.add(ends, descriptor)
         if exchange.sent_again:
             curl.setopt(pycurl.FRESH_CONNECT, 0)
-            curl.setopt(pycurl.VERBOSE, 0)
 
 
 def _flood_refusal(limit_bytes: int) -> tuple[OutcomeClass, str]:

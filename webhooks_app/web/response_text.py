@@ -11,6 +11,8 @@ import zlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from webhooks_app.web.charset_labels import CODECS
+
 # As much as is kept of a body: a page with fifty attempts shows this fifty times.
 SHOWN_BYTES = 16 * 1024
 # More than one is rare, and each may be a bomb.
@@ -27,6 +29,8 @@ _NO_CHARSETS = {"aliases", "idna", "punycode", "unicode_escape", "raw_unicode_es
 _CHARSETS = {module.name for module in pkgutil.iter_modules(encodings.__path__)} - {"oem", *_NO_CHARSETS}
 _CHARSET = re.compile(r';\s*charset\s*=\s*["\']?([A-Za-z0-9._:+-]{1,40})', re.IGNORECASE)
 _MARKS = ((codecs.BOM_UTF8, "utf_8"), (codecs.BOM_UTF16_LE, "utf_16"), (codecs.BOM_UTF16_BE, "utf_16"))
+# What Python makes of bytes that Windows' Shift_JIS has no character for, as `surrogateescape` would have it.
+_GAPS = {0xF8F0: 0xDCA0, 0xF8F1: 0xDCFD, 0xF8F2: 0xDCFE, 0xF8F3: 0xDCFF}
 
 
 class ResponseText(NamedTuple):
@@ -149,6 +153,8 @@ def _decode(content: bytes, declared: str, *, is_cut: bool) -> tuple[str, list[s
 
 def _codec_name(name: str) -> str:
     """Return the codec of a charset, or nothing."""
+    if known := CODECS.get(name.lower()):
+        return known
     normal = encodings.normalize_encoding(name).lower()
     codec = encodings.aliases.aliases.get(normal, normal)
     is_text = codec in _CHARSETS and getattr(codecs.lookup(codec), "_is_text_encoding", True)
@@ -169,7 +175,8 @@ def _decode_as(content: bytes, charset: str, *, is_cut: bool) -> str:
     for errors in ("surrogateescape", "backslashreplace"):  # the first is not for bytes below 0x80
         try:
             decoder = codecs.getincrementaldecoder(charset)(errors)
-            return decoder.decode(content, not is_cut)
+            text = decoder.decode(content, not is_cut)
+            return text.translate(_GAPS) if charset == "cp932" and errors == "surrogateescape" else text
         except UnicodeError:
             continue
     return content.decode("utf-8", "surrogateescape")
