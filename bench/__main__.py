@@ -5,7 +5,7 @@ import os
 import platform
 from collections.abc import Callable, Iterator
 
-from bench import accept_measures, measures, page_times, yardsticks
+from bench import accept_measures, measures, monitoring_times, page_times, yardsticks
 from bench.deployment import Deployment
 from bench.measures import Figure
 
@@ -38,6 +38,7 @@ MEASURES: dict[str, Measure] = {
     "batch": lambda deployment, options: accept_measures.batches(deployment, options.count),
     "memory": lambda deployment, options: accept_measures.memory(deployment),
     "backlog": lambda deployment, options: measures.backlog(deployment, options.backlog, options.workers),
+    "metrics": lambda deployment, options: monitoring_times.measure(deployment, options.log),
     "pages": lambda deployment, options: page_times.measure(deployment, options.log),
 }
 

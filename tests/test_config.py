@@ -57,6 +57,9 @@ DEFAULTS = {
     "trusted_proxies": 0,
     "base_url": "http://127.0.0.1:8000",
     "log_level": "INFO",
+    "metrics_token": None,
+    "operators": frozenset(),
+    "drain_seconds": 0,
     "embedded_database": True,
     "embedded_redis": True,
 }
@@ -114,6 +117,14 @@ GOOD: list[tuple[str, str, str, Any]] = [
     ("WEBHOOKS_BASE_URL", "https://example.com/tools/hooks/", "path_prefix", "/tools/hooks"),
     ("WEBHOOKS_BASE_URL", "https://example.com/", "path_prefix", ""),
     ("WEBHOOKS_LOG_LEVEL", "DEBUG", "log_level", "DEBUG"),
+    ("WEBHOOKS_METRICS_TOKEN", "t" * 16, "metrics_token", "t" * 16),
+    (
+        "WEBHOOKS_OPERATORS",
+        "Me@example.com, you@b.example,",
+        "operators",
+        {"me@example.com", "you@b.example"},
+    ),
+    ("WEBHOOKS_DRAIN_SECONDS", "300", "drain_seconds", 300),
 ]
 
 
@@ -191,6 +202,7 @@ NUMBERS = {
     "WEBHOOKS_IN_FLIGHT": (1, 2_000),
     "WEBHOOKS_LEASE_SECONDS": (1, 3_600),
     "WEBHOOKS_TRUSTED_PROXIES": (0, 10),
+    "WEBHOOKS_DRAIN_SECONDS": (0, 300),
 }
 BAD_NUMBERS = ["-1", "1.5", "1e1", "five", " 5", "5 ", "0x5", "1_0", "٥", "²", "5;6", "5\n6", "None"]
 
@@ -235,6 +247,11 @@ BAD: list[tuple[str, str]] = [
         for rest in ("?a", "#a", "a b", "a//b", "../a", "%41")
     ),
     *(("WEBHOOKS_HOST", text) for text in (" ", "a b", "127.0.0.1:80", "http://a", "é")),
+    *(("WEBHOOKS_METRICS_TOKEN", text) for text in ("short", "t" * 15, "t" * 16 + " ", "é" * 16, "t\n" * 9)),
+    *(
+        ("WEBHOOKS_OPERATORS", text)
+        for text in ("me", "@b.example", "me@", "a@b.example c@d.example", "a@b@c")
+    ),
     *(("WEBHOOKS_LOG_LEVEL", text) for text in ("info", "TRACE", "10", "INFO ")),
 ]
 

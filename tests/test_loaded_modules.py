@@ -18,7 +18,8 @@ PROCESSES: dict[str, tuple[set[str], set[str]]] = {
     "webhooks_app.cli.worker_process": ({"pycurl", "redis", "rq", "sqlalchemy"}, WEB | VALIDATION),
 }
 # Loaded by nothing that keeps running; psycopg only once there is an engine for PostgreSQL.
-NOWHERE = MIGRATION | EMBEDDED | {"psycopg"}
+# prometheus_client once metrics are asked for.
+NOWHERE = MIGRATION | EMBEDDED | {"psycopg", "prometheus_client"}
 
 
 @pytest.mark.parametrize("module", PROCESSES)

@@ -44,6 +44,7 @@ OWN_NAMES = frozenset(
         *("HOST", "INSTANCE", "ENCRYPTION_KEYS", "WORKERS", "WEB_PROCESSES", "WEB_THREADS", "IN_FLIGHT"),
         *("LEASE_SECONDS", "RETRY_DELAYS", "AUTO_DISABLE_DAYS", "ALLOW_HTTP", "ALLOWED_TARGETS"),
         *("DENIED_PORTS", "CA_BUNDLE", "TRUSTED_PROXIES", "BASE_URL", "SMTP_URL", "MAIL_FROM", "LOG_LEVEL"),
+        *("METRICS_TOKEN", "OPERATORS", "DRAIN_SECONDS"),
     )
 )
 NAMES = SHARED_NAMES | OWN_NAMES
@@ -74,6 +75,9 @@ class Settings:
     base_url: str
     mail_server: mail.MailServer | None
     log_level: str
+    metrics_token: str | None  # None: nobody is given metrics
+    operators: frozenset[str]  # e-mail addresses
+    drain_seconds: int
     embedded_database: bool
     embedded_redis: bool
     warnings: tuple[str, ...]  # sentences for whoever starts it
@@ -126,6 +130,9 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         log_level=setting_values.one_of(
             env, "WEBHOOKS_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")
         ),
+        metrics_token=setting_values.token(env, "WEBHOOKS_METRICS_TOKEN"),
+        operators=setting_values.addresses(env, "WEBHOOKS_OPERATORS"),
+        drain_seconds=number(env, "WEBHOOKS_DRAIN_SECONDS", 0, 0, 300),
         embedded_database=embedded_database,
         embedded_redis="REDIS_URL" not in env,
         warnings=(*warnings, *about_host),

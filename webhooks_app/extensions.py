@@ -30,9 +30,11 @@ class WebServices(Services):
     # Each export reads page after page of the log; most threads stay for events and pages of the console.
     export_places: ExportPlaces = field(init=False)
     group_commit: GroupCommit = field(init=False)
+    # Set when the process was asked to end and still answers, so that balancers send nothing new.
+    is_ending: bool = False
 
     def __post_init__(self) -> None:
-        self.group_commit = GroupCommit(self.databases, self.wake_ups)
+        self.group_commit = GroupCommit(self.databases, self.wake_ups, counters=self.counters)
         self.export_places = ExportPlaces(max(1, self.settings.web_threads // 4))
 
 

@@ -13,6 +13,7 @@ from webhooks_app.db import engines
 from webhooks_app.db.database_limits import worker_limits
 from webhooks_app.db.engines import Databases, ReadDatabase, WriteDatabase
 from webhooks_app.jobs.wake_ups import WakeUps
+from webhooks_app.monitoring.counters import ProcessCounters
 
 
 @dataclass
@@ -24,6 +25,7 @@ class Services:
     wake_ups: WakeUps
     databases: Databases
     started_at: datetime = field(default_factory=clock.now)
+    counters: ProcessCounters = field(default_factory=ProcessCounters)
 
     @classmethod
     def of(cls, settings: Settings, databases: Databases) -> Self:

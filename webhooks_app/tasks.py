@@ -77,6 +77,7 @@ def build_engine(services: Services, *, limits: EngineLimits = DEFAULT_LIMITS) -
         delays=settings.retry_delays,
         lease=timedelta(seconds=settings.lease_seconds),
         limits=limits,
+        counters=services.counters,
     )
 
 

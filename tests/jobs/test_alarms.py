@@ -118,8 +118,8 @@ def test_the_words_say_what_to_look_at() -> None:
     stuck = Liveness(overdue=60 * MINUTE, swept_at=now - 180 * MINUTE)
     day = timedelta(days=1)
 
-    assert alarms.messages(well, now=now, up_since=now - day) == []
-    worker, silence = alarms.messages(stuck, now=now, up_since=now - day)
+    assert alarms.problems(well, now=now, up_since=now - day) == []
+    worker, silence = (each.text for each in alarms.problems(stuck, now=now, up_since=now - day))
     assert "60 min" in worker
     assert "worker.py" in worker
     assert "3 h" in silence
@@ -129,8 +129,8 @@ def test_the_words_say_what_to_look_at() -> None:
 def test_a_platform_that_has_just_been_started_has_time_for_its_first_sweep() -> None:
     now = clock.now()
     for swept_at in (None, now - timedelta(days=2)):
-        assert alarms.messages(Liveness(None, swept_at), now=now, up_since=now - MINUTE) == []
-        assert len(alarms.messages(Liveness(None, swept_at), now=now, up_since=now - 10 * MINUTE)) == 1
+        assert alarms.problems(Liveness(None, swept_at), now=now, up_since=now - MINUTE) == []
+        assert len(alarms.problems(Liveness(None, swept_at), now=now, up_since=now - 10 * MINUTE)) == 1
 
 
 @pytest.mark.usefixtures("job_app")
@@ -205,7 +205,8 @@ def test_healthz_raises_the_alarm(app: Flask, workspace: Workspace, database: Wr
     assert answer.status_code == 503
     assert json_of(answer)["status"] == "failing"
     assert json_of(answer)["overdue_seconds"] >= 600
-    assert len(json_of(answer)["problems"]) == 2
+    codes = [each["code"] for each in json_of(answer)["details"]]
+    assert codes == ["overdue", "no_worker", "no_scheduler"]
     assert app.test_client().get("/healthz/web").status_code == 200
 
 

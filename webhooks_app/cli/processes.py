@@ -3,10 +3,12 @@
 import click
 
 from webhooks_app.cli.beginning import begin
+from webhooks_app.cli.reporting import reports_of_scheduler
 from webhooks_app.config import Settings
 from webhooks_app.jobs import open_files, process
 from webhooks_app.jobs.delivery_worker import DeliveryWorkerPool
 from webhooks_app.jobs.process import announce_ready, clear_errors
+from webhooks_app.jobs.scheduler import SchedulerState
 from webhooks_app.jobs.scheduler import run_scheduler as schedule
 from webhooks_app.transport.sender_limits import fit_open_files
 
@@ -56,5 +58,8 @@ def run_worker(name: str) -> None:
 
 def run_scheduler() -> None:
     with clear_errors():
-        settings = begin()
-        schedule(settings.redis_url, is_alone=settings.embedded_redis, when_ready=announce_ready)
+        settings, state = begin(), SchedulerState()
+        with reports_of_scheduler(settings, state.describe):
+            schedule(
+                settings.redis_url, is_alone=settings.embedded_redis, when_ready=announce_ready, state=state
+            )

@@ -8,6 +8,8 @@ import click
 from webhooks_app import config
 from webhooks_app.app import create_app
 from webhooks_app.cli.beginning import begin
+from webhooks_app.cli.reporting import reports_of
+from webhooks_app.extensions import services
 from webhooks_app.jobs import open_files
 from webhooks_app.jobs.process import (
     announce_ready,
@@ -15,6 +17,7 @@ from webhooks_app.jobs.process import (
     gc_freeze,
     when_orphaned,
 )
+from webhooks_app.monitoring import reports
 from webhooks_app.server import web_server
 from webhooks_app.server.prefork import Prefork
 from webhooks_app.server.server_limits import DEFAULT_LIMITS, ServerLimits, fit_open_files
@@ -52,9 +55,10 @@ def _run(count: int | None) -> None:
 
     def serve() -> None:
         gc_freeze()
-        web_server.serve(
-            app, listener, threads=settings.web_threads, when_ready=announce_ready, limits=limits
-        )
+        with reports_of(services(app), reports.WEB):
+            web_server.serve(
+                app, listener, threads=settings.web_threads, when_ready=announce_ready, limits=limits
+            )
 
     def serve_as_child() -> None:
         when_orphaned(lambda: os.kill(os.getpid(), signal.SIGTERM), parent)

@@ -2,13 +2,17 @@
 
 import os
 import signal
+import time
+from typing import Any
 
 from webhooks_app import config, tasks
+from webhooks_app.cli.reporting import reports_of
 from webhooks_app.core import logging_setup
 from webhooks_app.jobs import open_files, process
 from webhooks_app.jobs.delivery_worker import DeliveryWorker
 from webhooks_app.jobs.process import announce_ready, clear_errors, when_orphaned
 from webhooks_app.jobs.wake_ups import WakeUps
+from webhooks_app.monitoring import reports
 
 
 def run(name: str) -> None:
@@ -26,7 +30,14 @@ def run(name: str) -> None:
         process.gc_freeze()
         _look_at_once(context.services.wake_ups)
         announce_ready()
-        worker.work(logging_level="WARNING")
+
+        def describe() -> dict[str, Any]:
+            at = context.engine.describe()
+            idle_seconds = round(time.monotonic() - worker.turned_at, 1)
+            return at | {"silent_seconds": min(at["silent_seconds"], idle_seconds)}
+
+        with reports_of(context.services, reports.WORKER, describe):
+            worker.work(logging_level="WARNING")
 
 
 def _look_at_once(ours: WakeUps) -> None:

@@ -12,6 +12,7 @@ from webhooks_app.core import redis_url
 from webhooks_app.core.redis_url import RedisAddress
 
 _PATH_SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")
+_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
 _FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 
 
@@ -78,6 +79,24 @@ def fernet_keys(name: str, text: str) -> tuple[str, ...]:
         if not _FERNET_KEY.fullmatch(key):
             raise ConfigError(f"{name}: key {position} is not a Fernet key (32 bytes, url-safe base64).")
     return keys
+
+
+def token(env: Mapping[str, str], name: str) -> str | None:
+    """Return a secret that others send along, or None where there is none."""
+    text = env.get(name)
+    if text is not None and not (
+        len(text) >= 16 and text.isascii() and text.isprintable() and " " not in text
+    ):
+        raise ConfigError(f"{name} must have at least 16 printable ASCII characters, and no space.")
+    return text
+
+
+def addresses(env: Mapping[str, str], name: str) -> frozenset[str]:
+    """Return e-mail addresses, in lower case."""
+    found = [part.strip().lower() for part in env.get(name, "").split(",") if part.strip()]
+    if not all(_ADDRESS.fullmatch(each) for each in found):
+        raise ConfigError(f"{name} must be e-mail addresses separated by commas.")
+    return frozenset(found)
 
 
 def redis_address(name: str, url: str) -> RedisAddress:

@@ -59,6 +59,11 @@ class WriteDatabase:
         if self._after_commit is not None:
             self._after_commit()
 
+    def pool_use(self) -> tuple[int, int]:
+        """Return how many connections of the process's pool are in use, and how many are open and idle."""
+        pool: Any = self._engine.pool
+        return pool.checkedout(), pool.checkedin()
+
     def with_short_lock_timeout(self) -> "WriteDatabase":
         """Return the same database for a caller that cannot wait long for SQLite's lock."""
         return self._with_option(HAS_SHORT_TIMEOUT)

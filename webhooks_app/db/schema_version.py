@@ -2,6 +2,8 @@
 
 import logging
 import re
+from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
 from sqlalchemy import Connection, create_engine, inspect, text
@@ -41,6 +43,23 @@ def check(database: ReadDatabase) -> None:
         raise _wrong(f"is at revision {', '.join(sorted(found))}, and this code needs {needed}")
 
 
+class SchemaAge(StrEnum):
+    """How the database's schema stands to what this code needs."""
+
+    CURRENT = "current"
+    OLDER = "older"
+    NEWER = "newer"
+
+
+def read_age(connection: Connection) -> SchemaAge:
+    """Return how the schema stands to this code now; both may change while a process runs."""
+    needed, known = _known_revisions()
+    found = _revisions(connection)
+    if found - known:
+        return SchemaAge.NEWER
+    return SchemaAge.CURRENT if needed in found else SchemaAge.OLDER
+
+
 def check_at_start(database_url: str) -> None:
     """Check for a process that has no engine yet, or must not fork with one. Raises WrongSchema.
 
@@ -71,6 +90,7 @@ def _require_utf8(connection: Connection) -> None:
         )
 
 
+@cache
 def _known_revisions() -> tuple[str, set[str]]:
     """Return the newest revision, and all.
 

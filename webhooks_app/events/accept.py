@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any, Self
@@ -37,10 +37,11 @@ class NewEvent:
 
 @dataclass(slots=True, frozen=True)
 class Accepted:
-    """The event's id, and how many deliveries it has."""
+    """The event's id, and how many deliveries it has. `is_repeat`: it was accepted before, under its key."""
 
     id: str
     deliveries: int
+    is_repeat: bool = field(default=False, compare=False)
 
 
 class KeyReused(Exception):
@@ -181,4 +182,5 @@ def _accepted_before(connection: Connection, row: NewEventRow) -> Outcome:
     ):
         return KeyReused()
     deliveries = connection.execute(select(Delivery.id).where(Delivery.event_id == earlier.id)).all()
-    return [Accepted(earlier.id, len(deliveries) + fan_out_runs.remaining(connection, earlier.id))]
+    count = len(deliveries) + fan_out_runs.remaining(connection, earlier.id)
+    return [Accepted(earlier.id, count, is_repeat=True)]

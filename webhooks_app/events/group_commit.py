@@ -16,10 +16,11 @@ from webhooks_app.accounts.api_tokens import LiveToken
 from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.db import deadlines, transient_errors
 from webhooks_app.db.engines import Databases
-from webhooks_app.events import accept
+from webhooks_app.events import accept, accept_counts
 from webhooks_app.events.accept import Accepted, Outcome, Submission
 from webhooks_app.events.fan_out_runs import FanOutThread
 from webhooks_app.jobs.wake_ups import WakeUps
+from webhooks_app.monitoring.counters import ProcessCounters
 
 log = logging.getLogger(__name__)
 
@@ -54,11 +55,17 @@ class GroupCommit:
     """One per process: a thread of its own commits, for as long as there is something to commit."""
 
     def __init__(
-        self, databases: Databases, wake_ups: WakeUps, *, limits: GroupLimits = DEFAULT_LIMITS
+        self,
+        databases: Databases,
+        wake_ups: WakeUps,
+        *,
+        limits: GroupLimits = DEFAULT_LIMITS,
+        counters: ProcessCounters | None = None,
     ) -> None:
         self._databases = databases
         self._wake_ups = wake_ups
         self._limits = limits
+        self._counters = counters or ProcessCounters()
         self._fan_out_thread = FanOutThread(databases.write, wake_ups)
         self._lock = threading.Lock()
         self._waiting: list[_Waiting] = []
@@ -125,6 +132,8 @@ class GroupCommit:
             each.tell(outcome)
         if outcomes:
             self._tell_late(outcomes[0])
+            waits = [time.monotonic() - each.since for each in known]
+            self._counters.add(accept_counts.count(submissions, outcomes, waits))
         for token in tokens:
             self._record_use(token)
 

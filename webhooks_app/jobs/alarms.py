@@ -12,8 +12,9 @@ from webhooks_app.db.loose_index_scan import EARLIEST_DUE_AT, PENDING_ENDPOINTS
 from webhooks_app.db.models import Heartbeat
 from webhooks_app.db.models.base import UtcDateTime
 from webhooks_app.jobs.task_jobs import JOB_TIMEOUT_SECONDS
+from webhooks_app.monitoring.facts import SWEEP
+from webhooks_app.monitoring.problems import Code, Problem, Severity
 
-SWEEP_HEARTBEAT = "sweep"
 # A thousand endpoints that all time out after 30 seconds, 400 at once, keep each other waiting this long.
 LONGEST_WAIT = timedelta(minutes=2)
 # For so long another worker may hold what it is just claiming, or the database what a lost one held.
@@ -75,32 +76,34 @@ def _waiting_since(
 def record_heartbeat(database: WriteDatabase, *, now: datetime) -> None:
     """Record that the sweep ran now."""
     with database.begin() as connection:
-        upsert.insert_or_update(connection, Heartbeat, {"name": SWEEP_HEARTBEAT, "at": now}, key=["name"])
+        upsert.insert_or_update(connection, Heartbeat, {"name": SWEEP, "at": now}, key=["name"])
 
 
 def read_liveness(connection: Connection, now: datetime) -> Liveness:
-    swept_at = connection.scalar(select(Heartbeat.at).where(Heartbeat.name == SWEEP_HEARTBEAT))
+    swept_at = connection.scalar(select(Heartbeat.at).where(Heartbeat.name == SWEEP))
     return Liveness(overdue(connection, now), swept_at)
 
 
-def messages(liveness: Liveness, *, now: datetime, up_since: datetime) -> list[str]:
-    """Return what is wrong, a sentence each, for the console's banner and for monitoring.
+def problems(liveness: Liveness, *, now: datetime, up_since: datetime) -> list[Problem]:
+    """Return what is wrong.
 
     `up_since` is when this web process started: a new platform is given time for its first sweep.
     """
-    problems: list[str] = []
+    found: list[Problem] = []
     if liveness.overdue is not None and liveness.overdue > LONGEST_WAIT:
-        problems.append(
+        text = (
             f"Deliveries are not being sent: one has been due for {_minutes(liveness.overdue)}. "
             "Check that a worker (worker.py) runs and reaches Redis and the database."
         )
+        found.append(Problem(Code.OVERDUE, Severity.FAILING, text, now - liveness.overdue))
     silence = now - max(liveness.swept_at or up_since, up_since)
     if silence > LONGEST_SILENCE:
-        problems.append(
+        text = (
             f"The scheduler has been silent for {_minutes(silence)}, so retries may be late. "
             "Check that `python -m webhooks_app scheduler` and a worker run."
         )
-    return problems
+        found.append(Problem(Code.SWEEP_SILENT, Severity.FAILING, text, now - silence))
+    return found
 
 
 def _minutes(wait: timedelta) -> str:

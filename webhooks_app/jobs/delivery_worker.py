@@ -74,6 +74,8 @@ class DeliveryWorker(SimpleWorker):
         self._carries_on = False
         self._backoff = backoff or RedisBackoff(redis)
         self._next_heartbeat_at = 0.0
+        # When it last took its turn at Redis, as it does at least each second between two jobs.
+        self.turned_at = time.monotonic()
 
     def work(self, *args: Any, **options: Any) -> bool:
         process.StopFlag.requested = lambda: self._stop_requested
@@ -146,6 +148,7 @@ class DeliveryWorker(SimpleWorker):
         # A request to stop that comes just before or after a job is noted, and no more.
         if self._stop_requested and self.get_state() == WorkerStatus.IDLE:
             raise StopRequested
+        self.turned_at = time.monotonic()
         if time.monotonic() >= self._next_heartbeat_at:
             self._next_heartbeat_at = time.monotonic() + _HEARTBEAT_SECONDS
             self._backoff.run(self._write_heartbeat)

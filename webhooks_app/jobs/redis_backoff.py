@@ -57,6 +57,17 @@ class RedisBackoff:
     def is_failing(self) -> bool:
         return self._problem is not None
 
+    @property
+    def problem_text(self) -> str | None:
+        """What was the matter when Redis was last needed; None if it worked. Asks nobody."""
+        problem = self._problem
+        return problem.text if problem else None
+
+    @property
+    def failing_seconds(self) -> float | None:
+        """For how long Redis has failed; None if it works."""
+        return time.monotonic() - self._began_at if self._problem else None
+
     def run(self, act: Callable[[], object]) -> bool:
         """Call `act` unless Redis fails; return whether it was called and Redis answered."""
 

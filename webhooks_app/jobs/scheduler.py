@@ -54,6 +54,23 @@ _PERIODIC = {
 }
 
 
+@dataclass(slots=True)
+class SchedulerState:
+    """What the scheduler's process knows of itself. `worked_at`: by the monotonic clock, when it last held
+    the lock and Redis took what it had to say."""
+
+    backoff: RedisBackoff | None = None
+    worked_at: float | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """Return it for operators; may be called from any thread."""
+        worked_at = self.worked_at
+        return {
+            "redis": self.backoff.problem_text if self.backoff else None,
+            "idle_seconds": None if worked_at is None else round(time.monotonic() - worked_at, 1),
+        }
+
+
 class WakeUpScheduler(Scheduler):  # type: ignore[misc]  # rq-scheduler has no types
     """rq-scheduler's process, which also ends cleanly while Redis does not answer.
 
@@ -62,9 +79,15 @@ class WakeUpScheduler(Scheduler):  # type: ignore[misc]  # rq-scheduler has no t
     """
 
     _is_redis_away = False
+    state: SchedulerState | None = None
 
     def enqueue_jobs(self) -> None:
-        """Do what is due; drop what is not ours."""
+        """Do what is due; drop what is not ours. Called each second while this process holds the lock."""
+        self._enqueue_due()
+        if self.state is not None:
+            self.state.worked_at = time.monotonic()
+
+    def _enqueue_due(self) -> None:
         self._schedule_missing()
         names = self._due_names()
         for name in _PERIODIC.keys() & {name.decode(errors="replace") for name in names}:
@@ -124,28 +147,37 @@ class WakeUpScheduler(Scheduler):  # type: ignore[misc]  # rq-scheduler has no t
             signal.signal(number, lambda *_: sys.exit(0))
 
 
-def run_scheduler(redis_url: str, *, is_alone: bool, when_ready: Callable[[], None]) -> None:
+def run_scheduler(
+    redis_url: str,
+    *,
+    is_alone: bool,
+    when_ready: Callable[[], None],
+    state: SchedulerState | None = None,
+) -> None:
     """Run the rq-scheduler process: enqueue due wake-ups and the periodic jobs, until a signal ends it.
 
     Of several such processes, the one that holds the lock works. `is_alone` says that no other process can
-    hold it, so that a lock found at the start was left by a killed process and is removed. Raises NoRedis.
+    hold it, so that a lock found at the start was left by a killed process and is removed. `state` is kept up
+    to date. Raises NoRedis.
     """
+    state = state or SchedulerState()
     redis = wait_until_ready(redis_url)
     when_ready()
-    backoff = RedisBackoff(redis)
+    state.backoff = backoff = RedisBackoff(redis)
     if is_alone:
         backoff.run(lambda: redis.delete(Scheduler.scheduler_lock_key))
     while True:
-        if not backoff.run(lambda: _run(redis)):
+        if not backoff.run(lambda: _run(redis, state)):
             time.sleep(backoff.seconds_left)
 
 
-def _run(redis: Redis) -> None:
+def _run(redis: Redis, state: SchedulerState) -> None:
     """Run rq-scheduler until a signal ends the process. Raises RedisError."""
     # A new object each time, as its name stays registered in Redis until it has ended or expired.
     scheduler = WakeUpScheduler(
         queue_name=QUEUE_NAME, connection=redis, job_class=TaskJob, interval=_SCHEDULER_INTERVAL_SECONDS
     )
+    scheduler.state = state
     schedule_periodic(scheduler)
     scheduler.run()
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+from webhooks_app.monitoring.counters import ProcessCounters
 from webhooks_app.server.event_intake import EventIntake
 from webhooks_app.server.server_limits import ServerLimits
 from webhooks_app.server.wsgi_bridge import Receive, Scope, Send, WsgiBridge
@@ -22,9 +23,16 @@ class Disconnected(Exception):
 class AsgiApp:
     """One per process; `bodies_bytes` of the limits holds for all large bodies together."""
 
-    def __init__(self, bridge: WsgiBridge, limits: ServerLimits, intake: EventIntake | None = None) -> None:
+    def __init__(
+        self,
+        bridge: WsgiBridge,
+        limits: ServerLimits,
+        intake: EventIntake | None = None,
+        counters: ProcessCounters | None = None,
+    ) -> None:
         self._bridge = bridge
         self._intake = intake
+        self._counters = counters or ProcessCounters()
         self._limits = limits
         self._bodies_bytes = 0
 
@@ -35,6 +43,8 @@ class AsgiApp:
             await self._answer(scope, bytes(body), receive, send)
         except ApiError as refused:
             self._give_back(body)
+            if refused.status == 503:
+                self._counters.count("unavailable", refused.code)
             await _refuse(refused, receive, send)
         except Disconnected:
             pass

@@ -6,6 +6,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from webhooks_app.monitoring.counters import ProcessCounters
 from webhooks_app.server.server_limits import ServerLimits
 from webhooks_app.server.wsgi_bridge import CUT_OFF
 
@@ -115,8 +116,9 @@ class Connection(HttpToolsProtocol):
 class Deadlines:
     """Looks after all connections of a process twice a second, which costs a request nothing."""
 
-    def __init__(self, limits: ServerLimits) -> None:
+    def __init__(self, limits: ServerLimits, counters: ProcessCounters | None = None) -> None:
         self._limits = limits
+        self._counters = counters or ProcessCounters()
         self._connections: dict[Connection, None] = {}  # in the order in which they came
 
     def protocol(self) -> "partial[Connection]":
@@ -133,7 +135,9 @@ class Deadlines:
             self._connections.pop(idle)
             idle.transport.abort()
             is_crowded = False
-        if not is_crowded:
+        if is_crowded:
+            self._counters.count("unavailable", "crowded")
+        else:
             self._connections[connection] = None
         return not is_crowded
 

@@ -4,6 +4,8 @@ import asyncio
 import signal
 import socket
 from collections.abc import Callable
+from functools import partial
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -11,6 +13,7 @@ from flask import Flask
 
 from webhooks_app.extensions import services
 from webhooks_app.jobs.process import STOP_SIGNALS
+from webhooks_app.monitoring.counters import ProcessCounters
 from webhooks_app.server import event_intake
 from webhooks_app.server.asgi_app import AsgiApp
 from webhooks_app.server.connections import Deadlines
@@ -60,7 +63,16 @@ def serve(
         path_prefix=settings.path_prefix,
         is_behind_proxies=settings.trusted_proxies > 0,
     )
-    server = WebServer(app, listener, threads=threads, limits=limits, intake=intake)
+    server = WebServer(
+        app,
+        listener,
+        threads=threads,
+        limits=limits,
+        intake=intake,
+        counters=services(app).counters,
+        drain_seconds=settings.drain_seconds,
+        when_ending=lambda: setattr(services(app), "is_ending", True),
+    )
     for number in STOP_SIGNALS:
         # Until uvicorn has its own, and at its end, when it restores these and repeats the signal.
         signal.signal(number, lambda *_: server.stop())
@@ -78,12 +90,18 @@ class WebServer:
         threads: int,
         limits: ServerLimits = DEFAULT_LIMITS,
         intake: EventIntake | None = None,
+        counters: ProcessCounters | None = None,
+        drain_seconds: float = 0,
+        when_ending: Callable[[], None] = lambda: None,
     ) -> None:
+        """Of a signal to end, `when_ending` hears at once; for `drain_seconds` more all is answered."""
         self._listener = listener
         self._bridge = WsgiBridge(app, threads=threads)
-        self._deadlines = Deadlines(limits)
-        self._uvicorn = uvicorn.Server(
-            _config(AsgiApp(self._bridge, limits, intake), self._deadlines, limits)
+        self._deadlines = Deadlines(limits, counters)
+        self._uvicorn = _DrainingServer(
+            _config(AsgiApp(self._bridge, limits, intake, counters), self._deadlines, limits),
+            drain_seconds=drain_seconds,
+            when_ending=when_ending,
         )
 
     async def run(self, when_ready: Callable[[], None]) -> None:
@@ -108,6 +126,29 @@ class WebServer:
             await asyncio.sleep(0.005)
         self._listener.listen(_BACKLOG)  # which uvicorn has set to what it accepts at once
         when_ready()
+
+
+class _DrainingServer(uvicorn.Server):
+    """uvicorn, which goes on for a while after the first signal to end, and not after a second."""
+
+    def __init__(
+        self, config: uvicorn.Config, *, drain_seconds: float, when_ending: Callable[[], None]
+    ) -> None:
+        super().__init__(config)
+        self._drain_seconds = drain_seconds
+        self._when_ending = when_ending
+        self._is_draining = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # Called by uvicorn as the signals' handler, so in the loop's thread, but between any two steps of it.
+        if self._is_draining or not self._drain_seconds:
+            super().handle_exit(sig, frame)
+            return
+        self._is_draining = True
+        self._when_ending()
+        loop = asyncio.get_running_loop()
+        end = partial(super().handle_exit, sig, frame)
+        loop.call_soon_threadsafe(lambda: loop.call_later(self._drain_seconds, end))
 
 
 def _config(app: AsgiApp, deadlines: Deadlines, limits: ServerLimits) -> uvicorn.Config:

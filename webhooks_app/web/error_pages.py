@@ -9,6 +9,7 @@ from sqlalchemy.exc import DataError
 from werkzeug.exceptions import BadRequest, HTTPException
 
 from webhooks_app.db import transient_errors
+from webhooks_app.extensions import services
 from webhooks_app.web.api import errors as api_errors
 from webhooks_app.web.request_origin import ForeignForm
 
@@ -67,6 +68,7 @@ def _show_unavailable(error: Exception) -> ResponseReturnValue:
     """Answer 503 where the database may serve again in a moment; another error of it is ours, and raised."""
     transient_errors.raise_unless_transient(error)
     transient_errors.log_unavailable(log, error, view=request.endpoint)
+    services().counters.count("unavailable", transient_errors.cause_of(error) or "unknown")
     if _is_api():
         return api_errors.answer_unavailable()
     title, text = ERRORS[503]

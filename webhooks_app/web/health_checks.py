@@ -1,16 +1,18 @@
 """Health checks: whether the platform works, whether this process can take events, whether it lives."""
 
+import hmac
 from typing import Any
 
-from flask import Blueprint
+from flask import Blueprint, Response, abort, request
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from webhooks_app.core import clock
+from webhooks_app.core.clock import format_rfc3339
 from webhooks_app.db import disk_space
 from webhooks_app.extensions import services
-from webhooks_app.jobs import alarms
-from webhooks_app.jobs.alarms import Liveness
+from webhooks_app.monitoring.problems import Problem, Severity
+from webhooks_app.web import platform_health
+from webhooks_app.web.api.authentication import bearer_token
 
 HealthResponse = tuple[dict[str, Any], int] | tuple[dict[str, Any], int, dict[str, str]]
 
@@ -19,35 +21,43 @@ def add_routes(blueprint: Blueprint) -> None:
     blueprint.get("/healthz")(show)
     blueprint.get("/healthz/web")(show_web)
     blueprint.get("/livez")(show_life)
+    blueprint.get("/readyz")(show_web)
+    blueprint.get("/metrics")(show_metrics)
 
 
 def show() -> HealthResponse:
-    """Answer monitoring: 503 as soon as anything needs a person."""
-    now = clock.now()
-    liveness, redis_problem = _read_liveness(), services().wake_ups.redis_problem()
-    disk_problem = disk_space.problem(services().settings.database_url)
-    problems = [disk_problem] if disk_problem else []
-    if redis_problem:
-        is_accepting = liveness is not None and not disk_problem
-        problems.append(f"{redis_problem}." + (" Events are still accepted." if is_accepting else ""))
-    if liveness is None:
-        problems.append("The database does not answer.")
-    else:
-        problems += alarms.messages(liveness, now=now, up_since=services().started_at)
-    overdue = liveness.overdue if liveness else None
-    swept_at = liveness.swept_at if liveness else None
+    """Answer monitoring: 503 as soon as anything needs a person.
+
+    Anybody may ask, so it names no host and no endpoint.
+    """
+    health = platform_health.read(services())
+    overdue = health.liveness.overdue if health.liveness else None
+    swept_at = health.liveness.swept_at if health.liveness else None
     return {
-        "status": "failing" if problems else "ok",
-        "problems": problems,
-        "database": liveness is not None,
-        "redis": redis_problem is None,
+        "status": "failing" if health.is_failing else "ok",
+        "problems": health.texts(Severity.FAILING),
+        "warnings": health.texts(Severity.WARNING),
+        "details": [_problem_json(each) for each in health.problems],
+        "database": health.facts is not None,
+        "redis": health.redis_problem is None,
         "overdue_seconds": round(overdue.total_seconds(), 1) if overdue else 0,
-        "last_sweep_seconds": round((now - swept_at).total_seconds(), 1) if swept_at else None,
-    }, 503 if problems else 200
+        "last_sweep_seconds": round((health.at - swept_at).total_seconds(), 1) if swept_at else None,
+    }, 503 if health.is_failing else 200
+
+
+def _problem_json(problem: Problem) -> dict[str, Any]:
+    return {
+        "code": problem.code,
+        "severity": problem.severity,
+        "message": problem.text,
+        "since": format_rfc3339(problem.since) if problem.since else None,
+    }
 
 
 def show_web() -> HealthResponse:
     """Answer load balancers: 503 only when this process cannot take events, which it can without Redis."""
+    if services().is_ending:
+        return {"status": "ending"}, 503, {"Retry-After": "1"}
     try:
         with services().read.connect() as connection:
             connection.execute(text("SELECT 1"))
@@ -64,9 +74,21 @@ def show_life() -> HealthResponse:
     return {"status": "ok"}, 200
 
 
-def _read_liveness() -> Liveness | None:
-    try:
-        with services().read.connect() as connection:
-            return alarms.read_liveness(connection, clock.now())
-    except SQLAlchemyError:
-        return None
+def show_metrics() -> Response:
+    """Answer Prometheus, where WEBHOOKS_METRICS_TOKEN is set and it sends that as its bearer token."""
+    expected = services().settings.metrics_token
+    if expected is None:
+        abort(404)
+    token = bearer_token(request.headers.get("Authorization", ""))
+    if token is None or not hmac.compare_digest(token.encode(), expected.encode()):
+        return Response("Send the token of WEBHOOKS_METRICS_TOKEN.\n", 401, {"WWW-Authenticate": "Bearer"})
+    # Not at the top: only who asks for metrics pays for what they need.
+    from webhooks_app.monitoring import exposition
+
+    health = platform_health.read(services())
+    counted = health.facts.reports.counters if health.facts else services().counters.snapshot()
+    found = sorted({(each.code.value, each.severity.value) for each in health.problems})
+    body, content_type = exposition.render(
+        health.facts, counted, found, accept=request.headers.get("Accept", "")
+    )
+    return Response(body, content_type=content_type)

@@ -7,6 +7,7 @@ together with those that this process has not sent to yet: however many do not a
 those that do, and a new endpoint need not wait until the others have timed out.
 """
 
+import heapq
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -138,6 +139,12 @@ class Concurrency:
             endpoint.limit = max(self._limits.smallest, endpoint.limit / 2)
         else:
             endpoint.limit = min(self._limits.largest, endpoint.limit + 1)
+
+    def busiest(self, count: int) -> list[tuple[str, int, int]]:
+        """Return the endpoints with most in flight: id, requests in flight, limit. For any thread."""
+        sending = [(each.in_flight, name, int(each.limit)) for name, each in list(self._endpoints.items())]
+        most = heapq.nlargest(count, (each for each in sending if each[0] > 0))
+        return [(name, in_flight, limit) for in_flight, name, limit in most]
 
     def forget_idle(self) -> None:
         """Forget endpoints that have nothing in flight when there are very many. Called between runs."""

@@ -76,6 +76,10 @@ class Dispatcher:
         return self._in_flight
 
     @property
+    def in_flight_count(self) -> int:
+        return len(self._in_flight)
+
+    @property
     def has_unsent(self) -> bool:
         return bool(self._claimed or self._not_accepted or self._isolated)
 

@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 from webhooks_app.core import clock
 from webhooks_app.core.encryption import Cipher
 from webhooks_app.db.engines import Databases
 from webhooks_app.endpoints.destinations import Destinations
 from webhooks_app.jobs.wake_ups import WakeUps
+from webhooks_app.monitoring.counters import ProcessCounters
 from webhooks_app.transport.sender import Sender
 from webhooks_app.worker import claims
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery, ClaimKey
@@ -23,6 +25,8 @@ from webhooks_app.worker.dispatcher import Dispatcher
 from webhooks_app.worker.engine_limits import DEFAULT_LIMITS, EngineLimits
 from webhooks_app.worker.outcome_buffer import OutcomeBuffer
 from webhooks_app.worker.postponed import PostponedDeliveries
+
+_LISTED_ENDPOINTS = 5
 
 
 @dataclass(slots=True, frozen=True)
@@ -46,6 +50,7 @@ class DeliveryEngine:
         delays: tuple[float, ...],
         lease: timedelta,
         limits: EngineLimits = DEFAULT_LIMITS,
+        counters: ProcessCounters | None = None,
     ) -> None:
         """`delays` are the retry schedule's, in seconds."""
         # While the engine waits for SQLite's lock it reads no answers.
@@ -55,10 +60,13 @@ class DeliveryEngine:
         self._wake_ups = wake_ups
         self._limits = limits
         self._idle_since = 0.0
+        self._turned_at = time.monotonic()
         self._sender.watch(wake_ups.listener, wake_ups.listener.note)
         self._backoff = DatabaseBackoff(limits.backoff)
         self._concurrency = Concurrency(sender.free, limits.concurrency)
-        self._outcomes = OutcomeBuffer(databases.write, wake_ups, lease=lease, limits=limits.buffer)
+        self._outcomes = OutcomeBuffer(
+            databases.write, wake_ups, lease=lease, limits=limits.buffer, counters=counters
+        )
         self._postponed = PostponedDeliveries(databases.write, wake_ups, limits.postpone)
         self._claimer = Claimer(databases, wake_ups, self._concurrency, lease=lease, limits=limits.claims)
         self._dispatcher = Dispatcher(
@@ -118,6 +126,18 @@ class DeliveryEngine:
         """What was sent and is not recorded: should this process die, it is sent again."""
         return frozenset([*self._dispatcher.in_flight, *self._outcomes.unwritten])
 
+    def describe(self) -> dict[str, Any]:
+        """Return what it is at, for operators; may be called from any thread.
+
+        `endpoints` are those with most in flight: id, requests in flight, how many it may have.
+        """
+        return {
+            "in_flight": self._dispatcher.in_flight_count,
+            "capacity": self._concurrency.capacity,
+            "endpoints": self._concurrency.busiest(_LISTED_ENDPOINTS),
+            "silent_seconds": round(time.monotonic() - self._turned_at, 1),
+        }
+
     @property
     def _has_unrecorded(self) -> bool:
         return self._dispatcher.is_sending or bool(self._outcomes) or bool(self._postponed)
@@ -134,6 +154,7 @@ class DeliveryEngine:
 
     def _work_on(self, act: Callable[[], None]) -> None:
         """Take the answers that came, then `act`; answers come whether the database takes them or not."""
+        self._turned_at = time.monotonic()
         self._dispatcher.take_answers(self._limits.poll_ms)
         if not self._backoff.run(act) and not self._dispatcher.is_sending:
             self._wait_idle()

@@ -10,6 +10,8 @@ from webhooks_app.core import clock, failpoints
 from webhooks_app.db import transient_errors
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.jobs.wake_ups import WakeUps
+from webhooks_app.monitoring.counters import ProcessCounters
+from webhooks_app.worker import attempt_counts
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery, ClaimKey
 from webhooks_app.worker.engine_limits import BufferLimits
 from webhooks_app.worker.recording import record
@@ -24,12 +26,19 @@ class OutcomeBuffer:
     """One per engine; `recorded` counts the outcomes that it ever wrote."""
 
     def __init__(
-        self, database: WriteDatabase, wake_ups: WakeUps, *, lease: timedelta, limits: BufferLimits
+        self,
+        database: WriteDatabase,
+        wake_ups: WakeUps,
+        *,
+        lease: timedelta,
+        limits: BufferLimits,
+        counters: ProcessCounters | None = None,
     ) -> None:
         self._database = database
         self._wake_ups = wake_ups
         self._lease = lease
         self._limits = limits
+        self._counters = counters or ProcessCounters()
         self._deliveries: list[ClaimedDelivery] = []
         self._oldest_at = 0.0
         self._is_retry = False
@@ -110,7 +119,9 @@ class OutcomeBuffer:
         return due
 
     def _record(self, deliveries: list[ClaimedDelivery]) -> list[datetime]:
-        return record(self._database, deliveries, now=clock.now(), is_retry=self._is_retry)
+        due = record(self._database, deliveries, now=clock.now(), is_retry=self._is_retry)
+        self._counters.add(attempt_counts.count(deliveries))
+        return due
 
     def _drop_expired(self) -> None:
         """Drop outcomes that are older than a lease, as their deliveries are due again."""

@@ -27,15 +27,18 @@ from webhooks_app.db.models.endpoint_tables import (
 )
 from webhooks_app.db.models.event_tables import Event, ValueBackfill
 from webhooks_app.db.models.fan_out_tables import FanOut
+from webhooks_app.db.models.monitoring_tables import TOTAL_ID, BacklogSample, ProcessReport
 from webhooks_app.db.models.notice_tables import Heartbeat, Notice, NoticeKind
 from webhooks_app.db.models.recovery_tables import Recovery, RecoveryAction, RecoveryState
 
 __all__ = [
     "FINAL_STATES",
+    "TOTAL_ID",
     "ApiToken",
     "Attempt",
     "AttemptRollup",
     "AuditEntry",
+    "BacklogSample",
     "Delivery",
     "DeliveryState",
     "Endpoint",
@@ -50,6 +53,7 @@ __all__ = [
     "Notice",
     "NoticeKind",
     "PendingDelivery",
+    "ProcessReport",
     "Recovery",
     "RecoveryAction",
     "RecoveryState",

@@ -6,10 +6,14 @@ Each is `{"error": {"code", "message", "field"}}`; `field` is null where no fiel
 from collections.abc import Mapping
 from typing import NoReturn
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from webhooks_app.events.accept import KeyReused
+from webhooks_app.extensions import services
+
+# Whose refusals are counted.
+_EVENT_VIEWS = frozenset({"api.sendEvent", "api.sendEvents"})
 
 
 class ApiError(Exception):
@@ -65,6 +69,8 @@ def own_headers(error: HTTPException) -> dict[str, str]:
 
 
 def _answer_error(error: ApiError) -> tuple[Response, int]:
+    if request.endpoint in _EVENT_VIEWS:
+        services().counters.count("events_refused", error.code)
     response = jsonify(error_json(error))
     response.headers.update(error.headers)
     return response, error.status

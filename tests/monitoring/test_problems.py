@@ -1,0 +1,179 @@
+"""What operators are told, and what they are not told for nothing. Time is made up."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.monitoring.fleet import DAY, MINUTE, NOW, SECOND, facts, process, sample, well
+from webhooks_app.monitoring import problems
+from webhooks_app.monitoring.facts import Facts
+from webhooks_app.monitoring.problems import Code, Problem, Severity
+from webhooks_app.monitoring.reports import SCHEDULER, WEB, WORKER
+
+LONG_UP = NOW - DAY
+DEAD = 40 * SECOND
+
+
+def found(known: Facts) -> list[Problem]:
+    return problems.find(known, up_since=LONG_UP)
+
+
+def codes(known: Facts) -> list[Code]:
+    return [each.code for each in found(known)]
+
+
+def test_a_platform_that_works_has_no_problem() -> None:
+    assert found(facts(*well(), samples=(sample(MINUTE, due=5),))) == []
+
+
+def test_the_only_worker_that_stops_reporting_shows_within_forty_five_seconds() -> None:
+    [problem] = found(facts(process(WEB), process(SCHEDULER), process(WORKER, reported=DEAD)))
+
+    assert (problem.code, problem.severity) == (Code.NO_WORKER, Severity.FAILING)
+    assert problem.since == NOW - DEAD
+    assert "one:1" in problem.detail
+    assert "one:1" not in problem.text
+
+
+def test_a_worker_that_is_being_restarted_is_no_problem() -> None:
+    ended = process(WORKER, reported=10 * SECOND, ended_at=NOW - 10 * SECOND)
+    assert found(facts(process(WEB), process(SCHEDULER), ended)) == []
+
+
+def test_workers_that_were_stopped_and_not_started_again_are_a_problem() -> None:
+    ended = process(WORKER, reported=50 * SECOND, ended_at=NOW - 50 * SECOND)
+    [problem] = found(facts(process(WEB), process(SCHEDULER), ended))
+
+    assert (problem.code, problem.since) == (Code.NO_WORKER, NOW - 50 * SECOND)
+    assert "ended" in problem.detail
+
+
+def test_nobody_misses_reports_where_the_sweep_shows_that_all_works() -> None:
+    """In the middle of an upgrade, the workers of the version before do not report."""
+    assert found(facts(process(WEB))) == []
+    assert codes(facts(process(WEB), swept=5 * MINUTE)) == [Code.NO_WORKER, Code.NO_SCHEDULER]
+
+
+def test_a_web_that_has_just_been_started_waits_for_the_others() -> None:
+    known = facts(process(WEB), process(WORKER, reported=DEAD), process(SCHEDULER, reported=DEAD))
+    assert problems.find(known, up_since=NOW - 20 * SECOND) == []
+
+
+def test_one_lost_worker_of_two_is_told_of_by_its_name() -> None:
+    lost = process(WORKER, pid=7, reported=DEAD)
+    [problem] = found(facts(*well(), lost))
+
+    assert (problem.code, problem.severity) == (Code.WORKER_LOST, Severity.WARNING)
+    assert (problem.since, problem.detail) == (lost.reported_at, "one:7")
+
+
+def test_a_killed_worker_that_was_replaced_is_no_problem() -> None:
+    lost = process(WORKER, pid=7, reported=DEAD)
+    in_its_place = process(WORKER, pid=8, started=35 * SECOND)
+    assert found(facts(*well(), lost, in_its_place)) == []
+
+
+def test_one_newcomer_replaces_one_lost_worker_and_no_more() -> None:
+    lost = [process(WORKER, pid=pid, reported=DEAD + pid * SECOND) for pid in (7, 8)]
+    in_their_place = process(WORKER, pid=9, started=35 * SECOND)
+    assert codes(facts(*well(), *lost, in_their_place)) == [Code.WORKER_LOST]
+
+
+def test_a_host_with_a_wrong_clock_replaces_nobody_by_it() -> None:
+    lost = process(WORKER, pid=7, reported=DEAD)
+    older = process(WORKER, pid=8, started=20 * SECOND, clock_ahead_ms=60_000)
+    assert Code.WORKER_LOST in codes(facts(*well(), lost, older))
+
+
+def test_a_worker_that_is_gone_for_an_hour_is_forgotten() -> None:
+    assert found(facts(*well(), process(WORKER, pid=7, reported=timedelta(hours=2)))) == []
+
+
+def test_a_worker_whose_main_loop_hangs_is_told_of() -> None:
+    hanging = process(WORKER, pid=7, state={"silent_seconds": 80.0})
+    [beside] = found(facts(*well(), hanging))
+    [alone] = found(facts(process(WEB), process(SCHEDULER), hanging))
+
+    assert (beside.code, beside.severity) == (Code.WORKER_HANGS, Severity.WARNING)
+    assert (alone.code, alone.severity) == (Code.WORKER_HANGS, Severity.FAILING)
+    assert alone.since == hanging.reported_at - 80 * SECOND
+
+
+def test_a_dead_scheduler_shows_within_forty_five_seconds() -> None:
+    [problem] = found(facts(process(WEB), process(WORKER), process(SCHEDULER, reported=DEAD)))
+    assert (problem.code, problem.severity, problem.since) == (
+        Code.NO_SCHEDULER,
+        Severity.FAILING,
+        NOW - DEAD,
+    )
+
+
+def test_a_scheduler_that_cannot_work_says_why() -> None:
+    idle = process(SCHEDULER, state={"idle_seconds": 90.0, "redis": "Redis does not answer"})
+    [problem] = found(facts(process(WEB), process(WORKER), idle))
+
+    assert problem.code is Code.SCHEDULER_IDLE
+    assert problem.text.endswith("Redis does not answer.")
+    assert problem.since == NOW - 90 * SECOND
+
+
+def test_a_second_scheduler_that_waits_for_the_lock_is_no_problem() -> None:
+    assert found(facts(*well(), process(SCHEDULER, pid=2, state={"idle_seconds": None}))) == []
+
+
+def test_a_scheduler_that_has_only_begun_is_no_problem() -> None:
+    new = process(SCHEDULER, started=20 * SECOND, state={"idle_seconds": None})
+    assert found(facts(process(WEB), process(WORKER), new)) == []
+
+
+def test_workers_that_cannot_use_redis_say_why() -> None:
+    failing = process(WORKER, state={"redis": "Redis refuses writes: its memory is full"})
+    [problem] = found(facts(process(WEB), process(SCHEDULER), failing))
+
+    assert problem.code is Code.REDIS_FAILS_PROCESS
+    assert "its memory is full" in problem.text
+
+
+@pytest.mark.parametrize(
+    ("ahead_ms", "severity"), [(4_000, None), (9_000, "warning"), (-9_000, "warning"), (90_000, "failing")]
+)
+def test_clocks_that_differ_are_told_of(ahead_ms: int, severity: str | None) -> None:
+    known = facts(process(WEB), process(SCHEDULER), process(WORKER, host="two", clock_ahead_ms=ahead_ms))
+    assert [each.severity for each in found(known)] == ([severity] if severity else [])
+
+
+def test_a_backlog_that_grows_is_told_of_with_its_slope() -> None:
+    growing = tuple(sample(minutes * MINUTE, due=5000 - 100 * minutes) for minutes in range(12, -1, -1))
+    [problem] = found(facts(*well(), samples=growing))
+
+    assert problem.code is Code.BACKLOG_GROWS
+    assert problem.text == "5,000 deliveries are due, and 100 more each minute."
+    assert problem.since == NOW - 12 * MINUTE
+
+
+@pytest.mark.parametrize(
+    "due", [range(4000, 2600, -100), [3000] * 13, range(13)], ids=["falls", "stays", "small"]
+)
+def test_a_backlog_that_does_not_grow_or_is_small_is_no_problem(due: range | list[int]) -> None:
+    samples = tuple(sample((12 - turn) * MINUTE, due=count) for turn, count in enumerate(due))
+    assert found(facts(*well(), samples=samples)) == []
+
+
+def test_an_endpoint_that_takes_most_slots_while_others_wait_is_named_to_operators() -> None:
+    crowded = process(
+        WORKER, state={"in_flight": 390, "endpoints": [["ep_slow", 256, 256], ["ep_b", 100, 256]]}
+    )
+    others = (process(WEB), process(SCHEDULER))
+    [problem] = found(facts(*others, crowded, samples=(sample(MINUTE, due=500),)))
+
+    assert (problem.code, problem.endpoint_id) == (Code.ENDPOINT_CROWDS, "ep_slow")
+    assert "64%" in problem.text
+    assert "ep_slow" not in problem.text
+    assert found(facts(*others, crowded, samples=(sample(MINUTE, due=10),))) == []
+
+
+def test_what_needs_somebody_now_comes_first() -> None:
+    known = facts(
+        process(WEB, host="two", clock_ahead_ms=9_000), process(WORKER), process(SCHEDULER, reported=DEAD)
+    )
+    assert codes(known) == [Code.NO_SCHEDULER, Code.CLOCK_SKEW]

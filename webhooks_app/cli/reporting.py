@@ -1,0 +1,54 @@
+"""How each process comes to report of itself, so that operators and metrics know of it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from webhooks_app.config import Settings
+from webhooks_app.db import engines
+from webhooks_app.db.database_limits import DEFAULT_LIMITS
+from webhooks_app.db.engines import Databases
+from webhooks_app.monitoring.counters import ProcessCounters
+from webhooks_app.monitoring.reporter import Reporter
+
+if TYPE_CHECKING:  # a scheduler does without it
+    from webhooks_app.services import Services
+
+Describe = Callable[[], Mapping[str, Any]]
+
+
+@contextmanager
+def reports_of(services: "Services", kind: str, describe: Describe = dict) -> Iterator[None]:
+    """Report for this process while the block runs; `describe` adds to what each has to say."""
+
+    def describe_all() -> dict[str, Any]:
+        used, idle = services.write.pool_use()
+        redis = services.wake_ups.backoff.problem_text
+        return {"pool_used": used, "pool_idle": idle, "redis": redis, **describe()}
+
+    with _reporting(services.databases, kind, services.counters, describe_all):
+        yield
+
+
+@contextmanager
+def reports_of_scheduler(settings: Settings, describe: Describe) -> Iterator[None]:
+    """Report for a process that has no other use for the database while the block runs."""
+    # Not at the top: the others have an engine already.
+    from sqlalchemy import create_engine
+
+    engine = create_engine(settings.database_url, **engines.engine_options(settings.database_url))
+    engines.prepare(engine, waits_for_disk=False, limits=DEFAULT_LIMITS)
+    with _reporting(engines.databases_of(engine), "scheduler", ProcessCounters(), describe):
+        yield
+
+
+@contextmanager
+def _reporting(
+    databases: Databases, kind: str, counters: ProcessCounters, describe: Describe
+) -> Iterator[None]:
+    reporter = Reporter(databases, kind, counters, describe=describe)
+    reporter.start()
+    try:
+        yield
+    finally:
+        reporter.stop()

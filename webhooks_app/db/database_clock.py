@@ -1,0 +1,15 @@
+"""The database's clock: one for all hosts, however theirs differ."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, func, select
+
+from webhooks_app.core import clock
+
+
+def read(connection: Connection) -> datetime:
+    """Return the moment by the clock of PostgreSQL's host; SQLite's is the one that we are on."""
+    if connection.dialect.name == "sqlite":
+        return clock.now()
+    moment: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+    return moment.astimezone(UTC)

@@ -1,0 +1,186 @@
+"""The reports of the platform's processes: writing one, reading all, and forgetting those that are over."""
+
+import os
+import socket
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, delete, or_, select, update
+
+import webhooks_app
+from webhooks_app.core import clock, ids
+from webhooks_app.db import database_clock, upsert
+from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.models import TOTAL_ID, ProcessReport
+from webhooks_app.monitoring import counters
+
+WEB, WORKER, SCHEDULER = "web", "worker", "scheduler"
+KINDS = (WEB, WORKER, SCHEDULER)
+
+REPORT_SECONDS = 10.0
+# Three reports that did not come. A process that is gone shows by then, and within 45 seconds on every page.
+SILENT_AFTER = timedelta(seconds=30)
+# For so long a process that was killed is told of; then whoever meant it so is no longer reminded.
+FORGOTTEN_AFTER = timedelta(hours=1)
+# A process that dies again and again leaves one report each time; more than these are forgotten at once.
+MOST_OVER = 20
+_NO_LONGER_HEARD = timedelta(minutes=2)
+_LISTED_ENDPOINTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who reports: one process, from its start to its end."""
+
+    id: str
+    kind: str
+    host: str
+    pid: int
+    version: str
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process, as it last reported; moments by the database's clock but for `started_at`, its own."""
+
+    id: str
+    kind: str
+    host: str
+    pid: int
+    version: str
+    started_at: datetime
+    reported_at: datetime
+    clock_ahead_ms: int
+    ended_at: datetime | None
+    state: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return f"{self.host}:{self.pid}"
+
+    @property
+    def began_at(self) -> datetime:
+        """When it was started, by the database's clock."""
+        return self.started_at - timedelta(milliseconds=self.clock_ahead_ms)
+
+    def is_alive(self, now: datetime) -> bool:
+        return self.ended_at is None and now - self.reported_at <= SILENT_AFTER
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """All processes that are known, the newest report first, and what all that ever were have counted.
+
+    `now` is the database's.
+    """
+
+    now: datetime
+    processes: tuple[Process, ...]
+    counters: Mapping[str, float]
+
+    def alive(self, kind: str) -> list[Process]:
+        return [each for each in self.processes if each.kind == kind and each.is_alive(self.now)]
+
+    def in_flight_by_endpoint(self) -> list[tuple[str, int]]:
+        """Return the endpoints with most requests under way, over all workers: id and requests."""
+        counts: Counter[str] = Counter()
+        for worker in self.alive(WORKER):
+            for endpoint_id, in_flight, _ in worker.state.get("endpoints", ()):
+                counts[endpoint_id] += in_flight
+        return counts.most_common(_LISTED_ENDPOINTS)
+
+
+def identify(kind: str) -> Identity:
+    """Return the identity of this process, under a new id."""
+    host = socket.gethostname()[:64]
+    return Identity(ids.new("prc"), kind, host, os.getpid(), webhooks_app.__version__, clock.now())
+
+
+def write(
+    database: WriteDatabase,
+    identity: Identity,
+    *,
+    state: Mapping[str, Any],
+    counted: Mapping[str, float],
+    is_first: bool,
+    is_last: bool = False,
+) -> bool:
+    """Write the report; return False, with nothing written, if it is not the first and the earlier is gone.
+
+    What is gone has been added to the total, so that the next report must leave it out. Raises the errors of
+    the database.
+    """
+    with database.begin() as connection:
+        asked_at = clock.now()
+        now = database_clock.read(connection)
+        clock_ahead = asked_at + (clock.now() - asked_at) / 2 - now
+        values = {
+            "reported_at": now,
+            "clock_ahead_ms": round(clock_ahead / timedelta(milliseconds=1)),
+            "ended_at": now if is_last else None,
+            "state": dict(state),
+            "counters": dict(counted),
+        }
+        if is_first:  # unless it has come about all the same, when its answer was lost
+            who = {name: getattr(identity, name) for name in Identity.__dataclass_fields__}
+            upsert.insert_or_update(connection, ProcessReport, who | values, key=["id"])
+            return True
+        own = update(ProcessReport).where(ProcessReport.id == identity.id)
+        return connection.execute(own.values(values)).rowcount == 1
+
+
+def read(connection: Connection) -> Reports:
+    """Return what all processes last reported, in one statement, and one for the clock."""
+    now = database_clock.read(connection)
+    columns = [getattr(ProcessReport, name) for name in Process.__dataclass_fields__]
+    rows = connection.execute(
+        select(ProcessReport.counters, *columns).order_by(ProcessReport.reported_at.desc())
+    ).all()
+    processes = tuple(Process(*row[1:]) for row in rows if row.id != TOTAL_ID)
+    return Reports(now, processes, counters.total(row.counters for row in rows))
+
+
+def forget(database: WriteDatabase) -> None:
+    """Take away the reports of processes that are over for long; what they counted goes to the total.
+
+    Raises the errors of the database.
+    """
+    with database.begin() as connection:
+        now = database_clock.read(connection)
+        if not (over := _over(connection, now)):
+            return
+        _add_total_row(connection, now)
+        # The total's row is locked first, so that two processes that forget at once add one after the other.
+        of_total = select(ProcessReport.counters).where(ProcessReport.id == TOTAL_ID).with_for_update()
+        sums = connection.execute(of_total).scalar_one()
+        gone = delete(ProcessReport).where(ProcessReport.id.in_(over)).returning(ProcessReport.counters)
+        counted = connection.execute(gone).scalars().all()
+        connection.execute(
+            update(ProcessReport)
+            .where(ProcessReport.id == TOTAL_ID)
+            .values(counters=counters.total([sums, *counted]))
+        )
+
+
+def _over(connection: Connection, now: datetime) -> list[str]:
+    is_over = or_(ProcessReport.ended_at.is_not(None), ProcessReport.reported_at < now - _NO_LONGER_HEARD)
+    rows = connection.execute(
+        select(ProcessReport.id, ProcessReport.reported_at)
+        .where(ProcessReport.id != TOTAL_ID, is_over)
+        .order_by(ProcessReport.reported_at.desc())
+    ).all()
+    return [
+        row.id
+        for position, row in enumerate(rows)
+        if position >= MOST_OVER or row.reported_at < now - FORGOTTEN_AFTER
+    ]
+
+
+def _add_total_row(connection: Connection, now: datetime) -> None:
+    row = {"id": TOTAL_ID, "kind": TOTAL_ID, "host": "", "pid": 0, "version": "", "started_at": now}
+    row |= {"reported_at": now, "clock_ahead_ms": 0, "ended_at": None, "state": {}, "counters": {}}
+    upsert.insert_if_new(connection, ProcessReport, row)

@@ -1,0 +1,87 @@
+"""The state of the whole platform, as health checks, metrics and the operators' page tell it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from webhooks_app.core import clock
+from webhooks_app.db import disk_space, schema_version
+from webhooks_app.db.schema_version import SchemaAge
+from webhooks_app.jobs import alarms
+from webhooks_app.jobs.alarms import Liveness
+from webhooks_app.monitoring import facts, problems
+from webhooks_app.monitoring.facts import Facts
+from webhooks_app.monitoring.problems import Code, Problem, Severity
+from webhooks_app.services import Services
+
+_SCHEMA: dict[SchemaAge | None, Problem] = {
+    None: Problem(Code.DATABASE_SILENT, Severity.FAILING, "The database does not answer."),
+    SchemaAge.OLDER: Problem(
+        Code.SCHEMA_OLD,
+        Severity.FAILING,
+        "The database's schema is older than this code needs. Run `avra migrate`.",
+    ),
+    SchemaAge.NEWER: Problem(
+        Code.SCHEMA_NEW,
+        Severity.WARNING,
+        "The database's schema is newer than this process. Restart it, so that it runs the new version.",
+    ),
+}
+# Of any of these the sweep falls silent, so it need not be told of, too.
+_SILENCE_SWEEP = frozenset({Code.NO_WORKER, Code.NO_SCHEDULER, Code.SCHEDULER_IDLE, Code.WORKER_HANGS})
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformHealth:
+    """`facts` and `liveness` are None where the database does not answer."""
+
+    at: datetime
+    facts: Facts | None
+    liveness: Liveness | None
+    redis_problem: str | None
+    problems: Sequence[Problem]
+
+    @property
+    def is_failing(self) -> bool:
+        return any(each.severity is Severity.FAILING for each in self.problems)
+
+    def texts(self, severity: Severity) -> list[str]:
+        return [each.text for each in self.problems if each.severity is severity]
+
+
+def read(services: Services) -> PlatformHealth:
+    """Ask the database and Redis how they and all processes do."""
+    now = clock.now()
+    known, liveness, schema = _read_database(services, now)
+    redis_problem = services.wake_ups.redis_problem()
+    disk_problem = disk_space.problem(services.settings.database_url)
+    found = [Problem(Code.DISK, Severity.FAILING, disk_problem)] if disk_problem else []
+    if redis_problem:
+        is_accepting = known is not None and not disk_problem
+        text = f"{redis_problem}." + (" Events are still accepted." if is_accepting else "")
+        failing_seconds = services.wake_ups.backoff.failing_seconds or 0.0
+        found.append(Problem(Code.REDIS, Severity.FAILING, text, now - timedelta(seconds=failing_seconds)))
+    found += [_SCHEMA[schema]] if schema in _SCHEMA else []
+    if known is not None and liveness is not None:
+        found += alarms.problems(liveness, now=now, up_since=services.started_at)
+        found += problems.find(known, up_since=services.started_at)
+    if any(each.code in _SILENCE_SWEEP for each in found):
+        found = [each for each in found if each.code is not Code.SWEEP_SILENT]
+    worst_first = sorted(found, key=lambda each: each.severity is not Severity.FAILING)
+    return PlatformHealth(now, known, liveness, redis_problem, worst_first)
+
+
+def _read_database(
+    services: Services, now: datetime
+) -> tuple[Facts | None, Liveness | None, SchemaAge | None]:
+    """Return what the database says; all is None where it says nothing."""
+    try:
+        with services.read.connect() as connection:
+            schema = schema_version.read_age(connection)
+            if schema is SchemaAge.OLDER:  # what else is asked for may not be there
+                return None, None, schema
+            return facts.read(connection), alarms.read_liveness(connection, now), schema
+    except SQLAlchemyError:
+        return None, None, None
