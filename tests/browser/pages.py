@@ -199,6 +199,8 @@ PAGES = (
     Page("audit.index", "nothing-found", query="q=nothing"),
     Page("settings.show", act=refuse_settings),
     Page("settings.show", "viewer", who="viewer"),
+    Page("operations.show"),
+    Page("operations.show", "forbidden", who="viewer", status=404),
     Page("profile.show", act=refuse_password),
     Page("workspaces.new"),
     Page("invitations.show", who=None, act=refuse_account),

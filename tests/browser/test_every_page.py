@@ -70,7 +70,11 @@ def console(
     folder = tmp_path_factory.mktemp("console")
     (folder / "world.db").write_bytes(sqlite_template.read_bytes())
     settings = make_settings(
-        f"sqlite:///{folder / 'world.db'}", redis_database(), folder, WEBHOOKS_RETRY_DELAYS="300,1800"
+        f"sqlite:///{folder / 'world.db'}",
+        redis_database(),
+        folder,
+        WEBHOOKS_RETRY_DELAYS="300,1800",
+        WEBHOOKS_OPERATORS="acme@example.com",
     )
     app = create_app(settings)
     with prepared(app) as world, served(app) as url, ExitStack() as tabs:

@@ -7,13 +7,22 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from tests.conftest import PASSWORD, TESTER, Workspace, new_engine, new_workspace
 from tests.receivers import Answer, Receiver
 from webhooks_app.accounts import api_tokens, members, users
-from webhooks_app.core import clock
-from webhooks_app.db.models import ApiToken, Delivery, DeliveryState, Endpoint, Recovery, Role
+from webhooks_app.core import clock, ids
+from webhooks_app.db.models import (
+    ApiToken,
+    BacklogSample,
+    Delivery,
+    DeliveryState,
+    Endpoint,
+    ProcessReport,
+    Recovery,
+    Role,
+)
 from webhooks_app.deliveries import cancellations, recoveries, replays
 from webhooks_app.deliveries.log.filters import LogFilter, Status
 from webhooks_app.endpoints import actions, auto_disable, signing_secrets
@@ -99,8 +108,56 @@ def prepared(app: Flask) -> Iterator[World]:
             _fail_for_good(world, engine)
         _leave_waiting(world)
         _recover(world)
+        _report(world)
         db.session.remove()
         yield world
+
+
+def _report(world: World) -> None:
+    """One worker has been lost, one endpoint takes all slots, and the backlog has grown for half an hour."""
+    now, busy = clock.now(), world.ids["long"]
+    rows = [
+        ("web", "web-1.internal", 2, {"pool_used": 1, "pool_idle": 4}),
+        (
+            "worker",
+            "worker-1.internal",
+            1,
+            {"in_flight": 390, "capacity": 400, "endpoints": [[busy, 256, 256]]},
+        ),
+        ("worker", LONG[:64], 900, {"in_flight": 3, "capacity": 400}),
+        ("scheduler", "worker-1.internal", 3, {"idle_seconds": 0.4}),
+    ]
+    reports = [
+        {
+            "kind": kind,
+            "host": host,
+            "state": state,
+            "ended_at": None,
+            "started_at": now - timedelta(days=3),
+            "id": ids.new("prc"),
+            "pid": 4711,
+            "version": "0.1.0",
+            "reported_at": now - timedelta(seconds=ago),
+            "clock_ahead_ms": 12,
+            "counters": {},
+        }
+        for kind, host, ago, state in rows
+    ]
+    samples = [
+        {
+            "at": now - timedelta(minutes=minutes),
+            "pending": 60_000 - 900 * minutes,
+            "due": 48_000 - 1500 * minutes if minutes < 30 else 3000 + 50 * minutes,
+            "held": 12,
+            "oldest_due_at": now - timedelta(minutes=47),
+            "endpoints": [[busy, 41_000], [world.ids["billing"], 7_000]],
+            "duration_ms": 9,
+        }
+        for minutes in range(60)
+    ]
+    with services().write.begin() as connection:
+        connection.execute(insert(ProcessReport), reports)
+        connection.execute(insert(BacklogSample), samples)
 
 
 def _add_viewer(world: World) -> None:

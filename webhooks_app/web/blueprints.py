@@ -29,6 +29,7 @@ from webhooks_app.web import (
     log_in_page,
     members_page,
     new_workspace_page,
+    operations_page,
     profile_page,
     recovery_pages,
     settings_page,
@@ -72,6 +73,7 @@ WORKSPACE_AREAS: tuple[tuple[str, str, tuple[AddRoutes, ...]], ...] = (
     ("members", WORKSPACE + "/members", (members_page.add_routes,)),
     ("audit", WORKSPACE + "/audit", (audit_page.add_routes,)),
     ("settings", WORKSPACE + "/settings", (settings_page.add_routes,)),
+    ("operations", WORKSPACE + "/operations", (operations_page.add_routes,)),
     ("profile", WORKSPACE + "/profile", (profile_page.add_routes,)),
 )
 # Whoever has the link, an account or no log-in at all.

@@ -6,7 +6,7 @@ from flask import g
 
 from webhooks_app.db.models import Role
 from webhooks_app.extensions import services
-from webhooks_app.web import forwarded_headers
+from webhooks_app.web import forwarded_headers, operations_page
 from webhooks_app.web.access import own_workspaces
 
 
@@ -44,13 +44,15 @@ NAVIGATION = (
         ),
     ),
 )
+_FOR_OPERATORS = LinkGroup("Platform", (Link("operations.show", "info", "Operations", "o"),))
 
 
 def frame_variables() -> dict[str, Any]:
     """Return the variables that `_base.html` reads on every page."""
     member = g.get("member")
+    is_operator = member is not None and operations_page.is_operator()
     return {
-        "navigation": NAVIGATION,
+        "navigation": (*NAVIGATION, _FOR_OPERATORS) if is_operator else NAVIGATION,
         "workspace": g.get("workspace"),
         "member": member,
         "own_workspaces": own_workspaces,
