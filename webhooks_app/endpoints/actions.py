@@ -1,8 +1,5 @@
 """Every way to change an endpoint, but its secrets. Each action is one transaction with its audit row."""
 
-import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, insert, select, text, update
@@ -22,96 +19,104 @@ from webhooks_app.db.models import (
     SigningSecret,
     Subscription,
 )
-from webhooks_app.endpoints import custom_headers
-from webhooks_app.endpoints.custom_headers import GivenHeader
+from webhooks_app.endpoints import custom_headers, endpoint_values, versions
+from webhooks_app.endpoints.endpoint_values import DEFAULT_TIMEOUT_MS as DEFAULT_TIMEOUT_MS
+from webhooks_app.endpoints.endpoint_values import LONGEST_TIMEOUT_MS as LONGEST_TIMEOUT_MS
+from webhooks_app.endpoints.endpoint_values import EndpointValues as EndpointValues
 from webhooks_app.endpoints.signing_secrets import add_secret
-
-DEFAULT_TIMEOUT_MS = 5_000  # the published promise: respond within 5 seconds
-
-LONGEST_TIMEOUT_MS = 30_000
-
-
-@dataclass(slots=True, frozen=True)
-class EndpointValues:
-    """What an admin can set; `event_types` counts only without `all_events`.
-
-    A header without a value keeps the stored one, but only on the same server.
-    """
-
-    name: str
-    url: str
-    all_events: bool
-    event_types: Sequence[str]
-    timeout_ms: int = DEFAULT_TIMEOUT_MS
-    rate_per_second: int | None = None
-    headers: Sequence[GivenHeader] = ()
 
 
 def create(
     database: WriteDatabase, cipher: Cipher, workspace_id: str, values: EndpointValues, *, actor: Actor
 ) -> str:
     """Create an enabled endpoint with a signing secret; return its id. Raises ValueNeeded."""
+    with database.begin() as connection:
+        return create_in_transaction(connection, cipher, workspace_id, values, actor=actor)
+
+
+def create_in_transaction(
+    connection: Connection, cipher: Cipher, workspace_id: str, values: EndpointValues, *, actor: Actor
+) -> str:
+    """Create it within the caller's transaction, as `create` does."""
     now = clock.now()
     endpoint_id = ids.new("ep")
-    with database.begin() as connection:
-        connection.execute(
-            insert(Endpoint).values(
-                id=endpoint_id,
-                workspace_id=workspace_id,
-                state=EndpointState.ENABLED,
-                created_at=now,
-                **_columns(endpoint_id, values, custom_headers.complete(values.headers), cipher, now),
-            )
-        )
-        connection.execute(insert(EndpointHealth).values(endpoint_id=endpoint_id))
-        _subscribe(connection, endpoint_id, values)
-        add_secret(connection, cipher, endpoint_id, now)
-        audit.record(
-            connection,
-            actor,
-            "endpoint.create",
+    headers = custom_headers.complete(values.headers)
+    connection.execute(
+        insert(Endpoint).values(
+            id=endpoint_id,
             workspace_id=workspace_id,
-            target=endpoint_id,
-            now=now,
-            url=url_masking.mask_url(values.url),
+            state=EndpointState.ENABLED,
+            created_at=now,
+            **endpoint_values.columns(endpoint_id, values, headers, cipher, now),
         )
+    )
+    connection.execute(insert(EndpointHealth).values(endpoint_id=endpoint_id))
+    endpoint_values.subscribe(connection, endpoint_id, values)
+    add_secret(connection, cipher, endpoint_id, now)
+    audit.record(
+        connection,
+        actor,
+        "endpoint.create",
+        workspace_id=workspace_id,
+        target=endpoint_id,
+        now=now,
+        url=url_masking.mask_url(values.url),
+    )
     return endpoint_id
 
 
 def change(
-    database: WriteDatabase, cipher: Cipher, endpoint: Endpoint, values: EndpointValues, *, actor: Actor
+    database: WriteDatabase,
+    cipher: Cipher,
+    endpoint: Endpoint,
+    values: EndpointValues,
+    *,
+    seen_at: datetime | None = None,
+    actor: Actor,
 ) -> None:
     """Change what an admin can set; requests in flight finish as they are, later ones use the new values.
 
-    Raises ValueNeeded.
+    Raises ValueNeeded and, given the `updated_at` that the caller saw, ChangedMeanwhile.
     """
+    with database.begin() as connection:
+        versions.check(connection, endpoint.id, seen_at)
+        change_in_transaction(connection, cipher, endpoint, values, actor=actor)
+
+
+def change_in_transaction(
+    connection: Connection, cipher: Cipher, endpoint: Endpoint, values: EndpointValues, *, actor: Actor
+) -> None:
+    """Change it within the caller's transaction, as `change` does."""
     now = clock.now()
     stored = select(Endpoint.id, Endpoint.url, Endpoint.headers_encrypted).where(Endpoint.id == endpoint.id)
-    with database.begin() as connection:
-        # Locked, so that no change of the URL comes between where the values went and where they go.
-        row = connection.execute(stored.with_for_update()).one()
-        headers = custom_headers.fill_in(cipher, row, values.headers, values.url)
-        connection.execute(
-            update(Endpoint)
-            .where(Endpoint.id == endpoint.id, Endpoint.deleted_at.is_(None))
-            .values(**_columns(endpoint.id, values, headers, cipher, now))
-        )
-        connection.execute(delete(Subscription).where(Subscription.endpoint_id == endpoint.id))
-        _subscribe(connection, endpoint.id, values)
-        audit.record(
-            connection,
-            actor,
-            "endpoint.change",
-            workspace_id=endpoint.workspace_id,
-            target=endpoint.id,
-            now=now,
-            url=url_masking.mask_url(values.url),
-        )
+    # Locked, so that no change of the URL comes between where the values went and where they go.
+    row = connection.execute(stored.with_for_update()).one()
+    headers = custom_headers.fill_in(cipher, row, values.headers, values.url)
+    connection.execute(
+        update(Endpoint)
+        .where(Endpoint.id == endpoint.id, Endpoint.deleted_at.is_(None))
+        .values(**endpoint_values.columns(endpoint.id, values, headers, cipher, now))
+    )
+    connection.execute(delete(Subscription).where(Subscription.endpoint_id == endpoint.id))
+    endpoint_values.subscribe(connection, endpoint.id, values)
+    audit.record(
+        connection,
+        actor,
+        "endpoint.change",
+        workspace_id=endpoint.workspace_id,
+        target=endpoint.id,
+        now=now,
+        url=url_masking.mask_url(values.url),
+    )
 
 
-def disable(database: WriteDatabase, endpoint: Endpoint, *, actor: Actor) -> None:
+def disable(
+    database: WriteDatabase, endpoint: Endpoint, *, seen_at: datetime | None = None, actor: Actor
+) -> None:
+    """Disable it and hold what is pending. Raises ChangedMeanwhile as `change` does."""
     reason = f"Disabled by {actor.name}."
     with database.begin() as connection:
+        versions.check(connection, endpoint.id, seen_at)
         disable_in_transaction(connection, endpoint.id, reason=reason, actor=actor, now=clock.now())
 
 
@@ -142,11 +147,22 @@ def disable_in_transaction(
     return True
 
 
-def enable(database: WriteDatabase, endpoint: Endpoint, *, send_held: bool, actor: Actor) -> int:
-    """Enable it and send or cancel its held deliveries; return how many there were."""
+def enable(
+    database: WriteDatabase,
+    endpoint: Endpoint,
+    *,
+    send_held: bool,
+    seen_at: datetime | None = None,
+    actor: Actor,
+) -> int:
+    """Enable it and send or cancel its held deliveries; return how many there were.
+
+    Raises ChangedMeanwhile as `change` does.
+    """
     now = clock.now()
     state = DeliveryState.PENDING if send_held else DeliveryState.CANCELED
     with database.begin() as connection:
+        versions.check(connection, endpoint.id, seen_at)
         connection.execute(
             update(Endpoint)
             .where(Endpoint.id == endpoint.id, Endpoint.deleted_at.is_(None))
@@ -182,10 +198,16 @@ def enable(database: WriteDatabase, endpoint: Endpoint, *, send_held: bool, acto
     return len(held)
 
 
-def remove(database: WriteDatabase, endpoint: Endpoint, *, actor: Actor) -> None:
-    """Delete it: cancel what is pending or held; its log stays until it expires."""
+def remove(
+    database: WriteDatabase, endpoint: Endpoint, *, seen_at: datetime | None = None, actor: Actor
+) -> None:
+    """Delete it: cancel what is pending or held; its log stays until it expires.
+
+    Raises ChangedMeanwhile as `change` does.
+    """
     now = clock.now()
     with database.begin() as connection:
+        versions.check(connection, endpoint.id, seen_at)
         connection.execute(
             update(Endpoint)
             .where(Endpoint.id == endpoint.id)
@@ -217,29 +239,3 @@ def held_count(database: ReadDatabase, endpoint_id: str, *, limit: int = 10_000)
     )
     with database.connect() as connection:
         return int(connection.execute(statement, {"id": endpoint_id, "limit": limit}).scalar_one())
-
-
-def _columns(
-    endpoint_id: str,
-    values: EndpointValues,
-    headers: Sequence[tuple[str, str]],
-    cipher: Cipher,
-    now: datetime,
-) -> dict[str, object]:
-    written = json.dumps([list(header) for header in headers]) if headers else None
-    return {
-        "name": values.name,
-        "url": values.url,
-        "all_events": values.all_events,
-        "timeout_ms": values.timeout_ms,
-        "rate_per_second": values.rate_per_second,
-        "headers_encrypted": cipher.encrypt(endpoint_id, written) if written else None,
-        "updated_at": now,
-    }
-
-
-def _subscribe(connection: Connection, endpoint_id: str, values: EndpointValues) -> None:
-    types: Iterable[str] = () if values.all_events else sorted(set(values.event_types))
-    rows = [{"endpoint_id": endpoint_id, "event_type": event_type} for event_type in types]
-    if rows:
-        connection.execute(insert(Subscription), rows)

@@ -1,5 +1,6 @@
 """An endpoint's signing secrets. Each action is one transaction with its audit row."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, insert, or_, select, update
@@ -10,16 +11,37 @@ from webhooks_app.core import clock, ids, signing
 from webhooks_app.core.encryption import Cipher
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Endpoint, SigningSecret
+from webhooks_app.endpoints import versions
 
 OVERLAPS = {"now": timedelta(0), "1h": timedelta(hours=1), "24h": timedelta(days=1), "7d": timedelta(days=7)}
 
 
+@dataclass(slots=True, frozen=True)
+class RevealedSecret:
+    """A secret in force; `expires_at` is unset for the current one."""
+
+    id: str
+    value: str
+    created_at: datetime
+    expires_at: datetime | None
+
+
 def rotate(
-    database: WriteDatabase, cipher: Cipher, endpoint: Endpoint, *, overlap: timedelta, actor: Actor
+    database: WriteDatabase,
+    cipher: Cipher,
+    endpoint: Endpoint,
+    *,
+    overlap: timedelta,
+    seen_at: datetime | None = None,
+    actor: Actor,
 ) -> None:
-    """Add a secret that signs at once; those before it sign too until `overlap` has passed."""
+    """Add a secret that signs at once; those before it sign too until `overlap` has passed.
+
+    Raises ChangedMeanwhile where `seen_at` is given and the endpoint's `updated_at` is another.
+    """
     now = clock.now()
     with database.begin() as connection:
+        versions.check(connection, endpoint.id, seen_at)
         connection.execute(
             update(SigningSecret)
             .where(SigningSecret.endpoint_id == endpoint.id)
@@ -65,10 +87,22 @@ def revoke(database: WriteDatabase, endpoint: Endpoint, secret_id: str, *, actor
 
 def reveal(database: WriteDatabase, cipher: Cipher, endpoint: Endpoint, *, actor: Actor) -> list[str]:
     """Return the secrets in force, newest first, and record who looked. Raises DecryptionError."""
+    return [secret.value for secret in reveal_each(database, cipher, endpoint, actor=actor)]
+
+
+def reveal_each(
+    database: WriteDatabase, cipher: Cipher, endpoint: Endpoint, *, actor: Actor
+) -> list[RevealedSecret]:
+    """Return the same with what is known of each. Raises DecryptionError."""
     now = clock.now()
     with database.begin() as connection:
-        ciphertexts = connection.scalars(
-            select(SigningSecret.ciphertext)
+        rows = connection.execute(
+            select(
+                SigningSecret.id,
+                SigningSecret.ciphertext,
+                SigningSecret.created_at,
+                SigningSecret.expires_at,
+            )
             .where(SigningSecret.endpoint_id == endpoint.id)
             .where(or_(SigningSecret.expires_at.is_(None), SigningSecret.expires_at > now))
             .order_by(SigningSecret.created_at.desc(), SigningSecret.id.desc())
@@ -81,7 +115,10 @@ def reveal(database: WriteDatabase, cipher: Cipher, endpoint: Endpoint, *, actor
             target=endpoint.id,
             now=now,
         )
-    return [cipher.decrypt(endpoint.id, ciphertext) for ciphertext in ciphertexts]
+    return [
+        RevealedSecret(row.id, cipher.decrypt(endpoint.id, row.ciphertext), row.created_at, row.expires_at)
+        for row in rows
+    ]
 
 
 def add_secret(connection: Connection, cipher: Cipher, endpoint_id: str, now: datetime) -> None:

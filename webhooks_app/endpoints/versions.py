@@ -1,0 +1,23 @@
+"""Changes that somebody asks for upon an endpoint as they saw it: refused once it has been changed since."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from webhooks_app.db.models import Endpoint
+
+
+class ChangedMeanwhile(Exception):
+    """The endpoint is no longer as it was when its `updated_at` was read."""
+
+
+def check(connection: Connection, endpoint_id: str, seen_at: datetime | None) -> None:
+    """Lock the endpoint, and raise ChangedMeanwhile unless its `updated_at` is `seen_at`.
+
+    Without `seen_at`, nothing is asked for.
+    """
+    if seen_at is None:
+        return
+    stored = select(Endpoint.updated_at).where(Endpoint.id == endpoint_id, Endpoint.deleted_at.is_(None))
+    if connection.scalar(stored.with_for_update()) != seen_at:
+        raise ChangedMeanwhile
