@@ -37,7 +37,18 @@ from webhooks_app.web import (
     verify_page,
 )
 from webhooks_app.web.access import WEBHOOKS, WORKSPACE, workspace_blueprint
-from webhooks_app.web.api import authentication, errors, operations, producer
+from webhooks_app.web.api import (
+    authentication,
+    deliveries,
+    endpoint_secrets,
+    endpoint_subscriptions,
+    endpoint_use,
+    endpoints,
+    errors,
+    operations,
+    producer,
+    recoveries,
+)
 
 AddRoutes = Callable[[Blueprint], None]
 
@@ -83,7 +94,15 @@ OTHER_AREAS: tuple[tuple[str, str | None, AddRoutes], ...] = (
     ("invitations", "/invitations", invitation_page.add_routes),
     ("health", None, health_checks.add_routes),
 )
-API_OPERATIONS = (producer.OPERATIONS,)
+API_OPERATIONS = (
+    producer.OPERATIONS,
+    endpoints.OPERATIONS,
+    endpoint_use.OPERATIONS,
+    endpoint_secrets.OPERATIONS,
+    endpoint_subscriptions.OPERATIONS,
+    deliveries.OPERATIONS,
+    recoveries.OPERATIONS,
+)
 
 
 def register(app: Flask, csrf: CSRFProtect) -> None:

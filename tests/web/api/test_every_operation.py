@@ -1,33 +1,54 @@
 """What holds for every operation of the API, tried on each, so that a new one cannot forget it."""
 
+from collections.abc import Mapping
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import update
+from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
 from tests.conftest import TESTER, Workspace
+from tests.deliveries.conftest import fail_all
 from tests.reading import json_of
+from tests.web.api.conftest import Api
+from tests.web.deliveries import newest
+from tests.web.test_every_route import snapshot
 from webhooks_app.accounts import api_tokens
 from webhooks_app.accounts.token_scopes import FIRST_SCOPES, TokenScope
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import ApiToken
+from webhooks_app.db.models import ApiToken, SigningSecret
+from webhooks_app.deliveries import recoveries
+from webhooks_app.deliveries.log.filters import LogFilter, Status
+from webhooks_app.extensions import db, services
 from webhooks_app.web.api.operations import Operation
 from webhooks_app.web.blueprints import API_OPERATIONS
 
 OPERATIONS = [operation for some in API_OPERATIONS for operation in some]
+# Bodies that would do, so that nothing but the id is wrong.
+BODIES: dict[str, object] = {
+    "changeEndpoint": {"name": "Mine now"},
+    "enableEndpoint": {"held": "send"},
+    "sendTestEvent": {"type": "batch-lifecycle"},
+}
 # What a token could do before it had scopes, and can do still.
 FIRST_OPERATIONS = {"sendEvent", "sendEvents", "getEvent", "listEventTypes"}
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
-def call(client: FlaskClient, operation: Operation, token: str) -> TestResponse:
+def call(
+    client: FlaskClient,
+    operation: Operation,
+    token: str,
+    parameters: Mapping[str, str] | None = None,
+    json: object = None,
+) -> TestResponse:
     path = operation.path
     for name in operation.parameters:
-        path = path.replace(f"{{{name}}}", "none")
+        path = path.replace(f"{{{name}}}", (parameters or {}).get(name, "none"))
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return client.open(f"/api/v1{path}", method=operation.method, headers=headers)
+    return client.open(f"/api/v1{path}", method=operation.method, headers=headers, json=json)
 
 
 def test_every_route_of_the_api_is_an_operation(app: Flask) -> None:
@@ -76,3 +97,61 @@ def test_a_token_from_before_there_were_scopes_does_what_it_could_and_no_more(
 
 def test_a_scope_is_worth_something(app: Flask) -> None:
     assert {each.scope for each in OPERATIONS} - {None} <= set(TokenScope)
+
+
+@pytest.fixture
+def parameters(workspace: Workspace, database: WriteDatabase) -> dict[str, str]:
+    """One row of everything in the workspace, for the parameters of paths; a new one needs an entry here."""
+    endpoint_id = workspace.endpoint(
+        "https://a.example.com/", all_events=False, event_types=["batch-lifecycle"]
+    )
+    [event_id] = workspace.send()
+    fail_all(database)
+    databases, wake_ups = services(workspace.app).databases, services(workspace.app).wake_ups
+    recovery_id = recoveries.start(
+        databases, wake_ups, workspace.id, LogFilter(status=Status.FAILED), actor=TESTER
+    )
+    return {
+        "endpoint_id": endpoint_id,
+        "event_id": event_id,
+        "delivery_id": newest().id,
+        "recovery_id": recovery_id,
+        "secret_id": db.session.scalars(select(SigningSecret.id)).one(),
+        "event_type": "batch-lifecycle",
+    }
+
+
+def test_what_is_another_workspaces_or_nobodys_is_not_found_and_not_touched(
+    client: FlaskClient, parameters: dict[str, str], workspace: Workspace, stranger: Api, api: Api
+) -> None:
+    before = snapshot()
+    missing = {name: value[:-4] + "zzzz" for name, value in parameters.items() if name != "event_type"}
+    for operation in OPERATIONS:
+        if not set(operation.parameters) - {"name", "event_type"}:
+            continue
+        for token, values in ((stranger.token, parameters), (api.token, parameters | missing)):
+            answer = call(client, operation, token, values, BODIES.get(operation.id))
+            assert (answer.status_code, json_of(answer)["error"]["code"]) == (404, "not_found"), operation.id
+    after = snapshot()
+    assert {name for name in after if after[name] != before[name]} <= {"api_tokens"}  # when they were used
+
+
+def test_what_no_operation_knows_is_refused(
+    client: FlaskClient, parameters: dict[str, str], api: Api
+) -> None:
+    for operation in OPERATIONS:
+        if operation.body is not None:
+            refused = call(client, operation, api.token, parameters, {"nonsense": 1})
+            error = json_of(refused)["error"]
+            assert (refused.status_code, error["code"], error["field"]) == (422, "unknown_field", "nonsense")
+            refused = call(client, operation, api.token, parameters, [])
+            assert (refused.status_code, json_of(refused)["error"]["code"]) == (422, "invalid")
+        if operation.query is not None:
+            path = f"/api/v1{operation.path}?nonsense=1"
+            refused = client.get(path, headers={"Authorization": f"Bearer {api.token}"})
+            error = json_of(refused)["error"]
+            assert (refused.status_code, error["code"], error["field"]) == (
+                400,
+                "unknown_parameter",
+                "nonsense",
+            )

@@ -4,6 +4,9 @@ from typing import Annotated, Any
 
 import msgspec
 
+from webhooks_app.db.models import EndpointState
+from webhooks_app.endpoints.health import HealthState
+
 Moment = Annotated[
     str,
     msgspec.Meta(
@@ -12,6 +15,8 @@ Moment = Annotated[
         extra_json_schema={"format": "date-time"},
     ),
 ]
+
+Cursor = Annotated[str | None, msgspec.Meta(description="`cursor` of the next page; null at the end.")]
 
 
 class AcceptedEvent(msgspec.Struct):
@@ -63,3 +68,116 @@ class EventTypes(msgspec.Struct):
     """The catalog."""
 
     event_types: list[EventType]
+
+
+class EndpointHeader(msgspec.Struct):
+    """A header that each delivery carries. Its value, often a credential, is never read again."""
+
+    name: str
+    value: None = None
+
+
+class Endpoint(msgspec.Struct, kw_only=True):
+    """An endpoint: where to, what, and how."""
+
+    id: Annotated[str, msgspec.Meta(examples=["ep_0696ftbf2ajk5e13ck9l7g2lqs"])]
+    name: str
+    url: Annotated[
+        str,
+        msgspec.Meta(description="The values of its query are masked unless the token may change endpoints."),
+    ]
+    state: EndpointState
+    disabled_at: Moment | None
+    disabled_reason: str | None
+    all_events: bool
+    event_types: list[str]
+    timeout_seconds: int
+    rate_per_second: int | None
+    headers: Annotated[
+        list[EndpointHeader] | None, msgspec.Meta(description="null where they cannot be decrypted.")
+    ]
+    created_at: Moment
+    updated_at: Moment
+
+
+class CreatedEndpoint(Endpoint, kw_only=True):
+    """A new endpoint with its signing secret."""
+
+    secret: Annotated[str, msgspec.Meta(examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])]
+
+
+class Endpoints(msgspec.Struct):
+    """A page of endpoints."""
+
+    data: list[Endpoint]
+    next: Cursor
+
+
+class EndpointHealth(msgspec.Struct, kw_only=True):
+    """How an endpoint does: what its attempts came to, and what waits for it."""
+
+    state: HealthState
+    failing_since: Moment | None
+    failure_count: Annotated[int, msgspec.Meta(description="Failures since then.")]
+    last_success_at: Moment | None
+    last_failure_at: Moment | None
+    last_failure_outcome: str | None
+    pending: Annotated[int, msgspec.Meta(description="Deliveries that wait, counted up to 10,000.")]
+    held: Annotated[int, msgspec.Meta(description="Deliveries held while it is disabled, up to 10,000.")]
+    next_attempt_at: Moment | None
+
+
+class EnabledEndpoint(Endpoint, kw_only=True):
+    """An endpoint that was enabled, and how many held deliveries were sent or discarded."""
+
+    held: int
+
+
+class Secret(msgspec.Struct, kw_only=True):
+    """A signing secret in force; without `expires_at` it is the current one."""
+
+    id: str
+    secret: Annotated[str, msgspec.Meta(examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])]
+    created_at: Moment
+    expires_at: Moment | None
+
+
+class Secrets(msgspec.Struct):
+    """The signing secrets in force, newest first."""
+
+    data: list[Secret]
+    next: Cursor
+
+
+class Subscription(msgspec.Struct):
+    """A subscription of an endpoint."""
+
+    event_type: str
+
+
+class Subscriptions(msgspec.Struct):
+    """The subscriptions of an endpoint; none where it gets all events."""
+
+    data: list[Subscription]
+    next: Cursor
+    all_events: bool
+
+
+class TestDelivery(msgspec.Struct):
+    """The delivery of a test event."""
+
+    delivery_id: str
+
+
+class ErrorDetails(msgspec.Struct):
+    """What went wrong: `code` for programs, `message` for people, `field` where one is at fault."""
+
+    code: Annotated[str, msgspec.Meta(examples=["invalid"])]
+    message: str
+    field: str | None
+
+
+class Error(msgspec.Struct):
+    """An answer other than success."""
+
+    error: ErrorDetails

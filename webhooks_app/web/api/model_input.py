@@ -4,7 +4,7 @@ import re
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
-from flask import request
+from flask import g, request
 
 from webhooks_app.web.api.errors import refuse
 from webhooks_app.web.api.request_body import read_json
@@ -31,12 +31,15 @@ _RANGE = re.compile(r"Expected `(?:int|float)` (>=|<=) (\d+)")
 _TYPE = re.compile(r"Expected `(.+?)`, got `(.+?)`")
 
 
-def read_body(model: type[Model], *, is_optional: bool = False) -> Model:
-    """Return the request's JSON as the model. Raises ApiError: 400 for what is no JSON, 422 for the rest.
+def read_body(
+    model: type[Model], *, largest_bytes: int = LARGEST_BODY_BYTES, is_optional: bool = False
+) -> Model:
+    """Return the request's JSON as the model; its bytes stay in `g.raw_body`.
 
-    With `is_optional`, no body at all is an empty object.
+    Raises ApiError: 413 for one that is too large, 400 for what is no JSON, 422 for the rest. With
+    `is_optional`, no body at all is an empty object.
     """
-    value, _ = read_json(LARGEST_BODY_BYTES, is_optional=is_optional)
+    value, g.raw_body = read_json(largest_bytes, is_optional=is_optional)
     if not isinstance(value, dict):
         refuse(422, "invalid", "The body must be an object.")
     return convert(value, model)

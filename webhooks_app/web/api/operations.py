@@ -6,7 +6,7 @@ part of the OpenAPI document are all made of that description.
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ from flask.typing import ResponseReturnValue
 
 from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.web.api import authentication, model_input
+from webhooks_app.web.api.model_input import LARGEST_BODY_BYTES
 
 _PARAMETER = re.compile(r"{(\w+)}")
 
@@ -40,16 +41,17 @@ class Operation:
     # What the document says of a body that the view reads itself.
     own_body: Any = None
     is_body_optional: bool = False
+    largest_body_bytes: int = LARGEST_BODY_BYTES
     query: Any = None
     errors: tuple[int, ...] = ()
     headers: tuple[str, ...] = ()  # of the request
     answer_headers: tuple[str, ...] = ()
-    path_models: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def rule(self) -> str:
         """The path as Flask writes it."""
-        return _PARAMETER.sub(r"<\1>", self.path)
+        # A name may hold a slash, which the server has decoded.
+        return _PARAMETER.sub(r"<\1>", self.path).replace("<name>", "<path:name>")
 
     @property
     def parameters(self) -> list[str]:
@@ -71,7 +73,11 @@ def _guarded(operation: Operation) -> Callable[..., ResponseReturnValue]:
         if operation.query is not None:
             arguments["query"] = model_input.read_query(operation.query)
         if operation.body is not None:
-            arguments["body"] = model_input.read_body(operation.body, is_optional=operation.is_body_optional)
+            arguments["body"] = model_input.read_body(
+                operation.body,
+                largest_bytes=operation.largest_body_bytes,
+                is_optional=operation.is_body_optional,
+            )
         return operation.view(**arguments)
 
     return guarded

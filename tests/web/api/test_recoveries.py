@@ -1,0 +1,79 @@
+"""Recoveries over the API, on both databases."""
+
+from typing import Any
+
+import pytest
+
+from tests.conftest import Workspace
+from tests.deliveries.conftest import fail_all
+from tests.reading import json_of
+from tests.web.api.conftest import Api
+from tests.web.endpoints import audited_actions
+from webhooks_app.db.engines import Databases, WriteDatabase
+from webhooks_app.deliveries import recovery_runs
+from webhooks_app.extensions import services
+
+
+@pytest.fixture
+def endpoint_id(workspace: Workspace, database: WriteDatabase) -> str:
+    found = workspace.endpoint("https://a.example.com/")
+    workspace.send(4)
+    fail_all(database)
+    return found
+
+
+def test_a_recovery_is_counted_started_watched_and_listed(
+    api: Api, stranger: Api, endpoint_id: str, databases: Databases
+) -> None:
+    wanted = {"endpoint": endpoint_id, "range": "1h"}
+    assert json_of(api.call("POST", "/recoveries/count", wanted)) == {"count": 4, "is_all": True}
+    assert "recovery.start" not in audited_actions()
+
+    started = api.call("POST", "/recoveries", wanted)
+    recovery = json_of(started)
+    assert (started.status_code, recovery["state"], recovery["total"]) == (202, "running", 4)
+    assert recovery["started_by"].startswith("API token “robot”")
+    assert recovery["filter"]["endpoint"] == endpoint_id
+    assert api.refusal("POST", "/recoveries", wanted) == (409, "already_running", None)
+
+    assert api.read(f"/recoveries/{recovery['id']}") == recovery
+    assert api.read("/recoveries") == {"data": [recovery], "next": None}
+    assert stranger.read("/recoveries")["data"] == []
+    assert stranger.refusal("GET", f"/recoveries/{recovery['id']}") == (404, "not_found", None)
+    recovery_runs.run_all(databases, services().wake_ups)
+    assert api.read(f"/recoveries/{recovery['id']}")["state"] == "done"
+
+
+def test_a_recovery_is_canceled_once(api: Api, endpoint_id: str) -> None:
+    recovery = json_of(api.call("POST", "/recoveries", {}))
+    path = f"/recoveries/{recovery['id']}/cancel"
+    assert json_of(api.call("POST", path))["state"] == "canceled"
+    assert api.refusal("POST", path) == (409, "finished", None)
+    assert audited_actions()[-2:] == ["recovery.start", "recovery.cancel"]
+
+
+def test_nothing_to_recover_is_a_conflict(api: Api) -> None:
+    assert api.refusal("POST", "/recoveries", {}) == (409, "nothing_to_recover", None)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"status": "delivered"}, "status"),
+        ({"status": ""}, "status"),
+        ({"from": "yesterday"}, "from"),
+        ({"since": "2026-01-01"}, "since"),
+        ({"range": 1}, "range"),
+        ({"q": "text"}, "q"),
+    ],
+)
+def test_a_bad_filter_is_refused_at_its_field(
+    api: Api, endpoint_id: str, wrong: dict[str, Any], field: str
+) -> None:
+    for path in ("/recoveries", "/recoveries/count"):
+        assert api.refusal("POST", path, wrong)[::2] == (422, field)
+
+
+def test_another_workspaces_endpoint_is_not_recovered(stranger: Api, endpoint_id: str) -> None:
+    wanted = {"endpoint": endpoint_id}
+    assert stranger.refusal("POST", "/recoveries", wanted) == (404, "not_found", None)

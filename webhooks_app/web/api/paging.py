@@ -1,0 +1,41 @@
+"""Pages of lists: `{"data": […], "next": …}`, by keyset."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import Select
+
+from webhooks_app.core import ids
+from webhooks_app.extensions import db
+from webhooks_app.web.api.errors import refuse
+
+Row = TypeVar("Row")
+
+
+class Page(Protocol):
+    """What a request asks for of a list."""
+
+    limit: int
+    cursor: str
+
+
+def check_cursor(query: Page, prefix: str) -> None:
+    """Raise ApiError 400 for a cursor that this list cannot have given."""
+    if query.cursor and not ids.is_id(prefix, query.cursor):
+        refuse(
+            400, "invalid_parameter", "This is no cursor of this list. Leave it out to begin anew.", "cursor"
+        )
+
+
+def read_newest(
+    statement: Select[Row], key: Any, query: Page, prefix: str
+) -> tuple[Sequence[Row], str | None]:
+    """Return the rows of a page, newest first, and the cursor of the next page or None."""
+    check_cursor(query, prefix)
+    if query.cursor:
+        statement = statement.where(key < query.cursor)
+    rows = db.session.scalars(statement.order_by(key.desc()).limit(query.limit + 1)).unique().all()
+    if len(rows) <= query.limit:
+        return rows, None
+    rows = rows[: query.limit]
+    return rows, getattr(rows[-1], key.key)

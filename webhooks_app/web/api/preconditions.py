@@ -1,0 +1,43 @@
+"""ETag and If-Match (RFC 9110, sections 8.8.3 and 13.1): who changes what, upon what they saw."""
+
+from datetime import datetime
+from typing import NoReturn
+
+from flask import Response, request
+from werkzeug.http import parse_etags
+
+from webhooks_app.db.models import Endpoint
+from webhooks_app.db.models.base import microseconds
+from webhooks_app.web.api.errors import refuse
+
+
+def endpoint_etag(endpoint: Endpoint, *, is_masked: bool = False) -> str:
+    """Return what names the endpoint's present configuration; one with a masked URL is another."""
+    return f"{microseconds(endpoint.updated_at):x}{'m' if is_masked else ''}"
+
+
+def seen_at(endpoint: Endpoint | None) -> datetime | None:
+    """Return the `updated_at` that an action is to find, None without an `If-Match`.
+
+    Raises ApiError 412 where the endpoint, as it was read, is no longer as the request has it.
+    """
+    if "If-Match" not in request.headers:
+        return None
+    if endpoint is None or endpoint_etag(endpoint) not in parse_etags(request.headers["If-Match"]):
+        refuse_changed()
+    return endpoint.updated_at
+
+
+def refuse_changed() -> NoReturn:
+    """Raise ApiError 412."""
+    message = "The endpoint was changed meanwhile. Read it again, then decide."
+    refuse(412, "changed_meanwhile", message, "If-Match")
+
+
+def with_etag(response: Response, etag: str) -> Response:
+    """Return the response with its ETag; 304 without a body where the client has it already."""
+    response.set_etag(etag)
+    response.headers["Cache-Control"] = "private, no-cache"
+    if request.method in ("GET", "HEAD"):
+        response.make_conditional(request)
+    return response
