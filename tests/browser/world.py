@@ -253,4 +253,4 @@ def _recover(world: World) -> None:
         world.ids[name] = started
         if name != "recovery":
             db.session.rollback()
-            recoveries.cancel(services().write, db.session.get_one(Recovery, started), actor=TESTER)
+            recoveries.stop(services().write, db.session.get_one(Recovery, started), actor=TESTER)

@@ -126,9 +126,13 @@ def fail_all(database: WriteDatabase, *, outcome: str = "timeout") -> None:
 
 
 def start_recovery(
-    databases: Databases, wake_ups: WakeUps, workspace: Workspace, wanted: LogFilter = FAILED
+    databases: Databases,
+    wake_ups: WakeUps,
+    workspace: Workspace,
+    wanted: LogFilter = FAILED,
+    **options: Any,
 ) -> str:
-    return recoveries.start(databases, wake_ups, workspace.id, wanted, actor=TESTER)
+    return recoveries.start(databases, wake_ups, workspace.id, wanted, actor=TESTER, **options)
 
 
 @pytest.fixture

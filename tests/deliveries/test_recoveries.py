@@ -8,12 +8,19 @@ import pytest
 from sqlalchemy import select
 
 from tests.conftest import TESTER, Workspace
-from tests.deliveries.conftest import SMALL_BATCHES, fail_all, read_recovery, start_recovery, states
+from tests.deliveries.conftest import (
+    FAILED,
+    SMALL_BATCHES,
+    fail_all,
+    read_recovery,
+    start_recovery,
+    states,
+)
 from tests.receivers import Receiver
 from webhooks_app.core import clock, ids
 from webhooks_app.db.engines import Databases, WriteDatabase
-from webhooks_app.db.models import AuditEntry, Delivery
-from webhooks_app.deliveries import recoveries, recovery_runs
+from webhooks_app.db.models import AuditEntry, Delivery, RecoveryAction
+from webhooks_app.deliveries import recoveries, recovery_progress, recovery_runs
 from webhooks_app.deliveries.log import filters
 from webhooks_app.deliveries.log.filters import FilterError, LogFilter, Status
 from webhooks_app.extensions import db
@@ -28,10 +35,10 @@ def test_a_canceled_one_stops_and_keeps_what_it_did(
     workspace.send(20)
     fail_all(database)
     recovery_id = start_recovery(databases, wake_ups, workspace)
-    recovery_runs.replay_next_batch(databases, recovery_id, limits=SMALL_BATCHES)
+    recovery_runs.take_next_batch(databases, recovery_id, limits=SMALL_BATCHES)
 
-    assert recoveries.cancel(database, read_recovery(recovery_id), actor=TESTER)
-    assert not recoveries.cancel(database, read_recovery(recovery_id), actor=TESTER)
+    assert recoveries.stop(database, read_recovery(recovery_id), actor=TESTER)
+    assert not recoveries.stop(database, read_recovery(recovery_id), actor=TESTER)
     assert recovery_runs.run_all(databases, wake_ups, limits=SMALL_BATCHES) == 0
     assert states() == {"pending": 7, "failed": 13}
     names = db.session.scalars(select(AuditEntry.action).where(AuditEntry.target == recovery_id)).all()
@@ -71,13 +78,34 @@ def test_it_goes_by_endpoint_response_event_and_time(
 
 
 @pytest.mark.parametrize(
-    "wanted", [LogFilter(), LogFilter(status=Status.DELIVERED), LogFilter(status=Status.FAILED, q="x")]
+    ("action", "wanted"),
+    [
+        (RecoveryAction.REPLAY, LogFilter(status=Status.SENDING)),
+        (RecoveryAction.REPLAY, LogFilter(status=Status.HELD)),
+        (RecoveryAction.SEND, LogFilter(status=Status.FAILED)),
+        (RecoveryAction.CANCEL, LogFilter(status=Status.DELIVERED)),
+        (RecoveryAction.CANCEL, LogFilter(status=Status.SENDING)),
+        (RecoveryAction.REPLAY, LogFilter(endpoint=ids.new("ep"))),
+    ],
 )
-def test_only_what_failed_or_was_canceled_can_be_recovered(
-    wanted: LogFilter, workspace: Workspace, databases: Databases, wake_ups: WakeUps
+def test_what_an_action_is_not_for_is_refused(
+    action: RecoveryAction,
+    wanted: LogFilter,
+    workspace: Workspace,
+    databases: Databases,
+    wake_ups: WakeUps,
 ) -> None:
     with pytest.raises(FilterError):
-        recoveries.start(databases, wake_ups, workspace.id, wanted, actor=TESTER)
+        recoveries.start(databases, wake_ups, workspace.id, wanted, action=action, actor=TESTER)
+
+
+@pytest.mark.parametrize("rate", [0, -1, 1001])
+def test_a_rate_that_is_none_is_refused(
+    rate: int, workspace: Workspace, databases: Databases, wake_ups: WakeUps
+) -> None:
+    with pytest.raises(FilterError) as refused:
+        recoveries.start(databases, wake_ups, workspace.id, LogFilter(), rate_per_second=rate, actor=TESTER)
+    assert refused.value.field == "rate"
 
 
 def test_progress_of_what_is_too_much_to_count_goes_by_time(
@@ -91,21 +119,23 @@ def test_progress_of_what_is_too_much_to_count_goes_by_time(
     fail_all(database)
     an_hour = LogFilter(status=Status.FAILED, range="1h")
     recovery_id = recoveries.start(databases, wake_ups, workspace.id, an_hour, actor=TESTER, count_limit=5)
-    assert recoveries.progress(read_recovery(recovery_id)) == recoveries.Progress(0.0, 0, None)
-    recovery_runs.replay_next_batch(databases, recovery_id, limits=SMALL_BATCHES)
-    found = recoveries.progress(read_recovery(recovery_id))
+    assert recovery_progress.progress(read_recovery(recovery_id)) == recovery_progress.Progress(0.0, 0, None)
+    recovery_runs.take_next_batch(databases, recovery_id, limits=SMALL_BATCHES)
+    found = recovery_progress.progress(read_recovery(recovery_id))
     assert (found.done, found.total) == (7, None)
     assert 0.9 < found.share <= 1.0
 
 
-def test_one_recovery_runs_at_a_time_in_a_workspace(
+def test_one_recovery_runs_at_a_time_at_an_endpoint_and_one_over_all(
     workspace: Workspace, endpoint_id: str, database: WriteDatabase, databases: Databases, wake_ups: WakeUps
 ) -> None:
     workspace.send(3)
     fail_all(database)
-    first = start_recovery(databases, wake_ups, workspace)
-    with pytest.raises(recoveries.AlreadyRunning):
-        start_recovery(databases, wake_ups, workspace)
+    for wanted in (FAILED, replace(FAILED, endpoint=endpoint_id)):
+        first = start_recovery(databases, wake_ups, workspace, wanted)
+        with pytest.raises(recoveries.AlreadyRunning) as refused:
+            start_recovery(databases, wake_ups, workspace, wanted)
+        assert refused.value.recovery_id == first
     recovery_runs.run_all(databases, wake_ups)
     fail_all(database)
     assert start_recovery(databases, wake_ups, workspace) != first
@@ -134,7 +164,7 @@ def test_what_fails_after_the_start_is_none_of_it(
     workspace.send(3)
     fail_all(database)
     recovery_id = start_recovery(databases, wake_ups, workspace)
-    recovery_runs.replay_next_batch(databases, recovery_id)
+    recovery_runs.take_next_batch(databases, recovery_id)
     fail_all(database)  # they failed again
     recovery_runs.run_all(databases, wake_ups)
     assert read_recovery(recovery_id).handled == 3

@@ -18,7 +18,7 @@ from webhooks_app.db.models import (
     Recovery,
     RecoveryState,
 )
-from webhooks_app.deliveries import recoveries, recovery_runs, replays
+from webhooks_app.deliveries import recovery_progress, recovery_runs, replays
 from webhooks_app.deliveries.recovery_runs import RecoveryLimits
 from webhooks_app.endpoints import actions
 from webhooks_app.extensions import db
@@ -49,7 +49,7 @@ def test_every_failed_delivery_is_replayed_once_and_arrives(
     assert len(receiver.received) == len({each.headers["webhook-id"] for each in receiver.received}) == 30
     done = read_recovery(recovery_id)
     assert (done.state, done.handled, done.left_out) == (RecoveryState.DONE, 30, 0)
-    assert recoveries.progress(done) == recoveries.Progress(1.0, 30, 30)
+    assert recovery_progress.progress(done) == recovery_progress.Progress(1.0, 30, 30)
     assert not recovery_runs.is_any_running(databases.read)
 
 
@@ -60,9 +60,9 @@ def test_one_that_was_killed_goes_on_where_it_stood(
     fail_all(database)
     recovery_id = start_recovery(databases, wake_ups, workspace)
 
-    first = recovery_runs.replay_next_batch(databases, recovery_id, limits=SMALL_BATCHES)
-    half = recoveries.progress(read_recovery(recovery_id))
-    assert (len(first), half.done, half.share) == (7, 7, 0.35)
+    first = recovery_runs.take_next_batch(databases, recovery_id, limits=SMALL_BATCHES)
+    half = recovery_progress.progress(read_recovery(recovery_id))
+    assert (first.handled, half.done, half.share) == (7, 7, 0.35)
     assert recovery_runs.is_any_running(databases.read)
     assert recovery_runs.run_all(databases, wake_ups, limits=SMALL_BATCHES) == 13
     assert states() == {"pending": 20}
@@ -192,5 +192,5 @@ def test_room_is_looked_for_at_every_endpoint_of_a_batch(
     first, second = (workspace.endpoint(receiver.url, name=name) for name in ("a", "b"))
     workspace.send(4)
     fail_all(database)
-    replayed = recovery_runs.replay_next_batch(databases, start_recovery(databases, wake_ups, workspace))
-    assert set(replayed.values()) == {first, second}
+    batch = recovery_runs.take_next_batch(databases, start_recovery(databases, wake_ups, workspace))
+    assert batch.endpoint_ids == {first, second}

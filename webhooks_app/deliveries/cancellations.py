@@ -1,5 +1,7 @@
 """Cancellation: taking a delivery out of the queue, so that no further attempt is made."""
 
+from collections.abc import Collection
+from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import Connection, delete, not_, select
@@ -27,23 +29,38 @@ def cancel(database: WriteDatabase, workspace_id: str, delivery_id: str, *, acto
         raise UnknownDelivery
     now = clock.now()
     with database.begin() as connection:
-        is_owned = select(Delivery.id).where(
-            Delivery.id == PendingDelivery.delivery_id, Delivery.workspace_id == workspace_id
-        )
-        removed = connection.execute(
-            delete(PendingDelivery)
-            .where(PendingDelivery.delivery_id == delivery_id, not_(PendingDelivery.is_being_sent(now)))
-            .where(is_owned.correlate(PendingDelivery).exists())
-            .returning(PendingDelivery.delivery_id.label("id"), PendingDelivery.generation)
-        )
-        rows = removed.mappings().all()
-        if not rows:
+        if not cancel_several(connection, workspace_id, [delivery_id], now=now):
             return _refusal(connection, workspace_id, delivery_id)
-        delivery_queue.set_state(connection, rows, DeliveryState.CANCELED, now=now)
         audit.record(
             connection, actor, "delivery.cancel", workspace_id=workspace_id, target=delivery_id, now=now
         )
     return CancelResult.CANCELED
+
+
+def cancel_several(
+    connection: Connection, workspace_id: str, delivery_ids: Collection[str], *, now: datetime
+) -> list[str]:
+    """End those of the deliveries that are pending and not being sent; return their ids."""
+    if not delivery_ids:
+        return []
+    is_owned = select(Delivery.id).where(
+        Delivery.id == PendingDelivery.delivery_id, Delivery.workspace_id == workspace_id
+    )
+    locked = (
+        select(PendingDelivery.delivery_id)
+        .where(PendingDelivery.delivery_id.in_(delivery_ids), not_(PendingDelivery.is_being_sent(now)))
+        .where(is_owned.correlate(PendingDelivery).exists())
+        .order_by(PendingDelivery.delivery_id)
+        .with_for_update(of=PendingDelivery)
+    )
+    removed = connection.execute(
+        delete(PendingDelivery)
+        .where(PendingDelivery.delivery_id.in_(locked))
+        .returning(PendingDelivery.delivery_id.label("id"), PendingDelivery.generation)
+    )
+    rows = removed.mappings().all()
+    delivery_queue.set_state(connection, rows, DeliveryState.CANCELED, now=now)
+    return [str(row["id"]) for row in rows]
 
 
 def _refusal(connection: Connection, workspace_id: str, delivery_id: str) -> CancelResult:

@@ -4,34 +4,39 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Row, select, update
 
 from webhooks_app.core import clock, failpoints
 from webhooks_app.db import delivery_queue
 from webhooks_app.db.engines import Databases, ReadDatabase
-from webhooks_app.db.keyset import SearchResult
-from webhooks_app.db.models import DeliveryState, Recovery, RecoveryState
+from webhooks_app.db.keyset import SearchLimits, SearchResult
+from webhooks_app.db.models import Recovery, RecoveryState
 from webhooks_app.db.transient_errors import database_may_be_away
-from webhooks_app.deliveries import replays
+from webhooks_app.deliveries import recovery_batches
 from webhooks_app.deliveries.log import filters, search
+from webhooks_app.deliveries.recovery_batches import Batch, RecoveryTask
 from webhooks_app.jobs.wake_ups import WakeUps
 
 logger = logging.getLogger(__name__)
 
 
+_SEARCH = SearchLimits(rows=20_000, seconds=0.2, chunk_rows=500)
+
+
 @dataclass(frozen=True, slots=True)
 class RecoveryLimits:
-    """How much is replayed at a time, and how much may wait.
+    """How much is dealt with at a time, and how much may wait.
 
     Within one endpoint the oldest delivery goes first, so new events wait behind what a recovery queues. So
     it goes on only while no endpoint of its last batch has `most_due` deliveries due, but it never waits
     longer than `longest_wait_seconds` for an endpoint that does not answer. It looks again every
-    `poll_seconds`.
+    `poll_seconds`. Where no index serves its filter, a batch ends with what `search` comes to.
     """
 
     batch_rows: int = 250
+    search: SearchLimits = _SEARCH
     most_due: int = 1000
     longest_wait_seconds: float = 5.0
     poll_seconds: float = 0.2
@@ -44,8 +49,24 @@ DEFAULT_LIMITS = RecoveryLimits()
 class _Backlog:
     """Endpoints whose queue has to shrink first, but no longer than until `until` (monotonic seconds)."""
 
-    endpoint_ids: set[str]
+    endpoint_ids: frozenset[str]
     until: float
+
+
+@dataclass(slots=True, frozen=True)
+class _Pace:
+    """A recovery's rate, if it has one, and when the batch now taken was to be taken."""
+
+    rate_per_second: int | None
+    due_at: datetime | None
+
+    def next_batch_at(self, handled: int, now: datetime) -> datetime | None:
+        """Return before when no more may be taken, so that the rate holds on average."""
+        if self.rate_per_second is None:
+            return None
+        # What a worker was late by is made up for, but not what nobody was at work for.
+        began = max(self.due_at or now, now - timedelta(seconds=1))
+        return began + timedelta(seconds=handled / self.rate_per_second)
 
 
 def is_any_running(database: ReadDatabase) -> bool:
@@ -62,40 +83,48 @@ def run_all(
     should_stop: Callable[[], bool] = lambda: False,
     limits: RecoveryLimits = DEFAULT_LIMITS,
 ) -> int:
-    """Work on every recovery until none runs or it is told to stop; return how many deliveries it replayed.
+    """Work on every recovery until none runs or it is told to stop; return how many deliveries it handled.
 
-    They take turns, and one whose endpoints have enough to do is passed over meanwhile.
+    They take turns, and one whose endpoints have enough to do, or whose rate has it wait, is passed over
+    meanwhile.
     """
     count, backlogs = 0, dict[str, _Backlog]()
     while not should_stop():
         running = _running(databases.read)
         if not running:
             break
-        ready = [each for each in running if _may_go_on(databases.read, backlogs.get(each), limits)]
-        for recovery_id in ready:
-            replayed = _try_next_batch(databases, recovery_id, limits)
-            if replayed is None:
+        ready = [each for each in running if _may_go_on(databases.read, each, backlogs, limits)]
+        for recovery in ready:
+            batch = _try_next_batch(databases, recovery.id, limits)
+            if batch is None:
                 continue
             until = time.monotonic() + limits.longest_wait_seconds
-            backlogs[recovery_id] = _Backlog(set(replayed.values()), until)
-            count += len(replayed)
-            if replayed:
+            backlogs[recovery.id] = _Backlog(batch.endpoint_ids, until)
+            count += batch.handled
+            if batch.endpoint_ids:
                 wake_ups.wake_worker()
         if not ready:
             time.sleep(limits.poll_seconds)
     return count
 
 
-def _running(database: ReadDatabase) -> Sequence[str]:
+def _running(database: ReadDatabase) -> Sequence[Row[str, datetime | None]]:
     with database.connect() as connection:
-        running = select(Recovery.id).where(Recovery.state == RecoveryState.RUNNING)
-        return connection.scalars(running.order_by(Recovery.id)).all()
+        running = select(Recovery.id, Recovery.next_batch_at).where(Recovery.state == RecoveryState.RUNNING)
+        return connection.execute(running.order_by(Recovery.id)).all()
 
 
-def _may_go_on(database: ReadDatabase, backlog: _Backlog | None, limits: RecoveryLimits) -> bool:
+def _may_go_on(
+    database: ReadDatabase,
+    recovery: Row[str, datetime | None],
+    backlogs: dict[str, _Backlog],
+    limits: RecoveryLimits,
+) -> bool:
+    now, backlog = clock.now(), backlogs.get(recovery.id)
+    if recovery.next_batch_at is not None and recovery.next_batch_at > now:
+        return False
     if backlog is None or time.monotonic() >= backlog.until:
         return True
-    now = clock.now()
     with database.connect() as connection:
         return not any(
             delivery_queue.count_due(connection, each, now=now, limit=limits.most_due) >= limits.most_due
@@ -103,38 +132,46 @@ def _may_go_on(database: ReadDatabase, backlog: _Backlog | None, limits: Recover
         )
 
 
-def _try_next_batch(databases: Databases, recovery_id: str, limits: RecoveryLimits) -> dict[str, str] | None:
-    """As `replay_next_batch`; None where another writer was in the way, so that the next turn tries again."""
+def _try_next_batch(databases: Databases, recovery_id: str, limits: RecoveryLimits) -> Batch | None:
+    """As `take_next_batch`; None where another writer was in the way, so that the next turn tries again."""
     with database_may_be_away(logger, recovery=recovery_id):
-        return replay_next_batch(databases, recovery_id, limits=limits)
+        return take_next_batch(databases, recovery_id, limits=limits)
     time.sleep(limits.poll_seconds)
     return None
 
 
-def replay_next_batch(
+def take_next_batch(
     databases: Databases, recovery_id: str, *, limits: RecoveryLimits = DEFAULT_LIMITS
-) -> dict[str, str]:
-    """Replay the recovery's next batch, unless another worker just did.
-
-    Return the ids of the deliveries that were replayed, each with its endpoint's.
-    """
+) -> Batch:
+    """Deal with the recovery's next batch, unless another worker just did; return what was dealt with."""
+    now = clock.now()
     with databases.read.session() as session:
         recovery = session.get_one(Recovery, recovery_id)
-        workspace_id, cursor = recovery.workspace_id, recovery.cursor
-        log_filter, now = filters.parse(recovery.filter), clock.now()
+        task = _task(recovery)
+        cursor, pace = recovery.cursor, _Pace(recovery.rate_per_second, recovery.next_batch_at)
         found = search.find_deliveries(
-            session, workspace_id, log_filter, now=now, limit=limits.batch_rows, after=cursor
+            session,
+            task.workspace_id,
+            task.log_filter,
+            now=now,
+            limit=min(limits.batch_rows, pace.rate_per_second or limits.batch_rows),
+            after=cursor,
+            limits=limits.search,
         )
     with databases.write.begin() as connection:
         if not _move_cursor(connection, recovery_id, cursor, found, now):
-            return {}
-        states = [DeliveryState(str(log_filter.status))]
-        replayed = replays.restart_schedules(connection, workspace_id, found.ids, states=states, now=now)
+            return recovery_batches.NOTHING
+        batch = recovery_batches.act(connection, task, found.ids, now=now)
         failpoints.hit("recovery.half_stepped")
-        _add_counts(connection, recovery_id, len(replayed), len(found.ids) - len(replayed))
+        _note_batch(connection, recovery_id, batch.handled, len(found.ids) - batch.handled, pace, now)
     failpoints.hit("recovery.stepped")
-    logger.info("recovering", extra={"recovery": recovery_id, "replayed": len(replayed)})
-    return replayed
+    logger.info("recovering", extra={"recovery": recovery_id, "handled": batch.handled})
+    return batch
+
+
+def _task(recovery: Recovery) -> RecoveryTask:
+    log_filter = filters.parse(recovery.filter)
+    return RecoveryTask(recovery.id, recovery.workspace_id, recovery.action, log_filter)
 
 
 def _move_cursor(
@@ -154,9 +191,15 @@ def _move_cursor(
     )
 
 
-def _add_counts(connection: Connection, recovery_id: str, replayed: int, left_out: int) -> None:
+def _note_batch(
+    connection: Connection, recovery_id: str, handled: int, left_out: int, pace: _Pace, now: datetime
+) -> None:
     connection.execute(
         update(Recovery)
         .where(Recovery.id == recovery_id)
-        .values(handled=Recovery.handled + replayed, left_out=Recovery.left_out + left_out)
+        .values(
+            handled=Recovery.handled + handled,
+            left_out=Recovery.left_out + left_out,
+            next_batch_at=pace.next_batch_at(handled, now),
+        )
     )

@@ -51,7 +51,7 @@ def replay(
 ) -> ReplayResult:
     """Replay one delivery: a finished one begins a fresh schedule, a pending one is sent now.
 
-    Raises UnknownDelivery. Takes three statements where it is finished, at most five otherwise.
+    Raises UnknownDelivery. Takes three statements where it is finished, at most four otherwise.
     """
     [result] = replay_several(database, wake_ups, workspace_id, [delivery_id], actor=actor)
     return result

@@ -6,7 +6,7 @@ from functools import partial
 from flask import Blueprint, g, make_response, redirect, render_template, request, url_for
 
 from webhooks_app.core import clock, ids
-from webhooks_app.db.models import Endpoint, Role
+from webhooks_app.db.models import Endpoint, RecoveryAction, Role
 from webhooks_app.deliveries import recoveries
 from webhooks_app.deliveries.log import filters, pages
 from webhooks_app.deliveries.log.filters import FilterError, LogFilter, parse_cursor
@@ -98,4 +98,5 @@ def _render_log(
 
 def _can_recover(log_filter: LogFilter) -> bool:
     """Return whether a recovery takes this filter, and this person may start one."""
-    return log_filter.status in recoveries.STATUSES and not log_filter.q and g.member.role is Role.ADMIN
+    is_narrowed = log_filter.status is not None and recoveries.applies(RecoveryAction.REPLAY, log_filter)
+    return is_narrowed and g.member.role is Role.ADMIN

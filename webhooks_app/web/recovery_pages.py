@@ -9,7 +9,7 @@ from sqlalchemy import select
 from webhooks_app.core import clock
 from webhooks_app.db.keyset import MatchCount
 from webhooks_app.db.models import Endpoint, Recovery
-from webhooks_app.deliveries import recoveries
+from webhooks_app.deliveries import recoveries, recovery_progress
 from webhooks_app.deliveries.log import filters
 from webhooks_app.deliveries.log.filters import FilterError, LogFilter, Status
 from webhooks_app.endpoints import health
@@ -84,7 +84,7 @@ def show(recovery_id: str) -> PageResponse:
     return render_template(
         "recoveries/_progress.html" if is_fragment() else "recoveries/show.html",
         recovery=recovery,
-        progress=recoveries.progress(recovery),
+        progress=recovery_progress.progress(recovery),
         endpoint_names=dict(endpoint_choices(recovery.filter.get("endpoint", ""))),
     )
 
@@ -92,7 +92,7 @@ def show(recovery_id: str) -> PageResponse:
 @admin_required
 def cancel(recovery_id: str) -> PageResponse:
     recovery = load_owned(Recovery, recovery_id)
-    if recoveries.cancel(services().write, recovery, actor=actor()):
+    if recoveries.stop(services().write, recovery, actor=actor()):
         flash("Recovery canceled. What it had replayed by then is sent.", "success")
     else:
         flash("That recovery had ended already.", "info")
@@ -129,5 +129,5 @@ def _choice_page(
         groups=catalog().groups,
         ranges=filters.RANGES,
         responses={key: label for key, label in filters.RESPONSES.items() if key != "2xx"},
-        statuses={status: filters.STATUSES[status] for status in recoveries.STATUSES},
+        statuses=filters.STATUSES,
     )
