@@ -55,7 +55,7 @@ def read_recovery(recovery_id: str) -> Response:
 
 def cancel_recovery(recovery_id: str) -> Response:
     recovery = load_recovery(recovery_id)
-    if not recoveries.cancel(services().write, recovery, actor=actor()):
+    if not recoveries.stop(services().write, recovery, actor=actor()):
         refuse(409, "finished", "This recovery has ended already.")
     db.session.expire_all()
     return respond(_answer(load_recovery(recovery_id)))
