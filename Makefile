@@ -41,13 +41,14 @@ check: $(VENV)/dev.stamp
 wheel: $(VENV)/dev.stamp
 	@rm -rf dist
 	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w dist .
-	@$(LOCK) -c requirements.txt requirements.in -o dist/requirements.txt
+	@cp deploy/requirements.txt dist/
 	@ls dist/*
 
 # UPGRADE= for the versions that are there already, after a change of the lists that they are compiled from.
 lock: UPGRADE ?= --upgrade
 lock: $(VENV)/dev.stamp
 	$(LOCK) pyproject.toml --extra embedded --extra test -o requirements.txt
+	$(LOCK) -c requirements.txt requirements.in -o deploy/requirements.txt
 	$(LOCK) requirements-dev.in -o requirements-dev.txt
 
 clean:

@@ -284,8 +284,10 @@ def small_disk(folder: Path, *, megabytes: int) -> Iterator[Path]:
     command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
     if sys.platform != "linux" or subprocess.run(command, capture_output=True).returncode:
         unavailable("The right to mount a file system", "run this test on Linux as root.")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.fixture

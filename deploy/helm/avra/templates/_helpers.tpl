@@ -1,0 +1,80 @@
+{{- define "avra.name" -}}
+{{- printf "%s" .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "avra.secret" -}}
+{{- .Values.existingSecret | default (include "avra.name" .) -}}
+{{- end -}}
+
+{{- define "avra.selector" -}}
+app.kubernetes.io/name: avra
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "avra.labels" -}}
+{{ include "avra.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end -}}
+
+{{/* The pod's part that all processes share. */}}
+{{- define "avra.pod" -}}
+automountServiceAccountToken: false
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 10001
+  runAsGroup: 10001
+  seccompProfile:
+    type: RuntimeDefault
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+volumes:
+  - name: tmp
+    emptyDir: {}
+{{- end -}}
+
+{{/* The container's part that all processes share; called with the root and the name of the process. */}}
+{{- define "avra.container" -}}
+{{- $root := .root -}}
+name: {{ .process }}
+image: "{{ $root.Values.image.repository }}:{{ $root.Values.image.tag | default $root.Chart.AppVersion }}"
+imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+args: [{{ .process }}]
+securityContext:
+  readOnlyRootFilesystem: true
+  allowPrivilegeEscalation: false
+  capabilities:
+    drop: [ALL]
+env:
+  {{- range list "DATABASE_URL" "REDIS_URL" "SECRET_KEY" "WEBHOOKS_ENCRYPTION_KEYS" }}
+  - name: {{ . }}
+    valueFrom:
+      secretKeyRef:
+        name: {{ include "avra.secret" $root }}
+        key: {{ . }}
+  {{- end }}
+  - name: WEBHOOKS_BASE_URL
+    value: {{ $root.Values.baseUrl | quote }}
+  - name: WEBHOOKS_TRUSTED_PROXIES
+    value: {{ $root.Values.trustedProxies | quote }}
+  {{- range $name, $value := $root.Values.settings }}
+  - name: {{ $name }}
+    value: {{ $value | quote }}
+  {{- end }}
+resources: {{- toYaml .resources | nindent 2 }}
+volumeMounts:
+  - name: tmp
+    mountPath: /tmp
+{{- end -}}

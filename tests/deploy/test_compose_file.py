@@ -1,0 +1,30 @@
+"""The compose file and the settings that it reads."""
+
+import yaml
+
+from tests.deploy.programs import DEPLOY, find, run
+from webhooks_app import config
+from webhooks_app.cli.main import main
+
+COMPOSE = DEPLOY / "compose.yaml"
+
+
+def test_the_compose_file_is_one() -> None:
+    run(find("check-jsonschema", "its package"), "--builtin-schema", "vendor.compose-spec", COMPOSE)
+
+
+def test_its_services_run_commands_that_there_are() -> None:
+    services = yaml.safe_load(COMPOSE.read_text())["services"]
+    own = {name: service for name, service in services.items() if service["image"] == "avra"}
+    assert set(own) == {"web", "worker", "scheduler", "migrate"}
+    for name, service in own.items():
+        assert service["command"] == [name]
+        assert name in main.list_commands(None)  # type: ignore[arg-type]  # it needs no context
+        assert service["read_only"] is True
+
+
+def test_the_example_of_settings_names_settings_that_there_are() -> None:
+    lines = (DEPLOY / "avra.env.example").read_text().splitlines()
+    names = {line.split("=")[0] for line in lines if line and not line.startswith("#")}
+    assert names <= config.NAMES
+    assert {"DATABASE_URL", "REDIS_URL", "SECRET_KEY", "WEBHOOKS_ENCRYPTION_KEYS"} <= names

@@ -1,0 +1,107 @@
+"""The Helm chart: what it renders is what a cluster takes, and runs what there is to run."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.deploy.programs import DEPLOY, find, run
+from webhooks_app import __version__, config
+from webhooks_app.cli.main import main
+
+CHART = DEPLOY / "helm" / "avra"
+WITH_A_SECRET = ("--set", "existingSecret=avra")
+WITH_VALUES = tuple(
+    part
+    for name, value in {
+        "databaseUrl": "postgresql://avra:p@db/avra",
+        "redisUrl": "rediss://redis:6380/0",
+        "secretKey": "s" * 32,
+        "encryptionKeys": "key",
+    }.items()
+    for part in ("--set-string", f"secrets.{name}={value}")
+)
+
+
+def render(*options: str) -> list[dict[str, Any]]:
+    """The objects that the chart makes."""
+    return [document for document in yaml.safe_load_all(render_text(*options)) if document]
+
+
+def render_text(*options: str) -> str:
+    return run(find("helm", "the package helm-binary"), "template", "avra", CHART, *options).stdout
+
+
+def containers(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        container
+        for document in documents
+        if document["kind"] in {"Deployment", "Job"}
+        for container in document["spec"]["template"]["spec"]["containers"]
+    ]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(WITH_A_SECRET, id="a secret of one's own"),
+        pytest.param(WITH_VALUES, id="a secret that the chart makes"),
+        pytest.param(
+            (*WITH_A_SECRET, "--set", "ingress.enabled=true,ingress.className=nginx,migrate.enabled=false"),
+            id="ingress",
+        ),
+    ],
+)
+def test_the_chart_renders_objects_that_kubernetes_takes(options: tuple[str, ...], tmp_path: Path) -> None:
+    run(find("helm", "the package helm-binary"), "lint", "--strict", CHART, *options)
+    (tmp_path / "objects.yaml").write_text(render_text(*options))
+    validate = find("kubernetes-validate", "the package kubernetes-validate")
+    for version in ("1.27", "1.34"):
+        run(validate, "--strict", "--kubernetes-version", version, tmp_path / "objects.yaml")
+
+
+def test_its_containers_run_commands_that_there_are_under_settings_that_there_are() -> None:
+    commands, names = main.list_commands(None), config.NAMES  # type: ignore[arg-type]  # it needs no context
+    rendered = containers(render(*WITH_A_SECRET))
+    assert {container["name"] for container in rendered} == {"web", "worker", "scheduler", "migrate"}
+    for container in rendered:
+        assert container["args"] == [container["name"]]
+        assert container["name"] in commands
+        assert {variable["name"] for variable in container["env"]} <= names
+
+
+def test_no_container_has_rights_or_a_writable_root() -> None:
+    for container in containers(render(*WITH_A_SECRET)):
+        security = container["securityContext"]
+        assert security["readOnlyRootFilesystem"] is True
+        assert security["allowPrivilegeEscalation"] is False
+        assert security["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_its_version_is_that_of_the_platform() -> None:
+    assert yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"] == __version__
+
+
+def test_an_ingress_takes_host_and_path_from_the_public_address() -> None:
+    options = ("--set", "ingress.enabled=true", "--set", "baseUrl=https://example.com:8443/webhooks")
+    [ingress] = [one for one in render(*WITH_A_SECRET, *options) if one["kind"] == "Ingress"]
+    [rule] = ingress["spec"]["rules"]
+    assert (rule["host"], rule["http"]["paths"][0]["path"]) == ("example.com", "/webhooks")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "secrets.databaseUrl or existingSecret must be set"),
+        ((*WITH_A_SECRET, "--set", "baseUrl=example.com"), "baseUrl"),
+        ((*WITH_A_SECRET, "--set", "web.replicas=-1"), "replicas"),
+        ((*WITH_A_SECRET, "--set", "secrets.redisUrl=memcached://x"), "redisUrl"),
+    ],
+)
+def test_values_that_cannot_work_are_refused_by_name(options: tuple[str, ...], message: str) -> None:
+    helm = find("helm", "the package helm-binary")
+    done = subprocess.run([helm, "template", "avra", CHART, *options], capture_output=True, text=True)
+    assert done.returncode != 0
+    assert message in done.stderr

