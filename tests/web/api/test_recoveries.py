@@ -36,12 +36,27 @@ def test_a_recovery_is_counted_started_watched_and_listed(
     assert recovery["filter"]["endpoint"] == endpoint_id
     assert api.refusal("POST", "/recoveries", wanted) == (409, "already_running", None)
 
-    assert api.read(f"/recoveries/{recovery['id']}") == recovery
+    untouched = {"delivered": 0, "pending": 0, "retrying": 0, "failed": 0, "canceled": 0, "held": 0}
+    assert api.read(f"/recoveries/{recovery['id']}") == recovery | {"outcomes": untouched}
     assert api.read("/recoveries") == {"data": [recovery], "next": None}
     assert stranger.read("/recoveries")["data"] == []
     assert stranger.refusal("GET", f"/recoveries/{recovery['id']}") == (404, "not_found", None)
     recovery_runs.run_all(databases, services().wake_ups)
-    assert api.read(f"/recoveries/{recovery['id']}")["state"] == "done"
+    done = api.read(f"/recoveries/{recovery['id']}")
+    assert (done["state"], done["handled"], done["outcomes"]["retrying"]) == ("done", 4, 4)
+
+
+def test_everything_that_waits_is_sent_at_a_rate_or_canceled(
+    api: Api, endpoint_id: str, workspace: Workspace, databases: Databases
+) -> None:
+    workspace.send(3)
+    wanted = {"action": "cancel", "status": "pending"}
+    assert json_of(api.call("POST", "/recoveries/count", wanted))["count"] == 3
+    recovery = json_of(api.call("POST", "/recoveries", wanted | {"rate_per_second": 500}))
+    assert (recovery["action"], recovery["rate_per_second"]) == ("cancel", 500)
+    recovery_runs.run_all(databases, services().wake_ups)
+    done = api.read(f"/recoveries/{recovery['id']}")
+    assert (done["handled"], done["outcomes"]["canceled"]) == (3, 3)
 
 
 def test_a_recovery_is_canceled_once(api: Api, endpoint_id: str) -> None:
@@ -59,12 +74,14 @@ def test_nothing_to_recover_is_a_conflict(api: Api) -> None:
 @pytest.mark.parametrize(
     ("wrong", "field"),
     [
-        ({"status": "delivered"}, "status"),
-        ({"status": ""}, "status"),
+        ({"status": "held"}, "status"),
+        ({"status": "failed", "action": "send"}, "status"),
+        ({"rate_per_second": 0}, "rate_per_second"),
+        ({"action": "stop"}, "action"),
         ({"from": "yesterday"}, "from"),
         ({"since": "2026-01-01"}, "since"),
         ({"range": 1}, "range"),
-        ({"q": "text"}, "q"),
+        ({"q": "dlv_1"}, "q"),
     ],
 )
 def test_a_bad_filter_is_refused_at_its_field(

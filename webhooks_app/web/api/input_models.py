@@ -8,7 +8,9 @@ from msgspec import UNSET, Meta, UnsetType
 
 from webhooks_app.accounts.api_tokens import HIGHEST_RATE
 from webhooks_app.accounts.input_rules import LONGEST_NAME
+from webhooks_app.db.models import RecoveryAction
 from webhooks_app.deliveries.log.filters import LONGEST_TEXT
+from webhooks_app.deliveries.recoveries import FASTEST_RATE
 from webhooks_app.endpoints.custom_headers import MAX_HEADER_BYTES, MAX_HEADERS
 from webhooks_app.endpoints.endpoint_values import LONGEST_TIMEOUT_MS
 from webhooks_app.transport.target_urls import MAX_URL_LENGTH
@@ -46,6 +48,11 @@ TimeoutSeconds = Annotated[
 ]
 RatePerSecond = Annotated[
     int, Meta(ge=1, le=HIGHEST_RATE, description="Requests a second at most; null: no limit.")
+]
+
+
+RecoveryRate = Annotated[
+    int, Meta(ge=1, le=FASTEST_RATE, description="Deliveries a second at most; null: no limit.")
 ]
 
 
@@ -187,4 +194,25 @@ class DeliveryQuery(FilterFields, kw_only=True):
 class RecoveryInput(FilterFields, kw_only=True):
     """What to recover: every delivery that this filter finds, up to now."""
 
-    status: Annotated[str, Meta(description="failed or canceled.")] = "failed"
+    action: Annotated[
+        RecoveryAction,
+        Meta(
+            description=(
+                "send: attempt what waits now, beside its schedule; replay: that, and give what is finished "
+                "a fresh schedule; cancel: what waits."
+            )
+        ),
+    ] = RecoveryAction.REPLAY
+    rate_per_second: RecoveryRate | None = None
+    q: Annotated[
+        str, Meta(max_length=LONGEST_TEXT, description="As for the deliveries: an id, or text of payloads.")
+    ] = ""
+    status: Annotated[
+        str,
+        Meta(
+            description=(
+                "As for the deliveries, but neither sending nor held; send and cancel are for what waits: "
+                "pending, retrying or empty."
+            )
+        ),
+    ] = "undelivered"

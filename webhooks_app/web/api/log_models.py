@@ -81,8 +81,19 @@ class Attempts(msgspec.Struct):
     next: Cursor
 
 
+class RecoveryOutcomes(msgspec.Struct, kw_only=True):
+    """How many of a recovery's deliveries stand how by now, each counted up to 10,000."""
+
+    delivered: int
+    pending: int
+    retrying: int
+    failed: int
+    canceled: int
+    held: int
+
+
 class Recovery(msgspec.Struct, kw_only=True):
-    """A recovery: every delivery that a filter found, replayed in the background."""
+    """A recovery: every delivery that a filter found, sent, replayed or canceled in the background."""
 
     id: str
     action: RecoveryAction
@@ -93,9 +104,13 @@ class Recovery(msgspec.Struct, kw_only=True):
     left_out: Annotated[
         int, msgspec.Meta(description="Not as the filter wants them any more, or no way to send.")
     ]
+    rate_per_second: int | None
     started_by: str
     created_at: Moment
     finished_at: Moment | None
+    outcomes: Annotated[
+        RecoveryOutcomes | None, msgspec.Meta(description="Only where one recovery is read.")
+    ] = None
 
 
 class Recoveries(msgspec.Struct):

@@ -8,9 +8,10 @@ from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.core import clock
 from webhooks_app.core.clock import format_rfc3339
 from webhooks_app.db.models import Recovery
-from webhooks_app.deliveries import recoveries
+from webhooks_app.deliveries import recoveries, recovery_progress
 from webhooks_app.deliveries.log import filters
 from webhooks_app.deliveries.log.filters import FilterError, LogFilter
+from webhooks_app.deliveries.recovery_progress import RecoveryOutcomes
 from webhooks_app.extensions import db, services
 from webhooks_app.web.api import log_models, paging
 from webhooks_app.web.api.authentication import actor
@@ -30,12 +31,19 @@ def list_recoveries(query: PageQuery) -> Response:
 def start_recovery(body: RecoveryInput) -> Response:
     try:
         recovery_id = recoveries.start(
-            services().databases, services().wake_ups, g.workspace_id, _filter(body), actor=actor()
+            services().databases,
+            services().wake_ups,
+            g.workspace_id,
+            _filter(body),
+            action=body.action,
+            rate_per_second=body.rate_per_second,
+            actor=actor(),
         )
     except FilterError as error:
         refuse(422, "invalid", str(error), error.field)
-    except recoveries.AlreadyRunning:
-        refuse(409, "already_running", "A recovery is running already. Wait for its end, or cancel it.")
+    except recoveries.AlreadyRunning as running:
+        other = f"Recovery {running.recovery_id} of the same endpoint or over all"
+        refuse(409, "already_running", f"{other} is running. Wait for its end, or cancel it.")
     except recoveries.NothingToRecover:
         refuse(409, "nothing_to_recover", "No delivery matches, so nothing was started.")
     return respond(_answer(load_recovery(recovery_id)), 202)
@@ -43,14 +51,19 @@ def start_recovery(body: RecoveryInput) -> Response:
 
 def count_recovery(body: RecoveryInput) -> Response:
     try:
-        counted = recoveries.preview(db.session(), g.workspace_id, _filter(body), now=clock.now())
+        counted = recoveries.preview(
+            db.session(), g.workspace_id, _filter(body), action=body.action, now=clock.now()
+        )
     except FilterError as error:
         refuse(422, "invalid", str(error), error.field)
     return respond(log_models.RecoveryCount(counted.count, counted.is_all))
 
 
 def read_recovery(recovery_id: str) -> Response:
-    return respond(_answer(load_recovery(recovery_id)))
+    recovery = load_recovery(recovery_id)
+    answer = _answer(recovery)
+    answer.outcomes = _outcomes(recovery_progress.read_outcomes(db.session(), recovery))
+    return respond(answer)
 
 
 def cancel_recovery(recovery_id: str) -> Response:
@@ -63,7 +76,8 @@ def cancel_recovery(recovery_id: str) -> Response:
 
 def _filter(body: RecoveryInput) -> LogFilter:
     """Return the filter. Raises FilterError, and ApiError 404 for the endpoint."""
-    arguments = {name: value for name, value in to_builtins(body).items() if value}
+    given = to_builtins(body).items()
+    arguments = {name: value for name, value in given if value and name not in ("action", "rate_per_second")}
     log_filter = filters.parse(arguments)
     if log_filter.endpoint:
         check_endpoint(log_filter.endpoint)
@@ -74,6 +88,7 @@ def _answer(recovery: Recovery) -> log_models.Recovery:
     return log_models.Recovery(
         id=recovery.id,
         action=recovery.action,
+        rate_per_second=recovery.rate_per_second,
         state=recovery.state,
         filter=recovery.filter,
         total=recovery.total,
@@ -82,6 +97,17 @@ def _answer(recovery: Recovery) -> log_models.Recovery:
         started_by=recovery.started_by,
         created_at=format_rfc3339(recovery.created_at),
         finished_at=moment(recovery.finished_at),
+    )
+
+
+def _outcomes(counted: RecoveryOutcomes) -> log_models.RecoveryOutcomes:
+    return log_models.RecoveryOutcomes(
+        delivered=counted.delivered,
+        pending=counted.pending,
+        retrying=counted.retrying,
+        failed=counted.failed,
+        canceled=counted.canceled,
+        held=counted.held,
     )
 
 
@@ -106,7 +132,10 @@ OPERATIONS = (
         view=start_recovery,
         tag=_TAG,
         summary="Start a recovery",
-        description="Replays in the background every delivery that the filter finds. One at a time.",
+        description=(
+            "Sends, replays or cancels in the background every delivery that the filter finds. One at a time "
+            "for each endpoint, and one over all."
+        ),
         scope=TokenScope.DELIVERIES_REPLAY,
         body=RecoveryInput,
         answers={202: log_models.Recovery},
@@ -118,7 +147,7 @@ OPERATIONS = (
         path="/recoveries/count",
         view=count_recovery,
         tag=_TAG,
-        summary="Count what a recovery would replay",
+        summary="Count what a recovery would look at",
         description="Starts nothing.",
         scope=TokenScope.DELIVERIES_READ,
         body=RecoveryInput,
@@ -143,7 +172,7 @@ OPERATIONS = (
         view=cancel_recovery,
         tag=_TAG,
         summary="Cancel a recovery",
-        description="What it has replayed by then is sent.",
+        description="What it has done by then stays done.",
         scope=TokenScope.DELIVERIES_REPLAY,
         answers={200: log_models.Recovery},
         errors=(404, 409),
