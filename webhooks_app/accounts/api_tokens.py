@@ -87,35 +87,57 @@ def create(
 
     Without `expires_at` it is good until it is revoked; without `rate_per_second` the settings' rate holds.
     """
+    with database.begin() as connection:
+        return create_in(
+            connection,
+            workspace_id,
+            name,
+            scopes=scopes,
+            expires_at=expires_at,
+            rate_per_second=rate_per_second,
+            actor=actor,
+        )
+
+
+def create_in(
+    connection: Connection,
+    workspace_id: str,
+    name: str,
+    *,
+    scopes: Collection[TokenScope] = FIRST_SCOPES,
+    expires_at: datetime | None = None,
+    rate_per_second: int | None = None,
+    actor: Actor,
+) -> str:
+    """Create a token as `create` does, within the caller's transaction."""
     token = passwords.new_token()
     now = clock.now()
     token_id = ids.new("tok")
     stored_scopes = token_scopes.join(scopes)
-    with database.begin() as connection:
-        connection.execute(
-            insert(ApiToken).values(
-                id=token_id,
-                workspace_id=workspace_id,
-                name=name,
-                token_hash=passwords.hash_token(token),
-                hint=token[:HINT_LENGTH],
-                created_at=now,
-                scopes=stored_scopes,
-                expires_at=expires_at,
-                rate_per_second=rate_per_second,
-            )
-        )
-        audit.record(
-            connection,
-            actor,
-            "token.create",
+    connection.execute(
+        insert(ApiToken).values(
+            id=token_id,
             workspace_id=workspace_id,
-            target=token_id,
-            now=now,
             name=name,
+            token_hash=passwords.hash_token(token),
+            hint=token[:HINT_LENGTH],
+            created_at=now,
             scopes=stored_scopes,
-            **({"expires_at": clock.format_rfc3339(expires_at)} if expires_at else {}),
+            expires_at=expires_at,
+            rate_per_second=rate_per_second,
         )
+    )
+    audit.record(
+        connection,
+        actor,
+        "token.create",
+        workspace_id=workspace_id,
+        target=token_id,
+        now=now,
+        name=name,
+        scopes=stored_scopes,
+        **({"expires_at": clock.format_rfc3339(expires_at)} if expires_at else {}),
+    )
     return token
 
 

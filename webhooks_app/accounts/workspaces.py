@@ -27,13 +27,13 @@ class WorkspaceValues:
 def create(database: WriteDatabase, name: str, *, actor: Actor) -> str:
     """Create a workspace without members; return its id."""
     with database.begin() as connection:
-        return _create(connection, name, actor)
+        return create_in(connection, name, actor=actor)
 
 
 def create_with_admin(database: WriteDatabase, name: str, user: User, *, actor: Actor) -> str:
     """Create a workspace with `user` as its first admin; return its id."""
     with database.begin() as connection:
-        workspace_id = _create(connection, name, actor)
+        workspace_id = create_in(connection, name, actor=actor)
         members.add_in(connection, workspace_id, user.id, Role.ADMIN, actor=actor)
     return workspace_id
 
@@ -67,7 +67,8 @@ def is_empty(database: ReadDatabase) -> bool:
         return connection.execute(select(Workspace.id).limit(1)).first() is None
 
 
-def _create(connection: Connection, name: str, actor: Actor) -> str:
+def create_in(connection: Connection, name: str, *, actor: Actor) -> str:
+    """Create a workspace as `create` does, within the caller's transaction."""
     workspace_id, now = ids.new("ws"), clock.now()
     connection.execute(
         insert(Workspace).values(id=workspace_id, name=name, created_at=now, notice_addresses=[])

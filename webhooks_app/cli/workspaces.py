@@ -7,6 +7,7 @@ import click
 from webhooks_app.accounts import api_tokens, email_addresses, input_rules, members, users, workspaces
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.cli.command_services import begin_command
+from webhooks_app.core import passwords
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Role
 
@@ -53,8 +54,12 @@ def create_workspace(name: str, email: str, password: str) -> None:
 
 
 def set_up(database: WriteDatabase, name: str, email: str, password: str) -> tuple[str, str]:
-    """Create a workspace and its admin; return its id and an API token. Raises EmailTaken."""
-    user_id = users.add(database, email=email, name=email.partition("@")[0].title(), password=password)
-    workspace_id = workspaces.create(database, name, actor=SHELL)
-    members.add(database, workspace_id, user_id, Role.ADMIN, actor=SHELL)
-    return workspace_id, api_tokens.create(database, workspace_id, "First token", actor=SHELL)
+    """Create a workspace and its admin, all or nothing; return its id and an API token. Raises EmailTaken."""
+    normal, hashed = email_addresses.normalize(email), passwords.hash_password(password)
+    with database.begin() as connection:
+        user_id = users.add_in(
+            connection, email=normal, name=email.partition("@")[0].title(), password_hash=hashed
+        )
+        workspace_id = workspaces.create_in(connection, name, actor=SHELL)
+        members.add_in(connection, workspace_id, user_id, Role.ADMIN, actor=SHELL)
+        return workspace_id, api_tokens.create_in(connection, workspace_id, "First token", actor=SHELL)
