@@ -4,6 +4,7 @@ import asyncio
 import json
 
 from webhooks_app.monitoring.counters import ProcessCounters
+from webhooks_app.server import host_header
 from webhooks_app.server.event_intake import EventIntake
 from webhooks_app.server.server_limits import ServerLimits
 from webhooks_app.server.wsgi_bridge import Receive, Scope, Send, WsgiBridge
@@ -39,6 +40,7 @@ class AsgiApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = bytearray()
         try:
+            host_header.check(scope["http_version"], scope["headers"])
             await self._read(scope, receive, body)
             await self._answer(scope, bytes(body), receive, send)
         except ApiError as refused:
