@@ -4,6 +4,7 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 
@@ -24,17 +25,19 @@ web.fitting_limits(replace(config.read(), web_threads=8))
 """
 
 
-def run_with(limits: str, code: str, instance: Path) -> subprocess.CompletedProcess[str]:
+def run_with(limits: str, code: str, instance: Path, *, status: int = 0) -> subprocess.CompletedProcess[str]:
     script = f'ulimit {limits}; exec "$0" -c "$1"'
-    return subprocess.run(
+    done = subprocess.run(
         ["sh", "-c", script, sys.executable, code],
         cwd=ROOT,
         env={"WEBHOOKS_INSTANCE": str(instance), "PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
         timeout=120,
-        check=True,
+        check=False,
     )
+    assert done.returncode == status, done.stderr
+    return done
 
 
 @pytest.mark.parametrize(("limits", "allowed"), [("-n 256", 256), ("-Sn 256", 4096), ("-n 5000", 5000)])
@@ -57,3 +60,23 @@ def test_a_low_limit_is_said_in_one_line(tmp_path: Path, start: str, consequence
     [line] = run_with("-n 256", start, tmp_path).stderr.splitlines()
     assert line.startswith(f"warning: The limit of open files is 256: {consequence}")
     assert run_with("-Sn 256", start, tmp_path).stderr == ""
+
+
+_RUN = "import sys; from webhooks_app.cli.main import main; sys.exit(main(['{}']))"
+
+
+@pytest.mark.parametrize("count", [24, 32, 48])
+@pytest.mark.parametrize("command", ["web", "worker", "scheduler", "run"])
+def test_a_limit_that_nothing_works_with_is_refused_in_one_line(
+    tmp_path: Path, command: str, count: int
+) -> None:
+    done = run_with(f"-n {count}", _RUN.format(command), tmp_path, status=78)
+    assert done.stderr.startswith(f"error: The limit of open files is {count}, and at least 64 are needed.")
+    assert done.stderr.count("\n") == 1
+
+
+def test_more_threads_of_the_web_need_more(tmp_path: Path) -> None:
+    code = _START_WEB.replace("web_threads=8", "web_threads=64")
+    code = f"from webhooks_app.jobs.process import clear_errors\nwith clear_errors():\n{indent(code, ' ')}"
+    done = run_with("-n 256", code, tmp_path, status=78)
+    assert done.stderr.startswith("error: The limit of open files is 256, and at least 296 are needed.")

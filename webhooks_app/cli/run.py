@@ -38,7 +38,7 @@ def run() -> None:
 
 
 def _run() -> int:
-    open_files.allow()
+    open_files.require()
     os.umask(0o077)  # whatever it writes is for its owner alone
     os.environ.update(_with_demo_target())
     settings = config.read()

@@ -20,7 +20,12 @@ from webhooks_app.jobs.process import (
 from webhooks_app.monitoring import reports
 from webhooks_app.server import web_server
 from webhooks_app.server.prefork import Prefork
-from webhooks_app.server.server_limits import DEFAULT_LIMITS, ServerLimits, fit_open_files
+from webhooks_app.server.server_limits import (
+    DEFAULT_LIMITS,
+    ServerLimits,
+    fit_open_files,
+    least_open_files,
+)
 
 
 @click.command()
@@ -73,7 +78,11 @@ def _run(count: int | None) -> None:
 
 
 def fitting_limits(settings: config.Settings) -> ServerLimits:
-    """Raise the limit of open files; print one line where it lowers how many clients may be connected."""
+    """Raise the limit of open files; print one line where it lowers how many clients may be connected.
+
+    Raises ConfigError where it is too low for as many threads.
+    """
+    open_files.require(least_open_files(settings.web_threads))
     limits = fit_open_files(settings.web_threads, open_files.allow())
     if limits.connections < DEFAULT_LIMITS.connections:
         most = f"{limits.connections} clients may be connected at the same time"

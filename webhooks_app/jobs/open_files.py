@@ -3,8 +3,14 @@
 import resource
 import sys
 
+from webhooks_app.config import ConfigError
+
+# A process opens some twenty for itself: its log, the database, Redis, an event loop. With few more it would
+# start, and fail again and again.
+LEAST = 64
 # Twice the most that WEBHOOKS_IN_FLIGHT allows, and below the most that macOS grants (10,240).
 _WANTED = 4096
+_HOW = "Raise it by `ulimit -n`, LimitNOFILE= of systemd or the container's settings."
 
 
 def allow() -> int:
@@ -19,6 +25,13 @@ def allow() -> int:
     return limit()
 
 
+def require(least: int = LEAST) -> None:
+    """Raise the limit, and ConfigError where a process cannot work with what it then is."""
+    found = allow()
+    if found < least:
+        raise ConfigError(f"The limit of open files is {found}, and at least {least} are needed. {_HOW}")
+
+
 def limit() -> int:
     """Return how many files this process may have open, `_WANTED` standing for any number."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -28,8 +41,7 @@ def limit() -> int:
 def warn(consequence: str) -> None:
     """Print one line that says what follows from the limit."""
     print(
-        f"warning: The limit of open files is {limit()}: {consequence} "
-        "Raise it by `ulimit -n`, LimitNOFILE= of systemd or the container's settings.",
+        f"warning: The limit of open files is {limit()}: {consequence} {_HOW}",
         file=sys.stderr,
         flush=True,
     )

@@ -33,9 +33,18 @@ DEFAULT_LIMITS = ServerLimits()
 # What a web process has open besides connections: databases, Redis, its log, the standard streams; and what a
 # thread has: a connection to the database to read, one to write, and the files that SQLite opens with them.
 _OTHER_FILES, _FILES_PER_THREAD = 64, 4
+# Of these others, what it cannot do without; and the fewest clients that it is worth starting for.
+_NEEDED_FILES, _FEWEST_CONNECTIONS = 24, 16
 
 
 def fit_open_files(threads: int, open_files: int) -> ServerLimits:
     """Return limits with no more connections than a process may have files open for."""
     free = open_files - _OTHER_FILES - _FILES_PER_THREAD * threads
-    return replace(DEFAULT_LIMITS, connections=min(DEFAULT_LIMITS.connections, max(free, 16)))
+    return replace(
+        DEFAULT_LIMITS, connections=min(DEFAULT_LIMITS.connections, max(free, _FEWEST_CONNECTIONS))
+    )
+
+
+def least_open_files(threads: int) -> int:
+    """Return how many files a process must be allowed to keep what `fit_open_files` promises."""
+    return _NEEDED_FILES + _FILES_PER_THREAD * threads + _FEWEST_CONNECTIONS
