@@ -53,7 +53,6 @@ def test_searching_narrows_the_list(admin_page: Page, workspace: Workspace) -> N
     assert names("second") == {"Second 100%"}
     assert names("100%25") == {"Second 100%"}  # a percent sign is itself
     assert names("_") == set()
-    assert names("%00") == {"First", "Second 100%"}
     assert "No endpoint matches" in admin_page.get("?q=zzz").text
 
 
@@ -176,7 +175,7 @@ def test_a_page_behind_an_endpoint_that_is_gone_is_the_first(
 ) -> None:
     other = workspace.endpoint(URL, name="Another")
     admin_page.post(f"endpoints/{other}/delete", {"confirmation": "Another"})
-    for cursor in (other, "nonsense", "ep_", "%00"):
+    for cursor in (other, "nonsense", "ep_"):
         assert listed(admin_page.get(f"?after={cursor}").text) == [endpoint_id]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from flask import Flask
@@ -9,6 +10,7 @@ from flask import Flask
 from tests.conftest import PASSWORD, Workspace, make_settings, new_workspace, opened
 from tests.web.conftest import Page
 from webhooks_app.app import create_app
+from webhooks_app.transport.host_names import canonical_host
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -33,6 +35,22 @@ def app(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Flask]:
 @pytest.fixture
 def workspace(app: Flask) -> Workspace:
     return new_workspace(app, "Acme")
+
+
+def test_an_international_name_of_the_console_is_the_origin_that_browsers_send(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    base_url = "https://müller-straße.example"
+    settings = make_settings(
+        *(database_url, redis_url, tmp_path), WEBHOOKS_BASE_URL=base_url, WEBHOOKS_TRUSTED_PROXIES="1"
+    )
+    with opened(create_app(settings)) as app:
+        workspace = new_workspace(app, "Acme")
+        origin = "https://xn--mller-strae-46a18a.example"
+        behind = {"Origin": origin, "Host": "10.0.0.9:8000"}
+        assert urlsplit(origin).hostname == canonical_host("müller-straße.example")
+        assert log_in(app, workspace, behind)[0] == 303
+        assert log_in(app, workspace, behind | {"Origin": "https://xn--mller-kva.example"})[0] == 400
 
 
 def log_in(app: Flask, workspace: Workspace, headers: dict[str, str]) -> tuple[int, str]:

@@ -3,9 +3,10 @@
 from typing import Any
 
 from flask import Flask, abort, request
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from webhooks_app.core import text_display
 from webhooks_app.web import forwarded_headers
 
 
@@ -16,6 +17,14 @@ class EncodedBody(UnsupportedMediaType):
 
     def get_headers(self, *args: Any, **options: Any) -> list[tuple[str, str]]:
         return [*super().get_headers(*args, **options), ("Accept-Encoding", "identity")]
+
+
+class HoldsNul(BadRequest):
+    """An address whose query has a NUL character in it."""
+
+    def __init__(self, name: str) -> None:
+        shown = text_display.flatten(name[:40])
+        super().__init__(f"The field “{shown}” holds a NUL character, which nothing holds. Leave it out.")
 
 
 def register(app: Flask, *, trusted_proxies: int) -> None:
@@ -30,9 +39,15 @@ def register(app: Flask, *, trusted_proxies: int) -> None:
 
 
 def _refuse_nul() -> None:
-    """Answer 404: nothing has a NUL in its address, and PostgreSQL refuses one in a query."""
+    """Answer 404 or 400: nothing has a NUL in its address, and PostgreSQL takes none in a query.
+
+    What a form holds is for its fields to refuse.
+    """
     if "\0" in request.path:
         abort(404)
+    for name, value in request.args.items(multi=True):
+        if "\0" in value or "\0" in name:
+            raise HoldsNul(name)
 
 
 def _refuse_encoded_body() -> None:

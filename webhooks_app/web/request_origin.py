@@ -10,6 +10,7 @@ from flask import Flask, g, request
 from flask_wtf.csrf import CSRFError
 
 from webhooks_app.extensions import services
+from webhooks_app.transport.host_names import TargetRefused, canonical_host
 from webhooks_app.transport.target_ports import DEFAULT_PORTS
 
 ELSEWHERE = "This form was sent from another site, {origin}. Open the console’s own page and try again."
@@ -33,8 +34,17 @@ def _check() -> None:
     origin = request.headers.get("Origin") or _origin(request.referrer or "")
     if not origin:
         raise ForeignForm(UNKNOWN)
-    if origin not in (_origin(request.host_url), _origin(services().settings.base_url)):
+    if origin not in (_origin(request.host_url), _origin(_in_ascii(services().settings.base_url))):
         raise ForeignForm(ELSEWHERE.format(origin=origin[:200]))
+
+
+def _in_ascii(base_url: str) -> str:
+    """Return the address with its host as browsers send it: international names in ASCII (RFC 5891)."""
+    host = urlsplit(base_url).hostname or ""
+    try:
+        return base_url if host.isascii() else base_url.replace(host, canonical_host(host), 1)
+    except TargetRefused:
+        return base_url
 
 
 def _origin(url: str) -> str:
