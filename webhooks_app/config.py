@@ -10,14 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
-
-from cryptography.fernet import Fernet
 
 from webhooks_app.core import (
     instance_folder,
     listening_host,
-    mail,
     mail_settings,
     service_variables,
     setting_files,
@@ -29,6 +27,9 @@ from webhooks_app.core.setting_values import number
 from webhooks_app.db import database_url
 from webhooks_app.transport import target_settings
 from webhooks_app.transport.target_policy import TargetPolicy
+
+if TYPE_CHECKING:
+    from webhooks_app.core.mail import MailServer
 
 PACKAGE = Path(__file__).resolve().parent
 # A wheel holds `templates`, `static` and `examples` inside the package; a checkout has them beside it.
@@ -73,7 +74,7 @@ class Settings:
     ca_bundle: str | None
     trusted_proxies: int
     base_url: str
-    mail_server: mail.MailServer | None
+    mail_server: "MailServer | None"
     log_level: str
     metrics_token: str | None  # None: nobody is given metrics
     operators: frozenset[str]  # e-mail addresses
@@ -172,7 +173,7 @@ def _secret_key(env: Mapping[str, str], instance: Path, embedded: bool) -> str:
 def _encryption_keys(env: Mapping[str, str], instance: Path, embedded: bool) -> tuple[str, ...]:
     name = "WEBHOOKS_ENCRYPTION_KEYS"
     text = env.get(name) or _generated(
-        name, instance / "encryption_keys", embedded, lambda: Fernet.generate_key().decode()
+        name, instance / "encryption_keys", embedded, instance_folder.new_fernet_key
     )
     return setting_values.fernet_keys(name, text)
 

@@ -140,7 +140,7 @@ class Platform:
 
     def suspend_workers(self) -> bool:
         """Whether they are; none is where one of them holds SQLite's lock, for which the web would wait."""
-        workers = self.alive("webhooks_app worker") + self.alive("multiprocessing.spawn")
+        workers = self.alive("webhooks_app worker")
         for process in workers:
             process.suspend()
         if self._can_write():
@@ -343,7 +343,8 @@ def test_a_database_that_does_not_answer_is_named_in_one_line(tmp_path: Path) ->
 
 
 def test_a_killed_worker_is_replaced(running: Platform, tmp_path: Path) -> None:
-    [worker] = running.alive("multiprocessing.spawn", "spawn_main")
+    pool, worker = running.alive("webhooks_app worker")
+    assert worker.ppid() == pool.pid
     worker.kill()
 
     answer = running.curl(tmp_path)

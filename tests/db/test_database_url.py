@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from tests.conftest import deployed
 from webhooks_app.config import ROOT
@@ -48,6 +49,26 @@ def test_an_option_that_the_driver_would_refuse_is_named(query: str, sentence: s
     with pytest.raises(ConfigError) as refused:
         database_url.parse("DATABASE_URL", SERVER + query)
     assert str(refused.value) == sentence
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(SERVER, f"{SERVER}?host=a&host=b&sslmode=require", f"{SERVER}?options=-c%20a%3Db&user=x@y"),
+        *("postgresql://me:p?ss&w=rd@db/hooks?port=1", "postgresql://db?port=1", "postgresql:///x?host=/a/b"),
+        *(
+            "postgresql://db/x?application_name=a://b@c?d",
+            "postgresql://[::1]:5/x?sslmode=",
+            "sqlite:////a?b=1",
+        ),
+    ],
+)
+def test_options_are_those_that_sqlalchemy_reads(url: str) -> None:
+    assert database_url._options(url) == dict(make_url(url).query)
+
+
+def test_what_is_known_without_libpq_is_known_to_it() -> None:
+    assert database_url._all_options() >= database_url.USUAL_OPTIONS
 
 
 def test_an_option_for_sqlite_that_would_do_nothing_is_named(tmp_path: Path) -> None:

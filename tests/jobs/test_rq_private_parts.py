@@ -9,19 +9,16 @@ import hashlib
 import inspect
 
 import pytest
-from redis import Redis
 from rq import Queue, SimpleWorker
 from rq.job import Job
-from rq.worker_pool import WorkerData, WorkerPool
 from rq_scheduler import Scheduler
 
-from webhooks_app.jobs.delivery_worker import DeliveryWorker, DeliveryWorkerPool
+from webhooks_app.jobs.delivery_worker import DeliveryWorker
 from webhooks_app.jobs.scheduler import WakeUpScheduler
 from webhooks_app.jobs.task_jobs import TaskJob, TaskQueue
 
 LIBRARIES = {
     DeliveryWorker: SimpleWorker,
-    DeliveryWorkerPool: WorkerPool,
     WakeUpScheduler: Scheduler,
     TaskJob: Job,
     TaskQueue: Queue,
@@ -49,12 +46,6 @@ OVERRIDDEN: dict[type, dict[str, str]] = {
         "check_for_suspension": "burst",
         "subscribe": "",
         "_set_ip_address": "connection",
-    },
-    WorkerPool: {
-        "get_worker_process": "name burst _sleep logging_level",
-        "start_worker": "count burst _sleep logging_level",
-        "stop_worker": "worker_data sig",
-        "handle_dead_worker": "worker_data",
     },
     Scheduler: {
         "enqueue_jobs": "",
@@ -86,18 +77,6 @@ REVIEWED: dict[type, dict[str, str]] = {
         "set_state": "bb8d4f1d93ff",
         "_set_ip_address": "939aa1ae57f1",
         "_set_connection": "38ebd371028a",
-    },
-    WorkerPool: {
-        "start": "3f4a0809f1c7",
-        "start_workers": "8bd610e9f9fb",
-        "start_worker": "1f2d8debc7da",
-        "request_stop": "0b933f9e532d",
-        "stop_workers": "c664a9af1679",
-        "stop_worker": "e973ef9c6b5d",
-        "check_workers": "15f8dac4748b",
-        "reap_workers": "807b0ecb49d3",
-        "handle_dead_worker": "2479f856bde1",
-        "all_workers_have_stopped": "b46c6def34ee",
     },
     Scheduler: {
         "run": "5f8c20257b06",
@@ -152,16 +131,6 @@ def test_every_override_is_listed(ours: type) -> None:
     library = LIBRARIES[ours]
     inherited = {name for name in vars(ours) if name in dir(library) and not name.startswith("__")}
     assert inherited <= OVERRIDDEN[library].keys()
-
-
-def test_a_pool_has_the_state_that_we_look_at(redis_url: str) -> None:
-    with Redis.from_url(redis_url) as redis:
-        pool = WorkerPool(["any"], connection=redis)
-        assert pool.status == pool.Status.IDLE
-        assert pool.worker_dict == {}
-        pool.request_stop()  # type: ignore[no-untyped-call]
-        assert pool.status == pool.Status.STOPPED
-    assert WorkerData._fields == ("name", "pid", "process")
 
 
 def test_the_scheduler_keeps_its_jobs_and_its_lock_where_we_look_for_them() -> None:

@@ -3,15 +3,13 @@
 from webhooks_app import config
 from webhooks_app.config import Settings
 from webhooks_app.core import logging_setup
-from webhooks_app.db import schema_version
 from webhooks_app.jobs import open_files, process
 
 
 def begin() -> Settings:
-    """Return the settings, with the log set up. Raises ConfigError and WrongSchema, for `clear_errors`."""
+    """Return the settings, with the log set up. Raises ConfigError, for `clear_errors`."""
     open_files.require()
     settings = config.read()
     logging_setup.set_up(settings.log_level)
     process.print_warnings(settings)
-    schema_version.check_at_start(settings.database_url)
     return settings

@@ -1,10 +1,12 @@
 """How each command begins that works on the database of a deployment."""
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from webhooks_app.app import create_app
-from webhooks_app.db import schema_version
+from webhooks_app.db import schema_version, transient_errors
 from webhooks_app.db.database_limits import COMMAND_LIMITS
 from webhooks_app.extensions import services
 from webhooks_app.jobs.process import clear_errors
@@ -15,8 +17,21 @@ from webhooks_app.services import Services
 def begin_command() -> Iterator[Services]:
     """Yield the services of an application whose database has a schema that this code runs on.
 
-    What a person has to put right ends the process with one line: see `clear_errors`.
+    What a person has to put right ends the process with one line: see `clear_command_errors`.
     """
-    with clear_errors(), create_app(database_limits=COMMAND_LIMITS).app_context():
+    with clear_command_errors(), create_app(database_limits=COMMAND_LIMITS).app_context():
         schema_version.check(services().read)
         yield services()
+
+
+@contextmanager
+def clear_command_errors() -> Iterator[None]:
+    """End the process with one line, as `clear_errors` does, also for a database that cannot serve."""
+    try:
+        with clear_errors():
+            yield
+    except transient_errors.DATABASE_ERRORS as error:
+        transient_errors.raise_unless_transient(error)
+        [reason, *_] = str(getattr(error, "orig", None) or error).splitlines() or [""]
+        print(f"error: The database does not answer as it should: {reason}", file=sys.stderr)
+        sys.exit(os.EX_UNAVAILABLE)

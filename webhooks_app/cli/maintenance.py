@@ -6,7 +6,7 @@ import click
 
 from webhooks_app.accounts import stored_addresses
 from webhooks_app.app import create_app
-from webhooks_app.cli.command_services import begin_command
+from webhooks_app.cli.command_services import begin_command, clear_command_errors
 from webhooks_app.cli.schema import upgrade
 from webhooks_app.core import clock, logging_setup
 from webhooks_app.core.encryption import DecryptionError
@@ -15,13 +15,12 @@ from webhooks_app.db.database_limits import COMMAND_LIMITS
 from webhooks_app.deliveries import retention
 from webhooks_app.endpoints import key_rotation
 from webhooks_app.extensions import services
-from webhooks_app.jobs.process import clear_errors
 
 
 @click.command()
 def migrate() -> None:
     """Bring the database's schema up to date."""
-    with clear_errors():
+    with clear_command_errors():
         app = create_app(database_limits=COMMAND_LIMITS)
         logging_setup.set_up("WARNING")
         with app.app_context():

@@ -1,15 +1,19 @@
-"""The long-lived processes beside the web: `worker` and `scheduler`."""
+"""The long-lived processes beside the web: `worker` and `scheduler`.
+
+They load little: each library that one of them does without is imported where the other one uses it.
+"""
+
+import os
+import sys
+from functools import partial
 
 import click
 
 from webhooks_app.cli.beginning import begin
-from webhooks_app.cli.reporting import reports_of_scheduler
 from webhooks_app.config import Settings
-from webhooks_app.jobs import open_files, process
-from webhooks_app.jobs.delivery_worker import DeliveryWorkerPool
-from webhooks_app.jobs.process import announce_ready, clear_errors
-from webhooks_app.jobs.scheduler import SchedulerState
-from webhooks_app.jobs.scheduler import run_scheduler as schedule
+from webhooks_app.jobs import child_process, open_files
+from webhooks_app.jobs.prefork import Prefork
+from webhooks_app.jobs.process import clear_errors, gc_freeze
 from webhooks_app.transport.sender_limits import fit_open_files
 
 
@@ -32,12 +36,14 @@ def scheduler() -> None:
 
 
 def run_workers() -> None:
+    """Keep WEBHOOKS_WORKERS workers running, in children of this process, until asked to end."""
     with clear_errors():
         settings = begin()
         warn_of_few_open_files(settings)
-        redis = process.wait_until_ready(settings.redis_url)
-        pool = DeliveryWorkerPool(redis, count=settings.workers, run_worker=run_worker)
-        pool.start(logging_level="WARNING")
+        if settings.workers > 1:
+            _load_for_all()
+        child_process.do_in_child(partial(_check, settings))
+        Prefork("worker", settings.workers, partial(_run_worker, os.getpid())).supervise()
 
 
 def warn_of_few_open_files(settings: Settings) -> None:
@@ -48,18 +54,33 @@ def warn_of_few_open_files(settings: Settings) -> None:
         open_files.warn(f"{what} (WEBHOOKS_IN_FLIGHT).")
 
 
-def run_worker(name: str) -> None:
-    """Run one worker of the pool; to be called in a process of its own."""
-    # Not at the top: it takes a quarter of the memory of a pool or a scheduler, which have no use for it.
+def run_scheduler() -> None:
+    """Run the scheduler until asked to end."""
+    with clear_errors():
+        settings = begin()
+        child_process.do_in_child(partial(_check, settings))
+        from webhooks_app.cli import scheduler_process
+
+        scheduler_process.run(settings)
+
+
+def _load_for_all() -> None:
+    """Load what workers use, once for several; a single one takes less memory if its parent has nothing."""
+    # Elsewhere a system library may not survive a fork.
+    if sys.platform == "linux":
+        from webhooks_app.cli import worker_process as worker_process
+
+        gc_freeze()
+
+
+def _check(settings: Settings) -> None:
+    """See `start_checks.check`; to be called in a child, as it loads what asks a database."""
+    from webhooks_app.cli import start_checks
+
+    start_checks.check(settings)
+
+
+def _run_worker(parent_id: int) -> None:
     from webhooks_app.cli import worker_process
 
-    worker_process.run(name)
-
-
-def run_scheduler() -> None:
-    with clear_errors():
-        settings, state = begin(), SchedulerState()
-        with reports_of_scheduler(settings, state.describe):
-            schedule(
-                settings.redis_url, is_alone=settings.embedded_redis, when_ready=announce_ready, state=state
-            )
+    worker_process.run(parent_id)

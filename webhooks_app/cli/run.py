@@ -4,24 +4,17 @@ import json
 import os
 import socket
 import sys
+from functools import partial
 
 import click
 
 from webhooks_app import config
-from webhooks_app.app import create_app
-from webhooks_app.cli import demo
-from webhooks_app.cli.maintenance import bring_up_to_date
 from webhooks_app.config import ConfigError, Settings
-from webhooks_app.core import instance_folder, logging_setup
-from webhooks_app.db.database_limits import COMMAND_LIMITS
-from webhooks_app.extensions import db, services
-from webhooks_app.jobs import embedded_redis, open_files, process, supervisor
+from webhooks_app.core import instance_folder
+from webhooks_app.jobs import child_process, open_files, process, supervisor
 from webhooks_app.jobs.guard import PYTHON
-from webhooks_app.jobs.process import clear_errors, wait_until_ready
+from webhooks_app.jobs.process import clear_errors
 from webhooks_app.jobs.supervisor import Command
-
-# Whoever starts this sits before it.
-_REDIS_PATIENCE_SECONDS = 5
 
 _EXAMPLE = {"type": "batch-lifecycle", "data": {"batch_id": "batch_7Q2M", "status": "succeeded"}}
 
@@ -48,12 +41,11 @@ def _run() -> int:
     with instance_folder.hold(settings.instance) as held:
         _refuse_taken_port(settings.host, settings.port)
         _refuse_taken_port("127.0.0.1", consumer_port)
-        redis = _redis(settings)
-        if not redis:
-            wait_until_ready(settings.redis_url, seconds=_REDIS_PATIENCE_SECONDS)
-        shown = _prepare(settings, consumer_port)
+        # In a child: what migrates takes eight times the memory of a supervisor.
+        prepared = json.loads(child_process.do_in_child(partial(_prepare, settings, consumer_port)))
+        shown = prepared["shown"]
         return supervisor.supervise(
-            [*redis, *_commands(consumer_port, shown["secrets"])],
+            [*_redis(prepared["redis"]), *_commands(consumer_port, shown["secrets"])],
             welcome=_welcome(settings.base_url, consumer_port, shown),
             held=held,
         )
@@ -83,22 +75,14 @@ def _refuse_taken_port(host: str, port: int) -> None:
             raise ConfigError(f"Cannot listen on {host}:{port} ({reason}); set PORT to another.") from None
 
 
-def _prepare(settings: Settings, consumer_port: int) -> dict[str, str]:
-    """Bring the database up to date; return what to show of the demo."""
-    app = create_app(settings, database_limits=COMMAND_LIMITS)
-    logging_setup.set_up("WARNING")
-    with app.app_context():
-        bring_up_to_date()
-        print("Starting …", flush=True)
-        shown = demo.prepare(services(), settings.instance / "demo.json", consumer_port)
-        db.engine.dispose()
-    return shown
+def _prepare(settings: Settings, consumer_port: int) -> str:
+    from webhooks_app.cli import preparation
+
+    return preparation.prepare(settings, consumer_port)
 
 
-def _redis(settings: Settings) -> list[Command]:
-    if not settings.embedded_redis:
-        return []
-    return [Command("redis", embedded_redis.command(settings), says_ready=False, stops_last=True)]
+def _redis(command: list[str] | None) -> list[Command]:
+    return [Command("redis", command, says_ready=False, stops_last=True)] if command else []
 
 
 def _commands(consumer_port: int, secrets: str) -> list[Command]:

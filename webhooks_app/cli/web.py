@@ -9,8 +9,10 @@ from webhooks_app import config
 from webhooks_app.app import create_app
 from webhooks_app.cli.beginning import begin
 from webhooks_app.cli.reporting import reports_of
+from webhooks_app.db import schema_version
 from webhooks_app.extensions import services
 from webhooks_app.jobs import open_files
+from webhooks_app.jobs.prefork import Prefork
 from webhooks_app.jobs.process import (
     announce_ready,
     clear_errors,
@@ -19,7 +21,6 @@ from webhooks_app.jobs.process import (
 )
 from webhooks_app.monitoring import reports
 from webhooks_app.server import web_server
-from webhooks_app.server.prefork import Prefork
 from webhooks_app.server.server_limits import (
     DEFAULT_LIMITS,
     ServerLimits,
@@ -51,6 +52,7 @@ def run_web(count: int | None = None) -> None:
 
 def _run(count: int | None) -> None:
     settings = begin()
+    schema_version.check_at_start(settings.database_url)
     limits = fitting_limits(settings)
     try:
         listener = web_server.listen(settings.host, settings.port)
@@ -74,7 +76,7 @@ def _run(count: int | None) -> None:
         serve()
     else:
         gc_freeze()
-        Prefork(processes, serve_as_child).supervise()
+        Prefork("web_process", processes, serve_as_child).supervise()
 
 
 def fitting_limits(settings: config.Settings) -> ServerLimits:

@@ -3,30 +3,30 @@
 import os
 import signal
 import time
+import uuid
 from typing import Any
 
 from webhooks_app import config, tasks
 from webhooks_app.cli.reporting import reports_of
 from webhooks_app.core import logging_setup
-from webhooks_app.jobs import open_files, process
+from webhooks_app.jobs import open_files, process, redis_start
 from webhooks_app.jobs.delivery_worker import DeliveryWorker
 from webhooks_app.jobs.process import announce_ready, clear_errors, when_orphaned
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.monitoring import reports
 
 
-def run(name: str) -> None:
-    """Work under that name until asked to stop."""
-    process.listen_to_stop_signals()
+def run(parent_id: int) -> None:
+    """Work until asked to stop, or until the process that started this one is gone."""
     open_files.allow()
-    when_orphaned(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    when_orphaned(lambda: os.kill(os.getpid(), signal.SIGTERM), parent_id)
     with clear_errors():
         settings = config.read()
         logging_setup.set_up(settings.log_level)
-        redis = process.redis_connection(settings.redis_url)
+        redis = redis_start.connect(settings.redis_url)
         context = tasks.context()
         backoff = context.services.wake_ups.backoff
-        worker = DeliveryWorker(name, redis, engine=context.engine, backoff=backoff)
+        worker = DeliveryWorker(uuid.uuid4().hex, redis, engine=context.engine, backoff=backoff)
         process.gc_freeze()
         _look_at_once(context.services.wake_ups)
         announce_ready()

@@ -1,5 +1,6 @@
 """The folder of the embedded set-up: its secrets, the socket of its Redis, and who runs from it."""
 
+import base64
 import contextlib
 import fcntl
 import hashlib
@@ -140,6 +141,11 @@ def _is_text(path: Path) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def new_fernet_key() -> str:
+    """Return a key as the cryptography package makes them, which half of the processes do not load."""
+    return base64.urlsafe_b64encode(os.urandom(32)).decode()
 
 
 def generated_secret(path: Path, make: Callable[[], str]) -> str:

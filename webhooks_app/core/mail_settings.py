@@ -1,15 +1,21 @@
 """The settings of the server that takes e-mail."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from webhooks_app.core import mail, setting_files
+from webhooks_app.core import setting_files
 from webhooks_app.core.setting_values import ConfigError
 
+if TYPE_CHECKING:
+    from webhooks_app.core.mail import MailServer
 
-def read(env: Mapping[str, str]) -> mail.MailServer | None:
+
+def read(env: Mapping[str, str]) -> "MailServer | None":
     """Return where notices go out; None where nobody set it up. Raises ConfigError."""
     if "WEBHOOKS_SMTP_URL" not in env and "WEBHOOKS_MAIL_FROM" not in env:
         return None
+    from webhooks_app.core import mail  # with smtplib and TLS, which most processes do without
+
     for name, other in (("SMTP_URL", "MAIL_FROM"), ("MAIL_FROM", "SMTP_URL")):
         if f"WEBHOOKS_{name}" not in env:
             raise ConfigError(f"WEBHOOKS_{name} must be set when WEBHOOKS_{other} is.")

@@ -10,13 +10,14 @@ from urllib.parse import urlsplit
 
 from webhooks_app.core import redis_url
 from webhooks_app.core.redis_url import RedisAddress
+from webhooks_app.core.start_errors import StartError
 
 _PATH_SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
 _FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 
 
-class ConfigError(Exception):
+class ConfigError(StartError):
     """A setting that cannot be used; the message is the one line to show."""
 
 

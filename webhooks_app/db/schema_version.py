@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, create_engine, inspect, text
 
+from webhooks_app.core.start_errors import StartError
 from webhooks_app.db import engines
 from webhooks_app.db.engines import ReadDatabase
 from webhooks_app.db.transient_errors import database_may_be_away
@@ -18,7 +19,7 @@ _ASSIGNMENT = re.compile(r"""^(revision|down_revision)\b[^=\n]*= ?["'](\w+)["']"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-class WrongSchema(Exception):
+class WrongSchema(StartError):
     """The database cannot be used as it is; the message says what to do.
 
     It has no schema yet, or one from before this code, or keeps text in another encoding than UTF-8.

@@ -1,13 +1,9 @@
-"""The RQ worker that delivers, and the pool that keeps such workers running."""
+"""The RQ worker that delivers."""
 
 import logging
-import multiprocessing
 import signal
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from multiprocessing import resource_tracker
-from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any, Protocol
 
@@ -21,17 +17,12 @@ from rq.serializers import JSONSerializer
 from rq.timeouts import JobTimeoutException
 from rq.utils import now, utcformat
 from rq.worker import WorkerStatus
-from rq.worker_pool import WorkerData, WorkerPool
 
 from webhooks_app.jobs import process
 from webhooks_app.jobs.redis_backoff import RedisBackoff
 from webhooks_app.jobs.task_jobs import QUEUE_NAME, TaskJob, TaskQueue
 
 log = logging.getLogger(__name__)
-
-# A forked child would inherit libcurl's and the TLS library's state, which neither of them allows; on macOS
-# such a child crashes.
-_SPAWN = multiprocessing.get_context("spawn")
 
 # For `rq info` only; the entry of a worker that was killed lasts for minutes.
 _HEARTBEAT_SECONDS = 10.0
@@ -188,37 +179,3 @@ class DeliveryWorker(SimpleWorker):
         # RQ would need two more commands to be allowed. The redis library cannot parse the answer to one of
         # them where the path of a unix socket holds a space or an equals sign.
         self.ip_address = "unknown"
-
-
-class DeliveryWorkerPool(WorkerPool):
-    """A pool that keeps `count` workers running: one that dies is replaced within about a second."""
-
-    def __init__(self, redis: Redis, *, count: int, run_worker: Callable[[str], None]) -> None:
-        """Prepare `count` workers; each one's process runs `run_worker` with the worker's name."""
-        super().__init__([QUEUE_NAME], connection=redis, num_workers=count)
-        self._run_worker = run_worker
-
-    def get_worker_process(self, name: str, *_: Any, **__: Any) -> BaseProcess:
-        return _SPAWN.Process(target=self._run_worker, args=(name,), name=name)
-
-    def start_worker(self, *args: Any, **options: Any) -> None:
-        # A request to stop that came between a worker's start and its entry in the pool's list would miss it,
-        # and the pool would wait for it for ever. multiprocessing's tracker is there before, as it unblocks
-        # the signals when it is started.
-        resource_tracker.ensure_running()
-        signal.pthread_sigmask(signal.SIG_BLOCK, process.STOP_SIGNALS)
-        try:
-            if self.status != self.Status.STOPPED:
-                super().start_worker(*args, **options)
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, process.STOP_SIGNALS)
-
-    def stop_worker(self, worker_data: WorkerData, sig: int = signal.SIGTERM) -> None:
-        # Not rq's SIGINT: in a shell's background and under nohup that is ignored, and a worker that
-        # has only just started would never hear of it.
-        super().stop_worker(worker_data, sig)
-
-    def handle_dead_worker(self, worker_data: WorkerData) -> None:
-        if self.status != self.Status.STOPPED:
-            log.warning("worker_died", extra={"pid": worker_data.pid, "status": worker_data.process.exitcode})
-        super().handle_dead_worker(worker_data)

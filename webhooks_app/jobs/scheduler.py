@@ -15,8 +15,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rq_scheduler import Scheduler
 
-from webhooks_app.jobs.process import wait_until_ready
 from webhooks_app.jobs.redis_backoff import RedisBackoff
+from webhooks_app.jobs.redis_start import wait_until_ready
 from webhooks_app.jobs.task_jobs import (
     EXPIRE,
     EXPIRE_ID,

@@ -1,4 +1,4 @@
-"""Several web processes on one address: real ones, which are killed and stopped."""
+"""Several processes of one program: real ones, of the web, which are killed and stopped."""
 
 import os
 import re
@@ -18,6 +18,25 @@ from tests.cli.test_run import free_port
 from tests.conftest import deployed, wait_for
 from tests.reading import output_of
 from webhooks_app import config
+
+# Asked to stop just while it starts a process, which is when a request is most easily missed.
+ASKED_WHILE_STARTING = """
+import os, signal
+from webhooks_app.jobs import child_process, prefork
+
+fork, started = child_process.fork, []
+
+def fork_and_be_asked(act):
+    started.append(fork(act))
+    if len(started) == 2:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return started[-1]
+
+child_process.fork = fork_and_be_asked
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # as the supervisor and a shell's `&` leave it
+prefork.Prefork("any", 3, signal.pause).supervise()
+print(len(started), "over")
+"""
 
 
 @contextmanager
@@ -113,3 +132,16 @@ def test_an_address_that_is_taken_ends_it_with_one_line(
     )
     assert done.returncode == os.EX_CONFIG
     assert re.fullmatch(r"error: Cannot listen on 127\.0\.0\.1:\d+: Address already in use\.\n", done.stderr)
+
+
+def test_a_stop_that_comes_while_a_process_starts_reaches_that_process() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ASKED_WHILE_STARTING],
+        cwd=config.ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    # The second process was told to stop too; the third was not started any more.
+    assert done.stdout == "2 over\n", done.stderr

@@ -6,9 +6,9 @@ import signal
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import NoReturn
 
-from webhooks_app.jobs.process import STOP_SIGNALS, listen_to_stop_signals
+from webhooks_app.jobs import child_process
+from webhooks_app.jobs.process import STOP_SIGNALS
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +19,9 @@ _RESTART_SECONDS = 1.0
 class Prefork:
     """Keeps `count` processes running, each of which calls `run`, until this one is asked to end."""
 
-    def __init__(self, count: int, run: Callable[[], None]) -> None:
+    def __init__(self, name: str, count: int, run: Callable[[], None]) -> None:
+        """Prepare processes that the log calls `name`."""
+        self._name = name
         self._count = count
         self._run = run
         self._children: dict[int, float] = {}
@@ -37,30 +39,19 @@ class Prefork:
 
     def _start_missing(self) -> None:
         while len(self._children) < self._count and not self._is_stopping:
+            # A request to stop that came between a child's start and its entry would miss it.
             signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-            child = os.fork()
-            if child == 0:
-                self._be_child()
+            child = child_process.fork(self._run)
             self._children[child] = time.monotonic()
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
-
-    def _be_child(self) -> NoReturn:
-        status = 1
-        try:
-            listen_to_stop_signals()
-            self._run()
-            status = 0
-        except BaseException:
-            log.exception("web_process_failed")
-        finally:
-            os._exit(status)
 
     def _wait_for_one(self) -> None:
         child, status = os.waitpid(-1, 0)
         started_at = self._children.pop(child, None)
         if started_at is None or self._is_stopping:
             return
-        log.warning("web_process_died", extra={"pid": child, "status": os.waitstatus_to_exitcode(status)})
+        fields = {"pid": child, "status": os.waitstatus_to_exitcode(status)}
+        log.warning(f"{self._name}_died", extra=fields)
         time.sleep(max(0.0, started_at + _RESTART_SECONDS - time.monotonic()))
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:

@@ -1,0 +1,46 @@
+"""What `run` does before it starts the processes: Redis, the database's schema, the demo."""
+
+import json
+
+from webhooks_app.app import create_app
+from webhooks_app.cli import demo
+from webhooks_app.cli.command_services import clear_command_errors
+from webhooks_app.cli.maintenance import bring_up_to_date
+from webhooks_app.config import Settings
+from webhooks_app.core import logging_setup
+from webhooks_app.db.database_limits import COMMAND_LIMITS
+from webhooks_app.extensions import db, services
+from webhooks_app.jobs import embedded_redis, redis_start
+
+# Whoever starts this sits before it.
+_REDIS_PATIENCE_SECONDS = 5
+
+
+def prepare(settings: Settings, consumer_port: int) -> str:
+    """Bring the database up to date; return the command of an embedded Redis, and what to show of the demo.
+
+    As JSON: `redis`, null where REDIS_URL names one that runs, and `shown`. What a person has to put right
+    ends the process with one line.
+    """
+    with clear_command_errors():
+        redis = _redis_command(settings)
+        shown = _prepare_database(settings, consumer_port)
+    return json.dumps({"redis": redis, "shown": shown})
+
+
+def _redis_command(settings: Settings) -> list[str] | None:
+    if settings.embedded_redis:
+        return embedded_redis.command(settings)
+    redis_start.wait_until_ready(settings.redis_url, seconds=_REDIS_PATIENCE_SECONDS)
+    return None
+
+
+def _prepare_database(settings: Settings, consumer_port: int) -> dict[str, str]:
+    app = create_app(settings, database_limits=COMMAND_LIMITS)
+    logging_setup.set_up("WARNING")
+    with app.app_context():
+        bring_up_to_date()
+        print("Starting …", flush=True)
+        shown = demo.prepare(services(), settings.instance / "demo.json", consumer_port)
+        db.engine.dispose()
+    return shown

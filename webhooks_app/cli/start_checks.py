@@ -1,0 +1,13 @@
+"""What keeps workers and the scheduler from starting, found before they do."""
+
+from webhooks_app.config import Settings
+from webhooks_app.db import schema_version
+from webhooks_app.jobs import redis_start
+from webhooks_app.jobs.process import clear_errors
+
+
+def check(settings: Settings) -> None:
+    """Print one line, and end this process, for a schema or a Redis that they cannot work with."""
+    with clear_errors():
+        schema_version.check_at_start(settings.database_url)
+        redis_start.wait_until_ready(settings.redis_url)
