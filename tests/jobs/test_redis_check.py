@@ -160,9 +160,21 @@ def test_keys_that_the_user_may_not_touch_are_named(port: int) -> None:
     assert is_setting
 
 
-def test_a_redis_without_a_command_is_too_old(tmp_path: Path) -> None:
-    with redis_server(tmp_path, "--rename-command", "GETDEL", "") as (port, _):
-        assert told(f"redis://127.0.0.1:{port}") == ("Redis is too old: 6.2 or newer is needed", True)
+@pytest.mark.parametrize("new_name", ["", "GETDEL_OF_OPERATIONS"])
+def test_a_command_that_a_new_redis_lacks_is_called_renamed(tmp_path: Path, new_name: str) -> None:
+    options = *("--rename-command", "GETDEL", new_name), *("--rename-command", "EXPIRE", "")
+    with redis_server(tmp_path, *options) as (port, _):
+        text, is_setting = told(f"redis://127.0.0.1:{port}")
+    assert text.startswith("Redis does not know GETDEL, EXPIRE, which its configuration renames or disables")
+    assert is_setting
+
+
+def test_a_command_that_is_lacking_where_the_version_is_hidden_may_have_either_cause(tmp_path: Path) -> None:
+    options = *("--rename-command", "GETDEL", ""), *("--rename-command", "INFO", "")
+    with redis_server(tmp_path, *options) as (port, _):
+        text, is_setting = told(f"redis://127.0.0.1:{port}")
+    assert "it is older than 6.2, or its configuration renames or disables it" in text
+    assert is_setting
 
 
 @pytest.mark.parametrize(
@@ -233,8 +245,34 @@ def test_a_certificate_of_an_unknown_ca_is_not_trusted(port: int, tmp_path: Path
 
 
 def test_tls_where_there_is_none_is_called_that(port: int) -> None:
-    text, _ = told(f"rediss://127.0.0.1:{port}", timeout_seconds=1)
-    assert text.startswith(("TLS with Redis fails: ", "Redis cannot be reached: ", "Redis does not answer"))
+    text, is_setting = told(f"rediss://127.0.0.1:{port}", timeout_seconds=1)
+    assert text.startswith("What answers at REDIS_URL does not speak TLS")
+    assert is_setting
+
+
+def test_no_tls_where_there_is_some_is_called_that(port: int, tmp_path: Path) -> None:
+    with tls_in_front_of(port, tmp_path) as (tls_port, _):
+        text, is_setting = told(f"redis://127.0.0.1:{tls_port}", timeout_seconds=1)
+    assert text == "What answers at REDIS_URL speaks TLS: write rediss:// instead of redis://"
+    assert is_setting
+
+
+def test_a_redis_that_is_named_as_a_sentinel_is_called_none(port: int) -> None:
+    text, is_setting = told(f"redis+sentinel://127.0.0.1:{port}/main/0")
+    assert text.startswith("What answers as a Sentinel of REDIS_URL is none")
+    assert is_setting
+
+
+def test_a_sentinel_that_is_named_as_a_redis_is_called_that(port: int, tmp_path: Path) -> None:
+    with sentinel(tmp_path / "sentinel", primary_port=port) as sentinel_port:
+        text, is_setting = told(f"redis://127.0.0.1:{sentinel_port}")
+    assert text.startswith("What answers at REDIS_URL is a Sentinel and no Redis")
+    assert is_setting
+
+
+def test_sentinels_that_are_away_are_not_said_to_know_nothing() -> None:
+    url = f"redis+sentinel://127.0.0.1:{free_port()},127.0.0.1:{free_port()}/main/0"
+    assert told(url) == ("No Sentinel of REDIS_URL can be reached", False)
 
 
 def test_sentinels_lead_to_the_primary_and_to_the_next_one(tmp_path: Path) -> None:

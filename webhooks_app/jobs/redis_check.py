@@ -4,9 +4,16 @@ import uuid
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import NoPermissionError, RedisError, ResponseError
+from redis.exceptions import (
+    ConnectionError,
+    InvalidResponse,
+    NoPermissionError,
+    RedisError,
+    ResponseError,
+    TimeoutError,
+)
 
-from webhooks_app.jobs import redis_problems
+from webhooks_app.jobs import redis_probe, redis_problems
 from webhooks_app.jobs.redis_problems import OLDEST_REDIS, RedisProblem
 
 # Those that RQ, rq-scheduler and we ourselves send; docs/production.md has the list, and a test compares it
@@ -17,6 +24,8 @@ COMMANDS = frozenset(
         *("zadd", "zscore", "zrange", "zrangebyscore", "zrem", "sadd", "smembers", "srem", "multi", "exec"),
     )
 )
+# What comes of TLS on one side alone.
+_WAY_THERE = (ConnectionError, InvalidResponse, TimeoutError)
 # What is left behind where Redis refuses to delete it.
 _EXPIRY_SECONDS = 10
 
@@ -30,14 +39,21 @@ def find_problem(redis: Redis) -> RedisProblem | None:
                 pipe.execute_command(*command)  # type: ignore[no-untyped-call]
             answers: list[Any] = pipe.execute(raise_on_error=False)
     except RedisError as error:
-        return redis_problems.describe(error)
+        mismatch = redis_probe.find_tls_mismatch(redis) if isinstance(error, _WAY_THERE) else None
+        return mismatch or redis_problems.describe(error)
     server, cluster, *others = answers
+    if _reads(server, "redis_mode") == "sentinel":
+        return redis_problems.SENTINEL
     if _reads(cluster, "cluster_enabled") == 1:
         return redis_problems.CLUSTER
     if _is_too_old(_reads(server, "redis_version")):
         return redis_problems.TOO_OLD
     names = [str(name) for name, *_ in commands[2:]]
-    return _first_problem(dict(zip(names, others, strict=True)))
+    problems = dict(zip(names, others, strict=True))
+    missing = [name for name, answer in problems.items() if "unknown command" in str(answer).casefold()]
+    if missing and _reads(server, "redis_version"):
+        return redis_problems.renamed(missing)
+    return _first_problem(problems)
 
 
 def _commands(check: str) -> list[tuple[Any, ...]]:

@@ -1,6 +1,7 @@
 """What is the matter with a Redis, in one sentence, from what it or the way to it answered."""
 
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -35,15 +36,38 @@ class RedisProblem:
 NO_ANSWER = RedisProblem("Redis does not answer")
 CLUSTER = RedisProblem("Redis runs in cluster mode, which is not supported; set REDIS_URL to another", True)
 TOO_OLD = RedisProblem(f"Redis is too old: {OLDEST_REDIS[0]}.{OLDEST_REDIS[1]} or newer is needed", True)
+NO_TLS_THERE = RedisProblem(
+    "What answers at REDIS_URL does not speak TLS: rediss:// is for one that does, redis:// for one without",
+    True,
+)
+TLS_THERE = RedisProblem(
+    "What answers at REDIS_URL speaks TLS: write rediss:// instead of redis://", is_setting=True
+)
+SENTINEL = RedisProblem(
+    "What answers at REDIS_URL is a Sentinel and no Redis: write redis+sentinel://host/name/0", True
+)
+_NO_SENTINEL = RedisProblem(
+    "What answers as a Sentinel of REDIS_URL is none; those usually listen on port 26379, Redis on 6379", True
+)
+_NO_SENTINEL_UP = RedisProblem("No Sentinel of REDIS_URL can be reached")
+# Where the version is not known.
+_UNKNOWN_COMMAND = RedisProblem(
+    f"Redis does not know a command that is needed: it is older than {OLDEST_REDIS[0]}.{OLDEST_REDIS[1]}, "
+    f"or its configuration renames or disables it; {COMMANDS_ARE_LISTED}",
+    is_setting=True,
+)
 _LOG_IN = RedisProblem("Redis refuses the user name or password of REDIS_URL", True)
 _PERMISSION = RedisProblem(
     f"Redis refuses a command to the user of REDIS_URL; {COMMANDS_ARE_LISTED}", is_setting=True
+)
+_NO_PRIMARY = RedisProblem("No Sentinel of REDIS_URL knows a primary of that name that is up")
+_UNTRUSTED = RedisProblem(
+    "The certificate of a Sentinel is not trusted; REDIS_URL can name a CA file in ?ssl_ca_certs=", True
 )
 _READ_ONLY = RedisProblem("Redis refuses writes: it is a read-only replica")
 _DATABASE = RedisProblem("Redis has no database of the number in REDIS_URL", True)
 
 _BY_CLASS: tuple[tuple[type[RedisError], RedisProblem], ...] = (
-    (MasterNotFoundError, RedisProblem("No Sentinel of REDIS_URL knows a primary of that name that is up")),
     (AuthenticationError, _LOG_IN),
     (NoPermissionError, _PERMISSION),
     (ReadOnlyError, _READ_ONLY),
@@ -65,7 +89,9 @@ _BY_TEXT: tuple[tuple[str, RedisProblem], ...] = (
     ("clusterdown", CLUSTER),
     ("hash slot", CLUSTER),
     ("cluster mode", CLUSTER),
-    ("unknown command", TOO_OLD),
+    ("unknown command 'sentinel", _NO_SENTINEL),
+    ("unknown command `sentinel", _NO_SENTINEL),
+    ("unknown command", _UNKNOWN_COMMAND),
     ("db index is out of range", _DATABASE),
     ("invalid database", _DATABASE),
     ("wrongtype", RedisProblem("Redis holds something else under a key that begins with rq: or webhooks:")),
@@ -74,8 +100,19 @@ _BY_TEXT: tuple[tuple[str, RedisProblem], ...] = (
 )
 
 
+def renamed(names: Sequence[str]) -> RedisProblem:
+    """Return that a Redis that is new enough lacks these commands."""
+    return RedisProblem(
+        f"Redis does not know {', '.join(names)}, which its configuration renames or disables "
+        f"(rename-command); {COMMANDS_ARE_LISTED}",
+        is_setting=True,
+    )
+
+
 def describe(error: RedisError) -> RedisProblem:
     """Return what is the matter, for a person who has to put it right."""
+    if isinstance(error, MasterNotFoundError):
+        return _describe_sentinels(str(error))
     for problem_class, problem in _BY_CLASS:
         if isinstance(error, problem_class):
             return problem
@@ -87,6 +124,18 @@ def describe(error: RedisError) -> RedisProblem:
         if part in text:
             return problem
     return _describe_unknown(error)
+
+
+def _describe_sentinels(text: str) -> RedisProblem:
+    """Tell Sentinels that know no such primary from those that do not answer, which redis-py lists."""
+    known, _, unreachable = text.partition(" : ")
+    if not unreachable or not known:
+        return _NO_PRIMARY
+    lowered = unreachable.casefold()
+    for part, problem in (("noauth", _LOG_IN), ("wrongpass", _LOG_IN), ("certificate", _UNTRUSTED)):
+        if part in lowered:
+            return problem
+    return _NO_SENTINEL_UP
 
 
 def _describe_tls(error: ssl.SSLError) -> RedisProblem:
