@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK = $(BIN)/python -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
 
-.PHONY: run test coverage faults bench mutants check lock wheel clean
+.PHONY: run test coverage faults bench mutants check lock wheel sbom clean
 
 run: $(VENV)/run.stamp
 	@exec $(BIN)/python -m webhooks_app run
@@ -43,6 +43,12 @@ wheel: $(VENV)/dev.stamp
 	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w dist .
 	@cp deploy/requirements.txt dist/
 	@ls dist/*
+
+# What the wheel and the files it serves are made of, for whoever checks for known weaknesses.
+sbom: $(VENV)/dev.stamp
+	@mkdir -p dist
+	@$(BIN)/python deploy/bill_of_materials.py > dist/avra.cdx.json
+	@ls dist/avra.cdx.json
 
 # UPGRADE= for the versions that are there already, after a change of the lists that they are compiled from.
 lock: UPGRADE ?= --upgrade

@@ -181,18 +181,18 @@ def _database_beside(url: str) -> Iterator[str]:
         yield url
         return
     own = make_url(url).set(database=f"{make_url(url).database}_{process}")
-    _autocommit(url, f'DROP DATABASE IF EXISTS "{own.database}"', f'CREATE DATABASE "{own.database}"')
+    autocommit(url, f'DROP DATABASE IF EXISTS "{own.database}"', f'CREATE DATABASE "{own.database}"')
     yield own.render_as_string(hide_password=False)
-    _autocommit(url, f'DROP DATABASE "{own.database}" WITH (FORCE)')
+    autocommit(url, f'DROP DATABASE "{own.database}" WITH (FORCE)')
 
 
 def _tune(url: str) -> None:
     """No test here is about power cuts, and none may depend on when statistics happen to be gathered."""
     switched_off = ("fsync", "full_page_writes", "autovacuum")
-    _autocommit(url, *(f"ALTER SYSTEM SET {name} = off" for name in switched_off), "SELECT pg_reload_conf()")
+    autocommit(url, *(f"ALTER SYSTEM SET {name} = off" for name in switched_off), "SELECT pg_reload_conf()")
 
 
-def _autocommit(url: str, *statements: str) -> None:
+def autocommit(url: str, *statements: str) -> None:
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         for statement in statements:

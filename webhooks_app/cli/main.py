@@ -17,6 +17,8 @@ _COMMANDS = {
     "create-workspace": "workspaces",
     "rotate-keys": "maintenance",
     "expire": "maintenance",
+    "backup": "backups",
+    "restore": "backups",
 }
 
 

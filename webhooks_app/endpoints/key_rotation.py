@@ -4,12 +4,16 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from webhooks_app.core.encryption import Cipher
+from webhooks_app.core.encryption import Cipher, DecryptionError
 from webhooks_app.db import keyset
 from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import Endpoint, SigningSecret
 
 BATCH_ROWS = 500
+_ENCRYPTED_COLUMNS: tuple[tuple[Any, Any], ...] = (
+    (SigningSecret.id, SigningSecret.ciphertext),
+    (Endpoint.id, Endpoint.headers_encrypted),
+)
 
 
 def reencrypt_all(databases: Databases, cipher: Cipher, *, batch_rows: int = BATCH_ROWS) -> int:
@@ -18,12 +22,28 @@ def reencrypt_all(databases: Databases, cipher: Cipher, *, batch_rows: int = BAT
     Workers may run meanwhile: the values stay the same, and each is readable with the old key and the new.
     """
     return sum(
-        _reencrypt_column(databases, cipher, key, column, batch_rows)
-        for key, column in (
-            (SigningSecret.id, SigningSecret.ciphertext),
-            (Endpoint.id, Endpoint.headers_encrypted),
-        )
+        _reencrypt_column(databases, cipher, key, column, batch_rows) for key, column in _ENCRYPTED_COLUMNS
     )
+
+
+def count_unreadable(databases: Databases, cipher: Cipher, *, batch_rows: int = BATCH_ROWS) -> int:
+    """Return how many of the encrypted values none of the keys opens."""
+    return sum(
+        not _opens(cipher, ciphertext)
+        for key, column in _ENCRYPTED_COLUMNS
+        for batch in keyset.walk(
+            databases.read, select(key, column).where(column.is_not(None)), key, batch_rows=lambda: batch_rows
+        )
+        for _, ciphertext in batch
+    )
+
+
+def _opens(cipher: Cipher, ciphertext: str) -> bool:
+    try:
+        cipher.rotate(ciphertext)
+    except DecryptionError:
+        return False
+    return True
 
 
 def _reencrypt_column(databases: Databases, cipher: Cipher, key: Any, column: Any, batch_rows: int) -> int:

@@ -1,0 +1,72 @@
+"""Prints the bill of materials (CycloneDX 1.6, JSON) of `deploy/requirements.txt` and `static/vendor`."""
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+VENDORED = ROOT / "static" / "vendor"
+# A row of the table in static/vendor/README.md: package, version, licence, its file, our file, SHA-256.
+_ROW = re.compile(
+    r"^\| \[(?P<name>[^]]+)\]\([^)]*\) \| (?P<version>[^ ]+) \| (?P<licence>[^,]+),[^|]*\|[^|]*"
+    r"\| `(?P<file>[^`]+)` \| `(?P<digest>[0-9a-f]{64})` \|$",
+    re.MULTILINE,
+)
+
+
+def main() -> None:
+    """Print the bill. Raises SystemExit where a vendored file is not the one that its table names."""
+    bill = python_packages()
+    bill["metadata"]["component"]["version"] = platform_version()
+    bill["components"] += vendored_files()
+    json.dump(bill, sys.stdout, indent=1)
+
+
+def python_packages() -> dict[str, Any]:
+    command = [sys.executable, "-m", "cyclonedx_py", "requirements", "--pyproject", "pyproject.toml"]
+    options = [
+        "--sv",
+        "1.6",
+        "--of",
+        "JSON",
+        "--output-reproducible",
+        "--short-PURLs",
+        "deploy/requirements.txt",
+    ]
+    done = subprocess.run([*command, *options], cwd=ROOT, check=True, capture_output=True, text=True)  # noqa: S603
+    bill: dict[str, Any] = json.loads(done.stdout)
+    return bill
+
+
+def platform_version() -> str:
+    text = (ROOT / "webhooks_app" / "__init__.py").read_text(encoding="utf-8")
+    [version] = re.findall(r'^__version__ = "(.+)"$', text, re.MULTILINE)
+    return str(version)
+
+
+def vendored_files() -> list[dict[str, Any]]:
+    rows = list(_ROW.finditer((VENDORED / "README.md").read_text(encoding="utf-8")))
+    return [component(**row.groupdict()) for row in rows]
+
+
+def component(*, name: str, version: str, licence: str, file: str, digest: str) -> dict[str, Any]:
+    if hashlib.sha256((VENDORED / file).read_bytes()).hexdigest() != digest:
+        raise SystemExit(f"static/vendor/{file} is not the file that the table in its folder names.")
+    url = f"pkg:npm/{name.replace('@', '%40')}@{version}"
+    return {
+        "type": "library",
+        "bom-ref": url,
+        "name": name,
+        "version": version,
+        "purl": url,
+        "licenses": [{"license": {"id": licence}}],
+        "hashes": [{"alg": "SHA-256", "content": digest}],
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""The bill of materials: valid, and complete."""
+
+import json
+import re
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+
+from webhooks_app import __version__
+from webhooks_app.config import ROOT
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    command = [sys.executable, str(ROOT / "deploy" / "bill_of_materials.py")]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def bill(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def test_it_is_a_valid_bill(text: str) -> None:
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+
+
+def test_it_names_each_package_that_a_deployment_installs(bill: dict[str, Any]) -> None:
+    pins = re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / "deploy/requirements.txt").read_text(), re.MULTILINE)
+    named = {(component["name"], component["version"]) for component in bill["components"]}
+    assert pins
+    assert set(pins) <= named
+    assert bill["metadata"]["component"]["version"] == __version__
+
+
+def test_it_names_each_vendored_file_with_its_digest(bill: dict[str, Any]) -> None:
+    urls = {component.get("purl") for component in bill["components"]}
+    files = [path for path in (ROOT / "static/vendor").iterdir() if path.suffix in {".js", ".css"}]
+    assert len([url for url in urls if url and url.startswith("pkg:npm/")]) == len(files)
+    assert "pkg:npm/htmx.org@4.0.1" in urls

@@ -1,0 +1,54 @@
+"""Copies of the database: `backup` and `restore`."""
+
+from pathlib import Path
+
+import click
+
+from webhooks_app import config
+from webhooks_app.cli.command_services import begin_command
+from webhooks_app.db import backups
+from webhooks_app.db.backups import BackupFailed
+from webhooks_app.endpoints import key_rotation
+from webhooks_app.jobs.process import clear_errors
+
+_file = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+
+
+@click.command()
+@_file
+def backup(file: Path) -> None:
+    """Write a copy of the database to a new FILE, while everything runs.
+
+    The signing secrets in it are encrypted: keep WEBHOOKS_ENCRYPTION_KEYS apart from it, and safe.
+    """
+    with clear_errors():
+        database_url = config.read().database_url
+    try:
+        backups.make(database_url, file)
+    except BackupFailed as error:
+        raise click.ClickException(str(error)) from None
+    print(f"{file}: {file.stat().st_size:,} bytes. To read it, WEBHOOKS_ENCRYPTION_KEYS is needed, too.")
+
+
+@click.command()
+@_file
+def restore(file: Path) -> None:
+    """Bring a copy back into an empty database, with nothing else running.
+
+    What was waiting when it was made is sent again, under the ids of then.
+    """
+    with clear_errors():
+        database_url = config.read().database_url
+    try:
+        backups.restore(database_url, file)
+    except BackupFailed as error:
+        raise click.ClickException(str(error)) from None
+    print(f"{file} is back.")
+    with begin_command() as opened:
+        unreadable = key_rotation.count_unreadable(opened.databases, opened.cipher)
+    if unreadable:
+        raise click.ClickException(
+            f"No key in WEBHOOKS_ENCRYPTION_KEYS opens {unreadable} of its secrets;"
+            " add the keys of when the backup was made before anything starts."
+        )
+    print("Start the processes; what waits is sent.")
