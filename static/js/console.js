@@ -103,6 +103,14 @@ function updateSelection() {
   document.querySelector("[data-picked]").textContent = `Replay ${picked} selected`;
 }
 
+// ---- A search that goes on by itself, until it is told to stop -----------------------------------------------------------
+let isSearching = true;
+
+function showSearch() {
+  for (const button of $$("[data-search-stop]")) button.hidden = !isSearching;
+  for (const link of $$("[data-search-link]")) link.hidden = isSearching;
+}
+
 // ---- Swaps: if the focused element is gone afterwards, data-refocus names the next one -------------------------------
 let refocus = null;
 const FAILURES = {
@@ -128,6 +136,7 @@ function prepare() {
   for (const element of $$("[data-theme-toggle], [data-copy], [data-checklist-search], .checklist .all, [data-pick-all]")) element.hidden = false;
   $$("[data-checklist]").forEach(updateChecklist);
   updateSelection();
+  showSearch();
   $$(".toast:not([data-seen])").forEach((box) => { box.dataset.seen = ""; expire(box); });
   refreshTimes();
 }
@@ -137,8 +146,13 @@ document.addEventListener("click", (event) => {
   if (on("[data-theme-toggle]")) toggleTheme();
   if (on("[data-copy]")) copy(on("[data-copy]"));
   if (on("[data-dismiss]")) on(".toast")?.remove();
+  if (on("[data-search-stop]")) { isSearching = false; showSearch(); document.getElementById("further")?.focus(); }
   if (on("#nav a") && document.querySelector("#nav:popover-open")) document.getElementById("nav").hidePopover();
 });
+// Enter in a search field submits its form. The change that goes before it would ask for the same once more.
+document.addEventListener("change", (event) => {
+  if (event.target.matches(".filters [type=search]")) event.stopPropagation();
+}, true);
 document.addEventListener("change", (event) => {
   if (event.target.matches("[data-pick-all]")) for (const box of $$("#log tbody .c-pick input")) box.checked = event.target.checked;
   if (event.target.matches(".c-pick input")) updateSelection();
@@ -158,6 +172,7 @@ document.addEventListener("reset", () => setTimeout(updateSelection));
 document.addEventListener("toast", (event) => toast(event.detail));
 document.addEventListener("htmx:config:request", (event) => {
   if (document.hidden && event.target.matches?.("[data-poll]")) event.preventDefault();
+  if (event.target.id === "search-on" && !isSearching) event.preventDefault();
 });
 document.addEventListener("htmx:before:swap", () => { refocus = document.activeElement?.closest("[data-refocus]")?.dataset.refocus; });
 document.addEventListener("htmx:response:error", ({ detail: { ctx } }) => {
@@ -167,6 +182,7 @@ document.addEventListener("htmx:response:error", ({ detail: { ctx } }) => {
 });
 document.addEventListener("htmx:error", ({ detail: { ctx } }) => announceFailure(ctx, "The server cannot be reached. Check your connection and try again."));
 document.addEventListener("htmx:after:swap", (event) => {
+  if (event.target.id === "log") isSearching = true;
   prepare();
   restoreFocus();
   if (event.detail?.ctx?.response?.status === 422) document.querySelector("[aria-invalid='true']")?.focus();

@@ -4,12 +4,11 @@
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, Subquery, and_, func, select, true, union_all
+from sqlalchemy import ColumnElement, Row, Select, Subquery, and_, case, func, select, true, union_all
 from sqlalchemy.orm import Session
 
 from webhooks_app.db.engines import ReadDatabase
@@ -127,11 +126,11 @@ def _find_by_chunks(
     rows_read = 0
     while True:
         chunk = _chunk(search, low, high, limits.chunk_rows, upwards)
-        found += _matching_ids(session, search, chunk, upwards, limit + 1 - len(found))
+        read = _read_contents if search.content is not None else _read_matches
+        matching, size, reached = read(session, search, chunk, upwards, limit + 1 - len(found))
+        found += matching
         if len(found) > limit:
             return SearchResult(found[:limit], True)
-        edge = func.max(chunk.c.id) if upwards else func.min(chunk.c.id)
-        size, reached = session.execute(select(func.count(), edge).select_from(chunk)).one()
         rows_read += size
         if size < limits.chunk_rows:
             return SearchResult(found, False)
@@ -160,15 +159,32 @@ def _chunk(search: Search, low: str, high: str, rows: int, upwards: bool) -> Sub
     return select(merged.c.id).order_by(order).limit(rows).subquery()
 
 
-def _matching_ids(
+def _read_matches(
     session: Session, search: Search, chunk: Subquery, upwards: bool, limit: int
-) -> Iterable[str]:
-    matches = _matches(search, chunk, upwards)
-    if search.content is None:
-        return session.scalars(matches.limit(limit))
+) -> tuple[Sequence[str], int, str]:
+    """Return up to `limit` of the chunk's ids that match, how many rows it has, and the last of them."""
+    matching = session.scalars(_matches(search, chunk, upwards).limit(limit)).all()
+    edge = func.max(chunk.c.id) if upwards else func.min(chunk.c.id)
+    size, reached = session.execute(select(func.count(), edge).select_from(chunk)).one()
+    return matching, size, reached
+
+
+def _read_contents(
+    session: Session, search: Search, chunk: Subquery, upwards: bool, _limit: int
+) -> tuple[Sequence[str], int, str]:
+    """As `_read_matches`, where contents have to be read; all that match are returned."""
+    assert search.content is not None
     content = search.content.where(search.row_key == chunk.c.id).scalar_subquery()
-    rows = session.execute(matches.add_columns(content))
-    return islice((row.id for row in rows if search.content_holds(row[1])), limit)
+    conditions = [*search.conditions, *([chunk.c.is_candidate] if search.early_condition is not None else [])]
+    holds = select(and_(true(), *conditions)).where(search.row_key == chunk.c.id).scalar_subquery()
+    statement = select(chunk.c.id, case((holds, content)).label("content"))
+    rows = session.execute(statement.order_by(_order(chunk.c.id, upwards))).all()
+    matching = [row.id for row in rows if row.content is not None and search.content_holds(row.content)]
+    return matching, len(rows), rows[-1].id if rows else ""
+
+
+def _order(column: Any, upwards: bool) -> Any:
+    return column.asc() if upwards else column.desc()
 
 
 def _matches(search: Search, chunk: Subquery, upwards: bool) -> Select[Any]:

@@ -13,6 +13,7 @@ from webhooks_app.deliveries.log.filters import FilterError, LogFilter, parse_cu
 from webhooks_app.deliveries.log.pages import LogPage
 from webhooks_app.events.catalog import catalog
 from webhooks_app.extensions import db
+from webhooks_app.web import search_progress
 from webhooks_app.web.access import check_endpoint, load_endpoint
 from webhooks_app.web.delivery_rows import load_row, render_row, row_previews
 from webhooks_app.web.log_filters import endpoint_choices
@@ -56,6 +57,8 @@ def _show_log(endpoint: Endpoint | None = None) -> PageResponse:
     if log_filter.endpoint:
         check_endpoint(log_filter.endpoint)
     now = clock.now()
+    if is_fragment() and "found" in request.args:
+        return search_progress.render_further(log_filter, endpoint, before=before, now=now)
     page = pages.read_page(db.session(), g.workspace.id, log_filter, now=now, before=before, after=after)
     response = make_response(_render_log(log_filter, page, endpoint))
     if request.headers.get("HX-Source") == "form#filters":
@@ -90,6 +93,7 @@ def _render_log(
         statuses=filters.STATUSES,
         newest=page.rows[0].id if page.rows else ids.floor("dlv", clock.now()),
         is_empty=is_empty,
+        progress=search_progress.of_page(log_filter, page) if page.searched_to else None,
         can_recover=bool(page.rows) and _can_recover(log_filter),
         arguments=log_filter.arguments,
         sample=sample_event() if is_empty else "",

@@ -17,7 +17,7 @@ from webhooks_app.deliveries.log.status_explanations import StatusExplanation, e
 from webhooks_app.endpoints import charts, health
 from webhooks_app.endpoints.health import HealthState
 from webhooks_app.extensions import db, services
-from webhooks_app.web import navigation, template_links
+from webhooks_app.web import navigation, searched_text, template_links
 
 
 def register(app: Flask) -> None:
@@ -37,10 +37,12 @@ def register(app: Flask) -> None:
         "clause": clause,
         "mask_url": url_masking.mask_url,
         "display_parts": text_display.display_parts,
+        "shown_parts": searched_text.shown_parts,
         "reason": reason,
     }
     app.jinja_env.globals |= {
         "asset": template_links.asset,
+        "searched_text": searched_text.searched_text,
         "log_address": template_links.log_address,
         "endpoint_list_address": template_links.endpoint_list_address,
         "ended_in": template_links.ended_in,

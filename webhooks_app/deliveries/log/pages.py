@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from webhooks_app.core import ids
 from webhooks_app.db.keyset import SearchLimits
+from webhooks_app.db.models import Delivery
 from webhooks_app.deliveries.log import search
 from webhooks_app.deliveries.log.filters import LogFilter
 from webhooks_app.deliveries.log.rows import DeliveryRow, read_rows
@@ -21,12 +23,14 @@ class LogPage:
     """`older` and `newer` are ids to go on from, empty where nothing more is known to be.
 
     `searched_to` is set where the search stopped before the page was full: `older` goes on from there.
+    `is_by_value` says that the filter's text is a value that events are indexed by.
     """
 
     rows: list[DeliveryRow]
     older: str = ""
     newer: str = ""
     searched_to: datetime | None = None
+    is_by_value: bool = False
 
     @property
     def is_newest(self) -> bool:
@@ -55,7 +59,8 @@ def read_page(
     rows = read_rows(session, workspace_id, result.ids)
     older = result.reached or (result.ids[-1] if result.has_more else "")
     newer = (result.ids[0] if result.ids else before) if before else ""
-    return LogPage(rows, older, newer, ids.created_at(result.reached) if result.reached else None)
+    searched_to = ids.created_at(result.reached) if result.reached else None
+    return LogPage(rows, older, newer, searched_to, search.is_by_value(session, workspace_id, log_filter))
 
 
 def _newer_page(
@@ -66,7 +71,15 @@ def _newer_page(
     if not result.has_more:
         return None
     rows = read_rows(session, workspace_id, result.ids[::-1])
-    return LogPage(rows, result.ids[0] if result.ids else after, result.reached or result.ids[-1])
+    older, newer = result.ids[0] if result.ids else after, result.reached or result.ids[-1]
+    is_by_value = search.is_by_value(session, workspace_id, log_filter)
+    return LogPage(rows, older, newer, is_by_value=is_by_value)
+
+
+def read_oldest(session: Session, workspace_id: str) -> datetime | None:
+    """Return when the oldest delivery in the log was made, to which a search goes back at most."""
+    oldest = session.scalar(select(func.min(Delivery.id)).where(Delivery.workspace_id == workspace_id))
+    return ids.created_at(oldest) if oldest else None
 
 
 def count_newer(

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from webhooks_app.core import clock, ids, url_masking
 from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass, OutcomeDescription
-from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, EndpointState, PendingDelivery
+from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, EndpointState, Event, PendingDelivery
 from webhooks_app.deliveries.log.filters import Status
 
 _ANSWERED = frozenset(kind for kind in OutcomeClass if kind.value.startswith("http_")) | {
@@ -23,6 +23,7 @@ class DeliveryRow:
     """`attempts_in_schedule` are the attempts of the schedule now running, `attempt_count` all there were.
 
     `is_manual_due` says that the next attempt is one beside the schedule, which `next_attempt_at` is of.
+    `indexed_values` are those of its event; None where they are not known yet.
     """
 
     id: str
@@ -46,6 +47,7 @@ class DeliveryRow:
     full_endpoint_url: str
     endpoint_state: EndpointState
     endpoint_deleted_at: datetime | None
+    indexed_values: list[str] | None
 
     @property
     def endpoint_url(self) -> str:
@@ -158,7 +160,9 @@ def _select() -> Select[*tuple[Any, ...]]:
             Endpoint.url,
             Endpoint.state,
             Endpoint.deleted_at,
+            Event.indexed_values,
         )
         .join(Endpoint, Endpoint.id == Delivery.endpoint_id)
+        .join(Event, Event.id == Delivery.event_id)
         .outerjoin(PendingDelivery, PendingDelivery.delivery_id == Delivery.id)
     )
