@@ -10,6 +10,8 @@ from tests.test_packages import ROOT
 WEB = {"flask", "flask_login", "flask_sqlalchemy", "flask_wtf", "jinja2", "uvicorn", "werkzeug", "wtforms"}
 VALIDATION = {"email_validator", "jsonschema", "referencing"}
 SCHEDULING = {"redis", "rq", "rq_scheduler"}
+# What only those load who send, or read what was sent.
+TABLES = {"pycurl", "sqlalchemy.orm", "webhooks_app.db.models"}
 DELIVERY = SCHEDULING | {"cryptography", "pycurl", "sqlalchemy"}
 # Loaded by nothing that keeps running; psycopg only once there is an engine for PostgreSQL, prometheus_client
 # once metrics are asked for.
@@ -30,7 +32,10 @@ PROCESSES: dict[str, tuple[set[str], set[str]]] = {
     # What stands between `avra worker` and its workers.
     "webhooks_app.cli.processes": ({"click"}, {"smtplib", "ssl"} | WEB | VALIDATION | DELIVERY),
     "webhooks_app.cli.worker_process": (DELIVERY, WEB | VALIDATION),
-    "webhooks_app.cli.scheduler_process": (SCHEDULING | {"sqlalchemy"}, WEB | VALIDATION | {"pycurl"}),
+    "webhooks_app.cli.scheduler_process": (
+        SCHEDULING | {"sqlalchemy"},
+        WEB | VALIDATION | {"pycurl"} | TABLES,
+    ),
 }
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import update
 from webhooks_app.core import clock
 from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import ProcessReport
-from webhooks_app.monitoring import reports
+from webhooks_app.monitoring import own_report, reports
 from webhooks_app.monitoring.counters import ProcessCounters
 from webhooks_app.monitoring.reporter import Reporter
 from webhooks_app.monitoring.reports import MOST_OVER, WEB, WORKER, Reports
@@ -130,11 +130,11 @@ def test_whoever_is_alive_is_not_forgotten(databases: Databases) -> None:
 
 
 def test_a_report_whose_answer_was_lost_is_written_again(databases: Databases) -> None:
-    identity = reports.identify(WEB)
+    identity = own_report.identify(WEB)
     for _ in range(2):
-        written = reports.write(databases.write, identity, state={}, counted={COUNTED: 1}, is_first=True)
+        written = own_report.write(databases.write, identity, state={}, counted={COUNTED: 1}, is_first=True)
         assert written
     stranger = replace(identity, id=identity.id[:-1] + "0")
-    assert not reports.write(databases.write, stranger, state={}, counted={}, is_first=False)
+    assert not own_report.write(databases.write, stranger, state={}, counted={}, is_first=False)
 
     assert read(databases).counters == {COUNTED: 1}

@@ -14,7 +14,7 @@ from webhooks_app.core import clock
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import BacklogSample, ProcessReport
 from webhooks_app.extensions import services
-from webhooks_app.monitoring import backlog, reports
+from webhooks_app.monitoring import backlog, own_report, reports
 
 MINUTE = timedelta(minutes=1)
 
@@ -33,9 +33,9 @@ def address(workspace: Workspace) -> str:
 
 def report(
     database: WriteDatabase, kind: str, *, ago: timedelta = timedelta(seconds=2), **state: object
-) -> reports.Identity:
-    identity = reports.identify(kind)
-    reports.write(database, identity, state=state, counted={}, is_first=True)
+) -> own_report.Identity:
+    identity = own_report.identify(kind)
+    own_report.write(database, identity, state=state, counted={}, is_first=True)
     with database.begin() as connection:
         own = update(ProcessReport).where(ProcessReport.id == identity.id)
         connection.execute(own.values(reported_at=clock.now() - ago))

@@ -9,6 +9,7 @@ from webhooks_app.db import engines
 from webhooks_app.db.database_limits import DEFAULT_LIMITS
 from webhooks_app.db.engines import Databases
 from webhooks_app.monitoring.counters import ProcessCounters
+from webhooks_app.monitoring.own_report import SCHEDULER
 from webhooks_app.monitoring.reporter import Reporter
 
 if TYPE_CHECKING:  # a scheduler does without it
@@ -26,7 +27,10 @@ def reports_of(services: "Services", kind: str, describe: Describe = dict) -> It
         redis = services.wake_ups.backoff.problem_text
         return {"pool_used": used, "pool_idle": idle, "redis": redis, **describe()}
 
-    with _reporting(services.databases, kind, services.counters, describe_all):
+    reporter = Reporter(
+        services.databases, kind, services.counters, describe=describe_all, act_for_all=_act_for_all
+    )
+    with _running(reporter):
         yield
 
 
@@ -38,15 +42,24 @@ def reports_of_scheduler(settings: Settings, describe: Describe) -> Iterator[Non
 
     engine = create_engine(settings.database_url, **engines.engine_options(settings.database_url))
     engines.prepare(engine, waits_for_disk=False, limits=DEFAULT_LIMITS)
-    with _reporting(engines.databases_of(engine), "scheduler", ProcessCounters(), describe):
+    databases = engines.databases_of(engine)
+    with _running(Reporter(databases, SCHEDULER, ProcessCounters(), describe=describe)):
         yield
 
 
+def _act_for_all(databases: Databases) -> None:
+    """Count what waits, when it is this process's turn, and forget processes that are over.
+
+    A scheduler leaves both to the others, as it has no tables loaded.
+    """
+    from webhooks_app.monitoring import backlog, reports
+
+    if backlog.take_turn(databases):
+        reports.forget(databases.write)
+
+
 @contextmanager
-def _reporting(
-    databases: Databases, kind: str, counters: ProcessCounters, describe: Describe
-) -> Iterator[None]:
-    reporter = Reporter(databases, kind, counters, describe=describe)
+def _running(reporter: Reporter) -> Iterator[None]:
     reporter.start()
     try:
         yield

@@ -19,7 +19,7 @@ from webhooks_app.jobs.process import (
     gc_freeze,
     when_orphaned,
 )
-from webhooks_app.monitoring import reports
+from webhooks_app.monitoring.own_report import WEB
 from webhooks_app.server import web_server
 from webhooks_app.server.server_limits import (
     DEFAULT_LIMITS,
@@ -62,7 +62,7 @@ def _run(count: int | None) -> None:
 
     def serve() -> None:
         gc_freeze()
-        with reports_of(services(app), reports.WEB):
+        with reports_of(services(app), WEB):
             web_server.serve(
                 app, listener, threads=settings.web_threads, when_ready=announce_ready, limits=limits
             )

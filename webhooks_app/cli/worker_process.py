@@ -13,7 +13,7 @@ from webhooks_app.jobs import open_files, process, redis_start
 from webhooks_app.jobs.delivery_worker import DeliveryWorker
 from webhooks_app.jobs.process import announce_ready, clear_errors, when_orphaned
 from webhooks_app.jobs.wake_ups import WakeUps
-from webhooks_app.monitoring import reports
+from webhooks_app.monitoring.own_report import WORKER
 
 
 def run(parent_id: int) -> None:
@@ -36,7 +36,7 @@ def run(parent_id: int) -> None:
             idle_seconds = round(time.monotonic() - worker.turned_at, 1)
             return at | {"silent_seconds": min(at["silent_seconds"], idle_seconds)}
 
-        with reports_of(context.services, reports.WORKER, describe):
+        with reports_of(context.services, WORKER, describe):
             worker.work(logging_level="WARNING")
 
 

@@ -1,15 +1,16 @@
 """Inserting a row that may be there already, in the words of each dialect."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Connection
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, Connection, TableClause
 
-from webhooks_app.db.models.base import Base
+if TYPE_CHECKING:
+    from webhooks_app.db.models.base import Base
 
 
-def insert_if_new(connection: Connection, model: type[Base], row: Mapping[str, Any]) -> bool:
+def insert_if_new(connection: Connection, model: "type[Base]", row: Mapping[str, Any]) -> bool:
     """Insert the row unless another has one of its unique keys; return whether it was inserted."""
     # Told by what RETURNING gives: psycopg keeps no row count of an INSERT.
     [key, *_] = model.__table__.primary_key
@@ -18,7 +19,7 @@ def insert_if_new(connection: Connection, model: type[Base], row: Mapping[str, A
 
 
 def insert_or_update(
-    connection: Connection, model: type[Base], row: Mapping[str, Any], *, key: Sequence[str]
+    connection: Connection, model: "type[Base] | TableClause", row: Mapping[str, Any], *, key: Sequence[str]
 ) -> None:
     """Insert the row, or give the one that has the same `key` the row's other values."""
     changed = {name: value for name, value in row.items() if name not in key}
@@ -28,7 +29,7 @@ def insert_or_update(
 
 def insert_or_change(
     connection: Connection,
-    model: type[Base],
+    model: "type[Base]",
     row: Mapping[str, Any],
     *,
     key: Sequence[str],
@@ -44,6 +45,7 @@ def insert_or_change(
     return connection.execute(changed.returning(*model.__table__.primary_key)).first() is not None
 
 
-def _insert(connection: Connection, model: type[Base], row: Mapping[str, Any]) -> Any:
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+def _insert(connection: Connection, model: "type[Base] | TableClause", row: Mapping[str, Any]) -> Any:
+    # By its name, as each dialect takes a megabyte of every process that loads it.
+    dialect = import_module(f"sqlalchemy.dialects.{connection.dialect.name}")
     return dialect.insert(model).values(row)

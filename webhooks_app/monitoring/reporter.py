@@ -1,4 +1,4 @@
-"""The thread that reports for its process, counts the backlog when it is its turn, and tidies up."""
+"""The thread that reports for its process, and does for all processes what one of them has to."""
 
 import logging
 import threading
@@ -7,7 +7,7 @@ from typing import Any
 
 from webhooks_app.db import transient_errors
 from webhooks_app.db.engines import Databases
-from webhooks_app.monitoring import backlog, reports
+from webhooks_app.monitoring import own_report
 from webhooks_app.monitoring.counters import ProcessCounters
 
 log = logging.getLogger(__name__)
@@ -23,15 +23,19 @@ class Reporter:
         counters: ProcessCounters,
         *,
         describe: Callable[[], Mapping[str, Any]] = dict,
-        interval_seconds: float = reports.REPORT_SECONDS,
+        act_for_all: Callable[[Databases], object] = lambda _: None,
+        interval_seconds: float = own_report.REPORT_SECONDS,
     ) -> None:
-        """`describe` returns what the process is at, and is called in the reporter's thread."""
+        """`describe` returns what the process is at, and `act_for_all` is called behind each report but the
+        first; both in the reporter's thread.
+        """
         self._databases = databases
         self._kind = kind
         self._counters = counters
         self._describe = describe
+        self._act_for_all = act_for_all
         self._interval_seconds = interval_seconds
-        self._identity = reports.identify(kind)
+        self._identity = own_report.identify(kind)
         self._is_first = True
         # What the last report said, and of that what is in the total already.
         self._reported: dict[str, float] = {}
@@ -55,7 +59,7 @@ class Reporter:
         self._try(self.report)
         while not self._is_over.wait(self._interval_seconds):
             self._try(self.report)
-            self._try(self._count_for_all)
+            self._try(lambda: self._act_for_all(self._databases))
 
     def report(self, *, is_last: bool = False) -> None:
         """Write this process's report. Raises the errors of the database."""
@@ -63,14 +67,14 @@ class Reporter:
         counted = {key: value - self._in_total.get(key, 0) for key, value in snapshot.items()}
         if not self._write(state, counted, is_last=is_last):
             # It was silent for so long that it was taken for dead; it is another one from now on.
-            self._identity, self._is_first = reports.identify(self._kind), True
+            self._identity, self._is_first = own_report.identify(self._kind), True
             self._in_total = self._reported
             counted = {key: value - self._in_total.get(key, 0) for key, value in snapshot.items()}
             self._write(state, counted, is_last=is_last)
         self._reported, self._is_first = dict(snapshot), False
 
     def _write(self, state: Mapping[str, Any], counted: Mapping[str, float], *, is_last: bool) -> bool:
-        return reports.write(
+        return own_report.write(
             self._databases.write,
             self._identity,
             state=state,
@@ -78,10 +82,6 @@ class Reporter:
             is_first=self._is_first,
             is_last=is_last,
         )
-
-    def _count_for_all(self) -> None:
-        if backlog.take_turn(self._databases):
-            reports.forget(self._databases.write)
 
     def _try(self, act: Callable[[], object]) -> None:
         """Leave off what the database does not serve now: whoever needs it more says so."""

@@ -1,7 +1,5 @@
-"""The reports of the platform's processes: writing one, reading all, and forgetting those that are over."""
+"""The reports of the platform's processes: reading all, and forgetting those that are over."""
 
-import os
-import socket
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,17 +8,15 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, or_, select, update
 
-import webhooks_app
-from webhooks_app.core import clock, ids
 from webhooks_app.db import database_clock, upsert
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import TOTAL_ID, ProcessReport
 from webhooks_app.monitoring import counters
+from webhooks_app.monitoring.own_report import KINDS as KINDS  # the words of a report, for its readers
+from webhooks_app.monitoring.own_report import SCHEDULER as SCHEDULER
+from webhooks_app.monitoring.own_report import WEB as WEB
+from webhooks_app.monitoring.own_report import WORKER as WORKER
 
-WEB, WORKER, SCHEDULER = "web", "worker", "scheduler"
-KINDS = (WEB, WORKER, SCHEDULER)
-
-REPORT_SECONDS = 10.0
 # Three reports that did not come. A process that is gone shows by then, and within 45 seconds on every page.
 SILENT_AFTER = timedelta(seconds=30)
 # For so long a process that was killed is told of; then whoever meant it so is no longer reminded.
@@ -29,18 +25,6 @@ FORGOTTEN_AFTER = timedelta(hours=1)
 MOST_OVER = 20
 _NO_LONGER_HEARD = timedelta(minutes=2)
 _LISTED_ENDPOINTS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who reports: one process, from its start to its end."""
-
-    id: str
-    kind: str
-    host: str
-    pid: int
-    version: str
-    started_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,45 +76,6 @@ class Reports:
             for endpoint_id, in_flight, _ in worker.state.get("endpoints", ()):
                 counts[endpoint_id] += in_flight
         return counts.most_common(_LISTED_ENDPOINTS)
-
-
-def identify(kind: str) -> Identity:
-    """Return the identity of this process, under a new id."""
-    host = socket.gethostname()[:64]
-    return Identity(ids.new("prc"), kind, host, os.getpid(), webhooks_app.__version__, clock.now())
-
-
-def write(
-    database: WriteDatabase,
-    identity: Identity,
-    *,
-    state: Mapping[str, Any],
-    counted: Mapping[str, float],
-    is_first: bool,
-    is_last: bool = False,
-) -> bool:
-    """Write the report; return False, with nothing written, if it is not the first and the earlier is gone.
-
-    What is gone has been added to the total, so that the next report must leave it out. Raises the errors of
-    the database.
-    """
-    with database.begin() as connection:
-        asked_at = clock.now()
-        now = database_clock.read(connection)
-        clock_ahead = asked_at + (clock.now() - asked_at) / 2 - now
-        values = {
-            "reported_at": now,
-            "clock_ahead_ms": round(clock_ahead / timedelta(milliseconds=1)),
-            "ended_at": now if is_last else None,
-            "state": dict(state),
-            "counters": dict(counted),
-        }
-        if is_first:  # unless it has come about all the same, when its answer was lost
-            who = {name: getattr(identity, name) for name in Identity.__dataclass_fields__}
-            upsert.insert_or_update(connection, ProcessReport, who | values, key=["id"])
-            return True
-        own = update(ProcessReport).where(ProcessReport.id == identity.id)
-        return connection.execute(own.values(values)).rowcount == 1
 
 
 def read(connection: Connection) -> Reports:

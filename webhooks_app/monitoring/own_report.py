@@ -1,0 +1,80 @@
+"""The report that a process writes of itself. It loads no tables: a scheduler does without the ORM."""
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import JSON, column, table, update
+
+import webhooks_app
+from webhooks_app.core import clock, ids
+from webhooks_app.db import database_clock, upsert
+from webhooks_app.db.column_types import UtcDateTime
+from webhooks_app.db.engines import WriteDatabase
+
+WEB, WORKER, SCHEDULER = "web", "worker", "scheduler"
+KINDS = (WEB, WORKER, SCHEDULER)
+
+REPORT_SECONDS = 10.0
+
+# The columns of `ProcessReport`.
+_REPORTS = table(
+    "process_reports",
+    *(column(name) for name in ("id", "kind", "host", "pid", "version", "clock_ahead_ms")),
+    *(column(name, UtcDateTime()) for name in ("started_at", "reported_at", "ended_at")),
+    *(column(name, JSON()) for name in ("state", "counters")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who reports: one process, from its start to its end."""
+
+    id: str
+    kind: str
+    host: str
+    pid: int
+    version: str
+    started_at: datetime
+
+
+def identify(kind: str) -> Identity:
+    """Return the identity of this process, under a new id."""
+    host = socket.gethostname()[:64]
+    return Identity(ids.new("prc"), kind, host, os.getpid(), webhooks_app.__version__, clock.now())
+
+
+def write(
+    database: WriteDatabase,
+    identity: Identity,
+    *,
+    state: Mapping[str, Any],
+    counted: Mapping[str, float],
+    is_first: bool,
+    is_last: bool = False,
+) -> bool:
+    """Write the report; return False, with nothing written, if it is not the first and the earlier is gone.
+
+    What is gone has been added to the total, so that the next report must leave it out. Raises the errors of
+    the database.
+    """
+    with database.begin() as connection:
+        asked_at = clock.now()
+        now = database_clock.read(connection)
+        clock_ahead = asked_at + (clock.now() - asked_at) / 2 - now
+        values = {
+            "reported_at": now,
+            "clock_ahead_ms": round(clock_ahead / timedelta(milliseconds=1)),
+            "ended_at": now if is_last else None,
+            "state": dict(state),
+            "counters": dict(counted),
+        }
+        if is_first:  # unless it has come about all the same, when its answer was lost
+            who = {name: getattr(identity, name) for name in Identity.__dataclass_fields__}
+            upsert.insert_or_update(connection, _REPORTS, who | values, key=["id"])
+            return True
+        own = update(_REPORTS).where(_REPORTS.c.id == identity.id)
+        return connection.execute(own.values(values)).rowcount == 1
