@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, text
+from sqlalchemy import Connection, select
 
 from faults import crash_report
 from webhooks_app import config
@@ -20,10 +20,9 @@ from webhooks_app.cli import processes
 from webhooks_app.cli import web as cli_web
 from webhooks_app.cli.schema import downgrade, upgrade
 from webhooks_app.core import clock
-from webhooks_app.db import delivery_inserts
+from webhooks_app.db import delivery_inserts, event_inserts
 from webhooks_app.db.database_limits import COMMAND_LIMITS
 from webhooks_app.db.models import PendingDelivery
-from webhooks_app.db.models.base import UtcDateTime
 from webhooks_app.deliveries import retention
 from webhooks_app.services import open_services
 from webhooks_app.transport import sender_limits
@@ -127,11 +126,12 @@ def migrate(folder: str, revision: str) -> None:
 
 def as_next_release(function: str, *arguments: Any) -> None:
     """Call another function as the next release would run it: its inserts of deliveries fill a new column."""
-    inserts = delivery_inserts
-    inserts._SQLITE_DELIVERIES = _filling_new_column(inserts._SQLITE_DELIVERIES)
-    for dialect, statement in inserts._POSTGRESQL.items():
-        moments = (bindparam(name, type_=UtcDateTime) for name in ("created_at", "due_at"))
-        inserts._POSTGRESQL[dialect] = text(_filling_new_column(statement.text)).bindparams(*moments)
+    for module, name in (
+        (delivery_inserts, "_SQLITE_DELIVERIES"),
+        (delivery_inserts, "_POSTGRESQL"),
+        (event_inserts, "_POSTGRESQL"),
+    ):
+        setattr(module, name, _filling_new_column(getattr(module, name)))
     globals()[function](*arguments)
 
 

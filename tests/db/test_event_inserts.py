@@ -8,9 +8,10 @@ from sqlalchemy import select, text
 from tests.conftest import Workspace, wait_for
 from webhooks_app.core import clock
 from webhooks_app.db import event_inserts
+from webhooks_app.db.delivery_inserts import NewDelivery
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.event_inserts import NewEventRow
-from webhooks_app.db.models import Event
+from webhooks_app.db.models import Delivery, DeliveryState, Event, PendingDelivery
 from webhooks_app.extensions import db
 
 WAITING = text("SELECT count(*) FROM pg_locks WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))")
@@ -57,6 +58,34 @@ def test_of_two_under_one_key_the_earlier_one_stays(workspace: Workspace, databa
 
     db.session.rollback()
     assert set(db.session.scalars(select(Event.id))) == {first.id, other.id}
+
+
+def test_only_the_deliveries_of_events_that_are_new_are_inserted(
+    workspace: Workspace, database: WriteDatabase
+) -> None:
+    endpoint_id = workspace.endpoint("https://a.example.com/")
+    rows = [event_row(workspace, name, key) for name, key in (("1", "a"), ("2", "a"), ("3", None))]
+    states = DeliveryState.PENDING, DeliveryState.PENDING, DeliveryState.HELD
+    new = [
+        NewDelivery(f"dlv_{row.id}", workspace.id, endpoint_id, row.id, row.type, state)
+        for row, state in zip(rows, states, strict=True)
+    ]
+    now = clock.now()
+    with database.begin() as connection:
+        inserted = event_inserts.insert(connection, rows, new, now=now)
+
+    assert inserted == {"evt_1", "evt_3"}
+    db.session.rollback()
+    stored = db.session.scalars(select(Delivery).order_by(Delivery.id)).all()
+    assert [(each.event_id, each.state, each.next_attempt_at) for each in stored] == [
+        ("evt_1", DeliveryState.PENDING, now),
+        ("evt_3", DeliveryState.HELD, None),
+    ]
+    assert {(each.endpoint_id, each.workspace_id, each.event_type, each.created_at) for each in stored} == {
+        (endpoint_id, workspace.id, "batch-lifecycle", now)
+    }
+    [queued] = db.session.scalars(select(PendingDelivery))
+    assert (queued.delivery_id, queued.event_id, queued.next_attempt_at) == ("dlv_evt_1", "evt_1", now)
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

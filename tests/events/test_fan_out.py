@@ -9,7 +9,6 @@ from sqlalchemy import Connection, event, select
 
 from tests.conftest import TESTER, Workspace
 from webhooks_app.core import clock, ids
-from webhooks_app.db import event_inserts
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.event_inserts import NewEventRow
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, FanOut, PendingDelivery
@@ -29,7 +28,6 @@ def fan(
     database: WriteDatabase, events: Sequence[NewEventRow], *, limits: FanOutLimits = DEFAULT_LIMITS
 ) -> FannedOut:
     with database.begin() as connection:
-        event_inserts.insert(connection, events, now=clock.now())
         return fan_out.fan_out(connection, events, clock.now(), limits=limits)
 
 

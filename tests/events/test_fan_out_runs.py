@@ -14,7 +14,6 @@ from tests.conftest import TESTER, Workspace, wait_for
 from tests.raising import raising
 from webhooks_app import tasks
 from webhooks_app.core import clock
-from webhooks_app.db import event_inserts
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, Event, FanOut
 from webhooks_app.endpoints import actions
@@ -60,7 +59,6 @@ def commit_first_piece(
     """What a web process leaves that is killed between its first transaction and the second."""
     rows = accept.event_rows(Submission(workspace.id, [EVENT] * count), clock.now())
     with database.begin() as connection:
-        event_inserts.insert(connection, rows, now=clock.now())
         fanned_out = fan_out.fan_out(connection, rows, clock.now(), limits=limits)
     assert fanned_out.rest is not None
     return [row.id for row in rows], fanned_out.rest

@@ -279,26 +279,45 @@ def test_each_token_is_told_of_its_own_workspace_and_an_unknown_one_of_none(
     assert caplog.records == []
 
 
-def test_where_tokens_cannot_be_read_only_those_who_came_with_one_are_told_so(
-    workspace: Workspace,
-    database: WriteDatabase,
-    group_commit: GroupCommit,
-    caplog: pytest.LogCaptureFixture,
+def test_where_tokens_and_endpoints_cannot_be_read_the_group_is_told_so_and_the_next_goes_on(
+    workspace: Workspace, database: WriteDatabase, group_commit: GroupCommit, caplog: pytest.LogCaptureFixture
 ) -> None:
     hashed = passwords.hash_token(workspace.token)
     with_token: Future[Outcome] = Future()
-    with failing(database, "SELECT api_tokens"):
-        with held_back() as commits:
-            first = submit(group_commit, Submission(workspace.id, [EVENT]))
-            assert commits.started.wait(SECONDS)
-            group_commit.submit(Submission("", [EVENT]), with_token.set_result, token_hash=hashed)
-            without = submit(group_commit, Submission(workspace.id, [EVENT]))
+    with held_back() as commits:
+        first = submit(group_commit, Submission(workspace.id, [EVENT]))
+        assert commits.started.wait(SECONDS)
+        group_commit.submit(Submission("", [EVENT]), with_token.set_result, token_hash=hashed)
+        without = submit(group_commit, Submission(workspace.id, [EVENT]))
+        with failing(database, "\n    SELECT token.id"):
             commits.may_go_on.set()
-            assert len(accepted_of(first[0])) == len(accepted_of(without[0])) == 1
-        assert isinstance(with_token.result(SECONDS), OperationalError)
-        group_commit.accept(Submission(workspace.id, [EVENT]))
-    assert count(Event) == 3
+            for future in (with_token, *without):
+                assert isinstance(future.result(SECONDS), OperationalError)
+        accepted_of(first[0])
+    group_commit.accept(Submission(workspace.id, [EVENT]))
+    assert count(Event) == 2
     assert caplog.records == []
+
+
+def test_two_tokens_of_a_workspace_make_one_delivery_for_each_endpoint(
+    workspace: Workspace, database: WriteDatabase, group_commit: GroupCommit
+) -> None:
+    endpoints = [workspace.endpoint("https://a.example.com/") for _ in range(2)]
+    tokens = [api_tokens.create(database, workspace.id, name, actor=TESTER) for name in ("one", "two")]
+    futures: list[Future[Outcome]] = [Future() for _ in tokens]
+    with held_back() as commits:
+        first = submit(group_commit, Submission(workspace.id, [EVENT]))
+        assert commits.started.wait(SECONDS)
+        for token, future in zip(tokens, futures, strict=True):
+            hashed = passwords.hash_token(token)
+            group_commit.submit(Submission("", [EVENT]), future.set_result, token_hash=hashed)
+        commits.may_go_on.set()
+        for each in first + futures:
+            assert [accepted.deliveries for accepted in accepted_of(each)] == [2]
+    db.session.rollback()
+    made = db.session.execute(select(Delivery.event_id, Delivery.endpoint_id)).all()
+    assert len(made) == len(set(made)) == 6
+    assert {each.endpoint_id for each in made} == set(endpoints)
 
 
 def test_an_event_is_accepted_though_the_use_of_its_token_cannot_be_recorded(
@@ -317,7 +336,7 @@ def test_an_event_is_accepted_though_the_use_of_its_token_cannot_be_recorded(
     assert (record.message, record.__dict__["cause"]) == ("database_unavailable", "connection")
 
 
-def test_an_error_outside_of_the_database_is_told_to_the_group_and_the_next_goes_on(
+def test_an_error_outside_of_the_database_is_told_to_whom_it_concerns_alone(
     workspace: Workspace, group_commit: GroupCommit
 ) -> None:
     unhashable = cast(str, ["hash"])
@@ -330,7 +349,8 @@ def test_an_error_outside_of_the_database_is_told_to_the_group_and_the_next_goes
             group_commit.submit(submission, future.set_result, token_hash=token_hash)
         commits.may_go_on.set()
         accepted_of(first[0])
-    assert all(isinstance(future.result(SECONDS), TypeError) for future in futures)
+    assert isinstance(futures[0].result(SECONDS), TypeError)
+    assert len(accepted_of(futures[1])) == 1
     assert len(group_commit.accept(Submission(workspace.id, [EVENT]))) == 1
 
 

@@ -1,5 +1,6 @@
 """When an engine scans for due endpoints, and when it claims from those it knows. The clock is the test's."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
@@ -191,6 +192,30 @@ def test_a_requested_scan_comes_at_once_while_no_endpoint_is_known(
     claimer.request_scan()
     claim(claimer)
     assert clock.scans == 2
+
+
+def test_a_requested_scan_waits_the_longer_the_more_the_last_claim_found(
+    workspace: Workspace, make_claimer: MakeClaimer, clock: Clock
+) -> None:
+    workspace.endpoint(URL)
+    workspace.send(3)
+    claimer = make_claimer(replace(LIMITS, rest_seconds_each=1.0, longest_rest_seconds=5.0))
+    claimer.start_run()
+    assert claim(claimer, 64) == 3
+    assert claimer.rest_seconds == math.inf  # as nothing is requested
+
+    workspace.send(9)
+    claimer.request_scan()
+    assert claimer.rest_seconds == 3
+    assert claim(claimer, 64) is None
+    clock.now += 3
+    assert claim(claimer, 64) == 9
+
+    workspace.send()
+    claimer.request_scan()
+    assert claimer.rest_seconds == 5
+    claimer.start_run()
+    assert claim(claimer, 64) == 1
 
 
 @pytest.mark.parametrize(

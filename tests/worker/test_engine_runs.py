@@ -12,16 +12,18 @@ from flask import Flask
 from redis import Redis
 from sqlalchemy import make_url, update
 
-from tests.conftest import MakeEngine, Workspace, new_engine
+from tests.conftest import MakeEngine, Workspace, new_engine, wait_for
 from tests.failing import failing
 from tests.receivers import Answer, Receiver
 from tests.worker.attempted import attempts, deliveries
 from webhooks_app.config import Settings
 from webhooks_app.core import clock
+from webhooks_app.core.outcomes import OutcomeClass
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import DeliveryState, Endpoint, EndpointState
+from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker.engine import DeliveryEngine, RunResult
-from webhooks_app.worker.engine_limits import BackoffLimits, ClaimLimits, EngineLimits
+from webhooks_app.worker.engine_limits import BackoffLimits, BufferLimits, ClaimLimits, EngineLimits
 
 pytestmark = pytest.mark.usefixtures("queue_matches_states")
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -59,6 +61,24 @@ def test_a_run_with_nothing_to_do_rests_between_two_looks(make_engine: MakeEngin
     engine.run(seconds=60, should_stop=turns)
     # Ten rests, a turn for each of four scans, and some that a wake-up ends early.
     assert 2 <= turns.count <= 30
+
+
+def test_outcomes_wait_for_others_though_nothing_is_in_flight_but_not_for_long(
+    workspace: Workspace, receiver: Receiver, make_engine: MakeEngine, wake_ups: WakeUps
+) -> None:
+    workspace.endpoint(receiver.url)
+    workspace.send()
+    # A run that did not look at the age of its outcomes would wait for an hour.
+    limits = EngineLimits(told_seconds=3600, idle_seconds=3600, buffer=BufferLimits(oldest_seconds=0.2))
+    engine = make_engine(limits=limits)
+    running = threading.Thread(target=engine.run, kwargs={"seconds": 0.5})
+    running.start()
+    wait_for(attempts)
+    while running.is_alive():
+        wake_ups.wake_worker()
+        running.join(0.1)
+    [recorded] = attempts()
+    assert recorded.outcome == OutcomeClass.SUCCESS
 
 
 @on_sqlite

@@ -47,14 +47,14 @@ def test_a_suspects_outcome_is_written_at_once(
     buffer = OutcomeBuffer(database, wake_ups, lease=LEASE, limits=BufferLimits(oldest_seconds=60))
 
     buffer.add(finished(claimed, TIMED_OUT))
-    buffer.write_if_due(is_sending=True)
+    buffer.write_if_due(expects_more=True)
 
     assert (len(attempts()) == 1) is is_written
     assert bool(buffer) is not is_written
 
 
 @pytest.mark.parametrize(
-    ("largest", "oldest_seconds", "is_sending", "is_written"),
+    ("largest", "oldest_seconds", "expects_more", "is_written"),
     [
         (3, 60, True, False),
         (2, 60, True, True),
@@ -69,7 +69,7 @@ def test_outcomes_are_written_when_they_are_many_or_old_or_no_more_come(
     wake_ups: WakeUps,
     largest: int,
     oldest_seconds: float,
-    is_sending: bool,
+    expects_more: bool,
     is_written: bool,
 ) -> None:
     workspace.endpoint(URL)
@@ -79,7 +79,7 @@ def test_outcomes_are_written_when_they_are_many_or_old_or_no_more_come(
     for each in claim(database, 2):
         buffer.add(finished(each, DELIVERED))
 
-    buffer.write_if_due(is_sending=is_sending)
+    buffer.write_if_due(expects_more=expects_more)
 
     assert bool(buffer) is not is_written
     assert buffer.recorded == len(attempts()) == (2 if is_written else 0)
@@ -95,18 +95,20 @@ def test_outcomes_are_as_old_as_the_oldest(
     now = 1000.0
     monkeypatch.setattr(outcome_buffer, "time", SimpleNamespace(monotonic=lambda: now))
 
+    assert buffer.seconds_left == math.inf
     buffer.add(first)
     now += 9
     buffer.add(second)
-    buffer.write_if_due(is_sending=True)
+    buffer.write_if_due(expects_more=True)
     assert buffer.recorded == 0
+    assert buffer.seconds_left == 1
     now += 1
-    buffer.write_if_due(is_sending=True)
+    buffer.write_if_due(expects_more=True)
     assert buffer.recorded == 2
 
     now += 3600
     buffer.add(third)
-    buffer.write_if_due(is_sending=True)
+    buffer.write_if_due(expects_more=True)
     assert buffer.recorded == 2
 
 

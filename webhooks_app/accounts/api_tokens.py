@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
@@ -18,6 +19,9 @@ HINT_LENGTH = 8
 HIGHEST_RATE = 10_000
 # `last_used_at` is for people; writing it on each request would cost a transaction each.
 LAST_USED_PRECISION = timedelta(minutes=1)
+
+# The condition in SQL for a token that works; binds :now.
+IS_LIVE = "token.revoked_at IS NULL AND (token.expires_at IS NULL OR token.expires_at > :now)"
 
 # Put together once: that takes longer than running it.
 _FIND = select(
@@ -50,17 +54,13 @@ class LiveToken:
 def find(connection: Connection, hashes: Collection[str]) -> dict[str, LiveToken]:
     """Return the live tokens among those with these hashes, by their hash."""
     rows = connection.execute(_FIND, {"hashes": list(hashes), "now": clock.now()}).all()
-    return {
-        row.token_hash: LiveToken(
-            row.id,
-            row.workspace_id,
-            row.last_used_at,
-            row.name,
-            token_scopes.parse(row.scopes),
-            row.rate_per_second,
-        )
-        for row in rows
-    }
+    return {row.token_hash: of_row(row) for row in rows}
+
+
+def of_row(row: Any) -> LiveToken:
+    """Return the token of a row with the columns of LiveToken."""
+    scopes = token_scopes.parse(row.scopes)
+    return LiveToken(row.id, row.workspace_id, row.last_used_at, row.name, scopes, row.rate_per_second)
 
 
 def record_use(database: WriteDatabase, token: LiveToken) -> None:

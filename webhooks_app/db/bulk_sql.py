@@ -5,17 +5,19 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, CursorResult, TextClause, text
+from sqlalchemy import BindParameter, Connection, CursorResult, TextClause, TextualSelect, text
 
 from webhooks_app.db import dialect_sql
 from webhooks_app.db.models.base import microseconds
 
-Prepared = dict[str, TextClause]
+Prepared = Mapping[str, TextClause | TextualSelect]
 
 _as_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
-def prepare_with_rows(statement: str, fields: Mapping[str, str], *parameters: BindParameter[Any]) -> Prepared:
+def prepare_with_rows(
+    statement: str, fields: Mapping[str, str], *parameters: BindParameter[Any]
+) -> dict[str, TextClause]:
     """Return the statement for each dialect.
 
     `{rows}` stands in it for the rows, named `r`, and `{greatest}` for the larger of two values; `fields` are
@@ -36,7 +38,10 @@ def prepare_with_rows(statement: str, fields: Mapping[str, str], *parameters: Bi
 
 
 def run_with_rows(
-    connection: Connection, prepared: Prepared, rows: Sequence[Mapping[str, Any]], **values: Any
+    connection: Connection,
+    prepared: Prepared,
+    rows: Sequence[Mapping[str, Any]],
+    **values: Any,
 ) -> CursorResult[Any]:
     """Execute the statement once, over all the rows."""
     return connection.execute(prepared[connection.dialect.name], {"rows": _as_json(rows)} | values)

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Boolean, Connection, bindparam
+from sqlalchemy import Connection
 
-from webhooks_app.db import bulk_sql, driver_errors
+from webhooks_app.db import driver_errors
 from webhooks_app.db.models import DeliveryState
-from webhooks_app.db.models.base import UtcDateTime, microseconds
+from webhooks_app.db.models.base import microseconds
 
 
 class NewDelivery(NamedTuple):
@@ -22,28 +22,27 @@ class NewDelivery(NamedTuple):
     state: str
 
 
-# Both tables in one statement: a round trip is what a single event's insert costs.
-_POSTGRESQL = bulk_sql.prepare_with_rows(
-    """
-    WITH new AS MATERIALIZED (SELECT * FROM {rows}),
-    inserted AS (
+_COLUMNS = ", ".join(NewDelivery._fields)
+# PostgreSQL's parts of a statement: the rows, named `r`; and what inserts those of a query named `new`, both
+# tables in one statement, as a round trip is what a single event's insert costs.
+ROWS = f"unnest({', '.join(f'CAST(%({name})s AS text[])' for name in NewDelivery._fields)}) AS r ({_COLUMNS})"
+INSERTS = """
+    delivery AS (
         INSERT INTO deliveries
             (id, workspace_id, endpoint_id, event_id, event_type, state, created_at,
              next_attempt_at, finished_at, generation, attempt_count, tries, is_test)
-        SELECT id, workspace_id, endpoint_id, event_id, event_type, state, :created_at,
-            CASE WHEN state = 'pending' THEN :due_at END,
-            CASE WHEN state = 'canceled' THEN :due_at END, 0, 0, 0, :is_test
+        SELECT id, workspace_id, endpoint_id, event_id, event_type, state, %(created_at)s,
+            CASE WHEN state = 'pending' THEN %(due_at)s END,
+            CASE WHEN state = 'canceled' THEN %(due_at)s END, 0, 0, 0, %(is_test)s
         FROM new
+    ),
+    queued AS (
+        INSERT INTO pending_deliveries
+            (delivery_id, endpoint_id, event_id, next_attempt_at, generation, tries, lapses, is_test)
+        SELECT id, endpoint_id, event_id, %(due_at)s, 0, 0, 0, %(is_test)s FROM new WHERE state = 'pending'
     )
-    INSERT INTO pending_deliveries
-        (delivery_id, endpoint_id, event_id, next_attempt_at, generation, tries, lapses, is_test)
-    SELECT id, endpoint_id, event_id, :due_at, 0, 0, 0, :is_test FROM new WHERE state = 'pending'
-    """,
-    dict.fromkeys(NewDelivery._fields, "text"),
-    bindparam("created_at", type_=UtcDateTime),
-    bindparam("due_at", type_=UtcDateTime),
-    bindparam("is_test", type_=Boolean),
-)
+"""
+_POSTGRESQL = f"WITH new AS MATERIALIZED (SELECT * FROM {ROWS}), {INSERTS} SELECT 1"
 _SQLITE_DELIVERIES = """
     INSERT INTO deliveries
         (id, workspace_id, endpoint_id, event_id, event_type, state, created_at,
@@ -75,9 +74,17 @@ def insert(
     if connection.dialect.name == "sqlite":
         _insert_sqlite(connection, deliveries, microseconds(created_at), microseconds(due_at), is_test)
         return
-    rows = [each._asdict() for each in deliveries]
-    moments = {"created_at": created_at, "due_at": due_at}
-    bulk_sql.run_with_rows(connection, _POSTGRESQL, rows, is_test=is_test, **moments)
+    values = postgresql_values(deliveries, created_at=created_at, due_at=due_at, is_test=is_test)
+    connection.exec_driver_sql(_POSTGRESQL, values)
+
+
+def postgresql_values(
+    deliveries: Sequence[NewDelivery], *, created_at: datetime, due_at: datetime, is_test: bool
+) -> dict[str, Any]:
+    """Return what ROWS and INSERTS are given: an array for each column, and what all rows share."""
+    columns = zip(*deliveries, strict=True) if deliveries else ([] for _ in NewDelivery._fields)
+    values: dict[str, Any] = dict(zip(NewDelivery._fields, map(list, columns), strict=True))
+    return values | {"created_at": created_at, "due_at": due_at, "is_test": is_test}
 
 
 def _insert_sqlite(

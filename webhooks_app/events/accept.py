@@ -10,13 +10,14 @@ from typing import Any, Self
 from sqlalchemy import Connection, select
 
 from webhooks_app.core import clock, failpoints, ids
-from webhooks_app.db import event_inserts, transient_errors
+from webhooks_app.db import transient_errors
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.event_inserts import NewEventRow
 from webhooks_app.db.models import Delivery, Event
 from webhooks_app.events import fan_out, fan_out_runs, request_hash
 from webhooks_app.events.catalog import catalog
 from webhooks_app.events.fan_out import DEFAULT_LIMITS, FanOutLimits, Rest
+from webhooks_app.events.subscribers import Subscribers
 from webhooks_app.jobs.wake_ups import WakeUps
 
 
@@ -92,6 +93,7 @@ def commit(
     submissions: Sequence[Submission],
     *,
     go_on: Callable[[Rest], None],
+    found: Subscribers | None = None,
     limits: FanOutLimits = DEFAULT_LIMITS,
 ) -> Sequence[Outcome]:
     """Store the submissions, of any workspaces, in one transaction; return the outcome of each.
@@ -100,41 +102,42 @@ def commit(
     KeyReused is its submission's own. An error of the database is the outcome of each that it kept from being
     stored; where it may lie in what one of them holds, each is tried alone. `go_on` is called with what more
     deliveries there are than one transaction inserts: they are committed as recorded, and to be inserted.
+    `found` are those who subscribe, if they were looked up a moment ago.
     """
     if not submissions:
         return []
     try:
-        outcomes, rest = _commit_together(database, wake_ups, submissions, limits)
+        outcomes, rest = _commit_together(database, wake_ups, submissions, found, limits)
     except Exception as error:
         if len(submissions) == 1 or transient_errors.cause_of(error) is not None:
             return [error] * len(submissions)
-        alone = (commit(database, wake_ups, [each], go_on=go_on, limits=limits) for each in submissions)
-        return [outcome for [outcome] in alone]
+        commit_alone = partial(commit, database, wake_ups, go_on=go_on, found=found, limits=limits)
+        return [outcome for [outcome] in (commit_alone([each]) for each in submissions)]
     if rest is not None:
         go_on(rest)
     return outcomes
 
 
 def _commit_together(
-    database: WriteDatabase, wake_ups: WakeUps, submissions: Sequence[Submission], limits: FanOutLimits
+    database: WriteDatabase,
+    wake_ups: WakeUps,
+    submissions: Sequence[Submission],
+    found: Subscribers | None,
+    limits: FanOutLimits,
 ) -> tuple[Sequence[Outcome], Rest | None]:
     now = clock.now()
     rows = [event_rows(submission, now) for submission in submissions]
+    all_rows = [row for some in rows for row in some]
     with database.begin() as connection:
-        inserted = event_inserts.insert(connection, [row for some in rows for row in some], now=now)
-        new = [row for some in rows for row in some if row.id in inserted]
-        earlier = {
-            some[0].id: _accepted_before(connection, some[0]) for some in rows if some[0].id not in inserted
-        }
-        fanned_out = fan_out.fan_out(connection, new, now, limits=limits)
+        fanned_out = fan_out.fan_out(connection, all_rows, now, found=found, limits=limits)
+        new = fanned_out.deliveries
+        repeats = [some[0] for some in rows if some[0].id not in new]
+        earlier = {row.id: _accepted_before(connection, row) for row in repeats}
         failpoints.hit("accept.committing")
     failpoints.hit("accept.committed")
     if fanned_out.is_due:
         wake_ups.wake_worker()
-    outcomes = [
-        earlier.get(some[0].id) or [Accepted(row.id, fanned_out.deliveries[row.id]) for row in some]
-        for some in rows
-    ]
+    outcomes = [earlier.get(some[0].id) or [Accepted(row.id, new[row.id]) for row in some] for some in rows]
     return outcomes, fanned_out.rest
 
 

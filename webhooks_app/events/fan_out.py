@@ -3,7 +3,6 @@
 What is more than one transaction may insert is recorded with it, and goes on in `fan_out_runs`.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,25 +10,14 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, insert
 
 from webhooks_app.core import ids
-from webhooks_app.db import bulk_sql, delivery_inserts
+from webhooks_app.db import delivery_inserts, event_inserts
 from webhooks_app.db.delivery_inserts import NewDelivery
 from webhooks_app.db.event_inserts import NewEventRow
-from webhooks_app.db.models import DeliveryState, EndpointState, FanOut
+from webhooks_app.db.models import DeliveryState, FanOut
 from webhooks_app.endpoints import destinations
-from webhooks_app.events.fan_out_plan import FanOutPlan, PlannedDelivery, Topic
-
-# One statement for all workspaces and types of a group of events.
-_SUBSCRIBED = bulk_sql.prepare_with_rows(
-    """
-    SELECT r.workspace_id, r.type, endpoints.id, endpoints.state
-    FROM {rows}
-    JOIN endpoints ON endpoints.workspace_id = r.workspace_id AND endpoints.deleted_at IS NULL
-    LEFT JOIN subscriptions
-        ON subscriptions.endpoint_id = endpoints.id AND subscriptions.event_type = r.type
-    WHERE endpoints.all_events OR subscriptions.event_type IS NOT NULL
-    """,
-    {"workspace_id": "text", "type": "text"},
-)
+from webhooks_app.events import subscribers
+from webhooks_app.events.fan_out_plan import FanOutPlan, PlannedDelivery
+from webhooks_app.events.subscribers import Sender, Subscribers
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +52,7 @@ class Rest:
 
 @dataclass(slots=True, frozen=True)
 class FannedOut:
-    """How many deliveries each event has, by its id; and whether any of them is due now.
+    """How many deliveries each event has that was inserted, by its id; and whether any of them is due now.
 
     A `rest` is for `fan_out_runs.go_on`, once it is committed.
     """
@@ -79,25 +67,48 @@ def fan_out(
     events: Sequence[NewEventRow],
     now: datetime,
     *,
+    found: Subscribers | None = None,
     limits: FanOutLimits = DEFAULT_LIMITS,
 ) -> FannedOut:
-    """Insert the deliveries of events that the caller has inserted; rows of `events`, of any workspaces.
+    """Insert events, of any workspaces, with their deliveries; leave out what bears a used idempotency key.
 
-    Two statements however many they are, one more where an endpoint that subscribes is disabled, and one
-    where there is a rest. What the caller commits is accepted whole: the rest with it.
+    `found` are those who subscribe, if they were looked up a moment ago. One statement writes, however many
+    the events are; one more where an endpoint that subscribes is disabled, and two where there is a rest.
+    What the caller commits is accepted whole: the rest with it.
     """
-    if not events:  # each was accepted before
-        return FannedOut({}, is_due=False, rest=None)
+    if found is None:
+        senders = (Sender(None, event.workspace_id, event.type) for event in events)
+        found = subscribers.find(connection, senders)
+    states = destinations.not_accepting(connection, found.disabled) if found.disabled else {}
     topics = [(event.id, (event.workspace_id, event.type)) for event in events]
-    endpoints, disabled = _subscribers(connection, {topic for _, topic in topics})
-    plan = FanOutPlan(topics, endpoints)
+    plan = FanOutPlan(topics, found.endpoints)
+    if plan.total() > limits.smallest_piece:
+        return _fan_out_in_pieces(connection, events, plan, states, now, limits)
+    deliveries = _new_deliveries(plan.slice(0, plan.total()), states)
+    inserted = event_inserts.insert(connection, events, deliveries, now=now)
+    is_due = any(each.state is DeliveryState.PENDING and each.event_id in inserted for each in deliveries)
+    return FannedOut(_counts(plan.only(inserted)), is_due, rest=None)
+
+
+def _fan_out_in_pieces(
+    connection: Connection,
+    events: Sequence[NewEventRow],
+    plan: FanOutPlan,
+    states: dict[str, DeliveryState],
+    now: datetime,
+    limits: FanOutLimits,
+) -> FannedOut:
+    plan = plan.only(event_inserts.insert(connection, events, now=now))
     first = plan.slice(0, limits.smallest_piece)
-    states = destinations.not_accepting(connection, disabled) if disabled else {}
     is_due = insert_deliveries(connection, first, states, created_at=now, due_at=now)
     rest = Rest(ids.new("fan"), plan, len(first), now) if len(first) < plan.total() else None
     if rest is not None:
         _record(connection, rest, taken_until=now + timedelta(seconds=limits.lease_seconds))
-    return FannedOut({event_id: plan.count(topic) for event_id, topic in topics}, is_due, rest)
+    return FannedOut(_counts(plan), is_due, rest)
+
+
+def _counts(plan: FanOutPlan) -> dict[str, int]:
+    return {event_id: plan.count(topic) for event_id, topic in plan.events}
 
 
 def insert_deliveries(
@@ -114,14 +125,19 @@ def insert_deliveries(
     others stay disabled until the caller commits: an admin who enables one waits for that, and then sees what
     was held for it.
     """
-    new_ids = ids.several("dlv", len(planned))
-    pending = DeliveryState.PENDING
-    rows = [
-        NewDelivery(new_id, *each, state=states.get(each.endpoint_id, pending))
-        for new_id, each in zip(new_ids, planned, strict=True)
-    ]
+    rows = _new_deliveries(planned, states)
     delivery_inserts.insert(connection, rows, created_at=created_at, due_at=due_at)
-    return any(row.state is pending for row in rows)
+    return any(row.state is DeliveryState.PENDING for row in rows)
+
+
+def _new_deliveries(
+    planned: Sequence[PlannedDelivery], states: dict[str, DeliveryState]
+) -> list[NewDelivery]:
+    pending = DeliveryState.PENDING
+    return [
+        NewDelivery(new_id, *each, state=states.get(each.endpoint_id, pending))
+        for new_id, each in zip(ids.several("dlv", len(planned)), planned, strict=True)
+    ]
 
 
 def _record(connection: Connection, rest: Rest, *, taken_until: datetime) -> None:
@@ -133,15 +149,3 @@ def _record(connection: Connection, rest: Rest, *, taken_until: datetime) -> Non
         "taken_until": taken_until,
     }
     connection.execute(insert(FanOut).values(values))
-
-
-def _subscribers(connection: Connection, topics: set[Topic]) -> tuple[dict[Topic, list[str]], set[str]]:
-    """Return the endpoints that subscribe to each type of each workspace, and which of all are disabled."""
-    rows = [{"workspace_id": workspace_id, "type": name} for workspace_id, name in topics]
-    found: dict[Topic, list[str]] = defaultdict(list)
-    disabled: set[str] = set()
-    for row in bulk_sql.run_with_rows(connection, _SUBSCRIBED, rows):
-        found[row.workspace_id, row.type].append(row.id)
-        if row.state == EndpointState.DISABLED:
-            disabled.add(row.id)
-    return found, disabled

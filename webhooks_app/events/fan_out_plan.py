@@ -1,6 +1,6 @@
 """Which deliveries a group of events gets, in which order. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
@@ -32,6 +32,12 @@ class FanOutPlan:
     def total(self) -> int:
         """Return how many deliveries there are in all."""
         return sum(self.count(topic) for _, topic in self.events)
+
+    def only(self, event_ids: Collection[str]) -> "FanOutPlan":
+        """Return the plan of no other events than these."""
+        if len(event_ids) == len(self.events):
+            return self
+        return FanOutPlan([each for each in self.events if each[0] in event_ids], self.endpoints)
 
     def slice(self, start: int, count: int) -> list[PlannedDelivery]:
         """Return up to `count` deliveries from number `start` on, those of one event after the other."""

@@ -7,7 +7,7 @@ to come: a submission that finds nothing under way is committed at once, alone.
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
@@ -16,9 +16,10 @@ from webhooks_app.accounts.api_tokens import LiveToken
 from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.db import deadlines, transient_errors
 from webhooks_app.db.engines import Databases
-from webhooks_app.events import accept, accept_counts
+from webhooks_app.events import accept, accept_counts, subscribers
 from webhooks_app.events.accept import Accepted, Outcome, Submission
 from webhooks_app.events.fan_out_runs import FanOutThread
+from webhooks_app.events.subscribers import Sender, Subscribers
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.monitoring.counters import ProcessCounters
 
@@ -122,11 +123,15 @@ class GroupCommit:
         return max(self._limits.least_seconds, self._limits.answer_seconds - waited_seconds)
 
     def _commit(self, group: "list[_Waiting]") -> None:
-        tokens = self._identify(group)
-        known = [each for each in group if not each.is_told]
+        try:
+            found = self._find_subscribers(group)
+        except Exception as error:
+            self._tell_not_found(group, error)
+            return
+        known = [each for each in group if each.identify(found.tokens)]
         submissions = [each.submission for each in known]
         outcomes = accept.commit(
-            self._databases.write, self._wake_ups, submissions, go_on=self._fan_out_thread.add
+            self._databases.write, self._wake_ups, submissions, go_on=self._fan_out_thread.add, found=found
         )
         for each, outcome in zip(known, outcomes, strict=True):
             each.tell(outcome)
@@ -134,8 +139,24 @@ class GroupCommit:
             self._tell_late(outcomes[0])
             waits = [time.monotonic() - each.since for each in known]
             self._counters.add(accept_counts.count(submissions, outcomes, waits))
-        for token in tokens:
+        for token in found.tokens.values():
             self._record_use(token)
+
+    def _find_subscribers(self, group: "list[_Waiting]") -> Subscribers:
+        """Look up the tokens of a group and who subscribes, before the transaction holds anything."""
+        senders = [sender for each in group for sender in each.senders()]
+        with self._databases.read.connect_autocommit() as connection:
+            return subscribers.find(connection, senders)
+
+    def _tell_not_found(self, group: "list[_Waiting]", error: Exception) -> None:
+        """Tell the group what kept it from being looked up; if that may be one of them, try each alone."""
+        if len(group) > 1 and transient_errors.cause_of(error) is None:
+            for each in group:
+                self._commit([each])
+            return
+        for each in group:
+            each.tell(error)
+        self._tell_late(error)
 
     def _tell_late(self, outcome: Outcome) -> None:
         """Tell those who have waited for long what those before them were told, if the database is why."""
@@ -147,24 +168,6 @@ class GroupCommit:
             self._waiting = [each for each in self._waiting if each.since > latest]
         for each in late:
             each.tell(outcome)
-
-    def _identify(self, group: "list[_Waiting]") -> list[LiveToken]:
-        """Give the submissions that came with a token their workspaces; return the tokens that live."""
-        hashes = {each.token_hash for each in group if each.token_hash is not None}
-        if not hashes:
-            return []
-        try:
-            with self._databases.read.connect_autocommit() as connection:
-                tokens = api_tokens.find(connection, hashes)
-        except Exception as error:
-            for each in group:
-                if each.token_hash is not None:
-                    each.tell(error)
-            self._tell_late(error)
-            return []
-        for each in group:
-            each.identify(tokens)
-        return list(tokens.values())
 
     def _record_use(self, token: LiveToken) -> None:
         try:
@@ -181,14 +184,20 @@ class _Waiting:
     since: float = field(default_factory=time.monotonic)
     is_told: bool = False
 
-    def identify(self, tokens: dict[str, LiveToken]) -> None:
+    def senders(self) -> Iterator[Sender]:
+        workspace_id = self.submission.workspace_id if self.token_hash is None else None
+        return (Sender(self.token_hash, workspace_id, event.type) for event in self.submission.events)
+
+    def identify(self, tokens: Mapping[str, LiveToken]) -> bool:
+        """Give the submission its token's workspace; return False, and tell, where no token may send it."""
         if self.token_hash is None:
-            return
+            return True
         token = tokens.get(self.token_hash)
         if token is None or TokenScope.EVENTS_SEND not in token.scopes:
             self.tell(UnknownToken())
-        else:
-            self.submission = replace(self.submission, workspace_id=token.workspace_id)
+            return False
+        self.submission = replace(self.submission, workspace_id=token.workspace_id)
+        return True
 
     def tell(self, outcome: Outcome) -> None:
         """Hand over the outcome, unless one was before."""

@@ -6,7 +6,7 @@ from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, ids
 from webhooks_app.core.encryption import Cipher
-from webhooks_app.db import delivery_inserts, event_inserts
+from webhooks_app.db import event_inserts
 from webhooks_app.db.delivery_inserts import NewDelivery
 from webhooks_app.db.engines import ReadDatabase, WriteDatabase
 from webhooks_app.db.models import DeliveryState, Endpoint
@@ -36,8 +36,7 @@ def send_test(
         delivery = NewDelivery(
             ids.new("dlv"), endpoint.workspace_id, endpoint.id, event.id, event.type, state
         )
-        event_inserts.insert(connection, [event], now=now)
-        delivery_inserts.insert(connection, [delivery], created_at=now, due_at=now, is_test=True)
+        event_inserts.insert(connection, [event], [delivery], now=now, is_test=True)
         audit.record(
             connection,
             actor,

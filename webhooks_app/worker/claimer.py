@@ -1,5 +1,6 @@
 """Who claims: finds the endpoints that have due deliveries, and claims as slots become free."""
 
+import math
 import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -33,7 +34,7 @@ class Claimer:
         self._limits = limits
         self._endpoints = DueEndpoints()
         self._is_scan_requested = False
-        self._scanned_at = self._scan_seconds = self._claimed_at = 0.0
+        self._scanned_at = self._scan_seconds = self._claimed_at = self._rests_until = 0.0
         self.claimed = 0
 
     @property
@@ -44,8 +45,14 @@ class Claimer:
     def start_run(self) -> None:
         """Forget what earlier runs knew; the first step then scans."""
         self.claimed = 0
+        self._rests_until = 0.0
         self._endpoints.clear()
         self.request_scan()
+
+    @property
+    def rest_seconds(self) -> float:
+        """How long a scan that is requested has to wait; infinite where none is."""
+        return max(0.0, self._rests_until - time.monotonic()) if self._is_scan_requested else math.inf
 
     def request_scan(self) -> None:
         self._is_scan_requested = True
@@ -79,7 +86,7 @@ class Claimer:
             return True
         rest_seconds = self._limits.scan_rest_factor * self._scan_seconds
         if self._is_scan_requested and (not claimable or since_last > rest_seconds):
-            return True
+            return time.monotonic() >= self._rests_until
         has_more = self._endpoints.has_more and free_slots > 0
         return has_more and not self._concurrency.can_take(claimable, free_slots)
 
@@ -122,4 +129,14 @@ class Claimer:
         self._endpoints.note_claims(quotas, claimed)
         self._endpoints.set_aside(free_at)
         self.claimed += len(claimed)
+        self._rest_after(len(claimed))
         return claimed
+
+    def _rest_after(self, claimed: int) -> None:
+        """Have the next scan wait the longer, the more was claimed, as more then comes meanwhile.
+
+        At a low rate each delivery goes at once. At a high one a scan and a claim, which cost much the same
+        however little they find, find more.
+        """
+        rest_seconds = min(self._limits.longest_rest_seconds, self._limits.rest_seconds_each * claimed)
+        self._rests_until = time.monotonic() + rest_seconds

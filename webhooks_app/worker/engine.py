@@ -3,6 +3,7 @@
 `Claimer` claims, `Dispatcher` sends, `OutcomeBuffer` records; the engine gives each its turn.
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -107,7 +108,7 @@ class DeliveryEngine:
         """Work for some milliseconds on what a run left in flight; return False if nothing is left."""
         if not self._has_unrecorded:
             return False
-        self._work_on(self._write_outcomes)
+        self._work_on(lambda: self._write_outcomes(expects_more=self._dispatcher.is_sending))
         return True
 
     def wind_up(self) -> None:
@@ -160,7 +161,8 @@ class DeliveryEngine:
             self._wait_idle()
 
     def _step(self) -> None:
-        self._write_outcomes()
+        # Even with nothing in flight: the next event may come while they would be written, and wait for that.
+        self._write_outcomes(expects_more=True)
         self._dispatcher.start_claimed()  # what an earlier step could not load
         if self._dispatcher.settle_not_accepted():
             self._claimer.request_scan()
@@ -171,15 +173,16 @@ class DeliveryEngine:
             self._dispatcher.add(claimed)
             self._dispatcher.start_claimed()
         elif claimed is None and not is_sending:
-            self._wait_idle()
+            self._wait_idle(min(self._outcomes.seconds_left, self._claimer.rest_seconds))
 
-    def _wait_idle(self) -> None:
-        """Wait, with nothing in flight, until there may be something to claim."""
+    def _wait_idle(self, longest_seconds: float = math.inf) -> None:
+        """Wait, with nothing in flight, until there may be something to claim; no longer than that."""
         is_told = self._wake_ups.listener.is_listening
-        self._sender.wait(self._limits.told_seconds if is_told else self._limits.idle_seconds)
+        seconds = self._limits.told_seconds if is_told else self._limits.idle_seconds
+        self._sender.wait(min(seconds, longest_seconds))
 
-    def _write_outcomes(self) -> None:
-        self._outcomes.write_if_due(is_sending=self._dispatcher.is_sending)
+    def _write_outcomes(self, *, expects_more: bool) -> None:
+        self._outcomes.write_if_due(expects_more=expects_more)
         self._postponed.release()
 
     def _release(self, abandoned: list[ClaimedDelivery]) -> None:

@@ -32,6 +32,9 @@ class ClaimLimits:
     scan_interval_seconds: float = 0.25
     # While due endpoints are known, a requested scan waits for this many times the duration of the last scan.
     scan_rest_factor: float = 4
+    # A requested scan waits for this long for each delivery of the last claim, up to the second.
+    rest_seconds_each: float = 0.001
+    longest_rest_seconds: float = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Who records: gathers outcomes, writes them together, and keeps them while the database does not answer."""
 
 import logging
+import math
 import time
 from datetime import datetime, timedelta
 
@@ -58,10 +59,17 @@ class OutcomeBuffer:
             self._oldest_at = time.monotonic()
         self._deliveries.append(delivery)
 
-    def write_if_due(self, *, is_sending: bool) -> None:
+    def write_if_due(self, *, expects_more: bool) -> None:
         """Write the outcomes if they are many or old, or if no more are to come. Raises as `write` does."""
-        if self._deliveries and (not is_sending or self._is_due):
+        if self._deliveries and (not expects_more or self._is_due):
             self.write()
+
+    @property
+    def seconds_left(self) -> float:
+        """How long the outcomes may wait for others; infinite where there are none."""
+        if not self._deliveries:
+            return math.inf
+        return max(0.0, self._oldest_at + self._limits.oldest_seconds - time.monotonic())
 
     @property
     def _is_due(self) -> bool:

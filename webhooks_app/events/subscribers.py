@@ -1,0 +1,69 @@
+"""Who sends events, and which endpoints they go to: one statement for a whole group of requests."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sqlalchemy import Connection, bindparam
+
+from webhooks_app.accounts import api_tokens
+from webhooks_app.accounts.api_tokens import LiveToken
+from webhooks_app.core import clock
+from webhooks_app.db import bulk_sql
+from webhooks_app.db.models import EndpointState
+from webhooks_app.db.models.base import UtcDateTime
+from webhooks_app.events.fan_out_plan import Topic
+
+
+class Sender(NamedTuple):
+    """Who sends an event of a type: an API token, by its hash, or else a workspace that is known already."""
+
+    token_hash: str | None
+    workspace_id: str | None
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribers:
+    """The live tokens by their hashes, the endpoints that subscribe to each topic, and the disabled ones."""
+
+    tokens: Mapping[str, LiveToken]
+    endpoints: Mapping[Topic, Sequence[str]]
+    disabled: frozenset[str]
+
+
+_STATEMENTS = bulk_sql.prepare_with_rows(
+    f"""
+    SELECT token.id, token.last_used_at, coalesce(token.workspace_id, r.workspace_id) AS workspace_id,
+        token.name, token.scopes, token.rate_per_second,
+        r.token_hash, r.type, endpoint.id AS endpoint_id, endpoint.state
+    FROM {{rows}}
+    LEFT JOIN api_tokens AS token ON token.token_hash = r.token_hash AND {api_tokens.IS_LIVE}
+    LEFT JOIN endpoints AS endpoint
+        ON endpoint.workspace_id = coalesce(token.workspace_id, r.workspace_id)
+        AND endpoint.deleted_at IS NULL
+        AND (endpoint.all_events OR EXISTS (
+            SELECT 1 FROM subscriptions AS s WHERE s.endpoint_id = endpoint.id AND s.event_type = r.type
+        ))
+    """,
+    dict.fromkeys(Sender._fields, "text"),
+    bindparam("now", type_=UtcDateTime),
+)
+_FIND = {dialect: statement.columns(last_used_at=UtcDateTime) for dialect, statement in _STATEMENTS.items()}
+
+
+def find(connection: Connection, senders: Iterable[Sender]) -> Subscribers:
+    """Return the live tokens among the senders, and who subscribes to what they send."""
+    tokens: dict[str, LiveToken] = {}
+    endpoints: dict[Topic, dict[str, None]] = defaultdict(dict)  # two tokens of a workspace find the same
+    disabled: set[str] = set()
+    rows = [each._asdict() for each in set(senders)]
+    for row in bulk_sql.run_with_rows(connection, _FIND, rows, now=clock.now()).all():
+        if row.id is not None and row.token_hash not in tokens:
+            tokens[row.token_hash] = api_tokens.of_row(row)
+        if row.endpoint_id is not None:
+            endpoints[row.workspace_id, row.type][row.endpoint_id] = None
+        if row.state == EndpointState.DISABLED:
+            disabled.add(row.endpoint_id)
+    return Subscribers(tokens, {topic: list(some) for topic, some in endpoints.items()}, frozenset(disabled))
