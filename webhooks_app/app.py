@@ -80,7 +80,7 @@ def _register_web(app: Flask, settings: config.Settings) -> None:
     request_origin.register(app)
     compression.register(app)
     response_headers.register(app)
-    sessions.register(login)
+    sessions.register(app, login)
     app.url_defaults(access.fill_in_workspace_id)
     template_filters.register(app)
     error_pages.register(app)

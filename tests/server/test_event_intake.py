@@ -1,6 +1,7 @@
 """The short way of an event: the same answers as Flask's, and nothing that is not ordinary goes it."""
 
 import json
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -130,6 +131,7 @@ def test_another_event_under_a_used_key_is_409(api: Api) -> None:
         (BODY, {"Idempotency_Key": "x" * 256}, 400),
         (b"x" * 300_000, {}, 413),
         (BODY, {"Content_Encoding": "gzip"}, 415),
+        (BODY, {"Content_Type": "text/plain"}, 415),
     ],
 )
 def test_what_is_wrong_is_said_by_flask(
@@ -193,3 +195,27 @@ def test_a_token_that_may_not_send_is_told_so_on_either_way(
     assert [answer.status_code for answer in answers] == [403, 403]
     assert described(answers[0]) == described(answers[1])
     assert api.intake.accepted == 0
+
+
+@pytest.mark.parametrize("second", ["key-2", "key-1"])
+def test_two_idempotency_keys_are_400(api: Api, second: str) -> None:
+    with socket.create_connection(("127.0.0.1", int(api.url.split(":")[2].split("/")[0])), 30) as connection:
+        body = json.dumps(BODY).encode()
+        head = (
+            f"POST /api/v1/events HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {api.token}\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\n"
+            f"Idempotency-Key: key-1\r\nIdempotency-Key: {second}\r\n\r\n"
+        )
+        connection.sendall(head.encode() + body)
+        answer = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+    assert answer.startswith("HTTP/1.1 400 ")
+    assert '"invalid_idempotency_key"' in answer
+    db.session.rollback()
+    assert db.session.scalars(select(Event.id)).all() == []
+
+
+def test_a_key_with_a_comma_is_one_key(api: Api) -> None:
+    assert api.post(BODY, Idempotency_Key="a,b").status_code == 202
+    assert api.post(BODY, Idempotency_Key="a,b", X_Unusual="1").status_code == 202
+    db.session.rollback()
+    assert len(db.session.scalars(select(Event.id)).all()) == 1

@@ -37,6 +37,8 @@ _PROXY_HEADERS = frozenset(
         *(b"x-forwarded-prefix", b"x-forwarded-proto", b"x-real-ip", b"x-request-id"),
     }
 )
+# As clients spell it; what is spelt otherwise, Flask reads.
+_JSON_TYPES = frozenset({"", "application/json", "application/json; charset=utf-8"})
 
 
 class EventIntake:
@@ -96,6 +98,8 @@ class _Unusual(Exception):
 def _submission(headers: dict[bytes, str], body: bytes) -> tuple[str, Submission]:
     """Return the token's hash and what is submitted. Raises ApiError, InvalidJson and _Unusual."""
     if len(body) > _LARGEST_BYTES:
+        raise _Unusual
+    if headers.get(b"content-type", "").lower() not in _JSON_TYPES:
         raise _Unusual
     token = bearer_token(headers.get(b"authorization", ""))
     key = headers.get(b"idempotency-key")

@@ -9,7 +9,7 @@ from io import BytesIO
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from webhooks_app.web.api.producer import FAILURE_KEY
+from webhooks_app.web.api.producer import FAILURE_KEY, REPEATED_KEY
 from webhooks_app.web.responses import CutShort
 
 Scope = dict[str, Any]
@@ -170,6 +170,8 @@ def environ_of(scope: Scope, body: bytes) -> dict[str, Any]:
         if b"_" not in raw_name:
             _add_header(environ, raw_name.decode("latin-1").upper(), raw_value.decode("latin-1"))
     environ["CONTENT_LENGTH"] = str(len(body))
+    names = [raw_name for raw_name, _ in scope["headers"]]
+    environ[REPEATED_KEY] = {name.decode("latin-1") for name in names if names.count(name) > 1}
     return environ
 
 

@@ -39,7 +39,7 @@ def register(app: Flask) -> None:
 
 
 def show_error(error: HTTPException) -> ResponseReturnValue:
-    if _is_api():
+    if api_errors.is_api():
         return api_errors.answer_http_error(error)
     code = error.code or 500
     title, text = ERRORS.get(code, (error.name, error.description or ""))
@@ -70,7 +70,7 @@ def _show_unavailable(error: Exception) -> ResponseReturnValue:
     transient_errors.raise_unless_transient(error)
     transient_errors.log_unavailable(log, error, view=request.endpoint)
     services().counters.count("unavailable", transient_errors.cause_of(error) or "unknown")
-    if _is_api():
+    if api_errors.is_api():
         return api_errors.answer_unavailable()
     title, text = ERRORS[503]
     return render_error(503, title, text), 503, {"Retry-After": "1"}
@@ -79,7 +79,3 @@ def _show_unavailable(error: Exception) -> ResponseReturnValue:
 def _show_bad_data(_error: DataError) -> ResponseReturnValue:
     """Answer 400: PostgreSQL could not take a value of the request."""
     return show_error(BadRequest())
-
-
-def _is_api() -> bool:
-    return f"{request.path}/".startswith("/api/")

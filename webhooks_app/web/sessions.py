@@ -2,16 +2,27 @@
 
 from urllib.parse import urlsplit
 
-from flask import Response, g, make_response, redirect, request, url_for
+from flask import Flask, Response, g, make_response, redirect, request, url_for
+from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from flask_login import LoginManager
 from sqlalchemy import and_, select
 
 from webhooks_app.db.models import Member, User, Workspace
 from webhooks_app.extensions import db
+from webhooks_app.web.api import errors as api_errors
 from webhooks_app.web.responses import is_fragment
 
 
-def register(login: LoginManager) -> None:
+class ConsoleSessions(SecureCookieSessionInterface):
+    """Sessions of the console; an answer of the API depends on no cookie, and says so."""
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        if not api_errors.is_api():
+            super().save_session(app, session, response)
+
+
+def register(app: Flask, login: LoginManager) -> None:
+    app.session_interface = ConsoleSessions()
     login.user_loader(load_user)
     login.unauthorized_handler(ask_to_log_in)
 

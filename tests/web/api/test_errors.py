@@ -45,6 +45,71 @@ def test_a_wrong_method_is_told_the_right_ones(client: FlaskClient, workspace: W
     assert set(client.post("/api/v1/event-types").allow) == {"GET", "HEAD", "OPTIONS"}
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "says"),
+    [
+        ("GET", "/api/v1/events/", "leave out the slash"),
+        ("GET", "/api/v1/nothing", "There is no /api/v1/nothing"),
+        ("PUT", "/api/v1/events", "There is no PUT here; there is POST."),
+    ],
+)
+def test_a_wrong_address_or_method_is_told_what_is_right(
+    client: FlaskClient, method: str, path: str, says: str
+) -> None:
+    assert says in json_of(client.open(path, method=method))["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("accept", "is_problem"),
+    [
+        ("application/problem+json", True),
+        ("application/problem+json, application/json;q=0.9", True),
+        ("application/json, application/problem+json;q=0.9", False),
+        ("application/json", False),
+        ("*/*", False),
+        ("text/html", False),
+        ("nonsense", False),
+    ],
+)
+def test_who_asks_for_problem_details_gets_them(
+    client: FlaskClient, workspace: Workspace, accept: str, is_problem: bool
+) -> None:
+    headers = workspace.headers | {"Accept": accept}
+    answers = [
+        client.post("/api/v1/events", json=EVENT | {"type": "nope"}, headers=headers),
+        client.get("/api/v1/nothing", headers=headers),
+    ]
+    for answer, status in zip(answers, (422, 404), strict=True):
+        assert answer.status_code == status
+        assert "Accept" in answer.vary
+        if not is_problem:
+            assert answer.mimetype == "application/json"
+            assert set(json_of(answer)["error"]) == {"code", "message", "field"}
+            continue
+        problem = json_of(answer)
+        assert answer.mimetype == "application/problem+json"
+        assert (problem["type"], problem["status"]) == ("about:blank", status)
+        assert problem["title"] and problem["detail"] and problem["code"]
+    if is_problem:
+        assert json_of(answers[0])["field"] == "type"
+
+
+def test_answers_carry_nothing_that_is_for_the_console(client: FlaskClient, workspace: Workspace) -> None:
+    answers = [
+        client.get("/api/v1/event-types", headers=workspace.headers),
+        client.post("/api/v1/events", json=EVENT, headers=workspace.headers),
+        client.get("/api/v1/nothing"),
+        client.get("/api/v1/event-types"),
+    ]
+    for answer in answers:
+        assert not {"HX-Request", "HX-Request-Type", "Cookie"} & set(answer.vary)
+        assert "Set-Cookie" not in answer.headers
+        assert answer.headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert not {"Referrer-Policy", "Cross-Origin-Opener-Policy"} & set(answer.headers.keys())
+    assert [answer.headers["Cache-Control"] for answer in answers[1:]] == ["no-store"] * 3
+
+
 _LOCKING = {
     "sqlite": "UPDATE workspaces SET name = name",
     "postgresql": "LOCK TABLE events IN ACCESS EXCLUSIVE MODE",

@@ -216,6 +216,15 @@ def test_the_catalog_is_served_with_schemas_and_examples(client: FlaskClient, wo
     assert all(item["schema"] and item["example"] and item["description"] for item in types)
 
 
+def test_who_has_the_catalog_already_is_not_sent_it_again(client: FlaskClient, workspace: Workspace) -> None:
+    first = client.get("/api/v1/event-types", headers=workspace.headers)
+    etag = first.headers["ETag"]
+    again = client.get("/api/v1/event-types", headers=workspace.headers | {"If-None-Match": etag})
+    assert (again.status_code, again.data, again.headers["ETag"]) == (304, b"", etag)
+    other = client.get("/api/v1/event-types", headers=workspace.headers | {"If-None-Match": '"other"'})
+    assert other.status_code == 200
+
+
 def test_redis_down_is_still_a_fast_202(workspace: Workspace, app: Flask, database: WriteDatabase) -> None:
     services(app).wake_ups = WakeUps("redis://127.0.0.1:9")
     workspace.endpoint("http://127.0.0.1:9/")

@@ -8,7 +8,6 @@ from sqlalchemy.orm import selectinload
 
 from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.db.models import Endpoint, Subscription
-from webhooks_app.db.models import EndpointState as StoredState
 from webhooks_app.endpoints import actions, named_endpoints, signing_secrets
 from webhooks_app.endpoints.custom_headers import ValueNeeded
 from webhooks_app.endpoints.named_endpoints import AmbiguousName
@@ -36,7 +35,7 @@ def list_endpoints(query: EndpointQuery) -> Response:
     if query.name:
         chosen = chosen.where(Endpoint.name == query.name.strip())
     if query.state:
-        chosen = chosen.where(Endpoint.state == StoredState(query.state.value))
+        chosen = chosen.where(Endpoint.state == query.state)
     if query.event_type:
         subscribed = select(Subscription).where(
             Subscription.endpoint_id == Endpoint.id, Subscription.event_type == query.event_type

@@ -1,19 +1,22 @@
 """The API's errors.
 
-Each is `{"error": {"code", "message", "field"}}`; `field` is null where no field is at fault.
+Each is `{"error": {"code", "message", "field"}}`; `field` is null where no field is at fault. Who accepts
+`application/problem+json` rather than JSON gets problem details (RFC 9457) with the same code and field.
 """
 
 from collections.abc import Mapping
 from typing import NoReturn
 
 from flask import Blueprint, Response, jsonify, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+from werkzeug.http import HTTP_STATUS_CODES
 
 from webhooks_app.events.accept import KeyReused
 from webhooks_app.extensions import services
 
 # Whose refusals are counted.
 _EVENT_VIEWS = frozenset({"api.sendEvent", "api.sendEvents"})
+PROBLEM = "application/problem+json"
 
 
 class ApiError(Exception):
@@ -38,6 +41,23 @@ def error_json(error: ApiError) -> dict[str, dict[str, str | None]]:
     return {"error": {"code": error.code, "message": error.message, "field": error.field}}
 
 
+def problem_json(error: ApiError) -> dict[str, str | int | None]:
+    """Return the same as problem details; without a type of its own, the title is the status's."""
+    return {
+        "type": "about:blank",
+        "title": HTTP_STATUS_CODES.get(error.status, "Error"),
+        "status": error.status,
+        "detail": error.message,
+        "code": error.code,
+        "field": error.field,
+    }
+
+
+def is_api() -> bool:
+    """Tell whether the request is for the API."""
+    return f"{request.path}/".startswith("/api/")
+
+
 def refuse(
     status: int,
     code: str,
@@ -59,8 +79,23 @@ def add_handlers(blueprint: Blueprint) -> None:
 
 def answer_http_error(error: HTTPException) -> tuple[Response, int]:
     name = (error.name or "error").lower().replace(" ", "_")
-    message = error.description or "The request failed."
-    return _answer_error(ApiError(error.code or 500, name, message, headers=own_headers(error)))
+    return _answer_error(ApiError(error.code or 500, name, _message(error), headers=own_headers(error)))
+
+
+def _message(error: HTTPException) -> str:
+    """Return what to say; of what the framework found out by itself, in words about this API."""
+    if isinstance(error, NotFound) and error.description == NotFound.description:
+        return _about_path(request.path)
+    if isinstance(error, MethodNotAllowed):
+        methods = sorted(set(error.valid_methods or ()) - {"HEAD", "OPTIONS"})
+        return f"There is no {request.method} here; there is {' and '.join(methods)}."
+    return error.description or "The request failed."
+
+
+def _about_path(path: str) -> str:
+    if path.endswith("/"):
+        return f"There is no {path[:200]} in this API: leave out the slash at its end."
+    return f"There is no {path[:200]} in this API; /api/v1/openapi.json says what there is."
 
 
 def own_headers(error: HTTPException) -> dict[str, str]:
@@ -71,8 +106,13 @@ def own_headers(error: HTTPException) -> dict[str, str]:
 def _answer_error(error: ApiError) -> tuple[Response, int]:
     if request.endpoint in _EVENT_VIEWS:
         services().counters.count("events_refused", error.code)
-    response = jsonify(error_json(error))
+    if request.accept_mimetypes.best_match(["application/json", PROBLEM]) == PROBLEM:
+        response = jsonify(problem_json(error))
+        response.mimetype = PROBLEM
+    else:
+        response = jsonify(error_json(error))
     response.headers.update(error.headers)
+    response.vary.add("Accept")
     return response, error.status
 
 

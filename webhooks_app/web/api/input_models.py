@@ -1,5 +1,6 @@
 """What the API takes, as models: bodies and the arguments of URLs. Unknown fields are refused."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -8,7 +9,8 @@ from msgspec import UNSET, Meta, UnsetType
 
 from webhooks_app.accounts.api_tokens import HIGHEST_RATE
 from webhooks_app.accounts.input_rules import LONGEST_NAME
-from webhooks_app.db.models import RecoveryAction
+from webhooks_app.db.models import EndpointState, RecoveryAction
+from webhooks_app.deliveries.log import filters
 from webhooks_app.deliveries.log.filters import LONGEST_TEXT
 from webhooks_app.deliveries.recoveries import FASTEST_RATE
 from webhooks_app.endpoints.custom_headers import MAX_HEADER_BYTES, MAX_HEADERS
@@ -139,11 +141,6 @@ class PageQuery(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     cursor: Cursor = ""
 
 
-class EndpointState(StrEnum):
-    ENABLED = "enabled"
-    DISABLED = "disabled"
-
-
 class EndpointQuery(PageQuery, kw_only=True):
     """Endpoints, newest first."""
 
@@ -152,22 +149,25 @@ class EndpointQuery(PageQuery, kw_only=True):
     event_type: Annotated[EventTypeName, Meta(description="Those that get events of this type.")] = ""
 
 
+def _one_of(names: Iterable[str], description: str = "", default: str = "") -> Meta:
+    """Return what the document says of a field whose values the log's filter checks."""
+    return Meta(description=description or None, extra_json_schema={"enum": sorted({*names, default})})
+
+
 class FilterFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The filter of the delivery log, with the names that the console has in its addresses."""
 
-    status: Annotated[
-        str, Meta(description="delivered, undelivered, pending, sending, retrying, failed, held or canceled.")
-    ] = ""
+    status: Annotated[str, _one_of(filters.STATUSES)] = ""
     endpoint: Annotated[str, Meta(max_length=64, description="Id of an endpoint.")] = ""
     event_type: EventTypeName = ""
     response: Annotated[
-        str, Meta(max_length=32, description="2xx, 3xx, 4xx, 5xx, or the class of a failure such as timeout.")
+        str, _one_of(filters.RESPONSES, "The class of the last answer, or of the failure without one.")
     ] = ""
-    traffic: Annotated[str, Meta(description="real: events that producers sent; test: test events.")] = ""
+    traffic: Annotated[str, _one_of(filters.TRAFFIC, "Events that producers sent, or test events.")] = ""
     recovery: Annotated[str, Meta(max_length=64, description="Those that this recovery dealt with.")] = ""
-    range: Annotated[
-        str, Meta(description="1h, 24h, 7d or 30d back from now; instead of `from` and `until`.")
-    ] = ""
+    range: Annotated[str, _one_of(filters.RANGES, "So far back from now, instead of `from` and `until`.")] = (
+        ""
+    )
     since: Annotated[str, Meta(max_length=40, description="Accepted at this moment or later.")] = (
         msgspec.field(default="", name="from")
     )
@@ -185,7 +185,7 @@ class DeliveryQuery(FilterFields, kw_only=True):
         ),
     ] = ""
     within: Annotated[
-        str, Meta(description="`payloads` looks for the text of `q` in whole payloads, which takes longer.")
+        str, _one_of([filters.PAYLOADS], "Look for the text of `q` in whole payloads, which takes longer.")
     ] = msgspec.field(default="", name="in")
     limit: Limit = USUAL_PAGE
     cursor: Cursor = ""

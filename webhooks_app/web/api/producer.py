@@ -1,5 +1,6 @@
 """The producer API, `/api/v1`: internal apps hand over events here."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,10 +17,13 @@ from webhooks_app.extensions import services
 from webhooks_app.web.api import answer_models
 from webhooks_app.web.api.errors import refuse
 from webhooks_app.web.api.operations import Operation
+from webhooks_app.web.api.preconditions import with_etag
 from webhooks_app.web.api.request_body import read_json
 
 # What the web's server adds to the WSGI environment; no client can set a name without HTTP_ before it.
 FAILURE_KEY = "webhooks_app.failure"
+# The names, in lower case, of headers that came more than once: WSGI joins their values.
+REPEATED_KEY = "webhooks_app.repeated_headers"
 LARGEST_EVENT_BYTES = 256 * 1024
 LARGEST_BATCH_BYTES = 4 * 1024 * 1024
 LARGEST_BATCH = 1000
@@ -111,7 +115,7 @@ def _delivery_json(row: Row[*tuple[Any, ...]]) -> dict[str, Any]:
 
 
 def list_event_types() -> Response:
-    return jsonify(
+    response = jsonify(
         {
             "event_types": [
                 {
@@ -126,6 +130,7 @@ def list_event_types() -> Response:
             ]
         }
     )
+    return with_etag(response, hashlib.sha256(response.data).hexdigest()[:32])
 
 
 def _accept(new: list[NewEvent], *, idempotency_key: str | None = None) -> Sequence[Accepted]:
@@ -159,6 +164,8 @@ def _parse_event(item: Any, at: str) -> tuple[str, dict[str, Any]]:
 
 def _idempotency_key() -> str | None:
     key = request.headers.get("Idempotency-Key")
+    if "idempotency-key" in request.environ.get(REPEATED_KEY, ()):
+        refuse(400, "invalid_idempotency_key", "Send one Idempotency-Key, not several.", "Idempotency-Key")
     if key is not None and not is_idempotency_key(key):
         message = f"Idempotency-Key must be 1 to {LONGEST_KEY} printable ASCII characters."
         refuse(400, "invalid_idempotency_key", message, "Idempotency-Key")
@@ -208,6 +215,8 @@ OPERATIONS = (
         tag="Event types",
         summary="Read the catalog",
         scope=None,
-        answers={200: answer_models.EventTypes},
+        answers={200: answer_models.EventTypes, 304: None},
+        headers=("If-None-Match",),
+        answer_headers=("ETag",),
     ),
 )
