@@ -72,7 +72,7 @@ WORDS = {
         "Degraded", "It accepts deliveries, but some failed and wait for another attempt."
     ),
     HealthState.UNTRIED: StateWords(
-        "Untried", "Nothing was sent to it since it was added, or since it was enabled again."
+        "Untried", "Nothing but tests was sent to it since it was added, or since it was enabled again."
     ),
     HealthState.HEALTHY: StateWords(
         "Healthy", "The last attempt succeeded, and no failed delivery waits for another one."

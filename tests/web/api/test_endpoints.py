@@ -222,7 +222,7 @@ def test_the_list_has_pages_and_filters(api: Api, stranger: Api) -> None:
         ("cursor=ep_", "cursor"),
         ("cursor=dlv_06h1bup04keinukl2ur6l4cu6o", "cursor"),
         ("state=broken", "state"),
-        ("stauts=enabled", "stauts"),
+        ("status_is=enabled", "status_is"),
     ],
 )
 def test_a_bad_argument_is_refused(api: Api, query: str, field: str) -> None:

@@ -1,7 +1,7 @@
 """Deliveries as the log shows them: what is stored, and what follows from it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from webhooks_app.core import clock, ids, url_masking
 from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass, OutcomeDescription
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, EndpointState, Event, PendingDelivery
 from webhooks_app.deliveries.log.filters import Status
+from webhooks_app.deliveries.log.waiting import Wait, read_waits
 
 _ANSWERED = frozenset(kind for kind in OutcomeClass if kind.value.startswith("http_")) | {
     OutcomeClass.SUCCESS
@@ -48,6 +49,8 @@ class DeliveryRow:
     endpoint_state: EndpointState
     endpoint_deleted_at: datetime | None
     indexed_values: list[str] | None
+    # Of a delivery that is due and that nobody sends.
+    wait: Wait | None = None
 
     @property
     def endpoint_url(self) -> str:
@@ -67,7 +70,15 @@ class DeliveryRow:
         """Differs whenever the row looks different; in an address, so letters, digits and dashes only."""
         due = int(self.next_attempt_at.timestamp() * 1000) if self.next_attempt_at else 0
         manual = "-m" if self.is_manual_due else ""
-        return f"{self.status}-{self.attempt_count}-{self.attempts_in_schedule}-{due}{manual}"
+        version = f"{self.status}-{self.attempt_count}-{self.attempts_in_schedule}-{due}"
+        return f"{version}{manual}{self._wait_version}"
+
+    @property
+    def _wait_version(self) -> str:
+        if self.wait is None:
+            return ""
+        paused = int(self.wait.paused_until.timestamp()) if self.wait.paused_until else 0
+        return f"-{self.wait.ahead}-{paused}"
 
     @property
     def outcome_description(self) -> OutcomeDescription | None:
@@ -91,6 +102,9 @@ class DeliveryRow:
     @property
     def can_change(self) -> bool:
         return self.state is DeliveryState.PENDING
+
+    def is_due(self, now: datetime) -> bool:
+        return self.is_manual_due or (self.next_attempt_at is not None and self.next_attempt_at <= now)
 
     @property
     def is_deleted(self) -> bool:
@@ -128,7 +142,15 @@ def read_rows(session: Session, workspace_id: str, delivery_ids: Sequence[str]) 
         return []
     result = session.execute(_select().where(Delivery.workspace_id == workspace_id, Delivery.id.in_(named)))
     rows = {row.id: DeliveryRow(*row) for row in result}
+    _add_waits(session, rows)
     return [rows[each] for each in delivery_ids if each in rows]
+
+
+def _add_waits(session: Session, rows: dict[str, DeliveryRow]) -> None:
+    now = clock.now()
+    waiting = [row.id for row in rows.values() if row.can_cancel and row.is_due(now)]
+    for delivery_id, wait in read_waits(session, waiting, now=now).items():
+        rows[delivery_id] = replace(rows[delivery_id], wait=wait)
 
 
 def read_row(session: Session, workspace_id: str, delivery_id: str) -> DeliveryRow | None:

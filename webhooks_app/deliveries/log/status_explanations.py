@@ -6,6 +6,7 @@ from typing import NamedTuple
 from webhooks_app.core.outcomes import OutcomeClass
 from webhooks_app.deliveries.log.filters import Status
 from webhooks_app.deliveries.log.rows import DeliveryRow
+from webhooks_app.deliveries.log.waiting import Wait
 
 # A busy worker takes what is due within a second or two; past this, something is in the way.
 OVERDUE = timedelta(seconds=30)
@@ -29,7 +30,7 @@ def explain(row: DeliveryRow, *, schedule_length: int, now: datetime) -> StatusE
         case Status.RETRYING:
             explanation = _retrying(row, schedule_length), _retry_advice(row, now), "warning"
         case Status.PENDING:
-            text = _overdue(row, now) or "It starts at any moment."
+            text = _wait(row, now) or "It starts at any moment."
             explanation = "Waiting for its first attempt.", text, "info"
         case Status.HELD:
             explanation = "Held back.", _held(row), "warning"
@@ -73,11 +74,11 @@ def _retrying(row: DeliveryRow, schedule_length: int) -> str:
 
 def _retry_advice(row: DeliveryRow, now: datetime) -> str:
     if row.is_manual_due:
-        failure = _last_failure(row, "The last attempt")
-        return f"{failure} Should it fail, too, the schedule goes on as it was."
+        parts = _last_failure(row, "The last attempt"), _wait(row, now)
+        return " ".join([*filter(None, parts), "Should it fail, too, the schedule goes on as it was."])
     # A failure of an earlier schedule says nothing about the one that starts.
     advice = _advice(row) if row.attempts_in_schedule else ""
-    return advice + _overdue(row, now)
+    return f"{advice} {_wait(row, now)}".strip()
 
 
 def _failed(row: DeliveryRow, schedule_length: int) -> str:
@@ -125,9 +126,40 @@ def _what_now(row: DeliveryRow) -> str:
     return "Then replay it." if row.is_reachable else "The endpoint is disabled; enable it to replay."
 
 
+def _wait(row: DeliveryRow, now: datetime) -> str:
+    """Say what a delivery that is due waits for; nothing where it is a moment's wait."""
+    sentences = [_pause(row.wait, now), _queue(row.wait)] if row.wait else []
+    return " ".join(each for each in (*sentences, _overdue(row, now)) if each)
+
+
+def _pause(wait: Wait, now: datetime) -> str:
+    if wait.paused_until is None:
+        return ""
+    seconds = max(1, round((wait.paused_until - now).total_seconds()))
+    return f"The endpoint asked for a pause (Retry-After): nothing is sent to it for another {seconds} s."
+
+
+def _queue(wait: Wait) -> str:
+    """`12 deliveries to this endpoint go first, at its rate limit of 2 a second: in 6 s or later.`"""
+    if not wait.ahead:
+        return ""
+    them = "1 delivery" if wait.ahead == 1 else f"{wait.ahead_label} deliveries"
+    text = f"{them[:1].upper()}{them[1:]} to this endpoint {'goes' if wait.ahead == 1 else 'go'} first"
+    if wait.rate_per_second:
+        text += f", at its rate limit of {wait.rate_per_second:,} a second"
+        text += f": {_at_least(wait.seconds)}" if wait.seconds else ""
+    return f"{text}."
+
+
+def _at_least(seconds: int | None) -> str:
+    return f"{seconds} s at least" if (seconds or 0) < 120 else f"{(seconds or 0) // 60} min at least"
+
+
 def _overdue(row: DeliveryRow, now: datetime) -> str:
     if row.next_attempt_at is None or now - row.next_attempt_at < OVERDUE:
         return ""
     minutes = int((now - row.next_attempt_at).total_seconds()) // 60
     late = f"{minutes} min" if minutes else "half a minute"
-    return f" It is overdue by {late}: the endpoint cannot take more at a time, or no worker is running."
+    if row.wait and (row.wait.paused_until or row.wait.rate_per_second):
+        return f"It has been due for {late}."
+    return f"It is overdue by {late}: the endpoint cannot take more at a time, or no worker is running."
