@@ -43,15 +43,15 @@ def copy_what_no_column_takes(connection: Connection) -> None:
     attempt_inserts.insert(connection, [(SECRET, SECRET)])
 
 
-def insert_for_nobody(connection: Connection) -> None:
+def insert_a_delivery_twice(connection: Connection) -> None:
     row = NewDelivery(SECRET, SECRET, SECRET, SECRET, "x", "pending")
-    delivery_inserts.insert(connection, [row], created_at=clock.now(), due_at=clock.now())
+    delivery_inserts.insert(connection, [row, row], created_at=clock.now(), due_at=clock.now())
 
 
 @pytest.mark.usefixtures("workspace")
 @pytest.mark.parametrize(
     "act",
-    [insert_twice, insert_null, refuse_a_number, copy_what_no_column_takes, insert_for_nobody],
+    [insert_twice, insert_null, refuse_a_number, copy_what_no_column_takes, insert_a_delivery_twice],
 )
 def test_no_error_shows_a_value(databases: Databases, act: Callable[[Connection], None]) -> None:
     with pytest.raises(DBAPIError) as raised, databases.write.begin() as connection:

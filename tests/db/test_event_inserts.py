@@ -104,3 +104,9 @@ def test_two_transactions_with_the_same_keys_do_not_wait_for_each_other(
             wait_for(lambda: connection.scalar(WAITING))
             event_inserts.insert(connection, [event_row(workspace, "2", "b")], now=clock.now())
         assert turned.result() == set()
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_delivery_is_looked_up_in_no_other_table(workspace: Workspace) -> None:
+    checks = "SELECT conname FROM pg_constraint WHERE contype = 'f' AND conrelid = 'deliveries'::regclass"
+    assert db.session.scalars(text(checks)).all() == []

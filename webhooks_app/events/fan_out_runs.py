@@ -157,13 +157,17 @@ def _insert(connection: Connection, piece: Sequence[PlannedDelivery], created_at
 
 
 def _existing_events(connection: Connection, named: set[str]) -> set[str]:
-    return set(connection.scalars(select(Event.id).where(Event.id.in_(named))))
+    # Locked until the deliveries are committed, so that retention does not remove one meanwhile.
+    locked = select(Event.id).where(Event.id.in_(named)).order_by(Event.id)
+    locked = locked.with_for_update(read=True, key_share=True)
+    return set(connection.scalars(locked))
 
 
 def _endpoints(connection: Connection, named: set[str]) -> tuple[set[str], dict[str, DeliveryState]]:
     """Return which of the endpoints exist, and the states of deliveries to those that accept none now."""
     columns = Endpoint.id, Endpoint.state, Endpoint.deleted_at
-    rows = connection.execute(select(*columns).where(Endpoint.id.in_(named))).all()
+    locked = select(*columns).where(Endpoint.id.in_(named)).with_for_update(read=True, key_share=True)
+    rows = connection.execute(locked.order_by(Endpoint.id)).all()
     closed = {row.id for row in rows if row.state is EndpointState.DISABLED or row.deleted_at is not None}
     states = destinations.not_accepting(connection, closed) if closed else {}
     return {row.id for row in rows}, states

@@ -67,6 +67,8 @@ class Delivery(Base):
 
     id: Mapped[str] = mapped_column(public_id(), primary_key=True)
     workspace_id: Mapped[str] = mapped_column(public_id())
+    # PostgreSQL has neither of these foreign keys: see docs/decisions/0022. An event is inserted by the same
+    # statement, and retention removes events and endpoints only when they have no deliveries.
     endpoint_id: Mapped[str] = mapped_column(ForeignKey("endpoints.id"))
     event_id: Mapped[str] = mapped_column(ForeignKey("events.id"))
     event_type: Mapped[str] = mapped_column(String(64))
