@@ -47,11 +47,14 @@ function expire(box) {
 
 // ---- Copy buttons: data-copy="#id of the element whose text is copied" ---------------------------------------------
 async function copy(button) {
+  const { copyUrl } = button.dataset;
   const source = document.querySelector(button.dataset.copy);
+  const text = source ? (source.value ?? source.textContent) : new URL(copyUrl, location.href).href;
   try {
-    await navigator.clipboard.writeText(source.value ?? source.textContent);
+    await navigator.clipboard.writeText(text);
     toast("Copied");
   } catch {
+    if (!source) return toast({ text: `The browser refused to copy ${text}`, variant: "danger" });
     getSelection().selectAllChildren(source);
     toast({ text: "The browser refused to copy. The text is selected: press Ctrl+C or ⌘C.", variant: "danger" });
   }
@@ -133,7 +136,7 @@ function announceFailure(ctx, text) {
 
 // ---- Set-up of a page or of a swapped-in part ------------------------------------------------------------------------
 function prepare() {
-  for (const element of $$("[data-theme-toggle], [data-copy], [data-checklist-search], .checklist .all, [data-pick-all]")) element.hidden = false;
+  for (const element of $$("[data-theme-toggle], [data-copy], [data-copy-url], [data-checklist-search], .checklist .all, [data-pick-all]")) element.hidden = false;
   $$("[data-checklist]").forEach(updateChecklist);
   updateSelection();
   showSearch();
@@ -144,7 +147,7 @@ function prepare() {
 document.addEventListener("click", (event) => {
   const on = (selector) => event.target.closest?.(selector);
   if (on("[data-theme-toggle]")) toggleTheme();
-  if (on("[data-copy]")) copy(on("[data-copy]"));
+  if (on("[data-copy], [data-copy-url]")) copy(on("[data-copy], [data-copy-url]"));
   if (on("[data-dismiss]")) on(".toast")?.remove();
   if (on("[data-search-stop]")) { isSearching = false; showSearch(); document.getElementById("further")?.focus(); }
   if (on("#nav a") && document.querySelector("#nav:popover-open")) document.getElementById("nav").hidePopover();

@@ -178,6 +178,8 @@ PAGES = (
     Page("deliveries.show", "sending", of="sending"),
     Page("deliveries.show", "deleted", of="delivered to deleted"),
     Page("deliveries.show", "hostile", of="hostile delivery"),
+    Page("deliveries.compare", of="failed"),
+    Page("deliveries.compare", "hostile", of="hostile delivery"),
     Page("endpoints.deliveries"),
     Page("endpoints.deliveries", "failed", of="billing", query="status=failed"),
     Page("endpoints.deliveries", "unused", of="unused"),

@@ -154,3 +154,23 @@ def test_markup_from_outside_is_only_ever_text(
     expect(page.locator("#attempt-1")).to_contain_text("x-evil")
     assert not [url for url in asked if "evil" in url or url.endswith("/x")]
     assert page.locator("main :is(img, script, [hx-get='/evil'])").count() == 0
+
+
+def test_from_a_failure_to_what_differs_from_a_success(page: Page, failed: str, workspace: Workspace) -> None:
+    page.goto("deliveries/")
+    page.goto(rows(page).locator(".expander").get_attribute("href") or "")
+    page.get_by_role("link", name="Compare with a success").click()
+    expect(page.get_by_role("heading", name="Two attempts compared")).to_be_visible()
+    expect(page.locator(".compared").first).to_contain_text("410")
+
+
+@with_javascript
+def test_an_attempt_has_a_link_to_hand_on(page: Page, failed: str, workspace: Workspace) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto("deliveries/")
+    page.goto(rows(page).locator(".expander").get_attribute("href") or "")
+    page.get_by_role("button", name="Copy link to attempt 1").click()
+    expect(toast(page)).to_contain_text("Copied")
+    page.goto(page.evaluate("navigator.clipboard.readText()"))
+    expect(page.locator("#attempt-1")).to_have_attribute("open", "")
+    expect(page.locator("#attempt-1")).to_contain_text("POST /hooks")

@@ -69,6 +69,9 @@ def test_a_row_opens_and_closes(failed: str, admin_page: Page) -> None:
     assert "410" in opened
     assert "batch_id" in opened
     assert "Given up: the endpoint answered 410 Gone." in opened
+    assert "HTTP/1.1 410" in opened
+    assert re.search(r'aria-label="Response body of dlv_\w+" dir="ltr" hx-ignore>gone</pre>', opened)
+    assert "<code>POST /hooks</code>" in opened
     assert 'aria-expanded="false"' in admin_page.fragment(f"deliveries/{failed}/row").text
 
 

@@ -72,6 +72,9 @@ def test_the_attempt_is_logged_as_it_was(
     assert 0 < attempt.connect_us <= attempt.first_byte_us <= attempt.total_us
     headers = dict(json.loads(attempt.request_headers))
     assert headers["webhook-signature"] == receiver.received[0].headers["webhook-signature"]
+    origin = receiver.url.removeprefix("http://").removesuffix("/hooks")
+    assert (headers[":method"], headers[":scheme"], headers[":authority"]) == ("POST", "http", origin)
+    assert headers[":path"] == "/hooks"
     assert receiver.received[0].headers["x-tenant"] == "s3cret"
     assert "s3cret" not in attempt.request_headers
 

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, bindparam, select
 
-from webhooks_app.core import signing
+from webhooks_app.core import signing, url_masking
 from webhooks_app.core.encryption import Cipher, DecryptionError
 from webhooks_app.db.models import DeliveryState, Endpoint, EndpointState, SigningSecret
 from webhooks_app.endpoints import custom_headers
@@ -30,8 +31,9 @@ class Destination:
     """Where an endpoint's deliveries go, and what each request carries.
 
     `keys` holds each signing key with the moment it expires. `header_lines` are those that every request to
-    it carries; `logged_headers` the same as JSON for the log, custom values masked. `not_accepting` is the
-    state that its deliveries get while it accepts none: held while disabled, canceled once deleted.
+    it carries; `logged_headers` the same as JSON for the log, custom values masked, behind where it goes
+    to, which HTTP/2 has among its headers (RFC 9113, section 8.3.1). `not_accepting` is the state that its
+    deliveries get while it accepts none: held while disabled, canceled once deleted.
     """
 
     url: str
@@ -98,10 +100,17 @@ def _destination(row: Any, keys: tuple[tuple[bytes, datetime | None], ...], ciph
     not_accepting = _state_while_not_accepting(row.state, row.deleted_at)
     lines = tuple(f"{name}: {value}" for name, value in headers)
     masked = "".join("," + as_json(header) for header in custom_headers.mask_values(headers))
+    target = "".join("," + as_json(header) for header in _logged_target(row.url))
     if all(name.lower() != "user-agent" for name, _ in headers):
         lines = (f"user-agent: {USER_AGENT}", *lines)
         masked = "," + as_json(["user-agent", USER_AGENT]) + masked
-    return Destination(row.url, row.timeout_ms, keys, lines, masked, not_accepting)
+    return Destination(row.url, row.timeout_ms, keys, lines, target + masked, not_accepting)
+
+
+def _logged_target(url: str) -> list[tuple[str, str]]:
+    parts = urlsplit(url_masking.mask_url(url))
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return [(":method", "POST"), (":scheme", parts.scheme), (":authority", parts.netloc), (":path", path)]
 
 
 def _allowed(endpoint_id: str, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:

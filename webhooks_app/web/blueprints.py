@@ -12,6 +12,7 @@ from flask import Blueprint, Flask
 from flask_wtf import CSRFProtect
 
 from webhooks_app.web import (
+    attempt_comparison_page,
     audit_page,
     catalog_page,
     delivery_actions,
@@ -75,6 +76,7 @@ WORKSPACE_AREAS: tuple[tuple[str, str, tuple[AddRoutes, ...]], ...] = (
             delivery_log_updates.add_routes,
             delivery_export.add_routes,
             delivery_page.add_routes,
+            attempt_comparison_page.add_routes,
             delivery_actions.add_routes,
         ),
     ),

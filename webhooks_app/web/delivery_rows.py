@@ -14,12 +14,27 @@ from webhooks_app.deliveries.log.attempts import (
 )
 from webhooks_app.deliveries.log.rows import DeliveryRow, read_row
 from webhooks_app.extensions import db
+from webhooks_app.web import response_text
+from webhooks_app.web.response_text import ResponseText
+
+# In an opened row; the delivery's own page shows all that was kept.
+RESPONSE_SHOWN_BYTES = 2 * 1024
+
+
+class ResponsePreview(NamedTuple):
+    """The newest attempt with its request line, and its response, cut where it is long."""
+
+    attempt: LoggedAttempt
+    status_line: str
+    body: ResponseText
+    is_cut: bool
 
 
 class RowPreview(NamedTuple):
-    """What an opened row shows: its attempts, and the payload, cut where it is long."""
+    """What an opened row shows: its attempts, what came back last, and the payload, each cut if long."""
 
     attempts: list[LoggedAttempt]
+    response: ResponsePreview | None
     payload: str
     payload_bytes: int
 
@@ -61,4 +76,13 @@ def _read_preview(row: DeliveryRow) -> RowPreview:
     payload, size = read_payload(db.session(), row.event_id, limit=PAYLOAD_SHOWN_BYTES)
     # A character cut in two at the end is no invalid byte of the sender's.
     text = payload.decode("utf-8", "ignore" if size > len(payload) else "surrogateescape")
-    return RowPreview(attempts, text_display.indent_json(text), size)
+    newest = read_attempts(db.session(), row.id, row.attempt_count, full=True, limit=1)
+    response = _preview_response(newest[0]) if newest else None
+    return RowPreview(attempts, response, text_display.indent_json(text), size)
+
+
+def _preview_response(attempt: LoggedAttempt) -> ResponsePreview:
+    status_line, headers = text_display.parse_header_block(attempt.response_headers)
+    is_cut = attempt.is_truncated or len(attempt.response_body) > RESPONSE_SHOWN_BYTES
+    body = response_text.decode_body(headers, attempt.response_body[:RESPONSE_SHOWN_BYTES], is_cut=is_cut)
+    return ResponsePreview(attempt, status_line, body, is_cut)

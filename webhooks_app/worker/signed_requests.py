@@ -36,7 +36,7 @@ def preview(
     """Return the headers that a delivery of these bytes would carry now, custom values masked."""
     _, destination = read(connection, [endpoint_id], cipher)[endpoint_id]
     _, headers = sign(delivery_id, destination, destination.keys_at(now), body, now=now)
-    return [(name, value) for name, value in json.loads(headers)]
+    return [(name, value) for name, value in json.loads(headers) if not name.startswith(":")]
 
 
 def sign(

@@ -1,7 +1,8 @@
 """A delivery's attempts with where their time went, and its payload."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -57,7 +58,8 @@ class Phase(NamedTuple):
 class LoggedAttempt:
     """One attempt; `number` counts from 1. Without `full`, headers and bodies are not read.
 
-    `is_manual` says that a person asked for it, beside the schedule.
+    `is_manual` says that a person asked for it, beside the schedule. `target` is where the request went, by
+    the names that HTTP/2 has for it; empty for one of the code before.
     """
 
     number: int
@@ -70,6 +72,7 @@ class LoggedAttempt:
     total_ms: float
     remote_address: str
     is_manual: bool = False
+    target: Mapping[str, str] = field(default_factory=dict)
     request_headers: tuple[tuple[str, str], ...] = ()
     response_headers: bytes = b""
     response_body: bytes = b""
@@ -78,6 +81,11 @@ class LoggedAttempt:
     @property
     def outcome_description(self) -> OutcomeDescription:
         return DESCRIPTIONS[self.outcome]
+
+    @property
+    def request_line(self) -> str:
+        """Method and path as sent, with a mask for what lets its holder in; nothing where it is not known."""
+        return f"{self.target[':method']} {self.target[':path']}" if self.target else ""
 
     @property
     def is_success(self) -> bool:
@@ -94,15 +102,15 @@ class LoggedAttempt:
 
 
 def read_attempts(
-    session: Session, delivery_id: str, attempt_count: int, *, full: bool
+    session: Session, delivery_id: str, attempt_count: int, *, full: bool, limit: int = NEWEST_ATTEMPTS
 ) -> list[LoggedAttempt]:
-    """Return the newest attempts, newest first, NEWEST_ATTEMPTS at most."""
+    """Return the newest attempts, newest first, `limit` at most."""
     columns = [*_COLUMNS, *_CONTENT_COLUMNS] if full else _COLUMNS
     rows = session.execute(
         select(*columns)
         .where(Attempt.delivery_id == delivery_id)
         .order_by(Attempt.generation.desc())
-        .limit(NEWEST_ATTEMPTS)
+        .limit(limit)
     ).all()
     newest = max(attempt_count, len(rows))
     return [_logged_attempt(row, newest - position, full) for position, row in enumerate(rows)]
@@ -119,8 +127,10 @@ def _logged_attempt(row: Any, number: int, full: bool) -> LoggedAttempt:
     outcome = OutcomeClass(row.outcome)
     rest: dict[str, Any] = {}
     if full:
+        logged = [(name, value) for name, value in json.loads(row.request_headers)]
         rest = {
-            "request_headers": tuple((name, value) for name, value in json.loads(row.request_headers)),
+            "target": {name: value for name, value in logged if name.startswith(":")},
+            "request_headers": tuple(header for header in logged if not header[0].startswith(":")),
             "response_headers": bytes(row.response_headers or b""),
             "response_body": bytes(row.response_body or b""),
             "is_truncated": row.response_truncated,
