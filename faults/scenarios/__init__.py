@@ -15,6 +15,7 @@ from faults.scenarios import (
     rolling_upgrade,
     scheduler_faults,
     storm,
+    web_faults,
     worker_faults,
 )
 
@@ -31,6 +32,7 @@ MODULES = (
     rolling_upgrade,
     receiver_faults,
     connection_faults,
+    web_faults,
     storm,
     worker_faults,
 )
