@@ -14,6 +14,7 @@ USUALLY = {
     "delivery_id": "delivered",
     "recovery_id": "recovery",
     "secret": "invitation",
+    "reset_token": "reset",
 }
 
 
@@ -22,6 +23,18 @@ def refuse_log_in(tab: Tab) -> None:
     tab.fill("#password", "wrong")
     tab.click("form.login button")
     tab.wait_for_selector("[role=alert]")
+
+
+def refuse_address(tab: Tab) -> None:
+    tab.fill("#email", "nobody")
+    tab.click("text=Send link")
+    tab.wait_for_selector("#email-error")
+
+
+def ask_for_link(tab: Tab) -> None:
+    tab.fill("#email", "nobody@example.com")
+    tab.click("text=Send link")
+    tab.wait_for_selector("text=Look into your mail")
 
 
 def refuse_endpoint(tab: Tab) -> None:
@@ -203,6 +216,10 @@ PAGES = (
     Page("settings.show", "viewer", who="viewer"),
     Page("operations.show"),
     Page("operations.show", "forbidden", who="viewer", status=404),
+    Page("password_resets.ask", who=None),
+    Page("password_resets.ask", "refused", who=None, act=refuse_address),
+    Page("password_resets.ask", "sent", who=None, act=ask_for_link),
+    Page("password_resets.show", who=None),
     Page("profile.show", act=refuse_password),
     Page("workspaces.new"),
     Page("invitations.show", who=None, act=refuse_account),

@@ -75,6 +75,8 @@ def console(
         folder,
         WEBHOOKS_RETRY_DELAYS="300,1800",
         WEBHOOKS_OPERATORS="acme@example.com",
+        WEBHOOKS_SMTP_URL="smtp://127.0.0.1:9",
+        WEBHOOKS_MAIL_FROM="hooks@example.com",
     )
     app = create_app(settings)
     with prepared(app) as world, served(app) as url, ExitStack() as tabs:

@@ -11,7 +11,7 @@ from sqlalchemy import insert, select, update
 
 from tests.conftest import PASSWORD, TESTER, Workspace, new_engine, new_workspace
 from tests.receivers import Answer, Receiver
-from webhooks_app.accounts import api_tokens, members, users
+from webhooks_app.accounts import api_tokens, members, password_resets, users
 from webhooks_app.core import clock, ids
 from webhooks_app.db.models import (
     ApiToken,
@@ -23,6 +23,7 @@ from webhooks_app.db.models import (
     ProcessReport,
     Recovery,
     Role,
+    User,
 )
 from webhooks_app.deliveries import cancellations, recoveries
 from webhooks_app.deliveries.log.filters import LogFilter, Status
@@ -164,6 +165,8 @@ def _report(world: World) -> None:
 def _add_viewer(world: World) -> None:
     user_id = users.add(services().write, email=VIEWER_EMAIL, name="Vera Viewer", password=PASSWORD)
     members.add(services().write, world.acme.id, user_id, Role.VIEWER, actor=TESTER)
+    user = db.session.get_one(User, user_id)
+    world.ids["reset"] = password_resets.new_token(user, services(world.app).settings.secret_key)
     secret = members.invite(services().write, world.acme.id, "grace@example.com", Role.ADMIN, actor=TESTER)
     world.ids["invitation"] = secret
     api_tokens.create(services().write, world.acme.id, MARKUP[:100], actor=TESTER)

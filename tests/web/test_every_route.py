@@ -11,9 +11,10 @@ from werkzeug.routing import Rule
 
 from tests.conftest import PASSWORD, TESTER, Workspace
 from tests.web.conftest import FRAGMENT_HEADERS, Page
-from webhooks_app.accounts import api_tokens, members, users
+from webhooks_app.accounts import api_tokens, members, password_resets, users
+from webhooks_app.core.mail import MailServer
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import ApiToken, Delivery, Invitation, Role, SigningSecret
+from webhooks_app.db.models import ApiToken, Delivery, Invitation, Role, SigningSecret, User
 from webhooks_app.db.models.base import Base
 from webhooks_app.deliveries import recoveries
 from webhooks_app.deliveries.log.filters import LogFilter, Status
@@ -23,6 +24,7 @@ from webhooks_app.extensions import db, services
 WORKSPACE = "/w/<workspace_id>"
 # A person's own account is theirs whatever their role is.
 OWN_ACCOUNT = "profile."
+MAIL_SERVER = MailServer("127.0.0.1", 9, "hooks@example.com")
 METRICS_TOKEN = "0123456789abcdef"
 BEARER = {"Authorization": f"Bearer {METRICS_TOKEN}"}
 
@@ -36,7 +38,9 @@ class World:
         self.app, self.workspace = app, workspace
         found = services(app)
         operators = frozenset({workspace.admin_email})
-        found.settings = replace(found.settings, operators=operators, metrics_token=METRICS_TOKEN)
+        found.settings = replace(
+            found.settings, operators=operators, metrics_token=METRICS_TOKEN, mail_server=MAIL_SERVER
+        )
         endpoint_id = workspace.endpoint("https://a.example.com/")
         workspace.send()
         with database.begin() as connection:
@@ -69,6 +73,8 @@ class World:
             "user_id": users.add(database, email="victim@example.com", name="Vic", password=PASSWORD),
             "secret": self.secret,
         }
+        victim = db.session.get_one(User, self.ids["user_id"])
+        self.ids["reset_token"] = password_resets.new_token(victim, found.settings.secret_key)
         members.add(database, workspace.id, self.ids["user_id"], Role.VIEWER, actor=TESTER)
 
     def rules(self, method: str, *, under: str = "") -> Iterator[Rule]:

@@ -18,6 +18,7 @@ ACTIONS = {
     "session.end_all": "logged out everywhere",
     "profile.change": "changed their name",
     "profile.password": "changed their password",
+    "profile.reset": "asked for a link to set a new password",
     "workspace.create": "created the workspace",
     "workspace.change": "changed the workspace’s settings",
     "member.invite": "invited somebody",

@@ -81,6 +81,12 @@ def record_log_in(database: WriteDatabase, *, email: str, address: str, user_id:
         _audit(connection, Actor(email[:254], address), action, user_id)
 
 
+def record(database: WriteDatabase, user_id: str, action: str, *, actor: Actor) -> None:
+    """Record an action on the account that changes nothing of it."""
+    with database.begin() as connection:
+        _audit(connection, actor, action, user_id)
+
+
 def _new_key() -> str:
     return secrets.token_urlsafe(24)
 

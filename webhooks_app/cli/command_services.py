@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from webhooks_app.app import create_app
 from webhooks_app.db import schema_version, transient_errors
 from webhooks_app.db.database_limits import COMMAND_LIMITS
-from webhooks_app.extensions import services
+from webhooks_app.extensions import db, services
 from webhooks_app.jobs.process import clear_errors
 from webhooks_app.services import Services
 
@@ -20,8 +20,11 @@ def begin_command() -> Iterator[Services]:
     What a person has to put right ends the process with one line: see `clear_command_errors`.
     """
     with clear_command_errors(), create_app(database_limits=COMMAND_LIMITS).app_context():
-        schema_version.check(services().read)
-        yield services()
+        try:
+            schema_version.check(services().read)
+            yield services()
+        finally:
+            db.engine.dispose()
 
 
 @contextmanager

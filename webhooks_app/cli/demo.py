@@ -7,7 +7,8 @@ import secrets
 from pathlib import Path
 
 from webhooks_app.accounts import workspaces
-from webhooks_app.cli.workspaces import SHELL, set_up
+from webhooks_app.cli.shell_arguments import SHELL
+from webhooks_app.cli.workspaces import set_up
 from webhooks_app.db.models import Endpoint
 from webhooks_app.endpoints import actions, signing_secrets
 from webhooks_app.endpoints.actions import EndpointValues

@@ -14,12 +14,21 @@ _COMMANDS = {
     "worker": "processes",
     "scheduler": "processes",
     "migrate": "maintenance",
+    "doctor": "doctor",
+    "config": "show_config",
     "create-workspace": "workspaces",
+    "workspaces": "workspaces",
+    "users": "people",
+    "members": "people",
+    "tokens": "tokens",
+    "reset-password": "people",
     "rotate-keys": "maintenance",
     "expire": "maintenance",
     "backup": "backups",
     "restore": "backups",
 }
+# Whose function would have the name of something else in its module.
+_FUNCTIONS = {name: f"{name}_group" for name in ("workspaces", "users", "members", "tokens")}
 
 
 class _Commands(click.Group):
@@ -32,7 +41,7 @@ class _Commands(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module = import_module(f"webhooks_app.cli.{_COMMANDS[cmd_name]}")
-        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        command: click.Command = getattr(module, _FUNCTIONS.get(cmd_name, cmd_name.replace("-", "_")))
         return command
 
 
@@ -41,6 +50,6 @@ class _Commands(click.Group):
 def main() -> None:
     """Avra webhooks: signed, real-time event notifications with a delivery log.
 
-    Settings come from the environment; the README's table lists them.
+    Settings come from the environment; `avra config` shows them, and `avra doctor` tries whether they work.
     """
     standard_streams.prepare()

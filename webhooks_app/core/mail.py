@@ -109,6 +109,15 @@ def send(server: MailServer, email: Email) -> None:
         log.warning("mail_refused", extra={"email": email.id, "recipients": len(refused)})
 
 
+def try_log_in(server: MailServer) -> None:
+    """Connect and log in as `send` does, and hand over nothing. Raises MailError."""
+    try:
+        with _connect(server) as connection:
+            connection.noop()
+    except (OSError, UnicodeError, smtplib.SMTPException) as error:
+        raise MailError(_reason(error)) from None
+
+
 def _connect(server: MailServer) -> smtplib.SMTP:
     context = ssl.create_default_context(cafile=server.ca_bundle)
     if server.is_smtps:

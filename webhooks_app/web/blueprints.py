@@ -31,6 +31,7 @@ from webhooks_app.web import (
     members_page,
     new_workspace_page,
     operations_page,
+    password_reset_pages,
     profile_page,
     recovery_pages,
     settings_page,
@@ -94,6 +95,7 @@ OTHER_AREAS: tuple[tuple[str, str | None, AddRoutes], ...] = (
     ("session", None, log_in_page.add_routes),
     ("workspaces", "/workspaces", new_workspace_page.add_routes),
     ("invitations", "/invitations", invitation_page.add_routes),
+    ("password_resets", "/password-reset", password_reset_pages.add_routes),
     ("health", None, health_checks.add_routes),
 )
 API_OPERATIONS = (

@@ -48,7 +48,7 @@ def home() -> PageResponse:
 def log_in() -> PageResponse:
     form = LogInForm()
     if not form.is_submitted():
-        return render_template("log_in.html", form=form)
+        return _page(form)
     if not form.validate():
         return _refuse(form, REFUSAL), 422
     email = users.normalize_email(form.email.data)
@@ -92,7 +92,12 @@ def log_out() -> PageResponse:
 
 def _refuse(form: LogInForm, refusal: str) -> str:
     form.form_errors.append(refusal)
-    return render_template("log_in.html", form=form, refusal=refusal)
+    return _page(form, refusal)
+
+
+def _page(form: LogInForm, refusal: str = "") -> str:
+    can_reset = services().settings.mail_server is not None
+    return render_template("log_in.html", form=form, refusal=refusal, can_reset=can_reset)
 
 
 def _safe_target(target: str | None) -> str | None:

@@ -94,6 +94,19 @@ class PasswordForm(FlaskForm):  # type: ignore[misc]
     new = PasswordField("New password", validators=[check_password])
 
 
+class NewPasswordForm(FlaskForm):  # type: ignore[misc]
+    """Of somebody who has a link to set one."""
+
+    password = PasswordField("New password", validators=[check_password])
+
+
+class AskForResetForm(FlaskForm):  # type: ignore[misc]
+    email = StringField("E-mail")
+
+    def validate_email(self, field: Field) -> None:
+        field.data = checked(email_addresses.normalize, field.data or "")
+
+
 class AcceptForm(FlaskForm):  # type: ignore[misc]
     """Of somebody invited who has no account yet."""
 

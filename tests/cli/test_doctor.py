@@ -1,0 +1,138 @@
+"""`avra doctor` and `avra config`: what works, what does not, and no secret."""
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from tests.cli.shell import Shell, shell_of
+from tests.conftest import Workspace
+from tests.redis_servers import redis_server
+from webhooks_app import config
+from webhooks_app.cli import show_config
+from webhooks_app.core import clock
+from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.jobs import alarms
+
+OTHER_KEY = "MTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTE="
+only_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+
+def findings(shell: Shell, **environ: str) -> dict[str, tuple[str, str]]:
+    """The worst that doctor finds of each subject."""
+    result = shell.run("doctor", **environ)
+    found: dict[str, tuple[str, str]] = {}
+    for line in result.stdout.splitlines():
+        status, subject, text = line[:7].strip(), line[9:20].strip(), line[22:]
+        if status != "ok" or subject not in found:
+            found[subject] = (status, text)
+    has_failed = any(status == "FAILED" for status, _ in found.values())
+    assert result.exit_code == int(has_failed), result.output
+    return found
+
+
+def test_a_deployment_that_works_gets_ok_on_all_lines(
+    shell: Shell, workspace: Workspace, database: WriteDatabase
+) -> None:
+    workspace.endpoint("https://a.example.com/")
+    alarms.record_heartbeat(database, now=clock.now())
+
+    found = findings(shell, WEBHOOKS_BASE_URL="https://hooks.example.com")
+
+    assert {subject for subject, (status, _) in found.items() if status != "ok"} <= {"way out"}
+    assert set(found) == {
+        *("settings", "database", "clock", "schema", "keys", "processes"),
+        *("Redis", "open files", "way out", "mail"),
+    }
+    assert found["keys"][1] == "They open what is stored."
+
+
+def test_without_workers_it_says_so(shell: Shell, app: Flask) -> None:
+    status, text = findings(shell)["processes"]
+    assert status == "FAILED"
+    assert "is running" in text
+
+
+@only_sqlite
+def test_keys_that_open_nothing_are_found(shell: Shell, workspace: Workspace) -> None:
+    workspace.endpoint("https://a.example.com/")
+    status, text = findings(shell, WEBHOOKS_ENCRYPTION_KEYS=OTHER_KEY)["keys"]
+    assert (status, "WEBHOOKS_ENCRYPTION_KEYS" in text) == ("FAILED", True)
+
+
+@only_sqlite
+def test_a_redis_that_is_gone_or_forbids_a_command_is_found(shell: Shell, app: Flask, tmp_path: Path) -> None:
+    gone = findings(shell, REDIS_URL="redis://127.0.0.1:1/0")["Redis"]
+    assert gone[0] == "FAILED"
+    with redis_server(tmp_path / "redis", "--rename-command", "GETDEL", "") as (port, _):
+        status, text = findings(shell, REDIS_URL=f"redis://127.0.0.1:{port}/0")["Redis"]
+    assert (status, "getdel" in text.lower()) == ("FAILED", True)
+
+
+def test_a_database_that_was_not_migrated_is_found(redis_url: str, tmp_path: Path) -> None:
+    shell = shell_of(f"sqlite:///{tmp_path / 'empty.db'}", redis_url, tmp_path)
+    found = findings(shell)
+    assert found["schema"][0] == "FAILED"
+    assert "migrate" in found["schema"][1]
+    assert found["Redis"][0] == "ok"
+
+
+def test_a_database_that_does_not_answer_is_found_and_the_rest_is_tried(
+    redis_url: str, tmp_path: Path
+) -> None:
+    shell = shell_of("postgresql://127.0.0.1:1/none", redis_url, tmp_path)
+    found = findings(shell)
+    assert found["database"][0] == "FAILED"
+    assert found["Redis"][0] == "ok"
+
+
+@only_sqlite
+def test_a_setting_that_cannot_be_used_is_all_that_is_said(shell: Shell) -> None:
+    assert findings(shell, PORT="x") == {
+        "settings": ("FAILED", "PORT must be a whole number from 1 to 65535, not 'x'.")
+    }
+
+
+@only_sqlite
+def test_a_mail_server_is_tried(shell: Shell, app: Flask) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens there
+        url = f"smtp://127.0.0.1:{taken.getsockname()[1]}"
+        mail = {"WEBHOOKS_SMTP_URL": url, "WEBHOOKS_MAIL_FROM": "hooks@example.com"}
+        assert findings(shell, **mail)["mail"][0] == "FAILED"
+
+
+@only_sqlite
+def test_a_web_without_https_and_a_short_lease_are_warned_of(shell: Shell, app: Flask) -> None:
+    assert findings(shell)["web"][0] == "warning"
+    found = findings(shell, WEBHOOKS_BASE_URL="https://a.example", WEBHOOKS_LEASE_SECONDS="5")
+    assert "WEBHOOKS_LEASE_SECONDS" in found["web"][1]
+
+
+@only_sqlite
+def test_the_settings_are_shown_without_secrets(shell: Shell) -> None:
+    secrets = {
+        "DATABASE_URL": "postgresql://me:s3cret@db.internal/hooks",
+        "REDIS_URL": "rediss://me:s3cret@redis.internal:6380/1",
+        "WEBHOOKS_SMTP_URL": "smtp://me:s3cret@mail.example.com:587",
+        "WEBHOOKS_MAIL_FROM": "hooks@example.com",
+        "WEBHOOKS_METRICS_TOKEN": "s3cret-s3cret-s3cret",
+        "SECRET_KEY": "s3cret" * 6,
+        "WEBHOOKS_WORKERS": "3",
+    }
+    printed = shell.done("config", **secrets)
+
+    assert "s3cret" not in printed
+    assert "MDEy" not in printed
+    for part in ("db.internal/hooks", "redis.internal:6380/1", "mail.example.com:587", "smtp://", "me"):
+        assert part in printed
+    lines = {line.split()[0]: line for line in printed.splitlines()}
+    assert lines["WEBHOOKS_WORKERS"].split() == ["WEBHOOKS_WORKERS", "3"]
+    assert lines["WEBHOOKS_WEB_THREADS"].endswith("8  (default)")
+    assert json.loads(shell.done("config", "--json", **secrets))["WEBHOOKS_WORKERS"] == "3"
+
+
+def test_every_setting_is_shown() -> None:
+    assert set(show_config._VALUES) == config.NAMES

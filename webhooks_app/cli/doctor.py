@@ -1,0 +1,225 @@
+"""`doctor`: tries whatever a deployment depends on, from where it runs, and says what is wrong."""
+
+import socket
+import ssl
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+import click
+from sqlalchemy import Connection, create_engine, select, text
+
+from webhooks_app import config
+from webhooks_app.config import ConfigError, Settings
+from webhooks_app.core import clock, mail
+from webhooks_app.core.encryption import Cipher, DecryptionError
+from webhooks_app.core.mail import MailError
+from webhooks_app.db import database_clock, disk_space, engines, schema_version
+from webhooks_app.db.database_limits import COMMAND_LIMITS
+from webhooks_app.db.engines import Databases
+from webhooks_app.db.models import SigningSecret
+from webhooks_app.db.schema_version import WrongSchema
+from webhooks_app.db.transient_errors import DATABASE_ERRORS
+from webhooks_app.jobs import open_files, redis_check, redis_start
+from webhooks_app.monitoring import facts, problems, reports
+from webhooks_app.transport.sender_limits import fit_open_files
+
+_LARGEST_CLOCK_DIFFERENCE = timedelta(seconds=5)
+# RFC 5737: nobody has it, so that a route to it is one to the internet. Nothing is sent.
+_SOMEWHERE = ("192.0.2.1", 443)
+
+
+class Status(StrEnum):
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What came of one check; `subject` is what was looked at."""
+
+    subject: str
+    status: Status
+    text: str
+
+
+@click.command()
+def doctor() -> None:
+    """Try whether everything works that the platform depends on.
+
+    The settings, the database and its schema, encryption keys, Redis and the commands that it must allow,
+    clocks, the limit of open files, the way out, the mail server, and the processes that report. Changes
+    nothing. Ends with status 1 if something failed.
+    """
+    has_failed = False
+    for finding in examine():
+        has_failed = has_failed or finding.status is Status.FAILED
+        click.echo(f"{finding.status.ljust(7)}  {finding.subject.ljust(11)}  {finding.text}")
+    sys.exit(1 if has_failed else 0)
+
+
+def examine() -> Iterator[Finding]:
+    """Yield what each check finds, as it is made."""
+    try:
+        settings = config.read()
+    except ConfigError as error:
+        yield Finding("settings", Status.FAILED, str(error))
+        return
+    for warning in settings.warnings:
+        yield Finding("settings", Status.WARNING, warning)
+    yield Finding("settings", Status.OK, "All can be used; `avra config` shows them.")
+    yield from _web(settings)
+    yield from _database(settings)
+    yield _redis(settings)
+    yield _open_files(settings)
+    yield from _way_out(settings)
+    yield from _mail(settings)
+
+
+def _web(settings: Settings) -> Iterator[Finding]:
+    if settings.base_url.startswith("http://") and not settings.embedded_database:
+        text_of = f"WEBHOOKS_BASE_URL is {settings.base_url}: without https://, others can read tokens."
+        yield Finding("web", Status.WARNING, text_of)
+    if settings.lease_seconds < config.SAFE_LEASE_SECONDS:
+        text_of = f"WEBHOOKS_LEASE_SECONDS is {settings.lease_seconds}: what takes longer is sent twice."
+        yield Finding("web", Status.WARNING, text_of)
+
+
+def _database(settings: Settings) -> Iterator[Finding]:
+    engine = create_engine(
+        settings.database_url, **engines.engine_options(settings.database_url, COMMAND_LIMITS)
+    )
+    engines.prepare(engine, waits_for_disk=True, limits=COMMAND_LIMITS)
+    try:
+        yield from _opened_database(settings, engines.databases_of(engine))
+    except WrongSchema as error:
+        yield Finding("schema", Status.FAILED, str(error))
+    except DATABASE_ERRORS as error:
+        reason = next(iter(str(getattr(error, "orig", None) or error).splitlines()), type(error).__name__)
+        yield Finding("database", Status.FAILED, f"It does not answer as it should: {reason}")
+    finally:
+        engine.dispose()
+
+
+def _opened_database(settings: Settings, databases: Databases) -> Iterator[Finding]:
+    with databases.read.connect() as connection:
+        asked_at = clock.now()
+        difference = asked_at + (clock.now() - asked_at) / 2 - database_clock.read(connection)
+        yield Finding("database", Status.OK, _version(connection))
+    with databases.write.begin() as connection:
+        if _is_read_only(connection):
+            yield Finding(
+                "database", Status.FAILED, "It refuses writes: it is a standby, or set to read only."
+            )
+    if problem := disk_space.problem(settings.database_url):
+        yield Finding("database", Status.FAILED, problem)
+    yield _clock(difference)
+    schema_version.check(databases.read)
+    yield Finding("schema", Status.OK, "It is the one that this version needs.")
+    yield _keys(settings, databases)
+    with databases.read.connect() as connection:
+        known = facts.read(connection)
+    found = problems.find(known, up_since=known.now - timedelta(days=1))
+    for each in found:
+        failed = each.severity is problems.Severity.FAILING
+        text_of = " ".join(part for part in (each.text, each.detail) if part)
+        yield Finding("processes", Status.FAILED if failed else Status.WARNING, text_of)
+    if not found:
+        counts = ", ".join(f"{len(known.reports.alive(kind))} {kind}" for kind in reports.KINDS)
+        yield Finding("processes", Status.OK, f"Reporting: {counts}.")
+
+
+def _is_read_only(connection: Connection) -> bool:
+    """Tell whether PostgreSQL takes no writes; SQLite has just begun one."""
+    if connection.dialect.name == "sqlite":
+        return False
+    return bool(connection.scalar(text("SHOW transaction_read_only")) == "on")
+
+
+def _version(connection: Connection) -> str:
+    if connection.dialect.name == "sqlite":
+        return f"SQLite {connection.scalar(text('SELECT sqlite_version()'))}."
+    return f"PostgreSQL {connection.scalar(text('SHOW server_version'))}."
+
+
+def _clock(difference: timedelta) -> Finding:
+    seconds = difference.total_seconds()
+    if abs(difference) > _LARGEST_CLOCK_DIFFERENCE:
+        way = "ahead of" if seconds > 0 else "behind"
+        return Finding(
+            "clock", Status.FAILED, f"It is {abs(seconds):,.0f} s {way} the database's; set it by NTP."
+        )
+    return Finding("clock", Status.OK, f"It differs from the database's by {abs(seconds):.1f} s.")
+
+
+def _keys(settings: Settings, databases: Databases) -> Finding:
+    """Try the keys on the newest and the oldest secret there are."""
+    cipher = Cipher(settings.encryption_keys)
+    with databases.read.connect() as connection:
+        ends = [
+            connection.execute(
+                select(SigningSecret.endpoint_id, SigningSecret.ciphertext).order_by(order).limit(1)
+            ).first()
+            for order in (SigningSecret.id, SigningSecret.id.desc())
+        ]
+    try:
+        for row in filter(None, ends):
+            cipher.decrypt(row.endpoint_id, row.ciphertext)
+    except DecryptionError:
+        text_of = (
+            "WEBHOOKS_ENCRYPTION_KEYS do not open the signing secrets that are stored; add the key they need."
+        )
+        return Finding("keys", Status.FAILED, text_of)
+    return Finding("keys", Status.OK, "They open what is stored." if any(ends) else "Nothing is stored yet.")
+
+
+def _redis(settings: Settings) -> Finding:
+    with redis_start.connect(settings.redis_url) as redis:
+        problem = redis_check.find_problem(redis)
+    if problem is None:
+        return Finding("Redis", Status.OK, "It takes every command that is needed.")
+    return Finding("Redis", Status.FAILED, f"{problem.text}.")
+
+
+def _open_files(settings: Settings) -> Finding:
+    limit = open_files.allow()
+    in_flight, _ = fit_open_files(settings.in_flight, limit)
+    if in_flight < settings.in_flight:
+        text_of = (
+            f"The limit is {limit}, so a worker has {in_flight} requests under way, not {settings.in_flight}."
+        )
+        return Finding("open files", Status.WARNING, text_of)
+    return Finding("open files", Status.OK, f"The limit is {limit}.")
+
+
+def _way_out(settings: Settings) -> Iterator[Finding]:
+    """Tell from which address deliveries leave, and whether certificates can be checked."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(_SOMEWHERE)  # of UDP: it looks for a route and sends nothing
+            yield Finding("way out", Status.OK, f"Deliveries leave from {probe.getsockname()[0]}.")
+        except OSError as error:
+            text_of = (
+                f"There is no route to the internet ({error.strerror}); deliveries reach this network only."
+            )
+            yield Finding("way out", Status.WARNING, text_of)
+    if settings.ca_bundle is not None:
+        try:
+            ssl.create_default_context(cafile=settings.ca_bundle)
+        except (ssl.SSLError, OSError) as error:
+            text_of = f"WEBHOOKS_CA_BUNDLE holds no certificates: {error}"
+            yield Finding("way out", Status.FAILED, text_of)
+
+
+def _mail(settings: Settings) -> Iterator[Finding]:
+    if settings.mail_server is None:
+        yield Finding("mail", Status.OK, "None is sent, as WEBHOOKS_SMTP_URL is not set.")
+        return
+    try:
+        mail.try_log_in(settings.mail_server)
+        yield Finding("mail", Status.OK, f"{settings.mail_server.host} takes mail from here.")
+    except MailError as error:
+        yield Finding("mail", Status.FAILED, f"{settings.mail_server.host} takes none: {error}.")

@@ -1,0 +1,85 @@
+"""How commands print what they found, for people and for programs; and what the shell's arguments name."""
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import click
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from webhooks_app.accounts import users
+from webhooks_app.core import ids
+from webhooks_app.core.clock import format_rfc3339
+from webhooks_app.core.text_display import flatten
+from webhooks_app.db.models import Member, User, Workspace
+
+Row = dict[str, Any]
+Command = Callable[..., Any]
+
+as_json = click.option("--json", "is_json", is_flag=True, help="For programs: one JSON object a line.")
+
+
+def show(rows: Sequence[Row], *, is_json: bool, nothing: str) -> None:
+    """Print a table of the rows, or each as a line of JSON; `nothing` is said of an empty table."""
+    if is_json:
+        for row in rows:
+            click.echo(json.dumps({name: _machine_value(value) for name, value in row.items()}))
+    elif rows:
+        table = [[name.replace("_", " ").upper() for name in rows[0]]]
+        table += [[_cell(value) for value in row.values()] for row in rows]
+        widths = [max(len(line[column]) for line in table) for column in range(len(rows[0]))]
+        for line in table:
+            click.echo(
+                "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+            )
+    else:
+        click.echo(nothing, err=True)
+
+
+def _machine_value(value: Any) -> Any:
+    return format_rfc3339(value) if isinstance(value, datetime) else value
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M UTC")
+    # Names are people's own, and a terminal obeys what it is sent.
+    return flatten(", ".join(value) if isinstance(value, list) else str(value))
+
+
+def find_workspace(session: Session, text: str) -> Workspace:
+    """Return the workspace with that id or, if there is only one, of that name. Raises ClickException."""
+    if ids.is_id("ws", text):
+        found = session.get(Workspace, text)
+        if found is None:
+            raise click.ClickException(f"There is no workspace {text}.")
+        return found
+    named = session.scalars(select(Workspace).where(Workspace.name == text)).all()
+    if len(named) == 1:
+        return named[0]
+    if named:
+        those = ", ".join(each.id for each in named)
+        raise click.ClickException(f"Several workspaces have that name; say which by its id: {those}.")
+    raise click.ClickException(
+        f"There is no workspace {text!r}; `avra workspaces list` shows those there are."
+    )
+
+
+def find_user(session: Session, email: str) -> User:
+    """Return the account with that e-mail address. Raises ClickException."""
+    found = session.scalars(select(User).where(User.email == users.normalize_email(email))).first()
+    if found is None:
+        raise click.ClickException(f"There is no user {email}; `avra users list` shows those there are.")
+    return found
+
+
+def find_member(session: Session, workspace: Workspace, email: str) -> Member:
+    """Return the member with that e-mail address. Raises ClickException."""
+    member = session.get(Member, (workspace.id, find_user(session, email).id))
+    if member is None:
+        raise click.ClickException(f"{email} is not a member of {workspace.name}.")
+    return member

@@ -1,0 +1,154 @@
+"""People from the shell: `users`, `members`, `reset-password`."""
+
+import click
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+
+from webhooks_app.accounts import email_addresses, input_rules, members, password_resets, users
+from webhooks_app.accounts.members import LastAdmin
+from webhooks_app.cli import listing
+from webhooks_app.cli.command_services import begin_command
+from webhooks_app.cli.shell_arguments import SHELL, checked_by
+from webhooks_app.db.models import Member, Role, User
+
+_ROLES = click.Choice([role.value for role in Role])
+
+
+@click.group("users")
+def users_group() -> None:
+    """List accounts, add them, end their sessions."""
+
+
+@users_group.command("list")
+@listing.as_json
+def list_users(is_json: bool) -> None:
+    """List all accounts."""
+    of_workspaces = select(func.count()).where(Member.user_id == User.id).scalar_subquery()
+    columns = (User.email, User.name, of_workspaces.label("workspaces"), User.created_at, User.id)
+    with begin_command() as opened, opened.read.connect() as connection:
+        rows = connection.execute(select(*columns).order_by(User.email)).mappings().all()
+    listing.show([dict(row) for row in rows], is_json=is_json, nothing="There is no user yet.")
+
+
+@users_group.command("add")
+@click.argument("email", callback=checked_by(email_addresses.normalize))
+@click.option("--name", help="Their name; by default what the address begins with.")
+@click.password_option(
+    callback=checked_by(input_rules.check_password), help="Their password; asked for when not given."
+)
+def add_user(email: str, name: str | None, password: str) -> None:
+    """Add an account, which is a member of nothing yet; prints its id."""
+    try:
+        shown_name = input_rules.check_name(name or email.partition("@")[0].title())
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--name") from None
+    with begin_command() as opened:
+        try:
+            click.echo(users.add(opened.write, email=email, name=shown_name, password=password))
+        except users.EmailTaken:
+            raise click.ClickException(f"There is a user {email} already.") from None
+
+
+@users_group.command("end-sessions")
+@click.argument("email")
+def end_sessions(email: str) -> None:
+    """Log somebody out everywhere, as after a lost device."""
+    with begin_command() as opened:
+        with opened.read.session() as session:
+            user = listing.find_user(session, email)
+        users.end_sessions(opened.write, user, actor=SHELL)
+        click.echo(f"Every session of {user.email} has ended.")
+
+
+@click.command("reset-password")
+@click.argument("email")
+@click.option("--prompt", is_flag=True, help="Ask for the new password here, instead of printing a link.")
+def reset_password(email: str, prompt: bool) -> None:
+    """Let somebody set a new password.
+
+    Prints a link to hand to them. It is good once, for an hour. A new password ends all their sessions.
+    """
+    with begin_command() as opened:
+        with opened.read.session() as session:
+            user = listing.find_user(session, email)
+        if prompt:
+            users.change_password(opened.write, user, _ask_for_password(), actor=SHELL)
+            click.echo(f"The password of {user.email} is changed. Every session has ended.")
+            return
+        token = password_resets.new_token(user, opened.settings.secret_key)
+        password_resets.record_link(opened.write, user, actor=SHELL)
+        click.echo(password_resets.link(opened.settings.base_url, token))
+
+
+def _ask_for_password() -> str:
+    while True:
+        typed: str = click.prompt("New password", hide_input=True, confirmation_prompt=True)
+        try:
+            return input_rules.check_password(typed)
+        except ValueError as error:
+            click.echo(f"Error: {error}", err=True)
+
+
+@click.group("members")
+def members_group() -> None:
+    """List the members of a workspace, add and remove them, change their roles."""
+
+
+@members_group.command("list")
+@click.argument("workspace")
+@listing.as_json
+def list_members(workspace: str, is_json: bool) -> None:
+    """List the members of WORKSPACE, which is its id or name."""
+    with begin_command() as opened, opened.read.session() as session:
+        of_it = Member.workspace_id == listing.find_workspace(session, workspace).id
+        columns = (User.email, User.name, Member.role, Member.created_at.label("since"))
+        found = select(*columns).join(Member, Member.user_id == User.id).where(of_it).order_by(User.email)
+        rows = [dict(row) | {"role": row.role.value} for row in session.execute(found).mappings().all()]
+    listing.show(rows, is_json=is_json, nothing="It has no members.")
+
+
+@members_group.command("add")
+@click.argument("workspace")
+@click.argument("email")
+@click.option("--role", type=_ROLES, default=Role.VIEWER.value, show_default=True)
+def add_member(workspace: str, email: str, role: str) -> None:
+    """Make a user a member of WORKSPACE. For somebody without an account, `avra users add` first."""
+    with begin_command() as opened:
+        with opened.read.session() as session:
+            found, user = listing.find_workspace(session, workspace), listing.find_user(session, email)
+        try:
+            members.add(opened.write, found.id, user.id, Role(role), actor=SHELL)
+        except IntegrityError:
+            raise click.ClickException(f"{user.email} is a member of {found.name} already.") from None
+        click.echo(f"{user.email} is a member of {found.name}, as {role}.")
+
+
+@members_group.command("role")
+@click.argument("workspace")
+@click.argument("email")
+@click.argument("role", type=_ROLES)
+def change_role(workspace: str, email: str, role: str) -> None:
+    """Give a member of WORKSPACE another role."""
+    with begin_command() as opened:
+        with opened.read.session() as session:
+            member = listing.find_member(session, listing.find_workspace(session, workspace), email)
+        try:
+            members.change_role(opened.write, member, Role(role), actor=SHELL)
+        except LastAdmin:
+            raise click.ClickException(f"{email} is its only admin. Make somebody else one first.") from None
+        click.echo(f"{email} is now {role}.")
+
+
+@members_group.command("remove")
+@click.argument("workspace")
+@click.argument("email")
+def remove_member(workspace: str, email: str) -> None:
+    """Remove a member from WORKSPACE; the account stays."""
+    with begin_command() as opened:
+        with opened.read.session() as session:
+            member = listing.find_member(session, listing.find_workspace(session, workspace), email)
+        try:
+            members.remove(opened.write, member, actor=SHELL)
+        except LastAdmin:
+            raise click.ClickException(f"{email} is its only admin. Make somebody else one first.") from None
+        click.echo(f"{email} is no longer a member.")

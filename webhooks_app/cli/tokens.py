@@ -1,0 +1,90 @@
+"""API tokens from the shell: `tokens list`, `tokens add`, `tokens revoke`."""
+
+from datetime import timedelta
+
+import click
+from sqlalchemy import select
+
+from webhooks_app.accounts import api_tokens, input_rules, token_scopes
+from webhooks_app.accounts.token_scopes import FIRST_SCOPES, TokenScope
+from webhooks_app.cli import listing
+from webhooks_app.cli.command_services import begin_command
+from webhooks_app.cli.shell_arguments import SHELL, checked_by
+from webhooks_app.core import clock
+from webhooks_app.db.models import ApiToken
+
+
+@click.group("tokens")
+def tokens_group() -> None:
+    """List the API tokens of a workspace, add and revoke them."""
+
+
+@tokens_group.command("list")
+@click.argument("workspace")
+@listing.as_json
+def list_tokens(workspace: str, is_json: bool) -> None:
+    """List the API tokens of WORKSPACE, which is its id or name; those that are over, too."""
+    with begin_command() as opened, opened.read.session() as session:
+        of_it = ApiToken.workspace_id == listing.find_workspace(session, workspace).id
+        found = session.scalars(select(ApiToken).where(of_it).order_by(ApiToken.id)).all()
+        rows = [_row(each) for each in found]
+    listing.show(rows, is_json=is_json, nothing="It has no tokens.")
+
+
+def _row(token: ApiToken) -> listing.Row:
+    now = clock.now()
+    ended = "revoked" if token.revoked_at else "expired"
+    return {
+        "id": token.id,
+        "name": token.name,
+        "begins_with": token.hint,
+        "scopes": token_scopes.join(token_scopes.parse(token.scopes)).split(),
+        "state": "live" if token.is_live(now) else ended,
+        "last_used": token.last_used_at,
+        "expires": token.expires_at,
+    }
+
+
+@tokens_group.command("add")
+@click.argument("workspace")
+@click.argument("name", callback=checked_by(input_rules.check_name))
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice([scope.value for scope in TokenScope]),
+    help=f"What it may do; may be given several times. By default {' and '.join(sorted(FIRST_SCOPES))}.",
+)
+@click.option(
+    "--days", type=click.IntRange(1, 3650), help="For how long it is good; by default until revoked."
+)
+def add_token(workspace: str, name: str, scopes: tuple[str, ...], days: int | None) -> None:
+    """Add an API token to WORKSPACE and print it. It is not shown again."""
+    with begin_command() as opened:
+        with opened.read.session() as session:
+            found = listing.find_workspace(session, workspace)
+        click.echo(
+            api_tokens.create(
+                opened.write,
+                found.id,
+                name,
+                scopes=[TokenScope(each) for each in scopes] or FIRST_SCOPES,
+                expires_at=clock.now() + timedelta(days=days) if days else None,
+                actor=SHELL,
+            )
+        )
+
+
+@tokens_group.command("revoke")
+@click.argument("token_id")
+def revoke_token(token_id: str) -> None:
+    """Revoke the API token of that id, as `tokens list` shows it; requests with it are refused at once."""
+    with begin_command() as opened:
+        with opened.read.session() as session:
+            token = session.get(ApiToken, token_id)
+        if token is None:
+            raise click.ClickException(f"There is no API token of the id {token_id}.")
+        if api_tokens.revoke(opened.write, token, actor=SHELL):
+            click.echo(f"{token.name} is revoked.")
+        else:
+            click.echo(f"{token.name} had been revoked already.")
