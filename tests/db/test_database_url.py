@@ -97,9 +97,9 @@ def unusable(kind: str, folder: Path) -> tuple[str, str]:
     return f"{SERVER}?foo=1", "DATABASE_URL has an option that is not known: foo"
 
 
-@pytest.mark.parametrize("command", ["web", "worker", "scheduler", "migrate", "expire"])
+@pytest.mark.parametrize("command", ["web", "migrate"])
 @pytest.mark.parametrize("kind", ["folder", "text", "missing folder", "option"])
-def test_what_cannot_be_a_database_ends_each_process_with_one_sentence(
+def test_what_cannot_be_a_database_ends_a_process_with_one_sentence(
     kind: str, command: str, tmp_path: Path
 ) -> None:
     url, sentence = unusable(kind, tmp_path)
