@@ -68,12 +68,12 @@ def test_a_locked_database_is_said_and_nothing_is_changed(
     names = select(ApiToken.name)
     before = db.session.scalars(names).all()
     with database.begin():
-        answer = admin_page.post(f"{home}tokens/", {"name": "Another"})
+        answer = admin_page.post(f"{home}tokens/", {"name": "Another", "scopes": "events:send"})
     assert (answer.status_code, answer.headers.get("Retry-After")) == (503, "1")
     assert "The database does not answer" in answer.text
     db.session.rollback()
     assert db.session.scalars(names).all() == before
-    assert admin_page.post(f"{home}tokens/", {"name": "Another"}).status_code < 400
+    assert admin_page.post(f"{home}tokens/", {"name": "Another", "scopes": "events:send"}).status_code < 400
 
 
 @pytest.mark.parametrize("path", ["tokens/", "/api/v1/events"])
