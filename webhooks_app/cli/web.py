@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 
 import click
 
@@ -20,7 +21,8 @@ from webhooks_app.jobs.process import (
     when_orphaned,
 )
 from webhooks_app.monitoring.own_report import WEB
-from webhooks_app.server import web_server
+from webhooks_app.server import restart, web_server
+from webhooks_app.server.restart import Restart
 from webhooks_app.server.server_limits import (
     DEFAULT_LIMITS,
     ServerLimits,
@@ -39,7 +41,7 @@ from webhooks_app.server.server_limits import (
 def web(count: int | None) -> None:
     """Run the web: API and console.
 
-    Address, processes and threads are settings.
+    Address, processes and threads are settings. SIGHUP has it load its code anew, without a gap.
     """
     run_web(count)
 
@@ -51,32 +53,46 @@ def run_web(count: int | None = None) -> None:
 
 
 def _run(count: int | None) -> None:
+    left = restart.listener_of(os.environ)
     settings = begin()
     schema_version.check_at_start(settings.database_url)
     limits = fitting_limits(settings)
-    try:
-        listener = web_server.listen(settings.host, settings.port)
-    except OSError as error:
-        raise config.ConfigError(f"Cannot listen on {settings.bind}: {error.strerror}.") from None
+    listener = left or _listen(settings)
+    restarting = Restart(listener, os.environ)
     app = create_app(settings)
 
     def serve() -> None:
         gc_freeze()
         with reports_of(services(app), WEB):
-            web_server.serve(
-                app, listener, threads=settings.web_threads, when_ready=announce_ready, limits=limits
-            )
+            web_server.serve(app, listener, threads=settings.web_threads, when_ready=be_ready, limits=limits)
+
+    def be_ready() -> None:
+        announce_ready()
+        restarting.dismiss()
 
     def serve_as_child() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         when_orphaned(lambda: os.kill(os.getpid(), signal.SIGTERM), parent)
         serve()
 
     parent, processes = os.getpid(), count or settings.web_processes
     if processes == 1:
+        restarting.listen()
+        restarting.reap()
         serve()
     else:
         gc_freeze()
-        Prefork("web_process", processes, serve_as_child).supervise()
+        prefork = Prefork("web_process", processes, serve_as_child, leave_signal=restart.LEAVE_SIGNAL)
+        restarting.listen()
+        prefork.supervise()
+    restarting.replace_if_due()
+
+
+def _listen(settings: config.Settings) -> socket.socket:
+    try:
+        return web_server.listen(settings.host, settings.port)
+    except OSError as error:
+        raise config.ConfigError(f"Cannot listen on {settings.bind}: {error.strerror}.") from None
 
 
 def fitting_limits(settings: config.Settings) -> ServerLimits:

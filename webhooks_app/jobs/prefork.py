@@ -19,11 +19,17 @@ _RESTART_SECONDS = 1.0
 class Prefork:
     """Keeps `count` processes running, each of which calls `run`, until this one is asked to end."""
 
-    def __init__(self, name: str, count: int, run: Callable[[], None]) -> None:
-        """Prepare processes that the log calls `name`."""
+    def __init__(
+        self, name: str, count: int, run: Callable[[], None], *, leave_signal: signal.Signals | None = None
+    ) -> None:
+        """Prepare processes that the log calls `name`.
+
+        `leave_signal` is one more that ends all, and reaches them as it is.
+        """
         self._name = name
         self._count = count
         self._run = run
+        self._leave_signal = leave_signal
         self._children: dict[int, float] = {}
         self._is_stopping = False
 
@@ -31,6 +37,8 @@ class Prefork:
         """Start the processes, replace those that end, and on SIGTERM or SIGINT end all and return."""
         for number in STOP_SIGNALS:
             signal.signal(number, self._stop)
+        if self._leave_signal is not None:
+            signal.signal(self._leave_signal, self._stop)
         while not self._is_stopping:
             self._start_missing()
             self._wait_for_one()
@@ -54,7 +62,7 @@ class Prefork:
         log.warning(f"{self._name}_died", extra=fields)
         time.sleep(max(0.0, started_at + _RESTART_SECONDS - time.monotonic()))
 
-    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+    def _stop(self, number: int, _frame: FrameType | None) -> None:
         self._is_stopping = True
         for child in self._children:
-            os.kill(child, signal.SIGTERM)
+            os.kill(child, number if number == self._leave_signal else signal.SIGTERM)

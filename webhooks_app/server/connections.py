@@ -87,6 +87,13 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self.head_since = None
         super().on_headers_complete()
+        if self._deadlines.closes_after_answers:
+            self.close_after_answer()
+
+    def close_after_answer(self) -> None:
+        """Close behind the answer to what is being asked, which says so."""
+        if not self.is_idle:
+            self.cycle.keep_alive = False
 
     def _cut_off(self) -> None:
         """Close in the middle of an answer, once what was sent of it is read; uvicorn takes it for lost."""
@@ -120,6 +127,7 @@ class Deadlines:
         self._limits = limits
         self._counters = counters or ProcessCounters()
         self._connections: dict[Connection, None] = {}  # in the order in which they came
+        self.closes_after_answers = False
 
     def protocol(self) -> "partial[Connection]":
         """Return what makes the protocol of a new connection."""
@@ -144,6 +152,16 @@ class Deadlines:
     def _first_idle(self) -> Connection | None:
         """Return, of those that are in the middle of no request, the one that came first."""
         return next((each for each in self._connections if each.is_idle), None)
+
+    @property
+    def has_connections(self) -> bool:
+        return bool(self._connections)
+
+    def close_after_answers(self) -> None:
+        """Have each connection closed behind its next answer, which says so."""
+        self.closes_after_answers = True
+        for connection in self._connections:
+            connection.close_after_answer()
 
     def forget(self, connection: Connection) -> None:
         self._connections.pop(connection, None)

@@ -14,7 +14,8 @@ class ServerLimits:
     largest batch and what multipart forms add. `bodies_bytes`: of all bodies that are being read or worked
     on, past which only small ones are taken. `connections`: at the same time; for one more, another is closed
     that asks for nothing, or else it is answered 503. `stop_seconds`: for requests under way when the process
-    is asked to end; supervisors kill ten seconds after they ask.
+    is asked to end; supervisors kill ten seconds after they ask. `leave_seconds`: how long a process that
+    another one replaces waits for its clients' next requests, whose answers tell them to connect anew.
     """
 
     head_seconds: float = 10.0
@@ -26,6 +27,7 @@ class ServerLimits:
     bodies_bytes: int = 64 * 1024 * 1024
     connections: int = 2000
     stop_seconds: int = 8
+    leave_seconds: float = 3.0
 
 
 DEFAULT_LIMITS = ServerLimits()

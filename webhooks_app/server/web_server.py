@@ -14,7 +14,7 @@ from flask import Flask
 from webhooks_app.extensions import services
 from webhooks_app.jobs.process import STOP_SIGNALS
 from webhooks_app.monitoring.counters import ProcessCounters
-from webhooks_app.server import event_intake
+from webhooks_app.server import event_intake, restart
 from webhooks_app.server.asgi_app import AsgiApp
 from webhooks_app.server.connections import Deadlines
 from webhooks_app.server.event_intake import EventIntake
@@ -27,6 +27,7 @@ _BACKLOG = 1024
 _ACCEPTED_AT_ONCE = 16
 # For answers that are cut short by the end of the process to give back what they hold.
 _CLEAN_UP_SECONDS = 1.0
+_LOOK_SECONDS = 0.02
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -76,6 +77,7 @@ def serve(
     for number in STOP_SIGNALS:
         # Until uvicorn has its own, and at its end, when it restores these and repeats the signal.
         signal.signal(number, lambda *_: server.stop())
+    restart.leaving(server.leave)
     asyncio.run(server.run(when_ready))
 
 
@@ -96,6 +98,8 @@ class WebServer:
     ) -> None:
         """Of a signal to end, `when_ending` hears at once; for `drain_seconds` more all is answered."""
         self._listener = listener
+        self._limits = limits
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._bridge = WsgiBridge(app, threads=threads)
         self._deadlines = Deadlines(limits, counters)
         self._uvicorn = _DrainingServer(
@@ -106,6 +110,7 @@ class WebServer:
 
     async def run(self, when_ready: Callable[[], None]) -> None:
         """Answer requests until `stop`, or a signal where this is the main thread."""
+        self._loop = asyncio.get_running_loop()
         watching = asyncio.create_task(self._deadlines.enforce())
         announcing = asyncio.create_task(self._announce(when_ready))
         try:
@@ -120,6 +125,26 @@ class WebServer:
     def stop(self) -> None:
         """Have `run` finish the requests under way and return; may be called from any thread."""
         self._uvicorn.should_exit = True
+
+    def leave(self) -> None:
+        """Have `run` accept nothing more, and return once clients have gone or were told to connect anew.
+
+        May be called from any thread.
+        """
+        if self._loop is None:
+            self.stop()
+        else:
+            self._loop.call_soon_threadsafe(lambda: asyncio.ensure_future(self._leave()))
+
+    async def _leave(self) -> None:
+        for each in self._uvicorn.servers:
+            each.close()
+        self._deadlines.close_after_answers()
+        loop = asyncio.get_running_loop()
+        last = loop.time() + self._limits.leave_seconds
+        while self._deadlines.has_connections and loop.time() < last:
+            await asyncio.sleep(_LOOK_SECONDS)
+        self.stop()
 
     async def _announce(self, when_ready: Callable[[], None]) -> None:
         while not self._uvicorn.started:

@@ -1,0 +1,141 @@
+"""SIGHUP: the web loads its code anew while clients go on asking, in real processes."""
+
+import http.client
+import json
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from sqlalchemy import func, select, text
+
+from tests.cli.test_run import free_port
+from tests.conftest import Workspace, deployed, wait_for
+from tests.jobs.test_prefork import children, web
+from tests.reading import output_of
+from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.models import Event
+from webhooks_app.extensions import db
+
+pytestmark = pytest.mark.long
+BODY = json.dumps({"type": "batch-lifecycle", "data": {"batch_id": "b1", "status": "queued"}})
+
+
+class SteadyClient:
+    """Sends one event after the other on a kept connection, and notes each answer, or how it failed."""
+
+    def __init__(self, port: int, token: str) -> None:
+        self._port = port
+        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.answers: list[int | str] = []
+
+    def __enter__(self) -> "SteadyClient":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._thread.join(60)
+
+    def _run(self) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        while not self._is_over.is_set():
+            try:
+                connection.request("POST", "/api/v1/events", BODY, self._headers)
+                response = connection.getresponse()
+                response.read()  # closes the connection where the answer says so; the next request opens one
+                self.answers.append(response.status)
+            except (OSError, http.client.HTTPException) as error:
+                self.answers.append(repr(error))
+                connection.close()
+        connection.close()
+
+
+@pytest.fixture
+def environ(database_url: str, redis_url: str, tmp_path: Path) -> dict[str, str]:
+    return deployed(database_url, redis_url, tmp_path) | {"PORT": str(free_port())}
+
+
+@pytest.fixture(params=[1, 2])
+def processes(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
+@pytest.fixture
+def running(environ: dict[str, str], processes: int) -> Iterator[subprocess.Popen[str]]:
+    with web(environ | {"WEBHOOKS_WEB_PROCESSES": str(processes)}) as process:
+        await_ready(process, processes)
+        yield process
+
+
+def await_ready(process: subprocess.Popen[str], count: int) -> None:
+    assert [output_of(process).readline() for _ in range(count)] == ["ready\n"] * count
+
+
+def count_events() -> int:
+    db.session.rollback()
+    return db.session.scalar(select(func.count()).select_from(Event)) or 0
+
+
+def test_a_restart_under_load_refuses_and_loses_nothing(
+    workspace: Workspace, running: subprocess.Popen[str], environ: dict[str, str], processes: int
+) -> None:
+    before = psutil.Process(running.pid).children(recursive=True)
+    clients = [SteadyClient(int(environ["PORT"]), workspace.token) for _ in range(4)]
+    for client in clients:
+        client.__enter__()
+    wait_for(lambda: all(len(client.answers) > 20 for client in clients))
+    for _ in range(2):
+        running.send_signal(signal.SIGHUP)
+        await_ready(running, processes)  # the same process says so again, with its code loaded anew
+        answered = [len(client.answers) for client in clients]
+        wait_for(lambda: _have_gone_on(clients, answered))  # noqa: B023
+        wait_for(lambda: len(children(running)) == (0 if processes == 1 else processes))
+    for client in clients:
+        client.__exit__()
+
+    answers = [answer for client in clients for answer in client.answers]
+    assert set(answers) == {202}
+    assert count_events() == len(answers)
+    assert not any(each.is_running() for each in before)
+    running.send_signal(signal.SIGTERM)
+    assert running.wait(30) == 0
+
+
+def _have_gone_on(clients: list[SteadyClient], answered: list[int]) -> bool:
+    return all(len(client.answers) > count + 5 for client, count in zip(clients, answered, strict=True))
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_where_the_new_code_does_not_start_the_old_goes_on(
+    workspace: Workspace,
+    database: WriteDatabase,
+    running: subprocess.Popen[str],
+    environ: dict[str, str],
+    processes: int,
+) -> None:
+    [revision] = db.session.scalars(text("SELECT version_num FROM alembic_version")).all()
+    _set_revision(database, "0001")
+    began_at = psutil.Process(running.pid).create_time()
+    with SteadyClient(int(environ["PORT"]), workspace.token) as client:
+        running.send_signal(signal.SIGHUP)
+        wait_for(lambda: len(children(running)) == (1 if processes == 1 else processes + 1))
+        wait_for(lambda: len(children(running)) == (0 if processes == 1 else processes))
+        answered = [len(client.answers)]
+        wait_for(lambda: _have_gone_on([client], answered))
+        _set_revision(database, revision)
+        running.send_signal(signal.SIGHUP)
+        await_ready(running, processes)
+    assert set(client.answers) == {202}
+    assert psutil.Process(running.pid).create_time() == began_at
+
+
+def _set_revision(database: WriteDatabase, revision: str) -> None:
+    db.session.rollback()
+    with database.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
