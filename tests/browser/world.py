@@ -25,10 +25,10 @@ from webhooks_app.db.models import (
     Role,
     User,
 )
-from webhooks_app.deliveries import cancellations, recoveries
+from webhooks_app.deliveries import cancellations, recoveries, recovery_runs, replays
 from webhooks_app.deliveries.log.filters import LogFilter, Status
 from webhooks_app.endpoints import actions, auto_disable, signing_secrets
-from webhooks_app.events import accept
+from webhooks_app.events import accept, test_events
 from webhooks_app.events.accept import NewEvent
 from webhooks_app.events.catalog import catalog
 from webhooks_app.extensions import db, services
@@ -108,6 +108,7 @@ def prepared(app: Flask) -> Iterator[World]:
             _deliver(world, engine)
             _fail(world, engine)
             _fail_for_good(world, engine)
+            _send_by_hand(world, engine)
         _leave_waiting(world)
         _recover(world)
         _report(world)
@@ -232,6 +233,21 @@ def _fail_for_good(world: World, engine: DeliveryEngine) -> None:
     world.send("batch-interrupt-request")
     engine.run(seconds=60)
     world.note("held", "legacy")
+
+
+def _send_by_hand(world: World, engine: DeliveryEngine) -> None:
+    """A test, one delivery sent now, and a recovery that is over: some of its deliveries arrived."""
+    databases, wake_ups = services(world.app).databases, services(world.app).wake_ups
+    event = NewEvent.of("batch-lifecycle", {"batch_id": "b1", "status": "succeeded"})
+    test = test_events.send_test(databases.write, wake_ups, world.load("orders"), event, actor=TESTER)
+    world.ids["test"] = test
+    replays.replay(databases.write, wake_ups, world.acme.id, world.ids["retrying"], actor=TESTER)
+    engine.run(seconds=60)
+    time.sleep(1.1)  # a recovery takes what was made before its start, to the second
+    wanted = LogFilter(event_type="batch-lifecycle")
+    world.ids["done recovery"] = recoveries.start(databases, wake_ups, world.acme.id, wanted, actor=TESTER)
+    recovery_runs.run_all(databases, wake_ups)
+    engine.run(seconds=60)
 
 
 def _leave_waiting(world: World) -> None:

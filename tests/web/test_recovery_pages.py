@@ -1,4 +1,6 @@
-"""The pages of a recovery: chosen, counted, started, watched, canceled."""
+"""The pages of a recovery: chosen, counted, started, watched, stopped."""
+
+import re
 
 import pytest
 from sqlalchemy import select, text
@@ -34,7 +36,7 @@ def newest() -> Recovery:
 
 def test_the_count_comes_before_the_start(admin_page: Page, endpoint_id: str) -> None:
     page = admin_page.get("recoveries/new")
-    assert "<b>12</b> deliveries would be replayed" in page.text
+    assert "<b>12</b> deliveries" in page.text and "Replay 12<" in page.text
     assert started() == []
     fragment = admin_page.fragment(f"recoveries/new?status=failed&endpoint={endpoint_id}&range=all")
     assert fragment.text.lstrip().startswith('<section id="preview"')
@@ -58,17 +60,17 @@ def test_it_is_started_watched_and_done(
     part = admin_page.fragment(f"recoveries/{recovery.id}").text
     assert "<html" not in part
     assert "12 replayed" in part
-    assert "hx-trigger" not in part
+    assert 'hx-trigger="every 5s"' in part  # they wait for their attempts
     for reader in (admin_page, viewer_page):
         assert recovery.id in reader.get("recoveries/").text
     assert "Recover deliveries" not in viewer_page.get("recoveries/").text
     assert viewer_page.get("recoveries/new").status_code == 403
 
 
-def test_it_is_canceled_once(admin_page: Page, endpoint_id: str) -> None:
+def test_it_is_stopped_once(admin_page: Page, endpoint_id: str) -> None:
     admin_page.post("recoveries/", {"status": "failed"})
     url = f"recoveries/{newest().id}/cancel"
-    assert "Recovery canceled" in admin_page.get(admin_page.post(url).location).text
+    assert "Recovery stopped" in admin_page.get(admin_page.post(url).location).text
     assert newest().state is RecoveryState.CANCELED
     assert "had ended already" in admin_page.get(admin_page.post(url).location).text
 
@@ -102,9 +104,83 @@ def test_nothing_left_to_recover_is_said(admin_page: Page, endpoint_id: str, dat
     assert "No delivery matches any more" in admin_page.get(answer.location).text
 
 
-def test_the_log_offers_to_recover_what_its_filter_shows(admin_page: Page, endpoint_id: str) -> None:
-    page = admin_page.get(f"deliveries/?status=failed&endpoint={endpoint_id}&range=24h").text
-    link = captured(r'href="([^"]*recoveries/new[^"]*)"', page).replace("&amp;", "&")
-    assert "<b>12</b>" in admin_page.get(link).text
+def test_the_log_offers_what_can_be_done_with_what_its_filter_shows(
+    admin_page: Page, viewer_page: Page, endpoint_id: str, workspace: Workspace
+) -> None:
+    offered = offers(admin_page, f"deliveries/?status=failed&endpoint={endpoint_id}&range=24h")
+    assert list(offered) == ["replay"]
+    assert "<b>12</b>" in admin_page.get(offered["replay"]).text
+    workspace.send(3)
+    offered = offers(admin_page, f"deliveries/?endpoint={endpoint_id}")
+    assert list(offered) == ["replay", "send", "cancel"]
+    assert "<b>3</b> deliveries" in admin_page.get(offered["cancel"]).text
+    assert "have arrived are among them" in admin_page.get(offered["replay"]).text
+    assert list(offers(admin_page, "deliveries/?status=pending")) == ["send", "cancel"]
     for query in ("", "?status=sending", "?status=held"):
-        assert "recoveries/new" not in admin_page.get(f"deliveries/{query}").text
+        assert offers(admin_page, f"deliveries/{query}") == {}
+    assert offers(viewer_page, "deliveries/?status=failed") == {}
+
+
+def offers(reader: Page, path: str) -> dict[str, str]:
+    """The links of the log to what can be done with everything, by action."""
+    found = re.findall(r'href="([^"]*recoveries/new[^"]*)"', reader.get(path).text)
+    links = [each.replace("&amp;", "&") for each in found]
+    return {captured(r"action=(\w+)", each): each for each in links}
+
+
+def test_everything_that_waits_is_canceled_at_once(
+    admin_page: Page, endpoint_id: str, workspace: Workspace, databases: Databases
+) -> None:
+    workspace.send(4)
+    admin_page.post("recoveries/", {"action": "cancel", "status": ""})
+    recovery_runs.run_all(databases, services(workspace.app).wake_ups)
+    page = admin_page.get(f"recoveries/{newest().id}").text
+    assert "4 of 4 canceled" in page
+    assert "hx-trigger" not in captured(r'<div id="recovery"([^>]*)>', page)
+    assert admin_page.get(f"deliveries/?recovery={newest().id}").text.count("<tbody id=") == 4
+
+
+@pytest.mark.parametrize("wrong", [{"rate": "x"}, {"rate": "0"}, {"rate": "9" * 30}, {"action": "explode"}])
+def test_a_bad_rate_or_action_starts_nothing(
+    admin_page: Page, endpoint_id: str, wrong: dict[str, str]
+) -> None:
+    answer = admin_page.post("recoveries/", {"status": "failed"} | wrong)
+    assert answer.status_code == 422
+    assert started() == []
+
+
+def test_a_second_press_leads_to_what_the_first_started(admin_page: Page, endpoint_id: str) -> None:
+    pressed = {"status": "failed", "endpoint": endpoint_id, "rate": "5"}
+    first, second = (admin_page.post("recoveries/", pressed) for _ in range(2))
+    assert first.location == second.location
+    assert (len(started()), newest().rate_per_second) == (1, 5)
+    assert "is running already" in admin_page.get(second.location).text
+
+
+def test_what_became_of_its_deliveries_is_shown_and_linked(
+    admin_page: Page, endpoint_id: str, workspace: Workspace, databases: Databases, database: WriteDatabase
+) -> None:
+    admin_page.post("recoveries/", {"status": "failed"})
+    recovery_runs.run_all(databases, services(workspace.app).wake_ups)
+    fail_all(database)
+    page = admin_page.get(f"recoveries/{newest().id}").text
+    link = captured(r'href="([^"]*recovery=[^"]*status=failed)"', page).replace("&amp;", "&")
+    assert ">12<" in page
+    log = admin_page.get(link).text
+    assert log.count("<tbody id=") == 12
+    assert "one recovery" in log
+
+
+def test_an_endpoint_offers_to_send_what_it_waits_for(
+    admin_page: Page, endpoint_id: str, workspace: Workspace, database: WriteDatabase
+) -> None:
+    workspace.send(3)
+    with database.begin() as connection:
+        connection.execute(
+            text("UPDATE deliveries SET last_outcome = 'http_4xx', last_status = 404 WHERE state = 'pending'")
+        )
+    moved = admin_page.get(f"endpoints/{endpoint_id}/settings?moved=1").text
+    assert "Send all 3 now" in moved
+    assert "Send all" not in admin_page.get(f"endpoints/{endpoint_id}/settings").text
+    admin_page.post("recoveries/", {"action": "send", "status": "retrying", "endpoint": endpoint_id})
+    assert (newest().total, newest().action) == (3, "send")

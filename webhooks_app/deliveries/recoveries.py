@@ -75,7 +75,7 @@ def preview(
     count_limit: int = COUNT_LIMIT,
 ) -> MatchCount:
     """Return how many deliveries a recovery of this filter would look at. Raises FilterError."""
-    narrowed = _narrow(action, log_filter)
+    narrowed = narrow(action, log_filter)
     _check_endpoint(session, workspace_id, narrowed.endpoint)
     return search.count_deliveries(session, workspace_id, narrowed, now=now, limit=count_limit)
 
@@ -99,7 +99,7 @@ def start(
         counted = preview(session, workspace_id, log_filter, action=action, now=now, count_limit=count_limit)
     if not counted.count and counted.is_all:
         raise NothingToRecover
-    bounded = _bounded(_narrow(action, log_filter), now)
+    bounded = _bounded(narrow(action, log_filter), now)
     row = _row(workspace_id, bounded, counted, now) | {
         "action": action,
         "rate_per_second": rate_per_second,
@@ -191,7 +191,7 @@ def stop(database: WriteDatabase, recovery: Recovery, *, actor: Actor) -> bool:
     return stopped == 1
 
 
-def _narrow(action: RecoveryAction, log_filter: LogFilter) -> LogFilter:
+def narrow(action: RecoveryAction, log_filter: LogFilter) -> LogFilter:
     """Return the filter of what the action is for. Raises FilterError where that is none of it."""
     status = log_filter.status
     if status in _REFUSALS:

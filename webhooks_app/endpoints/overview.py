@@ -39,6 +39,13 @@ def read_backlog(session: Session, endpoint_id: str) -> Backlog:
     return Backlog(count, next_attempt_at)
 
 
+def count_retrying(session: Session, endpoint_id: str) -> int:
+    """Count the deliveries to it that wait for another attempt, no further than COUNT_LIMIT."""
+    retrying = Delivery.endpoint_id == endpoint_id, Delivery.attention_state == "retrying"
+    some = select(Delivery.id).where(*retrying).limit(COUNT_LIMIT).subquery()
+    return session.scalar(select(func.count()).select_from(some)) or 0
+
+
 def has_failed(session: Session, endpoint_id: str) -> bool:
     """Tell whether deliveries to it failed for good and were not replayed since."""
     failed = Delivery.endpoint_id == endpoint_id, Delivery.attention_state == DeliveryState.FAILED.value

@@ -9,7 +9,7 @@ from webhooks_app.core import clock, ids
 from webhooks_app.db.models import Endpoint, RecoveryAction, Role
 from webhooks_app.deliveries import recoveries
 from webhooks_app.deliveries.log import filters, pages
-from webhooks_app.deliveries.log.filters import FilterError, LogFilter, parse_cursor
+from webhooks_app.deliveries.log.filters import FilterError, LogFilter, Status, parse_cursor
 from webhooks_app.deliveries.log.pages import LogPage
 from webhooks_app.events.catalog import catalog
 from webhooks_app.extensions import db
@@ -94,13 +94,18 @@ def _render_log(
         newest=page.rows[0].id if page.rows else ids.floor("dlv", clock.now()),
         is_empty=is_empty,
         progress=search_progress.of_page(log_filter, page) if page.searched_to else None,
-        can_recover=bool(page.rows) and _can_recover(log_filter),
+        bulk_actions=_bulk_actions(log_filter) if page.rows else (),
         arguments=log_filter.arguments,
         sample=sample_event() if is_empty else "",
     )
 
 
-def _can_recover(log_filter: LogFilter) -> bool:
-    """Return whether a recovery takes this filter, and this person may start one."""
-    is_narrowed = log_filter.status is not None and recoveries.applies(RecoveryAction.REPLAY, log_filter)
-    return is_narrowed and g.member.role is Role.ADMIN
+def _bulk_actions(log_filter: LogFilter) -> tuple[RecoveryAction, ...]:
+    """Return what can be done with everything that the filter finds; nothing without one, or for viewers."""
+    if g.member.role is not Role.ADMIN or log_filter == LogFilter():
+        return ()
+    if log_filter.status in (Status.PENDING, Status.RETRYING):
+        return RecoveryAction.SEND, RecoveryAction.CANCEL  # to replay what waits is to send it now
+    if log_filter.status is Status.UNDELIVERED:
+        return RecoveryAction.REPLAY, RecoveryAction.CANCEL
+    return tuple(each for each in RecoveryAction if recoveries.applies(each, log_filter))

@@ -11,7 +11,9 @@ from webhooks_app.core import text_display
 from webhooks_app.core.clock import format_rfc3339
 from webhooks_app.deliveries.log.attempts import LoggedAttempt, read_attempts, read_payload
 from webhooks_app.deliveries.log.event_content import read_event_content
+from webhooks_app.deliveries.log.filters import Status
 from webhooks_app.deliveries.log.rows import DeliveryRow
+from webhooks_app.endpoints import overview
 from webhooks_app.extensions import db
 from webhooks_app.web import response_text
 from webhooks_app.web.delivery_rows import load_row
@@ -53,10 +55,18 @@ def render_delivery(row: DeliveryRow) -> str:
         raw_payload=text,
         payload_bytes=len(event.body),
         others=event.delivery_count - 1,
+        retrying=_count_retrying(row),
         header_lines=text_display.parse_header_block,
         body_text=response_text.decode_body,
         curl=_curl_command(row, attempts, text),
     )
+
+
+def _count_retrying(row: DeliveryRow) -> int:
+    """Return how many deliveries to the endpoint are retrying, where a test just arrived."""
+    if not row.is_test or row.status is not Status.DELIVERED or not row.is_reachable:
+        return 0
+    return overview.count_retrying(db.session(), row.endpoint_id)
 
 
 def _curl_command(row: DeliveryRow, attempts: list[LoggedAttempt], body: str) -> str:

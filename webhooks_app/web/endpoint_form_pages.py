@@ -33,13 +33,17 @@ def settings(endpoint_id: str) -> PageResponse:
     form = settings_form(endpoint)
     if not _is_complete(form):
         return render_settings(endpoint, form)
+    is_moved = form.values().url != endpoint.url
     try:
         actions.change(services().write, services().cipher, endpoint, form.values(), actor=actor())
     except ValueNeeded:
         form.ask_for_values()
         return render_settings(endpoint, form)
     flash(_saved_message("Changes saved.", form), "success")
-    return redirect(url_for("endpoints.settings", endpoint_id=endpoint_id), 303)
+    # What waits for its next attempt can then be sent at once.
+    return redirect(
+        url_for("endpoints.settings", endpoint_id=endpoint_id, moved=1 if is_moved else None), 303
+    )
 
 
 def _is_complete(form: EndpointForm) -> bool:

@@ -26,6 +26,7 @@ def show(endpoint_id: str) -> PageResponse:
         endpoint=endpoint,
         stats=stats,
         waiting=overview.read_backlog(db.session(), endpoint.id),
+        retrying=overview.count_retrying(db.session(), endpoint.id),
         held=held_count(endpoint),
         failure=health.last_failure(endpoint.health),
         has_failed=overview.has_failed(db.session(), endpoint.id),

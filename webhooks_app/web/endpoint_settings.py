@@ -39,6 +39,7 @@ def render_settings(
         enable_form=enable_form or EnableForm(held_count(endpoint)),
         delete_form=delete_form or DeleteForm(endpoint.name),
         waiting=overview.read_backlog(db.session(), endpoint.id),
+        retrying=overview.count_retrying(db.session(), endpoint.id) if "moved" in request.args else 0,
         is_refused=bool(enable_form or delete_form),
     )
 

@@ -47,6 +47,7 @@ def register(app: Flask) -> None:
         "endpoint_list_address": template_links.endpoint_list_address,
         "ended_in": template_links.ended_in,
         "recovery_log": template_links.recovery_log,
+        "recovery_address": template_links.recovery_address,
         "target_url": template_links.target_url,
         "health_of": health_of,
         "recovery_filter": recovery_filter,
@@ -157,4 +158,8 @@ def recovery_filter(recovery: Recovery, endpoint_names: Mapping[str, str]) -> li
         pairs.append(("Event type", log_filter.event_type))
     if log_filter.response:
         pairs.append(("Response", filters.RESPONSES[log_filter.response]))
+    if log_filter.traffic:
+        pairs.append(("Traffic", filters.TRAFFIC[log_filter.traffic]))
+    if log_filter.q:
+        pairs.append(("Holds", log_filter.q))
     return pairs

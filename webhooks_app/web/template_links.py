@@ -14,7 +14,7 @@ from webhooks_app.accounts.audit_log import Entry
 from webhooks_app.core.outcomes import OutcomeClass
 from webhooks_app.db.models import Endpoint, Recovery
 from webhooks_app.deliveries.log import filters
-from webhooks_app.deliveries.log.filters import LogFilter, Status
+from webhooks_app.deliveries.log.filters import LogFilter
 from webhooks_app.endpoints.endpoint_pages import EndpointFilter
 
 # The page of what an audit entry is about, by the prefix of its id: view and parameter.
@@ -70,10 +70,15 @@ def ended_in(endpoint_id: str, outcome: str, period: str) -> str:
 
 
 def recovery_log(recovery: Recovery, status: str = "") -> str:
-    """Return the URL of the log of the deliveries that the recovery looked at, by what became of them."""
-    chosen = Status(status) if status else None
-    log_filter = replace(filters.parse(recovery.filter), status=chosen, response="")
-    return log_address(log_filter.arguments)
+    """Return the URL of the log of the deliveries that the recovery dealt with, by what became of them."""
+    return log_address({"recovery": recovery.id}, status=status)
+
+
+def recovery_address(log_filter: LogFilter, action: str) -> str:
+    """Return the URL of the page that counts what a recovery with that filter and action would look at."""
+    # What the filter leaves open is said, as that page would fill it in.
+    arguments = {"status": "", "range": "all", **log_filter.arguments, "action": action}
+    return f"{url_for('recoveries.new')}?{urlencode(arguments)}"
 
 
 def target_url(entry: Entry) -> str:

@@ -58,7 +58,7 @@ FAILED = TIMED_OUT | {"state": DeliveryState.FAILED, "next_attempt_at": None}
         ),
         (
             TIMED_OUT | {"attempt_count": 3},
-            "The last attempt failed: timed out. 2 of 10 are used.",
+            "The last attempt failed: timed out. The schedule has used 2 of 10.",
             "",
             "warning",
         ),

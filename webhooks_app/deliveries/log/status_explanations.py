@@ -67,8 +67,8 @@ def _retrying(row: DeliveryRow, schedule_length: int) -> str:
     if not row.attempts_in_schedule:
         return "Replay started: the first attempt of a fresh schedule is next."
     if _is_any_beside(row):
-        used = f"{row.attempts_in_schedule} of {schedule_length} are used"
-        return f"The last attempt failed: {_label(row)}. {used}."
+        used = f"{row.attempts_in_schedule} of {schedule_length}"
+        return f"The last attempt failed: {_label(row)}. The schedule has used {used}."
     return f"Attempt {row.attempts_in_schedule} of {schedule_length} failed: {_label(row)}."
 
 
