@@ -46,20 +46,8 @@ IMPORTERS = {
 # Enough to compute, nothing to look at a clock, a file or a socket with.
 PURE_IMPORTS = {
     *("base64", "binascii", "collections", "dataclasses", "datetime", "decimal", "difflib", "email", "enum"),
-    *(
-        "errno",
-        "functools",
-        "hashlib",
-        "heapq",
-        "hmac",
-        "idna",
-        "ipaddress",
-        "itertools",
-        "json",
-        "math",
-        "msgspec",
-    ),
-    *("re", "secrets", "typing", "unicodedata", "urllib"),
+    *("errno", "functools", "hashlib", "heapq", "hmac", "idna", "ipaddress", "itertools", "json", "math"),
+    *("msgspec", "re", "secrets", "typing", "unicodedata", "urllib"),
 }
 LOOKS_AT_A_CLOCK = {"now", "utcnow", "today"}
 

@@ -60,23 +60,6 @@ async function copy(button) {
   }
 }
 
-// ---- Relative times, formatted as the server does -----------------------------------------------------------------
-function relative(ms) {
-  const s = Math.round(Math.abs(ms) / 1000);
-  const [n, unit] = s < 60 ? [s, "s"] : s < 3600 ? [s / 60, "min"] : s < 86400 ? [s / 3600, "h"] : [s / 86400, "d"];
-  const amount = `${Math.floor(n)} ${unit}`;
-  return ms < 0 ? `in ${amount}` : `${amount} ago`;
-}
-
-function refreshTimes() {
-  if (document.hidden) return;
-  for (const time of $$("time[data-relative]")) {
-    const ms = Date.now() - Date.parse(time.dateTime);
-    const text = "due" in time.dataset && ms >= 0 ? "now" : relative(ms);
-    if (time.textContent !== text) time.textContent = text;
-  }
-}
-
 // ---- Event checklist: search, select a group, count -----------------------------------------------------------------
 function updateChecklist(list) {
   const boxes = $$(".event input", list);
@@ -114,6 +97,47 @@ function showSearch() {
   for (const link of $$("[data-search-link]")) link.hidden = isSearching;
 }
 
+// ---- The rows that are open stand in the address, so that Back and a reload find them open -------------------------------
+const MOST_OPEN = 10;
+
+function noteOpenRows() {
+  if (!document.getElementById("log")) return;
+  const url = new URL(location.href);
+  const open = $$("#log input[name=open]").map((input) => input.value).slice(0, MOST_OPEN);
+  if (url.searchParams.getAll("open").join() === open.join()) return;
+  url.searchParams.delete("open");
+  for (const id of open) url.searchParams.append("open", id);
+  history.replaceState(history.state, "", url);
+}
+
+// ---- Following the log: what is new is shown as it comes, but not while a row is open, selected or has the focus ---------
+let isFollowing = false;
+
+function follow() {
+  const isInUse = document.querySelector("#log .row-preview, #log .c-pick :checked, #log tbody :focus-visible");
+  if (isFollowing && !isInUse) document.querySelector("#new-rows .new-rows")?.click();
+}
+
+function toggleFollowing(button) {
+  isFollowing = !isFollowing;
+  button.textContent = isFollowing ? "Pause" : "Follow live";
+  const newest = document.querySelector("#log-newest");
+  if (isFollowing && newest) newest.click();
+  else follow();
+}
+
+// ---- Forms that warn before what was typed is lost -----------------------------------------------------------------------
+const stateOf = (form) => new URLSearchParams(new FormData(form)).toString();
+const saved = new WeakMap();
+
+function isUnsaved(form) {
+  return saved.has(form) && (form.dataset.guard === "refused" || saved.get(form) !== stateOf(form));
+}
+
+function showUnsaved(form) {
+  for (const note of $$("[data-unsaved]", form)) note.hidden = !isUnsaved(form);
+}
+
 // ---- Swaps: if the focused element is gone afterwards, data-refocus names the next one -------------------------------
 let refocus = null;
 const FAILURES = {
@@ -136,12 +160,15 @@ function announceFailure(ctx, text) {
 
 // ---- Set-up of a page or of a swapped-in part ------------------------------------------------------------------------
 function prepare() {
-  for (const element of $$("[data-theme-toggle], [data-copy], [data-copy-url], [data-checklist-search], .checklist .all, [data-pick-all]")) element.hidden = false;
+  for (const element of $$("[data-theme-toggle], [data-copy], [data-copy-url], [data-follow], [data-checklist-search], .checklist .all, [data-pick-all]")) element.hidden = false;
   $$("[data-checklist]").forEach(updateChecklist);
   updateSelection();
   showSearch();
+  for (const form of $$("form[data-guard]")) {
+    if (!saved.has(form)) saved.set(form, stateOf(form));
+    showUnsaved(form);
+  }
   $$(".toast:not([data-seen])").forEach((box) => { box.dataset.seen = ""; expire(box); });
-  refreshTimes();
 }
 
 document.addEventListener("click", (event) => {
@@ -149,6 +176,7 @@ document.addEventListener("click", (event) => {
   if (on("[data-theme-toggle]")) toggleTheme();
   if (on("[data-copy], [data-copy-url]")) copy(on("[data-copy], [data-copy-url]"));
   if (on("[data-dismiss]")) on(".toast")?.remove();
+  if (on("[data-follow]")) toggleFollowing(on("[data-follow]"));
   if (on("[data-search-stop]")) { isSearching = false; showSearch(); document.getElementById("further")?.focus(); }
   if (on("#nav a") && document.querySelector("#nav:popover-open")) document.getElementById("nav").hidePopover();
 });
@@ -165,6 +193,15 @@ document.addEventListener("change", (event) => {
     for (const box of $$(".event:not([hidden]) input", event.target.closest("fieldset"))) box.checked = event.target.checked;
   updateChecklist(list);
 });
+addEventListener("beforeunload", (event) => {
+  if ($$("form[data-guard]").some(isUnsaved)) event.preventDefault();
+});
+document.addEventListener("submit", (event) => saved.delete(event.target));
+for (const kind of ["input", "change", "reset"])
+  document.addEventListener(kind, ({ target }) => {
+    const form = target.closest?.("form[data-guard]");
+    if (form) setTimeout(() => showUnsaved(form));
+  });
 document.addEventListener("input", (event) => {
   if (event.target.matches("[data-checklist-search]")) filterChecklist(event.target.closest("[data-checklist]"), event.target.value);
 });
@@ -187,9 +224,9 @@ document.addEventListener("htmx:error", ({ detail: { ctx } }) => announceFailure
 document.addEventListener("htmx:after:swap", (event) => {
   if (event.target.id === "log") isSearching = true;
   prepare();
+  noteOpenRows();
   restoreFocus();
+  follow();
   if (event.detail?.ctx?.response?.status === 422) document.querySelector("[aria-invalid='true']")?.focus();
 });
-document.addEventListener("visibilitychange", refreshTimes);
-setInterval(refreshTimes, 5000);
 prepare();

@@ -45,6 +45,7 @@ const ACTIONS = {
     search?.select();
     return Boolean(search);
   },
+  t: () => { const button = $("[data-times=exact]"); button?.click(); return Boolean(button); },
   g: () => { goUntil = Date.now() + SECOND_KEY_MS; return true; },
   n: () => { const link = $("main [data-key=n]"); link?.click(); return Boolean(link); },
   j: () => moveRow(1),

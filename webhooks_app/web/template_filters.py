@@ -17,7 +17,7 @@ from webhooks_app.deliveries.log.status_explanations import StatusExplanation, e
 from webhooks_app.endpoints import charts, health
 from webhooks_app.endpoints.health import HealthState
 from webhooks_app.extensions import db, services
-from webhooks_app.web import navigation, searched_text, template_links
+from webhooks_app.web import audit_details, navigation, searched_text, template_links
 
 
 def register(app: Flask) -> None:
@@ -37,6 +37,7 @@ def register(app: Flask) -> None:
         "clause": clause,
         "mask_url": url_masking.mask_url,
         "display_parts": text_display.display_parts,
+        "in_words": audit_details.in_words,
         "shown_parts": searched_text.shown_parts,
         "reason": reason,
     }

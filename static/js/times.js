@@ -1,0 +1,73 @@
+// Moments: how long ago or exactly, in UTC or in the reader's time zone; both are remembered. Without this file: UTC.
+const root = document.documentElement;
+const REFRESH_MS = 5000;
+
+function isOn(name) {
+  try { return localStorage.getItem(`times-${name}`) === "on"; } catch { return chosen[name]; }
+}
+
+const chosen = { exact: false, local: false };
+for (const name of Object.keys(chosen)) chosen[name] = isOn(name);
+
+// As the server says it: `5 min ago`, `in 2 h`.
+function relative(ms) {
+  const s = Math.round(Math.abs(ms) / 1000);
+  const [n, unit] = s < 60 ? [s, "s"] : s < 3600 ? [s / 60, "min"] : s < 86400 ? [s / 3600, "h"] : [s / 86400, "d"];
+  const amount = `${Math.floor(n)} ${unit}`;
+  return ms < 0 ? `in ${amount}` : `${amount} ago`;
+}
+
+function zoneOf(moment) {
+  if (!chosen.local) return "UTC";
+  const minutes = -moment.getTimezoneOffset();
+  const [hours, rest] = [Math.floor(Math.abs(minutes) / 60), Math.abs(minutes) % 60].map((part) => String(part).padStart(2, "0"));
+  return `${minutes < 0 ? "-" : "+"}${hours}:${rest}`;
+}
+
+function exact(moment) {
+  const shifted = chosen.local ? new Date(moment - moment.getTimezoneOffset() * 60_000) : moment;
+  return shifted.toISOString().slice(0, 19).replace("T", " ");
+}
+
+function textOf(time, moment) {
+  if ("exact" in time.dataset) return `${exact(moment)} ${zoneOf(moment)}`;
+  if (!("relative" in time.dataset)) return time.textContent;
+  if (chosen.exact) return exact(moment);
+  const ms = Date.now() - moment;
+  return "due" in time.dataset && ms >= 0 ? "now" : relative(ms);
+}
+
+function refreshTimes() {
+  if (document.hidden) return;
+  for (const time of document.querySelectorAll("time[datetime]")) {
+    const moment = new Date(time.dateTime);
+    if (Number.isNaN(moment.getTime())) continue;
+    const text = textOf(time, moment);
+    if (time.textContent !== text) time.textContent = text;
+    if (time.title) time.title = `${"relative" in time.dataset ? "" : "since "}${exact(moment)} ${zoneOf(moment)}`;
+  }
+}
+
+function show() {
+  root.toggleAttribute("data-exact-times", chosen.exact);
+  for (const button of document.querySelectorAll("[data-times]")) button.setAttribute("aria-pressed", chosen[button.dataset.times]);
+  refreshTimes();
+}
+
+function toggle(name) {
+  chosen[name] = !chosen[name];
+  try { localStorage.setItem(`times-${name}`, chosen[name] ? "on" : "off"); } catch { /* kept for this page only */ }
+  show();
+}
+
+for (const line of document.querySelectorAll(".times")) line.hidden = false;
+document.addEventListener("click", ({ target }) => {
+  const button = target.closest?.("[data-times]");
+  if (button) toggle(button.dataset.times);
+  // Where there is no pointer to hover with, a press on a moment says exactly when it was.
+  else if (target.closest?.("time[data-relative]") && !target.closest("a, summary, button")) toggle("exact");
+});
+document.addEventListener("htmx:after:swap", refreshTimes);
+document.addEventListener("visibilitychange", refreshTimes);
+setInterval(refreshTimes, REFRESH_MS);
+show();
