@@ -37,11 +37,17 @@ def measure(deployment: Deployment, count: int) -> Iterator[Figure]:
             connection.execute(text("ANALYZE"))
     yield "filling the log", time.monotonic() - started, "s"
     client = _log_in(deployment)
-    medians = {}
+    medians, sizes = {}, []
     for name, url in _urls(deployment, endpoints, count).items():
         medians[name] = median_ms(deployment, client, url)
-        yield f"page: {name}", medians[name], "ms"
-    yield "the slowest page", max(medians.values()), "ms"
+        sizes.append(_wire_kib(deployment, client, url))
+        yield f"page: {name}", medians[name], f"ms, {sizes[-1]:.1f} KiB on the wire"
+    yield "the slowest page", max(medians.values()), f"ms; the largest has {max(sizes):.1f} KiB"
+
+
+def _wire_kib(deployment: Deployment, client: FlaskClient, url: str) -> float:
+    with deployment.app.app_context():
+        return len(client.get(url, headers={"Accept-Encoding": "gzip"}).data) / 1024
 
 
 def fill_log(deployment: Deployment, endpoints: list[str], count: int) -> None:
@@ -80,7 +86,9 @@ def _delivery(
     is_bad = rng.random() < 0.03
     outcome = rng.choice(["timeout", "http_5xx", "http_4xx"]) if is_bad else "success"
     shared = {"workspace_id": workspace_id, "created_at": at}
+    values = [f"batch_{number:07d}", "succeeded"]
     event = shared | {"id": f"evt_{name}", "type": "batch-lifecycle", "body": BODY % number}
+    event |= {"indexed_values": values, "first_value": values[0], "second_value": values[1]}
     delivery = shared | {
         "id": f"dlv_{name}",
         "event_id": f"evt_{name}",
@@ -169,9 +177,14 @@ def _delivery_urls(base: str, count: int) -> dict[str, str]:
         "deliveries by response": f"{base}/deliveries/?response=timeout",
         "deliveries by event type and time": f"{base}/deliveries/?event_type=batch-request&range=7d",
         "deliveries by id": f"{base}/deliveries/?q={failed}",
-        "deliveries by text that is rare": f"{base}/deliveries/?q=batch_{count // 2:07d}",
+        "deliveries by a value that is rare": f"{base}/deliveries/?q=BATCH_{count // 2:07d}",
+        "deliveries by a value that all have": f"{base}/deliveries/?q=succeeded",
+        "deliveries by such a value that failed": f"{base}/deliveries/?q=succeeded&status=failed",
+        "deliveries by text that is rare": f"{base}/deliveries/?q=batch_{count // 2:07d}&in=payloads",
+        "deliveries, one opened": f"{base}/deliveries/?status=failed&open={failed}",
         "deliveries, what has changed": f"{base}/deliveries/changes?newest={failed}",
         "delivery": f"{base}/deliveries/{failed}",
+        "delivery, compared": f"{base}/deliveries/{failed}/compare",
     }
 
 
