@@ -57,6 +57,8 @@ DEFAULTS = {
     "trusted_proxies": 0,
     "base_url": "http://127.0.0.1:8000",
     "log_level": "INFO",
+    "log_format": "text",
+    "access_log": False,
     "metrics_token": None,
     "operators": frozenset(),
     "drain_seconds": 0,
@@ -125,6 +127,8 @@ GOOD: list[tuple[str, str, str, Any]] = [
         {"me@example.com", "you@b.example"},
     ),
     ("WEBHOOKS_DRAIN_SECONDS", "300", "drain_seconds", 300),
+    ("WEBHOOKS_LOG_FORMAT", "json", "log_format", "json"),
+    ("WEBHOOKS_ACCESS_LOG", "1", "access_log", True),
 ]
 
 
@@ -252,6 +256,8 @@ BAD: list[tuple[str, str]] = [
         ("WEBHOOKS_OPERATORS", text)
         for text in ("me", "@b.example", "me@", "a@b.example c@d.example", "a@b@c")
     ),
+    *(("WEBHOOKS_LOG_FORMAT", text) for text in ("JSON", "logfmt", "json ")),
+    *(("WEBHOOKS_ACCESS_LOG", text) for text in ("yes", "true", "2")),
     *(("WEBHOOKS_LOG_LEVEL", text) for text in ("info", "TRACE", "10", "INFO ")),
 ]
 

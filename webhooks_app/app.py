@@ -20,6 +20,7 @@ from webhooks_app.web import (
     path_prefix,
     request_checks,
     request_deadline,
+    request_ids,
     request_origin,
     response_headers,
     sessions,
@@ -75,6 +76,7 @@ def create_app_or_exit() -> Flask:
 
 def _register_web(app: Flask, settings: config.Settings) -> None:
     """Give the application everything that HTTP sees; nothing is registered by an import."""
+    request_ids.register(app, trusted_proxies=settings.trusted_proxies)
     request_checks.register(app, trusted_proxies=settings.trusted_proxies)
     csrf.init_app(app)  # reads the request's form, so comes behind what refuses a request as a whole
     request_origin.register(app)

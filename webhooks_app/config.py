@@ -45,7 +45,7 @@ OWN_NAMES = frozenset(
         *("HOST", "INSTANCE", "ENCRYPTION_KEYS", "WORKERS", "WEB_PROCESSES", "WEB_THREADS", "IN_FLIGHT"),
         *("LEASE_SECONDS", "RETRY_DELAYS", "AUTO_DISABLE_DAYS", "ALLOW_HTTP", "ALLOWED_TARGETS"),
         *("DENIED_PORTS", "CA_BUNDLE", "TRUSTED_PROXIES", "BASE_URL", "SMTP_URL", "MAIL_FROM", "LOG_LEVEL"),
-        *("METRICS_TOKEN", "OPERATORS", "DRAIN_SECONDS"),
+        *("METRICS_TOKEN", "OPERATORS", "DRAIN_SECONDS", "LOG_FORMAT", "ACCESS_LOG"),
     )
 )
 NAMES = SHARED_NAMES | OWN_NAMES
@@ -76,6 +76,8 @@ class Settings:
     base_url: str
     mail_server: "MailServer | None"
     log_level: str
+    log_format: str
+    access_log: bool
     metrics_token: str | None  # None: nobody is given metrics
     operators: frozenset[str]  # e-mail addresses
     drain_seconds: int
@@ -131,6 +133,8 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         log_level=setting_values.one_of(
             env, "WEBHOOKS_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")
         ),
+        log_format=setting_values.one_of(env, "WEBHOOKS_LOG_FORMAT", "text", ("text", "json")),
+        access_log=setting_values.flag(env, "WEBHOOKS_ACCESS_LOG"),
         metrics_token=setting_values.token(env, "WEBHOOKS_METRICS_TOKEN"),
         operators=setting_values.addresses(env, "WEBHOOKS_OPERATORS"),
         drain_seconds=number(env, "WEBHOOKS_DRAIN_SECONDS", 0, 0, 300),

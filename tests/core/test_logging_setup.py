@@ -1,13 +1,21 @@
 """Log lines: one a record, whatever its values hold."""
 
+import json
 import logging
+import math
 import subprocess
 import sys
+from enum import StrEnum
 from typing import Any
 
 import pytest
 
-from webhooks_app.core.logging_setup import Formatter, escape
+from webhooks_app.core.logging_setup import REQUEST_ID, Formatter, JsonFormatter, escape
+
+
+class Level(StrEnum):
+    HIGH = "high"
+
 
 FORGED = "\n2026-01-01T00:00:00.000Z CRITICAL webhooks_app forged"
 # Ends of lines for one reader or another, terminal codes of seven and eight bits, overrides of direction,
@@ -48,6 +56,57 @@ def test_no_value_ends_a_line_or_steers_a_terminal(hostile: str) -> None:
 def test_a_value_that_could_pass_for_more_fields_is_quoted() -> None:
     line = write("refused", path='/x" level=ERROR', empty="", back="a\\b c")
     assert line.endswith(r' refused path="/x\" level=ERROR" empty="" back="a\\b c"')
+
+
+def as_json(message: str, *, error: BaseException | None = None, **extra: Any) -> dict[str, Any]:
+    """Return the one line of JSON that is written of a record."""
+    exc_info = (type(error), error, error.__traceback__) if error else None
+    record = logging.getLogger("webhooks_app.tests").makeRecord(
+        "webhooks_app.tests", logging.INFO, "here.py", 1, message, (), exc_info, extra=extra
+    )
+    line = JsonFormatter().format(record)
+    assert line.isascii() and line.isprintable()
+    found: dict[str, Any] = json.loads(line)
+    return found
+
+
+def test_for_programs_a_record_is_an_object() -> None:
+    found = as_json(
+        "delivered", claimed=1, share=0.5, is_all=True, who=None, cause=Level.HIGH, level="forged"
+    )
+
+    assert found.pop("time").endswith("Z")
+    assert found == {
+        "level": "INFO",
+        "logger": "webhooks_app.tests",
+        "message": "delivered",
+        "claimed": 1,
+        "share": 0.5,
+        "is_all": True,
+        "who": None,
+        "cause": "high",
+    }
+
+
+@pytest.mark.parametrize("hostile", HOSTILE, ids=ascii)
+def test_no_value_ends_a_line_of_json(hostile: str) -> None:
+    error = ValueError(hostile)
+    found = as_json(f"a{hostile}", error=error, **{f"key{hostile}": hostile, "odd": math.nan})
+
+    assert found["message"] == f"a{hostile}"
+    assert found[f"key{hostile}"] == hostile
+    assert "ValueError" in found["traceback"]
+    assert found["odd"] == "nan"
+
+
+def test_a_record_has_the_id_of_the_request_that_it_is_about() -> None:
+    token = REQUEST_ID.set("req-1")
+    try:
+        assert write("failed").endswith(" failed request_id=req-1")
+        assert as_json("failed")["request_id"] == "req-1"
+    finally:
+        REQUEST_ID.reset(token)
+    assert "request_id" not in write("failed")
 
 
 def test_a_traceback_is_made_anew_whatever_another_handler_kept() -> None:

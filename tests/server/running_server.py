@@ -46,10 +46,20 @@ def serving(
     *,
     threads: int = 4,
     intake: EventIntake | None = None,
+    trusted_proxies: int = 0,
+    has_access_log: bool = False,
 ) -> Iterator[RunningServer]:
     listener = web_server.listen("127.0.0.1", 0)
     port, ready = listener.getsockname()[1], threading.Event()
-    server = WebServer(app, listener, threads=threads, limits=limits, intake=intake)
+    server = WebServer(
+        app,
+        listener,
+        threads=threads,
+        limits=limits,
+        intake=intake,
+        trusted_proxies=trusted_proxies,
+        has_access_log=has_access_log,
+    )
     thread = threading.Thread(target=lambda: asyncio.run(server.run(ready.set)), daemon=True)
     thread.start()
     assert ready.wait(SECONDS)

@@ -22,7 +22,7 @@ from webhooks_app.server.event_intake import EventIntake, answer_headers
 
 BODY = {"type": "batch-lifecycle", "data": {"batch_id": "b1", "status": "queued"}}
 # Told apart by what each answer has of its own.
-_OWN_HEADERS = {"date", "content-length"}
+_OWN_HEADERS = {"date", "content-length", "x-request-id"}
 
 
 class CountingIntake(EventIntake):

@@ -10,6 +10,6 @@ def begin() -> Settings:
     """Return the settings, with the log set up. Raises ConfigError, for `clear_errors`."""
     open_files.require()
     settings = config.read()
-    logging_setup.set_up(settings.log_level)
+    logging_setup.set_up(settings.log_level, is_json=settings.log_format == "json")
     process.print_warnings(settings)
     return settings

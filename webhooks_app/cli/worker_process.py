@@ -22,7 +22,7 @@ def run(parent_id: int) -> None:
     when_orphaned(lambda: os.kill(os.getpid(), signal.SIGTERM), parent_id)
     with clear_errors():
         settings = config.read()
-        logging_setup.set_up(settings.log_level)
+        logging_setup.set_up(settings.log_level, is_json=settings.log_format == "json")
         redis = redis_start.connect(settings.redis_url)
         context = tasks.context()
         backoff = context.services.wake_ups.backoff

@@ -4,12 +4,16 @@ Whatever a value holds, a record stays one line, and its traceback lines of thei
 like: what could end a line, steer a terminal or turn the direction of text is written as an escape.
 """
 
+import json
 import logging
+import math
 import re
 import sys
 import threading
 import time
+from contextvars import ContextVar
 from types import TracebackType
+from typing import Any
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 # A record begins with its time, which stands at the left edge.
@@ -17,6 +21,10 @@ _CONTINUED = "  | "
 # Whoever splits a line into its fields would split these values, too.
 _NEEDS_QUOTES = re.compile(r'[\s="]|\A\Z')
 _SHORT_ESCAPES = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
+
+
+# The id of the request that this thread or task is at, which each record of it then has.
+REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 
 class Formatter(logging.Formatter):
@@ -32,7 +40,7 @@ class Formatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         record.message = record.getMessage()
         record.asctime = self.formatTime(record)
-        line = escape(self.formatMessage(record)) + "".join(_fields(record))
+        line = escape(self.formatMessage(record)) + "".join(_text_field(*each) for each in _fields(record))
         return "\n".join([line, *map(_continue, self._details(record))])
 
     def _details(self, record: logging.LogRecord) -> list[str]:
@@ -59,9 +67,35 @@ def _escape_character(character: str) -> str:
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
-def _fields(record: logging.LogRecord) -> list[str]:
+class JsonFormatter(Formatter):
+    """The same for programs: a JSON object a line, in ASCII, with a traceback as one text."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        written: dict[str, Any] = {
+            "time": self.formatTime(record),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        fields = {key: _json_value(value) for key, value in _fields(record) if key not in written}
+        details = self._details(record)
+        return json.dumps(written | fields | ({"traceback": "\n".join(details)} if details else {}))
+
+
+def _json_value(value: Any) -> Any:
+    is_finite = not isinstance(value, float) or math.isfinite(value)  # JSON has no others
+    return value if value is None or (isinstance(value, (bool, int, float)) and is_finite) else str(value)
+
+
+def _fields(record: logging.LogRecord) -> list[tuple[str, Any]]:
     fields = {key: value for key, value in vars(record).items() if key not in _STANDARD}
-    return [f" {escape(key)}={_field_value(str(value))}" for key, value in fields.items()]
+    if (request_id := REQUEST_ID.get()) is not None:
+        fields.setdefault("request_id", request_id)
+    return list(fields.items())
+
+
+def _text_field(key: str, value: Any) -> str:
+    return f" {escape(key)}={_field_value(str(value))}"
 
 
 def _field_value(text: str) -> str:
@@ -74,10 +108,10 @@ def _continue(line: str) -> str:
     return _CONTINUED + escape(line)
 
 
-def set_up(level: str) -> None:
+def set_up(level: str, *, is_json: bool = False) -> None:
     """Log to stderr: the platform from `level` up, libraries from WARNING up, and what nobody caught."""
     handler = logging.StreamHandler()
-    handler.setFormatter(Formatter())
+    handler.setFormatter(JsonFormatter() if is_json else Formatter())
     logging.basicConfig(level="WARNING", handlers=[handler], force=True)
     logging.captureWarnings(True)
     logging.getLogger("webhooks_app").setLevel(level)

@@ -8,6 +8,7 @@ from webhooks_app.server import host_header
 from webhooks_app.server.event_intake import EventIntake
 from webhooks_app.server.server_limits import ServerLimits
 from webhooks_app.server.wsgi_bridge import Receive, Scope, Send, WsgiBridge
+from webhooks_app.web import request_ids
 from webhooks_app.web.api.errors import ApiError, error_json
 
 # For so long the rest of a refused body is read and thrown away, as most clients read no answer before they
@@ -30,24 +31,28 @@ class AsgiApp:
         limits: ServerLimits,
         intake: EventIntake | None = None,
         counters: ProcessCounters | None = None,
+        *,
+        is_behind_proxies: bool = False,
     ) -> None:
         self._bridge = bridge
         self._intake = intake
+        self._is_behind_proxies = is_behind_proxies
         self._counters = counters or ProcessCounters()
         self._limits = limits
         self._bodies_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = bytearray()
+        request_id = self._request_id(scope)
         try:
             host_header.check(scope["http_version"], scope["headers"])
             await self._read(scope, receive, body)
-            await self._answer(scope, bytes(body), receive, send)
+            await self._answer(scope, bytes(body), receive, send, request_id)
         except ApiError as refused:
             self._give_back(body)
             if refused.status == 503:
                 self._counters.count("unavailable", refused.code)
-            await _refuse(refused, receive, send)
+            await _refuse(refused, receive, send, request_id)
         except Disconnected:
             pass
         finally:
@@ -57,17 +62,25 @@ class AsgiApp:
         self._bodies_bytes -= len(body)
         body.clear()
 
-    async def _answer(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
+    def _request_id(self, scope: Scope) -> str:
+        claimed = None
+        if self._is_behind_proxies:
+            claimed = next((value for name, value in scope["headers"] if name == b"x-request-id"), None)
+        named = claimed.decode("latin-1") if claimed else None
+        return request_ids.choose(named, is_behind_proxies=self._is_behind_proxies)
+
+    async def _answer(self, scope: Scope, body: bytes, receive: Receive, send: Send, request_id: str) -> None:
         failure = None
         if self._intake is not None and self._intake.takes(scope):
             answer = await self._intake.accept(scope, body)
             if isinstance(answer, tuple):
                 headers, content = answer
+                headers.append((b"x-request-id", request_id.encode("latin-1")))
                 await send({"type": "http.response.start", "status": 202, "headers": headers})
                 await send({"type": "http.response.body", "body": content})
                 return
             failure = answer
-        await self._bridge.answer(scope, body, receive, send, failure=failure)
+        await self._bridge.answer(scope, body, receive, send, failure=failure, request_id=request_id)
 
     async def _read(self, scope: Scope, receive: Receive, body: bytearray) -> None:
         """Read the request's body into `body`. Raises ApiError and Disconnected."""
@@ -115,11 +128,11 @@ def _stated_length(scope: Scope) -> int:
     return int(stated.lstrip(b"0") or b"0")
 
 
-async def _refuse(refused: ApiError, receive: Receive, send: Send) -> None:
+async def _refuse(refused: ApiError, receive: Receive, send: Send, request_id: str) -> None:
     """Answer in the API's shape of errors, and close the connection once the client has read that."""
     body = json.dumps(error_json(refused)).encode()
     headers = {"content-type": "application/json", "connection": "close", **refused.headers}
-    headers["content-length"] = str(len(body))
+    headers |= {"content-length": str(len(body)), "x-request-id": request_id}
     encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": refused.status, "headers": encoded})
     await send({"type": "http.response.body", "body": body, "more_body": True})

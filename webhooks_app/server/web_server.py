@@ -15,6 +15,7 @@ from webhooks_app.extensions import services
 from webhooks_app.jobs.process import STOP_SIGNALS
 from webhooks_app.monitoring.counters import ProcessCounters
 from webhooks_app.server import event_intake, restart
+from webhooks_app.server.access_log import AccessLog, AsgiCallable
 from webhooks_app.server.asgi_app import AsgiApp
 from webhooks_app.server.connections import Deadlines
 from webhooks_app.server.event_intake import EventIntake
@@ -71,6 +72,8 @@ def serve(
         limits=limits,
         intake=intake,
         counters=services(app).counters,
+        trusted_proxies=settings.trusted_proxies,
+        has_access_log=settings.access_log,
         drain_seconds=settings.drain_seconds,
         when_ending=lambda: setattr(services(app), "is_ending", True),
     )
@@ -93,6 +96,8 @@ class WebServer:
         limits: ServerLimits = DEFAULT_LIMITS,
         intake: EventIntake | None = None,
         counters: ProcessCounters | None = None,
+        trusted_proxies: int = 0,
+        has_access_log: bool = False,
         drain_seconds: float = 0,
         when_ending: Callable[[], None] = lambda: None,
     ) -> None:
@@ -102,8 +107,13 @@ class WebServer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._bridge = WsgiBridge(app, threads=threads)
         self._deadlines = Deadlines(limits, counters)
+        answering: AsgiCallable = AsgiApp(
+            self._bridge, limits, intake, counters, is_behind_proxies=trusted_proxies > 0
+        )
+        if has_access_log:
+            answering = AccessLog(answering, trusted_proxies=trusted_proxies)
         self._uvicorn = _DrainingServer(
-            _config(AsgiApp(self._bridge, limits, intake, counters), self._deadlines, limits),
+            _config(answering, self._deadlines, limits),
             drain_seconds=drain_seconds,
             when_ending=when_ending,
         )
@@ -176,7 +186,7 @@ class _DrainingServer(uvicorn.Server):
         loop.call_soon_threadsafe(lambda: loop.call_later(self._drain_seconds, end))
 
 
-def _config(app: AsgiApp, deadlines: Deadlines, limits: ServerLimits) -> uvicorn.Config:
+def _config(app: AsgiCallable, deadlines: Deadlines, limits: ServerLimits) -> uvicorn.Config:
     protocol: Any = deadlines.protocol()
     return uvicorn.Config(
         app,

@@ -9,6 +9,7 @@ from io import BytesIO
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from webhooks_app.web import request_ids
 from webhooks_app.web.api.producer import FAILURE_KEY, REPEATED_KEY
 from webhooks_app.web.responses import CutShort
 
@@ -37,13 +38,20 @@ class WsgiBridge:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="web")
 
     async def answer(
-        self, scope: Scope, body: bytes, receive: Receive, send: Send, *, failure: Exception | None = None
+        self,
+        scope: Scope,
+        body: bytes,
+        receive: Receive,
+        send: Send,
+        *,
+        failure: Exception | None = None,
+        request_id: str = "",
     ) -> None:
         """Have the application answer, and send what it says until the client has it or is gone.
 
         `failure` is an exception that the application is to raise as if it had come from the database.
         """
-        environ = environ_of(scope, body) | {FAILURE_KEY: failure}
+        environ = environ_of(scope, body) | {FAILURE_KEY: failure, request_ids.ENVIRON_KEY: request_id}
         context = Context()  # the application may hold context variables from one piece to the next
         answer = await self._in_thread(context.run, self._call, environ)
         start = {"type": "http.response.start", "status": answer.status, "headers": answer.headers}

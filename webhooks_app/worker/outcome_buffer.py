@@ -129,6 +129,8 @@ class OutcomeBuffer:
     def _record(self, deliveries: list[ClaimedDelivery]) -> list[datetime]:
         due = record(self._database, deliveries, now=clock.now(), is_retry=self._is_retry)
         self._counters.add(attempt_counts.count(deliveries))
+        if log.isEnabledFor(logging.DEBUG):
+            _log_each(deliveries)
         return due
 
     def _drop_expired(self) -> None:
@@ -136,6 +138,13 @@ class OutcomeBuffer:
         if time.monotonic() - self._oldest_at > self._lease.total_seconds():
             log.error("outcomes_lost", extra={"outcomes": len(self._deliveries)})
             self._deliveries = []
+
+
+def _log_each(deliveries: list[ClaimedDelivery]) -> None:
+    for each in deliveries:
+        ids = {"delivery_id": each.delivery_id, "event_id": each.event_id, "endpoint_id": each.endpoint_id}
+        answer = {"outcome": each.outcome.kind, "status": each.outcome.status, "state": each.decision.state}
+        log.debug("attempted", extra=ids | answer | {"attempt": each.generation})
 
 
 def _raise_if_transient(error: Exception) -> None:

@@ -1,0 +1,143 @@
+"""Each answer has an id, and each request its line where lines are asked for; neither tells a secret."""
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+import requests
+from flask import Flask
+
+from tests.conftest import Workspace, wait_for
+from tests.server.running_server import serving
+from webhooks_app.extensions import services
+from webhooks_app.server import access_log
+from webhooks_app.server.access_log import client_of, mask_path
+from webhooks_app.server.event_intake import EventIntake, answer_headers
+from webhooks_app.web import request_ids
+
+EVENT = {"type": "batch-lifecycle", "data": {"batch_id": "b1", "status": "succeeded"}}
+NEW = re.compile(r"[0-9a-f]{32}")
+
+only_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+
+class Lines(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+@dataclass
+class Web:
+    url: str
+    lines: list[logging.LogRecord]
+
+    def line(self) -> logging.LogRecord:
+        """The line of the only request."""
+        wait_for(lambda: self.lines)
+        [record] = self.lines
+        return record
+
+
+@contextmanager
+def web(app: Flask, *, trusted_proxies: int = 0) -> Iterator[Web]:
+    intake = EventIntake(
+        services(app).group_commit,
+        headers=answer_headers(app),
+        is_behind_proxies=trusted_proxies > 0,
+    )
+    handler = Lines()
+    access_log.log.addHandler(handler)
+    with serving(app, intake=intake, trusted_proxies=trusted_proxies, has_access_log=True) as running:
+        yield Web(f"http://127.0.0.1:{running.port}", handler.records)
+    access_log.log.removeHandler(handler)
+
+
+@only_sqlite
+@pytest.mark.parametrize("path", ["/livez", "/no/such/page", "/api/v1/event-types", "/static/favicon.svg"])
+def test_every_answer_has_a_new_id_and_a_line_with_it(app: Flask, path: str) -> None:
+    with web(app) as running:
+        answer = requests.get(running.url + path, headers={"X-Request-ID": "theirs"}, timeout=30)
+        record = vars(running.line())
+
+    assert NEW.fullmatch(answer.headers["X-Request-ID"])
+    assert record["request_id"] == answer.headers["X-Request-ID"]
+    assert (record["method"], record["path"], record["status"]) == ("GET", path, answer.status_code)
+    assert record["client"] == "127.0.0.1"
+    assert record["bytes"] > 0
+    assert record["duration_ms"] >= 0
+
+
+@only_sqlite
+@pytest.mark.parametrize("is_ordinary", [True, False], ids=["the short way", "by Flask"])
+def test_an_event_is_answered_under_the_id_of_a_trusted_proxy(
+    app: Flask, workspace: Workspace, is_ordinary: bool
+) -> None:
+    headers = workspace.headers | {"X-Request-ID": "proxy-1"} | ({} if is_ordinary else {"X-Unusual": "1"})
+    for trusted, expected in ((1, re.compile("proxy-1")), (0, NEW)):
+        with web(app, trusted_proxies=trusted) as running:
+            answer = requests.post(f"{running.url}/api/v1/events", json=EVENT, headers=headers, timeout=30)
+            assert answer.status_code == 202
+            assert expected.fullmatch(answer.headers["X-Request-ID"])
+            assert vars(running.line())["request_id"] == answer.headers["X-Request-ID"]
+
+
+@only_sqlite
+def test_what_the_server_itself_refuses_has_an_id_and_a_line(app: Flask) -> None:
+    with web(app) as running:
+        answer = requests.post(f"{running.url}/login", data=b"x" * 5_000_000, timeout=30)
+        record = vars(running.line())
+
+    assert (answer.status_code, record["status"]) == (413, 413)
+    assert record["request_id"] == answer.headers["X-Request-ID"]
+
+
+@only_sqlite
+def test_nothing_secret_is_in_a_line(app: Flask) -> None:
+    with web(app) as running:
+        requests.get(f"{running.url}/login?next=/s3cret", headers={"Cookie": "session=s3cret"}, timeout=30)
+        record = vars(running.line())
+
+    assert "s3cret" not in str(record)
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/invitations/s3cret", "/invitations/••••••••"),
+        ("/hooks/password-reset/s3cret", "/hooks/password-reset/••••••••"),
+        ("/password-reset/", "/password-reset/"),
+        ("/w/ws_1/members/", "/w/ws_1/members/"),
+    ],
+)
+def test_links_that_let_somebody_in_are_masked(path: str, shown: str) -> None:
+    assert mask_path(path) == shown
+
+
+@pytest.mark.parametrize(
+    ("trusted", "header", "client"),
+    [(0, b"6.6.6.6", "127.0.0.1"), (1, b"6.6.6.6, 1.2.3.4", "1.2.3.4"), (2, b"1.2.3.4, 5.6.7.8", "1.2.3.4")],
+)
+def test_the_client_is_whom_trusted_proxies_name(trusted: int, header: bytes, client: str) -> None:
+    scope = {"client": ("127.0.0.1", 1), "headers": [(b"x-forwarded-for", header)]}
+    assert client_of(scope, trusted) == client
+    assert client_of(scope | {"headers": []}, trusted) == "127.0.0.1"
+
+
+@pytest.mark.parametrize("claimed", ["", " ", "a b", "é", "x" * 129, "a\nb", None])
+def test_an_id_that_could_forge_or_flood_a_log_is_replaced(claimed: str | None) -> None:
+    assert NEW.fullmatch(request_ids.choose(claimed, is_behind_proxies=True))
+
+
+def test_an_id_as_proxies_make_them_is_taken() -> None:
+    for claimed in ("a" * 32, "7f3e2a10-0d3c-4b5e", "Root=1-67891233-abcdef012345678912345678"):
+        assert request_ids.choose(claimed, is_behind_proxies=True) == claimed
+        assert request_ids.choose(claimed, is_behind_proxies=False) != claimed

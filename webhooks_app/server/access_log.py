@@ -1,0 +1,72 @@
+"""The access log: one line for each request once its answer is out, for those who switch it on."""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from webhooks_app.core.text_display import MASK
+from webhooks_app.server.wsgi_bridge import Receive, Scope, Send
+
+log = logging.getLogger(__name__)
+
+AsgiCallable = Callable[[Scope, Receive, Send], Awaitable[None]]
+# What comes behind these in a path lets whoever has it in.
+_SECRET_BEHIND = ("/invitations/", "/password-reset/")
+
+
+class AccessLog:
+    """Logs no query, no header and no body, which may hold what only the two sides should know."""
+
+    def __init__(self, app: AsgiCallable, *, trusted_proxies: int) -> None:
+        self._app = app
+        self._trusted_proxies = trusted_proxies
+        log.setLevel("INFO")  # whoever switches it on means it, whatever else is logged
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = time.monotonic()
+        answer: dict[str, Any] = {"status": 0, "bytes": 0, "request_id": None}
+
+        async def count_and_send(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                answer["status"] = message["status"]
+                answer["request_id"] = _request_id(message["headers"])
+            else:
+                answer["bytes"] += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, count_and_send)
+        finally:
+            duration_ms = round((time.monotonic() - began) * 1000, 1)
+            log.info("request", extra=self._of(scope) | answer | {"duration_ms": duration_ms})
+
+    def _of(self, scope: Scope) -> dict[str, Any]:
+        return {
+            "method": scope["method"],
+            "path": mask_path(scope["path"]),
+            "client": client_of(scope, self._trusted_proxies),
+        }
+
+
+def mask_path(path: str) -> str:
+    """Return the path without what is secret in it. Pure."""
+    for before in _SECRET_BEHIND:
+        head, found, tail = path.partition(before)
+        if found and tail:
+            return head + found + MASK
+    return path
+
+
+def client_of(scope: Scope, trusted_proxies: int) -> str:
+    """Return who asks: whom so many proxies say that they ask for, or else who is connected. Pure."""
+    address = scope["client"][0] if scope["client"] else ""
+    if not trusted_proxies:
+        return address
+    named = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+    hops = [hop.strip() for hop in ",".join(named).split(",") if hop.strip()]
+    return hops[-trusted_proxies] if len(hops) >= trusted_proxies else address
+
+
+def _request_id(headers: Any) -> str | None:
+    return next((value.decode("latin-1") for name, value in headers if name == b"x-request-id"), None)
