@@ -13,12 +13,14 @@ from tests.receivers import Receiver
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import (
     Delivery,
+    DeliveryState,
     Endpoint,
     PendingDelivery,
     Recovery,
     RecoveryState,
 )
 from webhooks_app.deliveries import recovery_progress, recovery_runs, replays
+from webhooks_app.deliveries.log.filters import LogFilter, Status
 from webhooks_app.deliveries.recovery_runs import RecoveryLimits
 from webhooks_app.endpoints import actions
 from webhooks_app.extensions import db
@@ -194,3 +196,27 @@ def test_room_is_looked_for_at_every_endpoint_of_a_batch(
     fail_all(database)
     batch = recovery_runs.take_next_batch(databases, start_recovery(databases, wake_ups, workspace))
     assert batch.endpoint_ids == {first, second}
+
+
+@pytest.mark.parametrize("text", ["Batch_1", "only here"])
+def test_a_recovery_by_value_or_text_deals_with_what_it_found_at_the_start(
+    workspace: Workspace,
+    endpoint_id: str,
+    database: WriteDatabase,
+    databases: Databases,
+    wake_ups: WakeUps,
+    text: str,
+) -> None:
+    wanted = workspace.send(10, batch_id="batch_1", note="Only here")
+    workspace.send(10, batch_id="batch_2")
+    fail_all(database)
+    log_filter = LogFilter(status=Status.FAILED, q=text)
+    recovery_id = start_recovery(databases, wake_ups, workspace, log_filter)
+    workspace.send(1, batch_id="only here")  # from now on a value, too
+
+    recovery_runs.run_all(databases, wake_ups, limits=SMALL_BATCHES)
+
+    assert read_recovery(recovery_id).handled == 10
+    waiting = select(Delivery.event_id).where(Delivery.state == DeliveryState.PENDING)
+    assert set(db.session.scalars(waiting)) >= set(wanted)
+    assert states()["failed"] == 10

@@ -147,3 +147,14 @@ def test_another_workspace_sees_nothing_of_it(
     other.send()
     assert found(workspace, q=text) == []
     assert not search.is_by_value(db.session(), workspace.id, filters.parse({"q": text}))
+
+
+def test_what_is_taken_for_a_value_stays_one(workspace: Workspace) -> None:
+    workspace.endpoint("https://a.example.com/")
+    workspace.send(1, batch_id="batch_1", note="gone")
+    settled = [
+        search.settle(db.session(), workspace.id, filters.parse({"q": text})).within
+        for text in ("Batch_1", "gone", ids.new("dlv"), "")
+    ]
+    assert settled == ["values", "payloads", "", ""]
+    assert found(workspace, q="gone", **{"in": "values"}) == []

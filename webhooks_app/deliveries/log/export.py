@@ -71,6 +71,8 @@ def _rows(
     database: ReadDatabase, workspace_id: str, log_filter: LogFilter, now: datetime, limits: ExportLimits
 ) -> Iterator[DeliveryRow]:
     before = ""
+    with database.session() as session:
+        log_filter = search.settle(session, workspace_id, log_filter)
     while True:
         with database.session() as session:
             result = search.find_deliveries(

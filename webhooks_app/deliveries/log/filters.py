@@ -11,8 +11,9 @@ from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass
 from webhooks_app.events.event_types import NAME
 
 LONGEST_TEXT = 200
-# As `in`: look through whole payloads for what is a value of some events, too.
-PAYLOADS = "payloads"
+# As `in`: look among the values that events are indexed by, or through whole payloads. Without it, among the
+# values if the text is one of them by now.
+VALUES, PAYLOADS = "values", "payloads"
 
 
 class FilterError(ValueError):
@@ -190,7 +191,7 @@ def _query(text: str) -> str:
 
 def _within(arguments: Mapping[str, str]) -> str:
     within = arguments.get("in", "")
-    if within not in ("", PAYLOADS):
+    if within not in ("", VALUES, PAYLOADS):
         raise FilterError("q", "Look among values or in payloads.")
     return within if arguments.get("q", "").strip() else ""
 

@@ -15,7 +15,7 @@ from webhooks_app.core.outcomes import OutcomeClass
 from webhooks_app.db import keyset
 from webhooks_app.db.keyset import Condition, MatchCount, Search, SearchLimits, SearchResult
 from webhooks_app.db.models import Delivery, DeliveryState, Event, PendingDelivery
-from webhooks_app.deliveries.log import value_search
+from webhooks_app.deliveries.log import filters, value_search
 from webhooks_app.deliveries.log.filters import LogFilter, Status, Traffic
 from webhooks_app.deliveries.log.payload_text import PayloadText
 
@@ -67,7 +67,17 @@ def count_deliveries(
 
 def is_by_value(session: Session, workspace_id: str, log_filter: LogFilter) -> bool:
     """Tell whether the text is a value that events are indexed by, and so found at once."""
+    if log_filter.within == filters.VALUES:
+        return bool(log_filter.value)
     return bool(log_filter.value) and value_search.is_known(session, workspace_id, log_filter.value)
+
+
+def settle(session: Session, workspace_id: str, log_filter: LogFilter) -> LogFilter:
+    """Return the filter with what it takes the text for: what goes on for long must not change its mind."""
+    if not log_filter.text or log_filter.within:
+        return log_filter
+    is_value = is_by_value(session, workspace_id, log_filter)
+    return replace(log_filter, within=filters.VALUES if is_value else filters.PAYLOADS)
 
 
 def _find_by_value(

@@ -47,9 +47,9 @@ def find(
     upwards: bool,
     limits: SearchLimits,
 ) -> SearchResult:
-    """Return up to `limit` ids behind the delivery `cursor`, if it is not empty: newest or oldest first."""
+    """Return up to `limit` ids behind the delivery `cursor`, if it is one: the newest or the oldest first."""
     deadline = time.monotonic() + limits.seconds
-    place = _place(session, workspace_id, cursor) if cursor else None
+    place = _place(session, workspace_id, cursor) if ids.is_id("dlv", cursor) else None
     event_bounds = _event_bounds(bounds)
     found: list[str] = []
     size, events_read = _FIRST_EVENTS, 0
