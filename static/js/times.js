@@ -29,7 +29,16 @@ function exact(moment) {
   return shifted.toISOString().slice(0, 19).replace("T", " ");
 }
 
+// The time of day; of another day, with its date.
+function timeOfDay(moment) {
+  const [day, time] = exact(moment).split(" ");
+  const date = new Date(`${day}T00:00:00Z`).toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
+  const isToday = day === exact(new Date()).slice(0, 10);
+  return `${isToday ? "" : `${date}, `}${time.slice(0, 5)}${chosen.local ? "" : " UTC"}`;
+}
+
 function textOf(time, moment) {
+  if ("clock" in time.dataset) return timeOfDay(moment);
   if ("exact" in time.dataset) return `${exact(moment)} ${zoneOf(moment)}`;
   if (!("relative" in time.dataset)) return time.textContent;
   if (chosen.exact) return exact(moment);

@@ -242,6 +242,7 @@ NOT_PAGES = {
     "session.home": "a redirect, or one sentence where there is no workspace",
     "deliveries.changes": "a fragment",
     "endpoints.changes": "a fragment",
+    "endpoints.live": "a fragment",
     "deliveries.row": "a fragment, else a redirect",
     "deliveries.show_json": "JSON",
     "deliveries.export": "a file",

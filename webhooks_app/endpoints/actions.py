@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, select, text, update
+from sqlalchemy import Connection, delete, insert, text, update
 
 from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
@@ -19,7 +19,7 @@ from webhooks_app.db.models import (
     SigningSecret,
     Subscription,
 )
-from webhooks_app.endpoints import custom_headers, endpoint_values, versions
+from webhooks_app.endpoints import custom_headers, endpoint_values, setting_changes, versions
 from webhooks_app.endpoints.endpoint_values import DEFAULT_TIMEOUT_MS as DEFAULT_TIMEOUT_MS
 from webhooks_app.endpoints.endpoint_values import LONGEST_TIMEOUT_MS as LONGEST_TIMEOUT_MS
 from webhooks_app.endpoints.endpoint_values import EndpointValues as EndpointValues
@@ -88,14 +88,13 @@ def change_in_transaction(
 ) -> None:
     """Change it within the caller's transaction, as `change` does."""
     now = clock.now()
-    stored = select(Endpoint.id, Endpoint.url, Endpoint.headers_encrypted).where(Endpoint.id == endpoint.id)
     # Locked, so that no change of the URL comes between where the values went and where they go.
-    row = connection.execute(stored.with_for_update()).one()
+    row = connection.execute(setting_changes.stored(endpoint.id).with_for_update()).one()
     headers = custom_headers.fill_in(cipher, row, values.headers, values.url)
+    columns = endpoint_values.columns(endpoint.id, values, headers, cipher, now)
+    details = setting_changes.describe(connection, row, columns, values)
     connection.execute(
-        update(Endpoint)
-        .where(Endpoint.id == endpoint.id, Endpoint.deleted_at.is_(None))
-        .values(**endpoint_values.columns(endpoint.id, values, headers, cipher, now))
+        update(Endpoint).where(Endpoint.id == endpoint.id, Endpoint.deleted_at.is_(None)).values(**columns)
     )
     connection.execute(delete(Subscription).where(Subscription.endpoint_id == endpoint.id))
     endpoint_values.subscribe(connection, endpoint.id, values)
@@ -106,7 +105,7 @@ def change_in_transaction(
         workspace_id=endpoint.workspace_id,
         target=endpoint.id,
         now=now,
-        url=url_masking.mask_url(values.url),
+        **details,
     )
 
 

@@ -39,6 +39,11 @@ class AttemptStats:
         return max(part.total for part in self.bins)
 
     @property
+    def version(self) -> str:
+        """Differs whenever the charts look different."""
+        return f"{self.total.succeeded}-{self.total.failed}-{self.bins[0].starts_at:%d%H}"
+
+    @property
     def bars(self) -> charts.Bars:
         pairs = [(part.succeeded, part.failed) for part in self.bins]
         return charts.bars(pairs, width=CHART_WIDTH, height=CHART_HEIGHT, gap=3)

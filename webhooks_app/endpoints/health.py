@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from webhooks_app.core.outcomes import (
     DESCRIPTIONS,
@@ -33,6 +33,8 @@ from webhooks_app.db.models import (
 FAILURES_TO_FAIL = 3
 # Deliveries that were replayed without having failed wait among those that did; no more are looked through.
 RETRIES_LOOKED_AT = 20
+# Above a log of all endpoints.
+FAILING_NAMED = 3
 
 
 class HealthState(StrEnum):
@@ -122,6 +124,19 @@ def count_states(session: Session, workspace_id: str) -> dict[HealthState, int]:
     )
     rows = session.execute(select(states.c.state, func.count()).group_by(states.c.state)).all()
     return {HealthState(found): count for found, count in rows}
+
+
+def read_failing(session: Session, workspace_id: str, *, limit: int = FAILING_NAMED) -> Sequence[Endpoint]:
+    """Return the workspace's endpoints that are failing, the longest first, and one more than `limit`."""
+    return session.scalars(
+        select(Endpoint)
+        .join(EndpointHealth, EndpointHealth.endpoint_id == Endpoint.id)
+        .options(joinedload(Endpoint.health))
+        .where(Endpoint.workspace_id == workspace_id, Endpoint.deleted_at.is_(None))
+        .where(EndpointHealth.failing_since.is_not(None), state() == HealthState.FAILING.value)
+        .order_by(EndpointHealth.failing_since)
+        .limit(limit + 1)
+    ).all()
 
 
 class LastFailure(NamedTuple):

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, not_, select
+from sqlalchemy import ScalarSelect, Select, func, not_, select
 from sqlalchemy.orm import Session
 
 from webhooks_app.core import clock
@@ -15,38 +16,61 @@ COUNT_LIMIT = 10_000
 
 @dataclass(slots=True, frozen=True)
 class Backlog:
-    """Pending deliveries of an endpoint: how many (no further than COUNT_LIMIT), and when the next is due.
+    """What waits at an endpoint, each counted no further than COUNT_LIMIT.
 
-    Those that are being sent count as pending, but say nothing about the next attempt.
+    `count` are all that are pending, `retrying` those of them that have failed before. `next_attempt_at` is
+    when the next is due: those that are being sent count, but say nothing about that.
     """
 
     count: int
+    retrying: int
+    held: int
     next_attempt_at: datetime | None
+
+    @property
+    def untried(self) -> int:
+        return max(0, self.count - self.retrying)
+
+    @property
+    def total(self) -> int:
+        return self.count + self.held
 
 
 def read_backlog(session: Session, endpoint_id: str) -> Backlog:
     mine = PendingDelivery.endpoint_id == endpoint_id
-    some = select(PendingDelivery.delivery_id).where(mine).limit(COUNT_LIMIT).subquery()
-    count = session.scalar(select(func.count()).select_from(some)) or 0
     # A claim moves a delivery to the end of its lease, which is no attempt that is to come.
     to_come = not_(PendingDelivery.is_being_sent(clock.now()))
-    next_attempt_at = session.scalar(
+    next_attempt_at = (
         select(PendingDelivery.next_attempt_at)
         .where(mine, to_come)
         .order_by(PendingDelivery.next_attempt_at)
         .limit(1)
     )
-    return Backlog(count, next_attempt_at)
+    counts = session.execute(
+        select(
+            _count(select(PendingDelivery.delivery_id).where(mine)),
+            _count(_in_state(endpoint_id, "retrying")),
+            _count(_in_state(endpoint_id, DeliveryState.HELD.value)),
+            next_attempt_at.scalar_subquery(),
+        )
+    ).one()
+    return Backlog(*counts)
 
 
 def count_retrying(session: Session, endpoint_id: str) -> int:
     """Count the deliveries to it that wait for another attempt, no further than COUNT_LIMIT."""
-    retrying = Delivery.endpoint_id == endpoint_id, Delivery.attention_state == "retrying"
-    some = select(Delivery.id).where(*retrying).limit(COUNT_LIMIT).subquery()
-    return session.scalar(select(func.count()).select_from(some)) or 0
+    return session.scalar(select(_count(_in_state(endpoint_id, "retrying")))) or 0
 
 
 def has_failed(session: Session, endpoint_id: str) -> bool:
-    """Tell whether deliveries to it failed for good and were not replayed since."""
-    failed = Delivery.endpoint_id == endpoint_id, Delivery.attention_state == DeliveryState.FAILED.value
-    return session.scalar(select(Delivery.id).where(*failed).limit(1)) is not None
+    """Tell whether deliveries to it, tests aside, failed for good and were not replayed since."""
+    failed = _in_state(endpoint_id, DeliveryState.FAILED.value).where(not_(Delivery.is_test))
+    return session.scalar(failed.limit(1)) is not None
+
+
+def _in_state(endpoint_id: str, state: str) -> Select[Any]:
+    return select(Delivery.id).where(Delivery.endpoint_id == endpoint_id, Delivery.attention_state == state)
+
+
+def _count(some: Select[Any]) -> ScalarSelect[Any]:
+    return select(func.count()).select_from(some.limit(COUNT_LIMIT).subquery()).scalar_subquery()

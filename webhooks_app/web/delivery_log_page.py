@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from flask import Blueprint, g, make_response, redirect, render_template, request, url_for
 
@@ -11,9 +12,10 @@ from webhooks_app.deliveries import recoveries
 from webhooks_app.deliveries.log import filters, pages
 from webhooks_app.deliveries.log.filters import FilterError, LogFilter, Status, parse_cursor
 from webhooks_app.deliveries.log.pages import LogPage
+from webhooks_app.endpoints import health
 from webhooks_app.events.catalog import catalog
 from webhooks_app.extensions import db
-from webhooks_app.web import search_progress
+from webhooks_app.web import incident_cards, search_progress
 from webhooks_app.web.access import check_endpoint, load_endpoint
 from webhooks_app.web.delivery_rows import load_row, render_row, row_previews
 from webhooks_app.web.log_filters import endpoint_choices
@@ -97,6 +99,7 @@ def _render_log(
         bulk_actions=_bulk_actions(log_filter) if page.rows else (),
         arguments=log_filter.arguments,
         sample=sample_event() if is_empty else "",
+        **({} if is_fragment() else _health_variables(log_filter)),
     )
 
 
@@ -109,3 +112,11 @@ def _bulk_actions(log_filter: LogFilter) -> tuple[RecoveryAction, ...]:
     if log_filter.status is Status.UNDELIVERED:
         return RecoveryAction.REPLAY, RecoveryAction.CANCEL
     return tuple(each for each in RecoveryAction if recoveries.applies(each, log_filter))
+
+
+def _health_variables(log_filter: LogFilter) -> dict[str, Any]:
+    """Return what stands on top of a whole page: the incident of its endpoint, or those that are failing."""
+    if not log_filter.endpoint:
+        return {"failing": health.read_failing(db.session(), g.workspace.id)}
+    endpoint = db.session.get_one(Endpoint, log_filter.endpoint)
+    return {"card": None if endpoint.deleted_at else incident_cards.load(endpoint)}

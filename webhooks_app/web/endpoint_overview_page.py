@@ -1,13 +1,18 @@
 """The Overview tab of an endpoint: whether it delivers, since when not, why, and what waits."""
 
+from typing import Any
+
 from flask import Blueprint, render_template, request
 
-from webhooks_app.core import clock
-from webhooks_app.endpoints import attempt_stats, charts, health, notices, overview
+from webhooks_app.core import clock, ids
+from webhooks_app.db.models import Endpoint
+from webhooks_app.deliveries.log.rows import DeliveryRow, read_row
+from webhooks_app.endpoints import attempt_stats, charts, notices
 from webhooks_app.events.catalog import catalog
 from webhooks_app.extensions import db
+from webhooks_app.web import incident_cards
 from webhooks_app.web.access import load_endpoint
-from webhooks_app.web.endpoint_settings import held_count
+from webhooks_app.web.incident_cards import IncidentCard
 from webhooks_app.web.responses import PageResponse, is_fragment
 
 
@@ -17,19 +22,35 @@ def add_routes(blueprint: Blueprint) -> None:
 
 def show(endpoint_id: str) -> PageResponse:
     endpoint = load_endpoint(endpoint_id)
-    period = charts.PERIODS.get(request.args.get("period", ""), attempt_stats.DAY)
-    stats = attempt_stats.read_stats(db.session(), endpoint, period, clock.now())
     if is_fragment():
-        return render_template("endpoints/_health.html", endpoint=endpoint, stats=stats)
+        return render_template("endpoints/_health.html", endpoint=endpoint, stats=read_stats(endpoint))
+    return render_overview(endpoint)
+
+
+def render_overview(endpoint: Endpoint, **more: Any) -> str:
     return render_template(
         "endpoints/show.html",
-        endpoint=endpoint,
-        stats=stats,
-        waiting=overview.read_backlog(db.session(), endpoint.id),
-        retrying=overview.count_retrying(db.session(), endpoint.id),
-        held=held_count(endpoint),
-        failure=health.last_failure(endpoint.health),
-        has_failed=overview.has_failed(db.session(), endpoint.id),
+        stats=read_stats(endpoint),
         notice=notices.for_endpoint(db.session(), endpoint),
         event_count=len(catalog().event_types),
+        **card_variables(incident_cards.load(endpoint)),
+        **more,
     )
+
+
+def card_variables(card: IncidentCard) -> dict[str, Any]:
+    """Return what the templates of the card read; `kind` differs when another card takes its place."""
+    kind = card.state.value if card.incident is None else f"incident-{card.endpoint.is_enabled}"
+    return {"endpoint": card.endpoint, "card": card, "kind": kind, "test": read_test(card.endpoint)}
+
+
+def read_stats(endpoint: Endpoint) -> attempt_stats.AttemptStats:
+    period = charts.PERIODS.get(request.args.get("period", ""), attempt_stats.DAY)
+    return attempt_stats.read_stats(db.session(), endpoint, period, clock.now())
+
+
+def read_test(endpoint: Endpoint) -> DeliveryRow | None:
+    """Return the test that the request names, if it went to this endpoint."""
+    test = request.args.get("test", "")
+    row = read_row(db.session(), endpoint.workspace_id, test) if ids.is_id("dlv", test) else None
+    return row if row and row.endpoint_id == endpoint.id else None

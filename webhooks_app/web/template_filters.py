@@ -26,6 +26,7 @@ def register(app: Flask) -> None:
     app.jinja_env.filters |= {
         "iso": iso,
         "exact": exact,
+        "clock_time": clock_time,
         "relative": relative,
         "elapsed": elapsed,
         "is_recent": is_recent,
@@ -40,6 +41,7 @@ def register(app: Flask) -> None:
         "in_words": audit_details.in_words,
         "shown_parts": searched_text.shown_parts,
         "reason": reason,
+        "last_failure": health.last_failure,
     }
     app.jinja_env.globals |= {
         "asset": template_links.asset,
@@ -67,6 +69,12 @@ def iso(moment: datetime) -> str:
 
 def exact(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def clock_time(moment: datetime) -> str:
+    """Return `14:02 UTC`, of another day `22 Nov, 14:02 UTC`; times.js says it in the reader's zone."""
+    is_today = moment.date() == clock.now().date()
+    return f"{moment:%H:%M} UTC" if is_today else f"{moment.day} {moment:%b, %H:%M} UTC"
 
 
 def relative(moment: datetime) -> str:

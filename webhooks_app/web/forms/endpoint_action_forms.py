@@ -8,6 +8,9 @@ from webhooks_app.core import json_parsing, text_display
 from webhooks_app.endpoints.signing_secrets import OVERLAPS
 from webhooks_app.events.accept import NewEvent
 from webhooks_app.events.catalog import catalog
+from webhooks_app.transport import target_urls
+from webhooks_app.transport.host_names import TargetRefused
+from webhooks_app.transport.target_policy import TargetPolicy
 
 LARGEST_TEST_BYTES = 256 * 1024  # as for events that come through the API
 OVERLAP_LABELS = {"now": "No time: stop it now", "1h": "1 hour", "24h": "24 hours", "7d": "7 days"}
@@ -36,6 +39,24 @@ class DeleteForm(FlaskForm):  # type: ignore[misc]
         # Browsers and people collapse white space; what matters is that the right one was meant.
         if (field.data or "").split() != self.expected.split():
             raise ValidationError(f"Type the name as it is written above: {self.expected}")
+
+
+class UrlForm(FlaskForm):  # type: ignore[misc]
+    """The URL alone, judged as the settings judge it; `normal_url` is what to save."""
+
+    url = StringField("URL")
+
+    def __init__(self, policy: TargetPolicy) -> None:
+        self.policy = policy
+        super().__init__()
+
+    def validate_url(self, field: StringField) -> None:
+        if not (field.data or "").strip():
+            raise ValidationError("Enter the URL that Avra is to call.")
+        try:
+            self.normal_url = target_urls.normalise_url(field.data.strip(), self.policy)
+        except TargetRefused as refused:
+            raise ValidationError(str(refused)) from None
 
 
 class RotateForm(FlaskForm):  # type: ignore[misc]

@@ -1,0 +1,57 @@
+"""What an open page of an endpoint asks for every few seconds: its state, its incident, its charts."""
+
+from typing import Any
+
+from flask import Blueprint, render_template, request
+
+from webhooks_app.db.models import Endpoint
+from webhooks_app.endpoints import health
+from webhooks_app.extensions import db
+from webhooks_app.web import incident_cards
+from webhooks_app.web.access import load_endpoint
+from webhooks_app.web.endpoint_overview_page import card_variables, read_stats, read_test
+from webhooks_app.web.responses import PageResponse
+
+
+def add_routes(blueprint: Blueprint) -> None:
+    blueprint.get("/endpoints/<endpoint_id>/live")(live)
+
+
+def live(endpoint_id: str) -> PageResponse:
+    """Return the parts that look different by now, each to its place, or 204.
+
+    The request's `state`, `now`, `kind`, `line` and `stats` stand for what the reader has; a page that leaves
+    one out does not show that part. `part=test` asks for the outcome of the test alone.
+    """
+    endpoint = load_endpoint(endpoint_id)
+    if request.args.get("part") == "test":
+        return render_template("endpoints/_test_result.html", endpoint=endpoint, test=read_test(endpoint))
+    parts = _state(endpoint) | _card(endpoint) | _stats(endpoint)
+    if not parts:
+        return "", 204
+    return render_template("endpoints/_live.html", **({"endpoint": endpoint} | parts))
+
+
+def _state(endpoint: Endpoint) -> dict[str, Any]:
+    state = health.read(db.session(), endpoint.id)
+    return {} if state == request.args.get("state") else {"state": state}
+
+
+def _card(endpoint: Endpoint) -> dict[str, Any]:
+    """Return the card on the overview, or its line above the log."""
+    places = [name for name in ("now", "line") if name in request.args]
+    if not places:
+        return {}
+    card = incident_cards.load(endpoint)
+    if card.version == request.args[places[0]]:
+        return {}
+    variables = card_variables(card)
+    is_other_kind = places == ["now"] and variables["kind"] != request.args.get("kind")
+    return variables | {"place": places[0], "is_other_kind": is_other_kind}
+
+
+def _stats(endpoint: Endpoint) -> dict[str, Any]:
+    if "stats" not in request.args:
+        return {}
+    stats = read_stats(endpoint)
+    return {} if stats.version == request.args["stats"] else {"stats": stats}
