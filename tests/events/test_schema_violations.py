@@ -173,3 +173,23 @@ def test_an_unknown_event_type_is_a_violation_of_the_type() -> None:
     assert catalog().violations("batch-explosion", {}) == [
         Violation("type", "is not an event type of the catalog")
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_checked"),
+    [
+        ("date", "31.01.2026", True),
+        ("uuid", "1234", True),
+        ("ipv4", "256.0.0.1", True),
+        ("idn-hostname", "-.example", True),
+        ("uri", "no uri", False),
+        ("duration", "a while", False),
+        ("hostname", "-", False),
+    ],
+)
+def test_only_formats_that_need_no_further_library_are_checked(
+    name: str, value: str, is_checked: bool
+) -> None:
+    schema = {"type": "object", "properties": {"value": {"type": "string", "format": name}}}
+    found = schema_violations.find(schema_violations.validator_of(schema), {"value": value})
+    assert bool(found) is is_checked
