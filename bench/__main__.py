@@ -5,7 +5,7 @@ import os
 import platform
 from collections.abc import Callable, Iterator
 
-from bench import accept_measures, measures, monitoring_times, page_times, yardsticks
+from bench import accept_measures, layers, measures, monitoring_times, page_times, yardsticks
 from bench.deployment import Deployment
 from bench.measures import Figure
 
@@ -36,6 +36,8 @@ MEASURES: dict[str, Measure] = {
         deployment, options.count // 10, batch=100
     ),
     "batch": lambda deployment, options: accept_measures.batches(deployment, options.count),
+    "processes": lambda deployment, options: accept_measures.processes(deployment, options.count // 2),
+    "layers": lambda deployment, options: layers.layers(deployment, options.count // 2),
     "memory": lambda deployment, options: accept_measures.memory(deployment, options.workers),
     "backlog": lambda deployment, options: measures.backlog(deployment, options.backlog, options.workers),
     "metrics": lambda deployment, options: monitoring_times.measure(deployment, options.log),

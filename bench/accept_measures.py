@@ -15,14 +15,14 @@ from bench.measures import Figure
 
 CONNECTIONS = 16
 _BATCH = 1000
-_API = f"http://127.0.0.1:{WEB_PORT}/api/v1"
-_EVENT = {"type": "batch-lifecycle", "data": payload()}
+_ADDRESS = f"http://127.0.0.1:{WEB_PORT}"
+EVENT = {"type": "batch-lifecycle", "data": payload()}
 
 
 def no_op(deployment: Deployment, count: int) -> Iterator[Figure]:
     """Measure a request that the same server answers by itself, as the limit of what accepting can reach."""
     with deployment.web():
-        produced = _produce(deployment, "/event-types", b"", count)
+        produced = produce(deployment, "/event-types", b"", count)
     yield f"a read without the database, {CONNECTIONS} connections", count / produced["seconds"], "requests/s"
 
 
@@ -31,23 +31,23 @@ def accept(deployment: Deployment, count: int) -> Iterator[Figure]:
     deployment.reset()
     deployment.add_endpoints(1)
     with deployment.web():
-        _warm_up(deployment)
+        warm_up(deployment)
         with _cpu(deployment) as cpu:
-            produced = _produce(deployment, "/events", json.dumps(_EVENT).encode(), count)
+            produced = produce(deployment, "/events", json.dumps(EVENT).encode(), count)
     yield f"accept, web alone, {CONNECTIONS} connections", count / produced["seconds"], "events/s"
     yield "accept, web alone, p50 / p99", produced["p50_ms"], f"ms / {produced['p99_ms']:.1f} ms"
     yield "accept, web and database", cpu[0] / count * 1000, "CPU s per 1,000"
 
 
-def single(deployment: Deployment, count: int) -> Iterator[Figure]:
+def single(deployment: Deployment, count: int, *, processes: int = 1) -> Iterator[Figure]:
     """Measure single events from the first that is published to the last that has arrived."""
     deployment.reset()
     deployment.add_endpoints(1)
-    with deployment.web(), deployment.workers():
-        _warm_up(deployment)
+    with deployment.web(processes), deployment.workers(processes):
+        warm_up(deployment)
         started = time.time()
         with _cpu(deployment) as cpu:
-            _produce(deployment, "/events", json.dumps(_EVENT).encode(), count)
+            produce(deployment, "/events", json.dumps(EVENT).encode(), count)
             wait_for(lambda: received() >= count)
     arrived = stats()
     assert arrived["distinct"] == arrived["received"] == count
@@ -59,12 +59,12 @@ def fan_out_to_ten(deployment: Deployment, count: int, *, batch: int = 1) -> Ite
     """Measure events to ten endpoints each, from the first that is published to the last arrival."""
     deployment.reset()
     deployment.add_endpoints(10)
-    body: object = {"events": [_EVENT] * batch} if batch > 1 else _EVENT
+    body: object = {"events": [EVENT] * batch} if batch > 1 else EVENT
     path, requests = ("/events/batch", count // batch) if batch > 1 else ("/events", count)
     with deployment.web(), deployment.workers():
-        _warm_up(deployment)
+        warm_up(deployment)
         started = time.time()
-        _produce(deployment, path, json.dumps(body).encode(), requests)
+        produce(deployment, path, json.dumps(body).encode(), requests)
         wait_for(lambda: received() >= 10 * batch * requests)
     label = f", in batches of {batch}" if batch > 1 else ""
     rate = 10 * batch * requests / (stats()["last_at"] - started)
@@ -75,11 +75,18 @@ def batches(deployment: Deployment, count: int) -> Iterator[Figure]:
     """Measure events accepted in batches by the web alone."""
     deployment.reset()
     deployment.add_endpoints(1)
-    body = json.dumps({"events": [_EVENT] * _BATCH}).encode()
+    body = json.dumps({"events": [EVENT] * _BATCH}).encode()
     with deployment.web():
-        _warm_up(deployment)
-        produced = _produce(deployment, "/events/batch", body, count // _BATCH, connections=4)
+        warm_up(deployment)
+        produced = produce(deployment, "/events/batch", body, count // _BATCH, connections=4)
     yield f"accept in batches of {_BATCH}", count / produced["seconds"], "events/s"
+
+
+def processes(deployment: Deployment, count: int) -> Iterator[Figure]:
+    """Measure single events, published to arrived, with more web and worker processes."""
+    for number in (1, 2, 4):
+        for what, value, unit in single(deployment, count, processes=number):
+            yield f"{what}, {number} + {number}", value, unit
 
 
 def memory(deployment: Deployment, workers: int) -> Iterator[Figure]:
@@ -87,25 +94,34 @@ def memory(deployment: Deployment, workers: int) -> Iterator[Figure]:
     deployment.reset()
     deployment.add_endpoints(1)
     with deployment.web(), deployment.workers(workers), deployment.scheduler():
-        _warm_up(deployment)
-        _produce(deployment, "/events", json.dumps(_EVENT).encode(), 1000)
+        warm_up(deployment)
+        produce(deployment, "/events", json.dumps(EVENT).encode(), 1000)
         wait_for(lambda: deployment.pending() == 0)
         for name, pid in deployment.running.items():
             yield f"memory of {name}", _pss(pid) / 2**20, "MiB"
         yield "memory of all", sum(map(_pss, deployment.running.values())) / 2**20, "MiB"
 
 
-def _warm_up(deployment: Deployment) -> None:
-    _produce(deployment, "/events", json.dumps(_EVENT).encode(), 200)
+def warm_up(deployment: Deployment) -> None:
+    """Have some events accepted, and delivered where workers run, and forget them."""
+    produce(deployment, "/events", json.dumps(EVENT).encode(), 200)
     if "workers" in deployment.running:
         wait_for(lambda: deployment.pending() == 0)
     request("POST", "/reset")
 
 
-def _produce(
-    deployment: Deployment, path: str, body: bytes, count: int, *, connections: int = CONNECTIONS
+def produce(
+    deployment: Deployment,
+    path: str,
+    body: bytes,
+    count: int,
+    *,
+    connections: int = CONNECTIONS,
+    prefix: str = "/api/v1",
 ) -> dict[str, float]:
-    command = [sys.executable, "-m", "bench.producer", _API + path, deployment.token, str(count)]
+    """Have the producer post the body so often, and return what it says of that."""
+    url = _ADDRESS + prefix + path
+    command = [sys.executable, "-m", "bench.producer", url, deployment.token, str(count)]
     done = subprocess.run([*command, str(connections)], input=body, capture_output=True, check=True)
     produced: dict[str, float] = json.loads(done.stdout)
     return produced
