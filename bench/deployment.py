@@ -117,8 +117,12 @@ class Deployment:
     def accept(self, count: int, event_type: str = "batch-lifecycle") -> None:
         """Accept so many events as the API does, a thousand in a transaction."""
         for start in range(0, count, 1000):
-            new = [NewEvent.of(event_type, payload()) for _ in range(min(1000, count - start))]
+            new = [self._new_event(event_type) for _ in range(min(1000, count - start))]
             accept.accept_events(services().write, services().wake_ups, self.workspace_id, new)
+
+    def _new_event(self, event_type: str) -> NewEvent:
+        data = payload()
+        return NewEvent.of(event_type, data, services().catalog.indexed_values(event_type, data))
 
     def pending(self) -> int:
         """Count the pending deliveries."""

@@ -14,7 +14,7 @@ from bench.measures import Figure
 from bench.page_times import fill_log, median_ms
 from webhooks_app.core import clock
 from webhooks_app.db.models import BacklogSample, Heartbeat, ProcessReport
-from webhooks_app.events.catalog import catalog
+from webhooks_app.events.catalog import load
 from webhooks_app.extensions import services
 from webhooks_app.monitoring import backlog, reports
 from webhooks_app.monitoring.counters import Key, ProcessCounters
@@ -116,7 +116,7 @@ def _fill_reports(endpoints: list[str]) -> None:
 def _counters() -> ProcessCounters:
     """Counters in which about everything there is has been counted."""
     counters = ProcessCounters()
-    keys: list[Key] = [("events", name, "accepted") for name in catalog().names]
+    keys: list[Key] = [("events", name, "accepted") for name in load().names]
     keys += [("attempts", f"http_{number}xx") for number in range(17)]
     keys += [(name, str(bucket)) for name in ("accept_duration", "attempt_duration") for bucket in range(20)]
     counters.add(dict.fromkeys(keys, 123_456))

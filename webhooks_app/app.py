@@ -10,8 +10,7 @@ from webhooks_app import config
 from webhooks_app.core.start_errors import StartError
 from webhooks_app.db import engines, models, schema_version
 from webhooks_app.db.database_limits import DatabaseLimits, web_limits
-from webhooks_app.events.catalog import catalog
-from webhooks_app.extensions import attach_services, csrf, db, login
+from webhooks_app.extensions import attach_services, csrf, db, login, services
 from webhooks_app.web import (
     access,
     blueprints,
@@ -45,7 +44,6 @@ def create_app(
     settings = settings or config.read()
     database_limits = database_limits or web_limits(settings.web_threads)
     _warn_of_short_lease(settings.lease_seconds)
-    catalog()  # here and not in the first requests, each of which would load it
     app = Flask(
         "webhooks_app",
         template_folder=str(config.ROOT / "templates"),
@@ -58,6 +56,7 @@ def create_app(
     with app.app_context():
         engines.prepare(db.engine, waits_for_disk=waits_for_disk, limits=database_limits)
         attach_services(app, settings, db.engine)
+    assert services(app).catalog  # here and not in the first requests, each of which would load it
     _register_web(app, settings)
     request_deadline.register(app, database_limits.request_seconds)
     return app

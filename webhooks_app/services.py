@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
 
 from sqlalchemy import create_engine
 
@@ -14,6 +15,9 @@ from webhooks_app.db.database_limits import worker_limits
 from webhooks_app.db.engines import Databases, ReadDatabase, WriteDatabase
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.monitoring.counters import ProcessCounters
+
+if TYPE_CHECKING:
+    from webhooks_app.events.catalog import Catalog
 
 
 @dataclass
@@ -36,6 +40,13 @@ class Services:
             wake_ups=WakeUps(settings.redis_url),
             databases=databases,
         )
+
+    @cached_property
+    def catalog(self) -> "Catalog":
+        """The event types of this deployment, read at first use. Raises CatalogError."""
+        from webhooks_app.events import catalog  # loads JSON Schema, which workers hardly ever need
+
+        return catalog.load()
 
     @property
     def read(self) -> ReadDatabase:

@@ -144,12 +144,9 @@ def _fan_out() -> None:
 
 
 def _index_values() -> None:
-    # Once after an upgrade; no worker loads the catalog and its schemas for anything else.
-    from webhooks_app.events.catalog import catalog
-
     value_backfill.run_all(
         context().services.databases,
-        catalog().indexed_values,
+        context().services.catalog.indexed_values,  # once after an upgrade; workers use it for nothing else
         should_stop=lambda: StopFlag.requested(),
     )
 

@@ -30,7 +30,6 @@ from webhooks_app.deliveries.log.filters import LogFilter, Status
 from webhooks_app.endpoints import actions, auto_disable, signing_secrets
 from webhooks_app.events import accept, test_events
 from webhooks_app.events.accept import NewEvent
-from webhooks_app.events.catalog import catalog
 from webhooks_app.extensions import db, services
 from webhooks_app.worker import claims
 from webhooks_app.worker.engine import DeliveryEngine
@@ -70,9 +69,9 @@ class World:
     def send(self, *event_types: str, **data: object) -> None:
         """Events with the catalog's examples as their data."""
         new = [
-            NewEvent.of(kind.name, {**kind.example, **data})
-            for kind in catalog().event_types
-            if kind.name in event_types
+            NewEvent.of(kind.name, example, kind.indexed_values(example))
+            for kind in services(self.app).catalog.event_types
+            if kind.name in event_types and (example := {**kind.example, **data})
         ]
         accept.accept_events(services().write, services(self.app).wake_ups, self.acme.id, new)
 
@@ -178,7 +177,7 @@ def _add_viewer(world: World) -> None:
 
 def _deliver(world: World, engine: DeliveryEngine) -> None:
     world.add("orders")
-    world.send(*catalog().names)
+    world.send(*services(world.app).catalog.names)
     engine.run(seconds=60)
     world.note("delivered", "orders")
     world.add("deleted", "batch-input-deletion")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from webhooks_app.events.catalog import CATALOG_PATH, CatalogError, catalog, load
+from webhooks_app.events.catalog import CATALOG_PATH, CatalogError, load
 from webhooks_app.events.schema_violations import Violation
 
 # What the platform has published. Removing or rewording one of these breaks a promise to consumers.
@@ -45,6 +45,7 @@ PUBLISHED = {
         ("api-key-renaming", "An API key was renamed"),
     ],
 }
+CATALOG = load()
 NAMES = [name for rows in PUBLISHED.values() for name, _ in rows]
 
 NEW_ENTRY = """
@@ -98,51 +99,46 @@ def entry_with_schema(schema: dict[str, Any], example: dict[str, Any]) -> str:
 
 def test_the_published_event_types_keep_their_groups_order_and_descriptions() -> None:
     groups = {
-        group.title: [(each.name, each.description) for each in group.event_types]
-        for group in catalog().groups
+        group.title: [(each.name, each.description) for each in group.event_types] for group in CATALOG.groups
     }
     assert groups == PUBLISHED
     assert list(groups) == list(PUBLISHED)
 
 
 def test_there_are_nineteen_event_types_with_a_name_each() -> None:
-    assert len(catalog().event_types) == 19
-    assert [each.name for each in catalog().event_types] == NAMES
-    assert catalog().names == frozenset(NAMES)
+    assert len(CATALOG.event_types) == 19
+    assert [each.name for each in CATALOG.event_types] == NAMES
+    assert CATALOG.names == frozenset(NAMES)
 
 
 def test_an_event_type_knows_the_key_of_its_group() -> None:
-    assert all(each.group == group.key for group in catalog().groups for each in group.event_types)
-    assert [group.key for group in catalog().groups] == ["batches", "model-versions", "workspace", "api-keys"]
+    assert all(each.group == group.key for group in CATALOG.groups for each in group.event_types)
+    assert [group.key for group in CATALOG.groups] == ["batches", "model-versions", "workspace", "api-keys"]
 
 
 def test_an_unknown_name_gets_nothing() -> None:
-    assert catalog().get("batch-explosion") is None
-
-
-def test_the_catalog_is_read_once() -> None:
-    assert catalog() is catalog()
+    assert CATALOG.get("batch-explosion") is None
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_example_satisfies_its_schema(name: str) -> None:
-    event_type = catalog().get(name)
+    event_type = CATALOG.get(name)
     assert event_type is not None
     Draft202012Validator.check_schema(event_type.schema)
     assert list(Draft202012Validator(event_type.schema).iter_errors(event_type.example)) == []
-    assert catalog().violations(name, event_type.example) == []
+    assert CATALOG.violations(name, event_type.example) == []
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_example_shows_every_field_that_its_schema_describes(name: str) -> None:
-    event_type = catalog().get(name)
+    event_type = CATALOG.get(name)
     assert event_type is not None
     assert list(event_type.example) == list(event_type.schema["properties"])
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_published_schema_names_its_dialect_first(name: str) -> None:
-    event_type = catalog().get(name)
+    event_type = CATALOG.get(name)
     assert event_type is not None
     first = next(iter(event_type.schema.items()))
     assert first == ("$schema", "https://json-schema.org/draft/2020-12/schema")
@@ -153,9 +149,9 @@ def test_one_more_entry_is_one_more_event_type_and_leaves_the_others_alone(tmp_p
     with path.open("a", encoding="utf-8") as file:
         file.write(NEW_ENTRY)
     extended = load(path)
-    assert extended.names - catalog().names == {"batch-archival"}
+    assert extended.names - CATALOG.names == {"batch-archival"}
     assert [each for each in extended.event_types if each.name != "batch-archival"] == list(
-        catalog().event_types
+        CATALOG.event_types
     )
     assert extended.groups[0].event_types[-1].name == "batch-archival"
     assert extended.violations("batch-archival", {}) == [Violation("data.batch_id", "is required")]
@@ -263,4 +259,4 @@ def test_a_rule_without_a_wording_of_its_own_is_named(write: Write) -> None:
 
 
 def test_an_event_type_can_be_a_member_of_a_set() -> None:
-    assert len(set(catalog().event_types)) == 19
+    assert len(set(CATALOG.event_types)) == 19

@@ -6,14 +6,16 @@ from typing import Any
 import pytest
 
 from webhooks_app.events import schema_violations
-from webhooks_app.events.catalog import catalog
+from webhooks_app.events.catalog import load
 from webhooks_app.events.schema_violations import MAX_VIOLATIONS, Violation
 
-NAMES = [event_type.name for event_type in catalog().event_types]
+CATALOG = load()
+
+NAMES = [event_type.name for event_type in CATALOG.event_types]
 
 
 def example_of(name: str) -> dict[str, Any]:
-    event_type = catalog().get(name)
+    event_type = CATALOG.get(name)
     assert event_type is not None
     copied: dict[str, Any] = json.loads(json.dumps(event_type.example))
     return copied
@@ -25,28 +27,28 @@ def changed(name: str, **fields: object) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_field_that_the_schema_does_not_know_is_let_through(name: str) -> None:
-    assert catalog().violations(name, changed(name, added_next_year={"any": ["thing"]})) == []
+    assert CATALOG.violations(name, changed(name, added_next_year={"any": ["thing"]})) == []
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_required_field_is_missed_when_it_is_absent(name: str) -> None:
-    event_type = catalog().get(name)
+    event_type = CATALOG.get(name)
     assert event_type is not None
     assert event_type.schema["required"]
     expected = [Violation(f"data.{required}", "is required") for required in event_type.schema["required"]]
-    assert catalog().violations(name, {}) == expected
+    assert CATALOG.violations(name, {}) == expected
 
 
 @pytest.mark.parametrize("status", ["queued", "running", "succeeded", "failed"])
 def test_a_batch_lifecycle_may_carry_each_published_status(status: str) -> None:
-    assert catalog().violations("batch-lifecycle", {"batch_id": "batch_1", "status": status}) == []
+    assert CATALOG.violations("batch-lifecycle", {"batch_id": "batch_1", "status": status}) == []
 
 
 def test_a_failed_batch_can_say_why() -> None:
     failed = changed(
         "batch-lifecycle", status="failed", error={"code": "out_of_memory", "message": "No memory left"}
     )
-    assert catalog().violations("batch-lifecycle", failed) == []
+    assert CATALOG.violations("batch-lifecycle", failed) == []
 
 
 @pytest.mark.parametrize(
@@ -98,14 +100,14 @@ def test_a_failed_batch_can_say_why() -> None:
     ],
 )
 def test_a_violation_points_at_its_field(name: str, fields: dict[str, Any], field: str, message: str) -> None:
-    assert catalog().violations(name, changed(name, **fields)) == [Violation(field, message)]
+    assert CATALOG.violations(name, changed(name, **fields)) == [Violation(field, message)]
 
 
 @pytest.mark.parametrize(
     "value", ["2025-09-17T09:41:07Z", "2025-09-17t09:41:07.123456789z", "2025-09-17T09:41:07+05:30"]
 )
 def test_a_date_time_with_an_offset_is_let_through(value: str) -> None:
-    assert catalog().violations("batch-lifecycle", changed("batch-lifecycle", queued_at=value)) == []
+    assert CATALOG.violations("batch-lifecycle", changed("batch-lifecycle", queued_at=value)) == []
 
 
 @pytest.mark.parametrize(
@@ -121,18 +123,18 @@ def test_a_date_time_with_an_offset_is_let_through(value: str) -> None:
     ],
 )
 def test_a_date_time_without_an_offset_or_off_the_calendar_is_a_violation(value: str) -> None:
-    [violation] = catalog().violations("batch-lifecycle", changed("batch-lifecycle", queued_at=value))
+    [violation] = CATALOG.violations("batch-lifecycle", changed("batch-lifecycle", queued_at=value))
     assert violation.field == "data.queued_at"
     assert violation.message.startswith("must be a date and time with its offset")
 
 
 @pytest.mark.parametrize("data", [None, [], "text", 7, True])
 def test_data_that_is_no_object_is_one_violation(data: object) -> None:
-    assert catalog().violations("batch-lifecycle", data) == [Violation("data", "must be an object")]
+    assert CATALOG.violations("batch-lifecycle", data) == [Violation("data", "must be an object")]
 
 
 def test_several_violations_are_told_at_once() -> None:
-    violations = catalog().violations("batch-lifecycle", {"status": "exploded", "queued_at": 7})
+    violations = CATALOG.violations("batch-lifecycle", {"status": "exploded", "queued_at": 7})
     assert {violation.field for violation in violations} == {"data.batch_id", "data.status", "data.queued_at"}
 
 
@@ -159,18 +161,18 @@ def test_no_number_is_too_much_for_a_schema(number: str) -> None:
 
 def test_a_flood_of_violations_is_cut_short() -> None:
     flood = changed("model-version-activation", aliases=[7] * 100_000)
-    assert len(catalog().violations("model-version-activation", flood)) == MAX_VIOLATIONS
+    assert len(CATALOG.violations("model-version-activation", flood)) == MAX_VIOLATIONS
 
 
 def test_a_violation_never_quotes_the_value() -> None:
-    violations = catalog().violations(
+    violations = CATALOG.violations(
         "api-key-creation", changed("api-key-creation", key_prefix="ak_whole_secret_key")
     )
     assert violations == [Violation("data.key_prefix", "must have 12 or fewer characters")]
 
 
 def test_an_unknown_event_type_is_a_violation_of_the_type() -> None:
-    assert catalog().violations("batch-explosion", {}) == [
+    assert CATALOG.violations("batch-explosion", {}) == [
         Violation("type", "is not an event type of the catalog")
     ]
 

@@ -11,9 +11,11 @@ from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import Event, ValueBackfill
 from webhooks_app.db.models.event_tables import VALUE_COLUMNS
 from webhooks_app.events import value_backfill
-from webhooks_app.events.catalog import catalog
+from webhooks_app.events.catalog import load
 from webhooks_app.events.value_backfill import BackfillLimits
 from webhooks_app.extensions import db
+
+CATALOG = load()
 
 SMALL = BackfillLimits(batch_rows=2, pause_share=0)
 
@@ -51,7 +53,7 @@ def test_old_events_get_what_new_ones_have(
     workspace: Workspace, databases: Databases, old_events: list[str]
 ) -> None:
     [new] = workspace.send(1, batch_id="batch_3", status="failed")
-    value_backfill.run_all(databases, catalog().indexed_values, limits=SMALL)
+    value_backfill.run_all(databases, CATALOG.indexed_values, limits=SMALL)
 
     expected = {each: {"batch_1", "succeeded"} for each in old_events[:3]}
     expected |= {each: {"batch_2", "succeeded"} for each in old_events[3:]} | {new: {"batch_3", "failed"}}
@@ -62,24 +64,24 @@ def test_old_events_get_what_new_ones_have(
 
 def test_a_run_that_was_stopped_goes_on_where_it_was(databases: Databases, old_events: list[str]) -> None:
     steps = iter([False, True])
-    value_backfill.run_all(databases, catalog().indexed_values, limits=SMALL, should_stop=lambda: next(steps))
+    value_backfill.run_all(databases, CATALOG.indexed_values, limits=SMALL, should_stop=lambda: next(steps))
     assert sorted(indexed()) == old_events[:2]
 
-    value_backfill.run_all(databases, catalog().indexed_values, limits=SMALL)
+    value_backfill.run_all(databases, CATALOG.indexed_values, limits=SMALL)
     assert sorted(indexed()) == old_events
 
 
 def test_it_waits_for_the_events_of_an_upgrade_that_rolls_and_then_ends(
     workspace: Workspace, database: WriteDatabase, databases: Databases, old_events: list[str]
 ) -> None:
-    value_backfill.run_all(databases, catalog().indexed_values, limits=SMALL)
+    value_backfill.run_all(databases, CATALOG.indexed_values, limits=SMALL)
     assert value_backfill.is_due(databases.read)
     [late] = workspace.send()
     forget(database, [late])
-    value_backfill.run_all(databases, catalog().indexed_values, limits=SMALL)
+    value_backfill.run_all(databases, CATALOG.indexed_values, limits=SMALL)
     assert late in indexed()
 
     with database.begin() as connection:
         connection.execute(update(ValueBackfill).values(until=ids.floor("evt", clock.now())))
-    value_backfill.run_all(databases, catalog().indexed_values, limits=SMALL)
+    value_backfill.run_all(databases, CATALOG.indexed_values, limits=SMALL)
     assert not value_backfill.is_due(databases.read)

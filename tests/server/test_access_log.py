@@ -51,6 +51,7 @@ class Web:
 def web(app: Flask, *, trusted_proxies: int = 0) -> Iterator[Web]:
     intake = EventIntake(
         services(app).group_commit,
+        services(app).catalog,
         headers=answer_headers(app),
         is_behind_proxies=trusted_proxies > 0,
     )

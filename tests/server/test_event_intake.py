@@ -49,7 +49,7 @@ class Api:
 
 @pytest.fixture
 def api(app: Flask, workspace: Workspace) -> Iterator[Api]:
-    intake = CountingIntake(services(app).group_commit, headers=answer_headers(app))
+    intake = CountingIntake(services(app).group_commit, services(app).catalog, headers=answer_headers(app))
     with serving(app, intake=intake) as server:
         yield Api(f"http://127.0.0.1:{server.port}/api/v1/events", workspace.token, intake)
 
@@ -77,7 +77,10 @@ def test_an_event_goes_the_short_way_with_the_prefix_and_without(
     app: Flask, workspace: Workspace, path: str
 ) -> None:
     intake = CountingIntake(
-        services(app).group_commit, headers=answer_headers(app), path_prefix="/tools/hooks"
+        services(app).group_commit,
+        services(app).catalog,
+        headers=answer_headers(app),
+        path_prefix="/tools/hooks",
     )
     with serving(app, intake=intake) as server:
         api = Api(f"http://127.0.0.1:{server.port}{path}", workspace.token, intake)
@@ -90,7 +93,10 @@ def test_what_known_proxies_add_keeps_no_event_from_the_short_way(
     app: Flask, workspace: Workspace, is_known: bool
 ) -> None:
     intake = CountingIntake(
-        services(app).group_commit, headers=answer_headers(app), is_behind_proxies=is_known
+        services(app).group_commit,
+        services(app).catalog,
+        headers=answer_headers(app),
+        is_behind_proxies=is_known,
     )
     with serving(app, intake=intake) as server:
         api = Api(f"http://127.0.0.1:{server.port}/api/v1/events", workspace.token, intake)

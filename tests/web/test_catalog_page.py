@@ -4,15 +4,17 @@ import pytest
 
 from tests.conftest import Workspace
 from tests.web.conftest import Page
-from webhooks_app.events.catalog import catalog
+from webhooks_app.events.catalog import load
 from webhooks_app.web.catalog_page import Field, fields
+
+CATALOG = load()
 
 
 def test_every_event_is_there_with_its_fields_and_example(admin_page: Page) -> None:
     page = admin_page.get("catalog/")
 
     assert page.status_code == 200
-    for event_type in catalog().event_types:
+    for event_type in CATALOG.event_types:
         assert f'id="{event_type.name}"' in page.text
     assert "previous_status" in page.text
     assert "A batch input was deleted" in page.text
@@ -28,7 +30,7 @@ def test_it_says_who_subscribes(admin_page: Page, workspace: Workspace) -> None:
     text = admin_page.get("catalog/").text
 
     assert "2 endpoints" in text
-    assert text.count(">Everything</a>") == len(catalog().event_types)
+    assert text.count(">Everything</a>") == len(CATALOG.event_types)
     assert text.count(">Just batches</a>") == 1
 
 

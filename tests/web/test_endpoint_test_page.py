@@ -43,6 +43,7 @@ def test_a_test_event_goes_to_this_endpoint_alone(
     [request] = receiver.received
     assert request.path.endswith("/mine")
     assert json.loads(request.body)["data"] == json.loads(EXAMPLE)
+    assert json.loads(EXAMPLE)["batch_id"] in (db.session.scalars(select(Event.indexed_values)).one() or ())
     db.session.rollback()
     db.session.expire_all()
     assert db.session.scalars(select(Delivery)).one().state is DeliveryState.DELIVERED

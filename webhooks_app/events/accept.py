@@ -15,7 +15,7 @@ from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.event_inserts import NewEventRow
 from webhooks_app.db.models import Delivery, Event
 from webhooks_app.events import fan_out, fan_out_runs, request_hash
-from webhooks_app.events.catalog import catalog
+from webhooks_app.events.event_types import EventType
 from webhooks_app.events.fan_out import DEFAULT_LIMITS, FanOutLimits, Rest
 from webhooks_app.events.subscribers import Subscribers
 from webhooks_app.jobs.wake_ups import WakeUps
@@ -23,17 +23,26 @@ from webhooks_app.jobs.wake_ups import WakeUps
 
 @dataclass(slots=True, frozen=True)
 class NewEvent:
-    """What a producer hands over; `data` fulfils the schema of `type`, `raw_data` is its JSON as written."""
+    """What a producer hands over; `data` fulfils the schema of `type`, `raw_data` is its JSON as written.
+
+    `values` are what the log finds it by: see `Catalog.indexed_values`.
+    """
 
     type: str
     data: dict[str, Any]
     raw_data: bytes
+    values: Sequence[str] = ()
 
     @classmethod
-    def of(cls, type: str, data: dict[str, Any]) -> Self:
+    def of(cls, type: str, data: dict[str, Any], values: Sequence[str] = ()) -> Self:
         """Return an event whose data this process writes as JSON, without space."""
         raw_data = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-        return cls(type, data, raw_data)
+        return cls(type, data, raw_data, values)
+
+    @classmethod
+    def example_of(cls, event_type: EventType) -> Self:
+        """Return an event with the catalog's example of its data."""
+        return cls.of(event_type.name, event_type.example, event_type.indexed_values(event_type.example))
 
 
 @dataclass(slots=True, frozen=True)
@@ -168,7 +177,7 @@ def event_rows(submission: Submission, now: datetime) -> list[NewEventRow]:
             ),
             key,
             request_hash.of_event(event.type, event.data, event.raw_data) if key is not None else None,
-            catalog().indexed_values(event.type, event.data),
+            event.values,
         )
         for event_id, event in zip(ids.several("evt", len(submission.events)), submission.events, strict=True)
     ]

@@ -3,7 +3,6 @@
 import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +49,6 @@ class Catalog:
         if validator is None:
             return [Violation("type", "is not an event type of the catalog")]
         return schema_violations.find(validator, data)
-
-
-@cache
-def catalog() -> Catalog:
-    """Return the platform's catalog, which is read once."""
-    return load()
 
 
 def load(path: Path | None = None) -> Catalog:

@@ -15,6 +15,7 @@ from flask import Flask, jsonify
 from webhooks_app.core import json_parsing, passwords
 from webhooks_app.core.json_parsing import InvalidJson
 from webhooks_app.events.accept import Outcome, Submission
+from webhooks_app.events.catalog import Catalog
 from webhooks_app.events.group_commit import GroupCommit, UnknownToken
 from webhooks_app.server.wsgi_bridge import Headers, Scope
 from webhooks_app.web.api import producer
@@ -51,12 +52,14 @@ class EventIntake:
     def __init__(
         self,
         group_commit: GroupCommit,
+        catalog: Catalog,
         *,
         headers: Headers,
         path_prefix: str = "",
         is_behind_proxies: bool = False,
     ) -> None:
         self._group_commit = group_commit
+        self._catalog = catalog
         self._ordinary = _ORDINARY_HEADERS | (_PROXY_HEADERS if is_behind_proxies else frozenset())
         self._paths = frozenset({_PATH, path_prefix + _PATH})
         self._headers = headers
@@ -72,7 +75,7 @@ class EventIntake:
         An exception is what became of the submission; Flask has the words for it.
         """
         try:
-            token_hash, submission = _submission(_headers(scope, self._ordinary), body)
+            token_hash, submission = _submission(self._catalog, _headers(scope, self._ordinary), body)
         except (ApiError, InvalidJson, _Unusual):
             return None
         outcome = await self._commit(submission, token_hash)
@@ -95,7 +98,7 @@ class _Unusual(Exception):
     """Something about the request is for Flask to judge."""
 
 
-def _submission(headers: dict[bytes, str], body: bytes) -> tuple[str, Submission]:
+def _submission(catalog: Catalog, headers: dict[bytes, str], body: bytes) -> tuple[str, Submission]:
     """Return the token's hash and what is submitted. Raises ApiError, InvalidJson and _Unusual."""
     if len(body) > _LARGEST_BYTES:
         raise _Unusual
@@ -105,7 +108,7 @@ def _submission(headers: dict[bytes, str], body: bytes) -> tuple[str, Submission
     key = headers.get(b"idempotency-key")
     if token is None or (key is not None and not producer.is_idempotency_key(key)):
         raise _Unusual
-    event = producer.new_event(json_parsing.parse(body), body)
+    event = producer.new_event(catalog, json_parsing.parse(body), body)
     return passwords.hash_token(token), Submission("", [event], key)
 
 

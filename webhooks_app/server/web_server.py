@@ -61,6 +61,7 @@ def serve(
     settings = services(app).settings
     intake = EventIntake(
         services(app).group_commit,
+        services(app).catalog,
         headers=event_intake.answer_headers(app),
         path_prefix=settings.path_prefix,
         is_behind_proxies=settings.trusted_proxies > 0,

@@ -9,8 +9,7 @@ from flask import Blueprint, g, render_template
 from sqlalchemy import select
 
 from webhooks_app.db.models import Endpoint, Subscription
-from webhooks_app.events.catalog import catalog
-from webhooks_app.extensions import db
+from webhooks_app.extensions import db, services
 from webhooks_app.web.responses import PageResponse
 
 
@@ -35,8 +34,8 @@ def add_routes(blueprint: Blueprint) -> None:
 def index() -> PageResponse:
     return render_template(
         "catalog/index.html",
-        groups=catalog().groups,
-        count=len(catalog().event_types),
+        groups=services().catalog.groups,
+        count=len(services().catalog.event_types),
         subscribers=_subscribers(),
         fields=fields,
         as_json=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
@@ -74,6 +73,6 @@ def _subscribers() -> dict[str, list[Subscriber]]:
     )
     subscribers: dict[str, list[Subscriber]] = defaultdict(list)
     for endpoint_id, name, all_events, event_type in rows:
-        for each in sorted(catalog().names) if all_events else (event_type,):
+        for each in sorted(services().catalog.names) if all_events else (event_type,):
             subscribers[each].append(Subscriber(endpoint_id, name))
     return subscribers

@@ -13,8 +13,7 @@ from webhooks_app.deliveries.log import filters, pages
 from webhooks_app.deliveries.log.filters import FilterError, LogFilter, Status, parse_cursor
 from webhooks_app.deliveries.log.pages import LogPage
 from webhooks_app.endpoints import health
-from webhooks_app.events.catalog import catalog
-from webhooks_app.extensions import db
+from webhooks_app.extensions import db, services
 from webhooks_app.web import incident_cards, search_progress
 from webhooks_app.web.access import check_endpoint, load_endpoint
 from webhooks_app.web.delivery_rows import load_row, render_row, row_previews
@@ -89,7 +88,7 @@ def _render_log(
         previews=row_previews(page.rows),
         error=error,
         endpoints=endpoint_choices(log_filter.endpoint),
-        groups=catalog().groups,
+        groups=services().catalog.groups,
         ranges=filters.RANGES,
         responses=filters.RESPONSES,
         statuses=filters.STATUSES,

@@ -8,8 +8,7 @@ from flask import Blueprint, g, make_response, render_template, request
 from webhooks_app.core import clock
 from webhooks_app.endpoints import endpoint_pages, health
 from webhooks_app.endpoints.health import HealthState
-from webhooks_app.events.catalog import catalog
-from webhooks_app.extensions import db
+from webhooks_app.extensions import db, services
 from webhooks_app.web.responses import PageResponse, is_fragment
 from webhooks_app.web.template_links import endpoint_list_address
 
@@ -20,7 +19,7 @@ def add_routes(blueprint: Blueprint) -> None:
 
 
 def index() -> PageResponse:
-    wanted = endpoint_pages.parse(request.args, catalog().names)
+    wanted = endpoint_pages.parse(request.args, services().catalog.names)
     page = endpoint_pages.read_page(
         db.session(),
         g.workspace.id,
@@ -35,7 +34,7 @@ def index() -> PageResponse:
             page=page,
             wanted=wanted,
             states=HealthState,
-            groups=catalog().groups,
+            groups=services().catalog.groups,
             **_summary(),
         )
     )
@@ -77,5 +76,5 @@ def _summary() -> dict[str, Any]:
         "shown": "-".join(str(counts.get(each, 0)) for each in HealthState),
         "needing": [each for each in health.NEEDS_ATTENTION if counts.get(each)],
         "needing_count": sum(counts.get(each, 0) for each in health.NEEDS_ATTENTION),
-        "event_count": len(catalog().event_types),
+        "event_count": len(services().catalog.event_types),
     }

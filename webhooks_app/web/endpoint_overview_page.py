@@ -8,8 +8,7 @@ from webhooks_app.core import clock, ids
 from webhooks_app.db.models import Endpoint
 from webhooks_app.deliveries.log.rows import DeliveryRow, read_row
 from webhooks_app.endpoints import attempt_stats, charts, notices
-from webhooks_app.events.catalog import catalog
-from webhooks_app.extensions import db
+from webhooks_app.extensions import db, services
 from webhooks_app.web import incident_cards
 from webhooks_app.web.access import load_endpoint
 from webhooks_app.web.incident_cards import IncidentCard
@@ -32,7 +31,7 @@ def render_overview(endpoint: Endpoint, **more: Any) -> str:
         "endpoints/show.html",
         stats=read_stats(endpoint),
         notice=notices.for_endpoint(db.session(), endpoint),
-        event_count=len(catalog().event_types),
+        event_count=len(services().catalog.event_types),
         **card_variables(incident_cards.load(endpoint)),
         **more,
     )

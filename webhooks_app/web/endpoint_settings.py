@@ -7,7 +7,6 @@ from flask import flash, render_template, request
 from webhooks_app.core.encryption import DecryptionError
 from webhooks_app.db.models import Endpoint
 from webhooks_app.endpoints import actions, custom_headers, overview
-from webhooks_app.events.catalog import catalog
 from webhooks_app.extensions import db, services
 from webhooks_app.web.forms.endpoint_action_forms import DeleteForm, EnableForm
 from webhooks_app.web.forms.endpoint_forms import EndpointForm
@@ -49,7 +48,9 @@ def render_form(
 ) -> PageResponse:
     """Return the page with the form; only its header rows where htmx asked to add or remove one."""
     template = "endpoints/_headers.html" if is_fragment() else template
-    page = render_template(template, form=form, groups=catalog().groups, is_edited=_is_row_edit(), **context)
+    page = render_template(
+        template, form=form, groups=services().catalog.groups, is_edited=_is_row_edit(), **context
+    )
     return page, 422 if is_refused or form.errors else 200
 
 

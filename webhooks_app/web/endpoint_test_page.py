@@ -6,7 +6,6 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 
 from webhooks_app.db.models import Endpoint
 from webhooks_app.events import test_events
-from webhooks_app.events.catalog import catalog
 from webhooks_app.events.test_events import RequestPreview
 from webhooks_app.extensions import services
 from webhooks_app.web.access import actor, admin_required, load_endpoint
@@ -53,7 +52,11 @@ def _send(endpoint: Endpoint, form: TestForm) -> PageResponse:
 def _page(endpoint: Endpoint, form: TestForm, signed_request: RequestPreview | None = None) -> PageResponse:
     template = "endpoints/_payload.html" if is_fragment() else "endpoints/test.html"
     page = render_template(
-        template, endpoint=endpoint, form=form, groups=catalog().groups, signed_request=signed_request
+        template,
+        endpoint=endpoint,
+        form=form,
+        groups=services().catalog.groups,
+        signed_request=signed_request,
     )
     return page, 422 if form.errors else 200
 
@@ -61,12 +64,12 @@ def _page(endpoint: Endpoint, form: TestForm, signed_request: RequestPreview | N
 def _choose_event_type(endpoint: Endpoint) -> str:
     """Return the event type asked for, else the first that the endpoint subscribes to."""
     asked = request.args.get("event_type", "")
-    subscribed = catalog().names if endpoint.all_events else set(endpoint.event_types)
-    names = [event_type.name for event_type in catalog().event_types]
+    subscribed = services().catalog.names if endpoint.all_events else set(endpoint.event_types)
+    names = [event_type.name for event_type in services().catalog.event_types]
     return asked if asked in names else next((name for name in names if name in subscribed), names[0])
 
 
 def _example_data(name: str) -> str:
-    event_type = catalog().get(name)
+    event_type = services().catalog.get(name)
     assert event_type is not None
     return json.dumps(event_type.example, indent=2, ensure_ascii=False)

@@ -12,7 +12,6 @@ from webhooks_app.endpoints.actions import EndpointValues
 from webhooks_app.endpoints.custom_headers import ValueNeeded
 from webhooks_app.events import test_events
 from webhooks_app.events.accept import NewEvent
-from webhooks_app.events.catalog import catalog
 from webhooks_app.extensions import db, services
 from webhooks_app.web import incident_cards
 from webhooks_app.web.access import actor, admin_required, load_endpoint
@@ -102,6 +101,6 @@ def _render(endpoint: Endpoint, form: UrlForm | None) -> str:
 def _example(endpoint: Endpoint, name: str) -> NewEvent:
     """Return the catalog's example of that event type or, if there is none, of one that the endpoint gets."""
     gets = [name, *(() if endpoint.all_events else endpoint.event_types)]
-    named = (each for each in map(catalog().get, gets) if each is not None)
-    event_type = next(named, catalog().event_types[0])
-    return NewEvent.of(event_type.name, event_type.example)
+    named = (each for each in map(services().catalog.get, gets) if each is not None)
+    event_type = next(named, services().catalog.event_types[0])
+    return NewEvent.example_of(event_type)

@@ -14,7 +14,6 @@ from webhooks_app.deliveries.log import filters
 from webhooks_app.deliveries.log.filters import FilterError, LogFilter, Status, Traffic
 from webhooks_app.endpoints import health
 from webhooks_app.endpoints.health import HealthState
-from webhooks_app.events.catalog import catalog
 from webhooks_app.extensions import db, services
 from webhooks_app.web.access import (
     actor,
@@ -176,7 +175,7 @@ def _choice_page(
         error=error,
         still_failing=action != RecoveryAction.CANCEL and _is_failing(log_filter.endpoint),
         endpoints=endpoint_choices(log_filter.endpoint),
-        groups=catalog().groups,
+        groups=services().catalog.groups,
         ranges=filters.RANGES,
         responses=filters.RESPONSES,
         statuses=STATUSES,

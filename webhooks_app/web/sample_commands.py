@@ -3,13 +3,12 @@
 import json
 
 from webhooks_app.core import text_display
-from webhooks_app.events.catalog import catalog
 from webhooks_app.extensions import services
 
 
 def sample_event(token: str = "tok_…") -> str:
     """A command that sends an event of the catalog's first type."""
-    first = catalog().event_types[0]
+    first = services().catalog.event_types[0]
     body = json.dumps({"type": first.name, "data": first.example}, indent=2)
     base = services().settings.base_url
     headers = [("Authorization", f"Bearer {token}"), ("Content-Type", "application/json")]

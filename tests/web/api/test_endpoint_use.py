@@ -65,8 +65,9 @@ def test_a_test_event_is_sent_as_it_was_written(
     written = '{"type":"batch-lifecycle","data":{"batch_id":"b","status":"failed","n":1.10}}'
     headers = {"Authorization": f"Bearer {api.token}", "Content-Type": "application/json"}
     app.test_client().post(f"/api/v1{path}/test", data=written, headers=headers)
-    body = db.session.get_one(Event, newest().event_id).body
-    assert body.endswith(b'"n":1.10}}')
+    event = db.session.get_one(Event, newest().event_id)
+    assert event.body.endswith(b'"n":1.10}}')
+    assert event.indexed_values == ["b", "failed"]
     assert audited_actions().count("endpoint.test") == 2
 
 

@@ -13,7 +13,6 @@ from webhooks_app.db.models import Endpoint
 from webhooks_app.endpoints import custom_headers
 from webhooks_app.endpoints.custom_headers import GivenHeader
 from webhooks_app.endpoints.endpoint_values import EndpointValues
-from webhooks_app.events.catalog import catalog
 from webhooks_app.extensions import services
 from webhooks_app.transport import target_urls
 from webhooks_app.transport.host_names import TargetRefused
@@ -62,7 +61,7 @@ def check_name(name: str, field: str = "name") -> str:
 
 def check_event_type(name: str, field: str) -> None:
     """Raise ApiError 422 unless the catalog has the type."""
-    if name not in catalog().names:
+    if name not in services().catalog.names:
         refuse(422, "unknown_event_type", "This type is not in the catalog; see /api/v1/event-types.", field)
 
 

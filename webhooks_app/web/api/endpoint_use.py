@@ -9,7 +9,6 @@ from webhooks_app.endpoints import health as endpoint_health
 from webhooks_app.endpoints.versions import ChangedMeanwhile
 from webhooks_app.events import test_events
 from webhooks_app.events.accept import NewEvent
-from webhooks_app.events.catalog import catalog
 from webhooks_app.extensions import db, services
 from webhooks_app.web.api import answer_models, endpoint_answers, endpoint_input, preconditions
 from webhooks_app.web.api.authentication import actor
@@ -63,13 +62,15 @@ def send_test_event(endpoint_id: str, body: TestEventInput) -> Response:
 
 def _test_event(body: TestEventInput) -> NewEvent:
     endpoint_input.check_event_type(body.type, "type")
-    event_type = catalog().get(body.type)
+    catalog = services().catalog
+    event_type = catalog.get(body.type)
     assert event_type is not None
     if body.data is None:
-        return NewEvent.of(body.type, event_type.example)
-    if problems := catalog().violations(body.type, body.data):
+        return NewEvent.example_of(event_type)
+    if problems := catalog.violations(body.type, body.data):
         refuse(422, "invalid_data", problems[0].message, problems[0].field)
-    return NewEvent(body.type, body.data, json_parsing.data_as_sent(g.raw_body))
+    raw_data, values = json_parsing.data_as_sent(g.raw_body), event_type.indexed_values(body.data)
+    return NewEvent(body.type, body.data, raw_data, values)
 
 
 def read_health(endpoint_id: str) -> Response:

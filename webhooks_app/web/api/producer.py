@@ -12,7 +12,7 @@ from webhooks_app.core import json_parsing
 from webhooks_app.core.clock import format_rfc3339
 from webhooks_app.db.models import Delivery, Event
 from webhooks_app.events.accept import Accepted, NewEvent, Submission
-from webhooks_app.events.catalog import catalog
+from webhooks_app.events.catalog import Catalog
 from webhooks_app.extensions import services
 from webhooks_app.web.api import answer_models
 from webhooks_app.web.api.errors import refuse
@@ -39,7 +39,7 @@ def raise_failure() -> None:
 
 def create_event() -> tuple[Response, int]:
     body, raw = read_json(LARGEST_EVENT_BYTES)
-    event = new_event(body, raw)
+    event = new_event(services().catalog, body, raw)
     [accepted] = _accept([event], idempotency_key=_idempotency_key())
     return jsonify(accepted_json(accepted)), 202
 
@@ -50,18 +50,22 @@ def create_events() -> tuple[Response, int]:
         refuse(422, "invalid", 'Send {"events": [{"type": …, "data": …}, …]}.', "events")
     if not 1 <= len(body["events"]) <= LARGEST_BATCH:
         refuse(422, "invalid", f"A batch has 1 to {LARGEST_BATCH} events.", "events")
-    parsed = [_parse_event(item, f"events[{position}].") for position, item in enumerate(body["events"])]
+    catalog = services().catalog
+    parsed = [
+        _parse_event(catalog, item, f"events[{position}].") for position, item in enumerate(body["events"])
+    ]
     new = [
-        NewEvent(event_type, data, raw_data)
+        NewEvent(event_type, data, raw_data, catalog.indexed_values(event_type, data))
         for (event_type, data), raw_data in zip(parsed, json_parsing.batch_data_as_sent(raw), strict=True)
     ]
     return jsonify({"events": [accepted_json(accepted) for accepted in _accept(new)]}), 202
 
 
-def new_event(body: Any, raw: bytes) -> NewEvent:
+def new_event(catalog: Catalog, body: Any, raw: bytes) -> NewEvent:
     """Return the event of a request whose body is `raw`, and `body` when parsed. Raises ApiError."""
-    event_type, data = _parse_event(body, "")
-    return NewEvent(event_type, data, json_parsing.data_as_sent(raw))
+    event_type, data = _parse_event(catalog, body, "")
+    values = catalog.indexed_values(event_type, data)
+    return NewEvent(event_type, data, json_parsing.data_as_sent(raw), values)
 
 
 def show_event(event_id: str) -> Response:
@@ -125,7 +129,7 @@ def list_event_types() -> Response:
                     "schema": event_type.schema,
                     "example": event_type.example,
                 }
-                for group in catalog().groups
+                for group in services().catalog.groups
                 for event_type in group.event_types
             ]
         }
@@ -142,7 +146,7 @@ def accepted_json(accepted: Accepted) -> dict[str, Any]:
     return {"id": accepted.id, "deliveries": accepted.deliveries}
 
 
-def _parse_event(item: Any, at: str) -> tuple[str, dict[str, Any]]:
+def _parse_event(catalog: Catalog, item: Any, at: str) -> tuple[str, dict[str, Any]]:
     """Return an event's type and data; `at` is where in the body it stands. Raises ApiError."""
     if not isinstance(item, dict):
         refuse(422, "invalid", "An event is an object with type and data.", at.rstrip(".") or None)
@@ -151,12 +155,12 @@ def _parse_event(item: Any, at: str) -> tuple[str, dict[str, Any]]:
         message = f"An event has no field {unknown[0]!r}; it has type and data."
         refuse(422, "unknown_field", message, at + unknown[0])
     event_type, data = item.get("type"), item.get("data")
-    if not isinstance(event_type, str) or event_type not in catalog().names:
+    if not isinstance(event_type, str) or event_type not in catalog.names:
         message = "This type is not in the catalog; see /api/v1/event-types."
         refuse(422, "unknown_event_type", message, f"{at}type")
     if not isinstance(data, dict):
         refuse(422, "invalid", "data must be an object.", f"{at}data")
-    problems = catalog().violations(event_type, data)
+    problems = catalog.violations(event_type, data)
     if problems:
         refuse(422, "invalid_data", problems[0].message, at + problems[0].field)
     return event_type, data

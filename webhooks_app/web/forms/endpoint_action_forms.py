@@ -7,7 +7,7 @@ from wtforms.validators import ValidationError
 from webhooks_app.core import json_parsing, text_display
 from webhooks_app.endpoints.signing_secrets import OVERLAPS
 from webhooks_app.events.accept import NewEvent
-from webhooks_app.events.catalog import catalog
+from webhooks_app.extensions import services
 from webhooks_app.transport import target_urls
 from webhooks_app.transport.host_names import TargetRefused
 from webhooks_app.transport.target_policy import TargetPolicy
@@ -74,7 +74,7 @@ class TestForm(FlaskForm):  # type: ignore[misc]
     data = TextAreaField("Data")
 
     def validate_event_type(self, field: StringField) -> None:
-        if field.data not in catalog().names:
+        if field.data not in services().catalog.names:
             raise ValidationError("The catalog has no such event. Choose from the list.")
 
     def validate_data(self, field: TextAreaField) -> None:
@@ -87,12 +87,13 @@ class TestForm(FlaskForm):  # type: ignore[misc]
             raise ValidationError(str(error).replace("The body", "The data")) from None
         if not isinstance(self._data, dict):
             raise ValidationError("The data must be a JSON object, in braces.")
-        problems = catalog().violations(self.event_type.data or "", self._data)
-        if problems and self.event_type.data in catalog().names:
+        problems = services().catalog.violations(self.event_type.data or "", self._data)
+        if problems and self.event_type.data in services().catalog.names:
             raise ValidationError("; ".join(f"{each.field} {each.message}" for each in problems[:5]) + ".")
 
     def new_event(self) -> NewEvent:
         """Return the event, its numbers as typed but without the space that makes it easy to edit."""
         assert isinstance(self._data, dict)
         raw_data = text_display.compact_json(self.data.data or "").encode()
-        return NewEvent(str(self.event_type.data), self._data, raw_data)
+        name = str(self.event_type.data)
+        return NewEvent(name, self._data, raw_data, services().catalog.indexed_values(name, self._data))

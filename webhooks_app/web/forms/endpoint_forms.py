@@ -19,7 +19,7 @@ from webhooks_app.accounts.input_rules import LONGEST_NAME
 from webhooks_app.db.models import Endpoint
 from webhooks_app.endpoints import custom_headers
 from webhooks_app.endpoints.actions import DEFAULT_TIMEOUT_MS, LONGEST_TIMEOUT_MS, EndpointValues
-from webhooks_app.events.catalog import catalog
+from webhooks_app.extensions import services
 from webhooks_app.transport import target_urls
 from webhooks_app.transport.host_names import TargetRefused
 from webhooks_app.transport.target_policy import TargetPolicy
@@ -100,7 +100,7 @@ class EndpointForm(FlaskForm):  # type: ignore[misc]
 
     def validate_events(self, field: SelectMultipleField) -> None:
         chosen = set(field.data or ())
-        if unknown := sorted(chosen - catalog().names):
+        if unknown := sorted(chosen - services().catalog.names):
             raise ValidationError(f"The catalog has no event “{unknown[0][:64]}”. Choose from the list.")
         if self.scope.data == "chosen" and not chosen:
             raise ValidationError("Choose at least one event, or all of them.")
