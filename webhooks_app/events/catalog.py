@@ -11,7 +11,7 @@ from jsonschema.exceptions import SchemaError
 from referencing.exceptions import Unresolvable
 
 from webhooks_app.db.models.event_tables import VALUE_COLUMNS
-from webhooks_app.events import schema_violations
+from webhooks_app.events import schema_predicates, schema_violations
 from webhooks_app.events.event_types import NAME, EventType, Group
 from webhooks_app.events.schema_violations import Violation
 
@@ -33,6 +33,7 @@ class Catalog:
         self._validators = {
             each.name: schema_violations.validator_of(each.schema) for each in self.event_types
         }
+        self._checks = {each.name: schema_predicates.check_of(each.schema) for each in self.event_types}
         self.names = frozenset(self._by_name)
 
     def get(self, name: str) -> EventType | None:
@@ -48,6 +49,9 @@ class Catalog:
         validator = self._validators.get(name)
         if validator is None:
             return [Violation("type", "is not an event type of the catalog")]
+        check = self._checks[name]
+        if check is not None and check(data):
+            return []
         return schema_violations.find(validator, data)
 
 
