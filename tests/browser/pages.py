@@ -243,6 +243,7 @@ NOT_PAGES = {
     "deliveries.changes": "a fragment",
     "endpoints.changes": "a fragment",
     "endpoints.live": "a fragment",
+    "endpoints.suggestions": "a fragment",
     "deliveries.row": "a fragment, else a redirect",
     "deliveries.show_json": "JSON",
     "deliveries.export": "a file",

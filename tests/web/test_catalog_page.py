@@ -1,5 +1,8 @@
 """The catalog page."""
 
+import html
+import re
+
 import pytest
 
 from tests.conftest import Workspace
@@ -29,9 +32,14 @@ def test_it_says_who_subscribes(admin_page: Page, workspace: Workspace) -> None:
 
     text = admin_page.get("catalog/").text
 
-    assert "2 endpoints" in text
-    assert text.count(">Everything</a>") == len(CATALOG.event_types)
-    assert text.count(">Just batches</a>") == 1
+    assert text.count(">2 endpoints</a>") == 1
+    assert text.count(">1 endpoint</a>") == len(CATALOG.event_types) - 1
+    [url] = re.findall(r'href="([^"]+)">2 endpoints</a>', text)
+    listed = admin_page.client.get(html.unescape(url)).text
+    assert ">Everything</a>" in listed
+    assert ">Just batches</a>" in listed
+    [url] = re.findall(r'href="([^"]+event=batch-request)">1 endpoint</a>', text)
+    assert ">Just batches</a>" not in admin_page.client.get(html.unescape(url)).text
 
 
 def test_it_does_not_show_endpoints_of_another_workspace(
@@ -40,7 +48,7 @@ def test_it_does_not_show_endpoints_of_another_workspace(
     workspace.endpoint("http://127.0.0.1:9/", name="Ours alone")
     home = stranger_page.get("/").location
 
-    assert "Ours alone" not in stranger_page.get(f"{home}catalog/").text
+    assert "1 endpoint" not in stranger_page.get(f"{home}catalog/").text
 
 
 @pytest.mark.parametrize(
@@ -52,10 +60,12 @@ def test_members_alone_see_it(
     assert request.getfixturevalue(who).get("catalog/").status_code == status
 
 
-def test_names_of_endpoints_are_inert(admin_page: Page, workspace: Workspace) -> None:
-    workspace.endpoint("http://127.0.0.1:9/", name='<img src=x hx-get="/">')
-
-    assert "<img" not in admin_page.get("catalog/").text
+def test_it_is_as_long_with_many_endpoints(admin_page: Page, workspace: Workspace) -> None:
+    workspace.endpoint("http://127.0.0.1:9/")
+    few = len(admin_page.get("catalog/").text)
+    for _ in range(20):
+        workspace.endpoint("http://127.0.0.1:9/", name="A name that is fairly long")
+    assert len(admin_page.get("catalog/").text) < few + 200
 
 
 def test_fields_go_down_into_objects_and_lists() -> None:

@@ -1,21 +1,15 @@
-"""The event catalog, with the fields of each event's data and the endpoints that subscribe to it."""
+"""The event catalog, with the fields of each event's data and how many endpoints get it."""
 
 import json
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from flask import Blueprint, g, render_template
-from sqlalchemy import select
+from sqlalchemy import func, not_, select
 
 from webhooks_app.db.models import Endpoint, Subscription
 from webhooks_app.extensions import db, services
 from webhooks_app.web.responses import PageResponse
-
-
-class Subscriber(NamedTuple):
-    id: str
-    name: str
 
 
 class Field(NamedTuple):
@@ -36,7 +30,7 @@ def index() -> PageResponse:
         "catalog/index.html",
         groups=services().catalog.groups,
         count=len(services().catalog.event_types),
-        subscribers=_subscribers(),
+        counts=_subscriber_counts(),
         fields=fields,
         as_json=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
     )
@@ -63,16 +57,16 @@ def _kind(part: Mapping[str, Any]) -> str:
     return f"{name}, {part['format']}" if "format" in part else name
 
 
-def _subscribers() -> dict[str, list[Subscriber]]:
-    """Return who subscribes to each event type, in one query."""
-    rows = db.session.execute(
-        select(Endpoint.id, Endpoint.name, Endpoint.all_events, Subscription.event_type)
-        .outerjoin(Subscription, Subscription.endpoint_id == Endpoint.id)
-        .where(Endpoint.workspace_id == g.workspace.id, Endpoint.deleted_at.is_(None))
-        .order_by(Endpoint.name, Endpoint.id)
+def _subscriber_counts() -> dict[str, int]:
+    """Return how many endpoints get each event type."""
+    is_live = Endpoint.workspace_id == g.workspace.id, Endpoint.deleted_at.is_(None)
+    everything = select(func.count()).select_from(Endpoint).where(*is_live, Endpoint.all_events)
+    chosen = (
+        select(Subscription.event_type, func.count())
+        .join(Endpoint, Endpoint.id == Subscription.endpoint_id)
+        .where(*is_live, not_(Endpoint.all_events))
+        .group_by(Subscription.event_type)
     )
-    subscribers: dict[str, list[Subscriber]] = defaultdict(list)
-    for endpoint_id, name, all_events, event_type in rows:
-        for each in sorted(services().catalog.names) if all_events else (event_type,):
-            subscribers[each].append(Subscriber(endpoint_id, name))
-    return subscribers
+    for_all = db.session.scalar(everything) or 0
+    by_type = {row[0]: row[1] for row in db.session.execute(chosen)}
+    return {name: for_all + by_type.get(name, 0) for name in services().catalog.names}

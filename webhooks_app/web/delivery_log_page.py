@@ -17,7 +17,7 @@ from webhooks_app.extensions import db, services
 from webhooks_app.web import incident_cards, search_progress
 from webhooks_app.web.access import check_endpoint, load_endpoint
 from webhooks_app.web.delivery_rows import load_row, render_row, row_previews
-from webhooks_app.web.log_filters import endpoint_choices
+from webhooks_app.web.endpoint_choice import endpoint_label, first_endpoints, with_endpoint_id
 from webhooks_app.web.responses import PageResponse, is_fragment
 from webhooks_app.web.sample_commands import sample_event
 from webhooks_app.web.template_links import endpoint_log_address
@@ -51,7 +51,7 @@ def row(delivery_id: str) -> PageResponse:
 
 def _show_log(endpoint: Endpoint | None = None) -> PageResponse:
     try:
-        log_filter = _within(endpoint, filters.parse(request.args))
+        log_filter = _within(endpoint, filters.parse(with_endpoint_id(request.args)))
         before, after = parse_cursor(request.args)
     except FilterError as error:
         return _render_log(_within(endpoint, LogFilter()), LogPage([]), endpoint, error=error), 400
@@ -87,7 +87,8 @@ def _render_log(
         page=page,
         previews=row_previews(page.rows),
         error=error,
-        endpoints=endpoint_choices(log_filter.endpoint),
+        endpoints=first_endpoints(2),
+        endpoint_label=request.args.get("endpoint", "") if error else endpoint_label(log_filter.endpoint),
         groups=services().catalog.groups,
         ranges=filters.RANGES,
         responses=filters.RESPONSES,

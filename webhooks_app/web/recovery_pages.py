@@ -21,7 +21,7 @@ from webhooks_app.web.access import (
     check_endpoint,
     load_owned,
 )
-from webhooks_app.web.log_filters import endpoint_choices
+from webhooks_app.web.endpoint_choice import endpoint_label, endpoint_names, with_endpoint_id
 from webhooks_app.web.responses import PageResponse, is_fragment
 
 NEWEST = 50
@@ -55,7 +55,10 @@ def index() -> PageResponse:
         .limit(NEWEST)
     ).all()
     return render_template(
-        "recoveries/index.html", recoveries=newest, actions=ACTIONS, endpoint_names=dict(endpoint_choices())
+        "recoveries/index.html",
+        recoveries=newest,
+        actions=ACTIONS,
+        endpoint_names=endpoint_names(each.filter.get("endpoint", "") for each in newest),
     )
 
 
@@ -103,7 +106,7 @@ def show(recovery_id: str) -> PageResponse:
         actions=ACTIONS,
         progress=recovery_progress.progress(recovery),
         outcomes=recovery_progress.read_outcomes(db.session(), recovery),
-        endpoint_names=dict(endpoint_choices(recovery.filter.get("endpoint", ""))),
+        endpoint_names=endpoint_names([recovery.filter.get("endpoint", "")]),
     )
 
 
@@ -143,7 +146,7 @@ def _parse_rate(arguments: Mapping[str, str]) -> int | None:
 
 
 def _parse_filter(arguments: Mapping[str, str]) -> LogFilter:
-    log_filter = filters.parse(arguments)
+    log_filter = filters.parse(with_endpoint_id(arguments))
     if log_filter.endpoint:
         check_endpoint(log_filter.endpoint)
     if not arguments:
@@ -174,7 +177,7 @@ def _choice_page(
         match_count=match_count,
         error=error,
         still_failing=action != RecoveryAction.CANCEL and _is_failing(log_filter.endpoint),
-        endpoints=endpoint_choices(log_filter.endpoint),
+        endpoint_label=request.args.get("endpoint", "") if error else endpoint_label(log_filter.endpoint),
         groups=services().catalog.groups,
         ranges=filters.RANGES,
         responses=filters.RESPONSES,
