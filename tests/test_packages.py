@@ -41,6 +41,7 @@ IMPORTERS = {
     "uvicorn": {"server"},
     "click": {"cli"},
     "prometheus_client": {"monitoring"},
+    "opentelemetry": {"monitoring"},
     "pickle": set(),
 }
 # Enough to compute, nothing to look at a clock, a file or a socket with.

@@ -21,6 +21,7 @@ from webhooks_app.jobs.process import (
     when_orphaned,
 )
 from webhooks_app.monitoring.own_report import WEB
+from webhooks_app.monitoring.tracing import tracer_of
 from webhooks_app.server import restart, web_server
 from webhooks_app.server.restart import Restart
 from webhooks_app.server.server_limits import (
@@ -63,7 +64,8 @@ def _run(count: int | None) -> None:
 
     def serve() -> None:
         gc_freeze()
-        with reports_of(services(app), WEB):
+        with tracer_of(WEB) as tracer, reports_of(services(app), WEB):
+            services(app).group_commit.tracer = tracer
             web_server.serve(app, listener, threads=settings.web_threads, when_ready=be_ready, limits=limits)
 
     def be_ready() -> None:

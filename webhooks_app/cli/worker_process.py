@@ -14,6 +14,7 @@ from webhooks_app.jobs.delivery_worker import DeliveryWorker
 from webhooks_app.jobs.process import announce_ready, clear_errors, when_orphaned
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.monitoring.own_report import WORKER
+from webhooks_app.monitoring.tracing import tracer_of
 
 
 def run(parent_id: int) -> None:
@@ -36,7 +37,8 @@ def run(parent_id: int) -> None:
             idle_seconds = round(time.monotonic() - worker.turned_at, 1)
             return at | {"silent_seconds": min(at["silent_seconds"], idle_seconds)}
 
-        with reports_of(context.services, WORKER, describe):
+        with tracer_of(WORKER) as tracer, reports_of(context.services, WORKER, describe):
+            context.engine.trace_with(tracer)
             worker.work(logging_level="WARNING")
 
 

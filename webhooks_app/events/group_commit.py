@@ -16,12 +16,13 @@ from webhooks_app.accounts.api_tokens import LiveToken
 from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.db import deadlines, transient_errors
 from webhooks_app.db.engines import Databases
-from webhooks_app.events import accept, accept_counts, subscribers
+from webhooks_app.events import accept, accept_counts, accept_spans, subscribers
 from webhooks_app.events.accept import Accepted, Outcome, Submission
 from webhooks_app.events.fan_out_runs import FanOutThread
 from webhooks_app.events.subscribers import Sender, Subscribers
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.monitoring.counters import ProcessCounters
+from webhooks_app.monitoring.tracing import Tracer
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ class GroupCommit:
         self._wake_ups = wake_ups
         self._limits = limits
         self._counters = counters or ProcessCounters()
+        self.tracer: Tracer | None = None
         self._fan_out_thread = FanOutThread(databases.write, wake_ups)
         self._lock = threading.Lock()
         self._waiting: list[_Waiting] = []
@@ -139,6 +141,9 @@ class GroupCommit:
             self._tell_late(outcomes[0])
             waits = [time.monotonic() - each.since for each in known]
             self._counters.add(accept_counts.count(submissions, outcomes, waits))
+            if self.tracer is not None:
+                ended_ns = time.time_ns()
+                self.tracer.accepted(accept_spans.of(submissions, outcomes, waits, ended_ns=ended_ns))
         for token in found.tokens.values():
             self._record_use(token)
 

@@ -1,6 +1,6 @@
 """What operators see: reports and counters of all processes, samples of the backlog, metrics.
 
 Each process writes its report into the database, and whoever is asked reads all of them
-(docs/decisions/0019). Imports `db`, `core` and what is pure of the rest; the only importer of
-prometheus_client, which is loaded when metrics are asked for.
+(docs/decisions/0019). Imports `db` and `core`; the only importer of prometheus_client, which is loaded when
+metrics are asked for, and of opentelemetry, which is loaded where traces are.
 """

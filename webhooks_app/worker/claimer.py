@@ -4,11 +4,13 @@ import math
 import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from time import time_ns
 
 from webhooks_app.core import clock
 from webhooks_app.db.engines import Databases
 from webhooks_app.jobs.wake_ups import WakeUps
-from webhooks_app.worker import claims, endpoint_scan, rate_limits
+from webhooks_app.monitoring.tracing import Moments, Tracer
+from webhooks_app.worker import attempt_spans, claims, endpoint_scan, rate_limits
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery
 from webhooks_app.worker.concurrency import Concurrency
 from webhooks_app.worker.due_endpoints import DueEndpoints
@@ -36,6 +38,7 @@ class Claimer:
         self._is_scan_requested = False
         self._scanned_at = self._scan_seconds = self._claimed_at = self._rests_until = 0.0
         self.claimed = 0
+        self.tracer: Tracer | None = None
 
     @property
     def expects_more(self) -> bool:
@@ -121,6 +124,7 @@ class Claimer:
         return self._claim_quotas(quotas, rates)
 
     def _claim_quotas(self, quotas: dict[str, int], rates: Mapping[str, int]) -> list[ClaimedDelivery]:
+        began_ns = time_ns()
         with self._databases.write.begin() as connection:
             now = clock.now()  # not earlier, or the wait for SQLite's lock would be taken off the lease
             quotas = rate_limits.reserve(connection, quotas, rates, now=now)
@@ -129,6 +133,9 @@ class Claimer:
         self._endpoints.note_claims(quotas, claimed)
         self._endpoints.set_aside(free_at)
         self.claimed += len(claimed)
+        if self.tracer is not None:
+            took = Moments(began_ns, time_ns())
+            self.tracer.claimed(attempt_spans.of_claims(claimed), took)
         self._rest_after(len(claimed))
         return claimed
 

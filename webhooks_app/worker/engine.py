@@ -16,6 +16,7 @@ from webhooks_app.db.engines import Databases
 from webhooks_app.endpoints.destinations import Destinations
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.monitoring.counters import ProcessCounters
+from webhooks_app.monitoring.tracing import Tracer
 from webhooks_app.transport.sender import Sender
 from webhooks_app.worker import claims
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery, ClaimKey
@@ -126,6 +127,10 @@ class DeliveryEngine:
     def unrecorded(self) -> frozenset[ClaimKey]:
         """What was sent and is not recorded: should this process die, it is sent again."""
         return frozenset([*self._dispatcher.in_flight, *self._outcomes.unwritten])
+
+    def trace_with(self, tracer: Tracer | None) -> None:
+        """Tell the tracer of each claim and each attempt from now on."""
+        self._claimer.tracer = self._outcomes.tracer = tracer
 
     def describe(self) -> dict[str, Any]:
         """Return what it is at, for operators; may be called from any thread.

@@ -12,7 +12,8 @@ from webhooks_app.db import transient_errors
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.monitoring.counters import ProcessCounters
-from webhooks_app.worker import attempt_counts
+from webhooks_app.monitoring.tracing import Tracer
+from webhooks_app.worker import attempt_counts, attempt_spans
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery, ClaimKey
 from webhooks_app.worker.engine_limits import BufferLimits
 from webhooks_app.worker.recording import record
@@ -40,6 +41,7 @@ class OutcomeBuffer:
         self._lease = lease
         self._limits = limits
         self._counters = counters or ProcessCounters()
+        self.tracer: Tracer | None = None
         self._deliveries: list[ClaimedDelivery] = []
         self._oldest_at = 0.0
         self._is_retry = False
@@ -129,6 +131,8 @@ class OutcomeBuffer:
     def _record(self, deliveries: list[ClaimedDelivery]) -> list[datetime]:
         due = record(self._database, deliveries, now=clock.now(), is_retry=self._is_retry)
         self._counters.add(attempt_counts.count(deliveries))
+        if self.tracer is not None:
+            self.tracer.attempted(attempt_spans.of_attempts(deliveries))
         if log.isEnabledFor(logging.DEBUG):
             _log_each(deliveries)
         return due

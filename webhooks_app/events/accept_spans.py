@@ -1,0 +1,27 @@
+"""What accepting tells a tracer, where there is one. Pure."""
+
+from collections.abc import Sequence
+
+from webhooks_app.events.accept import Outcome, Submission
+from webhooks_app.monitoring.tracing import AcceptedEvent, Moments
+
+
+def of(
+    submissions: Sequence[Submission],
+    outcomes: Sequence[Outcome],
+    waits_seconds: Sequence[float],
+    *,
+    ended_ns: int,
+) -> list[AcceptedEvent]:
+    """Return the events that were accepted now, from their arrival to their commit."""
+    found: list[AcceptedEvent] = []
+    for submission, outcome, seconds in zip(submissions, outcomes, waits_seconds, strict=True):
+        if isinstance(outcome, Exception):
+            continue
+        took = Moments(ended_ns - int(seconds * 1_000_000_000), ended_ns)
+        found += [
+            AcceptedEvent(accepted.id, event.type, submission.workspace_id, accepted.deliveries, took)
+            for event, accepted in zip(submission.events, outcome, strict=True)
+            if not accepted.is_repeat
+        ]
+    return found
