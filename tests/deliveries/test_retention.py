@@ -14,6 +14,7 @@ from webhooks_app.core import clock
 from webhooks_app.core.outcomes import Outcome, OutcomeClass
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import (
+    AcceptedBatch,
     Attempt,
     AttemptRollup,
     Delivery,
@@ -285,3 +286,28 @@ def test_a_new_workspace_keeps_a_month(database: WriteDatabase) -> None:
     workspace_id = workspace_actions.create(database, "New", actor=TESTER)
 
     assert db.session.get_one(WorkspaceRow, workspace_id).retention_days == 30
+
+
+def test_keys_of_batches_are_kept_as_long_as_the_log(
+    workspace: Workspace, databases: Databases, post_batch: None
+) -> None:
+    now = clock.now()
+    retention.delete_expired(databases, now=now + timedelta(days=29))
+    assert _batch_keys() == 1
+    retention.delete_expired(databases, now=now + timedelta(days=31))
+    assert _batch_keys() == 0
+
+
+def _batch_keys() -> int:
+    db.session.rollback()
+    return db.session.scalar(select(func.count()).select_from(AcceptedBatch)) or 0
+
+
+@pytest.fixture
+def post_batch(workspace: Workspace) -> None:
+    event = {"type": "batch-lifecycle", "data": {"batch_id": "b1", "status": "succeeded"}}
+    workspace.app.test_client().post(
+        "/api/v1/events/batch",
+        json={"events": [event]},
+        headers=workspace.headers | {"Idempotency-Key": "k"},
+    )

@@ -76,6 +76,8 @@ def insert(
     their keys, so that two transactions do not wait for each other's. `is_test` says that all deliveries are
     tests. Raises DBAPIError.
     """
+    if not rows:
+        return set()
     ordered = sorted(rows, key=lambda row: (row.workspace_id, row.idempotency_key or ""))
     if connection.dialect.name == "sqlite":
         inserted = _insert_sqlite(connection, ordered, microseconds(now))

@@ -20,6 +20,7 @@ from webhooks_app.db import keyset
 from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import (
     FINAL_STATES,
+    AcceptedBatch,
     Attempt,
     AttemptRollup,
     Delivery,
@@ -127,6 +128,7 @@ def delete_expired(
         before = now - timedelta(days=days)
         deliveries += _expire_deliveries(batches, workspace_id, before)
         events += _expire_events(batches, workspace_id, before)
+        _expire_batch_keys(batches, workspace_id, before)
     rollups = _expire_rollups(batches, now - ROLLUP_AGE)
     _delete_log_in_tries(batches, now)
     result = ExpiryResult(deliveries, events, rollups, _delete_endpoints(batches, now))
@@ -170,6 +172,17 @@ def _delete_events(connection: Connection, named: Sequence[str]) -> int:
     # NOT EXISTS would become a join on PostgreSQL, which reads all deliveries; this looks into the index.
     first = select(Delivery.id).where(Delivery.event_id == Event.id).limit(1).scalar_subquery()
     return connection.execute(delete(Event).where(Event.id.in_(named), first.is_(None))).rowcount
+
+
+def _expire_batch_keys(batches: _Batches, workspace_id: str, before: datetime) -> None:
+    def drop(connection: Connection, named: Sequence[str]) -> int:
+        return connection.execute(delete(AcceptedBatch).where(AcceptedBatch.id.in_(named))).rowcount
+
+    old = select(AcceptedBatch.id).where(
+        AcceptedBatch.workspace_id == workspace_id, AcceptedBatch.id < ids.floor("bat", before)
+    )
+    for batch in batches.read(old, AcceptedBatch.id):
+        batches.delete(drop, [row.id for row in batch])
 
 
 def _expire_rollups(batches: _Batches, before: datetime) -> int:

@@ -1,78 +1,26 @@
 """Accepting events: one transaction for the events and their deliveries, then a wake-up."""
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any, Self
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, func, select
 
 from webhooks_app.core import clock, failpoints, ids
 from webhooks_app.db import transient_errors
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.event_inserts import NewEventRow
 from webhooks_app.db.models import Delivery, Event
-from webhooks_app.events import fan_out, fan_out_runs, request_hash
-from webhooks_app.events.event_types import EventType
+from webhooks_app.events import batch_keys, fan_out, fan_out_runs, request_hash
 from webhooks_app.events.fan_out import DEFAULT_LIMITS, FanOutLimits, Rest
+from webhooks_app.events.submissions import Accepted as Accepted
+from webhooks_app.events.submissions import KeyReused as KeyReused
+from webhooks_app.events.submissions import NewEvent as NewEvent
+from webhooks_app.events.submissions import Outcome as Outcome
+from webhooks_app.events.submissions import Submission as Submission
 from webhooks_app.events.subscribers import Subscribers
 from webhooks_app.jobs.wake_ups import WakeUps
-
-
-@dataclass(slots=True, frozen=True)
-class NewEvent:
-    """What a producer hands over; `data` fulfils the schema of `type`, `raw_data` is its JSON as written.
-
-    `values` are what the log finds it by: see `Catalog.indexed_values`.
-    """
-
-    type: str
-    data: dict[str, Any]
-    raw_data: bytes
-    values: Sequence[str] = ()
-
-    @classmethod
-    def of(cls, type: str, data: dict[str, Any], values: Sequence[str] = ()) -> Self:
-        """Return an event whose data this process writes as JSON, without space."""
-        raw_data = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-        return cls(type, data, raw_data, values)
-
-    @classmethod
-    def example_of(cls, event_type: EventType) -> Self:
-        """Return an event with the catalog's example of its data."""
-        return cls.of(event_type.name, event_type.example, event_type.indexed_values(event_type.example))
-
-
-@dataclass(slots=True, frozen=True)
-class Accepted:
-    """The event's id, and how many deliveries it has. `is_repeat`: it was accepted before, under its key."""
-
-    id: str
-    deliveries: int
-    is_repeat: bool = field(default=False, compare=False)
-
-
-class KeyReused(Exception):
-    """The idempotency key belongs to an event with another type or data."""
-
-
-@dataclass(slots=True, frozen=True)
-class Submission:
-    """What one request hands over: its events are accepted all or none.
-
-    An idempotency key goes with a single event; where it was used before, nothing is stored and the earlier
-    event is returned.
-    """
-
-    workspace_id: str
-    events: Sequence[NewEvent]
-    idempotency_key: str | None = None
-
-
-# What comes of a submission: its events as accepted, or the reason why none was.
-Outcome = Sequence[Accepted] | Exception
 
 
 def accept_events(
@@ -136,18 +84,46 @@ def _commit_together(
 ) -> tuple[Sequence[Outcome], Rest | None]:
     now = clock.now()
     rows = [event_rows(submission, now) for submission in submissions]
-    all_rows = [row for some in rows for row in some]
     with database.begin() as connection:
+        claims = batch_keys.claim(connection, submissions, now)
+        all_rows = [row for at, some in enumerate(rows) if at not in claims.earlier for row in some]
         fanned_out = fan_out.fan_out(connection, all_rows, now, found=found, limits=limits)
-        new = fanned_out.deliveries
-        repeats = [some[0] for some in rows if some[0].id not in new]
-        earlier = {row.id: _accepted_before(connection, row) for row in repeats}
+        new = {name: Accepted(name, count) for name, count in fanned_out.deliveries.items()}
+        earlier = _accepted_before(connection, [row for row in all_rows if row.id not in new])
+        outcomes = [
+            claims.earlier[at] if at in claims.earlier else _outcome(some, new, earlier)
+            for at, some in enumerate(rows)
+        ]
+        for at, batch_id in claims.new.items():
+            _complete(connection, batch_id, outcomes[at])
         failpoints.hit("accept.committing")
     failpoints.hit("accept.committed")
     if fanned_out.is_due:
         wake_ups.wake_worker()
-    outcomes = [earlier.get(some[0].id) or [Accepted(row.id, new[row.id]) for row in some] for some in rows]
     return outcomes, fanned_out.rest
+
+
+def _outcome(
+    rows: Sequence[NewEventRow], new: Mapping[str, Accepted], earlier: Mapping[str, Accepted | None]
+) -> Outcome:
+    """Return what came of a submission.
+
+    Raises KeyReused where that is one of several events: the transaction is then rolled back, and each
+    submission tried alone.
+    """
+    accepted = [new.get(row.id) or earlier[row.id] for row in rows]
+    reused = next((at for at, each in enumerate(accepted) if each is None), None)
+    if reused is None:
+        return [each for each in accepted if each is not None]
+    if len(rows) > 1:
+        raise KeyReused(reused)
+    return KeyReused()
+
+
+def _complete(connection: Connection, batch_id: str, outcome: Outcome) -> None:
+    if isinstance(outcome, Exception):  # a batch of one, whose event's own key was used for another
+        raise KeyReused(0)
+    batch_keys.complete(connection, batch_id, outcome)
 
 
 def envelope(*, event_id: str, event_type: str, workspace_id: str, raw_data: bytes, now: datetime) -> bytes:
@@ -162,7 +138,6 @@ def envelope(*, event_id: str, event_type: str, workspace_id: str, raw_data: byt
 
 def event_rows(submission: Submission, now: datetime) -> list[NewEventRow]:
     """Return the submission's events as rows of `events`, with new ids."""
-    key = submission.idempotency_key
     return [
         NewEventRow(
             event_id,
@@ -175,7 +150,7 @@ def event_rows(submission: Submission, now: datetime) -> list[NewEventRow]:
                 raw_data=event.raw_data,
                 now=now,
             ),
-            key,
+            key := event.idempotency_key or submission.idempotency_key,
             request_hash.of_event(event.type, event.data, event.raw_data) if key is not None else None,
             event.values,
         )
@@ -183,16 +158,35 @@ def event_rows(submission: Submission, now: datetime) -> list[NewEventRow]:
     ]
 
 
-def _accepted_before(connection: Connection, row: NewEventRow) -> Outcome:
-    earlier = connection.execute(
-        select(Event.id, Event.request_hash, Event.body)
-        .where(Event.workspace_id == row.workspace_id)
-        .where(Event.idempotency_key == row.idempotency_key)
-    ).one()
-    if not request_hash.is_repeat(
+def _accepted_before(connection: Connection, rows: Sequence[NewEventRow]) -> Mapping[str, Accepted | None]:
+    """Return the events that have the rows' keys, by the rows' ids; None for what is another event."""
+    if not rows:
+        return {}
+    stored = connection.execute(
+        select(Event.workspace_id, Event.idempotency_key, Event.id, Event.request_hash, Event.body)
+        .where(Event.workspace_id.in_({row.workspace_id for row in rows}))
+        .where(Event.idempotency_key.in_({row.idempotency_key for row in rows}))
+    ).all()
+    by_key = {(each.workspace_id, each.idempotency_key): each for each in stored}
+    found = {row.id: by_key[row.workspace_id, row.idempotency_key] for row in rows}
+    same = {row.id: found[row.id] for row in rows if _is_repeat(found[row.id], row)}
+    counts = _delivery_counts(connection, {each.id for each in same.values()})
+    return {
+        row.id: Accepted(same[row.id].id, counts[same[row.id].id], is_repeat=True) if row.id in same else None
+        for row in rows
+    }
+
+
+def _is_repeat(earlier: Row[*tuple[Any, ...]], row: NewEventRow) -> bool:
+    return request_hash.is_repeat(
         earlier.request_hash, earlier.body, sent_hash=row.request_hash, sent_body=row.body
-    ):
-        return KeyReused()
-    deliveries = connection.execute(select(Delivery.id).where(Delivery.event_id == earlier.id)).all()
-    count = len(deliveries) + fan_out_runs.remaining(connection, earlier.id)
-    return [Accepted(earlier.id, count, is_repeat=True)]
+    )
+
+
+def _delivery_counts(connection: Connection, event_ids: Collection[str]) -> Mapping[str, int]:
+    """Return how many deliveries each event has, or still gets."""
+    counted = select(Delivery.event_id, func.count().label("number")).where(Delivery.event_id.in_(event_ids))
+    rows = connection.execute(counted.group_by(Delivery.event_id)).all()
+    inserted = {row.event_id: row.number for row in rows}
+    remaining = fan_out_runs.remaining(connection, event_ids)
+    return {each: inserted.get(each, 0) + remaining[each] for each in event_ids}

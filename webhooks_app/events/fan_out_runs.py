@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -90,10 +90,11 @@ def run_all(
         _insert_pieces(databases.write, wake_ups, rest, should_stop, limits)
 
 
-def remaining(connection: Connection, event_id: str) -> int:
-    """Return how many deliveries the event is still to get."""
-    rests = connection.execute(select(FanOut.plan, FanOut.position))
-    return sum(fan_out_plan.from_json(row.plan).remaining(event_id, row.position) for row in rests)
+def remaining(connection: Connection, event_ids: Collection[str]) -> dict[str, int]:
+    """Return how many deliveries each of the events is still to get."""
+    rests = connection.execute(select(FanOut.plan, FanOut.position)).all()
+    plans = [(fan_out_plan.from_json(row.plan), row.position) for row in rests]
+    return {each: sum(plan.remaining(each, position) for plan, position in plans) for each in event_ids}
 
 
 def _next_left(connection: Connection, now: datetime) -> Rest | None:

@@ -38,6 +38,7 @@ _PROXY_HEADERS = frozenset(
         *(b"x-forwarded-prefix", b"x-forwarded-proto", b"x-real-ip", b"x-request-id"),
     }
 )
+_REPLAYED = ((producer.REPLAYED_HEADER.lower().encode(), b"true"),)
 # As clients spell it; what is spelt otherwise, Flask reads.
 _JSON_TYPES = frozenset({"", "application/json", "application/json; charset=utf-8"})
 
@@ -84,7 +85,8 @@ class EventIntake:
         [accepted] = outcome
         answer = json.dumps(producer.accepted_json(accepted), separators=(",", ":"), sort_keys=True)
         content = answer.encode() + b"\n"
-        return [*self._headers, (b"content-length", b"%d" % len(content))], content
+        repeat = _REPLAYED if accepted.is_repeat else ()
+        return [*self._headers, *repeat, (b"content-length", b"%d" % len(content))], content
 
     async def _commit(self, submission: Submission, token_hash: str) -> Outcome:
         loop = asyncio.get_running_loop()

@@ -42,18 +42,8 @@ from webhooks_app.web import (
     verify_page,
 )
 from webhooks_app.web.access import WEBHOOKS, WORKSPACE, workspace_blueprint
-from webhooks_app.web.api import (
-    authentication,
-    deliveries,
-    endpoint_secrets,
-    endpoint_subscriptions,
-    endpoint_use,
-    endpoints,
-    errors,
-    operations,
-    producer,
-    recoveries,
-)
+from webhooks_app.web.api import authentication, document, errors, operations, producer
+from webhooks_app.web.api.all_operations import OPERATIONS
 
 AddRoutes = Callable[[Blueprint], None]
 
@@ -103,15 +93,7 @@ OTHER_AREAS: tuple[tuple[str, str | None, AddRoutes], ...] = (
     ("invitations", "/invitations", invitation_page.add_routes),
     ("password_resets", "/password-reset", password_reset_pages.add_routes),
     ("health", None, health_checks.add_routes),
-)
-API_OPERATIONS = (
-    producer.OPERATIONS,
-    endpoints.OPERATIONS,
-    endpoint_use.OPERATIONS,
-    endpoint_secrets.OPERATIONS,
-    endpoint_subscriptions.OPERATIONS,
-    deliveries.OPERATIONS,
-    recoveries.OPERATIONS,
+    ("api_document", "/api/v1", document.add_routes),
 )
 
 
@@ -125,6 +107,7 @@ def register(app: Flask, csrf: CSRFProtect) -> None:
         blueprint = Blueprint(name, __name__, url_prefix=other_prefix)
         add_routes(blueprint)
         app.register_blueprint(blueprint)
+    app.url_map.converters["public_id"] = operations.PublicIdConverter
     app.register_blueprint(_producer_api(csrf))
 
 
@@ -134,6 +117,5 @@ def _producer_api(csrf: CSRFProtect) -> Blueprint:
     blueprint.before_request(producer.raise_failure)
     blueprint.before_request(authentication.authenticate)
     errors.add_handlers(blueprint)
-    for module_operations in API_OPERATIONS:
-        operations.add_routes(blueprint, module_operations)
+    operations.add_routes(blueprint, OPERATIONS)
     return blueprint

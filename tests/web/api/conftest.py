@@ -12,9 +12,17 @@ from werkzeug.test import TestResponse
 
 from tests.conftest import TESTER, Workspace
 from tests.reading import json_of
+from tests.web.api.conforming import ConformingClient
 from webhooks_app.accounts import api_tokens
 from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.extensions import db, services
+
+
+@pytest.fixture
+def app(app: Flask) -> Flask:
+    """The application, whose clients hold its answers against the API's document."""
+    app.test_client_class = ConformingClient
+    return app
 
 
 @pytest.fixture

@@ -21,10 +21,9 @@ from webhooks_app.db.models import ApiToken, SigningSecret
 from webhooks_app.deliveries import recoveries
 from webhooks_app.deliveries.log.filters import LogFilter, Status
 from webhooks_app.extensions import db, services
+from webhooks_app.web.api.all_operations import OPERATIONS
 from webhooks_app.web.api.operations import Operation
-from webhooks_app.web.blueprints import API_OPERATIONS
 
-OPERATIONS = [operation for some in API_OPERATIONS for operation in some]
 # Bodies that would do, so that nothing but the id is wrong.
 BODIES: dict[str, object] = {
     "changeEndpoint": {"name": "Mine now"},
@@ -46,7 +45,7 @@ def call(
 ) -> TestResponse:
     path = operation.path
     for name in operation.parameters:
-        path = path.replace(f"{{{name}}}", (parameters or {}).get(name, "none"))
+        path = path.replace(f"{{{name}}}", (parameters or {}).get(name, "x_none"))
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     return client.open(f"/api/v1{path}", method=operation.method, headers=headers, json=json)
 
@@ -56,7 +55,7 @@ def test_every_route_of_the_api_is_an_operation(app: Flask) -> None:
         (rule.rule, method)
         for rule in app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
-        if rule.rule.startswith("/api/")
+        if rule.rule.startswith("/api/") and not rule.endpoint.startswith("api_document.")
     }
     assert routes == {(f"/api/v1{each.rule}", each.method) for each in OPERATIONS}
 

@@ -25,7 +25,7 @@ from webhooks_app.db.models.endpoint_tables import (
     SigningSecret,
     Subscription,
 )
-from webhooks_app.db.models.event_tables import Event, ValueBackfill
+from webhooks_app.db.models.event_tables import AcceptedBatch, Event, ValueBackfill
 from webhooks_app.db.models.fan_out_tables import FanOut
 from webhooks_app.db.models.monitoring_tables import TOTAL_ID, BacklogSample, ProcessReport
 from webhooks_app.db.models.notice_tables import Heartbeat, Notice, NoticeKind
@@ -34,6 +34,7 @@ from webhooks_app.db.models.recovery_tables import Recovery, RecoveryAction, Rec
 __all__ = [
     "FINAL_STATES",
     "TOTAL_ID",
+    "AcceptedBatch",
     "ApiToken",
     "Attempt",
     "AttemptRollup",

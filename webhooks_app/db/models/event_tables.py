@@ -1,6 +1,7 @@
 """Events: accepted once, their bytes never re-serialised."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -49,6 +50,26 @@ class Event(Base):
             sqlite_where=text("idempotency_key IS NOT NULL"),
             postgresql_where=text("idempotency_key IS NOT NULL"),
         ),
+    )
+
+
+class AcceptedBatch(Base):
+    """A batch that was accepted under an idempotency key of its own, and what a repeat is answered."""
+
+    __tablename__ = "accepted_batches"
+
+    id: Mapped[str] = mapped_column(public_id(), primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id", ondelete="CASCADE"))
+    idempotency_key: Mapped[str] = mapped_column(String(255))
+    # SHA-256 of what was asked for under that key.
+    request_hash: Mapped[str] = mapped_column(String(64))
+    # Of each event its id and how many deliveries it had.
+    events: Mapped[list[list[Any]]] = mapped_column(JSON)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    __table_args__ = (
+        Index("uq_accepted_batches_key", "workspace_id", "idempotency_key", unique=True),
+        Index(None, "workspace_id", "id"),
     )
 
 

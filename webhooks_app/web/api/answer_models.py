@@ -26,10 +26,16 @@ class AcceptedEvent(msgspec.Struct):
     deliveries: Annotated[int, msgspec.Meta(ge=0, description="How many endpoints it goes to.")]
 
 
+class BatchEvent(AcceptedEvent):
+    """An accepted event of a batch."""
+
+    repeated: Annotated[bool, msgspec.Meta(description="Accepted before, under its key or the batch's.")]
+
+
 class AcceptedBatch(msgspec.Struct):
     """The accepted events of a batch, in its order."""
 
-    events: list[AcceptedEvent]
+    events: list[BatchEvent]
 
 
 class EventDelivery(msgspec.Struct):
@@ -174,6 +180,17 @@ class ErrorDetails(msgspec.Struct):
 
     code: Annotated[str, msgspec.Meta(examples=["invalid"])]
     message: str
+    field: str | None
+
+
+class Problem(msgspec.Struct):
+    """The same as problem details (RFC 9457), for whoever accepts `application/problem+json`."""
+
+    type: Annotated[str, msgspec.Meta(examples=["about:blank"])]
+    title: str
+    status: int
+    detail: str
+    code: str
     field: str | None
 
 

@@ -116,9 +116,10 @@ def _answer_error(error: ApiError) -> tuple[Response, int]:
     return response, error.status
 
 
-def _answer_key_reused(_error: KeyReused) -> tuple[Response, int]:
-    message = "This Idempotency-Key was used for another event."
-    return _answer_error(ApiError(409, "idempotency_key_reused", message))
+def _answer_key_reused(error: KeyReused) -> tuple[Response, int]:
+    field = "Idempotency-Key" if error.position is None else f"events[{error.position}].idempotency_key"
+    message = "This idempotency key was used for something else."
+    return _answer_error(ApiError(409, "idempotency_key_reused", message, field))
 
 
 def answer_unavailable() -> tuple[Response, int]:

@@ -145,7 +145,7 @@ class EndpointQuery(PageQuery, kw_only=True):
     """Endpoints, newest first."""
 
     name: Annotated[str, Meta(max_length=LONGEST_NAME, description="The whole name.")] = ""
-    state: EndpointState | None = None
+    state: EndpointState | UnsetType = UNSET
     event_type: Annotated[EventTypeName, Meta(description="Those that get events of this type.")] = ""
 
 

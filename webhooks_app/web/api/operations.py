@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response, jsonify
 from flask.typing import ResponseReturnValue
+from werkzeug.routing import BaseConverter
 
 from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.web.api import authentication, model_input
@@ -50,12 +51,24 @@ class Operation:
     @property
     def rule(self) -> str:
         """The path as Flask writes it."""
-        # A name may hold a slash, which the server has decoded.
-        return _PARAMETER.sub(r"<\1>", self.path).replace("<name>", "<path:name>")
+        return _PARAMETER.sub(lambda found: f"<{_converter(found[1])}:{found[1]}>", self.path)
 
     @property
     def parameters(self) -> list[str]:
         return _PARAMETER.findall(self.path)
+
+
+class PublicIdConverter(BaseConverter):
+    """Part of a path that may be an id; `/events/batch` is none, so that it takes no GET."""
+
+    regex = "[^/_]+_[^/]*"
+
+
+def _converter(name: str) -> str:
+    """Return the kind of a parameter; a name may hold a slash, which the server has decoded."""
+    if name.endswith("_id"):
+        return "public_id"
+    return "path" if name == "name" else "string"
 
 
 def add_routes(blueprint: Blueprint, operations: Iterable[Operation]) -> None:

@@ -1,5 +1,6 @@
 """ETag and If-Match (RFC 9110, sections 8.8.3 and 13.1): who changes what, upon what they saw."""
 
+import hashlib
 from datetime import datetime
 from typing import NoReturn
 
@@ -32,6 +33,11 @@ def refuse_changed() -> NoReturn:
     """Raise ApiError 412."""
     message = "The endpoint was changed meanwhile. Read it again, then decide."
     refuse(412, "changed_meanwhile", message, "If-Match")
+
+
+def etag_of(content: bytes) -> str:
+    """Return an ETag for these bytes."""
+    return hashlib.sha256(content).hexdigest()[:32]
 
 
 def with_etag(response: Response, etag: str) -> Response:

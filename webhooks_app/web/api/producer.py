@@ -1,6 +1,5 @@
 """The producer API, `/api/v1`: internal apps hand over events here."""
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ from webhooks_app.extensions import services
 from webhooks_app.web.api import answer_models
 from webhooks_app.web.api.errors import refuse
 from webhooks_app.web.api.operations import Operation
-from webhooks_app.web.api.preconditions import with_etag
+from webhooks_app.web.api.preconditions import etag_of, with_etag
 from webhooks_app.web.api.request_body import read_json
 
 # What the web's server adds to the WSGI environment; no client can set a name without HTTP_ before it.
@@ -28,6 +27,8 @@ LARGEST_EVENT_BYTES = 256 * 1024
 LARGEST_BATCH_BYTES = 4 * 1024 * 1024
 LARGEST_BATCH = 1000
 LONGEST_KEY = 255
+KEY_FIELD = "idempotency_key"  # of an event within a batch
+REPLAYED_HEADER = "Idempotent-Replayed"
 
 
 def raise_failure() -> None:
@@ -40,8 +41,8 @@ def raise_failure() -> None:
 def create_event() -> tuple[Response, int]:
     body, raw = read_json(LARGEST_EVENT_BYTES)
     event = new_event(services().catalog, body, raw)
-    [accepted] = _accept([event], idempotency_key=_idempotency_key())
-    return jsonify(accepted_json(accepted)), 202
+    [accepted] = _accept(Submission(g.workspace_id, [event], _idempotency_key()))
+    return _answer(accepted_json(accepted), is_repeat=accepted.is_repeat)
 
 
 def create_events() -> tuple[Response, int]:
@@ -50,15 +51,49 @@ def create_events() -> tuple[Response, int]:
         refuse(422, "invalid", 'Send {"events": [{"type": …, "data": …}, …]}.', "events")
     if not 1 <= len(body["events"]) <= LARGEST_BATCH:
         refuse(422, "invalid", f"A batch has 1 to {LARGEST_BATCH} events.", "events")
-    catalog = services().catalog
-    parsed = [
-        _parse_event(catalog, item, f"events[{position}].") for position, item in enumerate(body["events"])
+    key = _idempotency_key()
+    events = _parse_batch(body["events"], raw)
+    accepted = _accept(Submission(g.workspace_id, events, batch_key=key))
+    is_repeat = all(each.is_repeat for each in accepted)
+    answers = [accepted_json(each) | {"repeated": each.is_repeat} for each in accepted]
+    return _answer({"events": answers}, is_repeat=is_repeat)
+
+
+def _answer(body: dict[str, Any], *, is_repeat: bool) -> tuple[Response, int]:
+    """Return 202; a repeat of what was accepted before says that it is one."""
+    response = jsonify(body)
+    if is_repeat:
+        response.headers[REPLAYED_HEADER] = "true"
+    return response, 202
+
+
+def _parse_batch(items: list[Any], raw: bytes) -> list[NewEvent]:
+    """Return the events of a batch whose body is `raw`. Raises ApiError."""
+    catalog, parsed, keys = services().catalog, [], _own_keys(items)
+    for position, item in enumerate(items):
+        rest = {name: item[name] for name in item if name != KEY_FIELD} if isinstance(item, dict) else item
+        parsed.append(_parse_event(catalog, rest, f"events[{position}]."))
+    data_as_sent = json_parsing.batch_data_as_sent(raw)
+    return [
+        NewEvent(event_type, data, raw_data, catalog.indexed_values(event_type, data), key)
+        for (event_type, data), raw_data, key in zip(parsed, data_as_sent, keys, strict=True)
     ]
-    new = [
-        NewEvent(event_type, data, raw_data, catalog.indexed_values(event_type, data))
-        for (event_type, data), raw_data in zip(parsed, json_parsing.batch_data_as_sent(raw), strict=True)
-    ]
-    return jsonify({"events": [accepted_json(accepted) for accepted in _accept(new)]}), 202
+
+
+def _own_keys(items: list[Any]) -> list[str | None]:
+    """Return the idempotency key that each event of a batch has of its own, or None. Raises ApiError."""
+    keys: dict[str, int] = {}
+    found: list[str | None] = []
+    for position, item in enumerate(items):
+        key = item.get(KEY_FIELD) if isinstance(item, dict) else None
+        field = f"events[{position}].{KEY_FIELD}"
+        if key is not None and not (isinstance(key, str) and is_idempotency_key(key)):
+            message = f"An idempotency key has 1 to {LONGEST_KEY} printable ASCII characters."
+            refuse(422, "invalid_idempotency_key", message, field)
+        if key is not None and keys.setdefault(key, position) != position:
+            refuse(422, "invalid_idempotency_key", f"events[{keys[key]}] has the same key.", field)
+        found.append(key)
+    return found
 
 
 def new_event(catalog: Catalog, body: Any, raw: bytes) -> NewEvent:
@@ -134,11 +169,11 @@ def list_event_types() -> Response:
             ]
         }
     )
-    return with_etag(response, hashlib.sha256(response.data).hexdigest()[:32])
+    return with_etag(response, etag_of(response.data))
 
 
-def _accept(new: list[NewEvent], *, idempotency_key: str | None = None) -> Sequence[Accepted]:
-    return services().group_commit.accept(Submission(g.workspace_id, new, idempotency_key))
+def _accept(submission: Submission) -> Sequence[Accepted]:
+    return services().group_commit.accept(submission)
 
 
 def accepted_json(accepted: Accepted) -> dict[str, Any]:
@@ -188,6 +223,14 @@ OPERATIONS = (
         view=create_event,
         tag="Events",
         summary="Send an event",
+        description=(
+            "202 means that the event and its deliveries are on disk. `data` goes on as it was written: "
+            "numbers to the last digit, escapes and white space."
+        ),
+        own_body="EventInput",
+        headers=("Idempotency-Key",),
+        answer_headers=("Idempotent-Replayed",),
+        errors=(409,),
         scope=TokenScope.EVENTS_SEND,
         answers={202: answer_models.AcceptedEvent},
     ),
@@ -198,6 +241,14 @@ OPERATIONS = (
         view=create_events,
         tag="Events",
         summary="Send a batch of events",
+        description=(
+            "All of them are accepted or none. The header is a key for the whole batch; each event may have "
+            "one of its own, in whichever batch it comes again."
+        ),
+        own_body="BatchInput",
+        headers=("Idempotency-Key",),
+        answer_headers=("Idempotent-Replayed",),
+        errors=(409,),
         scope=TokenScope.EVENTS_SEND,
         answers={202: answer_models.AcceptedBatch},
     ),
@@ -210,6 +261,7 @@ OPERATIONS = (
         summary="Read an event and how its deliveries stand",
         scope=TokenScope.EVENTS_READ,
         answers={200: answer_models.Event},
+        errors=(404,),
     ),
     Operation(
         id="listEventTypes",

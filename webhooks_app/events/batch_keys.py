@@ -1,0 +1,73 @@
+"""Idempotency keys of whole batches: under a used one nothing is stored, and the answer is the same."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, select, update
+
+from webhooks_app.core import ids
+from webhooks_app.db import upsert
+from webhooks_app.db.models import AcceptedBatch
+from webhooks_app.events import request_hash
+from webhooks_app.events.submissions import Accepted, KeyReused, Outcome, Submission
+
+
+@dataclass(frozen=True, slots=True)
+class BatchClaims:
+    """What the keys of several submissions came to, by the submissions' positions.
+
+    `earlier` are the outcomes of those whose keys were used before; `new` the rows of those that are to be
+    stored, to be completed with what became of their events.
+    """
+
+    earlier: Mapping[int, Outcome]
+    new: Mapping[int, str]
+
+
+def claim(connection: Connection, submissions: Sequence[Submission], now: datetime) -> BatchClaims:
+    """Take the submissions' batch keys, in one order, so that two transactions do not wait for each other."""
+    keyed = [(each.workspace_id, each.batch_key, at) for at, each in enumerate(submissions) if each.batch_key]
+    earlier: dict[int, Outcome] = {}
+    new: dict[int, str] = {}
+    for workspace_id, key, at in sorted(keyed):
+        digest = _digest(submissions[at])
+        row = {
+            "id": ids.new("bat"),
+            "workspace_id": workspace_id,
+            "idempotency_key": key,
+            "request_hash": digest,
+            "events": [],
+            "created_at": now,
+        }
+        if upsert.insert_if_new(connection, AcceptedBatch, row):
+            new[at] = str(row["id"])
+        else:
+            earlier[at] = _earlier(connection, workspace_id, key, digest)
+    return BatchClaims(earlier, new)
+
+
+def complete(connection: Connection, batch_id: str, accepted: Sequence[Accepted]) -> None:
+    """Note what a repeat of the batch is to be answered, in the transaction that claimed its key."""
+    events = [[each.id, each.deliveries] for each in accepted]
+    connection.execute(update(AcceptedBatch).where(AcceptedBatch.id == batch_id).values(events=events))
+
+
+def _earlier(connection: Connection, workspace_id: str, key: str, digest: str) -> Outcome:
+    row = connection.execute(
+        select(AcceptedBatch.request_hash, AcceptedBatch.events)
+        .where(AcceptedBatch.workspace_id == workspace_id)
+        .where(AcceptedBatch.idempotency_key == key)
+    ).one()
+    if row.request_hash != digest:
+        return KeyReused()
+    return [Accepted(event_id, deliveries, is_repeat=True) for event_id, deliveries in row.events]
+
+
+def _digest(submission: Submission) -> str:
+    hashed = hashlib.sha256()
+    for event in submission.events:
+        digest = request_hash.of_event(event.type, event.data, event.raw_data)
+        hashed.update(f"{digest} {event.idempotency_key or ''}\n".encode())
+    return hashed.hexdigest()

@@ -1,0 +1,21 @@
+"""Every operation of the API, in the order of its document."""
+
+from webhooks_app.web.api import (
+    deliveries,
+    endpoint_secrets,
+    endpoint_subscriptions,
+    endpoint_use,
+    endpoints,
+    producer,
+    recoveries,
+)
+
+OPERATIONS = (
+    *producer.OPERATIONS,
+    *endpoints.OPERATIONS,
+    *endpoint_use.OPERATIONS,
+    *endpoint_secrets.OPERATIONS,
+    *endpoint_subscriptions.OPERATIONS,
+    *deliveries.OPERATIONS,
+    *recoveries.OPERATIONS,
+)

@@ -1,0 +1,147 @@
+"""Events in the OpenAPI document: as producers send them, and as the webhooks that consumers get."""
+
+from typing import Any
+
+from webhooks_app.core import signing
+from webhooks_app.events.catalog import Catalog
+from webhooks_app.events.event_types import EventType
+
+Json = dict[str, Any]
+
+LARGEST_BATCH = 1000
+_SCHEMAS = "#/components/schemas/"
+_HEADERS = {
+    signing.ID_HEADER: (
+        "Id of the delivery, the same on every retry and replay: what to dedupe on.",
+        "string",
+    ),
+    signing.TIMESTAMP_HEADER: ("Unix seconds of the attempt.", "integer"),
+    signing.SIGNATURE_HEADER: (
+        "`v1,` and the Base64 of an HMAC-SHA256, one for each secret in force.",
+        "string",
+    ),
+}
+
+
+def schemas(catalog: Catalog) -> Json:
+    """Return the components: of each type its data, its input and its delivery; and those of all types."""
+    found: Json = {}
+    for each in catalog.event_types:
+        name = type_name(each)
+        found[f"{name}Data"] = {key: value for key, value in each.schema.items() if key != "$schema"}
+        found[f"{name}Input"] = _input(each)
+        found[f"{name}Event"] = _delivered(each)
+    return found | {
+        "EventInput": _any_of_types(catalog),
+        "BatchItem": _batch_item(catalog),
+        "BatchInput": _batch(),
+    }
+
+
+def webhooks(catalog: Catalog) -> Json:
+    """Return the section of that name: what consumers get, by event type."""
+    return {each.name: {"post": _webhook(each)} for each in catalog.event_types}
+
+
+def type_name(event_type: EventType) -> str:
+    """Return the event type's name as generated code would have it: BatchLifecycle."""
+    return "".join(part.capitalize() for part in event_type.name.split("-"))
+
+
+def _data_ref(event_type: EventType) -> Json:
+    return {"$ref": f"{_SCHEMAS}{type_name(event_type)}Data"}
+
+
+def _input(event_type: EventType) -> Json:
+    return {
+        "type": "object",
+        "description": event_type.description,
+        "required": ["type", "data"],
+        "additionalProperties": False,
+        "properties": {"type": {"const": event_type.name}, "data": _data_ref(event_type)},
+        "examples": [{"type": event_type.name, "data": event_type.example}],
+    }
+
+
+def _delivered(event_type: EventType) -> Json:
+    return {
+        "type": "object",
+        "description": event_type.description,
+        "required": ["id", "type", "timestamp", "workspace_id", "data"],
+        "properties": {
+            "id": {"type": "string", "description": "Id of the event."},
+            "type": {"const": event_type.name},
+            "timestamp": {"type": "string", "format": "date-time", "description": "When it was accepted."},
+            "workspace_id": {"type": "string"},
+            "data": _data_ref(event_type),
+        },
+    }
+
+
+def _any_of_types(catalog: Catalog) -> Json:
+    refs = {each.name: f"{_SCHEMAS}{type_name(each)}Input" for each in catalog.event_types}
+    return {
+        "description": "An event of the catalog.",
+        "oneOf": [{"$ref": ref} for ref in refs.values()],
+        "discriminator": {"propertyName": "type", "mapping": refs},
+    }
+
+
+def _batch_item(catalog: Catalog) -> Json:
+    return {
+        "type": "object",
+        "description": "An event of the catalog, as EventInput has it, with a key of its own if need be.",
+        "required": ["type", "data"],
+        "additionalProperties": False,
+        "properties": {
+            "type": {"enum": [each.name for each in catalog.event_types]},
+            "data": {"type": "object"},
+            "idempotency_key": {
+                "type": ["string", "null"],
+                "minLength": 1,
+                "maxLength": 255,
+                "pattern": "^[ -~]+$",
+            },
+        },
+    }
+
+
+def _batch() -> Json:
+    events = {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": LARGEST_BATCH,
+        "items": {"$ref": f"{_SCHEMAS}BatchItem"},
+    }
+    return {
+        "type": "object",
+        "description": "Events that are accepted all or none.",
+        "required": ["events"],
+        "additionalProperties": False,
+        "properties": {"events": events},
+    }
+
+
+def _webhook(event_type: EventType) -> Json:
+    schema = {"$ref": f"{_SCHEMAS}{type_name(event_type)}Event"}
+    return {
+        "operationId": f"on{type_name(event_type)}",
+        "summary": event_type.description,
+        "description": (
+            "Sent to each endpoint that subscribes. Verify the signature over the bytes of the body, answer "
+            "2xx within the endpoint's time-out, and dedupe on `webhook-id`."
+        ),
+        "tags": ["Webhooks"],
+        "security": [],
+        "parameters": [
+            {"name": name, "in": "header", "required": True, "description": text, "schema": {"type": kind}}
+            for name, (text, kind) in _HEADERS.items()
+        ],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
+        "responses": {
+            "2XX": {"description": "Delivered."},
+            "410": {"description": "Disables the endpoint."},
+            "429": {"description": "Tried again, not before `Retry-After`."},
+            "default": {"description": "Tried again, by the retry schedule."},
+        },
+    }
