@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+import pytest
 from flask import Flask
 
 from tests.conftest import TESTER
-from webhooks_app.cli import demo
+from webhooks_app.cli import demo, run
 from webhooks_app.db.models import Endpoint
 from webhooks_app.endpoints import actions
 from webhooks_app.endpoints.actions import EndpointValues
@@ -34,3 +35,13 @@ def test_header_values_of_its_own_go_to_no_other_port(app: Flask, tmp_path: Path
     demo.prepare(services(), tmp_path / "demo.json", 9002)
 
     assert endpoint_of(made).url == "http://127.0.0.1:9001/webhooks"
+
+
+@pytest.mark.parametrize(
+    ("named", "operators"), [("", "admin@example.com"), ("me@example.com", "me@example.com")]
+)
+def test_the_admin_of_the_demo_is_the_operator_unless_others_are_named(
+    monkeypatch: pytest.MonkeyPatch, named: str, operators: str
+) -> None:
+    monkeypatch.setenv("WEBHOOKS_OPERATORS", named)
+    assert run._with_demo_target()["WEBHOOKS_OPERATORS"] == operators

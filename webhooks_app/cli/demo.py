@@ -7,6 +7,7 @@ import secrets
 from pathlib import Path
 
 from webhooks_app.accounts import workspaces
+from webhooks_app.cli import demo_admin
 from webhooks_app.cli.shell_arguments import SHELL
 from webhooks_app.cli.workspaces import set_up
 from webhooks_app.db.models import Endpoint
@@ -39,10 +40,10 @@ def prepare(services: Services, path: Path, consumer_port: int) -> dict[str, str
 
 def _create(services: Services, url: str) -> dict[str, str]:
     password = secrets.token_urlsafe(12)
-    workspace_id, token = set_up(services.write, "Acme", "admin@example.com", password)
+    workspace_id, token = set_up(services.write, "Acme", demo_admin.EMAIL, password)
     values = EndpointValues(name="Demo consumer", url=url, all_events=True, event_types=())
     endpoint_id = actions.create(services.write, services.cipher, workspace_id, values, actor=SHELL)
-    return {"email": "admin@example.com", "password": password, "token": token, "endpoint": endpoint_id}
+    return {"email": demo_admin.EMAIL, "password": password, "token": token, "endpoint": endpoint_id}
 
 
 def _follow_port(services: Services, endpoint: Endpoint, url: str) -> None:

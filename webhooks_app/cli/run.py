@@ -9,6 +9,7 @@ from functools import partial
 import click
 
 from webhooks_app import config
+from webhooks_app.cli import demo_admin
 from webhooks_app.config import ConfigError, Settings
 from webhooks_app.core import instance_folder
 from webhooks_app.jobs import child_process, open_files, process, supervisor
@@ -52,13 +53,17 @@ def _run() -> int:
 
 
 def _with_demo_target() -> dict[str, str]:
-    """The environment in which deliveries may also go to the demo consumer, and nowhere else new."""
+    """The environment in which deliveries may also go to the demo consumer, and nowhere else new.
+
+    Its admin is the operator, unless others are named.
+    """
     port = os.environ.get("PORT") or "8000"
     is_usable = len(port) <= 5 and port.isascii() and port.isdecimal() and int(port) < 65535
     target = f"127.0.0.1:{int(port) + 1}" if is_usable else ""
     allowed = os.environ.get("WEBHOOKS_ALLOWED_TARGETS", "")
     return dict(os.environ) | {
         "WEBHOOKS_ALLOW_HTTP": "1",
+        "WEBHOOKS_OPERATORS": os.environ.get("WEBHOOKS_OPERATORS") or demo_admin.EMAIL,
         "WEBHOOKS_ALLOWED_TARGETS": ",".join(part for part in (allowed, target) if part),
     }
 
