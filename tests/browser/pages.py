@@ -110,6 +110,11 @@ def refuse_account(tab: Tab) -> None:
     tab.wait_for_selector("#password-error")
 
 
+def show_palette(tab: Tab) -> None:
+    tab.keyboard.press("Control+k")
+    tab.locator("#palette .found a").first.wait_for()
+
+
 def show_shortcuts(tab: Tab) -> None:
     tab.keyboard.press("?")
     tab.wait_for_selector("#keys[open]")
@@ -233,6 +238,9 @@ PAGES = (
     Page("invitations.show", "closed", of="no-such-invitation", who=None, status=404),
     Page("endpoints.index", "shortcuts", act=show_shortcuts),
     Page("endpoints.test", "signed", act=show_signed),
+    Page("find.index", query="q=batch"),
+    Page("find.index", "pages"),
+    Page("find.index", "dialog", act=show_palette),
     Page("catalog.index"),
     Page("catalog.index", "unfolded", act=unfold),
 )

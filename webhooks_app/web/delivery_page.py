@@ -49,7 +49,7 @@ def render_delivery(row: DeliveryRow) -> str:
         "deliveries/_delivery.html" if is_fragment() else "deliveries/show.html",
         row=row,
         attempts=attempts,
-        chosen_attempt=request.args.get("attempt", default=0, type=int),
+        chosen_attempt=request.args.get("attempt", ""),
         scale=bar_scale(attempts),
         payload=text_display.indent_json(text),
         raw_payload=text,
