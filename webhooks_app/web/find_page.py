@@ -13,12 +13,12 @@ from webhooks_app.core import ids
 from webhooks_app.core.case_folding import fold
 from webhooks_app.db.models import Endpoint, Event, Role
 from webhooks_app.deliveries.log import value_search
-from webhooks_app.deliveries.log.filters import LONGEST_TEXT
+from webhooks_app.deliveries.log.filters import LONGEST_TEXT, PAYLOADS
 from webhooks_app.deliveries.log.rows import read_row
-from webhooks_app.events.catalog import catalog
-from webhooks_app.extensions import db
+from webhooks_app.extensions import db, services
 from webhooks_app.web import navigation
 from webhooks_app.web.responses import PageResponse, is_fragment
+from webhooks_app.web.template_links import log_address
 
 MOST_OF_A_KIND = 6
 
@@ -53,8 +53,8 @@ def find(q: str) -> Iterator[Found]:
     yield from _event_types(q)
     yield from _pages(q)
     if not _is_whole_id(q):
-        url = url_for("deliveries.index", q=q, **{"in": "payloads"})
-        yield Found("Search", f"Payloads that hold “{q}”", url)
+        address = log_address({"q": q, "in": PAYLOADS})
+        yield Found("Search", f"Payloads that hold “{q}”", address)
 
 
 def _is_whole_id(q: str) -> bool:
@@ -83,7 +83,7 @@ def _endpoints(q: str) -> Iterator[Found]:
 
 
 def _event_types(q: str) -> Iterator[Found]:
-    names = [name for name in sorted(catalog().names) if fold(q) in name]
+    names = [name for name in sorted(services().catalog.names) if fold(q) in name]
     for name in names[:MOST_OF_A_KIND]:
         yield Found("Event type", name, url_for("deliveries.index", event_type=name))
 

@@ -185,7 +185,11 @@ class DeliveryQuery(FilterFields, kw_only=True):
         ),
     ] = ""
     within: Annotated[
-        str, _one_of([filters.PAYLOADS], "Look for the text of `q` in whole payloads, which takes longer.")
+        str,
+        _one_of(
+            [filters.VALUES, filters.PAYLOADS],
+            "Look for `q` among the values of events only, or in whole payloads, which takes longer.",
+        ),
     ] = msgspec.field(default="", name="in")
     limit: Limit = USUAL_PAGE
     cursor: Cursor = ""
