@@ -11,6 +11,7 @@ from typing import Any
 from flask.testing import FlaskClient
 from sqlalchemy import insert, text
 
+from bench import outage
 from bench.deployment import BENCH, Deployment
 from bench.measures import Figure
 from webhooks_app.accounts import members, users
@@ -21,7 +22,7 @@ from webhooks_app.deliveries.log.filters import LogFilter, Status
 from webhooks_app.extensions import services
 
 PASSWORD = "a password of the bench"
-DAYS, ENDPOINTS, BATCH, RUNS = 30, 20, 10_000, 15
+DAYS, ENDPOINTS, MEMBERS, BATCH, RUNS = 30, 500, 50, 10_000, 15
 BODY = b'{"id":"evt_x","type":"batch-lifecycle","data":{"batch_id":"batch_%07d","status":"succeeded"}}'
 
 
@@ -31,6 +32,8 @@ def measure(deployment: Deployment, count: int) -> Iterator[Figure]:
     endpoints = deployment.add_endpoints(ENDPOINTS)
     started = time.monotonic()
     fill_log(deployment, endpoints, count)
+    outage.begin(endpoints[1])
+    _add_members(deployment)
     deployment.vacuum()
     if deployment.database == "sqlite":
         with services().write.begin() as connection:
@@ -43,6 +46,14 @@ def measure(deployment: Deployment, count: int) -> Iterator[Figure]:
         sizes.append(_wire_kib(deployment, client, url))
         yield f"page: {name}", medians[name], f"ms, {sizes[-1]:.1f} KiB on the wire"
     yield "the slowest page", max(medians.values()), f"ms; the largest has {max(sizes):.1f} KiB"
+
+
+def _add_members(deployment: Deployment) -> None:
+    for number in range(MEMBERS - 1):  # and the one who looks at the pages
+        user_id = users.add(
+            services().write, email=f"bench{number}@example.com", name=f"Bench {number}", password=PASSWORD
+        )
+        members.add(services().write, deployment.workspace_id, user_id, Role.VIEWER, actor=BENCH)
 
 
 def _wire_kib(deployment: Deployment, client: FlaskClient, url: str) -> float:
@@ -140,7 +151,9 @@ def _urls(deployment: Deployment, endpoints: list[str], count: int) -> dict[str,
     workspace = f"/w/{deployment.workspace_id}"
     base = f"{workspace}/alerts/webhooks"
     return (
-        _endpoint_urls(base, endpoints[0])
+        _list_urls(base)
+        | _endpoint_urls(base, endpoints[0])
+        | _outage_urls(base, endpoints[1])
         | _delivery_urls(base, count)
         | _recovery_urls(base, deployment)
         | {
@@ -154,10 +167,30 @@ def _urls(deployment: Deployment, endpoints: list[str], count: int) -> dict[str,
     )
 
 
+def _list_urls(base: str) -> dict[str, str]:
+    ids = _ids("SELECT id FROM endpoints ORDER BY id LIMIT 50")
+    seen = "&".join(f"seen={each}~0" for each in ids)
+    return {
+        "endpoints": f"{base}/",
+        "endpoints, next page": f"{base}/?after={ids[0]}",
+        "endpoints, searched": f"{base}/?q=49&event=batch-lifecycle",
+        "endpoints, what has changed": f"{base}/endpoints/changes?{seen}",
+        "endpoints, suggested": f"{base}/endpoints/suggestions?endpoint=4",
+    }
+
+
+def _outage_urls(base: str, endpoint_id: str) -> dict[str, str]:
+    one = f"{base}/endpoints/{endpoint_id}"
+    return {
+        "failing endpoint": one,
+        "failing endpoint, what has changed": f"{one}/live?state=failing&now=0&kind=incident-True&stats=0",
+        "failing endpoint, deliveries": f"{one}/deliveries",
+    }
+
+
 def _endpoint_urls(base: str, endpoint_id: str) -> dict[str, str]:
     one = f"{base}/endpoints/{endpoint_id}"
     return {
-        "endpoints": f"{base}/",
         "endpoint, 24 h": one,
         "endpoint, 30 d": f"{one}?period=30d",
         "endpoint, deliveries": f"{one}/deliveries",
@@ -205,8 +238,12 @@ def _recovery_urls(base: str, deployment: Deployment) -> dict[str, str]:
 
 
 def _id(statement: str) -> str:
+    return _ids(statement)[0]
+
+
+def _ids(statement: str) -> list[str]:
     with services().read.connect() as connection:
-        return str(connection.execute(text(statement)).scalar_one())
+        return [str(each) for each in connection.execute(text(statement)).scalars()]
 
 
 def median_ms(deployment: Deployment, client: FlaskClient, url: str, **options: Any) -> float:
