@@ -22,7 +22,8 @@ from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import AuditEntry, Delivery, RecoveryAction
 from webhooks_app.deliveries import recoveries, recovery_progress, recovery_runs
 from webhooks_app.deliveries.log import filters
-from webhooks_app.deliveries.log.filters import FilterError, LogFilter, Status
+from webhooks_app.deliveries.log.filter_values import FilterError
+from webhooks_app.deliveries.log.filters import LogFilter, Status
 from webhooks_app.extensions import db
 from webhooks_app.jobs.wake_ups import WakeUps
 

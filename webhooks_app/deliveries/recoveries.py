@@ -18,7 +18,8 @@ from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.keyset import MatchCount
 from webhooks_app.db.models import Endpoint, Recovery, RecoveryAction, RecoveryState
 from webhooks_app.deliveries.log import filters, search
-from webhooks_app.deliveries.log.filters import FilterError, LogFilter, Status
+from webhooks_app.deliveries.log.filter_values import FilterError
+from webhooks_app.deliveries.log.filters import LogFilter, Status
 from webhooks_app.jobs.wake_ups import WakeUps
 
 # A page counts no further; the progress of what is larger goes by time instead.

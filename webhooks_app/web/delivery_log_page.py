@@ -10,7 +10,8 @@ from webhooks_app.core import clock, ids
 from webhooks_app.db.models import Endpoint, RecoveryAction, Role
 from webhooks_app.deliveries import recoveries
 from webhooks_app.deliveries.log import filters, pages
-from webhooks_app.deliveries.log.filters import FilterError, LogFilter, Status, parse_cursor
+from webhooks_app.deliveries.log.filter_values import FilterError
+from webhooks_app.deliveries.log.filters import LogFilter, Status, parse_cursor
 from webhooks_app.deliveries.log.pages import LogPage
 from webhooks_app.endpoints import health
 from webhooks_app.extensions import db, services

@@ -13,7 +13,7 @@ from webhooks_app.core import ids
 from webhooks_app.core.case_folding import fold
 from webhooks_app.db.models import Endpoint, Event, Role
 from webhooks_app.deliveries.log import value_search
-from webhooks_app.deliveries.log.filters import LONGEST_TEXT, PAYLOADS
+from webhooks_app.deliveries.log.filter_values import LONGEST_TEXT, PAYLOADS
 from webhooks_app.deliveries.log.rows import read_row
 from webhooks_app.extensions import db, services
 from webhooks_app.web import navigation

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from flask import abort
 
 from webhooks_app.deliveries.log import filters
-from webhooks_app.deliveries.log.filters import FilterError, LogFilter
+from webhooks_app.deliveries.log.filter_values import FilterError
+from webhooks_app.deliveries.log.filters import LogFilter
 from webhooks_app.web.access import check_endpoint
 
 

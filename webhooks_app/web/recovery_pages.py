@@ -11,7 +11,8 @@ from webhooks_app.db.keyset import MatchCount
 from webhooks_app.db.models import Recovery, RecoveryAction
 from webhooks_app.deliveries import recoveries, recovery_progress
 from webhooks_app.deliveries.log import filters
-from webhooks_app.deliveries.log.filters import FilterError, LogFilter, Status, Traffic
+from webhooks_app.deliveries.log.filter_values import FilterError
+from webhooks_app.deliveries.log.filters import LogFilter, Status, Traffic
 from webhooks_app.endpoints import health
 from webhooks_app.endpoints.health import HealthState
 from webhooks_app.extensions import db, services

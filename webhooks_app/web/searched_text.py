@@ -7,7 +7,8 @@ from urllib.parse import parse_qs
 from flask import g, request
 
 from webhooks_app.core import text_display
-from webhooks_app.deliveries.log.filters import LONGEST_TEXT, LogFilter
+from webhooks_app.deliveries.log.filter_values import LONGEST_TEXT
+from webhooks_app.deliveries.log.filters import LogFilter
 from webhooks_app.deliveries.log.payload_text import PayloadText
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from webhooks_app.core import ids
 from webhooks_app.deliveries.log import filters
-from webhooks_app.deliveries.log.filters import FilterError, LogFilter, Status, Traffic, parse_cursor
+from webhooks_app.deliveries.log.filter_values import FilterError
+from webhooks_app.deliveries.log.filters import LogFilter, Status, Traffic, parse_cursor
 
 
 @pytest.mark.parametrize(

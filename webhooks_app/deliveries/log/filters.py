@@ -2,26 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from webhooks_app.core import ids
 from webhooks_app.core.case_folding import fold
 from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass
-from webhooks_app.events.event_types import NAME
-
-LONGEST_TEXT = 200
-# As `in`: look among the values that events are indexed by, or through whole payloads. Without it, among the
-# values if the text is one of them by now.
-VALUES, PAYLOADS = "values", "payloads"
-
-
-class FilterError(ValueError):
-    """An argument that cannot be used; `field` names it and the message says what to do."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
+from webhooks_app.deliveries.log import filter_values
+from webhooks_app.deliveries.log.filter_values import PAYLOADS, FilterError
 
 
 class Status(StrEnum):
@@ -149,19 +137,19 @@ def parse(arguments: Mapping[str, str]) -> LogFilter:
     if chosen_range not in ("", "all", CUSTOM, *RANGES):
         raise FilterError("range", "Choose one of the times listed.")
     is_custom = chosen_range in ("", CUSTOM)
-    since = _moment(arguments, "from") if is_custom else None
-    until = _moment(arguments, "until") if is_custom else None
+    since = filter_values.parse_moment(arguments, "from") if is_custom else None
+    until = filter_values.parse_moment(arguments, "until") if is_custom else None
     if since and until and since >= until:
         raise FilterError("until", "The end must lie behind the start.")
     return LogFilter(
-        q=_query(arguments.get("q", "")),
-        within=_within(arguments),
+        q=filter_values.parse_query(arguments.get("q", "")),
+        within=filter_values.parse_within(arguments),
         status=_status(arguments.get("status", "")),
-        endpoint=_endpoint(arguments.get("endpoint", "")),
-        event_type=_event_type(arguments.get("event_type", "")),
+        endpoint=filter_values.parse_endpoint(arguments.get("endpoint", "")),
+        event_type=filter_values.parse_event_type(arguments.get("event_type", "")),
         response=_response(arguments.get("response", "").lower()),
         traffic=_traffic(arguments.get("traffic", "")),
-        recovery=_recovery(arguments.get("recovery", "")),
+        recovery=filter_values.parse_recovery(arguments.get("recovery", "")),
         range=chosen_range if chosen_range in RANGES else (CUSTOM if since or until else ""),
         since=since,
         until=until,
@@ -179,48 +167,10 @@ def parse_cursor(arguments: Mapping[str, str]) -> tuple[str, str]:
     return before, after
 
 
-def _query(text: str) -> str:
-    # No stored text holds a NUL: JSON escapes it, and PostgreSQL would refuse it.
-    q = text.replace("\0", "").strip()
-    if len(q) > LONGEST_TEXT:
-        raise FilterError("q", f"Look for {LONGEST_TEXT} characters at most.")
-    if not _is_whole(q):
-        raise FilterError("q", f"“{q}” is not a whole id. Paste all of its characters.")
-    return q
-
-
-def _within(arguments: Mapping[str, str]) -> str:
-    within = arguments.get("in", "")
-    if within not in ("", VALUES, PAYLOADS):
-        raise FilterError("q", "Look among values or in payloads.")
-    return within if arguments.get("q", "").strip() else ""
-
-
-def _is_whole(q: str) -> bool:
-    """Whether `q` is a whole id, or does not look like an id at all."""
-    kind = q.partition("_")[0]
-    if kind == "att":
-        return ids.is_id("dlv", ids.delivery_id_of(q))
-    return kind not in ("dlv", "evt") or ids.is_id(kind, q)
-
-
 def _status(value: str) -> Status | None:
     if value and value not in STATUSES:
         raise FilterError("status", "Choose one of the statuses listed.")
     return Status(value) if value else None
-
-
-def _endpoint(value: str) -> str:
-    if value and not ids.is_id("ep", value):
-        raise FilterError("endpoint", "Choose one of the endpoints listed.")
-    return value
-
-
-def _event_type(value: str) -> str:
-    # Types that have left the catalog stay in the log.
-    if value and not NAME.fullmatch(value):
-        raise FilterError("event_type", "Choose one of the event types listed.")
-    return value
 
 
 def _response(value: str) -> str:
@@ -235,12 +185,6 @@ def _traffic(value: str) -> Traffic | None:
     return Traffic(value) if value else None
 
 
-def _recovery(value: str) -> str:
-    if value and not ids.is_id("rcv", value):
-        raise FilterError("recovery", f"“{value}” is not a recovery’s whole id.")
-    return value
-
-
 def _outcomes_of(name: str) -> tuple[OutcomeClass, ...]:
     if name in _STATUS_CLASSES:
         return _STATUS_CLASSES[name]
@@ -250,20 +194,6 @@ def _outcomes_of(name: str) -> tuple[OutcomeClass, ...]:
 def response_filter(outcome: OutcomeClass) -> str:
     """Return the name in RESPONSES that finds deliveries whose last attempt had this outcome."""
     return next((name for name, kinds in _STATUS_CLASSES.items() if outcome in kinds), outcome.value)
-
-
-def _moment(arguments: Mapping[str, str], name: str) -> datetime | None:
-    text = arguments.get(name, "")
-    if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise FilterError(name, "Enter a date and time such as 2025-11-23T20:58.") from None
-    if not 1970 <= moment.year < 9999:
-        raise FilterError(name, "Enter a date of this age.")
-    return moment
 
 
 def _format(value: object) -> str:

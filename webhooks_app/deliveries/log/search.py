@@ -15,7 +15,7 @@ from webhooks_app.core.outcomes import OutcomeClass
 from webhooks_app.db import keyset
 from webhooks_app.db.keyset import Condition, MatchCount, Search, SearchLimits, SearchResult
 from webhooks_app.db.models import Delivery, DeliveryState, Event, PendingDelivery
-from webhooks_app.deliveries.log import filters, value_search
+from webhooks_app.deliveries.log import filter_values, value_search
 from webhooks_app.deliveries.log.filters import LogFilter, Status, Traffic
 from webhooks_app.deliveries.log.payload_text import PayloadText
 
@@ -67,7 +67,7 @@ def count_deliveries(
 
 def is_by_value(session: Session, workspace_id: str, log_filter: LogFilter) -> bool:
     """Tell whether the text is a value that events are indexed by, and so found at once."""
-    if log_filter.within == filters.VALUES:
+    if log_filter.within == filter_values.VALUES:
         return bool(log_filter.value)
     return bool(log_filter.value) and value_search.is_known(session, workspace_id, log_filter.value)
 
@@ -77,7 +77,7 @@ def settle(session: Session, workspace_id: str, log_filter: LogFilter) -> LogFil
     if not log_filter.text or log_filter.within:
         return log_filter
     is_value = is_by_value(session, workspace_id, log_filter)
-    return replace(log_filter, within=filters.VALUES if is_value else filters.PAYLOADS)
+    return replace(log_filter, within=filter_values.VALUES if is_value else filter_values.PAYLOADS)
 
 
 def _find_by_value(

@@ -12,7 +12,8 @@ from webhooks_app.deliveries import cancellations, replays
 from webhooks_app.deliveries.cancellations import CancelResult
 from webhooks_app.deliveries.log import filters, pages
 from webhooks_app.deliveries.log.attempts import LoggedAttempt, read_attempts, read_payload
-from webhooks_app.deliveries.log.filters import FilterError, LogFilter
+from webhooks_app.deliveries.log.filter_values import FilterError
+from webhooks_app.deliveries.log.filters import LogFilter
 from webhooks_app.deliveries.log.rows import DeliveryRow
 from webhooks_app.deliveries.log.status_explanations import explain
 from webhooks_app.deliveries.replays import ReplayResult, UnknownDelivery

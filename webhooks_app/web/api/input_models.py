@@ -10,8 +10,8 @@ from msgspec import UNSET, Meta, UnsetType
 from webhooks_app.accounts.api_tokens import HIGHEST_RATE
 from webhooks_app.accounts.input_rules import LONGEST_NAME
 from webhooks_app.db.models import EndpointState, RecoveryAction
-from webhooks_app.deliveries.log import filters
-from webhooks_app.deliveries.log.filters import LONGEST_TEXT
+from webhooks_app.deliveries.log import filter_values, filters
+from webhooks_app.deliveries.log.filter_values import LONGEST_TEXT
 from webhooks_app.deliveries.recoveries import FASTEST_RATE
 from webhooks_app.endpoints.custom_headers import MAX_HEADER_BYTES, MAX_HEADERS
 from webhooks_app.endpoints.endpoint_values import LONGEST_TIMEOUT_MS
@@ -187,7 +187,7 @@ class DeliveryQuery(FilterFields, kw_only=True):
     within: Annotated[
         str,
         _one_of(
-            [filters.VALUES, filters.PAYLOADS],
+            [filter_values.VALUES, filter_values.PAYLOADS],
             "Look for `q` among the values of events only, or in whole payloads, which takes longer.",
         ),
     ] = msgspec.field(default="", name="in")

@@ -10,7 +10,8 @@ from webhooks_app.core.clock import format_rfc3339
 from webhooks_app.db.models import Recovery
 from webhooks_app.deliveries import recoveries, recovery_progress
 from webhooks_app.deliveries.log import filters
-from webhooks_app.deliveries.log.filters import FilterError, LogFilter
+from webhooks_app.deliveries.log.filter_values import FilterError
+from webhooks_app.deliveries.log.filters import LogFilter
 from webhooks_app.deliveries.recovery_progress import RecoveryOutcomes
 from webhooks_app.extensions import db, services
 from webhooks_app.web.api import log_models, paging
