@@ -23,7 +23,7 @@ from faults.platform_processes import TIMEOUT_MS, PlatformProcesses
 from webhooks_app.accounts import api_tokens, workspaces
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, signing
-from webhooks_app.db.models import Endpoint
+from webhooks_app.db.models import Endpoint, RecoveryAction
 from webhooks_app.deliveries import recoveries, replays
 from webhooks_app.deliveries.log.filters import LogFilter, Status
 from webhooks_app.endpoints import actions, signing_secrets
@@ -127,12 +127,14 @@ class Driver(PlatformProcesses):
             endpoint = db.session.get_one(Endpoint, endpoint_id)
             return actions.enable(services().write, endpoint, send_held=send_held, actor=TESTER)
 
-    def recover(self) -> str:
-        """Start a recovery of every canceled delivery and return its id."""
+    def recover(self, status: Status, action: RecoveryAction = RecoveryAction.REPLAY) -> str:
+        """Start a recovery of every delivery with that status and return its id."""
         with self.app.app_context():
-            wake_ups = services().wake_ups
-            canceled = LogFilter(status=Status.CANCELED)
-            return recoveries.start(services().databases, wake_ups, self.workspace_id, canceled, actor=TESTER)
+            databases, wake_ups = services().databases, services().wake_ups
+            wanted = LogFilter(status=status)
+            return recoveries.start(
+                databases, wake_ups, self.workspace_id, wanted, action=action, actor=TESTER
+            )
 
     def rotate(self, endpoint_id: str, *, overlap: timedelta) -> None:
         with self.loaded(endpoint_id) as endpoint:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -118,6 +118,23 @@ class System(Driver):
         for delivery_id, generation in recorded:
             attempts[delivery_id].append(generation)
         return {each[0]: PendingRow(*each[1:], tuple(sorted(attempts[each[0]]))) for each in waiting}
+
+    def schedules(self) -> dict[str, tuple[int, datetime]]:
+        """Return how many attempts each pending delivery has used and when it is due, by delivery id."""
+        row = PendingDelivery
+        columns = row.delivery_id, row.attempts_in_schedule, row.next_attempt_at
+        with self.app.app_context(), db.engine.connect() as connection:
+            return {each[0]: (each[1], each[2]) for each in connection.execute(select(*columns))}
+
+    def manual_pending(self) -> int:
+        """Count the deliveries whose next attempt is a manual one, or is under way."""
+        pending = select(func.count()).select_from(PendingDelivery)
+        return self._count(pending.where(PendingDelivery.scheduled_at.is_not(None)))
+
+    def manual_attempts(self) -> "Counter[str]":
+        """Count the recorded manual attempts of each delivery of this scenario."""
+        mine = Attempt.delivery_id.in_(select(Delivery.id).where(self._mine))
+        return Counter(self._column(Attempt.delivery_id, and_(mine, Attempt.is_manual)))
 
     def event_count(self) -> int:
         mine = Event.workspace_id == self.workspace_id

@@ -4,6 +4,7 @@ from faults.scenario_definition import Scenario
 from faults.scenarios import (
     accept_faults,
     admin_actions,
+    bulk_actions,
     connection_faults,
     database_faults,
     lost_hosts,
@@ -22,6 +23,7 @@ from faults.scenarios import (
 MODULES = (
     accept_faults,
     admin_actions,
+    bulk_actions,
     redis_faults,
     scheduler_faults,
     database_faults,

@@ -11,6 +11,7 @@ from faults.scenario_definition import Options, scenario
 from faults.scenario_report import Report
 from faults.system import System
 from faults.waiting import wait_for
+from webhooks_app.deliveries.log.filters import Status
 
 
 @scenario("22: delete, disable, rotate, edit in mid-flight")
@@ -81,7 +82,7 @@ def recovery_killed(system: System, report: Report, options: Options) -> None:
     time.sleep(1.1)  # a recovery covers what was accepted before the second in which it starts
     places = "recovery.half_stepped=0.4,recovery.stepped=0.3"
     system.restart(FAILPOINTS=places, FAILPOINT_SEED=options.seed)
-    recovery_id = system.recover()
+    recovery_id = system.recover(Status.CANCELED)
     over = wait_for(lambda: system.recovery(recovery_id).finished_at, 240, "the end of the recovery")
     died = system.deaths().total()
     recovery = system.recovery(recovery_id)

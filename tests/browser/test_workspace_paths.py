@@ -1,4 +1,4 @@
-"""The paths around the deliveries: recoveries, tokens, people, settings, shortcuts, exports."""
+"""The paths around the deliveries: tokens, people, settings, shortcuts, exports."""
 
 import csv
 import re
@@ -7,47 +7,10 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenPage
-from tests.browser.steps import expect_powered, let_change, rows, toast, with_javascript
+from tests.browser.steps import expect_powered, rows, toast, with_javascript
 from tests.conftest import PASSWORD, Workspace
-from tests.deliveries.conftest import fail_all
-from webhooks_app.db.engines import Databases, WriteDatabase
-from webhooks_app.deliveries import recovery_runs
-from webhooks_app.extensions import services
 
 NEW_PASSWORD = "staple battery horse"
-
-
-def test_an_outage_is_recovered_counted_watched_and_canceled(
-    page: Page, has_javascript: bool, workspace: Workspace, database: WriteDatabase, databases: Databases
-) -> None:
-    workspace.endpoint("https://a.example.com/")
-    workspace.send(20)
-    fail_all(database)
-    page.goto("deliveries/?status=failed")
-    page.click("text=Recover all of these")
-    expect(page.locator("#preview")).to_contain_text("20 deliveries would be replayed")
-    page.get_by_label("Last response").select_option(label="Timed out")
-    if not has_javascript:
-        page.click("text=Count")
-    expect(page).to_have_url(re.compile("response=timeout"))
-    page.click("text=Start recovery")
-    expect(page.locator("#recovery")).to_contain_text("0 of 20 replayed")
-    expect(page.locator("#recovery-title")).to_contain_text("Running")
-
-    recovery_runs.run_all(databases, services(workspace.app).wake_ups)
-    let_change(page, has_javascript)
-    expect(page.locator("#recovery-title")).to_contain_text("Done")
-    expect(page.locator("#recovery")).to_contain_text("20 of 20 replayed")
-    page.click("text=Everything of that time")
-    expect(rows(page)).to_have_count(20)
-
-    fail_all(database)
-    page.goto("recoveries/")
-    page.click("text=Recover deliveries")
-    page.click("text=Start recovery")
-    page.click("#cancel-recovery")
-    expect(toast(page)).to_contain_text("Recovery canceled")
-    expect(page.locator("#recovery-title")).to_contain_text("Canceled")
 
 
 def test_a_token_is_created_copied_and_revoked_after_a_second_press(page: Page, workspace: Workspace) -> None:
