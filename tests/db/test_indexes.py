@@ -18,6 +18,7 @@ from webhooks_app.db.models.event_tables import VALUE_COLUMNS
 from webhooks_app.deliveries import cancellations, replays, retention
 from webhooks_app.deliveries.log import event_content, filters, pages
 from webhooks_app.deliveries.log.rows import DeliveryRow
+from webhooks_app.endpoints import endpoint_pages, health, incidents, overview
 from webhooks_app.extensions import db
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker import claims, endpoint_scan
@@ -133,6 +134,23 @@ def read_pages(workspace: Workspace, endpoint_id: str, delivery: DeliveryRow) ->
     db.session.execute(select(Delivery.id).where(Delivery.event_id == delivery.event_id))
 
 
+def read_health(workspace: Workspace, endpoint_id: str) -> None:
+    """The list of endpoints, and an outage with a streak of failures and without one."""
+    session = db.session()
+    endpoint_pages.read_page(session, workspace.id, endpoint_pages.EndpointFilter(), now=clock.now())
+    health.count_states(session, workspace.id)
+    health.read_failing(session, workspace.id)
+    endpoint = session.get_one(Endpoint, endpoint_id)
+    for failing_since in (clock.now() - timedelta(days=9), None):
+        endpoint.health.failing_since = failing_since
+        endpoint.health.last_success_at = clock.now() - timedelta(days=10)
+        endpoint.health.last_failure_at = clock.now()
+        assert incidents.read(session, endpoint, health.HealthState.FAILING)
+    overview.read_backlog(session, endpoint_id)
+    overview.has_failed(session, endpoint_id)
+    session.rollback()
+
+
 def act_on(database: WriteDatabase, wake_ups: WakeUps, workspace: Workspace, delivery_ids: list[str]) -> None:
     """Replays a page of finished ones and of waiting ones, then cancels one."""
     replays.replay_several(database, wake_ups, workspace.id, delivery_ids, actor=TESTER)
@@ -154,6 +172,7 @@ def test_nothing_scans_the_deliveries(
     with statements(database) as caught:
         read_pages(workspace, endpoint_id, delivery)
         db.session.rollback()
+        read_health(workspace, endpoint_id)
         with database.begin() as connection:
             due = endpoint_scan.scan(connection, after="", count=1000)
             quotas = dict.fromkeys([endpoint.endpoint_id for endpoint in due], 4)

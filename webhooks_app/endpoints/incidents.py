@@ -3,36 +3,24 @@
 Everything is bounded and found by an index: the cost is that of LOOKED_AT failures, however many there are.
 """
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Select, and_, func, not_, select
 from sqlalchemy.orm import Session
 
-from webhooks_app.accounts.audit import ACTIONS
-from webhooks_app.core import ids, text_display
+from webhooks_app.core import text_display
 from webhooks_app.core.outcomes import OutcomeClass
-from webhooks_app.db.models import Attempt, AuditEntry, Delivery, DeliveryState, Endpoint
+from webhooks_app.db.models import Attempt, Delivery, DeliveryState, Endpoint
+from webhooks_app.endpoints import incident_context
 from webhooks_app.endpoints.health import HealthState
+from webhooks_app.endpoints.incident_context import HEAD_BYTES, Change, LastSuccess
 
 # Of each state that a failed delivery can be in: enough to tell what goes wrong, read within a few ms.
 LOOKED_AT = 150
-HEAD_BYTES, BODY_BYTES = 2048, 2048
-# The last success is looked for among so many deliveries accepted up to it.
-SUCCESSES_LOOKED_AT = 50
+BODY_BYTES = 2048
 _OPEN_STATES = ("retrying", DeliveryState.HELD.value, DeliveryState.FAILED.value)
-# What changes how an endpoint is called.
-_CHANGING_ACTIONS = (
-    "endpoint.create",
-    "endpoint.change",
-    "endpoint.enable",
-    "endpoint.disable",
-    "secret.rotate",
-    "secret.revoke",
-)
 _AWAY = (HealthState.HEALTHY, HealthState.UNTRIED, HealthState.DISABLED)
 
 
@@ -50,28 +38,6 @@ class FailedAttempt:
     head: bytes
     body: bytes
     is_cut: bool
-
-
-@dataclass(frozen=True, slots=True)
-class LastSuccess:
-    """`delivery_id` is empty where the log does not hold it any more."""
-
-    at: datetime
-    delivery_id: str = ""
-    status: int | None = None
-    remote_address: str = ""
-    head: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What somebody changed of the endpoint; `fields` are what, where that is known."""
-
-    at: datetime
-    actor: str
-    description: str
-    fields: tuple[str, ...]
-    url_before: str
 
 
 class Difference(NamedTuple):
@@ -130,8 +96,8 @@ def read(session: Session, endpoint: Endpoint, state: HealthState) -> Incident |
         endpoint.health.failure_count,
         failures,
         is_all,
-        _read_last_success(session, endpoint),
-        _read_change(session, endpoint.id),
+        incident_context.read_last_success(session, endpoint),
+        incident_context.read_change(session, endpoint.id),
     )
 
 
@@ -224,58 +190,6 @@ def _failed_attempt(row: Any) -> FailedAttempt:
     )
 
 
-def _read_last_success(session: Session, endpoint: Endpoint) -> LastSuccess | None:
-    """Return the last success, with its delivery if that was accepted shortly before."""
-    at = endpoint.health.last_success_at
-    if at is None:
-        return None
-    accepted_before = ids.floor("dlv", at + timedelta(seconds=1))
-    nearest = (
-        select(Delivery.id)
-        .where(Delivery.endpoint_id == endpoint.id, Delivery.id < accepted_before)
-        .order_by(Delivery.id.desc())
-        .limit(SUCCESSES_LOOKED_AT)
-        .subquery()
-    )
-    row = session.execute(
-        select(
-            Delivery.id,
-            Delivery.last_status,
-            Attempt.remote_address,
-            func.substr(Attempt.response_headers, 1, HEAD_BYTES),
-        )
-        .join(nearest, nearest.c.id == Delivery.id)
-        .join(Attempt, and_(Attempt.delivery_id == Delivery.id, Attempt.generation == Delivery.generation))
-        .where(Delivery.state == DeliveryState.DELIVERED, Delivery.last_attempt_at <= at)
-        .order_by(Delivery.last_attempt_at.desc())
-        .limit(1)
-    ).first()
-    if row is None:
-        return LastSuccess(at)
-    delivery_id, status, address, head = row
-    return LastSuccess(at, delivery_id, status, address or "", bytes(head or b""))
-
-
 def _server(head: bytes) -> str:
     _, headers = text_display.parse_header_block(head)
     return next((value for name, value in headers if name.lower() == "server"), "")
-
-
-def _read_change(session: Session, endpoint_id: str) -> Change | None:
-    entry = session.scalars(
-        select(AuditEntry)
-        .where(AuditEntry.target == endpoint_id, AuditEntry.action.in_(_CHANGING_ACTIONS))
-        .order_by(AuditEntry.id.desc())
-        .limit(1)
-    ).first()
-    if entry is None:
-        return None
-    details: dict[str, Any] = json.loads(entry.details)
-    fields: Sequence[str] = details.get("changed", ())
-    return Change(
-        entry.created_at,
-        entry.actor,
-        ACTIONS.get(entry.action, entry.action),
-        tuple(fields),
-        str(details.get("url_before", "")),
-    )
