@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import resource
 import signal
 import socket
@@ -136,9 +137,7 @@ def as_next_release(function: str, *arguments: Any) -> None:
 
 
 def _filling_new_column(insert: str) -> str:
-    changed = insert.replace("attempt_count, tries)", "attempt_count, tries, made_by)")
-    changed = changed.replace("?, 0, 0, 0)", "?, 0, 0, 0, 'new')").replace(
-        "END, 0, 0, 0", "END, 0, 0, 0, 'new'"
-    )
+    changed = re.sub(r"(INSERT INTO deliveries\s+\()id", r"\1made_by, id", insert)
+    changed = re.sub(r"(VALUES \(|SELECT )(\?, |id, workspace_id, )", r"\1'new', \2", changed, count=1)
     assert changed.count("'new'") == changed.count("made_by") == 1, changed
     return changed
