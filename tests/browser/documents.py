@@ -62,6 +62,9 @@ FORMS = (
     Form("endpoints.test", "refused-part", _TEST | {"data": MARKUP, "preview": "1"}, is_fragment=True),
     Form("endpoints.test", "signed", _TEST | {"preview": "1"}),
     Form("endpoints.delete", "refused", {"confirmation": MARKUP}),
+    Form("endpoints.fix_url", "refused", {"url": MARKUP}, of="billing"),
+    Form("endpoints.fix_url", "refused-part", {"url": MARKUP}, of="billing", is_fragment=True),
+    Form("endpoints.try_now", "part", {"event_type": "batch-lifecycle"}, of="billing", is_fragment=True),
     Form("endpoints.enable", "refused", of="legacy"),
     Form("endpoints.reveal", "page", of="billing"),
     Form("endpoints.reveal", "part", of="billing", is_fragment=True),
@@ -129,6 +132,20 @@ class Documents:
             assert answer.status_code == 200
             yield f"row-{variant}", as_document(answer.text)
         self.seen.add(("GET", "deliveries.row"))
+        for view, of, query in (
+            ("endpoints.changes", "", "?seen={billing}~0"),
+            ("endpoints.suggestions", "", "?endpoint="),
+            ("endpoints.live", "billing", "?state=&now=0&kind=other"),
+            ("endpoints.live", "orders", "?line=0"),
+        ):
+            address = Page(view, of=of).address(self.world) + query.format(**self.world.ids)
+            answer = self.clients["acme", "admin"].fragment(address)
+            assert answer.status_code == 200
+            if view != "endpoints.suggestions":  # options, which stand in a list
+                part, _, summary = answer.text.partition('<hx-partial hx-target="#endpoint-summary"')
+                yield f"{view}-{of}", as_document(part)
+                yield f"{view}-{of}-summary", as_document(f"<p {summary}</p>" if summary else "")
+            self.seen.add(("GET", view))
 
     def _oddities(self) -> Iterator[tuple[str, str]]:
         """Pages of no view, or in a state that needs more than a request."""
