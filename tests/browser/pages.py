@@ -63,6 +63,10 @@ def reveal(tab: Tab) -> None:
     tab.wait_for_selector("text=revealed")
 
 
+def open_operation(tab: Tab) -> None:
+    tab.click("#createEndpoint summary")
+
+
 def unfold(tab: Tab) -> None:
     tab.click(".catalog summary >> nth=0")
     tab.click(".catalog details[open] summary >> nth=1")
@@ -242,6 +246,7 @@ PAGES = (
     Page("find.index", "pages"),
     Page("find.index", "dialog", act=show_palette),
     Page("catalog.index"),
+    Page("api_reference.index", act=open_operation),
     Page("catalog.index", "unfolded", act=unfold),
 )
 
@@ -255,6 +260,8 @@ NOT_PAGES = {
     "deliveries.row": "a fragment, else a redirect",
     "deliveries.show_json": "JSON",
     "deliveries.export": "a file",
+    "api_document.show_json": "JSON",
+    "api_document.show_yaml": "YAML",
 }
 NO_CONSOLE = ("static", "api.", "health.")
 

@@ -12,6 +12,7 @@ from flask import Blueprint, Flask
 from flask_wtf import CSRFProtect
 
 from webhooks_app.web import (
+    api_reference_page,
     attempt_comparison_page,
     audit_page,
     catalog_page,
@@ -81,6 +82,7 @@ WORKSPACE_AREAS: tuple[tuple[str, str, tuple[AddRoutes, ...]], ...] = (
     ("recoveries", WEBHOOKS + "/recoveries", (recovery_pages.add_routes,)),
     ("catalog", WEBHOOKS + "/catalog", (catalog_page.add_routes,)),
     ("tokens", WORKSPACE + "/tokens", (tokens_page.add_routes,)),
+    ("api_reference", WORKSPACE + "/api", (api_reference_page.add_routes,)),
     ("members", WORKSPACE + "/members", (members_page.add_routes,)),
     ("audit", WORKSPACE + "/audit", (audit_page.add_routes,)),
     ("find", WORKSPACE + "/find", (find_page.add_routes,)),

@@ -38,6 +38,7 @@ NAVIGATION = (
         "Workspace",
         (
             Link("tokens.index", "key", "API tokens", "t"),
+            Link("api_reference.index", "book", "API reference", "p"),
             Link("members.index", "people", "Members", "m"),
             Link("audit.index", "log", "Audit log", "a"),
             Link("settings.show", "settings", "Settings", "s"),

@@ -1,0 +1,27 @@
+"""The page of the API's reference."""
+
+import pytest
+
+from tests.web.conftest import Page
+from webhooks_app.web.api.all_operations import OPERATIONS
+
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+
+def test_every_operation_is_on_the_page_with_what_it_takes(viewer_page: Page, home: str) -> None:
+    text = viewer_page.get(f"{home}api/").text
+    for operation in OPERATIONS:
+        assert f'<details id="{operation.id}">' in text
+        assert f"{operation.method} {operation.path}" in text
+        for name in (*operation.parameters, *operation.headers):
+            assert f"<code>{name}</code>" in text
+    assert "Needs the scope endpoints:write." in text
+    assert "<code>timeout_seconds</code>" in text
+
+
+def test_the_page_leads_to_the_document_and_to_no_other_host(viewer_page: Page, home: str) -> None:
+    text = viewer_page.get(f"{home}api/").text
+    for name in ("openapi.json", "openapi.yaml"):
+        assert f'href="/api/v1/{name}"' in text
+        assert viewer_page.get(f"/api/v1/{name}").status_code == 200
+    assert '<script src="http' not in text

@@ -1,0 +1,116 @@
+"""The API's reference, drawn from the document that the API itself serves."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from flask import Blueprint, render_template
+
+from webhooks_app.web.api import document
+from webhooks_app.web.responses import PageResponse
+
+_METHODS = ("get", "post", "put", "patch", "delete")
+_KINDS = {"string": "text", "integer": "whole number", "array": "list", "boolean": "true or false"}
+
+
+class Field(NamedTuple):
+    """A parameter, or a field of a body; `where` is path, query, header or body."""
+
+    name: str
+    where: str
+    kind: str
+    is_required: bool
+    description: str
+
+
+class Described(NamedTuple):
+    """An operation as the page shows it."""
+
+    id: str
+    method: str
+    path: str
+    summary: str
+    description: str
+    fields: tuple[Field, ...]
+    answers: tuple[tuple[str, str], ...]
+
+
+def add_routes(blueprint: Blueprint) -> None:
+    blueprint.get("/")(index)
+
+
+def index() -> PageResponse:
+    described = document.document()
+    groups = {tag["name"]: list(_operations(described, tag["name"])) for tag in described["tags"]}
+    return render_template(
+        "api_reference/index.html",
+        groups=groups,
+        count=sum(map(len, groups.values())),
+        server_url=described["servers"][0]["url"],
+    )
+
+
+def _operations(described: Mapping[str, Any], tag: str) -> Iterator[Described]:
+    for path, methods in described["paths"].items():
+        for method in _METHODS:
+            if method in methods and methods[method]["tags"] == [tag]:
+                yield _operation(described, method, path, methods[method])
+
+
+def _operation(
+    described: Mapping[str, Any], method: str, path: str, operation: Mapping[str, Any]
+) -> Described:
+    parameters = [
+        Field(
+            each["name"],
+            each["in"],
+            kind(each["schema"]),
+            each.get("required", False),
+            each.get("description", ""),
+        )
+        for each in operation["parameters"]
+    ]
+    answers = [(status, each["description"]) for status, each in operation["responses"].items()]
+    return Described(
+        operation["operationId"],
+        method.upper(),
+        path,
+        operation["summary"],
+        operation["description"].replace("`", ""),
+        (*parameters, *_body_fields(described, operation)),
+        tuple(sorted(answers)),
+    )
+
+
+def _body_fields(described: Mapping[str, Any], operation: Mapping[str, Any]) -> Iterator[Field]:
+    if "requestBody" not in operation:
+        return
+    schema = _resolve(described, operation["requestBody"]["content"]["application/json"]["schema"])
+    if "oneOf" in schema:
+        yield Field("type", "body", "text", True, "An event type of the catalog.")
+        yield Field("data", "body", "object", True, "What the catalog says of that type.")
+        return
+    for name, part in schema.get("properties", {}).items():
+        is_required = name in schema.get("required", ())
+        described_part = part.get("description") or next(
+            (each["description"] for each in part.get("anyOf", ()) if "description" in each), ""
+        )
+        yield Field(name, "body", kind(part), is_required, described_part.replace("`", ""))
+
+
+def _resolve(described: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "$ref" not in schema:
+        return schema
+    found: Mapping[str, Any] = described["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    return found
+
+
+def kind(schema: Mapping[str, Any]) -> str:
+    """Return what a value is, in words: the values that there are, where they are few."""
+    if "enum" in schema:
+        return ", ".join(str(each) for each in schema["enum"] if each)
+    if "anyOf" in schema:
+        return " or ".join(dict.fromkeys(kind(each) for each in schema["anyOf"]))
+    if "$ref" in schema:
+        return str(schema["$ref"].rpartition("/")[2])
+    named = str(schema.get("type", "value"))
+    return _KINDS.get(named, named)
