@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK = $(BIN)/python -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
 
-.PHONY: run test coverage faults bench mutants check lock wheel sbom clean
+.PHONY: run test coverage faults bench mutants check lock wheel sbom api-reference clean
 
 run: $(VENV)/run.stamp
 	@exec $(BIN)/python -m webhooks_app run
@@ -58,6 +58,10 @@ lock: $(VENV)/dev.stamp
 	$(LOCK) -c requirements.txt requirements.in -o deploy/requirements.txt
 	$(LOCK) requirements-dev.in -o requirements-dev.txt
 	$(LOCK) tests/deploy/tools.in -o tests/deploy/tools.txt
+
+# The reference of the API, from the operations and models that it is made of.
+api-reference: $(VENV)/dev.stamp
+	@$(BIN)/python -m webhooks_app.web.api.reference > docs/api.md
 
 clean:
 	rm -rf $(VENV)

@@ -1,0 +1,75 @@
+"""The API's reference as Markdown, made of its OpenAPI document: `make api-reference` writes docs/api.md."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from webhooks_app.events import catalog
+from webhooks_app.web.api import openapi
+from webhooks_app.web.api.all_operations import OPERATIONS
+from webhooks_app.web.api.operations import Operation
+
+_HEAD = "# API reference\n\nMade of the OpenAPI document by `make api-reference`; a test holds it to that."
+
+
+def write() -> str:
+    """Return the whole page."""
+    described = openapi.build(OPERATIONS, catalog.load(), server_url="/api/v1", version="1")
+    parts = [_HEAD, described["info"]["description"].strip(), _scopes(described)]
+    for tag in described["tags"]:
+        parts.append(f"## {tag['name']}")
+        parts += [_operation(described, each) for each in OPERATIONS if each.tag == tag["name"]]
+    return "\n\n".join(parts) + "\n"
+
+
+def _scopes(described: Mapping[str, Any]) -> str:
+    return f"## Tokens\n\n{described['components']['securitySchemes']['token']['description']}"
+
+
+def _operation(described: Mapping[str, Any], operation: Operation) -> str:
+    found = described["paths"][operation.path][operation.method.lower()]
+    lines = [
+        f"### {operation.summary}",
+        f"`{operation.method} /api/v1{operation.path}`",
+        found["description"],
+        _table(("Name", "In", "Meaning"), _parameters(described, found)),
+        _table(("Status", "Answer"), _answers(found)),
+    ]
+    return "\n\n".join(line for line in lines if line)
+
+
+def _parameters(described: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    for each in found["parameters"]:
+        yield f"`{each['name']}`", each["in"], each.get("description", "")
+    if "requestBody" in found:
+        name = _schema_name(found["requestBody"]["content"])
+        schema = described["components"]["schemas"][name]
+        for field, part in schema.get("properties", {}).items():
+            yield f"`{field}`", "body", _meaning(part)
+
+
+def _meaning(part: Mapping[str, Any]) -> str:
+    candidates = (part, *part.get("anyOf", ()))
+    return str(next((each["description"] for each in candidates if "description" in each), ""))
+
+
+def _answers(found: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    for status, each in sorted(found["responses"].items()):
+        name = _schema_name(each["content"]) if "content" in each else ""
+        yield status, f"{each['description']}, `{name}`" if name else each["description"]
+
+
+def _schema_name(content: Mapping[str, Any]) -> str:
+    return str(content["application/json"]["schema"]["$ref"]).rpartition("/")[2]
+
+
+def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
+    lines = [_row(each) for each in rows]
+    return "\n".join([_row(head), _row(("---",) * len(head)), *lines]) if lines else ""
+
+
+def _row(cells: tuple[str, ...]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+
+if __name__ == "__main__":
+    print(write(), end="")
