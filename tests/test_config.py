@@ -114,6 +114,7 @@ GOOD: list[tuple[str, str, str, Any]] = [
     ("WEBHOOKS_AUTO_DISABLE_DAYS", "0.001", "auto_disable_after", timedelta(seconds=86.4)),
     ("WEBHOOKS_AUTO_DISABLE_DAYS", "365", "auto_disable_after", timedelta(days=365)),
     ("WEBHOOKS_CA_BUNDLE", __file__, "ca_bundle", __file__),
+    ("WEBHOOKS_CATALOG", __file__, "catalog", Path(__file__)),
     ("WEBHOOKS_TRUSTED_PROXIES", "10", "trusted_proxies", 10),
     ("WEBHOOKS_BASE_URL", "https://hooks.example.com/", "base_url", "https://hooks.example.com"),
     ("WEBHOOKS_BASE_URL", "https://example.com/tools/hooks/", "path_prefix", "/tools/hooks"),
@@ -245,6 +246,7 @@ BAD: list[tuple[str, str]] = [
     ("WEBHOOKS_ALLOWED_TARGETS", "169.254.169.254/32"),
     *(("WEBHOOKS_DENIED_PORTS", text) for text in ("x", "0", "65536", "1-5", "1 2", "-1", "²")),
     *(("WEBHOOKS_CA_BUNDLE", path) for path in ("/nowhere/ca.pem", "/", "\0")),
+    *(("WEBHOOKS_CATALOG", path) for path in ("/nowhere/catalog.toml", "\0")),
     *(("WEBHOOKS_BASE_URL", url) for url in ("hooks.example.com", "ftp://a", "https://", "//a", "/console")),
     *(
         ("WEBHOOKS_BASE_URL", f"https://a.example/{rest}")

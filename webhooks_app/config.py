@@ -45,7 +45,7 @@ OWN_NAMES = frozenset(
         *("HOST", "INSTANCE", "ENCRYPTION_KEYS", "WORKERS", "WEB_PROCESSES", "WEB_THREADS", "IN_FLIGHT"),
         *("LEASE_SECONDS", "RETRY_DELAYS", "AUTO_DISABLE_DAYS", "ALLOW_HTTP", "ALLOWED_TARGETS"),
         *("DENIED_PORTS", "CA_BUNDLE", "TRUSTED_PROXIES", "BASE_URL", "SMTP_URL", "MAIL_FROM", "LOG_LEVEL"),
-        *("METRICS_TOKEN", "OPERATORS", "DRAIN_SECONDS", "LOG_FORMAT", "ACCESS_LOG"),
+        *("METRICS_TOKEN", "OPERATORS", "DRAIN_SECONDS", "CATALOG", "LOG_FORMAT", "ACCESS_LOG"),
     )
 )
 NAMES = SHARED_NAMES | OWN_NAMES
@@ -72,6 +72,7 @@ class Settings:
     auto_disable_after: timedelta
     targets: TargetPolicy
     ca_bundle: str | None
+    catalog: Path | None  # a file or folder of event types; None: the built-in ones
     trusted_proxies: int
     base_url: str
     mail_server: "MailServer | None"
@@ -127,6 +128,7 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         auto_disable_after=setting_values.days(env, "WEBHOOKS_AUTO_DISABLE_DAYS", "5"),
         targets=target_settings.read(env, host=host, port=port, base_url=base_url),
         ca_bundle=setting_files.existing_file(env, "WEBHOOKS_CA_BUNDLE"),
+        catalog=setting_files.existing_path(env, "WEBHOOKS_CATALOG"),
         trusted_proxies=number(env, "WEBHOOKS_TRUSTED_PROXIES", 0, 0, 10),
         base_url=base_url,
         mail_server=mail_settings.read(env),

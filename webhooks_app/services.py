@@ -46,7 +46,7 @@ class Services:
         """The event types of this deployment, read at first use. Raises CatalogError."""
         from webhooks_app.events import catalog  # loads JSON Schema, which workers hardly ever need
 
-        return catalog.load()
+        return catalog.load(self.settings.catalog)
 
     @property
     def read(self) -> ReadDatabase:

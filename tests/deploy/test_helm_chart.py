@@ -48,6 +48,7 @@ def containers(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
     [
         pytest.param(WITH_A_SECRET, id="a secret of one's own"),
         pytest.param(WITH_VALUES, id="a secret that the chart makes"),
+        pytest.param((*WITH_A_SECRET, "--set", "catalogConfigMap=event-types"), id="event types"),
         pytest.param(
             (*WITH_A_SECRET, "--set", "ingress.enabled=true,ingress.className=nginx,migrate.enabled=false"),
             id="ingress",
@@ -70,6 +71,13 @@ def test_its_containers_run_commands_that_there_are_under_settings_that_there_ar
         assert container["args"] == [container["name"]]
         assert container["name"] in commands
         assert {variable["name"] for variable in container["env"]} <= names
+
+
+def test_a_catalog_is_mounted_where_its_setting_says() -> None:
+    for container in containers(render(*WITH_A_SECRET, "--set", "catalogConfigMap=event-types")):
+        environ = {each["name"]: each.get("value") for each in container["env"]}
+        mounts = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
+        assert environ["WEBHOOKS_CATALOG"] == mounts["catalog"] == "/etc/avra/catalog"
 
 
 def test_no_container_has_rights_or_a_writable_root() -> None:

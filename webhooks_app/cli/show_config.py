@@ -36,6 +36,7 @@ _VALUES: dict[str, Callable[[Settings], object]] = {
     "WEBHOOKS_ALLOWED_TARGETS": lambda settings: _allowed(settings),
     "WEBHOOKS_DENIED_PORTS": lambda settings: ",".join(map(str, sorted(settings.targets.denied_ports))),
     "WEBHOOKS_CA_BUNDLE": lambda settings: settings.ca_bundle,
+    "WEBHOOKS_CATALOG": lambda settings: settings.catalog,
     "WEBHOOKS_SMTP_URL": lambda settings: _mail_server(settings),
     "WEBHOOKS_MAIL_FROM": lambda settings: settings.mail_server and settings.mail_server.sender,
     "WEBHOOKS_METRICS_TOKEN": lambda settings: _secret(settings.metrics_token),

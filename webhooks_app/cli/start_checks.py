@@ -7,7 +7,11 @@ from webhooks_app.jobs.process import clear_errors
 
 
 def check(settings: Settings) -> None:
-    """Print one line, and end this process, for a schema or a Redis that they cannot work with."""
+    """Print one line, and end this process, for a catalog, a schema or a Redis that they cannot work with."""
     with clear_errors():
+        if settings.catalog:
+            from webhooks_app.events import catalog  # loads JSON Schema
+
+            catalog.load(settings.catalog)
         schema_version.check_at_start(settings.database_url)
         redis_start.wait_until_ready(settings.redis_url)

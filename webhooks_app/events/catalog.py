@@ -1,8 +1,7 @@
-"""The event catalog, read from `catalog.toml` and checked."""
+"""The event catalog: the built-in one of `catalog.toml`, and what a deployment's own files make of it."""
 
-import json
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,10 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 from referencing.exceptions import Unresolvable
 
+from webhooks_app.core.start_errors import StartError
 from webhooks_app.db.models.event_tables import VALUE_COLUMNS
-from webhooks_app.events import schema_predicates, schema_violations
+from webhooks_app.events import catalog_files, schema_predicates, schema_violations
+from webhooks_app.events.catalog_files import Entry, Problem
 from webhooks_app.events.event_types import NAME, EventType, Group
 from webhooks_app.events.schema_violations import Violation
 
@@ -19,8 +20,12 @@ CATALOG_PATH = Path(__file__).with_name("catalog.toml")
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-class CatalogError(ValueError):
-    """The catalog file is wrong; the message says where and what to do about it."""
+class CatalogError(StartError):
+    """A catalog file is wrong; the message is the first of the `problems`, each with its file and line."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = sorted(problems, key=lambda each: (each.file, each.line or 0))
+        super().__init__(str(self.problems[0]))
 
 
 class Catalog:
@@ -39,6 +44,10 @@ class Catalog:
     def get(self, name: str) -> EventType | None:
         return self._by_name.get(name)
 
+    def missing(self, names: Iterable[str]) -> list[str]:
+        """Return, sorted, those of the names that the catalog does not have, or no longer."""
+        return sorted(set(names) - self.names)
+
     def indexed_values(self, name: str, data: Mapping[str, Any]) -> list[str]:
         """Return what a `name` event with that data is found by; nothing for a type that has left."""
         event_type = self._by_name.get(name)
@@ -55,130 +64,146 @@ class Catalog:
         return schema_violations.find(validator, data)
 
 
-def load(path: Path | None = None) -> Catalog:
-    """Read and check a catalog file. Raises CatalogError for the first thing that is wrong with it."""
-    source = path or CATALOG_PATH
-    try:
-        loaded = Catalog(_groups(_read(source)))
-        _check_examples(loaded)
-    except CatalogError as error:
-        raise CatalogError(f"{source.name}: {error}") from error.__cause__
-    return loaded
+def load(source: Path | None = None) -> Catalog:
+    """Read and check the catalog. Raises CatalogError for all that is wrong with it.
 
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CatalogError(f"is not valid TOML: {error}") from error
-
-
-def _groups(document: Mapping[str, Any]) -> Iterator[Group]:
-    titles = _titles(_entries(document, "groups"))
-    event_types = _event_types(_entries(document, "event_types"), titles)
-    for key, title in titles.items():
-        yield Group(key, title, tuple(each for each in event_types if each.group == key))
-
-
-def _entries(document: Mapping[str, Any], kind: str) -> list[dict[str, Any]]:
-    entries = document.get(kind)
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise CatalogError(f"needs [[{kind}]] entries")
-    return entries
-
-
-def _titles(entries: list[dict[str, Any]]) -> dict[str, str]:
+    `source` is a file, or a folder of them: a group or an event type of it is added to the built-in ones, or
+    replaces the one of its name; where a file says `built_in = false`, there are none but those of `source`.
+    """
+    problems: list[Problem] = []
+    own = (
+        [catalog_files.read(path, problems) for path in catalog_files.paths(source, problems)]
+        if source
+        else []
+    )
+    built_in = [catalog_files.read(CATALOG_PATH, problems)] if all(each.built_in for each in own) else []
     titles: dict[str, str] = {}
-    for number, entry in enumerate(entries, start=1):
-        key = _text(entry, "key", where=f"group number {number}")
-        where = f'group "{key}"'
-        _check_key(key, taken=titles, where=where)
-        titles[key] = _text(entry, "title", where)
+    event_types: dict[str, EventType] = {}
+    for files in (built_in, own):
+        titles |= _titles([entry for file in files for entry in file.groups])
+        event_types |= _event_types(
+            [entry for file in files for entry in file.event_types], titles, event_types
+        )
+    if not event_types and not problems:
+        problems.append(Problem((source or CATALOG_PATH).name, None, "the catalog has no event types"))
+    if problems:
+        raise CatalogError(problems)
+    return Catalog(_groups(titles, event_types.values()))
+
+
+def _groups(titles: Mapping[str, str], event_types: Iterable[EventType]) -> list[Group]:
+    every = list(event_types)
+    groups = (
+        Group(key, title, tuple(each for each in every if each.group == key)) for key, title in titles.items()
+    )
+    return [group for group in groups if group.event_types]
+
+
+def _titles(entries: Sequence[Entry]) -> dict[str, str]:
+    titles: dict[str, str] = {}
+    first: dict[str, Entry] = {}
+    for entry in entries:
+        entry.refuse_unknown(("key", "title"))
+        key = _key(entry, "key", first)
+        title = entry.text("title")
+        if key:  # also of a group without a title, so that its event types are not blamed
+            titles[key] = title
     return titles
 
 
-def _event_types(entries: list[dict[str, Any]], titles: Mapping[str, str]) -> list[EventType]:
+def _event_types(
+    entries: Sequence[Entry], titles: Mapping[str, str], others: Iterable[str]
+) -> dict[str, EventType]:
+    """Return the event types of the entries; `others` are the names that there are besides."""
     event_types: dict[str, EventType] = {}
-    for number, entry in enumerate(entries, start=1):
-        name = _text(entry, "name", where=f"event type number {number}")
-        where = f'event type "{name}"'
-        _check_key(name, taken=event_types, where=where)
-        event_types[name] = _event_type(name, entry, titles, where)
-    return list(event_types.values())
+    by_words = {_words(name): name for name in others}
+    first: dict[str, Entry] = {}
+    for entry in entries:
+        name = _key(entry, "name", first)
+        if name and (alike := by_words.setdefault(_words(name), name)) != name:
+            entry.report(f'the name differs from "{alike}" in its punctuation alone', "name")
+        event_type = _event_type(name, entry, titles)
+        if not entry.is_wrong:
+            event_types[name] = event_type
+    return event_types
 
 
-def _event_type(name: str, entry: Mapping[str, Any], titles: Mapping[str, str], where: str) -> EventType:
-    group = _text(entry, "group", where)
-    if group not in titles:
-        raise CatalogError(f'{where}: there is no group "{group}"; the groups are {", ".join(titles)}')
-    schema = _schema(entry, where)
-    return EventType(
-        name=name,
-        group=group,
-        description=_text(entry, "description", where),
-        schema=schema,
-        example=_json_object(entry, "example", where),
-        indexed=_indexed(entry, schema, where),
-    )
+def _words(name: str) -> tuple[str, ...]:
+    """Return what is left of a name in generated code, where no two may be the same."""
+    return tuple(re.split("[._-]", name))
 
 
-def _indexed(entry: Mapping[str, Any], schema: Mapping[str, Any], where: str) -> tuple[str, ...]:
-    names = entry.get("indexed", [])
+def _key(entry: Entry, key: str, first: dict[str, Entry]) -> str:
+    """Return the entry's name, which is to be one and not another's; `first` holds each name's entry."""
+    name = entry.text(key)
+    if name and not NAME.fullmatch(name):
+        entry.report(f"the name must match ^{NAME.pattern}$", key)
+    elif name in first:
+        taken = first[name]
+        entry.report(f"the name is used twice, first in {taken.file}:{taken.lines.header}", key)
+    elif name:
+        first[name] = entry
+        return name
+    return ""
+
+
+def _event_type(name: str, entry: Entry, titles: Mapping[str, str]) -> EventType:
+    """Return the entry's event type, which is of use only if the entry is not wrong."""
+    entry.refuse_unknown(("name", "group", "title", "description", "schema", "example", "indexed"))
+    group = entry.text("group")
+    if group and group not in titles:
+        entry.report(f'there is no group "{group}"; the groups are {", ".join(titles)}', "group")
+    description, title = entry.text("description"), entry.text("title", is_required=False)
+    schema, example = _schema(entry), entry.json_object("example")
+    if schema is not None and example is not None:
+        _check_example(entry, schema, example)
+    indexed = _indexed(entry, schema)
+    return EventType(name, group, description, schema or {}, example or {}, indexed, title)
+
+
+def _indexed(entry: Entry, schema: Mapping[str, Any] | None) -> tuple[str, ...]:
+    names = entry.values.get("indexed", [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise CatalogError(f"{where}: indexed must be a list of fields of data")
+        entry.report("indexed must be a list of fields of data", "indexed")
+        return ()
     if len(names) > len(VALUE_COLUMNS):
-        raise CatalogError(f"{where}: indexed may name {len(VALUE_COLUMNS)} fields at most")
-    for name in names:
-        if name not in schema.get("properties", {}):
-            raise CatalogError(f'{where}: indexed names "{name}", which the schema does not describe')
+        entry.report(f"indexed may name {len(VALUE_COLUMNS)} fields at most", "indexed")
+    elif schema is not None:
+        for name in names:
+            if name not in schema.get("properties", {}):
+                entry.report(f'indexed names "{name}", which the schema does not describe', "indexed")
     return tuple(names)
 
 
-def _check_key(key: str, *, taken: Mapping[str, object], where: str) -> None:
-    if not NAME.fullmatch(key):
-        raise CatalogError(f"{where}: the name must match ^{NAME.pattern}$")
-    if key in taken:
-        raise CatalogError(f"{where}: the name is used twice")
-
-
-def _text(entry: Mapping[str, Any], name: str, where: str) -> str:
-    value = entry.get(name)
-    if not isinstance(value, str) or not value.strip():
-        raise CatalogError(f"{where}: {name} is missing or empty")
-    return value
-
-
-def _json_object(entry: Mapping[str, Any], name: str, where: str) -> dict[str, Any]:
-    try:
-        value = json.loads(_text(entry, name, where))
-    except json.JSONDecodeError as error:
-        raise CatalogError(f"{where}: {name} is not valid JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise CatalogError(f"{where}: {name} must be a JSON object")
-    return value
-
-
-def _schema(entry: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _schema(entry: Entry) -> dict[str, Any] | None:
+    """Return the schema; None, and reported, where it cannot be one."""
+    stated = entry.json_object("schema")
+    if stated is None:
+        return None
     # The dialect is put in so that a published schema stands alone; one of another dialect would be misread.
-    schema = {"$schema": DIALECT, **_json_object(entry, "schema", where)}
-    if schema["$schema"] != DIALECT:
-        raise CatalogError(f"{where}: the schema must be of the dialect {DIALECT}")
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        raise CatalogError(f"{where}: the schema is invalid at {error.json_path}: {error.message}") from error
-    if schema.get("type") != "object":
-        raise CatalogError(f'{where}: the schema must say "type": "object"')
+    schema = {"$schema": DIALECT, **stated}
+    if problem := _schema_problem(schema):
+        entry.report(problem, "schema")
+        return None
     return schema
 
 
-def _check_examples(loaded: Catalog) -> None:
-    for each in loaded.event_types:
-        where = f'event type "{each.name}"'
-        try:
-            violations = loaded.violations(each.name, each.example)
-        except Unresolvable as error:
-            raise CatalogError(f"{where}: the schema refers to {error.ref}, which is not in it") from error
-        if violations:
-            listed = "; ".join(f"{violation.field} {violation.message}" for violation in violations)
-            raise CatalogError(f"{where}: the example violates the schema: {listed}")
+def _schema_problem(schema: dict[str, Any]) -> str | None:
+    if schema["$schema"] != DIALECT:
+        return f"the schema must be of the dialect {DIALECT}"
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        return f"the schema is invalid at {error.json_path}: {error.message}"
+    return None if schema.get("type") == "object" else 'the schema must say "type": "object"'
+
+
+def _check_example(entry: Entry, schema: dict[str, Any], example: dict[str, Any]) -> None:
+    try:
+        violations = schema_violations.find(schema_violations.validator_of(schema), example)
+    except Unresolvable as error:
+        entry.report(f"the schema refers to {error.ref}, which is not in it", "schema")
+        return
+    if violations:
+        listed = "; ".join(f"{violation.field} {violation.message}" for violation in violations)
+        entry.report(f"the example violates the schema: {listed}", "example")

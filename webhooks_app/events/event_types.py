@@ -7,13 +7,14 @@ from typing import Any
 
 from webhooks_app.db.models.event_tables import LONGEST_VALUE
 
-NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
+NAME = re.compile(r"[a-z][a-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
 class EventType:
     """`schema` is what the `data` of its events fulfils (JSON Schema 2020-12), `example` such data.
 
+    `title` is its name in words, which may be empty.
     The log shows the values of the `indexed` fields, and finds an event by them at once.
     """
 
@@ -23,6 +24,7 @@ class EventType:
     schema: dict[str, Any] = field(hash=False)
     example: dict[str, Any] = field(hash=False)
     indexed: tuple[str, ...] = ()
+    title: str = ""
 
     def indexed_values(self, data: Mapping[str, Any]) -> list[str]:
         """Return the values of the indexed fields that `data` has, each once and in their order."""

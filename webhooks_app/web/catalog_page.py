@@ -26,11 +26,13 @@ def add_routes(blueprint: Blueprint) -> None:
 
 
 def index() -> PageResponse:
+    counts = _subscriber_counts()
     return render_template(
         "catalog/index.html",
         groups=services().catalog.groups,
         count=len(services().catalog.event_types),
-        counts=_subscriber_counts(),
+        counts=counts,
+        left={name: counts[name] for name in services().catalog.missing(counts)},
         fields=fields,
         as_json=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
     )
@@ -39,7 +41,8 @@ def index() -> PageResponse:
 def fields(schema: Mapping[str, Any], prefix: str = "") -> Iterator[Field]:
     """Yield the schema's fields, each object's own right behind it; `[]` marks the items of a list."""
     required = schema.get("required", ())
-    for name, part in schema.get("properties", {}).items():
+    for name, described in schema.get("properties", {}).items():
+        part = described if isinstance(described, Mapping) else {}  # true and false are schemas, too
         path = f"{prefix}{name}"
         yield Field(path, _kind(part), name in required, part.get("description", ""))
         yield from fields(part, f"{path}.")
@@ -58,7 +61,7 @@ def _kind(part: Mapping[str, Any]) -> str:
 
 
 def _subscriber_counts() -> dict[str, int]:
-    """Return how many endpoints get each event type."""
+    """Return how many endpoints get each event type, those that left the catalog included."""
     is_live = Endpoint.workspace_id == g.workspace.id, Endpoint.deleted_at.is_(None)
     everything = select(func.count()).select_from(Endpoint).where(*is_live, Endpoint.all_events)
     chosen = (
@@ -69,4 +72,4 @@ def _subscriber_counts() -> dict[str, int]:
     )
     for_all = db.session.scalar(everything) or 0
     by_type = {row[0]: row[1] for row in db.session.execute(chosen)}
-    return {name: for_all + by_type.get(name, 0) for name in services().catalog.names}
+    return by_type | {name: for_all + by_type.get(name, 0) for name in services().catalog.names}

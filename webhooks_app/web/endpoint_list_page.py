@@ -8,6 +8,7 @@ from flask import Blueprint, g, make_response, render_template, request
 from webhooks_app.core import clock
 from webhooks_app.endpoints import endpoint_pages, health
 from webhooks_app.endpoints.health import HealthState
+from webhooks_app.events.event_types import NAME
 from webhooks_app.extensions import db, services
 from webhooks_app.web.responses import PageResponse, is_fragment
 from webhooks_app.web.template_links import endpoint_list_address
@@ -18,8 +19,14 @@ def add_routes(blueprint: Blueprint) -> None:
     blueprint.get("/endpoints/changes")(changes)
 
 
+def _event_types() -> frozenset[str]:
+    """Return what endpoints can be filtered by: the catalog's types, and one asked for that has left it."""
+    asked = request.args.get("event", "")
+    return services().catalog.names | ({asked} if NAME.fullmatch(asked) else frozenset())
+
+
 def index() -> PageResponse:
-    wanted = endpoint_pages.parse(request.args, services().catalog.names)
+    wanted = endpoint_pages.parse(request.args, _event_types())
     page = endpoint_pages.read_page(
         db.session(),
         g.workspace.id,

@@ -6,6 +6,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 
 from webhooks_app.db.models import Endpoint
 from webhooks_app.events import test_events
+from webhooks_app.events.event_types import NAME
 from webhooks_app.events.test_events import RequestPreview
 from webhooks_app.extensions import services
 from webhooks_app.web.access import actor, admin_required, load_endpoint
@@ -57,6 +58,7 @@ def _page(endpoint: Endpoint, form: TestForm, signed_request: RequestPreview | N
         form=form,
         groups=services().catalog.groups,
         signed_request=signed_request,
+        left_events=_left_events(endpoint),
     )
     return page, 422 if form.errors else 200
 
@@ -67,6 +69,12 @@ def _choose_event_type(endpoint: Endpoint) -> str:
     subscribed = services().catalog.names if endpoint.all_events else set(endpoint.event_types)
     names = [event_type.name for event_type in services().catalog.event_types]
     return asked if asked in names else next((name for name in names if name in subscribed), names[0])
+
+
+def _left_events(endpoint: Endpoint) -> list[str]:
+    """Return what the endpoint subscribes to, or was asked for, that has left the catalog."""
+    asked = request.args.get("event_type", "")
+    return services().catalog.missing([*endpoint.event_types, *([asked] if NAME.fullmatch(asked) else ())])
 
 
 def _example_data(name: str) -> str:

@@ -43,6 +43,7 @@ def register(app: Flask) -> None:
         "reason": reason,
         "last_failure": health.last_failure,
     }
+    app.jinja_env.tests["in_catalog"] = lambda name: name in services().catalog.names
     app.jinja_env.globals |= {
         "asset": template_links.asset,
         "searched_text": searched_text.searched_text,

@@ -158,3 +158,19 @@ def test_a_test_event_goes_to_this_endpoint_only(api: Api, workspace: Workspace,
     delivery_id = json_of(api.call("POST", f"{path}/test", {"type": "batch-request"}))["delivery_id"]
     assert state(delivery_id) is DeliveryState.PENDING
     assert len(states()) == 1
+
+
+def test_a_subscription_to_a_type_that_left_is_told_kept_and_let_go_of(
+    api: Api, workspace: Workspace
+) -> None:
+    endpoint_id = workspace.endpoint("http://127.0.0.1:9/", all_events=False, event_types=["order.paid"])
+    path = f"/endpoints/{endpoint_id}"
+
+    assert api.read(f"{path}/subscriptions")["data"] == [{"event_type": "order.paid", "in_catalog": False}]
+    assert api.read(path)["event_types"] == ["order.paid"]
+    kept = api.call("PATCH", path, {"event_types": ["order.paid", "batch-request"]})
+    assert json_of(kept)["event_types"] == ["batch-request", "order.paid"]
+    assert api.call("PUT", f"{path}/subscriptions/order.paid").status_code == 204
+    assert api.call("DELETE", f"{path}/subscriptions/order.paid").status_code == 204
+    assert api.refusal("PATCH", path, {"event_types": ["order.paid"]})[::2] == (422, "event_types[0]")
+    assert api.refusal("PUT", f"{path}/subscriptions/order.paid")[0] == 422

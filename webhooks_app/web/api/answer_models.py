@@ -65,6 +65,7 @@ class EventType(msgspec.Struct):
 
     name: str
     group: Annotated[str, msgspec.Meta(description="Title of the group that it is listed in.")]
+    title: Annotated[str | None, msgspec.Meta(description="Its name in words, if it has one.")]
     description: str
     schema: Annotated[dict[str, Any], msgspec.Meta(description="What `data` fulfils: JSON Schema 2020-12.")]
     example: Annotated[dict[str, Any], msgspec.Meta(description="Such `data`.")]
@@ -159,6 +160,10 @@ class Subscription(msgspec.Struct):
     """A subscription of an endpoint."""
 
     event_type: str
+    in_catalog: Annotated[
+        bool,
+        msgspec.Meta(description="False where the type has left the catalog: no new events come of it."),
+    ]
 
 
 class Subscriptions(msgspec.Struct):

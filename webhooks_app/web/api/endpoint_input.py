@@ -16,7 +16,7 @@ from webhooks_app.endpoints.endpoint_values import EndpointValues
 from webhooks_app.extensions import services
 from webhooks_app.transport import target_urls
 from webhooks_app.transport.host_names import TargetRefused
-from webhooks_app.web.api.errors import refuse
+from webhooks_app.web.api.errors import not_in_catalog, refuse
 from webhooks_app.web.api.input_models import EndpointChanges, HeaderInput, NamedEndpointInput
 
 
@@ -32,7 +32,7 @@ def new_values(
         name=check_name(name) if name is not None else _host(url),
         url=url,
         all_events=body.all_events,
-        event_types=_event_types(body.event_types, all_events=body.all_events),
+        event_types=_event_types(body.event_types, stored, all_events=body.all_events),
         timeout_ms=body.timeout_seconds * 1000 if body.timeout_seconds else timeout_ms,
         rate_per_second=body.rate_per_second,
         headers=_headers(body.headers, url, stored),
@@ -62,7 +62,13 @@ def check_name(name: str, field: str = "name") -> str:
 def check_event_type(name: str, field: str) -> None:
     """Raise ApiError 422 unless the catalog has the type."""
     if name not in services().catalog.names:
-        refuse(422, "unknown_event_type", "This type is not in the catalog; see /api/v1/event-types.", field)
+        refuse(422, "unknown_event_type", not_in_catalog(name), field)
+
+
+def check_subscription(name: str, stored: Endpoint | None, field: str) -> None:
+    """Raise ApiError 422 unless the catalog has the type, or the endpoint had it when it still did."""
+    if stored is None or name not in stored.event_types:
+        check_event_type(name, field)
 
 
 def refuse_headers() -> NoReturn:
@@ -79,16 +85,16 @@ def _chosen_events(body: EndpointChanges, endpoint: Endpoint) -> tuple[bool, Seq
         all_events = body.all_events is True
     else:
         types, all_events = body.event_types, body.all_events is True
-    return all_events, _event_types(types, all_events=all_events)
+    return all_events, _event_types(types, endpoint, all_events=all_events)
 
 
-def _event_types(names: Sequence[str], *, all_events: bool) -> Sequence[str]:
+def _event_types(names: Sequence[str], stored: Endpoint | None, *, all_events: bool) -> Sequence[str]:
     if all_events and names:
         refuse(422, "invalid", "Leave them out: with all_events it gets every type.", "event_types")
     if not all_events and not names:
         refuse(422, "invalid", "Name at least one event type, or ask for all_events.", "event_types")
     for position, name in enumerate(names):
-        check_event_type(name, f"event_types[{position}]")
+        check_subscription(name, stored, f"event_types[{position}]")
     return names
 
 

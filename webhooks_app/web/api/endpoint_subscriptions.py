@@ -17,13 +17,14 @@ from webhooks_app.web.api.operations import Operation, respond, respond_empty
 
 def list_subscriptions(endpoint_id: str) -> Response:
     endpoint = load_endpoint(endpoint_id)
-    data = [answer_models.Subscription(name) for name in endpoint.event_types]
+    names = services().catalog.names
+    data = [answer_models.Subscription(name, name in names) for name in endpoint.event_types]
     return respond(answer_models.Subscriptions(data, None, endpoint.all_events))
 
 
 def put_subscription(endpoint_id: str, event_type: str) -> Response:
     endpoint = load_endpoint(endpoint_id)
-    endpoint_input.check_event_type(event_type, "event_type")
+    endpoint_input.check_subscription(event_type, endpoint, "event_type")
     try:
         subscriptions.add(services().write, endpoint, event_type, actor=actor())
     except TakesAllEvents:

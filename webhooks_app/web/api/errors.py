@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.http import HTTP_STATUS_CODES
 
 from webhooks_app.events.accept import KeyReused
+from webhooks_app.events.event_types import NAME
 from webhooks_app.extensions import services
 
 # Whose refusals are counted.
@@ -68,6 +69,13 @@ def refuse(
 ) -> NoReturn:
     """Raise ApiError."""
     raise ApiError(status, code, message, field, headers=headers)
+
+
+def not_in_catalog(event_type: object) -> str:
+    """Return what to say of an event type that the catalog does not have; by its name, if it can be one."""
+    is_name = isinstance(event_type, str) and NAME.fullmatch(event_type)
+    which = f"“{event_type}”" if is_name else "This type"
+    return f"{which} is not in the catalog; see /api/v1/event-types."
 
 
 def add_handlers(blueprint: Blueprint) -> None:

@@ -1,5 +1,6 @@
 """Events in the OpenAPI document: as producers send them, and as the webhooks that consumers get."""
 
+import re
 from typing import Any
 
 from webhooks_app.core import signing
@@ -45,7 +46,7 @@ def webhooks(catalog: Catalog) -> Json:
 
 def type_name(event_type: EventType) -> str:
     """Return the event type's name as generated code would have it: BatchLifecycle."""
-    return "".join(part.capitalize() for part in event_type.name.split("-"))
+    return "".join(part.capitalize() for part in re.split("[._-]", event_type.name))
 
 
 def _data_ref(event_type: EventType) -> Json:

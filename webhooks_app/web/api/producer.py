@@ -14,7 +14,7 @@ from webhooks_app.events.accept import Accepted, NewEvent, Submission
 from webhooks_app.events.catalog import Catalog
 from webhooks_app.extensions import services
 from webhooks_app.web.api import answer_models
-from webhooks_app.web.api.errors import refuse
+from webhooks_app.web.api.errors import not_in_catalog, refuse
 from webhooks_app.web.api.operations import Operation
 from webhooks_app.web.api.preconditions import etag_of, with_etag
 from webhooks_app.web.api.request_body import read_json
@@ -160,6 +160,7 @@ def list_event_types() -> Response:
                 {
                     "name": event_type.name,
                     "group": group.title,
+                    "title": event_type.title or None,
                     "description": event_type.description,
                     "schema": event_type.schema,
                     "example": event_type.example,
@@ -191,8 +192,7 @@ def _parse_event(catalog: Catalog, item: Any, at: str) -> tuple[str, dict[str, A
         refuse(422, "unknown_field", message, at + unknown[0])
     event_type, data = item.get("type"), item.get("data")
     if not isinstance(event_type, str) or event_type not in catalog.names:
-        message = "This type is not in the catalog; see /api/v1/event-types."
-        refuse(422, "unknown_event_type", message, f"{at}type")
+        refuse(422, "unknown_event_type", not_in_catalog(event_type), f"{at}type")
     if not isinstance(data, dict):
         refuse(422, "invalid", "data must be an object.", f"{at}data")
     problems = catalog.violations(event_type, data)

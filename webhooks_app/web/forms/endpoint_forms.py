@@ -61,6 +61,8 @@ class EndpointForm(FlaskForm):  # type: ignore[misc]
         self.policy = policy
         self.stored = {name.lower(): value for name, value in stored}
         self.stored_url = endpoint.url if endpoint else ""
+        # What has left the catalog since it was chosen may stay.
+        self.stored_events = endpoint.event_types if endpoint else []
         # By row; a row's problem is shown below it.
         self.header_problems: dict[int, str] = {}
         typed = _typed(endpoint, stored) if endpoint else {"timeout": timeout_ms // 1000}
@@ -71,6 +73,11 @@ class EndpointForm(FlaskForm):  # type: ignore[misc]
     @property
     def invalid(self) -> list[Any]:
         return [field for field in self if field.name != "csrf_token" and field.errors]
+
+    @property
+    def left_events(self) -> list[str]:
+        """The endpoint's event types that the catalog no longer has."""
+        return services().catalog.missing(self.stored_events)
 
     def edit_rows(self, posted: Mapping[str, str]) -> bool:
         """Adds or removes a header row, if that is the button that was pressed."""
@@ -100,7 +107,7 @@ class EndpointForm(FlaskForm):  # type: ignore[misc]
 
     def validate_events(self, field: SelectMultipleField) -> None:
         chosen = set(field.data or ())
-        if unknown := sorted(chosen - services().catalog.names):
+        if unknown := services().catalog.missing(chosen.difference(self.stored_events)):
             raise ValidationError(f"The catalog has no event “{unknown[0][:64]}”. Choose from the list.")
         if self.scope.data == "chosen" and not chosen:
             raise ValidationError("Choose at least one event, or all of them.")

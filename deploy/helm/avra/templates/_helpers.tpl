@@ -43,6 +43,11 @@ affinity: {{- toYaml . | nindent 2 }}
 volumes:
   - name: tmp
     emptyDir: {}
+  {{- with .Values.catalogConfigMap }}
+  - name: catalog
+    configMap:
+      name: {{ . }}
+  {{- end }}
 {{- end -}}
 
 {{/* The container's part that all processes share; called with the root and the name of the process. */}}
@@ -69,6 +74,10 @@ env:
     value: {{ $root.Values.baseUrl | quote }}
   - name: WEBHOOKS_TRUSTED_PROXIES
     value: {{ $root.Values.trustedProxies | quote }}
+  {{- if $root.Values.catalogConfigMap }}
+  - name: WEBHOOKS_CATALOG
+    value: /etc/avra/catalog
+  {{- end }}
   {{- range $name, $value := $root.Values.settings }}
   - name: {{ $name }}
     value: {{ $value | quote }}
@@ -77,4 +86,9 @@ resources: {{- toYaml .resources | nindent 2 }}
 volumeMounts:
   - name: tmp
     mountPath: /tmp
+  {{- if $root.Values.catalogConfigMap }}
+  - name: catalog
+    mountPath: /etc/avra/catalog
+    readOnly: true
+  {{- end }}
 {{- end -}}
