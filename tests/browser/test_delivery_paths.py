@@ -17,8 +17,9 @@ def test_from_a_broken_endpoint_to_its_failed_delivery_and_a_replay_in_place(
     page.goto("./")
     expect(page.locator(".endpoints [data-state=failing]")).to_be_visible()
     page.click(".endpoints >> text=Orders")
-    expect(page.locator(".banner").first).to_contain_text("Every attempt")
-    page.click("text=Show deliveries")
+    card = page.locator("section.incident")
+    expect(card).to_contain_text("gone for now")
+    card.get_by_role("link", name="1 ×").click()
     row = rows(page)
     expect(row.locator("[data-state=failed]")).to_be_visible()
     opened = open_row(page, row, has_javascript)
@@ -35,7 +36,7 @@ def test_from_a_broken_endpoint_to_its_failed_delivery_and_a_replay_in_place(
     expect(page.locator("main [data-state=delivered]").first).to_be_visible()
     if has_javascript:
         expect(row.locator(".row-preview")).to_contain_text("Delivered")
-        expect(page).to_have_url(re.compile("status=failed"))
+        expect(page).to_have_url(re.compile("response=4xx"))
     assert len(receiver.received) == 2
 
 

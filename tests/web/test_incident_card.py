@@ -57,7 +57,7 @@ def test_the_card_tells_what_fails_and_why(admin_page: Page, failing: str) -> No
     text = overview(admin_page, failing)
 
     assert re.search(r"Failing since \d\d:\d\d UTC", text)
-    assert "4 × 404 column batch_status does not exist" in text
+    assert "4 × in the log 404 column batch_status does not exist" in text
     assert "Check the URL’s path." in text
     assert re.search(r"Last success \d\d:\d\d UTC , answered 200", text)
     assert "Waiting 4 retrying ; the next in" in text
@@ -69,7 +69,7 @@ def test_failures_that_differ_in_ids_are_one_line(
     receiver.answer = lambda got: Answer(422, f"delivery {got.headers['webhook-id']} is too new".encode())
     workspace.send(5)
     engine.run(seconds=60)
-    assert "5 × 422 delivery … is too new" in overview(admin_page, endpoint_id)
+    assert "5 × in the log 422 delivery … is too new" in overview(admin_page, endpoint_id)
 
 
 def test_the_last_change_is_named_with_who_made_it(
@@ -110,7 +110,7 @@ def test_without_an_answer_the_card_says_what_went_wrong(
     workspace.send(2)
     engine.run(seconds=60)
     text = overview(admin_page, endpoint_id)
-    assert "2 × Address blocked" in text
+    assert "2 × in the log Address blocked" in text
     assert "Last success Never" in text
 
 
@@ -304,7 +304,7 @@ def test_what_failed_before_the_incident_is_not_in_it(
         first = sorted(each.id for each in deliveries() if each.last_status == 404)[0]
         long_ago = clock.now() - timedelta(days=3)
         connection.execute(update(Delivery).where(Delivery.id == first).values(last_attempt_at=long_ago))
-    assert "3 × 404" in overview(admin_page, failing)
+    assert "3 × in the log 404" in overview(admin_page, failing)
 
 
 def test_a_disabled_endpoint_has_no_card(admin_page: Page, failing: str, database: WriteDatabase) -> None:
@@ -323,6 +323,6 @@ def test_an_endpoint_that_the_platform_disabled_has_one(
     workspace.send()
     text = overview(admin_page, endpoint_id)
     assert "Auto-disabled since" in text
-    assert "1 × 410 moved to v2" in text
+    assert "1 × in the log 410 moved to v2" in text
     assert "1 held" in text
     assert "Enable" in text
