@@ -16,6 +16,7 @@ _COMMANDS = {
     "migrate": "maintenance",
     "doctor": "doctor",
     "config": "show_config",
+    "catalog": "catalog",
     "create-workspace": "workspaces",
     "workspaces": "workspaces",
     "users": "people",
@@ -28,7 +29,7 @@ _COMMANDS = {
     "restore": "backups",
 }
 # Whose function would have the name of something else in its module.
-_FUNCTIONS = {name: f"{name}_group" for name in ("workspaces", "users", "members", "tokens")}
+_FUNCTIONS = {name: f"{name}_group" for name in ("workspaces", "users", "members", "tokens", "catalog")}
 
 
 class _Commands(click.Group):
