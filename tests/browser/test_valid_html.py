@@ -20,7 +20,11 @@ def test_every_page_part_and_style_is_valid(
 ) -> None:
     (tmp_path / "world.db").write_bytes(sqlite_template.read_bytes())
     settings = make_settings(
-        f"sqlite:///{tmp_path / 'world.db'}", redis_database(), tmp_path, WEBHOOKS_RETRY_DELAYS="300,1800"
+        f"sqlite:///{tmp_path / 'world.db'}",
+        redis_database(),
+        tmp_path,
+        WEBHOOKS_RETRY_DELAYS="300,1800",
+        WEBHOOKS_OPERATORS="acme@example.com",
     )
     app = create_app(settings)
     with prepared(app) as world:

@@ -134,12 +134,18 @@ def replace_addresses(content: str, addresses: list[str]) -> str:
 
 @pytest.mark.parametrize("kind", ["nginx", "caddy"])
 def test_what_a_client_says_of_itself_is_not_handed_on(kind: str, mirror: int, tmp_path: Path) -> None:
-    forged = {"X-Forwarded-For": "1.2.3.4", "X-Forwarded-Proto": "http", "X_Forwarded_For": "1.2.3.4"}
+    forged = {
+        "X-Request-ID": "1.2.3.4",
+        "X-Forwarded-For": "1.2.3.4",
+        "X-Forwarded-Proto": "http",
+        "X_Forwarded_For": "1.2.3.4",
+    }
     with running(kind, tmp_path, mirror) as proxy:
         seen = proxy.post("/api/v1/events", json={}, headers=forged).json()
         assert seen["x-forwarded-for"] in {"127.0.0.1", "::1"}
         assert seen["x-forwarded-proto"] == "https"
         assert seen["host"].startswith("localhost")
+        assert len(seen["x-request-id"]) >= 32
         assert "1.2.3.4" not in {value for name, value in seen.items() if "_" not in name}
 
 

@@ -78,7 +78,7 @@ env:
   - name: WEBHOOKS_CATALOG
     value: /etc/avra/catalog
   {{- end }}
-  {{- range $name, $value := $root.Values.settings }}
+  {{- range $name, $value := merge (dict) $root.Values.settings (dict "WEBHOOKS_DRAIN_SECONDS" "8") }}
   - name: {{ $name }}
     value: {{ $value | quote }}
   {{- end }}
