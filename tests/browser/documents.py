@@ -14,7 +14,10 @@ from webhooks_app.accounts import users
 from webhooks_app.extensions import services
 
 # Views that answer GET with no HTML of their own.
-NO_HTML = {"deliveries.show_json", "deliveries.export", "deliveries.changes"}
+NO_HTML = {
+    *("deliveries.show_json", "deliveries.export", "deliveries.changes"),
+    *("api_document.show_json", "api_document.show_yaml"),
+}
 # Those that answer a form with a redirect only.
 REDIRECTING = {
     *("endpoints.disable", "endpoints.revoke", "members.withdraw", "members.change_role", "members.remove"),
@@ -50,6 +53,9 @@ _TEST = {"event_type": "batch-lifecycle", "data": "{}"}
 # What changes the world comes last.
 FORMS = (
     Form("session.log_in", "refused", {"email": MARKUP, "password": "wrong"}, who=None),
+    Form("password_resets.ask", "refused", {"email": MARKUP}, who=None),
+    Form("password_resets.ask", "sent", {"email": "nobody@example.com"}, who=None),
+    Form("password_resets.set_password", "refused", {"password": "short"}, who=None),
     Form("workspaces.new", "refused", TOO_LONG),
     Form("invitations.accept", "refused", TOO_LONG | {"password": "short"}, who=None),
     Form("invitations.accept", "somebody-else"),

@@ -25,6 +25,8 @@ def test_every_page_part_and_style_is_valid(
         tmp_path,
         WEBHOOKS_RETRY_DELAYS="300,1800",
         WEBHOOKS_OPERATORS="acme@example.com",
+        WEBHOOKS_SMTP_URL="smtp://127.0.0.1:9",
+        WEBHOOKS_MAIL_FROM="hooks@example.com",
     )
     app = create_app(settings)
     with prepared(app) as world:
