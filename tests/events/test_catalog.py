@@ -239,7 +239,7 @@ def test_one_more_entry_is_one_more_event_type_and_leaves_the_others_alone(tmp_p
         ),
         ("", " the catalog has no event types"),
         (
-            NEW_ENTRY.replace("indexed", "").replace("group =", "gruop ="),
+            NEW_ENTRY.replace("indexed", "").replace("group =", "grouping ="),
             '6: event type "batch-archival": group is missing or empty',
         ),
         ("colour = 1\n" + NEW_ENTRY, '5: group "batches": there is no key "colour"; an entry has key, title'),

@@ -88,7 +88,7 @@ def test_a_group_can_be_renamed(tmp_path: Path) -> None:
 def test_all_problems_of_all_files_are_told_each_with_its_line(tmp_path: Path) -> None:
     write(
         tmp_path / "a.toml",
-        ORDERS.replace('"type": "object",', '"type": "object"').replace("title =", "titel ="),
+        ORDERS.replace('"type": "object",', '"type": "object"').replace("title =", "heading ="),
     )
     write(tmp_path / "b.toml", ORDERS.replace("o_1", "o_1\\"))
     write(tmp_path / "c.toml", "[[groups]\n")
@@ -96,8 +96,8 @@ def test_all_problems_of_all_files_are_told_each_with_its_line(tmp_path: Path) -
 
     assert problems(tmp_path) == [
         'a.toml:2: group "orders": title is missing or empty',
-        'a.toml:4: group "orders": there is no key "titel"; an entry has key, title',
-        'a.toml:8: event type "order.paid": there is no key "titel"; an entry has name, group, title, '
+        'a.toml:4: group "orders": there is no key "heading"; an entry has key, title',
+        'a.toml:8: event type "order.paid": there is no key "heading"; an entry has name, group, title, '
         "description, schema, example, indexed",
         'a.toml:15: event type "order.paid": schema is not valid JSON: '
         "Expecting ',' delimiter: line 3 column 3 (char 23)",
