@@ -20,9 +20,9 @@ from tests.conftest import wait_for
 from webhooks_app import __version__, config
 
 ROOT = config.ROOT
-COMMANDS = {"run", "web", "worker", "scheduler", "migrate", "create-workspace", "rotate-keys"} | {
-    "expire",
-    "backup",
+COMMANDS = {
+    *("run", "web", "worker", "scheduler", "migrate", "doctor", "config", "catalog", "create-workspace"),
+    *("workspaces", "users", "members", "tokens", "reset-password", "rotate-keys", "expire", "backup"),
     "restore",
 }
 # Stand for packages; whoever imports them gets what an environment without them gives.
@@ -161,6 +161,10 @@ def test_it_lists_its_commands(avra: str, tmp_path: Path) -> None:
     assert {name for name, _ in listed} == COMMANDS
     assert [text for _, text in listed if text.endswith("...")] == []
     assert run(tmp_path, avra, "--version").stdout == f"avra, version {__version__}\n"
+
+
+def test_it_holds_the_catalog(avra: str, tmp_path: Path) -> None:
+    assert "19 event types" in run(tmp_path, avra, "catalog", "check").stdout
 
 
 @pytest.mark.parametrize("command", ["web", "worker"])

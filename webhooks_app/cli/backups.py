@@ -17,9 +17,10 @@ _file = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.command()
 @_file
 def backup(file: Path) -> None:
-    """Write a copy of the database to a new FILE, while everything runs.
+    """Write a copy of the database to a new FILE.
 
-    The signing secrets in it are encrypted: keep WEBHOOKS_ENCRYPTION_KEYS apart from it, and safe.
+    Everything may run meanwhile. The signing secrets in it are encrypted: keep WEBHOOKS_ENCRYPTION_KEYS
+    apart from it, and safe.
     """
     with clear_errors():
         database_url = config.read().database_url
@@ -33,9 +34,9 @@ def backup(file: Path) -> None:
 @click.command()
 @_file
 def restore(file: Path) -> None:
-    """Bring a copy back into an empty database, with nothing else running.
+    """Bring a copy back into an empty database.
 
-    What was waiting when it was made is sent again, under the ids of then.
+    Nothing else may run meanwhile. What was waiting when it was made is sent again, under the ids of then.
     """
     with clear_errors():
         database_url = config.read().database_url

@@ -48,7 +48,7 @@ class Finding:
 
 @click.command()
 def doctor() -> None:
-    """Try whether everything works that the platform depends on.
+    """Try whether all works that the platform depends on.
 
     The settings, the database and its schema, encryption keys, Redis and the commands that it must allow,
     clocks, the limit of open files, the way out, the mail server, and the processes that report. Changes

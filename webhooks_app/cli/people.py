@@ -91,7 +91,7 @@ def _ask_for_password() -> str:
 
 @click.group("members")
 def members_group() -> None:
-    """List the members of a workspace, add and remove them, change their roles."""
+    """List, add and remove members, and change their roles."""
 
 
 @members_group.command("list")
