@@ -1,6 +1,7 @@
 """The OpenAPI document: valid, complete, and true of what is sent and delivered."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from tests.reading import json_of
 from tests.receivers import Receiver
 from tests.web.api.conforming import CATALOG, DOCUMENT, validator
 from webhooks_app.accounts.token_scopes import TokenScope
-from webhooks_app.web.api import event_schemas
+from webhooks_app.events.catalog import load
+from webhooks_app.web.api import event_schemas, openapi
 from webhooks_app.web.api.all_operations import OPERATIONS
 from webhooks_app.worker.engine import DeliveryEngine
 
@@ -43,6 +45,29 @@ def test_no_reference_leads_nowhere_and_no_component_is_idle() -> None:
     components = DOCUMENT["components"]["schemas"]
     named = {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}
     assert named == set(components)
+
+
+def test_a_schema_that_refers_to_itself_does_so_in_the_document(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    schema = {
+        "type": "object",
+        "properties": {
+            "total": {"$ref": "#/$defs/money"},
+            "parts": {"type": "array", "items": {"$ref": "#"}},
+        },
+        "$defs": {"money": {"type": "integer"}},
+    }
+    path.write_text(
+        '[[groups]]\nkey = "orders"\ntitle = "Orders"\n'
+        '[[event_types]]\nname = "order.paid"\ngroup = "orders"\n'
+        f"description = \"Paid\"\nschema = '{json.dumps(schema)}'\nexample = '{{\"total\": 1}}'\n"
+    )
+    document = openapi.build(OPERATIONS, load(path), server_url="https://x.example", version="1")
+
+    OpenAPIV31SpecValidator(document).validate()
+    data = document["components"]["schemas"]["OrderPaidData"]
+    assert data["properties"]["total"] == {"$ref": "#/components/schemas/OrderPaidData/$defs/money"}
+    assert data["properties"]["parts"]["items"] == {"$ref": "#/components/schemas/OrderPaidData"}
 
 
 def test_every_operation_is_described() -> None:

@@ -29,7 +29,8 @@ def schemas(catalog: Catalog) -> Json:
     found: Json = {}
     for each in catalog.event_types:
         name = type_name(each)
-        found[f"{name}Data"] = {key: value for key, value in each.schema.items() if key != "$schema"}
+        data = {key: value for key, value in each.schema.items() if key != "$schema"}
+        found[f"{name}Data"] = _moved(data, f"{_SCHEMAS}{name}Data")
         found[f"{name}Input"] = _input(each)
         found[f"{name}Event"] = _delivered(each)
     return found | {
@@ -37,6 +38,19 @@ def schemas(catalog: Catalog) -> Json:
         "BatchItem": _batch_item(catalog),
         "BatchInput": _batch(),
     }
+
+
+def _moved(part: Any, place: str) -> Any:
+    """Return part of a schema as it stands at `place` of the document: what refers to it leads there."""
+    if isinstance(part, list):
+        return [_moved(each, place) for each in part]
+    if not isinstance(part, dict):
+        return part
+    moved = {key: _moved(value, place) for key, value in part.items()}
+    reference = part.get("$ref")
+    if isinstance(reference, str) and (reference == "#" or reference.startswith("#/")):
+        moved["$ref"] = place + reference[1:]
+    return moved
 
 
 def webhooks(catalog: Catalog) -> Json:
