@@ -154,7 +154,8 @@ def test_disabling_holds_events_and_enabling_asks_what_becomes_of_them(
     expect(rows(page).locator("[data-state=held]")).to_have_count(2)
 
     page.goto(f"endpoints/{endpoint_id}")
-    page.click("main >> text=Enable")
+    expect(page.get_by_role("button", name="Enable and send 2 held")).to_be_visible()
+    page.click(".banner >> text=settings")
     enable = page.locator("#use").get_by_role("button", name="Enable")
     enable.click()  # without a choice, which the browser asks for
     expect(page.locator("#held")).to_be_visible()

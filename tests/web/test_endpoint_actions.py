@@ -88,3 +88,13 @@ def test_deleting_cancels_what_waits(admin_page: Page, workspace: Workspace, end
     assert "“Orders” deleted" in admin_page.get(response.location).text
     assert load(endpoint_id).deleted_at is not None
     assert states() == [DeliveryState.CANCELED] * 2
+
+
+def test_the_overview_enables_and_sends_what_is_held_in_one_press(
+    admin_page: Page, viewer_page: Page, workspace: Workspace, endpoint_id: str
+) -> None:
+    admin_page.post(f"endpoints/{endpoint_id}/disable")
+    assert "Enable and send" not in admin_page.get(f"endpoints/{endpoint_id}").text
+    workspace.send(2)
+    assert "Enable and send 2 held" in admin_page.get(f"endpoints/{endpoint_id}").text
+    assert f"{endpoint_id}/enable" not in viewer_page.get(f"endpoints/{endpoint_id}").text

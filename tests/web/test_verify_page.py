@@ -280,3 +280,17 @@ def test_a_language_and_a_framework_are_links_and_a_fragment(admin_page: Page, e
 def test_what_there_is_no_code_for_shows_the_first(admin_page: Page, endpoint_id: str, query: str) -> None:
     text = admin_page.fragment(f"endpoints/{endpoint_id}/verify?{query}").text
     assert "from flask import" in html.unescape(text)
+
+
+def test_a_test_is_sent_from_beside_the_secret_and_its_outcome_shown(
+    admin_page: Page, viewer_page: Page, workspace: Workspace, receiver: Receiver, engine: DeliveryEngine
+) -> None:
+    endpoint_id = workspace.endpoint(receiver.url)
+    address = f"endpoints/{endpoint_id}/try"
+    assert f'{address}"' in admin_page.get(f"endpoints/{endpoint_id}/verify").text
+    assert address not in viewer_page.get(f"endpoints/{endpoint_id}/verify").text
+
+    shown = admin_page.post(address).location  # as without JavaScript
+    engine.run(seconds=60)
+
+    assert re.search(r'id="incident-test".*?Delivered.*?200', admin_page.get(shown).text, re.S)
