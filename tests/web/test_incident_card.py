@@ -187,6 +187,8 @@ def test_a_url_is_mended_in_place(admin_page: Page, failing: str) -> None:
     assert response.status_code == 200
     assert "URL saved" in response.headers["HX-Trigger"]
     assert response.text.lstrip().startswith('<div id="endpoint-now"')
+    assert f'value="{new}"' in response.text
+    assert re.search(rf'hx-target="#endpoint-address"[^>]*><code title="{new}">', response.text)
     after = load(failing)
     assert after.url == new
     assert (after.name, after.all_events, after.timeout_ms, after.rate_per_second) == kept

@@ -42,6 +42,7 @@ def fix_url(endpoint_id: str) -> PageResponse:
     if not is_fragment():
         flash(SAVED, "success")
         return redirect(url_for("endpoints.show", endpoint_id=endpoint_id), 303)
+    db.session.expire_all()  # it was read before the change
     return _with_toast(_render(load_endpoint(endpoint_id), None), SAVED, "success")
 
 
@@ -95,7 +96,8 @@ def _with_url(endpoint: Endpoint, url: str) -> EndpointValues:
 def _render(endpoint: Endpoint, form: UrlForm | None) -> str:
     if not is_fragment():
         return render_overview(endpoint, fix=form)
-    return render_template("endpoints/_now.html", fix=form, **card_variables(incident_cards.load(endpoint)))
+    template = "endpoints/_now.html" if form else "endpoints/_moved.html"
+    return render_template(template, fix=form, **card_variables(incident_cards.load(endpoint)))
 
 
 def _example(endpoint: Endpoint, name: str) -> NewEvent:
