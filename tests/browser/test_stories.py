@@ -191,12 +191,13 @@ def test_what_was_sent_about_a_batch_is_found(page: Page, story: Told, busy: Non
         expect(rows(page)).to_contain_text("batch_00123")
 
 
-def test_who_gets_an_event(page: Page, story: Told, busy: None) -> None:
+def test_who_gets_an_event(page: Page, story: Told, busy: None, workspace: Workspace) -> None:
+    workspace.endpoint("https://hooks.example.com/", name="Billing")
     page.goto("./")
     with story("subscribers", page) as play:
         play.choose(page.get_by_label("Gets"), "batch-lifecycle")
         expect(page.locator(".endpoints tbody")).to_have_count(1)
-        expect(page.locator(".endpoints tbody")).to_contain_text("Batch dashboard")
+        expect(page.locator(".endpoints tbody")).to_contain_text("Billing")
 
 
 def test_a_viewer_is_invited(page: Page, story: Told) -> None:
