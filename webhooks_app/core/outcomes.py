@@ -192,3 +192,18 @@ def classify_status(status: int) -> OutcomeClass:
 def latency_bucket(total_us: int) -> int:
     """Return the rollup's bucket: b for [2^(b-1), 2^b) milliseconds, 0 for under one."""
     return (total_us // 1000).bit_length()
+
+
+_HINTS_BY_STATUS = {
+    401: "Check the signing secret and the custom headers.",
+    403: "Check the signing secret, the custom headers, and whether a firewall lets us through.",
+    404: "Check the URL’s path.",
+    405: "The URL takes no POST: check its path.",
+    413: "The receiver’s limit for a body is too small.",
+    415: "The receiver does not take application/json here: check the URL’s path.",
+}
+
+
+def hint_for(outcome: OutcomeClass, status: int | None) -> str:
+    """Return what to do about an outcome, by the status that it was answered with where that says more."""
+    return _HINTS_BY_STATUS.get(status or 0, "") or DESCRIPTIONS[outcome].hint

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from webhooks_app.core import text_display
-from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass, OutcomeDescription
+from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass, OutcomeDescription, hint_for
 
 # So much of a text is looked at, and so much of it is shown.
 READ_CHARACTERS, SHOWN_CHARACTERS = 2048, 200
@@ -34,15 +34,6 @@ _HTML = re.compile(r"\s*<(?:!doctype|html|head|body|h1|title)\b", re.IGNORECASE)
 _HTML_TITLE = re.compile(r"<(title|h1)[^>]{0,200}>([^<]{1,400})<", re.IGNORECASE)
 _HTML_HIDDEN = re.compile(r"<(script|style)\b.*?(?:</\1\s*>|$)", re.IGNORECASE | re.DOTALL)
 _HTML_TAG = re.compile(r"<[^<>]{0,400}>")
-
-_CODE_HINTS = {
-    401: "Check the signing secret and the custom headers.",
-    403: "Check the signing secret, the custom headers, and whether a firewall lets us through.",
-    404: "Check the URL’s path.",
-    405: "The URL takes no POST: check its path.",
-    413: "The receiver’s limit for a body is too small.",
-    415: "The receiver does not take application/json here: check the URL’s path.",
-}
 
 
 class Failure(NamedTuple):
@@ -77,7 +68,7 @@ class FailureGroup:
 
     @property
     def hint(self) -> str:
-        return _CODE_HINTS.get(self.newest.status or 0, "") or self.description.hint
+        return hint_for(self.newest.outcome, self.newest.status)
 
 
 def group(failures: Iterable[Failure]) -> list[FailureGroup]:

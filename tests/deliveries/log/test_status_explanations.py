@@ -30,6 +30,7 @@ def row(**values: Any) -> DeliveryRow:
 
 TIMED_OUT = {"last_outcome": "timeout", "attempts_in_schedule": 2, "attempt_count": 2}
 DELIVERED = {"state": DeliveryState.DELIVERED, "attempt_count": 1, "attempts_in_schedule": 1}
+REFUSED = {"last_outcome": "http_4xx", "last_status": 404, "attempts_in_schedule": 1, "attempt_count": 1}
 FAILED = TIMED_OUT | {"state": DeliveryState.FAILED, "next_attempt_at": None}
 
 
@@ -70,6 +71,12 @@ FAILED = TIMED_OUT | {"state": DeliveryState.FAILED, "next_attempt_at": None}
         ),
         (TIMED_OUT | {"is_being_sent": True}, "Being sent right now.", "The attempt before failed", "info"),
         (FAILED, "Failed: timed out.", "Then replay it.", "danger"),
+        (
+            REFUSED,
+            "Attempt 1 of 10 failed: 404, rejected.",
+            "refused the request. Check the URL’s path.",
+            "warning",
+        ),
         (FAILED | {"attempts_in_schedule": 10}, "All 10 attempts failed.", "Then replay it.", "danger"),
         (FAILED | {"endpoint_state": EndpointState.DISABLED}, "Failed", "enable it to replay.", "danger"),
         (FAILED | {"endpoint_deleted_at": NOW}, "Failed", "it cannot be replayed.", "danger"),

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from webhooks_app.core.outcomes import OutcomeClass
+from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass, hint_for
 from webhooks_app.deliveries.log.filters import Status
 from webhooks_app.deliveries.log.rows import DeliveryRow
 from webhooks_app.deliveries.log.waiting import Wait
@@ -92,8 +92,10 @@ def _failed(row: DeliveryRow, schedule_length: int) -> str:
 
 
 def _advice(row: DeliveryRow) -> str:
-    outcome = row.outcome_description
-    return f"{outcome.reason} {outcome.hint}" if outcome and not row.is_success else ""
+    if not row.last_outcome or row.is_success:
+        return ""
+    outcome = OutcomeClass(row.last_outcome)
+    return f"{DESCRIPTIONS[outcome].reason} {hint_for(outcome, row.last_status)}"
 
 
 def _last_failure(row: DeliveryRow, which: str) -> str:
