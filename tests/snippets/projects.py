@@ -74,6 +74,8 @@ def fetch(folder: Path, command: Command, wanted: Iterable[str]) -> None:
     if not command or _is_done(folder / FETCHED, command, wanted):
         return
     done = call(command, folder, FETCH_SECONDS)
+    if done.returncode != 0:  # once more, as a name server may have been silent for a moment
+        done = call(command, folder, FETCH_SECONDS)
     if done.returncode != 0:
         unavailable(f"What {' '.join(command)} fetches", f"connect this machine: {done.stderr[-500:]}")
     (folder / FETCHED).write_text(_digest(command, wanted))

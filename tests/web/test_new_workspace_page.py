@@ -9,5 +9,10 @@ def test_anybody_can_make_a_workspace_and_is_its_admin(viewer_page: Page, home: 
     assert answer.status_code == 303
     page = viewer_page.get(answer.location).text
     assert "You are its admin" in page
-    assert viewer_page.post(f"/w/{answer.location.split('/')[2]}/tokens/", {"name": "x"}).status_code == 200
+    assert (
+        viewer_page.post(
+            f"/w/{answer.location.split('/')[2]}/tokens/", {"name": "x", "scopes": "events:send"}
+        ).status_code
+        == 200
+    )
     assert ">Staging<" in viewer_page.get(f"{home}members/").text
