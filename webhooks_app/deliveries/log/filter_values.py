@@ -21,8 +21,10 @@ class FilterError(ValueError):
 
 
 def parse_query(text: str) -> str:
-    # No stored text holds a NUL: JSON escapes it, and PostgreSQL would refuse it.
-    q = text.replace("\0", "").strip()
+    # No stored text holds one: JSON escapes it. Without it, another text would be looked for, and acted on.
+    if "\0" in text:
+        raise FilterError("q", "This holds a NUL character, which no payload holds. Leave it out.")
+    q = text.strip()
     if len(q) > LONGEST_TEXT:
         raise FilterError("q", f"Look for {LONGEST_TEXT} characters at most.")
     if not _is_whole(q):
