@@ -9,7 +9,7 @@ LOCK = $(BIN)/python -m uv pip compile -q --universal --python-version 3.11 --ge
 run: $(VENV)/run.stamp
 	@exec $(BIN)/python -m webhooks_app run
 
-# In a random order, in a process per core. ARGS="-n0 -k retry" for a part of it in one process,
+# In a random order, in two processes per core. ARGS="-n0 -k retry" for a part of it in one process,
 # ARGS="--randomly-seed=7" for an order that an earlier run printed.
 test: $(VENV)/dev.stamp
 	@exec $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal $(ARGS)

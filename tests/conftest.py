@@ -66,6 +66,11 @@ def unavailable(what: str, how: str) -> NoReturn:
     pytest.skip(message)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return two processes a core: many tests wait for what others do."""
+    return 2 * (os.cpu_count() or 1)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Has the long ones begin, whatever the order: at the end one process would wait for another's."""
