@@ -56,9 +56,17 @@ def create_app(
     with app.app_context():
         engines.prepare(db.engine, waits_for_disk=waits_for_disk, limits=database_limits)
         attach_services(app, settings, db.engine)
-    assert services(app).catalog  # here and not in the first requests, each of which would load it
+    if settings.catalog:
+        assert services(app).catalog  # as a mistake in it ends each process with its line
     _register_web(app, settings)
     request_deadline.register(app, database_limits.request_seconds)
+    return app
+
+
+def create_serving_app(settings: config.Settings) -> Flask:
+    """As `create_app`, with the catalog, which each of the first requests or each child would load."""
+    app = create_app(settings)
+    assert services(app).catalog
     return app
 
 
@@ -67,7 +75,7 @@ def create_app_or_exit() -> Flask:
     try:
         settings = config.read()
         schema_version.check_at_start(settings.database_url)
-        return create_app(settings)
+        return create_serving_app(settings)
     except StartError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -255,6 +255,10 @@ def test_a_broken_entry_gives_one_clear_error(write: Write, entries: str, messag
     assert str(raised.value) == f"catalog.toml:{message}"
 
 
+def test_the_built_in_catalog_is_read_once_in_a_process() -> None:
+    assert load() is CATALOG
+
+
 def test_a_file_that_is_not_toml_says_on_which_line(write: Write) -> None:
     with pytest.raises(CatalogError, match=r"^catalog\.toml:6: is not valid TOML: "):
         load(write("\nevent types\n"))

@@ -7,7 +7,7 @@ import socket
 import click
 
 from webhooks_app import config
-from webhooks_app.app import create_app
+from webhooks_app.app import create_serving_app
 from webhooks_app.cli.beginning import begin
 from webhooks_app.cli.reporting import reports_of
 from webhooks_app.db import schema_version
@@ -60,7 +60,7 @@ def _run(count: int | None) -> None:
     limits = fitting_limits(settings)
     listener = left or _listen(settings)
     restarting = Restart(listener, os.environ)
-    app = create_app(settings)
+    app = create_serving_app(settings)
 
     def serve() -> None:
         gc_freeze()

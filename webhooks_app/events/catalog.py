@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from referencing.exceptions import Unresolvable
 from webhooks_app.core.start_errors import StartError
 from webhooks_app.db.models.event_tables import VALUE_COLUMNS
 from webhooks_app.events import catalog_files, schema_predicates, schema_violations
-from webhooks_app.events.catalog_files import Entry, Problem
+from webhooks_app.events.catalog_files import CatalogFile, Entry, Problem
 from webhooks_app.events.event_types import NAME, EventType, Group
 from webhooks_app.events.schema_violations import Violation
 
@@ -70,22 +71,31 @@ def load(source: Path | None = None) -> Catalog:
     `source` is a file, or a folder of them: a group or an event type of it is added to the built-in ones, or
     replaces the one of its name; where a file says `built_in = false`, there are none but those of `source`.
     """
+    if source is None:
+        return _built_in()
     problems: list[Problem] = []
-    own = (
-        [catalog_files.read(path, problems) for path in catalog_files.paths(source, problems)]
-        if source
-        else []
-    )
-    built_in = [catalog_files.read(CATALOG_PATH, problems)] if all(each.built_in for each in own) else []
-    titles: dict[str, str] = {}
-    event_types: dict[str, EventType] = {}
-    for files in (built_in, own):
-        titles |= _titles([entry for file in files for entry in file.groups])
-        event_types |= _event_types(
-            [entry for file in files for entry in file.event_types], titles, event_types
-        )
+    files = [catalog_files.read(path, problems) for path in catalog_files.paths(source, problems)]
+    base = _built_in().groups if all(each.built_in for each in files) else ()
+    return _extended(base, files, source, problems)
+
+
+@cache
+def _built_in() -> Catalog:
+    """Read and check the package's own file, a constant: once in a process, as checking takes 40 ms."""
+    problems: list[Problem] = []
+    return _extended((), [catalog_files.read(CATALOG_PATH, problems)], CATALOG_PATH, problems)
+
+
+def _extended(
+    base: Sequence[Group], files: Sequence[CatalogFile], source: Path, problems: list[Problem]
+) -> Catalog:
+    """Return the groups of `base` with what the files of `source` add and replace. Raises CatalogError."""
+    titles = {group.key: group.title for group in base}
+    event_types = {each.name: each for group in base for each in group.event_types}
+    titles |= _titles([entry for file in files for entry in file.groups])
+    event_types |= _event_types([entry for file in files for entry in file.event_types], titles, event_types)
     if not event_types and not problems:
-        problems.append(Problem((source or CATALOG_PATH).name, None, "the catalog has no event types"))
+        problems.append(Problem(source.name, None, "the catalog has no event types"))
     if problems:
         raise CatalogError(problems)
     return Catalog(_groups(titles, event_types.values()))
