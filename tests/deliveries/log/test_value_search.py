@@ -46,6 +46,8 @@ def test_it_is_found_at_once_behind_a_long_log(workspace: Workspace) -> None:
     assert [row.event_id for row in got.rows] == [wanted]
     assert got.searched_to is None
     assert not [each for each in caught if "events.body" in each]
+    by_values = [each for each in caught if "events.first_value =" in each]
+    assert len(by_values) == 2, "whether it is a value, and which events have it"
 
 
 def test_whole_payloads_are_searched_if_asked_for(workspace: Workspace) -> None:

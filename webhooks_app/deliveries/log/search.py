@@ -57,6 +57,7 @@ def count_deliveries(
     session: Session, workspace_id: str, log_filter: LogFilter, *, now: datetime, limit: int
 ) -> MatchCount:
     """Return how many deliveries `find` would come to, up to `limit`."""
+    log_filter = settle(session, workspace_id, log_filter)
     if is_by_value(session, workspace_id, log_filter):
         found = find_deliveries(session, workspace_id, log_filter, now=now, limit=limit)
         return MatchCount(len(found.ids), not found.has_more)
@@ -66,7 +67,10 @@ def count_deliveries(
 
 
 def is_by_value(session: Session, workspace_id: str, log_filter: LogFilter) -> bool:
-    """Tell whether the text is a value that events are indexed by, and so found at once."""
+    """Tell whether the text is a value that events are indexed by, and so found at once.
+
+    Of a filter that is settled the database is not asked.
+    """
     if log_filter.within == filter_values.VALUES:
         return bool(log_filter.value)
     return bool(log_filter.value) and value_search.is_known(session, workspace_id, log_filter.value)
