@@ -118,6 +118,12 @@ def walk(
         yield batch
 
 
+def in_order(column: Any, upwards: bool) -> ColumnElement[str]:
+    """Return what to sort by: the column of an id, the newest first or, `upwards`, the oldest."""
+    order: ColumnElement[str] = column.asc() if upwards else column.desc()
+    return order
+
+
 def _find_by_chunks(
     session: Session, search: Search, low: str, high: str, limit: int, limits: SearchLimits, upwards: bool
 ) -> SearchResult:
@@ -146,7 +152,7 @@ def _range(
     if search.early_condition is not None:
         columns.append(search.early_condition.label("is_candidate"))
     within = (search.key > low, search.key < high)
-    return select(*columns).where(*conditions, *within).order_by(search.key if upwards else search.key.desc())
+    return select(*columns).where(*conditions, *within).order_by(in_order(search.key, upwards))
 
 
 def _chunk(search: Search, low: str, high: str, rows: int, upwards: bool) -> Subquery:
@@ -155,8 +161,7 @@ def _chunk(search: Search, low: str, high: str, rows: int, upwards: bool) -> Sub
     if len(parts) == 1:
         return parts[0]
     merged = union_all(*(select(part.c.id) for part in parts)).subquery()
-    order = merged.c.id if upwards else merged.c.id.desc()
-    return select(merged.c.id).order_by(order).limit(rows).subquery()
+    return select(merged.c.id).order_by(in_order(merged.c.id, upwards)).limit(rows).subquery()
 
 
 def _read_matches(
@@ -178,13 +183,9 @@ def _read_contents(
     conditions = [*search.conditions, *([chunk.c.is_candidate] if search.early_condition is not None else [])]
     holds = select(and_(true(), *conditions)).where(search.row_key == chunk.c.id).scalar_subquery()
     statement = select(chunk.c.id, case((holds, content)).label("content"))
-    rows = session.execute(statement.order_by(_order(chunk.c.id, upwards))).all()
+    rows = session.execute(statement.order_by(in_order(chunk.c.id, upwards))).all()
     matching = [row.id for row in rows if row.content is not None and search.content_holds(row.content)]
     return matching, len(rows), rows[-1].id if rows else ""
-
-
-def _order(column: Any, upwards: bool) -> Any:
-    return column.asc() if upwards else column.desc()
 
 
 def _matches(search: Search, chunk: Subquery, upwards: bool) -> Select[Any]:
@@ -193,4 +194,4 @@ def _matches(search: Search, chunk: Subquery, upwards: bool) -> Select[Any]:
     statement = select(chunk.c.id).where(holds)
     if search.early_condition is not None:
         statement = statement.where(chunk.c.is_candidate)
-    return statement.order_by(chunk.c.id if upwards else chunk.c.id.desc())
+    return statement.order_by(in_order(chunk.c.id, upwards))

@@ -6,13 +6,13 @@ They come in the order of their events, and within an event by their own ids: th
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, func, or_, select, union
+from sqlalchemy import func, or_, select, union
 from sqlalchemy.orm import Session
 
 from webhooks_app.core import ids
-from webhooks_app.db.keyset import Condition, SearchLimits, SearchResult
+from webhooks_app.db.keyset import Condition, SearchLimits, SearchResult, in_order
 from webhooks_app.db.models import Delivery, Event
 from webhooks_app.db.models.event_tables import VALUE_COLUMNS
 
@@ -96,13 +96,13 @@ def _next_events(
     parts = [
         select(Event.id)
         .where(Event.workspace_id == workspace_id, getattr(Event, name) == value, *within)
-        .order_by(_order(Event.id, upwards))
+        .order_by(in_order(Event.id, upwards))
         .limit(size)
         .subquery()
         for name in VALUE_COLUMNS
     ]
     merged = union(*(select(part.c.id) for part in parts)).subquery()
-    return list(session.scalars(select(merged.c.id).order_by(_order(merged.c.id, upwards)).limit(size)))
+    return list(session.scalars(select(merged.c.id).order_by(in_order(merged.c.id, upwards)).limit(size)))
 
 
 def _is_not_before(place: _Place, upwards: bool) -> Condition:
@@ -121,7 +121,7 @@ def _deliveries(
 ) -> Sequence[str]:
     # Two statements instead of a join, which may come out as a scan.
     statement = select(Delivery.id).where(Delivery.event_id.in_(event_ids), *conditions)
-    order = [_order(column, upwards) for column in (Delivery.event_id, Delivery.id)]
+    order = [in_order(column, upwards) for column in (Delivery.event_id, Delivery.id)]
     return session.scalars(statement.order_by(*order).limit(limit)).all()
 
 
@@ -130,8 +130,3 @@ def _end_of(session: Session, event_id: str, upwards: bool) -> _Place:
     last = func.max(Delivery.id) if upwards else func.min(Delivery.id)
     delivery_id = session.scalar(select(last).where(Delivery.event_id == event_id))
     return _Place(event_id, delivery_id or ids.floor("dlv", ids.created_at(event_id)))
-
-
-def _order(column: Any, upwards: bool) -> ColumnElement[str]:
-    order: ColumnElement[str] = column.asc() if upwards else column.desc()
-    return order
