@@ -84,8 +84,9 @@ def _commit_together(
 ) -> tuple[Sequence[Outcome], Rest | None]:
     now = clock.now()
     rows = [event_rows(submission, now) for submission in submissions]
+    keyed = batch_keys.batch_rows(submissions, now)
     with database.begin() as connection:
-        claims = batch_keys.claim(connection, submissions, now)
+        claims = batch_keys.claim(connection, keyed)
         all_rows = [row for at, some in enumerate(rows) if at not in claims.earlier for row in some]
         fanned_out = fan_out.fan_out(connection, all_rows, now, found=found, limits=limits)
         new = {name: Accepted(name, count) for name, count in fanned_out.deliveries.items()}
