@@ -1,7 +1,6 @@
 """From what the API is given to an endpoint's values, by the rules of the console's form."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NoReturn
 from urllib.parse import urlsplit
 
 from msgspec import UNSET
@@ -69,11 +68,6 @@ def check_subscription(name: str, stored: Endpoint | None, field: str) -> None:
     """Raise ApiError 422 unless the catalog has the type, or the endpoint had it when it still did."""
     if stored is None or name not in stored.event_types:
         check_event_type(name, field)
-
-
-def refuse_headers() -> NoReturn:
-    """Raise ApiError 422: the endpoint was changed meanwhile, so a stored value would go elsewhere."""
-    refuse(422, "invalid", "Give the values of the headers: the URL leads to another server now.", "headers")
 
 
 def _chosen_events(body: EndpointChanges, endpoint: Endpoint) -> tuple[bool, Sequence[str]]:

@@ -8,7 +8,6 @@ from webhooks_app.core.encryption import DecryptionError
 from webhooks_app.db.models import Endpoint
 from webhooks_app.endpoints import signing_secrets
 from webhooks_app.endpoints.signing_secrets import RevealedSecret
-from webhooks_app.endpoints.versions import ChangedMeanwhile
 from webhooks_app.extensions import services
 from webhooks_app.web.api import answer_models, preconditions
 from webhooks_app.web.api.authentication import actor
@@ -28,17 +27,14 @@ def list_secrets(endpoint_id: str) -> Response:
 def rotate_secret(endpoint_id: str, body: RotateInput) -> Response:
     endpoint = load_endpoint(endpoint_id)
     overlap = signing_secrets.OVERLAPS[body.overlap.value]
-    try:
-        signing_secrets.rotate(
-            services().write,
-            services().cipher,
-            endpoint,
-            overlap=overlap,
-            seen_at=preconditions.seen_at(endpoint),
-            actor=actor(),
-        )
-    except ChangedMeanwhile:
-        preconditions.refuse_changed()
+    signing_secrets.rotate(
+        services().write,
+        services().cipher,
+        endpoint,
+        overlap=overlap,
+        seen_at=preconditions.seen_at(endpoint),
+        actor=actor(),
+    )
     return respond(_answer(_reveal(reload(endpoint))[0]), 201)
 
 

@@ -6,7 +6,6 @@ from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.core import json_parsing
 from webhooks_app.endpoints import actions, overview
 from webhooks_app.endpoints import health as endpoint_health
-from webhooks_app.endpoints.versions import ChangedMeanwhile
 from webhooks_app.events import test_events
 from webhooks_app.events.accept import NewEvent
 from webhooks_app.extensions import db, services
@@ -23,10 +22,7 @@ from webhooks_app.web.api.producer import LARGEST_EVENT_BYTES
 
 def disable_endpoint(endpoint_id: str) -> Response:
     endpoint = load_endpoint(endpoint_id)
-    try:
-        actions.disable(services().write, endpoint, seen_at=preconditions.seen_at(endpoint), actor=actor())
-    except ChangedMeanwhile:
-        preconditions.refuse_changed()
+    actions.disable(services().write, endpoint, seen_at=preconditions.seen_at(endpoint), actor=actor())
     return respond_with(reload(endpoint))
 
 
@@ -38,12 +34,7 @@ def enable_endpoint(endpoint_id: str, body: EnableInput) -> Response:
         if body.held is None and actions.held_count(services().read, endpoint.id, limit=1):
             refuse(422, "invalid", "Deliveries were held: say send or discard.", "held")
         is_sent = body.held is HeldChoice.SEND
-        try:
-            count = actions.enable(
-                services().write, endpoint, send_held=is_sent, seen_at=seen_at, actor=actor()
-            )
-        except ChangedMeanwhile:
-            preconditions.refuse_changed()
+        count = actions.enable(services().write, endpoint, send_held=is_sent, seen_at=seen_at, actor=actor())
         if count and is_sent:
             services().wake_ups.wake_worker()
     endpoint = reload(endpoint)

@@ -1,7 +1,5 @@
 """Endpoints over the API: listed, added, read, changed, deleted; by their ids or by their names."""
 
-from typing import NoReturn
-
 from flask import Response, g, url_for
 from sqlalchemy import or_, select
 from sqlalchemy.orm import selectinload
@@ -9,13 +7,9 @@ from sqlalchemy.orm import selectinload
 from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.db.models import Endpoint, Subscription
 from webhooks_app.endpoints import actions, named_endpoints, signing_secrets
-from webhooks_app.endpoints.custom_headers import ValueNeeded
-from webhooks_app.endpoints.named_endpoints import AmbiguousName
-from webhooks_app.endpoints.versions import ChangedMeanwhile
 from webhooks_app.extensions import db, services
 from webhooks_app.web.api import answer_models, endpoint_answers, endpoint_input, paging, preconditions
 from webhooks_app.web.api.authentication import actor
-from webhooks_app.web.api.errors import refuse
 from webhooks_app.web.api.input_models import (
     EndpointChanges,
     EndpointInput,
@@ -60,21 +54,13 @@ def change_endpoint(endpoint_id: str, body: EndpointChanges) -> Response:
     # What is left out stays as it was read: so nobody's change in between is undone by it.
     seen_at = preconditions.seen_at(endpoint) or endpoint.updated_at
     values = endpoint_input.changed_values(body, endpoint)
-    try:
-        actions.change(services().write, services().cipher, endpoint, values, seen_at=seen_at, actor=actor())
-    except ChangedMeanwhile:
-        preconditions.refuse_changed()
-    except ValueNeeded:
-        endpoint_input.refuse_headers()
+    actions.change(services().write, services().cipher, endpoint, values, seen_at=seen_at, actor=actor())
     return respond_with(reload(endpoint))
 
 
 def delete_endpoint(endpoint_id: str) -> Response:
     endpoint = load_endpoint(endpoint_id)
-    try:
-        actions.remove(services().write, endpoint, seen_at=preconditions.seen_at(endpoint), actor=actor())
-    except ChangedMeanwhile:
-        preconditions.refuse_changed()
+    actions.remove(services().write, endpoint, seen_at=preconditions.seen_at(endpoint), actor=actor())
     return respond_empty()
 
 
@@ -87,21 +73,14 @@ def put_named_endpoint(name: str, body: NamedEndpointInput) -> Response:
     endpoint = _find(name)
     timeout_ms = load_workspace().default_timeout_ms
     values = endpoint_input.new_values(body, name, timeout_ms=timeout_ms, stored=endpoint)
-    try:
-        result = named_endpoints.put(
-            services().write,
-            services().cipher,
-            g.workspace_id,
-            values,
-            seen_at=preconditions.seen_at(endpoint),
-            actor=actor(),
-        )
-    except ChangedMeanwhile:
-        preconditions.refuse_changed()
-    except AmbiguousName:
-        _refuse_ambiguous()
-    except ValueNeeded:
-        endpoint_input.refuse_headers()
+    result = named_endpoints.put(
+        services().write,
+        services().cipher,
+        g.workspace_id,
+        values,
+        seen_at=preconditions.seen_at(endpoint),
+        actor=actor(),
+    )
     if result.is_new:
         return _created(result.endpoint_id)
     return respond_with(reload(load_endpoint(result.endpoint_id)))
@@ -131,15 +110,7 @@ def _created(endpoint_id: str) -> Response:
 
 
 def _find(name: str) -> Endpoint | None:
-    try:
-        return named_endpoints.find(db.session(), g.workspace_id, name.strip())
-    except AmbiguousName:
-        _refuse_ambiguous()
-
-
-def _refuse_ambiguous() -> NoReturn:
-    message = "There are several endpoints of this name. Use their ids, or rename all but one."
-    refuse(409, "ambiguous_name", message, "name")
+    return named_endpoints.find(db.session(), g.workspace_id, name.strip())
 
 
 _TAG = "Endpoints"

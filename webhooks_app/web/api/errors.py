@@ -11,6 +11,9 @@ from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.http import HTTP_STATUS_CODES
 
+from webhooks_app.endpoints.custom_headers import ValueNeeded
+from webhooks_app.endpoints.named_endpoints import AmbiguousName
+from webhooks_app.endpoints.versions import ChangedMeanwhile
 from webhooks_app.events.accept import KeyReused
 from webhooks_app.events.event_types import NAME
 from webhooks_app.extensions import services
@@ -83,6 +86,9 @@ def add_handlers(blueprint: Blueprint) -> None:
     blueprint.register_error_handler(ApiError, _answer_error)
     blueprint.register_error_handler(HTTPException, answer_http_error)
     blueprint.register_error_handler(KeyReused, _answer_key_reused)
+    blueprint.register_error_handler(ChangedMeanwhile, _answer_changed)
+    blueprint.register_error_handler(AmbiguousName, _answer_ambiguous)
+    blueprint.register_error_handler(ValueNeeded, _answer_value_needed)
 
 
 def answer_http_error(error: HTTPException) -> tuple[Response, int]:
@@ -128,6 +134,22 @@ def _answer_key_reused(error: KeyReused) -> tuple[Response, int]:
     field = "Idempotency-Key" if error.position is None else f"events[{error.position}].idempotency_key"
     message = "This idempotency key was used for something else."
     return _answer_error(ApiError(409, "idempotency_key_reused", message, field))
+
+
+def _answer_changed(_error: ChangedMeanwhile) -> tuple[Response, int]:
+    message = "The endpoint was changed meanwhile. Read it again, then decide."
+    return _answer_error(ApiError(412, "changed_meanwhile", message, "If-Match"))
+
+
+def _answer_ambiguous(_error: AmbiguousName) -> tuple[Response, int]:
+    message = "There are several endpoints of this name. Use their ids, or rename all but one."
+    return _answer_error(ApiError(409, "ambiguous_name", message, "name"))
+
+
+def _answer_value_needed(_error: ValueNeeded) -> tuple[Response, int]:
+    """Say it of an endpoint that was changed meanwhile, so that a stored value would go elsewhere."""
+    message = "Give the values of the headers: the URL leads to another server now."
+    return _answer_error(ApiError(422, "invalid", message, "headers"))
 
 
 def answer_unavailable() -> tuple[Response, int]:

@@ -2,14 +2,13 @@
 
 import hashlib
 from datetime import datetime
-from typing import NoReturn
 
 from flask import Response, request
 from werkzeug.http import parse_etags
 
 from webhooks_app.db.models import Endpoint
 from webhooks_app.db.models.base import microseconds
-from webhooks_app.web.api.errors import refuse
+from webhooks_app.endpoints.versions import ChangedMeanwhile
 
 
 def endpoint_etag(endpoint: Endpoint, *, is_masked: bool = False) -> str:
@@ -20,19 +19,13 @@ def endpoint_etag(endpoint: Endpoint, *, is_masked: bool = False) -> str:
 def seen_at(endpoint: Endpoint | None) -> datetime | None:
     """Return the `updated_at` that an action is to find, None without an `If-Match`.
 
-    Raises ApiError 412 where the endpoint, as it was read, is no longer as the request has it.
+    Raises ChangedMeanwhile where the endpoint, as it was read, is no longer as the request has it.
     """
     if "If-Match" not in request.headers:
         return None
     if endpoint is None or endpoint_etag(endpoint) not in parse_etags(request.headers["If-Match"]):
-        refuse_changed()
+        raise ChangedMeanwhile
     return endpoint.updated_at
-
-
-def refuse_changed() -> NoReturn:
-    """Raise ApiError 412."""
-    message = "The endpoint was changed meanwhile. Read it again, then decide."
-    refuse(412, "changed_meanwhile", message, "If-Match")
 
 
 def etag_of(content: bytes) -> str:
