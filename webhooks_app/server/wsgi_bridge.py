@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
@@ -178,8 +179,8 @@ def environ_of(scope: Scope, body: bytes) -> dict[str, Any]:
         if b"_" not in raw_name:
             _add_header(environ, raw_name.decode("latin-1").upper(), raw_value.decode("latin-1"))
     environ["CONTENT_LENGTH"] = str(len(body))
-    names = [raw_name for raw_name, _ in scope["headers"]]
-    environ[REPEATED_KEY] = {name.decode("latin-1") for name in names if names.count(name) > 1}
+    counts = Counter(raw_name for raw_name, _ in scope["headers"])
+    environ[REPEATED_KEY] = {name.decode("latin-1") for name, count in counts.items() if count > 1}
     return environ
 
 
