@@ -16,7 +16,6 @@ from webhooks_app.db.models import ApiToken
 from webhooks_app.db.models.base import UtcDateTime
 
 HINT_LENGTH = 8
-HIGHEST_RATE = 10_000
 # `last_used_at` is for people; writing it on each request would cost a transaction each.
 LAST_USED_PRECISION = timedelta(minutes=1)
 

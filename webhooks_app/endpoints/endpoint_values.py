@@ -14,6 +14,7 @@ from webhooks_app.endpoints.custom_headers import GivenHeader
 DEFAULT_TIMEOUT_MS = 5_000  # the published promise: respond within 5 seconds
 
 LONGEST_TIMEOUT_MS = 30_000
+HIGHEST_RATE = 10_000  # requests a second
 
 
 @dataclass(slots=True, frozen=True)

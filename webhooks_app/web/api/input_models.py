@@ -7,14 +7,13 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from webhooks_app.accounts.api_tokens import HIGHEST_RATE
 from webhooks_app.accounts.input_rules import LONGEST_NAME
 from webhooks_app.db.models import EndpointState, RecoveryAction
 from webhooks_app.deliveries.log import filter_values, filters
 from webhooks_app.deliveries.log.filter_values import LONGEST_TEXT
 from webhooks_app.deliveries.recoveries import FASTEST_RATE
 from webhooks_app.endpoints.custom_headers import MAX_HEADER_BYTES, MAX_HEADERS
-from webhooks_app.endpoints.endpoint_values import LONGEST_TIMEOUT_MS
+from webhooks_app.endpoints.endpoint_values import HIGHEST_RATE, LONGEST_TIMEOUT_MS
 from webhooks_app.transport.target_urls import MAX_URL_LENGTH
 
 LONGEST_PAGE = 100

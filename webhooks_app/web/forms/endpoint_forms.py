@@ -18,14 +18,17 @@ from webhooks_app.accounts import input_rules
 from webhooks_app.accounts.input_rules import LONGEST_NAME
 from webhooks_app.db.models import Endpoint
 from webhooks_app.endpoints import custom_headers
-from webhooks_app.endpoints.actions import DEFAULT_TIMEOUT_MS, LONGEST_TIMEOUT_MS, EndpointValues
+from webhooks_app.endpoints.endpoint_values import (
+    DEFAULT_TIMEOUT_MS,
+    HIGHEST_RATE,
+    LONGEST_TIMEOUT_MS,
+    EndpointValues,
+)
 from webhooks_app.extensions import services
 from webhooks_app.transport import target_urls
 from webhooks_app.transport.host_names import TargetRefused
 from webhooks_app.transport.target_policy import TargetPolicy
 from webhooks_app.web.forms.fields import WholeNumberField, checked
-
-HIGHEST_RATE = 10_000
 
 
 class HeaderForm(Form):  # type: ignore[misc]
