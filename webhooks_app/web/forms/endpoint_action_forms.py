@@ -8,9 +8,8 @@ from webhooks_app.core import json_parsing, text_display
 from webhooks_app.endpoints.signing_secrets import OVERLAPS
 from webhooks_app.events.accept import NewEvent
 from webhooks_app.extensions import services
-from webhooks_app.transport import target_urls
-from webhooks_app.transport.host_names import TargetRefused
 from webhooks_app.transport.target_policy import TargetPolicy
+from webhooks_app.web.forms.fields import checked_url
 
 LARGEST_TEST_BYTES = 256 * 1024  # as for events that come through the API
 OVERLAP_LABELS = {"now": "No time: stop it now", "1h": "1 hour", "24h": "24 hours", "7d": "7 days"}
@@ -51,12 +50,7 @@ class UrlForm(FlaskForm):  # type: ignore[misc]
         super().__init__()
 
     def validate_url(self, field: StringField) -> None:
-        if not (field.data or "").strip():
-            raise ValidationError("Enter the URL that Avra is to call.")
-        try:
-            self.normal_url = target_urls.normalise_url(field.data.strip(), self.policy)
-        except TargetRefused as refused:
-            raise ValidationError(str(refused)) from None
+        self.normal_url = checked_url(field.data, self.policy)
 
 
 class RotateForm(FlaskForm):  # type: ignore[misc]

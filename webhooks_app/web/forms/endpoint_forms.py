@@ -25,10 +25,8 @@ from webhooks_app.endpoints.endpoint_values import (
     EndpointValues,
 )
 from webhooks_app.extensions import services
-from webhooks_app.transport import target_urls
-from webhooks_app.transport.host_names import TargetRefused
 from webhooks_app.transport.target_policy import TargetPolicy
-from webhooks_app.web.forms.fields import WholeNumberField, checked
+from webhooks_app.web.forms.fields import WholeNumberField, checked, checked_url
 
 
 class HeaderForm(Form):  # type: ignore[misc]
@@ -93,12 +91,7 @@ class EndpointForm(FlaskForm):  # type: ignore[misc]
         return "add-header" in posted or "remove-header" in posted
 
     def validate_url(self, field: StringField) -> None:
-        if not (field.data or "").strip():
-            raise ValidationError("Enter the URL that Avra is to call.")
-        try:
-            self.normal_url = target_urls.normalise_url(field.data.strip(), self.policy)
-        except TargetRefused as refused:
-            raise ValidationError(str(refused)) from None
+        self.normal_url = checked_url(field.data, self.policy)
 
     def validate_name(self, field: StringField) -> None:
         if (field.data or "").strip():  # without one it is called by its host

@@ -6,6 +6,10 @@ from typing import Any
 from wtforms import IntegerField
 from wtforms.validators import ValidationError
 
+from webhooks_app.transport import target_urls
+from webhooks_app.transport.host_names import TargetRefused
+from webhooks_app.transport.target_policy import TargetPolicy
+
 
 class WholeNumberField(IntegerField):  # type: ignore[misc]
     """A whole number in a range; what was typed instead is kept and shown again."""
@@ -33,3 +37,14 @@ def checked(rule: Callable[[str], str], typed: str) -> str:
         return rule(typed)
     except ValueError as error:
         raise ValidationError(str(error)) from None
+
+
+def checked_url(typed: str | None, policy: TargetPolicy) -> str:
+    """Return the one spelling of the URL; what is wrong with it becomes the field's error."""
+    url = (typed or "").strip()
+    if not url:
+        raise ValidationError("Enter the URL that Avra is to call.")
+    try:
+        return target_urls.normalise_url(url, policy)
+    except TargetRefused as refused:
+        raise ValidationError(str(refused)) from None
