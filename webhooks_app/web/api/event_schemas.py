@@ -6,10 +6,12 @@ from typing import Any
 from webhooks_app.core import signing
 from webhooks_app.events.catalog import Catalog
 from webhooks_app.events.event_types import EventType
+from webhooks_app.web.api.producer import KEY_FIELD, LARGEST_BATCH, LONGEST_KEY
 
 Json = dict[str, Any]
 
-LARGEST_BATCH = 1000
+# As the header and as the field of an event within a batch have it.
+IDEMPOTENCY_KEY = {"minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[ -~]+$"}
 _SCHEMAS = "#/components/schemas/"
 _HEADERS = {
     signing.ID_HEADER: (
@@ -111,12 +113,7 @@ def _batch_item(catalog: Catalog) -> Json:
         "properties": {
             "type": {"enum": [each.name for each in catalog.event_types]},
             "data": {"type": "object"},
-            "idempotency_key": {
-                "type": ["string", "null"],
-                "minLength": 1,
-                "maxLength": 255,
-                "pattern": "^[ -~]+$",
-            },
+            KEY_FIELD: {"type": ["string", "null"], **IDEMPOTENCY_KEY},
         },
     }
 

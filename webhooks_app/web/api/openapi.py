@@ -29,23 +29,35 @@ An error is `{"error": {"code", "message", "field"}}`, or problem details (RFC 9
 `application/problem+json`: `code` is for programs, `field` says where in the request it lies. An unknown
 field or parameter is an error.
 """
-_REQUEST_HEADERS: Mapping[str, tuple[str, Json]] = {
-    "Idempotency-Key": (
-        "Makes a repeat safe: under the same key and with the same body nothing more is accepted, and the "
-        "answer is that of the first time. Kept while the workspace keeps its log, and at least a day.",
-        {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
-    ),
-    "If-Match": ("The `ETag` of what was read: 412 if it was changed since.", {"type": "string"}),
-    "If-None-Match": ("The `ETag` of what was read: 304 if it still is so.", {"type": "string"}),
+_REQUEST_HEADERS: Mapping[str, Json] = {
+    "Idempotency-Key": {
+        "description": (
+            "Makes a repeat safe: under the same key and with the same body nothing more is accepted, and "
+            "the answer is that of the first time. Kept while the workspace keeps its log, and at least a "
+            "day."
+        ),
+        "schema": {"type": "string", **event_schemas.IDEMPOTENCY_KEY},
+    },
+    "If-Match": {
+        "description": "The `ETag` of what was read: 412 if it was changed since.",
+        "schema": {"type": "string"},
+    },
+    "If-None-Match": {
+        "description": "The `ETag` of what was read: 304 if it still is so.",
+        "schema": {"type": "string"},
+    },
 }
-_ANSWER_HEADERS: Mapping[str, tuple[str, Json]] = {
-    "ETag": ("Names what was answered; for `If-Match` and `If-None-Match`.", {"type": "string"}),
-    "Location": ("Where it is from now on.", {"type": "string"}),
-    "Idempotent-Replayed": (
-        "`true` where all of it was accepted before, under the same key.",
-        {"const": "true"},
-    ),
-    "Retry-After": ("Seconds to wait.", {"type": "string"}),
+_ANSWER_HEADERS: Mapping[str, Json] = {
+    "ETag": {
+        "description": "Names what was answered; for `If-Match` and `If-None-Match`.",
+        "schema": {"type": "string"},
+    },
+    "Location": {"description": "Where it is from now on.", "schema": {"type": "string"}},
+    "Idempotent-Replayed": {
+        "description": "`true` where all of it was accepted before, under the same key.",
+        "schema": {"const": "true"},
+    },
+    "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "string"}},
 }
 
 
@@ -105,15 +117,7 @@ def _parameters(operation: Operation) -> list[Json]:
         {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
         for name in operation.parameters
     ]
-    in_headers = [
-        {
-            "name": name,
-            "in": "header",
-            "description": _REQUEST_HEADERS[name][0],
-            "schema": _REQUEST_HEADERS[name][1],
-        }
-        for name in operation.headers
-    ]
+    in_headers = [{"name": name, "in": "header", **_REQUEST_HEADERS[name]} for name in operation.headers]
     return [*in_path, *_query_parameters(operation.query), *in_headers]
 
 
@@ -158,10 +162,7 @@ def _answer(operation: Operation, status: int, model: Any) -> Json:
         described["content"] = {"application/json": {"schema": _ref(model.__name__)}}
     names = [name for name in operation.answer_headers if status != 304 or name == "ETag"]
     if names and status != 204:
-        described["headers"] = {
-            name: {"description": _ANSWER_HEADERS[name][0], "schema": _ANSWER_HEADERS[name][1]}
-            for name in names
-        }
+        described["headers"] = {name: _ANSWER_HEADERS[name] for name in names}
     return described
 
 
@@ -174,8 +175,7 @@ def _error(status: int) -> Json:
         },
     }
     if status in (429, 503):
-        text, schema = _ANSWER_HEADERS["Retry-After"]
-        described["headers"] = {"Retry-After": {"description": text, "schema": schema}}
+        described["headers"] = {"Retry-After": _ANSWER_HEADERS["Retry-After"]}
     return described
 
 
