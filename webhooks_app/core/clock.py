@@ -11,3 +11,8 @@ def now() -> datetime:
 def format_rfc3339(moment: datetime) -> str:
     """Return an aware moment as machines get it everywhere: RFC 3339, UTC, milliseconds, `Z`."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def format_optional(moment: datetime | None) -> str | None:
+    """Return the moment as `format_rfc3339` does, or None where there is none."""
+    return None if moment is None else format_rfc3339(moment)

@@ -1,14 +1,13 @@
 """One delivery: its page, and the same as JSON."""
 
 from base64 import b64encode
-from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, jsonify, render_template, request
 from werkzeug.wrappers import Response
 
 from webhooks_app.core import text_display
-from webhooks_app.core.clock import format_rfc3339
+from webhooks_app.core.clock import format_optional, format_rfc3339
 from webhooks_app.deliveries.log.attempts import LoggedAttempt, read_attempts, read_payload
 from webhooks_app.deliveries.log.event_content import read_event_content
 from webhooks_app.deliveries.log.filters import Status
@@ -85,8 +84,8 @@ def _delivery_json(row: DeliveryRow, payload: bytes, attempts: list[LoggedAttemp
         "url": row.endpoint_url,
         "status": row.status,
         "created_at": format_rfc3339(row.created_at),
-        "next_attempt_at": _moment(row.next_attempt_at),
-        "finished_at": _moment(row.finished_at),
+        "next_attempt_at": format_optional(row.next_attempt_at),
+        "finished_at": format_optional(row.finished_at),
         "attempt_count": row.attempt_count,
         "is_test": row.is_test,
         "payload": payload.decode("utf-8", "backslashreplace"),
@@ -112,7 +111,3 @@ def _attempt_json(attempt: LoggedAttempt) -> dict[str, Any]:
         "response_body_base64": b64encode(attempt.response_body).decode(),
         "response_is_truncated": attempt.is_truncated,
     }
-
-
-def _moment(moment: datetime | None) -> str | None:
-    return format_rfc3339(moment) if moment else None

@@ -7,7 +7,7 @@ from flask import Blueprint, Response, abort, request
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from webhooks_app.core.clock import format_rfc3339
+from webhooks_app.core.clock import format_optional
 from webhooks_app.db import disk_space
 from webhooks_app.extensions import services
 from webhooks_app.monitoring.problems import Problem, Severity
@@ -50,7 +50,7 @@ def _problem_json(problem: Problem) -> dict[str, Any]:
         "code": problem.code,
         "severity": problem.severity,
         "message": problem.text,
-        "since": format_rfc3339(problem.since) if problem.since else None,
+        "since": format_optional(problem.since),
     }
 
 

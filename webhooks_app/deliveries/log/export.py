@@ -87,17 +87,14 @@ def _rows(
 
 def _values(row: DeliveryRow) -> list[str | int | None]:
     """Return the values in the order of COLUMNS."""
+    moments = row.created_at, row.last_attempt_at, row.next_attempt_at, row.finished_at
     return [
         *(row.id, row.event_id, row.event_type, row.endpoint_id, row.endpoint_name, row.endpoint_url),
         *(row.status.value, row.response or None, row.last_status, row.attempt_count),
-        *map(_moment, (row.created_at, row.last_attempt_at, row.next_attempt_at, row.finished_at)),
+        *map(clock.format_optional, moments),
         row.last_duration_ms,
         "test" if row.is_test else None,
     ]
-
-
-def _moment(moment: datetime | None) -> str | None:
-    return clock.format_rfc3339(moment) if moment else None
 
 
 def _without_formula(text: str) -> str:

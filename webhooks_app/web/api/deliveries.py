@@ -7,7 +7,7 @@ from flask import Response, g, request
 
 from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.core import clock
-from webhooks_app.core.clock import format_rfc3339
+from webhooks_app.core.clock import format_optional, format_rfc3339
 from webhooks_app.deliveries import cancellations, replays
 from webhooks_app.deliveries.cancellations import CancelResult
 from webhooks_app.deliveries.log import filters, pages
@@ -24,7 +24,6 @@ from webhooks_app.web.api.errors import refuse
 from webhooks_app.web.api.input_models import DeliveryQuery
 from webhooks_app.web.api.loading import check_endpoint, load_delivery, refuse_unknown
 from webhooks_app.web.api.log_models import Attempt, Delivery, DeliveryDetails, Phase
-from webhooks_app.web.api.moments import moment
 from webhooks_app.web.api.operations import Operation, respond
 
 _REPLAY_REFUSALS = {
@@ -108,9 +107,9 @@ def _fields(row: DeliveryRow) -> dict[str, Any]:
         "last_status": row.last_status,
         "last_duration_ms": row.last_duration_ms,
         "created_at": format_rfc3339(row.created_at),
-        "last_attempt_at": moment(row.last_attempt_at),
-        "next_attempt_at": moment(row.next_attempt_at),
-        "finished_at": moment(row.finished_at),
+        "last_attempt_at": format_optional(row.last_attempt_at),
+        "next_attempt_at": format_optional(row.next_attempt_at),
+        "finished_at": format_optional(row.finished_at),
     }
 
 

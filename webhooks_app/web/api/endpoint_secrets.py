@@ -3,7 +3,7 @@
 from flask import Response
 
 from webhooks_app.accounts.token_scopes import TokenScope
-from webhooks_app.core.clock import format_rfc3339
+from webhooks_app.core.clock import format_optional, format_rfc3339
 from webhooks_app.core.encryption import DecryptionError
 from webhooks_app.db.models import Endpoint
 from webhooks_app.endpoints import signing_secrets
@@ -15,7 +15,6 @@ from webhooks_app.web.api.endpoints import reload
 from webhooks_app.web.api.errors import refuse
 from webhooks_app.web.api.input_models import RotateInput
 from webhooks_app.web.api.loading import load_endpoint, refuse_unknown
-from webhooks_app.web.api.moments import moment
 from webhooks_app.web.api.operations import Operation, respond, respond_empty
 
 
@@ -63,7 +62,7 @@ def _answer(secret: RevealedSecret) -> answer_models.Secret:
         id=secret.id,
         secret=secret.value,
         created_at=format_rfc3339(secret.created_at),
-        expires_at=moment(secret.expires_at),
+        expires_at=format_optional(secret.expires_at),
     )
 
 

@@ -4,6 +4,7 @@ from flask import Response, g
 
 from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.core import json_parsing
+from webhooks_app.core.clock import format_optional
 from webhooks_app.endpoints import actions, overview
 from webhooks_app.endpoints import health as endpoint_health
 from webhooks_app.events import test_events
@@ -15,7 +16,6 @@ from webhooks_app.web.api.endpoints import reload, respond_with
 from webhooks_app.web.api.errors import refuse
 from webhooks_app.web.api.input_models import EnableInput, HeldChoice, TestEventInput
 from webhooks_app.web.api.loading import load_endpoint
-from webhooks_app.web.api.moments import moment
 from webhooks_app.web.api.operations import Operation, respond
 from webhooks_app.web.api.producer import LARGEST_EVENT_BYTES
 
@@ -71,14 +71,14 @@ def read_health(endpoint_id: str) -> Response:
     return respond(
         answer_models.EndpointHealth(
             state=endpoint_health.read(db.session(), endpoint.id),
-            failing_since=moment(health.failing_since),
+            failing_since=format_optional(health.failing_since),
             failure_count=health.failure_count,
-            last_success_at=moment(health.last_success_at),
-            last_failure_at=moment(health.last_failure_at),
+            last_success_at=format_optional(health.last_success_at),
+            last_failure_at=format_optional(health.last_failure_at),
             last_failure_outcome=health.last_failure_outcome,
             pending=backlog.count,
             held=0 if is_enabled else actions.held_count(services().read, endpoint.id),
-            next_attempt_at=moment(backlog.next_attempt_at),
+            next_attempt_at=format_optional(backlog.next_attempt_at),
         )
     )
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, select
 
 from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.core import json_parsing
-from webhooks_app.core.clock import format_rfc3339
+from webhooks_app.core.clock import format_optional, format_rfc3339
 from webhooks_app.db.models import Delivery, Event
 from webhooks_app.events.accept import Accepted, NewEvent, Submission
 from webhooks_app.events.catalog import Catalog
@@ -149,7 +149,7 @@ def _delivery_json(row: Row[*tuple[Any, ...]]) -> dict[str, Any]:
         "attempts": row.attempt_count,
         "last_status": row.last_status,
         "last_outcome": row.last_outcome,
-        "next_attempt_at": format_rfc3339(row.next_attempt_at) if row.next_attempt_at else None,
+        "next_attempt_at": format_optional(row.next_attempt_at),
     }
 
 

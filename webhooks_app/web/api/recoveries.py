@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.core import clock
-from webhooks_app.core.clock import format_rfc3339
+from webhooks_app.core.clock import format_optional, format_rfc3339
 from webhooks_app.db.models import Recovery
 from webhooks_app.deliveries import recoveries, recovery_progress
 from webhooks_app.deliveries.log import filters
@@ -19,7 +19,6 @@ from webhooks_app.web.api.authentication import actor
 from webhooks_app.web.api.errors import refuse
 from webhooks_app.web.api.input_models import PageQuery, RecoveryInput
 from webhooks_app.web.api.loading import check_endpoint, load_recovery
-from webhooks_app.web.api.moments import moment
 from webhooks_app.web.api.operations import Operation, respond
 
 
@@ -97,7 +96,7 @@ def _answer(recovery: Recovery) -> log_models.Recovery:
         left_out=recovery.left_out,
         started_by=recovery.started_by,
         created_at=format_rfc3339(recovery.created_at),
-        finished_at=moment(recovery.finished_at),
+        finished_at=format_optional(recovery.finished_at),
     )
 
 
