@@ -43,7 +43,6 @@ class Restart:
         self._environ = environ
         self._stand_in: subprocess.Popen[str] | None = None
         self._is_under_way = False
-        self._is_due = False
         stands_in_of = environ.pop(_STAND_IN_OF, None)
         self._stands_in_of = None if stands_in_of is None else int(stands_in_of)
         predecessor = environ.pop(_STAND_IN, None)
@@ -70,7 +69,7 @@ class Restart:
 
     def replace_if_due(self) -> None:
         """Replace this process by its command, if it has left for that."""
-        if self._is_due and self._stand_in is not None:
+        if self._stand_in is not None:
             os.execve(sys.executable, _command(), self._handing_over({_STAND_IN: str(self._stand_in.pid)}))  # noqa: S606
 
     def _begin(self) -> None:
@@ -90,7 +89,7 @@ class Restart:
             log.error("web_restart_failed", extra={"pid": started.pid})
             self._is_under_way = False
             return
-        self._stand_in, self._is_due = started, True
+        self._stand_in = started
         os.kill(os.getpid(), LEAVE_SIGNAL)
 
     def _handing_over(self, more: dict[str, str]) -> dict[str, str]:
