@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from flask import Blueprint, render_template
 
 from webhooks_app.web.api import document
+from webhooks_app.web.api.reference import meaning
 from webhooks_app.web.responses import PageResponse
 
 _METHODS = ("get", "post", "put", "patch", "delete")
@@ -91,10 +92,7 @@ def _body_fields(described: Mapping[str, Any], operation: Mapping[str, Any]) -> 
         return
     for name, part in schema.get("properties", {}).items():
         is_required = name in schema.get("required", ())
-        described_part = part.get("description") or next(
-            (each["description"] for each in part.get("anyOf", ()) if "description" in each), ""
-        )
-        yield Field(name, "body", kind(part), is_required, described_part.replace("`", ""))
+        yield Field(name, "body", kind(part), is_required, meaning(part).replace("`", ""))
 
 
 def _resolve(described: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:

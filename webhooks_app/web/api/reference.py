@@ -44,10 +44,11 @@ def _parameters(described: Mapping[str, Any], found: Mapping[str, Any]) -> Itera
         name = _schema_name(found["requestBody"]["content"])
         schema = described["components"]["schemas"][name]
         for field, part in schema.get("properties", {}).items():
-            yield f"`{field}`", "body", _meaning(part)
+            yield f"`{field}`", "body", meaning(part)
 
 
-def _meaning(part: Mapping[str, Any]) -> str:
+def meaning(part: Mapping[str, Any]) -> str:
+    """Return what a schema says of its value; of one that may be null, what is said of the other."""
     candidates = (part, *part.get("anyOf", ()))
     return str(next((each["description"] for each in candidates if "description" in each), ""))
 
