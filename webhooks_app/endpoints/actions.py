@@ -2,14 +2,14 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, text, update
+from sqlalchemy import Connection, delete, insert, update
 
 from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, ids, url_masking
 from webhooks_app.core.encryption import Cipher
 from webhooks_app.db import delivery_queue
-from webhooks_app.db.engines import ReadDatabase, WriteDatabase
+from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import (
     Delivery,
     DeliveryState,
@@ -228,13 +228,3 @@ def remove(
             now=now,
             name=endpoint.name,
         )
-
-
-def held_count(database: ReadDatabase, endpoint_id: str, *, limit: int = 10_000) -> int:
-    """Count the deliveries held for it, no further than `limit`."""
-    statement = text(
-        "SELECT count(*) FROM (SELECT 1 FROM deliveries"
-        " WHERE endpoint_id = :id AND trouble = 'held' LIMIT :limit) AS held"
-    )
-    with database.connect() as connection:
-        return int(connection.execute(statement, {"id": endpoint_id, "limit": limit}).scalar_one())

@@ -62,6 +62,11 @@ def count_retrying(session: Session, endpoint_id: str) -> int:
     return session.scalar(select(_count(_in_state(endpoint_id, "retrying")))) or 0
 
 
+def count_held(session: Session, endpoint_id: str) -> int:
+    """Count the deliveries that are held for it, no further than COUNT_LIMIT."""
+    return session.scalar(select(_count(_in_state(endpoint_id, DeliveryState.HELD.value)))) or 0
+
+
 def has_failed(session: Session, endpoint_id: str) -> bool:
     """Tell whether deliveries to it, tests aside, failed for good and were not replayed since."""
     failed = _in_state(endpoint_id, DeliveryState.FAILED.value).where(not_(Delivery.is_test))

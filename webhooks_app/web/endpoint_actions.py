@@ -2,10 +2,10 @@
 
 from flask import Blueprint, flash, redirect, url_for
 
-from webhooks_app.endpoints import actions
-from webhooks_app.extensions import services
+from webhooks_app.endpoints import actions, overview
+from webhooks_app.extensions import db, services
 from webhooks_app.web.access import actor, admin_required, load_endpoint
-from webhooks_app.web.endpoint_settings import held_count, render_settings, settings_form
+from webhooks_app.web.endpoint_settings import render_settings, settings_form
 from webhooks_app.web.forms.endpoint_action_forms import DeleteForm, EnableForm
 from webhooks_app.web.responses import PageResponse
 
@@ -30,7 +30,7 @@ def enable(endpoint_id: str) -> PageResponse:
     if endpoint.is_enabled:
         flash("This endpoint is enabled already.", "info")
         return redirect(url_for("endpoints.show", endpoint_id=endpoint_id), 303)
-    form = EnableForm(held_count(endpoint))
+    form = EnableForm(overview.count_held(db.session(), endpoint.id))
     if not form.validate():
         return render_settings(endpoint, settings_form(endpoint, formdata=None), enable_form=form)
     send = form.held.data == "send"

@@ -6,7 +6,7 @@ from flask import flash, render_template, request
 
 from webhooks_app.core.encryption import DecryptionError
 from webhooks_app.db.models import Endpoint
-from webhooks_app.endpoints import actions, custom_headers, overview
+from webhooks_app.endpoints import custom_headers, overview
 from webhooks_app.extensions import db, services
 from webhooks_app.web.forms.endpoint_action_forms import DeleteForm, EnableForm
 from webhooks_app.web.forms.endpoint_forms import EndpointForm
@@ -31,14 +31,15 @@ def render_settings(
     delete_form: DeleteForm | None = None,
 ) -> PageResponse:
     """Return the page; 422 with a form that was refused."""
+    waiting = overview.read_backlog(db.session(), endpoint.id)
     return render_form(
         "endpoints/settings.html",
         form,
         endpoint=endpoint,
-        enable_form=enable_form or EnableForm(held_count(endpoint)),
+        enable_form=enable_form or EnableForm(waiting.held),
         delete_form=delete_form or DeleteForm(endpoint.name),
-        waiting=overview.read_backlog(db.session(), endpoint.id),
-        retrying=overview.count_retrying(db.session(), endpoint.id) if "moved" in request.args else 0,
+        waiting=waiting,
+        retrying=waiting.retrying if "moved" in request.args else 0,
         is_refused=bool(enable_form or delete_form),
     )
 
@@ -52,13 +53,6 @@ def render_form(
         template, form=form, groups=services().catalog.groups, is_edited=_is_row_edit(), **context
     )
     return page, 422 if is_refused or form.errors else 200
-
-
-def held_count(endpoint: Endpoint) -> int:
-    """Return how many deliveries are held, up to `overview.COUNT_LIMIT`: none at an enabled endpoint."""
-    if endpoint.is_enabled:
-        return 0
-    return actions.held_count(services().read, endpoint.id, limit=overview.COUNT_LIMIT)
 
 
 def _is_row_edit() -> bool:

@@ -31,7 +31,7 @@ def enable_endpoint(endpoint_id: str, body: EnableInput) -> Response:
     count = 0
     seen_at = preconditions.seen_at(endpoint)
     if not endpoint.is_enabled:
-        if body.held is None and actions.held_count(services().read, endpoint.id, limit=1):
+        if body.held is None and overview.count_held(db.session(), endpoint.id):
             refuse(422, "invalid", "Deliveries were held: say send or discard.", "held")
         is_sent = body.held is HeldChoice.SEND
         count = actions.enable(services().write, endpoint, send_held=is_sent, seen_at=seen_at, actor=actor())
@@ -67,7 +67,6 @@ def _test_event(body: TestEventInput) -> NewEvent:
 def read_health(endpoint_id: str) -> Response:
     endpoint = load_endpoint(endpoint_id)
     health, backlog = endpoint.health, overview.read_backlog(db.session(), endpoint.id)
-    is_enabled = endpoint.is_enabled
     return respond(
         answer_models.EndpointHealth(
             state=endpoint_health.read(db.session(), endpoint.id),
@@ -77,7 +76,7 @@ def read_health(endpoint_id: str) -> Response:
             last_failure_at=format_optional(health.last_failure_at),
             last_failure_outcome=health.last_failure_outcome,
             pending=backlog.count,
-            held=0 if is_enabled else actions.held_count(services().read, endpoint.id),
+            held=0 if endpoint.is_enabled else backlog.held,
             next_attempt_at=format_optional(backlog.next_attempt_at),
         )
     )
