@@ -1,12 +1,11 @@
 """What can be done with deliveries: replay one or several, cancel one."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import parse_qsl, urlencode
 
-from flask import Blueprint, abort, flash, g, make_response, redirect, request, url_for
+from flask import Blueprint, abort, flash, g, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from webhooks_app.core import ids
@@ -20,7 +19,7 @@ from webhooks_app.extensions import db, services
 from webhooks_app.web.access import actor, admin_required
 from webhooks_app.web.delivery_page import render_delivery
 from webhooks_app.web.delivery_rows import load_row, render_row, render_rows
-from webhooks_app.web.responses import PageResponse, is_fragment
+from webhooks_app.web.responses import PageResponse, is_fragment, with_toast
 
 
 def add_routes(blueprint: Blueprint) -> None:
@@ -80,10 +79,10 @@ def _respond(delivery_id: str, message: str, variant: str) -> Response:
     if not _is_from_log():
         if not is_fragment():
             return _redirect(url_for("deliveries.show", delivery_id=delivery_id), message, variant)
-        return _with_toast(render_delivery(load_row(delivery_id)), message, variant)
+        return with_toast(render_delivery(load_row(delivery_id)), message, variant)
     if not is_fragment():
         return _redirect(_log_path(), message, variant)
-    return _with_toast(render_row(load_row(delivery_id)), message, variant)
+    return with_toast(render_row(load_row(delivery_id)), message, variant)
 
 
 def _respond_with_log(delivery_ids: list[str], message: str, variant: str) -> Response:
@@ -91,18 +90,12 @@ def _respond_with_log(delivery_ids: list[str], message: str, variant: str) -> Re
     if not is_fragment():
         return _redirect(_log_path(), message, variant)
     rows = read_rows(db.session(), g.workspace.id, delivery_ids)
-    return _with_toast(render_rows(rows), message, variant)
+    return with_toast(render_rows(rows), message, variant)
 
 
 def _redirect(path: str, message: str, variant: str) -> Response:
     flash(message, variant)
     return redirect(path, 303)
-
-
-def _with_toast(fragment: str, message: str, variant: str) -> Response:
-    response = make_response(fragment)
-    response.headers["HX-Trigger"] = json.dumps({"toast": {"text": message, "variant": variant}})
-    return response
 
 
 def _is_from_log() -> bool:

@@ -1,8 +1,6 @@
 """What an admin does about an outage, in the incident card itself: mend the URL, try it."""
 
-import json
-
-from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 
 from webhooks_app.core.encryption import DecryptionError
 from webhooks_app.db.models import Endpoint
@@ -17,7 +15,7 @@ from webhooks_app.web import incident_cards
 from webhooks_app.web.access import actor, admin_required, load_endpoint
 from webhooks_app.web.endpoint_overview_page import card_variables, render_overview
 from webhooks_app.web.forms.endpoint_action_forms import UrlForm
-from webhooks_app.web.responses import PageResponse, is_fragment
+from webhooks_app.web.responses import PageResponse, is_fragment, with_toast
 
 SAVED = "URL saved: later attempts go there. Test it, then send what waits."
 ANOTHER_SERVER = (
@@ -43,7 +41,7 @@ def fix_url(endpoint_id: str) -> PageResponse:
         flash(SAVED, "success")
         return redirect(url_for("endpoints.show", endpoint_id=endpoint_id), 303)
     db.session.expire_all()  # it was read before the change
-    return _with_toast(_render(load_endpoint(endpoint_id), None), SAVED, "success")
+    return with_toast(_render(load_endpoint(endpoint_id), None), SAVED, "success")
 
 
 @admin_required
@@ -59,12 +57,6 @@ def try_now(endpoint_id: str) -> PageResponse:
         return redirect(url_for("endpoints.show", endpoint_id=endpoint_id, test=test), 303)
     row = read_row(db.session(), endpoint.workspace_id, test)
     return render_template("endpoints/_test_result.html", endpoint=endpoint, test=row)
-
-
-def _with_toast(fragment: str, message: str, variant: str) -> PageResponse:
-    response = make_response(fragment)
-    response.headers["HX-Trigger"] = json.dumps({"toast": {"text": message, "variant": variant}})
-    return response
 
 
 def _is_saved(endpoint: Endpoint, form: UrlForm) -> bool:
