@@ -10,6 +10,7 @@ from webhooks_app.extensions import db
 from webhooks_app.web import incident_cards
 from webhooks_app.web.access import load_endpoint
 from webhooks_app.web.endpoint_overview_page import card_variables, read_stats, read_test
+from webhooks_app.web.incident_cards import IncidentCard
 from webhooks_app.web.responses import PageResponse
 
 
@@ -26,28 +27,23 @@ def live(endpoint_id: str) -> PageResponse:
     endpoint = load_endpoint(endpoint_id)
     if request.args.get("part") == "test":
         return render_template("endpoints/_test_result.html", endpoint=endpoint, test=read_test(endpoint))
-    parts = _state(endpoint) | _card(endpoint) | _stats(endpoint)
+    place = next((name for name in ("now", "line") if name in request.args), "")
+    card = incident_cards.load(endpoint) if place else None
+    state = card.state if card else health.read(db.session(), endpoint.id)
+    parts: dict[str, Any] = {} if state == request.args.get("state") else {"state": state}
+    parts |= (_card(card, place) if card else {}) | _stats(endpoint)
     if not parts:
         return "", 204
     return render_template("endpoints/_live.html", **({"endpoint": endpoint} | parts))
 
 
-def _state(endpoint: Endpoint) -> dict[str, Any]:
-    state = health.read(db.session(), endpoint.id)
-    return {} if state == request.args.get("state") else {"state": state}
-
-
-def _card(endpoint: Endpoint) -> dict[str, Any]:
+def _card(card: IncidentCard, place: str) -> dict[str, Any]:
     """Return the card on the overview, or its line above the log."""
-    places = [name for name in ("now", "line") if name in request.args]
-    if not places:
-        return {}
-    card = incident_cards.load(endpoint)
-    if card.version == request.args[places[0]]:
+    if card.version == request.args[place]:
         return {}
     variables = card_variables(card)
-    is_other_kind = places == ["now"] and variables["kind"] != request.args.get("kind")
-    return variables | {"place": places[0], "is_other_kind": is_other_kind}
+    is_other_kind = place == "now" and variables["kind"] != request.args.get("kind")
+    return variables | {"place": place, "is_other_kind": is_other_kind}
 
 
 def _stats(endpoint: Endpoint) -> dict[str, Any]:
