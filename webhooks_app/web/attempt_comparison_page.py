@@ -42,9 +42,9 @@ def compare(delivery_id: str) -> PageResponse:
     attempts = read_attempts(db.session(), row.id, row.attempt_count, full=True)
     if not attempts:
         return redirect(url_for("deliveries.show", delivery_id=row.id))
-    right = _chosen("right") or Compared.of(row, attempts[0])
-    success = _last_success(row, right)
-    left = _chosen("left") or success or Compared.of(row, attempts[min(1, len(attempts) - 1)])
+    right = _chosen("right", row, attempts) or Compared.of(row, attempts[0])
+    success = _last_success(row, attempts, right)
+    left = _chosen("left", row, attempts) or success or Compared.of(row, attempts[min(1, len(attempts) - 1)])
     return render_template(
         "deliveries/compare.html",
         row=row,
@@ -59,27 +59,32 @@ def compare(delivery_id: str) -> PageResponse:
     )
 
 
-def _chosen(name: str) -> Compared | None:
-    """Return the attempt that the request names; 404 for one that is not there or another workspace's."""
+def _chosen(name: str, row: DeliveryRow, attempts: list[LoggedAttempt]) -> Compared | None:
+    """Return the attempt that the request names; 404 for one that is not there or another workspace's.
+
+    `attempts` are those of `row`; it may be another delivery's.
+    """
     attempt_id = request.args.get(name, "")
     if not attempt_id:
         return None
-    row = read_row(db.session(), g.workspace.id, ids.delivery_id_of(attempt_id))
-    found = _attempt(row, attempt_id) if row and attempt_id.startswith("att_") else None
+    own = next((each for each in attempts if each.id == attempt_id), None)
+    found = Compared.of(row, own) if own else _of_another(attempt_id)
     if found is None:
         abort(404)
     return found
 
 
-def _attempt(row: DeliveryRow, attempt_id: str) -> Compared | None:
+def _of_another(attempt_id: str) -> Compared | None:
+    row = read_row(db.session(), g.workspace.id, ids.delivery_id_of(attempt_id))
+    if row is None or not attempt_id.startswith("att_"):
+        return None
     attempts = read_attempts(db.session(), row.id, row.attempt_count, full=True)
     return next((Compared.of(row, each) for each in attempts if each.id == attempt_id), None)
 
 
-def _last_success(row: DeliveryRow, beside: Compared) -> Compared | None:
+def _last_success(row: DeliveryRow, attempts: list[LoggedAttempt], beside: Compared) -> Compared | None:
     """Return the endpoint's last success from before the delivery, or the delivery's own."""
     if row.is_success and not beside.attempt.is_success:
-        attempts = read_attempts(db.session(), row.id, row.attempt_count, full=True, limit=1)
         return Compared.of(row, attempts[0])
     delivered = LogFilter(endpoint=row.endpoint_id, status=Status.DELIVERED)
     found = search.find_deliveries(
@@ -88,8 +93,8 @@ def _last_success(row: DeliveryRow, beside: Compared) -> Compared | None:
     earlier = read_row(db.session(), g.workspace.id, found.ids[0]) if found.ids else None
     if earlier is None:
         return None
-    attempts = read_attempts(db.session(), earlier.id, earlier.attempt_count, full=True, limit=1)
-    return Compared.of(earlier, attempts[0]) if attempts else None
+    newest = read_attempts(db.session(), earlier.id, earlier.attempt_count, full=True, limit=1)
+    return Compared.of(earlier, newest[0]) if newest else None
 
 
 def _sent(attempt: LoggedAttempt) -> list[tuple[str, str]]:
