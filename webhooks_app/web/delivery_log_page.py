@@ -18,7 +18,7 @@ from webhooks_app.extensions import db, services
 from webhooks_app.web import incident_cards, search_progress
 from webhooks_app.web.access import check_endpoint, load_endpoint
 from webhooks_app.web.delivery_rows import load_row, render_row, row_previews
-from webhooks_app.web.endpoint_choice import endpoint_label, first_endpoints, with_endpoint_id
+from webhooks_app.web.endpoint_choice import first_endpoints, with_endpoint_id
 from webhooks_app.web.responses import PageResponse, is_fragment
 from webhooks_app.web.sample_commands import sample_event
 from webhooks_app.web.template_links import endpoint_log_address
@@ -88,8 +88,6 @@ def _render_log(
         page=page,
         previews=row_previews(page.rows),
         error=error,
-        endpoints=first_endpoints(2),
-        endpoint_label=request.args.get("endpoint", "") if error else endpoint_label(log_filter.endpoint),
         groups=services().catalog.groups,
         ranges=filters.RANGES,
         responses=filters.RESPONSES,
@@ -100,7 +98,7 @@ def _render_log(
         bulk_actions=_bulk_actions(log_filter) if page.rows else (),
         arguments=log_filter.arguments,
         sample=sample_event() if is_empty else "",
-        **({} if is_fragment() else _health_variables(log_filter)),
+        **({} if is_fragment() else _endpoint_variables(log_filter)),
     )
 
 
@@ -115,9 +113,12 @@ def _bulk_actions(log_filter: LogFilter) -> tuple[RecoveryAction, ...]:
     return tuple(each for each in RecoveryAction if recoveries.applies(each, log_filter))
 
 
-def _health_variables(log_filter: LogFilter) -> dict[str, Any]:
-    """Return what stands on top of a whole page: the incident of its endpoint, or those that are failing."""
+def _endpoint_variables(log_filter: LogFilter) -> dict[str, Any]:
+    """Return what stands on top of a whole page: its endpoint's incident, or what fails of all of them."""
     if not log_filter.endpoint:
-        return {"failing": health.read_failing(db.session(), g.workspace.id)}
+        return {
+            "failing": health.read_failing(db.session(), g.workspace.id),
+            "endpoints": first_endpoints(2),
+        }
     endpoint = db.session.get_one(Endpoint, log_filter.endpoint)
     return {"card": None if endpoint.deleted_at else incident_cards.load(endpoint)}

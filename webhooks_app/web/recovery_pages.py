@@ -22,7 +22,7 @@ from webhooks_app.web.access import (
     check_endpoint,
     load_owned,
 )
-from webhooks_app.web.endpoint_choice import endpoint_label, endpoint_names, with_endpoint_id
+from webhooks_app.web.endpoint_choice import endpoint_names, with_endpoint_id
 from webhooks_app.web.responses import PageResponse, is_fragment
 
 NEWEST = 50
@@ -178,7 +178,6 @@ def _choice_page(
         match_count=match_count,
         error=error,
         still_failing=action != RecoveryAction.CANCEL and _is_failing(log_filter.endpoint),
-        endpoint_label=request.args.get("endpoint", "") if error else endpoint_label(log_filter.endpoint),
         groups=services().catalog.groups,
         ranges=filters.RANGES,
         responses=filters.RESPONSES,

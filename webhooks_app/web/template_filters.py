@@ -17,7 +17,7 @@ from webhooks_app.deliveries.log.status_explanations import StatusExplanation, e
 from webhooks_app.endpoints import charts, health
 from webhooks_app.endpoints.health import HealthState
 from webhooks_app.extensions import db, services
-from webhooks_app.web import audit_details, navigation, searched_text, template_links
+from webhooks_app.web import audit_details, endpoint_choice, navigation, searched_text, template_links
 
 
 def register(app: Flask) -> None:
@@ -53,6 +53,7 @@ def register(app: Flask) -> None:
         "recovery_log": template_links.recovery_log,
         "recovery_address": template_links.recovery_address,
         "target_url": template_links.target_url,
+        "endpoint_label": endpoint_choice.endpoint_label,
         "health_of": health_of,
         "recovery_filter": recovery_filter,
         "bar_scale": bar_scale,
