@@ -65,7 +65,7 @@ def register(app: Flask) -> None:
 
 
 def iso(moment: datetime) -> str:
-    """Return the moment to the second, as `<time datetime>` and console.js read it."""
+    """Return the moment to the second, as `<time datetime>` and times.js read it."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -80,7 +80,7 @@ def clock_time(moment: datetime) -> str:
 
 
 def relative(moment: datetime) -> str:
-    """Return the distance from now, as console.js says it: `5 min ago`, `in 2 h`."""
+    """Return the distance from now, as times.js says it: `5 min ago`, `in 2 h`."""
     seconds = (clock.now() - moment).total_seconds()
     distance = round(abs(seconds))
     for limit, unit, name in (
