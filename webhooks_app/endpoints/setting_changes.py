@@ -27,8 +27,7 @@ def describe(
     """
     changed = [word for name, word in _WORDS.items() if getattr(before, name) != after[name]]
     chosen = select(Subscription.event_type).where(Subscription.endpoint_id == before.id)
-    wanted = set() if values.all_events else set(values.event_types)
-    if (before.all_events, set(connection.scalars(chosen))) != (values.all_events, wanted):
+    if (before.all_events, set(connection.scalars(chosen))) != (values.all_events, set(values.subscribed)):
         changed.append("events")
     is_given = any(value is not None for _, value in values.headers)
     if is_given or (before.headers_encrypted is None) != (after["headers_encrypted"] is None):
