@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from webhooks_app.core import clock
 from webhooks_app.db.models import Endpoint, Workspace
+from webhooks_app.endpoints.attempt_stats import CHART_HEIGHT, CHART_WIDTH
 from webhooks_app.extensions import db, services
 from webhooks_app.monitoring import backlog, losses
 from webhooks_app.monitoring.backlog import Sample
@@ -20,8 +21,6 @@ from webhooks_app.monitoring.reports import KINDS, Process
 from webhooks_app.web import platform_health
 from webhooks_app.web.responses import PageResponse, is_fragment
 
-# As the other charts are drawn.
-_WIDTH, _HEIGHT = 480, 120
 # Processes that ended of their own accord are of interest for a while only.
 _SHOWN_AFTER_END = timedelta(minutes=10)
 
@@ -79,8 +78,8 @@ def _line(samples: Sequence[Sample]) -> str:
     if not samples:
         return ""
     peak, end = max(each.due for each in samples) or 1, samples[-1].at
-    xs = [_WIDTH * (1 - (end - each.at) / backlog.KEPT_FOR) for each in samples]
-    ys = [(_HEIGHT - 1) * (1 - each.due / peak) + 0.5 for each in samples]
+    xs = [CHART_WIDTH * (1 - (end - each.at) / backlog.KEPT_FOR) for each in samples]
+    ys = [(CHART_HEIGHT - 1) * (1 - each.due / peak) + 0.5 for each in samples]
     return "M" + " L".join(f"{x:.1f},{y:.1f}" for x, y in zip(xs, ys, strict=True))
 
 
