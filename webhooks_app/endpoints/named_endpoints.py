@@ -67,8 +67,7 @@ def find(session: Session, workspace_id: str, name: str) -> Endpoint | None:
 
 
 def _named(workspace_id: str, name: str) -> Select[Endpoint]:
-    is_live = Endpoint.workspace_id == workspace_id, Endpoint.deleted_at.is_(None)
-    return select(Endpoint).where(*is_live, Endpoint.name == name)
+    return select(Endpoint).where(Endpoint.is_live_in(workspace_id), Endpoint.name == name)
 
 
 def _is_as_wanted(endpoint: Endpoint, values: EndpointValues, cipher: Cipher) -> bool:

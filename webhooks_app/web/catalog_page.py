@@ -62,12 +62,12 @@ def _kind(part: Mapping[str, Any]) -> str:
 
 def _subscriber_counts() -> dict[str, int]:
     """Return how many endpoints get each event type, those that left the catalog included."""
-    is_live = Endpoint.workspace_id == g.workspace.id, Endpoint.deleted_at.is_(None)
-    everything = select(func.count()).select_from(Endpoint).where(*is_live, Endpoint.all_events)
+    is_live = Endpoint.is_live_in(g.workspace.id)
+    everything = select(func.count()).select_from(Endpoint).where(is_live, Endpoint.all_events)
     chosen = (
         select(Subscription.event_type, func.count())
         .join(Endpoint, Endpoint.id == Subscription.endpoint_id)
-        .where(*is_live, not_(Endpoint.all_events))
+        .where(is_live, not_(Endpoint.all_events))
         .group_by(Subscription.event_type)
     )
     for_all = db.session.scalar(everything) or 0

@@ -103,9 +103,7 @@ def _labelled(found: list[Choice]) -> list[tuple[str, str]]:
 
 
 def _live() -> Select[str, str]:
-    return select(Endpoint.id, Endpoint.name).where(
-        Endpoint.workspace_id == g.workspace.id, Endpoint.deleted_at.is_(None)
-    )
+    return select(Endpoint.id, Endpoint.name).where(Endpoint.is_live_in(g.workspace.id))
 
 
 def _cleaned(text: str) -> str:

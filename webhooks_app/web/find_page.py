@@ -76,8 +76,8 @@ def _named(q: str) -> Iterator[Found]:
 
 def _endpoints(q: str) -> Iterator[Found]:
     matches = (Endpoint.id == q) | Endpoint.name.icontains(q, autoescape=True)
-    theirs = Endpoint.workspace_id == g.workspace.id, Endpoint.deleted_at.is_(None)
-    found = select(Endpoint.id, Endpoint.name).where(*theirs, matches).order_by(Endpoint.name, Endpoint.id)
+    live = select(Endpoint.id, Endpoint.name).where(Endpoint.is_live_in(g.workspace.id), matches)
+    found = live.order_by(Endpoint.name, Endpoint.id)
     for row in db.session.execute(found.limit(MOST_OF_A_KIND)):
         yield Found("Endpoint", row.name, url_for("endpoints.show", endpoint_id=row.id))
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Boolean, ForeignKey, Index, Integer, String, Text, text
+from sqlalchemy import Boolean, ColumnElement, ForeignKey, Index, Integer, String, Text, and_, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webhooks_app.db.models.base import Base, UtcDateTime, enum_column, public_id
@@ -50,6 +50,11 @@ class Endpoint(Base):
         # Each accept asks for these, and many a deleted one may wait for its log to expire.
         Index("ix_endpoints_live", "workspace_id", "id", sqlite_where=_IS_LIVE, postgresql_where=_IS_LIVE),
     )
+
+    @classmethod
+    def is_live_in(cls, workspace_id: str) -> ColumnElement[bool]:
+        """Whether it is the workspace's, and not deleted."""
+        return and_(cls.workspace_id == workspace_id, cls.deleted_at.is_(None))
 
     @property
     def is_enabled(self) -> bool:

@@ -23,7 +23,7 @@ from webhooks_app.web.api.operations import Operation, respond, respond_empty
 def list_endpoints(query: EndpointQuery) -> Response:
     chosen = (
         select(Endpoint)
-        .where(Endpoint.workspace_id == g.workspace_id, Endpoint.deleted_at.is_(None))
+        .where(Endpoint.is_live_in(g.workspace_id))
         .options(selectinload(Endpoint.subscriptions))
     )
     if query.name:
