@@ -3,7 +3,6 @@
 They load little: each library that one of them does without is imported where the other one uses it.
 """
 
-import os
 import sys
 from functools import partial
 
@@ -43,7 +42,7 @@ def run_workers() -> None:
         if settings.workers > 1:
             _load_for_all()
         child_process.do_in_child(partial(_check, settings))
-        Prefork("worker", settings.workers, partial(_run_worker, os.getpid())).supervise()
+        Prefork("worker", settings.workers, partial(_run_worker, settings)).supervise()
 
 
 def warn_of_few_open_files(settings: Settings) -> None:
@@ -80,7 +79,7 @@ def _check(settings: Settings) -> None:
     start_checks.check(settings)
 
 
-def _run_worker(parent_id: int) -> None:
+def _run_worker(settings: Settings) -> None:
     from webhooks_app.cli import worker_process
 
-    worker_process.run(parent_id)
+    worker_process.run(settings)

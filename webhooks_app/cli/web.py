@@ -18,7 +18,6 @@ from webhooks_app.jobs.process import (
     announce_ready,
     clear_errors,
     gc_freeze,
-    when_orphaned,
 )
 from webhooks_app.monitoring.own_report import WEB
 from webhooks_app.monitoring.tracing import tracer_of
@@ -74,10 +73,9 @@ def _run(count: int | None) -> None:
 
     def serve_as_child() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        when_orphaned(lambda: os.kill(os.getpid(), signal.SIGTERM), parent)
         serve()
 
-    parent, processes = os.getpid(), count or settings.web_processes
+    processes = count or settings.web_processes
     if processes == 1:
         restarting.listen()
         restarting.reap()

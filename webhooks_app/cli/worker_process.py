@@ -1,29 +1,23 @@
 """One worker of the pool, in a process of its own."""
 
-import os
-import signal
 import time
 import uuid
 from typing import Any
 
-from webhooks_app import config, tasks
+from webhooks_app import tasks
 from webhooks_app.cli.reporting import reports_of
-from webhooks_app.core import logging_setup
-from webhooks_app.jobs import open_files, process, redis_start
+from webhooks_app.config import Settings
+from webhooks_app.jobs import process, redis_start
 from webhooks_app.jobs.delivery_worker import DeliveryWorker
-from webhooks_app.jobs.process import announce_ready, clear_errors, when_orphaned
+from webhooks_app.jobs.process import announce_ready, clear_errors
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.monitoring.own_report import WORKER
 from webhooks_app.monitoring.tracing import tracer_of
 
 
-def run(parent_id: int) -> None:
-    """Work until asked to stop, or until the process that started this one is gone."""
-    open_files.allow()
-    when_orphaned(lambda: os.kill(os.getpid(), signal.SIGTERM), parent_id)
+def run(settings: Settings) -> None:
+    """Work until asked to stop; the log and the limit of open files are those that the pool has set up."""
     with clear_errors():
-        settings = config.read()
-        logging_setup.set_up(settings.log_level, is_json=settings.log_format == "json")
         redis = redis_start.connect(settings.redis_url)
         context = tasks.context()
         backoff = context.services.wake_ups.backoff

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from webhooks_app.jobs import child_process
-from webhooks_app.jobs.process import STOP_SIGNALS
+from webhooks_app.jobs.process import STOP_SIGNALS, when_orphaned
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +17,10 @@ _RESTART_SECONDS = 1.0
 
 
 class Prefork:
-    """Keeps `count` processes running, each of which calls `run`, until this one is asked to end."""
+    """Keeps `count` processes running, each of which calls `run`, until this one is asked to end.
+
+    Where this one is killed, each of them asks itself to end.
+    """
 
     def __init__(
         self, name: str, count: int, run: Callable[[], None], *, leave_signal: signal.Signals | None = None
@@ -32,6 +35,7 @@ class Prefork:
         self._leave_signal = leave_signal
         self._children: dict[int, float] = {}
         self._is_stopping = False
+        self._id = os.getpid()
 
     def supervise(self) -> None:
         """Start the processes, replace those that end, and on SIGTERM or SIGINT end all and return."""
@@ -49,9 +53,13 @@ class Prefork:
         while len(self._children) < self._count and not self._is_stopping:
             # A request to stop that came between a child's start and its entry would miss it.
             signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-            child = child_process.fork(self._run)
+            child = child_process.fork(self._run_as_child)
             self._children[child] = time.monotonic()
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+
+    def _run_as_child(self) -> None:
+        when_orphaned(lambda: os.kill(os.getpid(), signal.SIGTERM), self._id)
+        self._run()
 
     def _wait_for_one(self) -> None:
         child, status = os.waitpid(-1, 0)
