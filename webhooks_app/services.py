@@ -5,8 +5,6 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
-from sqlalchemy import create_engine
-
 from webhooks_app.config import Settings
 from webhooks_app.core import clock
 from webhooks_app.core.encryption import Cipher
@@ -60,6 +58,5 @@ class Services:
 def open_services(settings: Settings, *, waits_for_disk: bool) -> Services:
     """Open what a worker process needs; see `engines.prepare` for `waits_for_disk`."""
     limits = worker_limits(settings.lease_seconds)
-    engine = create_engine(settings.database_url, **engines.engine_options(settings.database_url, limits))
-    engines.prepare(engine, waits_for_disk=waits_for_disk, limits=limits)
+    engine = engines.open_engine(settings.database_url, waits_for_disk=waits_for_disk, limits=limits)
     return Services.of(settings, engines.databases_of(engine))

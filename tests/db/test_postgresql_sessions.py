@@ -10,7 +10,7 @@ from datetime import UTC
 import psycopg
 import pytest
 from flask import Flask
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, text
 
 from faults.pooler import PgBouncer
 from tests.conftest import Workspace, wait_for
@@ -77,8 +77,7 @@ def settings(settings: Settings, pooler: PgBouncer) -> Settings:
 def worker_services(app: Flask, settings: Settings) -> Iterator[Services]:
     """What a worker process opens, beside the web's."""
     limits = worker_limits(settings.lease_seconds)
-    engine = create_engine(settings.database_url, **engines.engine_options(settings.database_url, limits))
-    engines.prepare(engine, waits_for_disk=False, limits=limits)
+    engine = engines.open_engine(settings.database_url, waits_for_disk=False, limits=limits)
     yield replace(services(app), databases=engines.databases_of(engine))
     engine.dispose()
 
@@ -179,8 +178,7 @@ def test_a_database_that_is_read_only_on_purpose_stays_so(databases: Databases, 
         [(name,)] = admin.execute("SELECT current_database()").fetchall()
         admin.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
         try:
-            engine = create_engine(database_url, **engines.engine_options(database_url))
-            engines.prepare(engine, waits_for_disk=True)
+            engine = engines.open_engine(database_url, waits_for_disk=True)
             with engines.databases_of(engine).write.begin() as connection:
                 assert connection.execute(text("SHOW transaction_read_only")).scalar_one() == "on"
             engine.dispose()
@@ -195,8 +193,7 @@ def test_statements_are_prepared_only_where_no_pooler_is(pooler: PgBouncer, data
 
 def is_prepared(url: str) -> bool:
     """Whether what is run again and again is prepared after a while."""
-    engine = create_engine(with_driver(url), **engines.engine_options(with_driver(url)))
-    engines.prepare(engine, waits_for_disk=True)
+    engine = engines.open_engine(with_driver(url), waits_for_disk=True)
     with engines.databases_of(engine).read.connect_autocommit() as connection:
         for _ in range(20):
             connection.execute(text("SELECT name FROM workspaces WHERE id = :id"), {"id": "none"}).all()
@@ -272,9 +269,8 @@ def test_a_style_of_dates_that_the_database_prefers_changes_nothing(database_url
     with psycopg.connect(database_url.replace("+psycopg", ""), autocommit=True) as admin:
         [(name,)] = admin.execute("SELECT current_database()").fetchall()
         admin.execute(f"ALTER DATABASE \"{name}\" SET datestyle = 'SQL, DMY'")
-        engine = create_engine(url, **engines.engine_options(url))
+        engine = engines.open_engine(url, waits_for_disk=True)
         try:
-            engines.prepare(engine, waits_for_disk=True)
             with engines.databases_of(engine).read.connect_autocommit() as connection:
                 assert connection.execute(text("SELECT now()")).scalar_one().tzinfo is not None
         finally:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import make_url, text
 
 from tests.conftest import deployed
 from webhooks_app.config import ROOT
@@ -93,8 +93,7 @@ def other_encoding(database_url: str, folder: Path) -> Iterator[str]:
 
 def test_a_database_that_does_not_keep_text_as_utf8_is_refused(database_url: str, tmp_path: Path) -> None:
     with other_encoding(database_url, tmp_path) as url:
-        engine = create_engine(url, **engines.engine_options(url))
-        engines.prepare(engine, waits_for_disk=True)
+        engine = engines.open_engine(url, waits_for_disk=True)
         for check in (schema_version.check, schema_version.check_encoding):
             with pytest.raises(WrongSchema, match=r"encoding is (SQL_ASCII|UTF-16le), and UTF-8 is needed"):
                 check(ReadDatabase(engine))

@@ -9,7 +9,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 import click
-from sqlalchemy import Connection, create_engine, select, text
+from sqlalchemy import Connection, select, text
 
 from webhooks_app import config
 from webhooks_app.config import ConfigError, Settings
@@ -89,10 +89,7 @@ def _web(settings: Settings) -> Iterator[Finding]:
 
 
 def _database(settings: Settings) -> Iterator[Finding]:
-    engine = create_engine(
-        settings.database_url, **engines.engine_options(settings.database_url, COMMAND_LIMITS)
-    )
-    engines.prepare(engine, waits_for_disk=True, limits=COMMAND_LIMITS)
+    engine = engines.open_engine(settings.database_url, waits_for_disk=True, limits=COMMAND_LIMITS)
     try:
         yield from _opened_database(settings, engines.databases_of(engine))
     except WrongSchema as error:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from webhooks_app.config import Settings
 from webhooks_app.db import engines
-from webhooks_app.db.database_limits import DEFAULT_LIMITS
 from webhooks_app.db.engines import Databases
 from webhooks_app.monitoring.counters import ProcessCounters
 from webhooks_app.monitoring.own_report import SCHEDULER
@@ -37,12 +36,7 @@ def reports_of(services: "Services", kind: str, describe: Describe = dict) -> It
 @contextmanager
 def reports_of_scheduler(settings: Settings, describe: Describe) -> Iterator[None]:
     """Report for a process that has no other use for the database while the block runs."""
-    # Not at the top: the others have an engine already.
-    from sqlalchemy import create_engine
-
-    engine = create_engine(settings.database_url, **engines.engine_options(settings.database_url))
-    engines.prepare(engine, waits_for_disk=False, limits=DEFAULT_LIMITS)
-    databases = engines.databases_of(engine)
+    databases = engines.databases_of(engines.open_engine(settings.database_url, waits_for_disk=False))
     with _running(Reporter(databases, SCHEDULER, ProcessCounters(), describe=describe)):
         yield
 

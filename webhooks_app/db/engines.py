@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Dialect, Engine, make_url
+from sqlalchemy import Connection, Dialect, Engine, create_engine, make_url
 
 from webhooks_app.db import driver_errors, sqlite_sessions
 from webhooks_app.db.database_limits import DEFAULT_LIMITS, DatabaseLimits
@@ -93,6 +93,15 @@ class Databases:
 def databases_of(engine: Engine, *, after_commit: Callable[[], None] | None = None) -> Databases:
     """Return both sides of a prepared engine; see WriteDatabase for `after_commit`."""
     return Databases(ReadDatabase(engine), WriteDatabase(engine, after_commit=after_commit))
+
+
+def open_engine(
+    database_url: str, *, waits_for_disk: bool, limits: DatabaseLimits = DEFAULT_LIMITS
+) -> Engine:
+    """Return a prepared engine, which connects when it is first used; see `prepare` for `waits_for_disk`."""
+    engine = create_engine(database_url, **engine_options(database_url, limits))
+    prepare(engine, waits_for_disk=waits_for_disk, limits=limits)
+    return engine
 
 
 def engine_options(database_url: str, limits: DatabaseLimits = DEFAULT_LIMITS) -> dict[str, Any]:

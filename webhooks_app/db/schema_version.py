@@ -6,7 +6,7 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
-from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy import Connection, inspect, text
 
 from webhooks_app.core.start_errors import StartError
 from webhooks_app.db import engines
@@ -66,8 +66,7 @@ def check_at_start(database_url: str) -> None:
 
     A database that cannot serve just now keeps no process from starting.
     """
-    engine = create_engine(database_url, **engines.engine_options(database_url))
-    engines.prepare(engine, waits_for_disk=True)
+    engine = engines.open_engine(database_url, waits_for_disk=True)
     try:
         with database_may_be_away(log):
             check(ReadDatabase(engine))
