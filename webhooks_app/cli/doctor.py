@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select, text
 
 from webhooks_app import config
 from webhooks_app.config import ConfigError, Settings
-from webhooks_app.core import clock, mail
+from webhooks_app.core import mail
 from webhooks_app.core.encryption import Cipher, DecryptionError
 from webhooks_app.core.mail import MailError
 from webhooks_app.db import database_clock, disk_space, engines, schema_version
@@ -26,7 +26,6 @@ from webhooks_app.jobs import open_files, redis_check, redis_start
 from webhooks_app.monitoring import facts, problems, reports
 from webhooks_app.transport.sender_limits import fit_open_files
 
-_LARGEST_CLOCK_DIFFERENCE = timedelta(seconds=5)
 # RFC 5737: nobody has it, so that a route to it is one to the internet. Nothing is sent.
 _SOMEWHERE = ("192.0.2.1", 443)
 
@@ -103,8 +102,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
 
 def _opened_database(settings: Settings, databases: Databases) -> Iterator[Finding]:
     with databases.read.connect() as connection:
-        asked_at = clock.now()
-        difference = asked_at + (clock.now() - asked_at) / 2 - database_clock.read(connection)
+        _, difference = database_clock.compare(connection)
         yield Finding("database", Status.OK, _version(connection))
     with databases.write.begin() as connection:
         if _is_read_only(connection):
@@ -144,7 +142,7 @@ def _version(connection: Connection) -> str:
 
 def _clock(difference: timedelta) -> Finding:
     seconds = difference.total_seconds()
-    if abs(difference) > _LARGEST_CLOCK_DIFFERENCE:
+    if abs(difference) > problems.LARGEST_CLOCK_DIFFERENCE:
         way = "ahead of" if seconds > 0 else "behind"
         return Finding(
             "clock", Status.FAILED, f"It is {abs(seconds):,.0f} s {way} the database's; set it by NTP."

@@ -62,9 +62,7 @@ def write(
     the database.
     """
     with database.begin() as connection:
-        asked_at = clock.now()
-        now = database_clock.read(connection)
-        clock_ahead = asked_at + (clock.now() - asked_at) / 2 - now
+        now, clock_ahead = database_clock.compare(connection)
         values = {
             "reported_at": now,
             "clock_ahead_ms": round(clock_ahead / timedelta(milliseconds=1)),

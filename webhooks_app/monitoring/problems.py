@@ -17,9 +17,9 @@ HANGS_AFTER_SECONDS = 45.0
 # A sweep that ran lately proves that a worker and a scheduler work, though neither may report: those of the
 # version before, in the middle of an upgrade, do not.
 _PROVES_LIFE = timedelta(seconds=60)
-_CLOCK_AHEAD_MS = 5_000
+LARGEST_CLOCK_DIFFERENCE = timedelta(seconds=5)
 # A lease ends by the clock of whoever claims next.
-_CLOCK_WRONG_MS = 60_000
+_CLOCK_IS_WRONG = timedelta(seconds=60)
 _LARGE_BACKLOG = 1_000
 _FAST_GROWTH_PER_MINUTE = 10
 # Where so much waits that slots are worth something.
@@ -195,14 +195,14 @@ def _of_redis(facts: Facts) -> Iterator[Problem]:
 
 def _of_clocks(facts: Facts) -> Iterator[Problem]:
     alive = [each for kind in reports.KINDS for each in facts.reports.alive(kind)]
-    by_host = {each.host: each.clock_ahead_ms for each in alive}
-    for host, ahead_ms in sorted(by_host.items()):
-        if abs(ahead_ms) > _CLOCK_AHEAD_MS:
-            way = "ahead of" if ahead_ms > 0 else "behind"
+    by_host = {each.host: timedelta(milliseconds=each.clock_ahead_ms) for each in alive}
+    for host, ahead in sorted(by_host.items()):
+        if abs(ahead) > LARGEST_CLOCK_DIFFERENCE:
+            way = "ahead of" if ahead > timedelta(0) else "behind"
             yield Problem(
                 Code.CLOCK_SKEW,
-                Severity.FAILING if abs(ahead_ms) > _CLOCK_WRONG_MS else Severity.WARNING,
-                f"A host's clock is {abs(ahead_ms) / 1000:,.0f} s {way} the database's. "
+                Severity.FAILING if abs(ahead) > _CLOCK_IS_WRONG else Severity.WARNING,
+                f"A host's clock is {abs(ahead).total_seconds():,.0f} s {way} the database's. "
                 "Set its time by NTP: leases, retries and signatures depend on it.",
                 None,
                 host,
