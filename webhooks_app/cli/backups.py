@@ -1,5 +1,6 @@
 """Copies of the database: `backup` and `restore`."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -22,12 +23,7 @@ def backup(file: Path) -> None:
     Everything may run meanwhile. The signing secrets in it are encrypted: keep WEBHOOKS_ENCRYPTION_KEYS
     apart from it, and safe.
     """
-    with clear_errors():
-        database_url = config.read().database_url
-    try:
-        backups.make(database_url, file)
-    except BackupFailed as error:
-        raise click.ClickException(str(error)) from None
+    _call(backups.make, file)
     print(f"{file}: {file.stat().st_size:,} bytes. To read it, WEBHOOKS_ENCRYPTION_KEYS is needed, too.")
 
 
@@ -38,12 +34,7 @@ def restore(file: Path) -> None:
 
     Nothing else may run meanwhile. What was waiting when it was made is sent again, under the ids of then.
     """
-    with clear_errors():
-        database_url = config.read().database_url
-    try:
-        backups.restore(database_url, file)
-    except BackupFailed as error:
-        raise click.ClickException(str(error)) from None
+    _call(backups.restore, file)
     print(f"{file} is back.")
     with begin_command() as opened:
         unreadable = key_rotation.count_unreadable(opened.databases, opened.cipher)
@@ -53,3 +44,13 @@ def restore(file: Path) -> None:
             " add the keys of when the backup was made before anything starts."
         )
     print("Start the processes; what waits is sent.")
+
+
+def _call(act: Callable[[str, Path], None], file: Path) -> None:
+    """Call `act` with the database's URL and the file; what it cannot do ends the process with one line."""
+    with clear_errors():
+        database_url = config.read().database_url
+    try:
+        act(database_url, file)
+    except BackupFailed as error:
+        raise click.ClickException(str(error)) from None
