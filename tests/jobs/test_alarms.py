@@ -18,9 +18,9 @@ from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import EndpointHealth, PendingDelivery
 from webhooks_app.extensions import services
 from webhooks_app.jobs import alarms, scheduler
-from webhooks_app.jobs.alarms import Liveness
 from webhooks_app.jobs.task_jobs import EXPIRE_ID, QUEUE_NAME, SWEEP_ID, TaskJob
 from webhooks_app.jobs.wake_ups import WakeUps
+from webhooks_app.monitoring import facts
 from webhooks_app.worker import claims
 from webhooks_app.worker.engine import DeliveryEngine
 
@@ -114,12 +114,12 @@ def test_deliveries_that_a_lost_worker_holds_raise_the_alarm(
 
 def test_the_words_say_what_to_look_at() -> None:
     now = clock.now()
-    well = Liveness(overdue=timedelta(seconds=20), swept_at=now - timedelta(seconds=20))
-    stuck = Liveness(overdue=60 * MINUTE, swept_at=now - 180 * MINUTE)
+    well = timedelta(seconds=20), now - timedelta(seconds=20)
+    stuck = 60 * MINUTE, now - 180 * MINUTE
     day = timedelta(days=1)
 
-    assert alarms.problems(well, now=now, up_since=now - day) == []
-    worker, silence = (each.text for each in alarms.problems(stuck, now=now, up_since=now - day))
+    assert alarms.problems(*well, now=now, up_since=now - day) == []
+    worker, silence = (each.text for each in alarms.problems(*stuck, now=now, up_since=now - day))
     assert "60 min" in worker
     assert "worker.py" in worker
     assert "3 h" in silence
@@ -129,8 +129,8 @@ def test_the_words_say_what_to_look_at() -> None:
 def test_a_platform_that_has_just_been_started_has_time_for_its_first_sweep() -> None:
     now = clock.now()
     for swept_at in (None, now - timedelta(days=2)):
-        assert alarms.problems(Liveness(None, swept_at), now=now, up_since=now - MINUTE) == []
-        assert len(alarms.problems(Liveness(None, swept_at), now=now, up_since=now - 10 * MINUTE)) == 1
+        assert alarms.problems(None, swept_at, now=now, up_since=now - MINUTE) == []
+        assert len(alarms.problems(None, swept_at, now=now, up_since=now - 10 * MINUTE)) == 1
 
 
 @pytest.mark.usefixtures("job_app")
@@ -140,7 +140,7 @@ def test_the_sweep_leaves_a_heartbeat(database: WriteDatabase) -> None:
         tasks.sweep()
 
     with database.begin() as connection:
-        swept_at = alarms.read_liveness(connection, clock.now()).swept_at
+        swept_at = facts.read(connection).swept_at
     assert swept_at is not None
     assert swept_at >= before
 

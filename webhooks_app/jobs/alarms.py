@@ -1,9 +1,8 @@
 """Alarms: no worker delivers what is due, or no scheduler wakes one."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, bindparam, column, select, text
+from sqlalchemy import Connection, bindparam, column, text
 
 from webhooks_app.core import ids
 from webhooks_app.db import upsert
@@ -41,14 +40,6 @@ _WAITING = _WAITING_SQL.bindparams(bindparam("now", type_=UtcDateTime)).columns(
 )
 
 
-@dataclass(slots=True, frozen=True)
-class Liveness:
-    """`overdue`: see the function of that name. `swept_at`: when the sweep last ran, None if it never did."""
-
-    overdue: timedelta | None
-    swept_at: datetime | None
-
-
 def overdue(connection: Connection, now: datetime) -> timedelta | None:
     """Return how long a delivery has been due at most with no worker at it; None if none is due.
 
@@ -79,24 +70,22 @@ def record_heartbeat(database: WriteDatabase, *, now: datetime) -> None:
         upsert.insert_or_update(connection, Heartbeat, {"name": SWEEP, "at": now}, key=["name"])
 
 
-def read_liveness(connection: Connection, now: datetime) -> Liveness:
-    swept_at = connection.scalar(select(Heartbeat.at).where(Heartbeat.name == SWEEP))
-    return Liveness(overdue(connection, now), swept_at)
-
-
-def problems(liveness: Liveness, *, now: datetime, up_since: datetime) -> list[Problem]:
+def problems(
+    overdue: timedelta | None, swept_at: datetime | None, *, now: datetime, up_since: datetime
+) -> list[Problem]:
     """Return what is wrong.
 
+    `overdue`: see the function of that name. `swept_at`: when the sweep last ran, None if it never did.
     `up_since` is when this web process started: a new platform is given time for its first sweep.
     """
     found: list[Problem] = []
-    if liveness.overdue is not None and liveness.overdue > LONGEST_WAIT:
+    if overdue is not None and overdue > LONGEST_WAIT:
         text = (
-            f"Deliveries are not being sent: one has been due for {_minutes(liveness.overdue)}. "
+            f"Deliveries are not being sent: one has been due for {_minutes(overdue)}. "
             "Check that a worker (worker.py) runs and reaches Redis and the database."
         )
-        found.append(Problem(Code.OVERDUE, Severity.FAILING, text, now - liveness.overdue))
-    silence = now - max(liveness.swept_at or up_since, up_since)
+        found.append(Problem(Code.OVERDUE, Severity.FAILING, text, now - overdue))
+    silence = now - max(swept_at or up_since, up_since)
     if silence > LONGEST_SILENCE:
         text = (
             f"The scheduler has been silent for {_minutes(silence)}, so retries may be late. "

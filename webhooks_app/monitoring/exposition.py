@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 import webhooks_app
 from webhooks_app.monitoring import backlog, losses, reports
 from webhooks_app.monitoring.counters import LARGEST_BUCKET, Key, split_key
-from webhooks_app.monitoring.facts import SWEEP, Facts
+from webhooks_app.monitoring.facts import Facts
 from webhooks_app.monitoring.metrics import COUNTERS, GAUGES, HISTOGRAMS, PREFIX
 from webhooks_app.monitoring.reports import Process
 
@@ -112,8 +112,8 @@ def _of_backlog(facts: Facts) -> dict[str, Samples]:
         "recoveries_running": [((), facts.recoveries)],
         "fan_outs_pending": [((), facts.fan_outs)],
     }
-    if (swept_at := facts.heartbeats.get(SWEEP)) is not None:
-        found["sweep_age_seconds"] = [((), _seconds(facts.now - swept_at))]
+    if facts.swept_at is not None:
+        found["sweep_age_seconds"] = [((), _seconds(facts.now - facts.swept_at))]
     if not facts.samples:
         return found
     newest = facts.samples[-1]

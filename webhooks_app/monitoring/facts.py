@@ -37,6 +37,11 @@ class Facts:
         """The moment of all this, by the database's clock."""
         return self.reports.now
 
+    @property
+    def swept_at(self) -> datetime | None:
+        """When the sweep ran last; None if it never did."""
+        return self.heartbeats.get(SWEEP)
+
 
 def read(connection: Connection) -> Facts:
     heartbeats = connection.execute(select(Heartbeat.name, Heartbeat.at)).all()

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from webhooks_app.monitoring import backlog, losses, reports
-from webhooks_app.monitoring.facts import SWEEP, Facts
+from webhooks_app.monitoring.facts import Facts
 from webhooks_app.monitoring.reports import SCHEDULER, SILENT_AFTER, WEB, WORKER, Process
 
 # A worker or scheduler whose process lives, but which did nothing for so long, hangs.
@@ -145,7 +145,7 @@ def _idle(scheduler: Process) -> timedelta:
 
 def _absent_since(facts: Facts, kind: str, up_since: datetime) -> datetime | None:
     """Return since when no process of that kind is there; None where there may be one all the same."""
-    swept_at = facts.heartbeats.get(SWEEP)
+    swept_at = facts.swept_at
     if swept_at is not None and facts.now - swept_at < _PROVES_LIFE and not _has_reported(facts, kind):
         return None
     last = [each.ended_at or each.reported_at for each in facts.reports.processes if each.kind == kind]

@@ -31,8 +31,7 @@ def show() -> HealthResponse:
     Anybody may ask, so it names no host and no endpoint.
     """
     health = platform_health.read(services())
-    overdue = health.liveness.overdue if health.liveness else None
-    swept_at = health.liveness.swept_at if health.liveness else None
+    swept_at = health.facts.swept_at if health.facts else None
     return {
         "status": "failing" if health.is_failing else "ok",
         "problems": health.texts(Severity.FAILING),
@@ -40,7 +39,7 @@ def show() -> HealthResponse:
         "details": [_problem_json(each) for each in health.problems],
         "database": health.facts is not None,
         "redis": health.redis_problem is None,
-        "overdue_seconds": round(overdue.total_seconds(), 1) if overdue else 0,
+        "overdue_seconds": round(health.overdue.total_seconds(), 1) if health.overdue else 0,
         "last_sweep_seconds": round((health.at - swept_at).total_seconds(), 1) if swept_at else None,
     }, 503 if health.is_failing else 200
 

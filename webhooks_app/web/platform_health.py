@@ -10,7 +10,6 @@ from webhooks_app.core import clock
 from webhooks_app.db import disk_space, schema_version
 from webhooks_app.db.schema_version import SchemaAge
 from webhooks_app.jobs import alarms
-from webhooks_app.jobs.alarms import Liveness
 from webhooks_app.monitoring import facts, problems
 from webhooks_app.monitoring.facts import Facts
 from webhooks_app.monitoring.problems import Code, Problem, Severity
@@ -35,11 +34,11 @@ _SILENCE_SWEEP = frozenset({Code.NO_WORKER, Code.NO_SCHEDULER, Code.SCHEDULER_ID
 
 @dataclass(frozen=True, slots=True)
 class PlatformHealth:
-    """`facts` and `liveness` are None where the database does not answer."""
+    """`facts` is None where the database does not answer; `overdue`: see `alarms.overdue`."""
 
     at: datetime
     facts: Facts | None
-    liveness: Liveness | None
+    overdue: timedelta | None
     redis_problem: str | None
     problems: Sequence[Problem]
 
@@ -54,7 +53,7 @@ class PlatformHealth:
 def read(services: Services) -> PlatformHealth:
     """Ask the database and Redis how they and all processes do."""
     now = clock.now()
-    known, liveness, schema = _read_database(services, now)
+    known, overdue, schema = _read_database(services, now)
     redis_problem = services.wake_ups.redis_problem()
     disk_problem = disk_space.problem(services.settings.database_url)
     found = [Problem(Code.DISK, Severity.FAILING, disk_problem)] if disk_problem else []
@@ -64,24 +63,24 @@ def read(services: Services) -> PlatformHealth:
         failing_seconds = services.wake_ups.backoff.failing_seconds or 0.0
         found.append(Problem(Code.REDIS, Severity.FAILING, text, now - timedelta(seconds=failing_seconds)))
     found += [_SCHEMA[schema]] if schema in _SCHEMA else []
-    if known is not None and liveness is not None:
-        found += alarms.problems(liveness, now=now, up_since=services.started_at)
+    if known is not None:
+        found += alarms.problems(overdue, known.swept_at, now=now, up_since=services.started_at)
         found += problems.find(known, up_since=services.started_at)
     if any(each.code in _SILENCE_SWEEP for each in found):
         found = [each for each in found if each.code is not Code.SWEEP_SILENT]
     worst_first = sorted(found, key=lambda each: each.severity is not Severity.FAILING)
-    return PlatformHealth(now, known, liveness, redis_problem, worst_first)
+    return PlatformHealth(now, known, overdue, redis_problem, worst_first)
 
 
 def _read_database(
     services: Services, now: datetime
-) -> tuple[Facts | None, Liveness | None, SchemaAge | None]:
+) -> tuple[Facts | None, timedelta | None, SchemaAge | None]:
     """Return what the database says; all is None where it says nothing."""
     try:
         with services.read.connect() as connection:
             schema = schema_version.read_age(connection)
             if schema is SchemaAge.OLDER:  # what else is asked for may not be there
                 return None, None, schema
-            return facts.read(connection), alarms.read_liveness(connection, now), schema
+            return facts.read(connection), alarms.overdue(connection, now), schema
     except SQLAlchemyError:
         return None, None, None
