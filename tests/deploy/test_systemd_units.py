@@ -29,6 +29,15 @@ def test_a_unit_is_valid_and_confined(unit: Path, tmp_path: Path) -> None:
     analyze("security", "--offline=true", f"--threshold={GREATEST_EXPOSURE}", copy)
 
 
+def test_all_units_are_confined_alike() -> None:
+    """Each says all of it itself: what a drop-in says would be missing where only a unit is installed."""
+    blocks = [
+        re.findall(r"^CapabilityBoundingSet=\n(?:.+\n)+", unit.read_text(), re.MULTILINE) for unit in UNITS
+    ]
+    assert all(block == blocks[0] for block in blocks)
+    assert len(blocks[0]) == 1
+
+
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
 def test_a_unit_runs_the_command_that_it_is_named_after(unit: Path) -> None:
     parser = ConfigParser(strict=False, interpolation=None)
