@@ -35,6 +35,6 @@ def clear_command_errors() -> Iterator[None]:
             yield
     except transient_errors.DATABASE_ERRORS as error:
         transient_errors.raise_unless_transient(error)
-        [reason, *_] = str(getattr(error, "orig", None) or error).splitlines() or [""]
+        reason = transient_errors.reason(error)
         print(f"error: The database does not answer as it should: {reason}", file=sys.stderr)
         sys.exit(os.EX_UNAVAILABLE)

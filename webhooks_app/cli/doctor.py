@@ -16,12 +16,11 @@ from webhooks_app.config import ConfigError, Settings
 from webhooks_app.core import mail
 from webhooks_app.core.encryption import Cipher, DecryptionError
 from webhooks_app.core.mail import MailError
-from webhooks_app.db import database_clock, disk_space, engines, schema_version
+from webhooks_app.db import database_clock, disk_space, engines, schema_version, transient_errors
 from webhooks_app.db.database_limits import COMMAND_LIMITS
 from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import SigningSecret
 from webhooks_app.db.schema_version import WrongSchema
-from webhooks_app.db.transient_errors import DATABASE_ERRORS
 from webhooks_app.jobs import open_files, redis_check, redis_start
 from webhooks_app.monitoring import facts, problems, reports
 from webhooks_app.transport.sender_limits import fit_open_files
@@ -93,8 +92,8 @@ def _database(settings: Settings) -> Iterator[Finding]:
         yield from _opened_database(settings, engines.databases_of(engine))
     except WrongSchema as error:
         yield Finding("schema", Status.FAILED, str(error))
-    except DATABASE_ERRORS as error:
-        reason = next(iter(str(getattr(error, "orig", None) or error).splitlines()), type(error).__name__)
+    except transient_errors.DATABASE_ERRORS as error:
+        reason = transient_errors.reason(error)
         yield Finding("database", Status.FAILED, f"It does not answer as it should: {reason}")
     finally:
         engine.dispose()

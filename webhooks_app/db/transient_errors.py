@@ -96,6 +96,12 @@ def raise_unless_transient(error: Exception) -> None:
         raise error
 
 
+def reason(error: Exception) -> str:
+    """Return the first line of what the driver says, for whoever sits at the shell."""
+    lines = str(getattr(error, "orig", None) or error).splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 def log_unavailable(logger: logging.Logger, error: Exception, **fields: Any) -> None:
     """Log that the database could not serve, and why: one line, without what was asked of it."""
     logger.warning("database_unavailable", extra=_described(error) | fields)
