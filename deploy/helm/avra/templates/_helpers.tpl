@@ -18,6 +18,14 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end -}}
 
+{{/* Those of the pods that keep running: a change of the secrets that this chart makes restarts them. */}}
+{{- define "avra.podAnnotations" -}}
+checksum/secret: {{ .Values.secrets | toYaml | sha256sum }}
+{{- with .Values.podAnnotations }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
 {{/* The pod's part that all processes share. */}}
 {{- define "avra.pod" -}}
 automountServiceAccountToken: false
