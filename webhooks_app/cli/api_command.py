@@ -1,0 +1,61 @@
+"""How each command begins that talks to a platform over its API, and how it ends where that fails."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any
+
+import click
+
+from webhooks_app.cli import profiles
+from webhooks_app.cli.api_client import ApiClient, ApiFailure
+from webhooks_app.cli.profiles import ProfileError
+
+Function = Callable[..., Any]
+
+
+class ApiCommand(click.Command):
+    """A command whose wrong use ends with status 64 (sysexits.h), as 2 tells of changes in `avra apply`."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.UsageError as error:
+            error.show()
+            sys.exit(os.EX_USAGE)
+
+
+def with_client(function: Function) -> Function:
+    """Give the command `--profile`, and its function the ApiClient of the profile as `client`.
+
+    A command that has `--json` gets its failures as JSON, too: one object on standard error.
+    """
+
+    @click.option("--profile", "profile_name", metavar="NAME", help="A profile of the configuration file.")
+    @wraps(function)
+    def begin(*args: Any, profile_name: str | None, **options: Any) -> Any:
+        with (
+            clear_failures(is_json=bool(options.get("is_json"))),
+            ApiClient(profiles.read(os.environ, profile_name)) as client,
+        ):
+            return function(*args, client=client, **options)
+
+    return begin
+
+
+@contextmanager
+def clear_failures(*, is_json: bool = False) -> Iterator[None]:
+    """End the process with a sentence, and a status of its own, for what a person has to put right."""
+    try:
+        yield
+    except (ApiFailure, ProfileError) as error:
+        failure = (
+            error.as_json() if isinstance(error, ApiFailure) else {"code": "profile", "message": str(error)}
+        )
+        click.echo(json.dumps({"error": failure}) if is_json else f"error: {error}", err=True)
+        sys.exit(error.exit_code)
