@@ -10,7 +10,7 @@ from sqlalchemy import select
 from tests.cli.shell import Shell
 from tests.conftest import PASSWORD, Workspace
 from tests.web.conftest import Page
-from webhooks_app.db.models import AuditEntry
+from webhooks_app.db.models import AuditEntry, Invitation
 from webhooks_app.extensions import db
 
 NEW_PASSWORD = "another horse battery"
@@ -140,9 +140,37 @@ def test_sessions_are_ended_from_the_shell(shell: Shell, app: Flask, workspace: 
     page.log_in(workspace.admin_email)
     assert page.get("profile/").status_code == 200
 
+    [listed] = shell.rows("users", "sessions", workspace.admin_email)
+    assert (listed["method"], listed["address"]) == ("password", "127.0.0.1")
+
     shell.done("users", "end-sessions", workspace.admin_email)
 
     assert page.get("profile/").status_code == 302
+    assert shell.rows("users", "sessions", workspace.admin_email) == []
+
+
+def test_an_account_is_removed_with_what_hangs_on_it(shell: Shell, app: Flask, workspace: Workspace) -> None:
+    shell.done("users", "add", "b@example.com", "--password", PASSWORD)
+    shell.done("members", "add", "Acme", "b@example.com", "--role", "admin")
+    page = Page(app, f"/w/{workspace.id}/")
+    page.log_in("b@example.com")
+    page.post("members/", {"email": "guest@example.com", "role": "viewer"})
+
+    assert "Aborted" in shell.refused("users", "remove", "b@example.com")
+    shell.done("users", "remove", "b@example.com", "--yes")
+
+    assert page.get("profile/").status_code == 302
+    assert [row["email"] for row in shell.rows("members", "list", "Acme")] == [workspace.admin_email]
+    assert actions()[-2:] == ["profile.remove", "profile.remove"]
+    assert list(db.session.scalars(select(Invitation.closed_at).where(Invitation.closed_at.is_(None)))) == []
+    assert "There is no user" in shell.refused("users", "remove", "b@example.com", "--yes")
+
+
+def test_the_only_admin_of_a_workspace_is_not_removed(shell: Shell, workspace: Workspace) -> None:
+    shell.done("workspaces", "add", "Second", "--admin", workspace.admin_email)
+    refusal = shell.refused("users", "remove", workspace.admin_email, "--yes")
+    assert "is the only admin of Acme, Second." in refusal
+    assert len(shell.rows("users", "list")) == 1
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -159,6 +187,7 @@ def test_names_cannot_steer_the_terminal(shell: Shell, workspace: Workspace) -> 
     [
         *([name] for name in ("run", "web", "worker", "scheduler", "migrate", "doctor", "config", "expire")),
         *([group] for group in ("users", "members", "tokens", "workspaces", "reset-password", "rotate-keys")),
+        *(["users", name] for name in ("list", "add", "remove", "sessions", "end-sessions")),
         *(["members", name] for name in ("list", "add", "role", "remove")),
         *(["tokens", name] for name in ("list", "add", "revoke")),
         ["create-workspace"],

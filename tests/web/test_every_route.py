@@ -11,10 +11,20 @@ from werkzeug.routing import Rule
 
 from tests.conftest import PASSWORD, TESTER, Workspace
 from tests.web.conftest import FRAGMENT_HEADERS, Page
-from webhooks_app.accounts import api_tokens, members, password_resets, users
+from webhooks_app.accounts import api_tokens, members, password_resets, sessions, users
+from webhooks_app.accounts.sessions import Browser
 from webhooks_app.core.mail import MailServer
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import ApiToken, Delivery, Invitation, Role, SigningSecret, User
+from webhooks_app.db.models import (
+    ApiToken,
+    Delivery,
+    Invitation,
+    Role,
+    SigningSecret,
+    SignInMethod,
+    User,
+    UserSession,
+)
 from webhooks_app.db.models.base import Base
 from webhooks_app.deliveries import recoveries
 from webhooks_app.deliveries.log.filters import LogFilter, Status
@@ -74,6 +84,7 @@ class World:
             "secret": self.secret,
         }
         victim = db.session.get_one(User, self.ids["user_id"])
+        self.ids["session_id"] = session_of(database, self.ids["user_id"])
         self.ids["reset_token"] = password_resets.new_token(victim, found.settings.secret_key)
         members.add(database, workspace.id, self.ids["user_id"], Role.VIEWER, actor=TESTER)
 
@@ -91,6 +102,13 @@ class World:
         with self.app.test_request_context():
             built = self.app.url_map.bind("").build(rule.endpoint, values)
         return "/" + built.lstrip("/")
+
+
+def session_of(database: WriteDatabase, user_id: str) -> str:
+    """Begin a session of that person; return its id."""
+    sessions.begin(database, user_id, SignInMethod.PASSWORD, Browser("192.0.2.7", "Firefox/1 Linux"))
+    db.session.rollback()
+    return db.session.scalars(select(UserSession.id).where(UserSession.user_id == user_id)).one()
 
 
 @pytest.fixture

@@ -94,7 +94,7 @@ def test_a_link_is_good_once(page: Page, mailbox: Mailbox, workspace: Workspace)
         assert "was used or has expired" in answer.text
 
 
-def test_a_link_ends_after_an_hour_and_with_a_log_out(
+def test_a_link_ends_after_an_hour_and_with_a_log_out_everywhere(
     page: Page, mailbox: Mailbox, workspace: Workspace
 ) -> None:
     page.post(ASK, {"email": workspace.admin_email})
@@ -106,7 +106,7 @@ def test_a_link_ends_after_an_hour_and_with_a_log_out(
     assert password_resets.find_user(db.session(), token, key, life=timedelta(seconds=-1)) is None
     assert password_resets.find_user(db.session(), token, "x" * 32) is None
     page.log_in(workspace.admin_email)
-    page.post("/logout")
+    page.post(f"/w/{workspace.id}/profile/sessions")
 
     assert page.get(path).status_code == 404
 

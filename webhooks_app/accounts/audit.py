@@ -6,18 +6,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, select
 
-from webhooks_app.core import ids
-from webhooks_app.db.models import AuditEntry
+from webhooks_app.core import clock, ids
+from webhooks_app.db.models import AuditEntry, Member
 
 # Every action there is, as people read it behind the name of whoever acted.
 ACTIONS = {
     "session.log_in": "logged in",
     "session.refuse": "failed to log in",
+    "session.log_out": "logged out",
+    "session.end": "ended a session of their own",
+    "session.end_others": "ended their other sessions",
     "session.end_all": "logged out everywhere",
     "profile.change": "changed their name",
     "profile.password": "changed their password",
+    "profile.remove": "removed an account",
     "profile.reset": "asked for a link to set a new password",
     "workspace.create": "created the workspace",
     "workspace.change": "changed the workspace’s settings",
@@ -66,6 +70,16 @@ def record(
 ) -> None:
     """Add an audit row to the caller's transaction: an action and its row stand or fall together."""
     record_each(connection, actor, action, workspace_id=workspace_id, targets=[target], now=now, **details)
+
+
+def record_for_person(
+    connection: Connection, actor: Actor, action: str, user_id: str, **details: str
+) -> None:
+    """Add an audit row for the account, and one for each workspace that its person is a member of."""
+    mine = select(Member.workspace_id).where(Member.user_id == user_id).order_by(Member.workspace_id)
+    now = clock.now()
+    for workspace_id in (None, *connection.scalars(mine)):
+        record(connection, actor, action, workspace_id=workspace_id, target=user_id, now=now, **details)
 
 
 def record_each(

@@ -1,15 +1,15 @@
 """User accounts: passwords and sessions."""
 
-import secrets
+from collections.abc import Sequence
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from webhooks_app.accounts import audit, email_addresses
+from webhooks_app.accounts import audit, email_addresses, sessions
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, ids, passwords
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import Member, User
+from webhooks_app.db.models import Invitation, Member, Role, User, Workspace
 
 LOG_IN, REFUSE = "session.log_in", "session.refuse"
 
@@ -43,7 +43,7 @@ def add_in(connection: Connection, *, email: str, name: str, password_hash: str)
                 email=email,
                 name=name,
                 password_hash=password_hash,
-                session_key=_new_key(),
+                session_key=sessions.new_key(),
                 created_at=clock.now(),
             )
         )
@@ -52,48 +52,77 @@ def add_in(connection: Connection, *, email: str, name: str, password_hash: str)
     return user_id
 
 
+class OnlyAdmin(Exception):
+    """These workspaces, by their names, would be left without an admin."""
+
+    def __init__(self, workspaces: Sequence[str]) -> None:
+        super().__init__(", ".join(workspaces))
+        self.workspaces = workspaces
+
+
+def remove(database: WriteDatabase, user: User, *, actor: Actor) -> None:
+    """Delete an account with its memberships and sessions. Raises OnlyAdmin.
+
+    What they did stays in the audit log; invitations that they have or sent are closed.
+    """
+    theirs = or_(Invitation.email == user.email, Invitation.invited_by == user.email)
+    with database.begin() as connection:
+        if names := _without_other_admin(connection, user.id):
+            raise OnlyAdmin(names)
+        audit.record_for_person(connection, actor, "profile.remove", user.id, email=user.email)
+        connection.execute(
+            update(Invitation).where(theirs, Invitation.closed_at.is_(None)).values(closed_at=clock.now())
+        )
+        connection.execute(delete(User).where(User.id == user.id))
+
+
+def _without_other_admin(connection: Connection, user_id: str) -> list[str]:
+    """Return the names of the workspaces whose only admin this is; their admins stay locked, in one order."""
+    mine = select(Member.workspace_id).where(Member.user_id == user_id, Member.role == Role.ADMIN)
+    admins = select(Member.workspace_id, Member.user_id).where(
+        Member.role == Role.ADMIN, Member.workspace_id.in_(mine)
+    )
+    locked = connection.execute(admins.order_by(Member.workspace_id, Member.user_id).with_for_update()).all()
+    shared = {row.workspace_id for row in locked if row.user_id != user_id}
+    alone = {row.workspace_id for row in locked} - shared
+    named = select(Workspace.name).where(Workspace.id.in_(alone)).order_by(Workspace.name)
+    return list(connection.scalars(named)) if alone else []
+
+
 def rename(database: WriteDatabase, user: User, name: str, *, actor: Actor) -> None:
     with database.begin() as connection:
         connection.execute(update(User).where(User.id == user.id).values(name=name))
-        _audit(connection, actor, "profile.change", user.id, name=name)
+        audit.record_for_person(connection, actor, "profile.change", user.id, name=name)
 
 
-def change_password(database: WriteDatabase, user: User, password: str, *, actor: Actor) -> None:
-    """Change the password and end every session of the person, the caller's included."""
+def change_password(
+    database: WriteDatabase, user: User, password: str, *, actor: Actor, keep: str = ""
+) -> None:
+    """Change the password and end every session of the person but `keep`, which needs the new key."""
     hashed = passwords.hash_password(password)
     with database.begin() as connection:
-        connection.execute(
-            update(User).where(User.id == user.id).values(password_hash=hashed, session_key=_new_key())
-        )
-        _audit(connection, actor, "profile.password", user.id)
+        changed = {"password_hash": hashed} | sessions.end_all_in(connection, user.id, keep=keep)
+        connection.execute(update(User).where(User.id == user.id).values(changed))
+        audit.record_for_person(connection, actor, "profile.password", user.id)
 
 
-def end_sessions(database: WriteDatabase, user: User, *, actor: Actor) -> None:
-    """End every session of the person."""
+def end_sessions(database: WriteDatabase, user: User, *, actor: Actor, keep: str = "") -> None:
+    """End every session of the person but `keep`, which needs the new key."""
     with database.begin() as connection:
-        connection.execute(update(User).where(User.id == user.id).values(session_key=_new_key()))
-        _audit(connection, actor, "session.end_all", user.id)
+        changed = sessions.end_all_in(connection, user.id, keep=keep)
+        connection.execute(update(User).where(User.id == user.id).values(changed))
+        audit.record_for_person(
+            connection, actor, "session.end_others" if keep else "session.end_all", user.id
+        )
 
 
 def record_log_in(database: WriteDatabase, *, email: str, address: str, user_id: str, is_right: bool) -> None:
     with database.begin() as connection:
         action = LOG_IN if is_right else REFUSE
-        _audit(connection, Actor(email[:254], address), action, user_id)
+        audit.record_for_person(connection, Actor(email[:254], address), action, user_id)
 
 
 def record(database: WriteDatabase, user_id: str, action: str, *, actor: Actor) -> None:
     """Record an action on the account that changes nothing of it."""
     with database.begin() as connection:
-        _audit(connection, actor, action, user_id)
-
-
-def _new_key() -> str:
-    return secrets.token_urlsafe(24)
-
-
-def _audit(connection: Connection, actor: Actor, action: str, user_id: str, **details: str) -> None:
-    """One row for the account, and one for each workspace that its person is a member of."""
-    mine = select(Member.workspace_id).where(Member.user_id == user_id).order_by(Member.workspace_id)
-    now = clock.now()
-    for workspace_id in (None, *connection.scalars(mine)):
-        audit.record(connection, actor, action, workspace_id=workspace_id, target=user_id, now=now, **details)
+        audit.record_for_person(connection, actor, action, user_id)

@@ -4,11 +4,20 @@ import click
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
-from webhooks_app.accounts import email_addresses, input_rules, members, password_resets, users
+from webhooks_app.accounts import (
+    email_addresses,
+    input_rules,
+    members,
+    password_resets,
+    sessions,
+    users,
+)
 from webhooks_app.accounts.members import LastAdmin
+from webhooks_app.accounts.users import OnlyAdmin
 from webhooks_app.cli import listing
 from webhooks_app.cli.command_services import begin_command
 from webhooks_app.cli.shell_arguments import SHELL, checked_by
+from webhooks_app.core import clock
 from webhooks_app.db.models import Member, Role, User
 
 _ROLES = click.Choice([role.value for role in Role])
@@ -16,7 +25,7 @@ _ROLES = click.Choice([role.value for role in Role])
 
 @click.group("users")
 def users_group() -> None:
-    """List accounts, add them, end their sessions."""
+    """List accounts, add and remove them; list and end their sessions."""
 
 
 @users_group.command("list")
@@ -58,6 +67,35 @@ def end_sessions(email: str) -> None:
             user = listing.find_user(session, email)
         users.end_sessions(opened.write, user, actor=SHELL)
         click.echo(f"Every session of {user.email} has ended.")
+
+
+@users_group.command("sessions")
+@click.argument("email")
+@listing.as_json
+def list_sessions(email: str, is_json: bool) -> None:
+    """List where somebody is logged in."""
+    with begin_command() as opened, opened.read.session() as session:
+        found = sessions.live(session, listing.find_user(session, email).id, now=clock.now())
+        names = ("id", "method", "address", "user_agent", "created_at", "last_seen_at")
+        rows = [{name: getattr(each, name) for name in names} for each in found]
+    listing.show(rows, is_json=is_json, nothing="They are logged in nowhere.")
+
+
+@users_group.command("remove")
+@click.argument("email")
+@click.confirmation_option(prompt="Remove the account, with its memberships?")
+def remove_user(email: str) -> None:
+    """Remove an account. What they did stays in the audit log."""
+    with begin_command() as opened:
+        with opened.read.session() as session:
+            user = listing.find_user(session, email)
+        try:
+            users.remove(opened.write, user, actor=SHELL)
+        except OnlyAdmin as error:
+            raise click.ClickException(
+                f"{user.email} is the only admin of {error}. Make somebody else one first."
+            ) from None
+        click.echo(f"The account {user.email} is removed.")
 
 
 @click.command("reset-password")

@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, exists, select
 
+from webhooks_app.accounts import sessions
 from webhooks_app.core import ids
 from webhooks_app.db import keyset
 from webhooks_app.db.engines import Databases
@@ -27,12 +28,15 @@ from webhooks_app.db.models import (
     Endpoint,
     Event,
     LogInTries,
+    UserSession,
     Workspace,
 )
 
 log = logging.getLogger(__name__)
 
 ROLLUP_AGE = timedelta(days=90)  # three times the longest chart
+# A day more than a cookie is good for.
+SESSION_AGE = sessions.LIFE + timedelta(days=1)
 # An event that was being accepted when its endpoint was deleted has long been committed by then.
 ENDPOINT_GRACE = timedelta(hours=1)
 
@@ -131,6 +135,7 @@ def delete_expired(
         _expire_batch_keys(batches, workspace_id, before)
     rollups = _expire_rollups(batches, now - ROLLUP_AGE)
     _delete_log_in_tries(batches, now)
+    _delete_sessions(batches, now)
     result = ExpiryResult(deliveries, events, rollups, _delete_endpoints(batches, now))
     log.info("expired", extra=asdict(result))
     return result
@@ -203,6 +208,17 @@ def _delete_log_in_tries(batches: _Batches, now: datetime) -> None:
 
     for batch in batches.read(select(LogInTries.key).where(is_over), LogInTries.key):
         batches.delete(drop, [row.key for row in batch])
+
+
+def _delete_sessions(batches: _Batches, now: datetime) -> None:
+    """Remove what no cookie can be good for any more; what has ended refuses its cookie until then."""
+    is_over = UserSession.last_seen_at < now - SESSION_AGE
+
+    def drop(connection: Connection, named: Sequence[str]) -> int:
+        return connection.execute(delete(UserSession).where(UserSession.id.in_(named), is_over)).rowcount
+
+    for batch in batches.read(select(UserSession.id).where(is_over), UserSession.id):
+        batches.delete(drop, [row.id for row in batch])
 
 
 def _delete_endpoints(batches: _Batches, now: datetime) -> int:

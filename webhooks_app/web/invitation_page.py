@@ -1,16 +1,16 @@
 """What the link of an invitation opens: for somebody logged in, and for somebody new."""
 
-from flask import Blueprint, abort, flash, redirect, render_template, request, session, url_for
-from flask_login import current_user, login_user
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask_login import current_user
 from sqlalchemy import select
 
 from webhooks_app.accounts import members
 from webhooks_app.accounts.members import AlreadyMember, InvitationClosed
 from webhooks_app.accounts.users import EmailTaken
 from webhooks_app.core import clock, passwords
-from webhooks_app.db.models import Invitation, User
+from webhooks_app.db.models import Invitation, SignInMethod, User
 from webhooks_app.extensions import db, services
-from webhooks_app.web import known_devices
+from webhooks_app.web import known_devices, sessions
 from webhooks_app.web.forms.account_forms import AcceptForm
 from webhooks_app.web.responses import PageResponse
 
@@ -45,8 +45,7 @@ def accept(secret: str) -> PageResponse:
         return response
     if not is_mine:
         user = db.session.get_one(User, user_id)
-        session.clear()
-        login_user(user)
+        sessions.begin(user, SignInMethod.INVITATION)
         known_devices.remember(response, user)
     return response
 

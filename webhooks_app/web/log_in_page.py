@@ -2,8 +2,8 @@
 
 from urllib.parse import urlsplit
 
-from flask import Blueprint, redirect, render_template, request, session, url_for
-from flask_login import current_user, login_required, login_user
+from flask import Blueprint, g, redirect, render_template, request, session, url_for
+from flask_login import current_user, login_required
 from flask_wtf import FlaskForm
 from sqlalchemy import select
 from werkzeug.wrappers import Response
@@ -11,11 +11,12 @@ from wtforms import PasswordField, StringField
 from wtforms.validators import DataRequired, Length, Regexp
 
 from webhooks_app.accounts import log_in_limits, users
+from webhooks_app.accounts import sessions as account_sessions
 from webhooks_app.accounts.input_rules import LONGEST_PASSWORD
 from webhooks_app.core import clock, passwords
-from webhooks_app.db.models import User
+from webhooks_app.db.models import SignInMethod, User
 from webhooks_app.extensions import db, end_snapshot, services
-from webhooks_app.web import known_devices
+from webhooks_app.web import known_devices, sessions
 from webhooks_app.web.access import actor, source_of
 from webhooks_app.web.responses import PageResponse
 
@@ -76,8 +77,7 @@ def _record(email: str, user: User | None, *, is_right: bool) -> None:
 
 
 def _begin_session(user: User) -> Response:
-    session.clear()  # nothing from before the log-in goes on after it
-    login_user(user)
+    sessions.begin(user, SignInMethod.PASSWORD)
     response = redirect(_safe_target(request.args.get("next")) or url_for("session.home"), 303)
     known_devices.remember(response, user)
     return response
@@ -85,7 +85,11 @@ def _begin_session(user: User) -> Response:
 
 @login_required  # type: ignore[untyped-decorator]
 def log_out() -> PageResponse:
-    users.end_sessions(services().write, current_user, actor=actor())
+    """End this session, here and on the server: its cookie is good for nothing afterwards."""
+    if (ended := g.get("user_session")) is not None:
+        account_sessions.end(services().write, ended, actor=actor(), action="session.log_out")
+    else:  # of an older version, from before its first page
+        users.end_sessions(services().write, current_user, actor=actor())
     session.clear()
     return redirect(url_for("session.log_in"), 303)
 

@@ -1,13 +1,14 @@
 """A person's own account: name, password, sessions."""
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
-from flask_login import current_user, login_user
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask_login import current_user
 
 from webhooks_app.accounts import log_in_limits, users
+from webhooks_app.accounts import sessions as account_sessions
 from webhooks_app.core import clock, passwords
-from webhooks_app.db.models import User
+from webhooks_app.db.models import UserSession
 from webhooks_app.extensions import db, end_snapshot, services
-from webhooks_app.web import known_devices
+from webhooks_app.web import device_names, known_devices, sessions
 from webhooks_app.web.access import actor, source_of
 from webhooks_app.web.forms.account_forms import NameForm, PasswordForm
 from webhooks_app.web.responses import PageResponse
@@ -18,6 +19,7 @@ def add_routes(blueprint: Blueprint) -> None:
     blueprint.post("/name")(change_name)
     blueprint.post("/password")(change_password)
     blueprint.post("/sessions")(end_other_sessions)
+    blueprint.post("/sessions/<session_id>/end")(end_session)
 
 
 def show() -> PageResponse:
@@ -41,8 +43,9 @@ def change_password() -> PageResponse:
     if refusal := _refusal(form.current.data or ""):
         form.current.errors = [refusal]
         return _page(password_form=form), 422
-    users.change_password(services().write, current_user, form.new.data, actor=actor())
-    user = _keep_this_session()
+    keep = sessions.current_id()
+    users.change_password(services().write, current_user, form.new.data, actor=actor(), keep=keep)
+    user = sessions.keep(current_user.id)
     flash("Password changed. Every other session has ended.", "success")
     response = redirect(url_for("profile.show"), 303)
     known_devices.remember(response, user)
@@ -50,9 +53,22 @@ def change_password() -> PageResponse:
 
 
 def end_other_sessions() -> PageResponse:
-    users.end_sessions(services().write, current_user, actor=actor())
-    _keep_this_session()
+    users.end_sessions(services().write, current_user, actor=actor(), keep=sessions.current_id())
+    sessions.keep(current_user.id)
     flash("Every other session has ended.", "success")
+    return redirect(url_for("profile.show"), 303)
+
+
+def end_session(session_id: str) -> PageResponse:
+    """End one of one's own sessions; 404 for anybody else's."""
+    ended = db.session.get(UserSession, session_id)
+    if ended is None or ended.user_id != current_user.id:
+        abort(404)
+    is_this = ended.id == sessions.current_id()
+    account_sessions.end(services().write, ended, actor=actor())
+    if is_this:
+        return redirect(url_for("session.log_in"), 303)
+    flash(f"The session in {device_names.name_of(ended.user_agent)} has ended.", "success")
     return redirect(url_for("profile.show"), 303)
 
 
@@ -72,16 +88,11 @@ def _refusal(password: str) -> str:
     return "This is not your current password."
 
 
-def _keep_this_session() -> User:
-    """Give this session the new key, which the others do not have; return its user."""
-    user = db.session.get_one(User, current_user.id, populate_existing=True)
-    login_user(user)
-    return user
-
-
 def _page(*, name_form: NameForm | None = None, password_form: PasswordForm | None = None) -> str:
     return render_template(
         "profile/show.html",
+        sessions=account_sessions.live(db.session(), current_user.id, now=clock.now()),
+        this_session=sessions.current_id(),
         name_form=name_form or NameForm(formdata=None, data={"name": current_user.name}),
         password_form=password_form or PasswordForm(formdata=None),
     )

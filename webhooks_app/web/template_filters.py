@@ -17,7 +17,14 @@ from webhooks_app.deliveries.log.status_explanations import StatusExplanation, e
 from webhooks_app.endpoints import charts, health
 from webhooks_app.endpoints.health import HealthState
 from webhooks_app.extensions import db, services
-from webhooks_app.web import audit_details, endpoint_choice, navigation, searched_text, template_links
+from webhooks_app.web import (
+    audit_details,
+    device_names,
+    endpoint_choice,
+    navigation,
+    searched_text,
+    template_links,
+)
 
 
 def register(app: Flask) -> None:
@@ -38,6 +45,7 @@ def register(app: Flask) -> None:
         "clause": clause,
         "mask_url": url_masking.mask_url,
         "display_parts": text_display.display_parts,
+        "device_name": device_names.name_of,
         "in_words": audit_details.in_words,
         "shown_parts": searched_text.shown_parts,
         "reason": reason,

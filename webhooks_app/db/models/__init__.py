@@ -30,6 +30,7 @@ from webhooks_app.db.models.fan_out_tables import FanOut
 from webhooks_app.db.models.monitoring_tables import TOTAL_ID, BacklogSample, ProcessReport
 from webhooks_app.db.models.notice_tables import Heartbeat, Notice, NoticeKind
 from webhooks_app.db.models.recovery_tables import Recovery, RecoveryAction, RecoveryState
+from webhooks_app.db.models.sign_in_tables import SignInMethod, UserSession
 
 __all__ = [
     "FINAL_STATES",
@@ -59,9 +60,11 @@ __all__ = [
     "RecoveryAction",
     "RecoveryState",
     "Role",
+    "SignInMethod",
     "SigningSecret",
     "Subscription",
     "User",
+    "UserSession",
     "ValueBackfill",
     "Workspace",
 ]
