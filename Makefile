@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK = $(BIN)/python -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
 
-.PHONY: run test coverage faults bench mutants check lock wheel sbom api-reference clean
+.PHONY: run test coverage faults bench mutants check lock wheel client sbom api-reference clean
 
 run: $(VENV)/run.stamp
 	@exec $(BIN)/python -m webhooks_app run
@@ -43,6 +43,11 @@ wheel: $(VENV)/dev.stamp
 	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w dist .
 	@cp deploy/requirements.txt dist/
 	@ls dist/*
+
+# What apps that send events install, into dist/.
+client: $(VENV)/dev.stamp
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w dist clients/python
+	@ls dist/avra_client-*
 
 # What the wheel and the files it serves are made of, for whoever checks for known weaknesses.
 sbom: $(VENV)/dev.stamp

@@ -3,8 +3,11 @@
 import json
 import logging
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import format_datetime
@@ -18,7 +21,19 @@ import pytest
 import requests
 
 from webhooks_app import client as client_module
-from webhooks_app.client import TRIES, Client, KeyReused, Rejected, SendError, Sent, Unauthorized, Unavailable
+from webhooks_app import config
+from webhooks_app.client import (
+    TRIES,
+    Client,
+    Forbidden,
+    KeyReused,
+    NotFound,
+    Rejected,
+    SendError,
+    Sent,
+    Unauthorized,
+    Unavailable,
+)
 
 TOKEN = "tok_of-a-test-0123456789abcdef"
 DATA = {"batch_id": "batch_1", "status": "succeeded"}
@@ -328,6 +343,7 @@ def test_a_refused_connection_is_unavailable() -> None:
         with pytest.raises(Unavailable, match="ConnectionError") as caught:
             client.send("batch-lifecycle", DATA)
         assert (caught.value.status, caught.value.retry_after) == (0, None)
+        assert not caught.value.may_be_accepted
 
 
 def test_a_failure_names_the_key_with_which_to_send_again(client: Client, platform: Platform) -> None:
@@ -338,6 +354,27 @@ def test_a_failure_names_the_key_with_which_to_send_again(client: Client, platfo
     assert platform.keys[0] == platform.keys[1]
 
 
+@pytest.mark.parametrize(
+    ("script", "may_be_accepted"),
+    [
+        ([hang_up], True),
+        ([answer(503, Retry_After="60")], True),
+        ([answer(429, Retry_After="60")], False),
+        ([refuse(422, "invalid_data", "This is why.", "data.batch_id")], False),
+        ([hang_up, refuse(401, "unauthorized", "It was revoked meanwhile.")], True),
+        ([answer(202, b"<html>")], True),
+    ],
+    ids=["no-answer", "503", "429", "422", "no-answer-then-401", "another-202"],
+)
+def test_a_failure_says_whether_the_event_may_be_accepted_all_the_same(
+    client: Client, platform: Platform, script: list[Answer], may_be_accepted: bool
+) -> None:
+    platform.script = script
+    with pytest.raises(SendError) as caught:
+        client.send("batch-lifecycle", DATA)
+    assert caught.value.may_be_accepted is may_be_accepted
+
+
 # Refusals
 
 
@@ -346,7 +383,8 @@ def test_a_failure_names_the_key_with_which_to_send_again(client: Client, platfo
     [
         (400, "invalid_json", None, Rejected),
         (401, "unauthorized", None, Unauthorized),
-        (404, "not_found", None, Rejected),
+        (403, "forbidden", None, Forbidden),
+        (404, "not_found", None, NotFound),
         (409, "idempotency_key_reused", None, KeyReused),
         (413, "too_large", None, Rejected),
         (422, "invalid_data", "data.batch_id", Rejected),
@@ -475,3 +513,30 @@ def test_a_session_of_the_callers_own_is_used_and_left_open(platform: Platform) 
         assert [headers["X-Team"] for _, headers, _ in platform.requests] == ["batches", "batches"]
         assert len(platform.ports) == 1  # closing the client would have closed the connection
         assert "Authorization" not in session.headers
+
+
+def test_threads_share_a_client(client: Client, platform: Platform) -> None:
+    with ThreadPoolExecutor(16) as threads:
+        sent = [threads.submit(client.send, "batch-lifecycle", DATA) for _ in range(100)]
+        assert {each.result().id for each in sent} == {"evt_1"}
+    assert len(set(platform.keys)) == 100
+
+
+FORKED = """
+import os, sys
+from webhooks_app.client import Client
+
+client = Client(sys.argv[1], "tok_1")
+client.send("batch-lifecycle", {})
+child = os.fork()
+client.send("batch-lifecycle", {})
+client.send("batch-lifecycle", {})
+if child:
+    sys.exit(os.waitpid(child, 0)[1])
+"""
+
+
+def test_a_forked_process_has_connections_of_its_own(platform: Platform) -> None:
+    subprocess.run([sys.executable, "-c", FORKED, platform.url], check=True, cwd=config.ROOT, timeout=60)
+    assert len(set(platform.keys)) == 5
+    assert len(platform.ports) == 2

@@ -1,24 +1,34 @@
 """The producer client: how an internal app hands over events.
 
-This file needs `requests` and nothing else of the project, so it can be copied into another app as it is:
+This file needs `requests` and nothing else of the project, so it can be copied into another app as it is; for
+that it is one file. As a package with an outbox it is the distribution in `clients/python`.
 
     with Client("https://webhooks.example.com", token) as client:
         client.send("batch-lifecycle", {"batch_id": "batch_1", "status": "succeeded"})
+
+A Client may be used by many threads, and by the processes that are forked after it was made.
 """
 
 import json
+import os
 import random
 import re
 import time
 import uuid
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from typing import Any, Self
-from urllib.parse import urlsplit
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, Self, TypeVar
+from urllib.parse import quote, urlsplit
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import NewConnectionError
+
+__version__ = "1.1.0"
 
 # To connect: time for a lost first packet to be sent again (after one second, then two: RFC 6298, section 2).
 # For the answer: the platform waits up to five seconds for a busy database before it says 503.
@@ -27,20 +37,34 @@ DEFAULT_TIMEOUT = (3.3, 10.0)
 TRIES = 4
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_RETRY_AFTER_SECONDS = 86_400.0
+# What the platform takes in one request.
+LARGEST_BATCH = 1000
+LARGEST_BATCH_BYTES = 4 * 1024 * 1024
+# Kept for the next request; more threads than that are served all the same.
+_IDLE_CONNECTIONS = 32
 
 # What asks to wait, or says that something broke: the key makes each further try the same event. A request
 # that took too long (408), one that came too early (425), too many (429), and whatever a proxy makes of a
 # platform that is being restarted. What is not implemented (501, 505) will not be the next time.
 _LATER = frozenset({408, 425, 429})
 _NEVER = frozenset({501, 505})
+# What may be the fault of one event, though nothing says of which. Of other refusals none is.
+_OF_ONE_EVENT = frozenset({400, 409, 413, 422})
 _NO_ANSWER = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
-_HEADERS = {"Content-Type": "application/json", "User-Agent": "Avra-Client/1.0"}
+_HEADERS = {"Content-Type": "application/json", "User-Agent": f"Avra-Client/{__version__}"}
+_POSITION = re.compile(r"events\[([0-9]+)\](?:\.(.+))?", re.DOTALL)
+
+T = TypeVar("T")
 
 
 class SendError(Exception):
-    """The event is not known to be accepted; sent again with this `idempotency_key` it cannot double."""
+    """The event is not known to be accepted; sent again with this `idempotency_key` it cannot double.
+
+    `may_be_accepted` is False where it certainly was not: nothing was sent, or every answer was a refusal.
+    """
 
     idempotency_key = ""
+    may_be_accepted = True
 
 
 class Unavailable(SendError):
@@ -49,21 +73,46 @@ class Unavailable(SendError):
     `status` is the answer's, 0 where none came; `retry_after` the seconds that the platform asked for.
     """
 
-    def __init__(self, message: str, *, status: int = 0, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 0,
+        retry_after: float | None = None,
+        may_be_accepted: bool = True,
+    ) -> None:
         super().__init__(message)
-        self.status, self.retry_after = status, retry_after
+        self.status, self.retry_after, self.may_be_accepted = status, retry_after, may_be_accepted
 
 
 class Rejected(SendError):
-    """The platform refused the event (4xx) and would refuse it again."""
+    """The platform refused the event (4xx) and would refuse it again.
+
+    `field` is where the fault lies, such as `data.batch_id`; `code` is for programs, `message` for people.
+    """
+
+    may_be_accepted = False
 
     def __init__(self, status: int, code: str, message: str, field: str | None) -> None:
         super().__init__(f"{message} ({status} {code}{f', {field}' if field else ''})")
         self.status, self.code, self.message, self.field = status, code, message, field
 
+    @property
+    def has_reason(self) -> bool:
+        """Whether it is the API's refusal: that of something before it names none."""
+        return self.code != f"http_{self.status}"
+
 
 class Unauthorized(Rejected):
-    """The token is unknown or revoked."""
+    """The token is unknown, expired or revoked."""
+
+
+class Forbidden(Rejected):
+    """The token lacks the scope for this."""
+
+
+class NotFound(Rejected):
+    """There is no such event in the workspace; or `base_url` leads to something else."""
 
 
 class KeyReused(Rejected):
@@ -72,10 +121,70 @@ class KeyReused(Rejected):
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """An accepted event: its id, and how many deliveries it became."""
+    """An accepted event: its id, and how many deliveries it became.
+
+    `is_repeat`: it was accepted before, under its key, and is not accepted again.
+    """
 
     id: str
     deliveries: int
+    is_repeat: bool = field(default=False, compare=False)
+
+
+class JsonText(str):
+    """JSON of an object, which is handed over as it is written. Raises ValueError for anything else."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        try:
+            parsed = json.loads(text, parse_constant=_refuse_constant)
+        except RecursionError as error:
+            raise ValueError("data is nested too deeply") from error
+        if not isinstance(parsed, dict):
+            raise ValueError("data must be a JSON object")
+        return super().__new__(cls, text)
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event to hand over; without an `idempotency_key` of its own it gets one."""
+
+    type: str
+    data: Mapping[str, Any] | JsonText
+    idempotency_key: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one event of `send_many`: `sent`, or the `error` that kept it from being accepted."""
+
+    idempotency_key: str
+    sent: Sent | None = None
+    error: SendError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryStatus:
+    """How a delivery of an event stands; `state` is one of the platform's, such as `delivered`."""
+
+    id: str
+    endpoint_id: str
+    state: str
+    attempts: int
+    last_status: int | None
+    last_outcome: str | None
+    next_attempt_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class EventStatus:
+    """An accepted event, and how its deliveries stand."""
+
+    id: str
+    type: str
+    accepted_at: datetime
+    deliveries: tuple[DeliveryStatus, ...]
 
 
 class Client:
@@ -98,28 +207,48 @@ class Client:
             raise ValueError("base_url must look like https://webhooks.example.com")
         if not _is_plain(token):  # never with the token in the message
             raise ValueError("token must be as the platform issued it, without spaces or line breaks")
-        self._url = base_url.rstrip("/") + "/api/v1/events"
+        self._url = base_url.rstrip("/") + "/api/v1"
         self._token = token
         self._timeout, self._deadline_seconds = timeout, deadline_seconds
-        self._session = session or requests.Session()
         self._owns_session = session is None
+        self._session, self._pid = session or _new_session(), os.getpid()
 
-    def send(self, type: str, data: dict[str, Any], *, idempotency_key: str | None = None) -> Sent:
-        """Hands over one event; raises SendError, and TypeError or ValueError for what is not JSON.
+    def send(self, type: str, data: Mapping[str, Any], *, idempotency_key: str | None = None) -> Sent:
+        """Hand over one event; raises SendError, and TypeError or ValueError for what is not JSON.
 
         Decimals are sent as they are written, to the last digit.
         """
         # When an answer is lost, the event may have been accepted. With a key each further try is the same
         # event, so one is made for each send(); only a caller's own key also covers the caller's repeats.
         key = uuid.uuid4().hex if idempotency_key is None else idempotency_key
-        if not _is_plain(key):
-            raise ValueError("idempotency_key must be printable ASCII without spaces")
-        body = _json({"type": type, "data": data}).encode()
+        _check_key(key)
+        body = _event_json(type, data).encode()
         try:
-            return self._send(body, key)
+            return self._call(
+                "POST", "/events", _sent, body=body, headers={"Idempotency-Key": key}, until=self._deadline()
+            )
         except SendError as error:
             error.idempotency_key = key
             raise
+
+    def send_many(self, events: Iterable[NewEvent], *, deadline_seconds: float | None = None) -> list[Result]:
+        """Hand over events, in as few requests as the platform's limits allow; return what came of each.
+
+        One that is refused keeps no other from being accepted. When the platform is away, what is left is
+        not sent, and its results say so. `deadline_seconds` is for the whole; unset, each request has the
+        client's. Raises TypeError or ValueError for what is not JSON, before anything is sent.
+        """
+        until = None if deadline_seconds is None else time.monotonic() + deadline_seconds
+        return _Batches(self, events, until).send()
+
+    def status(self, event_id: str) -> EventStatus:
+        """Read how an accepted event's deliveries stand. The token needs `events:read`. Raises SendError."""
+        path = f"/events/{quote(event_id, safe='')}"
+        return self._call("GET", path, _status, until=self._deadline())
+
+    def event_types(self) -> frozenset[str]:
+        """Read the names of the catalog's event types. Raises SendError."""
+        return self._call("GET", "/event-types", _event_types, until=self._deadline())
 
     def close(self) -> None:
         if self._owns_session:
@@ -131,38 +260,179 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _send(self, body: bytes, key: str) -> Sent:
-        deadline = time.monotonic() + self._deadline_seconds
+    def _send_batch(self, bodies: Sequence[bytes], until: float | None) -> Sequence[Sent]:
+        def read(response: requests.Response) -> Sequence[Sent]:
+            return _all_sent(response, len(bodies))
+
+        body = b'{"events": [%b]}' % b",".join(bodies)
+        deadline = self._deadline() if until is None else min(until, self._deadline())
+        return self._call("POST", "/events/batch", read, body=body, until=deadline)
+
+    def _deadline(self) -> float:
+        return time.monotonic() + self._deadline_seconds
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        read: Callable[[requests.Response], T],
+        *,
+        until: float,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+    ) -> T:
+        """Return what `read` makes of the answer, after as many tries as it takes. Raises SendError."""
+        may_be_accepted = False
         for turn in range(TRIES):
             try:
-                return _sent(self._post(body, key, seconds=max(0.01, deadline - time.monotonic())))
-            except Unavailable as unavailable:
-                pause = max(_backoff(turn), unavailable.retry_after or 0)
-                if turn == TRIES - 1 or time.monotonic() + pause >= deadline:
+                seconds = max(0.01, until - time.monotonic())
+                return read(self._request(method, path, body, headers or {}, seconds))
+            except SendError as error:
+                may_be_accepted = error.may_be_accepted = may_be_accepted or error.may_be_accepted
+                if not isinstance(error, Unavailable):
+                    raise
+                pause = max(_backoff(turn), error.retry_after or 0)
+                if turn == TRIES - 1 or time.monotonic() + pause >= until:
                     raise
             time.sleep(pause)
         raise AssertionError("unreachable")
 
-    def _post(self, body: bytes, key: str, *, seconds: float) -> requests.Response:
+    def _request(
+        self, method: str, path: str, body: bytes, headers: Mapping[str, str], seconds: float
+    ) -> requests.Response:
         connect, read = self._timeout
         try:
-            return self._session.post(
-                self._url,
-                data=body,
-                headers=_HEADERS | {"Idempotency-Key": key},
+            return self._own_session().request(
+                method,
+                self._url + path,
+                data=body or None,
+                headers={**_HEADERS, **headers},
                 auth=self._authorize,
                 timeout=(min(connect, seconds), min(read, seconds)),
                 allow_redirects=False,
             )
         except _NO_ANSWER as error:
-            raise Unavailable(f"The platform did not answer ({type(error).__name__}).") from error
+            message = f"The platform did not answer ({type(error).__name__})."
+            raise Unavailable(message, may_be_accepted=not _was_unconnected(error)) from error
         except requests.RequestException as error:
             raise SendError(f"The request failed ({type(error).__name__}); check base_url.") from error
+
+    def _own_session(self) -> requests.Session:
+        """Return the session; in a process that was forked meanwhile, one of its own."""
+        if self._owns_session and self._pid != os.getpid():
+            self._inherited = self._session  # closed by nobody here: the parent goes on with its connections
+            self._session, self._pid = _new_session(), os.getpid()
+        return self._session
 
     def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         # Called as `auth`: a header that is merely given yields to an entry in ~/.netrc.
         request.headers["Authorization"] = f"Bearer {self._token}"
         return request
+
+
+class _Batches:
+    """Events on their way in batches: what is refused is taken out, and the rest goes on without it.
+
+    A batch is accepted whole or not at all. Where one event is at fault, those before it go next; where it
+    is not said which, half of them. So ten thousand of which many are refused take few requests each.
+    """
+
+    def __init__(self, client: Client, events: Iterable[NewEvent], until: float | None) -> None:
+        given = list(events)
+        self._client, self._until = client, until
+        self._keys = [each.idempotency_key for each in given]
+        for key in self._keys:
+            _check_key(key)
+        self._bodies = [_event_json(each.type, each.data, each.idempotency_key).encode() for each in given]
+        self._outcomes: list[Sent | SendError | None] = [None] * len(given)
+        self._waiting = list(range(len(given)))
+        self._size = LARGEST_BATCH
+
+    def send(self) -> list[Result]:
+        while self._waiting:
+            count = self._count()
+            try:
+                bodies = [self._bodies[each] for each in self._waiting[:count]]
+                sent = self._client._send_batch(bodies, self._until)
+            except Rejected as error:
+                self._take_out(error, count)
+            except SendError as error:
+                self._give_up(error, count)
+            else:
+                self._settle(dict(enumerate(sent)))
+                self._size = min(LARGEST_BATCH, self._size * 2)
+        return [self._result(at) for at in range(len(self._keys))]
+
+    def _count(self) -> int:
+        """Return how many of those that wait go next."""
+        left = LARGEST_BATCH_BYTES - len('{"events": []}')
+        for count, each in enumerate(self._waiting[: self._size]):
+            left -= len(self._bodies[each]) + 1
+            if left < 0:
+                return max(1, count)
+        return min(self._size, len(self._waiting))
+
+    def _take_out(self, error: Rejected, count: int) -> None:
+        at = _POSITION.fullmatch(error.field or "")
+        if at and int(at[1]) < count:
+            position = int(at[1])
+            own = type(error)(error.status, error.code, error.message, at[2])
+            own.may_be_accepted = error.may_be_accepted
+            self._settle({position: own})
+            self._size = position or max(1, count // 2)
+        elif count > 1 and error.status in _OF_ONE_EVENT:
+            self._size = count // 2
+        elif error.status == 413 or (error.status in _OF_ONE_EVENT and error.has_reason):
+            self._settle({0: error})
+        else:
+            self._give_up(error, count)
+
+    def _give_up(self, error: SendError, count: int) -> None:
+        """End with this error; of those behind the first `count`, say that they were not sent."""
+        rest = error
+        if error.may_be_accepted:
+            after = getattr(error, "retry_after", None)
+            rest = Unavailable("Not sent: the platform was away.", retry_after=after, may_be_accepted=False)
+        self._settle({at: error if at < count else rest for at in range(len(self._waiting))})
+
+    def _settle(self, outcomes: Mapping[int, Sent | SendError]) -> None:
+        """Note what came of those that wait, by their places among them."""
+        for at, outcome in outcomes.items():
+            self._outcomes[self._waiting[at]] = outcome
+        self._waiting = [each for at, each in enumerate(self._waiting) if at not in outcomes]
+
+    def _result(self, at: int) -> Result:
+        outcome = self._outcomes[at]
+        if isinstance(outcome, Sent):
+            return Result(self._keys[at], sent=outcome)
+        return Result(self._keys[at], error=outcome)
+
+
+def _new_session() -> requests.Session:
+    session = requests.Session()
+    adapter = HTTPAdapter(pool_maxsize=_IDLE_CONNECTIONS)
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, adapter)
+    # A proxy's cookies are the one thing that threads would change under each other.
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    return session
+
+
+def _was_unconnected(error: requests.RequestException) -> bool:
+    """Tell whether nothing can have been sent."""
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return isinstance(error, requests.ConnectTimeout) or isinstance(reason, NewConnectionError)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _event_json(type: str, data: Mapping[str, Any] | JsonText, key: str | None = None) -> str:
+    """Return an event as the API takes it, in a batch with its key. Raises TypeError or ValueError."""
+    head = {"type": type} if key is None else {"type": type, "idempotency_key": key}
+    text = str(data) if isinstance(data, JsonText) else _json(dict(data))
+    return f'{json.dumps(head, ensure_ascii=False)[:-1]}, "data": {text}}}'
 
 
 def _json(value: dict[str, Any]) -> str:
@@ -182,25 +452,76 @@ def _json(value: dict[str, Any]) -> str:
 
 
 def _sent(response: requests.Response) -> Sent:
-    """What an answer means. Raises SendError, and as such for what is not the API's (a redirect)."""
+    match _body(response, 202):
+        case {"id": str(event_id), "deliveries": int(deliveries)}:
+            return Sent(event_id, deliveries, response.headers.get("Idempotent-Replayed") == "true")
+    raise _not_the_api(response)
+
+
+def _all_sent(response: requests.Response, count: int) -> Sequence[Sent]:
+    match _body(response, 202):
+        case {"events": [*events]} if len(events) == count:
+            return [_sent_within(each, response) for each in events]
+    raise _not_the_api(response)
+
+
+def _sent_within(event: Any, response: requests.Response) -> Sent:
+    match event:
+        case {"id": str(event_id), "deliveries": int(deliveries)}:
+            return Sent(event_id, deliveries, event.get("repeated") is True)
+    raise _not_the_api(response)
+
+
+def _status(response: requests.Response) -> EventStatus:
+    try:
+        body = _body(response, 200)
+        deliveries = tuple(_delivery_status(each) for each in body["deliveries"])
+        return EventStatus(body["id"], body["type"], datetime.fromisoformat(body["timestamp"]), deliveries)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _not_the_api(response) from error
+
+
+def _delivery_status(row: Mapping[str, Any]) -> DeliveryStatus:
+    due = row["next_attempt_at"]
+    return DeliveryStatus(
+        *(row["id"], row["endpoint_id"], row["state"], row["attempts"], row["last_status"]),
+        last_outcome=row["last_outcome"],
+        next_attempt_at=datetime.fromisoformat(due) if due else None,
+    )
+
+
+def _event_types(response: requests.Response) -> frozenset[str]:
+    match _body(response, 200):
+        case {"event_types": [*event_types]} if all(isinstance(each, dict) for each in event_types):
+            return frozenset(str(each.get("name")) for each in event_types)
+    raise _not_the_api(response)
+
+
+def _body(response: requests.Response, expected: int) -> Any:
+    """Return the parsed body of an answer with this status, None if it is no JSON. Raises SendError."""
     status = response.status_code
     try:
         body = json.loads(response.content)
     except (ValueError, RecursionError):
         body = None
-    match body:
-        case {"id": str(event_id), "deliveries": int(deliveries)} if status == 202:
-            return Sent(event_id, deliveries)
+    if status == expected:
+        return body
     if status in _LATER or (500 <= status <= 599 and status not in _NEVER):
         message = f"The platform cannot take it now ({status})."
-        raise Unavailable(message, status=status, retry_after=_retry_after(response))
+        after, may_be_accepted = _retry_after(response), status not in (425, 429)
+        raise Unavailable(message, status=status, retry_after=after, may_be_accepted=may_be_accepted)
     if 400 <= status <= 499:
         raise _rejected(status, body)
-    raise SendError(f"Not an answer of the platform's API ({status}); check base_url.")
+    raise _not_the_api(response)
+
+
+def _not_the_api(response: requests.Response) -> SendError:
+    return SendError(f"Not an answer of the platform's API ({response.status_code}); check base_url.")
 
 
 def _rejected(status: int, body: Any) -> Rejected:
-    kind = {401: Unauthorized, 409: KeyReused}.get(status, Rejected)
+    kinds = {401: Unauthorized, 403: Forbidden, 404: NotFound, 409: KeyReused}
+    kind = kinds.get(status, Rejected)
     match body:
         case {"error": {"code": str(code), "message": str(message), "field": str() | None as field}}:
             return kind(status, code, message, field)
@@ -223,6 +544,11 @@ def _retry_after(response: requests.Response) -> float | None:
 def _backoff(turn: int) -> float:
     # Half of it for certain, the rest by chance, so that many clients do not come back at once.
     return FIRST_PAUSE_SECONDS * float(2**turn) * random.uniform(0.5, 1)
+
+
+def _check_key(key: str) -> None:
+    if not _is_plain(key):
+        raise ValueError("idempotency_key must be printable ASCII without spaces")
 
 
 def _is_plain(text: str) -> bool:

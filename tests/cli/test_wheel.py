@@ -3,9 +3,6 @@
 import email
 import re
 import subprocess
-import sys
-import sysconfig
-import venv
 import zipfile
 from collections.abc import Iterator
 from email.message import Message
@@ -15,6 +12,7 @@ import pytest
 import requests
 from packaging.requirements import Requirement
 
+from tests import wheels
 from tests.cli.test_run import PATIENCE_SECONDS, Platform, environment, free_port
 from tests.conftest import wait_for
 from webhooks_app import __version__, config
@@ -32,28 +30,14 @@ MISSING = "raise ModuleNotFoundError({0!r}, name={0!r})\n"
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built with the backend that is installed, which a user's pip would fetch."""
-    folder = tmp_path_factory.mktemp("wheel")
-    options = ["--quiet", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
-    pip = [sys.executable, "-m", "pip", "wheel", *options, "--wheel-dir", str(folder), str(ROOT)]
-    subprocess.run(pip, check=True, cwd=folder, timeout=300)
-    [path] = folder.glob("*.whl")
-    return path
+    return wheels.build(ROOT, tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
 def avra(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The console script, in an environment that shares this one's dependencies and not its folder."""
-    folder = tmp_path_factory.mktemp("environment")
-    venv.create(folder, with_pip=False)
-    python = folder / "bin" / "python"
-    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
-    options = ["--no-deps", "--no-index", "--no-compile", "--disable-pip-version-check"]
-    subprocess.run([*pip, *options, str(wheel)], check=True, cwd=folder, timeout=300)
-    shared = {sysconfig.get_path(name) for name in ("purelib", "platlib")}
-    [packages] = folder.glob("lib/python*/site-packages")
-    (packages / "shared.pth").write_text("\n".join(shared))
-    return str(folder / "bin" / "avra")
+    programs = wheels.install(wheel, tmp_path_factory.mktemp("environment"))
+    return str(programs / "avra")
 
 
 def run(folder: Path, *command: str, **environ: str) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,1 @@
+../../../webhooks_app/client.py

@@ -1,0 +1,104 @@
+"""The client's distribution as its user meets it: in an environment with `requests` and nothing else."""
+
+import email
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.message import Message
+from pathlib import Path
+
+import pytest
+
+import avra_client
+from tests import wheels
+from tests.conftest import Workspace
+from tests.server.running_server import serving
+from webhooks_app import client as client_module
+from webhooks_app import config
+from webhooks_app.db.models import Event
+from webhooks_app.extensions import db
+
+PROJECT = config.ROOT / "clients" / "python"
+# `requests`, and what it needs.
+NEEDS = ("requests", "urllib3", "idna", "certifi", "charset_normalizer")
+
+PRODUCER = """
+import sys
+from avra_client import Client, NewEvent, Rejected, Unauthorized
+
+url, token = sys.argv[1:]
+data = {"batch_id": "b1", "status": "succeeded"}
+with Client(url, token) as client:
+    sent = client.send("batch-lifecycle", data)
+    good, bad = client.send_many([NewEvent("batch-lifecycle", data), NewEvent("batch-lifecycle", {})])
+    assert isinstance(bad.error, Rejected) and bad.error.field.startswith("data"), bad
+    assert client.status(sent.id).type == "batch-lifecycle"
+    print(sent.id, good.sent.id)
+try:
+    Client(url, "tok_wrong").send("batch-lifecycle", data)
+except Unauthorized:
+    print("unauthorized")
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return wheels.build(PROJECT, tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return wheels.install(wheel, tmp_path_factory.mktemp("environment"), needs=NEEDS)
+
+
+@pytest.fixture(scope="module")
+def metadata(wheel: Path) -> Message:
+    with zipfile.ZipFile(wheel) as archive:
+        [name] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        return email.message_from_bytes(archive.read(name))
+
+
+@pytest.fixture
+def database_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """SQLite alone: nothing here depends on the database."""
+    (tmp_path / "test.db").write_bytes(sqlite_template.read_bytes())
+    return f"sqlite:///{tmp_path / 'test.db'}"
+
+
+@contextmanager
+def platform(workspace: Workspace) -> Iterator[str]:
+    with serving(workspace.app) as server:
+        yield f"http://127.0.0.1:{server.port}"
+
+
+def test_it_sends_to_a_running_platform(programs: Path, workspace: Workspace, tmp_path: Path) -> None:
+    with platform(workspace) as url:
+        command = [str(programs / "python"), "-c", PRODUCER, url, workspace.token]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    *sent, last = done.stdout.split()
+    assert {event.id for event in db.session.query(Event)} == set(sent)
+    assert (len(sent), last) == (2, "unauthorized")
+
+
+def test_it_asks_for_requests_and_for_sqlalchemy_as_an_extra(metadata: Message) -> None:
+    assert metadata.get_all("Requires-Dist") == [
+        "requests>=2.31",
+        "sqlalchemy>=2.0; extra == 'sqlalchemy'",
+    ]
+
+
+def test_its_version_stands_in_one_place(metadata: Message) -> None:
+    assert metadata["Version"] == avra_client.__version__ == client_module.__version__
+
+
+def test_it_holds_the_package_and_says_that_it_is_typed(wheel: Path) -> None:
+    files = [path for path in (PROJECT / "avra_client").rglob("*") if path.is_file()]
+    expected = {str(path.relative_to(PROJECT)) for path in files if "__pycache__" not in path.parts}
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+        client = archive.read("avra_client/client.py")
+    assert names == expected
+    assert "avra_client/py.typed" in names
+    assert client == (config.ROOT / "webhooks_app" / "client.py").read_bytes()
