@@ -12,7 +12,7 @@ from datetime import timedelta
 from webhooks_app import config
 from webhooks_app.core import clock, failpoints
 from webhooks_app.db.transient_errors import database_may_be_away
-from webhooks_app.deliveries import recovery_runs, retention
+from webhooks_app.deliveries import recovery_runs, retention, traffic_ages
 from webhooks_app.endpoints import auto_disable, notices
 from webhooks_app.events import fan_out_runs, value_backfill
 from webhooks_app.jobs import alarms, open_files
@@ -157,9 +157,9 @@ def _recover() -> None:
 
 
 def _expire() -> None:
-    retention.delete_expired(
-        context().services.databases, now=clock.now(), should_stop=lambda: StopFlag.requested()
-    )
+    databases, now = context().services.databases, clock.now()
+    traffic_ages.fold(databases.write, now=now, should_stop=lambda: StopFlag.requested())
+    retention.delete_expired(databases, now=now, should_stop=lambda: StopFlag.requested())
 
 
 def _run_in_thread(name: str, act: Callable[[], object]) -> None:

@@ -189,10 +189,26 @@ def classify_status(status: int) -> OutcomeClass:
     return named.get(status) or families.get(status // 100, OutcomeClass.INVALID_RESPONSE)
 
 
+def response_name(outcome: OutcomeClass, status: int | None) -> str:
+    """Return what an attempt's end is counted as: `404`, or without a final status the outcome, `timeout`."""
+    return str(status) if status and outcome in _ANSWERED else outcome.value
+
+
 def latency_bucket(total_us: int) -> int:
     """Return the rollup's bucket: b for [2^(b-1), 2^b) milliseconds, 0 for under one."""
     return (total_us // 1000).bit_length()
 
+
+_ANSWERED = frozenset(
+    {
+        OutcomeClass.SUCCESS,
+        OutcomeClass.HTTP_3XX,
+        OutcomeClass.HTTP_4XX,
+        OutcomeClass.HTTP_410,
+        OutcomeClass.HTTP_429,
+        OutcomeClass.HTTP_5XX,
+    }
+)
 
 _HINTS_BY_STATUS = {
     401: "Check the signing secret and the custom headers.",

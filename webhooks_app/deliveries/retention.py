@@ -31,6 +31,7 @@ from webhooks_app.db.models import (
     UserSession,
     Workspace,
 )
+from webhooks_app.deliveries import traffic_ages
 
 log = logging.getLogger(__name__)
 
@@ -134,6 +135,7 @@ def delete_expired(
         events += _expire_events(batches, workspace_id, before)
         _expire_batch_keys(batches, workspace_id, before)
     rollups = _expire_rollups(batches, now - ROLLUP_AGE)
+    traffic_ages.delete_old(databases.write, now=now, should_stop=should_stop)
     _delete_log_in_tries(batches, now)
     _delete_sessions(batches, now)
     result = ExpiryResult(deliveries, events, rollups, _delete_endpoints(batches, now))

@@ -14,8 +14,9 @@ from webhooks_app.db.attempt_inserts import AttemptRow
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import DeliveryState, NoticeKind
 from webhooks_app.endpoints import actions, notices
-from webhooks_app.worker import endpoint_counters, rate_limits
+from webhooks_app.worker import endpoint_counters, rate_limits, traffic_counters
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery, ClaimKey
+from webhooks_app.worker.traffic_counters import Subject
 
 GONE_REASON = "The endpoint answered 410 Gone."
 
@@ -58,10 +59,11 @@ _UPDATE_DELIVERIES_SQL = """
         finished_at = r.finished_at
     FROM {rows} WHERE deliveries.id = r.id
 """
-_UPDATE_DELIVERIES = bulk_sql.prepare_with_rows(_UPDATE_DELIVERIES_SQL, _FIELDS)
+_RETURNING = " RETURNING deliveries.id, deliveries.workspace_id, deliveries.event_type"
+_UPDATE_DELIVERIES = bulk_sql.prepare_with_rows(_UPDATE_DELIVERIES_SQL + _RETURNING, _FIELDS)
 # A delivery that was claimed again may still succeed by its earlier claim, and a success counts.
 _UPDATE_LATE_SUCCESSES = bulk_sql.prepare_with_rows(
-    _UPDATE_DELIVERIES_SQL + " AND deliveries.state <> 'delivered' RETURNING deliveries.id", _FIELDS
+    _UPDATE_DELIVERIES_SQL + " AND deliveries.state <> 'delivered'" + _RETURNING, _FIELDS
 )
 _DEQUEUE_ANY_CLAIM = bulk_sql.prepare_with_rows(
     """
@@ -91,15 +93,17 @@ def record(
     with database.begin() as connection:
         if is_retry:
             deliveries = _unrecorded(connection, deliveries)
-        written = _write_deliveries(connection, deliveries, now)
+        written, subjects = _write_deliveries(connection, deliveries, now)
         failpoints.hit("worker.half_recorded")
         recorded = [each for each in deliveries if each.key in written]
         if recorded:
-            _write_attempts(connection, recorded, now)
+            _write_attempts(connection, recorded, subjects, now)
     return [due_at for each in recorded if (due_at := _due_at(each, now))]
 
 
-def _write_attempts(connection: Connection, recorded: list[ClaimedDelivery], now: datetime) -> None:
+def _write_attempts(
+    connection: Connection, recorded: list[ClaimedDelivery], subjects: dict[str, Subject], now: datetime
+) -> None:
     """Write the attempts, and what they mean for their endpoints: nothing where they are tests."""
     as_stored = attempt_inserts.moments(connection)
     attempt_inserts.insert(connection, [_attempt_row(each, as_stored) for each in recorded])
@@ -109,6 +113,7 @@ def _write_attempts(connection: Connection, recorded: list[ClaimedDelivery], now
         endpoint_counters.add_rollups(connection, counted)
         rate_limits.pause_endpoints(connection, _pauses(counted))
         _disable_gone(connection, counted, now)
+        traffic_counters.add(connection, counted, subjects)
 
 
 def _unrecorded(connection: Connection, deliveries: list[ClaimedDelivery]) -> list[ClaimedDelivery]:
@@ -119,8 +124,8 @@ def _unrecorded(connection: Connection, deliveries: list[ClaimedDelivery]) -> li
 
 def _write_deliveries(
     connection: Connection, deliveries: list[ClaimedDelivery], now: datetime
-) -> set[ClaimKey]:
-    """Write the deliveries' states; return the claims whose outcomes were written."""
+) -> tuple[set[ClaimKey], dict[str, Subject]]:
+    """Write the deliveries' states; return the claims whose outcomes were written, and their subjects."""
     moment = bulk_sql.moment_encoder(connection)
     rows = [_delivery_row(each, now, moment) for each in deliveries]
     pending = [row for row in rows if row["state"] == "pending"]
@@ -129,15 +134,23 @@ def _write_deliveries(
     for statement, some in ((_DEQUEUE, finished), (_RESCHEDULE, pending)):
         if some:
             current |= _keys(bulk_sql.run_with_rows(connection, statement, some))
+    subjects: dict[str, Subject] = {}
     if updated := [row for row in rows if _key(row) in current]:
-        bulk_sql.run_with_rows(connection, _UPDATE_DELIVERIES, updated)
+        subjects = _subjects(bulk_sql.run_with_rows(connection, _UPDATE_DELIVERIES, updated))
     late = {row["id"]: row for row in finished if _key(row) not in current and row["state"] == "delivered"}
-    return current | _write_late_successes(connection, list(late.values()))
+    written_late = _write_late_successes(connection, list(late.values()))
+    succeeded = {_key(row) for row in late.values() if row["id"] in written_late}
+    return current | succeeded, subjects | written_late
 
 
-def _write_late_successes(connection: Connection, rows: list[dict[str, Any]]) -> set[ClaimKey]:
+def _subjects(rows: Iterable[Any]) -> dict[str, Subject]:
+    return {delivery_id: Subject(workspace_id, event_type) for delivery_id, workspace_id, event_type in rows}
+
+
+def _write_late_successes(connection: Connection, rows: list[dict[str, Any]]) -> dict[str, Subject]:
+    """Write those that are not delivered by now; return by id what they are about."""
     if not rows:
-        return set()
+        return {}
     # A delivery that is delivered already has no row in the queue.
     newest = {
         row.delivery_id: row.generation
@@ -145,8 +158,7 @@ def _write_late_successes(connection: Connection, rows: list[dict[str, Any]]) ->
     }
     # The newer claim may be in flight, and must stay stale when the delivery is replayed.
     current = [row | {"generation": newest.get(row["id"], row["generation"])} for row in rows]
-    updated = set(bulk_sql.run_with_rows(connection, _UPDATE_LATE_SUCCESSES, current).scalars())
-    return {_key(row) for row in rows if row["id"] in updated}
+    return _subjects(bulk_sql.run_with_rows(connection, _UPDATE_LATE_SUCCESSES, current))
 
 
 def _key(row: dict[str, Any]) -> ClaimKey:

@@ -31,6 +31,7 @@ from webhooks_app.db.models.monitoring_tables import TOTAL_ID, BacklogSample, Pr
 from webhooks_app.db.models.notice_tables import Heartbeat, Notice, NoticeKind
 from webhooks_app.db.models.recovery_tables import Recovery, RecoveryAction, RecoveryState
 from webhooks_app.db.models.sign_in_tables import SignInMethod, UserSession
+from webhooks_app.db.models.traffic_tables import Facet, TrafficCount
 
 __all__ = [
     "FINAL_STATES",
@@ -47,6 +48,7 @@ __all__ = [
     "EndpointHealth",
     "EndpointState",
     "Event",
+    "Facet",
     "FanOut",
     "Heartbeat",
     "Invitation",
@@ -63,6 +65,7 @@ __all__ = [
     "SignInMethod",
     "SigningSecret",
     "Subscription",
+    "TrafficCount",
     "User",
     "UserSession",
     "ValueBackfill",

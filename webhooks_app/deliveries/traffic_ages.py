@@ -1,0 +1,108 @@
+"""Sums of attempts as they age: finished slots are added to those of their hours, and old hours deleted."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, delete, select, tuple_
+
+from webhooks_app.db import bulk_sql, traffic_sql
+from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.models import TrafficCount
+
+# The chart of an hour wants slots that are younger; an outcome that is recorded later than this makes a slot
+# anew, which the next run adds up.
+FINE_AGE = timedelta(hours=2)
+KEPT_AGE = timedelta(days=32)  # the longest chart has 30
+# What one transaction takes, so that the write lock is held for some 10 ms.
+BATCH_ROWS = 500
+
+_KEY = (
+    TrafficCount.scope_id,
+    TrafficCount.facet,
+    TrafficCount.starts_at,
+    TrafficCount.minutes,
+    TrafficCount.name,
+)
+
+
+def fold(
+    database: WriteDatabase,
+    *,
+    now: datetime,
+    should_stop: Callable[[], bool] = lambda: False,
+    batch_rows: int = BATCH_ROWS,
+) -> int:
+    """Add the slots that are older than FINE_AGE to their hours; return how many."""
+    before = now.replace(minute=0, second=0, microsecond=0) - FINE_AGE
+
+    def fold_some(connection: Connection) -> int:
+        taken = _take(connection, minutes=5, before=before, limit=batch_rows)
+        _add_to_hours(connection, taken)
+        return len(taken)
+
+    return _repeat(database, fold_some, should_stop)
+
+
+def delete_old(
+    database: WriteDatabase,
+    *,
+    now: datetime,
+    should_stop: Callable[[], bool] = lambda: False,
+    batch_rows: int = BATCH_ROWS,
+) -> int:
+    """Delete the hours that no chart reaches; return how many rows."""
+
+    def delete_some(connection: Connection) -> int:
+        return len(_take(connection, minutes=60, before=now - KEPT_AGE, limit=batch_rows))
+
+    return _repeat(database, delete_some, should_stop)
+
+
+def _repeat(
+    database: WriteDatabase, act: Callable[[Connection], int], should_stop: Callable[[], bool]
+) -> int:
+    total = 0
+    while not should_stop():
+        started = time.monotonic()
+        with database.begin() as connection:
+            count = act(connection)
+        total += count
+        if not count:
+            break
+        time.sleep(time.monotonic() - started)  # lets those go first who waited for the lock
+    return total
+
+
+def _take(connection: Connection, *, minutes: int, before: datetime, limit: int) -> list[Any]:
+    """Delete some of the oldest rows, and return them."""
+    oldest = (
+        select(*_KEY)
+        .where(TrafficCount.minutes == minutes, TrafficCount.starts_at < before)
+        .order_by(TrafficCount.minutes, TrafficCount.starts_at)
+        .limit(limit)
+    )
+    taken = delete(TrafficCount).where(tuple_(*_KEY).in_(oldest))
+    return list(
+        connection.execute(taken.returning(*_KEY, TrafficCount.count.label("number"), TrafficCount.failed))
+    )
+
+
+def _add_to_hours(connection: Connection, taken: list[Any]) -> None:
+    counts: Counter[tuple[str, str, datetime, str]] = Counter()
+    failures: Counter[tuple[str, str, datetime, str]] = Counter()
+    for row in taken:
+        hour = row.starts_at.replace(minute=0)
+        key = row.scope_id, row.facet.value, hour, row.name
+        counts[key] += row.number
+        failures[key] += row.failed
+    moment = bulk_sql.moment_encoder(connection)
+    rows = [
+        {"scope_id": key[0], "facet": key[1], "starts_at": moment(key[2]), "minutes": 60, "name": key[3]}
+        | {"count": count, "failed": failures[key]}
+        for key, count in counts.items()
+    ]
+    if rows:
+        bulk_sql.run_with_rows(connection, traffic_sql.ADD, rows)

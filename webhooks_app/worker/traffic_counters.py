@@ -1,0 +1,76 @@
+"""What a batch of attempts adds to the sums by response and by event type: the charts of traffic."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from webhooks_app.core.outcomes import response_name
+from webhooks_app.db import bulk_sql, traffic_sql
+from webhooks_app.db.models import Facet
+from webhooks_app.worker.claimed_delivery import ClaimedDelivery
+
+SLOT_MINUTES = 5
+
+_Key = tuple[str, Facet, datetime, str]
+
+
+class Subject(NamedTuple):
+    """What a delivery is about: the workspace and the type of its event."""
+
+    workspace_id: str
+    event_type: str
+
+
+def add(
+    connection: Connection, attempted: Iterable[ClaimedDelivery], subjects: Mapping[str, Subject]
+) -> None:
+    """Add the attempts, whose deliveries' ids `subjects` knows.
+
+    All workers write the rows of a workspace, so this comes last in its transaction, right before the commit.
+    """
+    moment = bulk_sql.moment_encoder(connection)
+    rows = [
+        {
+            "scope_id": scope_id,
+            "facet": facet.value,
+            "starts_at": moment(starts_at),
+            "minutes": SLOT_MINUTES,
+            "name": name,
+            "count": count,
+            "failed": failed,
+        }
+        for (scope_id, facet, starts_at, name), [count, failed] in _count(attempted, subjects).items()
+    ]
+    if rows:
+        bulk_sql.run_with_rows(connection, traffic_sql.ADD, rows)
+
+
+def _count(attempted: Iterable[ClaimedDelivery], subjects: Mapping[str, Subject]) -> dict[_Key, list[int]]:
+    """Return by key how many attempts there were, and how many of them failed."""
+    # First by what makes them differ: a batch of hundreds has a handful of such kinds.
+    kinds: dict[tuple[str, Subject, datetime, str, bool], int] = {}
+    for each in attempted:
+        subject = subjects.get(each.delivery_id)
+        if subject is None:  # deleted since it was claimed
+            continue
+        outcome = each.outcome
+        name = response_name(outcome.kind, outcome.status)
+        kind = each.endpoint_id, subject, _slot(each.started_at), name, outcome.is_success
+        kinds[kind] = kinds.get(kind, 0) + 1
+    counts: dict[_Key, list[int]] = {}
+    for (endpoint_id, subject, slot, name, is_success), number in kinds.items():
+        for scope_id in (endpoint_id, subject.workspace_id):
+            for key in (
+                (scope_id, Facet.RESPONSE, slot, name),
+                (scope_id, Facet.EVENT_TYPE, slot, subject.event_type),
+            ):
+                sums = counts.setdefault(key, [0, 0])
+                sums[0] += number
+                sums[1] += 0 if is_success else number
+    return counts
+
+
+def _slot(moment: datetime) -> datetime:
+    return moment.replace(minute=moment.minute - moment.minute % SLOT_MINUTES, second=0, microsecond=0)
