@@ -132,7 +132,14 @@ class Deployment:
     def reset(self) -> None:
         """Empty the delivery log, delete all endpoints and reset the sink."""
         with services().write.begin() as connection:
-            for table in ("pending_deliveries", "attempts", "deliveries", "events", "attempt_rollups"):
+            for table in (
+                "pending_deliveries",
+                "attempts",
+                "deliveries",
+                "events",
+                "attempt_rollups",
+                "traffic_counts",
+            ):
                 connection.execute(text(f"DELETE FROM {table}"))
             connection.execute(text("UPDATE endpoints SET deleted_at = created_at, state = 'disabled'"))
         self.vacuum()

@@ -19,6 +19,8 @@ def name_pages(deployment: Deployment, endpoints: list[str], count: int) -> dict
         | _delivery_urls(base, count)
         | _recovery_urls(base, deployment)
         | {
+            "traffic, 24 h": f"{base}/traffic/",
+            "traffic, 30 d by event type": f"{base}/traffic/?period=30d&by=event_type",
             "catalog": f"{base}/catalog/",
             "API tokens": f"{workspace}/tokens/",
             "members": f"{workspace}/members/",
@@ -55,6 +57,7 @@ def _endpoint_urls(base: str, endpoint_id: str) -> dict[str, str]:
     return {
         "endpoint, 24 h": one,
         "endpoint, 30 d": f"{one}?period=30d",
+        "endpoint, 30 d by event type": f"{one}?period=30d&by=event_type",
         "endpoint, deliveries": f"{one}/deliveries",
         "endpoint, deliveries that failed": f"{one}/deliveries?status=failed",
         "endpoint, verify": f"{one}/verify",

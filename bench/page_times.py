@@ -16,7 +16,16 @@ from bench.deployment import BENCH, Deployment
 from bench.measures import Figure
 from webhooks_app.accounts import members, users
 from webhooks_app.core import clock, ids
-from webhooks_app.db.models import Attempt, AttemptRollup, Delivery, DeliveryState, Event, Role
+from webhooks_app.db.models import (
+    Attempt,
+    AttemptRollup,
+    Delivery,
+    DeliveryState,
+    Event,
+    Facet,
+    Role,
+    TrafficCount,
+)
 from webhooks_app.extensions import services
 
 PASSWORD = "a password of the bench"
@@ -30,6 +39,7 @@ def measure(deployment: Deployment, count: int) -> Iterator[Figure]:
     endpoints = deployment.add_endpoints(ENDPOINTS)
     started = time.monotonic()
     fill_log(deployment, endpoints, count)
+    _fill_traffic([deployment.workspace_id, *endpoints[:20]])
     outage.begin(endpoints[1])
     _add_members(deployment)
     deployment.vacuum()
@@ -87,6 +97,22 @@ def _fill_rollups(endpoints: list[str], start: datetime) -> None:
     ]
     with services().write.begin() as connection:
         connection.execute(insert(AttemptRollup), rows)
+
+
+def _fill_traffic(scope_ids: list[str]) -> None:
+    """Insert the sums of thirty days by response and for each type of the catalog."""
+    hour = clock.now().replace(minute=0, second=0, microsecond=0)
+    kinds = [(Facet.EVENT_TYPE, name) for name in sorted(services().catalog.names)]
+    kinds += [(Facet.RESPONSE, name) for name in ("200", "404", "503", "timeout")]
+    with services().write.begin() as connection:
+        for scope_id in scope_ids:
+            rows = [
+                {"scope_id": scope_id, "facet": facet, "minutes": 60, "name": name, "failed": 1}
+                | {"count": 40, "starts_at": hour - timedelta(hours=ago)}
+                for facet, name in kinds
+                for ago in range(DAYS * 24 + 1)
+            ]
+            connection.execute(insert(TrafficCount), rows)
 
 
 def _delivery(

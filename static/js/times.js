@@ -32,12 +32,18 @@ function exact(moment) {
 // The time of day; of another day, with its date.
 function timeOfDay(moment) {
   const [day, time] = exact(moment).split(" ");
-  const date = new Date(`${day}T00:00:00Z`).toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
   const isToday = day === exact(new Date()).slice(0, 10);
-  return `${isToday ? "" : `${date}, `}${time.slice(0, 5)}${chosen.local ? "" : " UTC"}`;
+  return `${isToday ? "" : `${dayOf(moment)}, `}${time.slice(0, 5)}${chosen.local ? "" : " UTC"}`;
+}
+
+function dayOf(moment) {
+  const day = exact(moment).slice(0, 10);
+  return new Date(`${day}T00:00:00Z`).toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
 }
 
 function textOf(time, moment) {
+  if (time.dataset.tick === "hour") return exact(moment).slice(11, 16);
+  if (time.dataset.tick === "day") return dayOf(moment);
   if ("clock" in time.dataset) return timeOfDay(moment);
   if ("exact" in time.dataset) return `${exact(moment)} ${zoneOf(moment)}`;
   if (!("relative" in time.dataset)) return time.textContent;
@@ -57,10 +63,21 @@ function refreshTimes() {
   }
 }
 
+// Where times without a zone stand, which zone that is.
+function nameZones() {
+  const name = chosen.local ? `your own, ${zoneOf(new Date())}` : "UTC";
+  for (const place of document.querySelectorAll("[data-zone]")) if (place.textContent !== name) place.textContent = name;
+}
+
+function refresh() {
+  refreshTimes();
+  nameZones();
+}
+
 function show() {
   root.toggleAttribute("data-exact-times", chosen.exact);
   for (const button of document.querySelectorAll("[data-times]")) button.setAttribute("aria-pressed", chosen[button.dataset.times]);
-  refreshTimes();
+  refresh();
 }
 
 function toggle(name) {
@@ -76,7 +93,6 @@ document.addEventListener("click", ({ target }) => {
   // Where there is no pointer to hover with, a press on a moment says exactly when it was.
   else if (target.closest?.("time[data-relative]") && !target.closest("a, summary, button")) toggle("exact");
 });
-document.addEventListener("htmx:after:swap", refreshTimes);
-document.addEventListener("visibilitychange", refreshTimes);
+for (const name of ["htmx:after:swap", "visibilitychange", "avra:times"]) document.addEventListener(name, refresh);
 setInterval(refreshTimes, REFRESH_MS);
 show();

@@ -12,7 +12,15 @@ from sqlalchemy import insert
 from tests.conftest import Workspace, new_engine
 from webhooks_app.core import clock, ids
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import Attempt, AttemptRollup, Delivery, DeliveryState, Event
+from webhooks_app.db.models import (
+    Attempt,
+    AttemptRollup,
+    Delivery,
+    DeliveryState,
+    Event,
+    Facet,
+    TrafficCount,
+)
 from webhooks_app.deliveries import recovery_runs
 from webhooks_app.extensions import services
 
@@ -41,6 +49,7 @@ def fill(database: WriteDatabase, workspace: Workspace) -> None:
         for position, model in enumerate((Event, Delivery, Attempt)):
             connection.execute(insert(model), [row[position] for row in rows])
         connection.execute(insert(AttemptRollup), _hours(endpoints))
+        connection.execute(insert(TrafficCount), _traffic(workspace.id, endpoints))
 
 
 def _delivered(workspace_id: str, endpoints: list[str], position: int) -> tuple[dict[str, Any], ...]:
@@ -95,6 +104,18 @@ def _hours(endpoints: list[str]) -> list[dict[str, Any]]:
         }
         | {"count": 3 + (7 * ago + position) % 5}
         for position, each in enumerate(endpoints)
+        for ago in range(24 * DAYS)
+    ]
+
+
+def _traffic(workspace_id: str, endpoints: list[str]) -> list[dict[str, Any]]:
+    hour = clock.now().replace(minute=0, second=0, microsecond=0)
+    names = ((Facet.RESPONSE, "200"), (Facet.EVENT_TYPE, "batch-lifecycle"))
+    return [
+        {"scope_id": scope_id, "facet": facet, "starts_at": hour - timedelta(hours=ago), "minutes": 60}
+        | {"name": name, "count": 3 + 7 * ago % 5, "failed": 0}
+        for scope_id in (workspace_id, *endpoints)
+        for facet, name in names
         for ago in range(24 * DAYS)
     ]
 

@@ -47,10 +47,10 @@ def test_a_larger_share_never_takes_less_time() -> None:
     assert found == sorted(found)
 
 
-@pytest.mark.parametrize("key", PERIODS)
+@pytest.mark.parametrize("key", [key for key, period in PERIODS.items() if period.is_by_hours])
 def test_bins_cover_the_period_up_to_the_hour_that_runs(key: str) -> None:
     period = PERIODS[key]
-    first = HOUR - timedelta(hours=period.hours - 1)
+    first = HOUR + timedelta(hours=1) - period.bins * period.step
     sums = [
         HourlyCount(HOUR, "success", 5, 2),
         HourlyCount(first, "timeout", 13, 3),
@@ -69,6 +69,18 @@ def test_bins_cover_the_period_up_to_the_hour_that_runs(key: str) -> None:
     assert dict(bins[0].latencies) == {13: 3}  # a failed look-up is no response time
     whole = charts.total(bins)
     assert (whole.succeeded, whole.failed, dict(whole.latencies)) == (2, 4, {5: 2, 13: 3})
+
+
+def test_an_hour_has_bins_of_five_minutes_up_to_the_one_that_runs() -> None:
+    assert PERIODS["1h"].since(NOW.replace(minute=44, second=59)) == HOUR - timedelta(minutes=15)
+
+
+@pytest.mark.parametrize(
+    ("value", "top"),
+    [(0, 2), (1, 2), (3, 4), (11, 12), (101, 120), (120, 120), (1801, 2000), (99_999, 100_000)],
+)
+def test_scales_of_counts_have_a_whole_half(value: int, top: int) -> None:
+    assert charts.round_up_to_even_scale(value) == top
 
 
 @pytest.mark.parametrize(

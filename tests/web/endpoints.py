@@ -16,6 +16,8 @@ from webhooks_app.db.models import (
     DeliveryState,
     Endpoint,
     EndpointHealth,
+    Facet,
+    TrafficCount,
 )
 from webhooks_app.extensions import db
 
@@ -67,6 +69,18 @@ def seed_rollup(database: WriteDatabase, endpoint_id: str, outcome: str, bucket:
         connection.execute(
             insert(AttemptRollup).values(
                 endpoint_id=endpoint_id, hour_at=hour, outcome=outcome, latency_bucket=bucket, count=count
+            )
+        )
+        failed = 0 if outcome == "success" else count
+        connection.execute(
+            insert(TrafficCount).values(
+                scope_id=endpoint_id,
+                facet=Facet.RESPONSE,
+                starts_at=hour,
+                minutes=60,
+                name=outcome,
+                count=count,
+                failed=failed,
             )
         )
 

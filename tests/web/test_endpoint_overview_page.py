@@ -62,7 +62,7 @@ def test_the_overview_draws_each_period(
 
 
 @pytest.mark.parametrize(
-    ("outcome", "response"), [("timeout", "timeout"), ("http_410", "4xx"), ("http_5xx", "5xx")]
+    ("outcome", "response"), [("timeout", "timeout"), ("http_4xx", "4xx"), ("404", "404")]
 )
 def test_a_reason_leads_to_the_deliveries_that_ended_so(
     admin_page: Page, endpoint_id: str, database: WriteDatabase, outcome: str, response: str
@@ -70,7 +70,7 @@ def test_a_reason_leads_to_the_deliveries_that_ended_so(
     seed_rollup(database, endpoint_id, outcome, 8, 2)
 
     text = html.unescape(admin_page.get(f"endpoints/{endpoint_id}?period=7d").text)
-    [url] = re.findall(rf'href="([^"]*response={response}[^"]*)"', text)
+    [url] = re.findall(rf'class="reason-link" href="([^"]*response={response}[^"]*)"', text)
     log = admin_page.client.get(url)
 
     assert url.endswith("range=7d")

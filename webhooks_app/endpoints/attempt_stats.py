@@ -7,23 +7,14 @@ from datetime import datetime, timedelta
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
-from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass, OutcomeDescription
-from webhooks_app.db.models import AttemptRollup, Endpoint
-from webhooks_app.endpoints import charts
+from webhooks_app.core.outcomes import OutcomeClass
+from webhooks_app.db.models import AttemptRollup, Endpoint, Facet
+from webhooks_app.endpoints import charts, traffic
 from webhooks_app.endpoints.charts import Bin, HourlyCount, Period
+from webhooks_app.endpoints.traffic import FailureCount, Traffic
 
 DAY = charts.PERIODS["24h"]
 CHART_WIDTH, CHART_HEIGHT = 480, 120
-
-
-@dataclass(slots=True, frozen=True)
-class FailureCount:
-    """Why attempts failed: how many of this outcome, and the hour of the last."""
-
-    outcome: str
-    words: OutcomeDescription
-    count: int
-    last_hour_at: datetime
 
 
 @dataclass(slots=True, frozen=True)
@@ -31,22 +22,14 @@ class AttemptStats:
     period: Period
     bins: list[Bin]
     total: Bin
+    traffic: Traffic
     reasons: list[FailureCount]
     ceiling_ms: int
 
     @property
-    def peak(self) -> int:
-        return max(part.total for part in self.bins)
-
-    @property
     def version(self) -> str:
         """Differs whenever the charts look different."""
-        return f"{self.total.succeeded}-{self.total.failed}-{self.bins[0].starts_at:%d%H}"
-
-    @property
-    def bars(self) -> charts.Bars:
-        pairs = [(part.succeeded, part.failed) for part in self.bins]
-        return charts.bars(pairs, width=CHART_WIDTH, height=CHART_HEIGHT, gap=3)
+        return f"{self.total.succeeded}-{self.total.failed}-{self.bins[0].starts_at:%d%H%M}"
 
     def latency(self, share: float) -> float | None:
         return charts.percentile(self.total.latencies, share, ceiling_ms=self.ceiling_ms)
@@ -92,29 +75,31 @@ def read_day(
     return found
 
 
-def read_stats(session: Session, endpoint: Endpoint, period: Period, now: datetime) -> AttemptStats:
-    """Return what the charts of one endpoint show, in one query."""
+def read_stats(
+    session: Session, endpoint: Endpoint, period: Period, by: Facet, now: datetime
+) -> AttemptStats:
+    """Return what the charts of one endpoint show, in three queries at most."""
+    answers = traffic.read(session, endpoint.id, Facet.RESPONSE, period, now)
+    shown = answers if by is Facet.RESPONSE else traffic.read(session, endpoint.id, by, period, now)
+    bins = _hourly_bins(session, endpoint, period, now) if period.is_by_hours else _bins(answers)
+    total, why = charts.total(bins), traffic.reasons(answers.counts)
+    return AttemptStats(period, bins, total, shown, why, endpoint.timeout_ms)
+
+
+def _hourly_bins(session: Session, endpoint: Endpoint, period: Period, now: datetime) -> list[Bin]:
     rows = session.execute(
         select(
             AttemptRollup.hour_at, AttemptRollup.outcome, AttemptRollup.latency_bucket, AttemptRollup.count
         ).where(AttemptRollup.endpoint_id == endpoint.id, AttemptRollup.hour_at >= period.since(now))
     )
-    sums = [HourlyCount(*row) for row in rows]
-    bins = charts.bins(sums, period, now)
-    return AttemptStats(period, bins, charts.total(bins), _reasons(sums), endpoint.timeout_ms)
+    return charts.bins([HourlyCount(*row) for row in rows], period, now)
 
 
-def _reasons(sums: list[HourlyCount]) -> list[FailureCount]:
-    """Return the failures, counted by outcome, the most frequent first."""
-    found: dict[str, tuple[int, datetime]] = {}
-    for item in sums:
-        if item.outcome != OutcomeClass.SUCCESS:
-            count, last_hour_at = found.get(item.outcome, (0, item.hour_at))
-            found[item.outcome] = (count + item.attempts, max(last_hour_at, item.hour_at))
-    return sorted(
-        (
-            FailureCount(outcome, DESCRIPTIONS[OutcomeClass(outcome)], *rest)
-            for outcome, rest in found.items()
-        ),
-        key=lambda reason: -reason.count,
-    )
+def _bins(answers: Traffic) -> list[Bin]:
+    """Return the bins without response times, which are counted by the hour only."""
+    period = answers.period
+    found = [Bin(answers.since + period.step * position) for position in range(period.bins)]
+    for each in answers.counts:
+        found[each.position].failed += each.failed
+        found[each.position].succeeded += each.count - each.failed
+    return found

@@ -23,6 +23,10 @@ _UNANSWERED = frozenset(
 )
 
 
+_HOUR = timedelta(hours=1)
+_EVEN_STEPS = (2, 4, 6, 8, 10, 12, 16, 20, 24, 30, 40, 50, 60, 80, 100)
+
+
 class HourlyCount(NamedTuple):
     """Attempts of one hour with one outcome in one latency bucket, as `AttemptRollup` counts them."""
 
@@ -37,25 +41,34 @@ class Period:
     key: str
     label: str
     bins: int
-    hours_per_bin: int
+    step: timedelta
 
     @property
-    def hours(self) -> int:
-        return self.bins * self.hours_per_bin
+    def is_by_hours(self) -> bool:
+        """Whether its bins are whole hours; response times are counted by the hour only."""
+        return self.step >= _HOUR
 
     @property
     def unit(self) -> str:
-        return {1: "an hour", 24: "a day"}.get(self.hours_per_bin, f"in {self.hours_per_bin} h")
+        minutes = int(self.step.total_seconds()) // 60
+        some = f"in {minutes // 60} h" if self.is_by_hours else f"in {minutes} min"
+        return {60: "an hour", 24 * 60: "a day"}.get(minutes, some)
 
     def since(self, now: datetime) -> datetime:
-        """Return the first hour it covers; the hour that is running is its last."""
-        hour = now.replace(minute=0, second=0, microsecond=0)
-        return hour - timedelta(hours=self.hours - 1)
+        """Return where its first bin starts; the hour, or shorter bin, that is running is its end."""
+        grain = min(self.step, _HOUR)
+        current = now - (now - now.replace(minute=0, second=0, microsecond=0)) % grain
+        return current.replace(second=0, microsecond=0) + grain - self.bins * self.step
 
 
 PERIODS = {
     period.key: period
-    for period in (Period("24h", "24 h", 24, 1), Period("7d", "7 d", 28, 6), Period("30d", "30 d", 30, 24))
+    for period in (
+        Period("1h", "1 h", 12, timedelta(minutes=5)),
+        Period("24h", "24 h", 24, _HOUR),
+        Period("7d", "7 d", 28, 6 * _HOUR),
+        Period("30d", "30 d", 30, 24 * _HOUR),
+    )
 }
 
 
@@ -81,7 +94,7 @@ class Bin:
 
 def bins(sums: Iterable[HourlyCount], period: Period, now: datetime) -> list[Bin]:
     """Return one bin per step of the period, oldest first, empty ones included."""
-    since, step = period.since(now), timedelta(hours=period.hours_per_bin)
+    since, step = period.since(now), period.step
     found = [Bin(since + step * position) for position in range(period.bins)]
     for item in sums:
         position = (item.hour_at - since) // step
@@ -127,6 +140,12 @@ def round_up_to_scale(value: float) -> float:
     """Return the next 1, 2 or 5 followed by zeros: where a scale may end."""
     power = 10.0 ** math.floor(math.log10(max(value, 1)))
     return next(step * power for step in (1, 2, 5, 10) if step * power >= value)
+
+
+def round_up_to_even_scale(value: int) -> int:
+    """Return where a scale of whole numbers may end that goes up to `value` and has a whole half."""
+    power: int = 10 ** max(0, len(str(value)) - 2)
+    return next(step * power for step in _EVEN_STEPS if step * power >= value)
 
 
 class Bars(NamedTuple):

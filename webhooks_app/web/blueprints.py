@@ -41,6 +41,7 @@ from webhooks_app.web import (
     recovery_pages,
     settings_page,
     tokens_page,
+    traffic_page,
     verify_page,
 )
 from webhooks_app.web.access import WEBHOOKS, WORKSPACE, workspace_blueprint
@@ -79,6 +80,7 @@ WORKSPACE_AREAS: tuple[tuple[str, str, tuple[AddRoutes, ...]], ...] = (
             delivery_actions.add_routes,
         ),
     ),
+    ("traffic", WEBHOOKS + "/traffic", (traffic_page.add_routes,)),
     ("recoveries", WEBHOOKS + "/recoveries", (recovery_pages.add_routes,)),
     ("catalog", WEBHOOKS + "/catalog", (catalog_page.add_routes,)),
     ("tokens", WORKSPACE + "/tokens", (tokens_page.add_routes,)),

@@ -9,7 +9,12 @@ from webhooks_app.endpoints import health
 from webhooks_app.extensions import db
 from webhooks_app.web import incident_cards
 from webhooks_app.web.access import load_endpoint
-from webhooks_app.web.endpoint_overview_page import card_variables, read_stats, read_test
+from webhooks_app.web.endpoint_overview_page import (
+    card_variables,
+    read_stats,
+    read_test,
+    stats_variables,
+)
 from webhooks_app.web.incident_cards import IncidentCard
 from webhooks_app.web.responses import PageResponse
 
@@ -50,4 +55,4 @@ def _stats(endpoint: Endpoint) -> dict[str, Any]:
     if "stats" not in request.args:
         return {}
     stats = read_stats(endpoint)
-    return {} if stats.version == request.args["stats"] else {"stats": stats}
+    return {} if stats.version == request.args["stats"] else stats_variables(endpoint, stats)

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, render_template, request, url_for
 
 from webhooks_app.core import clock, ids
 from webhooks_app.db.models import Endpoint
 from webhooks_app.deliveries.log.rows import DeliveryRow, read_row
 from webhooks_app.endpoints import attempt_stats, charts, notices
 from webhooks_app.extensions import db, services
-from webhooks_app.web import incident_cards
+from webhooks_app.web import incident_cards, traffic_charts
 from webhooks_app.web.access import load_endpoint
 from webhooks_app.web.incident_cards import IncidentCard
 from webhooks_app.web.responses import PageResponse, is_fragment
@@ -22,14 +22,14 @@ def add_routes(blueprint: Blueprint) -> None:
 def show(endpoint_id: str) -> PageResponse:
     endpoint = load_endpoint(endpoint_id)
     if is_fragment():
-        return render_template("endpoints/_health.html", endpoint=endpoint, stats=read_stats(endpoint))
+        return render_template("endpoints/_health.html", endpoint=endpoint, **stats_variables(endpoint))
     return render_overview(endpoint)
 
 
 def render_overview(endpoint: Endpoint, **more: Any) -> str:
     return render_template(
         "endpoints/show.html",
-        stats=read_stats(endpoint),
+        **stats_variables(endpoint),
         notice=notices.for_endpoint(db.session(), endpoint),
         event_count=len(services().catalog.event_types),
         **card_variables(incident_cards.load(endpoint)),
@@ -45,7 +45,20 @@ def card_variables(card: IncidentCard) -> dict[str, Any]:
 
 def read_stats(endpoint: Endpoint) -> attempt_stats.AttemptStats:
     period = charts.PERIODS.get(request.args.get("period", ""), attempt_stats.DAY)
-    return attempt_stats.read_stats(db.session(), endpoint, period, clock.now())
+    by = traffic_charts.chosen_facet()
+    return attempt_stats.read_stats(db.session(), endpoint, period, by, clock.now())
+
+
+def stats_variables(endpoint: Endpoint, stats: attempt_stats.AttemptStats | None = None) -> dict[str, Any]:
+    """Return what the template of an endpoint's charts reads."""
+    shown = stats or read_stats(endpoint)
+    log_path = url_for("endpoints.deliveries", endpoint_id=endpoint.id)
+    chosen = {"endpoint_id": endpoint.id, **traffic_charts.chosen_arguments()}
+    return {
+        "stats": shown,
+        "chart": traffic_charts.draw(shown.traffic, log_path),
+        "traffic_address": lambda **changed: url_for("endpoints.show", **{**chosen, **changed}),
+    }
 
 
 def read_test(endpoint: Endpoint) -> DeliveryRow | None:

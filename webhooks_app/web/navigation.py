@@ -30,6 +30,7 @@ NAVIGATION = (
         (
             Link("endpoints.index", "endpoint", "Endpoints", "e"),
             Link("deliveries.index", "list", "Deliveries", "d"),
+            Link("traffic.show", "chart", "Traffic", "f"),
             Link("recoveries.index", "replay", "Recoveries", "r"),
             Link("catalog.index", "book", "Event catalog", "c"),
         ),

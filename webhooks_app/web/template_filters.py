@@ -34,6 +34,8 @@ def register(app: Flask) -> None:
         "iso": iso,
         "exact": exact,
         "clock_time": clock_time,
+        "hour": lambda moment: f"{moment:%H:%M}",
+        "day": lambda moment: f"{moment.day} {moment:%b}",
         "relative": relative,
         "elapsed": elapsed,
         "is_recent": is_recent,
@@ -176,7 +178,7 @@ def recovery_filter(recovery: Recovery, endpoint_names: Mapping[str, str]) -> li
     if log_filter.event_type:
         pairs.append(("Event type", log_filter.event_type))
     if log_filter.response:
-        pairs.append(("Response", filters.RESPONSES[log_filter.response]))
+        pairs.append(("Response", filters.response_label(log_filter.response)))
     if log_filter.traffic:
         pairs.append(("Traffic", filters.TRAFFIC[log_filter.traffic]))
     if log_filter.q:

@@ -11,11 +11,10 @@ from urllib.parse import urlencode
 from flask import current_app, url_for
 
 from webhooks_app.accounts.audit_log import Entry
-from webhooks_app.core.outcomes import OutcomeClass
 from webhooks_app.db.models import Endpoint, Recovery
-from webhooks_app.deliveries.log import filters
 from webhooks_app.deliveries.log.filters import LogFilter
 from webhooks_app.endpoints.endpoint_pages import EndpointFilter
+from webhooks_app.web import traffic_charts
 
 # The page of what an audit entry is about, by the prefix of its id: view and parameter.
 TARGET_PAGES = {
@@ -55,18 +54,17 @@ def endpoint_list_address(wanted: EndpointFilter, **more: str | None) -> str:
 
 
 def _with_query(path: str, arguments: Mapping[str, str], more: Mapping[str, str | None]) -> str:
-    query = urlencode({**arguments, **{name: value for name, value in more.items() if value}})
+    query = urlencode({name: value for name, value in {**arguments, **more}.items() if value})
     return f"{path}?{query}" if query else path
 
 
-def ended_in(endpoint_id: str, outcome: str, period: str) -> str:
-    """Return the URL of an endpoint's log, of the deliveries whose last attempt had this outcome."""
-    return url_for(
-        "endpoints.deliveries",
-        endpoint_id=endpoint_id,
-        response=filters.response_filter(OutcomeClass(outcome)),
-        range=period,
-    )
+def ended_in(endpoint_id: str, name: str, period: str) -> str:
+    """Return the URL of an endpoint's log, of the deliveries whose last attempt ended as `name` says.
+
+    That is a status or an outcome, as the sums of attempts have it.
+    """
+    response = traffic_charts.response_argument(name)
+    return url_for("endpoints.deliveries", endpoint_id=endpoint_id, response=response, range=period)
 
 
 def recovery_log(recovery: Recovery, status: str = "") -> str:

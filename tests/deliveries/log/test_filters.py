@@ -18,6 +18,8 @@ from webhooks_app.deliveries.log.filters import LogFilter, Status, Traffic, pars
         {"endpoint": "ep_1"},
         {"event_type": "<b>"},
         {"response": "6xx"},
+        {"response": "604"},
+        {"response": "4"},
         {"traffic": "all"},
         {"recovery": "rcv_1"},
         {"range": "1y"},

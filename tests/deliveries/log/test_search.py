@@ -34,6 +34,8 @@ def test_filters_find_what_they_name_and_combine(workspace: Workspace, database:
     assert found(workspace, response="timeout") == [timed_out]
     assert found(workspace, response="4xx") == [refused]
     assert found(workspace, response="http_410") == [refused]
+    assert found(workspace, response="410") == [refused]
+    assert found(workspace, response="404") == found(workspace, response="200") == []
     assert found(workspace, response="2xx") == []
     assert found(workspace, status="failed", endpoint=first, response="4xx") == [refused]
     assert found(workspace, status="failed", response="5xx") == []

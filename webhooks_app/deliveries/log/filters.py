@@ -1,5 +1,6 @@
 """Filters of the log, from a URL's arguments and back. Pure."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
@@ -7,7 +8,7 @@ from enum import StrEnum
 
 from webhooks_app.core import ids
 from webhooks_app.core.case_folding import fold
-from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass
+from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass, classify_status
 from webhooks_app.deliveries.log import filter_values
 from webhooks_app.deliveries.log.filter_values import PAYLOADS, FilterError
 
@@ -63,6 +64,7 @@ _STATUS_CLASSES = {
     "4xx": (OutcomeClass.HTTP_4XX, OutcomeClass.HTTP_410, OutcomeClass.HTTP_429),
     "5xx": (OutcomeClass.HTTP_5XX,),
 }
+_STATUS_CODE = re.compile("[2-5][0-9][0-9]")
 _WITHOUT_STATUS = [
     kind for kind in OutcomeClass if not any(kind in kinds for kinds in _STATUS_CLASSES.values())
 ]
@@ -98,6 +100,11 @@ class LogFilter:
         named = {"since": "from", "within": "in"}
         values = {named.get(field.name, field.name): getattr(self, field.name) for field in fields(self)}
         return {name: _format(value) for name, value in values.items() if value}
+
+    @property
+    def status_code(self) -> int | None:
+        """The very status that was answered, where one is asked for and not a class of them."""
+        return int(self.response) if self.response.isdigit() else None
 
     @property
     def outcomes(self) -> tuple[OutcomeClass, ...]:
@@ -175,7 +182,7 @@ def _status(value: str) -> Status | None:
 
 def _response(value: str) -> str:
     if value and not _outcomes_of(value):
-        raise FilterError("response", "Choose one of the responses listed.")
+        raise FilterError("response", "Choose one of the responses listed, or a status such as 404.")
     return value
 
 
@@ -188,12 +195,19 @@ def _traffic(value: str) -> Traffic | None:
 def _outcomes_of(name: str) -> tuple[OutcomeClass, ...]:
     if name in _STATUS_CLASSES:
         return _STATUS_CLASSES[name]
+    if _STATUS_CODE.fullmatch(name):
+        return (classify_status(int(name)),)
     return (OutcomeClass(name),) if name in set(OutcomeClass) else ()
 
 
 def response_filter(outcome: OutcomeClass) -> str:
     """Return the name in RESPONSES that finds deliveries whose last attempt had this outcome."""
     return next((name for name, kinds in _STATUS_CLASSES.items() if outcome in kinds), outcome.value)
+
+
+def response_label(response: str) -> str:
+    """Return what the filter's response is called: `4xx`, `404`, `Timed out`."""
+    return RESPONSES.get(response, response)
 
 
 def _format(value: object) -> str:

@@ -213,6 +213,8 @@ def _column_conditions(log_filter: LogFilter) -> dict[str, Condition]:
         conditions["event_type"] = Delivery.event_type == log_filter.event_type
     if log_filter.outcomes:
         conditions["response"] = Delivery.last_outcome.in_([kind.value for kind in log_filter.outcomes])
+    if log_filter.status_code:
+        conditions["status_code"] = Delivery.last_status == log_filter.status_code
     if log_filter.traffic is not None:
         is_test = log_filter.traffic is Traffic.TEST
         conditions["traffic"] = _IS_TEST if is_test else not_(Delivery.is_test)

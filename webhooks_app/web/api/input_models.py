@@ -160,7 +160,13 @@ class FilterFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     endpoint: Annotated[str, Meta(max_length=64, description="Id of an endpoint.")] = ""
     event_type: EventTypeName = ""
     response: Annotated[
-        str, _one_of(filters.RESPONSES, "The class of the last answer, or of the failure without one.")
+        str,
+        Meta(
+            description="The status of the last answer or its class, or the failure without one.",
+            extra_json_schema={
+                "anyOf": [{"enum": sorted({*filters.RESPONSES, ""})}, {"pattern": "^[2-5][0-9][0-9]$"}]
+            },
+        ),
     ] = ""
     traffic: Annotated[str, _one_of(filters.TRAFFIC, "Events that producers sent, or test events.")] = ""
     recovery: Annotated[str, Meta(max_length=64, description="Those that this recovery dealt with.")] = ""
