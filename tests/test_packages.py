@@ -18,7 +18,7 @@ LAYERS = (
     ("endpoints", "jobs"),
     ("worker",),
     ("events",),
-    ("deliveries",),
+    ("deliveries", "listeners"),
     ("services",),
     ("extensions",),
     ("web",),

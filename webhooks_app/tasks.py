@@ -17,6 +17,7 @@ from webhooks_app.endpoints import auto_disable, notices
 from webhooks_app.events import fan_out_runs, value_backfill
 from webhooks_app.jobs import alarms, open_files
 from webhooks_app.jobs.process import StopFlag
+from webhooks_app.listeners import ending
 from webhooks_app.services import Services, open_services
 from webhooks_app.transport.sender import Sender
 from webhooks_app.transport.sender_limits import fit_open_files
@@ -92,8 +93,8 @@ def deliver_due() -> None:
 def sweep() -> None:
     """Wake a worker for what a lost wake-up or a dead worker left behind; the safety net, each 15 seconds.
 
-    Go on with fan-outs that nobody works on any more. Then take what steps are due towards endpoints that do
-    nothing but fail.
+    Go on with fan-outs that nobody works on any more, and end listeners that nobody asks for. Then take what
+    steps are due towards endpoints that do nothing but fail.
     """
     with database_may_be_away(log, job="sweep"):
         _sweep()
@@ -107,6 +108,7 @@ def _sweep() -> None:
     if value_backfill.is_due(services.read):
         _run_in_thread("index_values", _index_values)
     alarms.record_heartbeat(services.write, now=now)
+    ending.end_expired(services.databases, now=now)
     auto_disable.take_due_steps(services.databases, after=services.settings.auto_disable_after, now=now)
     if services.settings.mail_server and notices.has_due_mail(services.read, now=now):
         services.wake_ups.enqueue_mail()

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from webhooks_app.server import web_server
 from webhooks_app.server.event_intake import EventIntake
+from webhooks_app.server.long_polls import LongPolls
 from webhooks_app.server.server_limits import DEFAULT_LIMITS, ServerLimits
 from webhooks_app.server.web_server import WebServer
 from webhooks_app.server.wsgi_bridge import WsgiApp
@@ -48,6 +49,7 @@ def serving(
     intake: EventIntake | None = None,
     trusted_proxies: int = 0,
     has_access_log: bool = False,
+    waits: LongPolls | None = None,
 ) -> Iterator[RunningServer]:
     listener = web_server.listen("127.0.0.1", 0)
     port, ready = listener.getsockname()[1], threading.Event()
@@ -59,6 +61,7 @@ def serving(
         intake=intake,
         trusted_proxies=trusted_proxies,
         has_access_log=has_access_log,
+        waits=waits,
     )
     thread = threading.Thread(target=lambda: asyncio.run(server.run(ready.set)), daemon=True)
     thread.start()

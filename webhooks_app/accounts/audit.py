@@ -40,6 +40,8 @@ ACTIONS = {
     "endpoint.final_warning": "announced that an endpoint is about to be disabled",
     "endpoint.delete": "deleted an endpoint",
     "endpoint.test": "sent a test event",
+    "listener.start": "began to listen",
+    "listener.end": "ended a listener",
     "secret.reveal": "revealed a signing secret",
     "secret.rotate": "rotated a signing secret",
     "secret.revoke": "revoked a previous secret",

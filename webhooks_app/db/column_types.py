@@ -30,10 +30,15 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         if isinstance(value, int):
-            return _EPOCH + timedelta(microseconds=value)
+            return from_microseconds(value)
         return value.astimezone(UTC) if value is not None else None
 
 
 def microseconds(moment: datetime) -> int:
     """A moment as SQLite holds it."""
     return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_microseconds(value: int) -> datetime:
+    """The moment that SQLite holds so."""
+    return _EPOCH + timedelta(microseconds=value)

@@ -58,13 +58,14 @@ def count_due(connection: Connection, endpoint_id: str, *, now: datetime, limit:
     return int(connection.execute(statement, values).scalar_one())
 
 
-def remove_endpoint(connection: Connection, endpoint_id: str, state: DeliveryState, *, now: datetime) -> None:
-    """Take every pending delivery of an endpoint out of the queue, into `state`."""
+def remove_endpoint(connection: Connection, endpoint_id: str, state: DeliveryState, *, now: datetime) -> int:
+    """Take every pending delivery of an endpoint out of the queue, into `state`; return how many."""
     statement = text("""
         DELETE FROM pending_deliveries WHERE endpoint_id = :id RETURNING delivery_id AS id, generation
     """)
-    removed = connection.execute(statement, {"id": endpoint_id})
-    set_state(connection, removed.mappings().all(), state, now=now)
+    removed = connection.execute(statement, {"id": endpoint_id}).mappings().all()
+    set_state(connection, removed, state, now=now)
+    return len(removed)
 
 
 def remove(

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, exists, select
+from sqlalchemy import Connection, Row, Select, and_, delete, exists, or_, select
 
 from webhooks_app.accounts import sessions
 from webhooks_app.core import ids
@@ -40,6 +40,8 @@ ROLLUP_AGE = timedelta(days=90)  # three times the longest chart
 SESSION_AGE = sessions.LIFE + timedelta(days=1)
 # An event that was being accepted when its endpoint was deleted has long been committed by then.
 ENDPOINT_GRACE = timedelta(hours=1)
+# The next listener of the name has its signing secret for so long.
+LISTENER_GRACE = timedelta(days=90)
 
 
 @dataclass(slots=True, frozen=True)
@@ -227,8 +229,15 @@ def _delete_endpoints(batches: _Batches, now: datetime) -> int:
     """Remove deleted endpoints, and what hangs on them, once the log holds nothing of theirs."""
     is_used = exists().where(Delivery.endpoint_id == Endpoint.id)
 
-    def drop(connection: Connection, named: Sequence[str]) -> int:
-        return connection.execute(delete(Endpoint).where(Endpoint.id.in_(named), ~is_used)).rowcount
+    is_over = or_(
+        and_(Endpoint.is_listener.is_(False), Endpoint.deleted_at < now - ENDPOINT_GRACE),
+        Endpoint.deleted_at < now - LISTENER_GRACE,
+    )
 
-    unused = select(Endpoint.id).where(Endpoint.deleted_at < now - ENDPOINT_GRACE, ~is_used)
+    def drop(connection: Connection, named: Sequence[str]) -> int:
+        # Checked again: a listener may have begun anew.
+        old = delete(Endpoint).where(Endpoint.id.in_(named), is_over, ~is_used)
+        return connection.execute(old).rowcount
+
+    unused = select(Endpoint.id).where(is_over, ~is_used)
     return batches.delete_by_endpoint(unused, drop)

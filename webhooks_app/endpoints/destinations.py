@@ -33,7 +33,8 @@ class Destination:
     `keys` holds each signing key with the moment it expires. `header_lines` are those that every request to
     it carries; `logged_headers` the same as JSON for the log, custom values masked, behind where it goes
     to, which HTTP/2 has among its headers (RFC 9113, section 8.3.1). `not_accepting` is the state that its
-    deliveries get while it accepts none: held while disabled, canceled once deleted.
+    deliveries get while no worker may send them: held while disabled, canceled once deleted; those of a
+    listener stay pending.
     """
 
     url: str
@@ -83,6 +84,7 @@ def read(
             Endpoint.state,
             Endpoint.updated_at,
             Endpoint.deleted_at,
+            Endpoint.is_listener,
         ).where(Endpoint.id.in_(endpoint_ids))
     ).all()
     # After the rows with their moments of change: keys rotated in between are then loaded again, not never.
@@ -98,16 +100,19 @@ def _destination(row: Any, keys: tuple[tuple[bytes, datetime | None], ...], ciph
         log.error("headers_unreadable", extra={"endpoint_id": row.id})
         keys = ()  # sends nothing, as without a secret
     not_accepting = _state_while_not_accepting(row.state, row.deleted_at)
+    if not_accepting is None and row.is_listener:
+        not_accepting = DeliveryState.PENDING
     lines = tuple(f"{name}: {value}" for name, value in headers)
     masked = "".join("," + as_json(header) for header in custom_headers.mask_values(headers))
-    target = "".join("," + as_json(header) for header in _logged_target(row.url))
+    target = "".join("," + as_json(header) for header in logged_target(row.url))
     if all(name.lower() != "user-agent" for name, _ in headers):
         lines = (f"user-agent: {USER_AGENT}", *lines)
         masked = "," + as_json(["user-agent", USER_AGENT]) + masked
     return Destination(row.url, row.timeout_ms, keys, lines, target + masked, not_accepting)
 
 
-def _logged_target(url: str) -> list[tuple[str, str]]:
+def logged_target(url: str) -> list[tuple[str, str]]:
+    """Return where a request goes to, as the log has it beside the headers."""
     parts = urlsplit(url_masking.mask_url(url))
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return [(":method", "POST"), (":scheme", parts.scheme), (":authority", parts.netloc), (":path", path)]

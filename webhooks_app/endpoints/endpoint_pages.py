@@ -138,7 +138,7 @@ def read_rows(
         select(Endpoint, health.state())
         .join(EndpointHealth, EndpointHealth.endpoint_id == Endpoint.id)
         .options(joinedload(Endpoint.health))
-        .where(Endpoint.is_live_in(workspace_id), Endpoint.id.in_(named))
+        .where(Endpoint.is_kept_in(workspace_id), Endpoint.id.in_(named))
     )
     found = {endpoint.id: (endpoint, HealthState(state)) for endpoint, state in session.execute(statement)}
     counts, days = _event_counts(session, named), attempt_stats.read_day(session, named, now)
@@ -155,7 +155,7 @@ def _listed(workspace_id: str, wanted: EndpointFilter) -> Subquery:
     statement = (
         select(Endpoint.id, func.lower(Endpoint.name).label("name"), health.state().label("state"))
         .join(EndpointHealth, EndpointHealth.endpoint_id == Endpoint.id)
-        .where(Endpoint.is_live_in(workspace_id), *_conditions(wanted))
+        .where(Endpoint.is_kept_in(workspace_id), *_conditions(wanted))
     )
     states = statement.subquery()
     ranked = select(states.c.id, states.c.name, health.rank(states.c.state).label("rank"))

@@ -67,7 +67,7 @@ def find(session: Session, workspace_id: str, name: str) -> Endpoint | None:
 
 
 def _named(workspace_id: str, name: str) -> Select[Endpoint]:
-    return select(Endpoint).where(Endpoint.is_live_in(workspace_id), Endpoint.name == name)
+    return select(Endpoint).where(Endpoint.is_kept_in(workspace_id), Endpoint.name == name)
 
 
 def _is_as_wanted(endpoint: Endpoint, values: EndpointValues, cipher: Cipher) -> bool:

@@ -29,7 +29,9 @@ _WAITING_SQL = text(f"""
     SELECT due.due_at, h.last_success_at, h.last_failure_at, h.newest_attempted_id
     FROM (
         SELECT endpoint_id, {EARLIEST_DUE_AT} AS due_at
-        FROM pending_endpoint WHERE endpoint_id IS NOT NULL LIMIT :count
+        FROM pending_endpoint
+        WHERE endpoint_id IS NOT NULL AND endpoint_id NOT IN (SELECT l.endpoint_id FROM listeners l)
+        LIMIT :count
     ) AS due
     LEFT JOIN endpoint_health h ON h.endpoint_id = due.endpoint_id
     WHERE due.due_at <= :now
@@ -46,7 +48,8 @@ def overdue(connection: Connection, now: datetime) -> timedelta | None:
     A worker is at it while attempts are made at its endpoint, however slowly its backlog goes down: workers
     claim an endpoint's deliveries in the order in which they fell due, so its oldest one goes next. Where a
     delivery was attempted that did not even exist when the oldest one fell due, that one was passed over, so
-    no attempt speaks for it: its rows are held by a transaction that does not end.
+    no attempt speaks for it: its rows are held by a transaction that does not end. What waits for a listener
+    waits for no worker.
     """
     rows = connection.execute(_WAITING, {"after": "", "now": now, "count": _ENDPOINTS}).all()
     return max((now - _waiting_since(*row) for row in rows), default=None)

@@ -26,13 +26,15 @@ _HEARTBEAT = "backlog"
 # The process that counts may die of it: another one has its turn by then.
 _TURN = timedelta(minutes=1)
 
-# Over the queue's index on (endpoint, due time), which holds all that is asked for.
+# Over the queue's index on (endpoint, due time), which holds all that is asked for. What waits for a listener
+# is no worker's.
 _QUEUE = (
     text("""
     WITH endpoint AS (
         SELECT endpoint_id, count(*) AS pending, min(next_attempt_at) AS oldest_at,
             sum(CASE WHEN next_attempt_at <= :now THEN 1 ELSE 0 END) AS due
-        FROM pending_deliveries GROUP BY endpoint_id
+        FROM pending_deliveries
+        WHERE endpoint_id NOT IN (SELECT l.endpoint_id FROM listeners l) GROUP BY endpoint_id
     )
     SELECT endpoint_id, due, sum(pending) OVER () AS all_pending, sum(due) OVER () AS all_due,
         min(oldest_at) OVER () AS oldest_at

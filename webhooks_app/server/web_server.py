@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -11,14 +11,18 @@ from typing import Any
 import uvicorn
 from flask import Flask
 
+from webhooks_app.core import clock
+from webhooks_app.db.engines import ReadDatabase
 from webhooks_app.extensions import services
 from webhooks_app.jobs.process import STOP_SIGNALS
+from webhooks_app.listeners import due_requests
 from webhooks_app.monitoring.counters import ProcessCounters
 from webhooks_app.server import event_intake, restart
 from webhooks_app.server.access_log import AccessLog, AsgiCallable
 from webhooks_app.server.asgi_app import AsgiApp
 from webhooks_app.server.connections import Deadlines
 from webhooks_app.server.event_intake import EventIntake
+from webhooks_app.server.long_polls import LongPolls
 from webhooks_app.server.server_limits import DEFAULT_LIMITS, ServerLimits
 from webhooks_app.server.wsgi_bridge import WsgiApp, WsgiBridge
 
@@ -29,6 +33,7 @@ _ACCEPTED_AT_ONCE = 16
 # For answers that are cut short by the end of the process to give back what they hold.
 _CLEAN_UP_SECONDS = 1.0
 _LOOK_SECONDS = 0.02
+_RELEASE_SECONDS = 0.2
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -77,12 +82,18 @@ def serve(
         has_access_log=settings.access_log,
         drain_seconds=settings.drain_seconds,
         when_ending=lambda: setattr(services(app), "is_ending", True),
+        waits=LongPolls(partial(_find_due, services(app).read)),
     )
     for number in STOP_SIGNALS:
         # Until uvicorn has its own, and at its end, when it restores these and repeats the signal.
         signal.signal(number, lambda *_: server.stop())
     restart.leaving(server.leave)
     asyncio.run(server.run(when_ready))
+
+
+def _find_due(database: ReadDatabase, listener_ids: Collection[str]) -> set[str]:
+    with database.connect_autocommit() as connection:
+        return due_requests.find_due(connection, listener_ids, now=clock.now())
 
 
 class WebServer:
@@ -101,12 +112,14 @@ class WebServer:
         has_access_log: bool = False,
         drain_seconds: float = 0,
         when_ending: Callable[[], None] = lambda: None,
+        waits: LongPolls | None = None,
     ) -> None:
         """Of a signal to end, `when_ending` hears at once; for `drain_seconds` more all is answered."""
         self._listener = listener
         self._limits = limits
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._bridge = WsgiBridge(app, threads=threads)
+        self._waits = waits or LongPolls(lambda _: set())
+        self._bridge = WsgiBridge(app, threads=threads, waits=self._waits)
         self._deadlines = Deadlines(limits, counters)
         answering: AsgiCallable = AsgiApp(
             self._bridge, limits, intake, counters, is_behind_proxies=trusted_proxies > 0
@@ -123,12 +136,13 @@ class WebServer:
         """Answer requests until `stop`, or a signal where this is the main thread."""
         self._loop = asyncio.get_running_loop()
         watching = asyncio.create_task(self._deadlines.enforce())
+        ending = asyncio.create_task(self._release_waiting())
         announcing = asyncio.create_task(self._announce(when_ready))
         try:
             await self._uvicorn.serve(sockets=[self._listener])
         finally:
-            announcing.cancel()
-            watching.cancel()
+            for task in (announcing, watching, ending):
+                task.cancel()
             if cut_short := self._uvicorn.server_state.tasks:
                 await asyncio.wait(cut_short, timeout=_CLEAN_UP_SECONDS)
             self._bridge.close()
@@ -151,11 +165,18 @@ class WebServer:
         for each in self._uvicorn.servers:
             each.close()
         self._deadlines.close_after_answers()
+        self._waits.close()
         loop = asyncio.get_running_loop()
         last = loop.time() + self._limits.leave_seconds
         while self._deadlines.has_connections and loop.time() < last:
             await asyncio.sleep(_LOOK_SECONDS)
         self.stop()
+
+    async def _release_waiting(self) -> None:
+        """Answer what waits, once the process was asked to end: its end would wait for that."""
+        while not self._uvicorn.should_exit:
+            await asyncio.sleep(_RELEASE_SECONDS)
+        self._waits.close()
 
     async def _announce(self, when_ready: Callable[[], None]) -> None:
         while not self._uvicorn.started:

@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
+from dataclasses import dataclass, field
 from io import BytesIO
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
 
 from webhooks_app.web import request_ids
 from webhooks_app.web.api.producer import FAILURE_KEY, REPEATED_KEY
-from webhooks_app.web.responses import CutShort
+from webhooks_app.web.responses import WAIT_HEADER, CutShort
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -23,9 +24,27 @@ WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 # A body in one piece goes out with the headers; of one that is made bit by bit, this much is gathered first.
 _PIECE_BYTES = 64 * 1024
 _END = object()
+_WAIT_HEADER = WAIT_HEADER.lower().encode("latin-1")
 _CUT_SHORT = object()
 # The name under which a scope's state holds a function that closes the connection in the middle of an answer.
 CUT_OFF = "cut_off"
+
+
+@dataclass(slots=True)
+class Hold:
+    """An answer that is to wait; see `web.responses.ask_to_wait`. `headers` are added to it."""
+
+    listener_id: str
+    seconds: int
+    headers: Headers = field(default_factory=list)
+
+
+class Waits(Protocol):
+    """What holds answers back."""
+
+    async def wait(self, hold: Hold, receive: Receive, in_thread: Callable[..., Any], /) -> bool:
+        """Return whether to ask the application again."""
+        ...
 
 
 class WsgiBridge:
@@ -34,8 +53,9 @@ class WsgiBridge:
     A thread is held while the application computes, never while a client is waited for.
     """
 
-    def __init__(self, app: WsgiApp, *, threads: int) -> None:
+    def __init__(self, app: WsgiApp, *, threads: int, waits: "Waits | None" = None) -> None:
         self._app = app
+        self._waits = waits
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="web")
 
     async def answer(
@@ -52,9 +72,14 @@ class WsgiBridge:
 
         `failure` is an exception that the application is to raise as if it had come from the database.
         """
-        environ = environ_of(scope, body) | {FAILURE_KEY: failure, request_ids.ENVIRON_KEY: request_id}
+        ours = {FAILURE_KEY: failure, request_ids.ENVIRON_KEY: request_id}
         context = Context()  # the application may hold context variables from one piece to the next
-        answer = await self._in_thread(context.run, self._call, environ)
+        answer = await self._in_thread(context.run, self._call, environ_of(scope, body) | ours)
+        if hold := answer.take_hold():
+            if self._waits is not None and await self._waits.wait(hold, receive, self._in_thread):
+                answer = await self._in_thread(context.run, self._call, environ_of(scope, body) | ours)
+                answer.take_hold()
+            answer.headers += hold.headers
         start = {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
         if answer.rest is None:
             await send(start)
@@ -135,6 +160,15 @@ class _Answer:
         if piece:
             return bytes(piece)
         return _CUT_SHORT if self.is_cut_short else _END
+
+    def take_hold(self) -> Hold | None:
+        """Return what the application asks of the server, and take it out of what the client gets."""
+        asked = [value for name, value in self.headers if name == _WAIT_HEADER]
+        if not asked:
+            return None
+        self.headers = [header for header in self.headers if header[0] != _WAIT_HEADER]
+        listener_id, _, seconds = asked[0].decode("latin-1").partition(" ")
+        return Hold(listener_id, int(seconds))
 
     def start(self, status: str, headers: list[tuple[str, str]], _exc_info: object = None) -> None:
         self.status = int(status[:3])

@@ -5,6 +5,8 @@ import json
 from flask import make_response, request
 from werkzeug.wrappers import Response
 
+# What a view asks of the server, which shows it to nobody: see `ask_to_wait`.
+WAIT_HEADER = "X-Wait-For-Listener"
 # As Flask takes it: a response, its body, its body and status, or these and headers.
 PageResponse = Response | str | tuple[str, int] | tuple[str, int, dict[str, str]]
 
@@ -19,6 +21,14 @@ def with_toast(fragment: str, message: str, variant: str) -> Response:
     response = make_response(fragment)
     response.headers["HX-Trigger"] = json.dumps({"toast": {"text": message, "variant": variant}})
     return response
+
+
+def ask_to_wait(response: Response, listener_id: str, seconds: int) -> None:
+    """Have the server wait until something is due at the listener, and then ask the view again.
+
+    After so many seconds it sends this response. No thread is held meanwhile.
+    """
+    response.headers[WAIT_HEADER] = f"{listener_id} {seconds}"
 
 
 class CutShort(Exception):

@@ -23,14 +23,20 @@ _MARK_CLAIMED = text("""
 
 
 def claim_due(
-    connection: Connection, quotas: Mapping[str, int], *, now: datetime, lease: timedelta
+    connection: Connection,
+    quotas: Mapping[str, int],
+    *,
+    now: datetime,
+    lease: timedelta,
+    leases_to_isolate: int = EXPIRED_LEASES_TO_ISOLATE,
 ) -> list[ClaimedDelivery]:
     """Claim up to `quotas[endpoint_id]` due deliveries of each endpoint, oldest first. The caller commits.
 
     A lease that ends early means a duplicate; one that ends late means that a crash delays its deliveries.
+    After so many expired leases, a claim is marked only when its delivery is sent.
     """
     statement = CLAIM[connection.dialect.name]
-    values = {"now": now, "lease_ends_at": now + lease, "leases_to_isolate": EXPIRED_LEASES_TO_ISOLATE}
+    values = {"now": now, "lease_ends_at": now + lease, "leases_to_isolate": leases_to_isolate}
     claimed: list[ClaimedDelivery] = []
     # One statement for each size of quota, as LIMIT takes no column; see `Concurrency.quotas`.
     for quota, group in groupby(sorted(quotas.items(), key=itemgetter(1)), key=itemgetter(1)):

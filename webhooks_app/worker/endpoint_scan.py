@@ -13,7 +13,8 @@ _SCAN = text(f"""
     SELECT endpoint_id, {EARLIEST_DUE_AT} AS due_at, (
         SELECT h.rate_free_at FROM endpoint_health h WHERE h.endpoint_id = pending_endpoint.endpoint_id
     ) AS free_at, e.rate_per_second
-    FROM pending_endpoint JOIN endpoints e ON e.id = pending_endpoint.endpoint_id LIMIT :count
+    FROM pending_endpoint JOIN endpoints e ON e.id = pending_endpoint.endpoint_id
+    WHERE NOT (e.is_listener AND e.deleted_at IS NULL) LIMIT :count
 """).columns(
     column("endpoint_id"),
     column("due_at", UtcDateTime),
@@ -33,6 +34,9 @@ class DueEndpoint(NamedTuple):
 
 
 def scan(connection: Connection, *, after: str, count: int) -> list[DueEndpoint]:
-    """Return up to `count` endpoints that have pending deliveries, behind the id `after`, by id."""
+    """Return up to `count` endpoints that have pending deliveries, behind the id `after`, by id.
+
+    What waits at a listener is fetched from there; once that has ended, it is a worker's to cancel.
+    """
     rows = connection.execute(_SCAN, {"after": after, "count": count}).all()
     return [DueEndpoint(*row) for row in rows]

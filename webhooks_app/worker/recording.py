@@ -82,13 +82,19 @@ _SELECT_RECORDED = bulk_sql.prepare_with_rows(
 
 
 def record(
-    database: WriteDatabase, deliveries: list[ClaimedDelivery], *, now: datetime, is_retry: bool = False
+    database: WriteDatabase,
+    deliveries: list[ClaimedDelivery],
+    *,
+    now: datetime,
+    is_retry: bool = False,
+    is_counted: bool = True,
 ) -> list[datetime]:
     """Write the attempts and what was decided about their deliveries; return when retries fall due.
 
     Outcomes of stale claims are dropped, except that a late success still makes its delivery delivered.
     `is_retry` says that an earlier call ended in an error, after which all of the batch may have been written
-    or nothing. Raises DBAPIError, and ValueError or OverflowError for a value that no column takes.
+    or nothing. Unless `is_counted`, the attempts mean nothing for the health of their endpoints, as those of
+    tests never do. Raises DBAPIError, and ValueError or OverflowError for a value that no column takes.
     """
     with database.begin() as connection:
         if is_retry:
@@ -97,17 +103,22 @@ def record(
         failpoints.hit("worker.half_recorded")
         recorded = [each for each in deliveries if each.key in written]
         if recorded:
-            _write_attempts(connection, recorded, subjects, now)
+            _write_attempts(connection, recorded, subjects, now, is_counted=is_counted)
     return [due_at for each in recorded if (due_at := _due_at(each, now))]
 
 
 def _write_attempts(
-    connection: Connection, recorded: list[ClaimedDelivery], subjects: dict[str, Subject], now: datetime
+    connection: Connection,
+    recorded: list[ClaimedDelivery],
+    subjects: dict[str, Subject],
+    now: datetime,
+    *,
+    is_counted: bool,
 ) -> None:
     """Write the attempts, and what they mean for their endpoints: nothing where they are tests."""
     as_stored = attempt_inserts.moments(connection)
     attempt_inserts.insert(connection, [_attempt_row(each, as_stored) for each in recorded])
-    counted = [each for each in recorded if not each.is_test]
+    counted = [each for each in recorded if is_counted and not each.is_test]
     if counted:
         endpoint_counters.add_health(connection, counted)
         endpoint_counters.add_rollups(connection, counted)

@@ -80,6 +80,12 @@ FAILED = TIMED_OUT | {"state": DeliveryState.FAILED, "next_attempt_at": None}
         (FAILED | {"attempts_in_schedule": 10}, "All 10 attempts failed.", "Then replay it.", "danger"),
         (FAILED | {"endpoint_state": EndpointState.DISABLED}, "Failed", "enable it to replay.", "danger"),
         (FAILED | {"endpoint_deleted_at": NOW}, "Failed", "it cannot be replayed.", "danger"),
+        (
+            FAILED | {"endpoint_deleted_at": NOW, "is_listener": True},
+            "Failed",
+            "Start it again under its name, then replay this.",
+            "danger",
+        ),
         (FAILED | {"last_outcome": "http_410"}, "Given up: the endpoint answered 410 Gone.", "", "danger"),
         (
             FAILED | {"state": DeliveryState.CANCELED},

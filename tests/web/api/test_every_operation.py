@@ -11,7 +11,8 @@ from werkzeug.test import TestResponse
 from tests.conftest import TESTER, Workspace
 from tests.deliveries.conftest import fail_all
 from tests.reading import json_of
-from tests.web.api.conftest import Api
+from tests.web.api.conftest import Api, new_api
+from tests.web.api.listening import listen
 from tests.web.deliveries import newest
 from tests.web.test_every_route import snapshot
 from webhooks_app.accounts import api_tokens
@@ -29,6 +30,8 @@ BODIES: dict[str, object] = {
     "changeEndpoint": {"name": "Mine now"},
     "enableEndpoint": {"held": "send"},
     "sendTestEvent": {"type": "batch-lifecycle"},
+    "claimListenerRequests": {"session": "lss_none"},
+    "reportListenerAttempt": {"delivery_id": "dlv_x", "claim": "1.1", "target": "http://a/", "status": 200},
 }
 # What a token could do before it had scopes, and can do still.
 FIRST_OPERATIONS = {"sendEvent", "sendEvents", "getEvent", "listEventTypes"}
@@ -110,12 +113,14 @@ def parameters(workspace: Workspace, database: WriteDatabase) -> dict[str, str]:
     recovery_id = recoveries.start(
         databases, wake_ups, workspace.id, LogFilter(status=Status.FAILED), actor=TESTER
     )
+    secret_id = db.session.scalars(select(SigningSecret.id)).one()
     return {
         "endpoint_id": endpoint_id,
         "event_id": event_id,
         "delivery_id": newest().id,
         "recovery_id": recovery_id,
-        "secret_id": db.session.scalars(select(SigningSecret.id)).one(),
+        "secret_id": secret_id,
+        "listener_id": listen(new_api(workspace)).started["id"],
         "event_type": "batch-lifecycle",
     }
 

@@ -27,6 +27,7 @@ from webhooks_app.db.models.endpoint_tables import (
 )
 from webhooks_app.db.models.event_tables import AcceptedBatch, Event, ValueBackfill
 from webhooks_app.db.models.fan_out_tables import FanOut
+from webhooks_app.db.models.listener_tables import Listener
 from webhooks_app.db.models.monitoring_tables import TOTAL_ID, BacklogSample, ProcessReport
 from webhooks_app.db.models.notice_tables import Heartbeat, Notice, NoticeKind
 from webhooks_app.db.models.recovery_tables import Recovery, RecoveryAction, RecoveryState
@@ -52,6 +53,7 @@ __all__ = [
     "FanOut",
     "Heartbeat",
     "Invitation",
+    "Listener",
     "LogInTries",
     "Member",
     "Notice",

@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Boolean, ColumnElement, ForeignKey, Index, Integer, String, Text, and_, text
+from sqlalchemy import Boolean, ColumnElement, ForeignKey, Index, Integer, String, Text, and_, false, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webhooks_app.db.models.base import Base, UtcDateTime, enum_column, public_id
@@ -36,6 +36,8 @@ class Endpoint(Base):
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
     # A deleted endpoint stays until its log has expired.
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # Whether a program fetches its deliveries: no worker sends them. See `Listener`.
+    is_listener: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
 
     subscriptions: Mapped[list["Subscription"]] = relationship(
         cascade="all, delete-orphan", order_by="Subscription.event_type"
@@ -55,6 +57,11 @@ class Endpoint(Base):
     def is_live_in(cls, workspace_id: str) -> ColumnElement[bool]:
         """Whether it is the workspace's, and not deleted."""
         return and_(cls.workspace_id == workspace_id, cls.deleted_at.is_(None))
+
+    @classmethod
+    def is_kept_in(cls, workspace_id: str) -> ColumnElement[bool]:
+        """Whether it is live, and one that somebody set up to stay: no listener."""
+        return and_(cls.is_live_in(workspace_id), cls.is_listener.is_(False))
 
     @property
     def is_enabled(self) -> bool:

@@ -48,6 +48,7 @@ class DeliveryRow:
     full_endpoint_url: str
     endpoint_state: EndpointState
     endpoint_deleted_at: datetime | None
+    is_listener: bool
     indexed_values: list[str] | None
     # Of a delivery that is due and that nobody sends.
     wait: Wait | None = None
@@ -182,6 +183,7 @@ def _select() -> Select[*tuple[Any, ...]]:
             Endpoint.url,
             Endpoint.state,
             Endpoint.deleted_at,
+            Endpoint.is_listener,
             Event.indexed_values,
         )
         .join(Endpoint, Endpoint.id == Delivery.endpoint_id)

@@ -30,7 +30,7 @@ def explain(row: DeliveryRow, *, schedule_length: int, now: datetime) -> StatusE
         case Status.RETRYING:
             explanation = _retrying(row, schedule_length), _retry_advice(row, now), "warning"
         case Status.PENDING:
-            text = _wait(row, now) or "It starts at any moment."
+            text = _listener(row) or _wait(row, now) or "It starts at any moment."
             explanation = "Waiting for its first attempt.", text, "info"
         case Status.HELD:
             explanation = "Held back.", _held(row), "warning"
@@ -112,24 +112,40 @@ def _label(row: DeliveryRow) -> str:
 
 
 def _canceled(row: DeliveryRow) -> str:
-    text = "The endpoint was deleted." if row.is_deleted else "Replay it to send it after all."
+    text = _why_gone(row) if row.is_deleted else "Replay it to send it after all."
     return f"{_last_failure(row, 'The last attempt')} {text}"
 
 
 def _held(row: DeliveryRow) -> str:
     if row.is_deleted:
-        return "The endpoint was deleted."
+        return _why_gone(row)
     return "The endpoint is disabled. On enabling it, you choose to send or to discard what is held."
+
+
+def _why_gone(row: DeliveryRow) -> str:
+    return "The listener it was for has ended." if row.is_listener else "The endpoint was deleted."
 
 
 def _what_now(row: DeliveryRow) -> str:
     if row.is_deleted:
+        if row.is_listener:
+            return "The listener has ended. Start it again under its name, then replay this."
         return "The endpoint was deleted, so it cannot be replayed."
     return "Then replay it." if row.is_reachable else "The endpoint is disabled; enable it to replay."
 
 
+def _listener(row: DeliveryRow) -> str:
+    return (
+        "The listener fetches it as soon as its program runs and has taken those before."
+        if (row.is_listener)
+        else ""
+    )
+
+
 def _wait(row: DeliveryRow, now: datetime) -> str:
     """Say what a delivery that is due waits for; nothing where it is a moment's wait."""
+    if row.is_listener:
+        return ""
     sentences = [_pause(row.wait, now), _queue(row.wait)] if row.wait else []
     return " ".join(each for each in (*sentences, _overdue(row, now)) if each)
 

@@ -6,6 +6,7 @@ from webhooks_app.web.api import (
     endpoint_subscriptions,
     endpoint_use,
     endpoints,
+    listeners,
     producer,
     recoveries,
 )
@@ -18,4 +19,5 @@ OPERATIONS = (
     *endpoint_subscriptions.OPERATIONS,
     *deliveries.OPERATIONS,
     *recoveries.OPERATIONS,
+    *listeners.OPERATIONS,
 )

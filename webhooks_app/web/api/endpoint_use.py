@@ -43,7 +43,7 @@ def enable_endpoint(endpoint_id: str, body: EnableInput) -> Response:
 
 
 def send_test_event(endpoint_id: str, body: TestEventInput) -> Response:
-    endpoint = load_endpoint(endpoint_id)
+    endpoint = load_endpoint(endpoint_id, with_listeners=True)
     event = _test_event(body)
     if not endpoint.is_enabled:
         refuse(409, "endpoint_disabled", "This endpoint is disabled, so nothing was sent. Enable it first.")

@@ -23,7 +23,7 @@ from webhooks_app.web.api.operations import Operation, respond, respond_empty
 def list_endpoints(query: EndpointQuery) -> Response:
     chosen = (
         select(Endpoint)
-        .where(Endpoint.is_live_in(g.workspace_id))
+        .where(Endpoint.is_kept_in(g.workspace_id))
         .options(selectinload(Endpoint.subscriptions))
     )
     if query.name:
@@ -46,7 +46,7 @@ def create_endpoint(body: EndpointInput) -> Response:
 
 
 def read_endpoint(endpoint_id: str) -> Response:
-    return respond_with(load_endpoint(endpoint_id))
+    return respond_with(load_endpoint(endpoint_id, with_listeners=True))
 
 
 def change_endpoint(endpoint_id: str, body: EndpointChanges) -> Response:

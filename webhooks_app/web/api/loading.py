@@ -17,10 +17,13 @@ def load_workspace() -> Workspace:
     return db.session.get_one(Workspace, g.workspace_id)
 
 
-def load_endpoint(endpoint_id: str) -> Endpoint:
-    """Return the workspace's endpoint. Raises ApiError 404, also for one that was deleted."""
+def load_endpoint(endpoint_id: str, *, with_listeners: bool = False) -> Endpoint:
+    """Return the workspace's endpoint. Raises ApiError 404, also for one that was deleted.
+
+    A listener is its program's to change and to end, so it is found only where it can be used as well.
+    """
     endpoint = _load(Endpoint, "ep", endpoint_id)
-    if endpoint is None or endpoint.deleted_at is not None:
+    if endpoint is None or endpoint.deleted_at is not None or (endpoint.is_listener and not with_listeners):
         refuse_unknown("endpoint")
     return endpoint
 

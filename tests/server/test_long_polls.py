@@ -1,0 +1,152 @@
+"""Requests that wait for a listener's deliveries, on a server of the product."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.client import HTTPConnection
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from tests.conftest import Workspace, wait_for
+from tests.server.running_server import SECONDS, RunningServer, serving
+from tests.web.api.conftest import new_api
+from tests.web.api.listening import Listening, listen
+from webhooks_app.extensions import services
+from webhooks_app.server import web_server
+from webhooks_app.server.long_polls import LongPollLimits, LongPolls
+
+LONGEST = 25
+
+
+@pytest.fixture
+def listening(workspace: Workspace) -> Listening:
+    return listen(new_api(workspace))
+
+
+@contextmanager
+def platform(app: Flask, limits: LongPollLimits | None = None) -> Iterator[tuple[RunningServer, LongPolls]]:
+    waits = LongPolls(partial(web_server._find_due, services(app).read), limits or LongPollLimits())
+    with serving(app, threads=1, waits=waits) as server:
+        yield server, waits
+
+
+class Poll(threading.Thread):
+    """A request that waits; `answer` is what came of it."""
+
+    def __init__(self, server: RunningServer, listening: Listening, seconds: int = LONGEST) -> None:
+        super().__init__(daemon=True)
+        self._server, self._listening, self._seconds = server, listening, seconds
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.answer: Any = None
+        self.start()
+
+    def run(self) -> None:
+        connection = HTTPConnection("127.0.0.1", self._server.port, timeout=2 * LONGEST)
+        body = json.dumps({"session": self._listening.started["session"], "wait_seconds": self._seconds})
+        headers = {
+            "Authorization": f"Bearer {self._listening.api.token}",
+            "Content-Type": "application/json",
+        }
+        connection.request("POST", f"/api/v1{self._listening.path}/claims", body, headers)
+        response = connection.getresponse()
+        self.status, self.headers = response.status, dict(response.getheaders())
+        self.answer = json.loads(response.read())
+        connection.close()
+
+
+def await_waiting(waits: LongPolls, count: int) -> None:
+    wait_for(lambda: len(waits._waiting) == count)
+
+
+def test_a_request_that_waits_hears_of_what_comes_and_holds_no_thread(
+    app: Flask, workspace: Workspace, listening: Listening
+) -> None:
+    with platform(app) as (server, waits):
+        began = time.monotonic()
+        polls = [Poll(server, listening) for _ in range(3)]
+        await_waiting(waits, 3)  # at a server that has one thread
+        workspace.send(3)
+        for poll in polls:
+            poll.join(SECONDS)
+        assert time.monotonic() - began < LONGEST
+        assert sorted(len(poll.answer["data"]) for poll in polls) == [1, 1, 1]
+        assert {poll.status for poll in polls} == {200}
+        assert all("X-Wait-For-Listener" not in str(poll.headers).title() for poll in polls)
+
+
+def test_it_is_answered_with_nothing_once_its_time_is_over(app: Flask, listening: Listening) -> None:
+    with platform(app) as (server, waits):
+        poll = Poll(server, listening, seconds=1)
+        poll.join(SECONDS)
+        assert (poll.status, poll.answer["data"]) == (200, [])
+        await_waiting(waits, 0)
+
+
+def test_one_that_goes_away_is_forgotten(app: Flask, workspace: Workspace, listening: Listening) -> None:
+    with platform(app) as (server, waits):
+        body = json.dumps({"session": listening.started["session"], "wait_seconds": LONGEST}).encode()
+        with server.connect() as client:
+            client.sendall(
+                b"POST /api/v1%b/claims HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %b\r\n"
+                b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+                % (listening.path.encode(), listening.api.token.encode(), len(body), body)
+            )
+            await_waiting(waits, 1)
+        await_waiting(waits, 0)
+        workspace.send()
+        assert len(listening.claim()) == 1  # nobody took it
+
+
+def test_the_end_of_the_listener_is_told_at_once(app: Flask, listening: Listening) -> None:
+    with platform(app) as (server, waits):
+        poll = Poll(server, listening)
+        await_waiting(waits, 1)
+        listening.end()
+        poll.join(SECONDS)
+        assert poll.status == 410
+
+
+def test_the_end_of_the_server_answers_what_waits(app: Flask, listening: Listening) -> None:
+    with platform(app) as (server, waits):
+        poll = Poll(server, listening)
+        await_waiting(waits, 1)
+    poll.join(SECONDS)
+    assert (poll.status, poll.answer["data"]) == (200, [])
+
+
+def test_where_too_many_wait_one_is_asked_to_come_later(app: Flask, listening: Listening) -> None:
+    with platform(app, LongPollLimits(waiting=1)) as (server, waits):
+        Poll(server, listening)
+        await_waiting(waits, 1)
+        second = Poll(server, listening)
+        second.join(SECONDS)
+        headers = {name.lower(): value for name, value in second.headers.items()}
+        assert (second.status, headers["retry-after"]) == (200, "2")
+        listening.end()
+
+
+def test_a_database_that_is_away_ends_no_wait(app: Flask, workspace: Workspace, listening: Listening) -> None:
+    looks: list[int] = []
+
+    def find_due(find: Callable[..., set[str]], *arguments: Any) -> set[str]:
+        looks.append(1)
+        if len(looks) == 1:
+            raise PoolTimeout
+        return find(*arguments)
+
+    find = partial(web_server._find_due, services(app).read)
+    waits = LongPolls(partial(find_due, find), LongPollLimits(rest_seconds=0.1))
+    with serving(app, threads=1, waits=waits) as server:
+        poll = Poll(server, listening)
+        await_waiting(waits, 1)
+        wait_for(lambda: bool(looks))
+        workspace.send()
+        poll.join(SECONDS)
+        assert len(poll.answer["data"]) == 1

@@ -1,0 +1,101 @@
+"""The requests that are due at a listener: claimed and signed as a worker does it."""
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, exists, or_, select
+
+from webhooks_app.core import clock
+from webhooks_app.core.encryption import Cipher
+from webhooks_app.db.engines import Databases
+from webhooks_app.db.models import Endpoint, Listener, PendingDelivery
+from webhooks_app.endpoints import destinations
+from webhooks_app.endpoints.destinations import Destination
+from webhooks_app.worker import claims, signed_requests
+from webhooks_app.worker.claimed_delivery import ClaimedDelivery
+
+# For the way to the program and back, beyond the time-outs of what it handles one after the other.
+LEASE_MARGIN = timedelta(seconds=30)
+# A program that is killed in the middle says nothing against the delivery.
+_NEVER_ISOLATED = 2**15
+
+
+@dataclass(slots=True, frozen=True)
+class DueRequest:
+    """A request to hand on: the headers and the bytes that a worker would send now.
+
+    `generation` and `claimed_at` name the claim, for the report on it. `number` is the attempt's within its
+    schedule.
+    """
+
+    delivery_id: str
+    event_id: str
+    generation: int
+    claimed_at: datetime
+    number: int
+    is_test: bool
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+def find_due(connection: Connection, endpoint_ids: Collection[str], *, now: datetime) -> set[str]:
+    """Return those of the listeners that have something due, or have ended: whoever waits then asks again."""
+    due = exists().where(
+        PendingDelivery.endpoint_id == Listener.endpoint_id, PendingDelivery.next_attempt_at <= now
+    )
+    found = (
+        select(Listener.endpoint_id)
+        .join(Endpoint, Endpoint.id == Listener.endpoint_id)
+        .where(Listener.endpoint_id.in_(endpoint_ids), or_(due, Endpoint.deleted_at.is_not(None)))
+    )
+    return set(connection.scalars(found))
+
+
+def claim(
+    databases: Databases, cipher: Cipher, endpoint_id: str, *, limit: int, timeout: timedelta
+) -> list[DueRequest]:
+    """Claim up to `limit` of what is due at the listener, and return it signed, in the events' order.
+
+    `timeout` is what the program's server has for each.
+    """
+    with databases.read.connect_autocommit() as connection:
+        if not find_due(connection, [endpoint_id], now=clock.now()):  # a write would hold SQLite's lock
+            return []
+    with databases.write.begin() as connection:
+        now = clock.now()
+        claimed = claims.claim_due(
+            connection,
+            {endpoint_id: limit},
+            now=now,
+            lease=LEASE_MARGIN + limit * timeout,
+            leases_to_isolate=_NEVER_ISOLATED,
+        )
+    if not claimed:
+        return []
+    with databases.read.connect_autocommit() as connection:
+        _, destination = destinations.read(connection, [endpoint_id], cipher)[endpoint_id]
+        bodies = signed_requests.bodies(connection, [each.event_id for each in claimed])
+    claimed.sort(key=lambda each: each.delivery_id)
+    return [_signed(each, destination, bodies[each.event_id], now) for each in claimed]
+
+
+def sign(delivery_id: str, destination: Destination, body: bytes, now: datetime) -> list[tuple[str, str]]:
+    """Return the headers of a request that is made at this moment."""
+    keys = destination.keys_at(now)
+    _, logged = signed_requests.sign(delivery_id, destination, keys, body, now=now)
+    return [(name, value) for name, value in json.loads(logged) if not name.startswith(":")]
+
+
+def _signed(each: ClaimedDelivery, destination: Destination, body: bytes, now: datetime) -> DueRequest:
+    return DueRequest(
+        delivery_id=each.delivery_id,
+        event_id=each.event_id,
+        generation=each.generation,
+        claimed_at=now,
+        number=each.attempts_in_schedule + 1,
+        is_test=bool(each.is_test),
+        headers=sign(each.delivery_id, destination, body, now),
+        body=body,
+    )

@@ -1,0 +1,236 @@
+"""Listeners begin, are taken over, and stay for as long as their program asks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, Row, delete, exists, func, insert, select, update
+
+from webhooks_app.accounts import audit
+from webhooks_app.accounts.audit import Actor
+from webhooks_app.core import clock, ids
+from webhooks_app.core.encryption import Cipher
+from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.models import (
+    Endpoint,
+    EndpointHealth,
+    EndpointState,
+    Listener,
+    PendingDelivery,
+    SigningSecret,
+    Subscription,
+    Workspace,
+)
+from webhooks_app.endpoints import endpoint_values
+from webhooks_app.endpoints.endpoint_values import EndpointValues
+from webhooks_app.endpoints.signing_secrets import add_secret
+from webhooks_app.listeners import ending
+
+
+@dataclass(slots=True, frozen=True)
+class ListenerLimits:
+    """How many listeners there may be, and for how long one waits to hear from its program.
+
+    `names` are those of one token, ended ones included. Of `kept_for` a renewal may lack `renewed_within`, so
+    that not each request writes.
+    """
+
+    live: int = 20
+    names: int = 100
+    kept_for: timedelta = timedelta(minutes=10)
+    renewed_within: timedelta = timedelta(seconds=30)
+
+
+DEFAULT_LIMITS = ListenerLimits()
+
+
+@dataclass(slots=True, frozen=True)
+class WantedListener:
+    """What a program asks for; `event_types` count only without `all_events`."""
+
+    name: str
+    all_events: bool
+    event_types: Sequence[str]
+    timeout_ms: int
+    forward_to: str
+
+    def as_values(self) -> EndpointValues:
+        """Return it as an endpoint.
+
+        A worker of an older version, which knows of no listeners, would send to its URL. Nothing is ever
+        found there (RFC 6761, section 6.4), and no certificate is made out to it.
+        """
+        url = f"https://{self.name}.listener.invalid/"
+        name = f"Listener {self.name}"
+        return EndpointValues(name, url, self.all_events, self.event_types, self.timeout_ms)
+
+
+@dataclass(slots=True, frozen=True)
+class Session:
+    """A program's hold on a listener. `is_resumed`: the listener had not ended since it last began."""
+
+    endpoint_id: str
+    id: str
+    is_resumed: bool
+
+
+class TooManyListeners(Exception):
+    """As many as there may be; `count` of them, and whether they are the token's names, ended ones too."""
+
+    def __init__(self, count: int, *, are_names: bool) -> None:
+        super().__init__(count)
+        self.count, self.are_names = count, are_names
+
+
+def begin(
+    database: WriteDatabase,
+    cipher: Cipher,
+    workspace_id: str,
+    token_id: str,
+    wanted: WantedListener,
+    *,
+    limits: ListenerLimits = DEFAULT_LIMITS,
+    actor: Actor,
+) -> Session:
+    """Have the token's listener of this name, and whatever it held in the hands of this program.
+
+    Raises TooManyListeners.
+    """
+    now = clock.now()
+    with database.begin() as connection:
+        # Two that begin at once would both be the last that there may be.
+        own = select(Workspace.id).where(Workspace.id == workspace_id)
+        connection.execute(own.with_for_update(key_share=True))
+        found = _find(connection, token_id, wanted.name)
+        if found is not None and found.deleted_at is None and found.ends_at <= now:
+            ending.end_in_transaction(connection, found.endpoint_id, ending.SILENT, actor=actor, now=now)
+            found = _find(connection, token_id, wanted.name)
+        is_resumed = found is not None and found.deleted_at is None
+        if not is_resumed:
+            _check_counts(connection, workspace_id, token_id, limits, is_new=found is None)
+        endpoint_id = found.endpoint_id if found else _add_endpoint(connection, workspace_id, wanted, now)
+        _configure(connection, cipher, endpoint_id, wanted, now)
+        session = Session(endpoint_id, ids.new("lss"), is_resumed)
+        _write(connection, session, token_id, wanted, now, is_new=found is None, limits=limits)
+        audit.record(
+            connection,
+            actor,
+            "listener.start",
+            workspace_id=workspace_id,
+            target=endpoint_id,
+            now=now,
+            name=wanted.name,
+            forward_to=wanted.forward_to,
+            event_types="all" if wanted.all_events else list(wanted.event_types),
+            resumed=is_resumed,
+        )
+    return session
+
+
+def renew(
+    database: WriteDatabase, listener: Listener, *, limits: ListenerLimits = DEFAULT_LIMITS, now: datetime
+) -> datetime:
+    """Have the listener stay, as its program was heard of now; return until when."""
+    ends_at = now + limits.kept_for
+    if ends_at - listener.ends_at <= limits.renewed_within:
+        return listener.ends_at
+    with database.begin() as connection:
+        connection.execute(
+            update(Listener)
+            .where(Listener.endpoint_id == listener.endpoint_id, Listener.session_id == listener.session_id)
+            .where(Listener.ends_at > now)
+            .values(ends_at=ends_at)
+        )
+    return ends_at
+
+
+def _find(connection: Connection, token_id: str, name: str) -> Row[str, datetime, datetime | None] | None:
+    return connection.execute(
+        select(Listener.endpoint_id, Listener.ends_at, Endpoint.deleted_at)
+        .join(Endpoint, Endpoint.id == Listener.endpoint_id)
+        .where(Listener.token_id == token_id, Listener.name == name)
+    ).first()
+
+
+def _check_counts(
+    connection: Connection, workspace_id: str, token_id: str, limits: ListenerLimits, *, is_new: bool
+) -> None:
+    live = select(func.count()).where(Endpoint.is_live_in(workspace_id), Endpoint.is_listener)
+    if connection.execute(live).scalar_one() >= limits.live:
+        raise TooManyListeners(limits.live, are_names=False)
+    names = select(func.count()).where(Listener.token_id == token_id)
+    if is_new and connection.execute(names).scalar_one() >= limits.names:
+        raise TooManyListeners(limits.names, are_names=True)
+
+
+def _add_endpoint(connection: Connection, workspace_id: str, wanted: WantedListener, now: datetime) -> str:
+    endpoint_id, values = ids.new("ep"), wanted.as_values()
+    connection.execute(
+        insert(Endpoint).values(
+            id=endpoint_id,
+            workspace_id=workspace_id,
+            name=values.name,
+            url=values.url,
+            all_events=values.all_events,
+            state=EndpointState.ENABLED,
+            timeout_ms=values.timeout_ms,
+            created_at=now,
+            updated_at=now,
+            is_listener=True,
+        )
+    )
+    connection.execute(insert(EndpointHealth).values(endpoint_id=endpoint_id))
+    return endpoint_id
+
+
+def _configure(
+    connection: Connection, cipher: Cipher, endpoint_id: str, wanted: WantedListener, now: datetime
+) -> None:
+    """Give the endpoint what is wanted, whether it is there, was deleted or is new; its secret stays."""
+    connection.execute(
+        update(Endpoint)
+        .where(Endpoint.id == endpoint_id)
+        .values(
+            all_events=wanted.all_events,
+            timeout_ms=wanted.timeout_ms,
+            state=EndpointState.ENABLED,
+            disabled_reason=None,
+            disabled_at=None,
+            deleted_at=None,
+            updated_at=now,
+        )
+    )
+    connection.execute(delete(Subscription).where(Subscription.endpoint_id == endpoint_id))
+    endpoint_values.subscribe(connection, endpoint_id, wanted.as_values())
+    has_secret = select(exists().where(SigningSecret.endpoint_id == endpoint_id))
+    if not connection.execute(has_secret).scalar_one():
+        add_secret(connection, cipher, endpoint_id, now)
+    # What the program before had in hand when it died.
+    connection.execute(
+        update(PendingDelivery)
+        .where(PendingDelivery.endpoint_id == endpoint_id, PendingDelivery.claimed_at.is_not(None))
+        .values(next_attempt_at=now, claimed_at=None)
+    )
+
+
+def _write(
+    connection: Connection,
+    session: Session,
+    token_id: str,
+    wanted: WantedListener,
+    now: datetime,
+    *,
+    is_new: bool,
+    limits: ListenerLimits,
+) -> None:
+    values = {
+        "forward_to": wanted.forward_to,
+        "session_id": session.id,
+        "ends_at": now + limits.kept_for,
+    } | ({} if session.is_resumed else {"started_at": now})
+    if is_new:
+        key = {"endpoint_id": session.endpoint_id, "token_id": token_id, "name": wanted.name}
+        connection.execute(insert(Listener).values(key | values))
+    else:
+        mine = Listener.endpoint_id == session.endpoint_id
+        connection.execute(update(Listener).where(mine).values(values))
