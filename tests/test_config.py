@@ -130,6 +130,7 @@ GOOD: list[tuple[str, str, str, Any]] = [
     ("WEBHOOKS_DRAIN_SECONDS", "300", "drain_seconds", 300),
     ("WEBHOOKS_LOG_FORMAT", "json", "log_format", "json"),
     ("WEBHOOKS_ACCESS_LOG", "1", "access_log", True),
+    ("WEBHOOKS_REQUIRE_SECOND_FACTOR", "1", "requires_second_factor", True),
 ]
 
 
@@ -260,6 +261,7 @@ BAD: list[tuple[str, str]] = [
     ),
     *(("WEBHOOKS_LOG_FORMAT", text) for text in ("JSON", "logfmt", "json ")),
     *(("WEBHOOKS_ACCESS_LOG", text) for text in ("yes", "true", "2")),
+    ("WEBHOOKS_REQUIRE_SECOND_FACTOR", "yes"),
     *(("WEBHOOKS_LOG_LEVEL", text) for text in ("info", "TRACE", "10", "INFO ")),
 ]
 

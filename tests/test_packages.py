@@ -42,6 +42,7 @@ IMPORTERS = {
     "click": {"cli"},
     "prometheus_client": {"monitoring"},
     "opentelemetry": {"monitoring"},
+    "segno": {"web"},
     "pickle": set(),
 }
 # Enough to compute, nothing to look at a clock, a file or a socket with.

@@ -46,6 +46,7 @@ OWN_NAMES = frozenset(
         *("LEASE_SECONDS", "RETRY_DELAYS", "AUTO_DISABLE_DAYS", "ALLOW_HTTP", "ALLOWED_TARGETS"),
         *("DENIED_PORTS", "CA_BUNDLE", "TRUSTED_PROXIES", "BASE_URL", "SMTP_URL", "MAIL_FROM", "LOG_LEVEL"),
         *("METRICS_TOKEN", "OPERATORS", "DRAIN_SECONDS", "CATALOG", "LOG_FORMAT", "ACCESS_LOG"),
+        *("REQUIRE_SECOND_FACTOR",),
     )
 )
 NAMES = SHARED_NAMES | OWN_NAMES
@@ -82,6 +83,7 @@ class Settings:
     metrics_token: str | None  # None: nobody is given metrics
     operators: frozenset[str]  # e-mail addresses
     drain_seconds: int
+    requires_second_factor: bool
     embedded_database: bool
     embedded_redis: bool
     warnings: tuple[str, ...]  # sentences for whoever starts it
@@ -140,6 +142,7 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         metrics_token=setting_values.token(env, "WEBHOOKS_METRICS_TOKEN"),
         operators=setting_values.addresses(env, "WEBHOOKS_OPERATORS"),
         drain_seconds=number(env, "WEBHOOKS_DRAIN_SECONDS", 0, 0, 300),
+        requires_second_factor=setting_values.flag(env, "WEBHOOKS_REQUIRE_SECOND_FACTOR"),
         embedded_database=embedded_database,
         embedded_redis="REDIS_URL" not in env,
         warnings=(*warnings, *about_host),

@@ -8,9 +8,11 @@ from flask import Flask
 
 from tests.browser.pages import PAGES, Page
 from tests.browser.world import MARKUP, VIEWER_EMAIL, World
-from tests.conftest import PASSWORD
+from tests.conftest import PASSWORD, TESTER
 from tests.web.conftest import Page as Client
-from webhooks_app.accounts import users
+from tests.web.test_second_factor import turn_on
+from webhooks_app.accounts import members, users
+from webhooks_app.db.models import Role
 from webhooks_app.extensions import services
 
 # Views that answer GET with no HTML of their own.
@@ -22,6 +24,7 @@ NO_HTML = {
 REDIRECTING = {
     *("endpoints.disable", "endpoints.revoke", "members.withdraw", "members.change_role", "members.remove"),
     *("profile.end_other_sessions", "recoveries.cancel", "session.log_out", "tokens.revoke"),
+    "profile.end_session",
 }
 TOO_LONG = {"name": MARKUP + "x" * 200}
 
@@ -109,6 +112,7 @@ class Documents:
         """Yield a name and a whole document for each."""
         for page in PAGES:
             yield from self._page(page)
+        yield from self._second_factor()
         yield from self._parts()
         yield from self._oddities()
         for form in FORMS:
@@ -152,6 +156,28 @@ class Documents:
                 yield f"{view}-{of}", as_document(part)
                 yield f"{view}-{of}-summary", as_document(f"<p {summary}</p>" if summary else "")
             self.seen.add(("GET", view))
+
+    def _second_factor(self) -> Iterator[tuple[str, str]]:
+        """Setting it up, step by step, and being asked for it."""
+        email, home = "phone@example.com", f"/w/{self.world.acme.id}/"
+        user_id = users.add(services().write, email=email, name="Fay", password=PASSWORD)
+        members.add(services().write, self.world.acme.id, user_id, Role.VIEWER, actor=TESTER)
+        client = self._client(email)
+        page, wrong = f"{home}profile/two-factor", {"current": "wrong"}
+        yield "two-factor-refused", client.post(f"{page}/begin", wrong).text
+        client.post(f"{page}/begin", {"current": PASSWORD})
+        yield "two-factor-key", client.get(page).text
+        yield "two-factor-wrong-code", client.post(f"{page}/confirm", {"code": MARKUP[:60]}).text
+        turn_on(client, home)
+        yield "two-factor-codes", client.post(f"{page}/codes", {"current": PASSWORD}).text
+        yield "two-factor-off-refused", client.post(f"{page}/off", wrong).text
+        late = Client(self.app, "/")
+        late.post("/login", {"email": email, "password": PASSWORD})
+        yield "second-step", late.get("/login/second-factor").text
+        yield "second-step-refused", late.post("/login/second-factor", {"code": MARKUP[:60]}).text
+        forms = ("begin_two_factor", "confirm_two_factor", "renew_recovery_codes", "turn_off_two_factor")
+        self.seen |= {("POST", f"profile.{form}") for form in forms}
+        self.seen |= {("GET", "session.show_second_factor"), ("POST", "session.check_second_factor")}
 
     def _oddities(self) -> Iterator[tuple[str, str]]:
         """Pages of no view, or in a state that needs more than a request."""

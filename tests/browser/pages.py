@@ -6,7 +6,8 @@ from typing import NamedTuple
 from flask import Flask
 from playwright.sync_api import Page as Tab
 
-from tests.browser.world import World
+from tests.browser.world import CAREFUL_EMAIL, World
+from tests.conftest import PASSWORD
 
 # What has no `of` of its own shows this.
 USUALLY = {
@@ -114,6 +115,27 @@ def refuse_account(tab: Tab) -> None:
     tab.wait_for_selector("#password-error")
 
 
+def begin_two_factor(tab: Tab) -> None:
+    tab.fill("#current", PASSWORD)
+    tab.click("main button:has-text('Set up')")
+    tab.wait_for_selector("#totp-key")
+
+
+def refuse_two_factor(tab: Tab) -> None:
+    tab.fill("#current", "wrong")
+    tab.click("main button:has-text('Set up')")
+    tab.wait_for_selector("#current-error")
+
+
+def reach_second_step(tab: Tab) -> None:
+    tab.fill("#email", CAREFUL_EMAIL)
+    tab.fill("#password", PASSWORD)
+    tab.click("form.login button")
+    tab.fill("#code", "000000")
+    tab.click("form.login button")
+    tab.wait_for_selector("#code-error")
+
+
 def show_palette(tab: Tab) -> None:
     tab.keyboard.press("Control+k")
     tab.locator("#palette .found a").first.wait_for()
@@ -159,6 +181,7 @@ class Page(NamedTuple):
 PAGES = (
     Page("session.log_in", who=None),
     Page("session.log_in", "refused", who=None, act=refuse_log_in),
+    Page("session.log_in", "second-step", who=None, act=reach_second_step),
     Page("endpoints.index"),
     Page("endpoints.index", "viewer", who="viewer"),
     Page("endpoints.index", "nothing-found", query="q=nothing"),
@@ -239,6 +262,9 @@ PAGES = (
     Page("password_resets.ask", "sent", who=None, act=ask_for_link),
     Page("password_resets.show", who=None),
     Page("profile.show", act=refuse_password),
+    Page("profile.show_two_factor", act=begin_two_factor),
+    Page("profile.show_two_factor", "refused", who="viewer", act=refuse_two_factor),
+    Page("profile.show_two_factor", "on", where="quiet"),
     Page("workspaces.new"),
     Page("invitations.show", who=None, act=refuse_account),
     Page("invitations.show", "somebody-else"),
@@ -255,6 +281,7 @@ PAGES = (
 
 # Views that answer GET with something other than a page.
 NOT_PAGES = {
+    "session.show_second_factor": "a redirect, until a password was given: see session.log_in",
     "session.home": "a redirect, or one sentence where there is no workspace",
     "deliveries.changes": "a fragment",
     "endpoints.changes": "a fragment",

@@ -35,6 +35,7 @@ from webhooks_app.worker import claims
 from webhooks_app.worker.engine import DeliveryEngine
 
 VIEWER_EMAIL = "viewer@example.com"
+CAREFUL_EMAIL = "careful@example.com"
 MARKUP = '<script>alert(1)</script><img src=x onerror=alert(2)><b hx-get="/evil" hx-trigger="load">evil</b>'
 # As ids, hosts and tokens are: a word that has no place to break.
 LONG = "x" * 120
@@ -165,6 +166,9 @@ def _report(world: World) -> None:
 def _add_viewer(world: World) -> None:
     user_id = users.add(services().write, email=VIEWER_EMAIL, name="Vera Viewer", password=PASSWORD)
     members.add(services().write, world.acme.id, user_id, Role.VIEWER, actor=TESTER)
+    careful = users.add(services().write, email=CAREFUL_EMAIL, name="Cara Careful", password=PASSWORD)
+    with services().write.begin() as connection:
+        connection.execute(update(User).where(User.id == careful).values(second_factor_at=clock.now()))
     user = db.session.get_one(User, user_id)
     world.ids["reset"] = password_resets.new_token(user, services(world.app).settings.secret_key)
     secret = members.invite(services().write, world.acme.id, "grace@example.com", Role.ADMIN, actor=TESTER)

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from tests.cli.shell import Shell
 from tests.conftest import PASSWORD, Workspace
 from tests.web.conftest import Page
+from tests.web.test_second_factor import turn_on
 from webhooks_app.db.models import AuditEntry, Invitation
 from webhooks_app.extensions import db
 
@@ -149,6 +150,23 @@ def test_sessions_are_ended_from_the_shell(shell: Shell, app: Flask, workspace: 
     assert shell.rows("users", "sessions", workspace.admin_email) == []
 
 
+def test_a_lost_second_factor_is_reset(shell: Shell, app: Flask, workspace: Workspace) -> None:
+    home = f"/w/{workspace.id}/"
+    page = Page(app, home)
+    page.log_in(workspace.admin_email)
+    assert "no two-factor" in shell.refused("users", "reset-two-factor", workspace.admin_email)
+    turn_on(page, home)
+    assert shell.rows("users", "list")[0]["two_factor"] is True
+
+    shell.done("users", "reset-two-factor", workspace.admin_email)
+
+    assert page.get("profile/").status_code == 302
+    page.log_in(workspace.admin_email)
+    assert page.get("/").status_code == 302
+    assert shell.rows("users", "list")[0]["two_factor"] is False
+    assert actions() == ["second_factor.reset"] * 2
+
+
 def test_an_account_is_removed_with_what_hangs_on_it(shell: Shell, app: Flask, workspace: Workspace) -> None:
     shell.done("users", "add", "b@example.com", "--password", PASSWORD)
     shell.done("members", "add", "Acme", "b@example.com", "--role", "admin")
@@ -187,7 +205,8 @@ def test_names_cannot_steer_the_terminal(shell: Shell, workspace: Workspace) -> 
     [
         *([name] for name in ("run", "web", "worker", "scheduler", "migrate", "doctor", "config", "expire")),
         *([group] for group in ("users", "members", "tokens", "workspaces", "reset-password", "rotate-keys")),
-        *(["users", name] for name in ("list", "add", "remove", "sessions", "end-sessions")),
+        *(["users", name] for name in ("list", "add", "remove", "sessions")),
+        *(["users", name] for name in ("end-sessions", "reset-two-factor")),
         *(["members", name] for name in ("list", "add", "role", "remove")),
         *(["tokens", name] for name in ("list", "add", "revoke")),
         ["create-workspace"],

@@ -31,6 +31,7 @@ KINDS = {
     "workspace": "Settings",
     "session": "Log-ins",
     "profile": "Profiles",
+    "second_factor": "Two-factor authentication",
 }
 
 

@@ -116,10 +116,12 @@ def end_sessions(database: WriteDatabase, user: User, *, actor: Actor, keep: str
         )
 
 
-def record_log_in(database: WriteDatabase, *, email: str, address: str, user_id: str, is_right: bool) -> None:
+def record_log_in(
+    database: WriteDatabase, *, email: str, address: str, user_id: str, is_right: bool, **details: str
+) -> None:
     with database.begin() as connection:
         action = LOG_IN if is_right else REFUSE
-        audit.record_for_person(connection, Actor(email[:254], address), action, user_id)
+        audit.record_for_person(connection, Actor(email[:254], address), action, user_id, **details)
 
 
 def record(database: WriteDatabase, user_id: str, action: str, *, actor: Actor) -> None:

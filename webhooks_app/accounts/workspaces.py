@@ -22,6 +22,7 @@ class WorkspaceValues:
     retention_days: int
     default_timeout_ms: int
     notice_addresses: Sequence[str]
+    requires_second_factor: bool = False
 
 
 def create(database: WriteDatabase, name: str, *, actor: Actor) -> str:
@@ -46,6 +47,7 @@ def change(database: WriteDatabase, workspace: Workspace, values: WorkspaceValue
         "retention_days": values.retention_days,
         "default_timeout_ms": values.default_timeout_ms,
         "notice_addresses": list(values.notice_addresses),
+        "requires_second_factor": values.requires_second_factor,
     }
     changed = {name: value for name, value in new.items() if getattr(workspace, name) != value}
     with database.begin() as connection:

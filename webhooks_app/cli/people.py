@@ -9,6 +9,7 @@ from webhooks_app.accounts import (
     input_rules,
     members,
     password_resets,
+    second_factors,
     sessions,
     users,
 )
@@ -33,7 +34,15 @@ def users_group() -> None:
 def list_users(is_json: bool) -> None:
     """List all accounts."""
     of_workspaces = select(func.count()).where(Member.user_id == User.id).scalar_subquery()
-    columns = (User.email, User.name, of_workspaces.label("workspaces"), User.created_at, User.id)
+    has_second_factor = User.second_factor_at.is_not(None).label("two_factor")
+    columns = (
+        User.email,
+        User.name,
+        of_workspaces.label("workspaces"),
+        has_second_factor,
+        User.created_at,
+        User.id,
+    )
     with begin_command() as opened, opened.read.connect() as connection:
         rows = connection.execute(select(*columns).order_by(User.email)).mappings().all()
     listing.show([dict(row) for row in rows], is_json=is_json, nothing="There is no user yet.")
@@ -79,6 +88,23 @@ def list_sessions(email: str, is_json: bool) -> None:
         names = ("id", "method", "address", "user_agent", "created_at", "last_seen_at")
         rows = [{name: getattr(each, name) for name in names} for each in found]
     listing.show(rows, is_json=is_json, nothing="They are logged in nowhere.")
+
+
+@users_group.command("reset-two-factor")
+@click.argument("email")
+def reset_two_factor(email: str) -> None:
+    """Let somebody in who lost their authenticator app and recovery codes.
+
+    Turns their two-factor authentication off, and logs them out everywhere. Make sure first that it is they
+    who ask.
+    """
+    with begin_command() as opened:
+        with opened.read.session() as session:
+            user = listing.find_user(session, email)
+        if user.second_factor_at is None:
+            raise click.ClickException(f"{user.email} has no two-factor authentication.")
+        second_factors.reset(opened.write, user, actor=SHELL)
+        click.echo(f"The two-factor authentication of {user.email} is off. Every session has ended.")
 
 
 @users_group.command("remove")

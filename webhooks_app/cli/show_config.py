@@ -42,6 +42,7 @@ _VALUES: dict[str, Callable[[Settings], object]] = {
     "WEBHOOKS_METRICS_TOKEN": lambda settings: _secret(settings.metrics_token),
     "WEBHOOKS_OPERATORS": lambda settings: ",".join(sorted(settings.operators)),
     "WEBHOOKS_DRAIN_SECONDS": lambda settings: settings.drain_seconds,
+    "WEBHOOKS_REQUIRE_SECOND_FACTOR": lambda settings: int(settings.requires_second_factor),
     "WEBHOOKS_LOG_LEVEL": lambda settings: settings.log_level,
     "WEBHOOKS_LOG_FORMAT": lambda settings: settings.log_format,
     "WEBHOOKS_ACCESS_LOG": lambda settings: int(settings.access_log),

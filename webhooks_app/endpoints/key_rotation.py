@@ -7,12 +7,13 @@ from sqlalchemy import select, update
 from webhooks_app.core.encryption import Cipher, DecryptionError
 from webhooks_app.db import keyset
 from webhooks_app.db.engines import Databases
-from webhooks_app.db.models import Endpoint, SigningSecret
+from webhooks_app.db.models import Endpoint, SigningSecret, TotpSecret
 
 BATCH_ROWS = 500
 _ENCRYPTED_COLUMNS: tuple[tuple[Any, Any], ...] = (
     (SigningSecret.id, SigningSecret.ciphertext),
     (Endpoint.id, Endpoint.headers_encrypted),
+    (TotpSecret.user_id, TotpSecret.secret_encrypted),
 )
 
 

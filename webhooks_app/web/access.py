@@ -13,7 +13,7 @@ from webhooks_app.accounts.log_in_limits import Source
 from webhooks_app.core import ids
 from webhooks_app.db.models import ApiToken, Endpoint, Invitation, Member, Recovery, Role, Workspace
 from webhooks_app.extensions import db, login
-from webhooks_app.web import forwarded_headers
+from webhooks_app.web import forwarded_headers, second_factor_demand
 
 Parameters = ParamSpec("Parameters")
 Returned = TypeVar("Returned")
@@ -21,6 +21,8 @@ Owned = TypeVar("Owned", ApiToken, Invitation, Recovery)
 
 WORKSPACE = "/w/<workspace_id>"
 WEBHOOKS = WORKSPACE + "/alerts/webhooks"
+# The area of one's own account, where a second factor is set up that is demanded elsewhere.
+OWN_ACCOUNT = "profile"
 
 
 def workspace_blueprint(name: str, path: str) -> Blueprint:
@@ -109,7 +111,7 @@ def _check_membership() -> Response | None:
         return make_response(login.unauthorized())
     if "member" not in g:
         abort(404)
-    return None
+    return None if request.blueprint == OWN_ACCOUNT else second_factor_demand.answer()
 
 
 def _takes_workspace(endpoint: str) -> bool:

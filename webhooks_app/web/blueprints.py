@@ -39,12 +39,14 @@ from webhooks_app.web import (
     password_reset_pages,
     profile_page,
     recovery_pages,
+    second_factor_page,
     settings_page,
     tokens_page,
     traffic_page,
+    two_factor_page,
     verify_page,
 )
-from webhooks_app.web.access import WEBHOOKS, WORKSPACE, workspace_blueprint
+from webhooks_app.web.access import OWN_ACCOUNT, WEBHOOKS, WORKSPACE, workspace_blueprint
 from webhooks_app.web.api import authentication, document, errors, operations, producer
 from webhooks_app.web.api.all_operations import OPERATIONS
 
@@ -90,11 +92,11 @@ WORKSPACE_AREAS: tuple[tuple[str, str, tuple[AddRoutes, ...]], ...] = (
     ("find", WORKSPACE + "/find", (find_page.add_routes,)),
     ("settings", WORKSPACE + "/settings", (settings_page.add_routes,)),
     ("operations", WORKSPACE + "/operations", (operations_page.add_routes,)),
-    ("profile", WORKSPACE + "/profile", (profile_page.add_routes,)),
+    (OWN_ACCOUNT, WORKSPACE + "/profile", (profile_page.add_routes, two_factor_page.add_routes)),
 )
 # Whoever has the link, an account or no log-in at all.
-OTHER_AREAS: tuple[tuple[str, str | None, AddRoutes], ...] = (
-    ("session", None, log_in_page.add_routes),
+OTHER_AREAS: tuple[tuple[str, str | None, *tuple[AddRoutes, ...]], ...] = (
+    ("session", None, log_in_page.add_routes, second_factor_page.add_routes),
     ("workspaces", "/workspaces", new_workspace_page.add_routes),
     ("invitations", "/invitations", invitation_page.add_routes),
     ("password_resets", "/password-reset", password_reset_pages.add_routes),
@@ -109,9 +111,10 @@ def register(app: Flask, csrf: CSRFProtect) -> None:
         for add_routes in modules:
             add_routes(blueprint)
         app.register_blueprint(blueprint)
-    for name, other_prefix, add_routes in OTHER_AREAS:
+    for name, other_prefix, *others in OTHER_AREAS:
         blueprint = Blueprint(name, __name__, url_prefix=other_prefix)
-        add_routes(blueprint)
+        for add_routes in others:
+            add_routes(blueprint)
         app.register_blueprint(blueprint)
     app.url_map.converters["public_id"] = operations.PublicIdConverter
     app.register_blueprint(_producer_api(csrf))

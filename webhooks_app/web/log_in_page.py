@@ -1,12 +1,9 @@
 """Logging in and out."""
 
-from urllib.parse import urlsplit
-
 from flask import Blueprint, g, redirect, render_template, request, session, url_for
 from flask_login import current_user, login_required
 from flask_wtf import FlaskForm
 from sqlalchemy import select
-from werkzeug.wrappers import Response
 from wtforms import PasswordField, StringField
 from wtforms.validators import DataRequired, Length, Regexp
 
@@ -16,7 +13,7 @@ from webhooks_app.accounts.input_rules import LONGEST_PASSWORD
 from webhooks_app.core import clock, passwords
 from webhooks_app.db.models import SignInMethod, User
 from webhooks_app.extensions import db, end_snapshot, services
-from webhooks_app.web import known_devices, sessions
+from webhooks_app.web import known_devices, log_ins
 from webhooks_app.web.access import actor, source_of
 from webhooks_app.web.responses import PageResponse
 
@@ -59,28 +56,21 @@ def log_in() -> PageResponse:
     if not log_in_limits.reserve(services().write, wanted, now=clock.now()):
         return _refuse(form, LOCKED), 429, {"Retry-After": str(_WINDOW_SECONDS)}
     is_right = passwords.is_password(form.password.data, user.password_hash if user else None)
-    _record(email, user, is_right=is_right)
     if user is None or not is_right:
+        _record_refusal(email, user)
         return _refuse(form, REFUSAL), 422
     log_in_limits.give_back(services().write, wanted, now=clock.now())
-    return _begin_session(user)
+    return log_ins.go_on(user, SignInMethod.PASSWORD)
 
 
-def _record(email: str, user: User | None, *, is_right: bool) -> None:
+def _record_refusal(email: str, user: User | None) -> None:
     users.record_log_in(
         services().write,
         email=email,
         address=request.remote_addr or "",
         user_id=user.id if user else "",
-        is_right=is_right,
+        is_right=False,
     )
-
-
-def _begin_session(user: User) -> Response:
-    sessions.begin(user, SignInMethod.PASSWORD)
-    response = redirect(_safe_target(request.args.get("next")) or url_for("session.home"), 303)
-    known_devices.remember(response, user)
-    return response
 
 
 @login_required  # type: ignore[untyped-decorator]
@@ -102,16 +92,3 @@ def _refuse(form: LogInForm, refusal: str) -> str:
 def _page(form: LogInForm, refusal: str = "") -> str:
     can_reset = services().settings.mail_server is not None
     return render_template("log_in.html", form=form, refusal=refusal, can_reset=can_reset)
-
-
-def _safe_target(target: str | None) -> str | None:
-    """Return the target if it is a path of this console: a log-in must lead nobody elsewhere."""
-    if not target or not target.startswith("/") or target.startswith(("//", "/\\")):
-        return None
-    if "\\" in target or not target.isprintable():
-        return None
-    try:
-        parts = urlsplit(target)
-    except ValueError:
-        return None
-    return target if not parts.scheme and not parts.netloc else None

@@ -5,6 +5,7 @@ from flask_login import current_user, login_required
 
 from webhooks_app.accounts import workspaces
 from webhooks_app.extensions import services
+from webhooks_app.web import second_factor_demand
 from webhooks_app.web.access import actor
 from webhooks_app.web.forms.account_forms import NameForm
 from webhooks_app.web.responses import PageResponse
@@ -16,6 +17,9 @@ def add_routes(blueprint: Blueprint) -> None:
 
 @login_required  # type: ignore[untyped-decorator]
 def new() -> PageResponse:
+    if services().settings.requires_second_factor and not second_factor_demand.is_met():
+        flash("Set up two-factor authentication first, in a workspace that you are a member of.", "info")
+        return redirect(url_for("session.home"), 303)
     form = NameForm()
     if not form.validate_on_submit():
         return render_template("new_workspace.html", form=form), 422 if form.errors else 200

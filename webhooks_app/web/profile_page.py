@@ -1,15 +1,15 @@
 """A person's own account: name, password, sessions."""
 
-from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, url_for
 from flask_login import current_user
 
-from webhooks_app.accounts import log_in_limits, users
 from webhooks_app.accounts import sessions as account_sessions
-from webhooks_app.core import clock, passwords
+from webhooks_app.accounts import users
+from webhooks_app.core import clock
 from webhooks_app.db.models import UserSession
-from webhooks_app.extensions import db, end_snapshot, services
-from webhooks_app.web import device_names, known_devices, sessions
-from webhooks_app.web.access import actor, source_of
+from webhooks_app.extensions import db, services
+from webhooks_app.web import current_password, device_names, known_devices, sessions
+from webhooks_app.web.access import actor
 from webhooks_app.web.forms.account_forms import NameForm, PasswordForm
 from webhooks_app.web.responses import PageResponse
 
@@ -40,7 +40,7 @@ def change_password() -> PageResponse:
     form = PasswordForm()
     if not form.validate():
         return _page(password_form=form), 422
-    if refusal := _refusal(form.current.data or ""):
+    if refusal := current_password.refusal(form.current.data or ""):
         form.current.errors = [refusal]
         return _page(password_form=form), 422
     keep = sessions.current_id()
@@ -70,22 +70,6 @@ def end_session(session_id: str) -> PageResponse:
         return redirect(url_for("session.log_in"), 303)
     flash(f"The session in {device_names.name_of(ended.user_agent)} has ended.", "success")
     return redirect(url_for("profile.show"), 303)
-
-
-def _refusal(password: str) -> str:
-    """Return why this is not taken for the person's password, or nothing; wrong ones are counted."""
-    user_id, email, hashed = current_user.id, current_user.email, current_user.password_hash
-    address = request.remote_addr or ""
-    end_snapshot()  # hashing takes a while
-    # Whoever is logged in is known here whatever strangers try.
-    wanted = log_in_limits.allowances(email, source_of(device=user_id))
-    if not log_in_limits.reserve(services().write, wanted, now=clock.now()):
-        return "Too many wrong passwords. Wait a quarter of an hour, then try again."
-    if passwords.is_password(password, hashed):
-        log_in_limits.give_back(services().write, wanted, now=clock.now())
-        return ""
-    users.record_log_in(services().write, email=email, address=address, user_id=user_id, is_right=False)
-    return "This is not your current password."
 
 
 def _page(*, name_form: NameForm | None = None, password_form: PasswordForm | None = None) -> str:

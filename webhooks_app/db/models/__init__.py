@@ -31,7 +31,7 @@ from webhooks_app.db.models.listener_tables import Listener
 from webhooks_app.db.models.monitoring_tables import TOTAL_ID, BacklogSample, ProcessReport
 from webhooks_app.db.models.notice_tables import Heartbeat, Notice, NoticeKind
 from webhooks_app.db.models.recovery_tables import Recovery, RecoveryAction, RecoveryState
-from webhooks_app.db.models.sign_in_tables import SignInMethod, UserSession
+from webhooks_app.db.models.sign_in_tables import RecoveryCode, SignInMethod, TotpSecret, UserSession
 from webhooks_app.db.models.traffic_tables import Facet, TrafficCount
 
 __all__ = [
@@ -62,11 +62,13 @@ __all__ = [
     "ProcessReport",
     "Recovery",
     "RecoveryAction",
+    "RecoveryCode",
     "RecoveryState",
     "Role",
     "SignInMethod",
     "SigningSecret",
     "Subscription",
+    "TotpSecret",
     "TrafficCount",
     "User",
     "UserSession",

@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import JSON, ForeignKey, Index, Integer, String, Text, text
+from sqlalchemy import JSON, Boolean, ForeignKey, Index, Integer, String, Text, false, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webhooks_app.db.models.base import Base, UtcDateTime, enum_column, public_id
@@ -28,6 +28,8 @@ class Workspace(Base):
     default_timeout_ms: Mapped[int] = mapped_column(Integer, default=5000, server_default="5000")
     # Addresses that notices go to instead of the admins'; empty: to the admins.
     notice_addresses: Mapped[list[str]] = mapped_column(JSON, default=list, server_default="[]")
+    # Whether members without a second factor are led to set one up, and to nothing else.
+    requires_second_factor: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
 
 
 class User(Base):
@@ -46,6 +48,8 @@ class User(Base):
     # Part of every session; changing it ends them all (log-out everywhere, password change).
     session_key: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # Since when a log-in asks for a second factor; unset: the password is enough.
+    second_factor_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     memberships: Mapped[list["Member"]] = relationship(back_populates="user", order_by="Member.workspace_id")
 
     def get_id(self) -> str:

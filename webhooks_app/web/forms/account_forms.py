@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from flask_wtf import FlaskForm
-from wtforms import Field, PasswordField, SelectMultipleField, StringField, TextAreaField
+from wtforms import BooleanField, Field, PasswordField, SelectMultipleField, StringField, TextAreaField
 from wtforms.validators import ValidationError
 
 from webhooks_app.accounts import email_addresses, input_rules
@@ -124,6 +124,7 @@ class SettingsForm(FlaskForm):  # type: ignore[misc]
         empty=DEFAULT_TIMEOUT_MS // 1000,
     )
     addresses = TextAreaField("Notice addresses")
+    second_factor = BooleanField("Two-factor authentication")
 
     def __init__(self, workspace: Workspace) -> None:
         typed = {
@@ -131,6 +132,7 @@ class SettingsForm(FlaskForm):  # type: ignore[misc]
             "retention": workspace.retention_days,
             "timeout": workspace.default_timeout_ms // 1000,
             "addresses": "\n".join(workspace.notice_addresses),
+            "second_factor": workspace.requires_second_factor,
         }
         super().__init__(data=typed)
 
@@ -156,6 +158,7 @@ class SettingsForm(FlaskForm):  # type: ignore[misc]
             retention_days=int(self.retention.data or 0),
             default_timeout_ms=int(self.timeout.data or 0) * 1000,
             notice_addresses=list(self._normal),
+            requires_second_factor=bool(self.second_factor.data),
         )
 
     def _addresses(self) -> list[str]:

@@ -1,0 +1,142 @@
+"""Second factors: on only once shown, and each code good once, whoever else is trying."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import select
+
+from tests.conftest import PASSWORD, TESTER
+from webhooks_app.accounts import recovery_codes, second_factors, sessions, totp, users
+from webhooks_app.accounts.second_factors import AlreadyOn
+from webhooks_app.accounts.sessions import Browser
+from webhooks_app.core import clock
+from webhooks_app.core.encryption import Cipher
+from webhooks_app.db.engines import Databases
+from webhooks_app.db.models import RecoveryCode, SignInMethod, TotpSecret, User, UserSession
+from webhooks_app.endpoints import key_rotation
+
+OLD = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+NEW = "ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA="
+CIPHER = Cipher([OLD])
+
+
+class Person:
+    """Somebody with an account and nothing else."""
+
+    def __init__(self, databases: Databases) -> None:
+        self.databases, self.write = databases, databases.write
+        self.id = users.add(self.write, email="ada@example.com", name="Ada", password=PASSWORD)
+
+    @property
+    def user(self) -> User:
+        with self.databases.read.session() as session:
+            return session.get_one(User, self.id)
+
+    def secret(self) -> str:
+        with self.databases.read.session() as session:
+            return second_factors.pending_secret(session, CIPHER, self.id)
+
+    def code(self, secret: str, steps: int = 0) -> str:
+        return totp.code_of(secret, totp.step_at(clock.now()) + steps)
+
+    def turn_on(self) -> tuple[str, list[str]]:
+        """Set an app up; return its secret and the recovery codes."""
+        second_factors.begin(self.write, CIPHER, self.user)
+        secret = self.secret()
+        code = self.code(secret, -1)  # so that the present one is left
+        return secret, second_factors.confirm(self.write, CIPHER, self.user, code, actor=TESTER, keep="")
+
+    def try_code(self, code: str) -> bool:
+        return second_factors.is_right(self.write, CIPHER, self.id, code, now=clock.now())
+
+
+@pytest.fixture
+def person(databases: Databases) -> Person:
+    return Person(databases)
+
+
+def test_it_is_on_only_once_a_code_was_shown(person: Person) -> None:
+    second_factors.begin(person.write, CIPHER, person.user)
+    secret = person.secret()
+    assert person.user.second_factor_at is None
+    assert not person.try_code(person.code(secret))
+    refused = second_factors.confirm(person.write, CIPHER, person.user, "000000", actor=TESTER, keep="")
+    assert (refused, person.user.second_factor_at) == ([], None)
+    person.turn_on()
+    assert person.user.second_factor_at is not None
+    assert person.secret() == ""
+    with pytest.raises(AlreadyOn):
+        second_factors.begin(person.write, CIPHER, person.user)
+
+
+def test_an_app_that_was_never_confirmed_is_replaced(person: Person) -> None:
+    second_factors.begin(person.write, CIPHER, person.user)
+    before = person.secret()
+    second_factors.begin(person.write, CIPHER, person.user)
+    assert person.secret() not in ("", before)
+
+
+def test_a_code_is_good_once_and_so_is_each_older_one(person: Person) -> None:
+    secret, _ = person.turn_on()
+    assert not person.try_code(person.code(secret, -1))  # it has turned it on
+    assert person.try_code(person.code(secret))
+    assert not person.try_code(person.code(secret))
+    assert not person.try_code(person.code(secret, -1))
+
+
+def test_of_many_with_one_code_at_once_one_gets_in(person: Person) -> None:
+    secret, recovery = person.turn_on()
+    code = person.code(secret)
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(lambda _: person.try_code(code), range(16))) == 1
+        recovered = pool.map(
+            lambda _: second_factors.recover(person.write, person.id, recovery[0], actor=TESTER), range(16)
+        )
+        assert sum(recovered) == 1
+
+
+def test_recovery_codes_are_counted_and_replaced(person: Person) -> None:
+    _, codes = person.turn_on()
+    assert len(set(codes)) == recovery_codes.COUNT
+    assert second_factors.recover(person.write, person.id, codes[0].upper().replace("-", " "), actor=TESTER)
+    assert not second_factors.recover(person.write, person.id, "", actor=TESTER)
+    with person.databases.read.session() as session:
+        assert recovery_codes.count_left(session, person.id) == recovery_codes.COUNT - 1
+    new = second_factors.renew_codes(person.write, person.user, actor=TESTER)
+    assert not second_factors.recover(person.write, person.id, codes[1], actor=TESTER)
+    assert second_factors.recover(person.write, person.id, new[0], actor=TESTER)
+
+
+def test_nothing_stored_opens_it(person: Person) -> None:
+    secret, codes = person.turn_on()
+    with person.databases.read.connect() as connection:
+        rows = [*connection.execute(select(TotpSecret)), *connection.execute(select(RecoveryCode))]
+    stored = repr(rows)
+    assert secret not in stored
+    assert not [code for code in codes if code in stored or code.replace("-", "") in stored]
+
+
+def test_turning_it_on_ends_the_sessions_that_did_not_show_it(person: Person) -> None:
+    for _ in range(2):
+        sessions.begin(person.write, person.id, SignInMethod.PASSWORD, Browser("192.0.2.1"))
+    key = person.user.session_key
+    person.turn_on()
+    with person.databases.read.connect() as connection:
+        assert None not in connection.scalars(select(UserSession.ended_at)).all()
+    assert person.user.session_key != key
+
+
+def test_a_reset_leaves_nothing(person: Person) -> None:
+    _, codes = person.turn_on()
+    second_factors.reset(person.write, person.user, actor=TESTER)
+    assert person.user.second_factor_at is None
+    assert not second_factors.recover(person.write, person.id, codes[0], actor=TESTER)
+    with person.databases.read.connect() as connection:
+        assert connection.execute(select(TotpSecret)).all() == []
+
+
+def test_new_keys_open_it_after_a_rotation(person: Person, databases: Databases) -> None:
+    secret, _ = person.turn_on()
+    assert key_rotation.reencrypt_all(databases, Cipher([NEW, OLD])) == 1
+    code, now = person.code(secret), clock.now()
+    assert second_factors.is_right(person.write, Cipher([NEW]), person.id, code, now=now)

@@ -1,0 +1,28 @@
+"""Asking for the password again, before something changes that decides who gets into the account."""
+
+from flask import request
+from flask_login import current_user
+
+from webhooks_app.accounts import log_in_limits, users
+from webhooks_app.core import clock, passwords
+from webhooks_app.extensions import end_snapshot, services
+from webhooks_app.web.access import source_of
+
+WRONG = "This is not your current password."
+TOO_MANY = "Too many wrong passwords. Wait a quarter of an hour, then try again."
+
+
+def refusal(password: str) -> str:
+    """Return why this is not taken for the person's password, or nothing; wrong ones are counted."""
+    user_id, email, hashed = current_user.id, current_user.email, current_user.password_hash
+    address = request.remote_addr or ""
+    end_snapshot()  # hashing takes a while
+    # Whoever is logged in is known here whatever strangers try.
+    wanted = log_in_limits.allowances(email, source_of(device=user_id))
+    if not log_in_limits.reserve(services().write, wanted, now=clock.now()):
+        return TOO_MANY
+    if passwords.is_password(password, hashed):
+        log_in_limits.give_back(services().write, wanted, now=clock.now())
+        return ""
+    users.record_log_in(services().write, email=email, address=address, user_id=user_id, is_right=False)
+    return WRONG
