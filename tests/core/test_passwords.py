@@ -3,7 +3,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from argon2 import PasswordHasher
+from argon2 import PasswordHasher, extract_parameters
 
 from webhooks_app.core import passwords
 
@@ -14,7 +14,6 @@ PASSWORD = "correct horse battery"
 def full_cost(real_hasher: PasswordHasher) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(passwords, "_hasher", real_hasher)
-        patch.setattr(passwords, "_NOBODY", real_hasher.hash("nobody"))
         yield
 
 
@@ -55,8 +54,14 @@ def test_nobody_has_no_password(hashed: str | None) -> None:
     assert passwords.is_password(PASSWORD, hashed) is False
 
 
-def test_the_password_that_is_checked_for_unknown_users_lets_nobody_in() -> None:
-    assert passwords.is_password("nobody", passwords._NOBODY) is True
+def test_the_hash_that_is_checked_for_unknown_users_costs_what_others_do(hashed: str) -> None:
+    assert extract_parameters(passwords._hash_of_nobody()) == extract_parameters(hashed)
+
+
+def test_the_hash_that_is_checked_for_unknown_users_lets_nobody_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody = passwords.hash_password("nobody")
+    monkeypatch.setattr(passwords, "_hash_of_nobody", lambda: nobody)
+    assert passwords.is_password("nobody", nobody) is True
     assert passwords.is_password("nobody", None) is False
 
 
