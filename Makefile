@@ -9,6 +9,9 @@ LOCK = $(BIN)/python -m uv pip compile -q --universal --python-version 3.11 --ge
 run: $(VENV)/run.stamp
 	@exec $(BIN)/python -m webhooks_app run
 
+# They start hundreds of processes; where no bytecode is kept, each compiles the platform anew, for a second or two.
+test coverage: export PYTHONDONTWRITEBYTECODE =
+
 # In a random order, in two processes per core. ARGS="-n0 -k retry" for a part of it in one process,
 # ARGS="--randomly-seed=7" for an order that an earlier run printed.
 test: $(VENV)/dev.stamp

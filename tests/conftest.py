@@ -29,6 +29,7 @@ from sqlalchemy import create_engine, make_url, text
 
 from tests.reading import json_of
 from tests.receivers import Receiver
+from tests.remembered import remember
 from tests.worker.attempted import deliveries, queued
 from webhooks_app import config, tasks
 from webhooks_app.accounts import api_tokens, members, users, workspaces
@@ -84,6 +85,12 @@ def scratch() -> Iterator[Path]:
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once() -> None:
+    """The applications of a process share what is compiled of templates and addresses."""
+    remember()
 
 
 @pytest.fixture(scope="session", autouse=True)
