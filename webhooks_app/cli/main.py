@@ -17,6 +17,7 @@ _COMMANDS = {
     "doctor": "doctor",
     "config": "show_config",
     "catalog": "catalog",
+    "listen": "listen",
     "create-workspace": "workspaces",
     "workspaces": "workspaces",
     "users": "people",

@@ -1,0 +1,126 @@
+"""Handing a delivery on to a server on this machine."""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cli.test_run import free_port
+from tests.receivers import Answer, Receiver, answer_after
+from webhooks_app.cli import forwarding, option_types
+from webhooks_app.cli.forwarding import Target, forward
+from webhooks_app.cli.listen import default_name
+
+HEADERS = [("content-type", "application/json"), ("webhook-id", "dlv_1"), ("user-agent", "Avra-Webhooks/1.0")]
+BODY = json.dumps({"data": "é 日本"}, ensure_ascii=False).encode()
+
+
+@pytest.fixture
+def server() -> Iterator[Receiver]:
+    with Receiver() as running:
+        yield running
+
+
+def test_it_arrives_as_a_worker_would_send_it(server: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # which is for the platform's side
+    server.answer = Answer(201, b"made", {"X-Trace": "7"})
+    target = Target(f"http://127.0.0.1:{server.port}/hooks?a=b%20c", [("X-Own", "1")])
+    result = forward(target, HEADERS, BODY, timeout_seconds=5)
+    [got] = server.received
+    assert (got.method, got.path, got.body) == ("POST", "/hooks?a=b%20c", BODY)
+    assert got.headers == {
+        "host": f"127.0.0.1:{server.port}",
+        "content-length": str(len(BODY)),
+        "x-own": "1",
+        **dict(HEADERS),
+    }
+    assert (result.status, result.body, result.failure) == (201, b"made", None)
+    assert ("X-Trace", "7") in result.headers
+    assert 0 < result.first_byte_us <= result.total_us
+
+
+def test_a_redirect_is_an_answer(server: Receiver) -> None:
+    server.answer = Answer(302, b"", {"Location": f"http://127.0.0.1:{server.port}/other"})
+    assert forward(Target(f"http://127.0.0.1:{server.port}/"), HEADERS, BODY, timeout_seconds=5).status == 302
+    assert len(server.received) == 1
+
+
+def test_of_a_large_answer_the_beginning_is_kept(server: Receiver) -> None:
+    server.answer = Answer(200, b"x" * 100_000)
+    result = forward(Target(f"http://127.0.0.1:{server.port}/"), HEADERS, BODY, timeout_seconds=5)
+    assert (len(result.body), result.is_truncated) == (forwarding.KEPT_BYTES, True)
+
+
+def test_a_server_that_says_nothing_is_left_after_its_time(server: Receiver) -> None:
+    silence = threading.Event()
+    server.answer = answer_after(silence)
+    result = forward(Target(f"http://127.0.0.1:{server.port}/"), HEADERS, BODY, timeout_seconds=0.2)
+    silence.set()
+    assert (result.status, result.failure) == (None, "timeout")
+    assert "within 0.2 s" in result.detail
+
+
+@pytest.mark.parametrize(
+    ("said", "failure"), [(b"", "connection_lost"), (b"nonsense\r\n\r\n", "invalid_response")]
+)
+def test_what_is_no_answer_is_named(said: bytes, failure: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            client, _ = listener.accept()
+            client.recv(65536)
+            client.sendall(said)
+            client.shutdown(socket.SHUT_WR)
+            client.recv(65536)
+            client.close()
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        target = Target(f"http://127.0.0.1:{listener.getsockname()[1]}/")
+        assert forward(target, HEADERS, BODY, timeout_seconds=5).failure == failure
+        thread.join(10)
+
+
+def test_where_nobody_listens_that_is_said() -> None:
+    result = forward(Target(f"http://127.0.0.1:{free_port()}/"), HEADERS, BODY, timeout_seconds=5)
+    assert result.failure == "connect"
+    assert "Connection refused" in result.detail
+    unknown = forward(Target("http://no-such-host.invalid/"), HEADERS, BODY, timeout_seconds=5)
+    assert unknown.failure == "dns"
+    plain = forward(Target("https://127.0.0.1:9/"), HEADERS, BODY, timeout_seconds=5)
+    assert plain.failure == "connect"
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("3000", "http://localhost:3000/"),
+        ("localhost:3000/hooks", "http://localhost:3000/hooks"),
+        ("https://app.test/a?b=c", "https://app.test/a?b=c"),
+    ],
+)
+def test_a_short_target_stands_for_a_url(given: str, url: str) -> None:
+    assert forwarding.normalise(given) == url
+
+
+@pytest.mark.parametrize("given", ["ftp://a/", "http://", "http://a/#b", "http://a b/", "http://a:99999/"])
+def test_what_is_no_target_is_refused(given: str) -> None:
+    with pytest.raises(ValueError):
+        forwarding.normalise(given)
+
+
+def test_a_time_has_a_unit() -> None:
+    convert = option_types.Duration().convert
+    assert [convert(each, None, None) for each in ("90s", "30m", "2h", "7d")] == [90, 1800, 7200, 604_800]
+    for wrong in ("2", "0h", "2 h", "-1h", "1w"):
+        with pytest.raises(Exception, match="Give a time"):
+            convert(wrong, None, None)
+
+
+@pytest.mark.parametrize(
+    ("host", "name"), [("Annas-MacBook.local", "annas-macbook"), ("host_7", "host-7"), ("日本", "listener")]
+)
+def test_a_machine_has_a_name(host: str, name: str) -> None:
+    assert default_name(host) == name

@@ -1,0 +1,225 @@
+"""`avra listen` as a process, against a platform of its own that is killed and comes back."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from sqlalchemy import select
+from standardwebhooks import Webhook
+
+from tests.cli.test_run import free_port
+from tests.conftest import Workspace, deployed, wait_for
+from tests.jobs.test_prefork import web
+from tests.reading import captured, output_of
+from tests.receivers import Answer, Received, Receiver, answer_after
+from tests.web.api.conftest import Api, new_api
+from tests.web.deliveries import newest, state
+from webhooks_app import config
+from webhooks_app.db.models import DeliveryState, Endpoint
+from webhooks_app.extensions import db
+
+SECONDS = 60
+
+
+class Program:
+    """`avra listen`, with what it has printed so far."""
+
+    def __init__(self, environ: dict[str, str], *options: str) -> None:
+        kept = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "webhooks_app", "listen", *options],
+            cwd=config.ROOT,
+            env=kept | environ | {"PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self.said: list[str] = []
+        streams = (self.process.stdout, self.lines), (self.process.stderr, self.said)
+        self._readers = [threading.Thread(target=_read, args=each) for each in streams]
+        for reader in self._readers:
+            reader.start()
+
+    def await_said(self, text: str, count: int = 1) -> None:
+        wait_for(lambda: "".join(self.said).count(text) >= count, SECONDS)
+
+    def await_line(self, delivery_id: str) -> dict[str, Any]:
+        """Return what it printed of a delivery."""
+        wait_for(lambda: any(delivery_id in line for line in self.lines), SECONDS)
+        found: dict[str, Any] = json.loads(next(line for line in self.lines if delivery_id in line))
+        return found
+
+    @property
+    def secret(self) -> str:
+        return captured(r"(whsec_\S+)", "".join(self.said))
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.wait()
+
+    def interrupt(self) -> int:
+        self.process.send_signal(signal.SIGINT)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Return how it ended."""
+        status = self.process.wait(SECONDS)
+        for reader in self._readers:
+            reader.join(SECONDS)
+        return status
+
+
+def _read(stream: Any, lines: list[str]) -> None:
+    with stream:
+        lines.extend(stream)
+
+
+@pytest.fixture
+def api(workspace: Workspace) -> Api:
+    return new_api(workspace)
+
+
+@pytest.fixture
+def environ(database_url: str, redis_url: str, tmp_path: Path, api: Api) -> dict[str, str]:
+    port = str(free_port())
+    named = {"PORT": port, "AVRA_URL": f"http://127.0.0.1:{port}", "AVRA_TOKEN": api.token}
+    return deployed(database_url, redis_url, tmp_path) | named
+
+
+@pytest.fixture
+def listen(environ: dict[str, str], receiver: Receiver) -> Iterator[Callable[..., Program]]:
+    """Starts the program, and waits until it listens."""
+    with ExitStack() as ends:
+
+        def start(*options: str, **more: str) -> Program:
+            target = f"http://127.0.0.1:{receiver.port}/hooks"
+            program = Program(environ | more, "--forward-to", target, "--name", "laptop", "--json", *options)
+            ends.callback(program.kill)
+            program.await_said("Ctrl-C ends it.")
+            return program
+
+        yield start
+
+
+@contextmanager
+def platform(environ: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    with web(environ) as process:
+        assert output_of(process).readline() == "ready\n"
+        yield process
+
+
+def sent(workspace: Workspace) -> str:
+    """Send an event; return its delivery's id."""
+    workspace.send()
+    return newest().id
+
+
+@pytest.mark.long
+def test_it_goes_on_through_deaths_of_both_sides(
+    workspace: Workspace,
+    api: Api,
+    environ: dict[str, str],
+    receiver: Receiver,
+    listen: Callable[..., Program],
+) -> None:
+    with platform(environ):
+        before_it = workspace.send()
+        first = listen("--since", "2h")
+        wait_for(lambda: len(receiver.received) == 1, SECONDS)
+        assert json.loads(receiver.received[0].body)["id"] == before_it[0]
+
+        delivery = sent(workspace)
+        printed = first.await_line(delivery)
+        assert (printed["status"], printed["state"], printed["event_type"]) == (
+            200,
+            "delivered",
+            "batch-lifecycle",
+        )
+        got = receiver.received[-1]
+        assert Webhook(first.secret).verify(got.body, got.headers)["workspace_id"] == workspace.id
+        assert state(delivery) is DeliveryState.DELIVERED
+
+    first.await_said("does not answer")  # the platform was killed
+    missed = sent(workspace)
+    with platform(environ):
+        first.await_line(missed)
+        first.await_said("Connected again.")
+
+        # It dies with a delivery in hand; the next one of its name has it.
+        may_answer = threading.Event()
+        receiver.answer = answer_after(may_answer)
+        in_hand = sent(workspace)
+        wait_for(lambda: receiver.received[-1].delivery_id == in_hand, SECONDS)
+        first.kill()
+        may_answer.set()
+        receiver.answer = lambda request: Answer(503 if request.delivery_id == in_hand else 200)
+        second = listen()
+        printed = second.await_line(in_hand)
+        assert (printed["status"], printed["state"]) == (503, "pending")
+        assert printed["next_attempt_at"]
+        assert second.secret == first.secret
+        second.await_said("It had not ended")
+
+        before = len(second.lines)
+        assert api.call("POST", f"/deliveries/{missed}/replay").status_code == 202
+        wait_for(lambda: any(missed in line for line in second.lines[before:]), SECONDS)
+        third = listen()
+        assert second.wait() == 3
+        second.await_said("Another program listens")
+        assert third.interrupt() == 0
+        third.await_said("Ended. 1 delivery that waited was canceled")
+        assert state(in_hand) is DeliveryState.CANCELED
+        db.session.rollback()
+        assert db.session.scalars(select(Endpoint.deleted_at)).one() is not None
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_platform_is_asked_by_way_of_a_proxy_and_the_own_server_is_not(
+    workspace: Workspace, environ: dict[str, str], receiver: Receiver, listen: Callable[..., Program]
+) -> None:
+    with platform(environ), Receiver() as proxy:
+
+        def hand_on(request: Received) -> Answer:
+            parts = urlsplit(request.path)  # a proxy is asked for a whole URL
+            assert parts.netloc == "platform.invalid"
+            with closing(HTTPConnection("127.0.0.1", int(environ["PORT"]), timeout=SECONDS)) as connection:
+                connection.request(request.method, parts.path, request.body, request.headers)
+                response = connection.getresponse()
+                return Answer(response.status, response.read(), {"Content-Type": "application/json"})
+
+        proxy.answer = hand_on
+        proxied = {"AVRA_URL": "http://platform.invalid", "HTTP_PROXY": f"http://127.0.0.1:{proxy.port}"}
+        program = listen("--events", "batch-lifecycle,batch-request", "--header", "X-Own: 1", **proxied)
+        program.await_line(sent(workspace))
+        assert receiver.received[0].headers["x-own"] == "1"
+        assert {urlsplit(each.path).netloc for each in proxy.received} == {"platform.invalid"}
+        assert program.interrupt() == 0
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_it_says_what_keeps_it_from_listening(
+    workspace: Workspace, environ: dict[str, str], tmp_path: Path
+) -> None:
+    with platform(environ):
+        for changed, options, status, text in (
+            ({"AVRA_TOKEN": workspace.token}, ["--forward-to", "3000"], 77, "needs the scope events:listen"),
+            ({}, ["--forward-to", "3000", "--events", "no-such"], 65, "“no-such” is not in the catalog"),
+            ({}, ["--forward-to", "ftp://a/"], 64, "Give a URL"),
+            ({}, ["--forward-to", "3000", "--since", "2"], 64, "Give a time"),
+        ):
+            program = Program(environ | changed, *options)
+            assert program.wait() == status
+            program.await_said(text)
+            assert not re.search("Traceback", "".join(program.said))

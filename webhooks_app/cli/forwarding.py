@@ -1,0 +1,165 @@
+"""A delivery handed on to a server on this machine, as a worker would send it."""
+
+import http.client
+import socket
+import ssl
+import time
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+# What the log keeps of an answer's body; more of it is not read.
+KEPT_BYTES = 16 * 1024
+_MOST_HEADERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where deliveries are handed on to. `headers` come with each beside those of the platform."""
+
+    url: str
+    headers: Sequence[tuple[str, str]] = ()
+    verifies_tls: bool = True
+
+    @property
+    def parts(self) -> SplitResult:
+        return urlsplit(self.url)
+
+
+@dataclass(slots=True)
+class Forwarded:
+    """What came of it: a `status`, or a `failure` with a `detail` in words."""
+
+    status: int | None = None
+    reason: str = ""
+    failure: str | None = None
+    detail: str = ""
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    body: bytes = b""
+    is_truncated: bool = False
+    first_byte_us: int = 0
+    total_us: int = 0
+
+    @property
+    def is_success(self) -> bool:
+        return self.status is not None and 200 <= self.status <= 299
+
+    def as_report(self) -> dict[str, Any]:
+        """Return what the platform is told, but for which request it is about."""
+        report: dict[str, Any] = {"first_byte_us": self.first_byte_us, "total_us": self.total_us}
+        if self.status is None:
+            return report | {"failure": self.failure, "detail": self.detail[:300]}
+        return report | {
+            "status": self.status,
+            "response_headers": [list(header) for header in self.headers[:_MOST_HEADERS]],
+            "response_body_base64": b64encode(self.body).decode(),
+            "is_truncated": self.is_truncated,
+        }
+
+
+def normalise(given: str) -> str:
+    """Return the URL that `3000`, `localhost:3000/hooks` or a URL stands for. Raises ValueError."""
+    text = given.strip()
+    if text.isascii() and text.isdecimal():
+        text = f"localhost:{text}"
+    url = text if "://" in text else f"http://{text}"
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+        raise ValueError("Give a URL such as http://localhost:3000/webhooks, or a port.")
+    if not url.isprintable() or " " in url or parts.fragment:
+        raise ValueError("The URL holds a space, a control character or a fragment (#).")
+    return url if parts.path else parts._replace(path="/").geturl()
+
+
+def forward(
+    target: Target, headers: Sequence[tuple[str, str]], body: bytes, *, timeout_seconds: float
+) -> Forwarded:
+    """Send the request and return what came of it; redirects are not followed, proxies not asked."""
+    began = time.monotonic()
+    result = Forwarded()
+    connection = _connection(target, timeout_seconds)
+    try:
+        _exchange(connection, target, headers, body, result, began, timeout_seconds)
+    except (OSError, http.client.HTTPException) as error:
+        if result.status is None:
+            result.failure, result.detail = _failure(error, target, timeout_seconds)
+    finally:
+        connection.close()
+    result.total_us = _microseconds(began)
+    return result
+
+
+def _connection(target: Target, timeout_seconds: float) -> http.client.HTTPConnection:
+    parts = target.parts
+    assert parts.hostname
+    if parts.scheme == "http":
+        return http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout_seconds)
+    context = ssl.create_default_context()
+    if not target.verifies_tls:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return http.client.HTTPSConnection(parts.hostname, parts.port, timeout=timeout_seconds, context=context)
+
+
+def _exchange(
+    connection: http.client.HTTPConnection,
+    target: Target,
+    headers: Sequence[tuple[str, str]],
+    body: bytes,
+    result: Forwarded,
+    began: float,
+    timeout_seconds: float,
+) -> None:
+    parts = target.parts
+    path = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
+    # Nothing that a worker would not send.
+    connection.putrequest("POST", path.encode("utf-8", "surrogateescape").decode("latin-1"), False, True)
+    for name, value in (*headers, *target.headers):
+        connection.putheader(name, value.encode())
+    connection.putheader("content-length", str(len(body)))
+    connection.endheaders(body)
+    response = _within(connection, began, timeout_seconds).getresponse()
+    result.first_byte_us = _microseconds(began)
+    result.status, result.reason = response.status, response.reason
+    result.headers = response.getheaders()
+    read = bytearray()
+    while len(read) <= KEPT_BYTES and (piece := response.read1(KEPT_BYTES + 1 - len(read))):
+        read += piece
+        _within(connection, began, timeout_seconds)
+        result.body = bytes(read[:KEPT_BYTES])
+    result.is_truncated = len(read) > KEPT_BYTES
+
+
+def _within(
+    connection: http.client.HTTPConnection, began: float, timeout_seconds: float
+) -> http.client.HTTPConnection:
+    """Give the connection what is left of the time. Raises TimeoutError."""
+    left = began + timeout_seconds - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    if connection.sock is not None:
+        connection.sock.settimeout(left)
+    return connection
+
+
+def _failure(error: Exception, target: Target, timeout_seconds: float) -> tuple[str, str]:
+    """Return the class of failure, as the log has it, and a sentence."""
+    where = target.parts.netloc
+    match error:
+        case socket.gaierror():
+            return "dns", f"{target.parts.hostname} cannot be resolved on this machine."
+        case TimeoutError():
+            return "timeout", f"No answer of {where} within {timeout_seconds:g} s."
+        case ssl.SSLError():
+            return "tls", f"TLS with {where} failed: {error.reason or error}."
+        case http.client.RemoteDisconnected() | ConnectionResetError() | BrokenPipeError():
+            return "connection_lost", f"{where} closed the connection without an answer."
+        case OSError():
+            return "connect", f"No connection to {where}: {error.strerror or error}."
+        case _:
+            return "invalid_response", f"What {where} answered is not HTTP."
+
+
+def _microseconds(began: float) -> int:
+    return int((time.monotonic() - began) * 1_000_000)

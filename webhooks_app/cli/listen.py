@@ -1,0 +1,179 @@
+"""`avra listen`: a workspace's deliveries on this machine."""
+
+import json
+import re
+import signal
+import socket
+import sys
+from datetime import UTC, datetime
+from types import FrameType
+from typing import Any
+
+import click
+
+from webhooks_app.cli.api_client import ApiClient, ApiFailure
+from webhooks_app.cli.api_command import ApiCommand, with_client
+from webhooks_app.cli.forwarding import Target
+from webhooks_app.cli.listening import Handled, Listening, ListenOptions, TakenOver
+from webhooks_app.cli.option_types import Duration, Header, Url
+from webhooks_app.core.text_display import flatten
+
+_LONGEST_NAME = 63
+_TAKEN_OVER_EXIT = 3
+
+
+def default_name(host: str) -> str:
+    """Return the name of this machine as a listener may have it. Pure."""
+    slug = re.sub("[^a-z0-9]+", "-", host.partition(".")[0].lower())[:_LONGEST_NAME]
+    return slug.strip("-") or "listener"
+
+
+@click.command(cls=ApiCommand)
+@click.option("--forward-to", type=Url(), required=True, help="Where to: a URL on this machine, or a port.")
+@click.option("--events", multiple=True, metavar="TYPES", help="Event types, apart by commas; otherwise all.")
+@click.option("--since", type=Duration(), help="Events of so long before now, too: 30m, 2h, 7d at most.")
+@click.option("--name", help="One listener of each name; otherwise the name of this machine.")
+@click.option(
+    "--timeout", type=click.IntRange(1, 30), metavar="SECONDS", help="For an answer; else the workspace's."
+)
+@click.option("--concurrency", type=click.IntRange(1, 20), default=1, help="So many at once; otherwise one.")
+@click.option("--header", "headers", type=Header(), multiple=True, help="Comes with each; repeatable.")
+@click.option("--skip-verify", is_flag=True, help="Take any certificate of an https URL.")
+@click.option("--json", "is_json", is_flag=True, help="One object a line, for programs.")
+@with_client
+def listen(
+    client: ApiClient,
+    forward_to: str,
+    events: tuple[str, ...],
+    since: int | None,
+    name: str | None,
+    timeout: int | None,
+    concurrency: int,
+    headers: tuple[tuple[str, str], ...],
+    skip_verify: bool,
+    is_json: bool,
+) -> None:
+    """Hand deliveries of the workspace on to a server on this machine.
+
+    They come signed as they would from the platform, and what the server answers is in the delivery log,
+    which replays them as any others. Until Ctrl-C. Needs a token with the scope events:listen.
+    """
+    options = ListenOptions(
+        name=name or default_name(socket.gethostname()),
+        target=Target(forward_to, headers, verifies_tls=not skip_verify),
+        event_types=tuple(each.strip() for some in events for each in some.split(",") if each.strip()),
+        timeout_seconds=timeout,
+        since_seconds=since,
+        concurrency=concurrency,
+    )
+    listening = Listening(client, options, _say)
+    _announce(listening.begin(), options)
+    with _Interrupts(listening):
+        try:
+            for handled in listening.handle_all():
+                click.echo(json.dumps(_as_json(handled)) if is_json else _line(handled))
+        except KeyboardInterrupt:
+            pass
+        except TakenOver:
+            _say(
+                f"Another program listens as “{options.name}” by now, so this one ends. Use --name for both."
+            )
+            sys.exit(_TAKEN_OVER_EXIT)
+        except ApiFailure:
+            if not listening.is_stopping:
+                raise
+    _end(listening)
+
+
+class _Interrupts:
+    """Has Ctrl-C and SIGTERM end at once while nothing is in hand, else behind that; the second at once."""
+
+    def __init__(self, listening: Listening) -> None:
+        self._listening = listening
+        self._before: list[Any] = []
+
+    def __enter__(self) -> None:
+        self._before = [signal.signal(each, self._stop) for each in (signal.SIGINT, signal.SIGTERM)]
+
+    def __exit__(self, *_: object) -> None:
+        for number, before in zip((signal.SIGINT, signal.SIGTERM), self._before, strict=True):
+            signal.signal(number, before)
+
+    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+        is_second, self._listening.is_stopping = self._listening.is_stopping, True
+        if is_second or self._listening.is_waiting:
+            raise KeyboardInterrupt
+
+
+def _announce(listener: dict[str, Any], options: ListenOptions) -> None:
+    types = ", ".join(listener["event_types"]) or "all events"
+    _say(f"Listening to {flatten(listener['workspace_name'])} as “{listener['name']}”: {types}.")
+    _say(f"Forwarding to {options.target.url}, {listener['timeout_seconds']} s for each answer.")
+    _say(f"Signing secret: {listener['secret']}  (it stays the same under this name)")
+    if listener["resumed"]:
+        _say("It had not ended: what waited for it comes now.")
+    if options.since_seconds:
+        left_out = ", the newest of them" if listener["left_out"] else ""
+        _say(f"{listener['added']:,} events of the past come first{left_out}.")
+    _say("Ctrl-C ends it.")
+
+
+def _end(listening: Listening) -> None:
+    try:
+        canceled = listening.end()
+    except ApiFailure as failure:
+        _say(f"The platform could not be told: {failure} The listener ends there within ten minutes.")
+        return
+    waiting = "1 delivery that waited was" if canceled == 1 else f"{canceled:,} deliveries that waited were"
+    _say(f"Ended. {f'{waiting} canceled; replay brings them back.' if canceled else 'Nothing waited.'}")
+
+
+def _say(sentence: str) -> None:
+    """Print for people, beside what programs read."""
+    click.echo(sentence, err=True)
+
+
+def _event_type(handled: Handled) -> str:
+    return str(json.loads(handled.request["body"])["type"])
+
+
+def _as_json(handled: Handled) -> dict[str, Any]:
+    request, forwarded, result = handled.request, handled.forwarded, handled.result or {}
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "event_type": _event_type(handled),
+        "event_id": request["event_id"],
+        "delivery_id": request["delivery_id"],
+        "attempt": request["attempt"],
+        "status": forwarded.status,
+        "failure": forwarded.failure,
+        "duration_ms": forwarded.total_us // 1000,
+        "state": result.get("state"),
+        "next_attempt_at": result.get("next_attempt_at"),
+    }
+
+
+def _line(handled: Handled) -> str:
+    """Return `14:03:22  batch-lifecycle  dlv_…  200 OK  12 ms`, and what follows where it failed."""
+    forwarded, request = handled.forwarded, handled.request
+    answer = (
+        f"{forwarded.status} {flatten(forwarded.reason)}".strip() if forwarded.status else forwarded.failure
+    )
+    colour = "green" if forwarded.is_success else "red"
+    parts = [
+        f"{datetime.now():%H:%M:%S}",
+        _event_type(handled),
+        request["delivery_id"],
+        click.style(answer, fg=colour),
+        f"{forwarded.total_us // 1000} ms",
+    ]
+    return "  ".join([*parts, *filter(None, [flatten(forwarded.detail), _what_follows(handled)])])
+
+
+def _what_follows(handled: Handled) -> str:
+    if handled.forwarded.is_success or not handled.result:
+        return ""
+    if not handled.result["next_attempt_at"]:
+        return f"{handled.result['state']}, not tried again"
+    next_at = datetime.fromisoformat(handled.result["next_attempt_at"]).astimezone()
+    return f"attempt {handled.request['attempt']}; next at {next_at:%H:%M:%S}"
