@@ -66,6 +66,7 @@ lock: $(VENV)/dev.stamp
 	$(LOCK) -c requirements.txt requirements.in -o deploy/requirements.txt
 	$(LOCK) requirements-dev.in -o requirements-dev.txt
 	$(LOCK) tests/deploy/tools.in -o tests/deploy/tools.txt
+	$(LOCK) tests/avra_client/frameworks.in -o tests/avra_client/frameworks.txt
 
 # The reference of the API, from the operations and models that it is made of.
 api-reference: $(VENV)/dev.stamp

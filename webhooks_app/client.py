@@ -40,6 +40,7 @@ LONGEST_RETRY_AFTER_SECONDS = 86_400.0
 # What the platform takes in one request.
 LARGEST_BATCH = 1000
 LARGEST_BATCH_BYTES = 4 * 1024 * 1024
+LARGEST_EVENT_BYTES = 256 * 1024
 # Kept for the next request; more threads than that are served all the same.
 _IDLE_CONNECTIONS = 32
 
@@ -101,6 +102,11 @@ class Rejected(SendError):
     def has_reason(self) -> bool:
         """Whether it is the API's refusal: that of something before it names none."""
         return self.code != f"http_{self.status}"
+
+    @property
+    def is_about_event(self) -> bool:
+        """Whether the fault may be the event's own, and is neither the token's nor the address's."""
+        return self.status in _OF_ONE_EVENT and (self.has_reason or self.status == 413)
 
 
 class Unauthorized(Rejected):
@@ -222,7 +228,7 @@ class Client:
         # event, so one is made for each send(); only a caller's own key also covers the caller's repeats.
         key = uuid.uuid4().hex if idempotency_key is None else idempotency_key
         _check_key(key)
-        body = _event_json(type, data).encode()
+        body = event_json(type, data).encode()
         try:
             return self._call(
                 "POST", "/events", _sent, body=body, headers={"Idempotency-Key": key}, until=self._deadline()
@@ -343,7 +349,7 @@ class _Batches:
         self._keys = [each.idempotency_key for each in given]
         for key in self._keys:
             _check_key(key)
-        self._bodies = [_event_json(each.type, each.data, each.idempotency_key).encode() for each in given]
+        self._bodies = [event_json(each.type, each.data, each.idempotency_key).encode() for each in given]
         self._outcomes: list[Sent | SendError | None] = [None] * len(given)
         self._waiting = list(range(len(given)))
         self._size = LARGEST_BATCH
@@ -351,6 +357,9 @@ class _Batches:
     def send(self) -> list[Result]:
         while self._waiting:
             count = self._count()
+            if self._until is not None and time.monotonic() >= self._until:
+                self._give_up(Unavailable("Not sent: the time was over.", may_be_accepted=False), count)
+                break
             try:
                 bodies = [self._bodies[each] for each in self._waiting[:count]]
                 sent = self._client._send_batch(bodies, self._until)
@@ -382,7 +391,7 @@ class _Batches:
             self._size = position or max(1, count // 2)
         elif count > 1 and error.status in _OF_ONE_EVENT:
             self._size = count // 2
-        elif error.status == 413 or (error.status in _OF_ONE_EVENT and error.has_reason):
+        elif error.is_about_event:
             self._settle({0: error})
         else:
             self._give_up(error, count)
@@ -428,14 +437,14 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def _event_json(type: str, data: Mapping[str, Any] | JsonText, key: str | None = None) -> str:
+def event_json(type: str, data: Mapping[str, Any] | JsonText, key: str | None = None) -> str:
     """Return an event as the API takes it, in a batch with its key. Raises TypeError or ValueError."""
     head = {"type": type} if key is None else {"type": type, "idempotency_key": key}
-    text = str(data) if isinstance(data, JsonText) else _json(dict(data))
+    text = str(data) if isinstance(data, JsonText) else to_json(data)
     return f'{json.dumps(head, ensure_ascii=False)[:-1]}, "data": {text}}}'
 
 
-def _json(value: dict[str, Any]) -> str:
+def to_json(value: Mapping[str, Any]) -> str:
     """JSON in which Decimals are numbers. `json` writes none, so marks stand for them first."""
     mark, numbers = uuid.uuid4().hex, list[str]()
 
@@ -447,7 +456,7 @@ def _json(value: dict[str, Any]) -> str:
         numbers.append(str(found))
         return f"{mark}{len(numbers) - 1}"
 
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=take)
+    text = json.dumps(dict(value), ensure_ascii=False, allow_nan=False, default=take)
     return re.sub(rf'"{mark}([0-9]+)"', lambda found: numbers[int(found[1])], text) if numbers else text
 
 

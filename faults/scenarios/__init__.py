@@ -8,6 +8,7 @@ from faults.scenarios import (
     connection_faults,
     database_faults,
     lost_hosts,
+    outbox_faults,
     pooler_faults,
     receiver_faults,
     redis_faults,
@@ -35,6 +36,7 @@ MODULES = (
     receiver_faults,
     connection_faults,
     web_faults,
+    outbox_faults,
     storm,
     worker_faults,
 )

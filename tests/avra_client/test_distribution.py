@@ -1,10 +1,12 @@
 """The client's distribution as its user meets it: in an environment with `requests` and nothing else."""
 
 import email
+import os
+import sqlite3
 import subprocess
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from email.message import Message
 from pathlib import Path
 
@@ -39,6 +41,18 @@ try:
     Client(url, "tok_wrong").send("batch-lifecycle", data)
 except Unauthorized:
     print("unauthorized")
+"""
+
+APP = """
+import sqlite3
+from contextlib import closing
+from avra_client import outbox
+
+with closing(sqlite3.connect("app.db")) as connection:
+    outbox.send(connection, "batch-lifecycle", {"batch_id": "rolled-back", "status": "queued"})
+    connection.rollback()
+    outbox.send(connection, "batch-lifecycle", {"batch_id": "committed", "status": "queued"})
+    connection.commit()
 """
 
 
@@ -80,6 +94,35 @@ def test_it_sends_to_a_running_platform(programs: Path, workspace: Workspace, tm
     *sent, last = done.stdout.split()
     assert {event.id for event in db.session.query(Event)} == set(sent)
     assert (len(sent), last) == (2, "unauthorized")
+
+
+def test_its_outbox_and_its_relay_need_no_more(programs: Path, workspace: Workspace, tmp_path: Path) -> None:
+    shown = run(tmp_path, programs / "avra-relay", "ddl", "sqlite")
+    with closing(sqlite3.connect(tmp_path / "app.db")) as connection:
+        connection.executescript(shown)
+    run(tmp_path, programs / "python", "-c", APP)
+    with platform(workspace) as url:
+        settings = {
+            "AVRA_URL": url,
+            "AVRA_TOKEN": workspace.token,
+            "AVRA_OUTBOX_DATABASE": "sqlite:///app.db",
+        }
+        assert run(tmp_path, programs / "avra-relay", "run", "--once", **settings) == "1 events accepted\n"
+    [event] = db.session.query(Event)
+    assert b'"batch_id": "committed"' in event.body
+
+
+def run(folder: Path, *command: str | Path, **environ: str) -> str:
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=folder,
+        env=os.environ | environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def test_it_asks_for_requests_and_for_sqlalchemy_as_an_extra(metadata: Message) -> None:

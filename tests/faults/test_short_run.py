@@ -15,7 +15,7 @@ from faults.scenarios import ALL
 from faults.system import System
 
 SEED, KILLS = "7", 8
-CHEAP = ["redis-gone-at-accept", "hundred-jobs"]
+CHEAP = ["redis-gone-at-accept", "hundred-jobs", "outbox"]
 
 
 @pytest.fixture(scope="module")

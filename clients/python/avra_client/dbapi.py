@@ -1,0 +1,144 @@
+"""What DB-API drivers (PEP 249) differ in: placeholders, and how a URL is connected to."""
+
+import importlib
+import re
+import sqlite3
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
+
+CONNECT_SECONDS = 10
+# Waits for the one who writes.
+SQLITE_LOCK_SECONDS = 30.0
+TABLE_NAME = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?")
+# Django's cursors take one style, whatever the driver's.
+_PARAMSTYLES = {"django": "format"}
+_DIALECTS = {
+    **dict.fromkeys(("sqlite", "sqlite3"), "sqlite"),
+    **dict.fromkeys(("postgresql", "postgres", "psycopg", "psycopg2", "pg8000"), "postgresql"),
+    **dict.fromkeys(("mysql", "mariadb", "pymysql", "MySQLdb"), "mysql"),
+}
+_DRIVERS = {"postgresql": ("psycopg", "psycopg2"), "mysql": ("pymysql", "MySQLdb")}
+
+
+class Cursor(Protocol):
+    """Of a DB-API cursor what is used here."""
+
+    @property
+    def rowcount(self) -> int: ...
+    def execute(self, operation: str, parameters: Any = ..., /) -> Any: ...
+    def fetchall(self) -> Sequence[Any]: ...
+    def close(self) -> Any: ...
+
+
+class Connection(Protocol):
+    """Of a DB-API connection what is used here."""
+
+    def cursor(self) -> Any: ...
+    def commit(self) -> Any: ...
+    def rollback(self) -> Any: ...
+    def close(self) -> Any: ...
+
+
+def check_table_name(name: str) -> str:
+    """Return the name. Raises ValueError for one that would have to be quoted in SQL."""
+    if not TABLE_NAME.fullmatch(name):
+        raise ValueError("a table's name has small letters, digits and _, and a schema's before a dot")
+    return name
+
+
+def paramstyle_of(target: object) -> str:
+    """Return the style of placeholders of a cursor's or connection's driver. Raises TypeError."""
+    for module in _modules_of(target):
+        style = _PARAMSTYLES.get(module) or getattr(sys.modules.get(module), "paramstyle", None)
+        if isinstance(style, str):
+            return style
+    raise TypeError(f"{type(target).__name__} is of no known DB-API driver; say which paramstyle it has")
+
+
+def dialect_of(target: object) -> str:
+    """Return `sqlite`, `postgresql` or `mysql`. Raises TypeError."""
+    for module in _modules_of(target):
+        if module in _DIALECTS:
+            return _DIALECTS[module]
+    raise TypeError(f"{type(target).__name__} is of no driver that the relay knows")
+
+
+def _modules_of(target: object) -> list[str]:
+    # What a proxy stands for is its `__class__`, which need not be its type.
+    classes = (*type(target).__mro__, *target.__class__.__mro__)
+    return [each.__module__.partition(".")[0] for each in classes]
+
+
+def with_placeholders(statement: str, names: Sequence[str], paramstyle: str) -> str:
+    """Return a statement, which has `{name}` where a value goes, with the driver's placeholders."""
+    spelt: dict[str, Callable[[int, str], str]] = {
+        "qmark": lambda at, name: "?",
+        "numeric": lambda at, name: f":{at}",
+        "named": lambda at, name: f":{name}",
+        "format": lambda at, name: "%s",
+        "pyformat": lambda at, name: f"%({name})s",
+    }
+    if paramstyle not in spelt:
+        raise ValueError(f"paramstyle is one of {', '.join(spelt)}")
+    return statement.format(**{name: spelt[paramstyle](at, name) for at, name in enumerate(names, start=1)})
+
+
+def parameters(values: dict[str, Any], paramstyle: str) -> Any:
+    """Return the values as the style takes them: by name, or in their order."""
+    return values if paramstyle in ("named", "pyformat") else tuple(values.values())
+
+
+def connector(url: str) -> Callable[[], Connection]:
+    """Return a function that connects to a URL as SQLAlchemy and others write it. Raises ValueError."""
+    parts = urlsplit(url)
+    name, _, driver = parts.scheme.partition("+")
+    dialect = _DIALECTS.get(name)
+    if dialect == "sqlite":
+        return lambda: _connect_sqlite(parts)
+    if dialect == "postgresql":
+        return lambda: _connect_postgresql(url.replace(parts.scheme, "postgresql", 1), driver)
+    if dialect == "mysql":
+        return lambda: _connect_mysql(parts, driver)
+    raise ValueError("the database's URL begins with sqlite:///, postgresql:// or mysql://")
+
+
+def _connect_sqlite(parts: SplitResult) -> Connection:
+    # Read and write, but do not create: an empty file would hide a wrong path.
+    address = f"file:{quote(unquote(parts.path.removeprefix('/')))}?mode=rw"
+    return sqlite3.connect(address, timeout=SQLITE_LOCK_SECONDS, isolation_level=None, uri=True)
+
+
+def _connect_postgresql(url: str, driver: str) -> Connection:
+    module = _driver("postgresql", driver)
+    # Prepared statements belong to a session, which a pooler in transaction mode gives to others.
+    more: dict[str, Any] = {"prepare_threshold": None} if module.__name__ == "psycopg" else {}
+    connection: Connection = module.connect(url, connect_timeout=CONNECT_SECONDS, **more)
+    return connection
+
+
+def _connect_mysql(parts: SplitResult, driver: str) -> Connection:
+    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    socket = {"unix_socket": query["unix_socket"]} if "unix_socket" in query else {}
+    connection: Connection = _driver("mysql", driver).connect(
+        host=parts.hostname or "localhost",
+        port=parts.port or 3306,
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        database=parts.path.removeprefix("/"),
+        charset="utf8mb4",
+        connect_timeout=CONNECT_SECONDS,
+        **socket,
+    )
+    return connection
+
+
+def _driver(dialect: str, name: str) -> Any:
+    wanted = [name] if name in _DRIVERS[dialect] else _DRIVERS[dialect]
+    for each in wanted:
+        try:
+            return importlib.import_module(each)
+        except ModuleNotFoundError:
+            continue
+    raise ValueError(f"no driver for {dialect} is installed: pip install {wanted[0]}")

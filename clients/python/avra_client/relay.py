@@ -1,0 +1,213 @@
+"""The relay: hands over what stands in an outbox, in batches, each row's id being its idempotency key.
+
+A row is claimed and marked as handed over before it is sent, and deleted once the platform has accepted it.
+If the relay is killed in between, it or another one hands the row over again under the same key, when the
+claim's lease has ended. The platform knows keys for a day at least: a row that may have reached it longer ago
+than that is set aside for a person, as sending it again could double it, and dropping it could lose it.
+"""
+
+import logging
+import random
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+
+from avra_client import dbapi
+from avra_client.client import Client, JsonText, NewEvent, Rejected, Result, SendError
+from avra_client.outbox_rows import Claim, OutboxRows, Outcomes, Row
+from avra_client.outbox_schema import TABLE
+from avra_client.relay_state import DEFAULT_LIMITS, RelayLimits, RelayState
+
+log = logging.getLogger(__name__)
+
+_HOUR_MS = 3_600_000
+
+
+class Trouble(Exception):
+    """The platform did not take what was handed over; `retry_after` is how many seconds it asked for."""
+
+    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+
+class Relay:
+    """Hands over the rows of one outbox. Any number of relays may work on it side by side."""
+
+    def __init__(
+        self,
+        connect: Callable[[], dbapi.Connection],
+        client: Client,
+        *,
+        table: str = TABLE,
+        limits: RelayLimits = DEFAULT_LIMITS,
+    ) -> None:
+        """`connect` opens a DB-API connection of the relay's own, as `dbapi.connector(url)` does."""
+        self._connect, self._client = connect, client
+        self._table, self._limits = dbapi.check_table_name(table), limits
+        self._rows: OutboxRows | None = None
+        self._connection: dbapi.Connection | None = None
+        self._size = limits.batch
+        self._expires_at = 0.0
+        self.state = RelayState()
+
+    def run(self, stop: threading.Event) -> None:
+        """Hand over what there is and what comes, until `stop` is set; trouble is waited out."""
+        while not stop.is_set():
+            pause = self._round(stop)
+            if pause:
+                stop.wait(pause)
+        self.close()
+
+    def run_once(self, *, stop: threading.Event | None = None) -> int:
+        """Hand over what is due now, and return how many events the platform accepted.
+
+        Raises Trouble where it did not take them, and the driver's errors of the database.
+        """
+        accepted = 0
+        try:
+            while not (stop and stop.is_set()):
+                sent = self._hand_over()
+                if sent is None:
+                    return accepted
+                accepted += sent
+            return accepted
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Give the database's connection back; the next round opens one."""
+        connection, self._connection, self._rows = self._connection, None, None
+        if connection is not None:
+            with suppress(Exception):  # whatever a driver says of a connection that is gone already
+                connection.close()
+
+    @property
+    def rows(self) -> OutboxRows:
+        """The outbox's rows, on a connection that is opened when it is needed."""
+        if self._rows is None:
+            self._connection = self._connect()
+            self._rows = OutboxRows(self._connection, self._table)
+        return self._rows
+
+    def _round(self, stop: threading.Event) -> float:
+        """Hand over one batch; return how many seconds to wait before the next."""
+        self.state.last_round_at = time.monotonic()
+        try:
+            if self.state.trouble:
+                self._client.event_types()  # carries nothing, so that no row's fate depends on its answer
+            found = self._hand_over() is not None
+        except (Trouble, SendError) as error:
+            return self._note_trouble(error, getattr(error, "retry_after", None))
+        except Exception as error:
+            # Each driver has error classes of its own; a new connection is tried until one works.
+            self.close()
+            return self._note_trouble(error, None)
+        if self.state.trouble:
+            log.info("relay works again")
+        self.state.trouble, self.state.troubled_since = "", None
+        self._size = min(self._limits.batch, self._size * 2)
+        return 0.0 if found else self._limits.poll_seconds
+
+    def _note_trouble(self, error: Exception, retry_after: float | None) -> float:
+        """Return how long to wait: longer each time, and as long as the platform asked for."""
+        state = self.state
+        state.trouble = f"{type(error).__name__}: {error}".splitlines()[0]
+        state.troubled_since = state.troubled_since or time.monotonic()
+        state.totals.failures += 1
+        self._size = 1  # what is sent next finds out for all others
+        passed = time.monotonic() - state.troubled_since
+        longest = min(self._limits.longest_pause_seconds, max(self._limits.first_pause_seconds, passed))
+        pause = max(longest * random.uniform(0.5, 1), min(retry_after or 0, 300.0))
+        is_a_bug = type(error).__module__ == "builtins"
+        log.warning("relay in trouble, again in %.1f s: %s", pause, state.trouble, exc_info=is_a_bug)
+        return pause
+
+    def _hand_over(self) -> int | None:
+        """Hand over one batch; return how many were accepted, None if nothing was due. Raises Trouble."""
+        now = _now_ms()
+        claim = self.rows.claim(
+            str(uuid.uuid4()),
+            limit=self._size,
+            limit_bytes=self._limits.batch_bytes,
+            now=now,
+            lease=int(self._limits.lease_seconds * 1000),
+            forgotten_before=now - int((self._limits.keys_kept_hours - self._limits.margin_hours) * _HOUR_MS),
+        )
+        self._note_unknown(claim)
+        self._expire_sent()
+        if not claim.rows:
+            return 0 if claim.unknown else None
+        began = time.monotonic()
+        outcomes, results = self._send(claim)
+        keeps = self._limits.keep_sent_hours > 0
+        self.rows.settle(claim, outcomes, now=_now_ms(), keeps_sent=keeps)
+        self._note_outcomes(outcomes, results, time.monotonic() - began)
+        return len(outcomes.accepted)
+
+    def _send(self, claim: Claim) -> tuple[Outcomes, Sequence[Result]]:
+        events, rejected = _events(claim.rows)
+        if _now_ms() > claim.until - self._limits.lease_seconds * 500:
+            # This process stood still since it claimed; others may have these rows by now.
+            return Outcomes({}, {}, released=claim.rows), ()
+        results = self._client.send_many(events, deadline_seconds=self._limits.send_seconds)
+        return _outcomes(claim.rows, results, rejected), results
+
+    def _note_outcomes(self, outcomes: Outcomes, results: Sequence[Result], seconds: float) -> None:
+        totals, repeated = self.state.totals, sum(bool(each.sent and each.sent.is_repeat) for each in results)
+        not_taken = len(outcomes.released) + len(outcomes.uncertain)
+        totals.sent += len(outcomes.accepted)
+        totals.repeated += repeated
+        totals.rejected += len(outcomes.rejected)
+        totals.not_taken += not_taken
+        log.info(
+            "handed over: accepted=%d repeated=%d rejected=%d not_taken=%d duration_ms=%d",
+            *(len(outcomes.accepted), repeated, len(outcomes.rejected), not_taken, round(seconds * 1000)),
+        )
+        for row_id, reason in outcomes.rejected.items():
+            log.error("row %s was rejected and set aside: %s", row_id, reason)
+        if error := next((each.error for each in results if each.error and not _is_own_fault(each)), None):
+            raise Trouble(str(error), getattr(error, "retry_after", None)) from error
+
+    def _note_unknown(self, claim: Claim) -> None:
+        self.state.totals.unknown += claim.unknown
+        if claim.unknown:
+            log.error("%d rows were set aside as unknown: see `avra-relay set-aside`", claim.unknown)
+
+    def _expire_sent(self) -> None:
+        if self._limits.keep_sent_hours > 0 and time.monotonic() >= self._expires_at:
+            self.rows.expire_sent(before=_now_ms() - int(self._limits.keep_sent_hours * _HOUR_MS))
+            self._expires_at = time.monotonic() + 60
+
+
+def _events(rows: Sequence[Row]) -> tuple[list[NewEvent], dict[str, str]]:
+    """Return the rows as events, and of those that are none the reasons."""
+    events, rejected = list[NewEvent](), dict[str, str]()
+    for row in rows:
+        try:
+            row.data.encode()
+            events.append(NewEvent(row.type, JsonText(row.data), row.id))
+        except ValueError as error:
+            rejected[row.id] = f"data is not the JSON of an object: {error}"
+    return events, rejected
+
+
+def _outcomes(rows: Sequence[Row], results: Sequence[Result], rejected: Mapping[str, str]) -> Outcomes:
+    by_id = {row.id: row for row in rows}
+    failed = [each for each in results if each.error and not _is_own_fault(each)]
+    return Outcomes(
+        accepted={each.idempotency_key: each.sent.id for each in results if each.sent},
+        rejected={**rejected, **{e.idempotency_key: str(e.error) for e in results if _is_own_fault(e)}},
+        released=[by_id[e.idempotency_key] for e in failed if e.error and not e.error.may_be_accepted],
+        uncertain=[by_id[e.idempotency_key] for e in failed if e.error and e.error.may_be_accepted],
+    )
+
+
+def _is_own_fault(result: Result) -> bool:
+    return isinstance(result.error, Rejected) and result.error.is_about_event
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,58 @@
+"""How a relay is set up, and how it does."""
+
+import time
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayLimits:
+    """What a relay takes at once, and how long it waits.
+
+    `keys_kept_hours` is how long the platform knows an idempotency key: as long as the workspace keeps its
+    log, and a day at least. `margin_hours` of it are left for clocks that differ. `keep_sent_hours` is how
+    long rows are kept once they are sent, for `resend`.
+    """
+
+    batch: int = 500
+    batch_bytes: int = 3 * 1024 * 1024
+    lease_seconds: float = 120.0
+    send_seconds: float = 30.0
+    poll_seconds: float = 0.5
+    first_pause_seconds: float = 1.0
+    longest_pause_seconds: float = 60.0
+    keys_kept_hours: float = 24.0
+    margin_hours: float = 1.0
+    keep_sent_hours: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.batch <= 10_000:
+            raise ValueError("batch is 1 to 10000")
+        if self.send_seconds > self.lease_seconds / 2:
+            raise ValueError("a lease is at least twice as long as a batch may take to be sent")
+        if self.keys_kept_hours <= self.margin_hours:
+            raise ValueError("keys_kept_hours is more than the margin of an hour")
+
+
+DEFAULT_LIMITS = RelayLimits()
+
+
+@dataclass(slots=True)
+class Totals:
+    """What a relay did since it started, in rows; `failures` are rounds that came to nothing."""
+
+    sent: int = 0
+    repeated: int = 0
+    rejected: int = 0
+    unknown: int = 0
+    not_taken: int = 0
+    failures: int = 0
+
+
+@dataclass(slots=True)
+class RelayState:
+    """How a relay does: the trouble that its last round ended in, and since when it has had any."""
+
+    totals: Totals = field(default_factory=Totals)
+    trouble: str = ""
+    troubled_since: float | None = None  # of time.monotonic()
+    last_round_at: float = field(default_factory=time.monotonic)

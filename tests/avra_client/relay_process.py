@@ -1,0 +1,23 @@
+"""The command `avra-relay` as a process of its own."""
+
+import os
+import subprocess
+import sys
+
+from tests.avra_client.conftest import Store
+from tests.test_packages import ROOT
+
+COMMAND = [sys.executable, "-m", "avra_client.relay_command"]
+
+
+def environment(store: Store, url: str, token: str) -> dict[str, str]:
+    settings = {"AVRA_OUTBOX_DATABASE": store.url, "AVRA_URL": url, "AVRA_TOKEN": token}
+    return os.environ | settings | {"PYTHONPATH": str(ROOT / "clients" / "python")}
+
+
+def start(environ: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
+    """Start a relay that is in a hurry; what it says goes to its standard error."""
+    quick = ("--lease-seconds", "0.5", "--send-seconds", "0.25", "--poll-seconds", "0.02", "--batch", "20")
+    return subprocess.Popen(
+        [*COMMAND, "run", *quick, *arguments], env=environ, stderr=subprocess.PIPE, text=True
+    )
