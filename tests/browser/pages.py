@@ -151,6 +151,11 @@ def show_signed(tab: Tab) -> None:
     tab.wait_for_selector("#signed-request")
 
 
+def make_command(tab: Tab) -> None:
+    tab.click("#make-command")
+    tab.wait_for_selector("#signed-curl")
+
+
 class Page(NamedTuple):
     """A view in one state: `of` what (a name in World.ids), in which workspace, for whom, after which act."""
 
@@ -216,7 +221,11 @@ PAGES = (
     Page("deliveries.index", "refused", query="from=yesterday", status=400),
     Page("deliveries.index", "empty", where="empty"),
     Page("deliveries.index", "quiet", where="quiet"),
+    Page("deliveries.saved", query="status=failed&endpoint={billing}"),
+    Page("deliveries.saved", "viewer", who="viewer"),
+    Page("deliveries.saved", "none", where="empty"),
     Page("deliveries.show"),
+    Page("deliveries.show", "command", of="failed", act=make_command),
     Page("deliveries.show", "failed", of="failed"),
     Page("deliveries.show", "test", of="test"),
     Page("deliveries.show", "retrying", of="retrying"),

@@ -27,6 +27,7 @@ from webhooks_app.db.models import (
 )
 from webhooks_app.db.models.base import Base
 from webhooks_app.deliveries import recoveries
+from webhooks_app.deliveries.log import saved_filters
 from webhooks_app.deliveries.log.filters import LogFilter, Status
 from webhooks_app.extensions import db, services
 
@@ -82,6 +83,9 @@ class World:
             "recovery_id": recovery_id,
             "user_id": users.add(database, email="victim@example.com", name="Vic", password=PASSWORD),
             "secret": self.secret,
+            "filter_id": saved_filters.save(
+                database, workspace.id, "Failed", LogFilter(status=Status.FAILED), actor=TESTER
+            ),
         }
         victim = db.session.get_one(User, self.ids["user_id"])
         self.ids["session_id"] = session_of(database, self.ids["user_id"])

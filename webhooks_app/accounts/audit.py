@@ -52,7 +52,12 @@ ACTIONS = {
     "secret.rotate": "rotated a signing secret",
     "secret.revoke": "revoked a previous secret",
     "delivery.replay": "replayed a delivery",
+    "delivery.grant": "made a command that signs a delivery afresh",
+    "delivery.sign": "had a delivery signed afresh by a command",
     "delivery.cancel": "canceled a delivery",
+    "filter.save": "saved a filter of the log",
+    "filter.rename": "renamed a filter of the log",
+    "filter.remove": "removed a filter of the log",
     "recovery.start": "started a recovery",
     "recovery.cancel": "canceled a recovery",
 }

@@ -92,6 +92,11 @@ def _header(line: str) -> tuple[str, str]:
     return name, value.strip()
 
 
+_CONFIG_ESCAPES = str.maketrans(
+    {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
+)
+
+
 def curl_command(url: str, headers: Iterable[tuple[str, str]], body: str) -> str:
     """Return a command for a POSIX shell that sends the request; a masked value becomes a placeholder."""
     lines = [f"curl -X POST {_quoted(url.replace(MASK, 'YOUR_VALUE'))}"]
@@ -99,6 +104,20 @@ def curl_command(url: str, headers: Iterable[tuple[str, str]], body: str) -> str
         shown = f"YOUR {name} VALUE" if value == MASK else value
         lines.append(f"-H {_quoted(f'{name}: {shown}')}")
     return " \\\n  ".join([*lines, f"--data-raw {_quoted(body)}"])
+
+
+def curl_config(url: str, headers: Iterable[tuple[str, str]], body: bytes) -> bytes:
+    """Return the request as a file that `curl --config` reads; no value in it can become an option."""
+    lines = ['request = "POST"', f"url = {_config_quoted(url)}", 'proto = "=http,https"']
+    lines += [f"header = {_config_quoted(f'{name}: {value}')}" for name, value in headers]
+    lines.append('header = "Expect:"')
+    text = body.decode("utf-8", "surrogateescape")
+    return "\n".join([*lines, f"data-raw = {_config_quoted(text)}", ""]).encode("utf-8", "surrogateescape")
+
+
+def _config_quoted(text: str) -> str:
+    """Quote as curl's manual has it under --config: some characters have escapes, others none."""
+    return f'"{text.translate(_CONFIG_ESCAPES)}"'
 
 
 def _quoted(text: str) -> str:

@@ -11,13 +11,22 @@ from sqlalchemy import select
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.accounts.log_in_limits import Source
 from webhooks_app.core import ids
-from webhooks_app.db.models import ApiToken, Endpoint, Invitation, Member, Recovery, Role, Workspace
+from webhooks_app.db.models import (
+    ApiToken,
+    Endpoint,
+    Invitation,
+    Member,
+    Recovery,
+    Role,
+    SavedFilter,
+    Workspace,
+)
 from webhooks_app.extensions import db, login
 from webhooks_app.web import forwarded_headers, second_factor_demand
 
 Parameters = ParamSpec("Parameters")
 Returned = TypeVar("Returned")
-Owned = TypeVar("Owned", ApiToken, Invitation, Recovery)
+Owned = TypeVar("Owned", ApiToken, Invitation, Recovery, SavedFilter)
 
 WORKSPACE = "/w/<workspace_id>"
 WEBHOOKS = WORKSPACE + "/alerts/webhooks"

@@ -39,8 +39,10 @@ from webhooks_app.web import (
     password_reset_pages,
     profile_page,
     recovery_pages,
+    saved_filters_page,
     second_factor_page,
     settings_page,
+    signed_deliveries,
     tokens_page,
     traffic_page,
     two_factor_page,
@@ -80,6 +82,8 @@ WORKSPACE_AREAS: tuple[tuple[str, str, tuple[AddRoutes, ...]], ...] = (
             delivery_page.add_routes,
             attempt_comparison_page.add_routes,
             delivery_actions.add_routes,
+            saved_filters_page.add_routes,
+            signed_deliveries.add_routes,
         ),
     ),
     ("traffic", WEBHOOKS + "/traffic", (traffic_page.add_routes,)),
@@ -116,6 +120,11 @@ def register(app: Flask, csrf: CSRFProtect) -> None:
         for add_routes in others:
             add_routes(blueprint)
         app.register_blueprint(blueprint)
+    # A grant is in the body of what is sent there, which no browser adds by itself.
+    grants = Blueprint("signed_deliveries", __name__)
+    signed_deliveries.add_open_routes(grants)
+    csrf.exempt(grants)
+    app.register_blueprint(grants)
     app.url_map.converters["public_id"] = operations.PublicIdConverter
     app.register_blueprint(_producer_api(csrf))
 

@@ -9,7 +9,7 @@ from flask import Blueprint, g, make_response, redirect, render_template, reques
 from webhooks_app.core import clock, ids
 from webhooks_app.db.models import Endpoint, RecoveryAction, Role
 from webhooks_app.deliveries import recoveries
-from webhooks_app.deliveries.log import filters, pages
+from webhooks_app.deliveries.log import filters, pages, saved_filters
 from webhooks_app.deliveries.log.filter_values import FilterError
 from webhooks_app.deliveries.log.filters import LogFilter, Status, parse_cursor
 from webhooks_app.deliveries.log.pages import LogPage
@@ -97,6 +97,7 @@ def _render_log(
         progress=search_progress.of_page(log_filter, page) if page.searched_to else None,
         bulk_actions=_bulk_actions(log_filter) if page.rows else (),
         arguments=log_filter.arguments,
+        saved=saved_filters.read_all(db.session(), g.workspace.id),
         sample=sample_event() if is_empty else "",
         **({} if is_fragment() else _endpoint_variables(log_filter)),
     )

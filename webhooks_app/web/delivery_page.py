@@ -39,8 +39,11 @@ def show_json(delivery_id: str) -> Response:
     return jsonify(_delivery_json(row, payload, attempts))
 
 
-def render_delivery(row: DeliveryRow) -> str:
-    """Return the delivery's page or, for htmx, the part of it that changes."""
+def render_delivery(row: DeliveryRow, *, command: dict[str, Any] | None = None) -> str:
+    """Return the delivery's page or, for htmx, the part of it that changes.
+
+    `command` is one that signs the delivery afresh, where it was asked for.
+    """
     event = read_event_content(db.session(), row.event_id)
     attempts = read_attempts(db.session(), row.id, row.attempt_count, full=True)
     text = event.body.decode("utf-8", "surrogateescape")
@@ -58,6 +61,7 @@ def render_delivery(row: DeliveryRow) -> str:
         header_lines=text_display.parse_header_block,
         body_text=response_text.decode_body,
         curl=_curl_command(row, attempts, text),
+        command=command,
     )
 
 

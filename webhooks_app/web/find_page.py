@@ -12,7 +12,7 @@ from sqlalchemy import select
 from webhooks_app.core import ids
 from webhooks_app.core.case_folding import fold
 from webhooks_app.db.models import Endpoint, Event, Role
-from webhooks_app.deliveries.log import value_search
+from webhooks_app.deliveries.log import saved_filters, value_search
 from webhooks_app.deliveries.log.filter_values import LONGEST_TEXT, PAYLOADS
 from webhooks_app.deliveries.log.rows import read_row
 from webhooks_app.extensions import db, services
@@ -44,11 +44,13 @@ def index() -> PageResponse:
 def find(q: str) -> Iterator[Found]:
     """Yield what the text may mean, the surest first; the pages of the console where there is none."""
     if not q:
+        yield from _saved_filters("")
         yield from _pages("")
         return
     yield from _named(q)
     if value_search.is_known(db.session(), g.workspace.id, fold(q)):
         yield Found("Deliveries", f"Deliveries about {q}", url_for("deliveries.index", q=q))
+    yield from _saved_filters(q)
     yield from _endpoints(q)
     yield from _event_types(q)
     yield from _pages(q)
@@ -72,6 +74,12 @@ def _named(q: str) -> Iterator[Found]:
     is_theirs = Event.id == q, Event.workspace_id == g.workspace.id
     if ids.is_id("evt", q) and (kind := session.scalar(select(Event.type).where(*is_theirs))):
         yield Found("Event", f"{kind}, all its deliveries", url_for("deliveries.index", q=q))
+
+
+def _saved_filters(q: str) -> Iterator[Found]:
+    saved = saved_filters.read_all(db.session(), g.workspace.id)
+    for each in [each for each in saved if fold(q) in fold(each.name)][:MOST_OF_A_KIND]:
+        yield Found("Saved filter", each.name, log_address(each.filter))
 
 
 def _endpoints(q: str) -> Iterator[Found]:

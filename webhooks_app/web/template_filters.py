@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from flask import Flask
 
 from webhooks_app.core import clock, text_display, url_masking
-from webhooks_app.db.models import Endpoint, Recovery
+from webhooks_app.db.models import Endpoint
 from webhooks_app.deliveries.log import filters
 from webhooks_app.deliveries.log.attempts import LoggedAttempt
 from webhooks_app.deliveries.log.rows import DeliveryRow
@@ -65,7 +65,8 @@ def register(app: Flask) -> None:
         "target_url": template_links.target_url,
         "endpoint_label": endpoint_choice.endpoint_label,
         "health_of": health_of,
-        "recovery_filter": recovery_filter,
+        "filter_in_words": filter_in_words,
+        "time_in_words": time_in_words,
         "bar_scale": bar_scale,
         "schedule_length": schedule_length,
     }
@@ -169,9 +170,9 @@ def bar_scale(attempts: Sequence[LoggedAttempt]) -> float:
     return charts.round_up_to_scale(max((attempt.total_ms for attempt in attempts), default=1))
 
 
-def recovery_filter(recovery: Recovery, endpoint_names: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return what the recovery looks for, as pairs of label and value; names are by endpoint id."""
-    log_filter = filters.parse(recovery.filter)
+def filter_in_words(arguments: Mapping[str, str], endpoint_names: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return what a filter of the log asks for, as pairs of label and value; names are by endpoint id."""
+    log_filter = filters.parse(arguments)
     pairs = [("Status", filters.STATUSES[log_filter.status] if log_filter.status else "Any")]
     if log_filter.endpoint:
         pairs.append(("Endpoint", endpoint_names.get(log_filter.endpoint, log_filter.endpoint)))
@@ -184,3 +185,12 @@ def recovery_filter(recovery: Recovery, endpoint_names: Mapping[str, str]) -> li
     if log_filter.q:
         pairs.append(("Holds", log_filter.q))
     return pairs
+
+
+def time_in_words(arguments: Mapping[str, str]) -> str:
+    """Return which time a filter of the log asks for; nothing where it asks for none."""
+    log_filter = filters.parse(arguments)
+    if log_filter.range in filters.RANGES:
+        return filters.RANGES[log_filter.range][0]
+    bounds = (("from", log_filter.since), ("until", log_filter.until))
+    return " ".join(f"{name} {moment:%Y-%m-%d %H:%M} UTC" for name, moment in bounds if moment)

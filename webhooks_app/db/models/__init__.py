@@ -31,6 +31,7 @@ from webhooks_app.db.models.listener_tables import Listener
 from webhooks_app.db.models.monitoring_tables import TOTAL_ID, BacklogSample, ProcessReport
 from webhooks_app.db.models.notice_tables import Heartbeat, Notice, NoticeKind
 from webhooks_app.db.models.recovery_tables import Recovery, RecoveryAction, RecoveryState
+from webhooks_app.db.models.saved_filter_tables import SavedFilter
 from webhooks_app.db.models.sign_in_tables import RecoveryCode, SignInMethod, TotpSecret, UserSession
 from webhooks_app.db.models.traffic_tables import Facet, TrafficCount
 
@@ -65,6 +66,7 @@ __all__ = [
     "RecoveryCode",
     "RecoveryState",
     "Role",
+    "SavedFilter",
     "SignInMethod",
     "SigningSecret",
     "Subscription",
