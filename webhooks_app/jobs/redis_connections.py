@@ -21,6 +21,9 @@ def connect(url: str, *, timeout_seconds: float) -> Redis:
         "socket_timeout": timeout_seconds,
         "socket_connect_timeout": timeout_seconds,
         "retry": Retry(NoBackoff(), 0),
+        # The third is begun by a command that servers before 6.0 and some proxies do not know: such a server
+        # could not even say how old it is.
+        "protocol": 2,
     }
     if address.service is None:
         return Redis.from_url(address.url, **limits)
