@@ -52,6 +52,17 @@ def test_a_urls_query_is_masked(url: str, shown: str) -> None:
             "https://a.example/hooks/9bqzt3w8dtyhdpm1n5fkxs7qfa?x=1",
             "https://a.example/hooks/********?x=********",
         ),
+        (
+            "https://a.example/hooks/qzjxkvwmrtbplfgdhcsn/events",
+            "https://a.example/hooks/********/events",
+        ),
+        (
+            "https://hooks.zapier.example/hooks/catch/1234567/3k9xq2b/",
+            "https://hooks.zapier.example/hooks/catch/1234567/********/",
+        ),
+        ("https://a.example/webhooks/1234567/orders/", "https://a.example/webhooks/1234567/orders/"),
+        ("https://a.example/webhooks/1234567/orders2", "https://a.example/webhooks/1234567/orders2"),
+        ("https://a.example/orders/1234567/3k9xq2b", "https://a.example/orders/1234567/3k9xq2b"),
     ],
 )
 def test_what_lets_its_holder_in_is_masked_by_its_shape(url: str, shown: str) -> None:
@@ -67,6 +78,11 @@ WORDS = [
     ),
     *("hooks-for-production-environment-eu-west-1", "internationalization", "my-long-service-name.internal"),
     *("v1beta1", "2024-01-01", "1083456789012345678", "webhookreceiver2024"),
+    # Words that nothing stands between, abbreviations among them, and other languages.
+    *("stripepaymentswebhookhandler", "httpswebhookreceiver", "xmlrpcendpointlegacy", "awslambdawebhooks"),
+    *("kubernetesclusterhooks", "rabbitmqpublisher", "oauthcallbackhandler", "STRIPEWEBHOOKHANDLER"[:19]),
+    *("zahlungseingangsbestaetigung", "rechtsschutzversicherung", "potwierdzenieplatnosci"),
+    *("confirmacaodepagamento", "abonnementsrenouveles", "bedrijfsgegevens", "guangzhoupaymentcallback"),
 ]
 
 
@@ -78,6 +94,8 @@ def test_what_a_person_has_named_stays_readable(part: str) -> None:
 def test_nearly_all_tokens_are_known_by_their_shape() -> None:
     chance = random.Random(7)
     letters, lower = string.ascii_letters + string.digits, string.ascii_lowercase + string.digits
+    only_letters = ["".join(chance.choices(string.ascii_lowercase, k=24)) for _ in range(1000)]
+    assert sum(map(looks_random, only_letters)) > 0.97 * len(only_letters)
     tokens = [
         *("".join(chance.choices(letters, k=24)) for _ in range(1000)),
         *("".join(chance.choices(lower, k=26)) for _ in range(1000)),

@@ -3,14 +3,18 @@
 Values of the query are masked all, as they often hold a credential; of the path only the parts that look made
 by a machine, as Slack's, Discord's and Teams' hooks have them, since a path is mostly words. What looks so is
 a rule about shape and not a list of services: a long run of letters and digits in no order that words have.
+Shorter ones are known by where they stand: behind an account's number in the path of a hook, as Zapier's.
 """
 
 import re
 
+from webhooks_app.core import letter_pairs
 from webhooks_app.core.text_display import MASK
 
 _UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
-_RUN = re.compile(r"[A-Za-z0-9]{16,}")
+_SHORTEST_RUN = 16
+_RUN = re.compile(rf"[A-Za-z0-9]{{{_SHORTEST_RUN},}}")
+_ACCOUNT, _SHORT_KEY = re.compile("[0-9]{5,}"), re.compile("[A-Za-z0-9]{6,}")
 # What a token in Base64 has between its runs, as words have that are joined by them.
 _JOINED = re.compile(r"[A-Za-z0-9_~=-]{20,}")
 _CAMEL_CASE = re.compile(r"[a-z]*(?:[A-Z][a-z]+|[A-Z]{2,5})*")
@@ -34,7 +38,23 @@ def mask_url(url: str) -> str:
 
 
 def _mask_path(path: str) -> str:
-    return "/".join(MASK if looks_random(part) else part for part in path.split("/"))
+    parts = path.split("/")
+    shown = [MASK if looks_random(part) else part for part in parts]
+    for number in range(1, len(parts)):
+        if _is_key_of_account(parts[: number + 1]):
+            shown[number] = MASK
+    return "/".join(shown)
+
+
+def _is_key_of_account(parts: list[str]) -> bool:
+    """Tell whether the last part is a short key behind an account's number, in the path of a hook."""
+    *above, account, key = parts
+    return (
+        _ACCOUNT.fullmatch(account) is not None
+        and _SHORT_KEY.fullmatch(key) is not None
+        and "hook" in "/".join(above).lower()
+        and not (len(_CHANGE.findall(key)) <= _MOST_CHANGES and letter_pairs.could_be_words(_letters(key)))
+    )
 
 
 def looks_random(part: str) -> bool:
@@ -49,12 +69,18 @@ def looks_random(part: str) -> bool:
 
 def _is_word(run: str) -> bool:
     """Tell whether letters and digits in a row are a word, several in camel case, or a number."""
-    letters = re.sub("[0-9]", "", run)
+    letters = _letters(run)
+    if len(letters) >= _SHORTEST_RUN and not letter_pairs.could_be_words(letters):
+        return False
     if letters.isupper() and len(letters) >= _LONGEST_CAPITALS:
         return False
     capitals, changes = len(re.findall("[A-Z]+", letters)), len(_CHANGE.findall(run))
     is_scattered = len(letters) > _SHORT_WORD and len(letters) < _LETTERS_PER_CAPITAL * capitals
     return changes <= _MOST_CHANGES and not is_scattered and _CAMEL_CASE.fullmatch(letters) is not None
+
+
+def _letters(run: str) -> str:
+    return re.sub("[0-9]", "", run)
 
 
 def _is_mostly_odd(joined: str) -> bool:
