@@ -12,7 +12,7 @@ from webhooks_app.core import clock, ids, json_parsing
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, Event, PendingDelivery
 from webhooks_app.endpoints import actions
-from webhooks_app.events import accept
+from webhooks_app.events import accept, request_hash
 from webhooks_app.events.accept import KeyReused, NewEvent, Submission, event_rows
 from webhooks_app.extensions import db
 from webhooks_app.jobs.wake_ups import WakeUps
@@ -121,25 +121,67 @@ def test_the_same_data_written_in_another_way_is_the_same_event(
     assert earlier == later
 
 
-@pytest.mark.parametrize(
-    "number", [b"3.14159265358979323846", b"1e-400", b"1.0", b"12345678901234567890123", b"-0.0"]
-)
+def store(database: WriteDatabase, workspace: Workspace, event: NewEvent, request_hash: str) -> str:
+    """Store an event under the key as an earlier version did, and return its id."""
+    now = clock.now()
+    [row] = event_rows(Submission(workspace.id, [event], "key"), now)
+    row = row._replace(request_hash=request_hash)
+    with database.begin() as connection:
+        connection.execute(insert(Event).values(row._asdict() | {"created_at": now}))
+    return row.id
+
+
+def hash_of_floats(event: NewEvent) -> str:
+    """The hash that the first version stored and compares with."""
+    data = json.loads(event.raw_data)
+    return hashlib.sha256(json.dumps([event.type, data], sort_keys=True).encode()).hexdigest()
+
+
+@pytest.mark.parametrize("number", [b"19.99", b"1.0", b"1e-3", b"12345678901234567890123", b"-0.0"])
 def test_a_row_from_before_numbers_were_kept_answers_the_same_request(
     number: bytes, workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps
 ) -> None:
     event = precise(number)
-    # As the code before wrote it: data and hash both passed through floats.
+    # As the first version wrote it: data and hash both passed through floats.
     through_floats = NewEvent.of(event.type, json.loads(event.raw_data))
-    now = clock.now()
-    [old] = event_rows(Submission(workspace.id, [through_floats], "key"), now)
-    hashed = json.dumps([event.type, through_floats.data], sort_keys=True)
-    old = old._replace(request_hash=hashlib.sha256(hashed.encode()).hexdigest())
-    with database.begin() as connection:
-        connection.execute(insert(Event).values(old._asdict() | {"created_at": now}))
+    earlier_id = store(database, workspace, through_floats, hash_of_floats(event))
 
     [accepted] = accept.accept_events(database, wake_ups, workspace.id, [event], idempotency_key="key")
 
-    assert accepted.id == old.id
+    assert accepted.id == earlier_id
+
+
+def test_what_was_cut_to_a_float_cannot_be_told_from_another_number(
+    workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps
+) -> None:
+    event = precise(b"3.14159265358979323846")
+    store(database, workspace, NewEvent.of(event.type, json.loads(event.raw_data)), hash_of_floats(event))
+
+    with pytest.raises(KeyReused):
+        accept.accept_events(database, wake_ups, workspace.id, [event], idempotency_key="key")
+
+
+@pytest.mark.parametrize("number", [b"3.14159265358979323846", b"19.99", b"1e-400"])
+def test_a_row_with_a_hash_of_what_was_written_answers_the_same_request(
+    number: bytes, workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps
+) -> None:
+    event = precise(number)
+    written = request_hash.as_written(event.type, event.data, event.raw_data)
+    earlier_id = store(database, workspace, event, written)
+
+    [accepted] = accept.accept_events(database, wake_ups, workspace.id, [event], idempotency_key="key")
+
+    assert accepted.id == earlier_id
+
+
+@pytest.mark.parametrize("number", [b"3.14159265358979323846", b"19.99", b"1e-400", b"7"])
+def test_an_older_process_knows_a_new_event_again(
+    number: bytes, workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps
+) -> None:
+    event = precise(number)
+    accept.accept_events(database, wake_ups, workspace.id, [event], idempotency_key="key")
+
+    assert db.session.scalars(select(Event.request_hash)).one() == hash_of_floats(event)
 
 
 def test_what_comes_for_a_disabled_endpoint_is_held_and_not_queued(

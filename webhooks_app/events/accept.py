@@ -152,7 +152,7 @@ def event_rows(submission: Submission, now: datetime) -> list[NewEventRow]:
                 now=now,
             ),
             key := event.idempotency_key or submission.idempotency_key,
-            request_hash.of_event(event.type, event.data, event.raw_data) if key is not None else None,
+            request_hash.of_event(event.type, event.data) if key is not None else None,
             event.values,
         )
         for event_id, event in zip(ids.several("evt", len(submission.events)), submission.events, strict=True)

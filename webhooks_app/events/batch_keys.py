@@ -79,6 +79,6 @@ def _earlier(connection: Connection, row: Mapping[str, Any]) -> Outcome:
 def _digest(submission: Submission) -> str:
     hashed = hashlib.sha256()
     for event in submission.events:
-        digest = request_hash.of_event(event.type, event.data, event.raw_data)
+        digest = request_hash.as_written(event.type, event.data, event.raw_data)
         hashed.update(f"{digest} {event.idempotency_key or ''}\n".encode())
     return hashed.hexdigest()

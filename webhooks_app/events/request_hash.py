@@ -1,8 +1,8 @@
-"""Whether two requests under one idempotency key hand over the same event: by a hash, with older ones known.
+"""Whether two requests under one idempotency key hand over the same event: by a hash, then by every number.
 
-Numbers count as they are written, to the last digit, though not how many zeros stand at their ends. The code
-before took them as floats, and its hashes stand in the table: they are compared as they were made. Data
-without fractions and exponents has the same hash by both. Pure.
+The hash takes numbers as floats, as it has since the first version: during a rolling upgrade each process
+knows the events of the others. So numbers that differ beyond a float's digits have the same hash, and those
+are compared as they are written, though not by how many zeros stand at their ends. Pure.
 """
 
 import hashlib
@@ -17,10 +17,15 @@ from webhooks_app.core import json_parsing
 _FRACTION = re.compile(rb"[0-9][.eE]")
 
 
-def of_event(event_type: str, data: dict[str, Any], raw_data: bytes) -> str:
-    """Return the hash, SHA-256 in hexadecimal, of an event whose `data` is `raw_data` as JSON."""
+def of_event(event_type: str, data: dict[str, Any]) -> str:
+    """Return the hash, SHA-256 in hexadecimal, of an event."""
+    return _digest([event_type, data])
+
+
+def as_written(event_type: str, data: dict[str, Any], raw_data: bytes) -> str:
+    """Return a hash of an event whose `data` is `raw_data` as JSON, each number to its last digit."""
     if not _FRACTION.search(raw_data):
-        return _of_floats(event_type, data)
+        return of_event(event_type, data)
     exact: list[str] = []
 
     def written(number: str) -> str:
@@ -29,33 +34,23 @@ def of_event(event_type: str, data: dict[str, Any], raw_data: bytes) -> str:
         return exact[-1]
 
     parsed = json.loads(raw_data, parse_float=written)
-    return _digest([event_type, parsed]) if exact else _of_floats(event_type, data)
+    return _digest([event_type, parsed]) if exact else of_event(event_type, data)
 
 
 def is_repeat(
     earlier_hash: str | None, earlier_body: bytes, *, sent_hash: str | None, sent_body: bytes
 ) -> bool:
     """Tell whether the event whose envelope is `sent_body` is the earlier one again."""
-    if earlier_hash == sent_hash:
-        return True
     sent = json_parsing.data_as_sent(sent_body)
-    event_type = json.loads(sent_body)["type"]
-    return earlier_hash == _of_floats(event_type, json.loads(sent)) and _has_same_numbers(
-        json_parsing.data_as_sent(earlier_body), sent
-    )
+    if earlier_hash == sent_hash:
+        return not _FRACTION.search(sent) or _has_same_numbers(json_parsing.data_as_sent(earlier_body), sent)
+    # For a while, that was the hash of an event.
+    return earlier_hash == as_written(json.loads(sent_body)["type"], json.loads(sent), sent)
 
 
 def _has_same_numbers(before: bytes, now: bytes) -> bool:
-    """Tell whether data with the same hash by floats is the same to the last digit.
-
-    What was stored before numbers were kept as written is compared with what it was made of: floats.
-    """
     parse = json_parsing.parse_to_the_digit
-    return before == now or parse(before) in (parse(now), parse(json.dumps(json.loads(now)).encode()))
-
-
-def _of_floats(event_type: str, data: Any) -> str:
-    return _digest([event_type, data])
+    return before == now or parse(before) == parse(now)
 
 
 def _digest(value: Any) -> str:
