@@ -3,13 +3,14 @@
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 
 import pytest
 from flask import Flask
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tests.conftest import Workspace
 from webhooks_app.db import deadlines
@@ -133,3 +134,23 @@ def test_the_defaults_keep_the_promise() -> None:
     assert limits.answer_seconds + limits.least_seconds <= PROMISED_SECONDS
     assert DEFAULT_LIMITS.request_seconds is not None
     assert DEFAULT_LIMITS.request_seconds < PROMISED_SECONDS
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_wait_for_the_pool_ends_with_the_request(databases: Databases) -> None:
+    with ExitStack() as held:
+        with suppress(PoolTimeout), deadlines.within(PROMISED_SECONDS):
+            while True:
+                held.enter_context(databases.read.connect_autocommit())
+        began = time.monotonic()
+        with pytest.raises(PoolTimeout), deadlines.within(0.2):
+            databases.read.connect_autocommit()
+        assert time.monotonic() - began < DEFAULT_LIMITS.pool_seconds
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_sqlite_has_a_connection_for_each_thread(databases: Databases) -> None:
+    with ExitStack() as held, deadlines.within(PROMISED_SECONDS):
+        for _ in range(100):
+            held.enter_context(databases.read.connect_autocommit())
+        assert databases.write.pool_use()[0] == 100

@@ -1,5 +1,6 @@
 """What holds the two databases together: SQLite's one writer, and connections that lead nowhere any more."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from tests.conftest import Workspace, wait_for
 from webhooks_app.cli.schema import downgrade, upgrade
+from webhooks_app.db import engines
 from webhooks_app.db.database_limits import DatabaseLimits, MigrationLimits
 from webhooks_app.db.engines import Databases
 from webhooks_app.extensions import db
@@ -159,3 +161,11 @@ def test_a_migration_does_not_wait_for_ever(app: Flask, databases: Databases) ->
         long.execute(text("SELECT count(*) FROM endpoints"))
         with pytest.raises(OperationalError, match="lock timeout"):
             downgrade(revision="0002")
+
+
+def test_what_the_pool_does_is_no_news_of_ours(database_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "webhooks_app"):
+        engine = engines.open_engine(database_url, waits_for_disk=True)
+        engine.connect().close()
+        engine.dispose()
+    assert caplog.messages == []

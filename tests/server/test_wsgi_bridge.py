@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.server.running_server import serving
-from webhooks_app.server.wsgi_bridge import environ_of
+from webhooks_app.server.wsgi_environ import environ_of
 from webhooks_app.web.responses import CutShort
 
 SCOPE: dict[str, Any] = {

@@ -9,18 +9,19 @@ class DatabaseLimits:
 
     `lock_seconds`: for SQLite's one lock, or PostgreSQL's on a table or a row; past it the caller gets 503 or
     tries again. `short_lock_seconds`: for SQLite's lock, where the caller has something else to do meanwhile
-    and tries again. `pool_seconds`: for one of the pool's connections to come free. The rest is PostgreSQL's:
+    and tries again. The rest is PostgreSQL's:
 
-    `connect_seconds`: for a connection to one address; psycopg takes no less than 2. `reach_seconds`: for all
-    of a host's addresses, and for its name to be looked up. `peer_silence_seconds`: for the database's host
-    to acknowledge what was sent to it; after that long it counts as gone. `statement_seconds`: for one
-    statement, by the server's clock. `answer_seconds`: for its answer, by ours, should the server itself or a
-    pooler hang. `idle_transaction_seconds`: how long the server keeps a transaction whose client says nothing
-    or takes nothing, as its host may be gone. `idle_check_seconds`: a connection that was idle for longer is
+    `pool_seconds`: for one of the pool's connections to come free. `connect_seconds`: for a connection to one
+    address; psycopg takes no less than 2. `reach_seconds`: for all of a host's addresses, and for its name to
+    be looked up. `peer_silence_seconds`: for the database's host to acknowledge what was sent to it; after
+    that long it counts as gone. `statement_seconds`: for one statement, by the server's clock.
+    `answer_seconds`: for its answer, by ours, should the server itself or a pooler hang.
+    `idle_transaction_seconds`: how long the server keeps a transaction whose client says nothing or takes
+    nothing, as its host may be gone. `idle_check_seconds`: a connection that was idle for longer is
     asked whether it still works, as PostgreSQL may have been restarted.
 
     `crowd`: how many of a process's threads may wait while the database answers none of them, None for all.
-    `request_seconds`: for all statements of a request together, on either database.
+    `request_seconds`: for all of a request that waits for either database, from when the request is there.
     """
 
     lock_seconds: float = 3.5

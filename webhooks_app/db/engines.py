@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Dialect, Engine, create_engine, make_url
 
 from webhooks_app.db import driver_errors, sqlite_sessions
+from webhooks_app.db.connection_pool import ConnectionPool
 from webhooks_app.db.database_limits import DEFAULT_LIMITS, DatabaseLimits
 from webhooks_app.db.transaction_options import AUTOCOMMITS, HAS_NO_TIME_LIMIT, HAS_SHORT_TIMEOUT, WRITES
 
@@ -114,11 +115,14 @@ def engine_options(database_url: str, limits: DatabaseLimits = DEFAULT_LIMITS) -
         connect_args = {"timeout": limits.lock_seconds, "check_same_thread": False}
         return {
             "hide_parameters": True,
-            "pool_timeout": limits.pool_seconds,
+            "poolclass": ConnectionPool,
+            # A connection is a file or two, of which each thread needs two at most; nobody need wait for one.
+            "max_overflow": -1,
             "connect_args": connect_args,
         }
     return {
         "hide_parameters": True,
+        "poolclass": ConnectionPool,
         "pool_size": 10,
         "max_overflow": 20,
         "pool_timeout": limits.pool_seconds,

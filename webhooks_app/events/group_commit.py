@@ -90,8 +90,9 @@ class GroupCommit:
 
         With a `token_hash`, the workspace is that of the API token; its outcome may then be UnknownToken.
         """
+        until = time.monotonic() + (deadlines.shorten(self._limits.answer_seconds) or 0.0)
         with self._lock:
-            self._waiting.append(_Waiting(submission, when_done, token_hash))
+            self._waiting.append(_Waiting(submission, when_done, token_hash, until))
             if self._is_committing:
                 return
             self._is_committing = True
@@ -121,8 +122,7 @@ class GroupCommit:
             return group
 
     def _seconds_for(self, group: "list[_Waiting]") -> float:
-        waited_seconds = time.monotonic() - min(each.since for each in group)
-        return max(self._limits.least_seconds, self._limits.answer_seconds - waited_seconds)
+        return max(self._limits.least_seconds, min(each.until for each in group) - time.monotonic())
 
     def _commit(self, group: "list[_Waiting]") -> None:
         try:
@@ -183,9 +183,12 @@ class GroupCommit:
 
 @dataclass(slots=True)
 class _Waiting:
+    """`until` and `since` are as `time.monotonic` has them: when it has to be answered, and came."""
+
     submission: Submission
     when_done: WhenDone
     token_hash: str | None
+    until: float
     since: float = field(default_factory=time.monotonic)
     is_told: bool = False
 

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from webhooks_app.core.text_display import MASK
-from webhooks_app.server.wsgi_bridge import Receive, Scope, Send
+from webhooks_app.server.wsgi_bridge import Receive, Send
+from webhooks_app.server.wsgi_environ import Scope
 
 log = logging.getLogger(__name__)
 

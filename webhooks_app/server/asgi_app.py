@@ -7,7 +7,8 @@ from webhooks_app.monitoring.counters import ProcessCounters
 from webhooks_app.server import host_header
 from webhooks_app.server.event_intake import EventIntake
 from webhooks_app.server.server_limits import ServerLimits
-from webhooks_app.server.wsgi_bridge import Receive, Scope, Send, WsgiBridge
+from webhooks_app.server.wsgi_bridge import Receive, Send, WsgiBridge, busy
+from webhooks_app.server.wsgi_environ import Scope
 from webhooks_app.web import request_ids
 from webhooks_app.web.api.errors import ApiError, error_json
 
@@ -104,7 +105,7 @@ class AsgiApp:
         if len(body) > self._limits.body_bytes:
             raise _too_large()
         if len(body) > _SMALL_BYTES and self._bodies_bytes > self._limits.bodies_bytes:
-            raise _busy()
+            raise busy()
         return bool(message.get("more_body"))
 
 
@@ -115,11 +116,6 @@ def _too_large() -> ApiError:
 
 def _too_slow() -> ApiError:
     return ApiError(408, "request_timeout", "The body took too long to arrive.")
-
-
-def _busy() -> ApiError:
-    message = "Too much is being sent at once. Send this again."
-    return ApiError(503, "busy", message, headers={"retry-after": "1"})
 
 
 def _stated_length(scope: Scope) -> int:

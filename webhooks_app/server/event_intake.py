@@ -17,7 +17,8 @@ from webhooks_app.core.json_parsing import InvalidJson
 from webhooks_app.events.accept import Outcome, Submission
 from webhooks_app.events.catalog import Catalog
 from webhooks_app.events.group_commit import GroupCommit, UnknownToken
-from webhooks_app.server.wsgi_bridge import Headers, Scope
+from webhooks_app.server.wsgi_bridge import Headers
+from webhooks_app.server.wsgi_environ import Scope
 from webhooks_app.web.api import producer
 from webhooks_app.web.api.authentication import bearer_token
 from webhooks_app.web.api.errors import ApiError

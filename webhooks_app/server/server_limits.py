@@ -12,8 +12,9 @@ class ServerLimits:
     takes. `idle_seconds`: between two requests of a connection; more than the 60 of common proxies, which
     otherwise send a request into a connection that is just being closed. `body_bytes`: of one request, the
     largest batch and what multipart forms add. `bodies_bytes`: of all bodies that are being read or worked
-    on, past which only small ones are taken. `connections`: at the same time; for one more, another is closed
-    that asks for nothing, or else it is answered 503. `stop_seconds`: for requests under way when the process
+    on, past which only small ones are taken. `queue_seconds`: for a thread, while all are at work; 503 past
+    it. `connections`: at the same time; for one more, another is closed that asks for nothing, or else it is
+    answered 503. `stop_seconds`: for requests under way when the process
     is asked to end; supervisors kill ten seconds after they ask. `leave_seconds`: how long a process that
     another one replaces waits for its clients' next requests, whose answers tell them to connect anew.
     """
@@ -25,6 +26,7 @@ class ServerLimits:
     idle_seconds: int = 65
     body_bytes: int = 4 * 1024 * 1024 + 64 * 1024
     bodies_bytes: int = 64 * 1024 * 1024
+    queue_seconds: float = 4.5
     connections: int = 2000
     stop_seconds: int = 8
     leave_seconds: float = 3.0

@@ -79,6 +79,7 @@ def serve(
         intake=intake,
         counters=services(app).counters,
         trusted_proxies=settings.trusted_proxies,
+        path_prefix=settings.path_prefix,
         has_access_log=settings.access_log,
         drain_seconds=settings.drain_seconds,
         when_ending=lambda: setattr(services(app), "is_ending", True),
@@ -109,6 +110,7 @@ class WebServer:
         intake: EventIntake | None = None,
         counters: ProcessCounters | None = None,
         trusted_proxies: int = 0,
+        path_prefix: str = "",
         has_access_log: bool = False,
         drain_seconds: float = 0,
         when_ending: Callable[[], None] = lambda: None,
@@ -119,7 +121,13 @@ class WebServer:
         self._limits = limits
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waits = waits or LongPolls(lambda _: set())
-        self._bridge = WsgiBridge(app, threads=threads, waits=self._waits)
+        self._bridge = WsgiBridge(
+            app,
+            threads=threads,
+            queue_seconds=limits.queue_seconds,
+            path_prefix=path_prefix,
+            waits=self._waits,
+        )
         self._deadlines = Deadlines(limits, counters)
         answering: AsgiCallable = AsgiApp(
             self._bridge, limits, intake, counters, is_behind_proxies=trusted_proxies > 0

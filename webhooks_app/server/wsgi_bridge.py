@@ -1,21 +1,20 @@
 """From an ASGI request, whose body has been read, to a WSGI application in a thread, and back (PEP 3333)."""
 
 import asyncio
-import sys
-from collections import Counter
+import logging
+import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import Context
 from dataclasses import dataclass, field
-from io import BytesIO
 from typing import Any, Protocol
-from urllib.parse import unquote_to_bytes
 
-from webhooks_app.web import request_ids
-from webhooks_app.web.api.producer import FAILURE_KEY, REPEATED_KEY
+from webhooks_app.server.wsgi_environ import Scope, environ_of
+from webhooks_app.web import request_deadline, request_ids
+from webhooks_app.web.api.errors import ApiError
+from webhooks_app.web.api.producer import FAILURE_KEY
 from webhooks_app.web.responses import WAIT_HEADER, CutShort
 
-Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Any]
 Headers = list[tuple[bytes, bytes]]
@@ -28,6 +27,12 @@ _WAIT_HEADER = WAIT_HEADER.lower().encode("latin-1")
 _CUT_SHORT = object()
 # The name under which a scope's state holds a function that closes the connection in the middle of an answer.
 CUT_OFF = "cut_off"
+
+
+log = logging.getLogger(__name__)
+
+# What needs nothing that others could keep busy.
+_LIVENESS, _STATIC = "/livez", "/static/"
 
 
 @dataclass(slots=True)
@@ -48,15 +53,26 @@ class Waits(Protocol):
 
 
 class WsgiBridge:
-    """Runs a WSGI application in `threads` threads.
+    """Runs a WSGI application in `threads` threads, and one more for liveness and static files.
 
-    A thread is held while the application computes, never while a client is waited for.
+    A thread is held while the application computes, never while a client is waited for. A request for which
+    none comes free within `queue_seconds` is refused. `path_prefix` is one that a proxy may have left.
     """
 
-    def __init__(self, app: WsgiApp, *, threads: int, waits: "Waits | None" = None) -> None:
+    def __init__(
+        self,
+        app: WsgiApp,
+        *,
+        threads: int,
+        queue_seconds: float,
+        path_prefix: str = "",
+        waits: "Waits | None" = None,
+    ) -> None:
         self._app = app
         self._waits = waits
+        self._queue_seconds, self._path_prefix = queue_seconds, path_prefix
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="web")
+        self._light_pool = ThreadPoolExecutor(1, thread_name_prefix="light")
 
     async def answer(
         self,
@@ -71,13 +87,14 @@ class WsgiBridge:
         """Have the application answer, and send what it says until the client has it or is gone.
 
         `failure` is an exception that the application is to raise as if it had come from the database.
+        Raises ApiError where all threads stay busy.
         """
         ours = {FAILURE_KEY: failure, request_ids.ENVIRON_KEY: request_id}
         context = Context()  # the application may hold context variables from one piece to the next
-        answer = await self._in_thread(context.run, self._call, environ_of(scope, body) | ours)
+        answer = await self._begin(environ_of(scope, body) | ours, context)
         if hold := answer.take_hold():
             if self._waits is not None and await self._waits.wait(hold, receive, self._in_thread):
-                answer = await self._in_thread(context.run, self._call, environ_of(scope, body) | ours)
+                answer = await self._begin(environ_of(scope, body) | ours, context)
                 answer.take_hold()
             answer.headers += hold.headers
         start = {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
@@ -113,6 +130,25 @@ class WsgiBridge:
             gone.cancel()
             await self._in_thread(context.run, _close, answer.source)
 
+    async def _begin(self, environ: dict[str, Any], context: Context) -> "_Answer":
+        path = environ["PATH_INFO"].removeprefix(self._path_prefix)
+        is_light = path == _LIVENESS or path.startswith(_STATIC)
+        pool = self._light_pool if is_light else self._pool
+        environ[request_deadline.RECEIVED_AT] = time.monotonic()
+        work: Future[_Answer] = pool.submit(context.run, self._call, environ)
+        # Work that a thread has begun cannot be canceled any more, and goes on.
+        patience = asyncio.get_running_loop().call_later(self._queue_seconds, work.cancel)
+        try:
+            return await asyncio.wrap_future(work)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            log.warning("all_threads_busy")
+            raise busy() from None
+        finally:
+            patience.cancel()
+
     def _in_thread(self, act: Callable[..., Any], *arguments: Any) -> "asyncio.Future[Any]":
         return asyncio.get_running_loop().run_in_executor(self._pool, act, *arguments)
 
@@ -135,6 +171,7 @@ class WsgiBridge:
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
+        self._light_pool.shutdown(wait=False, cancel_futures=True)
 
 
 class _Answer:
@@ -175,6 +212,12 @@ class _Answer:
         self.headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
 
+def busy() -> ApiError:
+    """Make the refusal of what comes while too much else is under way."""
+    message = "Too much is being sent at once. Send this again."
+    return ApiError(503, "busy", message, headers={"retry-after": "1"})
+
+
 def _has_length(headers: Headers) -> bool:
     """Tell whether the body's length is known, so that it is at hand as a whole or is a file."""
     return any(name == b"content-length" for name, _ in headers)
@@ -183,45 +226,3 @@ def _has_length(headers: Headers) -> bool:
 def _close(source: Any) -> None:
     if hasattr(source, "close"):
         source.close()
-
-
-def environ_of(scope: Scope, body: bytes) -> dict[str, Any]:
-    """Return the WSGI environment (PEP 3333) of an ASGI scope.
-
-    Headers whose names hold an underscore are left out, as WSGI could not tell them from those with a hyphen.
-    """
-    host, port = scope["server"] or ("localhost", 0)
-    environ: dict[str, Any] = {
-        "REQUEST_METHOD": scope["method"],
-        "SCRIPT_NAME": "",
-        "PATH_INFO": unquote_to_bytes(scope["raw_path"]).decode("latin-1"),
-        "QUERY_STRING": scope["query_string"].decode("latin-1"),
-        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
-        "SERVER_NAME": host,
-        "SERVER_PORT": str(port or 0),
-        "REMOTE_ADDR": scope["client"][0] if scope["client"] else "",
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": scope["scheme"],
-        "wsgi.input": BytesIO(body),
-        "wsgi.input_terminated": True,
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": True,
-        "wsgi.run_once": False,
-    }
-    for raw_name, raw_value in scope["headers"]:
-        if b"_" not in raw_name:
-            _add_header(environ, raw_name.decode("latin-1").upper(), raw_value.decode("latin-1"))
-    environ["CONTENT_LENGTH"] = str(len(body))
-    counts = Counter(raw_name for raw_name, _ in scope["headers"])
-    environ[REPEATED_KEY] = {name.decode("latin-1") for name, count in counts.items() if count > 1}
-    return environ
-
-
-def _add_header(environ: dict[str, Any], name: str, value: str) -> None:
-    key = name.replace("-", "_")
-    if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-        key = "HTTP_" + key
-    if key in environ:
-        value = environ[key] + ("; " if key == "HTTP_COOKIE" else ",") + value
-    environ[key] = value
