@@ -212,6 +212,8 @@ PAGES = (
     Page("endpoints.test", "refused", act=refuse_test),
     Page("endpoints.settings", act=refuse_deletion),
     Page("endpoints.settings", "disabled", of="legacy"),
+    Page("endpoints.settings", "managed", of="unused"),
+    Page("endpoints.settings", "managed-long", of="long"),
     Page("endpoints.settings", "moved", of="billing", query="moved=1"),
     Page("deliveries.index"),
     Page("deliveries.index", "opened", query="status=retrying&open={retrying}"),

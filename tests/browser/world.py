@@ -58,13 +58,21 @@ class World:
     quiet: Workspace
     ids: dict[str, str] = field(default_factory=dict)
 
-    def add(self, name: str, *event_types: str, title: str = "", path: str = "/orders") -> None:
+    def add(
+        self,
+        name: str,
+        *event_types: str,
+        title: str = "",
+        path: str = "/orders",
+        managed_by: str | None = None,
+    ) -> None:
         """An endpoint of Acme's, for all events where none are named."""
         self.ids[name] = self.acme.endpoint(
             self.origin + path,
             name=title or name.capitalize(),
             all_events=not event_types,
             event_types=event_types,
+            managed_by=managed_by,
         )
 
     def send(self, *event_types: str, **data: object) -> None:
@@ -227,7 +235,7 @@ def _fail_for_good(world: World, engine: DeliveryEngine) -> None:
     """Legacy says 410 and is disabled by it, so what comes later is held."""
     world.add("legacy", "batch-interrupt-request", path="/legacy")
     world.add("hostile", "model-version-demotion", title=MARKUP[:100], path="/hostile")
-    world.add("long", "api-key-recycling", title=LONG[:100], path="/orders?" + LONG)
+    world.add("long", "api-key-recycling", title=LONG[:100], path="/orders?" + LONG, managed_by=LONG[:100])
     world.send("batch-interrupt-request")
     world.send("model-version-demotion", note=MARKUP + LONG)
     engine.run(seconds=60)
@@ -255,7 +263,7 @@ def _send_by_hand(world: World, engine: DeliveryEngine) -> None:
 
 def _leave_waiting(world: World) -> None:
     """No worker runs any more: one delivery is claimed and never answered, one not even claimed."""
-    world.add("unused", "api-key-renaming")
+    world.add("unused", "api-key-renaming", managed_by="deploy/endpoints.yaml")
     world.add("slow", "api-key-creation")
     world.send("api-key-creation")
     world.note("sending", "slow")

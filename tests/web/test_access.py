@@ -16,6 +16,7 @@ WRITES: list[tuple[str, dict[str, Any]]] = [
     ("endpoints/{id}/disable", {}),
     ("endpoints/{id}/enable", {}),
     ("endpoints/{id}/delete", {"confirmation": "Orders"}),
+    ("endpoints/{id}/release", {}),
 ]
 
 

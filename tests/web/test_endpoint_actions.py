@@ -98,3 +98,29 @@ def test_the_overview_enables_and_sends_what_is_held_in_one_press(
     workspace.send(2)
     assert "Enable and send 2 held" in admin_page.get(f"endpoints/{endpoint_id}").text
     assert f"{endpoint_id}/enable" not in viewer_page.get(f"endpoints/{endpoint_id}").text
+
+
+def test_what_a_file_manages_is_marked_until_it_is_let_go_of(admin_page: Page, workspace: Workspace) -> None:
+    endpoint_id = workspace.endpoint(URL, managed_by="endpoints.yaml <b>")
+    pages = ("", f"endpoints/{endpoint_id}", f"endpoints/{endpoint_id}/settings")
+    for page in pages:
+        text = admin_page.get(page).text
+        assert "anaged by" in text and "endpoints.yaml &lt;b&gt;" in text
+
+    response = admin_page.post(f"endpoints/{endpoint_id}/release")
+
+    assert response.status_code == 303
+    assert "no longer manages this endpoint" in admin_page.get(response.location).text
+    assert load(endpoint_id).managed_by is None
+    for page in pages:
+        assert "endpoints.yaml" not in admin_page.get(page).text
+    assert (
+        "Nothing manages" in admin_page.get(admin_page.post(f"endpoints/{endpoint_id}/release").location).text
+    )
+
+
+def test_saving_the_form_leaves_the_management(admin_page: Page, workspace: Workspace) -> None:
+    endpoint_id = workspace.endpoint(URL, managed_by="endpoints.yaml")
+    typed = {"url": URL, "name": "Orders", "scope": "all", "timeout": "9"}
+    assert admin_page.post(f"endpoints/{endpoint_id}/settings", typed).status_code == 303
+    assert (load(endpoint_id).managed_by, load(endpoint_id).timeout_ms) == ("endpoints.yaml", 9000)

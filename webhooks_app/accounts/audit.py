@@ -45,6 +45,7 @@ ACTIONS = {
     "endpoint.warning": "announced that an endpoint may be disabled",
     "endpoint.final_warning": "announced that an endpoint is about to be disabled",
     "endpoint.delete": "deleted an endpoint",
+    "endpoint.release": "stopped managing an endpoint by a file",
     "endpoint.test": "sent a test event",
     "listener.start": "began to listen",
     "listener.end": "ended a listener",

@@ -61,6 +61,7 @@ def create_in_transaction(
         target=endpoint_id,
         now=now,
         url=url_masking.mask_url(values.url),
+        **({"managed_by": values.managed_by} if values.managed_by else {}),
     )
     return endpoint_id
 

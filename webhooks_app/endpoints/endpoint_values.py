@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import UNSET, UnsetType
 from sqlalchemy import Connection, insert
 
 from webhooks_app.core.encryption import Cipher
@@ -21,7 +22,8 @@ HIGHEST_RATE = 10_000  # requests a second
 class EndpointValues:
     """What an admin can set; `event_types` counts only without `all_events`.
 
-    A header without a value keeps the stored one, but only on the same server.
+    A header without a value keeps the stored one, but only on the same server. `managed_by` stays as it is
+    where it is unset; None lets go of the endpoint.
     """
 
     name: str
@@ -31,6 +33,7 @@ class EndpointValues:
     timeout_ms: int = DEFAULT_TIMEOUT_MS
     rate_per_second: int | None = None
     headers: Sequence[GivenHeader] = ()
+    managed_by: str | UnsetType | None = UNSET
 
     @property
     def subscribed(self) -> list[str]:
@@ -56,6 +59,7 @@ def columns(
         "rate_per_second": values.rate_per_second,
         "headers_encrypted": cipher.encrypt(endpoint_id, written) if written else None,
         "updated_at": now,
+        **({} if values.managed_by is UNSET else {"managed_by": values.managed_by}),
     }
 
 

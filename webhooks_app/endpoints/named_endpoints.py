@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import UNSET
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
@@ -84,4 +85,5 @@ def _is_as_wanted(endpoint: Endpoint, values: EndpointValues, cipher: Cipher) ->
         and endpoint.timeout_ms == values.timeout_ms
         and endpoint.rate_per_second == values.rate_per_second
         and stored == headers
+        and values.managed_by in (UNSET, endpoint.managed_by)
     )

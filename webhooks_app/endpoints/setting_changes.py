@@ -14,7 +14,7 @@ _WORDS = {"url": "URL", "name": "name", "timeout_ms": "time-out", "rate_per_seco
 
 def stored(endpoint_id: str) -> Select[Any]:
     """Return the query of an endpoint's settings as they are."""
-    names = ("id", "all_events", "headers_encrypted", *_WORDS)
+    names = ("id", "all_events", "headers_encrypted", "managed_by", *_WORDS)
     return select(*(getattr(Endpoint, name) for name in names)).where(Endpoint.id == endpoint_id)
 
 
@@ -35,4 +35,11 @@ def describe(
     details: dict[str, Any] = {"url": url_masking.mask_url(values.url), "changed": changed}
     if "URL" in changed:
         details["url_before"] = url_masking.mask_url(before.url)
-    return details
+    return details | _management(before.managed_by, after.get("managed_by", before.managed_by))
+
+
+def _management(before: object, after: object) -> dict[str, Any]:
+    """Return what the audit row says of whatever manages the endpoint, before and after the change."""
+    if before != after:
+        return {"managed_by": after, "managed_by_before": before}
+    return {"managed_by": after} if after else {}

@@ -1,8 +1,8 @@
-"""What takes an endpoint out of use and back: disable, enable, delete."""
+"""What takes an endpoint out of use and back: disable, enable, delete; and out of a file's management."""
 
 from flask import Blueprint, flash, redirect, url_for
 
-from webhooks_app.endpoints import actions, overview
+from webhooks_app.endpoints import actions, management, overview
 from webhooks_app.extensions import db, services
 from webhooks_app.web.access import actor, admin_required, load_endpoint
 from webhooks_app.web.endpoint_settings import render_settings, settings_form
@@ -14,6 +14,7 @@ def add_routes(blueprint: Blueprint) -> None:
     blueprint.post("/endpoints/<endpoint_id>/disable")(disable)
     blueprint.post("/endpoints/<endpoint_id>/enable")(enable)
     blueprint.post("/endpoints/<endpoint_id>/delete")(delete)
+    blueprint.post("/endpoints/<endpoint_id>/release")(release)
 
 
 @admin_required
@@ -50,6 +51,17 @@ def delete(endpoint_id: str) -> PageResponse:
     actions.remove(services().write, endpoint, actor=actor())
     flash(f"Endpoint “{name}” deleted.", "success")
     return redirect(url_for("endpoints.index"), 303)
+
+
+@admin_required
+def release(endpoint_id: str) -> PageResponse:
+    endpoint = load_endpoint(endpoint_id)
+    manager = endpoint.managed_by
+    if management.release(services().write, endpoint, actor=actor()):
+        flash(f"{manager} no longer manages this endpoint. Take it out of there, too.", "success")
+    else:
+        flash("Nothing manages this endpoint.", "info")
+    return redirect(url_for("endpoints.settings", endpoint_id=endpoint_id), 303)
 
 
 def _held_message(count: int, *, send: bool) -> str:

@@ -258,6 +258,22 @@ def test_an_endpoint_is_put_by_its_name_as_often_as_one_likes(api: Api, stranger
         assert answer.status_code == status
 
 
+def test_what_manages_an_endpoint_stays_where_it_is_left_out(api: Api) -> None:
+    path = "/endpoints/by-name/Billing"
+    assert json_of(api.call("PUT", path, NEW | {"managed_by": " a.yaml "}))["managed_by"] == "a.yaml"
+    assert json_of(api.call("PUT", path, NEW | {"timeout_seconds": 9}))["managed_by"] == "a.yaml"
+    before = api.get(path).headers["ETag"]
+    endpoint = json_of(api.call("PUT", path, NEW | {"timeout_seconds": 9, "managed_by": None}))
+    assert endpoint["managed_by"] is None
+    assert api.get(path).headers["ETag"] != before
+
+    path = f"/endpoints/{endpoint['id']}"
+    assert json_of(api.call("PATCH", path, {"managed_by": "b.yaml"}))["managed_by"] == "b.yaml"
+    assert json_of(api.call("PATCH", path, {"rate_per_second": 3}))["managed_by"] == "b.yaml"
+    assert api.refusal("PATCH", path, {"managed_by": "\u200b"}) == (422, "invalid", "managed_by")
+    assert json_of(api.call("PATCH", path, {"managed_by": None}))["managed_by"] is None
+
+
 def test_a_name_that_several_have_is_a_conflict(api: Api) -> None:
     for _ in range(2):
         api.call("POST", "/endpoints", NEW | {"name": "Twin"})

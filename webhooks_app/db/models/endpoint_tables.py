@@ -32,6 +32,8 @@ class Endpoint(Base):
     rate_per_second: Mapped[int | None] = mapped_column(Integer)
     # JSON of [[name, value], …], encrypted for this endpoint.
     headers_encrypted: Mapped[str | None] = mapped_column(Text)
+    # What overwrites changes of people, such as a file's name.
+    managed_by: Mapped[str | None] = mapped_column(String(100))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
     # A deleted endpoint stays until its log has expired.

@@ -103,6 +103,9 @@ class Endpoint(msgspec.Struct, kw_only=True):
     headers: Annotated[
         list[EndpointHeader] | None, msgspec.Meta(description="null where they cannot be decrypted.")
     ]
+    managed_by: Annotated[
+        str | None, msgspec.Meta(description="What overwrites changes of people, such as a file.")
+    ]
     created_at: Moment
     updated_at: Moment
 

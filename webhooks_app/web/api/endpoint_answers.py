@@ -36,6 +36,7 @@ def fields(endpoint: Endpoint) -> dict[str, Any]:
         "timeout_seconds": -(-endpoint.timeout_ms // 1000),
         "rate_per_second": endpoint.rate_per_second,
         "headers": None if headers is None else [EndpointHeader(name) for name in headers],
+        "managed_by": endpoint.managed_by,
         "created_at": format_rfc3339(endpoint.created_at),
         "updated_at": format_rfc3339(endpoint.updated_at),
     }

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from webhooks_app.accounts import input_rules
 from webhooks_app.accounts.input_rules import LONGEST_NAME
@@ -35,6 +35,7 @@ def new_values(
         timeout_ms=body.timeout_seconds * 1000 if body.timeout_seconds else timeout_ms,
         rate_per_second=body.rate_per_second,
         headers=_headers(body.headers, url, stored),
+        managed_by=_managed_by(body.managed_by),
     )
 
 
@@ -50,12 +51,17 @@ def changed_values(body: EndpointChanges, endpoint: Endpoint) -> EndpointValues:
         timeout_ms=endpoint.timeout_ms if body.timeout_seconds is UNSET else body.timeout_seconds * 1000,
         rate_per_second=endpoint.rate_per_second if body.rate_per_second is UNSET else body.rate_per_second,
         headers=_headers(_kept(endpoint) if body.headers is UNSET else body.headers, url, endpoint),
+        managed_by=_managed_by(body.managed_by),
     )
 
 
 def check_name(name: str, field: str = "name") -> str:
     """Return the name of an endpoint. Raises ApiError 422."""
     return _checked(input_rules.check_name, name, field)
+
+
+def _managed_by(text: str | UnsetType | None) -> str | UnsetType | None:
+    return check_name(text, "managed_by") if isinstance(text, str) else text
 
 
 def check_event_type(name: str, field: str) -> None:

@@ -57,6 +57,17 @@ RecoveryRate = Annotated[
 ]
 
 
+ManagedBy = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=LONGEST_NAME,
+        description="What overwrites changes of people, such as a file; left out, it stays; null: nothing.",
+        examples=["endpoints.yaml"],
+    ),
+]
+
+
 class HeaderInput(msgspec.Struct, forbid_unknown_fields=True):
     """A header that each delivery carries; a value of null keeps the stored one, on the same server only."""
 
@@ -76,6 +87,7 @@ class NamedEndpointInput(msgspec.Struct, forbid_unknown_fields=True, kw_only=Tru
     timeout_seconds: TimeoutSeconds | None = None
     rate_per_second: RatePerSecond | None = None
     headers: Headers = []
+    managed_by: ManagedBy | UnsetType | None = UNSET
 
 
 class EndpointInput(NamedEndpointInput, kw_only=True):
@@ -94,6 +106,7 @@ class EndpointChanges(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     timeout_seconds: TimeoutSeconds | UnsetType = UNSET
     rate_per_second: RatePerSecond | UnsetType | None = UNSET
     headers: Headers | UnsetType = UNSET
+    managed_by: ManagedBy | UnsetType | None = UNSET
 
 
 class HeldChoice(StrEnum):
