@@ -159,42 +159,49 @@ def enable(
 
     Raises ChangedMeanwhile as `change` does.
     """
-    now = clock.now()
-    state = DeliveryState.PENDING if send_held else DeliveryState.CANCELED
     with database.begin() as connection:
         versions.check(connection, endpoint.id, seen_at)
-        connection.execute(
-            update(Endpoint)
-            .where(Endpoint.id == endpoint.id, Endpoint.deleted_at.is_(None))
-            .values(state=EndpointState.ENABLED, disabled_reason=None, disabled_at=None, updated_at=now)
+        return enable_in_transaction(connection, endpoint, send_held=send_held, actor=actor)
+
+
+def enable_in_transaction(
+    connection: Connection, endpoint: Endpoint, *, send_held: bool, actor: Actor
+) -> int:
+    """Enable it within the caller's transaction, as `enable` does."""
+    now = clock.now()
+    state = DeliveryState.PENDING if send_held else DeliveryState.CANCELED
+    connection.execute(
+        update(Endpoint)
+        .where(Endpoint.id == endpoint.id, Endpoint.deleted_at.is_(None))
+        .values(state=EndpointState.ENABLED, disabled_reason=None, disabled_at=None, updated_at=now)
+    )
+    held = connection.scalars(
+        update(Delivery)
+        .where(Delivery.endpoint_id == endpoint.id, Delivery.attention_state == DeliveryState.HELD.value)
+        .values(
+            state=state,
+            next_attempt_at=now if send_held else None,
+            finished_at=None if send_held else now,
         )
-        held = connection.scalars(
-            update(Delivery)
-            .where(Delivery.endpoint_id == endpoint.id, Delivery.attention_state == DeliveryState.HELD.value)
-            .values(
-                state=state,
-                next_attempt_at=now if send_held else None,
-                finished_at=None if send_held else now,
-            )
-            .returning(Delivery.id)
-        ).all()
-        if send_held:
-            delivery_queue.add(connection, held, now=now)
-        connection.execute(
-            update(EndpointHealth)
-            .where(EndpointHealth.endpoint_id == endpoint.id)
-            .values(failing_since=None, failure_count=0)
-        )
-        audit.record(
-            connection,
-            actor,
-            "endpoint.enable",
-            workspace_id=endpoint.workspace_id,
-            target=endpoint.id,
-            now=now,
-            held=len(held),
-            sent=send_held,
-        )
+        .returning(Delivery.id)
+    ).all()
+    if send_held:
+        delivery_queue.add(connection, held, now=now)
+    connection.execute(
+        update(EndpointHealth)
+        .where(EndpointHealth.endpoint_id == endpoint.id)
+        .values(failing_since=None, failure_count=0)
+    )
+    audit.record(
+        connection,
+        actor,
+        "endpoint.enable",
+        workspace_id=endpoint.workspace_id,
+        target=endpoint.id,
+        now=now,
+        held=len(held),
+        sent=send_held,
+    )
     return len(held)
 
 

@@ -42,6 +42,17 @@ class EndpointValues:
         return sorted(types)
 
 
+@dataclass(slots=True, frozen=True)
+class WantedUse:
+    """Whether an endpoint is to be disabled; None leaves that as it is.
+
+    `send_held` says what becomes of the deliveries that were held, where enabling it finds any.
+    """
+
+    is_disabled: bool | None = None
+    send_held: bool | None = None
+
+
 def columns(
     endpoint_id: str,
     values: EndpointValues,

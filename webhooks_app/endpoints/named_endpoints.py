@@ -4,28 +4,47 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from msgspec import UNSET
-from sqlalchemy import Select, select
+from sqlalchemy import Connection, Select, select
 from sqlalchemy.orm import Session
 
 from webhooks_app.accounts.audit import Actor
+from webhooks_app.core import clock
 from webhooks_app.core.encryption import Cipher, DecryptionError
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Endpoint, Workspace
-from webhooks_app.endpoints import actions, custom_headers, versions
-from webhooks_app.endpoints.endpoint_values import EndpointValues
+from webhooks_app.endpoints import actions, custom_headers, overview, versions
+from webhooks_app.endpoints.endpoint_values import EndpointValues, WantedUse
+
+_AS_IT_IS = WantedUse()
 
 
 class AmbiguousName(Exception):
     """The workspace has several endpoints of that name."""
 
 
+class HeldChoiceNeeded(Exception):
+    """Deliveries were held while it was disabled: whether they are sent or discarded is not said."""
+
+
 @dataclass(slots=True, frozen=True)
 class PutResult:
-    """The endpoint's id, and what was done: created, changed, or nothing as it was as wanted."""
+    """The endpoint's id, and what was done: created, changed, or nothing as it was as wanted.
+
+    `sent` is how many held deliveries are on their way now.
+    """
 
     endpoint_id: str
     is_new: bool
     is_changed: bool
+    sent: int = 0
+
+
+@dataclass(slots=True, frozen=True)
+class Difference:
+    """The fields, as the API names them, in which an endpoint is not as wanted; of headers, which ones."""
+
+    fields: list[str]
+    headers: list[str]
 
 
 def put(
@@ -34,12 +53,15 @@ def put(
     workspace_id: str,
     values: EndpointValues,
     *,
+    use: WantedUse = _AS_IT_IS,
     seen_at: datetime | None = None,
+    is_new_only: bool = False,
     actor: Actor,
 ) -> PutResult:
     """Create the endpoint named so, or change the one that is.
 
-    Raises AmbiguousName, ValueNeeded and, given the `updated_at` that the caller saw, ChangedMeanwhile.
+    Raises AmbiguousName, ValueNeeded, HeldChoiceNeeded and ChangedMeanwhile: where the endpoint is not as it
+    was at `seen_at`, or there is one although there was to be none.
     """
     with database.begin() as connection:
         # Two that put one name at once would both create it. Events may come in meanwhile.
@@ -50,13 +72,47 @@ def put(
             if endpoint is None:
                 if seen_at is not None:
                     raise versions.ChangedMeanwhile
-                new_id = actions.create_in_transaction(connection, cipher, workspace_id, values, actor=actor)
-                return PutResult(new_id, is_new=True, is_changed=True)
+                return _create(connection, cipher, workspace_id, values, use, actor)
+            if is_new_only:
+                raise versions.ChangedMeanwhile
             versions.check(connection, endpoint.id, seen_at)
-            is_changed = not _is_as_wanted(endpoint, values, cipher)
-            if is_changed:
+            fields = set(compare(endpoint, values, use, cipher).fields)
+            if fields - {"disabled"}:
                 actions.change_in_transaction(connection, cipher, endpoint, values, actor=actor)
-            return PutResult(endpoint.id, is_new=False, is_changed=is_changed)
+            sent = _switch(session, endpoint, use, actor) if "disabled" in fields else 0
+            return PutResult(endpoint.id, is_new=False, is_changed=bool(fields), sent=sent)
+
+
+def _create(
+    connection: Connection,
+    cipher: Cipher,
+    workspace_id: str,
+    values: EndpointValues,
+    use: WantedUse,
+    actor: Actor,
+) -> PutResult:
+    new_id = actions.create_in_transaction(connection, cipher, workspace_id, values, actor=actor)
+    if use.is_disabled:
+        _disable(connection, new_id, actor)
+    return PutResult(new_id, is_new=True, is_changed=True)
+
+
+def _switch(session: Session, endpoint: Endpoint, use: WantedUse, actor: Actor) -> int:
+    """Disable the endpoint, or enable it; return how many deliveries are on their way thereby."""
+    connection = session.connection()
+    if use.is_disabled:
+        _disable(connection, endpoint.id, actor)
+        return 0
+    if use.send_held is None and overview.count_held(session, endpoint.id):
+        raise HeldChoiceNeeded
+    send_held = use.send_held is True
+    held = actions.enable_in_transaction(connection, endpoint, send_held=send_held, actor=actor)
+    return held if send_held else 0
+
+
+def _disable(connection: Connection, endpoint_id: str, actor: Actor) -> None:
+    reason = f"Disabled by {actor.name}."
+    actions.disable_in_transaction(connection, endpoint_id, reason=reason, actor=actor, now=clock.now())
 
 
 def find(session: Session, workspace_id: str, name: str) -> Endpoint | None:
@@ -71,19 +127,30 @@ def _named(workspace_id: str, name: str) -> Select[Endpoint]:
     return select(Endpoint).where(Endpoint.is_kept_in(workspace_id), Endpoint.name == name)
 
 
-def _is_as_wanted(endpoint: Endpoint, values: EndpointValues, cipher: Cipher) -> bool:
-    """Tell whether a change to these values would change nothing. Raises ValueNeeded."""
+def compare(endpoint: Endpoint, values: EndpointValues, use: WantedUse, cipher: Cipher) -> Difference:
+    """Return in what the endpoint is not as wanted. Raises ValueNeeded."""
+    headers = _changed_headers(endpoint, values, cipher)
+    is_other = {
+        "url": endpoint.url != values.url,
+        "all_events": endpoint.all_events != values.all_events,
+        "event_types": endpoint.event_types != values.subscribed,
+        "timeout_seconds": endpoint.timeout_ms != values.timeout_ms,
+        "rate_per_second": endpoint.rate_per_second != values.rate_per_second,
+        "headers": headers is None or bool(headers),
+        "disabled": use.is_disabled not in (None, not endpoint.is_enabled),
+        "managed_by": values.managed_by not in (UNSET, endpoint.managed_by),
+    }
+    return Difference([name for name, differs in is_other.items() if differs], headers or [])
+
+
+def _changed_headers(endpoint: Endpoint, values: EndpointValues, cipher: Cipher) -> list[str] | None:
+    """Return the names of headers that come, go, move or get another value; None where none can be read."""
     try:
         stored = custom_headers.decrypt(cipher, endpoint)
-        headers = custom_headers.fill_in(cipher, endpoint, values.headers, values.url)
+        wanted = custom_headers.fill_in(cipher, endpoint, values.headers, values.url)
     except DecryptionError:
-        return False
-    return (
-        endpoint.url == values.url
-        and endpoint.all_events == values.all_events
-        and endpoint.event_types == values.subscribed
-        and endpoint.timeout_ms == values.timeout_ms
-        and endpoint.rate_per_second == values.rate_per_second
-        and stored == headers
-        and values.managed_by in (UNSET, endpoint.managed_by)
-    )
+        return None
+    if dict(stored) == dict(wanted):
+        # Their order alone may differ, in which they are sent.
+        return [] if stored == wanted else [name for name, _ in wanted]
+    return sorted({name for name, _ in set(stored) ^ set(wanted)})

@@ -2,6 +2,7 @@
 
 from webhooks_app.web.api import (
     deliveries,
+    endpoint_plan,
     endpoint_secrets,
     endpoint_subscriptions,
     endpoint_use,
@@ -14,6 +15,7 @@ from webhooks_app.web.api import (
 OPERATIONS = (
     *producer.OPERATIONS,
     *endpoints.OPERATIONS,
+    *endpoint_plan.OPERATIONS,
     *endpoint_use.OPERATIONS,
     *endpoint_secrets.OPERATIONS,
     *endpoint_subscriptions.OPERATIONS,

@@ -11,16 +11,22 @@ from webhooks_app.core.encryption import DecryptionError
 from webhooks_app.db.models import Endpoint
 from webhooks_app.endpoints import custom_headers
 from webhooks_app.endpoints.custom_headers import GivenHeader
-from webhooks_app.endpoints.endpoint_values import EndpointValues
+from webhooks_app.endpoints.endpoint_values import EndpointValues, WantedUse
 from webhooks_app.extensions import services
 from webhooks_app.transport import target_urls
 from webhooks_app.transport.host_names import TargetRefused
 from webhooks_app.web.api.errors import not_in_catalog, refuse
-from webhooks_app.web.api.input_models import EndpointChanges, HeaderInput, NamedEndpointInput
+from webhooks_app.web.api.input_models import (
+    EndpointChanges,
+    EndpointSettings,
+    HeaderInput,
+    HeldChoice,
+    NamedEndpointInput,
+)
 
 
 def new_values(
-    body: NamedEndpointInput, name: str | None, *, timeout_ms: int, stored: Endpoint | None = None
+    body: EndpointSettings, name: str | None, *, timeout_ms: int, stored: Endpoint | None = None
 ) -> EndpointValues:
     """Return the values of a whole endpoint; `stored` is the one that gets them. Raises ApiError 422.
 
@@ -36,6 +42,14 @@ def new_values(
         rate_per_second=body.rate_per_second,
         headers=_headers(body.headers, url, stored),
         managed_by=_managed_by(body.managed_by),
+    )
+
+
+def use(body: NamedEndpointInput) -> WantedUse:
+    """Return whether the endpoint is to be disabled, and what becomes of held deliveries otherwise."""
+    return WantedUse(
+        is_disabled=None if body.disabled is UNSET else body.disabled,
+        send_held=None if body.held is UNSET else body.held is HeldChoice.SEND,
     )
 
 

@@ -78,9 +78,13 @@ def put_named_endpoint(name: str, body: NamedEndpointInput) -> Response:
         services().cipher,
         g.workspace_id,
         values,
+        use=endpoint_input.use(body),
         seen_at=preconditions.seen_at(endpoint),
+        is_new_only=preconditions.is_new_only(),
         actor=actor(),
     )
+    if result.sent:
+        services().wake_ups.wake_worker()
     if result.is_new:
         return _created(result.endpoint_id)
     return respond_with(reload(load_endpoint(result.endpoint_id)))
@@ -204,12 +208,12 @@ OPERATIONS = (
         summary="Have an endpoint of this name",
         description=(
             "Adds the endpoint, or changes the one that has the name. Safe to repeat: where nothing differs, "
-            "nothing is changed and nothing is recorded."
+            "nothing is changed and nothing is recorded. With `If-None-Match: *` it only adds."
         ),
         scope=TokenScope.ENDPOINTS_WRITE,
         body=NamedEndpointInput,
         answers={200: answer_models.Endpoint, 201: answer_models.CreatedEndpoint},
-        headers=("If-Match",),
+        headers=("If-Match", "If-None-Match"),
         answer_headers=("ETag",),
         errors=(409, 412, 422),
     ),

@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.http import HTTP_STATUS_CODES
 
 from webhooks_app.endpoints.custom_headers import ValueNeeded
-from webhooks_app.endpoints.named_endpoints import AmbiguousName
+from webhooks_app.endpoints.named_endpoints import AmbiguousName, HeldChoiceNeeded
 from webhooks_app.endpoints.versions import ChangedMeanwhile
 from webhooks_app.events.accept import KeyReused
 from webhooks_app.events.event_types import NAME
@@ -88,6 +88,7 @@ def add_handlers(blueprint: Blueprint) -> None:
     blueprint.register_error_handler(KeyReused, _answer_key_reused)
     blueprint.register_error_handler(ChangedMeanwhile, _answer_changed)
     blueprint.register_error_handler(AmbiguousName, _answer_ambiguous)
+    blueprint.register_error_handler(HeldChoiceNeeded, _answer_held)
     blueprint.register_error_handler(ValueNeeded, _answer_value_needed)
 
 
@@ -141,9 +142,18 @@ def _answer_changed(_error: ChangedMeanwhile) -> tuple[Response, int]:
     return _answer_error(ApiError(412, "changed_meanwhile", message, "If-Match"))
 
 
-def _answer_ambiguous(_error: AmbiguousName) -> tuple[Response, int]:
+def ambiguous_name(_error: AmbiguousName) -> ApiError:
+    """Return what the API says of a name that several endpoints have."""
     message = "There are several endpoints of this name. Use their ids, or rename all but one."
-    return _answer_error(ApiError(409, "ambiguous_name", message, "name"))
+    return ApiError(409, "ambiguous_name", message, "name")
+
+
+def _answer_ambiguous(error: AmbiguousName) -> tuple[Response, int]:
+    return _answer_error(ambiguous_name(error))
+
+
+def _answer_held(_error: HeldChoiceNeeded) -> tuple[Response, int]:
+    return _answer_error(ApiError(422, "invalid", "Deliveries were held: say send or discard.", "held"))
 
 
 def _answer_value_needed(_error: ValueNeeded) -> tuple[Response, int]:

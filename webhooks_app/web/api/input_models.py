@@ -78,8 +78,13 @@ class HeaderInput(msgspec.Struct, forbid_unknown_fields=True):
 Headers = Annotated[list[HeaderInput], Meta(max_length=MAX_HEADERS)]
 
 
-class NamedEndpointInput(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """An endpoint as it is to be; its name is in the address. What is left out is as in a new endpoint."""
+class HeldChoice(StrEnum):
+    SEND = "send"
+    DISCARD = "discard"
+
+
+class EndpointSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What an endpoint can be given. What is left out is as in a new endpoint."""
 
     url: Url
     all_events: AllEvents = False
@@ -90,10 +95,23 @@ class NamedEndpointInput(msgspec.Struct, forbid_unknown_fields=True, kw_only=Tru
     managed_by: ManagedBy | UnsetType | None = UNSET
 
 
-class EndpointInput(NamedEndpointInput, kw_only=True):
+class EndpointInput(EndpointSettings, kw_only=True):
     """A new endpoint. Without a time-out it gets the workspace's."""
 
     name: Name | None = None
+
+
+class NamedEndpointInput(EndpointSettings, kw_only=True):
+    """An endpoint as it is to be; its name is in the address."""
+
+    disabled: Annotated[bool, Meta(description="Left out, it stays enabled or disabled.")] | UnsetType = UNSET
+    held: (
+        Annotated[
+            HeldChoice,
+            Meta(description="What becomes of held deliveries; needed to enable it where there are any."),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class EndpointChanges(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -107,11 +125,6 @@ class EndpointChanges(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     rate_per_second: RatePerSecond | UnsetType | None = UNSET
     headers: Headers | UnsetType = UNSET
     managed_by: ManagedBy | UnsetType | None = UNSET
-
-
-class HeldChoice(StrEnum):
-    SEND = "send"
-    DISCARD = "discard"
 
 
 class EnableInput(msgspec.Struct, forbid_unknown_fields=True):

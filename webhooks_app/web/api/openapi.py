@@ -43,7 +43,10 @@ _REQUEST_HEADERS: Mapping[str, Json] = {
         "schema": {"type": "string"},
     },
     "If-None-Match": {
-        "description": "The `ETag` of what was read: 304 if it still is so.",
+        "description": (
+            "The `ETag` of what was read: 304 if it still is so. Where something is put, `*`: 412 if it is "
+            "there."
+        ),
         "schema": {"type": "string"},
     },
 }

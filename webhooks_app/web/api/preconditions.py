@@ -28,6 +28,11 @@ def seen_at(endpoint: Endpoint | None) -> datetime | None:
     return endpoint.updated_at
 
 
+def is_new_only() -> bool:
+    """Tell whether the request asks for nothing where there is something (RFC 9110, section 13.1.2)."""
+    return request.headers.get("If-None-Match", "").strip() == "*"
+
+
 def etag_of(content: bytes) -> str:
     """Return an ETag for these bytes."""
     return hashlib.sha256(content).hexdigest()[:32]

@@ -1,0 +1,119 @@
+"""What putting endpoints by their names would do, without doing it: for `avra apply` and its like."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from flask import Response, g
+from sqlalchemy import select
+from sqlalchemy.orm import selectinload
+
+from webhooks_app.accounts.token_scopes import TokenScope
+from webhooks_app.db.models import Endpoint
+from webhooks_app.endpoints import named_endpoints, overview
+from webhooks_app.endpoints.endpoint_values import EndpointValues
+from webhooks_app.endpoints.named_endpoints import AmbiguousName, Difference
+from webhooks_app.extensions import db, services
+from webhooks_app.web.api import endpoint_answers, endpoint_input, errors
+from webhooks_app.web.api.answer_models import EndpointHeader, ErrorDetails
+from webhooks_app.web.api.errors import ApiError
+from webhooks_app.web.api.loading import load_workspace
+from webhooks_app.web.api.operations import Operation, respond
+from webhooks_app.web.api.plan_models import (
+    EndpointPlan,
+    PlanInput,
+    PlannedAction,
+    PlannedEndpoint,
+    PlannedInput,
+    PlannedSettings,
+)
+
+# A hundred endpoints, each with all the event types and headers that it may have.
+LARGEST_PLAN_BYTES = 4 * 1024 * 1024
+
+
+def plan_endpoints(body: PlanInput) -> Response:
+    stored = _stored(each.name.strip() for each in body.endpoints)
+    timeout_ms = load_workspace().default_timeout_ms
+    planned = [_plan(each, stored[each.name.strip()], timeout_ms) for each in body.endpoints]
+    return respond(EndpointPlan(planned))
+
+
+def _stored(names: Iterable[str]) -> Mapping[str, Sequence[Endpoint]]:
+    """Return the workspace's endpoints of each of the names, in one look."""
+    statement = select(Endpoint).where(Endpoint.is_live_in(g.workspace_id), Endpoint.name.in_(set(names)))
+    found: defaultdict[str, list[Endpoint]] = defaultdict(list)
+    for endpoint in db.session.scalars(statement.options(selectinload(Endpoint.subscriptions))):
+        found[endpoint.name].append(endpoint)
+    return found
+
+
+def _plan(body: PlannedInput, stored: Sequence[Endpoint], timeout_ms: int) -> PlannedEndpoint:
+    try:
+        if len(stored) > 1:
+            raise errors.ambiguous_name(AmbiguousName(body.name))
+        endpoint = stored[0] if stored else None
+        values = endpoint_input.new_values(body, body.name, timeout_ms=timeout_ms, stored=endpoint)
+    except ApiError as error:
+        details = ErrorDetails(error.code, error.message, error.field)
+        return PlannedEndpoint(name=body.name, action=PlannedAction.REFUSE, error=details)
+    return _new(body, values) if endpoint is None else _changed(body, values, endpoint)
+
+
+def _new(body: PlannedInput, values: EndpointValues) -> PlannedEndpoint:
+    after = _after(values, is_disabled=body.disabled is True, managed_by=None)
+    return PlannedEndpoint(name=values.name, action=PlannedAction.CREATE, after=after)
+
+
+def _changed(body: PlannedInput, values: EndpointValues, endpoint: Endpoint) -> PlannedEndpoint:
+    use = endpoint_input.use(body)
+    difference = named_endpoints.compare(endpoint, values, use, services().cipher)
+    is_disabled = not endpoint.is_enabled if use.is_disabled is None else use.is_disabled
+    return PlannedEndpoint(
+        name=values.name,
+        action=PlannedAction.CHANGE if difference.fields else PlannedAction.NONE,
+        changed=difference.fields,
+        changed_headers=difference.headers,
+        before=endpoint_answers.answer(endpoint),
+        after=_after(values, is_disabled=is_disabled, managed_by=endpoint.managed_by),
+        etag=f'"{endpoint_answers.etag(endpoint)}"',
+        held=_count_held(endpoint, difference) if not is_disabled else 0,
+    )
+
+
+def _count_held(endpoint: Endpoint, difference: Difference) -> int:
+    return overview.count_held(db.session(), endpoint.id) if "disabled" in difference.fields else 0
+
+
+def _after(values: EndpointValues, *, is_disabled: bool, managed_by: str | None) -> PlannedSettings:
+    given: Any = values.managed_by
+    return PlannedSettings(
+        url=values.url,
+        all_events=values.all_events,
+        event_types=values.subscribed,
+        timeout_seconds=-(-values.timeout_ms // 1000),
+        rate_per_second=values.rate_per_second,
+        headers=[EndpointHeader(name) for name, _ in values.headers],
+        disabled=is_disabled,
+        managed_by=given if given is None or isinstance(given, str) else managed_by,
+    )
+
+
+OPERATIONS = (
+    Operation(
+        id="planEndpoints",
+        method="POST",
+        path="/endpoints/plan",
+        view=plan_endpoints,
+        tag="Endpoints",
+        summary="See what putting endpoints by their names would do",
+        description=(
+            "Changes nothing. Each is judged as `PUT /endpoints/by-name/{name}` judges it, and compared with "
+            "the endpoint that has the name; what is wrong with one is said of that one."
+        ),
+        scope=TokenScope.ENDPOINTS_WRITE,
+        body=PlanInput,
+        largest_body_bytes=LARGEST_PLAN_BYTES,
+        answers={200: EndpointPlan},
+    ),
+)
