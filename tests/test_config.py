@@ -279,7 +279,8 @@ def test_a_malformed_value_is_refused_in_one_line_that_names_it(
 
 def test_every_setting_is_tried_here() -> None:
     tried = {name for name, *_ in (*GOOD, *GOOD_TARGETS)} & {name for name, _ in BAD}
-    elsewhere = {"DATABASE_URL", "HOST", "WEBHOOKS_INSTANCE", *MAIL}
+    sign_on = {name for name in config.NAMES if name.startswith("WEBHOOKS_OIDC_")}
+    elsewhere = {"DATABASE_URL", "HOST", "WEBHOOKS_INSTANCE", "WEBHOOKS_PASSWORD_LOG_IN", *sign_on, *MAIL}
     assert tried | elsewhere == config.NAMES
 
 
@@ -287,6 +288,21 @@ MAIL = {
     "WEBHOOKS_SMTP_URL": "smtp://me:s3cret@mail.example.com:587",
     "WEBHOOKS_MAIL_FROM": "hooks@example.com",
 }
+
+
+def test_passwords_are_switched_off_only_where_there_is_another_way(instance: Path) -> None:
+    off = {"WEBHOOKS_PASSWORD_LOG_IN": "0"}
+    assert "nobody could log in" in line_of(instance, off)
+    assert "WEBHOOKS_PASSWORD_LOG_IN" in line_of(instance, {"WEBHOOKS_PASSWORD_LOG_IN": "no"})
+    provider = {
+        "WEBHOOKS_OIDC_ISSUER": "https://a.example",
+        "WEBHOOKS_OIDC_CLIENT_ID": "avra",
+        "WEBHOOKS_OIDC_CLIENT_SECRET": "s3cret",
+    }
+    found = read(instance, provider | off)
+    assert found.oidc is not None
+    assert not found.password_log_in
+    assert "s3cret" not in repr(found)
 
 
 def test_mail_needs_a_server_and_a_sender(instance: Path) -> None:

@@ -17,6 +17,8 @@ DELIVERY = SCHEDULING | {"cryptography", "pycurl", "sqlalchemy"}
 # once metrics are asked for.
 NOWHERE = {
     "alembic",
+    "authlib",
+    "joserfc",
     "mako",
     "multiprocessing.spawn",
     "prometheus_client",

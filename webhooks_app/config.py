@@ -17,10 +17,12 @@ from webhooks_app.core import (
     instance_folder,
     listening_host,
     mail_settings,
+    oidc_settings,
     service_variables,
     setting_files,
     setting_values,
 )
+from webhooks_app.core.oidc_settings import OidcSettings
 from webhooks_app.core.retry_schedule import DEFAULT_DELAYS
 from webhooks_app.core.setting_values import ConfigError as ConfigError  # what this module raises
 from webhooks_app.core.setting_values import number
@@ -46,7 +48,9 @@ OWN_NAMES = frozenset(
         *("LEASE_SECONDS", "RETRY_DELAYS", "AUTO_DISABLE_DAYS", "ALLOW_HTTP", "ALLOWED_TARGETS"),
         *("DENIED_PORTS", "CA_BUNDLE", "TRUSTED_PROXIES", "BASE_URL", "SMTP_URL", "MAIL_FROM", "LOG_LEVEL"),
         *("METRICS_TOKEN", "OPERATORS", "DRAIN_SECONDS", "CATALOG", "LOG_FORMAT", "ACCESS_LOG"),
-        *("REQUIRE_SECOND_FACTOR",),
+        *("REQUIRE_SECOND_FACTOR", "PASSWORD_LOG_IN", "OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET"),
+        *("OIDC_CLIENT_SECRET_FILE", "OIDC_NAME", "OIDC_SCOPES", "OIDC_GROUPS_CLAIM", "OIDC_GROUPS"),
+        *("OIDC_LINK_BY_EMAIL", "OIDC_TRUST_EMAIL"),
     )
 )
 NAMES = SHARED_NAMES | OWN_NAMES
@@ -84,6 +88,8 @@ class Settings:
     operators: frozenset[str]  # e-mail addresses
     drain_seconds: int
     requires_second_factor: bool
+    password_log_in: bool
+    oidc: OidcSettings | None  # None: no single sign-on
     embedded_database: bool
     embedded_redis: bool
     warnings: tuple[str, ...]  # sentences for whoever starts it
@@ -143,6 +149,8 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         operators=setting_values.addresses(env, "WEBHOOKS_OPERATORS"),
         drain_seconds=number(env, "WEBHOOKS_DRAIN_SECONDS", 0, 0, 300),
         requires_second_factor=setting_values.flag(env, "WEBHOOKS_REQUIRE_SECOND_FACTOR"),
+        password_log_in=_password_log_in(env),
+        oidc=oidc_settings.read(env),
         embedded_database=embedded_database,
         embedded_redis="REDIS_URL" not in env,
         warnings=(*warnings, *about_host),
@@ -185,6 +193,13 @@ def _encryption_keys(env: Mapping[str, str], instance: Path, embedded: bool) -> 
         name, instance / "encryption_keys", embedded, instance_folder.new_fernet_key
     )
     return setting_values.fernet_keys(name, text)
+
+
+def _password_log_in(env: Mapping[str, str]) -> bool:
+    is_on = setting_values.one_of(env, "WEBHOOKS_PASSWORD_LOG_IN", "1", ("0", "1")) == "1"
+    if not is_on and "WEBHOOKS_OIDC_ISSUER" not in env:
+        raise ConfigError("WEBHOOKS_PASSWORD_LOG_IN is 0 without WEBHOOKS_OIDC_ISSUER: nobody could log in.")
+    return is_on
 
 
 def _generated(name: str, path: Path, embedded: bool, make: Callable[[], str]) -> str:

@@ -1,6 +1,7 @@
 """The Flask extensions, and the services that views and commands share."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from flask import Flask, current_app, has_app_context
 from flask_login import LoginManager
@@ -8,6 +9,7 @@ from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
 from sqlalchemy import Engine
 
+from webhooks_app.accounts.oidc_provider import Provider
 from webhooks_app.config import Settings
 from webhooks_app.db import engines
 from webhooks_app.db.models.base import Base
@@ -32,6 +34,12 @@ class WebServices(Services):
     group_commit: GroupCommit = field(init=False)
     # Set when the process was asked to end and still answers, so that balancers send nothing new.
     is_ending: bool = False
+
+    @cached_property
+    def sign_in_provider(self) -> Provider | None:
+        """The provider for single sign-on, or None."""
+        oidc, settings = self.settings.oidc, self.settings
+        return Provider(oidc, settings.base_url + "/login/sso/callback") if oidc else None
 
     def __post_init__(self) -> None:
         self.group_commit = GroupCommit(self.databases, self.wake_ups, counters=self.counters)

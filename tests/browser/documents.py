@@ -24,7 +24,7 @@ NO_HTML = {
 REDIRECTING = {
     *("endpoints.disable", "endpoints.revoke", "members.withdraw", "members.change_role", "members.remove"),
     *("profile.end_other_sessions", "recoveries.cancel", "session.log_out", "tokens.revoke"),
-    "profile.end_session",
+    *("profile.end_session", "profile.disconnect", "profile.connect", "session.use_link"),
 }
 TOO_LONG = {"name": MARKUP + "x" * 200}
 
@@ -194,6 +194,9 @@ class Documents:
         }.items():
             assert answer.status_code >= 400
             yield name, answer.text
+        yield "provider-away", nobody.get("/login/sso").text
+        yield "provider-refused", nobody.get("/login/sso/callback").text
+        self.seen |= {("GET", "session.go_to_provider"), ("GET", "session.come_back")}
         users.add(services().write, email="alone@example.com", name="Al", password=PASSWORD)
         yield "no-workspace", self._client("alone@example.com").get("/").text
         self.seen.add(("GET", "session.home"))

@@ -16,6 +16,7 @@ USUALLY = {
     "recovery_id": "recovery",
     "secret": "invitation",
     "reset_token": "reset",
+    "link_token": "link",
 }
 
 
@@ -272,6 +273,7 @@ PAGES = (
     Page("password_resets.ask", "refused", who=None, act=refuse_address),
     Page("password_resets.ask", "sent", who=None, act=ask_for_link),
     Page("password_resets.show", who=None),
+    Page("session.show_link", who=None),
     Page("profile.show", act=refuse_password),
     Page("profile.show_two_factor", act=begin_two_factor),
     Page("profile.show_two_factor", "refused", who="viewer", act=refuse_two_factor),
@@ -293,6 +295,8 @@ PAGES = (
 # Views that answer GET with something other than a page.
 NOT_PAGES = {
     "session.show_second_factor": "a redirect, until a password was given: see session.log_in",
+    "session.go_to_provider": "a redirect",
+    "session.come_back": "a redirect",
     "session.home": "a redirect, or one sentence where there is no workspace",
     "deliveries.changes": "a fragment",
     "endpoints.changes": "a fragment",

@@ -87,6 +87,9 @@ def console(
         WEBHOOKS_OPERATORS="acme@example.com",
         WEBHOOKS_SMTP_URL="smtp://127.0.0.1:9",
         WEBHOOKS_MAIL_FROM="hooks@example.com",
+        WEBHOOKS_OIDC_ISSUER="https://login.example.com",
+        WEBHOOKS_OIDC_CLIENT_ID="avra",
+        WEBHOOKS_OIDC_NAME="Example SSO",
     )
     app = create_app(settings)
     with prepared(app) as world, served(app) as url, ExitStack() as tabs:

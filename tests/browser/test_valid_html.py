@@ -27,6 +27,8 @@ def test_every_page_part_and_style_is_valid(
         WEBHOOKS_OPERATORS="acme@example.com",
         WEBHOOKS_SMTP_URL="smtp://127.0.0.1:9",
         WEBHOOKS_MAIL_FROM="hooks@example.com",
+        WEBHOOKS_OIDC_ISSUER="http://127.0.0.1:9",
+        WEBHOOKS_OIDC_CLIENT_ID="avra",
     )
     app = create_app(settings)
     with prepared(app) as world:

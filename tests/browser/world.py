@@ -11,7 +11,7 @@ from sqlalchemy import insert, select, update
 
 from tests.conftest import PASSWORD, TESTER, Workspace, new_engine, new_workspace
 from tests.receivers import Answer, Receiver
-from webhooks_app.accounts import api_tokens, members, password_resets, users
+from webhooks_app.accounts import api_tokens, log_in_links, members, password_resets, users
 from webhooks_app.core import clock, ids
 from webhooks_app.db.models import (
     ApiToken,
@@ -178,7 +178,11 @@ def _add_viewer(world: World) -> None:
     with services().write.begin() as connection:
         connection.execute(update(User).where(User.id == careful).values(second_factor_at=clock.now()))
     user = db.session.get_one(User, user_id)
-    world.ids["reset"] = password_resets.new_token(user, services(world.app).settings.secret_key)
+    key = services(world.app).settings.secret_key
+    world.ids["reset"] = password_resets.new_token(user, key)
+    world.ids["link"] = log_in_links.new_link(user, "", services(world.app).settings.secret_key).rpartition(
+        "/"
+    )[2]
     secret = members.invite(services().write, world.acme.id, "grace@example.com", Role.ADMIN, actor=TESTER)
     world.ids["invitation"] = secret
     api_tokens.create(services().write, world.acme.id, MARKUP[:100], actor=TESTER)

@@ -9,7 +9,9 @@ from flask import Flask
 
 from tests.cli.shell import Shell, shell_of
 from tests.conftest import Workspace
+from tests.receivers import Answer, Receiver
 from tests.redis_servers import redis_server
+from tests.web.sign_in.lying_provider import LyingProvider
 from webhooks_app import config
 from webhooks_app.cli import show_config
 from webhooks_app.core import clock
@@ -105,6 +107,14 @@ def test_a_mail_server_is_tried(shell: Shell, app: Flask) -> None:
 
 
 @only_sqlite
+def test_the_provider_of_single_sign_on_is_tried(shell: Shell, app: Flask, receiver: Receiver) -> None:
+    provider = LyingProvider(receiver)
+    sign_on = {"WEBHOOKS_OIDC_ISSUER": provider.issuer, "WEBHOOKS_OIDC_CLIENT_ID": "avra"}
+    assert findings(shell, **sign_on)["sign-on"][0] == "ok"
+    provider.answers["/jwks"] = Answer(500)
+    assert findings(shell, **sign_on)["sign-on"][0] == "FAILED"
+
+
 def test_a_web_without_https_and_a_short_lease_are_warned_of(shell: Shell, app: Flask) -> None:
     assert findings(shell)["web"][0] == "warning"
     found = findings(shell, WEBHOOKS_BASE_URL="https://a.example", WEBHOOKS_LEASE_SECONDS="5")
@@ -119,6 +129,9 @@ def test_the_settings_are_shown_without_secrets(shell: Shell) -> None:
         "WEBHOOKS_SMTP_URL": "smtp://me:s3cret@mail.example.com:587",
         "WEBHOOKS_MAIL_FROM": "hooks@example.com",
         "WEBHOOKS_METRICS_TOKEN": "s3cret-s3cret-s3cret",
+        "WEBHOOKS_OIDC_ISSUER": "https://login.example.com",
+        "WEBHOOKS_OIDC_CLIENT_ID": "avra",
+        "WEBHOOKS_OIDC_CLIENT_SECRET": "s3cret",
         "SECRET_KEY": "s3cret" * 6,
         "WEBHOOKS_WORKERS": "3",
     }

@@ -167,6 +167,15 @@ def test_a_lost_second_factor_is_reset(shell: Shell, app: Flask, workspace: Work
     assert actions() == ["second_factor.reset"] * 2
 
 
+def test_a_link_logs_somebody_in(shell: Shell, app: Flask, workspace: Workspace) -> None:
+    link = shell.done("users", "log-in-link", workspace.admin_email).strip()
+    page = Page(app, f"/w/{workspace.id}/")
+    assert page.post(urlsplit(link).path).location == "/"
+    assert page.get("profile/").status_code == 200
+    assert actions() == ["session.link_made"] * 2
+    assert "There is no user" in shell.refused("users", "log-in-link", "x@example.com")
+
+
 def test_an_account_is_removed_with_what_hangs_on_it(shell: Shell, app: Flask, workspace: Workspace) -> None:
     shell.done("users", "add", "b@example.com", "--password", PASSWORD)
     shell.done("members", "add", "Acme", "b@example.com", "--role", "admin")
@@ -206,7 +215,7 @@ def test_names_cannot_steer_the_terminal(shell: Shell, workspace: Workspace) -> 
         *([name] for name in ("run", "web", "worker", "scheduler", "migrate", "doctor", "config", "expire")),
         *([group] for group in ("users", "members", "tokens", "workspaces", "reset-password", "rotate-keys")),
         *(["users", name] for name in ("list", "add", "remove", "sessions")),
-        *(["users", name] for name in ("end-sessions", "reset-two-factor")),
+        *(["users", name] for name in ("end-sessions", "reset-two-factor", "log-in-link")),
         *(["members", name] for name in ("list", "add", "role", "remove")),
         *(["tokens", name] for name in ("list", "add", "revoke")),
         ["create-workspace"],

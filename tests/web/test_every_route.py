@@ -11,7 +11,7 @@ from werkzeug.routing import Rule
 
 from tests.conftest import PASSWORD, TESTER, Workspace
 from tests.web.conftest import FRAGMENT_HEADERS, Page
-from webhooks_app.accounts import api_tokens, members, password_resets, sessions, users
+from webhooks_app.accounts import api_tokens, log_in_links, members, password_resets, sessions, users
 from webhooks_app.accounts.sessions import Browser
 from webhooks_app.core.mail import MailServer
 from webhooks_app.db.engines import WriteDatabase
@@ -91,6 +91,8 @@ class World:
         }
         victim = db.session.get_one(User, self.ids["user_id"])
         self.ids["session_id"] = session_of(database, self.ids["user_id"])
+        link = log_in_links.new_link(victim, "", found.settings.secret_key)
+        self.ids["link_token"] = link.removeprefix(log_in_links.PATH)
         self.ids["reset_token"] = password_resets.new_token(victim, found.settings.secret_key)
         members.add(database, workspace.id, self.ids["user_id"], Role.VIEWER, actor=TESTER)
 

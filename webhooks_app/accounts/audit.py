@@ -14,6 +14,8 @@ from webhooks_app.db.models import AuditEntry, Member
 # Every action there is, as people read it behind the name of whoever acted.
 ACTIONS = {
     "session.log_in": "logged in",
+    "session.link_made": "made a link that logs somebody in",
+    "session.link": "used an operator’s link to log in",
     "session.refuse": "failed to log in",
     "session.log_out": "logged out",
     "session.end": "ended a session of their own",
@@ -29,6 +31,8 @@ ACTIONS = {
     "second_factor.recover": "logged in with a recovery code",
     "second_factor.reset": "reset somebody’s two-factor authentication",
     "second_factor.refuse": "failed to show their second factor",
+    "sso.connect": "connected an account at the provider",
+    "sso.disconnect": "disconnected their account at the provider",
     "workspace.create": "created the workspace",
     "workspace.change": "changed the workspace’s settings",
     "member.invite": "invited somebody",

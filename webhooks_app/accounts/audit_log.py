@@ -31,6 +31,7 @@ KINDS = {
     "workspace": "Settings",
     "session": "Log-ins",
     "profile": "Profiles",
+    "sso": "Single sign-on",
     "second_factor": "Two-factor authentication",
 }
 

@@ -12,6 +12,8 @@ import click
 from sqlalchemy import Connection, select, text
 
 from webhooks_app import config
+from webhooks_app.accounts.oidc_provider import Provider
+from webhooks_app.accounts.provider_requests import ProviderAway
 from webhooks_app.config import ConfigError, Settings
 from webhooks_app.core import mail
 from webhooks_app.core.encryption import Cipher, DecryptionError
@@ -49,7 +51,8 @@ def doctor() -> None:
     """Try whether all works that the platform depends on.
 
     The settings, the database and its schema, encryption keys, Redis and the commands that it must allow,
-    clocks, the limit of open files, the way out, the mail server, and the processes that report. Changes
+    clocks, the limit of open files, the way out, the mail server, single sign-on, and the processes that
+    report. Changes
     nothing. Ends with status 1 if something failed.
     """
     has_failed = False
@@ -75,6 +78,7 @@ def examine() -> Iterator[Finding]:
     yield _open_files(settings)
     yield from _way_out(settings)
     yield from _mail(settings)
+    yield from _sign_in(settings)
 
 
 def _web(settings: Settings) -> Iterator[Finding]:
@@ -217,3 +221,15 @@ def _mail(settings: Settings) -> Iterator[Finding]:
         yield Finding("mail", Status.OK, f"{settings.mail_server.host} takes mail from here.")
     except MailError as error:
         yield Finding("mail", Status.FAILED, f"{settings.mail_server.host} takes none: {error}.")
+
+
+def _sign_in(settings: Settings) -> Iterator[Finding]:
+    if settings.oidc is None:
+        return
+    provider = Provider(settings.oidc, "")
+    try:
+        provider.metadata()
+    except ProviderAway as error:
+        yield Finding("sign-on", Status.FAILED, f"{settings.oidc.issuer} does not serve: {error}.")
+    else:
+        yield Finding("sign-on", Status.OK, f"{settings.oidc.issuer} answers as a provider.")

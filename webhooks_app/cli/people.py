@@ -7,6 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from webhooks_app.accounts import (
     email_addresses,
     input_rules,
+    log_in_links,
     members,
     password_resets,
     second_factors,
@@ -88,6 +89,20 @@ def list_sessions(email: str, is_json: bool) -> None:
         names = ("id", "method", "address", "user_agent", "created_at", "last_seen_at")
         rows = [{name: getattr(each, name) for name in names} for each in found]
     listing.show(rows, is_json=is_json, nothing="They are logged in nowhere.")
+
+
+@users_group.command("log-in-link")
+@click.argument("email")
+def make_log_in_link(email: str) -> None:
+    """Let somebody in without a password, as while the provider of single sign-on is away.
+
+    Prints a link, which is good once, for ten minutes. It ends all their sessions.
+    """
+    with begin_command() as opened:
+        with opened.read.session() as session:
+            user = listing.find_user(session, email)
+        users.record(opened.write, user.id, "session.link_made", actor=SHELL)
+        click.echo(log_in_links.new_link(user, opened.settings.base_url, opened.settings.secret_key))
 
 
 @users_group.command("reset-two-factor")

@@ -9,10 +9,23 @@ from sqlalchemy import make_url
 
 from webhooks_app import config as settings_module
 from webhooks_app.config import Settings
+from webhooks_app.core.oidc_settings import OidcSettings
 from webhooks_app.core.text_display import MASK
 from webhooks_app.core.url_masking import mask_url
 from webhooks_app.jobs.process import clear_errors
 
+_OIDC: dict[str, Callable[[OidcSettings], object]] = {
+    "ISSUER": lambda oidc: oidc.issuer,
+    "CLIENT_ID": lambda oidc: oidc.client_id,
+    "CLIENT_SECRET": lambda oidc: _secret(oidc.client_secret),
+    "CLIENT_SECRET_FILE": lambda _: os.environ.get("WEBHOOKS_OIDC_CLIENT_SECRET_FILE"),
+    "NAME": lambda oidc: oidc.name,
+    "SCOPES": lambda oidc: oidc.scopes,
+    "GROUPS_CLAIM": lambda oidc: oidc.groups_claim,
+    "GROUPS": lambda oidc: ";".join(f"{each.group}={each.workspace_id}:{each.role}" for each in oidc.grants),
+    "LINK_BY_EMAIL": lambda oidc: int(oidc.links_by_email),
+    "TRUST_EMAIL": lambda oidc: int(oidc.trusts_email),
+}
 # In the order of the README's table.
 _VALUES: dict[str, Callable[[Settings], object]] = {
     "DATABASE_URL": lambda settings: make_url(settings.database_url).render_as_string(),
@@ -43,6 +56,11 @@ _VALUES: dict[str, Callable[[Settings], object]] = {
     "WEBHOOKS_OPERATORS": lambda settings: ",".join(sorted(settings.operators)),
     "WEBHOOKS_DRAIN_SECONDS": lambda settings: settings.drain_seconds,
     "WEBHOOKS_REQUIRE_SECOND_FACTOR": lambda settings: int(settings.requires_second_factor),
+    "WEBHOOKS_PASSWORD_LOG_IN": lambda settings: int(settings.password_log_in),
+    **{
+        f"WEBHOOKS_OIDC_{name}": lambda settings, show=show: settings.oidc and show(settings.oidc)  # type: ignore[misc]
+        for name, show in _OIDC.items()
+    },
     "WEBHOOKS_LOG_LEVEL": lambda settings: settings.log_level,
     "WEBHOOKS_LOG_FORMAT": lambda settings: settings.log_format,
     "WEBHOOKS_ACCESS_LOG": lambda settings: int(settings.access_log),

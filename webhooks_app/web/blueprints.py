@@ -32,6 +32,7 @@ from webhooks_app.web import (
     health_checks,
     incident_actions,
     invitation_page,
+    log_in_link_page,
     log_in_page,
     members_page,
     new_workspace_page,
@@ -43,6 +44,7 @@ from webhooks_app.web import (
     second_factor_page,
     settings_page,
     signed_deliveries,
+    single_sign_on_page,
     tokens_page,
     traffic_page,
     two_factor_page,
@@ -96,11 +98,22 @@ WORKSPACE_AREAS: tuple[tuple[str, str, tuple[AddRoutes, ...]], ...] = (
     ("find", WORKSPACE + "/find", (find_page.add_routes,)),
     ("settings", WORKSPACE + "/settings", (settings_page.add_routes,)),
     ("operations", WORKSPACE + "/operations", (operations_page.add_routes,)),
-    (OWN_ACCOUNT, WORKSPACE + "/profile", (profile_page.add_routes, two_factor_page.add_routes)),
+    (
+        OWN_ACCOUNT,
+        WORKSPACE + "/profile",
+        (profile_page.add_routes, two_factor_page.add_routes, single_sign_on_page.add_profile_routes),
+    ),
 )
 # Whoever has the link, an account or no log-in at all.
 OTHER_AREAS: tuple[tuple[str, str | None, *tuple[AddRoutes, ...]], ...] = (
-    ("session", None, log_in_page.add_routes, second_factor_page.add_routes),
+    (
+        "session",
+        None,
+        log_in_page.add_routes,
+        second_factor_page.add_routes,
+        single_sign_on_page.add_routes,
+        log_in_link_page.add_routes,
+    ),
     ("workspaces", "/workspaces", new_workspace_page.add_routes),
     ("invitations", "/invitations", invitation_page.add_routes),
     ("password_resets", "/password-reset", password_reset_pages.add_routes),

@@ -1,19 +1,43 @@
 """Asking for the password again, before something changes that decides who gets into the account."""
 
-from flask import request
+from datetime import timedelta
+
+from flask import g, request
 from flask_login import current_user
 
 from webhooks_app.accounts import log_in_limits, users
 from webhooks_app.core import clock, passwords
+from webhooks_app.db.models import SignInMethod, UserSession
 from webhooks_app.extensions import end_snapshot, services
 from webhooks_app.web.access import source_of
 
 WRONG = "This is not your current password."
+STALE = "Log in anew first; it was too long ago for this."
 TOO_MANY = "Too many wrong passwords. Wait a quarter of an hour, then try again."
 
 
+# How long ago whoever has no password, or need not have one, may have logged in.
+FRESH = timedelta(minutes=15)
+_WITHOUT_PASSWORD = frozenset({SignInMethod.SSO, SignInMethod.LINK, SignInMethod.PASSKEY})
+
+
+def is_fresh() -> bool:
+    """Tell whether the person has just logged in by another way than a password, which is proof enough."""
+    found: UserSession | None = g.get("user_session")
+    if found is None or found.method not in _WITHOUT_PASSWORD:
+        return False
+    return clock.now() - found.created_at <= FRESH
+
+
 def refusal(password: str) -> str:
-    """Return why this is not taken for the person's password, or nothing; wrong ones are counted."""
+    """Return why this is not taken for the person's password, or nothing; wrong ones are counted.
+
+    None is asked for of whoever `is_fresh`.
+    """
+    if is_fresh():
+        return ""
+    if not services().settings.password_log_in:
+        return STALE
     user_id, email, hashed = current_user.id, current_user.email, current_user.password_hash
     address = request.remote_addr or ""
     end_snapshot()  # hashing takes a while

@@ -29,7 +29,8 @@ def show(secret: str) -> PageResponse:
 def accept(secret: str) -> PageResponse:
     invitation, form = _load(secret), AcceptForm()
     is_mine = current_user.is_authenticated and current_user.email == invitation.email
-    if not is_mine and (_has_account(invitation) or current_user.is_authenticated):
+    takes_passwords = services().settings.password_log_in
+    if not is_mine and (_has_account(invitation) or current_user.is_authenticated or not takes_passwords):
         return _page(invitation, form), 403
     if not is_mine and not form.validate():
         return _page(invitation, form), 422
@@ -78,5 +79,8 @@ def _has_account(invitation: Invitation) -> bool:
 
 def _page(invitation: Invitation, form: AcceptForm) -> str:
     return render_template(
-        "invitation.html", invitation=invitation, form=form, has_account=_has_account(invitation)
+        "invitation.html",
+        invitation=invitation,
+        form=form,
+        has_account=_has_account(invitation) or not services().settings.password_log_in,
     )

@@ -18,6 +18,7 @@ from webhooks_app.web.access import actor, source_of
 from webhooks_app.web.responses import PageResponse
 
 REFUSAL = "E-mail or password is wrong."
+NO_PASSWORDS = "Passwords are not taken on this platform. Log in by single sign-on."
 LOCKED = "Too many tries. Wait a quarter of an hour, or use a browser in which you were logged in before."
 
 
@@ -47,6 +48,8 @@ def log_in() -> PageResponse:
     form = LogInForm()
     if not form.is_submitted():
         return _page(form)
+    if not services().settings.password_log_in:
+        return _refuse(form, NO_PASSWORDS), 403
     if not form.validate():
         return _refuse(form, REFUSAL), 422
     email = users.normalize_email(form.email.data)
@@ -89,6 +92,19 @@ def _refuse(form: LogInForm, refusal: str) -> str:
     return _page(form, refusal)
 
 
+def refused_page(refusal: str) -> str:
+    """Return the log-in page with why another way to log in did not work."""
+    return _refuse(LogInForm(formdata=None), refusal)
+
+
 def _page(form: LogInForm, refusal: str = "") -> str:
-    can_reset = services().settings.mail_server is not None
-    return render_template("log_in.html", form=form, refusal=refusal, can_reset=can_reset)
+    settings, target = services().settings, log_ins.safe_target(request.args.get("next"))
+    return render_template(
+        "log_in.html",
+        form=form,
+        refusal=refusal,
+        can_reset=settings.mail_server is not None,
+        takes_passwords=settings.password_log_in,
+        provider=settings.oidc.name if settings.oidc else "",
+        target=target,
+    )

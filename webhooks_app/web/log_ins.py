@@ -19,16 +19,22 @@ WAIT_SECONDS = 600
 _WAITING = "second_factor"
 
 
-def go_on(user: User, method: SignInMethod) -> Response:
-    """Log the person in, or ask for the second factor, once they have shown the first."""
+def go_on(user: User, method: SignInMethod, *, target: str | None = None) -> Response:
+    """Log the person in, or ask for the second factor, once they have shown the first.
+
+    `target` is where they wanted to go, where the address of this request does not say so.
+    """
+    target = target or safe_target(request.args.get("next"))
     if user.second_factor_at is None:
-        return complete(user, method)
+        return complete(user, method, target=target)
     session.clear()
     session[_WAITING] = {"user": user.get_id(), "method": method.value, "since": int(time.time())}
-    return redirect(url_for("session.show_second_factor", next=safe_target(request.args.get("next"))), 303)
+    return redirect(url_for("session.show_second_factor", next=target), 303)
 
 
-def complete(user: User, method: SignInMethod, *, second_factor: str = "") -> Response:
+def complete(
+    user: User, method: SignInMethod, *, target: str | None = None, second_factor: str = ""
+) -> Response:
     """Log the person in and lead them to where they wanted to go; `second_factor` says what they showed."""
     details = {"second_factor": second_factor} if second_factor else {}
     if method is not SignInMethod.PASSWORD:
@@ -38,7 +44,7 @@ def complete(user: User, method: SignInMethod, *, second_factor: str = "") -> Re
         services().write, email=user.email, address=address, user_id=user.id, is_right=True, **details
     )
     sessions.begin(user, method)
-    response = redirect(safe_target(request.args.get("next")) or url_for("session.home"), 303)
+    response = redirect(target or safe_target(request.args.get("next")) or url_for("session.home"), 303)
     known_devices.remember(response, user)
     return response
 

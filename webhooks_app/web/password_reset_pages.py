@@ -19,6 +19,7 @@ from webhooks_app.web.responses import PageResponse
 
 log = logging.getLogger(__name__)
 
+NO_PASSWORDS = "Passwords are not taken on this platform. Log in by single sign-on."
 CLOSED = "This link was used or has expired. Ask for another."
 TOO_MANY = "Too many links were asked for from here. Wait a quarter of an hour."
 # A server that is being restarted is back by then; whoever waits for the e-mail asks again afterwards.
@@ -34,7 +35,7 @@ def add_routes(blueprint: Blueprint) -> None:
 def ask() -> PageResponse:
     """Answer alike whether there is such an account or not, in text and in time."""
     server = services().settings.mail_server
-    if server is None:
+    if server is None or not services().settings.password_log_in:
         abort(404)
     form = AskForResetForm()
     if not form.is_submitted():
@@ -97,6 +98,8 @@ def set_password(reset_token: str) -> PageResponse:
 
 def _load(reset_token: str) -> User:
     """Return whose link it is; 404 alike for one that never was and one that is over."""
+    if not services().settings.password_log_in:
+        abort(404, NO_PASSWORDS)
     user = password_resets.find_user(db.session(), reset_token, services().settings.secret_key)
     if user is None:
         abort(404, CLOSED)

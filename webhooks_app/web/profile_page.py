@@ -3,8 +3,8 @@
 from flask import Blueprint, abort, flash, redirect, render_template, url_for
 from flask_login import current_user
 
+from webhooks_app.accounts import external_identities, users
 from webhooks_app.accounts import sessions as account_sessions
-from webhooks_app.accounts import users
 from webhooks_app.core import clock
 from webhooks_app.db.models import UserSession
 from webhooks_app.extensions import db, services
@@ -38,6 +38,8 @@ def change_name() -> PageResponse:
 def change_password() -> PageResponse:
     """End every session but this one."""
     form = PasswordForm()
+    if not services().settings.password_log_in:
+        abort(404)
     if not form.validate():
         return _page(password_form=form), 422
     if refusal := current_password.refusal(form.current.data or ""):
@@ -73,10 +75,15 @@ def end_session(session_id: str) -> PageResponse:
 
 
 def _page(*, name_form: NameForm | None = None, password_form: PasswordForm | None = None) -> str:
+    settings = services().settings
     return render_template(
         "profile/show.html",
         sessions=account_sessions.live(db.session(), current_user.id, now=clock.now()),
         this_session=sessions.current_id(),
+        takes_passwords=settings.password_log_in,
+        provider=settings.oidc.name if settings.oidc else "",
+        identities=external_identities.of(db.session(), current_user.id) if settings.oidc else (),
+        is_fresh=current_password.is_fresh(),
         name_form=name_form or NameForm(formdata=None, data={"name": current_user.name}),
         password_form=password_form or PasswordForm(formdata=None),
     )

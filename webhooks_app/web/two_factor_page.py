@@ -4,26 +4,19 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, flash, redirect, render_template, url_for
 from flask_login import current_user
-from flask_wtf import FlaskForm
 from markupsafe import Markup
-from wtforms import PasswordField
 
 from webhooks_app.accounts import recovery_codes, second_factors, totp
 from webhooks_app.accounts.second_factors import AlreadyOn
 from webhooks_app.extensions import db, services
 from webhooks_app.web import current_password, second_factor_demand, sessions
 from webhooks_app.web.access import actor
+from webhooks_app.web.forms.account_forms import ConfirmationForm
 from webhooks_app.web.responses import PageResponse
 from webhooks_app.web.second_factor_page import CodeForm
 
 WRONG_CODE = "This is not the app’s present code. Is the clock of that device right?"
 OFF = "Two-factor authentication is off."
-
-
-class ConfirmationForm(FlaskForm):  # type: ignore[misc]
-    """The view checks the password, which takes a while and has to be counted."""
-
-    current = PasswordField("Current password")
 
 
 def add_routes(blueprint: Blueprint) -> None:
@@ -113,6 +106,7 @@ def _page(
         codes_left=recovery_codes.count_left(db.session(), user.id),
         codes_made=recovery_codes.COUNT,
         demanding=second_factor_demand.demanding(),
+        is_fresh=current_password.is_fresh(),
     )
 
 

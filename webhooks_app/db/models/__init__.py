@@ -32,7 +32,13 @@ from webhooks_app.db.models.monitoring_tables import TOTAL_ID, BacklogSample, Pr
 from webhooks_app.db.models.notice_tables import Heartbeat, Notice, NoticeKind
 from webhooks_app.db.models.recovery_tables import Recovery, RecoveryAction, RecoveryState
 from webhooks_app.db.models.saved_filter_tables import SavedFilter
-from webhooks_app.db.models.sign_in_tables import RecoveryCode, SignInMethod, TotpSecret, UserSession
+from webhooks_app.db.models.sign_in_tables import (
+    ExternalIdentity,
+    RecoveryCode,
+    SignInMethod,
+    TotpSecret,
+    UserSession,
+)
 from webhooks_app.db.models.traffic_tables import Facet, TrafficCount
 
 __all__ = [
@@ -50,6 +56,7 @@ __all__ = [
     "EndpointHealth",
     "EndpointState",
     "Event",
+    "ExternalIdentity",
     "Facet",
     "FanOut",
     "Heartbeat",

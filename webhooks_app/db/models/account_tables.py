@@ -67,6 +67,8 @@ class Member(Base):
     )
     role: Mapped[Role] = mapped_column(enum_column(Role))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # Given by a group of the provider's, which takes it again.
+    is_from_groups: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     user: Mapped[User] = relationship(back_populates="memberships")
     workspace: Mapped[Workspace] = relationship()
 

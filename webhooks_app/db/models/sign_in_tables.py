@@ -1,4 +1,4 @@
-"""How people sign in: their sessions and their second factors."""
+"""How people sign in: their sessions, identities elsewhere and second factors."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -16,6 +16,7 @@ class SignInMethod(StrEnum):
 
     PASSWORD = "password"
     INVITATION = "invitation"
+    LINK = "link"
     PASSKEY = "passkey"
     SSO = "sso"
     UNKNOWN = "unknown"
@@ -39,6 +40,18 @@ class UserSession(Base):
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     __table_args__ = (Index("ix_sessions_user_id", "user_id", "last_seen_at"),)
+
+
+class ExternalIdentity(Base):
+    """Whom a provider has named, and whose account that is."""
+
+    __tablename__ = "external_identities"
+
+    issuer: Mapped[str] = mapped_column(String(255), primary_key=True)
+    subject: Mapped[str] = mapped_column(String(255), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    last_used_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class TotpSecret(Base):

@@ -94,6 +94,12 @@ class PasswordForm(FlaskForm):  # type: ignore[misc]
     new = PasswordField("New password", validators=[check_password])
 
 
+class ConfirmationForm(FlaskForm):  # type: ignore[misc]
+    """The view checks the password, which takes a while and has to be counted."""
+
+    current = PasswordField("Current password")
+
+
 class NewPasswordForm(FlaskForm):  # type: ignore[misc]
     """Of somebody who has a link to set one."""
 

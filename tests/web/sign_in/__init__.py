@@ -1,0 +1,1 @@
+"""Providers to sign in with: a real one, and one that lies."""

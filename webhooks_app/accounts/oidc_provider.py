@@ -1,0 +1,229 @@
+"""The provider by whose accounts people log in: OpenID Connect, code flow with PKCE, state and nonce.
+
+Whatever comes from it is checked here: whose token it is, for whom, how it is signed and how old it is. Each
+request to it has a deadline and a limit of size.
+"""
+
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from webhooks_app.accounts.provider_requests import (
+    TIMEOUT,
+    ProviderAway,
+    errors_of_requests,
+    fetch_json,
+    read_within_limits,
+)
+from webhooks_app.core.oidc_settings import OidcSettings
+
+# How long what the provider says of itself is believed; a key that it does not name is looked for at once.
+METADATA_SECONDS = 600.0
+# Asymmetric ones only: "none" is no signature, and HS256 would take the client's secret for a key.
+ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+CLOCK_SKEW_SECONDS = 60
+
+
+class SignInRefused(Exception):
+    """What came back cannot be believed, or says that nobody logged in; the message is for the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What a browser was sent to the provider with, and has to come back with."""
+
+    state: str
+    nonce: str
+    verifier: str
+
+    @classmethod
+    def new(cls) -> "Flow":
+        return cls(secrets.token_urlsafe(24), secrets.token_urlsafe(24), secrets.token_urlsafe(48))
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """Who somebody is, as the provider says; `groups` is None where it says nothing of groups."""
+
+    issuer: str
+    subject: str
+    email: str
+    is_email_verified: bool
+    name: str
+    groups: frozenset[str] | None
+
+
+@dataclass
+class Provider:
+    """One provider, with what it has said of itself lately."""
+
+    settings: OidcSettings
+    redirect_uri: str
+    _metadata: dict[str, Any] = field(default_factory=dict)
+    _read_at: float = -METADATA_SECONDS
+
+    def authorization_url(self, flow: Flow) -> str:
+        """Return where to send a browser. Raises ProviderAway."""
+        endpoint = self._endpoint("authorization_endpoint")
+        with self._client() as client:
+            url: str = client.create_authorization_url(
+                endpoint, state=flow.state, code_verifier=flow.verifier, nonce=flow.nonce
+            )[0]
+        return url
+
+    def finish(self, flow: Flow, arguments: Mapping[str, str]) -> Claims:
+        """Return who came back, given the arguments of that address. Raises SignInRefused, ProviderAway."""
+        if not secrets.compare_digest(arguments.get("state", "").encode(), flow.state.encode()):
+            raise SignInRefused("state does not fit")
+        if arguments.get("iss", self.settings.issuer) != self.settings.issuer:  # RFC 9207
+            raise SignInRefused("it came from another issuer")
+        if "error" in arguments:
+            raise SignInRefused(f"provider says {arguments['error'][:100]!r}")
+        if not arguments.get("code"):
+            raise SignInRefused("no code")
+        with self._client() as client:
+            token = self._exchange(client, arguments["code"], flow)
+            claims = self._verified(token, flow.nonce)
+            return self._claims_of(claims, self._userinfo(client, claims["sub"]))
+
+    def metadata(self) -> Mapping[str, Any]:
+        """Return what the provider says of itself (OpenID Connect Discovery 1.0). Raises ProviderAway."""
+        if time.monotonic() - self._read_at > METADATA_SECONDS:
+            with self._client() as client:
+                found = fetch_json(
+                    client, self.settings.issuer.rstrip("/") + "/.well-known/openid-configuration"
+                )
+                if found.get("issuer") != self.settings.issuer:
+                    raise ProviderAway(f"its issuer is {str(found.get('issuer'))[:200]!r}")
+                found["keys"] = fetch_json(client, self._safe(found, "jwks_uri"))
+            self._metadata, self._read_at = found, time.monotonic()
+        return self._metadata
+
+    def _endpoint(self, name: str) -> str:
+        return self._safe(self.metadata(), name)
+
+    def _safe(self, metadata: Mapping[str, Any], name: str) -> str:
+        """Return one of its addresses, which must be as safe as the issuer's own."""
+        url = metadata.get(name)
+        is_https = isinstance(url, str) and urlsplit(url).scheme == "https"
+        is_as_issuer = isinstance(url, str) and urlsplit(url)[:2] == urlsplit(self.settings.issuer)[:2]
+        if not isinstance(url, str) or not (is_https or is_as_issuer):
+            raise ProviderAway(f"its {name} cannot be used")
+        return url
+
+    def _client(self) -> Any:
+        from authlib.integrations.requests_client import OAuth2Session  # where single sign-on is used only
+
+        settings = self.settings
+        method = "none" if settings.client_secret is None else "client_secret_basic"
+        offered = self._metadata.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
+        if settings.client_secret is not None and method not in offered:
+            method = "client_secret_post"
+        client = OAuth2Session(
+            client_id=settings.client_id,
+            client_secret=settings.client_secret,
+            scope=settings.scopes,
+            redirect_uri=self.redirect_uri,
+            token_endpoint_auth_method=method,
+            code_challenge_method="S256",
+        )
+        client.trust_env = False  # neither .netrc nor a proxy that deliveries do not take either
+        client.verify = settings.ca_bundle or True
+        return client
+
+    def _exchange(self, client: Any, code: str, flow: Flow) -> Mapping[str, Any]:
+        from authlib.integrations.base_client import OAuthError
+
+        endpoint = self._endpoint("token_endpoint")
+        client.hooks["response"].append(read_within_limits)
+        try:
+            found = client.fetch_token(
+                endpoint,
+                code=code,
+                code_verifier=flow.verifier,
+                timeout=TIMEOUT,
+                stream=True,
+                allow_redirects=False,
+            )
+        except OAuthError as error:
+            raise SignInRefused(f"the code was refused: {str(error.error)[:100]}") from None
+        except errors_of_requests() as error:
+            raise ProviderAway(type(error).__name__) from None
+        except ValueError:
+            raise ProviderAway("its token is no JSON") from None
+        return dict(found)
+
+    def _verified(self, token: Mapping[str, Any], nonce: str) -> Mapping[str, Any]:
+        """Return the claims of the ID token, once all of it holds (OpenID Connect Core 1.0, 3.1.3.7)."""
+        from authlib.oidc.core import CodeIDToken
+        from joserfc.errors import JoseError
+
+        settings = self.settings
+        options = {
+            "iss": {"essential": True, "value": settings.issuer},
+            "aud": {"essential": True, "value": settings.client_id},
+            "nonce": {"essential": True, "value": nonce},
+        }
+        parameters = {
+            "nonce": nonce,
+            "client_id": settings.client_id,
+            "access_token": token.get("access_token"),
+        }
+        try:
+            decoded = self._decode(token.get("id_token"))
+            claims = CodeIDToken(decoded.claims, decoded.header, options, parameters)
+            claims.validate(leeway=CLOCK_SKEW_SECONDS)
+        except (JoseError, ValueError, TypeError, KeyError) as error:
+            raise SignInRefused(
+                f"its ID token does not hold: {type(error).__name__} {str(error)[:200]}"
+            ) from None
+        if not isinstance(claims["sub"], str) or not 0 < len(claims["sub"]) <= 255:
+            raise SignInRefused("its subject is none")
+        verified: Mapping[str, Any] = claims
+        return verified
+
+    def _decode(self, id_token: Any) -> Any:
+        from joserfc import jwt
+        from joserfc.errors import BadSignatureError, InvalidKeyIdError
+        from joserfc.jwk import KeySet
+
+        if not isinstance(id_token, str):
+            raise ValueError("there is none")
+        for is_last in (False, True):
+            keys = KeySet.import_key_set(self.metadata()["keys"])
+            try:
+                return jwt.decode(id_token, keys, algorithms=ALGORITHMS)
+            except (BadSignatureError, InvalidKeyIdError):
+                if is_last:
+                    raise
+                self._read_at = -METADATA_SECONDS  # it may have new keys
+        return None
+
+    def _userinfo(self, client: Any, subject: str) -> Mapping[str, Any]:
+        """Return what more it says of the same person, where it says more."""
+        if "userinfo_endpoint" not in self.metadata():
+            return {}
+        found = fetch_json(client, self._endpoint("userinfo_endpoint"), sends_token=True)
+        if found.get("sub") != subject:
+            raise SignInRefused("the answer about the person is about somebody else")
+        return found
+
+    def _claims_of(self, claims: Mapping[str, Any], more: Mapping[str, Any]) -> Claims:
+        # Address and verification from one and the same source.
+        source = claims if "email" in claims else more
+        groups = claims.get(self.settings.groups_claim, more.get(self.settings.groups_claim))
+        if isinstance(groups, str):
+            groups = [groups]
+        is_list = isinstance(groups, list)
+        verified = self.settings.trusts_email or source.get("email_verified") in (True, "true")
+        return Claims(
+            issuer=self.settings.issuer,
+            subject=claims["sub"],
+            email=str(source.get("email") or ""),
+            is_email_verified=verified,
+            name=str(claims.get("name") or more.get("name") or ""),
+            groups=frozenset(map(str, groups)) if is_list else None,
+        )
