@@ -119,6 +119,15 @@ GOOD: list[tuple[str, str, str, Any]] = [
     ("WEBHOOKS_BASE_URL", "https://hooks.example.com/", "base_url", "https://hooks.example.com"),
     ("WEBHOOKS_BASE_URL", "https://example.com/tools/hooks/", "path_prefix", "/tools/hooks"),
     ("WEBHOOKS_BASE_URL", "https://example.com/", "path_prefix", ""),
+    *(
+        # By its scheme it is decided whether cookies are for HTTPS only.
+        ("WEBHOOKS_BASE_URL", url, "base_url", "https://hooks.example.com/Tools")
+        for url in (
+            *("HTTPS://Hooks.Example.COM/Tools", "https://hooks.example.com:443/Tools"),
+            "https://hooks.example.com:/Tools",
+        )
+    ),
+    ("WEBHOOKS_BASE_URL", "http://[::1]:443", "base_url", "http://[::1]:443"),
     ("WEBHOOKS_LOG_LEVEL", "DEBUG", "log_level", "DEBUG"),
     ("WEBHOOKS_METRICS_TOKEN", "t" * 16, "metrics_token", "t" * 16),
     (
@@ -252,6 +261,10 @@ BAD: list[tuple[str, str]] = [
     *(
         ("WEBHOOKS_BASE_URL", f"https://a.example/{rest}")
         for rest in ("?a", "#a", "a b", "a//b", "../a", "%41")
+    ),
+    *(
+        ("WEBHOOKS_BASE_URL", url)
+        for url in ("https://me:pw@a.example", "https://a.example\n/", "https://a\t.example", "https://a b")
     ),
     *(("WEBHOOKS_HOST", text) for text in (" ", "a b", "127.0.0.1:80", "http://a", "é")),
     *(("WEBHOOKS_METRICS_TOKEN", text) for text in ("short", "t" * 15, "t" * 16 + " ", "é" * 16, "t\n" * 9)),

@@ -13,6 +13,7 @@ from webhooks_app.core.redis_url import RedisAddress
 from webhooks_app.core.start_errors import StartError
 
 _PATH_SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")
+_USUAL_PORTS = {"http": 80, "https": 443}
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
 _FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 
@@ -108,23 +109,30 @@ def redis_address(name: str, url: str) -> RedisAddress:
 
 
 def console_url(env: Mapping[str, str], name: str, default: str) -> str:
-    """Return the public address of the console, without a slash at its end; its path may be a prefix."""
+    """Return the public address of the console, without a slash at its end; its path may be a prefix.
+
+    Scheme and host are in lower case, and a port that goes without saying is left out, as browsers have it.
+    """
     url = env.get(name, default).rstrip("/")
     if not _is_console_url(url):
         raise ConfigError(
             f"{name} must be the console's address, such as https://webhooks.example.com, "
             "or with a path before all of its own, such as https://example.com/webhooks."
         )
-    return url
+    parts = urlsplit(url)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    is_usual = parts.port in (None, _USUAL_PORTS[parts.scheme])
+    return f"{parts.scheme}://{host}{'' if is_usual else f':{parts.port}'}{parts.path}"
 
 
 def _is_console_url(url: str) -> bool:
-    if not has_good_port(url) or "?" in url or "#" in url:
+    # `urlsplit` leaves line breaks and tabs out, which would go on into e-mails.
+    if not has_good_port(url) or not url.isprintable() or any(sign in url for sign in "?#@ "):
         return False
     parts = urlsplit(url)
     segments = parts.path.split("/")[1:]
     has_good_path = all(_PATH_SEGMENT.fullmatch(each) and each not in (".", "..") for each in segments)
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and has_good_path
+    return parts.scheme in _USUAL_PORTS and bool(parts.hostname) and has_good_path
 
 
 def has_good_port(url: str) -> bool:
