@@ -65,3 +65,12 @@ def test_an_old_client_needs_to_name_none() -> None:
     with serving(application) as server:
         assert server.exchange(b"GET /2 HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200 ")
         assert server.exchange(b"GET /2 HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+
+
+def test_chunks_of_an_old_client_are_refused() -> None:
+    chunked = b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    with serving(application) as server:
+        answer = server.exchange(b"POST /2 HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n" + chunked)
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        answer = server.exchange(b"POST /2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + chunked)
+        assert answer.startswith(b"HTTP/1.1 200 ")
