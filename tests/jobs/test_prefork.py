@@ -34,7 +34,7 @@ def fork_and_be_asked(act):
 
 child_process.fork = fork_and_be_asked
 signal.signal(signal.SIGINT, signal.SIG_IGN)  # as the supervisor and a shell's `&` leave it
-prefork.Prefork("any", 3, signal.pause).supervise()
+prefork.Prefork("any", 3, signal.pause, when_stopping=lambda: print("stopping")).supervise()
 print(len(started), "over")
 """
 
@@ -144,4 +144,4 @@ def test_a_stop_that_comes_while_a_process_starts_reaches_that_process() -> None
         check=False,
     )
     # The second process was told to stop too; the third was not started any more.
-    assert done.stdout == "2 over\n", done.stderr
+    assert done.stdout == "stopping\n2 over\n", done.stderr

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 
 from webhooks_app.server import web_server
@@ -17,8 +18,8 @@ SECONDS = 20.0
 
 
 class RunningServer:
-    def __init__(self, port: int) -> None:
-        self.port = port
+    def __init__(self, port: int, server: WebServer, loop: asyncio.AbstractEventLoop) -> None:
+        self.port, self.server, self.loop = port, server, loop
 
     def connect(self) -> socket.socket:
         client = socket.create_connection(("127.0.0.1", self.port), timeout=SECONDS)
@@ -52,7 +53,7 @@ def serving(
     waits: LongPolls | None = None,
 ) -> Iterator[RunningServer]:
     listener = web_server.listen("127.0.0.1", 0)
-    port, ready = listener.getsockname()[1], threading.Event()
+    port, ready = listener.getsockname()[1], Future[asyncio.AbstractEventLoop]()
     server = WebServer(
         app,
         listener,
@@ -63,11 +64,14 @@ def serving(
         has_access_log=has_access_log,
         waits=waits,
     )
-    thread = threading.Thread(target=lambda: asyncio.run(server.run(ready.set)), daemon=True)
+
+    def be_ready() -> None:
+        ready.set_result(asyncio.get_running_loop())
+
+    thread = threading.Thread(target=lambda: asyncio.run(server.run(be_ready)), daemon=True)
     thread.start()
-    assert ready.wait(SECONDS)
     try:
-        yield RunningServer(port)
+        yield RunningServer(port, server, ready.result(SECONDS))
     finally:
         server.stop()
         thread.join(SECONDS)

@@ -65,7 +65,14 @@ def _run(count: int | None) -> None:
         gc_freeze()
         with tracer_of(WEB) as tracer, reports_of(services(app), WEB):
             services(app).group_commit.tracer = tracer
-            web_server.serve(app, listener, threads=settings.web_threads, when_ready=be_ready, limits=limits)
+            web_server.serve(
+                app,
+                listener,
+                threads=settings.web_threads,
+                when_ready=be_ready,
+                when_ending=restarting.give_up,
+                limits=limits,
+            )
 
     def be_ready() -> None:
         announce_ready()
@@ -73,7 +80,12 @@ def _run(count: int | None) -> None:
 
     def serve_as_child() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        restarting.give_up()  # which is its parent's to do
         serve()
+
+    def let_go() -> None:
+        restarting.give_up()
+        listener.close()
 
     processes = count or settings.web_processes
     if processes == 1:
@@ -82,7 +94,13 @@ def _run(count: int | None) -> None:
         serve()
     else:
         gc_freeze()
-        prefork = Prefork("web_process", processes, serve_as_child, leave_signal=restart.LEAVE_SIGNAL)
+        prefork = Prefork(
+            "web_process",
+            processes,
+            serve_as_child,
+            leave_signal=restart.LEAVE_SIGNAL,
+            when_stopping=let_go,
+        )
         restarting.listen()
         prefork.supervise()
     restarting.replace_if_due()

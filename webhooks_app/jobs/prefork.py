@@ -23,16 +23,24 @@ class Prefork:
     """
 
     def __init__(
-        self, name: str, count: int, run: Callable[[], None], *, leave_signal: signal.Signals | None = None
+        self,
+        name: str,
+        count: int,
+        run: Callable[[], None],
+        *,
+        leave_signal: signal.Signals | None = None,
+        when_stopping: Callable[[], None] = lambda: None,
     ) -> None:
         """Prepare processes that the log calls `name`.
 
-        `leave_signal` is one more that ends all, and reaches them as it is.
+        `leave_signal` is one more that ends all, and reaches them as it is. When it is any other that ends
+        them, `when_stopping` is called, between any two steps of this process.
         """
         self._name = name
         self._count = count
         self._run = run
         self._leave_signal = leave_signal
+        self._when_stopping = when_stopping
         self._children: dict[int, float] = {}
         self._is_stopping = False
         self._id = os.getpid()
@@ -74,3 +82,5 @@ class Prefork:
         self._is_stopping = True
         for child in self._children:
             os.kill(child, number if number == self._leave_signal else signal.SIGTERM)
+        if number != self._leave_signal:
+            self._when_stopping()

@@ -33,8 +33,12 @@ def print_warnings(settings: Settings) -> None:
 
 
 def announce_ready() -> None:
-    """Print the line by which the supervisor, or a person, sees that this process works now."""
-    print("ready", flush=True)
+    """Print the line by which the supervisor, or a person, sees that this process works now.
+
+    In one piece, as several processes may share the output.
+    """
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
 
 
 def when_orphaned(act: Callable[[], None], parent_id: int) -> None:

@@ -39,14 +39,20 @@ class Restart:
     """One per web process that was started by a command of its own; to be made before `environ` is used."""
 
     def __init__(self, listener: socket.socket, environ: MutableMapping[str, str]) -> None:
-        self._kept = os.dup(listener.fileno())  # the server closes its own
+        self._kept = listener.dup()  # the server closes its own
         self._environ = environ
         self._stand_in: subprocess.Popen[str] | None = None
         self._is_under_way = False
+        self._has_given_up = False
         stands_in_of = environ.pop(_STAND_IN_OF, None)
         self._stands_in_of = None if stands_in_of is None else int(stands_in_of)
         predecessor = environ.pop(_STAND_IN, None)
         self._to_dismiss = None if predecessor is None else int(predecessor)
+
+    def give_up(self) -> None:
+        """Let go of the socket; there is no restart after that, and one under way comes to nothing."""
+        self._has_given_up = True
+        self._kept.close()
 
     def listen(self) -> None:
         """Heed SIGHUP, unless it is what a terminal sends when it is closed."""
@@ -69,11 +75,11 @@ class Restart:
 
     def replace_if_due(self) -> None:
         """Replace this process by its command, if it has left for that."""
-        if self._stand_in is not None:
+        if self._stand_in is not None and not self._has_given_up:
             os.execve(sys.executable, _command(), self._handing_over({_STAND_IN: str(self._stand_in.pid)}))  # noqa: S606
 
     def _begin(self) -> None:
-        if not self._is_under_way:
+        if not self._is_under_way and not self._has_given_up:
             self._is_under_way = True
             threading.Thread(target=self._start_stand_in, daemon=True).start()
 
@@ -81,7 +87,7 @@ class Restart:
         started = subprocess.Popen(  # noqa: S603  a command of ours
             _command(),
             env=self._handing_over({_STAND_IN_OF: str(os.getpid())}),
-            pass_fds=[self._kept],
+            pass_fds=[self._kept.fileno()],
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -93,8 +99,8 @@ class Restart:
         os.kill(os.getpid(), LEAVE_SIGNAL)
 
     def _handing_over(self, more: dict[str, str]) -> dict[str, str]:
-        os.set_inheritable(self._kept, True)
-        return dict(self._environ) | {_LISTENER: str(self._kept)} | more
+        self._kept.set_inheritable(True)
+        return dict(self._environ) | {_LISTENER: str(self._kept.fileno())} | more
 
 
 def _command() -> list[str]:

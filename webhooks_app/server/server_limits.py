@@ -16,7 +16,8 @@ class ServerLimits:
     it. `connections`: at the same time; for one more, another is closed that asks for nothing, or else it is
     answered 503. `stop_seconds`: for requests under way when the process
     is asked to end; supervisors kill ten seconds after they ask. `leave_seconds`: how long a process that
-    another one replaces waits for its clients' next requests, whose answers tell them to connect anew.
+    another one replaces waits for its clients' next requests, whose answers tell them to connect anew;
+    `end_seconds`: the same for one that ends.
     """
 
     head_seconds: float = 10.0
@@ -30,6 +31,7 @@ class ServerLimits:
     connections: int = 2000
     stop_seconds: int = 8
     leave_seconds: float = 3.0
+    end_seconds: float = 0.5
 
 
 DEFAULT_LIMITS = ServerLimits()

@@ -1,9 +1,10 @@
 """The web's HTTP server: uvicorn on one listening socket, with our deadlines and Flask behind it."""
 
 import asyncio
+import select
 import signal
 import socket
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Coroutine
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -34,6 +35,10 @@ _ACCEPTED_AT_ONCE = 16
 _CLEAN_UP_SECONDS = 1.0
 _LOOK_SECONDS = 0.02
 _RELEASE_SECONDS = 0.2
+# There is no end to who connects to a busy web.
+_ACCEPT_SECONDS = 0.5
+# Of the loop, from a connection that asyncio accepts to one that it serves.
+_STEPS_TO_ACCEPT = 4
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -60,10 +65,20 @@ def serve(
     *,
     threads: int,
     when_ready: Callable[[], None],
+    when_ending: Callable[[], None] = lambda: None,
     limits: ServerLimits = DEFAULT_LIMITS,
 ) -> None:
-    """Answer requests until SIGTERM or SIGINT, then finish those under way."""
+    """Answer requests until SIGTERM or SIGINT, then finish those under way.
+
+    `when_ending` is called at the signal, and has to close whatever else holds the listening socket: what
+    connects to that once nobody accepts is reset.
+    """
     settings = services(app).settings
+
+    def end() -> None:
+        services(app).is_ending = True
+        when_ending()
+
     intake = EventIntake(
         services(app).group_commit,
         services(app).catalog,
@@ -82,7 +97,7 @@ def serve(
         path_prefix=settings.path_prefix,
         has_access_log=settings.access_log,
         drain_seconds=settings.drain_seconds,
-        when_ending=lambda: setattr(services(app), "is_ending", True),
+        when_ending=end,
         waits=LongPolls(partial(_find_due, services(app).read)),
     )
     for number in STOP_SIGNALS:
@@ -136,8 +151,8 @@ class WebServer:
             answering = AccessLog(answering, trusted_proxies=trusted_proxies)
         self._uvicorn = _DrainingServer(
             _config(answering, self._deadlines, limits),
-            drain_seconds=drain_seconds,
             when_ending=when_ending,
+            drain=partial(self._drain, drain_seconds),
         )
 
     async def run(self, when_ready: Callable[[], None]) -> None:
@@ -159,6 +174,11 @@ class WebServer:
         """Have `run` finish the requests under way and return; may be called from any thread."""
         self._uvicorn.should_exit = True
 
+    def end(self) -> None:
+        """Have `run` do what it does upon SIGTERM; may be called from any thread once it runs."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._uvicorn.handle_exit, signal.SIGTERM, None)
+
     def leave(self) -> None:
         """Have `run` accept nothing more, and return once clients have gone or were told to connect anew.
 
@@ -170,15 +190,38 @@ class WebServer:
             self._loop.call_soon_threadsafe(lambda: asyncio.ensure_future(self._leave()))
 
     async def _leave(self) -> None:
+        await self._turn_away(self._limits.leave_seconds)
+        self.stop()
+
+    async def _drain(self, seconds: float) -> None:
+        """Go on for so long, so that balancers notice, and then accept nothing more."""
+        self._deadlines.close_after_answers()
+        await asyncio.sleep(seconds)
+        await self._turn_away(self._limits.end_seconds)
+
+    async def _turn_away(self, seconds: float) -> None:
+        """Accept what waits for it and nothing more; wait until clients have gone, for so long at most.
+
+        Each answer tells its client to connect anew. A connection that is closed without such a word may be
+        in use already, and its request lost: those that are idle get the time to ask once more.
+        """
+        await self._accept_what_waits()
         for each in self._uvicorn.servers:
             each.close()
         self._deadlines.close_after_answers()
         self._waits.close()
         loop = asyncio.get_running_loop()
-        last = loop.time() + self._limits.leave_seconds
+        last = loop.time() + seconds
         while self._deadlines.has_connections and loop.time() < last:
             await asyncio.sleep(_LOOK_SECONDS)
-        self.stop()
+
+    async def _accept_what_waits(self) -> None:
+        """Let the loop accept who has connected already, as closing the listener would reset them."""
+        loop = asyncio.get_running_loop()
+        last, quiet_steps = loop.time() + _ACCEPT_SECONDS, 0
+        while quiet_steps < _STEPS_TO_ACCEPT and loop.time() < last:
+            await asyncio.sleep(0)
+            quiet_steps = 0 if _has_connections_waiting(self._listener) else quiet_steps + 1
 
     async def _release_waiting(self) -> None:
         """Answer what waits, once the process was asked to end: its end would wait for that."""
@@ -193,27 +236,41 @@ class WebServer:
         when_ready()
 
 
+def _has_connections_waiting(listener: socket.socket) -> bool:
+    poll = select.poll()  # which takes any descriptor
+    poll.register(listener, select.POLLIN)
+    return bool(poll.poll(0))
+
+
 class _DrainingServer(uvicorn.Server):
-    """uvicorn, which goes on for a while after the first signal to end, and not after a second."""
+    """uvicorn, which drains after the first signal to end, and ends at once after a second."""
 
     def __init__(
-        self, config: uvicorn.Config, *, drain_seconds: float, when_ending: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        *,
+        when_ending: Callable[[], None],
+        drain: Callable[[], Coroutine[Any, Any, None]],
     ) -> None:
         super().__init__(config)
-        self._drain_seconds = drain_seconds
         self._when_ending = when_ending
+        self._drain = drain
+        self._draining: asyncio.Task[None] | None = None
         self._is_draining = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # Called by uvicorn as the signals' handler, so in the loop's thread, but between any two steps of it.
-        if self._is_draining or not self._drain_seconds:
+        if self._is_draining or not self.started:
             super().handle_exit(sig, frame)
             return
         self._is_draining = True
         self._when_ending()
-        loop = asyncio.get_running_loop()
         end = partial(super().handle_exit, sig, frame)
-        loop.call_soon_threadsafe(lambda: loop.call_later(self._drain_seconds, end))
+        asyncio.get_running_loop().call_soon_threadsafe(self._begin_to_drain, end)
+
+    def _begin_to_drain(self, end: Callable[[], None]) -> None:
+        self._draining = asyncio.ensure_future(self._drain())
+        self._draining.add_done_callback(lambda _: end())
 
 
 def _config(app: AsgiCallable, deadlines: Deadlines, limits: ServerLimits) -> uvicorn.Config:
