@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK = $(BIN)/python -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
 
-.PHONY: run test coverage faults bench mutants check lock wheel client sbom api-reference clean
+.PHONY: run test coverage faults hosts bench mutants check lock wheel client sbom api-reference clean
 
 run: $(VENV)/run.stamp
 	@exec $(BIN)/python -m webhooks_app run
@@ -24,6 +24,10 @@ coverage: $(VENV)/dev.stamp
 # Kills the platform hundreds of times; ARGS="--database sqlite --only storm --seed 7" for a part of it.
 faults: $(VENV)/dev.stamp
 	@exec $(BIN)/python -m faults $(ARGS)
+
+# Needs root, as each host is a network namespace, and nginx, PgBouncer and iproute2.
+hosts: $(VENV)/dev.stamp
+	@exec $(BIN)/python -m hosts $(ARGS)
 
 # Figures of this machine beside two yardsticks; ARGS="--database sqlite --only drain10" for a part of it.
 bench: $(VENV)/dev.stamp

@@ -231,6 +231,10 @@ class Driver(PlatformProcesses):
             self.web.kill()
             self.pool.kill()
         self.ensure_running()
+        self.remove_endpoints()
+
+    def remove_endpoints(self) -> None:
+        """Remove every endpoint, and with them what was still to be sent."""
         with self.app.app_context():
             for endpoint in db.session.scalars(select(Endpoint).where(Endpoint.deleted_at.is_(None))).all():
                 actions.remove(services().write, endpoint, actor=TESTER)

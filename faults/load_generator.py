@@ -1,7 +1,7 @@
 """Sends events at a steady rate as internal apps do, and writes each 202 and each other answer to a journal.
 
-Even-numbered threads send with the shipped client, which sets an idempotency key and repeats; odd-numbered
-threads send once, so that an event that got no 202 never gets one.
+One kind of producer sends with the shipped client, which sets an idempotency key and repeats; the other sends
+once, so that an event that got no 202 never gets one. Where they are mixed, even-numbered threads repeat.
 """
 
 import random
@@ -28,13 +28,26 @@ Post = Callable[[dict[str, Any]], tuple[int, str, int]]
 
 
 def main(
-    base_url: str, token: str, journal: str, rate: float, threads: int, seconds: float, seed: str
+    base_url: str,
+    token: str,
+    journal: str,
+    rate: float,
+    threads: int,
+    seconds: float,
+    seed: str,
+    kind: str = "mixed",
 ) -> None:
-    """Send `rate` events a second from so many threads, and write the answers to the journal at that path."""
+    """Send `rate` events a second from so many threads, and write the answers to the journal at that path.
+
+    `kind` is `mixed`, `repeating` or `once`.
+    """
     answers = Journal(journal)
     until, pause = time.monotonic() + seconds, threads / rate
     workers = [
-        threading.Thread(target=_produce, args=(base_url, token, answers, pause, until, f"{seed}-{turn}"))
+        threading.Thread(
+            target=_produce,
+            args=(_post_of(kind, turn)(base_url, token), answers, pause, until, f"{seed}-{turn}"),
+        )
         for turn in range(threads)
     ]
     for worker in workers:
@@ -43,10 +56,13 @@ def main(
         worker.join()
 
 
-def _produce(base_url: str, token: str, journal: Journal, pause: float, until: float, name: str) -> None:
+def _post_of(kind: str, turn: int) -> Callable[[str, str], Post]:
+    repeats = kind == "repeating" or (kind == "mixed" and turn % 2 == 0)
+    return _with_client if repeats else _without_repeats
+
+
+def _produce(post: Post, journal: Journal, pause: float, until: float, name: str) -> None:
     rng = random.Random(name)
-    is_even = int(name.rsplit("-", 1)[1]) % 2 == 0
-    post = _with_client(base_url, token) if is_even else _without_repeats(base_url, token)
     number = 0
     while time.monotonic() < until:
         number += 1

@@ -125,6 +125,10 @@ class PlatformProcesses:
         for group in (self.web, self.pool, *self.schedulers):
             with suppress(WaitTimeout):
                 group.stop()
+        self.disconnect()
+
+    def disconnect(self) -> None:
+        """Close this process's own connections to the database."""
         with self.app.app_context():
             db.session.remove()
             db.engine.dispose()

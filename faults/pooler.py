@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -30,10 +31,9 @@ class PgBouncer:
         server_connections: int = SERVER_CONNECTIONS,
         prefix: Sequence[str] = (),
     ) -> None:
-        self._server = conninfo_to_dict(server_url.replace("postgresql+psycopg://", "postgresql://"))
+        self._address, self._port, self._server_connections = address, port, server_connections
         self._file = folder / f"pgbouncer-{port}.ini"
-        self._file.write_text(self._configuration(address, port, server_connections))
-        self._file.chmod(0o644)
+        self._write(server_url)
         self._command = [*prefix, "pgbouncer", "--quiet", *self._user(), str(self._file)]
         self._process: subprocess.Popen[bytes] | None = None
         database = quote(str(self._server.get("dbname") or "postgres"))
@@ -50,6 +50,11 @@ class PgBouncer:
             self._process.kill()
             self._process.wait(10)
 
+    def lead_to(self, server_url: str) -> None:
+        """Have it connect to another server from now on; connections to the old one end when they can."""
+        self._write(server_url)
+        self.signal(signal.SIGHUP)
+
     def signal(self, number: int) -> None:
         assert self._process is not None
         self._process.send_signal(number)
@@ -59,13 +64,22 @@ class PgBouncer:
             return True
         return False
 
-    def _configuration(self, address: str, port: int, server_connections: int) -> str:
+    def _write(self, server_url: str) -> None:
+        self._server = conninfo_to_dict(server_url.replace("postgresql+psycopg://", "postgresql://"))
+        self._file.write_text(self._configuration())
+        self._file.chmod(0o644)
+
+    def _configuration(self) -> str:
         names = ("host", "port", "user", "password")
         server = " ".join(f"{name}={self._server[name]}" for name in names if self._server.get(name))
         return (
-            f"[databases]\n* = {server}\n[pgbouncer]\nlisten_addr = {address}\nlisten_port = {port}\n"
-            f"pool_mode = transaction\ndefault_pool_size = {server_connections}\nmax_client_conn = 500\n"
-            "auth_type = any\nunix_socket_dir =\nlog_connections = 0\nlog_disconnections = 0\n"
+            f"[databases]\n* = {server}\n[pgbouncer]\n"
+            f"listen_addr = {self._address}\nlisten_port = {self._port}\npool_mode = transaction\n"
+            f"default_pool_size = {self._server_connections}\nmax_client_conn = 500\nauth_type = any\n"
+            "unix_socket_dir =\nlog_connections = 0\nlog_disconnections = 0\n"
+            # A server's host that is gone says nothing.
+            "tcp_keepidle = 2\ntcp_keepintvl = 1\ntcp_keepcnt = 3\ntcp_user_timeout = 3000\n"
+            "server_connect_timeout = 2\nserver_login_retry = 1\nserver_fast_close = 1\n"
         )
 
     def _user(self) -> list[str]:

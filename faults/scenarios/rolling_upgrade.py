@@ -58,22 +58,22 @@ def rolling_upgrade(system: System, report: Report, options: Options) -> None:
         _replace_all(system, report, options)
         system.fork_client.wait(producer, 30)
         report.figures["settled after s"] = system.settle()
-        _require_both_releases(system, report)
+        require_both_releases(system, report)
 
 
 @contextmanager
 def _migrated(system: System, report: Report) -> Iterator[None]:
     """Migrate to the next release for the block, then back, with the usual processes running again."""
-    migrations = _next_migrations(system.folder / "migrations")
+    migrations = next_migrations(system.folder / "migrations")
     usual = system.web, system.pool, system.schedulers
-    report.figures["migrated after s"] = _migrate(system, migrations, "head")
+    report.figures["migrated after s"] = migrate(system, migrations, "head")
     try:
         yield
     finally:
         for group in (system.web, system.pool, *system.schedulers, *usual[:2], *usual[2]):
             group.kill()
         system.web, system.pool, system.schedulers = usual
-        _migrate(system, migrations, CURRENT)
+        migrate(system, migrations, CURRENT)
         system.ensure_running()
 
 
@@ -110,14 +110,14 @@ def _start_next_release(system: System, function: str, *arguments: int, **enviro
     return group
 
 
-def _next_migrations(folder: Path) -> Path:
+def next_migrations(folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(ROOT / "webhooks_app" / "db" / "migrations", folder)
     (folder / "versions" / f"{NEXT}.py").write_text(NEXT_MIGRATION)
     return folder
 
 
-def _migrate(system: System, folder: Path, revision: str) -> float:
+def migrate(system: System, folder: Path, revision: str) -> float:
     """Migrate in a process of its own, again where traffic held the locks, and return the seconds it took."""
     began = time.monotonic()
     for _ in range(MIGRATION_TRIES):
@@ -135,7 +135,7 @@ def _revision(system: System) -> str:
         return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one())
 
 
-def _require_both_releases(system: System, report: Report) -> None:
+def require_both_releases(system: System, report: Report) -> None:
     statuses = {line["error"] for line in journal.read(system.journal) if "error" in line}
     report.figures["not accepted"] = system.not_accepted_count()
     report.require(statuses <= {0, 503}, f"producers were answered {sorted(statuses)}")
