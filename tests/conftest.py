@@ -5,6 +5,7 @@
 """
 
 import fcntl
+import gc
 import itertools
 import os
 import shutil
@@ -25,7 +26,7 @@ from argon2 import PasswordHasher
 from flask import Flask
 from redis import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import Engine, create_engine, make_url, text
 
 from tests.reading import json_of
 from tests.receivers import Receiver
@@ -76,6 +77,12 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Has the long ones begin, whatever the order: at the end one process would wait for another's."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+def pytest_collection_finish() -> None:
+    """Spares the garbage collector 8,000 tests, which it would look at again every eight tests, for 0.3 s."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -226,6 +233,14 @@ def _migrate(url: str, scratch: Path) -> None:
         db.engine.dispose()
 
 
+@pytest.fixture(scope="session")
+def emptying_engine(postgresql_url: str) -> Iterator[Engine]:
+    """Keeps its connection, as a new one takes 15 ms of processor time, and 3,000 tests leave rows behind."""
+    engine = create_engine(postgresql_url, pool_pre_ping=True)
+    yield engine
+    engine.dispose()
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A migrated, empty database; each test that asks for it runs on both kinds."""
@@ -233,14 +248,12 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "test.db")
         yield f"sqlite:///{tmp_path / 'test.db'}"
         return
-    url = request.getfixturevalue("postgresql_url")
-    yield url
-    engine = create_engine(url)
-    with engine.begin() as connection:
+    emptying: Engine = request.getfixturevalue("emptying_engine")
+    yield request.getfixturevalue("postgresql_url")
+    with emptying.begin() as connection:
         connection.execute(text("SET LOCAL session_replication_role = replica"))  # the audit log refuses it
         if names := connection.scalar(text(WRITTEN_TABLES), {"names": list(Base.metadata.tables)}):
             connection.execute(text(f"TRUNCATE {names} CASCADE"))
-    engine.dispose()
 
 
 def deployed(database_url: str, redis_url: str, instance: Path) -> dict[str, str]:
@@ -426,7 +439,9 @@ def job_app(app: Flask) -> Iterator[Flask]:
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
+    started_at = time.monotonic()
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
+        waited = time.monotonic() - started_at
+        assert waited < seconds, "it did not happen in time"
+        # The less often the longer it takes, as asking takes processor time from what is waited for.
+        time.sleep(min(max(0.02, waited / 10), 0.25))

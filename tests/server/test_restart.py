@@ -21,6 +21,9 @@ from webhooks_app.db.models import Event
 from webhooks_app.extensions import db
 
 pytestmark = pytest.mark.long
+# Long enough that both processors are not busy with requests while new code is loaded; some meet a restart
+# between two requests then, and some within one.
+PAUSE_SECONDS = 0.01
 BODY = json.dumps({"type": "batch-lifecycle", "data": {"batch_id": "b1", "status": "queued"}})
 
 
@@ -53,6 +56,7 @@ class SteadyClient:
             except (OSError, http.client.HTTPException) as error:
                 self.answers.append(repr(error))
                 connection.close()
+            self._is_over.wait(PAUSE_SECONDS)
         connection.close()
 
 
