@@ -95,6 +95,7 @@ document.addEventListener("keydown", (event) => {
   const next = Math.min(Math.max(columns.indexOf(event.target) + steps[event.key], 0), columns.length - 1);
   event.preventDefault();
   columns[next].focus();
+  show(chart, columns[next]);
 });
 document.addEventListener("htmx:after:swap", prepare);
 prepare();

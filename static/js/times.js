@@ -45,6 +45,7 @@ function textOf(time, moment) {
   if (time.dataset.tick === "hour") return exact(moment).slice(11, 16);
   if (time.dataset.tick === "day") return dayOf(moment);
   if ("clock" in time.dataset) return timeOfDay(moment);
+  if ("minute" in time.dataset) return `${exact(moment).slice(0, 16)} ${zoneOf(moment)}`;
   if ("exact" in time.dataset) return `${exact(moment)} ${zoneOf(moment)}`;
   if (!("relative" in time.dataset)) return time.textContent;
   if (chosen.exact) return exact(moment);
@@ -65,13 +66,33 @@ function refreshTimes() {
 
 // Where times without a zone stand, which zone that is.
 function nameZones() {
-  const name = chosen.local ? `your own, ${zoneOf(new Date())}` : "UTC";
-  for (const place of document.querySelectorAll("[data-zone]")) if (place.textContent !== name) place.textContent = name;
+  const zone = zoneOf(new Date());
+  for (const place of document.querySelectorAll("[data-zone]")) {
+    const name = chosen.local && place.dataset.zone !== "short" ? `in your time zone, ${zone}` : zone;
+    if (place.textContent !== name) place.textContent = name;
+  }
+}
+
+// Fields for a moment hold what they show; the server is sent UTC, so that an address means the same to everybody.
+function inZone(text, from, to) {
+  const moment = new Date(from === "local" ? text : `${text}Z`);
+  if (!text || from === to || Number.isNaN(moment.getTime())) return text;
+  const shifted = to === "local" ? new Date(moment - moment.getTimezoneOffset() * 60_000) : moment;
+  return shifted.toISOString().slice(0, text.length);
+}
+
+function moveFields() {
+  const to = chosen.local ? "local" : "utc";
+  for (const field of document.querySelectorAll("[data-in-zone]")) {
+    field.value = inZone(field.value, field.dataset.inZone || "utc", to);
+    field.dataset.inZone = to;
+  }
 }
 
 function refresh() {
   refreshTimes();
   nameZones();
+  moveFields();
 }
 
 function show() {
@@ -94,5 +115,10 @@ document.addEventListener("click", ({ target }) => {
   else if (target.closest?.("time[data-relative]") && !target.closest("a, summary, button")) toggle("exact");
 });
 for (const name of ["htmx:after:swap", "visibilitychange", "avra:times"]) document.addEventListener(name, refresh);
+document.addEventListener("formdata", ({ target, formData }) => {
+  for (const field of target.querySelectorAll("[data-in-zone='local']")) {
+    if (formData.get(field.name) === field.value) formData.set(field.name, inZone(field.value, "local", "utc"));
+  }
+});
 setInterval(refreshTimes, REFRESH_MS);
 show();

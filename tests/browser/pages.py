@@ -299,6 +299,7 @@ NOT_PAGES = {
     "session.come_back": "a redirect",
     "session.home": "a redirect, or one sentence where there is no workspace",
     "deliveries.changes": "a fragment",
+    "deliveries.failing": "a fragment",
     "endpoints.changes": "a fragment",
     "endpoints.live": "a fragment",
     "endpoints.suggestions": "a fragment",

@@ -48,7 +48,8 @@ def attempt(
     """One attempt of one pending delivery, as a worker claims and records it."""
     with database.begin() as connection:
         [claim] = claims.claim_due(connection, {endpoint_id: 1}, now=at, lease=timedelta(minutes=2))
-    record(database, [attempted(claim, Outcome(kind), at=at)], now=at)
+    status = {OutcomeClass.HTTP_5XX: 503, OutcomeClass.HTTP_410: 410}.get(kind, 0)
+    record(database, [attempted(claim, Outcome(kind, status=status), at=at)], now=at)
 
 
 def fail(
@@ -109,7 +110,7 @@ def test_half_way_it_is_announced_once(
     assert failing_since is not None
     assert banner.disable_at == failing_since + WINDOW
     assert "Every attempt since" in banner.reason
-    assert "Server error" in banner.reason
+    assert "The last one: 503 Server error." in banner.reason
     assert "replay" in banner.advice
 
 

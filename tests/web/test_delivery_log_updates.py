@@ -3,9 +3,14 @@
 import html
 import re
 
+from sqlalchemy import update
+
 from tests.conftest import Workspace
 from tests.reading import captured
 from tests.web.conftest import Page
+from tests.web.endpoints import seed_failure
+from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.models import EndpointHealth
 from webhooks_app.worker.engine import DeliveryEngine
 
 
@@ -31,3 +36,21 @@ def test_only_what_has_changed_comes_with_a_poll(
     workspace.send(30)
     assert "25+ new deliveries" in admin_page.fragment(poll + "&shown=1").text
     assert admin_page.fragment("deliveries/changes?newest=x").status_code == 400
+
+
+def test_what_fails_shows_above_the_log_by_itself(
+    admin_page: Page, stranger_page: Page, workspace: Workspace, endpoint_id: str, database: WriteDatabase
+) -> None:
+    workspace.send()
+    log = admin_page.get("deliveries/").text
+    shown = captured(r'id="failing".*?name="shown" value="(\w+)"', log.replace("\n", " "))
+    assert admin_page.get(f"deliveries/failing?shown={shown}").status_code == 204
+
+    seed_failure(database, endpoint_id, "connect")
+    with database.begin() as connection:
+        connection.execute(update(EndpointHealth).values(failure_count=3))
+    line = admin_page.get(f"deliveries/failing?shown={shown}").text
+    assert "is failing since" in line
+    assert "Connection failed" in line
+    home = stranger_page.get("/").location or ""
+    assert "is failing" not in stranger_page.get(f"{home}deliveries/failing").text

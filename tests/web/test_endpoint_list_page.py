@@ -3,12 +3,15 @@
 import html
 import re
 
+from sqlalchemy import delete, update
+
 from tests.conftest import Workspace
 from tests.deliveries.conftest import statements
 from tests.web.conftest import Page
 from tests.web.endpoints import URL, seed_failure, seed_rollup
 from tests.worker.attempted import deliveries
 from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.models import Delivery, PendingDelivery
 
 
 def test_an_empty_list_leads_on(admin_page: Page, viewer_page: Page) -> None:
@@ -228,3 +231,17 @@ def test_the_list_costs_the_same_however_long(admin_page: Page, workspace: Works
     for _ in range(10):
         workspace.endpoint(URL)
     assert statement_count() == few
+
+
+def test_the_list_tells_how_many_wait(
+    admin_page: Page, workspace: Workspace, endpoint_id: str, database: WriteDatabase
+) -> None:
+    workspace.send(3)
+    text = admin_page.get("").text
+    assert "3 waiting</a>" in text
+    assert f"endpoints/{endpoint_id}/deliveries?status=pending" in text
+
+    with database.begin() as connection:
+        connection.execute(update(Delivery).values(state="held"))
+        connection.execute(delete(PendingDelivery))
+    assert "3 held</a>" in admin_page.get("").text

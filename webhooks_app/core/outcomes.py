@@ -202,6 +202,7 @@ def latency_bucket(total_us: int) -> int:
 _ANSWERED = frozenset(
     {
         OutcomeClass.SUCCESS,
+        OutcomeClass.HTTP_1XX,
         OutcomeClass.HTTP_3XX,
         OutcomeClass.HTTP_4XX,
         OutcomeClass.HTTP_410,

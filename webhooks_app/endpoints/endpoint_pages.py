@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session, joinedload
 
 from webhooks_app.core import ids
 from webhooks_app.db.models import Endpoint, EndpointHealth, Subscription
-from webhooks_app.endpoints import attempt_stats, charts, health
+from webhooks_app.endpoints import attempt_stats, charts, health, overview
 from webhooks_app.endpoints.charts import Bars
 from webhooks_app.endpoints.health import HealthState, LastFailure
+from webhooks_app.endpoints.overview import Waiting
 
 PAGE_SIZE = 50
 LONGEST_SEARCH = 200
@@ -44,12 +45,16 @@ class EndpointFilter:
 
 @dataclass(slots=True, frozen=True)
 class EndpointRow:
-    """An endpoint in the list; `hours` are (succeeded, failed) of the last 24, oldest first."""
+    """An endpoint in the list; `hours` are (succeeded, failed) of the last 24, oldest first.
+
+    `waiting` are its deliveries that are pending or held, each counted up to overview.LISTED_LIMIT.
+    """
 
     endpoint: Endpoint
     health: HealthState
     event_count: int
     hours: list[tuple[int, int]]
+    waiting: Waiting
 
     @property
     def bars(self) -> Bars:
@@ -72,7 +77,14 @@ class EndpointRow:
     def version(self) -> str:
         """Differs whenever the row looks different; letters and digits only, as it stands in addresses."""
         endpoint = self.endpoint
-        shown = (endpoint.updated_at, self.health, self.event_count, self.hours, self.last_failure)
+        shown = (
+            endpoint.updated_at,
+            self.health,
+            self.event_count,
+            self.hours,
+            self.last_failure,
+            self.waiting,
+        )
         return f"{crc32(repr((*shown, endpoint.health.failing_since)).encode()):08x}"
 
 
@@ -130,7 +142,7 @@ def read_page(
 def read_rows(
     session: Session, workspace_id: str, endpoint_ids: Sequence[str], *, now: datetime
 ) -> list[EndpointRow]:
-    """Return the endpoints in the order of the ids, without those that are gone, in three queries."""
+    """Return the endpoints in the order of the ids, without those that are gone, in four queries."""
     named = [each for each in endpoint_ids if ids.is_id("ep", each)]
     if not named:
         return []
@@ -142,9 +154,9 @@ def read_rows(
     )
     found = {endpoint.id: (endpoint, HealthState(state)) for endpoint, state in session.execute(statement)}
     counts, days = _event_counts(session, named), attempt_stats.read_day(session, named, now)
-    silent = [(0, 0)] * attempt_stats.DAY.bins
+    silent, waiting = [(0, 0)] * attempt_stats.DAY.bins, overview.read_waiting(session, named)
     return [
-        EndpointRow(*found[each], counts.get(each, 0), days.get(each, silent))
+        EndpointRow(*found[each], counts.get(each, 0), days.get(each, silent), waiting[each])
         for each in endpoint_ids
         if each in found
     ]

@@ -19,6 +19,7 @@ from webhooks_app.core.outcomes import (
     OutcomeClass,
     OutcomeDescription,
     classify_status,
+    hint_for,
 )
 from webhooks_app.db.models import (
     Delivery,
@@ -145,6 +146,7 @@ class LastFailure(NamedTuple):
     at: datetime
     code: str
     description: OutcomeDescription
+    hint: str
 
     @property
     def label(self) -> str:
@@ -158,7 +160,8 @@ def last_failure(endpoint_health: EndpointHealth) -> LastFailure | None:
     status = endpoint_health.last_failure_status
     # Code from before an upgrade writes the outcome without the status that belongs to it.
     is_current = status is not None and classify_status(status) == outcome
-    return LastFailure(at, str(status) if is_current else "", DESCRIPTIONS[OutcomeClass(outcome)])
+    code, kind = str(status) if is_current else "", OutcomeClass(outcome)
+    return LastFailure(at, code, DESCRIPTIONS[kind], hint_for(kind, status if is_current else None))
 
 
 def _is_disabled_by_platform() -> ColumnElement[bool]:

@@ -4,8 +4,8 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from webhooks_app.core import mail
-from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass
 from webhooks_app.db.models import Endpoint, Notice, NoticeKind
+from webhooks_app.endpoints.health import LastFailure, last_failure
 
 
 def title(notice: Notice) -> str:
@@ -18,23 +18,22 @@ def title(notice: Notice) -> str:
     }[notice.kind]
 
 
-def reason(notice: Notice, outcome: str | None) -> str:
-    """Say what happened; `outcome` is the class of the last failure, if there is one."""
+def reason(notice: Notice, last: LastFailure | None) -> str:
+    """Say what happened; `last` is the last failure, if there is one."""
     if notice.kind is NoticeKind.GONE:
         return "It answered 410 Gone, which says that it wants no more deliveries."
-    words = DESCRIPTIONS[OutcomeClass(outcome)] if outcome else None
-    last = f" The last one: {words.label}. {words.reason}" if words else ""
-    return f"Every attempt since {format_utc(notice.streak_at)} failed.{last}"
+    text = f" The last one: {last.label}. {last.description.reason}" if last else ""
+    return f"Every attempt since {format_utc(notice.streak_at)} failed.{text}"
 
 
-def advice(notice: Notice, outcome: str | None) -> str:
+def advice(notice: Notice, last: LastFailure | None) -> str:
     """Say what to do about it."""
     if notice.kind is NoticeKind.GONE:
         return (
             "If that was a mistake, enable the endpoint again; what came in meanwhile is held and can be "
             "sent then. If not, delete it."
         )
-    hint = DESCRIPTIONS[OutcomeClass(outcome)].hint if outcome else ""
+    hint = last.hint if last else ""
     if notice.kind is NoticeKind.DISABLED:
         after = "Then enable the endpoint again; what came in meanwhile is held and can be sent then."
     else:
@@ -44,15 +43,15 @@ def advice(notice: Notice, outcome: str | None) -> str:
 
 def email_text(notice: Notice, endpoint: Endpoint, workspace: str, base_url: str) -> str:
     """Return the e-mail's text, with no more of the URL than its host."""
-    outcome = endpoint.health.last_failure_outcome
+    last = last_failure(endpoint.health)
     paragraphs = [
         f"Endpoint:   {mail.one_line(endpoint.name)}\n"
         f"Workspace:  {mail.one_line(workspace)}\n"
         # Not the whole URL: its path or query may hold a secret, and an e-mail is read in many places.
         f"Host:       {urlsplit(endpoint.url).hostname}",
-        reason(notice, outcome),
+        reason(notice, last),
         _consequence(notice),
-        advice(notice, outcome),
+        advice(notice, last),
         f"{base_url}/w/{endpoint.workspace_id}/alerts/webhooks/endpoints/{endpoint.id}",
         f"You receive this because of the workspace {mail.one_line(workspace)}; its settings say who does.",
     ]

@@ -24,7 +24,7 @@ from webhooks_app.db.models import (
     User,
     Workspace,
 )
-from webhooks_app.endpoints import notice_texts
+from webhooks_app.endpoints import health, notice_texts
 
 log = logging.getLogger(__name__)
 
@@ -87,12 +87,12 @@ def for_endpoint(session: Session, endpoint: Endpoint) -> EndpointNotice | None:
     ).first()
     if notice is None or not _is_current(notice, endpoint, endpoint.health):
         return None
-    outcome = endpoint.health.last_failure_outcome
+    last = health.last_failure(endpoint.health)
     return EndpointNotice(
         notice.kind,
         notice_texts.title(notice),
-        notice_texts.reason(notice, outcome),
-        notice_texts.advice(notice, outcome),
+        notice_texts.reason(notice, last),
+        notice_texts.advice(notice, last),
         notice.disable_at,
     )
 

@@ -1,17 +1,20 @@
-"""What waits for one endpoint. Only reads."""
+"""What waits for endpoints. Only reads."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ScalarSelect, Select, func, not_, select
 from sqlalchemy.orm import Session
 
 from webhooks_app.core import clock
-from webhooks_app.db.models import Delivery, DeliveryState, PendingDelivery
+from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, PendingDelivery
 
 # Counting further would take longer than the answer is worth.
 COUNT_LIMIT = 10_000
+# Of each of fifty endpoints in a list.
+LISTED_LIMIT = 500
 
 
 @dataclass(slots=True, frozen=True)
@@ -55,6 +58,37 @@ def read_backlog(session: Session, endpoint_id: str) -> Backlog:
         )
     ).one()
     return Backlog(*counts)
+
+
+class Waiting(NamedTuple):
+    """Deliveries of one endpoint that are pending, or held, each counted up to LISTED_LIMIT."""
+
+    pending: int
+    held: int
+
+    @property
+    def label(self) -> str:
+        """Return `12 waiting`, `500+ held`, or nothing."""
+        counts = ((self.pending, "waiting"), (self.held, "held"))
+        return ", ".join(
+            f"{count}{'+' if count >= LISTED_LIMIT else ''} {what}" for count, what in counts if count
+        )
+
+
+def read_waiting(session: Session, endpoint_ids: Sequence[str]) -> dict[str, Waiting]:
+    """Return what waits for each of the endpoints, in one query."""
+    queued = select(PendingDelivery.delivery_id).where(PendingDelivery.endpoint_id == Endpoint.id)
+    held = select(Delivery.id).where(
+        Delivery.endpoint_id == Endpoint.id, Delivery.attention_state == DeliveryState.HELD.value
+    )
+    counts = [
+        select(func.count())
+        .select_from(some.correlate(Endpoint).limit(LISTED_LIMIT).subquery())
+        .scalar_subquery()
+        for some in (queued, held)
+    ]
+    rows = session.execute(select(Endpoint.id, *counts).where(Endpoint.id.in_(endpoint_ids)))
+    return {endpoint_id: Waiting(*both) for endpoint_id, *both in rows}
 
 
 def count_retrying(session: Session, endpoint_id: str) -> int:

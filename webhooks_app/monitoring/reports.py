@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, or_, select, update
+from sqlalchemy.orm import Session
 
 from webhooks_app.db import database_clock, upsert
 from webhooks_app.db.engines import WriteDatabase
@@ -76,6 +77,34 @@ class Reports:
             for endpoint_id, in_flight, _ in worker.state.get("endpoints", ()):
                 counts[endpoint_id] += in_flight
         return counts.most_common(_LISTED_ENDPOINTS)
+
+
+class Window(NamedTuple):
+    """Requests to an endpoint under way, and how many may be, over all workers that have any."""
+
+    in_flight: int
+    limit: int
+
+    @property
+    def is_full(self) -> bool:
+        return self.in_flight >= self.limit
+
+
+def read_windows(session: Session, now: datetime) -> dict[str, Window]:
+    """Return by id the windows of the endpoints that each worker has most requests to."""
+    rows = session.scalars(
+        select(ProcessReport.state).where(
+            ProcessReport.kind == WORKER,
+            ProcessReport.ended_at.is_(None),
+            ProcessReport.reported_at > now - SILENT_AFTER,
+        )
+    )
+    found: dict[str, Window] = {}
+    for state in rows:
+        for endpoint_id, in_flight, limit in state.get("endpoints", ()):
+            before = found.get(endpoint_id, Window(0, 0))
+            found[endpoint_id] = Window(before.in_flight + in_flight, before.limit + limit)
+    return found
 
 
 def read(connection: Connection) -> Reports:

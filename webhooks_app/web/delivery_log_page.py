@@ -13,10 +13,10 @@ from webhooks_app.deliveries.log import filters, pages, saved_filters
 from webhooks_app.deliveries.log.filter_values import FilterError
 from webhooks_app.deliveries.log.filters import LogFilter, Status, parse_cursor
 from webhooks_app.deliveries.log.pages import LogPage
-from webhooks_app.endpoints import health
 from webhooks_app.extensions import db, services
 from webhooks_app.web import incident_cards, search_progress
 from webhooks_app.web.access import check_endpoint, load_endpoint
+from webhooks_app.web.delivery_log_updates import failing_variables
 from webhooks_app.web.delivery_rows import load_row, render_row, row_previews
 from webhooks_app.web.endpoint_choice import first_endpoints, with_endpoint_id
 from webhooks_app.web.responses import PageResponse, is_fragment
@@ -117,9 +117,6 @@ def _bulk_actions(log_filter: LogFilter) -> tuple[RecoveryAction, ...]:
 def _endpoint_variables(log_filter: LogFilter) -> dict[str, Any]:
     """Return what stands on top of a whole page: its endpoint's incident, or what fails of all of them."""
     if not log_filter.endpoint:
-        return {
-            "failing": health.read_failing(db.session(), g.workspace.id),
-            "endpoints": first_endpoints(2),
-        }
+        return failing_variables() | {"endpoints": first_endpoints(2)}
     endpoint = db.session.get_one(Endpoint, log_filter.endpoint)
     return {"card": None if endpoint.deleted_at else incident_cards.load(endpoint)}

@@ -1,10 +1,14 @@
 """What an open page of the delivery log asks for every few seconds: changed rows, and how many are new."""
 
+from typing import Any
+from zlib import crc32
+
 from flask import Blueprint, abort, g, render_template, request
 
 from webhooks_app.core import clock, ids
 from webhooks_app.deliveries.log import pages
 from webhooks_app.deliveries.log.rows import DeliveryRow, read_rows
+from webhooks_app.endpoints import health
 from webhooks_app.extensions import db
 from webhooks_app.web.delivery_rows import row_previews
 from webhooks_app.web.log_filters import filter_of_request
@@ -14,6 +18,7 @@ from webhooks_app.web.template_links import log_address
 
 def add_routes(blueprint: Blueprint) -> None:
     blueprint.get("/changes")(changes)
+    blueprint.get("/failing")(failing)
 
 
 def changes() -> PageResponse:
@@ -32,6 +37,24 @@ def changes() -> PageResponse:
         count=count,
         newest_url=log_address(filter_of_request(request.args).arguments),
     )
+
+
+def failing() -> PageResponse:
+    """Return the line above the log that says what fails; 204 where `shown` stands for the same."""
+    variables = failing_variables()
+    if variables["shown"] == request.args.get("shown"):
+        return "", 204
+    return render_template("deliveries/_failing.html", **variables)
+
+
+def failing_variables() -> dict[str, Any]:
+    """Return what that line reads; `shown` differs whenever it looks different."""
+    found = health.read_failing(db.session(), g.workspace.id)
+    looks = [
+        (each.id, each.name, each.health.failing_since, health.last_failure(each.health)) for each in found
+    ]
+    labels = [(*rest, last.label if last else "") for *rest, last in looks]
+    return {"failing": found, "shown": f"{crc32(repr(labels).encode()):08x}"}
 
 
 def _changed_rows() -> list[DeliveryRow]:

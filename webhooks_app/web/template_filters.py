@@ -3,10 +3,12 @@
 Those that make URLs are in `template_links`. `register` names them all.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from flask import Flask
+from markupsafe import Markup, escape
 
 from webhooks_app.core import clock, text_display, url_masking
 from webhooks_app.db.models import Endpoint
@@ -26,6 +28,8 @@ from webhooks_app.web import (
     template_links,
 )
 
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d UTC)")
+
 
 def register(app: Flask) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
@@ -36,6 +40,7 @@ def register(app: Flask) -> None:
         "clock_time": clock_time,
         "hour": lambda moment: f"{moment:%H:%M}",
         "day": lambda moment: f"{moment.day} {moment:%b}",
+        "with_times": with_times,
         "relative": relative,
         "elapsed": elapsed,
         "is_recent": is_recent,
@@ -88,6 +93,18 @@ def clock_time(moment: datetime) -> str:
     """Return `14:02 UTC`, of another day `22 Nov, 14:02 UTC`; times.js says it in the reader's zone."""
     is_today = moment.date() == clock.now().date()
     return f"{moment:%H:%M} UTC" if is_today else f"{moment.day} {moment:%b, %H:%M} UTC"
+
+
+def with_times(text: str) -> Markup:
+    """Return a sentence as HTML in which times.js finds the moments, such as `2026-01-02 14:02 UTC`."""
+    parts = _MOMENT.split(text)
+    marked = [
+        Markup('<time datetime="{}Z" data-minute>{}</time>').format(part[:16].replace(" ", "T"), part)
+        if position % 2
+        else escape(part)
+        for position, part in enumerate(parts)
+    ]
+    return Markup().join(marked)
 
 
 def relative(moment: datetime) -> str:

@@ -4,13 +4,13 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 
 from tests.conftest import Workspace
 from tests.worker.attempted import LEASE, claim
-from webhooks_app.core import clock
+from webhooks_app.core import clock, ids
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import Delivery, Endpoint, EndpointHealth, PendingDelivery
+from webhooks_app.db.models import Delivery, Endpoint, EndpointHealth, PendingDelivery, ProcessReport
 from webhooks_app.deliveries.log.rows import DeliveryRow, read_rows
 from webhooks_app.deliveries.log.status_explanations import explain
 from webhooks_app.deliveries.log.waiting import COUNTED_AHEAD, Wait, paused_until
@@ -146,6 +146,33 @@ def test_a_pause_that_the_endpoint_asked_for_is_named(
 def test_a_pause_is_told_from_a_rate_limit(seconds: float, rate: int | None, is_paused: bool) -> None:
     free_at = NOW + timedelta(seconds=seconds)
     assert paused_until(free_at, rate, now=NOW) == (free_at if is_paused else None)
+
+
+def test_a_full_window_is_told_with_how_many_are_under_way(
+    workspace: Workspace, endpoint_id: str, database: WriteDatabase
+) -> None:
+    workspace.send()
+    now = clock.now()
+    report = {"kind": "worker", "host": "w", "pid": 1, "version": "1", "started_at": now, "clock_ahead_ms": 0}
+    states = [[[endpoint_id, 3, 4]], [[endpoint_id, 1, 1], ["ep_other", 1, 9]]]
+    with database.begin() as connection:
+        for state in states:
+            values = {"id": ids.new("prc"), "reported_at": now, "counters": {}, "state": {"endpoints": state}}
+            connection.execute(insert(ProcessReport).values(report | values))
+    [row] = rows(workspace)
+    assert row.wait
+    assert row.wait.window is None  # four of five
+
+    with database.begin() as connection:
+        connection.execute(update(ProcessReport).values(state={"endpoints": [[endpoint_id, 4, 4]]}))
+    [row] = rows(workspace)
+    assert "8 requests are under way to this endpoint" in text(row)
+    assert "It has been due for 2 min" in text(row, later=timedelta(minutes=2))
+    assert row.version.endswith("-8")
+
+    with database.begin() as connection:  # of workers that are gone
+        connection.execute(update(ProcessReport).values(reported_at=now - timedelta(minutes=5)))
+    assert "under way" not in text(rows(workspace)[0])
 
 
 def test_the_end_of_a_lease_is_no_next_attempt(

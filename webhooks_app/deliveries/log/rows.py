@@ -9,14 +9,10 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from webhooks_app.core import clock, ids, url_masking
-from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass, OutcomeDescription
+from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass, OutcomeDescription, response_name
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, EndpointState, Event, PendingDelivery
 from webhooks_app.deliveries.log.filters import Status
 from webhooks_app.deliveries.log.waiting import Wait, read_waits
-
-_ANSWERED = frozenset(kind for kind in OutcomeClass if kind.value.startswith("http_")) | {
-    OutcomeClass.SUCCESS
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +75,8 @@ class DeliveryRow:
         if self.wait is None:
             return ""
         paused = int(self.wait.paused_until.timestamp()) if self.wait.paused_until else 0
-        return f"-{self.wait.ahead}-{paused}"
+        full = f"-{self.wait.window.in_flight}" if self.wait.window else ""
+        return f"-{self.wait.ahead}-{paused}{full}"
 
     @property
     def outcome_description(self) -> OutcomeDescription | None:
@@ -133,7 +130,8 @@ def response_label(outcome: str | None, status: int | None) -> str:
     if outcome is None:
         return ""
     kind = OutcomeClass(outcome)
-    return str(status) if status and kind in _ANSWERED else DESCRIPTIONS[kind].label
+    name = response_name(kind, status)
+    return name if name.isdigit() else DESCRIPTIONS[kind].label
 
 
 def read_rows(session: Session, workspace_id: str, delivery_ids: Sequence[str]) -> list[DeliveryRow]:

@@ -146,7 +146,7 @@ def _wait(row: DeliveryRow, now: datetime) -> str:
     """Say what a delivery that is due waits for; nothing where it is a moment's wait."""
     if row.is_listener:
         return ""
-    sentences = [_pause(row.wait, now), _queue(row.wait)] if row.wait else []
+    sentences = [_pause(row.wait, now), _queue(row.wait), _window(row.wait)] if row.wait else []
     return " ".join(each for each in (*sentences, _overdue(row, now)) if each)
 
 
@@ -169,6 +169,17 @@ def _queue(wait: Wait) -> str:
     return f"{text}."
 
 
+def _window(wait: Wait) -> str:
+    if wait.window is None:
+        return ""
+    count = wait.window.in_flight
+    them = "1 request is" if count == 1 else f"{count:,} requests are"
+    return (
+        f"{them} under way to this endpoint, and no more may be at a time: it gets fewer while it answers "
+        "late or not at all, and more with each success."
+    )
+
+
 def _at_least(seconds: int | None) -> str:
     return f"{seconds} s at least" if (seconds or 0) < 120 else f"{(seconds or 0) // 60} min at least"
 
@@ -178,6 +189,6 @@ def _overdue(row: DeliveryRow, now: datetime) -> str:
         return ""
     minutes = int((now - row.next_attempt_at).total_seconds()) // 60
     late = f"{minutes} min" if minutes else "half a minute"
-    if row.wait and (row.wait.paused_until or row.wait.rate_per_second):
+    if row.wait and (row.wait.paused_until or row.wait.rate_per_second or row.wait.window):
         return f"It has been due for {late}."
     return f"It is overdue by {late}: the endpoint cannot take more at a time, or no worker is running."

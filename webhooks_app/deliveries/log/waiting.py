@@ -9,6 +9,8 @@ from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from webhooks_app.db.models import Endpoint, EndpointHealth, PendingDelivery
+from webhooks_app.monitoring import reports
+from webhooks_app.monitoring.reports import Window
 from webhooks_app.worker.rate_limits import BURST_SECONDS, LONGEST_WAIT
 
 # For each of 25 rows: what lies further ahead changes nothing for whoever reads it.
@@ -21,12 +23,14 @@ _EXACT_AHEAD, _ROUNDED_TO = 20, 10
 class Wait:
     """`ahead` deliveries of the endpoint go first, counted up to COUNTED_AHEAD and rounded down.
 
-    `paused_until` is set while the endpoint is left alone because it sent `Retry-After`.
+    `paused_until` is set while the endpoint is left alone because it sent `Retry-After`, `window` where the
+    endpoint has as many requests under way as it may.
     """
 
     ahead: int
     rate_per_second: int | None
     paused_until: datetime | None
+    window: Window | None = None
 
     @property
     def is_all(self) -> bool:
@@ -46,12 +50,13 @@ class Wait:
 
 
 def read_waits(session: Session, delivery_ids: Sequence[str], *, now: datetime) -> dict[str, Wait]:
-    """Return by id what each of the deliveries waits for that is due and not being sent, in one query."""
+    """Return by id what each of the deliveries waits for that is due and not being sent, in two queries."""
     if not delivery_ids:
         return {}
     rows = session.execute(
         select(
             PendingDelivery.delivery_id,
+            PendingDelivery.endpoint_id,
             _count_ahead(),
             Endpoint.rate_per_second,
             EndpointHealth.rate_free_at,
@@ -59,10 +64,12 @@ def read_waits(session: Session, delivery_ids: Sequence[str], *, now: datetime) 
         .join(Endpoint, Endpoint.id == PendingDelivery.endpoint_id)
         .join(EndpointHealth, EndpointHealth.endpoint_id == Endpoint.id)
         .where(PendingDelivery.delivery_id.in_(delivery_ids), PendingDelivery.next_attempt_at <= now)
-    )
+    ).all()
+    windows = reports.read_windows(session, now) if rows else {}
+    full = {endpoint_id: window for endpoint_id, window in windows.items() if window.is_full}
     return {
-        delivery_id: Wait(_rounded(ahead), rate, paused_until(free_at, rate, now=now))
-        for delivery_id, ahead, rate, free_at in rows
+        delivery_id: Wait(_rounded(ahead), rate, paused_until(free_at, rate, now=now), full.get(endpoint_id))
+        for delivery_id, endpoint_id, ahead, rate, free_at in rows
     }
 
 
