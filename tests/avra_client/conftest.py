@@ -1,6 +1,5 @@
 """A platform on SQLite behind its own web server, and an app's database of either kind with an outbox."""
 
-import os
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -96,11 +95,7 @@ def app_postgresql_url(postgresql_url: str) -> Iterator[str]:
     autocommit(postgresql_url, f'DROP DATABASE "{own.database}" WITH (FORCE)')
 
 
-# MySQL or MariaDB where one is named, with a driver installed: what is the outbox's there is dropped.
-KINDS = ["sqlite", "postgresql", *(["mysql"] if "TEST_MYSQL_URL" in os.environ else [])]
-
-
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=["sqlite", "postgresql"])
 def empty_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """A database without an outbox."""
     if request.param == "sqlite":
@@ -108,9 +103,7 @@ def empty_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stor
         with closing(Store(f"sqlite:///{tmp_path / 'app.db'}")) as store:
             yield store
         return
-    is_mysql = request.param == "mysql"
-    url = os.environ["TEST_MYSQL_URL"] if is_mysql else request.getfixturevalue("app_postgresql_url")
-    with closing(Store(url)) as store:
+    with closing(Store(request.getfixturevalue("app_postgresql_url"))) as store:
         yield store
     store.run("DROP TABLE IF EXISTS avra_outbox")
 

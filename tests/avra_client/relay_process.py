@@ -12,7 +12,8 @@ COMMAND = [sys.executable, "-m", "avra_client.relay_command"]
 
 def environment(store: Store, url: str, token: str) -> dict[str, str]:
     settings = {"AVRA_OUTBOX_DATABASE": store.url, "AVRA_URL": url, "AVRA_TOKEN": token}
-    return os.environ | settings | {"PYTHONPATH": str(ROOT / "clients" / "python")}
+    path = os.pathsep.join([str(ROOT / "clients" / "python"), os.environ.get("PYTHONPATH", "")])
+    return os.environ | settings | {"PYTHONPATH": path.rstrip(os.pathsep)}
 
 
 def start(environ: dict[str, str], *arguments: str) -> subprocess.Popen[str]:

@@ -81,6 +81,10 @@ WAYS = [_session, _scoped_session, _connection, _raw_connection, _dbapi_connecti
 def test_an_event_is_there_when_the_transaction_commits_and_not_when_it_rolls_back(
     store: Store, transaction: Transaction
 ) -> None:
+    check_transaction(store, transaction)
+
+
+def check_transaction(store: Store, transaction: Transaction) -> None:
     with transaction(store, False) as target:
         outbox.send(target, TYPE, DATA)
     assert store.states() == {}
@@ -211,6 +215,11 @@ def _shape(store: Store) -> Any:
 def test_the_table_of_the_metadata_is_that_of_the_sql(
     empty_store: Store, request: pytest.FixtureRequest
 ) -> None:
+    check_table(empty_store, request)
+
+
+def check_table(empty_store: Store, request: pytest.FixtureRequest) -> None:
+    """Compare the table that the metadata makes with that of the fixture `store`."""
     engine, metadata = create_engine(empty_store.url), MetaData()
     outbox_schema.table(metadata)
     metadata.create_all(engine)

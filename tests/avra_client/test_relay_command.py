@@ -87,6 +87,7 @@ def test_a_database_without_the_table_is_one_line(run: Run, store: Store) -> Non
         ("AVRA_TOKEN", "", (), "AVRA_TOKEN is not set"),
         ("AVRA_TOKEN_FILE", "/nowhere/token", (), "AVRA_TOKEN_FILE cannot be read"),
         ("AVRA_OUTBOX_DATABASE", "oracle://x", (), "sqlite:///, postgresql:// or mysql://"),
+        ("AVRA_OUTBOX_DATABASE", "postgresql+psycopg2://h/x", (), "pip install psycopg2"),
         ("AVRA_URL", "http://127.0.0.1:9", ("--listen", "here"), "--listen"),
         ("AVRA_URL", "http://127.0.0.1:9", ("--lease-seconds", "1"), "lease"),
     ],

@@ -28,9 +28,9 @@ class Killing:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         with self._lock:
-            pid, self.pid = self.pid, 0
-            if not pid:
+            if not self.pid or not environ["PATH_INFO"].endswith("/batch"):
                 return self._app(environ, start_response)
+            pid, self.pid = self.pid, 0
             self.kills += 1
             if self.kills % 2:
                 os.kill(pid, signal.SIGKILL)

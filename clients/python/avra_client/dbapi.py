@@ -5,6 +5,7 @@ import re
 import sqlite3
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
 
@@ -91,16 +92,19 @@ def parameters(values: dict[str, Any], paramstyle: str) -> Any:
 
 
 def connector(url: str) -> Callable[[], Connection]:
-    """Return a function that connects to a URL as SQLAlchemy and others write it. Raises ValueError."""
+    """Return a function that connects to a URL as SQLAlchemy and others write it.
+
+    Raises ValueError for another kind of database, and where no driver for it is installed.
+    """
     parts = urlsplit(url)
     name, _, driver = parts.scheme.partition("+")
     dialect = _DIALECTS.get(name)
     if dialect == "sqlite":
-        return lambda: _connect_sqlite(parts)
+        return partial(_connect_sqlite, parts)
     if dialect == "postgresql":
-        return lambda: _connect_postgresql(url.replace(parts.scheme, "postgresql", 1), driver)
+        return partial(_connect_postgresql, _driver(dialect, driver), url.replace(parts.scheme, dialect, 1))
     if dialect == "mysql":
-        return lambda: _connect_mysql(parts, driver)
+        return partial(_connect_mysql, _driver(dialect, driver), parts)
     raise ValueError("the database's URL begins with sqlite:///, postgresql:// or mysql://")
 
 
@@ -110,18 +114,17 @@ def _connect_sqlite(parts: SplitResult) -> Connection:
     return sqlite3.connect(address, timeout=SQLITE_LOCK_SECONDS, isolation_level=None, uri=True)
 
 
-def _connect_postgresql(url: str, driver: str) -> Connection:
-    module = _driver("postgresql", driver)
+def _connect_postgresql(module: Any, url: str) -> Connection:
     # Prepared statements belong to a session, which a pooler in transaction mode gives to others.
     more: dict[str, Any] = {"prepare_threshold": None} if module.__name__ == "psycopg" else {}
     connection: Connection = module.connect(url, connect_timeout=CONNECT_SECONDS, **more)
     return connection
 
 
-def _connect_mysql(parts: SplitResult, driver: str) -> Connection:
+def _connect_mysql(module: Any, parts: SplitResult) -> Connection:
     query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     socket = {"unix_socket": query["unix_socket"]} if "unix_socket" in query else {}
-    connection: Connection = _driver("mysql", driver).connect(
+    connection: Connection = module.connect(
         host=parts.hostname or "localhost",
         port=parts.port or 3306,
         user=unquote(parts.username or ""),
