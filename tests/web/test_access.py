@@ -17,6 +17,7 @@ WRITES: list[tuple[str, dict[str, Any]]] = [
     ("endpoints/{id}/enable", {}),
     ("endpoints/{id}/delete", {"confirmation": "Orders"}),
     ("endpoints/{id}/release", {}),
+    ("endpoints/{id}/end", {}),
 ]
 
 

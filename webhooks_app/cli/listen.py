@@ -113,8 +113,9 @@ def _announce(listener: dict[str, Any], options: ListenOptions) -> None:
     if listener["resumed"]:
         _say("It had not ended: what waited for it comes now.")
     if options.since_seconds:
-        left_out = ", the newest of them" if listener["left_out"] else ""
-        _say(f"{listener['added']:,} events of the past come first{left_out}.")
+        added, left_out = listener["added"], ", the newest of them" if listener["left_out"] else ""
+        past = "1 event of the past comes" if added == 1 else f"{added:,} events of the past come"
+        _say(f"{past} first{left_out}.")
     _say("Ctrl-C ends it.")
 
 

@@ -31,7 +31,7 @@ class ListenOptions:
     since_seconds: int | None = None
     concurrency: int = 1
     first_pause_seconds: float = 1.0
-    longest_pause_seconds: float = 15.0
+    longest_pause_seconds: float = 5.0
 
     def as_body(self, *, with_past: bool) -> dict[str, Any]:
         body: dict[str, Any] = {

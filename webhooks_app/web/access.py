@@ -86,6 +86,14 @@ def load_endpoint(endpoint_id: str) -> Endpoint:
     return endpoint
 
 
+def load_kept_endpoint(endpoint_id: str) -> Endpoint:
+    """Return one that is set up here; 404 for a listener, too, which is its program's to set up."""
+    endpoint = load_endpoint(endpoint_id)
+    if endpoint.is_listener:
+        abort(404)
+    return endpoint
+
+
 def check_endpoint(endpoint_id: str) -> None:
     """Answer 404 unless it is, or was, the workspace's: the log outlives a deleted endpoint."""
     endpoint = db.session.get(Endpoint, endpoint_id)

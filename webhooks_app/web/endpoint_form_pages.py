@@ -5,7 +5,7 @@ from flask import Blueprint, flash, g, redirect, request, url_for
 from webhooks_app.endpoints import actions
 from webhooks_app.endpoints.custom_headers import ValueNeeded
 from webhooks_app.extensions import services
-from webhooks_app.web.access import actor, admin_required, load_endpoint
+from webhooks_app.web.access import actor, admin_required, load_kept_endpoint
 from webhooks_app.web.endpoint_settings import render_form, render_settings, settings_form
 from webhooks_app.web.forms.endpoint_forms import EndpointForm, host_name
 from webhooks_app.web.responses import PageResponse
@@ -29,7 +29,7 @@ def new() -> PageResponse:
 
 @admin_required
 def settings(endpoint_id: str) -> PageResponse:
-    endpoint = load_endpoint(endpoint_id)
+    endpoint = load_kept_endpoint(endpoint_id)
     form = settings_form(endpoint)
     if not _is_complete(form):
         return render_settings(endpoint, form)

@@ -10,6 +10,7 @@ from webhooks_app.endpoints import endpoint_pages, health
 from webhooks_app.endpoints.health import HealthState
 from webhooks_app.events.event_types import NAME
 from webhooks_app.extensions import db, services
+from webhooks_app.listeners import overview
 from webhooks_app.web.responses import PageResponse, is_fragment
 from webhooks_app.web.template_links import endpoint_list_address
 
@@ -42,6 +43,7 @@ def index() -> PageResponse:
             wanted=wanted,
             states=HealthState,
             groups=services().catalog.groups,
+            listeners=[] if is_fragment() else overview.read_live(db.session(), g.workspace.id),
             **_summary(),
         )
     )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 
 from webhooks_app.core import clock, ids
 from webhooks_app.db.models import Endpoint
@@ -21,6 +21,8 @@ def add_routes(blueprint: Blueprint) -> None:
 
 def show(endpoint_id: str) -> PageResponse:
     endpoint = load_endpoint(endpoint_id)
+    if endpoint.is_listener:  # no figure is kept of it
+        return redirect(url_for("endpoints.deliveries", endpoint_id=endpoint.id))
     if is_fragment():
         return render_template("endpoints/_health.html", endpoint=endpoint, **stats_variables(endpoint))
     return render_overview(endpoint)

@@ -12,7 +12,7 @@ from webhooks_app.events import test_events
 from webhooks_app.events.accept import NewEvent
 from webhooks_app.extensions import db, services
 from webhooks_app.web import incident_cards
-from webhooks_app.web.access import actor, admin_required, load_endpoint
+from webhooks_app.web.access import actor, admin_required, load_kept_endpoint
 from webhooks_app.web.endpoint_overview_page import card_variables, render_overview
 from webhooks_app.web.forms.endpoint_action_forms import UrlForm
 from webhooks_app.web.responses import PageResponse, is_fragment, with_toast
@@ -34,20 +34,20 @@ def add_routes(blueprint: Blueprint) -> None:
 
 @admin_required
 def fix_url(endpoint_id: str) -> PageResponse:
-    endpoint, form = load_endpoint(endpoint_id), UrlForm(services().settings.targets)
+    endpoint, form = load_kept_endpoint(endpoint_id), UrlForm(services().settings.targets)
     if not form.validate() or not _is_saved(endpoint, form):
         return _render(endpoint, form), 422
     if not is_fragment():
         flash(SAVED, "success")
         return redirect(url_for("endpoints.show", endpoint_id=endpoint_id), 303)
     db.session.expire_all()  # it was read before the change
-    return with_toast(_render(load_endpoint(endpoint_id), None), SAVED, "success")
+    return with_toast(_render(load_kept_endpoint(endpoint_id), None), SAVED, "success")
 
 
 @admin_required
 def try_now(endpoint_id: str) -> PageResponse:
     """Send the example of an event type as a test; the card shows what comes of it."""
-    endpoint = load_endpoint(endpoint_id)
+    endpoint = load_kept_endpoint(endpoint_id)
     if not endpoint.is_enabled:
         flash("This endpoint is disabled, so nothing was sent. Enable it first.", "danger")
         return redirect(url_for("endpoints.show", endpoint_id=endpoint_id), 303)

@@ -19,6 +19,8 @@ from webhooks_app.deliveries.log.status_explanations import StatusExplanation, e
 from webhooks_app.endpoints import charts, health
 from webhooks_app.endpoints.health import HealthState
 from webhooks_app.extensions import db, services
+from webhooks_app.listeners import overview
+from webhooks_app.listeners.overview import ListenerRow
 from webhooks_app.web import (
     audit_details,
     device_names,
@@ -70,6 +72,7 @@ def register(app: Flask) -> None:
         "target_url": template_links.target_url,
         "endpoint_label": endpoint_choice.endpoint_label,
         "health_of": health_of,
+        "listener_of": listener_of,
         "filter_in_words": filter_in_words,
         "time_in_words": time_in_words,
         "bar_scale": bar_scale,
@@ -171,6 +174,10 @@ def clause(sentence: str) -> str:
 
 def health_of(endpoint: Endpoint) -> HealthState:
     return health.read(db.session(), endpoint.id)
+
+
+def listener_of(endpoint: Endpoint) -> ListenerRow | None:
+    return overview.read(db.session(), endpoint.id) if endpoint.is_listener else None
 
 
 def reason(row: DeliveryRow) -> StatusExplanation:
