@@ -55,3 +55,42 @@ def test_a_stream_that_is_closed_is_no_other_file_later(closed: str) -> None:
     done = run("utf-8", closed)
     if ">&-" not in closed.split():
         assert int(done.stdout.splitlines()[1]) > 2
+
+
+LOG = """
+import sys
+from webhooks_app.core import standard_streams
+standard_streams.prepare()
+{outlast}
+for number in range(3000):
+    print("a line of a log", flush=number % 2 == 0)
+    print("another", file=sys.stderr)
+sys.exit(7)
+"""
+
+
+def log_to(streams: str, *, outlasts: bool) -> int:
+    script = LOG.format(outlast="standard_streams.outlast_full_disk()" if outlasts else "")
+    command = ["sh", "-c", f'exec "$0" -c "$1" {streams}', sys.executable, script]
+    return subprocess.run(
+        command, cwd=config.ROOT, timeout=60, check=False, stderr=subprocess.PIPE
+    ).returncode
+
+
+@pytest.mark.parametrize("streams", [">/dev/full", "2>/dev/full >/dev/null", ">/dev/full 2>&1"])
+def test_a_full_disk_ends_no_process_that_outlasts_it(streams: str) -> None:
+    assert log_to(streams, outlasts=True) == 7
+
+
+def test_a_command_whose_output_finds_no_room_fails() -> None:
+    assert log_to(">/dev/full", outlasts=False) not in (0, 7)
+
+
+def test_a_reader_that_is_gone_is_still_noticed() -> None:
+    script = LOG.format(outlast="standard_streams.outlast_full_disk()")
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=config.ROOT
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.wait(60) not in (0, 7)

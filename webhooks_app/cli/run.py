@@ -11,7 +11,7 @@ import click
 from webhooks_app import config
 from webhooks_app.cli import demo_admin
 from webhooks_app.config import ConfigError, Settings
-from webhooks_app.core import instance_folder
+from webhooks_app.core import instance_folder, standard_streams
 from webhooks_app.jobs import child_process, open_files, process, supervisor
 from webhooks_app.jobs.guard import PYTHON
 from webhooks_app.jobs.process import clear_errors
@@ -32,6 +32,7 @@ def run() -> None:
 
 
 def _run() -> int:
+    standard_streams.outlast_full_disk()
     open_files.require()
     os.umask(0o077)  # whatever it writes is for its owner alone
     os.environ.update(_with_demo_target())

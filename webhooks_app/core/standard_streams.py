@@ -1,14 +1,17 @@
 """The standard streams of a process, made fit for whatever is printed, wherever it was started from."""
 
 import codecs
+import errno
 import os
 import sys
 from contextlib import suppress
-from io import TextIOWrapper
+from io import BufferedWriter, FileIO, TextIOWrapper
+from typing import Any
 
 # What a terminal of another encoding shows in place of the signs that the shell's output is made of.
 _ASCII = {"…": "...", "–": "-", "−": "-", "’": "'", "“": '"', "”": '"', "«": '"', "»": '"'}
 _ERRORS = "webhooks-readable"
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def prepare() -> None:
@@ -23,6 +26,47 @@ def prepare() -> None:
             setattr(sys, name, nowhere)
         elif isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors=_ERRORS)
+
+
+class _Lossy(FileIO):
+    """A file that takes what it has no room for, and loses it."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            return memoryview(data).nbytes
+
+
+def outlast_full_disk() -> None:
+    """Lose what is printed while the disk behind a stream is full: for processes that do more than print.
+
+    A command whose output is its result has to fail instead.
+    """
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        stream = getattr(sys, name)
+        if isinstance(stream, TextIOWrapper) and _number_of(stream) == number:
+            setattr(sys, name, _lossy(stream, number))
+
+
+def _number_of(stream: TextIOWrapper) -> int | None:
+    with suppress(OSError):
+        return stream.fileno()
+    return None
+
+
+def _lossy(stream: TextIOWrapper, number: int) -> TextIOWrapper:
+    with suppress(OSError):
+        stream.flush()
+    return TextIOWrapper(
+        BufferedWriter(_Lossy(number, "w", closefd=False)),
+        encoding=stream.encoding,
+        errors=stream.errors,
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
 
 
 def _open_if_closed(number: int) -> None:
