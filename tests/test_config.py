@@ -8,6 +8,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
+import certifi
 import psutil
 import pytest
 from cryptography.fernet import Fernet
@@ -113,7 +114,7 @@ GOOD: list[tuple[str, str, str, Any]] = [
     ("WEBHOOKS_AUTO_DISABLE_DAYS", "0", "auto_disable_after", timedelta(0)),
     ("WEBHOOKS_AUTO_DISABLE_DAYS", "0.001", "auto_disable_after", timedelta(seconds=86.4)),
     ("WEBHOOKS_AUTO_DISABLE_DAYS", "365", "auto_disable_after", timedelta(days=365)),
-    ("WEBHOOKS_CA_BUNDLE", __file__, "ca_bundle", __file__),
+    ("WEBHOOKS_CA_BUNDLE", certifi.where(), "ca_bundle", certifi.where()),
     ("WEBHOOKS_CATALOG", __file__, "catalog", Path(__file__)),
     ("WEBHOOKS_TRUSTED_PROXIES", "10", "trusted_proxies", 10),
     ("WEBHOOKS_BASE_URL", "https://hooks.example.com/", "base_url", "https://hooks.example.com"),
@@ -255,7 +256,7 @@ BAD: list[tuple[str, str]] = [
     ),
     ("WEBHOOKS_ALLOWED_TARGETS", "169.254.169.254/32"),
     *(("WEBHOOKS_DENIED_PORTS", text) for text in ("x", "0", "65536", "1-5", "1 2", "-1", "²")),
-    *(("WEBHOOKS_CA_BUNDLE", path) for path in ("/nowhere/ca.pem", "/", "\0")),
+    *(("WEBHOOKS_CA_BUNDLE", path) for path in ("/nowhere/ca.pem", "/", "\0", __file__)),
     *(("WEBHOOKS_CATALOG", path) for path in ("/nowhere/catalog.toml", "\0")),
     *(("WEBHOOKS_BASE_URL", url) for url in ("hooks.example.com", "ftp://a", "https://", "//a", "/console")),
     *(
@@ -550,3 +551,9 @@ def test_a_lease_that_an_endpoint_may_outlast_is_warned_of_at_the_start(
     create_app(read(instance, {"WEBHOOKS_LEASE_SECONDS": seconds}))
     assert ("WEBHOOKS_LEASE_SECONDS is 44: what takes longer is sent twice" in caplog.text) == warns
     assert LONGEST_TIMEOUT_MS / 1000 < config.SAFE_LEASE_SECONDS
+
+
+def test_certificates_that_may_not_be_read_are_refused_in_one_line(instance: Path, tmp_path: Path) -> None:
+    path = tmp_path / "ca.pem"
+    path.symlink_to("/proc/self/mem")  # which root may not read from its start either
+    assert "cannot be read" in line_of(instance, {"WEBHOOKS_CA_BUNDLE": str(path)})

@@ -57,7 +57,7 @@ def create_app(
         engines.prepare(db.engine, waits_for_disk=waits_for_disk, limits=database_limits)
         attach_services(app, settings, db.engine)
     if settings.catalog:
-        assert services(app).catalog  # as a mistake in it ends each process with its line
+        _load_catalog(app)  # as a mistake in it ends each process with its line
     _register_web(app, settings)
     request_deadline.register(app, database_limits.request_seconds)
     return app
@@ -66,8 +66,12 @@ def create_app(
 def create_serving_app(settings: config.Settings) -> Flask:
     """As `create_app`, with the catalog, which each of the first requests or each child would load."""
     app = create_app(settings)
-    assert services(app).catalog
+    _load_catalog(app)
     return app
+
+
+def _load_catalog(app: Flask) -> object:
+    return services(app).catalog  # which is read when it is first asked for
 
 
 def create_app_or_exit() -> Flask:

@@ -135,7 +135,7 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         retry_delays=setting_values.delays(env, "WEBHOOKS_RETRY_DELAYS", DEFAULT_DELAYS),
         auto_disable_after=setting_values.days(env, "WEBHOOKS_AUTO_DISABLE_DAYS", "5"),
         targets=target_settings.read(env, host=host, port=port, base_url=base_url),
-        ca_bundle=setting_files.existing_file(env, "WEBHOOKS_CA_BUNDLE"),
+        ca_bundle=setting_files.certificates(env, "WEBHOOKS_CA_BUNDLE"),
         catalog=setting_files.existing_path(env, "WEBHOOKS_CATALOG"),
         trusted_proxies=number(env, "WEBHOOKS_TRUSTED_PROXIES", 0, 0, 10),
         base_url=base_url,

@@ -1,10 +1,14 @@
 """Settings that name a file."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from webhooks_app.core.setting_values import ConfigError
+
+# As OpenSSL has it, which both libcurl and Python ask (RFC 7468, section 5).
+_CERTIFICATE = re.compile(rb"-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----")
 
 
 def existing_file(env: Mapping[str, str], name: str) -> str | None:
@@ -12,6 +16,20 @@ def existing_file(env: Mapping[str, str], name: str) -> str | None:
     path = env.get(name)
     if path is not None:
         require(name, path)
+    return path
+
+
+def certificates(env: Mapping[str, str], name: str) -> str | None:
+    """As `existing_file`, for one with certificates, without which no HTTPS endpoint would be trusted."""
+    path = existing_file(env, name)
+    if path is None:
+        return None
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{name} names a file that cannot be read ({error.strerror}): {path!r}") from None
+    if not _CERTIFICATE.search(content):
+        raise ConfigError(f"{name} names a file that holds no certificate in PEM: {path!r}")
     return path
 
 
