@@ -3,7 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.conftest import Workspace
+from webhooks_app.app import create_app
 from webhooks_app.config import Settings
 
 ACCEPT = """
@@ -27,3 +30,14 @@ def test_a_process_that_accepts_events_loads_no_libcurl(workspace: Workspace, se
         "WEBHOOKS_ENCRYPTION_KEYS": ",".join(settings.encryption_keys),
     }
     subprocess.run([sys.executable, "-c", ACCEPT, workspace.token], env=environ, check=True, timeout=60)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_debug_mode_of_the_shell_is_not_the_platforms(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLASK_DEBUG", "1")
+    app = create_app(settings)
+    app.add_url_rule("/broken", view_func=lambda: {}["missing"])
+    assert app.test_client().get("/broken").status_code == 500
+    assert not app.jinja_env.auto_reload

@@ -50,6 +50,7 @@ def create_app(
         static_folder=str(config.ROOT / "static"),
         instance_path=str(settings.instance),
     )
+    app.debug = False  # FLASK_DEBUG, left in a shell, would have exceptions end connections without an answer
     app.config.update(_flask_config(settings, database_limits))
     db.init_app(app)
     login.init_app(app)
