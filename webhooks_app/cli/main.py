@@ -17,6 +17,8 @@ _COMMANDS = {
     "doctor": "doctor",
     "config": "show_config",
     "catalog": "catalog",
+    "apply": "apply",
+    "export": "export",
     "listen": "listen",
     "create-workspace": "workspaces",
     "workspaces": "workspaces",

@@ -23,9 +23,11 @@ class Problem:
     file: str
     line: int | None
     message: str
+    column: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.message}" if self.line else f"{self.file}: {self.message}"
+        place = ":".join(str(each) for each in (self.file, self.line, self.column) if each)
+        return f"{place}: {self.message}"
 
 
 class Entry:

@@ -41,7 +41,7 @@ def plan_endpoints(body: PlanInput) -> Response:
 
 def _stored(names: Iterable[str]) -> Mapping[str, Sequence[Endpoint]]:
     """Return the workspace's endpoints of each of the names, in one look."""
-    statement = select(Endpoint).where(Endpoint.is_live_in(g.workspace_id), Endpoint.name.in_(set(names)))
+    statement = select(Endpoint).where(Endpoint.is_kept_in(g.workspace_id), Endpoint.name.in_(set(names)))
     found: defaultdict[str, list[Endpoint]] = defaultdict(list)
     for endpoint in db.session.scalars(statement.options(selectinload(Endpoint.subscriptions))):
         found[endpoint.name].append(endpoint)

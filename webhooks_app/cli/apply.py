@@ -1,0 +1,203 @@
+"""`avra apply`: has the endpoints of a workspace be as a file says."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from webhooks_app.cli import endpoint_file, endpoint_plan, plan_display, plan_execution
+from webhooks_app.cli.api_client import ApiClient, ApiFailure
+from webhooks_app.cli.api_command import ApiCommand, with_client
+from webhooks_app.cli.endpoint_plan import Action, Leftover, Plan
+from webhooks_app.cli.plan_execution import Outcome, Result
+from webhooks_app.cli.secrets_file import SecretsFile, SecretsFileError
+from webhooks_app.cli.yaml_nodes import LARGEST_BYTES, Problems
+from webhooks_app.core.text_display import flatten
+
+# As `terraform plan -detailed-exitcode` ends.
+EXIT_PENDING = 2
+EXIT_PARTLY = 1
+EXIT_INTERRUPTED = 130
+_COLORS = {"+": "green", "-": "red", "~": "yellow"}
+_SCHEMA = Path(__file__).with_name("endpoints.schema.json")
+
+
+def _print_schema(context: click.Context, _parameter: click.Parameter, is_asked: bool) -> None:
+    if is_asked:
+        click.echo(_SCHEMA.read_text(encoding="utf-8"), nl=False)
+        context.exit()
+
+
+@click.command(cls=ApiCommand)
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
+@click.option("--dry-run", is_flag=True, help="Show what would be done; status 2 if there is anything.")
+@click.option("--prune", is_flag=True, help="Delete endpoints that the file managed and no longer has.")
+@click.option("--release", is_flag=True, help="Let go of endpoints that the file managed and no longer has.")
+@click.option("--take-over", is_flag=True, help="Also manage endpoints that something else manages.")
+@click.option("--held", type=click.Choice(["send", "discard"]), help="For deliveries held while disabled.")
+@click.option("--secrets-file", type=click.Path(path_type=Path), help="Add new signing secrets to it (0600).")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "is_json", is_flag=True, help="For programs: one JSON object.")
+@click.option(
+    "--schema", is_flag=True, is_eager=True, expose_value=False, callback=_print_schema,
+    help="Print the JSON Schema of the file, for editors.",
+)  # fmt: skip
+@with_client
+def apply(
+    client: ApiClient,
+    file: str,
+    dry_run: bool,
+    prune: bool,
+    release: bool,
+    take_over: bool,
+    held: str | None,
+    secrets_file: Path | None,
+    yes: bool,
+    is_json: bool,
+) -> None:
+    """Have the endpoints of the workspace be as FILE says ("-": standard input).
+
+    Shows the difference, asks, and does it. Endpoints that no file manages, or another one, stay as they are
+    unless FILE has their names.
+    """
+    if prune and release:
+        _refuse("Say --prune or --release, not both.")
+    leftover = Leftover.DELETE if prune else Leftover.RELEASE if release else Leftover.KEEP
+    plan = _plan(client, file, leftover)
+    if not is_json:
+        _show(plan)
+    if dry_run or not plan.pending:
+        if is_json:
+            click.echo(json.dumps(plan_display.as_json(plan), ensure_ascii=False))
+        sys.exit(EXIT_PENDING if plan.pending else os.EX_OK)
+    _check(plan, take_over=take_over, held=held)
+    _ask(plan, may_ask=file != "-" and not is_json and sys.stdin.isatty(), yes=yes)
+    sys.exit(_execute(client, plan, held=held, secrets_file=secrets_file, is_json=is_json))
+
+
+def _plan(client: ApiClient, file: str, leftover: Leftover) -> Plan:
+    """Return the plan, or print all that is wrong with the file and end."""
+    name = Path(file).name
+    problems = Problems(file if file != "-" else "standard input")
+    try:
+        with click.open_file(file, "rb") as opened:
+            raw = opened.read(LARGEST_BYTES + 1)
+    except OSError as error:
+        problems.report(f"cannot be read: {error.strerror}")
+        _end(problems)
+    declared = endpoint_file.read(raw, "" if file == "-" else name, os.environ, problems)
+    if declared is None:
+        _end(problems)
+    plan = endpoint_plan.make(client, declared, leftover, problems)
+    if problems.found:
+        _end(problems)
+    return plan
+
+
+def _end(problems: Problems) -> NoReturn:
+    for problem in sorted(problems.found, key=lambda each: (each.line or 0, each.column or 0)):
+        click.echo(flatten(str(problem)), err=True)
+    click.echo("Nothing was changed.", err=True)
+    sys.exit(os.EX_DATAERR)
+
+
+def _show(plan: Plan) -> None:
+    for line in plan_display.lines(plan):
+        click.secho(line, fg=_COLORS.get(line.strip()[:1]))
+
+
+def _check(plan: Plan, *, take_over: bool, held: str | None) -> None:
+    """End where something has to be said first."""
+    others = [step for step in plan.pending if step.manager_before not in (None, plan.managed_by)]
+    if others and not take_over:
+        names = ", ".join(f"{flatten(each.name)} ({flatten(each.manager_before or '')})" for each in others)
+        _refuse(f"Something else manages {names}: say --take-over, or take them out of the file.")
+    waiting = [step for step in plan.pending if step.held]
+    if waiting and held is None:
+        names = ", ".join(f"{flatten(each.name)} ({each.held})" for each in waiting)
+        _refuse(f"Deliveries were held for {names}: say --held send or --held discard.")
+
+
+def _ask(plan: Plan, *, may_ask: bool, yes: bool) -> None:
+    """Ask a person; where there is none, only deletions need a word in advance."""
+    if yes:
+        return
+    if may_ask:
+        if not click.confirm("Do this?"):
+            click.echo("Nothing was changed.", err=True)
+            sys.exit(EXIT_PARTLY)
+    elif plan.with_action(Action.DELETE):
+        _refuse("Endpoints would be deleted, and there is nobody to ask: say --yes.")
+
+
+def _refuse(message: str) -> NoReturn:
+    click.echo(f"error: {message}\nNothing was changed.", err=True)
+    sys.exit(os.EX_USAGE)
+
+
+def _execute(
+    client: ApiClient, plan: Plan, *, held: str | None, secrets_file: Path | None, is_json: bool
+) -> int:
+    """Do it, print what became of each step, and return the status to end with."""
+    results: list[Result] = []
+    secrets = _open(secrets_file)
+    is_interrupted = False
+    try:
+        for result in plan_execution.run(client, plan, results, held=held, secrets=secrets):
+            if not is_json:
+                click.echo(_result_line(result))
+    except KeyboardInterrupt:
+        is_interrupted = True
+    finally:
+        if secrets:
+            secrets.__exit__(None, None, None)
+    if is_json:
+        said = plan_display.as_json(plan) | {"results": [_result_json(each) for each in results]}
+        click.echo(json.dumps(said, ensure_ascii=False))
+    else:
+        _summarize(plan, results, secrets)
+    if is_interrupted:
+        return EXIT_INTERRUPTED
+    return os.EX_OK if all(each.outcome is Outcome.DONE for each in results) else EXIT_PARTLY
+
+
+def _open(path: Path | None) -> SecretsFile | None:
+    try:
+        return SecretsFile(path) if path else None
+    except SecretsFileError as error:
+        click.echo(f"error: {error}\nNothing was changed.", err=True)
+        sys.exit(error.exit_code)
+
+
+def _result_line(result: Result) -> str:
+    said = f": {result.failure}" if result.failure else ""
+    return f"{result.outcome.capitalize()}: {result.step.action} {flatten(result.step.name)}{said}"
+
+
+def _result_json(result: Result) -> dict[str, object]:
+    failure: ApiFailure | None = result.failure
+    error = failure.as_json() if failure else None
+    return {
+        "name": result.step.name,
+        "action": result.step.action,
+        "outcome": result.outcome,
+        "error": error,
+    }
+
+
+def _summarize(plan: Plan, results: list[Result], secrets: SecretsFile | None) -> None:
+    """Say what is not done, and where new signing secrets are."""
+    new = [each for each in results if each.step.action is Action.CREATE and each.outcome is Outcome.DONE]
+    if secrets and secrets.written:
+        click.echo(f"The signing secrets of {secrets.written} new endpoints are in {secrets.path}.")
+    elif new:
+        click.echo("New signing secrets: on the Verify tab of each endpoint, or over the API.")
+    counts = {outcome: sum(each.outcome is outcome for each in results) for outcome in Outcome}
+    if counts[Outcome.DONE] == len(results):
+        click.echo(f"Done: {len(results)}.")
+        return
+    said = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
+    click.echo(f"{said}. Run it again: it does what is left.", err=True)

@@ -1,0 +1,159 @@
+"""What applying a file would do: as the platform judges it, which knows what is stored and allowed."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from webhooks_app.cli import endpoint_file
+from webhooks_app.cli.api_client import ApiClient, ApiFailure
+from webhooks_app.cli.endpoint_file import Declared, EndpointFile
+from webhooks_app.cli.yaml_nodes import Problems
+
+# As many as the API judges at once.
+_AT_ONCE = 100
+# A hundred endpoints may be larger than a request with them may be.
+_LARGEST_BYTES = 3 * 1024 * 1024
+_PLACE = re.compile(r"endpoints\[([0-9]+)\]\.?(.*)")
+
+
+class Action(StrEnum):
+    CREATE = "create"
+    CHANGE = "change"
+    DELETE = "delete"
+    RELEASE = "release"
+    NONE = "none"
+
+
+class Leftover(StrEnum):
+    """What becomes of endpoints that the file manages but has no longer."""
+
+    KEEP = "keep"
+    DELETE = "delete"
+    RELEASE = "release"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One endpoint: what is to be done, and the API's fields before and after; `settings` is what is sent."""
+
+    name: str
+    action: Action
+    before: Mapping[str, Any] | None = None
+    after: Mapping[str, Any] | None = None
+    changed: Sequence[str] = ()
+    changed_headers: Sequence[str] = ()
+    etag: str | None = None
+    held: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def manager_before(self) -> str | None:
+        return self.before["managed_by"] if self.before else None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All steps, those of the file first; `left` are endpoints that the file manages but has no longer."""
+
+    managed_by: str
+    steps: Sequence[Step]
+    left: Sequence[str] = ()
+
+    @property
+    def pending(self) -> list[Step]:
+        return [step for step in self.steps if step.action is not Action.NONE]
+
+    def with_action(self, *actions: Action) -> list[Step]:
+        return [step for step in self.steps if step.action in actions]
+
+
+def make(client: ApiClient, file: EndpointFile, leftover: Leftover, problems: Problems) -> Plan:
+    """Return the plan, with what the platform refuses in `problems`. Raises ApiFailure."""
+    stored = list(client.each("/endpoints"))
+    by_name = {each["name"]: each for each in stored}
+    for declared in file.endpoints.values():
+        found = by_name.get(declared.name)
+        endpoint_file.fill_in_url(declared, found["url"] if found else None, problems)
+    steps = [] if problems.found else _judge(client, file, problems)
+    left = [
+        each
+        for each in stored
+        if each["managed_by"] == file.managed_by and each["name"] not in file.endpoints
+    ]
+    if leftover is Leftover.KEEP:
+        return Plan(file.managed_by, steps, [each["name"] for each in left])
+    action = Action.DELETE if leftover is Leftover.DELETE else Action.RELEASE
+    return Plan(file.managed_by, [*steps, *(Step(each["name"], action, before=each) for each in left)])
+
+
+def judge_one(client: ApiClient, step: Step) -> Step:
+    """Return the step as it would be now. Raises ApiFailure."""
+    return _steps(client, [dict(step.settings)])[0]
+
+
+def _judge(client: ApiClient, file: EndpointFile, problems: Problems) -> list[Step]:
+    steps: list[Step] = []
+    for group in _groups(list(file.endpoints.values())):
+        sent = [{"name": each.name, "managed_by": file.managed_by, **each.settings} for each in group]
+        try:
+            answered = client.request(
+                "POST", "/endpoints/plan", body={"endpoints": sent}, is_repeatable=True
+            ).body["data"]
+        except ApiFailure as failure:
+            _blame(failure, group, problems)
+            continue
+        for declared, settings, said in zip(group, sent, answered, strict=True):
+            if said["error"]:
+                _report(declared, said["error"]["field"], said["error"]["message"], problems)
+            else:
+                steps.append(_step(settings, said))
+    return steps
+
+
+def _groups(declared: Sequence[Declared]) -> list[list[Declared]]:
+    """Return the endpoints in groups of a size that one request may have."""
+    groups: list[list[Declared]] = [[]]
+    size = 0
+    for each in declared:
+        own = len(str(each.settings))
+        if len(groups[-1]) == _AT_ONCE or size + own > _LARGEST_BYTES:
+            groups.append([])
+            size = 0
+        groups[-1].append(each)
+        size += own
+    return [group for group in groups if group]
+
+
+def _blame(failure: ApiFailure, group: Sequence[Declared], problems: Problems) -> None:
+    """Report a refusal at the endpoint that it names. Raises ApiFailure where it names none."""
+    found = _PLACE.fullmatch(failure.field or "")
+    if failure.status != 422 or found is None:
+        raise failure
+    _report(group[int(found[1])], found[2], failure.message, problems)
+
+
+def _report(declared: Declared, path: str | None, message: str, problems: Problems) -> None:
+    what = f"{path}: {message}" if path else message
+    problems.report(f'endpoint "{declared.name}": {what}', declared.place(path))
+
+
+def _steps(client: ApiClient, sent: Sequence[Mapping[str, Any]]) -> list[Step]:
+    body = {"endpoints": list(sent)}
+    answered = client.request("POST", "/endpoints/plan", body=body, is_repeatable=True).body["data"]
+    return [_step(settings, said) for settings, said in zip(sent, answered, strict=True) if not said["error"]]
+
+
+def _step(settings: Mapping[str, Any], said: Mapping[str, Any]) -> Step:
+    return Step(
+        name=said["name"],
+        action=Action(said["action"]),
+        before=said["before"],
+        after=said["after"],
+        changed=said["changed"],
+        changed_headers=said["changed_headers"],
+        etag=said["etag"],
+        held=said["held"],
+        settings=settings,
+    )

@@ -1,0 +1,110 @@
+"""Doing what a plan says, one endpoint after another; what was done is known whatever happens in between."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from webhooks_app.cli.api_client import ApiClient, ApiFailure, segment
+from webhooks_app.cli.endpoint_plan import Action, Plan, Step, judge_one
+from webhooks_app.cli.secrets_file import SecretsFile
+
+# Of one endpoint only; whatever else goes wrong would go wrong for the others, too.
+_OF_ONE = frozenset({404, 409, 412, 422})
+
+
+class Outcome(StrEnum):
+    DONE = "done"
+    FAILED = "failed"
+    UNKNOWN = "unknown"  # it was interrupted on its way
+    NOT_TRIED = "not tried"
+
+
+@dataclass
+class Result:
+    """What became of a step."""
+
+    step: Step
+    outcome: Outcome = Outcome.NOT_TRIED
+    failure: ApiFailure | None = None
+
+
+def run(
+    client: ApiClient, plan: Plan, results: list[Result], *, held: str | None, secrets: SecretsFile | None
+) -> Iterator[Result]:
+    """Do the steps and yield the result of each; `results` has all of them from the start.
+
+    Goes on after what failed for one endpoint, and stops at what would fail for each.
+    """
+    results.extend(Result(step) for step in plan.pending)
+    for result in results:
+        result.outcome = Outcome.UNKNOWN
+        try:
+            _do(client, result.step, held, secrets)
+            result.outcome = Outcome.DONE
+        except ApiFailure as failure:
+            # Without an answer it may have been done.
+            result.outcome = Outcome.FAILED if failure.status else Outcome.UNKNOWN
+            result.failure = failure
+        yield result
+        if result.failure and result.failure.status not in _OF_ONE:
+            return
+
+
+def _do(client: ApiClient, step: Step, held: str | None, secrets: SecretsFile | None) -> None:
+    match step.action:
+        case Action.DELETE:
+            _delete(client, step)
+        case Action.RELEASE:
+            assert step.before is not None
+            client.request(
+                "PATCH", f"/endpoints/{step.before['id']}", body={"managed_by": None}, is_repeatable=True
+            )
+        case _:
+            _put(client, step, held, secrets)
+
+
+def _delete(client: ApiClient, step: Step) -> None:
+    assert step.before is not None
+    path = f"/endpoints/{step.before['id']}"
+    try:
+        seen = client.request("GET", path)
+        if seen.body["updated_at"] != step.before["updated_at"]:
+            raise ApiFailure("It was changed meanwhile.", status=412, code="changed_meanwhile")
+        client.request("DELETE", path, headers={"If-Match": seen.etag or ""})
+    except ApiFailure as failure:
+        if failure.status != 404:  # somebody else deleted it, or the try before did, whose answer was lost
+            raise
+
+
+def _put(client: ApiClient, step: Step, held: str | None, secrets: SecretsFile | None) -> None:
+    body = {key: value for key, value in step.settings.items() if key != "name"}
+    if held and step.held:
+        body["held"] = held
+    condition = {"If-None-Match": "*"} if step.action is Action.CREATE else {"If-Match": step.etag or ""}
+    try:
+        endpoint = client.request(
+            "PUT", f"/endpoints/by-name/{segment(step.name)}", body=body, headers=condition
+        ).body
+    except ApiFailure as failure:
+        if failure.status != 412:
+            raise
+        endpoint = _settled(client, step, failure)
+    if secrets and step.action is Action.CREATE:
+        secret = endpoint.get("secret") or _read_secret(client, endpoint["id"])
+        secrets.add(step.name, endpoint["id"], secret)
+
+
+def _settled(client: ApiClient, step: Step, failure: ApiFailure) -> dict[str, Any]:
+    """Return the endpoint if it is as wanted: an earlier try of ours, whose answer was lost, did it."""
+    now = judge_one(client, step)
+    if now.action is Action.NONE and now.before is not None:
+        return dict(now.before)
+    raise ApiFailure(
+        "It was changed meanwhile. Run it again to see the difference.", status=412, code=failure.code
+    )
+
+
+def _read_secret(client: ApiClient, endpoint_id: str) -> str:
+    secrets = client.request("GET", f"/endpoints/{endpoint_id}/secrets").body["data"]
+    return str(secrets[0]["secret"])

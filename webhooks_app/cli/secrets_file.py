@@ -1,0 +1,53 @@
+"""Where `avra apply` leaves the signing secrets of new endpoints: a file that only its owner reads."""
+
+import json
+import os
+import stat
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from webhooks_app.core.start_errors import StartError
+
+
+class SecretsFileError(StartError):
+    """The file cannot be used; nothing was done."""
+
+    exit_code = os.EX_CANTCREAT
+
+
+class SecretsFile:
+    """Lines of JSON, each with the name, id and secret of an endpoint; written as soon as there is one.
+
+    Made with mode 0600; one that is there is added to, unless others may read it. Raises SecretsFileError.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.written = 0
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            self._file = os.open(path, flags, 0o600)
+        except OSError as error:
+            raise SecretsFileError(f"{path} cannot be written: {error.strerror}") from None
+        found = os.fstat(self._file)
+        if not stat.S_ISREG(found.st_mode) or found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            os.close(self._file)
+            raise SecretsFileError(f"Others may read {path}, so no secrets go there: run chmod 600 {path}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._file)
+        if not self.written and self.path.stat().st_size == 0:
+            self.path.unlink()
+
+    def add(self, name: str, endpoint_id: str, secret: str) -> None:
+        """Write a secret to the disk, as the platform would have to be asked for it again."""
+        line = json.dumps({"name": name, "id": endpoint_id, "secret": secret}, ensure_ascii=False)
+        os.write(self._file, f"{line}\n".encode())
+        os.fsync(self._file)
+        self.written += 1
