@@ -38,6 +38,10 @@ def test_a_debug_mode_of_the_shell_is_not_the_platforms(
 ) -> None:
     monkeypatch.setenv("FLASK_DEBUG", "1")
     app = create_app(settings)
-    app.add_url_rule("/broken", view_func=lambda: {}["missing"])
+
+    def fail() -> str:
+        raise RuntimeError("broken")
+
+    app.add_url_rule("/broken", view_func=fail)
     assert app.test_client().get("/broken").status_code == 500
     assert not app.jinja_env.auto_reload
