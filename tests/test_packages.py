@@ -46,6 +46,7 @@ IMPORTERS = {
     "authlib": {"accounts"},
     "joserfc": {"accounts"},
     "segno": {"web"},
+    "webauthn": {"accounts"},
     "pickle": set(),
 }
 # Enough to compute, nothing to look at a clock, a file or a socket with.

@@ -9,7 +9,9 @@ from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
 from sqlalchemy import Engine
 
+from webhooks_app.accounts import passkey_ceremonies
 from webhooks_app.accounts.oidc_provider import Provider
+from webhooks_app.accounts.passkey_ceremonies import RelyingParty
 from webhooks_app.config import Settings
 from webhooks_app.db import engines
 from webhooks_app.db.models.base import Base
@@ -34,6 +36,14 @@ class WebServices(Services):
     group_commit: GroupCommit = field(init=False)
     # Set when the process was asked to end and still answers, so that balancers send nothing new.
     is_ending: bool = False
+
+    @cached_property
+    def relying_party(self) -> RelyingParty | None:
+        """Whom passkeys are made for; None where there can be none."""
+        settings = self.settings
+        if not settings.password_log_in:  # the provider decides who gets in, and nothing else
+            return None
+        return passkey_ceremonies.relying_party(settings.base_url, settings.secret_key)
 
     @cached_property
     def sign_in_provider(self) -> Provider | None:

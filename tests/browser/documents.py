@@ -25,6 +25,7 @@ REDIRECTING = {
     *("endpoints.disable", "endpoints.revoke", "members.withdraw", "members.change_role", "members.remove"),
     *("profile.end_other_sessions", "recoveries.cancel", "session.log_out", "tokens.revoke"),
     *("profile.end_session", "profile.disconnect", "profile.connect", "session.use_link"),
+    *("profile.remove_passkey", "profile.add_passkey"),
 }
 TOO_LONG = {"name": MARKUP + "x" * 200}
 
@@ -196,6 +197,11 @@ class Documents:
             yield name, answer.text
         yield "provider-away", nobody.get("/login/sso").text
         yield "provider-refused", nobody.get("/login/sso/callback").text
+        yield "passkey-refused", nobody.post("/login/passkey", {"answer": MARKUP}).text
+        self.seen |= {("POST", "session.log_in_with_passkey"), ("POST", "profile.begin_passkey")}
+        profile = home.split("/alerts")[0] + "/profile/passkeys"
+        yield "passkey-new", admin.post(f"{profile}/begin", {"current": PASSWORD}).text
+        yield "passkey-unnamed", admin.post(profile, {"name": "", "answer": MARKUP}).text
         self.seen |= {("GET", "session.go_to_provider"), ("GET", "session.come_back")}
         users.add(services().write, email="alone@example.com", name="Al", password=PASSWORD)
         yield "no-workspace", self._client("alone@example.com").get("/").text

@@ -23,7 +23,7 @@ USUALLY = {
 def refuse_log_in(tab: Tab) -> None:
     tab.fill("#email", "somebody@example.com")
     tab.fill("#password", "wrong")
-    tab.click("form.login button")
+    tab.click("form.login button:not([form])")
     tab.wait_for_selector("[role=alert]")
 
 
@@ -131,10 +131,17 @@ def refuse_two_factor(tab: Tab) -> None:
 def reach_second_step(tab: Tab) -> None:
     tab.fill("#email", CAREFUL_EMAIL)
     tab.fill("#password", PASSWORD)
-    tab.click("form.login button")
+    tab.click("form.login button:not([form])")
     tab.fill("#code", "000000")
-    tab.click("form.login button")
+    tab.click("form.login button:not([form])")
     tab.wait_for_selector("#code-error")
+
+
+def begin_passkey(tab: Tab) -> None:
+    tab.click("summary:has-text('Add a passkey')")
+    tab.fill("#passkey-current", PASSWORD)
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector("#name")
 
 
 def show_palette(tab: Tab) -> None:
@@ -275,6 +282,7 @@ PAGES = (
     Page("password_resets.show", who=None),
     Page("session.show_link", who=None),
     Page("profile.show", act=refuse_password),
+    Page("profile.show", "new-passkey", act=begin_passkey),
     Page("profile.show_two_factor", act=begin_two_factor),
     Page("profile.show_two_factor", "refused", who="viewer", act=refuse_two_factor),
     Page("profile.show_two_factor", "on", where="quiet"),

@@ -89,6 +89,7 @@ def console(
         WEBHOOKS_MAIL_FROM="hooks@example.com",
         WEBHOOKS_OIDC_ISSUER="https://login.example.com",
         WEBHOOKS_OIDC_CLIENT_ID="avra",
+        WEBHOOKS_BASE_URL="http://localhost:8000",
         WEBHOOKS_OIDC_NAME="Example SSO",
     )
     app = create_app(settings)

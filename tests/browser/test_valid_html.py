@@ -29,6 +29,7 @@ def test_every_page_part_and_style_is_valid(
         WEBHOOKS_MAIL_FROM="hooks@example.com",
         WEBHOOKS_OIDC_ISSUER="http://127.0.0.1:9",
         WEBHOOKS_OIDC_CLIENT_ID="avra",
+        WEBHOOKS_BASE_URL="http://localhost:8000",
     )
     app = create_app(settings)
     with prepared(app) as world:

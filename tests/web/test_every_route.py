@@ -6,19 +6,21 @@ from dataclasses import replace
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, text
+from sqlalchemy import insert, select, text
 from werkzeug.routing import Rule
 
 from tests.conftest import PASSWORD, TESTER, Workspace
 from tests.web.conftest import FRAGMENT_HEADERS, Page
 from webhooks_app.accounts import api_tokens, log_in_links, members, password_resets, sessions, users
 from webhooks_app.accounts.sessions import Browser
+from webhooks_app.core import clock, ids
 from webhooks_app.core.mail import MailServer
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import (
     ApiToken,
     Delivery,
     Invitation,
+    Passkey,
     Role,
     SigningSecret,
     SignInMethod,
@@ -90,6 +92,7 @@ class World:
             ),
         }
         victim = db.session.get_one(User, self.ids["user_id"])
+        self.ids["passkey_id"] = passkey_of(database, self.ids["user_id"])
         self.ids["session_id"] = session_of(database, self.ids["user_id"])
         link = log_in_links.new_link(victim, "", found.settings.secret_key)
         self.ids["link_token"] = link.removeprefix(log_in_links.PATH)
@@ -110,6 +113,16 @@ class World:
         with self.app.test_request_context():
             built = self.app.url_map.bind("").build(rule.endpoint, values)
         return "/" + built.lstrip("/")
+
+
+def passkey_of(database: WriteDatabase, user_id: str) -> str:
+    """Give that person a passkey; return its id."""
+    passkey_id = ids.new("psk")
+    key = {"credential_id": "c", "public_key": b"k", "sign_count": 0, "name": "K"}
+    row = key | {"id": passkey_id, "user_id": user_id, "created_at": clock.now()}
+    with database.begin() as connection:
+        connection.execute(insert(Passkey).values(row))
+    return passkey_id
 
 
 def session_of(database: WriteDatabase, user_id: str) -> str:

@@ -31,6 +31,7 @@ KINDS = {
     "workspace": "Settings",
     "session": "Log-ins",
     "profile": "Profiles",
+    "passkey": "Passkeys",
     "sso": "Single sign-on",
     "second_factor": "Two-factor authentication",
 }

@@ -15,7 +15,7 @@ from webhooks_app.core import clock
 from webhooks_app.core.encryption import Cipher
 from webhooks_app.db import upsert
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import Member, RecoveryCode, TotpSecret, User, Workspace
+from webhooks_app.db.models import Member, Passkey, RecoveryCode, TotpSecret, User, Workspace
 
 
 class AlreadyOn(Exception):
@@ -110,9 +110,10 @@ def turn_off(database: WriteDatabase, user: User, *, actor: Actor) -> None:
 
 
 def reset(database: WriteDatabase, user: User, *, actor: Actor) -> None:
-    """Turn it off for somebody who has lost it, and end all their sessions."""
+    """Turn it off for somebody who has lost it, remove their passkeys, and end all their sessions."""
     with database.begin() as connection:
         _forget(connection, user.id)
+        connection.execute(delete(Passkey).where(Passkey.user_id == user.id))
         changed = {"second_factor_at": None} | sessions.end_all_in(connection, user.id)
         connection.execute(update(User).where(User.id == user.id).values(changed))
         audit.record_for_person(connection, actor, "second_factor.reset", user.id)

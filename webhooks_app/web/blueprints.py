@@ -37,6 +37,7 @@ from webhooks_app.web import (
     members_page,
     new_workspace_page,
     operations_page,
+    passkey_pages,
     password_reset_pages,
     profile_page,
     recovery_pages,
@@ -101,7 +102,12 @@ WORKSPACE_AREAS: tuple[tuple[str, str, tuple[AddRoutes, ...]], ...] = (
     (
         OWN_ACCOUNT,
         WORKSPACE + "/profile",
-        (profile_page.add_routes, two_factor_page.add_routes, single_sign_on_page.add_profile_routes),
+        (
+            profile_page.add_routes,
+            two_factor_page.add_routes,
+            single_sign_on_page.add_profile_routes,
+            passkey_pages.add_profile_routes,
+        ),
     ),
 )
 # Whoever has the link, an account or no log-in at all.
@@ -113,6 +119,7 @@ OTHER_AREAS: tuple[tuple[str, str | None, *tuple[AddRoutes, ...]], ...] = (
         second_factor_page.add_routes,
         single_sign_on_page.add_routes,
         log_in_link_page.add_routes,
+        passkey_pages.add_routes,
     ),
     ("workspaces", "/workspaces", new_workspace_page.add_routes),
     ("invitations", "/invitations", invitation_page.add_routes),

@@ -13,7 +13,7 @@ from webhooks_app.accounts.input_rules import LONGEST_PASSWORD
 from webhooks_app.core import clock, passwords
 from webhooks_app.db.models import SignInMethod, User
 from webhooks_app.extensions import db, end_snapshot, services
-from webhooks_app.web import known_devices, log_ins
+from webhooks_app.web import known_devices, log_ins, passkey_options
 from webhooks_app.web.access import actor, source_of
 from webhooks_app.web.responses import PageResponse
 
@@ -107,4 +107,5 @@ def _page(form: LogInForm, refusal: str = "") -> str:
         takes_passwords=settings.password_log_in,
         provider=settings.oidc.name if settings.oidc else "",
         target=target,
+        passkey_options=passkey_options.for_log_in(),
     )

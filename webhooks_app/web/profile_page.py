@@ -3,7 +3,7 @@
 from flask import Blueprint, abort, flash, redirect, render_template, url_for
 from flask_login import current_user
 
-from webhooks_app.accounts import external_identities, users
+from webhooks_app.accounts import external_identities, passkeys, users
 from webhooks_app.accounts import sessions as account_sessions
 from webhooks_app.core import clock
 from webhooks_app.db.models import UserSession
@@ -84,6 +84,8 @@ def _page(*, name_form: NameForm | None = None, password_form: PasswordForm | No
         provider=settings.oidc.name if settings.oidc else "",
         identities=external_identities.of(db.session(), current_user.id) if settings.oidc else (),
         is_fresh=current_password.is_fresh(),
+        has_passkeys=services().relying_party is not None,
+        passkeys=passkeys.of(db.session(), current_user.id),
         name_form=name_form or NameForm(formdata=None, data={"name": current_user.name}),
         password_form=password_form or PasswordForm(formdata=None),
     )

@@ -12,7 +12,7 @@ from webhooks_app.accounts.log_in_limits import LogInLimits
 from webhooks_app.core import clock
 from webhooks_app.db.models import User
 from webhooks_app.extensions import services
-from webhooks_app.web import known_devices, log_ins
+from webhooks_app.web import known_devices, log_ins, passkey_options
 from webhooks_app.web.access import source_of
 from webhooks_app.web.responses import PageResponse
 
@@ -78,4 +78,6 @@ def _start_again() -> Response:
 
 
 def _page(form: CodeForm) -> str:
-    return render_template("second_factor.html", form=form)
+    target = log_ins.safe_target(request.args.get("next"))
+    options = passkey_options.for_log_in()
+    return render_template("second_factor.html", form=form, passkey_options=options, target=target)

@@ -34,6 +34,7 @@ from webhooks_app.db.models.recovery_tables import Recovery, RecoveryAction, Rec
 from webhooks_app.db.models.saved_filter_tables import SavedFilter
 from webhooks_app.db.models.sign_in_tables import (
     ExternalIdentity,
+    Passkey,
     RecoveryCode,
     SignInMethod,
     TotpSecret,
@@ -66,6 +67,7 @@ __all__ = [
     "Member",
     "Notice",
     "NoticeKind",
+    "Passkey",
     "PendingDelivery",
     "ProcessReport",
     "Recovery",

@@ -1,9 +1,9 @@
-"""How people sign in: their sessions, identities elsewhere and second factors."""
+"""How people sign in: their sessions, identities elsewhere, second factors and passkeys."""
 
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, Text
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webhooks_app.db.models.base import Base, UtcDateTime, enum_column, public_id
@@ -77,3 +77,22 @@ class RecoveryCode(Base):
     # SHA-256 of the person's id and the 80 random bits.
     code_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
     used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Passkey(Base):
+    """A key that a device of a person's keeps; of it the public half."""
+
+    __tablename__ = "passkeys"
+
+    id: Mapped[str] = mapped_column(public_id(), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    # In base64url; of at most 1,023 bytes (WebAuthn level 3, section 4).
+    credential_id: Mapped[str] = mapped_column(String(1400), unique=True)
+    public_key: Mapped[bytes] = mapped_column(LargeBinary)
+    # How often it was used, as the device says; devices that share a passkey say 0.
+    sign_count: Mapped[int] = mapped_column(BigInteger)
+    name: Mapped[str] = mapped_column(String(100))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # When the newest question was asked that it has answered: older ones are over.
+    answered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -1,0 +1,205 @@
+"""Passkeys: what is not signed for us, by that device, just now, for that browser, logs nobody in."""
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.accounts.soft_authenticator import PRESENT, SoftAuthenticator, encode
+from tests.accounts.test_second_factors import Person
+from tests.conftest import TESTER
+from webhooks_app.accounts import passkey_ceremonies, passkey_challenges, passkeys, second_factors
+from webhooks_app.accounts.passkey_ceremonies import PasskeyRefused, RelyingParty
+from webhooks_app.accounts.passkey_challenges import BadChallenge
+from webhooks_app.accounts.passkeys import TooMany
+from webhooks_app.core import clock
+from webhooks_app.db.engines import Databases
+
+PARTY = RelyingParty("hooks.example.com", "https://hooks.example.com", "k" * 32)
+BROWSER = "a browser"
+
+
+@pytest.fixture
+def device() -> SoftAuthenticator:
+    return SoftAuthenticator(PARTY.origin, PARTY.host)
+
+
+@pytest.fixture
+def person(databases: Databases) -> Person:
+    return Person(databases)
+
+
+def add(person: Person, device: SoftAuthenticator, *, browser: str = BROWSER) -> None:
+    options = passkey_ceremonies.creation_options(PARTY, person.user, (), browser=BROWSER)
+    answer = device.create(options)
+    passkeys.add(person.write, PARTY, person.user, answer, "Phone", browser=browser, actor=TESTER)
+
+
+def asked(browser: str = BROWSER) -> str:
+    return passkey_ceremonies.request_options(PARTY, browser=browser)
+
+
+def log_in(person: Person, answer: str, *, browser: str = BROWSER) -> str:
+    return passkeys.log_in(person.databases, PARTY, answer, browser=browser)
+
+
+def test_a_passkey_logs_in_the_account_that_it_was_made_for(
+    person: Person, device: SoftAuthenticator
+) -> None:
+    add(person, device)
+    device.sign_count = 1
+    handle = encode(person.id.encode())
+    assert log_in(person, device.get(asked(), userHandle=handle)) == person.id
+    device.sign_count = 2
+    with pytest.raises(PasskeyRefused):
+        log_in(person, device.get(asked(), userHandle=encode(b"usr_another")))
+
+
+def test_an_answer_is_good_once_and_so_is_each_older_one(person: Person, device: SoftAuthenticator) -> None:
+    """Also from devices that share a passkey, which count nothing."""
+    add(person, device)
+    older, answer = device.get(asked()), device.get(asked())
+    assert log_in(person, answer) == person.id
+    for used in (answer, older):
+        with pytest.raises(PasskeyRefused, match="used already"):
+            log_in(person, used)
+
+
+def test_of_many_with_one_answer_at_once_one_gets_in(person: Person, device: SoftAuthenticator) -> None:
+    add(person, device)
+    answer = device.get(asked())
+
+    def try_it(_: int) -> int:
+        try:
+            log_in(person, answer)
+        except PasskeyRefused:
+            return 0
+        return 1
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(try_it, range(16))) == 1
+
+
+def test_a_copy_of_the_device_shows_by_its_count(person: Person, device: SoftAuthenticator) -> None:
+    add(person, device)
+    device.sign_count = 5
+    assert log_in(person, device.get(asked()))
+    device.sign_count = 5
+    with pytest.raises(PasskeyRefused, match="sign count"):
+        log_in(person, device.get(asked()))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda device: replace(device, origin="https://evil.example"),
+        lambda device: replace(device, origin="http://hooks.example.com"),
+        lambda device: replace(device, host="evil.example"),
+        lambda device: replace(device, flags=PRESENT),  # touched, but by whom?
+        lambda device: replace(device, flags=0),
+        lambda device: replace(device, credential_id=b"another"),
+        lambda device: SoftAuthenticator(device.origin, device.host),  # another key under that id
+    ],
+)
+def test_what_another_device_or_site_signed_logs_nobody_in(
+    person: Person, device: SoftAuthenticator, change: Callable[[SoftAuthenticator], SoftAuthenticator]
+) -> None:
+    add(person, device)
+    with pytest.raises(PasskeyRefused):
+        log_in(person, change(device).get(asked()))
+
+
+def test_a_device_that_verifies_nobody_is_not_added(person: Person, device: SoftAuthenticator) -> None:
+    for other in (replace(device, flags=PRESENT), replace(device, host="evil.example")):
+        with pytest.raises(PasskeyRefused):
+            add(person, other)
+
+
+def test_a_challenge_is_of_its_browser_its_purpose_and_its_account(
+    person: Person, device: SoftAuthenticator
+) -> None:
+    with pytest.raises(PasskeyRefused):
+        add(person, device, browser="another")
+    add(person, device)
+    with pytest.raises(PasskeyRefused):
+        log_in(person, device.get(asked("another")))
+    adding = passkey_ceremonies.creation_options(PARTY, person.user, (), browser=BROWSER)
+    with pytest.raises(PasskeyRefused):
+        log_in(person, device.get(adding))
+    with pytest.raises(PasskeyRefused):
+        log_in(person, device.get(json.dumps({"challenge": encode(b"x" * 56)})))
+
+
+def test_a_challenge_ends() -> None:
+    now = clock.now()
+    challenge = passkey_challenges.new("k", "p", now=now)
+    assert passkey_challenges.issued_at("k", "p", challenge, now=now) == now
+    for moment in (now + passkey_challenges.LIFE + timedelta(seconds=1), now - timedelta(seconds=1)):
+        with pytest.raises(BadChallenge):
+            passkey_challenges.issued_at("k", "p", challenge, now=moment)
+    for other in (challenge[:-1], b"", bytes([challenge[0] ^ 1]) + challenge[1:]):
+        with pytest.raises(BadChallenge):
+            passkey_challenges.issued_at("k", "p", other, now=now)
+
+
+def nonsense(answer: str) -> list[str]:
+    """What parsers meet: no JSON, other types, and the answer with each of its parts broken."""
+    found = json.loads(answer)
+    others: tuple[Any, ...] = (None, [], "x", {})
+    broken: list[Any] = [found | {"response": part} for part in others]
+    for name in found["response"]:
+        for value in ("", "AA", "!", None, 7, encode(b"\xff" * 40), encode(b"\x9f" * 2000)):
+            broken.append(found | {"response": found["response"] | {name: value}})
+    broken += [found | {"id": value} for value in (None, 7, "x" * 5000)]
+    broken += [found | {"rawId": "AA"}, found | {"type": "x"}]
+    texts = ["", "null", "[]", "{", "[" * 20_000, "é", "x" * 40_000]
+    return texts + [json.dumps(each) for each in broken]
+
+
+def test_what_is_no_answer_is_refused(person: Person, device: SoftAuthenticator) -> None:
+    for text in nonsense(
+        device.create(passkey_ceremonies.creation_options(PARTY, person.user, (), browser=BROWSER))
+    ):
+        with pytest.raises(PasskeyRefused):
+            passkeys.add(person.write, PARTY, person.user, text, "x", browser=BROWSER, actor=TESTER)
+    add(person, device)
+    for text in nonsense(device.get(asked())):
+        with pytest.raises(PasskeyRefused):
+            log_in(person, text)
+
+
+def test_one_device_is_added_once_and_so_many_in_all(person: Person, device: SoftAuthenticator) -> None:
+    add(person, device)
+    with pytest.raises(PasskeyRefused, match="known already"):
+        add(person, device)
+    for number in range(passkeys.MOST - 1):
+        add(person, replace(device, credential_id=str(number).encode()))
+    with pytest.raises(TooMany):
+        add(person, replace(device, credential_id=b"one more"))
+
+
+def test_a_reset_removes_passkeys_too(person: Person, device: SoftAuthenticator) -> None:
+    add(person, device)
+    second_factors.reset(person.write, person.user, actor=TESTER)
+    with pytest.raises(PasskeyRefused, match="nobody"):
+        log_in(person, device.get(asked()))
+
+
+@pytest.mark.parametrize(
+    ("base_url", "origin"),
+    [
+        ("https://hooks.example.com", "https://hooks.example.com"),
+        ("https://example.com:8443/tools/hooks", "https://example.com:8443"),
+        ("http://localhost:8000", "http://localhost:8000"),
+        ("https://exämple.com", "https://xn--exmple-cua.com"),
+        ("http://127.0.0.1:8000", None),
+        ("http://[::1]:8000", None),
+    ],
+)
+def test_passkeys_are_for_the_name_of_the_console(base_url: str, origin: str | None) -> None:
+    found = passkey_ceremonies.relying_party(base_url, "k")
+    assert (found.origin if found else None) == origin

@@ -1,0 +1,96 @@
+"""Passkeys: a device's key in place of password and second factor."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from webhooks_app.accounts import audit, passkey_ceremonies
+from webhooks_app.accounts.audit import Actor
+from webhooks_app.accounts.passkey_ceremonies import Answer, PasskeyRefused, RelyingParty
+from webhooks_app.core import clock, ids
+from webhooks_app.db.engines import Databases, ReadDatabase, WriteDatabase
+from webhooks_app.db.models import Passkey, User
+
+MOST = 20
+
+
+class TooMany(Exception):
+    """The person has as many passkeys as anybody may have."""
+
+
+def add(
+    database: WriteDatabase,
+    party: RelyingParty,
+    user: User,
+    text: str,
+    name: str,
+    *,
+    browser: str,
+    actor: Actor,
+) -> None:
+    """Keep the passkey that a device has made. Raises PasskeyRefused, TooMany."""
+    answer = passkey_ceremonies.parse(party, text, passkey_ceremonies.adding(user.id, browser))
+    made = passkey_ceremonies.verify_new(party, answer)
+    row = {
+        "id": ids.new("psk"),
+        "user_id": user.id,
+        "credential_id": passkey_ceremonies.base64url(made.credential_id),
+        "public_key": made.credential_public_key,
+        "sign_count": made.sign_count,
+        "name": name,
+        "created_at": clock.now(),
+    }
+    try:
+        with database.begin() as connection:
+            if len(connection.scalars(select(Passkey.id).where(Passkey.user_id == user.id)).all()) >= MOST:
+                raise TooMany
+            connection.execute(insert(Passkey).values(row))
+            audit.record_for_person(connection, actor, "passkey.add", user.id, name=name)
+    except IntegrityError:
+        raise PasskeyRefused("it is known already") from None
+
+
+def log_in(databases: Databases, party: RelyingParty, text: str, *, browser: str) -> str:
+    """Return the id of whose passkey has answered, and use the answer up. Raises PasskeyRefused."""
+    answer = passkey_ceremonies.parse(party, text, passkey_ceremonies.logging_in(browser))
+    known = _find(databases.read, answer)
+    proved = passkey_ceremonies.verify(party, answer, known)
+    if not _use_up(databases.write, known, proved.new_sign_count, answer):
+        raise PasskeyRefused("it was used already")
+    return known.user_id
+
+
+def of(session: Session, user_id: str) -> Sequence[Passkey]:
+    """Return the passkeys of a person, the oldest first."""
+    return session.scalars(select(Passkey).where(Passkey.user_id == user_id).order_by(Passkey.id)).all()
+
+
+def remove(database: WriteDatabase, passkey: Passkey, *, actor: Actor) -> None:
+    with database.begin() as connection:
+        if connection.execute(delete(Passkey).where(Passkey.id == passkey.id)).rowcount:
+            audit.record_for_person(connection, actor, "passkey.remove", passkey.user_id, name=passkey.name)
+
+
+def _find(database: ReadDatabase, answer: Answer) -> Passkey:
+    """Return the passkey that the answer names, if it says that it is of the same account."""
+    with database.session() as session:
+        named = select(Passkey).where(Passkey.credential_id == answer.credential_id)
+        known = session.scalars(named).first()
+    handle = answer.user_handle
+    if known is None or (handle and handle != passkey_ceremonies.base64url(known.user_id.encode())):
+        raise PasskeyRefused("nobody has this passkey")
+    return known
+
+
+def _use_up(database: WriteDatabase, known: Passkey, sign_count: int, answer: Answer) -> bool:
+    """Tell whether it is newer than whatever this passkey has answered; of several at once one is."""
+    is_newer = or_(Passkey.answered_at.is_(None), Passkey.answered_at < answer.asked_at)
+    used = (
+        update(Passkey)
+        .where(Passkey.id == known.id, Passkey.sign_count == known.sign_count, is_newer)
+        .values(sign_count=sign_count, answered_at=answer.asked_at, last_used_at=clock.now())
+    )
+    with database.begin() as connection:
+        return connection.execute(used).rowcount == 1
