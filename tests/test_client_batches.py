@@ -243,6 +243,17 @@ def test_the_status_of_an_event_is_read(client: Client, workspace: Workspace) ->
     assert delivery.next_attempt_at.tzinfo is not None
 
 
+@pytest.mark.parametrize("key", ["order-17", "a/b?c=d#e", "%2F", "events:send"])
+def test_the_status_of_an_event_is_read_by_its_key(client: Client, key: str) -> None:
+    sent = client.send(TYPE, {"batch_id": "b1", "status": "succeeded"}, idempotency_key=key)
+    assert client.status_by_key(key) == client.status(sent.id)
+    [result] = client.send_many([NewEvent(TYPE, {"batch_id": "b2", "status": "queued"}, f"{key}/2")])
+    assert result.sent
+    assert client.status_by_key(f"{key}/2").id == result.sent.id
+    with pytest.raises(NotFound, match="none was accepted"):
+        client.status_by_key(f"{key}/3")
+
+
 @pytest.mark.parametrize("event_id", ["evt_unknown", "../event-types", "a/b?c"])
 def test_the_status_of_no_event_is_not_found(client: Client, event_id: str) -> None:
     with pytest.raises(NotFound):

@@ -252,6 +252,14 @@ class Client:
         path = f"/events/{quote(event_id, safe='')}"
         return self._call("GET", path, _status, until=self._deadline())
 
+    def status_by_key(self, idempotency_key: str) -> EventStatus:
+        """Read an event by the key that it was sent under, such as its row's id in an outbox.
+
+        The token needs `events:read`. Raises SendError; NotFound where none was accepted, or it has expired.
+        """
+        path = f"/events/by-key/{quote(idempotency_key, safe='')}"
+        return self._call("GET", path, _status, until=self._deadline())
+
     def event_types(self) -> frozenset[str]:
         """Read the names of the catalog's event types. Raises SendError."""
         return self._call("GET", "/event-types", _event_types, until=self._deadline())

@@ -20,7 +20,7 @@ class TokenScope(StrEnum):
 # As the console and the API's document describe them.
 DESCRIPTIONS = {
     TokenScope.EVENTS_SEND: "Send events.",
-    TokenScope.EVENTS_READ: "Read an event whose id is known, and how its deliveries stand.",
+    TokenScope.EVENTS_READ: "Read an event whose id or key is known, and how its deliveries stand.",
     TokenScope.EVENTS_LISTEN: "Receive events and their payloads on a developer's machine (`avra listen`).",
     TokenScope.ENDPOINTS_READ: "Read endpoints, what they subscribe to, and their health; no secrets.",
     TokenScope.ENDPOINTS_WRITE: "Add, change, test and delete endpoints; read and rotate their secrets.",

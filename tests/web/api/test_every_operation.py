@@ -34,7 +34,7 @@ BODIES: dict[str, object] = {
     "reportListenerAttempt": {"delivery_id": "dlv_x", "claim": "1.1", "target": "http://a/", "status": 200},
 }
 # What a token could do before it had scopes, and can do still.
-FIRST_OPERATIONS = {"sendEvent", "sendEvents", "getEvent", "listEventTypes"}
+FIRST_OPERATIONS = {"sendEvent", "sendEvents", "getEvent", "getEventByKey", "listEventTypes"}
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 

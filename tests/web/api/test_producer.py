@@ -210,6 +210,24 @@ def test_an_event_is_shown_with_its_deliveries_to_its_own_workspace(
     assert client.get("/api/v1/events/evt_none", headers=workspace.headers).status_code == 404
 
 
+def test_an_event_is_read_by_its_key_in_its_own_workspace_only(
+    client: FlaskClient, workspace: Workspace, make_workspace: Callable[[str], Workspace]
+) -> None:
+    body = {"type": "batch-lifecycle", "data": {"batch_id": "b1", "status": "succeeded"}}
+    keyed = workspace.headers | {"Idempotency-Key": "orders/17 ?"}
+    event_id = json_of(client.post("/api/v1/events", json=body, headers=keyed))["id"]
+    path = "/api/v1/events/by-key/orders%2F17%20%3F"
+    by_key = json_of(client.get(path, headers=workspace.headers))
+    assert by_key == json_of(client.get(f"/api/v1/events/{event_id}", headers=workspace.headers))
+    for headers, address in (
+        (make_workspace("Other").headers, path),
+        (workspace.headers, path[:-1]),
+        (workspace.headers, "/api/v1/events/by-key/"),
+        (workspace.headers, "/api/v1/events/by-key/%00"),
+    ):
+        assert client.get(address, headers=headers).status_code == 404
+
+
 def test_the_catalog_is_served_with_schemas_and_examples(client: FlaskClient, workspace: Workspace) -> None:
     types = json_of(client.get("/api/v1/event-types", headers=workspace.headers))["event_types"]
     assert len(types) == 19

@@ -65,10 +65,10 @@ class PublicIdConverter(BaseConverter):
 
 
 def _converter(name: str) -> str:
-    """Return the kind of a parameter; a name may hold a slash, which the server has decoded."""
+    """Return the kind of a parameter; a name or key may hold a slash, which the server has decoded."""
     if name.endswith("_id"):
         return "public_id"
-    return "path" if name == "name" else "string"
+    return "path" if name in ("name", "idempotency_key") else "string"
 
 
 def add_routes(blueprint: Blueprint, operations: Iterable[Operation]) -> None:

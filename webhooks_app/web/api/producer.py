@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flask import Response, g, jsonify, request
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import ColumnElement, Connection, Row, select
 
 from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.core import json_parsing
@@ -104,11 +104,22 @@ def new_event(catalog: Catalog, body: Any, raw: bytes) -> NewEvent:
 
 
 def show_event(event_id: str) -> Response:
+    return _show_event(Event.id == event_id, "There is no such event.")
+
+
+def show_event_by_key(idempotency_key: str) -> Response:
+    message = "There is no event with this key: none was accepted, or it has expired."
+    if not is_idempotency_key(idempotency_key):  # PostgreSQL would not even be asked for a NUL
+        refuse(404, "not_found", message)
+    return _show_event(Event.idempotency_key == idempotency_key, message)
+
+
+def _show_event(which: ColumnElement[bool], otherwise: str) -> Response:
     with services().read.connect() as connection:
-        event = _read_event(connection, event_id)
+        event = _read_event(connection, which)
         if event is None:
-            refuse(404, "not_found", "There is no such event.")
-        deliveries = _read_deliveries(connection, event_id)
+            refuse(404, "not_found", otherwise)
+        deliveries = _read_deliveries(connection, event.id)
     return jsonify(
         {
             "id": event.id,
@@ -120,11 +131,11 @@ def show_event(event_id: str) -> Response:
     )
 
 
-def _read_event(connection: Connection, event_id: str) -> Row[*tuple[Any, ...]] | None:
+def _read_event(connection: Connection, which: ColumnElement[bool]) -> Row[*tuple[Any, ...]] | None:
     """Return the workspace's event, or None."""
     columns = (Event.id, Event.type, Event.created_at, Event.body)
-    is_theirs = Event.id == event_id, Event.workspace_id == g.workspace_id
-    return connection.execute(select(*columns).where(*is_theirs)).first()
+    is_theirs = Event.workspace_id == g.workspace_id
+    return connection.execute(select(*columns).where(is_theirs, which)).first()
 
 
 def _read_deliveries(connection: Connection, event_id: str) -> Sequence[Row[*tuple[Any, ...]]]:
@@ -259,6 +270,21 @@ OPERATIONS = (
         view=show_event,
         tag="Events",
         summary="Read an event and how its deliveries stand",
+        scope=TokenScope.EVENTS_READ,
+        answers={200: answer_models.Event},
+        errors=(404,),
+    ),
+    Operation(
+        id="getEventByKey",
+        method="GET",
+        path="/events/by-key/{idempotency_key}",
+        view=show_event_by_key,
+        tag="Events",
+        summary="Read the event that was accepted under an idempotency key",
+        description=(
+            "The key is the `Idempotency-Key` of a single event, or an event's own in a batch. 404 if none "
+            "was accepted under it, or if it has expired."
+        ),
         scope=TokenScope.EVENTS_READ,
         answers={200: answer_models.Event},
         errors=(404,),
