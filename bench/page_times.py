@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask.testing import FlaskClient
 from sqlalchemy import insert, text
@@ -48,12 +48,22 @@ def measure(deployment: Deployment, count: int) -> Iterator[Figure]:
             connection.execute(text("ANALYZE"))
     yield "filling the log", time.monotonic() - started, "s"
     client = _log_in(deployment)
-    medians, sizes = {}, []
+    medians, processor, sizes = [], [], []
     for name, url in page_addresses.name_pages(deployment, endpoints, count).items():
-        medians[name] = median_ms(deployment, client, url)
+        times = median_times(deployment, client, url)
+        medians.append(times.wall_ms)
+        processor.append(times.cpu_ms)
         sizes.append(_wire_kib(deployment, client, url))
-        yield f"page: {name}", medians[name], f"ms, {sizes[-1]:.1f} KiB on the wire"
-    yield "the slowest page", max(medians.values()), f"ms; the largest has {max(sizes):.1f} KiB"
+        yield (
+            f"page: {name}",
+            times.wall_ms,
+            f"ms, {times.cpu_ms:.0f} of CPU, {sizes[-1]:.1f} KiB on the wire",
+        )
+    yield (
+        "the slowest page",
+        max(medians),
+        f"ms, {max(processor):.0f} of CPU; the largest has {max(sizes):.1f} KiB",
+    )
 
 
 def _add_members(deployment: Deployment) -> None:
@@ -170,15 +180,28 @@ def _log_in(deployment: Deployment) -> FlaskClient:
     return client
 
 
+class Times(NamedTuple):
+    """Of a page: `cpu_ms` is this process's, without a database server's."""
+
+    wall_ms: float
+    cpu_ms: float
+
+
 def median_ms(deployment: Deployment, client: FlaskClient, url: str, **options: Any) -> float:
     """Return the median of the times that the page takes, without a network."""
+    return median_times(deployment, client, url, **options).wall_ms
+
+
+def median_times(deployment: Deployment, client: FlaskClient, url: str, **options: Any) -> Times:
+    """Return the medians of the times that the page takes, without a network."""
     times = []
     for turn in range(RUNS + 2):
-        began = time.perf_counter()
+        began = time.perf_counter(), time.process_time()
         with deployment.app.app_context():  # of its own, as each request of a server has
             response = client.get(url, **options)
-        taken = (time.perf_counter() - began) * 1000
+        taken = (time.perf_counter() - began[0]) * 1000, (time.process_time() - began[1]) * 1000
         assert response.status_code in (200, 204), (url, response.status_code)
         if turn >= 2:
             times.append(taken)
-    return statistics.median(times)
+    walls, processor = zip(*times, strict=True)
+    return Times(statistics.median(walls), statistics.median(processor))

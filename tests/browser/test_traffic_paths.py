@@ -94,3 +94,12 @@ def test_without_javascript_the_table_has_what_the_chart_shows(page: Page, deliv
     expect(rows(page)).to_have_count(3)
     page.goto("deliveries/?range=custom&from=2020-01-01T00:00")
     expect(page.locator("label[for=f-from]")).to_have_text("From, UTC")
+
+    page.emulate_media(media="print")  # on paper: what the log is filtered by, columns, and exact times
+    page.set_viewport_size({"width": 700, "height": 900})
+    expect(page.locator(".print-only")).to_have_text("Range: custom, From: 2020-01-01T00:00")
+    expect(page.locator(".side")).to_be_hidden()
+    expect(page.get_by_role("columnheader", name="Response")).to_be_visible()
+    moment = rows(page).first.locator(".c-time time")
+    shown = moment.evaluate("time => getComputedStyle(time, '::after').content")
+    assert shown == f'"{moment.get_attribute("title")}"'
