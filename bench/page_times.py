@@ -29,7 +29,7 @@ from webhooks_app.db.models import (
 from webhooks_app.extensions import services
 
 PASSWORD = "a password of the bench"
-DAYS, ENDPOINTS, MEMBERS, BATCH, RUNS = 30, 500, 50, 10_000, 15
+DAYS, ENDPOINTS, MEMBERS, BATCH, RUNS = 30, 500, 50, 2_000, 15
 BODY = b'{"id":"evt_x","type":"batch-lifecycle","data":{"batch_id":"batch_%07d","status":"succeeded"}}'
 
 

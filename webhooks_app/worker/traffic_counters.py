@@ -1,7 +1,8 @@
 """What a batch of attempts adds to the sums by response and by event type: the charts of traffic."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -12,6 +13,7 @@ from webhooks_app.db.models import Facet
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery
 
 SLOT_MINUTES = 5
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 _Key = tuple[str, Facet, datetime, str]
 
@@ -49,18 +51,9 @@ def add(
 
 def _count(attempted: Iterable[ClaimedDelivery], subjects: Mapping[str, Subject]) -> dict[_Key, list[int]]:
     """Return by key how many attempts there were, and how many of them failed."""
-    # First by what makes them differ: a batch of hundreds has a handful of such kinds.
-    kinds: dict[tuple[str, Subject, datetime, str, bool], int] = {}
-    for each in attempted:
-        subject = subjects.get(each.delivery_id)
-        if subject is None:  # deleted since it was claimed
-            continue
-        outcome = each.outcome
-        name = response_name(outcome.kind, outcome.status)
-        kind = each.endpoint_id, subject, _slot(each.started_at), name, outcome.is_success
-        kinds[kind] = kinds.get(kind, 0) + 1
     counts: dict[_Key, list[int]] = {}
-    for (endpoint_id, subject, slot, name, is_success), number in kinds.items():
+    # First by what makes them differ: a batch of hundreds has a handful of such kinds.
+    for (endpoint_id, subject, slot, name, is_success), number in _kinds(attempted, subjects).items():
         for scope_id in (endpoint_id, subject.workspace_id):
             for key in (
                 (scope_id, Facet.RESPONSE, slot, name),
@@ -70,6 +63,23 @@ def _count(attempted: Iterable[ClaimedDelivery], subjects: Mapping[str, Subject]
                 sums[0] += number
                 sums[1] += 0 if is_success else number
     return counts
+
+
+def _kinds(
+    attempted: Iterable[ClaimedDelivery], subjects: Mapping[str, Subject]
+) -> Counter[tuple[str, Subject, datetime, str, bool]]:
+    found: Counter[tuple[str, Subject, datetime, str, bool]] = Counter()
+    slot = ends_at = _EARLIEST
+    for each in attempted:
+        if not slot <= each.started_at < ends_at:  # those of a batch began at about one time
+            slot = _slot(each.started_at)
+            ends_at = slot + timedelta(minutes=SLOT_MINUTES)
+        outcome = each.outcome
+        # Asked of failures alone, as an attribute of an Enum's class takes long to look up.
+        name = str(outcome.status) if outcome.is_success else response_name(outcome.kind, outcome.status)
+        if subject := subjects.get(each.delivery_id):  # none of one that was deleted since it was claimed
+            found[each.endpoint_id, subject, slot, name, outcome.is_success] += 1
+    return found
 
 
 def _slot(moment: datetime) -> datetime:
