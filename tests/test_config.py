@@ -1,8 +1,10 @@
 """Settings: the default, a good value and a malformed one of each, and secrets made on the first run."""
 
 import base64
+import sqlite3
 import stat
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import timedelta
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -498,6 +500,33 @@ def test_a_damaged_secret_file_is_refused_rather_than_replaced(instance: Path) -
     (instance / "encryption_keys").write_text("damaged")
     assert "WEBHOOKS_ENCRYPTION_KEYS" in line_of(instance, {})
     assert (instance / "encryption_keys").read_text() == "damaged"
+
+
+@pytest.mark.parametrize("name", ["secret_key", "encryption_keys"])
+@pytest.mark.parametrize("content", [None, b"\xff" * 60])
+def test_a_secret_that_cannot_be_read_is_refused_in_one_line(
+    instance: Path, name: str, content: bytes | None
+) -> None:
+    instance.mkdir()
+    if content is None:
+        (instance / name).mkdir()
+    else:
+        (instance / name).write_bytes(content)
+    line = line_of(instance, {})
+    assert f"/{name}' cannot be read" in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize("is_emptied", [False, True])
+def test_no_new_keys_are_made_for_a_database_that_has_some(instance: Path, is_emptied: bool) -> None:
+    read(instance)
+    with closing(sqlite3.connect(instance / "webhooks.db")) as database:
+        database.execute("CREATE TABLE signing_secrets (id)")
+    (instance / "encryption_keys").unlink()
+    if is_emptied:
+        (instance / "encryption_keys").touch()
+    assert "encryption_keys' is gone" in line_of(instance, {})
+    assert read(instance, {"WEBHOOKS_ENCRYPTION_KEYS": KEYS[0]}).encryption_keys == (KEYS[0],)
 
 
 def test_a_first_run_that_was_cut_short_is_made_good_by_the_next(instance: Path) -> None:

@@ -189,9 +189,10 @@ def _secret_key(env: Mapping[str, str], instance: Path, embedded: bool) -> str:
 
 def _encryption_keys(env: Mapping[str, str], instance: Path, embedded: bool) -> tuple[str, ...]:
     name = "WEBHOOKS_ENCRYPTION_KEYS"
-    text = env.get(name) or _generated(
-        name, instance / "encryption_keys", embedded, instance_folder.new_fernet_key
-    )
+    path = instance / "encryption_keys"
+    if embedded and name not in env:
+        instance_folder.require_keys_of_database(path)
+    text = env.get(name) or _generated(name, path, embedded, instance_folder.new_fernet_key)
     return setting_values.fernet_keys(name, text)
 
 

@@ -1,12 +1,16 @@
 """The demo's endpoint follows its consumer, but takes no secret along."""
 
+from copy import copy
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 from flask import Flask
 
 from tests.conftest import TESTER
 from webhooks_app.cli import demo, run
+from webhooks_app.config import ConfigError
+from webhooks_app.core.encryption import Cipher
 from webhooks_app.db.models import Endpoint
 from webhooks_app.endpoints import actions
 from webhooks_app.endpoints.actions import EndpointValues
@@ -35,6 +39,14 @@ def test_header_values_of_its_own_go_to_no_other_port(app: Flask, tmp_path: Path
     demo.prepare(services(), tmp_path / "demo.json", 9002)
 
     assert endpoint_of(made).url == "http://127.0.0.1:9001/webhooks"
+
+
+def test_other_keys_than_the_databases_are_refused_in_one_line(app: Flask, tmp_path: Path) -> None:
+    demo.prepare(services(), tmp_path / "demo.json", 9001)
+    others = copy(services())
+    others.cipher = Cipher([Fernet.generate_key().decode()])
+    with pytest.raises(ConfigError, match="encrypted with others"):
+        demo.prepare(others, tmp_path / "demo.json", 9001)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ from webhooks_app.accounts import workspaces
 from webhooks_app.cli import demo_admin
 from webhooks_app.cli.shell_arguments import SHELL
 from webhooks_app.cli.workspaces import set_up
+from webhooks_app.config import ConfigError
+from webhooks_app.core.encryption import DecryptionError
 from webhooks_app.db.models import Endpoint
 from webhooks_app.endpoints import actions, signing_secrets
 from webhooks_app.endpoints.actions import EndpointValues
@@ -34,7 +36,13 @@ def prepare(services: Services, path: Path, consumer_port: int) -> dict[str, str
     if endpoint is None or endpoint.deleted_at is not None:
         return known | {"secrets": ""}
     _follow_port(services, endpoint, url)
-    in_force = signing_secrets.reveal(services.write, services.cipher, endpoint, actor=SHELL)
+    try:
+        in_force = signing_secrets.reveal(services.write, services.cipher, endpoint, actor=SHELL)
+    except DecryptionError:
+        raise ConfigError(
+            "The encryption keys do not open the secrets in the database: they were encrypted with others. "
+            "Put those back; see WEBHOOKS_ENCRYPTION_KEYS."
+        ) from None
     return known | {"secrets": " ".join(in_force)}
 
 

@@ -22,6 +22,7 @@ from webhooks_app.core.setting_values import ConfigError
 LONGEST_SOCKET_PATH = 103
 # An empty database, with its log, and Redis's file take less.
 ROOM_TO_START_BYTES = 8 * 1024 * 1024
+_DATABASE = "webhooks.db"
 _ROOT = 0
 _OTHERS = 0o077
 # What the platform and its Redis keep in the folder, drafts and probes included.
@@ -115,7 +116,7 @@ def _take_rights(path: Path) -> bool:
 
 def database_url(folder: Path) -> str:
     """Return the URL of the folder's SQLite file."""
-    path = str(folder / "webhooks.db")
+    path = str(folder / _DATABASE)
     # SQLAlchemy decodes it, and takes what follows a question mark for the query.
     return "sqlite:///" + path.replace("%", "%25").replace("?", "%3F")
 
@@ -149,13 +150,33 @@ def new_fernet_key() -> str:
 
 
 def generated_secret(path: Path, make: Callable[[], str]) -> str:
-    """Return the secret that the file holds, which the first call makes."""
-    if not path.exists() or path.stat().st_size == 0:
+    """Return the secret that the file holds, which the first call makes. Raises ConfigError."""
+    if not _has_content(path):
         try:
             _write_once(path, make())
         except OSError as error:
             raise _unwritable(path.parent, error) from None
-    return path.read_text().strip()
+    try:
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it holds no text"
+        raise ConfigError(f"The file {str(path)!r} cannot be read ({reason}).") from None
+
+
+def require_keys_of_database(keys: Path) -> None:
+    """Raise ConfigError where the file of the keys is gone, but not the database that was written with them.
+
+    With other keys, all of its endpoints' secrets would be lost without a word.
+    """
+    if _has_content(keys.with_name(_DATABASE)) and not _has_content(keys):
+        raise ConfigError(
+            f"The file {str(keys)!r} is gone, and with it the keys of the secrets in {_DATABASE} beside it: "
+            "put it back, or set WEBHOOKS_ENCRYPTION_KEYS."
+        )
+
+
+def _has_content(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
 
 
 def _write_once(path: Path, text: str) -> None:
