@@ -94,3 +94,22 @@ def test_a_reader_that_is_gone_is_still_noticed() -> None:
     assert process.stdout is not None
     process.stdout.close()
     assert process.wait(60) not in (0, 7)
+
+
+DIE = """
+import os, sys
+from webhooks_app.core import standard_streams
+standard_streams.outlast_full_disk()
+print("error: a line", file=sys.stderr)
+print("a line")
+os._exit(3)
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["-u"]])
+def test_what_was_printed_is_there_when_a_process_ends_at_once(options: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, *options, "-c", DIE], cwd=config.ROOT, capture_output=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (3, b"error: a line\n")
+    assert done.stdout == (b"a line\n" if options else b"")

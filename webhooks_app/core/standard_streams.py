@@ -64,8 +64,8 @@ def _lossy(stream: TextIOWrapper, number: int) -> TextIOWrapper:
         BufferedWriter(_Lossy(number, "w", closefd=False)),
         encoding=stream.encoding,
         errors=stream.errors,
-        line_buffering=stream.line_buffering,
-        write_through=stream.write_through,
+        # Python has a stream that must not keep anything write through to what is not buffered; here it is.
+        line_buffering=stream.line_buffering or stream.write_through,
     )
 
 
