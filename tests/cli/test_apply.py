@@ -195,3 +195,34 @@ def test_the_files_of_the_documents_can_be_applied(operator: Operator) -> None:
     schema = json.loads(operator.run("apply", "--schema").stdout)
     for example in (first, second):
         Draft202012Validator(schema).validate(yaml.safe_load(example))
+
+
+ODD_NAMES = [
+    "a//b",
+    "/a",
+    "a/",
+    "a/../b",
+    "./x",
+    "%2F",
+    "a?b#c",
+    "é 🎉",
+    "a\\b",
+    "a;b&c=d",
+    "+",
+    "${X}",
+    "x" * 100,
+]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_name_may_be_whatever_the_console_takes(operator: Operator) -> None:
+    text = "version: 1\nendpoints:\n"
+    for name in ODD_NAMES:
+        quoted = json.dumps(name, ensure_ascii=False)
+        text += f"  {quoted}: {{url: https://a.example.com/, all_events: true, timeout_seconds: 8}}\n"
+    operator.apply(text)
+    operator.apply(text.replace("seconds: 8", "seconds: 9"))
+    assert {name: each["timeout_seconds"] for name, each in operator.endpoints().items()} == dict.fromkeys(
+        ODD_NAMES, 9
+    )
+    assert "No changes: 13 " in operator.apply(operator.run("export").stdout, "--dry-run")

@@ -106,6 +106,7 @@ def test_an_alias_stands_for_what_it_names() -> None:
         (f"{HEAD}    headers: {{X: 1, X: 2}}", '"X" is there twice'),
         (f"{HEAD}    <<: {{disabled: true}}", '"<<" merges nothing here'),
         ("version: 1\nendpoints:\n  ' A': {url: x}", "begins or ends with a space"),
+        ("version: 1\nendpoints:\n  ..: {url: x}", "a name cannot be of dots alone"),
         ("version: 1\nmanaged_by: ' '\nendpoints: {}", "f.yaml:2:13: managed_by must be a name"),
         ("version: 1\n\tendpoints: {}", "f.yaml:2:1: is not valid YAML: "),
         ("a: b: c", "f.yaml:1:5: is not valid YAML: "),

@@ -76,6 +76,8 @@ def _declared(key: str, node: yaml.Node, env: Mapping[str, str], problems: Probl
     reader.refuse_unknown(ENDPOINT_KEYS)
     if key != key.strip():
         reader.report("the name begins or ends with a space")
+    if key in (".", ".."):  # whoever sends it takes it out of the address (RFC 3986, section 6.2.2.3)
+        reader.report("a name cannot be of dots alone")
     declared = Declared(key, {}, node.start_mark, dict(yaml_nodes.marks_of(reader)))
     settings = declared.settings
     settings["url"] = _filled_in(reader, "url", reader.text("url") or "", env)

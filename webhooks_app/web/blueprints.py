@@ -146,6 +146,7 @@ def register(app: Flask, csrf: CSRFProtect) -> None:
     csrf.exempt(grants)
     app.register_blueprint(grants)
     app.url_map.converters["public_id"] = operations.PublicIdConverter
+    app.url_map.converters["name"] = operations.NameConverter
     app.register_blueprint(_producer_api(csrf))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response, jsonify
 from flask.typing import ResponseReturnValue
-from werkzeug.routing import BaseConverter
+from werkzeug.routing import BaseConverter, PathConverter
 
 from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.web.api import authentication, model_input
@@ -64,17 +64,27 @@ class PublicIdConverter(BaseConverter):
     regex = "[^/_]+_[^/]*"
 
 
+class NameConverter(PathConverter):
+    """The rest of a path, which may begin with a slash, too."""
+
+    regex = ".+?"
+    part_isolating = False
+
+
 def _converter(name: str) -> str:
     """Return the kind of a parameter; a name or key may hold a slash, which the server has decoded."""
     if name.endswith("_id"):
         return "public_id"
-    return "path" if name in ("name", "idempotency_key") else "string"
+    return "name" if name in ("name", "idempotency_key") else "string"
 
 
 def add_routes(blueprint: Blueprint, operations: Iterable[Operation]) -> None:
     for operation in operations:
         view = _guarded(operation)
-        blueprint.add_url_rule(operation.rule, operation.id, view, methods=[operation.method])
+        # The name of an endpoint may begin with a slash, which is not to be taken for a slip.
+        blueprint.add_url_rule(
+            operation.rule, operation.id, view, methods=[operation.method], merge_slashes=False
+        )
 
 
 def _guarded(operation: Operation) -> Callable[..., ResponseReturnValue]:
