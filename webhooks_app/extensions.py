@@ -49,7 +49,8 @@ class WebServices(Services):
     def sign_in_provider(self) -> Provider | None:
         """The provider for single sign-on, or None."""
         oidc, settings = self.settings.oidc, self.settings
-        return Provider(oidc, settings.base_url + "/login/sso/callback") if oidc else None
+        places = max(1, settings.web_threads // 4)
+        return Provider(oidc, settings.base_url + "/login/sso/callback", places) if oidc else None
 
     def __post_init__(self) -> None:
         self.group_commit = GroupCommit(self.databases, self.wake_ups, counters=self.counters)

@@ -140,3 +140,10 @@ def test_new_keys_open_it_after_a_rotation(person: Person, databases: Databases)
     assert key_rotation.reencrypt_all(databases, Cipher([NEW, OLD])) == 1
     code, now = person.code(secret), clock.now()
     assert second_factors.is_right(person.write, Cipher([NEW]), person.id, code, now=now)
+
+
+def test_without_its_key_the_app_is_of_no_use_but_recovery_codes_are(person: Person) -> None:
+    secret, codes = person.turn_on()
+    other = Cipher([NEW])
+    assert not second_factors.is_right(person.write, other, person.id, person.code(secret), now=clock.now())
+    assert second_factors.recover(person.write, person.id, codes[0], actor=TESTER)

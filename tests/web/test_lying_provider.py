@@ -1,6 +1,8 @@
 """What a provider must not get through with, whoever stands in its place."""
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -8,6 +10,7 @@ from flask import Flask
 from joserfc.jwk import RSAKey
 from sqlalchemy import func, select
 
+from tests.conftest import wait_for
 from tests.receivers import Answer, Receiver
 from tests.web.accounts import fresh
 from tests.web.conftest import Page
@@ -20,6 +23,7 @@ from tests.web.sign_in.lying_provider import (
 )
 from tests.web.test_single_sign_on import START, set_up
 from webhooks_app.db.models import User
+from webhooks_app.extensions import services
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -149,6 +153,32 @@ def test_an_answer_that_is_none_is_a_sentence(
         assert anonymous_page.get(liar.come_back(started.location)).status_code in (403, 503)
     else:
         assert started.status_code == 503
+
+
+def test_one_that_failed_is_not_asked_again_at_once(liar: LyingProvider, anonymous_page: Page) -> None:
+    liar.answers["/jwks"] = Answer(500)
+    for _ in range(3):
+        assert anonymous_page.get(START).status_code == 503
+    assert liar.asked.count("/jwks") == 1
+
+
+def test_one_that_hangs_holds_few_threads(liar: LyingProvider, app: Flask) -> None:
+    provider = services(app).sign_in_provider
+    assert provider is not None
+    release = threading.Event()
+    liar.answers["/jwks"] = Answer(500)
+    liar.hang = release
+
+    def start(_: int) -> int:
+        with app.app_context():
+            return Page(app, "/").get(START).status_code
+
+    with ThreadPoolExecutor(6) as pool:
+        statuses = [pool.submit(start, number) for number in range(6)]
+        wait_for(lambda: sum(each.done() for each in statuses) >= 6 - provider.places)
+        release.set()
+        assert [each.result() for each in statuses] == [503] * 6
+    assert liar.asked.count("/.well-known/openid-configuration") <= provider.places
 
 
 def test_an_answer_without_end_is_cut(liar: LyingProvider, anonymous_page: Page) -> None:

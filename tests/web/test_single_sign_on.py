@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from tests.conftest import PASSWORD, TESTER, Workspace
 from tests.reading import captured
@@ -21,10 +21,12 @@ from tests.web.sign_in.real_provider import SECRET, RealProvider
 from tests.web.test_profile_page import sessions_of
 from tests.web.test_second_factor import turn_on
 from webhooks_app.accounts import external_identities, log_in_links, members, password_resets, users
+from webhooks_app.core import clock
 from webhooks_app.core.oidc_settings import GroupGrant, OidcSettings
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import ExternalIdentity, Member, Role, SignInMethod, User
+from webhooks_app.db.models import ExternalIdentity, Member, Role, SignInMethod, User, UserSession
 from webhooks_app.extensions import db, services
+from webhooks_app.web import current_password
 
 START = "/login/sso"
 ADA = {"email": "Ada@Example.com", "email_verified": True, "name": "Ada L."}
@@ -295,6 +297,23 @@ def test_while_it_is_away_passwords_and_links_still_let_in(
     assert (away.status_code, "Example SSO does not answer" in away.text) == (503, True)
     assert away.headers["Retry-After"] == "60"
     page.log_in(workspace.admin_email)
+
+
+def test_who_has_no_password_may_change_things_for_a_quarter_of_an_hour(
+    provider: RealProvider, app: Flask, anonymous_page: Page, home: str, workspace: Workspace
+) -> None:
+    grant(app, provider, workspace)
+    provider.log_in_there("ada", **ADA, groups=["hooks"])
+    log_in(anonymous_page, provider)
+    page = f"{home}profile/two-factor"
+    assert 'type="password"' not in anonymous_page.get(page).text
+    assert anonymous_page.post(f"{page}/begin").status_code == 303
+    with services().write.begin() as connection:
+        begun = clock.now() - current_password.FRESH - timedelta(seconds=1)
+        connection.execute(update(UserSession).values(created_at=begun))
+    refused = anonymous_page.post(f"{home}profile/sso/disconnect", {"current": "x"})
+    assert current_password.STALE in anonymous_page.get(refused.location).text
+    assert fresh(select(func.count(ExternalIdentity.subject))).one() == 1
 
 
 def without_passwords(app: Flask, issuer: str) -> None:

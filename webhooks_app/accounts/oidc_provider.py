@@ -5,8 +5,10 @@ request to it has a deadline and a limit of size.
 """
 
 import secrets
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,6 +27,8 @@ METADATA_SECONDS = 600.0
 # Asymmetric ones only: "none" is no signature, and HS256 would take the client's secret for a key.
 ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 CLOCK_SKEW_SECONDS = 60
+# For how long it is not asked again once it has failed, and how long somebody waits for others to be done.
+AWAY_SECONDS, PLACE_SECONDS = 5.0, 2.0
 
 
 class SignInRefused(Exception):
@@ -62,13 +66,32 @@ class Provider:
 
     settings: OidcSettings
     redirect_uri: str
+    # How many may wait for its answers at the same time; whoever comes besides waits for a place.
+    places: int = 2
     _metadata: dict[str, Any] = field(default_factory=dict)
+    _away_until: float = -AWAY_SECONDS
     _read_at: float = -METADATA_SECONDS
+
+    def __post_init__(self) -> None:
+        self._places = threading.BoundedSemaphore(self.places)
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Have threads left for everything else while it hangs: few wait, and none once one has in vain."""
+        if time.monotonic() < self._away_until or not self._places.acquire(timeout=PLACE_SECONDS):
+            raise ProviderAway("it did not answer a moment ago")
+        try:
+            yield
+        except ProviderAway:
+            self._away_until = time.monotonic() + AWAY_SECONDS
+            raise
+        finally:
+            self._places.release()
 
     def authorization_url(self, flow: Flow) -> str:
         """Return where to send a browser. Raises ProviderAway."""
-        endpoint = self._endpoint("authorization_endpoint")
-        with self._client() as client:
+        with self._asking(), self._client() as client:
+            endpoint = self._endpoint("authorization_endpoint")
             url: str = client.create_authorization_url(
                 endpoint, state=flow.state, code_verifier=flow.verifier, nonce=flow.nonce
             )[0]
@@ -84,7 +107,7 @@ class Provider:
             raise SignInRefused(f"provider says {arguments['error'][:100]!r}")
         if not arguments.get("code"):
             raise SignInRefused("no code")
-        with self._client() as client:
+        with self._asking(), self._client() as client:
             token = self._exchange(client, arguments["code"], flow)
             claims = self._verified(token, flow.nonce)
             return self._claims_of(claims, self._userinfo(client, claims["sub"]))
@@ -137,11 +160,10 @@ class Provider:
     def _exchange(self, client: Any, code: str, flow: Flow) -> Mapping[str, Any]:
         from authlib.integrations.base_client import OAuthError
 
-        endpoint = self._endpoint("token_endpoint")
         client.hooks["response"].append(read_within_limits)
         try:
             found = client.fetch_token(
-                endpoint,
+                self._endpoint("token_endpoint"),
                 code=code,
                 code_verifier=flow.verifier,
                 timeout=TIMEOUT,
@@ -182,8 +204,7 @@ class Provider:
             ) from None
         if not isinstance(claims["sub"], str) or not 0 < len(claims["sub"]) <= 255:
             raise SignInRefused("its subject is none")
-        verified: Mapping[str, Any] = claims
-        return verified
+        return dict(claims)
 
     def _decode(self, id_token: Any) -> Any:
         from joserfc import jwt

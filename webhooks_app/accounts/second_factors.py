@@ -4,6 +4,7 @@ An app's secret counts only once a code of it was typed. A code is good once: th
 in a statement that refuses it and every older one afterwards (RFC 6238, section 5.2).
 """
 
+import logging
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, or_, select, update
@@ -12,10 +13,12 @@ from sqlalchemy.orm import Session
 from webhooks_app.accounts import audit, recovery_codes, sessions, totp
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock
-from webhooks_app.core.encryption import Cipher
+from webhooks_app.core.encryption import Cipher, DecryptionError
 from webhooks_app.db import upsert
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Member, Passkey, RecoveryCode, TotpSecret, User, Workspace
+
+log = logging.getLogger(__name__)
 
 
 class AlreadyOn(Exception):
@@ -44,7 +47,7 @@ def pending_secret(session: Session, cipher: Cipher, user_id: str) -> str:
     row = session.get(TotpSecret, user_id)
     if row is None or row.confirmed_at is not None:
         return ""
-    return cipher.decrypt(user_id, row.secret_encrypted)
+    return _opened(cipher, user_id, row.secret_encrypted)
 
 
 def confirm(
@@ -76,13 +79,23 @@ def _take(
     is_fitting = TotpSecret.confirmed_at.is_(None) if confirms else TotpSecret.confirmed_at.is_not(None)
     is_theirs = TotpSecret.user_id == user_id, is_fitting
     encrypted = connection.scalar(select(TotpSecret.secret_encrypted).where(*is_theirs))
-    step = totp.matching_step(cipher.decrypt(user_id, encrypted), code, now) if encrypted else None
+    secret = _opened(cipher, user_id, encrypted) if encrypted else ""
+    step = totp.matching_step(secret, code, now) if secret else None
     if step is None:
         return False
     is_unused = or_(TotpSecret.last_step.is_(None), TotpSecret.last_step < step)
     changed = {"last_step": step} | ({"confirmed_at": now} if confirms else {})
     # Of several with one code at the same moment, one changes the row.
     return connection.execute(update(TotpSecret).where(*is_theirs, is_unused).values(changed)).rowcount == 1
+
+
+def _opened(cipher: Cipher, user_id: str, encrypted: str) -> str:
+    """Return the secret, or nothing without the key that it needs: recovery codes still let in then."""
+    try:
+        return cipher.decrypt(user_id, encrypted)
+    except DecryptionError:
+        log.error("totp_secret_unreadable", extra={"user": user_id})
+        return ""
 
 
 def recover(database: WriteDatabase, user_id: str, code: str, *, actor: Actor) -> bool:

@@ -12,7 +12,7 @@ from webhooks_app.extensions import end_snapshot, services
 from webhooks_app.web.access import source_of
 
 WRONG = "This is not your current password."
-STALE = "Log in anew first; it was too long ago for this."
+STALE = "Without one, log in anew and come back within a quarter of an hour."
 TOO_MANY = "Too many wrong passwords. Wait a quarter of an hour, then try again."
 
 
@@ -24,9 +24,12 @@ _WITHOUT_PASSWORD = frozenset({SignInMethod.SSO, SignInMethod.LINK, SignInMethod
 def is_fresh() -> bool:
     """Tell whether the person has just logged in by another way than a password, which is proof enough."""
     found: UserSession | None = g.get("user_session")
-    if found is None or found.method not in _WITHOUT_PASSWORD:
-        return False
-    return clock.now() - found.created_at <= FRESH
+    return _did_without(found) and found is not None and clock.now() - found.created_at <= FRESH
+
+
+def _did_without(found: UserSession | None) -> bool:
+    """Tell whether the session was begun without a password, which its person may not have."""
+    return found is not None and found.method in _WITHOUT_PASSWORD
 
 
 def refusal(password: str) -> str:
@@ -49,4 +52,4 @@ def refusal(password: str) -> str:
         log_in_limits.give_back(services().write, wanted, now=clock.now())
         return ""
     users.record_log_in(services().write, email=email, address=address, user_id=user_id, is_right=False)
-    return WRONG
+    return f"{WRONG} {STALE}" if _did_without(g.get("user_session")) else WRONG

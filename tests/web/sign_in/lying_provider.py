@@ -1,6 +1,7 @@
 """An HTTP server that says it is a provider and gives whatever token a test wants: a real one never would."""
 
 import json
+import threading
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
@@ -31,11 +32,14 @@ class LyingProvider:
             {"alg": "RS256", "kid": self.key.kid}, claims, self.key
         )
         self.asked: list[str] = []
+        self.hang: threading.Event | None = None
         receiver.answer = self._answer
 
     def _answer(self, received: Received) -> Answer:
         path = urlsplit(received.path).path
         self.asked.append(path)
+        if self.hang is not None:
+            self.hang.wait(60)
         if path in self.answers:
             return self.answers[path]
         found: dict[str, Any] = {
