@@ -192,6 +192,9 @@ def test_where_it_is_demanded_nothing_else_opens(
 
     turn_on(viewer_page, home)
     assert viewer_page.get(base).status_code == 200
+    turn_on(admin_page, home)
+    assert admin_page.get(f"{home}members/").text.count(">two-factor</span>") == 2
+    assert ">two-factor</span>" not in viewer_page.get(f"{home}members/").text
     refused = viewer_page.post(f"{home}profile/two-factor/off", {"current": PASSWORD})
     assert "Acme demands it, so it stays on." in viewer_page.get(refused.location).text
     assert fresh(select(User.second_factor_at).where(User.email == "viewer@example.com")).one() is not None

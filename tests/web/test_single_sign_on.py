@@ -175,6 +175,7 @@ def test_one_identity_is_not_connected_to_two_accounts(
 def test_groups_give_a_role_and_take_it_again(
     provider: RealProvider,
     app: Flask,
+    admin_page: Page,
     make_page: Callable[[str | None], Page],
     home: str,
     workspace: Workspace,
@@ -191,6 +192,7 @@ def test_groups_give_a_role_and_take_it_again(
         return role
 
     assert role_with("hooks", "other") is Role.VIEWER
+    assert ">by group</span>" in admin_page.get(f"{home}members/").text
     assert role_with("hooks", "cn=admins,ou=x") is Role.ADMIN
     assert role_with("hooks") is Role.VIEWER
     assert role_with() is None
