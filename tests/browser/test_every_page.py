@@ -1,5 +1,6 @@
-"""Every page in both themes, wide and narrow: axe-core, errors, what is cut off. Keeps screenshots."""
+"""Every page in both themes, wide and narrow: axe-core, errors, what is cut off. With `-n0`, screenshots."""
 
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -23,6 +24,8 @@ from webhooks_app.db.models import User
 from webhooks_app.extensions import db, services
 
 SCREENSHOTS = Path(__file__).parents[2] / "artifacts" / "screenshots"
+# Who looks at pages runs these tests alone, in one process; for all tests it would cost half a minute.
+KEEPS_SCREENSHOTS = "PYTEST_XDIST_WORKER" not in os.environ
 Theme = Literal["light", "dark"]
 WIDE, NARROW = VIEWPORT, ViewportSize(width=375, height=800)
 ZOOMED = ViewportSize(width=320, height=256)  # 1280 by 1024 at 400 % (WCAG 1.4.10)
@@ -161,7 +164,8 @@ def _look(tab: Tab, name: str) -> Iterator[str]:
         if theme == "light":
             problems += [*tab.evaluate(CUT_OFF), *_scrolls(tab)]
         yield from (f"{theme}, {size['width']} px: {problem}" for problem in problems)
-        tab.screenshot(path=SCREENSHOTS / f"{name}-{theme}-{size['width']}.png", full_page=True)
+        if KEEPS_SCREENSHOTS:
+            tab.screenshot(path=SCREENSHOTS / f"{name}-{theme}-{size['width']}.png", full_page=True)
     tab.set_viewport_size(ZOOMED)
     yield from (f"zoomed to 400 %: {problem}" for problem in _scrolls(tab))
 
