@@ -110,6 +110,17 @@ def test_a_way_back_that_does_not_fit_is_refused(
     assert "/token" not in liar.asked
 
 
+def test_another_process_ends_what_one_has_begun(
+    liar: LyingProvider, anonymous_page: Page, app: Flask
+) -> None:
+    """It has asked the provider nothing so far, and learns first how the client shows its secret."""
+    liar.metadata = {"token_endpoint_auth_methods_supported": ["client_secret_post"]}
+    path = liar.come_back(anonymous_page.get(START).location)
+    services(app).__dict__.pop("sign_in_provider")
+    assert anonymous_page.get(path).status_code == 303
+    assert b"client_secret=" in liar.bodies["/token"]
+
+
 def test_a_new_key_is_looked_for_at_once(
     liar: LyingProvider, make_page: Callable[[str | None], Page]
 ) -> None:
@@ -179,6 +190,27 @@ def test_one_that_hangs_holds_few_threads(liar: LyingProvider, app: Flask) -> No
         release.set()
         assert [each.result() for each in statuses] == [503] * 6
     assert liar.asked.count("/.well-known/openid-configuration") <= provider.places
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "link"),
+    [
+        ("{issuer}/end?x=1", "{issuer}/end?x=1&amp;client_id=avra"),
+        ("https://login.example.com/end", "https://login.example.com/end?client_id=avra"),
+        ("javascript:alert(1)", None),
+        (None, None),
+    ],
+)
+def test_whoever_logs_out_is_shown_the_way_out_of_the_provider(
+    liar: LyingProvider, anonymous_page: Page, endpoint: str | None, link: str | None
+) -> None:
+    liar.metadata = {"end_session_endpoint": endpoint.format(issuer=liar.issuer)} if endpoint else {}
+    assert come_back(anonymous_page, liar) == 303
+    ended = anonymous_page.get(anonymous_page.post("/logout").location).text
+    assert ("Log out there, too" in ended) == (link is not None)
+    if link:
+        assert f'href="{link.format(issuer=liar.issuer)}"' in ended
+    assert "Log out there, too" not in anonymous_page.get("/login").text
 
 
 def test_an_answer_without_end_is_cut(liar: LyingProvider, anonymous_page: Page) -> None:

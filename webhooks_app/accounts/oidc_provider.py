@@ -1,7 +1,6 @@
 """The provider by whose accounts people log in: OpenID Connect, code flow with PKCE, state and nonce.
 
-Whatever comes from it is checked here: whose token it is, for whom, how it is signed and how old it is. Each
-request to it has a deadline and a limit of size.
+Each request to it has a deadline and a limit of size; what it says of a person is checked in `id_tokens`.
 """
 
 import secrets
@@ -11,8 +10,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
+from webhooks_app.accounts import id_tokens
+from webhooks_app.accounts.id_tokens import SignInRefused, UnknownKey
 from webhooks_app.accounts.provider_requests import (
     TIMEOUT,
     ProviderAway,
@@ -24,15 +25,8 @@ from webhooks_app.core.oidc_settings import OidcSettings
 
 # How long what the provider says of itself is believed; a key that it does not name is looked for at once.
 METADATA_SECONDS = 600.0
-# Asymmetric ones only: "none" is no signature, and HS256 would take the client's secret for a key.
-ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
-CLOCK_SKEW_SECONDS = 60
 # For how long it is not asked again once it has failed, and how long somebody waits for others to be done.
 AWAY_SECONDS, PLACE_SECONDS = 5.0, 2.0
-
-
-class SignInRefused(Exception):
-    """What came back cannot be believed, or says that nobody logged in; the message is for the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +101,29 @@ class Provider:
             raise SignInRefused(f"provider says {arguments['error'][:100]!r}")
         if not arguments.get("code"):
             raise SignInRefused("no code")
-        with self._asking(), self._client() as client:
-            token = self._exchange(client, arguments["code"], flow)
+        with self._asking():
+            self.metadata()  # which says how this client shows that it is one
+            return self._finish(flow, arguments["code"])
+
+    def _finish(self, flow: Flow, code: str) -> Claims:
+        with self._client() as client:
+            token = self._exchange(client, code, flow)
             claims = self._verified(token, flow.nonce)
             return self._claims_of(claims, self._userinfo(client, claims["sub"]))
+
+    def log_out_url(self) -> str:
+        """Return where somebody ends their session at the provider, or nothing where it names no such place.
+
+        Asks nobody: what it said lately is enough (OpenID Connect RP-Initiated Logout 1.0, section 2).
+        """
+        if "end_session_endpoint" not in self._metadata:
+            return ""
+        try:
+            endpoint = self._safe(self._metadata, "end_session_endpoint")
+        except ProviderAway:
+            return ""
+        separator = "&" if "?" in endpoint else "?"
+        return f"{endpoint}{separator}{urlencode({'client_id': self.settings.client_id})}"
 
     def metadata(self) -> Mapping[str, Any]:
         """Return what the provider says of itself (OpenID Connect Discovery 1.0). Raises ProviderAway."""
@@ -179,49 +192,15 @@ class Provider:
         return dict(found)
 
     def _verified(self, token: Mapping[str, Any], nonce: str) -> Mapping[str, Any]:
-        """Return the claims of the ID token, once all of it holds (OpenID Connect Core 1.0, 3.1.3.7)."""
-        from authlib.oidc.core import CodeIDToken
-        from joserfc.errors import JoseError
-
-        settings = self.settings
-        options = {
-            "iss": {"essential": True, "value": settings.issuer},
-            "aud": {"essential": True, "value": settings.client_id},
-            "nonce": {"essential": True, "value": nonce},
-        }
-        parameters = {
-            "nonce": nonce,
-            "client_id": settings.client_id,
-            "access_token": token.get("access_token"),
-        }
-        try:
-            decoded = self._decode(token.get("id_token"))
-            claims = CodeIDToken(decoded.claims, decoded.header, options, parameters)
-            claims.validate(leeway=CLOCK_SKEW_SECONDS)
-        except (JoseError, ValueError, TypeError, KeyError) as error:
-            raise SignInRefused(
-                f"its ID token does not hold: {type(error).__name__} {str(error)[:200]}"
-            ) from None
-        if not isinstance(claims["sub"], str) or not 0 < len(claims["sub"]) <= 255:
-            raise SignInRefused("its subject is none")
-        return dict(claims)
-
-    def _decode(self, id_token: Any) -> Any:
-        from joserfc import jwt
-        from joserfc.errors import BadSignatureError, InvalidKeyIdError
-        from joserfc.jwk import KeySet
-
-        if not isinstance(id_token, str):
-            raise ValueError("there is none")
+        """Return the claims of the ID token. Raises SignInRefused."""
         for is_last in (False, True):
-            keys = KeySet.import_key_set(self.metadata()["keys"])
             try:
-                return jwt.decode(id_token, keys, algorithms=ALGORITHMS)
-            except (BadSignatureError, InvalidKeyIdError):
+                return id_tokens.verify(token, self.metadata()["keys"], self.settings, nonce)
+            except UnknownKey as error:
                 if is_last:
-                    raise
+                    raise SignInRefused(str(error)) from None
                 self._read_at = -METADATA_SECONDS  # it may have new keys
-        return None
+        raise AssertionError("the second try ends either way")
 
     def _userinfo(self, client: Any, subject: str) -> Mapping[str, Any]:
         """Return what more it says of the same person, where it says more."""

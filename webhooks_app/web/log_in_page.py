@@ -79,12 +79,14 @@ def _record_refusal(email: str, user: User | None) -> None:
 @login_required  # type: ignore[untyped-decorator]
 def log_out() -> PageResponse:
     """End this session, here and on the server: its cookie is good for nothing afterwards."""
-    if (ended := g.get("user_session")) is not None:
+    ended = g.get("user_session")
+    if ended is not None:
         account_sessions.end(services().write, ended, actor=actor(), action="session.log_out")
     else:  # of an older version, from before its first page
         users.end_sessions(services().write, current_user, actor=actor())
     session.clear()
-    return redirect(url_for("session.log_in"), 303)
+    is_sso = ended is not None and ended.method is SignInMethod.SSO
+    return redirect(url_for("session.log_in", ended="sso" if is_sso else None), 303)
 
 
 def _refuse(form: LogInForm, refusal: str) -> str:
@@ -108,4 +110,11 @@ def _page(form: LogInForm, refusal: str = "") -> str:
         provider=settings.oidc.name if settings.oidc else "",
         target=target,
         passkey_options=passkey_options.for_log_in(),
+        elsewhere=_log_out_elsewhere(),
     )
+
+
+def _log_out_elsewhere() -> str:
+    """Return where whoever has just logged out here logs out at the provider, too, or nothing."""
+    provider = services().sign_in_provider
+    return provider.log_out_url() if provider and request.args.get("ended") == "sso" else ""

@@ -10,7 +10,8 @@ from werkzeug.wrappers import Response
 
 from webhooks_app.accounts import external_identities
 from webhooks_app.accounts.external_identities import NotAdmitted
-from webhooks_app.accounts.oidc_provider import Claims, Flow, Provider, SignInRefused
+from webhooks_app.accounts.id_tokens import SignInRefused
+from webhooks_app.accounts.oidc_provider import Claims, Flow, Provider
 from webhooks_app.accounts.provider_requests import ProviderAway
 from webhooks_app.db.models import SignInMethod, User
 from webhooks_app.extensions import db, services

@@ -32,12 +32,14 @@ class LyingProvider:
             {"alg": "RS256", "kid": self.key.kid}, claims, self.key
         )
         self.asked: list[str] = []
+        self.bodies: dict[str, bytes] = {}
         self.hang: threading.Event | None = None
         receiver.answer = self._answer
 
     def _answer(self, received: Received) -> Answer:
         path = urlsplit(received.path).path
         self.asked.append(path)
+        self.bodies[path] = received.body
         if self.hang is not None:
             self.hang.wait(60)
         if path in self.answers:
