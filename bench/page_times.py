@@ -99,14 +99,15 @@ def fill_log(deployment: Deployment, endpoints: list[str], count: int) -> None:
 
 def _fill_rollups(endpoints: list[str], start: datetime) -> None:
     first_hour = start.replace(minute=0, second=0, microsecond=0)
-    rows = [
-        {"endpoint_id": name, "hour_at": hour, "outcome": outcome, "latency_bucket": bucket, "count": 40}
-        for name in endpoints
-        for hour in (first_hour + timedelta(hours=number) for number in range(DAYS * 24 + 1))
-        for outcome, bucket in (("success", 4), ("success", 6), ("http_5xx", 5))
-    ]
-    with services().write.begin() as connection:
-        connection.execute(insert(AttemptRollup), rows)
+    hours = [first_hour + timedelta(hours=number) for number in range(DAYS * 24 + 1)]
+    for name in endpoints:  # each in a transaction of its own, as none may take long
+        rows = [
+            {"endpoint_id": name, "hour_at": hour, "outcome": outcome, "latency_bucket": bucket, "count": 40}
+            for hour in hours
+            for outcome, bucket in (("success", 4), ("success", 6), ("http_5xx", 5))
+        ]
+        with services().write.begin() as connection:
+            connection.execute(insert(AttemptRollup), rows)
 
 
 def _fill_traffic(scope_ids: list[str]) -> None:
@@ -114,15 +115,15 @@ def _fill_traffic(scope_ids: list[str]) -> None:
     hour = clock.now().replace(minute=0, second=0, microsecond=0)
     kinds = [(Facet.EVENT_TYPE, name) for name in sorted(services().catalog.names)]
     kinds += [(Facet.RESPONSE, name) for name in ("200", "404", "503", "timeout")]
-    with services().write.begin() as connection:
-        for scope_id in scope_ids:
+    for scope_id in scope_ids:
+        for facet, name in kinds:
             rows = [
                 {"scope_id": scope_id, "facet": facet, "minutes": 60, "name": name, "failed": 1}
                 | {"count": 40, "starts_at": hour - timedelta(hours=ago)}
-                for facet, name in kinds
                 for ago in range(DAYS * 24 + 1)
             ]
-            connection.execute(insert(TrafficCount), rows)
+            with services().write.begin() as connection:
+                connection.execute(insert(TrafficCount), rows)
 
 
 def _delivery(

@@ -2,6 +2,7 @@
 // Without this file each bar is a link of its own, and the table has all figures.
 const legends = new WeakMap();
 let isTouch = false;
+let chosen = ""; // when the bar begins that is being read
 
 const columnsOf = (chart) => [...chart.querySelectorAll("a.column")];
 
@@ -33,6 +34,7 @@ function show(chart, column) {
   const legend = chart.querySelector("[data-legend]");
   if (!legends.has(legend)) legends.set(legend, [...legend.children]);
   const group = column.parentElement;
+  chosen = legend.dataset.shown = group.dataset.from;
   for (const each of chart.querySelectorAll("g.chosen")) if (each !== group) each.classList.remove("chosen");
   group.classList.add("chosen");
   const parts = [...group.querySelectorAll("a:not(.column)")].reverse().map((part) => {
@@ -47,6 +49,8 @@ function show(chart, column) {
 function restore(chart) {
   const legend = chart.querySelector("[data-legend]");
   if (legends.has(legend)) legend.replaceChildren(...legends.get(legend));
+  delete legend.dataset.shown;
+  chosen = "";
   for (const each of chart.querySelectorAll("g.chosen")) each.classList.remove("chosen");
 }
 
@@ -97,5 +101,21 @@ document.addEventListener("keydown", (event) => {
   columns[next].focus();
   show(chart, columns[next]);
 });
-document.addEventListener("htmx:after:swap", prepare);
+// A poll that drew a chart anew has taken the marks away: what was being read is read on, with its new figures.
+function resume() {
+  prepare();
+  for (const chart of document.querySelectorAll("[data-chart]")) {
+    const legend = chart.querySelector("[data-legend]");
+    if (legend.dataset.shown || !chosen) continue;
+    legends.delete(legend);
+    const column = chart.querySelector(`g[data-from="${chosen}"] a.column`);
+    if (column) show(chart, column);
+  }
+}
+
+document.addEventListener("pointerout", ({ target, relatedTarget, pointerType }) => {
+  const chart = pointerType === "mouse" && target.closest?.("[data-chart]");
+  if (chart && !chart.contains(relatedTarget) && !chart.contains(document.activeElement)) restore(chart);
+});
+document.addEventListener("htmx:after:swap", resume);
 prepare();

@@ -25,7 +25,9 @@ REDIRECTING = {
     *("endpoints.disable", "endpoints.revoke", "members.withdraw", "members.change_role", "members.remove"),
     *("profile.end_other_sessions", "recoveries.cancel", "session.log_out", "tokens.revoke"),
     *("profile.end_session", "profile.disconnect", "profile.connect", "session.use_link"),
-    *("profile.remove_passkey", "profile.add_passkey"),
+    *("profile.remove_passkey", "profile.add_passkey", "deliveries.remove"),
+    *("endpoints.release", "endpoints.end"),
+    "signed_deliveries.sign",  # text, for curl
 }
 TOO_LONG = {"name": MARKUP + "x" * 200}
 
@@ -85,6 +87,10 @@ FORMS = (
     Form("profile.change_password", "refused", {"current": "wrong", "new": "short"}),
     Form("tokens.create", "refused", TOO_LONG),
     Form("recoveries.start", "refused", {"from": "yesterday"}),
+    Form("deliveries.save", "refused", TOO_LONG | {"filter": "status=failed"}),
+    Form("deliveries.rename", "refused", TOO_LONG),
+    Form("deliveries.make_command", "page", of="failed"),
+    Form("deliveries.make_command", "part", of="failed", is_fragment=True),
     Form("tokens.create", "done", {"name": MARKUP[:90], "scopes": "events:send"}),
     Form("members.invite", "done", {"email": "new@example.com", "role": "viewer"}),
     Form("deliveries.replay", "own-page", is_fragment=True),
@@ -145,6 +151,7 @@ class Documents:
         self.seen.add(("GET", "deliveries.row"))
         for view, of, query in (
             ("endpoints.changes", "", "?seen={billing}~0"),
+            ("deliveries.failing", "", "?shown=0"),
             ("endpoints.suggestions", "", "?endpoint="),
             ("endpoints.live", "billing", "?state=&now=0&kind=other"),
             ("endpoints.live", "orders", "?line=0"),

@@ -14,6 +14,7 @@ USUALLY = {
     "endpoint_id": "orders",
     "delivery_id": "delivered",
     "recovery_id": "recovery",
+    "filter_id": "filter",
     "secret": "invitation",
     "reset_token": "reset",
     "link_token": "link",

@@ -26,6 +26,7 @@ from webhooks_app.db.models import (
     User,
 )
 from webhooks_app.deliveries import cancellations, recoveries, recovery_runs, replays
+from webhooks_app.deliveries.log import saved_filters
 from webhooks_app.deliveries.log.filters import LogFilter, Status
 from webhooks_app.endpoints import actions, auto_disable, signing_secrets
 from webhooks_app.events import accept, test_events
@@ -120,8 +121,16 @@ def prepared(app: Flask) -> Iterator[World]:
         _leave_waiting(world)
         _recover(world)
         _report(world)
+        _save_filters(world)
         db.session.remove()
         yield world
+
+
+def _save_filters(world: World) -> None:
+    filters = {"Failed at Billing": LogFilter(status=Status.FAILED, endpoint=world.ids["billing"])}
+    filters[MARKUP[:90]] = LogFilter(q=MARKUP[:90], response="503", range="24h")
+    for name, wanted in filters.items():
+        world.ids["filter"] = saved_filters.save(services().write, world.acme.id, name, wanted, actor=TESTER)
 
 
 def _report(world: World) -> None:
