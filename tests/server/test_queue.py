@@ -34,8 +34,9 @@ class Occupied:
         return [b"ok"]
 
 
-def get(server: RunningServer, path: str) -> bytes:
-    return server.exchange(b"GET %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" % path.encode())
+def get(server: RunningServer, path: str, accept: bytes = b"*/*") -> bytes:
+    head = b"GET %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAccept: %s\r\n\r\n"
+    return server.exchange(head % (path.encode(), accept))
 
 
 def occupy(server: RunningServer, application: Occupied, clients: ThreadPoolExecutor) -> Any:
@@ -50,6 +51,7 @@ def test_who_gets_no_thread_in_time_is_told_to_come_again() -> None:
     with serving(application, HASTY, threads=THREADS) as server, ThreadPoolExecutor(THREADS) as clients:
         slow = occupy(server, application, clients)
         head, _, body = get(server, "/other").partition(b"\r\n\r\n")
+        page = get(server, "/other", accept=b"text/html,application/xhtml+xml,*/*;q=0.8")
         application.is_free.set()
         # What a thread has begun is answered, however long it takes.
         assert all(each.result(SECONDS).startswith(b"HTTP/1.1 200 ") for each in slow)
@@ -57,6 +59,7 @@ def test_who_gets_no_thread_in_time_is_told_to_come_again() -> None:
     assert head.startswith(b"HTTP/1.1 503 ")
     assert b"retry-after: 1" in head
     assert b'"busy"' in body
+    assert page.endswith(b"\r\n\r\nToo much is being sent at once. Send this again.\n")
 
 
 @pytest.mark.parametrize("path", ["/livez", "/static/console.css"])

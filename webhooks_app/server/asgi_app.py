@@ -53,7 +53,7 @@ class AsgiApp:
             self._give_back(body)
             if refused.status == 503:
                 self._counters.count("unavailable", refused.code)
-            await _refuse(refused, receive, send, request_id)
+            await _refuse(refused, scope, receive, send, request_id)
         except Disconnected:
             pass
         finally:
@@ -124,10 +124,16 @@ def _stated_length(scope: Scope) -> int:
     return int(stated.lstrip(b"0") or b"0")
 
 
-async def _refuse(refused: ApiError, receive: Receive, send: Send, request_id: str) -> None:
-    """Answer in the API's shape of errors, and close the connection once the client has read that."""
-    body = json.dumps(error_json(refused)).encode()
-    headers = {"content-type": "application/json", "connection": "close", **refused.headers}
+async def _refuse(refused: ApiError, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+    """Answer, and close the connection once the client has read that: a browser by the sentence alone.
+
+    Others get the API's shape of errors.
+    """
+    if any(name == b"accept" and b"text/html" in value for name, value in scope["headers"]):
+        content_type, body = "text/plain; charset=utf-8", f"{refused.message}\n".encode()
+    else:
+        content_type, body = "application/json", json.dumps(error_json(refused)).encode()
+    headers = {"content-type": content_type, "connection": "close", **refused.headers}
     headers |= {"content-length": str(len(body)), "x-request-id": request_id}
     encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": refused.status, "headers": encoded})
