@@ -19,6 +19,7 @@ from webhooks_app import config
 from webhooks_app.app import create_app
 from webhooks_app.config import ConfigError, Settings
 from webhooks_app.core.ip_addresses import is_address
+from webhooks_app.core.rate_limit import RateLimit
 from webhooks_app.core.retry_schedule import DEFAULT_DELAYS
 from webhooks_app.endpoints.actions import LONGEST_TIMEOUT_MS
 from webhooks_app.transport.target_policy import address_problem
@@ -140,6 +141,7 @@ GOOD: list[tuple[str, str, str, Any]] = [
         {"me@example.com", "you@b.example"},
     ),
     ("WEBHOOKS_DRAIN_SECONDS", "300", "drain_seconds", 300),
+    ("WEBHOOKS_TOKEN_RATE", "5", "token_rate", RateLimit(5, 50)),
     ("WEBHOOKS_LOG_FORMAT", "json", "log_format", "json"),
     ("WEBHOOKS_ACCESS_LOG", "1", "access_log", True),
     ("WEBHOOKS_REQUIRE_SECOND_FACTOR", "1", "requires_second_factor", True),
@@ -221,6 +223,7 @@ NUMBERS = {
     "WEBHOOKS_LEASE_SECONDS": (1, 3_600),
     "WEBHOOKS_TRUSTED_PROXIES": (0, 10),
     "WEBHOOKS_DRAIN_SECONDS": (0, 300),
+    "WEBHOOKS_TOKEN_RATE": (1, 100_000),
 }
 BAD_NUMBERS = ["-1", "1.5", "1e1", "five", " 5", "5 ", "0x5", "1_0", "٥", "²", "5;6", "5\n6", "None"]
 
@@ -297,7 +300,17 @@ def test_every_setting_is_tried_here() -> None:
     tried = {name for name, *_ in (*GOOD, *GOOD_TARGETS)} & {name for name, _ in BAD}
     sign_on = {name for name in config.NAMES if name.startswith("WEBHOOKS_OIDC_")}
     elsewhere = {"DATABASE_URL", "HOST", "WEBHOOKS_INSTANCE", "WEBHOOKS_PASSWORD_LOG_IN", *sign_on, *MAIL}
+    elsewhere.add("WEBHOOKS_TOKEN_BURST")
     assert tried | elsewhere == config.NAMES
+
+
+def test_a_burst_goes_with_a_rate(instance: Path) -> None:
+    assert read(instance).token_rate is None
+    both = {"WEBHOOKS_TOKEN_RATE": "5", "WEBHOOKS_TOKEN_BURST": "7"}
+    assert read(instance, both).token_rate == RateLimit(5, 7)
+    for wrong in ({"WEBHOOKS_TOKEN_BURST": "7"}, both | {"WEBHOOKS_TOKEN_BURST": "0"}):
+        with pytest.raises(ConfigError, match="WEBHOOKS_TOKEN_BURST"):
+            read(instance, wrong)
 
 
 MAIL = {

@@ -23,6 +23,7 @@ from webhooks_app.core import (
     setting_values,
 )
 from webhooks_app.core.oidc_settings import OidcSettings
+from webhooks_app.core.rate_limit import RateLimit
 from webhooks_app.core.retry_schedule import DEFAULT_DELAYS
 from webhooks_app.core.setting_values import ConfigError as ConfigError  # what this module raises
 from webhooks_app.core.setting_values import number
@@ -51,6 +52,7 @@ OWN_NAMES = frozenset(
         *("REQUIRE_SECOND_FACTOR", "PASSWORD_LOG_IN", "OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET"),
         *("OIDC_CLIENT_SECRET_FILE", "OIDC_NAME", "OIDC_SCOPES", "OIDC_GROUPS_CLAIM", "OIDC_GROUPS"),
         *("OIDC_LINK_BY_EMAIL", "OIDC_TRUST_EMAIL"),
+        *("TOKEN_RATE", "TOKEN_BURST"),
     )
 )
 NAMES = SHARED_NAMES | OWN_NAMES
@@ -78,6 +80,7 @@ class Settings:
     targets: TargetPolicy
     ca_bundle: str | None
     catalog: Path | None  # a file or folder of event types; None: the built-in ones
+    token_rate: RateLimit | None  # of API tokens that have none of their own
     trusted_proxies: int
     base_url: str
     mail_server: "MailServer | None"
@@ -137,6 +140,7 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         targets=target_settings.read(env, host=host, port=port, base_url=base_url),
         ca_bundle=setting_files.certificates(env, "WEBHOOKS_CA_BUNDLE"),
         catalog=setting_files.existing_path(env, "WEBHOOKS_CATALOG"),
+        token_rate=setting_values.rate_limit(env, "WEBHOOKS_TOKEN_RATE", "WEBHOOKS_TOKEN_BURST"),
         trusted_proxies=number(env, "WEBHOOKS_TRUSTED_PROXIES", 0, 0, 10),
         base_url=base_url,
         mail_server=mail_settings.read(env),

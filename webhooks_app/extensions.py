@@ -53,7 +53,12 @@ class WebServices(Services):
         return Provider(oidc, settings.base_url + "/login/sso/callback", places) if oidc else None
 
     def __post_init__(self) -> None:
-        self.group_commit = GroupCommit(self.databases, self.wake_ups, counters=self.counters)
+        self.group_commit = GroupCommit(
+            self.databases,
+            self.wake_ups,
+            counters=self.counters,
+            default_rate=self.settings.token_rate,
+        )
         self.export_places = ExportPlaces(max(1, self.settings.web_threads // 4))
 
 

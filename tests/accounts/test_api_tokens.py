@@ -11,6 +11,7 @@ from webhooks_app.accounts import api_tokens
 from webhooks_app.accounts.api_tokens import LiveToken
 from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.core import clock, passwords
+from webhooks_app.core.rate_limit import RateLimit
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import ApiToken, AuditEntry
 from webhooks_app.extensions import db
@@ -139,8 +140,12 @@ def test_scopes_and_rate_of_a_token_are_found_with_it(workspace: Workspace, data
         database, workspace.id, "billing", scopes=scopes, rate_per_second=7, actor=TESTER
     )
     [found] = find(database, token)
-    assert (found.scopes, found.rate_per_second) == (frozenset(scopes), 7)
+    assert (found.scopes, found.limit) == (frozenset(scopes), RateLimit(7, 70))
     db.session.rollback()
     created = select(AuditEntry.details).where(AuditEntry.action == "token.create")
     [*_, details] = db.session.scalars(created.order_by(AuditEntry.id)).all()
-    assert json.loads(details) == {"name": "billing", "scopes": "endpoints:write"}
+    assert json.loads(details) == {
+        "name": "billing",
+        "scopes": "endpoints:write",
+        "rate_limit": "7 events a second, 70 at once",
+    }

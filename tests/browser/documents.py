@@ -86,6 +86,7 @@ FORMS = (
     Form("profile.change_name", "refused", TOO_LONG),
     Form("profile.change_password", "refused", {"current": "wrong", "new": "short"}),
     Form("tokens.create", "refused", TOO_LONG),
+    Form("tokens.change_limit", "refused", {"rate": "0", "burst": "x"}),
     Form("recoveries.start", "refused", {"from": "yesterday"}),
     Form("deliveries.save", "refused", TOO_LONG | {"filter": "status=failed"}),
     Form("deliveries.rename", "refused", TOO_LONG),

@@ -15,6 +15,7 @@ USUALLY = {
     "delivery_id": "delivered",
     "recovery_id": "recovery",
     "filter_id": "filter",
+    "token_id": "limited token",
     "secret": "invitation",
     "reset_token": "reset",
     "link_token": "link",
@@ -79,6 +80,12 @@ def create_token(tab: Tab) -> None:
     tab.fill("#name", "Billing")
     tab.click("text=Create token")
     tab.wait_for_selector("#token")
+
+
+def refuse_limit(tab: Tab) -> None:
+    tab.fill("#burst", "5")
+    tab.click("text=Save limit")
+    tab.wait_for_selector("#burst-error")
 
 
 def ask_first(tab: Tab) -> None:
@@ -268,6 +275,8 @@ PAGES = (
     Page("tokens.index", act=create_token),
     Page("tokens.index", "viewer", who="viewer"),
     Page("tokens.index", "confirm", act=ask_first),
+    Page("tokens.edit_limit"),
+    Page("tokens.edit_limit", "refused", act=refuse_limit),
     Page("members.index", act=invite),
     Page("members.index", "refused", act=refuse_invitation),
     Page("members.index", "viewer", who="viewer"),

@@ -23,6 +23,7 @@ from webhooks_app.db.models import (
     ProcessReport,
     Recovery,
     Role,
+    TokenAllowance,
     User,
 )
 from webhooks_app.deliveries import cancellations, recoveries, recovery_runs, replays
@@ -194,7 +195,14 @@ def _add_viewer(world: World) -> None:
     )[2]
     secret = members.invite(services().write, world.acme.id, "grace@example.com", Role.ADMIN, actor=TESTER)
     world.ids["invitation"] = secret
-    api_tokens.create(services().write, world.acme.id, MARKUP[:100], actor=TESTER)
+    api_tokens.create(
+        services().write, world.acme.id, MARKUP[:100], rate_per_second=1500, burst=20_000, actor=TESTER
+    )
+    limited = db.session.scalars(select(ApiToken.id).where(ApiToken.name == MARKUP[:100])).one()
+    world.ids["limited token"] = limited
+    with services().write.begin() as connection:
+        used = {"token_id": limited, "full_at": clock.now(), "refused_at": clock.now()}
+        connection.execute(insert(TokenAllowance), [used])
     api_tokens.create(services().write, world.acme.id, LONG[:100], actor=TESTER)
     old = db.session.scalars(select(ApiToken).where(ApiToken.name == LONG[:100])).one()
     api_tokens.revoke(services().write, old, actor=TESTER)

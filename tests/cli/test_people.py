@@ -109,6 +109,27 @@ def test_a_token_has_the_scopes_that_were_asked_for(shell: Shell, workspace: Wor
     assert "events:send" in shell.refused("tokens", "add", "Acme", "x", "--scope", "everything")
 
 
+def test_a_token_gets_a_rate_limit_and_another_one(shell: Shell, workspace: Workspace) -> None:
+    shell.done("tokens", "add", "Acme", "Billing", "--rate", "50", "--burst", "60")
+
+    def limit() -> tuple[str, int | None, int | None]:
+        row = {each["name"]: each for each in shell.rows("tokens", "list", "Acme")}["Billing"]
+        return row["id"], row["events_a_second"], row["events_at_once"]
+
+    token_id, *said = limit()
+    assert said == [50, 60]
+    assert "7 events a second, 70 at once" in shell.done("tokens", "limit", token_id, "--rate", "7")
+    assert limit() == (token_id, 7, 70)
+    assert "no own limit" in shell.done("tokens", "limit", token_id)
+    assert limit() == (token_id, None, None)
+    assert "--burst needs --rate" in shell.refused("tokens", "limit", token_id, "--burst", "7")
+    assert "0 is not in the range" in shell.refused("tokens", "add", "Acme", "x", "--rate", "0")
+    assert "There is no API token" in shell.refused("tokens", "limit", "tok_none", "--rate", "1")
+    shell.done("tokens", "revoke", token_id)
+    assert "is revoked" in shell.refused("tokens", "limit", token_id, "--rate", "7")
+    assert actions() == ["token.create", "token.limit", "token.limit", "token.revoke"]
+
+
 def test_a_password_is_reset_by_a_link_that_is_good_once(
     shell: Shell, app: Flask, workspace: Workspace
 ) -> None:
@@ -217,7 +238,7 @@ def test_names_cannot_steer_the_terminal(shell: Shell, workspace: Workspace) -> 
         *(["users", name] for name in ("list", "add", "remove", "sessions")),
         *(["users", name] for name in ("end-sessions", "reset-two-factor", "log-in-link")),
         *(["members", name] for name in ("list", "add", "role", "remove")),
-        *(["tokens", name] for name in ("list", "add", "revoke")),
+        *(["tokens", name] for name in ("list", "add", "limit", "revoke")),
         ["create-workspace"],
     ],
     ids=" ".join,

@@ -115,6 +115,24 @@ def test_a_repeat_under_its_key_is_the_same_event_on_either_way(api: Api) -> Non
     assert api.intake.accepted == 2
 
 
+def test_a_rate_limit_is_answered_alike_on_either_way(app: Flask, api: Api, workspace: Workspace) -> None:
+    api.token = api_tokens.create(
+        services(app).write, workspace.id, "limited", rate_per_second=1, burst=3, actor=TESTER
+    )
+    answers = [api.post(BODY), api.post(BODY, X_Unusual="1"), api.post(BODY), api.post(BODY)]
+    refused = [answers.pop(), api.post(BODY, X_Unusual="1")]
+    assert api.intake.accepted == 2
+    assert [each.status_code for each in answers + refused] == [202] * 3 + [429] * 2
+    assert [each.headers["RateLimit"][:12] for each in answers] == [
+        f'"events";r={left}' for left in (2, 1, 0)
+    ]
+    assert {each.headers["RateLimit-Policy"] for each in answers + refused} == {
+        '"events";q=3;w=3;qu="events"'
+    }
+    assert [each.headers["Retry-After"] for each in refused] == ["1", "1"]
+    assert described(refused[0]) == described(refused[1])
+
+
 def test_another_event_under_a_used_key_is_409(api: Api) -> None:
     api.post(BODY, Idempotency_Key="key")
     other = BODY | {"data": {"batch_id": "b2", "status": "queued"}}

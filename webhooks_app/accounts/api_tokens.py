@@ -1,7 +1,7 @@
 """API tokens: what internal apps send events with, and programs manage endpoints."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ from webhooks_app.accounts import audit, token_scopes
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.accounts.token_scopes import FIRST_SCOPES, TokenScope
 from webhooks_app.core import clock, ids, passwords
+from webhooks_app.core.rate_limit import RateLimit
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import ApiToken
 from webhooks_app.db.models.base import UtcDateTime
@@ -31,6 +32,7 @@ _FIND = select(
     ApiToken.name,
     ApiToken.scopes,
     ApiToken.rate_per_second,
+    ApiToken.burst,
 ).where(
     ApiToken.token_hash.in_(bindparam("hashes")),
     ApiToken.revoked_at.is_(None),
@@ -47,7 +49,8 @@ class LiveToken:
     last_used_at: datetime | None
     name: str = ""
     scopes: frozenset[TokenScope] = FIRST_SCOPES
-    rate_per_second: int | None = None
+    limit: RateLimit | None = None  # of its own
+    token_hash: str = field(default="", compare=False, repr=False)
 
 
 def find(connection: Connection, hashes: Collection[str]) -> dict[str, LiveToken]:
@@ -58,8 +61,15 @@ def find(connection: Connection, hashes: Collection[str]) -> dict[str, LiveToken
 
 def of_row(row: Any) -> LiveToken:
     """Return the token of a row with the columns of LiveToken."""
-    scopes = token_scopes.parse(row.scopes)
-    return LiveToken(row.id, row.workspace_id, row.last_used_at, row.name, scopes, row.rate_per_second)
+    return LiveToken(
+        row.id,
+        row.workspace_id,
+        row.last_used_at,
+        row.name,
+        token_scopes.parse(row.scopes),
+        RateLimit.of(row.rate_per_second, row.burst),
+        row.token_hash,
+    )
 
 
 def record_use(database: WriteDatabase, token: LiveToken) -> None:
@@ -80,11 +90,13 @@ def create(
     scopes: Collection[TokenScope] = FIRST_SCOPES,
     expires_at: datetime | None = None,
     rate_per_second: int | None = None,
+    burst: int | None = None,
     actor: Actor,
 ) -> str:
     """Create a token and return it; only its hash is kept.
 
-    Without `expires_at` it is good until it is revoked; without `rate_per_second` the settings' rate holds.
+    Without `expires_at` it is good until it is revoked; without `rate_per_second`, of events, the settings'
+    limit holds. See `RateLimit` for `burst`.
     """
     with database.begin() as connection:
         return create_in(
@@ -94,6 +106,7 @@ def create(
             scopes=scopes,
             expires_at=expires_at,
             rate_per_second=rate_per_second,
+            burst=burst,
             actor=actor,
         )
 
@@ -106,6 +119,7 @@ def create_in(
     scopes: Collection[TokenScope] = FIRST_SCOPES,
     expires_at: datetime | None = None,
     rate_per_second: int | None = None,
+    burst: int | None = None,
     actor: Actor,
 ) -> str:
     """Create a token as `create` does, within the caller's transaction."""
@@ -124,6 +138,7 @@ def create_in(
             scopes=stored_scopes,
             expires_at=expires_at,
             rate_per_second=rate_per_second,
+            burst=burst,
         )
     )
     audit.record(
@@ -136,8 +151,40 @@ def create_in(
         name=name,
         scopes=stored_scopes,
         **({"expires_at": clock.format_rfc3339(expires_at)} if expires_at else {}),
+        **({"rate_limit": str(limit)} if (limit := RateLimit.of(rate_per_second, burst)) else {}),
     )
     return token
+
+
+def change_limit(
+    database: WriteDatabase,
+    token: ApiToken,
+    *,
+    rate_per_second: int | None,
+    burst: int | None,
+    actor: Actor,
+) -> bool:
+    """Give a token another rate limit, or with None that of the settings; False if it is revoked."""
+    now = clock.now()
+    limit = RateLimit.of(rate_per_second, burst)
+    with database.begin() as connection:
+        changed = connection.execute(
+            update(ApiToken)
+            .where(ApiToken.id == token.id, ApiToken.revoked_at.is_(None))
+            .values(rate_per_second=rate_per_second, burst=burst)
+        ).rowcount
+        if changed:
+            audit.record(
+                connection,
+                actor,
+                "token.limit",
+                workspace_id=token.workspace_id,
+                target=token.id,
+                now=now,
+                name=token.name,
+                rate_limit=str(limit) if limit else "as the settings say",
+            )
+    return changed == 1
 
 
 def revoke(database: WriteDatabase, token: ApiToken, *, actor: Actor) -> bool:

@@ -44,6 +44,7 @@ ACTIONS = {
     "member.change": "changed a member’s role",
     "member.remove": "removed a member",
     "token.create": "created an API token",
+    "token.limit": "changed an API token’s rate limit",
     "token.revoke": "revoked an API token",
     "endpoint.create": "added an endpoint",
     "endpoint.change": "changed an endpoint",

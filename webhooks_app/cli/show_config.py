@@ -50,6 +50,8 @@ _VALUES: dict[str, Callable[[Settings], object]] = {
     "WEBHOOKS_DENIED_PORTS": lambda settings: ",".join(map(str, sorted(settings.targets.denied_ports))),
     "WEBHOOKS_CA_BUNDLE": lambda settings: settings.ca_bundle,
     "WEBHOOKS_CATALOG": lambda settings: settings.catalog,
+    "WEBHOOKS_TOKEN_RATE": lambda settings: settings.token_rate and settings.token_rate.per_second,
+    "WEBHOOKS_TOKEN_BURST": lambda settings: settings.token_rate and settings.token_rate.burst,
     "WEBHOOKS_SMTP_URL": lambda settings: _mail_server(settings),
     "WEBHOOKS_MAIL_FROM": lambda settings: settings.mail_server and settings.mail_server.sender,
     "WEBHOOKS_METRICS_TOKEN": lambda settings: _secret(settings.metrics_token),

@@ -9,6 +9,7 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 from webhooks_app.core import redis_url
+from webhooks_app.core.rate_limit import FASTEST_RATE, LARGEST_BURST, RateLimit
 from webhooks_app.core.redis_url import RedisAddress
 from webhooks_app.core.start_errors import StartError
 
@@ -27,6 +28,16 @@ def number(env: Mapping[str, str], name: str, default: int, lowest: int, highest
     if not _is_number(text) or not lowest <= int(text) <= highest:
         raise ConfigError(f"{name} must be a whole number from {lowest} to {highest}, not {text[:40]!r}.")
     return int(text)
+
+
+def rate_limit(env: Mapping[str, str], rate: str, burst: str) -> RateLimit | None:
+    """Return the limit that two settings make, None without a rate."""
+    if rate not in env:
+        if burst in env:
+            raise ConfigError(f"{rate} must be set when {burst} is.")
+        return None
+    most = number(env, burst, 1, 1, LARGEST_BURST) if burst in env else None
+    return RateLimit.of(number(env, rate, 1, 1, FASTEST_RATE), most)
 
 
 def _is_number(text: str) -> bool:

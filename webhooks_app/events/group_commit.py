@@ -7,31 +7,28 @@ to come: a submission that finds nothing under way is committed at once, alone.
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 from webhooks_app.accounts import api_tokens
 from webhooks_app.accounts.api_tokens import LiveToken
-from webhooks_app.accounts.token_scopes import TokenScope
+from webhooks_app.core.rate_limit import RateLimit
 from webhooks_app.db import deadlines, transient_errors
 from webhooks_app.db.engines import Databases
 from webhooks_app.events import accept, accept_counts, accept_spans, subscribers
 from webhooks_app.events.accept import Accepted, Outcome, Submission
 from webhooks_app.events.fan_out_runs import FanOutThread
-from webhooks_app.events.subscribers import Sender, Subscribers
+from webhooks_app.events.pending_submission import PendingSubmission, WhenDone
+from webhooks_app.events.pending_submission import UnknownToken as UnknownToken
+from webhooks_app.events.subscribers import Subscribers
+from webhooks_app.events.token_limits import LargerThanBurst, RateLimited, TokenLimits
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.monitoring.counters import ProcessCounters
 from webhooks_app.monitoring.tracing import Tracer
 
 log = logging.getLogger(__name__)
-
-# What takes the outcome of a submission: the accepted events, or the exception that its producer is told.
-WhenDone = Callable[[Outcome], None]
-
-
-class UnknownToken(Exception):
-    """No live API token has this hash, or it may not send events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +60,26 @@ class GroupCommit:
         *,
         limits: GroupLimits = DEFAULT_LIMITS,
         counters: ProcessCounters | None = None,
+        default_rate: RateLimit | None = None,
     ) -> None:
+        """`default_rate` is that of tokens which have none of their own."""
         self._databases = databases
         self._wake_ups = wake_ups
         self._limits = limits
         self._counters = counters or ProcessCounters()
         self.tracer: Tracer | None = None
+        self.token_limits = TokenLimits(databases.write, default_rate)
         self._fan_out_thread = FanOutThread(databases.write, wake_ups)
         self._lock = threading.Lock()
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[PendingSubmission] = []
         self._is_committing = False
         # Its thread starts with the first work: a process that forks others must have no threads.
         self._committer = ThreadPoolExecutor(1, thread_name_prefix="commit")
 
-    def accept(self, submission: Submission) -> Sequence[Accepted]:
+    def accept(self, submission: Submission, *, token: LiveToken | None = None) -> Sequence[Accepted]:
         """Return what `submit` has accepted, once it is committed. Raises what stood in its way."""
         done: Future[Outcome] = Future()
-        self.submit(submission, done.set_result)
+        self._add(submission, done.set_result, token=token)
         outcome = done.result()
         if isinstance(outcome, Exception):
             raise outcome
@@ -88,11 +88,22 @@ class GroupCommit:
     def submit(self, submission: Submission, when_done: WhenDone, *, token_hash: str | None = None) -> None:
         """Have the submission committed with whatever waits; `when_done` is called in another thread.
 
-        With a `token_hash`, the workspace is that of the API token; its outcome may then be UnknownToken.
+        With a `token_hash`, the workspace is that of the API token, whose rate limit holds; the outcome may
+        then be UnknownToken, RateLimited or LargerThanBurst.
         """
+        self._add(submission, when_done, token_hash=token_hash)
+
+    def _add(
+        self,
+        submission: Submission,
+        when_done: WhenDone,
+        *,
+        token_hash: str | None = None,
+        token: LiveToken | None = None,
+    ) -> None:
         until = time.monotonic() + (deadlines.shorten(self._limits.answer_seconds) or 0.0)
         with self._lock:
-            self._waiting.append(_Waiting(submission, when_done, token_hash, until))
+            self._waiting.append(PendingSubmission(submission, when_done, until, token_hash, token))
             if self._is_committing:
                 return
             self._is_committing = True
@@ -108,7 +119,7 @@ class GroupCommit:
                 for each in group:
                     each.tell(error)
 
-    def _take(self) -> "list[_Waiting]":
+    def _take(self) -> list[PendingSubmission]:
         """Return the next group; where nothing waits, note that nothing is committed."""
         with self._lock:
             count = events = 0
@@ -121,22 +132,24 @@ class GroupCommit:
             self._is_committing = bool(group)
             return group
 
-    def _seconds_for(self, group: "list[_Waiting]") -> float:
+    def _seconds_for(self, group: list[PendingSubmission]) -> float:
         return max(self._limits.least_seconds, min(each.until for each in group) - time.monotonic())
 
-    def _commit(self, group: "list[_Waiting]") -> None:
+    def _commit(self, group: list[PendingSubmission]) -> None:
         try:
             found = self._find_subscribers(group)
+            known = self._admit([each for each in group if each.identify(found.tokens)])
         except Exception as error:
             self._tell_not_found(group, error)
             return
-        known = [each for each in group if each.identify(found.tokens)]
         submissions = [each.submission for each in known]
         outcomes = accept.commit(
             self._databases.write, self._wake_ups, submissions, go_on=self._fan_out_thread.add, found=found
         )
         for each, outcome in zip(known, outcomes, strict=True):
             each.tell(outcome)
+            if each.token is not None and isinstance(outcome, Exception):
+                self.token_limits.give_back(each.token, len(each.submission.events))
         if outcomes:
             self._tell_late(outcomes[0])
             waits = [time.monotonic() - each.since for each in known]
@@ -146,18 +159,38 @@ class GroupCommit:
                 self.tracer.accepted(accept_spans.of(submissions, outcomes, waits, ended_ns=ended_ns))
         for token in found.tokens.values():
             self._record_use(token)
+        for each in group:
+            if each.token is not None and isinstance(each.refusal, RateLimited):
+                self.token_limits.record_refusal(each.token)
 
-    def _find_subscribers(self, group: "list[_Waiting]") -> Subscribers:
+    def _admit(self, group: list[PendingSubmission]) -> list[PendingSubmission]:
+        """Return those whose tokens' rate limits let them through, and tell the others."""
+        soon = Counter[str]()
+        for each in group:
+            if each.token is not None:
+                soon[each.token.id] += len(each.submission.events)
+        for each in group if soon else ():
+            if each.token is None:
+                continue
+            try:
+                self.token_limits.admit(each.token, len(each.submission.events), soon=soon[each.token.id])
+            except (RateLimited, LargerThanBurst) as refusal:
+                each.refuse(refusal)
+            soon[each.token.id] -= len(each.submission.events)
+        return [each for each in group if each.refusal is None]
+
+    def _find_subscribers(self, group: list[PendingSubmission]) -> Subscribers:
         """Look up the tokens of a group and who subscribes, before the transaction holds anything."""
         senders = [sender for each in group for sender in each.senders()]
         with self._databases.read.connect_autocommit() as connection:
             return subscribers.find(connection, senders)
 
-    def _tell_not_found(self, group: "list[_Waiting]", error: Exception) -> None:
+    def _tell_not_found(self, group: list[PendingSubmission], error: Exception) -> None:
         """Tell the group what kept it from being looked up; if that may be one of them, try each alone."""
         if len(group) > 1 and transient_errors.cause_of(error) is None:
             for each in group:
-                self._commit([each])
+                if not each.is_told:
+                    self._commit([each])
             return
         for each in group:
             each.tell(error)
@@ -179,40 +212,3 @@ class GroupCommit:
             api_tokens.record_use(self._databases.write, token)
         except transient_errors.DATABASE_ERRORS as error:
             transient_errors.log_unavailable(log, error)
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """`until` and `since` are as `time.monotonic` has them: when it has to be answered, and came."""
-
-    submission: Submission
-    when_done: WhenDone
-    token_hash: str | None
-    until: float
-    since: float = field(default_factory=time.monotonic)
-    is_told: bool = False
-
-    def senders(self) -> Iterator[Sender]:
-        workspace_id = self.submission.workspace_id if self.token_hash is None else None
-        return (Sender(self.token_hash, workspace_id, event.type) for event in self.submission.events)
-
-    def identify(self, tokens: Mapping[str, LiveToken]) -> bool:
-        """Give the submission its token's workspace; return False, and tell, where no token may send it."""
-        if self.token_hash is None:
-            return True
-        token = tokens.get(self.token_hash)
-        if token is None or TokenScope.EVENTS_SEND not in token.scopes:
-            self.tell(UnknownToken())
-            return False
-        self.submission = replace(self.submission, workspace_id=token.workspace_id)
-        return True
-
-    def tell(self, outcome: Outcome) -> None:
-        """Hand over the outcome, unless one was before."""
-        if self.is_told:
-            return
-        self.is_told = True
-        try:
-            self.when_done(outcome)
-        except Exception:
-            log.exception("outcome_not_told")

@@ -36,7 +36,7 @@ class Subscribers:
 _STATEMENTS = bulk_sql.prepare_with_rows(
     f"""
     SELECT token.id, token.last_used_at, coalesce(token.workspace_id, r.workspace_id) AS workspace_id,
-        token.name, token.scopes, token.rate_per_second,
+        token.name, token.scopes, token.rate_per_second, token.burst,
         r.token_hash, r.type, endpoint.id AS endpoint_id, endpoint.state
     FROM {{rows}}
     LEFT JOIN api_tokens AS token ON token.token_hash = r.token_hash AND {api_tokens.IS_LIVE}

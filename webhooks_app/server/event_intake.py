@@ -8,6 +8,7 @@ same body, and so does the exception that came of a commit: there is one place t
 import asyncio
 import json
 from collections import deque
+from collections.abc import Mapping
 from functools import partial
 
 from flask import Flask, jsonify
@@ -19,7 +20,7 @@ from webhooks_app.events.catalog import Catalog
 from webhooks_app.events.group_commit import GroupCommit, UnknownToken
 from webhooks_app.server.wsgi_bridge import Headers
 from webhooks_app.server.wsgi_environ import Scope
-from webhooks_app.web.api import producer
+from webhooks_app.web.api import producer, rate_limit_headers
 from webhooks_app.web.api.authentication import bearer_token
 from webhooks_app.web.api.errors import ApiError
 
@@ -86,8 +87,12 @@ class EventIntake:
         [accepted] = outcome
         answer = json.dumps(producer.accepted_json(accepted), separators=(",", ":"), sort_keys=True)
         content = answer.encode() + b"\n"
-        repeat = _REPLAYED if accepted.is_repeat else ()
-        return [*self._headers, *repeat, (b"content-length", b"%d" % len(content))], content
+        headers = [*self._headers, (b"content-length", b"%d" % len(content))]
+        if accepted.is_repeat:
+            headers += _REPLAYED
+        if (allowance := self._group_commit.token_limits.allowance_of(token_hash)) is not None:
+            headers += _encoded(rate_limit_headers.of(allowance))
+        return headers, content
 
     async def _commit(self, submission: Submission, token_hash: str) -> Outcome:
         loop = asyncio.get_running_loop()
@@ -95,6 +100,10 @@ class EventIntake:
         future: asyncio.Future[Outcome] = loop.create_future()
         self._group_commit.submit(submission, partial(self._outcomes.put, future), token_hash=token_hash)
         return await future
+
+
+def _encoded(headers: Mapping[str, str]) -> Headers:
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
 
 class _Unusual(Exception):

@@ -21,7 +21,7 @@ _URI = "urn:api"
 _REGISTRY: Registry[Any] = Registry().with_resource(
     _URI, Resource.from_contents(DOCUMENT, default_specification=DRAFT202012)
 )
-_SOMETIMES = {"Idempotent-Replayed"}
+_SOMETIMES = {"Idempotent-Replayed", "RateLimit", "RateLimit-Policy"}
 _BY_ID = {f"api.{each.id}": each for each in OPERATIONS}
 
 

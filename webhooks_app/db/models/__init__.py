@@ -7,6 +7,7 @@ from webhooks_app.db.models.account_tables import (
     LogInTries,
     Member,
     Role,
+    TokenAllowance,
     User,
     Workspace,
 )
@@ -79,6 +80,7 @@ __all__ = [
     "SignInMethod",
     "SigningSecret",
     "Subscription",
+    "TokenAllowance",
     "TotpSecret",
     "TrafficCount",
     "User",

@@ -119,12 +119,25 @@ class ApiToken(Base):
     # As `accounts/token_scopes.py` spells them; unset in tokens from before there were scopes.
     scopes: Mapped[str | None] = mapped_column(String(300))
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    # Requests, by all processes together; unset: as the settings say.
+    # Events, through all processes together; unset: as the settings say. `core/rate_limit.py`.
     rate_per_second: Mapped[int | None] = mapped_column(Integer)
+    burst: Mapped[int | None] = mapped_column(Integer)
 
     def is_live(self, now: datetime) -> bool:
         """Tell whether requests with it are taken."""
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
+
+
+class TokenAllowance(Base):
+    """What a token with a rate limit has used of it: `events/token_allowances.py`."""
+
+    __tablename__ = "token_allowances"
+
+    token_id: Mapped[str] = mapped_column(ForeignKey("api_tokens.id", ondelete="CASCADE"), primary_key=True)
+    # When all of it will be there again if nothing more is sent, by the database's clock.
+    full_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # When a request was last refused for it, give or take a minute.
+    refused_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class LogInTries(Base):

@@ -16,7 +16,9 @@ from webhooks_app.endpoints.named_endpoints import AmbiguousName, HeldChoiceNeed
 from webhooks_app.endpoints.versions import ChangedMeanwhile
 from webhooks_app.events.accept import KeyReused
 from webhooks_app.events.event_types import NAME
+from webhooks_app.events.token_limits import LargerThanBurst, RateLimited
 from webhooks_app.extensions import services
+from webhooks_app.web.api import rate_limit_headers
 
 # Whose refusals are counted.
 _EVENT_VIEWS = frozenset({"api.sendEvent", "api.sendEvents"})
@@ -86,6 +88,8 @@ def add_handlers(blueprint: Blueprint) -> None:
     blueprint.register_error_handler(ApiError, _answer_error)
     blueprint.register_error_handler(HTTPException, answer_http_error)
     blueprint.register_error_handler(KeyReused, _answer_key_reused)
+    blueprint.register_error_handler(RateLimited, _answer_rate_limited)
+    blueprint.register_error_handler(LargerThanBurst, _answer_larger_than_burst)
     blueprint.register_error_handler(ChangedMeanwhile, _answer_changed)
     blueprint.register_error_handler(AmbiguousName, _answer_ambiguous)
     blueprint.register_error_handler(HeldChoiceNeeded, _answer_held)
@@ -135,6 +139,24 @@ def _answer_key_reused(error: KeyReused) -> tuple[Response, int]:
     field = "Idempotency-Key" if error.position is None else f"events[{error.position}].idempotency_key"
     message = "This idempotency key was used for something else."
     return _answer_error(ApiError(409, "idempotency_key_reused", message, field))
+
+
+def _answer_rate_limited(error: RateLimited) -> tuple[Response, int]:
+    allowance = error.allowance
+    message = (
+        f"This API token may send {allowance.limit}. Nothing was accepted; send this again in "
+        f"{allowance.seconds} s."
+    )
+    headers = {"Retry-After": str(allowance.seconds), **rate_limit_headers.of(allowance)}
+    return _answer_error(ApiError(429, "rate_limited", message, headers=headers))
+
+
+def _answer_larger_than_burst(error: LargerThanBurst) -> tuple[Response, int]:
+    message = (
+        f"This API token may send {error.limit.burst:,} events at once, and the batch has {error.count:,}. "
+        "Send smaller ones."
+    )
+    return _answer_error(ApiError(422, "larger_than_rate_limit", message, "events"))
 
 
 def _answer_changed(_error: ChangedMeanwhile) -> tuple[Response, int]:

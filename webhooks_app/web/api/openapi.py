@@ -8,7 +8,7 @@ import msgspec
 
 from webhooks_app.accounts import token_scopes
 from webhooks_app.events.catalog import Catalog
-from webhooks_app.web.api import answer_models, event_schemas
+from webhooks_app.web.api import answer_models, event_schemas, rate_limit_headers
 from webhooks_app.web.api.operations import Operation
 
 Json = dict[str, Any]
@@ -61,6 +61,18 @@ _ANSWER_HEADERS: Mapping[str, Json] = {
         "schema": {"const": "true"},
     },
     "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "string"}},
+    "RateLimit": {
+        "description": (
+            "Where the token has a rate limit: `r` events are left, and in `t` seconds all of them will be "
+            "there again; in an answer 429, enough for the same request. See "
+            "draft-ietf-httpapi-ratelimit-headers."
+        ),
+        "schema": {"type": "string", "examples": ['"events";r=950;t=1']},
+    },
+    "RateLimit-Policy": {
+        "description": "That limit: `q` events at once, and as many in every `w` seconds.",
+        "schema": {"type": "string", "examples": ['"events";q=1000;w=10;qu="events"']},
+    },
 }
 
 
@@ -145,7 +157,7 @@ def _inline(schema: Json, components: Mapping[str, Json]) -> Json:
 
 def _responses(operation: Operation) -> Json:
     found = {str(status): _answer(operation, status, model) for status, model in operation.answers.items()}
-    return found | {str(status): _error(status) for status in _error_statuses(operation)}
+    return found | {str(status): _error(status, operation) for status in _error_statuses(operation)}
 
 
 def _error_statuses(operation: Operation) -> list[int]:
@@ -169,7 +181,7 @@ def _answer(operation: Operation, status: int, model: Any) -> Json:
     return described
 
 
-def _error(status: int) -> Json:
+def _error(status: int, operation: Operation) -> Json:
     described: Json = {
         "description": HTTPStatus(status).phrase,
         "content": {
@@ -177,8 +189,11 @@ def _error(status: int) -> Json:
             "application/problem+json": {"schema": _ref("Problem")},
         },
     }
-    if status in (429, 503):
-        described["headers"] = {"Retry-After": _ANSWER_HEADERS["Retry-After"]}
+    names = ["Retry-After"] if status in (429, 503) else []
+    if status == 429:
+        names += [name for name in operation.answer_headers if name in rate_limit_headers.NAMES]
+    if names:
+        described["headers"] = {name: _ANSWER_HEADERS[name] for name in names}
     return described
 
 

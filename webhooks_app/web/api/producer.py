@@ -13,7 +13,8 @@ from webhooks_app.db.models import Delivery, Event
 from webhooks_app.events.accept import Accepted, NewEvent, Submission
 from webhooks_app.events.catalog import Catalog
 from webhooks_app.extensions import services
-from webhooks_app.web.api import answer_models
+from webhooks_app.web.api import answer_models, rate_limit_headers
+from webhooks_app.web.api.authentication import current_token
 from webhooks_app.web.api.errors import not_in_catalog, refuse
 from webhooks_app.web.api.operations import Operation
 from webhooks_app.web.api.preconditions import etag_of, with_etag
@@ -64,6 +65,8 @@ def _answer(body: dict[str, Any], *, is_repeat: bool) -> tuple[Response, int]:
     response = jsonify(body)
     if is_repeat:
         response.headers[REPLAYED_HEADER] = "true"
+    allowance = services().group_commit.token_limits.allowance_of(current_token().token_hash)
+    response.headers.update(rate_limit_headers.of(allowance))
     return response, 202
 
 
@@ -185,7 +188,7 @@ def list_event_types() -> Response:
 
 
 def _accept(submission: Submission) -> Sequence[Accepted]:
-    return services().group_commit.accept(submission)
+    return services().group_commit.accept(submission, token=current_token())
 
 
 def accepted_json(accepted: Accepted) -> dict[str, Any]:
@@ -240,8 +243,8 @@ OPERATIONS = (
         ),
         own_body="EventInput",
         headers=("Idempotency-Key",),
-        answer_headers=("Idempotent-Replayed",),
-        errors=(409,),
+        answer_headers=("Idempotent-Replayed", *rate_limit_headers.NAMES),
+        errors=(409, 429),
         scope=TokenScope.EVENTS_SEND,
         answers={202: answer_models.AcceptedEvent},
     ),
@@ -258,8 +261,8 @@ OPERATIONS = (
         ),
         own_body="BatchInput",
         headers=("Idempotency-Key",),
-        answer_headers=("Idempotent-Replayed",),
-        errors=(409,),
+        answer_headers=("Idempotent-Replayed", *rate_limit_headers.NAMES),
+        errors=(409, 429),
         scope=TokenScope.EVENTS_SEND,
         answers={202: answer_models.AcceptedBatch},
     ),

@@ -9,6 +9,7 @@ from wtforms.validators import ValidationError
 from webhooks_app.accounts import email_addresses, input_rules
 from webhooks_app.accounts.token_scopes import FIRST_SCOPES, TokenScope
 from webhooks_app.accounts.workspaces import LONGEST_RETENTION_DAYS, WorkspaceValues
+from webhooks_app.core.rate_limit import FASTEST_RATE, LARGEST_BURST
 from webhooks_app.db.models import Role, Workspace
 from webhooks_app.endpoints.actions import DEFAULT_TIMEOUT_MS, LONGEST_TIMEOUT_MS
 from webhooks_app.web.forms.fields import WholeNumberField, checked
@@ -39,7 +40,18 @@ class NameForm(FlaskForm):  # type: ignore[misc]
     name = StringField("Name", validators=[check_name])
 
 
-class TokenForm(FlaskForm):  # type: ignore[misc]
+class RateLimitForm(FlaskForm):  # type: ignore[misc]
+    """Of the rate limit of an API token, in events."""
+
+    rate = WholeNumberField(label="Rate limit", lowest=1, highest=FASTEST_RATE, empty=None)
+    burst = WholeNumberField(label="At once", lowest=1, highest=LARGEST_BURST, empty=None)
+
+    def validate_burst(self, field: WholeNumberField) -> None:
+        if field.data is not None and self.rate.data is None and not self.rate.errors:
+            raise ValidationError("Enter how many a second, too.")
+
+
+class TokenForm(RateLimitForm):
     """Of a new API token."""
 
     name = StringField("Name", validators=[check_name])

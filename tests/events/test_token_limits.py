@@ -1,0 +1,199 @@
+"""Rate limits of API tokens: several processes together, what they cost, what is said when one is reached."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import Connection, delete, event, select
+from sqlalchemy.exc import OperationalError
+
+from tests.conftest import TESTER, Workspace, wait_for
+from webhooks_app.accounts import api_tokens
+from webhooks_app.accounts.api_tokens import LiveToken
+from webhooks_app.core import passwords
+from webhooks_app.core.rate_limit import RateLimit
+from webhooks_app.db.engines import Databases, WriteDatabase
+from webhooks_app.db.models import ApiToken, Event, TokenAllowance
+from webhooks_app.events.group_commit import GroupCommit
+from webhooks_app.events.submissions import NewEvent, Submission
+from webhooks_app.events.token_limits import LargerThanBurst, RateLimited, TokenLimits
+from webhooks_app.extensions import db
+from webhooks_app.jobs.wake_ups import WakeUps
+
+# So slow that nothing comes back while a test runs.
+SLOW = RateLimit(1, 30)
+EVENT = NewEvent.of("batch-lifecycle", {"batch_id": "b1", "status": "queued"})
+
+
+def new_token(databases: Databases, workspace: Workspace, limit: RateLimit | None) -> LiveToken:
+    rate, burst = (limit.per_second, limit.burst) if limit else (None, None)
+    token = api_tokens.create(
+        databases.write, workspace.id, "limited", rate_per_second=rate, burst=burst, actor=TESTER
+    )
+    with databases.read.connect() as connection:
+        [found] = api_tokens.find(connection, [passwords.hash_token(token)]).values()
+    assert found.limit == limit
+    return found
+
+
+def admitted(limits: TokenLimits, token: LiveToken, count: int = 1, *, soon: int = 1) -> bool:
+    try:
+        limits.admit(token, count, soon=soon)
+    except RateLimited:
+        return False
+    return True
+
+
+@contextmanager
+def counted_commits() -> Iterator[list[object]]:
+    commits: list[object] = []
+
+    def note(_connection: Connection) -> None:
+        commits.append(1)
+
+    event.listen(db.engine, "commit", note)
+    try:
+        yield commits
+    finally:
+        event.remove(db.engine, "commit", note)
+
+
+@contextmanager
+def second_commit_failing(database: WriteDatabase) -> Iterator[None]:
+    """Have the database not serve the commit of the events, which comes behind that of the allowance."""
+    commits = 0
+
+    def fail(_connection: Connection) -> None:
+        nonlocal commits
+        commits += 1
+        if commits == 2:
+            raise OperationalError(
+                "COMMIT", None, database.dialect.loaded_dbapi.OperationalError("no answer")
+            )
+
+    event.listen(db.engine, "commit", fail)
+    try:
+        yield
+    finally:
+        event.remove(db.engine, "commit", fail)
+
+
+def test_processes_share_one_allowance(workspace: Workspace, databases: Databases) -> None:
+    token = new_token(databases, workspace, SLOW)
+    processes = [TokenLimits(databases.write) for _ in range(3)]
+    began = time.monotonic()
+    through = sum(admitted(each, token) for _ in range(40) for each in processes)
+    passed = time.monotonic() - began
+    held = 3 * (SLOW.burst // 10)  # what each may hold and not use
+    assert SLOW.burst - held <= through <= SLOW.burst + passed * SLOW.per_second + 1
+
+
+def test_a_slice_costs_one_transaction_and_a_refusal_none(workspace: Workspace, databases: Databases) -> None:
+    token, limits = new_token(databases, workspace, RateLimit(1, 1000)), TokenLimits(databases.write)
+    db.session.rollback()
+    slow = TokenLimits(databases.write)
+    with counted_commits() as commits:
+        assert all(admitted(limits, token, soon=200) for _ in range(200))
+        assert len(commits) == 1
+        assert admitted(limits, token, 800)
+        while admitted(slow, token):  # a process that knows nothing yet asks
+            pass
+        before = len(commits)
+        assert not any(admitted(slow, token, 5) for _ in range(50))
+        assert len(commits) == before
+
+
+def test_without_a_limit_nothing_is_asked_nor_said(workspace: Workspace, databases: Databases) -> None:
+    token, limits = new_token(databases, workspace, None), TokenLimits(databases.write)
+    db.session.rollback()
+    with counted_commits() as commits:
+        assert all(admitted(limits, token, 1000) for _ in range(50))
+    assert commits == []
+    assert limits.allowance_of(token.token_hash) is None
+
+
+def test_the_default_holds_for_tokens_without_a_limit_of_their_own(
+    workspace: Workspace, databases: Databases
+) -> None:
+    limits = TokenLimits(databases.write, RateLimit(1, 2))
+    own, none = new_token(databases, workspace, SLOW), new_token(databases, workspace, None)
+    assert admitted(limits, own, 20)
+    with pytest.raises(LargerThanBurst):
+        limits.admit(none, 3, soon=3)
+
+
+def test_who_is_refused_learns_when_to_come_again(workspace: Workspace, databases: Databases) -> None:
+    token, limits = new_token(databases, workspace, RateLimit(2, 20)), TokenLimits(databases.write)
+    limits.admit(token, 20, soon=20)
+    spent = limits.allowance_of(token.token_hash)
+    assert spent is not None and spent.left <= 2 and 9 <= spent.seconds <= 10
+    with pytest.raises(RateLimited) as refused:
+        limits.admit(token, 20, soon=20)
+    assert refused.value.allowance.limit == RateLimit(2, 20)
+    assert 9 <= refused.value.allowance.seconds <= 10
+    with pytest.raises(RateLimited) as refused:
+        limits.admit(token, 4, soon=4)
+    assert refused.value.allowance.seconds <= 2
+    time.sleep(refused.value.allowance.seconds)
+    limits.admit(token, 4, soon=4)
+
+
+def test_a_batch_that_was_refused_does_not_use_up_what_smaller_ones_may_have(
+    workspace: Workspace, databases: Databases
+) -> None:
+    token, limits = new_token(databases, workspace, SLOW), TokenLimits(databases.write)
+    assert admitted(limits, token, 20)
+    assert not admitted(limits, token, 25, soon=35)
+    assert admitted(limits, token, 10)
+
+
+def test_a_changed_limit_holds_at_once(workspace: Workspace, databases: Databases) -> None:
+    token, limits = new_token(databases, workspace, RateLimit(1, 5)), TokenLimits(databases.write)
+    assert admitted(limits, token, 5)
+    assert not admitted(limits, token, 5)
+    row = db.session.get_one(ApiToken, token.id)
+    api_tokens.change_limit(databases.write, row, rate_per_second=100_000, burst=None, actor=TESTER)
+    with databases.read.connect() as connection:
+        [token] = api_tokens.find(connection, [token.token_hash]).values()
+    wait_for(lambda: admitted(limits, token, 500))
+
+
+def test_what_the_database_did_not_take_is_given_back(
+    workspace: Workspace, databases: Databases, wake_ups: WakeUps
+) -> None:
+    token = new_token(databases, workspace, SLOW)
+    group_commit = GroupCommit(databases, wake_ups)
+    submission = Submission(workspace.id, [EVENT] * 30)
+    with second_commit_failing(databases.write), pytest.raises(OperationalError):
+        group_commit.accept(submission, token=token)
+    assert len(group_commit.accept(submission, token=token)) == 30
+    with pytest.raises(RateLimited):
+        group_commit.accept(submission, token=token)
+    db.session.rollback()
+    assert len(db.session.scalars(select(Event.id)).all()) == 30
+
+
+def test_when_a_token_was_refused_last_is_recorded(
+    workspace: Workspace, databases: Databases, wake_ups: WakeUps
+) -> None:
+    token = new_token(databases, workspace, RateLimit(1, 2))
+    group_commit = GroupCommit(databases, wake_ups)
+    submission = Submission(workspace.id, [EVENT] * 2)
+    group_commit.accept(submission, token=token)
+    with pytest.raises(RateLimited):
+        group_commit.accept(submission, token=token)
+
+    def refused_at() -> object:
+        db.session.rollback()
+        return db.session.scalar(select(TokenAllowance.refused_at))
+
+    wait_for(refused_at)
+
+
+def test_a_lost_allowance_is_a_full_one(workspace: Workspace, databases: Databases) -> None:
+    token = new_token(databases, workspace, SLOW)
+    assert admitted(TokenLimits(databases.write), token, 30)
+    with databases.write.begin() as connection:
+        connection.execute(delete(TokenAllowance))
+    assert admitted(TokenLimits(databases.write), token, 30)
