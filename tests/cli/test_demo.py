@@ -1,5 +1,7 @@
 """The demo's endpoint follows its consumer, but takes no secret along."""
 
+import json
+import shlex
 from copy import copy
 from pathlib import Path
 
@@ -8,12 +10,15 @@ from cryptography.fernet import Fernet
 from flask import Flask
 
 from tests.conftest import TESTER
-from webhooks_app.cli import demo, run
+from tests.events.test_catalog_files import ORDERS
+from tests.reading import captured
+from webhooks_app.cli import demo, preparation, run
 from webhooks_app.config import ConfigError
 from webhooks_app.core.encryption import Cipher
 from webhooks_app.db.models import Endpoint
 from webhooks_app.endpoints import actions
 from webhooks_app.endpoints.actions import EndpointValues
+from webhooks_app.events import catalog
 from webhooks_app.extensions import db, services
 
 
@@ -57,3 +62,20 @@ def test_the_admin_of_the_demo_is_the_operator_unless_others_are_named(
 ) -> None:
     monkeypatch.setenv("WEBHOOKS_OPERATORS", named)
     assert run._with_demo_target()["WEBHOOKS_OPERATORS"] == operators
+
+
+def test_the_printed_command_sends_an_event_that_the_catalog_has(tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text(ORDERS.replace("o_1", "Ada's"))
+    assert preparation.example_event(catalog.load(own))["type"] == "batch-lifecycle"
+    own.write_text("built_in = false\n" + own.read_text())
+    loaded = catalog.load(own)
+
+    shown = {"email": "a@example.com", "password": "x", "token": "tok_1", "secrets": ""}
+    shown["example"] = json.dumps(preparation.example_event(loaded))
+    text = run._welcome("http://127.0.0.1:8000", 8001, shown)
+
+    command = captured(r"(curl \S+/api/v1/events(?:.*\\\n)+.*)\n", text)
+    event = json.loads(shlex.split(command.replace("\\\n", " "))[-1])
+    assert event == {"type": "order.paid", "data": {"order_id": "Ada's"}}
+    assert loaded.violations(event["type"], event["data"]) == []

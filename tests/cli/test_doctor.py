@@ -9,6 +9,7 @@ from flask import Flask
 
 from tests.cli.shell import Shell, shell_of
 from tests.conftest import Workspace
+from tests.events.test_catalog_files import ORDERS
 from tests.receivers import Answer, Receiver
 from tests.redis_servers import redis_server
 from tests.web.sign_in.lying_provider import LyingProvider
@@ -45,10 +46,24 @@ def test_a_deployment_that_works_gets_ok_on_all_lines(
 
     assert {subject for subject, (status, _) in found.items() if status != "ok"} <= {"way out"}
     assert set(found) == {
-        *("settings", "database", "clock", "schema", "keys", "processes"),
+        *("settings", "catalog", "database", "clock", "schema", "keys", "processes"),
         *("Redis", "open files", "way out", "mail"),
     }
     assert found["keys"][1] == "They open what is stored."
+    assert found["catalog"][1] == "The built-in one: 19 event types."
+
+
+@only_sqlite
+def test_the_catalog_that_is_loaded_is_named_and_what_is_wrong_with_it(
+    shell: Shell, app: Flask, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text("built_in = false\n" + ORDERS)
+    assert findings(shell, WEBHOOKS_CATALOG=str(own))["catalog"] == ("ok", f"{own}: 1 event type.")
+    own.write_text(ORDERS.replace("description =", "text ="))
+    status, text = findings(shell, WEBHOOKS_CATALOG=str(own))["catalog"]
+    assert status == "FAILED"
+    assert text.startswith("own.toml:")
 
 
 def test_without_workers_it_says_so(shell: Shell, app: Flask) -> None:

@@ -23,6 +23,8 @@ from webhooks_app.db.database_limits import COMMAND_LIMITS
 from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import SigningSecret
 from webhooks_app.db.schema_version import WrongSchema
+from webhooks_app.events import catalog
+from webhooks_app.events.catalog import CatalogError
 from webhooks_app.jobs import open_files, redis_check, redis_start
 from webhooks_app.monitoring import facts, problems, reports
 from webhooks_app.transport.sender_limits import fit_open_files
@@ -50,10 +52,9 @@ class Finding:
 def doctor() -> None:
     """Try whether all works that the platform depends on.
 
-    The settings, the database and its schema, encryption keys, Redis and the commands that it must allow,
-    clocks, the limit of open files, the way out, the mail server, single sign-on, and the processes that
-    report. Changes
-    nothing. Ends with status 1 if something failed.
+    The settings, the catalog, the database and its schema, encryption keys, Redis and the commands that it
+    must allow, clocks, the limit of open files, the way out, the mail server, single sign-on, and the
+    processes that report. Changes nothing. Ends with status 1 if something failed.
     """
     has_failed = False
     for finding in examine():
@@ -72,6 +73,7 @@ def examine() -> Iterator[Finding]:
     for warning in settings.warnings:
         yield Finding("settings", Status.WARNING, warning)
     yield Finding("settings", Status.OK, "All can be used; `avra config` shows them.")
+    yield _catalog(settings)
     yield from _web(settings)
     yield from _database(settings)
     yield _redis(settings)
@@ -79,6 +81,17 @@ def examine() -> Iterator[Finding]:
     yield from _way_out(settings)
     yield from _mail(settings)
     yield from _sign_in(settings)
+
+
+def _catalog(settings: Settings) -> Finding:
+    try:
+        loaded = catalog.load(settings.catalog)
+    except CatalogError as error:
+        more = f" and {len(error.problems) - 1} more; see `avra catalog check`" if error.problems[1:] else ""
+        return Finding("catalog", Status.FAILED, f"{error}{more}")
+    which = f"{settings.catalog}" if settings.catalog else "The built-in one"
+    count = len(loaded.event_types)
+    return Finding("catalog", Status.OK, f"{which}: {count} event {'type' if count == 1 else 'types'}.")
 
 
 def _web(settings: Settings) -> Iterator[Finding]:

@@ -1,6 +1,7 @@
 """What `run` does before it starts the processes: Redis, the database's schema, the demo."""
 
 import json
+from typing import Any
 
 from webhooks_app.app import create_app
 from webhooks_app.cli import demo
@@ -9,11 +10,16 @@ from webhooks_app.cli.maintenance import bring_up_to_date
 from webhooks_app.config import Settings
 from webhooks_app.core import logging_setup
 from webhooks_app.db.database_limits import COMMAND_LIMITS
+from webhooks_app.events.catalog import Catalog
 from webhooks_app.extensions import db, services
 from webhooks_app.jobs import embedded_redis, redis_start
 
 # Whoever starts this sits before it.
 _REDIS_PATIENCE_SECONDS = 5
+_SHORT: dict[str, Any] = {
+    "type": "batch-lifecycle",
+    "data": {"batch_id": "batch_7Q2M", "status": "succeeded"},
+}
 
 
 def prepare(settings: Settings, consumer_port: int) -> str:
@@ -42,5 +48,14 @@ def _prepare_database(settings: Settings, consumer_port: int) -> dict[str, str]:
         bring_up_to_date()
         print("Starting …", flush=True)
         shown = demo.prepare(services(), settings.instance / "demo.json", consumer_port)
+        example = json.dumps(example_event(services().catalog))
         db.engine.dispose()
-    return shown
+    return shown | {"example": example}
+
+
+def example_event(catalog: Catalog) -> dict[str, Any]:
+    """Return an event to send: a short one of the built-in catalog, or else what a deployment has first."""
+    if not catalog.violations(_SHORT["type"], _SHORT["data"]):
+        return _SHORT
+    first = catalog.event_types[0]
+    return {"type": first.name, "data": first.example}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import socket
 import sys
 from functools import partial
@@ -16,8 +17,6 @@ from webhooks_app.jobs import child_process, open_files, process, supervisor
 from webhooks_app.jobs.guard import PYTHON
 from webhooks_app.jobs.process import clear_errors
 from webhooks_app.jobs.supervisor import Command
-
-_EXAMPLE = {"type": "batch-lifecycle", "data": {"batch_id": "batch_7Q2M", "status": "succeeded"}}
 
 
 @click.command()
@@ -115,7 +114,7 @@ def _welcome(url: str, consumer_port: int, shown: dict[str, str]) -> str:
             f"curl {url}/api/v1/events \\",
             f"  -H 'Authorization: Bearer {shown['token']}' \\",
             "  -H 'Content-Type: application/json' \\",
-            f"  -d '{json.dumps(_EXAMPLE)}'",
+            f"  -d {shlex.quote(shown['example'])}",
             "\n  Make the demo consumer fail, and work again:\n",
             f"curl -d 500 http://127.0.0.1:{consumer_port}/mode",
             f"curl -d ok http://127.0.0.1:{consumer_port}/mode",
