@@ -1,5 +1,6 @@
 """A deployment's own files of event types: beside the built-in ones or in their place, and what is wrong."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,11 @@ def test_a_folders_files_are_one_catalog(tmp_path: Path) -> None:
     assert [group.key for group in load(tmp_path).groups] == ["orders"]
 
 
+def test_a_file_may_begin_with_a_byte_order_mark_and_end_its_lines_as_windows_does(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_bytes(b"\xef\xbb\xbf" + ORDERS.replace("\n", "\r\n").encode())
+    assert "order.paid" in load(tmp_path).names
+
+
 def test_a_group_can_be_renamed(tmp_path: Path) -> None:
     loaded = load(write(tmp_path / "own.toml", '[[groups]]\nkey = "batches"\ntitle = "Jobs"\n'))
     assert loaded.groups[0].title == "Jobs"
@@ -124,6 +130,26 @@ def test_all_problems_of_all_files_are_told_each_with_its_line(tmp_path: Path) -
         ("a = 1\n", 'own.toml:1: there is no "a"; a catalog has built_in, [[groups]] and [[event_types]]'),
         ("groups = [{key = 7}]\n", "own.toml:1: group number 1: key is missing or empty"),
         (
+            REPLACED.replace("'{}'", "'{\"a\": NaN}'"),
+            'own.toml:7: event type "batch-request": example cannot be used: NaN is not a JSON number.',
+        ),
+        (
+            REPLACED.replace("'{}'", '\'{"a": "\\ud800"}\''),
+            'own.toml:7: event type "batch-request": example cannot be used: '
+            "A string holds half of a surrogate pair.",
+        ),
+        (
+            REPLACED.replace("'{}'", '\'{"a": 1, "a": 2}\''),
+            'own.toml:7: event type "batch-request": example cannot be used: '
+            "An object has the same key twice.",
+        ),
+        (
+            REPLACED.replace("'{}'", f"'{'[' * 50_000}'"),
+            'own.toml:7: event type "batch-request": example cannot be used: '
+            "it has a number of too many digits, or is nested too deep",
+        ),
+        ("a = " + "[" * 50_000, "own.toml: is nested too deep"),
+        (
             REPLACED.replace("batches", "nope"),
             'own.toml:4: event type "batch-request": there is no group "nope"; '
             "the groups are batches, model-versions, workspace, api-keys",
@@ -136,5 +162,8 @@ def test_what_is_no_catalog_is_told(tmp_path: Path, text: str, problem: str) -> 
 
 def test_a_folder_without_a_file_and_a_file_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     assert problems(tmp_path) == [f"{tmp_path.name}: the folder has no .toml file"]
+    os.mkfifo(tmp_path / "pipe.toml")
+    assert problems(tmp_path) == ["pipe.toml: cannot be read: it is no file"]
+    (tmp_path / "pipe.toml").rename(tmp_path / "pipe")
     (tmp_path / "link.toml").symlink_to(tmp_path / "nowhere")
     assert problems(tmp_path) == ["link.toml: cannot be read: No such file or directory"]

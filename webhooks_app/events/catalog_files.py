@@ -1,5 +1,6 @@
 """Files of event types: read, and checked entry by entry, so that each problem has its line."""
 
+import errno
 import json
 import re
 import tomllib
@@ -8,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from webhooks_app.core import json_parsing
+from webhooks_app.core.json_parsing import InvalidJson
 from webhooks_app.events import toml_lines
 from webhooks_app.events.toml_lines import TableLines
 
@@ -68,9 +71,17 @@ class Entry:
         if not text:
             return None
         try:
-            value = json.loads(text)
+            json.loads(text)
+            value = json_parsing.parse(text.encode())  # as whoever reads the catalog over the API takes it
         except json.JSONDecodeError as error:
             self.report(f"{key} is not valid JSON: {error}", key, line=self.lines.in_value(key, error.lineno))
+            return None
+        except InvalidJson as error:
+            self.report(f"{key} cannot be used: {error}", key)
+            return None
+        except (ValueError, RecursionError):
+            problem = "it has a number of too many digits, or is nested too deep"
+            self.report(f"{key} cannot be used: {problem}", key)
             return None
         if not isinstance(value, dict):
             self.report(f"{key} must be a JSON object", key)
@@ -101,7 +112,7 @@ def paths(source: Path, problems: list[Problem]) -> list[Path]:
 def read(path: Path, problems: list[Problem]) -> CatalogFile:
     """Read a file; what is wrong with it goes to `problems`."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = _text_of(path)
         document = tomllib.loads(text)
     except OSError as error:
         problems.append(Problem(path.name, None, f"cannot be read: {error.strerror}"))
@@ -111,9 +122,18 @@ def read(path: Path, problems: list[Problem]) -> CatalogFile:
     except tomllib.TOMLDecodeError as error:
         line = _line_of(error, text)
         problems.append(Problem(path.name, line, f"is not valid TOML: {error}"))
+    except RecursionError:
+        problems.append(Problem(path.name, None, "is nested too deep"))
     else:
         return _file(path.name, document, text, problems)
     return CatalogFile([], [])
+
+
+def _text_of(path: Path) -> str:
+    """Return what the file holds. Raises OSError and UnicodeDecodeError."""
+    if path.exists() and not path.is_file():  # a pipe gives what it holds once, and each process reads it
+        raise OSError(errno.EINVAL, "it is no file")
+    return path.read_text(encoding="utf-8-sig")  # some editors begin with a byte order mark
 
 
 def _line_of(error: tomllib.TOMLDecodeError, text: str) -> int:
