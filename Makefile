@@ -71,6 +71,7 @@ lock: $(VENV)/dev.stamp
 	$(LOCK) requirements-dev.in -o requirements-dev.txt
 	$(LOCK) tests/deploy/tools.in -o tests/deploy/tools.txt
 	$(LOCK) tests/avra_client/frameworks.in -o tests/avra_client/frameworks.txt
+	$(LOCK) tests/web/api/clients/tools.in -o tests/web/api/clients/tools.txt
 
 # The reference of the API, from the operations and models that it is made of.
 api-reference: $(VENV)/dev.stamp

@@ -71,7 +71,8 @@ class EventType(msgspec.Struct):
     example: Annotated[dict[str, Any], msgspec.Meta(description="Such `data`.")]
 
 
-class EventTypes(msgspec.Struct):
+# Not named as its one field: generators of clients make names of both that are the same.
+class EventTypeList(msgspec.Struct):
     """The catalog."""
 
     event_types: list[EventType]
@@ -202,7 +203,7 @@ class Problem(msgspec.Struct):
     field: str | None
 
 
-class Error(msgspec.Struct):
+class ErrorAnswer(msgspec.Struct):
     """An answer other than success."""
 
     error: ErrorDetails

@@ -10,6 +10,8 @@ from webhooks_app.web.api.producer import KEY_FIELD, LARGEST_BATCH, LONGEST_KEY
 
 Json = dict[str, Any]
 
+# Of the operations that consumers serve.
+TAG = "Webhooks"
 # As the header and as the field of an event within a batch have it.
 IDEMPOTENCY_KEY = {"minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[ -~]+$"}
 _SCHEMAS = "#/components/schemas/"
@@ -143,7 +145,7 @@ def _webhook(event_type: EventType) -> Json:
             "Sent to each endpoint that subscribes. Verify the signature over the bytes of the body, answer "
             "2xx within the endpoint's time-out, and dedupe on `webhook-id`."
         ),
-        "tags": ["Webhooks"],
+        "tags": [TAG],
         "security": [],
         "parameters": [
             {"name": name, "in": "header", "required": True, "description": text, "schema": {"type": kind}}

@@ -66,7 +66,8 @@ class Attempt(msgspec.Struct, kw_only=True):
     remote_address: str | None
     is_manual: Annotated[bool, msgspec.Meta(description="Asked for beside the schedule.")]
     request_headers: Annotated[
-        list[tuple[str, str]], msgspec.Meta(description="The values of the endpoint's own are masked.")
+        list[tuple[str, str]],
+        msgspec.Meta(description="Name and value of each; the values of the endpoint's own are masked."),
     ]
     response_headers: str
     response_body: Annotated[str, msgspec.Meta(description="Up to 16 KiB; what is not UTF-8 is escaped.")]

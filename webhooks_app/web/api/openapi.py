@@ -203,7 +203,20 @@ def _model_schemas(operations: Iterable[Operation]) -> Json:
         models += [operation.body, *operation.answers.values()]
     named = list(dict.fromkeys(model for model in models if model is not None))
     _, components = msgspec.json.schema_components(named, ref_template=_REF)
-    return dict(components)
+    return {name: _without_tuples(schema) for name, schema in components.items()}
+
+
+def _without_tuples(schema: Any) -> Any:
+    """Return the schema with lists of a length instead of tuples, on which generators of clients choke."""
+    if isinstance(schema, list):
+        return [_without_tuples(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {name: _without_tuples(each) for name, each in schema.items()}
+    if "prefixItems" in found and found.get("items") is False:
+        kinds = found.pop("prefixItems")
+        found["items"] = kinds[0] if all(each == kinds[0] for each in kinds) else {"anyOf": kinds}
+    return found
 
 
 def _ref(name: str) -> Json:

@@ -300,7 +300,7 @@ OPERATIONS = (
         tag="Event types",
         summary="Read the catalog",
         scope=None,
-        answers={200: answer_models.EventTypes, 304: None},
+        answers={200: answer_models.EventTypeList, 304: None},
         headers=("If-None-Match",),
         answer_headers=("ETag",),
     ),

@@ -16,8 +16,9 @@ def write() -> str:
     described = openapi.build(OPERATIONS, catalog.load(), server_url="/api/v1", version="1")
     parts = [_HEAD, described["info"]["description"].strip(), _scopes(described)]
     for tag in described["tags"]:
-        parts.append(f"## {tag['name']}")
-        parts += [_operation(described, each) for each in OPERATIONS if each.tag == tag["name"]]
+        operations = [_operation(described, each) for each in OPERATIONS if each.tag == tag["name"]]
+        if operations:  # there are none that are called of the webhooks
+            parts += [f"## {tag['name']}", tag["description"], *operations]
     return "\n\n".join(parts) + "\n"
 
 
