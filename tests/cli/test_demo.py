@@ -66,7 +66,8 @@ def test_the_admin_of_the_demo_is_the_operator_unless_others_are_named(
 
 def test_the_printed_command_sends_an_event_that_the_catalog_has(tmp_path: Path) -> None:
     own = tmp_path / "own.toml"
-    own.write_text(ORDERS.replace("o_1", "Ada's"))
+    example = '\'{"order_id": "o_1"}\''
+    own.write_text(ORDERS.replace(example, '"""{"order_id": "Ada\'s"}"""'))
     assert preparation.example_event(catalog.load(own))["type"] == "batch-lifecycle"
     own.write_text("built_in = false\n" + own.read_text())
     loaded = catalog.load(own)

@@ -56,6 +56,26 @@ def test_a_nul_in_a_query_is_named(admin_page: Page, url: str) -> None:
     assert "holds a NUL character, which nothing holds. Leave it out." in answer.text
 
 
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [("/api/v1/endpoints/by-name/Gr\xf6\xdfe", ""), ("/api/v1/endpoints", "name=Gr%F6%DFe"), ("/w/\xff", "")],
+)
+def test_an_address_in_another_encoding_is_refused(
+    app: Flask, workspace: Workspace, path: str, query: str
+) -> None:
+    environ = create_environ(headers=workspace.headers) | {"PATH_INFO": path, "QUERY_STRING": query}
+    body, status, _ = run_wsgi_app(app, environ)
+    assert status == "400 BAD REQUEST"
+    assert b"is not in UTF-8" in b"".join(body)
+
+
+def test_a_doubled_slash_leads_nowhere(app: Flask, workspace: Workspace) -> None:
+    answer = app.test_client().post("/api/v1//events", json=EVENT, headers=workspace.headers)
+    assert answer.status_code == 404
+    assert "There is no /api/v1//events" in json_of(answer)["error"]["message"]
+    assert count(Event) == 0
+
+
 def test_a_nul_in_a_query_of_the_api_is_named(app: Flask, workspace: Workspace) -> None:
     answer = app.test_client().get("/api/v1/event-types?a=%00", headers=workspace.headers)
     assert answer.status_code == 400

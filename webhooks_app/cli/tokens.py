@@ -69,7 +69,9 @@ def _row(token: ApiToken) -> listing.Row:
     "scopes",
     multiple=True,
     type=click.Choice([scope.value for scope in TokenScope]),
-    help=f"What it may do; may be given several times. By default {' and '.join(sorted(FIRST_SCOPES))}.",
+    metavar="SCOPE",
+    help=f"What it may do; may be given several times. By default {' and '.join(sorted(FIRST_SCOPES))}; "
+    f"others are {', '.join(scope for scope in TokenScope if scope not in FIRST_SCOPES)}.",
 )
 @click.option(
     "--days", type=click.IntRange(1, 3650), help="For how long it is good; by default until revoked."

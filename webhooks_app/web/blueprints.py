@@ -130,6 +130,8 @@ OTHER_AREAS: tuple[tuple[str, str | None, *tuple[AddRoutes, ...]], ...] = (
 
 
 def register(app: Flask, csrf: CSRFProtect) -> None:
+    # A redirect to the path with one slash would send a program on with a page, and change a name in it.
+    app.url_map.merge_slashes = False
     for name, prefix, modules in WORKSPACE_AREAS:
         blueprint = workspace_blueprint(name, prefix)
         for add_routes in modules:

@@ -11,7 +11,7 @@ from werkzeug.exceptions import BadRequest, HTTPException
 from webhooks_app.db import transient_errors
 from webhooks_app.extensions import services
 from webhooks_app.web.api import errors as api_errors
-from webhooks_app.web.request_checks import HoldsNul
+from webhooks_app.web.request_checks import HoldsNul, NotUtf8
 from webhooks_app.web.request_origin import ForeignForm
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ def show_error(error: HTTPException) -> ResponseReturnValue:
         return api_errors.answer_http_error(error)
     code = error.code or 500
     title, text = ERRORS.get(code, (error.name, error.description or ""))
-    if isinstance(error, (ForeignForm, HoldsNul)):
+    if isinstance(error, (ForeignForm, HoldsNul, NotUtf8)):
         text = error.description
     elif isinstance(error, CSRFError) and not session:
         text = (

@@ -1,6 +1,7 @@
 """What happens to every request before a view sees it."""
 
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from flask import Flask, abort, request
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
@@ -34,8 +35,24 @@ def register(app: Flask, *, trusted_proxies: int) -> None:
             app.wsgi_app, x_for=trusted_proxies, x_proto=trusted_proxies
         )
     app.before_request(forwarded_headers.warn_once())
+    app.before_request(_refuse_other_encodings)
     app.before_request(_refuse_nul)
     app.before_request(_refuse_encoded_body)
+
+
+class NotUtf8(BadRequest):
+    """An address that is not UTF-8 once its escapes are resolved."""
+
+    description = "The address is not in UTF-8. Escape its characters as UTF-8 (RFC 3986, section 2.5)."
+
+
+def _refuse_other_encodings() -> None:
+    """Answer 400: what is decoded in another way than it was meant would name, and find, something else."""
+    try:
+        request.environ["PATH_INFO"].encode("latin-1").decode()
+        unquote_to_bytes(request.query_string).decode()
+    except UnicodeError:
+        raise NotUtf8 from None
 
 
 def _refuse_nul() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from sqlalchemy import select
@@ -283,3 +284,10 @@ def test_a_name_that_several_have_is_a_conflict(api: Api) -> None:
 
 def test_a_name_that_cannot_be_one_is_refused(api: Api) -> None:
     assert api.refusal("PUT", f"/endpoints/by-name/{'x' * 101}", NEW) == (422, "invalid", "name")
+
+
+@pytest.mark.parametrize("name", ["/Billing", "a//b", "EU/", "Größe 100 %", "test"])
+def test_a_name_may_hold_slashes_anywhere_and_any_script(api: Api, name: str) -> None:
+    path = f"/endpoints/by-name/{quote(name, safe='/')}"
+    assert json_of(api.call("PUT", path, NEW))["name"] == name
+    assert api.read(path)["name"] == name

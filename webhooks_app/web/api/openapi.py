@@ -29,6 +29,17 @@ An error is `{"error": {"code", "message", "field"}}`, or problem details (RFC 9
 `application/problem+json`: `code` is for programs, `field` says where in the request it lies. An unknown
 field or parameter is an error.
 """
+_TAGS = {
+    "Events": "What happened, handed over once, and what became of it.",
+    "Event types": "The catalog: what can happen, with a JSON Schema and an example each.",
+    "Endpoints": "The URLs that events go to.",
+    "Signing secrets": "What deliveries are signed with.",
+    "Subscriptions": "Which event types an endpoint gets.",
+    "Deliveries": "The log: an event to an endpoint, with its attempts.",
+    "Recoveries": "Everything that a filter of the log finds, sent or canceled in the background.",
+    "Listeners": "Short-lived endpoints whose deliveries a program fetches, such as `avra listen`.",
+    event_schemas.TAG: "What endpoints get.",
+}
 _REQUEST_HEADERS: Mapping[str, Json] = {
     "Idempotency-Key": {
         "description": (
@@ -89,7 +100,7 @@ def build(operations: Iterable[Operation], catalog: Catalog, *, server_url: str,
         },
         "servers": [{"url": server_url}],
         "security": [{"token": []}],
-        "tags": [{"name": tag} for tag in tags],
+        "tags": [{"name": tag, "description": _TAGS[tag]} for tag in (*tags, event_schemas.TAG)],
         "paths": _paths(listed),
         "webhooks": event_schemas.webhooks(catalog),
         "components": {
@@ -185,7 +196,7 @@ def _error(status: int, operation: Operation) -> Json:
     described: Json = {
         "description": HTTPStatus(status).phrase,
         "content": {
-            "application/json": {"schema": _ref("Error")},
+            "application/json": {"schema": _ref("ErrorAnswer")},
             "application/problem+json": {"schema": _ref("Problem")},
         },
     }
@@ -198,7 +209,7 @@ def _error(status: int, operation: Operation) -> Json:
 
 
 def _model_schemas(operations: Iterable[Operation]) -> Json:
-    models: list[Any] = [answer_models.Error, answer_models.Problem]
+    models: list[Any] = [answer_models.ErrorAnswer, answer_models.Problem]
     for operation in operations:
         models += [operation.body, *operation.answers.values()]
     named = list(dict.fromkeys(model for model in models if model is not None))
