@@ -160,6 +160,20 @@ def test_codes_can_be_guessed_at_a_few_times_only(
     assert page.post(SECOND, {"code": codes[0]}).status_code == 429
 
 
+def test_wrong_passwords_leave_the_tries_of_a_code(
+    admin_page: Page, make_page: Callable[[str | None], Page], home: str, workspace: Workspace
+) -> None:
+    phone, _ = turn_on(admin_page, home)
+    known = make_page(None)
+    log_in(known, workspace.admin_email)
+    known.post(SECOND, {"code": phone.code()})
+    known.post("/logout")
+    for _ in range(second_factor_page.LIMITS.per_device + 1):
+        assert known.post("/login", {"email": workspace.admin_email, "password": "x"}).status_code == 422
+    log_in(known, workspace.admin_email)
+    assert known.post(SECOND, {"code": phone.code()}).status_code == 303
+
+
 def test_a_new_password_by_a_link_does_not_turn_it_off(
     admin_page: Page, make_page: Callable[[str | None], Page], home: str, workspace: Workspace
 ) -> None:

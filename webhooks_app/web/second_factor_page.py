@@ -48,7 +48,9 @@ def check_second_factor() -> PageResponse:
     if not form.validate():
         return _page(form), 422
     user, method = found
-    source = source_of(known_devices.device_of(user))
+    device = known_devices.device_of(user)
+    # Counted apart from passwords: who mistyped one a few times may still mistype a code.
+    source = source_of(f"second factor {device}" if device else "")
     wanted = log_in_limits.allowances(f"second factor {user.email}", source, LIMITS)
     if not log_in_limits.reserve(services().write, wanted, now=clock.now()):
         form.code.errors = [LOCKED]
