@@ -29,6 +29,13 @@ class ApiCommand(click.Command):
             error.show()
             sys.exit(os.EX_USAGE)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:  # of a value that was looked at later
+            error.show()
+            sys.exit(os.EX_USAGE)
+
 
 def with_client(function: Function) -> Function:
     """Give the command `--profile`, and its function the ApiClient of the profile as `client`.

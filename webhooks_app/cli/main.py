@@ -20,6 +20,11 @@ _COMMANDS = {
     "apply": "apply",
     "export": "export",
     "listen": "listen",
+    "events": "api_events",
+    "send-example": "api_events",
+    "endpoints": "api_endpoints",
+    "deliveries": "api_deliveries",
+    "recover": "api_deliveries",
     "create-workspace": "workspaces",
     "workspaces": "workspaces",
     "users": "people",
@@ -32,7 +37,8 @@ _COMMANDS = {
     "restore": "backups",
 }
 # Whose function would have the name of something else in its module.
-_FUNCTIONS = {name: f"{name}_group" for name in ("workspaces", "users", "members", "tokens", "catalog")}
+_GROUPS = ("workspaces", "users", "members", "tokens", "catalog", "events", "endpoints", "deliveries")
+_FUNCTIONS = {name: f"{name}_group" for name in _GROUPS}
 
 
 class _Commands(click.Group):

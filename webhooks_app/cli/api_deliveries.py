@@ -1,0 +1,163 @@
+"""`avra deliveries` and `avra recover`: the log read and acted upon over the API."""
+
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+
+import click
+
+from webhooks_app.cli.api_client import PAGE, ApiClient
+from webhooks_app.cli.api_command import ApiCommand, with_client
+from webhooks_app.cli.api_output import as_json, print_fields, print_json, print_rows
+from webhooks_app.cli.option_types import Duration
+
+_COLUMNS = tuple("id created_at event_type endpoint_name status attempts last_status last_outcome".split())
+_ATTEMPT_COLUMNS = ("number", "started_at", "outcome", "status", "duration_ms", "detail")
+_LOOK_SECONDS = 1.0
+_ACTIONS = ("replay", "send", "cancel")
+_FILTERS = (
+    click.option("--status", help="pending, retrying, delivered, failed, canceled, undelivered, …"),
+    click.option("--endpoint", metavar="ID"),
+    click.option("--type", "event_type", help="Event type."),
+    click.option("--response", help="Class of the last answer or failure: 2xx, 5xx, timeout, …"),
+    click.option("--since", type=Duration(), help="Accepted so long ago at most: 30m, 2h, 7d."),
+    click.option("--until", type=Duration(), help="Accepted so long ago at least."),
+    click.option("-q", "q", help="An id, or a value in the data."),
+)
+Function = Callable[..., Any]
+
+
+def _with_filters(function: Function) -> Function:
+    """Give a command the filter of the log, as the console has it."""
+    for option in reversed(_FILTERS):
+        function = option(function)
+    return function
+
+
+@click.group(name="deliveries")
+def deliveries_group() -> None:
+    """Search the delivery log, replay and cancel.
+
+    Reading needs the scope deliveries:read, the rest deliveries:replay.
+    """
+
+
+@deliveries_group.command("list", cls=ApiCommand)
+@_with_filters
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
+@as_json
+@with_client
+def list_deliveries(client: ApiClient, limit: int, is_json: bool, **filters: Any) -> None:
+    """List deliveries, newest first."""
+    query = _query(filters) | {"limit": min(limit, PAGE)}
+    rows = islice(client.each("/deliveries", query), limit)
+    print_rows(rows, _COLUMNS, is_json=is_json, nothing="No delivery matches.")
+
+
+@deliveries_group.command(cls=ApiCommand)
+@click.argument("delivery_id", metavar="ID")
+@as_json
+@with_client
+def show(client: ApiClient, delivery_id: str, is_json: bool) -> None:
+    """Show a delivery with its payload and its attempts."""
+    found = client.request("GET", f"/deliveries/{delivery_id}").body
+    attempts = client.request("GET", f"/deliveries/{delivery_id}/attempts").body["data"]
+    if is_json:
+        print_json({**found, "attempt_details": attempts})
+        return
+    print_fields(found, is_json=False)
+    click.echo()
+    print_rows(attempts, _ATTEMPT_COLUMNS, is_json=False, nothing="It was not attempted yet.")
+
+
+@deliveries_group.command(cls=ApiCommand)
+@click.argument("delivery_ids", metavar="ID...", nargs=-1, required=True)
+@as_json
+@with_client
+def replay(client: ApiClient, delivery_ids: tuple[str, ...], is_json: bool) -> None:
+    """Send deliveries again: finished ones by a fresh schedule, what waits now."""
+    _act_on_each(client, delivery_ids, "replay", is_json=is_json)
+
+
+@deliveries_group.command(cls=ApiCommand)
+@click.argument("delivery_ids", metavar="ID...", nargs=-1, required=True)
+@as_json
+@with_client
+def cancel(client: ApiClient, delivery_ids: tuple[str, ...], is_json: bool) -> None:
+    """Send nothing more of deliveries, until they are replayed."""
+    _act_on_each(client, delivery_ids, "cancel", is_json=is_json)
+
+
+@click.command(cls=ApiCommand)
+@_with_filters
+@click.option(
+    "--action", type=click.Choice(["replay", "send", "cancel"]), default="replay", show_default=True
+)
+@click.option("--rate", type=click.IntRange(1), help="Deliveries a second at most.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--no-wait", is_flag=True, help="Start it and print its id.")
+@as_json
+@with_client
+def recover(
+    client: ApiClient,
+    action: str,
+    rate: int | None,
+    yes: bool,
+    no_wait: bool,
+    is_json: bool,
+    **filters: Any,
+) -> None:
+    """Replay, send or cancel everything that a filter finds, in the background of the platform.
+
+    Shows the count first, then the progress. Ctrl-C leaves it running there.
+    """
+    body = _query(filters) | {"action": action} | ({"rate_per_second": rate} if rate else {})
+    counted = client.request("POST", "/recoveries/count", body=body, is_repeatable=True).body
+    count = f"{counted['count']:,}{'' if counted['is_all'] else ' or more'}"
+    if not yes:
+        click.confirm(f"{action.capitalize()} {count} deliveries?", abort=True, err=True)
+    started = client.request("POST", "/recoveries", body=body).body
+    if no_wait:
+        print_fields(started, is_json=is_json)
+        return
+    try:
+        print_fields(_watch(client, started), is_json=is_json)
+    except KeyboardInterrupt:
+        click.echo(f"\nRecovery {started['id']} goes on without being watched.", err=True)
+
+
+def _watch(client: ApiClient, recovery: dict[str, Any]) -> dict[str, Any]:
+    """Show the progress on standard error until the recovery is over; return how it ended."""
+    path, total = f"/recoveries/{recovery['id']}", recovery["total"] or 0
+    label, shown_on = f"Recovery {recovery['id']}", sys.stderr
+    length = max(total, 1)
+    progress: Any = click.progressbar(length=length, label=label, file=shown_on)
+    with progress as bar:
+        while True:
+            recovery = client.request("GET", path).body
+            bar.update(min(recovery["handled"] + recovery["left_out"], length) - bar.pos)
+            if recovery["state"] != "running":
+                bar.update(length - bar.pos)
+                return recovery
+            time.sleep(_LOOK_SECONDS)
+
+
+def _act_on_each(client: ApiClient, delivery_ids: tuple[str, ...], action: str, *, is_json: bool) -> None:
+    rows = (client.request("POST", f"/deliveries/{each}/{action}").body for each in delivery_ids)
+    print_rows(rows, _COLUMNS, is_json=is_json, nothing="")
+
+
+def _query(filters: dict[str, Any]) -> dict[str, Any]:
+    """Return the filter by the API's names."""
+    named = {name: filters[name] for name in ("status", "endpoint", "event_type", "response", "q")}
+    moments = {"from": filters["since"], "until": filters["until"]}
+    ago = {name: _ago(seconds) for name, seconds in moments.items() if seconds}
+    return {name: value for name, value in named.items() if value} | ago
+
+
+def _ago(seconds: int) -> str:
+    moment = datetime.now(UTC) - timedelta(seconds=seconds)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

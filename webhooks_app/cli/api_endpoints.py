@@ -1,0 +1,173 @@
+"""`avra endpoints`: endpoints managed over the API."""
+
+from typing import Any
+
+import click
+
+from webhooks_app.cli import api_events
+from webhooks_app.cli.api_client import ApiClient, segment
+from webhooks_app.cli.api_command import ApiCommand, with_client
+from webhooks_app.cli.api_output import as_json, print_fields, print_rows
+from webhooks_app.cli.option_types import Header
+
+_COLUMNS = ("id", "name", "state", "url", "all_events", "event_types")
+_ENDPOINT = click.argument("endpoint", metavar="ENDPOINT")
+_EVENTS = click.option("--events", metavar="TYPES", help="Event types, apart by commas; all for every one.")
+_TIMEOUT = click.option("--timeout", type=click.IntRange(1, 30), help="Seconds for an answer.")
+_RATE = click.option("--rate", type=click.IntRange(0), help="Requests a second at most; 0 for no limit.")
+_HEADERS = click.option(
+    "--header", "headers", type=Header(), multiple=True, help="'Name: value'; repeatable."
+)
+
+
+@click.group(name="endpoints")
+def endpoints_group() -> None:
+    """List, add, change and try endpoints. ENDPOINT is an id or a name.
+
+    Reading needs the scope endpoints:read, the rest endpoints:write.
+    """
+
+
+@endpoints_group.command("list", cls=ApiCommand)
+@click.option("--state", type=click.Choice(["enabled", "disabled"]))
+@click.option("--event", "event_type", metavar="TYPE", help="Those that get events of this type.")
+@as_json
+@with_client
+def list_endpoints(client: ApiClient, state: str | None, event_type: str | None, is_json: bool) -> None:
+    """List the endpoints, newest first."""
+    query = {name: value for name, value in (("state", state), ("event_type", event_type)) if value}
+    rows = client.each("/endpoints", query)
+    print_rows(rows, _COLUMNS, is_json=is_json, nothing="There is no endpoint.")
+
+
+@endpoints_group.command(cls=ApiCommand)
+@_ENDPOINT
+@as_json
+@with_client
+def show(client: ApiClient, endpoint: str, is_json: bool) -> None:
+    """Show an endpoint and how it does."""
+    found = find(client, endpoint)
+    health = client.request("GET", f"/endpoints/{found['id']}/health").body
+    if is_json:
+        print_fields({**found, "health": health}, is_json=True)
+        return
+    print_fields(found | {f"health_{name}": value for name, value in health.items()}, is_json=False)
+
+
+@endpoints_group.command(cls=ApiCommand)
+@click.argument("url")
+@click.option("--name", help="Otherwise the URL's host.")
+@_EVENTS
+@_TIMEOUT
+@_RATE
+@_HEADERS
+@as_json
+@with_client
+def create(client: ApiClient, url: str, is_json: bool, **options: Any) -> None:
+    """Add an endpoint, and print it with its signing secret; for all events unless --events names some."""
+    body = {"url": url} | _values(options | {"events": options["events"] or "all"})
+    print_fields(client.request("POST", "/endpoints", body=body).body, is_json=is_json)
+
+
+@endpoints_group.command(cls=ApiCommand)
+@_ENDPOINT
+@click.option("--url")
+@click.option("--name")
+@_EVENTS
+@_TIMEOUT
+@_RATE
+@_HEADERS
+@as_json
+@with_client
+def update(client: ApiClient, endpoint: str, url: str | None, is_json: bool, **options: Any) -> None:
+    """Change what is named; the rest stays. --header replaces all headers."""
+    body = _values(options) | ({"url": url} if url else {})
+    if not body:
+        raise click.UsageError("Name what is to be changed.")
+    found = find(client, endpoint)
+    answer = client.request("PATCH", f"/endpoints/{found['id']}", body=body, is_repeatable=True)
+    print_fields(answer.body, is_json=is_json)
+
+
+@endpoints_group.command(cls=ApiCommand)
+@_ENDPOINT
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@with_client
+def delete(client: ApiClient, endpoint: str, yes: bool) -> None:
+    """Delete an endpoint: what waits for it is canceled, its log stays."""
+    found = find(client, endpoint)
+    if not yes:
+        click.confirm(f"Delete “{found['name']}” ({found['url']})?", abort=True, err=True)
+    client.request("DELETE", f"/endpoints/{found['id']}")
+
+
+@endpoints_group.command(cls=ApiCommand)
+@_ENDPOINT
+@click.option("--held", type=click.Choice(["send", "discard"]), help="What becomes of what was held.")
+@as_json
+@with_client
+def enable(client: ApiClient, endpoint: str, held: str | None, is_json: bool) -> None:
+    """Enable an endpoint."""
+    path = f"/endpoints/{find(client, endpoint)['id']}/enable"
+    body = {"held": held} if held else {}
+    print_fields(client.request("POST", path, body=body, is_repeatable=True).body, is_json=is_json)
+
+
+@endpoints_group.command(cls=ApiCommand)
+@_ENDPOINT
+@as_json
+@with_client
+def disable(client: ApiClient, endpoint: str, is_json: bool) -> None:
+    """Disable an endpoint: its deliveries are held."""
+    path = f"/endpoints/{find(client, endpoint)['id']}/disable"
+    print_fields(client.request("POST", path, is_repeatable=True).body, is_json=is_json)
+
+
+@endpoints_group.command(cls=ApiCommand)
+@_ENDPOINT
+@click.argument("event_type", metavar="TYPE")
+@click.option("--data", help="JSON, @file or -; otherwise the catalog's example.")
+@as_json
+@with_client
+def test(client: ApiClient, endpoint: str, event_type: str, data: str | None, is_json: bool) -> None:
+    """Send a test event of TYPE to this endpoint only."""
+    body = {"type": event_type} | ({"data": api_events.read_data(data)} if data else {})
+    path = f"/endpoints/{find(client, endpoint)['id']}/test"
+    print_fields(client.request("POST", path, body=body).body, is_json=is_json)
+
+
+@endpoints_group.command(cls=ApiCommand)
+@_ENDPOINT
+@click.option("--overlap", type=click.Choice(["now", "1h", "24h", "7d"]), default="24h", show_default=True)
+@as_json
+@with_client
+def rotate(client: ApiClient, endpoint: str, overlap: str, is_json: bool) -> None:
+    """Give an endpoint a new signing secret, and print it; the old one signs too for the overlap."""
+    path = f"/endpoints/{find(client, endpoint)['id']}/secrets"
+    answer = client.request("POST", path, body={"overlap": overlap})
+    print_fields(answer.body, is_json=is_json)
+
+
+def find(client: ApiClient, named: str) -> dict[str, Any]:
+    """Return the endpoint of that id or name. Raises ApiFailure."""
+    path = named if named.startswith("ep_") else f"by-name/{segment(named)}"
+    found: dict[str, Any] = client.request("GET", f"/endpoints/{path}").body
+    return found
+
+
+def _values(options: dict[str, Any]) -> dict[str, Any]:
+    """Return what the options ask for, as the API takes it."""
+    values: dict[str, Any] = {}
+    if options["name"]:
+        values["name"] = options["name"]
+    if options["events"] == "all":
+        values["all_events"] = True
+    elif options["events"]:
+        values["event_types"] = [each.strip() for each in options["events"].split(",") if each.strip()]
+    if options["timeout"]:
+        values["timeout_seconds"] = options["timeout"]
+    if options["rate"] is not None:
+        values["rate_per_second"] = options["rate"] or None
+    if options["headers"]:
+        values["headers"] = [{"name": name, "value": value} for name, value in options["headers"]]
+    return values

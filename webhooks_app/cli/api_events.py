@@ -1,0 +1,108 @@
+"""`avra events` and `avra send-example`: events sent and watched over the API."""
+
+import json
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from webhooks_app.cli.api_client import PAGE, ApiClient, ApiFailure
+from webhooks_app.cli.api_command import ApiCommand, with_client
+from webhooks_app.cli.api_output import as_json, print_as_they_come, print_fields
+
+_LOOK_SECONDS = 2.0
+_TAIL_COLUMNS = ("created_at", "event_type", "event_id", "delivery_id", "endpoint_name")
+
+
+@click.group(name="events")
+def events_group() -> None:
+    """Send events to a platform, and watch those that come."""
+
+
+@events_group.command(cls=ApiCommand)
+@click.argument("event_type", metavar="TYPE")
+@click.option("--data", default="{}", help="JSON, @file for a file with it, or - for standard input.")
+@click.option("--key", help="Idempotency key: under the same one, nothing is sent twice.")
+@as_json
+@with_client
+def send(client: ApiClient, event_type: str, data: str, key: str | None, is_json: bool) -> None:
+    """Send an event of TYPE. Needs the scope events:send."""
+    print_fields(send_event(client, event_type, read_data(data), key), is_json=is_json)
+
+
+@events_group.command(cls=ApiCommand)
+@click.option("--type", "event_type", help="Of this type only.")
+@as_json
+@with_client
+def tail(client: ApiClient, event_type: str | None, is_json: bool) -> None:
+    """Print the deliveries of events as they are accepted, until Ctrl-C. Needs the scope deliveries:read.
+
+    An event without any subscriber has none.
+    """
+    with suppress(KeyboardInterrupt):
+        print_as_they_come(_accepted(client, event_type), _TAIL_COLUMNS, is_json=is_json)
+
+
+@click.command(cls=ApiCommand)
+@click.argument("event_type", metavar="TYPE")
+@click.option("--endpoint", metavar="ID", help="As a test event to this endpoint only, a listener as well.")
+@as_json
+@with_client
+def send_example(client: ApiClient, event_type: str, endpoint: str | None, is_json: bool) -> None:
+    """Send the catalog's example of TYPE, to whoever subscribes.
+
+    Needs the scope events:send, or for one endpoint endpoints:write.
+    """
+    if endpoint:
+        answer = client.request("POST", f"/endpoints/{endpoint}/test", body={"type": event_type})
+        print_fields(answer.body, is_json=is_json)
+        return
+    catalog = client.request("GET", "/event-types").body["event_types"]
+    found = next((each for each in catalog if each["name"] == event_type), None)
+    if found is None:
+        raise ApiFailure(f"“{event_type}” is not in the platform's catalog.", status=422, code="invalid")
+    print_fields(send_event(client, event_type, found["example"], None), is_json=is_json)
+
+
+def send_event(client: ApiClient, event_type: str, data: Any, key: str | None) -> dict[str, Any]:
+    """Send an event; without a key of the caller's, one that keeps our own retries from sending it twice."""
+    headers = {"Idempotency-Key": key or str(uuid.uuid4())}
+    body = {"type": event_type, "data": data}
+    sent: dict[str, Any] = client.request(
+        "POST", "/events", body=body, headers=headers, is_repeatable=True
+    ).body
+    return sent
+
+
+def read_data(given: str) -> Any:
+    """Return the JSON that an option stands for. Raises UsageError."""
+    try:
+        if given.startswith("@") or given == "-":
+            with click.open_file(given.removeprefix("@"), encoding="utf-8") as file:
+                return json.load(file)
+        return json.loads(given)
+    except OSError as error:
+        raise click.BadParameter(f"{given.removeprefix('@')} cannot be read: {error.strerror}.") from None
+    except (ValueError, RecursionError) as error:
+        raise click.BadParameter(f"The data is not JSON: {error}.") from None
+
+
+def _accepted(client: ApiClient, event_type: str | None) -> Iterator[dict[str, Any]]:
+    """Yield the deliveries of events that are accepted from now on, oldest first, each with its id's name."""
+    query = {"event_type": event_type} if event_type else {}
+    since = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    newest = ""
+    while True:
+        new: list[dict[str, Any]] = []
+        for each in client.each("/deliveries", {**query, "from": since, "limit": PAGE}):
+            if each["id"] <= newest:
+                break
+            new.append({"delivery_id": each["id"], **each})
+        for each in reversed(new):
+            newest = max(newest, each["id"])
+            yield each
+        time.sleep(_LOOK_SECONDS)
