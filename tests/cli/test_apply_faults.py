@@ -1,6 +1,7 @@
 """What goes wrong while a file is applied: what was done is known, and running it again does the rest."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -115,3 +116,36 @@ def test_interrupted_it_says_what_was_done_and_what_not(operator: Operator, app:
     operator.apply(THREE)
     assert set(operator.endpoints()) == {"A", "B", "C"}
     assert "No changes" in operator.apply(THREE, "--dry-run")
+
+
+def test_a_full_disk_stops_before_more_secrets_are_lost(operator: Operator) -> None:
+    said = operator.apply(THREE, "--secrets-file", "/dev/full", exit_code=73)
+    assert "Nothing was changed." in said  # it is no file
+
+    path = operator.folder / "secrets"
+    operator.before_put["B"] = lambda _: os.truncate(path, 0)  # whatever happens to it, the rest is written
+    operator.apply(THREE, "--secrets-file", str(path))
+    assert [json.loads(line)["name"] for line in path.read_text().splitlines()] == ["B", "C"]
+
+
+def test_a_secret_that_cannot_be_kept_is_said(operator: Operator) -> None:
+    process = subprocess.run(
+        [sys.executable, "-c", _WITH_SMALL_FILES, "apply", operator.write(THREE), "--secrets-file", "s"],
+        env=operator.env | {"PATH": "", "PYTHONPATH": str(ROOT)},
+        cwd=operator.folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert process.returncode == 1, process.stderr
+    assert "s cannot be written: File too large. Read the secret of" in process.stderr
+    assert "Run it again" in process.stderr and "Traceback" not in process.stderr
+
+
+_WITH_SMALL_FILES = """
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20))
+from webhooks_app.cli.main import main
+main()
+"""

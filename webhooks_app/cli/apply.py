@@ -106,7 +106,8 @@ def _end(problems: Problems) -> NoReturn:
 
 def _show(plan: Plan) -> None:
     for line in plan_display.lines(plan):
-        click.secho(line, fg=_COLORS.get(line.strip()[:1]))
+        is_plain = bool(os.environ.get("NO_COLOR"))  # https://no-color.org
+        click.secho(line, fg=_COLORS.get(line.strip()[:1]), color=False if is_plain else None)
 
 
 def _check(plan: Plan, *, take_over: bool, held: str | None) -> None:
@@ -151,6 +152,8 @@ def _execute(
                 click.echo(_result_line(result))
     except KeyboardInterrupt:
         is_interrupted = True
+    except SecretsFileError as error:
+        click.echo(f"error: {flatten(str(error))}", err=True)
     finally:
         if secrets:
             secrets.__exit__(None, None, None)

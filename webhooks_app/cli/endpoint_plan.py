@@ -88,9 +88,10 @@ def make(client: ApiClient, file: EndpointFile, leftover: Leftover, problems: Pr
     return Plan(file.managed_by, [*steps, *(Step(each["name"], action, before=each) for each in left)])
 
 
-def judge_one(client: ApiClient, step: Step) -> Step:
-    """Return the step as it would be now. Raises ApiFailure."""
-    return _steps(client, [dict(step.settings)])[0]
+def judge_one(client: ApiClient, step: Step) -> Step | None:
+    """Return the step as it would be now, None where it is refused. Raises ApiFailure."""
+    [said] = _ask(client, [step.settings])
+    return None if said["error"] else _step(step.settings, said)
 
 
 def _judge(client: ApiClient, file: EndpointFile, problems: Problems) -> list[Step]:
@@ -98,9 +99,7 @@ def _judge(client: ApiClient, file: EndpointFile, problems: Problems) -> list[St
     for group in _groups(list(file.endpoints.values())):
         sent = [{"name": each.name, "managed_by": file.managed_by, **each.settings} for each in group]
         try:
-            answered = client.request(
-                "POST", "/endpoints/plan", body={"endpoints": sent}, is_repeatable=True
-            ).body["data"]
+            answered = _ask(client, sent)
         except ApiFailure as failure:
             _blame(failure, group, problems)
             continue
@@ -139,10 +138,13 @@ def _report(declared: Declared, path: str | None, message: str, problems: Proble
     problems.report(f'endpoint "{declared.name}": {what}', declared.place(path))
 
 
-def _steps(client: ApiClient, sent: Sequence[Mapping[str, Any]]) -> list[Step]:
+def _ask(client: ApiClient, sent: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what the platform says of each, in their order."""
     body = {"endpoints": list(sent)}
-    answered = client.request("POST", "/endpoints/plan", body=body, is_repeatable=True).body["data"]
-    return [_step(settings, said) for settings, said in zip(sent, answered, strict=True) if not said["error"]]
+    said: list[dict[str, Any]] = client.request(
+        "POST", "/endpoints/plan", body=body, is_repeatable=True
+    ).body["data"]
+    return said
 
 
 def _step(settings: Mapping[str, Any], said: Mapping[str, Any]) -> Step:

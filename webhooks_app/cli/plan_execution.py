@@ -98,7 +98,7 @@ def _put(client: ApiClient, step: Step, held: str | None, secrets: SecretsFile |
 def _settled(client: ApiClient, step: Step, failure: ApiFailure) -> dict[str, Any]:
     """Return the endpoint if it is as wanted: an earlier try of ours, whose answer was lost, did it."""
     now = judge_one(client, step)
-    if now.action is Action.NONE and now.before is not None:
+    if now is not None and now.action is Action.NONE and now.before is not None:
         return dict(now.before)
     raise ApiFailure(
         "It was changed meanwhile. Run it again to see the difference.", status=412, code=failure.code

@@ -11,7 +11,7 @@ from webhooks_app.core.start_errors import StartError
 
 
 class SecretsFileError(StartError):
-    """The file cannot be used; nothing was done."""
+    """The file cannot be used, or not any more."""
 
     exit_code = os.EX_CANTCREAT
 
@@ -43,11 +43,17 @@ class SecretsFile:
     ) -> None:
         os.close(self._file)
         if not self.written and self.path.stat().st_size == 0:
-            self.path.unlink()
+            self.path.unlink(missing_ok=True)
 
     def add(self, name: str, endpoint_id: str, secret: str) -> None:
-        """Write a secret to the disk, as the platform would have to be asked for it again."""
+        """Write a secret to the disk, before the next endpoint is made. Raises SecretsFileError."""
         line = json.dumps({"name": name, "id": endpoint_id, "secret": secret}, ensure_ascii=False)
-        os.write(self._file, f"{line}\n".encode())
-        os.fsync(self._file)
+        try:
+            os.write(self._file, f"{line}\n".encode())
+            os.fsync(self._file)
+        except OSError as error:
+            message = (
+                f"{self.path} cannot be written: {error.strerror}. Read the secret of {name} in the console."
+            )
+            raise SecretsFileError(message) from None
         self.written += 1
