@@ -3,12 +3,14 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from tests.conftest import Workspace
 from tests.reading import json_of
 from tests.web.api.conftest import Api
 from tests.web.endpoints import audited_actions, load, states
-from webhooks_app.db.models import DeliveryState
+from webhooks_app.db.models import DeliveryState, Endpoint
+from webhooks_app.extensions import db
 
 URL = "https://hooks.example.com/avra"
 NEW: dict[str, Any] = {"url": URL, "event_types": ["batch-lifecycle"]}
@@ -170,3 +172,11 @@ def test_a_put_that_enables_needs_a_word_about_what_was_held(
 )
 def test_a_plan_of_another_form_is_refused(api: Api, body: dict[str, Any], field: str) -> None:
     assert api.refusal("POST", "/endpoints/plan", body)[::2] == (422, field)
+
+
+def test_a_listener_of_that_name_is_not_compared_with(api: Api) -> None:
+    wanted = {"name": "billing", "forward_to": "http://localhost:3000"}
+    assert api.call("POST", "/listeners", wanted).status_code == 201
+    db.session.rollback()
+    name = db.session.scalars(select(Endpoint.name)).one()
+    assert plan(api, NEW | {"name": name})[0]["action"] == "create"
