@@ -54,11 +54,11 @@ def fill(database: WriteDatabase, workspace: Workspace) -> list[str]:
         | {"delivery_id": row["id"], "next_attempt_at": row["created_at"], "lapses": 0}
         for row in waiting
     ]
-    with database.begin() as connection:
+    with database.without_time_limit().begin() as connection:
         connection.execute(insert(Event), events)
         connection.execute(insert(Delivery), deliveries)
         connection.execute(insert(PendingDelivery), queue)
-    with database.begin() as connection:
+    with database.without_time_limit().begin() as connection:
         connection.execute(text("ANALYZE"))
     return endpoints
 
