@@ -83,9 +83,9 @@ def create_token(tab: Tab) -> None:
 
 
 def refuse_limit(tab: Tab) -> None:
-    tab.fill("#burst", "5")
+    tab.fill("#rate", "0")
     tab.click("text=Save limit")
-    tab.wait_for_selector("#burst-error")
+    tab.wait_for_selector("#rate-error")
 
 
 def ask_first(tab: Tab) -> None:
