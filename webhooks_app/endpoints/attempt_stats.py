@@ -8,6 +8,7 @@ from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from webhooks_app.core.outcomes import OutcomeClass
+from webhooks_app.db import time_bins
 from webhooks_app.db.models import AttemptRollup, Endpoint, Facet
 from webhooks_app.endpoints import charts, traffic
 from webhooks_app.endpoints.charts import Bin, HourlyCount, Period
@@ -87,12 +88,19 @@ def read_stats(
 
 
 def _hourly_bins(session: Session, endpoint: Endpoint, period: Period, now: datetime) -> list[Bin]:
+    since = period.since(now)
+    position = time_bins.position(session, AttemptRollup.hour_at, since, period.step).label("position")
+    kind = AttemptRollup.outcome, AttemptRollup.latency_bucket
     rows = session.execute(
-        select(
-            AttemptRollup.hour_at, AttemptRollup.outcome, AttemptRollup.latency_bucket, AttemptRollup.count
-        ).where(AttemptRollup.endpoint_id == endpoint.id, AttemptRollup.hour_at >= period.since(now))
+        select(position, *kind, func.sum(AttemptRollup.count))
+        .where(AttemptRollup.endpoint_id == endpoint.id, AttemptRollup.hour_at >= since)
+        .group_by(position, *kind)
     )
-    return charts.bins([HourlyCount(*row) for row in rows], period, now)
+    sums = [
+        HourlyCount(since + period.step * int(at), outcome, bucket, int(count))
+        for at, outcome, bucket, count in rows
+    ]
+    return charts.bins(sums, period, now)
 
 
 def _bins(answers: Traffic) -> list[Bin]:
