@@ -5,12 +5,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, exists, or_, select
+from sqlalchemy import Connection, bindparam, exists, or_, select
 
 from webhooks_app.core import clock
 from webhooks_app.core.encryption import Cipher
 from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import Endpoint, Listener, PendingDelivery
+from webhooks_app.db.models.base import UtcDateTime
 from webhooks_app.endpoints import destinations
 from webhooks_app.endpoints.destinations import Destination
 from webhooks_app.worker import claims, signed_requests
@@ -20,6 +21,18 @@ from webhooks_app.worker.claimed_delivery import ClaimedDelivery
 LEASE_MARGIN = timedelta(seconds=30)
 # A program that is killed in the middle says nothing against the delivery.
 _NEVER_ISOLATED = 2**15
+
+
+_IS_DUE = exists().where(
+    PendingDelivery.endpoint_id == Listener.endpoint_id,
+    PendingDelivery.next_attempt_at <= bindparam("now", type_=UtcDateTime),
+)
+# Put together once: that takes longer than running it.
+_FIND_DUE = (
+    select(Listener.endpoint_id)
+    .join(Endpoint, Endpoint.id == Listener.endpoint_id)
+    .where(Listener.endpoint_id.in_(bindparam("ids")), or_(_IS_DUE, Endpoint.deleted_at.is_not(None)))
+)
 
 
 @dataclass(slots=True, frozen=True)
@@ -42,15 +55,8 @@ class DueRequest:
 
 def find_due(connection: Connection, endpoint_ids: Collection[str], *, now: datetime) -> set[str]:
     """Return those of the listeners that have something due, or have ended: whoever waits then asks again."""
-    due = exists().where(
-        PendingDelivery.endpoint_id == Listener.endpoint_id, PendingDelivery.next_attempt_at <= now
-    )
-    found = (
-        select(Listener.endpoint_id)
-        .join(Endpoint, Endpoint.id == Listener.endpoint_id)
-        .where(Listener.endpoint_id.in_(endpoint_ids), or_(due, Endpoint.deleted_at.is_not(None)))
-    )
-    return set(connection.scalars(found))
+    values = {"ids": list(endpoint_ids), "now": now}
+    return set(connection.scalars(_FIND_DUE, values))
 
 
 def claim(

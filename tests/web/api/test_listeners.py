@@ -21,10 +21,13 @@ from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.core import clock
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import AuditEntry, DeliveryState, Listener, Notice
-from webhooks_app.extensions import db
+from webhooks_app.deliveries import retention
+from webhooks_app.endpoints.destinations import Destinations
+from webhooks_app.extensions import db, services
 from webhooks_app.jobs import alarms
 from webhooks_app.listeners import ending
 from webhooks_app.monitoring import backlog
+from webhooks_app.worker import claims, held_deliveries
 from webhooks_app.worker.engine import DeliveryEngine
 
 
@@ -100,6 +103,33 @@ def test_no_worker_sends_to_a_listener_or_waits_for_it(
     with databases.read.connect_autocommit() as connection:
         assert [(each.pending, each.due) for each in backlog.read(connection)] == [(0, 0)]
     assert len(listening.claim()) == 1
+
+
+def test_what_a_worker_claims_of_it_all_the_same_is_released_unsent(
+    api: Api, workspace: Workspace, databases: Databases, app: Flask
+) -> None:
+    listening = listen(api)
+    workspace.send()
+    listener_id, now = listening.started["id"], clock.now()
+    with databases.write.begin() as connection:
+        claimed = claims.claim_due(connection, {listener_id: 5}, now=now, lease=timedelta(minutes=5))
+    assert len(claimed) == 1
+    with databases.read.connect_autocommit() as connection:
+        loaded = Destinations(services(app).cipher, cache_size=5).load(connection, [listener_id])
+    assert loaded[listener_id].not_accepting is DeliveryState.PENDING
+    held_deliveries.hold_or_cancel(databases.write, claimed, now=now)
+    assert len(listening.claim()) == 1
+
+
+def test_retention_leaves_it_its_secret_for_a_season(api: Api, databases: Databases) -> None:
+    listening = listen(api)
+    listening.end()
+    soon, later = (clock.now() + timedelta(days=days) for days in (89, 91))
+    assert retention.delete_expired(databases, now=soon).endpoints == 0
+    assert listen(api).started["secret"] == listening.started["secret"]
+    listen(api).end()
+    assert retention.delete_expired(databases, now=later).endpoints == 1
+    assert listen(api).started["secret"] != listening.started["secret"]
 
 
 def test_it_counts_towards_no_health_and_is_never_disabled(api: Api, workspace: Workspace) -> None:
