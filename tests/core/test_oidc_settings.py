@@ -9,6 +9,7 @@ from webhooks_app.core.oidc_settings import GroupGrant
 from webhooks_app.core.setting_values import ConfigError
 
 REQUIRED = {"WEBHOOKS_OIDC_ISSUER": "https://login.example.com/realm", "WEBHOOKS_OIDC_CLIENT_ID": "avra"}
+WORKSPACE_ID = "ws_06h1e2q60u9fvojk496e4rngi8"
 
 
 def test_without_settings_there_is_none() -> None:
@@ -43,7 +44,7 @@ def test_a_group_may_hold_what_separates(tmp_path: Path) -> None:
         ({"WEBHOOKS_OIDC_SCOPES": "email"}, "SCOPES"),
         ({"WEBHOOKS_OIDC_GROUPS": "ops"}, "GROUPS"),
         ({"WEBHOOKS_OIDC_GROUPS": "ops=Acme:admin"}, "GROUPS"),
-        ({"WEBHOOKS_OIDC_GROUPS": f"ops={ids.new('ws')}:king"}, "GROUPS"),
+        ({"WEBHOOKS_OIDC_GROUPS": f"ops={WORKSPACE_ID}:king"}, "GROUPS"),
         ({"WEBHOOKS_OIDC_CLIENT_SECRET_FILE": "/no/such/file"}, "CLIENT_SECRET_FILE"),
         ({"WEBHOOKS_OIDC_LINK_BY_EMAIL": "yes"}, "LINK_BY_EMAIL"),
     ],
