@@ -127,8 +127,9 @@ def test_a_replay_without_scripts_goes_back_to_the_endpoints_log(failed: str, ad
         assert answer.location.endswith("/deliveries/?status=failed")
 
 
-# A press on Replay while an admin waits: who it is, the replay itself, and what the page shows then.
-MOST_STATEMENTS = 8
+# A press on Replay while an admin waits: who it is, the replay itself, and what the page shows then, and what
+# the row waits for.
+MOST_STATEMENTS = 9
 
 
 @pytest.mark.parametrize("press", [1, 2], ids=["finished", "pending"])

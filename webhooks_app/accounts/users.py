@@ -106,14 +106,15 @@ def change_password(
         audit.record_for_person(connection, actor, "profile.password", user.id)
 
 
-def end_sessions(database: WriteDatabase, user: User, *, actor: Actor, keep: str = "") -> None:
-    """End every session of the person but `keep`, which needs the new key."""
+def end_sessions(
+    database: WriteDatabase, user: User, *, actor: Actor, keep: str = "", action: str | None = None
+) -> None:
+    """End every session of the person but `keep`, which needs the new key; `action` is for the audit log."""
     with database.begin() as connection:
         changed = sessions.end_all_in(connection, user.id, keep=keep)
         connection.execute(update(User).where(User.id == user.id).values(changed))
-        audit.record_for_person(
-            connection, actor, "session.end_others" if keep else "session.end_all", user.id
-        )
+        action = action or ("session.end_others" if keep else "session.end_all")
+        audit.record_for_person(connection, actor, action, user.id)
 
 
 def record_log_in(

@@ -110,9 +110,10 @@ def recover(
     is_json: bool,
     **filters: Any,
 ) -> None:
-    """Replay, send or cancel everything that a filter finds, in the background of the platform.
+    """Replay, send or cancel all that a filter finds.
 
-    Shows the count first, then the progress. Ctrl-C leaves it running there.
+    The platform does it in the background. Shows the count first, then the progress. Ctrl-C leaves it running
+    there.
     """
     body = _query(filters) | {"action": action} | ({"rate_per_second": rate} if rate else {})
     counted = client.request("POST", "/recoveries/count", body=body, is_repeatable=True).body

@@ -53,7 +53,7 @@ def tail(client: ApiClient, event_type: str | None, is_json: bool) -> None:
 @as_json
 @with_client
 def send_example(client: ApiClient, event_type: str, endpoint: str | None, is_json: bool) -> None:
-    """Send the catalog's example of TYPE, to whoever subscribes.
+    """Send the catalog's example of an event type.
 
     Needs the scope events:send, or for one endpoint endpoints:write.
     """

@@ -58,10 +58,10 @@ def apply(
     yes: bool,
     is_json: bool,
 ) -> None:
-    """Have the endpoints of the workspace be as FILE says ("-": standard input).
+    """Have a workspace's endpoints be as a file says.
 
-    Shows the difference, asks, and does it. Endpoints that no file manages, or another one, stay as they are
-    unless FILE has their names.
+    FILE may be "-", for standard input. Shows the difference, asks, and does it. Endpoints that no file
+    manages, or another one, stay as they are unless FILE has their names.
     """
     if prune and release:
         _refuse("Say --prune or --release, not both.")

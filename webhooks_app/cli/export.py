@@ -27,7 +27,7 @@ _MASKED = "  # the masked part stays as it is stored"
 @click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="A file, made anew.")
 @with_client
 def export(client: ApiClient, managed_by: str | None, unmasked_urls: bool, output: Path | None) -> None:
-    """Write the workspace's endpoints as a file that `avra apply` reads."""
+    """Write a workspace's endpoints as such a file."""
     found = sorted(client.each("/endpoints"), key=lambda each: (each["name"], each["id"]))
     chosen = [each for each in found if managed_by in (None, each["managed_by"])]
     _refuse_ambiguous(chosen)

@@ -53,7 +53,7 @@ def listen(
     skip_verify: bool,
     is_json: bool,
 ) -> None:
-    """Hand deliveries of the workspace on to a server on this machine.
+    """Hand deliveries on to a server on this machine.
 
     They come signed as they would from the platform, and what the server answers is in the delivery log,
     which replays them as any others. Until Ctrl-C. Needs a token with the scope events:listen.

@@ -27,7 +27,7 @@ _ROLES = click.Choice([role.value for role in Role])
 
 @click.group("users")
 def users_group() -> None:
-    """List accounts, add and remove them; list and end their sessions."""
+    """List accounts, add and remove; end sessions."""
 
 
 @users_group.command("list")

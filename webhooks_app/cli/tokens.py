@@ -29,7 +29,7 @@ _BURST = click.option(
 
 @click.group("tokens")
 def tokens_group() -> None:
-    """List the API tokens of a workspace, add, limit and revoke them."""
+    """List API tokens, add, limit and revoke them."""
 
 
 @tokens_group.command("list")

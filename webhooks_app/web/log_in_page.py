@@ -8,7 +8,6 @@ from wtforms import PasswordField, StringField
 from wtforms.validators import DataRequired, Length, Regexp
 
 from webhooks_app.accounts import log_in_limits, users
-from webhooks_app.accounts import sessions as account_sessions
 from webhooks_app.accounts.input_rules import LONGEST_PASSWORD
 from webhooks_app.core import clock, passwords
 from webhooks_app.db.models import SignInMethod, User
@@ -78,12 +77,9 @@ def _record_refusal(email: str, user: User | None) -> None:
 
 @login_required  # type: ignore[untyped-decorator]
 def log_out() -> PageResponse:
-    """End this session, here and on the server: its cookie is good for nothing afterwards."""
+    """End every session of the person: no cookie of theirs is good for anything afterwards."""
     ended = g.get("user_session")
-    if ended is not None:
-        account_sessions.end(services().write, ended, actor=actor(), action="session.log_out")
-    else:  # of an older version, from before its first page
-        users.end_sessions(services().write, current_user, actor=actor())
+    users.end_sessions(services().write, current_user, actor=actor(), action="session.log_out")
     session.clear()
     is_sso = ended is not None and ended.method is SignInMethod.SSO
     return redirect(url_for("session.log_in", ended="sso" if is_sso else None), 303)
