@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK = $(BIN)/python -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
 
-.PHONY: run test coverage faults hosts bench mutants check lock wheel client sbom api-reference clean
+.PHONY: run test coverage faults hosts bench mutants check lock docs wheel client sbom api-reference clean
 
 run: $(VENV)/run.stamp
 	@exec $(BIN)/python -m webhooks_app run
@@ -44,8 +44,13 @@ check: $(VENV)/dev.stamp
 	$(BIN)/python -m codespell_lib
 	$(BIN)/python -m pytest -q tests/test_packages.py tests/test_contributing.py
 
-# What a deployment installs, into dist/: the wheel, and the tested versions of what it needs, with hashes.
-wheel: $(VENV)/dev.stamp
+# The documents as a site, into site/, which the web serves under /docs; with tools of its own, not those of the platform.
+docs: $(VENV)/dev.stamp
+	@$(BIN)/python -m uv run -q --isolated --no-project --with-requirements docs_site/tools.txt python -m docs_site site
+	@echo site/index.html
+
+# What a deployment installs, into dist/: the wheel with the site, and the tested versions of what it needs, with hashes.
+wheel: docs
 	@rm -rf dist
 	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w dist .
 	@cp deploy/requirements.txt dist/
@@ -69,6 +74,7 @@ lock: $(VENV)/dev.stamp
 	$(LOCK) pyproject.toml --extra embedded --extra test -o requirements.txt
 	$(LOCK) -c requirements.txt requirements.in -o deploy/requirements.txt
 	$(LOCK) requirements-dev.in -o requirements-dev.txt
+	$(LOCK) docs_site/tools.in -o docs_site/tools.txt
 	$(LOCK) tests/deploy/tools.in -o tests/deploy/tools.txt
 	$(LOCK) tests/avra_client/frameworks.in -o tests/avra_client/frameworks.txt
 	$(LOCK) tests/web/api/clients/tools.in -o tests/web/api/clients/tools.txt

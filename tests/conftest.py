@@ -295,6 +295,7 @@ def app(settings: Settings, database_limits: DatabaseLimits) -> Iterator[Flask]:
 def opened(app: Flask) -> Iterator[Flask]:
     """The application in its context, with its connections closed at the end."""
     app.testing = True
+    app.config["DOCUMENTS_FOLDER"] = Path("/nowhere")  # whether or not `make docs` was run here
     with app.app_context():
         yield app
         db.session.remove()

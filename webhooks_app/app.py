@@ -52,6 +52,7 @@ def create_app(
     )
     app.debug = False  # FLASK_DEBUG, left in a shell, would have exceptions end connections without an answer
     app.config.update(_flask_config(settings, database_limits))
+    app.config["DOCUMENTS_FOLDER"] = config.ROOT / "site"
     db.init_app(app)
     login.init_app(app)
     with app.app_context():

@@ -326,6 +326,8 @@ NOT_PAGES = {
     "deliveries.export": "a file",
     "api_document.show_json": "JSON",
     "api_document.show_yaml": "YAML",
+    "documents.index": "the site of the documents, or how to build it: see tests/docs_site",
+    "documents.show": "a file of that site",
 }
 NO_CONSOLE = ("static", "api.", "health.")
 

@@ -71,6 +71,9 @@ def test_the_wheel_holds_the_package_and_all_that_it_shows_and_nothing_else(whee
     expected = {path.relative_to(ROOT) for path in files if "__pycache__" not in path.parts}
     with zipfile.ZipFile(wheel) as archive:
         names = {Path(name) for name in archive.namelist() if ".dist-info/" not in name}
+    site = {path for path in names if path.is_relative_to("webhooks_app/site")}
+    assert (Path("webhooks_app/site/index.html") in site) == (ROOT / "site").is_dir()
+    names -= site
     assert {Path("webhooks_app") / path.relative_to("webhooks_app") for path in names} == names
     assert names == {path if path.parts[0] == "webhooks_app" else "webhooks_app" / path for path in expected}
 

@@ -56,6 +56,8 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 @pytest.mark.long
 def test_the_image_serves_as_a_user_without_rights_on_a_root_that_is_read_only(image: Stage) -> None:
     assert image.run("avra", "--version").stdout.strip().endswith(__version__)
+    site = "import webhooks_app.config as c; assert (c.ROOT / 'site' / 'index.html').is_file()"
+    assert image.run("python3", "-c", site).returncode == 0
     assert image.run("id", "-u").stdout.strip() == "10001"
     assert image.run("touch", "/srv/avra/x").returncode != 0
     assert image.run("python3", "-c", "import webhooks_app, pip").returncode != 0

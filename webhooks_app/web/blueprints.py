@@ -21,6 +21,7 @@ from webhooks_app.web import (
     delivery_log_page,
     delivery_log_updates,
     delivery_page,
+    documents,
     endpoint_actions,
     endpoint_choice,
     endpoint_form_pages,
@@ -126,6 +127,7 @@ OTHER_AREAS: tuple[tuple[str, str | None, *tuple[AddRoutes, ...]], ...] = (
     ("password_resets", "/password-reset", password_reset_pages.add_routes),
     ("health", None, health_checks.add_routes),
     ("api_document", "/api/v1", document.add_routes),
+    ("documents", "/docs", documents.add_routes),
 )
 
 

@@ -86,7 +86,7 @@ def _is_safe() -> bool:
 
 
 def _is_static() -> bool:
-    return request.endpoint == "static"
+    return request.endpoint == "static" or request.blueprint == "documents"
 
 
 def _replace(response: Response, content: bytes, etag: str | None) -> Response:

@@ -34,7 +34,7 @@ def _add_headers(response: Response) -> Response:
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
     if request.endpoint == "static":
         headers["Cache-Control"] = f"public, max-age={STATIC_SECONDS}, immutable"
-    else:
+    elif "Cache-Control" not in headers or not response.cache_control.public:
         headers.setdefault("Cache-Control", "no-store")
         response.vary.update(["HX-Request", "HX-Request-Type", "Cookie"])
     return response

@@ -1,0 +1,82 @@
+"""The documents as a site at `/docs/`, for whoever asks: they hold nothing of a workspace.
+
+`make docs` builds it; a wheel and the image have it. In a checkout where it was not built, one page says how,
+and lists the Markdown that it would be built of.
+"""
+
+from pathlib import Path
+
+from flask import (
+    Blueprint,
+    abort,
+    current_app,
+    redirect,
+    render_template,
+    request,
+    send_from_directory,
+    url_for,
+)
+from werkzeug.exceptions import NotFound
+from werkzeug.wrappers import Response
+
+from webhooks_app import config
+
+# The console's policy, with the theme's icons, which its stylesheet has within it.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+# A page changes with a release; what was kept is asked for again by its ETag.
+PAGE_SECONDS = 300
+ASSET_SECONDS = 365 * 86_400
+
+
+def add_routes(blueprint: Blueprint) -> None:
+    blueprint.get("/")(index)
+    blueprint.get("/<path:name>")(show)
+
+
+def index() -> Response | str:
+    if _site().joinpath("index.html").is_file():
+        return show("index.html")
+    found = (*_sources().glob("*.md"), *_sources().glob("*/README.md"))
+    documents = sorted(path.relative_to(_sources()).as_posix() for path in found)
+    return render_template("documents.html", documents=documents)
+
+
+def show(name: str) -> Response:
+    """Answer a file of the site, or the Markdown of that name; what lacks `.html` leads to its page."""
+    for folder, is_allowed in ((_site(), True), (_sources(), name.endswith(".md"))):
+        try:
+            if is_allowed:
+                return _with_headers(send_from_directory(folder, name, max_age=PAGE_SECONDS))
+        except NotFound:
+            continue
+    page = next((each for each in _pages_of(name) if (_site() / each).is_file()), None)
+    if page is None:
+        abort(404)
+    return redirect(url_for("documents.show", name=page))
+
+
+def _pages_of(name: str) -> tuple[str, ...]:
+    stem = name.rstrip("/")
+    return () if ".." in name or "\0" in name else (f"{stem}.html", f"{stem}/index.html")
+
+
+def _with_headers(response: Response) -> Response:
+    response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    is_asset = request.path.rpartition("/docs/")[2].startswith("_static/") and "v" in request.args
+    if is_asset:  # its address holds a digest of its content
+        response.headers["Cache-Control"] = f"public, max-age={ASSET_SECONDS}, immutable"
+    else:
+        response.headers["Cache-Control"] = f"public, max-age={PAGE_SECONDS}"
+    return response
+
+
+def _site() -> Path:
+    folder: Path = current_app.config["DOCUMENTS_FOLDER"]
+    return folder
+
+
+def _sources() -> Path:
+    return config.ROOT / "docs"
