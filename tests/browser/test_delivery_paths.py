@@ -36,7 +36,7 @@ def test_from_a_broken_endpoint_to_its_failed_delivery_and_a_replay_in_place(
     expect(page.locator("main [data-state=delivered]").first).to_be_visible()
     if has_javascript:
         expect(row.locator(".row-preview")).to_contain_text("Delivered")
-        expect(page).to_have_url(re.compile("response=4xx"))
+        expect(page).to_have_url(re.compile("response=410"))
     assert len(receiver.received) == 2
 
 
