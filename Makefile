@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK = $(BIN)/python -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
 
-.PHONY: run test coverage faults hosts bench mutants check lock docs wheel client sbom api-reference clean
+.PHONY: run test coverage faults hosts bench mutants check lock docs wheel client sbom reference api-reference clean
 
 run: $(VENV)/run.stamp
 	@exec $(BIN)/python -m webhooks_app run
@@ -79,7 +79,11 @@ lock: $(VENV)/dev.stamp
 	$(LOCK) tests/avra_client/frameworks.in -o tests/avra_client/frameworks.txt
 	$(LOCK) tests/web/api/clients/tools.in -o tests/web/api/clients/tools.txt
 
-# The reference of the API, from the operations and models that it is made of.
+# Every page of docs/, and part of one, that is made of the code.
+reference: $(VENV)/dev.stamp
+	@$(BIN)/python -m docs_site.reference
+
+# Of these the reference of the API alone, from the operations and models that it is made of.
 api-reference: $(VENV)/dev.stamp
 	@$(BIN)/python -m webhooks_app.web.api.reference > docs/api.md
 

@@ -16,13 +16,14 @@ class Section(NamedTuple):
 
 HOME = "docs/README"
 SECTIONS = (
-    Section("Producers", ("docs/outbox", "clients/python/README")),
-    Section("Consumers", ("docs/shell",)),
-    Section("Admins", ("docs/health", "docs/endpoints-file", "docs/catalog", "docs/console")),
+    Section("Producers", ("docs/producers", "clients/python/README", "docs/outbox")),
+    Section("Consumers", ("docs/consumers", "docs/shell")),
+    Section("Admins", ("docs/admins", "docs/health", "docs/endpoints-file", "docs/catalog", "docs/console")),
     Section(
         "Operators", ("docs/production", "docs/operations", "docs/many-hosts", "docs/sign-in", "SECURITY")
     ),
-    Section("Reference", ("docs/api",)),
+    Section("Reference", ("docs/api", "docs/reference/*")),
+    Section("Event types", ("docs/events/README", "docs/events/*")),
     Section("Figures", ("docs/performance", "docs/faults")),
     Section(
         "The project",
@@ -38,6 +39,7 @@ _MOVED = {
     "SECURITY": "security",
     "clients/python/README": "client",
     "docs/decisions/README": "decisions/index",
+    "docs/events/README": "events/index",
 }
 
 

@@ -1,0 +1,163 @@
+"""The commands and the code of the pages for producers and consumers run, as they are shown."""
+
+import contextlib
+import io
+import json
+import re
+import shlex
+import sqlite3
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from werkzeug.serving import make_server
+
+from docs_site.pages import ROOT
+from tests.conftest import TESTER, Workspace
+from tests.receivers import Receiver
+from webhooks_app.cli.main import main
+from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.models import Endpoint, Event
+from webhooks_app.endpoints import signing_secrets
+from webhooks_app.events import catalog
+from webhooks_app.extensions import db, services
+from webhooks_app.web.api.producer import LARGEST_BATCH
+from webhooks_app.worker.engine import DeliveryEngine
+
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ADDRESS, TOKEN = "http://127.0.0.1:8000", "tok_…"
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The page's code of that language, but for the Verify tab's, which tests/test_snippets.py runs."""
+    text = (ROOT / "docs" / page).read_text().partition("\n## Verification code\n")[0]
+    return [code for found, code in BLOCK.findall(text) if found == language]
+
+
+CURLS = [code for code in blocks("producers.md", "sh") if code.startswith("curl")]
+PRODUCERS, CONSUMERS = blocks("producers.md", "python"), blocks("consumers.md", "python")
+COMMANDS = [
+    line
+    for page in ("producers.md", "consumers.md")
+    for line in (
+        *(code for code in blocks(page, "sh") if code.startswith("avra")),
+        *re.findall(r"`(avra [^`]+)`", (ROOT / "docs" / page).read_text()),
+    )
+]
+
+
+@pytest.fixture
+def database_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """SQLite alone: nothing here depends on the database."""
+    (tmp_path / "test.db").write_bytes(sqlite_template.read_bytes())
+    return f"sqlite:///{tmp_path / 'test.db'}"
+
+
+@pytest.fixture
+def url(app: Flask) -> Iterator[str]:
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def run_curl(command: str, url: str, workspace: Workspace) -> Any:
+    """What the command answers, which is run as a shell would, but for the address and the token."""
+    assert ADDRESS in command and TOKEN in command
+    script = command.replace(ADDRESS, url).replace(TOKEN, workspace.token)
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_commands_for_producers_send_events(url: str, workspace: Workspace) -> None:
+    first, keyed, batch = (run_curl(command, url, workspace) for command in CURLS)
+    assert db.session.get_one(Event, first["id"]).type == "batch-lifecycle"
+    assert run_curl(CURLS[1], url, workspace)["id"] == keyed["id"]
+    assert [each["repeated"] for each in batch["events"]] == [False, False]
+    assert [each["repeated"] for each in run_curl(CURLS[2], url, workspace)["events"]] == [True, True]
+
+
+@pytest.mark.parametrize(("number", "said"), [(0, r"evt_\w+ 0\n"), (1, r"3\n")], ids=["one", "many"])
+def test_the_code_for_producers_sends_events(url: str, workspace: Workspace, number: int, said: str) -> None:
+    output = io.StringIO()
+    source = PRODUCERS[number].replace(ADDRESS, url).replace(TOKEN, workspace.token)
+    with contextlib.redirect_stdout(output):
+        exec(compile(source, "producers.md", "exec"), {})
+    assert re.fullmatch(said, output.getvalue())
+
+
+@pytest.mark.parametrize("name", [f"events/{name}.md" for name in sorted(catalog.load().names)])
+def test_each_event_types_command_sends_such_an_event(app: Flask, workspace: Workspace, name: str) -> None:
+    """Through the application alone, as the commands differ in their bodies only."""
+    [command] = blocks(name, "sh")
+    words = shlex.split(command.replace("\\\n", " "))
+    headers = dict(words[at + 1].split(": ", 1) for at, word in enumerate(words) if word == "-H")
+    headers["Authorization"] = f"Bearer {workspace.token}"
+    path = words[1].removeprefix(ADDRESS)
+    answer = app.test_client().post(path, data=words[words.index("-d") + 1].encode(), headers=headers)
+    assert answer.status_code == 202, answer.text
+    output = io.StringIO()
+    event = json.loads(blocks(name, "json")[0])
+    with contextlib.redirect_stdout(output):
+        exec(compile(f"{blocks(name, 'python')[0]}\nhandle(event)", name, "exec"), {"event": event})
+    assert output.getvalue().startswith(event["type"])
+
+
+def test_the_code_for_consumers_verifies_signs_and_processes_once(
+    app: Flask, workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase
+) -> None:
+    endpoint = db.session.get_one(Endpoint, workspace.endpoint(receiver.url))
+    [secret] = signing_secrets.reveal(database, services(app).cipher, endpoint, actor=TESTER)
+    [event_id] = workspace.send()
+    engine.run(seconds=60)
+    [request] = receiver.received
+    names: dict[str, Any] = {}
+    for source in CONSUMERS:
+        exec(compile(source, "consumers.md", "exec"), names)
+
+    event = names["read_delivery"](secret, request.body, request.headers)
+    assert event["id"] == event_id
+    delivery_id = request.headers["webhook-id"]
+    with contextlib.closing(sqlite3.connect(":memory:")) as own:
+        own.executescript(
+            "CREATE TABLE seen (id TEXT PRIMARY KEY); CREATE TABLE work (type TEXT, event_id TEXT)"
+        )
+        assert [names["process_once"](own, delivery_id, event) for _ in range(2)] == [True, False]
+        assert own.execute("SELECT count(*) FROM work").fetchone() == (1,)
+    headers = names["signed_headers"](secret, "dlv_1", '{"id": "evt_1"}')
+    assert names["read_delivery"](secret, b'{"id": "evt_1"}', headers) == {"id": "evt_1"}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_shells_commands_are_there_with_these_options(command: str) -> None:
+    """Parsed as the shell would, and not carried out: tests/cli/ does that."""
+    words = shlex.split(command)[1:]
+    group: Any = main
+    context = main.make_context("avra", list(words))
+    name, found, rest = group.resolve_command(context, words)
+    while hasattr(found, "resolve_command") and rest:
+        group = found
+        name, found, rest = group.resolve_command(context, rest)
+    assert found.name == name
+    known = {option for each in found.params for option in each.opts}
+    assert [word for word in rest if word.startswith("--") and word not in known] == []
+
+
+def test_the_pages_name_the_limits_that_there_are() -> None:
+    text = (ROOT / "docs" / "producers.md").read_text()
+    assert f"Up to {LARGEST_BATCH:,} events" in text
+
+
+def test_the_first_page_leads_to_each_reader() -> None:
+    text = (ROOT / "docs" / "README.md").read_text()
+    assert [
+        page for page in ("producers", "consumers", "admins", "production") if f"({page}.md)" not in text
+    ] == []
