@@ -1,11 +1,13 @@
 """The shell's door: `avra COMMAND`, or `python -m webhooks_app COMMAND`."""
 
 from importlib import import_module
+from typing import Any
 
 import click
 
 import webhooks_app
 from webhooks_app.core import standard_streams
+from webhooks_app.monitoring import tracing
 
 # By name, with the module that holds it, so that each process loads what it uses.
 _COMMANDS = {
@@ -43,6 +45,10 @@ _FUNCTIONS = {name: f"{name}_group" for name in _GROUPS}
 
 class _Commands(click.Group):
     """A group that imports a command's module when the command is asked for."""
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        tracing.leave_out()
+        return super().main(*arguments, **options)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)

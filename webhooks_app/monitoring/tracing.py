@@ -4,11 +4,13 @@ See "OpenTelemetry Environment Variable Specification" at opentelemetry.io.
 """
 
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Protocol
+from types import ModuleType
+from typing import Protocol, cast
 
 from webhooks_app.core.setting_values import ConfigError
 
@@ -86,6 +88,17 @@ def is_asked_for(environ: Mapping[str, str]) -> bool:
     if exporter != "console" and protocol != "http/protobuf":
         raise ConfigError(f"Traces are sent as http/protobuf; {protocols[1]} asks for {protocol[:40]!r}.")
     return True
+
+
+def leave_out(environ: Mapping[str, str] | None = None) -> None:
+    """Have nobody load OpenTelemetry unless traces are asked for; to be called before redis is loaded.
+
+    Where it is installed, the redis library would load it for figures of its own: 16 MiB in each process.
+    """
+    with suppress(ConfigError):  # `check` will say so
+        if not is_asked_for(os.environ if environ is None else environ):
+            # An import of what is None there raises ImportError.
+            sys.modules.setdefault(_SDK, cast(ModuleType, None))
 
 
 def check(environ: Mapping[str, str] | None = None) -> None:
