@@ -19,7 +19,8 @@ def build(output: Path) -> None:
         staging.stage(source)
         markdown = Path(folder, "markdown")
         shutil.copytree(source, markdown)
-        (source / "index.md").write_text((source / "index.md").read_text() + "\n" + _table_of_contents())
+        for place, more in _tables_of_contents().items():
+            (source / f"{place}.md").write_text((source / f"{place}.md").read_text() + "\n" + more)
         _run_sphinx(source, made)
         inline_code.move_out(made)
         twins.write(markdown, made)
@@ -37,13 +38,29 @@ def _add_licences(site: Path) -> None:
             (site / "_static" / f"{name}.LICENSE.txt").write_text("\n".join(texts))
 
 
-def _table_of_contents() -> str:
-    """Return the navigation, which Sphinx takes from a page."""
-    parts = []
+def _tables_of_contents() -> dict[str, str]:
+    """Return the navigation, which Sphinx takes from pages: what each of them gets at its end, by its place.
+
+    The pages of a folder that has an index are below that; all others below the first page.
+    """
+    tables = {"index": ""}
     for section in pages.SECTIONS:
-        lines = "\n".join(pages.place(source) for source in pages.sources(section))
-        parts.append(f"```{{toctree}}\n:hidden:\n:caption: {section.title}\n\n{lines}\n```\n")
-    return "\n".join(parts)
+        places = [pages.place(source) for source in pages.sources(section)]
+        parents = {place: place.removesuffix("index") for place in places if place.endswith("/index")}
+        for parent, folder in parents.items():
+            tables[parent] = _table(
+                [each for each in places if each.startswith(folder) and each != parent], folder
+            )
+        below = tuple(parents.values())
+        own = [each for each in places if each in parents or not (below and each.startswith(below))]
+        tables["index"] += _table(own, caption=section.title) + "\n"
+    return tables
+
+
+def _table(places: list[str], folder: str = "", *, caption: str = "") -> str:
+    lines = "\n".join(each.removeprefix(folder) for each in places)
+    options = ":hidden:\n" + (f":caption: {caption}\n" if caption else "")
+    return f"```{{toctree}}\n{options}\n{lines}\n```\n"
 
 
 def _run_sphinx(source: Path, output: Path) -> None:

@@ -1,5 +1,7 @@
 """Sphinx reads this: the theme, and Markdown as a forge reads it."""
 
+from pathlib import Path
+
 project = "Avra webhooks"
 extensions = ["myst_parser"]
 myst_heading_anchors = 4
@@ -9,6 +11,7 @@ html_favicon = "../static/favicon.svg"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 templates_path = ["templates"]
+html_search_scorer = str(Path(__file__).with_name("search_scores.js"))
 html_copy_source = False
 html_show_sourcelink = False
 html_show_sphinx = False

@@ -22,8 +22,7 @@ SECTIONS = (
     Section(
         "Operators", ("docs/production", "docs/operations", "docs/many-hosts", "docs/sign-in", "SECURITY")
     ),
-    Section("Reference", ("docs/api", "docs/reference/*")),
-    Section("Event types", ("docs/events/README", "docs/events/*")),
+    Section("Reference", ("docs/api", "docs/reference/*", "docs/events/README", "docs/events/*")),
     Section("Figures", ("docs/performance", "docs/faults")),
     Section(
         "The project",

@@ -9,14 +9,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from docs_site import pages
-from tests.docs_site import site as site_builder
 
 pytestmark = pytest.mark.long
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return site_builder.build(tmp_path_factory.mktemp("docs"))
 
 
 class Links(HTMLParser):

@@ -120,4 +120,5 @@ def test_a_checkout_without_the_site_says_how_to_build_it_and_has_the_markdown(
     assert "make docs" in page.text
     assert 'href="/docs/production.md"' in page.text
     assert client.get("/docs/production.md").text.startswith("# ")
+    assert client.get("/docs/consumers.html").location == "/docs/consumers.md"
     assert client.get("/docs/images/deliveries.png").status_code == 404

@@ -52,6 +52,8 @@ def show(name: str) -> Response:
                 return _with_headers(send_from_directory(folder, name, max_age=PAGE_SECONDS))
         except NotFound:
             continue
+    if name.endswith(".html") and (_sources() / name).with_suffix(".md").is_file():
+        return redirect(url_for("documents.show", name=name.removesuffix(".html") + ".md"))
     page = next((each for each in _pages_of(name) if (_site() / each).is_file()), None)
     if page is None:
         abort(404)

@@ -1,0 +1,90 @@
+"""The site in Chromium, as the web serves it: the policy refuses nothing, search and both themes work."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import served
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture
+def database_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """SQLite alone: nothing here asks the database."""
+    (tmp_path / "test.db").write_bytes(sqlite_template.read_bytes())
+    return f"sqlite:///{tmp_path / 'test.db'}"
+
+
+@pytest.fixture
+def address(app: Flask, site: Path) -> Iterator[str]:
+    app.config["DOCUMENTS_FOLDER"] = site
+    with served(app) as url:
+        yield f"{url}/docs"
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def tab(chromium: Browser, complaints: list[str]) -> Iterator[Page]:
+    with chromium.new_context() as context:
+        page = context.new_page()
+        page.on(
+            "console", lambda message: complaints.append(message.text) if message.type == "error" else None
+        )
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("requestfailed", lambda request: complaints.append(f"{request.url} failed"))
+        yield page
+
+
+def test_search_finds_a_page_by_a_word_and_leads_there(
+    tab: Page, address: str, complaints: list[str]
+) -> None:
+    tab.goto(f"{address}/")
+    tab.get_by_placeholder("Search").fill("redirects")
+    tab.keyboard.press("Enter")
+    found = tab.locator("#search-results li a", has_text="Receiving deliveries").first
+    found.wait_for()
+    found.click()
+    expect(tab.locator("h1")).to_contain_text("Receiving deliveries")
+    assert complaints == []
+
+
+def test_what_people_act_by_is_found_before_records_of_decisions(tab: Page, address: str) -> None:
+    tab.goto(f"{address}/search.html?q=idempotency")
+    tab.locator("#search-results li a").first.wait_for()
+    places = [link.get_attribute("href") or "" for link in tab.locator("#search-results li > a").all()]
+    behind = [place.startswith(("decisions/", "project/")) for place in places]
+    assert behind == sorted(behind) and len(set(behind)) == 2
+
+
+@pytest.mark.parametrize("width", [375, 1440])
+def test_pages_fit_their_window_in_both_themes(
+    tab: Page, address: str, complaints: list[str], width: int
+) -> None:
+    tab.set_viewport_size({"width": width, "height": 900})
+    grounds = set()
+    for theme in ("light", "dark"):
+        tab.emulate_media(color_scheme=theme)
+        for page in ("index", "consumers", "reference/settings", "events/batch-lifecycle", "api"):
+            tab.goto(f"{address}/{page}.html")
+            assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), page
+        grounds.add(tab.evaluate("getComputedStyle(document.body).backgroundColor"))
+    assert len(grounds) == 2
+    assert complaints == []
+
+
+def test_snippets_unfold_and_the_theme_can_be_chosen(tab: Page, address: str, complaints: list[str]) -> None:
+    tab.goto(f"{address}/consumers.html")
+    tab.locator("summary", has_text="Python, Flask").click()
+    expect(tab.locator("details[open] pre")).to_contain_text("request.get_data()")
+    before = tab.evaluate("document.body.dataset.theme")
+    tab.locator(".theme-toggle:visible").first.click()
+    assert tab.evaluate("document.body.dataset.theme") != before
+    assert complaints == []
