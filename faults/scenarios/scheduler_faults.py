@@ -51,10 +51,12 @@ def _wait_until_no_run(system: System) -> None:
 
 def _require_alarms(system: System, report: Report) -> None:
     status, problems = system.health()
-    # That it reports no more shows by the database's clock, which in PostgreSQL is not moved; that nothing was
-    # swept shows by the web's.
-    for text in ("cheduler", "one has been due for"):
-        report.require(any(text in each for each in problems), f"no alarm that says {text!r}: {problems}")
+    # That it reports no more shows by the database's clock, which in PostgreSQL is not moved; that nothing
+    # was swept shows by the web's.
+    for text in ("scheduler", "one has been due for"):
+        report.require(
+            any(text in each.lower() for each in problems), f"no alarm that says {text!r}: {problems}"
+        )
     report.require(status == 503, f"the health page answered {status} with the scheduler dead")
 
 
