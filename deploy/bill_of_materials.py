@@ -1,4 +1,4 @@
-"""Prints the bill of materials (CycloneDX 1.6, JSON) of `deploy/requirements.txt` and `static/vendor`."""
+"""Prints the bill of materials (CycloneDX 1.6, JSON) of `deploy/requirements.txt` and what the web serves."""
 
 import hashlib
 import json
@@ -8,8 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from packaging.requirements import Requirement
+
 ROOT = Path(__file__).resolve().parents[1]
 VENDORED = ROOT / "static" / "vendor"
+# Whose scripts and styles are in the site of the documents, with their licences.
+_SITE = {"furo": "MIT", "pygments": "BSD-2-Clause", "sphinx": "BSD-2-Clause"}
+_PIN = re.compile(r"^([a-z][^\n\\]*==[^\n\\]*)", re.MULTILINE)
 # A row of the table in static/vendor/README.md: package, version, licence, its file, our file, SHA-256.
 _ROW = re.compile(
     r"^\| \[(?P<name>[^]]+)\]\([^)]*\) \| (?P<version>[^ ]+) \| (?P<licence>[^,]+),[^|]*\|[^|]*"
@@ -22,7 +27,7 @@ def main() -> None:
     """Print the bill. Raises SystemExit where a vendored file is not the one that its table names."""
     bill = python_packages()
     bill["metadata"]["component"]["version"] = platform_version()
-    bill["components"] += vendored_files()
+    bill["components"] += vendored_files() + parts_of_the_site()
     json.dump(bill, sys.stdout, indent=1)
 
 
@@ -46,6 +51,20 @@ def platform_version() -> str:
     text = (ROOT / "webhooks_app" / "__init__.py").read_text(encoding="utf-8")
     [version] = re.findall(r'^__version__ = "(.+)"$', text, re.MULTILINE)
     return str(version)
+
+
+def parts_of_the_site() -> list[dict[str, Any]]:
+    """Return the packages whose scripts and styles the site of the documents has, as this Python has them."""
+    pins = [Requirement(each) for each in _PIN.findall((ROOT / "docs_site/tools.txt").read_text("utf-8"))]
+    chosen = [each for each in pins if each.name in _SITE and (each.marker is None or each.marker.evaluate())]
+    return [site_package(each.name, str(each.specifier).removeprefix("==")) for each in chosen]
+
+
+def site_package(name: str, version: str) -> dict[str, Any]:
+    url = f"pkg:pypi/{name}@{version}"
+    licence = {"license": {"id": _SITE[name]}}
+    part = {"type": "library", "bom-ref": f"site-{url}", "name": name, "version": version}
+    return {**part, "purl": url, "licenses": [licence]}
 
 
 def vendored_files() -> list[dict[str, Any]]:

@@ -50,3 +50,10 @@ def test_it_names_each_vendored_file_with_its_digest(bill: dict[str, Any]) -> No
     files = [path for path in (ROOT / "static/vendor").iterdir() if path.suffix in {".js", ".css"}]
     assert len([url for url in urls if url and url.startswith("pkg:npm/")]) == len(files)
     assert "pkg:npm/htmx.org@4.0.1" in urls
+
+
+def test_it_names_what_the_site_of_the_documents_is_made_of(bill: dict[str, Any]) -> None:
+    pins = (ROOT / "docs_site" / "tools.txt").read_text()
+    parts = {each["name"]: each for each in bill["components"] if each["bom-ref"].startswith("site-")}
+    assert set(parts) == {"furo", "pygments", "sphinx"}
+    assert all(f"\n{name}=={part['version']} " in pins for name, part in parts.items())

@@ -132,8 +132,20 @@ def test_the_code_for_consumers_verifies_signs_and_processes_once(
         )
         assert [names["process_once"](own, delivery_id, event) for _ in range(2)] == [True, False]
         assert own.execute("SELECT count(*) FROM work").fetchone() == (1,)
+    assert sample_headers() <= set(request.headers)
+    assert list(sample_body()) == list(event)
     headers = names["signed_headers"](secret, "dlv_1", '{"id": "evt_1"}')
     assert names["read_delivery"](secret, b'{"id": "evt_1"}', headers) == {"id": "evt_1"}
+
+
+def sample_headers() -> set[str]:
+    head = blocks("consumers.md", "http")[0].partition("\n\n")[0].splitlines()[1:]
+    return {line.partition(":")[0].lower() for line in head}
+
+
+def sample_body() -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(blocks("consumers.md", "http")[0].partition("\n\n")[2])
+    return body
 
 
 @pytest.mark.parametrize("command", COMMANDS)

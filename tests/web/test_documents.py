@@ -68,6 +68,8 @@ def test_pages_are_kept_for_minutes_and_what_has_a_digest_for_good(client: Flask
 def test_long_pages_are_compressed_also_for_who_comes_from_elsewhere(client: FlaskClient) -> None:
     foreign = {"Accept-Encoding": "gzip", "Sec-Fetch-Site": "cross-site"}
     assert client.get("/docs/", headers=foreign).headers["Content-Encoding"] == "gzip"
+    missing = client.get("/docs/nothing.html", headers=foreign)  # a page of the console, with a form's token
+    assert (missing.status_code, "Content-Encoding" in missing.headers) == (404, False)
 
 
 @pytest.mark.usefixtures("site")

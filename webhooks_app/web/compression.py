@@ -4,7 +4,7 @@ Compressed length tells how much of a page repeats itself. Who can have a person
 guesses in their addresses, and can see how long the answers are, so reads what stands beside the guesses
 (BREACH). So a page of the console is compressed only where nothing of a stranger's choosing is on it:
 `_is_safe` says where that is. Answers of the API are asked for with a token that no browser sends by itself,
-and static files hold no secrets.
+and static files and the documents hold no secrets.
 """
 
 import gzip
@@ -40,13 +40,13 @@ def register(app: Flask) -> None:
         if not _has_variants(response):
             return response
         response.vary.add("Accept-Encoding")
-        is_part = _is_static() and response.status_code != 200
-        if is_part or not _takes_gzip() or not _is_safe():
+        is_part = _is_static(response) and response.status_code != 200
+        if is_part or not _takes_gzip() or not _is_safe(response):
             return response
         response.direct_passthrough = False  # a file is read here and not by the server
         content = response.get_data()
         etag, _ = response.get_etag()
-        if _is_static() and etag:
+        if _is_static(response) and etag:
             return _replace(response, static_files.compress(etag, content), etag)
         return _replace(response, gzip.compress(content, LEVEL, mtime=0), etag)
 
@@ -56,7 +56,7 @@ def register(app: Flask) -> None:
 def _has_variants(response: Response) -> bool:
     """Return whether there is a compressed variant; what is streamed, such as an export, has none."""
     is_long = (response.content_length or 0) >= SMALLEST_BYTES
-    if _is_static():  # what is not modified, or a part, has another variant all the same
+    if _is_static(response):  # what is not modified, or a part, has another variant all the same
         is_long = is_long or response.status_code != 200
     elif response.is_streamed:
         return False
@@ -71,13 +71,13 @@ def _takes_gzip() -> bool:
     return 0 < accepted.quality("gzip") >= accepted["identity"]
 
 
-def _is_safe() -> bool:
+def _is_safe(response: Response) -> bool:
     """Return whether nobody but the person and the console can have chosen what stands beside the secrets.
 
     Every browser of today says which site a request comes from, in a header that no page can set (Fetch
     Metadata). Without it, a page is safe if its address has no query and nothing was posted.
     """
-    if _is_static() or request.blueprint == "api":
+    if _is_static(response) or request.blueprint == "api":
         return True
     if request.method not in ("GET", "HEAD"):
         return False
@@ -85,8 +85,10 @@ def _is_safe() -> bool:
     return site == "same-origin" or (site in (None, "none") and not request.query_string)
 
 
-def _is_static() -> bool:
-    return request.endpoint == "static" or request.blueprint == "documents"
+def _is_static(response: Response) -> bool:
+    """Return whether it is a file of the console or of the documents, and no page in place of one."""
+    is_document = request.blueprint == "documents" and response.cache_control.public
+    return request.endpoint == "static" or bool(is_document)
 
 
 def _replace(response: Response, content: bytes, etag: str | None) -> Response:
