@@ -1,6 +1,8 @@
-// As Sphinx counts, but for records of decisions and the like, which come behind the pages that people act by.
+// As Sphinx counts, but with each reader's first page before the others, and records of decisions and the like behind them.
+const FIRST = /^(producers|consumers|admins|production)$/;
+const LAST = /^(decisions|project)\//;
 var Scorer = {
-  score: ([docname, title, anchor, descr, score]) => (/^(decisions|project)\//.test(docname) ? score - 20 : score),
+  score: ([docname, title, anchor, descr, score]) => score + (FIRST.test(docname) ? 5 : 0) - (LAST.test(docname) ? 20 : 0),
   objNameMatch: 11,
   objPartialMatch: 6,
   objPrio: { 0: 15, 1: 5, 2: -5 },

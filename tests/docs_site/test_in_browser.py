@@ -39,7 +39,6 @@ def tab(chromium: Browser, complaints: list[str]) -> Iterator[Page]:
             "console", lambda message: complaints.append(message.text) if message.type == "error" else None
         )
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("requestfailed", lambda request: complaints.append(f"{request.url} failed"))
         yield page
 
 
