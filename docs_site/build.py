@@ -7,7 +7,7 @@ import tempfile
 from importlib.metadata import distribution
 from pathlib import Path
 
-from docs_site import inline_code, pages, staging, twins
+from docs_site import accessible_markup, inline_code, pages, staging, twins
 
 CONFIGURATION = Path(__file__).parent
 
@@ -23,6 +23,7 @@ def build(output: Path) -> None:
             (source / f"{place}.md").write_text((source / f"{place}.md").read_text() + "\n" + more)
         _run_sphinx(source, made)
         inline_code.move_out(made)
+        accessible_markup.mend(made)
         twins.write(markdown, made)
         _add_licences(made)
         shutil.rmtree(output, ignore_errors=True)

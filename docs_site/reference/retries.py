@@ -79,4 +79,4 @@ def limits() -> str:
         ("Age of a signature to accept", f"{duration(signing.TOLERANCE_SECONDS)}"),
         ("Both secrets sign after a rotation for", f"as chosen: not at all, {overlaps}"),
     ]
-    return table(("", ""), rows)
+    return table(("Limit", "Default"), rows)

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from flask import Flask
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import served
+from tests.browser.test_every_page import ALL_RULES, AXE
 
 pytestmark = pytest.mark.long
 
@@ -87,3 +89,16 @@ def test_snippets_unfold_and_the_theme_can_be_chosen(tab: Page, address: str, co
     tab.locator(".theme-toggle:visible").first.click()
     assert tab.evaluate("document.body.dataset.theme") != before
     assert complaints == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing(chromium: Browser, address: str, theme: Literal["light", "dark"]) -> None:
+    # axe is put into the page, which the policy would not have; the other tests hold that.
+    with chromium.new_context(bypass_csp=True, color_scheme=theme) as context:
+        tab = context.new_page()
+        for page in ("index", "consumers", "reference/settings", "reference/shell", "events/batch-lifecycle"):
+            tab.goto(f"{address}/{page}.html")
+            tab.evaluate(AXE)
+            run = "async (rules) => (await axe.run({runOnly: rules})).violations"
+            violations = tab.evaluate(run, ALL_RULES)
+            assert [(each["id"], each["nodes"][0]["html"]) for each in violations] == [], page
