@@ -80,14 +80,21 @@ class Postgresql:
         )
         wait_for(self.is_up, START_SECONDS, "PostgreSQL")
 
-    def listen(self, address: str) -> str:
-        """Restart the server, have it listen on an address beside its socket, and return the URL there."""
+    @contextmanager
+    def listening(self, address: str) -> Iterator[str]:
+        """Restart the server to listen on an address beside its socket; yield the URL there.
+
+        Behind the block its next start leaves the address out, as that may be gone.
+        """
         with (self._data / "pg_hba.conf").open("a") as rules:
             rules.write(f"host all all {address}/24 trust\n")
         self._address = address
         self.stop()
         self.start()
-        return f"postgresql://postgres@{address}/postgres"
+        try:
+            yield f"postgresql://postgres@{address}/postgres"
+        finally:
+            self._address = ""
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """Stop the server: in order by SIGINT; after SIGQUIT its next start recovers from the log."""

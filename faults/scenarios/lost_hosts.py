@@ -92,8 +92,8 @@ def worker_host_lost(system: System, report: Report, options: Options) -> None:
     system.endpoint("ok/a")
     system.pool.stop()
     system.send_many(HELD, name="held")
-    with Namespace().existing() as host:
-        worker = _start_holder(system, host, system.database.listen(host.outside))
+    with Namespace().existing() as host, system.database.listening(host.outside) as url:
+        worker = _start_holder(system, host, url)
         host.cut()
         system.fork_client.kill(worker)
         freed_seconds = wait_for(lambda: _claimable(system) == HELD, 60, "the rows of the lost worker")
