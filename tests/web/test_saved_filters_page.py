@@ -1,6 +1,9 @@
 """Filters of the log that a workspace shares."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Barrier
 
 import pytest
 from sqlalchemy import select
@@ -12,7 +15,7 @@ from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import AuditEntry, SavedFilter
 from webhooks_app.deliveries.log import saved_filters
 from webhooks_app.deliveries.log.filters import LogFilter, Status
-from webhooks_app.deliveries.log.saved_filters import MOST_FILTERS
+from webhooks_app.deliveries.log.saved_filters import MOST_FILTERS, TooMany
 from webhooks_app.extensions import db
 
 FAILED = LogFilter(status=Status.FAILED, response="404")
@@ -87,6 +90,24 @@ def test_no_more_are_saved_than_have_room_above_the_log(
     response = admin_page.post("deliveries/filters", {"name": "One more", "filter": "status=held"})
     assert response.status_code == 422
     assert "Remove one first" in response.text
+
+
+def test_of_many_that_are_saved_at_once_no_more_stay_than_have_room(
+    workspace: Workspace, database: WriteDatabase
+) -> None:
+    for number in range(MOST_FILTERS - 1):
+        saved_filters.save(database, workspace.id, f"Filter {number}", FAILED, actor=TESTER)
+
+    together = Barrier(8)
+
+    def save_another(number: int) -> None:
+        together.wait(30)
+        with suppress(TooMany):
+            saved_filters.save(database, workspace.id, f"Another {number}", FAILED, actor=TESTER)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(save_another, range(16)))
+    assert len(names()) == MOST_FILTERS
 
 
 def test_a_filter_is_renamed_and_removed(

@@ -11,7 +11,7 @@ from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, ids
 from webhooks_app.db import upsert
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import SavedFilter
+from webhooks_app.db.models import SavedFilter, Workspace
 from webhooks_app.deliveries.log.filters import LogFilter
 
 # They stand in a row above the log; more would be a list to search in.
@@ -45,6 +45,9 @@ def save(
         "created_at": now,
     }
     with database.begin() as connection:
+        # Two that are saved at once would both be the last that there may be.
+        own = select(Workspace.id).where(Workspace.id == workspace_id)
+        connection.execute(own.with_for_update(key_share=True))
         if _count(connection, workspace_id) >= MOST_FILTERS:
             raise TooMany
         if not upsert.insert_if_new(connection, SavedFilter, row):
