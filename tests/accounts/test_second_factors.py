@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from tests.conftest import PASSWORD, TESTER
 from webhooks_app.accounts import recovery_codes, second_factors, sessions, totp, users
@@ -74,6 +74,18 @@ def test_an_app_that_was_never_confirmed_is_replaced(person: Person) -> None:
     before = person.secret()
     second_factors.begin(person.write, CIPHER, person.user)
     assert person.secret() not in ("", before)
+
+
+def test_an_app_that_is_not_confirmed_in_time_is_none(person: Person) -> None:
+    second_factors.begin(person.write, CIPHER, person.user)
+    code = person.code(person.secret())
+    with person.write.begin() as connection:
+        connection.execute(update(TotpSecret).values(created_at=clock.now() - second_factors.SETUP_LIFE))
+    assert person.secret() == ""
+    assert second_factors.confirm(person.write, CIPHER, person.user, code, actor=TESTER, keep="") == []
+    assert person.user.second_factor_at is None
+    person.turn_on()
+    assert person.user.second_factor_at is not None
 
 
 def test_a_code_is_good_once_and_so_is_each_older_one(person: Person) -> None:

@@ -12,12 +12,12 @@ from tests.conftest import PASSWORD, Workspace
 from tests.reading import captured
 from tests.web.accounts import NEW_PASSWORD, actions, fresh
 from tests.web.conftest import FRAGMENT_HEADERS, Page
-from webhooks_app.accounts import password_resets, totp
+from webhooks_app.accounts import password_resets, second_factors, totp
 from webhooks_app.core import clock
 from webhooks_app.db.models import TotpSecret, User, UserSession
 from webhooks_app.db.models import Workspace as WorkspaceRow
 from webhooks_app.extensions import services
-from webhooks_app.web import log_ins, second_factor_page
+from webhooks_app.web import log_ins, second_factor_page, two_factor_page
 
 SECOND = "/login/second-factor"
 
@@ -75,6 +75,18 @@ def test_it_is_set_up_with_a_code_and_then_asked_for(
     assert again.post(SECOND, {"code": codes[0]}).location == "/"
     assert "9 of 10 left" in again.get(f"{home}profile/two-factor").text
     assert {"second_factor.on", "second_factor.refuse", "second_factor.recover"} <= set(actions())
+
+
+def test_a_key_is_shown_for_a_quarter_of_an_hour(admin_page: Page, home: str) -> None:
+    admin_page.post(f"{home}profile/two-factor/begin", {"current": PASSWORD})
+    address = f"{home}profile/two-factor"
+    phone = Phone(captured(r'id="totp-key">([^<]+)<', admin_page.get(address).text).replace(" ", ""))
+    with services().write.begin() as connection:
+        connection.execute(update(TotpSecret).values(created_at=clock.now() - second_factors.SETUP_LIFE))
+    assert "totp-key" not in admin_page.get(address).text
+    late = admin_page.post(f"{address}/confirm", {"code": phone.code()})
+    assert late.status_code == 303
+    assert two_factor_page.LATE in admin_page.get(late.location).text
 
 
 @pytest.mark.parametrize("path", ["begin", "codes", "off"])

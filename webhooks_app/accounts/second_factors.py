@@ -5,7 +5,7 @@ in a statement that refuses it and every older one afterwards (RFC 6238, section
 """
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, or_, select, update
 from sqlalchemy.orm import Session
@@ -19,6 +19,9 @@ from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Member, Passkey, RecoveryCode, TotpSecret, User, Workspace
 
 log = logging.getLogger(__name__)
+
+# How long a new secret is shown and waits for its first code; the password is asked for anew after that.
+SETUP_LIFE = timedelta(minutes=15)
 
 
 class AlreadyOn(Exception):
@@ -43,9 +46,9 @@ def begin(database: WriteDatabase, cipher: Cipher, user: User) -> None:
 
 
 def pending_secret(session: Session, cipher: Cipher, user_id: str) -> str:
-    """Return the secret that waits for its first code, or nothing."""
+    """Return the secret that waits for its first code, for as long as SETUP_LIFE, or nothing."""
     row = session.get(TotpSecret, user_id)
-    if row is None or row.confirmed_at is not None:
+    if row is None or row.confirmed_at is not None or row.created_at <= clock.now() - SETUP_LIFE:
         return ""
     return _opened(cipher, user_id, row.secret_encrypted)
 
@@ -76,8 +79,9 @@ def is_right(database: WriteDatabase, cipher: Cipher, user_id: str, code: str, *
 def _take(
     connection: Connection, cipher: Cipher, user_id: str, code: str, now: datetime, *, confirms: bool
 ) -> bool:
-    is_fitting = TotpSecret.confirmed_at.is_(None) if confirms else TotpSecret.confirmed_at.is_not(None)
-    is_theirs = TotpSecret.user_id == user_id, is_fitting
+    is_pending = TotpSecret.confirmed_at.is_(None), TotpSecret.created_at > now - SETUP_LIFE
+    is_fitting = is_pending if confirms else (TotpSecret.confirmed_at.is_not(None),)
+    is_theirs = TotpSecret.user_id == user_id, *is_fitting
     encrypted = connection.scalar(select(TotpSecret.secret_encrypted).where(*is_theirs))
     secret = _opened(cipher, user_id, encrypted) if encrypted else ""
     step = totp.matching_step(secret, code, now) if secret else None

@@ -16,6 +16,7 @@ from webhooks_app.web.responses import PageResponse
 from webhooks_app.web.second_factor_page import CodeForm
 
 WRONG_CODE = "This is not the app’s present code. Is the clock of that device right?"
+LATE = "That took too long. Set it up anew: the app needs another key."
 OFF = "Two-factor authentication is off."
 
 
@@ -53,6 +54,9 @@ def confirm_two_factor() -> PageResponse:
         found.write, found.cipher, current_user, form.typed, actor=actor(), keep=keep
     )
     if not codes:
+        if current_user.second_factor_at is None and not _pending_secret():
+            flash(LATE, "danger")
+            return redirect(url_for("profile.show_two_factor"), 303)
         form.code.errors = [WRONG_CODE]
         return _page(code_form=form), 422
     sessions.keep(current_user.id)
@@ -94,7 +98,7 @@ def _page(
     user = db.session.get_one(
         type(current_user._get_current_object()), current_user.id, populate_existing=True
     )
-    secret = second_factors.pending_secret(db.session(), services().cipher, user.id)
+    secret = _pending_secret()
     return render_template(
         "profile/two_factor.html",
         form=form or ConfirmationForm(formdata=None),
@@ -108,6 +112,10 @@ def _page(
         demanding=second_factor_demand.demanding(),
         is_fresh=current_password.is_fresh(),
     )
+
+
+def _pending_secret() -> str:
+    return second_factors.pending_secret(db.session(), services().cipher, current_user.id)
 
 
 def _issuer() -> str:
