@@ -5,13 +5,15 @@ from urllib.parse import urlsplit
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from tests.cli.shell import Shell
 from tests.conftest import PASSWORD, Workspace
 from tests.web.conftest import Page
 from tests.web.test_second_factor import turn_on
-from webhooks_app.db.models import AuditEntry, Invitation
+from webhooks_app.core import clock
+from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.models import AuditEntry, Invitation, Passkey, User
 from webhooks_app.extensions import db
 
 NEW_PASSWORD = "another horse battery"
@@ -186,6 +188,20 @@ def test_a_lost_second_factor_is_reset(shell: Shell, app: Flask, workspace: Work
     assert page.get("/").status_code == 302
     assert shell.rows("users", "list")[0]["two_factor"] is False
     assert actions() == ["second_factor.reset"] * 2
+
+
+def test_passkeys_are_removed_also_from_whom_has_nothing_else(
+    shell: Shell, app: Flask, workspace: Workspace, database: WriteDatabase
+) -> None:
+    with database.begin() as connection:
+        row = {"id": "psk_1", "credential_id": "AA", "public_key": b"", "sign_count": 0, "name": "Phone"}
+        owner = select(User.id).where(User.email == workspace.admin_email).scalar_subquery()
+        connection.execute(insert(Passkey).values(row | {"user_id": owner, "created_at": clock.now()}))
+
+    shell.done("users", "reset-two-factor", workspace.admin_email)
+
+    assert list(db.session.scalars(select(Passkey.id))) == []
+    assert "no passkey" in shell.refused("users", "reset-two-factor", workspace.admin_email)
 
 
 def test_a_link_logs_somebody_in(shell: Shell, app: Flask, workspace: Workspace) -> None:

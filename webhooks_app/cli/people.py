@@ -9,6 +9,7 @@ from webhooks_app.accounts import (
     input_rules,
     log_in_links,
     members,
+    passkeys,
     password_resets,
     second_factors,
     sessions,
@@ -108,18 +109,21 @@ def make_log_in_link(email: str) -> None:
 @users_group.command("reset-two-factor")
 @click.argument("email")
 def reset_two_factor(email: str) -> None:
-    """Let somebody in who lost their authenticator app and recovery codes.
+    """Let somebody in who lost their authenticator app and recovery codes, or a passkey.
 
-    Turns their two-factor authentication off, and logs them out everywhere. Make sure first that it is they
-    who ask.
+    Turns their two-factor authentication off, removes their passkeys, and logs them out everywhere. Make sure
+    first that it is they who ask.
     """
     with begin_command() as opened:
         with opened.read.session() as session:
             user = listing.find_user(session, email)
-        if user.second_factor_at is None:
-            raise click.ClickException(f"{user.email} has no two-factor authentication.")
+            has_passkey = bool(passkeys.of(session, user.id))
+        if user.second_factor_at is None and not has_passkey:
+            raise click.ClickException(f"{user.email} has no two-factor authentication and no passkey.")
         second_factors.reset(opened.write, user, actor=SHELL)
-        click.echo(f"The two-factor authentication of {user.email} is off. Every session has ended.")
+        click.echo(
+            f"{user.email} has no two-factor authentication and no passkey any more. Every session has ended."
+        )
 
 
 @users_group.command("remove")
