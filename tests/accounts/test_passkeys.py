@@ -3,8 +3,10 @@
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -44,7 +46,7 @@ def asked(browser: str = BROWSER) -> str:
 
 
 def log_in(person: Person, answer: str, *, browser: str = BROWSER) -> str:
-    return passkeys.log_in(person.databases, PARTY, answer, browser=browser)
+    return passkeys.log_in(person.databases, PARTY, answer, browser=browser, address="192.0.2.1")
 
 
 def test_a_passkey_logs_in_the_account_that_it_was_made_for(
@@ -154,7 +156,7 @@ def nonsense(answer: str) -> list[str]:
     for name in found["response"]:
         for value in ("", "AA", "!", None, 7, encode(b"\xff" * 40), encode(b"\x9f" * 2000)):
             broken.append(found | {"response": found["response"] | {name: value}})
-    broken += [found | {"id": value} for value in (None, 7, "x" * 5000)]
+    broken += [found | {"id": value} for value in (None, 7, "x" * 5000, "\ud800", "\0", "")]
     broken += [found | {"rawId": "AA"}, found | {"type": "x"}]
     texts = ["", "null", "[]", "{", "[" * 20_000, "é", "x" * 40_000]
     return texts + [json.dumps(each) for each in broken]
@@ -180,6 +182,25 @@ def test_one_device_is_added_once_and_so_many_in_all(person: Person, device: Sof
         add(person, replace(device, credential_id=str(number).encode()))
     with pytest.raises(TooMany):
         add(person, replace(device, credential_id=b"one more"))
+
+
+def test_of_many_that_are_added_at_once_no_more_stay_than_there_may_be(
+    person: Person, device: SoftAuthenticator
+) -> None:
+    for number in range(passkeys.MOST - 1):
+        add(person, replace(device, credential_id=str(number).encode()))
+
+    together = Barrier(8)
+
+    def add_another(number: int) -> None:
+        together.wait(30)
+        with suppress(TooMany):
+            add(person, replace(device, credential_id=f"another {number}".encode()))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add_another, range(16)))
+    with person.databases.read.session() as session:
+        assert len(passkeys.of(session, person.id)) == passkeys.MOST
 
 
 def test_a_reset_removes_passkeys_too(person: Person, device: SoftAuthenticator) -> None:

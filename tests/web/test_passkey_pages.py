@@ -118,7 +118,36 @@ def test_what_is_no_answer_is_a_sentence(
             admin_page.post(f"{home}profile/passkeys", {"name": "x", "answer": "{}"}).location
         ).text
     )
-    assert admin_page.post(f"{home}profile/passkeys", {"name": "", "answer": "{}"}).status_code == 422
+
+
+def test_only_an_answer_to_what_was_asked_is_asked_again(
+    admin_page: Page, home: str, device: SoftAuthenticator
+) -> None:
+    """The options let a passkey be added without the password, which only the page before asks for."""
+    for_log_in = device.create(options_of(admin_page.get("/login").text))
+    for answer in ("", "{}", for_log_in, "x" * 40_000):
+        for name in ("", "x"):
+            refused = admin_page.post(f"{home}profile/passkeys", {"name": name, "answer": answer})
+            assert (refused.status_code, "challenge" in refused.text) == (303, False)
+    shown = admin_page.post(f"{home}profile/passkeys/begin", {"current": PASSWORD})
+    answer = device.create(options_of(shown.text))
+    again = admin_page.post(f"{home}profile/passkeys", {"name": "", "answer": answer})
+    assert again.status_code == 422
+    answer = device.create(options_of(again.text))
+    admin_page.post(f"{home}profile/passkeys", {"name": "My phone", "answer": answer})
+    assert fresh(select(Passkey.name)).all() == ["My phone"]
+
+
+def test_a_refused_passkey_is_in_the_audit_log(
+    admin_page: Page, make_page: Callable[[str | None], Page], home: str, device: SoftAuthenticator
+) -> None:
+    add(admin_page, home, device)
+    assert log_in(make_page(None), replace(device, credential_id=b"another")) == 422
+    assert "passkey.refuse" not in actions()
+    other_key = SoftAuthenticator(ORIGIN, "localhost")
+    assert log_in(make_page(None), other_key) == 422
+    assert "failed to log in with a passkey" in admin_page.get(f"{home}audit/").text
+    assert actions()[-2:] == ["passkey.refuse"] * 2  # the account's, and the workspace's
 
 
 def test_nobody_removes_the_passkey_of_somebody_else(

@@ -5,6 +5,7 @@ loaded at the first one.
 """
 
 import json
+import re
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from webauthn.registration.verify_registration_response import VerifiedRegistration
 
 LARGEST_ANSWER = 32 * 1024
+# Base64url of at most 1,023 bytes; it is looked up, and no database takes every text that JSON can spell.
+_CREDENTIAL_ID = re.compile(r"[A-Za-z0-9_-]{1,1364}")
 
 
 class PasskeyRefused(Exception):
@@ -112,7 +115,10 @@ def parse(party: RelyingParty, text: str, purpose: str) -> Answer:
         challenge = base64url_to_bytes(signed["challenge"])
         asked_at = passkey_challenges.issued_at(party.secret_key, purpose, challenge, now=clock.now())
         handle = found["response"].get("userHandle") or ""
-        return Answer(text, challenge, asked_at, str(found["id"]), str(handle))
+        credential_id = str(found["id"])
+        if not _CREDENTIAL_ID.fullmatch(credential_id):
+            raise ValueError
+        return Answer(text, challenge, asked_at, credential_id, str(handle))
     except (BadChallenge, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise PasskeyRefused(f"no answer to us: {type(error).__name__}") from None
 

@@ -44,6 +44,9 @@ def add(
     }
     try:
         with database.begin() as connection:
+            # Two that are added at once would both be the last that there may be.
+            own = select(User.id).where(User.id == user.id)
+            connection.execute(own.with_for_update(key_share=True))
             if len(connection.scalars(select(Passkey.id).where(Passkey.user_id == user.id)).all()) >= MOST:
                 raise TooMany
             connection.execute(insert(Passkey).values(row))
@@ -52,13 +55,20 @@ def add(
         raise PasskeyRefused("it is known already") from None
 
 
-def log_in(databases: Databases, party: RelyingParty, text: str, *, browser: str) -> str:
-    """Return the id of whose passkey has answered, and use the answer up. Raises PasskeyRefused."""
+def log_in(databases: Databases, party: RelyingParty, text: str, *, browser: str, address: str) -> str:
+    """Return the id of whose passkey has answered, and use the answer up. Raises PasskeyRefused.
+
+    What is refused of a passkey that somebody has is recorded for that person.
+    """
     answer = passkey_ceremonies.parse(party, text, passkey_ceremonies.logging_in(browser))
     known = _find(databases.read, answer)
-    proved = passkey_ceremonies.verify(party, answer, known)
-    if not _use_up(databases.write, known, proved.new_sign_count, answer):
-        raise PasskeyRefused("it was used already")
+    try:
+        proved = passkey_ceremonies.verify(party, answer, known)
+        if not _use_up(databases.write, known, proved.new_sign_count, answer):
+            raise PasskeyRefused("it was used already")
+    except PasskeyRefused:
+        _record_refusal(databases.write, known, address)
+        raise
     return known.user_id
 
 
@@ -94,3 +104,10 @@ def _use_up(database: WriteDatabase, known: Passkey, sign_count: int, answer: An
     )
     with database.begin() as connection:
         return connection.execute(used).rowcount == 1
+
+
+def _record_refusal(database: WriteDatabase, known: Passkey, address: str) -> None:
+    with database.begin() as connection:
+        email = connection.scalar(select(User.email).where(User.id == known.user_id)) or ""
+        actor = Actor(email, address)
+        audit.record_for_person(connection, actor, "passkey.refuse", known.user_id, name=known.name)

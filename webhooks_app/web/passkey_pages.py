@@ -54,7 +54,9 @@ def log_in_with_passkey() -> PageResponse:
     if not form.validate():
         return refused_page(REFUSED), 422
     try:
-        user_id = passkeys.log_in(services().databases, party, form.answer.data, browser=browser)
+        user_id = passkeys.log_in(
+            services().databases, party, form.answer.data, browser=browser, address=request.remote_addr or ""
+        )
     except PasskeyRefused as error:
         log.info("passkey_refused", extra={"reason": str(error), "address": request.remote_addr})
         return refused_page(REFUSED), 422
@@ -75,7 +77,7 @@ def begin_passkey() -> PageResponse:
 def add_passkey() -> PageResponse:
     form, party, browser = NewPasskeyForm(), _party(), browser_key()
     if not form.validate():
-        return _page(form), 422
+        return _ask_again(form, party, browser)
     answer, name = str(form.answer.data), str(form.name.data)
     try:
         passkeys.add(services().write, party, current_user, answer, name, browser=browser, actor=actor())
@@ -104,6 +106,18 @@ def _party() -> RelyingParty:
     if party is None:
         abort(404)
     return party
+
+
+def _ask_again(form: NewPasskeyForm, party: RelyingParty, browser: str) -> PageResponse:
+    """Show the page anew, but only to whom `begin_passkey` has shown it, which takes the password."""
+    purpose = passkey_ceremonies.adding(current_user.id, browser)
+    try:
+        passkey_ceremonies.parse(party, form.answer.data or "", purpose)
+    except PasskeyRefused as error:
+        log.info("passkey_not_added", extra={"reason": str(error)})
+        flash(NOT_ADDED, "danger")
+        return redirect(url_for("profile.show"), 303)
+    return _page(form), 422
 
 
 def _page(form: NewPasskeyForm) -> str:
