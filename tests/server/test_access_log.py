@@ -114,6 +114,7 @@ def test_nothing_secret_is_in_a_line(app: Flask) -> None:
     ("path", "shown"),
     [
         ("/invitations/s3cret", "/invitations/••••••••"),
+        ("/login/link/s3cret", "/login/link/••••••••"),
         ("/hooks/password-reset/s3cret", "/hooks/password-reset/••••••••"),
         ("/password-reset/", "/password-reset/"),
         ("/w/ws_1/members/", "/w/ws_1/members/"),
@@ -121,6 +122,17 @@ def test_nothing_secret_is_in_a_line(app: Flask) -> None:
 )
 def test_links_that_let_somebody_in_are_masked(path: str, shown: str) -> None:
     assert mask_path(path) == shown
+
+
+@only_sqlite
+def test_every_open_page_with_a_secret_in_its_address_is_masked(app: Flask) -> None:
+    """The guarded ones have ids in theirs; of the open ones these two show what everybody may see."""
+    public = {"static", "documents.show"}
+    rules = [rule for rule in app.url_map.iter_rules() if not rule.rule.startswith(("/w/", "/api/"))]
+    secret = {rule.rule for rule in rules if rule.arguments and rule.endpoint not in public}
+    assert len(secret) == 3
+    for rule in secret:
+        assert "s3cret" not in mask_path(re.sub("<[^>]+>", "s3cret", rule)), rule
 
 
 @pytest.mark.parametrize(

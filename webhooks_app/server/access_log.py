@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 AsgiCallable = Callable[[Scope, Receive, Send], Awaitable[None]]
 # What comes behind these in a path lets whoever has it in.
-_SECRET_BEHIND = ("/invitations/", "/password-reset/")
+_SECRET_BEHIND = ("/invitations/", "/password-reset/", "/login/link/")
 
 
 class AccessLog:
