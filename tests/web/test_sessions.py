@@ -3,12 +3,14 @@
 from collections.abc import Callable
 
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
-from tests.conftest import Workspace
+from tests.conftest import PASSWORD, TESTER, Workspace
 from tests.web.accounts import fresh
 from tests.web.conftest import FRAGMENT_HEADERS, Page
 from tests.web.test_profile_page import sessions_of
+from webhooks_app.accounts import sessions
+from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import SignInMethod, User, UserSession
 
 
@@ -46,6 +48,30 @@ def test_a_session_of_an_older_version_stays_ended(app: Flask, home: str, worksp
     assert page.get("profile/").status_code == 302
     another.post(f"{home}profile/sessions")
     assert another.get("profile/").status_code == 200
+
+
+def test_what_has_ended_does_not_come_back_once_its_row_is_deleted(
+    app: Flask, home: str, workspace: Workspace, database: WriteDatabase
+) -> None:
+    page = of_older_version(app, home, workspace)
+    page.get("profile/")
+    [mine] = sessions_of(workspace.admin_email)
+    sessions.end(database, mine, actor=TESTER)
+    assert page.get("profile/").status_code == 302
+    with database.begin() as connection:
+        connection.execute(delete(UserSession))
+    assert page.get("profile/").status_code == 302
+
+
+def test_an_ended_session_does_not_spoil_the_next_log_in(
+    app: Flask, home: str, workspace: Workspace, database: WriteDatabase
+) -> None:
+    page = of_older_version(app, home, workspace)
+    page.get("profile/")
+    [mine] = sessions_of(workspace.admin_email)
+    sessions.end(database, mine, actor=TESTER)
+    assert page.post("/login", {"email": workspace.admin_email, "password": PASSWORD}).location == "/"
+    assert page.get("profile/").status_code == 200
 
 
 def test_an_older_version_takes_the_sessions_of_this_one(admin_page: Page, workspace: Workspace) -> None:

@@ -91,6 +91,9 @@ def _goes_on(found: UserSession | None, user_id: str, token: str) -> bool:
     if found is None and _TOKEN in session:
         return False
     if found is not None and found.ended_at is not None:
+        # The row goes in the end, and a cookie of an older version would begin anew. Its other values stay:
+        # the form that this request fills in or shows has its token from them.
+        session.pop("_user_id", None)
         return False
     g.user_session = found
     database = services().write.with_short_lock_timeout()
