@@ -172,6 +172,34 @@ def test_codes_can_be_guessed_at_a_few_times_only(
     assert page.post(SECOND, {"code": codes[0]}).status_code == 429
 
 
+def test_browsers_known_from_before_it_was_on_have_no_tries_of_their_own(
+    admin_page: Page, make_page: Callable[[str | None], Page], home: str, workspace: Workspace
+) -> None:
+    gathered = [make_page(workspace.admin_email) for _ in range(3)]
+    turn_on(admin_page, home)
+    statuses = []
+    for page in gathered:
+        log_in(page, workspace.admin_email)
+        statuses += [page.post(SECOND, {"code": "000000"}).status_code for _ in range(2)]
+    assert statuses == [422] * second_factor_page.LIMITS.per_account + [429]
+
+
+def test_the_browser_that_turned_it_on_stays_known(
+    admin_page: Page, make_page: Callable[[str | None], Page], home: str, workspace: Workspace
+) -> None:
+    phone, _ = turn_on(admin_page, home)
+    stranger = make_page(None)
+    log_in(stranger, workspace.admin_email)
+    [user_id] = fresh(select(User.id).where(User.email == workspace.admin_email))
+    assert stranger.client.get_cookie(f"device-{user_id}") is None  # the password alone makes no known one
+    for _ in range(second_factor_page.LIMITS.per_account + 1):
+        last = stranger.post(SECOND, {"code": "000000"}).status_code
+    assert last == 429
+    admin_page.post("/logout")
+    log_in(admin_page, workspace.admin_email)
+    assert admin_page.post(SECOND, {"code": phone.code()}).status_code == 303
+
+
 def test_wrong_passwords_leave_the_tries_of_a_code(
     admin_page: Page, make_page: Callable[[str | None], Page], home: str, workspace: Workspace
 ) -> None:

@@ -1,7 +1,7 @@
 """Browsers in which an account was logged in to before, told by a signed cookie for each account.
 
 It logs nobody in. It gives the browser tries of its own at that account's password
-(`accounts/log_in_limits.py`), until the password changes.
+(`accounts/log_in_limits.py`), until the password changes or a second factor is turned on or off.
 """
 
 import secrets
@@ -28,7 +28,7 @@ def device_of(user: User | None) -> str:
 
 
 def remember(response: Response, user: User) -> None:
-    """Have the browser known for the account, whose password it has just given."""
+    """Have the browser known for the account, of which it has just given all that a log-in asks for."""
     device = device_of(user) or secrets.token_urlsafe(16)
     response.set_cookie(
         _cookie(user),
@@ -46,6 +46,13 @@ def _cookie(user: User) -> str:
 
 
 def _serializer(user: User) -> URLSafeTimedSerializer:
-    """Of one account and one password: who knew the one before has no tries left over from it."""
+    """Of one account, password and second factor: who knew only what was before has no tries left over.
+
+    Else whoever knows a password could gather browsers before the second factor is turned on, each with tries
+    of its own at the codes.
+    """
     assert current_app.secret_key
-    return URLSafeTimedSerializer(current_app.secret_key, salt=f"known-device {user.id} {user.password_hash}")
+    salt = f"known-device {user.id} {user.password_hash}"
+    if user.second_factor_at is not None:
+        salt += f" {user.second_factor_at}"
+    return URLSafeTimedSerializer(current_app.secret_key, salt=salt)

@@ -2,14 +2,14 @@
 
 from urllib.parse import urlsplit
 
-from flask import Blueprint, flash, redirect, render_template, url_for
+from flask import Blueprint, flash, make_response, redirect, render_template, url_for
 from flask_login import current_user
 from markupsafe import Markup
 
 from webhooks_app.accounts import recovery_codes, second_factors, totp
 from webhooks_app.accounts.second_factors import AlreadyOn
 from webhooks_app.extensions import db, services
-from webhooks_app.web import current_password, second_factor_demand, sessions
+from webhooks_app.web import current_password, known_devices, second_factor_demand, sessions
 from webhooks_app.web.access import actor
 from webhooks_app.web.forms.account_forms import ConfirmationForm
 from webhooks_app.web.responses import PageResponse
@@ -59,8 +59,10 @@ def confirm_two_factor() -> PageResponse:
             return redirect(url_for("profile.show_two_factor"), 303)
         form.code.errors = [WRONG_CODE]
         return _page(code_form=form), 422
-    sessions.keep(current_user.id)
-    return _page(codes=codes)
+    user = sessions.keep(current_user.id)
+    response = make_response(_page(codes=codes))
+    known_devices.remember(response, user)
+    return response
 
 
 def renew_recovery_codes() -> PageResponse:
