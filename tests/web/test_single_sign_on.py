@@ -18,13 +18,25 @@ from tests.web.accounts import actions, fresh
 from tests.web.conftest import Page
 from tests.web.sign_in import real_provider
 from tests.web.sign_in.real_provider import SECRET, RealProvider
+from tests.web.test_every_route import passkey_of
 from tests.web.test_profile_page import sessions_of
 from tests.web.test_second_factor import turn_on
 from webhooks_app.accounts import external_identities, log_in_links, members, password_resets, users
 from webhooks_app.core import clock
 from webhooks_app.core.oidc_settings import GroupGrant, OidcSettings
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import ExternalIdentity, Member, Role, SignInMethod, User, UserSession
+from webhooks_app.db.models import (
+    AuditEntry,
+    ExternalIdentity,
+    Member,
+    Passkey,
+    RecoveryCode,
+    Role,
+    SignInMethod,
+    TotpSecret,
+    User,
+    UserSession,
+)
 from webhooks_app.extensions import db, services
 from webhooks_app.web import current_password
 
@@ -141,15 +153,66 @@ def test_an_address_takes_over_no_account(
     assert anonymous_page.get("/").location.startswith(f"/w/{workspace.id}")
 
 
+def test_an_account_that_is_linked_by_its_address_is_nobody_elses_any_more(
+    provider: RealProvider, app: Flask, make_page: Callable[[str | None], Page], workspace: Workspace
+) -> None:
+    """A stranger who opened the person's invitation made the account before, with all that opens one."""
+    squatter, elsewhere = make_page(workspace.admin_email), make_page(workspace.admin_email)
+    provider.log_in_there("squatter", email="squatter@example.net", email_verified=True)
+    connect(squatter, provider)
+    _, codes = turn_on(squatter, f"/w/{workspace.id}/")
+    elsewhere.log_in(workspace.admin_email)
+    elsewhere.post("/login/second-factor", {"code": codes[0]})
+    assert elsewhere.get("").status_code == 200
+    [user_id] = fresh(select(User.id).where(User.email == workspace.admin_email))
+    passkey_of(services().write, user_id)
+
+    set_up(app, provider.issuer, links_by_email=True)
+    provider.log_in_there("boss", email=workspace.admin_email, email_verified=True)
+    person = squatter  # in a browser where the other is still logged in
+    assert log_in(person, provider).status_code == 303
+    assert person.get("").status_code == 200
+    assert elsewhere.get("").status_code == 302
+    assert [each.method for each in sessions_of(workspace.admin_email)] == [SignInMethod.SSO]
+    for row in (TotpSecret, RecoveryCode, Passkey):
+        assert fresh(select(row).where(row.user_id == user_id)).all() == []
+    told = fresh(select(AuditEntry.action).where(AuditEntry.details.contains('"ended"'))).all()
+    assert told == ["sso.connect"] * 2  # for the platform, and for the workspace
+
+    again = make_page(None)
+    assert again.post("/login", {"email": workspace.admin_email, "password": PASSWORD}).status_code == 422
+    provider.log_in_there("squatter", email="squatter@example.net", email_verified=True)
+    log_in(again, provider)
+    assert [each.user_id for each in fresh(select(ExternalIdentity)) if each.user_id == user_id] == [user_id]
+    assert again.get("").status_code == 404  # an account of their own, without a role
+
+
+def test_a_second_log_in_of_the_linked_account_ends_nothing(
+    provider: RealProvider, app: Flask, make_page: Callable[[str | None], Page], workspace: Workspace
+) -> None:
+    set_up(app, provider.issuer, links_by_email=True)
+    provider.log_in_there("boss", email=workspace.admin_email, email_verified=True)
+    pages = [make_page(None), make_page(None)]
+    for page in pages:
+        assert log_in(page, provider).status_code == 303
+    assert [page.get("").status_code for page in pages] == [200, 200]
+
+
+def connect(page: Page, provider: RealProvider) -> None:
+    """Connect the account of that browser with whoever is logged in at the provider."""
+    home = page.base.removesuffix("alerts/webhooks/")
+    shown = page.post(f"{home}profile/sso/connect", {"current": PASSWORD})
+    target = captured(r'<a class="button" href="(http[^"]+)">', shown.text).replace("&amp;", "&")
+    assert page.get(provider.walk(target)).location == "/"
+
+
 def test_an_account_is_connected_by_whoever_is_logged_in_to_it(
     provider: RealProvider, admin_page: Page, make_page: Callable[[str | None], Page], home: str
 ) -> None:
     provider.log_in_there("boss", email="elsewhere@example.net", email_verified=False)
     refused = admin_page.post(f"{home}profile/sso/connect", {"current": "wrong"})
     assert "This is not your current password." in admin_page.get(refused.location).text
-    shown = admin_page.post(f"{home}profile/sso/connect", {"current": PASSWORD})
-    target = captured(r'<a class="button" href="(http[^"]+)">', shown.text).replace("&amp;", "&")
-    assert admin_page.get(provider.walk(target)).location == "/"
+    connect(admin_page, provider)
     assert "Connected" in admin_page.get(f"{home}profile/").text
 
     page = make_page(None)
@@ -227,15 +290,14 @@ def test_what_an_admin_gave_no_group_takes(
 
 def test_a_second_factor_is_asked_for_here_too(
     provider: RealProvider,
-    app: Flask,
     admin_page: Page,
     anonymous_page: Page,
     home: str,
     workspace: Workspace,
 ) -> None:
-    set_up(app, provider.issuer, links_by_email=True)
-    _, codes = turn_on(admin_page, home)
     provider.log_in_there("boss", email=workspace.admin_email, email_verified=True)
+    connect(admin_page, provider)
+    _, codes = turn_on(admin_page, home)
     assert log_in(anonymous_page, provider).location.startswith("/login/second-factor")
     assert anonymous_page.get(home).status_code in (302, 404)
     assert anonymous_page.get("/").location == "/login"

@@ -2,18 +2,19 @@
 
 An identity is issuer and subject, which a provider gives to nobody else. An e-mail address proves nothing
 unless the provider has verified it; an account that is there already is linked to by its address only where
-the deployment says so, or by whoever is logged in to it.
+the deployment says so, or by whoever is logged in to it. In the first case nothing else opens the account
+from then on: somebody who does not have that address may have made it, and would have the person's roles.
 """
 
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, and_, delete, insert, not_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from webhooks_app.accounts import audit, email_addresses, group_roles, input_rules, users
+from webhooks_app.accounts import audit, email_addresses, group_roles, input_rules, second_factors, users
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.accounts.oidc_provider import Claims
 from webhooks_app.core import clock, passwords
@@ -33,6 +34,8 @@ NO_GROUP = "None of your groups has access to this platform. Ask whoever looks a
 TAKEN = (
     "Your e-mail address has an account here. Log in by password, then connect the two under Your profile."
 )
+# For the audit log: what no longer opens an account that its address was linked by.
+_ENDED = "password, two-factor authentication, passkeys, sessions, other identities"
 OTHERS = "This identity belongs to another account here."
 
 
@@ -104,13 +107,18 @@ def _admit(database: WriteDatabase, claims: Claims, settings: OidcSettings, acto
             user_id: str | None = connection.scalar(select(User.id).where(User.email == new.email))
             if user_id is not None and not settings.links_by_email:
                 raise NotAdmitted(TAKEN)
+            is_there = user_id is not None
             if user_id is None:
                 if settings.grants and not group_roles.wanted(claims.groups, settings.grants):
                     raise NotAdmitted(NO_GROUP)
                 user_id = users.add_in(
                     connection, email=new.email, name=new.name, password_hash=new.password_hash
                 )
-            _link(connection, claims, user_id, actor)
+            if is_there:
+                _link(connection, claims, user_id, actor, ended=_ENDED)
+                _close_to_others(connection, claims, user_id, new.password_hash)
+            else:
+                _link(connection, claims, user_id, actor)
     except (IntegrityError, users.EmailTaken):  # the same person, twice at the same moment
         found = _known(database, claims)
         if found is None:
@@ -132,7 +140,15 @@ def _new(claims: Claims) -> _New:
     return _New(email, name, passwords.hash_password(secrets.token_urlsafe(32)))
 
 
-def _link(connection: Connection, claims: Claims, user_id: str, actor: Actor) -> None:
+def _close_to_others(connection: Connection, claims: Claims, user_id: str, password_hash: str) -> None:
+    """Leave this identity the only one that opens the account, whoever has made it."""
+    is_this = and_(ExternalIdentity.issuer == claims.issuer, ExternalIdentity.subject == claims.subject)
+    connection.execute(delete(ExternalIdentity).where(ExternalIdentity.user_id == user_id, not_(is_this)))
+    changed = {"password_hash": password_hash} | second_factors.reset_in(connection, user_id)
+    connection.execute(update(User).where(User.id == user_id).values(changed))
+
+
+def _link(connection: Connection, claims: Claims, user_id: str, actor: Actor, **details: str) -> None:
     now = clock.now()
     connection.execute(
         insert(ExternalIdentity).values(
@@ -143,4 +159,4 @@ def _link(connection: Connection, claims: Claims, user_id: str, actor: Actor) ->
             last_used_at=now,
         )
     )
-    audit.record_for_person(connection, actor, "sso.connect", user_id, issuer=claims.issuer)
+    audit.record_for_person(connection, actor, "sso.connect", user_id, issuer=claims.issuer, **details)

@@ -129,11 +129,15 @@ def turn_off(database: WriteDatabase, user: User, *, actor: Actor) -> None:
 def reset(database: WriteDatabase, user: User, *, actor: Actor) -> None:
     """Turn it off for somebody who has lost it, remove their passkeys, and end all their sessions."""
     with database.begin() as connection:
-        _forget(connection, user.id)
-        connection.execute(delete(Passkey).where(Passkey.user_id == user.id))
-        changed = {"second_factor_at": None} | sessions.end_all_in(connection, user.id)
-        connection.execute(update(User).where(User.id == user.id).values(changed))
+        connection.execute(update(User).where(User.id == user.id).values(reset_in(connection, user.id)))
         audit.record_for_person(connection, actor, "second_factor.reset", user.id)
+
+
+def reset_in(connection: Connection, user_id: str) -> dict[str, str | None]:
+    """Forget second factor and passkeys, and end all sessions; return what changes in the account's row."""
+    _forget(connection, user_id)
+    connection.execute(delete(Passkey).where(Passkey.user_id == user_id))
+    return {"second_factor_at": None, **sessions.end_all_in(connection, user_id)}
 
 
 def requiring_workspaces(session: Session, user_id: str) -> list[str]:
