@@ -16,20 +16,25 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from werkzeug.routing import Rule
 
-_templates: dict[tuple[str, str], CodeType] = {}
+_templates: dict[tuple[str, str, bool], CodeType] = {}
 _builders: dict[tuple[object, ...], Callable[..., tuple[str, str]]] = {}
 _statements: dict[Any, Any] = {}
 
 
+def _key(bucket: Bucket) -> tuple[str, str, bool]:
+    # The documents render the console's snippets with an environment of their own, which trims nothing.
+    return bucket.key, bucket.checksum, bucket.environment.trim_blocks
+
+
 class RememberedTemplates(BytecodeCache):
-    """The code of each template, by its file and the checksum of what stands in it."""
+    """The code of each template, by its file, the checksum of what stands in it and whether it is trimmed."""
 
     def load_bytecode(self, bucket: Bucket) -> None:
-        bucket.code = _templates.get((bucket.key, bucket.checksum))
+        bucket.code = _templates.get(_key(bucket))
 
     def dump_bytecode(self, bucket: Bucket) -> None:
         assert bucket.code
-        _templates[bucket.key, bucket.checksum] = bucket.code
+        _templates[_key(bucket)] = bucket.code
 
 
 class RememberedRule(Rule):
