@@ -99,6 +99,7 @@ def test_where_nobody_listens_that_is_said() -> None:
         ("3000", "http://localhost:3000/"),
         ("localhost:3000/hooks", "http://localhost:3000/hooks"),
         ("https://app.test/a?b=c", "https://app.test/a?b=c"),
+        ("http://localhost:3000/häken/?a=ü&b=%20", "http://localhost:3000/h%C3%A4ken/?a=%C3%BC&b=%20"),
     ],
 )
 def test_a_short_target_stands_for_a_url(given: str, url: str) -> None:

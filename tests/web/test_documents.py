@@ -103,6 +103,12 @@ def test_an_address_without_its_suffix_leads_to_the_page(client: FlaskClient, pa
         "%2e%2e/secret.txt",
         "/etc/passwd",
         "%00",
+        "../README.html",
+        "%2e%2e/README.html",
+        "../README",
+        "x" * 300,
+        "x" * 300 + ".html",
+        "x" * 5000,
     ],
 )
 def test_nothing_else_is_found(client: FlaskClient, path: str) -> None:

@@ -1,9 +1,11 @@
 """`avra export`: writes the file of endpoints that `avra apply` reads."""
 
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,8 @@ def export(client: ApiClient, managed_by: str | None, unmasked_urls: bool, outpu
         click.echo(text, nl=False)
         return
     try:
-        with output.open("x", encoding="utf-8") as file:
+        # URLs may hold what lets somebody in.
+        with open(output, "x", encoding="utf-8", opener=partial(os.open, mode=0o600)) as file:
             file.write(text)
     except OSError as error:
         raise click.ClickException(f"{output} cannot be written: {error.strerror}") from None

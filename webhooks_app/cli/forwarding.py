@@ -8,7 +8,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 # What the log keeps of an answer's body; more of it is not read.
 KEPT_BYTES = 16 * 1024
@@ -70,7 +70,12 @@ def normalise(given: str) -> str:
         raise ValueError("Give a URL such as http://localhost:3000/webhooks, or a port.")
     if not url.isprintable() or " " in url or parts.fragment:
         raise ValueError("The URL holds a space, a control character or a fragment (#).")
-    return url if parts.path else parts._replace(path="/").geturl()
+    return parts._replace(path=_encoded(parts.path) or "/", query=_encoded(parts.query)).geturl()
+
+
+def _encoded(part: str) -> str:
+    """Return a path or a query with what is not ASCII percent-encoded (RFC 3987, section 3.1)."""
+    return "".join(each if each.isascii() else quote(each) for each in part)
 
 
 def forward(

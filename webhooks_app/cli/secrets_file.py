@@ -31,7 +31,8 @@ class SecretsFile:
         except OSError as error:
             raise SecretsFileError(f"{path} cannot be written: {error.strerror}") from None
         found = os.fstat(self._file)
-        if not stat.S_ISREG(found.st_mode) or found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        is_mine = stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid()
+        if not is_mine or found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             os.close(self._file)
             raise SecretsFileError(f"Others may read {path}, so no secrets go there: run chmod 600 {path}")
 

@@ -4,6 +4,7 @@
 and lists the Markdown that it would be built of.
 """
 
+import os
 from pathlib import Path
 
 from flask import (
@@ -17,6 +18,7 @@ from flask import (
     url_for,
 )
 from werkzeug.exceptions import NotFound
+from werkzeug.security import safe_join
 from werkzeug.wrappers import Response
 
 from webhooks_app import config
@@ -52,17 +54,20 @@ def show(name: str) -> Response:
                 return _with_headers(send_from_directory(folder, name, max_age=PAGE_SECONDS))
         except NotFound:
             continue
-    if name.endswith(".html") and (_sources() / name).with_suffix(".md").is_file():
-        return redirect(url_for("documents.show", name=name.removesuffix(".html") + ".md"))
-    page = next((each for each in _pages_of(name) if (_site() / each).is_file()), None)
+    markdown = f"{name.removesuffix('.html')}.md"
+    if name.endswith(".html") and _has(_sources(), markdown):
+        return redirect(url_for("documents.show", name=markdown))
+    stem = name.rstrip("/")
+    page = next((each for each in (f"{stem}.html", f"{stem}/index.html") if _has(_site(), each)), None)
     if page is None:
         abort(404)
     return redirect(url_for("documents.show", name=page))
 
 
-def _pages_of(name: str) -> tuple[str, ...]:
-    stem = name.rstrip("/")
-    return () if ".." in name or "\0" in name else (f"{stem}.html", f"{stem}/index.html")
+def _has(folder: Path, name: str) -> bool:
+    """Tell whether there is such a file within the folder, whatever the name holds."""
+    path = safe_join(str(folder), name)
+    return path is not None and os.path.isfile(path)
 
 
 def _with_headers(response: Response) -> Response:

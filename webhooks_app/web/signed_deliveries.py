@@ -73,8 +73,11 @@ def _command(row: DeliveryRow) -> dict[str, Any]:
 
 
 def _is_usable(url: str) -> bool:
-    is_clean = len(url) <= LONGEST_URL and url.isprintable()
-    return is_clean and urlsplit(url).scheme in ("http", "https")
+    try:
+        scheme = urlsplit(url).scheme
+    except ValueError:
+        return False
+    return len(url) <= LONGEST_URL and url.isprintable() and scheme in ("http", "https")
 
 
 def _text(content: str | bytes, status: int) -> Response:

@@ -86,8 +86,14 @@ def check_event_type(name: str, field: str) -> None:
 
 def check_subscription(name: str, stored: Endpoint | None, field: str) -> None:
     """Raise ApiError 422 unless the catalog has the type, or the endpoint had it when it still did."""
-    if stored is None or name not in stored.event_types:
-        check_event_type(name, field)
+    _check_event_types([name], stored, lambda _: field)
+
+
+def _check_event_types(names: Sequence[str], stored: Endpoint | None, field: Callable[[int], str]) -> None:
+    had = frozenset(stored.event_types if stored else ())
+    for position, name in enumerate(names):
+        if name not in had:
+            check_event_type(name, field(position))
 
 
 def _chosen_events(body: EndpointChanges, endpoint: Endpoint) -> tuple[bool, Sequence[str]]:
@@ -107,8 +113,7 @@ def _event_types(names: Sequence[str], stored: Endpoint | None, *, all_events: b
         refuse(422, "invalid", "Leave them out: with all_events it gets every type.", "event_types")
     if not all_events and not names:
         refuse(422, "invalid", "Name at least one event type, or ask for all_events.", "event_types")
-    for position, name in enumerate(names):
-        check_subscription(name, stored, f"event_types[{position}]")
+    _check_event_types(names, stored, "event_types[{}]".format)
     return names
 
 
