@@ -13,6 +13,7 @@ _FENCES = {"csharp": "csharp", "shell": "bash"}
 def write() -> str:
     """Return every snippet, each behind a line that unfolds it."""
     app = Flask(__name__, template_folder=str(config.ROOT / "templates"))
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True  # as in the console
     with app.app_context():
         return "\n\n".join(
             _folded(language, framework, snippet)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from flask import Flask
@@ -19,6 +20,7 @@ from webhooks_app.extensions import services
 NO_HTML = {
     *("deliveries.show_json", "deliveries.export", "deliveries.changes"),
     *("api_document.show_json", "api_document.show_yaml"),
+    "documents.show",  # the generator's
 }
 # Those that answer a form with a redirect only.
 REDIRECTING = {
@@ -203,6 +205,9 @@ class Documents:
         }.items():
             assert answer.status_code >= 400
             yield name, answer.text
+        self.app.config["DOCUMENTS_FOLDER"] = Path("not built")
+        self.seen.add(("GET", "documents.index"))
+        yield "documents", nobody.get("/docs/").text
         yield "provider-away", nobody.get("/login/sso").text
         yield "provider-refused", nobody.get("/login/sso/callback").text
         yield "passkey-refused", nobody.post("/login/passkey", {"answer": MARKUP}).text

@@ -59,7 +59,7 @@ def test_search_finds_a_page_by_a_word_and_leads_there(
 
 def test_what_people_act_by_is_found_before_records_of_decisions(tab: Page, address: str) -> None:
     tab.goto(f"{address}/search.html?q=idempotency")
-    tab.locator("#search-results li a").first.wait_for()
+    expect(tab.locator("#search-results .search-summary")).to_contain_text("finished")
     places = [link.get_attribute("href") or "" for link in tab.locator("#search-results li > a").all()]
     behind = [place.startswith(("decisions/", "project/")) for place in places]
     assert behind == sorted(behind) and len(set(behind)) == 2
