@@ -1,5 +1,6 @@
 """The platform of docs/production.md on many hosts, driven and judged as the fault suite does it."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -51,6 +52,12 @@ class Process:
         self.stop()
         self.start()
 
+    def reload(self) -> None:
+        """Have a web load its code anew under its process id, and wait until it has."""
+        before = self._times_ready()
+        self._cluster.fork_client.signal(self.group.pid, signal.SIGHUP)
+        wait_for(lambda: self._times_ready() > before, _READY_SECONDS, f"{self.host.name}, loaded anew")
+
     def _execute(self) -> int:
         program = self.program or [sys.executable, "-m", "webhooks_app", self.command]
         return self._cluster.fork_client.execute(
@@ -59,7 +66,7 @@ class Process:
 
     def _times_ready(self) -> int:
         log = self._cluster.fork_client.log(self.host.name)
-        return log.read_text(errors="replace").count("ready") if log.exists() else 0
+        return log.read_text(errors="replace").splitlines().count("ready") if log.exists() else 0
 
 
 class Cluster(System):

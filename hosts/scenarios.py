@@ -85,6 +85,8 @@ def rolling_restart(cluster: Cluster, report: Report, options: Options) -> None:
         time.sleep(1)
         for process in cluster.processes:
             process.restart()
+        for web in cluster.webs:
+            web.reload()
 
 
 @_scenario("the database is migrated, and every process replaced by the next release's")

@@ -1,15 +1,19 @@
 """The schema up, down and up again, with data in it."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import create_engine, func, make_url, select, text
+from sqlalchemy.exc import OperationalError
 
 from tests.conftest import Workspace, make_settings, new_workspace
 from webhooks_app.app import create_app
 from webhooks_app.cli.schema import downgrade, upgrade
+from webhooks_app.db.database_limits import MigrationLimits
 from webhooks_app.db.models import ApiToken, Delivery, Endpoint, Member, SigningSecret
 from webhooks_app.extensions import db
 
@@ -28,6 +32,41 @@ def test_what_is_in_it_stays_through_a_downgrade(
         assert _counts(app) == before
         db.session.remove()
         db.engine.dispose()
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_what_one_revision_waits_for_does_not_hold_the_locks_of_those_before(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    with _own_database(database_url) as url:
+        app = create_app(make_settings(url, redis_url, tmp_path))
+        app.config["MIGRATION_LIMITS"] = MigrationLimits(lock_seconds=0.1, pause_seconds=0, attempts=1)
+        with app.app_context():
+            upgrade()
+            downgrade(revision="0020")
+            with db.engine.begin() as reading:
+                reading.execute(select(func.count()).select_from(text("api_tokens")))  # of which 0022 is
+                with pytest.raises(OperationalError):
+                    upgrade()
+            with db.engine.connect() as connection:
+                assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "0021"
+            upgrade()
+            db.engine.dispose()
+
+
+@contextmanager
+def _own_database(server_url: str) -> Iterator[str]:
+    url = make_url(server_url)
+    name = f"{url.database}_migrated"
+    server = create_engine(url, isolation_level="AUTOCOMMIT")
+    try:
+        with server.connect() as connection:
+            connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+            connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
+            yield url.set(database=name).render_as_string(hide_password=False)
+            connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+    finally:
+        server.dispose()
 
 
 def _fill(workspace: Workspace, has_events: bool) -> None:

@@ -4,6 +4,8 @@ import os
 from argparse import Namespace
 from collections.abc import Sequence
 
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from flask import current_app
 from flask_migrate import Config, Migrate
 from flask_migrate import downgrade as migrate_down
@@ -29,15 +31,31 @@ class _Migrations(Migrate):  # type: ignore[misc]  # Flask-Migrate has no types
 
 
 def upgrade(*, directory: str = _MIGRATIONS) -> None:
-    """Bring the schema of the current application up to date."""
+    """Bring the schema of the current application up to date, each revision in a transaction of its own.
+
+    One for all would hold the locks of each until the end, and wait for others that a request holds while it
+    waits for those. An empty database, which nobody uses yet, gets all at once.
+    """
     _prepare()
-    migrate_up(directory=directory)
+    for revision in _missing(directory):
+        migrate_up(directory=directory, revision=revision)
 
 
 def downgrade(*, revision: str, directory: str = _MIGRATIONS) -> None:
     """Bring the schema of the current application back to an older revision."""
     _prepare()
     migrate_down(directory=directory, revision=revision)
+
+
+def _missing(directory: str) -> list[str]:
+    """Return the revisions that the database lacks, in their order. Raises CommandError where it is newer."""
+    scripts = ScriptDirectory.from_config(current_app.extensions["migrate"].migrate.get_config(directory))
+    with db.engine.connect() as connection:
+        current = MigrationContext.configure(connection).get_current_revision()
+    if current is None:
+        return ["head"]
+    scripts.get_revision(current)
+    return [each.revision for each in scripts.iterate_revisions("head", current)][::-1]
 
 
 def _prepare() -> None:

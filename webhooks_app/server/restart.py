@@ -32,7 +32,11 @@ _LISTENER, _STAND_IN_OF, _STAND_IN = "_AVRA_LISTENER", "_AVRA_STAND_IN_OF", "_AV
 def listener_of(environ: MutableMapping[str, str]) -> socket.socket | None:
     """Return the listening socket that the process before has left, once; None where there was none."""
     number = environ.pop(_LISTENER, None)
-    return None if number is None else socket.socket(fileno=int(number))
+    if number is None:
+        return None
+    found = socket.socket(fileno=int(number))
+    found.set_inheritable(False)  # or it would outlive the next restart, and nobody would know of it
+    return found
 
 
 class Restart:

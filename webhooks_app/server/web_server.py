@@ -100,9 +100,14 @@ def serve(
         when_ending=end,
         waits=LongPolls(partial(_find_due, services(app).read)),
     )
+
+    def stop(*_: object) -> None:
+        end()
+        server.stop()
+
     for number in STOP_SIGNALS:
         # Until uvicorn has its own, and at its end, when it restores these and repeats the signal.
-        signal.signal(number, lambda *_: server.stop())
+        signal.signal(number, stop)
     restart.leaving(server.leave)
     asyncio.run(server.run(when_ready))
 

@@ -1,4 +1,4 @@
-"""Runs the migrations on the application's own engine, all of them in one transaction."""
+"""Runs migrations on the application's own engine, those that are asked for in one transaction."""
 
 import time
 
