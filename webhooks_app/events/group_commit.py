@@ -176,6 +176,9 @@ class GroupCommit:
                 self.token_limits.admit(each.token, len(each.submission.events), soon=soon[each.token.id])
             except (RateLimited, LargerThanBurst) as refusal:
                 each.refuse(refusal)
+            except transient_errors.DATABASE_ERRORS as error:
+                # Its row is held by a process that hangs, for instance; other tokens have others.
+                each.refuse(error)
             soon[each.token.id] -= len(each.submission.events)
         return [each for each in group if each.refusal is None]
 

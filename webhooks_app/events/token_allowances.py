@@ -15,6 +15,8 @@ from webhooks_app.db import database_clock, upsert
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import TokenAllowance
 
+_SHORT_LOCK_TIMEOUT = "SET LOCAL lock_timeout = 250"  # milliseconds
+
 
 @dataclass(frozen=True, slots=True)
 class Grant:
@@ -25,8 +27,13 @@ class Grant:
 
 
 def take(database: WriteDatabase, token_id: str, limit: RateLimit, *, least: int, most: int) -> Grant:
-    """Take up to `most` events of the token's allowance, at least `least` or else none."""
+    """Take up to `most` events of the token's allowance, at least `least` or else none.
+
+    Raises OperationalError soon where another process holds the row: nobody else's events may wait for that.
+    """
     with database.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(_SHORT_LOCK_TIMEOUT)
         full_at = _lock(connection, token_id)
         now = database_clock.read(connection)  # once the row is ours
         grant, full_at = decide(full_at or now, now, limit, least=least, most=most)

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from tests.conftest import TESTER, Workspace
@@ -14,6 +15,7 @@ from tests.server.running_server import serving
 from tests.web.api.conftest import Api
 from webhooks_app.accounts import api_tokens
 from webhooks_app.client import Client, NewEvent
+from webhooks_app.db.models import TokenAllowance
 from webhooks_app.extensions import services
 
 EVENT: dict[str, Any] = {"type": "batch-lifecycle", "data": {"batch_id": "b1", "status": "queued"}}
@@ -100,6 +102,17 @@ def test_tokens_have_limits_of_their_own_and_others_hear_of_none(limited: Api, w
     assert other.status_code == 202
     assert "RateLimit" not in other.headers
     assert "RateLimit-Policy" not in other.headers
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_who_holds_an_allowance_keeps_nobody_else_waiting(limited: Api, workspace: Workspace) -> None:
+    assert send(limited).status_code == 202
+    with services().write.begin() as other:
+        other.execute(select(TokenAllowance.token_id).with_for_update())
+        refused = send(limited, 15)
+        assert send(Api(workspace.app, workspace.token)).status_code == 202
+    assert (refused.status_code, json_of(refused)["error"]["code"]) == (503, "unavailable")
+    assert send(limited, 15).status_code == 202
 
 
 def test_refusals_are_counted_by_their_reason(limited: Api) -> None:
