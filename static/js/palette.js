@@ -5,7 +5,16 @@ function open() {
   const field = palette.querySelector("input");
   palette.showModal();
   field.select();
+  ask(field, 5);
+}
+
+// Results are there a moment later; where the request for them was lost, there is another.
+function ask(field, tries) {
   field.dispatchEvent(new Event("input", { bubbles: true }));
+  setTimeout(() => {
+    const isEmpty = !document.getElementById("palette-results").firstElementChild;
+    if (palette.open && isEmpty && tries > 1) ask(field, tries - 1);
+  }, 2000);
 }
 
 // The field and the results, one behind the other.

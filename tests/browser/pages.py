@@ -154,6 +154,7 @@ def begin_passkey(tab: Tab) -> None:
 
 def show_palette(tab: Tab) -> None:
     tab.keyboard.press("Control+k")
+    tab.fill("#palette input", "e")
     tab.locator("#palette .found a").first.wait_for()
 
 
