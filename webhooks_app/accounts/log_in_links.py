@@ -4,40 +4,28 @@ A link is signed, not stored. It is good for ten minutes, and once, as it ends e
 what it is signed with includes the key that these share.
 """
 
-import hashlib
 from datetime import timedelta
-from typing import Any
 
-from itsdangerous import BadData, URLSafeTimedSerializer
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from webhooks_app.accounts import audit, sessions
+from webhooks_app.accounts import account_links, audit, sessions
 from webhooks_app.accounts.audit import Actor
-from webhooks_app.core import ids
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import User
 
 LINK_LIFE = timedelta(minutes=10)
 PATH = "/login/link/"
+_PURPOSE = "log-in-link"
 
 
 def new_link(user: User, base_url: str, secret_key: str) -> str:
-    return f"{base_url}{PATH}{_serializer(user, secret_key).dumps(user.id)}"
+    return f"{base_url}{PATH}{account_links.new_token(user, _PURPOSE, secret_key)}"
 
 
 def find_user(session: Session, token: str, secret_key: str, *, life: timedelta = LINK_LIFE) -> User | None:
     """Return whose link it is, or None for one that was used, has expired or never was."""
-    claimed: Any = URLSafeTimedSerializer(secret_key).loads_unsafe(token)[1]
-    is_id = isinstance(claimed, str) and ids.is_id("usr", claimed)
-    user = session.get(User, claimed) if is_id else None
-    if user is None:
-        return None
-    try:
-        _serializer(user, secret_key).loads(token, max_age=int(life.total_seconds()))
-    except BadData:
-        return None
-    return user
+    return account_links.find_user(session, token, _PURPOSE, secret_key, life=life)
 
 
 def use(database: WriteDatabase, user: User, *, actor: Actor) -> bool:
@@ -49,8 +37,3 @@ def use(database: WriteDatabase, user: User, *, actor: Actor) -> bool:
         if is_used:
             audit.record_for_person(connection, actor, "session.link", user.id)
     return is_used
-
-
-def _serializer(user: User, secret_key: str) -> URLSafeTimedSerializer:
-    shared = hashlib.sha256(f"{user.password_hash} {user.session_key}".encode()).hexdigest()
-    return URLSafeTimedSerializer(secret_key, salt=f"log-in-link {user.id} {shared}")

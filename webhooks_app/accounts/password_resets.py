@@ -4,14 +4,11 @@ A link is signed, not stored. It is good for an hour, and once: what it is signe
 that it replaces, and the sessions that a log-out everywhere ends.
 """
 
-import hashlib
 from datetime import timedelta
-from typing import Any
 
-from itsdangerous import BadData, URLSafeTimedSerializer
 from sqlalchemy.orm import Session
 
-from webhooks_app.accounts import users
+from webhooks_app.accounts import account_links, users
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, ids
 from webhooks_app.core.mail import Email
@@ -20,6 +17,7 @@ from webhooks_app.db.models import User
 
 LINK_LIFE = timedelta(hours=1)
 PATH = "/password-reset/"
+_PURPOSE = "password-reset"
 
 _SUBJECT = "Set a new password"
 _TEXT = """\
@@ -35,7 +33,7 @@ If you did not ask for it, do nothing: your password stays as it is.
 
 def new_token(user: User, secret_key: str) -> str:
     """Return the secret part of a link for that account."""
-    return _serializer(user, secret_key).dumps(user.id)
+    return account_links.new_token(user, _PURPOSE, secret_key)
 
 
 def link(base_url: str, token: str) -> str:
@@ -44,15 +42,7 @@ def link(base_url: str, token: str) -> str:
 
 def find_user(session: Session, token: str, secret_key: str, *, life: timedelta = LINK_LIFE) -> User | None:
     """Return whose link it is, or None for one that was used, has expired or never was."""
-    user_id = _claimed_id(token, secret_key)
-    user = session.get(User, user_id) if user_id else None
-    if user is None:
-        return None
-    try:
-        _serializer(user, secret_key).loads(token, max_age=int(life.total_seconds()))
-    except BadData:
-        return None
-    return user
+    return account_links.find_user(session, token, _PURPOSE, secret_key, life=life)
 
 
 def record_link(database: WriteDatabase, user: User, *, actor: Actor) -> None:
@@ -64,14 +54,3 @@ def email(user: User, base_url: str, token: str) -> Email:
     """Return the e-mail with the link."""
     text = _TEXT.format(email=user.email, base_url=base_url, link=link(base_url, token))
     return Email(ids.new("rst"), [user.email], _SUBJECT, text, clock.now())
-
-
-def _claimed_id(token: str, secret_key: str) -> str | None:
-    """Return which account the link says that it is for, which only its signature proves."""
-    claimed: Any = URLSafeTimedSerializer(secret_key).loads_unsafe(token)[1]
-    return claimed if isinstance(claimed, str) and ids.is_id("usr", claimed) else None
-
-
-def _serializer(user: User, secret_key: str) -> URLSafeTimedSerializer:
-    replaced = hashlib.sha256(f"{user.password_hash} {user.session_key}".encode()).hexdigest()
-    return URLSafeTimedSerializer(secret_key, salt=f"password-reset {user.id} {replaced}")
