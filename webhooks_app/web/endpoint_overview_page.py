@@ -7,7 +7,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from webhooks_app.core import clock, ids
 from webhooks_app.db.models import Endpoint
 from webhooks_app.deliveries.log.rows import DeliveryRow, read_row
-from webhooks_app.endpoints import attempt_stats, charts, notices
+from webhooks_app.endpoints import attempt_stats, notices
 from webhooks_app.extensions import db, services
 from webhooks_app.web import incident_cards, traffic_charts
 from webhooks_app.web.access import load_endpoint
@@ -46,8 +46,7 @@ def card_variables(card: IncidentCard) -> dict[str, Any]:
 
 
 def read_stats(endpoint: Endpoint) -> attempt_stats.AttemptStats:
-    period = charts.PERIODS.get(request.args.get("period", ""), attempt_stats.DAY)
-    by = traffic_charts.chosen_facet()
+    period, by = traffic_charts.chosen_period(), traffic_charts.chosen_facet()
     return attempt_stats.read_stats(db.session(), endpoint, period, by, clock.now())
 
 
@@ -55,12 +54,8 @@ def stats_variables(endpoint: Endpoint, stats: attempt_stats.AttemptStats | None
     """Return what the template of an endpoint's charts reads."""
     shown = stats or read_stats(endpoint)
     log_path = url_for("endpoints.deliveries", endpoint_id=endpoint.id)
-    chosen = {"endpoint_id": endpoint.id, **traffic_charts.chosen_arguments()}
-    return {
-        "stats": shown,
-        "chart": traffic_charts.draw(shown.traffic, log_path),
-        "traffic_address": lambda **changed: url_for("endpoints.show", **{**chosen, **changed}),
-    }
+    drawn = traffic_charts.variables(shown.traffic, log_path, "endpoints.show", endpoint_id=endpoint.id)
+    return {"stats": shown, **drawn}
 
 
 def read_test(endpoint: Endpoint) -> DeliveryRow | None:

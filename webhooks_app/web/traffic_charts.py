@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlencode
 
-from flask import request
+from flask import request, url_for
 
 from webhooks_app.core.outcomes import OutcomeClass
 from webhooks_app.db.models import Facet
 from webhooks_app.deliveries.log import filters
-from webhooks_app.endpoints import charts, traffic
+from webhooks_app.endpoints import attempt_stats, charts, traffic
+from webhooks_app.endpoints.charts import Period
 from webhooks_app.endpoints.traffic import Traffic
 
 WIDTH, HEIGHT, GAP = 480, 160, 3
@@ -71,15 +73,27 @@ class _Series:
     arguments: dict[str, str]
 
 
+def chosen_period() -> Period:
+    """Return what the request asks for, or the last day."""
+    return charts.PERIODS.get(request.args.get("period", ""), attempt_stats.DAY)
+
+
 def chosen_facet() -> Facet:
     """Return what the request asks to tell attempts apart by."""
     by = request.args.get("by", "")
     return Facet(by) if by in set(Facet) else Facet.RESPONSE
 
 
-def chosen_arguments() -> dict[str, str]:
-    """Return the request's arguments that say what its charts show."""
-    return {name: request.args[name] for name in ("period", "by") if name in request.args}
+def variables(found: Traffic, log_path: str, view: str, **values: str) -> dict[str, Any]:
+    """Return what templates/traffic/_chart.html reads; `view` with `values` is the page that it stands on."""
+    chosen = {name: request.args[name] for name in ("period", "by") if name in request.args}
+    here: dict[str, Any] = values | chosen
+    return {
+        "chart": draw(found, log_path),
+        "period_choices": [(each.key, each.label) for each in charts.PERIODS.values()],
+        "facet_choices": [(each.value, label) for each, label in FACETS.items()],
+        "traffic_address": lambda **changed: url_for(view, **{**here, **changed}),
+    }
 
 
 def draw(found: Traffic, log_path: str) -> TrafficChart:
