@@ -2,13 +2,14 @@
 
 from datetime import timedelta
 
-from flask import g, request
+from flask import request
 from flask_login import current_user
 
 from webhooks_app.accounts import log_in_limits, users
 from webhooks_app.core import clock, passwords
 from webhooks_app.db.models import SignInMethod, UserSession
 from webhooks_app.extensions import end_snapshot, services
+from webhooks_app.web import sessions
 from webhooks_app.web.access import source_of
 
 WRONG = "This is not your current password."
@@ -23,13 +24,13 @@ _WITHOUT_PASSWORD = frozenset({SignInMethod.SSO, SignInMethod.LINK, SignInMethod
 
 def is_fresh() -> bool:
     """Tell whether the person has just logged in by another way than a password, which is proof enough."""
-    found: UserSession | None = g.get("user_session")
-    return _did_without(found) and found is not None and clock.now() - found.created_at <= FRESH
+    found = sessions.current()
+    return found is not None and _did_without(found) and clock.now() - found.created_at <= FRESH
 
 
-def _did_without(found: UserSession | None) -> bool:
+def _did_without(found: UserSession) -> bool:
     """Tell whether the session was begun without a password, which its person may not have."""
-    return found is not None and found.method in _WITHOUT_PASSWORD
+    return found.method in _WITHOUT_PASSWORD
 
 
 def refusal(password: str) -> str:
@@ -52,4 +53,5 @@ def refusal(password: str) -> str:
         log_in_limits.give_back(services().write, wanted, now=clock.now())
         return ""
     users.record_log_in(services().write, email=email, address=address, user_id=user_id, is_right=False)
-    return f"{WRONG} {STALE}" if _did_without(g.get("user_session")) else WRONG
+    found = sessions.current()
+    return f"{WRONG} {STALE}" if found is not None and _did_without(found) else WRONG

@@ -1,6 +1,6 @@
 """Logging in and out."""
 
-from flask import Blueprint, g, redirect, render_template, request, session, url_for
+from flask import Blueprint, redirect, render_template, request, session, url_for
 from flask_login import current_user, login_required
 from flask_wtf import FlaskForm
 from sqlalchemy import select
@@ -12,7 +12,7 @@ from webhooks_app.accounts.input_rules import LONGEST_PASSWORD
 from webhooks_app.core import clock, passwords
 from webhooks_app.db.models import SignInMethod, User
 from webhooks_app.extensions import db, end_snapshot, services
-from webhooks_app.web import known_devices, log_ins, passkey_options
+from webhooks_app.web import known_devices, log_ins, passkey_options, sessions
 from webhooks_app.web.access import actor, source_of
 from webhooks_app.web.responses import PageResponse
 
@@ -78,7 +78,7 @@ def _record_refusal(email: str, user: User | None) -> None:
 @login_required  # type: ignore[untyped-decorator]
 def log_out() -> PageResponse:
     """End every session of the person: no cookie of theirs is good for anything afterwards."""
-    ended = g.get("user_session")
+    ended = sessions.current()
     users.end_sessions(services().write, current_user, actor=actor(), action="session.log_out")
     session.clear()
     is_sso = ended is not None and ended.method is SignInMethod.SSO

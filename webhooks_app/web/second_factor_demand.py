@@ -4,8 +4,9 @@ from flask import Response, g, make_response, redirect, url_for
 from flask_login import current_user
 
 from webhooks_app.accounts import second_factors
-from webhooks_app.db.models import SignInMethod, UserSession
+from webhooks_app.db.models import SignInMethod
 from webhooks_app.extensions import db, services
+from webhooks_app.web import sessions
 from webhooks_app.web.responses import is_fragment
 
 # Whoever signs in so has shown what they have, or their provider has seen to it.
@@ -27,7 +28,7 @@ def answer() -> Response | None:
 
 def is_met() -> bool:
     """Tell whether this session has shown a second factor, or needs none."""
-    session: UserSession | None = g.get("user_session")
+    session = sessions.current()
     return current_user.second_factor_at is not None or (session is not None and session.method in _ENOUGH)
 
 

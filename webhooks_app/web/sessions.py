@@ -51,9 +51,15 @@ def keep(user_id: str) -> User:
     return user
 
 
-def current_id() -> str:
-    """Return the id of the session of this request, which has one."""
+def current() -> UserSession | None:
+    """Return the session of this request; None also for one that a version without this table has begun."""
     found: UserSession | None = g.get("user_session")
+    return found
+
+
+def current_id() -> str:
+    """Return the id of the session of this request, or nothing where it is not listed yet."""
+    found = current()
     return found.id if found else ""
 
 
