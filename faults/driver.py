@@ -81,7 +81,7 @@ class Driver(PlatformProcesses):
     def endpoint(self, path: str, **values: Any) -> str:
         """Create an endpoint at a path of the scripted receiver; `values` are fields of EndpointValues."""
         given: dict[str, Any] = {"all_events": True, "event_types": (), "timeout_ms": TIMEOUT_MS} | values
-        url = given.pop("url", f"http://127.0.0.1:{self.receiver_port}/{path}")
+        url = given.pop("url", f"{self.receiver_url}/{path}")
         with self.app.app_context():
             cipher = services().cipher
             endpoint_id = actions.create(
@@ -203,22 +203,31 @@ class Driver(PlatformProcesses):
         self.keeps_deleted_rows = True
 
     def produce(
-        self, *, rate: float, seconds: float, seed: str, threads: int = 4, port: int | None = None
+        self,
+        *,
+        rate: float,
+        seconds: float,
+        seed: str,
+        threads: int = 4,
+        port: int | None = None,
+        kind: str = "mixed",
+        journal: Path | None = None,
     ) -> int:
-        """Start producers in a process of their own and return its id; `rate` is in events a second."""
-        base_url = f"http://127.0.0.1:{port or self.web_port}"
+        """Start producers in a process of their own and return its id; `rate` is in events a second.
+
+        `kind` is the load generator's; the answers go to the scenario's journal or the one that is named.
+        """
+        answers = str(journal or self.journal)
         return self.fork_client.call(
             "faults.load_generator:main",
-            *(base_url, self.token, str(self.journal), rate, threads, seconds, seed),
+            *(self.url_of(port), self.token, answers, rate, threads, seconds, seed, kind),
             name="producer",
             env={},
         )
 
     def set_switch(self, switch: str, response: str) -> None:
         """Set what the scripted receiver answers under `/switch/<switch>`."""
-        requests.post(
-            f"http://127.0.0.1:{self.receiver_port}/control/{switch}/{response}", timeout=5
-        ).raise_for_status()
+        requests.post(f"{self.receiver_url}/control/{switch}/{response}", timeout=5).raise_for_status()
 
     def reset(self) -> None:
         """Return to the usual set-up, with nothing left to be sent."""

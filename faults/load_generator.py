@@ -35,7 +35,7 @@ def main(
     threads: int,
     seconds: float,
     seed: str,
-    kind: str = "mixed",
+    kind: str,
 ) -> None:
     """Send `rate` events a second from so many threads, and write the answers to the journal at that path.
 

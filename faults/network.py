@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+# 198.18.0.0/15 is for tests of networks (RFC 2544), and a process's own part of it for each process.
+NETWORK = f"198.{18 + os.getpid() % 2}.{os.getpid() // 2 % 256}"
 _numbers = itertools.count(1)
 
 
@@ -16,19 +18,17 @@ class Namespace:
         number = next(_numbers) % 63
         self._name = f"avra-{os.getpid()}-{number}"
         self._link = f"av{os.getpid() % 10**6}n{number}"  # a link's name has 15 characters at most
-        # 198.18.0.0/15 is for tests of networks (RFC 2544), and a process's own part of it for each process.
-        network = f"198.{18 + os.getpid() % 2}.{os.getpid() // 2 % 256}"
-        self.outside, self.inside = (f"{network}.{number * 4 + host}" for host in (1, 2))
+        self.outside, self.inside = (f"{NETWORK}.{number * 4 + host}" for host in (1, 2))
 
     @contextmanager
     def existing(self) -> Iterator["Namespace"]:
         """Make namespace and link for the block. Raises CalledProcessError where that is not allowed."""
-        _ip("netns", "add", self._name)
+        ip("netns", "add", self._name)
         try:
             self._connect()
             yield self
         finally:
-            _ip("netns", "delete", self._name)  # and with it the link
+            ip("netns", "delete", self._name)  # and with it the link
 
     @property
     def prefix(self) -> list[str]:
@@ -37,21 +37,21 @@ class Namespace:
 
     def cut(self) -> None:
         """Drop whatever is sent in either direction from now on; nobody is told."""
-        _ip("-n", self._name, "link", "set", "eth0", "down")
+        ip("-n", self._name, "link", "set", "eth0", "down")
 
     def mend(self) -> None:
-        _ip("-n", self._name, "link", "set", "eth0", "up")
+        ip("-n", self._name, "link", "set", "eth0", "up")
 
     def _connect(self) -> None:
         peer = ("type", "veth", "peer", "name", "eth0", "netns", self._name)
-        _ip("link", "add", self._link, *peer)
-        _ip("-n", self._name, "link", "set", "lo", "up")
-        _ip("-n", self._name, "address", "add", f"{self.inside}/30", "dev", "eth0")
-        _ip("-n", self._name, "link", "set", "eth0", "up")
-        _ip("address", "add", f"{self.outside}/30", "dev", self._link)
-        _ip("link", "set", self._link, "up")
+        ip("link", "add", self._link, *peer)
+        ip("-n", self._name, "link", "set", "lo", "up")
+        ip("-n", self._name, "address", "add", f"{self.inside}/30", "dev", "eth0")
+        ip("-n", self._name, "link", "set", "eth0", "up")
+        ip("address", "add", f"{self.outside}/30", "dev", self._link)
+        ip("link", "set", self._link, "up")
         # With a fixed entry nobody asks who has the address, which would end as "no route to host".
-        _ip("neighbour", "replace", self.inside, "lladdr", self._hardware_address(), "dev", self._link)
+        ip("neighbour", "replace", self.inside, "lladdr", self._hardware_address(), "dev", self._link)
 
     def _hardware_address(self) -> str:
         shown = subprocess.run(
@@ -60,5 +60,6 @@ class Namespace:
         return shown.stdout.strip()
 
 
-def _ip(*arguments: str) -> None:
-    subprocess.run(["ip", *arguments], check=True, capture_output=True)
+def ip(*arguments: str) -> str:
+    """Run `ip` and return what it prints. Raises CalledProcessError."""
+    return subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True).stdout

@@ -49,7 +49,8 @@ class PlatformProcesses:
         self.folder, self.fork_client, self.database = folder, fork_client, database
         self.redis = RedisServer(fork_client, folder / "redis")
         self.web_port, self.receiver_port = free_ports(2)
-        self.base_url = f"http://127.0.0.1:{self.web_port}"
+        self.base_url = _loopback(self.web_port)
+        self.receiver_url = _loopback(self.receiver_port)
         self.environ = _ENVIRON | environ
         # What a scenario adds to the environment and patches in the processes that start from now on.
         self.extra_environ: dict[str, str] = {}
@@ -91,10 +92,13 @@ class PlatformProcesses:
 
     def is_healthy(self, port: int | None = None) -> bool:
         """Return whether the API answers, on the given port or the usual one."""
-        address = f"http://127.0.0.1:{port or self.web_port}/api/v1/event-types"
         with suppress(requests.RequestException):
-            return requests.get(address, timeout=2).status_code == 401
+            return requests.get(f"{self.url_of(port)}/api/v1/event-types", timeout=2).status_code == 401
         return False
+
+    def url_of(self, port: int | None) -> str:
+        """Return where the API is: on the given port of this host, or at the usual place."""
+        return _loopback(port) if port else self.base_url
 
     def restart(self, **environ: str) -> None:
         """Stop web and workers in order, and start them with `environ` in addition to the usual settings."""
@@ -198,3 +202,7 @@ class PlatformProcesses:
             for pid in (group.pid, *group.children()):
                 _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
                 resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard if size is None else size, hard))
+
+
+def _loopback(port: int) -> str:
+    return f"http://127.0.0.1:{port}"

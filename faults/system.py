@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Select, and_, func, select
@@ -165,9 +166,12 @@ class System(Driver):
         """Count the events for which producers got no 202."""
         return sum("error" in line for line in journal.read(self.journal))
 
-    def refusals(self) -> "Counter[int]":
-        """Count the answers other than 202 that producers got, by status; 0 is none at all."""
-        return Counter(line["error"] for line in journal.read(self.journal) if "error" in line)
+    def refusals(self, path: Path | None = None) -> "Counter[int]":
+        """Count the answers other than 202 that producers got, by status; 0 is none at all.
+
+        They are read from the scenario's journal, or from another of producers.
+        """
+        return Counter(line["error"] for line in journal.read(path or self.journal) if "error" in line)
 
     def outcomes(self) -> "Counter[str | None]":
         """Count the deliveries of this scenario by their last outcome."""

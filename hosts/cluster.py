@@ -3,11 +3,8 @@
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
-
-import requests
 
 from faults.fork_client import ForkClient, ProcessGroup
 from faults.pooler import PgBouncer
@@ -19,7 +16,6 @@ from hosts.redis_sentinels import RedisWithSentinels
 from hosts.reverse_proxy import ReverseProxy
 
 WEBS, SCHEDULERS, WORKERS = 2, 2, 4
-THREADS = 4  # of producers of each kind
 _READY_SECONDS = 60.0
 _POOLER_PORT, _RECEIVER_PORT, _WEB_PORT = 6432, 8080, 8000
 _SERVER_CONNECTIONS = 30
@@ -83,7 +79,7 @@ class Cluster(System):
         servers = self.by_name["redis1"], self.by_name["redis2"]
         watchers = (*servers, self.by_name["proxy"])
         self.sentinels = RedisWithSentinels(folder, servers, watchers, fork_client)
-        self.receiver_port = _RECEIVER_PORT
+        self.receiver_url = f"http://{self.by_name['receiver'].address}:{_RECEIVER_PORT}"
         self.environ |= {"WEBHOOKS_ALLOWED_TARGETS": "198.18.0.0/15", "WEBHOOKS_TRUSTED_PROXIES": "1"}
         self.webs = self._processes("web", WEBS)
         self.workers = self._processes("worker", WORKERS)
@@ -133,26 +129,6 @@ class Cluster(System):
         """Return to the usual set-up, with nothing left to be sent."""
         self.ensure_running()
         self.remove_endpoints()
-
-    def is_healthy(self, port: int | None = None) -> bool:
-        """Return whether the API answers through the proxy."""
-        with suppress(requests.RequestException):
-            return requests.get(f"{self.base_url}/api/v1/event-types", timeout=2).status_code == 401
-        return False
-
-    def endpoint(self, path: str, **values: Any) -> str:
-        """Create an endpoint at a path of the receiver's host."""
-        address = f"http://{self.by_name['receiver'].address}:{_RECEIVER_PORT}/{path}"
-        return super().endpoint(path, **({"url": address} | values))
-
-    def produce_as(self, kind: str, journal: Path, *, rate: float, seconds: float, seed: str) -> int:
-        """Start producers of a kind, which send through the proxy; return the id of their process."""
-        return self.fork_client.call(
-            "faults.load_generator:main",
-            *(self.base_url, self.token, str(journal), rate, THREADS, seconds, seed, kind),
-            name="producer",
-            env={},
-        )
 
     @property
     def _addresses(self) -> dict[str, str]:

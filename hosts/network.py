@@ -6,15 +6,14 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-# 198.18.0.0/15 is for tests of networks (RFC 2544), and a process's own part of it for each process.
-_NETWORK = f"198.{18 + os.getpid() % 2}.{os.getpid() // 2 % 256}"
+from faults.network import NETWORK, ip
 
 
 class Host:
     """One namespace; whatever runs under `prefix` runs there."""
 
     def __init__(self, name: str, number: int) -> None:
-        self.name, self.address = name, f"{_NETWORK}.{number}"
+        self.name, self.address = name, f"{NETWORK}.{number}"
         self._number = number
         self._namespace = f"avra-{os.getpid()}-{name}"
         self._link = f"ah{os.getpid() % 10**6}n{number}"  # a link's name has 15 characters at most
@@ -26,53 +25,53 @@ class Host:
 
     def cut(self) -> None:
         """Drop whatever is sent in either direction from now on; nobody is told."""
-        _ip("link", "set", self._link, "down")
+        ip("link", "set", self._link, "down")
 
     def mend(self) -> None:
-        _ip("link", "set", self._link, "up")
+        ip("link", "set", self._link, "up")
 
     def kill_processes(self) -> None:
         """Kill everything that runs there, at once and before it can say goodbye."""
         self.cut()
-        for pid in _ip("netns", "pids", self._namespace).split():
+        for pid in ip("netns", "pids", self._namespace).split():
             with suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
 
     def connect(self, bridge: str) -> None:
         """Make the namespace, and its link to the bridge."""
-        _ip("netns", "add", self._namespace)
-        _ip("link", "add", self._link, "type", "veth", "peer", "name", "eth0", "netns", self._namespace)
-        _ip("link", "set", self._link, "master", bridge, "up")
-        _ip("-n", self._namespace, "link", "set", "lo", "up")
-        _ip("-n", self._namespace, "address", "add", f"{self.address}/24", "dev", "eth0")
-        _ip("-n", self._namespace, "link", "set", "eth0", "up")
+        ip("netns", "add", self._namespace)
+        ip("link", "add", self._link, "type", "veth", "peer", "name", "eth0", "netns", self._namespace)
+        ip("link", "set", self._link, "master", bridge, "up")
+        ip("-n", self._namespace, "link", "set", "lo", "up")
+        ip("-n", self._namespace, "address", "add", f"{self.address}/24", "dev", "eth0")
+        ip("-n", self._namespace, "link", "set", "eth0", "up")
 
     def delete(self) -> None:
         """Delete the namespace, and with it the link. Processes there go on, without a network."""
         with suppress(subprocess.CalledProcessError):
-            _ip("netns", "delete", self._namespace)
+            ip("netns", "delete", self._namespace)
 
 
 class Network:
     """Hosts on a bridge, to which this process's own namespace is connected as `address`."""
 
     def __init__(self) -> None:
-        self.address = f"{_NETWORK}.1"
+        self.address = f"{NETWORK}.1"
         self._bridge = f"ab{os.getpid()}"
         self._hosts: list[Host] = []
 
     @contextmanager
     def existing(self) -> Iterator["Network"]:
         """Make the bridge for the block. Raises CalledProcessError where that is not allowed."""
-        _ip("link", "add", self._bridge, "type", "bridge")
+        ip("link", "add", self._bridge, "type", "bridge")
         try:
-            _ip("address", "add", f"{self.address}/24", "dev", self._bridge)
-            _ip("link", "set", self._bridge, "up")
+            ip("address", "add", f"{self.address}/24", "dev", self._bridge)
+            ip("link", "set", self._bridge, "up")
             yield self
         finally:
             for host in self._hosts:
                 host.delete()
-            _ip("link", "delete", self._bridge)
+            ip("link", "delete", self._bridge)
 
     def add(self, name: str) -> Host:
         """Make a host and return it; the first is `.2`."""
@@ -80,7 +79,3 @@ class Network:
         self._hosts.append(host)
         host.connect(self._bridge)
         return host
-
-
-def _ip(*arguments: str) -> str:
-    return subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True).stdout

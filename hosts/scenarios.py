@@ -11,10 +11,12 @@ from faults.scenario_definition import Options, Scenario
 from faults.scenario_report import Report
 from faults.scenarios.rolling_upgrade import CURRENT, migrate, next_migrations, require_both_releases
 from faults.waiting import wait_for
-from hosts.cluster import THREADS, Cluster, Process
-from hosts.traffic import traffic
+from hosts.cluster import Cluster, Process
+from hosts.traffic import THREADS, traffic
 
 _SECONDS = 14.0
+# What a web was working on is answered by nobody; only its sender knows whether to send it again.
+_IN_FLIGHT = {502: THREADS, 0: THREADS, 504: THREADS}
 Run = Callable[[Cluster, Report, Options], None]
 
 
@@ -29,17 +31,14 @@ def _scenario(what: str) -> Callable[[Run], Scenario]:
 @_scenario("a web's host loses power, and comes back")
 def web_killed(cluster: Cluster, report: Report, options: Options) -> None:
     _endpoints(cluster, options)
-    # What it was working on is answered by nobody; only its sender knows whether to send it again.
-    in_flight = {502: THREADS, 0: THREADS, 504: THREADS}
-    with traffic(cluster, report, options.seed, seconds=_SECONDS, allowed=in_flight):
+    with traffic(cluster, report, options.seed, seconds=_SECONDS, allowed=_IN_FLIGHT):
         _lose(cluster.webs[0])
 
 
 @_scenario("a web's host is cut off, and comes back")
 def web_cut(cluster: Cluster, report: Report, options: Options) -> None:
     _endpoints(cluster, options)
-    in_flight = {502: THREADS, 0: THREADS, 504: THREADS}
-    with traffic(cluster, report, options.seed, seconds=_SECONDS, allowed=in_flight):
+    with traffic(cluster, report, options.seed, seconds=_SECONDS, allowed=_IN_FLIGHT):
         _cut(cluster.webs[1])
 
 

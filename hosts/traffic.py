@@ -1,6 +1,5 @@
 """Producers at work while something happens to a host, and what they were answered."""
 
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from faults.journal import Journal
 from faults.scenario_report import Report
 from hosts.cluster import Cluster
 
+THREADS = 4  # of producers of each kind
 RATE = 50.0  # events a second, half of them from producers that send once
 
 
@@ -24,13 +24,20 @@ def traffic(
     """
     once = cluster.folder / f"once-{cluster.scenario_number}.log"
     pids = [
-        cluster.produce_as(kind, path, rate=RATE / 2, seconds=seconds, seed=f"{seed}-{kind}")
+        cluster.produce(
+            rate=RATE / 2,
+            seconds=seconds,
+            seed=f"{seed}-{kind}",
+            threads=THREADS,
+            kind=kind,
+            journal=path,
+        )
         for kind, path in (("repeating", cluster.journal), ("once", once))
     ]
     yield
     for pid in pids:
         cluster.fork_client.wait(pid, seconds + 90)
-    repeated, single = (_refusals(path) for path in (cluster.journal, once))
+    repeated, single = cluster.refusals(), cluster.refusals(once)
     _keep_accepted(cluster, once)
     report.figures |= {f"answered {status} once": count for status, count in sorted(single.items())}
     report.figures["slowest 202 in ms"] = _slowest(cluster)
@@ -38,10 +45,6 @@ def traffic(
     for status, count in single.items():
         most = (allowed or {}).get(status, 0)
         report.require(count <= most, f"{count} were answered {status}, of which {most} are allowed")
-
-
-def _refusals(path: Path) -> "Counter[int]":
-    return Counter(line["error"] for line in journal.read(path) if "error" in line)
 
 
 def _keep_accepted(cluster: Cluster, once: Path) -> None:

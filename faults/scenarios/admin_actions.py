@@ -28,7 +28,7 @@ def changed_in_flight(system: System, report: Report, options: Options) -> None:
     system.disable(disabled)
     disabled_at = time.time()
     system.rotate(rotated, overlap=timedelta(0))
-    system.edit(edited, f"http://127.0.0.1:{system.receiver_port}/ok/edited")
+    system.edit(edited, f"{system.receiver_url}/ok/edited")
     time.sleep(3)
     system.note_claims()
     system.rotate(rotated, overlap=timedelta(hours=1))
