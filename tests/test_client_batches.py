@@ -2,7 +2,6 @@
 
 import random
 import socket
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -10,9 +9,9 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from werkzeug.serving import make_server
 
 from tests.conftest import TESTER, Workspace
+from tests.served_app import served
 from webhooks_app import client as client_module
 from webhooks_app.accounts import api_tokens
 from webhooks_app.accounts.token_scopes import TokenScope
@@ -68,13 +67,8 @@ def counted(app: Flask) -> Counted:
 
 @pytest.fixture
 def url(counted: Counted) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, counted, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(counted) as url:
+        yield url
 
 
 @pytest.fixture

@@ -3,17 +3,16 @@
 import contextlib
 import io
 import re
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
-from werkzeug.serving import make_server
 
 from tests.conftest import TESTER, Workspace
 from tests.receivers import Receiver
+from tests.served_app import served
 from webhooks_app import config
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Endpoint, Event
@@ -35,13 +34,8 @@ def database_url(sqlite_template: Path, tmp_path: Path) -> str:
 
 @pytest.fixture
 def url(app: Flask) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(app) as url:
+        yield url
 
 
 def run(source: str) -> dict[str, Any]:

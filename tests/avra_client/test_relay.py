@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from werkzeug.serving import make_server
 
 from avra_client import outbox_schema
 from avra_client.client import Client
@@ -18,6 +17,7 @@ from avra_client.relay_state import RelayLimits
 from tests.avra_client.conftest import Store, accepted_keys
 from tests.cli.test_run import free_port
 from tests.conftest import TESTER, Workspace, wait_for
+from tests.served_app import served
 from webhooks_app.accounts import api_tokens
 from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.db.models import Event
@@ -131,21 +131,10 @@ def test_while_the_platform_is_away_rows_wait_and_go_when_it_is_back(
             assert "Unavailable" in relay.state.trouble or "Trouble" in relay.state.trouble
             assert store.run("SELECT DISTINCT handed_over_at FROM avra_outbox") == [(None,)]
             assert store.rows().backlog()[0] == 30
-            with serving_at(port, workspace):
+            with served(workspace.app, port=port):
                 wait_for(lambda: store.states() == {})
                 assert relay.state.trouble == ""
     assert sorted(accepted_keys()) == ids
-
-
-@contextmanager
-def serving_at(port: int, workspace: Workspace) -> Iterator[None]:
-    server = make_server("127.0.0.1", port, workspace.app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def test_what_is_written_while_a_relay_runs_goes_soon(store: Store, client: Client) -> None:

@@ -1,7 +1,6 @@
 """A real Chromium before a real server. Whatever the browser complains about fails the test."""
 
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -21,10 +20,10 @@ from playwright.sync_api import (
     sync_playwright,
 )
 from sqlalchemy import update
-from werkzeug.serving import make_server
 
 from tests.conftest import Workspace, unavailable
 from tests.receivers import Answer, Receiver
+from tests.served_app import served
 from tests.web.conftest import Page as Client
 from webhooks_app.core import clock
 from webhooks_app.db.engines import WriteDatabase
@@ -57,17 +56,6 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield browser
         browser.close()
-
-
-@contextmanager
-def served(app: Flask) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
 
 
 def session_of(app: Flask, email: str) -> str:

@@ -14,10 +14,11 @@ from playwright.sync_api import Browser, ViewportSize
 from playwright.sync_api import Page as Tab
 from sqlalchemy import update
 
-from tests.browser.conftest import VIEWPORT, opened, served, session_of
+from tests.browser.conftest import VIEWPORT, opened, session_of
 from tests.browser.pages import NOT_PAGES, PAGES, Page, views
 from tests.browser.world import VIEWER_EMAIL, World, prepared
 from tests.conftest import make_settings
+from tests.served_app import served
 from webhooks_app.app import create_app
 from webhooks_app.core import clock
 from webhooks_app.db.models import User

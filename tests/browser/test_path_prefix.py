@@ -10,9 +10,10 @@ import requests
 from flask import Flask
 from playwright.sync_api import Browser, expect
 
-from tests.browser.conftest import opened, served
+from tests.browser.conftest import opened
 from tests.browser.steps import open_row, rows
 from tests.conftest import PASSWORD, Workspace, make_settings
+from tests.served_app import served
 from webhooks_app.config import Settings
 
 PREFIX = "/tools/hooks"

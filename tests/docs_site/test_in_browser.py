@@ -8,8 +8,8 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import served
 from tests.browser.test_every_page import ALL_RULES, AXE
+from tests.served_app import served
 
 pytestmark = pytest.mark.long
 
