@@ -33,11 +33,10 @@ class GrantRefused(Exception):
 
 @dataclass(slots=True, frozen=True)
 class SignedDelivery:
-    """A delivery as it would be sent now; `left_out` are the custom headers, whose values are not told."""
+    """A delivery as it would be sent now, without the custom headers, whose values are not told."""
 
     url: str
     headers: Sequence[tuple[str, str]]
-    left_out: Sequence[str]
     body: bytes
 
 
@@ -82,7 +81,7 @@ def redeem(
     with databases.write.begin() as connection:
         _record(connection, "delivery.sign", workspace_id, delivery_id, Actor(row.email, address))
     told = [(name, value) for name, value in headers if value != MASK]
-    return SignedDelivery(row.url, told, [name for name, value in headers if value == MASK], bytes(row.body))
+    return SignedDelivery(row.url, told, bytes(row.body))
 
 
 def _find(
