@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import islice
 from typing import Any
 
@@ -13,6 +13,7 @@ from webhooks_app.cli.api_client import PAGE, ApiClient
 from webhooks_app.cli.api_command import ApiCommand, with_client
 from webhooks_app.cli.api_output import as_json, print_fields, print_json, print_rows
 from webhooks_app.cli.option_types import Duration
+from webhooks_app.core import clock
 
 _COLUMNS = tuple("id created_at event_type endpoint_name status attempts last_status last_outcome".split())
 _ATTEMPT_COLUMNS = ("number", "started_at", "outcome", "status", "duration_ms", "detail")
@@ -155,10 +156,10 @@ def _query(filters: dict[str, Any]) -> dict[str, Any]:
     """Return the filter by the API's names."""
     named = {name: filters[name] for name in ("status", "endpoint", "event_type", "response", "q")}
     moments = {"from": filters["since"], "until": filters["until"]}
-    ago = {name: _ago(seconds) for name, seconds in moments.items() if seconds}
+    now = clock.now()
+    ago = {
+        name: clock.format_rfc3339(now - timedelta(seconds=seconds))
+        for name, seconds in moments.items()
+        if seconds
+    }
     return {name: value for name, value in named.items() if value} | ago
-
-
-def _ago(seconds: int) -> str:
-    moment = datetime.now(UTC) - timedelta(seconds=seconds)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -5,7 +5,6 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -13,6 +12,7 @@ import click
 from webhooks_app.cli.api_client import PAGE, ApiClient, ApiFailure
 from webhooks_app.cli.api_command import ApiCommand, with_client
 from webhooks_app.cli.api_output import as_json, print_as_they_come, print_fields
+from webhooks_app.core import clock
 
 _LOOK_SECONDS = 2.0
 _TAIL_COLUMNS = ("created_at", "event_type", "event_id", "delivery_id", "endpoint_name")
@@ -94,7 +94,7 @@ def read_data(given: str) -> Any:
 def _accepted(client: ApiClient, event_type: str | None) -> Iterator[dict[str, Any]]:
     """Yield the deliveries of events that are accepted from now on, oldest first, each with its id's name."""
     query = {"event_type": event_type} if event_type else {}
-    since = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    since = clock.format_rfc3339(clock.now())
     newest = ""
     while True:
         new: list[dict[str, Any]] = []

@@ -5,7 +5,7 @@ import re
 import signal
 import socket
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from types import FrameType
 from typing import Any
 
@@ -16,6 +16,7 @@ from webhooks_app.cli.api_command import ApiCommand, with_client
 from webhooks_app.cli.forwarding import Target
 from webhooks_app.cli.listening import Handled, Listening, ListenOptions, TakenOver
 from webhooks_app.cli.option_types import Duration, Header, Url
+from webhooks_app.core import clock
 from webhooks_app.core.text_display import flatten
 
 _LONGEST_NAME = 63
@@ -141,7 +142,7 @@ def _event_type(handled: Handled) -> str:
 def _as_json(handled: Handled) -> dict[str, Any]:
     request, forwarded, result = handled.request, handled.forwarded, handled.result or {}
     return {
-        "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "time": clock.format_rfc3339(clock.now()),
         "event_type": _event_type(handled),
         "event_id": request["event_id"],
         "delivery_id": request["delivery_id"],
