@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from webhooks_app.cli.table import print_table
 from webhooks_app.core.text_display import flatten
 
 as_json = click.option("--json", "is_json", is_flag=True, help="As the API answers it: one object a line.")
@@ -25,7 +26,8 @@ def print_rows(
         for row in rows:
             print_json(row)
     elif sys.stdout.isatty():
-        _print_table([[_cell(row.get(name)) for name in columns] for row in rows], columns, nothing)
+        cells = [[_cell(row.get(name)) for name in columns] for row in rows]
+        print_table(columns, cells, nothing=nothing)
     else:
         click.echo("\t".join(columns))
         for row in rows:
@@ -57,17 +59,6 @@ def print_fields(row: Mapping[str, Any], *, is_json: bool) -> None:
 
 def print_json(value: Any) -> None:
     click.echo(json.dumps(value, ensure_ascii=False))
-
-
-def _print_table(cells: list[list[str]], columns: Sequence[str], nothing: str) -> None:
-    if not cells:
-        click.echo(nothing, err=True)
-        return
-    lines = [[name.replace("_", " ").upper() for name in columns], *cells]
-    widths = [max(len(line[place]) for line in lines) for place in range(len(columns))]
-    for line in lines:
-        padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        click.echo("  ".join(padded).rstrip())
 
 
 def _raw(value: Any) -> str:

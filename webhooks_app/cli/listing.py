@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from webhooks_app.accounts import users
+from webhooks_app.cli.table import print_table
 from webhooks_app.core import ids
 from webhooks_app.core.clock import format_rfc3339
 from webhooks_app.core.text_display import flatten
@@ -26,16 +27,9 @@ def show(rows: Sequence[Row], *, is_json: bool, nothing: str) -> None:
     if is_json:
         for row in rows:
             click.echo(json.dumps({name: _machine_value(value) for name, value in row.items()}))
-    elif rows:
-        table = [[name.replace("_", " ").upper() for name in rows[0]]]
-        table += [[_cell(value) for value in row.values()] for row in rows]
-        widths = [max(len(line[column]) for line in table) for column in range(len(rows[0]))]
-        for line in table:
-            click.echo(
-                "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-            )
     else:
-        click.echo(nothing, err=True)
+        cells = [[_cell(value) for value in row.values()] for row in rows]
+        print_table(list(rows[0]) if rows else (), cells, nothing=nothing)
 
 
 def _machine_value(value: Any) -> Any:
