@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NoReturn
 
@@ -146,17 +147,15 @@ def _execute(
     results: list[Result] = []
     secrets = _open(secrets_file)
     is_interrupted = False
-    try:
-        for result in plan_execution.run(client, plan, results, held=held, secrets=secrets):
-            if not is_json:
-                click.echo(_result_line(result))
-    except KeyboardInterrupt:
-        is_interrupted = True
-    except SecretsFileError as error:
-        click.echo(f"error: {flatten(str(error))}", err=True)
-    finally:
-        if secrets:
-            secrets.__exit__(None, None, None)
+    with secrets or nullcontext():
+        try:
+            for result in plan_execution.run(client, plan, results, held=held, secrets=secrets):
+                if not is_json:
+                    click.echo(_result_line(result))
+        except KeyboardInterrupt:
+            is_interrupted = True
+        except SecretsFileError as error:
+            click.echo(f"error: {flatten(str(error))}", err=True)
     if is_json:
         said = plan_display.as_json(plan) | {"results": [_result_json(each) for each in results]}
         click.echo(json.dumps(said, ensure_ascii=False))

@@ -4,7 +4,6 @@ import json
 import os
 import stat
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from webhooks_app.core.start_errors import StartError
@@ -39,9 +38,7 @@ class SecretsFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         os.close(self._file)
         if not self.written and self.path.stat().st_size == 0:
             self.path.unlink(missing_ok=True)
