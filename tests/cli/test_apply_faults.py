@@ -131,7 +131,7 @@ def test_a_full_disk_stops_before_more_secrets_are_lost(operator: Operator) -> N
 def test_a_secret_that_cannot_be_kept_is_said(operator: Operator) -> None:
     process = subprocess.run(
         [sys.executable, "-c", _WITH_SMALL_FILES, "apply", operator.write(THREE), "--secrets-file", "s"],
-        env=operator.env | {"PATH": "", "PYTHONPATH": str(ROOT)},
+        env=operator.env | {"PATH": "", "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
         cwd=operator.folder,
         capture_output=True,
         text=True,
