@@ -14,7 +14,7 @@ from webhooks_app.server.restart import Restart
 from webhooks_app.server.server_limits import DEFAULT_LIMITS
 
 _REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-_PATIENT = replace(DEFAULT_LIMITS, end_seconds=30.0)
+_PATIENT = replace(DEFAULT_LIMITS, end_seconds=30.0, accept_seconds=30.0)
 
 
 def application(_environ: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:

@@ -17,7 +17,8 @@ class ServerLimits:
     answered 503. `stop_seconds`: for requests under way when the process
     is asked to end; supervisors kill ten seconds after they ask. `leave_seconds`: how long a process that
     another one replaces waits for its clients' next requests, whose answers tell them to connect anew;
-    `end_seconds`: the same for one that ends.
+    `end_seconds`: the same for one that ends. `accept_seconds`: for those who have connected before either and
+    were not accepted yet; there is no end to who connects to a busy web.
     """
 
     head_seconds: float = 10.0
@@ -32,6 +33,7 @@ class ServerLimits:
     stop_seconds: int = 8
     leave_seconds: float = 3.0
     end_seconds: float = 0.5
+    accept_seconds: float = 0.5
 
 
 DEFAULT_LIMITS = ServerLimits()

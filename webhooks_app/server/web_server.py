@@ -35,8 +35,6 @@ _ACCEPTED_AT_ONCE = 16
 _CLEAN_UP_SECONDS = 1.0
 _LOOK_SECONDS = 0.02
 _RELEASE_SECONDS = 0.2
-# There is no end to who connects to a busy web.
-_ACCEPT_SECONDS = 0.5
 # Of the loop, from a connection that asyncio accepts to one that it serves.
 _STEPS_TO_ACCEPT = 4
 
@@ -223,7 +221,7 @@ class WebServer:
     async def _accept_what_waits(self) -> None:
         """Let the loop accept who has connected already, as closing the listener would reset them."""
         loop = asyncio.get_running_loop()
-        last, quiet_steps = loop.time() + _ACCEPT_SECONDS, 0
+        last, quiet_steps = loop.time() + self._limits.accept_seconds, 0
         while quiet_steps < _STEPS_TO_ACCEPT and loop.time() < last:
             await asyncio.sleep(0)
             quiet_steps = 0 if _has_connections_waiting(self._listener) else quiet_steps + 1
