@@ -17,8 +17,8 @@ class ServerLimits:
     answered 503. `stop_seconds`: for requests under way when the process
     is asked to end; supervisors kill ten seconds after they ask. `leave_seconds`: how long a process that
     another one replaces waits for its clients' next requests, whose answers tell them to connect anew;
-    `end_seconds`: the same for one that ends. `accept_seconds`: for those who have connected before either and
-    were not accepted yet; there is no end to who connects to a busy web.
+    `end_seconds`: the same for one that ends. `accept_seconds`: for those who have connected before either
+    and were not accepted yet; there is no end to who connects to a busy web.
     """
 
     head_seconds: float = 10.0
