@@ -104,6 +104,24 @@ def test_a_slice_costs_one_transaction_and_a_refusal_none(workspace: Workspace, 
         assert len(commits) == before
 
 
+def test_what_is_far_over_its_limit_costs_ten_transactions_a_second_and_gets_what_it_may(
+    workspace: Workspace, databases: Databases
+) -> None:
+    limit = RateLimit(200, 200)
+    token, limits = new_token(databases, workspace, limit), TokenLimits(databases.write)
+    assert admitted(limits, token, 200)
+    db.session.rollback()
+    began = time.monotonic()
+    with counted_commits() as commits:
+        through = 0
+        while time.monotonic() - began < 1.5:
+            through += admitted(limits, token)
+    passed = time.monotonic() - began
+    # Of what came back, the last slice may not have been asked for, and each may leave a rest for the next.
+    assert limit.per_second * (passed - 0.5) <= through <= limit.per_second * passed + 1
+    assert len(commits) <= 2 * 10 * passed + 2
+
+
 def test_without_a_limit_nothing_is_asked_nor_said(workspace: Workspace, databases: Databases) -> None:
     token, limits = new_token(databases, workspace, None), TokenLimits(databases.write)
     db.session.rollback()

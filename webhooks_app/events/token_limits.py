@@ -18,7 +18,7 @@ from webhooks_app.events import token_allowances
 log = logging.getLogger(__name__)
 
 # A slice is what comes back in a tenth of a second, and at most a tenth of the burst: ten short transactions
-# a second for a token at its limit, however many events that are.
+# a second for a token at its limit, however many events that are, and as many for one that sends far more.
 _SLICES_PER_SECOND = 10
 # The moment of the last refusal is for people; writing it each time would cost a transaction each.
 _REFUSED_PRECISION_SECONDS = 60
@@ -68,6 +68,17 @@ class _Bucket:
         since = time.monotonic() - self.asked_at
         return self.in_hand + min(self.limit.burst, self.left + since * self.limit.per_second)
 
+    def may_ask(self, count: int) -> bool:
+        """Return whether the database may give what `count` events lack.
+
+        What it had left it is asked for at once; what came back since, ten times a second. So a token that
+        sends a thousand times what it may costs no more transactions than one at its limit.
+        """
+        if count <= self.in_hand + self.left:
+            return True
+        is_early = time.monotonic() - self.asked_at < 1 / _SLICES_PER_SECOND
+        return not is_early and count <= self.at_most()
+
 
 class TokenLimits:
     """One per process, used by the thread that commits; `allowance_of` by any."""
@@ -96,7 +107,7 @@ class TokenLimits:
         if count > limit.burst:
             raise LargerThanBurst(limit, count)
         bucket = self._bucket(token, limit)
-        if bucket.in_hand < count <= bucket.at_most():
+        if bucket.in_hand < count and bucket.may_ask(count):
             self._take(token, bucket, count, soon)
         if bucket.in_hand < count:
             self._refuse(token, bucket, count)
@@ -142,7 +153,7 @@ class TokenLimits:
         left = bucket.at_most()
         # What the database did not give, it will not give in this second, whatever rounding makes of it.
         seconds = max(1, bucket.limit.seconds_until(count, left))
-        allowance = Allowance(bucket.limit, max(0, int(left)), seconds)
+        allowance = Allowance(bucket.limit, max(0, min(int(left), count - 1)), seconds)
         self._allowances[token.token_hash] = allowance
         raise RateLimited(allowance)
 
