@@ -132,6 +132,40 @@ def test_where_too_many_wait_one_is_asked_to_come_later(app: Flask, listening: L
         listening.end()
 
 
+def test_a_token_has_a_share_of_the_places_and_leaves_others_theirs(
+    app: Flask, workspace: Workspace, listening: Listening, make_workspace: Callable[[str], Workspace]
+) -> None:
+    strangers = listen(new_api(make_workspace("Other")))
+    with platform(app, LongPollLimits(waiting=10, of_token=2)) as (server, waits):
+        polls = [Poll(server, listening) for _ in range(2)]
+        await_waiting(waits, 2)
+        third = Poll(server, listening)
+        third.join(SECONDS)
+        headers = {name.lower(): value for name, value in third.headers.items()}
+        assert (third.status, headers["retry-after"]) == (429, "2")
+        assert third.answer["error"]["code"] == "too_many_waiting"
+        polls.append(Poll(server, strangers))
+        await_waiting(waits, 3)
+        listening.end()
+        strangers.end()
+        for poll in polls:
+            poll.join(SECONDS)
+
+
+def test_a_workspace_has_a_share_whatever_its_tokens_are(
+    app: Flask, workspace: Workspace, listening: Listening
+) -> None:
+    other = listen(new_api(workspace), "second-token")
+    with platform(app, LongPollLimits(of_workspace=1)) as (server, waits):
+        first = Poll(server, listening)
+        await_waiting(waits, 1)
+        second = Poll(server, other)
+        second.join(SECONDS)
+        assert (second.status, second.answer["error"]["code"]) == (429, "too_many_waiting")
+        listening.end()
+        first.join(SECONDS)
+
+
 def test_a_database_that_is_away_ends_no_wait(app: Flask, workspace: Workspace, listening: Listening) -> None:
     looks: list[int] = []
 

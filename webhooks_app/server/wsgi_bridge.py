@@ -41,6 +41,8 @@ class Hold:
 
     listener_id: str
     seconds: int
+    workspace_id: str
+    token_id: str
     headers: Headers = field(default_factory=list)
 
 
@@ -48,7 +50,7 @@ class Waits(Protocol):
     """What holds answers back."""
 
     async def wait(self, hold: Hold, receive: Receive, in_thread: Callable[..., Any], /) -> bool:
-        """Return whether to ask the application again."""
+        """Return whether to ask the application again. Raises ApiError where none may wait."""
         ...
 
 
@@ -87,7 +89,7 @@ class WsgiBridge:
         """Have the application answer, and send what it says until the client has it or is gone.
 
         `failure` is an exception that the application is to raise as if it had come from the database.
-        Raises ApiError where all threads stay busy.
+        Raises ApiError where all threads stay busy, or too many requests of one token wait.
         """
         ours = {FAILURE_KEY: failure, request_ids.ENVIRON_KEY: request_id}
         context = Context()  # the application may hold context variables from one piece to the next
@@ -204,8 +206,8 @@ class _Answer:
         if not asked:
             return None
         self.headers = [header for header in self.headers if header[0] != _WAIT_HEADER]
-        listener_id, _, seconds = asked[0].decode("latin-1").partition(" ")
-        return Hold(listener_id, int(seconds))
+        listener_id, seconds, workspace_id, token_id = asked[0].decode("latin-1").split(" ")
+        return Hold(listener_id, int(seconds), workspace_id, token_id)
 
     def start(self, status: str, headers: list[tuple[str, str]], _exc_info: object = None) -> None:
         self.status = int(status[:3])

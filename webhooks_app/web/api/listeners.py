@@ -62,7 +62,13 @@ def claim_requests(listener_id: str, body: ClaimInput) -> Response:
     response = respond(listener_models.ListenerRequests(answers, format_rfc3339(ends_at)))
     response.headers["Cache-Control"] = "no-store"
     if not due and body.wait_seconds:
-        ask_to_wait(response, endpoint.id, body.wait_seconds)
+        ask_to_wait(
+            response,
+            endpoint.id,
+            body.wait_seconds,
+            workspace_id=g.workspace_id,
+            token_id=current_token().id,
+        )
     return response
 
 
@@ -186,12 +192,12 @@ OPERATIONS = (
         description=(
             "Waits up to `wait_seconds` for one. What is taken is due again if nothing is reported on it in "
             "time. 410 once the listener has ended, 409 once another program has it. A `Retry-After` asks "
-            "for a pause, where too many wait at once."
+            "for a pause, where too many wait at once; 429 where they are the token's own or its workspace's."
         ),
         scope=TokenScope.EVENTS_LISTEN,
         body=ClaimInput,
         answers={200: listener_models.ListenerRequests},
-        errors=(404, 409, 410),
+        errors=(404, 409, 410, 429),
     ),
     Operation(
         id="reportListenerAttempt",
