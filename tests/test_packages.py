@@ -53,7 +53,7 @@ IMPORTERS = {
 PURE_IMPORTS = {
     *("base64", "binascii", "collections", "dataclasses", "datetime", "decimal", "difflib", "email", "enum"),
     *("errno", "functools", "hashlib", "heapq", "hmac", "idna", "ipaddress", "itertools", "json", "math"),
-    *("msgspec", "re", "secrets", "typing", "unicodedata", "urllib"),
+    *("msgspec", "re", "secrets", "typing", "unicodedata", "urllib", "zlib"),
 }
 LOOKS_AT_A_CLOCK = {"now", "utcnow", "today"}
 

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,19 @@ from sqlalchemy import create_engine, func, make_url, select, text
 from sqlalchemy.exc import OperationalError
 
 from tests.conftest import Workspace, make_settings, new_workspace
+from tests.worker.attempted import attempted, attempts, claim
 from webhooks_app.app import create_app
 from webhooks_app.cli.schema import downgrade, upgrade
+from webhooks_app.core import clock
+from webhooks_app.core.outcomes import Outcome, OutcomeClass
 from webhooks_app.db.database_limits import MigrationLimits
 from webhooks_app.db.models import ApiToken, Delivery, Endpoint, Member, SigningSecret
-from webhooks_app.extensions import db
+from webhooks_app.db.rolling_upgrades import PACKED_HEADS, RollingUpgrade
+from webhooks_app.extensions import db, services
+from webhooks_app.worker.recording import record
+
+HEAD = b"HTTP/1.1 200 OK\r\nx-first: \xff\r\n\r\n"
+ANSWERED = Outcome(OutcomeClass.SUCCESS, status=200, response_headers=HEAD)
 
 
 @pytest.mark.parametrize("has_events", [False, True])
@@ -52,6 +61,34 @@ def test_what_one_revision_waits_for_does_not_hold_the_locks_of_those_before(
                 assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "0021"
             upgrade()
             db.engine.dispose()
+
+
+def test_packed_headers_are_unpacked_by_a_downgrade_and_packed_again_a_day_later(
+    sqlite_template: Path, redis_url: str, tmp_path: Path
+) -> None:
+    shutil.copy(sqlite_template, tmp_path / "test.db")
+    app = create_app(make_settings(f"sqlite:///{tmp_path / 'test.db'}", redis_url, tmp_path))
+    with app.app_context():
+        database = services().write
+        assert RollingUpgrade(database, PACKED_HEADS).is_over(clock.now())
+        _fill(new_workspace(app, "Acme"), has_events=True)
+        headers = f'[["x-first","{"z" * 300}"]]'
+        some = [attempted(each, ANSWERED, headers=headers) for each in claim(database, 3)]
+        record(database, some, now=clock.now(), is_packed=True)
+        [before] = {(each.request_headers, each.response_headers) for each in attempts()}
+
+        downgrade(revision="0022")
+        plain = text("SELECT DISTINCT request_headers, response_headers FROM attempts")
+        with db.engine.connect() as connection:
+            assert [tuple(row) for row in connection.execute(plain)] == [before] == [(headers, HEAD)]
+
+        upgrade()
+        assert [(each.request_headers, each.response_headers) for each in attempts()] == [before] * 3
+        upgrading = RollingUpgrade(database, PACKED_HEADS)
+        assert not upgrading.is_over(clock.now() + timedelta(hours=23))
+        assert upgrading.is_over(clock.now() + timedelta(hours=25))
+        db.session.remove()
+        db.engine.dispose()
 
 
 @contextmanager

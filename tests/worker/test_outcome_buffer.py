@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 from sqlalchemy.exc import OperationalError
 
 from tests.conftest import Workspace
@@ -24,6 +25,8 @@ from tests.worker.attempted import (
 )
 from webhooks_app.core import clock
 from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.models import RollingUpgrade
+from webhooks_app.db.rolling_upgrades import PACKED_HEADS
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker import outcome_buffer
 from webhooks_app.worker.database_backoff import DatabaseBackoff
@@ -223,3 +226,25 @@ def test_outcomes_are_kept_whatever_class_the_driver_gives_the_error(
 
     assert buffer.recorded == len(attempts()) == 2
     assert not queued()
+
+
+@pytest.mark.parametrize(("hours", "is_packed"), [(None, True), (-1, True), (1, False)])
+def test_headers_are_packed_once_no_process_runs_that_could_not_read_them(
+    workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps, hours: int | None, is_packed: bool
+) -> None:
+    if hours is not None:
+        ends_at = clock.now() + timedelta(hours=hours)
+        with database.begin() as connection:
+            connection.execute(insert(RollingUpgrade).values(change=PACKED_HEADS, ends_at=ends_at))
+    workspace.endpoint(URL)
+    workspace.send()
+    buffer = OutcomeBuffer(database, wake_ups, lease=LEASE, limits=BufferLimits())
+    headers = '[["content-type","application/json"]]'
+    buffer.add(finished(claim(database)[0], DELIVERED, headers=headers))
+
+    buffer.write()
+
+    [attempt] = attempts()
+    assert attempt.request_headers == headers
+    assert (attempt.packed_heads is not None) is is_packed
+    assert attempt.plain_request_headers == ("[]" if is_packed else headers)

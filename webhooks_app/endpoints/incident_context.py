@@ -6,14 +6,23 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, func, literal, select
 from sqlalchemy.orm import Session
 
 from webhooks_app.accounts.audit import ACTIONS
 from webhooks_app.core import ids
+from webhooks_app.db import attempt_heads
 from webhooks_app.db.models import Attempt, AuditEntry, Delivery, DeliveryState, Endpoint
 
 HEAD_BYTES = 2048
+# What the response's headers are read from; those of the request are packed along with them only.
+HEAD_COLUMNS: Any = (
+    Attempt.delivery_id,
+    Attempt.started_at,
+    literal("[]").label("plain_request_headers"),
+    func.substr(Attempt.plain_response_headers, 1, HEAD_BYTES).label("plain_response_headers"),
+    Attempt.packed_heads,
+)
 # The last success is looked for among so many deliveries accepted up to it.
 SUCCESSES_LOOKED_AT = 50
 # What changes how an endpoint is called.
@@ -67,7 +76,7 @@ def read_last_success(session: Session, endpoint: Endpoint) -> LastSuccess | Non
             Delivery.id,
             Delivery.last_status,
             Attempt.remote_address,
-            func.substr(Attempt.response_headers, 1, HEAD_BYTES),
+            *HEAD_COLUMNS,
         )
         .join(nearest, nearest.c.id == Delivery.id)
         .join(Attempt, and_(Attempt.delivery_id == Delivery.id, Attempt.generation == Delivery.generation))
@@ -77,8 +86,12 @@ def read_last_success(session: Session, endpoint: Endpoint) -> LastSuccess | Non
     ).first()
     if row is None:
         return LastSuccess(at)
-    delivery_id, status, address, head = row
-    return LastSuccess(at, delivery_id, status, address or "", bytes(head or b""))
+    return LastSuccess(at, row.id, row.last_status, row.remote_address or "", response_head(row))
+
+
+def response_head(row: Any) -> bytes:
+    """Return the start of the response's headers, of a row with HEAD_COLUMNS; no attempt has none."""
+    return b"" if row.delivery_id is None else attempt_heads.read(row)[1][:HEAD_BYTES]
 
 
 def read_change(session: Session, endpoint_id: str) -> Change | None:

@@ -15,7 +15,7 @@ from webhooks_app.core.outcomes import OutcomeClass
 from webhooks_app.db.models import Attempt, Delivery, DeliveryState, Endpoint
 from webhooks_app.endpoints import incident_context
 from webhooks_app.endpoints.health import HealthState
-from webhooks_app.endpoints.incident_context import HEAD_BYTES, Change, LastSuccess
+from webhooks_app.endpoints.incident_context import HEAD_COLUMNS, Change, LastSuccess
 
 # Of each state that a failed delivery can be in: enough to tell what goes wrong, read within a few ms.
 LOOKED_AT = 150
@@ -161,9 +161,9 @@ def _newest_failures(endpoint_id: str, state: str, since: datetime) -> Select[An
             Delivery.last_status,
             Attempt.detail,
             Attempt.remote_address,
-            func.substr(Attempt.response_headers, 1, HEAD_BYTES),
-            func.substr(Attempt.response_body, 1, BODY_BYTES),
-            func.length(Attempt.response_body) > BODY_BYTES,
+            func.substr(Attempt.response_body, 1, BODY_BYTES).label("body"),
+            (func.length(Attempt.response_body) > BODY_BYTES).label("is_cut"),
+            *HEAD_COLUMNS,
         )
         .join(newest, newest.c.id == Delivery.id)
         .outerjoin(
@@ -175,18 +175,17 @@ def _newest_failures(endpoint_id: str, state: str, since: datetime) -> Select[An
 
 
 def _failed_attempt(row: Any) -> FailedAttempt:
-    delivery_id, event_type, at, outcome, status, detail, address, head, body, is_cut = row
     return FailedAttempt(
-        delivery_id,
-        event_type,
-        at,
-        OutcomeClass(outcome),
-        status,
-        detail or "",
-        address or "",
-        bytes(head or b""),
-        bytes(body or b""),
-        bool(is_cut),
+        row.id,
+        row.event_type,
+        row.last_attempt_at,
+        OutcomeClass(row.last_outcome),
+        row.last_status,
+        row.detail or "",
+        row.remote_address or "",
+        incident_context.response_head(row),
+        bytes(row.body or b""),
+        bool(row.is_cut),
     )
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from webhooks_app.core import clock, failpoints
 from webhooks_app.db import transient_errors
 from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.rolling_upgrades import PACKED_HEADS, RollingUpgrade
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.monitoring.counters import ProcessCounters
 from webhooks_app.monitoring.tracing import Tracer
@@ -37,6 +38,7 @@ class OutcomeBuffer:
         counters: ProcessCounters | None = None,
     ) -> None:
         self._database = database
+        self._upgrade = RollingUpgrade(database, PACKED_HEADS)
         self._wake_ups = wake_ups
         self._lease = lease
         self._limits = limits
@@ -129,7 +131,9 @@ class OutcomeBuffer:
         return due
 
     def _record(self, deliveries: list[ClaimedDelivery]) -> list[datetime]:
-        due = record(self._database, deliveries, now=clock.now(), is_retry=self._is_retry)
+        now = clock.now()
+        is_packed = self._upgrade.is_over(now)
+        due = record(self._database, deliveries, now=now, is_retry=self._is_retry, is_packed=is_packed)
         self._counters.add(attempt_counts.count(deliveries))
         if self.tracer is not None:
             self.tracer.attempted(attempt_spans.of_attempts(deliveries))

@@ -10,11 +10,10 @@ from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import failpoints
 from webhooks_app.core.outcomes import OutcomeClass
 from webhooks_app.db import attempt_inserts, bulk_sql
-from webhooks_app.db.attempt_inserts import AttemptRow
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import DeliveryState, NoticeKind
 from webhooks_app.endpoints import actions, notices
-from webhooks_app.worker import endpoint_counters, rate_limits, traffic_counters
+from webhooks_app.worker import attempt_rows, endpoint_counters, rate_limits, traffic_counters
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery, ClaimKey
 from webhooks_app.worker.traffic_counters import Subject
 
@@ -88,13 +87,16 @@ def record(
     now: datetime,
     is_retry: bool = False,
     is_counted: bool = True,
+    is_packed: bool = False,
 ) -> list[datetime]:
     """Write the attempts and what was decided about their deliveries; return when retries fall due.
 
     Outcomes of stale claims are dropped, except that a late success still makes its delivery delivered.
     `is_retry` says that an earlier call ended in an error, after which all of the batch may have been written
     or nothing. Unless `is_counted`, the attempts mean nothing for the health of their endpoints, as those of
-    tests never do. Raises DBAPIError, and ValueError or OverflowError for a value that no column takes.
+    tests never do. `is_packed` says that headers may be packed (`db/attempt_heads.py`), as no process runs
+    any more that could not read them. Raises DBAPIError, and ValueError or OverflowError for a value that no
+    column takes.
     """
     with database.begin() as connection:
         if is_retry:
@@ -103,7 +105,7 @@ def record(
         failpoints.hit("worker.half_recorded")
         recorded = [each for each in deliveries if each.key in written]
         if recorded:
-            _write_attempts(connection, recorded, subjects, now, is_counted=is_counted)
+            _write_attempts(connection, recorded, subjects, now, is_counted=is_counted, is_packed=is_packed)
     return [due_at for each in recorded if (due_at := _due_at(each, now))]
 
 
@@ -114,10 +116,12 @@ def _write_attempts(
     now: datetime,
     *,
     is_counted: bool,
+    is_packed: bool,
 ) -> None:
     """Write the attempts, and what they mean for their endpoints: nothing where they are tests."""
     as_stored = attempt_inserts.moments(connection)
-    attempt_inserts.insert(connection, [_attempt_row(each, as_stored) for each in recorded])
+    rows = [attempt_rows.of(each, as_stored, is_packed=is_packed) for each in recorded]
+    attempt_inserts.insert(connection, rows)
     counted = [each for each in recorded if is_counted and not each.is_test]
     if counted:
         endpoint_counters.add_health(connection, counted)
@@ -206,29 +210,6 @@ def _delivery_row(
         "finished_at": None if state is DeliveryState.PENDING else moment(now),
         "spent": 0 if delivery.is_manual else 1,
     }
-
-
-def _attempt_row(delivery: ClaimedDelivery, as_stored: Callable[[datetime], Any]) -> AttemptRow:
-    outcome, timings = delivery.outcome, delivery.outcome.timings
-    return (
-        delivery.delivery_id,
-        delivery.generation,
-        as_stored(delivery.started_at),
-        outcome.kind.value,
-        outcome.detail or None,
-        outcome.status or None,
-        timings.dns_us,
-        timings.connect_us,
-        timings.tls_us,
-        timings.first_byte_us,
-        timings.total_us,
-        outcome.remote_address or None,
-        delivery.request_headers,
-        outcome.response_headers or None,
-        outcome.response_body or None,
-        outcome.truncated,
-        delivery.is_manual,
-    )
 
 
 def _pauses(recorded: list[ClaimedDelivery]) -> dict[str, datetime]:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from webhooks_app.core import ids
 from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass, OutcomeDescription
+from webhooks_app.db import attempt_heads
 from webhooks_app.db.models import Attempt, Event
 from webhooks_app.deliveries.log.rows import response_label
 
@@ -42,8 +43,9 @@ _COLUMNS: Any = (
     Attempt.is_manual,
 )
 _CONTENT_COLUMNS: Any = (
-    Attempt.request_headers,
-    Attempt.response_headers,
+    Attempt.plain_request_headers,
+    Attempt.plain_response_headers,
+    Attempt.packed_heads,
     Attempt.response_body,
     Attempt.response_truncated,
 )
@@ -127,11 +129,12 @@ def _logged_attempt(row: Any, number: int, full: bool) -> LoggedAttempt:
     outcome = OutcomeClass(row.outcome)
     rest: dict[str, Any] = {}
     if full:
-        logged = [(name, value) for name, value in json.loads(row.request_headers)]
+        request_headers, response_headers = attempt_heads.read(row)
+        logged = [(name, value) for name, value in json.loads(request_headers)]
         rest = {
             "target": {name: value for name, value in logged if name.startswith(":")},
             "request_headers": tuple(header for header in logged if not header[0].startswith(":")),
-            "response_headers": bytes(row.response_headers or b""),
+            "response_headers": response_headers,
             "response_body": bytes(row.response_body or b""),
             "is_truncated": row.response_truncated,
         }

@@ -1,0 +1,41 @@
+"""Until when processes of the code before may run beside those of this code.
+
+What they could not read is not written until then, and what they need is not taken away.
+"""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, text
+
+from webhooks_app.db.column_types import UtcDateTime
+from webhooks_app.db.engines import WriteDatabase
+
+# How long after its migration an upgrade is over at the latest: all processes are of the new code then.
+DURATION = timedelta(days=1)
+PACKED_HEADS = "packed_heads"
+
+_ENDS_AT = text("SELECT ends_at FROM rolling_upgrades WHERE change = :change").columns(ends_at=UtcDateTime())
+
+
+class RollingUpgrade:
+    """One change that waits for the upgrade's end; the database is asked once."""
+
+    def __init__(self, database: WriteDatabase, change: str) -> None:
+        self._database = database
+        self._change = change
+        self._ends_at: datetime | None = None
+        self._is_known = False
+
+    def is_over(self, now: datetime) -> bool:
+        """Tell whether no process of the code before runs any more. Raises DBAPIError."""
+        if not self._is_known:
+            with self._database.begin() as connection:
+                self._ends_at = read_end(connection, self._change)
+            self._is_known = True
+        return self._ends_at is None or now >= self._ends_at
+
+
+def read_end(connection: Connection, change: str) -> datetime | None:
+    """Return when the upgrade that brought the change is over; None where no code before ran here."""
+    ends_at: datetime | None = connection.scalar(_ENDS_AT, {"change": change})
+    return ends_at
