@@ -38,7 +38,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", help="repeats what another run did; random where it is not given")
     parser.add_argument("--only", help=f"scenarios, separated by commas, of: {', '.join(ALL)}")
     parser.add_argument("--keep", action="store_true", help="do not delete the folder with the logs")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if unknown := [name for name in (arguments.only or "").split(",") if name and name not in ALL]:
+        parser.error(f"no such scenario: {', '.join(unknown)}")
+    return arguments
 
 
 def _run_on(kind: str, names: list[str], options: Options, *, keep: bool) -> list[Report]:

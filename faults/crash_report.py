@@ -1,11 +1,11 @@
 """What a process of the platform writes down before it is killed at a failpoint: where, and what it held.
 
 A report lists the deliveries that the process had sent and not recorded, by the engine's own account. The
-checker takes them for those that may be sent once more.
+checker takes them for those that may be sent once more. Of a web, it lists the events that it was accepting.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from faults.journal import Journal
@@ -26,9 +26,9 @@ def install() -> None:
     tasks.deliver_due = _reporting_time_out(tasks.deliver_due)
 
 
-def _report(place: str) -> None:
+def _report(place: str, events: Iterable[str] = ()) -> None:
     journal = Journal(Path(os.environ["WEBHOOKS_INSTANCE"]) / FILE)
-    journal.write(at=place, pid=os.getpid(), unrecorded=sorted(tasks.unrecorded()))
+    journal.write(at=place, pid=os.getpid(), unrecorded=sorted(tasks.unrecorded()), events=sorted(events))
     journal.close()
 
 

@@ -1,6 +1,7 @@
 """What a scenario found: its figures and violations, and how they are printed."""
 
 import time
+import traceback
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +29,11 @@ class Report:
         """Report a violation, in the words of `otherwise`, unless `holds`."""
         if not holds:
             self.problems.append(otherwise)
+
+    def add_exception(self, error: BaseException | None) -> None:
+        """Report an exception as a violation, with the end of its traceback."""
+        self.problems.append(f"{type(error).__name__}: {error}")
+        self.problems += "".join(traceback.format_exception(error)).splitlines()[-7:-1]
 
     @property
     def violations(self) -> list[str]:

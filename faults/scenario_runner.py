@@ -1,6 +1,6 @@
 """Runs scenarios on one system: each in a workspace of its own, judged by the checker when it ends."""
 
-import traceback
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -31,8 +31,13 @@ def running(kind: str, folder: Path) -> Iterator[System]:
 
 
 def run(system: System, scenario: Scenario, options: Options) -> Report:
-    """Run a scenario and report what it and the checker found; an exception counts as a violation."""
+    """Run a scenario and report what it and the checker found.
+
+    An exception counts as a violation, in a thread of the scenario's own, too.
+    """
     report = Report(scenario.name, system.database.kind, scenario.faults)
+    usual_hook = threading.excepthook
+    threading.excepthook = lambda caught: report.add_exception(caught.exc_value)
     try:
         system.new_workspace(scenario.name)
         scenario.run(system, report, options)
@@ -43,10 +48,10 @@ def run(system: System, scenario: Scenario, options: Options) -> Report:
             )
         )
     except Exception as error:
-        report.problems.append(f"{type(error).__name__}: {error}")
-        report.problems += traceback.format_exc().splitlines()[-7:-1]
+        report.add_exception(error)
     finally:
         _reset(system, report)
+        threading.excepthook = usual_hook
     return report
 
 

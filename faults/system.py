@@ -81,6 +81,15 @@ class System(Driver):
         """Count the processes that were killed at a failpoint in this scenario, by failpoint."""
         return Counter(line["at"] for line in self._crash_reports() if line["at"] != TIMED_OUT)
 
+    def events_killed(self, failpoint: str) -> list[set[str]]:
+        """Return the ids of the events that each process was accepting when it was killed at `failpoint`."""
+        return [set(line["events"]) for line in self._crash_reports() if line["at"] == failpoint]
+
+    def stored(self, event_ids: set[str]) -> set[str]:
+        """Return those of the events that are in the database."""
+        with self.app.app_context(), db.engine.connect() as connection:
+            return set(connection.scalars(select(Event.id).where(Event.id.in_(event_ids))))
+
     def _crash_reports(self) -> Iterator[dict[str, Any]]:
         return journal.read(self.crash_reports, self.crash_reports_offset)
 

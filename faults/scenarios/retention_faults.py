@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from sqlalchemy import select, text
-from sqlalchemy.exc import NoResultFound
 
 from faults import deleted_rows
 from faults.platform_processes import LONG_LEASE
@@ -14,12 +13,13 @@ from faults.scenario_definition import Options, scenario
 from faults.scenario_report import Report
 from faults.system import System
 from webhooks_app.db.models import FINAL_STATES, Delivery
+from webhooks_app.deliveries.replays import UnknownDelivery
 from webhooks_app.extensions import db
 
 RETENTION_DAYS = 30  # of a new workspace
 # With this probability the process dies after a batch's deletion and before its commit.
 DEATH_CHANCE = 0.05
-FEWEST_DEATHS, FEWEST_HELD, FEWEST_DELETED = 3, 100, 20
+FEWEST_DEATHS, FEWEST_HELD, FEWEST_DELETED, FEWEST_REPLAYS = 3, 100, 20, 20
 # Retention runs at least so long, and on until enough is held or deleted, longer on a slow machine.
 SHORTEST_SECONDS, LONGEST_SECONDS = 4, 60
 
@@ -47,7 +47,8 @@ def retention(system: System, report: Report, options: Options) -> None:
     system.fork_client.kill(producer)
     replayer.join()
     report.figures |= {"settled after s": system.settle(), "killed": deaths}
-    report.figures["replays"] = system.audit_count("delivery.replay")
+    report.figures["replays"] = replays = system.audit_count("delivery.replay")
+    report.require(replays >= FEWEST_REPLAYS, f"only {replays} deliveries were replayed meanwhile")
     _require_deletions(system, report)
     report.require(held_count >= FEWEST_HELD, f"only {held_count} deliveries were held meanwhile")
     report.require(deaths >= FEWEST_DEATHS, f"retention died only {deaths} times")
@@ -79,7 +80,7 @@ def _replay(system: System, until: float) -> None:
         with system.app.app_context(), db.engine.connect() as connection:
             found = connection.scalars(final.where(Delivery.workspace_id == system.workspace_id)).all()
         for delivery_id in found:
-            with suppress(NoResultFound):
+            with suppress(UnknownDelivery):
                 system.replay(delivery_id)
         time.sleep(0.01)
 

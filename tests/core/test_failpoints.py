@@ -67,6 +67,15 @@ def test_without_failpoints_in_the_environment_nothing_dies() -> None:
     assert (ran.returncode, ran.stdout) == (0, b"alive\n")
 
 
+def test_who_is_told_before_the_kill_is_told_the_events() -> None:
+    script = (
+        "failpoints.before_kill = lambda name, events: print(name, *events, flush=True)\n"
+        "failpoints.hit('accept.committing', ['evt_1', 'evt_2'])"
+    )
+    ran = _run(script, {"FAILPOINTS": "accept.committing=1"})
+    assert (ran.returncode, ran.stdout) == (-signal.SIGKILL, b"accept.committing evt_1 evt_2\n")
+
+
 class CountedName(str):
     """Counts how often it is looked up."""
 

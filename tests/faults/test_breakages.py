@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,8 @@ from faults.checker import Findings, check
 from faults.collect import collect_facts
 from faults.databases import Sqlite
 from faults.fork_client import ForkClient
-from faults.scenario_definition import Options
+from faults.scenario_definition import Options, scenario
+from faults.scenario_report import Report
 from faults.scenarios import ALL
 from faults.system import System
 from tests.faults import breakages
@@ -131,6 +133,17 @@ def test_a_scenario_finds_that_the_platform(system: BrokenSystem, breakage: str)
     system.break_by(breakage)
     report = scenario_runner.run(system, ALL[SCENARIOS[breakage]], Options("7", 1))
     assert any("a stale failure changed" in violation for violation in report.violations), report.violations
+
+
+def test_an_exception_in_a_thread_of_a_scenario_is_a_violation(system: BrokenSystem) -> None:
+    @scenario("")
+    def threads(_system: System, _report: Report, _options: Options) -> None:
+        thread = threading.Thread(target=int, args=("no number",))
+        thread.start()
+        thread.join()
+
+    report = scenario_runner.run(system, threads, Options("7", 1))
+    assert report.violations[0].startswith("ValueError: invalid literal")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ its kind, which is counted in the folder FAILPOINT_COUNTS. FAILPOINTS is read on
 import os
 import random
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 # A body that contains this kills the process that sends it, when the failpoint `worker.poisoned` is armed.
 POISON = b'"poison":true'
@@ -27,18 +27,22 @@ _IS_POISON_ARMED = "worker.poisoned" in _PROBABILITIES
 _generators: dict[str, random.Random] = {}
 
 
-def _do_nothing(name: str) -> None:
+def _do_nothing(name: str, events: Iterable[str]) -> None:
     pass
 
 
-# Called with the failpoint's name just before the process is killed there; the fault suite sets it.
-before_kill: Callable[[str], None] = _do_nothing
+# Called with the failpoint's name and the events that `hit` was given, just before the process is killed
+# there; the fault suite sets it.
+before_kill: Callable[[str, Iterable[str]], None] = _do_nothing
 
 
-def hit(name: str) -> None:
-    """Kill this process with the probability that the failpoint `name` is armed with, if it is."""
+def hit(name: str, events: Iterable[str] = ()) -> None:
+    """Kill this process with the probability that the failpoint `name` is armed with, if it is.
+
+    `events` are the ids of those that it works on.
+    """
     if name in _PROBABILITIES and _generator(name).random() < _PROBABILITIES[name]:
-        before_kill(name)
+        before_kill(name, events)
         os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -97,8 +97,8 @@ def _commit_together(
         ]
         for at, batch_id in claims.new.items():
             _complete(connection, batch_id, outcomes[at])
-        failpoints.hit("accept.committing")
-    failpoints.hit("accept.committed")
+        failpoints.hit("accept.committing", new)
+    failpoints.hit("accept.committed", new)
     if fanned_out.is_due:
         wake_ups.wake_worker()
     return outcomes, fanned_out.rest
