@@ -23,6 +23,8 @@ from webhooks_app.accounts import api_tokens, workspaces
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.app import create_app
 from webhooks_app.cli.schema import upgrade
+from webhooks_app.db import engines
+from webhooks_app.db.database_limits import COMMAND_LIMITS
 from webhooks_app.endpoints import actions
 from webhooks_app.endpoints.actions import EndpointValues
 from webhooks_app.events import accept
@@ -147,9 +149,13 @@ class Deployment:
 
     def vacuum(self) -> None:
         """Vacuum and analyze on PostgreSQL, as autovacuum would after a while."""
-        with services().read.connect_autocommit() as connection:
-            if self.database == "postgresql":
-                connection.execute(text("VACUUM ANALYZE"))
+        if self.database != "postgresql":
+            return
+        url = config.read(self.environ).database_url
+        engine = engines.open_engine(url, waits_for_disk=False, limits=COMMAND_LIMITS)
+        with engines.databases_of(engine).read.connect_autocommit() as connection:
+            connection.execute(text("VACUUM ANALYZE"))
+        engine.dispose()
 
     def servers(self) -> list[int]:
         """Return the process ids of Redis and, if it is the database, PostgreSQL."""

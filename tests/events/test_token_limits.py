@@ -182,7 +182,7 @@ def test_what_the_database_did_not_take_is_given_back(
 ) -> None:
     token = new_token(databases, workspace, SLOW)
     group_commit = GroupCommit(databases, wake_ups)
-    submission = Submission(workspace.id, [EVENT] * 30)
+    submission = Submission(workspace.id, [EVENT] * 30, batch_key="b1")  # which takes more than a statement
     with second_commit_failing(databases.write), pytest.raises(OperationalError):
         group_commit.accept(submission, token=token)
     assert len(group_commit.accept(submission, token=token)) == 30

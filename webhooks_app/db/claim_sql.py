@@ -26,6 +26,12 @@ _CLAIM = f"""
     WHERE delivery_id IN (%s)
     RETURNING delivery_id, endpoint_id, event_id, generation, tries, lapses, scheduled_at, is_test
 """
+# What it takes to send them, as a statement of its own would cost a worker that is idle otherwise as much
+# again. Where one event goes to many endpoints, its body would come many times.
+_TO_SEND = """,
+        (SELECT e.updated_at FROM endpoints AS e WHERE e.id = pending_deliveries.endpoint_id),
+        (SELECT v.body FROM events AS v WHERE v.id = pending_deliveries.event_id)
+"""
 _OLDEST_DUE = "p.next_attempt_at <= :now ORDER BY p.next_attempt_at LIMIT :quota"
 
 _DUE_SQLITE = f"""
@@ -47,14 +53,23 @@ _DUE_POSTGRESQL = f"""
 _COLUMNS = ("delivery_id", "endpoint_id", "event_id", "generation", "tries", "lapses")
 
 
-def _with_moments(statement: str) -> Any:
+def _with_moments(statement: str, *more: Any) -> Any:
     moments = (bindparam("now", type_=UtcDateTime), bindparam("lease_ends_at", type_=UtcDateTime))
     columns = (*map(column, _COLUMNS), column("scheduled_at", UtcDateTime), column("is_test"))
-    return text(statement).bindparams(*moments).columns(*columns)
+    return text(statement).bindparams(*moments).columns(*columns, *more)
+
+
+def _to_send(statement: str) -> Any:
+    return _with_moments(statement + _TO_SEND, column("changed_at", UtcDateTime), column("body"))
 
 
 # By dialect. Binds :endpoint_ids, :quota (deliveries of each), :now, :lease_ends_at, :leases_to_isolate.
 CLAIM = {
     "sqlite": _with_moments(_CLAIM % _DUE_SQLITE),
     "postgresql": _with_moments(_CLAIM % _DUE_POSTGRESQL),
+}
+# The same with the endpoint's moment of change and the event's body.
+CLAIM_TO_SEND = {
+    "sqlite": _to_send(_CLAIM % _DUE_SQLITE),
+    "postgresql": _to_send(_CLAIM % _DUE_POSTGRESQL),
 }

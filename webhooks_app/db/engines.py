@@ -51,6 +51,7 @@ class WriteDatabase:
         """Call `after_commit` behind each commit, in the thread that committed."""
         self._engine = engine
         self._writing = engine.execution_options(**{WRITES: True})
+        self._autocommitting = engine.execution_options(**{WRITES: True, AUTOCOMMITS: True})
         self._after_commit = after_commit
 
     @property
@@ -60,7 +61,22 @@ class WriteDatabase:
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """Begin a transaction that is committed at the end of the block, or rolled back by an exception."""
-        with self._writing.begin() as connection:
+        with self._begin(self._writing) as connection:
+            yield connection
+
+    @contextmanager
+    def begin_single(self) -> Iterator[Connection]:
+        """Begin a transaction of at most one statement, after which nothing may keep it from being committed.
+
+        On PostgreSQL it needs no round trips of its own then, unless a pooler shares the session or less time
+        is left than a statement may take.
+        """
+        with self._begin(self._autocommitting) as connection:
+            yield connection
+
+    @contextmanager
+    def _begin(self, engine: Engine) -> Iterator[Connection]:
+        with engine.begin() as connection:
             yield connection
         if self._after_commit is not None:
             self._after_commit()

@@ -7,7 +7,7 @@ host that is gone. Neither finds a server that is stopped, nor a pooler whose ow
 import select
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager, suppress
@@ -51,7 +51,8 @@ class BoundedConnection(psycopg.Connection[Any]):
 
     `answer_seconds`: how long each answer may take, None for ever; `breaker`: whom to ask before.
     `has_own_session`: whether no other program's transactions come between ours, as they do behind a pooler.
-    `own_settings`: what a transaction sets that depends on the server, the database or the role.
+    `own_settings`: what a transaction sets that depends on the server, the database or the role; none in a
+    session of our own, which is set up once.
     """
 
     answer_seconds: float | None = None
@@ -107,14 +108,16 @@ def connect(
     reach_seconds: float | None,
     answer_seconds: float | None,
     breaker: CircuitBreaker | None,
+    session_settings: str,
 ) -> BoundedConnection:
     """Open a connection within `reach_seconds`, with all its addresses and the look-up of its host's name.
 
-    `arguments` and `parameters` are those of `psycopg.connect`. Raises psycopg.OperationalError.
+    `arguments` and `parameters` are those of `psycopg.connect`. `session_settings` is the SQL that sets what
+    transactions run under, for a session that is our own. Raises psycopg.OperationalError.
     """
     with watched(breaker, is_new=True) as first_seconds:
         seconds = deadlines.shorten(first_seconds or reach_seconds)
-        connection = _within(seconds, lambda: _connect(*arguments, **parameters))
+        connection = _within(seconds, lambda: _connect(session_settings, *arguments, **parameters))
     connection.answer_seconds, connection.breaker = answer_seconds, breaker
     return connection
 
@@ -148,17 +151,20 @@ def watched(breaker: CircuitBreaker | None, *, is_new: bool) -> Iterator[float |
         breaker.end_wait(was_answered=is_answered, was_silent=is_silent)
 
 
-def _connect(*arguments: Any, **parameters: Any) -> BoundedConnection:
-    """Open a connection that prepares statements only where its session is its own.
+def _connect(session_settings: str, *arguments: Any, **parameters: Any) -> BoundedConnection:
+    """Open a connection that prepares statements and sets its session up only where that is its own.
 
     A pooler names a process of its own making as the one to cancel, as it cannot know which will be at work.
     """
     connection = BoundedConnection.connect(*arguments, **parameters)
     process_id, search_path = _about_session(connection)
     connection.has_own_session = process_id == connection.info.backend_pid
+    own_settings = _own_settings(search_path, connection.info.server_version)
     if connection.has_own_session:
         connection.prepare_threshold = _USES_BEFORE_PREPARING
-    connection.own_settings = _own_settings(search_path, connection.info.server_version)
+        connection.execute(session_settings + as_sql(own_settings, scope="SESSION"))
+    else:
+        connection.own_settings = as_sql(own_settings, scope="LOCAL")
     return connection
 
 
@@ -171,15 +177,20 @@ def _about_session(connection: BoundedConnection) -> tuple[int, str]:
     return process_id, search_path
 
 
-def _own_settings(search_path: str, server_version: int) -> str:
-    """Return the settings as SQL, each with a semicolon before it.
+def as_sql(settings: Mapping[str, object], *, scope: str) -> str:
+    """Return statements that set this for the `scope`, SESSION or LOCAL, each with a semicolon before it."""
+    return "".join(f"; SET {scope} {name} TO {value}" for name, value in settings.items())
+
+
+def _own_settings(search_path: str, server_version: int) -> dict[str, object]:
+    """Return the settings that depend on the role and the server.
 
     Named last, temporary tables hide no others; not named, they come first.
     """
-    settings = {"search_path": f"{search_path}, pg_temp" if search_path else "pg_temp"}
+    settings: dict[str, object] = {"search_path": f"{search_path}, pg_temp" if search_path else "pg_temp"}
     if server_version >= _TRANSACTION_TIMEOUT_SINCE:
         settings["transaction_timeout"] = "DEFAULT"
-    return "".join(f"; SET LOCAL {name} TO {value}" for name, value in settings.items())
+    return settings
 
 
 def _within(seconds: float | None, open_connection: Callable[[], BoundedConnection]) -> BoundedConnection:

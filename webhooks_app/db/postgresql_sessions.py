@@ -1,8 +1,8 @@
-"""What a transaction on PostgreSQL runs under, stated anew by each of them.
+"""What a transaction on PostgreSQL runs under, stated anew by each of them behind a pooler.
 
 Behind a pooler in transaction mode one transaction of ours follows another program's in the same session. So
-nothing is set for a session, nothing that is left in one is relied on, and statements are prepared only where
-no pooler is (`postgresql_connection`).
+nothing is set for a session there, nothing that is left in one is relied on, and no statement is prepared. A
+session that is a connection's own is set up once, when it is opened (`postgresql_connection`).
 """
 
 import os
@@ -18,7 +18,7 @@ from webhooks_app.db import deadlines, driver_errors, postgresql_connection
 from webhooks_app.db.circuit_breaker import BreakerLimits, CircuitBreaker
 from webhooks_app.db.database_limits import DatabaseLimits
 from webhooks_app.db.postgresql_connection import BoundedConnection, NotAdmitted
-from webhooks_app.db.transaction_options import AUTOCOMMITS, HAS_NO_TIME_LIMIT
+from webhooks_app.db.transaction_options import AUTOCOMMITS, HAS_NO_TIME_LIMIT, WRITES
 
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED, NOT DEFERRABLE"
 # A word is all that tells a session that another program left read-only from a server that is. The answer
@@ -56,21 +56,23 @@ def prepare(engine: Engine, *, waits_for_disk: bool, limits: DatabaseLimits) -> 
     # poolers keep to it; psycopg reads no other style.
     os.environ["PGDATESTYLE"] = "ISO"
     breaker = CircuitBreaker(BreakerLimits(limits.crowd)) if limits.crowd else None
-    begin = partial(_begin, limits, settings_of_transaction(limits, waits_for_disk=waits_for_disk))
-    event.listen(engine, "do_connect", partial(_connect, limits, breaker))
+    settings = settings_of_transaction(limits, waits_for_disk=waits_for_disk)
+    begin = partial(_begin, limits, postgresql_connection.as_sql(settings, scope="LOCAL"))
+    session_settings = postgresql_connection.as_sql(settings, scope="SESSION")
+    event.listen(engine, "do_connect", partial(_connect, limits, breaker, session_settings))
     event.listen(engine, "begin", begin)
     event.listen(engine, "checkin", partial(_return, limits))
     event.listen(engine, "checkout", partial(_ping_idle, engine.dialect, limits))
 
 
-def settings_of_transaction(limits: DatabaseLimits, *, waits_for_disk: bool) -> str:
-    """Return what each transaction sets, as SQL with a semicolon before each setting.
+def settings_of_transaction(limits: DatabaseLimits, *, waits_for_disk: bool) -> dict[str, object]:
+    """Return what each transaction runs under.
 
     DEFAULT is the server's, the database's or the role's own setting, whatever another program left in the
     session. What comes first is what could keep the rest from being set.
     """
     idle_ms = _milliseconds(limits.idle_transaction_seconds)
-    settings = {
+    return {
         "statement_timeout": _milliseconds(limits.statement_seconds),
         "session_authorization": "DEFAULT",  # which resets the role to none, and so comes before it
         "role": "DEFAULT",
@@ -88,7 +90,6 @@ def settings_of_transaction(limits: DatabaseLimits, *, waits_for_disk: bool) -> 
         "array_nulls": "on",
         "extra_float_digits": 1,
     }
-    return "".join(f"; SET LOCAL {name} TO {value}" for name, value in settings.items())
 
 
 def is_lock_timeout(error: OperationalError) -> bool:
@@ -101,7 +102,12 @@ def _milliseconds(seconds: float | None) -> int:
 
 
 def _connect(
-    limits: DatabaseLimits, breaker: CircuitBreaker | None, _dialect: Dialect, _record: Any, *given: Any
+    limits: DatabaseLimits,
+    breaker: CircuitBreaker | None,
+    session_settings: str,
+    _dialect: Dialect,
+    _record: Any,
+    *given: Any,
 ) -> BoundedConnection:
     arguments, parameters = given
     return postgresql_connection.connect(
@@ -110,26 +116,39 @@ def _connect(
         reach_seconds=limits.reach_seconds,
         answer_seconds=limits.answer_seconds,
         breaker=breaker,
+        session_settings=session_settings,
     )
 
 
 def _begin(limits: DatabaseLimits, settings: str, connection: Connection) -> None:
     options = connection.get_execution_options()
     driver: Any = connection.connection.driver_connection
-    if options.get(AUTOCOMMITS) and driver.has_own_session:
+    special = _special_settings(limits, connection)
+    if options.get(AUTOCOMMITS) and driver.has_own_session and not (options.get(WRITES) and special):
         return
-    settings += driver.own_settings
     if options.get(HAS_NO_TIME_LIMIT):
-        settings += "; SET LOCAL statement_timeout TO 0; SET LOCAL idle_in_transaction_session_timeout TO 0"
         driver.answer_seconds = None
-    if (left := deadlines.remaining()) is not None and left < (limits.statement_seconds or left):
-        settings += f"; SET LOCAL statement_timeout TO {max(1, _milliseconds(left))}"
+    if driver.has_own_session:
+        with driver_errors.as_sqlalchemy(connection, _BEGIN):
+            driver.execute(_BEGIN + special, prepare=False)
+        return
+    settings += driver.own_settings + special
     statement = f"{_ASK_READ_ONLY}; {_BEGIN}{settings}"
     with driver_errors.as_sqlalchemy(connection, statement):
         # Not by SQLAlchemy, to which rows cost a fifth of the whole transaction.
         is_read_only = driver.execute(statement).fetchone() == ("on",)
     if is_read_only:
         _begin_again(connection, settings)
+
+
+def _special_settings(limits: DatabaseLimits, connection: Connection) -> str:
+    """Return what this transaction sets otherwise than all others, as SQL with semicolons before."""
+    settings: dict[str, object] = {}
+    if connection.get_execution_options().get(HAS_NO_TIME_LIMIT):
+        settings |= {"statement_timeout": 0, "idle_in_transaction_session_timeout": 0}
+    if (left := deadlines.remaining()) is not None and left < (limits.statement_seconds or left):
+        settings["statement_timeout"] = max(1, _milliseconds(left))
+    return postgresql_connection.as_sql(settings, scope="LOCAL") if settings else ""
 
 
 def _begin_again(connection: Connection, settings: str) -> None:

@@ -1,10 +1,10 @@
 """The execution options by which a connection says what its transactions are; each database takes its own."""
 
-# Whether a transaction is to write; None: there is none. Of SQLite.
+# Whether a transaction is to write; None: there is none. SQLite says so at its begin.
 WRITES = "writes"
 # Whether it cannot wait long for the lock. Of SQLite.
 HAS_SHORT_TIMEOUT = "has_short_lock_timeout"
-# Whether no transaction begins. Of PostgreSQL.
+# Whether no transaction begins where the session is the connection's own. Of PostgreSQL.
 AUTOCOMMITS = "autocommits"
 # Whether its statements take their time. Of PostgreSQL.
 HAS_NO_TIME_LIMIT = "has_no_time_limit"

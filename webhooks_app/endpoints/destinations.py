@@ -66,6 +66,11 @@ class Destinations:
             self._known |= read(connection, stale, self._cipher)
         return {name: self._known[name][1] for name, _ in changed_at}
 
+    def known(self, endpoint_id: str, changed_at: datetime) -> Destination | None:
+        """Return the endpoint as it stood at its last change, then, if it was loaded since."""
+        known = self._known.get(endpoint_id)
+        return known[1] if known is not None and known[0] == changed_at else None
+
     def _cached_change(self, endpoint_id: str) -> datetime | None:
         known = self._known.get(endpoint_id)
         return known[0] if known else None

@@ -3,7 +3,7 @@
 What is more than one transaction may insert is recorded with it, and goes on in `fan_out_runs`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -88,6 +88,18 @@ def fan_out(
     inserted = event_inserts.insert(connection, events, deliveries, now=now)
     is_due = any(each.state is DeliveryState.PENDING and each.event_id in inserted for each in deliveries)
     return FannedOut(_counts(plan.only(inserted)), is_due, rest=None)
+
+
+def is_one_statement(events: Iterable[NewEventRow], found: Subscribers, limits: FanOutLimits) -> bool:
+    """Tell whether one statement is all that `fan_out` and what depends on it take."""
+    if found.disabled:
+        return False
+    count = 0
+    for event in events:
+        if event.idempotency_key is not None:
+            return False
+        count += len(found.endpoints.get((event.workspace_id, event.type), ()))
+    return count <= limits.smallest_piece
 
 
 def _fan_out_in_pieces(

@@ -24,9 +24,10 @@ class ClaimedDelivery:
     """One claim of a delivery, and the attempt that is made of it.
 
     The first eight fields come from the claim. `scheduled_at` is set for a manual attempt: when the schedule
-    goes on. Sending sets `started_at` and `request_headers` (JSON, custom
-    values masked), the answer sets `outcome` and `decision`; reading one of these before it is set raises
-    AttributeError. `attempts_in_schedule` counts the attempts before this one.
+    goes on. `changed_at` (the endpoint's moment of change) and `body` are None unless the claim brought them;
+    sending takes the body away, which nobody needs any more. Sending sets `started_at` and `request_headers`
+    (JSON, custom values masked), the answer sets `outcome` and `decision`; reading one of these before it is
+    set raises AttributeError. `attempts_in_schedule` counts the attempts before this one.
     """
 
     delivery_id: str
@@ -37,6 +38,8 @@ class ClaimedDelivery:
     expired_leases: int
     scheduled_at: datetime | None = None
     is_test: bool = False
+    changed_at: datetime | None = None
+    body: bytes | None = field(default=None, repr=False)
     started_at: datetime = field(init=False, repr=False)
     request_headers: str = field(init=False, repr=False)
     outcome: Outcome = field(init=False, repr=False)

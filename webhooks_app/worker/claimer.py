@@ -125,10 +125,15 @@ class Claimer:
 
     def _claim_quotas(self, quotas: dict[str, int], rates: Mapping[str, int]) -> list[ClaimedDelivery]:
         began_ns = time_ns()
-        with self._databases.write.begin() as connection:
+        is_single = not rates and len(set(quotas.values())) == 1
+        with_bodies = len(quotas) <= self._limits.endpoints_with_bodies
+        database = self._databases.write
+        with database.begin_single() if is_single else database.begin() as connection:
             now = clock.now()  # not earlier, or the wait for SQLite's lock would be taken off the lease
             quotas = rate_limits.reserve(connection, quotas, rates, now=now)
-            claimed = claims.claim_due(connection, quotas, now=now, lease=self._lease)
+            claimed = claims.claim_due(
+                connection, quotas, now=now, lease=self._lease, with_bodies=with_bodies
+            )
             free_at = rate_limits.spend(connection, claimed, rates, now=now)
         self._endpoints.note_claims(quotas, claimed)
         self._endpoints.set_aside(free_at)

@@ -32,6 +32,9 @@ _UNRESPONSIVE = frozenset(
         OutcomeClass.TLS,
     }
 )
+# Where each endpoint's deliveries go, and the events' bodies, by their ids.
+_ToSend = tuple[dict[str, Destination], dict[str, bytes]]
+
 _OVERLOADED = _UNRESPONSIVE | {OutcomeClass.HTTP_429, OutcomeClass.HTTP_5XX}
 
 
@@ -97,14 +100,36 @@ class Dispatcher:
         """
         if not self._claimed:
             return
-        with self._databases.read.connect_autocommit() as connection:
-            by_endpoint = self._destinations.load(connection, {each.endpoint_id for each in self._claimed})
-            bodies = signed_requests.bodies(connection, {each.event_id for each in self._claimed})
+        by_endpoint, bodies = self._known() or self._loaded()
         failpoints.hit("worker.claimed")
         now = clock.now()
         while self._claimed:
             delivery = self._claimed.popleft()
-            self._start(delivery, by_endpoint[delivery.endpoint_id], bodies[delivery.event_id], now)
+            body, delivery.body = delivery.body, None
+            if body is None:
+                body = bodies[delivery.event_id]
+            self._start(delivery, by_endpoint[delivery.endpoint_id], body, now)
+
+    def _known(self) -> "_ToSend | None":
+        """Return what was claimed needs, if the claims and this process's memory hold all of it."""
+        by_endpoint: dict[str, Destination] = {}
+        for each in self._claimed:
+            if each.body is None or each.changed_at is None:
+                return None
+            if each.endpoint_id not in by_endpoint:
+                known = self._destinations.known(each.endpoint_id, each.changed_at)
+                if known is None:
+                    return None
+                by_endpoint[each.endpoint_id] = known
+        return by_endpoint, {}
+
+    def _loaded(self) -> "_ToSend":
+        with self._databases.read.connect_autocommit() as connection:
+            by_endpoint = self._destinations.load(connection, {each.endpoint_id for each in self._claimed})
+            bodies = signed_requests.bodies(
+                connection, {each.event_id for each in self._claimed if each.body is None}
+            )
+        return by_endpoint, bodies
 
     def _start(self, delivery: ClaimedDelivery, destination: Destination, body: bytes, now: datetime) -> None:
         keys = destination.keys_at(now)

@@ -1,7 +1,7 @@
 """The signed request of a claimed delivery, and the bodies of a batch."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, select
@@ -24,8 +24,10 @@ _LOGGED = (
 _BODIES = select(Event.id, Event.body).where(Event.id.in_(bindparam("ids")))
 
 
-def bodies(connection: Connection, event_ids: Iterable[str]) -> dict[str, bytes]:
+def bodies(connection: Connection, event_ids: Collection[str]) -> dict[str, bytes]:
     """The bytes to send, by event: one copy however many endpoints an event goes to."""
+    if not event_ids:
+        return {}
     rows = connection.execute(_BODIES, {"ids": list(set(event_ids))}).all()
     return {event_id: bytes(body) for event_id, body in rows}
 
