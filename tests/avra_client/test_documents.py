@@ -56,7 +56,7 @@ def test_the_outboxs_code_writes_an_order_and_its_event(store: Store) -> None:
 
 def test_its_commands_and_options_are_there(capsys: pytest.CaptureFixture[str]) -> None:
     commands = set(re.findall(r"`?avra-relay ([a-z-]+)", OUTBOX))
-    assert commands == {"ddl", "run", "counts", "set-aside", "retry", "discard", "resend"}
+    assert commands == {"ddl", "run", "counts", "set-aside", "failing", "retry", "discard", "resend"}
     known = ""
     for command in commands:
         with pytest.raises(SystemExit):
@@ -70,8 +70,8 @@ def test_its_commands_and_options_are_there(capsys: pytest.CaptureFixture[str]) 
 
 def test_its_metrics_are_there() -> None:
     names = set(re.findall(r"`(?:avra_relay|…)_([a-z_]+)`", OUTBOX))
-    text = relay_health.metrics(RelayState(), (0, 0.0))
-    assert len(names) == 8
+    text = relay_health.metrics(RelayState(), (0, 0.0, 0))
+    assert len(names) == 10
     assert {name for name in names if f"avra_relay_{name} " not in text} == set()
 
 

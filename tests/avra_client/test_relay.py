@@ -12,7 +12,8 @@ import pytest
 from avra_client import outbox_schema
 from avra_client.client import Client
 from avra_client.outbox_rows import Outcomes
-from avra_client.relay import Relay, Trouble, _events
+from avra_client.relay import Relay, Trouble
+from avra_client.relay_outcomes import events
 from avra_client.relay_state import RelayLimits
 from tests.avra_client.conftest import Store, accepted_keys
 from tests.cli.test_run import free_port
@@ -32,9 +33,11 @@ def running(relay: Relay) -> Iterator[Relay]:
     stop = threading.Event()
     thread = threading.Thread(target=relay.run, args=(stop,))
     thread.start()
-    yield relay
-    stop.set()
-    thread.join(60)
+    try:
+        yield relay
+    finally:
+        stop.set()
+        thread.join(60)
     assert not thread.is_alive()
 
 
@@ -166,7 +169,7 @@ def claim_and_send(store: Store, client: Client, *, lease: int) -> None:
     claim = store.rows().claim(
         "dead", limit=100, limit_bytes=10**6, now=now_ms(), lease=lease, forgotten_before=0
     )
-    assert all(each.sent for each in client.send_many(_events(claim.rows)[0]))
+    assert all(each.sent for each in client.send_many(events(claim.rows)[0]))
 
 
 def test_what_a_dead_relay_had_sent_is_known_under_its_key(store: Store, client: Client) -> None:

@@ -163,7 +163,8 @@ def test_trouble_becomes_a_problem_after_a_minute() -> None:
 
 
 def test_the_metrics_tell_the_backlog() -> None:
-    text = relay_health.metrics(RelayState(trouble="away"), (7, 12.5))
+    text = relay_health.metrics(RelayState(trouble="away"), (7, 12.5, 2))
     assert "avra_relay_pending_rows 7\n" in text
     assert "avra_relay_oldest_pending_seconds 12.5\n" in text
+    assert "avra_relay_failing_rows 2\n" in text
     assert "avra_relay_in_trouble 1\n" in text

@@ -5,15 +5,12 @@ while the platform is spoken to, and what a dead relay had claimed is free again
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from avra_client import dbapi
-from avra_client.outbox_schema import LONGEST_ERROR, TABLE
+from avra_client.outbox_schema import LONGEST_ERROR
+from avra_client.outbox_table import OutboxTable, pieces
 
-# Placeholders of one statement: every driver and database takes as many.
-_AT_ONCE = 400
 # A relay does not count a backlog any further.
 COUNTED_AT_MOST = 10_000
 
@@ -27,12 +24,16 @@ _FORGOTTEN = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A claimed row; `was_handed_over` tells that it may have reached the platform before."""
+    """A claimed row; `was_handed_over` tells that it may have reached the platform before.
+
+    `failing_since` is when the platform first did not take it although it answered otherwise.
+    """
 
     id: str
     type: str
     data: str
     was_handed_over: bool
+    failing_since: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,27 +47,30 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Failing:
+    """A row that may itself be why it is not taken: since when, and when it is sent again; None for never."""
+
+    reason: str
+    since: int
+    due_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Outcomes:
     """What came of claimed rows: event ids and reasons by row id; those that were not taken now.
 
-    `released` certainly were not accepted; of `uncertain` ones that is not known.
+    `released` certainly were not accepted; of `uncertain` and `failing` ones that is not known.
     """
 
     accepted: Mapping[str, str]
     rejected: Mapping[str, str]
     released: Sequence[Row] = ()
     uncertain: Sequence[Row] = ()
+    failing: Mapping[str, Failing] = field(default_factory=dict)
 
 
-class OutboxRows:
+class OutboxRows(OutboxTable):
     """The rows of an outbox's table, on one connection."""
-
-    def __init__(self, connection: dbapi.Connection, table: str = TABLE) -> None:
-        self._connection, self._table = connection, dbapi.check_table_name(table)
-        self._style, self._dialect = dbapi.paramstyle_of(connection), dbapi.dialect_of(connection)
-
-    def close(self) -> None:
-        self._connection.close()
 
     def claim(
         self,
@@ -80,14 +84,15 @@ class OutboxRows:
     ) -> Claim:
         """Claim up to `limit` rows, oldest first, with `limit_bytes` of data at most but at least one row.
 
-        Moments and durations are milliseconds. What may have reached the platform before
-        `forgotten_before` is set aside as unknown instead.
+        One that is failing comes alone, so that it fails no others. Moments and durations are milliseconds.
+        What may have reached the platform before `forgotten_before` is set aside as unknown instead.
         """
         if self._dialect == "sqlite" and not self._has_due(now):
             return Claim(token, (), now + lease, 0)  # without having taken the one lock for writing
         with self._transaction():
             found = self._all(
-                f"SELECT id, handed_over_at, {_BYTES[self._dialect]} FROM {self._table}"
+                f"SELECT id, handed_over_at, {_BYTES[self._dialect]},"
+                f" CASE WHEN error IS NULL THEN NULL ELSE settled_at END FROM {self._table}"
                 " WHERE state = 'pending' AND due_at <= {now} ORDER BY id LIMIT {limit}"
                 + _LOCK[self._dialect],
                 {"now": now, "limit": limit},
@@ -100,7 +105,7 @@ class OutboxRows:
                 {"token": token, "until": now + lease, "now": now},
                 list(chosen),
             )
-            rows = [Row(*each, chosen[each[0]]) for each in self._data(list(chosen))]
+            rows = [Row(*each, *chosen[each[0]]) for each in self._data(list(chosen))]
         return Claim(token, sorted(rows, key=lambda row: row.id), now + lease, len(old))
 
     def settle(self, claim: Claim, outcomes: Outcomes, *, now: int, keeps_sent: bool) -> None:
@@ -108,10 +113,13 @@ class OutboxRows:
         with self._transaction():
             for row_id, event_id in outcomes.accepted.items() if keeps_sent else ():
                 values = {"event": event_id, "now": now}
-                self._update("state = 'sent', event_id = {event}, settled_at = {now}", values, [row_id])
+                sent = "state = 'sent', error = NULL, event_id = {event}, settled_at = {now}"
+                self._update(sent, values, [row_id])
             if not keeps_sent:
                 self._delete(list(outcomes.accepted))
             self._set_aside(outcomes.rejected, "rejected", now, claim.token)
+            for row_id, failing in outcomes.failing.items():
+                self._postpone(row_id, failing, now, claim.token)
             fresh = [row.id for row in outcomes.released if not row.was_handed_over]
             others = [row.id for row in (*outcomes.released, *outcomes.uncertain) if row.id not in set(fresh)]
             is_ours = " AND claimed_by = {token}"
@@ -119,14 +127,17 @@ class OutboxRows:
             self._update(f"{free}, handed_over_at = NULL", {"token": claim.token}, fresh, is_ours)
             self._update(free, {"token": claim.token}, others, is_ours)
 
-    def backlog(self) -> tuple[int, int | None]:
-        """Return how many rows are pending, 10,000 at most, and when the oldest was written."""
-        pending = f"FROM {self._table} WHERE state = 'pending'"
+    def backlog(self) -> tuple[int, int | None, int]:
+        """Return how many rows are pending, when the oldest was written, and how many are failing.
+
+        The oldest 10,000 are counted.
+        """
+        pending = f"FROM {self._table} WHERE state = 'pending' ORDER BY id LIMIT"
         with self._transaction(writes=False):
-            limited = f"SELECT 1 AS one {pending} LIMIT {COUNTED_AT_MOST}"
-            [(count,)] = self._all(f"SELECT COUNT(*) FROM ({limited}) AS counted", {})
-            oldest = self._all(f"SELECT created_at {pending} ORDER BY id LIMIT 1", {})
-        return int(count), oldest[0][0] if oldest else None
+            limited = f"SELECT error {pending} {COUNTED_AT_MOST}"
+            [(count, failing)] = self._all(f"SELECT COUNT(*), COUNT(error) FROM ({limited}) AS counted", {})
+            oldest = self._all(f"SELECT created_at {pending} 1", {})
+        return int(count), oldest[0][0] if oldest else None, int(failing)
 
     def counts(self) -> dict[str, int]:
         """Return how many rows are in each state."""
@@ -141,9 +152,19 @@ class OutboxRows:
             found = self._all(f"SELECT id, state, type, error {where} ORDER BY id LIMIT {limit}", {})
         return [(each[0], each[1], each[2], each[3] or "") for each in found]
 
+    def failing(self, limit: int = 100) -> list[tuple[str, str, str, str]]:
+        """Return pending rows that are not taken while others are, as `set_aside` does; the state is ours."""
+        where = f"FROM {self._table} WHERE state = 'pending' AND error IS NOT NULL"
+        with self._transaction(writes=False):
+            found = self._all(f"SELECT id, type, error {where} ORDER BY id LIMIT {limit}", {})
+        return [(each[0], "failing", each[1], each[2]) for each in found]
+
     def retry(self, row_ids: Sequence[str] | None = None) -> int:
         """Make rows that were set aside pending again, all of them without `row_ids`; return how many."""
-        again = "state = 'pending', due_at = 0, claimed_by = NULL, handed_over_at = NULL, error = NULL"
+        again = (
+            "state = 'pending', due_at = 0, claimed_by = NULL,"
+            " handed_over_at = NULL, settled_at = NULL, error = NULL"
+        )
         with self._transaction():
             return self._change_set_aside(f"UPDATE {self._table} SET {again}", row_ids)
 
@@ -177,28 +198,19 @@ class OutboxRows:
             values |= {} if token is None else {"token": token}
             self._update("state = {state}, error = {error}, settled_at = {now}", values, [row_id], is_ours)
 
+    def _postpone(self, row_id: str, failing: Failing, now: int, token: str) -> None:
+        if failing.due_at is None:
+            self._set_aside({row_id: failing.reason}, "unknown", now, token)
+            return
+        values = {"due": failing.due_at, "error": failing.reason[:LONGEST_ERROR], "since": failing.since}
+        change = "claimed_by = NULL, due_at = {due}, error = {error}, settled_at = {since}"
+        self._update(change, {**values, "token": token}, [row_id], " AND claimed_by = {token}")
+
     def _data(self, row_ids: Sequence[str]) -> Iterator[tuple[str, str, str]]:
-        for names, ids in _pieces(row_ids):
+        for names, ids in pieces(row_ids):
             places = ", ".join(f"{{{name}}}" for name in names)
             found = self._all(f"SELECT id, type, data FROM {self._table} WHERE id IN ({places})", ids)
             yield from ((each[0], each[1], each[2]) for each in found)
-
-    def _update(
-        self, change: str, values: dict[str, Any], row_ids: Sequence[str], condition: str = ""
-    ) -> None:
-        for names, ids in _pieces(row_ids):
-            places = ", ".join(f"{{{name}}}" for name in names)
-            # In the order of the statement, as some drivers take values by their places.
-            ours = {name: values[name] for name in values if name == "token" and condition}
-            others = {name: value for name, value in values.items() if name not in ours}
-            self._run(
-                f"UPDATE {self._table} SET {change} WHERE id IN ({places}){condition}", others | ids | ours
-            )
-
-    def _delete(self, row_ids: Sequence[str]) -> None:
-        for names, ids in _pieces(row_ids):
-            places = ", ".join(f"{{{name}}}" for name in names)
-            self._run(f"DELETE FROM {self._table} WHERE id IN ({places})", ids)
 
     def _change_set_aside(self, statement: str, row_ids: Sequence[str] | None) -> int:
         where = " WHERE state IN ('rejected', 'unknown')"
@@ -206,52 +218,21 @@ class OutboxRows:
             return self._run(statement + where, {})
         return sum(
             self._run(f"{statement}{where} AND id IN ({', '.join(f'{{{name}}}' for name in names)})", ids)
-            for names, ids in _pieces(row_ids)
+            for names, ids in pieces(row_ids)
         )
 
-    @contextmanager
-    def _transaction(self, *, writes: bool = True) -> Iterator[None]:
-        try:
-            if self._dialect == "sqlite":  # a reader that turns writer may be refused
-                self._connection.cursor().execute("BEGIN IMMEDIATE" if writes else "BEGIN")
-            yield
-            self._connection.commit()
-        except BaseException:
-            self._connection.rollback()
-            raise
 
-    def _all(self, statement: str, values: dict[str, Any]) -> Sequence[Any]:
-        cursor = self._connection.cursor()
-        self._execute(cursor, statement, values)
-        found: Sequence[Any] = cursor.fetchall()
-        cursor.close()
-        return found
+def _within(found: Sequence[Any], limit_bytes: int) -> dict[str, tuple[bool, int | None]]:
+    """Return the ids of the first rows that have so many bytes together; a failing one is chosen alone.
 
-    def _run(self, statement: str, values: dict[str, Any]) -> int:
-        cursor = self._connection.cursor()
-        self._execute(cursor, statement, values)
-        count: int = cursor.rowcount
-        cursor.close()
-        return count
-
-    def _execute(self, cursor: Any, statement: str, values: dict[str, Any]) -> None:
-        with_places = dbapi.with_placeholders(statement, list(values), self._style)
-        cursor.execute(with_places, dbapi.parameters(values, self._style))
-
-
-def _within(found: Sequence[Any], limit_bytes: int) -> dict[str, bool]:
-    """Return the ids of the first rows that have so many bytes together, and whether each was handed over."""
-    chosen: dict[str, bool] = {}
-    for row_id, handed_over_at, size in found:
+    With each: whether it was handed over, and since when it fails.
+    """
+    chosen: dict[str, tuple[bool, int | None]] = {}
+    for row_id, handed_over_at, size, failing_since in found:
         limit_bytes -= size
-        if chosen and limit_bytes < 0:
+        if chosen and (limit_bytes < 0 or failing_since is not None):
             break
-        chosen[row_id] = handed_over_at is not None
+        chosen[row_id] = handed_over_at is not None, failing_since
+        if failing_since is not None:
+            break
     return chosen
-
-
-def _pieces(row_ids: Sequence[str]) -> Iterator[tuple[list[str], dict[str, Any]]]:
-    """Yield the ids, under names for their placeholders, in as many pieces as statements take."""
-    for start in range(0, len(row_ids), _AT_ONCE):
-        named = {f"id{at}": row_id for at, row_id in enumerate(row_ids[start : start + _AT_ONCE])}
-        yield list(named), named

@@ -2,6 +2,7 @@
 
 Moments are milliseconds since 1970. `state` is `pending`, `sent`, `rejected` or `unknown`; `due_at` and
 `claimed_by` are the claim of a relay; `handed_over_at` is when the row may first have reached the platform.
+`error` of a pending row is why the platform does not take it while it takes others, `settled_at` since when.
 """
 
 from typing import TYPE_CHECKING

@@ -11,18 +11,21 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
-from avra_client import dbapi
-from avra_client.client import Client, JsonText, NewEvent, Rejected, Result, SendError
-from avra_client.outbox_rows import Claim, OutboxRows, Outcomes, Row
+from avra_client import dbapi, relay_outcomes
+from avra_client.client import Client, Result, SendError
+from avra_client.outbox_rows import Claim, OutboxRows, Outcomes
 from avra_client.outbox_schema import TABLE
 from avra_client.relay_state import DEFAULT_LIMITS, RelayLimits, RelayState
 
 log = logging.getLogger(__name__)
 
 _HOUR_MS = 3_600_000
+# Of rows that are sent alone, as many as may fail one after the other before the platform is held at fault.
+_SUSPECTS = 3
 
 
 class Trouble(Exception):
@@ -51,6 +54,10 @@ class Relay:
         self._connection: dbapi.Connection | None = None
         self._size = limits.batch
         self._expires_at = 0.0
+        # Whether the platform has answered since it last did not take something; when it last took a row.
+        self._is_answering = False
+        self._accepted_at = 0
+        self._failing = set[str]()
         self.state = RelayState()
 
     def run(self, stop: threading.Event) -> None:
@@ -66,16 +73,38 @@ class Relay:
 
         Raises Trouble where it did not take them, and the driver's errors of the database.
         """
-        accepted = 0
+        accepted, chances = 0, _SUSPECTS
+        self._failing.clear()
         try:
             while not (stop and stop.is_set()):
-                sent = self._hand_over()
+                try:
+                    sent = self._hand_over()
+                except Trouble as trouble:
+                    chances -= 1
+                    self._single_out(trouble, has_chance=chances >= 0)
+                    continue
                 if sent is None:
-                    return accepted
+                    break
                 accepted += sent
+                chances = _SUSPECTS if sent else chances
+            if self._failing:
+                raise Trouble(f"{len(self._failing)} rows are not taken, though others are")
             return accepted
         finally:
             self.close()
+
+    def _single_out(self, trouble: Trouble, *, has_chance: bool) -> None:
+        """Have the next row go alone if the platform answers, so that one row keeps no other back.
+
+        Raises Trouble if it does not.
+        """
+        if not has_chance or not relay_outcomes.may_be_of_a_row(trouble.__cause__):
+            raise trouble
+        try:
+            self._client.event_types()
+        except SendError as error:
+            raise trouble from error
+        self._is_answering, self._size = True, 1
 
     def close(self) -> None:
         """Give the database's connection back; the next round opens one."""
@@ -98,18 +127,20 @@ class Relay:
         try:
             if self.state.trouble:
                 self._client.event_types()  # carries nothing, so that no row's fate depends on its answer
-            found = self._hand_over() is not None
+                self._is_answering = True
+            accepted = self._hand_over()
         except (Trouble, SendError) as error:
             return self._note_trouble(error, getattr(error, "retry_after", None))
         except Exception as error:
             # Each driver has error classes of its own; a new connection is tried until one works.
             self.close()
             return self._note_trouble(error, None)
+        if accepted == 0 and self.state.trouble:
+            return self._limits.poll_seconds  # a row that fails, or is set aside, says nothing of others
         if self.state.trouble:
             log.info("relay works again")
         self.state.trouble, self.state.troubled_since = "", None
-        self._size = min(self._limits.batch, self._size * 2)
-        return 0.0 if found else self._limits.poll_seconds
+        return self._limits.poll_seconds if accepted is None else 0.0
 
     def _note_trouble(self, error: Exception, retry_after: float | None) -> float:
         """Return how long to wait: longer each time, and as long as the platform asked for."""
@@ -117,7 +148,7 @@ class Relay:
         state.trouble = f"{type(error).__name__}: {error}".splitlines()[0]
         state.troubled_since = state.troubled_since or time.monotonic()
         state.totals.failures += 1
-        self._size = 1  # what is sent next finds out for all others
+        self._size, self._is_answering = 1, False  # what is sent next finds out for all others
         passed = time.monotonic() - state.troubled_since
         longest = min(self._limits.longest_pause_seconds, max(self._limits.first_pause_seconds, passed))
         pause = max(longest * random.uniform(0.5, 1), min(retry_after or 0, 300.0))
@@ -145,15 +176,33 @@ class Relay:
         keeps = self._limits.keep_sent_hours > 0
         self.rows.settle(claim, outcomes, now=_now_ms(), keeps_sent=keeps)
         self._note_outcomes(outcomes, results, time.monotonic() - began)
+        self._raise_trouble(claim, outcomes, results)
+        self._size = min(self._limits.batch, self._size * 2)
         return len(outcomes.accepted)
 
     def _send(self, claim: Claim) -> tuple[Outcomes, Sequence[Result]]:
-        events, rejected = _events(claim.rows)
+        events, rejected = relay_outcomes.events(claim.rows)
         if _now_ms() > claim.until - self._limits.lease_seconds * 500:
             # This process stood still since it claimed; others may have these rows by now.
             return Outcomes({}, {}, released=claim.rows), ()
         results = self._client.send_many(events, deadline_seconds=self._limits.send_seconds)
-        return _outcomes(claim.rows, results, rejected), results
+        return self._judge(claim, relay_outcomes.outcomes(claim.rows, results, rejected), results), results
+
+    def _judge(self, claim: Claim, outcomes: Outcomes, results: Sequence[Result]) -> Outcomes:
+        """Have a row that was sent alone, and may be why that failed, sent later; note what was accepted."""
+        self._failing -= outcomes.accepted.keys()
+        if outcomes.accepted:
+            self._accepted_at = _now_ms()
+        if len(claim.rows) != 1 or not outcomes.uncertain:
+            return outcomes
+        [row], error = claim.rows, results[0].error
+        if not relay_outcomes.is_suspected(row, error, platform_answers=self._is_answering):
+            return outcomes
+        failing = relay_outcomes.fail(
+            row, str(error), _now_ms(), self._limits, others_accepted_at=self._accepted_at
+        )
+        (self._failing.discard if failing.due_at is None else self._failing.add)(row.id)
+        return replace(outcomes, uncertain=(), failing={row.id: failing})
 
     def _note_outcomes(self, outcomes: Outcomes, results: Sequence[Result], seconds: float) -> None:
         totals, repeated = self.state.totals, sum(bool(each.sent and each.sent.is_repeat) for each in results)
@@ -162,14 +211,23 @@ class Relay:
         totals.repeated += repeated
         totals.rejected += len(outcomes.rejected)
         totals.not_taken += not_taken
+        totals.postponed += len(outcomes.failing)
         log.info(
             "handed over: accepted=%d repeated=%d rejected=%d not_taken=%d duration_ms=%d",
             *(len(outcomes.accepted), repeated, len(outcomes.rejected), not_taken, round(seconds * 1000)),
         )
         for row_id, reason in outcomes.rejected.items():
             log.error("row %s was rejected and set aside: %s", row_id, reason)
-        if error := next((each.error for each in results if each.error and not _is_own_fault(each)), None):
-            raise Trouble(str(error), getattr(error, "retry_after", None)) from error
+        for row_id, failing in outcomes.failing.items():
+            log.error("row %s is not taken: %s", row_id, failing.reason)
+
+    def _raise_trouble(self, claim: Claim, outcomes: Outcomes, results: Sequence[Result]) -> None:
+        """Raise Trouble for what was not taken; not for a row that has been known to fail by itself."""
+        failed = (each.error for each in results if each.error and not relay_outcomes.is_own_fault(each))
+        error = next(failed, None)
+        if error is None or (outcomes.failing and claim.rows[0].failing_since is not None):
+            return
+        raise Trouble(str(error), getattr(error, "retry_after", None)) from error
 
     def _note_unknown(self, claim: Claim) -> None:
         self.state.totals.unknown += claim.unknown
@@ -180,33 +238,6 @@ class Relay:
         if self._limits.keep_sent_hours > 0 and time.monotonic() >= self._expires_at:
             self.rows.expire_sent(before=_now_ms() - int(self._limits.keep_sent_hours * _HOUR_MS))
             self._expires_at = time.monotonic() + 60
-
-
-def _events(rows: Sequence[Row]) -> tuple[list[NewEvent], dict[str, str]]:
-    """Return the rows as events, and of those that are none the reasons."""
-    events, rejected = list[NewEvent](), dict[str, str]()
-    for row in rows:
-        try:
-            row.data.encode()
-            events.append(NewEvent(row.type, JsonText(row.data), row.id))
-        except ValueError as error:
-            rejected[row.id] = f"data is not the JSON of an object: {error}"
-    return events, rejected
-
-
-def _outcomes(rows: Sequence[Row], results: Sequence[Result], rejected: Mapping[str, str]) -> Outcomes:
-    by_id = {row.id: row for row in rows}
-    failed = [each for each in results if each.error and not _is_own_fault(each)]
-    return Outcomes(
-        accepted={each.idempotency_key: each.sent.id for each in results if each.sent},
-        rejected={**rejected, **{e.idempotency_key: str(e.error) for e in results if _is_own_fault(e)}},
-        released=[by_id[e.idempotency_key] for e in failed if e.error and not e.error.may_be_accepted],
-        uncertain=[by_id[e.idempotency_key] for e in failed if e.error and e.error.may_be_accepted],
-    )
-
-
-def _is_own_fault(result: Result) -> bool:
-    return isinstance(result.error, Rejected) and result.error.is_about_event
 
 
 def _now_ms() -> int:

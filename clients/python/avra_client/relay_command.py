@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
             _print_set_aside,
             "print the rows that the platform refused, and those of unknown fate",
         ),
+        ("failing", _print_failing, "print the rows that are not taken while others are, and sent again"),
     ):
         commands.add_parser(name, help=text).set_defaults(run=run)
     for name, text in (
@@ -97,6 +98,7 @@ def _add_run(command: argparse.ArgumentParser) -> None:
             "for which the platform knows idempotency keys: its workspace's retention",
         ),
         ("keep-sent-hours", float, "for which rows stay once they are sent; 0 deletes them at once"),
+        ("failing-hours", float, "after which a row is set aside that is not taken while others are"),
     ):
         default = getattr(limits, name.replace("-", "_"))
         command.add_argument(f"--{name}", type=kind, default=default, help=f"{text}; default: %(default)s")
@@ -111,6 +113,7 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         send_seconds=options.send_seconds,
         keys_kept_hours=options.keys_kept_hours,
         keep_sent_hours=options.keep_sent_hours,
+        failing_hours=options.failing_hours,
     )
     connect = _connector(environ)
     stop = threading.Event()
@@ -132,7 +135,7 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     return 0
 
 
-def _read_backlog(connect: Callable[[], dbapi.Connection], table: str) -> tuple[int, int | None]:
+def _read_backlog(connect: Callable[[], dbapi.Connection], table: str) -> tuple[int, int | None, int]:
     """Read it on a connection of its own: looks are rare, and come from another thread."""
     with closing(connect()) as connection:
         return OutboxRows(connection, table).backlog()
@@ -167,6 +170,13 @@ def _print_counts(options: argparse.Namespace, environ: Mapping[str, str]) -> in
 def _print_set_aside(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     with _rows(options, environ) as rows:
         for row in rows.set_aside():
+            print("\t".join(row))
+    return 0
+
+
+def _print_failing(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    with _rows(options, environ) as rows:
+        for row in rows.failing():
             print("\t".join(row))
     return 0
 

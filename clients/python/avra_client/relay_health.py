@@ -14,8 +14,10 @@ from avra_client.relay_state import RelayState
 ALARM_SECONDS = 60.0
 _BACKLOG_SECONDS = 5.0
 
-# How many rows are pending, and since when the oldest, in milliseconds: OutboxRows.backlog.
-ReadBacklog = Callable[[], tuple[int, int | None]]
+# How many rows are pending, since when the oldest, in milliseconds, and how many fail: OutboxRows.backlog.
+ReadBacklog = Callable[[], tuple[int, int | None, int]]
+# The same, with the age of the oldest in seconds.
+Backlog = tuple[int, float, int]
 
 
 class _Backlog:
@@ -23,15 +25,15 @@ class _Backlog:
 
     def __init__(self, read: ReadBacklog) -> None:
         self._read, self._lock = read, threading.Lock()
-        self._read_at, self._last = 0.0, (0, 0.0)
+        self._read_at, self._last = 0.0, (0, 0.0, 0)
 
-    def read(self) -> tuple[int, float]:
-        """Return how many rows are pending, and for how many seconds the oldest has been."""
+    def read(self) -> Backlog:
+        """Return how many rows are pending, for how many seconds the oldest has been, and how many fail."""
         with self._lock:
             if time.monotonic() - self._read_at > _BACKLOG_SECONDS or not self._read_at:
-                count, oldest_at = self._read()
+                count, oldest_at, failing = self._read()
                 age = 0.0 if oldest_at is None else max(0.0, time.time() - oldest_at / 1000)
-                self._read_at, self._last = time.monotonic(), (count, age)
+                self._read_at, self._last = time.monotonic(), (count, age, failing)
             return self._last
 
 
@@ -45,12 +47,13 @@ def problems(state: RelayState, now: float) -> list[str]:
     return found
 
 
-def metrics(state: RelayState, backlog: tuple[int, float]) -> str:
+def metrics(state: RelayState, backlog: Backlog) -> str:
     """Return the relay's metrics as Prometheus reads them."""
     lines = []
     for name, value in asdict(state.totals).items():
         lines += [f"# TYPE avra_relay_{name}_total counter", f"avra_relay_{name}_total {value}"]
     gauges = {"pending_rows": backlog[0], "oldest_pending_seconds": round(backlog[1], 3)}
+    gauges["failing_rows"] = backlog[2]
     gauges["in_trouble"] = int(bool(state.trouble))
     for name, number in gauges.items():
         lines += [f"# TYPE avra_relay_{name} gauge", f"avra_relay_{name} {number}"]

@@ -10,7 +10,8 @@ class RelayLimits:
 
     `keys_kept_hours` is how long the platform knows an idempotency key: as long as the workspace keeps its
     log, and a day at least. `margin_hours` of it are left for clocks that differ. `keep_sent_hours` is how
-    long rows are kept once they are sent, for `resend`.
+    long rows are kept once they are sent, for `resend`. A row that is not taken while others are is sent
+    again after `failing_pause_seconds`, then ever more rarely, and set aside after `failing_hours`.
     """
 
     batch: int = 500
@@ -23,6 +24,9 @@ class RelayLimits:
     keys_kept_hours: float = 24.0
     margin_hours: float = 1.0
     keep_sent_hours: float = 0.0
+    failing_hours: float = 6.0
+    failing_pause_seconds: float = 5.0
+    longest_failing_pause_seconds: float = 3600.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.batch <= 10_000:
@@ -45,6 +49,7 @@ class Totals:
     rejected: int = 0
     unknown: int = 0
     not_taken: int = 0
+    postponed: int = 0
     failures: int = 0
 
 

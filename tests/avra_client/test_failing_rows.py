@@ -1,0 +1,156 @@
+"""A row that the platform never takes, though it takes others: it keeps none back, and is seen."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Any
+
+import pytest
+
+from avra_client import relay_command
+from avra_client.client import Client, Unavailable
+from avra_client.outbox_rows import Row
+from avra_client.relay import Trouble
+from avra_client.relay_outcomes import fail, is_suspected
+from avra_client.relay_state import RelayLimits
+from tests.avra_client import relay_process
+from tests.avra_client.conftest import Store, accepted_keys
+from tests.avra_client.test_relay import HOUR_MS, QUICK, now_ms, running
+from tests.conftest import Workspace, wait_for
+from tests.server.running_server import serving
+
+POISON = "a body that breaks the platform"
+
+
+@dataclass
+class Breaking:
+    """The platform with a bug: it answers 500 to whatever holds the poison; `seen` has the events of each."""
+
+    app: Any
+    is_mended: bool = False
+    seen: list[int] = field(default_factory=list)
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        if POISON.encode() in body and not self.is_mended:
+            self.seen.append(body.count(b'"type"'))
+            start_response("500 Internal Server Error", [("Content-Length", "0")])
+            return [b""]
+        environ["wsgi.input"] = BytesIO(body)
+        answer: Iterable[bytes] = self.app(environ, start_response)
+        return answer
+
+
+@pytest.fixture
+def broken(workspace: Workspace) -> Breaking:
+    return Breaking(workspace.app)
+
+
+@pytest.fixture
+def broken_url(broken: Breaking) -> Iterator[str]:
+    with serving(broken) as server:
+        yield f"http://127.0.0.1:{server.port}"
+
+
+@pytest.fixture
+def broken_client(broken_url: str, workspace: Workspace) -> Iterator[Client]:
+    with Client(broken_url, workspace.token, deadline_seconds=1) as client:
+        yield client
+
+
+def test_others_go_on_while_one_row_fails(store: Store, broken: Breaking, broken_client: Client) -> None:
+    before = store.fill(3)
+    [bad] = store.fill(1, note=POISON)
+    behind = store.fill(30)
+    with running(store.relay(broken_client, **QUICK, failing_pause_seconds=0.1)) as relay:
+        wait_for(lambda: store.states() == {bad: "pending"})
+        wait_for(lambda: relay.state.totals.postponed >= 3)
+        wait_for(lambda: relay.state.trouble == "")
+        late = store.fill(2)
+        wait_for(lambda: store.states() == {bad: "pending"})
+    assert sorted(accepted_keys()) == [*before, *behind, *late]
+    assert broken.seen[-1] == 1, "it is sent alone"
+    [(row_id, state, _, reason)] = store.rows().failing()
+    assert (row_id, state, "500" in reason) == (bad, "failing", True)
+    assert store.rows().backlog()[::2] == (1, 1)
+
+
+def test_it_is_sent_once_the_platform_takes_it(store: Store, broken: Breaking, broken_client: Client) -> None:
+    [bad] = store.fill(1, note=POISON)
+    with running(store.relay(broken_client, **QUICK, failing_pause_seconds=0.05, keep_sent_hours=1)) as relay:
+        wait_for(lambda: relay.state.totals.postponed >= 2)
+        broken.is_mended = True
+        store.run("UPDATE avra_outbox SET due_at = 0")
+        wait_for(lambda: store.states() == {bad: "sent"})
+    assert store.run("SELECT error FROM avra_outbox") == [(None,)]
+
+
+def test_it_is_set_aside_once_it_failed_for_long_while_others_were_accepted(
+    store: Store, broken_client: Client
+) -> None:
+    [bad] = store.fill(1, note=POISON)
+    pauses = {"failing_pause_seconds": 0.05, "longest_failing_pause_seconds": 0.1}
+    with running(store.relay(broken_client, **QUICK, **pauses)) as relay:
+        wait_for(lambda: relay.state.totals.postponed >= 1)
+        since = now_ms() - 7 * HOUR_MS
+        store.run(f"UPDATE avra_outbox SET settled_at = {since}, due_at = 0 WHERE error IS NOT NULL")
+        wait_for(lambda: relay.state.totals.postponed >= 3)
+        assert store.states() == {bad: "pending"}, "nothing says that it is not the platform"
+        store.fill(1)
+        wait_for(lambda: len(store.states()) == 1)
+        store.run("UPDATE avra_outbox SET due_at = 0")
+        wait_for(lambda: store.states() == {bad: "unknown"})
+    [(_, _, _, reason)] = store.rows().set_aside()
+    assert "6 hours" in reason and "500" in reason
+    assert store.rows().retry([bad]) == 1
+    assert store.run("SELECT settled_at, error FROM avra_outbox") == [(None, None)]
+
+
+def test_once_hands_over_what_it_can_and_says_that_something_is_left(
+    store: Store, broken_url: str, broken_client: Client, workspace: Workspace, capsys: Any, monkeypatch: Any
+) -> None:
+    [bad] = store.fill(1, note=POISON)
+    good = store.fill(5)
+    with pytest.raises(Trouble, match="1 rows are not taken"):
+        store.relay(broken_client).run_once()
+    assert (accepted_keys(), store.states()) == (good, {bad: "pending"})
+    for name, value in relay_process.environment(store, broken_url, workspace.token).items():
+        monkeypatch.setenv(name, value)
+    assert relay_command.main(["failing"]) == 0
+    assert capsys.readouterr().out.startswith(f"{bad}\tfailing\tbatch-lifecycle\t")
+
+
+def test_where_nothing_is_taken_the_platform_is_at_fault(store: Store, broken_client: Client) -> None:
+    ids = store.fill(40, note=POISON)
+    with pytest.raises(Trouble, match="500"):
+        store.relay(broken_client).run_once()
+    assert store.states() == dict.fromkeys(ids, "pending")
+    assert len(store.rows().failing()) <= 3
+
+
+@pytest.mark.parametrize(
+    ("status", "answers", "since", "suspected"),
+    [
+        (500, True, None, True),
+        (0, True, None, True),
+        (502, False, None, False),
+        (502, False, 1, True),
+        (503, True, 1, False),
+        (429, True, 1, False),
+    ],
+)
+def test_what_the_platform_says_of_itself_is_blamed_on_no_row(
+    status: int, answers: bool, since: int | None, suspected: bool
+) -> None:
+    row, error = Row("1", "t", "{}", True, since), Unavailable("no", status=status)
+    assert is_suspected(row, error, platform_answers=answers) is suspected
+
+
+def test_pauses_double_up_to_an_hour() -> None:
+    def pause_ms(failed_for_ms: int) -> int:
+        row = Row("1", "t", "{}", True, 10**12 - failed_for_ms)
+        due_at = fail(row, "500", 10**12, RelayLimits(), others_accepted_at=0).due_at
+        assert due_at is not None
+        return due_at - 10**12
+
+    assert [pause_ms(each) for each in (1, 60_000, 9 * HOUR_MS)] == [5_000, 60_000, HOUR_MS]
