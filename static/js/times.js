@@ -36,14 +36,15 @@ function timeOfDay(moment) {
   return `${isToday ? "" : `${dayOf(moment)}, `}${time.slice(0, 5)}${chosen.local ? "" : " UTC"}`;
 }
 
-function dayOf(moment) {
+function dayOf(moment, parts = { day: "numeric", month: "short" }) {
   const day = exact(moment).slice(0, 10);
-  return new Date(`${day}T00:00:00Z`).toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
+  return new Date(`${day}T00:00:00Z`).toLocaleDateString("en-GB", { ...parts, timeZone: "UTC" });
 }
 
 function textOf(time, moment) {
   if (time.dataset.tick === "hour") return exact(moment).slice(11, 16);
   if (time.dataset.tick === "day") return dayOf(moment);
+  if (time.dataset.tick === "weekday") return dayOf(moment, { weekday: "short" });
   if ("clock" in time.dataset) return timeOfDay(moment);
   if ("minute" in time.dataset) return `${exact(moment).slice(0, 16)} ${zoneOf(moment)}`;
   if ("exact" in time.dataset) return `${exact(moment)} ${zoneOf(moment)}`;

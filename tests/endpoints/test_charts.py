@@ -106,3 +106,8 @@ def test_one_failure_among_thousands_is_visible() -> None:
 def test_a_line_breaks_where_nothing_was_measured() -> None:
     path = charts.line([10, None, 5, 10], top=10, width=40, height=10)
     assert path == "M2 0h6M25 5L35 0"
+
+
+@pytest.mark.parametrize("period", PERIODS.values(), ids=lambda period: period.key)
+def test_the_times_of_an_axis_stand_at_even_distances(period: charts.Period) -> None:
+    assert period.bins % period.parts == 0

@@ -79,6 +79,7 @@ def test_a_dead_worker_is_named_with_since_when(
     text = operator.get(address).text
 
     assert "No worker is running" in text
+    assert "Start <code>avra worker</code>." in text
     assert "For <time" in text
     assert f"{gone.host}:{gone.pid}" in text
     assert "no_worker" in text

@@ -38,10 +38,13 @@ class HourlyCount(NamedTuple):
 
 @dataclass(slots=True, frozen=True)
 class Period:
+    """So many bins; the axis has a time at the start of each of `parts` equal parts of them."""
+
     key: str
     label: str
     bins: int
     step: timedelta
+    parts: int
 
     @property
     def is_by_hours(self) -> bool:
@@ -51,7 +54,7 @@ class Period:
     @property
     def unit(self) -> str:
         minutes = int(self.step.total_seconds()) // 60
-        some = f"in {minutes // 60} h" if self.is_by_hours else f"in {minutes} min"
+        some = f"per {minutes // 60} h" if self.is_by_hours else f"per {minutes} min"
         return {60: "an hour", 24 * 60: "a day"}.get(minutes, some)
 
     def since(self, now: datetime) -> datetime:
@@ -64,10 +67,10 @@ class Period:
 PERIODS = {
     period.key: period
     for period in (
-        Period("1h", "1 h", 12, timedelta(minutes=5)),
-        Period("24h", "24 h", 24, _HOUR),
-        Period("7d", "7 d", 28, 6 * _HOUR),
-        Period("30d", "30 d", 30, 24 * _HOUR),
+        Period("1h", "1 h", 12, timedelta(minutes=5), 4),
+        Period("24h", "24 h", 24, _HOUR, 4),
+        Period("7d", "7 d", 28, 6 * _HOUR, 7),
+        Period("30d", "30 d", 30, 24 * _HOUR, 5),
     )
 }
 

@@ -42,7 +42,9 @@ def register(app: Flask) -> None:
         "clock_time": clock_time,
         "hour": lambda moment: f"{moment:%H:%M}",
         "day": lambda moment: f"{moment.day} {moment:%b}",
+        "weekday": lambda moment: f"{moment:%a}",
         "with_times": with_times,
+        "with_code": with_code,
         "relative": relative,
         "elapsed": elapsed,
         "is_recent": is_recent,
@@ -96,6 +98,16 @@ def clock_time(moment: datetime) -> str:
     """Return `14:02 UTC`, of another day `22 Nov, 14:02 UTC`; times.js says it in the reader's zone."""
     is_today = moment.date() == clock.now().date()
     return f"{moment:%H:%M} UTC" if is_today else f"{moment.day} {moment:%b, %H:%M} UTC"
+
+
+def with_code(text: str) -> Markup:
+    """Return a sentence as HTML in which what stands between backticks, such as a command, is code."""
+    parts = text.split("`")
+    is_paired = len(parts) % 2 == 1
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if is_paired and position % 2 else escape(part)
+        for position, part in enumerate(parts)
+    )
 
 
 def with_times(text: str) -> Markup:

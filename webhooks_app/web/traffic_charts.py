@@ -60,9 +60,9 @@ class TrafficChart:
 
     @property
     def ticks(self) -> list[datetime]:
-        """Where the axis has a time: the start of every fourth part."""
-        step = len(self.columns) // 4
-        return [column.starts_at for column in self.columns[:: step or 1]][:4]
+        """Where the axis has a time."""
+        step = len(self.columns) // self.traffic.period.parts
+        return [column.starts_at for column in self.columns[::step]]
 
 
 @dataclass(slots=True, frozen=True)
