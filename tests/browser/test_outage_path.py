@@ -56,7 +56,7 @@ def test_an_outage_is_understood_mended_and_drained_in_five_actions(
     expect(card).to_contain_text(re.compile(r"Failing since \d\d:\d\d"))
     expect(card).to_contain_text("4 ×")
     expect(card).to_contain_text("column batch_status does not exist")
-    expect(card).to_contain_text("changed an endpoint (URL)")
+    expect(card).to_contain_text("changed this endpoint (URL)")
     expect(card).to_contain_text("4 retrying")
 
     card.get_by_label("URL").fill(receiver.url)

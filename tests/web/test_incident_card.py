@@ -76,14 +76,14 @@ def test_the_last_change_is_named_with_who_made_it(
     admin_page: Page, workspace: Workspace, failing: str, receiver: Receiver
 ) -> None:
     before = overview(admin_page, failing)
-    assert "Last change tester@example.com added an endpoint" in before
+    assert "Last change tester@example.com added this endpoint" in before
     url = f"{receiver.url}?key=s3cret"
     assert admin_page.post(f"endpoints/{failing}/url", {"url": url}).status_code == 303
     admin_page.post(f"endpoints/{failing}/url", {"url": f"{receiver.url}/v2"})
 
     text = overview(admin_page, failing)
 
-    assert f"Changed since {workspace.admin_email} changed an endpoint (URL)" in text
+    assert f"Changed since {workspace.admin_email} changed this endpoint (URL)" in text
     assert "the URL was" in text
     assert "s3cret" not in text
     db.session.rollback()
