@@ -64,6 +64,27 @@ CUT_OFF = """() => {
     return problems;
 }"""
 
+# What a finger has to hit (WCAG 2.5.5), with the label or the area around that belongs to it. Exempt are
+# links within a sentence or a cell.
+TOO_SMALL = """() => {
+    const isBox = (element) => ["checkbox", "radio"].includes(element.type);
+    const tall = (element) => {
+        const around = getComputedStyle(element, "::after");
+        const parts = [element, ...(isBox(element) ? element.labels : [])];
+        const heights = parts.map((part) => part.getBoundingClientRect().height);
+        return Math.max(...heights, around.position === "absolute" ? parseFloat(around.height) : 0);
+    };
+    const isForEars = (element) => element.closest(".vh, .skip, thead");
+    const isText = (link) => getComputedStyle(link).display === "inline" || link.matches("td *, svg *");
+    const problems = [];
+    for (const element of document.querySelectorAll("a, button, input, select, summary, textarea")) {
+        const isSeen = element.getBoundingClientRect().width && element.checkVisibility();
+        if (!isSeen || isForEars(element) || element.matches("a") && isText(element)) continue;
+        if (tall(element) < 43.5) problems.push(`${element.outerHTML.slice(0, 80)}: ${tall(element)} px`);
+    }
+    return problems;
+}"""
+
 
 @dataclass
 class Site:
@@ -164,6 +185,7 @@ def _look(tab: Tab, name: str) -> Iterator[str]:
         problems = list(_violations(tab, rules)) if rules else []
         if theme == "light":
             problems += [*tab.evaluate(CUT_OFF), *_scrolls(tab)]
+            problems += tab.evaluate(TOO_SMALL) if size is NARROW else []
         yield from (f"{theme}, {size['width']} px: {problem}" for problem in problems)
         if KEEPS_SCREENSHOTS:
             tab.screenshot(path=SCREENSHOTS / f"{name}-{theme}-{size['width']}.png", full_page=True)
