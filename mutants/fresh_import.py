@@ -1,18 +1,19 @@
-"""Runs the tests of one mutant in a process of its own, forked from one that has loaded the libraries."""
+"""Runs the tests of one mutant in a process that imports everything anew, where no loaded module would do."""
 
 import importlib.abc
 import importlib.util
 import os
-import signal
 import sys
-import time
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import CodeType, ModuleType
 
+from mutants import forked
+
 # A mutant may loop for ever; the slowest chosen tests take far less.
 TIMEOUT_SECONDS = 120
+OPTIONS = ("-q", "-n0", "-p", "no:randomly", "-p", "no:cacheprovider", "-p", "no:cov")
 
 
 class _Mutated(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -33,31 +34,20 @@ class _Mutated(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 def is_noticed(name: str, path: Path, source: str, tests: Sequence[str]) -> bool:
     """Tell whether a test fails, or never ends, with this text as the module `name`."""
-    child = os.fork()
-    if child == 0:
-        os.setsid()
-        os._exit(_run(name, path, source, tests))
-    return _wait(child) != 0
+    status = forked.call(lambda: _run(name, path, source, tests), TIMEOUT_SECONDS)
+    return bool(status != 0)
 
 
 def _run(name: str, path: Path, source: str, tests: Sequence[str]) -> int:
     import pytest
 
-    silent = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silent, 1)
-    os.dup2(silent, 2)
+    silence()
     sys.meta_path.insert(0, _Mutated(name, path, source))
-    options = ["-x", "-q", "-n0", "-p", "no:randomly", "-p", "no:cacheprovider", "-p", "no:cov"]
-    return int(pytest.main([*options, *tests]))
+    return int(pytest.main(["-x", *OPTIONS, *tests]))
 
 
-def _wait(child: int) -> int:
-    deadline = time.monotonic() + TIMEOUT_SECONDS
-    while time.monotonic() < deadline:
-        pid, status = os.waitpid(child, os.WNOHANG)
-        if pid:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.02)
-    os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return -signal.SIGKILL
+def silence() -> None:
+    """Write what this process prints nowhere, or into the file that MUTANTS_LOG names."""
+    log = os.open(os.environ.get("MUTANTS_LOG", os.devnull), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.dup2(log, 1)
+    os.dup2(log, 2)

@@ -1,0 +1,68 @@
+"""Which modules are mutated, and whose tests are theirs: those that run together, in one process."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+_CLIENTS = "clients/python/"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Modules, and the folders and files with the tests of which those that run a line are chosen."""
+
+    modules: tuple[Path, ...]
+    tests: tuple[str, ...]
+
+
+def _group(package: str, modules: str, *tests: str) -> Group:
+    return Group(tuple(Path(package) / f"{name}.py" for name in modules.split()), tests)
+
+
+GROUPS = (
+    _group("webhooks_app/core", "signing retry_schedule passwords", "tests/core", "tests/accounts"),
+    _group(
+        "webhooks_app/transport",
+        "address_rules host_names target_policy target_urls",
+        *("tests/transport/test_address_rules.py", "tests/transport/test_host_names.py"),
+        *("tests/transport/test_target_policy.py", "tests/transport/test_target_urls.py"),
+        "tests/transport/test_allow_list.py",
+    ),
+    _group(
+        "webhooks_app/accounts",
+        "api_tokens second_factors totp recovery_codes passkeys id_tokens",
+        *("tests/accounts", "tests/web/test_second_factor.py", "tests/web/test_passkey_pages.py"),
+        *("tests/web/test_tokens_page.py", "tests/web/test_lying_provider.py"),
+        *("tests/web/test_single_sign_on.py", "tests/web/api/test_authentication.py"),
+    ),
+    _group("webhooks_app/deliveries", "signing_grants", "tests/web/test_signed_deliveries.py"),
+    _group(
+        "webhooks_app/listeners",
+        "due_requests ending past_events reports sessions",
+        *("tests/web/api/test_listeners.py", "tests/web/test_listeners.py"),
+    ),
+    _group(
+        "webhooks_app/worker",
+        "attempt_counts claimed_delivery claimer claims concurrency database_backoff dispatcher"
+        " due_endpoints endpoint_counters endpoint_scan engine held_deliveries outcome_buffer postponed"
+        " rate_limits recording retry_decision signed_requests traffic_counters",
+        "tests/worker",
+    ),
+    _group(
+        "webhooks_app/events",
+        "accept fan_out fan_out_plan fan_out_runs group_commit token_allowances token_limits",
+        *("tests/events", "tests/web/api/test_producer.py", "tests/web/api/test_rate_limits.py"),
+        *("tests/web/api/test_batch_keys.py", "tests/server/test_event_intake.py"),
+    ),
+    _group(
+        "webhooks_app/db",
+        "event_inserts",
+        *("tests/db/test_event_inserts.py", "tests/events", "tests/web/api/test_producer.py"),
+    ),
+    _group(_CLIENTS + "avra_client", "relay relay_state outbox_rows", "tests/avra_client/test_relay.py"),
+)
+
+
+def name_of(module: Path) -> str:
+    """Return the name by which a module is imported."""
+    return ".".join(Path(module.as_posix().removeprefix(_CLIENTS)).with_suffix("").parts)

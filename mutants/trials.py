@@ -1,0 +1,167 @@
+"""A plugin of pytest that runs the tests once to see which run a line, then those of each mutant in a fork.
+
+The servers and templates that all tests share are made once, before the first fork.
+"""
+
+import gc
+import signal
+import weakref
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from coverage import Coverage
+from sqlalchemy import Connection, Engine, event
+
+from mutants import forked
+from mutants.groups import ROOT, name_of
+from mutants.loaded_module import LoadedModule
+from mutants.operators import Mutant
+
+# Past so many seconds of tests, another one that runs the line hardly ever sees what these did not.
+MOST_SECONDS = 10.0
+LONGEST_RUN_SECONDS = 3600.0
+
+Report = Callable[[Path, Mutant, str, list[str]], None]
+
+
+class Trials:
+    """Tries mutants of modules, and reports of each `noticed`, `timed out`, `survived` or `not tried`."""
+
+    def __init__(self, mutants: Mapping[Path, Sequence[Mutant]], report: Report) -> None:
+        self._mutants, self._report = mutants, report
+        self._engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+        event.listen(Engine, "engine_connect", self._note_engine)
+        self._failed: set[str] = set()
+        self._seconds: dict[str, float] = defaultdict(float)
+        self._starters: list[str] = []
+        self._now = ""
+        self._noticed_by: Counter[tuple[str, str]] = Counter()
+
+    def _note_engine(self, connection: Connection) -> None:
+        self._engines.add(connection.engine)
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self._now = nodeid
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._seconds[report.nodeid] += report.duration
+        if report.failed:
+            self._failed.add(report.nodeid)
+
+    def pytest_fixture_setup(self, fixturedef: Any) -> None:
+        if fixturedef.scope == "session" and self._now not in self._starters:
+            self._starters.append(self._now)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        gc.unfreeze()  # what is frozen is hidden from those who look for functions
+        items = {item.nodeid: item for item in session.items}
+        found = forked.call(lambda: self._measure(session.items), LONGEST_RUN_SECONDS)
+        self._starters = found["starters"]
+        for name in self._starters:
+            _run(items[name], cast(pytest.Item, session))
+        self._seconds = found["seconds"]
+        loaded = {module: LoadedModule(name_of(module), ROOT / module) for module in self._mutants}
+        gc.freeze()  # so that forks share what a collection would write to
+        for module in self._mutants:
+            self._judge(module, loaded[module], found["lines"][str(module)], items)
+        return True
+
+    def _judge(
+        self,
+        module: Path,
+        loaded: LoadedModule,
+        lines: Mapping[str, list[str]],
+        items: Mapping[str, pytest.Item],
+    ) -> None:
+        of_module = {test for tests in lines.values() for test in tests}
+        for mutant in self._mutants[module]:
+            ran = lines.get(str(mutant.line)) or lines.get(str(mutant.statement_line))
+            tests = self._choose(module, mutant, ran or of_module)
+            # A line of a function that no test runs may be one that runs at import.
+            can_be_tried = bool(tests) and (bool(ran) or not mutant.is_in_body)
+            chosen = [items[each] for each in tests]
+            result = self._try(loaded, mutant, chosen) if can_be_tried else "not tried"
+            self._report(module, mutant, result, tests)
+
+    def _measure(self, items: Sequence[pytest.Item]) -> dict[str, Any]:
+        """Run all tests; return how long each took, who runs which lines, and who starts what they share."""
+        coverage = Coverage(data_file=None, include=[str(ROOT / module) for module in self._mutants])
+        coverage.start()
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            coverage.switch_context(item.nodeid)
+            _run(item, following)
+        coverage.stop()
+        lines = {}
+        for module in self._mutants:
+            found = coverage.get_data().contexts_by_lineno(str(ROOT / module))
+            lines[str(module)] = {at: [*({*tests} - {""} - self._failed)] for at, tests in found.items()}
+        print("failed without any mutant:", *sorted(self._failed), flush=True)
+        return {"seconds": self._seconds, "starters": self._starters, "lines": lines}
+
+    def _choose(self, module: Path, mutant: Mutant, tests: Iterable[str]) -> list[str]:
+        """Return as many of the tests as are worth it, those likely to notice first."""
+
+        def order(test: str) -> tuple[int, bool, float]:
+            noticed = self._noticed_by[mutant.function, test]
+            return -noticed, f"/test_{module.stem}.py::" not in test, self._seconds[test]
+
+        chosen, seconds = [], 0.0
+        for test in sorted(tests, key=order):
+            chosen.append(test)
+            seconds += self._seconds[test]
+            if seconds > MOST_SECONDS:
+                break
+        return chosen
+
+    def _try(self, loaded: LoadedModule, mutant: Mutant, items: Sequence[pytest.Item]) -> str:
+        allowed = 120 + 10 * sum(self._seconds[item.nodeid] for item in items)
+        answer = forked.call(lambda: self._run_mutant(loaded, mutant, items), allowed)
+        if answer is None:
+            self._tidy_up(items[0].session)
+            return "timed out"
+        verdict, test = answer
+        self._noticed_by[mutant.function, test] += 1
+        return str(verdict)
+
+    def _run_mutant(
+        self, loaded: LoadedModule, mutant: Mutant, items: Sequence[pytest.Item]
+    ) -> tuple[str, str]:
+        self._leave_connections_alone()
+        self._failed.clear()
+        try:
+            if not loaded.change(mutant):
+                return "not tried", ""
+        except Exception:
+            return "noticed", ""  # it could not even be imported
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            # Ends this process, where a test takes many times the processor time that it took without.
+            signal.setitimer(signal.ITIMER_PROF, 5 + 5 * self._seconds[item.nodeid])
+            _run(item, following or cast(pytest.Item, item.session))
+            if self._failed:
+                return "noticed", item.nodeid
+        return "survived", ""
+
+    def _leave_connections_alone(self) -> None:
+        """Forget connections that the parent has opened without closing them."""
+        for engine in list(self._engines):
+            engine.dispose(close=False)
+
+    def _tidy_up(self, session: pytest.Session) -> None:
+        """Empty the database after a test that was ended: the next to use it may fail, and empties it."""
+
+        def run() -> None:
+            self._leave_connections_alone()
+            for item in session.items:
+                if item.nodeid in self._starters:
+                    _run(item, cast(pytest.Item, session))
+
+        forked.call(run, 60)
+
+
+def _run(item: pytest.Item, following: pytest.Item | None) -> None:
+    """Run a test; of the fixtures of several tests those are kept that the following one needs."""
+    item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)

@@ -1,0 +1,27 @@
+"""What a forked process returns, and what is left of one that does not."""
+
+import os
+import subprocess
+import time
+
+import psutil
+import pytest
+
+from mutants import forked
+from tests.conftest import wait_for
+
+
+def test_what_it_returned_comes_back() -> None:
+    assert forked.call(lambda: {"text": "x" * 200_000}, 30) == {"text": "x" * 200_000}
+
+
+@pytest.mark.parametrize("end", [lambda: os._exit(3), lambda: time.sleep(600), lambda: [][1]])
+def test_one_that_dies_or_never_ends_returns_nothing(end: object) -> None:
+    assert forked.call(end, 0.5) is None  # type: ignore[arg-type]
+
+
+def test_what_it_started_ends_with_it() -> None:
+    started = forked.call(lambda: subprocess.Popen(["sleep", "600"]).pid, 30)
+    wait_for(
+        lambda: not psutil.pid_exists(started) or psutil.Process(started).status() == psutil.STATUS_ZOMBIE
+    )
