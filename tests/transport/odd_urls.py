@@ -48,7 +48,7 @@ SPELLINGS = [
     (f"https://{'a.' * 126}aa/", "over 253"),
     (f"https://{'ü' * 300}.example/", "over 253"),
     (f"https://{'ü' * 60}.example/", "not a valid"),
-    ("https://a.example/" + "a" * 2031, "over 2048"),
+    ("https://a.example/" + "a" * 2031, "is over 2048 characters."),
     ("https://a.example/" + "ü" * 400, "over 2048 characters once encoded"),
     ("https://a..b/", "empty part"),
     ("https://.a.example/", "empty part"),

@@ -4,6 +4,7 @@ import pytest
 
 from tests.transport.odd_urls import LITERALS, ODD_IPV4, wide
 from tests.transport.policies import EVERYTHING, STRICT, policy_allowing, refusal_of
+from webhooks_app.transport.host_names import canonical_host
 from webhooks_app.transport.target_policy import TargetPolicy
 
 
@@ -34,6 +35,19 @@ def test_an_odd_spelling_of_an_ipv4_address_is_refused_with_its_meaning(
 )
 def test_a_host_that_ends_in_a_number_but_is_no_address_is_refused(host: str) -> None:
     assert "ends in a number" in str(refusal_of(f"https://{host}/", EVERYTHING))
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("::1", "::1"),
+        ("[0:0::1]", "::1"),
+        ("Hooks.Example.com.", "hooks.example.com"),
+        ("255.0.0.255", "255.0.0.255"),
+    ],
+)
+def test_a_host_of_a_setting_gets_one_spelling_with_or_without_brackets(host: str, expected: str) -> None:
+    assert canonical_host(host) == expected
 
 
 @pytest.mark.parametrize("host", LITERALS.split())

@@ -88,6 +88,12 @@ def test_a_wildcard_listener_covers_the_addresses_of_the_machine(listener: str, 
     assert address_problem("10.0.0.6", 8000, "x.example", policy) is None
 
 
+def test_a_wildcard_listener_covers_no_address_that_is_not_known_as_the_machines() -> None:
+    policy = TargetPolicy(own_listeners=frozenset({("0.0.0.0", 8443), ("::", 8443)}))
+    assert address_problem("9.9.9.9", 8443, "x.example", policy) is None
+    assert address_problem("2606:4700::1", 8443, "x.example", policy) is None
+
+
 def test_a_public_address_of_the_platform_is_refused_whatever_the_name() -> None:
     policy = TargetPolicy(own_listeners=frozenset({("1.1.1.1", 443), ("console.example.com", 443)}))
     assert "itself listens" in str(address_problem("1.1.1.1", 443, "x.example", policy))

@@ -23,6 +23,7 @@ def test_another_scheme_or_none_is_refused(url: str) -> None:
 def test_a_url_that_programs_may_read_differently_is_refused(url: str, reason: str) -> None:
     problem = refusal_of(url, EVERYTHING)
     assert problem and reason in problem and problem.endswith(".") and "pw" not in problem
+    assert problem.startswith(("The URL ", "The host ", "A part of the host "))
 
 
 def test_a_forbidden_address_in_a_url_is_refused_with_its_reason() -> None:

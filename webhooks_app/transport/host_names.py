@@ -78,14 +78,11 @@ def _ascii_name(host: str) -> str:
 
 def _ipv4_by_inet_aton(labels: list[str]) -> IPv4Address | None:
     """Return the address as inet_aton(3) reads it: one to four decimal, octal or hexadecimal numbers."""
-    numbers = [_number_by_inet_aton(label) for label in labels]
-    *leading, last = [number for number in numbers if number is not None] or [0]
-    if (
-        None in numbers
-        or len(labels) > 4
-        or max(leading, default=0) > 255
-        or last >= 256 ** (5 - len(labels))
-    ):
+    numbers = [number for label in labels if (number := _number_by_inet_aton(label)) is not None]
+    if len(numbers) < len(labels) or len(labels) > 4:
+        return None
+    *leading, last = numbers
+    if any(number > 255 for number in leading) or last >= 256 ** (5 - len(labels)):
         return None
     return IPv4Address(last + sum(number << 8 * (3 - position) for position, number in enumerate(leading)))
 
