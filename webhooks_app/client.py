@@ -9,13 +9,17 @@ that it is one file. As a package with an outbox it is the distribution in `clie
 A Client may be used by many threads, and by the processes that are forked after it was made.
 """
 
+import http.client
+import io
 import json
 import os
 import random
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -26,6 +30,8 @@ from urllib.parse import quote, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import NewConnectionError
 
 __version__ = "1.1.0"
@@ -206,7 +212,8 @@ class Client:
         """Raises ValueError for an unusable address or token.
 
         `timeout` is the seconds to connect and to wait for each part of the answer, `deadline_seconds` what
-        all tries of one `send` may take, pauses included. A `session` of your own is yours to close.
+        all tries of one `send` may take, pauses included. A `session` of your own is yours to close; without
+        a DeadlineAdapter mounted, an answer that comes byte by byte outlasts the deadline there.
         """
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
@@ -316,15 +323,16 @@ class Client:
     ) -> requests.Response:
         connect, read = self._timeout
         try:
-            return self._own_session().request(
-                method,
-                self._url + path,
-                data=body or None,
-                headers={**_HEADERS, **headers},
-                auth=self._authorize,
-                timeout=(min(connect, seconds), min(read, seconds)),
-                allow_redirects=False,
-            )
+            with answered_within(seconds):
+                return self._own_session().request(
+                    method,
+                    self._url + path,
+                    data=body or None,
+                    headers={**_HEADERS, **headers},
+                    auth=self._authorize,
+                    timeout=(min(connect, seconds), min(read, seconds)),
+                    allow_redirects=False,
+                )
         except _NO_ANSWER as error:
             message = f"The platform did not answer ({type(error).__name__})."
             raise Unavailable(message, may_be_accepted=not _was_unconnected(error)) from error
@@ -425,9 +433,91 @@ class _Batches:
         return Result(self._keys[at], error=outcome)
 
 
+# When the answer that this thread waits for must be there, on the monotonic clock.
+_answered_until: ContextVar[float | None] = ContextVar("answered_until", default=None)
+
+
+@contextmanager
+def answered_within(seconds: float) -> Iterator[None]:
+    """Have requests through a DeadlineAdapter fail with a time-out if their answers are not read by then."""
+    token = _answered_until.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _answered_until.reset(token)
+
+
+class DeadlineAdapter(HTTPAdapter):
+    """Mounted on a session, holds for whole answers what `answered_within` says.
+
+    A time-out of requests is for each read alone, so that an answer of which a byte comes now and then, as
+    from a proxy that is in trouble, would be waited for without end.
+    """
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options)
+        _bound(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        found = super().proxy_manager_for(proxy, **options)
+        if not proxy.lower().startswith("socks"):  # which has pools of its own, and connects through them
+            _bound(found)
+        return found
+
+
+class _UntilDeadline(io.RawIOBase):
+    """The bytes that come on a socket, for as long as the deadline has not passed."""
+
+    def __init__(self, source: Any, sock: Any) -> None:
+        self._source, self._sock, self._seconds = source, sock, sock.gettimeout()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        until = _answered_until.get()
+        if until is not None:
+            left = until - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("the answer took too long")
+            self._sock.settimeout(left if self._seconds is None else min(left, self._seconds))
+        count: int | None = self._source.readinto(buffer)
+        return count
+
+    def close(self) -> None:
+        self._source.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    def __init__(self, sock: Any, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        self.fp: Any = io.BufferedReader(_UntilDeadline(self.fp.detach(), sock))
+
+
+class _HttpConnection(HTTPConnection):
+    response_class = _Response
+
+
+class _HttpsConnection(HTTPSConnection):
+    response_class = _Response
+
+
+class _HttpPool(HTTPConnectionPool):
+    ConnectionCls = _HttpConnection
+
+
+class _HttpsPool(HTTPSConnectionPool):
+    ConnectionCls = _HttpsConnection
+
+
+def _bound(manager: PoolManager) -> None:
+    manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+
+
 def _new_session() -> requests.Session:
     session = requests.Session()
-    adapter = HTTPAdapter(pool_maxsize=_IDLE_CONNECTIONS)
+    adapter = DeadlineAdapter(pool_maxsize=_IDLE_CONNECTIONS)
     for scheme in ("http://", "https://"):
         session.mount(scheme, adapter)
     # A proxy's cookies are the one thing that threads would change under each other.

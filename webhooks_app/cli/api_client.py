@@ -13,6 +13,7 @@ import requests
 
 import webhooks_app
 from webhooks_app.cli.profiles import Profile
+from webhooks_app.client import DeadlineAdapter, answered_within
 from webhooks_app.core.text_display import flatten
 
 _ROOT = "/api/v1"
@@ -28,10 +29,14 @@ _EXITS = {401: os.EX_NOPERM, 403: os.EX_NOPERM, 429: os.EX_TEMPFAIL}
 
 @dataclass(frozen=True, slots=True)
 class ClientLimits:
-    """How long a command waits, in seconds: to connect, for each part of an answer, between tries."""
+    """How long a command waits, in seconds: to connect, for each part of an answer, between tries.
+
+    `answer_seconds` is for a whole answer, of which one part may come after the other.
+    """
 
     connect_seconds: float = 5.0
     read_seconds: float = 30.0
+    answer_seconds: float = 60.0
     tries: int = 5
     first_pause_seconds: float = 0.3
     longest_pause_seconds: float = 60.0
@@ -81,6 +86,8 @@ class ApiClient:
         self.requests_sent = 0
         self._limits = limits or ClientLimits()
         self._session = requests.Session()
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, DeadlineAdapter())
         self._session.headers.update(
             {
                 "Accept": "application/json;q=0.9, application/problem+json",
@@ -153,16 +160,17 @@ class ApiClient:
         self.requests_sent += 1
         limits = self._limits
         try:
-            return self._session.request(
-                method,
-                url,
-                data=data,
-                headers=headers,
-                auth=self._authorize,
-                timeout=(limits.connect_seconds, read_seconds or limits.read_seconds),
-                allow_redirects=False,  # a token goes where its profile says
-                verify=self.profile.ca_file or True,
-            )
+            with answered_within(max(limits.answer_seconds, read_seconds or 0)):
+                return self._session.request(
+                    method,
+                    url,
+                    data=data,
+                    headers=headers,
+                    auth=self._authorize,
+                    timeout=(limits.connect_seconds, read_seconds or limits.read_seconds),
+                    allow_redirects=False,  # a token goes where its profile says
+                    verify=self.profile.ca_file or True,
+                )
         except _NO_ANSWER:
             raise
         except (requests.RequestException, OSError) as error:
