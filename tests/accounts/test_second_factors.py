@@ -50,6 +50,13 @@ class Person:
         return second_factors.is_right(self.write, CIPHER, self.id, code, now=clock.now())
 
 
+@pytest.fixture(autouse=True)
+def clock_at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No step of the codes ends between two lines of a test."""
+    moment = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: moment)
+
+
 @pytest.fixture
 def person(databases: Databases) -> Person:
     return Person(databases)
