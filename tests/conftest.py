@@ -95,9 +95,11 @@ def scratch() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def compiled_once() -> None:
-    """The applications of a process share what is compiled of templates and addresses."""
-    remember()
+def compiled_once() -> Iterator[None]:
+    """The applications of a process share what is compiled of templates, statements and addresses."""
+    with pytest.MonkeyPatch.context() as patch:
+        remember(patch)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

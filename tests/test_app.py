@@ -2,12 +2,16 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
+from flask import Flask
 
 from tests.conftest import Workspace
+from tests.remembered import RememberedRoutes
 from webhooks_app.app import create_app
 from webhooks_app.config import Settings
+from webhooks_app.web import blueprints
 
 ACCEPT = """
 import sys
@@ -45,3 +49,28 @@ def test_a_debug_mode_of_the_shell_is_not_the_platforms(
     app.add_url_rule("/broken", view_func=fail)
     assert app.test_client().get("/broken").status_code == 500
     assert not app.jinja_env.auto_reload
+
+
+def registered(app: Flask) -> list[Any]:
+    """What is registered with an application: its routes, and what runs around each."""
+    rules = {(rule.rule, rule.endpoint, *sorted(rule.methods or ())) for rule in app.url_map.iter_rules()}
+    around = (app.before_request_funcs, app.after_request_funcs, app.url_value_preprocessors)
+    counts = [{area: len(functions) for area, functions in each.items() if functions} for each in around]
+    handled = {(area, code) for area, handlers in app.error_handler_spec.items() for code in handlers}
+    return [rules, set(app.view_functions), set(app.blueprints), *counts, handled]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_applications_of_these_tests_have_what_one_alone_has(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = blueprints.register
+    assert isinstance(shared, RememberedRoutes)
+    first, second = create_app(settings), create_app(settings)
+    monkeypatch.setattr(blueprints, "register", shared.register)
+    alone = create_app(settings)
+
+    first.add_url_rule("/another", view_func=lambda: "another")
+
+    assert registered(second) == registered(alone)
+    assert [app.test_client().get("/another").status_code for app in (first, second)] == [200, 404]
