@@ -20,7 +20,15 @@ SECTIONS = (
     Section("Consumers", ("docs/consumers", "docs/shell")),
     Section("Admins", ("docs/admins", "docs/health", "docs/endpoints-file", "docs/catalog", "docs/console")),
     Section(
-        "Operators", ("docs/production", "docs/operations", "docs/many-hosts", "docs/sign-in", "SECURITY")
+        "Operators",
+        (
+            "docs/production",
+            "docs/operations",
+            "docs/retention",
+            "docs/many-hosts",
+            "docs/sign-in",
+            "SECURITY",
+        ),
     ),
     Section("Reference", ("docs/api", "docs/reference/*", "docs/events/README", "docs/events/*")),
     Section("Figures", ("docs/performance", "docs/faults")),

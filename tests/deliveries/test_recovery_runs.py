@@ -10,16 +10,18 @@ from sqlalchemy import delete, select
 from tests.conftest import TESTER, Workspace, wait_for
 from tests.deliveries.conftest import SMALL_BATCHES, fail_all, read_recovery, start_recovery, states
 from tests.receivers import Receiver
+from webhooks_app.core import clock
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import (
     Delivery,
     DeliveryState,
     Endpoint,
+    Event,
     PendingDelivery,
     Recovery,
     RecoveryState,
 )
-from webhooks_app.deliveries import recovery_progress, recovery_runs, replays
+from webhooks_app.deliveries import payload_erasure, recovery_progress, recovery_runs, replays
 from webhooks_app.deliveries.log.filters import LogFilter, Status
 from webhooks_app.deliveries.recovery_runs import RecoveryLimits
 from webhooks_app.endpoints import actions
@@ -107,6 +109,23 @@ def test_what_cannot_or_need_not_be_replayed_is_left_out_and_counted(
 
     done = read_recovery(recovery_id)
     assert (done.total, done.handled, done.left_out) == (12, 4, 8)
+
+
+def test_what_has_no_payload_any_more_is_passed_over_and_counted(
+    workspace: Workspace, endpoint_id: str, database: WriteDatabase, databases: Databases, wake_ups: WakeUps
+) -> None:
+    workspace.send(4)
+    fail_all(database)
+    with database.begin() as connection:
+        erased = list(db.session.scalars(select(Event.id).order_by(Event.id).limit(3)))
+        payload_erasure.erase_bodies(connection, erased, now=clock.now())
+
+    recovery_id = start_recovery(databases, wake_ups, workspace)
+    recovery_runs.run_all(databases, wake_ups)
+
+    done = read_recovery(recovery_id)
+    assert (done.total, done.handled, done.left_out, done.without_payload) == (4, 1, 3, 3)
+    assert states() == {"pending": 1, "failed": 3}
 
 
 def test_a_delivery_that_someone_replayed_meanwhile_is_not_sent_again(

@@ -37,14 +37,14 @@ def audited() -> list[str]:
     return list(db.session.scalars(replayed.order_by(AuditEntry.target)))
 
 
-def test_a_replay_of_a_finished_delivery_takes_three_statements(
+def test_a_replay_of_a_finished_delivery_takes_four_statements(
     workspace: Workspace, finished: list[str], database: WriteDatabase, wake_ups: WakeUps
 ) -> None:
     with statements() as asked:
         result = replays.replay(database, wake_ups, workspace.id, finished[0], actor=TESTER)
 
     assert result is ReplayResult.STARTED
-    assert len(asked) == 3
+    assert len(asked) == 4
     assert audited() == [finished[0]]
 
 
@@ -79,7 +79,7 @@ def test_a_page_of_replays_takes_as_few_statements_as_one(
         )
 
     assert results == {ReplayResult.STARTED: 20, ReplayResult.SENT_NOW: 2, ReplayResult.IN_FLIGHT: 1}
-    assert len(asked) == 5
+    assert len(asked) == 6
     assert audited() == sorted([*finished, *waiting[1:]])
 
 

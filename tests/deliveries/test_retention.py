@@ -27,7 +27,7 @@ from webhooks_app.db.models import (
 )
 from webhooks_app.db.models import Workspace as WorkspaceRow
 from webhooks_app.deliveries import replays, retention
-from webhooks_app.deliveries.retention import RetentionLimits
+from webhooks_app.deliveries.retention_batches import Batches, RetentionLimits
 from webhooks_app.endpoints import actions
 from webhooks_app.extensions import db
 from webhooks_app.jobs.wake_ups import WakeUps
@@ -73,9 +73,9 @@ def test_what_is_finished_and_old_goes_with_its_attempts_and_event(
     workspace.send(3)
     deliver(database, endpoint_id)
 
-    assert retention.delete_expired(databases, now=now + 29 * DAY).deliveries == 0
+    assert retention.delete_expired(databases, now=now + 89 * DAY).deliveries == 0
     assert counts() == (3, 3, 3)
-    tally = retention.delete_expired(databases, now=now + 31 * DAY)
+    tally = retention.delete_expired(databases, now=now + 91 * DAY)
     assert (tally.deliveries, tally.events) == (3, 3)
     assert counts() == (0, 0, 0)
 
@@ -127,8 +127,8 @@ def test_what_was_replayed_since_is_kept_from_then_on(
     replays.replay(database, wake_ups, workspace.id, delivery_id, actor=TESTER)
     deliver(database, endpoint_id, at=now + 20 * DAY)
 
-    assert retention.delete_expired(databases, now=now + 49 * DAY).deliveries == 0
-    assert retention.delete_expired(databases, now=now + 51 * DAY).deliveries == 1
+    assert retention.delete_expired(databases, now=now + 109 * DAY).deliveries == 0
+    assert retention.delete_expired(databases, now=now + 111 * DAY).deliveries == 1
 
 
 def test_a_delivery_replayed_while_its_batch_was_read_stays(
@@ -152,7 +152,7 @@ def test_events_that_nobody_subscribed_to_go_too(
 ) -> None:
     workspace.send(2)
 
-    assert retention.delete_expired(databases, now=now + 31 * DAY).events == 2
+    assert retention.delete_expired(databases, now=now + 91 * DAY).events == 2
 
 
 def test_sums_go_after_ninety_days(
@@ -176,8 +176,8 @@ def test_a_deleted_endpoint_vanishes_after_its_last_delivery(
     deliver(database, endpoint_id)
     actions.remove(database, db.session.get_one(Endpoint, endpoint_id), actor=TESTER)
 
-    assert retention.delete_expired(databases, now=now + 29 * DAY).endpoints == 0
-    assert retention.delete_expired(databases, now=now + 31 * DAY).endpoints == 1
+    assert retention.delete_expired(databases, now=now + 89 * DAY).endpoints == 0
+    assert retention.delete_expired(databases, now=now + 91 * DAY).endpoints == 1
     db.session.rollback()
     assert db.session.scalars(select(Endpoint.id)).all() == [other]
     assert db.session.scalars(select(EndpointHealth.endpoint_id)).all() == [other]
@@ -209,7 +209,7 @@ def test_small_batches_pass_over_what_stays(
     with database.begin() as connection:
         connection.execute(update(Delivery).where(Delivery.id.in_(kept)).values(state=DeliveryState.HELD))
 
-    assert retention.delete_expired(databases, now=now + 31 * DAY, limits=limits).deliveries == 25
+    assert retention.delete_expired(databases, now=now + 91 * DAY, limits=limits).deliveries == 25
     db.session.rollback()
     assert list(db.session.scalars(select(Delivery.id).order_by(Delivery.id))) == kept
     assert (count(Event), count(Attempt)) == (15, 15)
@@ -229,18 +229,18 @@ def test_one_that_is_stopped_is_gone_on_with(
     turns = iter([False, False])
 
     first = retention.delete_expired(
-        databases, now=now + 31 * DAY, should_stop=lambda: next(turns, True), limits=limits
+        databases, now=now + 91 * DAY, should_stop=lambda: next(turns, True), limits=limits
     )
     assert first.deliveries == 10
-    assert retention.delete_expired(databases, now=now + 31 * DAY, limits=limits).deliveries == 10
+    assert retention.delete_expired(databases, now=now + 91 * DAY, limits=limits).deliveries == 10
     assert counts() == (0, 0, 0)
 
 
 def test_no_batch_holds_the_lock_for_long(workspace: Workspace, databases: Databases, now: datetime) -> None:
     limits = RetentionLimits(batch_seconds=0.0)  # every batch takes longer
-    batches = retention._Batches(databases, lambda: False, limits)
+    batches = Batches(databases, lambda: False, limits)
     for expected in (50, 25, 12, 6, 3, 1, 1):
-        batches.delete(lambda connection, some: 0, ["x"])
+        batches.apply(lambda connection, some: 0, ["x"])
         assert batches.size == expected
 
 
@@ -261,7 +261,7 @@ def test_nothing_is_found_by_a_scan_of_the_log(
             statements.append((statement, parameters))
 
     event.listen(db.engine, "before_cursor_execute", note)
-    retention.delete_expired(databases, now=now + 31 * DAY)
+    retention.delete_expired(databases, now=now + 91 * DAY)
     event.remove(db.engine, "before_cursor_execute", note)
 
     assert len(statements) >= 10
@@ -282,19 +282,20 @@ def plan(database: WriteDatabase, statement: str, parameters: Any) -> list[str]:
         return [row[0].strip().removeprefix("->").strip() for row in rows]
 
 
-def test_a_new_workspace_keeps_a_month(database: WriteDatabase) -> None:
+def test_a_new_workspace_keeps_payloads_for_a_month_and_the_log_for_three(database: WriteDatabase) -> None:
     workspace_id = workspace_actions.create(database, "New", actor=TESTER)
 
-    assert db.session.get_one(WorkspaceRow, workspace_id).retention_days == 30
+    created = db.session.get_one(WorkspaceRow, workspace_id)
+    assert (created.payload_days, created.retention_days) == (30, 90)
 
 
 def test_keys_of_batches_are_kept_as_long_as_the_log(
     workspace: Workspace, databases: Databases, post_batch: None
 ) -> None:
     now = clock.now()
-    retention.delete_expired(databases, now=now + timedelta(days=29))
+    retention.delete_expired(databases, now=now + timedelta(days=89))
     assert _batch_keys() == 1
-    retention.delete_expired(databases, now=now + timedelta(days=31))
+    retention.delete_expired(databases, now=now + timedelta(days=91))
     assert _batch_keys() == 0
 
 

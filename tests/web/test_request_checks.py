@@ -90,7 +90,7 @@ FORMS = {
     "endpoints/new": ("name", "url", "events", "timeout", "rate", "headers-0-name", "headers-0-value"),
     "{home}members/": ("email", "role"),
     "{home}tokens/": ("name", "scopes", "lifetime"),
-    "{home}settings/": ("name", "retention", "timeout", "addresses"),
+    "{home}settings/": ("name", "retention", "payloads", "timeout", "addresses"),
     "deliveries/replay": ("delivery", "back", "tab"),
     "recoveries/": ("status", "q", "event_type", "from", "until"),
 }

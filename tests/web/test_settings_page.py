@@ -13,6 +13,7 @@ def test_settings_are_saved_and_used(admin_page: Page, home: str, workspace: Wor
     typed = {
         "name": "Acme EU",
         "retention": "90",
+        "payloads": "14",
         "timeout": "9",
         "addresses": "ops@acme.example\n\nb@c.example",
     }
@@ -21,9 +22,14 @@ def test_settings_are_saved_and_used(admin_page: Page, home: str, workspace: Wor
     assert "Changes saved." in page
     row = fresh(select(WorkspaceRow)).one()
     assert (row.name, row.retention_days, row.default_timeout_ms) == ("Acme EU", 90, 9000)
+    assert row.payload_days == 14
     assert row.notice_addresses == ["ops@acme.example", "b@c.example"]
     assert 'id="timeout" name="timeout" value="9"' in admin_page.get("endpoints/new").text
-    assert "Kept for 90 days" in admin_page.get("deliveries/?range=1h").text
+    log = " ".join(admin_page.get("deliveries/?range=1h").text.split())
+    assert "Kept for 90 days, with payloads for 14." in log
+    admin_page.post(f"{home}settings/", typed | {"payloads": ""})
+    assert fresh(select(WorkspaceRow.payload_days)).one() is None
+    assert "Kept for 90 days." in admin_page.get("deliveries/?range=1h").text
 
 
 @pytest.mark.parametrize(
@@ -32,6 +38,8 @@ def test_settings_are_saved_and_used(admin_page: Page, home: str, workspace: Wor
         ({"name": ""}, "name"),
         ({"retention": "0"}, "retention"),
         ({"retention": "366"}, "retention"),
+        ({"payloads": "0"}, "payloads"),
+        ({"payloads": "31"}, "payloads"),
         ({"timeout": "31"}, "timeout"),
         ({"addresses": "ops@acme.example\nnonsense"}, "addresses"),
         ({"addresses": "\n".join(f"a{n}@b.example" for n in range(21))}, "addresses"),

@@ -16,12 +16,16 @@ LONGEST_RETENTION_DAYS = 365
 
 @dataclass(slots=True, frozen=True)
 class WorkspaceValues:
-    """What an admin can set; without addresses, notices go to the admins."""
+    """What an admin can set; without addresses, notices go to the admins.
+
+    `payload_days` None keeps payloads as long as the log.
+    """
 
     name: str
     retention_days: int
     default_timeout_ms: int
     notice_addresses: Sequence[str]
+    payload_days: int | None
     requires_second_factor: bool = False
 
 
@@ -45,6 +49,7 @@ def change(database: WriteDatabase, workspace: Workspace, values: WorkspaceValue
     new = {
         "name": values.name,
         "retention_days": values.retention_days,
+        "payload_days": values.payload_days,
         "default_timeout_ms": values.default_timeout_ms,
         "notice_addresses": list(values.notice_addresses),
         "requires_second_factor": values.requires_second_factor,

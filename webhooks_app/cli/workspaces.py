@@ -68,6 +68,7 @@ def list_workspaces(is_json: bool) -> None:
         of_members.label("members"),
         of_endpoints.label("endpoints"),
         Workspace.retention_days,
+        Workspace.payload_days,
         Workspace.created_at,
     )
     with begin_command() as opened, opened.read.connect() as connection:

@@ -86,6 +86,7 @@ def _set_pragmas(connection: Any, _record: Any) -> None:
         "journal_mode=WAL",  # readers never wait for the writer
         "synchronous=FULL",  # a 202 survives a power cut
         "foreign_keys=ON",
+        "secure_delete=ON",  # an erased payload is overwritten in the file, too
         "cache_size=-8000",  # 8 MB; a drain is no faster with 32, as the system keeps the file's pages anyway
         "journal_size_limit=67108864",
         f"busy_timeout={_STEP_MS}",  # the last: those before may find the file locked for longer

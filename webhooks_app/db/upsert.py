@@ -18,6 +18,14 @@ def insert_if_new(connection: Connection, model: "type[Base]", row: Mapping[str,
     return connection.execute(statement).first() is not None
 
 
+def insert_rows_if_new(
+    connection: Connection, model: "type[Base]", rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Insert those of the rows whose unique keys no other has."""
+    if rows:
+        connection.execute(_insert(connection, model, rows).on_conflict_do_nothing())
+
+
 def insert_or_update(
     connection: Connection, model: "type[Base] | TableClause", row: Mapping[str, Any], *, key: Sequence[str]
 ) -> None:
@@ -45,7 +53,11 @@ def insert_or_change(
     return connection.execute(changed.returning(*model.__table__.primary_key)).first() is not None
 
 
-def _insert(connection: Connection, model: "type[Base] | TableClause", row: Mapping[str, Any]) -> Any:
+def _insert(
+    connection: Connection,
+    model: "type[Base] | TableClause",
+    row: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+) -> Any:
     # By its name, as each dialect takes a megabyte of every process that loads it.
     dialect = import_module(f"sqlalchemy.dialects.{connection.dialect.name}")
     return dialect.insert(model).values(row)

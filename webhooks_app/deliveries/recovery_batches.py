@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, update
 
 from webhooks_app.db.models import FINAL_STATES, Delivery, DeliveryState, RecoveryAction
-from webhooks_app.deliveries import cancellations, replays
+from webhooks_app.deliveries import cancellations, payload_erasure, replays
 from webhooks_app.deliveries.log.filters import LogFilter, Status
 
 # The statuses among whose deliveries some wait, to be sent now.
@@ -25,10 +25,14 @@ _RESTARTED: dict[Status | None, Sequence[DeliveryState]] = {
 
 @dataclass(slots=True, frozen=True)
 class Batch:
-    """A batch that was dealt with: how many deliveries, and the endpoints that are sent some of them."""
+    """A batch that was dealt with: how many deliveries, and the endpoints that are sent some of them.
+
+    `without_payload` were to be replayed, but their payload was erased.
+    """
 
     handled: int
     endpoint_ids: frozenset[str]
+    without_payload: int = 0
 
 
 NOTHING = Batch(0, frozenset())
@@ -52,7 +56,8 @@ def act(connection: Connection, task: RecoveryTask, delivery_ids: Sequence[str],
         return Batch(len(canceled), frozenset())
     sent = _send(connection, task, delivery_ids, now)
     _mark(connection, task.recovery_id, list(sent))
-    return Batch(len(sent), frozenset(sent.values()))
+    left = [each for each in delivery_ids if each not in sent]
+    return Batch(len(sent), frozenset(sent.values()), payload_erasure.count_erased(connection, left))
 
 
 def _send(

@@ -163,7 +163,7 @@ def take_next_batch(
             return recovery_batches.NOTHING
         batch = recovery_batches.act(connection, task, found.ids, now=now)
         failpoints.hit("recovery.half_stepped")
-        _note_batch(connection, recovery_id, batch.handled, len(found.ids) - batch.handled, pace, now)
+        _note_batch(connection, recovery_id, batch, len(found.ids), pace, now)
     failpoints.hit("recovery.stepped")
     logger.info("recovering", extra={"recovery": recovery_id, "handled": batch.handled})
     return batch
@@ -192,14 +192,15 @@ def _move_cursor(
 
 
 def _note_batch(
-    connection: Connection, recovery_id: str, handled: int, left_out: int, pace: _Pace, now: datetime
+    connection: Connection, recovery_id: str, batch: Batch, found: int, pace: _Pace, now: datetime
 ) -> None:
     connection.execute(
         update(Recovery)
         .where(Recovery.id == recovery_id)
         .values(
-            handled=Recovery.handled + handled,
-            left_out=Recovery.left_out + left_out,
-            next_batch_at=pace.next_batch_at(handled, now),
+            handled=Recovery.handled + batch.handled,
+            left_out=Recovery.left_out + found - batch.handled,
+            without_payload=Recovery.without_payload + batch.without_payload,
+            next_batch_at=pace.next_batch_at(batch.handled, now),
         )
     )

@@ -19,9 +19,11 @@ from webhooks_app.db.models import (
     DeliveryState,
     Endpoint,
     EndpointState,
+    Event,
     PendingDelivery,
 )
 from webhooks_app.db.models.base import UtcDateTime
+from webhooks_app.deliveries import payload_erasure
 from webhooks_app.jobs.wake_ups import WakeUps
 
 # A delivery in one of these is not in the queue, so a replay of it begins a fresh schedule.
@@ -36,6 +38,7 @@ class ReplayResult(StrEnum):
     IN_FLIGHT = "This delivery is being sent right now."
     ENDPOINT_DISABLED = "The endpoint is disabled. Enable it to replay."
     ENDPOINT_DELETED = "The endpoint was deleted, so there is nowhere to send this to."
+    PAYLOAD_ERASED = "The payload was erased, so there is nothing left to send."
 
     @property
     def is_sent(self) -> bool:
@@ -51,7 +54,7 @@ def replay(
 ) -> ReplayResult:
     """Replay one delivery: a finished one begins a fresh schedule, a pending one is sent now.
 
-    Raises UnknownDelivery. Takes three statements where it is finished, at most four otherwise.
+    Raises UnknownDelivery. Takes four statements where it is finished, three otherwise.
     """
     [result] = replay_several(database, wake_ups, workspace_id, [delivery_id], actor=actor)
     return result
@@ -98,9 +101,15 @@ def restart_schedules(
 ) -> dict[str, str]:
     """Begin a fresh schedule for those of the deliveries that are in one of `states`, and queue them.
 
-    Passes over those whose endpoint is disabled or deleted. Return the ids of the deliveries that were
-    restarted, each with its endpoint's.
+    Passes over those whose payload was erased, or whose endpoint is disabled or deleted. Return the ids of
+    the deliveries that were restarted, each with its endpoint's.
     """
+    theirs = select(Delivery.event_id).where(
+        Delivery.id.in_(delivery_ids), Delivery.workspace_id == workspace_id, Delivery.state.in_(states)
+    )
+    present = payload_erasure.lock_present(connection, theirs)
+    if not present:
+        return {}
     # Locked in the order of their ids, so that two who restart the same ones never wait for each other.
     locked = (
         select(Delivery.id)
@@ -108,6 +117,7 @@ def restart_schedules(
             Delivery.id.in_(delivery_ids),
             Delivery.workspace_id == workspace_id,
             Delivery.state.in_(states),
+            Delivery.event_id.in_(present),
             _is_accepting(Delivery.endpoint_id),
         )
         .order_by(Delivery.id)
@@ -166,17 +176,22 @@ def _refusals(
     """Return why the deliveries are not replayed. Raises UnknownDelivery."""
     if not delivery_ids:
         return Counter()
-    endpoints = connection.execute(
-        select(Endpoint.state, Endpoint.deleted_at)
+    rows = connection.execute(
+        select(Endpoint.state, Endpoint.deleted_at, Event.payload_erased_at)
         .join(Delivery, Delivery.endpoint_id == Endpoint.id)
+        .join(Event, Event.id == Delivery.event_id)
         .where(Delivery.id.in_(delivery_ids), Delivery.workspace_id == workspace_id)
     ).all()
-    if len(endpoints) != len(delivery_ids):
+    if len(rows) != len(delivery_ids):
         raise UnknownDelivery
-    return Counter(_refusal(state, deleted_at) for state, deleted_at in endpoints)
+    return Counter(_refusal(*row) for row in rows)
 
 
-def _refusal(state: EndpointState, deleted_at: datetime | None) -> ReplayResult:
+def _refusal(
+    state: EndpointState, deleted_at: datetime | None, payload_erased_at: datetime | None
+) -> ReplayResult:
+    if payload_erased_at is not None:
+        return ReplayResult.PAYLOAD_ERASED
     if deleted_at is not None:
         return ReplayResult.ENDPOINT_DELETED
     return ReplayResult.ENDPOINT_DISABLED if state is EndpointState.DISABLED else ReplayResult.IN_FLIGHT

@@ -6,18 +6,14 @@ once; where one was killed, the next goes on.
 """
 
 import logging
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from itertools import takewhile
-from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, delete, exists, or_, select
+from sqlalchemy import Connection, and_, delete, exists, or_, select
 
 from webhooks_app.accounts import sessions
 from webhooks_app.core import ids
-from webhooks_app.db import keyset
 from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import (
     FINAL_STATES,
@@ -31,7 +27,8 @@ from webhooks_app.db.models import (
     UserSession,
     Workspace,
 )
-from webhooks_app.deliveries import traffic_ages
+from webhooks_app.deliveries import payload_retention, traffic_ages
+from webhooks_app.deliveries.retention_batches import DEFAULT_LIMITS, Batches, RetentionLimits
 
 log = logging.getLogger(__name__)
 
@@ -45,78 +42,14 @@ LISTENER_GRACE = timedelta(days=90)
 
 
 @dataclass(slots=True, frozen=True)
-class RetentionLimits:
-    """How much one transaction deletes.
-
-    It is to hold the write lock for about `batch_seconds`, as an event that is being accepted waits for it;
-    so batches, which begin at `first_batch` rows, grow to `largest_batch` or shrink with the time they take.
-    What hangs on an endpoint may be many rows, so `endpoints_per_batch` is smaller.
-    """
-
-    batch_seconds: float = 0.05
-    first_batch: int = 100
-    largest_batch: int = 1000
-    endpoints_per_batch: int = 50
-
-
-DEFAULT_LIMITS = RetentionLimits()
-
-
-@dataclass(slots=True, frozen=True)
 class ExpiryResult:
-    """What one run deleted."""
+    """What one run deleted, and of how many events it erased the payload."""
 
     deliveries: int
     events: int
+    payloads: int
     rollups: int
     endpoints: int
-
-
-class _Batches:
-    """Reads and deletes in short transactions, whose size follows the time that they take."""
-
-    def __init__(
-        self, databases: Databases, should_stop: Callable[[], bool], limits: RetentionLimits = DEFAULT_LIMITS
-    ) -> None:
-        self._databases = databases
-        self._should_stop = should_stop
-        self._limits = limits
-        self.size = limits.first_batch
-
-    def read(
-        self, statement: Select[*tuple[Any, ...]], key: Any
-    ) -> Iterator[Sequence[Row[*tuple[Any, ...]]]]:
-        """Yield all rows of the statement, whose first column is `key`, until it is told to stop."""
-        batches = keyset.walk(self._databases.read, statement, key, batch_rows=lambda: self.size)
-        return takewhile(lambda _: not self._should_stop(), batches)
-
-    def delete(self, delete_some: Callable[[Connection, Sequence[str]], int], named: Sequence[str]) -> int:
-        """Call `delete_some` in a transaction, with the ids to delete; return how many it deleted."""
-        if not named:
-            return 0
-        started = time.monotonic()
-        with self._databases.write.begin() as connection:
-            count = delete_some(connection, named)
-        seconds = time.monotonic() - started
-        if seconds > self._limits.batch_seconds:
-            self.size = max(1, self.size // 2)
-        elif seconds < self._limits.batch_seconds / 2:
-            self.size = min(self._limits.largest_batch, self.size * 2)
-        time.sleep(seconds)  # lets those go first who waited for the lock
-        return count
-
-    def delete_by_endpoint(
-        self,
-        endpoint_ids: Select[*tuple[Any, ...]],
-        delete_some: Callable[[Connection, Sequence[str]], int],
-    ) -> int:
-        """As `delete`, for the endpoints that the statement selects, a few in each transaction."""
-        count, size = 0, self._limits.endpoints_per_batch
-        for batch in self.read(endpoint_ids, Endpoint.id):
-            named = [row.id for row in batch]
-            for start in range(0, len(named), size):
-                count += self.delete(delete_some, named[start : start + size])
-        return count
 
 
 def delete_expired(
@@ -127,25 +60,26 @@ def delete_expired(
     limits: RetentionLimits = DEFAULT_LIMITS,
 ) -> ExpiryResult:
     """Delete everything that has expired at `now`, unless it is told to stop; return how much."""
-    batches = _Batches(databases, should_stop, limits)
-    deliveries = events = 0
-    with databases.read.connect() as connection:
-        workspaces = connection.execute(select(Workspace.id, Workspace.retention_days)).all()
-    for workspace_id, days in workspaces:
-        before = now - timedelta(days=days)
-        deliveries += _expire_deliveries(batches, workspace_id, before)
-        events += _expire_events(batches, workspace_id, before)
-        _expire_batch_keys(batches, workspace_id, before)
+    batches = Batches(databases, should_stop, limits)
+    deliveries = events = payloads = 0
+    with databases.read.session() as session:
+        workspaces = session.scalars(select(Workspace)).all()
+    for workspace in workspaces:
+        before = now - timedelta(days=workspace.retention_days)
+        deliveries += _expire_deliveries(batches, workspace.id, before)
+        events += _expire_events(batches, workspace.id, before)
+        _expire_batch_keys(batches, workspace.id, before)
+        payloads += payload_retention.expire(batches, workspace, now=now)
     rollups = _expire_rollups(batches, now - ROLLUP_AGE)
     traffic_ages.delete_old(databases.write, now=now, should_stop=should_stop)
     _delete_log_in_tries(batches, now)
     _delete_sessions(batches, now)
-    result = ExpiryResult(deliveries, events, rollups, _delete_endpoints(batches, now))
+    result = ExpiryResult(deliveries, events, payloads, rollups, _delete_endpoints(batches, now))
     log.info("expired", extra=asdict(result))
     return result
 
 
-def _expire_deliveries(batches: _Batches, workspace_id: str, before: datetime) -> int:
+def _expire_deliveries(batches: Batches, workspace_id: str, before: datetime) -> int:
     """Delete what was made and finished before; what was replayed since is kept from then on."""
     old = select(Delivery.id, Delivery.state, Delivery.finished_at).where(
         Delivery.workspace_id == workspace_id, Delivery.id < ids.floor("dlv", before)
@@ -155,7 +89,7 @@ def _expire_deliveries(batches: _Batches, workspace_id: str, before: datetime) -
         finished = [
             row.id for row in batch if row.state in FINAL_STATES and (row.finished_at or before) <= before
         ]
-        count += batches.delete(_delete_deliveries, finished)
+        count += batches.apply(_delete_deliveries, finished)
     return count
 
 
@@ -170,10 +104,10 @@ def _delete_deliveries(connection: Connection, named: Sequence[str], /) -> int:
     return connection.execute(delete(Delivery).where(Delivery.id.in_(final))).rowcount
 
 
-def _expire_events(batches: _Batches, workspace_id: str, before: datetime) -> int:
+def _expire_events(batches: Batches, workspace_id: str, before: datetime) -> int:
     old = select(Event.id).where(Event.workspace_id == workspace_id, Event.id < ids.floor("evt", before))
     return sum(
-        batches.delete(_delete_events, [row.id for row in batch]) for batch in batches.read(old, Event.id)
+        batches.apply(_delete_events, [row.id for row in batch]) for batch in batches.read(old, Event.id)
     )
 
 
@@ -183,7 +117,7 @@ def _delete_events(connection: Connection, named: Sequence[str]) -> int:
     return connection.execute(delete(Event).where(Event.id.in_(named), first.is_(None))).rowcount
 
 
-def _expire_batch_keys(batches: _Batches, workspace_id: str, before: datetime) -> None:
+def _expire_batch_keys(batches: Batches, workspace_id: str, before: datetime) -> None:
     def drop(connection: Connection, named: Sequence[str]) -> int:
         return connection.execute(delete(AcceptedBatch).where(AcceptedBatch.id.in_(named))).rowcount
 
@@ -191,10 +125,10 @@ def _expire_batch_keys(batches: _Batches, workspace_id: str, before: datetime) -
         AcceptedBatch.workspace_id == workspace_id, AcceptedBatch.id < ids.floor("bat", before)
     )
     for batch in batches.read(old, AcceptedBatch.id):
-        batches.delete(drop, [row.id for row in batch])
+        batches.apply(drop, [row.id for row in batch])
 
 
-def _expire_rollups(batches: _Batches, before: datetime) -> int:
+def _expire_rollups(batches: Batches, before: datetime) -> int:
     def drop(connection: Connection, named: Sequence[str]) -> int:
         old = delete(AttemptRollup).where(AttemptRollup.endpoint_id.in_(named))
         return connection.execute(old.where(AttemptRollup.hour_at < before)).rowcount
@@ -203,7 +137,7 @@ def _expire_rollups(batches: _Batches, before: datetime) -> int:
     return batches.delete_by_endpoint(select(Endpoint.id).where(has_old), drop)
 
 
-def _delete_log_in_tries(batches: _Batches, now: datetime) -> None:
+def _delete_log_in_tries(batches: Batches, now: datetime) -> None:
     """Remove the counts whose window is over; one that is tried again meanwhile begins anew either way."""
     is_over = LogInTries.resets_at <= now
 
@@ -211,10 +145,10 @@ def _delete_log_in_tries(batches: _Batches, now: datetime) -> None:
         return connection.execute(delete(LogInTries).where(LogInTries.key.in_(named), is_over)).rowcount
 
     for batch in batches.read(select(LogInTries.key).where(is_over), LogInTries.key):
-        batches.delete(drop, [row.key for row in batch])
+        batches.apply(drop, [row.key for row in batch])
 
 
-def _delete_sessions(batches: _Batches, now: datetime) -> None:
+def _delete_sessions(batches: Batches, now: datetime) -> None:
     """Remove what no cookie can be good for any more; what has ended refuses its cookie until then."""
     is_over = UserSession.last_seen_at < now - SESSION_AGE
 
@@ -222,10 +156,10 @@ def _delete_sessions(batches: _Batches, now: datetime) -> None:
         return connection.execute(delete(UserSession).where(UserSession.id.in_(named), is_over)).rowcount
 
     for batch in batches.read(select(UserSession.id).where(is_over), UserSession.id):
-        batches.delete(drop, [row.id for row in batch])
+        batches.apply(drop, [row.id for row in batch])
 
 
-def _delete_endpoints(batches: _Batches, now: datetime) -> int:
+def _delete_endpoints(batches: Batches, now: datetime) -> int:
     """Remove deleted endpoints, and what hangs on them, once the log holds nothing of theirs."""
     is_used = exists().where(Delivery.endpoint_id == Endpoint.id)
 

@@ -94,7 +94,8 @@ def _find(
         .join(Member, Member.workspace_id == Delivery.workspace_id)
         .join(User, User.id == Member.user_id)
         .where(Delivery.id == delivery_id, Delivery.workspace_id == workspace_id)
-        .where(Endpoint.deleted_at.is_(None), Member.user_id == user_id, Member.role == Role.ADMIN)
+        .where(Event.payload_erased_at.is_(None), Endpoint.deleted_at.is_(None))
+        .where(Member.user_id == user_id, Member.role == Role.ADMIN)
     ).one_or_none()
     if row is None:
         raise GrantRefused

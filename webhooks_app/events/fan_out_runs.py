@@ -159,7 +159,8 @@ def _insert(connection: Connection, piece: Sequence[PlannedDelivery], created_at
 
 def _existing_events(connection: Connection, named: set[str]) -> set[str]:
     # Locked until the deliveries are committed, so that retention does not remove one meanwhile.
-    locked = select(Event.id).where(Event.id.in_(named)).order_by(Event.id)
+    present = select(Event.id).where(Event.id.in_(named), Event.payload_erased_at.is_(None))
+    locked = present.order_by(Event.id)
     locked = locked.with_for_update(read=True, key_share=True)
     return set(connection.scalars(locked))
 

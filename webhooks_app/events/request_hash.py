@@ -40,10 +40,15 @@ def as_written(event_type: str, data: dict[str, Any], raw_data: bytes) -> str:
 def is_repeat(
     earlier_hash: str | None, earlier_body: bytes, *, sent_hash: str | None, sent_body: bytes
 ) -> bool:
-    """Tell whether the event whose envelope is `sent_body` is the earlier one again."""
+    """Tell whether the event whose envelope is `sent_body` is the earlier one again.
+
+    Of one whose payload was erased, and whose body is empty, the hash is all that is left to tell by.
+    """
     sent = json_parsing.data_as_sent(sent_body)
     if earlier_hash == sent_hash:
-        return not _FRACTION.search(sent) or _has_same_numbers(json_parsing.data_as_sent(earlier_body), sent)
+        if not earlier_body or not _FRACTION.search(sent):
+            return True
+        return _has_same_numbers(json_parsing.data_as_sent(earlier_body), sent)
     # For a while, that was the hash of an event.
     return earlier_hash == as_written(json.loads(sent_body)["type"], json.loads(sent), sent)
 

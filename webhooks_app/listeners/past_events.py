@@ -69,8 +69,10 @@ def _newest(
     statement = (
         select(Event.id, Event.type)
         .where(Event.workspace_id == workspace_id, Event.id >= ids.floor("evt", since), ~in_hand)
+        .where(Event.payload_erased_at.is_(None))
         .order_by(Event.id.desc())
         .limit(limit)
+        .with_for_update(of=Event, read=True, key_share=True)  # no payload is erased meanwhile
     )
     if event_types is not None:
         statement = statement.where(Event.type.in_(event_types))

@@ -74,7 +74,7 @@ def _count_retrying(row: DeliveryRow) -> int:
 
 def _curl_command(row: DeliveryRow, attempts: list[LoggedAttempt], body: str) -> str:
     """Return the last attempt as a command, or nothing before the first."""
-    if not attempts:
+    if not attempts or row.payload_erased_at:
         return ""
     return text_display.curl_command(row.endpoint_url, attempts[0].request_headers, body)
 
@@ -92,6 +92,7 @@ def _delivery_json(row: DeliveryRow, payload: bytes, attempts: list[LoggedAttemp
         "finished_at": format_optional(row.finished_at),
         "attempt_count": row.attempt_count,
         "is_test": row.is_test,
+        "payload_erased_at": format_optional(row.payload_erased_at),
         "payload": payload.decode("utf-8", "backslashreplace"),
         "attempts": [_attempt_json(attempt) for attempt in attempts],
     }

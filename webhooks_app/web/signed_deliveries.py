@@ -7,7 +7,7 @@ sends a grant in a body, where no log of addresses keeps it, and hands curl what
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, g, render_template, request
+from flask import Blueprint, Response, abort, g, render_template, request
 from flask_login import current_user
 
 from webhooks_app.core import text_display
@@ -38,6 +38,8 @@ def add_open_routes(blueprint: Blueprint) -> None:
 def make_command(delivery_id: str) -> PageResponse:
     """Show the delivery with a command that signs it afresh."""
     row = load_row(delivery_id)
+    if row.payload_erased_at:
+        abort(404)  # nothing is left to sign
     command = _command(row)
     if is_fragment():
         return render_template("deliveries/_command.html", row=row, command=command)

@@ -26,7 +26,7 @@ from webhooks_app.db.models.endpoint_tables import (
     SigningSecret,
     Subscription,
 )
-from webhooks_app.db.models.event_tables import AcceptedBatch, Event, ValueBackfill
+from webhooks_app.db.models.event_tables import AcceptedBatch, Event, LatePayload, ValueBackfill
 from webhooks_app.db.models.fan_out_tables import FanOut
 from webhooks_app.db.models.listener_tables import Listener
 from webhooks_app.db.models.monitoring_tables import TOTAL_ID, BacklogSample, ProcessReport
@@ -64,6 +64,7 @@ __all__ = [
     "FanOut",
     "Heartbeat",
     "Invitation",
+    "LatePayload",
     "Listener",
     "LogInTries",
     "Member",

@@ -23,13 +23,22 @@ class Workspace(Base):
     name: Mapped[str] = mapped_column(String(100))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     # How long what is finished stays in the log.
-    retention_days: Mapped[int] = mapped_column(Integer, default=30)
+    retention_days: Mapped[int] = mapped_column(Integer, default=90)
+    # How long its payload does; unset in workspaces from before: as long.
+    payload_days: Mapped[int | None] = mapped_column(Integer, default=30)
+    # The last event that was looked at for that.
+    payloads_erased_to: Mapped[str | None] = mapped_column(public_id())
     # What a new endpoint begins with.
     default_timeout_ms: Mapped[int] = mapped_column(Integer, default=5000, server_default="5000")
     # Addresses that notices go to instead of the admins'; empty: to the admins.
     notice_addresses: Mapped[list[str]] = mapped_column(JSON, default=list, server_default="[]")
     # Whether members without a second factor are led to set one up, and to nothing else.
     requires_second_factor: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+
+    @property
+    def kept_payload_days(self) -> int:
+        """For how many days payloads are kept, which is never longer than the log."""
+        return min(self.payload_days or self.retention_days, self.retention_days)
 
 
 class User(Base):

@@ -38,6 +38,8 @@ class Event(Base):
     first_value: Mapped[str | None] = mapped_column(folded_text())
     second_value: Mapped[str | None] = mapped_column(folded_text())
     third_value: Mapped[str | None] = mapped_column(folded_text())
+    # Since when the body is empty and there are no values any more: `deliveries/payload_erasure.py`.
+    payload_erased_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     __table_args__ = (
         Index(None, "workspace_id", "id"),
@@ -51,6 +53,17 @@ class Event(Base):
             postgresql_where=text("idempotency_key IS NOT NULL"),
         ),
     )
+
+
+class LatePayload(Base):
+    """An event whose payload was due to be erased before its deliveries were all finished for long enough."""
+
+    __tablename__ = "late_payloads"
+
+    workspace_id: Mapped[str] = mapped_column(
+        ForeignKey("workspaces.id", ondelete="CASCADE"), primary_key=True
+    )
+    event_id: Mapped[str] = mapped_column(public_id(), primary_key=True)
 
 
 class AcceptedBatch(Base):

@@ -122,7 +122,7 @@ def read_payload(session: Session, event_id: str, *, limit: int | None = None) -
     """Return the payload's first `limit` bytes, and its size."""
     body = func.substr(Event.body, 1, limit) if limit else Event.body
     row = session.execute(select(body, func.length(Event.body)).where(Event.id == event_id)).one()
-    return bytes(row[0]), row[1]
+    return bytes(row[0] or b""), row[1]  # SQLite has NULL for a part of nothing
 
 
 def _logged_attempt(row: Any, number: int, full: bool) -> LoggedAttempt:

@@ -17,7 +17,7 @@ from webhooks_app.deliveries.log.rows import DeliveryRow, read_rows
 COLUMNS = (
     *("id", "event_id", "event_type", "endpoint_id", "endpoint_name", "url", "status", "response"),
     *("http_status", "attempts", "accepted_at", "last_attempt_at", "next_attempt_at", "finished_at"),
-    *("duration_ms", "is_test"),
+    *("duration_ms", "is_test", "payload_erased_at"),
 )
 # A spreadsheet takes what begins with one of these for a formula (OWASP, "CSV Injection"), behind space and
 # quotes, too. Which sign ends a cell depends on the reader's country and settings, and where that is another
@@ -94,6 +94,7 @@ def _values(row: DeliveryRow) -> list[str | int | None]:
         *map(clock.format_optional, moments),
         row.last_duration_ms,
         "test" if row.is_test else None,
+        clock.format_optional(row.payload_erased_at),
     ]
 
 

@@ -46,6 +46,7 @@ class DeliveryRow:
     endpoint_deleted_at: datetime | None
     is_listener: bool
     indexed_values: list[str] | None
+    payload_erased_at: datetime | None
     # Of a delivery that is due and that nobody sends.
     wait: Wait | None = None
 
@@ -115,7 +116,8 @@ class DeliveryRow:
 
     @property
     def can_replay(self) -> bool:
-        return self.is_reachable and self.state is not DeliveryState.PENDING
+        is_over = self.state is not DeliveryState.PENDING
+        return self.is_reachable and is_over and self.payload_erased_at is None
 
     @property
     def can_send_now(self) -> bool:
@@ -183,6 +185,7 @@ def _select() -> Select[*tuple[Any, ...]]:
             Endpoint.deleted_at,
             Endpoint.is_listener,
             Event.indexed_values,
+            Event.payload_erased_at,
         )
         .join(Endpoint, Endpoint.id == Delivery.endpoint_id)
         .join(Event, Event.id == Delivery.event_id)

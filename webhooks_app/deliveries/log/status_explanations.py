@@ -10,6 +10,7 @@ from webhooks_app.deliveries.log.waiting import Wait
 
 # A busy worker takes what is due within a second or two; past this, something is in the way.
 OVERDUE = timedelta(seconds=30)
+_NOTHING_LEFT = "Its payload was erased, so it cannot be replayed."
 
 
 class StatusExplanation(NamedTuple):
@@ -112,6 +113,8 @@ def _label(row: DeliveryRow) -> str:
 
 
 def _canceled(row: DeliveryRow) -> str:
+    if row.payload_erased_at:
+        return f"{_last_failure(row, 'The last attempt')} {_NOTHING_LEFT}"
     text = _why_gone(row) if row.is_deleted else "Replay it to send it after all."
     return f"{_last_failure(row, 'The last attempt')} {text}"
 
@@ -127,6 +130,8 @@ def _why_gone(row: DeliveryRow) -> str:
 
 
 def _what_now(row: DeliveryRow) -> str:
+    if row.payload_erased_at:
+        return _NOTHING_LEFT
     if row.is_deleted:
         if row.is_listener:
             return "The listener has ended. Start it again under its name, then replay this."

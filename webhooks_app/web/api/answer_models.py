@@ -56,7 +56,11 @@ class Event(msgspec.Struct):
     id: str
     type: str
     timestamp: Moment
-    body: Annotated[str, msgspec.Meta(description="The body of its deliveries' requests, as signed.")]
+    body: Annotated[
+        str,
+        msgspec.Meta(description="The body of its deliveries' requests, as signed; empty once erased."),
+    ]
+    payload_erased_at: Annotated[Moment | None, msgspec.Meta(description="Since when the body is gone.")]
     deliveries: list[EventDelivery]
 
 

@@ -30,6 +30,7 @@ _REPLAY_REFUSALS = {
     ReplayResult.IN_FLIGHT: "in_flight",
     ReplayResult.ENDPOINT_DISABLED: "endpoint_disabled",
     ReplayResult.ENDPOINT_DELETED: "endpoint_deleted",
+    ReplayResult.PAYLOAD_ERASED: "payload_erased",
 }
 _CANCEL_REFUSALS = {CancelResult.IN_FLIGHT: "in_flight", CancelResult.FINISHED: "finished"}
 
@@ -110,6 +111,7 @@ def _fields(row: DeliveryRow) -> dict[str, Any]:
         "last_attempt_at": format_optional(row.last_attempt_at),
         "next_attempt_at": format_optional(row.next_attempt_at),
         "finished_at": format_optional(row.finished_at),
+        "payload_erased_at": format_optional(row.payload_erased_at),
     }
 
 

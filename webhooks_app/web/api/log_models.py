@@ -28,6 +28,10 @@ class Delivery(msgspec.Struct, kw_only=True):
     last_attempt_at: Moment | None
     next_attempt_at: Moment | None
     finished_at: Moment | None
+    payload_erased_at: Annotated[
+        Moment | None,
+        msgspec.Meta(description="Since when its payload and responses are gone; it cannot be replayed."),
+    ]
 
 
 class Deliveries(msgspec.Struct):
@@ -42,7 +46,9 @@ class DeliveryDetails(Delivery, kw_only=True):
 
     headline: Annotated[str, msgspec.Meta(description="Its status in words.")]
     explanation: Annotated[str, msgspec.Meta(description="Why, and what to do about it.")]
-    payload: Annotated[str, msgspec.Meta(description="The body of its requests, as signed.")]
+    payload: Annotated[
+        str, msgspec.Meta(description="The body of its requests, as signed; empty once it was erased.")
+    ]
 
 
 class Phase(msgspec.Struct):
@@ -104,6 +110,9 @@ class Recovery(msgspec.Struct, kw_only=True):
     handled: Annotated[int, msgspec.Meta(description="Replayed, sent or canceled so far.")]
     left_out: Annotated[
         int, msgspec.Meta(description="Not as the filter wants them any more, or no way to send.")
+    ]
+    without_payload: Annotated[
+        int, msgspec.Meta(description="Of those left out, the ones whose payload was erased.")
     ]
     rate_per_second: int | None
     started_by: str

@@ -129,6 +129,7 @@ def _show_event(which: ColumnElement[bool], otherwise: str) -> Response:
             "type": event.type,
             "timestamp": format_rfc3339(event.created_at),
             "body": bytes(event.body).decode(),
+            "payload_erased_at": format_optional(event.payload_erased_at),
             "deliveries": [_delivery_json(row) for row in deliveries],
         }
     )
@@ -136,7 +137,7 @@ def _show_event(which: ColumnElement[bool], otherwise: str) -> Response:
 
 def _read_event(connection: Connection, which: ColumnElement[bool]) -> Row[*tuple[Any, ...]] | None:
     """Return the workspace's event, or None."""
-    columns = (Event.id, Event.type, Event.created_at, Event.body)
+    columns = (Event.id, Event.type, Event.created_at, Event.body, Event.payload_erased_at)
     is_theirs = Event.workspace_id == g.workspace_id
     return connection.execute(select(*columns).where(is_theirs, which)).first()
 

@@ -94,6 +94,7 @@ def _answer(recovery: Recovery) -> log_models.Recovery:
         total=recovery.total,
         handled=recovery.handled,
         left_out=recovery.left_out,
+        without_payload=recovery.without_payload,
         started_by=recovery.started_by,
         created_at=format_rfc3339(recovery.created_at),
         finished_at=format_optional(recovery.finished_at),

@@ -134,7 +134,10 @@ class AcceptForm(FlaskForm):  # type: ignore[misc]
 
 class SettingsForm(FlaskForm):  # type: ignore[misc]
     name = StringField("Name", validators=[check_name])
-    retention = WholeNumberField(label="Retention", lowest=1, highest=LONGEST_RETENTION_DAYS, empty=30)
+    retention = WholeNumberField(label="Retention", lowest=1, highest=LONGEST_RETENTION_DAYS, empty=90)
+    payloads = WholeNumberField(
+        label="Payload retention", lowest=1, highest=LONGEST_RETENTION_DAYS, empty=None
+    )
     timeout = WholeNumberField(
         label="Default time-out",
         lowest=1,
@@ -148,6 +151,7 @@ class SettingsForm(FlaskForm):  # type: ignore[misc]
         typed = {
             "name": workspace.name,
             "retention": workspace.retention_days,
+            "payloads": workspace.payload_days,
             "timeout": workspace.default_timeout_ms // 1000,
             "addresses": "\n".join(workspace.notice_addresses),
             "second_factor": workspace.requires_second_factor,
@@ -157,6 +161,10 @@ class SettingsForm(FlaskForm):  # type: ignore[misc]
     @property
     def invalid(self) -> list[Field]:
         return [field for field in self if field.name != "csrf_token" and field.errors]
+
+    def validate_payloads(self, field: WholeNumberField) -> None:
+        if field.data and self.retention.data and field.data > self.retention.data:
+            raise ValidationError("Payloads cannot be kept longer than the deliveries that they are of.")
 
     def validate_addresses(self, field: TextAreaField) -> None:
         self._normal: dict[str, None] = {}
@@ -174,6 +182,7 @@ class SettingsForm(FlaskForm):  # type: ignore[misc]
         return WorkspaceValues(
             name=str(self.name.data),
             retention_days=int(self.retention.data or 0),
+            payload_days=self.payloads.data,
             default_timeout_ms=int(self.timeout.data or 0) * 1000,
             notice_addresses=list(self._normal),
             requires_second_factor=bool(self.second_factor.data),

@@ -1,0 +1,247 @@
+"""Payloads go before the log does, of what is finished only: both databases, simulated time."""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, delete, insert, select, update
+
+from tests.conftest import TESTER, Workspace
+from tests.worker.attempted import attempted
+from webhooks_app.core import clock
+from webhooks_app.core.outcomes import Outcome, OutcomeClass
+from webhooks_app.db.engines import Databases, WriteDatabase
+from webhooks_app.db.models import Attempt, Delivery, DeliveryState, Endpoint, Event, FanOut, LatePayload
+from webhooks_app.db.models import Workspace as WorkspaceRow
+from webhooks_app.db.models.base import Base
+from webhooks_app.deliveries import payload_erasure, replays, retention
+from webhooks_app.deliveries.replays import ReplayResult
+from webhooks_app.deliveries.retention_batches import RetentionLimits
+from webhooks_app.endpoints import actions
+from webhooks_app.extensions import db
+from webhooks_app.jobs.wake_ups import WakeUps
+from webhooks_app.worker import claims
+from webhooks_app.worker.recording import record
+
+URL = "http://127.0.0.1:9/"
+DAY = timedelta(days=1)
+SECRET = "Frau-Mueller-4711"
+
+
+@pytest.fixture
+def now() -> datetime:
+    return clock.now()
+
+
+def deliver(
+    database: WriteDatabase,
+    endpoint_id: str,
+    kind: OutcomeClass = OutcomeClass.SUCCESS,
+    at: datetime | None = None,
+) -> None:
+    """One attempt of everything due there, whose answer repeats the payload."""
+    moment = at or clock.now()
+    with database.begin() as connection:
+        taken = claims.claim_due(connection, {endpoint_id: 2000}, now=moment, lease=timedelta(minutes=2))
+    answer = Outcome(
+        kind,
+        status=200,
+        response_headers=f"HTTP/1.1 200 OK\r\nx-echo: {SECRET}\r\n".encode(),
+        response_body=f'{{"got": "{SECRET}"}}'.encode(),
+    )
+    record(database, [attempted(claim, answer, at=moment) for claim in taken], now=moment)
+
+
+def erased_count(databases: Databases, now: datetime, **limits: Any) -> int:
+    payloads = retention.delete_expired(databases, now=now, **limits).payloads
+    db.session.rollback()
+    return payloads
+
+
+def has_payload() -> list[bool]:
+    db.session.rollback()
+    return [bool(body) for body in db.session.scalars(select(Event.body).order_by(Event.id))]
+
+
+def cells(databases: Databases) -> Iterator[str]:
+    """Everything that stands in any table, as text."""
+    with databases.read.connect() as connection:
+        for table in Base.metadata.sorted_tables:
+            for row in connection.execute(select(table)):
+                yield from (
+                    each.decode("utf-8", "replace") if isinstance(each, bytes) else str(each) for each in row
+                )
+
+
+def mentions(databases: Databases) -> int:
+    return sum(SECRET.lower() in each.lower() for each in cells(databases))
+
+
+def test_the_payload_is_gone_from_every_table_and_the_log_stays(
+    workspace: Workspace, database: WriteDatabase, databases: Databases, now: datetime
+) -> None:
+    endpoint_id = workspace.endpoint(URL)
+    workspace.send(3, batch_id=SECRET)
+    deliver(database, endpoint_id)
+    assert mentions(databases) >= 4 * 3
+
+    assert erased_count(databases, now + 29 * DAY) == 0
+    assert all(has_payload())
+    later = now + 31 * DAY
+    assert erased_count(databases, later) == 3
+    assert mentions(databases) == 0
+    for event in db.session.scalars(select(Event)):
+        assert (event.payload_erased_at, event.indexed_values, event.first_value) == (later, [], None)
+    assert {row.state for row in db.session.scalars(select(Delivery))} == {DeliveryState.DELIVERED}
+    attempts = db.session.scalars(select(Attempt)).all()
+    assert {(each.status, each.packed_heads, each.request_headers) for each in attempts} == {
+        (200, None, "[]")
+    }
+    assert erased_count(databases, later) == 0
+
+
+def test_where_no_time_is_set_payloads_stay_as_long_as_the_log(
+    workspace: Workspace, database: WriteDatabase, databases: Databases, now: datetime
+) -> None:
+    endpoint_id = workspace.endpoint(URL)
+    workspace.send()
+    deliver(database, endpoint_id)
+    with database.begin() as connection:
+        connection.execute(update(WorkspaceRow).values(payload_days=None, retention_days=60))
+
+    assert erased_count(databases, now + 59 * DAY) == 0
+    assert has_payload() == [True]
+
+
+@pytest.mark.parametrize("state", ["pending", "retrying", "held"])
+def test_what_is_still_to_be_sent_keeps_its_payload_until_it_is_finished(
+    workspace: Workspace, database: WriteDatabase, databases: Databases, now: datetime, state: str
+) -> None:
+    finished, open_ = workspace.endpoint(URL, name="finished"), workspace.endpoint(URL, name="open")
+    if state == "held":
+        actions.disable(database, db.session.get_one(Endpoint, open_), actor=TESTER)
+    workspace.send(2)
+    deliver(database, finished)
+    if state == "retrying":
+        deliver(database, open_, OutcomeClass.TIMEOUT)
+
+    for days in (31, 45):
+        assert erased_count(databases, now + days * DAY) == 0
+    assert has_payload() == [True, True]
+    db.session.rollback()
+    if state == "held":
+        actions.enable(database, db.session.get_one(Endpoint, open_), send_held=True, actor=TESTER)
+    deliver(database, open_, at=now + 46 * DAY)
+    assert erased_count(databases, now + 75 * DAY) == 0  # as the log, it counts from then on
+    assert erased_count(databases, now + 78 * DAY) == 2
+    assert has_payload() == [False, False]
+    assert not db.session.scalars(select(LatePayload)).all()
+
+
+def test_an_event_whose_fan_out_is_under_way_keeps_its_payload(
+    workspace: Workspace, database: WriteDatabase, databases: Databases, now: datetime
+) -> None:
+    workspace.send()
+    with database.begin() as connection:
+        rest = {"id": "fan_1", "plan": {}, "position": 0, "created_at": now, "taken_until": now}
+        connection.execute(insert(FanOut).values(rest))
+
+    assert erased_count(databases, now + 31 * DAY) == 0
+    with database.begin() as connection:
+        connection.execute(delete(FanOut))
+    assert erased_count(databases, now + 31 * DAY) == 1
+
+
+def test_a_killed_run_is_gone_on_with(
+    workspace: Workspace, database: WriteDatabase, databases: Databases, now: datetime, monkeypatch: Any
+) -> None:
+    limits = RetentionLimits(batch_seconds=3600.0, first_batch=5, largest_batch=5)
+    endpoint_id = workspace.endpoint(URL)
+    workspace.send(20)
+    deliver(database, endpoint_id)
+    erase, calls = payload_erasure.erase_finished, iter(range(100))
+
+    def die_at_the_third(connection: Connection, named: Sequence[str], **rest: Any) -> int:
+        count = erase(connection, named, **rest)
+        if next(calls) == 2:
+            raise KeyboardInterrupt
+        return count
+
+    monkeypatch.setattr(payload_erasure, "erase_finished", die_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        erased_count(databases, now + 31 * DAY, limits=limits)
+    assert has_payload().count(True) == 10
+    assert erased_count(databases, now + 31 * DAY, limits=limits) == 10
+    assert mentions(databases) == 0
+
+
+def test_what_is_replayed_while_it_is_looked_at_keeps_its_payload(
+    workspace: Workspace, database: WriteDatabase, databases: Databases, wake_ups: WakeUps, now: datetime
+) -> None:
+    endpoint_id = workspace.endpoint(URL)
+    workspace.send(2)
+    deliver(database, endpoint_id)
+    first, second = db.session.execute(select(Delivery.id, Delivery.event_id).order_by(Delivery.id))
+    replays.replay(database, wake_ups, workspace.id, first.id, actor=TESTER)
+
+    with database.begin() as connection:
+        named = [first.event_id, second.event_id]
+        assert payload_erasure.erase_finished(connection, named, finished_before=now + DAY, now=now) == 1
+    refused = replays.replay(database, wake_ups, workspace.id, second.id, actor=TESTER)
+    assert refused is ReplayResult.PAYLOAD_ERASED
+    assert has_payload() == [True, False]
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_an_erasure_passes_over_what_is_just_being_replayed(
+    workspace: Workspace, database: WriteDatabase, now: datetime
+) -> None:
+    """By locks that are held at once; SQLite has one writer."""
+    endpoint_id = workspace.endpoint(URL)
+    workspace.send(2)
+    deliver(database, endpoint_id)
+    names = list(db.session.scalars(select(Event.id).order_by(Event.id)))
+    db.session.rollback()
+    with database.begin() as replaying, database.begin() as erasing:
+        assert payload_erasure.lock_present(replaying, names[:1]) == names[:1]
+        count = payload_erasure.erase_finished(erasing, names, finished_before=now + DAY, now=now)
+    assert count == 1
+    assert has_payload() == [True, False]
+
+
+def test_each_workspace_keeps_its_own_time(
+    make_workspace: Callable[[str], Workspace], database: WriteDatabase, databases: Databases, now: datetime
+) -> None:
+    brief, long = make_workspace("Brief"), make_workspace("Long")
+    for each in (brief, long):
+        endpoint_id = each.endpoint(URL)
+        each.send()
+        deliver(database, endpoint_id)
+    with database.begin() as connection:
+        connection.execute(update(WorkspaceRow).where(WorkspaceRow.id == brief.id).values(payload_days=7))
+
+    assert erased_count(databases, now + 8 * DAY) == 1
+    kept = select(Event.workspace_id).where(Event.payload_erased_at.is_(None))
+    assert db.session.scalars(kept).all() == [long.id]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_no_byte_of_it_is_left_in_the_file(
+    workspace: Workspace, database: WriteDatabase, databases: Databases, now: datetime, tmp_path: Path
+) -> None:
+    endpoint_id = workspace.endpoint(URL)
+    workspace.send(3, note="x" * 9000 + SECRET)  # longer than a page
+    deliver(database, endpoint_id)
+
+    def is_in_file() -> bool:
+        with closing(sqlite3.connect(tmp_path / "test.db")) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return SECRET.encode() in (tmp_path / "test.db").read_bytes()
+
+    assert is_in_file()
+    assert erased_count(databases, now + 31 * DAY) == 3
+    assert not is_in_file()

@@ -1,0 +1,83 @@
+"""Erasing payloads: what an event carried goes, and what is known of its deliveries stays.
+
+The payload is the event's body, the values that it is found by, and the content of its attempts: what
+receivers answered, headers and body, may echo it, and the headers of a request say nothing without what they
+sign. Outcome, status, times and address stay.
+
+Nothing is erased that something is still to be sent of. Whoever makes a delivery of an event, or begins its
+schedule anew, locks the event first (`lock_present`); whoever erases locks it, too, and looks at its
+deliveries only then.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, func, or_, select, update
+
+from webhooks_app.db.models import FINAL_STATES, Attempt, Delivery, Event
+from webhooks_app.db.models.event_tables import VALUE_COLUMNS
+
+
+def lock_present(connection: Connection, event_ids: Select[str] | Collection[str]) -> list[str]:
+    """Return those of the events that have their payload, and keep it until the transaction ends."""
+    present = select(Event.id).where(Event.id.in_(event_ids), Event.payload_erased_at.is_(None))
+    return list(connection.scalars(present.order_by(Event.id).with_for_update(read=True)))
+
+
+def erase_attempts(connection: Connection, delivery_ids: Sequence[str], /) -> int:
+    """Erase headers and bodies of the deliveries' attempts; return of how many."""
+    theirs = update(Attempt).where(Attempt.delivery_id.in_(delivery_ids))
+    return connection.execute(
+        theirs.values(
+            plain_request_headers="[]", plain_response_headers=None, packed_heads=None, response_body=None
+        )
+    ).rowcount
+
+
+def erase_finished(
+    connection: Connection, event_ids: Sequence[str], *, finished_before: datetime, now: datetime
+) -> int:
+    """Erase the bodies and values of those of the events that `unfinished` does not name; return of how many.
+
+    Passes over those that somebody has locked.
+    """
+    locked = select(Event.id).where(Event.id.in_(event_ids), Event.payload_erased_at.is_(None))
+    named = connection.scalars(locked.with_for_update(skip_locked=True)).all()
+    # A statement of its own, so that it sees what was committed before the lock was had.
+    kept = unfinished(connection, named, finished_before=finished_before)
+    erase_bodies(connection, [each for each in named if each not in kept], now=now)
+    return len(named) - len(kept)
+
+
+def count_erased(connection: Connection, delivery_ids: Collection[str]) -> int:
+    """Return how many of the deliveries have no payload any more."""
+    if not delivery_ids:
+        return 0
+    erased = select(func.count()).join(Event, Event.id == Delivery.event_id).select_from(Delivery)
+    of_these = erased.where(Delivery.id.in_(delivery_ids), Event.payload_erased_at.is_not(None))
+    return connection.scalar(of_these) or 0
+
+
+def unfinished(
+    connection: Connection, event_ids: Sequence[str], *, finished_before: datetime | None = None
+) -> set[str]:
+    """Return those of the events of which something is to be sent, or was until after `finished_before`."""
+    if not event_ids:
+        return set()
+    conditions: list[ColumnElement[bool]] = [Delivery.state.not_in(FINAL_STATES)]
+    if finished_before is not None:
+        conditions.append(Delivery.finished_at > finished_before)
+    is_open = or_(*conditions)
+    theirs = select(Delivery.event_id).where(Delivery.event_id.in_(event_ids), is_open)
+    return set(connection.scalars(theirs))
+
+
+def erase_bodies(connection: Connection, event_ids: Sequence[str], *, now: datetime) -> None:
+    """Erase the bodies and values of the events, which the caller has locked."""
+    if not event_ids:
+        return
+    # No values, not unknown ones: those would be looked for in the body.
+    nothing: dict[str, Any] = {"body": b"", "indexed_values": [], **dict.fromkeys(VALUE_COLUMNS)}
+    theirs = update(Event).where(Event.id.in_(event_ids))
+    connection.execute(theirs.values(payload_erased_at=now, **nothing))

@@ -1,0 +1,105 @@
+"""Erasing the payloads that their workspace keeps no longer, while the log stays.
+
+It walks the events from where the last run came to, in the batches of retention. What is passed over, as
+something of it is pending, held or finished only lately, is noted and looked at again by each run.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+from sqlalchemy import Connection, delete, func, or_, select, update
+
+from webhooks_app.core import ids
+from webhooks_app.db.models import Delivery, Event, FanOut, LatePayload, Workspace
+from webhooks_app.db.upsert import insert_rows_if_new
+from webhooks_app.deliveries import payload_erasure
+from webhooks_app.deliveries.retention_batches import Batches
+
+# As the log does, a payload counts from when its last delivery was finished. Most are within minutes of being
+# accepted, which need not be noted.
+_FINISHED_LATE = timedelta(hours=1)
+
+# An event's id is made before the row of its fan-out, by less than a request may take.
+_LONGEST_ACCEPT = timedelta(hours=1)
+
+
+def expire(batches: Batches, workspace: Workspace, *, now: datetime) -> int:
+    """Erase what the workspace keeps no longer; return how many events' payloads."""
+    before = min(now - timedelta(days=workspace.kept_payload_days), _fanned_out_before(batches, now))
+    count = _erase_late(batches, workspace.id, before, now)
+    if workspace.kept_payload_days == workspace.retention_days:
+        return count  # the log takes them along
+    old = select(Event.id).where(
+        Event.workspace_id == workspace.id,
+        Event.id > (workspace.payloads_erased_to or ""),
+        Event.id < ids.floor("evt", before),
+    )
+    for batch in batches.read(old, Event.id):
+        named = [row.id for row in batch]
+        finished_before = before + _FINISHED_LATE
+        if _erase_attempts(batches, named, finished_before):
+            erase = partial(_erase_next, workspace_id=workspace.id, before=finished_before, now=now)
+            count += batches.apply(erase, named)
+    return count
+
+
+def _fanned_out_before(batches: Batches, now: datetime) -> datetime:
+    """Return before when every event has all of its deliveries."""
+    with batches.databases.read.connect() as connection:
+        oldest = connection.scalar(select(func.min(FanOut.created_at)))
+    return (oldest or now) - _LONGEST_ACCEPT
+
+
+def _erase_late(batches: Batches, workspace_id: str, before: datetime, now: datetime) -> int:
+    count = 0
+    late = select(LatePayload.event_id).where(
+        LatePayload.workspace_id == workspace_id, LatePayload.event_id < ids.floor("evt", before)
+    )
+    for batch in batches.read(late, LatePayload.event_id):
+        named = [row.event_id for row in batch]
+        if _erase_attempts(batches, named, before):
+            erase = partial(_erase_noted, workspace_id=workspace_id, before=before, now=now)
+            count += batches.apply(erase, named)
+    return count
+
+
+def _erase_attempts(batches: Batches, event_ids: Sequence[str], before: datetime) -> bool:
+    """Erase the attempts of the events that were finished before; return False where it was told to stop.
+
+    They go before the bodies, so that a run that is killed between the two leaves nothing behind.
+    """
+    with batches.databases.read.connect() as connection:
+        open_ones = payload_erasure.unfinished(connection, event_ids, finished_before=before)
+    finished = [each for each in event_ids if each not in open_ones]
+    theirs = select(Delivery.id).where(Delivery.event_id.in_(finished))
+    for batch in batches.read(theirs, Delivery.id):
+        batches.apply(payload_erasure.erase_attempts, [row.id for row in batch])
+    return not batches.should_stop
+
+
+def _erase_next(
+    connection: Connection, named: Sequence[str], /, *, workspace_id: str, before: datetime, now: datetime
+) -> int:
+    count = payload_erasure.erase_finished(connection, named, finished_before=before, now=now)
+    left = select(Event.id).where(Event.id.in_(named), Event.payload_erased_at.is_(None))
+    rows = [{"workspace_id": workspace_id, "event_id": each} for each in connection.scalars(left)]
+    insert_rows_if_new(connection, LatePayload, rows)
+    position = Workspace.payloads_erased_to
+    behind = update(Workspace).where(
+        Workspace.id == workspace_id, or_(position.is_(None), position < named[-1])
+    )
+    connection.execute(behind.values(payloads_erased_to=named[-1]))
+    return count
+
+
+def _erase_noted(
+    connection: Connection, named: Sequence[str], /, *, workspace_id: str, before: datetime, now: datetime
+) -> int:
+    count = payload_erasure.erase_finished(connection, named, finished_before=before, now=now)
+    has_payload = select(Event.id).where(Event.id == LatePayload.event_id, Event.payload_erased_at.is_(None))
+    noted = delete(LatePayload).where(
+        LatePayload.workspace_id == workspace_id, LatePayload.event_id.in_(named)
+    )
+    connection.execute(noted.where(~has_payload.correlate(LatePayload).exists()))
+    return count

@@ -1,0 +1,86 @@
+"""Short transactions, one after the other, for what retention deletes and erases."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select
+
+from webhooks_app.db import keyset
+from webhooks_app.db.engines import Databases
+from webhooks_app.db.models import Endpoint
+
+
+@dataclass(slots=True, frozen=True)
+class RetentionLimits:
+    """How much one transaction deletes or erases.
+
+    It is to hold the write lock for about `batch_seconds`, as an event that is being accepted waits for it;
+    so batches, which begin at `first_batch` rows, grow to `largest_batch` or shrink with the time they take.
+    What hangs on an endpoint may be many rows, so `endpoints_per_batch` is smaller.
+    """
+
+    batch_seconds: float = 0.05
+    first_batch: int = 100
+    largest_batch: int = 1000
+    endpoints_per_batch: int = 50
+
+
+DEFAULT_LIMITS = RetentionLimits()
+
+
+class Batches:
+    """Reads and writes in short transactions, whose size follows the time that they take."""
+
+    def __init__(
+        self, databases: Databases, should_stop: Callable[[], bool], limits: RetentionLimits = DEFAULT_LIMITS
+    ) -> None:
+        self._databases = databases
+        self._should_stop = should_stop
+        self._limits = limits
+        self.size = limits.first_batch
+
+    @property
+    def databases(self) -> Databases:
+        return self._databases
+
+    @property
+    def should_stop(self) -> bool:
+        return self._should_stop()
+
+    def read(
+        self, statement: Select[*tuple[Any, ...]], key: Any
+    ) -> Iterator[Sequence[Row[*tuple[Any, ...]]]]:
+        """Yield all rows of the statement, whose first column is `key`, until it is told to stop."""
+        batches = keyset.walk(self._databases.read, statement, key, batch_rows=lambda: self.size)
+        return takewhile(lambda _: not self._should_stop(), batches)
+
+    def apply(self, act_on: Callable[[Connection, Sequence[str]], int], named: Sequence[str]) -> int:
+        """Call `act_on` in a transaction, with the ids; return what it returns, how many it was done to."""
+        if not named:
+            return 0
+        started = time.monotonic()
+        with self._databases.write.begin() as connection:
+            count = act_on(connection, named)
+        seconds = time.monotonic() - started
+        if seconds > self._limits.batch_seconds:
+            self.size = max(1, self.size // 2)
+        elif seconds < self._limits.batch_seconds / 2:
+            self.size = min(self._limits.largest_batch, self.size * 2)
+        time.sleep(seconds)  # lets those go first who waited for the lock
+        return count
+
+    def delete_by_endpoint(
+        self,
+        endpoint_ids: Select[*tuple[Any, ...]],
+        act_on: Callable[[Connection, Sequence[str]], int],
+    ) -> int:
+        """As `apply`, for the endpoints that the statement selects, a few in each transaction."""
+        count, size = 0, self._limits.endpoints_per_batch
+        for batch in self.read(endpoint_ids, Endpoint.id):
+            named = [row.id for row in batch]
+            for start in range(0, len(named), size):
+                count += self.apply(act_on, named[start : start + size])
+        return count
