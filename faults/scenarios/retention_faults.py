@@ -33,7 +33,8 @@ def retention(system: System, report: Report, options: Options) -> None:
     for path in ("ok/a", f"mix/{options.seed}/a", "always/500/a", "always/slow-500-200/a"):
         system.endpoint(path)
     system.disable(held)
-    with services().write.begin() as connection:  # the checker compares payloads with what arrived
+    # The checker compares payloads with what arrived.
+    with system.app.app_context(), services().write.begin() as connection:
         connection.execute(update(Workspace).values(payload_days=None))
     system.keep_deleted_rows()
     producer = system.produce(rate=50, seconds=2 * LONGEST_SECONDS, seed=options.seed)

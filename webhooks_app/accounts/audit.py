@@ -64,6 +64,7 @@ ACTIONS = {
     "delivery.grant": "made a command that signs a delivery afresh",
     "delivery.sign": "had a delivery signed afresh by a command",
     "delivery.cancel": "canceled a delivery",
+    "event.erase": "erased the payload of an event",
     "filter.save": "saved a filter of the log",
     "filter.rename": "renamed a filter of the log",
     "filter.remove": "removed a filter of the log",

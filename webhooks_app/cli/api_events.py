@@ -20,7 +20,7 @@ _TAIL_COLUMNS = ("created_at", "event_type", "event_id", "delivery_id", "endpoin
 
 @click.group(name="events")
 def events_group() -> None:
-    """Send events to a platform, and watch those that come."""
+    """Send events to a platform, watch those that come, erase what one carried."""
 
 
 @events_group.command(cls=ApiCommand)
@@ -45,6 +45,26 @@ def tail(client: ApiClient, event_type: str | None, is_json: bool) -> None:
     """
     with suppress(KeyboardInterrupt):
         print_as_they_come(_accepted(client, event_type), _TAIL_COLUMNS, is_json=is_json)
+
+
+@events_group.command()
+@click.argument("event_id", metavar="EVENT_ID")
+@click.option(
+    "--cancel-pending", is_flag=True, help="Cancel what is still to be sent of it, held deliveries, too."
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@as_json
+def erase(event_id: str, cancel_pending: bool, yes: bool, is_json: bool) -> None:
+    """Erase the payload of an event, for good, on the database that DATABASE_URL names.
+
+    That is its body, the values that it is found by, and what its attempts sent and got. Its deliveries stay
+    in the log, without it, and cannot be replayed. For those who operate the platform.
+    """
+    from webhooks_app.cli import erasure  # which loads what talking to a platform has no use for
+
+    if not yes:
+        click.confirm(f"Erase the payload of {event_id}, for good?", abort=True, err=True)
+    erasure.erase_event(event_id, cancel_pending=cancel_pending, is_json=is_json)
 
 
 @click.command(cls=ApiCommand)

@@ -1,0 +1,35 @@
+"""`avra events erase`: asks, refuses while something is to be sent, says what it erased."""
+
+from flask import Flask
+from sqlalchemy import select
+
+from tests.cli.shell import Shell
+from tests.conftest import Workspace
+from webhooks_app.db.models import Event
+from webhooks_app.extensions import db
+
+
+def bodies() -> list[bool]:
+    db.session.rollback()
+    return [bool(each) for each in db.session.scalars(select(Event.body))]
+
+
+def test_it_asks_refuses_erases_and_says_so(shell: Shell, workspace: Workspace, app: Flask) -> None:
+    workspace.endpoint("http://127.0.0.1:9/")
+    [event_id] = workspace.send()
+
+    assert "Aborted" in shell.refused("events", "erase", event_id)
+    refused = shell.refused("events", "erase", event_id, "--yes")
+    assert "1 delivery is still to be sent of this event. Wait for that, or say --cancel-pending." in refused
+    assert bodies() == [True]
+    erased = shell.done("events", "erase", event_id, "--cancel-pending", typed="y\n")
+    assert f"The payload of {event_id} is erased" in erased
+    assert "1 delivery canceled." in erased
+    assert bodies() == [False]
+    assert "was erased before" in shell.done("events", "erase", event_id, "--yes")
+    [row] = shell.rows("events", "erase", event_id, "--yes")
+    assert (row["event_id"], row["was_erased"], row["deliveries_canceled"]) == (event_id, True, 0)
+
+
+def test_what_is_no_event_is_refused(shell: Shell) -> None:
+    assert "There is no event evt_x." in shell.refused("events", "erase", "evt_x", "--yes")

@@ -1,0 +1,111 @@
+"""One event's payload is erased by command: all of it, and nothing that is still to be sent."""
+
+import pytest
+from sqlalchemy import insert, select
+
+from tests.conftest import TESTER, Workspace
+from tests.deliveries.conftest import claim
+from tests.deliveries.test_payload_retention import SECRET, URL, deliver, has_payload, mentions
+from webhooks_app.core import clock
+from webhooks_app.db.engines import Databases, WriteDatabase
+from webhooks_app.db.models import (
+    AuditEntry,
+    Delivery,
+    DeliveryState,
+    Endpoint,
+    Event,
+    FanOut,
+    PendingDelivery,
+)
+from webhooks_app.deliveries import event_erasure
+from webhooks_app.deliveries.event_erasure import ErasedEvent, StillPending, UnknownEvent
+from webhooks_app.endpoints import actions
+from webhooks_app.events.fan_out_plan import FanOutPlan
+from webhooks_app.extensions import db
+
+
+def erase(databases: Databases, event_id: str, *, cancel_pending: bool = False) -> ErasedEvent:
+    erased = event_erasure.erase(
+        databases, event_id, cancel_pending=cancel_pending, actor=TESTER, batch_rows=2
+    )
+    db.session.rollback()
+    return erased
+
+
+def states(event_id: str) -> set[str]:
+    db.session.rollback()
+    return {
+        each.value for each in db.session.scalars(select(Delivery.state).where(Delivery.event_id == event_id))
+    }
+
+
+def test_all_of_it_goes_and_nothing_of_another(
+    workspace: Workspace, database: WriteDatabase, databases: Databases
+) -> None:
+    endpoint_ids = [workspace.endpoint(URL) for _ in range(5)]
+    [event_id] = workspace.send(batch_id=SECRET)
+    workspace.send(batch_id="another")
+    for endpoint_id in endpoint_ids:
+        deliver(database, endpoint_id)
+
+    first = erase(databases, event_id)
+
+    assert (first.was_erased, first.attempts_erased, first.deliveries_canceled) == (False, 5, 0)
+    assert has_payload() == [False, True]
+    assert states(event_id) == {"delivered"}
+    assert mentions(databases) in (5, 10)  # bodies of the other's responses; headers, where one reads them
+    again = erase(databases, event_id)
+    assert (again.was_erased, again.payload_erased_at) == (True, first.payload_erased_at)
+    audited = select(AuditEntry.target).where(AuditEntry.action == "event.erase")
+    assert list(db.session.scalars(audited)) == [event_id]
+
+
+@pytest.mark.parametrize("state", ["pending", "held", "to be fanned out"])
+def test_what_is_still_to_be_sent_is_refused_or_canceled(
+    workspace: Workspace, database: WriteDatabase, databases: Databases, state: str
+) -> None:
+    endpoint_id = workspace.endpoint(URL)
+    if state == "held":
+        actions.disable(database, db.session.get_one(Endpoint, endpoint_id), actor=TESTER)
+    [event_id] = workspace.send(batch_id=SECRET)
+    if state == "to be fanned out":
+        deliver(database, endpoint_id)
+        _leave_to_fan_out(database, event_id, endpoint_id)
+
+    with pytest.raises(StillPending) as refused:
+        erase(databases, event_id)
+    assert refused.value.count == 1
+    assert has_payload() == [True]
+    assert erase(databases, event_id, cancel_pending=True).deliveries_canceled == 1
+    assert has_payload() == [False]
+    assert states(event_id) == {"delivered" if state == "to be fanned out" else "canceled"}
+    assert not db.session.scalars(select(PendingDelivery)).all()
+
+
+def _leave_to_fan_out(database: WriteDatabase, event_id: str, endpoint_id: str) -> None:
+    now = clock.now()
+    topic = ("ws", "batch-lifecycle")
+    plan = FanOutPlan([(event_id, topic)], {topic: [endpoint_id]}).as_json()
+    with database.begin() as connection:
+        rest = {"id": "fan_1", "plan": plan, "position": 0, "created_at": now, "taken_until": now}
+        connection.execute(insert(FanOut).values(rest))
+
+
+def test_what_is_being_sent_is_not_erased(
+    workspace: Workspace, database: WriteDatabase, databases: Databases
+) -> None:
+    workspace.endpoint(URL)
+    [event_id] = workspace.send()
+    claim(database, db.session.scalars(select(Delivery.id)).one())
+
+    with pytest.raises(StillPending):
+        erase(databases, event_id, cancel_pending=True)
+    assert has_payload() == [True]
+    assert states(event_id) == {DeliveryState.PENDING.value}
+
+
+@pytest.mark.parametrize("event_id", ["evt_06h1f5sup0epvhl0eq18hl5jfg", "nonsense", "dlv_x"])
+def test_what_is_no_event_is_unknown(databases: Databases, event_id: str) -> None:
+    with pytest.raises(UnknownEvent):
+        erase(databases, event_id)
+    assert not db.session.scalars(select(Event)).all()
