@@ -109,7 +109,8 @@ def test_what_only_tests_or_a_try_need_is_an_extra(requirements: list[Requiremen
 def test_what_make_run_installs_is_what_the_wheel_and_its_extras_ask_for(
     requirements: list[Requirement],
 ) -> None:
-    locked = dict(line.split(" ")[0].split("==") for line in listed("requirements.txt"))
+    pins = [Requirement(line.removesuffix("\\")) for line in listed("requirements.txt")]
+    locked = {pin.name: str(pin.specifier).removeprefix("==") for pin in pins}
     installed = [each for each in requirements if str(each.marker) != TRACING]
     assert [str(each) for each in installed if not each.specifier.contains(locked[each.name])] == []
 

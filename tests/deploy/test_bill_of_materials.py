@@ -38,7 +38,9 @@ def test_it_is_a_valid_bill(text: str) -> None:
 
 
 def test_it_names_each_package_that_a_deployment_installs(bill: dict[str, Any]) -> None:
-    pins = re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / "deploy/requirements.txt").read_text(), re.MULTILINE)
+    pins = re.findall(
+        r"^([\w.-]+)(?:\[\w+\])?==([\w.]+)", (ROOT / "deploy/requirements.txt").read_text(), re.MULTILINE
+    )
     named = {(component["name"], component["version"]) for component in bill["components"]}
     assert pins
     assert set(pins) <= named
