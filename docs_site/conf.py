@@ -18,8 +18,8 @@ html_show_sphinx = False
 html_show_copyright = False
 html_use_index = False
 html_domain_indices = False
-pygments_style = "github-light"
-pygments_dark_style = "github-dark"
+pygments_style = "a11y-high-contrast-light"
+pygments_dark_style = "a11y-high-contrast-dark"
 html_theme_options = {"top_of_page_buttons": ["view"], "navigation_with_keys": False}
 # An example that is cut short with an ellipsis is shown plain.
 suppress_warnings = ["misc.highlighting_failure"]
