@@ -5,7 +5,7 @@ import os
 import platform
 from collections.abc import Callable, Iterator
 
-from bench import accept_measures, layers, measures, monitoring_times, page_times, yardsticks
+from bench import accept_measures, layers, measures, monitoring_times, page_times, volume, yardsticks
 from bench.deployment import Deployment
 from bench.measures import Figure
 
@@ -42,6 +42,7 @@ MEASURES: dict[str, Measure] = {
     "backlog": lambda deployment, options: measures.backlog(deployment, options.backlog, options.workers),
     "metrics": lambda deployment, options: monitoring_times.measure(deployment, options.log),
     "pages": lambda deployment, options: page_times.measure(deployment, options.log),
+    "volume": lambda deployment, options: volume.measure(deployment, options.log, options.count),
 }
 
 

@@ -39,15 +39,31 @@ def measure(deployment: Deployment, count: int) -> Iterator[Figure]:
     endpoints = deployment.add_endpoints(ENDPOINTS)
     started = time.monotonic()
     fill_log(deployment, endpoints, count)
+    fill_surroundings(deployment, endpoints)
+    client = log_in(deployment)
+    yield "filling the log", time.monotonic() - started, "s"
+    yield from measure_pages(deployment, client, endpoints, count)
+
+
+def fill_surroundings(deployment: Deployment, endpoints: list[str]) -> None:
+    """Add what the pages show beside the log, and bring the planner's statistics up to date."""
     _fill_traffic([deployment.workspace_id, *endpoints[:20]])
     outage.begin(endpoints[1])
-    _add_members(deployment)
+    analyze(deployment)
+
+
+def analyze(deployment: Deployment) -> None:
+    """Bring the planner's statistics up to date."""
     deployment.vacuum()
     if deployment.database == "sqlite":
         with services().write.begin() as connection:
             connection.execute(text("ANALYZE"))
-    yield "filling the log", time.monotonic() - started, "s"
-    client = _log_in(deployment)
+
+
+def measure_pages(
+    deployment: Deployment, client: FlaskClient, endpoints: list[str], count: int
+) -> Iterator[Figure]:
+    """Measure the median server time of each page."""
     medians, processor, sizes = [], [], []
     for name, url in page_addresses.name_pages(deployment, endpoints, count).items():
         times = median_times(deployment, client, url)
@@ -94,10 +110,11 @@ def fill_log(deployment: Deployment, endpoints: list[str], count: int) -> None:
         with services().write.begin() as connection:
             for position, model in enumerate((Event, Delivery, Attempt)):
                 connection.execute(insert(model), [each[position] for each in some])
-    _fill_rollups(endpoints, start)
+    fill_rollups(endpoints, start)
 
 
-def _fill_rollups(endpoints: list[str], start: datetime) -> None:
+def fill_rollups(endpoints: list[str], start: datetime) -> None:
+    """Insert the hourly counts of each endpoint since then."""
     first_hour = start.replace(minute=0, second=0, microsecond=0)
     hours = [first_hour + timedelta(hours=number) for number in range(DAYS * 24 + 1)]
     for name in endpoints:  # each in a transaction of its own, as none may take long
@@ -170,7 +187,9 @@ def _attempt(delivery: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _log_in(deployment: Deployment) -> FlaskClient:
+def log_in(deployment: Deployment) -> FlaskClient:
+    """Return a client of an admin, in a workspace of some members; to be called once."""
+    _add_members(deployment)
     user_id = users.add(services().write, email="bench@example.com", name="Bench", password=PASSWORD)
     members.add(services().write, deployment.workspace_id, user_id, Role.ADMIN, actor=BENCH)
     client = deployment.app.test_client()
