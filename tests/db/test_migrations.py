@@ -23,6 +23,7 @@ from webhooks_app.db.rolling_upgrades import PACKED_HEADS, RollingUpgrade
 from webhooks_app.extensions import db, services
 from webhooks_app.worker.recording import record
 
+LOG = {"deliveries", "attempts", "events"}
 HEAD = b"HTTP/1.1 200 OK\r\nx-first: \xff\r\n\r\n"
 ANSWERED = Outcome(OutcomeClass.SUCCESS, status=200, response_headers=HEAD)
 
@@ -118,3 +119,22 @@ def _counts(_app: Flask) -> dict[str, int]:
         model.__tablename__: db.session.scalar(select(func.count()).select_from(model)) or 0
         for model in (Member, ApiToken, Endpoint, SigningSecret, Delivery)
     }
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_the_tables_of_the_log_are_vacuumed_by_their_own_measures(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    options = text(
+        "SELECT relname FROM pg_class WHERE relkind = 'r' AND CAST(reloptions AS text) LIKE '%vacuum%'"
+    )
+    with _own_database(database_url) as url:
+        app = create_app(make_settings(url, redis_url, tmp_path))
+        with app.app_context():
+            upgrade()
+            with db.engine.connect() as connection:
+                assert set(connection.scalars(options)) == {*LOG, "pending_deliveries"}
+            downgrade(revision="0027")
+            with db.engine.connect() as connection:
+                assert set(connection.scalars(options)) == {"pending_deliveries"}
+            db.engine.dispose()
