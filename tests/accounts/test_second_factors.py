@@ -1,5 +1,6 @@
 """Second factors: on only once shown, and each code good once, whoever else is trying."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -12,7 +13,7 @@ from webhooks_app.accounts.sessions import Browser
 from webhooks_app.core import clock
 from webhooks_app.core.encryption import Cipher
 from webhooks_app.db.engines import Databases
-from webhooks_app.db.models import RecoveryCode, SignInMethod, TotpSecret, User, UserSession
+from webhooks_app.db.models import AuditEntry, RecoveryCode, SignInMethod, TotpSecret, User, UserSession
 from webhooks_app.endpoints import key_rotation
 
 OLD = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -23,9 +24,9 @@ CIPHER = Cipher([OLD])
 class Person:
     """Somebody with an account and nothing else."""
 
-    def __init__(self, databases: Databases) -> None:
+    def __init__(self, databases: Databases, email: str = "ada@example.com") -> None:
         self.databases, self.write = databases, databases.write
-        self.id = users.add(self.write, email="ada@example.com", name="Ada", password=PASSWORD)
+        self.id = users.add(self.write, email=email, name="Ada", password=PASSWORD)
 
     @property
     def user(self) -> User:
@@ -124,6 +125,39 @@ def test_recovery_codes_are_counted_and_replaced(person: Person) -> None:
     new = second_factors.renew_codes(person.write, person.user, actor=TESTER)
     assert not second_factors.recover(person.write, person.id, codes[1], actor=TESTER)
     assert second_factors.recover(person.write, person.id, new[0], actor=TESTER)
+
+
+def test_a_recovery_code_is_four_groups_of_80_random_bits(person: Person) -> None:
+    _, codes = person.turn_on()
+    assert all(re.fullmatch(r"[a-z2-7]{4}(-[a-z2-7]{4}){3}", code) for code in codes)
+
+
+def test_each_step_is_in_the_audit_log_of_whose_it_is(person: Person) -> None:
+    _, codes = person.turn_on()
+    second_factors.recover(person.write, person.id, "wrong", actor=TESTER)
+    second_factors.recover(person.write, person.id, codes[0], actor=TESTER)
+    second_factors.renew_codes(person.write, person.user, actor=TESTER)
+    second_factors.turn_off(person.write, person.user, actor=TESTER)
+    second_factors.reset(person.write, person.user, actor=TESTER)
+
+    entries = select(AuditEntry.action, AuditEntry.target, AuditEntry.actor).order_by(AuditEntry.id)
+    with person.databases.read.connect() as connection:
+        found = [tuple(row) for row in connection.execute(entries) if row.action.startswith("second_factor.")]
+    steps = ("on", "recover", "codes", "off", "reset")
+    assert found == [(f"second_factor.{step}", person.id, TESTER.name) for step in steps]
+
+
+def test_it_is_turned_off_for_one_person_alone(person: Person, databases: Databases) -> None:
+    person.turn_on()
+    other = Person(databases, "bob@example.com")
+    secret, codes = other.turn_on()
+
+    second_factors.turn_off(person.write, person.user, actor=TESTER)
+
+    assert person.user.second_factor_at is None
+    assert other.user.second_factor_at is not None
+    assert other.try_code(other.code(secret))
+    assert second_factors.recover(other.write, other.id, codes[0], actor=TESTER)
 
 
 def test_nothing_stored_opens_it(person: Person) -> None:

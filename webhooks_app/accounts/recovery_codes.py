@@ -31,7 +31,7 @@ def use_in(connection: Connection, user_id: str, typed: str) -> bool:
 
 def count_left(session: Session, user_id: str) -> int:
     unused = RecoveryCode.user_id == user_id, RecoveryCode.used_at.is_(None)
-    return session.scalar(select(func.count()).select_from(RecoveryCode).where(*unused)) or 0
+    return session.execute(select(func.count()).select_from(RecoveryCode).where(*unused)).scalar_one()
 
 
 def _new() -> str:
