@@ -10,6 +10,7 @@ from threading import Barrier
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from tests.accounts.soft_authenticator import PRESENT, SoftAuthenticator, encode
 from tests.accounts.test_second_factors import Person
@@ -20,6 +21,7 @@ from webhooks_app.accounts.passkey_challenges import BadChallenge
 from webhooks_app.accounts.passkeys import TooMany
 from webhooks_app.core import clock
 from webhooks_app.db.engines import Databases
+from webhooks_app.db.models import AuditEntry
 
 PARTY = RelyingParty("hooks.example.com", "https://hooks.example.com", "k" * 32)
 BROWSER = "a browser"
@@ -69,6 +71,30 @@ def test_an_answer_is_good_once_and_so_is_each_older_one(person: Person, device:
     for used in (answer, older):
         with pytest.raises(PasskeyRefused, match="used already"):
             log_in(person, used)
+
+
+def test_what_is_done_with_a_passkey_is_in_the_audit_log_of_whose_it_is(
+    person: Person, device: SoftAuthenticator
+) -> None:
+    Person(person.databases, "another@example.com")
+    add(person, device)
+    answer = device.get(asked())
+    log_in(person, answer)
+    with pytest.raises(PasskeyRefused):
+        log_in(person, answer)
+    with person.databases.read.session() as session:
+        [passkey] = passkeys.of(session, person.id)
+    passkeys.remove(person.write, passkey, actor=TESTER)
+
+    assert passkey.id.startswith("psk_")
+    columns = AuditEntry.action, AuditEntry.target, AuditEntry.actor, AuditEntry.address
+    entries = select(*columns).where(AuditEntry.action.like("passkey.%")).order_by(AuditEntry.id)
+    with person.databases.read.connect() as connection:
+        assert [tuple(row) for row in connection.execute(entries)] == [
+            ("passkey.add", person.id, TESTER.name, TESTER.address),
+            ("passkey.refuse", person.id, "ada@example.com", "192.0.2.1"),
+            ("passkey.remove", person.id, TESTER.name, TESTER.address),
+        ]
 
 
 def test_of_many_with_one_answer_at_once_one_gets_in(person: Person, device: SoftAuthenticator) -> None:

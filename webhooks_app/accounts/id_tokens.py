@@ -57,11 +57,8 @@ def _decode(id_token: Any, keys: Mapping[str, Any]) -> Any:
 def _checked(token: Mapping[str, Any], decoded: Any, settings: OidcSettings, nonce: str) -> Mapping[str, Any]:
     from authlib.oidc.core import CodeIDToken
 
-    # That there is an issuer, an audience and the nonce it sees to itself; an empty audience it would take.
-    options = {
-        "iss": {"value": settings.issuer},
-        "aud": {"essential": True, "value": settings.client_id},
-    }
+    # That there are an issuer, an audience and the nonce, it sees to itself.
+    options = {"iss": {"value": settings.issuer}, "aud": {"value": settings.client_id}}
     parameters = {
         "nonce": nonce,
         "client_id": settings.client_id,
