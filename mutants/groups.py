@@ -39,7 +39,7 @@ GROUPS = (
     _group(
         "webhooks_app/listeners",
         "due_requests ending past_events reports sessions",
-        *("tests/web/api/test_listeners.py", "tests/web/test_listeners.py"),
+        *("tests/listeners", "tests/web/api/test_listeners.py", "tests/web/test_listeners.py"),
     ),
     _group(
         "webhooks_app/worker",
