@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from webhooks_app import config
 from webhooks_app.core import clock, failpoints
+from webhooks_app.db import free_pages
 from webhooks_app.db.transient_errors import database_may_be_away
 from webhooks_app.deliveries import recovery_runs, retention, traffic_ages
 from webhooks_app.endpoints import auto_disable, notices
@@ -162,6 +163,7 @@ def _expire() -> None:
     databases, now = context().services.databases, clock.now()
     traffic_ages.fold(databases.write, now=now, should_stop=lambda: StopFlag.requested())
     retention.delete_expired(databases, now=now, should_stop=lambda: StopFlag.requested())
+    free_pages.give_back(databases.read, databases.write, should_stop=lambda: StopFlag.requested())
 
 
 def _run_in_thread(name: str, act: Callable[[], object]) -> None:

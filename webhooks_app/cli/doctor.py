@@ -120,11 +120,11 @@ def _opened_database(settings: Settings, databases: Databases) -> Iterator[Findi
     with databases.read.connect() as connection:
         _, difference = database_clock.compare(connection)
         yield Finding("database", Status.OK, _version(connection))
+        if advice := disk_space.advice(connection):
+            yield Finding("database", Status.WARNING, advice)
     with databases.write.begin() as connection:
         if _is_read_only(connection):
-            yield Finding(
-                "database", Status.FAILED, "It refuses writes: it is a standby, or set to read only."
-            )
+            yield Finding("database", Status.FAILED, "It refuses writes: a standby, or set to read only.")
     if problem := disk_space.problem(settings.database_url):
         yield Finding("database", Status.FAILED, problem)
     yield _clock(difference)

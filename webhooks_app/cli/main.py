@@ -35,6 +35,7 @@ _COMMANDS = {
     "reset-password": "people",
     "rotate-keys": "maintenance",
     "expire": "maintenance",
+    "vacuum": "maintenance",
     "backup": "backups",
     "restore": "backups",
 }

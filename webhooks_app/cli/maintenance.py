@@ -1,8 +1,11 @@
-"""What is done to a deployment now and then: `migrate`, `rotate-keys`, `expire`."""
+"""What is done to a deployment now and then: `migrate`, `rotate-keys`, `expire`, `vacuum`."""
 
+import sqlite3
 import sys
+from pathlib import Path
 
 import click
+from sqlalchemy import make_url
 
 from webhooks_app.accounts import stored_addresses
 from webhooks_app.app import create_app
@@ -10,7 +13,7 @@ from webhooks_app.cli.command_services import begin_command, clear_command_error
 from webhooks_app.cli.schema import upgrade
 from webhooks_app.core import clock, logging_setup
 from webhooks_app.core.encryption import DecryptionError
-from webhooks_app.db import schema_version
+from webhooks_app.db import free_pages, schema_version
 from webhooks_app.db.database_limits import COMMAND_LIMITS
 from webhooks_app.deliveries import retention
 from webhooks_app.endpoints import key_rotation
@@ -43,6 +46,29 @@ def expire() -> None:
     """
     with begin_command() as opened:
         print(retention.delete_expired(opened.databases, now=clock.now()))
+        free_pages.give_back(opened.read, opened.write)
+
+
+@click.command()
+@click.confirmation_option(prompt="Nothing can be written until the file is written anew. Go on?")
+def vacuum() -> None:
+    """Write an SQLite database's file anew, without the space that it does not use.
+
+    From then on what retention deletes goes back to the disk by itself, as in any database made by this
+    version. Stop the processes before: events are refused meanwhile. The disk needs room for the file once
+    more. PostgreSQL has its autovacuum for that.
+    """
+    with begin_command() as opened:
+        url = make_url(opened.settings.database_url)
+    if url.get_backend_name() != "sqlite":
+        raise click.ClickException("This is for SQLite; PostgreSQL's autovacuum sees to its tables.")
+    before = Path(str(url.database)).stat().st_size
+    try:
+        free_pages.rebuild(str(url.database))
+    except sqlite3.OperationalError as error:
+        raise click.ClickException(f"Nothing was changed: {error}.") from None
+    after = Path(str(url.database)).stat().st_size
+    print(f"The file had {before / 1024**2:.1f} MB and has {after / 1024**2:.1f}.")
 
 
 @click.command("rotate-keys")

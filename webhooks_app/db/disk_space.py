@@ -3,7 +3,9 @@
 import shutil
 from pathlib import Path
 
-from sqlalchemy import make_url
+from sqlalchemy import Connection, make_url
+
+from webhooks_app.db import free_pages
 
 # Nothing can be relied on any more: one batch of events and its deliveries take as much.
 FULL_BYTES = 4 * 1024 * 1024
@@ -20,6 +22,18 @@ def bytes_left(database_url: str) -> int | None:
         return shutil.disk_usage(Path(url.database).parent).free
     except OSError:
         return None
+
+
+def advice(connection: Connection) -> str | None:
+    """Return a sentence on an SQLite database whose file never becomes smaller."""
+    use = free_pages.read_use(connection)
+    if use is None or use.is_incremental:
+        return None
+    free = use.free * use.page_bytes // 1024**2
+    return (
+        f"Its file never becomes smaller; {free} MB of it are free. `avra vacuum` makes it anew, while "
+        "nothing else runs, so that what retention deletes goes back to the disk from then on."
+    )
 
 
 def is_full(database_url: str) -> bool:

@@ -83,6 +83,7 @@ def _set_pragmas(connection: Any, _record: Any) -> None:
     connection.isolation_level = None
     connection.set_progress_handler(deadlines.is_over, _CHECK_INTERVAL)
     for pragma in (
+        "auto_vacuum=INCREMENTAL",  # of a new file, so before anything is in it: see `free_pages`
         "journal_mode=WAL",  # readers never wait for the writer
         "synchronous=FULL",  # a 202 survives a power cut
         "foreign_keys=ON",
