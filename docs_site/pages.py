@@ -26,6 +26,7 @@ SECTIONS = (
             "docs/operations",
             "docs/retention",
             "docs/many-hosts",
+            "docs/scaling",
             "docs/sign-in",
             "SECURITY",
         ),
