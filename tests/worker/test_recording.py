@@ -233,6 +233,24 @@ def test_an_attempt_ends_the_count_of_expired_leases(workspace: Workspace, datab
     assert (third.expired_leases, third.is_suspect) == (0, False)
 
 
+def test_after_a_manual_attempt_the_schedule_goes_on(workspace: Workspace, database: WriteDatabase) -> None:
+    workspace.endpoint(URL)
+    workspace.send()
+    resumes_at = clock.now() + timedelta(hours=1)
+    with database.begin() as connection:
+        connection.execute(update(PendingDelivery).values(scheduled_at=resumes_at))
+    [manual] = claim(database)
+    write(database, finished(manual, TIMED_OUT))
+    assert due_times() == [resumes_at]
+
+    make_due(database)
+    [following] = claim(database)
+    assert (manual.is_manual, following.is_manual) == (True, False)
+    write(database, finished(following, TIMED_OUT))
+    [delivery] = deliveries()
+    assert (delivery.attempts_in_schedule, delivery.attempt_count) == (1, 2)
+
+
 def test_what_was_written_although_an_error_came_is_not_written_again(
     workspace: Workspace, database: WriteDatabase
 ) -> None:
@@ -294,12 +312,12 @@ def test_a_delivery_shows_its_last_attempt(
     workspace.endpoint(URL)
     workspace.send()
     [claimed] = claim(database)
-    answered = Outcome(outcome, status=204 if is_finished else 0, timings=Timings(total_us=12_999))
+    answered = Outcome(outcome, status=204 if is_finished else 0, timings=Timings(total_us=1_000_999))
 
     write(database, finished(claimed, answered))
 
     [delivery] = deliveries()
-    assert (delivery.last_outcome, delivery.last_duration_ms) == (outcome.value, 12)
+    assert (delivery.last_outcome, delivery.last_duration_ms) == (outcome.value, 1000)
     assert delivery.generation == claimed.generation == 1
     assert delivery.last_status == (204 if is_finished else None)
     assert delivery.last_attempt_at == claimed.started_at
