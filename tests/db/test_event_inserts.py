@@ -74,6 +74,8 @@ def test_only_the_deliveries_of_events_that_are_new_are_inserted(
     with database.begin() as connection:
         inserted = event_inserts.insert(connection, rows, new, now=now)
 
+        assert event_inserts.insert(connection, [], now=now) == set()
+
     assert inserted == {"evt_1", "evt_3"}
     db.session.rollback()
     stored = db.session.scalars(select(Delivery).order_by(Delivery.id)).all()
@@ -86,6 +88,20 @@ def test_only_the_deliveries_of_events_that_are_new_are_inserted(
     }
     [queued] = db.session.scalars(select(PendingDelivery))
     assert (queued.delivery_id, queued.event_id, queued.next_attempt_at) == ("dlv_evt_1", "evt_1", now)
+
+
+def test_deliveries_are_tests_where_that_is_said(workspace: Workspace, database: WriteDatabase) -> None:
+    endpoint_id = workspace.endpoint("https://a.example.com/")
+    for name, told in (("1", {}), ("2", {"is_test": True}), ("3", {"is_test": False})):
+        row = event_row(workspace, name)
+        state = DeliveryState.PENDING
+        new = NewDelivery(f"dlv_{name}", workspace.id, endpoint_id, row.id, row.type, state)
+        with database.begin() as connection:
+            event_inserts.insert(connection, [row], [new], now=clock.now(), **told)
+
+    db.session.rollback()
+    stored = db.session.execute(select(Delivery.id, Delivery.is_test).order_by(Delivery.id))
+    assert [tuple(row) for row in stored] == [("dlv_1", False), ("dlv_2", True), ("dlv_3", False)]
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
