@@ -1,0 +1,109 @@
+"""Accepting several events at once: all or none of them, and the same answer to a repeat."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import func, select
+
+from tests.conftest import Workspace
+from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.models import Delivery, Event
+from webhooks_app.events import accept
+from webhooks_app.events.accept import KeyReused, NewEvent, Outcome, Submission
+from webhooks_app.events.fan_out import FanOutLimits, Rest
+from webhooks_app.extensions import db
+from webhooks_app.jobs.wake_ups import WakeUps
+
+DATA = {"batch_id": "b1", "status": "succeeded"}
+EVENT = NewEvent.of("batch-lifecycle", DATA)
+OTHER = NewEvent.of("batch-lifecycle", DATA | {"batch_id": "b2"})
+
+
+class Producer:
+    """Hands submissions over; what is left to be fanned out stays left."""
+
+    def __init__(self, workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps) -> None:
+        self._workspace_id, self._database, self._wake_ups = workspace.id, database, wake_ups
+        self.rests: list[Rest] = []
+
+    def send(
+        self, events: Sequence[NewEvent], limits: FanOutLimits | None = None, **keys: str | None
+    ) -> Outcome:
+        submission = Submission(self._workspace_id, events, **keys)
+        [outcome] = accept.commit(
+            self._database,
+            self._wake_ups,
+            [submission],
+            go_on=self.rests.append,
+            limits=limits or FanOutLimits(),
+        )
+        return outcome
+
+
+@pytest.fixture
+def producer(workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps) -> Producer:
+    return Producer(workspace, database, wake_ups)
+
+
+def count(model: type[Event] | type[Delivery]) -> int:
+    db.session.rollback()
+    return db.session.scalars(select(func.count()).select_from(model)).one()
+
+
+def accepted(outcome: Outcome) -> list[tuple[str, int, bool]]:
+    assert not isinstance(outcome, Exception), repr(outcome)
+    return [(each.id, each.deliveries, each.is_repeat) for each in outcome]
+
+
+def test_a_batch_under_its_key_is_accepted_once(producer: Producer, workspace: Workspace) -> None:
+    workspace.endpoint("https://a.example.com/")
+    first = accepted(producer.send([EVENT, OTHER], batch_key="b"))
+    again = accepted(producer.send([EVENT, OTHER], batch_key="b"))
+    assert [each[1:] for each in first] == [(1, False)] * 2
+    assert again == [(name, number, True) for name, number, _ in first]
+    reused = producer.send([OTHER, EVENT], batch_key="b")
+    assert isinstance(reused, KeyReused) and reused.position is None
+    assert (count(Event), count(Delivery)) == (2, 2)
+
+
+@pytest.mark.parametrize("batch_key", [None, "b"])
+def test_an_event_whose_key_is_anothers_keeps_its_whole_batch_out(
+    producer: Producer, workspace: Workspace, batch_key: str | None
+) -> None:
+    workspace.endpoint("https://a.example.com/")
+    producer.send([EVENT], idempotency_key="k")
+    batch = [EVENT, replace(OTHER, idempotency_key="k")]
+    reused = producer.send(batch, batch_key=batch_key)
+    assert isinstance(reused, KeyReused) and reused.position == 1
+    assert (count(Event), count(Delivery)) == (1, 1)
+    if batch_key:  # which was not used up
+        assert len(accepted(producer.send([EVENT, OTHER], batch_key=batch_key))) == 2
+
+
+def test_of_a_batch_of_one_the_event_is_named_whose_key_it_is(producer: Producer) -> None:
+    producer.send([EVENT], idempotency_key="k")
+    reused = producer.send([replace(OTHER, idempotency_key="k")], batch_key="b")
+    assert isinstance(reused, KeyReused) and reused.position == 0
+    alone = producer.send([OTHER], idempotency_key="k")
+    assert isinstance(alone, KeyReused) and alone.position is None
+    assert count(Event) == 1
+
+
+def test_a_repeat_counts_the_deliveries_that_an_event_still_gets(
+    producer: Producer, workspace: Workspace
+) -> None:
+    for number in range(3):
+        workspace.endpoint(f"https://{number}.example.com/")
+    limits = FanOutLimits(smallest_piece=2)
+    [first] = accepted(producer.send([EVENT], limits, idempotency_key="k"))
+    assert (len(producer.rests), count(Delivery)) == (1, 2)
+    [again] = accepted(producer.send([EVENT], limits, idempotency_key="k"))
+    assert (first[1:], again) == ((3, False), (first[0], 3, True))
+
+
+def test_as_many_deliveries_as_a_piece_holds_leave_no_rest(producer: Producer, workspace: Workspace) -> None:
+    for number in range(2):
+        workspace.endpoint(f"https://{number}.example.com/")
+    producer.send([EVENT], FanOutLimits(smallest_piece=2))
+    assert (producer.rests, count(Delivery)) == ([], 2)
