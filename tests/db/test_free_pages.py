@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from webhooks_app.db import disk_space, free_pages
+from webhooks_app.db import disk_space, free_pages, sqlite_sessions
 from webhooks_app.db.engines import Databases
 from webhooks_app.db.free_pages import FreePageLimits
 
@@ -90,3 +90,12 @@ def test_nothing_is_advised_for_a_database_of_this_version(databases: Databases)
         is_sqlite = connection.dialect.name == "sqlite"
         assert (free_pages.read_use(connection) is not None) == is_sqlite
     assert free_pages.give_back(databases.read, databases.write) == 0 or is_sqlite
+
+
+@only_sqlite
+def test_a_connection_opens_while_another_writes(databases: Databases, tmp_path: Path) -> None:
+    with databases.write.begin() as connection:
+        connection.execute(text("CREATE TABLE written (content BLOB)"))
+        with closing(sqlite3.connect(tmp_path / "test.db", timeout=0)) as fresh:
+            sqlite_sessions._set_pragmas(fresh, None)
+            assert fresh.execute("PRAGMA auto_vacuum").fetchone() == (2,)

@@ -82,8 +82,10 @@ def _set_pragmas(connection: Any, _record: Any) -> None:
     # The driver must not open transactions by itself: `WriteTurn` decides their kind.
     connection.isolation_level = None
     connection.set_progress_handler(deadlines.is_over, _CHECK_INTERVAL)
+    # Of a new file only, before anything is in it: on any other this would take the write lock.
+    if connection.execute("PRAGMA page_count").fetchone() == (0,):
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # see `free_pages`
     for pragma in (
-        "auto_vacuum=INCREMENTAL",  # of a new file, so before anything is in it: see `free_pages`
         "journal_mode=WAL",  # readers never wait for the writer
         "synchronous=FULL",  # a 202 survives a power cut
         "foreign_keys=ON",
