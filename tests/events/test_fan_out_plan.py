@@ -43,3 +43,9 @@ def test_what_remains_of_an_event_is_what_comes_behind_the_position(position: in
     for event_id, _ in PLAN.events:
         assert PLAN.remaining(event_id, position) == behind.count(event_id)
     assert PLAN.remaining("evt_of_another_plan", position) == 0
+
+
+def test_the_plan_of_some_events_is_theirs_alone() -> None:
+    assert PLAN.only({"evt_3", "evt_4"}).slice(0, 100) == ALL[3:]
+    assert PLAN.only(set()).slice(0, 100) == []
+    assert PLAN.only({event_id for event_id, _ in PLAN.events}).slice(0, 100) == ALL
