@@ -138,3 +138,15 @@ def test_where_no_endpoint_is_disabled_one_statement_reads_whom_events_go_to(
     finally:
         event.remove(db.engine, "before_cursor_execute", note)
     assert len(read) == 1
+
+
+def test_of_what_is_inserted_in_pieces_the_first_one_says_whether_it_is_due(
+    workspace: Workspace, database: WriteDatabase
+) -> None:
+    names = [workspace.endpoint(f"https://{name}.example.com/") for name in "abc"]
+    pieces = FanOutLimits(smallest_piece=2)
+    assert fan(database, [event_row(workspace, "batch-lifecycle")], limits=pieces).is_due is True
+    for name in names:
+        actions.disable(database, db.session.get_one(Endpoint, name), actor=TESTER)
+    held = fan(database, [event_row(workspace, "batch-lifecycle")], limits=pieces)
+    assert (held.is_due, held.rest is not None) == (False, True)
