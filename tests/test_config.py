@@ -64,6 +64,7 @@ DEFAULTS = {
     "log_format": "text",
     "access_log": False,
     "metrics_token": None,
+    "metrics_listen": None,
     "operators": frozenset(),
     "drain_seconds": 0,
     "embedded_database": True,
@@ -134,6 +135,8 @@ GOOD: list[tuple[str, str, str, Any]] = [
     ("WEBHOOKS_BASE_URL", "http://[::1]:443", "base_url", "http://[::1]:443"),
     ("WEBHOOKS_LOG_LEVEL", "DEBUG", "log_level", "DEBUG"),
     ("WEBHOOKS_METRICS_TOKEN", "t" * 16, "metrics_token", "t" * 16),
+    ("WEBHOOKS_METRICS_LISTEN", "127.0.0.1:9464", "metrics_listen", ("127.0.0.1", 9464)),
+    ("WEBHOOKS_METRICS_LISTEN", "[::1]:9464", "metrics_listen", ("::1", 9464)),
     (
         "WEBHOOKS_OPERATORS",
         "Me@example.com, you@b.example,",
@@ -274,6 +277,18 @@ BAD: list[tuple[str, str]] = [
     ),
     *(("WEBHOOKS_HOST", text) for text in (" ", "a b", "127.0.0.1:80", "http://a", "é")),
     *(("WEBHOOKS_METRICS_TOKEN", text) for text in ("short", "t" * 15, "t" * 16 + " ", "é" * 16, "t\n" * 9)),
+    *(
+        ("WEBHOOKS_METRICS_LISTEN", text)
+        for text in (
+            "9464",
+            ":9464",
+            "127.0.0.1",
+            "127.0.0.1:0",
+            "127.0.0.1:65536",
+            "a b:1",
+            "127.0.0.1:8000",
+        )
+    ),
     *(
         ("WEBHOOKS_OPERATORS", text)
         for text in ("me", "@b.example", "me@", "a@b.example c@d.example", "a@b@c")

@@ -52,7 +52,7 @@ OWN_NAMES = frozenset(
         *("REQUIRE_SECOND_FACTOR", "PASSWORD_LOG_IN", "OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET"),
         *("OIDC_CLIENT_SECRET_FILE", "OIDC_NAME", "OIDC_SCOPES", "OIDC_GROUPS_CLAIM", "OIDC_GROUPS"),
         *("OIDC_LINK_BY_EMAIL", "OIDC_TRUST_EMAIL"),
-        *("TOKEN_RATE", "TOKEN_BURST"),
+        *("TOKEN_RATE", "TOKEN_BURST", "METRICS_LISTEN"),
     )
 )
 NAMES = SHARED_NAMES | OWN_NAMES
@@ -88,6 +88,7 @@ class Settings:
     log_format: str
     access_log: bool
     metrics_token: str | None  # None: nobody is given metrics
+    metrics_listen: tuple[str, int] | None  # None: on the web's port only
     operators: frozenset[str]  # e-mail addresses
     drain_seconds: int
     requires_second_factor: bool
@@ -122,6 +123,7 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
     port = number(env, "PORT", 8000, 1, 65535)
     host, about_host = listening_host.read(env)
     base_url = _base_url(env, host, port)
+    metrics_listen = listening_host.read_metrics(env, port)
     return Settings(
         instance=instance,
         database_url=_database_url(env, instance),
@@ -137,7 +139,7 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         lease_seconds=number(env, "WEBHOOKS_LEASE_SECONDS", 60, 1, 3600),
         retry_delays=setting_values.delays(env, "WEBHOOKS_RETRY_DELAYS", DEFAULT_DELAYS),
         auto_disable_after=setting_values.days(env, "WEBHOOKS_AUTO_DISABLE_DAYS", "5"),
-        targets=target_settings.read(env, host=host, port=port, base_url=base_url),
+        targets=target_settings.read(env, host=host, port=port, base_url=base_url, beside=metrics_listen),
         ca_bundle=setting_files.certificates(env, "WEBHOOKS_CA_BUNDLE"),
         catalog=setting_files.existing_path(env, "WEBHOOKS_CATALOG"),
         token_rate=setting_values.rate_limit(env, "WEBHOOKS_TOKEN_RATE", "WEBHOOKS_TOKEN_BURST"),
@@ -150,6 +152,7 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         log_format=setting_values.one_of(env, "WEBHOOKS_LOG_FORMAT", "text", ("text", "json")),
         access_log=setting_values.flag(env, "WEBHOOKS_ACCESS_LOG"),
         metrics_token=setting_values.token(env, "WEBHOOKS_METRICS_TOKEN"),
+        metrics_listen=metrics_listen,
         operators=setting_values.addresses(env, "WEBHOOKS_OPERATORS"),
         drain_seconds=number(env, "WEBHOOKS_DRAIN_SECONDS", 0, 0, 300),
         requires_second_factor=setting_values.flag(env, "WEBHOOKS_REQUIRE_SECOND_FACTOR"),

@@ -2,11 +2,12 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,35 @@ def send(platform: Platform, workspace: Workspace, count: int) -> None:
             f"{platform.url}/api/v1/events", json=EVENT, headers=workspace.headers, timeout=20
         )
         assert answer.status_code == 202
+
+
+def test_metrics_have_an_address_of_their_own_for_all_processes(
+    platform: Platform, app: Flask, receiver: Receiver
+) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    platform.start("web", WEBHOOKS_WEB_PROCESSES="2", WEBHOOKS_METRICS_LISTEN=address)
+    send(platform, new_workspace(app, "Acme"), 3)
+
+    def is_accepted() -> bool:
+        answer = requests.get(f"http://{address}/metrics", timeout=20)
+        assert answer.status_code == 200
+        return 'avra_events_total{status="accepted",type="batch-lifecycle"} 3.0' in answer.text
+
+    wait_for(is_accepted, 60)
+    for path in ("/", "/healthz", "/api/v1/events"):
+        assert requests.get(f"http://{address}{path}", timeout=20).status_code == 404
+    assert requests.post(f"http://{address}/metrics", timeout=20).status_code == 501
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        refused = subprocess.run(
+            [sys.executable, "-m", "webhooks_app", "web"],
+            env=platform.environ
+            | {"PORT": str(free_port()), "WEBHOOKS_METRICS_LISTEN": f"127.0.0.1:{taken.getsockname()[1]}"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert refused.returncode != 0
+    assert "Cannot listen on WEBHOOKS_METRICS_LISTEN" in refused.stderr
 
 
 def test_counters_of_all_processes_add_up_and_outlive_them(

@@ -55,6 +55,7 @@ _VALUES: dict[str, Callable[[Settings], object]] = {
     "WEBHOOKS_SMTP_URL": lambda settings: _mail_server(settings),
     "WEBHOOKS_MAIL_FROM": lambda settings: settings.mail_server and settings.mail_server.sender,
     "WEBHOOKS_METRICS_TOKEN": lambda settings: _secret(settings.metrics_token),
+    "WEBHOOKS_METRICS_LISTEN": lambda settings: _host_and_port(settings.metrics_listen),
     "WEBHOOKS_OPERATORS": lambda settings: ",".join(sorted(settings.operators)),
     "WEBHOOKS_DRAIN_SECONDS": lambda settings: settings.drain_seconds,
     "WEBHOOKS_REQUIRE_SECOND_FACTOR": lambda settings: int(settings.requires_second_factor),
@@ -92,6 +93,13 @@ def config(is_json: bool) -> None:
 
 def _text(value: object) -> str:
     return "" if value is None else str(value)
+
+
+def _host_and_port(address: tuple[str, int] | None) -> str | None:
+    if address is None:
+        return None
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _secret(value: str | None) -> str | None:

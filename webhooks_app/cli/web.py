@@ -22,6 +22,7 @@ from webhooks_app.jobs.process import (
 from webhooks_app.monitoring.own_report import WEB
 from webhooks_app.monitoring.tracing import tracer_of
 from webhooks_app.server import restart, web_server
+from webhooks_app.server.metrics_listener import MetricsListener
 from webhooks_app.server.restart import Restart
 from webhooks_app.server.server_limits import (
     DEFAULT_LIMITS,
@@ -29,6 +30,8 @@ from webhooks_app.server.server_limits import (
     fit_open_files,
     least_open_files,
 )
+from webhooks_app.services import Services
+from webhooks_app.web import metrics_answer
 
 
 @click.command()
@@ -58,11 +61,14 @@ def _run(count: int | None) -> None:
     schema_version.check_at_start(settings.database_url)
     limits = fitting_limits(settings)
     listener = left or _listen(settings)
+    _try_metrics(settings)
     restarting = Restart(listener, os.environ)
     app = create_serving_app(settings)
 
     def serve() -> None:
         gc_freeze()
+        if settings.metrics_listen:
+            metrics_of(services(app), *settings.metrics_listen).start()
         with tracer_of(WEB) as tracer, reports_of(services(app), WEB):
             services(app).group_commit.tracer = tracer
             web_server.serve(
@@ -111,6 +117,23 @@ def _listen(settings: config.Settings) -> socket.socket:
         return web_server.listen(settings.host, settings.port)
     except OSError as error:
         raise config.ConfigError(f"Cannot listen on {settings.bind}: {error.strerror}.") from None
+
+
+def metrics_of(found: Services, host: str, port: int) -> MetricsListener:
+    """Return a listener for the metrics of all processes. Raises OSError where the address is taken."""
+    return MetricsListener(host, port, lambda accept: metrics_answer.render(found, accept))
+
+
+def _try_metrics(settings: config.Settings) -> None:
+    """Raise ConfigError where something else has the address for metrics, before any process serves."""
+    if settings.metrics_listen is None:
+        return
+    try:
+        MetricsListener(*settings.metrics_listen, render=lambda _: (b"", "")).server_close()
+    except OSError as error:
+        raise config.ConfigError(
+            f"Cannot listen on WEBHOOKS_METRICS_LISTEN, port {settings.metrics_listen[1]}: {error.strerror}."
+        ) from None
 
 
 def fitting_limits(settings: config.Settings) -> ServerLimits:

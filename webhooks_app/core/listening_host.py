@@ -32,6 +32,25 @@ def read(env: Mapping[str, str]) -> tuple[str, list[str]]:
     ]
 
 
+def read_metrics(env: Mapping[str, str], port: int) -> tuple[str, int] | None:
+    """Return the address and port for metrics; None where there are to be none. Raises ConfigError.
+
+    `port` is the web's, which it may not be: who reaches the web would be given metrics without a token.
+    """
+    name = "WEBHOOKS_METRICS_LISTEN"
+    text = env.get(name, "")
+    if not text:
+        return None
+    host, _, digits = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    is_number = digits.isascii() and digits.isdecimal() and len(digits) < 6
+    if not (is_address(host) and is_number and 0 < int(digits) < 65536):
+        raise ConfigError(f"{name} must be an IP address and a port, such as 127.0.0.1:9464.")
+    if int(digits) == port:
+        raise ConfigError(f"{name} has the port of the web, {port} (PORT); metrics need one of their own.")
+    return host, int(digits)
+
+
 def _checked(setting: str, host: str) -> str:
     if is_address(host) or (_HOST_NAME.fullmatch(host) and not _LIKE_AN_ADDRESS.fullmatch(host)):
         return host

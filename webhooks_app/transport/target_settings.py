@@ -15,8 +15,12 @@ from webhooks_app.transport.target_ports import DEFAULT_PORTS
 _EVERYWHERE = "0.0.0.0"  # noqa: S104  compared, not bound
 
 
-def read(env: Mapping[str, str], *, host: str, port: int, base_url: str) -> TargetPolicy:
+def read(
+    env: Mapping[str, str], *, host: str, port: int, base_url: str, beside: tuple[str, int] | None = None
+) -> TargetPolicy:
     """Return the policy; `host` and `port` are where the web listens, `base_url` where it is reached.
+
+    `beside`: where it listens besides that.
 
     Raises ConfigError.
     """
@@ -31,7 +35,7 @@ def read(env: Mapping[str, str], *, host: str, port: int, base_url: str) -> Targ
         allow_http=flag(env, "WEBHOOKS_ALLOW_HTTP"),
         allowed_networks=networks,
         allowed_hosts=hosts,
-        own_listeners=_own_listeners(env, host, port, base_url),
+        own_listeners=_own_listeners(env, host, port, base_url) | ({beside} if beside else set()),
         is_own_address=local_addresses.is_own_address,
         **options,
     )

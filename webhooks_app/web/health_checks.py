@@ -11,7 +11,7 @@ from webhooks_app.core.clock import format_optional
 from webhooks_app.db import disk_space
 from webhooks_app.extensions import services
 from webhooks_app.monitoring.problems import Problem, Severity
-from webhooks_app.web import platform_health
+from webhooks_app.web import metrics_answer, platform_health
 from webhooks_app.web.api.authentication import bearer_token
 
 HealthResponse = tuple[dict[str, Any], int] | tuple[dict[str, Any], int, dict[str, str]]
@@ -81,13 +81,5 @@ def show_metrics() -> Response:
     token = bearer_token(request.headers.get("Authorization", ""))
     if token is None or not hmac.compare_digest(token.encode(), expected.encode()):
         return Response("Send the token of WEBHOOKS_METRICS_TOKEN.\n", 401, {"WWW-Authenticate": "Bearer"})
-    # Not at the top: only who asks for metrics pays for what they need.
-    from webhooks_app.monitoring import exposition
-
-    health = platform_health.read(services())
-    counted = health.facts.reports.counters if health.facts else services().counters.snapshot()
-    found = sorted({(each.code.value, each.severity.value) for each in health.problems})
-    body, content_type = exposition.render(
-        health.facts, counted, found, accept=request.headers.get("Accept", "")
-    )
+    body, content_type = metrics_answer.render(services(), request.headers.get("Accept", ""))
     return Response(body, content_type=content_type)
