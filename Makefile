@@ -3,11 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOCK = $(BIN)/python -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header $(UPGRADE)
+DIST = $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w dist
 
-.PHONY: run test coverage faults hosts bench mutants check lock docs wheel client sbom reference api-reference clean
+.PHONY: run avra test coverage faults hosts bench mutants check lock docs wheel client sbom reference api-reference clean
 
 run: $(VENV)/run.stamp
 	@exec $(BIN)/python -m webhooks_app run
+
+# Of `make run` what it installs: the command that the documents call `avra`, which works in any folder.
+avra: $(VENV)/run.stamp
+	@echo $(BIN)/avra
 
 # They start hundreds of processes; where no bytecode is kept, each compiles the platform anew, for a second or two.
 test coverage: export PYTHONDONTWRITEBYTECODE =
@@ -45,24 +50,25 @@ check: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -q tests/test_packages.py tests/test_contributing.py
 
 # The documents as a site, into site/, which the web serves under /docs; with tools of its own, not those of the platform.
-docs: $(VENV)/dev.stamp
+docs: $(VENV)/build.stamp
 	@$(BIN)/python -m uv run -q --isolated --no-project --with-requirements docs_site/tools.txt python -m docs_site site
 	@echo site/index.html
 
 # What a deployment installs, into dist/: the wheel with the site, and the tested versions of what it needs, with hashes.
 wheel: docs
-	@rm -rf dist
-	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w dist .
+	@rm -f dist/webhooks_app-*.whl
+	@$(DIST) .
 	@cp deploy/requirements.txt dist/
-	@ls dist/*
+	@ls dist/webhooks_app-* dist/requirements.txt
 
 # What apps that send events install, into dist/.
-client: $(VENV)/dev.stamp
-	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w dist clients/python
+client: $(VENV)/build.stamp
+	@rm -f dist/avra_client-*.whl
+	@$(DIST) clients/python
 	@ls dist/avra_client-*
 
 # What the wheel and the files it serves are made of, for whoever checks for known weaknesses.
-sbom: $(VENV)/dev.stamp
+sbom: $(VENV)/build.stamp
 	@mkdir -p dist
 	@$(BIN)/python -m uv run -q --isolated --no-project --with-requirements tests/deploy/tools.txt \
 		python deploy/bill_of_materials.py > dist/avra.cdx.json
@@ -70,9 +76,10 @@ sbom: $(VENV)/dev.stamp
 
 # UPGRADE= for the versions that are there already, after a change of the lists that they are compiled from.
 lock: UPGRADE ?= --upgrade
-lock: $(VENV)/dev.stamp
+lock: $(VENV)/build.stamp
 	$(LOCK) pyproject.toml --extra embedded --extra test -o requirements.txt
 	$(LOCK) -c requirements.txt requirements.in -o deploy/requirements.txt
+	$(LOCK) requirements-build.in -o requirements-build.txt
 	$(LOCK) requirements-dev.in -o requirements-dev.txt
 	$(LOCK) docs_site/tools.in -o docs_site/tools.txt
 	$(LOCK) tests/deploy/tools.in -o tests/deploy/tools.txt
@@ -100,12 +107,24 @@ $(VENV)/python.stamp:
 		{ echo "error: $(PYTHON) cannot make a virtual environment (on Debian: apt install python3-venv)"; exit 1; }
 	@touch $@
 
-$(VENV)/run.stamp: $(VENV)/python.stamp requirements.txt
-	@echo "Installing (once) …"
+# `python -m webhooks_app` for whichever folder it is called in.
+$(BIN)/avra: $(VENV)/python.stamp
+	@printf '%s\n' '#!/bin/sh' 'checkout=$$(dirname "$$(readlink -f "$$0")")/../..' \
+		'PYTHONPATH=$$checkout exec "$$checkout/$(BIN)/python" -P -m webhooks_app "$$@"' > $@
+	@chmod +x $@
+
+$(VENV)/run.stamp: $(VENV)/python.stamp requirements.txt | $(BIN)/avra
+	@echo "Installing into $(VENV), once; it takes one to two minutes …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	@touch $@
 
+# What wheels are built with, and uv, which runs other tools in environments of their own.
+$(VENV)/build.stamp: $(VENV)/python.stamp requirements-build.txt
+	@echo "Installing what builds need into $(VENV), once …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-build.txt
+	@touch $@
+
 $(VENV)/dev.stamp: $(VENV)/run.stamp requirements-dev.txt
-	@echo "Installing what the tests need (once) …"
+	@echo "Installing what the tests need, once; it takes some minutes …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@

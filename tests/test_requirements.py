@@ -8,6 +8,8 @@ from packaging.requirements import Requirement
 
 from webhooks_app.config import ROOT
 
+FILES = ["requirements.txt", "requirements-build.txt", "requirements-dev.txt", "deploy/requirements.txt"]
+
 
 def pinned(file: str) -> dict[str, Requirement]:
     """What a compiled list installs here, by name."""
@@ -27,7 +29,7 @@ def needed_by(pin: Requirement) -> list[Requirement]:
     ]
 
 
-@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt", "deploy/requirements.txt"])
+@pytest.mark.parametrize("file", FILES)
 def test_what_is_needed_with_an_extra_is_pinned_with_it(file: str) -> None:
     """An old pip asks for an extra apart, takes the newest version, and refuses it, as no line pins that."""
     pins = pinned("requirements.txt") | pinned(file)

@@ -1,3 +1,3 @@
 from webhooks_app.cli.main import main
 
-main()
+main(prog_name="avra")

@@ -1,6 +1,7 @@
-"""`make run` in checkouts whose folders have names of every kind, and where it cannot work."""
+"""`make run` in checkouts with names of every kind, where it cannot work, and what else `make` makes."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -46,6 +47,41 @@ def test_make_run_works_in_a_folder_with_an_odd_name(tmp_path: Path, is_linked: 
         wait_for(lambda: platform.alive() == [])
     finally:
         platform.clean_up()
+
+
+def test_the_command_of_a_checkout_works_in_any_folder_and_through_links(tmp_path: Path) -> None:
+    folder = checkout(tmp_path / "-a b=c?#%20 ü'\"$x;&[]\\")
+    own = folder / ".venv"
+    own.unlink()
+    (own / "bin").mkdir(parents=True)
+    (own / "python.stamp").touch()
+    (own / "bin" / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (own / "bin" / "python").chmod(0o755)
+    subprocess.run(["make", "--silent", ".venv/bin/avra"], cwd=folder, check=True, timeout=60)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "click.py").write_text("raise SystemExit('a file of the current folder was run')")
+    (tmp_path / "avra").symlink_to(own / "bin" / "avra")
+    for command in (own / "bin" / "avra", tmp_path / "avra"):
+        done = subprocess.run([command, "--help"], cwd=elsewhere, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stdout.startswith("Usage: avra")) == (0, True), done.stderr
+
+
+def commands_of(target: str) -> str:
+    """What `make` would run for a target in a checkout that has no environment yet."""
+    command = ["make", "--dry-run", "--always-make", target]
+    return subprocess.run(command, cwd=config.ROOT, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize("target", ["client", "wheel", "docs", "lock"])
+def test_what_builds_installs_only_what_builds_need(target: str) -> None:
+    assert re.findall(r"--require-hashes -r (\S+)", commands_of(target)) == ["requirements-build.txt"]
+
+
+@pytest.mark.parametrize(("target", "kept"), [("wheel", "avra_client"), ("client", "webhooks_app")])
+def test_a_wheel_that_is_built_leaves_the_others(target: str, kept: str) -> None:
+    [removed] = re.findall(r"^rm .*dist.*$", commands_of(target), re.MULTILINE)
+    assert kept not in removed and removed.endswith("-*.whl")
 
 
 def refusal(folder: Path) -> str:
