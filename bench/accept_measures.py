@@ -32,7 +32,7 @@ def accept(deployment: Deployment, count: int) -> Iterator[Figure]:
     deployment.add_endpoints(1)
     with deployment.web():
         warm_up(deployment)
-        with _cpu(deployment) as cpu:
+        with cpu_seconds(deployment) as cpu:
             produced = produce(deployment, "/events", json.dumps(EVENT).encode(), count)
     yield f"accept, web alone, {CONNECTIONS} connections", count / produced["seconds"], "events/s"
     yield "accept, web alone, p50 / p99", produced["p50_ms"], f"ms / {produced['p99_ms']:.1f} ms"
@@ -46,7 +46,7 @@ def single(deployment: Deployment, count: int, *, processes: int = 1) -> Iterato
     with deployment.web(processes), deployment.workers(processes):
         warm_up(deployment)
         started = time.time()
-        with _cpu(deployment) as cpu:
+        with cpu_seconds(deployment) as cpu:
             produce(deployment, "/events", json.dumps(EVENT).encode(), count)
             wait_for(lambda: received() >= count)
     arrived = stats()
@@ -128,7 +128,7 @@ def produce(
 
 
 @contextmanager
-def _cpu(deployment: Deployment) -> Iterator[list[float]]:
+def cpu_seconds(deployment: Deployment) -> Iterator[list[float]]:
     """Yield a list that holds, after the block, the CPU seconds of platform and database meanwhile."""
     used: list[float] = []
     before = _cpu_seconds(deployment)

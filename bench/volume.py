@@ -41,7 +41,7 @@ def measure(deployment: Deployment, count: int, sent: int) -> Iterator[Figure]:
     client = page_times.log_in(deployment)
     short = {what: value for what, value, _ in _figures(deployment, client, SHORT_LOG, sent)}
     for what, value, unit in _figures(deployment, client, count, sent):
-        yield what, value, f"{unit}; {short[what]:,.1f} with {SHORT_LOG:,}" if what in short else unit
+        yield what, value, f"{unit}; {short[what]:,.2f} with {SHORT_LOG:,}" if what in short else unit
 
 
 def _figures(deployment: Deployment, client: FlaskClient, count: int, sent: int) -> Iterator[Figure]:
@@ -53,7 +53,13 @@ def _figures(deployment: Deployment, client: FlaskClient, count: int, sent: int)
     yield from _bytes_each(deployment, count)
     page_times.fill_rollups(endpoints, clock.now() - timedelta(days=page_times.DAYS))
     page_times.fill_surroundings(deployment, endpoints)
-    yield from page_times.measure_pages(deployment, client, endpoints, count)
+    own = time.process_time()
+    with accept_measures.cpu_seconds(deployment) as database:
+        pages = list(page_times.measure_pages(deployment, client, endpoints, count))
+    yield from pages
+    turns = (len(pages) - 1) * (page_times.RUNS + 2)
+    yield "all pages, console", (time.process_time() - own) / turns * 1000, "CPU ms each"
+    yield "all pages, database", database[0] / turns * 1000, "CPU ms each"
     yield from _rates(deployment, sent)
 
 
@@ -85,9 +91,11 @@ def _accepting(deployment: Deployment, count: int) -> Iterator[Figure]:
     with deployment.web(), deployment.workers():
         _warm_up(deployment, body)
         started = time.time()
-        accept_measures.produce(deployment, "/events", body, count)
-        wait_for(lambda: received() >= count)
+        with accept_measures.cpu_seconds(deployment) as cpu:
+            accept_measures.produce(deployment, "/events", body, count)
+            wait_for(lambda: received() >= count)
     yield "single events, published to arrived", count / (stats()["last_at"] - started), "events/s"
+    yield "single events, everything of the platform", cpu[0] / count * 1000, "CPU s per 1,000"
 
 
 def _warm_up(deployment: Deployment, body: bytes) -> None:
@@ -100,7 +108,7 @@ def _draining(deployment: Deployment, count: int) -> Iterator[Figure]:
     request("POST", "/reset")
     deployment.accept(count // 10, "batch-request")
     waiting = deployment.pending() - count // 10 * 10
-    with deployment.workers():
+    with deployment.workers(), accept_measures.cpu_seconds(deployment) as cpu:
         wait_for(lambda: received() >= count // 10 * 10)
         wait_for(lambda: deployment.pending() <= waiting)
     arrived = stats()
@@ -109,3 +117,4 @@ def _draining(deployment: Deployment, count: int) -> Iterator[Figure]:
         arrived["received"] / (arrived["last_at"] - arrived["first_at"]),
         "deliveries/s",
     )
+    yield "drain, everything of the platform", cpu[0] / count * 1000, "CPU s per 1,000"
