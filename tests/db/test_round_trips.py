@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,11 @@ from webhooks_app.db import deadlines, engines
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.events.accept import NewEvent, Submission
 from webhooks_app.extensions import db, services
+from webhooks_app.jobs.wake_ups import WakeUps
+from webhooks_app.worker.claimer import Claimer
+from webhooks_app.worker.concurrency import Concurrency
 from webhooks_app.worker.engine import DeliveryEngine
+from webhooks_app.worker.engine_limits import ClaimLimits, ConcurrencyLimits
 
 EVENT = NewEvent.of("batch-lifecycle", {"batch_id": "b1", "status": "queued"})
 
@@ -171,3 +176,24 @@ def test_a_lone_delivery_takes_two_questions_of_a_worker(
         engine.run(seconds=60)
 
     assert until_sent == [2]
+
+
+def test_a_worker_that_is_told_where_takes_one_question(
+    workspace: Workspace, databases: Databases, wake_ups: WakeUps, tmp_path: Path
+) -> None:
+    workspace.endpoint("https://receiver.test")
+    claimer = Claimer(
+        databases,
+        wake_ups,
+        Concurrency(16, ConcurrencyLimits()),
+        lease=timedelta(seconds=60),
+        limits=ClaimLimits(),
+    )
+    claimer.start_run()
+    claimer.claim(16, is_sending=False)
+    workspace.send()
+    with round_trips(db.engine, tmp_path) as counted:
+        claimed = claimer.claim(16, is_sending=False)
+
+    assert [each.body is not None for each in claimed or ()] == [True]
+    assert counted.count == 1

@@ -11,7 +11,7 @@ from redis import Redis
 from tests.conftest import Workspace, wait_for
 from tests.receivers import Receiver
 from webhooks_app.config import Settings
-from webhooks_app.jobs.wake_ups import WakeUps
+from webhooks_app.jobs.wake_ups import MOST_NAMED, WakeRequest, WakeUps
 from webhooks_app.worker.engine import DeliveryEngine
 
 pytestmark = pytest.mark.usefixtures("queue_matches_states")
@@ -67,3 +67,22 @@ def test_steady_traffic_leaves_no_jobs_behind(
     assert len(receiver.received) == 41
     with Redis.from_url(settings.redis_url) as redis:
         assert redis.llen("rq:queue:deliveries") <= 2
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [
+        ([["ep_1"], ["ep_2", "ep_1"]], {"ep_1", "ep_2"}),
+        ([["ep_1"], []], set()),
+        ([["ep_1"], [f"ep_{number}" for number in range(MOST_NAMED + 1)]], set()),
+        ([[f"ep_{number}"] for number in range(MOST_NAMED + 1)], set()),
+    ],
+    ids=["few", "whatever is due", "too many at once", "too many in all"],
+)
+def test_a_request_names_the_endpoints_of_all_wake_ups_that_it_stands_for(
+    wake_ups: WakeUps, named: list[list[str]], expected: set[str]
+) -> None:
+    for endpoint_ids in named:
+        wake_ups.wake_worker(endpoint_ids)
+    assert wake_ups.take_request() == WakeRequest(frozenset(expected))
+    assert wake_ups.take_request() is None

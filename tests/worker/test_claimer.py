@@ -3,16 +3,19 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
 from redis import Redis
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 
 from tests.conftest import Workspace
 from tests.worker.attempted import LEASE, URL
 from webhooks_app.config import Settings
+from webhooks_app.core.clock import now
 from webhooks_app.db.engines import Databases
+from webhooks_app.db.models import Endpoint, EndpointHealth
 from webhooks_app.jobs.wake_ups import AWAKE_KEY, WakeUps
 from webhooks_app.worker import claimer as claimer_module
 from webhooks_app.worker import endpoint_scan
@@ -21,8 +24,8 @@ from webhooks_app.worker.concurrency import Concurrency
 from webhooks_app.worker.endpoint_scan import DueEndpoint
 from webhooks_app.worker.engine_limits import ClaimLimits, ConcurrencyLimits
 
-# Long enough that no scan comes by time alone, unless a test says so.
-LIMITS = ClaimLimits(scan_interval_seconds=3600)
+# Long enough that no scan comes by time alone, unless a test says so; and none is left out.
+LIMITS = ClaimLimits(scan_interval_seconds=3600, unscanned_endpoints=0)
 CAPACITY = 100
 
 MakeClaimer = Callable[..., Claimer]
@@ -129,7 +132,7 @@ def test_a_request_is_taken_by_a_run_that_has_a_free_slot(
     workspace.send()
 
     assert claim(claimer, free_slots) == (1 if is_taken else None)
-    assert wake_ups.take_request() is not is_taken
+    assert (wake_ups.take_request() is None) is is_taken
 
 
 def test_a_run_that_is_full_calls_another_worker_for_what_it_knows(
@@ -284,3 +287,111 @@ def test_a_busy_run_claims_many_or_after_a_while(
     assert claim(claimer, free_slots, is_sending=is_sending) == (free_slots if is_claimed else None)
     assert clock.scans == 1
     assert claimer.claimed == 2 + (free_slots if is_claimed else 0)
+
+
+NAMING = replace(LIMITS, unscanned_endpoints=2)
+
+
+@pytest.fixture
+def named(make_claimer: MakeClaimer, clock: Clock) -> Claimer:
+    """A claimer that goes by names, and has scanned when there was nothing."""
+    claimer = make_claimer(NAMING)
+    claimer.start_run()
+    assert claim(claimer) == 0
+    assert clock.scans == 1
+    return claimer
+
+
+def test_what_a_wake_up_names_is_claimed_before_a_scan_confirms_that_it_was_all(
+    workspace: Workspace, named: Claimer, clock: Clock
+) -> None:
+    workspace.endpoint(URL)
+    workspace.send()
+    assert claim(named) == 1
+    assert clock.scans == 1
+
+    assert named.expects_more
+    assert claim(named) is None
+    assert 0 < named.rest_seconds <= NAMING.scan_interval_seconds
+    clock.now += NAMING.scan_interval_seconds + 1
+    assert claim(named) == 0
+    assert clock.scans == 2
+    assert not named.expects_more
+
+
+def test_a_claim_that_may_have_left_some_is_followed_by_a_scan(
+    workspace: Workspace, named: Claimer, clock: Clock
+) -> None:
+    workspace.endpoint(URL)
+    workspace.send(3)
+    assert claim(named, 2) == 2
+    clock.now += 1
+    assert claim(named) == 1
+    assert clock.scans == 2
+
+
+@pytest.mark.parametrize("count", [1, 3], ids=["of a version that names none", "to many endpoints"])
+def test_what_no_wake_up_names_is_scanned_for_at_once(
+    workspace: Workspace, named: Claimer, clock: Clock, settings: Settings, count: int
+) -> None:
+    for _ in range(count):
+        workspace.endpoint(URL)
+    workspace.send()
+    if count == 1:
+        with Redis.from_url(settings.redis_url) as redis:
+            redis.delete("webhooks:named")
+    assert claim(named) == count
+    assert clock.scans == 2
+
+
+def test_the_names_of_several_wake_ups_come_together(
+    workspace: Workspace, named: Claimer, clock: Clock
+) -> None:
+    for number in range(2):
+        workspace.endpoint(f"{URL}/{number}")
+        workspace.send()
+    assert claim(named) == 3
+    assert clock.scans == 1
+
+
+def test_while_others_are_known_to_be_due_a_scan_lets_all_have_their_share(
+    workspace: Workspace, named: Claimer, clock: Clock, wake_ups: WakeUps
+) -> None:
+    workspace.endpoint(URL)
+    workspace.send(3)
+    wake_ups.wake_worker()
+    assert claim(named, 1) == 1  # which leaves two known to be due
+    clock.now += 1
+    workspace.send()
+    assert claim(named) == 3
+    assert clock.scans == 3
+
+
+def test_an_endpoint_with_a_rate_limit_is_claimed_from_by_that(
+    workspace: Workspace, named: Claimer, clock: Clock
+) -> None:
+    workspace.endpoint(URL, rate_per_second=10)
+    workspace.send(5)
+    assert claim(named) == 0
+    assert claim(named) == 1  # after a scan, as many as a tenth of a second allows
+    assert clock.scans == 2
+
+
+def test_nothing_is_claimed_of_an_endpoint_that_asked_for_a_pause(
+    workspace: Workspace, named: Claimer, databases: Databases
+) -> None:
+    workspace.endpoint(URL)
+    with databases.write.begin() as connection:
+        connection.execute(update(EndpointHealth).values(rate_free_at=now() + timedelta(seconds=30)))
+    workspace.send()
+    assert claim(named) == 0
+    assert claim(named) == 0
+
+
+def test_nothing_is_claimed_of_a_listener(workspace: Workspace, named: Claimer, databases: Databases) -> None:
+    workspace.endpoint(URL)
+    with databases.write.begin() as connection:
+        connection.execute(update(Endpoint).values(is_listener=True))
+    workspace.send()
+    assert claim(named) == 0
+    assert claim(named) == 0

@@ -27,7 +27,7 @@ def at(monkeypatch: pytest.MonkeyPatch, place: str, act: Callable[[], object]) -
     """Has `act` done once, when a process comes by that failpoint."""
     pending = [act]
 
-    def hit(name: str) -> None:
+    def hit(name: str, *_: object) -> None:
         if name == place and pending:
             pending.pop()()
 

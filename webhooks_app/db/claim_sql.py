@@ -34,15 +34,25 @@ _TO_SEND = """,
 """
 _OLDEST_DUE = "p.next_attempt_at <= :now ORDER BY p.next_attempt_at LIMIT :quota"
 
+# Those from which anybody may claim now: by what a scan would say of them, but for a rate limit.
+_IS_FREE = """ WHERE EXISTS (
+        SELECT 1 FROM endpoints AS e LEFT JOIN endpoint_health AS h ON h.endpoint_id = e.id
+        WHERE e.id = named.value AND e.rate_per_second IS NULL
+        AND (h.rate_free_at IS NULL OR h.rate_free_at <= :now)
+        AND NOT (e.is_listener AND e.deleted_at IS NULL)
+    )
+"""
 _DUE_SQLITE = f"""
-    SELECT d.delivery_id FROM json_each(:endpoint_ids) AS endpoint
+    SELECT d.delivery_id FROM (SELECT value FROM json_each(:endpoint_ids) AS named%s) AS endpoint
     JOIN pending_deliveries d ON d.delivery_id IN (
         SELECT p.delivery_id FROM pending_deliveries p
         WHERE p.endpoint_id = endpoint.value AND {_OLDEST_DUE}
     )
 """
 _DUE_POSTGRESQL = f"""
-    SELECT d.delivery_id FROM jsonb_array_elements_text(CAST(:endpoint_ids AS jsonb)) AS endpoint
+    SELECT d.delivery_id FROM (
+        SELECT value FROM jsonb_array_elements_text(CAST(:endpoint_ids AS jsonb)) AS named%s
+    ) AS endpoint
     CROSS JOIN LATERAL (
         SELECT p.delivery_id FROM pending_deliveries p
         WHERE p.endpoint_id = endpoint.value COLLATE "C" AND {_OLDEST_DUE} FOR UPDATE SKIP LOCKED
@@ -63,13 +73,10 @@ def _to_send(statement: str) -> Any:
     return _with_moments(statement + _TO_SEND, column("changed_at", UtcDateTime), column("body"))
 
 
-# By dialect. Binds :endpoint_ids, :quota (deliveries of each), :now, :lease_ends_at, :leases_to_isolate.
-CLAIM = {
-    "sqlite": _with_moments(_CLAIM % _DUE_SQLITE),
-    "postgresql": _with_moments(_CLAIM % _DUE_POSTGRESQL),
-}
+# Each by dialect. Binds :endpoint_ids, :quota (deliveries of each), :now, :lease_ends_at, :leases_to_isolate.
+_DUE = {"sqlite": _DUE_SQLITE, "postgresql": _DUE_POSTGRESQL}
+CLAIM = {dialect: _with_moments(_CLAIM % (due % "")) for dialect, due in _DUE.items()}
 # The same with the endpoint's moment of change and the event's body.
-CLAIM_TO_SEND = {
-    "sqlite": _to_send(_CLAIM % _DUE_SQLITE),
-    "postgresql": _to_send(_CLAIM % _DUE_POSTGRESQL),
-}
+CLAIM_TO_SEND = {dialect: _to_send(_CLAIM % (due % "")) for dialect, due in _DUE.items()}
+# And from such endpoints only as have neither a rate limit nor a pause, which no scan was made for.
+CLAIM_UNSCANNED = {dialect: _to_send(_CLAIM % (due % _IS_FREE)) for dialect, due in _DUE.items()}

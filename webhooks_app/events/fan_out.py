@@ -3,7 +3,7 @@
 What is more than one transaction may insert is recorded with it, and goes on in `fan_out_runs`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -54,12 +54,14 @@ class Rest:
 class FannedOut:
     """How many deliveries each event has that was inserted, by its id; and whether any of them is due now.
 
-    A `rest` is for `fan_out_runs.go_on`, once it is committed.
+    `due_endpoints` are the endpoints of all that are, if they are known. A `rest` is for
+    `fan_out_runs.go_on`, once it is committed.
     """
 
     deliveries: dict[str, int]
     is_due: bool
     rest: Rest | None
+    due_endpoints: Collection[str] = ()
 
 
 def fan_out(
@@ -86,8 +88,12 @@ def fan_out(
         return _fan_out_in_pieces(connection, events, plan, states, now, limits)
     deliveries = _new_deliveries(plan.slice(0, plan.total()), states)
     inserted = event_inserts.insert(connection, events, deliveries, now=now)
-    is_due = any(each.state is DeliveryState.PENDING and each.event_id in inserted for each in deliveries)
-    return FannedOut(_counts(plan.only(inserted)), is_due, rest=None)
+    due = {
+        each.endpoint_id
+        for each in deliveries
+        if each.state is DeliveryState.PENDING and each.event_id in inserted
+    }
+    return FannedOut(_counts(plan.only(inserted)), bool(due), rest=None, due_endpoints=due)
 
 
 def is_one_statement(events: Iterable[NewEventRow], found: Subscribers, limits: FanOutLimits) -> bool:

@@ -80,7 +80,8 @@ class WakeListener:
             return self.has_thread
 
     def _wait_once(self) -> None:
-        self._redis.exists(NEWS_KEY)  # a connection that is there, before anybody relies on it
+        if not self.is_listening:
+            self._redis.exists(NEWS_KEY)  # a connection that is there, before anybody relies on it
         with self._lock:
             self.is_listening = self._is_awake
         if self._redis.blpop([NEWS_KEY], timeout=WAIT_SECONDS) is None:

@@ -10,6 +10,8 @@ meanwhile needs no job at all (docs/decisions/0003).
 
 import math
 import time
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -24,6 +26,12 @@ from webhooks_app.jobs.task_jobs import DELIVER_DUE, QUEUE_NAME, RECOVER, SEND_M
 from webhooks_app.jobs.wake_listener import NEWS_KEY, WAIT_SECONDS, WakeListener
 
 _WAKE_FLAG_KEY = "webhooks:wake"
+# The ids of endpoints that have something new, for whoever takes the flag. It is a hint: what a version from
+# before it wakes a worker for is not in it, and a scan finds that.
+_NAMED_KEY = "webhooks:named"
+_ANY = "*"
+# More endpoints than these are not named, as a scan then finds them sooner.
+MOST_NAMED = 4
 # A lost job leaves the flag set for no longer than this; the sweep finds what waited meanwhile.
 _WAKE_FLAG_TTL_SECONDS = 5
 
@@ -48,6 +56,13 @@ _BACKOFF = RedisBackoffLimits(longest_seconds=2.0)
 JobTimeout = JobTimeoutException
 
 
+@dataclass(frozen=True, slots=True)
+class WakeRequest:
+    """What a wake-up is about: these endpoints have something due, or any may, where none is named."""
+
+    endpoint_ids: frozenset[str] = frozenset()
+
+
 class WakeUps:
     """The connection of a web process or a worker to Redis: best effort, and quick to give up."""
 
@@ -65,9 +80,12 @@ class WakeUps:
         seconds = WAIT_SECONDS + _PATIENCE_SECONDS
         return WakeListener(redis_connections.connect(self._redis_url, timeout_seconds=seconds))
 
-    def wake_worker(self) -> bool:
-        """Have a worker look for due deliveries; return whether Redis answered."""
-        return self.backoff.run(lambda: set_wake_flag(self._queue))
+    def wake_worker(self, endpoint_ids: Collection[str] = ()) -> bool:
+        """Have a worker look for due deliveries, at these endpoints if any are named.
+
+        Return whether Redis answered.
+        """
+        return self.backoff.run(lambda: set_wake_flag(self._queue, endpoint_ids))
 
     def schedule_wake_ups(self, moments: list[datetime]) -> bool:
         """Schedule a wake-up for each moment, one job a second however many deliveries fall due in it.
@@ -86,16 +104,28 @@ class WakeUps:
         self.listener.start_run()
         self.backoff.run(lambda: self._redis.delete(_WAKE_FLAG_KEY))
 
-    def take_request(self) -> bool:
-        """Clear the wake flag if it may be set; return whether it was, so that there may be new deliveries.
+    def take_request(self) -> WakeRequest | None:
+        """Clear the wake flag if it may be set; if it was, return where there may be new deliveries.
 
         A run that listens asks Redis when it is told to, and now and then.
         """
         is_told, now = self.listener.take(), time.monotonic()
         if self.listener.is_listening and not is_told and now < self._looked_at + _LOOK_SECONDS:
-            return False
+            return None
         self._looked_at = now
-        return self.backoff.ask(lambda: self._redis.getdel(_WAKE_FLAG_KEY), otherwise=None) is not None
+        return self.backoff.ask(self._take_flag, otherwise=None)
+
+    def _take_flag(self) -> WakeRequest | None:
+        # Whoever sets the flag names endpoints before: what is named in between comes with the next flag.
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.getdel(_WAKE_FLAG_KEY)
+            pipe.smembers(_NAMED_KEY)
+            pipe.delete(_NAMED_KEY)
+            flag, named, _ = pipe.execute()
+        if flag is None:
+            return None
+        names = frozenset(each.decode() for each in named)
+        return WakeRequest() if _ANY in names or len(names) > MOST_NAMED else WakeRequest(names)
 
     def end_run(self, *, expects_more: bool) -> None:
         """Unmark the run as awake; enqueue a job if the flag was set meanwhile or it `expects_more`."""
@@ -158,14 +188,16 @@ class WakeUps:
             )
 
 
-def set_wake_flag(queue: Queue) -> None:
+def set_wake_flag(queue: Queue, endpoint_ids: Collection[str] = ()) -> None:
     """Set the wake flag; if it was clear, tell the run that is awake or enqueue one. Raises RedisError."""
     redis = queue.connection
+    names = endpoint_ids if 0 < len(endpoint_ids) <= MOST_NAMED else (_ANY,)
     with redis.pipeline(transaction=False) as pipe:
+        pipe.sadd(_NAMED_KEY, *names)
         pipe.set(_WAKE_FLAG_KEY, 1, nx=True, ex=_WAKE_FLAG_TTL_SECONDS)
         pipe.exists(AWAKE_KEY)
         pipe.llen(NEWS_KEY)
-        is_first, is_awake, news_count = pipe.execute()
+        _, is_first, is_awake, news_count = pipe.execute()
     if is_first and not is_awake:
         enqueue_run(queue)
     elif is_first and news_count < _MOST_NEWS:

@@ -2,11 +2,14 @@
 
 import math
 import time
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from time import time_ns
+from typing import Any
 
 from webhooks_app.core import clock
+from webhooks_app.db.claim_sql import CLAIM, CLAIM_TO_SEND, CLAIM_UNSCANNED
 from webhooks_app.db.engines import Databases
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.monitoring.tracing import Moments, Tracer
@@ -36,6 +39,9 @@ class Claimer:
         self._limits = limits
         self._endpoints = DueEndpoints()
         self._is_scan_requested = False
+        # What wake-ups named, and whether a scan is still to confirm that it was all there was.
+        self._named: set[str] = set()
+        self._is_scan_owed = False
         self._scanned_at = self._scan_seconds = self._claimed_at = self._rests_until = 0.0
         self.claimed = 0
         self.tracer: Tracer | None = None
@@ -43,19 +49,25 @@ class Claimer:
     @property
     def expects_more(self) -> bool:
         """Whether deliveries are known to be due, or may be."""
-        return bool(self._endpoints or self._is_scan_requested)
+        return bool(self._endpoints or self._is_scan_requested or self._is_scan_owed)
 
     def start_run(self) -> None:
         """Forget what earlier runs knew; the first step then scans."""
         self.claimed = 0
         self._rests_until = 0.0
         self._endpoints.clear()
+        self._named.clear()
+        self._is_scan_owed = False
         self.request_scan()
 
     @property
     def rest_seconds(self) -> float:
-        """How long a scan that is requested has to wait; infinite where none is."""
-        return max(0.0, self._rests_until - time.monotonic()) if self._is_scan_requested else math.inf
+        """How long the next scan or claim has to wait that was asked for; infinite where none was."""
+        if self._is_scan_requested or self._named:
+            return max(0.0, self._rests_until - time.monotonic())
+        if self._is_scan_owed:
+            return max(0.0, self._scanned_at + self._limits.scan_interval_seconds - time.monotonic())
+        return math.inf
 
     def request_scan(self) -> None:
         self._is_scan_requested = True
@@ -73,15 +85,34 @@ class Claimer:
         claimable = self._endpoints.claimable(clock.now())
         self._wake_ups.keep_awake()
         if free_slots > 0:
-            self._is_scan_requested = self._wake_ups.take_request() or self._is_scan_requested
+            self._take_request()
         elif self._concurrency.can_take(claimable, 1):
             self._wake_ups.call_another_worker()  # which then takes the requests, too
+        if self._named and (claimable or free_slots <= 0):
+            self.request_scan()  # a claim from all then gives the others their share
+            self._named.clear()
+        if self._named and time.monotonic() >= self._rests_until:
+            return self._claim_named(free_slots)
         if self._is_time_to_scan(claimable, free_slots):
             self._scan()
             return self._claim(free_slots)
         if self._is_claim_worthwhile(claimable, free_slots, is_sending=is_sending):
             return self._claim(free_slots)
         return None
+
+    def _take_request(self) -> None:
+        """Note where a wake-up says that there is something new; a scan comes at once if it is no few places.
+
+        And after a while in any case, as what is named may not be all.
+        """
+        request = self._wake_ups.take_request()
+        if request is None:
+            return
+        named = self._named | request.endpoint_ids
+        if not request.endpoint_ids or len(named) > self._limits.unscanned_endpoints:
+            self._is_scan_requested = True
+        else:
+            self._named, self._is_scan_owed = named, True
 
     def _is_time_to_scan(self, claimable: Mapping[str, object], free_slots: int) -> bool:
         since_last = time.monotonic() - self._scanned_at
@@ -110,7 +141,8 @@ class Claimer:
         self._endpoints.replace_scanned(scanned, is_end=len(scanned) < count, now=now)
         self._scan_seconds = time.monotonic() - self._scanned_at
         if cursor == "":  # a request that came later may be about a stretch that was scanned before it
-            self._is_scan_requested = False
+            self._is_scan_requested = self._is_scan_owed = False
+            self._named.clear()
 
     def _claim(self, free_slots: int) -> list[ClaimedDelivery]:
         self._claimed_at = time.monotonic()
@@ -123,17 +155,31 @@ class Claimer:
         rates = {name: rate for name in quotas if (rate := endpoints[name].rate_per_second)}
         return self._claim_quotas(quotas, rates)
 
-    def _claim_quotas(self, quotas: dict[str, int], rates: Mapping[str, int]) -> list[ClaimedDelivery]:
+    def _claim_named(self, free_slots: int) -> list[ClaimedDelivery]:
+        """Claim from what wake-ups named; a scan follows where that gives nothing, or may have left some."""
+        named, self._named = self._named, set()
+        quotas = self._concurrency.quotas(named, free_slots)
+        claimed = self._claim_quotas(quotas, {}, CLAIM_UNSCANNED) if quotas else []
+        counts = Counter(each.endpoint_id for each in claimed)
+        if not all(0 < counts[name] < quotas.get(name, 0) for name in named):
+            self.request_scan()
+        return claimed
+
+    def _claim_quotas(
+        self,
+        quotas: dict[str, int],
+        rates: Mapping[str, int],
+        statements: Mapping[str, Any] | None = None,
+    ) -> list[ClaimedDelivery]:
         began_ns = time_ns()
         is_single = not rates and len(set(quotas.values())) == 1
-        with_bodies = len(quotas) <= self._limits.endpoints_with_bodies
+        if statements is None:
+            statements = CLAIM_TO_SEND if len(quotas) <= self._limits.endpoints_with_bodies else CLAIM
         database = self._databases.write
         with database.begin_single() if is_single else database.begin() as connection:
             now = clock.now()  # not earlier, or the wait for SQLite's lock would be taken off the lease
             quotas = rate_limits.reserve(connection, quotas, rates, now=now)
-            claimed = claims.claim_due(
-                connection, quotas, now=now, lease=self._lease, with_bodies=with_bodies
-            )
+            claimed = claims.claim_due(connection, quotas, now=now, lease=self._lease, statements=statements)
             free_at = rate_limits.spend(connection, claimed, rates, now=now)
         self._endpoints.note_claims(quotas, claimed)
         self._endpoints.set_aside(free_at)

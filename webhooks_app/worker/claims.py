@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, text
 
-from webhooks_app.db.claim_sql import CLAIM, CLAIM_TO_SEND
+from webhooks_app.db.claim_sql import CLAIM
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models.base import UtcDateTime
 from webhooks_app.worker.claimed_delivery import EXPIRED_LEASES_TO_ISOLATE, ClaimedDelivery
@@ -29,15 +30,15 @@ def claim_due(
     now: datetime,
     lease: timedelta,
     leases_to_isolate: int = EXPIRED_LEASES_TO_ISOLATE,
-    with_bodies: bool = False,
+    statements: Mapping[str, Any] = CLAIM,
 ) -> list[ClaimedDelivery]:
     """Claim up to `quotas[endpoint_id]` due deliveries of each endpoint, oldest first. The caller commits.
 
     A lease that ends early means a duplicate; one that ends late means that a crash delays its deliveries.
-    After so many expired leases, a claim is marked only when its delivery is sent. `with_bodies` has them
-    bring what is sent.
+    After so many expired leases, a claim is marked only when its delivery is sent. The `statements`, by
+    dialect, are one of the kinds of `claim_sql`.
     """
-    statement = (CLAIM_TO_SEND if with_bodies else CLAIM)[connection.dialect.name]
+    statement = statements[connection.dialect.name]
     values = {"now": now, "lease_ends_at": now + lease, "leases_to_isolate": leases_to_isolate}
     claimed: list[ClaimedDelivery] = []
     # One statement for each size of quota, as LIMIT takes no column; see `Concurrency.quotas`.

@@ -30,6 +30,8 @@ class ClaimLimits:
     interval_seconds: float = 0.02
     # A claim from so few endpoints brings the bodies along: one event's comes once for each of them.
     endpoints_with_bodies: int = 4
+    # From so few that wake-ups name, a claim is made before a scan.
+    unscanned_endpoints: int = 4
     # While requests are in flight, a scan finds what falls due by time alone this often.
     scan_interval_seconds: float = 0.25
     # While due endpoints are known, a requested scan waits for this many times the duration of the last scan.
