@@ -18,6 +18,11 @@ from standardwebhooks import Webhook, WebhookVerificationError
 SECRETS = os.environ.get("WEBHOOK_SECRETS", "").split()
 LARGEST_BODY_BYTES = 1024 * 1024
 
+# Anybody may send to this address; of the platform's endpoints, each signs with a secret of its own.
+UNKNOWN_SIGNATURE = (
+    "not signed with a secret of WEBHOOK_SECRETS, that of the endpoint “Demo consumer” in a demo"
+)
+
 
 class Consumer(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -51,8 +56,8 @@ class Consumer(BaseHTTPRequestHandler):
         # Escaped: anybody may call, and what is printed here must not steer the terminal.
         delivery = self.headers.get("webhook-id", "?").encode("unicode_escape").decode()
         if not is_authentic(body, dict(self.headers)):
-            print(f"{delivery} refused: no valid signature", flush=True)
-            self.answer(401, "signature not valid\n")
+            print(f"{delivery} refused: {UNKNOWN_SIGNATURE}", flush=True)
+            self.answer(401, f"{UNKNOWN_SIGNATURE}\n")
         elif Consumer.mode == "hang":
             print(f"{delivery} verified, and left without an answer", flush=True)
             time.sleep(60)

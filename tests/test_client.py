@@ -404,6 +404,18 @@ def test_a_refusal_says_why_and_is_not_tried_again(
 
 
 @pytest.mark.parametrize(
+    ("message", "field", "said"),
+    [
+        ("is required", "data.batch_id", "data.batch_id is required (422 invalid)"),
+        ("Name a type.", "type", "type: Name a type. (422 invalid)"),
+        ("Name a type.", None, "Name a type. (422 invalid)"),
+    ],
+)
+def test_a_refusal_reads_as_a_sentence(message: str, field: str | None, said: str) -> None:
+    assert str(Rejected(422, "invalid", message, field)) == said
+
+
+@pytest.mark.parametrize(
     "body",
     [b"", b"<html>", b"\xff\xfe", b"[]", b'{"error": "no"}', b'{"error": {"code": 1}}', b"[" * 100_000],
     ids=["empty", "markup", "no-utf-8", "list", "text", "number", "deep"],

@@ -101,7 +101,7 @@ class Rejected(SendError):
     may_be_accepted = False
 
     def __init__(self, status: int, code: str, message: str, field: str | None) -> None:
-        super().__init__(f"{message} ({status} {code}{f', {field}' if field else ''})")
+        super().__init__(f"{_at_its_place(message, field)} ({status} {code})")
         self.status, self.code, self.message, self.field = status, code, message, field
 
     @property
@@ -113,6 +113,13 @@ class Rejected(SendError):
     def is_about_event(self) -> bool:
         """Whether the fault may be the event's own, and is neither the token's nor the address's."""
         return self.status in _OF_ONE_EVENT and (self.has_reason or self.status == 413)
+
+
+def _at_its_place(message: str, field: str | None) -> str:
+    """Return the sentence that both make: what is said of `data` has the field as its subject."""
+    if not field:
+        return message
+    return f"{field} {message}" if message[:1].islower() else f"{field}: {message}"
 
 
 class Unauthorized(Rejected):

@@ -14,6 +14,7 @@ from tests.reading import json_of
 from tests.test_packages import ROOT
 from tests.web.api.conftest import new_api
 from webhooks_app.accounts.token_scopes import TokenScope
+from webhooks_app.cli.tokens import add_token
 
 
 def test_a_file_is_applied_drifts_and_is_applied_again(operator: Operator, workspace: Workspace) -> None:
@@ -154,7 +155,10 @@ def test_a_token_without_the_scope_is_told_so(operator: Operator, workspace: Wor
     token = new_api(workspace, TokenScope.ENDPOINTS_READ).token
     result = operator.run("apply", operator.write(FILE), AVRA_TOKEN=token)
     assert result.exit_code == 77
-    assert "needs the scope endpoints:write" in result.stderr
+    assert "needs the scope endpoints:write. An admin adds a token" in result.stderr
+    command = result.stderr.strip().partition("by: avra ")[2].split()
+    assert command[:2] == ["tokens", "add"]
+    assert add_token.make_context("add", command[2:]).params["scopes"] == ("endpoints:write",)
 
 
 def test_another_workspace_is_another_world(operator: Operator, make_workspace: Any) -> None:

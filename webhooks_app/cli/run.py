@@ -115,6 +115,7 @@ def _welcome(url: str, consumer_port: int, shown: dict[str, str]) -> str:
             f"  -H 'Authorization: Bearer {shown['token']}' \\",
             "  -H 'Content-Type: application/json' \\",
             f"  -d {shlex.quote(shown['example'])}",
+            "\n  This token sends and reads events; others: API tokens in the console, or avra tokens add.",
             "\n  Make the demo consumer fail, and work again:\n",
             f"curl -d 500 http://127.0.0.1:{consumer_port}/mode",
             f"curl -d ok http://127.0.0.1:{consumer_port}/mode",

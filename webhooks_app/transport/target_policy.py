@@ -16,6 +16,8 @@ from webhooks_app.transport.address_rules import Address, Network, SpecialRange,
 from webhooks_app.transport.host_names import canonical_host
 from webhooks_app.transport.target_ports import DENIED_PORTS, port_problem
 
+ONLY_PUBLIC = "Deliveries only go to public addresses."
+
 # Host names or addresses in their one spelling, each with a port.
 HostPorts = frozenset[tuple[str, int]]
 
@@ -76,7 +78,7 @@ def address_problem(ip: str, port: int, host: str, policy: TargetPolicy) -> str 
         return problem
     for each, special_range in judged:
         if not any(each in network for network in policy.allowed_networks):
-            return f"{_describe(ip, address, each, special_range)} Deliveries only go to public addresses."
+            return f"{_describe(ip, address, each, special_range)} {ONLY_PUBLIC}"
     return None
 
 

@@ -6,11 +6,17 @@ from ipaddress import IPv6Address
 from urllib.parse import quote
 
 from webhooks_app.transport.host_names import TargetRefused, parse_host, refuse_if, split_host_and_port
-from webhooks_app.transport.target_policy import TargetPolicy, address_problem
+from webhooks_app.transport.target_policy import ONLY_PUBLIC, TargetPolicy, address_problem
 from webhooks_app.transport.target_ports import DEFAULT_PORTS, port_problem
 
 # What a database column, a log line and every common server take without trouble.
 MAX_URL_LENGTH = 2048
+
+# What helps whoever meant a server of their own; not said of what no setting opens.
+WAYS_ON = (
+    "To receive them on a machine of yours while you develop, run `avra listen` there; an operator can allow"
+    " an address by WEBHOOKS_ALLOWED_TARGETS."
+)
 
 # Unicode categories of control, format and surrogate characters and of every kind of space.
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zs", "Zl", "Zp"})
@@ -28,7 +34,7 @@ def normalise_url(url: str, policy: TargetPolicy) -> str:
     name, address = parse_host(host)
     problem = address_problem(name, port, name, policy) if address else _name_problem(name, port, policy)
     if problem:
-        raise TargetRefused(problem)
+        raise TargetRefused(f"{problem} {WAYS_ON}" if problem.endswith(ONLY_PUBLIC) else problem)
     shown_host = f"[{name}]" if isinstance(address, IPv6Address) else name
     shown_port = "" if port == DEFAULT_PORTS[scheme] else f":{port}"
     rebuilt = f"{scheme}://{shown_host}{shown_port}{_encoded(path or '/')}{_encoded(query)}"

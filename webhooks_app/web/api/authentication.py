@@ -35,7 +35,10 @@ def require_scope(scope: TokenScope) -> None:
     """Raise ApiError unless the request's token may do this (RFC 6750, section 3.1)."""
     if scope in current_token().scopes:
         return
-    message = f"This API token may not do that; it needs the scope {scope}."
+    message = (
+        f"This API token may not do that; it needs the scope {scope}. An admin adds a token that has it"
+        f" under API tokens in the console, an operator by: avra tokens add WORKSPACE NAME --scope {scope}"
+    )
     challenge = f'{CHALLENGE}, error="insufficient_scope", scope="{scope}"'
     refuse(403, "insufficient_scope", message, headers={"WWW-Authenticate": challenge})
 
