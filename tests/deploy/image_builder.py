@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shlex
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -139,7 +140,10 @@ def reach(root: Path, python: Path) -> None:
 
 @contextmanager
 def overlay(folder: Path) -> Iterator[Path]:
-    """Yield this machine's root as a folder of one's own, with its devices and processes."""
+    """Yield this machine's root as a folder of one's own, with its processes.
+
+    No folder of it is this machine's own: whoever deletes what a killed run left deletes nothing else.
+    """
     upper, work, root = (folder / name for name in ("upper", "work", "root"))
     for path in (upper, work, root):
         path.mkdir(parents=True)
@@ -147,8 +151,22 @@ def overlay(folder: Path) -> Iterator[Path]:
     with ExitStack() as mounts:
         mount(mounts, root, "-t", "overlay", "-o", options, "overlay")
         mount(mounts, root / "proc", "-t", "proc", "proc")
-        mount(mounts, root / "dev", "--bind", "/dev")
+        mount(mounts, root / "dev", "-t", "tmpfs", "-o", "mode=755", "tmpfs")
+        make_devices(root / "dev")
         yield root
+
+
+def make_devices(folder: Path) -> None:
+    """Make the devices that a container has, of the same numbers (Linux, admin-guide/devices.txt)."""
+    for name, minor in {"null": 3, "zero": 5, "full": 7, "random": 8, "urandom": 9}.items():
+        os.mknod(folder / name, 0o666 | stat.S_IFCHR, os.makedev(1, minor))
+        (folder / name).chmod(0o666)  # whatever the umask is
+    (folder / "fd").symlink_to("/proc/self/fd")
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        (folder / name).symlink_to(f"/proc/self/fd/{number}")
+    shared_memory = folder / "shm"
+    shared_memory.mkdir()
+    shared_memory.chmod(0o1777)
 
 
 def mount(mounts: ExitStack, target: Path, *options: str) -> None:

@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
@@ -60,6 +61,7 @@ def test_the_image_serves_as_a_user_without_rights_on_a_root_that_is_read_only(i
     assert image.run("python3", "-c", site).returncode == 0
     assert image.run("id", "-u").stdout.strip() == "10001"
     assert image.run("touch", "/srv/avra/x").returncode != 0
+    assert (image.root / "dev").stat().st_dev != Path("/dev").stat().st_dev, "it could be deleted through it"
     assert image.run("python3", "-c", "import webhooks_app, pip").returncode != 0
     migrated = image.run(*image.entry, "migrate")
     assert migrated.returncode == 0, migrated.stderr
