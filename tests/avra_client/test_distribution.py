@@ -107,7 +107,7 @@ def test_its_outbox_and_its_relay_need_no_more(programs: Path, workspace: Worksp
             "AVRA_TOKEN": workspace.token,
             "AVRA_OUTBOX_DATABASE": "sqlite:///app.db",
         }
-        assert run(tmp_path, programs / "avra-relay", "run", "--once", **settings) == "1 events accepted\n"
+        assert run(tmp_path, programs / "avra-relay", "run", "--once", **settings) == "1 event accepted\n"
     [event] = db.session.query(Event)
     assert b'"batch_id": "committed"' in event.body
 

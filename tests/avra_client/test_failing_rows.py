@@ -111,7 +111,7 @@ def test_once_hands_over_what_it_can_and_says_that_something_is_left(
 ) -> None:
     [bad] = store.fill(1, note=POISON)
     good = store.fill(5)
-    with pytest.raises(Trouble, match="1 rows are not taken"):
+    with pytest.raises(Trouble, match="1 row is not taken"):
         store.relay(broken_client).run_once()
     assert (accepted_keys(), store.states()) == (good, {bad: "pending"})
     for name, value in relay_process.environment(store, broken_url, workspace.token).items():

@@ -2,6 +2,7 @@
 
 import re
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,8 +58,8 @@ def test_it_shows_and_changes_what_was_set_aside(run: Run, store: Store, client:
         [worse, "rejected", "batch-lifecycle"],
     ]
     assert "data.status" in lines[0][3]
-    assert run("discard", worse)[1] == "1 rows\n"
-    assert run("retry", "--all")[1] == "1 rows\n"
+    assert run("discard", worse)[1] == "1 row\n"
+    assert run("retry", "--all")[1] == "1 row\n"
     assert store.states() == {bad: "pending"}
     for arguments in (("retry",), ("discard", bad, "--all")):
         status, _, complaint = run(*arguments)
@@ -70,6 +71,39 @@ def test_what_was_sent_is_sent_again(run: Run, store: Store, client: Client) -> 
     store.relay(client, keep_sent_hours=1).run_once()
     assert run("resend", "--since", "2001-01-01T00:00Z")[1] == "2 rows\n"
     assert set(store.states().values()) == {"pending"}
+
+
+def test_counts_tell_an_empty_outbox_and_what_a_killed_relay_had_claimed(run: Run, store: Store) -> None:
+    assert run("counts")[1] == "empty\n"
+    first, *_ = store.fill(3)
+    assert run("counts")[1] == "pending\t3\n"
+    until = int(time.time() * 1000) + 100_000
+    store.run(f"UPDATE avra_outbox SET claimed_by = 'x', due_at = {until} WHERE id = '{first}'")
+    printed = run("counts")[1]
+    assert re.fullmatch(r"pending\t3\t1 claimed, for (9\d|100) s at most\n", printed), printed
+    store.run(f"UPDATE avra_outbox SET due_at = {until - 200_000}")
+    assert run("counts")[1] == "pending\t3\n"
+
+
+def test_once_tries_the_token_though_nothing_is_due(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("run", "--once") == (0, "0 events accepted\n", "")
+    monkeypatch.setenv("AVRA_TOKEN", "tok_wrong")
+    status, printed, complaint = run("run", "--once")
+    assert (status, printed) == (75, "")
+    assert complaint == "error: This API token is not valid. (401 unauthorized)\n"
+
+
+@pytest.mark.parametrize("url", ["sqlite:///none.db", "sqlite:///shop/a%20b.db"])
+def test_a_missing_sqlite_file_is_named(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AVRA_OUTBOX_DATABASE", url)
+    path = tmp_path / url.removeprefix("sqlite:///").replace("%20", " ")
+    for command, status in ((("counts",), 78), (("run", "--once"), 75)):
+        given, _, complaint = run(*command)
+        assert given == status
+        assert complaint.endswith(f": unable to open database file: {path}\n")
 
 
 def test_a_database_without_the_table_is_one_line(run: Run, store: Store) -> None:
@@ -87,6 +121,7 @@ def test_a_database_without_the_table_is_one_line(run: Run, store: Store) -> Non
         ("AVRA_TOKEN", "", (), "AVRA_TOKEN is not set"),
         ("AVRA_TOKEN_FILE", "/nowhere/token", (), "AVRA_TOKEN_FILE cannot be read"),
         ("AVRA_OUTBOX_DATABASE", "oracle://x", (), "sqlite:///, postgresql:// or mysql://"),
+        ("AVRA_OUTBOX_DATABASE", "sqlite://app.db", (), "sqlite:///app.db in the current folder"),
         ("AVRA_OUTBOX_DATABASE", "postgresql+psycopg2://h/x", (), "pip install psycopg2"),
         ("AVRA_URL", "http://127.0.0.1:9", ("--listen", "here"), "--listen"),
         ("AVRA_URL", "http://127.0.0.1:9", ("--lease-seconds", "1"), "lease"),
@@ -150,6 +185,7 @@ def test_it_says_how_it_does_and_ends_when_it_is_asked_to(
         said = relay.communicate(timeout=60)[1]
     assert relay.returncode == 0
     assert accepted_keys() == ids
+    assert f"INFO listening on 127.0.0.1:{port}, for" in said
     assert "handed over: accepted=3 repeated=0 rejected=0 not_taken=0" in said
     assert said.splitlines()[-1].endswith("INFO relay stopped")
     assert workspace.token not in said

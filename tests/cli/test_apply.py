@@ -85,6 +85,14 @@ def test_nothing_is_exported_where_nothing_is(operator: Operator) -> None:
     assert "No changes: 0 endpoints" in operator.apply(exported, "--dry-run")
 
 
+def test_one_endpoint_is_told_in_the_singular(operator: Operator, workspace: Workspace) -> None:
+    workspace.endpoint("https://a.example.com/", name="A", managed_by="endpoints.yaml")
+    exported = operator.run("export", "-o", str(operator.folder / "out.yaml"))
+    assert re.match(r"1 endpoint is in \S+\.\n", exported.stderr)
+    text = (operator.folder / "out.yaml").read_text()
+    assert "No changes: 1 endpoint is as the file says." in operator.apply(text, "--dry-run")
+
+
 def test_what_the_platform_refuses_is_said_in_the_file_and_nothing_is_done(operator: Operator) -> None:
     text = FILE.replace("[batch-lifecycle]", "[batch-lifecycle, nonsense]").replace("s: 10", "s: 31")
     said = operator.apply(text, exit_code=65)

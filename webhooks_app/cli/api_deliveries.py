@@ -120,7 +120,8 @@ def recover(
     counted = client.request("POST", "/recoveries/count", body=body, is_repeatable=True).body
     count = f"{counted['count']:,}{'' if counted['is_all'] else ' or more'}"
     if not yes:
-        click.confirm(f"{action.capitalize()} {count} deliveries?", abort=True, err=True)
+        deliveries = "1 delivery" if count == "1" else f"{count} deliveries"
+        click.confirm(f"{action.capitalize()} {deliveries}?", abort=True, err=True)
     started = client.request("POST", "/recoveries", body=body).body
     if no_wait:
         print_fields(started, is_json=is_json)

@@ -194,7 +194,8 @@ def _summarize(plan: Plan, results: list[Result], secrets: SecretsFile | None) -
     """Say what is not done, and where new signing secrets are."""
     new = [each for each in results if each.step.action is Action.CREATE and each.outcome is Outcome.DONE]
     if secrets and secrets.written:
-        click.echo(f"The signing secrets of {secrets.written} new endpoints are in {secrets.path}.")
+        endpoints = "endpoint" if secrets.written == 1 else "endpoints"
+        click.echo(f"Signing secrets of {secrets.written} new {endpoints}: in {secrets.path}.")
     elif new:
         click.echo("New signing secrets: on the Verify tab of each endpoint, or over the API.")
     counts = {outcome: sum(each.outcome is outcome for each in results) for outcome in Outcome}

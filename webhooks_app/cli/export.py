@@ -43,7 +43,8 @@ def export(client: ApiClient, managed_by: str | None, unmasked_urls: bool, outpu
             file.write(text)
     except OSError as error:
         raise click.ClickException(f"{output} cannot be written: {error.strerror}") from None
-    click.echo(f"{len(chosen)} endpoints are in {output}.", err=True)
+    endpoints = "1 endpoint is" if len(chosen) == 1 else f"{len(chosen)} endpoints are"
+    click.echo(f"{endpoints} in {output}.", err=True)
 
 
 def _refuse_ambiguous(endpoints: Sequence[Mapping[str, Any]]) -> None:

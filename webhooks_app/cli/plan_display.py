@@ -29,7 +29,9 @@ def lines(plan: Plan) -> Iterator[str]:
     for name in plan.left:
         yield f"  {flatten(name)}: left the file; --prune deletes it, --release lets go of it"
     if not plan.pending:
-        yield f"No changes: {len(plan.steps)} endpoints are as the file says."
+        count = len(plan.steps)
+        endpoints = "1 endpoint is" if count == 1 else f"{count} endpoints are"
+        yield f"No changes: {endpoints} as the file says."
     else:
         counts = ((word, len(plan.with_action(action))) for action, word in _COUNTED.items())
         yield "Plan: " + ", ".join(f"{count} {word}" for word, count in counts if count) + "."

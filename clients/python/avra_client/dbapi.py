@@ -1,6 +1,7 @@
 """What DB-API drivers (PEP 249) differ in: placeholders, and how a URL is connected to."""
 
 import importlib
+import os
 import re
 import sqlite3
 import sys
@@ -100,6 +101,10 @@ def connector(url: str) -> Callable[[], Connection]:
     name, _, driver = parts.scheme.partition("+")
     dialect = _DIALECTS.get(name)
     if dialect == "sqlite":
+        if parts.netloc or not parts.path.removeprefix("/"):
+            raise ValueError(
+                "for SQLite: sqlite:///app.db in the current folder, or sqlite:////srv/shop/app.db"
+            )
         return partial(_connect_sqlite, parts)
     if dialect == "postgresql":
         return partial(_connect_postgresql, _driver(dialect, driver), url.replace(parts.scheme, dialect, 1))
@@ -110,8 +115,12 @@ def connector(url: str) -> Callable[[], Connection]:
 
 def _connect_sqlite(parts: SplitResult) -> Connection:
     # Read and write, but do not create: an empty file would hide a wrong path.
-    address = f"file:{quote(unquote(parts.path.removeprefix('/')))}?mode=rw"
-    return sqlite3.connect(address, timeout=SQLITE_LOCK_SECONDS, isolation_level=None, uri=True)
+    path = unquote(parts.path.removeprefix("/"))
+    address = f"file:{quote(path)}?mode=rw"
+    try:
+        return sqlite3.connect(address, timeout=SQLITE_LOCK_SECONDS, isolation_level=None, uri=True)
+    except sqlite3.OperationalError as error:
+        raise sqlite3.OperationalError(f"{error}: {os.path.abspath(path)}") from error
 
 
 def _connect_postgresql(module: Any, url: str) -> Connection:

@@ -145,6 +145,17 @@ class OutboxRows(OutboxTable):
             found = self._all(f"SELECT state, COUNT(*) FROM {self._table} GROUP BY state", {})
         return {state: int(count) for state, count in found}
 
+    def claimed(self, now: int) -> tuple[int, int] | None:
+        """Return how many pending rows relays have claimed, and in how many seconds the last claim ends.
+
+        None where there are none. After a relay was killed, no other takes its rows before that.
+        """
+        claimed = "WHERE state = 'pending' AND claimed_by IS NOT NULL AND due_at > {now}"
+        with self._transaction(writes=False):
+            found = self._all(f"SELECT COUNT(*), MAX(due_at) FROM {self._table} {claimed}", {"now": now})
+        [(count, until)] = found
+        return (int(count), -(-(int(until) - now) // 1000)) if count else None
+
     def set_aside(self, limit: int = 100) -> list[tuple[str, str, str, str]]:
         """Return rows that wait for a person, oldest first: id, state, type and reason."""
         where = f"FROM {self._table} WHERE state IN ('rejected', 'unknown')"

@@ -88,7 +88,8 @@ class Relay:
                 accepted += sent
                 chances = _SUSPECTS if sent else chances
             if self._failing:
-                raise Trouble(f"{len(self._failing)} rows are not taken, though others are")
+                rows = "1 row is" if len(self._failing) == 1 else f"{len(self._failing)} rows are"
+                raise Trouble(f"{rows} not taken, though others are")
             return accepted
         finally:
             self.close()

@@ -6,17 +6,17 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from avra_client import dbapi, outbox_schema, relay_health
+from avra_client import dbapi, outbox_schema, relay_health, relay_options
 from avra_client.client import Client, SendError, __version__
 from avra_client.outbox_rows import OutboxRows
 from avra_client.relay import Relay, Trouble
-from avra_client.relay_state import DEFAULT_LIMITS, RelayLimits
 
 # sysexits.h: what is asked for cannot work; try again later.
 EX_CONFIG, EX_TEMPFAIL = 78, 75
@@ -51,7 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"avra-relay, version {__version__}")
     parser.add_argument("--table", default=outbox_schema.TABLE, help="default: %(default)s")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_run(commands.add_parser("run", help="hand over what there is and what comes"))
+    command = commands.add_parser("run", help="hand over what there is and what comes")
+    relay_options.add_to(command)
+    command.set_defaults(run=_run)
     ddl = commands.add_parser("ddl", help="print the SQL that creates the table")
     ddl.add_argument("dialect", choices=("sqlite", "postgresql", "mysql"))
     ddl.set_defaults(run=_print_ddl)
@@ -81,40 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_run(command: argparse.ArgumentParser) -> None:
-    limits = DEFAULT_LIMITS
-    command.add_argument(
-        "--once", action="store_true", help="end when nothing is due; 75 if some was not taken"
-    )
-    command.add_argument("--listen", metavar="HOST:PORT", help="serve /healthz and /metrics there")
-    for name, kind, text in (
-        ("batch", int, "rows at once"),
-        ("poll-seconds", float, "between two looks at an empty outbox"),
-        ("lease-seconds", float, "after which others take what a dead relay had claimed"),
-        ("send-seconds", float, "that a batch may take, half the lease at most"),
-        (
-            "keys-kept-hours",
-            float,
-            "for which the platform knows idempotency keys: its workspace's retention",
-        ),
-        ("keep-sent-hours", float, "for which rows stay once they are sent; 0 deletes them at once"),
-        ("failing-hours", float, "after which a row is set aside that is not taken while others are"),
-    ):
-        default = getattr(limits, name.replace("-", "_"))
-        command.add_argument(f"--{name}", type=kind, default=default, help=f"{text}; default: %(default)s")
-    command.set_defaults(run=_run)
-
-
 def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    limits = RelayLimits(
-        batch=options.batch,
-        poll_seconds=options.poll_seconds,
-        lease_seconds=options.lease_seconds,
-        send_seconds=options.send_seconds,
-        keys_kept_hours=options.keys_kept_hours,
-        keep_sent_hours=options.keep_sent_hours,
-        failing_hours=options.failing_hours,
-    )
+    limits = relay_options.read_limits(options)
     connect = _connector(environ)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -123,12 +93,12 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         client = exits.enter_context(Client(_needed(environ, "AVRA_URL"), _token(environ)))
         relay = Relay(connect, client, table=options.table, limits=limits)
         if options.once:
-            return _run_once(relay, stop)
+            return _run_once(relay, client, stop)
         if options.listen:
             read = partial(_read_backlog, connect, options.table)
             address = _address(options.listen)
             port = exits.enter_context(relay_health.serving(address, relay.state, read))
-            logging.info("listening on port %d", port)
+            logging.info("listening on %s, for /healthz and /metrics", _shown_address(address[0], port))
         logging.info("relay started: table=%s", options.table)
         relay.run(stop)
     logging.info("relay stopped")
@@ -141,16 +111,18 @@ def _read_backlog(connect: Callable[[], dbapi.Connection], table: str) -> tuple[
         return OutboxRows(connection, table).backlog()
 
 
-def _run_once(relay: Relay, stop: threading.Event) -> int:
+def _run_once(relay: Relay, client: Client, stop: threading.Event) -> int:
     try:
         accepted = relay.run_once(stop=stop)
+        if not accepted:
+            client.event_types()  # so that an empty outbox hides no wrong address and no wrong token
     except (Trouble, SendError) as error:
         print(f"error: {error}", file=sys.stderr)
         return EX_TEMPFAIL
     except Exception as error:
         print(f"error: {_unusable_database(error)}", file=sys.stderr)
         return EX_TEMPFAIL
-    print(f"{accepted} events accepted")
+    print(f"{_counted(accepted, 'event')} accepted")
     return 0
 
 
@@ -162,8 +134,12 @@ def _print_ddl(options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
 
 def _print_counts(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     with _rows(options, environ) as rows:
-        for state, count in sorted(rows.counts().items()):
-            print(f"{state}\t{count}")
+        counts, claim = rows.counts(), rows.claimed(int(time.time() * 1000))
+    for state, count in sorted(counts.items()):
+        claimed = f"\t{claim[0]} claimed, for {claim[1]} s at most" if claim and state == "pending" else ""
+        print(f"{state}\t{count}{claimed}")
+    if not counts:
+        print("empty")
     return 0
 
 
@@ -186,13 +162,13 @@ def _change_set_aside(options: argparse.Namespace, environ: Mapping[str, str]) -
         raise _Unusable("name the rows by their ids, or say --all")
     with _rows(options, environ) as rows:
         change = rows.retry if options.action == "retry" else rows.discard
-        print(f"{change(None if options.all else options.rows)} rows")
+        print(_counted(change(None if options.all else options.rows), "row"))
     return 0
 
 
 def _resend(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     with _rows(options, environ) as rows:
-        print(f"{rows.resend(since=options.since)} rows")
+        print(_counted(rows.resend(since=options.since), "row"))
     return 0
 
 
@@ -237,6 +213,14 @@ def _address(text: str) -> tuple[str, int]:
     if not port.isdecimal() or int(port) > 65535:
         raise _Unusable("--listen takes an address such as 127.0.0.1:9465")
     return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def _shown_address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _moment(text: str) -> int:
