@@ -200,6 +200,19 @@ def test_what_is_no_answer_is_refused(person: Person, device: SoftAuthenticator)
             log_in(person, text)
 
 
+def test_so_many_refusals_of_an_account_are_recorded_within_an_hour(
+    person: Person, device: SoftAuthenticator
+) -> None:
+    add(person, device)
+    stranger = SoftAuthenticator(PARTY.origin, PARTY.host, credential_id=device.credential_id)
+    for _ in range(passkeys.RECORDED_REFUSALS + 2):
+        with pytest.raises(PasskeyRefused):
+            log_in(person, stranger.get(asked()))
+    with person.databases.read.session() as session:
+        refused = select(AuditEntry.id).where(AuditEntry.action == "passkey.refuse")
+        assert len(session.scalars(refused).all()) == passkeys.RECORDED_REFUSALS
+
+
 def test_one_device_is_added_once_and_so_many_in_all(person: Person, device: SoftAuthenticator) -> None:
     add(person, device)
     with pytest.raises(PasskeyRefused, match="known already"):

@@ -14,7 +14,7 @@ from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import AuditEntry, Listener, PendingDelivery, SigningSecret, Subscription
 from webhooks_app.extensions import db
 from webhooks_app.listeners import ending, sessions
-from webhooks_app.listeners.sessions import ListenerLimits, TooManyListeners
+from webhooks_app.listeners.listener_limits import ListenerLimits, TooManyListeners
 
 LIMITS = ListenerLimits(live=2, names=3, kept_for=timedelta(minutes=10), renewed_within=timedelta(seconds=30))
 
@@ -61,14 +61,14 @@ def test_there_may_be_so_many_at_a_time_and_so_many_names(workspace: Workspace, 
     first, _ = (begin(workspace, name=name, limits=LIMITS) for name in ("one", "two"))
     with pytest.raises(TooManyListeners) as refused:
         begin(workspace, name="three", limits=LIMITS)
-    assert (refused.value.count, refused.value.are_names, refused.value.args) == (2, False, (2,))
+    assert (refused.value.count, refused.value.what) == (2, "listeners in this workspace")
 
     ending.end(databases.write, first.endpoint_id, actor=TESTER)
     third = begin(workspace, name="three", limits=LIMITS)
     ending.end(databases.write, third.endpoint_id, actor=TESTER)
     with pytest.raises(TooManyListeners) as refused:
         begin(workspace, name="four", limits=LIMITS)
-    assert (refused.value.count, refused.value.are_names) == (3, True)
+    assert (refused.value.count, refused.value.what) == (3, "names of listeners with this token")
     assert begin(workspace, name="one", limits=LIMITS).endpoint_id == first.endpoint_id
 
 

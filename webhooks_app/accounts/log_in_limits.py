@@ -9,16 +9,15 @@ that account was logged in to before has an allowance of its own, which stranger
 Down Online Guessing Attacks with Device Cookies").
 """
 
-import hashlib
 import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, case, exists, literal, or_, select, update
+from sqlalchemy import update
 
-from webhooks_app.db import upsert
+from webhooks_app.accounts.windowed_counts import Allowance, key_of, take
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import LogInTries
 
@@ -55,15 +54,6 @@ class Source:
     device: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Allowance:
-    """So many tries under one key; where it does not count, others have used it up or not."""
-
-    key: str
-    limit: int
-    counts: bool = True
-
-
 class _Spent(Exception):
     """One of the allowances has no try left."""
 
@@ -71,18 +61,18 @@ class _Spent(Exception):
 def allowances(email: str, source: Source, limits: LogInLimits = DEFAULT_LIMITS) -> list[Allowance]:
     """Return what a try to log in to that account, from there, needs one try of each. Pure."""
     if source.device:
-        return [Allowance(_key("device", source.device), limits.per_device)]
+        return [Allowance(key_of("device", source.device), limits.per_device)]
     network = limit_key(source.address)
-    account = Allowance(_key("account", email), limits.per_account)
-    address = Allowance(_key("address", network), limits.per_address)
+    account = Allowance(key_of("account", email), limits.per_account)
+    address = Allowance(key_of("address", network), limits.per_address)
     if not source.claimed_client or _is_public(source.address):
         return [account, address]
-    client = _key("client", network, limit_key(source.claimed_client))
+    client = key_of("client", network, limit_key(source.claimed_client))
     return [
         account,
         Allowance(address.key, limits.per_address, counts=False),
         Allowance(client, limits.per_address),
-        Allowance(_key("proxy", network), limits.per_unknown_proxy),
+        Allowance(key_of("proxy", network), limits.per_unknown_proxy),
     ]
 
 
@@ -97,7 +87,7 @@ def reserve(
     try:
         with database.begin() as connection:
             for allowance in wanted:
-                if not _take(connection, allowance, now, window):
+                if not take(connection, allowance, now, window):
                     raise _Spent
     except _Spent:
         return False
@@ -111,31 +101,6 @@ def give_back(database: WriteDatabase, taken: Sequence[Allowance], *, now: datet
             is_current = LogInTries.key == allowance.key, LogInTries.resets_at > now, LogInTries.tries > 0
             if allowance.counts:
                 connection.execute(update(LogInTries).where(*is_current).values(tries=LogInTries.tries - 1))
-
-
-def _take(connection: Connection, allowance: Allowance, now: datetime, window: timedelta) -> bool:
-    if not allowance.counts:
-        return not _is_spent(connection, allowance, now)
-    resets_at = now + window
-    is_over = LogInTries.resets_at <= now
-    return upsert.insert_or_change(
-        connection,
-        LogInTries,
-        {"key": allowance.key, "tries": 1, "resets_at": resets_at},
-        key=["key"],
-        changes={
-            "tries": case((is_over, 1), else_=LogInTries.tries + 1),
-            "resets_at": case(
-                (is_over, literal(resets_at, LogInTries.resets_at.type)), else_=LogInTries.resets_at
-            ),
-        },
-        where=or_(is_over, LogInTries.tries < allowance.limit),
-    )
-
-
-def _is_spent(connection: Connection, allowance: Allowance, now: datetime) -> bool:
-    is_full = LogInTries.key == allowance.key, LogInTries.resets_at > now, LogInTries.tries >= allowance.limit
-    return bool(connection.scalar(select(exists().where(*is_full))))
 
 
 _WITH_PORT = re.compile(r"\A(?:\[(.*)\](?::\d+)?|([\d.]+):\d+)\Z")
@@ -158,8 +123,3 @@ def _is_public(address: str) -> bool:
         return ipaddress.ip_address(address).is_global
     except ValueError:
         return False
-
-
-def _key(*parts: str) -> str:
-    """Return a key of one length that shows neither e-mail address nor password typed in its place."""
-    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,6 +1,7 @@
 """Passkeys: a device's key in place of password and second factor."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from sqlalchemy import delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -9,11 +10,14 @@ from sqlalchemy.orm import Session
 from webhooks_app.accounts import audit, passkey_ceremonies
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.accounts.passkey_ceremonies import Answer, PasskeyRefused, RelyingParty
+from webhooks_app.accounts.windowed_counts import Allowance, key_of, take
 from webhooks_app.core import clock, ids
 from webhooks_app.db.engines import Databases, ReadDatabase, WriteDatabase
 from webhooks_app.db.models import Passkey, User
 
 MOST = 20
+RECORDED_REFUSALS = 10
+_REFUSALS_WINDOW = timedelta(hours=1)
 
 
 class TooMany(Exception):
@@ -107,7 +111,11 @@ def _use_up(database: WriteDatabase, known: Passkey, sign_count: int, answer: An
 
 
 def _record_refusal(database: WriteDatabase, known: Passkey, address: str) -> None:
+    """Record it, unless so many were lately: anybody may send answers, and the audit log keeps all rows."""
+    allowance = Allowance(key_of("passkey.refuse", known.user_id), RECORDED_REFUSALS)
     with database.begin() as connection:
+        if not take(connection, allowance, clock.now(), _REFUSALS_WINDOW):
+            return
         email = connection.scalar(select(User.email).where(User.id == known.user_id)) or ""
         actor = Actor(email, address)
         audit.record_for_person(connection, actor, "passkey.refuse", known.user_id, name=known.name)

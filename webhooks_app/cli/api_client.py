@@ -130,9 +130,11 @@ class ApiClient:
                     raise self._no_answer(error) from error
                 self._pause(turn, None)
                 continue
-            if not _says_later(response.status_code, may_repeat):
+            asked = response.headers.get("Retry-After")
+            is_soon = _seconds(asked) <= self._limits.longest_pause_seconds
+            if not is_soon or not _says_later(response.status_code, may_repeat):
                 return self._answer(response)
-            self._pause(turn, response.headers.get("Retry-After"))
+            self._pause(turn, asked)
         try:
             return self._answer(self._send(method, url, data, sent_headers, read_seconds))
         except _NO_ANSWER as error:
@@ -186,8 +188,7 @@ class ApiClient:
     def _pause(self, turn: int, asked: str | None) -> None:
         """Wait as long as the answer asks, or twice as long as the time before."""
         backoff = self._limits.first_pause_seconds * 2**turn * random.uniform(0.5, 1)
-        seconds = float(asked) if asked and asked.isascii() and asked.isdecimal() else 0.0
-        time.sleep(min(max(backoff, seconds), self._limits.longest_pause_seconds))
+        time.sleep(min(max(backoff, _seconds(asked)), self._limits.longest_pause_seconds))
 
     def _no_answer(self, error: requests.RequestException) -> ApiFailure:
         if isinstance(error, requests.exceptions.SSLError):
@@ -231,6 +232,11 @@ class ApiClient:
 def _says_later(status: int, may_repeat: bool) -> bool:
     """Tell whether to send it again; what is too much (429) or not now (503) was not begun with."""
     return status in (429, 503) or (may_repeat and status in _LATER)
+
+
+def _seconds(asked: str | None) -> float:
+    """Return what a Retry-After asks for."""
+    return float(asked) if asked and asked.isascii() and asked.isdecimal() else 0.0
 
 
 def segment(text: str) -> str:

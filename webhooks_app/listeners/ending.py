@@ -34,8 +34,11 @@ def end_in_transaction(
 ) -> int | None:
     """End it within the caller's transaction, as `end` does.
 
-    Its signing secret stays, so that the next listener of the name has the same one.
+    Its signing secret stays, so that the next listener of the name has the same one. Whatever changes a
+    listener locks its own row first, then the endpoint's, then the queue's: two that end and begin it at once
+    wait for each other in one direction.
     """
+    connection.execute(locked(endpoint_id))
     workspace_id = connection.scalar(
         update(Endpoint)
         .where(Endpoint.id == endpoint_id, Endpoint.is_listener, Endpoint.deleted_at.is_(None))
@@ -56,6 +59,11 @@ def end_in_transaction(
         canceled=count,
     )
     return count
+
+
+def locked(endpoint_id: str) -> Select[str]:
+    """Select a listener, so that nobody else changes it until the transaction ends."""
+    return select(Listener.endpoint_id).where(Listener.endpoint_id == endpoint_id).with_for_update()
 
 
 def _end_if_over(database: WriteDatabase, endpoint_id: str, now: datetime) -> bool:

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from sqlalchemy import Connection, Row, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, exists, insert, select, update
 
 from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
@@ -24,24 +24,8 @@ from webhooks_app.db.models import (
 from webhooks_app.endpoints import endpoint_values
 from webhooks_app.endpoints.endpoint_values import EndpointValues
 from webhooks_app.endpoints.signing_secrets import add_secret
-from webhooks_app.listeners import ending
-
-
-@dataclass(slots=True, frozen=True)
-class ListenerLimits:
-    """How many listeners there may be, and for how long one waits to hear from its program.
-
-    `names` are those of one token, ended ones included. Of `kept_for` a renewal may lack `renewed_within`, so
-    that not each request writes.
-    """
-
-    live: int = 20
-    names: int = 100
-    kept_for: timedelta = timedelta(minutes=10)
-    renewed_within: timedelta = timedelta(seconds=30)
-
-
-DEFAULT_LIMITS = ListenerLimits()
+from webhooks_app.listeners import ending, listener_limits
+from webhooks_app.listeners.listener_limits import DEFAULT_LIMITS, ListenerLimits
 
 
 @dataclass(slots=True, frozen=True)
@@ -74,14 +58,6 @@ class Session:
     is_resumed: bool
 
 
-class TooManyListeners(Exception):
-    """As many as there may be; `count` of them, and whether they are the token's names, ended ones too."""
-
-    def __init__(self, count: int, *, are_names: bool) -> None:
-        super().__init__(count)
-        self.count, self.are_names = count, are_names
-
-
 def begin(
     database: WriteDatabase,
     cipher: Cipher,
@@ -94,20 +70,25 @@ def begin(
 ) -> Session:
     """Have the token's listener of this name, and whatever it held in the hands of this program.
 
-    Raises TooManyListeners.
+    Raises TooManyListeners and BegunTooOften.
     """
     now = clock.now()
+    listener_limits.take_begin(database, workspace_id, token_id, limits, now=now)
     with database.begin() as connection:
         # Two that begin at once would both be the last that there may be.
         own = select(Workspace.id).where(Workspace.id == workspace_id)
         connection.execute(own.with_for_update(key_share=True))
+        named = select(Listener.endpoint_id).where(
+            Listener.token_id == token_id, Listener.name == wanted.name
+        )
+        connection.execute(named.with_for_update())  # first of all: see `ending`
         found = _find(connection, token_id, wanted.name)
         if found is not None and found.deleted_at is None and found.ends_at <= now:
             ending.end_in_transaction(connection, found.endpoint_id, ending.SILENT, actor=actor, now=now)
             found = _find(connection, token_id, wanted.name)
         is_resumed = found is not None and found.deleted_at is None
         if not is_resumed:
-            _check_counts(connection, workspace_id, token_id, limits, is_new=found is None)
+            listener_limits.check_counts(connection, workspace_id, token_id, limits, is_new=found is None)
         endpoint_id = found.endpoint_id if found else _add_endpoint(connection, workspace_id, wanted, now)
         _configure(connection, cipher, endpoint_id, wanted, now)
         session = Session(endpoint_id, ids.new("lss"), is_resumed)
@@ -150,17 +131,6 @@ def _find(connection: Connection, token_id: str, name: str) -> Row[str, datetime
         .join(Endpoint, Endpoint.id == Listener.endpoint_id)
         .where(Listener.token_id == token_id, Listener.name == name)
     ).first()
-
-
-def _check_counts(
-    connection: Connection, workspace_id: str, token_id: str, limits: ListenerLimits, *, is_new: bool
-) -> None:
-    live = select(func.count()).where(Endpoint.is_live_in(workspace_id), Endpoint.is_listener)
-    if connection.execute(live).scalar_one() >= limits.live:
-        raise TooManyListeners(limits.live, are_names=False)
-    names = select(func.count()).where(Listener.token_id == token_id)
-    if is_new and connection.execute(names).scalar_one() >= limits.names:
-        raise TooManyListeners(limits.names, are_names=True)
 
 
 def _add_endpoint(connection: Connection, workspace_id: str, wanted: WantedListener, now: datetime) -> str:

@@ -12,9 +12,10 @@ from webhooks_app.core.clock import format_optional, format_rfc3339
 from webhooks_app.db.models import ApiToken, Endpoint, Listener
 from webhooks_app.endpoints import signing_secrets
 from webhooks_app.extensions import db, services
-from webhooks_app.listeners import due_requests, ending, past_events, reports, sessions
+from webhooks_app.listeners import due_requests, ending, listener_limits, past_events, reports, sessions
+from webhooks_app.listeners.listener_limits import TooManyListeners, TooOften
 from webhooks_app.listeners.past_events import Filled
-from webhooks_app.listeners.sessions import Session, TooManyListeners
+from webhooks_app.listeners.sessions import Session
 from webhooks_app.web.api import listener_input, listener_models
 from webhooks_app.web.api.authentication import actor, current_token
 from webhooks_app.web.api.errors import refuse
@@ -31,20 +32,25 @@ def list_listeners() -> Response:
 
 def start_listener(body: ListenerInput) -> Response:
     wanted = listener_input.wanted(body, timeout_ms=load_workspace().default_timeout_ms)
+    token_id, now = current_token().id, clock.now()
     try:
+        if body.since_seconds is not None:
+            listener_limits.check_past(services().read, g.workspace_id, token_id, now=now)
         session = sessions.begin(
-            services().write, services().cipher, g.workspace_id, current_token().id, wanted, actor=actor()
+            services().write, services().cipher, g.workspace_id, token_id, wanted, actor=actor()
         )
     except TooManyListeners as many:
-        what = "names of listeners with this token" if many.are_names else "listeners in this workspace"
-        refuse(409, "too_many_listeners", f"There are {many.count} {what}, as many as there may be.")
+        refuse(409, "too_many_listeners", f"There are {many.count} {many.what}, as many as there may be.")
+    except TooOften as often:
+        message = f"So many {often.what} lately that it takes {often.seconds} seconds until the next may."
+        refuse(429, "too_often", message, headers={"Retry-After": str(often.seconds)})
     filled = Filled(0, False)
     if body.since_seconds is not None:
         filled = past_events.fill(
-            services().write,
+            services().databases,
             g.workspace_id,
             session.endpoint_id,
-            since=clock.now() - timedelta(seconds=body.since_seconds),
+            since=now - timedelta(seconds=body.since_seconds),
             event_types=None if wanted.all_events else wanted.event_types,
         )
     return _started(session, filled)
@@ -180,7 +186,7 @@ OPERATIONS = (
         scope=TokenScope.EVENTS_LISTEN,
         body=ListenerInput,
         answers={200: listener_models.StartedListener, 201: listener_models.StartedListener},
-        errors=(409,),
+        errors=(409, 429),
     ),
     Operation(
         id="claimListenerRequests",
