@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
@@ -161,6 +161,20 @@ def test_a_database_that_comes_later_is_waited_for(tmp_path: Any, client: Client
     assert accepted_keys() == [row_id]
 
 
+@pytest.mark.parametrize("empty_store", ["postgresql"], indirect=True)
+def test_a_database_that_does_not_answer_is_given_up_and_connected_to_anew(
+    store: Store, client: Client
+) -> None:
+    store.fill(2)
+    with closing(store.connect()) as holder, closing(holder.cursor()) as cursor:
+        cursor.execute("LOCK TABLE avra_outbox")
+        with running(store.relay(client, **QUICK, database_seconds=0.3)) as relay:
+            wait_for(lambda: relay.state.totals.failures >= 2)
+            holder.rollback()
+            wait_for(lambda: store.states() == {})
+    assert len(accepted_keys()) == 2
+
+
 # A relay that dies
 
 
@@ -267,6 +281,21 @@ def test_sent_rows_may_be_kept_with_their_events_and_sent_again(store: Store, cl
     assert store.rows().expire_sent(before=began) == 0
     assert store.rows().expire_sent(before=now_ms() + 1) == 3
     assert store.states() == {}
+
+
+def test_they_are_deleted_in_pieces_that_read_little_of_what_stays(store: Store, client: Client) -> None:
+    late, *ids = store.fill(6)
+    store.relay(client, keep_sent_hours=1).run_once()
+    hours_ago = f"{now_ms()} - {HOUR_MS} * "
+    store.run(f"UPDATE avra_outbox SET created_at = {hours_ago} 3, settled_at = {hours_ago} 2")
+    store.run(f"UPDATE avra_outbox SET settled_at = {now_ms()} WHERE id = '{late}'")
+    [kept] = store.fill(1)
+    store.run(f"UPDATE avra_outbox SET state = 'sent', settled_at = {now_ms()} WHERE id = '{kept}'")
+    before = now_ms() - HOUR_MS
+    assert store.rows().expire_sent(before=before, most=1) == 1
+    assert set(store.states()) == {late, *ids[1:], kept}
+    assert store.rows().expire_sent(before=before) == 4
+    assert set(store.states()) == {late, kept}
 
 
 def test_they_go_when_their_time_is_over(store: Store, client: Client) -> None:

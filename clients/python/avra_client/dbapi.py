@@ -3,14 +3,19 @@
 import importlib
 import os
 import re
+import socket
 import sqlite3
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Protocol
 from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
 
 CONNECT_SECONDS = 10
+# For each answer of MySQL by way of mysqlclient, whose socket is out of reach.
+_READ_SECONDS = 60
 # Waits for the one who writes.
 SQLITE_LOCK_SECONDS = 30.0
 TABLE_NAME = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?")
@@ -73,6 +78,41 @@ def _modules_of(target: object) -> list[str]:
     return [each.__module__.partition(".")[0] for each in classes]
 
 
+@contextmanager
+def ended_after(connection: Connection, seconds: float | None) -> Iterator[None]:
+    """End the connection unless the block is through in so many seconds; None waits for ever.
+
+    What waits for the server then gets the driver's error. No time-out of libpq's does that for a server that
+    is stopped, or for a pooler whose server is gone: the kernel there goes on to answer. SQLite, which has no
+    server, has a time-out of its own.
+    """
+    number = _socket_of(connection) if seconds else None
+    if seconds is None or number is None:
+        yield
+        return
+    timer = threading.Timer(seconds, _shut, (number,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()  # so that it shuts nothing that has the number later
+
+
+def _socket_of(connection: Any) -> int | None:
+    """Return the file descriptor of the connection's socket, None where it has none."""
+    if callable(fileno := getattr(connection, "fileno", None)):  # psycopg, psycopg2
+        return int(fileno())
+    sock = getattr(connection, "_sock", None)  # PyMySQL; mysqlclient is told at the connection's beginning
+    return None if sock is None else int(sock.fileno())
+
+
+def _shut(number: int) -> None:
+    with suppress(OSError), socket.socket(fileno=os.dup(number)) as sock:
+        sock.shutdown(socket.SHUT_RDWR)
+
+
 def with_placeholders(statement: str, names: Sequence[str], paramstyle: str) -> str:
     """Return a statement, which has `{name}` where a value goes, with the driver's placeholders."""
     spelt: dict[str, Callable[[int, str], str]] = {
@@ -132,7 +172,9 @@ def _connect_postgresql(module: Any, url: str) -> Connection:
 
 def _connect_mysql(module: Any, parts: SplitResult) -> Connection:
     query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-    socket = {"unix_socket": query["unix_socket"]} if "unix_socket" in query else {}
+    more: dict[str, Any] = {"unix_socket": query["unix_socket"]} if "unix_socket" in query else {}
+    if module.__name__ == "MySQLdb":
+        more |= {"read_timeout": _READ_SECONDS, "write_timeout": _READ_SECONDS}
     connection: Connection = module.connect(
         host=parts.hostname or "localhost",
         port=parts.port or 3306,
@@ -141,7 +183,7 @@ def _connect_mysql(module: Any, parts: SplitResult) -> Connection:
         database=parts.path.removeprefix("/"),
         charset="utf8mb4",
         connect_timeout=CONNECT_SECONDS,
-        **socket,
+        **more,
     )
     return connection
 

@@ -11,6 +11,9 @@ from typing import Any
 from avra_client.outbox_schema import LONGEST_ERROR
 from avra_client.outbox_table import OutboxTable, pieces
 
+# What one transaction of `expire_sent` looks at, and what all of one call delete.
+_AT_ONCE = 400
+EXPIRED_AT_ONCE = 4000
 # A relay does not count a backlog any further.
 COUNTED_AT_MOST = 10_000
 
@@ -191,11 +194,26 @@ class OutboxRows(OutboxTable):
             where = "WHERE state = 'sent' AND settled_at >= {since}"
             return self._run(f"UPDATE {self._table} SET {again} {where}", {"since": since})
 
-    def expire_sent(self, *, before: int) -> int:
-        """Delete rows that were sent before; return how many."""
-        with self._transaction():
-            where = "WHERE state = 'sent' AND settled_at < {before}"
-            return self._run(f"DELETE FROM {self._table} {where}", {"before": before})
+    def expire_sent(self, *, before: int, most: int = EXPIRED_AT_ONCE) -> int:
+        """Delete up to `most` rows that were sent before; return how many.
+
+        Of rows that stay it reads those alone that were written before and sent since: ids grow with time.
+        """
+        count, after, size = 0, "", min(most, _AT_ONCE)
+        while count < most:
+            with self._transaction():
+                found = self._all(
+                    f"SELECT id, settled_at, created_at FROM {self._table} WHERE state = 'sent'"
+                    " AND id > {after} ORDER BY id LIMIT {size}",
+                    {"after": after, "size": size},
+                )
+                old = [each[0] for each in found if each[1] < before]
+                self._delete(old)
+            count += len(old)
+            if len(found) < size or found[-1][2] >= before:
+                break
+            after = found[-1][0]
+        return count
 
     def _has_due(self, now: int) -> bool:
         due = f"SELECT 1 FROM {self._table} WHERE state = 'pending' AND due_at <= {{now}} LIMIT 1"

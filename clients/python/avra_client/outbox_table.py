@@ -44,14 +44,15 @@ class OutboxTable:
 
     @contextmanager
     def _transaction(self, *, writes: bool = True) -> Iterator[None]:
-        try:
-            if self._dialect == "sqlite":  # a reader that turns writer may be refused
-                self._connection.cursor().execute("BEGIN IMMEDIATE" if writes else "BEGIN")
-            yield
-            self._connection.commit()
-        except BaseException:
-            self._connection.rollback()
-            raise
+        with dbapi.ended_after(self._connection, self._answer_seconds):
+            try:
+                if self._dialect == "sqlite":  # a reader that turns writer may be refused
+                    self._connection.cursor().execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+                yield
+                self._connection.commit()
+            except BaseException:
+                self._connection.rollback()
+                raise
 
     def _all(self, statement: str, values: dict[str, Any]) -> Sequence[Any]:
         cursor = self._connection.cursor()

@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from avra_client import dbapi, relay_outcomes
 from avra_client.client import Client, Result, SendError
-from avra_client.outbox_rows import Claim, OutboxRows, Outcomes
+from avra_client.outbox_rows import EXPIRED_AT_ONCE, Claim, OutboxRows, Outcomes
 from avra_client.outbox_schema import TABLE
 from avra_client.relay_state import DEFAULT_LIMITS, RelayLimits, RelayState
 
@@ -119,7 +119,8 @@ class Relay:
         """The outbox's rows, on a connection that is opened when it is needed."""
         if self._rows is None:
             self._connection = self._connect()
-            self._rows = OutboxRows(self._connection, self._table)
+            seconds = self._limits.database_seconds
+            self._rows = OutboxRows(self._connection, self._table, answer_seconds=seconds)
         return self._rows
 
     def _round(self, stop: threading.Event) -> float:
@@ -237,8 +238,9 @@ class Relay:
 
     def _expire_sent(self) -> None:
         if self._limits.keep_sent_hours > 0 and time.monotonic() >= self._expires_at:
-            self.rows.expire_sent(before=_now_ms() - int(self._limits.keep_sent_hours * _HOUR_MS))
-            self._expires_at = time.monotonic() + 60
+            before = _now_ms() - int(self._limits.keep_sent_hours * _HOUR_MS)
+            is_all = self.rows.expire_sent(before=before) < EXPIRED_AT_ONCE
+            self._expires_at = time.monotonic() + (60 if is_all else 0)
 
 
 def _now_ms() -> int:

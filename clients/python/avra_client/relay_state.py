@@ -11,7 +11,8 @@ class RelayLimits:
     `keys_kept_hours` is how long the platform knows an idempotency key: as long as the workspace keeps its
     log, and a day at least. `margin_hours` of it are left for clocks that differ. `keep_sent_hours` is how
     long rows are kept once they are sent, for `resend`. A row that is not taken while others are is sent
-    again after `failing_pause_seconds`, then ever more rarely, and set aside after `failing_hours`.
+    again after `failing_pause_seconds`, then ever more rarely, and set aside after `failing_hours`. What the
+    app's database does not answer in `database_seconds` is given up with its connection.
     """
 
     batch: int = 500
@@ -25,6 +26,7 @@ class RelayLimits:
     margin_hours: float = 1.0
     keep_sent_hours: float = 0.0
     failing_hours: float = 6.0
+    database_seconds: float = 30.0
     failing_pause_seconds: float = 5.0
     longest_failing_pause_seconds: float = 3600.0
 
