@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import create_engine, func, make_url, select, text
+from sqlalchemy import create_engine, func, insert, make_url, select, text
 from sqlalchemy.exc import OperationalError
 
 from tests.conftest import Workspace, make_settings, new_workspace
@@ -18,7 +18,8 @@ from webhooks_app.cli.schema import downgrade, upgrade
 from webhooks_app.core import clock
 from webhooks_app.core.outcomes import Outcome, OutcomeClass
 from webhooks_app.db.database_limits import MigrationLimits
-from webhooks_app.db.models import ApiToken, Delivery, Endpoint, Member, SigningSecret
+from webhooks_app.db.models import ApiToken, AttemptRollup, Delivery, Endpoint, Member, SigningSecret
+from webhooks_app.db.models.traffic_tables import TrafficCount
 from webhooks_app.db.rolling_upgrades import PACKED_HEADS, RollingUpgrade
 from webhooks_app.extensions import db, services
 from webhooks_app.worker.recording import record
@@ -62,6 +63,32 @@ def test_what_one_revision_waits_for_does_not_hold_the_locks_of_those_before(
                 assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "0021"
             upgrade()
             db.engine.dispose()
+
+
+def test_counts_are_made_of_what_charts_still_show(
+    sqlite_template: Path, redis_url: str, tmp_path: Path
+) -> None:
+    shutil.copy(sqlite_template, tmp_path / "test.db")
+    app = create_app(make_settings(f"sqlite:///{tmp_path / 'test.db'}", redis_url, tmp_path))
+    with app.app_context():
+        endpoint_id = new_workspace(app, "Acme").endpoint("https://a.example.com/")
+        hour = clock.now().replace(minute=0, second=0, microsecond=0)
+        downgrade(revision="0014")
+        with db.engine.begin() as connection:
+            for days in (1, 60):
+                row = {
+                    "endpoint_id": endpoint_id,
+                    "hour_at": hour - timedelta(days=days),
+                    "count": 7,
+                    "latency_bucket": 3,
+                }
+                connection.execute(insert(AttemptRollup).values(outcome="success", **row))
+        upgrade()
+        with db.engine.connect() as connection:
+            found = connection.execute(select(TrafficCount.starts_at, TrafficCount.count)).all()
+        assert [tuple(each) for each in found] == [(hour - timedelta(days=1), 7)] * 2
+        db.session.remove()
+        db.engine.dispose()
 
 
 def test_packed_headers_are_unpacked_by_a_downgrade_and_packed_again_a_day_later(

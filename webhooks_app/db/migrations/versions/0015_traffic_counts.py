@@ -1,21 +1,26 @@
 """sums of attempts by response and by event type"""
 
+from datetime import timedelta
+
 import sqlalchemy as sa
 from alembic import op
 
 import webhooks_app.db.models.base
+from webhooks_app.core import clock
 
 revision = '0015'
 down_revision = '0014'
 branch_labels = None
 depends_on = None
 
+# No older counts are kept: see `deliveries/traffic_ages.py`.
+_KEPT_AGE = timedelta(days=32)
 # What was counted before is known by the hour and by outcome only, so the charts by response begin with that.
 _FILL = """
     INSERT INTO traffic_counts (scope_id, facet, starts_at, minutes, name, count, failed)
     SELECT {scope}, 'response', r.hour_at, 60, r.outcome, sum(r.count),
         sum(CASE WHEN r.outcome = 'success' THEN 0 ELSE r.count END)
-    FROM attempt_rollups r {join} GROUP BY {scope}, r.hour_at, r.outcome
+    FROM attempt_rollups r {join} WHERE r.hour_at >= :since GROUP BY {scope}, r.hour_at, r.outcome
 """
 
 
@@ -32,8 +37,9 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('scope_id', 'facet', 'starts_at', 'minutes', 'name', name=op.f('pk_traffic_counts'))
     )
     op.create_index('ix_traffic_counts_age', 'traffic_counts', ['minutes', 'starts_at'])
-    op.execute(_FILL.format(scope='r.endpoint_id', join=''))
-    op.execute(_FILL.format(scope='e.workspace_id', join='JOIN endpoints e ON e.id = r.endpoint_id'))
+    since = sa.bindparam('since', clock.now() - _KEPT_AGE, type_=webhooks_app.db.models.base.UtcDateTime())
+    for scope, join in (('r.endpoint_id', ''), ('e.workspace_id', 'JOIN endpoints e ON e.id = r.endpoint_id')):
+        op.execute(sa.text(_FILL.format(scope=scope, join=join)).bindparams(since))
 
 
 def downgrade() -> None:
