@@ -141,6 +141,25 @@ def test_a_failed_command_ends_with_a_status_that_says_why(
     assert json.loads(result.stderr) == {"error": error}
 
 
+@pytest.mark.parametrize(
+    ("url", "arguments", "warns"),
+    [
+        ("http://webhooks.invalid:1", [], True),
+        ("http://webhooks.invalid:1", ["--json"], False),
+        ("https://webhooks.invalid:1", [], False),
+        ("http://127.9.9.9:1", [], False),
+        ("http://[::1]:1", [], False),
+        ("http://avra.localhost:1", [], False),
+    ],
+)
+def test_a_token_that_leaves_the_machine_unencrypted_is_warned_of_once(
+    url: str, arguments: list[str], warns: bool
+) -> None:
+    result = CliRunner().invoke(show, arguments, env={"AVRA_URL": url, "AVRA_TOKEN": "tok_x"})
+    assert result.stderr.count("warning: http://webhooks.invalid:1 is no https") == warns
+    assert result.exit_code == 69
+
+
 def test_where_nobody_answers_the_address_is_named() -> None:
     with socket.socket() as bound:  # but not listening
         bound.bind(("127.0.0.1", 0))

@@ -46,11 +46,15 @@ def with_client(function: Function) -> Function:
     @click.option("--profile", "profile_name", metavar="NAME", help="A profile of the configuration file.")
     @wraps(function)
     def begin(*args: Any, profile_name: str | None, **options: Any) -> Any:
-        with (
-            clear_failures(is_json=bool(options.get("is_json"))),
-            ApiClient(profiles.read(os.environ, profile_name)) as client,
-        ):
-            return function(*args, client=client, **options)
+        is_json = bool(options.get("is_json"))
+        with clear_failures(is_json=is_json):
+            profile = profiles.read(os.environ, profile_name)
+            if profile.shows_token and not is_json:  # of which programs read standard error, too
+                click.echo(
+                    f"warning: {profile.url} is no https: who is on the way reads the token.", err=True
+                )
+            with ApiClient(profile) as client:
+                return function(*args, client=client, **options)
 
     return begin
 

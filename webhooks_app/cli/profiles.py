@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,6 +31,20 @@ class Profile:
     url: str
     token: str = field(repr=False)
     ca_file: str | None = None
+
+    @property
+    def shows_token(self) -> bool:
+        """Whether the token leaves this machine unencrypted."""
+        parts = urlsplit(self.url)
+        return parts.scheme == "http" and not _is_this_machine(parts.hostname or "")
+
+
+def _is_this_machine(host: str) -> bool:
+    """Tell whether a host is this one without asking the network (RFC 6761, section 6.3)."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.rstrip(".") == "localhost" or host.rstrip(".").endswith(".localhost")
 
 
 def config_path(env: Mapping[str, str]) -> Path:
