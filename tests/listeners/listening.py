@@ -11,7 +11,8 @@ from webhooks_app.db.models import ApiToken, Listener
 from webhooks_app.extensions import db, services
 from webhooks_app.listeners import due_requests, sessions
 from webhooks_app.listeners.due_requests import DueRequest
-from webhooks_app.listeners.sessions import DEFAULT_LIMITS, ListenerLimits, Session, WantedListener
+from webhooks_app.listeners.listener_limits import DEFAULT_LIMITS, ListenerLimits
+from webhooks_app.listeners.sessions import Session, WantedListener
 
 WANTED = WantedListener("laptop", True, (), 5000, "http://localhost:3000/hooks")
 TIMEOUT = timedelta(seconds=5)

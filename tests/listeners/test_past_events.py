@@ -34,8 +34,6 @@ def test_events_of_other_workspaces_and_of_before_are_none(
 ) -> None:
     workspace.send(2)
     session, later = begin(workspace), clock.now() + timedelta(seconds=1)
-    found = past_events.fill(
-        databases, workspace.id, session.endpoint_id, since=later, event_types=None
-    )
+    found = past_events.fill(databases, workspace.id, session.endpoint_id, since=later, event_types=None)
     assert found == Filled(0, has_more=False)
     assert claim(session.endpoint_id) == []

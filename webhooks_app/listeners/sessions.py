@@ -70,7 +70,7 @@ def begin(
 ) -> Session:
     """Have the token's listener of this name, and whatever it held in the hands of this program.
 
-    Raises TooManyListeners and BegunTooOften.
+    Raises TooManyListeners and TooOften.
     """
     now = clock.now()
     listener_limits.take_begin(database, workspace_id, token_id, limits, now=now)
