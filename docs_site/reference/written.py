@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from docs_site.pages import ROOT
-from docs_site.reference import event_types, failures, retries, settings, shell, verification
+from docs_site.reference import event_types, failures, relay, retries, settings, shell, verification
 from webhooks_app.web.api import reference as api
 
 _PART = re.compile(r"(<!-- made: (\w+) -->\n)(?:(?!<!-- end -->).)*(<!-- end -->)", re.DOTALL)
@@ -13,11 +13,12 @@ _PARTS: Mapping[str, Callable[[], str]] = {
     "answers": failures.answers,
     "disabling": retries.disabling,
     "limits": retries.limits,
+    "relay": relay.write,
     "schedule": retries.schedule,
     "verification": verification.write,
 }
 # Written by hand, with parts that are made.
-_WITH_PARTS = ("docs/consumers.md",)
+_WITH_PARTS = ("docs/consumers.md", "docs/outbox.md")
 
 
 def all_pages() -> dict[Path, str]:

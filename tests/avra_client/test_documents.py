@@ -3,19 +3,21 @@
 import contextlib
 import io
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import String, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from avra_client import relay_command, relay_health
+from avra_client import Client, DeliveryStatus, EventStatus, dbapi, relay_command, relay_health
 from avra_client.relay_state import RelayState
 from tests.avra_client.conftest import Store
 from tests.conftest import Workspace
 from tests.test_packages import ROOT
-from webhooks_app.db.models import Event
+from webhooks_app.db.models import DeliveryState, Event
 from webhooks_app.extensions import db
 
 README = (ROOT / "clients" / "python" / "README.md").read_text()
@@ -27,35 +29,63 @@ class Base(DeclarativeBase):
     pass
 
 
-class Order(Base):
-    __tablename__ = "orders"
-    id: Mapped[int] = mapped_column(primary_key=True)
+class Batch(Base):
+    __tablename__ = "batches"
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
 
 
 def test_the_readmes_code_sends_an_event(platform_url: str, workspace: Workspace) -> None:
-    [source] = PYTHON.findall(README)
-    source = source.replace("https://webhooks.example.com", platform_url).replace("tok_…", workspace.token)
+    workspace.endpoint("https://a.example.com/")
+    send, read = (
+        source.replace("https://webhooks.example.com", platform_url).replace("tok_…", workspace.token)
+        for source in PYTHON.findall(README)
+    )
+    names: dict[str, Any] = {}
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
-        exec(compile(source, "README.md", "exec"), {})
-    event_id, deliveries = output.getvalue().split()
-    assert (db.session.get_one(Event, event_id).type, deliveries) == ("batch-lifecycle", "0")
+        exec(compile(send, "README.md", "exec"), names)
+        event_id = names["sent"].id
+        exec(compile(read.replace("evt_…", event_id), "README.md", "exec"), names)
+    sent, status = output.getvalue().splitlines()
+    assert (db.session.get_one(Event, event_id).type, sent) == ("batch-lifecycle", f"{event_id} 1")
+    assert re.fullmatch(r"pending 0 None None 20\S+ \S+\+00:00", status)
 
 
-def test_the_outboxs_code_writes_an_order_and_its_event(store: Store) -> None:
-    engine = create_engine(store.url)
+def test_the_readme_names_every_field_and_state_of_a_status() -> None:
+    section = README.partition("## What became of an event")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| (`.*`) \| (.*) \|$", section, re.MULTILINE))
+    named = [name for cell in rows for name in re.findall(r"`(\w+)`", cell)]
+    assert named == [each.name for each in fields(DeliveryStatus)]
+    assert re.findall(r"`(\w+)`", rows["`state`"]) == list(DeliveryState)
+    assert f"`EventStatus({', '.join(each.name for each in fields(EventStatus))})`" in section
+
+
+def test_the_outboxs_code_writes_a_batch_and_an_event_that_is_accepted(
+    empty_store: Store, client: Client
+) -> None:
+    engine = create_engine(empty_store.url)
+    write, make_table = PYTHON.findall(OUTBOX)
+    names: dict[str, Any] = {"Session": Session, "engine": engine, "batch": Batch(id="b7"), "Base": Base}
+    exec(compile(make_table, "outbox.md", "exec"), names)
     Base.metadata.create_all(engine)
-    [source] = PYTHON.findall(OUTBOX)
-    names: dict[str, Any] = {"Session": Session, "engine": engine, "order": Order(id=7)}
-    exec(compile(source, "outbox.md", "exec"), names)
-    assert store.run("SELECT id FROM orders") == [(7,)]
-    assert store.run("SELECT type FROM avra_outbox") == [("order-created",)]
+    exec(compile(write, "outbox.md", "exec"), names)
+    assert empty_store.run("SELECT id FROM batches") == [("b7",)]
+    assert empty_store.relay(client).run_once() == 1
+    assert [event.type for event in db.session.query(Event)] == ["batch-lifecycle"]
     Base.metadata.drop_all(engine)
+    Base.metadata.remove(Base.metadata.tables["avra_outbox"])
     engine.dispose()
 
 
+def test_the_outboxs_databases_are_those_that_are_taken() -> None:
+    urls = re.findall(r"^\| `(\w+:///?\S+)` \|", OUTBOX, re.MULTILINE)
+    assert [urlsplit(url).scheme for url in urls] == ["sqlite", "sqlite", "postgresql", "mysql"]
+    for url in urls:
+        dbapi.connector(url)
+
+
 def test_its_commands_and_options_are_there(capsys: pytest.CaptureFixture[str]) -> None:
-    commands = set(re.findall(r"`?avra-relay ([a-z-]+)", OUTBOX))
+    commands = set(re.findall(r"`?avra-relay ([a-z][a-z-]*)", OUTBOX))
     assert commands == {"ddl", "run", "counts", "set-aside", "failing", "retry", "discard", "resend"}
     known = ""
     for command in commands:

@@ -88,6 +88,19 @@ def test_the_code_for_producers_sends_events(url: str, workspace: Workspace, num
     assert re.fullmatch(said, output.getvalue())
 
 
+def test_the_code_for_producers_reads_what_became_of_an_event(
+    url: str, workspace: Workspace, receiver: Receiver, engine: DeliveryEngine
+) -> None:
+    workspace.endpoint(receiver.url)
+    [event_id] = workspace.send()
+    engine.run(seconds=60)
+    output = io.StringIO()
+    source = PRODUCERS[2].replace(ADDRESS, url).replace(TOKEN, workspace.token).replace("evt_…", event_id)
+    with contextlib.redirect_stdout(output):
+        exec(compile(source, "producers.md", "exec"), {})
+    assert f"prints `{output.getvalue().strip()}`" in (ROOT / "docs" / "producers.md").read_text()
+
+
 @pytest.mark.parametrize("name", [f"events/{name}.md" for name in sorted(catalog.load().names)])
 def test_each_event_types_command_sends_such_an_event(app: Flask, workspace: Workspace, name: str) -> None:
     """Through the application alone, as the commands differ in their bodies only."""

@@ -4,6 +4,8 @@ import argparse
 
 from avra_client.relay_state import DEFAULT_LIMITS, RelayLimits
 
+_ONCE = "end when nothing is due; 75 if some was not taken"
+_LISTEN = "serve /healthz and /metrics there"
 # Of each limit that may be set: the type of its value, and what it says.
 _LIMITS: dict[str, tuple[type[int] | type[float], str]] = {
     "batch": (int, "rows at once"),
@@ -18,13 +20,22 @@ _LIMITS: dict[str, tuple[type[int] | type[float], str]] = {
 
 def add_to(command: argparse.ArgumentParser) -> None:
     """Add the options to a command."""
-    command.add_argument(
-        "--once", action="store_true", help="end when nothing is due; 75 if some was not taken"
-    )
-    command.add_argument("--listen", metavar="HOST:PORT", help="serve /healthz and /metrics there")
+    command.add_argument("--once", action="store_true", help=_ONCE)
+    command.add_argument("--listen", metavar="HOST:PORT", help=_LISTEN)
     for name, (kind, text) in _LIMITS.items():
-        default = getattr(DEFAULT_LIMITS, name.replace("-", "_"))
-        command.add_argument(f"--{name}", type=kind, default=default, help=f"{text}; default: %(default)s")
+        help = f"{text}; default: %(default)s"
+        command.add_argument(f"--{name}", type=kind, default=_default(name), help=help)
+
+
+def described() -> list[tuple[str, str, str]]:
+    """Return of each option how it is written, its default where it has one, and what it says."""
+    limits = [(f"--{name}", f"{_default(name):g}", text) for name, (_, text) in _LIMITS.items()]
+    return [("--once", "", _ONCE), ("--listen HOST:PORT", "", _LISTEN), *limits]
+
+
+def _default(name: str) -> int | float:
+    default: int | float = getattr(DEFAULT_LIMITS, name.replace("-", "_"))
+    return default
 
 
 def read_limits(options: argparse.Namespace) -> RelayLimits:
