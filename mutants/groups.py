@@ -59,7 +59,11 @@ GROUPS = (
         "event_inserts",
         *("tests/db/test_event_inserts.py", "tests/events", "tests/web/api/test_producer.py"),
     ),
-    _group(_CLIENTS + "avra_client", "relay relay_state outbox_rows", "tests/avra_client/test_relay.py"),
+    _group(
+        _CLIENTS + "avra_client",
+        "relay relay_state outbox_rows outbox_state",
+        "tests/avra_client/test_relay.py",
+    ),
 )
 
 
