@@ -11,13 +11,13 @@ from flask import Flask
 from sqlalchemy import create_engine, func, insert, make_url, select, text
 from sqlalchemy.exc import OperationalError
 
-from tests.conftest import Workspace, make_settings, new_workspace
+from tests.conftest import Workspace, autocommit, make_settings, new_workspace, wait_for
 from tests.worker.attempted import attempted, attempts, claim
 from webhooks_app.app import create_app
 from webhooks_app.cli.schema import downgrade, upgrade
 from webhooks_app.core import clock
 from webhooks_app.core.outcomes import Outcome, OutcomeClass
-from webhooks_app.db.database_limits import MigrationLimits
+from webhooks_app.db.database_limits import DatabaseLimits, MigrationLimits
 from webhooks_app.db.models import ApiToken, AttemptRollup, Delivery, Endpoint, Member, SigningSecret
 from webhooks_app.db.models.traffic_tables import TrafficCount
 from webhooks_app.db.rolling_upgrades import PACKED_HEADS, RollingUpgrade
@@ -27,6 +27,21 @@ from webhooks_app.worker.recording import record
 LOG = {"deliveries", "attempts", "events"}
 HEAD = b"HTTP/1.1 200 OK\r\nx-first: \xff\r\n\r\n"
 ANSWERED = Outcome(OutcomeClass.SUCCESS, status=200, response_headers=HEAD)
+
+# It then sleeps after each page, of which there are 250.
+FOR_A_LONG_VACUUM = (
+    """
+    ALTER TABLE events SET (
+        autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1, autovacuum_vacuum_threshold = 1
+    )
+    """,
+    """
+    INSERT INTO events (id, workspace_id, type, body, created_at)
+    SELECT 'evt_' || number, id, 'a', CAST(repeat('x', 1900) AS bytea), now()
+    FROM workspaces, generate_series(1, 1000) AS number
+    """,
+    "DELETE FROM events WHERE CAST(substr(id, 5) AS integer) % 2 = 0",
+)
 
 
 @pytest.mark.parametrize("has_events", [False, True])
@@ -91,6 +106,33 @@ def test_counts_are_made_of_what_charts_still_show(
         db.engine.dispose()
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_an_autovacuum_that_takes_its_time_is_ended(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    with _own_database(database_url) as url, _eager_autovacuum(database_url):
+        app = create_app(make_settings(url, redis_url, tmp_path))
+        app.config["MIGRATION_LIMITS"] = MigrationLimits(pause_seconds=0, attempts=6)
+        with app.app_context():
+            upgrade()
+            new_workspace(app, "Acme")
+            downgrade(revision="0027")
+            autocommit(url, *FOR_A_LONG_VACUUM)
+            wait_for(lambda: _is_vacuumed(url))
+            upgrade()  # of which 0028 is about this table
+            db.session.remove()
+            db.engine.dispose()
+
+
+@pytest.mark.parametrize(("deadlock_seconds", "seconds"), [(1.0, 1.3), (0.2, 0.8), (2.7, 3.0), (3.0, 0.8)])
+def test_a_try_past_the_deadlock_timeout_is_shorter_than_others_wait(
+    deadlock_seconds: float, seconds: float
+) -> None:
+    limits = MigrationLimits()
+    assert limits.seconds_past(deadlock_seconds) == pytest.approx(seconds)
+    assert limits.longest_lock_seconds < DatabaseLimits().lock_seconds
+
+
 def test_packed_headers_are_unpacked_by_a_downgrade_and_packed_again_a_day_later(
     sqlite_template: Path, redis_url: str, tmp_path: Path
 ) -> None:
@@ -132,6 +174,34 @@ def _own_database(server_url: str) -> Iterator[str]:
             connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
     finally:
         server.dispose()
+
+
+@contextmanager
+def _eager_autovacuum(server_url: str) -> Iterator[None]:
+    """Have the server's autovacuum look each second; in the tests' own database it finds nothing to do."""
+    server = create_engine(server_url)
+    with server.connect() as connection:
+        was_on = connection.exec_driver_sql("SHOW autovacuum").scalar_one()
+    server.dispose()
+    reload = "SELECT pg_reload_conf()"
+    eager = ("ALTER SYSTEM SET autovacuum = on", "ALTER SYSTEM SET autovacuum_naptime = 1")
+    autocommit(server_url, "SELECT pg_stat_reset()", *eager, reload)
+    try:
+        yield
+    finally:
+        before = (f"ALTER SYSTEM SET autovacuum = {was_on}", "ALTER SYSTEM RESET autovacuum_naptime")
+        autocommit(server_url, *before, reload)
+
+
+def _is_vacuumed(url: str) -> bool:
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql(
+            "SELECT 1 FROM pg_stat_progress_vacuum WHERE relid = 'events'::regclass"
+        )
+        is_vacuumed = found.first() is not None
+    engine.dispose()
+    return is_vacuumed
 
 
 def _fill(workspace: Workspace, has_events: bool) -> None:

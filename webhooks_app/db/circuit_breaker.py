@@ -26,7 +26,8 @@ class BreakerLimits:
     crowd: int
     pause_seconds: float = 1.0
     trial_seconds: float = 5.0
-    # A migration that waits for a table's lock has others wait for less; see MigrationLimits.
+    # A migration that waits for a table's lock has others wait for less, unless a vacuum is in its way;
+    # see MigrationLimits.
     crowd_seconds: float = 1.0
 
 

@@ -73,9 +73,20 @@ class MigrationLimits:
     """How long a migration waits for a table's lock on PostgreSQL, and how often it tries.
 
     Everybody else waits behind a migration that waits, so it gives up before they do, lets them pass, and
-    tries again.
+    tries again. PostgreSQL ends an autovacuum that is in its way, but only once the migration has waited for
+    the server's `deadlock_timeout`. So where a vacuum is at work, every second try takes
+    `past_deadlock_seconds` longer than that, unless it would be more than `longest_lock_seconds`, which is
+    less than others wait for a lock.
     """
 
     lock_seconds: float = 0.8
+    past_deadlock_seconds: float = 0.3
+    longest_lock_seconds: float = 3.0
     pause_seconds: float = 1.0
     attempts: int = 100
+
+    def seconds_past(self, deadlock_seconds: float) -> float:
+        """Return how long to wait where a vacuum may be in the way, for this `deadlock_timeout`."""
+        seconds = deadlock_seconds + self.past_deadlock_seconds
+        is_bearable = self.lock_seconds < seconds <= self.longest_lock_seconds
+        return seconds if is_bearable else self.lock_seconds

@@ -13,9 +13,17 @@ from webhooks_app.db.engines import WriteDatabase
 
 database = current_app.extensions["migrate"].db
 limits: MigrationLimits = current_app.config.get("MIGRATION_LIMITS", MigrationLimits())
+# For anybody to see are the locks, not whose they are; an autovacuum holds one of this mode.
+DEADLOCK_SECONDS_IF_VACUUMED = """
+    SELECT CAST(setting AS double precision) / 1000 FROM pg_catalog.pg_settings
+    WHERE name = 'deadlock_timeout' AND EXISTS (
+        SELECT 1 FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_database AS d ON d.oid = l.database
+        WHERE d.datname = pg_catalog.current_database() AND l.granted AND l.mode = 'ShareUpdateExclusiveLock'
+    )
+"""
 
 
-def run_in_one_transaction() -> None:
+def run_in_one_transaction(*, is_patient: bool) -> None:
     with WriteDatabase(database.engine).without_time_limit().begin() as connection:
         context.configure(
             connection=connection,
@@ -24,21 +32,29 @@ def run_in_one_transaction() -> None:
             render_as_batch=connection.dialect.name == "sqlite",
         )
         with context.begin_transaction():
-            shorten_lock_timeout(connection)
+            shorten_lock_timeout(connection, is_patient=is_patient)
             context.run_migrations()
 
 
-def shorten_lock_timeout(connection: Connection) -> None:
+def shorten_lock_timeout(connection: Connection, *, is_patient: bool) -> None:
     if connection.dialect.name == "postgresql":
-        milliseconds = round(limits.lock_seconds * 1000)
+        milliseconds = round(lock_seconds(connection, is_patient=is_patient) * 1000)
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = {milliseconds}")
 
 
-for attempts_left in reversed(range(limits.attempts)):
+def lock_seconds(connection: Connection, *, is_patient: bool) -> float:
+    if is_patient:
+        deadlock_seconds = connection.exec_driver_sql(DEADLOCK_SECONDS_IF_VACUUMED).scalar()
+        if deadlock_seconds is not None:
+            return limits.seconds_past(deadlock_seconds)
+    return limits.lock_seconds
+
+
+for attempt in range(1, limits.attempts + 1):
     try:
-        run_in_one_transaction()
+        run_in_one_transaction(is_patient=attempt % 2 == 0)
         break
     except OperationalError as error:
-        if not attempts_left or not postgresql_sessions.is_lock_timeout(error):
+        if attempt == limits.attempts or not postgresql_sessions.is_lock_timeout(error):
             raise
         time.sleep(limits.pause_seconds)
