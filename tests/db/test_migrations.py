@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -235,3 +236,43 @@ def test_the_tables_of_the_log_are_vacuumed_by_their_own_measures(
             with db.engine.connect() as connection:
                 assert set(connection.scalars(options)) == {"pending_deliveries"}
             db.engine.dispose()
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_what_was_sampled_of_payloads_goes_and_is_not_sampled_again(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    sampled = text("SELECT attname FROM pg_stats WHERE tablename IN ('events', 'attempts')")
+    payload = {"body", "indexed_values", "request_headers", "response_headers", "response_body"}
+    with _own_database(database_url) as url:
+        app = create_app(make_settings(url, redis_url, tmp_path))
+        with app.app_context():
+            upgrade()
+            _fill(new_workspace(app, "Acme"), has_events=True)
+            record(
+                services().write,
+                [
+                    attempted(each, replace(ANSWERED, response_body=b"{}"))
+                    for each in claim(services().write, 3)
+                ],
+                now=clock.now(),
+            )
+            downgrade(revision="0028")
+            _analyze()
+            with db.engine.connect() as connection:
+                assert payload - set(connection.scalars(sampled)) <= {"indexed_values"}  # json has no order
+            upgrade()
+            with db.engine.connect() as connection:
+                assert not set(connection.scalars(sampled)) & payload
+            _analyze()
+            with db.engine.connect() as connection:
+                rest = set(connection.scalars(sampled))
+            assert not rest & payload
+            assert "first_value" in rest
+            db.session.remove()
+            db.engine.dispose()
+
+
+def _analyze() -> None:
+    with db.engine.begin() as connection:
+        connection.execute(text("ANALYZE"))

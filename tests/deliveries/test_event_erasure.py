@@ -5,7 +5,15 @@ from sqlalchemy import insert, select
 
 from tests.conftest import TESTER, Workspace
 from tests.deliveries.conftest import claim
-from tests.deliveries.test_payload_retention import SECRET, URL, deliver, has_payload, mentions
+from tests.deliveries.test_payload_retention import (
+    SECRET,
+    URL,
+    analyze,
+    deliver,
+    has_payload,
+    mentions,
+    sampled_mentions,
+)
 from webhooks_app.core import clock
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import (
@@ -48,12 +56,15 @@ def test_all_of_it_goes_and_nothing_of_another(
     for endpoint_id in endpoint_ids:
         deliver(database, endpoint_id)
 
+    analyze(database)
+
     first = erase(databases, event_id)
 
     assert (first.was_erased, first.attempts_erased, first.deliveries_canceled) == (False, 5, 0)
     assert has_payload() == [False, True]
     assert states(event_id) == {"delivered"}
     assert mentions(databases) in (5, 10)  # bodies of the other's responses; headers, where one reads them
+    assert sampled_mentions(database) == 0
     again = erase(databases, event_id)
     assert (again.was_erased, again.payload_erased_at) == (True, first.payload_erased_at)
     audited = select(AuditEntry.target).where(AuditEntry.action == "event.erase")

@@ -73,6 +73,7 @@ def erase(
     # What fans the event out finds it without a payload, and makes no more deliveries of it.
     canceled += rest
     attempts = _erase_attempts(databases, event_id, batch_rows)
+    payload_erasure.forget_samples(databases.write)
     erased_at = event.payload_erased_at or now
     is_repeat = event.payload_erased_at is not None
     return ErasedEvent(event_id, workspace_id, erased_at, is_repeat, canceled, attempts)

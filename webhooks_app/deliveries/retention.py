@@ -27,7 +27,8 @@ from webhooks_app.db.models import (
     UserSession,
     Workspace,
 )
-from webhooks_app.deliveries import payload_retention, traffic_ages
+from webhooks_app.db.transient_errors import DATABASE_ERRORS, cause_of
+from webhooks_app.deliveries import payload_erasure, payload_retention, traffic_ages
 from webhooks_app.deliveries.retention_batches import DEFAULT_LIMITS, Batches, RetentionLimits
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,8 @@ def delete_expired(
         events += _expire_events(batches, workspace.id, before)
         _expire_batch_keys(batches, workspace.id, before)
         payloads += payload_retention.expire(batches, workspace, now=now)
+    if events or payloads:
+        _forget_samples(databases)
     rollups = _expire_rollups(batches, now - ROLLUP_AGE)
     traffic_ages.delete_old(databases.write, now=now, should_stop=should_stop)
     _delete_log_in_tries(batches, now)
@@ -77,6 +80,13 @@ def delete_expired(
     result = ExpiryResult(deliveries, events, payloads, rollups, _delete_endpoints(batches, now))
     log.info("expired", extra=asdict(result))
     return result
+
+
+def _forget_samples(databases: Databases) -> None:
+    try:
+        payload_erasure.forget_samples(databases.write)
+    except DATABASE_ERRORS as error:  # the rest of the run has no need of it, and the next run tries again
+        log.warning("statistics_not_sampled", extra={"cause": cause_of(error)})
 
 
 def _expire_deliveries(batches: Batches, workspace_id: str, before: datetime) -> int:
