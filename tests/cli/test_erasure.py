@@ -1,12 +1,16 @@
 """`avra events erase`: asks, refuses while something is to be sent, says what it erased."""
 
+from datetime import timedelta
+
 from flask import Flask
 from sqlalchemy import select
 
 from tests.cli.shell import Shell
 from tests.conftest import Workspace
+from tests.deliveries.test_payload_retention import upgrading
+from webhooks_app.core import clock
 from webhooks_app.db.models import Event
-from webhooks_app.extensions import db
+from webhooks_app.extensions import db, services
 
 
 def bodies() -> list[bool]:
@@ -29,6 +33,15 @@ def test_it_asks_refuses_erases_and_says_so(shell: Shell, workspace: Workspace, 
     assert "was erased before" in shell.done("events", "erase", event_id, "--yes")
     [row] = shell.rows("events", "erase", event_id, "--yes")
     assert (row["event_id"], row["was_erased"], row["deliveries_canceled"]) == (event_id, True, 0)
+
+
+def test_it_refuses_while_the_code_before_may_run(shell: Shell, workspace: Workspace) -> None:
+    [event_id] = workspace.send()
+    upgrading(services().write, until=clock.now() + timedelta(hours=1))
+
+    refused = shell.refused("events", "erase", event_id, "--cancel-pending", "--yes")
+    assert "Nothing is erased before 20" in refused
+    assert bodies() == [True]
 
 
 def test_what_is_no_event_is_refused(shell: Shell) -> None:

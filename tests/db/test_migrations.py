@@ -21,7 +21,7 @@ from webhooks_app.core.outcomes import Outcome, OutcomeClass
 from webhooks_app.db.database_limits import DatabaseLimits, MigrationLimits
 from webhooks_app.db.models import ApiToken, AttemptRollup, Delivery, Endpoint, Member, SigningSecret
 from webhooks_app.db.models.traffic_tables import TrafficCount
-from webhooks_app.db.rolling_upgrades import PACKED_HEADS, RollingUpgrade
+from webhooks_app.db.rolling_upgrades import PACKED_HEADS, PAYLOADS_APART, RollingUpgrade
 from webhooks_app.extensions import db, services
 from webhooks_app.worker.recording import record
 
@@ -155,9 +155,10 @@ def test_packed_headers_are_unpacked_by_a_downgrade_and_packed_again_a_day_later
 
         upgrade()
         assert [(each.request_headers, each.response_headers) for each in attempts()] == [before] * 3
-        upgrading = RollingUpgrade(database, PACKED_HEADS)
-        assert not upgrading.is_over(clock.now() + timedelta(hours=23))
-        assert upgrading.is_over(clock.now() + timedelta(hours=25))
+        for change in (PACKED_HEADS, PAYLOADS_APART):
+            upgrading = RollingUpgrade(database, change)
+            assert not upgrading.is_over(clock.now() + timedelta(hours=23))
+            assert upgrading.is_over(clock.now() + timedelta(hours=25))
         db.session.remove()
         db.engine.dispose()
 

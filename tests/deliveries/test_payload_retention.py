@@ -15,9 +15,19 @@ from tests.worker.attempted import attempted
 from webhooks_app.core import clock
 from webhooks_app.core.outcomes import Outcome, OutcomeClass
 from webhooks_app.db.engines import Databases, WriteDatabase
-from webhooks_app.db.models import Attempt, Delivery, DeliveryState, Endpoint, Event, FanOut, LatePayload
+from webhooks_app.db.models import (
+    Attempt,
+    Delivery,
+    DeliveryState,
+    Endpoint,
+    Event,
+    FanOut,
+    LatePayload,
+    RollingUpgrade,
+)
 from webhooks_app.db.models import Workspace as WorkspaceRow
 from webhooks_app.db.models.base import Base
+from webhooks_app.db.rolling_upgrades import PAYLOADS_APART
 from webhooks_app.deliveries import payload_erasure, replays, retention
 from webhooks_app.deliveries.replays import ReplayResult
 from webhooks_app.deliveries.retention_batches import RetentionLimits
@@ -54,6 +64,11 @@ def deliver(
         response_body=f'{{"got": "{SECRET}"}}'.encode(),
     )
     record(database, [attempted(claim, answer, at=moment) for claim in taken], now=moment)
+
+
+def upgrading(database: WriteDatabase, *, until: datetime) -> None:
+    with database.begin() as connection:
+        connection.execute(insert(RollingUpgrade).values(change=PAYLOADS_APART, ends_at=until))
 
 
 def erased_count(databases: Databases, now: datetime, **limits: Any) -> int:
@@ -179,6 +194,18 @@ def test_an_event_whose_fan_out_is_under_way_keeps_its_payload(
     with database.begin() as connection:
         connection.execute(delete(FanOut))
     assert erased_count(databases, now + 31 * DAY) == 1
+
+
+def test_nothing_is_erased_before_the_code_before_is_gone(
+    workspace: Workspace, database: WriteDatabase, databases: Databases, now: datetime
+) -> None:
+    workspace.send()
+    later = now + 31 * DAY
+    upgrading(database, until=later + DAY)
+
+    assert erased_count(databases, later) == 0
+    assert has_payload() == [True]
+    assert erased_count(databases, later + DAY) == 1
 
 
 def test_a_killed_run_is_gone_on_with(

@@ -1,6 +1,7 @@
 """`avra events erase`: the payload of one event erased, on the database itself."""
 
 from dataclasses import asdict
+from datetime import datetime
 
 import click
 
@@ -8,7 +9,7 @@ from webhooks_app.cli import listing
 from webhooks_app.cli.command_services import begin_command
 from webhooks_app.cli.shell_arguments import SHELL
 from webhooks_app.deliveries import event_erasure
-from webhooks_app.deliveries.event_erasure import ErasedEvent, StillPending, UnknownEvent
+from webhooks_app.deliveries.event_erasure import ErasedEvent, StillPending, UnknownEvent, UpgradeUnderWay
 
 
 def erase_event(event_id: str, *, cancel_pending: bool, is_json: bool) -> None:
@@ -20,12 +21,25 @@ def erase_event(event_id: str, *, cancel_pending: bool, is_json: bool) -> None:
             )
         except UnknownEvent:
             raise click.ClickException(f"There is no event {event_id}.") from None
+        except UpgradeUnderWay as upgrade:
+            raise click.ClickException(_held(upgrade.ends_at)) from None
         except StillPending as pending:
             raise click.ClickException(_still_pending(pending.count, cancel_pending)) from None
     if is_json:
         listing.show([asdict(erased)], is_json=True, nothing="")
     else:
         click.echo(_summary(erased))
+
+
+def _held(ends_at: datetime) -> str:
+    return (
+        "Processes of the version before may still run, and would send an erased event with an empty body "
+        f"where somebody replays it. Nothing is erased before {_format(ends_at)}, a day after the upgrade."
+    )
+
+
+def _format(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _still_pending(count: int, cancel_pending: bool) -> str:
@@ -39,7 +53,7 @@ def _summary(erased: ErasedEvent) -> str:
     count = erased.deliveries_canceled
     canceled = f" {count} {'delivery' if count == 1 else 'deliveries'} canceled." if count else ""
     if erased.was_erased:
-        since = erased.payload_erased_at.strftime("%Y-%m-%d %H:%M UTC")
+        since = _format(erased.payload_erased_at)
         return f"The payload of {erased.event_id} was erased before, on {since}."
     return (
         f"The payload of {erased.event_id} is erased, with what {erased.attempts_erased} of its attempts "

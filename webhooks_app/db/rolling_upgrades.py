@@ -13,6 +13,7 @@ from webhooks_app.db.engines import WriteDatabase
 # How long after its migration an upgrade is over at the latest: all processes are of the new code then.
 DURATION = timedelta(days=1)
 PACKED_HEADS = "packed_heads"
+PAYLOADS_APART = "payloads_apart"
 
 _ENDS_AT = text("SELECT ends_at FROM rolling_upgrades WHERE change = :change").columns(ends_at=UtcDateTime())
 

@@ -31,6 +31,14 @@ class StillPending(Exception):
         self.count = count
 
 
+class UpgradeUnderWay(Exception):
+    """Nothing may be erased before `ends_at`."""
+
+    def __init__(self, ends_at: datetime) -> None:
+        super().__init__(ends_at)
+        self.ends_at = ends_at
+
+
 @dataclass(slots=True, frozen=True)
 class ErasedEvent:
     """What was erased; `was_erased` says that the payload was gone before, since `payload_erased_at`."""
@@ -53,10 +61,12 @@ def erase(
 ) -> ErasedEvent:
     """Erase the event's body and values, and what its attempts sent and got; a repeat finds nothing left.
 
-    Raises UnknownEvent, and StillPending where something is to be sent of it: that is canceled before, except
+    Raises UnknownEvent, UpgradeUnderWay, and StillPending where something is to be sent of it: that is canceled before, except
     what is being sent at that moment, with `cancel_pending`.
     """
     workspace_id = _workspace_of(databases, event_id)
+    if ends_at := payload_erasure.held_until(databases.read, now=clock.now()):
+        raise UpgradeUnderWay(ends_at)
     canceled = _cancel(databases, workspace_id, event_id, batch_rows) if cancel_pending else 0
     now = clock.now()
     with databases.write.begin() as connection:

@@ -15,10 +15,20 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, func, or_, select, update
 
-from webhooks_app.db import planner_statistics
-from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db import planner_statistics, rolling_upgrades
+from webhooks_app.db.engines import ReadDatabase, WriteDatabase
 from webhooks_app.db.models import FINAL_STATES, Attempt, Delivery, Event
 from webhooks_app.db.models.event_tables import VALUE_COLUMNS
+
+
+def held_until(database: ReadDatabase, *, now: datetime) -> datetime | None:
+    """Return until when nothing may be erased, as an upgrade is under way; None where it may.
+
+    Processes of the code before would replay an event that was erased, with an empty body.
+    """
+    with database.connect() as connection:
+        ends_at = rolling_upgrades.read_end(connection, rolling_upgrades.PAYLOADS_APART)
+    return ends_at if ends_at is not None and now < ends_at else None
 
 
 def lock_present(connection: Connection, event_ids: Select[str] | Collection[str]) -> list[str]:

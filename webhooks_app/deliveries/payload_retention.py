@@ -26,6 +26,8 @@ _LONGEST_ACCEPT = timedelta(hours=1)
 
 def expire(batches: Batches, workspace: Workspace, *, now: datetime) -> int:
     """Erase what the workspace keeps no longer; return how many events' payloads."""
+    if payload_erasure.held_until(batches.databases.read, now=now):
+        return 0
     before = min(now - timedelta(days=workspace.kept_payload_days), _fanned_out_before(batches, now))
     count = _erase_late(batches, workspace.id, before, now)
     if workspace.kept_payload_days == workspace.retention_days:
