@@ -66,6 +66,7 @@ class Dispatcher:
         self._pause_endpoint = pause_endpoint
         self._claimed: deque[ClaimedDelivery] = deque()
         self._not_accepted: list[ClaimedDelivery] = []
+        self._erased: list[ClaimedDelivery] = []
         self._isolated: deque[tuple[ClaimedDelivery, Request]] = deque()
         self._in_flight: dict[ClaimKey, ClaimedDelivery] = {}
 
@@ -84,7 +85,7 @@ class Dispatcher:
 
     @property
     def has_unsent(self) -> bool:
-        return bool(self._claimed or self._not_accepted or self._isolated)
+        return bool(self._claimed or self._not_accepted or self._erased or self._isolated)
 
     @property
     def free_slots(self) -> int:
@@ -134,7 +135,9 @@ class Dispatcher:
     def _start(self, delivery: ClaimedDelivery, destination: Destination, body: bytes, now: datetime) -> None:
         keys = destination.keys_at(now)
         delivery.started_at = now
-        if destination.not_accepting is not None:
+        if not body:  # every event has an envelope until its payload is erased
+            self._erased.append(delivery)
+        elif destination.not_accepting is not None:
             self._not_accepted.append(delivery)
         elif delivery.expired_leases >= EXPIRED_LEASES_TO_GIVE_UP:
             self._end_unsent(delivery, OutcomeClass.CRASHED, now)
@@ -162,6 +165,19 @@ class Dispatcher:
         )
         self._not_accepted.clear()
         return is_any_accepted
+
+    def cancel_erased(self) -> None:
+        """Cancel what has no payload any more; the endpoint is not asked.
+
+        Code from before payloads were erased may still replay such a delivery during an upgrade, or after
+        going back. Raises errors of the database, and then keeps them.
+        """
+        if not self._erased:
+            return
+        held_deliveries.cancel(self._databases.write, self._erased, now=clock.now())
+        for each in self._erased:
+            log.warning("payload_erased", extra={"delivery_id": each.delivery_id})
+        self._erased.clear()
 
     def send_next_isolated(self) -> None:
         """Send the next suspect if none is in flight, so that its worker's death counts against it only.
@@ -239,8 +255,9 @@ class Dispatcher:
 
     def drop_unsent(self) -> list[ClaimedDelivery]:
         """Return what was claimed and not sent, and forget it."""
-        unsent = [*self._claimed, *self._not_accepted, *(delivery for delivery, _ in self._isolated)]
-        for each in (self._claimed, self._not_accepted, self._isolated):
+        suspects = (delivery for delivery, _ in self._isolated)
+        unsent = [*self._claimed, *self._not_accepted, *self._erased, *suspects]
+        for each in (self._claimed, self._not_accepted, self._erased, self._isolated):
             each.clear()
         return unsent
 

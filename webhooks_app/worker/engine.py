@@ -171,6 +171,7 @@ class DeliveryEngine:
         self._dispatcher.start_claimed()  # what an earlier step could not load
         if self._dispatcher.settle_not_accepted():
             self._claimer.request_scan()
+        self._dispatcher.cancel_erased()
         self._dispatcher.send_next_isolated()
         is_sending = self._dispatcher.is_sending
         claimed = self._claimer.claim(self._dispatcher.free_slots, is_sending=is_sending)
