@@ -395,3 +395,38 @@ def test_nothing_is_claimed_of_a_listener(workspace: Workspace, named: Claimer, 
     workspace.send()
     assert claim(named) == 0
     assert claim(named) == 0
+
+
+@pytest.mark.parametrize(
+    ("deliveries", "endpoints", "brings_bodies"), [(2, 1, True), (1, 1, False), (2, 2, False)]
+)
+def test_a_claim_of_few_from_few_endpoints_brings_their_bodies_but_for_sqlite(
+    workspace: Workspace,
+    make_claimer: MakeClaimer,
+    databases: Databases,
+    deliveries: int,
+    endpoints: int,
+    brings_bodies: bool,
+) -> None:
+    claimer = make_claimer(replace(LIMITS, deliveries_with_bodies=deliveries, endpoints_with_bodies=1))
+    for _ in range(endpoints):
+        workspace.endpoint(URL)
+    workspace.send()
+    claimed = claimer.claim(2, is_sending=False) or []
+    is_brought = brings_bodies and databases.write.dialect.name == "postgresql"
+    assert [each.body is not None for each in claimed] == [is_brought] * endpoints
+
+
+def test_a_claim_before_a_scan_is_of_few_where_it_brings_their_bodies(
+    workspace: Workspace, make_claimer: MakeClaimer, databases: Databases, clock: Clock
+) -> None:
+    claimer = make_claimer(replace(NAMING, deliveries_with_bodies=2))
+    claimer.start_run()
+    assert claim(claimer) == 0
+    workspace.endpoint(URL)
+    workspace.send(3)
+    brings_bodies = databases.write.dialect.name == "postgresql"
+    claimed = claimer.claim(16, is_sending=False) or []
+    assert [each.body is not None for each in claimed] == ([True] * 2 if brings_bodies else [False] * 3)
+    clock.now += 1
+    assert (claim(claimer) or 0) == 3 - len(claimed)

@@ -27,7 +27,8 @@ _CLAIM = f"""
     RETURNING delivery_id, endpoint_id, event_id, generation, tries, lapses, scheduled_at, is_test
 """
 # What it takes to send them, as a statement of its own would cost a worker that is idle otherwise as much
-# again. Where one event goes to many endpoints, its body would come many times.
+# again: on PostgreSQL, that is. SQLite has no round trip to save, and its write lock would be held meanwhile.
+# Where one event goes to many endpoints, its body would come many times.
 _TO_SEND = """,
         (SELECT e.updated_at FROM endpoints AS e WHERE e.id = pending_deliveries.endpoint_id),
         (SELECT v.body FROM events AS v WHERE v.id = pending_deliveries.event_id)
@@ -76,7 +77,10 @@ def _to_send(statement: str) -> Any:
 # Each by dialect. Binds :endpoint_ids, :quota (deliveries of each), :now, :lease_ends_at, :leases_to_isolate.
 _DUE = {"sqlite": _DUE_SQLITE, "postgresql": _DUE_POSTGRESQL}
 CLAIM = {dialect: _with_moments(_CLAIM % (due % "")) for dialect, due in _DUE.items()}
-# The same with the endpoint's moment of change and the event's body.
-CLAIM_TO_SEND = {dialect: _to_send(_CLAIM % (due % "")) for dialect, due in _DUE.items()}
+# For few deliveries: on PostgreSQL with the endpoint's moment of change and the event's body.
+CLAIM_FEW = CLAIM | {"postgresql": _to_send(_CLAIM % (_DUE_POSTGRESQL % ""))}
 # And from such endpoints only as have neither a rate limit nor a pause, which no scan was made for.
-CLAIM_UNSCANNED = {dialect: _to_send(_CLAIM % (due % _IS_FREE)) for dialect, due in _DUE.items()}
+CLAIM_UNSCANNED = {
+    "sqlite": _with_moments(_CLAIM % (_DUE_SQLITE % _IS_FREE)),
+    "postgresql": _to_send(_CLAIM % (_DUE_POSTGRESQL % _IS_FREE)),
+}

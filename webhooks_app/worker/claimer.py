@@ -9,7 +9,7 @@ from time import time_ns
 from typing import Any
 
 from webhooks_app.core import clock
-from webhooks_app.db.claim_sql import CLAIM, CLAIM_TO_SEND, CLAIM_UNSCANNED
+from webhooks_app.db.claim_sql import CLAIM, CLAIM_FEW, CLAIM_UNSCANNED
 from webhooks_app.db.engines import Databases
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.monitoring.tracing import Moments, Tracer
@@ -158,6 +158,8 @@ class Claimer:
     def _claim_named(self, free_slots: int) -> list[ClaimedDelivery]:
         """Claim from what wake-ups named; a scan follows where that gives nothing, or may have left some."""
         named, self._named = self._named, set()
+        if self._databases.write.dialect.name != "sqlite":
+            free_slots = min(free_slots, self._limits.deliveries_with_bodies)
         quotas = self._concurrency.quotas(named, free_slots)
         claimed = self._claim_quotas(quotas, {}, CLAIM_UNSCANNED) if quotas else []
         counts = Counter(each.endpoint_id for each in claimed)
@@ -174,7 +176,7 @@ class Claimer:
         began_ns = time_ns()
         is_single = not rates and len(set(quotas.values())) == 1
         if statements is None:
-            statements = CLAIM_TO_SEND if len(quotas) <= self._limits.endpoints_with_bodies else CLAIM
+            statements = CLAIM_FEW if self._is_few(quotas) else CLAIM
         database = self._databases.write
         with database.begin_single() if is_single else database.begin() as connection:
             now = clock.now()  # not earlier, or the wait for SQLite's lock would be taken off the lease
@@ -189,6 +191,11 @@ class Claimer:
             self.tracer.claimed(attempt_spans.of_claims(claimed), took)
         self._rest_after(len(claimed))
         return claimed
+
+    def _is_few(self, quotas: Mapping[str, int]) -> bool:
+        limits = self._limits
+        are_few_endpoints = len(quotas) <= limits.endpoints_with_bodies
+        return are_few_endpoints and sum(quotas.values()) <= limits.deliveries_with_bodies
 
     def _rest_after(self, claimed: int) -> None:
         """Have the next scan wait the longer, the more was claimed, as more then comes meanwhile.

@@ -28,8 +28,10 @@ class ClaimLimits:
     # price whatever its size.
     worthwhile_count: int = 128
     interval_seconds: float = 0.02
-    # A claim from so few endpoints brings the bodies along: one event's comes once for each of them.
+    # On PostgreSQL, a claim from so few endpoints, and of so few deliveries, brings the bodies along: one
+    # event's comes once for each endpoint, and many may be long. A claim before a scan is of no more there.
     endpoints_with_bodies: int = 4
+    deliveries_with_bodies: int = 16
     # From so few that wake-ups name, a claim is made before a scan.
     unscanned_endpoints: int = 4
     # While requests are in flight, a scan finds what falls due by time alone this often.
