@@ -11,8 +11,11 @@ from redis import Redis
 from tests.conftest import Workspace, wait_for
 from tests.receivers import Receiver
 from webhooks_app.config import Settings
+from webhooks_app.core import ids
 from webhooks_app.jobs.wake_ups import MOST_NAMED, WakeRequest, WakeUps
 from webhooks_app.worker.engine import DeliveryEngine
+
+SOME = ids.several("ep", MOST_NAMED + 1)
 
 pytestmark = pytest.mark.usefixtures("queue_matches_states")
 
@@ -72,10 +75,10 @@ def test_steady_traffic_leaves_no_jobs_behind(
 @pytest.mark.parametrize(
     ("named", "expected"),
     [
-        ([["ep_1"], ["ep_2", "ep_1"]], {"ep_1", "ep_2"}),
-        ([["ep_1"], []], set()),
-        ([["ep_1"], [f"ep_{number}" for number in range(MOST_NAMED + 1)]], set()),
-        ([[f"ep_{number}"] for number in range(MOST_NAMED + 1)], set()),
+        ([[SOME[0]], [SOME[1], SOME[0]]], set(SOME[:2])),
+        ([[SOME[0]], []], set()),
+        ([[SOME[0]], SOME], set()),
+        ([[each] for each in SOME], set()),
     ],
     ids=["few", "whatever is due", "too many at once", "too many in all"],
 )
@@ -86,3 +89,30 @@ def test_a_request_names_the_endpoints_of_all_wake_ups_that_it_stands_for(
         wake_ups.wake_worker(endpoint_ids)
     assert wake_ups.take_request() == WakeRequest(frozenset(expected))
     assert wake_ups.take_request() is None
+
+
+@pytest.mark.parametrize("foreign", [b"\xff\xfe", b'ep_"\x00', b"ep_1"])
+def test_a_name_that_is_no_endpoints_has_all_looked_at(
+    wake_ups: WakeUps, settings: Settings, foreign: bytes
+) -> None:
+    wake_ups.wake_worker(SOME[:1])
+    with Redis.from_url(settings.redis_url) as redis:
+        redis.sadd("webhooks:named", foreign)
+    assert wake_ups.take_request() == WakeRequest()
+    wake_ups.wake_worker(SOME[:1])
+    assert wake_ups.take_request() == WakeRequest(frozenset(SOME[:1]))
+
+
+def test_wake_ups_go_on_where_something_else_is_under_the_key_of_the_names(
+    wake_ups: WakeUps, settings: Settings
+) -> None:
+    with Redis.from_url(settings.redis_url) as redis:
+        redis.set("webhooks:named", "foreign")
+        assert wake_ups.wake_worker(SOME[:1])
+        assert redis.llen("rq:queue:deliveries") == 1
+        assert redis.type("webhooks:named") == b"none"
+        redis.set("webhooks:named", "foreign")
+        assert wake_ups.take_request() == WakeRequest()
+        assert wake_ups.wake_worker(SOME[:1])
+    assert wake_ups.take_request() == WakeRequest(frozenset(SOME[:1]))
+    assert wake_ups.known_problem() is None

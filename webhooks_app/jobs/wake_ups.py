@@ -16,10 +16,13 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
+from redis.client import Pipeline
+from redis.exceptions import RedisError
 from rq import Queue
 from rq.timeouts import JobTimeoutException
 from rq_scheduler import Scheduler
 
+from webhooks_app.core import ids
 from webhooks_app.jobs import redis_connections, task_jobs
 from webhooks_app.jobs.redis_backoff import RedisBackoff, RedisBackoffLimits
 from webhooks_app.jobs.task_jobs import DELIVER_DUE, QUEUE_NAME, RECOVER, SEND_MAIL, TaskJob
@@ -30,6 +33,7 @@ _WAKE_FLAG_KEY = "webhooks:wake"
 # before it wakes a worker for is not in it, and a scan finds that.
 _NAMED_KEY = "webhooks:named"
 _ANY = "*"
+_WRONG_TYPE = "WRONGTYPE"
 # More endpoints than these are not named, as a scan then finds them sooner.
 MOST_NAMED = 4
 # A lost job leaves the flag set for no longer than this; the sweep finds what waited meanwhile.
@@ -121,11 +125,12 @@ class WakeUps:
             pipe.getdel(_WAKE_FLAG_KEY)
             pipe.smembers(_NAMED_KEY)
             pipe.delete(_NAMED_KEY)
-            flag, named, _ = pipe.execute()
+            flag, named, _ = _answers(pipe, about_names=1)
         if flag is None:
             return None
-        names = frozenset(each.decode() for each in named)
-        return WakeRequest() if _ANY in names or len(names) > MOST_NAMED else WakeRequest(names)
+        names = frozenset(each.decode(errors="replace") for each in named or (b"",))
+        is_usable = len(names) <= MOST_NAMED and all(ids.is_id("ep", each) for each in names)
+        return WakeRequest(names) if is_usable else WakeRequest()
 
     def end_run(self, *, expects_more: bool) -> None:
         """Unmark the run as awake; enqueue a job if the flag was set meanwhile or it `expects_more`."""
@@ -197,11 +202,27 @@ def set_wake_flag(queue: Queue, endpoint_ids: Collection[str] = ()) -> None:
         pipe.set(_WAKE_FLAG_KEY, 1, nx=True, ex=_WAKE_FLAG_TTL_SECONDS)
         pipe.exists(AWAKE_KEY)
         pipe.llen(NEWS_KEY)
-        _, is_first, is_awake, news_count = pipe.execute()
+        named, is_first, is_awake, news_count = _answers(pipe, about_names=0)
+    if named is None:
+        redis.delete(_NAMED_KEY)
     if is_first and not is_awake:
         enqueue_run(queue)
     elif is_first and news_count < _MOST_NEWS:
         redis.rpush(NEWS_KEY, 1)
+
+
+def _answers(pipe: Pipeline, *, about_names: int) -> list[Any]:
+    """Return what Redis answers to each command; None at this position if others' data is under our key.
+
+    Nothing of the rest may be lost by that, as the names are a hint. Raises RedisError.
+    """
+    answers = pipe.execute(raise_on_error=False)
+    if str(answers[about_names]).startswith(_WRONG_TYPE) and isinstance(answers[about_names], RedisError):
+        answers[about_names] = None
+    for each in answers:
+        if isinstance(each, RedisError):
+            raise each
+    return answers
 
 
 def enqueue_run(queue: Queue) -> None:
