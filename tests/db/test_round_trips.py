@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from faults.pooler import PgBouncer
-from tests.conftest import Workspace
+from tests.conftest import Workspace, autocommit
 from tests.db.conftest import StartPooler
 from tests.receivers import Answer, Received, Receiver
 from webhooks_app.db import deadlines, engines
@@ -132,6 +132,33 @@ def test_with_little_time_left_a_single_statement_may_take_no_longer(
 
     assert under["statement_timeout"] == "2s" or under["statement_timeout"].endswith("ms")
     assert rename(database, "Renamed")["statement_timeout"] == "4s"
+
+
+def test_a_single_statement_that_is_committed_is_no_error_when_its_time_is_over(
+    workspace: Workspace, databases: Databases, unpooled: Engine
+) -> None:
+    with ExitStack() as late, engines.databases_of(unpooled).write.begin_single() as connection:
+        connection.execute(text("UPDATE workspaces SET name = 'Renamed'"))
+        late.enter_context(deadlines.within(0))
+
+    assert names(databases) == ["Renamed"]
+
+
+@pytest.mark.usefixtures("new_sessions")
+def test_what_the_database_prefers_for_transactions_holds_for_no_single_statement(
+    database_url: str, unpooled: Engine
+) -> None:
+    name = f'"{unpooled.url.database}"'
+    preferred = {"default_transaction_isolation": "serializable", "default_transaction_deferrable": "on"}
+    autocommit(database_url, *(f"ALTER DATABASE {name} SET {each} = {preferred[each]}" for each in preferred))
+    try:
+        with engines.databases_of(unpooled).write.begin_single() as connection:
+            shown = (
+                "SELECT current_setting('transaction_isolation'), current_setting('transaction_deferrable')"
+            )
+            assert connection.execute(text(shown)).one() == ("read committed", "off")
+    finally:
+        autocommit(database_url, *(f"ALTER DATABASE {name} RESET {each}" for each in preferred))
 
 
 def test_a_single_statement_that_is_refused_leaves_its_connection_usable(

@@ -85,6 +85,11 @@ class BoundedConnection(psycopg.Connection[Any]):
                 raise psycopg.OperationalError(str(error)) from error
             raise
 
+    def commit(self) -> None:
+        """Commit; a statement that was committed by itself stays so whatever the time is."""
+        if self.pgconn.transaction_status != TransactionStatus.IDLE:
+            super().commit()
+
     def rollback(self) -> None:
         """Roll back; while the database is silent, close the connection, which comes to the same there."""
         if self.breaker is not None and self.breaker.is_silent:

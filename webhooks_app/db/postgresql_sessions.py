@@ -21,6 +21,12 @@ from webhooks_app.db.postgresql_connection import BoundedConnection, NotAdmitted
 from webhooks_app.db.transaction_options import AUTOCOMMITS, HAS_NO_TIME_LIMIT, WRITES
 
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED, NOT DEFERRABLE"
+# The same for a single statement, which has no BEGIN that says it. Whether it may write stays the database's
+# choice, as where it is read-only on purpose.
+_DEFAULTS_OF_SESSION: dict[str, object] = {
+    "default_transaction_isolation": "'read committed'",
+    "default_transaction_deferrable": "off",
+}
 # A word is all that tells a session that another program left read-only from a server that is. The answer
 # comes with that of BEGIN, of which it is the first statement, as a query would forbid to change it.
 _ASK_READ_ONLY = "SHOW transaction_read_only"
@@ -58,7 +64,7 @@ def prepare(engine: Engine, *, waits_for_disk: bool, limits: DatabaseLimits) -> 
     breaker = CircuitBreaker(BreakerLimits(limits.crowd)) if limits.crowd else None
     settings = settings_of_transaction(limits, waits_for_disk=waits_for_disk)
     begin = partial(_begin, limits, postgresql_connection.as_sql(settings, scope="LOCAL"))
-    session_settings = postgresql_connection.as_sql(settings, scope="SESSION")
+    session_settings = postgresql_connection.as_sql(settings | _DEFAULTS_OF_SESSION, scope="SESSION")
     event.listen(engine, "do_connect", partial(_connect, limits, breaker, session_settings))
     event.listen(engine, "begin", begin)
     event.listen(engine, "checkin", partial(_return, limits))
