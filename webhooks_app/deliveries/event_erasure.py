@@ -61,8 +61,8 @@ def erase(
 ) -> ErasedEvent:
     """Erase the event's body and values, and what its attempts sent and got; a repeat finds nothing left.
 
-    Raises UnknownEvent, UpgradeUnderWay, and StillPending where something is to be sent of it: that is canceled before, except
-    what is being sent at that moment, with `cancel_pending`.
+    Raises UnknownEvent, UpgradeUnderWay, and StillPending where something is to be sent of it: that is
+    canceled before, except what is being sent at that moment, with `cancel_pending`.
     """
     workspace_id = _workspace_of(databases, event_id)
     if ends_at := payload_erasure.held_until(databases.read, now=clock.now()):
