@@ -21,7 +21,8 @@ ROOT = config.ROOT
 COMMANDS = {
     *("run", "web", "worker", "scheduler", "migrate", "doctor", "config", "catalog", "create-workspace"),
     *("workspaces", "users", "members", "tokens", "reset-password", "rotate-keys", "expire", "backup"),
-    *("restore", "listen", "events", "send-example", "endpoints", "deliveries", "recover", "apply", "export"),
+    *("restore", "vacuum", "listen", "events", "send-example", "endpoints", "deliveries", "recover"),
+    *("apply", "export"),
 }
 TRACING = 'extra == "tracing"'
 # Stand for packages; whoever imports them gets what an environment without them gives.

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 import requests
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from faults import entry_points
 from webhooks_app import config, tasks
@@ -55,16 +55,16 @@ def _is_nth(count: int) -> Callable[[], bool]:
 
 def forget_an_accepted_event() -> None:
     """The answer is 202, and nothing is on disk."""
-    begin, is_turn = WriteDatabase.begin, _is_nth(5)
+    begin, is_turn = WriteDatabase._begin, _is_nth(5)
 
     @contextmanager
-    def forgetting(database: WriteDatabase) -> Iterator[Connection]:
-        with begin(database) as connection:
+    def forgetting(database: WriteDatabase, engine: Engine) -> Iterator[Connection]:
+        with begin(database, engine) as connection:
             yield connection
             if is_turn():
                 connection.rollback()
 
-    _patch(WriteDatabase, "begin", forgetting)
+    _patch(WriteDatabase, "_begin", forgetting)
 
 
 def record_nothing() -> None:
@@ -135,12 +135,14 @@ def send_another_id_on_a_retry() -> None:
 
 
 def alter_the_body() -> None:
-    bodies = signed_requests.bodies
+    sign = signed_requests.sign
 
-    def altered(*values: Any) -> dict[str, bytes]:
-        return {name: body + b" " for name, body in bodies(*values).items()}
+    def signing(
+        name: str, destination: Any, keys: list[bytes], body: bytes, *, now: Any
+    ) -> tuple[Request, str]:
+        return sign(name, destination, keys, body + b" ", now=now)
 
-    _patch(signed_requests, "bodies", altered)
+    _patch(signed_requests, "sign", signing)
 
 
 def sign_with_another_key() -> None:

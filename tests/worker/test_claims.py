@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from tests.conftest import Workspace
 from tests.receivers import Answer, Received, Receiver
@@ -13,6 +13,7 @@ from webhooks_app.core import clock
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import (
     DeliveryState,
+    Endpoint,
     PendingDelivery,
 )
 from webhooks_app.worker import claims, endpoint_scan
@@ -87,6 +88,25 @@ def test_a_claim_takes_a_share_of_every_endpoint(workspace: Workspace, database:
     assert [endpoint.endpoint_id for endpoint in endpoints] == sorted([busy, quiet])
     counts = {name: sum(claim.endpoint_id == name for claim in claimed) for name in (busy, quiet)}
     assert counts == {busy: 8, quiet: 4}
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_scan_goes_by_id_however_the_server_joins(workspace: Workspace, database: WriteDatabase) -> None:
+    """What stands last is where the next stretch begins, so that in another order some would be left out."""
+    names = sorted(workspace.endpoint("http://127.0.0.1:9/", name=f"{number}") for number in range(8))
+    workspace.send()
+    with database.begin() as connection:  # the rows of the endpoints then lie in another order
+        for name in reversed(names):
+            connection.execute(update(Endpoint).where(Endpoint.id == name).values(timeout_ms=4000))
+
+    with database.begin() as connection:
+        connection.execute(text("SET LOCAL enable_nestloop TO off; SET LOCAL enable_mergejoin TO off"))
+        whole = endpoint_scan.scan(connection, after="", count=1000)
+        first = endpoint_scan.scan(connection, after="", count=3)
+        rest = endpoint_scan.scan(connection, after=first[-1].endpoint_id, count=1000)
+
+    assert [each.endpoint_id for each in whole] == names
+    assert [each.endpoint_id for each in (*first, *rest)] == names
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -20,7 +20,7 @@ _TAIL_COLUMNS = ("created_at", "event_type", "event_id", "delivery_id", "endpoin
 
 @click.group(name="events")
 def events_group() -> None:
-    """Send events to a platform, watch those that come, erase what one carried."""
+    """Send and watch events, and erase what one carried."""
 
 
 @events_group.command(cls=ApiCommand)

@@ -52,7 +52,7 @@ def expire() -> None:
 @click.command()
 @click.confirmation_option(prompt="Nothing can be written until the file is written anew. Go on?")
 def vacuum() -> None:
-    """Write an SQLite database's file anew, without the space that it does not use.
+    """Write an SQLite file anew, without its unused space.
 
     From then on what retention deletes goes back to the disk by itself, as in any database made by this
     version. Stop the processes before: events are refused meanwhile. The disk needs room for the file once

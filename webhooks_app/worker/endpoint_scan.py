@@ -8,13 +8,18 @@ from sqlalchemy import Connection, column, text
 from webhooks_app.db.loose_index_scan import EARLIEST_DUE_AT, PENDING_ENDPOINTS
 from webhooks_app.db.models.base import UtcDateTime
 
+# No join: as a hash join it would find all of them before the first, and in no order.
 _SCAN = text(f"""
     {PENDING_ENDPOINTS}
     SELECT endpoint_id, {EARLIEST_DUE_AT} AS due_at, (
         SELECT h.rate_free_at FROM endpoint_health h WHERE h.endpoint_id = pending_endpoint.endpoint_id
-    ) AS free_at, e.rate_per_second
-    FROM pending_endpoint JOIN endpoints e ON e.id = pending_endpoint.endpoint_id
-    WHERE NOT (e.is_listener AND e.deleted_at IS NULL) LIMIT :count
+    ) AS free_at, (
+        SELECT e.rate_per_second FROM endpoints e WHERE e.id = pending_endpoint.endpoint_id
+    ) AS rate_per_second
+    FROM pending_endpoint WHERE (
+        SELECT NOT (e.is_listener AND e.deleted_at IS NULL)
+        FROM endpoints e WHERE e.id = pending_endpoint.endpoint_id
+    ) LIMIT :count
 """).columns(
     column("endpoint_id"),
     column("due_at", UtcDateTime),
