@@ -9,10 +9,9 @@ from sqlalchemy import Connection, Row, func, select, update
 from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, ids
-from webhooks_app.db import keyset
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import FINAL_STATES, Delivery, DeliveryState, Event
-from webhooks_app.deliveries import cancellations, payload_erasure
+from webhooks_app.deliveries import cancellations, deliveries_of_events, payload_erasure
 from webhooks_app.events import fan_out_runs
 
 # An event may have a hundred thousand deliveries; accepting waits for each transaction on SQLite.
@@ -115,9 +114,10 @@ def _count_open(connection: Connection, event_id: str) -> int:
 def _cancel(databases: Databases, workspace_id: str, event_id: str, batch_rows: int) -> int:
     """Cancel what is pending and not being sent, and what is held; return how many deliveries."""
     count = 0
-    of_event = select(Delivery.id).where(Delivery.event_id == event_id, Delivery.state.not_in(FINAL_STATES))
-    for batch in keyset.walk(databases.read, of_event, Delivery.id, batch_rows=lambda: batch_rows):
-        count += _cancel_batch(databases.write, workspace_id, [row.id for row in batch])
+    is_open = Delivery.state.not_in(FINAL_STATES)
+    for chunk in deliveries_of_events.walk(databases.read, [event_id], is_open):
+        for start in range(0, len(chunk), batch_rows):
+            count += _cancel_batch(databases.write, workspace_id, chunk[start : start + batch_rows])
     return count
 
 
@@ -132,8 +132,8 @@ def _cancel_batch(database: WriteDatabase, workspace_id: str, delivery_ids: Sequ
 
 def _erase_attempts(databases: Databases, event_id: str, batch_rows: int) -> int:
     count = 0
-    theirs = select(Delivery.id).where(Delivery.event_id == event_id)
-    for batch in keyset.walk(databases.read, theirs, Delivery.id, batch_rows=lambda: batch_rows):
-        with databases.write.begin() as connection:
-            count += payload_erasure.erase_attempts(connection, [row.id for row in batch])
+    for chunk in deliveries_of_events.walk(databases.read, [event_id]):
+        for start in range(0, len(chunk), batch_rows):
+            with databases.write.begin() as connection:
+                count += payload_erasure.erase_attempts(connection, chunk[start : start + batch_rows])
     return count

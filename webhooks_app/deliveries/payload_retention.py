@@ -11,9 +11,9 @@ from functools import partial
 from sqlalchemy import Connection, delete, func, or_, select, update
 
 from webhooks_app.core import ids
-from webhooks_app.db.models import Delivery, Event, FanOut, LatePayload, Workspace
+from webhooks_app.db.models import Event, FanOut, LatePayload, Workspace
 from webhooks_app.db.upsert import insert_rows_if_new
-from webhooks_app.deliveries import payload_erasure
+from webhooks_app.deliveries import deliveries_of_events, payload_erasure
 from webhooks_app.deliveries.retention_batches import Batches
 
 # As the log does, a payload counts from when its last delivery was finished. Most are within minutes of being
@@ -74,9 +74,10 @@ def _erase_attempts(batches: Batches, event_ids: Sequence[str], before: datetime
     with batches.databases.read.connect() as connection:
         open_ones = payload_erasure.unfinished(connection, event_ids, finished_before=before)
     finished = [each for each in event_ids if each not in open_ones]
-    theirs = select(Delivery.id).where(Delivery.event_id.in_(finished))
-    for batch in batches.read(theirs, Delivery.id):
-        batches.apply(payload_erasure.erase_attempts, [row.id for row in batch])
+    for chunk in deliveries_of_events.walk(batches.databases.read, finished):
+        batches.apply_in_pieces(payload_erasure.erase_attempts, chunk)
+        if batches.should_stop:
+            break
     return not batches.should_stop
 
 

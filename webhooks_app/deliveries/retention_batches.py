@@ -72,6 +72,17 @@ class Batches:
         time.sleep(seconds)  # lets those go first who waited for the lock
         return count
 
+    def apply_in_pieces(
+        self, act_on: Callable[[Connection, Sequence[str]], int], named: Sequence[str]
+    ) -> int:
+        """As `apply`, in one transaction after the other, until it is told to stop."""
+        count = done = 0
+        while done < len(named) and not self._should_stop():
+            piece = named[done : done + self.size]
+            count += self.apply(act_on, piece)
+            done += len(piece)
+        return count
+
     def delete_by_endpoint(
         self,
         endpoint_ids: Select[*tuple[Any, ...]],
