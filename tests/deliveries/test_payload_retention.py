@@ -22,18 +22,20 @@ from webhooks_app.db.models import (
     Endpoint,
     Event,
     FanOut,
+    Heartbeat,
     LatePayload,
     RollingUpgrade,
 )
 from webhooks_app.db.models import Workspace as WorkspaceRow
 from webhooks_app.db.models.base import Base
 from webhooks_app.db.rolling_upgrades import PAYLOADS_APART
-from webhooks_app.deliveries import payload_erasure, replays, retention
+from webhooks_app.deliveries import payload_erasure, payload_retention, replays, retention
 from webhooks_app.deliveries.replays import ReplayResult
-from webhooks_app.deliveries.retention_batches import RetentionLimits
+from webhooks_app.deliveries.retention_batches import Batches, RetentionLimits
 from webhooks_app.endpoints import actions
 from webhooks_app.extensions import db
 from webhooks_app.jobs.wake_ups import WakeUps
+from webhooks_app.monitoring.facts import RETENTION
 from webhooks_app.worker import claims
 from webhooks_app.worker.recording import record
 
@@ -279,6 +281,34 @@ def test_each_workspace_keeps_its_own_time(
     assert erased_count(databases, now + 8 * DAY) == 1
     kept = select(Event.workspace_id).where(Event.payload_erased_at.is_(None))
     assert db.session.scalars(kept).all() == [long.id]
+
+
+def test_what_fails_in_one_workspace_keeps_no_other_waiting(
+    make_workspace: Callable[[str], Workspace],
+    database: WriteDatabase,
+    databases: Databases,
+    now: datetime,
+    monkeypatch: Any,
+) -> None:
+    first, second = sorted((make_workspace("One"), make_workspace("Two")), key=lambda each: each.id)
+    for each in (first, second):
+        each.send()
+    completed = select(Heartbeat.at).where(Heartbeat.name == RETENTION)
+    expire = payload_retention.expire
+
+    def fail(batches: Batches, workspace: WorkspaceRow, *, now: datetime) -> int:
+        if workspace.id == first.id:
+            raise ArithmeticError
+        return expire(batches, workspace, now=now)
+
+    monkeypatch.setattr(payload_retention, "expire", fail)
+    with pytest.raises(ArithmeticError):
+        erased_count(databases, now + 31 * DAY)
+    monkeypatch.undo()
+    assert sorted(has_payload()) == [False, True]
+    assert db.session.scalar(completed) is None
+    assert erased_count(databases, now + 31 * DAY) == 1
+    assert db.session.scalars(completed).one() >= now
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

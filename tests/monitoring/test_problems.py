@@ -1,12 +1,13 @@
 """What operators are told, and what they are not told for nothing. Time is made up."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from tests.monitoring.fleet import DAY, MINUTE, NOW, SECOND, facts, process, sample, well
 from webhooks_app.monitoring import problems
-from webhooks_app.monitoring.facts import Facts
+from webhooks_app.monitoring.facts import RETENTION, Facts
 from webhooks_app.monitoring.problems import Code, Problem, Severity
 from webhooks_app.monitoring.reports import SCHEDULER, WEB, WORKER
 
@@ -24,6 +25,19 @@ def codes(known: Facts) -> list[Code]:
 
 def test_a_platform_that_works_has_no_problem() -> None:
     assert found(facts(*well(), samples=(sample(MINUTE, due=5),))) == []
+
+
+def test_retention_that_does_not_come_to_its_end_for_a_day_is_a_problem() -> None:
+    def codes_of(ago: timedelta, up: timedelta) -> list[Code]:
+        known = facts(*well())
+        beats = {**known.heartbeats, RETENTION: NOW - ago}
+        return [each.code for each in problems.find(replace(known, heartbeats=beats), up_since=NOW - up)]
+
+    assert codes_of(DAY + MINUTE, 3 * DAY) == [Code.RETENTION_SILENT]
+    assert codes_of(DAY - MINUTE, 3 * DAY) == []
+    assert codes_of(3 * DAY, 60 * MINUTE) == []  # the whole platform was stopped
+    never = problems.find(facts(*well()), up_since=NOW - 2 * DAY)
+    assert [each.code for each in never] == [Code.RETENTION_SILENT]
 
 
 def test_the_only_worker_that_stops_reporting_shows_within_forty_five_seconds() -> None:

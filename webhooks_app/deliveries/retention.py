@@ -6,6 +6,7 @@ once; where one was killed, the next goes on.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -13,7 +14,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, and_, delete, exists, or_, select
 
 from webhooks_app.accounts import sessions
-from webhooks_app.core import ids
+from webhooks_app.core import clock, ids
+from webhooks_app.db import upsert
 from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import (
     FINAL_STATES,
@@ -23,6 +25,7 @@ from webhooks_app.db.models import (
     Delivery,
     Endpoint,
     Event,
+    Heartbeat,
     LogInTries,
     UserSession,
     Workspace,
@@ -30,6 +33,7 @@ from webhooks_app.db.models import (
 from webhooks_app.db.transient_errors import DATABASE_ERRORS, cause_of
 from webhooks_app.deliveries import payload_erasure, payload_retention, traffic_ages
 from webhooks_app.deliveries.retention_batches import DEFAULT_LIMITS, Batches, RetentionLimits
+from webhooks_app.monitoring.facts import RETENTION
 
 log = logging.getLogger(__name__)
 
@@ -60,26 +64,48 @@ def delete_expired(
     should_stop: Callable[[], bool] = lambda: False,
     limits: RetentionLimits = DEFAULT_LIMITS,
 ) -> ExpiryResult:
-    """Delete everything that has expired at `now`, unless it is told to stop; return how much."""
+    """Delete everything that has expired at `now`, unless it is told to stop; return how much.
+
+    What fails in one workspace is raised once everything else is done.
+    """
     batches = Batches(databases, should_stop, limits)
-    deliveries = events = payloads = 0
+    done, failure = Counter[str](), None
     with databases.read.session() as session:
         workspaces = session.scalars(select(Workspace)).all()
     for workspace in workspaces:
-        before = now - timedelta(days=workspace.retention_days)
-        deliveries += _expire_deliveries(batches, workspace.id, before)
-        events += _expire_events(batches, workspace.id, before)
-        _expire_batch_keys(batches, workspace.id, before)
-        payloads += payload_retention.expire(batches, workspace, now=now)
-    if events or payloads:
+        try:
+            _expire_workspace(batches, workspace, now, done)
+        except Exception as error:
+            log.exception("workspace_not_expired", extra={"workspace": workspace.id})
+            failure = failure or error
+    if done["events"] or done["payloads"]:
         _forget_samples(databases)
     rollups = _expire_rollups(batches, now - ROLLUP_AGE)
     traffic_ages.delete_old(databases.write, now=now, should_stop=should_stop)
     _delete_log_in_tries(batches, now)
     _delete_sessions(batches, now)
-    result = ExpiryResult(deliveries, events, payloads, rollups, _delete_endpoints(batches, now))
+    endpoints = _delete_endpoints(batches, now)
+    result = ExpiryResult(done["deliveries"], done["events"], done["payloads"], rollups, endpoints)
     log.info("expired", extra=asdict(result))
+    if failure is not None:
+        raise failure
+    if not should_stop():
+        _record_completion(databases)
     return result
+
+
+def _expire_workspace(batches: Batches, workspace: Workspace, now: datetime, done: Counter[str]) -> None:
+    before = now - timedelta(days=workspace.retention_days)
+    done["deliveries"] += _expire_deliveries(batches, workspace.id, before)
+    done["events"] += _expire_events(batches, workspace.id, before)
+    _expire_batch_keys(batches, workspace.id, before)
+    done["payloads"] += payload_retention.expire(batches, workspace, now=now)
+
+
+def _record_completion(databases: Databases) -> None:
+    with databases.write.begin() as connection:
+        completed = {"name": RETENTION, "at": clock.now()}
+        upsert.insert_or_update(connection, Heartbeat, completed, key=["name"])
 
 
 def _forget_samples(databases: Databases) -> None:

@@ -17,6 +17,8 @@ from webhooks_app.monitoring.reports import Reports
 
 # The name of the heartbeat that the sweep leaves.
 SWEEP = "sweep"
+# And of that which retention leaves.
+RETENTION = "retention"
 
 
 @dataclass(frozen=True, slots=True)

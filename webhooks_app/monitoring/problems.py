@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from webhooks_app.monitoring import backlog, losses, reports
-from webhooks_app.monitoring.facts import Facts
+from webhooks_app.monitoring.facts import RETENTION, Facts
 from webhooks_app.monitoring.reports import SCHEDULER, SILENT_AFTER, WEB, WORKER, Process
 
 # A worker or scheduler whose process lives, but which did nothing for so long, hangs.
@@ -20,6 +20,10 @@ _PROVES_LIFE = timedelta(seconds=60)
 LARGEST_CLOCK_DIFFERENCE = timedelta(seconds=5)
 # A lease ends by the clock of whoever claims next.
 _CLOCK_IS_WRONG = timedelta(seconds=60)
+# Retention runs each hour; one that begins with very much takes longer.
+_RETENTION_SILENCE = timedelta(days=1)
+# So long after a start the first run has been due.
+_FIRST_RETENTION = timedelta(hours=2)
 _LARGE_BACKLOG = 1_000
 _FAST_GROWTH_PER_MINUTE = 10
 # Where so much waits that slots are worth something.
@@ -52,6 +56,7 @@ class Code(StrEnum):
     BACKLOG_GROWS = "backlog_grows"
     ENDPOINT_CROWDS = "endpoint_crowds"
     CLOCK_SKEW = "clock_skew"
+    RETENTION_SILENT = "retention_silent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,7 @@ def find(facts: Facts, *, up_since: datetime) -> list[Problem]:
         *_of_clocks(facts),
         *_of_backlog(facts),
         *_of_capacity(facts),
+        *_of_retention(facts, up_since),
     ]
     return sorted(found, key=lambda each: each.severity is not Severity.FAILING)
 
@@ -243,3 +249,15 @@ def _of_capacity(facts: Facts) -> Iterator[Problem]:
                 endpoint_id,
                 endpoint_id,
             )
+
+
+def _of_retention(facts: Facts, up_since: datetime) -> Iterator[Problem]:
+    completed_at = facts.heartbeats.get(RETENTION, up_since)
+    if facts.now - completed_at > _RETENTION_SILENCE and facts.now - up_since > _FIRST_RETENTION:
+        yield Problem(
+            Code.RETENTION_SILENT,
+            Severity.WARNING,
+            "Retention has not come to its end for a day, so that deliveries or payloads are kept for longer "
+            "than their workspaces say. The log of the workers says why.",
+            completed_at,
+        )
