@@ -1,5 +1,6 @@
 """A row that the platform never takes, though it takes others: it keeps none back, and is seen."""
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -24,16 +25,25 @@ POISON = "a body that breaks the platform"
 
 @dataclass
 class Breaking:
-    """The platform with a bug: it answers 500 to whatever holds the poison; `seen` has the events of each."""
+    """The platform with a bug: it answers 500 to whatever holds the poison; `seen` has the events of each.
+
+    Without `answers` it hangs on them.
+    """
 
     app: Any
     is_mended: bool = False
     seen: list[int] = field(default_factory=list)
+    # What came, in this order: whether it held the poison.
+    order: list[bool] = field(default_factory=list)
+    answers: threading.Event = field(default_factory=threading.Event)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        if environ["REQUEST_METHOD"] == "POST":
+            self.order.append(POISON.encode() in body)
         if POISON.encode() in body and not self.is_mended:
             self.seen.append(body.count(b'"type"'))
+            self.answers.wait(60)
             start_response("500 Internal Server Error", [("Content-Length", "0")])
             return [b""]
         environ["wsgi.input"] = BytesIO(body)
@@ -43,7 +53,9 @@ class Breaking:
 
 @pytest.fixture
 def broken(workspace: Workspace) -> Breaking:
-    return Breaking(workspace.app)
+    breaking = Breaking(workspace.app)
+    breaking.answers.set()
+    return breaking
 
 
 @pytest.fixture
@@ -104,6 +116,52 @@ def test_it_is_set_aside_once_it_failed_for_long_while_others_were_accepted(
     assert "6 hours" in reason and "500" in reason
     assert store.rows().retry([bad]) == 1
     assert store.run("SELECT settled_at, error FROM avra_outbox") == [(None, None)]
+
+
+def test_many_that_hang_hold_no_fresh_ones_back_and_are_set_aside(
+    store: Store, broken: Breaking, broken_client: Client
+) -> None:
+    bad = store.fill(20, note=POISON)
+    since = now_ms() - 7 * HOUR_MS
+    store.run(f"UPDATE avra_outbox SET error = '500', handed_over_at = {now_ms()}, settled_at = {since}")
+    good = store.fill(30)
+    broken.answers.clear()
+    limits = {"batch": 10, "poll_seconds": 0.02, "failing_send_seconds": 0.2}
+    try:
+        with running(store.relay(broken_client, **limits)):
+            wait_for(lambda: not store.states().keys() & set(good))
+            wait_for(lambda: "unknown" in store.states().values())
+    finally:
+        broken.answers.set()
+    assert accepted_keys() == good
+    assert broken.order[:5] == [False, True, False, True, False], "one at most between two batches"
+    assert set(broken.seen) == {1}
+    assert store.states().keys() == set(bad)
+
+
+def test_of_rows_that_fail_one_is_claimed_at_a_time_and_where_nothing_else_is_due_first(store: Store) -> None:
+    bad = store.fill(3, note=POISON)
+    store.run("UPDATE avra_outbox SET error = '500', handed_over_at = 1, settled_at = 1")
+    good = store.fill(3)
+    rows = store.rows()
+
+    def claimed(limit: int, *, failing_first: bool = False) -> list[str]:
+        claim = rows.claim(
+            "a",
+            limit=limit,
+            limit_bytes=10**6,
+            now=1000,
+            lease=10**6,
+            forgotten_before=0,
+            failing_first=failing_first,
+        )
+        assert claim.is_of_failing == any(row.id in bad for row in claim.rows)
+        return [row.id for row in claim.rows]
+
+    assert claimed(2) == good[:2]
+    assert claimed(2, failing_first=True) == bad[:1]
+    assert claimed(2) == good[2:]
+    assert [claimed(2), claimed(2, failing_first=True), claimed(2)] == [bad[1:2], bad[2:], []]
 
 
 def test_once_hands_over_what_it_can_and_says_that_something_is_left(

@@ -11,7 +11,7 @@ import pymysql
 import pytest
 
 from avra_client.client import Client
-from tests.avra_client import test_outbox, test_relay
+from tests.avra_client import test_failing_rows, test_outbox, test_relay
 from tests.avra_client.conftest import Store
 from tests.conftest import unavailable, wait_for
 
@@ -82,3 +82,9 @@ def test_the_table_of_the_metadata_is_that_of_the_sql(
     empty_store: Store, request: pytest.FixtureRequest
 ) -> None:
     test_outbox.check_table(empty_store, request)
+
+
+def test_rows_that_fail_are_claimed_as_on_other_databases(store: Store) -> None:
+    test_failing_rows.test_of_rows_that_fail_one_is_claimed_at_a_time_and_where_nothing_else_is_due_first(
+        store
+    )

@@ -4,17 +4,19 @@ A row is claimed by pushing its `due_at` one lease ahead and committing that, so
 while the platform is spoken to, and what a dead relay had claimed is free again when the lease ends.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from avra_client.outbox_schema import LONGEST_ERROR
-from avra_client.outbox_state import OutboxState
+from avra_client.outbox_state import COUNTED_AT_MOST, OutboxState
 from avra_client.outbox_table import pieces
 
 # What one transaction of `expire_sent` looks at, and what all of one call delete.
 _AT_ONCE = 400
 EXPIRED_AT_ONCE = 4000
+# Rows that fail, of which one is claimed: other relays look at the same moment.
+_CANDIDATES = 20
 
 _LOCK = {"sqlite": "", "postgresql": " FOR UPDATE SKIP LOCKED", "mysql": " FOR UPDATE SKIP LOCKED"}
 _BYTES = {"sqlite": "length(CAST(data AS BLOB))", "postgresql": "octet_length(data)", "mysql": "length(data)"}
@@ -46,6 +48,11 @@ class Claim:
     rows: Sequence[Row]
     until: int
     unknown: int
+
+    @property
+    def is_of_failing(self) -> bool:
+        """Whether it is one row that has been failing."""
+        return any(row.failing_since is not None for row in self.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,25 +90,22 @@ class OutboxRows(OutboxState):
         now: int,
         lease: int,
         forgotten_before: int,
+        failing_first: bool = False,
     ) -> Claim:
         """Claim up to `limit` rows, oldest first, with `limit_bytes` of data at most but at least one row.
 
-        One that is failing comes alone, so that it fails no others. Moments and durations are milliseconds.
+        Of rows that are failing it claims one alone, so that it fails no others: where nothing else is due,
+        or with `failing_first`. Moments and durations are milliseconds.
         What may have reached the platform before `forgotten_before` is set aside as unknown instead.
         """
         if self._dialect == "sqlite" and not self._has_due(now):
             return Claim(token, (), now + lease, 0)  # without having taken the one lock for writing
         with self._transaction():
-            found = self._all(
-                f"SELECT id, handed_over_at, {_BYTES[self._dialect]},"
-                f" CASE WHEN error IS NULL THEN NULL ELSE settled_at END FROM {self._table}"
-                " WHERE state = 'pending' AND due_at <= {now} ORDER BY id LIMIT {limit}"
-                + _LOCK[self._dialect],
-                {"now": now, "limit": limit},
-            )
+            first = self._failing_due(now) if failing_first else ()
+            found = first or self._healthy_due(now, limit) or self._failing_due(now)
             old = [each[0] for each in found if each[1] is not None and each[1] < forgotten_before]
             self._set_aside(dict.fromkeys(old, _FORGOTTEN), "unknown", now)
-            chosen = _within([each for each in found if each[0] not in set(old)], limit_bytes)
+            chosen = _within((each for each in found if each[0] not in set(old)), limit_bytes)
             self._update(
                 "claimed_by = {token}, due_at = {until}, handed_over_at = COALESCE(handed_over_at, {now})",
                 {"token": token, "until": now + lease, "now": now},
@@ -176,6 +180,35 @@ class OutboxRows(OutboxState):
         with self._transaction(writes=False):
             return bool(self._all(due, {"now": now}))
 
+    def _healthy_due(self, now: int, limit: int) -> Sequence[Any]:
+        return self._locked("due_at <= {now} AND error IS NULL", {"now": now}, limit)
+
+    def _failing_due(self, now: int) -> Sequence[Any]:
+        """Return one row, of the oldest 10,000: what fails was tried, and so is older than a backlog."""
+        oldest = (
+            f"SELECT id, due_at, error FROM {self._table} WHERE state = 'pending'"
+            f" ORDER BY id LIMIT {COUNTED_AT_MOST}"
+        )
+        # Without locks, which MySQL keeps of all that it looks at. Several, as other relays look, too.
+        found = self._all(
+            f"SELECT id FROM ({oldest}) AS oldest WHERE error IS NOT NULL AND due_at <= {{now}}"
+            f" ORDER BY due_at LIMIT {_CANDIDATES}",
+            {"now": now},
+        )
+        if not found:
+            return found
+        [(names, ids)] = pieces([row[0] for row in found])
+        places = ", ".join(f"{{{name}}}" for name in names)
+        return self._locked(f"id IN ({places}) AND due_at <= {{now}}", ids | {"now": now}, 1)
+
+    def _locked(self, condition: str, values: dict[str, Any], limit: int) -> Sequence[Any]:
+        return self._all(
+            f"SELECT id, handed_over_at, {_BYTES[self._dialect]},"
+            f" CASE WHEN error IS NULL THEN NULL ELSE settled_at END FROM {self._table}"
+            f" WHERE state = 'pending' AND {condition} ORDER BY id LIMIT {limit}" + _LOCK[self._dialect],
+            values,
+        )
+
     def _set_aside(self, reasons: Mapping[str, str], state: str, now: int, token: str | None = None) -> None:
         for row_id, reason in reasons.items():
             values: dict[str, Any] = {"state": state, "error": reason[:LONGEST_ERROR], "now": now}
@@ -207,17 +240,15 @@ class OutboxRows(OutboxState):
         )
 
 
-def _within(found: Sequence[Any], limit_bytes: int) -> dict[str, tuple[bool, int | None]]:
-    """Return the ids of the first rows that have so many bytes together; a failing one is chosen alone.
+def _within(found: Iterable[Any], limit_bytes: int) -> dict[str, tuple[bool, int | None]]:
+    """Return the ids of the first rows that have so many bytes together.
 
     With each: whether it was handed over, and since when it fails.
     """
     chosen: dict[str, tuple[bool, int | None]] = {}
     for row_id, handed_over_at, size, failing_since in found:
         limit_bytes -= size
-        if chosen and (limit_bytes < 0 or failing_since is not None):
+        if chosen and limit_bytes < 0:
             break
         chosen[row_id] = handed_over_at is not None, failing_since
-        if failing_since is not None:
-            break
     return chosen

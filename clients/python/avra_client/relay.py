@@ -58,6 +58,8 @@ class Relay:
         self._is_answering = False
         self._accepted_at = 0
         self._failing = set[str]()
+        # Of two turns one at most is of a row that fails, so that however many those are, others go.
+        self._is_failings_turn = False
         self.state = RelayState()
 
     def run(self, stop: threading.Event) -> None:
@@ -168,7 +170,9 @@ class Relay:
             now=now,
             lease=int(self._limits.lease_seconds * 1000),
             forgotten_before=now - int((self._limits.keys_kept_hours - self._limits.margin_hours) * _HOUR_MS),
+            failing_first=self._is_failings_turn,
         )
+        self._is_failings_turn = bool(claim.rows) and not claim.is_of_failing
         self._note_unknown(claim)
         self._expire_sent()
         if not claim.rows:
@@ -179,7 +183,8 @@ class Relay:
         self.rows.settle(claim, outcomes, now=_now_ms(), keeps_sent=keeps)
         self._note_outcomes(outcomes, results, time.monotonic() - began)
         self._raise_trouble(claim, outcomes, results)
-        self._size = min(self._limits.batch, self._size * 2)
+        if not claim.is_of_failing:
+            self._size = min(self._limits.batch, self._size * 2)
         return len(outcomes.accepted)
 
     def _send(self, claim: Claim) -> tuple[Outcomes, Sequence[Result]]:
@@ -187,7 +192,8 @@ class Relay:
         if _now_ms() > claim.until - self._limits.lease_seconds * 500:
             # This process stood still since it claimed; others may have these rows by now.
             return Outcomes({}, {}, released=claim.rows), ()
-        results = self._client.send_many(events, deadline_seconds=self._limits.send_seconds)
+        seconds = self._limits.seconds_to_send(is_failing=claim.is_of_failing)
+        results = self._client.send_many(events, deadline_seconds=seconds)
         return self._judge(claim, relay_outcomes.outcomes(claim.rows, results, rejected), results), results
 
     def _judge(self, claim: Claim, outcomes: Outcomes, results: Sequence[Result]) -> Outcomes:
@@ -227,7 +233,7 @@ class Relay:
         """Raise Trouble for what was not taken; not for a row that has been known to fail by itself."""
         failed = (each.error for each in results if each.error and not relay_outcomes.is_own_fault(each))
         error = next(failed, None)
-        if error is None or (outcomes.failing and claim.rows[0].failing_since is not None):
+        if error is None or (outcomes.failing and claim.is_of_failing):
             return
         raise Trouble(str(error), getattr(error, "retry_after", None)) from error
 
