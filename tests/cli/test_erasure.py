@@ -1,7 +1,9 @@
 """`avra events erase`: asks, refuses while something is to be sent, says what it erased."""
 
 from datetime import timedelta
+from pathlib import Path
 
+import pytest
 from flask import Flask
 from sqlalchemy import select
 
@@ -9,6 +11,7 @@ from tests.cli.shell import Shell
 from tests.conftest import Workspace
 from tests.deliveries.test_payload_retention import upgrading
 from webhooks_app.core import clock
+from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import Event
 from webhooks_app.extensions import db, services
 
@@ -42,6 +45,24 @@ def test_it_refuses_while_the_code_before_may_run(shell: Shell, workspace: Works
     refused = shell.refused("events", "erase", event_id, "--cancel-pending", "--yes")
     assert "Nothing is erased before 20" in refused
     assert bodies() == [True]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_no_byte_of_it_is_left_in_the_files_once_nobody_reads(
+    shell: Shell, workspace: Workspace, databases: Databases, tmp_path: Path
+) -> None:
+    [event_id] = workspace.send(note="Frau-Mueller-4711")
+    log = tmp_path / "test.db-wal"
+    db.session.rollback()
+    with databases.read.connect() as reading:
+        reading.execute(select(Event.id)).all()
+        assert b"Frau-Mueller-4711" in log.read_bytes()
+        warned = shell.run("events", "erase", event_id, "--yes")
+        assert "warning: The file beside the database (-wal)" in warned.output
+        assert b"Frau-Mueller-4711" in log.read_bytes()
+    assert "was erased before" in shell.done("events", "erase", event_id, "--yes")
+    assert b"Frau-Mueller-4711" not in log.read_bytes()
+    assert b"Frau-Mueller-4711" not in (tmp_path / "test.db").read_bytes()
 
 
 def test_what_is_no_event_is_refused(shell: Shell) -> None:

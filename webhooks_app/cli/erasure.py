@@ -8,8 +8,14 @@ import click
 from webhooks_app.cli import listing
 from webhooks_app.cli.command_services import begin_command
 from webhooks_app.cli.shell_arguments import SHELL
+from webhooks_app.db import write_ahead_log
 from webhooks_app.deliveries import event_erasure
 from webhooks_app.deliveries.event_erasure import ErasedEvent, StillPending, UnknownEvent, UpgradeUnderWay
+
+_IN_LOG = (
+    "The file beside the database (-wal) has bytes of it for as long as somebody reads from it. "
+    "A repeat takes them away."
+)
 
 
 def erase_event(event_id: str, *, cancel_pending: bool, is_json: bool) -> None:
@@ -25,6 +31,8 @@ def erase_event(event_id: str, *, cancel_pending: bool, is_json: bool) -> None:
             raise click.ClickException(_held(upgrade.ends_at)) from None
         except StillPending as pending:
             raise click.ClickException(_still_pending(pending.count, cancel_pending)) from None
+        if not write_ahead_log.truncate(opened.read):
+            click.echo("warning: " + _IN_LOG, err=True)
     if is_json:
         listing.show([asdict(erased)], is_json=True, nothing="")
     else:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, and_, delete, exists, or_, select
 
 from webhooks_app.accounts import sessions
 from webhooks_app.core import clock, ids
-from webhooks_app.db import upsert
+from webhooks_app.db import upsert, write_ahead_log
 from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import (
     FINAL_STATES,
@@ -87,6 +87,8 @@ def delete_expired(
     endpoints = _delete_endpoints(batches, now)
     result = ExpiryResult(done["deliveries"], done["events"], done["payloads"], rollups, endpoints)
     log.info("expired", extra=asdict(result))
+    if done["deliveries"] or done["payloads"]:
+        write_ahead_log.truncate(databases.read, within_seconds=limits.log_seconds)
     if failure is not None:
         raise failure
     if not should_stop():
