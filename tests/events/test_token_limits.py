@@ -3,6 +3,8 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import Connection, delete, event, select
@@ -13,8 +15,10 @@ from webhooks_app.accounts import api_tokens
 from webhooks_app.accounts.api_tokens import LiveToken
 from webhooks_app.core import passwords
 from webhooks_app.core.rate_limit import RateLimit
+from webhooks_app.db import database_clock
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import ApiToken, Event, TokenAllowance
+from webhooks_app.events import token_limits
 from webhooks_app.events.group_commit import GroupCommit
 from webhooks_app.events.submissions import NewEvent, Submission
 from webhooks_app.events.token_limits import LargerThanBurst, RateLimited, TokenLimits
@@ -121,6 +125,25 @@ def test_what_is_far_over_its_limit_costs_ten_transactions_a_second_and_gets_wha
     # Of what came back, the last slice may not have been asked for, and each may leave a rest for the next.
     assert limit.per_second * (passed - 0.5) <= through <= come_back + 1
     assert len(commits) <= 2 * 10 * passed + 2
+
+
+@pytest.mark.parametrize(
+    ("rate", "burst"), [(100, 100), (100, 10), (100, 5), (1000, 100), (1000, 50), (1000, 10)]
+)
+def test_a_small_burst_takes_nothing_of_the_rate(
+    workspace: Workspace, databases: Databases, monkeypatch: pytest.MonkeyPatch, rate: int, burst: int
+) -> None:
+    """Both clocks are one here, which goes on by a little less than an event takes to come back."""
+    token, limits = new_token(databases, workspace, RateLimit(rate, burst)), TokenLimits(databases.write)
+    step, now = 0.9 / rate, [0.0]
+    began_at = datetime(2026, 1, 1, tzinfo=UTC)
+    monkeypatch.setattr(token_limits, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(database_clock, "read", lambda _connection: began_at + timedelta(seconds=now[0]))
+    through, count = 0, rate // 2
+    for _ in range(count):
+        now[0] += step
+        through += admitted(limits, token)
+    assert through >= 0.9 * min(count, burst + count * step * rate)
 
 
 def test_without_a_limit_nothing_is_asked_nor_said(workspace: Workspace, databases: Databases) -> None:

@@ -17,8 +17,9 @@ from webhooks_app.events import token_allowances
 
 log = logging.getLogger(__name__)
 
-# A slice is what comes back in a tenth of a second, and at most a tenth of the burst: ten short transactions
-# a second for a token at its limit, however many events that are, and as many for one that sends far more.
+# A slice is what comes back in a tenth of a second, or a tenth of what was left, and at most a tenth of the
+# burst: some ten short transactions a second for a token at its limit, however many events that are, and as
+# many for one that sends far more. A burst of less than a fifth of a second takes more, as it fills so soon.
 _SLICES_PER_SECOND = 10
 # The moment of the last refusal is for people; writing it each time would cost a transaction each.
 _REFUSED_PRECISION_SECONDS = 60
@@ -71,12 +72,14 @@ class _Bucket:
     def may_ask(self, count: int) -> bool:
         """Return whether the database may give what `count` events lack.
 
-        What it had left it is asked for at once; what came back since, ten times a second. So a token that
-        sends a thousand times what it may costs no more transactions than one at its limit.
+        What it had left it is asked for at once; what came back since, ten times a second, or twice while
+        the burst comes back, which would be full and lose the rest. So a token that sends a thousand times
+        what it may costs no more transactions than one at its limit.
         """
         if count <= self.in_hand + self.left:
             return True
-        is_early = time.monotonic() - self.asked_at < 1 / _SLICES_PER_SECOND
+        pause = min(1 / _SLICES_PER_SECOND, self.limit.burst / (2 * self.limit.per_second))
+        is_early = time.monotonic() - self.asked_at < pause
         return not is_early and count <= self.at_most()
 
 
@@ -141,7 +144,7 @@ class TokenLimits:
 
     def _take(self, token: LiveToken, bucket: _Bucket, count: int, soon: int) -> None:
         limit = bucket.limit
-        piece = min(limit.per_second, limit.burst) // _SLICES_PER_SECOND
+        piece = max(min(limit.per_second, limit.burst), int(bucket.left)) // _SLICES_PER_SECOND
         least = count - bucket.in_hand
         most = max(least, piece, soon - bucket.in_hand)
         grant = token_allowances.take(self._database, token.id, limit, least=least, most=most)
