@@ -6,19 +6,25 @@ from the database, so that it makes no difference which of them is asked.
 
 import logging
 import socket
+import sys
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from typing import Any
 
 Render = Callable[[str], tuple[bytes, str]]
 
 log = logging.getLogger(__name__)
 
-# A client that sends no request, or reads no answer, is left.
+# A client whose request and answer take longer is left, however it spends the time.
 _SECONDS = 10.0
 # Prometheus and its like ask once in several seconds.
 _MOST_AT_ONCE = 4
+# Who keeps coming may not fill the log.
+_LOGGED_EVERY_SECONDS = 60.0
 
 
 class MetricsListener(ThreadingHTTPServer):
@@ -26,11 +32,14 @@ class MetricsListener(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, host: str, port: int, render: Render) -> None:
-        """Listen. Raises OSError where the address cannot be had."""
+    def __init__(self, host: str, port: int, render: Render, *, seconds: float = _SECONDS) -> None:
+        """Listen; a connection has so many `seconds`. Raises OSError where the address cannot be had."""
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.allow_reuse_port = True
         self.render = render
+        self._seconds = seconds
+        self._left_count, self._logged_at = 0, -_LOGGED_EVERY_SECONDS
+        self._counting = threading.Lock()
         self._free = threading.BoundedSemaphore(_MOST_AT_ONCE)
         super().__init__((host, port), _Handler)
 
@@ -38,24 +47,49 @@ class MetricsListener(ThreadingHTTPServer):
         """Answer in a thread of its own, for as long as the process lives."""
         threading.Thread(target=self.serve_forever, name="metrics", daemon=True).start()
 
+    def server_bind(self) -> None:
+        """Bind without the look-up of a name for the address, which may take long and is used nowhere."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+
     def process_request(self, request: Any, client_address: Any) -> None:
         if self._free.acquire(blocking=False):
             super().process_request(request, client_address)
         else:
+            self._note_left()
             self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
+        deadline = threading.Timer(self._seconds, self._leave, (request,))
+        deadline.daemon = True
+        deadline.start()
         try:
             super().process_request_thread(request, client_address)
         finally:
+            deadline.cancel()
             self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        log.warning("metrics_request_failed", exc_info=True)
+        if not isinstance(sys.exception(), OSError):  # such as a client that is gone
+            log.warning("metrics_request_failed", exc_info=True)
+
+    def _leave(self, request: socket.socket) -> None:
+        self._note_left()
+        with suppress(OSError):
+            request.shutdown(socket.SHUT_RDWR)
+
+    def _note_left(self) -> None:
+        """Log how many clients were turned away, or left as they took too long, since that was logged."""
+        with self._counting:
+            self._left_count += 1
+            if time.monotonic() - self._logged_at < _LOGGED_EVERY_SECONDS:
+                return
+            count, self._left_count = self._left_count, 0
+            self._logged_at = time.monotonic()
+        log.warning("metrics_clients_left", extra={"count": count})
 
 
 class _Handler(BaseHTTPRequestHandler):
-    timeout = _SECONDS
     server_version, sys_version = "avra", ""
 
     def do_GET(self) -> None:

@@ -1,0 +1,70 @@
+"""The listener for metrics: what clients that are slow, many or unknown to DNS can do to it."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, suppress
+
+import pytest
+
+from tests.conftest import wait_for
+from webhooks_app.server.metrics_listener import MetricsListener
+
+ASKED = b"GET /metrics HTTP/1.0\r\n"
+
+
+@pytest.fixture
+def listener() -> Iterator[MetricsListener]:
+    with new_listener(seconds=0.5) as listener:
+        listener.start()
+        yield listener
+        listener.shutdown()
+
+
+def new_listener(*, seconds: float) -> MetricsListener:
+    return MetricsListener("127.0.0.1", 0, lambda _: (b"x 1\n", "text/plain"), seconds=seconds)
+
+
+def connect(listener: MetricsListener) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", listener.server_address[1]), timeout=20)
+
+
+def answer(listener: MetricsListener) -> bytes:
+    with closing(connect(listener)) as client:
+        try:
+            client.sendall(ASKED + b"\r\n")
+            return client.recv(100)
+        except ConnectionError:
+            return b""
+
+
+def test_clients_that_drip_hold_it_for_no_longer_than_the_deadline(
+    listener: MetricsListener, caplog: pytest.LogCaptureFixture
+) -> None:
+    stop = threading.Event()
+    with ExitStack() as stack:
+        clients = [stack.enter_context(closing(connect(listener))) for _ in range(4)]
+        for client in clients:
+            client.sendall(ASKED + b"X: ")
+        thread = threading.Thread(target=drip, args=(clients, stop))
+        thread.start()
+        stack.callback(thread.join)
+        stack.callback(stop.set)
+        wait_for(lambda: answer(listener) == b"")
+        wait_for(lambda: answer(listener).startswith(b"HTTP/1.0 200"))
+    assert [(each.message, each.count) for each in caplog.records] == [("metrics_clients_left", 1)]  # type: ignore[attr-defined]
+
+
+def drip(clients: list[socket.socket], stop: threading.Event) -> None:
+    while not stop.wait(0.05):
+        for client in clients:
+            with suppress(OSError):  # once it was left
+                client.sendall(b"a")
+
+
+def test_no_name_is_looked_up_for_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    def look_up(name: str = "") -> str:
+        raise AssertionError(f"looked up {name!r}")
+
+    monkeypatch.setattr(socket, "getfqdn", look_up)
+    new_listener(seconds=1).server_close()
