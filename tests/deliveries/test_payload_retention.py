@@ -209,6 +209,24 @@ def test_nothing_is_erased_before_the_code_before_is_gone(
     assert erased_count(databases, later + DAY) == 1
 
 
+def test_what_is_late_and_unfinished_is_not_locked_by_each_run(
+    workspace: Workspace, database: WriteDatabase, databases: Databases, now: datetime, monkeypatch: Any
+) -> None:
+    workspace.endpoint(URL)
+    workspace.send(2)
+    assert erased_count(databases, now + 31 * DAY) == 0
+    assert len(db.session.scalars(select(LatePayload)).all()) == 2
+    calls: list[Sequence[str]] = []
+
+    def note(_connection: Connection, named: Sequence[str], **_rest: Any) -> int:
+        calls.append(named)
+        return 0
+
+    monkeypatch.setattr(payload_erasure, "erase_finished", note)
+    assert erased_count(databases, now + 32 * DAY) == 0
+    assert calls == []
+
+
 def test_a_killed_run_is_gone_on_with(
     workspace: Workspace, database: WriteDatabase, databases: Databases, now: datetime, monkeypatch: Any
 ) -> None:

@@ -40,7 +40,7 @@ def expire(batches: Batches, workspace: Workspace, *, now: datetime) -> int:
     for batch in batches.read(old, Event.id):
         named = [row.id for row in batch]
         finished_before = before + _FINISHED_LATE
-        if _erase_attempts(batches, named, finished_before):
+        if _erase_attempts(batches, named, finished_before) is not None:
             erase = partial(_erase_next, workspace_id=workspace.id, before=finished_before, now=now)
             count += batches.apply(erase, named)
     return count
@@ -60,14 +60,14 @@ def _erase_late(batches: Batches, workspace_id: str, before: datetime, now: date
     )
     for batch in batches.read(late, LatePayload.event_id):
         named = [row.event_id for row in batch]
-        if _erase_attempts(batches, named, before):
+        if finished := _erase_attempts(batches, named, before):
             erase = partial(_erase_noted, workspace_id=workspace_id, before=before, now=now)
-            count += batches.apply(erase, named)
+            count += batches.apply(erase, finished)
     return count
 
 
-def _erase_attempts(batches: Batches, event_ids: Sequence[str], before: datetime) -> bool:
-    """Erase the attempts of the events that were finished before; return False where it was told to stop.
+def _erase_attempts(batches: Batches, event_ids: Sequence[str], before: datetime) -> list[str] | None:
+    """Erase the attempts of the events that were finished before; return these, None if told to stop.
 
     They go before the bodies, so that a run that is killed between the two leaves nothing behind.
     """
@@ -78,7 +78,7 @@ def _erase_attempts(batches: Batches, event_ids: Sequence[str], before: datetime
         batches.apply_in_pieces(payload_erasure.erase_attempts, chunk)
         if batches.should_stop:
             break
-    return not batches.should_stop
+    return None if batches.should_stop else finished
 
 
 def _erase_next(
