@@ -55,9 +55,12 @@ class KeptConnections:
         key = repr(sorted((name, value) for name, value in parameters.items() if name != "context"))
         idle = self._idle.setdefault(key, [])
         while idle:
-            with suppress(psycopg.Error):
-                kept = idle.pop()
+            kept = idle.pop()
+            try:
                 kept.execute("")  # the server may have ended it meanwhile
+            except psycopg.Error:
+                kept.close()
+            else:
                 return kept
         connection = self._open(**parameters)
         connection.left_in = idle  # type: ignore[attr-defined]

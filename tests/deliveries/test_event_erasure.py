@@ -115,6 +115,22 @@ def test_what_is_being_sent_is_not_erased(
     assert states(event_id) == {DeliveryState.PENDING.value}
 
 
+def test_what_is_canceled_before_a_refusal_is_counted_and_audited(
+    workspace: Workspace, database: WriteDatabase, databases: Databases
+) -> None:
+    sent_to, *others = [workspace.endpoint(URL) for _ in range(4)]
+    actions.disable(database, db.session.get_one(Endpoint, others[0]), actor=TESTER)
+    [event_id] = workspace.send()
+    by_endpoint = {each.endpoint_id: each.id for each in db.session.scalars(select(Delivery))}
+    claim(database, by_endpoint[sent_to])
+
+    with pytest.raises(StillPending) as refused:
+        erase(databases, event_id, cancel_pending=True)
+    assert (refused.value.count, refused.value.canceled) == (1, 3)
+    canceled = select(AuditEntry.target).where(AuditEntry.action == "delivery.cancel")
+    assert set(db.session.scalars(canceled)) == {by_endpoint[name] for name in others}
+
+
 @pytest.mark.parametrize("event_id", ["evt_06h1f5sup0epvhl0eq18hl5jfg", "nonsense", "dlv_x"])
 def test_what_is_no_event_is_unknown(databases: Databases, event_id: str) -> None:
     with pytest.raises(UnknownEvent):

@@ -30,7 +30,7 @@ def erase_event(event_id: str, *, cancel_pending: bool, is_json: bool) -> None:
         except UpgradeUnderWay as upgrade:
             raise click.ClickException(_held(upgrade.ends_at)) from None
         except StillPending as pending:
-            raise click.ClickException(_still_pending(pending.count, cancel_pending)) from None
+            raise click.ClickException(_still_pending(pending, cancel_pending)) from None
         if not write_ahead_log.truncate(opened.read):
             click.echo("warning: " + _IN_LOG, err=True)
     if is_json:
@@ -50,20 +50,23 @@ def _format(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%d %H:%M UTC")
 
 
-def _still_pending(count: int, cancel_pending: bool) -> str:
-    deliveries = "1 delivery is" if count == 1 else f"{count} deliveries are"
+def _still_pending(pending: StillPending, cancel_pending: bool) -> str:
+    deliveries = "1 delivery is" if pending.count == 1 else f"{pending.count} deliveries are"
     if cancel_pending:
-        return f"{deliveries} being sent right now, which cannot be canceled. Try again in a moment."
+        being_sent = f"{deliveries} being sent right now, which cannot be canceled. Try again in a moment."
+        return f"{being_sent}{_canceled(pending.canceled)}"
     return f"{deliveries} still to be sent of this event. Wait for that, or say --cancel-pending."
 
 
+def _canceled(count: int) -> str:
+    return f" {count} {'delivery' if count == 1 else 'deliveries'} canceled." if count else ""
+
+
 def _summary(erased: ErasedEvent) -> str:
-    count = erased.deliveries_canceled
-    canceled = f" {count} {'delivery' if count == 1 else 'deliveries'} canceled." if count else ""
     if erased.was_erased:
         since = _format(erased.payload_erased_at)
         return f"The payload of {erased.event_id} was erased before, on {since}."
     return (
         f"The payload of {erased.event_id} is erased, with what {erased.attempts_erased} of its attempts "
-        f"sent and got.{canceled}"
+        f"sent and got.{_canceled(erased.deliveries_canceled)}"
     )

@@ -55,8 +55,9 @@ def vacuum() -> None:
     """Write an SQLite file anew, without its unused space.
 
     From then on what retention deletes goes back to the disk by itself, as in any database made by this
-    version. Stop the processes before: events are refused meanwhile. The disk needs room for the file once
-    more. PostgreSQL has its autovacuum for that.
+    version. Stop the processes before: events are refused meanwhile. There must be room for the file twice
+    more: beside it, and where SQLite has its temporary files (SQLITE_TMPDIR, or else /var/tmp). PostgreSQL
+    has its autovacuum for that.
     """
     with begin_command() as opened:
         url = make_url(opened.settings.database_url)

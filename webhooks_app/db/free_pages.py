@@ -94,8 +94,8 @@ def _take(database: WriteDatabase, pages: int) -> int:
 def rebuild(path: str, *, lock_seconds: float = 10.0) -> None:
     """Write the file anew, without free pages and so that it can be made smaller from then on.
 
-    Nobody else can write meanwhile, and the disk needs room for the file once more. Raises
-    sqlite3.OperationalError, and has changed nothing then.
+    Nobody else can write meanwhile, and there must be room for the file once more beside it, and once where
+    SQLite has its temporary files. Raises sqlite3.OperationalError, and has changed nothing then.
     """
     with closing(sqlite3.connect(path, timeout=lock_seconds, isolation_level=None)) as connection:
         connection.execute(f"PRAGMA auto_vacuum={_INCREMENTAL}")

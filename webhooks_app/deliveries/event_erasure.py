@@ -23,11 +23,12 @@ class UnknownEvent(LookupError):
 
 
 class StillPending(Exception):
-    """So many deliveries of the event are still to be sent, or being sent."""
+    """So many deliveries of the event are still to be sent, or being sent; others were `canceled` before."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, *, canceled: int) -> None:
         super().__init__(count)
         self.count = count
+        self.canceled = canceled
 
 
 class UpgradeUnderWay(Exception):
@@ -66,14 +67,14 @@ def erase(
     workspace_id = _workspace_of(databases, event_id)
     if ends_at := payload_erasure.held_until(databases.read, now=clock.now()):
         raise UpgradeUnderWay(ends_at)
-    canceled = _cancel(databases, workspace_id, event_id, batch_rows) if cancel_pending else 0
+    canceled = _cancel(databases, workspace_id, event_id, batch_rows, actor) if cancel_pending else 0
     now = clock.now()
     with databases.write.begin() as connection:
         event = _lock(connection, event_id)
         rest = fan_out_runs.remaining(connection, [event_id])[event_id]
         waiting = _count_open(connection, event_id) + (0 if cancel_pending else rest)
         if waiting:
-            raise StillPending(waiting)
+            raise StillPending(waiting, canceled=canceled)
         if event.payload_erased_at is None:
             payload_erasure.erase_bodies(connection, [event_id], now=now)
             audit.record(
@@ -111,23 +112,30 @@ def _count_open(connection: Connection, event_id: str) -> int:
     return connection.scalar(select(func.count()).select_from(Delivery).where(*is_open)) or 0
 
 
-def _cancel(databases: Databases, workspace_id: str, event_id: str, batch_rows: int) -> int:
+def _cancel(databases: Databases, workspace_id: str, event_id: str, batch_rows: int, actor: Actor) -> int:
     """Cancel what is pending and not being sent, and what is held; return how many deliveries."""
     count = 0
     is_open = Delivery.state.not_in(FINAL_STATES)
     for chunk in deliveries_of_events.walk(databases.read, [event_id], is_open):
         for start in range(0, len(chunk), batch_rows):
-            count += _cancel_batch(databases.write, workspace_id, chunk[start : start + batch_rows])
+            some = chunk[start : start + batch_rows]
+            count += _cancel_batch(databases.write, workspace_id, some, actor)
     return count
 
 
-def _cancel_batch(database: WriteDatabase, workspace_id: str, delivery_ids: Sequence[str]) -> int:
+def _cancel_batch(
+    database: WriteDatabase, workspace_id: str, delivery_ids: Sequence[str], actor: Actor
+) -> int:
     now = clock.now()
     held = update(Delivery).where(Delivery.id.in_(delivery_ids), Delivery.state == DeliveryState.HELD)
+    discarding = held.values(state=DeliveryState.CANCELED, finished_at=now).returning(Delivery.id)
     with database.begin() as connection:
-        canceled = cancellations.cancel_several(connection, workspace_id, delivery_ids, now=now)
-        discarded = connection.execute(held.values(state=DeliveryState.CANCELED, finished_at=now))
-    return len(canceled) + discarded.rowcount
+        canceled = list(cancellations.cancel_several(connection, workspace_id, delivery_ids, now=now))
+        canceled += connection.scalars(discarding)
+        audit.record_each(
+            connection, actor, "delivery.cancel", workspace_id=workspace_id, targets=canceled, now=now
+        )
+    return len(canceled)
 
 
 def _erase_attempts(databases: Databases, event_id: str, batch_rows: int) -> int:
