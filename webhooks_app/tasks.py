@@ -162,8 +162,10 @@ def _recover() -> None:
 def _expire() -> None:
     databases, now = context().services.databases, clock.now()
     traffic_ages.fold(databases.write, now=now, should_stop=lambda: StopFlag.requested())
-    retention.delete_expired(databases, now=now, should_stop=lambda: StopFlag.requested())
-    free_pages.give_back(databases.read, databases.write, should_stop=lambda: StopFlag.requested())
+    try:
+        retention.delete_expired(databases, now=now, should_stop=lambda: StopFlag.requested())
+    finally:  # what one workspace's failure left has no part in it
+        free_pages.give_back(databases.read, databases.write, should_stop=lambda: StopFlag.requested())
 
 
 def _run_in_thread(name: str, act: Callable[[], object]) -> None:

@@ -1,7 +1,7 @@
 """One event's payload is erased by command: all of it, and nothing that is still to be sent."""
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, text
 
 from tests.conftest import TESTER, Workspace
 from tests.deliveries.conftest import claim
@@ -129,6 +129,23 @@ def test_what_is_canceled_before_a_refusal_is_counted_and_audited(
     assert (refused.value.count, refused.value.canceled) == (1, 3)
     canceled = select(AuditEntry.target).where(AuditEntry.action == "delivery.cancel")
     assert set(db.session.scalars(canceled)) == {by_endpoint[name] for name in others}
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_vacuum_that_is_at_work_is_not_ended_for_it_and_a_repeat_does_the_rest(
+    workspace: Workspace, database: WriteDatabase, databases: Databases
+) -> None:
+    [event_id] = workspace.send(batch_id=SECRET)
+    workspace.send(batch_id="another")
+    analyze(database)
+    with database.begin() as connection:  # as a vacuum does
+        connection.execute(text("LOCK TABLE events IN SHARE UPDATE EXCLUSIVE MODE"))
+        erased = erase(databases, event_id, cancel_pending=True)
+    assert (erased.was_erased, erased.are_samples_left, has_payload()) == (False, True, [False, True])
+    assert sampled_mentions(database)
+
+    assert not erase(databases, event_id).are_samples_left
+    assert sampled_mentions(database) == 0
 
 
 @pytest.mark.parametrize("event_id", ["evt_06h1f5sup0epvhl0eq18hl5jfg", "nonsense", "dlv_x"])

@@ -328,9 +328,16 @@ def test_what_fails_in_one_workspace_keeps_no_other_waiting(
     assert db.session.scalars(completed).one() >= now
 
 
+@pytest.mark.parametrize("fails_then", [False, True])
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_no_byte_of_it_is_left_in_the_file(
-    workspace: Workspace, database: WriteDatabase, databases: Databases, now: datetime, tmp_path: Path
+    workspace: Workspace,
+    database: WriteDatabase,
+    databases: Databases,
+    now: datetime,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fails_then: bool,
 ) -> None:
     endpoint_id = workspace.endpoint(URL)
     workspace.send(3, note="x" * 9000 + SECRET)  # longer than a page
@@ -341,5 +348,15 @@ def test_no_byte_of_it_is_left_in_the_file(
         return any(SECRET.encode() in each.read_bytes() for each in files if each.exists())
 
     assert is_in_file()
-    assert erased_count(databases, now + 31 * DAY) == 3
+    if fails_then:
+        expire = payload_retention.expire
+
+        def fail(*values: Any, now: datetime) -> int:
+            raise ArithmeticError(expire(*values, now=now))
+
+        monkeypatch.setattr(payload_retention, "expire", fail)
+        with pytest.raises(ArithmeticError, match="3"):
+            erased_count(databases, now + 31 * DAY)
+    else:
+        assert erased_count(databases, now + 31 * DAY) == 3
     assert not is_in_file()

@@ -17,6 +17,11 @@ _IN_LOG = (
     "A repeat takes them away."
 )
 
+_IN_STATISTICS = (
+    "PostgreSQL's statistics (pg_stats) may have values by which it is found, as something is at the table "
+    "events, such as a vacuum. A repeat takes them away."
+)
+
 
 def erase_event(event_id: str, *, cancel_pending: bool, is_json: bool) -> None:
     """Erase it and print what was erased. Raises ClickException."""
@@ -31,6 +36,8 @@ def erase_event(event_id: str, *, cancel_pending: bool, is_json: bool) -> None:
             raise click.ClickException(_held(upgrade.ends_at)) from None
         except StillPending as pending:
             raise click.ClickException(_still_pending(pending, cancel_pending)) from None
+        if erased.are_samples_left:
+            click.echo("warning: " + _IN_STATISTICS, err=True)
         if not write_ahead_log.truncate(opened.read):
             click.echo("warning: " + _IN_LOG, err=True)
     if is_json:

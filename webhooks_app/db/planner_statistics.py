@@ -4,14 +4,19 @@ from sqlalchemy import Column, Table, text
 
 from webhooks_app.db.engines import WriteDatabase
 
+# Less than PostgreSQL's `deadlock_timeout` is by default (a second), after which a vacuum would be ended that
+# is at the table: one that takes its time would never come to its end.
+_LOCK_MS = 500
+
 
 def sample_anew(database: WriteDatabase, table: Table, columns: list[Column[str]]) -> None:
     """Have the statistics of the columns made of what is in the table now; SQLite has none.
 
-    Reads some 30,000 rows at most, and may be told to wait for another ANALYZE. Raises DBAPIError.
+    Reads some 30,000 rows at most. Raises DBAPIError, also where a vacuum is at the table.
     """
     if database.dialect.name != "postgresql":
         return
     names = ", ".join(column.name for column in columns)
     with database.begin() as connection:
+        connection.execute(text(f"SET LOCAL lock_timeout TO {_LOCK_MS}"))
         connection.execute(text(f"ANALYZE {table.name} ({names})"))

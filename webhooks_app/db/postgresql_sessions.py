@@ -34,7 +34,8 @@ _IS_SERVER_READ_ONLY = """
     SELECT pg_catalog.pg_is_in_recovery() OR reset_val = 'on' FROM pg_catalog.pg_settings
     WHERE name = 'default_transaction_read_only'
 """
-_LOCK_NOT_AVAILABLE = "55P03"  # "lock_not_available", appendix A of PostgreSQL's manual
+# "lock_not_available" and "deadlock_detected", appendix A of PostgreSQL's manual
+_LOCK_NOT_AVAILABLE, _DEADLOCK_DETECTED = "55P03", "40P01"
 _IDLE_SINCE = "idle_since"
 
 
@@ -99,8 +100,8 @@ def settings_of_transaction(limits: DatabaseLimits, *, waits_for_disk: bool) -> 
 
 
 def is_lock_timeout(error: OperationalError) -> bool:
-    """Return whether PostgreSQL gave up waiting for a lock."""
-    return getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE
+    """Return whether PostgreSQL gave up waiting for a lock, or ended a deadlock by this error."""
+    return getattr(error.orig, "sqlstate", None) in (_LOCK_NOT_AVAILABLE, _DEADLOCK_DETECTED)
 
 
 def _milliseconds(seconds: float | None) -> int:

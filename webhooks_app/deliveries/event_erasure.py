@@ -1,5 +1,6 @@
 """Erasing the payload of one event before its time, as when a person asks for their data to be deleted."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,8 +12,11 @@ from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, ids
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import FINAL_STATES, Delivery, DeliveryState, Event
+from webhooks_app.db.transient_errors import DATABASE_ERRORS, cause_of
 from webhooks_app.deliveries import cancellations, deliveries_of_events, payload_erasure
 from webhooks_app.events import fan_out_runs
+
+log = logging.getLogger(__name__)
 
 # An event may have a hundred thousand deliveries; accepting waits for each transaction on SQLite.
 BATCH_ROWS = 500
@@ -49,6 +53,8 @@ class ErasedEvent:
     was_erased: bool
     deliveries_canceled: int
     attempts_erased: int
+    # Whether PostgreSQL's statistics may still have values of it, as they could not be made anew.
+    are_samples_left: bool = False
 
 
 def erase(
@@ -83,10 +89,19 @@ def erase(
     # What fans the event out finds it without a payload, and makes no more deliveries of it.
     canceled += rest
     attempts = _erase_attempts(databases, event_id, batch_rows)
-    payload_erasure.forget_samples(databases.write)
     erased_at = event.payload_erased_at or now
     is_repeat = event.payload_erased_at is not None
-    return ErasedEvent(event_id, workspace_id, erased_at, is_repeat, canceled, attempts)
+    are_samples_left = not _forget_samples(databases)
+    return ErasedEvent(event_id, workspace_id, erased_at, is_repeat, canceled, attempts, are_samples_left)
+
+
+def _forget_samples(databases: Databases) -> bool:
+    try:
+        payload_erasure.forget_samples(databases.write)
+    except DATABASE_ERRORS as error:
+        log.warning("statistics_not_sampled", extra={"cause": cause_of(error)})
+        return False
+    return True
 
 
 def _workspace_of(databases: Databases, event_id: str) -> str:

@@ -73,13 +73,16 @@ def delete_expired(
     with databases.read.session() as session:
         workspaces = session.scalars(select(Workspace)).all()
     for workspace in workspaces:
+        if should_stop():
+            break
         try:
             _expire_workspace(batches, workspace, now, done)
         except Exception as error:
             log.exception("workspace_not_expired", extra={"workspace": workspace.id})
             failure = failure or error
-    if done["events"] or done["payloads"]:
+    if batches.changed:  # also by what then failed
         _forget_samples(databases)
+        write_ahead_log.truncate(databases.read, within_seconds=limits.log_seconds)
     rollups = _expire_rollups(batches, now - ROLLUP_AGE)
     traffic_ages.delete_old(databases.write, now=now, should_stop=should_stop)
     _delete_log_in_tries(batches, now)
@@ -87,8 +90,6 @@ def delete_expired(
     endpoints = _delete_endpoints(batches, now)
     result = ExpiryResult(done["deliveries"], done["events"], done["payloads"], rollups, endpoints)
     log.info("expired", extra=asdict(result))
-    if done["deliveries"] or done["payloads"]:
-        write_ahead_log.truncate(databases.read, within_seconds=limits.log_seconds)
     if failure is not None:
         raise failure
     if not should_stop():

@@ -43,6 +43,7 @@ class Batches:
         self._should_stop = should_stop
         self._limits = limits
         self.size = limits.first_batch
+        self.changed = 0  # rows, by all transactions so far
 
     @property
     def databases(self) -> Databases:
@@ -66,6 +67,7 @@ class Batches:
         started = time.monotonic()
         with self._databases.write.begin() as connection:
             count = act_on(connection, named)
+        self.changed += count
         seconds = time.monotonic() - started
         if seconds > self._limits.batch_seconds:
             self.size = max(1, self.size // 2)

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 # burst: some ten short transactions a second for a token at its limit, however many events that are, and as
 # many for one that sends far more. A burst of less than a fifth of a second takes more, as it fills so soon.
 _SLICES_PER_SECOND = 10
+# A token whose burst is back within a moment gets no more than a burst in each of these.
+_SHORTEST_PAUSE_SECONDS = 0.01
 # The moment of the last refusal is for people; writing it each time would cost a transaction each.
 _REFUSED_PRECISION_SECONDS = 60
 
@@ -73,12 +75,13 @@ class _Bucket:
         """Return whether the database may give what `count` events lack.
 
         What it had left it is asked for at once; what came back since, ten times a second, or twice while
-        the burst comes back, which would be full and lose the rest. So a token that sends a thousand times
-        what it may costs no more transactions than one at its limit.
+        the burst comes back, which would be full and lose the rest, and a hundred times at most. So a token
+        that sends a thousand times what it may costs no more transactions than one at its limit.
         """
         if count <= self.in_hand + self.left:
             return True
-        pause = min(1 / _SLICES_PER_SECOND, self.limit.burst / (2 * self.limit.per_second))
+        refill_seconds = self.limit.burst / self.limit.per_second
+        pause = max(_SHORTEST_PAUSE_SECONDS, min(1 / _SLICES_PER_SECOND, refill_seconds / 2))
         is_early = time.monotonic() - self.asked_at < pause
         return not is_early and count <= self.at_most()
 

@@ -62,11 +62,12 @@ class MetricsListener(ThreadingHTTPServer):
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         deadline = threading.Timer(self._seconds, self._leave, (request,))
         deadline.daemon = True
-        deadline.start()
         try:
+            deadline.start()
             super().process_request_thread(request, client_address)
         finally:
             deadline.cancel()
+            self.shutdown_request(request)  # once more, but for where no thread was to be had
             self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:

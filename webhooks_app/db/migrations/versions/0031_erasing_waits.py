@@ -7,8 +7,8 @@ import webhooks_app.db.models.base
 from webhooks_app.core import clock
 from webhooks_app.db import rolling_upgrades
 
-revision = '0030'
-down_revision = '0029'
+revision = '0031'
+down_revision = '0030'
 branch_labels = None
 depends_on = None
 
