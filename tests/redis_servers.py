@@ -24,12 +24,13 @@ OLD_REDIS = Path(__file__).with_name("old_redis.txt")
 def free_port() -> int:
     """A free port below those that systems give to whoever asks for any.
 
-    A cluster's bus takes the one 10,000 above, which has to be a port as well.
+    A cluster's bus takes the one 10,000 above, which is free as well.
     """
     while True:
-        port = random.SystemRandom().randrange(10_000, 32_000)
-        with socket.socket() as probe, suppress(OSError):
+        port = random.SystemRandom().randrange(10_000, 22_000)
+        with socket.socket() as probe, socket.socket() as bus, suppress(OSError):
             probe.bind(("127.0.0.1", port))
+            bus.bind(("127.0.0.1", port + 10_000))
             return port
 
 

@@ -162,6 +162,15 @@ def _connect(session_settings: str, *arguments: Any, **parameters: Any) -> Bound
     A pooler names a process of its own making as the one to cancel, as it cannot know which will be at work.
     """
     connection = BoundedConnection.connect(*arguments, **parameters)
+    try:
+        _set_up(connection, session_settings)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _set_up(connection: BoundedConnection, session_settings: str) -> None:
     process_id, search_path = _about_session(connection)
     connection.has_own_session = process_id == connection.info.backend_pid
     own_settings = _own_settings(search_path, connection.info.server_version)
@@ -170,7 +179,6 @@ def _connect(session_settings: str, *arguments: Any, **parameters: Any) -> Bound
         connection.execute(session_settings + as_sql(own_settings, scope="SESSION"))
     else:
         connection.own_settings = as_sql(own_settings, scope="LOCAL")
-    return connection
 
 
 def _about_session(connection: BoundedConnection) -> tuple[int, str]:
