@@ -12,21 +12,18 @@ from flask import Flask
 from flask_wtf import CSRFProtect
 from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from werkzeug.routing import Map, Rule
 from werkzeug.routing.matcher import State
 
-from tests.kept_connections import kept
-from webhooks_app.db.postgresql_connection import BoundedConnection
 from webhooks_app.web import blueprints
 
 _templates: dict[tuple[str, str, bool], CodeType] = {}
 _builders: dict[tuple[object, ...], Callable[..., tuple[str, str]]] = {}
 _statements: dict[Any, Any] = {}
-_learned: dict[str, Any] = {}
 # What Flask keeps by area, beside views and the handlers of errors.
 _FUNCTIONS = (
     "before_request_funcs",
@@ -132,31 +129,11 @@ class RememberingSqlite(_OneOfItsKind, SQLiteDialect_pysqlite):
 class RememberingPostgresql(_OneOfItsKind, PGDialect_psycopg):
     supports_statement_cache = True
 
-    def initialize(self, connection: Connection) -> None:
-        """Ask the server what it is, once in the process."""
-        if not _learned:
-            before = dict(vars(self))
-            super().initialize(connection)  # type: ignore[no-untyped-call]
-            learned = {name: value for name, value in vars(self).items() if before.get(name, vars) != value}
-            _learned.update({name: value for name, value in learned.items() if _is_plain(value)})
-        vars(self).update(_learned)
-
-    def do_close(self, dbapi_connection: Any) -> None:
-        kept.leave(dbapi_connection)
-
-    def do_terminate(self, dbapi_connection: Any) -> None:
-        dbapi_connection.close()
-
-
-def _is_plain(value: object) -> bool:
-    return value is None or isinstance(value, bool | int | str | tuple)
-
 
 def remember(patch: pytest.MonkeyPatch) -> None:
     """Have all applications that this process makes from now on share these, until the patch is undone."""
     patch.setattr(Flask, "jinja_options", {**Flask.jinja_options, "bytecode_cache": RememberedTemplates()})
     patch.setattr(Flask, "url_rule_class", RememberedRule)
     patch.setattr(blueprints, "register", RememberedRoutes(blueprints.register))
-    patch.setattr(BoundedConnection, "connect", kept.connect)
     registry.register("sqlite", __name__, RememberingSqlite.__name__)
     registry.register("postgresql.psycopg", __name__, RememberingPostgresql.__name__)

@@ -15,8 +15,6 @@ from webhooks_app.db.delivery_inserts import NewDelivery
 from webhooks_app.db.engines import Databases
 from webhooks_app.extensions import db
 
-pytestmark = pytest.mark.usefixtures("new_sessions")
-
 SECRET = "whsec_of_somebody"
 only_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 

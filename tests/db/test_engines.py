@@ -17,8 +17,6 @@ from webhooks_app.db.database_limits import DatabaseLimits, MigrationLimits
 from webhooks_app.db.engines import Databases
 from webhooks_app.extensions import db
 
-pytestmark = pytest.mark.usefixtures("new_sessions")
-
 _RENAME = text("UPDATE workspaces SET name = :name")
 _NAME = text("SELECT name FROM workspaces")
 

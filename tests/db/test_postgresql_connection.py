@@ -26,8 +26,6 @@ from webhooks_app.db.database_limits import DEFAULT_LIMITS, MigrationLimits, web
 from webhooks_app.db.engines import Databases
 from webhooks_app.worker import claims
 
-pytestmark = pytest.mark.usefixtures("new_sessions")
-
 T = TypeVar("T")
 Timed = tuple[TestResponse, float]
 Silence = tuple[PgBouncer, Callable[[], None], Callable[[], None]]

@@ -27,10 +27,7 @@ from webhooks_app.extensions import db, services
 from webhooks_app.services import Services
 from webhooks_app.worker.engine import DeliveryEngine
 
-pytestmark = [
-    pytest.mark.parametrize("database_url", ["postgresql"], indirect=True),
-    pytest.mark.usefixtures("new_sessions"),
-]
+pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
 # What an earlier release, or another program, may have left in a session of the pooler's.
 LEFT_BEHIND = {

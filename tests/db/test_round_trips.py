@@ -144,7 +144,6 @@ def test_a_single_statement_that_is_committed_is_no_error_when_its_time_is_over(
     assert names(databases) == ["Renamed"]
 
 
-@pytest.mark.usefixtures("new_sessions")
 def test_what_the_database_prefers_for_transactions_holds_for_no_single_statement(
     database_url: str, unpooled: Engine
 ) -> None:
