@@ -1,6 +1,5 @@
 """Erasing the payload of one event before its time, as when a person asks for their data to be deleted."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,11 +11,8 @@ from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, ids
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import FINAL_STATES, Delivery, DeliveryState, Event
-from webhooks_app.db.transient_errors import DATABASE_ERRORS, cause_of
 from webhooks_app.deliveries import cancellations, deliveries_of_events, payload_erasure
 from webhooks_app.events import fan_out_runs
-
-log = logging.getLogger(__name__)
 
 # An event may have a hundred thousand deliveries; accepting waits for each transaction on SQLite.
 BATCH_ROWS = 500
@@ -91,17 +87,8 @@ def erase(
     attempts = _erase_attempts(databases, event_id, batch_rows)
     erased_at = event.payload_erased_at or now
     is_repeat = event.payload_erased_at is not None
-    are_samples_left = not _forget_samples(databases)
+    are_samples_left = not payload_erasure.forget_samples(databases.write)
     return ErasedEvent(event_id, workspace_id, erased_at, is_repeat, canceled, attempts, are_samples_left)
-
-
-def _forget_samples(databases: Databases) -> bool:
-    try:
-        payload_erasure.forget_samples(databases.write)
-    except DATABASE_ERRORS as error:
-        log.warning("statistics_not_sampled", extra={"cause": cause_of(error)})
-        return False
-    return True
 
 
 def _workspace_of(databases: Databases, event_id: str) -> str:

@@ -9,6 +9,7 @@ schedule anew, locks the event first (`lock_present`); whoever erases locks it, 
 deliveries only then.
 """
 
+import logging
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
@@ -19,6 +20,9 @@ from webhooks_app.db import planner_statistics, rolling_upgrades
 from webhooks_app.db.engines import ReadDatabase, WriteDatabase
 from webhooks_app.db.models import FINAL_STATES, Attempt, Delivery, Event
 from webhooks_app.db.models.event_tables import VALUE_COLUMNS
+from webhooks_app.db.transient_errors import DATABASE_ERRORS, cause_of
+
+log = logging.getLogger(__name__)
 
 
 def held_until(database: ReadDatabase, *, now: datetime) -> datetime | None:
@@ -95,10 +99,15 @@ def erase_bodies(connection: Connection, event_ids: Sequence[str], *, now: datet
     connection.execute(theirs.values(payload_erased_at=now, **nothing))
 
 
-def forget_samples(database: WriteDatabase, /) -> None:
-    """Take the values of what was erased out of PostgreSQL's statistics, too. Raises DBAPIError.
+def forget_samples(database: WriteDatabase) -> bool:
+    """Take the values of what was erased out of PostgreSQL's statistics, too; return whether they are out.
 
-    Of the body and of what attempts sent and got there are none: migration 0029.
+    Of the body and of what attempts sent and got there are none: migrations 0029 and 0030.
     """
     table = Event.metadata.tables["events"]
-    planner_statistics.sample_anew(database, table, [table.c[name] for name in VALUE_COLUMNS])
+    try:
+        planner_statistics.sample_anew(database, table, [table.c[name] for name in VALUE_COLUMNS])
+    except DATABASE_ERRORS as error:  # nothing else waits for it, and the next that erases tries again
+        log.warning("statistics_not_sampled", extra={"cause": cause_of(error)})
+        return False
+    return True

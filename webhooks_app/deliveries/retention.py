@@ -30,7 +30,6 @@ from webhooks_app.db.models import (
     UserSession,
     Workspace,
 )
-from webhooks_app.db.transient_errors import DATABASE_ERRORS, cause_of
 from webhooks_app.deliveries import payload_erasure, payload_retention, traffic_ages
 from webhooks_app.deliveries.retention_batches import DEFAULT_LIMITS, Batches, RetentionLimits
 from webhooks_app.monitoring.facts import RETENTION
@@ -79,7 +78,7 @@ def delete_expired(
             log.exception("workspace_not_expired", extra={"workspace": workspace.id})
             failure = failure or error
     if batches.changed:  # also by what then failed
-        _forget_samples(databases)
+        payload_erasure.forget_samples(databases.write)
         write_ahead_log.truncate(databases.read, within_seconds=limits.log_seconds)
     rollups = _expire_rollups(batches, now - ROLLUP_AGE)
     traffic_ages.delete_old(databases.write, now=now, should_stop=should_stop)
@@ -107,13 +106,6 @@ def _record_completion(databases: Databases) -> None:
     with databases.write.begin() as connection:
         completed = {"name": RETENTION, "at": clock.now()}
         upsert.insert_or_update(connection, Heartbeat, completed, key=["name"])
-
-
-def _forget_samples(databases: Databases) -> None:
-    try:
-        payload_erasure.forget_samples(databases.write)
-    except DATABASE_ERRORS as error:  # the rest of the run has no need of it, and the next run tries again
-        log.warning("statistics_not_sampled", extra={"cause": cause_of(error)})
 
 
 def _expire_deliveries(batches: Batches, workspace_id: str, before: datetime) -> int:
