@@ -2,11 +2,12 @@
 
 from sqlalchemy import Column, Table, text
 
+from webhooks_app.db.dialect_sql import shorten_lock_timeout
 from webhooks_app.db.engines import WriteDatabase
 
 # Less than PostgreSQL's `deadlock_timeout` is by default (a second), after which a vacuum would be ended that
 # is at the table: one that takes its time would never come to its end.
-_LOCK_MS = 500
+_LOCK_SECONDS = 0.5
 
 
 def sample_anew(database: WriteDatabase, table: Table, columns: list[Column[str]]) -> None:
@@ -18,5 +19,5 @@ def sample_anew(database: WriteDatabase, table: Table, columns: list[Column[str]
         return
     names = ", ".join(column.name for column in columns)
     with database.begin() as connection:
-        connection.execute(text(f"SET LOCAL lock_timeout TO {_LOCK_MS}"))
+        shorten_lock_timeout(connection, _LOCK_SECONDS)
         connection.execute(text(f"ANALYZE {table.name} ({names})"))

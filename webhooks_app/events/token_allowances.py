@@ -12,10 +12,11 @@ from sqlalchemy import Connection, select, update
 
 from webhooks_app.core.rate_limit import RateLimit
 from webhooks_app.db import database_clock, upsert
+from webhooks_app.db.dialect_sql import shorten_lock_timeout
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import TokenAllowance
 
-_SHORT_LOCK_TIMEOUT = "SET LOCAL lock_timeout = 250"  # milliseconds
+_LOCK_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,7 @@ def take(database: WriteDatabase, token_id: str, limit: RateLimit, *, least: int
     Raises OperationalError soon where another process holds the row: nobody else's events may wait for that.
     """
     with database.begin() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql(_SHORT_LOCK_TIMEOUT)
+        shorten_lock_timeout(connection, _LOCK_SECONDS)
         full_at = _lock(connection, token_id)
         now = database_clock.read(connection)  # once the row is ours
         grant, full_at = decide(full_at or now, now, limit, least=least, most=most)

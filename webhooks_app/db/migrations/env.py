@@ -9,6 +9,7 @@ from sqlalchemy.exc import OperationalError
 
 from webhooks_app.db import postgresql_sessions
 from webhooks_app.db.database_limits import MigrationLimits
+from webhooks_app.db.dialect_sql import shorten_lock_timeout
 from webhooks_app.db.engines import WriteDatabase
 
 database = current_app.extensions["migrate"].db
@@ -32,18 +33,12 @@ def run_in_one_transaction(*, is_patient: bool) -> None:
             render_as_batch=connection.dialect.name == "sqlite",
         )
         with context.begin_transaction():
-            shorten_lock_timeout(connection, is_patient=is_patient)
+            shorten_lock_timeout(connection, lock_seconds(connection, is_patient=is_patient))
             context.run_migrations()
 
 
-def shorten_lock_timeout(connection: Connection, *, is_patient: bool) -> None:
-    if connection.dialect.name == "postgresql":
-        milliseconds = round(lock_seconds(connection, is_patient=is_patient) * 1000)
-        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {milliseconds}")
-
-
 def lock_seconds(connection: Connection, *, is_patient: bool) -> float:
-    if is_patient:
+    if is_patient:  # a second try, which only PostgreSQL's locks are a reason for
         deadlock_seconds = connection.exec_driver_sql(DEADLOCK_SECONDS_IF_VACUUMED).scalar()
         if deadlock_seconds is not None:
             return limits.seconds_past(deadlock_seconds)
