@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, delete, insert, select, text, update
 
 from tests.conftest import TESTER, Workspace
-from tests.worker.attempted import attempted
+from tests.worker.attempted import attempt_all
 from webhooks_app.core import clock
 from webhooks_app.core.outcomes import Outcome, OutcomeClass
 from webhooks_app.db.engines import Databases, WriteDatabase
@@ -34,8 +34,6 @@ from webhooks_app.endpoints import actions
 from webhooks_app.extensions import db
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.monitoring.facts import RETENTION
-from webhooks_app.worker import claims
-from webhooks_app.worker.recording import record
 
 URL = "http://127.0.0.1:9/"
 DAY = timedelta(days=1)
@@ -54,16 +52,13 @@ def deliver(
     at: datetime | None = None,
 ) -> None:
     """One attempt of everything due there, whose answer repeats the payload."""
-    moment = at or clock.now()
-    with database.begin() as connection:
-        taken = claims.claim_due(connection, {endpoint_id: 2000}, now=moment, lease=timedelta(minutes=2))
     answer = Outcome(
         kind,
         status=200,
         response_headers=f"HTTP/1.1 200 OK\r\nx-echo: {SECRET}\r\n".encode(),
         response_body=f'{{"got": "{SECRET}"}}'.encode(),
     )
-    record(database, [attempted(claim, answer, at=moment) for claim in taken], now=moment)
+    attempt_all(database, endpoint_id, answer, at or clock.now())
 
 
 def upgrading(database: WriteDatabase, *, until: datetime) -> None:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import event, func, insert, select, text, update
 
 from tests.conftest import TESTER, Workspace
-from tests.worker.attempted import attempted
+from tests.worker.attempted import attempt_all
 from webhooks_app.accounts import workspaces as workspace_actions
 from webhooks_app.core import clock
 from webhooks_app.core.outcomes import Outcome, OutcomeClass
@@ -31,8 +31,6 @@ from webhooks_app.deliveries.retention_batches import Batches, RetentionLimits
 from webhooks_app.endpoints import actions
 from webhooks_app.extensions import db
 from webhooks_app.jobs.wake_ups import WakeUps
-from webhooks_app.worker import claims
-from webhooks_app.worker.recording import record
 
 URL = "http://127.0.0.1:9/"
 DAY = timedelta(days=1)
@@ -50,11 +48,7 @@ def deliver(
     at: datetime | None = None,
 ) -> None:
     """One attempt of everything that is due there."""
-    moment = at or clock.now()
-    with database.begin() as connection:
-        taken = claims.claim_due(connection, {endpoint_id: 2000}, now=moment, lease=timedelta(minutes=2))
-    batch = [attempted(claim, Outcome(kind), at=moment) for claim in taken]
-    record(database, batch, now=moment)
+    attempt_all(database, endpoint_id, Outcome(kind), at or clock.now())
 
 
 def count(table: type[Any]) -> int:

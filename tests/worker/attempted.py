@@ -87,3 +87,10 @@ def finished(claimed: ClaimedDelivery, outcome: Outcome, headers: str = "[]") ->
 
 def write(database: WriteDatabase, *some: ClaimedDelivery, is_retry: bool = False) -> list[datetime]:
     return record(database, list(some), now=clock.now(), is_retry=is_retry)
+
+
+def attempt_all(database: WriteDatabase, endpoint_id: str, outcome: Outcome, at: datetime) -> None:
+    """Claim everything that is due there, and record one attempt of each with that outcome."""
+    with database.begin() as connection:
+        taken = claims.claim_due(connection, {endpoint_id: 2000}, now=at, lease=timedelta(minutes=2))
+    record(database, [attempted(claim, outcome, at=at) for claim in taken], now=at)

@@ -1,10 +1,10 @@
 """Erasing the payload of one event before its time, as when a person asks for their data to be deleted."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, select, update
 
 from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
@@ -116,13 +116,11 @@ def _count_open(connection: Connection, event_id: str) -> int:
 
 def _cancel(databases: Databases, workspace_id: str, event_id: str, batch_rows: int, actor: Actor) -> int:
     """Cancel what is pending and not being sent, and what is held; return how many deliveries."""
-    count = 0
     is_open = Delivery.state.not_in(FINAL_STATES)
-    for chunk in deliveries_of_events.walk(databases.read, [event_id], is_open):
-        for start in range(0, len(chunk), batch_rows):
-            some = chunk[start : start + batch_rows]
-            count += _cancel_batch(databases.write, workspace_id, some, actor)
-    return count
+    return sum(
+        _cancel_batch(databases.write, workspace_id, some, actor)
+        for some in _batches(databases, event_id, batch_rows, is_open)
+    )
 
 
 def _cancel_batch(
@@ -142,8 +140,16 @@ def _cancel_batch(
 
 def _erase_attempts(databases: Databases, event_id: str, batch_rows: int) -> int:
     count = 0
-    for chunk in deliveries_of_events.walk(databases.read, [event_id]):
-        for start in range(0, len(chunk), batch_rows):
-            with databases.write.begin() as connection:
-                count += payload_erasure.erase_attempts(connection, chunk[start : start + batch_rows])
+    for some in _batches(databases, event_id, batch_rows):
+        with databases.write.begin() as connection:
+            count += payload_erasure.erase_attempts(connection, some)
     return count
+
+
+def _batches(
+    databases: Databases, event_id: str, batch_rows: int, *conditions: ColumnElement[bool]
+) -> Iterator[Sequence[str]]:
+    """Yield the ids of the event's deliveries that meet the conditions, as many as a transaction changes."""
+    for chunk in deliveries_of_events.walk(databases.read, [event_id], *conditions):
+        for start in range(0, len(chunk), batch_rows):
+            yield chunk[start : start + batch_rows]
