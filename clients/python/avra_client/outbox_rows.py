@@ -197,8 +197,7 @@ class OutboxRows(OutboxState):
         )
         if not found:
             return found
-        [(names, ids)] = pieces([row[0] for row in found])
-        places = ", ".join(f"{{{name}}}" for name in names)
+        [(places, ids)] = pieces([row[0] for row in found])
         return self._locked(f"id IN ({places}) AND due_at <= {{now}}", ids | {"now": now}, 1)
 
     def _locked(self, condition: str, values: dict[str, Any], limit: int) -> Sequence[Any]:
@@ -225,8 +224,7 @@ class OutboxRows(OutboxState):
         self._update(change, {**values, "token": token}, [row_id], " AND claimed_by = {token}")
 
     def _data(self, row_ids: Sequence[str]) -> Iterator[tuple[str, str, str]]:
-        for names, ids in pieces(row_ids):
-            places = ", ".join(f"{{{name}}}" for name in names)
+        for places, ids in pieces(row_ids):
             found = self._all(f"SELECT id, type, data FROM {self._table} WHERE id IN ({places})", ids)
             yield from ((each[0], each[1], each[2]) for each in found)
 
@@ -235,8 +233,7 @@ class OutboxRows(OutboxState):
         if row_ids is None:
             return self._run(statement + where, {})
         return sum(
-            self._run(f"{statement}{where} AND id IN ({', '.join(f'{{{name}}}' for name in names)})", ids)
-            for names, ids in pieces(row_ids)
+            self._run(f"{statement}{where} AND id IN ({places})", ids) for places, ids in pieces(row_ids)
         )
 
 

@@ -28,8 +28,7 @@ class OutboxTable:
     def _update(
         self, change: str, values: dict[str, Any], row_ids: Sequence[str], condition: str = ""
     ) -> None:
-        for names, ids in pieces(row_ids):
-            places = ", ".join(f"{{{name}}}" for name in names)
+        for places, ids in pieces(row_ids):
             # In the order of the statement, as some drivers take values by their places.
             ours = {name: values[name] for name in values if name == "token" and condition}
             others = {name: value for name, value in values.items() if name not in ours}
@@ -38,8 +37,7 @@ class OutboxTable:
             )
 
     def _delete(self, row_ids: Sequence[str]) -> None:
-        for names, ids in pieces(row_ids):
-            places = ", ".join(f"{{{name}}}" for name in names)
+        for places, ids in pieces(row_ids):
             self._run(f"DELETE FROM {self._table} WHERE id IN ({places})", ids)
 
     @contextmanager
@@ -73,8 +71,8 @@ class OutboxTable:
         cursor.execute(with_places, dbapi.parameters(values, self._style))
 
 
-def pieces(row_ids: Sequence[str]) -> Iterator[tuple[list[str], dict[str, Any]]]:
-    """Yield the ids, under names for their placeholders, in as many pieces as statements take."""
+def pieces(row_ids: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield their placeholders and the ids under the names of these, in as many pieces as statements take."""
     for start in range(0, len(row_ids), _AT_ONCE):
         named = {f"id{at}": row_id for at, row_id in enumerate(row_ids[start : start + _AT_ONCE])}
-        yield list(named), named
+        yield ", ".join(f"{{{name}}}" for name in named), named
