@@ -12,6 +12,7 @@ from tests.conftest import TESTER, Workspace
 from tests.worker.attempted import attempt_all
 from webhooks_app.core import clock
 from webhooks_app.core.outcomes import Outcome, OutcomeClass
+from webhooks_app.db import event_payloads
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import (
     Attempt,
@@ -31,6 +32,7 @@ from webhooks_app.deliveries import payload_erasure, payload_retention, replays,
 from webhooks_app.deliveries.replays import ReplayResult
 from webhooks_app.deliveries.retention_batches import Batches, RetentionLimits
 from webhooks_app.endpoints import actions
+from webhooks_app.events.fan_out_plan import FanOutPlan
 from webhooks_app.extensions import db
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.monitoring.facts import RETENTION
@@ -181,15 +183,33 @@ def test_what_is_still_to_be_sent_keeps_its_payload_until_it_is_finished(
 def test_an_event_whose_fan_out_is_under_way_keeps_its_payload(
     workspace: Workspace, database: WriteDatabase, databases: Databases, now: datetime
 ) -> None:
-    workspace.send()
+    workspace.send(4)
+    names = list(db.session.scalars(select(Event.id).order_by(Event.id)))
+    topic = ("ws", "batch-lifecycle")
+    plan = FanOutPlan([(each, topic) for each in names[:3]], {topic: ["ep_1", "ep_2"]}).as_json()
     with database.begin() as connection:
-        rest = {"id": "fan_1", "plan": {}, "position": 0, "created_at": now, "taken_until": now}
+        rest = {"id": "fan_1", "plan": plan, "position": 3, "created_at": now, "taken_until": now}
         connection.execute(insert(FanOut).values(rest))
 
-    assert erased_count(databases, now + 31 * DAY) == 0
+    assert erased_count(databases, now + 31 * DAY) == 2  # the first, which has its two, and the last
+    assert has_payload() == [False, True, True, False]
     with database.begin() as connection:
         connection.execute(delete(FanOut))
-    assert erased_count(databases, now + 31 * DAY) == 1
+    assert erased_count(databases, now + 31 * DAY) == 2
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_the_planner_forgets_the_values_of_a_table_that_is_empty_then(
+    workspace: Workspace, database: WriteDatabase, databases: Databases, now: datetime
+) -> None:
+    endpoint_id = workspace.endpoint(URL)
+    workspace.send(3, batch_id=SECRET)
+    deliver(database, endpoint_id)
+    analyze(database)
+
+    erased_count(databases, now + 91 * DAY)
+    assert not db.session.scalars(select(Event)).all()
+    assert sampled_mentions(database) == 0
 
 
 def test_nothing_is_erased_before_the_code_before_is_gone(
@@ -273,7 +293,7 @@ def test_an_erasure_passes_over_what_is_just_being_replayed(
     names = list(db.session.scalars(select(Event.id).order_by(Event.id)))
     db.session.rollback()
     with database.begin() as replaying, database.begin() as erasing:
-        assert payload_erasure.lock_present(replaying, names[:1]) == names[:1]
+        assert event_payloads.lock_present(replaying, names[:1]) == names[:1]
         count = payload_erasure.erase_finished(erasing, names, finished_before=now + DAY, now=now)
     assert count == 1
     assert has_payload() == [True, False]

@@ -132,6 +132,19 @@ DESCRIPTIONS: dict[OutcomeClass, OutcomeDescription] = {
 
 
 _SUCCESS = OutcomeClass.SUCCESS
+# Nothing of a response came, so that the detail quotes none.
+WITHOUT_ANSWER = frozenset(
+    {
+        OutcomeClass.DNS,
+        OutcomeClass.BLOCKED,
+        OutcomeClass.CONNECT,
+        OutcomeClass.TLS,
+        OutcomeClass.TIMEOUT,
+        OutcomeClass.PLATFORM,
+        OutcomeClass.SECRET,
+        OutcomeClass.CRASHED,
+    }
+)
 
 
 @dataclass(slots=True)

@@ -1,6 +1,9 @@
 """The samples of columns' values that PostgreSQL has for its planner, which outlast the rows they are of."""
 
-from sqlalchemy import Column, Table, text
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Column, Connection, Table, delete, insert, select, text
 
 from webhooks_app.db.dialect_sql import shorten_lock_timeout
 from webhooks_app.db.engines import WriteDatabase
@@ -10,9 +13,13 @@ from webhooks_app.db.engines import WriteDatabase
 _LOCK_SECONDS = 0.5
 
 
-def sample_anew(database: WriteDatabase, table: Table, columns: list[Column[str]]) -> None:
+def sample_anew(
+    database: WriteDatabase, table: Table, columns: list[Column[str]], *, placeholder: Mapping[str, Any]
+) -> None:
     """Have the statistics of the columns made of what is in the table now; SQLite has none.
 
+    Of an empty table PostgreSQL makes none and keeps what it had, so that then a row of the values of
+    `placeholder`, which has nothing in the columns, is there for as long as the transaction takes.
     Reads some 30,000 rows at most. Raises DBAPIError, also where a vacuum is at the table.
     """
     if database.dialect.name != "postgresql":
@@ -20,4 +27,13 @@ def sample_anew(database: WriteDatabase, table: Table, columns: list[Column[str]
     names = ", ".join(column.name for column in columns)
     with database.begin() as connection:
         shorten_lock_timeout(connection, _LOCK_SECONDS)
+        is_empty = _is_empty(connection, table)
+        if is_empty:
+            connection.execute(insert(table).values(placeholder))
         connection.execute(text(f"ANALYZE {table.name} ({names})"))
+        if is_empty:
+            connection.execute(delete(table).where(table.c.id == placeholder["id"]))
+
+
+def _is_empty(connection: Connection, table: Table) -> bool:
+    return connection.execute(select(table.c.id).limit(1)).first() is None

@@ -4,25 +4,31 @@ The payload is the event's body, the values that it is found by, and the content
 receivers answered, headers and body, may echo it, and the headers of a request say nothing without what they
 sign. Outcome, status, times and address stay.
 
-Nothing is erased that something is still to be sent of. Whoever makes a delivery of an event, or begins its
-schedule anew, locks the event first (`lock_present`); whoever erases locks it, too, and looks at its
-deliveries only then.
+Nothing is erased that something is still to be sent of. Whoever makes a delivery of an event, begins its
+schedule anew, or records what came after its end, locks the event first (`db/event_payloads.py`); whoever
+erases locks it, too, and looks at its deliveries only then.
 """
 
 import logging
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, func, null, or_, select, update
 
+from webhooks_app.core import clock, ids
+from webhooks_app.core.outcomes import WITHOUT_ANSWER
 from webhooks_app.db import planner_statistics, rolling_upgrades
 from webhooks_app.db.engines import ReadDatabase, WriteDatabase
-from webhooks_app.db.models import FINAL_STATES, Attempt, Delivery, Event
+from webhooks_app.db.models import FINAL_STATES, Attempt, Delivery, Endpoint, Event, Workspace
 from webhooks_app.db.models.event_tables import VALUE_COLUMNS
 from webhooks_app.db.transient_errors import DATABASE_ERRORS, cause_of
+from webhooks_app.events import fan_out_runs
 
 log = logging.getLogger(__name__)
+
+# An event's id is made before the row of its fan-out, by less than a request may take.
+_LONGEST_ACCEPT = timedelta(hours=1)
 
 
 def held_until(database: ReadDatabase, *, now: datetime) -> datetime | None:
@@ -35,20 +41,25 @@ def held_until(database: ReadDatabase, *, now: datetime) -> datetime | None:
     return ends_at if ends_at is not None and now < ends_at else None
 
 
-def lock_present(connection: Connection, event_ids: Select[str] | Collection[str]) -> list[str]:
-    """Return those of the events that have their payload, and keep it until the transaction ends."""
-    present = select(Event.id).where(Event.id.in_(event_ids), Event.payload_erased_at.is_(None))
-    return list(connection.scalars(present.order_by(Event.id).with_for_update(read=True)))
-
-
 def erase_attempts(connection: Connection, delivery_ids: Sequence[str], /) -> int:
-    """Erase headers and bodies of the deliveries' attempts; return of how many."""
+    """Erase headers and bodies of the attempts, and details that may quote them; return of how many."""
     theirs = update(Attempt).where(Attempt.delivery_id.in_(delivery_ids))
     return connection.execute(
         theirs.values(
-            plain_request_headers="[]", plain_response_headers=None, packed_heads=None, response_body=None
+            plain_request_headers="[]",
+            plain_response_headers=None,
+            packed_heads=None,
+            response_body=None,
+            detail=case((_quotes_nothing(delivery_ids), Attempt.detail), else_=null()),
         )
     ).rowcount
+
+
+def _quotes_nothing(delivery_ids: Sequence[str]) -> ColumnElement[bool]:
+    """Return whether an attempt's detail is a sentence of ours; what a listener says is its program's."""
+    by_program = select(Delivery.id).join(Endpoint, Endpoint.id == Delivery.endpoint_id)
+    by_program = by_program.where(Delivery.id.in_(delivery_ids), Endpoint.is_listener)
+    return and_(Attempt.outcome.in_(WITHOUT_ANSWER), Attempt.delivery_id.not_in(by_program))
 
 
 def erase_finished(
@@ -78,15 +89,20 @@ def count_erased(connection: Connection, delivery_ids: Collection[str]) -> int:
 def unfinished(
     connection: Connection, event_ids: Sequence[str], *, finished_before: datetime | None = None
 ) -> set[str]:
-    """Return those of the events of which something is to be sent, or was until after `finished_before`."""
+    """Return those of the events of which something is to be sent, or was until after `finished_before`.
+
+    An event may also be waiting for a fan-out to make its deliveries.
+    """
     if not event_ids:
         return set()
+    begun_before = ids.created_at(max(event_ids)) + _LONGEST_ACCEPT
+    left = fan_out_runs.unfinished_events(connection, created_before=begun_before)
     conditions: list[ColumnElement[bool]] = [Delivery.state.not_in(FINAL_STATES)]
     if finished_before is not None:
         conditions.append(Delivery.finished_at > finished_before)
     is_open = or_(*conditions)
     theirs = select(Delivery.event_id).where(Delivery.event_id.in_(event_ids), is_open)
-    return set(connection.scalars(theirs))
+    return left.intersection(event_ids).union(connection.scalars(theirs))
 
 
 def erase_bodies(connection: Connection, event_ids: Sequence[str], *, now: datetime) -> None:
@@ -99,6 +115,13 @@ def erase_bodies(connection: Connection, event_ids: Sequence[str], *, now: datet
     connection.execute(theirs.values(payload_erased_at=now, **nothing))
 
 
+def _placeholder() -> dict[str, Any]:
+    """Return an event without values."""
+    any_workspace = select(Workspace.id).limit(1).scalar_subquery()
+    nothing = {"type": "", "body": b"", "created_at": clock.now()}
+    return {"id": ids.new("evt"), "workspace_id": any_workspace, **nothing}
+
+
 def forget_samples(database: WriteDatabase) -> bool:
     """Take the values of what was erased out of PostgreSQL's statistics, too; return whether they are out.
 
@@ -106,7 +129,9 @@ def forget_samples(database: WriteDatabase) -> bool:
     """
     table = Event.metadata.tables["events"]
     try:
-        planner_statistics.sample_anew(database, table, [table.c[name] for name in VALUE_COLUMNS])
+        planner_statistics.sample_anew(
+            database, table, [table.c[name] for name in VALUE_COLUMNS], placeholder=_placeholder()
+        )
     except DATABASE_ERRORS as error:  # nothing else waits for it, and the next that erases tries again
         log.warning("statistics_not_sampled", extra={"cause": cause_of(error)})
         return False

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
-from sqlalchemy import Connection, delete, func, or_, select, update
+from sqlalchemy import Connection, delete, or_, select, update
 
 from webhooks_app.core import ids
-from webhooks_app.db.models import Event, FanOut, LatePayload, Workspace
+from webhooks_app.db.models import Event, LatePayload, Workspace
 from webhooks_app.db.upsert import insert_rows_if_new
 from webhooks_app.deliveries import deliveries_of_events, payload_erasure
 from webhooks_app.deliveries.retention_batches import Batches
@@ -20,15 +20,12 @@ from webhooks_app.deliveries.retention_batches import Batches
 # accepted, which need not be noted.
 _FINISHED_LATE = timedelta(hours=1)
 
-# An event's id is made before the row of its fan-out, by less than a request may take.
-_LONGEST_ACCEPT = timedelta(hours=1)
-
 
 def expire(batches: Batches, workspace: Workspace, *, now: datetime) -> int:
     """Erase what the workspace keeps no longer; return how many events' payloads."""
     if payload_erasure.held_until(batches.databases.read, now=now):
         return 0
-    before = min(now - timedelta(days=workspace.kept_payload_days), _fanned_out_before(batches, now))
+    before = now - timedelta(days=workspace.kept_payload_days)
     count = _erase_late(batches, workspace.id, before, now)
     if workspace.kept_payload_days == workspace.retention_days:
         return count  # the log takes them along
@@ -44,13 +41,6 @@ def expire(batches: Batches, workspace: Workspace, *, now: datetime) -> int:
             erase = partial(_erase_next, workspace_id=workspace.id, before=finished_before, now=now)
             count += batches.apply(erase, named)
     return count
-
-
-def _fanned_out_before(batches: Batches, now: datetime) -> datetime:
-    """Return before when every event has all of its deliveries."""
-    with batches.databases.read.connect() as connection:
-        oldest = connection.scalar(select(func.min(FanOut.created_at)))
-    return (oldest or now) - _LONGEST_ACCEPT
 
 
 def _erase_late(batches: Batches, workspace_id: str, before: datetime, now: datetime) -> int:

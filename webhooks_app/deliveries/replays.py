@@ -11,7 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, ids
-from webhooks_app.db import delivery_queue
+from webhooks_app.db import delivery_queue, event_payloads
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import (
     FINAL_STATES,
@@ -23,7 +23,6 @@ from webhooks_app.db.models import (
     PendingDelivery,
 )
 from webhooks_app.db.models.base import UtcDateTime
-from webhooks_app.deliveries import payload_erasure
 from webhooks_app.jobs.wake_ups import WakeUps
 
 # A delivery in one of these is not in the queue, so a replay of it begins a fresh schedule.
@@ -107,7 +106,7 @@ def restart_schedules(
     theirs = select(Delivery.event_id).where(
         Delivery.id.in_(delivery_ids), Delivery.workspace_id == workspace_id, Delivery.state.in_(states)
     )
-    present = payload_erasure.lock_present(connection, theirs)
+    present = event_payloads.lock_present(connection, theirs)
     if not present:
         return {}
     # Locked in the order of their ids, so that two who restart the same ones never wait for each other.

@@ -52,6 +52,14 @@ class FanOutPlan:
                 return min(self.count(topic), max(0, reached - position))
         return 0
 
+    def events_from(self, position: int) -> Iterator[str]:
+        """Yield the events that deliveries at or after number `position` are of."""
+        reached = 0
+        for name, topic in self.events:
+            reached += self.count(topic)
+            if reached > position and self.count(topic):
+                yield name
+
     def _from(self, start: int) -> Iterator[PlannedDelivery]:
         for event_id, topic in self.events:
             endpoints = self.endpoints.get(topic, ())

@@ -97,6 +97,14 @@ def remaining(connection: Connection, event_ids: Collection[str]) -> dict[str, i
     return {each: sum(plan.remaining(each, position) for plan, position in plans) for each in event_ids}
 
 
+def unfinished_events(connection: Connection, *, created_before: datetime) -> set[str]:
+    """Return the events of fan-outs that began before and are not at their end: few, as one takes seconds."""
+    rests = connection.execute(
+        select(FanOut.plan, FanOut.position).where(FanOut.created_at < created_before)
+    ).all()
+    return {each for row in rests for each in fan_out_plan.from_json(row.plan).events_from(row.position)}
+
+
 def _next_left(connection: Connection, now: datetime) -> Rest | None:
     columns = FanOut.id, FanOut.plan, FanOut.position, FanOut.created_at
     left = select(*columns).where(FanOut.taken_until <= now).order_by(FanOut.id)

@@ -17,16 +17,32 @@ class _Heads(NamedTuple):
     packed: bytes | None
 
 
-def of(delivery: ClaimedDelivery, as_stored: Callable[[datetime], Any], *, is_packed: bool) -> AttemptRow:
-    """Return the row; `as_stored` is what `attempt_inserts.moments` returned. Raises UnicodeEncodeError."""
-    heads = _packed_heads(delivery) if is_packed else _plain_heads(delivery)
+_NO_HEADS = _Heads("[]", None, None)
+
+
+def of(
+    delivery: ClaimedDelivery,
+    as_stored: Callable[[datetime], Any],
+    *,
+    is_packed: bool,
+    is_erased: bool = False,
+) -> AttemptRow:
+    """Return the row; `as_stored` is what `attempt_inserts.moments` returned. Raises UnicodeEncodeError.
+
+    `is_erased`: its event has no payload any more, so that nothing is kept of what was sent and came back.
+    """
     outcome, timings = delivery.outcome, delivery.outcome.timings
+    if is_erased:
+        heads, detail, body = _NO_HEADS, None, None
+    else:
+        heads = _packed_heads(delivery) if is_packed else _plain_heads(delivery)
+        detail, body = outcome.detail or None, outcome.response_body or None
     return (
         delivery.delivery_id,
         delivery.generation,
         as_stored(delivery.started_at),
         outcome.kind.value,
-        outcome.detail or None,
+        detail,
         outcome.status or None,
         timings.dns_us,
         timings.connect_us,
@@ -36,7 +52,7 @@ def of(delivery: ClaimedDelivery, as_stored: Callable[[datetime], Any], *, is_pa
         outcome.remote_address or None,
         heads.plain_request,
         heads.plain_response,
-        outcome.response_body or None,
+        body,
         outcome.truncated,
         delivery.is_manual,
         heads.packed,

@@ -1,6 +1,6 @@
 """Recording: what came of a batch of attempts, in one transaction and a fixed number of statements."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +9,8 @@ from sqlalchemy import Connection
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import failpoints
 from webhooks_app.core.outcomes import OutcomeClass
-from webhooks_app.db import attempt_inserts, bulk_sql
+from webhooks_app.db import attempt_inserts, bulk_sql, event_payloads
+from webhooks_app.db.attempt_inserts import AttemptRow
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import DeliveryState, NoticeKind
 from webhooks_app.endpoints import actions, notices
@@ -101,28 +102,40 @@ def record(
     with database.begin() as connection:
         if is_retry:
             deliveries = _unrecorded(connection, deliveries)
-        written, subjects = _write_deliveries(connection, deliveries, now)
+        written, subjects, late = _write_deliveries(connection, deliveries, now)
         failpoints.hit("worker.half_recorded")
         recorded = [each for each in deliveries if each.key in written]
+        erased = _erased_events(connection, [each for each in recorded if each.delivery_id in late])
         if recorded:
-            _write_attempts(connection, recorded, subjects, now, is_counted=is_counted, is_packed=is_packed)
+            rows = _attempt_rows(connection, recorded, erased, is_packed=is_packed)
+            attempt_inserts.insert(connection, rows)
+            _count(connection, [each for each in recorded if is_counted and not each.is_test], subjects, now)
     return [due_at for each in recorded if (due_at := _due_at(each, now))]
 
 
-def _write_attempts(
-    connection: Connection,
-    recorded: list[ClaimedDelivery],
-    subjects: dict[str, Subject],
-    now: datetime,
-    *,
-    is_counted: bool,
-    is_packed: bool,
-) -> None:
-    """Write the attempts, and what they mean for their endpoints: nothing where they are tests."""
+def _erased_events(connection: Connection, late: list[ClaimedDelivery]) -> set[str]:
+    """Return the events of late successes that have no payload any more; the others keep it until the end.
+
+    Of any other outcome's event there is a payload, as its delivery was still to be finished.
+    """
+    event_ids = {each.event_id for each in late}
+    return event_ids - set(event_payloads.lock_present(connection, event_ids)) if event_ids else set()
+
+
+def _attempt_rows(
+    connection: Connection, recorded: list[ClaimedDelivery], erased: set[str], *, is_packed: bool
+) -> list[AttemptRow]:
     as_stored = attempt_inserts.moments(connection)
-    rows = [attempt_rows.of(each, as_stored, is_packed=is_packed) for each in recorded]
-    attempt_inserts.insert(connection, rows)
-    counted = [each for each in recorded if is_counted and not each.is_test]
+    return [
+        attempt_rows.of(each, as_stored, is_packed=is_packed, is_erased=each.event_id in erased)
+        for each in recorded
+    ]
+
+
+def _count(
+    connection: Connection, counted: list[ClaimedDelivery], subjects: dict[str, Subject], now: datetime
+) -> None:
+    """Write what the attempts mean for their endpoints."""
     if counted:
         endpoint_counters.add_health(connection, counted)
         endpoint_counters.add_rollups(connection, counted)
@@ -139,8 +152,11 @@ def _unrecorded(connection: Connection, deliveries: list[ClaimedDelivery]) -> li
 
 def _write_deliveries(
     connection: Connection, deliveries: list[ClaimedDelivery], now: datetime
-) -> tuple[set[ClaimKey], dict[str, Subject]]:
-    """Write the deliveries' states; return the claims whose outcomes were written, and their subjects."""
+) -> tuple[set[ClaimKey], dict[str, Subject], Collection[str]]:
+    """Write the deliveries' states; return the claims whose outcomes were written, and their subjects.
+
+    The third are the ids of those that a late success finished.
+    """
     moment = bulk_sql.moment_encoder(connection)
     rows = [_delivery_row(each, now, moment) for each in deliveries]
     pending = [row for row in rows if row["state"] == "pending"]
@@ -155,7 +171,7 @@ def _write_deliveries(
     late = {row["id"]: row for row in finished if _key(row) not in current and row["state"] == "delivered"}
     written_late = _write_late_successes(connection, list(late.values()))
     succeeded = {_key(row) for row in late.values() if row["id"] in written_late}
-    return current | succeeded, subjects | written_late
+    return current | succeeded, subjects | written_late, written_late.keys()
 
 
 def _subjects(rows: Iterable[Any]) -> dict[str, Subject]:
