@@ -22,6 +22,8 @@ PAGE = 100
 _NO_ANSWER = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 # Too many, or a platform that is being restarted, behind a proxy or not.
 _LATER = frozenset({408, 425, 429, 502, 503, 504})
+# A platform that is being restarted or cannot be reached; 0 stands for no answer.
+AWAY = frozenset({0, 408, 425, 429, 500, 502, 503, 504})
 # RFC 9110, section 9.2.2: doing it twice is doing it once.
 _IDEMPOTENT = frozenset({"GET", "PUT", "DELETE"})
 _EXITS = {401: os.EX_NOPERM, 403: os.EX_NOPERM, 429: os.EX_TEMPFAIL}

@@ -12,6 +12,7 @@ import click
 from webhooks_app.cli.api_client import PAGE, ApiClient
 from webhooks_app.cli.api_command import ApiCommand, with_client
 from webhooks_app.cli.api_output import as_json, print_fields, print_json, print_rows
+from webhooks_app.cli.endpoint_lookup import endpoint_id
 from webhooks_app.cli.option_types import Duration
 from webhooks_app.core import clock
 
@@ -21,7 +22,7 @@ _LOOK_SECONDS = 1.0
 _ACTIONS = ("replay", "send", "cancel")
 _FILTERS = (
     click.option("--status", help="pending, retrying, delivered, failed, canceled, undelivered, …"),
-    click.option("--endpoint", metavar="ID"),
+    click.option("--endpoint", metavar="ENDPOINT", help="Its id, or its name with the scope endpoints:read."),
     click.option("--type", "event_type", help="Event type."),
     click.option("--response", help="Class of the last answer or failure: 2xx, 5xx, timeout, …"),
     click.option("--since", type=Duration(), help="Accepted so long ago at most: 30m, 2h, 7d."),
@@ -53,7 +54,7 @@ def deliveries_group() -> None:
 @with_client
 def list_deliveries(client: ApiClient, limit: int, is_json: bool, **filters: Any) -> None:
     """List deliveries, newest first."""
-    query = _query(filters) | {"limit": min(limit, PAGE)}
+    query = _query(client, filters) | {"limit": min(limit, PAGE)}
     rows = islice(client.each("/deliveries", query), limit)
     print_rows(rows, _COLUMNS, is_json=is_json, nothing="No delivery matches.")
 
@@ -116,7 +117,7 @@ def recover(
     The platform does it in the background. Shows the count first, then the progress. Ctrl-C leaves it running
     there.
     """
-    body = _query(filters) | {"action": action} | ({"rate_per_second": rate} if rate else {})
+    body = _query(client, filters) | {"action": action} | ({"rate_per_second": rate} if rate else {})
     counted = client.request("POST", "/recoveries/count", body=body, is_repeatable=True).body
     count = f"{counted['count']:,}{'' if counted['is_all'] else ' or more'}"
     if not yes:
@@ -153,9 +154,11 @@ def _act_on_each(client: ApiClient, delivery_ids: tuple[str, ...], action: str, 
     print_rows(rows, _COLUMNS, is_json=is_json, nothing="")
 
 
-def _query(filters: dict[str, Any]) -> dict[str, Any]:
+def _query(client: ApiClient, filters: dict[str, Any]) -> dict[str, Any]:
     """Return the filter by the API's names."""
-    named = {name: filters[name] for name in ("status", "endpoint", "event_type", "response", "q")}
+    named = {name: filters[name] for name in ("status", "event_type", "response", "q")}
+    if filters["endpoint"]:
+        named["endpoint"] = endpoint_id(client, filters["endpoint"])
     moments = {"from": filters["since"], "until": filters["until"]}
     now = clock.now()
     ago = {

@@ -5,9 +5,10 @@ from typing import Any
 import click
 
 from webhooks_app.cli import api_events
-from webhooks_app.cli.api_client import ApiClient, segment
+from webhooks_app.cli.api_client import ApiClient
 from webhooks_app.cli.api_command import ApiCommand, with_client
 from webhooks_app.cli.api_output import as_json, print_fields, print_rows
+from webhooks_app.cli.endpoint_lookup import find_endpoint
 from webhooks_app.cli.option_types import Header
 
 _COLUMNS = ("id", "name", "state", "url", "all_events", "event_types")
@@ -46,7 +47,7 @@ def list_endpoints(client: ApiClient, state: str | None, event_type: str | None,
 @with_client
 def show(client: ApiClient, endpoint: str, is_json: bool) -> None:
     """Show an endpoint and how it does."""
-    found = find(client, endpoint)
+    found = find_endpoint(client, endpoint)
     health = client.request("GET", f"/endpoints/{found['id']}/health").body
     if is_json:
         print_fields({**found, "health": health}, is_json=True)
@@ -84,7 +85,7 @@ def update(client: ApiClient, endpoint: str, url: str | None, is_json: bool, **o
     body = _values(options) | ({"url": url} if url else {})
     if not body:
         raise click.UsageError("Name what is to be changed.")
-    found = find(client, endpoint)
+    found = find_endpoint(client, endpoint)
     answer = client.request("PATCH", f"/endpoints/{found['id']}", body=body, is_repeatable=True)
     print_fields(answer.body, is_json=is_json)
 
@@ -95,7 +96,7 @@ def update(client: ApiClient, endpoint: str, url: str | None, is_json: bool, **o
 @with_client
 def delete(client: ApiClient, endpoint: str, yes: bool) -> None:
     """Delete an endpoint: what waits for it is canceled, its log stays."""
-    found = find(client, endpoint)
+    found = find_endpoint(client, endpoint)
     if not yes:
         click.confirm(f"Delete “{found['name']}” ({found['url']})?", abort=True, err=True)
     client.request("DELETE", f"/endpoints/{found['id']}")
@@ -108,7 +109,7 @@ def delete(client: ApiClient, endpoint: str, yes: bool) -> None:
 @with_client
 def enable(client: ApiClient, endpoint: str, held: str | None, is_json: bool) -> None:
     """Enable an endpoint."""
-    path = f"/endpoints/{find(client, endpoint)['id']}/enable"
+    path = f"/endpoints/{find_endpoint(client, endpoint)['id']}/enable"
     body = {"held": held} if held else {}
     print_fields(client.request("POST", path, body=body, is_repeatable=True).body, is_json=is_json)
 
@@ -119,7 +120,7 @@ def enable(client: ApiClient, endpoint: str, held: str | None, is_json: bool) ->
 @with_client
 def disable(client: ApiClient, endpoint: str, is_json: bool) -> None:
     """Disable an endpoint: its deliveries are held."""
-    path = f"/endpoints/{find(client, endpoint)['id']}/disable"
+    path = f"/endpoints/{find_endpoint(client, endpoint)['id']}/disable"
     print_fields(client.request("POST", path, is_repeatable=True).body, is_json=is_json)
 
 
@@ -132,7 +133,7 @@ def disable(client: ApiClient, endpoint: str, is_json: bool) -> None:
 def test(client: ApiClient, endpoint: str, event_type: str, data: str | None, is_json: bool) -> None:
     """Send a test event of TYPE to this endpoint only."""
     body = {"type": event_type} | ({"data": api_events.read_data(data)} if data else {})
-    path = f"/endpoints/{find(client, endpoint)['id']}/test"
+    path = f"/endpoints/{find_endpoint(client, endpoint)['id']}/test"
     print_fields(client.request("POST", path, body=body).body, is_json=is_json)
 
 
@@ -143,16 +144,9 @@ def test(client: ApiClient, endpoint: str, event_type: str, data: str | None, is
 @with_client
 def rotate(client: ApiClient, endpoint: str, overlap: str, is_json: bool) -> None:
     """Give an endpoint a new signing secret, and print it; the old one signs too for the overlap."""
-    path = f"/endpoints/{find(client, endpoint)['id']}/secrets"
+    path = f"/endpoints/{find_endpoint(client, endpoint)['id']}/secrets"
     answer = client.request("POST", path, body={"overlap": overlap})
     print_fields(answer.body, is_json=is_json)
-
-
-def find(client: ApiClient, named: str) -> dict[str, Any]:
-    """Return the endpoint of that id or name. Raises ApiFailure."""
-    path = named if named.startswith("ep_") else f"by-name/{segment(named)}"
-    found: dict[str, Any] = client.request("GET", f"/endpoints/{path}").body
-    return found
 
 
 def _values(options: dict[str, Any]) -> dict[str, Any]:

@@ -9,13 +9,15 @@ from typing import Any
 
 import click
 
-from webhooks_app.cli.api_client import PAGE, ApiClient, ApiFailure
+from webhooks_app.cli import tail_display
+from webhooks_app.cli.api_client import AWAY, ApiClient, ApiFailure
 from webhooks_app.cli.api_command import ApiCommand, with_client
 from webhooks_app.cli.api_output import as_json, print_as_they_come, print_fields
-from webhooks_app.core import clock
+from webhooks_app.cli.endpoint_lookup import endpoint_id
+from webhooks_app.cli.option_types import Duration
+from webhooks_app.cli.tailing import MOST_NEW, Tailing
 
 _LOOK_SECONDS = 2.0
-_TAIL_COLUMNS = ("created_at", "event_type", "event_id", "delivery_id", "endpoint_name")
 
 
 @click.group(name="events")
@@ -36,15 +38,32 @@ def send(client: ApiClient, event_type: str, data: str, key: str | None, is_json
 
 @events_group.command(cls=ApiCommand)
 @click.option("--type", "event_type", help="Of this type only.")
+@click.option("--endpoint", metavar="ENDPOINT", help="To this endpoint only: its id or name.")
+@click.option("-q", "q", help="Of this event, or with this value in the data.")
+@click.option("--since", type=Duration(), help="What was accepted so long ago at most, too: 30m, 2h, 7d.")
+@click.option("--attempts/--no-attempts", default=True, help="Whether to show what becomes of them.")
 @as_json
 @with_client
-def tail(client: ApiClient, event_type: str | None, is_json: bool) -> None:
-    """Print the deliveries of events as they are accepted, until Ctrl-C. Needs the scope deliveries:read.
+def tail(
+    client: ApiClient,
+    event_type: str | None,
+    endpoint: str | None,
+    q: str | None,
+    since: int | None,
+    attempts: bool,
+    is_json: bool,
+) -> None:
+    """Print deliveries as events are accepted, and their attempts, until Ctrl-C.
 
-    An event without any subscriber has none.
+    An event without any subscriber has none. Needs the scope deliveries:read, and with the name of an
+    endpoint endpoints:read.
     """
+    chosen = endpoint_id(client, endpoint) if endpoint else None
+    named = {"event_type": event_type, "endpoint": chosen, "q": q}
+    query = {name: value for name, value in named.items() if value}
     with suppress(KeyboardInterrupt):
-        print_as_they_come(_accepted(client, event_type), _TAIL_COLUMNS, is_json=is_json)
+        tailing = Tailing(client, query, since_seconds=since or 0, with_attempts=attempts)
+        print_as_they_come(_watched(tailing), tail_display.COLUMNS, tail_display.line, is_json=is_json)
 
 
 @events_group.command()
@@ -111,18 +130,22 @@ def read_data(given: str) -> Any:
         raise click.BadParameter(f"The data is not JSON: {error}.") from None
 
 
-def _accepted(client: ApiClient, event_type: str | None) -> Iterator[dict[str, Any]]:
-    """Yield the deliveries of events that are accepted from now on, oldest first, each with its id's name."""
-    query = {"event_type": event_type} if event_type else {}
-    since = clock.format_rfc3339(clock.now())
-    newest = ""
+def _watched(tailing: Tailing) -> Iterator[dict[str, Any]]:
+    """Yield what happens, however long the platform is away in between. Raises ApiFailure."""
+    is_away = False
     while True:
-        new: list[dict[str, Any]] = []
-        for each in client.each("/deliveries", {**query, "from": since, "limit": PAGE}):
-            if each["id"] <= newest:
-                break
-            new.append({"delivery_id": each["id"], **each})
-        for each in reversed(new):
-            newest = max(newest, each["id"])
-            yield each
+        try:
+            for row in tailing.look():
+                yield {"delivery_id": row["id"], **row}
+            if is_away:
+                click.echo("Connected again.", err=True)
+            is_away = False
+        except ApiFailure as failure:
+            if failure.status not in AWAY:
+                raise
+            if not is_away:
+                click.echo(f"{failure} Trying again until it does; Ctrl-C ends.", err=True)
+            is_away = True
+        if tailing.has_left_out:
+            click.echo(f"There is more than the newest {MOST_NEW:,}; the log has it all.", err=True)
         time.sleep(_LOOK_SECONDS)

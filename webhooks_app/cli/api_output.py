@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -34,17 +34,27 @@ def print_rows(
             click.echo("\t".join(_raw(row.get(name)) for name in columns))
 
 
-def print_as_they_come(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, is_json: bool) -> None:
-    """Print a line for each row as soon as it is there."""
+def print_as_they_come(
+    rows: Iterable[Mapping[str, Any]],
+    columns: Sequence[str],
+    line: Callable[[Any], str],
+    *,
+    is_json: bool,
+) -> None:
+    """Print each row as soon as it is there: on a terminal by `line`, in a pipe as `print_rows` does."""
     is_for_people = sys.stdout.isatty()
+    if not is_json and not is_for_people:
+        _print_now("\t".join(columns))
     for row in rows:
         if is_json:
-            print_json(row)
-        elif is_for_people:
-            click.echo("  ".join(_cell(row.get(name)) for name in columns))
+            _print_now(json.dumps(row, ensure_ascii=False))
         else:
-            click.echo("\t".join(_raw(row.get(name)) for name in columns))
-        sys.stdout.flush()
+            _print_now(line(row) if is_for_people else "\t".join(_raw(row.get(name)) for name in columns))
+
+
+def _print_now(text: str) -> None:
+    click.echo(text)
+    sys.stdout.flush()
 
 
 def print_fields(row: Mapping[str, Any], *, is_json: bool) -> None:

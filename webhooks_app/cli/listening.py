@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from webhooks_app.cli.api_client import ApiClient, ApiFailure
+from webhooks_app.cli.api_client import AWAY, ApiClient, ApiFailure
 from webhooks_app.cli.forwarding import Forwarded, Target, forward
 
 # How long one request waits for what is due, and how much longer its answer may take on the way.
@@ -16,8 +16,6 @@ WAIT_SECONDS = 25
 _PATIENCE_SECONDS = 10.0
 _BATCH_PER_THREAD = 5
 _MOST_AT_ONCE = 20  # that the API gives
-# A platform that is being restarted or cannot be reached.
-_AWAY = frozenset({0, 408, 425, 429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +164,7 @@ class Listening:
                     raise TakenOver from failure
                 if failure.code == "listener_ended":
                     return self._begin_anew()
-                if failure.status not in _AWAY:
+                if failure.status not in AWAY:
                     raise
                 self._note_away(failure)
                 if self.is_stopping:

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from sqlalchemy import update
 
+from tests.cli.test_run import free_port
 from tests.conftest import Workspace
 from tests.deliveries.conftest import claim, fail_all
 from tests.reading import json_of
@@ -77,6 +78,8 @@ def test_the_log_is_filtered_as_in_the_console(
         ("cursor=evt_06h1bup04keinukl2ur6l4cu6o", "cursor"),
         ("cursor=' OR 1=1", "cursor"),
         ("before=dlv_06h1bup04keinukl2ur6l4cu6o", "before"),
+        ("ids=dlv_06h1bup04keinukl2ur6l4cu6o&status=failed", "ids"),
+        ("ids=" + ",".join(f"d{number}" for number in range(101)), "ids"),
     ],
 )
 def test_a_bad_filter_is_refused_at_its_argument(api: Api, query: str, field: str) -> None:
@@ -89,10 +92,32 @@ def test_another_workspaces_endpoint_is_no_filter(stranger: Api, endpoint_id: st
 
 
 def test_every_filter_of_the_log_is_an_argument() -> None:
-    arguments = {each.encode_name for each in msgspec_fields()} - {"limit", "cursor"}
+    arguments = {each.encode_name for each in msgspec_fields()} - {"limit", "cursor", "ids"}
     assert arguments == {
         {"since": "from", "within": "in"}.get(each.name, each.name) for each in fields(LogFilter)
     }
+
+
+def test_deliveries_are_read_by_their_ids_as_they_are_now(
+    api: Api,
+    stranger: Api,
+    workspace: Workspace,
+    receiver: Receiver,
+    engine: DeliveryEngine,
+    endpoint_id: str,
+) -> None:
+    refusing = workspace.endpoint(f"http://127.0.0.1:{free_port()}/")
+    workspace.send(2)
+    engine.run(seconds=60)
+    to_refusing, delivered = ids(api, f"endpoint={refusing}")[0], ids(api, f"endpoint={endpoint_id}")[0]
+    named = f"ids={delivered},dlv_none,,{to_refusing},{delivered}"
+    read = api.read(f"/deliveries?{named}")
+    assert [(each["id"], each["attempts"]) for each in read["data"]] == [(delivered, 1), (to_refusing, 1)]
+    assert read["next"] is None
+    assert [bool(each["last_detail"]) for each in read["data"]] == [False, True]
+    shown = api.read(f"/deliveries/{to_refusing}")
+    assert shown["last_detail"] == api.read(f"/deliveries/{to_refusing}/attempts")["data"][0]["detail"]
+    assert ids(stranger, named) == []
 
 
 def msgspec_fields() -> "tuple[msgspec.structs.FieldInfo, ...]":

@@ -1,18 +1,18 @@
 """A delivery's attempts with where their time went, and its payload."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from webhooks_app.core import ids
 from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass, OutcomeDescription
 from webhooks_app.db import attempt_heads
-from webhooks_app.db.models import Attempt, Event
+from webhooks_app.db.models import Attempt, Delivery, Event
 from webhooks_app.deliveries.log.rows import response_label
 
 # A delivery may be replayed without end; its page and its raw JSON show so many attempts.
@@ -116,6 +116,17 @@ def read_attempts(
     ).all()
     newest = max(attempt_count, len(rows))
     return [_logged_attempt(row, newest - position, full) for position, row in enumerate(rows)]
+
+
+def read_last_details(session: Session, delivery_ids: Sequence[str]) -> dict[str, str]:
+    """Return the details of the last attempts, by their deliveries' ids, of those that have any."""
+    if not delivery_ids:
+        return {}
+    is_last = and_(Attempt.delivery_id == Delivery.id, Attempt.generation == Delivery.generation)
+    rows = session.execute(
+        select(Delivery.id, Attempt.detail).join(Attempt, is_last).where(Delivery.id.in_(delivery_ids))
+    )
+    return {row.id: row.detail for row in rows if row.detail}
 
 
 def read_payload(session: Session, event_id: str, *, limit: int | None = None) -> tuple[bytes, int]:

@@ -1,6 +1,7 @@
 """The delivery log over the API, and what can be done with a delivery."""
 
 from base64 import b64encode
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import Response, g, request
@@ -11,17 +12,17 @@ from webhooks_app.core.clock import format_optional, format_rfc3339
 from webhooks_app.deliveries import cancellations, replays
 from webhooks_app.deliveries.cancellations import CancelResult
 from webhooks_app.deliveries.log import filters, pages
-from webhooks_app.deliveries.log.attempts import LoggedAttempt, read_attempts, read_payload
+from webhooks_app.deliveries.log.attempts import LoggedAttempt, read_attempts, read_last_details, read_payload
 from webhooks_app.deliveries.log.filter_values import FilterError
 from webhooks_app.deliveries.log.filters import LogFilter
-from webhooks_app.deliveries.log.rows import DeliveryRow
+from webhooks_app.deliveries.log.rows import DeliveryRow, read_rows
 from webhooks_app.deliveries.log.status_explanations import explain
 from webhooks_app.deliveries.replays import ReplayResult, UnknownDelivery
 from webhooks_app.extensions import db, services
 from webhooks_app.web.api import log_models, paging
 from webhooks_app.web.api.authentication import actor
 from webhooks_app.web.api.errors import refuse
-from webhooks_app.web.api.input_models import DeliveryQuery
+from webhooks_app.web.api.input_models import LONGEST_PAGE, DeliveryQuery
 from webhooks_app.web.api.loading import check_endpoint, load_delivery, refuse_unknown
 from webhooks_app.web.api.log_models import Attempt, Delivery, DeliveryDetails, Phase
 from webhooks_app.web.api.operations import Operation, respond
@@ -36,6 +37,8 @@ _CANCEL_REFUSALS = {CancelResult.IN_FLIGHT: "in_flight", CancelResult.FINISHED: 
 
 
 def list_deliveries(query: DeliveryQuery) -> Response:
+    if query.ids:
+        return respond(log_models.Deliveries(_answers(_read_named(query)), None))
     paging.check_cursor(query, "dlv")
     page = pages.read_page(
         db.session(),
@@ -45,8 +48,7 @@ def list_deliveries(query: DeliveryQuery) -> Response:
         before=query.cursor,
         limit=query.limit,
     )
-    rows = [Delivery(**_fields(row)) for row in page.rows]
-    return respond(log_models.Deliveries(rows, page.older or None))
+    return respond(log_models.Deliveries(_answers(page.rows), page.older or None))
 
 
 def read_delivery(delivery_id: str) -> Response:
@@ -68,7 +70,7 @@ def replay_delivery(delivery_id: str) -> Response:
         refuse_unknown("delivery")
     if not result.is_sent:
         refuse(409, _REPLAY_REFUSALS[result], result.value)
-    return respond(Delivery(**_fields(load_delivery(delivery_id))), 202)
+    return respond(_answer(load_delivery(delivery_id)), 202)
 
 
 def cancel_delivery(delivery_id: str) -> Response:
@@ -78,7 +80,7 @@ def cancel_delivery(delivery_id: str) -> Response:
         refuse_unknown("delivery")
     if result is not CancelResult.CANCELED:
         refuse(409, _CANCEL_REFUSALS[result], result.value)
-    return respond(Delivery(**_fields(load_delivery(delivery_id))))
+    return respond(_answer(load_delivery(delivery_id)))
 
 
 def _filter_of_query() -> LogFilter:
@@ -92,7 +94,32 @@ def _filter_of_query() -> LogFilter:
     return log_filter
 
 
-def _fields(row: DeliveryRow) -> dict[str, Any]:
+def _read_named(query: DeliveryQuery) -> list[DeliveryRow]:
+    """Return the deliveries whose ids the query names, in their order. Raises ApiError 400."""
+    if set(request.args) - {"ids", "limit"}:
+        refuse(400, "invalid_parameter", "Name ids, or a filter, not both.", "ids")
+    named = list(dict.fromkeys(query.ids.split(",")))
+    if len(named) > LONGEST_PAGE:
+        refuse(400, "invalid_parameter", f"Name {LONGEST_PAGE} deliveries at most.", "ids")
+    return read_rows(db.session(), g.workspace_id, named)
+
+
+def _answers(rows: Sequence[DeliveryRow]) -> list[Delivery]:
+    details = _last_details(rows)
+    return [Delivery(**_fields(row, details)) for row in rows]
+
+
+def _answer(row: DeliveryRow) -> Delivery:
+    [answer] = _answers([row])
+    return answer
+
+
+def _last_details(rows: Sequence[DeliveryRow]) -> Mapping[str, str]:
+    failed = [row.id for row in rows if row.last_outcome and not row.is_success]
+    return read_last_details(db.session(), failed)
+
+
+def _fields(row: DeliveryRow, last_details: Mapping[str, str]) -> dict[str, Any]:
     """Return the fields of `log_models.Delivery`."""
     return {
         "id": row.id,
@@ -106,6 +133,7 @@ def _fields(row: DeliveryRow) -> dict[str, Any]:
         "attempts_in_schedule": row.attempts_in_schedule,
         "last_outcome": row.last_outcome,
         "last_status": row.last_status,
+        "last_detail": last_details.get(row.id),
         "last_duration_ms": row.last_duration_ms,
         "created_at": format_rfc3339(row.created_at),
         "last_attempt_at": format_optional(row.last_attempt_at),
@@ -120,7 +148,7 @@ def _details(row: DeliveryRow) -> DeliveryDetails:
     schedule_length = len(services().settings.retry_delays) + 1
     explanation = explain(row, schedule_length=schedule_length, now=clock.now())
     return DeliveryDetails(
-        **_fields(row),
+        **_fields(row, _last_details([row])),
         headline=explanation.headline,
         explanation=explanation.text.strip(),
         payload=payload.decode("utf-8", "backslashreplace"),
@@ -158,7 +186,10 @@ OPERATIONS = (
         view=list_deliveries,
         tag=_TAG,
         summary="Search the delivery log",
-        description="With the filters of the console, by the names that its addresses have.",
+        description=(
+            "With the filters of the console, by the names that its addresses have; or those that `ids` "
+            "names, as they are now, for programs that wait for what becomes of them."
+        ),
         scope=TokenScope.DELIVERIES_READ,
         query=DeliveryQuery,
         answers={200: log_models.Deliveries},

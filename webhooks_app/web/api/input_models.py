@@ -222,6 +222,13 @@ class DeliveryQuery(FilterFields, kw_only=True):
             "Look for `q` among the values of events only, or in whole payloads, which takes longer.",
         ),
     ] = msgspec.field(default="", name="in")
+    ids: Annotated[
+        str,
+        Meta(
+            max_length=LONGEST_PAGE * 31,
+            description=f"These deliveries, apart by commas, up to {LONGEST_PAGE}; beside no filter.",
+        ),
+    ] = ""
     limit: Limit = USUAL_PAGE
     cursor: Cursor = ""
 

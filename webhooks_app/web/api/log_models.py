@@ -23,6 +23,9 @@ class Delivery(msgspec.Struct, kw_only=True):
     attempts_in_schedule: Annotated[int, msgspec.Meta(description="Those of the schedule now running.")]
     last_outcome: Annotated[str | None, msgspec.Meta(description="success, or the class of the failure.")]
     last_status: Annotated[int | None, msgspec.Meta(description="Status code of the last answer.")]
+    last_detail: Annotated[
+        str | None, msgspec.Meta(description="What went wrong with the last attempt, where it says more.")
+    ]
     last_duration_ms: int | None
     created_at: Moment
     last_attempt_at: Moment | None

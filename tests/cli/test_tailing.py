@@ -1,0 +1,193 @@
+"""What is accepted and what becomes of it, as `avra events tail` sees it, against a real platform."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import update
+
+from tests.cli.test_api_client import HASTY
+from tests.conftest import Workspace
+from tests.receivers import Answer, Receiver
+from tests.server.running_server import serving
+from tests.web.api.conftest import new_api
+from tests.worker.attempted import deliveries, make_due
+from webhooks_app.cli import tail_display
+from webhooks_app.cli.api_client import ApiClient, ApiFailure
+from webhooks_app.cli.profiles import Profile
+from webhooks_app.cli.tailing import Tailing
+from webhooks_app.core import clock
+from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.models import Delivery
+from webhooks_app.worker.engine import DeliveryEngine
+
+Events = list[tuple[str, str, int]]
+
+
+@pytest.fixture
+def client(app: Flask, workspace: Workspace) -> Iterator[ApiClient]:
+    token = new_api(workspace).token
+    with (
+        serving(app) as server,
+        ApiClient(Profile("test", f"http://127.0.0.1:{server.port}", token), HASTY) as client,
+    ):
+        yield client
+
+
+def look(tailing: Tailing) -> Events:
+    return [(each["kind"], each["status"], each["attempts"]) for each in tailing.look()]
+
+
+def test_attempts_follow_what_was_accepted(
+    client: ApiClient,
+    workspace: Workspace,
+    receiver: Receiver,
+    engine: DeliveryEngine,
+    database: WriteDatabase,
+) -> None:
+    workspace.endpoint(receiver.url)
+    tailing = Tailing(client, {})
+    workspace.send()
+    assert look(tailing) == [("accepted", "pending", 0)]
+    receiver.answer = Answer(503, b"down")
+    engine.run(seconds=60)
+    [failed] = tailing.look()
+    assert (failed["kind"], failed["last_status"], failed["status"]) == ("attempt", 503, "retrying")
+    assert failed["next_attempt_at"] > failed["last_attempt_at"]
+    assert look(tailing) == []
+    receiver.answer = Answer()
+    make_due(database)
+    engine.run(seconds=60)
+    assert look(tailing) == [("attempt", "delivered", 2)]
+    asked_before = client.requests_sent
+    assert look(tailing) == []
+    assert client.requests_sent == asked_before + 1  # nothing is open any more
+
+
+def test_what_ended_between_two_looks_has_both_lines(
+    client: ApiClient, workspace: Workspace, receiver: Receiver, engine: DeliveryEngine
+) -> None:
+    workspace.endpoint(receiver.url)
+    tailing, events_only = Tailing(client, {}), Tailing(client, {}, with_attempts=False)
+    workspace.send()
+    engine.run(seconds=60)
+    assert look(tailing) == [("accepted", "delivered", 1), ("attempt", "delivered", 1)]
+    assert look(events_only) == [("accepted", "delivered", 1)]
+
+
+def test_what_is_canceled_without_an_attempt_is_told(client: ApiClient, workspace: Workspace) -> None:
+    workspace.endpoint("https://a.example.com/hooks")
+    tailing = Tailing(client, {})
+    workspace.send()
+    [row] = tailing.look()
+    client.request("POST", f"/deliveries/{row['id']}/cancel")
+    assert look(tailing) == [("state", "canceled", 0)]
+
+
+def test_the_past_and_filters_are_heeded(client: ApiClient, workspace: Workspace) -> None:
+    first, _ = workspace.endpoint("https://a.example.com/"), workspace.endpoint("https://b.example.com/")
+    workspace.send(2)
+    with_past = Tailing(client, {"endpoint": first}, since_seconds=3600)
+    assert [each["endpoint_id"] for each in with_past.look()] == [first] * 2
+    assert look(with_past) == []
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_a_slower_transaction_commits_later_is_not_missed(
+    client: ApiClient, workspace: Workspace, database: WriteDatabase
+) -> None:
+    workspace.endpoint("https://a.example.com/")
+    tailing = Tailing(client, {})
+    workspace.send(2)
+    first, second = (each.id for each in deliveries())
+
+    def move(to: str) -> None:
+        with database.begin() as connection:
+            connection.execute(update(Delivery).where(Delivery.id == first).values(workspace_id=to))
+
+    move("ws_other")
+    assert [each["id"] for each in tailing.look()] == [second]
+    move(workspace.id)
+    assert [each["id"] for each in tailing.look()] == [first]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_look_costs_two_requests_however_much_is_open(client: ApiClient, workspace: Workspace) -> None:
+    workspace.endpoint("https://a.example.com/")
+    tailing = Tailing(client, {})
+    workspace.send(250)
+    assert len(look(tailing)) == 250
+    asked_before = client.requests_sent
+    for _ in range(3):
+        assert look(tailing) == []
+    assert client.requests_sent == asked_before + 6
+    for each in deliveries():
+        client.request("POST", f"/deliveries/{each.id}/cancel")
+    found = [event for _ in range(3) for event in look(tailing)]
+    assert found == [("state", "canceled", 0)] * 250  # each comes to its turn
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_look_that_failed_is_made_up_for(client: ApiClient, workspace: Workspace) -> None:
+    workspace.endpoint("https://a.example.com/")
+    tailing = Tailing(client, {})
+    workspace.send()
+    [row] = tailing.look()
+    url = client.profile.url
+    client.request("POST", f"/deliveries/{row['id']}/cancel")
+    workspace.send()
+    object.__setattr__(client.profile, "url", "http://127.0.0.1:9")
+    with pytest.raises(ApiFailure):
+        look(tailing)
+    object.__setattr__(client.profile, "url", url)
+    assert look(tailing) == [("state", "canceled", 0), ("accepted", "pending", 0)]
+
+
+ROW: dict[str, Any] = {
+    "id": "dlv_1",
+    "event_id": "evt_1",
+    "event_type": "batch-request",
+    "endpoint_name": "Orders\x1b[2J",
+    "kind": "attempt",
+    "status": "retrying",
+    "attempts": 2,
+    "last_outcome": "timeout",
+    "last_status": None,
+    "last_detail": "No answer\x07",
+    "last_duration_ms": 5003,
+    "created_at": clock.format_rfc3339(clock.now()),
+    "last_attempt_at": clock.format_rfc3339(clock.now()),
+    "next_attempt_at": clock.format_rfc3339(clock.now() + timedelta(days=2)),
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (
+            {"kind": "accepted", "status": "held"},
+            "batch-request  dlv_1  Orders\\x1b[2J  accepted  evt_1  held, as the endpoint is disabled",
+        ),
+        (
+            {},
+            "batch-request  dlv_1  Orders\\x1b[2J  \x1b[31mTimed out\x1b[0m  5003 ms  No answer\\x07"
+            "  attempt 2; next at {next}",
+        ),
+        (
+            {"status": "failed", "next_attempt_at": None, "last_status": 410, "last_detail": None},
+            "batch-request  dlv_1  Orders\\x1b[2J  \x1b[31m410\x1b[0m  5003 ms"
+            "  attempt 2; failed, not tried again",
+        ),
+        (
+            {"status": "delivered", "last_outcome": "success", "last_status": 200, "last_detail": None},
+            "batch-request  dlv_1  Orders\\x1b[2J  \x1b[32m200\x1b[0m  5003 ms  attempt 2",
+        ),
+        ({"last_outcome": "new_class", "last_detail": None, "status": "canceled"}, "new_class"),
+        ({"kind": "state", "status": "canceled"}, "dlv_1  Orders\\x1b[2J  canceled"),
+    ],
+)
+def test_a_line_says_what_happened(changes: dict[str, Any], told: str) -> None:
+    next_at = datetime.fromisoformat(ROW["next_attempt_at"]).astimezone()
+    assert told.format(next=f"{next_at:%Y-%m-%d %H:%M:%S}") in tail_display.line(ROW | changes)
