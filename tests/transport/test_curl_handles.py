@@ -1,5 +1,8 @@
 """Send exactly what was given, to nowhere else, over verified TLS, and time it."""
 
+import ctypes
+import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -188,3 +191,48 @@ def test_connections_are_reused_and_bounded(sender: Sender, serve: Serve) -> Non
         assert all(each.is_success for each in collect(sender, 300).values())
     assert len(server.requests) == 900
     assert server.accepted <= ConnectionLimits().per_host
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs glibc, which tells what is allocated")
+def test_a_handle_that_lies_idle_keeps_little(sender: Sender, serve: Serve) -> None:
+    may_answer = threading.Event()
+
+    def answer_later(connection: Connection) -> None:
+        while connection.read():
+            may_answer.wait(PATIENCE_SECONDS)
+            connection.send(OK)
+
+    server = serve(answer_later)
+    before = allocated_bytes()
+    for key in range(100):
+        sender.start(key, Request(server.url, HEADERS, b"{}", 60_000))
+    while len(server.requests) < 100:
+        sender.poll(20)
+    may_answer.set()
+    collect(sender, 100)
+    assert allocated_bytes() - before < 100 * 40 * 1024
+
+
+def allocated_bytes() -> int:
+    """Return what libraries and Python's larger objects take of the C heap, as mallinfo(3) tells."""
+
+    class Mallinfo(ctypes.Structure):
+        _fields_ = tuple((name, ctypes.c_size_t) for name in FIELDS)
+
+    mallinfo = ctypes.CDLL(None).mallinfo2
+    mallinfo.restype = Mallinfo
+    return int(mallinfo().uordblks)
+
+
+FIELDS = (
+    "arena",
+    "ordblks",
+    "smblks",
+    "hblks",
+    "hblkhd",
+    "usmblks",
+    "fsmblks",
+    "uordblks",
+    "fordblks",
+    "keepcost",
+)

@@ -16,6 +16,10 @@ from webhooks_app.transport.sender_limits import ConnectionLimits
 # Small, as libcurl reads ten of them and more in one go from a server that never stops sending.
 READ_BYTES = 4096
 
+# The least that libcurl takes. Each handle keeps such a buffer once it has sent anything, and a burst leaves
+# hundreds of handles behind; most requests fit into it, others are sent in several writes.
+_WRITE_BYTES = 16 * 1024
+
 
 def new_multi(
     limits: ConnectionLimits,
@@ -66,6 +70,7 @@ def _set_http_options(curl: Any, allow_http: bool) -> None:
     curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
     curl.setopt(pycurl.TCP_NODELAY, 1)
     curl.setopt(pycurl.BUFFERSIZE, READ_BYTES)
+    curl.setopt(pycurl.UPLOAD_BUFFERSIZE, _WRITE_BYTES)
 
 
 def _verify_tls_certificates(curl: Any, ca_bundle: str) -> None:
