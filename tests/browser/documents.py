@@ -28,7 +28,7 @@ REDIRECTING = {
     *("profile.end_other_sessions", "recoveries.cancel", "session.log_out", "tokens.revoke"),
     *("profile.end_session", "profile.disconnect", "profile.connect", "session.use_link"),
     *("profile.remove_passkey", "profile.add_passkey", "deliveries.remove"),
-    *("endpoints.release", "endpoints.end"),
+    *("endpoints.release", "endpoints.end", "deliveries.erase"),
     "signed_deliveries.sign",  # text, for curl
 }
 TOO_LONG = {"name": MARKUP + "x" * 200}

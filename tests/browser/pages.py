@@ -92,6 +92,10 @@ def ask_first(tab: Tab) -> None:
     tab.click(".confirm summary >> nth=0")
 
 
+def read_what_erasing_takes(tab: Tab) -> None:
+    tab.click("#erase summary")
+
+
 def invite(tab: Tab) -> None:
     tab.fill("#email", "new@example.com")
     tab.click("text=Create invitation")
@@ -246,6 +250,7 @@ PAGES = (
     Page("deliveries.show"),
     Page("deliveries.show", "command", of="failed", act=make_command),
     Page("deliveries.show", "failed", of="failed"),
+    Page("deliveries.show", "erasing", of="retrying", act=read_what_erasing_takes),
     Page("deliveries.show", "test", of="test"),
     Page("deliveries.show", "retrying", of="retrying"),
     Page("deliveries.show", "held", of="held"),

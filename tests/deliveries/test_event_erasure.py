@@ -1,5 +1,7 @@
 """One event's payload is erased by command: all of it, and nothing that is still to be sent."""
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import insert, select, text
 
@@ -23,18 +25,20 @@ from webhooks_app.db.models import (
     Endpoint,
     Event,
     FanOut,
+    LatePayload,
     PendingDelivery,
 )
-from webhooks_app.deliveries import event_erasure
-from webhooks_app.deliveries.event_erasure import ErasedEvent, StillPending, UnknownEvent
+from webhooks_app.deliveries import event_erasure, retention
+from webhooks_app.deliveries.event_erasure import ErasedEvent, ErasureLimits, StillPending, UnknownEvent
 from webhooks_app.endpoints import actions
 from webhooks_app.events.fan_out_plan import FanOutPlan
 from webhooks_app.extensions import db
 
 
 def erase(databases: Databases, event_id: str, *, cancel_pending: bool = False) -> ErasedEvent:
+    db.session.rollback()
     erased = event_erasure.erase(
-        databases, event_id, cancel_pending=cancel_pending, actor=TESTER, batch_rows=2
+        databases, event_id, cancel_pending=cancel_pending, actor=TESTER, limits=ErasureLimits(batch_rows=2)
     )
     db.session.rollback()
     return erased
@@ -129,6 +133,41 @@ def test_what_is_canceled_before_a_refusal_is_counted_and_audited(
     assert (refused.value.count, refused.value.canceled) == (1, 3)
     canceled = select(AuditEntry.target).where(AuditEntry.action == "delivery.cancel")
     assert set(db.session.scalars(canceled)) == {by_endpoint[name] for name in others}
+
+
+def test_what_its_time_did_not_suffice_for_is_done_by_retention(
+    workspace: Workspace, database: WriteDatabase, databases: Databases
+) -> None:
+    endpoint_ids = [workspace.endpoint(URL) for _ in range(5)]
+    [event_id] = workspace.send(batch_id=SECRET)
+    for endpoint_id in endpoint_ids:
+        deliver(database, endpoint_id)
+    db.session.rollback()
+
+    no_time = ErasureLimits(batch_rows=2, seconds=0)
+    erased = event_erasure.erase(databases, event_id, actor=TESTER, limits=no_time)
+    assert (erased.are_attempts_left, erased.is_complete, erased.attempts_erased) == (True, False, 0)
+    assert has_payload() == [False]
+    assert mentions(databases) >= 5
+    db.session.rollback()
+    retention.delete_expired(databases, now=clock.now() + timedelta(hours=1))
+    assert mentions(databases) == sampled_mentions(database) == 0
+    assert not db.session.scalars(select(LatePayload)).all()
+
+
+def test_nothing_is_left_to_retention_of_what_is_complete(
+    workspace: Workspace, database: WriteDatabase, databases: Databases
+) -> None:
+    [event_id] = workspace.send()
+    assert erase(databases, event_id).is_complete
+    assert not db.session.scalars(select(LatePayload)).all()
+
+
+def test_an_event_of_another_workspace_is_unknown(workspace: Workspace, databases: Databases) -> None:
+    [event_id] = workspace.send()
+    with pytest.raises(UnknownEvent):
+        event_erasure.erase(databases, event_id, workspace_id="ws_other", actor=TESTER)
+    assert has_payload() == [True]
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

@@ -25,5 +25,6 @@ def writes(delivery_id: str) -> list[tuple[str, dict[str, Any]]]:
     return [
         (f"deliveries/{delivery_id}/replay", {}),
         (f"deliveries/{delivery_id}/cancel", {}),
+        (f"deliveries/{delivery_id}/erase", {"cancel": "y"}),
         ("deliveries/replay", {"delivery": delivery_id}),
     ]

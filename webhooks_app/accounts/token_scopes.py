@@ -11,6 +11,7 @@ class TokenScope(StrEnum):
     EVENTS_SEND = "events:send"
     EVENTS_READ = "events:read"
     EVENTS_LISTEN = "events:listen"
+    EVENTS_ERASE = "events:erase"
     ENDPOINTS_READ = "endpoints:read"
     ENDPOINTS_WRITE = "endpoints:write"
     DELIVERIES_READ = "deliveries:read"
@@ -22,6 +23,7 @@ DESCRIPTIONS = {
     TokenScope.EVENTS_SEND: "Send events.",
     TokenScope.EVENTS_READ: "Read an event whose id or key is known, and how its deliveries stand.",
     TokenScope.EVENTS_LISTEN: "Receive events and their payloads on a developer's machine (`avra listen`).",
+    TokenScope.EVENTS_ERASE: "Erase the payload of an event, for good; cancel what is to be sent of it.",
     TokenScope.ENDPOINTS_READ: "Read endpoints, what they subscribe to, and their health; no secrets.",
     TokenScope.ENDPOINTS_WRITE: "Add, change, test and delete endpoints; read and rotate their secrets.",
     TokenScope.DELIVERIES_READ: "Read the delivery log, its payloads and attempts, and recoveries.",

@@ -8,18 +8,17 @@ import click
 from webhooks_app.cli import listing
 from webhooks_app.cli.command_services import begin_command
 from webhooks_app.cli.shell_arguments import SHELL
-from webhooks_app.db import write_ahead_log
 from webhooks_app.deliveries import event_erasure
 from webhooks_app.deliveries.event_erasure import ErasedEvent, StillPending, UnknownEvent, UpgradeUnderWay
 
 _IN_LOG = (
     "The file beside the database (-wal) has bytes of it for as long as somebody reads from it. "
-    "A repeat takes them away."
+    "A repeat takes them away, as does the next run of retention."
 )
 
 _IN_STATISTICS = (
     "PostgreSQL's statistics (pg_stats) may have values by which it is found, as something is at the table "
-    "events, such as a vacuum. A repeat takes them away."
+    "events, such as a vacuum. A repeat takes them away, as does the next run of retention."
 )
 
 
@@ -38,7 +37,7 @@ def erase_event(event_id: str, *, cancel_pending: bool, is_json: bool) -> None:
             raise click.ClickException(_still_pending(pending, cancel_pending)) from None
         if erased.are_samples_left:
             click.echo("warning: " + _IN_STATISTICS, err=True)
-        if not write_ahead_log.truncate(opened.read):
+        if erased.is_left_in_log:
             click.echo("warning: " + _IN_LOG, err=True)
     if is_json:
         listing.show([asdict(erased)], is_json=True, nothing="")

@@ -1,21 +1,39 @@
 """Erasing the payload of one event before its time, as when a person asks for their data to be deleted."""
 
+import math
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Row, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, update
 
 from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, ids
+from webhooks_app.db import write_ahead_log
 from webhooks_app.db.engines import Databases, WriteDatabase
-from webhooks_app.db.models import FINAL_STATES, Delivery, DeliveryState, Event
+from webhooks_app.db.models import FINAL_STATES, Delivery, DeliveryState, Event, LatePayload
+from webhooks_app.db.upsert import insert_rows_if_new
 from webhooks_app.deliveries import cancellations, deliveries_of_events, payload_erasure
 from webhooks_app.events import fan_out_runs
 
-# An event may have a hundred thousand deliveries; accepting waits for each transaction on SQLite.
-BATCH_ROWS = 500
+
+@dataclass(slots=True, frozen=True)
+class ErasureLimits:
+    """How much one transaction changes, and how long it all may take; `log_seconds` as retention has it.
+
+    An event may have a hundred thousand deliveries; accepting waits for each transaction on SQLite.
+    """
+
+    batch_rows: int = 500
+    seconds: float = math.inf
+    log_seconds: float = 5.0
+
+
+DEFAULT_LIMITS = ErasureLimits()
+# For whoever waits for an answer, which is to come well before the deadline of a request.
+REQUEST_LIMITS = ErasureLimits(seconds=2.0, log_seconds=0.5)
 
 
 class UnknownEvent(LookupError):
@@ -49,27 +67,40 @@ class ErasedEvent:
     was_erased: bool
     deliveries_canceled: int
     attempts_erased: int
-    # Whether PostgreSQL's statistics may still have values of it, as they could not be made anew.
+    # Whether attempts are left for which the time did not suffice, PostgreSQL's statistics may still have
+    # values of it, or the file beside an SQLite database has bytes of it: retention does the rest.
+    are_attempts_left: bool = False
     are_samples_left: bool = False
+    is_left_in_log: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        return not (self.are_attempts_left or self.are_samples_left or self.is_left_in_log)
 
 
 def erase(
     databases: Databases,
     event_id: str,
     *,
+    workspace_id: str | None = None,
     cancel_pending: bool = False,
     actor: Actor,
-    batch_rows: int = BATCH_ROWS,
+    limits: ErasureLimits = DEFAULT_LIMITS,
 ) -> ErasedEvent:
     """Erase the event's body and values, and what its attempts sent and got; a repeat finds nothing left.
 
-    Raises UnknownEvent, UpgradeUnderWay, and StillPending where something is to be sent of it: that is
-    canceled before, except what is being sent at that moment, with `cancel_pending`.
+    What is left then, as it was killed or its time was over, is erased by the next run of retention.
+    Raises UnknownEvent, also for one of another workspace than `workspace_id`, UpgradeUnderWay, and
+    StillPending where something is to be sent of it: that is canceled before, except what is being sent at
+    that moment, with `cancel_pending`.
     """
-    workspace_id = _workspace_of(databases, event_id)
+    deadline = time.monotonic() + limits.seconds
+    workspace_id = _workspace_of(databases, event_id, workspace_id)
     if ends_at := payload_erasure.held_until(databases.read, now=clock.now()):
         raise UpgradeUnderWay(ends_at)
-    canceled = _cancel(databases, workspace_id, event_id, batch_rows, actor) if cancel_pending else 0
+    canceled = 0
+    if cancel_pending:
+        canceled = _cancel(databases, workspace_id, event_id, actor, limits.batch_rows, deadline)
     now = clock.now()
     with databases.write.begin() as connection:
         event = _lock(connection, event_id)
@@ -79,26 +110,49 @@ def erase(
             raise StillPending(waiting, canceled=canceled)
         if event.payload_erased_at is None:
             payload_erasure.erase_bodies(connection, [event_id], now=now)
+            _leave_to_retention(connection, workspace_id, event_id)
             audit.record(
                 connection, actor, "event.erase", workspace_id=workspace_id, target=event_id, now=now
             )
     # What fans the event out finds it without a payload, and makes no more deliveries of it.
     canceled += rest
-    attempts = _erase_attempts(databases, event_id, batch_rows)
-    erased_at = event.payload_erased_at or now
-    is_repeat = event.payload_erased_at is not None
-    are_samples_left = not payload_erasure.forget_samples(databases.write)
-    return ErasedEvent(event_id, workspace_id, erased_at, is_repeat, canceled, attempts, are_samples_left)
+    attempts, is_done = _erase_attempts(databases, event_id, limits.batch_rows, deadline)
+    erased = ErasedEvent(
+        event_id,
+        workspace_id,
+        payload_erased_at=event.payload_erased_at or now,
+        was_erased=event.payload_erased_at is not None,
+        deliveries_canceled=canceled,
+        attempts_erased=attempts,
+        are_attempts_left=not is_done,
+        are_samples_left=not payload_erasure.forget_samples(databases.write),
+        is_left_in_log=not write_ahead_log.truncate(databases.read, within_seconds=limits.log_seconds),
+    )
+    if erased.is_complete:
+        _leave_nothing(databases.write, workspace_id, event_id)
+    return erased
 
 
-def _workspace_of(databases: Databases, event_id: str) -> str:
+def _workspace_of(databases: Databases, event_id: str, workspace_id: str | None) -> str:
     if not ids.is_id("evt", event_id):
         raise UnknownEvent
     with databases.read.connect() as connection:
         found = connection.scalar(select(Event.workspace_id).where(Event.id == event_id))
-    if found is None:
+    if found is None or workspace_id not in (None, found):
         raise UnknownEvent
     return found
+
+
+def _leave_to_retention(connection: Connection, workspace_id: str, event_id: str) -> None:
+    insert_rows_if_new(connection, LatePayload, [{"workspace_id": workspace_id, "event_id": event_id}])
+
+
+def _leave_nothing(database: WriteDatabase, workspace_id: str, event_id: str) -> None:
+    mine = delete(LatePayload).where(
+        LatePayload.workspace_id == workspace_id, LatePayload.event_id == event_id
+    )
+    with database.begin() as connection:
+        connection.execute(mine)
 
 
 def _lock(connection: Connection, event_id: str) -> Row[datetime | None]:
@@ -114,13 +168,16 @@ def _count_open(connection: Connection, event_id: str) -> int:
     return connection.scalar(select(func.count()).select_from(Delivery).where(*is_open)) or 0
 
 
-def _cancel(databases: Databases, workspace_id: str, event_id: str, batch_rows: int, actor: Actor) -> int:
+def _cancel(
+    databases: Databases, workspace_id: str, event_id: str, actor: Actor, batch_rows: int, deadline: float
+) -> int:
     """Cancel what is pending and not being sent, and what is held; return how many deliveries."""
-    is_open = Delivery.state.not_in(FINAL_STATES)
-    return sum(
-        _cancel_batch(databases.write, workspace_id, some, actor)
-        for some in _batches(databases, event_id, batch_rows, is_open)
-    )
+    count, is_open = 0, Delivery.state.not_in(FINAL_STATES)
+    for some in _batches(databases, event_id, batch_rows, is_open):
+        if time.monotonic() > deadline:
+            break
+        count += _cancel_batch(databases.write, workspace_id, some, actor)
+    return count
 
 
 def _cancel_batch(
@@ -138,12 +195,17 @@ def _cancel_batch(
     return len(canceled)
 
 
-def _erase_attempts(databases: Databases, event_id: str, batch_rows: int) -> int:
+def _erase_attempts(
+    databases: Databases, event_id: str, batch_rows: int, deadline: float
+) -> tuple[int, bool]:
+    """Return of how many attempts it erased the content, and whether that was all."""
     count = 0
     for some in _batches(databases, event_id, batch_rows):
+        if time.monotonic() > deadline:
+            return count, False
         with databases.write.begin() as connection:
             count += payload_erasure.erase_attempts(connection, some)
-    return count
+    return count, True
 
 
 def _batches(

@@ -25,6 +25,7 @@ def expire(batches: Batches, workspace: Workspace, *, now: datetime) -> int:
     """Erase what the workspace keeps no longer; return how many events' payloads."""
     if payload_erasure.held_until(batches.databases.read, now=now):
         return 0
+    _finish_erasures(batches, workspace.id)
     before = now - timedelta(days=workspace.kept_payload_days)
     count = _erase_late(batches, workspace.id, before, now)
     if workspace.kept_payload_days == workspace.retention_days:
@@ -41,6 +42,26 @@ def expire(batches: Batches, workspace: Workspace, *, now: datetime) -> int:
             erase = partial(_erase_next, workspace_id=workspace.id, before=finished_before, now=now)
             count += batches.apply(erase, named)
     return count
+
+
+def _finish_erasures(batches: Batches, workspace_id: str) -> None:
+    """Erase what is left of events that were erased before their time, whoever did it."""
+
+    def drop(connection: Connection, named: Sequence[str], /) -> int:
+        noted = LatePayload.workspace_id == workspace_id, LatePayload.event_id.in_(named)
+        return connection.execute(delete(LatePayload).where(*noted)).rowcount
+
+    erased = (
+        select(LatePayload.event_id)
+        .join(Event, Event.id == LatePayload.event_id)
+        .where(LatePayload.workspace_id == workspace_id, Event.payload_erased_at.is_not(None))
+    )
+    for batch in batches.read(erased, LatePayload.event_id):
+        named = [row.event_id for row in batch]
+        for chunk in deliveries_of_events.walk(batches.databases.read, named):
+            batches.apply_in_pieces(payload_erasure.erase_attempts, chunk)
+        if not batches.should_stop:
+            batches.apply(drop, named)
 
 
 def _erase_late(batches: Batches, workspace_id: str, before: datetime, now: datetime) -> int:

@@ -152,7 +152,8 @@ def test_what_no_operation_knows_is_refused(
             assert (refused.status_code, json_of(refused)["error"]["code"]) == (422, "invalid")
         if operation.query is not None:
             path = f"/api/v1{operation.path}?nonsense=1"
-            refused = client.get(path, headers={"Authorization": f"Bearer {api.token}"})
+            headers = {"Authorization": f"Bearer {api.token}"}
+            refused = client.open(path, method=operation.method, headers=headers)
             error = json_of(refused)["error"]
             assert (refused.status_code, error["code"], error["field"]) == (
                 400,

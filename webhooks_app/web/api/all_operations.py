@@ -7,6 +7,7 @@ from webhooks_app.web.api import (
     endpoint_subscriptions,
     endpoint_use,
     endpoints,
+    erasures,
     listeners,
     producer,
     recoveries,
@@ -14,6 +15,7 @@ from webhooks_app.web.api import (
 
 OPERATIONS = (
     *producer.OPERATIONS,
+    *erasures.OPERATIONS,
     *endpoints.OPERATIONS,
     *endpoint_plan.OPERATIONS,
     *endpoint_use.OPERATIONS,

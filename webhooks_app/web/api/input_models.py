@@ -166,6 +166,14 @@ class PageQuery(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     cursor: Cursor = ""
 
 
+class ErasureQuery(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """How an event's payload is erased."""
+
+    cancel_pending: Annotated[
+        bool, Meta(description="Cancel before what is to be sent of the event, except what is being sent.")
+    ] = False
+
+
 class EndpointQuery(PageQuery, kw_only=True):
     """Endpoints, newest first."""
 

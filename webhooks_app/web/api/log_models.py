@@ -138,3 +138,19 @@ class RecoveryCount(msgspec.Struct):
 
     count: int
     is_all: Annotated[bool, msgspec.Meta(description="False where there are more.")]
+
+
+class ErasedPayload(msgspec.Struct):
+    """An event without its payload."""
+
+    event_id: str
+    payload_erased_at: Moment
+    was_erased: Annotated[bool, msgspec.Meta(description="Whether it was erased before this request.")]
+    is_complete: Annotated[
+        bool,
+        msgspec.Meta(
+            description="False: what is left, of attempts or on the disk, goes within the hour by itself."
+        ),
+    ]
+    attempts_erased: Annotated[int, msgspec.Meta(ge=0)]
+    deliveries_canceled: Annotated[int, msgspec.Meta(ge=0)]
