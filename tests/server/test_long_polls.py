@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.client import HTTPConnection
@@ -22,6 +22,8 @@ from webhooks_app.server import web_server
 from webhooks_app.server.long_polls import LongPollLimits, LongPolls
 
 LONGEST = 25
+# A server that looks for nothing by itself: what is noticed has been told.
+ONLY_TOLD = LongPollLimits(look_seconds=600, told_seconds=600)
 
 
 @pytest.fixture
@@ -31,9 +33,12 @@ def listening(workspace: Workspace) -> Listening:
 
 @contextmanager
 def platform(app: Flask, limits: LongPollLimits | None = None) -> Iterator[tuple[RunningServer, LongPolls]]:
-    waits = LongPolls(partial(web_server._find_due, services(app).read), limits or LongPollLimits())
+    find_due = partial(web_server._find_due, services(app).read)
+    news = services(app).wake_ups.listener_news
+    waits = LongPolls(find_due, limits or LongPollLimits(), news=news)
     with serving(app, threads=1, waits=waits) as server:
         yield server, waits
+    wait_for(lambda: not news._has_thread)
 
 
 class Poll(threading.Thread):
@@ -184,3 +189,71 @@ def test_a_database_that_is_away_ends_no_wait(app: Flask, workspace: Workspace, 
         workspace.send()
         poll.join(SECONDS)
         assert len(poll.answer["data"]) == 1
+
+
+def test_what_comes_to_a_listener_is_told(app: Flask, workspace: Workspace, listening: Listening) -> None:
+    with platform(app, ONLY_TOLD) as (server, waits):
+        for count in (1, 2):
+            poll = Poll(server, listening)
+            await_waiting(waits, 1)
+            wait_for(lambda: services(app).wake_ups.listener_news.is_told)
+            workspace.send(count)
+            poll.join(SECONDS)
+            assert len(poll.answer["data"]) == 1
+            for request in [*poll.answer["data"], *listening.claim()]:
+                listening.report(request)
+
+
+def test_a_replay_is_told_too(app: Flask, workspace: Workspace, listening: Listening) -> None:
+    workspace.send()
+    [request] = listening.claim()
+    listening.report(request)
+    with platform(app, ONLY_TOLD) as (server, waits):
+        poll = Poll(server, listening)
+        await_waiting(waits, 1)
+        wait_for(lambda: services(app).wake_ups.listener_news.is_told)
+        api = new_api(workspace)
+        assert api.call("POST", f"/deliveries/{request['delivery_id']}/replay").status_code < 300
+        poll.join(SECONDS)
+        assert [each["delivery_id"] for each in poll.answer["data"]] == [request["delivery_id"]]
+
+
+class Word:
+    """News of which a test decides what it says."""
+
+    is_told = True
+
+    def __init__(self) -> None:
+        self.says: Callable[[frozenset[str] | None], None] = lambda _: None
+
+    def listen(self, hear: Callable[[frozenset[str] | None], None], _seconds: float) -> None:
+        self.says = hear
+
+    def close(self) -> None:
+        pass
+
+
+def test_what_is_told_while_the_application_still_looks_is_looked_for(
+    app: Flask, listening: Listening
+) -> None:
+    word, looks = Word(), list[list[str]]()
+
+    def find_due(listener_ids: Collection[str]) -> set[str]:
+        looks.append(list(listener_ids))
+        return set(listener_ids) if len(looks) == 3 else set()
+
+    listener_id = listening.started["id"]
+    waits = LongPolls(find_due, ONLY_TOLD, news=word)
+    with serving(app, threads=1, waits=waits) as server:
+        Poll(server, listening, seconds=1).join(SECONDS)
+        await_waiting(waits, 0)
+        word.says(frozenset({listener_id, "another"}))
+        wait_for(lambda: waits._named_before == {listener_id, "another"})
+        poll = Poll(server, listening)
+        wait_for(lambda: looks == [[listener_id]])  # once, although nobody has named it since
+        word.says(frozenset({"another"}))
+        word.says(frozenset({listener_id}))
+        wait_for(lambda: looks == [[listener_id]] * 2)
+        word.says(None)  # any may have something
+        poll.join(SECONDS)
+        assert looks == [[listener_id]] * 3

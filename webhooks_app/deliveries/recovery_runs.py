@@ -102,7 +102,7 @@ def run_all(
             backlogs[recovery.id] = _Backlog(batch.endpoint_ids, until)
             count += batch.handled
             if batch.endpoint_ids:
-                wake_ups.wake_worker()
+                wake_ups.wake_worker(listener_ids=batch.endpoint_ids)
         if not ready:
             time.sleep(limits.poll_seconds)
     return count

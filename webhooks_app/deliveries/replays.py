@@ -84,7 +84,7 @@ def replay_several(
             connection, actor, "delivery.replay", workspace_id=workspace_id, targets=sorted(sent), now=now
         )
     if sent:
-        wake_ups.wake_worker()
+        wake_ups.wake_worker(listener_ids={*restarted.values(), *sent_now.values()})
     results[ReplayResult.STARTED] += len(restarted)
     results[ReplayResult.SENT_NOW] += len(sent_now)
     return +results  # without those that none came to

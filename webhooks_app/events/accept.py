@@ -106,7 +106,7 @@ def _commit_together(
             failpoints.hit("accept.committing", new)
     failpoints.hit("accept.committed", new)
     if fanned_out.is_due:
-        wake_ups.wake_worker(fanned_out.due_endpoints)
+        wake_ups.wake_worker(fanned_out.due_endpoints, listener_ids=fanned_out.due_listeners)
     return outcomes, fanned_out.rest
 
 

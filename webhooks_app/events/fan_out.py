@@ -54,14 +54,15 @@ class Rest:
 class FannedOut:
     """How many deliveries each event has that was inserted, by its id; and whether any of them is due now.
 
-    `due_endpoints` are the endpoints of all that are, if they are known. A `rest` is for
-    `fan_out_runs.go_on`, once it is committed.
+    `due_endpoints` are the endpoints of all that are, if they are known, and `due_listeners` those of them
+    that are listeners. A `rest` is for `fan_out_runs.go_on`, once it is committed.
     """
 
     deliveries: dict[str, int]
     is_due: bool
     rest: Rest | None
     due_endpoints: Collection[str] = ()
+    due_listeners: Collection[str] = ()
 
 
 def fan_out(
@@ -93,7 +94,13 @@ def fan_out(
         for each in deliveries
         if each.state is DeliveryState.PENDING and each.event_id in inserted
     }
-    return FannedOut(_counts(plan.only(inserted)), bool(due), rest=None, due_endpoints=due)
+    return FannedOut(
+        _counts(plan.only(inserted)),
+        bool(due),
+        rest=None,
+        due_endpoints=due,
+        due_listeners=due & found.listeners,
+    )
 
 
 def is_one_statement(events: Iterable[NewEventRow], found: Subscribers, limits: FanOutLimits) -> bool:

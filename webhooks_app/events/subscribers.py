@@ -26,18 +26,22 @@ class Sender(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Subscribers:
-    """The live tokens by their hashes, the endpoints that subscribe to each topic, and the disabled ones."""
+    """The live tokens by their hashes, and the endpoints that subscribe to each topic.
+
+    Of these, which are `disabled`, and which are `listeners`.
+    """
 
     tokens: Mapping[str, LiveToken]
     endpoints: Mapping[Topic, Sequence[str]]
     disabled: frozenset[str]
+    listeners: frozenset[str] = frozenset()
 
 
 _STATEMENTS = bulk_sql.prepare_with_rows(
     f"""
     SELECT token.id, token.last_used_at, coalesce(token.workspace_id, r.workspace_id) AS workspace_id,
         token.name, token.scopes, token.rate_per_second, token.burst,
-        r.token_hash, r.type, endpoint.id AS endpoint_id, endpoint.state
+        r.token_hash, r.type, endpoint.id AS endpoint_id, endpoint.state, endpoint.is_listener
     FROM {{rows}}
     LEFT JOIN api_tokens AS token ON token.token_hash = r.token_hash AND {api_tokens.IS_LIVE}
     LEFT JOIN endpoints AS endpoint
@@ -58,6 +62,7 @@ def find(connection: Connection, senders: Iterable[Sender]) -> Subscribers:
     tokens: dict[str, LiveToken] = {}
     endpoints: dict[Topic, dict[str, None]] = defaultdict(dict)  # two tokens of a workspace find the same
     disabled: set[str] = set()
+    listeners: set[str] = set()
     rows = [each._asdict() for each in set(senders)]
     for row in bulk_sql.run_with_rows(connection, _FIND, rows, now=clock.now()).all():
         if row.id is not None and row.token_hash not in tokens:
@@ -66,4 +71,7 @@ def find(connection: Connection, senders: Iterable[Sender]) -> Subscribers:
             endpoints[row.workspace_id, row.type][row.endpoint_id] = None
         if row.state == EndpointState.DISABLED:
             disabled.add(row.endpoint_id)
-    return Subscribers(tokens, {topic: list(some) for topic, some in endpoints.items()}, frozenset(disabled))
+        if row.is_listener:
+            listeners.add(row.endpoint_id)
+    by_topic = {topic: list(some) for topic, some in endpoints.items()}
+    return Subscribers(tokens, by_topic, frozenset(disabled), frozenset(listeners))

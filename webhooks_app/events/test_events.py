@@ -46,7 +46,7 @@ def send_test(
             now=now,
             delivery_id=delivery.id,
         )
-    wake_ups.wake_worker()
+    wake_ups.wake_worker(listener_ids=[endpoint.id] if endpoint.is_listener else ())
     return delivery.id
 
 

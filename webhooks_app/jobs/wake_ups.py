@@ -23,7 +23,8 @@ from rq.timeouts import JobTimeoutException
 from rq_scheduler import Scheduler
 
 from webhooks_app.core import ids
-from webhooks_app.jobs import redis_connections, task_jobs
+from webhooks_app.jobs import listener_news, redis_connections, task_jobs
+from webhooks_app.jobs.listener_news import ListenerNews
 from webhooks_app.jobs.redis_backoff import RedisBackoff, RedisBackoffLimits
 from webhooks_app.jobs.task_jobs import DELIVER_DUE, QUEUE_NAME, RECOVER, SEND_MAIL, TaskJob
 from webhooks_app.jobs.wake_listener import NEWS_KEY, WAIT_SECONDS, WakeListener
@@ -84,12 +85,25 @@ class WakeUps:
         seconds = WAIT_SECONDS + _PATIENCE_SECONDS
         return WakeListener(redis_connections.connect(self._redis_url, timeout_seconds=seconds))
 
-    def wake_worker(self, endpoint_ids: Collection[str] = ()) -> bool:
+    @cached_property
+    def listener_news(self) -> ListenerNews:
+        """What tells a web of what came to the listeners whose programs wait there."""
+        seconds = listener_news.PATIENCE_SECONDS
+        return ListenerNews(redis_connections.connect(self._redis_url, timeout_seconds=seconds))
+
+    def wake_worker(self, endpoint_ids: Collection[str] = (), *, listener_ids: Collection[str] = ()) -> bool:
         """Have a worker look for due deliveries, at these endpoints if any are named.
 
-        Return whether Redis answered.
+        `listener_ids` are those of endpoints that may be listeners: no worker looks there, and their programs
+        are told. Return whether Redis answered.
         """
-        return self.backoff.run(lambda: set_wake_flag(self._queue, endpoint_ids))
+
+        def wake() -> None:
+            set_wake_flag(self._queue, endpoint_ids)
+            if listener_ids:
+                listener_news.tell(self._redis, listener_ids)
+
+        return self.backoff.run(wake)
 
     def schedule_wake_ups(self, moments: list[datetime]) -> bool:
         """Schedule a wake-up for each moment, one job a second however many deliveries fall due in it.

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from webhooks_app.db.transient_errors import DATABASE_ERRORS
 from webhooks_app.server.wsgi_bridge import Hold, Receive
@@ -15,6 +15,20 @@ log = logging.getLogger(__name__)
 # Returns those of the listeners for which it is time to ask again; called in a thread.
 FindDue = Callable[[Collection[str]], set[str]]
 _IDLE_SECONDS = "2"
+# Of listeners that were named while nobody waited for them here, as their program asks, or waits elsewhere.
+_MOST_REMEMBERED = 1000
+
+
+class News(Protocol):
+    """Word of listeners that have something; `is_told` tells whether it would come."""
+
+    is_told: bool
+
+    def listen(self, hear: Callable[[frozenset[str] | None], None], seconds: float, /) -> None:
+        """Have `hear` called in a thread, with ids or with None for any, for so many seconds."""
+        ...
+
+    def close(self) -> None: ...
 
 
 @dataclass(slots=True, frozen=True)
@@ -22,30 +36,47 @@ class LongPollLimits:
     """How many may wait in one process, and how often it looks for what came for all of them together.
 
     One query looks for all, so its price does not depend on how many wait; `look_seconds` is how late what
-    came is noticed at most. While the database does not answer, it looks each `rest_seconds`. One token has
-    `of_token` of the places, one workspace `of_workspace`: what it has listeners for, and as many again for
-    connections that broke unnoticed.
+    came is noticed at most. Where there is word of what comes, that is noticed at once, and `told_seconds` is
+    how late what no word came of is: a retry, which comes due by the clock five seconds after its attempt at
+    the earliest, or a listener's end. While the database does not answer, it looks each `rest_seconds`. One
+    token has `of_token` of the places, one workspace `of_workspace`: what it has listeners for, and as many
+    again for connections that broke unnoticed. `news_seconds` is how long word is waited for behind the last
+    wait.
     """
 
-    waiting: int = 100
+    waiting: int = 500
     of_token: int = 20
     of_workspace: int = 40
     look_seconds: float = 0.25
+    told_seconds: float = 1.0
     rest_seconds: float = 2.0
+    news_seconds: float = 30.0
 
 
 DEFAULT_LIMITS = LongPollLimits()
 
 
-class LongPolls:
-    """One per process."""
+def fit_connections(connections: int) -> LongPollLimits:
+    """Return limits that leave half of what connections a process may have to requests that do not wait."""
+    return replace(DEFAULT_LIMITS, waiting=min(DEFAULT_LIMITS.waiting, connections // 2))
 
-    def __init__(self, find_due: FindDue, limits: LongPollLimits = DEFAULT_LIMITS) -> None:
+
+class LongPolls:
+    """One per process. Without `news` it looks by itself only."""
+
+    def __init__(
+        self, find_due: FindDue, limits: LongPollLimits = DEFAULT_LIMITS, *, news: News | None = None
+    ) -> None:
         self._find_due = find_due
         self._limits = limits
+        self._news = news
         self._waiting: dict[asyncio.Future[bool], Hold] = {}
         self._looking: asyncio.Task[None] | None = None
         self._is_closed = False
+        # Listeners that were named: of those for which somebody waits, and of others.
+        self._named: set[str] = set()
+        self._named_before: set[str] = set()
+        self._is_named = asyncio.Event()
 
     async def wait(self, hold: Hold, receive: Receive, in_thread: Callable[..., Awaitable[set[str]]]) -> bool:
         """Wait until something is due, and return True; or False once the time is over or the client gone.
@@ -60,6 +91,7 @@ class LongPolls:
         due: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         gone = asyncio.ensure_future(receive())  # behind its body, a client says nothing until it is gone
         self._waiting[due] = hold
+        self._listen(hold)
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look(in_thread))
         try:
@@ -73,6 +105,8 @@ class LongPolls:
     def close(self) -> None:
         """Answer all that wait, and let none wait from now on: the process is about to end."""
         self._is_closed = True
+        if self._news is not None:
+            self._news.close()
         for future in self._waiting:
             if not future.done():
                 future.set_result(False)
@@ -86,18 +120,70 @@ class LongPolls:
         if of_workspace >= self._limits.of_workspace:
             raise _too_many(f"{of_workspace} requests of this workspace")
 
+    def _listen(self, hold: Hold) -> None:
+        """Have word come; what was named since the application looked, while it looked, is looked for."""
+        if self._news is None:
+            return
+        loop = asyncio.get_running_loop()
+
+        def hear(named: frozenset[str] | None) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(self._note, named)
+
+        self._news.listen(hear, hold.seconds + self._limits.news_seconds)
+        if hold.listener_id in self._named_before:
+            self._named_before.discard(hold.listener_id)
+            self._note(frozenset((hold.listener_id,)))
+
+    def _note(self, named: frozenset[str] | None) -> None:
+        waited_for = self._waited_for()
+        if named is None:
+            named = waited_for
+        self._named_before |= named - waited_for
+        if len(self._named_before) > _MOST_REMEMBERED:
+            self._named_before.clear()
+        self._named |= named & waited_for
+        if self._named:
+            self._is_named.set()
+
+    def _waited_for(self) -> frozenset[str]:
+        return frozenset(each.listener_id for each in self._waiting.values())
+
     async def _look(self, in_thread: Callable[..., Awaitable[set[str]]]) -> None:
+        loop = asyncio.get_running_loop()
+        look_at = loop.time() + self._pause_seconds()
         while self._waiting:
-            await asyncio.sleep(self._limits.look_seconds)
+            if await self._is_all_to_look_for(look_at):
+                look_at = loop.time() + self._pause_seconds()
+                listeners = self._waited_for()
+            else:
+                listeners = frozenset(self._named)
+            self._named.clear()
+            self._is_named.clear()
+            if not listeners:
+                continue
             try:
-                listeners = sorted({each.listener_id for each in self._waiting.values()})
-                due = await in_thread(self._find_due, listeners)
+                due = await in_thread(self._find_due, sorted(listeners))
             except DATABASE_ERRORS:
+                look_at = 0.0
                 await asyncio.sleep(self._limits.rest_seconds)
                 continue
             for future, hold in self._waiting.items():
                 if hold.listener_id in due and not future.done():
                     future.set_result(True)
+
+    async def _is_all_to_look_for(self, look_at: float) -> bool:
+        """Wait until some are named or it is time to look for all; return whether it is."""
+        try:
+            async with asyncio.timeout_at(look_at):
+                await self._is_named.wait()
+        except TimeoutError:
+            return True
+        return False
+
+    def _pause_seconds(self) -> float:
+        is_told = self._news is not None and self._news.is_told
+        return self._limits.told_seconds if is_told else self._limits.look_seconds
 
 
 def _too_many(whose: str) -> ApiError:

@@ -18,7 +18,7 @@ from webhooks_app.extensions import services
 from webhooks_app.jobs.process import STOP_SIGNALS
 from webhooks_app.listeners import due_requests
 from webhooks_app.monitoring.counters import ProcessCounters
-from webhooks_app.server import event_intake, restart
+from webhooks_app.server import event_intake, long_polls, restart
 from webhooks_app.server.access_log import AccessLog, AsgiCallable
 from webhooks_app.server.asgi_app import AsgiApp
 from webhooks_app.server.connections import Deadlines
@@ -96,7 +96,11 @@ def serve(
         has_access_log=settings.access_log,
         drain_seconds=settings.drain_seconds,
         when_ending=end,
-        waits=LongPolls(partial(_find_due, services(app).read)),
+        waits=LongPolls(
+            partial(_find_due, services(app).read),
+            long_polls.fit_connections(limits.connections),
+            news=services(app).wake_ups.listener_news,
+        ),
     )
 
     def stop(*_: object) -> None:
@@ -169,6 +173,7 @@ class WebServer:
         finally:
             for task in (announcing, watching, ending):
                 task.cancel()
+            self._waits.close()
             if cut_short := self._uvicorn.server_state.tasks:
                 await asyncio.wait(cut_short, timeout=_CLEAN_UP_SECONDS)
             self._bridge.close()

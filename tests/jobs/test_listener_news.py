@@ -1,0 +1,137 @@
+"""Web processes are told of what comes to listeners; what they are not told costs them a look."""
+
+import threading
+from collections.abc import Iterator
+from typing import Self
+
+import pytest
+from redis import Redis
+
+from tests.conftest import wait_for
+from webhooks_app.core import ids
+from webhooks_app.jobs import listener_news, redis_connections
+from webhooks_app.jobs.listener_news import (
+    DEFAULT_LIMITS,
+    MAILBOXES_KEY,
+    PATIENCE_SECONDS,
+    ListenerNews,
+    NewsLimits,
+)
+from webhooks_app.jobs.wake_ups import WakeUps
+
+LISTENER, OTHER = ids.new("ep"), ids.new("ep")
+SECONDS = 60.0
+
+
+class Ear:
+    """A process that waits, for a while: what it heard, and its news."""
+
+    def __init__(self, redis_url: str, limits: NewsLimits = DEFAULT_LIMITS) -> None:
+        self.heard: list[frozenset[str] | None] = []
+        redis = redis_connections.connect(redis_url, timeout_seconds=PATIENCE_SECONDS)
+        self.news = ListenerNews(redis, limits)
+
+    def listen(self) -> None:
+        self.news.listen(self.heard.append, SECONDS)
+        wait_for(lambda: self.news.is_told)
+
+    @property
+    def has_thread(self) -> bool:
+        return self.news._has_thread
+
+    def __enter__(self) -> Self:
+        self.listen()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.news.close()
+        wait_for(lambda: not self.has_thread)
+
+
+@pytest.fixture
+def ears(redis_url: str) -> Iterator[tuple[Ear, Ear]]:
+    with Ear(redis_url) as one, Ear(redis_url) as other:
+        yield one, other
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Iterator[Redis]:
+    with Redis.from_url(redis_url) as client:
+        yield client
+
+
+def test_each_process_hears_which_listeners_have_something(ears: tuple[Ear, Ear], redis_url: str) -> None:
+    WakeUps(redis_url).wake_worker([LISTENER, OTHER], listener_ids=[LISTENER])
+    wait_for(lambda: [each.heard for each in ears] == [[frozenset({LISTENER})]] * 2)
+
+
+def test_of_what_is_due_elsewhere_nobody_hears(ears: tuple[Ear, Ear], redis_url: str) -> None:
+    WakeUps(redis_url).wake_worker([OTHER])
+    WakeUps(redis_url).wake_worker(listener_ids=[LISTENER])
+    wait_for(lambda: ears[0].heard == [frozenset({LISTENER})])
+
+
+def test_of_many_listeners_any_may_have_something(ears: tuple[Ear, Ear], redis_url: str) -> None:
+    WakeUps(redis_url).wake_worker(listener_ids=ids.several("ep", listener_news.MOST_TOLD + 1))
+    wait_for(lambda: ears[0].heard == [None])
+
+
+def test_one_that_no_longer_waits_is_told_nothing_and_leaves_nothing(
+    ears: tuple[Ear, Ear], redis: Redis
+) -> None:
+    ears[0].news.close()
+    wait_for(lambda: not ears[0].has_thread)
+    wait_for(lambda: redis.zcard(MAILBOXES_KEY) == 1)
+    assert not ears[0].news.is_told
+    listener_news.tell(redis, [LISTENER])
+    wait_for(lambda: ears[1].heard == [frozenset({LISTENER})])
+    assert not ears[0].heard
+    ears[0].listen()
+    listener_news.tell(redis, [OTHER])
+    wait_for(lambda: ears[0].heard == [frozenset({OTHER})])
+
+
+def test_a_redis_that_was_emptied_is_told_again_who_waits(redis: Redis, redis_url: str) -> None:
+    with Ear(redis_url, NewsLimits(renewed_seconds=0.1)):
+        redis.flushall()
+        wait_for(lambda: redis.zcard(MAILBOXES_KEY) == 1)
+
+
+def test_others_data_under_its_key_keeps_it_from_being_told(ears: tuple[Ear, Ear], redis: Redis) -> None:
+    news = ears[0].news
+    redis.set(news._mailbox, "no list")
+    wait_for(lambda: not news.is_told)
+    redis.delete(news._mailbox)
+    wait_for(lambda: news.is_told)
+
+
+def test_what_died_is_told_for_a_minute_and_then_forgotten(redis: Redis, redis_url: str) -> None:
+    redis.zadd(MAILBOXES_KEY, {"webhooks:mailbox:dead": 1.0, "webhooks:mailbox:hangs": 2e10})
+    listener_news.tell(redis, [LISTENER])
+    assert not redis.exists("webhooks:mailbox:dead")
+    assert redis.ttl("webhooks:mailbox:hangs") > 0
+    with Ear(redis_url):
+        assert redis.zscore(MAILBOXES_KEY, "webhooks:mailbox:dead") is None
+
+
+def test_the_mailbox_of_one_that_hangs_does_not_grow(redis: Redis) -> None:
+    redis.zadd(MAILBOXES_KEY, {"webhooks:mailbox:hangs": 2e10})
+    for _ in range(4):
+        listener_news.tell(redis, [LISTENER], NewsLimits(letters=3))
+    assert not redis.exists("webhooks:mailbox:hangs")
+
+
+def test_a_redis_that_is_away_ends_no_reading() -> None:
+    gone = Ear("redis://127.0.0.1:1/0", NewsLimits(retry_seconds=0.01))
+    gone.news.listen(gone.heard.append, SECONDS)
+    assert gone.has_thread
+    assert not gone.news.is_told
+    gone.news.close()
+    wait_for(lambda: not gone.has_thread)
+
+
+def test_many_waits_share_one_thread(ears: tuple[Ear, Ear]) -> None:
+    for _ in range(50):
+        ears[0].news.listen(ears[0].heard.append, SECONDS)
+    readers = [each for each in threading.enumerate() if each.name == "listener_news"]
+    assert len(readers) == len(ears)

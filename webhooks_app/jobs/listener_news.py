@@ -1,0 +1,148 @@
+"""Word to the web processes at which programs wait for what comes to their listeners, through Redis.
+
+A process at which any waits has a mailbox, a list on which one thread of it blocks, and a member of a sorted
+set that says until when; whoever makes something due at a listener pushes its id to each mailbox. Word that
+is lost costs no more than a while: who waits looks into the database as well (docs/decisions/0033).
+"""
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+# Mailboxes by the moment, in seconds since 1970, until which somebody reads them.
+MAILBOXES_KEY = "webhooks:mailboxes"
+# Beyond so many, no id is told: every listener may have something.
+MOST_TOLD = 64
+ANY = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class NewsLimits:
+    """How a mailbox is read, and how much it holds.
+
+    A process counts as one that reads for `reads_seconds`, and says so again each `renewed_seconds`: by what
+    lies between them, the clocks of two hosts may differ. `wait_seconds` is for how long a thread outlives
+    its use at most, `retry_seconds` the pause after an error. Of a process that hangs, `letters` are kept;
+    then they are thrown away, as it has more to look for by then anyway.
+    """
+
+    reads_seconds: int = 60
+    renewed_seconds: float = 15.0
+    wait_seconds: int = 1
+    retry_seconds: float = 0.5
+    letters: int = 1000
+
+
+DEFAULT_LIMITS = NewsLimits()
+PATIENCE_SECONDS = DEFAULT_LIMITS.wait_seconds + 1.0  # of a client that is handed to ListenerNews
+
+# Called in a thread with the ids of listeners, or None where any may have something.
+Hear = Callable[[frozenset[str] | None], None]
+
+log = logging.getLogger(__name__)
+
+
+def tell(redis: Redis, listener_ids: Collection[str], limits: NewsLimits = DEFAULT_LIMITS) -> None:
+    """Tell every process at which programs wait that these listeners have something. Raises RedisError."""
+    mailboxes: Any = redis.zrangebyscore(MAILBOXES_KEY, time.time(), "+inf")
+    if not mailboxes:
+        return
+    letter = " ".join(listener_ids) if len(listener_ids) <= MOST_TOLD else ANY
+    with redis.pipeline(transaction=False) as pipe:
+        for each in mailboxes:
+            pipe.rpush(each, letter)
+            pipe.expire(each, limits.reads_seconds)
+        lengths = pipe.execute()[::2]
+    if full := [each for each, length in zip(mailboxes, lengths, strict=True) if length > limits.letters]:
+        redis.delete(*full)
+
+
+class ListenerNews:
+    """The mailbox of a process, read by one thread while anything waits.
+
+    `is_told` is False while no word would come: whoever waits then looks by itself.
+    """
+
+    def __init__(self, redis: Redis, limits: NewsLimits = DEFAULT_LIMITS) -> None:
+        """Take a client whose time-out is longer than `wait_seconds`."""
+        self._redis = redis
+        self._limits = limits
+        self._mailbox = f"webhooks:mailbox:{uuid.uuid4().hex}"
+        self._lock = threading.Lock()
+        self._wanted_until = 0.0
+        self._has_thread = False
+        self._hear: Hear = lambda _: None
+        self.is_told = False
+
+    def listen(self, hear: Hear, seconds: float) -> None:
+        """Have `hear` called with what comes within so many seconds."""
+        with self._lock:
+            self._hear = hear
+            self._wanted_until = max(self._wanted_until, time.monotonic() + seconds)
+            if self._has_thread:
+                return
+            self._has_thread = True
+        threading.Thread(target=self._read_all, name="listener_news", daemon=True).start()
+
+    def close(self) -> None:
+        """Have the thread end, within a second or so."""
+        with self._lock:
+            self._wanted_until = 0.0
+
+    def _read_all(self) -> None:
+        while not self._is_over():
+            renew_at = 0.0
+            while self._is_wanted():
+                try:
+                    if time.monotonic() >= renew_at:
+                        self._register()
+                        renew_at = time.monotonic() + self._limits.renewed_seconds
+                    self._read()
+                except Exception as error:
+                    self.is_told, renew_at = False, 0.0
+                    if not isinstance(error, RedisError):  # of which others tell
+                        log.exception("listening_failed")
+                    time.sleep(self._limits.retry_seconds)
+            self._leave()
+
+    def _is_wanted(self) -> bool:
+        with self._lock:
+            return time.monotonic() < self._wanted_until
+
+    def _is_over(self) -> bool:
+        """Return whether nobody waits any more, and then have the next who does start a thread."""
+        with self._lock:
+            self._has_thread = time.monotonic() < self._wanted_until
+            return not self._has_thread
+
+    def _leave(self) -> None:
+        self.is_told = False
+        with suppress(RedisError):
+            self._redis.zrem(MAILBOXES_KEY, self._mailbox)
+        self._redis.connection_pool.disconnect()
+
+    def _register(self) -> None:
+        """Say that this process reads, and forget those that have not said so for long."""
+        now = time.time()
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.zadd(MAILBOXES_KEY, {self._mailbox: now + self._limits.reads_seconds})
+            pipe.zrangebyscore(MAILBOXES_KEY, "-inf", now - self._limits.reads_seconds)
+            gone = pipe.execute()[1]
+        if gone:
+            self._redis.zrem(MAILBOXES_KEY, *gone)
+        self.is_told = True
+
+    def _read(self) -> None:
+        found: Any = self._redis.blpop([self._mailbox], timeout=self._limits.wait_seconds)
+        if found is None:
+            return
+        letter = found[1].decode(errors="replace")
+        self._hear(None if letter == ANY else frozenset(letter.split()))
