@@ -23,6 +23,13 @@ def test_its_services_run_commands_that_there_are() -> None:
         assert service["read_only"] is True
 
 
+def test_metrics_are_on_an_address_of_this_host_and_known_to_workers() -> None:
+    services = yaml.safe_load(COMPOSE.read_text())["services"]
+    listen = {services[name]["environment"]["WEBHOOKS_METRICS_LISTEN"] for name in ("web", "worker")}
+    assert listen == {"0.0.0.0:9464"}
+    assert "127.0.0.1:9464:9464" in services["web"]["ports"]
+
+
 def test_the_example_of_settings_names_settings_that_there_are() -> None:
     lines = (DEPLOY / "avra.env.example").read_text().splitlines()
     names = {line.split("=")[0] for line in lines if line and not line.startswith("#")}

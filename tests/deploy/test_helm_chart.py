@@ -10,6 +10,7 @@ import yaml
 from tests.deploy.programs import DEPLOY, run, tool
 from webhooks_app import __version__, config
 from webhooks_app.cli.main import main
+from webhooks_app.core import listening_host
 
 CHART = DEPLOY / "helm" / "avra"
 WITH_A_SECRET = ("--set", "existingSecret=avra")
@@ -49,6 +50,7 @@ def containers(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
         pytest.param(WITH_A_SECRET, id="a secret of one's own"),
         pytest.param(WITH_VALUES, id="a secret that the chart makes"),
         pytest.param((*WITH_A_SECRET, "--set", "catalogConfigMap=event-types"), id="event types"),
+        pytest.param((*WITH_A_SECRET, "--set", "metrics.enabled=true"), id="metrics"),
         pytest.param(
             (*WITH_A_SECRET, "--set", "ingress.enabled=true,ingress.className=nginx,migrate.enabled=false"),
             id="ingress",
@@ -80,6 +82,34 @@ def test_a_catalog_is_mounted_where_its_setting_says() -> None:
         assert environ["WEBHOOKS_CATALOG"] == mounts["catalog"] == "/etc/avra/catalog"
 
 
+def test_metrics_have_a_port_of_the_webs_pods_that_prometheus_finds() -> None:
+    monitored = "metrics.enabled=true,metrics.port=9100,metrics.serviceMonitor.enabled=true"
+    labelled = "metrics.serviceMonitor.labels.release=prometheus"
+    rendered = render(*WITH_A_SECRET, "--set", monitored, "--set", labelled)
+    by_name = {(each["kind"], each["metadata"]["name"]): each for each in rendered}
+    pod = by_name["Deployment", "avra-web"]["spec"]["template"]
+    assert {"name": "metrics", "containerPort": 9100} in pod["spec"]["containers"][0]["ports"]
+    assert pod["metadata"]["annotations"]["prometheus.io/port"] == "9100"
+    for container in containers(rendered):
+        environ = {each["name"]: each.get("value") for each in container["env"]}
+        assert listening_host.read_metrics(environ, 8000) == ("0.0.0.0", 9100)
+
+    service, monitor = by_name["Service", "avra-metrics"], by_name["ServiceMonitor", "avra"]
+    assert service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    [endpoint], [port] = monitor["spec"]["endpoints"], service["spec"]["ports"]
+    assert endpoint["port"] == port["name"] == port["targetPort"] == "metrics"
+    assert monitor["metadata"]["labels"]["release"] == "prometheus"
+    # Those of the console and the API lead to no metrics.
+    assert [each["name"] for each in by_name["Service", "avra"]["spec"]["ports"]] == ["http"]
+
+
+def test_there_are_no_metrics_unless_they_are_asked_for() -> None:
+    text = render_text(*WITH_A_SECRET)
+    assert "9464" not in text
+    assert "prometheus.io" not in text
+
+
 def test_no_container_has_rights_or_a_writable_root() -> None:
     for container in containers(render(*WITH_A_SECRET)):
         security = container["securityContext"]
@@ -106,6 +136,8 @@ def test_an_ingress_takes_host_and_path_from_the_public_address() -> None:
         ((*WITH_A_SECRET, "--set", "baseUrl=example.com"), "baseUrl"),
         ((*WITH_A_SECRET, "--set", "web.replicas=-1"), "replicas"),
         ((*WITH_A_SECRET, "--set", "secrets.redisUrl=memcached://x"), "redisUrl"),
+        ((*WITH_A_SECRET, "--set", "metrics.port=80"), "port"),
+        ((*WITH_A_SECRET, "--set", "metrics.serviceMonitor.enabled=true"), "needs metrics.enabled"),
     ],
 )
 def test_values_that_cannot_work_are_refused_by_name(options: tuple[str, ...], message: str) -> None:

@@ -86,7 +86,12 @@ env:
   - name: WEBHOOKS_CATALOG
     value: /etc/avra/catalog
   {{- end }}
-  {{- range $name, $value := merge (dict) $root.Values.settings (dict "WEBHOOKS_DRAIN_SECONDS" "8") }}
+  {{- $usual := dict "WEBHOOKS_DRAIN_SECONDS" "8" }}
+  {{- if $root.Values.metrics.enabled }}
+  {{- /* Workers, too, so that no endpoint leads there. */}}
+  {{- $_ := set $usual "WEBHOOKS_METRICS_LISTEN" (printf "0.0.0.0:%d" (int $root.Values.metrics.port)) }}
+  {{- end }}
+  {{- range $name, $value := merge (dict) $root.Values.settings $usual }}
   - name: {{ $name }}
     value: {{ $value | quote }}
   {{- end }}
