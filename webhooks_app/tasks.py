@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from webhooks_app import config
 from webhooks_app.core import clock, failpoints
-from webhooks_app.db import free_pages
+from webhooks_app.db import free_pages, index_builds
 from webhooks_app.db.transient_errors import database_may_be_away
 from webhooks_app.deliveries import recovery_runs, retention, traffic_ages
 from webhooks_app.endpoints import auto_disable, notices
@@ -161,6 +161,7 @@ def _recover() -> None:
 
 def _expire() -> None:
     databases, now = context().services.databases, clock.now()
+    index_builds.bring_up_to_date(databases.write, now=now)
     traffic_ages.fold(databases.write, now=now, should_stop=lambda: StopFlag.requested())
     try:
         retention.delete_expired(databases, now=now, should_stop=lambda: StopFlag.requested())

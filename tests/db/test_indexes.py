@@ -12,6 +12,7 @@ from sqlalchemy import Connection, event, insert, select, text
 
 from tests.conftest import TESTER, Workspace
 from webhooks_app.core import clock, ids
+from webhooks_app.db import index_builds
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, Event, PendingDelivery
 from webhooks_app.db.models.event_tables import VALUE_COLUMNS
@@ -188,8 +189,10 @@ def test_nothing_scans_the_deliveries(
     with database.begin() as connection:
         plans = {statement: plan(connection, statement, values) for statement, values in caught}
     assert [statement[:1000] for statement, found in plans.items() if re.search(scan, found)] == []
-    for index in ("workspace_trouble", "test", "recovery"):
-        assert any(f"ix_deliveries_{index}" in found for found in plans.values())
+    named = ["ix_deliveries_workspace_trouble", "ix_deliveries_test", "ix_deliveries_recovery"]
+    if database.dialect.name == "postgresql":
+        named += index_builds.SMALL
+    assert [name for name in named if not any(name in found for found in plans.values())] == []
 
 
 def test_an_accept_passes_by_the_deleted_endpoints(workspace: Workspace, database: WriteDatabase) -> None:

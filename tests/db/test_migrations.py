@@ -65,7 +65,7 @@ def test_what_is_in_it_stays_through_a_downgrade(
 def test_what_one_revision_waits_for_does_not_hold_the_locks_of_those_before(
     database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
-    with _own_database(database_url) as url:
+    with own_database(database_url) as url:
         app = create_app(make_settings(url, redis_url, tmp_path))
         app.config["MIGRATION_LIMITS"] = MigrationLimits(lock_seconds=0.1, pause_seconds=0, attempts=1)
         with app.app_context():
@@ -111,7 +111,7 @@ def test_counts_are_made_of_what_charts_still_show(
 def test_an_autovacuum_that_takes_its_time_is_ended(
     database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
-    with _own_database(database_url) as url, _eager_autovacuum(database_url):
+    with own_database(database_url) as url, _eager_autovacuum(database_url):
         app = create_app(make_settings(url, redis_url, tmp_path))
         app.config["MIGRATION_LIMITS"] = MigrationLimits(pause_seconds=0, attempts=6)
         with app.app_context():
@@ -164,7 +164,7 @@ def test_packed_headers_are_unpacked_by_a_downgrade_and_packed_again_a_day_later
 
 
 @contextmanager
-def _own_database(server_url: str) -> Iterator[str]:
+def own_database(server_url: str) -> Iterator[str]:
     url = make_url(server_url)
     name = f"{url.database}_migrated"
     server = create_engine(url, isolation_level="AUTOCOMMIT")
@@ -227,7 +227,7 @@ def test_the_tables_of_the_log_are_vacuumed_by_their_own_measures(
     options = text(
         "SELECT relname FROM pg_class WHERE relkind = 'r' AND CAST(reloptions AS text) LIKE '%vacuum%'"
     )
-    with _own_database(database_url) as url:
+    with own_database(database_url) as url:
         app = create_app(make_settings(url, redis_url, tmp_path))
         with app.app_context():
             upgrade()
@@ -245,7 +245,7 @@ def test_what_was_sampled_of_payloads_goes_and_is_not_sampled_again(
 ) -> None:
     sampled = text("SELECT attname FROM pg_stats WHERE tablename IN ('events', 'attempts')")
     payload = {"body", "indexed_values", "request_headers", "response_headers", "response_body"}
-    with _own_database(database_url) as url:
+    with own_database(database_url) as url:
         app = create_app(make_settings(url, redis_url, tmp_path))
         with app.app_context():
             upgrade()

@@ -13,7 +13,7 @@ from webhooks_app.cli.command_services import begin_command, clear_command_error
 from webhooks_app.cli.schema import upgrade
 from webhooks_app.core import clock, logging_setup
 from webhooks_app.core.encryption import DecryptionError
-from webhooks_app.db import free_pages, schema_version
+from webhooks_app.db import free_pages, index_builds, schema_version
 from webhooks_app.db.database_limits import COMMAND_LIMITS
 from webhooks_app.deliveries import retention
 from webhooks_app.endpoints import key_rotation
@@ -34,6 +34,7 @@ def bring_up_to_date() -> None:
     """Migrate the schema, and print what of the data a person has to see to. Raises WrongSchema."""
     schema_version.check_encoding(services().read)
     upgrade()
+    index_builds.bring_up_to_date(services().write, now=clock.now())
     for sentence in stored_addresses.respell_all(services().write):
         print(f"warning: {sentence}", file=sys.stderr)
 

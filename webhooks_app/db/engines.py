@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Dialect, Engine, create_engine, make_url
+from sqlalchemy import Connection, Dialect, Engine, NullPool, create_engine, make_url
 
 from webhooks_app.db import driver_errors, sqlite_sessions
 from webhooks_app.db.connection_pool import ConnectionPool
@@ -72,6 +72,21 @@ class WriteDatabase:
         is left than a statement may take.
         """
         with self._begin(self._autocommitting) as connection:
+            yield connection
+
+    @contextmanager
+    def connect_unlimited(self) -> Iterator[Connection]:
+        """Open a connection of its own to PostgreSQL on which each statement may take any time.
+
+        Each is committed by itself: what builds an index beside writers must be in no transaction.
+        """
+        engine = create_engine(
+            self._engine.url,
+            isolation_level="AUTOCOMMIT",
+            poolclass=NullPool,
+            connect_args={"prepare_threshold": None},  # behind a pooler
+        )
+        with engine.connect() as connection:
             yield connection
 
     @contextmanager

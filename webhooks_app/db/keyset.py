@@ -8,10 +8,24 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, Subquery, and_, case, func, select, true, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Subquery,
+    and_,
+    case,
+    func,
+    select,
+    true,
+    union_all,
+)
 from sqlalchemy.orm import Session
 
+from webhooks_app.db import moment_index
 from webhooks_app.db.engines import ReadDatabase
+from webhooks_app.db.moment_index import in_order
 
 Condition = ColumnElement[bool]
 
@@ -20,11 +34,12 @@ Condition = ColumnElement[bool]
 class Search:
     """What to search for.
 
-    `ranges` are conditions that an index serves: each is a range of an index that ends in `key`, and no two
-    of them have a row in common. `conditions` are those that no index serves, on the row of `row_key`; they
-    are tried on chunk after chunk of the ranges. `early_condition` is one on the table of `key` itself: read
-    along with the key, it is known before the row is looked up. `content_holds` is a condition that no
-    database knows, on the bytes that `content` selects for the row of `row_key`; it is tried last.
+    `ranges` are conditions that an index serves: each is a range of an index that ends in `key`, or in its
+    moment where a condition is of `moment_index.found_by`, and no two of them have a row in common.
+    `conditions` are those that no index serves, on the row of `row_key`; they are tried on chunk after chunk
+    of the ranges. `early_condition` is one on the table of `key` itself: read along with the key, it is known
+    before the row is looked up. `content_holds` is a condition that no database knows, on the bytes that
+    `content` selects for the row of `row_key`; it is tried last.
     """
 
     key: Any
@@ -82,7 +97,7 @@ def find(
 ) -> SearchResult:
     """Return up to `limit` of the ids between `low` and `high`: the newest or, with `upwards`, the oldest."""
     if search.is_one_range:
-        statement = _range(search, search.ranges[0], low, high, upwards).limit(limit + 1)
+        statement = _range(session, search, search.ranges[0], low, high, limit + 1, upwards)
         found = list(session.scalars(statement))
         return SearchResult(found[:limit], len(found) > limit)
     return _find_by_chunks(session, search, low, high, limit, limits, upwards)
@@ -95,33 +110,49 @@ def count(
     if not search.is_one_range:
         found = _find_by_chunks(session, search, low, high, limit, limits, upwards=False)
         return MatchCount(len(found.ids), not found.has_more)
-    some = _range(search, search.ranges[0], low, high, False).limit(limit + 1).subquery()
+    some = _range(session, search, search.ranges[0], low, high, limit + 1, False).subquery()
     number = session.scalar(select(func.count()).select_from(some)) or 0
     return MatchCount(min(number, limit), number <= limit)
 
 
 def walk(
-    database: ReadDatabase, statement: Select[*tuple[Any, ...]], key: Any, *, batch_rows: Callable[[], int]
+    database: ReadDatabase,
+    statement: Select[*tuple[Any, ...]],
+    key: Any,
+    *,
+    batch_rows: Callable[[], int],
+    by_moments: bool = False,
 ) -> Iterator[Sequence[Row[*tuple[Any, ...]]]]:
     """Yield all rows of the statement, whose first column is `key`, in the order of the key.
 
     They come in batches of `batch_rows()`, each read in a transaction of its own; so a row that was added
-    behind the batch before is met, and nobody keeps old rows alive meanwhile.
+    behind the batch before is met, and nobody keeps old rows alive meanwhile. `by_moments` says that the
+    statement's conditions are those of `moment_index`.
     """
     after = ""
     while True:
         with database.connect() as connection:
-            batch = connection.execute(statement.where(key > after).order_by(key).limit(batch_rows())).all()
+            batch = connection.execute(
+                _next(connection, statement, key, after, batch_rows(), by_moments)
+            ).all()
         if not batch:
             return
         after = batch[-1][0]
         yield batch
 
 
-def in_order(column: Any, upwards: bool) -> ColumnElement[str]:
-    """Return what to sort by: the column of an id, the newest first or, `upwards`, the oldest."""
-    order: ColumnElement[str] = column.asc() if upwards else column.desc()
-    return order
+def _next(
+    connection: Connection,
+    statement: Select[*tuple[Any, ...]],
+    key: Any,
+    after: str,
+    limit: int,
+    by_moments: bool,
+) -> Select[*tuple[Any, ...]]:
+    if by_moments:
+        statement = statement.where(moment_index.above(key, after))
+        return moment_index.first(connection.dialect, statement, key, limit, upwards=True)
+    return statement.where(key > after).order_by(key).limit(limit)
 
 
 def _find_by_chunks(
@@ -131,7 +162,7 @@ def _find_by_chunks(
     found: list[str] = []
     rows_read = 0
     while True:
-        chunk = _chunk(search, low, high, limits.chunk_rows, upwards)
+        chunk = _chunk(session, search, low, high, limits.chunk_rows, upwards)
         read = _read_contents if search.content is not None else _read_matches
         matching, size, reached = read(session, search, chunk, upwards, limit + 1 - len(found))
         found += matching
@@ -146,18 +177,28 @@ def _find_by_chunks(
 
 
 def _range(
-    search: Search, conditions: Sequence[Condition], low: str, high: str, upwards: bool
+    session: Session,
+    search: Search,
+    conditions: Sequence[Condition],
+    low: str,
+    high: str,
+    limit: int,
+    upwards: bool,
 ) -> Select[Any]:
     columns = [search.key.label("id")]
     if search.early_condition is not None:
         columns.append(search.early_condition.label("is_candidate"))
-    within = (search.key > low, search.key < high)
-    return select(*columns).where(*conditions, *within).order_by(in_order(search.key, upwards))
+    within = select(*columns).where(*conditions)
+    if any(map(moment_index.is_served, conditions)):
+        within = within.where(moment_index.above(search.key, low), moment_index.below(search.key, high))
+        return moment_index.first(session.get_bind().dialect, within, search.key, limit, upwards=upwards)
+    within = within.where(search.key > low, search.key < high)
+    return within.order_by(in_order(search.key, upwards)).limit(limit)
 
 
-def _chunk(search: Search, low: str, high: str, rows: int, upwards: bool) -> Subquery:
+def _chunk(session: Session, search: Search, low: str, high: str, rows: int, upwards: bool) -> Subquery:
     """The next ids of all ranges, merged."""
-    parts = [_range(search, each, low, high, upwards).limit(rows).subquery() for each in search.ranges]
+    parts = [_range(session, search, each, low, high, rows, upwards).subquery() for each in search.ranges]
     if len(parts) == 1:
         return parts[0]
     merged = union_all(*(select(part.c.id) for part in parts)).subquery()

@@ -14,6 +14,7 @@ from webhooks_app.db.engines import WriteDatabase
 DURATION = timedelta(days=1)
 PACKED_HEADS = "packed_heads"
 PAYLOADS_APART = "payloads_apart"
+SMALL_INDEXES = "small_indexes"
 
 _ENDS_AT = text("SELECT ends_at FROM rolling_upgrades WHERE change = :change").columns(ends_at=UtcDateTime())
 

@@ -11,6 +11,7 @@ from functools import partial
 from sqlalchemy import Connection, delete, or_, select, update
 
 from webhooks_app.core import ids
+from webhooks_app.db import moment_index
 from webhooks_app.db.models import Event, LatePayload, Workspace
 from webhooks_app.db.upsert import insert_rows_if_new
 from webhooks_app.deliveries import deliveries_of_events, payload_erasure
@@ -31,11 +32,11 @@ def expire(batches: Batches, workspace: Workspace, *, now: datetime) -> int:
     if workspace.kept_payload_days == workspace.retention_days:
         return count  # the log takes them along
     old = select(Event.id).where(
-        Event.workspace_id == workspace.id,
-        Event.id > (workspace.payloads_erased_to or ""),
-        Event.id < ids.floor("evt", before),
+        moment_index.found_by((Event.workspace_id, workspace.id)),
+        moment_index.above(Event.id, workspace.payloads_erased_to or ""),
+        moment_index.below(Event.id, ids.floor("evt", before)),
     )
-    for batch in batches.read(old, Event.id):
+    for batch in batches.read(old, Event.id, by_moments=True):
         named = [row.id for row in batch]
         finished_before = before + _FINISHED_LATE
         if _erase_attempts(batches, named, finished_before) is not None:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, and_, delete, exists, or_, select
 
 from webhooks_app.accounts import sessions
 from webhooks_app.core import clock, ids
-from webhooks_app.db import upsert, write_ahead_log
+from webhooks_app.db import moment_index, upsert, write_ahead_log
 from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import (
     FINAL_STATES,
@@ -111,10 +111,11 @@ def _record_completion(databases: Databases) -> None:
 def _expire_deliveries(batches: Batches, workspace_id: str, before: datetime) -> int:
     """Delete what was made and finished before; what was replayed since is kept from then on."""
     old = select(Delivery.id, Delivery.state, Delivery.finished_at).where(
-        Delivery.workspace_id == workspace_id, Delivery.id < ids.floor("dlv", before)
+        moment_index.found_by((Delivery.workspace_id, workspace_id)),
+        moment_index.below(Delivery.id, ids.floor("dlv", before)),
     )
     count = 0
-    for batch in batches.read(old, Delivery.id):
+    for batch in batches.read(old, Delivery.id, by_moments=True):
         finished = [
             row.id for row in batch if row.state in FINAL_STATES and (row.finished_at or before) <= before
         ]
@@ -134,9 +135,13 @@ def _delete_deliveries(connection: Connection, named: Sequence[str], /) -> int:
 
 
 def _expire_events(batches: Batches, workspace_id: str, before: datetime) -> int:
-    old = select(Event.id).where(Event.workspace_id == workspace_id, Event.id < ids.floor("evt", before))
+    old = select(Event.id).where(
+        moment_index.found_by((Event.workspace_id, workspace_id)),
+        moment_index.below(Event.id, ids.floor("evt", before)),
+    )
     return sum(
-        batches.apply(_delete_events, [row.id for row in batch]) for batch in batches.read(old, Event.id)
+        batches.apply(_delete_events, [row.id for row in batch])
+        for batch in batches.read(old, Event.id, by_moments=True)
     )
 
 
@@ -190,7 +195,7 @@ def _delete_sessions(batches: Batches, now: datetime) -> None:
 
 def _delete_endpoints(batches: Batches, now: datetime) -> int:
     """Remove deleted endpoints, and what hangs on them, once the log holds nothing of theirs."""
-    is_used = exists().where(Delivery.endpoint_id == Endpoint.id)
+    is_used = exists().where(moment_index.found_by((Delivery.endpoint_id, Endpoint.id)))
 
     is_over = or_(
         and_(Endpoint.is_listener.is_(False), Endpoint.deleted_at < now - ENDPOINT_GRACE),

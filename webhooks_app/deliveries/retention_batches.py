@@ -54,10 +54,12 @@ class Batches:
         return self._should_stop()
 
     def read(
-        self, statement: Select[*tuple[Any, ...]], key: Any
+        self, statement: Select[*tuple[Any, ...]], key: Any, *, by_moments: bool = False
     ) -> Iterator[Sequence[Row[*tuple[Any, ...]]]]:
-        """Yield all rows of the statement, whose first column is `key`, until it is told to stop."""
-        batches = keyset.walk(self._databases.read, statement, key, batch_rows=lambda: self.size)
+        """Yield all rows of the statement, as `keyset.walk` does, until it is told to stop."""
+        batches = keyset.walk(
+            self._databases.read, statement, key, batch_rows=lambda: self.size, by_moments=by_moments
+        )
         return takewhile(lambda _: not self._should_stop(), batches)
 
     def apply(self, act_on: Callable[[Connection, Sequence[str]], int], named: Sequence[str]) -> int:

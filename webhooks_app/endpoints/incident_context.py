@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from webhooks_app.accounts.audit import ACTIONS
 from webhooks_app.core import ids
-from webhooks_app.db import attempt_heads
+from webhooks_app.db import attempt_heads, moment_index
 from webhooks_app.db.models import Attempt, AuditEntry, Delivery, DeliveryState, Endpoint
 
 HEAD_BYTES = 2048
@@ -64,13 +64,13 @@ def read_last_success(session: Session, endpoint: Endpoint) -> LastSuccess | Non
     if at is None:
         return None
     accepted_before = ids.floor("dlv", at + timedelta(seconds=1))
-    nearest = (
+    earlier = (
         select(Delivery.id)
-        .where(Delivery.endpoint_id == endpoint.id, Delivery.id < accepted_before)
-        .order_by(Delivery.id.desc())
-        .limit(SUCCESSES_LOOKED_AT)
-        .subquery()
+        .where(moment_index.found_by((Delivery.endpoint_id, endpoint.id)))
+        .where(moment_index.below(Delivery.id, accepted_before))
     )
+    dialect = session.get_bind().dialect
+    nearest = moment_index.first(dialect, earlier, Delivery.id, SUCCESSES_LOOKED_AT, upwards=False).subquery()
     row = session.execute(
         select(
             Delivery.id,

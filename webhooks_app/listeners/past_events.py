@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select
 
 from webhooks_app.core import clock, ids
-from webhooks_app.db import delivery_inserts
+from webhooks_app.db import delivery_inserts, moment_index
 from webhooks_app.db.delivery_inserts import NewDelivery
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, Event, Listener
@@ -105,11 +105,12 @@ def _look(
     connection: Connection, past: _Past, before: str | None, count: int
 ) -> Sequence[Row[str, str, bool]]:
     statement = select(Event.id, Event.type, _is_wanted(past).label("is_wanted"))
-    statement = statement.where(Event.workspace_id == past.workspace_id)
-    statement = statement.where(Event.id >= ids.floor("evt", past.since))
+    statement = statement.where(moment_index.found_by((Event.workspace_id, past.workspace_id)))
+    statement = statement.where(moment_index.above(Event.id, ids.floor("evt", past.since)))
     if before is not None:
-        statement = statement.where(Event.id < before)
-    return connection.execute(statement.order_by(Event.id.desc()).limit(count)).all()
+        statement = statement.where(moment_index.below(Event.id, before))
+    newest = moment_index.first(connection.dialect, statement, Event.id, count, upwards=False)
+    return connection.execute(newest).all()
 
 
 def _add(database: WriteDatabase, past: _Past, found: Sequence[_Found]) -> int:

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from webhooks_app.core import ids
+from webhooks_app.db import moment_index
 from webhooks_app.db.keyset import SearchLimits
 from webhooks_app.db.models import Delivery
 from webhooks_app.deliveries.log import search
@@ -79,7 +80,9 @@ def _newer_page(
 
 def read_oldest(session: Session, workspace_id: str) -> datetime | None:
     """Return when the oldest delivery in the log was made, to which a search goes back at most."""
-    oldest = session.scalar(select(func.min(Delivery.id)).where(Delivery.workspace_id == workspace_id))
+    theirs = select(Delivery.id).where(moment_index.found_by((Delivery.workspace_id, workspace_id)))
+    first = moment_index.first(session.get_bind().dialect, theirs, Delivery.id, 1, upwards=True)
+    oldest = session.scalar(first)
     return ids.created_at(oldest) if oldest else None
 
 

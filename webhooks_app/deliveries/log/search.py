@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from webhooks_app.core import ids
 from webhooks_app.core.outcomes import OutcomeClass
-from webhooks_app.db import keyset
+from webhooks_app.db import keyset, moment_index
 from webhooks_app.db.keyset import Condition, MatchCount, Search, SearchLimits, SearchResult
 from webhooks_app.db.models import Delivery, DeliveryState, Event, PendingDelivery
 from webhooks_app.deliveries.log import filter_values, value_search
@@ -153,7 +153,7 @@ def _search_columns(workspace_id: str, log_filter: LogFilter, now: datetime) -> 
             [is_owned, *conditions.values()],
             early_condition=PendingDelivery.is_being_sent(now) if is_sending else None,
         )
-    ranges = _index_ranges(is_owned, log_filter, conditions)
+    ranges = _index_ranges(workspace_id, log_filter, conditions)
     return Search(Delivery.id, ranges, Delivery.id, list(conditions.values()))
 
 
@@ -185,9 +185,10 @@ def _attention_states(status: Status | None) -> tuple[Status, ...]:
 
 
 def _index_ranges(
-    is_owned: Condition, log_filter: LogFilter, conditions: dict[str, Condition]
+    workspace_id: str, log_filter: LogFilter, conditions: dict[str, Condition]
 ) -> list[list[Condition]]:
     """Return the ranges; takes out of `conditions` those that they fulfil."""
+    is_owned = Delivery.workspace_id == workspace_id
     if log_filter.traffic is Traffic.TEST:
         return [[is_owned, conditions.pop("traffic")]]
     owner = [conditions.pop("endpoint")] if log_filter.endpoint else [is_owned]
@@ -198,9 +199,13 @@ def _index_ranges(
     if is_failure and log_filter.status is None:
         # A delivery whose last attempt failed is in one of these states.
         return [[*owner, Delivery.attention_state == state.value] for state in _ATTENTION_STATES]
-    if log_filter.event_type and not log_filter.endpoint:
-        return [[is_owned, conditions.pop("event_type")]]
-    return [owner]
+    owners = (Delivery.workspace_id, workspace_id)
+    if log_filter.endpoint:
+        return [[moment_index.found_by((Delivery.endpoint_id, log_filter.endpoint))]]
+    if log_filter.event_type:
+        conditions.pop("event_type")
+        return [[moment_index.found_by(owners, (Delivery.event_type, log_filter.event_type))]]
+    return [[moment_index.found_by(owners)]]
 
 
 def _column_conditions(log_filter: LogFilter) -> dict[str, Condition]:

@@ -12,9 +12,11 @@ from sqlalchemy import func, or_, select, union
 from sqlalchemy.orm import Session
 
 from webhooks_app.core import ids
-from webhooks_app.db.keyset import Condition, SearchLimits, SearchResult, in_order
+from webhooks_app.db import moment_index
+from webhooks_app.db.keyset import Condition, SearchLimits, SearchResult
 from webhooks_app.db.models import Delivery, Event
 from webhooks_app.db.models.event_tables import VALUE_COLUMNS
+from webhooks_app.db.moment_index import in_order
 
 # A page's worth of events first, as most have few deliveries; more of them where few of those match.
 _FIRST_EVENTS = 26
@@ -76,9 +78,9 @@ def _event_bounds(bounds: tuple[datetime | None, datetime | None]) -> list[Condi
     since, until = bounds
     conditions = []
     if since:
-        conditions.append(Event.id >= ids.floor("evt", since - _LONGEST_FAN_OUT))
+        conditions.append(moment_index.above(Event.id, ids.floor("evt", since - _LONGEST_FAN_OUT)))
     if until:
-        conditions.append(Event.id < ids.floor("evt", until))
+        conditions.append(moment_index.below(Event.id, ids.floor("evt", until)))
     return conditions
 
 
@@ -93,13 +95,12 @@ def _next_events(
     session: Session, workspace_id: str, value: str, within: Sequence[Condition], size: int, upwards: bool
 ) -> list[str]:
     """Return the next events of the index of each column, merged; one may have the value in two of them."""
+    is_owned = moment_index.found_by((Event.workspace_id, workspace_id))
+    having = [select(Event.id).where(is_owned, getattr(Event, name) == value) for name in VALUE_COLUMNS]
+    dialect = session.get_bind().dialect
     parts = [
-        select(Event.id)
-        .where(Event.workspace_id == workspace_id, getattr(Event, name) == value, *within)
-        .order_by(in_order(Event.id, upwards))
-        .limit(size)
-        .subquery()
-        for name in VALUE_COLUMNS
+        moment_index.first(dialect, each.where(*within), Event.id, size, upwards=upwards).subquery()
+        for each in having
     ]
     merged = union(*(select(part.c.id) for part in parts)).subquery()
     return list(session.scalars(select(merged.c.id).order_by(in_order(merged.c.id, upwards)).limit(size)))
@@ -107,7 +108,8 @@ def _next_events(
 
 def _is_not_before(place: _Place, upwards: bool) -> Condition:
     # That event's own deliveries may lie on both sides.
-    return Event.id >= place.event_id if upwards else Event.id <= place.event_id
+    towards = moment_index.above if upwards else moment_index.below
+    return towards(Event.id, place.event_id, inclusive=True)
 
 
 def _is_behind(place: _Place, upwards: bool) -> Condition:
