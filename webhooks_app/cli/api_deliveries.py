@@ -2,21 +2,42 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from itertools import islice
 from typing import Any
 
 import click
 
+from webhooks_app.cli import terminal
 from webhooks_app.cli.api_client import PAGE, ApiClient
 from webhooks_app.cli.api_command import ApiCommand, with_client
-from webhooks_app.cli.api_output import as_json, print_fields, print_json, print_rows
+from webhooks_app.cli.api_output import (
+    Column,
+    as_json,
+    cell,
+    last_response,
+    plain,
+    print_fields,
+    print_json,
+    print_rows,
+    short_time,
+)
 from webhooks_app.cli.endpoint_lookup import endpoint_id
 from webhooks_app.cli.option_types import Duration
+from webhooks_app.cli.terminal import Bar
 from webhooks_app.core import clock
+from webhooks_app.core.text_display import flatten, indent_json
 
 _COLUMNS = tuple("id created_at event_type endpoint_name status attempts last_status last_outcome".split())
+_FOR_PEOPLE = (
+    plain("id"),
+    Column("accepted", lambda row: short_time(row["created_at"], "%m-%d %H:%M")),
+    plain("event_type"),
+    Column("endpoint", lambda row: cell(row["endpoint_name"])),
+    plain("status"),
+    Column("last", lambda row: _last(row)),
+)
 _ATTEMPT_COLUMNS = ("number", "started_at", "outcome", "status", "duration_ms", "detail")
 _LOOK_SECONDS = 1.0
 _ACTIONS = ("replay", "send", "cancel")
@@ -56,7 +77,7 @@ def list_deliveries(client: ApiClient, limit: int, is_json: bool, **filters: Any
     """List deliveries, newest first."""
     query = _query(client, filters) | {"limit": min(limit, PAGE)}
     rows = islice(client.each("/deliveries", query), limit)
-    print_rows(rows, _COLUMNS, is_json=is_json, nothing="No delivery matches.")
+    print_rows(rows, _COLUMNS, is_json=is_json, nothing="No delivery matches.", for_people=_FOR_PEOPLE)
 
 
 @deliveries_group.command(cls=ApiCommand)
@@ -70,9 +91,12 @@ def show(client: ApiClient, delivery_id: str, is_json: bool) -> None:
     if is_json:
         print_json({**found, "attempt_details": attempts})
         return
-    print_fields(found, is_json=False)
+    payload = found.pop("payload")
+    print_fields(found if sys.stdout.isatty() else {**found, "payload": payload}, is_json=False)
     click.echo()
     print_rows(attempts, _ATTEMPT_COLUMNS, is_json=False, nothing="It was not attempted yet.")
+    if payload and sys.stdout.isatty():
+        click.echo(f"\n{flatten(indent_json(payload))}")
 
 
 @deliveries_group.command(cls=ApiCommand)
@@ -135,23 +159,34 @@ def recover(
 
 def _watch(client: ApiClient, recovery: dict[str, Any]) -> dict[str, Any]:
     """Show the progress on standard error until the recovery is over; return how it ended."""
-    path, total = f"/recoveries/{recovery['id']}", recovery["total"] or 0
-    label, shown_on = f"Recovery {recovery['id']}", sys.stderr
-    length = max(total, 1)
-    progress: Any = click.progressbar(length=length, label=label, file=shown_on)
-    with progress as bar:
-        while True:
-            recovery = client.request("GET", path).body
-            bar.update(min(recovery["handled"] + recovery["left_out"], length) - bar.pos)
-            if recovery["state"] != "running":
-                bar.update(length - bar.pos)
-                return recovery
-            time.sleep(_LOOK_SECONDS)
+    label = f"Recovery {recovery['id']}"
+    if not sys.stderr.isatty():
+        click.echo(label, err=True)
+        return _follow(client, recovery, lambda *_: None)
+    with terminal.progress(label) as bar:
+        return _follow(client, recovery, bar)
+
+
+def _follow(client: ApiClient, recovery: dict[str, Any], bar: Bar) -> dict[str, Any]:
+    while True:
+        recovery = client.request("GET", f"/recoveries/{recovery['id']}").body
+        done, outcomes = recovery["handled"] + recovery["left_out"], recovery["outcomes"] or {}
+        is_over = recovery["state"] != "running"
+        note = ", ".join(f"{count:,} {name}" for name, count in outcomes.items() if count)
+        bar(done, done if is_over else recovery["total"], note)
+        if is_over:
+            return recovery
+        time.sleep(_LOOK_SECONDS)
+
+
+def _last(row: Mapping[str, Any]) -> str:
+    """Return the last response, with the number of the attempt unless it is the first."""
+    return last_response(row) + (f" ×{row['attempts']}" if row["attempts"] > 1 else "")
 
 
 def _act_on_each(client: ApiClient, delivery_ids: tuple[str, ...], action: str, *, is_json: bool) -> None:
     rows = (client.request("POST", f"/deliveries/{each}/{action}").body for each in delivery_ids)
-    print_rows(rows, _COLUMNS, is_json=is_json, nothing="")
+    print_rows(rows, _COLUMNS, is_json=is_json, nothing="", for_people=_FOR_PEOPLE)
 
 
 def _query(client: ApiClient, filters: dict[str, Any]) -> dict[str, Any]:

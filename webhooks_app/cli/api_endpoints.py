@@ -7,11 +7,18 @@ import click
 from webhooks_app.cli import api_events
 from webhooks_app.cli.api_client import ApiClient
 from webhooks_app.cli.api_command import ApiCommand, with_client
-from webhooks_app.cli.api_output import as_json, print_fields, print_rows
+from webhooks_app.cli.api_output import Column, as_json, cell, plain, print_fields, print_rows
 from webhooks_app.cli.endpoint_lookup import find_endpoint
 from webhooks_app.cli.option_types import Header
 
 _COLUMNS = ("id", "name", "state", "url", "all_events", "event_types")
+_FOR_PEOPLE = (
+    plain("id"),
+    plain("name"),
+    plain("state"),
+    Column("events", lambda row: "all" if row["all_events"] else cell(row["event_types"])),
+    plain("url"),
+)
 _ENDPOINT = click.argument("endpoint", metavar="ENDPOINT")
 _EVENTS = click.option("--events", metavar="TYPES", help="Event types, apart by commas; all for every one.")
 _TIMEOUT = click.option("--timeout", type=click.IntRange(1, 30), help="Seconds for an answer.")
@@ -38,7 +45,7 @@ def list_endpoints(client: ApiClient, state: str | None, event_type: str | None,
     """List the endpoints, newest first."""
     query = {name: value for name, value in (("state", state), ("event_type", event_type)) if value}
     rows = client.each("/endpoints", query)
-    print_rows(rows, _COLUMNS, is_json=is_json, nothing="There is no endpoint.")
+    print_rows(rows, _COLUMNS, is_json=is_json, nothing="There is no endpoint.", for_people=_FOR_PEOPLE)
 
 
 @endpoints_group.command(cls=ApiCommand)

@@ -3,31 +3,54 @@
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import click
 
 from webhooks_app.cli.table import print_table
+from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass
 from webhooks_app.core.text_display import flatten
 
 as_json = click.option("--json", "is_json", is_flag=True, help="As the API answers it: one object a line.")
 _NOTHING = "–"
+_FIRST = ("id", "name", "secret", "event_type", "endpoint_name", "state", "status", "headline", "explanation")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table for people: its name, and what it shows of a row."""
+
+    name: str
+    show: Callable[[Mapping[str, Any]], str]
+
+
+def plain(name: str) -> Column:
+    """Return the column that shows a field as it is."""
+    return Column(name, lambda row: cell(row.get(name)))
 
 
 def print_rows(
-    rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, is_json: bool, nothing: str
+    rows: Iterable[Mapping[str, Any]],
+    columns: Sequence[str],
+    *,
+    is_json: bool,
+    nothing: str,
+    for_people: Sequence[Column] = (),
 ) -> None:
     """Print these columns of the rows, or each row whole as a line of JSON.
 
-    In a pipe the columns are apart by tabs, below a line with their names.
+    In a pipe the columns are apart by tabs, below a line with their names; on a terminal they are those for
+    people, where there are such.
     """
     if is_json:
         for row in rows:
             print_json(row)
     elif sys.stdout.isatty():
-        cells = [[_cell(row.get(name)) for name in columns] for row in rows]
-        print_table(columns, cells, nothing=nothing)
+        shown = for_people or [plain(name) for name in columns]
+        cells = [[each.show(row) for each in shown] for row in rows]
+        print_table([each.name for each in shown], cells, nothing=nothing)
     else:
         click.echo("\t".join(columns))
         for row in rows:
@@ -58,13 +81,18 @@ def _print_now(text: str) -> None:
 
 
 def print_fields(row: Mapping[str, Any], *, is_json: bool) -> None:
-    """Print one thing, a field a line."""
+    """Print one thing, a field a line; on a terminal, what people look for comes first."""
     if is_json:
         print_json(row)
-        return
-    width = max(map(len, row), default=0)
-    for name, value in row.items():
-        click.echo(f"{name.replace('_', ' '):{width}}  {_cell(value)}")
+    elif sys.stdout.isatty():
+        from webhooks_app.cli import terminal
+
+        ordered = sorted(row, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
+        terminal.print_fields([(name, cell(row[name])) for name in ordered])
+    else:
+        width = max(map(len, row), default=0)
+        for name, value in row.items():
+            click.echo(f"{name.replace('_', ' '):{width}}  {cell(value)}")
 
 
 def print_json(value: Any) -> None:
@@ -80,8 +108,10 @@ def _raw(value: Any) -> str:
     return flatten(",".join(map(str, value)) if isinstance(value, list) else str(value))
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
     """Return a value as people read it: moments in their own time."""
+    if isinstance(value, dict):
+        return flatten(", ".join(f"{name.replace('_', ' ')}: {cell(part)}" for name, part in value.items()))
     if value is None or value in ("", []):
         return _NOTHING
     if isinstance(value, bool):
@@ -104,3 +134,19 @@ def _moment(text: str) -> datetime | None:
         return datetime.fromisoformat(text)
     except ValueError:
         return None
+
+
+def short_time(moment: str, another_day: str = "%Y-%m-%d %H:%M:%S") -> str:
+    """Return the time of day here; that of another day is written by the format."""
+    here = datetime.fromisoformat(moment).astimezone()
+    return here.strftime("%H:%M:%S" if here.date() == datetime.now().date() else another_day)
+
+
+def last_response(delivery: Mapping[str, Any]) -> str:
+    """Return the status that was answered last, or what went wrong without one."""
+    outcome = delivery["last_outcome"]
+    if delivery["last_status"]:
+        return str(delivery["last_status"])
+    if outcome not in set(OutcomeClass):  # one that a newer platform knows
+        return cell(outcome)
+    return DESCRIPTIONS[OutcomeClass(outcome)].label

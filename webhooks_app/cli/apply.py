@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from webhooks_app.cli import endpoint_file, endpoint_plan, plan_display, plan_execution
+from webhooks_app.cli import endpoint_file, endpoint_plan, plan_display, plan_execution, terminal
 from webhooks_app.cli.api_client import ApiClient, ApiFailure
 from webhooks_app.cli.api_command import ApiCommand, with_client
 from webhooks_app.cli.endpoint_plan import Action, Leftover, Plan
@@ -107,8 +107,8 @@ def _end(problems: Problems) -> NoReturn:
 
 def _show(plan: Plan) -> None:
     for line in plan_display.lines(plan):
-        is_plain = bool(os.environ.get("NO_COLOR"))  # https://no-color.org
-        click.secho(line, fg=_COLORS.get(line.strip()[:1]), color=False if is_plain else None)
+        color = _COLORS.get(line.strip()[:1])
+        click.echo(terminal.colored(line, color) if color else line)
 
 
 def _check(plan: Plan, *, take_over: bool, held: str | None) -> None:

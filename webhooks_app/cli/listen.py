@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from webhooks_app.cli import terminal
 from webhooks_app.cli.api_client import ApiClient, ApiFailure
 from webhooks_app.cli.api_command import ApiCommand, with_client
 from webhooks_app.cli.forwarding import Target
@@ -161,12 +162,12 @@ def _line(handled: Handled) -> str:
     answer = (
         f"{forwarded.status} {flatten(forwarded.reason)}".strip() if forwarded.status else forwarded.failure
     )
-    colour = "green" if forwarded.is_success else "red"
+    color = "green" if forwarded.is_success else "red"
     parts = [
         f"{datetime.now():%H:%M:%S}",
         _event_type(handled),
         request["delivery_id"],
-        click.style(answer, fg=colour),
+        terminal.colored(answer or "no answer", color),
         f"{forwarded.total_us // 1000} ms",
     ]
     return "  ".join([*parts, *filter(None, [flatten(forwarded.detail), _what_follows(handled)])])

@@ -1,13 +1,11 @@
 """What `avra events tail` prints: a line when a delivery is accepted, attempted or anything else."""
 
-from datetime import datetime
 from typing import Any
 
-import click
-
+from webhooks_app.cli import terminal
+from webhooks_app.cli.api_output import last_response, short_time
 from webhooks_app.cli.tailing import ACCEPTED, ATTEMPT
 from webhooks_app.core import clock
-from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass
 from webhooks_app.core.text_display import flatten
 
 # In a pipe; the first five are all that there were before attempts were shown.
@@ -23,21 +21,13 @@ def line(row: dict[str, Any]) -> str:
     parts = [row["event_type"], row["id"], flatten(row["endpoint_name"])]
     if row["kind"] == ACCEPTED:
         held = ["held, as the endpoint is disabled"] if row["status"] == "held" else []
-        return "  ".join([_time(row["created_at"]), *parts, "accepted", row["event_id"], *held])
+        return "  ".join([short_time(row["created_at"]), *parts, "accepted", row["event_id"], *held])
     if row["kind"] == ATTEMPT:
-        result = click.style(_result(row), fg="green" if row["last_outcome"] == "success" else "red")
+        result = terminal.colored(last_response(row), "green" if row["last_outcome"] == "success" else "red")
         took = f"{row['last_duration_ms']} ms"
         told = [flatten(row["last_detail"] or ""), _what_follows(row)]
-        return "  ".join([_time(row["last_attempt_at"]), *parts, result, took, *filter(None, told)])
-    return "  ".join([_time(clock.format_rfc3339(clock.now())), *parts, row["status"]])
-
-
-def _result(row: dict[str, Any]) -> str:
-    """Return the status that was answered, or what went wrong without one."""
-    outcome = row["last_outcome"]
-    if row["last_status"]:
-        return str(row["last_status"])
-    return DESCRIPTIONS[OutcomeClass(outcome)].label if outcome in set(OutcomeClass) else flatten(outcome)
+        return "  ".join([short_time(row["last_attempt_at"]), *parts, result, took, *filter(None, told)])
+    return "  ".join([short_time(clock.format_rfc3339(clock.now())), *parts, row["status"]])
 
 
 def _what_follows(row: dict[str, Any]) -> str:
@@ -45,10 +35,4 @@ def _what_follows(row: dict[str, Any]) -> str:
         return "" if row["attempts"] == 1 else f"attempt {row['attempts']}"
     if not row["next_attempt_at"]:
         return f"attempt {row['attempts']}; {row['status']}, not tried again"
-    return f"attempt {row['attempts']}; next at {_time(row['next_attempt_at'])}"
-
-
-def _time(moment: str) -> str:
-    """Return the time of day here, with the date of another day."""
-    here = datetime.fromisoformat(moment).astimezone()
-    return f"{here:%H:%M:%S}" if here.date() == datetime.now().date() else f"{here:%Y-%m-%d %H:%M:%S}"
+    return f"attempt {row['attempts']}; next at {short_time(row['next_attempt_at'])}"
