@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from tests.conftest import Workspace
 from webhooks_app.core import clock
-from webhooks_app.db import attempt_inserts, delivery_inserts
+from webhooks_app.db import attempt_inserts, delivery_inserts, driver_sql
 from webhooks_app.db.delivery_inserts import NewDelivery
 from webhooks_app.db.engines import Databases
 from webhooks_app.extensions import db
@@ -48,10 +48,25 @@ def insert_a_delivery_twice(connection: Connection) -> None:
     delivery_inserts.insert(connection, [row, row], created_at=clock.now(), due_at=clock.now())
 
 
+def refuse_a_number_of_the_drivers(connection: Connection) -> None:
+    cast = "SELECT CAST(:secret AS integer) FROM workspaces"
+    absent = "SELECT nothing, :secret FROM workspaces"
+    for each in (cast, absent):
+        statement = driver_sql.prepare({"sqlite": each, "postgresql": each})
+        driver_sql.fetch_all(connection, statement, {"secret": SECRET})
+
+
 @pytest.mark.usefixtures("workspace")
 @pytest.mark.parametrize(
     "act",
-    [insert_twice, insert_null, refuse_a_number, copy_what_no_column_takes, insert_a_delivery_twice],
+    [
+        insert_twice,
+        insert_null,
+        refuse_a_number,
+        refuse_a_number_of_the_drivers,
+        copy_what_no_column_takes,
+        insert_a_delivery_twice,
+    ],
 )
 def test_no_error_shows_a_value(databases: Databases, act: Callable[[Connection], None]) -> None:
     with pytest.raises(DBAPIError) as raised, databases.write.begin() as connection:

@@ -6,10 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, func, select, text, update
+from sqlalchemy import func, select, text, update
 
 from tests.conftest import TESTER, Workspace
 from tests.receivers import Receiver
+from tests.statements import told_of_statements
 from webhooks_app.core import clock
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.keyset import SearchLimits
@@ -83,13 +84,12 @@ def statements() -> Iterator[list[str]]:
     """What the database is asked meanwhile, without the transactions' begins and ends."""
     caught: list[str] = []
 
-    def catch(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+    def catch(statement: str, _values: Any) -> None:
         if not statement.startswith("BEGIN"):
             caught.append(statement)
 
-    event.listen(db.engine, "before_cursor_execute", catch)
-    yield caught
-    event.remove(db.engine, "before_cursor_execute", catch)
+    with told_of_statements(catch):
+        yield caught
 
 
 def states() -> dict[str, int]:

@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, func, insert, select, text, update
+from sqlalchemy import func, insert, select, text, update
 
 from tests.conftest import TESTER, Workspace
+from tests.statements import told_of_statements
 from tests.worker.attempted import attempt_all
 from webhooks_app.accounts import workspaces as workspace_actions
 from webhooks_app.core import clock
@@ -250,13 +251,12 @@ def test_nothing_is_found_by_a_scan_of_the_log(
         connection.execute(insert(AttemptRollup).values(endpoint_id=endpoint_id, **old))
     statements: list[tuple[str, Any]] = []
 
-    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
+    def note(statement: str, parameters: Any) -> None:
         if statement.startswith(("SELECT", "DELETE")):
             statements.append((statement, parameters))
 
-    event.listen(db.engine, "before_cursor_execute", note)
-    retention.delete_expired(databases, now=now + 91 * DAY)
-    event.remove(db.engine, "before_cursor_execute", note)
+    with told_of_statements(note):
+        retention.delete_expired(databases, now=now + 91 * DAY)
 
     assert len(statements) >= 10
     for statement, parameters in statements:

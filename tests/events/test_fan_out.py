@@ -5,9 +5,10 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, event, select
+from sqlalchemy import select
 
 from tests.conftest import TESTER, Workspace
+from tests.statements import told_of_statements
 from webhooks_app.core import clock, ids
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.event_inserts import NewEventRow
@@ -128,15 +129,12 @@ def test_where_no_endpoint_is_disabled_one_statement_reads_whom_events_go_to(
     rows = [event_row(workspace, name) for name in ("batch-lifecycle", "batch-request")]
     read: list[str] = []
 
-    def note(_connection: Connection, _cursor: Any, statement: str, *_: object) -> None:
+    def note(statement: str, _values: Any) -> None:
         if statement.lstrip().startswith("SELECT"):
             read.append(statement)
 
-    event.listen(db.engine, "before_cursor_execute", note)
-    try:
+    with told_of_statements(note):
         fan(database, rows)
-    finally:
-        event.remove(db.engine, "before_cursor_execute", note)
     assert len(read) == 1
 
 

@@ -289,7 +289,7 @@ def test_where_tokens_and_endpoints_cannot_be_read_the_group_is_told_so_and_the_
         assert commits.started.wait(SECONDS)
         group_commit.submit(Submission("", [EVENT]), with_token.set_result, token_hash=hashed)
         without = submit(group_commit, Submission(workspace.id, [EVENT]))
-        with failing(database, "\n    SELECT token.id"):
+        with failing(database, "SELECT token.id"):
             commits.may_go_on.set()
             for future in (with_token, *without):
                 assert isinstance(future.result(SECONDS), OperationalError)

@@ -18,10 +18,19 @@ _as_json = json.JSONEncoder(separators=(",", ":")).encode
 def prepare_with_rows(
     statement: str, fields: Mapping[str, str], *parameters: BindParameter[Any]
 ) -> dict[str, TextClause]:
-    """Return the statement for each dialect.
+    """Return the statement for each dialect; see `write_with_rows`.
+
+    `parameters` are what `run_with_rows` is given beside the rows.
+    """
+    written = write_with_rows(statement, fields)
+    return {dialect: text(each).bindparams(*parameters) for dialect, each in written.items()}
+
+
+def write_with_rows(statement: str, fields: Mapping[str, str]) -> dict[str, str]:
+    """Return the statement for each dialect, which takes its rows as the value `:rows`; see `encode`.
 
     `{rows}` stands in it for the rows, named `r`, and `{greatest}` for the larger of two values; `fields` are
-    the rows' fields with PostgreSQL's types, `parameters` what `run` is given beside the rows.
+    the rows' fields with PostgreSQL's types.
     """
     typed = ", ".join(f"{name} {kind}" for name, kind in fields.items())
     read = ", ".join(f"json_extract(value, '$.{name}') AS {name}" for name in fields)
@@ -30,11 +39,14 @@ def prepare_with_rows(
         "sqlite": f"(SELECT {read} FROM json_each(:rows)) AS r",
     }
     return {
-        dialect: text(statement.format(rows=rows, greatest=dialect_sql.GREATEST[dialect])).bindparams(
-            *parameters
-        )
+        dialect: statement.format(rows=rows, greatest=dialect_sql.GREATEST[dialect])
         for dialect, rows in sources.items()
     }
+
+
+def encode(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the rows as the one value that a statement takes them by."""
+    return _as_json(rows)
 
 
 def run_with_rows(
@@ -44,7 +56,7 @@ def run_with_rows(
     **values: Any,
 ) -> CursorResult[Any]:
     """Execute the statement once, over all the rows."""
-    return connection.execute(prepared[connection.dialect.name], {"rows": _as_json(rows)} | values)
+    return connection.execute(prepared[connection.dialect.name], {"rows": encode(rows)} | values)
 
 
 def moment_encoder(connection: Connection) -> Callable[[datetime], Any]:

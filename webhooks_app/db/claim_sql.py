@@ -9,11 +9,7 @@ lock, which the transaction holds already.
 A manual attempt whose moment in the schedule has come meanwhile is the scheduled one.
 """
 
-from typing import Any
-
-from sqlalchemy import bindparam, column, text
-
-from webhooks_app.db.models.base import UtcDateTime
+from webhooks_app.db import driver_sql
 
 # A claim before this one that was marked with `claimed_at` and left no outcome is an expired lease. A suspect
 # is not marked by its claim, but when it is sent: until then the death of its worker says nothing about it.
@@ -61,26 +57,18 @@ _DUE_POSTGRESQL = f"""
 """
 
 
-_COLUMNS = ("delivery_id", "endpoint_id", "event_id", "generation", "tries", "lapses")
-
-
-def _with_moments(statement: str, *more: Any) -> Any:
-    moments = (bindparam("now", type_=UtcDateTime), bindparam("lease_ends_at", type_=UtcDateTime))
-    columns = (*map(column, _COLUMNS), column("scheduled_at", UtcDateTime), column("is_test"))
-    return text(statement).bindparams(*moments).columns(*columns, *more)
-
-
-def _to_send(statement: str) -> Any:
-    return _with_moments(statement + _TO_SEND, column("changed_at", UtcDateTime), column("body"))
-
-
 # Each by dialect. Binds :endpoint_ids, :quota (deliveries of each), :now, :lease_ends_at, :leases_to_isolate.
-_DUE = {"sqlite": _DUE_SQLITE, "postgresql": _DUE_POSTGRESQL}
-CLAIM = {dialect: _with_moments(_CLAIM % (due % "")) for dialect, due in _DUE.items()}
+CLAIM = driver_sql.prepare(
+    {"sqlite": _CLAIM % (_DUE_SQLITE % ""), "postgresql": _CLAIM % (_DUE_POSTGRESQL % "")}
+)
 # For few deliveries: on PostgreSQL with the endpoint's moment of change and the event's body.
-CLAIM_FEW = CLAIM | {"postgresql": _to_send(_CLAIM % (_DUE_POSTGRESQL % ""))}
+CLAIM_FEW = driver_sql.prepare(
+    {"sqlite": _CLAIM % (_DUE_SQLITE % ""), "postgresql": _CLAIM % (_DUE_POSTGRESQL % "") + _TO_SEND}
+)
 # And from such endpoints only as have neither a rate limit nor a pause, which no scan was made for.
-CLAIM_UNSCANNED = {
-    "sqlite": _with_moments(_CLAIM % (_DUE_SQLITE % _IS_FREE)),
-    "postgresql": _to_send(_CLAIM % (_DUE_POSTGRESQL % _IS_FREE)),
-}
+CLAIM_UNSCANNED = driver_sql.prepare(
+    {
+        "sqlite": _CLAIM % (_DUE_SQLITE % _IS_FREE),
+        "postgresql": _CLAIM % (_DUE_POSTGRESQL % _IS_FREE) + _TO_SEND,
+    }
+)

@@ -20,6 +20,9 @@ class DatabaseLimits:
     nothing, as its host may be gone. `idle_check_seconds`: a connection that was idle for longer is
     asked whether it still works, as PostgreSQL may have been restarted.
 
+    `reads_whole_tables`: whether a statement may be planned to read a table from end to end. A plan is kept
+    for as long as a connection is, and may be made while the table is empty.
+
     `crowd`: how many of a process's threads may wait while the database answers none of them, None for all.
     `request_seconds`: for all of a request that waits for either database, from when the request is there.
     """
@@ -34,6 +37,7 @@ class DatabaseLimits:
     answer_seconds: float | None = 4.5
     idle_transaction_seconds: float | None = 15.0
     idle_check_seconds: float = 1.0
+    reads_whole_tables: bool = False
     crowd: int | None = None
     request_seconds: float | None = 4.5
 
@@ -45,6 +49,7 @@ COMMAND_LIMITS = replace(
     statement_seconds=None,
     answer_seconds=None,
     idle_transaction_seconds=None,
+    reads_whole_tables=True,
     request_seconds=None,
 )
 

@@ -6,6 +6,7 @@ syntax …"), and both the log and a traceback would show it.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import ExceptionContext
@@ -28,16 +29,30 @@ def as_sqlalchemy(connection: Connection, statement: str) -> Iterator[None]:
         yield
     except base as error:
         _remove_values(error)
-        raise DBAPIError.instance(statement, None, error, base, dialect=connection.dialect) from error
+        if is_lost := _is_lost(connection, error):
+            connection.invalidate(error)
+            connection.engine.dispose()  # those that are kept lead to the same server
+        raise DBAPIError.instance(
+            statement, None, error, base, connection_invalidated=is_lost, dialect=connection.dialect
+        ) from error
+
+
+def _is_lost(connection: Connection, error: Any) -> bool:
+    driver = connection.connection.dbapi_connection
+    return _is_read_only(error) or connection.dialect.is_disconnect(error, driver, None)
 
 
 def _handle(context: ExceptionContext) -> None:
     error, wrapped = context.original_exception, context.sqlalchemy_exception
     if _remove_values(error) and wrapped is not None:
         wrapped.args = (f"({type(error).__module__}.{type(error).__name__}) {error}",)
-    if getattr(error, "sqlstate", None) == _READ_ONLY:
+    if _is_read_only(error):
         # After a failover the kept connections lead to what was the primary; new ones find the new one.
         context.is_disconnect = True
+
+
+def _is_read_only(error: BaseException) -> bool:
+    return getattr(error, "sqlstate", None) == _READ_ONLY
 
 
 def _remove_values(error: BaseException) -> bool:

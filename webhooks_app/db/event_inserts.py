@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from webhooks_app.db import delivery_inserts, driver_errors, event_values
+from webhooks_app.db import delivery_inserts, driver_errors, driver_sql, event_values
 from webhooks_app.db.delivery_inserts import NewDelivery
 from webhooks_app.db.models.base import microseconds
 
@@ -87,7 +87,7 @@ def insert(
     columns = map(list, zip(*map(_columns, ordered), strict=True))
     values = delivery_inserts.postgresql_values(deliveries, created_at=now, due_at=now, is_test=is_test)
     values |= zip(_PARAMETERS, columns, strict=True)
-    return set(connection.exec_driver_sql(_POSTGRESQL, values).scalars())
+    return {event_id for (event_id,) in driver_sql.fetch_all_as(connection, _POSTGRESQL, values)}
 
 
 def _insert_sqlite(connection: Connection, rows: Sequence[NewEventRow], now: int) -> set[str]:

@@ -86,6 +86,8 @@ def settings_of_transaction(limits: DatabaseLimits, *, waits_for_disk: bool) -> 
         "row_security": "DEFAULT",
         # Without waiting, the order of commits stays: whatever is on disk, everything before it is too.
         "synchronous_commit": "DEFAULT" if waits_for_disk else "off",
+        "enable_seqscan": "DEFAULT" if limits.reads_whole_tables else "off",
+        "jit": "off",  # compiling takes longer than any statement of ours
         "lock_timeout": _milliseconds(limits.lock_seconds),
         # A host that is gone holds its rows' locks until the server ends the transaction: one that waits for
         # its next statement by the first, one whose answer nobody takes by the second.

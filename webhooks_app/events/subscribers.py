@@ -3,16 +3,16 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam
+from sqlalchemy import Connection
 
 from webhooks_app.accounts import api_tokens
 from webhooks_app.accounts.api_tokens import LiveToken
 from webhooks_app.core import clock
-from webhooks_app.db import bulk_sql
+from webhooks_app.db import bulk_sql, driver_sql
 from webhooks_app.db.models import EndpointState
-from webhooks_app.db.models.base import UtcDateTime
 from webhooks_app.events.fan_out_plan import Topic
 
 
@@ -37,11 +37,29 @@ class Subscribers:
     listeners: frozenset[str] = frozenset()
 
 
-_STATEMENTS = bulk_sql.prepare_with_rows(
-    f"""
-    SELECT token.id, token.last_used_at, coalesce(token.workspace_id, r.workspace_id) AS workspace_id,
+class _Found(NamedTuple):
+    """A sender with its token, if that lives, and one of those who subscribe, if anybody does."""
+
+    id: str | None
+    last_used_at: datetime | None
+    workspace_id: str
+    name: str
+    scopes: str
+    rate_per_second: int | None
+    burst: int | None
+    token_hash: str
+    type: str
+    endpoint_id: str | None
+    state: str | None
+    is_listener: bool | None
+
+
+_FIND = driver_sql.prepare(
+    bulk_sql.write_with_rows(
+        f"""
+    SELECT token.id, token.last_used_at, coalesce(token.workspace_id, r.workspace_id),
         token.name, token.scopes, token.rate_per_second, token.burst,
-        r.token_hash, r.type, endpoint.id AS endpoint_id, endpoint.state, endpoint.is_listener
+        r.token_hash, r.type, endpoint.id, endpoint.state, endpoint.is_listener
     FROM {{rows}}
     LEFT JOIN api_tokens AS token ON token.token_hash = r.token_hash AND {api_tokens.IS_LIVE}
     LEFT JOIN endpoints AS endpoint
@@ -51,10 +69,9 @@ _STATEMENTS = bulk_sql.prepare_with_rows(
             SELECT 1 FROM subscriptions AS s WHERE s.endpoint_id = endpoint.id AND s.event_type = r.type
         ))
     """,
-    dict.fromkeys(Sender._fields, "text"),
-    bindparam("now", type_=UtcDateTime),
+        dict.fromkeys(Sender._fields, "text"),
+    )
 )
-_FIND = {dialect: statement.columns(last_used_at=UtcDateTime) for dialect, statement in _STATEMENTS.items()}
 
 
 def find(connection: Connection, senders: Iterable[Sender]) -> Subscribers:
@@ -63,12 +80,15 @@ def find(connection: Connection, senders: Iterable[Sender]) -> Subscribers:
     endpoints: dict[Topic, dict[str, None]] = defaultdict(dict)  # two tokens of a workspace find the same
     disabled: set[str] = set()
     listeners: set[str] = set()
-    rows = [each._asdict() for each in set(senders)]
-    for row in bulk_sql.run_with_rows(connection, _FIND, rows, now=clock.now()).all():
+    rows = bulk_sql.encode([each._asdict() for each in set(senders)])
+    for row in map(_Found._make, driver_sql.fetch_all(connection, _FIND, {"rows": rows, "now": clock.now()})):
         if row.id is not None and row.token_hash not in tokens:
-            tokens[row.token_hash] = api_tokens.of_row(row)
-        if row.endpoint_id is not None:
-            endpoints[row.workspace_id, row.type][row.endpoint_id] = None
+            tokens[row.token_hash] = api_tokens.of_row(
+                row._replace(last_used_at=driver_sql.moment(row.last_used_at))
+            )
+        if row.endpoint_id is None:
+            continue
+        endpoints[row.workspace_id, row.type][row.endpoint_id] = None
         if row.state == EndpointState.DISABLED:
             disabled.add(row.endpoint_id)
         if row.is_listener:

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from time import time_ns
-from typing import Any
 
 from webhooks_app.core import clock
 from webhooks_app.db.claim_sql import CLAIM, CLAIM_FEW, CLAIM_UNSCANNED
+from webhooks_app.db.driver_sql import DriverStatement
 from webhooks_app.db.engines import Databases
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.monitoring.tracing import Moments, Tracer
@@ -171,17 +171,17 @@ class Claimer:
         self,
         quotas: dict[str, int],
         rates: Mapping[str, int],
-        statements: Mapping[str, Any] | None = None,
+        statement: DriverStatement | None = None,
     ) -> list[ClaimedDelivery]:
         began_ns = time_ns()
         is_single = not rates and len(set(quotas.values())) == 1
-        if statements is None:
-            statements = CLAIM_FEW if self._is_few(quotas) else CLAIM
+        if statement is None:
+            statement = CLAIM_FEW if self._is_few(quotas) else CLAIM
         database = self._databases.write
         with database.begin_single() if is_single else database.begin() as connection:
             now = clock.now()  # not earlier, or the wait for SQLite's lock would be taken off the lease
             quotas = rate_limits.reserve(connection, quotas, rates, now=now)
-            claimed = claims.claim_due(connection, quotas, now=now, lease=self._lease, statements=statements)
+            claimed = claims.claim_due(connection, quotas, now=now, lease=self._lease, statement=statement)
             free_at = rate_limits.spend(connection, claimed, rates, now=now)
         self._endpoints.note_claims(quotas, claimed)
         self._endpoints.set_aside(free_at)

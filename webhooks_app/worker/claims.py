@@ -8,7 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, text
 
+from webhooks_app.db import driver_sql
 from webhooks_app.db.claim_sql import CLAIM
+from webhooks_app.db.driver_sql import DriverStatement
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models.base import UtcDateTime
 from webhooks_app.worker.claimed_delivery import EXPIRED_LEASES_TO_ISOLATE, ClaimedDelivery
@@ -30,22 +32,30 @@ def claim_due(
     now: datetime,
     lease: timedelta,
     leases_to_isolate: int = EXPIRED_LEASES_TO_ISOLATE,
-    statements: Mapping[str, Any] = CLAIM,
+    statement: DriverStatement = CLAIM,
 ) -> list[ClaimedDelivery]:
     """Claim up to `quotas[endpoint_id]` due deliveries of each endpoint, oldest first. The caller commits.
 
     A lease that ends early means a duplicate; one that ends late means that a crash delays its deliveries.
-    After so many expired leases, a claim is marked only when its delivery is sent. The `statements`, by
-    dialect, are one of the kinds of `claim_sql`.
+    After so many expired leases, a claim is marked only when its delivery is sent. The `statement` is
+    one of the kinds of `claim_sql`.
     """
-    statement = statements[connection.dialect.name]
     values = {"now": now, "lease_ends_at": now + lease, "leases_to_isolate": leases_to_isolate}
     claimed: list[ClaimedDelivery] = []
     # One statement for each size of quota, as LIMIT takes no column; see `Concurrency.quotas`.
     for quota, group in groupby(sorted(quotas.items(), key=itemgetter(1)), key=itemgetter(1)):
         endpoint_ids = _json_list([endpoint_id for endpoint_id, _ in group])
-        rows = connection.execute(statement, values | {"endpoint_ids": endpoint_ids, "quota": quota})
-        claimed += [ClaimedDelivery(*row) for row in rows.all()]
+        rows = driver_sql.fetch_all(
+            connection, statement, values | {"endpoint_ids": endpoint_ids, "quota": quota}
+        )
+        claimed += map(_claimed, rows)
+    return claimed
+
+
+def _claimed(row: tuple[Any, ...]) -> ClaimedDelivery:
+    claimed = ClaimedDelivery(*row)
+    claimed.scheduled_at = driver_sql.moment(claimed.scheduled_at)
+    claimed.changed_at = driver_sql.moment(claimed.changed_at)
     return claimed
 
 

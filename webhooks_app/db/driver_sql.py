@@ -1,0 +1,57 @@
+"""Statements that go to the driver as they are, where SQLAlchemy takes longer than the database.
+
+That is on the way of each event: who subscribes, its insert, its claim.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from webhooks_app.db import driver_errors
+from webhooks_app.db.column_types import from_microseconds, microseconds
+
+# The value `:name`, and not the second colon of a cast or a time of day.
+_NAMED_VALUE = re.compile(r"(?<![:\w]):([a-z_]+)")
+
+# A statement by dialect, in the style of its driver.
+DriverStatement = Mapping[str, str]
+
+
+def prepare(statements: Mapping[str, str]) -> DriverStatement:
+    """Return what `fetch_all` runs, of a statement for each dialect whose values are written `:name`."""
+    postgresql = _NAMED_VALUE.sub(r"%(\1)s", statements["postgresql"].replace("%", "%%"))
+    return {"sqlite": statements["sqlite"], "postgresql": postgresql}
+
+
+def fetch_all(
+    connection: Connection, statement: DriverStatement, values: Mapping[str, Any]
+) -> list[tuple[Any, ...]]:
+    """Run the statement and return its rows, in which moments are as the driver has them; see `moment`.
+
+    Raises DBAPIError as SQLAlchemy does.
+    """
+    if connection.dialect.name == "sqlite":
+        values = {
+            name: microseconds(each) if isinstance(each, datetime) else each for name, each in values.items()
+        }
+    return fetch_all_as(connection, statement[connection.dialect.name], values)
+
+
+def fetch_all_as(connection: Connection, statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Run a statement in the style of the connection's driver, like `fetch_all`."""
+    if not connection.in_transaction():
+        connection.begin()  # as SQLAlchemy does by itself, which tells the session what it runs under
+    driver: Any = connection.connection.driver_connection
+    with driver_errors.as_sqlalchemy(connection, statement):
+        rows: list[tuple[Any, ...]] = driver.execute(statement, values).fetchall()
+    return rows
+
+
+def moment(value: Any) -> datetime | None:
+    """Return the moment in UTC that a driver has as microseconds (SQLite) or in the session's time zone."""
+    if value is None:
+        return None
+    return from_microseconds(value) if isinstance(value, int) else value.astimezone(UTC)
