@@ -36,4 +36,4 @@ def sample_anew(
 
 
 def _is_empty(connection: Connection, table: Table) -> bool:
-    return connection.execute(select(table.c.id).limit(1)).first() is None
+    return connection.execute(select(table.c.id).order_by(table.c.id).limit(1)).first() is None
