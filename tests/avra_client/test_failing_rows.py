@@ -1,6 +1,7 @@
 """A row that the platform never takes, though it takes others: it keeps none back, and is seen."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -10,6 +11,7 @@ import pytest
 
 from avra_client import relay_command
 from avra_client.client import Client, Unavailable
+from avra_client.failing_turns import FailingTurns
 from avra_client.outbox_rows import Row
 from avra_client.relay import Trouble
 from avra_client.relay_outcomes import fail, is_suspected
@@ -27,11 +29,12 @@ POISON = "a body that breaks the platform"
 class Breaking:
     """The platform with a bug: it answers 500 to whatever holds the poison; `seen` has the events of each.
 
-    Without `answers` it hangs on them.
+    Without `answers` it hangs on them. Mended, it still takes `slow_seconds` for each.
     """
 
     app: Any
     is_mended: bool = False
+    slow_seconds: float = 0.0
     seen: list[int] = field(default_factory=list)
     # What came, in this order: whether it held the poison.
     order: list[bool] = field(default_factory=list)
@@ -46,6 +49,8 @@ class Breaking:
             self.answers.wait(60)
             start_response("500 Internal Server Error", [("Content-Length", "0")])
             return [b""]
+        if POISON.encode() in body:
+            time.sleep(self.slow_seconds)
         environ["wsgi.input"] = BytesIO(body)
         answer: Iterable[bytes] = self.app(environ, start_response)
         return answer
@@ -137,6 +142,31 @@ def test_many_that_hang_hold_no_fresh_ones_back_and_are_set_aside(
     assert broken.order[:5] == [False, True, False, True, False], "one at most between two batches"
     assert set(broken.seen) == {1}
     assert store.states().keys() == set(bad)
+
+
+def test_one_that_has_failed_and_only_takes_long_by_now_is_sent(
+    store: Store, broken: Breaking, broken_url: str, workspace: Workspace
+) -> None:
+    [slow] = store.fill(1, note=POISON)
+    store.run(f"UPDATE avra_outbox SET error = '500', handed_over_at = {now_ms()}, settled_at = {now_ms()}")
+    broken.is_mended, broken.slow_seconds = True, 2.0
+    with (
+        Client(broken_url, workspace.token) as client,
+        running(store.relay(client, poll_seconds=0.02, failing_send_seconds=0.1)),
+    ):
+        wait_for(lambda: not store.states())
+    assert accepted_keys() == [slow]
+
+
+def test_a_row_has_a_long_turn_each_hour_and_all_of_them_a_fifth_of_the_time() -> None:
+    turns = FailingTurns(RelayLimits())
+    assert turns.begin("a", 1000.0) == 30
+    turns.end(1030.0, seconds=30)
+    assert [turns.begin("b", 1149.0), turns.begin("b", 1150.0)] == [5, 30]
+    turns.end(1152.0, seconds=2)
+    assert turns.begin("c", 1159.0) == 5
+    turns.end(1164.0, seconds=5)  # a short one costs the long ones nothing
+    assert [turns.begin("a", 4599.0), turns.begin("a", 4600.0)] == [5, 30]
 
 
 def test_of_rows_that_fail_one_is_claimed_at_a_time_and_where_nothing_else_is_due_first(store: Store) -> None:

@@ -17,6 +17,7 @@ from dataclasses import replace
 
 from avra_client import dbapi, relay_outcomes
 from avra_client.client import Client, Result, SendError
+from avra_client.failing_turns import FailingTurns
 from avra_client.outbox_rows import EXPIRED_AT_ONCE, Claim, OutboxRows, Outcomes
 from avra_client.outbox_schema import TABLE
 from avra_client.relay_state import DEFAULT_LIMITS, RelayLimits, RelayState
@@ -58,6 +59,7 @@ class Relay:
         self._is_answering = False
         self._accepted_at = 0
         self._failing = set[str]()
+        self._turns = FailingTurns(limits)
         # Of two turns one at most is of a row that fails, so that however many those are, others go.
         self._is_failings_turn = False
         self.state = RelayState()
@@ -192,8 +194,8 @@ class Relay:
         if _now_ms() > claim.until - self._limits.lease_seconds * 500:
             # This process stood still since it claimed; others may have these rows by now.
             return Outcomes({}, {}, released=claim.rows), ()
-        seconds = self._limits.seconds_to_send(is_failing=claim.is_of_failing)
-        results = self._client.send_many(events, deadline_seconds=seconds)
+        with self._turns.seconds_to_send(claim) as seconds:
+            results = self._client.send_many(events, deadline_seconds=seconds)
         return self._judge(claim, relay_outcomes.outcomes(claim.rows, results, rejected), results), results
 
     def _judge(self, claim: Claim, outcomes: Outcomes, results: Sequence[Result]) -> Outcomes:

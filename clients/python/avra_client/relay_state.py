@@ -11,8 +11,8 @@ class RelayLimits:
     `keys_kept_hours` is how long the platform knows an idempotency key: as long as the workspace keeps its
     log, and a day at least. `margin_hours` of it are left for clocks that differ. `keep_sent_hours` is how
     long rows are kept once they are sent, for `resend`. A row that is not taken while others are is sent
-    again after `failing_pause_seconds`, then ever more rarely, for `failing_send_seconds` at most, as others
-    wait meanwhile; and set aside after `failing_hours`. What the app's database does not answer in
+    again after `failing_pause_seconds`, then ever more rarely, mostly for `failing_send_seconds` at most, as
+    others wait meanwhile; and set aside after `failing_hours`. What the app's database does not answer in
     `database_seconds` is given up with its connection.
     """
 
@@ -39,9 +39,6 @@ class RelayLimits:
             raise ValueError("a lease is at least twice as long as a batch may take to be sent")
         if self.keys_kept_hours <= self.margin_hours:
             raise ValueError("keys_kept_hours is more than the margin of an hour")
-
-    def seconds_to_send(self, *, is_failing: bool) -> float:
-        return min(self.failing_send_seconds, self.send_seconds) if is_failing else self.send_seconds
 
 
 DEFAULT_LIMITS = RelayLimits()
