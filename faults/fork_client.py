@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from typing import Any
 from faults.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parent.parent
+# Imported before the first fork, so that no process imports them again.
+PRELOADED = ("faults.entry_points", "faults.scripted_receiver", "faults.load_generator")
 FIRST_PORT, LAST_PORT = 8400, 8460
 # Open until this process ends.
 _port_locks: list[socket.socket] = []
@@ -24,10 +26,11 @@ _port_locks: list[socket.socket] = []
 class ForkClient:
     """Sends commands to a fork server of its own, and knows which of the processes still run."""
 
-    def __init__(self, logs: Path) -> None:
+    def __init__(self, logs: Path, preloaded: Sequence[str] = PRELOADED) -> None:
         self._logs = logs
-        self._server = _start_fork_server()
+        self._server = _start_fork_server(preloaded)
         self._alive: set[int] = set()
+        self._statuses: dict[int, int] = {}
         self._started: queue.Queue[int] = queue.Queue()
         self._lock = threading.Lock()
         threading.Thread(target=self._listen, daemon=True).start()
@@ -37,13 +40,36 @@ class ForkClient:
 
         `args` and `patch` are JSON values; `patch` sets module attributes, by dotted name, before the call.
         """
-        return self._send({"call": function, "args": args, "env": env, "patch": patch}, name)
+        command = {"call": function, "args": args, "env": env, "patch": patch}
+        return self._send(command | {"log": str(self.log(name))})
 
     def execute(
         self, command: list[str], *, name: str, user: str | None = None, env: dict[str, str] | None = None
     ) -> int:
         """Fork a process that executes `command`, as `user` where one is named, and return its process id."""
-        return self._send({"exec": command, "user": user, "env": env or dict(os.environ)}, name)
+        program = {"exec": command, "user": user, "env": env or dict(os.environ)}
+        return self._send(program | {"log": str(self.log(name))})
+
+    def run_module(
+        self,
+        module: str,
+        arguments: Sequence[str],
+        *,
+        output: Path,
+        errors: Path | None,
+        env: Mapping[str, str],
+    ) -> int:
+        """Fork a process that does as `python -m` does, and return its process id.
+
+        `output`, a file or a FIFO, and `errors`, a file, take what it prints; with None its errors go where
+        this process's went when it started the server.
+        """
+        program = {"module": module, "args": list(arguments), "env": dict(env)}
+        return self._send(program | {"log": str(output), "errors": errors and str(errors)})
+
+    def status(self, pid: int) -> int | None:
+        """Return the status that a process ended with, as `subprocess` has it, or None while it runs."""
+        return self._statuses.get(pid)
 
     def log(self, name: str) -> Path:
         """Return the file that holds what the processes started under `name` printed."""
@@ -77,9 +103,9 @@ class ForkClient:
             self._server.wait()
         self._server.stdout.close()
 
-    def _send(self, command: dict[str, Any], name: str) -> int:
+    def _send(self, command: dict[str, Any]) -> int:
         assert self._server.stdin is not None
-        line = json.dumps(command | {"log": str(self.log(name))}) + "\n"
+        line = json.dumps(command) + "\n"
         with self._lock:
             self._server.stdin.write(line.encode())
             self._server.stdin.flush()
@@ -92,14 +118,16 @@ class ForkClient:
                 message = json.loads(line)
                 if "started" in message:
                     self._alive.add(message["started"])
+                    self._statuses.pop(message["started"], None)
                     self._started.put(message["started"])
                 elif "ended" in message:
+                    self._statuses[message["ended"]] = message["status"]
                     self._alive.discard(message["ended"])
 
 
-def _start_fork_server() -> "subprocess.Popen[bytes]":
+def _start_fork_server(preloaded: Sequence[str]) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        [sys.executable, "-m", "faults.fork_server"],
+        [sys.executable, "-m", "faults.fork_server", *preloaded],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd=ROOT,

@@ -1,8 +1,7 @@
 """What tests read from answers, pages and processes; each fails the test where there is nothing to read."""
 
 import re
-import subprocess
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from werkzeug.test import TestResponse
 
@@ -20,7 +19,12 @@ def captured(pattern: str, text: str, flags: re.RegexFlag = re.NOFLAG) -> str:
     return found[1]
 
 
-def output_of(process: subprocess.Popen[str]) -> IO[str]:
+class HasOutput(Protocol):
+    @property
+    def stdout(self) -> IO[str] | None: ...
+
+
+def output_of(process: HasOutput) -> IO[str]:
     """Return the standard output of a process that was started with a pipe for it."""
     assert process.stdout is not None
     return process.stdout

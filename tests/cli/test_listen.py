@@ -21,6 +21,7 @@ from standardwebhooks import Webhook
 from tests.cli.test_run import free_port
 from tests.conftest import Workspace, deployed, wait_for
 from tests.jobs.test_prefork import web
+from tests.platform_process import PlatformProcess
 from tests.reading import captured, output_of
 from tests.receivers import Answer, Received, Receiver, answer_after
 from tests.web.api.conftest import Api, new_api
@@ -114,7 +115,7 @@ def listen(environ: dict[str, str], receiver: Receiver) -> Iterator[Callable[...
 
 
 @contextmanager
-def platform(environ: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+def platform(environ: dict[str, str]) -> Iterator[PlatformProcess]:
     with web(environ) as process:
         assert output_of(process).readline() == "ready\n"
         yield process

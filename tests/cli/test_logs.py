@@ -1,10 +1,7 @@
 """All processes log in one format, whichever was chosen."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +11,9 @@ from flask import Flask
 
 from tests.cli.test_run import free_port
 from tests.conftest import deployed, new_workspace, wait_for
+from tests.platform_process import PlatformProcess, without_settings
 from tests.reading import output_of
 from tests.receivers import Receiver
-from webhooks_app import config
 
 EVENT = {"type": "batch-lifecycle", "data": {"batch_id": "b1", "status": "succeeded"}}
 
@@ -51,17 +48,8 @@ def test_web_and_worker_log_objects_for_programs(
     assert (attempt["outcome"], attempt["status"], attempt["state"]) == ("success", 200, "delivered")
 
 
-def _start(command: str, environ: dict[str, str], log: Path) -> "subprocess.Popen[str]":
-    kept = {name: value for name, value in os.environ.items() if name not in config.NAMES}
-    with log.open("w") as stderr:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "webhooks_app", command],
-            cwd=config.ROOT,
-            env=kept | environ | {"PYTHONUNBUFFERED": "1"},
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-        )
+def _start(command: str, environ: dict[str, str], log: Path) -> PlatformProcess:
+    process = PlatformProcess(command, environ=without_settings() | environ, errors=log)
     assert output_of(process).readline() == "ready\n"
     return process
 

@@ -3,8 +3,6 @@
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,9 +13,10 @@ from redis import Redis
 from rq_scheduler import Scheduler
 from sqlalchemy import select
 
-from tests.cli.test_run import ROOT, environment
+from tests.cli.test_run import environment
 from tests.cli.test_run import free_port as free_port_pair
 from tests.conftest import Workspace, deployed, wait_for
+from tests.platform_process import PlatformProcess
 from tests.receivers import Answer, Receiver
 from tests.redis_servers import client, free_port, redis_server
 from webhooks_app.db.models import Attempt, PendingDelivery
@@ -33,18 +32,13 @@ class Process:
 
     def __init__(self, command: str, environ: dict[str, str], folder: Path) -> None:
         self.output = folder / f"{command}.txt"
-        with self.output.open("w") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "webhooks_app", command],
-                env=environ | {"PYTHONUNBUFFERED": "1"},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=ROOT,
-            )
+        self.output.unlink(missing_ok=True)
+        environ = environ | {"PYTHONUNBUFFERED": "1"}
+        self.process = PlatformProcess(command, environ=environ, output=self.output)
 
     @property
     def lines(self) -> list[str]:
-        return self.output.read_text().splitlines()
+        return self.output.read_text().splitlines() if self.output.exists() else []
 
     def count(self, text: str) -> int:
         return sum(text in line for line in self.lines)

@@ -1,6 +1,5 @@
 """Real processes report of themselves: what they counted adds up, and a dead one shows in time."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -19,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.cli.test_run import free_port
 from tests.conftest import Workspace, deployed, new_workspace, opened, wait_for
+from tests.platform_process import PlatformProcess, without_settings
 from tests.reading import output_of
 from tests.receivers import Receiver
 from tests.redis_servers import redis_server
@@ -37,24 +37,17 @@ class Platform:
     """The processes of a deployment, each started and killed at will."""
 
     def __init__(self, environ: dict[str, str], port: int) -> None:
-        kept = {name: value for name, value in os.environ.items() if name not in config.NAMES}
-        self.environ = kept | environ | {"PORT": str(port), "PYTHONUNBUFFERED": "1"}
+        self.environ = without_settings() | environ | {"PORT": str(port), "PYTHONUNBUFFERED": "1"}
         self.url = f"http://127.0.0.1:{port}"
-        self._processes: list[subprocess.Popen[str]] = []
+        self._processes: list[PlatformProcess] = []
 
-    def start(self, *command: str, **environ: str) -> "subprocess.Popen[str]":
-        process = subprocess.Popen(
-            [sys.executable, "-m", "webhooks_app", *command],
-            cwd=config.ROOT,
-            env=self.environ | environ,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+    def start(self, *command: str, **environ: str) -> PlatformProcess:
+        process = PlatformProcess(*command, environ=self.environ | environ)
         self._processes.append(process)
         assert output_of(process).readline() == "ready\n"
         return process
 
-    def kill(self, process: "subprocess.Popen[str]") -> None:
+    def kill(self, process: PlatformProcess) -> None:
         """Kill it and all that it started, as the loss of a host does."""
         with suppress(psutil.NoSuchProcess):
             first = psutil.Process(process.pid)

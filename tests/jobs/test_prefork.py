@@ -16,6 +16,7 @@ import requests
 
 from tests.cli.test_run import free_port
 from tests.conftest import deployed, wait_for
+from tests.platform_process import PlatformProcess, without_settings
 from tests.reading import output_of
 from webhooks_app import config
 
@@ -40,12 +41,8 @@ print(len(started), "over")
 
 
 @contextmanager
-def web(environ: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    kept = {name: value for name, value in os.environ.items() if name not in config.NAMES}
-    command = [sys.executable, "-m", "webhooks_app", "web"]
-    process = subprocess.Popen(
-        command, cwd=config.ROOT, env=kept | environ, stdout=subprocess.PIPE, text=True
-    )
+def web(environ: dict[str, str]) -> Iterator[PlatformProcess]:
+    process = PlatformProcess("web", environ=without_settings() | environ)
     try:
         yield process
     finally:
@@ -56,7 +53,7 @@ def web(environ: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
         output_of(process).close()
 
 
-def children(process: subprocess.Popen[str]) -> list[psutil.Process]:
+def children(process: PlatformProcess) -> list[psutil.Process]:
     try:
         return [
             each for each in psutil.Process(process.pid).children() if each.status() != psutil.STATUS_ZOMBIE
@@ -73,7 +70,7 @@ def environ(sqlite_template: Path, redis_url: str, tmp_path: Path) -> dict[str, 
 
 
 @pytest.fixture
-def pair(environ: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+def pair(environ: dict[str, str]) -> Iterator[PlatformProcess]:
     with web(environ) as process:
         assert [output_of(process).readline() for _ in range(2)] == ["ready\n"] * 2
         yield process
@@ -87,7 +84,7 @@ def answers(environ: dict[str, str]) -> bool:
 
 
 def test_each_process_answers_and_one_that_dies_is_replaced(
-    pair: subprocess.Popen[str], environ: dict[str, str]
+    pair: PlatformProcess, environ: dict[str, str]
 ) -> None:
     first, second = children(pair)
     for killed, left in ((first, second), (second, None)):
@@ -100,7 +97,7 @@ def test_each_process_answers_and_one_that_dies_is_replaced(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_request_to_stop_ends_all_of_them(
-    pair: subprocess.Popen[str], environ: dict[str, str], number: signal.Signals
+    pair: PlatformProcess, environ: dict[str, str], number: signal.Signals
 ) -> None:
     both = children(pair)
     pair.send_signal(number)
@@ -110,7 +107,7 @@ def test_a_request_to_stop_ends_all_of_them(
 
 
 def test_they_end_when_the_process_that_started_them_is_killed(
-    pair: subprocess.Popen[str], environ: dict[str, str]
+    pair: PlatformProcess, environ: dict[str, str]
 ) -> None:
     both = children(pair)
     pair.kill()
@@ -119,7 +116,7 @@ def test_they_end_when_the_process_that_started_them_is_killed(
 
 
 def test_an_address_that_is_taken_ends_it_with_one_line(
-    pair: subprocess.Popen[str], environ: dict[str, str]
+    pair: PlatformProcess, environ: dict[str, str]
 ) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "webhooks_app", "web"],

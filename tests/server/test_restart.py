@@ -3,7 +3,6 @@
 import http.client
 import json
 import signal
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from sqlalchemy import func, select, text
 from tests.cli.test_run import free_port
 from tests.conftest import Workspace, deployed, wait_for
 from tests.jobs.test_prefork import children, web
+from tests.platform_process import PlatformProcess
 from tests.reading import output_of
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Event
@@ -71,13 +71,13 @@ def processes(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
-def running(environ: dict[str, str], processes: int) -> Iterator[subprocess.Popen[str]]:
+def running(environ: dict[str, str], processes: int) -> Iterator[PlatformProcess]:
     with web(environ | {"WEBHOOKS_WEB_PROCESSES": str(processes)}) as process:
         await_ready(process, processes)
         yield process
 
 
-def await_ready(process: subprocess.Popen[str], count: int) -> None:
+def await_ready(process: PlatformProcess, count: int) -> None:
     assert [output_of(process).readline() for _ in range(count)] == ["ready\n"] * count
 
 
@@ -87,7 +87,7 @@ def count_events() -> int:
 
 
 def test_a_restart_under_load_refuses_and_loses_nothing(
-    workspace: Workspace, running: subprocess.Popen[str], environ: dict[str, str], processes: int
+    workspace: Workspace, running: PlatformProcess, environ: dict[str, str], processes: int
 ) -> None:
     before = psutil.Process(running.pid).children(recursive=True)
     clients = [SteadyClient(int(environ["PORT"]), workspace.token) for _ in range(4)]
@@ -119,7 +119,7 @@ def _have_gone_on(clients: list[SteadyClient], answered: list[int]) -> bool:
 def test_where_the_new_code_does_not_start_the_old_goes_on(
     workspace: Workspace,
     database: WriteDatabase,
-    running: subprocess.Popen[str],
+    running: PlatformProcess,
     environ: dict[str, str],
     processes: int,
 ) -> None:
