@@ -37,6 +37,8 @@ class Operator:
     api: Api
     # By the name of an endpoint, what happens once when the platform is asked to put it.
     before_put: dict[str, Callable[[WSGIEnvironment], None]] = field(default_factory=dict)
+    # The same when it is asked who has the name.
+    before_get: dict[str, Callable[[WSGIEnvironment], object]] = field(default_factory=dict)
 
     asked: list[str] = field(default_factory=list)
 
@@ -47,6 +49,9 @@ class Operator:
         if environ["REQUEST_METHOD"] == "PUT" and name in self.before_put:
             with self.api.app.app_context():
                 self.before_put.pop(name)(environ)
+        if environ["REQUEST_METHOD"] == "GET" and name in self.before_get:
+            with self.api.app.app_context():
+                self.before_get.pop(name)(environ)
         return self.api.app(environ, start_response)
 
     def write(self, text: str, name: str = "endpoints.yaml") -> str:

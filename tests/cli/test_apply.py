@@ -198,14 +198,16 @@ def test_five_hundred_endpoints_take_few_requests(operator: Operator, workspace:
 
 def test_the_files_of_the_documents_can_be_applied(operator: Operator) -> None:
     text = (ROOT / "docs/endpoints-file.md").read_text()
-    first, second = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    first, second, renaming = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     operator.apply(first)
     assert operator.endpoints()["Billing"]["managed_by"] == "billing/endpoints.yaml"
     operator.apply(second)
+    told = text.partition("$ avra apply endpoints.yaml --dry-run\n")[2].partition("```")[0]
+    assert operator.apply(renaming, "--dry-run", exit_code=2).startswith(told.splitlines()[0])
     for option in re.findall(r"`(--[a-z-]+)", text):
         assert option in operator.run("apply", "--help").output
     schema = json.loads(operator.run("apply", "--schema").stdout)
-    for example in (first, second):
+    for example in (first, second, renaming):
         Draft202012Validator(schema).validate(yaml.safe_load(example))
 
 

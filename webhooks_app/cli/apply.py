@@ -9,7 +9,14 @@ from typing import NoReturn
 
 import click
 
-from webhooks_app.cli import endpoint_file, endpoint_plan, plan_display, plan_execution, terminal
+from webhooks_app.cli import (
+    endpoint_file,
+    endpoint_plan,
+    endpoint_renames,
+    plan_display,
+    plan_execution,
+    terminal,
+)
 from webhooks_app.cli.api_client import ApiClient, ApiFailure
 from webhooks_app.cli.api_command import ApiCommand, with_client
 from webhooks_app.cli.endpoint_plan import Action, Leftover, Plan
@@ -91,6 +98,9 @@ def _plan(client: ApiClient, file: str, leftover: Leftover) -> Plan:
         _end(problems)
     declared = endpoint_file.read(raw, "" if file == "-" else name, os.environ, problems)
     if declared is None:
+        _end(problems)
+    endpoint_renames.check(declared.endpoints.values(), problems)
+    if problems.found:
         _end(problems)
     plan = endpoint_plan.make(client, declared, leftover, problems)
     if problems.found:

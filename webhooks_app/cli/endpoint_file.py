@@ -16,7 +16,7 @@ VERSION = 1
 TOP_KEYS = ("version", "managed_by", "endpoints")
 ENDPOINT_KEYS = (
     *("url", "all_events", "event_types", "timeout_seconds"),
-    *("rate_per_second", "headers", "disabled"),
+    *("rate_per_second", "headers", "disabled", "renamed_from"),
 )
 # Compose's rule: `$$` is a dollar sign, and one alone is, too.
 _REFERENCE = re.compile(r"\$\$|\$\{([^}]*)\}?")
@@ -25,12 +25,16 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 @dataclass
 class Declared:
-    """An endpoint as the file has it: what the API takes, and where each of its fields stands in the file."""
+    """An endpoint as the file has it: what the API takes, and where each of its fields stands in the file.
+
+    `renamed_from` are names that it had before.
+    """
 
     name: str
     settings: dict[str, Any]
     mark: yaml.Mark
     marks: dict[str, yaml.Mark] = field(default_factory=dict)
+    renamed_from: tuple[str, ...] = ()
 
     def place(self, path: str | None) -> yaml.Mark:
         """Return where a field stands that the API names, such as `headers[0].value`."""
@@ -92,6 +96,7 @@ def _declared(key: str, node: yaml.Node, env: Mapping[str, str], problems: Probl
     if (is_disabled := reader.truth("disabled")) is not None:
         settings["disabled"] = is_disabled
     settings["headers"] = _headers(reader, declared, env)
+    declared.renamed_from = tuple(dict.fromkeys(reader.one_or_more_texts("renamed_from")))
     return declared
 
 

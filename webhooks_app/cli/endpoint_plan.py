@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from webhooks_app.cli import endpoint_file
+from webhooks_app.cli import endpoint_file, endpoint_renames
 from webhooks_app.cli.api_client import ApiClient, ApiFailure
 from webhooks_app.cli.endpoint_file import Declared, EndpointFile
+from webhooks_app.cli.endpoint_renames import Renames
 from webhooks_app.cli.yaml_nodes import Problems
 
 # As many as the API judges at once.
@@ -20,6 +21,7 @@ _PLACE = re.compile(r"endpoints\[([0-9]+)\]\.?(.*)")
 
 class Action(StrEnum):
     CREATE = "create"
+    RENAME = "rename"
     CHANGE = "change"
     DELETE = "delete"
     RELEASE = "release"
@@ -36,7 +38,10 @@ class Leftover(StrEnum):
 
 @dataclass(frozen=True)
 class Step:
-    """One endpoint: what is to be done, and the API's fields before and after; `settings` is what is sent."""
+    """One endpoint: what is to be done, and the API's fields before and after; `settings` is what is sent.
+
+    `renamed_from` is the name that it has so far, if it is to get another one.
+    """
 
     name: str
     action: Action
@@ -47,6 +52,7 @@ class Step:
     etag: str | None = None
     held: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    renamed_from: str | None = None
 
     @property
     def manager_before(self) -> str | None:
@@ -72,15 +78,18 @@ class Plan:
 def make(client: ApiClient, file: EndpointFile, leftover: Leftover, problems: Problems) -> Plan:
     """Return the plan, with what the platform refuses in `problems`. Raises ApiFailure."""
     stored = list(client.each("/endpoints"))
-    by_name = {each["name"]: each for each in stored}
+    renames = endpoint_renames.resolve(file, stored, problems)
+    by_name = {each["name"]: each for each in stored} | dict(renames.sources)
     for declared in file.endpoints.values():
         found = by_name.get(declared.name)
         endpoint_file.fill_in_url(declared, found["url"] if found else None, problems)
-    steps = [] if problems.found else _judge(client, file, problems)
+    steps = [] if problems.found else _judge(client, file, renames, problems)
     left = [
         each
         for each in stored
-        if each["managed_by"] == file.managed_by and each["name"] not in file.endpoints
+        if each["managed_by"] == file.managed_by
+        and each["name"] not in file.endpoints
+        and each["id"] not in renames.ids
     ]
     if leftover is Leftover.KEEP:
         return Plan(file.managed_by, steps, [each["name"] for each in left])
@@ -91,13 +100,14 @@ def make(client: ApiClient, file: EndpointFile, leftover: Leftover, problems: Pr
 def judge_one(client: ApiClient, step: Step) -> Step | None:
     """Return the step as it would be now, None where it is refused. Raises ApiFailure."""
     [said] = _ask(client, [step.settings])
-    return None if said["error"] else _step(step.settings, said)
+    return None if said["error"] else _step(step.settings, said, None)
 
 
-def _judge(client: ApiClient, file: EndpointFile, problems: Problems) -> list[Step]:
+def _judge(client: ApiClient, file: EndpointFile, renames: Renames, problems: Problems) -> list[Step]:
+    """Return the steps, those first whose names others may wait for."""
     steps: list[Step] = []
     for group in _groups(list(file.endpoints.values())):
-        sent = [{"name": each.name, "managed_by": file.managed_by, **each.settings} for each in group]
+        sent = [_sent(each, file, renames) for each in group]
         try:
             answered = _ask(client, sent)
         except ApiFailure as failure:
@@ -107,8 +117,15 @@ def _judge(client: ApiClient, file: EndpointFile, problems: Problems) -> list[St
             if said["error"]:
                 _report(declared, said["error"]["field"], said["error"]["message"], problems)
             else:
-                steps.append(_step(settings, said))
-    return steps
+                steps.append(_step(settings, said, renames.before(declared.name)))
+    order = list(renames.sources)
+    return sorted(steps, key=lambda step: order.index(step.name) if step.name in order else len(order))
+
+
+def _sent(declared: Declared, file: EndpointFile, renames: Renames) -> dict[str, Any]:
+    source = renames.sources.get(declared.name)
+    known_by = {"id": source["id"]} if source else {}
+    return {"name": declared.name, "managed_by": file.managed_by, **declared.settings, **known_by}
 
 
 def _groups(declared: Sequence[Declared]) -> list[list[Declared]]:
@@ -147,10 +164,11 @@ def _ask(client: ApiClient, sent: Sequence[Mapping[str, Any]]) -> list[dict[str,
     return said
 
 
-def _step(settings: Mapping[str, Any], said: Mapping[str, Any]) -> Step:
+def _step(settings: Mapping[str, Any], said: Mapping[str, Any], renamed_from: str | None) -> Step:
     return Step(
         name=said["name"],
-        action=Action(said["action"]),
+        action=Action.RENAME if renamed_from is not None else Action(said["action"]),
+        renamed_from=renamed_from,
         before=said["before"],
         after=said["after"],
         changed=said["changed"],

@@ -7,13 +7,21 @@ from webhooks_app.cli.endpoint_plan import Action, Plan, Step
 from webhooks_app.core.text_display import MASK, flatten
 from webhooks_app.core.url_masking import mask_url
 
-_SIGNS = {Action.CREATE: "+", Action.CHANGE: "~", Action.DELETE: "-", Action.RELEASE: "~", Action.NONE: " "}
+_SIGNS = {
+    Action.CREATE: "+",
+    Action.RENAME: "~",
+    Action.CHANGE: "~",
+    Action.DELETE: "-",
+    Action.RELEASE: "~",
+    Action.NONE: " ",
+}
 _FIELDS = (
     *("url", "all_events", "event_types", "timeout_seconds"),
     *("rate_per_second", "headers", "disabled", "managed_by"),
 )
 _COUNTED = {
     Action.CREATE: "to add",
+    Action.RENAME: "to rename",
     Action.CHANGE: "to change",
     Action.DELETE: "to delete",
     Action.RELEASE: "to let go of",
@@ -38,13 +46,20 @@ def lines(plan: Plan) -> Iterator[str]:
 
 
 def _remark(step: Step, plan: Plan) -> str:
-    before = step.manager_before
+    if step.renamed_from is not None:
+        kept = "keeps its id, signing secret and log"
+        return f": renamed from {flatten(step.renamed_from)}, {kept}{_manager_remark(step, plan)}"
     if step.action is Action.CREATE:
         return ": new"
     if step.action is Action.DELETE:
         return ": left the file; deleted with its signing secret and what waits for it"
     if step.action is Action.RELEASE:
         return ": left the file; stays as it is, managed by nothing"
+    return _manager_remark(step, plan)
+
+
+def _manager_remark(step: Step, plan: Plan) -> str:
+    before = step.manager_before
     if before is None:
         return ": adopted, as nothing managed it"
     return f": taken from {flatten(before)}" if before != plan.managed_by else ""
@@ -55,7 +70,7 @@ def _details(step: Step) -> Iterator[str]:
     for name in _FIELDS:
         if step.action is Action.CREATE and after.get(name) not in (None, [], False):
             yield f"    + {name}: {_text(name, after[name])}"
-        elif step.action is Action.CHANGE and name in step.changed:
+        elif step.action in (Action.CHANGE, Action.RENAME) and name in step.changed:
             yield f"    ~ {name}: {_difference(name, before.get(name), after[name], step)}"
 
 
@@ -112,6 +127,7 @@ def _step_json(step: Step) -> dict[str, Any]:
     return {
         "name": step.name,
         "action": step.action,
+        "renamed_from": step.renamed_from,
         "changed": list(step.changed),
         "changed_headers": list(step.changed_headers),
         "before": _shown(before) if before else None,

@@ -1,7 +1,7 @@
 """Doing what a plan says, one endpoint after another; what was done is known whatever happens in between."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -11,6 +11,8 @@ from webhooks_app.cli.secrets_file import SecretsFile
 
 # Of one endpoint only; whatever else goes wrong would go wrong for the others, too.
 _OF_ONE = frozenset({404, 409, 412, 422})
+
+_MEANWHILE = "It was changed meanwhile. Run it again to see the difference."
 
 
 class Outcome(StrEnum):
@@ -60,6 +62,10 @@ def _do(client: ApiClient, step: Step, held: str | None, secrets: SecretsFile | 
             client.request(
                 "PATCH", f"/endpoints/{step.before['id']}", body={"managed_by": None}, is_repeatable=True
             )
+        case Action.RENAME:
+            etag = _rename(client, step)
+            if set(step.changed) - {"name"}:
+                _put(client, replace(step, etag=etag), held, secrets)
         case _:
             _put(client, step, held, secrets)
 
@@ -77,8 +83,43 @@ def _delete(client: ApiClient, step: Step) -> None:
             raise
 
 
+def _rename(client: ApiClient, step: Step) -> str | None:
+    """Give the endpoint its name, unless another one has it, and return its ETag from then on."""
+    assert step.before is not None
+    endpoint_id = step.before["id"]
+    holder = _named(client, step.name)
+    if holder is not None and holder["id"] != endpoint_id:
+        raise ApiFailure(f"“{step.name}” is the name of another endpoint.", status=409, code="name_taken")
+    if holder is None:
+        try:
+            return client.request(
+                "PATCH",
+                f"/endpoints/{endpoint_id}",
+                body={"name": step.name},
+                headers={"If-Match": step.etag or ""},
+                is_repeatable=True,
+            ).etag
+        except ApiFailure as failure:
+            if failure.status != 412:
+                raise
+    # An earlier try, whose answer was lost, may have done it.
+    now = judge_one(client, step)
+    if now is None or set(now.changed) != set(step.changed) - {"name"}:
+        raise ApiFailure(_MEANWHILE, status=412, code="changed_meanwhile")
+    return now.etag
+
+
+def _named(client: ApiClient, name: str) -> dict[str, Any] | None:
+    try:
+        return dict(client.request("GET", f"/endpoints/by-name/{segment(name)}").body)
+    except ApiFailure as failure:
+        if failure.status != 404:
+            raise
+        return None
+
+
 def _put(client: ApiClient, step: Step, held: str | None, secrets: SecretsFile | None) -> None:
-    body = {key: value for key, value in step.settings.items() if key != "name"}
+    body = {key: value for key, value in step.settings.items() if key not in ("name", "id")}
     if held and step.held:
         body["held"] = held
     condition = {"If-None-Match": "*"} if step.action is Action.CREATE else {"If-Match": step.etag or ""}
@@ -100,9 +141,7 @@ def _settled(client: ApiClient, step: Step, failure: ApiFailure) -> dict[str, An
     now = judge_one(client, step)
     if now is not None and now.action is Action.NONE and now.before is not None:
         return dict(now.before)
-    raise ApiFailure(
-        "It was changed meanwhile. Run it again to see the difference.", status=412, code=failure.code
-    )
+    raise ApiFailure(_MEANWHILE, status=412, code=failure.code)
 
 
 def _read_secret(client: ApiClient, endpoint_id: str) -> str:

@@ -143,6 +143,14 @@ class MappingReader:
         self.report(f"{key} must be a list of texts", node.start_mark)
         return []
 
+    def one_or_more_texts(self, key: str) -> list[str]:
+        """Return a text, or those of a list; empty, and reported, where it is something else."""
+        node = self._values.get(key)
+        if isinstance(node, yaml.SequenceNode):
+            return [text for text, _ in self.texts(key)]
+        text = self.text(key)
+        return [] if text is None else [text]
+
     def mapping(self, key: str, where: str) -> "MappingReader | None":
         node = self._values.get(key)
         return None if node is None or _is_null(node) else MappingReader(node, where, self.problems)

@@ -125,6 +125,18 @@ def test_another_workspaces_endpoint_is_not_compared_with(api: Api, stranger: Ap
     assert plan(api, NEW)[0]["action"] == "create"
 
 
+def test_an_endpoint_is_compared_by_its_id_whatever_it_is_named(api: Api, stranger: Api) -> None:
+    endpoint_id = json_of(put(api, NEW))["id"]
+    put(api, NEW | {"name": "Taken", "timeout_seconds": 9})
+    for name in ("Other", "Taken"):
+        [planned] = plan(api, NEW | {"name": name, "id": endpoint_id})
+        assert (planned["action"], planned["changed"]) == ("change", ["name"])
+        assert (planned["before"]["id"], planned["name"]) == (endpoint_id, name)
+    for who, named in ((api, "ep_none"), (stranger, endpoint_id)):
+        [planned] = plan(who, NEW | {"id": named})
+        assert (planned["action"], planned["error"]["field"]) == ("refuse", "id")
+
+
 def test_a_put_with_an_asterisk_only_adds(api: Api) -> None:
     assert put(api, NEW, If_None_Match="*").status_code == 201
     refused = put(api, NEW | {"timeout_seconds": 9}, If_None_Match="*")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from flask import Response, g
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import selectinload
 
 from webhooks_app.accounts.token_scopes import TokenScope
@@ -16,7 +16,7 @@ from webhooks_app.endpoints.named_endpoints import AmbiguousName, Difference
 from webhooks_app.extensions import db, services
 from webhooks_app.web.api import endpoint_answers, endpoint_input, errors
 from webhooks_app.web.api.answer_models import EndpointHeader, ErrorDetails
-from webhooks_app.web.api.errors import ApiError
+from webhooks_app.web.api.errors import ApiError, refuse
 from webhooks_app.web.api.loading import load_workspace
 from webhooks_app.web.api.operations import Operation, respond
 from webhooks_app.web.api.plan_models import (
@@ -33,18 +33,21 @@ LARGEST_PLAN_BYTES = 4 * 1024 * 1024
 
 
 def plan_endpoints(body: PlanInput) -> Response:
-    stored = _stored(each.name.strip() for each in body.endpoints)
+    stored = _stored(body.endpoints)
     timeout_ms = load_workspace().default_timeout_ms
-    planned = [_plan(each, stored[each.name.strip()], timeout_ms) for each in body.endpoints]
+    planned = [_plan(each, stored[each.id or each.name.strip()], timeout_ms) for each in body.endpoints]
     return respond(EndpointPlan(planned))
 
 
-def _stored(names: Iterable[str]) -> Mapping[str, Sequence[Endpoint]]:
-    """Return the workspace's endpoints of each of the names, in one look."""
-    statement = select(Endpoint).where(Endpoint.is_kept_in(g.workspace_id), Endpoint.name.in_(set(names)))
+def _stored(planned: Iterable[PlannedInput]) -> Mapping[str, Sequence[Endpoint]]:
+    """Return the workspace's endpoints of each of the names and ids, in one look."""
+    names, ids = {each.name.strip() for each in planned}, {each.id for each in planned if each.id}
+    is_named = or_(Endpoint.name.in_(names), Endpoint.id.in_(ids))
+    statement = select(Endpoint).where(Endpoint.is_kept_in(g.workspace_id), is_named)
     found: defaultdict[str, list[Endpoint]] = defaultdict(list)
     for endpoint in db.session.scalars(statement.options(selectinload(Endpoint.subscriptions))):
         found[endpoint.name].append(endpoint)
+        found[endpoint.id].append(endpoint)
     return found
 
 
@@ -53,6 +56,8 @@ def _plan(body: PlannedInput, stored: Sequence[Endpoint], timeout_ms: int) -> Pl
         if len(stored) > 1:
             raise errors.ambiguous_name(AmbiguousName(body.name))
         endpoint = stored[0] if stored else None
+        if body.id and endpoint is None:
+            refuse(422, "not_found", "There is no such endpoint.", "id")
         values = endpoint_input.new_values(body, body.name, timeout_ms=timeout_ms, stored=endpoint)
     except ApiError as error:
         details = ErrorDetails(error.code, error.message, error.field)
@@ -68,11 +73,12 @@ def _new(body: PlannedInput, values: EndpointValues) -> PlannedEndpoint:
 def _changed(body: PlannedInput, values: EndpointValues, endpoint: Endpoint) -> PlannedEndpoint:
     use = endpoint_input.use(body)
     difference = named_endpoints.compare(endpoint, values, use, services().cipher)
+    changed = difference.fields if endpoint.name == values.name else ["name", *difference.fields]
     is_disabled = not endpoint.is_enabled if use.is_disabled is None else use.is_disabled
     return PlannedEndpoint(
         name=values.name,
-        action=PlannedAction.CHANGE if difference.fields else PlannedAction.NONE,
-        changed=difference.fields,
+        action=PlannedAction.CHANGE if changed else PlannedAction.NONE,
+        changed=changed,
         changed_headers=difference.headers,
         before=endpoint_answers.answer(endpoint),
         after=_after(values, is_disabled=is_disabled, managed_by=endpoint.managed_by),
@@ -109,7 +115,8 @@ OPERATIONS = (
         summary="See what putting endpoints by their names would do",
         description=(
             "Changes nothing. Each is judged as `PUT /endpoints/by-name/{name}` judges it, and compared with "
-            "the endpoint that has the name; what is wrong with one is said of that one."
+            "the endpoint that has the name, or the `id` if one is given; what is wrong with one is said of "
+            "that one."
         ),
         scope=TokenScope.ENDPOINTS_WRITE,
         body=PlanInput,

@@ -15,6 +15,9 @@ class PlannedInput(NamedEndpointInput, kw_only=True):
     """An endpoint as it is to be."""
 
     name: Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME, examples=["Billing"])]
+    id: Annotated[
+        str, Meta(max_length=64, description="The endpoint that is to have the name, whatever it is named.")
+    ] = ""
 
 
 class PlanInput(msgspec.Struct, forbid_unknown_fields=True):
