@@ -11,7 +11,7 @@ from faults.scenario_report import Report
 from faults.system import System
 from faults.waiting import wait_for
 from webhooks_app.jobs.task_jobs import SWEEP_ID, task_queue
-from webhooks_app.jobs.wake_ups import AWAKE_KEY
+from webhooks_app.jobs.wake_flag import AWAKE_KEY
 
 HOUR_SECONDS = 3600.0
 

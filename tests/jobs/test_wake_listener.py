@@ -83,6 +83,24 @@ def test_news_that_nobody_takes_does_not_pile_up(redis_url: str, redis: Redis) -
     assert redis.llen(NEWS_KEY) == 5
 
 
+def test_a_run_that_was_awake_the_last_time_is_told_with_the_flag(run: WakeUps, redis_url: str) -> None:
+    waking = WakeUps(redis_url)
+    for _ in range(5):
+        waking.wake_worker()
+        assert is_readable(run.listener, SECONDS)
+        assert run.take_request()
+        assert not is_readable(run.listener, 0.05)  # told once, not twice
+
+
+def test_where_the_run_has_ended_a_job_is_enqueued(run: WakeUps, redis_url: str, redis: Redis) -> None:
+    waking = WakeUps(redis_url)
+    waking.wake_worker()
+    wait_for(run.take_request)
+    run.end_run(expects_more=False)
+    waking.wake_worker()
+    assert redis.llen("rq:queue:deliveries") == 1
+
+
 def test_a_redis_that_is_away_is_no_news_and_no_error() -> None:
     wake_ups = WakeUps("redis://127.0.0.1:1/0")
     wake_ups.start_run()

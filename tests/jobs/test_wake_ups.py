@@ -12,7 +12,8 @@ from tests.conftest import Workspace, wait_for
 from tests.receivers import Receiver
 from webhooks_app.config import Settings
 from webhooks_app.core import ids
-from webhooks_app.jobs.wake_ups import MOST_NAMED, WakeRequest, WakeUps
+from webhooks_app.jobs.wake_flag import MOST_NAMED, WakeRequest
+from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker.engine import DeliveryEngine
 
 SOME = ids.several("ep", MOST_NAMED + 1)

@@ -16,7 +16,8 @@ from webhooks_app.config import Settings
 from webhooks_app.core.clock import now
 from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import Endpoint, EndpointHealth
-from webhooks_app.jobs.wake_ups import AWAKE_KEY, WakeUps
+from webhooks_app.jobs.wake_flag import AWAKE_KEY
+from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker import claimer as claimer_module
 from webhooks_app.worker import endpoint_scan
 from webhooks_app.worker.claimer import Claimer

@@ -15,6 +15,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rq_scheduler import Scheduler
 
+from webhooks_app.jobs import wake_flag
 from webhooks_app.jobs.redis_backoff import RedisBackoff
 from webhooks_app.jobs.redis_start import wait_until_ready
 from webhooks_app.jobs.task_jobs import (
@@ -27,7 +28,6 @@ from webhooks_app.jobs.task_jobs import (
     task_queue,
     timeout_seconds,
 )
-from webhooks_app.jobs.wake_ups import set_wake_flag
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class WakeUpScheduler(Scheduler):  # type: ignore[misc]  # rq-scheduler has no t
         others = [name for name in names if name.decode(errors="replace") not in _PERIODIC]
         # One wake-up for all of them, and none for a run that is awake.
         if any(_WAKE_UP_ID.fullmatch(name) for name in others):
-            set_wake_flag(task_queue(self.connection))
+            wake_flag.set_flag(task_queue(self.connection))
         self._drop(others)
 
     def _schedule_missing(self) -> None:

@@ -2,53 +2,29 @@
 
 Redis holds nothing that cannot be lost: SQL holds every delivery and its due time.
 
-A wake-up is coalesced: whoever sets the wake flag enqueues the one job, and the job clears the flag before
-its first claim. So a commit is either seen by that claim or finds the flag clear and enqueues a job of its
-own. A run that keeps itself marked as awake is told by a list that it waits on, so that a wake-up which comes
-meanwhile needs no job at all (docs/decisions/0003).
+A wake-up is coalesced (`wake_flag`), and a run that is awake is told of it (`wake_listener`).
 """
 
 import math
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from redis.client import Pipeline
-from redis.exceptions import RedisError
-from rq import Queue
 from rq.timeouts import JobTimeoutException
 from rq_scheduler import Scheduler
 
-from webhooks_app.core import ids
-from webhooks_app.jobs import listener_news, redis_connections, task_jobs
+from webhooks_app.jobs import listener_news, redis_connections, task_jobs, wake_flag
 from webhooks_app.jobs.listener_news import ListenerNews
 from webhooks_app.jobs.redis_backoff import RedisBackoff, RedisBackoffLimits
 from webhooks_app.jobs.task_jobs import DELIVER_DUE, QUEUE_NAME, RECOVER, SEND_MAIL, TaskJob
-from webhooks_app.jobs.wake_listener import NEWS_KEY, WAIT_SECONDS, WakeListener
-
-_WAKE_FLAG_KEY = "webhooks:wake"
-# The ids of endpoints that have something new, for whoever takes the flag. It is a hint: what a version from
-# before it wakes a worker for is not in it, and a scan finds that.
-_NAMED_KEY = "webhooks:named"
-_ANY = "*"
-_WRONG_TYPE = "WRONGTYPE"
-# More endpoints than these are not named, as a scan then finds them sooner.
-MOST_NAMED = 4
-# A lost job leaves the flag set for no longer than this; the sweep finds what waited meanwhile.
-_WAKE_FLAG_TTL_SECONDS = 5
+from webhooks_app.jobs.wake_flag import WakeRequest
+from webhooks_app.jobs.wake_listener import WAIT_SECONDS, WakeListener
 
 # A run that is told of wake-ups still looks at the flag this often, should it have missed one.
 _LOOK_SECONDS = 0.1
-# Nobody takes news where all that are awake are of a version from before there was any.
-_MOST_NEWS = 5
-
-# Set while a run reads the wake flag. Without it, steady traffic would leave a job behind for each time that
-# a run finds the flag set.
-AWAKE_KEY = "webhooks:awake"
-_AWAKE_SECONDS = 2
+_AWAKE_SECONDS = 2  # how long a run is marked as awake
 
 # A run that has no free slot calls another worker this often at most.
 _CALL_INTERVAL_SECONDS = 1.0
@@ -61,13 +37,6 @@ _BACKOFF = RedisBackoffLimits(longest_seconds=2.0)
 JobTimeout = JobTimeoutException
 
 
-@dataclass(frozen=True, slots=True)
-class WakeRequest:
-    """What a wake-up is about: these endpoints have something due, or any may, where none is named."""
-
-    endpoint_ids: frozenset[str] = frozenset()
-
-
 class WakeUps:
     """The connection of a web process or a worker to Redis: best effort, and quick to give up."""
 
@@ -77,6 +46,7 @@ class WakeUps:
         self._scheduler = Scheduler(queue_name=QUEUE_NAME, connection=self._redis, job_class=TaskJob)
         self.backoff = RedisBackoff(self._redis, _BACKOFF)
         self._awake_until = self._next_call_at = self._looked_at = 0.0
+        self._finds_run_awake = False  # whoever woke a worker last
         self._redis_url = redis_url
 
     @cached_property
@@ -99,7 +69,9 @@ class WakeUps:
         """
 
         def wake() -> None:
-            set_wake_flag(self._queue, endpoint_ids)
+            self._finds_run_awake = wake_flag.set_flag(
+                self._queue, endpoint_ids, is_awake_likely=self._finds_run_awake
+            )
             if listener_ids:
                 listener_news.tell(self._redis, listener_ids)
 
@@ -120,7 +92,7 @@ class WakeUps:
         self._awake_until = self._looked_at = 0.0
         self.keep_awake()
         self.listener.start_run()
-        self.backoff.run(lambda: self._redis.delete(_WAKE_FLAG_KEY))
+        self.backoff.run(lambda: self._redis.delete(wake_flag.FLAG_KEY))
 
     def take_request(self) -> WakeRequest | None:
         """Clear the wake flag if it may be set; if it was, return where there may be new deliveries.
@@ -131,25 +103,12 @@ class WakeUps:
         if self.listener.is_listening and not is_told and now < self._looked_at + _LOOK_SECONDS:
             return None
         self._looked_at = now
-        return self.backoff.ask(self._take_flag, otherwise=None)
-
-    def _take_flag(self) -> WakeRequest | None:
-        # Whoever sets the flag names endpoints before: what is named in between comes with the next flag.
-        with self._redis.pipeline(transaction=False) as pipe:
-            pipe.getdel(_WAKE_FLAG_KEY)
-            pipe.smembers(_NAMED_KEY)
-            pipe.delete(_NAMED_KEY)
-            flag, named, _ = _answers(pipe, about_names=1)
-        if flag is None:
-            return None
-        names = frozenset(each.decode(errors="replace") for each in named or (b"",))
-        is_usable = len(names) <= MOST_NAMED and all(ids.is_id("ep", each) for each in names)
-        return WakeRequest(names) if is_usable else WakeRequest()
+        return self.backoff.ask(lambda: wake_flag.take(self._redis), otherwise=None)
 
     def end_run(self, *, expects_more: bool) -> None:
         """Unmark the run as awake; enqueue a job if the flag was set meanwhile or it `expects_more`."""
         self.listener.end_run()
-        self.backoff.run(lambda: self._redis.delete(AWAKE_KEY))
+        self.backoff.run(lambda: self._redis.delete(wake_flag.AWAKE_KEY))
         self._awake_until = 0.0
         if self.take_request() or expects_more:
             self.wake_worker()
@@ -158,7 +117,7 @@ class WakeUps:
         """Renew the mark of a run that reads the flag; without calls the mark expires after two seconds."""
         if time.monotonic() > self._awake_until - _AWAKE_SECONDS / 2:
             self._awake_until = time.monotonic() + _AWAKE_SECONDS
-            self.backoff.run(lambda: self._redis.set(AWAKE_KEY, 1, ex=_AWAKE_SECONDS))
+            self.backoff.run(lambda: self._redis.set(wake_flag.AWAKE_KEY, 1, ex=_AWAKE_SECONDS))
 
     def call_another_worker(self) -> None:
         """Enqueue a run for another worker, if one is idle; at most once a second."""
@@ -193,7 +152,7 @@ class WakeUps:
 
     def _enqueue_if_idle(self) -> None:
         if not self._queue.count:  # a job waits in the queue only while no worker is idle
-            enqueue_run(self._queue)
+            wake_flag.enqueue_run(self._queue)
 
     def _schedule(self, seconds: set[int]) -> None:
         for second in seconds:
@@ -205,39 +164,3 @@ class WakeUps:
                 timeout=task_jobs.timeout_seconds(DELIVER_DUE),
                 job_result_ttl=0,
             )
-
-
-def set_wake_flag(queue: Queue, endpoint_ids: Collection[str] = ()) -> None:
-    """Set the wake flag; if it was clear, tell the run that is awake or enqueue one. Raises RedisError."""
-    redis = queue.connection
-    names = endpoint_ids if 0 < len(endpoint_ids) <= MOST_NAMED else (_ANY,)
-    with redis.pipeline(transaction=False) as pipe:
-        pipe.sadd(_NAMED_KEY, *names)
-        pipe.set(_WAKE_FLAG_KEY, 1, nx=True, ex=_WAKE_FLAG_TTL_SECONDS)
-        pipe.exists(AWAKE_KEY)
-        pipe.llen(NEWS_KEY)
-        named, is_first, is_awake, news_count = _answers(pipe, about_names=0)
-    if named is None:
-        redis.delete(_NAMED_KEY)
-    if is_first and not is_awake:
-        enqueue_run(queue)
-    elif is_first and news_count < _MOST_NEWS:
-        redis.rpush(NEWS_KEY, 1)
-
-
-def _answers(pipe: Pipeline, *, about_names: int) -> list[Any]:
-    """Return what Redis answers to each command; None at this position if others' data is under our key.
-
-    Nothing of the rest may be lost by that, as the names are a hint. Raises RedisError.
-    """
-    answers = pipe.execute(raise_on_error=False)
-    if str(answers[about_names]).startswith(_WRONG_TYPE) and isinstance(answers[about_names], RedisError):
-        answers[about_names] = None
-    for each in answers:
-        if isinstance(each, RedisError):
-            raise each
-    return answers
-
-
-def enqueue_run(queue: Queue) -> None:
-    queue.enqueue_call(DELIVER_DUE, timeout=task_jobs.timeout_seconds(DELIVER_DUE), result_ttl=0)

@@ -1,0 +1,71 @@
+"""Several commands in one round trip: their answers in order, and never one another's."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from redis import Redis
+from redis.exceptions import ConnectionError, RedisError, ResponseError, TimeoutError
+
+from tests.conftest import wait_for
+from webhooks_app.jobs import redis_connections, redis_round_trip
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Iterator[Redis]:
+    with redis_connections.connect(redis_url, timeout_seconds=0.25) as client:
+        yield client
+
+
+def test_each_command_has_its_answer_a_refusal_included(redis: Redis) -> None:
+    answers = redis_round_trip.ask(
+        redis, ("SET", "a", "x"), ("LLEN", "a"), ("GET", b"a"), ("SET", "n", 3), ("INCR", "n")
+    )
+    assert isinstance(answers.pop(1), ResponseError)
+    assert answers == [b"OK", b"x", b"OK", 4]
+
+
+def test_what_was_not_answered_in_time_is_no_answer_to_the_next_command(redis: Redis) -> None:
+    redis_round_trip.ask(redis, ("SET", "a", "x"))
+    with pytest.raises(TimeoutError):
+        redis_round_trip.ask(redis, ("BLPOP", "nothing", 1), ("GET", "a"))
+    assert redis_round_trip.ask(redis, ("GET", "a")) == [b"x"]
+    assert redis.ping()
+
+
+def test_a_connection_that_the_server_closed_is_opened_anew(redis: Redis) -> None:
+    redis_round_trip.ask(redis, ("PING",))
+    with redis.client() as other:
+        other.client_kill_filter(_type="normal", skipme=True)
+
+    def is_answered() -> bool:
+        try:
+            return redis_round_trip.ask(redis, ("GET", "a")) == [None]
+        except ConnectionError:
+            return False
+
+    wait_for(is_answered)
+
+
+def test_many_threads_get_their_own_answers(redis: Redis) -> None:
+    wrong = []
+
+    def ask(name: str) -> None:
+        for number in range(100):
+            found = redis_round_trip.ask(redis, ("SET", name, number), ("GET", name))
+            if found[1] != str(number).encode():
+                wrong.append(found)
+
+    threads = [threading.Thread(target=ask, args=(f"t{each}",)) for each in range(8)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert not wrong
+
+
+def test_a_redis_that_is_away_is_its_own_error() -> None:
+    with pytest.raises(RedisError):
+        redis_round_trip.ask(
+            redis_connections.connect("redis://127.0.0.1:1/0", timeout_seconds=0.25), ("PING",)
+        )

@@ -1,0 +1,29 @@
+"""Several commands in one round trip, where redis-py's pipeline takes longer than Redis does."""
+
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import ResponseError
+
+Command = tuple[str | bytes | int, ...]
+
+
+def ask(redis: Redis, *commands: Command) -> list[Any]:
+    """Return what Redis answers to each command, a ResponseError included. Raises other RedisErrors."""
+    pool: Any = redis.connection_pool
+    connection: Any = pool.get_connection()
+    try:
+        connection.send_packed_command(connection.pack_commands(commands))
+        return [_read(connection) for _ in commands]
+    except BaseException:  # what is left unread would be taken for the answers to the next commands
+        connection.disconnect()
+        raise
+    finally:
+        pool.release(connection)
+
+
+def _read(connection: Any) -> Any:
+    try:
+        return connection.read_response()
+    except ResponseError as error:
+        return error
