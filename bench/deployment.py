@@ -120,7 +120,9 @@ class Deployment:
         """Accept so many events as the API does, a thousand in a transaction."""
         for start in range(0, count, 1000):
             new = [self._new_event(event_type) for _ in range(min(1000, count - start))]
-            accept.accept_events(services().write, services().wake_ups, self.workspace_id, new)
+            accept.accept_events(
+                services().write, services().wake_ups, self.workspace_id, new, is_packed=True
+            )
 
     def _new_event(self, event_type: str) -> NewEvent:
         data = payload()

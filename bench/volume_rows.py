@@ -1,9 +1,11 @@
 """Rows of the log as a real run leaves them, inserted by the database itself: a million in half a minute.
 
 Each event has one delivery, and that one attempt; 97 of 100 were delivered. Ids sort by time and are random
-behind it, signatures and the ids of the receiver's answers differ, and bodies have about 300 bytes.
+behind it, signatures and the ids of the receiver's answers differ, and bodies have about 300 bytes. Bodies and
+headers, which are packed, are those of some hundreds of other events.
 """
 
+import json
 import os
 import uuid
 from datetime import datetime, timedelta
@@ -11,13 +13,14 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from webhooks_app.core import signing
+from webhooks_app.core import ids, signing
 from webhooks_app.core.clock import now
-from webhooks_app.db import attempt_heads
+from webhooks_app.db import attempt_heads, event_bodies
 from webhooks_app.db.models.base import microseconds
+from webhooks_app.events import accept
 from webhooks_app.extensions import services
 
-CHUNK, HEADS = 250_000, 500
+CHUNK, SAMPLES = 250_000, 500
 # Any delivery and moment: neither stands in what is packed.
 _SAMPLE_ID, _SAMPLE_AT = "dlv_06h1f25lcjlt04vbbpdftu762c", now()
 _REQUEST = (
@@ -40,7 +43,6 @@ _WORDS = {
         "numbers": "generate_series(CAST(:first AS bigint), CAST(:last AS bigint)) AS n (number)",
         "tail": "substr(md5(CAST(number AS text) || :salt), 1, 15)",
         "moment": "to_timestamp(ms / 1000.0)",
-        "shown_moment": "to_char(to_timestamp(ms / 1000.0) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')",
         "padded": "lpad(CAST(number AS text), 7, '0')",
         "bytes": "convert_to({}, 'UTF8')",
         "json": "CAST({} AS json)",
@@ -53,7 +55,6 @@ _WORDS = {
         ),
         "tail": "lower(substr(hex(randomblob(8)) || :salt, 1, 15))",
         "moment": "ms * 1000",
-        "shown_moment": "strftime('%Y-%m-%dT%H:%M:%fZ', ms / 1000.0, 'unixepoch')",
         "padded": "printf('%07d', number)",
         "bytes": "CAST({} AS BLOB)",
         "json": "{}",
@@ -72,7 +73,7 @@ def fill(database: str, workspace_id: str, endpoints: list[str], count: int) -> 
             _stage(connection, words, workspace_id, endpoints, (begin, last), start, step_ms)
             for statement in _inserts(words):
                 connection.execute(text(statement))
-            for table in ("bench_rows", "bench_heads", "bench_endpoints"):
+            for table in ("bench_rows", "bench_heads", "bench_bodies", "bench_endpoints"):
                 connection.execute(text(f"DROP TABLE {table}"))
 
 
@@ -87,13 +88,14 @@ def _stage(
 ) -> None:
     first, last = numbers
     _stage_list(connection, "bench_endpoints", ("id",), [{"id": each} for each in endpoints])
-    _stage_list(connection, "bench_heads", ("packed",), [{"packed": _packed_heads()} for _ in range(HEADS)])
+    _stage_list(connection, "bench_heads", ("packed",), [{"packed": _packed_heads()} for _ in range(SAMPLES)])
+    bodies = [{"packed": _packed_body(workspace_id)} for _ in range(SAMPLES)]
+    _stage_list(connection, "bench_bodies", ("packed",), bodies)
     statement = f"""
         CREATE TEMPORARY TABLE bench_rows AS
         SELECT number, ms, {_TIME} || {words["tail"]} || '0' AS name, {words["moment"]} AS at,
             number % 33 = 0 AS is_bad, 'batch_' || {words["padded"]} AS batch, CAST(:workspace_id AS text) AS workspace_id,
-            number * 7919 % :endpoints AS place,
-            {words["shown_moment"]} AS shown_moment
+            number * 7919 % :endpoints AS place
         FROM (SELECT number, CAST(:start + number * :step AS bigint) AS ms FROM {words["numbers"]}) AS n
     """
     values: dict[str, Any] = {"first": first, "last": last, "endpoints": len(endpoints)}
@@ -114,6 +116,18 @@ def _stage_list(
     connection.execute(text(f"INSERT INTO {table} VALUES (:place, :{columns[0]})"), places)
 
 
+def _packed_body(workspace_id: str) -> bytes:
+    data = {
+        "batch_id": f"batch_{int.from_bytes(os.urandom(3), 'big') % 10_000_000:07d}",
+        "status": "succeeded",
+        "model": "llama-70b",
+        "request_counts": {"total": 1000, "completed": 990, "failed": 10},
+    }
+    raw_data = json.dumps(data, separators=(",", ":")).encode()
+    owner = {"event_id": ids.new("evt"), "event_type": "batch-lifecycle", "workspace_id": workspace_id}
+    return event_bodies.pack(accept.envelope(**owner, raw_data=raw_data, now=now()))
+
+
 def _packed_heads() -> bytes:
     signature = signing.signature(
         [os.urandom(32)], message_id=_SAMPLE_ID, timestamp=int(_SAMPLE_AT.timestamp()), body=b"{}"
@@ -124,20 +138,15 @@ def _packed_heads() -> bytes:
 
 
 def _inserts(words: dict[str, str]) -> list[str]:
-    body = (
-        '\'{"id":"evt_\' || name || \'","type":"batch-lifecycle","timestamp":"\' || shown_moment'
-        ' || \'","workspace_id":"\' || workspace_id || \'","data":{"batch_id":"\' || batch || \'",'
-        '"status":"succeeded","model":"llama-70b","request_counts":{"total"\\:1000,"completed"\\:990,"failed"\\:10}}}\''
-    )
     values = "'[\"' || batch || '\",\"succeeded\"]'"
     answer = words["bytes"].format("'{\"received\": true}'")
     return [
         f"""
         INSERT INTO events
             (id, workspace_id, type, body, created_at, indexed_values, first_value, second_value)
-        SELECT 'evt_' || name, workspace_id, 'batch-lifecycle', {words["bytes"].format(body)}, at,
+        SELECT 'evt_' || r.name, r.workspace_id, 'batch-lifecycle', b.packed, at,
             {words["json"].format(values)}, batch, 'succeeded'
-        FROM bench_rows ORDER BY number
+        FROM bench_rows r JOIN bench_bodies b ON b.place = r.number % {SAMPLES} ORDER BY number
         """,
         f"""
         INSERT INTO deliveries
@@ -158,6 +167,6 @@ def _inserts(words: dict[str, str]) -> list[str]:
             CASE WHEN NOT is_bad THEN 'success' WHEN number % 2 = 0 THEN 'http_5xx' ELSE 'timeout' END,
             CASE WHEN NOT is_bad THEN 200 WHEN number % 2 = 0 THEN 503 END, 0, 0, 0, 19000, 20000,
             '203.0.113.25', '[]', {answer}, {words["false"]}, h.packed
-        FROM bench_rows r JOIN bench_heads h ON h.place = r.number % {HEADS} ORDER BY number
+        FROM bench_rows r JOIN bench_heads h ON h.place = r.number % {SAMPLES} ORDER BY number
         """,
     ]

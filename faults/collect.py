@@ -12,6 +12,7 @@ from faults.facts import AcceptedEvent, Arrival, DeliveryRow, EventRow, Facts, Q
 from faults.platform_processes import DELAYS
 from faults.system import System
 from webhooks_app.core import clock
+from webhooks_app.db import event_bodies
 from webhooks_app.db.models import Attempt, Delivery, Event, PendingDelivery
 from webhooks_app.extensions import db
 
@@ -53,7 +54,7 @@ def _add_deleted_rows(connection: Connection, facts: Facts, workspace_id: str) -
     """Add what retention deleted, as `faults.deleted_rows` kept it."""
     mine = {"mine": workspace_id}
     events = connection.execute(text("SELECT id, body FROM deleted_events WHERE workspace_id = :mine"), mine)
-    facts.events |= {row.id: _event_row(row.body) for row in events}
+    facts.events |= {row.id: _event_row(event_bodies.unpack(bytes(row.body))) for row in events}
     deliveries = connection.execute(
         text(
             "SELECT id, event_id, endpoint_id, state, generation, tries, last_outcome"

@@ -19,9 +19,19 @@ from webhooks_app.cli.schema import downgrade, upgrade
 from webhooks_app.core import clock
 from webhooks_app.core.outcomes import Outcome, OutcomeClass
 from webhooks_app.db.database_limits import DatabaseLimits, MigrationLimits
-from webhooks_app.db.models import ApiToken, AttemptRollup, Delivery, Endpoint, Member, SigningSecret
+from webhooks_app.db.models import (
+    ApiToken,
+    AttemptRollup,
+    Delivery,
+    Endpoint,
+    Event,
+    Member,
+    SigningSecret,
+)
 from webhooks_app.db.models.traffic_tables import TrafficCount
-from webhooks_app.db.rolling_upgrades import PACKED_HEADS, PAYLOADS_APART, RollingUpgrade
+from webhooks_app.db.rolling_upgrades import PACKED_BODIES, PACKED_HEADS, PAYLOADS_APART, RollingUpgrade
+from webhooks_app.events.accept import accept_events
+from webhooks_app.events.submissions import NewEvent
 from webhooks_app.extensions import db, services
 from webhooks_app.worker.recording import record
 
@@ -141,7 +151,7 @@ def test_packed_headers_are_unpacked_by_a_downgrade_and_packed_again_a_day_later
     app = create_app(make_settings(f"sqlite:///{tmp_path / 'test.db'}", redis_url, tmp_path))
     with app.app_context():
         database = services().write
-        assert RollingUpgrade(database, PACKED_HEADS).is_over(clock.now())
+        assert RollingUpgrade(database.begin, PACKED_HEADS).is_over(clock.now())
         _fill(new_workspace(app, "Acme"), has_events=True)
         headers = f'[["x-first","{"z" * 300}"]]'
         some = [attempted(each, ANSWERED, headers=headers) for each in claim(database, 3)]
@@ -155,10 +165,32 @@ def test_packed_headers_are_unpacked_by_a_downgrade_and_packed_again_a_day_later
 
         upgrade()
         assert [(each.request_headers, each.response_headers) for each in attempts()] == [before] * 3
-        for change in (PACKED_HEADS, PAYLOADS_APART):
-            upgrading = RollingUpgrade(database, change)
+        for change in (PACKED_HEADS, PAYLOADS_APART, PACKED_BODIES):
+            upgrading = RollingUpgrade(database.begin, change)
             assert not upgrading.is_over(clock.now() + timedelta(hours=23))
             assert upgrading.is_over(clock.now() + timedelta(hours=25))
+        db.session.remove()
+        db.engine.dispose()
+
+
+def test_packed_bodies_are_unpacked_by_a_downgrade(
+    sqlite_template: Path, redis_url: str, tmp_path: Path
+) -> None:
+    shutil.copy(sqlite_template, tmp_path / "test.db")
+    app = create_app(make_settings(f"sqlite:///{tmp_path / 'test.db'}", redis_url, tmp_path))
+    with app.app_context():
+        workspace = new_workspace(app, "Acme")
+        event = NewEvent.of("batch-request", {"batch_id": "b"})
+        for is_packed in (True, False):
+            accept_events(services().write, services().wake_ups, workspace.id, [event], is_packed=is_packed)
+        stored = text("SELECT body FROM events ORDER BY length(body)")
+        with db.engine.connect() as connection:
+            [packed, plain] = connection.scalars(stored)
+            bodies = connection.scalars(select(Event.body)).all()
+        assert (packed[0], plain[:1]) == (1, b"{")
+        downgrade(revision="0032")
+        with db.engine.connect() as connection:
+            assert sorted(connection.scalars(stored)) == sorted(bodies)
         db.session.remove()
         db.engine.dispose()
 

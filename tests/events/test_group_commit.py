@@ -4,23 +4,29 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import cast
 
 import pytest
 from flask import Flask
-from sqlalchemy import Connection, event, func, select
+from sqlalchemy import Connection, LargeBinary, event, func, insert, select, type_coerce
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from tests.conftest import TESTER, Workspace, wait_for
 from tests.failing import failing
+from tests.worker.attempted import claim
 from webhooks_app.accounts import api_tokens
-from webhooks_app.core import passwords
+from webhooks_app.core import clock, passwords
+from webhooks_app.db import event_bodies
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import ApiToken, Delivery, Event, PendingDelivery
+from webhooks_app.db.models import ApiToken, Delivery, Event, PendingDelivery, RollingUpgrade
+from webhooks_app.db.rolling_upgrades import PACKED_BODIES
+from webhooks_app.deliveries.log.attempts import read_payload
 from webhooks_app.events.accept import Accepted, KeyReused, NewEvent, Outcome, Submission
 from webhooks_app.events.group_commit import GroupCommit, GroupLimits, UnknownToken
 from webhooks_app.extensions import db, services
 from webhooks_app.jobs.wake_ups import WakeUps
+from webhooks_app.worker import signed_requests
 
 SECONDS = 30
 EVENT = NewEvent.of("batch-lifecycle", {"batch_id": "b1", "status": "queued"})
@@ -357,3 +363,34 @@ def test_an_error_outside_of_the_database_is_told_to_whom_it_concerns_alone(
 def _is_used(token_id: str) -> bool:
     db.session.rollback()
     return db.session.scalar(select(ApiToken.last_used_at).where(ApiToken.id == token_id)) is not None
+
+
+@pytest.mark.parametrize(("hours", "is_packed"), [(None, True), (-1, True), (1, False)])
+def test_bodies_are_packed_once_no_process_runs_that_could_not_read_them(
+    workspace: Workspace,
+    database: WriteDatabase,
+    group_commit: GroupCommit,
+    hours: int | None,
+    is_packed: bool,
+) -> None:
+    if hours is not None:
+        ends_at = clock.now() + timedelta(hours=hours)
+        with database.begin() as connection:
+            connection.execute(insert(RollingUpgrade).values(change=PACKED_BODIES, ends_at=ends_at))
+    workspace.endpoint("https://a.example.com/")
+    for _ in range(2):  # the second is a repeat
+        group_commit.accept(Submission(workspace.id, [EVENT], idempotency_key="k"))
+    with pytest.raises(KeyReused):
+        group_commit.accept(Submission(workspace.id, [OTHER], idempotency_key="k"))
+
+    [(stored, body, event_id)] = db.session.execute(
+        select(type_coerce(Event.body, LargeBinary), Event.body, Event.id)
+    )
+    assert body.endswith(b'"data":' + EVENT.raw_data + b"}")
+    assert event_bodies.is_packed(bytes(stored)) is is_packed
+    assert (bytes(stored) == body) is not is_packed
+    assert read_payload(db.session(), event_id) == (body, len(body))
+    assert read_payload(db.session(), event_id, limit=50) == (body[:50], len(body))
+    [claimed] = claim(database)
+    assert claimed.body in (None, body)
+    assert signed_requests.bodies(db.session.connection(), [event_id]) == {event_id: body}

@@ -3,18 +3,20 @@
 What they could not read is not written until then, and what they need is not taken away.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, text
 
 from webhooks_app.db.column_types import UtcDateTime
-from webhooks_app.db.engines import WriteDatabase
 
 # How long after its migration an upgrade is over at the latest: all processes are of the new code then.
 DURATION = timedelta(days=1)
 PACKED_HEADS = "packed_heads"
 PAYLOADS_APART = "payloads_apart"
 SMALL_INDEXES = "small_indexes"
+PACKED_BODIES = "packed_bodies"
 
 _ENDS_AT = text("SELECT ends_at FROM rolling_upgrades WHERE change = :change").columns(ends_at=UtcDateTime())
 
@@ -22,8 +24,9 @@ _ENDS_AT = text("SELECT ends_at FROM rolling_upgrades WHERE change = :change").c
 class RollingUpgrade:
     """One change that waits for the upgrade's end; the database is asked once."""
 
-    def __init__(self, database: WriteDatabase, change: str) -> None:
-        self._database = database
+    def __init__(self, connect: Callable[[], AbstractContextManager[Connection]], change: str) -> None:
+        """`connect` opens a transaction or a connection to ask by."""
+        self._connect = connect
         self._change = change
         self._ends_at: datetime | None = None
         self._is_known = False
@@ -31,7 +34,7 @@ class RollingUpgrade:
     def is_over(self, now: datetime) -> bool:
         """Tell whether no process of the code before runs any more. Raises DBAPIError."""
         if not self._is_known:
-            with self._database.begin() as connection:
+            with self._connect() as connection:
                 self._ends_at = read_end(connection, self._change)
             self._is_known = True
         return self._ends_at is None or now >= self._ends_at

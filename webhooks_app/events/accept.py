@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select
 
 from webhooks_app.core import clock, failpoints, ids
-from webhooks_app.db import transient_errors
+from webhooks_app.db import event_bodies, transient_errors
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.event_inserts import NewEventRow
 from webhooks_app.db.models import Delivery, Event
@@ -31,6 +31,7 @@ def accept_events(
     events: Sequence[NewEvent],
     *,
     idempotency_key: str | None = None,
+    is_packed: bool = False,
     limits: FanOutLimits = DEFAULT_LIMITS,
 ) -> Sequence[Accepted]:
     """Store the events of one submission; see `commit`. Raises its outcome if that is an exception.
@@ -39,7 +40,7 @@ def accept_events(
     """
     submission = Submission(workspace_id, events, idempotency_key)
     go_on = partial(fan_out_runs.go_on, database, wake_ups, limits=limits)
-    [outcome] = commit(database, wake_ups, [submission], go_on=go_on, limits=limits)
+    [outcome] = commit(database, wake_ups, [submission], go_on=go_on, is_packed=is_packed, limits=limits)
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
@@ -52,6 +53,7 @@ def commit(
     *,
     go_on: Callable[[Rest], None],
     found: Subscribers | None = None,
+    is_packed: bool = False,
     limits: FanOutLimits = DEFAULT_LIMITS,
 ) -> Sequence[Outcome]:
     """Store the submissions, of any workspaces, in one transaction; return the outcome of each.
@@ -60,16 +62,19 @@ def commit(
     KeyReused is its submission's own. An error of the database is the outcome of each that it kept from being
     stored; where it may lie in what one of them holds, each is tried alone. `go_on` is called with what more
     deliveries there are than one transaction inserts: they are committed as recorded, and to be inserted.
-    `found` are those who subscribe, if they were looked up a moment ago.
+    `found` are those who subscribe, if they were looked up a moment ago. With `is_packed`, bodies are stored
+    packed, which the code before could not read.
     """
     if not submissions:
         return []
     try:
-        outcomes, rest = _commit_together(database, wake_ups, submissions, found, limits)
+        outcomes, rest = _commit_together(database, wake_ups, submissions, found, is_packed, limits)
     except Exception as error:
         if len(submissions) == 1 or transient_errors.cause_of(error) is not None:
             return [error] * len(submissions)
-        commit_alone = partial(commit, database, wake_ups, go_on=go_on, found=found, limits=limits)
+        commit_alone = partial(
+            commit, database, wake_ups, go_on=go_on, found=found, is_packed=is_packed, limits=limits
+        )
         return [outcome for [outcome] in (commit_alone([each]) for each in submissions)]
     if rest is not None:
         go_on(rest)
@@ -81,6 +86,7 @@ def _commit_together(
     wake_ups: WakeUps,
     submissions: Sequence[Submission],
     found: Subscribers | None,
+    is_packed: bool,
     limits: FanOutLimits,
 ) -> tuple[Sequence[Outcome], Rest | None]:
     now = clock.now()
@@ -93,7 +99,8 @@ def _commit_together(
     with database.begin_single() if is_single else database.begin() as connection:
         claims = batch_keys.claim(connection, keyed)
         all_rows = [row for at, some in enumerate(rows) if at not in claims.earlier for row in some]
-        fanned_out = fan_out.fan_out(connection, all_rows, now, found=found, limits=limits)
+        stored = map(_packed, all_rows) if is_packed else all_rows
+        fanned_out = fan_out.fan_out(connection, list(stored), now, found=found, limits=limits)
         new = {name: Accepted(name, count) for name, count in fanned_out.deliveries.items()}
         earlier = _accepted_before(connection, [row for row in all_rows if row.id not in new])
         outcomes = [
@@ -108,6 +115,10 @@ def _commit_together(
     if fanned_out.is_due:
         wake_ups.wake_worker(fanned_out.due_endpoints, listener_ids=fanned_out.due_listeners)
     return outcomes, fanned_out.rest
+
+
+def _packed(row: NewEventRow) -> NewEventRow:
+    return row._replace(body=event_bodies.pack(row.body))
 
 
 def _outcome(

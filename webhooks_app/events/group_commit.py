@@ -14,9 +14,11 @@ from dataclasses import dataclass
 
 from webhooks_app.accounts import api_tokens
 from webhooks_app.accounts.api_tokens import LiveToken
+from webhooks_app.core import clock
 from webhooks_app.core.rate_limit import RateLimit
 from webhooks_app.db import deadlines, transient_errors
 from webhooks_app.db.engines import Databases
+from webhooks_app.db.rolling_upgrades import PACKED_BODIES, RollingUpgrade
 from webhooks_app.events import accept, accept_counts, accept_spans, subscribers
 from webhooks_app.events.accept import Accepted, Outcome, Submission
 from webhooks_app.events.fan_out_runs import FanOutThread
@@ -69,6 +71,7 @@ class GroupCommit:
         self._counters = counters or ProcessCounters()
         self.tracer: Tracer | None = None
         self.token_limits = TokenLimits(databases.write, default_rate)
+        self._upgrade = RollingUpgrade(databases.read.connect_autocommit, PACKED_BODIES)
         self._fan_out_thread = FanOutThread(databases.write, wake_ups)
         self._lock = threading.Lock()
         self._waiting: list[PendingSubmission] = []
@@ -139,12 +142,18 @@ class GroupCommit:
         try:
             found = self._find_subscribers(group)
             known = self._admit([each for each in group if each.identify(found.tokens)])
+            is_packed = self._upgrade.is_over(clock.now())
         except Exception as error:
             self._tell_not_found(group, error)
             return
         submissions = [each.submission for each in known]
         outcomes = accept.commit(
-            self._databases.write, self._wake_ups, submissions, go_on=self._fan_out_thread.add, found=found
+            self._databases.write,
+            self._wake_ups,
+            submissions,
+            go_on=self._fan_out_thread.add,
+            found=found,
+            is_packed=is_packed,
         )
         for each, outcome in zip(known, outcomes, strict=True):
             each.tell(outcome)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, text
 
-from webhooks_app.db import driver_sql
+from webhooks_app.db import driver_sql, event_bodies
 from webhooks_app.db.claim_sql import CLAIM
 from webhooks_app.db.driver_sql import DriverStatement
 from webhooks_app.db.engines import WriteDatabase
@@ -56,6 +56,8 @@ def _claimed(row: tuple[Any, ...]) -> ClaimedDelivery:
     claimed = ClaimedDelivery(*row)
     claimed.scheduled_at = driver_sql.moment(claimed.scheduled_at)
     claimed.changed_at = driver_sql.moment(claimed.changed_at)
+    if claimed.body is not None:
+        claimed.body = event_bodies.unpack(claimed.body)
     return claimed
 
 

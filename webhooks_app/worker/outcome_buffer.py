@@ -38,7 +38,7 @@ class OutcomeBuffer:
         counters: ProcessCounters | None = None,
     ) -> None:
         self._database = database
-        self._upgrade = RollingUpgrade(database, PACKED_HEADS)
+        self._upgrade = RollingUpgrade(database.begin, PACKED_HEADS)
         self._wake_ups = wake_ups
         self._lease = lease
         self._limits = limits

@@ -3,9 +3,11 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, text
+from sqlalchemy import JSON, Dialect, ForeignKey, Index, LargeBinary, String, text
 from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
 
+from webhooks_app.db import event_bodies
 from webhooks_app.db.models.base import Base, UtcDateTime, folded_text, public_id
 
 # The columns of what an event is found by, as many as a type has at most.
@@ -18,14 +20,24 @@ def _value_index(name: str) -> Index:
     return Index(f"ix_events_{name}", "workspace_id", name, "id", sqlite_where=has_one).ddl_if("sqlite")
 
 
+class EventBody(TypeDecorator[bytes]):
+    """A column of bodies, which are read as they are sent, packed or not."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> bytes | None:
+        return None if value is None else event_bodies.unpack(bytes(value))
+
+
 class Event(Base):
     __tablename__ = "events"
 
     id: Mapped[str] = mapped_column(public_id(), primary_key=True)
     workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id", ondelete="CASCADE"))
     type: Mapped[str] = mapped_column(String(64))
-    # The request body as every delivery of this event sends it.
-    body: Mapped[bytes] = mapped_column(LargeBinary)
+    # The request body as every delivery of this event sends it, stored as it is or packed.
+    body: Mapped[bytes] = mapped_column(EventBody)
     idempotency_key: Mapped[str | None] = mapped_column(String(255))
     # SHA-256 of what was asked for under that key.
     request_hash: Mapped[str | None] = mapped_column(String(64))

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import LargeBinary, and_, func, select, type_coerce
 from sqlalchemy.orm import Session
 
 from webhooks_app.core import ids
 from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass, OutcomeDescription
-from webhooks_app.db import attempt_heads
+from webhooks_app.db import attempt_heads, event_bodies
 from webhooks_app.db.models import Attempt, Delivery, Event
 from webhooks_app.deliveries.log.rows import response_label
 
@@ -131,9 +131,13 @@ def read_last_details(session: Session, delivery_ids: Sequence[str]) -> dict[str
 
 def read_payload(session: Session, event_id: str, *, limit: int | None = None) -> tuple[bytes, int]:
     """Return the payload's first `limit` bytes, and its size."""
-    body = func.substr(Event.body, 1, limit) if limit else Event.body
-    row = session.execute(select(body, func.length(Event.body)).where(Event.id == event_id)).one()
-    return bytes(row[0] or b""), row[1]  # SQLite has NULL for a part of nothing
+    stored = type_coerce(Event.body, LargeBinary)
+    # Packed, it is no larger than that, and read whole.
+    part = func.substr(stored, 1, max(limit, event_bodies.LARGEST)) if limit else stored
+    row = session.execute(select(part, func.length(stored)).where(Event.id == event_id)).one()
+    read = bytes(row[0] or b"")  # SQLite has NULL for a part of nothing
+    body = event_bodies.unpack(read)
+    return body[:limit], len(body) if event_bodies.is_packed(read) else row[1]
 
 
 def _logged_attempt(row: Any, number: int, full: bool) -> LoggedAttempt:
