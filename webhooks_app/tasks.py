@@ -7,9 +7,10 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from webhooks_app import config
+from webhooks_app.accounts import security_mail_runs
 from webhooks_app.core import clock, failpoints
 from webhooks_app.db import free_pages, index_builds
 from webhooks_app.db.transient_errors import database_may_be_away
@@ -111,14 +112,19 @@ def _sweep() -> None:
     alarms.record_heartbeat(services.write, now=now)
     ending.end_expired(services.databases, now=now)
     auto_disable.take_due_steps(services.databases, after=services.settings.auto_disable_after, now=now)
-    if services.settings.mail_server and notices.has_due_mail(services.read, now=now):
+    if services.settings.mail_server and _is_mail_due(services, now):
         services.wake_ups.enqueue_mail()
     if recovery_runs.is_any_running(services.read):
         services.wake_ups.enqueue_recovery()
 
 
+def _is_mail_due(services: Services, now: datetime) -> bool:
+    read = services.read
+    return notices.has_due_mail(read, now=now) or security_mail_runs.has_due(read, now=now)
+
+
 def send_mail() -> None:
-    """Send the notices that are due by e-mail."""
+    """Send the notices that are due by e-mail, and what people are told of changes of their accounts."""
     _run_in_thread("mail", _send_mail)
 
 
@@ -135,10 +141,16 @@ def expire() -> None:
 def _send_mail() -> None:
     services = context().services
     settings = services.settings
-    if settings.mail_server:
-        notices.send_due(
-            services.databases, settings.mail_server, base_url=settings.base_url, now=clock.now()
+    server, base_url = settings.mail_server, settings.base_url
+    if server:
+        security_mail_runs.send_due(
+            services.databases,
+            server,
+            base_url=base_url,
+            takes_passwords=settings.password_log_in,
+            now=clock.now(),
         )
+        notices.send_due(services.databases, server, base_url=base_url, now=clock.now())
 
 
 def _fan_out() -> None:

@@ -86,6 +86,7 @@ FORMS = (
     Form("members.invite", "refused", {"email": MARKUP, "role": "king"}),
     Form("settings.change", "refused", TOO_LONG | {"retention": "0", "timeout": "x", "addresses": MARKUP}),
     Form("profile.change_name", "refused", TOO_LONG),
+    Form("profile.rename_passkey", "refused", TOO_LONG),
     Form("profile.change_password", "refused", {"current": "wrong", "new": "short"}),
     Form("tokens.create", "refused", TOO_LONG),
     Form("tokens.change_limit", "refused", {"rate": "0", "burst": "x"}),

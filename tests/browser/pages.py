@@ -15,6 +15,7 @@ USUALLY = {
     "delivery_id": "delivered",
     "recovery_id": "recovery",
     "filter_id": "filter",
+    "passkey_id": "passkey",
     "token_id": "limited token",
     "secret": "invitation",
     "reset_token": "reset",
@@ -154,6 +155,13 @@ def begin_passkey(tab: Tab) -> None:
     tab.fill("#passkey-current", PASSWORD)
     tab.keyboard.press("Enter")
     tab.wait_for_selector("#name")
+
+
+def refuse_passkey_name(tab: Tab) -> None:
+    tab.click("details.rename summary >> nth=0")
+    tab.fill("#passkey-1", " ")
+    tab.click("details.rename[open] button")
+    tab.wait_for_selector("#name-error")
 
 
 def show_palette(tab: Tab) -> None:
@@ -301,6 +309,7 @@ PAGES = (
     Page("session.show_link", who=None),
     Page("profile.show", act=refuse_password),
     Page("profile.show", "new-passkey", act=begin_passkey),
+    Page("profile.show", "renaming-passkey", act=refuse_passkey_name),
     Page("profile.show_two_factor", act=begin_two_factor),
     Page("profile.show_two_factor", "refused", who="viewer", act=refuse_two_factor),
     Page("profile.show_two_factor", "on", where="quiet"),

@@ -19,6 +19,7 @@ from webhooks_app.db.models import (
     Delivery,
     DeliveryState,
     Endpoint,
+    Passkey,
     PendingDelivery,
     ProcessReport,
     Recovery,
@@ -123,6 +124,7 @@ def prepared(app: Flask) -> Iterator[World]:
         _recover(world)
         _report(world)
         _save_filters(world)
+        _add_passkeys(world)
         db.session.remove()
         yield world
 
@@ -132,6 +134,22 @@ def _save_filters(world: World) -> None:
     filters[MARKUP[:90]] = LogFilter(q=MARKUP[:90], response="503", range="24h")
     for name, wanted in filters.items():
         world.ids["filter"] = saved_filters.save(services().write, world.acme.id, name, wanted, actor=TESTER)
+
+
+def _add_passkeys(world: World) -> None:
+    """One that was used, and one whose name is as long as a name may be."""
+    now, admin = clock.now(), select(User.id).where(User.email == world.acme.admin_email).scalar_subquery()
+    shared = {"user_id": admin, "public_key": b"", "sign_count": 0, "created_at": now - timedelta(days=40)}
+    with services().write.begin() as connection:
+        for name, used_at in (("Phone", now), (MARKUP[:90], None)):
+            passkey_id = world.ids["passkey"] = ids.new("psk")
+            own = {
+                "id": passkey_id,
+                "credential_id": passkey_id.removeprefix("psk_")[:24],
+                "name": name,
+                "last_used_at": used_at,
+            }
+            connection.execute(insert(Passkey).values(shared | own))
 
 
 def _report(world: World) -> None:

@@ -71,6 +71,38 @@ def test_a_passkey_is_added_logs_in_and_is_removed(
     assert {"passkey.add", "passkey.remove", "session.log_in"} <= set(actions())
 
 
+def test_a_passkey_gets_another_name(
+    admin_page: Page, make_page: Callable[[str | None], Page], home: str, device: SoftAuthenticator
+) -> None:
+    add(admin_page, home, device)
+    [passkey_id] = fresh(select(Passkey.id)).all()
+    url = f"{home}profile/passkeys/{passkey_id}/rename"
+    done = admin_page.post(url, {"name": " Office key "})
+    assert "The passkey is called “Office key” now." in admin_page.get(done.location).text
+    assert fresh(select(Passkey.name)).all() == ["Office key"]
+    assert "passkey.rename" in actions()
+
+    for wrong, why in ((" ", "Enter a name."), ("x" * 101, "100 characters")):
+        refused = admin_page.post(url, {"name": wrong})
+        assert (refused.status_code, why in html.unescape(refused.text)) == (422, True), refused.text
+    assert make_page(None).post(url, {"name": "x"}).status_code == 302
+    assert admin_page.post(url, {"name": "x"}, csrf=False).status_code == 400
+    assert admin_page.post(f"{home}profile/passkeys/psk_x/rename", {"name": "x"}).status_code == 404
+    assert fresh(select(Passkey.name)).all() == ["Office key"]
+    assert log_in(make_page(None), device) == 303
+
+
+def test_nobody_renames_or_removes_anothers(
+    admin_page: Page, viewer_page: Page, home: str, device: SoftAuthenticator
+) -> None:
+    add(admin_page, home, device)
+    [passkey_id] = fresh(select(Passkey.id)).all()
+    for action in ("rename", "remove"):
+        url = f"{home}profile/passkeys/{passkey_id}/{action}"
+        assert viewer_page.post(url, {"name": "Mine"}).status_code == 404
+    assert fresh(select(Passkey.name)).all() == ["My phone"]
+
+
 def test_it_stands_for_the_second_factor(
     admin_page: Page,
     make_page: Callable[[str | None], Page],

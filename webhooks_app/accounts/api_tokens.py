@@ -7,13 +7,13 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
-from webhooks_app.accounts import audit, token_scopes
+from webhooks_app.accounts import audit, security_mails, token_scopes
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.accounts.token_scopes import FIRST_SCOPES, TokenScope
 from webhooks_app.core import clock, ids, passwords
 from webhooks_app.core.rate_limit import RateLimit
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import ApiToken
+from webhooks_app.db.models import ApiToken, Workspace
 from webhooks_app.db.models.base import UtcDateTime
 
 HINT_LENGTH = 8
@@ -152,6 +152,15 @@ def create_in(
         scopes=stored_scopes,
         **({"expires_at": clock.format_rfc3339(expires_at)} if expires_at else {}),
         **({"rate_limit": str(limit)} if (limit := RateLimit.of(rate_per_second, burst)) else {}),
+    )
+    workspace = connection.scalar(select(Workspace.name).where(Workspace.id == workspace_id))
+    security_mails.note_for_actor(
+        connection,
+        "token.create",
+        actor=actor.name,
+        address=actor.address,
+        details={"name": name, "workspace": workspace, "scopes": stored_scopes},
+        now=now,
     )
     return token
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
+from webhooks_app.accounts import security_mails
 from webhooks_app.core import clock, ids
 from webhooks_app.db.models import AuditEntry, Member
 
@@ -32,6 +33,7 @@ ACTIONS = {
     "second_factor.reset": "reset somebody’s two-factor authentication",
     "second_factor.refuse": "failed to show their second factor",
     "passkey.add": "added a passkey",
+    "passkey.rename": "renamed a passkey",
     "passkey.remove": "removed a passkey",
     "passkey.refuse": "failed to log in with a passkey",
     "sso.connect": "connected an account at the provider",
@@ -98,11 +100,17 @@ def record(
 def record_for_person(
     connection: Connection, actor: Actor, action: str, user_id: str, **details: str
 ) -> None:
-    """Add an audit row for the account, and one for each workspace that its person is a member of."""
+    """Add an audit row for the account, and one for each workspace that its person is a member of.
+
+    The person is told by e-mail, if it is one of the actions that somebody else's are told from by that.
+    """
     mine = select(Member.workspace_id).where(Member.user_id == user_id).order_by(Member.workspace_id)
     now = clock.now()
     for workspace_id in (None, *connection.scalars(mine)):
         record(connection, actor, action, workspace_id=workspace_id, target=user_id, now=now, **details)
+    security_mails.note_for_person(
+        connection, action, user_id, actor=actor.name, address=actor.address, details=details, now=now
+    )
 
 
 def record_each(

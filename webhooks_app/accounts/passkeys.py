@@ -81,6 +81,13 @@ def of(session: Session, user_id: str) -> Sequence[Passkey]:
     return session.scalars(select(Passkey).where(Passkey.user_id == user_id).order_by(Passkey.id)).all()
 
 
+def rename(database: WriteDatabase, passkey: Passkey, name: str, *, actor: Actor) -> None:
+    with database.begin() as connection:
+        connection.execute(update(Passkey).where(Passkey.id == passkey.id).values(name=name))
+        details = {"name": name, "was": passkey.name}
+        audit.record_for_person(connection, actor, "passkey.rename", passkey.user_id, **details)
+
+
 def remove(database: WriteDatabase, passkey: Passkey, *, actor: Actor) -> None:
     with database.begin() as connection:
         if connection.execute(delete(Passkey).where(Passkey.id == passkey.id)).rowcount:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, and_, delete, exists, or_, select
 
-from webhooks_app.accounts import sessions
+from webhooks_app.accounts import security_mail_runs, sessions
 from webhooks_app.core import clock, ids
 from webhooks_app.db import moment_index, upsert, write_ahead_log
 from webhooks_app.db.engines import Databases
@@ -84,6 +84,7 @@ def delete_expired(
     traffic_ages.delete_old(databases.write, now=now, should_stop=should_stop)
     _delete_log_in_tries(batches, now)
     _delete_sessions(batches, now)
+    security_mail_runs.delete_old(databases.write, now=now)
     endpoints = _delete_endpoints(batches, now)
     result = ExpiryResult(done["deliveries"], done["events"], done["payloads"], rollups, endpoints)
     log.info("expired", extra=asdict(result))

@@ -1,4 +1,4 @@
-"""Passkeys: logging in with one, adding one to one's account, removing it."""
+"""Passkeys: logging in with one, adding one to one's account, renaming and removing it."""
 
 import logging
 
@@ -15,9 +15,10 @@ from webhooks_app.db.models import Passkey, SignInMethod, User
 from webhooks_app.extensions import db, services
 from webhooks_app.web import current_password, device_names, log_ins
 from webhooks_app.web.access import actor
-from webhooks_app.web.forms.account_forms import ConfirmationForm, check_name
+from webhooks_app.web.forms.account_forms import ConfirmationForm, NameForm, check_name
 from webhooks_app.web.log_in_page import refused_page
 from webhooks_app.web.passkey_options import browser_key
+from webhooks_app.web.profile_page import render_profile
 from webhooks_app.web.responses import PageResponse
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ def add_routes(blueprint: Blueprint) -> None:
 def add_profile_routes(blueprint: Blueprint) -> None:
     blueprint.post("/passkeys/begin")(begin_passkey)
     blueprint.post("/passkeys")(add_passkey)
+    blueprint.post("/passkeys/<passkey_id>/rename")(rename_passkey)
     blueprint.post("/passkeys/<passkey_id>/remove")(remove_passkey)
 
 
@@ -91,11 +93,25 @@ def add_passkey() -> PageResponse:
     return redirect(url_for("profile.show"), 303)
 
 
-def remove_passkey(passkey_id: str) -> PageResponse:
-    """Remove one of one's own; 404 for anybody else's."""
+def rename_passkey(passkey_id: str) -> PageResponse:
+    found, form = _load(passkey_id), NameForm()
+    if not form.validate():
+        return render_profile(renamed=found.id, rename_form=form), 422
+    passkeys.rename(services().write, found, str(form.name.data), actor=actor())
+    flash(f"The passkey is called “{form.name.data}” now.", "success")
+    return redirect(url_for("profile.show"), 303)
+
+
+def _load(passkey_id: str) -> Passkey:
+    """Return one of one's own; 404 for anybody else's."""
     found = db.session.get(Passkey, passkey_id)
     if found is None or found.user_id != current_user.id:
         abort(404)
+    return found
+
+
+def remove_passkey(passkey_id: str) -> PageResponse:
+    found = _load(passkey_id)
     passkeys.remove(services().write, found, actor=actor())
     flash(f"Passkey “{found.name}” removed. Delete it on its device, too.", "success")
     return redirect(url_for("profile.show"), 303)

@@ -23,13 +23,13 @@ def add_routes(blueprint: Blueprint) -> None:
 
 
 def show() -> PageResponse:
-    return _page()
+    return render_profile()
 
 
 def change_name() -> PageResponse:
     form = NameForm()
     if not form.validate():
-        return _page(name_form=form), 422
+        return render_profile(name_form=form), 422
     users.rename(services().write, current_user, form.name.data, actor=actor())
     flash("Name changed.", "success")
     return redirect(url_for("profile.show"), 303)
@@ -41,10 +41,10 @@ def change_password() -> PageResponse:
     if not services().settings.password_log_in:
         abort(404)
     if not form.validate():
-        return _page(password_form=form), 422
+        return render_profile(password_form=form), 422
     if refusal := current_password.refusal(form.current.data or ""):
         form.current.errors = [refusal]
-        return _page(password_form=form), 422
+        return render_profile(password_form=form), 422
     keep = sessions.current_id()
     users.change_password(services().write, current_user, form.new.data, actor=actor(), keep=keep)
     user = sessions.keep(current_user.id)
@@ -74,7 +74,14 @@ def end_session(session_id: str) -> PageResponse:
     return redirect(url_for("profile.show"), 303)
 
 
-def _page(*, name_form: NameForm | None = None, password_form: PasswordForm | None = None) -> str:
+def render_profile(
+    *,
+    name_form: NameForm | None = None,
+    password_form: PasswordForm | None = None,
+    renamed: str = "",
+    rename_form: NameForm | None = None,
+) -> str:
+    """Render the page; `rename_form` stands at the passkey `renamed`, with what is wrong about it."""
     settings = services().settings
     return render_template(
         "profile/show.html",
@@ -86,6 +93,8 @@ def _page(*, name_form: NameForm | None = None, password_form: PasswordForm | No
         is_fresh=current_password.is_fresh(),
         has_passkeys=services().relying_party is not None,
         passkeys=passkeys.of(db.session(), current_user.id),
+        renamed=renamed,
+        rename_form=rename_form,
         name_form=name_form or NameForm(formdata=None, data={"name": current_user.name}),
         password_form=password_form or PasswordForm(formdata=None),
     )

@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, Text
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, SmallInteger, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webhooks_app.db.models.base import Base, UtcDateTime, enum_column, public_id
@@ -96,3 +96,22 @@ class Passkey(Base):
     # When the newest question was asked that it has answered: older ones are over.
     answered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class SecurityMail(Base):
+    """What somebody is to be told of a change of their account: an action of the audit log, until it is sent.
+
+    It has no foreign key, as an account that was removed is one of them.
+    """
+
+    __tablename__ = "security_mails"
+
+    id: Mapped[str] = mapped_column(public_id(), primary_key=True)
+    email: Mapped[str] = mapped_column(String(254))
+    action: Mapped[str] = mapped_column(String(60))
+    actor: Mapped[str] = mapped_column(String(254))
+    address: Mapped[str] = mapped_column(String(64))
+    details: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    due_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    tries: Mapped[int] = mapped_column(SmallInteger)

@@ -1,0 +1,92 @@
+"""What somebody is to be told by e-mail of a change of their account, noted in the transaction that makes it.
+
+`security_mail_runs` sends it, wherever a mail server is set, so that no change waits for one or fails by it.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, literal, select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from webhooks_app.core import ids
+from webhooks_app.db.models import SecurityMail, User
+
+# The actions of the audit log that somebody who was not it has to hear of.
+TOLD = frozenset(
+    {
+        "profile.password",
+        "profile.remove",
+        "second_factor.on",
+        "second_factor.off",
+        "second_factor.codes",
+        "second_factor.recover",
+        "second_factor.reset",
+        "passkey.add",
+        "passkey.remove",
+        "sso.connect",
+        "sso.disconnect",
+        "session.end",
+        "session.end_others",
+        "session.end_all",
+        "session.link",
+        "token.create",
+    }
+)
+
+
+def note_for_person(
+    connection: Connection,
+    action: str,
+    user_id: str,
+    *,
+    actor: str,
+    address: str,
+    details: Mapping[str, Any],
+    now: datetime,
+) -> None:
+    """Note it, if it is one of TOLD, for the address that the account has now."""
+    _note(connection, action, User.id, user_id, actor, address, details, now)
+
+
+def note_for_actor(
+    connection: Connection,
+    action: str,
+    *,
+    actor: str,
+    address: str,
+    details: Mapping[str, Any],
+    now: datetime,
+) -> None:
+    """Note it for whoever did it, if that is a person with an account."""
+    _note(connection, action, User.email, actor, actor, address, details, now)
+
+
+def _note(
+    connection: Connection,
+    action: str,
+    column: InstrumentedAttribute[str],
+    value: str,
+    actor: str,
+    address: str,
+    details: Mapping[str, Any],
+    now: datetime,
+) -> None:
+    if action not in TOLD:
+        return
+    row = {
+        "id": ids.new("sml"),
+        "action": action,
+        "actor": actor,
+        "address": address,
+        "details": json.dumps(details, ensure_ascii=False),
+        "created_at": now,
+        "due_at": now,
+        "tries": 0,
+    }
+    table = SecurityMail.__table__
+    values = [literal(row[name], table.c[name].type) for name in row]
+    theirs = select(User.email, *values).where(column == value)
+    connection.execute(insert(SecurityMail).from_select(["email", *row], theirs))
