@@ -221,7 +221,7 @@ def test_one_that_is_stopped_is_gone_on_with(
     endpoint_id = workspace.endpoint(URL)
     workspace.send(20)
     deliver(database, endpoint_id)
-    turns = iter([False, False])
+    turns = iter([False, False, False])
 
     first = retention.delete_expired(
         databases, now=now + 91 * DAY, should_stop=lambda: next(turns, True), limits=limits
@@ -229,6 +229,20 @@ def test_one_that_is_stopped_is_gone_on_with(
     assert first.deliveries == 10
     assert retention.delete_expired(databases, now=now + 91 * DAY, limits=limits).deliveries == 10
     assert counts() == (0, 0, 0)
+
+
+def test_one_that_is_told_to_stop_looks_into_no_workspace(
+    make_workspace: Callable[[str], Workspace], databases: Databases, now: datetime
+) -> None:
+    for name in ("One", "Two", "Three"):
+        make_workspace(name).send()
+    db.session.rollback()
+    asked: list[str] = []
+    with told_of_statements(lambda statement, _values: asked.append(statement)):
+        retention.delete_expired(databases, now=now + 91 * DAY, should_stop=lambda: True)
+    assert asked
+    assert [each for each in asked if "FROM deliveries" in each or "FROM events" in each] == []
+    assert count(Event) == 3
 
 
 def test_no_batch_holds_the_lock_for_long(workspace: Workspace, databases: Databases, now: datetime) -> None:

@@ -72,6 +72,8 @@ def delete_expired(
     with databases.read.session() as session:
         workspaces = session.scalars(select(Workspace)).all()
     for workspace in workspaces:
+        if should_stop():
+            break
         try:
             _expire_workspace(batches, workspace, now, done)
         except Exception as error:

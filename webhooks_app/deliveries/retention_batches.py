@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select
@@ -57,10 +56,13 @@ class Batches:
         self, statement: Select[*tuple[Any, ...]], key: Any, *, by_moments: bool = False
     ) -> Iterator[Sequence[Row[*tuple[Any, ...]]]]:
         """Yield all rows of the statement, as `keyset.walk` does, until it is told to stop."""
-        batches = keyset.walk(
+        walk = keyset.walk(
             self._databases.read, statement, key, batch_rows=lambda: self.size, by_moments=by_moments
         )
-        return takewhile(lambda _: not self._should_stop(), batches)
+        batches = iter(walk)
+        # Asked before each read: one that is told to stop at its beginning reads nothing.
+        while not self._should_stop() and (batch := next(batches, None)) is not None:
+            yield batch
 
     def apply(self, act_on: Callable[[Connection, Sequence[str]], int], named: Sequence[str]) -> int:
         """Call `act_on` in a transaction, with the ids; return what it returns, how many it was done to."""
