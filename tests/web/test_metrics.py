@@ -19,7 +19,7 @@ from webhooks_app.app import create_app
 from webhooks_app.extensions import services
 from webhooks_app.monitoring import backlog
 from webhooks_app.monitoring.metrics import COUNTERS, GAUGES, HISTOGRAMS, PREFIX
-from webhooks_app.monitoring.problems import Code
+from webhooks_app.monitoring.problem_codes import Code
 from webhooks_app.monitoring.reporter import Reporter
 from webhooks_app.worker.engine import DeliveryEngine
 

@@ -27,6 +27,7 @@ from webhooks_app.events import catalog
 from webhooks_app.events.catalog import CatalogError
 from webhooks_app.jobs import open_files, redis_check, redis_start
 from webhooks_app.monitoring import facts, problems, reports
+from webhooks_app.monitoring.problem_codes import Severity
 from webhooks_app.transport.sender_limits import fit_open_files
 
 # RFC 5737: nobody has it, so that a route to it is one to the internet. Nothing is sent.
@@ -135,7 +136,7 @@ def _opened_database(settings: Settings, databases: Databases) -> Iterator[Findi
         known = facts.read(connection)
     found = problems.find(known, up_since=known.now - timedelta(days=1))
     for each in found:
-        failed = each.severity is problems.Severity.FAILING
+        failed = each.severity is Severity.FAILING
         text_of = " ".join(part for part in (each.text, each.detail) if part)
         yield Finding("processes", Status.FAILED if failed else Status.WARNING, text_of)
     if not found:

@@ -12,7 +12,7 @@ from webhooks_app.db.models import Heartbeat
 from webhooks_app.db.models.base import UtcDateTime
 from webhooks_app.jobs.task_jobs import JOB_TIMEOUT_SECONDS
 from webhooks_app.monitoring.facts import SWEEP
-from webhooks_app.monitoring.problems import Code, Problem, Severity
+from webhooks_app.monitoring.problem_codes import Code, Problem, Severity
 
 # A thousand endpoints that all time out after 30 seconds, 400 at once, keep each other waiting this long.
 LONGEST_WAIT = timedelta(minutes=2)

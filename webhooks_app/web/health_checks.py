@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from webhooks_app.core.clock import format_optional
 from webhooks_app.db import disk_space
 from webhooks_app.extensions import services
-from webhooks_app.monitoring.problems import Problem, Severity
+from webhooks_app.monitoring.problem_codes import Problem, Severity
 from webhooks_app.web import metrics_answer, platform_health
 from webhooks_app.web.api.authentication import bearer_token
 

@@ -16,7 +16,8 @@ from webhooks_app.extensions import db, services
 from webhooks_app.monitoring import backlog, losses
 from webhooks_app.monitoring.backlog import Sample
 from webhooks_app.monitoring.facts import Facts
-from webhooks_app.monitoring.problems import HANGS_AFTER_SECONDS, Severity
+from webhooks_app.monitoring.problem_codes import Severity
+from webhooks_app.monitoring.process_problems import HANGS_AFTER_SECONDS
 from webhooks_app.monitoring.reports import KINDS, Process
 from webhooks_app.web import platform_health
 from webhooks_app.web.responses import PageResponse, is_fragment

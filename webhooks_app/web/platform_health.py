@@ -12,7 +12,7 @@ from webhooks_app.db.schema_version import SchemaAge
 from webhooks_app.jobs import alarms
 from webhooks_app.monitoring import facts, problems
 from webhooks_app.monitoring.facts import Facts
-from webhooks_app.monitoring.problems import Code, Problem, Severity
+from webhooks_app.monitoring.problem_codes import Code, Problem, Severity
 from webhooks_app.services import Services
 
 _SCHEMA: dict[SchemaAge | None, Problem] = {
