@@ -25,7 +25,7 @@ def layers(deployment: Deployment, count: int) -> Iterator[Figure]:
     body = json.dumps(EVENT).encode()
     for interface, label in (("asgi", "a bare function in the event loop"), ("wsgi", "a bare WSGI function")):
         command = [sys.executable, "-m", "bench.bare_server", str(WEB_PORT), interface]
-        with process(command, deployment.environ, waits=True) as running:
+        with process(command, deployment.environ, waits_for=b"ready") as running:
             yield from _cost(deployment, running.pid, label, "/events", body, count)
     deployment.reset()
     deployment.add_endpoints(1)

@@ -63,3 +63,26 @@ def loaded_with(module: str) -> set[str]:
         timeout=60,
     )
     return set(done.stdout.split())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked from what is loaded")
+@pytest.mark.parametrize("url", ["sqlite:///none.db", "postgresql+psycopg://nobody@db.invalid/none"])
+def test_what_is_loaded_to_be_shared_has_no_thread_and_nothing_open(url: str) -> None:
+    program = f"""
+import gc, os, sys
+before = set(os.listdir("/proc/self/fd"))
+from webhooks_app.cli import shared_modules
+shared_modules.load({url!r})
+opened = set(os.listdir("/proc/self/fd")) - before
+print(len(os.listdir("/proc/self/task")), opened, gc.get_freeze_count() > 0)
+print(*sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    state, modules = done.stdout.splitlines()
+    assert state == "1 set() True"
+    loaded = set(modules.split())
+    assert loaded >= WEB | DELIVERY | TABLES
+    assert ("psycopg" in loaded) == url.startswith("postgresql")
+    assert not loaded & (NOWHERE - {"psycopg"})

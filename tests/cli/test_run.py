@@ -140,7 +140,7 @@ class Platform:
 
     def suspend_workers(self) -> bool:
         """Whether they are; none is where one of them holds SQLite's lock, for which the web would wait."""
-        workers = self.alive("webhooks_app worker")
+        workers = self.alive("avra worker")
         for process in workers:
             process.suspend()
         if self._can_write():
@@ -343,7 +343,7 @@ def test_a_database_that_does_not_answer_is_named_in_one_line(tmp_path: Path) ->
 
 
 def test_a_killed_worker_is_replaced(running: Platform, tmp_path: Path) -> None:
-    pool, worker = running.alive("webhooks_app worker")
+    pool, worker = running.alive("avra worker")
     assert worker.ppid() == pool.pid
     worker.kill()
 
@@ -352,6 +352,24 @@ def test_a_killed_worker_is_replaced(running: Platform, tmp_path: Path) -> None:
     wait_for(lambda: running.deliveries(answer["id"])[0][1] == "delivered")
     assert f"worker_died pid={worker.pid} status=-9" in running.text
     running.grown()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each process has a command of its own")
+def test_what_is_forked_has_a_name_and_its_web_loads_its_code_anew_upon_sighup(
+    running: Platform, tmp_path: Path
+) -> None:
+    assert running.family[0].num_threads() == 1  # or it might not be forked
+    assert all(running.alive(f"avra {name}") for name in ("worker", "scheduler"))
+    [web] = running.alive("avra web")
+
+    web.send_signal(signal.SIGHUP)
+
+    wait_for(lambda: running.alive("-m webhooks_app web") == [web], PATIENCE_SECONDS)
+    wait_for(lambda: " web       | ready\n" in running.text)
+    wait_for(lambda: running.is_answering)
+    answer = running.curl(tmp_path)
+    wait_for(lambda: running.deliveries(answer["id"])[0][1] == "delivered")
+    assert "web was killed" not in running.text
 
 
 def test_ctrl_c_stops_every_process_and_the_next_start_goes_on(platform: Platform, tmp_path: Path) -> None:
@@ -401,10 +419,10 @@ def test_a_killed_run_leaves_nothing_that_delays_the_next(platform: Platform, tm
 
 
 PARTS = {
-    "worker": "webhooks_app worker",
+    "worker": "avra worker",
     "redis": "redis-server",
-    "scheduler": "scheduler",
-    "web": "webhooks_app web",
+    "scheduler": "avra scheduler",
+    "web": "avra web",
     "guard": "process_groups",
 }
 

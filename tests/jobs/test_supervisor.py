@@ -149,3 +149,60 @@ def test_an_output_that_nobody_reads_any_more_stops_all(tmp_path: Path) -> None:
     process.wait(60)
     assert process.stderr is not None
     process.stderr.close()
+
+
+# Forks what a module of its own does, or has it done by a command.
+FORK = """
+import sys
+sys.path.insert(0, sys.argv[2])
+import part
+from webhooks_app.jobs.supervisor import Command, RestartLimits, supervise
+
+program = f"import sys; sys.path.insert(0, {sys.argv[2]!r}); import part; part.run()"
+command = Command("a", [sys.executable, "-c", program], act=part.run)
+with open(sys.argv[1], "w") as held:
+    supervise([command], welcome="Welcome.", held=held, limits=RestartLimits(pauses_seconds=(0.1, 0.1)))
+"""
+PART = """
+import os, sys, time
+print("loaded by", os.getpid())
+def run():
+    print("ready\\n{version}", os.getpid())
+    time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the supervisor does not fork")
+def test_what_is_forked_is_forked_again_unless_other_code_is_on_disk(tmp_path: Path) -> None:
+    part = tmp_path / "part.py"
+    part.write_text(PART.replace("{version}", "old"))
+    process = subprocess.Popen(
+        [sys.executable, "-c", FORK, str(tmp_path / "lock"), str(tmp_path)],
+        cwd=config.ROOT,
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with output_of(process) as lines:
+        assert lines.readline() == f"loaded by {process.pid}\n"
+        assert lines.readline() == "Welcome.\n"
+        first = _id_of(lines.readline(), "old")
+        os.kill(first, signal.SIGKILL)
+        assert lines.readline().startswith("a was killed by SIGKILL; starting it again")
+        second = _id_of(lines.readline(), "old")
+        part.write_text(PART.replace("{version}", "new"))
+        os.kill(second, signal.SIGKILL)
+        assert lines.readline().startswith("a was killed by SIGKILL, the 2nd time")
+        loader = int(lines.readline().removeprefix(" a | loaded by "))
+        assert loader == _id_of(lines.readline(), "new")
+        assert len({process.pid, first, second, loader}) == 4
+        process.send_signal(signal.SIGTERM)
+        assert lines.read() == "\nStopping …\n"
+    assert process.wait(60) == 0
+
+
+def _id_of(line: str, version: str) -> int:
+    """Return the id of the process that said this."""
+    _, _, said, process_id = line.split()
+    assert said == version
+    return int(process_id)

@@ -40,7 +40,7 @@ def run_workers() -> None:
         settings = begin()
         warn_of_few_open_files(settings)
         if settings.workers > 1:
-            _load_for_all()
+            _load_for_all(settings)
         child_process.do_in_child(partial(_check, settings))
         Prefork("worker", settings.workers, partial(_run_worker, settings)).supervise()
 
@@ -63,12 +63,13 @@ def run_scheduler() -> None:
         scheduler_process.run(settings)
 
 
-def _load_for_all() -> None:
+def _load_for_all(settings: Settings) -> None:
     """Load what workers use, once for several; a single one takes less memory if its parent has nothing."""
     # Elsewhere a system library may not survive a fork.
     if sys.platform == "linux":
-        from webhooks_app.cli import worker_process as worker_process
+        from webhooks_app.cli import worker_process
 
+        worker_process.load_libraries(settings.database_url)
         gc_freeze()
 
 

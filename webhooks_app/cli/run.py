@@ -10,7 +10,7 @@ from functools import partial
 import click
 
 from webhooks_app import config
-from webhooks_app.cli import demo_admin
+from webhooks_app.cli import demo_admin, processes
 from webhooks_app.config import ConfigError, Settings
 from webhooks_app.core import instance_folder, standard_streams
 from webhooks_app.jobs import child_process, open_files, process, supervisor
@@ -42,11 +42,18 @@ def _run() -> int:
     with instance_folder.hold(settings.instance) as held:
         _refuse_taken_port(settings.host, settings.port)
         _refuse_taken_port("127.0.0.1", consumer_port)
-        # In a child: what migrates takes eight times the memory of a supervisor.
+        is_forking = sys.platform == "linux"  # elsewhere a system library may not survive a fork
+        if is_forking:
+            _load_for_all(settings)
+        # In a child, as it connects to the database and to Redis, and loads what migrates.
         prepared = json.loads(child_process.do_in_child(partial(_prepare, settings, consumer_port)))
         shown = prepared["shown"]
         return supervisor.supervise(
-            [*_redis(prepared["redis"]), *_commands(consumer_port, shown["secrets"])],
+            [
+                *_redis(prepared["redis"]),
+                *_platform(is_forking=is_forking),
+                _consumer(consumer_port, shown["secrets"]),
+            ],
             welcome=_welcome(settings.base_url, consumer_port, shown),
             held=held,
         )
@@ -90,19 +97,35 @@ def _redis(command: list[str] | None) -> list[Command]:
     return [Command("redis", command, says_ready=False, stops_last=True)] if command else []
 
 
-def _commands(consumer_port: int, secrets: str) -> list[Command]:
-    consumer = str(config.ROOT / "examples" / "consumer.py")
-    return [
-        Command("web", [*PYTHON, "-m", "webhooks_app", "web"]),
-        Command("worker", [*PYTHON, "-m", "webhooks_app", "worker"]),
-        Command("scheduler", [*PYTHON, "-m", "webhooks_app", "scheduler"]),
-        Command(
-            "consumer",
-            [*PYTHON, consumer, str(consumer_port)],
-            environment={"WEBHOOK_SECRETS": secrets},
-            stops_last=True,
-        ),
-    ]
+def _load_for_all(settings: Settings) -> None:
+    """Load what web, worker and scheduler use, once for all, as they are forked; see decision record 33."""
+    from webhooks_app.cli import shared_modules
+
+    shared_modules.load(settings.database_url)
+
+
+def _platform(*, is_forking: bool) -> list[Command]:
+    acts = {"web": _run_web, "worker": processes.run_workers, "scheduler": processes.run_scheduler}
+    return [Command(name, _command(name), act=act if is_forking else None) for name, act in acts.items()]
+
+
+def _command(name: str) -> list[str]:
+    return [*PYTHON, "-m", "webhooks_app", name]
+
+
+def _run_web() -> None:
+    from webhooks_app.cli import web
+
+    web.run_web(command=_command("web"))
+
+
+def _consumer(port: int, secrets: str) -> Command:
+    return Command(
+        "consumer",
+        [*PYTHON, str(config.ROOT / "examples" / "consumer.py"), str(port)],
+        environment={"WEBHOOK_SECRETS": secrets},
+        stops_last=True,
+    )
 
 
 def _welcome(url: str, consumer_port: int, shown: dict[str, str]) -> str:

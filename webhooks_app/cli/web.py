@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+from collections.abc import Sequence
 
 import click
 
@@ -49,20 +50,23 @@ def web(count: int | None) -> None:
     run_web(count)
 
 
-def run_web(count: int | None = None) -> None:
-    """Serve until asked to end, in this process if it is to be one, otherwise in children of it."""
+def run_web(count: int | None = None, *, command: Sequence[str] | None = None) -> None:
+    """Serve until asked to end, in this process if it is to be one, otherwise in children of it.
+
+    `command`: what restarts it, where that is not the command that this process was started with.
+    """
     with clear_errors():
-        _run(count)
+        _run(count, command)
 
 
-def _run(count: int | None) -> None:
+def _run(count: int | None, command: Sequence[str] | None) -> None:
     left = restart.listener_of(os.environ)
     settings = begin()
     schema_version.check_at_start(settings.database_url)
     limits = fitting_limits(settings)
     listener = left or _listen(settings)
     _try_metrics(settings)
-    restarting = Restart(listener, os.environ)
+    restarting = Restart(listener, os.environ, command=command)
     app = create_serving_app(settings)
 
     def serve() -> None:

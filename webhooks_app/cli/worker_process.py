@@ -7,12 +7,20 @@ from typing import Any
 from webhooks_app import tasks
 from webhooks_app.cli.reporting import reports_of
 from webhooks_app.config import Settings
+from webhooks_app.db import engines
 from webhooks_app.jobs import process, redis_start
 from webhooks_app.jobs.delivery_worker import DeliveryWorker
 from webhooks_app.jobs.process import announce_ready, clear_errors
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.monitoring.own_report import WORKER
 from webhooks_app.monitoring.tracing import tracer_of
+from webhooks_app.transport import curl_handles
+
+
+def load_libraries(database_url: str) -> None:
+    """Load what a worker would load when it first connects, for workers that this process forks."""
+    engines.open_engine(database_url, waits_for_disk=False).dispose()
+    curl_handles.initialize_libcurl()
 
 
 def run(settings: Settings) -> None:

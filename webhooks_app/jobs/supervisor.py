@@ -1,33 +1,38 @@
-"""Run several processes as one: show what each prints, start again what ends, and stop all in order."""
+"""Run several processes as one: show what each prints, start again what ends, and stop all in order.
+
+The supervisor has no threads, as it forks some of them.
+"""
 
 import os
 import signal
 import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import cycle
 from typing import IO
 
-from webhooks_app.core.logging_setup import escape
 from webhooks_app.jobs import process_groups
+from webhooks_app.jobs.forked_process import ForkedProcess
 from webhooks_app.jobs.guard import Guard
+from webhooks_app.jobs.loaded_code import LoadedCode
+from webhooks_app.jobs.supervised_output import SupervisedOutput
 
-_COLOURS = (36, 33, 32, 35, 31)  # of ANSI: cyan, yellow, green, magenta, red
 _POLL_SECONDS = 0.1
-_LAST_LINES_SECONDS = 1.0
 # How processes print, of which the supervisor reads UTF-8 whatever the locale is.
 _OUTPUT = {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8:backslashreplace"}
 
 
 @dataclass(frozen=True)
 class Command:
-    """A process to run. `stops_last`: others use it, and a worker that ends still talks to Redis."""
+    """A process to run. `stops_last`: others use it, and a worker that ends still talks to Redis.
+
+    `act` is what the command does in the end. Where it is given, the supervisor forks itself to do that, with
+    what it has loaded, unless that is no longer what is on disk.
+    """
 
     name: str
     arguments: Sequence[str]
+    act: Callable[[], object] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     says_ready: bool = True
     stops_last: bool = False
@@ -55,19 +60,21 @@ def supervise(
     `welcome` is printed once each has printed `ready`. `held` is a file that stays open for as long as any of
     them runs, even where this process is killed: a guard then stops them.
     """
-    output = _Output(commands, welcome)
+    awaited = [command.name for command in commands if command.says_ready]
+    output = SupervisedOutput([command.name for command in commands], awaited=awaited, welcome=welcome)
     asked = _note_requests_to_stop()
+    code = LoadedCode()
     guard = Guard(held, restarts=len(limits.pauses_seconds))
-    running = [_Running(command, guard, output, limits) for command in commands]
+    running = [_Running(command, guard, output, limits, code) for command in commands]
     reason = _watch(running, guard, output, lambda: bool(asked) or output.is_closed)
     output.say("\n" + (f"{reason}; stopping the others …" if reason else "Stopping …"))
-    _stop(running)
+    _stop(running, output)
     guard.end()
     return 1 if reason else 0
 
 
 def _watch(
-    running: Sequence["_Running"], guard: Guard, output: "_Output", should_stop: Callable[[], bool]
+    running: Sequence["_Running"], guard: Guard, output: SupervisedOutput, should_stop: Callable[[], bool]
 ) -> str:
     """Start again what ends, until `should_stop`, or something ends for good: return a sentence on that."""
     while not should_stop():
@@ -83,25 +90,41 @@ def _watch(
             if not guard.restart([(each.stage, each.pid) for each in running if each.is_alive]):
                 return f"guard {_describe(end)}"
             output.say(f"guard {_describe(end)}; it was started again.")
-        time.sleep(_POLL_SECONDS)
+        output.wait(_POLL_SECONDS)
     return ""
 
 
 class _Running:
     """A command, its process, and when it is to be started again."""
 
-    def __init__(self, command: Command, guard: Guard, output: "_Output", limits: RestartLimits) -> None:
+    def __init__(
+        self,
+        command: Command,
+        guard: Guard,
+        output: SupervisedOutput,
+        limits: RestartLimits,
+        code: LoadedCode,
+    ) -> None:
         self.stage = int(command.stops_last)
         self._command, self._guard, self._output, self._limits = command, guard, output, limits
+        self._code = code
         self._ends = 0
         self._restart_at: float | None = None
         self.start()
 
     def start(self) -> None:
         self._restart_at, self._started_at = None, time.monotonic()
-        self._output.expect(self._command)
-        self.process = _start(self._command, self._guard)
-        self._reader = _in_thread(self._output.follow, self._command.name, self.process.stdout)
+        self.process = self._start_process()
+        assert self.process.stdout is not None
+        self._follower = self._output.follow(
+            self._command.name, self.process.stdout, says_ready=self._command.says_ready
+        )
+
+    def _start_process(self) -> subprocess.Popen[bytes] | ForkedProcess:
+        announce = self._guard.announcement(self.stage)
+        if self._command.act is not None and self._code.is_current():
+            return _fork(self._command, self._command.act, announce)
+        return _execute(self._command, announce)
 
     @property
     def pid(self) -> int:
@@ -128,13 +151,13 @@ class _Running:
         """Count the end, and stop what the process has left behind, which may hold its port."""
         is_steady = time.monotonic() - self._started_at > self._limits.steady_seconds
         self._ends = 1 if is_steady else self._ends + 1
-        process_groups.stop([[self.pid]])
+        process_groups.stop([[self.pid]], reap=lambda: self._output.wait(0))
         self._guard.forget(self.pid)
         self.finish_output()  # why it ended stands in its last lines
 
     def finish_output(self) -> None:
-        """Wait until what the process wrote is printed; a child of its that lives on ends no output."""
-        self._reader.join(_LAST_LINES_SECONDS)
+        """Wait until what the process wrote is printed."""
+        self._output.finish(self._follower)
 
     def plan_restart(self) -> str:
         """Note when the process is to be started again, and return it in words."""
@@ -147,51 +170,6 @@ class _Running:
         return f"{self._command.name} {_describe(self.process.returncode)}{again}"
 
 
-class _Output:
-    """Prints lines under the names of the processes they come from, except those that say `ready`."""
-
-    def __init__(self, commands: Sequence[Command], welcome: str) -> None:
-        self._width = max(len(command.name) for command in commands)
-        self._colours = dict(zip((command.name for command in commands), cycle(_COLOURS), strict=False))
-        self._awaited = {command.name for command in commands if command.says_ready}
-        self._welcome: str | None = welcome
-        self._lock = threading.Lock()
-        self.is_closed = False
-
-    def expect(self, command: Command) -> None:
-        """Note that the command's process is about to say that it is ready."""
-        with self._lock:
-            if command.says_ready:
-                self._awaited.add(command.name)
-
-    def follow(self, name: str, lines: IO[bytes]) -> None:
-        """Print all lines; where nobody reads them any more, take them all the same."""
-        for line in lines:
-            text = line.decode(errors="replace")
-            if name in self._awaited and text.startswith("ready"):
-                self._note_ready(name)
-            else:
-                self.say("\n".join(self._prefix(name) + escape(part) for part in text.splitlines()))
-
-    def say(self, text: str) -> None:
-        with self._lock:
-            try:
-                print(text, flush=True)
-            except OSError:
-                self.is_closed = True
-
-    def _note_ready(self, name: str) -> None:
-        with self._lock:
-            self._awaited.remove(name)
-            welcome, self._welcome = (None, self._welcome) if self._awaited else (self._welcome, None)
-        if welcome is not None:
-            self.say(welcome)
-
-    def _prefix(self, name: str) -> str:
-        prefix = f" {name:{self._width}} | "
-        return f"\033[{self._colours[name]}m{prefix}\033[0m" if sys.stdout.isatty() else prefix
-
-
 def _note_requests_to_stop() -> list[int]:
     """Return a list that every request to stop is added to: Ctrl-C, SIGTERM, a terminal that closes."""
     asked: list[int] = []
@@ -201,27 +179,31 @@ def _note_requests_to_stop() -> list[int]:
     return asked
 
 
-def _start(command: Command, guard: Guard) -> subprocess.Popen[bytes]:
+def _fork(command: Command, act: Callable[[], object], announce: Callable[[], None]) -> ForkedProcess:
+    return ForkedProcess(
+        act,
+        title=f"avra {command.name}",
+        environment=_OUTPUT | dict(command.environment),
+        preexec_fn=announce,
+    )
+
+
+def _execute(command: Command, announce: Callable[[], None]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603  a command of ours
         command.arguments,
+        bufsize=0,
         env=os.environ | _OUTPUT | dict(command.environment),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        # By the process itself, so that the guard knows it at whichever moment the supervisor is killed. It
-        # takes no lock, which a thread of the supervisor's might have held when the process was forked.
-        preexec_fn=guard.announcement(int(command.stops_last)),
+        # By the process itself, so that the guard knows it at whichever moment the supervisor is killed.
+        preexec_fn=announce,
     )
 
 
-def _in_thread(act: Callable[..., None], *arguments: object) -> threading.Thread:
-    thread = threading.Thread(target=act, args=arguments, daemon=True)
-    thread.start()
-    return thread
-
-
-def _describe(status: int) -> str:
+def _describe(status: int | None) -> str:
+    assert status is not None, "it runs"
     if status < 0:
         return f"was killed by {signal.Signals(-status).name}"
     return f"ended by itself with status {status}"
@@ -231,12 +213,15 @@ def _ordinal(number: int) -> str:
     return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number, 'th') }"
 
 
-def _stop(running: Sequence[_Running]) -> None:
+def _stop(running: Sequence[_Running], output: SupervisedOutput) -> None:
     alive = [each for each in running if each.is_alive]
-    process_groups.stop(
-        [[each.pid for each in alive if each.stage == stage] for stage in (0, 1)],
-        reap=lambda: [each.process.poll() for each in alive],
-    )
+
+    def reap() -> None:
+        output.wait(0)  # or who has much to say would never end
+        for each in alive:
+            each.process.poll()
+
+    process_groups.stop([[each.pid for each in alive if each.stage == stage] for stage in (0, 1)], reap=reap)
     for each in running:
         each.process.wait()
         each.finish_output()

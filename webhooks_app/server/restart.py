@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 from contextlib import suppress
 
 from webhooks_app.jobs.process import when_orphaned
@@ -42,7 +42,15 @@ def listener_of(environ: MutableMapping[str, str]) -> socket.socket | None:
 class Restart:
     """One per web process that was started by a command of its own; to be made before `environ` is used."""
 
-    def __init__(self, listener: socket.socket, environ: MutableMapping[str, str]) -> None:
+    def __init__(
+        self,
+        listener: socket.socket,
+        environ: MutableMapping[str, str],
+        *,
+        command: Sequence[str] | None = None,
+    ) -> None:
+        """`command`: with which the web is started; None for that with which this process was."""
+        self._command = list(command or [sys.executable, *sys.orig_argv[1:]])
         self._kept = listener.dup()  # the server closes its own
         self._environ = environ
         self._stand_in: subprocess.Popen[str] | None = None
@@ -80,7 +88,9 @@ class Restart:
     def replace_if_due(self) -> None:
         """Replace this process by its command, if it has left for that."""
         if self._stand_in is not None and not self._has_given_up:
-            os.execve(sys.executable, _command(), self._handing_over({_STAND_IN: str(self._stand_in.pid)}))  # noqa: S606
+            os.execve(  # noqa: S606  a command of ours
+                self._command[0], self._command, self._handing_over({_STAND_IN: str(self._stand_in.pid)})
+            )
 
     def _begin(self) -> None:
         if not self._is_under_way and not self._has_given_up:
@@ -89,7 +99,7 @@ class Restart:
 
     def _start_stand_in(self) -> None:
         started = subprocess.Popen(  # noqa: S603  a command of ours
-            _command(),
+            self._command,
             env=self._handing_over({_STAND_IN_OF: str(os.getpid())}),
             pass_fds=[self._kept.fileno()],
             stdout=subprocess.PIPE,
@@ -105,10 +115,6 @@ class Restart:
     def _handing_over(self, more: dict[str, str]) -> dict[str, str]:
         self._kept.set_inheritable(True)
         return dict(self._environ) | {_LISTENER: str(self._kept.fileno())} | more
-
-
-def _command() -> list[str]:
-    return [sys.executable, *sys.orig_argv[1:]]
 
 
 def _is_ready(started: "subprocess.Popen[str]") -> bool:
