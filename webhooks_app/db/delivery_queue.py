@@ -1,6 +1,6 @@
 """Into the queue and out of it, together with the deliveries' state and in the caller's transaction."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,7 +19,6 @@ _ADD = bulk_sql.prepare_with_rows(
     FROM deliveries WHERE id IN (SELECT r.id FROM {rows})
     """,
     {"id": "text"},
-    bindparam("now", type_=UtcDateTime),
 )
 _REMOVE = bulk_sql.prepare_with_rows(
     """
@@ -37,7 +36,6 @@ _SET_STATE = bulk_sql.prepare_with_rows(
     FROM {rows} WHERE deliveries.id = r.id
     """,
     _CLAIM_FIELDS,
-    bindparam("finished_at", type_=UtcDateTime),
 )
 
 
@@ -63,7 +61,7 @@ def remove_endpoint(connection: Connection, endpoint_id: str, state: DeliverySta
     statement = text("""
         DELETE FROM pending_deliveries WHERE endpoint_id = :id RETURNING delivery_id AS id, generation
     """)
-    removed = connection.execute(statement, {"id": endpoint_id}).mappings().all()
+    removed = connection.execute(statement, {"id": endpoint_id}).all()
     set_state(connection, removed, state, now=now)
     return len(removed)
 
@@ -76,18 +74,20 @@ def remove(
     Return how many did.
     """
     named = [{"id": delivery_id, "generation": generation} for delivery_id, generation in claimed]
-    removed = bulk_sql.run_with_rows(connection, _REMOVE, named).mappings().all()
+    removed = bulk_sql.run_with_rows(connection, _REMOVE, named)
     set_state(connection, removed, state, now=now)
     return len(removed)
 
 
-def set_state(connection: Connection, removed: Sequence[Any], state: DeliveryState, *, now: datetime) -> None:
+def set_state(
+    connection: Connection, removed: Collection[Sequence[Any]], state: DeliveryState, *, now: datetime
+) -> None:
     """Give deliveries that the caller has just taken out of the queue their new state.
 
-    `removed` holds the `id` and `generation` of each, as they were in the queue.
+    `removed` holds the id and the generation of each, as they were in the queue.
     """
     if not removed:
         return
-    rows = [{"id": row["id"], "generation": row["generation"]} for row in removed]
+    rows = [{"id": delivery_id, "generation": generation} for delivery_id, generation in removed]
     finished_at = now if state is DeliveryState.CANCELED else None
     bulk_sql.run_with_rows(connection, _SET_STATE, rows, state=state.value, finished_at=finished_at)

@@ -29,7 +29,7 @@ def prepare(statements: Mapping[str, str]) -> DriverStatement:
 def fetch_all(
     connection: Connection, statement: DriverStatement, values: Mapping[str, Any]
 ) -> list[tuple[Any, ...]]:
-    """Run the statement and return its rows, in which moments are as the driver has them; see `moment`.
+    """Run the statement and return its rows, if it gives any, with moments as the driver has them: `moment`.
 
     Raises DBAPIError as SQLAlchemy does.
     """
@@ -46,8 +46,8 @@ def fetch_all_as(connection: Connection, statement: str, values: Mapping[str, An
         connection.begin()  # as SQLAlchemy does by itself, which tells the session what it runs under
     driver: Any = connection.connection.driver_connection
     with driver_errors.as_sqlalchemy(connection, statement):
-        rows: list[tuple[Any, ...]] = driver.execute(statement, values).fetchall()
-    return rows
+        cursor = driver.execute(statement, values)
+        return cursor.fetchall() if cursor.description is not None else []
 
 
 def moment(value: Any) -> datetime | None:

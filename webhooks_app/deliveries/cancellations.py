@@ -56,11 +56,11 @@ def cancel_several(
     removed = connection.execute(
         delete(PendingDelivery)
         .where(PendingDelivery.delivery_id.in_(locked))
-        .returning(PendingDelivery.delivery_id.label("id"), PendingDelivery.generation)
+        .returning(PendingDelivery.delivery_id, PendingDelivery.generation)
     )
-    rows = removed.mappings().all()
+    rows = removed.all()
     delivery_queue.set_state(connection, rows, DeliveryState.CANCELED, now=now)
-    return [str(row["id"]) for row in rows]
+    return [delivery_id for delivery_id, _ in rows]
 
 
 def _refusal(connection: Connection, workspace_id: str, delivery_id: str) -> CancelResult:

@@ -54,9 +54,8 @@ class _Found(NamedTuple):
     is_listener: bool | None
 
 
-_FIND = driver_sql.prepare(
-    bulk_sql.write_with_rows(
-        f"""
+_FIND = bulk_sql.prepare_with_rows(
+    f"""
     SELECT token.id, token.last_used_at, coalesce(token.workspace_id, r.workspace_id),
         token.name, token.scopes, token.rate_per_second, token.burst,
         r.token_hash, r.type, endpoint.id, endpoint.state, endpoint.is_listener
@@ -69,8 +68,7 @@ _FIND = driver_sql.prepare(
             SELECT 1 FROM subscriptions AS s WHERE s.endpoint_id = endpoint.id AND s.event_type = r.type
         ))
     """,
-        dict.fromkeys(Sender._fields, "text"),
-    )
+    dict.fromkeys(Sender._fields, "text"),
 )
 
 
@@ -80,8 +78,8 @@ def find(connection: Connection, senders: Iterable[Sender]) -> Subscribers:
     endpoints: dict[Topic, dict[str, None]] = defaultdict(dict)  # two tokens of a workspace find the same
     disabled: set[str] = set()
     listeners: set[str] = set()
-    rows = bulk_sql.encode([each._asdict() for each in set(senders)])
-    for row in map(_Found._make, driver_sql.fetch_all(connection, _FIND, {"rows": rows, "now": clock.now()})):
+    rows = [each._asdict() for each in set(senders)]
+    for row in map(_Found._make, bulk_sql.run_with_rows(connection, _FIND, rows, now=clock.now())):
         if row.id is not None and row.token_hash not in tokens:
             tokens[row.token_hash] = api_tokens.of_row(
                 row._replace(last_used_at=driver_sql.moment(row.last_used_at))

@@ -183,10 +183,7 @@ def _write_late_successes(connection: Connection, rows: list[dict[str, Any]]) ->
     if not rows:
         return {}
     # A delivery that is delivered already has no row in the queue.
-    newest = {
-        row.delivery_id: row.generation
-        for row in bulk_sql.run_with_rows(connection, _DEQUEUE_ANY_CLAIM, rows)
-    }
+    newest = dict(_keys(bulk_sql.run_with_rows(connection, _DEQUEUE_ANY_CLAIM, rows)))
     # The newer claim may be in flight, and must stay stale when the delivery is replayed.
     current = [row | {"generation": newest.get(row["id"], row["generation"])} for row in rows]
     return _subjects(bulk_sql.run_with_rows(connection, _UPDATE_LATE_SUCCESSES, current))
