@@ -47,7 +47,7 @@ def test_no_walk_of_the_log_finds_them_where_each_event_has_many(
 ) -> None:
     workspace.endpoint("http://127.0.0.1:9/")
     workspace.send()
-    with database.begin() as connection:
+    with database.without_time_limit().begin() as connection:
         for statement in (_EVENTS, _DELIVERIES, "ANALYZE deliveries"):
             connection.execute(text(statement))
     named = [f"evt_{1300 - n}" for n in range(count)]
