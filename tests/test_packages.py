@@ -53,7 +53,19 @@ IMPORTERS = {
 # Enough to compute, nothing to look at a clock, a file or a socket with.
 PURE_IMPORTS = {
     *("base64", "binascii", "collections", "dataclasses", "datetime", "decimal", "difflib", "email", "enum"),
-    *("errno", "functools", "hashlib", "heapq", "hmac", "idna", "ipaddress", "itertools", "json", "math"),
+    *(
+        "errno",
+        "functools",
+        "hashlib",
+        "heapq",
+        "hmac",
+        "html",
+        "idna",
+        "ipaddress",
+        "itertools",
+        "json",
+        "math",
+    ),
     *("msgspec", "re", "secrets", "typing", "unicodedata", "urllib", "zlib"),
 }
 LOOKS_AT_A_CLOCK = {"now", "utcnow", "today"}

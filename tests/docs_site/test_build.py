@@ -9,6 +9,9 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from docs_site import pages
+from tests.events import shop_catalog
+from webhooks_app.events import catalog
+from webhooks_app.web import deployed_documents
 
 pytestmark = pytest.mark.long
 
@@ -112,3 +115,27 @@ def test_the_search_index_knows_words_of_the_pages(site: Path) -> None:
 def test_licences_of_what_is_served_come_along(site: Path) -> None:
     assert "Permission is hereby granted" in (site / "_static" / "furo.LICENSE.txt").read_text()
     assert "Redistribution" in (site / "_static" / "sphinx.LICENSE.txt").read_text()
+
+
+def test_its_markup_takes_pages_of_a_deployments_own_event_types(site: Path, tmp_path: Path) -> None:
+    """A theme that writes its pages otherwise is told here, not by a page that is wrong."""
+    own = catalog.load(shop_catalog.write(tmp_path))
+
+    def page(name: str) -> str:
+        found = deployed_documents.find(name, own, site, base_url="https://hooks.example.com")
+        assert found is not None
+        return found.content
+
+    paid, start = page("events/order.paid.html"), page("index.html")
+    assert '<link rel="alternate" type="text/markdown" href="order.paid.md">' in paid
+    assert "<title>order.paid - Avra webhooks</title>" in paid
+    assert paid.count("<h1") == 1 and ">order.paid<a" in paid
+    assert 'href="#sending-it">Sending it</a>' in paid  # in the contents
+    assert "related-pages" not in paid.replace('<div class="related-pages"></div>', "")
+    assert 'rel="next"' not in paid
+    assert 'href="index.html">Event types</a>' in paid
+    assert 'href="order.paid.html">order.paid</a>' in paid
+    assert 'href="events/order.paid.html">order.paid</a>' in start
+    assert "# order.paid" in page("llms-full.txt")
+    assert "A batch inference run was requested" not in page("llms-full.txt")  # the catalog replaces it
+    assert "(events/order.paid.md)" in page("llms.txt")

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from flask import Blueprint, render_template
 
-from webhooks_app.web.api import document
+from webhooks_app.web.api import document, event_schemas
 from webhooks_app.web.api.reference import meaning
 from webhooks_app.web.responses import PageResponse
 
@@ -42,10 +42,12 @@ def add_routes(blueprint: Blueprint) -> None:
 def index() -> PageResponse:
     described = document.document()
     groups = {tag["name"]: list(_operations(described, tag["name"])) for tag in described["tags"]}
+    count = sum(map(len, groups.values()))
+    groups[event_schemas.TAG] = list(_webhooks(described))
     return render_template(
         "api_reference/index.html",
         groups=groups,
-        count=sum(map(len, groups.values())),
+        count=count,
         server_url=described["servers"][0]["url"],
     )
 
@@ -55,6 +57,22 @@ def _operations(described: Mapping[str, Any], tag: str) -> Iterator[Described]:
         for method in _METHODS:
             if method in methods and methods[method]["tags"] == [tag]:
                 yield _operation(described, method, path, methods[method])
+
+
+def _webhooks(described: Mapping[str, Any]) -> Iterator[Described]:
+    """Yield what consumers get, with the fields of each event type's data."""
+    for name, methods in described["webhooks"].items():
+        found = _operation(described, "post", name, methods["post"])
+        data = described["components"]["schemas"][f"{found.id.removeprefix('on')}Data"]
+        yield found._replace(fields=(*found.fields, *_data_fields(data, "data.")))
+
+
+def _data_fields(schema: Mapping[str, Any], prefix: str) -> Iterator[Field]:
+    for name, part in schema.get("properties", {}).items():
+        part = part if isinstance(part, dict) else {}
+        is_required = name in schema.get("required", ())
+        yield Field(f"{prefix}{name}", "body", kind(part), is_required, part.get("description", ""))
+        yield from _data_fields(part, f"{prefix}{name}.")
 
 
 def _operation(
@@ -106,9 +124,12 @@ def kind(schema: Mapping[str, Any]) -> str:
     """Return what a value is, in words: the values that there are, where they are few."""
     if "enum" in schema:
         return ", ".join(str(each) for each in schema["enum"] if each)
+    if "const" in schema:
+        return str(schema["const"])
     if "anyOf" in schema:
         return " or ".join(dict.fromkeys(kind(each) for each in schema["anyOf"]))
     if "$ref" in schema:
         return str(schema["$ref"].rpartition("/")[2])
-    named = str(schema.get("type", "value"))
-    return _KINDS.get(named, named)
+    named = schema.get("type", "value")
+    names = named if isinstance(named, list) else [named]
+    return " or ".join(_KINDS.get(str(name), str(name)) for name in names)

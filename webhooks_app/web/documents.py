@@ -22,6 +22,8 @@ from werkzeug.security import safe_join
 from werkzeug.wrappers import Response
 
 from webhooks_app import config
+from webhooks_app.extensions import services
+from webhooks_app.web import deployed_documents
 
 # The console's policy, with the theme's icons, which its stylesheet has within it.
 CONTENT_SECURITY_POLICY = (
@@ -47,7 +49,12 @@ def index() -> Response | str:
 
 
 def show(name: str) -> Response:
-    """Answer a file of the site, or the Markdown of that name; what lacks `.html` leads to its page."""
+    """Answer a file of the site, or the Markdown of that name; what lacks `.html` leads to its page.
+
+    Where the deployment has event types of its own, pages are as it has them.
+    """
+    if (own := _of_deployment(name)) is not None:
+        return own
     for folder, is_allowed in ((_site(), True), (_sources(), name.endswith(".md"))):
         try:
             if is_allowed:
@@ -55,13 +62,32 @@ def show(name: str) -> Response:
         except NotFound:
             continue
     markdown = f"{name.removesuffix('.html')}.md"
-    if name.endswith(".html") and _has(_sources(), markdown):
+    if name.endswith(".html") and (_has(_sources(), markdown) or _of_deployment(markdown)):
         return redirect(url_for("documents.show", name=markdown))
     stem = name.rstrip("/")
+    if not stem.endswith((".html", ".md")) and _of_deployment(f"{stem}.html"):
+        return redirect(url_for("documents.show", name=f"{stem}.html"))
     page = next((each for each in (f"{stem}.html", f"{stem}/index.html") if _has(_site(), each)), None)
     if page is None:
         abort(404)
     return redirect(url_for("documents.show", name=page))
+
+
+def _of_deployment(name: str) -> Response | None:
+    """Return the document where it is not as the site has it, or where to find another."""
+    path = safe_join("", name)
+    if path is None:
+        return None
+    base_url, catalog = services().settings.base_url, services().catalog
+    try:
+        found = deployed_documents.find(path.removeprefix("./"), catalog, _site(), base_url=base_url)
+    except LookupError:  # such as a built-in event type that is not in the catalog
+        return redirect(url_for("documents.show", name="events/index.html"))
+    if found is None:
+        return None
+    response = Response(found.content, content_type=f"{found.media_type}; charset=utf-8")
+    response.add_etag()
+    return _with_headers(response.make_conditional(request))
 
 
 def _has(folder: Path, name: str) -> bool:
