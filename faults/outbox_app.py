@@ -34,6 +34,13 @@ def create_tables(url: str) -> None:
         connection.commit()
 
 
+def drop_tables(url: str) -> None:
+    """Drop what `create_tables` made, if it is there."""
+    with closing(dbapi.connector(url)()) as connection, closing(connection.cursor()) as cursor:
+        for table in ("orders", outbox_schema.TABLE):
+            cursor.execute(f"DROP TABLE IF EXISTS {table}")
+
+
 def orders(url: str) -> dict[str, int]:
     """Return how many events each committed order has."""
     return dict(_rows(url, "SELECT id, events FROM orders"))

@@ -1,5 +1,6 @@
 """An app's outbox whose relays are killed, while the app is killed too and the platform goes away."""
 
+import os
 import random
 import time
 from collections import Counter
@@ -153,7 +154,14 @@ def _accepted(system: System, keys: list[str]) -> list[str]:
 
 @contextmanager
 def _app_database(system: System) -> Iterator[str]:
-    """Yield the URL of an empty database of the app's own, of the platform's kind."""
+    """Yield the URL of an empty database of the app's own, of the platform's kind.
+
+    Or of the one that TEST_MYSQL_URL names, whose orders and outbox are dropped.
+    """
+    if url := os.environ.get("TEST_MYSQL_URL"):
+        outbox_app.drop_tables(url)
+        yield url
+        return
     name = f"outbox_app_{system.scenario_number}"
     if system.database.kind == "sqlite":
         path = system.folder / f"{name}.db"

@@ -1,4 +1,8 @@
-"""The outbox on MySQL, which is a MariaDB here: where its SQL or its locks could differ from the others'."""
+"""The outbox on MySQL: where its SQL or its locks could differ from the others'.
+
+That is a MariaDB here, which packages bring; TEST_MYSQL_URL names a database of another server to test on,
+such as `mysql+pymysql://root@localhost/app?unix_socket=/run/mysqld.sock`, whose outbox is dropped.
+"""
 
 import os
 import shutil
@@ -11,9 +15,9 @@ import pymysql
 import pytest
 
 from avra_client.client import Client
-from tests.avra_client import test_failing_rows, test_outbox, test_relay
+from tests.avra_client import test_failing_rows, test_outbox, test_relay, test_relay_killed
 from tests.avra_client.conftest import Store
-from tests.conftest import unavailable, wait_for
+from tests.conftest import Workspace, unavailable, wait_for
 
 RELAYED: list[Callable[[Store, Client], None]] = [
     test_relay.test_everything_is_handed_over_once_and_in_order,
@@ -28,6 +32,9 @@ RELAYED: list[Callable[[Store, Client], None]] = [
 @pytest.fixture(scope="module")
 def mysql_url(scratch: Path) -> Iterator[str]:
     """A server of the module's own, without accounts and tables of its own, on a socket alone."""
+    if url := os.environ.get("TEST_MYSQL_URL"):
+        yield url
+        return
     path = os.environ["PATH"] + ":/usr/sbin"
     program = shutil.which("mariadbd", path=path) or unavailable(
         "mariadbd", "apt install mariadb-server-core"
@@ -88,3 +95,7 @@ def test_rows_that_fail_are_claimed_as_on_other_databases(store: Store) -> None:
     test_failing_rows.test_of_rows_that_fail_one_is_claimed_at_a_time_and_where_nothing_else_is_due_first(
         store
     )
+
+
+def test_each_row_becomes_one_event_wherever_its_relay_is_killed(store: Store, workspace: Workspace) -> None:
+    test_relay_killed.test_each_row_becomes_one_event_wherever_its_relay_is_killed(store, workspace)

@@ -3,7 +3,9 @@
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -62,25 +64,64 @@ def test_a_server_that_says_nothing_is_left_after_its_time(server: Receiver) -> 
     assert "within 0.2 s" in result.detail
 
 
-@pytest.mark.parametrize(
-    ("said", "failure"), [(b"", "connection_lost"), (b"nonsense\r\n\r\n", "invalid_response")]
-)
-def test_what_is_no_answer_is_named(said: bytes, failure: str) -> None:
+@contextmanager
+def saying(*pieces: bytes, each_seconds: float = 0.0) -> Iterator[Target]:
+    """A server that says these one after the other, whatever it is asked; the last until it is hung up on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def answer() -> None:
             client, _ = listener.accept()
-            client.recv(65536)
-            client.sendall(said)
-            client.shutdown(socket.SHUT_WR)
-            client.recv(65536)
-            client.close()
+            with client, suppress(OSError):
+                client.recv(65536)
+                for piece in pieces:
+                    client.sendall(piece)
+                while each_seconds:
+                    client.sendall(pieces[-1])
+                    time.sleep(each_seconds)
+                client.shutdown(socket.SHUT_WR)
+                client.recv(65536)
 
         thread = threading.Thread(target=answer)
         thread.start()
-        target = Target(f"http://127.0.0.1:{listener.getsockname()[1]}/")
-        assert forward(target, HEADERS, BODY, timeout_seconds=5).failure == failure
+        yield Target(f"http://127.0.0.1:{listener.getsockname()[1]}/")
         thread.join(10)
+
+
+@pytest.mark.parametrize(
+    ("said", "failure"),
+    [
+        (b"", "connection_lost"),
+        (b"HTTP/1.1 200 OK\r\n", "connection_lost"),
+        (b"HTTP/1.1 200 OK\r\nX-Own: 1", "connection_lost"),
+        (b"nonsense\r\n\r\n", "invalid_response"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X-Own: 1\r\n" * 200 + b"\r\n", "invalid_response"),
+    ],
+)
+def test_what_is_no_answer_is_named(said: bytes, failure: str) -> None:
+    with saying(said) as target:
+        assert forward(target, HEADERS, BODY, timeout_seconds=5).failure == failure
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200 OK\r\nX-Own: x"])
+def test_a_head_that_never_ends_is_left_after_its_time(head: bytes) -> None:
+    last = head if head.endswith(b"\n") else b"x"
+    with saying(head, last, each_seconds=0.02) as target:
+        result = forward(target, HEADERS, BODY, timeout_seconds=0.3)
+    assert (result.status, result.failure) == (None, "timeout")
+
+
+def test_a_body_that_never_ends_leaves_what_came_of_it() -> None:
+    with saying(b"HTTP/1.1 200 OK\r\n\r\n", b"x", each_seconds=0.02) as target:
+        result = forward(target, HEADERS, BODY, timeout_seconds=0.3)
+    assert result.status == 200
+    assert result.body.startswith(b"xx")
+
+
+def test_a_report_has_no_more_headers_than_the_platform_takes(server: Receiver) -> None:
+    server.answer = Answer(200, b"x" * 20_000, {f"X-{n}": "\xe4" * 2000 for n in range(40)})
+    report = forward(Target(f"http://127.0.0.1:{server.port}/"), HEADERS, BODY, timeout_seconds=5).as_report()
+    assert len(json.dumps(report)) < 60_000
+    assert ["X-0", "\xe4" * 2000] in report["response_headers"]
 
 
 def test_where_nobody_listens_that_is_said() -> None:

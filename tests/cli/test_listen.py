@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,10 @@ from tests.receivers import Answer, Received, Receiver, answer_after
 from tests.web.api.conftest import Api, new_api
 from tests.web.deliveries import newest, state
 from webhooks_app import config
+from webhooks_app.cli.api_client import ApiClient, ApiFailure
+from webhooks_app.cli.forwarding import Target
+from webhooks_app.cli.listening import Listening, ListenOptions
+from webhooks_app.cli.profiles import Profile
 from webhooks_app.db.models import DeliveryState, Endpoint
 from webhooks_app.extensions import db
 
@@ -180,7 +185,7 @@ def test_it_goes_on_through_deaths_of_both_sides(
         assert second.wait() == 3
         second.await_said("Another program listens")
         assert third.interrupt() == 0
-        third.await_said("Ended. 1 delivery that waited was canceled")
+        third.await_said("Ended. 1 delivery that waited was canceled; replay brings it back")
         assert state(in_hand) is DeliveryState.CANCELED
         db.session.rollback()
         assert db.session.scalars(select(Endpoint.deleted_at)).one() is not None
@@ -219,8 +224,74 @@ def test_it_says_what_keeps_it_from_listening(
             ({}, ["--forward-to", "3000", "--events", "no-such"], 65, "“no-such” is not in the catalog"),
             ({}, ["--forward-to", "ftp://a/"], 64, "Give a URL"),
             ({}, ["--forward-to", "3000", "--since", "2"], 64, "Give a time"),
+            ({}, ["--forward-to", "3000", "--name", "Anna's"], 64, "such as annas-laptop"),
         ):
             program = Program(environ | changed, *options)
             assert program.wait() == status
             program.await_said(text)
             assert not re.search("Traceback", "".join(program.said))
+
+
+def holds(receiver: Receiver, delivery_id: str) -> bool:
+    return any(each.delivery_id == delivery_id for each in receiver.received)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_ctrl_c_waits_for_what_is_in_hand_and_a_second_one_does_not(
+    workspace: Workspace, environ: dict[str, str], receiver: Receiver, listen: Callable[..., Program]
+) -> None:
+    with platform(environ):
+        for interrupts in (1, 2):
+            may_answer = threading.Event()
+            receiver.answer = answer_after(may_answer)
+            program = listen("--timeout", "30")
+            in_hand = sent(workspace)
+            wait_for(partial(holds, receiver, in_hand), SECONDS)
+            program.process.send_signal(signal.SIGINT)
+            program.await_said("Ctrl-C again ends at once.")
+            if interrupts == 1:
+                may_answer.set()
+                program.await_line(in_hand)
+                assert program.wait() == 0
+                assert state(in_hand) is DeliveryState.DELIVERED
+            else:
+                assert program.interrupt() == 0
+                may_answer.set()
+                program.await_said("Ended. 1 delivery that waited was canceled")
+                assert not program.lines
+
+
+@contextmanager
+def answering(answer: Answer) -> Iterator[dict[str, str]]:
+    """A platform of another version or in trouble, which always answers this; yields what names it."""
+    with Receiver() as server:
+        server.answer = answer
+        yield {"AVRA_URL": f"http://127.0.0.1:{server.port}", "AVRA_TOKEN": "tok_x"}
+
+
+def test_a_platform_that_has_no_listeners_is_said_to_be_older() -> None:
+    body = b'{"error": {"code": "not_found", "message": "There is nothing here.", "field": null}}'
+    with answering(Answer(404, body, {"Content-Type": "application/json"})) as environ:
+        program = Program(environ, "--forward-to", "3000")
+        assert program.wait() == 65
+        assert "it is older than this command" in "".join(program.said)
+
+
+def test_it_asks_again_when_the_platform_says() -> None:
+    slept: list[float] = []
+
+    class Waiting(Listening):
+        def _sleep(self, seconds: float) -> None:
+            slept.append(seconds)
+            self.is_stopping = len(slept) == 3
+
+    options = ListenOptions(name="laptop", target=Target("http://127.0.0.1:9/"))
+    for asked, at_least in (("7200", 300), ("90", 90)):
+        slept.clear()
+        with answering(Answer(429, b"{}", {"Retry-After": asked})) as named:
+            profile = Profile("test", named["AVRA_URL"], "tok_x")
+            waiting = Waiting(ApiClient(profile), options, lambda _: None)
+            waiting._listener = {"id": "ep_1", "session": "lss_1"}
+            with pytest.raises(ApiFailure):
+                list(waiting.handle_all())
+        assert min(slept) == at_least

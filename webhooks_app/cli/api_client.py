@@ -48,12 +48,21 @@ class ApiFailure(Exception):
     """A request did not succeed; the message is a sentence for people.
 
     `status` is the answer's, 0 where none came; `code` is for programs, `field` is what was at fault, and
-    `exit_code` the command's status, one of sysexits.h.
+    `exit_code` the command's status, one of sysexits.h. `retry_after` is how many seconds it asked for.
     """
 
-    def __init__(self, message: str, *, status: int = 0, code: str = "", field: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 0,
+        code: str = "",
+        field: str | None = None,
+        retry_after: float = 0.0,
+    ) -> None:
         super().__init__(f"{field}: {message}" if field else message)
         self.message, self.status, self.code, self.field = message, status, code, field
+        self.retry_after = retry_after
 
     @property
     def exit_code(self) -> int:
@@ -205,7 +214,7 @@ class ApiClient:
 
     def _answer(self, response: requests.Response) -> Answer:
         """Return the 2xx. Raises ApiFailure for everything else."""
-        status = response.status_code
+        status, after = response.status_code, _seconds(response.headers.get("Retry-After"))
         try:
             body = json.loads(response.content) if response.content else None
         except (ValueError, RecursionError):
@@ -217,7 +226,8 @@ class ApiClient:
             case {"code": str(code), "message": str(message)} | {"code": str(code), "detail": str(message)}:
                 place = said.get("field")
                 field = flatten(place) if isinstance(place, str) else None
-                raise ApiFailure(flatten(message), status=status, code=code, field=field)
+                text = flatten(message)
+                raise ApiFailure(text, status=status, code=code, field=field, retry_after=after)
         raise self._not_the_api(response)
 
     def _not_the_api(self, response: requests.Response) -> ApiFailure:
@@ -228,7 +238,8 @@ class ApiClient:
             message = f"The platform at {url} cannot answer now ({status})."
         else:
             message = f"What answers at {url} ({status}) is not the platform's API: is the URL right?"
-        return ApiFailure(message, status=status, code=f"http_{status}")
+        after = _seconds(response.headers.get("Retry-After"))
+        return ApiFailure(message, status=status, code=f"http_{status}", retry_after=after)
 
 
 def _says_later(status: int, may_repeat: bool) -> bool:

@@ -144,7 +144,7 @@ def _watched(tailing: Tailing) -> Iterator[dict[str, Any]]:
             if failure.status not in AWAY:
                 raise
             if not is_away:
-                click.echo(f"{failure} Trying again until it does; Ctrl-C ends.", err=True)
+                click.echo(f"{failure} Trying again until that is over; Ctrl-C ends.", err=True)
             is_away = True
         if tailing.has_left_out:
             click.echo(f"There is more than the newest {MOST_NEW:,}; the log has it all.", err=True)

@@ -1,11 +1,14 @@
 """A delivery handed on to a server on this machine, as a worker would send it."""
 
 import http.client
+import json
 import socket
 import ssl
+import threading
 import time
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, quote, urlsplit
@@ -13,6 +16,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 # What the log keeps of an answer's body; more of it is not read.
 KEPT_BYTES = 16 * 1024
 _MOST_HEADERS = 200
+_REPORTED_HEADER_BYTES = 20 * 1024  # beside the body, which is a third longer in base64: it takes 64 KiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +57,21 @@ class Forwarded:
             return report | {"failure": self.failure, "detail": self.detail[:300]}
         return report | {
             "status": self.status,
-            "response_headers": [list(header) for header in self.headers[:_MOST_HEADERS]],
+            "response_headers": _first(self.headers),
             "response_body_base64": b64encode(self.body).decode(),
             "is_truncated": self.is_truncated,
         }
+
+
+def _first(headers: Sequence[tuple[str, str]]) -> list[list[str]]:
+    """Return the first of the headers, no more than the platform takes in a report."""
+    left, found = _REPORTED_HEADER_BYTES, list[list[str]]()
+    for header in headers[:_MOST_HEADERS]:
+        left -= len(json.dumps(header))
+        if left < 0:
+            break
+        found.append(list(header))
+    return found
 
 
 def normalise(given: str) -> str:
@@ -85,11 +100,15 @@ def forward(
     began = time.monotonic()
     result = Forwarded()
     connection = _connection(target, timeout_seconds)
+    connection.response_class = _Response
     try:
-        _exchange(connection, target, headers, body, result, began, timeout_seconds)
+        with _cut_off_after(timeout_seconds, connection):
+            _exchange(connection, target, headers, body, result, began, timeout_seconds)
     except (OSError, http.client.HTTPException) as error:
         if result.status is None:
-            result.failure, result.detail = _failure(error, target, timeout_seconds)
+            is_over = time.monotonic() >= began + timeout_seconds
+            failed = TimeoutError() if is_over else error
+            result.failure, result.detail = _failure(failed, target, timeout_seconds)
     finally:
         connection.close()
     result.total_us = _microseconds(began)
@@ -125,6 +144,7 @@ def _exchange(
     connection.putheader("content-length", str(len(body)))
     connection.endheaders(body)
     response = _within(connection, began, timeout_seconds).getresponse()
+    _within(connection, began, timeout_seconds)
     result.first_byte_us = _microseconds(began)
     result.status, result.reason = response.status, response.reason
     result.headers = response.getheaders()
@@ -134,6 +154,53 @@ def _exchange(
         _within(connection, began, timeout_seconds)
         result.body = bytes(read[:KEPT_BYTES])
     result.is_truncated = len(read) > KEPT_BYTES
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer that counts once its whole head has come, as one that a worker gets."""
+
+    def begin(self) -> None:
+        head = _Head(self.fp)
+        self.fp: Any = head
+        try:
+            super().begin()
+        finally:
+            self.fp = self.fp and head.source
+        if head.last_line.strip(b"\r\n"):
+            raise http.client.RemoteDisconnected("The connection ended within the head.")
+
+
+class _Head:
+    """The lines of a head as they come, which end with an empty one."""
+
+    def __init__(self, source: Any) -> None:
+        self.source, self.last_line = source, b""
+
+    def readline(self, limit: int) -> bytes:
+        line: bytes = self.source.readline(limit)
+        self.last_line = line or self.last_line
+        return line
+
+    def close(self) -> None:
+        self.source.close()
+
+
+@contextmanager
+def _cut_off_after(seconds: float, connection: http.client.HTTPConnection) -> Iterator[None]:
+    """End the connection once the time is over, as a head that comes byte by byte outlasts a time-out."""
+
+    def cut_off() -> None:
+        with suppress(OSError):
+            if connection.sock is not None:
+                connection.sock.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, cut_off)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _within(
@@ -162,8 +229,10 @@ def _failure(error: Exception, target: Target, timeout_seconds: float) -> tuple[
             return "connection_lost", f"{where} closed the connection without an answer."
         case OSError():
             return "connect", f"No connection to {where}: {error.strerror or error}."
-        case _:
+        case http.client.BadStatusLine() | http.client.UnknownProtocol():
             return "invalid_response", f"What {where} answered is not HTTP."
+        case _:
+            return "invalid_response", f"What {where} answered cannot be read: {error}."
 
 
 def _microseconds(began: float) -> int:

@@ -1,6 +1,7 @@
 """`avra listen`: a workspace's deliveries on this machine."""
 
 import json
+import os
 import re
 import signal
 import socket
@@ -16,12 +17,13 @@ from webhooks_app.cli.api_client import ApiClient, ApiFailure
 from webhooks_app.cli.api_command import ApiCommand, with_client
 from webhooks_app.cli.forwarding import Target
 from webhooks_app.cli.listening import Handled, Listening, ListenOptions, TakenOver
-from webhooks_app.cli.option_types import Duration, Header, Url
+from webhooks_app.cli.option_types import Duration, Header, ListenerName, Url
 from webhooks_app.core import clock
 from webhooks_app.core.text_display import flatten
 
 _LONGEST_NAME = 63
 _TAKEN_OVER_EXIT = 3
+_ENDING = b"Ending, once what is in hand is answered; Ctrl-C again ends at once.\n"
 
 
 def default_name(host: str) -> str:
@@ -34,7 +36,9 @@ def default_name(host: str) -> str:
 @click.option("--forward-to", type=Url(), required=True, help="Where to: a URL on this machine, or a port.")
 @click.option("--events", multiple=True, metavar="TYPES", help="Event types, apart by commas; otherwise all.")
 @click.option("--since", type=Duration(), help="Events of so long before now, too: 30m, 2h, 7d at most.")
-@click.option("--name", help="One listener of each name; otherwise the name of this machine.")
+@click.option(
+    "--name", type=ListenerName(), help="One listener of each name; otherwise the name of this machine."
+)
 @click.option(
     "--timeout", type=click.IntRange(1, 30), metavar="SECONDS", help="For an answer; else the workspace's."
 )
@@ -105,6 +109,7 @@ class _Interrupts:
         is_second, self._listening.is_stopping = self._listening.is_stopping, True
         if is_second or self._listening.is_waiting:
             raise KeyboardInterrupt
+        os.write(sys.stderr.fileno(), _ENDING)  # a stream may be in the middle of another line
 
 
 def _announce(listener: dict[str, Any], options: ListenOptions) -> None:
@@ -116,7 +121,8 @@ def _announce(listener: dict[str, Any], options: ListenOptions) -> None:
         _say("It had not ended: what waited for it comes now.")
     if options.since_seconds:
         added, left_out = listener["added"], ", the newest of them" if listener["left_out"] else ""
-        past = "1 event of the past comes" if added == 1 else f"{added:,} events of the past come"
+        past = f"{added:,} events of the past come" if added else "No events of the past come"
+        past = "1 event of the past comes" if added == 1 else past
         _say(f"{past} first{left_out}.")
     _say("Ctrl-C ends it.")
 
@@ -127,8 +133,10 @@ def _end(listening: Listening) -> None:
     except ApiFailure as failure:
         _say(f"The platform could not be told: {failure} The listener ends there within ten minutes.")
         return
-    waiting = "1 delivery that waited was" if canceled == 1 else f"{canceled:,} deliveries that waited were"
-    _say(f"Ended. {f'{waiting} canceled; replay brings them back.' if canceled else 'Nothing waited.'}")
+    waiting = f"{canceled:,} deliveries that waited were canceled; replay brings them back."
+    if canceled == 1:
+        waiting = "1 delivery that waited was canceled; replay brings it back."
+    _say(f"Ended. {waiting if canceled else 'Nothing waited.'}")
 
 
 def _say(sentence: str) -> None:
@@ -159,9 +167,8 @@ def _as_json(handled: Handled) -> dict[str, Any]:
 def _line(handled: Handled) -> str:
     """Return `14:03:22  batch-lifecycle  dlv_…  200 OK  12 ms`, and what follows where it failed."""
     forwarded, request = handled.forwarded, handled.request
-    answer = (
-        f"{forwarded.status} {flatten(forwarded.reason)}".strip() if forwarded.status else forwarded.failure
-    )
+    said = f"{forwarded.status} {flatten(_utf8(forwarded.reason))}".strip()
+    answer = said if forwarded.status else forwarded.failure
     color = "green" if forwarded.is_success else "red"
     parts = [
         f"{datetime.now():%H:%M:%S}",
@@ -171,6 +178,11 @@ def _line(handled: Handled) -> str:
         f"{forwarded.total_us // 1000} ms",
     ]
     return "  ".join([*parts, *filter(None, [flatten(forwarded.detail), _what_follows(handled)])])
+
+
+def _utf8(text: str) -> str:
+    """Return what http.client took for Latin-1 as most servers mean it."""
+    return text.encode("latin-1").decode(errors="replace")
 
 
 def _what_follows(handled: Handled) -> str:

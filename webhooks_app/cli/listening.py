@@ -3,9 +3,9 @@
 import random
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing.pool import ThreadPool
 from typing import Any
 
 from webhooks_app.cli.api_client import AWAY, ApiClient, ApiFailure
@@ -16,6 +16,7 @@ WAIT_SECONDS = 25
 _PATIENCE_SECONDS = 10.0
 _BATCH_PER_THREAD = 5
 _MOST_AT_ONCE = 20  # that the API gives
+_LONGEST_ASKED_SECONDS = 300.0  # of a Retry-After
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,13 @@ class Listening:
 
     def begin(self) -> dict[str, Any]:
         """Begin, and return the listener with its secret. Raises ApiFailure."""
-        self._listener = self._start(with_past=True)
+        try:
+            self._listener = self._start(with_past=True)
+        except ApiFailure as failure:
+            if failure.status != 404:
+                raise
+            message = "This platform has no listeners: it is older than this command, or AVRA_URL is wrong."
+            raise ApiFailure(message, status=404, code=failure.code) from failure
         return self._listener
 
     def end(self) -> int:
@@ -86,10 +93,10 @@ class Listening:
         Raises TakenOver, and ApiFailure where trying again is of no use.
         """
         threads = self._options.concurrency
-        with ThreadPoolExecutor(threads) as pool:
+        with ThreadPool(threads) as pool:  # whose end waits for no request under way, unlike an executor's
             while not self.is_stopping:
                 requests = self._fetch(min(_MOST_AT_ONCE, _BATCH_PER_THREAD * threads))
-                for request, forwarded in zip(requests, pool.map(self._forward, requests), strict=True):
+                for request, forwarded in zip(requests, pool.imap(self._forward, requests), strict=True):
                     if forwarded is not None:
                         yield Handled(request, forwarded, self._report(request, forwarded))
 
@@ -169,7 +176,8 @@ class Listening:
                 self._note_away(failure)
                 if self.is_stopping:
                     raise
-                self._sleep(pause_seconds * random.uniform(0.5, 1))
+                asked = min(failure.retry_after, _LONGEST_ASKED_SECONDS)
+                self._sleep(max(asked, pause_seconds * random.uniform(0.5, 1)))
                 pause_seconds = min(2 * pause_seconds, self._options.longest_pause_seconds)
                 continue
             self._note_back()
@@ -182,7 +190,7 @@ class Listening:
     def _note_away(self, failure: ApiFailure) -> None:
         if not self._is_away:
             self._is_away = True
-            self._tell(f"{failure} Trying again until it does; Ctrl-C ends.")
+            self._tell(f"{failure} Trying again until that is over; Ctrl-C ends.")
 
     def _note_back(self) -> None:
         if self._is_away:

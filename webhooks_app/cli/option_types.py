@@ -46,3 +46,13 @@ class Header(click.ParamType[tuple[str, str]]):
         if not text.strip().isprintable():
             self.fail("The value holds a control character.", param, ctx)
         return name.strip(), text.strip()
+
+
+class ListenerName(click.ParamType[str]):
+    name = "NAME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        # As the API takes it.
+        if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", str(value)):
+            self.fail("Give up to 63 small letters, digits and hyphens, such as annas-laptop.", param, ctx)
+        return str(value)
