@@ -13,6 +13,7 @@ from webhooks_app.db.database_limits import worker_limits
 from webhooks_app.db.engines import Databases, ReadDatabase, WriteDatabase
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.monitoring.counters import ProcessCounters
+from webhooks_app.monitoring.problem_memory import ProblemMemory
 
 if TYPE_CHECKING:
     from webhooks_app.events.catalog import Catalog
@@ -28,6 +29,7 @@ class Services:
     databases: Databases
     started_at: datetime = field(default_factory=clock.now)
     counters: ProcessCounters = field(default_factory=ProcessCounters)
+    problem_memory: ProblemMemory = field(default_factory=ProblemMemory)
 
     @classmethod
     def of(cls, settings: Settings, databases: Databases) -> Self:

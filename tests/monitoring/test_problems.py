@@ -141,10 +141,12 @@ def test_a_scheduler_that_has_only_begun_is_no_problem() -> None:
 
 
 def test_workers_that_cannot_use_redis_say_why() -> None:
-    failing = process(WORKER, state={"redis": "Redis refuses writes: its memory is full"})
-    [problem] = found(facts(process(WEB), process(SCHEDULER), failing))
+    state = {"redis": "Redis refuses writes: its memory is full", "redis_seconds": 70.0}
+    failing = process(WORKER, state=state, reported=5 * SECOND)
+    before = process(WORKER, pid=2, state={"redis": state["redis"]})  # the version before says no more
+    [problem] = found(facts(process(WEB), process(SCHEDULER), failing, before))
 
-    assert problem.code is Code.REDIS_FAILS_PROCESS
+    assert (problem.code, problem.since) == (Code.REDIS_FAILS_PROCESS, NOW - 75 * SECOND)
     assert "its memory is full" in problem.text
 
 

@@ -18,17 +18,25 @@ Describe = Callable[[], Mapping[str, Any]]
 
 
 @contextmanager
-def reports_of(services: "Services", kind: str, describe: Describe = dict) -> Iterator[None]:
-    """Report for this process while the block runs; `describe` adds to what each has to say."""
+def reports_of(
+    services: "Services", kind: str, describe: Describe = dict, *, look: Callable[[], object] = lambda: None
+) -> Iterator[None]:
+    """Report for this process while the block runs; `describe` adds to what each has to say.
+
+    `look` is called behind each report but the first.
+    """
 
     def describe_all() -> dict[str, Any]:
         used, idle = services.write.pool_use()
-        redis = services.wake_ups.backoff.problem_text
-        return {"pool_used": used, "pool_idle": idle, "redis": redis, **describe()}
+        backoff = services.wake_ups.backoff
+        failing = {"redis": backoff.problem_text, "redis_seconds": backoff.failing_seconds}
+        return {"pool_used": used, "pool_idle": idle, **failing, **describe()}
 
-    reporter = Reporter(
-        services.databases, kind, services.counters, describe=describe_all, act_for_all=_act_for_all
-    )
+    def act(databases: Databases) -> None:
+        look()
+        _act_for_all(databases)
+
+    reporter = Reporter(services.databases, kind, services.counters, describe=describe_all, act_for_all=act)
     with _running(reporter):
         yield
 

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 from collections.abc import Sequence
+from functools import partial
 
 import click
 
@@ -32,7 +33,7 @@ from webhooks_app.server.server_limits import (
     least_open_files,
 )
 from webhooks_app.services import Services
-from webhooks_app.web import metrics_answer
+from webhooks_app.web import metrics_answer, platform_health
 
 
 @click.command()
@@ -73,7 +74,9 @@ def _run(count: int | None, command: Sequence[str] | None) -> None:
         gc_freeze()
         if settings.metrics_listen:
             metrics_of(services(app), *settings.metrics_listen).start()
-        with tracer_of(WEB) as tracer, reports_of(services(app), WEB):
+        # Looked at all the time, so that each problem is told of with since when it is.
+        look = partial(platform_health.read, services(app))
+        with tracer_of(WEB) as tracer, reports_of(services(app), WEB, look=look):
             services(app).group_commit.tracer = tracer
             web_server.serve(
                 app,

@@ -38,7 +38,8 @@ class Code(StrEnum):
 class Problem:
     """`text` is for everybody, `detail` for operators only: it may name hosts and endpoints.
 
-    `since` is None where it is not known; `endpoint_id` is set where the problem is an endpoint's.
+    `since` is None where the facts do not tell it, as `ProblemMemory` then does; `endpoint_id` is set where
+    the problem is an endpoint's.
     """
 
     code: Code

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from webhooks_app.monitoring import backlog, process_problems, reports
 from webhooks_app.monitoring.facts import RETENTION, Facts
 from webhooks_app.monitoring.problem_codes import Code, Problem, Severity
-from webhooks_app.monitoring.reports import WORKER
+from webhooks_app.monitoring.reports import WORKER, Process
 
 LARGEST_CLOCK_DIFFERENCE = timedelta(seconds=5)
 # A lease ends by the clock of whoever claims next.
@@ -49,9 +49,16 @@ def _of_redis(facts: Facts) -> Iterator[Problem]:
             Code.REDIS_FAILS_PROCESS,
             Severity.FAILING,
             f"Workers cannot use Redis, so deliveries may be late: {failing[0].state['redis']}.",
-            None,
+            _redis_fails_since(failing),
             ", ".join(each.name for each in failing),
         )
+
+
+def _redis_fails_since(failing: Sequence[Process]) -> datetime | None:
+    """Return when it began to fail the first of them; workers of the version before do not say."""
+    for_seconds = [(each.reported_at, each.state.get("redis_seconds")) for each in failing]
+    since = [at - timedelta(seconds=seconds) for at, seconds in for_seconds if seconds is not None]
+    return min(since, default=None)
 
 
 def _of_clocks(facts: Facts) -> Iterator[Problem]:

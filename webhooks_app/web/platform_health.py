@@ -68,7 +68,8 @@ def read(services: Services) -> PlatformHealth:
         found += problems.find(known, up_since=services.started_at)
     if any(each.code in _SILENCE_SWEEP for each in found):
         found = [each for each in found if each.code is not Code.SWEEP_SILENT]
-    worst_first = sorted(found, key=lambda each: each.severity is not Severity.FAILING)
+    dated = services.problem_memory.date(found, now=now)
+    worst_first = sorted(dated, key=lambda each: each.severity is not Severity.FAILING)
     return PlatformHealth(now, known, overdue, redis_problem, worst_first)
 
 

@@ -1,0 +1,26 @@
+"""A problem is dated by when it was first found, for as long as it is found each time."""
+
+from tests.monitoring.fleet import MINUTE, NOW
+from webhooks_app.monitoring.problem_codes import Code, Problem, Severity
+from webhooks_app.monitoring.problem_memory import ProblemMemory
+
+DISK = Problem(Code.DISK, Severity.FAILING, "It is full.")
+CLOCKS = [Problem(Code.CLOCK_SKEW, Severity.WARNING, "It is off.", detail=host) for host in ("one", "two")]
+DATED = Problem(Code.NO_WORKER, Severity.FAILING, "None runs.", since=NOW - 9 * MINUTE)
+
+
+def test_what_lasts_is_dated_by_when_it_was_found_first() -> None:
+    memory = ProblemMemory()
+    assert [each.since for each in memory.date([DATED, DISK], now=NOW)] == [NOW - 9 * MINUTE, NOW]
+    later = memory.date([DISK, *CLOCKS[:1], DATED], now=NOW + MINUTE)
+    assert [each.since for each in later] == [NOW, NOW + MINUTE, NOW - 9 * MINUTE]
+    both = memory.date(CLOCKS, now=NOW + 2 * MINUTE)
+    assert [each.since for each in both] == [NOW + MINUTE, NOW + 2 * MINUTE]
+
+
+def test_what_was_over_in_between_began_anew() -> None:
+    memory = ProblemMemory()
+    memory.date([DISK], now=NOW)
+    assert memory.date([], now=NOW + MINUTE) == []
+    [again] = memory.date([DISK], now=NOW + 2 * MINUTE)
+    assert again.since == NOW + 2 * MINUTE
