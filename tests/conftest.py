@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -130,8 +131,12 @@ def redis_database(scratch: Path) -> Iterator[Callable[[], str]]:
         return url
 
     yield take
-    process.terminate()
-    process.wait(10)
+    try:
+        # A run that a test left awake would take what a later one pushes in the same database.
+        wait_for(lambda: "wake_listener" not in {each.name for each in threading.enumerate()})
+    finally:
+        process.terminate()
+        process.wait(10)
 
 
 @pytest.fixture
@@ -403,9 +408,11 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def wake_ups(app: Flask) -> WakeUps:
+def wake_ups(app: Flask) -> Iterator[WakeUps]:
+    """Those of the application; a run that the test began is over after it."""
     found: WakeUps = services(app).wake_ups
-    return found
+    yield found
+    found.listener.end_run()
 
 
 class MakeEngine(Protocol):
