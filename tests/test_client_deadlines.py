@@ -11,7 +11,14 @@ import requests
 
 from webhooks_app.cli.api_client import ApiClient, ApiFailure, ClientLimits
 from webhooks_app.cli.profiles import Profile
-from webhooks_app.client import Client, DeadlineAdapter, Unavailable, answered_within
+from webhooks_app.client import (
+    LARGEST_ANSWER_BYTES,
+    Client,
+    DeadlineAdapter,
+    SendError,
+    Unavailable,
+    answered_within,
+)
 
 DATA = {"batch_id": "batch_1", "status": "succeeded"}
 SECONDS = 0.5  # for an answer; each of its reads may take a minute
@@ -107,3 +114,13 @@ def test_a_session_of_ones_own_keeps_the_deadline_with_the_adapter(dripping: Dri
             client.send("batch-lifecycle", DATA)
         with answered_within(SECONDS), pytest.raises(requests.RequestException):
             session.get(dripping.url)
+
+
+@pytest.mark.parametrize(
+    "dripping", [(HEAD + b"\r\n", b"x" * (LARGEST_ANSWER_BYTES // 4))], indirect=True, ids=["large pieces"]
+)
+def test_an_answer_that_would_fill_the_memory_is_not_the_platforms(dripping: DrippingServer) -> None:
+    too_large = pytest.raises(SendError, match="more than 16,777,216 bytes; check base_url")
+    with Client(dripping.url, "tok_x", timeout=(60, 60)) as client, too_large as raised:
+        client.send("batch-lifecycle", DATA)
+    assert raised.value.may_be_accepted

@@ -47,6 +47,9 @@ LONGEST_RETRY_AFTER_SECONDS = 86_400.0
 LARGEST_BATCH = 1000
 LARGEST_BATCH_BYTES = 4 * 1024 * 1024
 LARGEST_EVENT_BYTES = 256 * 1024
+# An answer holds what came of a batch, the catalog, or an event's deliveries; a larger one is not the API's.
+LARGEST_ANSWER_BYTES = 16 * 1024 * 1024
+_PIECE_BYTES = 64 * 1024
 # Kept for the next request; more threads than that are served all the same.
 _IDLE_CONNECTIONS = 32
 
@@ -206,6 +209,15 @@ class EventStatus:
     deliveries: tuple[DeliveryStatus, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """An answer that has come whole."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
 class Client:
     def __init__(
         self,
@@ -289,7 +301,7 @@ class Client:
         self.close()
 
     def _send_batch(self, bodies: Sequence[bytes], until: float | None) -> Sequence[Sent]:
-        def read(response: requests.Response) -> Sequence[Sent]:
+        def read(response: _Answer) -> Sequence[Sent]:
             return _all_sent(response, len(bodies))
 
         body = b'{"events": [%b]}' % b",".join(bodies)
@@ -303,7 +315,7 @@ class Client:
         self,
         method: str,
         path: str,
-        read: Callable[[requests.Response], T],
+        read: Callable[[_Answer], T],
         *,
         until: float,
         body: bytes = b"",
@@ -327,11 +339,12 @@ class Client:
 
     def _request(
         self, method: str, path: str, body: bytes, headers: Mapping[str, str], seconds: float
-    ) -> requests.Response:
+    ) -> _Answer:
         connect, read = self._timeout
         try:
-            with answered_within(seconds):
-                return self._own_session().request(
+            with (
+                answered_within(seconds),
+                self._own_session().request(
                     method,
                     self._url + path,
                     data=body or None,
@@ -339,7 +352,10 @@ class Client:
                     auth=self._authorize,
                     timeout=(min(connect, seconds), min(read, seconds)),
                     allow_redirects=False,
-                )
+                    stream=True,
+                ) as response,
+            ):
+                return _Answer(response.status_code, response.headers, _read(response))
         except _NO_ANSWER as error:
             message = f"The platform did not answer ({type(error).__name__})."
             raise Unavailable(message, may_be_accepted=not _was_unconnected(error)) from error
@@ -532,6 +548,16 @@ def _new_session() -> requests.Session:
     return session
 
 
+def _read(response: requests.Response) -> bytes:
+    """Return the body, decoded. Raises SendError for one without end, as of something else than the API."""
+    body = bytearray()
+    for piece in response.iter_content(_PIECE_BYTES):
+        body += piece
+        if len(body) > LARGEST_ANSWER_BYTES:
+            raise SendError(f"The answer has more than {LARGEST_ANSWER_BYTES:,} bytes; check base_url.")
+    return bytes(body)
+
+
 def _was_unconnected(error: requests.RequestException) -> bool:
     """Tell whether nothing can have been sent."""
     reason = getattr(error.args[0], "reason", None) if error.args else None
@@ -565,28 +591,28 @@ def to_json(value: Mapping[str, Any]) -> str:
     return re.sub(rf'"{mark}([0-9]+)"', lambda found: numbers[int(found[1])], text) if numbers else text
 
 
-def _sent(response: requests.Response) -> Sent:
+def _sent(response: _Answer) -> Sent:
     match _body(response, 202):
         case {"id": str(event_id), "deliveries": int(deliveries)}:
             return Sent(event_id, deliveries, response.headers.get("Idempotent-Replayed") == "true")
     raise _not_the_api(response)
 
 
-def _all_sent(response: requests.Response, count: int) -> Sequence[Sent]:
+def _all_sent(response: _Answer, count: int) -> Sequence[Sent]:
     match _body(response, 202):
         case {"events": [*events]} if len(events) == count:
             return [_sent_within(each, response) for each in events]
     raise _not_the_api(response)
 
 
-def _sent_within(event: Any, response: requests.Response) -> Sent:
+def _sent_within(event: Any, response: _Answer) -> Sent:
     match event:
         case {"id": str(event_id), "deliveries": int(deliveries)}:
             return Sent(event_id, deliveries, event.get("repeated") is True)
     raise _not_the_api(response)
 
 
-def _status(response: requests.Response) -> EventStatus:
+def _status(response: _Answer) -> EventStatus:
     try:
         body = _body(response, 200)
         deliveries = tuple(_delivery_status(each) for each in body["deliveries"])
@@ -604,14 +630,14 @@ def _delivery_status(row: Mapping[str, Any]) -> DeliveryStatus:
     )
 
 
-def _event_types(response: requests.Response) -> frozenset[str]:
+def _event_types(response: _Answer) -> frozenset[str]:
     match _body(response, 200):
         case {"event_types": [*event_types]} if all(isinstance(each, dict) for each in event_types):
             return frozenset(str(each.get("name")) for each in event_types)
     raise _not_the_api(response)
 
 
-def _body(response: requests.Response, expected: int) -> Any:
+def _body(response: _Answer, expected: int) -> Any:
     """Return the parsed body of an answer with this status, None if it is no JSON. Raises SendError."""
     status = response.status_code
     try:
@@ -629,7 +655,7 @@ def _body(response: requests.Response, expected: int) -> Any:
     raise _not_the_api(response)
 
 
-def _not_the_api(response: requests.Response) -> SendError:
+def _not_the_api(response: _Answer) -> SendError:
     return SendError(f"Not an answer of the platform's API ({response.status_code}); check base_url.")
 
 
@@ -642,7 +668,7 @@ def _rejected(status: int, body: Any) -> Rejected:
     return kind(status, f"http_{status}", "The answer gives no reason.", None)
 
 
-def _retry_after(response: requests.Response) -> float | None:
+def _retry_after(response: _Answer) -> float | None:
     """Seconds, given as such or as a date (RFC 9110, section 10.2.3); None if neither."""
     text = response.headers.get("Retry-After", "").strip()
     try:
