@@ -103,3 +103,13 @@ def test_a_body_that_is_cut_short_ends_without_its_end_and_without_a_complaint(
     assert b"first\nwhy there is no more\n" in answer
     assert not answer.endswith(b"0\r\n\r\n")
     assert caplog.records == []
+
+
+def test_an_answer_has_one_date_though_the_application_gives_one() -> None:
+    def application(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        start("200 OK", [("Date", "Thu, 26 Nov 2026 15:35:25 GMT"), ("Content-Length", "0")])
+        return []
+
+    with serving(application) as server:
+        answer = server.exchange(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    assert answer.lower().count(b"\r\ndate: ") == 1

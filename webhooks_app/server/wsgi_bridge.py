@@ -211,7 +211,9 @@ class _Answer:
 
     def start(self, status: str, headers: list[tuple[str, str]], _exc_info: object = None) -> None:
         self.status = int(status[:3])
-        self.headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        sent = ((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers)
+        # The server dates each answer itself, and an answer has one date (RFC 9110, section 5.3).
+        self.headers = [header for header in sent if header[0] != b"date"]
 
 
 def busy() -> ApiError:
