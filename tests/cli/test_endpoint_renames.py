@@ -53,6 +53,13 @@ def test_the_name_alone_is_changed_where_nothing_else_is(operator: Operator) -> 
     assert set(ids(operator)) == {"New"}
 
 
+def test_who_managed_it_is_said_behind(operator: Operator, workspace: Workspace) -> None:
+    workspace.endpoint(URL, name="Old", managed_by="other.yaml")
+    said = operator.apply(file(New="Old"), "--dry-run", exit_code=2)
+    assert "~ New: renamed from Old, keeps its id, signing secret and log; taken from other.yaml" in said
+    assert "--take-over" in operator.apply(file(New="Old"), exit_code=64)
+
+
 def test_what_was_never_there_is_new(operator: Operator) -> None:
     assert "+ New: new" in operator.apply(file(New="Old"))
     assert set(ids(operator)) == {"New"}

@@ -48,7 +48,8 @@ def lines(plan: Plan) -> Iterator[str]:
 def _remark(step: Step, plan: Plan) -> str:
     if step.renamed_from is not None:
         kept = "keeps its id, signing secret and log"
-        return f": renamed from {flatten(step.renamed_from)}, {kept}{_manager_remark(step, plan)}"
+        also = _manager_remark(step, plan).replace(": ", "; ", 1)
+        return f": renamed from {flatten(step.renamed_from)}, {kept}{also}"
     if step.action is Action.CREATE:
         return ": new"
     if step.action is Action.DELETE:
