@@ -385,7 +385,7 @@ def test_ctrl_c_stops_every_process_and_the_next_start_goes_on(platform: Platfor
     assert platform.deliveries(answer["id"])[0][1] == "pending"
 
     platform.start()
-    wait_for(lambda: platform.deliveries(answer["id"])[0][1:] == ("delivered", 2))
+    wait_for(lambda: platform.deliveries(answer["id"])[0][1:] == ("delivered", 2), PATIENCE_SECONDS)
 
 
 def test_an_event_accepted_without_workers_is_delivered_by_the_next_start(

@@ -42,6 +42,7 @@ def run_workers() -> None:
         if settings.workers > 1:
             _load_for_all(settings)
         child_process.do_in_child(partial(_check, settings))
+        gc_freeze()  # or a child's collections would write to each page that it shares with this process
         Prefork("worker", settings.workers, partial(_run_worker, settings)).supervise()
 
 
@@ -70,7 +71,6 @@ def _load_for_all(settings: Settings) -> None:
         from webhooks_app.cli import worker_process
 
         worker_process.load_libraries(settings.database_url)
-        gc_freeze()
 
 
 def _check(settings: Settings) -> None:
