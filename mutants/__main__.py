@@ -137,6 +137,8 @@ def _report(module: Path, verdicts: Sequence[Verdict]) -> int:
     print(f"{len(survivors) - len(unexplained)} explained", flush=True)
     for each in unexplained:
         print(f"    line {each.line}, {each.key}", flush=True)
+    for key in reasons.keys() - {each.key for each in mutate((ROOT / module).read_text())}:
+        print(f"    there is no such mutant any more: {key}", flush=True)
     return len(unexplained)
 
 

@@ -37,16 +37,45 @@ GROUPS = (
     ),
     _group("webhooks_app/deliveries", "signing_grants", "tests/web/test_signed_deliveries.py"),
     _group(
+        "webhooks_app/deliveries",
+        "event_erasure payload_erasure payload_retention",
+        *("tests/deliveries/test_event_erasure.py", "tests/deliveries/test_payload_retention.py"),
+        *("tests/web/test_erased_payloads.py", "tests/worker/test_replayed_deliveries.py"),
+        *("tests/deliveries/test_recovery_runs.py", "tests/cli/test_erasure.py"),
+    ),
+    _group(
         "webhooks_app/listeners",
         "due_requests ending past_events reports sessions",
         *("tests/listeners", "tests/web/api/test_listeners.py", "tests/web/test_listeners.py"),
     ),
     _group(
         "webhooks_app/worker",
-        "attempt_counts claimed_delivery claimer claims concurrency database_backoff dispatcher"
+        "attempt_counts attempt_rows claimed_delivery claimer claims concurrency database_backoff dispatcher"
         " due_endpoints endpoint_counters endpoint_scan engine held_deliveries outcome_buffer postponed"
         " rate_limits recording retry_decision signed_requests traffic_counters",
         "tests/worker",
+    ),
+    _group(
+        "webhooks_app/db",
+        "claim_sql",
+        *(
+            "tests/worker/test_claims.py",
+            "tests/worker/test_claimer.py",
+            "tests/worker/test_manual_attempts.py",
+        ),
+    ),
+    _group("webhooks_app/db", "attempt_heads", "tests/db/test_attempt_heads.py"),
+    _group(
+        "webhooks_app/db",
+        "engines postgresql_sessions sqlite_sessions",
+        *("tests/db/test_engines.py", "tests/db/test_postgresql_sessions.py"),
+        *("tests/db/test_sqlite_sessions.py", "tests/db/test_deadlines.py", "tests/db/test_round_trips.py"),
+        *("tests/db/test_circuit_breaker.py", "tests/db/test_transient_errors.py"),
+    ),
+    _group(
+        "webhooks_app/jobs",
+        "wake_ups wake_listener",
+        *("tests/jobs/test_wake_ups.py", "tests/jobs/test_wake_listener.py", "tests/worker/test_claimer.py"),
     ),
     _group(
         "webhooks_app/events",
@@ -61,8 +90,15 @@ GROUPS = (
     ),
     _group(
         _CLIENTS + "avra_client",
-        "relay relay_state outbox_rows outbox_state",
-        "tests/avra_client/test_relay.py",
+        "relay relay_outcomes relay_state outbox_rows outbox_state",
+        *("tests/avra_client/test_relay.py", "tests/avra_client/test_relay_rounds.py"),
+        *("tests/avra_client/test_relay_outcomes.py", "tests/avra_client/test_failing_rows.py"),
+        *("tests/avra_client/test_outbox_rows.py", "tests/avra_client/test_mysql.py"),
+    ),
+    _group(
+        "webhooks_app",
+        "client",
+        *("tests/test_client.py", "tests/test_client_batches.py", "tests/test_client_deadlines.py"),
     ),
 )
 

@@ -82,10 +82,18 @@ def _with_users(tree: ast.Module, names: set[str]) -> set[str]:
 
 
 def _rebind(module: ModuleType, name: str, before: object) -> None:
-    """Give the modules that have imported the name its new value."""
+    """Give the modules that have imported the name its new value, and their functions that default to it."""
     for other in list(sys.modules.values()):
         if other is not module and name in vars(other) and vars(other)[name] is before:
             setattr(other, name, getattr(module, name))
+            for function in list(vars(other).values()):
+                if isinstance(function, FunctionType) and function.__kwdefaults__:
+                    _default_anew(function, before, getattr(module, name))
+
+
+def _default_anew(function: FunctionType, before: object, after: object) -> None:
+    defaults = function.__kwdefaults__ or {}
+    function.__kwdefaults__ = {name: after if value is before else value for name, value in defaults.items()}
 
 
 def _names(statement: ast.stmt, context: type[ast.expr_context]) -> Iterator[str]:

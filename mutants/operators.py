@@ -30,11 +30,11 @@ _ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
     ast.LShift: ast.RShift,
     ast.RShift: ast.LShift,
 }
-_SQL = re.compile(r"\b(SELECT|INSERT|UPDATE|DELETE|WHERE|SET)\b")
+_SQL = re.compile(r"\b(SELECT|INSERT|UPDATE|DELETE|WHERE|SET|AND|NULL)\b")
 # What a slip in a statement looks like: a condition or an assignment lost, a bound moved, a row more or less.
 _SQL_CHANGES = (
-    (re.compile(r"\s+AND\s+[\w.]+\s*(?:<=|>=|<>|=|<|>|IS NOT|IS)\s*(?:'\w+'|:?[\w.]+)"), ""),
-    (re.compile(r",\s*\w+ = [\w.:]+(?: [+-] \d+)?(?=,|\s*\n|\s+WHERE)"), ""),
+    (re.compile(r"\s+AND\s+[\w.]+\s*(?:<=|>=|<>|=|<|>|IS NOT|IS)\s*(?:'\w+'|[:\w.{}]+)"), ""),
+    (re.compile(r",\s*\w+ = [\w.:{}]+(?: [+-] \d+)?(?=,|\s*\n|\s+WHERE|$)"), ""),
     (re.compile(r"(?<=[^<])<=(?=[^>])"), "<"),
     (re.compile(r">="), ">"),
     (re.compile(r"(?<= )\+ 1\b"), "+ 2"),
@@ -146,8 +146,10 @@ def _not_worth_mutating(tree: ast.Module) -> Iterator[ast.AST]:
             yield from ast.walk(node.annotation)
         if isinstance(node, ast.Call) and _is_log_call(node):
             yield from ast.walk(node)
-        if isinstance(node, ast.Import | ast.ImportFrom | ast.Raise | ast.JoinedStr):
+        if isinstance(node, ast.Import | ast.ImportFrom | ast.Raise):
             yield from ast.walk(node)
+        if isinstance(node, ast.JoinedStr):
+            yield from (each for each in ast.walk(node) if not _is_sql(each))
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
             for decorator in node.decorator_list:
                 yield from ast.walk(decorator)
@@ -157,6 +159,10 @@ def _not_worth_mutating(tree: ast.Module) -> Iterator[ast.AST]:
             yield from ast.walk(node)  # how large a limit is, is a decision and not a slip
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and _is_log_call(node.value):
             yield node
+
+
+def _is_sql(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str) and bool(_SQL.search(node.value))
 
 
 def _is_a_given_number(value: ast.expr) -> bool:
@@ -194,6 +200,11 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
                 yield text, ast.BinOp(left=left, op=new_operator(), right=right)
         case ast.Constant():
             yield from _constant_changes(node)
+        case ast.keyword(
+            arg=str(name), value=ast.Constant(value=bool(value))
+        ):  # which of several, in the key
+            changed = ast.keyword(arg=name, value=ast.Constant(not value))
+            yield f"{name}={value} -> {not value}", changed
         case ast.Return(value=value) if value is not None and not _is_as_good_as_none(value):
             yield f"return None instead of {ast.unparse(value)}", ast.Return(value=ast.Constant(None))
         case ast.Expr(value=ast.Call() as call):

@@ -45,7 +45,12 @@ class Box:
     def depth(self, value):
         raise AssertionError(value)
 """
-USER = "from mutated_here import DOUBLED, LIMIT, TWICE, Box, cached, length"
+USER = """
+from mutated_here import DOUBLED, LIMIT, TWICE, Box, cached, length
+
+def limited(*, limit=LIMIT, more=1):
+    return limit * more
+"""
 
 
 @pytest.fixture
@@ -90,6 +95,7 @@ def test_a_method_changes_for_objects_that_are_there(user: ModuleType, tmp_path:
 def test_a_value_changes_with_what_is_made_of_it(user: ModuleType, tmp_path: Path) -> None:
     assert change(tmp_path, "module", "'ab' changed")
     assert (user.LIMIT, user.TWICE, user.DOUBLED, user.length()) == ("XXab", "XXabXXab", "XXabXXab", 9)
+    assert user.limited(more=2) == "XXabXXab"
 
 
 @pytest.mark.parametrize(("function", "description"), [("length", "1 -> 2"), ("Box.area", "3 -> 4")])
