@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import select, update
 
 from tests.conftest import Workspace
@@ -39,6 +40,18 @@ def test_a_request_says_which_attempt_of_its_schedule_it_is(
     assert (first.number, again.number) == (1, 1)
     assert again.generation == first.generation + 1
     assert (first.is_test, first.delivery_id) == (False, again.delivery_id)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_what_somebody_else_takes_at_that_moment_is_not_waited_for(
+    workspace: Workspace, database: WriteDatabase
+) -> None:
+    session = begin(workspace)
+    workspace.send()
+    with database.begin() as connection:
+        connection.execute(select(PendingDelivery.delivery_id).with_for_update())
+        assert claim(session.endpoint_id) == []
+    assert len(claim(session.endpoint_id)) == 1
 
 
 def test_requests_come_in_the_order_of_their_events(workspace: Workspace, database: WriteDatabase) -> None:

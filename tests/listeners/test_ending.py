@@ -1,16 +1,18 @@
 """Listeners end at a moment, their token's included."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select, update
 
-from tests.conftest import TESTER, Workspace
+from tests.conftest import TESTER, Workspace, wait_for
 from tests.listeners.listening import begin, listener
+from tests.listeners.test_lock_order import is_somebody_waiting
 from tests.web.endpoints import load
 from webhooks_app.core import clock
 from webhooks_app.db.engines import Databases
-from webhooks_app.db.models import ApiToken, AuditEntry
+from webhooks_app.db.models import ApiToken, AuditEntry, Listener
 from webhooks_app.extensions import db
 from webhooks_app.listeners import ending
 
@@ -51,3 +53,19 @@ def test_the_end_of_one_is_said_and_leaves_the_others(workspace: Workspace, data
     [(target, actor, details)] = db.session.execute(entries.where(AuditEntry.action == "listener.end"))
     assert (target, actor) == (first.endpoint_id, TESTER.name)
     assert '"asked for"' in details
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_one_that_is_heard_of_while_it_is_being_ended_stays(
+    workspace: Workspace, databases: Databases
+) -> None:
+    session = begin(workspace)
+    ends_at = listener(session.endpoint_id).ends_at
+    db.session.rollback()
+    with ThreadPoolExecutor(1) as pool:
+        with databases.write.begin() as connection:
+            connection.execute(update(Listener).values(ends_at=ends_at + timedelta(minutes=1)))
+            ending_it = pool.submit(ending.end_expired, databases, now=ends_at)
+            wait_for(lambda: is_somebody_waiting(databases))
+        assert ending_it.result(30) == 0
+    assert load(session.endpoint_id).deleted_at is None

@@ -1,11 +1,18 @@
 """Events of the past: so many, the newest, each once."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
-from tests.conftest import Workspace
-from tests.listeners.listening import begin, claim
+import pytest
+from sqlalchemy import select, update
+
+from tests.conftest import Workspace, wait_for
+from tests.listeners.listening import begin, claim, listener
+from tests.listeners.test_lock_order import is_somebody_waiting
 from webhooks_app.core import clock
 from webhooks_app.db.engines import Databases
+from webhooks_app.db.models import Delivery, Event
+from webhooks_app.deliveries import payload_erasure
 from webhooks_app.listeners import past_events
 from webhooks_app.listeners.past_events import Filled, PastLimits
 
@@ -37,3 +44,44 @@ def test_events_of_other_workspaces_and_of_before_are_none(
     found = past_events.fill(databases, workspace.id, session.endpoint_id, since=later, event_types=None)
     assert found == Filled(0, has_more=False)
     assert claim(session.endpoint_id) == []
+
+
+def test_what_it_got_at_the_moment_of_its_beginning_it_has(
+    workspace: Workspace, databases: Databases
+) -> None:
+    session = begin(workspace)
+    workspace.send()
+    started_at = listener(session.endpoint_id).started_at
+    for created_at, added in ((started_at, 0), (started_at - timedelta(microseconds=1), 1)):
+        with databases.write.begin() as connection:
+            connection.execute(update(Delivery).values(created_at=created_at))
+        assert fill(databases, workspace, session.endpoint_id, most=5).count == added
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_it_does_not_wait_for_whoever_writes_the_values_of_events(
+    workspace: Workspace, databases: Databases
+) -> None:
+    workspace.send(2)
+    session = begin(workspace)
+    with databases.write.begin() as connection:
+        connection.execute(update(Event).values(indexed_values=None))
+        assert fill(databases, workspace, session.endpoint_id, most=5).count == 2
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_what_is_being_erased_is_waited_for_and_left_out(workspace: Workspace, databases: Databases) -> None:
+    [erased, kept] = workspace.send(2)
+    session = begin(workspace)
+
+    def fill_all() -> Filled:
+        return fill(databases, workspace, session.endpoint_id, most=5)
+
+    with ThreadPoolExecutor(1) as pool:
+        with databases.write.begin() as connection:
+            connection.execute(select(Event.id).where(Event.id == erased).with_for_update())
+            filling = pool.submit(fill_all)
+            wait_for(lambda: is_somebody_waiting(databases))
+            payload_erasure.erase_bodies(connection, [erased], now=clock.now())
+        assert filling.result(30).count == 1
+    assert [each.event_id for each in claim(session.endpoint_id)] == [kept]

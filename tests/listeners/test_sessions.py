@@ -72,6 +72,19 @@ def test_there_may_be_so_many_at_a_time_and_so_many_names(workspace: Workspace, 
     assert begin(workspace, name="one", limits=LIMITS).endpoint_id == first.endpoint_id
 
 
+def test_from_the_moment_on_at_which_it_ends_it_begins_anew(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = begin(workspace, limits=LIMITS)
+    ends_at = listener(begun.endpoint_id).ends_at
+    monkeypatch.setattr(clock, "now", lambda: ends_at)
+    again = begin(workspace, limits=LIMITS)
+    assert (again.endpoint_id, again.is_resumed) == (begun.endpoint_id, False)
+    assert listener(begun.endpoint_id).started_at == ends_at
+    monkeypatch.setattr(clock, "now", lambda: ends_at + LIMITS.kept_for - timedelta(microseconds=1))
+    assert begin(workspace, limits=LIMITS).is_resumed
+
+
 def test_a_new_beginning_leaves_other_listeners_as_they_are(workspace: Workspace) -> None:
     chosen: dict[str, Any] = {"all_events": False, "event_types": ("batch-lifecycle",)}
     other = begin(workspace, name="other", **chosen)
