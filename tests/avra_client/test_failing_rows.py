@@ -175,15 +175,9 @@ def test_of_rows_that_fail_one_is_claimed_at_a_time_and_where_nothing_else_is_du
     good = store.fill(3)
     rows = store.rows()
 
-    def claimed(limit: int, *, failing_first: bool = False) -> list[str]:
+    def claimed(limit: int, **options: bool) -> list[str]:
         claim = rows.claim(
-            "a",
-            limit=limit,
-            limit_bytes=10**6,
-            now=1000,
-            lease=10**6,
-            forgotten_before=0,
-            failing_first=failing_first,
+            "a", limit=limit, limit_bytes=10**6, now=1000, lease=10**6, forgotten_before=0, **options
         )
         assert claim.is_of_failing == any(row.id in bad for row in claim.rows)
         return [row.id for row in claim.rows]
@@ -214,6 +208,31 @@ def test_where_nothing_is_taken_the_platform_is_at_fault(store: Store, broken_cl
         store.relay(broken_client).run_once()
     assert store.states() == dict.fromkeys(ids, "pending")
     assert len(store.rows().failing()) <= 3
+
+
+def test_a_row_that_is_taken_lets_as_many_fail_again(store: Store, broken_client: Client) -> None:
+    """Two may fail one after the other; the third in a row would say that the platform is at fault."""
+    bad = store.fill(2, note=POISON)
+    good = store.fill(1)
+    bad += store.fill(1, note=POISON)
+    good += store.fill(1)
+    with pytest.raises(Trouble, match="3 rows are not taken"):
+        store.relay(broken_client).run_once()
+    assert (accepted_keys(), store.states()) == (good, dict.fromkeys(bad, "pending"))
+
+
+def test_once_says_nothing_of_rows_that_failed_the_time_before(
+    store: Store, broken: Breaking, broken_client: Client
+) -> None:
+    store.fill(1, note=POISON)
+    good = store.fill(1)
+    relay = store.relay(broken_client)
+    with pytest.raises(Trouble, match="1 row is not taken"):
+        relay.run_once()
+    store.run("DELETE FROM avra_outbox")
+    good += store.fill(1)
+    assert relay.run_once() == 1
+    assert accepted_keys() == good
 
 
 @pytest.mark.parametrize(

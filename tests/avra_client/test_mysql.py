@@ -15,7 +15,7 @@ import pymysql
 import pytest
 
 from avra_client.client import Client
-from tests.avra_client import test_failing_rows, test_outbox, test_relay, test_relay_killed
+from tests.avra_client import test_failing_rows, test_outbox, test_outbox_rows, test_relay, test_relay_killed
 from tests.avra_client.conftest import Store
 from tests.conftest import Workspace, unavailable, wait_for
 
@@ -26,6 +26,7 @@ RELAYED: list[Callable[[Store, Client], None]] = [
     test_relay.test_what_a_dead_relay_had_sent_is_known_under_its_key,
     test_relay.test_several_relays_share_the_rows,
     test_relay.test_sent_rows_may_be_kept_with_their_events_and_sent_again,
+    test_outbox_rows.pass_over_what_is_locked,
 ]
 
 

@@ -1,0 +1,68 @@
+"""What follows for rows from what the platform said of them, without one."""
+
+import pytest
+
+from avra_client.client import Rejected, Result, SendError, Sent, Unavailable
+from avra_client.outbox_rows import Failing, Row
+from avra_client.relay_outcomes import fail, may_be_of_a_row, outcomes
+from avra_client.relay_state import RelayLimits
+from tests.avra_client.test_relay import HOUR_MS
+
+NOW = 10**12
+
+
+def test_each_row_is_in_one_of_the_lists() -> None:
+    names = ("taken", "refused", "unread", "turned away", "unanswered")
+    taken, refused, unread, turned_away, unanswered = rows = [Row(name, "t", "{}", True) for name in names]
+    fault = Rejected(422, "invalid", "is wrong", "data.a")
+    results = [
+        Result(taken.id, sent=Sent("evt_1", 2)),
+        Result(refused.id, error=fault),
+        Result(turned_away.id, error=Unavailable("later", status=429, may_be_accepted=False)),
+        Result(unanswered.id, error=Unavailable("no answer")),
+    ]
+    found = outcomes(rows, results, {unread.id: "no JSON"})
+    assert found.accepted == {taken.id: "evt_1"}
+    assert found.rejected == {refused.id: str(fault), unread.id: "no JSON"}
+    assert (found.released, found.uncertain, found.failing) == ([turned_away], [unanswered], {})
+
+
+@pytest.mark.parametrize(
+    ("error", "may"),
+    [
+        (None, False),
+        (ValueError("of ours"), False),
+        (Rejected(422, "invalid", "is wrong", None), False),
+        (SendError("broken"), True),
+        (Unavailable("no answer"), True),
+        *((Unavailable("no", status=status), True) for status in (500, 502, 504)),
+        *((Unavailable("no", status=status), False) for status in (408, 425, 429, 503)),
+    ],
+)
+def test_an_answer_that_says_later_comes_of_no_row(error: Exception | None, may: bool) -> None:
+    assert may_be_of_a_row(error) is may
+
+
+@pytest.mark.parametrize(
+    ("failed_for_ms", "accepted_after_ms", "goes_on"),
+    [(6 * HOUR_MS, 1, False), (6 * HOUR_MS - 1, 1, True), (6 * HOUR_MS, 0, True), (9 * HOUR_MS, -1, True)],
+)
+def test_a_row_is_given_up_after_its_hours_if_another_was_accepted_since(
+    failed_for_ms: int, accepted_after_ms: int, goes_on: bool
+) -> None:
+    since = NOW - failed_for_ms
+    row = Row("1", "t", "{}", True, since)
+    found = fail(row, "500", NOW, RelayLimits(), others_accepted_at=since + accepted_after_ms)
+    if goes_on:
+        assert found == Failing("500", since, NOW + HOUR_MS)
+    else:
+        assert (found.since, found.due_at, found.reason[-5:]) == (since, None, ". 500")
+
+
+@pytest.mark.parametrize(("batch", "is_taken"), [(0, False), (1, True), (10_000, True), (10_001, False)])
+def test_a_batch_is_one_row_to_ten_thousand(batch: int, is_taken: bool) -> None:
+    if is_taken:
+        assert RelayLimits(batch=batch).batch == batch
+    else:
+        with pytest.raises(ValueError, match="batch"):
+            RelayLimits(batch=batch)

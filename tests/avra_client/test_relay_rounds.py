@@ -1,0 +1,142 @@
+"""A relay from one round to the next: its pauses, its figures, and what it does now and then only."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+
+from avra_client.client import Client
+from avra_client.relay import Relay, Trouble
+from avra_client.relay_state import RelayLimits
+from tests.avra_client.conftest import Store, accepted_keys
+from tests.avra_client.test_relay import HOUR_MS, claim_and_send, now_ms
+from tests.cli.test_run import free_port
+from tests.conftest import Workspace
+from tests.server.running_server import serving
+
+StartResponse = Callable[..., Any]
+
+
+class Pauses(threading.Event):
+    """Ends a relay after so many pauses, none of which takes any time."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self._count, self.seconds = count, list[float]()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.seconds.append(timeout or 0.0)
+        if len(self.seconds) == self._count:
+            self.set()
+        return self.is_set()
+
+
+def test_a_pause_is_a_half_to_the_whole_of_the_longest(store: Store, workspace: Workspace) -> None:
+    store.fill(1)
+    with Client(f"http://127.0.0.1:{free_port()}", workspace.token, deadline_seconds=0.1) as client:
+        pauses = Pauses(12)
+        store.relay(client, first_pause_seconds=0.02, longest_pause_seconds=0.02).run(pauses)
+    assert 0.01 <= min(pauses.seconds) <= max(pauses.seconds) <= 0.02
+
+
+@pytest.mark.parametrize(("asked_for", "waited"), [("7", 7.0), ("86400", 300.0)])
+def test_it_waits_as_long_as_the_platform_asks_for_up_to_five_minutes(
+    store: Store, asked_for: str, waited: float
+) -> None:
+    def busy(_: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        start_response("503 Service Unavailable", [("Retry-After", asked_for), ("Content-Length", "0")])
+        return [b""]
+
+    store.fill(1)
+    pauses = Pauses(2)
+    with (
+        serving(busy) as server,
+        Client(f"http://127.0.0.1:{server.port}", "tok", deadline_seconds=5) as client,
+    ):
+        store.relay(client, first_pause_seconds=0.01, longest_pause_seconds=0.01).run(pauses)
+    assert pauses.seconds == [waited, waited]
+
+
+def test_no_row_is_suspected_while_the_platform_answers_nothing(store: Store, workspace: Workspace) -> None:
+    def broken(_: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        start_response("500 Internal Server Error", [("Content-Length", "0")])
+        return [b""]
+
+    store.fill(2)
+    with serving(broken) as server:
+        url = f"http://127.0.0.1:{server.port}"
+        with Client(url, workspace.token, deadline_seconds=0.1) as client, pytest.raises(Trouble):
+            store.relay(client, batch=1).run_once()
+    assert store.rows().failing() == []
+    assert store.run("SELECT DISTINCT due_at FROM avra_outbox") == [(0,)]
+
+
+def test_figures_add_up_over_batches(store: Store, client: Client) -> None:
+    store.fill(4)
+    claim_and_send(store, client, lease=0)
+    forgotten = store.fill(3)
+    store.run(
+        f"UPDATE avra_outbox SET handed_over_at = {now_ms() - 30 * HOUR_MS} WHERE id IN {tuple(forgotten)}"
+    )
+    store.fill(3, status=7)
+    relay = store.relay(client, batch=2)
+    assert relay.run_once() == 4
+    totals = relay.state.totals
+    assert (totals.sent, totals.repeated, totals.unknown, totals.rejected) == (4, 4, 3, 3)
+    assert (totals.not_taken, totals.postponed, totals.failures) == (0, 0, 0)
+
+
+def test_what_is_not_taken_adds_up(store: Store, platform_url: str) -> None:
+    store.fill(2)
+    with Client(platform_url, "tok_unknown") as client:
+        relay = store.relay(client)
+        for _ in range(2):
+            with pytest.raises(Trouble):
+                relay.run_once()
+    assert relay.state.totals.not_taken == 4
+
+
+def test_once_goes_on_behind_rows_that_it_sets_aside(store: Store, client: Client) -> None:
+    old, fresh = store.fill(2)
+    store.run(f"UPDATE avra_outbox SET handed_over_at = {now_ms() - 30 * HOUR_MS} WHERE id = '{old}'")
+    assert store.relay(client, batch=1).run_once() == 1
+    assert (accepted_keys(), store.states()) == ([fresh], {old: "unknown"})
+
+
+@pytest.mark.parametrize("empty_store", ["sqlite"], indirect=True)
+def test_what_was_claimed_too_long_ago_is_not_sent_but_claimed_again(store: Store, client: Client) -> None:
+    ids = store.fill(3)
+
+    def connect_slowly() -> Any:
+        time.sleep(2.1)  # within the claim, whose time runs already
+        return store.connect()
+
+    relay = Relay(connect_slowly, client, limits=RelayLimits(lease_seconds=4, send_seconds=2))
+    assert relay.run_once() == 3
+    assert accepted_keys() == ids
+    assert relay.state.totals.not_taken >= 3
+
+
+# Rows that are kept
+
+
+def test_a_relay_that_keeps_none_leaves_those_that_another_keeps(store: Store, client: Client) -> None:
+    [kept] = store.fill(1)
+    store.relay(client, keep_sent_hours=1).run_once()
+    store.run("UPDATE avra_outbox SET settled_at = 1")
+    store.fill(1)
+    store.relay(client).run_once()
+    assert store.states() == {kept: "sent"}
+
+
+def test_it_looks_once_a_minute_for_those_whose_time_is_over(store: Store, client: Client) -> None:
+    relay = store.relay(client, keep_sent_hours=1)
+    for count in (0, 1):  # the first time it finds nothing, and does not look again so soon
+        store.fill(1)
+        assert relay.run_once() == 1
+        assert len(store.states()) == count + 1
+        store.run("UPDATE avra_outbox SET created_at = 1, settled_at = 1")
+    store.relay(client, keep_sent_hours=1).run_once()
+    assert store.states() == {}
