@@ -17,7 +17,7 @@ from tests.failing import failing
 from tests.worker.attempted import claim
 from webhooks_app.accounts import api_tokens
 from webhooks_app.core import clock, passwords
-from webhooks_app.db import event_bodies
+from webhooks_app.db import deadlines, event_bodies
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import ApiToken, Delivery, Event, PendingDelivery, RollingUpgrade
 from webhooks_app.db.rolling_upgrades import PACKED_BODIES
@@ -213,6 +213,55 @@ def test_who_has_waited_behind_a_database_that_fails_is_told_without_another_try
 
     assert all(isinstance(outcome, OperationalError) for outcome in outcomes)
     assert tries == [1]
+
+
+@contextmanager
+def times_left() -> Iterator[list[float]]:
+    """The seconds that each transaction has when it begins."""
+    found: list[float] = []
+
+    def note(_connection: Connection) -> None:
+        left = deadlines.remaining()
+        found.append(-1.0 if left is None else left)
+
+    event.listen(db.engine, "begin", note)
+    try:
+        yield found
+    finally:
+        event.remove(db.engine, "begin", note)
+
+
+def test_statements_have_what_is_left_to_the_one_that_waits_longest(
+    workspace: Workspace, wake_ups: WakeUps
+) -> None:
+    limits = GroupLimits(answer_seconds=1000, least_seconds=100)
+    group_commit = GroupCommit(services().databases, wake_ups, limits=limits)
+    with times_left() as alone:
+        group_commit.accept(Submission(workspace.id, [EVENT]))
+    assert all(500 < each <= 1000 for each in alone)
+    with held_back() as commits, times_left() as found:
+        first = submit(group_commit, Submission(workspace.id, [EVENT]))
+        assert commits.started.wait(SECONDS)
+        begun = len(found)
+        with deadlines.within(300):
+            hurried = submit(group_commit, Submission(workspace.id, [EVENT]))
+        patient = submit(group_commit, Submission(workspace.id, [EVENT]))
+        commits.may_go_on.set()
+        for future in (*first, *hurried, *patient):
+            accepted_of(future)
+    assert found[begun:]
+    assert all(100 < each <= 300 for each in found[begun:])
+
+
+def test_statements_have_a_little_time_though_the_one_that_waits_longest_has_none(
+    workspace: Workspace, wake_ups: WakeUps
+) -> None:
+    limits = GroupLimits(least_seconds=0.9)
+    group_commit = GroupCommit(services().databases, wake_ups, limits=limits)
+    with times_left() as found, deadlines.within(0):
+        [accepted] = accepted_of(submit(group_commit, Submission(workspace.id, [EVENT]))[0])
+    assert accepted.id
+    assert all(0 < each <= 0.9 for each in found)
 
 
 def test_an_error_that_nobody_foresaw_is_told_and_the_next_goes_on(
