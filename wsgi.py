@@ -1,10 +1,10 @@
 """The web: `python wsgi.py` serves it, and any WSGI server finds it as `wsgi:app`."""
 
+from webhooks_app.monitoring import tracing
+
+tracing.leave_out()
+
 if __name__ == "__main__":
-    from webhooks_app.monitoring import tracing
-
-    tracing.leave_out()
-
     from webhooks_app.cli.web import run_web
 
     run_web()

@@ -130,6 +130,17 @@ def test_the_provider_of_single_sign_on_is_tried(shell: Shell, app: Flask, recei
     assert findings(shell, **sign_on)["sign-on"][0] == "FAILED"
 
 
+@only_sqlite
+def test_an_address_for_metrics_that_this_host_has_not_is_warned_of(shell: Shell, app: Flask) -> None:
+    assert "metrics" not in findings(shell)
+    assert findings(shell, WEBHOOKS_METRICS_LISTEN="127.0.0.1:9464")["metrics"][0] == "ok"
+    elsewhere = findings(shell, WEBHOOKS_METRICS_LISTEN="192.0.2.77:9464")["metrics"]  # RFC 5737
+    assert elsewhere == (
+        "warning",
+        "WEBHOOKS_METRICS_LISTEN is 192.0.2.77, no address of this host: a web does not start here.",
+    )
+
+
 def test_a_web_without_https_and_a_short_lease_are_warned_of(shell: Shell, app: Flask) -> None:
     assert findings(shell)["web"][0] == "warning"
     found = findings(shell, WEBHOOKS_BASE_URL="https://a.example", WEBHOOKS_LEASE_SECONDS="5")

@@ -56,9 +56,7 @@ def test_an_empty_schema_ends_each_with_status_78_and_one_line(
 ) -> None:
     done = run(COMMANDS[command], deployed(empty_url, redis_url, tmp_path))
     assert (done.returncode, done.stdout) == (78, "")
-    assert done.stderr.splitlines() == [
-        "error: The database's schema is empty; run `python -m webhooks_app migrate`."
-    ]
+    assert done.stderr.splitlines() == ["error: The database's schema is empty; run `avra migrate`."]
 
 
 def test_no_password_shows_on_an_empty_schema(empty_url: str, redis_url: str, tmp_path: Path) -> None:

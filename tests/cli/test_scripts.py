@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 import requests
@@ -19,14 +20,17 @@ from webhooks_app import config
 
 
 @contextmanager
-def running(command: Sequence[str], environ: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """The script once it is ready."""
+def running(
+    command: Sequence[str], environ: dict[str, str], *, told: IO[str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """The script once it is ready; `told` takes its standard error."""
     kept = {name: value for name, value in os.environ.items() if name not in config.NAMES}
     process = subprocess.Popen(
         [sys.executable, *command],
         cwd=config.ROOT,
         env=kept | environ | {"PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
+        stderr=told,
         text=True,
     )
     try:
@@ -43,9 +47,30 @@ def settings(sqlite_template: Path, redis_url: str, folder: Path) -> dict[str, s
     return deployed(f"sqlite:///{folder / 'test.db'}", redis_url, folder)
 
 
-def test_the_worker_script_runs(sqlite_template: Path, redis_url: str, tmp_path: Path) -> None:
-    with running(["worker.py"], settings(sqlite_template, redis_url, tmp_path)) as process:
+def test_the_worker_script_runs_and_loads_nothing_that_makes_traces(
+    sqlite_template: Path, redis_url: str, tmp_path: Path
+) -> None:
+    """Nor does the worker that it starts: both list what they import."""
+    environ = settings(sqlite_template, redis_url, tmp_path) | {"PYTHONPROFILEIMPORTTIME": "1"}
+    with (
+        (tmp_path / "imported").open("w") as imported,
+        running(["worker.py"], environ, told=imported) as process,
+    ):
         assert process.poll() is None
+    text = (tmp_path / "imported").read_text()
+    assert "webhooks_app.tasks" in text
+    assert "opentelemetry.context" not in text  # a try that fails is listed, too
+
+
+def test_the_application_of_another_server_loads_nothing_that_makes_traces(
+    sqlite_template: Path, redis_url: str, tmp_path: Path
+) -> None:
+    program = (
+        "import sys, wsgi; assert wsgi.app\n"
+        "assert not [name for name in sys.modules if name.startswith('opentelemetry.')]"
+    )
+    environ = os.environ | settings(sqlite_template, redis_url, tmp_path)
+    subprocess.run([sys.executable, "-c", program], cwd=config.ROOT, env=environ, check=True, timeout=120)
 
 
 @pytest.mark.parametrize("command", [["wsgi.py"], ["-m", "webhooks_app", "web"]])

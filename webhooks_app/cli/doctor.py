@@ -1,23 +1,17 @@
 """`doctor`: tries whatever a deployment depends on, from where it runs, and says what is wrong."""
 
-import socket
-import ssl
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 
 import click
 from sqlalchemy import Connection, select, text
 
 from webhooks_app import config
-from webhooks_app.accounts.oidc_provider import Provider
-from webhooks_app.accounts.provider_requests import ProviderAway
+from webhooks_app.cli import host_checks
+from webhooks_app.cli.findings import Finding, Status
 from webhooks_app.config import ConfigError, Settings
-from webhooks_app.core import mail
 from webhooks_app.core.encryption import Cipher, DecryptionError
-from webhooks_app.core.mail import MailError
 from webhooks_app.db import database_clock, disk_space, engines, schema_version, transient_errors
 from webhooks_app.db.database_limits import COMMAND_LIMITS
 from webhooks_app.db.engines import Databases
@@ -25,28 +19,9 @@ from webhooks_app.db.models import SigningSecret
 from webhooks_app.db.schema_version import WrongSchema
 from webhooks_app.events import catalog
 from webhooks_app.events.catalog import CatalogError
-from webhooks_app.jobs import open_files, redis_check, redis_start
+from webhooks_app.jobs import redis_check, redis_start
 from webhooks_app.monitoring import facts, problems, reports
 from webhooks_app.monitoring.problem_codes import Severity
-from webhooks_app.transport.sender_limits import fit_open_files
-
-# RFC 5737: nobody has it, so that a route to it is one to the internet. Nothing is sent.
-_SOMEWHERE = ("192.0.2.1", 443)
-
-
-class Status(StrEnum):
-    OK = "ok"
-    WARNING = "warning"
-    FAILED = "FAILED"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What came of one check; `subject` is what was looked at."""
-
-    subject: str
-    status: Status
-    text: str
 
 
 @click.command()
@@ -54,8 +29,8 @@ def doctor() -> None:
     """Try whether all works that the platform depends on.
 
     The settings, the catalog, the database and its schema, encryption keys, Redis and the commands that it
-    must allow, clocks, the limit of open files, the way out, the mail server, single sign-on, and the
-    processes that report. Changes nothing. Ends with status 1 if something failed.
+    must allow, clocks, the limit of open files, the address for metrics, the way out, the mail server, single
+    sign-on, and the processes that report. Changes nothing. Ends with status 1 if something failed.
     """
     has_failed = False
     for finding in examine():
@@ -78,10 +53,7 @@ def examine() -> Iterator[Finding]:
     yield from _web(settings)
     yield from _database(settings)
     yield _redis(settings)
-    yield _open_files(settings)
-    yield from _way_out(settings)
-    yield from _mail(settings)
-    yield from _sign_in(settings)
+    yield from host_checks.examine(settings)
 
 
 def _catalog(settings: Settings) -> Finding:
@@ -194,56 +166,3 @@ def _redis(settings: Settings) -> Finding:
     if problem is None:
         return Finding("Redis", Status.OK, "It takes every command that is needed.")
     return Finding("Redis", Status.FAILED, f"{problem.text}.")
-
-
-def _open_files(settings: Settings) -> Finding:
-    limit = open_files.allow()
-    in_flight, _ = fit_open_files(settings.in_flight, limit)
-    if in_flight < settings.in_flight:
-        text_of = (
-            f"The limit is {limit}, so a worker has {in_flight} requests under way, not {settings.in_flight}."
-        )
-        return Finding("open files", Status.WARNING, text_of)
-    return Finding("open files", Status.OK, f"The limit is {limit}.")
-
-
-def _way_out(settings: Settings) -> Iterator[Finding]:
-    """Tell from which address deliveries leave, and whether certificates can be checked."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(_SOMEWHERE)  # of UDP: it looks for a route and sends nothing
-            yield Finding("way out", Status.OK, f"Deliveries leave from {probe.getsockname()[0]}.")
-        except OSError as error:
-            text_of = (
-                f"There is no route to the internet ({error.strerror}); deliveries reach this network only."
-            )
-            yield Finding("way out", Status.WARNING, text_of)
-    if settings.ca_bundle is not None:
-        try:
-            ssl.create_default_context(cafile=settings.ca_bundle)
-        except (ssl.SSLError, OSError) as error:
-            text_of = f"WEBHOOKS_CA_BUNDLE holds no certificates: {error}"
-            yield Finding("way out", Status.FAILED, text_of)
-
-
-def _mail(settings: Settings) -> Iterator[Finding]:
-    if settings.mail_server is None:
-        yield Finding("mail", Status.OK, "None is sent, as WEBHOOKS_SMTP_URL is not set.")
-        return
-    try:
-        mail.try_log_in(settings.mail_server)
-        yield Finding("mail", Status.OK, f"{settings.mail_server.host} takes mail from here.")
-    except MailError as error:
-        yield Finding("mail", Status.FAILED, f"{settings.mail_server.host} takes none: {error}.")
-
-
-def _sign_in(settings: Settings) -> Iterator[Finding]:
-    if settings.oidc is None:
-        return
-    provider = Provider(settings.oidc, "")
-    try:
-        provider.metadata()
-    except ProviderAway as error:
-        yield Finding("sign-on", Status.FAILED, f"{settings.oidc.issuer} does not serve: {error}.")
-    else:
-        yield Finding("sign-on", Status.OK, f"{settings.oidc.issuer} answers as a provider.")

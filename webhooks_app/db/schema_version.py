@@ -111,4 +111,4 @@ def _revisions(connection: Connection) -> set[str]:
 
 
 def _wrong(state: str) -> WrongSchema:
-    return WrongSchema(f"The database's schema {state}; run `python -m webhooks_app migrate`.")
+    return WrongSchema(f"The database's schema {state}; run `avra migrate`.")

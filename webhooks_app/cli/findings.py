@@ -1,0 +1,19 @@
+"""What `doctor` finds."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What came of one check; `subject` is what was looked at."""
+
+    subject: str
+    status: Status
+    text: str

@@ -1,0 +1,99 @@
+"""What `doctor` tries of this host, and of what is reached from it: addresses, mail, single sign-on."""
+
+import errno
+import socket
+import ssl
+from collections.abc import Iterator
+
+from webhooks_app.accounts.oidc_provider import Provider
+from webhooks_app.accounts.provider_requests import ProviderAway
+from webhooks_app.cli.findings import Finding, Status
+from webhooks_app.config import Settings
+from webhooks_app.core import mail
+from webhooks_app.core.mail import MailError
+from webhooks_app.jobs import open_files
+from webhooks_app.transport.sender_limits import fit_open_files
+
+# RFC 5737: nobody has it, so that a route to it is one to the internet. Nothing is sent.
+_SOMEWHERE = ("192.0.2.1", 443)
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Yield what each check finds, as it is made."""
+    yield _open_files(settings)
+    yield from _metrics(settings)
+    yield from _way_out(settings)
+    yield from _mail(settings)
+    yield from _sign_in(settings)
+
+
+def _metrics(settings: Settings) -> Iterator[Finding]:
+    """Tell of an address that is none of this host's; a port that is taken may be so by the web that runs."""
+    if settings.metrics_listen is None:
+        return
+    host, port = settings.metrics_listen
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError as error:
+            if error.errno != errno.EADDRNOTAVAIL:
+                raise
+            text_of = (
+                f"WEBHOOKS_METRICS_LISTEN is {host}, no address of this host: a web does not start here."
+            )
+            yield Finding("metrics", Status.WARNING, text_of)
+            return
+    yield Finding("metrics", Status.OK, f"A web on this host gives them at {host}, port {port}.")
+
+
+def _open_files(settings: Settings) -> Finding:
+    limit = open_files.allow()
+    in_flight, _ = fit_open_files(settings.in_flight, limit)
+    if in_flight < settings.in_flight:
+        text_of = (
+            f"The limit is {limit}, so a worker has {in_flight} requests under way, not {settings.in_flight}."
+        )
+        return Finding("open files", Status.WARNING, text_of)
+    return Finding("open files", Status.OK, f"The limit is {limit}.")
+
+
+def _way_out(settings: Settings) -> Iterator[Finding]:
+    """Tell from which address deliveries leave, and whether certificates can be checked."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(_SOMEWHERE)  # of UDP: it looks for a route and sends nothing
+            yield Finding("way out", Status.OK, f"Deliveries leave from {probe.getsockname()[0]}.")
+        except OSError as error:
+            text_of = (
+                f"There is no route to the internet ({error.strerror}); deliveries reach this network only."
+            )
+            yield Finding("way out", Status.WARNING, text_of)
+    if settings.ca_bundle is not None:
+        try:
+            ssl.create_default_context(cafile=settings.ca_bundle)
+        except (ssl.SSLError, OSError) as error:
+            text_of = f"WEBHOOKS_CA_BUNDLE holds no certificates: {error}"
+            yield Finding("way out", Status.FAILED, text_of)
+
+
+def _mail(settings: Settings) -> Iterator[Finding]:
+    if settings.mail_server is None:
+        yield Finding("mail", Status.OK, "None is sent, as WEBHOOKS_SMTP_URL is not set.")
+        return
+    try:
+        mail.try_log_in(settings.mail_server)
+        yield Finding("mail", Status.OK, f"{settings.mail_server.host} takes mail from here.")
+    except MailError as error:
+        yield Finding("mail", Status.FAILED, f"{settings.mail_server.host} takes none: {error}.")
+
+
+def _sign_in(settings: Settings) -> Iterator[Finding]:
+    if settings.oidc is None:
+        return
+    provider = Provider(settings.oidc, "")
+    try:
+        provider.metadata()
+    except ProviderAway as error:
+        yield Finding("sign-on", Status.FAILED, f"{settings.oidc.issuer} does not serve: {error}.")
+    else:
+        yield Finding("sign-on", Status.OK, f"{settings.oidc.issuer} answers as a provider.")
