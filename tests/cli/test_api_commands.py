@@ -142,6 +142,24 @@ def test_an_endpoint_is_managed_from_beginning_to_end(avra: Avra) -> None:
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_where_nothing_can_be_read_a_pipe_gets_no_line(avra: Avra) -> None:
+    away = Avra(avra.environ | {"AVRA_TOKEN": "tok_of_nobody"})
+    for command in (("endpoints", "list"), ("deliveries", "list"), ("deliveries", "replay", "dlv_none")):
+        result = away.run(*command)
+        assert (result.exit_code, result.stdout) == (77, "")
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_was_done_before_a_failure_is_told(avra: Avra, workspace: Workspace) -> None:
+    workspace.endpoint(URL)
+    workspace.send()
+    [row] = avra.rows("deliveries", "list")
+    result = avra.run("deliveries", "cancel", row[0], "dlv_none")
+    assert result.exit_code == 65
+    assert [line.split("\t")[0] for line in result.stdout.splitlines()] == ["id", row[0]]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_deletion_is_asked_about(avra: Avra, workspace: Workspace) -> None:
     workspace.endpoint(URL)
     refused = avra.run("endpoints", "delete", "Orders", typed="n\n")

@@ -176,8 +176,14 @@ ROW: dict[str, Any] = {
             "  attempt 2; next at {next}",
         ),
         (
-            {"status": "failed", "next_attempt_at": None, "last_status": 410, "last_detail": None},
-            "batch-request  dlv_1  Orders\\x1b[2J  \x1b[31m410\x1b[0m  5003 ms"
+            {
+                "status": "failed",
+                "next_attempt_at": None,
+                "last_status": 410,
+                "last_outcome": "http_410",
+                "last_detail": None,
+            },
+            "batch-request  dlv_1  Orders\\x1b[2J  \x1b[31m410 Gone\x1b[0m  5003 ms"
             "  attempt 2; failed, not tried again",
         ),
         (

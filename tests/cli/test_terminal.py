@@ -96,6 +96,16 @@ def test_a_delivery_is_shown_with_what_people_look_for_first(avra: Avra, workspa
     assert any('"batch_id": "[/]:smile:"' in line for line in shown)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_table_has_what_was_done_before_a_failure(avra: Avra, workspace: Workspace) -> None:
+    workspace.endpoint("https://a.example.com/")
+    workspace.send()
+    [row] = avra.rows("deliveries", "list")
+    shown = _CONTROL.sub("", on_terminal(avra, 100, "deliveries", "cancel", row[0], "dlv_none"))
+    assert re.search(rf"{row[0]} .* canceled", shown)
+    assert "There is no such delivery" in shown
+
+
 def test_programs_and_servers_do_without_it() -> None:
     modules = ", ".join(f"webhooks_app.cli.{name.stem}" for name in _commands())
     code = f"import sys, {modules}; print('rich' in sys.modules)"

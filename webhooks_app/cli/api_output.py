@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from webhooks_app.cli.api_client import ApiFailure
 from webhooks_app.cli.table import print_table
 from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass
 from webhooks_app.core.text_display import flatten
@@ -48,13 +49,32 @@ def print_rows(
         for row in rows:
             print_json(row)
     elif sys.stdout.isatty():
-        shown = for_people or [plain(name) for name in columns]
-        cells = [[each.show(row) for each in shown] for row in rows]
-        print_table([each.name for each in shown], cells, nothing=nothing)
+        _print_for_people(rows, for_people or [plain(name) for name in columns], nothing)
     else:
-        click.echo("\t".join(columns))
+        _print_apart_by_tabs(rows, columns)
+
+
+def _print_for_people(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column], nothing: str) -> None:
+    cells: list[list[str]] = []
+    try:
         for row in rows:
-            click.echo("\t".join(_raw(row.get(name)) for name in columns))
+            cells.append([each.show(row) for each in columns])
+    except ApiFailure:  # what was done before it is to be seen
+        if cells:
+            print_table([each.name for each in columns], cells, nothing=nothing)
+        raise
+    print_table([each.name for each in columns], cells, nothing=nothing)
+
+
+def _print_apart_by_tabs(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Print the names with the first row, so that there is nothing at all where none can be read."""
+    names = ["\t".join(columns)]
+    for row in rows:
+        for line in [*names, "\t".join(_raw(row.get(name)) for name in columns)]:
+            click.echo(line)
+        names = []
+    for line in names:
+        click.echo(line)
 
 
 def print_as_they_come(
@@ -144,9 +164,11 @@ def short_time(moment: str, another_day: str = "%Y-%m-%d %H:%M:%S") -> str:
 
 def last_response(delivery: Mapping[str, Any]) -> str:
     """Return the status that was answered last, or what went wrong without one."""
-    outcome = delivery["last_outcome"]
-    if delivery["last_status"]:
-        return str(delivery["last_status"])
-    if outcome not in set(OutcomeClass):  # one that a newer platform knows
+    return str(delivery["last_status"] or failure_label(delivery["last_outcome"]))
+
+
+def failure_label(outcome: str | None) -> str:
+    """Return the class of an outcome in words."""
+    if outcome not in set(OutcomeClass):  # one that a newer platform knows, or none yet
         return cell(outcome)
     return DESCRIPTIONS[OutcomeClass(outcome)].label

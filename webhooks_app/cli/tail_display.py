@@ -3,7 +3,7 @@
 from typing import Any
 
 from webhooks_app.cli import terminal
-from webhooks_app.cli.api_output import last_response, short_time
+from webhooks_app.cli.api_output import failure_label, last_response, short_time
 from webhooks_app.cli.tailing import ACCEPTED, ATTEMPT
 from webhooks_app.core import clock
 from webhooks_app.core.text_display import flatten
@@ -23,11 +23,19 @@ def line(row: dict[str, Any]) -> str:
         held = ["held, as the endpoint is disabled"] if row["status"] == "held" else []
         return "  ".join([short_time(row["created_at"]), *parts, "accepted", row["event_id"], *held])
     if row["kind"] == ATTEMPT:
-        result = terminal.colored(last_response(row), "green" if row["last_outcome"] == "success" else "red")
+        is_success = row["last_outcome"] == "success"
+        result = terminal.colored(_result(row), "green" if is_success else "red")
         took = f"{row['last_duration_ms']} ms"
         told = [flatten(row["last_detail"] or ""), _what_follows(row)]
         return "  ".join([short_time(row["last_attempt_at"]), *parts, result, took, *filter(None, told)])
     return "  ".join([short_time(clock.format_rfc3339(clock.now())), *parts, row["status"]])
+
+
+def _result(row: dict[str, Any]) -> str:
+    """Return the status, with what it stands for unless it is success, or what went wrong without one."""
+    if row["last_outcome"] == "success" or not row["last_status"]:
+        return last_response(row)
+    return f"{row['last_status']} {failure_label(row['last_outcome'])}"
 
 
 def _what_follows(row: dict[str, Any]) -> str:
