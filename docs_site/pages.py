@@ -16,7 +16,10 @@ class Section(NamedTuple):
 
 HOME = "docs/README"
 SECTIONS = (
-    Section("Producers", ("docs/producers", "clients/python/README", "docs/outbox")),
+    Section(
+        "Producers",
+        ("docs/producers", "clients/python/README", "docs/outbox", "clients/python/examples/README"),
+    ),
     Section("Consumers", ("docs/consumers", "docs/shell")),
     Section("Admins", ("docs/admins", "docs/health", "docs/endpoints-file", "docs/catalog", "docs/console")),
     Section(
@@ -46,6 +49,7 @@ _MOVED = {
     "CONTRIBUTING": "project/contributing",
     "SECURITY": "security",
     "clients/python/README": "client",
+    "clients/python/examples/README": "outbox-examples",
     "docs/decisions/README": "decisions/index",
     "docs/events/README": "events/index",
 }

@@ -18,6 +18,8 @@ from tests.server.running_server import SECONDS, RunningServer, serving
 from tests.web.api.conftest import new_api
 from tests.web.api.listening import Listening, listen
 from webhooks_app.extensions import services
+from webhooks_app.jobs import redis_connections
+from webhooks_app.jobs.listener_news import ListenerNews
 from webhooks_app.server import web_server
 from webhooks_app.server.long_polls import LongPollLimits, LongPolls
 
@@ -257,3 +259,18 @@ def test_what_is_told_while_the_application_still_looks_is_looked_for(
         word.says(None)  # any may have something
         poll.join(SECONDS)
         assert looks == [[listener_id]] * 3
+
+
+def test_without_redis_it_looks_as_often_as_before(
+    app: Flask, workspace: Workspace, listening: Listening
+) -> None:
+    news = ListenerNews(redis_connections.connect("redis://127.0.0.1:1/0", timeout_seconds=1))
+    find_due = partial(web_server._find_due, services(app).read)
+    waits = LongPolls(find_due, LongPollLimits(told_seconds=600), news=news)
+    with serving(app, threads=1, waits=waits) as server:
+        poll = Poll(server, listening)
+        await_waiting(waits, 1)
+        workspace.send()
+        poll.join(SECONDS)
+        assert len(poll.answer["data"]) == 1
+    wait_for(lambda: not news._has_thread)
