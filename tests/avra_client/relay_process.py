@@ -17,8 +17,8 @@ def environment(store: Store, url: str, token: str) -> dict[str, str]:
 
 
 def start(environ: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
-    """Start a relay that is in a hurry; what it says goes to its standard error."""
-    quick = ("--lease-seconds", "0.5", "--send-seconds", "0.25", "--poll-seconds", "0.02", "--batch", "20")
+    """Start a relay that looks for rows often; what it says goes to its standard error."""
+    often = ("--poll-seconds", "0.02", "--batch", "20")
     return subprocess.Popen(
-        [*COMMAND, "run", *quick, *arguments], env=environ, stderr=subprocess.PIPE, text=True
+        [*COMMAND, "run", *often, *arguments], env=environ, stderr=subprocess.PIPE, text=True
     )

@@ -17,6 +17,8 @@ from tests.conftest import Workspace
 from tests.server.running_server import serving
 
 KILLS, ROWS = 6, 200
+# The next relay waits for what the dead one claimed.
+SHORT_LEASE = ("--lease-seconds", "0.5", "--send-seconds", "0.25")
 
 
 class Killing:
@@ -47,7 +49,7 @@ def test_each_row_becomes_one_event_wherever_its_relay_is_killed(store: Store, w
     with serving(killing) as server:
         environ = relay_process.environment(store, f"http://127.0.0.1:{server.port}", workspace.token)
         for _ in range(KILLS):
-            relay = relay_process.start(environ)
+            relay = relay_process.start(environ, *SHORT_LEASE)
             killing.pid = relay.pid
             relay.communicate(timeout=60)
             assert relay.returncode == -signal.SIGKILL
