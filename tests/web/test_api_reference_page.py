@@ -42,4 +42,5 @@ def test_what_consumers_get_is_on_it_with_the_fields_of_its_data(
     own = text.partition('<details id="onOrderPaid">')[2].partition("</details>")[0]
     for name in ("webhook-signature", "timestamp", "data.order_id", "data.any"):
         assert f"<code>{name}</code>" in own
+    assert "Tried again, not before <code>Retry-After</code>." in own
     assert "<script>alert" not in own and "<b>bold" not in own
