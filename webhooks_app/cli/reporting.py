@@ -33,8 +33,10 @@ def reports_of(
         return {"pool_used": used, "pool_idle": idle, **failing, **describe()}
 
     def act(databases: Databases) -> None:
-        look()
-        _act_for_all(databases)
+        try:
+            look()
+        finally:
+            _act_for_all(databases)
 
     reporter = Reporter(services.databases, kind, services.counters, describe=describe_all, act_for_all=act)
     with _running(reporter):
