@@ -98,7 +98,7 @@ def _redis(command: list[str] | None) -> list[Command]:
 
 
 def _load_for_all(settings: Settings) -> None:
-    """Load what web, worker and scheduler use, once for all, as they are forked; see decision record 36."""
+    """Load what web, worker and scheduler use, once for all, as they are forked; see decision record 38."""
     from webhooks_app.cli import shared_modules
 
     shared_modules.load(settings.database_url)

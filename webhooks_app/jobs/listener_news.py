@@ -2,7 +2,7 @@
 
 A process at which any waits has a mailbox, a list on which one thread of it blocks, and a member of a sorted
 set that says until when; whoever makes something due at a listener pushes its id to each mailbox. Word that
-is lost costs no more than a while: who waits looks into the database as well (docs/decisions/0033).
+is lost costs no more than a while: who waits looks into the database as well (docs/decisions/0037).
 """
 
 import logging
