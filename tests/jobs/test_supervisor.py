@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -176,14 +178,7 @@ def run():
 def test_what_is_forked_is_forked_again_unless_other_code_is_on_disk(tmp_path: Path) -> None:
     part = tmp_path / "part.py"
     part.write_text(PART.replace("{version}", "old"))
-    process = subprocess.Popen(
-        [sys.executable, "-c", FORK, str(tmp_path / "lock"), str(tmp_path)],
-        cwd=config.ROOT,
-        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with output_of(process) as lines:
+    with forking(tmp_path) as process, output_of(process) as lines:
         assert lines.readline() == f"loaded by {process.pid}\n"
         assert lines.readline() == "Welcome.\n"
         first = _id_of(lines.readline(), "old")
@@ -198,7 +193,24 @@ def test_what_is_forked_is_forked_again_unless_other_code_is_on_disk(tmp_path: P
         assert len({process.pid, first, second, loader}) == 4
         process.send_signal(signal.SIGTERM)
         assert lines.read() == "\nStopping …\n"
-    assert process.wait(60) == 0
+        assert process.wait(60) == 0
+
+
+@contextmanager
+def forking(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run FORK for the block; the guard stops what is left of it where the block fails."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", FORK, str(folder / "lock"), str(folder)],
+        cwd=config.ROOT,
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(30)
 
 
 def _id_of(line: str, version: str) -> int:

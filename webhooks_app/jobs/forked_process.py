@@ -5,6 +5,7 @@ not survive a fork.
 """
 
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -16,6 +17,8 @@ from webhooks_app.jobs import child_process, process_title
 from webhooks_app.jobs.process import STOP_SIGNALS
 
 _OPEN_FILES = "/proc/self/fd"
+# It takes a millisecond; one that is suspended just then must not hold up the others for good.
+_BEGINNING_SECONDS = 10.0
 
 
 class ForkedProcess:
@@ -49,7 +52,8 @@ class ForkedProcess:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         os.close(writing)
         os.close(beginning)
-        os.read(begun, 1)  # it ends: from now on there is a group of that id, which can be stopped
+        # It ends: from now on there is a group of that id, which can be stopped.
+        select.select([begun], [], [], _BEGINNING_SECONDS)
         os.close(begun)
         self.stdout: IO[bytes] = os.fdopen(reading, "rb", buffering=0)
         self.returncode: int | None = None
