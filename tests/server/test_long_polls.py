@@ -35,7 +35,7 @@ def listening(workspace: Workspace) -> Listening:
 
 @contextmanager
 def platform(app: Flask, limits: LongPollLimits | None = None) -> Iterator[tuple[RunningServer, LongPolls]]:
-    find_due = partial(web_server._find_due, services(app).read)
+    find_due = partial(web_server._find_news, services(app).read)
     news = services(app).wake_ups.listener_news
     waits = LongPolls(find_due, limits or LongPollLimits(), news=news)
     with serving(app, threads=1, waits=waits) as server:
@@ -182,7 +182,7 @@ def test_a_database_that_is_away_ends_no_wait(app: Flask, workspace: Workspace, 
             raise PoolTimeout
         return find(*arguments)
 
-    find = partial(web_server._find_due, services(app).read)
+    find = partial(web_server._find_news, services(app).read)
     waits = LongPolls(partial(find_due, find), LongPollLimits(rest_seconds=0.1))
     with serving(app, threads=1, waits=waits) as server:
         poll = Poll(server, listening)
@@ -265,7 +265,7 @@ def test_without_redis_it_looks_as_often_as_before(
     app: Flask, workspace: Workspace, listening: Listening
 ) -> None:
     news = ListenerNews(redis_connections.connect("redis://127.0.0.1:1/0", timeout_seconds=1))
-    find_due = partial(web_server._find_due, services(app).read)
+    find_due = partial(web_server._find_news, services(app).read)
     waits = LongPolls(find_due, LongPollLimits(told_seconds=600), news=news)
     with serving(app, threads=1, waits=waits) as server:
         poll = Poll(server, listening)
@@ -274,3 +274,29 @@ def test_without_redis_it_looks_as_often_as_before(
         poll.join(SECONDS)
         assert len(poll.answer["data"]) == 1
     wait_for(lambda: not news._has_thread)
+
+
+def test_a_program_from_which_another_takes_over_is_told(app: Flask, listening: Listening) -> None:
+    with platform(app, ONLY_TOLD) as (server, waits):
+        first = Poll(server, listening)
+        await_waiting(waits, 1)
+        wait_for(lambda: services(app).wake_ups.listener_news.is_told)
+        taker = listen(listening.api)
+        first.join(SECONDS)
+        assert (first.status, first.answer["error"]["code"]) == (409, "listener_taken_over")
+        second = Poll(server, taker)
+        await_waiting(waits, 1)
+        taker.end()
+        second.join(SECONDS)
+        assert second.status == 410
+
+
+def test_where_both_programs_wait_the_one_before_is_told(app: Flask, listening: Listening) -> None:
+    with platform(app, LongPollLimits(look_seconds=1.0)) as (server, waits):
+        first = Poll(server, listening)
+        await_waiting(waits, 1)
+        taker = listen(listening.api)
+        Poll(server, taker)
+        first.join(SECONDS)
+        assert (first.status, first.answer["error"]["code"]) == (409, "listener_taken_over")
+        taker.end()

@@ -77,6 +77,10 @@ class WakeUps:
 
         return self.backoff.run(wake)
 
+    def tell_listeners(self, listener_ids: Collection[str]) -> bool:
+        """Have those who wait for these listeners look; return whether Redis answered."""
+        return self.backoff.run(lambda: listener_news.tell(self._redis, listener_ids))
+
     def schedule_wake_ups(self, moments: list[datetime]) -> bool:
         """Schedule a wake-up for each moment, one job a second however many deliveries fall due in it.
 

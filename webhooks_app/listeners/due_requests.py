@@ -1,7 +1,7 @@
 """The requests that are due at a listener: claimed and signed as a worker does it."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -28,11 +28,15 @@ _IS_DUE = exists().where(
     PendingDelivery.next_attempt_at <= bindparam("now", type_=UtcDateTime),
 )
 # Put together once: that takes longer than running it.
-_FIND_DUE = (
+_AMONG = (
     select(Listener.endpoint_id)
     .join(Endpoint, Endpoint.id == Listener.endpoint_id)
-    .where(Listener.endpoint_id.in_(bindparam("ids")), or_(_IS_DUE, Endpoint.deleted_at.is_not(None)))
+    .where(Listener.endpoint_id.in_(bindparam("ids")))
 )
+_IS_OVER = Endpoint.deleted_at.is_not(None)
+_FIND_DUE = _AMONG.where(or_(_IS_DUE, _IS_OVER))
+_IS_TAKEN_OVER = Listener.session_id.not_in(bindparam("sessions"))
+_FIND_NEWS = _AMONG.where(or_(_IS_DUE, _IS_OVER, _IS_TAKEN_OVER))
 
 
 @dataclass(slots=True, frozen=True)
@@ -54,9 +58,18 @@ class DueRequest:
 
 
 def find_due(connection: Connection, endpoint_ids: Collection[str], *, now: datetime) -> set[str]:
-    """Return those of the listeners that have something due, or have ended: whoever waits then asks again."""
+    """Return those of the listeners that have something due, or have ended."""
     values = {"ids": list(endpoint_ids), "now": now}
     return set(connection.scalars(_FIND_DUE, values))
+
+
+def find_news(connection: Connection, sessions: Mapping[str, str], *, now: datetime) -> set[str]:
+    """Return the listeners of which whoever waits asks again: one that is due, ended or was taken over.
+
+    `sessions` are those that wait, by their listeners' ids.
+    """
+    values = {"ids": list(sessions), "sessions": list(sessions.values()), "now": now}
+    return set(connection.scalars(_FIND_NEWS, values))
 
 
 def claim(

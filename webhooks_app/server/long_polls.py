@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -12,8 +12,9 @@ from webhooks_app.web.api.errors import ApiError
 
 log = logging.getLogger(__name__)
 
-# Returns those of the listeners for which it is time to ask again; called in a thread.
-FindDue = Callable[[Collection[str]], set[str]]
+# Returns those of the listeners for which it is time to ask again; called in a thread with their ids and, for
+# each, the session that waits.
+FindNews = Callable[[Mapping[str, str]], set[str]]
 _IDLE_SECONDS = "2"
 # Of listeners that were named while nobody waited for them here, as their program asks, or waits elsewhere.
 _MOST_REMEMBERED = 1000
@@ -65,9 +66,9 @@ class LongPolls:
     """One per process. Without `news` it looks by itself only."""
 
     def __init__(
-        self, find_due: FindDue, limits: LongPollLimits = DEFAULT_LIMITS, *, news: News | None = None
+        self, find_news: FindNews, limits: LongPollLimits = DEFAULT_LIMITS, *, news: News | None = None
     ) -> None:
-        self._find_due = find_due
+        self._find_news = find_news
         self._limits = limits
         self._news = news
         self._waiting: dict[asyncio.Future[bool], Hold] = {}
@@ -136,9 +137,9 @@ class LongPolls:
             self._note(frozenset((hold.listener_id,)))
 
     def _note(self, named: frozenset[str] | None) -> None:
-        waited_for = self._waited_for()
+        waited_for = self._waited_for().keys()
         if named is None:
-            named = waited_for
+            named = frozenset(waited_for)
         self._named_before |= named - waited_for
         if len(self._named_before) > _MOST_REMEMBERED:
             self._named_before.clear()
@@ -146,8 +147,12 @@ class LongPolls:
         if self._named:
             self._is_named.set()
 
-    def _waited_for(self) -> frozenset[str]:
-        return frozenset(each.listener_id for each in self._waiting.values())
+    def _waited_for(self) -> dict[str, str]:
+        """Return the listeners, each with the session that has waited for it the longest.
+
+        Where another one waits as well, that one has taken over.
+        """
+        return {each.listener_id: each.session_id for each in reversed(self._waiting.values())}
 
     async def _look(self, in_thread: Callable[..., Awaitable[set[str]]]) -> None:
         loop = asyncio.get_running_loop()
@@ -155,15 +160,17 @@ class LongPolls:
         while self._waiting:
             if await self._is_all_to_look_for(look_at):
                 look_at = loop.time() + self._pause_seconds()
-                listeners = self._waited_for()
+                sessions = self._waited_for()
             else:
-                listeners = frozenset(self._named)
+                sessions = {
+                    each: session for each, session in self._waited_for().items() if each in self._named
+                }
             self._named.clear()
             self._is_named.clear()
-            if not listeners:
+            if not sessions:
                 continue
             try:
-                due = await in_thread(self._find_due, sorted(listeners))
+                due = await in_thread(self._find_news, sessions)
             except DATABASE_ERRORS:
                 look_at = 0.0
                 await asyncio.sleep(self._limits.rest_seconds)

@@ -4,7 +4,7 @@ import asyncio
 import select
 import signal
 import socket
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -97,7 +97,7 @@ def serve(
         drain_seconds=settings.drain_seconds,
         when_ending=end,
         waits=LongPolls(
-            partial(_find_due, services(app).read),
+            partial(_find_news, services(app).read),
             long_polls.fit_connections(limits.connections),
             news=services(app).wake_ups.listener_news,
         ),
@@ -114,9 +114,9 @@ def serve(
     asyncio.run(server.run(when_ready))
 
 
-def _find_due(database: ReadDatabase, listener_ids: Collection[str]) -> set[str]:
+def _find_news(database: ReadDatabase, sessions: Mapping[str, str]) -> set[str]:
     with database.connect_autocommit() as connection:
-        return due_requests.find_due(connection, listener_ids, now=clock.now())
+        return due_requests.find_news(connection, sessions, now=clock.now())
 
 
 class WebServer:

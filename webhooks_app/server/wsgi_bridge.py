@@ -43,6 +43,7 @@ class Hold:
     seconds: int
     workspace_id: str
     token_id: str
+    session_id: str
     headers: Headers = field(default_factory=list)
 
 
@@ -206,8 +207,8 @@ class _Answer:
         if not asked:
             return None
         self.headers = [header for header in self.headers if header[0] != _WAIT_HEADER]
-        listener_id, seconds, workspace_id, token_id = asked[0].decode("latin-1").split(" ")
-        return Hold(listener_id, int(seconds), workspace_id, token_id)
+        listener_id, seconds, workspace_id, token_id, session_id = asked[0].decode("latin-1").split(" ")
+        return Hold(listener_id, int(seconds), workspace_id, token_id, session_id)
 
     def start(self, status: str, headers: list[tuple[str, str]], _exc_info: object = None) -> None:
         self.status = int(status[:3])

@@ -72,6 +72,7 @@ def end(endpoint_id: str) -> PageResponse:
     if not endpoint.is_listener:
         abort(404)
     ending.end(services().write, endpoint.id, actor=actor())
+    services().wake_ups.tell_listeners([endpoint.id])
     flash(f"“{endpoint.name}” has ended. Its program is told at once.", "success")
     return redirect(url_for("endpoints.index"), 303)
 

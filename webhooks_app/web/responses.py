@@ -24,14 +24,21 @@ def with_toast(fragment: str, message: str, variant: str) -> Response:
 
 
 def ask_to_wait(
-    response: Response, listener_id: str, seconds: int, *, workspace_id: str, token_id: str
+    response: Response,
+    listener_id: str,
+    seconds: int,
+    *,
+    workspace_id: str,
+    token_id: str,
+    session_id: str,
 ) -> None:
     """Have the server wait until something is due at the listener, and then ask the view again.
 
-    After so many seconds it sends this response. No thread is held meanwhile. Of the places to wait, the
-    workspace and the token each have a share.
+    Also where the listener is in the hands of another program than this session's by then. After so many
+    seconds it sends this response. No thread is held meanwhile. Of the places to wait, the workspace and the
+    token each have a share.
     """
-    response.headers[WAIT_HEADER] = f"{listener_id} {seconds} {workspace_id} {token_id}"
+    response.headers[WAIT_HEADER] = f"{listener_id} {seconds} {workspace_id} {token_id} {session_id}"
 
 
 class CutShort(Exception):

@@ -44,6 +44,8 @@ def start_listener(body: ListenerInput) -> Response:
     except TooOften as often:
         message = f"So many {often.what} lately that it takes {often.seconds} seconds until the next may."
         refuse(429, "too_often", message, headers={"Retry-After": str(often.seconds)})
+    if session.is_resumed:
+        services().wake_ups.tell_listeners([session.endpoint_id])
     filled = Filled(0, False)
     if body.since_seconds is not None:
         filled = past_events.fill(
@@ -74,6 +76,7 @@ def claim_requests(listener_id: str, body: ClaimInput) -> Response:
             body.wait_seconds,
             workspace_id=g.workspace_id,
             token_id=current_token().id,
+            session_id=body.session,
         )
     return response
 
@@ -99,6 +102,7 @@ def report_attempt(listener_id: str, body: ReportInput) -> Response:
 def end_listener(listener_id: str) -> Response:
     endpoint, _ = _load(listener_id)
     canceled = ending.end(services().write, endpoint.id, actor=actor())
+    services().wake_ups.tell_listeners([endpoint.id])
     return respond(listener_models.EndedListener(canceled or 0))
 
 
