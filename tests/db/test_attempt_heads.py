@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
@@ -23,6 +24,11 @@ FIRST_VERSION = (
     "3f66362952481edfdd242e25e5fffd71fa76ce7ea2182a7fe8fd6fdae9d90d637fc071b096366bc630c3146be288ed42"
     "50df20e96405da5c878373c3327aacce2263bed2e37903836528bc561277adde3b780875cf02335ed735469e6ce6a411"
     "2eb5905458833268a1d0a904748951556e458de8f5dc00"
+)
+# The same of headers that no worker signs in this order.
+OTHER_VERSION = (
+    "028b8e06169ef92519a94540158620110cafa0a45c9444000c1150b482a3ced0081457c68690b8c29fb83062093dad19"
+    "9aa32659e4148e9a0fccd38c938dd24c53750d920c53744d920d53752d134d8d750dd30c924d922c528d520c0d41710e00"
 )
 
 
@@ -86,6 +92,26 @@ def test_rows_of_the_first_version_stay_readable() -> None:
     assert json.loads(request)[3] == ["webhook-signature", f"v1,{'A' * 43}="]
     assert json.loads(request)[6] == [":authority", "hooks.customer-platform.example"]
     assert response == RESPONSE
+
+
+def test_rows_of_the_version_for_other_headers_stay_readable() -> None:
+    assert unpacked(bytes.fromhex(OTHER_VERSION)) == ('[["x-other","1"]]', RESPONSE)
+
+
+@dataclass
+class Row:
+    delivery_id: str = DELIVERY_ID
+    started_at: datetime = STARTED_AT
+    plain_request_headers: str = "[]"
+    plain_response_headers: bytes | None = None
+    packed_heads: bytes | None = None
+
+
+def test_a_row_is_read_packed_or_not() -> None:
+    plain = Row(plain_request_headers='[["a","b"]]', plain_response_headers=RESPONSE)
+    assert attempt_heads.read(plain) == ('[["a","b"]]', RESPONSE)
+    assert attempt_heads.read(Row(plain_request_headers='[["a","b"]]')) == ('[["a","b"]]', b"")
+    assert attempt_heads.read(Row(packed_heads=packed('[["a","b"]]'))) == ('[["a","b"]]', RESPONSE)
 
 
 def test_a_version_of_later_code_shows_no_headers() -> None:
