@@ -40,6 +40,7 @@ GROUPS = (
         "webhooks_app/deliveries",
         "event_erasure payload_erasure payload_retention",
         *("tests/deliveries/test_event_erasure.py", "tests/deliveries/test_payload_retention.py"),
+        "tests/deliveries/test_payload_erasure.py",
         *("tests/web/test_erased_payloads.py", "tests/worker/test_replayed_deliveries.py"),
         *("tests/deliveries/test_recovery_runs.py", "tests/cli/test_erasure.py"),
     ),
@@ -74,7 +75,7 @@ GROUPS = (
     ),
     _group(
         "webhooks_app/jobs",
-        "wake_ups wake_listener",
+        "wake_flag wake_listener wake_ups",
         *("tests/jobs/test_wake_ups.py", "tests/jobs/test_wake_listener.py", "tests/worker/test_claimer.py"),
     ),
     _group(

@@ -5,10 +5,12 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from flask import Flask
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 
 from tests.conftest import TESTER, Workspace, wait_for
 from tests.raising import raising
@@ -97,6 +99,76 @@ def test_nobody_takes_over_what_is_worked_on(
     assert not fan_out_runs.is_any_left(databases.read, now=clock.now())
     fan_out_runs.run_all(databases, wake_ups, limits=LIMITS)
     assert sum(made().values()) == 4
+
+
+def test_a_rest_is_taken_over_from_the_moment_on_until_which_it_is_taken(
+    workspace: Workspace, databases: Databases
+) -> None:
+    endpoints(workspace)
+    event_ids, _ = commit_first_piece(workspace, databases.write, limits=replace(LIMITS, lease_seconds=60))
+    db.session.rollback()
+    recorded = db.session.scalars(select(FanOut)).one()
+    a_moment = timedelta(microseconds=1)
+    assert not fan_out_runs.is_any_left(databases.read, now=recorded.taken_until - a_moment)
+    assert fan_out_runs.is_any_left(databases.read, now=recorded.taken_until)
+    with databases.read.connect() as connection:
+        for before, unfinished in ((recorded.created_at, set()), (recorded.created_at + a_moment, event_ids)):
+            found = fan_out_runs.unfinished_events(connection, created_before=before)
+            assert found == set(unfinished)
+
+
+def test_pieces_grow_and_shrink_with_the_time_that_they_take(
+    workspace: Workspace, databases: Databases, wake_ups: WakeUps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    took = [0.25, 0.25, 0.25, 1.0, 0.5, 1.5, 1.5, 1.5, 1.5]
+    moments = iter([at for number, each in enumerate(took) for at in (10.0 * number, 10.0 * number + each)])
+    clocks = SimpleNamespace(monotonic=lambda: next(moments), sleep=lambda _seconds: None)
+    monkeypatch.setattr(fan_out_runs, "time", clocks)
+    limits = FanOutLimits(smallest_piece=2, largest_piece=8, piece_seconds=1, lease_seconds=0)
+    endpoints(workspace, 8)
+    commit_first_piece(workspace, databases.write, 6, limits=limits)
+    positions: list[int] = []
+
+    def note_position() -> bool:
+        db.session.rollback()
+        rest = db.session.scalars(select(FanOut)).first()
+        if rest is not None:
+            positions.append(rest.position)
+            assert len(positions) < 3 or rest.taken_until > clock.now() + timedelta(seconds=500)
+        return False
+
+    working = replace(limits, lease_seconds=1000)
+    fan_out_runs.run_all(databases, wake_ups, should_stop=note_position, limits=working)
+
+    assert positions == [2, 2, 4, 8, 16, 24, 32, 40, 44, 46]
+    assert (len(made()), is_any_rest()) == (48, False)
+
+
+def test_one_whose_rest_another_has_moved_makes_nothing(
+    workspace: Workspace, databases: Databases, wake_ups: WakeUps
+) -> None:
+    endpoints(workspace)
+    _, rest = commit_first_piece(workspace, databases.write)
+    stale = replace(rest)
+    with databases.write.begin() as connection:
+        connection.execute(update(FanOut).values(position=FanOut.position + 4))
+    fan_out_runs.go_on(databases.write, wake_ups, stale, limits=LIMITS)
+    last = replace(rest, position=rest.plan.total() - 1)
+    fan_out_runs.go_on(databases.write, wake_ups, last, limits=LIMITS)
+    assert (sum(made().values()), is_any_rest()) == (4, True)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_it_waits_for_nobody_who_changes_an_event_or_an_endpoint(
+    workspace: Workspace, databases: Databases, wake_ups: WakeUps
+) -> None:
+    names = endpoints(workspace)
+    event_ids, rest = commit_first_piece(workspace, databases.write)
+    with databases.write.begin() as connection:
+        connection.execute(update(Event).values(indexed_values=None))
+        connection.execute(update(Endpoint).values(name="renamed"))
+        fan_out_runs.go_on(databases.write, wake_ups, rest, limits=LIMITS)
+    assert made() == {(event_id, name): 1 for event_id in event_ids for name in names}
 
 
 def test_each_delivery_is_made_once_however_many_are_at_it(

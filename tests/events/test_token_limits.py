@@ -146,6 +146,59 @@ def test_a_small_burst_takes_nothing_of_the_rate(
     assert through >= 0.9 * min(count, burst + count * step * rate)
 
 
+@pytest.mark.parametrize(
+    ("rate", "burst", "early", "late"),
+    [
+        (100, 1000, 0.099, 0.1),  # ten times a second
+        (100, 4, 0.019, 0.02),  # twice while all of it comes back
+        (1000, 10, 0.009, 0.01),  # a hundred times a second
+    ],
+)
+def test_the_database_is_asked_so_often_for_what_has_come_back(
+    workspace: Workspace,
+    databases: Databases,
+    monkeypatch: pytest.MonkeyPatch,
+    rate: int,
+    burst: int,
+    early: float,
+    late: float,
+) -> None:
+    token, limits = new_token(databases, workspace, RateLimit(rate, burst)), TokenLimits(databases.write)
+    now, began_at = [0.0], datetime(2026, 1, 1, tzinfo=UTC)
+    monkeypatch.setattr(token_limits, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(database_clock, "read", lambda _connection: began_at + timedelta(seconds=now[0]))
+    assert admitted(limits, token, burst)
+    db.session.rollback()
+    with counted_commits() as commits:
+        now[0] = early
+        assert not admitted(limits, token)
+        assert commits == []
+        now[0] = late
+        assert admitted(limits, token)
+        assert len(commits) == 1
+
+
+def test_what_is_shown_comes_back_with_time_up_to_the_burst(
+    workspace: Workspace, databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token, limits = new_token(databases, workspace, RateLimit(10, 100)), TokenLimits(databases.write)
+    now = [0.0]
+    monkeypatch.setattr(token_limits, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(
+        database_clock, "read", lambda _: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=now[0])
+    )
+    limits.admit(token, 100, soon=100)
+    now[0] = 4.0
+    with pytest.raises(RateLimited) as refused:
+        limits.admit(token, 60, soon=60)
+    assert (refused.value.allowance.left, refused.value.allowance.seconds) == (40, 2)
+    limits.admit(token, 40, soon=40)
+    now[0] = 1000.0
+    limits.give_back(token, 5)
+    shown = limits.allowance_of(token.token_hash)
+    assert shown is not None and (shown.left, shown.seconds) == (100, 0)
+
+
 def test_without_a_limit_nothing_is_asked_nor_said(workspace: Workspace, databases: Databases) -> None:
     token, limits = new_token(databases, workspace, None), TokenLimits(databases.write)
     db.session.rollback()

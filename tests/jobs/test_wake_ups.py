@@ -3,15 +3,18 @@
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from flask import Flask
 from redis import Redis
 
+from tests.cli.test_run import free_port
 from tests.conftest import Workspace, wait_for
 from tests.receivers import Receiver
 from webhooks_app.config import Settings
 from webhooks_app.core import ids
+from webhooks_app.jobs import wake_ups as wake_ups_module
 from webhooks_app.jobs.wake_flag import MOST_NAMED, WakeRequest
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker.engine import DeliveryEngine
@@ -117,3 +120,58 @@ def test_wake_ups_go_on_where_something_else_is_under_the_key_of_the_names(
         assert wake_ups.wake_worker(SOME[:1])
     assert wake_ups.take_request() == WakeRequest(frozenset(SOME[:1]))
     assert wake_ups.known_problem() is None
+
+
+def test_a_run_that_listens_asks_now_and_then_though_it_was_not_told(
+    wake_ups: WakeUps, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(wake_ups_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    wake_ups.start_run()
+    wait_for(lambda: wake_ups.listener.is_listening)
+    assert wake_ups.take_request() is None
+    with Redis.from_url(settings.redis_url) as redis:
+        redis.set("webhooks:wake", 1)
+        now[0] += 0.09
+        assert wake_ups.take_request() is None
+        now[0] += 0.02
+        assert wake_ups.take_request() == WakeRequest()
+    wake_ups.end_run(expects_more=False)
+
+
+def test_another_worker_is_called_once_a_second_while_none_is_to_come(
+    wake_ups: WakeUps, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(wake_ups_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    with Redis.from_url(settings.redis_url) as redis:
+        counts = []
+        for moment in (1000.0, 1000.9, 1001.1, 1002.2):
+            now[0] = moment
+            wake_ups.call_another_worker()
+            counts.append(redis.llen("rq:queue:deliveries"))
+            if moment < 1001:
+                redis.delete("rq:queue:deliveries")
+    assert counts == [1, 0, 1, 1]
+
+
+def test_mail_and_recoveries_are_jobs_of_their_own(wake_ups: WakeUps, settings: Settings) -> None:
+    assert wake_ups.enqueue_mail()
+    assert wake_ups.enqueue_recovery()
+    with Redis.from_url(settings.redis_url) as redis:
+        assert redis.llen("rq:queue:deliveries") == 2
+
+
+def test_a_redis_that_is_away_is_a_known_problem_once_it_was_needed() -> None:
+    wake_ups = WakeUps(f"redis://127.0.0.1:{free_port()}")
+    assert wake_ups.known_problem() is None
+    assert not wake_ups.enqueue_recovery()
+    assert not wake_ups.enqueue_mail()
+    assert wake_ups.known_problem() is not None
+
+
+def test_of_scheduled_jobs_a_hundred_are_listed(wake_ups: WakeUps) -> None:
+    first = datetime(2030, 1, 1, tzinfo=UTC)
+    moments = [first + timedelta(seconds=number) for number in range(101)]
+    wake_ups.schedule_wake_ups(moments)
+    assert [at for _, at in wake_ups.scheduled_jobs()] == moments[:100]

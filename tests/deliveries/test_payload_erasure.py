@@ -1,0 +1,63 @@
+"""Which payloads may be erased, to the moment, and which are said to be gone."""
+
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from tests.conftest import Workspace
+from tests.deliveries.test_payload_retention import URL, deliver, upgrading
+from webhooks_app.core import clock
+from webhooks_app.db import event_payloads
+from webhooks_app.db.engines import Databases, WriteDatabase
+from webhooks_app.db.models import Delivery, Event
+from webhooks_app.deliveries import payload_erasure
+from webhooks_app.extensions import db
+
+A_MOMENT = timedelta(microseconds=1)
+
+
+def test_nothing_is_erased_until_the_moment_at_which_an_upgrade_is_over(
+    database: WriteDatabase, databases: Databases
+) -> None:
+    now = clock.now()
+    assert payload_erasure.held_until(databases.read, now=now) is None
+    upgrading(database, until=now)
+    assert payload_erasure.held_until(databases.read, now=now - A_MOMENT) == now
+    assert payload_erasure.held_until(databases.read, now=now) is None
+
+
+def test_an_event_is_unfinished_while_something_is_to_be_sent_or_was_until_lately(
+    workspace: Workspace, database: WriteDatabase
+) -> None:
+    endpoint_id = workspace.endpoint(URL)
+    [sent] = workspace.send()
+    deliver(database, endpoint_id)
+    [pending] = workspace.send()
+    db.session.rollback()
+    finished_at = db.session.scalars(select(Delivery.finished_at).where(Delivery.event_id == sent)).one()
+    assert finished_at is not None
+    db.session.rollback()
+    both = [sent, pending]
+    with database.begin() as connection:
+        unfinished = payload_erasure.unfinished
+        assert unfinished(connection, both) == {pending}
+        assert unfinished(connection, both, finished_before=finished_at) == {pending}
+        assert unfinished(connection, both, finished_before=finished_at - A_MOMENT) == {sent, pending}
+        assert unfinished(connection, []) == set()
+
+
+def test_deliveries_without_their_payload_are_counted(workspace: Workspace, database: WriteDatabase) -> None:
+    for _ in range(2):
+        workspace.endpoint(URL)
+    erased, kept = workspace.send(2)
+    db.session.rollback()
+    by_event = select(Delivery.id).where(Delivery.event_id.in_([erased, kept]))
+    with database.begin() as connection:
+        delivery_ids = list(connection.scalars(by_event))
+        assert event_payloads.lock_present(connection, [kept, erased]) == [erased, kept]
+        payload_erasure.erase_bodies(connection, [erased], now=clock.now())
+        assert event_payloads.lock_present(connection, [kept, erased]) == [kept]
+        assert payload_erasure.count_erased(connection, delivery_ids) == 2
+        assert payload_erasure.count_erased(connection, []) == 0
+    db.session.rollback()
+    assert db.session.scalars(select(Event.payload_erased_at).where(Event.id == kept)).one() is None
