@@ -188,19 +188,28 @@ def test_an_error_of_the_database_is_told_to_each_of_the_group_and_the_next_goes
     assert len(group_commit.accept(Submission(workspace.id, [EVENT]))) == 1
 
 
+@pytest.mark.parametrize(
+    ("where", "late_seconds", "tries"), [("begin", 0.0, 1), ("commit", 0.0, 1), ("commit", 1000.0, 2)]
+)
 def test_who_has_waited_behind_a_database_that_fails_is_told_without_another_try(
-    workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps
+    workspace: Workspace,
+    database: WriteDatabase,
+    wake_ups: WakeUps,
+    where: str,
+    late_seconds: float,
+    tries: int,
 ) -> None:
-    group_commit = GroupCommit(services().databases, wake_ups, limits=GroupLimits(late_seconds=0.0))
-    tries, is_tried, may_fail = [0], threading.Event(), threading.Event()
+    limits = GroupLimits(late_seconds=late_seconds)
+    group_commit = GroupCommit(services().databases, wake_ups, limits=limits)
+    tried, is_tried, may_fail = [0], threading.Event(), threading.Event()
 
     def fail(_connection: Connection) -> None:
-        tries[0] += 1
+        tried[0] += 1
         is_tried.set()
         assert may_fail.wait(SECONDS)
-        raise OperationalError("BEGIN", None, database.dialect.loaded_dbapi.OperationalError("no answer"))
+        raise OperationalError("", None, database.dialect.loaded_dbapi.OperationalError("no answer"))
 
-    event.listen(db.engine, "begin", fail)
+    event.listen(db.engine, where, fail)
     try:
         first = submit(group_commit, Submission(workspace.id, [EVENT]))
         assert is_tried.wait(SECONDS)
@@ -209,10 +218,28 @@ def test_who_has_waited_behind_a_database_that_fails_is_told_without_another_try
         outcomes = [future.result(SECONDS) for future in (*first, *rest)]
     finally:
         may_fail.set()
-        event.remove(db.engine, "begin", fail)
+        event.remove(db.engine, where, fail)
 
     assert all(isinstance(outcome, OperationalError) for outcome in outcomes)
-    assert tries == [1]
+    assert tried == [tries]
+
+
+def test_who_has_waited_behind_a_refusal_is_accepted_all_the_same(
+    workspace: Workspace, wake_ups: WakeUps
+) -> None:
+    limits = GroupLimits(events=1, late_seconds=0.0)
+    group_commit = GroupCommit(services().databases, wake_ups, limits=limits)
+    group_commit.accept(Submission(workspace.id, [EVENT], "used"))
+    with held_back() as commits:
+        first = submit(group_commit, Submission(workspace.id, [EVENT]))
+        assert commits.started.wait(SECONDS)
+        refused, behind = submit(
+            group_commit, Submission(workspace.id, [OTHER], "used"), Submission(workspace.id, [OTHER])
+        )
+        commits.may_go_on.set()
+        assert isinstance(refused.result(SECONDS), KeyReused)
+        for future in (*first, behind):
+            assert len(accepted_of(future)) == 1
 
 
 @contextmanager

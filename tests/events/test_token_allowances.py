@@ -5,16 +5,20 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.exc import OperationalError
 
 from tests.conftest import Workspace
 from webhooks_app.core.rate_limit import RateLimit
-from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.database_limits import DatabaseLimits
+from webhooks_app.db.engines import WriteDatabase, databases_of, open_engine
 from webhooks_app.db.models import ApiToken, TokenAllowance
 from webhooks_app.events import token_allowances
 from webhooks_app.extensions import db
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LIMIT = RateLimit(10, 50)
+# Of a database that may take any time.
+LONG = DatabaseLimits(lock_seconds=600, statement_seconds=None, answer_seconds=None)
 
 
 def decided(full_in: float, *, least: int, most: int, limit: RateLimit = LIMIT) -> tuple[int, float, float]:
@@ -85,3 +89,22 @@ def test_a_clock_that_was_ahead_blocks_nobody_for_longer_than_a_whole_burst(
     with database.begin() as connection:
         connection.execute(update(TokenAllowance).values(full_at=datetime.now(UTC) + timedelta(seconds=4)))
     assert token_allowances.take(database, token_id, LIMIT, least=1, most=1).taken == 1
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_row_that_another_process_holds_is_not_waited_for_as_others_are(
+    workspace: Workspace, database: WriteDatabase, database_url: str
+) -> None:
+    token_id = token_of(workspace)
+    db.session.rollback()
+    token_allowances.take(database, token_id, LIMIT, least=1, most=1)
+    patient = open_engine(database_url, waits_for_disk=False, limits=LONG)
+    try:
+        with ThreadPoolExecutor(1) as thread, database.begin() as connection:
+            connection.execute(select(TokenAllowance.full_at).with_for_update())
+            write = databases_of(patient).write
+            taking = thread.submit(token_allowances.take, write, token_id, LIMIT, least=1, most=1)
+            with pytest.raises(OperationalError):
+                taking.result(30)
+    finally:
+        patient.dispose()
