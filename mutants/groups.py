@@ -48,6 +48,7 @@ GROUPS = (
         "webhooks_app/listeners",
         "due_requests ending past_events reports sessions",
         *("tests/listeners", "tests/web/api/test_listeners.py", "tests/web/test_listeners.py"),
+        "tests/server/test_long_polls.py",
     ),
     _group(
         "webhooks_app/worker",
