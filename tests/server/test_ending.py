@@ -77,3 +77,9 @@ def _wait_until_refused(port: int) -> None:
             socket.create_connection(("127.0.0.1", port), 5).close()
         except ConnectionRefusedError:
             return
+
+
+def test_a_socket_that_was_closed_meanwhile_has_nobody_waiting() -> None:
+    listener = web_server.listen("127.0.0.1", 0)
+    listener.close()
+    assert not web_server._has_connections_waiting(listener)

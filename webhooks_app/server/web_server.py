@@ -245,6 +245,8 @@ class WebServer:
 
 
 def _has_connections_waiting(listener: socket.socket) -> bool:
+    if listener.fileno() < 0:  # closed meanwhile, as by an end that follows a restart
+        return False
     poll = select.poll()  # which takes any descriptor
     poll.register(listener, select.POLLIN)
     return bool(poll.poll(0))
