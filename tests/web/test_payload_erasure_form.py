@@ -57,7 +57,7 @@ def test_viewers_are_not_offered_it(failed: str, viewer_page: Page) -> None:
     assert "Erase payload" not in viewer_page.get(f"deliveries/{failed}").text
 
 
-@pytest.mark.parametrize("delivery_id", ["dlv_x", ids.new("dlv")])
+@pytest.mark.parametrize("delivery_id", ["dlv_x", ids.new("dlv")], ids=["no id", "nobody's"])
 def test_there_is_nothing_to_erase_of_what_is_not_there(
     delivery_id: str, workspace: Workspace, admin_page: Page
 ) -> None:
