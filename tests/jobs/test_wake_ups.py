@@ -47,6 +47,7 @@ def test_a_run_that_is_awake_needs_no_job_until_it_ends(wake_ups: WakeUps, setti
     with Redis.from_url(settings.redis_url) as redis:
         wake_ups.start_run()
         for _ in range(100):
+            wake_ups.keep_awake()  # as a run does at each step
             wake_ups.wake_worker()
             wait_for(wake_ups.take_request)
         assert redis.llen("rq:queue:deliveries") == 0
