@@ -1,9 +1,11 @@
 """One event's payload is erased by command: all of it, and nothing that is still to be sent."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import insert, select, text
+from sqlalchemy import insert, select, text, update
 
 from tests.conftest import TESTER, Workspace
 from tests.deliveries.conftest import claim
@@ -28,11 +30,17 @@ from webhooks_app.db.models import (
     LatePayload,
     PendingDelivery,
 )
+from webhooks_app.db.models.event_tables import VALUE_COLUMNS
 from webhooks_app.deliveries import event_erasure, retention
 from webhooks_app.deliveries.event_erasure import ErasedEvent, ErasureLimits, StillPending, UnknownEvent
+from webhooks_app.deliveries.retention_batches import RetentionLimits
 from webhooks_app.endpoints import actions
 from webhooks_app.events.fan_out_plan import FanOutPlan
 from webhooks_app.extensions import db
+from webhooks_app.web import erasure_messages
+
+# As a request has it.
+NO_WAIT = ErasureLimits(log_seconds=0.1, samples=False)
 
 
 def erase(databases: Databases, event_id: str, *, cancel_pending: bool = False) -> ErasedEvent:
@@ -113,8 +121,9 @@ def test_what_is_being_sent_is_not_erased(
     [event_id] = workspace.send()
     claim(database, db.session.scalars(select(Delivery.id)).one())
 
-    with pytest.raises(StillPending):
+    with pytest.raises(StillPending) as refused:
         erase(databases, event_id, cancel_pending=True)
+    assert not refused.value.was_time_over
     assert has_payload() == [True]
     assert states(event_id) == {DeliveryState.PENDING.value}
 
@@ -155,12 +164,95 @@ def test_what_its_time_did_not_suffice_for_is_done_by_retention(
     assert not db.session.scalars(select(LatePayload)).all()
 
 
-def test_nothing_is_left_to_retention_of_what_is_complete(
+@contextmanager
+def copies_kept(database: WriteDatabase, databases: Databases) -> Iterator[None]:
+    """Keep PostgreSQL from sampling anew, as a vacuum does; SQLite from emptying its log, as readers do."""
+    db.session.rollback()
+    if database.dialect.name == "postgresql":
+        with database.begin() as connection:
+            connection.execute(text("LOCK TABLE events IN SHARE UPDATE EXCLUSIVE MODE"))
+            yield
+    else:
+        with databases.read.connect() as reading:
+            reading.execute(select(Event.id)).all()
+            yield
+
+
+def noted() -> list[str]:
+    db.session.rollback()
+    found = list(db.session.scalars(select(LatePayload.event_id)))
+    db.session.rollback()
+    return found
+
+
+def test_of_what_is_complete_nothing_is_left_to_retention_or_to_a_repeat(
     workspace: Workspace, database: WriteDatabase, databases: Databases
 ) -> None:
     [event_id] = workspace.send()
     assert erase(databases, event_id).is_complete
-    assert not db.session.scalars(select(LatePayload)).all()
+    assert not noted()
+    with copies_kept(database, databases):
+        again = event_erasure.erase(databases, event_id, actor=TESTER, limits=NO_WAIT)
+    assert (again.was_erased, again.is_complete) == (True, True)
+
+
+def test_a_run_of_retention_that_leaves_copies_leaves_the_erasure_to_the_next(
+    workspace: Workspace, database: WriteDatabase, databases: Databases
+) -> None:
+    [event_id] = workspace.send(batch_id=SECRET)
+    workspace.send(batch_id="another")
+    analyze(database)
+    later, limits = clock.now() + timedelta(hours=1), RetentionLimits(log_seconds=0.1)
+    with copies_kept(database, databases):
+        assert not event_erasure.erase(
+            databases, event_id, cancel_pending=True, actor=TESTER, limits=NO_WAIT
+        ).is_complete
+        retention.delete_expired(databases, now=later, limits=limits)
+    assert noted() == [event_id]
+
+    retention.delete_expired(databases, now=later, limits=limits)
+    assert noted() == []
+    assert sampled_mentions(database) == 0
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_request_leaves_the_statistics_to_retention_if_there_are_values(
+    workspace: Workspace, database: WriteDatabase, databases: Databases
+) -> None:
+    [event_id] = workspace.send(batch_id=SECRET)
+    [without_values] = workspace.send(batch_id="another")
+    analyze(database)
+    with database.begin() as connection:
+        connection.execute(
+            update(Event).where(Event.id == without_values).values(dict.fromkeys(VALUE_COLUMNS))
+        )
+
+    for _repeat in range(2):
+        left = event_erasure.erase(databases, event_id, actor=TESTER, limits=NO_WAIT)
+        assert (left.are_samples_left, left.is_complete) == (True, False)
+    assert sampled_mentions(database)
+    assert event_erasure.erase(databases, without_values, actor=TESTER, limits=NO_WAIT).is_complete
+    assert noted() == [event_id]
+    retention.delete_expired(databases, now=clock.now() + timedelta(hours=1))
+    assert (sampled_mentions(database), noted()) == (0, [])
+    assert event_erasure.erase(databases, event_id, actor=TESTER, limits=NO_WAIT).is_complete
+
+
+def test_a_refusal_says_that_there_was_no_time_to_cancel_all(
+    workspace: Workspace, databases: Databases
+) -> None:
+    for _ in range(3):
+        workspace.endpoint(URL)
+    [event_id] = workspace.send()
+    db.session.rollback()
+
+    no_time = ErasureLimits(batch_rows=2, seconds=0)
+    with pytest.raises(StillPending) as refused:
+        event_erasure.erase(databases, event_id, cancel_pending=True, actor=TESTER, limits=no_time)
+    assert (refused.value.was_time_over, refused.value.count) == (True, 3)
+    text_of = erasure_messages.explain_pending(refused.value, was_cancel_asked=True)
+    assert text_of == "3 deliveries are still to be canceled, or being sent; ask for it again."
+    assert erase(databases, event_id, cancel_pending=True).deliveries_canceled == 3
 
 
 def test_an_event_of_another_workspace_is_unknown(workspace: Workspace, databases: Databases) -> None:

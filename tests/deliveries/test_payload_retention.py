@@ -29,6 +29,7 @@ from webhooks_app.db.models import Workspace as WorkspaceRow
 from webhooks_app.db.models.base import Base
 from webhooks_app.db.rolling_upgrades import PAYLOADS_APART
 from webhooks_app.deliveries import payload_erasure, payload_retention, replays, retention
+from webhooks_app.deliveries.payload_retention import FinishedErasures
 from webhooks_app.deliveries.replays import ReplayResult
 from webhooks_app.deliveries.retention_batches import Batches, RetentionLimits
 from webhooks_app.endpoints import actions
@@ -328,10 +329,10 @@ def test_what_fails_in_one_workspace_keeps_no_other_waiting(
     completed = select(Heartbeat.at).where(Heartbeat.name == RETENTION)
     expire = payload_retention.expire
 
-    def fail(batches: Batches, workspace: WorkspaceRow, *, now: datetime) -> int:
+    def fail(batches: Batches, workspace: WorkspaceRow, finished: FinishedErasures, *, now: datetime) -> int:
         if workspace.id == first.id:
             raise ArithmeticError
-        return expire(batches, workspace, now=now)
+        return expire(batches, workspace, finished, now=now)
 
     monkeypatch.setattr(payload_retention, "expire", fail)
     with pytest.raises(ArithmeticError):

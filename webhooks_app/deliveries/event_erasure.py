@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, or_, select, update
 
 from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
@@ -14,6 +14,7 @@ from webhooks_app.core import clock, ids
 from webhooks_app.db import write_ahead_log
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import FINAL_STATES, Delivery, DeliveryState, Event, LatePayload
+from webhooks_app.db.models.event_tables import VALUE_COLUMNS
 from webhooks_app.db.upsert import insert_rows_if_new
 from webhooks_app.deliveries import cancellations, deliveries_of_events, payload_erasure
 from webhooks_app.events import fan_out_runs
@@ -23,17 +24,20 @@ from webhooks_app.events import fan_out_runs
 class ErasureLimits:
     """How much one transaction changes, and how long it all may take; `log_seconds` as retention has it.
 
+    `samples`: whether PostgreSQL's statistics are made anew at once, which may take seconds. Otherwise the
+    next run of retention does so, once for all that was erased until then.
     An event may have a hundred thousand deliveries; accepting waits for each transaction on SQLite.
     """
 
     batch_rows: int = 500
     seconds: float = math.inf
     log_seconds: float = 5.0
+    samples: bool = True
 
 
 DEFAULT_LIMITS = ErasureLimits()
 # For whoever waits for an answer, which is to come well before the deadline of a request.
-REQUEST_LIMITS = ErasureLimits(seconds=2.0, log_seconds=0.5)
+REQUEST_LIMITS = ErasureLimits(seconds=2.0, log_seconds=0.5, samples=False)
 
 
 class UnknownEvent(LookupError):
@@ -41,12 +45,16 @@ class UnknownEvent(LookupError):
 
 
 class StillPending(Exception):
-    """So many deliveries of the event are still to be sent, or being sent; others were `canceled` before."""
+    """So many deliveries of the event are still to be sent, or being sent; others were `canceled` before.
 
-    def __init__(self, count: int, *, canceled: int) -> None:
+    `was_time_over`: not all that could be canceled was, as the time for it was over.
+    """
+
+    def __init__(self, count: int, *, canceled: int, was_time_over: bool = False) -> None:
         super().__init__(count)
         self.count = count
         self.canceled = canceled
+        self.was_time_over = was_time_over
 
 
 class UpgradeUnderWay(Exception):
@@ -87,9 +95,9 @@ def erase(
     actor: Actor,
     limits: ErasureLimits = DEFAULT_LIMITS,
 ) -> ErasedEvent:
-    """Erase the event's body and values, and what its attempts sent and got; a repeat finds nothing left.
+    """Erase the event's body and values, and what its attempts sent and got; a repeat does what is left.
 
-    What is left then, as it was killed or its time was over, is erased by the next run of retention.
+    What is left then, as it was killed or its time was over, is also erased by the next run of retention.
     Raises UnknownEvent, also for one of another workspace than `workspace_id`, UpgradeUnderWay, and
     StillPending where something is to be sent of it: that is canceled before, except what is being sent at
     that moment, with `cancel_pending`.
@@ -98,22 +106,26 @@ def erase(
     workspace_id = _workspace_of(databases, event_id, workspace_id)
     if ends_at := payload_erasure.held_until(databases.read, now=clock.now()):
         raise UpgradeUnderWay(ends_at)
-    canceled = 0
+    canceled, was_time_over = 0, False
     if cancel_pending:
-        canceled = _cancel(databases, workspace_id, event_id, actor, limits.batch_rows, deadline)
+        canceled, was_time_over = _cancel(
+            databases, workspace_id, event_id, actor, limits.batch_rows, deadline
+        )
     now = clock.now()
     with databases.write.begin() as connection:
         event = _lock(connection, event_id)
         rest = fan_out_runs.remaining(connection, [event_id])[event_id]
         waiting = _count_open(connection, event_id) + (0 if cancel_pending else rest)
         if waiting:
-            raise StillPending(waiting, canceled=canceled)
+            raise StillPending(waiting, canceled=canceled, was_time_over=was_time_over)
         if event.payload_erased_at is None:
             payload_erasure.erase_bodies(connection, [event_id], now=now)
             _leave_to_retention(connection, workspace_id, event_id)
             audit.record(
                 connection, actor, "event.erase", workspace_id=workspace_id, target=event_id, now=now
             )
+        elif not _is_left_to_retention(connection, workspace_id, event_id):
+            return ErasedEvent(event_id, workspace_id, event.payload_erased_at, True, canceled + rest, 0)
     # What fans the event out finds it without a payload, and makes no more deliveries of it.
     canceled += rest
     attempts, is_done = _erase_attempts(databases, event_id, limits.batch_rows, deadline)
@@ -125,7 +137,7 @@ def erase(
         deliveries_canceled=canceled,
         attempts_erased=attempts,
         are_attempts_left=not is_done,
-        are_samples_left=not payload_erasure.forget_samples(databases.write),
+        are_samples_left=event.may_be_sampled and not _forget_samples(databases.write, limits),
         is_left_in_log=not write_ahead_log.truncate(databases.read, within_seconds=limits.log_seconds),
     )
     if erased.is_complete:
@@ -147,6 +159,11 @@ def _leave_to_retention(connection: Connection, workspace_id: str, event_id: str
     insert_rows_if_new(connection, LatePayload, [{"workspace_id": workspace_id, "event_id": event_id}])
 
 
+def _is_left_to_retention(connection: Connection, workspace_id: str, event_id: str) -> bool:
+    mine = LatePayload.workspace_id == workspace_id, LatePayload.event_id == event_id
+    return connection.execute(select(LatePayload.event_id).where(*mine)).first() is not None
+
+
 def _leave_nothing(database: WriteDatabase, workspace_id: str, event_id: str) -> None:
     mine = delete(LatePayload).where(
         LatePayload.workspace_id == workspace_id, LatePayload.event_id == event_id
@@ -155,9 +172,18 @@ def _leave_nothing(database: WriteDatabase, workspace_id: str, event_id: str) ->
         connection.execute(mine)
 
 
-def _lock(connection: Connection, event_id: str) -> Row[datetime | None]:
-    locked = select(Event.payload_erased_at).where(Event.id == event_id).with_for_update()
-    event = connection.execute(locked).first()
+def _forget_samples(database: WriteDatabase, limits: ErasureLimits) -> bool:
+    if not limits.samples:
+        return not payload_erasure.has_samples(database)
+    return payload_erasure.forget_samples(database)
+
+
+def _lock(connection: Connection, event_id: str) -> Row[datetime | None, bool]:
+    """Return when its payload was erased, and whether statistics may have values of it."""
+    has_values = or_(*(getattr(Event, name).is_not(None) for name in VALUE_COLUMNS))
+    sampled = or_(Event.payload_erased_at.is_not(None), has_values).label("may_be_sampled")
+    locked = select(Event.payload_erased_at, sampled).where(Event.id == event_id)
+    event = connection.execute(locked.with_for_update()).first()
     if event is None:
         raise UnknownEvent
     return event
@@ -170,14 +196,17 @@ def _count_open(connection: Connection, event_id: str) -> int:
 
 def _cancel(
     databases: Databases, workspace_id: str, event_id: str, actor: Actor, batch_rows: int, deadline: float
-) -> int:
-    """Cancel what is pending and not being sent, and what is held; return how many deliveries."""
+) -> tuple[int, bool]:
+    """Cancel what is pending and not being sent, and what is held.
+
+    Return how many deliveries, and whether the time was over before all of them were looked at.
+    """
     count, is_open = 0, Delivery.state.not_in(FINAL_STATES)
     for some in _batches(databases, event_id, batch_rows, is_open):
         if time.monotonic() > deadline:
-            break
+            return count, True
         count += _cancel_batch(databases.write, workspace_id, some, actor)
-    return count
+    return count, False
 
 
 def _cancel_batch(

@@ -122,6 +122,11 @@ def _placeholder() -> dict[str, Any]:
     return {"id": ids.new("evt"), "workspace_id": any_workspace, **nothing}
 
 
+def has_samples(database: WriteDatabase) -> bool:
+    """Return whether the database keeps samples of values for its planner, which outlast their rows."""
+    return database.dialect.name == "postgresql"
+
+
 def forget_samples(database: WriteDatabase) -> bool:
     """Take the values of what was erased out of PostgreSQL's statistics, too; return whether they are out.
 

@@ -22,11 +22,36 @@ from webhooks_app.deliveries.retention_batches import Batches
 _FINISHED_LATE = timedelta(hours=1)
 
 
-def expire(batches: Batches, workspace: Workspace, *, now: datetime) -> int:
-    """Erase what the workspace keeps no longer; return how many events' payloads."""
+class FinishedErasures:
+    """Events that were erased before their time, by workspace, of which no row has anything any more.
+
+    Their notes stay until PostgreSQL's statistics and the file beside an SQLite database have nothing
+    of them, either.
+    """
+
+    def __init__(self) -> None:
+        self._named: dict[str, list[str]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._named)
+
+    def add(self, workspace_id: str, event_ids: Sequence[str]) -> None:
+        self._named.setdefault(workspace_id, []).extend(event_ids)
+
+    def drop_notes(self, batches: Batches) -> None:
+        """Have the next runs look at them no more."""
+        for workspace_id, named in self._named.items():
+            batches.apply_in_pieces(partial(_drop_notes, workspace_id=workspace_id), named)
+
+
+def expire(batches: Batches, workspace: Workspace, finished: FinishedErasures, *, now: datetime) -> int:
+    """Erase what the workspace keeps no longer; return how many events' payloads.
+
+    What was erased before its time, and is so to its end now, is added to `finished`.
+    """
     if payload_erasure.held_until(batches.databases.read, now=now):
         return 0
-    _finish_erasures(batches, workspace.id)
+    _finish_erasures(batches, workspace.id, finished)
     before = now - timedelta(days=workspace.kept_payload_days)
     count = _erase_late(batches, workspace.id, before, now)
     if workspace.kept_payload_days == workspace.retention_days:
@@ -45,13 +70,13 @@ def expire(batches: Batches, workspace: Workspace, *, now: datetime) -> int:
     return count
 
 
-def _finish_erasures(batches: Batches, workspace_id: str) -> None:
+def _drop_notes(connection: Connection, named: Sequence[str], /, *, workspace_id: str) -> int:
+    noted = LatePayload.workspace_id == workspace_id, LatePayload.event_id.in_(named)
+    return connection.execute(delete(LatePayload).where(*noted)).rowcount
+
+
+def _finish_erasures(batches: Batches, workspace_id: str, finished: FinishedErasures) -> None:
     """Erase what is left of events that were erased before their time, whoever did it."""
-
-    def drop(connection: Connection, named: Sequence[str], /) -> int:
-        noted = LatePayload.workspace_id == workspace_id, LatePayload.event_id.in_(named)
-        return connection.execute(delete(LatePayload).where(*noted)).rowcount
-
     erased = (
         select(LatePayload.event_id)
         .join(Event, Event.id == LatePayload.event_id)
@@ -62,7 +87,7 @@ def _finish_erasures(batches: Batches, workspace_id: str) -> None:
         for chunk in deliveries_of_events.walk(batches.databases.read, named):
             batches.apply_in_pieces(payload_erasure.erase_attempts, chunk)
         if not batches.should_stop:
-            batches.apply(drop, named)
+            finished.add(workspace_id, named)
 
 
 def _erase_late(batches: Batches, workspace_id: str, before: datetime, now: datetime) -> int:

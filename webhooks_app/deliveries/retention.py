@@ -31,6 +31,7 @@ from webhooks_app.db.models import (
     Workspace,
 )
 from webhooks_app.deliveries import payload_erasure, payload_retention, traffic_ages
+from webhooks_app.deliveries.payload_retention import FinishedErasures
 from webhooks_app.deliveries.retention_batches import DEFAULT_LIMITS, Batches, RetentionLimits
 from webhooks_app.monitoring.facts import RETENTION
 
@@ -68,6 +69,7 @@ def delete_expired(
     What fails in one workspace is raised once everything else is done.
     """
     batches = Batches(databases, should_stop, limits)
+    finished = FinishedErasures()
     done, failure = Counter[str](), None
     with databases.read.session() as session:
         workspaces = session.scalars(select(Workspace)).all()
@@ -75,13 +77,12 @@ def delete_expired(
         if should_stop():
             break
         try:
-            _expire_workspace(batches, workspace, now, done)
+            _expire_workspace(batches, workspace, now, done, finished)
         except Exception as error:
             log.exception("workspace_not_expired", extra={"workspace": workspace.id})
             failure = failure or error
-    if batches.changed:  # also by what then failed
-        payload_erasure.forget_samples(databases.write)
-        write_ahead_log.truncate(databases.read, within_seconds=limits.log_seconds)
+    if (batches.changed or finished) and _leave_no_copies(databases, limits):  # also of what then failed
+        finished.drop_notes(batches)
     rollups = _expire_rollups(batches, now - ROLLUP_AGE)
     traffic_ages.delete_old(databases.write, now=now, should_stop=should_stop)
     _delete_log_in_tries(batches, now)
@@ -97,12 +98,20 @@ def delete_expired(
     return result
 
 
-def _expire_workspace(batches: Batches, workspace: Workspace, now: datetime, done: Counter[str]) -> None:
+def _leave_no_copies(databases: Databases, limits: RetentionLimits) -> bool:
+    """Take what is in no row any more out of what copies rows have; return whether all of it is out."""
+    are_out = payload_erasure.forget_samples(databases.write)
+    return write_ahead_log.truncate(databases.read, within_seconds=limits.log_seconds) and are_out
+
+
+def _expire_workspace(
+    batches: Batches, workspace: Workspace, now: datetime, done: Counter[str], finished: FinishedErasures
+) -> None:
     before = now - timedelta(days=workspace.retention_days)
     done["deliveries"] += _expire_deliveries(batches, workspace.id, before)
     done["events"] += _expire_events(batches, workspace.id, before)
     _expire_batch_keys(batches, workspace.id, before)
-    done["payloads"] += payload_retention.expire(batches, workspace, now=now)
+    done["payloads"] += payload_retention.expire(batches, workspace, finished, now=now)
 
 
 def _record_completion(databases: Databases) -> None:

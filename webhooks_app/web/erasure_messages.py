@@ -26,6 +26,8 @@ def explain_pending(pending: StillPending, *, was_cancel_asked: bool) -> str:
     if not was_cancel_asked:
         return f"{deliveries} still to be sent of this event. Wait for that, or have it canceled."
     canceled = f" {_count(pending.canceled, 'delivery', 'deliveries')} canceled." if pending.canceled else ""
+    if pending.was_time_over:
+        return f"{deliveries} still to be canceled, or being sent; ask for it again.{canceled}"
     return f"{deliveries} being sent right now, which cannot be canceled. Try again in a moment.{canceled}"
 
 

@@ -33,7 +33,7 @@ def test_it_is_erased_once_and_a_repeat_says_so(workspace: Workspace, api: Api) 
         "event_id": event_id,
         "payload_erased_at": first["payload_erased_at"],
         "was_erased": False,
-        "is_complete": True,
+        "is_complete": services().write.dialect.name == "sqlite",  # see docs/retention.md
         "attempts_erased": 0,
         "deliveries_canceled": 1,
     }

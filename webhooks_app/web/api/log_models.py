@@ -149,7 +149,10 @@ class ErasedPayload(msgspec.Struct):
     is_complete: Annotated[
         bool,
         msgspec.Meta(
-            description="False: what is left, of attempts or on the disk, goes within the hour by itself."
+            description=(
+                "False: what is left, of attempts, in PostgreSQL's statistics or on the disk, goes "
+                "within the hour by itself."
+            )
         ),
     ]
     attempts_erased: Annotated[int, msgspec.Meta(ge=0)]
