@@ -1,5 +1,6 @@
 """The API's reference, drawn from the document that the API itself serves."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -120,12 +121,17 @@ def _resolve(described: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping
     return found
 
 
-def kind(schema: Mapping[str, Any]) -> str:
-    """Return what a value is, in words: the values that there are, where they are few."""
+def kind(schema: Any) -> str:
+    """Return what a value is, in words: the values that there are, where they are few, as JSON has them.
+
+    A schema may also be true or false (JSON Schema 2020-12, core, section 4.3.2).
+    """
+    if not isinstance(schema, dict):
+        return "value"
     if "enum" in schema:
-        return ", ".join(str(each) for each in schema["enum"] if each)
+        return ", ".join(json.dumps(each, ensure_ascii=False) for each in schema["enum"])
     if "const" in schema:
-        return str(schema["const"])
+        return json.dumps(schema["const"], ensure_ascii=False)
     if "anyOf" in schema:
         return " or ".join(dict.fromkeys(kind(each) for each in schema["anyOf"]))
     if "$ref" in schema:

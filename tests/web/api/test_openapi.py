@@ -70,6 +70,30 @@ def test_a_schema_that_refers_to_itself_does_so_in_the_document(tmp_path: Path) 
     assert data["properties"]["parts"]["items"] == {"$ref": "#/components/schemas/OrderPaidData"}
 
 
+def test_event_types_named_like_parts_of_the_api_replace_none_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    named = ("endpoint", "event", "report", "batch", "endpoint-type", "order")
+    types = "".join(
+        f'[[event_types]]\nname = "{each}"\ngroup = "own"\ndescription = "Own {each}"\n'
+        "schema = '{\"type\": \"object\"}'\nexample = '{}'\n"
+        for each in named
+    )
+    path.write_text(f'[[groups]]\nkey = "own"\ntitle = "Own"\n{types}')
+    catalog = load(path)
+    document = openapi.build(OPERATIONS, catalog, server_url="https://x.example", version="1")
+
+    OpenAPIV31SpecValidator(document).validate()
+    schemas, before = document["components"]["schemas"], DOCUMENT["components"]["schemas"]
+    changed = {name for name in before if schemas.get(name) != before[name]}
+    assert changed == {"EventInput", "BatchItem"}, "those that list the types"
+    for each in named:
+        webhook = document["webhooks"][each]["post"]
+        reference = webhook["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+        assert schemas[reference.rpartition("/")[2]]["properties"]["type"] == {"const": each}
+    assert len(schemas) == len(before) + 3 * len(named)
+    assert {"EndpointTypeInput", "OrderInput"} <= schemas.keys()
+
+
 def test_every_operation_is_described() -> None:
     found = {
         (path, method.upper()): described
@@ -88,8 +112,9 @@ def test_every_operation_is_described() -> None:
 
 def test_every_event_type_is_a_webhook_whose_example_fulfils_its_schema() -> None:
     assert list(DOCUMENT["webhooks"]) == [each.name for each in CATALOG.event_types]
+    names = event_schemas.type_names(CATALOG)
     for each in CATALOG.event_types:
-        name = event_schemas.type_name(each)
+        name = names[each.name]
         sent = {"type": each.name, "data": each.example}
         for schema in ("EventInput", f"{name}Input"):
             validator({"$ref": f"#/components/schemas/{schema}"}).validate(sent)

@@ -1,6 +1,7 @@
 """Events in the OpenAPI document: as producers send them, and as the webhooks that consumers get."""
 
 import re
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from webhooks_app.core import signing
@@ -9,12 +10,15 @@ from webhooks_app.events.event_types import EventType
 from webhooks_app.web.api.producer import KEY_FIELD, LARGEST_BATCH, LONGEST_KEY
 
 Json = dict[str, Any]
+Names = Mapping[str, str]
 
 # Of the operations that consumers serve.
 TAG = "Webhooks"
 # As the header and as the field of an event within a batch have it.
 IDEMPOTENCY_KEY = {"minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[ -~]+$"}
 _SCHEMAS = "#/components/schemas/"
+_OF_ONE_TYPE = ("Data", "Input", "Event")
+_OF_ALL_TYPES = ("EventInput", "BatchItem", "BatchInput")
 _HEADERS = {
     signing.ID_HEADER: (
         "Id of the delivery, the same on every retry and replay: what to dedupe on.",
@@ -28,17 +32,32 @@ _HEADERS = {
 }
 
 
-def schemas(catalog: Catalog) -> Json:
+def type_names(catalog: Catalog, taken: Collection[str] = ()) -> Names:
+    """Return for each event type what its components begin with, as generated code has it: BatchLifecycle.
+
+    Where a component of that name is taken, as by a schema of the API, `Type` follows until none is.
+    """
+    used, names = {*taken, *_OF_ALL_TYPES}, dict[str, str]()
+    for each in catalog.event_types:
+        name = "".join(part.capitalize() for part in re.split("[._-]", each.name))
+        while used & {name + suffix for suffix in _OF_ONE_TYPE}:
+            name += "Type"
+        used |= {name + suffix for suffix in _OF_ONE_TYPE}
+        names[each.name] = name
+    return names
+
+
+def schemas(catalog: Catalog, names: Names) -> Json:
     """Return the components: of each type its data, its input and its delivery; and those of all types."""
     found: Json = {}
     for each in catalog.event_types:
-        name = type_name(each)
+        name = names[each.name]
         data = {key: value for key, value in each.schema.items() if key != "$schema"}
         found[f"{name}Data"] = _moved(data, f"{_SCHEMAS}{name}Data")
-        found[f"{name}Input"] = _input(each)
-        found[f"{name}Event"] = _delivered(each)
+        found[f"{name}Input"] = _input(each, name)
+        found[f"{name}Event"] = _delivered(each, name)
     return found | {
-        "EventInput": _any_of_types(catalog),
+        "EventInput": _any_of_types(names),
         "BatchItem": _batch_item(catalog),
         "BatchInput": _batch(),
     }
@@ -57,32 +76,27 @@ def _moved(part: Any, place: str) -> Any:
     return moved
 
 
-def webhooks(catalog: Catalog) -> Json:
+def webhooks(catalog: Catalog, names: Names) -> Json:
     """Return the section of that name: what consumers get, by event type."""
-    return {each.name: {"post": _webhook(each)} for each in catalog.event_types}
+    return {each.name: {"post": _webhook(each, names[each.name])} for each in catalog.event_types}
 
 
-def type_name(event_type: EventType) -> str:
-    """Return the event type's name as generated code would have it: BatchLifecycle."""
-    return "".join(part.capitalize() for part in re.split("[._-]", event_type.name))
+def _data_ref(name: str) -> Json:
+    return {"$ref": f"{_SCHEMAS}{name}Data"}
 
 
-def _data_ref(event_type: EventType) -> Json:
-    return {"$ref": f"{_SCHEMAS}{type_name(event_type)}Data"}
-
-
-def _input(event_type: EventType) -> Json:
+def _input(event_type: EventType, name: str) -> Json:
     return {
         "type": "object",
         "description": event_type.description,
         "required": ["type", "data"],
         "additionalProperties": False,
-        "properties": {"type": {"const": event_type.name}, "data": _data_ref(event_type)},
+        "properties": {"type": {"const": event_type.name}, "data": _data_ref(name)},
         "examples": [{"type": event_type.name, "data": event_type.example}],
     }
 
 
-def _delivered(event_type: EventType) -> Json:
+def _delivered(event_type: EventType, name: str) -> Json:
     return {
         "type": "object",
         "description": event_type.description,
@@ -92,13 +106,13 @@ def _delivered(event_type: EventType) -> Json:
             "type": {"const": event_type.name},
             "timestamp": {"type": "string", "format": "date-time", "description": "When it was accepted."},
             "workspace_id": {"type": "string"},
-            "data": _data_ref(event_type),
+            "data": _data_ref(name),
         },
     }
 
 
-def _any_of_types(catalog: Catalog) -> Json:
-    refs = {each.name: f"{_SCHEMAS}{type_name(each)}Input" for each in catalog.event_types}
+def _any_of_types(names: Names) -> Json:
+    refs = {each: f"{_SCHEMAS}{name}Input" for each, name in names.items()}
     return {
         "description": "An event of the catalog.",
         "oneOf": [{"$ref": ref} for ref in refs.values()],
@@ -136,10 +150,10 @@ def _batch() -> Json:
     }
 
 
-def _webhook(event_type: EventType) -> Json:
-    schema = {"$ref": f"{_SCHEMAS}{type_name(event_type)}Event"}
+def _webhook(event_type: EventType, name: str) -> Json:
+    schema = {"$ref": f"{_SCHEMAS}{name}Event"}
     return {
-        "operationId": f"on{type_name(event_type)}",
+        "operationId": f"on{name}",
         "summary": event_type.description,
         "description": (
             "Sent to each endpoint that subscribes. Verify the signature over the bytes of the body, answer "

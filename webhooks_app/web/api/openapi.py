@@ -91,6 +91,8 @@ def build(operations: Iterable[Operation], catalog: Catalog, *, server_url: str,
     """Return the document."""
     listed = list(operations)
     tags = list(dict.fromkeys(each.tag for each in listed))
+    models = _model_schemas(listed)
+    names = event_schemas.type_names(catalog, models)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -102,9 +104,9 @@ def build(operations: Iterable[Operation], catalog: Catalog, *, server_url: str,
         "security": [{"token": []}],
         "tags": [{"name": tag, "description": _TAGS[tag]} for tag in (*tags, event_schemas.TAG)],
         "paths": _paths(listed),
-        "webhooks": event_schemas.webhooks(catalog),
+        "webhooks": event_schemas.webhooks(catalog, names),
         "components": {
-            "schemas": _model_schemas(listed) | event_schemas.schemas(catalog),
+            "schemas": models | event_schemas.schemas(catalog, names),
             "securitySchemes": {"token": _security_scheme()},
         },
     }
