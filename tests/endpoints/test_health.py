@@ -95,6 +95,7 @@ def test_an_endpoint_that_never_took_anything_fails_from_the_first_on(
         (OutcomeClass.SECRET, HealthState.FAILING),
         (OutcomeClass.PLATFORM, HealthState.DEGRADED),
         (OutcomeClass.CRASHED, HealthState.DEGRADED),
+        (OutcomeClass.PAYLOAD, HealthState.DEGRADED),
     ],
 )
 def test_of_our_own_failures_only_an_unreadable_secret_is_failing(

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from tests.conftest import Workspace
+from tests.worker.attempted import damage
 from webhooks_app.core import clock, ids
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import Event, ValueBackfill
@@ -47,6 +48,14 @@ def indexed() -> dict[str, set[str]]:
     columns = [getattr(Event, name) for name in VALUE_COLUMNS]
     rows = db.session.execute(select(Event.id, *columns)).all()
     return {row.id: set(row[1:]) - {None} for row in rows if any(row[1:])}
+
+
+def test_a_damaged_body_keeps_no_other_event_from_its_values(
+    databases: Databases, database: WriteDatabase, old_events: list[str]
+) -> None:
+    damage(database, old_events[0])
+    value_backfill.run_all(databases, CATALOG.indexed_values, limits=SMALL)
+    assert set(indexed()) == set(old_events[1:])
 
 
 def test_old_events_get_what_new_ones_have(

@@ -7,10 +7,10 @@ from sqlalchemy import select, update
 
 from tests.conftest import Workspace
 from tests.listeners.listening import TIMEOUT, begin, claim
-from tests.worker.attempted import make_due
+from tests.worker.attempted import damage, deliveries, make_due
 from webhooks_app.core import clock
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import PendingDelivery
+from webhooks_app.db.models import DeliveryState, PendingDelivery
 from webhooks_app.extensions import db, services
 from webhooks_app.listeners import due_requests
 from webhooks_app.listeners.due_requests import LEASE_MARGIN
@@ -52,6 +52,19 @@ def test_what_somebody_else_takes_at_that_moment_is_not_waited_for(
         connection.execute(select(PendingDelivery.delivery_id).with_for_update())
         assert claim(session.endpoint_id) == []
     assert len(claim(session.endpoint_id)) == 1
+
+
+def test_what_has_a_damaged_body_fails_and_the_others_are_handed_on(
+    workspace: Workspace, database: WriteDatabase
+) -> None:
+    session = begin(workspace)
+    damaged, other = workspace.send(2)
+    damage(database, damaged)
+    assert [each.event_id for each in claim(session.endpoint_id)] == [other]
+    [failed] = [each for each in deliveries() if each.event_id == damaged]
+    assert (failed.state, failed.last_outcome) == (DeliveryState.FAILED, "payload")
+    make_due(database)
+    assert [each.event_id for each in claim(session.endpoint_id)] == [other]
 
 
 def test_requests_come_in_the_order_of_their_events(workspace: Workspace, database: WriteDatabase) -> None:

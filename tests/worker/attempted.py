@@ -2,12 +2,13 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import LargeBinary, select, type_coerce, update
 
 from webhooks_app.core import clock
 from webhooks_app.core.outcomes import Outcome, OutcomeClass
+from webhooks_app.db import event_bodies
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import Attempt, Delivery, PendingDelivery
+from webhooks_app.db.models import Attempt, Delivery, Event, PendingDelivery
 from webhooks_app.extensions import db
 from webhooks_app.worker import claims, endpoint_scan
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery
@@ -40,6 +41,16 @@ def make_due(database: WriteDatabase) -> None:
     """Lets the retry's time come."""
     with database.begin() as connection:
         connection.execute(update(PendingDelivery).values(next_attempt_at=clock.now()))
+
+
+def damage(database: WriteDatabase, event_id: str) -> None:
+    """Overwrites a byte of the event's packed body: there is no such block (RFC 1951, section 3.2.3)."""
+    with database.begin() as connection:
+        body = connection.scalars(select(Event.body).where(Event.id == event_id)).one()
+        packed = bytearray(event_bodies.pack(body))
+        packed[43] = 0xFF
+        stored = type_coerce(bytes(packed), LargeBinary)
+        connection.execute(update(Event).where(Event.id == event_id).values(body=stored))
 
 
 def attempted(

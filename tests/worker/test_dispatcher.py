@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 
 from tests.conftest import MakeEngine, Workspace
 from tests.receivers import Answer, Received, Receiver, answer_after
-from tests.worker.attempted import deliveries
+from tests.worker.attempted import attempts, damage, deliveries
 from webhooks_app.core import clock
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import (
@@ -49,6 +49,23 @@ def test_deliveries_with_two_expired_leases_are_sent_one_at_a_time(
     assert most == 1
     assert {delivery.state for delivery in deliveries()} == {DeliveryState.DELIVERED}
     assert len(receiver.received) == 12
+
+
+@pytest.mark.parametrize("count", [3, 150], ids=["claimed with bodies", "bodies read apart"])
+def test_a_damaged_body_fails_its_own_delivery_only(
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase, count: int
+) -> None:
+    workspace.endpoint(receiver.url)
+    damaged, *others = workspace.send(count)
+    damage(database, damaged)
+    engine.run(seconds=60)
+
+    assert len(receiver.received) == len(others)
+    by_event = {each.event_id: each for each in deliveries()}
+    assert {by_event[each].state for each in others} == {DeliveryState.DELIVERED}
+    failed = by_event[damaged]
+    assert (failed.state, failed.last_outcome, failed.attempt_count) == (DeliveryState.FAILED, "payload", 1)
+    assert [each.outcome for each in attempts() if each.delivery_id == failed.id] == ["payload"]
 
 
 @on_sqlite

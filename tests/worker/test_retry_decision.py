@@ -9,7 +9,7 @@ from webhooks_app.worker.retry_decision import RetryDecision, decide
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 DELAYS = (5.0, 300.0, 1_800.0)
-FINAL = {OutcomeClass.SUCCESS, OutcomeClass.HTTP_410, OutcomeClass.CRASHED}
+FINAL = {OutcomeClass.SUCCESS, OutcomeClass.HTTP_410, OutcomeClass.CRASHED, OutcomeClass.PAYLOAD}
 PASSING = [kind for kind in OutcomeClass if kind not in FINAL]
 
 
@@ -39,7 +39,7 @@ def test_a_success_is_delivered_at_whatever_try(attempts: int) -> None:
     )
 
 
-@pytest.mark.parametrize("kind", [OutcomeClass.HTTP_410, OutcomeClass.CRASHED])
+@pytest.mark.parametrize("kind", [OutcomeClass.HTTP_410, OutcomeClass.CRASHED, OutcomeClass.PAYLOAD])
 def test_what_trying_again_would_not_help_fails_at_once(kind: OutcomeClass) -> None:
     assert decided(Outcome(kind)) == RetryDecision(DeliveryState.FAILED, None)
 

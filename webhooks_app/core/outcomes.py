@@ -30,11 +30,14 @@ class OutcomeClass(StrEnum):
     HTTP_5XX = "http_5xx"
     PLATFORM = "platform"
     SECRET = "secret"
+    PAYLOAD = "payload"
     CRASHED = "crashed"
 
 
 # Failures that are the platform's own: they say nothing about the endpoint and never disable one.
-PLATFORM_FAILURES = frozenset({OutcomeClass.PLATFORM, OutcomeClass.SECRET, OutcomeClass.CRASHED})
+PLATFORM_FAILURES = frozenset(
+    {OutcomeClass.PLATFORM, OutcomeClass.SECRET, OutcomeClass.PAYLOAD, OutcomeClass.CRASHED}
+)
 
 
 class OutcomeDescription(NamedTuple):
@@ -123,6 +126,11 @@ DESCRIPTIONS: dict[OutcomeClass, OutcomeDescription] = {
         "The signing secret or a custom header could not be decrypted, so nothing was sent.",
         "Rotate the secret and enter the headers anew; the platform's encryption keys need a check.",
     ),
+    OutcomeClass.PAYLOAD: OutcomeDescription(
+        "Payload damaged",
+        "The stored payload is damaged, so nothing was sent.",
+        "Send the event again from where it came. Whoever runs this platform should check its database.",
+    ),
     OutcomeClass.CRASHED: OutcomeDescription(
         "Could not be sent",
         "Sending it stopped our worker several times, so it was set aside.",
@@ -142,6 +150,7 @@ WITHOUT_ANSWER = frozenset(
         OutcomeClass.TIMEOUT,
         OutcomeClass.PLATFORM,
         OutcomeClass.SECRET,
+        OutcomeClass.PAYLOAD,
         OutcomeClass.CRASHED,
     }
 )

@@ -3,12 +3,14 @@
 Around what a producer sent stand the event's id, moment and workspace, which take 160 bytes as text and 42 as
 what they spell; the rest is deflated (RFC 1951) with a dictionary of what such data hold. The first byte is
 the version, which says how to read the rest; neither a version nor its dictionary is ever changed, as rows
-hold it for years. A body that is not packed begins with a brace, and one that was erased is empty.
+hold it for years. A body that is not packed begins with a brace, and one that was erased is empty; anything
+else is damaged, and so is what cannot be unpacked to its end.
 """
 
 import re
 import zlib
 from base64 import b32hexencode
+from datetime import datetime
 
 # Followed by the 130 bits of the event's id, those of the workspace's, the 17 digits of the moment, each as a
 # number, and, deflated, the type and what stands behind the workspace's id, from a quote on either.
@@ -47,6 +49,17 @@ _WINDOW_BITS, _MEMORY_LEVEL = -12, 4
 _PREPARED = zlib.compressobj(1, zlib.DEFLATED, _WINDOW_BITS, _MEMORY_LEVEL, zdict=_DICTIONARY)
 
 
+class DamagedBody(Exception):
+    """What is stored is no body that was ever accepted."""
+
+
+class Unreadable(bytes):
+    """What a damaged body is read as: empty, as an erased one is, so that nothing of it is sent or shown."""
+
+
+_UNREADABLE = Unreadable()
+
+
 def is_packed(stored: bytes) -> bool:
     """Tell whether it is not the body itself."""
     return stored[:1] == b"%c" % _VERSION
@@ -72,10 +85,27 @@ def pack(body: bytes) -> bytes:
     return packed if len(packed) < len(body) else body
 
 
+def read(stored: bytes) -> bytes:
+    """Return the body that is sent, or `Unreadable` where what is stored is damaged."""
+    try:
+        return unpack(stored)
+    except DamagedBody:
+        return _UNREADABLE
+
+
 def unpack(stored: bytes) -> bytes:
-    """Return the body that is sent, also of what is stored as it is. Raises zlib.error if it was damaged."""
+    """Return the body that is sent, also of what is stored as it is. Raises DamagedBody."""
     if not is_packed(stored):
-        return stored
+        if stored[:1] in (b"{", b""):
+            return stored
+        raise DamagedBody
+    try:
+        return _unpack(stored)
+    except (zlib.error, ValueError, OverflowError) as error:  # not deflated; no moment; no id of 26 letters
+        raise DamagedBody from error
+
+
+def _unpack(stored: bytes) -> bytes:
     event_id = _spell_id(stored[1 : 1 + _ID_BYTES])
     workspace_id = _spell_id(stored[1 + _ID_BYTES : 1 + 2 * _ID_BYTES])
     digits = b"%017d" % int.from_bytes(stored[1 + 2 * _ID_BYTES : _HEAD_BYTES], "big")
@@ -83,11 +113,22 @@ def unpack(stored: bytes) -> bytes:
         *(digits[:4], digits[4:6], digits[6:8], digits[8:10]),
         *(digits[10:12], digits[12:14], digits[14:]),
     )
-    content = zlib.decompressobj(_WINDOW_BITS, zdict=_DICTIONARY).decompress(stored[_HEAD_BYTES:])
-    event_type, _, rest = content.partition(b'"')
+    datetime.fromisoformat(moment.decode())
+    event_type, quote, rest = _inflate(stored[_HEAD_BYTES:]).partition(b'"')
+    if not (event_type and quote and rest.endswith(b"}")):
+        raise DamagedBody
     return b'{"id":"evt_%b","type":"%b","timestamp":"%b","workspace_id":"ws_%b"%b' % (
         *(event_id, event_type, moment, workspace_id, rest),
     )
+
+
+def _inflate(deflated: bytes) -> bytes:
+    """Return all that was deflated; half of it would be sent as half of a document."""
+    inflating = zlib.decompressobj(_WINDOW_BITS, zdict=_DICTIONARY)
+    content = inflating.decompress(deflated, LARGEST)
+    if not inflating.eof or inflating.unused_data:
+        raise DamagedBody
+    return content
 
 
 def _spell_id(raw: bytes) -> bytes:

@@ -73,6 +73,8 @@ def redeem(
     now = clock.now()
     with databases.read.connect() as connection:
         row = _find(connection, workspace_id, delivery_id, user_id)
+        if not row.body:  # what is stored is damaged
+            raise GrantRefused
         headers = signed_requests.preview(
             connection, cipher, row.endpoint_id, delivery_id=delivery_id, body=row.body, now=now
         )

@@ -18,6 +18,7 @@ _UNANSWERED = frozenset(
         OutcomeClass.TLS,
         OutcomeClass.SECRET,
         OutcomeClass.PLATFORM,
+        OutcomeClass.PAYLOAD,
         OutcomeClass.CRASHED,
     }
 )

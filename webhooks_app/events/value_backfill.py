@@ -69,7 +69,7 @@ def _index_batch(databases: Databases, values_of: ValuesOf, until: str, position
     if not rows:
         return position
     with databases.write.begin() as connection:
-        _index(connection, values_of, [row for row in rows if row.body is not None])
+        _index(connection, values_of, [row for row in rows if row.body])
         moved = update(ValueBackfill).where(ValueBackfill.until == until, ValueBackfill.position == position)
         reached: str = rows[-1].id
         connection.execute(moved.values(position=reached))

@@ -9,13 +9,16 @@ from sqlalchemy import Connection, bindparam, exists, or_, select
 
 from webhooks_app.core import clock
 from webhooks_app.core.encryption import Cipher
-from webhooks_app.db.engines import Databases
-from webhooks_app.db.models import Endpoint, Listener, PendingDelivery
+from webhooks_app.core.outcomes import Outcome, OutcomeClass
+from webhooks_app.db import event_bodies
+from webhooks_app.db.engines import Databases, WriteDatabase
+from webhooks_app.db.models import DeliveryState, Endpoint, Listener, PendingDelivery
 from webhooks_app.db.models.base import UtcDateTime
 from webhooks_app.endpoints import destinations
 from webhooks_app.endpoints.destinations import Destination
-from webhooks_app.worker import claims, signed_requests
+from webhooks_app.worker import claims, recording, signed_requests
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery
+from webhooks_app.worker.retry_decision import RetryDecision
 
 # For the way to the program and back, beyond the time-outs of what it handles one after the other.
 LEASE_MARGIN = timedelta(seconds=30)
@@ -77,7 +80,7 @@ def claim(
 ) -> list[DueRequest]:
     """Claim up to `limit` of what is due at the listener, and return it signed, in the events' order.
 
-    `timeout` is what the program's server has for each.
+    `timeout` is what the program's server has for each. What has a damaged body fails here, as at a worker.
     """
     with databases.read.connect_autocommit() as connection:
         if not find_due(connection, [endpoint_id], now=clock.now()):  # a write would hold SQLite's lock
@@ -97,7 +100,18 @@ def claim(
         _, destination = destinations.read(connection, [endpoint_id], cipher)[endpoint_id]
         bodies = signed_requests.bodies(connection, [each.event_id for each in claimed])
     claimed.sort(key=lambda each: each.delivery_id)
-    return [_signed(each, destination, bodies[each.event_id], now) for each in claimed]
+    if damaged := [each for each in claimed if isinstance(bodies[each.event_id], event_bodies.Unreadable)]:
+        _fail(databases.write, damaged, now)
+    readable = [each for each in claimed if each not in damaged]
+    return [_signed(each, destination, bodies[each.event_id], now) for each in readable]
+
+
+def _fail(database: WriteDatabase, damaged: list[ClaimedDelivery], now: datetime) -> None:
+    for each in damaged:
+        each.started_at, each.request_headers = now, "[]"
+        each.outcome = Outcome(OutcomeClass.PAYLOAD)
+        each.decision = RetryDecision(DeliveryState.FAILED, None)
+    recording.record(database, damaged, now=now, is_counted=False)
 
 
 def sign(delivery_id: str, destination: Destination, body: bytes, now: datetime) -> list[tuple[str, str]]:

@@ -73,8 +73,8 @@ def _count_retrying(row: DeliveryRow) -> int:
 
 
 def _curl_command(row: DeliveryRow, attempts: list[LoggedAttempt], body: str) -> str:
-    """Return the last attempt as a command, or nothing before the first."""
-    if not attempts or row.payload_erased_at:
+    """Return the last attempt as a command, or nothing before the first, or without a payload."""
+    if not attempts or not body:
         return ""
     return text_display.curl_command(row.endpoint_url, attempts[0].request_headers, body)
 

@@ -57,7 +57,7 @@ def _claimed(row: tuple[Any, ...]) -> ClaimedDelivery:
     claimed.scheduled_at = driver_sql.moment(claimed.scheduled_at)
     claimed.changed_at = driver_sql.moment(claimed.changed_at)
     if claimed.body is not None:
-        claimed.body = event_bodies.unpack(claimed.body)
+        claimed.body = event_bodies.read(claimed.body)
     return claimed
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from webhooks_app.core import clock, failpoints
 from webhooks_app.core.outcomes import Outcome, OutcomeClass
+from webhooks_app.db import event_bodies
 from webhooks_app.db.engines import Databases
 from webhooks_app.endpoints.destinations import Destination, Destinations
 from webhooks_app.jobs.wake_ups import JobTimeout
@@ -135,10 +136,14 @@ class Dispatcher:
     def _start(self, delivery: ClaimedDelivery, destination: Destination, body: bytes, now: datetime) -> None:
         keys = destination.keys_at(now)
         delivery.started_at = now
-        if not body:  # every event has an envelope until its payload is erased
+        is_damaged = isinstance(body, event_bodies.Unreadable)
+        if not body and not is_damaged:  # every event has an envelope until its payload is erased
             self._erased.append(delivery)
         elif destination.not_accepting is not None:
             self._not_accepted.append(delivery)
+        elif is_damaged:
+            log.error("payload_damaged", extra={"delivery_id": delivery.delivery_id})
+            self._end_unsent(delivery, OutcomeClass.PAYLOAD, now)
         elif delivery.expired_leases >= EXPIRED_LEASES_TO_GIVE_UP:
             self._end_unsent(delivery, OutcomeClass.CRASHED, now)
         elif not keys:

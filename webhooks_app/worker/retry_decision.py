@@ -25,6 +25,9 @@ class RetryDecision:
 _DELIVERED = RetryDecision(DeliveryState.DELIVERED, None)
 _FAILED = RetryDecision(DeliveryState.FAILED, None)
 
+# Our own worker dies of it, or what is stored is damaged: no other attempt would end differently.
+_HOPELESS = frozenset({OutcomeClass.CRASHED, OutcomeClass.PAYLOAD})
+
 
 def decide(
     outcome: Outcome,
@@ -45,7 +48,7 @@ def decide(
     """
     if outcome.is_success:
         return _DELIVERED
-    if outcome.kind is OutcomeClass.CRASHED:  # our own worker dies of it
+    if outcome.kind in _HOPELESS:
         return _FAILED
     retry_after = _retry_after(outcome, now)
     pause_until = now + min(retry_after, LONGEST_PAUSE) if retry_after else None

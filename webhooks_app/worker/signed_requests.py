@@ -25,11 +25,14 @@ _BODIES = select(Event.id, Event.body).where(Event.id.in_(bindparam("ids")))
 
 
 def bodies(connection: Connection, event_ids: Collection[str]) -> dict[str, bytes]:
-    """The bytes to send, by event: one copy however many endpoints an event goes to."""
+    """The bytes to send, by event: one copy however many endpoints an event goes to.
+
+    One that is damaged is `event_bodies.Unreadable`, and is not to be sent.
+    """
     if not event_ids:
         return {}
     rows = connection.execute(_BODIES, {"ids": list(set(event_ids))}).all()
-    return {event_id: bytes(body) for event_id, body in rows}
+    return {row.id: row.body for row in rows}
 
 
 def preview(

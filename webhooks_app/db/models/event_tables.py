@@ -21,13 +21,16 @@ def _value_index(name: str) -> Index:
 
 
 class EventBody(TypeDecorator[bytes]):
-    """A column of bodies, which are read as they are sent, packed or not."""
+    """A column of bodies, which are read as they are sent, packed or not.
+
+    A damaged one is `event_bodies.Unreadable`, so that it does not keep the other rows from being read.
+    """
 
     impl = LargeBinary
     cache_ok = True
 
     def process_result_value(self, value: Any, dialect: Dialect) -> bytes | None:
-        return None if value is None else event_bodies.unpack(bytes(value))
+        return None if value is None else event_bodies.read(bytes(value))
 
 
 class Event(Base):

@@ -130,14 +130,14 @@ def read_last_details(session: Session, delivery_ids: Sequence[str]) -> dict[str
 
 
 def read_payload(session: Session, event_id: str, *, limit: int | None = None) -> tuple[bytes, int]:
-    """Return the payload's first `limit` bytes, and its size."""
+    """Return the payload's first `limit` bytes, and its size; both are nothing where it is damaged."""
     stored = type_coerce(Event.body, LargeBinary)
     # Packed, it is no larger than that, and read whole.
     part = func.substr(stored, 1, max(limit, event_bodies.LARGEST)) if limit else stored
     row = session.execute(select(part, func.length(stored)).where(Event.id == event_id)).one()
     read = bytes(row[0] or b"")  # SQLite has NULL for a part of nothing
-    body = event_bodies.unpack(read)
-    return body[:limit], len(body) if event_bodies.is_packed(read) else row[1]
+    body = event_bodies.read(read)
+    return body[:limit], row[1] if body and not event_bodies.is_packed(read) else len(body)
 
 
 def _logged_attempt(row: Any, number: int, full: bool) -> LoggedAttempt:

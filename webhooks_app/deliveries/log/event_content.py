@@ -10,7 +10,10 @@ from webhooks_app.deliveries.log.pages import NEW_COUNTED
 
 
 class EventContent(NamedTuple):
-    """The bytes as sent and signed; deliveries are counted up to NEW_COUNTED and one."""
+    """The bytes as sent and signed, none where they are damaged.
+
+    Deliveries are counted up to NEW_COUNTED and one.
+    """
 
     body: bytes
     delivery_count: int
@@ -21,4 +24,4 @@ def read_event_content(session: Session, event_id: str) -> EventContent:
     counted = select(Delivery.id).where(Delivery.event_id == event_id).limit(NEW_COUNTED + 1).subquery()
     count = select(func.count()).select_from(counted).scalar_subquery()
     body, delivery_count = session.execute(select(Event.body, count).where(Event.id == event_id)).one()
-    return EventContent(bytes(body), delivery_count)
+    return EventContent(body, delivery_count)

@@ -58,7 +58,9 @@ class Event(msgspec.Struct):
     timestamp: Moment
     body: Annotated[
         str,
-        msgspec.Meta(description="The body of its deliveries' requests, as signed; empty once erased."),
+        msgspec.Meta(
+            description="The body of its deliveries' requests, as signed; empty once erased, or if damaged."
+        ),
     ]
     payload_erased_at: Annotated[Moment | None, msgspec.Meta(description="Since when the body is gone.")]
     deliveries: list[EventDelivery]

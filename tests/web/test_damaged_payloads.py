@@ -1,0 +1,65 @@
+"""What a person and a program see of a delivery whose stored payload is damaged."""
+
+import html
+
+import pytest
+
+from tests.conftest import Workspace
+from tests.reading import json_of
+from tests.receivers import Receiver
+from tests.web.api.conftest import new_api
+from tests.web.conftest import Page
+from tests.web.deliveries import newest
+from tests.worker.attempted import damage
+from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass
+from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.worker.engine import DeliveryEngine
+
+KEY = "the-key"
+BODY = {"type": "batch-lifecycle", "data": {"batch_id": "b1", "status": "succeeded", "share": 0.5}}
+
+
+@pytest.fixture
+def damaged(workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase) -> str:
+    """The id of an event that was accepted under a key and could not be sent."""
+    workspace.endpoint(receiver.url)
+    event_id = _send(workspace)
+    damage(database, event_id)
+    engine.run(seconds=60)
+    return event_id
+
+
+def _send(workspace: Workspace) -> str:
+    headers = workspace.headers | {"Idempotency-Key": KEY}
+    response = workspace.app.test_client().post("/api/v1/events", json=BODY, headers=headers)
+    assert response.status_code == 202, response.text
+    return str(json_of(response)["id"])
+
+
+def test_its_pages_say_so(damaged: str, admin_page: Page) -> None:
+    row = newest().id
+    for url in (f"deliveries/?open={row}", f"deliveries/{row}"):
+        text = html.unescape(admin_page.get(url).text)
+        assert "The stored payload is damaged, so it can be neither shown nor sent." in text
+        assert DESCRIPTIONS[OutcomeClass.PAYLOAD].reason in text
+        for gone in ("Copy as curl", "Exactly as sent", "application/json, "):
+            assert gone not in text, (url, gone)
+    assert json_of(admin_page.get(f"deliveries/{row}/json"))["payload"] == ""
+
+
+def test_a_search_finds_the_others(damaged: str, workspace: Workspace, admin_page: Page) -> None:
+    [other] = workspace.send(1, note="needle")
+    assert f"{newest().id}" in admin_page.get("deliveries/?q=needle").text
+    assert newest().event_id == other
+
+
+def test_programs_get_it_without_its_body(damaged: str, workspace: Workspace) -> None:
+    api, delivery_id = new_api(workspace), newest().id
+    event = api.read(f"/events/{damaged}")
+    assert (event["body"], event["payload_erased_at"]) == ("", None)
+    assert event["deliveries"][0]["last_outcome"] == "payload"
+    assert api.read(f"/deliveries/{delivery_id}")["last_outcome"] == "payload"
+
+
+def test_the_event_sent_again_under_its_key_is_the_same(damaged: str, workspace: Workspace) -> None:
+    assert _send(workspace) == damaged
