@@ -335,6 +335,14 @@ def test_all_tries_together_end_at_the_deadline(platform: Platform) -> None:
     assert time.monotonic() - started_at < 30
 
 
+def test_https_where_http_is_spoken_is_said(platform: Platform) -> None:
+    with (
+        Client(platform.url.replace("http:", "https:"), TOKEN, deadline_seconds=0.3) as client,
+        pytest.raises(Unavailable, match=r"Is it http://\?$"),
+    ):
+        client.send("batch-lifecycle", DATA)
+
+
 def test_a_refused_connection_is_unavailable() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

@@ -62,6 +62,7 @@ _NEVER = frozenset({501, 505})
 _OF_ONE_EVENT = frozenset({400, 409, 413, 422})
 _NO_ANSWER = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 _HEADERS = {"Content-Type": "application/json", "User-Agent": f"Avra-Client/{__version__}"}
+_NO_TLS = ("WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
 _POSITION = re.compile(r"events\[([0-9]+)\](?:\.(.+))?", re.DOTALL)
 
 T = TypeVar("T")
@@ -357,7 +358,8 @@ class Client:
             ):
                 return _Answer(response.status_code, response.headers, _read(response))
         except _NO_ANSWER as error:
-            message = f"The platform did not answer ({type(error).__name__})."
+            hint = " Is it http://?" if answered_without_tls(error) else ""
+            message = f"The platform did not answer ({type(error).__name__}).{hint}"
             raise Unavailable(message, may_be_accepted=not _was_unconnected(error)) from error
         except requests.RequestException as error:
             raise SendError(f"The request failed ({type(error).__name__}); check base_url.") from error
@@ -556,6 +558,11 @@ def _read(response: requests.Response) -> bytes:
         if len(body) > LARGEST_ANSWER_BYTES:
             raise SendError(f"The answer has more than {LARGEST_ANSWER_BYTES:,} bytes; check base_url.")
     return bytes(body)
+
+
+def answered_without_tls(error: requests.RequestException) -> bool:
+    """Tell whether an https:// address failed as one of http:// does, by OpenSSL's names for that."""
+    return isinstance(error, requests.exceptions.SSLError) and any(each in str(error) for each in _NO_TLS)
 
 
 def _was_unconnected(error: requests.RequestException) -> bool:

@@ -113,23 +113,39 @@ class Settings:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def read(environ: Mapping[str, str] | None = None) -> Settings:
-    """Settings from `environ` (default: the process's). Raises ConfigError."""
+def read_existing() -> Settings:
+    """Settings from the process's environment. Raises ConfigError, also where no platform has begun."""
+    settings = read(begins=False)
+    if settings.embedded_database and not instance_folder.has_database(settings.instance):
+        raise ConfigError(
+            f"There is no platform in {settings.instance} (WEBHOOKS_INSTANCE). Where `avra run` was started "
+            "in another folder, go there or set WEBHOOKS_INSTANCE; to begin a new one here, `avra run`."
+        )
+    return settings
+
+
+def read(environ: Mapping[str, str] | None = None, *, begins: bool = True) -> Settings:
+    """Settings from `environ` (default: the process's). Raises ConfigError.
+
+    The embedded set-up's folder and secrets are made where there are none; without `begins`, nothing is
+    written before there is a database, and secrets that the first run will make are others each time.
+    """
     env = {name: value for name, value in (os.environ if environ is None else environ).items() if value != ""}
     _refuse_unknown(env)
     instance = Path(env.get("WEBHOOKS_INSTANCE", DEFAULT_INSTANCE)).absolute()
     embedded_database = "DATABASE_URL" not in env
-    warnings = instance_folder.ensure_writable(instance) if embedded_database else []
+    keeps = begins or not embedded_database or instance_folder.has_database(instance)
+    warnings = instance_folder.ensure_writable(instance) if embedded_database and keeps else []
     port = number(env, "PORT", 8000, 1, 65535)
     host, about_host = listening_host.read(env)
     base_url = _base_url(env, host, port)
     metrics_listen = listening_host.read_metrics(env, port)
     return Settings(
         instance=instance,
-        database_url=_database_url(env, instance),
+        database_url=_database_url(env, instance) if keeps else instance_folder.database_url(instance),
         redis_url=_redis_url(env, instance),
-        secret_key=_secret_key(env, instance, embedded_database),
-        encryption_keys=_encryption_keys(env, instance, embedded_database),
+        secret_key=_secret_key(env, instance, embedded_database, keeps=keeps),
+        encryption_keys=_encryption_keys(env, instance, embedded_database, keeps=keeps),
         host=host,
         port=port,
         workers=number(env, "WEBHOOKS_WORKERS", 1, 1, 64),
@@ -185,21 +201,23 @@ def _redis_url(env: Mapping[str, str], instance: Path) -> str:
     return url
 
 
-def _secret_key(env: Mapping[str, str], instance: Path, embedded: bool) -> str:
+def _secret_key(env: Mapping[str, str], instance: Path, embedded: bool, *, keeps: bool) -> str:
     key = env.get("SECRET_KEY") or _generated(
-        "SECRET_KEY", instance / "secret_key", embedded, secrets.token_urlsafe
+        "SECRET_KEY", instance / "secret_key", embedded, secrets.token_urlsafe, keeps=keeps
     )
     if len(key) < 32:
         raise ConfigError("SECRET_KEY must have at least 32 characters.")
     return key
 
 
-def _encryption_keys(env: Mapping[str, str], instance: Path, embedded: bool) -> tuple[str, ...]:
+def _encryption_keys(
+    env: Mapping[str, str], instance: Path, embedded: bool, *, keeps: bool
+) -> tuple[str, ...]:
     name = "WEBHOOKS_ENCRYPTION_KEYS"
     path = instance / "encryption_keys"
     if embedded and name not in env:
         instance_folder.require_keys_of_database(path)
-    text = env.get(name) or _generated(name, path, embedded, instance_folder.new_fernet_key)
+    text = env.get(name) or _generated(name, path, embedded, instance_folder.new_fernet_key, keeps=keeps)
     return setting_values.fernet_keys(name, text)
 
 
@@ -210,11 +228,11 @@ def _password_log_in(env: Mapping[str, str]) -> bool:
     return is_on
 
 
-def _generated(name: str, path: Path, embedded: bool, make: Callable[[], str]) -> str:
+def _generated(name: str, path: Path, embedded: bool, make: Callable[[], str], *, keeps: bool) -> str:
     """A secret kept in a file of the embedded set-up; made on its first run, demanded of any other."""
     if not embedded:
         raise ConfigError(f"{name} must be set when DATABASE_URL is.")
-    return instance_folder.generated_secret(path, make)
+    return instance_folder.generated_secret(path, make, keeps=keeps)
 
 
 def _base_url(env: Mapping[str, str], host: str, port: int) -> str:

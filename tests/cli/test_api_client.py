@@ -169,6 +169,11 @@ def test_where_nobody_answers_the_address_is_named() -> None:
     assert f"http://127.0.0.1:{port} does not answer" in result.stderr
 
 
+def test_https_where_http_is_spoken_is_said(platform: Receiver) -> None:
+    env = {"AVRA_URL": f"https://127.0.0.1:{platform.port}", "AVRA_TOKEN": "tok_x"}
+    assert "it speaks no TLS; is it http://?\n" in CliRunner().invoke(show, [], env=env).stderr
+
+
 def test_wrong_use_is_told_from_changes() -> None:
     assert run(["--none"], 1).exit_code == 64
     assert run(["--help"], 1).exit_code == 0

@@ -13,7 +13,7 @@ import requests
 
 import webhooks_app
 from webhooks_app.cli.profiles import Profile
-from webhooks_app.client import DeadlineAdapter, answered_within
+from webhooks_app.client import DeadlineAdapter, answered_within, answered_without_tls
 from webhooks_app.core.text_display import flatten
 
 _ROOT = "/api/v1"
@@ -202,7 +202,9 @@ class ApiClient:
         time.sleep(min(max(backoff, _seconds(asked)), self._limits.longest_pause_seconds))
 
     def _no_answer(self, error: requests.RequestException) -> ApiFailure:
-        if isinstance(error, requests.exceptions.SSLError):
+        if answered_without_tls(error):
+            why = "it speaks no TLS; is it http://?"
+        elif isinstance(error, requests.exceptions.SSLError):
             why = "its certificate is not trusted; ca_file in the profile names a CA of your own"
         elif isinstance(error, requests.exceptions.ProxyError):
             why = "the proxy of the environment does not let it through"
@@ -210,7 +212,8 @@ class ApiClient:
             why = "it took too long"
         else:
             why = "no connection, or one that broke"
-        return ApiFailure(f"The platform at {self.profile.url} does not answer: {why}.", code="no_answer")
+        end = "" if why.endswith("?") else "."
+        return ApiFailure(f"The platform at {self.profile.url} does not answer: {why}{end}", code="no_answer")
 
     def _answer(self, response: requests.Response) -> Answer:
         """Return the 2xx. Raises ApiFailure for everything else."""

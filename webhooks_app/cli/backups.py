@@ -7,6 +7,7 @@ import click
 
 from webhooks_app import config
 from webhooks_app.cli.command_services import begin_command
+from webhooks_app.config import Settings
 from webhooks_app.db import backups
 from webhooks_app.db.backups import BackupFailed
 from webhooks_app.endpoints import key_rotation
@@ -23,7 +24,7 @@ def backup(file: Path) -> None:
     Everything may run meanwhile. The signing secrets in it are encrypted: keep WEBHOOKS_ENCRYPTION_KEYS
     apart from it, and safe.
     """
-    _call(backups.make, file)
+    _call(backups.make, file, config.read_existing)
     print(f"{file}: {file.stat().st_size:,} bytes. To read it, WEBHOOKS_ENCRYPTION_KEYS is needed, too.")
 
 
@@ -34,7 +35,7 @@ def restore(file: Path) -> None:
 
     Nothing else may run meanwhile. What was waiting when it was made is sent again, under the ids of then.
     """
-    _call(backups.restore, file)
+    _call(backups.restore, file, config.read)
     print(f"{file} is back.")
     with begin_command() as opened:
         unreadable = key_rotation.count_unreadable(opened.databases, opened.cipher)
@@ -46,10 +47,10 @@ def restore(file: Path) -> None:
     print("Start the processes; what waits is sent.")
 
 
-def _call(act: Callable[[str, Path], None], file: Path) -> None:
+def _call(act: Callable[[str, Path], None], file: Path, read: Callable[[], Settings]) -> None:
     """Call `act` with the database's URL and the file; what it cannot do ends the process with one line."""
     with clear_errors():
-        database_url = config.read().database_url
+        database_url = read().database_url
     try:
         act(database_url, file)
     except BackupFailed as error:

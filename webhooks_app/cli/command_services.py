@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from webhooks_app import config
 from webhooks_app.app import create_app
 from webhooks_app.db import schema_version, transient_errors
 from webhooks_app.db.database_limits import COMMAND_LIMITS
@@ -19,7 +20,10 @@ def begin_command() -> Iterator[Services]:
 
     What a person has to put right ends the process with one line: see `clear_command_errors`.
     """
-    with clear_command_errors(), create_app(database_limits=COMMAND_LIMITS).app_context():
+    with (
+        clear_command_errors(),
+        create_app(config.read_existing(), database_limits=COMMAND_LIMITS).app_context(),
+    ):
         try:
             schema_version.check(services().read)
             yield services()

@@ -42,7 +42,7 @@ def doctor() -> None:
 def examine() -> Iterator[Finding]:
     """Yield what each check finds, as it is made."""
     try:
-        settings = config.read()
+        settings = config.read_existing()
     except ConfigError as error:
         yield Finding("settings", Status.FAILED, str(error))
         return

@@ -45,12 +45,16 @@ def _cell(value: Any) -> str:
     return flatten(", ".join(value) if isinstance(value, list) else str(value))
 
 
+# What to do about a workspace that there is not.
+_WORKSPACES = "`avra workspaces list` shows those there are, and `avra create-workspace` makes one"
+
+
 def find_workspace(session: Session, text: str) -> Workspace:
     """Return the workspace with that id or, if there is only one, of that name. Raises ClickException."""
     if ids.is_id("ws", text):
         found = session.get(Workspace, text)
         if found is None:
-            raise click.ClickException(f"There is no workspace {text}.")
+            raise click.ClickException(f"There is no workspace {text}; {_WORKSPACES}.")
         return found
     named = session.scalars(select(Workspace).where(Workspace.name == text)).all()
     if len(named) == 1:
@@ -58,9 +62,7 @@ def find_workspace(session: Session, text: str) -> Workspace:
     if named:
         those = ", ".join(each.id for each in named)
         raise click.ClickException(f"Several workspaces have that name; say which by its id: {those}.")
-    raise click.ClickException(
-        f"There is no workspace {text!r}; `avra workspaces list` shows those there are."
-    )
+    raise click.ClickException(f"There is no workspace {text!r}; {_WORKSPACES}.")
 
 
 def find_user(session: Session, email: str) -> User:

@@ -9,6 +9,7 @@ from sqlalchemy import make_url
 
 from webhooks_app import config as settings_module
 from webhooks_app.config import Settings
+from webhooks_app.core import instance_folder
 from webhooks_app.core.oidc_settings import OidcSettings
 from webhooks_app.core.text_display import MASK
 from webhooks_app.core.url_masking import mask_url
@@ -78,7 +79,7 @@ def config(is_json: bool) -> None:
     With where it comes from, and without what is secret.
     """
     with clear_errors():
-        settings = settings_module.read()
+        settings = settings_module.read(begins=False)
     values = {name: value(settings) for name, value in _VALUES.items()}
     if is_json:
         click.echo(json.dumps({name: _text(value) for name, value in values.items()}, indent=2))
@@ -89,6 +90,8 @@ def config(is_json: bool) -> None:
         click.echo(f"{name.ljust(width)}  {_text(value) or '–'}{origin}")
     for warning in settings.warnings:
         click.echo(f"warning: {warning}", err=True)
+    if settings.embedded_database and not instance_folder.has_database(settings.instance):
+        click.echo(f"No platform is in {settings.instance} yet; its first run makes the keys.", err=True)
 
 
 def _text(value: object) -> str:

@@ -144,13 +144,23 @@ def _is_text(path: Path) -> bool:
     return True
 
 
+def has_database(folder: Path) -> bool:
+    """Tell whether a platform has begun in the folder; True also where that cannot be seen."""
+    try:
+        return _has_content(folder / _DATABASE)
+    except (OSError, ValueError):  # whoever opens it says why it cannot be
+        return True
+
+
 def new_fernet_key() -> str:
     """Return a key as the cryptography package makes them, which half of the processes do not load."""
     return base64.urlsafe_b64encode(os.urandom(32)).decode()
 
 
-def generated_secret(path: Path, make: Callable[[], str]) -> str:
-    """Return the secret that the file holds, which the first call makes. Raises ConfigError."""
+def generated_secret(path: Path, make: Callable[[], str], *, keeps: bool) -> str:
+    """Return the secret that the file holds, which the first call that `keeps` makes. Raises ConfigError."""
+    if not keeps and not _has_content(path):
+        return make()
     if not _has_content(path):
         try:
             _write_once(path, make())

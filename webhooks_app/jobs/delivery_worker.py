@@ -133,7 +133,7 @@ class DeliveryWorker(SimpleWorker):
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
         # Not rq's end at once: the pool passes on what a supervisor sends to each process anyway, on a busy
         # machine seconds later, and cut short a worker would leave what it holds to its lease.
-        log.info("already_stopping")
+        log.debug("already_stopping")
 
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
         # A request to stop that comes just before or after a job is noted, and no more.
