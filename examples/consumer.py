@@ -6,6 +6,7 @@ It listens on loopback only.   curl -d 500 http://127.0.0.1:8001/mode   makes it
 any other status likewise, `hang` makes it never answer, and `ok` makes it accept again.
 """
 
+import json
 import os
 import sys
 import threading
@@ -27,6 +28,7 @@ UNKNOWN_SIGNATURE = (
 class Consumer(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 60
+    wbufsize = -1  # head and body leave together: apart, the second would wait 40 ms to be acknowledged
     mode = "ok"
     seen: ClassVar[set[str]] = set()
     lock = threading.Lock()
@@ -53,23 +55,22 @@ class Consumer(BaseHTTPRequestHandler):
         self.answer(200, f"mode: {mode}\n")
 
     def take_delivery(self, body: bytes) -> None:
-        # Escaped: anybody may call, and what is printed here must not steer the terminal.
-        delivery = self.headers.get("webhook-id", "?").encode("unicode_escape").decode()
+        delivery = escape(self.headers.get("webhook-id", "?"))
         if not is_authentic(body, dict(self.headers)):
             print(f"{delivery} refused: {UNKNOWN_SIGNATURE}", flush=True)
             self.answer(401, f"{UNKNOWN_SIGNATURE}\n")
         elif Consumer.mode == "hang":
-            print(f"{delivery} verified, and left without an answer", flush=True)
+            print(f"{delivery} verified, and left without an answer: {describe(body)}", flush=True)
             time.sleep(60)
             self.close_connection = True
         elif Consumer.mode != "ok":
-            print(f"{delivery} verified, answered {Consumer.mode} as told", flush=True)
+            print(f"{delivery} verified, answered {Consumer.mode} as told: {describe(body)}", flush=True)
             self.answer(int(Consumer.mode), "failing as told\n")
         else:
             with self.lock:
                 word = "again, ignored" if delivery in self.seen else "accepted"
                 self.seen.add(delivery)
-            print(f"{delivery} verified, {word}", flush=True)
+            print(f"{delivery} verified, {word}: {describe(body)}", flush=True)
             self.answer(200, "thank you\n")
 
     def answer(self, status: int, text: str) -> None:
@@ -93,6 +94,18 @@ def is_authentic(body: bytes, headers: dict[str, str]) -> bool:
             continue
         return True
     return False
+
+
+def describe(body: bytes) -> str:
+    """The type and id of the event in a verified body."""
+    event = json.loads(body)
+    known = event if isinstance(event, dict) else {}
+    return f"{escape(str(known.get('type')))} {escape(str(known.get('id')))}"
+
+
+def escape(text: str) -> str:
+    # Anybody may call, and what is printed here must not steer the terminal.
+    return text.encode("unicode_escape").decode()
 
 
 if __name__ == "__main__":

@@ -265,7 +265,7 @@ def test_the_printed_curl_is_delivered_at_once(running: Platform, tmp_path: Path
         delivery_id,
     )
     assert waited_us < 10_000_000
-    wait_for(lambda: f"{delivery_id} verified, accepted" in running.text)
+    wait_for(lambda: f"{delivery_id} verified, accepted: batch-lifecycle {answer['id']}" in running.text)
 
 
 def test_a_failure_waits_in_rq_scheduler_and_is_sent_again(running: Platform, tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def test_it_runs_everything_from_the_current_folder(installed: Installed, tmp_pa
     ]
     answer = installed.curl(tmp_path)
     wait_for(lambda: installed.deliveries(answer["id"])[0][1] == "delivered")
-    wait_for(lambda: "verified, accepted" in installed.text)
+    wait_for(lambda: "verified, accepted: batch-lifecycle evt_" in installed.text)
     consumer = f"http://127.0.0.1:{installed.port + 1}/webhooks"
     assert "the endpoint “Demo consumer”" in requests.post(consumer, b"{}", timeout=30).text
     wait_for(lambda: "refused: not signed with a secret of WEBHOOK_SECRETS" in installed.text)
