@@ -39,14 +39,17 @@ def blocks(page: str, language: str) -> list[str]:
 
 CURLS = [code for code in blocks("producers.md", "sh") if code.startswith("curl")]
 PRODUCERS, CONSUMERS = blocks("producers.md", "python"), blocks("consumers.md", "python")
+_AVRA = r"(?:\.?venv/bin/)?(avra [^`\n)]+)"
 COMMANDS = [
-    line
-    for page in ("producers.md", "consumers.md")
+    line.rstrip('"')
+    for page in ("../README.md", "producers.md", "consumers.md")
     for line in (
-        *(code for code in blocks(page, "sh") if code.startswith("avra")),
-        *re.findall(r"`(avra [^`]+)`", (ROOT / "docs" / page).read_text()),
+        *(found for code in blocks(page, "sh") for found in re.findall(_AVRA, code)),
+        *re.findall(f"`{_AVRA}`", (ROOT / "docs" / page).read_text()),
     )
 ]
+# Each of these shows how an app gets the client, and a first program.
+CLIENTS = ("../README.md", "producers.md", "../clients/python/README.md")
 
 
 @pytest.fixture
@@ -93,12 +96,29 @@ def test_the_code_for_producers_reads_what_became_of_an_event(
 ) -> None:
     workspace.endpoint(receiver.url)
     [event_id] = workspace.send()
-    engine.run(seconds=60)
-    output = io.StringIO()
     source = PRODUCERS[2].replace(ADDRESS, url).replace(TOKEN, workspace.token).replace("evt_…", event_id)
+    pending = said_by(source).rsplit(" ", 2)[0]
+    engine.run(seconds=60)
+    delivered = said_by(source).strip()
+    text = (ROOT / "docs" / "producers.md").read_text()
+    assert f"prints `{delivered}` for one that arrived at once, and `{pending}` with a moment" in text
+
+
+def said_by(source: str) -> str:
+    output = io.StringIO()
     with contextlib.redirect_stdout(output):
         exec(compile(source, "producers.md", "exec"), {})
-    assert f"prints `{output.getvalue().strip()}`" in (ROOT / "docs" / "producers.md").read_text()
+    return output.getvalue()
+
+
+@pytest.mark.parametrize("page", CLIENTS)
+def test_an_app_gets_its_environment_the_client_and_a_file_to_run(page: str) -> None:
+    _, found, rest = (ROOT / "docs" / page).read_text().partition("In your app's folder, ")
+    install, code, run = BLOCK.findall(rest)[:3]
+    assert found and "Save this as `app.py`" in rest
+    assert install[1] == "python3 -m venv venv && venv/bin/pip install /path/to/checkout/clients/python\n"
+    assert "client.send(" in code[1]
+    assert run[1] == "venv/bin/python app.py\n"
 
 
 @pytest.mark.parametrize("name", [f"events/{name}.md" for name in sorted(catalog.load().names)])
