@@ -1,7 +1,8 @@
 """What is accepted and what becomes of it, as `avra events tail` sees it, against a real platform."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from flask import Flask
 from sqlalchemy import update
 
 from tests.cli.test_api_client import HASTY
-from tests.conftest import Workspace
+from tests.conftest import Workspace, wait_for
 from tests.receivers import Answer, Receiver
 from tests.server.running_server import serving
 from tests.web.api.conftest import new_api
@@ -17,7 +18,7 @@ from tests.worker.attempted import deliveries, make_due
 from webhooks_app.cli import tail_display
 from webhooks_app.cli.api_client import ApiClient, ApiFailure
 from webhooks_app.cli.profiles import Profile
-from webhooks_app.cli.tailing import Tailing
+from webhooks_app.cli.tailing import Tailing, TailLimits
 from webhooks_app.core import clock
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Delivery
@@ -114,11 +115,98 @@ def test_what_a_slower_transaction_commits_later_is_not_missed(
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_look_costs_two_requests_however_much_is_open(client: ApiClient, workspace: Workspace) -> None:
+def test_it_is_not_missed_behind_however_many_that_came_meanwhile(
+    client: ApiClient, workspace: Workspace, database: WriteDatabase
+) -> None:
     workspace.endpoint("https://a.example.com/")
     tailing = Tailing(client, {})
+    workspace.send(201)
+
+    def change(**values: Any) -> None:
+        with database.begin() as connection:
+            connection.execute(update(Delivery).where(Delivery.id == first).values(**values))
+
+    first = deliveries()[0].id
+    with database.begin() as connection:
+        connection.execute(update(Delivery).values(created_at=clock.now()))
+    change(workspace_id="ws_other")
+    assert len(look(tailing)) == 200
+    assert look(tailing) == []
+    change(workspace_id=workspace.id)
+    assert [each["id"] for each in tailing.look()] == [first]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_look_that_finds_nothing_is_cheap_once_the_overlap_is_over(
+    client: ApiClient, workspace: Workspace
+) -> None:
+    workspace.endpoint("https://a.example.com/")
+    tailing = Tailing(client, {}, with_attempts=False, limits=TailLimits(overlap_seconds=1.0))
+    workspace.send(150)
+    assert len(look(tailing)) == 150
+
+    def requests_of_a_look() -> int:
+        before = client.requests_sent
+        assert look(tailing) == []
+        return client.requests_sent - before
+
+    wait_for(lambda: requests_of_a_look() == 1)
+    workspace.send()
+    assert look(tailing) == [("accepted", "pending", 0)]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_more_than_a_look_shows_is_left_out_for_good(client: ApiClient, workspace: Workspace) -> None:
+    workspace.endpoint("https://a.example.com/")
+    tailing = Tailing(client, {}, with_attempts=False, limits=TailLimits(most_new=3))
+    workspace.send(3)
+    assert (len(look(tailing)), tailing.has_left_out) == (3, False)
+    workspace.send(5)
+    assert (len(look(tailing)), tailing.has_left_out) == (3, True)
+    assert (look(tailing), tailing.has_left_out) == ([], False)
+
+
+class Before:
+    """The platform as it was before it told what becomes of deliveries, behind a proxy that adds a date."""
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+            shown = format_datetime(clock.now(), usegmt=True)
+            return start_response(status, [*headers, ("Date", shown)], *more)
+
+        if "ids=" in environ["QUERY_STRING"]:
+            environ["QUERY_STRING"] = "unknown=1"
+        return self._app(environ, start)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_on_a_platform_of_the_version_before_what_is_accepted_is_shown_still(
+    app: Flask, workspace: Workspace
+) -> None:
+    workspace.endpoint("https://a.example.com/")
+    token, told = new_api(workspace).token, list[str]()
+    with (
+        serving(Before(app)) as server,
+        ApiClient(Profile("test", f"http://127.0.0.1:{server.port}", token), HASTY) as client,
+    ):
+        tailing = Tailing(client, {}, tell=told.append)
+        for _ in range(3):
+            workspace.send()
+            assert look(tailing) == [("accepted", "pending", 0)]
+    [sentence] = told
+    assert "only what is accepted" in sentence
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_look_costs_two_requests_however_much_is_open(client: ApiClient, workspace: Workspace) -> None:
+    workspace.endpoint("https://a.example.com/")
+    tailing = Tailing(client, {}, limits=TailLimits(overlap_seconds=0.0))
     workspace.send(250)
     assert len(look(tailing)) == 250
+    assert look(tailing) == []
     asked_before = client.requests_sent
     for _ in range(3):
         assert look(tailing) == []
@@ -197,3 +285,8 @@ ROW: dict[str, Any] = {
 def test_a_line_says_what_happened(changes: dict[str, Any], told: str) -> None:
     next_at = datetime.fromisoformat(ROW["next_attempt_at"]).astimezone()
     assert told.format(next=f"{next_at:%Y-%m-%d %H:%M:%S}") in tail_display.line(ROW | changes)
+
+
+def test_a_platform_that_tells_no_detail_has_its_line_too() -> None:
+    row = {name: value for name, value in ROW.items() if name != "last_detail"}
+    assert "Timed out\x1b[0m  5003 ms  attempt 2" in tail_display.line(row)

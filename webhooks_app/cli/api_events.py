@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import click
@@ -15,7 +16,7 @@ from webhooks_app.cli.api_command import ApiCommand, with_client
 from webhooks_app.cli.api_output import as_json, print_as_they_come, print_fields
 from webhooks_app.cli.endpoint_lookup import endpoint_id
 from webhooks_app.cli.option_types import Duration
-from webhooks_app.cli.tailing import MOST_NEW, Tailing
+from webhooks_app.cli.tailing import Tailing
 
 _LOOK_SECONDS = 2.0
 
@@ -62,7 +63,13 @@ def tail(
     named = {"event_type": event_type, "endpoint": chosen, "q": q}
     query = {name: value for name, value in named.items() if value}
     with suppress(KeyboardInterrupt):
-        tailing = Tailing(client, query, since_seconds=since or 0, with_attempts=attempts)
+        tailing = Tailing(
+            client,
+            query,
+            since_seconds=since or 0,
+            with_attempts=attempts,
+            tell=partial(click.echo, err=True),
+        )
         print_as_they_come(_watched(tailing), tail_display.COLUMNS, tail_display.line, is_json=is_json)
 
 
@@ -139,6 +146,9 @@ def _watched(tailing: Tailing) -> Iterator[dict[str, Any]]:
                 yield {"delivery_id": row["id"], **row}
             if is_away:
                 click.echo("Connected again.", err=True)
+            if tailing.has_left_out:
+                most = f"{tailing.limits.most_new:,}"
+                click.echo(f"There is more than the newest {most}; the log has it all.", err=True)
             is_away = False
         except ApiFailure as failure:
             if failure.status not in AWAY:
@@ -146,6 +156,4 @@ def _watched(tailing: Tailing) -> Iterator[dict[str, Any]]:
             if not is_away:
                 click.echo(f"{failure} Trying again until that is over; Ctrl-C ends.", err=True)
             is_away = True
-        if tailing.has_left_out:
-            click.echo(f"There is more than the newest {MOST_NEW:,}; the log has it all.", err=True)
         time.sleep(_LOOK_SECONDS)

@@ -1,24 +1,41 @@
 """What is accepted, and what becomes of it: looks at the log of a platform that cost it two requests each."""
 
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from itertools import islice
 from typing import Any
 
-from webhooks_app.cli.api_client import PAGE, ApiClient
+from webhooks_app.cli.api_client import PAGE, ApiClient, ApiFailure
 from webhooks_app.core import clock
 
 Row = dict[str, Any]
 
-# Of transactions that were under way at once, one may commit a delivery behind those of a later moment.
-OVERLAP_SECONDS = 5.0
-# What is still open is watched no further back than this; each look asks for a page of it.
-MOST_WATCHED = 1000
-# Of what is new to a look, the newest: nobody reads more, and the log has it all.
-MOST_NEW = 1000
 _WAITING = frozenset({"pending", "sending", "retrying"})
 _OPEN = _WAITING | {"held"}
+# Of a platform of the version before, to which `ids` is an unknown parameter.
+_UNKNOWN_PARAMETER = frozenset({400, 422})
+_GOING_ON = "From here on, only what is accepted is shown."
 ACCEPTED, ATTEMPT, STATE = "accepted", "attempt", "state"
+
+
+@dataclass(frozen=True, slots=True)
+class TailLimits:
+    """How far a look goes.
+
+    Of transactions that were under way at once, one may commit a delivery behind those of a later moment, for
+    `overlap_seconds`. What is still open is watched no further back than `most_watched`; each look asks for a
+    page of it. Of what is new to a look, the newest `most_new`: nobody reads more, and the log has it all.
+    """
+
+    overlap_seconds: float = 5.0
+    most_watched: int = 1000
+    most_new: int = 1000
+
+
+DEFAULT_LIMITS = TailLimits()
 
 
 class Tailing:
@@ -27,18 +44,33 @@ class Tailing:
     `has_left_out` says that the last look found more than it yielded.
 
     `accepted` comes once for each delivery; `attempt` when it was attempted, of several attempts between two
-    looks for the last; `state` when it became held, canceled, failed or due without one.
+    looks for the last; `state` when it became held, canceled, failed or due without one. `tell` is called
+    with a sentence where the platform cannot say what becomes of deliveries: then `accepted` comes alone.
     """
 
     def __init__(
-        self, client: ApiClient, query: dict[str, str], *, since_seconds: int = 0, with_attempts: bool = True
+        self,
+        client: ApiClient,
+        query: dict[str, str],
+        *,
+        since_seconds: int = 0,
+        with_attempts: bool = True,
+        limits: TailLimits = DEFAULT_LIMITS,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._client = client
         self._query = query
         self._with_attempts = with_attempts
+        self.limits = limits
+        self._tell = tell
         self._ahead = _clock_ahead(client)
         self._from = self._now() - timedelta(seconds=since_seconds)
         self._seen: dict[str, datetime] = {}
+        # When the newest of them was found, by time.monotonic(); whether none of then can come any more.
+        self._found_at = 0.0
+        self._is_settled = False
+        # The newest of what was left out, which is not to come later as if it were new.
+        self._left_out_from = ""
         # What can still change, newest last; the first are those that have waited longest to be asked for.
         self._open: dict[str, Row] = {}
         self.has_left_out = False
@@ -55,31 +87,41 @@ class Tailing:
                 self._watch(row)
 
     def _new(self) -> list[Row]:
-        """Return the deliveries that were not seen yet, oldest first, the newest MOST_NEW."""
-        found: list[Row] = []
+        """Return the deliveries that were not seen yet, oldest first, the newest of them."""
+        began = time.monotonic()
+        found = list(islice(self._unknown(), self.limits.most_new + 1))
+        self.has_left_out = len(found) > self.limits.most_new
+        if self.has_left_out:
+            self._left_out_from = found.pop()["id"]
+        if found:
+            self._found_at = time.monotonic()
+        # Whatever was under way with the newest has been seen by a look of then or later.
+        self._is_settled = not found and began >= self._found_at + self.limits.overlap_seconds
+        self._remember(found)
+        return found[::-1]
+
+    def _unknown(self) -> Iterator[Row]:
+        """Yield those that were not seen yet, newest first, of all that may have been committed since."""
         known_in_a_row = 0
         query = {**self._query, "from": clock.format_rfc3339(self._from), "limit": PAGE}
         for row in self._client.each("/deliveries", query):
             known_in_a_row = known_in_a_row + 1 if row["id"] in self._seen else 0
-            if known_in_a_row == PAGE or len(found) == MOST_NEW:
-                break
+            if row["id"] == self._left_out_from or (self._is_settled and known_in_a_row == PAGE):
+                return
             if not known_in_a_row:
-                found.append(row)
-        self._remember(found)
-        self.has_left_out = len(found) == MOST_NEW
-        return found[::-1]
+                yield row
 
     def _remember(self, found: list[Row]) -> None:
         self._seen |= {row["id"]: datetime.fromisoformat(row["created_at"]) for row in found}
         if self._seen:
-            newest = max(self._seen.values())
-            self._from = max(self._from, newest - timedelta(seconds=OVERLAP_SECONDS))
+            overlap = timedelta(seconds=self.limits.overlap_seconds)
+            self._from = max(self._from, max(self._seen.values()) - overlap)
             self._seen = {each: made for each, made in self._seen.items() if made >= self._from}
 
     def _watch(self, row: Row) -> None:
         if row["status"] in _OPEN:
             self._open[row["id"]] = row
-            if len(self._open) > MOST_WATCHED:
+            if len(self._open) > self.limits.most_watched:
                 del self._open[next(iter(self._open))]
 
     def _changes(self) -> Iterator[Row]:
@@ -87,7 +129,15 @@ class Tailing:
         asked = self._to_ask()
         if not asked:
             return
-        rows = self._client.request("GET", "/deliveries", query={"ids": ",".join(asked)}).body["data"]
+        try:
+            rows = self._client.request("GET", "/deliveries", query={"ids": ",".join(asked)}).body["data"]
+        except ApiFailure as failure:
+            if failure.status not in _UNKNOWN_PARAMETER:
+                raise
+            self._with_attempts = False
+            self._open.clear()
+            self._tell(f"This platform does not say what becomes of deliveries: {failure} {_GOING_ON}")
+            return
         before = {each: self._open.pop(each) for each in asked}
         for row in rows:
             if kind := _kind(before[row["id"]], row):
@@ -115,6 +165,8 @@ def _clock_ahead(client: ApiClient) -> timedelta:
     """Return by how much the platform's clock is ahead of this one, where its answers tell."""
     answer = client.request("GET", "/deliveries", query={"limit": 1})
     try:
-        return parsedate_to_datetime(answer.headers["Date"]) - clock.now()
-    except (KeyError, ValueError):
+        shown = parsedate_to_datetime(answer.headers["Date"])
+    except (KeyError, ValueError, OverflowError):
         return timedelta()
+    # Naive where its zone is -0000, or a proxy added a second one.
+    return (shown if shown.tzinfo else shown.replace(tzinfo=UTC)) - clock.now()
