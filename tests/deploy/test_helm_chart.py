@@ -98,6 +98,7 @@ def test_metrics_have_a_port_of_the_webs_pods_that_prometheus_finds() -> None:
     assert service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
     assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
     [endpoint], [port] = monitor["spec"]["endpoints"], service["spec"]["ports"]
+    assert service["metadata"]["labels"][monitor["spec"]["jobLabel"]] == "avra"
     assert endpoint["port"] == port["name"] == port["targetPort"] == "metrics"
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
     # Those of the console and the API lead to no metrics.

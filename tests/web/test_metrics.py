@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 from flask import Flask
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
@@ -182,6 +183,12 @@ def expressions(tree: object) -> Iterator[str]:
             yield from expressions(value)
 
 
+def rules() -> list[str]:
+    """The expression of every alert."""
+    [group] = yaml.safe_load(ALERTS.read_text())["groups"]
+    return [rule["expr"] for rule in group["rules"]]
+
+
 def asked_for(text: str) -> set[str]:
     return set(re.findall(rf"\b{PREFIX}\w+", text))
 
@@ -191,9 +198,15 @@ def test_the_dashboard_and_the_alerts_ask_for_metrics_that_exist() -> None:
     queries = list(expressions(dashboard))
     assert len(queries) > 15
     assert asked_for("\n".join(queries)) <= NAMES
-    rules = "\n".join(re.findall(r"^ +expr: *(.+(?:\n {8,}.+)*)", ALERTS.read_text(), re.MULTILINE))
-    assert asked_for(rules)
-    assert asked_for(rules) <= NAMES
+    assert asked_for("\n".join(rules()))
+    assert asked_for("\n".join(rules())) <= NAMES
+
+
+def test_figures_that_each_of_several_webs_gives_are_added_up_once() -> None:
+    queries = [*expressions(json.loads(DASHBOARD.read_text())), *rules()]
+    once = re.compile(r"sum(?: by \([\w, ]+\))? ?\(max by ")
+    for query in queries:
+        assert "sum" not in once.sub("", query)
 
 
 def test_every_panel_of_the_dashboard_asks_for_something_and_fits() -> None:
