@@ -134,8 +134,10 @@ def recover() -> None:
 
 
 def expire() -> None:
-    """Delete, hourly, what is finished and older than its workspace keeps it."""
+    """Delete, hourly, what is finished and older than its workspace keeps it; see to indexes beside that."""
     _run_in_thread("expire", _expire)
+    # Not one behind the other: a build waits for whatever transaction is older than it.
+    _run_in_thread("index_builds", _build_indexes)
 
 
 def _send_mail() -> None:
@@ -173,12 +175,16 @@ def _recover() -> None:
 
 def _expire() -> None:
     databases, now = context().services.databases, clock.now()
-    index_builds.bring_up_to_date(databases.write, now=now)
     traffic_ages.fold(databases.write, now=now, should_stop=lambda: StopFlag.requested())
     try:
         retention.delete_expired(databases, now=now, should_stop=lambda: StopFlag.requested())
     finally:  # what one workspace's failure left has no part in it
         free_pages.give_back(databases.read, databases.write, should_stop=lambda: StopFlag.requested())
+
+
+def _build_indexes() -> None:
+    write = context().services.write
+    index_builds.bring_up_to_date(write, now=clock.now(), should_stop=lambda: StopFlag.requested())
 
 
 def _run_in_thread(name: str, act: Callable[[], object]) -> None:

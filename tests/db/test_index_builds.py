@@ -1,22 +1,36 @@
 """An upgrade builds indexes beside writers, and keeps those that the code before asks for while it rolls."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, make_url, text
 
-from tests.conftest import autocommit, make_settings, new_workspace
+from tests.conftest import autocommit, make_settings, new_workspace, wait_for
 from tests.db.test_migrations import own_database
 from webhooks_app.app import create_app
 from webhooks_app.cli.schema import downgrade, upgrade
 from webhooks_app.core import clock
 from webhooks_app.db import index_builds
+from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.index_builds import IndexLimits
 from webhooks_app.extensions import db, services
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 SMALL, REPLACED = set(index_builds.SMALL), set(index_builds.REPLACED)
+MANY_EVENTS = """
+    INSERT INTO events (id, workspace_id, type, body, created_at)
+    SELECT 'evt_' || lpad(number::text, 26, '0'), id, 'a', 'b', now()
+    FROM workspaces, generate_series(1, 50000) AS number
+"""
+ONE_EVENT = text("""
+    INSERT INTO events (id, workspace_id, type, body, created_at)
+    SELECT :id, id, 'a', 'b', now() FROM workspaces
+""")
 
 
 @pytest.fixture
@@ -59,10 +73,115 @@ def test_one_that_was_given_up_half_way_is_built_anew(upgraded_url: str) -> None
     assert _indexes() == SMALL | REPLACED
 
 
-def _indexes() -> set[str]:
-    """Those of the two kinds that are there and valid."""
+def test_two_that_build_at_once_beside_a_writer_build_each_index_once(upgraded_url: str) -> None:
+    autocommit(upgraded_url, MANY_EVENTS)
+    database, writer = services().write, threading.Event()
+    waiting: list[str] = []
+
+    def build() -> set[str]:
+        tell = partial(waiting.append, "waiting")
+        limits = IndexLimits(deadlocks=0)
+        index_builds.bring_up_to_date(database, now=clock.now(), tell_waiting=tell, limits=limits)
+        with database.begin() as connection:
+            return _valid(connection)
+
+    with ThreadPoolExecutor(3) as threads:
+        writing = threads.submit(_write_until, writer, database)
+        found = [threads.submit(build) for _ in range(2)]
+        try:
+            assert [each.result(120) for each in found] == [SMALL | REPLACED] * 2
+        finally:
+            writer.set()
+        assert writing.result() > 0
+    assert len(waiting) <= 1
+
+
+def test_what_a_killed_process_had_begun_is_waited_for_unless_told_to_stop(upgraded_url: str) -> None:
+    database, is_waiting = services().write, threading.Event()
+    with database.without_time_limit().begin() as older, ThreadPoolExecutor(2) as threads:
+        older.execute(text("SELECT 1 FROM events LIMIT 1"))
+        older.execute(text("LOCK TABLE deliveries IN ROW EXCLUSIVE MODE"))
+        name = "ix_deliveries_by_workspace"
+        threads.submit(
+            autocommit, upgraded_url, f"CREATE INDEX CONCURRENTLY {name} ON {index_builds.SMALL[name]}"
+        )
+        wait_for(_is_being_built)
+        later = clock.now() + timedelta(hours=25)
+        is_told = threading.Event()
+        index_builds.bring_up_to_date(
+            database, now=later, should_stop=is_told.is_set, tell_waiting=is_told.set
+        )
+        building = threads.submit(
+            index_builds.bring_up_to_date, database, now=later, tell_waiting=is_waiting.set
+        )
+        assert is_waiting.wait(30)
+        # An index that is only being built replaces none.
+        assert _indexes() == REPLACED
+        older.rollback()
+        building.result(60)
+    assert _indexes() == SMALL
+
+
+def test_an_old_one_that_somebody_reads_stays_until_the_next_time(
+    upgraded_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    later = clock.now() + timedelta(hours=25)
+    index_builds.bring_up_to_date(services().write, now=clock.now())
+    limits = IndexLimits(drop_lock_seconds=0.2)
+    with db.engine.begin() as reader:
+        reader.execute(text("SELECT 1 FROM deliveries LIMIT 1"))
+        index_builds.bring_up_to_date(services().write, now=later, limits=limits)
+        assert "index_not_dropped" in [each.message for each in caplog.records]
+        assert _indexes() >= SMALL
+    index_builds.bring_up_to_date(services().write, now=later, limits=limits)
+    assert _indexes() == SMALL
+
+
+def test_a_build_takes_longer_than_statements_of_the_role_may(upgraded_url: str) -> None:
+    name = make_url(upgraded_url).database
+    autocommit(upgraded_url, f'ALTER DATABASE "{name}" SET statement_timeout = 1000')
+    database = services().write.without_time_limit()
+    with ThreadPoolExecutor(1) as threads, database.begin() as older:
+        older.execute(text("LOCK TABLE deliveries IN ROW EXCLUSIVE MODE"))
+        building = threads.submit(index_builds.bring_up_to_date, database, now=clock.now())
+        wait_for(lambda: building.done() or _has_run_for_long())
+        older.rollback()
+        building.result(60)
+    assert _indexes() == SMALL | REPLACED
+
+
+def _write_until(is_over: threading.Event, database: WriteDatabase) -> int:
+    """Insert events, one after the other; return how many."""
+    count = 0
+    while not is_over.is_set():
+        with database.begin() as connection:
+            connection.execute(ONE_EVENT, {"id": f"evt_{count:027}"})
+        count += 1
+    return count
+
+
+def _is_being_built() -> bool:
+    with db.engine.connect() as connection:
+        return bool(connection.scalar(text("SELECT count(*) FROM pg_stat_progress_create_index")))
+
+
+def _has_run_for_long() -> bool:
+    builds = text("""
+        SELECT count(*) FROM pg_stat_activity
+        WHERE query LIKE 'CREATE INDEX CONCURRENTLY%' AND clock_timestamp() > query_start + interval '1.1 s'
+    """)
+    with db.engine.connect() as connection:
+        return bool(connection.scalar(builds))
+
+
+def _valid(connection: Connection) -> set[str]:
     names = text("""
         SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indisvalid
     """)
+    return set(connection.scalars(names)) & (SMALL | REPLACED)
+
+
+def _indexes() -> set[str]:
+    """Those of the two kinds that are there and valid."""
     with db.engine.connect() as connection:
-        return set(connection.scalars(names)) & (SMALL | REPLACED)
+        return _valid(connection)

@@ -34,9 +34,13 @@ def bring_up_to_date() -> None:
     """Migrate the schema, and print what of the data a person has to see to. Raises WrongSchema."""
     schema_version.check_encoding(services().read)
     upgrade()
-    index_builds.bring_up_to_date(services().write, now=clock.now())
+    index_builds.bring_up_to_date(services().write, now=clock.now(), tell_waiting=_tell_waiting)
     for sentence in stored_addresses.respell_all(services().write):
         print(f"warning: {sentence}", file=sys.stderr)
+
+
+def _tell_waiting() -> None:
+    print("Waiting for another process that builds indexes.", file=sys.stderr)
 
 
 @click.command()

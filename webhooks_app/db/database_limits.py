@@ -54,6 +54,17 @@ COMMAND_LIMITS = replace(
 )
 
 
+def lone_limits(lock_seconds: float | None) -> DatabaseLimits:
+    """Return the limits of a connection for single statements that may take any time, such as index builds.
+
+    `lock_seconds`: how long one waits for others' locks and transactions. Behind a pooler, which keeps no
+    setting for it, the answer is not waited for much longer than that.
+    """
+    if lock_seconds is None:
+        return replace(COMMAND_LIMITS, lock_seconds=0.0)  # to PostgreSQL, no limit
+    return replace(COMMAND_LIMITS, lock_seconds=lock_seconds, answer_seconds=3 * lock_seconds + 30)
+
+
 def web_limits(threads: int) -> DatabaseLimits:
     """Return the limits of a web process: a quarter of its threads are left for what needs no database."""
     return replace(DEFAULT_LIMITS, crowd=max(1, threads - max(1, threads // 4)))

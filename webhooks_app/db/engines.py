@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Dialect, Engine, NullPool, create_engine, mak
 
 from webhooks_app.db import driver_errors, sqlite_sessions
 from webhooks_app.db.connection_pool import ConnectionPool
-from webhooks_app.db.database_limits import DEFAULT_LIMITS, DatabaseLimits
+from webhooks_app.db.database_limits import DEFAULT_LIMITS, DatabaseLimits, lone_limits
 from webhooks_app.db.transaction_options import AUTOCOMMITS, HAS_NO_TIME_LIMIT, HAS_SHORT_TIMEOUT, WRITES
 
 if TYPE_CHECKING:
@@ -75,17 +75,23 @@ class WriteDatabase:
             yield connection
 
     @contextmanager
-    def connect_unlimited(self) -> Iterator[Connection]:
+    def connect_unlimited(self, *, lock_seconds: float | None = None) -> Iterator[Connection]:
         """Open a connection of its own to PostgreSQL on which each statement may take any time.
 
-        Each is committed by itself: what builds an index beside writers must be in no transaction.
+        Each is committed by itself: what builds an index beside writers must be in no transaction. It waits
+        for others no longer than `lock_seconds`, if that is given. Raises DBAPIError.
         """
+        limits = lone_limits(lock_seconds)
+        url = self._engine.url
         engine = create_engine(
-            self._engine.url,
+            url,
             isolation_level="AUTOCOMMIT",
+            hide_parameters=True,
             poolclass=NullPool,
-            connect_args={"prepare_threshold": None},  # behind a pooler
+            connect_args=_postgresql_sessions().connect_arguments(url.query, limits),
         )
+        driver_errors.listen(engine)
+        _postgresql_sessions().prepare_connections(engine, waits_for_disk=True, limits=limits)
         with engine.connect() as connection:
             yield connection
 

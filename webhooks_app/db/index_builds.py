@@ -5,14 +5,23 @@ indexes, and the hourly job drops those that they replace once no code runs any 
 Either goes on where a process ended.
 """
 
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, text
+from sqlalchemy.exc import OperationalError
 
 from webhooks_app.db import rolling_upgrades
+from webhooks_app.db.column_types import UtcDateTime
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import RollingUpgrade
 from webhooks_app.db.moment_index import hash_of, moment_of
+from webhooks_app.db.transient_errors import Cause, cause_of, reason
+
+log = logging.getLogger(__name__)
 
 _MOMENT = moment_of("id")
 _WORKSPACE = hash_of("workspace_id")
@@ -37,49 +46,134 @@ REPLACED = (
     *("ix_events_workspace_id_id", "ix_events_first_value", "ix_events_second_value"),
     "ix_events_third_value",
 )
-_STATE = text("""
-    SELECT i.indisvalid, EXISTS (
-        SELECT 1 FROM pg_catalog.pg_stat_progress_create_index p WHERE p.index_relid = i.indexrelid
-    ) AS is_being_built
-    FROM pg_catalog.pg_index i WHERE i.indexrelid = to_regclass(:name)
+# Only where the row is free, without waiting: whoever builds would wait for the one that waits. A transaction
+# of this isolation has no snapshot between its statements, so that no build waits for it. Should its host be
+# gone, the server finds out by probes and frees the row.
+_PROBE_HOST = text("""
+    SELECT set_config('tcp_keepalives_idle', '10', true), set_config('tcp_keepalives_interval', '5', true),
+           set_config('tcp_keepalives_count', '4', true)
 """)
+_TAKE = text("SELECT ends_at FROM rolling_upgrades WHERE change = :change FOR UPDATE SKIP LOCKED").columns(
+    ends_at=UtcDateTime()
+)
+_IS_VALID = text("SELECT indisvalid FROM pg_catalog.pg_index WHERE indexrelid = to_regclass(:name)")
+# Of another role's, which may not be shown, the table is NULL.
+_IS_ANY_BEING_BUILT = text("""
+    SELECT EXISTS (
+        SELECT 1 FROM pg_catalog.pg_stat_progress_create_index
+        WHERE datname = pg_catalog.current_database() AND (relid = to_regclass(:table) OR relid IS NULL)
+    )
+""")
+_HAS_STATISTICS = text("SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_stats WHERE tablename = :name)")
+_LOCKED = (Cause.DEADLOCK, Cause.LOCKED)
 
 
-def bring_up_to_date(database: WriteDatabase, *, now: datetime) -> None:
+@dataclass(frozen=True, slots=True)
+class IndexLimits:
+    """How long a drop waits for transactions that may still read the index, and how often to look again.
+
+    `deadlocks`: how many to get over, as with what is built or dropped by hand meanwhile.
+    """
+
+    drop_lock_seconds: float = 20.0
+    pause_seconds: float = 1.0
+    deadlocks: int = 3
+
+
+DEFAULT_LIMITS = IndexLimits()
+
+
+def bring_up_to_date(
+    database: WriteDatabase,
+    *,
+    now: datetime,
+    should_stop: Callable[[], bool] = lambda: False,
+    tell_waiting: Callable[[], None] = lambda: None,
+    limits: IndexLimits = DEFAULT_LIMITS,
+) -> None:
     """Build what the last upgrade asks for and, once that is over, drop what it replaces.
 
-    Takes seconds for each million of rows. Raises DBAPIError; what is missing then is done by the next call.
+    Takes seconds for each million of rows, and waits for transactions that are older than a build. One
+    process builds at a time; `tell_waiting` is called once where this one waits for another. Told to stop, it
+    begins nothing more. Raises DBAPIError; what is missing then is done by the next call.
     """
     if database.dialect.name != "postgresql":
         return
-    with database.begin() as connection:
-        ends_at = rolling_upgrades.read_end(connection, rolling_upgrades.SMALL_INDEXES)
-    if ends_at is None:
+    work = _Work(database, now, should_stop, limits)
+    if work.is_done():
         return
-    with database.connect_unlimited() as connection:
-        _build_missing(connection)
-        if now < ends_at:
-            return
-        for name in REPLACED:
-            connection.execute(text(f"DROP INDEX CONCURRENTLY IF EXISTS {name}"))
-    with database.begin() as connection:
-        is_done = RollingUpgrade.change == rolling_upgrades.SMALL_INDEXES
-        connection.execute(delete(RollingUpgrade).where(is_done))
+    tell_waiting()
+    while not should_stop() and not work.is_done():
+        time.sleep(limits.pause_seconds)
 
 
-def _build_missing(connection: Connection) -> None:
-    built = [name for name in SMALL if _build(connection, name)]
-    for table in {SMALL[name].split()[0] for name in built}:
-        # Until then the planner knows nothing of how hashes and moments are distributed.
-        connection.execute(text(f"ANALYZE {table}"))
+class _Work:
+    def __init__(
+        self, database: WriteDatabase, now: datetime, should_stop: Callable[[], bool], limits: IndexLimits
+    ) -> None:
+        self._database = database
+        self._now = now
+        self._should_stop = should_stop
+        self._limits = limits
+        self._deadlocks = 0
 
-
-def _build(connection: Connection, name: str) -> bool:
-    """Tell whether the index was built now. One that was given up half-way is dropped before."""
-    found = connection.execute(_STATE, {"name": name}).first()
-    if found is not None:
-        if found.indisvalid or found.is_being_built:
+    def is_done(self) -> bool:
+        """Do what is due, and tell whether all of it is done; not where another process is at it."""
+        try:
+            return self._finish()
+        except OperationalError as error:
+            self._deadlocks += 1
+            if self._deadlocks > self._limits.deadlocks or cause_of(error) not in _LOCKED:
+                raise
             return False
-        connection.execute(text(f"DROP INDEX CONCURRENTLY IF EXISTS {name}"))
-    connection.execute(text(f"CREATE INDEX CONCURRENTLY IF NOT EXISTS {name} ON {SMALL[name]}"))
-    return True
+
+    def _finish(self) -> bool:
+        with self._database.without_time_limit().begin() as held:
+            ends_at = held.scalar(_TAKE, {"change": rolling_upgrades.SMALL_INDEXES})
+            if ends_at is None:
+                return rolling_upgrades.read_end(held, rolling_upgrades.SMALL_INDEXES) is None
+            held.execute(_PROBE_HOST)
+            with self._database.connect_unlimited() as connection:
+                if not self._build_missing(connection):
+                    return False
+            if self._now >= ends_at and self._drop_replaced():
+                is_done = RollingUpgrade.change == rolling_upgrades.SMALL_INDEXES
+                held.execute(delete(RollingUpgrade).where(is_done))
+        return True
+
+    def _build_missing(self, connection: Connection) -> bool:
+        """Tell whether all are there; each that was given up half-way is dropped before."""
+        for name, definition in SMALL.items():
+            if connection.scalar(_IS_VALID, {"name": name}):
+                continue
+            # The server goes on with what a process began that was killed.
+            if self._should_stop() or connection.scalar(_IS_ANY_BEING_BUILT, {"table": _table(name)}):
+                return False
+            connection.execute(text(f"DROP INDEX CONCURRENTLY IF EXISTS {name}"))
+            connection.execute(text(f"CREATE INDEX CONCURRENTLY {name} ON {definition}"))
+        # Until then the planner knows nothing of how hashes and moments are distributed.
+        unknown = [name for name in SMALL if not connection.scalar(_HAS_STATISTICS, {"name": name})]
+        for table in sorted(set(map(_table, unknown))):
+            connection.execute(text(f"ANALYZE {table}"))
+        return all(connection.scalar(_IS_VALID, {"name": name}) for name in SMALL)
+
+    def _drop_replaced(self) -> bool:
+        """Tell whether none is left; one that a long transaction may read stays until the next call."""
+        with self._database.connect_unlimited(lock_seconds=self._limits.drop_lock_seconds) as connection:
+            return all(self._drop(connection, name) for name in REPLACED)
+
+    def _drop(self, connection: Connection, name: str) -> bool:
+        if self._should_stop():
+            return False
+        try:
+            connection.execute(text(f"DROP INDEX CONCURRENTLY IF EXISTS {name}"))
+        except OperationalError as error:
+            if cause_of(error) not in _LOCKED:
+                raise
+            log.warning("index_not_dropped", extra={"index": name, "reason": reason(error)})
+            return False
+        return True
+
+
+def _table(name: str) -> str:
+    return SMALL[name].split()[0]

@@ -62,14 +62,21 @@ def prepare(engine: Engine, *, waits_for_disk: bool, limits: DatabaseLimits) -> 
     # libpq says this of each connection as it opens it, whatever the database or the role would have, and
     # poolers keep to it; psycopg reads no other style.
     os.environ["PGDATESTYLE"] = "ISO"
-    breaker = CircuitBreaker(BreakerLimits(limits.crowd)) if limits.crowd else None
+    prepare_connections(engine, waits_for_disk=waits_for_disk, limits=limits)
     settings = settings_of_transaction(limits, waits_for_disk=waits_for_disk)
-    begin = partial(_begin, limits, postgresql_connection.as_sql(settings, scope="LOCAL"))
-    session_settings = postgresql_connection.as_sql(settings | _DEFAULTS_OF_SESSION, scope="SESSION")
-    event.listen(engine, "do_connect", partial(_connect, limits, breaker, session_settings))
-    event.listen(engine, "begin", begin)
+    event.listen(
+        engine, "begin", partial(_begin, limits, postgresql_connection.as_sql(settings, scope="LOCAL"))
+    )
     event.listen(engine, "checkin", partial(_return, limits))
     event.listen(engine, "checkout", partial(_ping_idle, engine.dialect, limits))
+
+
+def prepare_connections(engine: Engine, *, waits_for_disk: bool, limits: DatabaseLimits) -> None:
+    """Have the engine's connections keep to the limits; each statement is committed by itself."""
+    breaker = CircuitBreaker(BreakerLimits(limits.crowd)) if limits.crowd else None
+    settings = settings_of_transaction(limits, waits_for_disk=waits_for_disk) | _DEFAULTS_OF_SESSION
+    session_settings = postgresql_connection.as_sql(settings, scope="SESSION")
+    event.listen(engine, "do_connect", partial(_connect, limits, breaker, session_settings))
 
 
 def settings_of_transaction(limits: DatabaseLimits, *, waits_for_disk: bool) -> dict[str, object]:
