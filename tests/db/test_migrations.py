@@ -4,12 +4,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import create_engine, func, insert, make_url, select, text
+from sqlalchemy import create_engine, delete, func, insert, make_url, select, text
 from sqlalchemy.exc import OperationalError
 
 from tests.conftest import Workspace, autocommit, make_settings, new_workspace, wait_for
@@ -18,6 +18,7 @@ from webhooks_app.app import create_app
 from webhooks_app.cli.schema import downgrade, upgrade
 from webhooks_app.core import clock
 from webhooks_app.core.outcomes import Outcome, OutcomeClass
+from webhooks_app.db import rolling_upgrades
 from webhooks_app.db.database_limits import DatabaseLimits, MigrationLimits
 from webhooks_app.db.models import (
     ApiToken,
@@ -28,8 +29,15 @@ from webhooks_app.db.models import (
     Member,
     SigningSecret,
 )
+from webhooks_app.db.models import RollingUpgrade as UpgradeRow
 from webhooks_app.db.models.traffic_tables import TrafficCount
-from webhooks_app.db.rolling_upgrades import PACKED_BODIES, PACKED_HEADS, PAYLOADS_APART, RollingUpgrade
+from webhooks_app.db.rolling_upgrades import (
+    PACKED_BODIES,
+    PACKED_HEADS,
+    PAYLOADS_APART,
+    SMALL_INDEXES,
+    RollingUpgrade,
+)
 from webhooks_app.events.accept import accept_events
 from webhooks_app.events.submissions import NewEvent
 from webhooks_app.extensions import db, services
@@ -171,6 +179,52 @@ def test_packed_headers_are_unpacked_by_a_downgrade_and_packed_again_a_day_later
             assert upgrading.is_over(clock.now() + timedelta(hours=25))
         db.session.remove()
         db.engine.dispose()
+
+
+def test_only_a_new_database_waits_for_no_code_before(
+    sqlite_template: Path, redis_url: str, tmp_path: Path
+) -> None:
+    shutil.copy(sqlite_template, tmp_path / "test.db")
+    app = create_app(make_settings(f"sqlite:///{tmp_path / 'test.db'}", redis_url, tmp_path))
+    with app.app_context():
+        assert _ends(PAYLOADS_APART, SMALL_INDEXES) == []
+        [at_once] = _ends(PACKED_BODIES)
+        assert at_once <= clock.now()
+        # Workers of the code before may run on one that has not seen an event yet.
+        downgrade(revision="0030")
+        upgrade()
+        ends = _ends(PAYLOADS_APART, PACKED_BODIES)
+        assert len(ends) == 2
+        assert min(ends) > clock.now() + timedelta(hours=23)
+        # As such an upgrade left it before.
+        downgrade(revision="0034")
+        with db.engine.begin() as connection:
+            connection.execute(delete(UpgradeRow).where(UpgradeRow.change == PACKED_BODIES))
+        upgrade()
+        assert len(_ends(PACKED_BODIES)) == 1
+        db.session.remove()
+        db.engine.dispose()
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_indexes_of_the_code_before_stay_for_a_day_where_there_is_no_event_yet(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    with own_database(database_url) as url:
+        app = create_app(make_settings(url, redis_url, tmp_path))
+        with app.app_context():
+            upgrade()
+            assert _ends(SMALL_INDEXES) == []
+            downgrade(revision="0031")
+            upgrade()
+            assert len(_ends(SMALL_INDEXES)) == 1
+            db.engine.dispose()
+
+
+def _ends(*changes: str) -> list[datetime]:
+    with db.engine.connect() as connection:
+        ends = [rolling_upgrades.read_end(connection, each) for each in changes]
+    return [each for each in ends if each is not None]
 
 
 def test_packed_bodies_are_unpacked_by_a_downgrade(

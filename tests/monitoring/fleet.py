@@ -6,6 +6,7 @@ from typing import Any
 
 from webhooks_app.monitoring.backlog import Sample
 from webhooks_app.monitoring.facts import SWEEP, Facts
+from webhooks_app.monitoring.own_report import READS_FORMAT
 from webhooks_app.monitoring.reports import SCHEDULER, WEB, WORKER, Process, Reports
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
@@ -43,6 +44,7 @@ def process(
         reported_at=NOW - reported,
         clock_ahead_ms=0,
         ended_at=None,
+        reads_format=READS_FORMAT,
         state=STATES[kind] | values.pop("state", {}),
     )
     return replace(found, **values)

@@ -8,7 +8,7 @@ from webhooks_app.monitoring import own_report
 
 def test_a_report_has_the_columns_of_its_table() -> None:
     read = {column.name: type(column.type) for column in inspect(ProcessReport).columns}
-    written = {column.name: type(column.type) for column in own_report._REPORTS.columns}
+    written = {column.name: type(column.type) for column in own_report.REPORTS.columns}
     assert written.keys() == read.keys()
     # Those whose values the driver would not take as they are.
     converted = {name for name in read if read[name].__name__ in ("JSON", "UtcDateTime")}

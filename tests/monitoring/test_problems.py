@@ -73,6 +73,15 @@ def test_a_web_that_has_just_been_started_waits_for_the_others() -> None:
     assert problems.find(known, up_since=NOW - 20 * SECOND) == []
 
 
+@pytest.mark.parametrize("kind", [WEB, WORKER])
+def test_who_runs_the_version_before_is_told_of(kind: str) -> None:
+    [problem] = found(facts(*well(), process(kind, pid=7, reads_format=None, version="0.9")))
+    assert (problem.code, problem.severity) == (Code.PROCESS_OLD, Severity.WARNING)
+    assert problem.detail == f"{kind} one:7 runs 0.9"
+    for over in ({"ended_at": NOW}, {"reported": DEAD}):
+        assert Code.PROCESS_OLD not in codes(facts(*well(), process(kind, pid=7, reads_format=None, **over)))
+
+
 def test_one_lost_worker_of_two_is_told_of_by_its_name() -> None:
     lost = process(WORKER, pid=7, reported=DEAD)
     [problem] = found(facts(*well(), lost))

@@ -13,6 +13,8 @@ from webhooks_app.db.column_types import UtcDateTime
 
 # How long after its migration an upgrade is over at the latest: all processes are of the new code then.
 DURATION = timedelta(days=1)
+# The option of a migration's context that says whether it makes the database: no code before ran on it then.
+IS_NEW_DATABASE = "is_new_database"
 PACKED_HEADS = "packed_heads"
 PAYLOADS_APART = "payloads_apart"
 SMALL_INDEXES = "small_indexes"

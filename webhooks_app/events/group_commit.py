@@ -14,11 +14,9 @@ from dataclasses import dataclass
 
 from webhooks_app.accounts import api_tokens
 from webhooks_app.accounts.api_tokens import LiveToken
-from webhooks_app.core import clock
 from webhooks_app.core.rate_limit import RateLimit
 from webhooks_app.db import deadlines, transient_errors
 from webhooks_app.db.engines import Databases
-from webhooks_app.db.rolling_upgrades import PACKED_BODIES, RollingUpgrade
 from webhooks_app.events import accept, accept_counts, accept_spans, subscribers
 from webhooks_app.events.accept import Accepted, Outcome, Submission
 from webhooks_app.events.fan_out_runs import FanOutThread
@@ -28,6 +26,7 @@ from webhooks_app.events.subscribers import Subscribers
 from webhooks_app.events.token_limits import LargerThanBurst, RateLimited, TokenLimits
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.monitoring.counters import ProcessCounters
+from webhooks_app.monitoring.stored_formats import BodyPacking
 from webhooks_app.monitoring.tracing import Tracer
 
 log = logging.getLogger(__name__)
@@ -71,7 +70,7 @@ class GroupCommit:
         self._counters = counters or ProcessCounters()
         self.tracer: Tracer | None = None
         self.token_limits = TokenLimits(databases.write, default_rate)
-        self._upgrade = RollingUpgrade(databases.read.connect_autocommit, PACKED_BODIES)
+        self._packing = BodyPacking(databases.read.connect_autocommit)
         self._fan_out_thread = FanOutThread(databases.write, wake_ups)
         self._lock = threading.Lock()
         self._waiting: list[PendingSubmission] = []
@@ -142,7 +141,7 @@ class GroupCommit:
         try:
             found = self._find_subscribers(group)
             known = self._admit([each for each in group if each.identify(found.tokens)])
-            is_packed = self._upgrade.is_over(clock.now())
+            is_packed = self._packing.is_allowed()
         except Exception as error:
             self._tell_not_found(group, error)
             return

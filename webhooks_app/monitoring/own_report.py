@@ -19,11 +19,13 @@ WEB, WORKER, SCHEDULER = "web", "worker", "scheduler"
 KINDS = (WEB, WORKER, SCHEDULER)
 
 REPORT_SECONDS = 10.0
+# The newest way of storing rows that this code reads, each of which includes those before. 1: packed bodies.
+READS_FORMAT = 1
 
 # The columns of `ProcessReport`.
-_REPORTS = table(
+REPORTS = table(
     "process_reports",
-    *(column(name) for name in ("id", "kind", "host", "pid", "version", "clock_ahead_ms")),
+    *(column(name) for name in ("id", "kind", "host", "pid", "version", "clock_ahead_ms", "reads_format")),
     *(column(name, UtcDateTime()) for name in ("started_at", "reported_at", "ended_at")),
     *(column(name, JSON()) for name in ("state", "counters")),
 )
@@ -39,6 +41,7 @@ class Identity:
     pid: int
     version: str
     started_at: datetime
+    reads_format: int = READS_FORMAT
 
 
 def identify(kind: str) -> Identity:
@@ -72,7 +75,7 @@ def write(
         }
         if is_first:  # unless it has come about all the same, when its answer was lost
             who = {name: getattr(identity, name) for name in Identity.__dataclass_fields__}
-            upsert.insert_or_update(connection, _REPORTS, who | values, key=["id"])
+            upsert.insert_or_update(connection, REPORTS, who | values, key=["id"])
             return True
-        own = update(_REPORTS).where(_REPORTS.c.id == identity.id)
+        own = update(REPORTS).where(REPORTS.c.id == identity.id)
         return connection.execute(own.values(values)).rowcount == 1

@@ -26,6 +26,7 @@ class Code(StrEnum):
     SCHEDULER_LOST = "scheduler_lost"
     SCHEDULER_IDLE = "scheduler_idle"
     WEB_LOST = "web_lost"
+    PROCESS_OLD = "process_old"
     SWEEP_SILENT = "sweep_silent"
     OVERDUE = "overdue"
     BACKLOG_GROWS = "backlog_grows"

@@ -33,6 +33,7 @@ def find(facts: Facts, *, up_since: datetime) -> list[Problem]:
         *process_problems.of_workers(facts, up_since),
         *process_problems.of_schedulers(facts, up_since),
         *process_problems.of_losses(facts),
+        *process_problems.of_old_code(facts),
         *_of_redis(facts),
         *_of_clocks(facts),
         *_of_backlog(facts),

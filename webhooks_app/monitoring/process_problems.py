@@ -1,4 +1,4 @@
-"""What is wrong with the processes: none of a kind is there, one hangs, one was lost. Pure."""
+"""What is wrong with the processes: none of a kind is there, one hangs, was lost, or runs old code. Pure."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -108,3 +108,17 @@ def of_losses(facts: Facts) -> Iterator[Problem]:
                 each.reported_at,
                 each.name,
             )
+
+
+def of_old_code(facts: Facts) -> Iterator[Problem]:
+    """Tell of webs and workers that cannot read all that this code may write. Schedulers read no rows."""
+    old = [each for kind in (WEB, WORKER) for each in facts.reports.alive(kind) if not each.reads_all]
+    if old:
+        yield Problem(
+            Code.PROCESS_OLD,
+            Severity.WARNING,
+            "Some processes run the version before, which cannot read packed payloads. While they run, none "
+            "is packed; those that are, they would send as they are stored. Restart them on this version.",
+            None,
+            ", ".join(f"{each.kind} {each.name} runs {each.version}" for each in old),
+        )

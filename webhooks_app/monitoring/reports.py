@@ -14,6 +14,7 @@ from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import TOTAL_ID, ProcessReport
 from webhooks_app.monitoring import counters
 from webhooks_app.monitoring.own_report import KINDS as KINDS  # the words of a report, for its readers
+from webhooks_app.monitoring.own_report import READS_FORMAT
 from webhooks_app.monitoring.own_report import SCHEDULER as SCHEDULER
 from webhooks_app.monitoring.own_report import WEB as WEB
 from webhooks_app.monitoring.own_report import WORKER as WORKER
@@ -41,7 +42,13 @@ class Process:
     reported_at: datetime
     clock_ahead_ms: int
     ended_at: datetime | None
+    reads_format: int | None
     state: Mapping[str, Any]
+
+    @property
+    def reads_all(self) -> bool:
+        """Whether it can read whatever the code that asks may write; the version before cannot."""
+        return (self.reads_format or 0) >= READS_FORMAT
 
     @property
     def name(self) -> str:

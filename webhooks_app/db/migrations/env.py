@@ -7,7 +7,7 @@ from flask import current_app
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
-from webhooks_app.db import postgresql_sessions
+from webhooks_app.db import postgresql_sessions, rolling_upgrades
 from webhooks_app.db.database_limits import MigrationLimits
 from webhooks_app.db.dialect_sql import shorten_lock_timeout
 from webhooks_app.db.engines import WriteDatabase
@@ -32,6 +32,9 @@ def run_in_one_transaction(*, is_patient: bool) -> None:
             compare_type=True,
             render_as_batch=connection.dialect.name == "sqlite",
         )
+        # Then no code ran on it that could still run; revisions ask for it by `rolling_upgrades`.
+        is_new = not context.get_context().get_current_heads()
+        context.get_context().opts[rolling_upgrades.IS_NEW_DATABASE] = is_new
         with context.begin_transaction():
             shorten_lock_timeout(connection, lock_seconds(connection, is_patient=is_patient))
             context.run_migrations()

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Integer, String
+from sqlalchemy import JSON, BigInteger, Integer, SmallInteger, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webhooks_app.db.models.base import Base, UtcDateTime, public_id
@@ -31,6 +31,8 @@ class ProcessReport(Base):
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     # What it is at: requests in flight, connections of its pool, what is the matter with its Redis.
     state: Mapped[dict[str, Any]] = mapped_column(JSON)
+    # The newest way of storing rows that it reads: `monitoring/own_report.py`; NULL from the code before.
+    reads_format: Mapped[int | None] = mapped_column(SmallInteger)
     # What it has counted since its start: see `monitoring/counters.py`.
     counters: Mapped[dict[str, float]] = mapped_column(JSON)
 

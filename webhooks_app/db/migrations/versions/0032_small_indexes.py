@@ -23,8 +23,8 @@ def upgrade() -> None:
     if op.get_bind().dialect.name != 'postgresql':
         return
     # Beside whoever writes they are built and dropped in no transaction, thus after this one, and the code before
-    # asks for the old ones. Where there is no event, nobody waits.
-    if op.get_bind().scalar(sa.text('SELECT 1 FROM events LIMIT 1')):
+    # asks for the old ones, of which a new database has no processes.
+    if not op.get_context().opts[rolling_upgrades.IS_NEW_DATABASE]:
         ends_at = clock.now() + rolling_upgrades.DURATION
         op.bulk_insert(_UPGRADES, [{'change': rolling_upgrades.SMALL_INDEXES, 'ends_at': ends_at}])
         return

@@ -1,5 +1,6 @@
 """bodies of events, packed"""
 
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,10 +25,10 @@ _EVENTS = sa.table('events', sa.column('id', sa.String), sa.column('body', sa.La
 
 
 def upgrade() -> None:
-    # The code before would send them as they are stored. Where there is no event, none ran.
-    if op.get_bind().scalar(sa.text('SELECT 1 FROM events LIMIT 1')):
-        ends_at = clock.now() + rolling_upgrades.DURATION
-        op.bulk_insert(_UPGRADES, [{'change': rolling_upgrades.PACKED_BODIES, 'ends_at': ends_at}])
+    # The code before would send them as they are stored, and may run though there be no event yet.
+    is_new = op.get_context().opts[rolling_upgrades.IS_NEW_DATABASE]
+    ends_at = clock.now() + (timedelta(0) if is_new else rolling_upgrades.DURATION)
+    op.bulk_insert(_UPGRADES, [{'change': rolling_upgrades.PACKED_BODIES, 'ends_at': ends_at}])
 
 
 def downgrade() -> None:
