@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 from aiosmtpd.controller import Controller
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from tests.conftest import PASSWORD, TESTER, wait_for
 from tests.core.test_mail import Mailbox, jobs
@@ -117,7 +117,7 @@ def test_what_others_did_is_told_with_who_it_was(
     noted("second_factor.reset", database, user, actor=Actor("shell"))
     noted("passkey.add", database, user, name="Phone\r\nBcc: evil")
     assert send(databases, server) == 2
-    by_operator, own = texts(mailbox)
+    by_operator, own = sorted(texts(mailbox), key=lambda sent: "By:" not in sent)
     assert "From:  the platform's own host\nBy:    an operator of the platform\n" in by_operator
     assert "By:" not in own
     assert "Name:  Phone Bcc: evil\n" in own
@@ -173,6 +173,38 @@ def test_a_server_that_is_away_fails_no_change_and_gets_it_later(
     assert [message["Subject"] for message in mailbox.messages] == [
         "Two-factor authentication was turned off"
     ]
+
+
+def test_what_is_being_sent_is_not_due_to_another_run(
+    database: WriteDatabase, databases: Databases, user: User, server: MailServer, mailbox: Mailbox
+) -> None:
+    noted("second_factor.off", database, user)
+    begun_at = clock.now() - timedelta(minutes=10)  # as one that others of its run kept waiting
+    with database.begin() as connection:
+        connection.execute(update(SecurityMail).values(due_at=begun_at, created_at=begun_at))
+    are_due: list[bool] = []
+
+    def look() -> None:
+        are_due.append(security_mail_runs.has_due(databases.read, now=clock.now() + timedelta(minutes=2)))
+
+    mailbox.when_taking = look
+    assert send(databases, server, at=begun_at) == 1
+    assert are_due == [False]
+
+
+def test_somebody_with_many_keeps_nobody_waiting(
+    database: WriteDatabase, databases: Databases, user: User, server: MailServer, mailbox: Mailbox
+) -> None:
+    other = db.session.get_one(
+        User, users.add(database, email="other@example.com", name="Other", password=PASSWORD)
+    )
+    for _ in range(60):
+        noted("token.create", database, user, name="Billing", workspace="Acme", scopes="events:read")
+    noted("passkey.add", database, other, name="Phone")
+
+    send(databases, server)
+    assert [message["To"] for message in mailbox.messages][:2] == [EMAIL, "other@example.com"]
+    assert len(mailbox.messages) == 1 + security_mail_runs.EMAILS_PER_ADDRESS
 
 
 def test_what_was_never_sent_is_no_news_after_two_days(

@@ -42,9 +42,13 @@ LETTER = Email("ntc_1", ("a@example.com",), "Hello", "Text\n", datetime(2030, 1,
 
 
 class Mailbox:
-    """What the SMTP server took; `refused` are recipients that it does not know."""
+    """What the SMTP server took; `refused` are recipients that it does not know.
+
+    `when_taking` is called while the client waits for the answer.
+    """
 
     def __init__(self) -> None:
+        self.when_taking: Callable[[], None] = lambda: None
         self.envelopes: list[Envelope] = []
         self.refused: set[str] = set()
         self.was_tls: list[bool] = []
@@ -62,6 +66,7 @@ class Mailbox:
         assert server.transport is not None
         self.was_tls.append(server.transport.get_extra_info("ssl_object") is not None)
         self.envelopes.append(envelope)
+        self.when_taking()
         return "250 OK"
 
     def log_in(self, *args: object) -> AuthResult:

@@ -5,10 +5,10 @@ import logging
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, delete, select, update
+from sqlalchemy import Row, Select, delete, func, select, update
 
 from webhooks_app.accounts import security_mail_texts
-from webhooks_app.core import mail
+from webhooks_app.core import clock, mail
 from webhooks_app.core.mail import Email, MailError, MailServer
 from webhooks_app.db.engines import Databases, ReadDatabase, WriteDatabase
 from webhooks_app.db.models import SecurityMail
@@ -17,10 +17,15 @@ log = logging.getLogger(__name__)
 
 # Whether somebody else is in one's account is still worth knowing then.
 LIFE = timedelta(days=2)
-# Doubled with each try: 1, 2, 4 … minutes, at most an hour.
+# Longer than a hand-over takes whose server answers each step just before `mail.TIMEOUT_SECONDS`; due again
+# then, as the process that was at it has died.
+LONGEST_SEND = timedelta(minutes=5)
+# Behind what the server did not take; doubled with each try: 1, 2, 4 … minutes, at most an hour.
 FIRST_PAUSE = timedelta(minutes=1)
 LONGEST_PAUSE = timedelta(hours=1)
 EMAILS_PER_RUN = 50
+# Somebody whose program makes one token after the other keeps nobody waiting, nor fills a mailbox at once.
+EMAILS_PER_ADDRESS = 5
 
 
 def has_due(database: ReadDatabase, *, now: datetime) -> bool:
@@ -33,10 +38,10 @@ def send_due(
 ) -> int:
     """Send what is due; return how many went out. What fails is due again later."""
     with databases.read.connect() as connection:
-        due = connection.execute(_due(now).limit(EMAILS_PER_RUN)).all()
+        due = connection.execute(_in_turns(_due(now))).all()
     count = 0
     for row in due:
-        if _claim(databases.write, row, now):
+        if _claim(databases.write, row):
             count += _send(databases.write, server, row, _compose(row, base_url, takes_passwords))
     return count
 
@@ -52,12 +57,30 @@ def _due(now: datetime) -> Select[*tuple[Any, ...]]:
     return select(*SecurityMail.__table__.columns).where(*is_due).order_by(SecurityMail.id)
 
 
-def _claim(database: WriteDatabase, row: Row[Any], now: datetime) -> bool:
-    """Make it due again later, in case this process dies or the server refuses; False if another did."""
-    pause = min(FIRST_PAUSE * 2 ** min(row.tries, 10), LONGEST_PAUSE)
+def _in_turns(due: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+    """Return what one run sends: the first of each address, then the second of each, and so on."""
+    turn = func.row_number().over(partition_by=SecurityMail.email, order_by=SecurityMail.id)
+    found = due.order_by(None).add_columns(turn.label("turn")).subquery()
+    own = found.c.turn <= EMAILS_PER_ADDRESS
+    return select(found).where(own).order_by(found.c.turn, found.c.id).limit(EMAILS_PER_RUN)
+
+
+def _claim(database: WriteDatabase, row: Row[Any]) -> bool:
+    """Make it due again later, in case this process dies; return False if another has claimed it.
+
+    From now on, as a run may have been at others for minutes.
+    """
+    later = clock.now() + LONGEST_SEND
     mine = update(SecurityMail).where(SecurityMail.id == row.id, SecurityMail.tries == row.tries)
     with database.begin() as connection:
-        return connection.execute(mine.values(due_at=now + pause, tries=row.tries + 1)).rowcount == 1
+        return connection.execute(mine.values(due_at=later, tries=row.tries + 1)).rowcount == 1
+
+
+def _put_off(database: WriteDatabase, row: Row[Any]) -> None:
+    pause = min(FIRST_PAUSE * 2 ** min(row.tries, 10), LONGEST_PAUSE)
+    mine = update(SecurityMail).where(SecurityMail.id == row.id, SecurityMail.tries == row.tries + 1)
+    with database.begin() as connection:
+        connection.execute(mine.values(due_at=clock.now() + pause))
 
 
 def _send(database: WriteDatabase, server: MailServer, row: Row[Any], email: Email) -> bool:
@@ -65,6 +88,7 @@ def _send(database: WriteDatabase, server: MailServer, row: Row[Any], email: Ema
         mail.send(server, email)
     except MailError as error:
         log.warning("mail_failed", extra={"email": row.id, "tries": row.tries + 1, "reason": str(error)})
+        _put_off(database, row)
         return False
     with database.begin() as connection:
         connection.execute(delete(SecurityMail).where(SecurityMail.id == row.id))
