@@ -9,6 +9,7 @@ import gc
 import itertools
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -67,6 +68,11 @@ def unavailable(what: str, how: str) -> NoReturn:
     if os.environ.get("REQUIRE_ALL_TESTS"):
         pytest.fail(message)
     pytest.skip(message)
+
+
+# A shell without job control has what runs in its background ignore it, and so all processes of tests.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -76,12 +76,16 @@ def test_one_lost_connection_is_enough_to_open_all_anew(databases: Databases) ->
 
 @only_postgresql
 def test_a_server_that_became_read_only_is_left(databases: Databases) -> None:
-    with databases.read.connect() as one, databases.read.connect() as other:
-        for each in (one, other):
-            each.execute(text("SELECT 1"))
+    before = server_processes(databases)
     with pytest.raises(DBAPIError), databases.write.begin() as connection:
         write_where_nothing_may_be_written(connection)
-    assert databases.write.pool_use()[1] == 0
+    assert not before & server_processes(databases)
+
+
+def server_processes(databases: Databases) -> set[int]:
+    """Those of two connections at once."""
+    with databases.read.connect() as one, databases.read.connect() as other:
+        return {each.execute(text("SELECT pg_backend_pid()")).scalar_one() for each in (one, other)}
 
 
 def write_where_nothing_may_be_written(connection: Connection) -> None:

@@ -15,5 +15,7 @@ class ConnectionPool(QueuePool):
     """SQLAlchemy's own, but for the deadline: its time-out is the same for all."""
 
     _queue_class = _Queue
+    # Whether a connection was lost, so that all that are kept lead to the same server and are opened anew.
+    has_lost_one = False
     # Without it, the log would be ours by the module's name, and so at our level.
     _sqla_logger_namespace = "sqlalchemy.pool.QueuePool"

@@ -31,7 +31,8 @@ def as_sqlalchemy(connection: Connection, statement: str) -> Iterator[None]:
         _remove_values(error)
         if is_lost := _is_lost(connection, error):
             connection.invalidate(error)
-            connection.engine.dispose()  # those that are kept lead to the same server
+            pool: Any = connection.engine.pool
+            pool.has_lost_one = True
         raise DBAPIError.instance(
             statement, None, error, base, connection_invalidated=is_lost, dialect=connection.dialect
         ) from error

@@ -68,7 +68,7 @@ def prepare(engine: Engine, *, waits_for_disk: bool, limits: DatabaseLimits) -> 
         engine, "begin", partial(_begin, limits, postgresql_connection.as_sql(settings, scope="LOCAL"))
     )
     event.listen(engine, "checkin", partial(_return, limits))
-    event.listen(engine, "checkout", partial(_ping_idle, engine.dialect, limits))
+    event.listen(engine, "checkout", partial(_check_kept, engine, limits))
 
 
 def prepare_connections(engine: Engine, *, waits_for_disk: bool, limits: DatabaseLimits) -> None:
@@ -179,7 +179,12 @@ def _return(limits: DatabaseLimits, connection: Any, record: Any) -> None:
         connection.answer_seconds = limits.answer_seconds
 
 
-def _ping_idle(dialect: Dialect, limits: DatabaseLimits, connection: Any, record: Any, _fairy: Any) -> None:
+def _check_kept(engine: Engine, limits: DatabaseLimits, connection: Any, record: Any, _fairy: Any) -> None:
+    """Have the pool drop all of its connections and open another where this one is of no use any more."""
+    dialect, pool = engine.dialect, engine.pool
+    if getattr(pool, "has_lost_one", False):
+        pool.has_lost_one = False  # type: ignore[attr-defined]
+        raise InvalidatePoolError
     if time.monotonic() - record.info.get(_IDLE_SINCE, 0.0) < limits.idle_check_seconds:
         return
     try:
@@ -187,4 +192,4 @@ def _ping_idle(dialect: Dialect, limits: DatabaseLimits, connection: Any, record
     except NotAdmitted:
         raise
     except dialect.loaded_dbapi.Error:
-        raise InvalidatePoolError from None  # the pool drops all of its connections and opens another
+        raise InvalidatePoolError from None
