@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, delete, func, insert, make_url, select, te
 from sqlalchemy.exc import OperationalError
 
 from tests.conftest import Workspace, autocommit, make_settings, new_workspace, wait_for
-from tests.worker.attempted import attempted, attempts, claim
+from tests.worker.attempted import attempted, attempts, claim, damage
 from webhooks_app.app import create_app
 from webhooks_app.cli.schema import downgrade, upgrade
 from webhooks_app.core import clock
@@ -242,9 +242,11 @@ def test_packed_bodies_are_unpacked_by_a_downgrade(
             [packed, plain] = connection.scalars(stored)
             bodies = connection.scalars(select(Event.body)).all()
         assert (packed[0], plain[:1]) == (1, b"{")
+        [damaged] = accept_events(services().write, services().wake_ups, workspace.id, [event])
+        damage(services().write, damaged.id)
         downgrade(revision="0032")
         with db.engine.connect() as connection:
-            assert sorted(connection.scalars(stored)) == sorted(bodies)
+            assert sorted(connection.scalars(stored)) == sorted([*bodies, b""])
         db.session.remove()
         db.engine.dispose()
 

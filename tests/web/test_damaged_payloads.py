@@ -5,7 +5,7 @@ import html
 import pytest
 
 from tests.conftest import Workspace
-from tests.reading import json_of
+from tests.reading import captured, json_of
 from tests.receivers import Receiver
 from tests.web.api.conftest import new_api
 from tests.web.conftest import Page
@@ -42,7 +42,7 @@ def test_its_pages_say_so(damaged: str, admin_page: Page) -> None:
         text = html.unescape(admin_page.get(url).text)
         assert "The stored payload is damaged, so it can be neither shown nor sent." in text
         assert DESCRIPTIONS[OutcomeClass.PAYLOAD].reason in text
-        for gone in ("Copy as curl", "Exactly as sent", "application/json, "):
+        for gone in ("Copy as curl", "Exactly as sent", "application/json, ", "afresh"):
             assert gone not in text, (url, gone)
     assert json_of(admin_page.get(f"deliveries/{row}/json"))["payload"] == ""
 
@@ -59,6 +59,13 @@ def test_programs_get_it_without_its_body(damaged: str, workspace: Workspace) ->
     assert (event["body"], event["payload_erased_at"]) == ("", None)
     assert event["deliveries"][0]["last_outcome"] == "payload"
     assert api.read(f"/deliveries/{delivery_id}")["last_outcome"] == "payload"
+
+
+def test_nothing_of_it_is_signed_afresh(damaged: str, admin_page: Page, anonymous_page: Page) -> None:
+    text = html.unescape(admin_page.post(f"deliveries/{newest().id}/command", fragment=True).text)
+    grant = captured(r"grant=(\S+)", text)
+    answer = anonymous_page.post("/signed-delivery", {"grant": grant}, csrf=False)
+    assert answer.status_code == 403
 
 
 def test_the_event_sent_again_under_its_key_is_the_same(damaged: str, workspace: Workspace) -> None:
