@@ -41,8 +41,8 @@ print(len(started), "over")
 
 
 @contextmanager
-def web(environ: dict[str, str]) -> Iterator[PlatformProcess]:
-    process = PlatformProcess("web", environ=without_settings() | environ)
+def web(environ: dict[str, str], *, errors: Path | None = None) -> Iterator[PlatformProcess]:
+    process = PlatformProcess("web", environ=without_settings() | environ, errors=errors)
     try:
         yield process
     finally:

@@ -71,10 +71,15 @@ def processes(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
-def running(environ: dict[str, str], processes: int) -> Iterator[PlatformProcess]:
-    with web(environ | {"WEBHOOKS_WEB_PROCESSES": str(processes)}) as process:
+def running(environ: dict[str, str], processes: int, errors: Path) -> Iterator[PlatformProcess]:
+    with web(environ | {"WEBHOOKS_WEB_PROCESSES": str(processes)}, errors=errors) as process:
         await_ready(process, processes)
         yield process
+
+
+@pytest.fixture
+def errors(tmp_path: Path) -> Path:
+    return tmp_path / "errors"
 
 
 def await_ready(process: PlatformProcess, count: int) -> None:
@@ -87,7 +92,11 @@ def count_events() -> int:
 
 
 def test_a_restart_under_load_refuses_and_loses_nothing(
-    workspace: Workspace, running: PlatformProcess, environ: dict[str, str], processes: int
+    workspace: Workspace,
+    running: PlatformProcess,
+    environ: dict[str, str],
+    processes: int,
+    errors: Path,
 ) -> None:
     before = psutil.Process(running.pid).children(recursive=True)
     clients = [SteadyClient(int(environ["PORT"]), workspace.token) for _ in range(4)]
@@ -109,6 +118,7 @@ def test_a_restart_under_load_refuses_and_loses_nothing(
     assert not any(each.is_running() for each in before)
     running.send_signal(signal.SIGTERM)
     assert running.wait(30) == 0
+    assert "Traceback" not in errors.read_text()
 
 
 def _have_gone_on(clients: list[SteadyClient], answered: list[int]) -> bool:

@@ -60,6 +60,8 @@ class Restart:
         self._stands_in_of = None if stands_in_of is None else int(stands_in_of)
         predecessor = environ.pop(_STAND_IN, None)
         self._to_dismiss = None if predecessor is None else int(predecessor)
+        if self._to_dismiss is not None:
+            self._order = _pipe_with_one_order()
 
     def give_up(self) -> None:
         """Let go of the socket; there is no restart after that, and one under way comes to nothing."""
@@ -75,10 +77,18 @@ class Restart:
             signal.signal(signal.SIGHUP, lambda *_: self._begin())
 
     def dismiss(self) -> None:
-        """Have the process leave that stood in for this one, which is ready now."""
-        if self._to_dismiss is not None:
+        """Have the process leave that stood in for this one, which is ready now; once, or it would be ended.
+
+        To be called by each process that serves: the first of them takes the order out of the pipe.
+        """
+        if self._to_dismiss is not None and self._takes_order():
             with suppress(ProcessLookupError):
                 os.kill(self._to_dismiss, LEAVE_SIGNAL)
+
+    def _takes_order(self) -> bool:
+        with suppress(BlockingIOError):
+            return bool(os.read(self._order, 1))
+        return False
 
     def reap(self) -> None:
         """Wait, in a thread, for the end of the process that stood in for this one."""
@@ -115,6 +125,15 @@ class Restart:
     def _handing_over(self, more: dict[str, str]) -> dict[str, str]:
         self._kept.set_inheritable(True)
         return dict(self._environ) | {_LISTENER: str(self._kept.fileno())} | more
+
+
+def _pipe_with_one_order() -> int:
+    """Return the reading end of a pipe with one byte; children that are forked later share it."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    os.write(writing, b"1")
+    os.close(writing)
+    return reading
 
 
 def _is_ready(started: "subprocess.Popen[str]") -> bool:
