@@ -29,6 +29,16 @@ def test_it_is_current_until_a_file_is_written_anew(module: Path) -> None:
     assert LoadedCode().is_current()
 
 
+def test_another_file_of_the_same_time_is_not_what_was_loaded(module: Path) -> None:
+    code, before = LoadedCode(), module.stat()
+    successor = module.with_suffix(".new")
+    successor.write_text("VERSION = 2\n")
+    os.utime(successor, ns=(before.st_atime_ns, before.st_mtime_ns))
+    successor.replace(module)
+    assert module.stat().st_mtime_ns == before.st_mtime_ns
+    assert not code.is_current()
+
+
 def test_it_is_not_once_a_file_is_gone(module: Path) -> None:
     code = LoadedCode()
     module.unlink()

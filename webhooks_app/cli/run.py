@@ -15,6 +15,7 @@ from webhooks_app.config import ConfigError, Settings
 from webhooks_app.core import instance_folder, standard_streams
 from webhooks_app.jobs import child_process, open_files, process, supervisor
 from webhooks_app.jobs.guard import PYTHON
+from webhooks_app.jobs.loaded_code import LoadedCode
 from webhooks_app.jobs.process import clear_errors
 from webhooks_app.jobs.supervisor import Command
 
@@ -45,6 +46,7 @@ def _run() -> int:
         is_forking = sys.platform == "linux"  # elsewhere a system library may not survive a fork
         if is_forking:
             _load_for_all(settings)
+        code = LoadedCode()  # before the schema is migrated, which may take minutes
         # In a child, as it connects to the database and to Redis, and loads what migrates.
         prepared = json.loads(child_process.do_in_child(partial(_prepare, settings, consumer_port)))
         shown = prepared["shown"]
@@ -56,6 +58,7 @@ def _run() -> int:
             ],
             welcome=_welcome(settings.base_url, consumer_port, shown),
             held=held,
+            code=code,
         )
 
 

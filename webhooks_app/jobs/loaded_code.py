@@ -10,14 +10,16 @@ class LoadedCode:
 
     def __init__(self) -> None:
         found = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-        self._changed_at = {path: _changed_at(path) for path in found if path}
+        self._states = {path: _state_of(path) for path in found if path}
 
     def is_current(self) -> bool:
         """Return whether none of the files has been changed or removed since; takes some milliseconds."""
-        return all(_changed_at(path) == moment for path, moment in self._changed_at.items())
+        return all(_state_of(path) == state for path, state in self._states.items())
 
 
-def _changed_at(path: str) -> int | None:
+def _state_of(path: str) -> tuple[int, ...] | None:
+    """Return what differs where the file was written, replaced or put back with the time that it had."""
     with suppress(OSError):
-        return os.stat(path).st_mtime_ns
+        found = os.stat(path)
+        return found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size
     return None

@@ -53,17 +53,23 @@ DEFAULT_LIMITS = RestartLimits()
 
 
 def supervise(
-    commands: Sequence[Command], *, welcome: str, held: IO[str], limits: RestartLimits = DEFAULT_LIMITS
+    commands: Sequence[Command],
+    *,
+    welcome: str,
+    held: IO[str],
+    limits: RestartLimits = DEFAULT_LIMITS,
+    code: LoadedCode | None = None,
 ) -> int:
     """Run the commands until a signal asks to stop, and return 0, or until one cannot be kept running: 1.
 
     `welcome` is printed once each has printed `ready`. `held` is a file that stays open for as long as any of
-    them runs, even where this process is killed: a guard then stops them.
+    them runs, even where this process is killed: a guard then stops them. `code` is what was loaded for
+    all, made right after that; None for what is loaded now.
     """
     awaited = [command.name for command in commands if command.says_ready]
     output = SupervisedOutput([command.name for command in commands], awaited=awaited, welcome=welcome)
     asked = _note_requests_to_stop()
-    code = LoadedCode()
+    code = code or LoadedCode()
     guard = Guard(held, restarts=len(limits.pauses_seconds))
     running = [_Running(command, guard, output, limits, code) for command in commands]
     reason = _watch(running, guard, output, lambda: bool(asked) or output.is_closed)
