@@ -1,6 +1,7 @@
 """`avra doctor` and `avra config`: what works, what does not, and no secret."""
 
 import json
+import re
 import socket
 from pathlib import Path
 
@@ -139,6 +140,16 @@ def test_an_address_for_metrics_that_this_host_has_not_is_warned_of(shell: Shell
         "warning",
         "WEBHOOKS_METRICS_LISTEN is 192.0.2.77, no address of this host: a web does not start here.",
     )
+
+
+@only_sqlite
+def test_an_address_for_metrics_that_cannot_be_listened_on_at_all_is_warned_of(
+    shell: Shell, app: Flask
+) -> None:
+    """A link's own address without the link; where there is no IPv6, the family is what is missing."""
+    status, text_of = findings(shell, WEBHOOKS_METRICS_LISTEN="[fe80::1]:9464")["metrics"]
+    assert status == "warning"
+    assert re.search(r"is fe80::1, where nothing can listen \([A-Z][a-z ]+\): a web", text_of)
 
 
 def test_a_web_without_https_and_a_short_lease_are_warned_of(shell: Shell, app: Flask) -> None:

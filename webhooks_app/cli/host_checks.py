@@ -32,17 +32,15 @@ def _metrics(settings: Settings) -> Iterator[Finding]:
     if settings.metrics_listen is None:
         return
     host, port = settings.metrics_listen
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        try:
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             probe.bind((host, 0))
-        except OSError as error:
-            if error.errno != errno.EADDRNOTAVAIL:
-                raise
-            text_of = (
-                f"WEBHOOKS_METRICS_LISTEN is {host}, no address of this host: a web does not start here."
-            )
-            yield Finding("metrics", Status.WARNING, text_of)
-            return
+    except OSError as error:
+        is_elsewhere = error.errno == errno.EADDRNOTAVAIL
+        why = "no address of this host" if is_elsewhere else f"where nothing can listen ({error.strerror})"
+        text_of = f"WEBHOOKS_METRICS_LISTEN is {host}, {why}: a web does not start here."
+        yield Finding("metrics", Status.WARNING, text_of)
+        return
     yield Finding("metrics", Status.OK, f"A web on this host gives them at {host}, port {port}.")
 
 
