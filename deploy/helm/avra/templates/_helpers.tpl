@@ -88,7 +88,7 @@ env:
   {{- end }}
   {{- $usual := dict "WEBHOOKS_DRAIN_SECONDS" "8" }}
   {{- if $root.Values.metrics.enabled }}
-  {{- /* Workers, too, so that no endpoint leads there. */}}
+  {{- /* The same for all. What keeps an endpoint from leading to the pods is that private addresses are refused. */}}
   {{- $_ := set $usual "WEBHOOKS_METRICS_LISTEN" (printf "0.0.0.0:%d" (int $root.Values.metrics.port)) }}
   {{- end }}
   {{- range $name, $value := merge (dict) $root.Values.settings $usual }}
