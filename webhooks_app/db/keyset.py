@@ -28,6 +28,8 @@ from webhooks_app.db.engines import ReadDatabase
 from webhooks_app.db.moment_index import in_order
 
 Condition = ColumnElement[bool]
+# Each read finds all of its last moment, which may be thousands of rows.
+_ROWS_OF_MOMENTS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,18 +129,21 @@ def walk(
 
     They come in batches of `batch_rows()`, each read in a transaction of its own; so a row that was added
     behind the batch before is met, and nobody keeps old rows alive meanwhile. `by_moments` says that the
-    statement's conditions are those of `moment_index`.
+    statement's conditions are those of `moment_index`: several batches are read at once then.
     """
     after = ""
     while True:
+        size = batch_rows()
+        limit = max(size, _ROWS_OF_MOMENTS) if by_moments else size
         with database.connect() as connection:
-            batch = connection.execute(
-                _next(connection, statement, key, after, batch_rows(), by_moments)
-            ).all()
-        if not batch:
+            rows = connection.execute(_next(connection, statement, key, after, limit, by_moments)).all()
+        if not rows:
             return
-        after = batch[-1][0]
-        yield batch
+        after = rows[-1][0]
+        yield rows[:size]
+        while rows := rows[size:]:
+            size = batch_rows()
+            yield rows[:size]
 
 
 def _next(
