@@ -6,15 +6,17 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, text, update
 
-from tests.conftest import Workspace
+from tests.conftest import Workspace, wait_for
 from tests.raising import raising
 from tests.receivers import Receiver
 from webhooks_app import tasks
 from webhooks_app.core import clock
 from webhooks_app.db.database_limits import DatabaseLimits
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import Attempt, EndpointHealth, Notice, NoticeKind
+from webhooks_app.db.models import Attempt, EndpointHealth, Heartbeat, Notice, NoticeKind, RollingUpgrade
+from webhooks_app.db.rolling_upgrades import SMALL_INDEXES
 from webhooks_app.extensions import db
+from webhooks_app.monitoring.facts import RETENTION
 
 pytestmark = pytest.mark.usefixtures("job_app")
 
@@ -66,6 +68,25 @@ def test_a_job_outlasts_a_locked_queue(
         release.join()
 
     assert len(receiver.received) == 3
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_retention_waits_for_no_index_build(database: WriteDatabase) -> None:
+    def is_done(name: str) -> bool:
+        return all(thread.name != name for thread in threading.enumerate())
+
+    upgrade = RollingUpgrade(change=SMALL_INDEXES, ends_at=clock.now() + timedelta(days=1))
+    db.session.add(upgrade)
+    db.session.commit()
+    with database.without_time_limit().begin() as builder:
+        builder.execute(select(RollingUpgrade.change).with_for_update())
+        tasks.expire()
+        wait_for(lambda: is_done("expire"))
+        assert db.session.scalar(select(Heartbeat.at).where(Heartbeat.name == RETENTION))
+        assert not is_done("index_builds")
+    wait_for(lambda: is_done("index_builds"))
+    db.session.delete(upgrade)
+    db.session.commit()
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

@@ -54,10 +54,13 @@ def upgraded_url(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[
 
 def test_new_ones_are_built_and_old_ones_dropped_a_day_later(upgraded_url: str) -> None:
     assert _indexes() == REPLACED
+    assert _unfinished() == timedelta()
     index_builds.bring_up_to_date(services().write, now=clock.now())
     assert _indexes() == SMALL | REPLACED
+    assert _unfinished() == -timedelta(days=1)
     index_builds.bring_up_to_date(services().write, now=clock.now() + timedelta(hours=25))
     assert _indexes() == SMALL
+    assert _unfinished() is None
     # From now on it is left alone, whatever is done to it by hand.
     autocommit(upgraded_url, "DROP INDEX ix_deliveries_by_type")
     index_builds.bring_up_to_date(services().write, now=clock.now() + timedelta(hours=25))
@@ -172,6 +175,13 @@ def _has_run_for_long() -> bool:
     """)
     with db.engine.connect() as connection:
         return bool(connection.scalar(builds))
+
+
+def _unfinished() -> timedelta | None:
+    """For how many days, of 24 hours, something has waited to be done."""
+    with db.engine.connect() as connection:
+        since = index_builds.unfinished_since(connection)
+    return None if since is None else timedelta(days=round((clock.now() - since) / timedelta(days=1)))
 
 
 def _valid(connection: Connection) -> set[str]:

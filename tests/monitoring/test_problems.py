@@ -40,6 +40,14 @@ def test_retention_that_does_not_come_to_its_end_for_a_day_is_a_problem() -> Non
     assert [each.code for each in never] == [Code.RETENTION_SILENT]
 
 
+def test_indexes_of_an_upgrade_that_stay_unfinished_are_a_problem() -> None:
+    def codes_after(unfinished: timedelta) -> list[Code]:
+        return codes(replace(facts(*well()), indexes_unfinished_since=NOW - unfinished))
+
+    assert codes_after(181 * MINUTE) == [Code.INDEXES_UNFINISHED]
+    assert codes_after(179 * MINUTE) == codes_after(-DAY) == []
+
+
 def test_the_only_worker_that_stops_reporting_shows_within_forty_five_seconds() -> None:
     [problem] = found(facts(process(WEB), process(SCHEDULER), process(WORKER, reported=DEAD)))
 

@@ -64,6 +64,10 @@ _IS_ANY_BEING_BUILT = text("""
         WHERE datname = pg_catalog.current_database() AND (relid = to_regclass(:table) OR relid IS NULL)
     )
 """)
+_COUNT_VALID = text("""
+    SELECT count(*) FROM pg_catalog.pg_index
+    WHERE indisvalid AND indexrelid IN (SELECT to_regclass(name) FROM unnest(CAST(:names AS text[])) AS name)
+""")
 _HAS_STATISTICS = text("SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_stats WHERE tablename = :name)")
 _LOCKED = (Cause.DEADLOCK, Cause.LOCKED)
 
@@ -105,6 +109,15 @@ def bring_up_to_date(
     tell_waiting()
     while not should_stop() and not work.is_done():
         time.sleep(limits.pause_seconds)
+
+
+def unfinished_since(connection: Connection) -> datetime | None:
+    """Return since when an index waits to be built or dropped; None where none does."""
+    ends_at = rolling_upgrades.read_end(connection, rolling_upgrades.SMALL_INDEXES)
+    if ends_at is None or connection.dialect.name != "postgresql":
+        return None
+    is_built = connection.scalar(_COUNT_VALID, {"names": list(SMALL)}) == len(SMALL)
+    return ends_at if is_built else ends_at - rolling_upgrades.DURATION
 
 
 class _Work:

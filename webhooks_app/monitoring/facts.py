@@ -10,6 +10,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
+from webhooks_app.db import index_builds
 from webhooks_app.db.models import FanOut, Heartbeat, Recovery, RecoveryState
 from webhooks_app.monitoring import backlog, reports
 from webhooks_app.monitoring.backlog import Sample
@@ -25,7 +26,8 @@ RETENTION = "retention"
 class Facts:
     """`samples`: of the backlog, the oldest first. `heartbeats`: when each periodic job last ran, by name.
 
-    `recoveries`, `fan_outs`: how many are being worked on.
+    `recoveries`, `fan_outs`: how many are being worked on. `indexes_unfinished_since`: since when an
+    upgrade's indexes wait to be built, or those that they replace to be dropped, which may lie ahead.
     """
 
     reports: Reports
@@ -33,6 +35,7 @@ class Facts:
     heartbeats: Mapping[str, datetime]
     recoveries: int
     fan_outs: int
+    indexes_unfinished_since: datetime | None = None
 
     @property
     def now(self) -> datetime:
@@ -54,4 +57,5 @@ def read(connection: Connection) -> Facts:
         heartbeats={row.name: row.at for row in heartbeats},
         recoveries=connection.execute(running).scalar_one(),
         fan_outs=connection.execute(select(func.count()).select_from(FanOut)).scalar_one(),
+        indexes_unfinished_since=index_builds.unfinished_since(connection),
     )

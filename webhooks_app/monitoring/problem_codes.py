@@ -33,6 +33,7 @@ class Code(StrEnum):
     ENDPOINT_CROWDS = "endpoint_crowds"
     CLOCK_SKEW = "clock_skew"
     RETENTION_SILENT = "retention_silent"
+    INDEXES_UNFINISHED = "indexes_unfinished"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ _CLOCK_IS_WRONG = timedelta(seconds=60)
 _RETENTION_SILENCE = timedelta(days=1)
 # So long after a start the first run has been due.
 _FIRST_RETENTION = timedelta(hours=2)
+# The hourly job tries anew.
+_INDEXES_UNFINISHED = timedelta(hours=3)
 _LARGE_BACKLOG = 1_000
 _FAST_GROWTH_PER_MINUTE = 10
 # Where so much waits that slots are worth something.
@@ -39,6 +41,7 @@ def find(facts: Facts, *, up_since: datetime) -> list[Problem]:
         *_of_backlog(facts),
         *_of_capacity(facts),
         *_of_retention(facts, up_since),
+        *_of_indexes(facts),
     ]
     return sorted(found, key=lambda each: each.severity is not Severity.FAILING)
 
@@ -123,4 +126,16 @@ def _of_retention(facts: Facts, up_since: datetime) -> Iterator[Problem]:
             "Retention has not come to its end for a day, so that deliveries or payloads are kept for longer "
             "than their workspaces say. The log of the workers says why.",
             completed_at,
+        )
+
+
+def _of_indexes(facts: Facts) -> Iterator[Problem]:
+    since = facts.indexes_unfinished_since
+    if since is not None and facts.now - since > _INDEXES_UNFINISHED:
+        yield Problem(
+            Code.INDEXES_UNFINISHED,
+            Severity.WARNING,
+            "Indexes of the last upgrade were not all built, or those that they replace not dropped, so that "
+            "the log is slow or takes more room than it needs. 'avra migrate' does it, or says why not.",
+            since,
         )
