@@ -261,6 +261,30 @@ def test_what_is_told_while_the_application_still_looks_is_looked_for(
         assert looks == [[listener_id]] * 3
 
 
+def test_steady_word_of_one_keeps_no_other_from_being_looked_for(
+    app: Flask, listening: Listening, make_workspace: Callable[[str], Workspace]
+) -> None:
+    other = listen(new_api(make_workspace("Other")))
+    named = listening.started["id"]
+    word, is_steady, looks = Word(), threading.Event(), list[int]()
+
+    def find_due(listener_ids: Collection[str]) -> set[str]:
+        if is_steady.is_set():
+            looks.append(len(listener_ids))
+            word.says(frozenset({named}))  # before this look is over
+        return set()
+
+    waits = LongPolls(find_due, LongPollLimits(told_seconds=1.0), news=word)
+    with serving(app, threads=1, waits=waits) as server:
+        polls = [Poll(server, each) for each in (listening, other)]
+        await_waiting(waits, 2)
+        is_steady.set()
+        word.says(frozenset({named}))
+        wait_for(lambda: 2 in looks[2:])  # the first of them may have begun before
+    for poll in polls:
+        poll.join(SECONDS)
+
+
 def test_without_redis_it_looks_as_often_as_before(
     app: Flask, workspace: Workspace, listening: Listening
 ) -> None:

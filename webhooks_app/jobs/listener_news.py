@@ -28,10 +28,10 @@ ANY = "*"
 class NewsLimits:
     """How a mailbox is read, and how much it holds.
 
-    A process counts as one that reads for `reads_seconds`, and says so again each `renewed_seconds`: by what
-    lies between them, the clocks of two hosts may differ. `wait_seconds` is for how long a thread outlives
-    its use at most, `retry_seconds` the pause after an error. Of a process that hangs, `letters` are kept;
-    then they are thrown away, as it has more to look for by then anyway.
+    A process counts as one that reads for `reads_seconds`, and says so again each `renewed_seconds`, and
+    whenever nothing came for `wait_seconds`: by what lies between them, the clocks of two hosts may differ.
+    For `wait_seconds` a thread outlives its use at most, too; `retry_seconds` is the pause after an error. Of
+    a process that hangs, `letters` are kept; then they are thrown away, as it has more to look for by then.
     """
 
     reads_seconds: int = 60
@@ -105,7 +105,8 @@ class ListenerNews:
                     if time.monotonic() >= renew_at:
                         self._register()
                         renew_at = time.monotonic() + self._limits.renewed_seconds
-                    self._read()
+                    if not self._read():
+                        renew_at = 0.0  # a Redis that was emptied knows of no mailbox, so nothing comes
                 except Exception as error:
                     self.is_told, renew_at = False, 0.0
                     if not isinstance(error, RedisError):  # of which others tell
@@ -140,9 +141,11 @@ class ListenerNews:
             self._redis.zrem(MAILBOXES_KEY, *gone)
         self.is_told = True
 
-    def _read(self) -> None:
+    def _read(self) -> bool:
+        """Return whether anything came within `wait_seconds`."""
         found: Any = self._redis.blpop([self._mailbox], timeout=self._limits.wait_seconds)
         if found is None:
-            return
+            return False
         letter = found[1].decode(errors="replace")
         self._hear(None if letter == ANY else frozenset(letter.split()))
+        return True
