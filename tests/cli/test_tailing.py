@@ -280,6 +280,11 @@ ROW: dict[str, Any] = {
         ),
         ({"last_outcome": "new_class", "last_detail": None, "status": "canceled"}, "new_class"),
         ({"kind": "state", "status": "canceled"}, "dlv_1  Orders\\x1b[2J  canceled"),
+        (
+            {"kind": "state", "status": "\x9b2J", "event_type": "a\x7f", "id": "\u202e1"},
+            "a\\x7f  \\u202e1  Orders\\x1b[2J  \\u009b2J",
+        ),
+        ({"kind": "accepted", "event_id": "evt\x9b"}, "accepted  evt\\u009b"),
     ],
 )
 def test_a_line_says_what_happened(changes: dict[str, Any], told: str) -> None:

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import termios
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from tests.cli.test_api_commands import Avra, avra
 from tests.conftest import Workspace
 from webhooks_app import config
-from webhooks_app.cli import terminal
+from webhooks_app.cli import api_output, terminal
 from webhooks_app.cli.terminal import fit
 
 __all__ = ["avra"]  # the fixture
@@ -83,6 +84,8 @@ def test_a_table_fits_the_terminal(avra: Avra, workspace: Workspace) -> None:
     assert re.search(rf"^id +{endpoint_id} *\r\nname +Invoices", narrow)
     tabs = avra.done("endpoints", "list").splitlines()
     assert NAME in tabs[1]  # a pipe gets it whole
+    assert "\\u8acb\\u6c42" in on_terminal(avra, 80, "endpoints", "list", "--json")
+    assert NAME in avra.done("endpoints", "list", "--json")
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -104,6 +107,16 @@ def test_a_table_has_what_was_done_before_a_failure(avra: Avra, workspace: Works
     shown = _CONTROL.sub("", on_terminal(avra, 100, "deliveries", "cancel", row[0], "dlv_none"))
     assert re.search(rf"{row[0]} .* canceled", shown)
     assert "There is no such delivery" in shown
+
+
+def test_a_table_has_what_was_done_before_ctrl_c(capsys: pytest.CaptureFixture[str]) -> None:
+    def rows() -> Iterator[dict[str, str]]:
+        yield {"id": "dlv_1"}
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        api_output._print_for_people(rows(), [api_output.plain("id")], "")
+    assert "dlv_1" in capsys.readouterr().out
 
 
 def test_programs_and_servers_do_without_it() -> None:

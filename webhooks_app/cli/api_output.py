@@ -59,7 +59,7 @@ def _print_for_people(rows: Iterable[Mapping[str, Any]], columns: Sequence[Colum
     try:
         for row in rows:
             cells.append([each.show(row) for each in columns])
-    except ApiFailure:  # what was done before it is to be seen
+    except (ApiFailure, KeyboardInterrupt):  # what was done before it is to be seen
         if cells:
             print_table([each.name for each in columns], cells, nothing=nothing)
         raise
@@ -90,7 +90,7 @@ def print_as_they_come(
         _print_now("\t".join(columns))
     for row in rows:
         if is_json:
-            _print_now(json.dumps(row, ensure_ascii=False))
+            _print_now(json_line(row))
         else:
             _print_now(line(row) if is_for_people else "\t".join(_raw(row.get(name)) for name in columns))
 
@@ -116,7 +116,12 @@ def print_fields(row: Mapping[str, Any], *, is_json: bool) -> None:
 
 
 def print_json(value: Any) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False))
+    click.echo(json_line(value))
+
+
+def json_line(value: Any) -> str:
+    """Return the value as JSON; on a terminal in ASCII alone, so that nothing in it steers that."""
+    return json.dumps(value, ensure_ascii=sys.stdout.isatty())
 
 
 def _raw(value: Any) -> str:
@@ -164,7 +169,7 @@ def short_time(moment: str, another_day: str = "%Y-%m-%d %H:%M:%S") -> str:
 
 def last_response(delivery: Mapping[str, Any]) -> str:
     """Return the status that was answered last, or what went wrong without one."""
-    return str(delivery["last_status"] or failure_label(delivery["last_outcome"]))
+    return flatten(str(delivery["last_status"] or "")) or failure_label(delivery["last_outcome"])
 
 
 def failure_label(outcome: str | None) -> str:

@@ -113,10 +113,10 @@ class _Interrupts:
 
 
 def _announce(listener: dict[str, Any], options: ListenOptions) -> None:
-    types = ", ".join(listener["event_types"]) or "all events"
-    _say(f"Listening to {flatten(listener['workspace_name'])} as “{listener['name']}”: {types}.")
+    types = flatten(", ".join(listener["event_types"])) or "all events"
+    _say(f"Listening to {flatten(listener['workspace_name'])} as “{flatten(listener['name'])}”: {types}.")
     _say(f"Forwarding to {options.target.url}, {listener['timeout_seconds']} s for each answer.")
-    _say(f"Signing secret: {listener['secret']}  (it stays the same under this name)")
+    _say(f"Signing secret: {flatten(listener['secret'])}  (it stays the same under this name)")
     if listener["resumed"]:
         _say("It had not ended: what waited for it comes now.")
     if options.since_seconds:
@@ -172,8 +172,8 @@ def _line(handled: Handled) -> str:
     color = "green" if forwarded.is_success else "red"
     parts = [
         f"{datetime.now():%H:%M:%S}",
-        _event_type(handled),
-        request["delivery_id"],
+        flatten(_event_type(handled)),
+        flatten(request["delivery_id"]),
         terminal.colored(answer or "no answer", color),
         f"{forwarded.total_us // 1000} ms",
     ]
@@ -189,6 +189,6 @@ def _what_follows(handled: Handled) -> str:
     if handled.forwarded.is_success or not handled.result:
         return ""
     if not handled.result["next_attempt_at"]:
-        return f"{handled.result['state']}, not tried again"
+        return f"{flatten(handled.result['state'])}, not tried again"
     next_at = datetime.fromisoformat(handled.result["next_attempt_at"]).astimezone()
     return f"attempt {handled.request['attempt']}; next at {next_at:%H:%M:%S}"

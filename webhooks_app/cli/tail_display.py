@@ -18,17 +18,17 @@ COLUMNS = (
 
 def line(row: dict[str, Any]) -> str:
     """Return `14:03:22  batch-lifecycle  dlv_…  Orders  503  12 ms  …  attempt 1; next at 14:03:27`."""
-    parts = [row["event_type"], row["id"], flatten(row["endpoint_name"])]
+    parts = [flatten(str(row[name])) for name in ("event_type", "id", "endpoint_name")]
     if row["kind"] == ACCEPTED:
         held = ["held, as the endpoint is disabled"] if row["status"] == "held" else []
-        return "  ".join([short_time(row["created_at"]), *parts, "accepted", row["event_id"], *held])
+        return "  ".join([short_time(row["created_at"]), *parts, "accepted", flatten(row["event_id"]), *held])
     if row["kind"] == ATTEMPT:
         is_success = row["last_outcome"] == "success"
         result = terminal.colored(_result(row), "green" if is_success else "red")
         took = f"{row['last_duration_ms']} ms"
         told = [flatten(row.get("last_detail") or ""), _what_follows(row)]
         return "  ".join([short_time(row["last_attempt_at"]), *parts, result, took, *filter(None, told)])
-    return "  ".join([short_time(clock.format_rfc3339(clock.now())), *parts, row["status"]])
+    return "  ".join([short_time(clock.format_rfc3339(clock.now())), *parts, flatten(row["status"])])
 
 
 def _result(row: dict[str, Any]) -> str:
@@ -42,5 +42,5 @@ def _what_follows(row: dict[str, Any]) -> str:
     if row["status"] in ("delivered", "canceled"):
         return "" if row["attempts"] == 1 else f"attempt {row['attempts']}"
     if not row["next_attempt_at"]:
-        return f"attempt {row['attempts']}; {row['status']}, not tried again"
+        return f"attempt {row['attempts']}; {flatten(row['status'])}, not tried again"
     return f"attempt {row['attempts']}; next at {short_time(row['next_attempt_at'])}"
