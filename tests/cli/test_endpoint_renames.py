@@ -65,6 +65,18 @@ def test_what_was_never_there_is_new(operator: Operator) -> None:
     assert set(ids(operator)) == {"New"}
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_misspelt_name_of_before_costs_no_endpoint(operator: Operator) -> None:
+    operator.apply(file(Old=None))
+    before = ids(operator)
+    said = operator.apply(file(New="old"), "--prune", "--yes", exit_code=64)
+    assert "New is renamed from old, and no endpoint is named so" in said
+    assert "that would be deleted (Old)" in said and "Nothing was changed." in said
+    assert ids(operator) == before
+    operator.apply(file(New="Old"), "--prune", "--yes")
+    assert ids(operator) == {"New": before["Old"]}
+
+
 def test_a_chain_of_names_moves_on(operator: Operator) -> None:
     operator.apply(file(A=None, B=None))
     before = ids(operator)
@@ -99,6 +111,8 @@ def test_a_chain_whose_first_is_not_there_frees_no_name_for_a_new_one(operator: 
         (("A",), {"B": "A", "C": "A"}, '"B" was renamed from "A", too'),
         (("A",), {"A": "A"}, "it has that name"),
         (("A",), {"A": {"x": 1}}, "renamed_from must be a text"),
+        (("A",), {"B": " A"}, "begins or ends with a space"),
+        (("A",), {"B": ["A", None]}, "renamed_from is without a name"),
         (("A", "A"), {"B": "A"}, 'several endpoints are named "A"'),
     ],
 )

@@ -1,6 +1,5 @@
 """`avra apply`: has the endpoints of a workspace be as a file says."""
 
-import json
 import os
 import sys
 from contextlib import nullcontext
@@ -19,6 +18,7 @@ from webhooks_app.cli import (
 )
 from webhooks_app.cli.api_client import ApiClient, ApiFailure
 from webhooks_app.cli.api_command import ApiCommand, with_client
+from webhooks_app.cli.api_output import json_line
 from webhooks_app.cli.endpoint_plan import Action, Leftover, Plan
 from webhooks_app.cli.plan_execution import Outcome, Result
 from webhooks_app.cli.secrets_file import SecretsFile, SecretsFileError
@@ -79,7 +79,7 @@ def apply(
         _show(plan)
     if dry_run or not plan.pending:
         if is_json:
-            click.echo(json.dumps(plan_display.as_json(plan), ensure_ascii=False))
+            click.echo(json_line(plan_display.as_json(plan)))
         sys.exit(EXIT_PENDING if plan.pending else os.EX_OK)
     _check(plan, take_over=take_over, held=held)
     _ask(plan, may_ask=file != "-" and not is_json and sys.stdin.isatty(), yes=yes)
@@ -123,6 +123,8 @@ def _show(plan: Plan) -> None:
 
 def _check(plan: Plan, *, take_over: bool, held: str | None) -> None:
     """End where something has to be said first."""
+    if plan.unmatched and plan.with_action(Action.DELETE):
+        _refuse(_unmatched(plan))
     others = [step for step in plan.pending if step.manager_before not in (None, plan.managed_by)]
     if others and not take_over:
         names = ", ".join(f"{flatten(each.name)} ({flatten(each.manager_before or '')})" for each in others)
@@ -131,6 +133,19 @@ def _check(plan: Plan, *, take_over: bool, held: str | None) -> None:
     if waiting and held is None:
         names = ", ".join(f"{flatten(each.name)} ({each.held})" for each in waiting)
         _refuse(f"Deliveries were held for {names}: say --held send or --held discard.")
+
+
+def _unmatched(plan: Plan) -> str:
+    """Return why nothing is deleted: it may be what was to be renamed."""
+    said = "; ".join(
+        f"{flatten(name)} is renamed from {flatten(' or '.join(before))}, and no endpoint is named so"
+        for name, before in plan.unmatched.items()
+    )
+    gone = ", ".join(flatten(step.name) for step in plan.with_action(Action.DELETE))
+    return (
+        f"{said}. Is it one of those that would be deleted ({gone})? Correct renamed_from, or take it out, "
+        "or apply without --prune first."
+    )
 
 
 def _ask(plan: Plan, *, may_ask: bool, yes: bool) -> None:
@@ -168,7 +183,7 @@ def _execute(
             click.echo(f"error: {flatten(str(error))}", err=True)
     if is_json:
         said = plan_display.as_json(plan) | {"results": [_result_json(each) for each in results]}
-        click.echo(json.dumps(said, ensure_ascii=False))
+        click.echo(json_line(said))
     else:
         _summarize(plan, results, secrets)
     if is_interrupted:

@@ -96,8 +96,19 @@ def _declared(key: str, node: yaml.Node, env: Mapping[str, str], problems: Probl
     if (is_disabled := reader.truth("disabled")) is not None:
         settings["disabled"] = is_disabled
     settings["headers"] = _headers(reader, declared, env)
-    declared.renamed_from = tuple(dict.fromkeys(reader.one_or_more_texts("renamed_from")))
+    declared.renamed_from = _names_before(reader)
     return declared
+
+
+def _names_before(reader: MappingReader) -> tuple[str, ...]:
+    """Return the names; reported where one can be none: its endpoint would be a new one."""
+    names = reader.one_or_more_texts("renamed_from")
+    mark = reader.mark("renamed_from")
+    if reader.has_null("renamed_from"):
+        reader.report("renamed_from is without a name; take it out, or write the name in quotes", mark)
+    elif any(name != name.strip() or not name for name in names):
+        reader.report("renamed_from: a name is empty, or begins or ends with a space", mark)
+    return tuple(dict.fromkeys(names))
 
 
 def _headers(reader: MappingReader, declared: Declared, env: Mapping[str, str]) -> list[dict[str, Any]]:

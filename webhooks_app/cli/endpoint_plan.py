@@ -61,11 +61,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """All steps, those of the file first; `left` are endpoints that the file manages but has no longer."""
+    """All steps, those of the file first; `left` are endpoints that the file manages but has no longer.
+
+    `unmatched` are names of before, of endpoints that would be new, which no endpoint has.
+    """
 
     managed_by: str
     steps: Sequence[Step]
     left: Sequence[str] = ()
+    unmatched: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def pending(self) -> list[Step]:
@@ -94,7 +98,13 @@ def make(client: ApiClient, file: EndpointFile, leftover: Leftover, problems: Pr
     if leftover is Leftover.KEEP:
         return Plan(file.managed_by, steps, [each["name"] for each in left])
     action = Action.DELETE if leftover is Leftover.DELETE else Action.RELEASE
-    return Plan(file.managed_by, [*steps, *(Step(each["name"], action, before=each) for each in left)])
+    steps += [Step(each["name"], action, before=each) for each in left]
+    return Plan(file.managed_by, steps, unmatched=_unmatched(file, steps))
+
+
+def _unmatched(file: EndpointFile, steps: Sequence[Step]) -> dict[str, Sequence[str]]:
+    new = [file.endpoints[step.name] for step in steps if step.action is Action.CREATE]
+    return {each.name: each.renamed_from for each in new if each.renamed_from}
 
 
 def judge_one(client: ApiClient, step: Step) -> Step | None:

@@ -151,6 +151,13 @@ class MappingReader:
         text = self.text(key)
         return [] if text is None else [text]
 
+    def has_null(self, key: str) -> bool:
+        """Tell whether there is a key without a value, or with one of a list that is none."""
+        node = self._values.get(key)
+        if node is None:
+            return False
+        return any(map(_is_null, node.value if isinstance(node, yaml.SequenceNode) else [node]))
+
     def mapping(self, key: str, where: str) -> "MappingReader | None":
         node = self._values.get(key)
         return None if node is None or _is_null(node) else MappingReader(node, where, self.problems)
