@@ -169,6 +169,33 @@ def test_a_row_has_a_long_turn_each_hour_and_all_of_them_a_fifth_of_the_time() -
     assert [turns.begin("a", 4599.0), turns.begin("a", 4600.0)] == [5, 30]
 
 
+def test_runs_that_remember_no_other_give_a_long_turn_to_what_failed_for_an_hour() -> None:
+    def first_turn(failing_seconds: float) -> float:
+        turns = FailingTurns(RelayLimits())
+        turns.is_one_of_many = True
+        return turns.begin("a", 1000.0, failing_seconds=failing_seconds)
+
+    assert [first_turn(each) for each in (0, 3599, 3600)] == [5, 5, 30]
+
+
+@pytest.mark.parametrize(("hours", "is_sent"), [(0, False), (2, True)])
+def test_what_takes_long_is_sent_by_a_run_once_it_has_failed_for_an_hour(
+    store: Store, broken: Breaking, broken_url: str, workspace: Workspace, hours: int, is_sent: bool
+) -> None:
+    [slow] = store.fill(1, note=POISON)
+    since = now_ms() - hours * HOUR_MS
+    store.run(f"UPDATE avra_outbox SET error = '500', handed_over_at = {now_ms()}, settled_at = {since}")
+    broken.is_mended, broken.slow_seconds = True, 2.0
+    with Client(broken_url, workspace.token) as client:
+        relay = store.relay(client, failing_send_seconds=0.1)
+        if is_sent:
+            assert relay.run_once() == 1
+        else:
+            with pytest.raises(Trouble):
+                relay.run_once()
+    assert (slow not in store.states()) is is_sent
+
+
 def test_of_rows_that_fail_one_is_claimed_at_a_time_and_where_nothing_else_is_due_first(store: Store) -> None:
     bad = store.fill(3, note=POISON)
     store.run("UPDATE avra_outbox SET error = '500', handed_over_at = 1, settled_at = 1")

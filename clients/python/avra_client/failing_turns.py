@@ -16,7 +16,9 @@ class FailingTurns:
     """Short turns, as other rows wait meanwhile, and now and then a long one.
 
     A row may have failed for what is over, and then take long: a large body, a slow disk. In short turns
-    alone it would never be sent. Each has a long turn once an hour, and all together a fifth of the time.
+    alone it would never be sent. Each has a long turn once an hour, and all together a fifth of the time, as
+    far as this relay remembers. One that only hands over what is due now remembers no turns of others before
+    it: it is then the row that tells, which is sent once an hour when it has failed for one.
     """
 
     def __init__(self, limits: RelayLimits) -> None:
@@ -24,6 +26,7 @@ class FailingTurns:
         self._long_from = 0.0
         self._row_long_from: dict[str, float] = {}
         self._is_long = False
+        self.is_one_of_many = False
 
     @contextmanager
     def seconds_to_send(self, claim: Claim) -> Iterator[float]:
@@ -31,13 +34,16 @@ class FailingTurns:
         if not claim.is_of_failing:
             yield self._limits.send_seconds
             return
-        began = time.monotonic()
-        yield self.begin(claim.rows[0].id, began)
+        began, [row] = time.monotonic(), claim.rows
+        failing_seconds = time.time() - (row.failing_since or 0) / 1000
+        yield self.begin(row.id, began, failing_seconds=failing_seconds)
         self.end(time.monotonic(), seconds=time.monotonic() - began)
 
-    def begin(self, row_id: str, now: float) -> float:
+    def begin(self, row_id: str, now: float, *, failing_seconds: float = 0.0) -> float:
         """Return for how many seconds to send the row, at this moment of time.monotonic()."""
-        self._is_long = now >= max(self._long_from, self._row_long_from.get(row_id, 0.0))
+        is_rare = failing_seconds >= self._limits.longest_failing_pause_seconds
+        is_its_turn = now >= max(self._long_from, self._row_long_from.get(row_id, 0.0))
+        self._is_long = is_its_turn and (is_rare or not self.is_one_of_many)
         if not self._is_long:
             return min(self._limits.failing_send_seconds, self._limits.send_seconds)
         if len(self._row_long_from) >= _MOST_KNOWN:

@@ -78,6 +78,7 @@ class Relay:
         Raises Trouble where it did not take them, and the driver's errors of the database.
         """
         accepted, chances = 0, _SUSPECTS
+        self._turns.is_one_of_many = True
         self._failing.clear()
         try:
             while not (stop and stop.is_set()):
