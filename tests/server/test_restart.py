@@ -3,6 +3,8 @@
 import http.client
 import json
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +27,20 @@ pytestmark = pytest.mark.long
 # between two requests then, and some within one.
 PAUSE_SECONDS = 0.01
 BODY = json.dumps({"type": "batch-lifecycle", "data": {"batch_id": "b1", "status": "queued"}})
+
+
+# Two processes that serve, one after the other, and are ready; this one stands for what served meanwhile.
+DISMISSES_ITSELF = """
+import os, signal, socket
+from webhooks_app.jobs import child_process
+from webhooks_app.server.restart import LEAVE_SIGNAL, Restart
+asked = []
+signal.signal(LEAVE_SIGNAL, lambda *_: asked.append(LEAVE_SIGNAL))
+restart = Restart(socket.socket(), {"_AVRA_STAND_IN": str(os.getpid())})
+for _ in range(2):
+    os.waitpid(child_process.fork(restart.dismiss), 0)
+print(len(asked))
+"""
 
 
 class SteadyClient:
@@ -89,6 +105,13 @@ def await_ready(process: PlatformProcess, count: int) -> None:
 def count_events() -> int:
     db.session.rollback()
     return db.session.scalar(select(func.count()).select_from(Event)) or 0
+
+
+def test_what_served_meanwhile_is_dismissed_once_however_many_processes_are_ready() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", DISMISSES_ITSELF], capture_output=True, text=True, timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("1\n", "")
 
 
 def test_a_restart_under_load_refuses_and_loses_nothing(
