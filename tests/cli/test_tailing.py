@@ -1,8 +1,7 @@
 """What is accepted and what becomes of it, as `avra events tail` sees it, against a real platform."""
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime, timedelta
-from email.utils import format_datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ from tests.worker.attempted import deliveries, make_due
 from webhooks_app.cli import tail_display
 from webhooks_app.cli.api_client import ApiClient, ApiFailure
 from webhooks_app.cli.profiles import Profile
-from webhooks_app.cli.tailing import Tailing, TailLimits
+from webhooks_app.cli.tailing import Tailing, TailLimits, moment_of
 from webhooks_app.core import clock
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Delivery
@@ -166,20 +165,30 @@ def test_more_than_a_look_shows_is_left_out_for_good(client: ApiClient, workspac
     assert (look(tailing), tailing.has_left_out) == ([], False)
 
 
+@pytest.mark.parametrize(
+    ("date", "is_read"),
+    [
+        ("Thu, 26 Nov 2026 16:00:00 GMT", True),
+        ("Thu, 26 Nov 2026 16:00:00 -0000", True),
+        ("Thu, 26 Nov 2026 16:00:00 GMT, Thu, 26 Nov 2026 16:00:01 GMT", True),
+        ("Thu, 26 Nov 99999999999999999999 16:00:00 GMT", False),
+        ("", False),
+    ],
+)
+def test_any_date_of_an_answer_is_read_or_left(date: str, is_read: bool) -> None:
+    assert moment_of(date) == (datetime(2026, 11, 26, 16, tzinfo=UTC) if is_read else None)
+
+
 class Before:
-    """The platform as it was before it told what becomes of deliveries, behind a proxy that adds a date."""
+    """The platform as it was before it told what becomes of deliveries."""
 
     def __init__(self, app: Flask) -> None:
         self._app = app
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
-            shown = format_datetime(clock.now(), usegmt=True)
-            return start_response(status, [*headers, ("Date", shown)], *more)
-
         if "ids=" in environ["QUERY_STRING"]:
             environ["QUERY_STRING"] = "unknown=1"
-        return self._app(environ, start)
+        return self._app(environ, start_response)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

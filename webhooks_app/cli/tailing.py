@@ -164,9 +164,17 @@ def _kind(before: Row, now: Row) -> str:
 def _clock_ahead(client: ApiClient) -> timedelta:
     """Return by how much the platform's clock is ahead of this one, where its answers tell."""
     answer = client.request("GET", "/deliveries", query={"limit": 1})
+    shown = moment_of(answer.headers.get("Date", ""))
+    return shown - clock.now() if shown else timedelta()
+
+
+def moment_of(date: str) -> datetime | None:
+    """Return what a Date header says (RFC 9110, section 6.6.1), None where that is nothing. Pure.
+
+    What names no zone is UTC: `-0000`, or two of them, as a proxy may add its own.
+    """
     try:
-        shown = parsedate_to_datetime(answer.headers["Date"])
-    except (KeyError, ValueError, OverflowError):
-        return timedelta()
-    # Naive where its zone is -0000, or a proxy added a second one.
-    return (shown if shown.tzinfo else shown.replace(tzinfo=UTC)) - clock.now()
+        found = parsedate_to_datetime(date)
+    except (ValueError, OverflowError):
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
