@@ -23,6 +23,9 @@ DEADLOCK_SECONDS_IF_VACUUMED = """
     )
 """
 
+# Held until the transaction's end, also behind a pooler: who migrates beside us then finds what we have done.
+TAKE_TURN = "SELECT pg_catalog.pg_advisory_xact_lock(7290146031)"
+
 
 def run_in_one_transaction(*, is_patient: bool) -> None:
     with WriteDatabase(database.engine).without_time_limit().begin() as connection:
@@ -37,6 +40,8 @@ def run_in_one_transaction(*, is_patient: bool) -> None:
         context.get_context().opts[rolling_upgrades.IS_NEW_DATABASE] = is_new
         with context.begin_transaction():
             shorten_lock_timeout(connection, lock_seconds(connection, is_patient=is_patient))
+            if connection.dialect.name == "postgresql":
+                connection.exec_driver_sql(TAKE_TURN)
             context.run_migrations()
 
 
