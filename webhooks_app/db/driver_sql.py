@@ -1,6 +1,6 @@
 """Statements that go to the driver as they are, where SQLAlchemy takes longer than the database.
 
-That is on the way of each event: who subscribes, its insert, its claim.
+That is on the way of each event: who subscribes, its insert, its claim, what is recorded.
 """
 
 import re
