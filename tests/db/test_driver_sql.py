@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from webhooks_app.core import clock
 from webhooks_app.db import driver_sql
+from webhooks_app.db.column_types import of_driver
 from webhooks_app.db.engines import Databases
 from webhooks_app.extensions import db
 
@@ -35,12 +36,17 @@ def test_a_moment_comes_back_in_utc(databases: Databases, hours: int) -> None:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SET LOCAL TIME ZONE 'Asia/Kolkata'"))
         [(stored, is_null)] = fetch(connection, MOMENTS, at=at)
-    moment = driver_sql.moment(stored)
+    moment = of_driver(stored)
     assert moment == at
     assert isinstance(moment, datetime)
     assert moment.utcoffset() == timedelta(0)
     assert not is_null
-    assert driver_sql.moment(None) is None
+    assert of_driver(None) is None
+
+
+def test_a_moment_without_a_time_zone_is_refused(databases: Databases) -> None:
+    with databases.read.connect() as connection, pytest.raises(ValueError, match="without a time zone"):
+        fetch(connection, MOMENTS, at=clock.now().replace(tzinfo=None))
 
 
 def test_a_transaction_begins_as_with_any_other_statement(databases: Databases) -> None:

@@ -10,6 +10,7 @@ A manual attempt whose moment in the schedule has come meanwhile is the schedule
 """
 
 from webhooks_app.db import driver_sql
+from webhooks_app.db.driver_sql import DriverStatement
 
 # A claim before this one that was marked with `claimed_at` and left no outcome is an expired lease. A suspect
 # is not marked by its claim, but when it is sent: until then the death of its worker says nothing about it.
@@ -57,18 +58,19 @@ _DUE_POSTGRESQL = f"""
 """
 
 
+def _prepare(condition: str, more_columns: str = "") -> DriverStatement:
+    """Return the claim from the endpoints that meet the condition, on PostgreSQL with more columns."""
+    return driver_sql.prepare(
+        {
+            "sqlite": _CLAIM % (_DUE_SQLITE % condition),
+            "postgresql": _CLAIM % (_DUE_POSTGRESQL % condition) + more_columns,
+        }
+    )
+
+
 # Each by dialect. Binds :endpoint_ids, :quota (deliveries of each), :now, :lease_ends_at, :leases_to_isolate.
-CLAIM = driver_sql.prepare(
-    {"sqlite": _CLAIM % (_DUE_SQLITE % ""), "postgresql": _CLAIM % (_DUE_POSTGRESQL % "")}
-)
+CLAIM = _prepare("")
 # For few deliveries: on PostgreSQL with the endpoint's moment of change and the event's body.
-CLAIM_FEW = driver_sql.prepare(
-    {"sqlite": _CLAIM % (_DUE_SQLITE % ""), "postgresql": _CLAIM % (_DUE_POSTGRESQL % "") + _TO_SEND}
-)
+CLAIM_FEW = _prepare("", _TO_SEND)
 # And from such endpoints only as have neither a rate limit nor a pause, which no scan was made for.
-CLAIM_UNSCANNED = driver_sql.prepare(
-    {
-        "sqlite": _CLAIM % (_DUE_SQLITE % _IS_FREE),
-        "postgresql": _CLAIM % (_DUE_POSTGRESQL % _IS_FREE) + _TO_SEND,
-    }
-)
+CLAIM_UNSCANNED = _prepare(_IS_FREE, _TO_SEND)

@@ -22,16 +22,24 @@ class UtcDateTime(TypeDecorator[datetime]):
         return dialect.type_descriptor(DateTime(timezone=True))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a moment without a time zone")
-        return microseconds(value) if dialect.name == "sqlite" else value
+        return None if value is None else for_driver(value, dialect)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        if isinstance(value, int):
-            return from_microseconds(value)
-        return value.astimezone(UTC) if value is not None else None
+        return of_driver(value)
+
+
+def for_driver(moment: datetime, dialect: Dialect) -> Any:
+    """Return what the dialect's driver takes for a moment. Raises ValueError for one without a time zone."""
+    if moment.tzinfo is None:
+        raise ValueError("a moment without a time zone")
+    return microseconds(moment) if dialect.name == "sqlite" else moment
+
+
+def of_driver(value: Any) -> datetime | None:
+    """Return the moment in UTC that a driver has as microseconds (SQLite) or in the session's time zone."""
+    if isinstance(value, int):
+        return from_microseconds(value)
+    return value.astimezone(UTC) if value is not None else None
 
 
 def microseconds(moment: datetime) -> int:

@@ -24,7 +24,7 @@ _REMOVE = bulk_sql.prepare_with_rows(
     """
     DELETE FROM pending_deliveries
     WHERE (delivery_id, generation) IN (SELECT r.id, r.generation FROM {rows})
-    RETURNING delivery_id AS id, generation
+    RETURNING delivery_id, generation
     """,
     _CLAIM_FIELDS,
 )
@@ -59,7 +59,7 @@ def count_due(connection: Connection, endpoint_id: str, *, now: datetime, limit:
 def remove_endpoint(connection: Connection, endpoint_id: str, state: DeliveryState, *, now: datetime) -> int:
     """Take every pending delivery of an endpoint out of the queue, into `state`; return how many."""
     statement = text("""
-        DELETE FROM pending_deliveries WHERE endpoint_id = :id RETURNING delivery_id AS id, generation
+        DELETE FROM pending_deliveries WHERE endpoint_id = :id RETURNING delivery_id, generation
     """)
     removed = connection.execute(statement, {"id": endpoint_id}).all()
     set_state(connection, removed, state, now=now)

@@ -5,13 +5,13 @@ That is on the way of each event: who subscribes, its insert, its claim, what is
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
 from webhooks_app.db import driver_errors
-from webhooks_app.db.column_types import from_microseconds, microseconds
+from webhooks_app.db.column_types import for_driver
 
 # The value `:name`, and not the second colon of a cast or a time of day.
 _NAMED_VALUE = re.compile(r"(?<![:\w]):([a-z_]+)")
@@ -29,15 +29,17 @@ def prepare(statements: Mapping[str, str]) -> DriverStatement:
 def fetch_all(
     connection: Connection, statement: DriverStatement, values: Mapping[str, Any]
 ) -> list[tuple[Any, ...]]:
-    """Run the statement and return its rows, if it gives any, with moments as the driver has them: `moment`.
+    """Run the statement and return its rows, if it gives any, with moments as the driver has them.
 
-    Raises DBAPIError as SQLAlchemy does.
+    `column_types.of_driver` reads these. Raises DBAPIError as SQLAlchemy does, and ValueError for a moment
+    without a time zone.
     """
-    if connection.dialect.name == "sqlite":
-        values = {
-            name: microseconds(each) if isinstance(each, datetime) else each for name, each in values.items()
-        }
-    return fetch_all_as(connection, statement[connection.dialect.name], values)
+    dialect = connection.dialect
+    taken = {
+        name: for_driver(each, dialect) if isinstance(each, datetime) else each
+        for name, each in values.items()
+    }
+    return fetch_all_as(connection, statement[dialect.name], taken)
 
 
 def fetch_all_as(connection: Connection, statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
@@ -48,10 +50,3 @@ def fetch_all_as(connection: Connection, statement: str, values: Mapping[str, An
     with driver_errors.as_sqlalchemy(connection, statement):
         cursor = driver.execute(statement, values)
         return cursor.fetchall() if cursor.description is not None else []
-
-
-def moment(value: Any) -> datetime | None:
-    """Return the moment in UTC that a driver has as microseconds (SQLite) or in the session's time zone."""
-    if value is None:
-        return None
-    return from_microseconds(value) if isinstance(value, int) else value.astimezone(UTC)

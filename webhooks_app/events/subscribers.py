@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 from webhooks_app.accounts import api_tokens
 from webhooks_app.accounts.api_tokens import LiveToken
 from webhooks_app.core import clock
-from webhooks_app.db import bulk_sql, driver_sql
+from webhooks_app.db import bulk_sql
+from webhooks_app.db.column_types import of_driver
 from webhooks_app.db.models import EndpointState
 from webhooks_app.events.fan_out_plan import Topic
 
@@ -81,9 +82,7 @@ def find(connection: Connection, senders: Iterable[Sender]) -> Subscribers:
     rows = [each._asdict() for each in set(senders)]
     for row in map(_Found._make, bulk_sql.run_with_rows(connection, _FIND, rows, now=clock.now())):
         if row.id is not None and row.token_hash not in tokens:
-            tokens[row.token_hash] = api_tokens.of_row(
-                row._replace(last_used_at=driver_sql.moment(row.last_used_at))
-            )
+            tokens[row.token_hash] = api_tokens.of_row(row._replace(last_used_at=of_driver(row.last_used_at)))
         if row.endpoint_id is None:
             continue
         endpoints[row.workspace_id, row.type][row.endpoint_id] = None

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, text
 
 from webhooks_app.db import driver_sql, event_bodies
 from webhooks_app.db.claim_sql import CLAIM
+from webhooks_app.db.column_types import of_driver
 from webhooks_app.db.driver_sql import DriverStatement
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models.base import UtcDateTime
@@ -54,8 +55,8 @@ def claim_due(
 
 def _claimed(row: tuple[Any, ...]) -> ClaimedDelivery:
     claimed = ClaimedDelivery(*row)
-    claimed.scheduled_at = driver_sql.moment(claimed.scheduled_at)
-    claimed.changed_at = driver_sql.moment(claimed.changed_at)
+    claimed.scheduled_at = of_driver(claimed.scheduled_at)
+    claimed.changed_at = of_driver(claimed.changed_at)
     if claimed.body is not None:
         claimed.body = event_bodies.read(claimed.body)
     return claimed
