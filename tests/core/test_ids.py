@@ -1,4 +1,8 @@
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 
 import pytest
 
@@ -30,6 +34,28 @@ def test_ids_sort_by_time() -> None:
     floors = [ids.floor("evt", moment) for moment in moments]
     assert floors == sorted(floors)
     assert len(set(floors)) == len(floors)
+
+
+def test_ids_sort_in_the_order_in_which_a_process_makes_them() -> None:
+    made = [one for _ in range(2_000) for one in (ids.new("evt"), *ids.several("evt", 3))]
+    assert made == sorted(set(made))
+    assert len({ids.created_at(one) for one in made}) < len(made) / 10  # many of one millisecond each
+
+
+def test_ids_that_threads_make_side_by_side_do_not_repeat() -> None:
+    with ThreadPoolExecutor(8) as pool:
+        lists = list(pool.map(lambda _: [ids.new("evt") for _ in range(2_000)], range(8)))
+    assert all(each == sorted(each) for each in lists)
+    assert len(set(chain(*lists))) == 16_000
+
+
+def test_a_forked_process_makes_ids_though_another_thread_was_making_one() -> None:
+    with ids._CLOCK._lock:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(30)
+            os._exit(0 if ids.is_id("evt", ids.new("evt")) else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_several_ids_come_in_ascending_order_without_repeats() -> None:
