@@ -4,7 +4,9 @@ import ast
 import copy
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from mutants import places
 
 _COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE,
@@ -72,13 +74,16 @@ class Mutant:
 def mutate(source: str) -> list[Mutant]:
     """Return every mutant of a module; docstrings, types and log calls are left alone."""
     tree = ast.parse(source)
-    _set_places(tree)
+    places.note(tree)
     skipped = {id(node) for node in _not_worth_mutating(tree)}
+    defaults = places.named_defaults(tree)
     found: dict[str, Mutant] = {}
     for position, node in enumerate(ast.walk(tree)):
         if id(node) in skipped:
             continue
-        for description, replacement in _changes(node):
+        for change, replacement in _changes(node):
+            # What several defaults of one function have alike, their names tell apart.
+            description = f"{defaults[id(node)]}={change}" if id(node) in defaults else change
             mutant = _mutant(tree, position, node, description, replacement)
             found.setdefault(mutant.source, mutant)
     return list(found.values())
@@ -89,12 +94,16 @@ def _mutant(tree: ast.Module, position: int, node: ast.AST, what: str, replaceme
     target = next(each for at, each in enumerate(ast.walk(changed)) if at == position)
     _Replace(target, replacement).visit(changed)
     text = ast.unparse(ast.fix_missing_locations(changed))
-    return Mutant(getattr(node, "lineno", 0), *_place(node), description=what, source=text)
-
-
-def _place(node: ast.AST) -> tuple[int, str, bool, int]:
-    place: _Place = getattr(node, "place", _Place())
-    return place.statement_line, place.function, place.is_in_body, place.position
+    place = places.of(node)
+    return Mutant(
+        getattr(node, "lineno", 0),
+        place.statement_line,
+        place.function,
+        place.is_in_body,
+        place.position,
+        description=what,
+        source=text,
+    )
 
 
 class _Replace(ast.NodeTransformer):
@@ -103,35 +112,6 @@ class _Replace(ast.NodeTransformer):
 
     def visit(self, node: ast.AST) -> ast.AST:
         return self._replacement if node is self._target else super().generic_visit(node)
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """What is around a node; as for `Mutant`."""
-
-    statement_line: int = 0
-    function: str = "module"
-    is_in_body: bool = False
-    position: int = 0
-
-
-def _set_places(tree: ast.Module) -> None:
-    """Note at each node what is around it."""
-    for position, statement in enumerate(tree.body):
-        _set_place(statement, _Place(position=position))
-
-
-def _set_place(node: ast.AST, around: _Place) -> None:
-    place = around
-    if isinstance(node, ast.stmt):
-        place = replace(place, statement_line=node.lineno)
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        name = node.name if place.function == "module" else f"{place.function}.{node.name}"
-        place = replace(place, function=name)
-    node.place = place  # type: ignore[attr-defined]
-    body = node.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else []
-    for child in ast.iter_child_nodes(node):
-        _set_place(child, replace(place, is_in_body=place.is_in_body or child in body))
 
 
 def _not_worth_mutating(tree: ast.Module) -> Iterator[ast.AST]:

@@ -5,6 +5,7 @@ The servers and templates that all tests share are made once, before the first f
 
 import gc
 import signal
+import time
 import weakref
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,10 +21,9 @@ from mutants.groups import ROOT, name_of
 from mutants.loaded_module import LoadedModule
 from mutants.operators import Mutant
 
-# Past so many seconds of tests, another one that runs the line hardly ever sees what these did not; but on a
-# machine that is busy with something else, a few tests take as long.
-MOST_SECONDS = 10.0
-FEWEST_TESTS = 12
+# Past so many tests, another one that runs the line hardly ever sees what these did not. A number and no
+# time, so that a machine which is busy with something else chooses no fewer than an idle one.
+MOST_TESTS = 40
 LONGEST_RUN_SECONDS = 3600.0
 
 Report = Callable[[Path, Mutant, str, list[str]], None]
@@ -38,6 +38,7 @@ class Trials:
         event.listen(Engine, "engine_connect", self._note_engine)
         self._failed: set[str] = set()
         self._seconds: dict[str, float] = defaultdict(float)
+        self._processor_seconds: dict[str, float] = {}
         self._starters: list[str] = []
         self._now = ""
         self._noticed_by: Counter[tuple[str, str]] = Counter()
@@ -65,7 +66,7 @@ class Trials:
         self._starters = found["starters"]
         for name in self._starters:
             _run(items[name], cast(pytest.Item, session))
-        self._seconds = found["seconds"]
+        self._seconds, self._processor_seconds = found["seconds"], found["processor_seconds"]
         loaded = {module: LoadedModule(name_of(module), ROOT / module) for module in self._mutants}
         gc.freeze()  # so that forks share what a collection would write to
         for module in self._mutants:
@@ -98,29 +99,30 @@ class Trials:
         coverage.start()
         for item, following in zip(items, [*items[1:], None], strict=True):
             coverage.switch_context(item.nodeid)
+            before = time.process_time()
             _run(item, following)
+            self._processor_seconds[item.nodeid] = time.process_time() - before
         coverage.stop()
         lines = {}
         for module in self._mutants:
             found = coverage.get_data().contexts_by_lineno(str(ROOT / module))
             lines[str(module)] = {at: [*({*tests} - {""} - self._failed)] for at, tests in found.items()}
         print("failed without any mutant:", *sorted(self._failed), flush=True)
-        return {"seconds": self._seconds, "starters": self._starters, "lines": lines}
+        return {
+            "seconds": self._seconds,
+            "processor_seconds": self._processor_seconds,
+            "starters": self._starters,
+            "lines": lines,
+        }
 
     def _choose(self, module: Path, mutant: Mutant, tests: Iterable[str]) -> list[str]:
         """Return as many of the tests as are worth it, those likely to notice first."""
 
         def order(test: str) -> tuple[int, bool, float]:
             noticed = self._noticed_by[mutant.function, test]
-            return -noticed, f"/test_{module.stem}.py::" not in test, self._seconds[test]
+            return -noticed, f"/test_{module.stem}.py::" not in test, self._processor_seconds[test]
 
-        chosen, seconds = [], 0.0
-        for test in sorted(tests, key=order):
-            chosen.append(test)
-            seconds += self._seconds[test]
-            if seconds > MOST_SECONDS and len(chosen) >= FEWEST_TESTS:
-                break
-        return chosen
+        return sorted(tests, key=order)[:MOST_TESTS]
 
     def _try(self, loaded: LoadedModule, mutant: Mutant, items: Sequence[pytest.Item]) -> str:
         allowed = 120 + 10 * sum(self._seconds[item.nodeid] for item in items)
@@ -144,7 +146,7 @@ class Trials:
             return "noticed", ""  # it could not even be imported
         for item, following in zip(items, [*items[1:], None], strict=True):
             # Ends this process, where a test takes many times the processor time that it took without.
-            signal.setitimer(signal.ITIMER_PROF, 5 + 5 * self._seconds[item.nodeid])
+            signal.setitimer(signal.ITIMER_PROF, 5 + 5 * self._processor_seconds[item.nodeid])
             _run(item, following or cast(pytest.Item, item.session))
             if self._failed:
                 return "noticed", item.nodeid

@@ -98,7 +98,9 @@ def test_a_value_changes_with_what_is_made_of_it(user: ModuleType, tmp_path: Pat
     assert user.limited(more=2) == "XXabXXab"
 
 
-@pytest.mark.parametrize(("function", "description"), [("length", "1 -> 2"), ("Box.area", "3 -> 4")])
+@pytest.mark.parametrize(
+    ("function", "description"), [("length", "more=1 -> 2"), ("Box.area", "side=3 -> 4")]
+)
 def test_a_default_changes(user: ModuleType, tmp_path: Path, function: str, description: str) -> None:
     before = user.length(), user.Box().area()
     assert change(tmp_path, function, description)

@@ -26,3 +26,12 @@ def test_options_that_are_switched_are_told_apart_by_their_names() -> None:
     assert "read=True -> False" in found
     assert "shared=False -> True" in found
     assert "True -> False" not in found
+
+
+def test_defaults_of_one_function_are_told_apart_by_their_names() -> None:
+    source = "def lock(row, read=False, /, own=False, *, wait, shared=False):\n    return row\n"
+    assert {each for each in described(source) if "False" in each} == {
+        "read=False -> True",
+        "own=False -> True",
+        "shared=False -> True",
+    }
