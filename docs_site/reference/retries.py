@@ -8,7 +8,7 @@ from webhooks_app.core import retry_schedule, signing
 from webhooks_app.core.retry_schedule import DEFAULT_DELAYS
 from webhooks_app.endpoints import auto_disable, endpoint_values, signing_secrets
 from webhooks_app.transport import exchange
-from webhooks_app.web.api.producer import LARGEST_EVENT_BYTES
+from webhooks_app.web.api.event_input import LARGEST_EVENT_BYTES
 from webhooks_app.worker import retry_decision
 
 _FIRST = timedelta(hours=9)  # the example's first attempt, on a Monday

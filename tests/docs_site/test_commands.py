@@ -24,7 +24,7 @@ from webhooks_app.db.models import Endpoint, Event
 from webhooks_app.endpoints import signing_secrets
 from webhooks_app.events import catalog
 from webhooks_app.extensions import db, services
-from webhooks_app.web.api.producer import LARGEST_BATCH
+from webhooks_app.web.api.event_input import LARGEST_BATCH
 from webhooks_app.worker.engine import DeliveryEngine
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -12,11 +12,12 @@ from flask import Flask
 
 from tests.conftest import Workspace, wait_for
 from tests.server.running_server import serving
+from tests.web.api.conftest import new_api
 from webhooks_app.extensions import services
 from webhooks_app.server import access_log
 from webhooks_app.server.access_log import client_of, mask_path
 from webhooks_app.server.event_intake import EventIntake, answer_headers
-from webhooks_app.web import request_ids
+from webhooks_app.web import logged_ids, request_ids
 
 EVENT = {"type": "batch-lifecycle", "data": {"batch_id": "b1", "status": "succeeded"}}
 NEW = re.compile(r"[0-9a-f]{32}")
@@ -89,6 +90,79 @@ def test_an_event_is_answered_under_the_id_of_a_trusted_proxy(
             assert answer.status_code == 202
             assert expected.fullmatch(answer.headers["X-Request-ID"])
             assert vars(running.line())["request_id"] == answer.headers["X-Request-ID"]
+
+
+@only_sqlite
+@pytest.mark.parametrize("is_ordinary", [True, False], ids=["the short way", "by Flask"])
+def test_the_line_of_an_event_names_it(app: Flask, workspace: Workspace, is_ordinary: bool) -> None:
+    headers = workspace.headers | ({} if is_ordinary else {"X-Unusual": "1"})
+    with web(app) as running:
+        answer = requests.post(f"{running.url}/api/v1/events", json=EVENT, headers=headers, timeout=30)
+        record = vars(running.line())
+
+    assert record["event_id"] == answer.json()["id"]
+    assert "events" not in record
+
+
+@only_sqlite
+def test_the_line_of_a_batch_names_its_first_event_and_how_many_they_are(
+    app: Flask, workspace: Workspace
+) -> None:
+    url = "/api/v1/events/batch"
+    with web(app) as running:
+        sent = {"events": [EVENT] * 3}
+        answer = requests.post(running.url + url, json=sent, headers=workspace.headers, timeout=30)
+        record = vars(running.line())
+
+    assert (record["event_id"], record["events"]) == (answer.json()["events"][0]["id"], 3)
+
+
+@only_sqlite
+def test_the_line_of_what_is_read_or_made_names_it(app: Flask, workspace: Workspace) -> None:
+    """By its path, by the key that it was found by, or by where its answer leads."""
+    headers = workspace.headers
+    with web(app) as running:
+        requests.post(
+            f"{running.url}/api/v1/events",
+            json=EVENT,
+            headers=headers | {"Idempotency-Key": "k1"},
+            timeout=30,
+        )
+        event_id = vars(running.line())["event_id"]
+    with web(app) as running:
+        requests.get(f"{running.url}/api/v1/events/by-key/k1", headers=headers, timeout=30)
+        assert vars(running.line())["event_id"] == event_id
+    robot = {"Authorization": f"Bearer {new_api(workspace).token}"}
+    new = {"url": "https://hooks.example.com", "all_events": True}
+    with web(app) as running:
+        made = requests.post(f"{running.url}/api/v1/endpoints", json=new, headers=robot, timeout=30)
+        endpoint_id = vars(running.line())["endpoint_id"]
+    assert (made.status_code, endpoint_id) == (201, made.json()["id"])
+    with web(app) as running:
+        url, sent = f"{running.url}/api/v1/endpoints/{endpoint_id}/test", {"type": EVENT["type"]}
+        tested = requests.post(url, json=sent, headers=robot, timeout=30)
+        record = vars(running.line())
+    assert (tested.status_code, record["endpoint_id"]) == (202, endpoint_id)
+    assert record["delivery_id"] == tested.json()["delivery_id"]
+
+
+DELIVERY, ENDPOINT = "dlv_" + "0" * 26, "ep_" + "v" * 26
+
+
+@pytest.mark.parametrize(
+    ("path", "named"),
+    [
+        (f"/api/v1/deliveries/{DELIVERY}/replay", {"delivery_id": DELIVERY}),
+        (
+            f"/w/ws_1/endpoints/{ENDPOINT}/test/{DELIVERY}",
+            {"endpoint_id": ENDPOINT, "delivery_id": DELIVERY},
+        ),
+        (f"/w/ws_1/endpoints/{ENDPOINT}x", {}),
+        ("/w/ws_1/endpoints/ep_forged status=200", {}),
+    ],
+)
+def test_a_path_names_what_the_request_is_about(path: str, named: dict[str, str]) -> None:
+    assert logged_ids.of_path(path) == named
 
 
 @only_sqlite

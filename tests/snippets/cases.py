@@ -13,7 +13,7 @@ from webhooks_app.db.models import Endpoint
 from webhooks_app.endpoints import signing_secrets
 from webhooks_app.endpoints.signing_secrets import OVERLAPS
 from webhooks_app.extensions import db, services
-from webhooks_app.web.api.producer import LARGEST_EVENT_BYTES
+from webhooks_app.web.api.event_input import LARGEST_EVENT_BYTES
 from webhooks_app.worker.engine import DeliveryEngine
 
 NAMES = (signing.ID_HEADER, signing.TIMESTAMP_HEADER, signing.SIGNATURE_HEADER)

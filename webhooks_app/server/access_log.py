@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from webhooks_app.core.text_display import MASK
-from webhooks_app.server.wsgi_bridge import Receive, Send
+from webhooks_app.server.wsgi_bridge import Headers, Receive, Send
 from webhooks_app.server.wsgi_environ import Scope
+from webhooks_app.web import logged_ids
 
 log = logging.getLogger(__name__)
 
@@ -27,11 +28,13 @@ class AccessLog:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.monotonic()
         answer: dict[str, Any] = {"status": 0, "bytes": 0, "request_id": None}
+        noted: dict[str, Any] = scope["state"].setdefault(logged_ids.KEY, {})
 
         async def count_and_send(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
                 answer["status"] = message["status"]
-                answer["request_id"] = _request_id(message["headers"])
+                answer["request_id"] = _header(message["headers"], b"x-request-id")
+                noted.update(_made(message["headers"]))
             else:
                 answer["bytes"] += len(message.get("body", b""))
             await send(message)
@@ -40,13 +43,14 @@ class AccessLog:
             await self._app(scope, receive, count_and_send)
         finally:
             duration_ms = round((time.monotonic() - began) * 1000, 1)
-            log.info("request", extra=self._of(scope) | answer | {"duration_ms": duration_ms})
+            log.info("request", extra=self._of(scope) | noted | answer | {"duration_ms": duration_ms})
 
     def _of(self, scope: Scope) -> dict[str, Any]:
         return {
             "method": scope["method"],
             "path": mask_path(scope["path"]),
             "client": client_of(scope, self._trusted_proxies),
+            **logged_ids.of_path(scope["path"]),
         }
 
 
@@ -69,5 +73,11 @@ def client_of(scope: Scope, trusted_proxies: int) -> str:
     return hops[-trusted_proxies] if len(hops) >= trusted_proxies else address
 
 
-def _request_id(headers: Any) -> str | None:
-    return next((value.decode("latin-1") for name, value in headers if name == b"x-request-id"), None)
+def _made(headers: Headers) -> dict[str, str]:
+    """Return the ids of where the answer leads, such as to the endpoint that was made."""
+    location = _header(headers, b"location") or ""
+    return logged_ids.of_path(location.partition("?")[0])
+
+
+def _header(headers: Headers, wanted: bytes) -> str | None:
+    return next((value.decode("latin-1") for name, value in headers if name == wanted), None)

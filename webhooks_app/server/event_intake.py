@@ -20,7 +20,8 @@ from webhooks_app.events.catalog import Catalog
 from webhooks_app.events.group_commit import GroupCommit, UnknownToken
 from webhooks_app.server.wsgi_bridge import Headers
 from webhooks_app.server.wsgi_environ import Scope
-from webhooks_app.web.api import producer, rate_limit_headers
+from webhooks_app.web import logged_ids
+from webhooks_app.web.api import event_input, producer, rate_limit_headers
 from webhooks_app.web.api.authentication import bearer_token
 from webhooks_app.web.api.errors import ApiError
 
@@ -85,6 +86,8 @@ class EventIntake:
         if isinstance(outcome, Exception):
             return None if isinstance(outcome, UnknownToken) else outcome
         [accepted] = outcome
+        if (noted := scope["state"].get(logged_ids.KEY)) is not None:
+            noted.update(logged_ids.of_events([accepted.id], is_batch=False))
         answer = json.dumps(producer.accepted_json(accepted), separators=(",", ":"), sort_keys=True)
         content = answer.encode() + b"\n"
         headers = [*self._headers, (b"content-length", b"%d" % len(content))]
@@ -118,9 +121,9 @@ def _submission(catalog: Catalog, headers: dict[bytes, str], body: bytes) -> tup
         raise _Unusual
     token = bearer_token(headers.get(b"authorization", ""))
     key = headers.get(b"idempotency-key")
-    if token is None or (key is not None and not producer.is_idempotency_key(key)):
+    if token is None or (key is not None and not event_input.is_idempotency_key(key)):
         raise _Unusual
-    event = producer.new_event(catalog, json_parsing.parse(body), body)
+    event = event_input.new_event(catalog, json_parsing.parse(body), body)
     return passwords.hash_token(token), Submission("", [event], key)
 
 

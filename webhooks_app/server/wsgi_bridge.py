@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from webhooks_app.server.wsgi_environ import Scope, environ_of
-from webhooks_app.web import request_deadline, request_ids
+from webhooks_app.web import logged_ids, request_deadline, request_ids
 from webhooks_app.web.api.errors import ApiError
 from webhooks_app.web.api.producer import FAILURE_KEY
 from webhooks_app.web.responses import WAIT_HEADER, CutShort
@@ -92,7 +92,8 @@ class WsgiBridge:
         `failure` is an exception that the application is to raise as if it had come from the database.
         Raises ApiError where all threads stay busy, or too many requests of one token wait.
         """
-        ours = {FAILURE_KEY: failure, request_ids.ENVIRON_KEY: request_id}
+        noted = scope["state"].get(logged_ids.KEY)
+        ours = {FAILURE_KEY: failure, request_ids.ENVIRON_KEY: request_id, logged_ids.KEY: noted}
         context = Context()  # the application may hold context variables from one piece to the next
         answer = await self._begin(environ_of(scope, body) | ours, context)
         if hold := answer.take_hold():

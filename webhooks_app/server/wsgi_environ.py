@@ -6,7 +6,7 @@ from io import BytesIO
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from webhooks_app.web.api.producer import REPEATED_KEY
+from webhooks_app.web.api.event_input import REPEATED_KEY
 
 Scope = dict[str, Any]
 

@@ -10,14 +10,15 @@ from webhooks_app.endpoints import health as endpoint_health
 from webhooks_app.events import test_events
 from webhooks_app.events.accept import NewEvent
 from webhooks_app.extensions import db, services
+from webhooks_app.web import logged_ids
 from webhooks_app.web.api import answer_models, endpoint_answers, endpoint_input, preconditions
 from webhooks_app.web.api.authentication import actor
 from webhooks_app.web.api.endpoints import reload, respond_with
 from webhooks_app.web.api.errors import refuse
+from webhooks_app.web.api.event_input import LARGEST_EVENT_BYTES
 from webhooks_app.web.api.input_models import EnableInput, HeldChoice, TestEventInput
 from webhooks_app.web.api.loading import load_endpoint
 from webhooks_app.web.api.operations import Operation, respond
-from webhooks_app.web.api.producer import LARGEST_EVENT_BYTES
 
 
 def disable_endpoint(endpoint_id: str) -> Response:
@@ -48,6 +49,7 @@ def send_test_event(endpoint_id: str, body: TestEventInput) -> Response:
     if not endpoint.is_enabled:
         refuse(409, "endpoint_disabled", "This endpoint is disabled, so nothing was sent. Enable it first.")
     delivery_id = test_events.send_test(services().write, services().wake_ups, endpoint, event, actor=actor())
+    logged_ids.note({"delivery_id": delivery_id})
     return respond(answer_models.TestDelivery(delivery_id), 202)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from webhooks_app.core import signing
 from webhooks_app.events.catalog import Catalog
 from webhooks_app.events.event_types import EventType
-from webhooks_app.web.api.producer import KEY_FIELD, LARGEST_BATCH, LONGEST_KEY
+from webhooks_app.web.api.event_input import KEY_FIELD, LARGEST_BATCH, LONGEST_KEY
 
 Json = dict[str, Any]
 Names = Mapping[str, str]

@@ -16,6 +16,7 @@ from webhooks_app.listeners import due_requests, ending, listener_limits, past_e
 from webhooks_app.listeners.listener_limits import TooManyListeners, TooOften
 from webhooks_app.listeners.past_events import Filled
 from webhooks_app.listeners.sessions import Session
+from webhooks_app.web import logged_ids
 from webhooks_app.web.api import listener_input, listener_models
 from webhooks_app.web.api.authentication import actor, current_token
 from webhooks_app.web.api.errors import refuse
@@ -156,6 +157,7 @@ def _started(session: Session, filled: Filled) -> Response:
         added=filled.count,
         left_out=filled.has_more,
     )
+    logged_ids.note({"endpoint_id": session.endpoint_id})
     return respond(body, 200 if session.is_resumed else 201, {"Cache-Control": "no-store"})
 
 

@@ -7,28 +7,20 @@ from flask import Response, g, jsonify, request
 from sqlalchemy import ColumnElement, Connection, Row, select
 
 from webhooks_app.accounts.token_scopes import TokenScope
-from webhooks_app.core import json_parsing
 from webhooks_app.core.clock import format_optional, format_rfc3339
 from webhooks_app.db.models import Delivery, Event
-from webhooks_app.events.accept import Accepted, NewEvent, Submission
-from webhooks_app.events.catalog import Catalog
+from webhooks_app.events.accept import Accepted, Submission
 from webhooks_app.extensions import services
-from webhooks_app.web.api import answer_models, rate_limit_headers
+from webhooks_app.web import logged_ids
+from webhooks_app.web.api import answer_models, event_input, rate_limit_headers
 from webhooks_app.web.api.authentication import current_token
-from webhooks_app.web.api.errors import not_in_catalog, refuse
+from webhooks_app.web.api.errors import refuse
 from webhooks_app.web.api.operations import Operation
 from webhooks_app.web.api.preconditions import etag_of, with_etag
 from webhooks_app.web.api.request_body import read_json
 
 # What the web's server adds to the WSGI environment; no client can set a name without HTTP_ before it.
 FAILURE_KEY = "webhooks_app.failure"
-# The names, in lower case, of headers that came more than once: WSGI joins their values.
-REPEATED_KEY = "webhooks_app.repeated_headers"
-LARGEST_EVENT_BYTES = 256 * 1024
-LARGEST_BATCH_BYTES = 4 * 1024 * 1024
-LARGEST_BATCH = 1000
-LONGEST_KEY = 255
-KEY_FIELD = "idempotency_key"  # of an event within a batch
 REPLAYED_HEADER = "Idempotent-Replayed"
 
 
@@ -40,21 +32,23 @@ def raise_failure() -> None:
 
 
 def create_event() -> tuple[Response, int]:
-    body, raw = read_json(LARGEST_EVENT_BYTES)
-    event = new_event(services().catalog, body, raw)
-    [accepted] = _accept(Submission(g.workspace_id, [event], _idempotency_key()))
+    body, raw = read_json(event_input.LARGEST_EVENT_BYTES)
+    event = event_input.new_event(services().catalog, body, raw)
+    [accepted] = _accept(Submission(g.workspace_id, [event], event_input.idempotency_key_of_request()))
+    logged_ids.note(logged_ids.of_events([accepted.id], is_batch=False))
     return _answer(accepted_json(accepted), is_repeat=accepted.is_repeat)
 
 
 def create_events() -> tuple[Response, int]:
-    body, raw = read_json(LARGEST_BATCH_BYTES)
+    body, raw = read_json(event_input.LARGEST_BATCH_BYTES)
     if not isinstance(body, dict) or set(body) != {"events"} or not isinstance(body["events"], list):
         refuse(422, "invalid", 'Send {"events": [{"type": …, "data": …}, …]}.', "events")
-    if not 1 <= len(body["events"]) <= LARGEST_BATCH:
-        refuse(422, "invalid", f"A batch has 1 to {LARGEST_BATCH} events.", "events")
-    key = _idempotency_key()
-    events = _parse_batch(body["events"], raw)
+    if not 1 <= len(body["events"]) <= event_input.LARGEST_BATCH:
+        refuse(422, "invalid", f"A batch has 1 to {event_input.LARGEST_BATCH} events.", "events")
+    key = event_input.idempotency_key_of_request()
+    events = event_input.new_events(services().catalog, body["events"], raw)
     accepted = _accept(Submission(g.workspace_id, events, batch_key=key))
+    logged_ids.note(logged_ids.of_events([each.id for each in accepted], is_batch=True))
     is_repeat = all(each.is_repeat for each in accepted)
     answers = [accepted_json(each) | {"repeated": each.is_repeat} for each in accepted]
     return _answer({"events": answers}, is_repeat=is_repeat)
@@ -70,49 +64,13 @@ def _answer(body: dict[str, Any], *, is_repeat: bool) -> tuple[Response, int]:
     return response, 202
 
 
-def _parse_batch(items: list[Any], raw: bytes) -> list[NewEvent]:
-    """Return the events of a batch whose body is `raw`. Raises ApiError."""
-    catalog, parsed, keys = services().catalog, [], _own_keys(items)
-    for position, item in enumerate(items):
-        rest = {name: item[name] for name in item if name != KEY_FIELD} if isinstance(item, dict) else item
-        parsed.append(_parse_event(catalog, rest, f"events[{position}]."))
-    data_as_sent = json_parsing.batch_data_as_sent(raw)
-    return [
-        NewEvent(event_type, data, raw_data, catalog.indexed_values(event_type, data), key)
-        for (event_type, data), raw_data, key in zip(parsed, data_as_sent, keys, strict=True)
-    ]
-
-
-def _own_keys(items: list[Any]) -> list[str | None]:
-    """Return the idempotency key that each event of a batch has of its own, or None. Raises ApiError."""
-    keys: dict[str, int] = {}
-    found: list[str | None] = []
-    for position, item in enumerate(items):
-        key = item.get(KEY_FIELD) if isinstance(item, dict) else None
-        field = f"events[{position}].{KEY_FIELD}"
-        if key is not None and not (isinstance(key, str) and is_idempotency_key(key)):
-            message = f"An idempotency key has 1 to {LONGEST_KEY} printable ASCII characters."
-            refuse(422, "invalid_idempotency_key", message, field)
-        if key is not None and keys.setdefault(key, position) != position:
-            refuse(422, "invalid_idempotency_key", f"events[{keys[key]}] has the same key.", field)
-        found.append(key)
-    return found
-
-
-def new_event(catalog: Catalog, body: Any, raw: bytes) -> NewEvent:
-    """Return the event of a request whose body is `raw`, and `body` when parsed. Raises ApiError."""
-    event_type, data = _parse_event(catalog, body, "")
-    values = catalog.indexed_values(event_type, data)
-    return NewEvent(event_type, data, json_parsing.data_as_sent(raw), values)
-
-
 def show_event(event_id: str) -> Response:
     return _show_event(Event.id == event_id, "There is no such event.")
 
 
 def show_event_by_key(idempotency_key: str) -> Response:
     message = "There is no event with this key: none was accepted, or it has expired."
-    if not is_idempotency_key(idempotency_key):  # PostgreSQL would not even be asked for a NUL
+    if not event_input.is_idempotency_key(idempotency_key):  # PostgreSQL would not even be asked for a NUL
         refuse(404, "not_found", message)
     return _show_event(Event.idempotency_key == idempotency_key, message)
 
@@ -123,6 +81,7 @@ def _show_event(which: ColumnElement[bool], otherwise: str) -> Response:
         if event is None:
             refuse(404, "not_found", otherwise)
         deliveries = _read_deliveries(connection, event.id)
+    logged_ids.note({"event_id": event.id})
     return jsonify(
         {
             "id": event.id,
@@ -195,39 +154,6 @@ def _accept(submission: Submission) -> Sequence[Accepted]:
 def accepted_json(accepted: Accepted) -> dict[str, Any]:
     """Return what the answer says of an accepted event."""
     return {"id": accepted.id, "deliveries": accepted.deliveries}
-
-
-def _parse_event(catalog: Catalog, item: Any, at: str) -> tuple[str, dict[str, Any]]:
-    """Return an event's type and data; `at` is where in the body it stands. Raises ApiError."""
-    if not isinstance(item, dict):
-        refuse(422, "invalid", "An event is an object with type and data.", at.rstrip(".") or None)
-    unknown = sorted(set(item) - {"type", "data"})
-    if unknown:
-        message = f"An event has no field {unknown[0]!r}; it has type and data."
-        refuse(422, "unknown_field", message, at + unknown[0])
-    event_type, data = item.get("type"), item.get("data")
-    if not isinstance(event_type, str) or event_type not in catalog.names:
-        refuse(422, "unknown_event_type", not_in_catalog(event_type), f"{at}type")
-    if not isinstance(data, dict):
-        refuse(422, "invalid", "data must be an object.", f"{at}data")
-    problems = catalog.violations(event_type, data)
-    if problems:
-        refuse(422, "invalid_data", problems[0].message, at + problems[0].field)
-    return event_type, data
-
-
-def _idempotency_key() -> str | None:
-    key = request.headers.get("Idempotency-Key")
-    if "idempotency-key" in request.environ.get(REPEATED_KEY, ()):
-        refuse(400, "invalid_idempotency_key", "Send one Idempotency-Key, not several.", "Idempotency-Key")
-    if key is not None and not is_idempotency_key(key):
-        message = f"Idempotency-Key must be 1 to {LONGEST_KEY} printable ASCII characters."
-        refuse(400, "invalid_idempotency_key", message, "Idempotency-Key")
-    return key
-
-
-def is_idempotency_key(key: str) -> bool:
-    return 0 < len(key) <= LONGEST_KEY and key.isascii() and key.isprintable()
 
 
 OPERATIONS = (
