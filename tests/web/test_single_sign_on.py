@@ -32,6 +32,7 @@ from webhooks_app.db.models import (
     Passkey,
     RecoveryCode,
     Role,
+    SecurityMail,
     SignInMethod,
     TotpSecret,
     User,
@@ -105,6 +106,19 @@ def test_somebody_new_gets_an_account_of_their_own(
     assert [each.method for each in sessions_of("ada@example.com")] == [SignInMethod.SSO]
     assert {"sso.connect", "session.log_in"} <= set(actions())
     assert anonymous_page.get(home).status_code == 404  # a member of nothing
+
+
+def test_only_a_later_connection_of_an_account_is_told_of_by_e_mail(
+    provider: RealProvider, app: Flask, make_page: Callable[[str | None], Page], workspace: Workspace
+) -> None:
+    set_up(app, provider.issuer, links_by_email=True)
+    told = select(SecurityMail.email).where(SecurityMail.action == "sso.connect")
+    provider.log_in_there("ada", **ADA)
+    assert log_in(make_page(None), provider).status_code == 303
+    assert fresh(told).all() == []
+    provider.log_in_there("boss", email=workspace.admin_email, email_verified=True)
+    assert log_in(make_page(None), provider).status_code == 303
+    assert fresh(told).all() == [workspace.admin_email]
 
 
 def test_the_same_person_comes_back_to_the_same_account(

@@ -100,17 +100,24 @@ def record(
 def record_for_person(
     connection: Connection, actor: Actor, action: str, user_id: str, **details: str
 ) -> None:
-    """Add an audit row for the account, and one for each workspace that its person is a member of.
+    """Record it for the account as `record_untold` does, and have the person told of it by e-mail.
 
-    The person is told by e-mail, if it is one of the actions that somebody else's are told from by that.
+    Told of is what somebody may have done who is not they.
     """
-    mine = select(Member.workspace_id).where(Member.user_id == user_id).order_by(Member.workspace_id)
     now = clock.now()
-    for workspace_id in (None, *connection.scalars(mine)):
-        record(connection, actor, action, workspace_id=workspace_id, target=user_id, now=now, **details)
+    record_untold(connection, actor, action, user_id, now=now, **details)
     security_mails.note_for_person(
         connection, action, user_id, actor=actor.name, address=actor.address, details=details, now=now
     )
+
+
+def record_untold(
+    connection: Connection, actor: Actor, action: str, user_id: str, *, now: datetime, **details: Any
+) -> None:
+    """Add an audit row for the account, and one for each workspace that its person is a member of."""
+    mine = select(Member.workspace_id).where(Member.user_id == user_id).order_by(Member.workspace_id)
+    for workspace_id in (None, *connection.scalars(mine)):
+        record(connection, actor, action, workspace_id=workspace_id, target=user_id, now=now, **details)
 
 
 def record_each(

@@ -66,7 +66,8 @@ def connect(database: WriteDatabase, claims: Claims, user: User, *, actor: Actor
         raise NotAdmitted(OTHERS)
     if owner is None:
         with database.begin() as connection:
-            _link(connection, claims, user.id, actor)
+            _link(connection, claims, user.id)
+            audit.record_for_person(connection, actor, "sso.connect", user.id, issuer=claims.issuer)
 
 
 def disconnect(database: WriteDatabase, user: User, *, actor: Actor) -> bool:
@@ -114,11 +115,16 @@ def _admit(database: WriteDatabase, claims: Claims, settings: OidcSettings, acto
                 user_id = users.add_in(
                     connection, email=new.email, name=new.name, password_hash=new.password_hash
                 )
+            _link(connection, claims, user_id)
             if is_there:
-                _link(connection, claims, user_id, actor, ended=_ENDED)
+                audit.record_for_person(
+                    connection, actor, "sso.connect", user_id, issuer=claims.issuer, ended=_ENDED
+                )
                 _close_to_others(connection, claims, user_id, new.password_hash)
-            else:
-                _link(connection, claims, user_id, actor)
+            else:  # no news to whoever has the account by it
+                audit.record_untold(
+                    connection, actor, "sso.connect", user_id, now=clock.now(), issuer=claims.issuer
+                )
     except (IntegrityError, users.EmailTaken):  # the same person, twice at the same moment
         found = _known(database, claims)
         if found is None:
@@ -148,7 +154,7 @@ def _close_to_others(connection: Connection, claims: Claims, user_id: str, passw
     connection.execute(update(User).where(User.id == user_id).values(changed))
 
 
-def _link(connection: Connection, claims: Claims, user_id: str, actor: Actor, **details: str) -> None:
+def _link(connection: Connection, claims: Claims, user_id: str) -> None:
     now = clock.now()
     connection.execute(
         insert(ExternalIdentity).values(
@@ -159,4 +165,3 @@ def _link(connection: Connection, claims: Claims, user_id: str, actor: Actor, **
             last_used_at=now,
         )
     )
-    audit.record_for_person(connection, actor, "sso.connect", user_id, issuer=claims.issuer, **details)
