@@ -1,17 +1,18 @@
 """`avra events erase`: asks, refuses while something is to be sent, says what it erased."""
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import LargeBinary, select, type_coerce
+from sqlalchemy import LargeBinary, select, text, type_coerce
 
 from tests.cli.shell import Shell
-from tests.conftest import Workspace
+from tests.conftest import Workspace, wait_for
 from tests.deliveries.test_payload_retention import upgrading
 from webhooks_app.core import clock
-from webhooks_app.db.engines import Databases
+from webhooks_app.db.engines import Databases, ReadDatabase
 from webhooks_app.db.models import Event
 from webhooks_app.extensions import db, services
 
@@ -71,3 +72,28 @@ def test_no_byte_of_it_is_left_in_the_files_once_nobody_reads(
 
 def test_what_is_no_event_is_refused(shell: Shell) -> None:
     assert "There is no event evt_x." in shell.refused("events", "erase", "evt_x", "--yes")
+
+
+def test_several_are_erased_at_once_but_for_those_that_cannot_be(
+    shell: Shell, workspace: Workspace, databases: Databases
+) -> None:
+    """What costs seconds on PostgreSQL, the statistics made anew, is done once for all of them."""
+    erasable = [*workspace.send(note="one"), *workspace.send(note="two"), *workspace.send(note="three")]
+    workspace.endpoint("http://127.0.0.1:9/")
+    [pending] = workspace.send()
+    result = shell.run("events", "erase", *erasable, pending, "evt_x", *erasable, "--yes")
+
+    assert result.exit_code == 1
+    assert [f"The payload of {event_id} is erased" in result.stdout for event_id in erasable] == [True] * 3
+    assert f"{pending}: 1 delivery is still to be sent of this event." in result.stderr
+    assert "There is no event evt_x." in result.stderr
+    assert sorted(bodies()) == [False] * 3 + [True]
+    if databases.write.dialect.name == "postgresql":
+        wait_for(partial(times_sampled, databases.read))  # a session counts at its end
+        assert times_sampled(databases.read) == 1
+
+
+def times_sampled(database: ReadDatabase) -> int:
+    counted = text("SELECT analyze_count FROM pg_stat_user_tables WHERE relname = 'events'")
+    with database.connect() as connection:
+        return connection.scalar(counted) or 0

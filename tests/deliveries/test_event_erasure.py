@@ -32,7 +32,8 @@ from webhooks_app.db.models import (
 )
 from webhooks_app.db.models.event_tables import VALUE_COLUMNS
 from webhooks_app.deliveries import event_erasure, retention
-from webhooks_app.deliveries.event_erasure import ErasedEvent, ErasureLimits, StillPending, UnknownEvent
+from webhooks_app.deliveries.erased_events import ErasedEvent, ErasureLimits
+from webhooks_app.deliveries.event_erasure import StillPending, UnknownEvent
 from webhooks_app.deliveries.retention_batches import RetentionLimits
 from webhooks_app.endpoints import actions
 from webhooks_app.events.fan_out_plan import FanOutPlan

@@ -74,23 +74,27 @@ def tail(
 
 
 @events_group.command()
-@click.argument("event_id", metavar="EVENT_ID")
+@click.argument("event_ids", metavar="EVENT_ID...", nargs=-1, required=True)
 @click.option(
     "--cancel-pending", is_flag=True, help="Cancel what is still to be sent of it, held deliveries, too."
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @as_json
-def erase(event_id: str, cancel_pending: bool, yes: bool, is_json: bool) -> None:
-    """Erase the payload of an event, for good, on the database that DATABASE_URL names.
+def erase(event_ids: tuple[str, ...], cancel_pending: bool, yes: bool, is_json: bool) -> None:
+    """Erase the payload of each event, for good, on the database that DATABASE_URL names.
 
     That is its body, the values that it is found by, and what its attempts sent and got. Its deliveries stay
-    in the log, without it, and cannot be replayed. For those who operate the platform.
+    in the log, without it, and cannot be replayed. Of several, one that cannot be erased keeps no other from
+    it. For those who operate the platform.
     """
     from webhooks_app.cli import erasure  # which loads what talking to a platform has no use for
 
     if not yes:
-        click.confirm(f"Erase the payload of {event_id}, for good?", abort=True, err=True)
-    erasure.erase_event(event_id, cancel_pending=cancel_pending, is_json=is_json)
+        which = (
+            f"payload of {event_ids[0]}" if len(event_ids) == 1 else f"payloads of {len(event_ids)} events"
+        )
+        click.confirm(f"Erase the {which}, for good?", abort=True, err=True)
+    erasure.erase_events(list(dict.fromkeys(event_ids)), cancel_pending=cancel_pending, is_json=is_json)
 
 
 @click.command(cls=ApiCommand)

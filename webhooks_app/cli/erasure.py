@@ -1,5 +1,6 @@
-"""`avra events erase`: the payload of one event erased, on the database itself."""
+"""`avra events erase`: the payloads of events erased, on the database itself."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
@@ -8,8 +9,10 @@ import click
 from webhooks_app.cli import listing
 from webhooks_app.cli.command_services import begin_command
 from webhooks_app.cli.shell_arguments import SHELL
-from webhooks_app.deliveries import event_erasure
-from webhooks_app.deliveries.event_erasure import ErasedEvent, StillPending, UnknownEvent, UpgradeUnderWay
+from webhooks_app.db.engines import Databases
+from webhooks_app.deliveries import erased_events, event_erasure
+from webhooks_app.deliveries.erased_events import ErasedEvent
+from webhooks_app.deliveries.event_erasure import StillPending, UnknownEvent, UpgradeUnderWay
 
 _IN_LOG = (
     "The file beside the database (-wal) has bytes of it for as long as somebody reads from it. "
@@ -22,27 +25,39 @@ _IN_STATISTICS = (
 )
 
 
-def erase_event(event_id: str, *, cancel_pending: bool, is_json: bool) -> None:
-    """Erase it and print what was erased. Raises ClickException."""
+def erase_events(event_ids: Sequence[str], *, cancel_pending: bool, is_json: bool) -> None:
+    """Erase them and print what was erased, then what could not be. Raises ClickException."""
+    refused: list[str] = []
     with begin_command() as opened:
+        rows = list(_erase_rows(opened.databases, event_ids, cancel_pending, refused))
+        erased = erased_events.forget_copies(opened.databases, rows)
+    if any(each.are_samples_left for each in erased):
+        click.echo("warning: " + _IN_STATISTICS, err=True)
+    if any(each.is_left_in_log for each in erased):
+        click.echo("warning: " + _IN_LOG, err=True)
+    if is_json:
+        listing.show([asdict(each) for each in erased], is_json=True, nothing="")
+    else:
+        for each in erased:
+            click.echo(_summary(each))
+    if refused:
+        raise click.ClickException("\n".join(refused))
+
+
+def _erase_rows(
+    databases: Databases, event_ids: Sequence[str], cancel_pending: bool, refused: list[str]
+) -> Iterator[ErasedEvent]:
+    """Yield what was erased; put into `refused` why others were not. Raises ClickException."""
+    for event_id in event_ids:
+        of_which = f"{event_id}: " if len(event_ids) > 1 else ""
         try:
-            erased = event_erasure.erase(
-                opened.databases, event_id, cancel_pending=cancel_pending, actor=SHELL
-            )
+            yield event_erasure.erase_rows(databases, event_id, cancel_pending=cancel_pending, actor=SHELL)
         except UnknownEvent:
-            raise click.ClickException(f"There is no event {event_id}.") from None
+            refused.append(f"There is no event {event_id}.")
         except UpgradeUnderWay as upgrade:
             raise click.ClickException(_held(upgrade.ends_at)) from None
         except StillPending as pending:
-            raise click.ClickException(_still_pending(pending, cancel_pending)) from None
-        if erased.are_samples_left:
-            click.echo("warning: " + _IN_STATISTICS, err=True)
-        if erased.is_left_in_log:
-            click.echo("warning: " + _IN_LOG, err=True)
-    if is_json:
-        listing.show([asdict(erased)], is_json=True, nothing="")
-    else:
-        click.echo(_summary(erased))
+            refused.append(of_which + _still_pending(pending, cancel_pending))
 
 
 def _held(ends_at: datetime) -> str:

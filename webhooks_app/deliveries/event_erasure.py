@@ -1,43 +1,21 @@
 """Erasing the payload of one event before its time, as when a person asks for their data to be deleted."""
 
-import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, or_, select, update
 
 from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, ids
-from webhooks_app.db import write_ahead_log
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import FINAL_STATES, Delivery, DeliveryState, Event, LatePayload
 from webhooks_app.db.models.event_tables import VALUE_COLUMNS
 from webhooks_app.db.upsert import insert_rows_if_new
 from webhooks_app.deliveries import cancellations, deliveries_of_events, payload_erasure
+from webhooks_app.deliveries.erased_events import DEFAULT_LIMITS, ErasedEvent, ErasureLimits, forget_copies
 from webhooks_app.events import fan_out_runs
-
-
-@dataclass(slots=True, frozen=True)
-class ErasureLimits:
-    """How much one transaction changes, and how long it all may take; `log_seconds` as retention has it.
-
-    `samples`: whether PostgreSQL's statistics are made anew at once, which may take seconds. Otherwise the
-    next run of retention does so, once for all that was erased until then.
-    An event may have a hundred thousand deliveries; accepting waits for each transaction on SQLite.
-    """
-
-    batch_rows: int = 500
-    seconds: float = math.inf
-    log_seconds: float = 5.0
-    samples: bool = True
-
-
-DEFAULT_LIMITS = ErasureLimits()
-# For whoever waits for an answer, which is to come well before the deadline of a request.
-REQUEST_LIMITS = ErasureLimits(seconds=2.0, log_seconds=0.5, samples=False)
 
 
 class UnknownEvent(LookupError):
@@ -65,28 +43,29 @@ class UpgradeUnderWay(Exception):
         self.ends_at = ends_at
 
 
-@dataclass(slots=True, frozen=True)
-class ErasedEvent:
-    """What was erased; `was_erased` says that the payload was gone before, since `payload_erased_at`."""
-
-    event_id: str
-    workspace_id: str
-    payload_erased_at: datetime
-    was_erased: bool
-    deliveries_canceled: int
-    attempts_erased: int
-    # Whether attempts are left for which the time did not suffice, PostgreSQL's statistics may still have
-    # values of it, or the file beside an SQLite database has bytes of it: retention does the rest.
-    are_attempts_left: bool = False
-    are_samples_left: bool = False
-    is_left_in_log: bool = False
-
-    @property
-    def is_complete(self) -> bool:
-        return not (self.are_attempts_left or self.are_samples_left or self.is_left_in_log)
-
-
 def erase(
+    databases: Databases,
+    event_id: str,
+    *,
+    workspace_id: str | None = None,
+    cancel_pending: bool = False,
+    actor: Actor,
+    limits: ErasureLimits = DEFAULT_LIMITS,
+) -> ErasedEvent:
+    """Do `erase_rows` and `forget_copies` for one event."""
+    erased = erase_rows(
+        databases,
+        event_id,
+        workspace_id=workspace_id,
+        cancel_pending=cancel_pending,
+        actor=actor,
+        limits=limits,
+    )
+    [done] = forget_copies(databases, [erased], limits=limits)
+    return done
+
+
+def erase_rows(
     databases: Databases,
     event_id: str,
     *,
@@ -98,6 +77,7 @@ def erase(
     """Erase the event's body and values, and what its attempts sent and got; a repeat does what is left.
 
     What is left then, as it was killed or its time was over, is also erased by the next run of retention.
+    What the database itself has copies of is for `forget_copies`, and stands in what is returned.
     Raises UnknownEvent, also for one of another workspace than `workspace_id`, UpgradeUnderWay, and
     StillPending where something is to be sent of it: that is canceled before, except what is being sent at
     that moment, with `cancel_pending`.
@@ -129,7 +109,7 @@ def erase(
     # What fans the event out finds it without a payload, and makes no more deliveries of it.
     canceled += rest
     attempts, is_done = _erase_attempts(databases, event_id, limits.batch_rows, deadline)
-    erased = ErasedEvent(
+    return ErasedEvent(
         event_id,
         workspace_id,
         payload_erased_at=event.payload_erased_at or now,
@@ -137,12 +117,9 @@ def erase(
         deliveries_canceled=canceled,
         attempts_erased=attempts,
         are_attempts_left=not is_done,
-        are_samples_left=event.may_be_sampled and not _forget_samples(databases.write, limits),
-        is_left_in_log=not write_ahead_log.truncate(databases.read, within_seconds=limits.log_seconds),
+        are_samples_left=event.may_be_sampled,
+        is_left_in_log=True,
     )
-    if erased.is_complete:
-        _leave_nothing(databases.write, workspace_id, event_id)
-    return erased
 
 
 def _workspace_of(databases: Databases, event_id: str, workspace_id: str | None) -> str:
@@ -162,20 +139,6 @@ def _leave_to_retention(connection: Connection, workspace_id: str, event_id: str
 def _is_left_to_retention(connection: Connection, workspace_id: str, event_id: str) -> bool:
     mine = LatePayload.workspace_id == workspace_id, LatePayload.event_id == event_id
     return connection.execute(select(LatePayload.event_id).where(*mine)).first() is not None
-
-
-def _leave_nothing(database: WriteDatabase, workspace_id: str, event_id: str) -> None:
-    mine = delete(LatePayload).where(
-        LatePayload.workspace_id == workspace_id, LatePayload.event_id == event_id
-    )
-    with database.begin() as connection:
-        connection.execute(mine)
-
-
-def _forget_samples(database: WriteDatabase, limits: ErasureLimits) -> bool:
-    if not limits.samples:
-        return not payload_erasure.has_samples(database)
-    return payload_erasure.forget_samples(database)
 
 
 def _lock(connection: Connection, event_id: str) -> Row[datetime | None, bool]:

@@ -4,8 +4,8 @@ from flask import Blueprint, abort, flash, g, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from webhooks_app.deliveries import event_erasure
+from webhooks_app.deliveries.erased_events import REQUEST_LIMITS
 from webhooks_app.deliveries.event_erasure import (
-    REQUEST_LIMITS,
     StillPending,
     UnknownEvent,
     UpgradeUnderWay,

@@ -5,8 +5,8 @@ from flask import Response, g
 from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.core.clock import format_rfc3339
 from webhooks_app.deliveries import event_erasure
+from webhooks_app.deliveries.erased_events import REQUEST_LIMITS
 from webhooks_app.deliveries.event_erasure import (
-    REQUEST_LIMITS,
     StillPending,
     UnknownEvent,
     UpgradeUnderWay,
