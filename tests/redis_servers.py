@@ -1,7 +1,6 @@
 """Redis servers of a test's own: with a password, as a replica, a cluster, behind TLS, or no Redis at all."""
 
 import platform
-import random
 import socket
 import ssl
 import subprocess
@@ -17,21 +16,9 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from tests.conftest import unavailable, wait_for
+from tests.free_ports import free_port
 
 OLD_REDIS = Path(__file__).with_name("old_redis.txt")
-
-
-def free_port() -> int:
-    """A free port below those that systems give to whoever asks for any.
-
-    A cluster's bus takes the one 10,000 above, which is free as well.
-    """
-    while True:
-        port = random.SystemRandom().randrange(10_000, 22_000)
-        with socket.socket() as probe, socket.socket() as bus, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            bus.bind(("127.0.0.1", port + 10_000))
-            return port
 
 
 def fetch_old_program(folder: Path) -> Path:
@@ -59,7 +46,8 @@ def redis_server(
     command = [str(program), "--port", str(port), "--save", "", "--dir", str(folder)]
     process = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL)
     try:
-        wait_for(lambda: _answers(port))
+        wait_for(lambda: _answers(port) or process.poll() is not None)
+        assert process.poll() is None, "it ended"
         yield port, process
     finally:
         process.kill()

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.free_ports import free_port
 from webhooks_app import client as client_module
 from webhooks_app import config
 from webhooks_app.client import (
@@ -344,9 +344,7 @@ def test_https_where_http_is_spoken_is_said(platform: Platform) -> None:
 
 
 def test_a_refused_connection_is_unavailable() -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    url = f"http://127.0.0.1:{free_port()}"
     with Client(url, TOKEN, deadline_seconds=0.3) as client:
         with pytest.raises(Unavailable, match="ConnectionError") as caught:
             client.send("batch-lifecycle", DATA)

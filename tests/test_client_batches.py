@@ -1,7 +1,6 @@
 """The producer client's batches, and what it reads, against the platform's own API."""
 
 import random
-import socket
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 from flask import Flask
 
 from tests.conftest import TESTER, Workspace
+from tests.free_ports import free_port
 from tests.served_app import served
 from webhooks_app import client as client_module
 from webhooks_app.accounts import api_tokens
@@ -189,10 +189,7 @@ def test_a_token_that_may_not_send_is_no_fault_of_an_event(
 
 
 def test_while_the_platform_is_away_nothing_more_is_sent() -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{unused.getsockname()[1]}"
-    with Client(address, "tok_1") as client:
+    with Client(f"http://127.0.0.1:{free_port()}", "tok_1") as client:
         results = client.send_many([new(number) for number in range(1500)], deadline_seconds=0.1)
     errors = [each.error for each in results]
     assert len(errors) == 1500

@@ -13,6 +13,7 @@ from sqlalchemy import select, update
 
 from tests.conftest import PASSWORD, TESTER, wait_for
 from tests.core.test_mail import Mailbox, jobs
+from tests.free_ports import free_port
 from webhooks_app import tasks
 from webhooks_app.accounts import (
     api_tokens,
@@ -43,9 +44,7 @@ def mailbox() -> Mailbox:
 
 @pytest.fixture
 def server(mailbox: Mailbox) -> Iterator[MailServer]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     controller = Controller(mailbox, hostname="127.0.0.1", port=port)
     controller.start()
     yield MailServer("127.0.0.1", port, "hooks@example.com")

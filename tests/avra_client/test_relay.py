@@ -16,8 +16,8 @@ from avra_client.relay import Relay, Trouble
 from avra_client.relay_outcomes import events
 from avra_client.relay_state import RelayLimits
 from tests.avra_client.conftest import Store, accepted_keys
-from tests.cli.test_run import free_port
 from tests.conftest import TESTER, Workspace, wait_for
+from tests.free_ports import free_port
 from tests.served_app import served
 from webhooks_app.accounts import api_tokens
 from webhooks_app.accounts.token_scopes import TokenScope

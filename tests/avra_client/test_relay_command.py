@@ -14,8 +14,8 @@ from avra_client.client import Client
 from avra_client.relay_state import RelayState
 from tests.avra_client import relay_process
 from tests.avra_client.conftest import Store, accepted_keys
-from tests.cli.test_run import free_port
 from tests.conftest import Workspace, wait_for
+from tests.free_ports import free_port
 
 Run = Callable[..., tuple[int, str, str]]
 

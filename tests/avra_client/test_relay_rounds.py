@@ -12,8 +12,8 @@ from avra_client.relay import Relay, Trouble
 from avra_client.relay_state import RelayLimits
 from tests.avra_client.conftest import Store, accepted_keys
 from tests.avra_client.test_relay import HOUR_MS, claim_and_send, now_ms
-from tests.cli.test_run import free_port
 from tests.conftest import Workspace
+from tests.free_ports import free_port
 from tests.server.running_server import serving
 
 StartResponse = Callable[..., Any]

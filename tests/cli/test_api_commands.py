@@ -15,8 +15,8 @@ import pytest
 from click.testing import CliRunner, Result
 from flask import Flask
 
-from tests.cli.test_run import free_port
 from tests.conftest import Workspace, wait_for
+from tests.free_ports import free_port
 from tests.reading import output_of
 from tests.server.running_server import serving
 from tests.web.api.conftest import new_api

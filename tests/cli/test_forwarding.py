@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from tests.cli.test_run import free_port
+from tests.free_ports import free_port
 from tests.receivers import Answer, Receiver, answer_after
 from webhooks_app.cli import forwarding, option_types
 from webhooks_app.cli.forwarding import Target, forward

@@ -19,8 +19,8 @@ import pytest
 from sqlalchemy import select
 from standardwebhooks import Webhook
 
-from tests.cli.test_run import free_port
 from tests.conftest import Workspace, deployed, wait_for
+from tests.free_ports import free_port
 from tests.jobs.test_prefork import web
 from tests.platform_process import PlatformProcess
 from tests.reading import captured, output_of

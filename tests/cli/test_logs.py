@@ -9,8 +9,8 @@ import pytest
 import requests
 from flask import Flask
 
-from tests.cli.test_run import free_port
 from tests.conftest import deployed, new_workspace, wait_for
+from tests.free_ports import free_port
 from tests.platform_process import PlatformProcess, without_settings
 from tests.reading import output_of
 from tests.receivers import Receiver

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_run import Platform, free_port
+from tests.cli.test_run import Platform
 from tests.conftest import wait_for
+from tests.free_ports import free_port
 from webhooks_app import config
 
 PARTS = ["webhooks_app", "templates", "static", "examples"]

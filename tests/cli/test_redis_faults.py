@@ -14,11 +14,11 @@ from rq_scheduler import Scheduler
 from sqlalchemy import select
 
 from tests.cli.test_run import environment
-from tests.cli.test_run import free_port as free_port_pair
 from tests.conftest import Workspace, deployed, wait_for
+from tests.free_ports import free_port
 from tests.platform_process import PlatformProcess
 from tests.receivers import Answer, Receiver
-from tests.redis_servers import client, free_port, redis_server
+from tests.redis_servers import client, redis_server
 from webhooks_app.db.models import Attempt, PendingDelivery
 from webhooks_app.extensions import db
 from webhooks_app.jobs import process_groups
@@ -63,7 +63,7 @@ def running(command: str, environ: dict[str, str], folder: Path) -> Iterator[Pro
 
 def environ_for(database_url: str, redis_url: str, folder: Path) -> dict[str, str]:
     return environment(
-        folder / "instance", free_port_pair(), **deployed(database_url, redis_url, folder / "instance")
+        folder / "instance", free_port(), **deployed(database_url, redis_url, folder / "instance")
     )
 
 

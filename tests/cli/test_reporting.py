@@ -16,8 +16,8 @@ import requests
 from flask import Flask
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.cli.test_run import free_port
 from tests.conftest import Workspace, deployed, new_workspace, opened, wait_for
+from tests.free_ports import free_port
 from tests.platform_process import PlatformProcess, without_settings
 from tests.reading import output_of
 from tests.receivers import Receiver

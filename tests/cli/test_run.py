@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import re
 import signal
 import socket
@@ -27,6 +26,7 @@ from rq.worker import WorkerStatus
 from rq_scheduler import Scheduler
 
 from tests.conftest import new_engine, wait_for
+from tests.free_ports import free_port
 from tests.reading import output_of
 from webhooks_app import config
 from webhooks_app.config import Settings
@@ -35,19 +35,6 @@ from webhooks_app.jobs.delivery_worker import DeliveryWorker
 ROOT = config.ROOT
 # A busy machine that has to compile every module of the dependencies first takes this long to be ready.
 PATIENCE_SECONDS = 180
-
-
-def free_port() -> int:
-    """A port that is free together with the one after it, which is the consumer's.
-
-    Below those that systems give to whoever asks for any: nobody takes it until the platform listens.
-    """
-    while True:
-        port = random.SystemRandom().randrange(10_000, 32_000, 2)
-        with socket.socket() as first, socket.socket() as second, suppress(OSError):
-            first.bind(("127.0.0.1", port))
-            second.bind(("127.0.0.1", port + 1))
-            return port
 
 
 def environment(instance: Path, port: int, **more: str) -> dict[str, str]:

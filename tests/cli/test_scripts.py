@@ -13,8 +13,8 @@ from typing import IO
 import pytest
 import requests
 
-from tests.cli.test_run import free_port
 from tests.conftest import deployed
+from tests.free_ports import free_port
 from tests.reading import output_of
 from webhooks_app import config
 

@@ -13,8 +13,9 @@ import requests
 from packaging.requirements import Requirement
 
 from tests import wheels
-from tests.cli.test_run import PATIENCE_SECONDS, Platform, environment, free_port
+from tests.cli.test_run import PATIENCE_SECONDS, Platform, environment
 from tests.conftest import wait_for
+from tests.free_ports import free_port
 from webhooks_app import __version__, config
 
 ROOT = config.ROOT

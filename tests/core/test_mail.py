@@ -25,6 +25,7 @@ from redis import Redis
 from sqlalchemy import select, update
 
 from tests.conftest import PASSWORD, TESTER, Workspace, wait_for
+from tests.free_ports import free_port
 from webhooks_app import tasks
 from webhooks_app.accounts import members, users
 from webhooks_app.config import Settings
@@ -99,9 +100,7 @@ def start(mailbox: Mailbox) -> Iterator[Start]:
     running: list[Controller] = []
 
     def run(*, is_smtps: bool = False, **options: Any) -> MailServer:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         context = options.pop("ssl_context", None)
         controller = Controller(
             mailbox, hostname="127.0.0.1", port=port, ssl_context=context if is_smtps else None, **options

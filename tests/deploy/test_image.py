@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
-from tests.cli.test_run import PATIENCE_SECONDS, free_port
+from tests.cli.test_run import PATIENCE_SECONDS
 from tests.conftest import small_disk, wait_for
 from tests.deploy.image_builder import Builder, Stage, mount, steps
 from tests.deploy.programs import DEPLOY, run, tool
+from tests.free_ports import free_port
 from webhooks_app import __version__, config
 
 DOCKERFILE = DEPLOY / "Dockerfile"

@@ -16,9 +16,9 @@ import requests
 from flask import Flask
 from sqlalchemy import text
 
-from tests.cli.test_run import free_port
 from tests.conftest import Workspace, wait_for
 from tests.deploy.programs import DEPLOY, find
+from tests.free_ports import free_port
 from tests.server.running_server import serving
 from tests.transport.certificates import Authority
 from webhooks_app.client import Client

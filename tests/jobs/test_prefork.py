@@ -14,8 +14,8 @@ import psutil
 import pytest
 import requests
 
-from tests.cli.test_run import free_port
 from tests.conftest import deployed, wait_for
+from tests.free_ports import free_port
 from tests.platform_process import PlatformProcess, without_settings
 from tests.reading import output_of
 from webhooks_app import config

@@ -13,10 +13,10 @@ import pytest
 from redis import Redis
 
 from tests.conftest import wait_for
+from tests.free_ports import free_port
 from tests.reading import captured
 from tests.redis_servers import (
     client,
-    free_port,
     is_primary,
     listener,
     redis_server,

@@ -9,8 +9,8 @@ import pytest
 from flask import Flask
 from redis import Redis
 
-from tests.cli.test_run import free_port
 from tests.conftest import Workspace, wait_for
+from tests.free_ports import free_port
 from tests.receivers import Receiver
 from webhooks_app.config import Settings
 from webhooks_app.core import ids

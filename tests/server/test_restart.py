@@ -13,8 +13,8 @@ import psutil
 import pytest
 from sqlalchemy import func, select, text
 
-from tests.cli.test_run import free_port
 from tests.conftest import Workspace, deployed, wait_for
+from tests.free_ports import free_port
 from tests.jobs.test_prefork import children, web
 from tests.platform_process import PlatformProcess
 from tests.reading import output_of

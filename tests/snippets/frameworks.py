@@ -5,7 +5,6 @@ project of the framework has beside it, with exact versions in the lock file tha
 """
 
 import os
-import random
 import socket
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
 
+from tests.free_ports import free_port
 from tests.snippets import projects
 from tests.snippets.cases import Case
 from tests.snippets.projects import CACHE, Command
@@ -240,7 +240,7 @@ class Running:
 @contextmanager
 def running(server: Server, folder: Path, secret: str, log: Path) -> Iterator[Running]:
     """The server, with this secret in its environment, once it listens."""
-    port = _free_port()
+    port = free_port()
     command = [part.format(port=port) for part in server.run]
     environment = _environment(server) | {"WEBHOOK_SECRET": secret}
     with log.open("wb") as output:
@@ -255,15 +255,6 @@ def running(server: Server, folder: Path, secret: str, log: Path) -> Iterator[Ru
 
 def _environment(server: Server) -> dict[str, str]:
     return {**os.environ, **PROJECTS[server.project].environment}
-
-
-def _free_port() -> int:
-    """Below those that systems give to whoever asks for any: nobody takes it until the server listens."""
-    while True:
-        port = random.SystemRandom().randrange(10_000, 32_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 def _wait_until_it_listens(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

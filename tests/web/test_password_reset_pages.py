@@ -1,7 +1,6 @@
 """A lost password is reset by e-mail: once, in time, limited, and without telling who has an account."""
 
 import re
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -14,6 +13,7 @@ from sqlalchemy import select
 
 from tests.conftest import PASSWORD, Workspace, wait_for
 from tests.core.test_mail import Mailbox
+from tests.free_ports import free_port
 from tests.web.accounts import NEW_PASSWORD
 from tests.web.conftest import Page
 from webhooks_app.accounts import log_in_limits, password_resets
@@ -27,9 +27,7 @@ ASK = "/password-reset/"
 @pytest.fixture
 def mailbox(app: Flask) -> Iterator[Mailbox]:
     mailbox = Mailbox()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     controller = Controller(mailbox, hostname="127.0.0.1", port=port)
     controller.start()
     found = services(app)

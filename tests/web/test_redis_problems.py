@@ -12,8 +12,9 @@ import pytest
 from flask import Flask
 
 from tests.conftest import Workspace
+from tests.free_ports import free_port
 from tests.reading import json_of
-from tests.redis_servers import client, free_port, listener, redis_server, tls_in_front_of
+from tests.redis_servers import client, listener, redis_server, tls_in_front_of
 from tests.web.conftest import Page
 from webhooks_app.extensions import services
 from webhooks_app.jobs.wake_ups import WakeUps

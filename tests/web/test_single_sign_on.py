@@ -12,8 +12,8 @@ from flask import Flask
 from sqlalchemy import func, select, update
 
 from tests.conftest import PASSWORD, TESTER, Workspace
+from tests.free_ports import free_port
 from tests.reading import captured
-from tests.redis_servers import free_port
 from tests.web.accounts import actions, fresh
 from tests.web.conftest import Page
 from tests.web.sign_in import real_provider

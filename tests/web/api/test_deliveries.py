@@ -6,9 +6,9 @@ import msgspec
 import pytest
 from sqlalchemy import update
 
-from tests.cli.test_run import free_port
 from tests.conftest import Workspace
 from tests.deliveries.conftest import claim, fail_all
+from tests.free_ports import free_port
 from tests.reading import json_of
 from tests.receivers import Answer, Receiver
 from tests.web.api.conftest import Api
