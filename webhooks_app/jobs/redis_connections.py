@@ -1,5 +1,6 @@
 """Connections to Redis, each with an end to every wait, directly or by way of Sentinels."""
 
+import weakref
 from typing import Any
 
 from redis import Redis
@@ -26,7 +27,7 @@ def connect(url: str, *, timeout_seconds: float) -> Redis:
         "protocol": 2,
     }
     if address.service is None:
-        return Redis.from_url(address.url, **limits)
+        return _closed_at_its_end(Redis.from_url(address.url, **limits))
     options: dict[str, Any] = parse_url(address.url)  # type: ignore[no-untyped-call]
     for name in ("host", "port"):
         options.pop(name, None)
@@ -38,4 +39,13 @@ def connect(url: str, *, timeout_seconds: float) -> Redis:
         address.sentinels, sentinel_kwargs=limits | tls | log_in
     )
     primary: Redis = sentinels.master_for(address.service, redis_class=Redis, **limits, **options)
-    return primary
+    return _closed_at_its_end(primary)
+
+
+def _closed_at_its_end(redis: Redis) -> Redis:
+    """Have the connections closed when nobody has the client any longer.
+
+    The client does so itself, but where it is part of a cycle its sockets may be finalized before it.
+    """
+    weakref.finalize(redis, redis.connection_pool.disconnect)
+    return redis
