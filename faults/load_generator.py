@@ -86,7 +86,7 @@ def _send_one(journal: Journal, post: Post, data: dict[str, Any]) -> None:
 
 
 def _with_client(base_url: str, token: str) -> Post:
-    client = Client(base_url, token, timeout=(2, TIMEOUT_SECONDS))
+    client = Client(base_url, token, timeout=(2, TIMEOUT_SECONDS)).limited_to(tries=4)  # then the next event
 
     def post(data: dict[str, Any]) -> tuple[int, str, int]:
         try:

@@ -4,26 +4,27 @@ import json
 import logging
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import pairwise
 from pathlib import Path
-from threading import Event, Thread
-from typing import Any
 
 import pytest
 import requests
 
-from tests.free_ports import free_port
-from webhooks_app import client as client_module
+from tests.answering_platform import (
+    DATA,
+    TOKEN,
+    Platform,
+    accept,
+    answer,
+    busy,
+    refuse,
+)
+from tests.answering_platform import client as client
+from tests.answering_platform import clock as clock
+from tests.answering_platform import platform as platform
 from webhooks_app import config
 from webhooks_app.client import (
-    TRIES,
     Client,
     Forbidden,
     KeyReused,
@@ -32,117 +33,7 @@ from webhooks_app.client import (
     SendError,
     Sent,
     Unauthorized,
-    Unavailable,
 )
-
-TOKEN = "tok_of-a-test-0123456789abcdef"
-DATA = {"batch_id": "batch_1", "status": "succeeded"}
-
-Answer = Callable[["Handler"], None]
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Notes each request, then answers as the next entry of the server's script says; the last one stays."""
-
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    server: "Platform"
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.requests.append((self.path, dict(self.headers), body))
-        self.server.ports.add(self.client_address[1])
-        script = self.server.script
-        (script.pop(0) if len(script) > 1 else script[0])(self)
-
-    def do_GET(self) -> None:
-        self.server.requests.append((self.path, dict(self.headers), b""))
-        answer(200)(self)
-
-    def log_message(self, format: str, *args: object) -> None:
-        return
-
-
-class Platform(ThreadingHTTPServer):
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.script: list[Answer] = [accept]
-        self.requests: list[tuple[str, dict[str, str], bytes]] = []
-        self.ports: set[int] = set()
-        self.is_closing = Event()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-    @property
-    def keys(self) -> list[str]:
-        return [headers["Idempotency-Key"] for _, headers, _ in self.requests]
-
-
-def answer(status: int, body: bytes | dict[str, Any] = b"", **headers: str) -> Answer:
-    content = body if isinstance(body, bytes) else json.dumps(body).encode()
-
-    def write(handler: Handler) -> None:
-        handler.send_response(status)
-        for name, value in headers.items():
-            handler.send_header(name.replace("_", "-"), value)
-        handler.send_header("Content-Length", str(len(content)))
-        handler.end_headers()
-        handler.wfile.write(content)
-
-    return write
-
-
-def refuse(status: int, code: str, message: str, field: str | None = None) -> Answer:
-    return answer(status, {"error": {"code": code, "message": message, "field": field}})
-
-
-def hang(handler: Handler) -> None:
-    handler.server.is_closing.wait(60)
-    handler.close_connection = True
-
-
-def hang_up(handler: Handler) -> None:
-    handler.close_connection = True
-
-
-def hang_up_midway(handler: Handler) -> None:
-    handler.wfile.write(b"HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n{")
-    handler.close_connection = True
-
-
-def speak_no_http(handler: Handler) -> None:
-    handler.wfile.write(b"SSH-2.0-server\r\n\r\n")
-    handler.close_connection = True
-
-
-accept = answer(202, {"id": "evt_1", "deliveries": 2})
-busy = answer(503, {"error": {"code": "unavailable", "message": "Later.", "field": None}})
-
-
-@pytest.fixture
-def platform() -> Iterator[Platform]:
-    server = Platform()
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.002})
-    thread.start()
-    yield server
-    server.is_closing.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "FIRST_PAUSE_SECONDS", 0.02)
-
-
-@pytest.fixture
-def client(platform: Platform) -> Iterator[Client]:
-    with Client(platform.url, TOKEN) as client:
-        yield client
-
 
 # What is sent
 
@@ -199,186 +90,6 @@ def test_each_event_gets_a_key_of_its_own(client: Client, platform: Platform) ->
     client.send("batch-lifecycle", DATA)
     assert len(set(platform.keys)) == 2
     assert all(platform.keys)
-
-
-# Trying again
-
-
-@pytest.mark.parametrize(
-    "trouble",
-    [
-        *(answer(status) for status in (408, 425, 500, 502, 504, 507, 520)),
-        *(busy, answer(429, Retry_After="0"), hang_up, hang_up_midway, speak_no_http),
-    ],
-    ids=[
-        "408",
-        "425",
-        "500",
-        "502",
-        "504",
-        "507",
-        "520",
-        "503",
-        "429",
-        "hang-up",
-        "hang-up-midway",
-        "no-http",
-    ],
-)
-def test_trouble_that_passes_is_tried_again_as_the_same_event(
-    client: Client, platform: Platform, trouble: Answer
-) -> None:
-    platform.script = [trouble, accept]
-    assert client.send("batch-lifecycle", DATA).id == "evt_1"
-    first, second = platform.requests
-    assert first[1]["Idempotency-Key"] == second[1]["Idempotency-Key"]
-    assert first[2] == second[2]
-
-
-def test_trouble_that_stays_ends_after_a_few_tries(client: Client, platform: Platform) -> None:
-    came_at: list[float] = []
-
-    def note_and_refuse(handler: Handler) -> None:
-        came_at.append(time.monotonic())
-        busy(handler)
-
-    platform.script = [note_and_refuse]
-    with pytest.raises(Unavailable, match="503") as caught:
-        client.send("batch-lifecycle", DATA)
-    assert caught.value.status == 503
-    assert len(came_at) == TRIES
-    pauses = [later - earlier for earlier, later in pairwise(came_at)]
-    assert all(pause >= 0.01 * 2**turn for turn, pause in enumerate(pauses)), "they grow"
-
-
-def test_a_connection_that_the_platform_closed_meanwhile_is_replaced(
-    client: Client, platform: Platform
-) -> None:
-    def accept_and_leave(handler: Handler) -> None:
-        accept(handler)
-        handler.close_connection = True
-
-    platform.script = [accept_and_leave]
-    for _ in range(3):
-        client.send("batch-lifecycle", DATA)
-    assert len(set(platform.keys)) == 3
-
-
-def test_retry_after_is_waited_for(client: Client, platform: Platform) -> None:
-    platform.script = [answer(429, Retry_After="1"), accept]
-    started_at = time.monotonic()
-    client.send("batch-lifecycle", DATA)
-    assert 0.95 <= time.monotonic() - started_at < 30
-
-
-@pytest.mark.parametrize("status", [429, 503])
-def test_a_retry_after_past_the_deadline_is_left_to_the_caller(
-    client: Client, platform: Platform, status: int
-) -> None:
-    platform.script = [answer(status, Retry_After="60")]
-    started_at = time.monotonic()
-    with pytest.raises(Unavailable) as caught:
-        client.send("batch-lifecycle", DATA)
-    assert caught.value.retry_after == 60
-    assert len(platform.requests) == 1
-    assert time.monotonic() - started_at < 30
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        ("soon", None),
-        ("-5", None),
-        ("1.5", None),
-        ("", None),
-        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
-        ("9" * 400, 86_400),
-        ("Fri, 31 Dec 9999 23:59:59 GMT", 86_400),
-        ("Wed, 21 Oct 2015 07:28:00 GMT", 0),
-        ("Wed, 21 Oct 2015 07:28:00", 0),
-        ("7", 7),
-    ],
-)
-def test_any_retry_after_is_understood_or_ignored(
-    platform: Platform, value: str, seconds: float | None
-) -> None:
-    platform.script = [answer(429, Retry_After=value)]
-    with Client(platform.url, TOKEN, deadline_seconds=5) as client, pytest.raises(Unavailable) as caught:
-        client.send("batch-lifecycle", DATA)
-    assert caught.value.retry_after == seconds
-
-
-def test_a_retry_after_may_be_a_date(client: Client, platform: Platform) -> None:
-    asked = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
-    platform.script = [answer(503, Retry_After=asked)]
-    with pytest.raises(Unavailable) as caught:
-        client.send("batch-lifecycle", DATA)
-    assert caught.value.retry_after == pytest.approx(3600, abs=5)
-
-
-def test_a_platform_that_hangs_is_given_up_after_the_timeout(platform: Platform) -> None:
-    platform.script = [hang, accept]
-    started_at = time.monotonic()
-    with Client(platform.url, TOKEN, timeout=(5, 0.5)) as client:
-        assert client.send("batch-lifecycle", DATA).id == "evt_1"
-    assert 0.5 <= time.monotonic() - started_at < 30
-
-
-def test_all_tries_together_end_at_the_deadline(platform: Platform) -> None:
-    platform.script = [hang]
-    started_at = time.monotonic()
-    with (
-        Client(platform.url, TOKEN, timeout=(60, 60), deadline_seconds=0.3) as client,
-        pytest.raises(Unavailable, match="ReadTimeout"),
-    ):
-        client.send("batch-lifecycle", DATA)
-    assert time.monotonic() - started_at < 30
-
-
-def test_https_where_http_is_spoken_is_said(platform: Platform) -> None:
-    with (
-        Client(platform.url.replace("http:", "https:"), TOKEN, deadline_seconds=0.3) as client,
-        pytest.raises(Unavailable, match=r"Is it http://\?$"),
-    ):
-        client.send("batch-lifecycle", DATA)
-
-
-def test_a_refused_connection_is_unavailable() -> None:
-    url = f"http://127.0.0.1:{free_port()}"
-    with Client(url, TOKEN, deadline_seconds=0.3) as client:
-        with pytest.raises(Unavailable, match="ConnectionError") as caught:
-            client.send("batch-lifecycle", DATA)
-        assert (caught.value.status, caught.value.retry_after) == (0, None)
-        assert not caught.value.may_be_accepted
-
-
-def test_a_failure_names_the_key_with_which_to_send_again(client: Client, platform: Platform) -> None:
-    platform.script = [answer(429, Retry_After="60"), accept]
-    with pytest.raises(Unavailable) as caught:
-        client.send("batch-lifecycle", DATA)
-    client.send("batch-lifecycle", DATA, idempotency_key=caught.value.idempotency_key)
-    assert platform.keys[0] == platform.keys[1]
-
-
-@pytest.mark.parametrize(
-    ("script", "may_be_accepted"),
-    [
-        ([hang_up], True),
-        ([answer(503, Retry_After="60")], True),
-        ([answer(429, Retry_After="60")], False),
-        ([refuse(422, "invalid_data", "This is why.", "data.batch_id")], False),
-        ([hang_up, refuse(401, "unauthorized", "It was revoked meanwhile.")], True),
-        ([answer(202, b"<html>")], True),
-    ],
-    ids=["no-answer", "503", "429", "422", "no-answer-then-401", "another-202"],
-)
-def test_a_failure_says_whether_the_event_may_be_accepted_all_the_same(
-    client: Client, platform: Platform, script: list[Answer], may_be_accepted: bool
-) -> None:
-    platform.script = script
-    with pytest.raises(SendError) as caught:
-        client.send("batch-lifecycle", DATA)
-    assert caught.value.may_be_accepted is may_be_accepted
 
 
 # Refusals
@@ -488,6 +199,11 @@ def test_an_unusable_token_is_refused_and_not_repeated(end: str) -> None:
     with pytest.raises(ValueError, match="token") as caught:
         Client("https://webhooks.example.com", TOKEN + end)
     assert TOKEN not in str(caught.value)
+
+
+def test_the_token_of_an_example_is_known_as_such() -> None:
+    with pytest.raises(ValueError, match="tok_… of an example: put a token of your own in its place"):
+        Client("https://webhooks.example.com", "tok_…")
 
 
 @pytest.mark.parametrize("key", ["", "a b", "a\nb", "schlüssel", "\0"])

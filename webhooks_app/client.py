@@ -9,24 +9,27 @@ that it is one file. As a package with an outbox it is the distribution in `clie
 A Client may be used by many threads, and by the processes that are forked after it was made.
 """
 
+import copy
 import http.client
 import io
+import itertools
 import json
 import os
 import random
 import re
+import socket
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Self, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -34,14 +37,11 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import NewConnectionError
 
-__version__ = "1.1.0"
+__version__ = "1.2.0"
 
 # To connect: time for a lost first packet to be sent again (after one second, then two: RFC 6298, section 2).
 # For the answer: the platform waits up to five seconds for a busy database before it says 503.
 DEFAULT_TIMEOUT = (3.3, 10.0)
-# Rides out a lost connection or a busy moment; an outage is for the caller's own queue.
-TRIES = 4
-FIRST_PAUSE_SECONDS = 0.2
 LONGEST_RETRY_AFTER_SECONDS = 86_400.0
 # What the platform takes in one request.
 LARGEST_BATCH = 1000
@@ -63,6 +63,8 @@ _OF_ONE_EVENT = frozenset({400, 409, 413, 422})
 _NO_ANSWER = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 _HEADERS = {"Content-Type": "application/json", "User-Agent": f"Avra-Client/{__version__}"}
 _NO_TLS = ("WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
+# What stands for a token in the documents.
+PLACEHOLDER = "tok_…"
 _POSITION = re.compile(r"events\[([0-9]+)\](?:\.(.+))?", re.DOTALL)
 
 T = TypeVar("T")
@@ -94,6 +96,7 @@ class Unavailable(SendError):
     ) -> None:
         super().__init__(message)
         self.status, self.retry_after, self.may_be_accepted = status, retry_after, may_be_accepted
+        self._may_pass = True
 
 
 class Rejected(SendError):
@@ -140,6 +143,27 @@ class NotFound(Rejected):
 
 class KeyReused(Rejected):
     """The idempotency key belongs to another event."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retries:
+    """How a request is tried again: after pauses that double up to the longest, until the deadline.
+
+    Rides out a restart of the platform; an outage is for the caller's own queue. `tries` is how many there
+    are at most, where one ends earlier than the deadline. `now` and `sleep` are what tells and passes time.
+    """
+
+    first_pause_seconds: float = 0.2
+    longest_pause_seconds: float = 3.0
+    tries: int | None = None
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+    def pause_seconds(self, turn: int) -> float:
+        """Return how long to wait behind a try, of which the first has the number 0."""
+        # Half of it for certain, the rest by chance, so that many clients do not come back at once.
+        full = min(self.first_pause_seconds * 2.0 ** min(turn, 30), self.longest_pause_seconds)
+        return full * random.uniform(0.5, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +238,7 @@ class EventStatus:
 class _Answer:
     """An answer that has come whole."""
 
+    url: str
     status_code: int
     headers: Mapping[str, str]
     content: bytes
@@ -228,21 +253,23 @@ class Client:
         timeout: tuple[float, float] = DEFAULT_TIMEOUT,
         deadline_seconds: float = 30.0,
         session: requests.Session | None = None,
+        retries: Retries | None = None,
     ) -> None:
         """Raises ValueError for an unusable address or token.
 
         `timeout` is the seconds to connect and to wait for each part of the answer, `deadline_seconds` what
-        all tries of one `send` may take, pauses included. A `session` of your own is yours to close; without
-        a DeadlineAdapter mounted, an answer that comes byte by byte outlasts the deadline there.
+        all tries of one `send` may take, pauses included, and `retries` how long those pauses are. A
+        `session` of your own is yours to close; without a DeadlineAdapter mounted, an answer that comes byte
+        by byte outlasts the deadline there.
         """
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise ValueError("base_url must look like https://webhooks.example.com")
-        if not _is_plain(token):  # never with the token in the message
-            raise ValueError("token must be as the platform issued it, without spaces or line breaks")
-        self._url = base_url.rstrip("/") + "/api/v1"
+        _check_token(token)
+        self._url, self._address = base_url.rstrip("/") + "/api/v1", _without_password(parts)
         self._token = token
         self._timeout, self._deadline_seconds = timeout, deadline_seconds
+        self._retries = retries or Retries()
         self._owns_session = session is None
         self._session, self._pid = session or _new_session(), os.getpid()
 
@@ -271,7 +298,7 @@ class Client:
         not sent, and its results say so. `deadline_seconds` is for the whole; unset, each request has the
         client's. Raises TypeError or ValueError for what is not JSON, before anything is sent.
         """
-        until = None if deadline_seconds is None else time.monotonic() + deadline_seconds
+        until = None if deadline_seconds is None else self._retries.now() + deadline_seconds
         return _Batches(self, events, until).send()
 
     def status(self, event_id: str) -> EventStatus:
@@ -290,6 +317,15 @@ class Client:
     def event_types(self) -> frozenset[str]:
         """Read the names of the catalog's event types. Raises SendError."""
         return self._call("GET", "/event-types", _event_types, until=self._deadline())
+
+    def limited_to(self, tries: int) -> Self:
+        """Return this client, on the same connections, with so many tries of a request at most.
+
+        For a caller that goes on trying by itself, and has to notice meanwhile that it shall end.
+        """
+        limited = copy.copy(self)
+        limited._retries = replace(self._retries, tries=tries)
+        return limited
 
     def close(self) -> None:
         if self._owns_session:
@@ -310,7 +346,7 @@ class Client:
         return self._call("POST", "/events/batch", read, body=body, until=deadline)
 
     def _deadline(self) -> float:
-        return time.monotonic() + self._deadline_seconds
+        return self._retries.now() + self._deadline_seconds
 
     def _call(
         self,
@@ -323,19 +359,21 @@ class Client:
         headers: Mapping[str, str] | None = None,
     ) -> T:
         """Return what `read` makes of the answer, after as many tries as it takes. Raises SendError."""
-        may_be_accepted = False
-        for turn in range(TRIES):
+        may_be_accepted, retries, began = False, self._retries, self._retries.now()
+        for turn in itertools.count():
             try:
-                seconds = max(0.01, until - time.monotonic())
+                seconds = max(0.01, until - retries.now())
                 return read(self._request(method, path, body, headers or {}, seconds))
             except SendError as error:
                 may_be_accepted = error.may_be_accepted = may_be_accepted or error.may_be_accepted
-                if not isinstance(error, Unavailable):
+                if not isinstance(error, Unavailable) or not error._may_pass:
                     raise
-                pause = max(_backoff(turn), error.retry_after or 0)
-                if turn == TRIES - 1 or time.monotonic() + pause >= until:
+                pause = max(retries.pause_seconds(turn), error.retry_after or 0)
+                if turn + 1 == retries.tries or retries.now() + pause >= until:
+                    if turn:
+                        error.add_note(f"Tried {turn + 1} times in {retries.now() - began:.0f} s.")
                     raise
-            time.sleep(pause)
+            retries.sleep(pause)
         raise AssertionError("unreachable")
 
     def _request(
@@ -356,13 +394,19 @@ class Client:
                     stream=True,
                 ) as response,
             ):
-                return _Answer(response.status_code, response.headers, _read(response))
+                content = read_whole(response)
+        except TooLarge as error:
+            raise SendError(f"{error}; check base_url.") from None
+        # Of what these were raised from, their sentences say what there is to know.
         except _NO_ANSWER as error:
-            hint = " Is it http://?" if answered_without_tls(error) else ""
-            message = f"The platform did not answer ({type(error).__name__}).{hint}"
-            raise Unavailable(message, may_be_accepted=not _was_unconnected(error)) from error
+            message = unanswered(self._address, why_unanswered(error))
+            unavailable = Unavailable(message, may_be_accepted=not _was_unconnected(error))
+            unavailable._may_pass = not _is_misdirected(error)
+            raise unavailable from None
         except requests.RequestException as error:
-            raise SendError(f"The request failed ({type(error).__name__}); check base_url.") from error
+            message = f"The request to {self._address} failed ({type(error).__name__}); check base_url."
+            raise SendError(message) from None
+        return _Answer(self._address, response.status_code, response.headers, content)
 
     def _own_session(self) -> requests.Session:
         """Return the session; in a process that was forked meanwhile, one of its own."""
@@ -398,7 +442,7 @@ class _Batches:
     def send(self) -> list[Result]:
         while self._waiting:
             count = self._count()
-            if self._until is not None and time.monotonic() >= self._until:
+            if self._until is not None and self._client._retries.now() >= self._until:
                 self._give_up(Unavailable("Not sent: the time was over.", may_be_accepted=False), count)
                 break
             try:
@@ -550,14 +594,42 @@ def _new_session() -> requests.Session:
     return session
 
 
-def _read(response: requests.Response) -> bytes:
-    """Return the body, decoded. Raises SendError for one without end, as of something else than the API."""
+class TooLarge(Exception):
+    """An answer without end, as of something else than the API."""
+
+
+def read_whole(response: requests.Response, *, most_bytes: int = LARGEST_ANSWER_BYTES) -> bytes:
+    """Return the body of a streamed answer, decoded. Raises TooLarge, and what requests raises."""
     body = bytearray()
     for piece in response.iter_content(_PIECE_BYTES):
         body += piece
-        if len(body) > LARGEST_ANSWER_BYTES:
-            raise SendError(f"The answer has more than {LARGEST_ANSWER_BYTES:,} bytes; check base_url.")
+        if len(body) > most_bytes:
+            raise TooLarge(f"The answer has more than {most_bytes:,} bytes")
     return bytes(body)
+
+
+def unanswered(address: str, why: str) -> str:
+    """Return the sentence that says that no answer came, and why."""
+    return f"The platform at {address} does not answer: {why}{'' if why.endswith('?') else '.'}"
+
+
+def why_unanswered(error: requests.RequestException) -> str:
+    """Return in words why a request had no answer."""
+    if answered_without_tls(error):
+        return "it speaks no TLS; is it http://?"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "its certificate is not trusted" if _is_misdirected(error) else "TLS was not agreed on"
+    if isinstance(error, requests.exceptions.ProxyError):
+        return "the proxy of the environment does not let it through"
+    if isinstance(error, requests.Timeout):
+        return "it took too long"
+    unconnected = _unconnected(error)
+    cause = unconnected and (unconnected.__cause__ or unconnected.__context__)
+    if isinstance(cause, socket.gaierror):
+        return "there is no such host, or its name cannot be looked up now"
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror[:1].lower() + cause.strerror[1:]
+    return "no connection, or one that broke"
 
 
 def answered_without_tls(error: requests.RequestException) -> bool:
@@ -565,10 +637,20 @@ def answered_without_tls(error: requests.RequestException) -> bool:
     return isinstance(error, requests.exceptions.SSLError) and any(each in str(error) for each in _NO_TLS)
 
 
+def _is_misdirected(error: requests.RequestException) -> bool:
+    """Tell whether what answers is not the platform that is meant, which no further try changes."""
+    is_tls = isinstance(error, requests.exceptions.SSLError)
+    return answered_without_tls(error) or (is_tls and "CERTIFICATE_VERIFY_FAILED" in str(error))
+
+
 def _was_unconnected(error: requests.RequestException) -> bool:
     """Tell whether nothing can have been sent."""
+    return isinstance(error, requests.ConnectTimeout) or _unconnected(error) is not None
+
+
+def _unconnected(error: requests.RequestException) -> NewConnectionError | None:
     reason = getattr(error.args[0], "reason", None) if error.args else None
-    return isinstance(error, requests.ConnectTimeout) or isinstance(reason, NewConnectionError)
+    return reason if isinstance(reason, NewConnectionError) else None
 
 
 def _refuse_constant(name: str) -> None:
@@ -624,8 +706,8 @@ def _status(response: _Answer) -> EventStatus:
         body = _body(response, 200)
         deliveries = tuple(_delivery_status(each) for each in body["deliveries"])
         return EventStatus(body["id"], body["type"], datetime.fromisoformat(body["timestamp"]), deliveries)
-    except (KeyError, TypeError, ValueError) as error:
-        raise _not_the_api(response) from error
+    except (KeyError, TypeError, ValueError):
+        raise _not_the_api(response) from None
 
 
 def _delivery_status(row: Mapping[str, Any]) -> DeliveryStatus:
@@ -654,7 +736,7 @@ def _body(response: _Answer, expected: int) -> Any:
     if status == expected:
         return body
     if status in _LATER or (500 <= status <= 599 and status not in _NEVER):
-        message = f"The platform cannot take it now ({status})."
+        message = f"The platform at {response.url} cannot take it now ({status})."
         after, may_be_accepted = _retry_after(response), status not in (425, 429)
         raise Unavailable(message, status=status, retry_after=after, may_be_accepted=may_be_accepted)
     if 400 <= status <= 499:
@@ -663,7 +745,8 @@ def _body(response: _Answer, expected: int) -> Any:
 
 
 def _not_the_api(response: _Answer) -> SendError:
-    return SendError(f"Not an answer of the platform's API ({response.status_code}); check base_url.")
+    status = response.status_code
+    return SendError(f"What answers at {response.url} ({status}) is not the platform's API; check base_url.")
 
 
 def _rejected(status: int, body: Any) -> Rejected:
@@ -688,9 +771,17 @@ def _retry_after(response: _Answer) -> float | None:
     return min(max(0.0, seconds.total_seconds()), LONGEST_RETRY_AFTER_SECONDS)
 
 
-def _backoff(turn: int) -> float:
-    # Half of it for certain, the rest by chance, so that many clients do not come back at once.
-    return FIRST_PAUSE_SECONDS * float(2**turn) * random.uniform(0.5, 1)
+def _check_token(token: str) -> None:
+    """Raise ValueError for what is no token, which is never in the message."""
+    if token == PLACEHOLDER:
+        raise ValueError(f"token is the {PLACEHOLDER} of an example: put a token of your own in its place")
+    if not _is_plain(token):
+        raise ValueError("token must be as the platform issued it, without spaces or line breaks")
+
+
+def _without_password(parts: SplitResult) -> str:
+    """Return a base URL as messages may have it."""
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
 
 
 def _check_key(key: str) -> None:

@@ -160,7 +160,7 @@ def test_once_ends_when_nothing_is_due(
     relay = relay_process.start(environ | {"AVRA_URL": "http://127.0.0.1:9"}, "--once")
     said = relay.communicate(timeout=60)[1]
     assert relay.returncode == 75
-    assert "error: The platform did not answer" in said
+    assert "error: The platform at http://127.0.0.1:9 does not answer: connection refused." in said
 
 
 def test_it_says_how_it_does_and_ends_when_it_is_asked_to(

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 _HOUR_MS = 3_600_000
 # Of rows that are sent alone, as many as may fail one after the other before the platform is held at fault.
 _SUSPECTS = 3
+# Of a request; a relay waits out trouble itself, looking meanwhile whether it shall end.
+_TRIES = 4
 
 
 class Trouble(Exception):
@@ -49,7 +51,7 @@ class Relay:
         limits: RelayLimits = DEFAULT_LIMITS,
     ) -> None:
         """`connect` opens a DB-API connection of the relay's own, as `dbapi.connector(url)` does."""
-        self._connect, self._client = connect, client
+        self._connect, self._client = connect, client.limited_to(_TRIES)
         self._table, self._limits = dbapi.check_table_name(table), limits
         self._rows: OutboxRows | None = None
         self._connection: dbapi.Connection | None = None
