@@ -9,7 +9,8 @@ from threading import Event, Thread
 import pytest
 import requests
 
-from webhooks_app.cli.api_client import ApiClient, ApiFailure, ClientLimits
+from webhooks_app.cli.api_answers import ApiFailure
+from webhooks_app.cli.api_client import ApiClient, ClientLimits
 from webhooks_app.cli.profiles import Profile
 from webhooks_app.client import (
     LARGEST_ANSWER_BYTES,
@@ -124,3 +125,13 @@ def test_an_answer_that_would_fill_the_memory_is_not_the_platforms(dripping: Dri
     with Client(dripping.url, "tok_x", timeout=(60, 60)) as client, too_large as raised:
         client.send("batch-lifecycle", DATA)
     assert raised.value.may_be_accepted
+
+    limits = ClientLimits(answer_bytes=8 * 1024 * 1024)
+    said = f"more than 8,388,608 bytes, more than a command reads: is {dripping.url} the platform's URL?"
+    with (
+        ApiClient(Profile("test", dripping.url, "tok_x"), limits) as api,
+        pytest.raises(ApiFailure) as failed,
+    ):
+        api.request("GET", "/endpoints")
+    assert str(failed.value) == f"The answer has {said}"
+    assert (failed.value.status, api.requests_sent) == (202, 1)

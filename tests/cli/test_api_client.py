@@ -12,7 +12,8 @@ from click.testing import CliRunner
 
 from tests.receivers import Answer, Received, Receiver
 from webhooks_app.cli import api_client, listing
-from webhooks_app.cli.api_client import ApiClient, ApiFailure, ClientLimits
+from webhooks_app.cli.api_answers import ApiFailure
+from webhooks_app.cli.api_client import ApiClient, ClientLimits
 from webhooks_app.cli.api_command import ApiCommand, with_client
 from webhooks_app.cli.profiles import Profile
 

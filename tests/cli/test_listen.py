@@ -28,7 +28,8 @@ from tests.receivers import Answer, Received, Receiver, answer_after
 from tests.web.api.conftest import Api, new_api
 from tests.web.deliveries import newest, state
 from webhooks_app import config
-from webhooks_app.cli.api_client import ApiClient, ApiFailure
+from webhooks_app.cli.api_answers import ApiFailure
+from webhooks_app.cli.api_client import ApiClient
 from webhooks_app.cli.forwarding import Target
 from webhooks_app.cli.listening import Listening, ListenOptions
 from webhooks_app.cli.profiles import Profile

@@ -85,6 +85,7 @@ def test_a_token_of_the_file_goes_to_no_address_of_the_environment(env: dict[str
         ("default = 'a'\n[profiles.a]\nurl = 'https://u:p@x.example'\ntoken = 'tok_x'", "must look like"),
         ("default = 'a'\n[profiles.a]\nurl = 'https://[x'\ntoken = 'tok_x'", "must look like"),
         ("default = 'a'\n[profiles.a]\nurl = 'https://x.example'\ntoken = 'tok_se cret'", "as the platform"),
+        ("default = 'a'\n[profiles.a]\nurl = 'https://x.example'\ntoken = 'tok_…'", "of an example"),
         (
             "default = 'a'\n[profiles.a]\nurl = 'https://x.example'\ntoken = 'tok_x'\nca_file = '/none.pem'",
             "no file '/none.pem'",
@@ -98,7 +99,7 @@ def test_what_is_wrong_with_the_file_is_said_without_its_tokens(
     with pytest.raises(ProfileError) as caught:
         profiles.read(env)
     assert words in str(caught.value)
-    assert "tok_" not in str(caught.value)
+    assert "tok_" not in str(caught.value).replace("tok_…", "")
     assert caught.value.exit_code == 78
 
 

@@ -291,7 +291,8 @@ def test_a_taken_port_is_refused(running: Platform, tmp_path: Path) -> None:
 def test_a_port_whose_next_one_is_taken_is_refused(tmp_path: Path) -> None:
     port = free_port()
     with socket.create_server(("127.0.0.1", port + 1)):
-        assert f"Cannot listen on 127.0.0.1:{port + 1} (" in refused(tmp_path / "other", port)
+        line = refused(tmp_path / "other", port)
+        assert f"on 127.0.0.1:{port + 1}, the demo consumer's, one above PORT, (" in line
 
 
 @pytest.mark.parametrize(
@@ -300,7 +301,7 @@ def test_a_port_whose_next_one_is_taken_is_refused(tmp_path: Path) -> None:
         ("WEBHOOKS_WORKRES", "2", "WEBHOOKS_WORKRES is not a setting"),
         ("WEBHOOKS_WORKERS", "many", "WEBHOOKS_WORKERS must be a whole number from 1 to 64, not 'many'"),
         ("PORT", "80x", "PORT must be a whole number from 1 to 65535, not '80x'"),
-        ("PORT", "65535", "Cannot listen on 127.0.0.1:65536"),
+        ("PORT", "65535", "Cannot listen on 127.0.0.1:65536, the demo consumer's"),
         ("WEBHOOKS_HOST", "nowhere.invalid", "Cannot listen on nowhere.invalid:"),
         ("PORT", " 8000 ", "PORT must be a whole number from 1 to 65535, not ' 8000 '"),
         ("DATABASE_URL", "mysql://db/avra", "DATABASE_URL must look like postgresql://"),

@@ -15,7 +15,8 @@ from tests.server.running_server import serving
 from tests.web.api.conftest import new_api
 from tests.worker.attempted import deliveries, make_due
 from webhooks_app.cli import tail_display
-from webhooks_app.cli.api_client import ApiClient, ApiFailure
+from webhooks_app.cli.api_answers import ApiFailure
+from webhooks_app.cli.api_client import ApiClient
 from webhooks_app.cli.profiles import Profile
 from webhooks_app.cli.tailing import Tailing, TailLimits, moment_of
 from webhooks_app.core import clock

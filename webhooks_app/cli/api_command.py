@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from webhooks_app.cli import profiles
-from webhooks_app.cli.api_client import ApiClient, ApiFailure
+from webhooks_app.cli.api_answers import ApiFailure
+from webhooks_app.cli.api_client import ApiClient
 from webhooks_app.cli.profiles import ProfileError
 
 Function = Callable[..., Any]

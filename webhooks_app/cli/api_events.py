@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from webhooks_app.cli import tail_display
-from webhooks_app.cli.api_client import AWAY, ApiClient, ApiFailure
+from webhooks_app.cli.api_answers import AWAY, ApiFailure
+from webhooks_app.cli.api_client import ApiClient
 from webhooks_app.cli.api_command import ApiCommand, with_client
 from webhooks_app.cli.api_output import as_json, print_as_they_come, print_fields
 from webhooks_app.cli.endpoint_lookup import endpoint_id

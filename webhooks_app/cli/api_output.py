@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from webhooks_app.cli.api_client import ApiFailure
+from webhooks_app.cli.api_answers import ApiFailure
 from webhooks_app.cli.table import print_table
 from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass
 from webhooks_app.core.text_display import flatten

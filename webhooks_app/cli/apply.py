@@ -16,7 +16,8 @@ from webhooks_app.cli import (
     plan_execution,
     terminal,
 )
-from webhooks_app.cli.api_client import ApiClient, ApiFailure
+from webhooks_app.cli.api_answers import ApiFailure
+from webhooks_app.cli.api_client import ApiClient
 from webhooks_app.cli.api_command import ApiCommand, with_client
 from webhooks_app.cli.api_output import json_line
 from webhooks_app.cli.endpoint_plan import Action, Leftover, Plan

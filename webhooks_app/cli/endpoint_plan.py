@@ -7,7 +7,8 @@ from enum import StrEnum
 from typing import Any
 
 from webhooks_app.cli import endpoint_file, endpoint_renames
-from webhooks_app.cli.api_client import ApiClient, ApiFailure
+from webhooks_app.cli.api_answers import ApiFailure
+from webhooks_app.cli.api_client import ApiClient
 from webhooks_app.cli.endpoint_file import Declared, EndpointFile
 from webhooks_app.cli.endpoint_renames import Renames
 from webhooks_app.cli.yaml_nodes import Problems

@@ -13,7 +13,8 @@ from typing import Any
 import click
 
 from webhooks_app.cli import terminal
-from webhooks_app.cli.api_client import ApiClient, ApiFailure
+from webhooks_app.cli.api_answers import ApiFailure
+from webhooks_app.cli.api_client import ApiClient
 from webhooks_app.cli.api_command import ApiCommand, with_client
 from webhooks_app.cli.forwarding import Target
 from webhooks_app.cli.listening import Handled, Listening, ListenOptions, TakenOver

@@ -8,7 +8,8 @@ from functools import partial
 from multiprocessing.pool import ThreadPool
 from typing import Any
 
-from webhooks_app.cli.api_client import AWAY, ApiClient, ApiFailure
+from webhooks_app.cli.api_answers import AWAY, ApiFailure
+from webhooks_app.cli.api_client import ApiClient
 from webhooks_app.cli.forwarding import Forwarded, Target, forward
 
 # How long one request waits for what is due, and how much longer its answer may take on the way.

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from webhooks_app.cli.api_client import ApiClient, ApiFailure, segment
+from webhooks_app.cli.api_answers import ApiFailure
+from webhooks_app.cli.api_client import ApiClient, segment
 from webhooks_app.cli.endpoint_plan import Action, Plan, Step, judge_one
 from webhooks_app.cli.secrets_file import SecretsFile
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from webhooks_app.core.ids import PLACEHOLDER_TOKEN
 from webhooks_app.core.start_errors import StartError
 
 URL, TOKEN, PROFILE = "AVRA_URL", "AVRA_TOKEN", "AVRA_PROFILE"
@@ -134,6 +135,10 @@ def _checked(profile: Profile, url_name: str, token_name: str) -> Profile:
         is_usable = False
     if not is_usable or parts.query or parts.fragment or parts.username or parts.password:
         raise ProfileError(f"{url_name} must look like https://webhooks.example.com")
+    if token == PLACEHOLDER_TOKEN:
+        raise ProfileError(
+            f"{token_name} is the {PLACEHOLDER_TOKEN} of an example: put a token of your own there."
+        )
     if not token or " " in token or not (token.isascii() and token.isprintable()):
         raise ProfileError(f"{token_name} must be as the platform issued it, without spaces or line breaks")
     if profile.ca_file and not Path(profile.ca_file).is_file():

@@ -42,7 +42,7 @@ def _run() -> int:
     consumer_port = settings.port + 1
     with instance_folder.hold(settings.instance) as held:
         _refuse_taken_port(settings.host, settings.port)
-        _refuse_taken_port("127.0.0.1", consumer_port)
+        _refuse_taken_port("127.0.0.1", consumer_port, user=", the demo consumer's, one above PORT,")
         is_forking = sys.platform == "linux"  # elsewhere a system library may not survive a fork
         if is_forking:
             _load_for_all(settings)
@@ -78,8 +78,8 @@ def _with_demo_target() -> dict[str, str]:
     }
 
 
-def _refuse_taken_port(host: str, port: int) -> None:
-    """Raises ConfigError when nothing can listen there."""
+def _refuse_taken_port(host: str, port: int, *, user: str = "") -> None:
+    """Raises ConfigError when nothing can listen there; it says who would, if not the web."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -87,7 +87,8 @@ def _refuse_taken_port(host: str, port: int) -> None:
             probe.bind((host, port))
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            raise ConfigError(f"Cannot listen on {host}:{port} ({reason}); set PORT to another.") from None
+            message = f"Cannot listen on {host}:{port}{user} ({reason}); set PORT to another."
+            raise ConfigError(message) from None
 
 
 def _prepare(settings: Settings, consumer_port: int) -> str:

@@ -8,7 +8,8 @@ from email.utils import parsedate_to_datetime
 from itertools import islice
 from typing import Any
 
-from webhooks_app.cli.api_client import PAGE, ApiClient, ApiFailure
+from webhooks_app.cli.api_answers import ApiFailure
+from webhooks_app.cli.api_client import PAGE, ApiClient
 from webhooks_app.core import clock
 
 Row = dict[str, Any]

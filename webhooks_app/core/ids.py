@@ -19,6 +19,8 @@ _TAIL_BITS = 80
 _FIRST_BYTES = 9  # leaves the topmost of a tail's ten for the steps: room for some 2³³ ids a millisecond
 _STEP_BYTES = 6
 _GENERATION_DIGITS = 4  # what an attempt's id has behind its delivery's
+# What stands for an API token in documents and examples.
+PLACEHOLDER_TOKEN = "tok_…"
 
 
 def new(prefix: str) -> str:

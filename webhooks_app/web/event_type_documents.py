@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from webhooks_app.core.ids import PLACEHOLDER_TOKEN
 from webhooks_app.events.catalog import Catalog
 from webhooks_app.events.event_types import EventType
 from webhooks_app.web.document_blocks import Block, Code, Heading, Paragraph, Table, json_code
@@ -90,7 +91,7 @@ def _curl(event_type: EventType, base_url: str) -> str:
     quoted = body.replace("'", "'\\''")
     return (
         f"curl {base_url}/api/v1/events \\\n"
-        "  -H 'Authorization: Bearer tok_…' \\\n"
+        f"  -H 'Authorization: Bearer {PLACEHOLDER_TOKEN}' \\\n"
         "  -H 'Content-Type: application/json' \\\n"
         f"  -d '{quoted}'"
     )

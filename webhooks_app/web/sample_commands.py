@@ -3,10 +3,11 @@
 import json
 
 from webhooks_app.core import text_display
+from webhooks_app.core.ids import PLACEHOLDER_TOKEN
 from webhooks_app.extensions import services
 
 
-def sample_event(token: str = "tok_…") -> str:
+def sample_event(token: str = PLACEHOLDER_TOKEN) -> str:
     """A command that sends an event of the catalog's first type."""
     first = services().catalog.event_types[0]
     body = json.dumps({"type": first.name, "data": first.example}, indent=2)

@@ -28,6 +28,13 @@ def test_a_request_without_a_valid_token_is_refused(
     assert ('error="invalid_token"' in challenge) == was_sent  # RFC 6750, section 3.1
 
 
+def test_the_token_of_an_example_is_known_as_such(client: FlaskClient) -> None:
+    pasted = "Bearer tok_…".encode().decode("latin-1")  # as the bytes of a header come: PEP 3333
+    response = client.post("/api/v1/events", json=EVENT, headers={"Authorization": pasted})
+    assert response.status_code == 401
+    assert "the tok_… of an example: put an API token" in json_of(response)["error"]["message"]
+
+
 def test_a_revoked_token_is_refused(
     client: FlaskClient, workspace: Workspace, database: WriteDatabase
 ) -> None:

@@ -7,6 +7,7 @@ from webhooks_app.accounts.api_tokens import LiveToken
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.core import passwords
+from webhooks_app.core.ids import PLACEHOLDER_TOKEN
 from webhooks_app.extensions import services
 from webhooks_app.web.api.errors import refuse
 
@@ -14,18 +15,25 @@ from webhooks_app.web.api.errors import refuse
 CHALLENGE = 'Bearer realm="webhooks"'
 INVALID_TOKEN = f'{CHALLENGE}, error="invalid_token", error_description="This API token is not valid."'
 
+# As it comes in a header, whose bytes WSGI gives as Latin-1 (PEP 3333).
+_PLACEHOLDER = PLACEHOLDER_TOKEN.encode().decode("latin-1")
+_IS_PLACEHOLDER = (
+    f"This is the {PLACEHOLDER_TOKEN} of an example: put an API token of your own in its place. An admin adds"
+    " one under API tokens in the console, an operator by: avra tokens add WORKSPACE NAME"
+)
+
 
 def authenticate() -> None:
     """Set `g.workspace_id` and `g.token` from `Authorization: Bearer …` (RFC 6750). Raises ApiError."""
     token = bearer_token(request.headers.get("Authorization", ""))
     if token is None:
-        message = "Send an API token: Authorization: Bearer tok_…"
+        message = f"Send an API token: Authorization: Bearer {PLACEHOLDER_TOKEN}"
         refuse(401, "unauthorized", message, headers={"WWW-Authenticate": CHALLENGE})
     token_hash = passwords.hash_token(token)
     with services().read.connect_autocommit() as connection:
         live = api_tokens.find(connection, [token_hash]).get(token_hash)
     if live is None:
-        message = "This API token is not valid."
+        message = "This API token is not valid." if token != _PLACEHOLDER else _IS_PLACEHOLDER
         refuse(401, "unauthorized", message, headers={"WWW-Authenticate": INVALID_TOKEN})
     g.workspace_id, g.token = live.workspace_id, live
     api_tokens.record_use(services().write, live)
