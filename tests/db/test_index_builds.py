@@ -164,14 +164,16 @@ def _write_until(is_over: threading.Event, database: WriteDatabase) -> int:
 
 
 def _is_being_built() -> bool:
+    builds = text("SELECT count(*) FROM pg_stat_progress_create_index WHERE datname = current_database()")
     with db.engine.connect() as connection:
-        return bool(connection.scalar(text("SELECT count(*) FROM pg_stat_progress_create_index")))
+        return bool(connection.scalar(builds))
 
 
 def _has_run_for_long() -> bool:
     builds = text("""
         SELECT count(*) FROM pg_stat_activity
         WHERE query LIKE 'CREATE INDEX CONCURRENTLY%' AND clock_timestamp() > query_start + interval '1.1 s'
+            AND datname = current_database()
     """)
     with db.engine.connect() as connection:
         return bool(connection.scalar(builds))

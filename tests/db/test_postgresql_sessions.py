@@ -13,7 +13,7 @@ from flask import Flask
 from sqlalchemy import Connection, text
 
 from faults.pooler import PgBouncer
-from tests.conftest import Workspace, wait_for
+from tests.conftest import Workspace, alone, wait_for
 from tests.db.conftest import StartPooler
 from tests.receivers import Receiver
 from tests.worker.attempted import deliveries
@@ -156,7 +156,8 @@ def is_all_delivered(engine: DeliveryEngine) -> bool:
 @contextmanager
 def foreign_role(url: str) -> Iterator[None]:
     """A role that may do nothing, for a session of the pooler's to be left in."""
-    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+    own = psycopg.connect(url.replace("+psycopg", ""), autocommit=True)
+    with alone("foreign-role"), own as connection:  # roles belong to the whole server
         connection.execute("CREATE ROLE nobody_here")
         try:
             yield

@@ -83,12 +83,13 @@ def other_encoding(database_url: str, folder: Path) -> Iterator[str]:
         yield f"sqlite:///{folder / 'other.db'}"
         return
     url = make_url(database_url)
+    name = f"{url.database}_other_encoding"
     plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(plain, autocommit=True) as admin:
-        admin.execute("DROP DATABASE IF EXISTS other_encoding")
-        admin.execute("CREATE DATABASE other_encoding ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
-        yield url.set(database="other_encoding").render_as_string(hide_password=False)
-        admin.execute("DROP DATABASE other_encoding WITH (FORCE)")
+        admin.execute(f'DROP DATABASE IF EXISTS "{name}"')
+        admin.execute(f"CREATE DATABASE \"{name}\" ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+        yield url.set(database=name).render_as_string(hide_password=False)
+        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 def test_a_database_that_does_not_keep_text_as_utf8_is_refused(database_url: str, tmp_path: Path) -> None:

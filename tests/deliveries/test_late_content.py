@@ -62,7 +62,7 @@ def test_a_success_that_comes_during_an_erasure_waits_for_its_end(
     with database.begin() as erasing:
         erasing.execute(select(Event.id).where(Event.id == stale.event_id).with_for_update())
         recording.start()
-        waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        waits = text("SELECT count(*) FROM pg_locks WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))")
         wait_for(lambda: bool(erasing.scalar(waits)))
         payload_erasure.erase_bodies(erasing, [stale.event_id], now=clock.now())
     recording.join()

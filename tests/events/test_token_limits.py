@@ -3,22 +3,19 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import Connection, delete, event, select
 from sqlalchemy.exc import OperationalError
 
 from tests.conftest import TESTER, Workspace, wait_for
+from tests.events.token_clock import TokenClock, hand_in
 from webhooks_app.accounts import api_tokens
 from webhooks_app.accounts.api_tokens import LiveToken
 from webhooks_app.core import passwords
 from webhooks_app.core.rate_limit import RateLimit
-from webhooks_app.db import database_clock
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import ApiToken, Event, TokenAllowance
-from webhooks_app.events import token_limits
 from webhooks_app.events.group_commit import GroupCommit
 from webhooks_app.events.submissions import NewEvent, Submission
 from webhooks_app.events.token_limits import LargerThanBurst, RateLimited, TokenLimits
@@ -47,6 +44,11 @@ def admitted(limits: TokenLimits, token: LiveToken, count: int = 1, *, soon: int
     except RateLimited:
         return False
     return True
+
+
+@pytest.fixture
+def token_clock(monkeypatch: pytest.MonkeyPatch) -> TokenClock:
+    return hand_in(monkeypatch)
 
 
 @contextmanager
@@ -93,6 +95,7 @@ def test_processes_share_one_allowance(workspace: Workspace, databases: Database
     assert SLOW.burst - held <= through <= SLOW.burst + passed * SLOW.per_second + 1
 
 
+@pytest.mark.usefixtures("token_clock")
 def test_a_slice_costs_one_transaction_and_a_refusal_none(workspace: Workspace, databases: Databases) -> None:
     token, limits = new_token(databases, workspace, RateLimit(1, 1000)), TokenLimits(databases.write)
     db.session.rollback()
@@ -109,39 +112,34 @@ def test_a_slice_costs_one_transaction_and_a_refusal_none(workspace: Workspace, 
 
 
 def test_what_is_far_over_its_limit_costs_ten_transactions_a_second_and_gets_what_it_may(
-    workspace: Workspace, databases: Databases
+    workspace: Workspace, databases: Databases, token_clock: TokenClock
 ) -> None:
     limit = RateLimit(200, 200)
     token, limits = new_token(databases, workspace, limit), TokenLimits(databases.write)
-    emptied_at = time.monotonic()
     assert admitted(limits, token, 200)
     db.session.rollback()
-    began = time.monotonic()
     with counted_commits() as commits:
         through = 0
-        while time.monotonic() - began < 1.5:
+        while token_clock.seconds < 1.5:
+            token_clock.seconds += 0.0005
             through += admitted(limits, token)
-    passed, come_back = time.monotonic() - began, limit.per_second * (time.monotonic() - emptied_at)
-    # Of what came back, the last slice may not have been asked for, and each may leave a rest for the next.
-    assert limit.per_second * (passed - 0.5) <= through <= come_back + 1
-    assert len(commits) <= 2 * 10 * passed + 2
+    # Of what came back, the last slice may not have been asked for.
+    assert limit.per_second * 1.4 <= through <= limit.per_second * token_clock.seconds
+    assert 14 <= len(commits) <= 17
 
 
 @pytest.mark.parametrize(
     ("rate", "burst"), [(100, 100), (100, 10), (100, 5), (1000, 100), (1000, 50), (1000, 10)]
 )
 def test_a_small_burst_takes_nothing_of_the_rate(
-    workspace: Workspace, databases: Databases, monkeypatch: pytest.MonkeyPatch, rate: int, burst: int
+    workspace: Workspace, databases: Databases, token_clock: TokenClock, rate: int, burst: int
 ) -> None:
-    """Both clocks are one here, which goes on by a little less than an event takes to come back."""
+    """The clock goes on by a little less than an event takes to come back."""
     token, limits = new_token(databases, workspace, RateLimit(rate, burst)), TokenLimits(databases.write)
-    step, now = 0.9 / rate, [0.0]
-    began_at = datetime(2026, 1, 1, tzinfo=UTC)
-    monkeypatch.setattr(token_limits, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    monkeypatch.setattr(database_clock, "read", lambda _connection: began_at + timedelta(seconds=now[0]))
+    step = 0.9 / rate
     through, count = 0, rate // 2
     for _ in range(count):
-        now[0] += step
+        token_clock.seconds += step
         through += admitted(limits, token)
     assert through >= 0.9 * min(count, burst + count * step * rate)
 
@@ -157,43 +155,35 @@ def test_a_small_burst_takes_nothing_of_the_rate(
 def test_the_database_is_asked_so_often_for_what_has_come_back(
     workspace: Workspace,
     databases: Databases,
-    monkeypatch: pytest.MonkeyPatch,
+    token_clock: TokenClock,
     rate: int,
     burst: int,
     early: float,
     late: float,
 ) -> None:
     token, limits = new_token(databases, workspace, RateLimit(rate, burst)), TokenLimits(databases.write)
-    now, began_at = [0.0], datetime(2026, 1, 1, tzinfo=UTC)
-    monkeypatch.setattr(token_limits, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    monkeypatch.setattr(database_clock, "read", lambda _connection: began_at + timedelta(seconds=now[0]))
     assert admitted(limits, token, burst)
     db.session.rollback()
     with counted_commits() as commits:
-        now[0] = early
+        token_clock.seconds = early
         assert not admitted(limits, token)
         assert commits == []
-        now[0] = late
+        token_clock.seconds = late
         assert admitted(limits, token)
         assert len(commits) == 1
 
 
 def test_what_is_shown_comes_back_with_time_up_to_the_burst(
-    workspace: Workspace, databases: Databases, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, databases: Databases, token_clock: TokenClock
 ) -> None:
     token, limits = new_token(databases, workspace, RateLimit(10, 100)), TokenLimits(databases.write)
-    now = [0.0]
-    monkeypatch.setattr(token_limits, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    monkeypatch.setattr(
-        database_clock, "read", lambda _: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=now[0])
-    )
     limits.admit(token, 100, soon=100)
-    now[0] = 4.0
+    token_clock.seconds = 4.0
     with pytest.raises(RateLimited) as refused:
         limits.admit(token, 60, soon=60)
     assert (refused.value.allowance.left, refused.value.allowance.seconds) == (40, 2)
     limits.admit(token, 40, soon=40)
-    now[0] = 1000.0
+    token_clock.seconds = 1000.0
     limits.give_back(token, 5)
     shown = limits.allowance_of(token.token_hash)
     assert shown is not None and (shown.left, shown.seconds) == (100, 0)
@@ -218,7 +208,9 @@ def test_the_default_holds_for_tokens_without_a_limit_of_their_own(
         limits.admit(none, 3, soon=3)
 
 
-def test_who_is_refused_learns_when_to_come_again(workspace: Workspace, databases: Databases) -> None:
+def test_who_is_refused_learns_when_to_come_again(
+    workspace: Workspace, databases: Databases, token_clock: TokenClock
+) -> None:
     token, limits = new_token(databases, workspace, RateLimit(2, 20)), TokenLimits(databases.write)
     limits.admit(token, 20, soon=20)
     spent = limits.allowance_of(token.token_hash)
@@ -230,7 +222,7 @@ def test_who_is_refused_learns_when_to_come_again(workspace: Workspace, database
     with pytest.raises(RateLimited) as refused:
         limits.admit(token, 4, soon=4)
     assert refused.value.allowance.seconds <= 2
-    time.sleep(refused.value.allowance.seconds)
+    token_clock.seconds += refused.value.allowance.seconds
     limits.admit(token, 4, soon=4)
 
 

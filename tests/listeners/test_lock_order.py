@@ -18,7 +18,9 @@ from webhooks_app.listeners import ending, sessions
 from webhooks_app.listeners.listener_limits import ListenerLimits, TooManyListeners
 from webhooks_app.listeners.sessions import Session, WantedListener
 
-WAITS_FOR_A_LOCK = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+WAITS_FOR_A_LOCK = text("""
+    SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()
+""")
 
 
 def is_somebody_waiting(databases: Databases) -> bool:

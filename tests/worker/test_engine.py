@@ -2,9 +2,9 @@
 
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from typing import Any
 
 import psycopg
 import pytest
@@ -16,6 +16,7 @@ from tests.receivers import Answer, Receiver, answer_after
 from tests.worker.attempted import attempts, deliveries, queued
 from webhooks_app.config import Settings
 from webhooks_app.core import clock
+from webhooks_app.db.database_limits import DatabaseLimits
 from webhooks_app.db.models import (
     DeliveryState,
     PendingDelivery,
@@ -30,30 +31,45 @@ SHORT_GRACE = EngineLimits(stop_grace_seconds=0.3)
 
 
 @contextmanager
-def outage(database_url: str, seconds: float) -> Iterator[None]:
-    """The database refuses all who would write for so long: SQLite is locked, PostgreSQL hangs up on them."""
-    act = _lock if database_url.startswith("sqlite") else _hang_up
-    running = threading.Thread(target=act, args=(database_url, seconds))
-    running.start()
-    yield
-    running.join()
+def outage(database_url: str) -> Iterator[None]:
+    """The database refuses all who would write meanwhile: SQLite is locked, PostgreSQL hangs up on them."""
+    refusing = _locked if database_url.startswith("sqlite") else _hanging_up
+    with refusing(database_url):
+        yield
 
 
-def _lock(database_url: str, seconds: float) -> None:
-    connection = sqlite3.connect(str(make_url(database_url).database), isolation_level=None, timeout=5)
-    connection.execute("BEGIN IMMEDIATE")
-    time.sleep(seconds)
-    connection.close()
+@contextmanager
+def _locked(database_url: str) -> Iterator[None]:
+    path = str(make_url(database_url).database)
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
 
 
-def _hang_up(database_url: str, seconds: float) -> None:
-    until = time.monotonic() + seconds
-    with psycopg.connect(database_url.replace("+psycopg", ""), autocommit=True) as connection:
-        while time.monotonic() < until:
-            connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
-            )
+@contextmanager
+def _hanging_up(database_url: str) -> Iterator[None]:
+    with psycopg.connect(database_url.replace("+psycopg", "")) as connection:
+        _hang_up(connection)  # also on whoever has read the table in a transaction
+        connection.execute("LOCK TABLE attempts IN ACCESS EXCLUSIVE MODE")  # nobody is quicker than that
+        is_over = threading.Event()
+
+        def go_on() -> None:
+            while not is_over.is_set():
+                _hang_up(connection)
+
+        running = threading.Thread(target=go_on)
+        running.start()
+        yield
+        is_over.set()
+        running.join()
+
+
+def _hang_up(connection: psycopg.Connection[Any]) -> None:
+    connection.execute("SELECT pg_stat_clear_snapshot()")
+    connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+    )
 
 
 def test_many_deliveries_to_many_endpoints_all_arrive_once(
@@ -92,16 +108,18 @@ def test_what_is_sent_is_unrecorded_until_it_is_recorded_and_nothing_is_after_a_
 def test_answers_that_come_during_an_outage_are_unrecorded_until_it_is_over(
     workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database_url: str
 ) -> None:
-    workspace.endpoint(receiver.url, timeout_ms=20_000)
+    workspace.endpoint(receiver.url, timeout_ms=30_000)
     workspace.send(3)
     sent = {(delivery.id, 1) for delivery in deliveries()}
     db.session.remove()
-    receiver.answer = Answer(delay_seconds=0.3)
+    may_answer = threading.Event()
+    receiver.answer = answer_after(may_answer)
     running = threading.Thread(target=engine.run, kwargs={"seconds": 60})
     running.start()
     wait_for(lambda: len(receiver.received) == 3)
-    with outage(database_url, 1.5):
-        time.sleep(1)
+    with outage(database_url):
+        may_answer.set()
+        wait_for(lambda: len(engine._outcomes.unwritten) == 3)
         held = engine.unrecorded
     running.join()
     db.engine.dispose()  # the connections that the database hung up on
@@ -110,19 +128,25 @@ def test_answers_that_come_during_an_outage_are_unrecorded_until_it_is_over(
     assert engine.unrecorded == frozenset()
 
 
+@pytest.mark.parametrize("database_limits", [DatabaseLimits(lock_seconds=0.2)], indirect=True)
 def test_answers_that_come_during_an_outage_are_written_after_it(
-    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database_url: str
+    workspace: Workspace,
+    receiver: Receiver,
+    engine: DeliveryEngine,
+    database_url: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    workspace.endpoint(receiver.url, timeout_ms=20_000)
+    workspace.endpoint(receiver.url, timeout_ms=30_000)
     workspace.send(5)
-    delays = iter((0.2, 0.3, 0.4, 0.5, 0.6))
-    receiver.answer = lambda _: Answer(delay_seconds=next(delays))
+    may_answer = threading.Event()
+    receiver.answer = answer_after(may_answer)
     running = threading.Thread(target=engine.run, kwargs={"seconds": 60})
     running.start()
     wait_for(lambda: len(receiver.received) == 5)
 
-    with outage(database_url, seconds=1.5):
-        pass
+    with outage(database_url):
+        may_answer.set()
+        wait_for(lambda: len(engine._outcomes.unwritten) == 5 and "database_unavailable" in caplog.messages)
     running.join()
 
     assert {attempt.outcome for attempt in attempts()} == {"success"}

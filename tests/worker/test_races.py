@@ -58,12 +58,12 @@ def test_what_is_being_accepted_while_the_endpoint_is_enabled_is_sent(
 
     def wait() -> None:
         reached.set()
-        may_go_on.wait(4)
+        may_go_on.wait(30)
 
     at(monkeypatch, "accept.committing", wait)
 
     accepting = in_thread(app, workspace.send)
-    assert reached.wait(4)
+    assert reached.wait(30)
     enabling = in_thread(app, lambda: actions.enable(database, endpoint, send_held=True, actor=TESTER))
     enabling.join(0.3)
     assert enabling.is_alive()  # until the accept has committed
