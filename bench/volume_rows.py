@@ -2,35 +2,38 @@
 
 Each event has one delivery, and that one attempt; 97 of 100 were delivered. Ids sort by time and are random
 behind it, signatures and the ids of the receiver's answers differ, and bodies have about 300 bytes. Bodies and
-headers, which are packed, are those of some hundreds of other events.
+headers, which are packed, are those of some hundreds of other events; receivers answer within the second.
 """
 
 import json
 import os
 import uuid
 from datetime import datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, insert, text
 
-from webhooks_app.core import ids, signing
+from webhooks_app.core import ids
 from webhooks_app.core.clock import now
 from webhooks_app.db import attempt_heads, event_bodies
+from webhooks_app.db.models import ConstantHeaders
 from webhooks_app.db.models.base import microseconds
+from webhooks_app.endpoints.destinations import Destination
 from webhooks_app.events import accept
 from webhooks_app.extensions import services
+from webhooks_app.worker import signed_requests
 
 CHUNK, SAMPLES = 250_000, 500
 # Any delivery and moment: neither stands in what is packed.
 _SAMPLE_ID, _SAMPLE_AT = "dlv_06h1f25lcjlt04vbbpdftu762c", now()
-_REQUEST = (
-    '[["content-type","application/json"],["webhook-id","%s"],["webhook-timestamp","%d"],'
-    '["webhook-signature","%s"],[":method","POST"],[":scheme","https"],'
-    '[":authority","hooks.customer-platform.example"],[":path","/integrations/avra/events"],'
-    '["user-agent","Avra-Webhooks/1.0"]]'
+_CONSTANT = (
+    ',[":method","POST"],[":scheme","https"],[":authority","hooks.customer-platform.example"],'
+    '[":path","/integrations/avra/events"],["user-agent","Avra-Webhooks/1.0"]'
 )
+_CONSTANT_DIGEST = -824_320_205
 _RESPONSE = (
-    "HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Mon, 04 May 2026 12:%02d:%02d GMT\r\n"
+    "HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: %s\r\n"
     "Content-Type: application/json; charset=utf-8\r\nContent-Length: 17\r\nConnection: keep-alive\r\n"
     "X-Request-Id: %s\r\nStrict-Transport-Security: max-age=31536000; includeSubDomains\r\n\r\n"
 )
@@ -67,6 +70,11 @@ def fill(database: str, workspace_id: str, endpoints: list[str], count: int) -> 
     """Insert `count` deliveries of the last thirty days, the oldest first."""
     words = _WORDS[database]
     start, step_ms = now() - timedelta(days=30), 30 * 86_400_000 / count
+    with services().write.begin() as connection:
+        connection.execute(
+            insert(ConstantHeaders),
+            [{"endpoint_id": each, "digest": _CONSTANT_DIGEST, "headers": _CONSTANT} for each in endpoints],
+        )
     for begin in range(0, count, CHUNK):
         last = min(begin + CHUNK, count) - 1
         with services().write.without_time_limit().begin() as connection:
@@ -129,12 +137,12 @@ def _packed_body(workspace_id: str) -> bytes:
 
 
 def _packed_heads() -> bytes:
-    signature = signing.signature(
-        [os.urandom(32)], message_id=_SAMPLE_ID, timestamp=int(_SAMPLE_AT.timestamp()), body=b"{}"
-    )
-    request = _REQUEST % (_SAMPLE_ID, _SAMPLE_AT.timestamp(), signature)
-    response = _RESPONSE % (os.urandom(1)[0] % 60, os.urandom(1)[0] % 60, uuid.uuid4())
-    return attempt_heads.pack(_SAMPLE_ID, _SAMPLE_AT, request, response.encode())
+    destination = Destination("", 0, (), (), _CONSTANT, None)
+    _, request = signed_requests.sign(_SAMPLE_ID, destination, [os.urandom(32)], b"{}", now=_SAMPLE_AT)
+    response = _RESPONSE % (format_datetime(_SAMPLE_AT, usegmt=True), uuid.uuid4())
+    packed = attempt_heads.pack_variable(_SAMPLE_ID, _SAMPLE_AT, request, response.encode(), _CONSTANT)
+    assert packed is not None
+    return packed
 
 
 def _inserts(words: dict[str, str]) -> list[str]:
@@ -162,11 +170,12 @@ def _inserts(words: dict[str, str]) -> list[str]:
         f"""
         INSERT INTO attempts
             (delivery_id, generation, started_at, outcome, status, dns_us, connect_us, tls_us, first_byte_us,
-             total_us, remote_address, request_headers, response_body, response_truncated, packed_heads)
+             total_us, remote_address, request_headers, response_body, response_truncated, packed_heads,
+             headers_digest)
         SELECT 'dlv_' || name, 1, at,
             CASE WHEN NOT is_bad THEN 'success' WHEN number % 2 = 0 THEN 'http_5xx' ELSE 'timeout' END,
             CASE WHEN NOT is_bad THEN 200 WHEN number % 2 = 0 THEN 503 END, 0, 0, 0, 19000, 20000,
-            '203.0.113.25', '[]', {answer}, {words["false"]}, h.packed
+            '203.0.113.25', '[]', {answer}, {words["false"]}, h.packed, {_CONSTANT_DIGEST}
         FROM bench_rows r JOIN bench_heads h ON h.place = r.number % {SAMPLES} ORDER BY number
         """,
     ]

@@ -52,7 +52,8 @@ GROUPS = (
     ),
     _group(
         "webhooks_app/worker",
-        "attempt_counts attempt_rows claimed_delivery claimer claims concurrency database_backoff dispatcher"
+        "attempt_counts attempt_rows claimed_delivery claimer claims concurrency constant_headers"
+        " database_backoff dispatcher"
         " due_endpoints endpoint_counters endpoint_scan engine held_deliveries outcome_buffer postponed"
         " rate_limits recording retry_decision signed_requests traffic_counters",
         "tests/worker",
@@ -66,7 +67,11 @@ GROUPS = (
             "tests/worker/test_manual_attempts.py",
         ),
     ),
-    _group("webhooks_app/db", "attempt_heads", "tests/db/test_attempt_heads.py"),
+    _group(
+        "webhooks_app/db",
+        "attempt_heads packed_response_heads",
+        *("tests/db/test_attempt_heads.py", "tests/db/test_packed_response_heads.py"),
+    ),
     _group(
         "webhooks_app/db",
         "engines postgresql_sessions sqlite_sessions",

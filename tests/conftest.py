@@ -301,7 +301,8 @@ def _empty(connection: Connection) -> None:
     if large := ", ".join(table.name for table in written if table.is_truncated):
         statements.append(f"TRUNCATE {large} CASCADE")
     # As the migration leaves it in a new database.
-    statements.append("INSERT INTO rolling_upgrades VALUES ('packed_bodies', now()) ON CONFLICT DO NOTHING")
+    over = "INSERT INTO rolling_upgrades VALUES ('packed_bodies', now()), ('constant_headers', now())"
+    statements.append(f"{over} ON CONFLICT DO NOTHING")
     connection.exec_driver_sql("; ".join(statements))
 
 

@@ -32,15 +32,20 @@ from webhooks_app.db.models import (
 from webhooks_app.db.models import RollingUpgrade as UpgradeRow
 from webhooks_app.db.models.traffic_tables import TrafficCount
 from webhooks_app.db.rolling_upgrades import (
+    CONSTANT_HEADERS,
     PACKED_BODIES,
     PACKED_HEADS,
     PAYLOADS_APART,
     SMALL_INDEXES,
     RollingUpgrade,
 )
+from webhooks_app.endpoints.destinations import Destination
 from webhooks_app.events.accept import accept_events
 from webhooks_app.events.submissions import NewEvent
 from webhooks_app.extensions import db, services
+from webhooks_app.worker import signed_requests
+from webhooks_app.worker.claimed_delivery import ClaimedDelivery
+from webhooks_app.worker.constant_headers import StoredHeaders
 from webhooks_app.worker.recording import record
 
 LOG = {"deliveries", "attempts", "events"}
@@ -173,7 +178,7 @@ def test_packed_headers_are_unpacked_by_a_downgrade_and_packed_again_a_day_later
 
         upgrade()
         assert [(each.request_headers, each.response_headers) for each in attempts()] == [before] * 3
-        for change in (PACKED_HEADS, PAYLOADS_APART, PACKED_BODIES):
+        for change in (PACKED_HEADS, PAYLOADS_APART, PACKED_BODIES, CONSTANT_HEADERS):
             upgrading = RollingUpgrade(database.begin, change)
             assert not upgrading.is_over(clock.now() + timedelta(hours=23))
             assert upgrading.is_over(clock.now() + timedelta(hours=25))
@@ -249,6 +254,40 @@ def test_packed_bodies_are_unpacked_by_a_downgrade(
             assert sorted(connection.scalars(stored)) == sorted([*bodies, b""])
         db.session.remove()
         db.engine.dispose()
+
+
+def test_headers_that_attempts_refer_to_are_theirs_again_after_a_downgrade(
+    sqlite_template: Path, redis_url: str, tmp_path: Path
+) -> None:
+    shutil.copy(sqlite_template, tmp_path / "test.db")
+    app = create_app(make_settings(f"sqlite:///{tmp_path / 'test.db'}", redis_url, tmp_path))
+    with app.app_context():
+        database = services().write
+        _fill(new_workspace(app, "Acme"), has_events=True)
+        some = [_signed(each) for each in claim(database, 3)]
+        digests = StoredHeaders(database).digests(some)
+        record(database, some[:2], now=clock.now(), is_packed=True, constant_digests=digests)
+        record(database, some[2:], now=clock.now(), is_packed=True)
+        before = [(each.request_headers, each.response_headers) for each in attempts()]
+        assert [each.headers_digest is None for each in attempts()] == [False, False, True]
+
+        downgrade(revision="0035")
+        with db.engine.connect() as connection:
+            versions = connection.scalars(text("SELECT substr(packed_heads, 1, 1) FROM attempts")).all()
+        assert versions == [b"\1"] * 3
+        upgrade()
+        assert [(each.request_headers, each.response_headers) for each in attempts()] == before
+        db.session.remove()
+        db.engine.dispose()
+
+
+def _signed(claimed: ClaimedDelivery) -> ClaimedDelivery:
+    keys = ((b"k" * 32, None),)
+    destination = Destination("https://a.example.com/", 1000, keys, (), ',["a","b"]', None)
+    now = clock.now()
+    _, headers = signed_requests.sign(claimed.delivery_id, destination, [b"k" * 32], b"{}", now=now)
+    claimed.constant_headers = destination.logged_headers
+    return attempted(claimed, ANSWERED, at=now, headers=headers)
 
 
 @contextmanager

@@ -9,15 +9,14 @@ from sqlalchemy import delete, insert, text, update
 from webhooks_app.core import clock, ids
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import TOTAL_ID, ProcessReport, RollingUpgrade
-from webhooks_app.db.rolling_upgrades import PACKED_BODIES
 from webhooks_app.monitoring import own_report
 from webhooks_app.monitoring.own_report import SCHEDULER, WEB, WORKER
-from webhooks_app.monitoring.stored_formats import BodyPacking
+from webhooks_app.monitoring.stored_formats import CONSTANT_HEADERS, PACKED_BODIES, FormatGate
 
 
 @pytest.fixture
-def packing(databases: Databases) -> BodyPacking:
-    return BodyPacking(databases.read.connect_autocommit, answer_seconds=0)
+def packing(databases: Databases) -> FormatGate:
+    return FormatGate(databases.read.connect_autocommit, PACKED_BODIES, answer_seconds=0)
 
 
 def report(database: WriteDatabase, kind: str, **values: Any) -> str:
@@ -32,7 +31,7 @@ def report(database: WriteDatabase, kind: str, **values: Any) -> str:
 
 @pytest.mark.parametrize("kind", [WEB, WORKER])
 def test_a_process_that_cannot_read_them_stops_it_for_as_long_as_it_runs(
-    database: WriteDatabase, packing: BodyPacking, kind: str
+    database: WriteDatabase, packing: FormatGate, kind: str
 ) -> None:
     own_report.write(database, own_report.identify(kind), state={}, counted={}, is_first=True)
     assert packing.is_allowed()
@@ -44,8 +43,18 @@ def test_a_process_that_cannot_read_them_stops_it_for_as_long_as_it_runs(
     assert packing.is_allowed()
 
 
+def test_what_a_process_reads_tells_which_formats_it_stops(
+    database: WriteDatabase, databases: Databases, packing: FormatGate
+) -> None:
+    referring = FormatGate(databases.read.connect_autocommit, CONSTANT_HEADERS, answer_seconds=0)
+    assert referring.is_allowed()
+    report(database, WEB, reads_format=1)
+    assert packing.is_allowed()
+    assert not referring.is_allowed()
+
+
 def test_who_is_silent_for_long_or_reads_no_bodies_stops_nothing(
-    database: WriteDatabase, packing: BodyPacking
+    database: WriteDatabase, packing: FormatGate
 ) -> None:
     report(database, WORKER, reported_at=clock.now() - timedelta(minutes=3))
     report(database, SCHEDULER)
@@ -56,9 +65,9 @@ def test_who_is_silent_for_long_or_reads_no_bodies_stops_nothing(
 
 
 def test_without_the_upgrades_row_it_waits_and_asks_again(
-    database: WriteDatabase, packing: BodyPacking
+    database: WriteDatabase, packing: FormatGate
 ) -> None:
-    row = {"change": PACKED_BODIES, "ends_at": clock.now()}
+    row = {"change": PACKED_BODIES.change, "ends_at": clock.now()}
     with database.begin() as connection:
         connection.execute(delete(RollingUpgrade))
     assert not packing.is_allowed()
@@ -73,7 +82,7 @@ def test_without_the_upgrades_row_it_waits_and_asks_again(
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_schema_from_before_is_no_reason_to_refuse_events(
-    database: WriteDatabase, packing: BodyPacking
+    database: WriteDatabase, packing: FormatGate
 ) -> None:
     with database.begin() as connection:
         connection.execute(text("ALTER TABLE process_reports DROP COLUMN reads_format"))
@@ -81,7 +90,7 @@ def test_a_schema_from_before_is_no_reason_to_refuse_events(
 
 
 def test_an_answer_holds_for_a_while(databases: Databases, database: WriteDatabase) -> None:
-    packing = BodyPacking(databases.read.connect_autocommit, answer_seconds=3600)
+    packing = FormatGate(databases.read.connect_autocommit, PACKED_BODIES, answer_seconds=3600)
     assert packing.is_allowed()
     report(database, WORKER)
     assert packing.is_allowed()

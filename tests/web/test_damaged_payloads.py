@@ -3,6 +3,7 @@
 import html
 
 import pytest
+from sqlalchemy import update
 
 from tests.conftest import Workspace
 from tests.reading import captured, json_of
@@ -13,6 +14,7 @@ from tests.web.deliveries import newest
 from tests.worker.attempted import damage
 from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass
 from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.models import Attempt
 from webhooks_app.worker.engine import DeliveryEngine
 
 KEY = "the-key"
@@ -70,3 +72,27 @@ def test_nothing_of_it_is_signed_afresh(damaged: str, admin_page: Page, anonymou
 
 def test_the_event_sent_again_under_its_key_is_the_same(damaged: str, workspace: Workspace) -> None:
     assert _send(workspace) == damaged
+
+
+@pytest.mark.parametrize("stored", [b"\3", b"\3\1\0", b"\x63"])
+def test_damaged_headers_of_an_attempt_stop_no_page(
+    workspace: Workspace,
+    receiver: Receiver,
+    engine: DeliveryEngine,
+    database: WriteDatabase,
+    admin_page: Page,
+    stored: bytes,
+) -> None:
+    workspace.endpoint(receiver.url)
+    workspace.send()
+    engine.run(seconds=60)
+    with database.begin() as connection:
+        connection.execute(update(Attempt).values(packed_heads=stored))
+    row = newest().id
+    text = admin_page.get(f"deliveries/{row}").text
+    assert "The stored headers are damaged, so not all of them can be shown." in text
+    [attempt] = json_of(admin_page.get(f"deliveries/{row}/json"))["attempts"]
+    assert (attempt["request_headers"], attempt["response_headers"]) == ([], "")
+    assert new_api(workspace).read(f"/deliveries/{row}/attempts")["data"][0]["status"] == 200
+    attempt_id = attempt["id"]
+    assert admin_page.get(f"deliveries/{row}/compare?left={attempt_id}&right={attempt_id}").status_code == 200

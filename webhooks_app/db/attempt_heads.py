@@ -1,24 +1,32 @@
 """The headers of an attempt's request and of its response, packed for the log. Pure.
 
 Nearly all of it is the same from one attempt to the next, or stands in the attempt's other columns: what is
-left is deflated (RFC 1951) with a dictionary of what such headers hold. The first byte is the version, which
-says how to read the rest; neither a version nor its dictionary is ever changed, as rows hold it for years.
+left is deflated (RFC 1951) with a dictionary of what such headers hold. What all requests of an endpoint
+carry has a row of its own, of `constant_headers`. The first byte is the version, which says how to read the
+rest; neither a version nor its dictionary is ever changed, as rows hold it for years.
 """
 
-import zlib
 from binascii import a2b_base64, b2a_base64
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+from webhooks_app.db import packed_response_heads
+from webhooks_app.db.preset_deflate import DamagedStream, PresetDeflate
 
 # Version 1 is followed by the 32 bytes of the request's only signature, then the deflated rest of the request
-# and the response; version 2 by all of the request and the response, deflated.
-_SIGNED, _WHOLE = 1, 2
+# and the response; version 2 by all of the request and the response, deflated. Version 3 is followed by the
+# number of signatures, these, and the response as `packed_response_heads` has it; all that follows the
+# signatures in the request is constant.
+_SIGNED, _WHOLE, _CONSTANT = 1, 2, 3
 _SIGNATURE_BYTES = 32
+_COUNTED_BYTES = 2  # of version 3, before its signatures
 _SIGNATURE_CHARACTERS = 44  # of base64
 _HEAD = (
     '[["content-type","application/json"],["webhook-id","%s"],["webhook-timestamp","%d"],'
-    '["webhook-signature","v1,'
+    '["webhook-signature","'
 )
+_SIGNATURE_VERSION = "v1,"
+_MOST_SIGNATURES = 255
 _END_OF_REQUEST = b"\0"  # which JSON holds nowhere
 # What comes last costs least to refer to.
 _DICTIONARY = b"".join(
@@ -45,13 +53,14 @@ _DICTIONARY = b"".join(
         b'[":authority","hooks.example.com"],[":path","/api/webhooks"],["user-agent","Avra-Webhooks/1.0"]]\0',
     )
 )
-# A window of 4 KiB holds the dictionary; what fills it anew for each attempt is small at this size, too.
-_WINDOW_BITS, _MEMORY_LEVEL = -12, 4
-_PREPARED = zlib.compressobj(6, zlib.DEFLATED, _WINDOW_BITS, _MEMORY_LEVEL, zdict=_DICTIONARY)
+_DEFLATE = PresetDeflate(_DICTIONARY, level=6)
 
 
 class StoredHeads(Protocol):
-    """A row of `attempts`, or as much of it as its headers are read from."""
+    """A row of `attempts`, or as much of it as its headers are read from.
+
+    `constant_headers` are those of its endpoint that it refers to; None without such a row.
+    """
 
     @property
     def delivery_id(self) -> str: ...
@@ -63,13 +72,26 @@ class StoredHeads(Protocol):
     def plain_response_headers(self) -> bytes | None: ...
     @property
     def packed_heads(self) -> bytes | None: ...
+    @property
+    def constant_headers(self) -> str | None: ...
 
 
-def read(row: StoredHeads) -> tuple[str, bytes]:
-    """Return the headers of the request, as JSON, and those of the response, packed or not."""
+class Heads(NamedTuple):
+    """The headers of a request, as JSON, and of its response; what is damaged is none."""
+
+    request: str = "[]"
+    response: bytes = b""
+    is_damaged: bool = False
+
+
+_DAMAGED = Heads(is_damaged=True)
+
+
+def read(row: StoredHeads) -> Heads:
+    """Return the headers of an attempt, packed or not."""
     if row.packed_heads is None:
-        return row.plain_request_headers, bytes(row.plain_response_headers or b"")
-    return unpack(row.delivery_id, row.started_at, bytes(row.packed_heads))
+        return Heads(row.plain_request_headers, bytes(row.plain_response_headers or b""))
+    return unpack(row.delivery_id, row.started_at, bytes(row.packed_heads), row.constant_headers)
 
 
 def pack(delivery_id: str, started_at: datetime, request_headers: str, response_headers: bytes) -> bytes:
@@ -77,7 +99,7 @@ def pack(delivery_id: str, started_at: datetime, request_headers: str, response_
 
     Raises UnicodeEncodeError for what no database takes as text either.
     """
-    head = _HEAD % (delivery_id, started_at.timestamp())
+    head = _head(delivery_id, started_at) + _SIGNATURE_VERSION
     rest_at = len(head) + _SIGNATURE_CHARACTERS
     if request_headers.startswith(head):
         signature = _signature(request_headers[len(head) : rest_at])
@@ -87,22 +109,77 @@ def pack(delivery_id: str, started_at: datetime, request_headers: str, response_
     return b"%c%b" % (_WHOLE, _deflate(request_headers, response_headers))
 
 
-def unpack(delivery_id: str, started_at: datetime, packed: bytes) -> tuple[str, bytes]:
-    """Return the headers of the request, as JSON, and those of the response.
+def pack_variable(
+    delivery_id: str, started_at: datetime, request_headers: str, response_headers: bytes, constant: str
+) -> bytes | None:
+    """Return both packed without what is constant, which the row has to refer to.
 
-    Of a version that this code does not know there are none. Raises zlib.error for what was damaged.
+    None for what is no such request or response; `constant` are headers as JSON behind the signature.
     """
-    version, rest_at = packed[0], 1
-    if version not in (_SIGNED, _WHOLE):
-        return "[]", b""
-    start = ""
-    if version == _SIGNED:
+    head, end = _head(delivery_id, started_at), _end(constant)
+    if not (request_headers.startswith(head) and request_headers.endswith(end)):
+        return None
+    signatures = _signatures(request_headers[len(head) : -len(end)])
+    response = packed_response_heads.pack(started_at, response_headers)
+    if signatures is None or response is None:
+        return None
+    return b"%c%c%b%b" % (_CONSTANT, len(signatures), b"".join(signatures), response)
+
+
+def unpack(delivery_id: str, started_at: datetime, packed: bytes, constant: str | None = None) -> Heads:
+    """Return the headers; those of a version that this code does not know cannot be read either.
+
+    Without the constant ones that it refers to, those of the response are read.
+    """
+    try:
+        if packed[:1] == b"%c" % _CONSTANT:
+            return _unpack_variable(delivery_id, started_at, packed, constant)
+        return _unpack_whole(delivery_id, started_at, packed)
+    except (DamagedStream, UnicodeDecodeError):
+        return _DAMAGED
+
+
+def _unpack_variable(delivery_id: str, started_at: datetime, packed: bytes, constant: str | None) -> Heads:
+    if len(packed) < _COUNTED_BYTES:
+        raise DamagedStream
+    response_at = _COUNTED_BYTES + packed[1] * _SIGNATURE_BYTES
+    response = packed_response_heads.unpack(started_at, packed[response_at:])
+    if constant is None:
+        return _DAMAGED._replace(response=response)
+    raw = (packed[at : at + _SIGNATURE_BYTES] for at in range(_COUNTED_BYTES, response_at, _SIGNATURE_BYTES))
+    signatures = " ".join(_SIGNATURE_VERSION + _spell(each) for each in raw)
+    return Heads(_head(delivery_id, started_at) + signatures + _end(constant), response)
+
+
+def _unpack_whole(delivery_id: str, started_at: datetime, packed: bytes) -> Heads:
+    version, rest_at, start = packed[:1], 1, ""
+    if version == b"%c" % _SIGNED:
         rest_at += _SIGNATURE_BYTES
-        signature = b2a_base64(packed[1:rest_at], newline=False).decode()
-        start = _HEAD % (delivery_id, started_at.timestamp()) + signature
-    content = zlib.decompressobj(_WINDOW_BITS, zdict=_DICTIONARY).decompress(packed[rest_at:])
-    request, _, response = content.partition(_END_OF_REQUEST)
-    return start + request.decode(), response
+        start = _head(delivery_id, started_at) + _SIGNATURE_VERSION + _spell(packed[1:rest_at])
+    elif version != b"%c" % _WHOLE:
+        raise DamagedStream
+    request, end, response = _DEFLATE.unpack(packed[rest_at:]).partition(_END_OF_REQUEST)
+    if not end:
+        raise DamagedStream
+    return Heads(start + request.decode(), response)
+
+
+def _head(delivery_id: str, started_at: datetime) -> str:
+    return _HEAD % (delivery_id, started_at.timestamp())
+
+
+def _end(constant: str) -> str:
+    return f'"]{constant}]'
+
+
+def _signatures(text: str) -> list[bytes] | None:
+    """Return the bytes of all signatures of a header; None for what is no such text."""
+    spelt = text.split(" ")
+    if len(spelt) > _MOST_SIGNATURES or not all(each.startswith(_SIGNATURE_VERSION) for each in spelt):
+        return None
+    found = [_signature(each[len(_SIGNATURE_VERSION) :]) for each in spelt]
+    raw = [each for each in found if each is not None]
+    return raw if len(raw) == len(found) else None
 
 
 def _signature(text: str) -> bytes | None:
@@ -111,11 +188,12 @@ def _signature(text: str) -> bytes | None:
         raw = a2b_base64(text)
     except ValueError:
         return None
-    is_exact = len(raw) == _SIGNATURE_BYTES and b2a_base64(raw, newline=False) == text.encode()
-    return raw if is_exact else None
+    return raw if len(raw) == _SIGNATURE_BYTES and _spell(raw) == text else None
+
+
+def _spell(signature: bytes) -> str:
+    return b2a_base64(signature, newline=False).decode()
 
 
 def _deflate(request_headers: str, response_headers: bytes) -> bytes:
-    content = request_headers.encode() + _END_OF_REQUEST + response_headers
-    deflating = _PREPARED.copy()
-    return deflating.compress(content) + deflating.flush()
+    return _DEFLATE.pack(request_headers.encode() + _END_OF_REQUEST + response_headers)

@@ -16,7 +16,7 @@ AttemptRow = tuple[Any, ...]
 _COLUMNS = tuple(column.name for column in Attempt.__table__.columns)
 _COPY = f"COPY attempts ({', '.join(_COLUMNS)}) FROM STDIN (FORMAT BINARY)"
 _COPY_TYPES = (
-    "text int4 timestamptz text text int4 int4 int4 int4 int4 int4 text text bytea bytea bool bool bytea"
+    "text int4 timestamptz text text int4 int4 int4 int4 int4 int4 text text bytea bytea bool bool bytea int4"
 ).split()
 _INSERT = f"INSERT INTO attempts ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
 

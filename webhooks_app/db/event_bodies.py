@@ -8,9 +8,10 @@ else is damaged, and so is what cannot be unpacked to its end.
 """
 
 import re
-import zlib
 from base64 import b32hexencode
 from datetime import datetime
+
+from webhooks_app.db.preset_deflate import DamagedStream, PresetDeflate
 
 # Followed by the 130 bits of the event's id, those of the workspace's, the 17 digits of the moment, each as a
 # number, and, deflated, the type and what stands behind the workspace's id, from a quote on either.
@@ -45,8 +46,7 @@ _DICTIONARY = b"".join(
         b'batch-lifecycle","data":{"batch_id":"batch_',
     )
 )
-_WINDOW_BITS, _MEMORY_LEVEL = -12, 4
-_PREPARED = zlib.compressobj(1, zlib.DEFLATED, _WINDOW_BITS, _MEMORY_LEVEL, zdict=_DICTIONARY)
+_DEFLATE = PresetDeflate(_DICTIONARY, level=1)
 
 
 class DamagedBody(Exception):
@@ -71,15 +71,13 @@ def pack(body: bytes) -> bytes:
     if envelope is None:
         return body
     event_id, event_type, *moment, workspace_id = envelope.groups()
-    deflating = _PREPARED.copy()
     packed = b"".join(
         (
             b"%c" % _VERSION,
             int(event_id, 32).to_bytes(_ID_BYTES, "big"),
             int(workspace_id, 32).to_bytes(_ID_BYTES, "big"),
             int(b"".join(moment)).to_bytes(_MOMENT_BYTES, "big"),
-            deflating.compress(b'%b"%b' % (event_type, body[envelope.end() :])),
-            deflating.flush(),
+            _DEFLATE.pack(b'%b"%b' % (event_type, body[envelope.end() :])),
         )
     )
     return packed if len(packed) < len(body) else body
@@ -101,7 +99,7 @@ def unpack(stored: bytes) -> bytes:
         raise DamagedBody
     try:
         return _unpack(stored)
-    except (zlib.error, ValueError, OverflowError) as error:  # not deflated; no moment; no id of 26 letters
+    except (DamagedStream, ValueError, OverflowError) as error:  # no moment; no id of 26 letters
         raise DamagedBody from error
 
 
@@ -114,21 +112,12 @@ def _unpack(stored: bytes) -> bytes:
         *(digits[10:12], digits[12:14], digits[14:]),
     )
     datetime.fromisoformat(moment.decode())
-    event_type, quote, rest = _inflate(stored[_HEAD_BYTES:]).partition(b'"')
+    event_type, quote, rest = _DEFLATE.unpack(stored[_HEAD_BYTES:], largest=LARGEST).partition(b'"')
     if not (event_type and quote and rest.endswith(b"}")):
         raise DamagedBody
     return b'{"id":"evt_%b","type":"%b","timestamp":"%b","workspace_id":"ws_%b"%b' % (
         *(event_id, event_type, moment, workspace_id, rest),
     )
-
-
-def _inflate(deflated: bytes) -> bytes:
-    """Return all that was deflated; half of it would be sent as half of a document."""
-    inflating = zlib.decompressobj(_WINDOW_BITS, zdict=_DICTIONARY)
-    content = inflating.decompress(deflated, LARGEST)
-    if not inflating.eof or inflating.unused_data:
-        raise DamagedBody
-    return content
 
 
 def _spell_id(raw: bytes) -> bytes:

@@ -19,6 +19,7 @@ PACKED_HEADS = "packed_heads"
 PAYLOADS_APART = "payloads_apart"
 SMALL_INDEXES = "small_indexes"
 PACKED_BODIES = "packed_bodies"
+CONSTANT_HEADERS = "constant_headers"
 
 _ENDS_AT = text("SELECT ends_at FROM rolling_upgrades WHERE change = :change").columns(ends_at=UtcDateTime())
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, func, literal, select
+from sqlalchemy import and_, func, literal, null, select
 from sqlalchemy.orm import Session
 
 from webhooks_app.accounts.audit import ACTIONS
@@ -15,13 +15,14 @@ from webhooks_app.db import attempt_heads, moment_index
 from webhooks_app.db.models import Attempt, AuditEntry, Delivery, DeliveryState, Endpoint
 
 HEAD_BYTES = 2048
-# What the response's headers are read from; those of the request are packed along with them only.
+# What the response's headers are read from, without those of the request.
 HEAD_COLUMNS: Any = (
     Attempt.delivery_id,
     Attempt.started_at,
     literal("[]").label("plain_request_headers"),
     func.substr(Attempt.plain_response_headers, 1, HEAD_BYTES).label("plain_response_headers"),
     Attempt.packed_heads,
+    null().label("constant_headers"),
 )
 # The last success is looked for among so many deliveries accepted up to it.
 SUCCESSES_LOOKED_AT = 50
@@ -91,7 +92,7 @@ def read_last_success(session: Session, endpoint: Endpoint) -> LastSuccess | Non
 
 def response_head(row: Any) -> bytes:
     """Return the start of the response's headers, of a row with HEAD_COLUMNS; no attempt has none."""
-    return b"" if row.delivery_id is None else attempt_heads.read(row)[1][:HEAD_BYTES]
+    return b"" if row.delivery_id is None else attempt_heads.read(row).response[:HEAD_BYTES]
 
 
 def read_change(session: Session, endpoint_id: str) -> Change | None:

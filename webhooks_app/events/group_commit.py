@@ -26,7 +26,7 @@ from webhooks_app.events.subscribers import Subscribers
 from webhooks_app.events.token_limits import LargerThanBurst, RateLimited, TokenLimits
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.monitoring.counters import ProcessCounters
-from webhooks_app.monitoring.stored_formats import BodyPacking
+from webhooks_app.monitoring.stored_formats import PACKED_BODIES, FormatGate
 from webhooks_app.monitoring.tracing import Tracer
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class GroupCommit:
         self._counters = counters or ProcessCounters()
         self.tracer: Tracer | None = None
         self.token_limits = TokenLimits(databases.write, default_rate)
-        self._packing = BodyPacking(databases.read.connect_autocommit)
+        self._packing = FormatGate(databases.read.connect_autocommit, PACKED_BODIES)
         self._fan_out_thread = FanOutThread(databases.write, wake_ups)
         self._lock = threading.Lock()
         self._waiting: list[PendingSubmission] = []

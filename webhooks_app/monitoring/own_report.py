@@ -19,8 +19,8 @@ WEB, WORKER, SCHEDULER = "web", "worker", "scheduler"
 KINDS = (WEB, WORKER, SCHEDULER)
 
 REPORT_SECONDS = 10.0
-# The newest way of storing rows that this code reads, each of which includes those before. 1: packed bodies.
-READS_FORMAT = 1
+# The newest way of storing rows that this code reads, each of which includes those before: `stored_formats`.
+READS_FORMAT = 2
 
 # The columns of `ProcessReport`.
 REPORTS = table(

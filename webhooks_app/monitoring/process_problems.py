@@ -117,8 +117,9 @@ def of_old_code(facts: Facts) -> Iterator[Problem]:
         yield Problem(
             Code.PROCESS_OLD,
             Severity.WARNING,
-            "Some processes run the version before, which cannot read packed payloads. While they run, none "
-            "is packed; those that are, they would send as they are stored. Restart them on this version.",
+            "Some processes run a version before, which cannot read all that this one may store. While they "
+            "run, nothing new is stored so, but payloads that are packed already such a process may send as "
+            "they are stored. Restart them on this version.",
             None,
             ", ".join(f"{each.kind} {each.name} runs {each.version}" for each in old),
         )

@@ -25,9 +25,10 @@ class ClaimedDelivery:
 
     The first eight fields come from the claim. `scheduled_at` is set for a manual attempt: when the schedule
     goes on. `changed_at` (the endpoint's moment of change) and `body` are None unless the claim brought them;
-    sending takes the body away, which nobody needs any more. Sending sets `started_at` and `request_headers`
-    (JSON, custom values masked), the answer sets `outcome` and `decision`; reading one of these before it is
-    set raises AttributeError. `attempts_in_schedule` counts the attempts before this one.
+    sending takes the body away, which nobody needs any more. Sending sets `started_at`, `request_headers`
+    (JSON, custom values masked) and `constant_headers` (those behind the signature, which all requests of the
+    endpoint carry; None where they are not known), the answer sets `outcome` and `decision`; reading one of
+    these before it is set raises AttributeError. `attempts_in_schedule` counts the attempts before this one.
     """
 
     delivery_id: str
@@ -42,6 +43,7 @@ class ClaimedDelivery:
     body: bytes | None = field(default=None, repr=False)
     started_at: datetime = field(init=False, repr=False)
     request_headers: str = field(init=False, repr=False)
+    constant_headers: str | None = field(default=None, init=False, repr=False)
     outcome: Outcome = field(init=False, repr=False)
     decision: RetryDecision = field(init=False, repr=False)
 

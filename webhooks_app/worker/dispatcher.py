@@ -152,6 +152,7 @@ class Dispatcher:
             request, delivery.request_headers = signed_requests.sign(
                 delivery.delivery_id, destination, keys, body, now=now
             )
+            delivery.constant_headers = destination.logged_headers
             if delivery.is_suspect:
                 self._isolated.append((delivery, request))
             else:

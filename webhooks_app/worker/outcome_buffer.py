@@ -13,9 +13,11 @@ from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.rolling_upgrades import PACKED_HEADS, RollingUpgrade
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.monitoring.counters import ProcessCounters
+from webhooks_app.monitoring.stored_formats import CONSTANT_HEADERS, FormatGate
 from webhooks_app.monitoring.tracing import Tracer
 from webhooks_app.worker import attempt_counts, attempt_spans
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery, ClaimKey
+from webhooks_app.worker.constant_headers import StoredHeaders
 from webhooks_app.worker.engine_limits import BufferLimits
 from webhooks_app.worker.recording import record
 
@@ -39,6 +41,8 @@ class OutcomeBuffer:
     ) -> None:
         self._database = database
         self._upgrade = RollingUpgrade(database.begin, PACKED_HEADS)
+        self._constant_headers = StoredHeaders(database)
+        self._may_refer = FormatGate(database.begin, CONSTANT_HEADERS)
         self._wake_ups = wake_ups
         self._lease = lease
         self._limits = limits
@@ -133,7 +137,15 @@ class OutcomeBuffer:
     def _record(self, deliveries: list[ClaimedDelivery]) -> list[datetime]:
         now = clock.now()
         is_packed = self._upgrade.is_over(now)
-        due = record(self._database, deliveries, now=now, is_retry=self._is_retry, is_packed=is_packed)
+        digests = self._constant_headers.digests(deliveries) if self._may_refer.is_allowed() else {}
+        due = record(
+            self._database,
+            deliveries,
+            now=now,
+            is_retry=self._is_retry,
+            is_packed=is_packed,
+            constant_digests=digests,
+        )
         self._counters.add(attempt_counts.count(deliveries))
         if self.tracer is not None:
             self.tracer.attempted(attempt_spans.of_attempts(deliveries))

@@ -1,6 +1,6 @@
 """Recording: what came of a batch of attempts, in one transaction and a fixed number of statements."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,6 @@ from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import failpoints
 from webhooks_app.core.outcomes import OutcomeClass
 from webhooks_app.db import attempt_inserts, bulk_sql, event_payloads
-from webhooks_app.db.attempt_inserts import AttemptRow
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import DeliveryState, NoticeKind
 from webhooks_app.endpoints import actions, notices
@@ -18,6 +17,7 @@ from webhooks_app.worker import attempt_rows, endpoint_counters, rate_limits, tr
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery, ClaimKey
 from webhooks_app.worker.traffic_counters import Subject
 
+NO_DIGESTS: Mapping[tuple[str, str], int | None] = {}
 GONE_REASON = "The endpoint answered 410 Gone."
 
 _FIELDS = {
@@ -89,6 +89,7 @@ def record(
     is_retry: bool = False,
     is_counted: bool = True,
     is_packed: bool = False,
+    constant_digests: Mapping[tuple[str, str], int | None] = NO_DIGESTS,
 ) -> list[datetime]:
     """Write the attempts and what was decided about their deliveries; return when retries fall due.
 
@@ -96,7 +97,8 @@ def record(
     `is_retry` says that an earlier call ended in an error, after which all of the batch may have been written
     or nothing. Unless `is_counted`, the attempts mean nothing for the health of their endpoints, as those of
     tests never do. `is_packed` says that headers may be packed (`db/attempt_heads.py`), as no process runs
-    any more that could not read them. Raises DBAPIError, and ValueError or OverflowError for a value that no
+    any more that could not read them, and then refer to those of `constant_digests`, which
+    `StoredHeaders.digests` returned. Raises DBAPIError, and ValueError or OverflowError for a value that no
     column takes.
     """
     with database.begin() as connection:
@@ -107,7 +109,17 @@ def record(
         recorded = [each for each in deliveries if each.key in written]
         erased = _erased_events(connection, [each for each in recorded if each.delivery_id in late])
         if recorded:
-            rows = _attempt_rows(connection, recorded, erased, is_packed=is_packed)
+            as_stored = attempt_inserts.moments(connection)
+            rows = [
+                attempt_rows.of(
+                    each,
+                    as_stored,
+                    is_packed=is_packed,
+                    is_erased=each.event_id in erased,
+                    constant_digest=constant_digests.get((each.endpoint_id, each.constant_headers or "")),
+                )
+                for each in recorded
+            ]
             attempt_inserts.insert(connection, rows)
             _count(connection, [each for each in recorded if is_counted and not each.is_test], subjects, now)
     return [due_at for each in recorded if (due_at := _due_at(each, now))]
@@ -120,16 +132,6 @@ def _erased_events(connection: Connection, late: list[ClaimedDelivery]) -> set[s
     """
     event_ids = {each.event_id for each in late}
     return event_ids - set(event_payloads.lock_present(connection, event_ids)) if event_ids else set()
-
-
-def _attempt_rows(
-    connection: Connection, recorded: list[ClaimedDelivery], erased: set[str], *, is_packed: bool
-) -> list[AttemptRow]:
-    as_stored = attempt_inserts.moments(connection)
-    return [
-        attempt_rows.of(each, as_stored, is_packed=is_packed, is_erased=each.event_id in erased)
-        for each in recorded
-    ]
 
 
 def _count(

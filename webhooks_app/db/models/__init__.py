@@ -28,6 +28,7 @@ from webhooks_app.db.models.endpoint_tables import (
 )
 from webhooks_app.db.models.event_tables import AcceptedBatch, Event, LatePayload, ValueBackfill
 from webhooks_app.db.models.fan_out_tables import FanOut
+from webhooks_app.db.models.header_tables import ConstantHeaders
 from webhooks_app.db.models.listener_tables import Listener
 from webhooks_app.db.models.monitoring_tables import TOTAL_ID, BacklogSample, ProcessReport
 from webhooks_app.db.models.notice_tables import Heartbeat, Notice, NoticeKind
@@ -54,6 +55,7 @@ __all__ = [
     "AttemptRollup",
     "AuditEntry",
     "BacklogSample",
+    "ConstantHeaders",
     "Delivery",
     "DeliveryState",
     "Endpoint",

@@ -24,15 +24,17 @@ from sqlalchemy import (
     Text,
     and_,
     false,
+    select,
     text,
 )
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 
 from webhooks_app.core import ids
 from webhooks_app.db import attempt_heads
 from webhooks_app.db.models.base import Base, UtcDateTime, enum_column, public_id
 from webhooks_app.db.models.endpoint_tables import Endpoint
 from webhooks_app.db.models.event_tables import Event
+from webhooks_app.db.models.header_tables import ConstantHeaders
 
 
 class DeliveryState(StrEnum):
@@ -186,8 +188,19 @@ class Attempt(Base):
     response_truncated: Mapped[bool] = mapped_column(Boolean)
     # Asked for by a person, beside the schedule.
     is_manual: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
-    # What `db/attempt_heads.py` makes of both headers: a quarter of their size.
+    # What `db/attempt_heads.py` makes of both headers: an eighth of their size.
     packed_heads: Mapped[bytes | None] = mapped_column(LargeBinary)
+    # Which of the endpoint's `constant_headers` the request carried besides.
+    headers_digest: Mapped[int | None] = mapped_column(Integer)
+    # Read only where it is asked for.
+    constant_headers: Mapped[str | None] = column_property(
+        select(ConstantHeaders.headers)
+        .join(Delivery, Delivery.endpoint_id == ConstantHeaders.endpoint_id)
+        .where(Delivery.id == delivery_id, ConstantHeaders.digest == headers_digest)
+        .correlate_except(ConstantHeaders, Delivery)
+        .scalar_subquery(),
+        deferred=True,
+    )
 
     @property
     def id(self) -> str:
@@ -195,11 +208,11 @@ class Attempt(Base):
 
     @property
     def request_headers(self) -> str:
-        return attempt_heads.read(self)[0]
+        return attempt_heads.read(self).request
 
     @property
     def response_headers(self) -> bytes:
-        return attempt_heads.read(self)[1]
+        return attempt_heads.read(self).response
 
 
 class AttemptRollup(Base):

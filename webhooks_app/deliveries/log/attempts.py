@@ -46,6 +46,7 @@ _CONTENT_COLUMNS: Any = (
     Attempt.plain_request_headers,
     Attempt.plain_response_headers,
     Attempt.packed_heads,
+    Attempt.constant_headers,
     Attempt.response_body,
     Attempt.response_truncated,
 )
@@ -61,7 +62,8 @@ class LoggedAttempt:
     """One attempt; `number` counts from 1. Without `full`, headers and bodies are not read.
 
     `is_manual` says that a person asked for it, beside the schedule. `target` is where the request went, by
-    the names that HTTP/2 has for it; empty for one of the code before.
+    the names that HTTP/2 has for it; empty for one of the code before. `is_damaged` says that
+    what is stored of its headers cannot be read, or not all of it.
     """
 
     number: int
@@ -79,6 +81,7 @@ class LoggedAttempt:
     response_headers: bytes = b""
     response_body: bytes = b""
     is_truncated: bool = False
+    is_damaged: bool = False
 
     @property
     def outcome_description(self) -> OutcomeDescription:
@@ -144,14 +147,15 @@ def _logged_attempt(row: Any, number: int, full: bool) -> LoggedAttempt:
     outcome = OutcomeClass(row.outcome)
     rest: dict[str, Any] = {}
     if full:
-        request_headers, response_headers = attempt_heads.read(row)
-        logged = [(name, value) for name, value in json.loads(request_headers)]
+        heads = attempt_heads.read(row)
+        logged = _parse_headers(heads.request)
         rest = {
-            "target": {name: value for name, value in logged if name.startswith(":")},
-            "request_headers": tuple(header for header in logged if not header[0].startswith(":")),
-            "response_headers": response_headers,
+            "target": {name: value for name, value in logged or () if name.startswith(":")},
+            "request_headers": tuple(header for header in logged or () if not header[0].startswith(":")),
+            "response_headers": heads.response,
             "response_body": bytes(row.response_body or b""),
             "is_truncated": row.response_truncated,
+            "is_damaged": heads.is_damaged or logged is None,
         }
     return LoggedAttempt(
         number=number,
@@ -166,6 +170,14 @@ def _logged_attempt(row: Any, number: int, full: bool) -> LoggedAttempt:
         is_manual=row.is_manual,
         **rest,
     )
+
+
+def _parse_headers(request_headers: str) -> list[tuple[str, str]] | None:
+    """Return the headers of a request; None for what is damaged so that it can be unpacked."""
+    try:
+        return [(str(name), str(value)) for name, value in json.loads(request_headers)]
+    except (ValueError, TypeError):
+        return None
 
 
 def phases(timings: Any, outcome: OutcomeClass) -> tuple[Phase, ...]:

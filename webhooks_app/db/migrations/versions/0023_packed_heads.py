@@ -64,9 +64,9 @@ def _packed_behind(place: tuple[str, int]) -> list[Any]:
 
 
 def _unpack(delivery_id: str, generation: int, started_at: datetime, packed: bytes) -> None:
-    request, response = attempt_heads.unpack(delivery_id, started_at, packed)
+    heads = attempt_heads.unpack(delivery_id, started_at, packed)
     op.get_bind().execute(
         sa.update(_ATTEMPTS)
         .where(_ATTEMPTS.c.delivery_id == delivery_id, _ATTEMPTS.c.generation == generation)
-        .values(request_headers=request, response_headers=response or None)
+        .values(request_headers=heads.request, response_headers=heads.response or None)
     )
