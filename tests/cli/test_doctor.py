@@ -10,7 +10,9 @@ from flask import Flask
 
 from tests.cli.shell import Shell, shell_of
 from tests.conftest import Workspace
+from tests.db.test_driver_errors import read_only
 from tests.events.test_catalog_files import ORDERS
+from tests.raising import raising
 from tests.receivers import Answer, Receiver
 from tests.redis_servers import redis_server
 from tests.web.sign_in.lying_provider import LyingProvider
@@ -104,6 +106,21 @@ def test_a_database_that_does_not_answer_is_found_and_the_rest_is_tried(
     found = findings(shell)
     assert found["database"][0] == "FAILED"
     assert found["Redis"][0] == "ok"
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_database_that_takes_no_writes_is_found(
+    shell: Shell, workspace: Workspace, database: WriteDatabase, database_url: str
+) -> None:
+    with raising(database, "process_reports", "53100"):
+        found = findings(shell)
+    assert found["database"] == ("FAILED", "It takes no writes: its disk is full.")
+    assert found["keys"][0] == "ok"
+    with read_only(database_url):
+        assert findings(shell)["database"] == (
+            "FAILED",
+            "It takes no writes: it is read-only, as a standby is.",
+        )
 
 
 @only_sqlite

@@ -167,6 +167,22 @@ def test_workers_that_cannot_use_redis_say_why() -> None:
     assert "its memory is full" in problem.text
 
 
+def test_that_writes_are_refused_is_told_by_whoever_met_it_first() -> None:
+    late = {"database": "disk_full", "database_seconds": 5.0}
+    early = {"database": "disk_full", "database_seconds": 90.0}
+    refused = process(WORKER, state=late), process(SCHEDULER, state=early, reported=10 * SECOND)
+    [problem] = found(facts(process(WEB, state={"database": None}), *refused))
+
+    assert (problem.code, problem.since) == (Code.DATABASE_REFUSES, NOW - 100 * SECOND)
+    assert problem.text.startswith("The database takes no writes: its disk is full.")
+
+
+def test_a_cause_that_only_a_newer_version_knows_is_told_as_it_is() -> None:
+    state = {"database": "quota", "database_seconds": 1.0}
+    [problem] = found(facts(*well(), process(WEB, pid=2, state=state)))
+    assert problem.text == "The database takes no writes: quota. Events are refused until that is over."
+
+
 @pytest.mark.parametrize(
     ("ahead_ms", "severity"), [(4_000, None), (9_000, "warning"), (-9_000, "warning"), (90_000, "failing")]
 )

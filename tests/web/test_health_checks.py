@@ -14,13 +14,17 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from tests.conftest import Workspace, make_settings, new_workspace, opened, small_disk, wait_for
+from tests.raising import raising
 from tests.reading import json_of
+from tests.web.conftest import Page
 from webhooks_app.app import create_app
 from webhooks_app.core import clock, instance_folder
 from webhooks_app.db import disk_space
+from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.extensions import services
 from webhooks_app.jobs import alarms
 
+only_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 FULL = "The disk that holds the database is full. Events are refused until there is room on it."
 
 
@@ -109,6 +113,42 @@ def test_a_disk_that_is_nearly_full_is_said_in_time(workspace_on_it: Workspace, 
     assert problem.startswith("The disk that holds the database has 3")
     assert client.get("/healthz/web").status_code == 200
     assert event_status(workspace_on_it) == 202
+
+
+@only_postgresql
+@pytest.mark.parametrize(
+    ("sqlstate", "told"),
+    [
+        (
+            "53100",
+            "The database takes no writes: its disk is full. Events are refused until there is room on it.",
+        ),
+        ("58030", "The database takes no writes: its disk fails. Events are refused until it is repaired."),
+    ],
+)
+def test_a_database_that_answers_and_takes_no_writes_is_failing(
+    app: Flask, workspace: Workspace, database: WriteDatabase, sqlstate: str, told: str
+) -> None:
+    client = app.test_client()
+    alarms.record_heartbeat(database, now=clock.now())
+    assert client.get("/healthz").status_code == 200
+    with raising(database, "events", sqlstate):
+        assert event_status(workspace) == 503
+    answer = client.get("/healthz")
+    [problem] = json_of(answer)["details"]
+    assert (answer.status_code, problem["code"], problem["message"]) == (503, "database_refuses", told)
+    assert client.get("/readyz").status_code == 200  # pages can be read, and refusals say to come again
+
+
+@only_postgresql
+def test_a_page_calls_a_full_disk_of_postgresql_by_its_name(
+    admin_page: Page, home: str, database: WriteDatabase
+) -> None:
+    with raising(database, "api_tokens", "53100"):
+        answer = admin_page.post(f"{home}tokens/", {"name": "Another", "scopes": "events:send"})
+    assert (answer.status_code, answer.headers.get("Retry-After")) == (503, "1")
+    assert "The database takes no writes" in answer.text
+    assert "Its disk is full. Nothing was changed" in answer.text
 
 
 def test_without_redis_health_says_what_goes_on(app: Flask, workspace: Workspace) -> None:

@@ -20,7 +20,7 @@ from webhooks_app.db.schema_version import WrongSchema
 from webhooks_app.events import catalog
 from webhooks_app.events.catalog import CatalogError
 from webhooks_app.jobs import redis_check, redis_start
-from webhooks_app.monitoring import facts, problems, reports
+from webhooks_app.monitoring import facts, problems, reports, write_probe, write_problems
 from webhooks_app.monitoring.problem_codes import Severity
 
 
@@ -95,14 +95,13 @@ def _opened_database(settings: Settings, databases: Databases) -> Iterator[Findi
         yield Finding("database", Status.OK, _version(connection))
         if advice := disk_space.advice(connection):
             yield Finding("database", Status.WARNING, advice)
-    with databases.write.begin() as connection:
-        if _is_read_only(connection):
-            yield Finding("database", Status.FAILED, "It refuses writes: a standby, or set to read only.")
     if problem := disk_space.problem(settings.database_url):
         yield Finding("database", Status.FAILED, problem)
     yield _clock(difference)
     schema_version.check(databases.read)
     yield Finding("schema", Status.OK, "It is the one that this version needs.")
+    if refusal := write_probe.try_to_write(databases.write):
+        yield Finding("database", Status.FAILED, f"It takes no writes: {write_problems.reason(refusal)}.")
     yield _keys(settings, databases)
     with databases.read.connect() as connection:
         known = facts.read(connection)
@@ -114,13 +113,6 @@ def _opened_database(settings: Settings, databases: Databases) -> Iterator[Findi
     if not found:
         counts = ", ".join(f"{len(known.reports.alive(kind))} {kind}" for kind in reports.KINDS)
         yield Finding("processes", Status.OK, f"Reporting: {counts}.")
-
-
-def _is_read_only(connection: Connection) -> bool:
-    """Tell whether PostgreSQL takes no writes; SQLite has just begun one."""
-    if connection.dialect.name == "sqlite":
-        return False
-    return bool(connection.scalar(text("SHOW transaction_read_only")) == "on")
 
 
 def _version(connection: Connection) -> str:

@@ -30,7 +30,8 @@ def reports_of(
         used, idle = services.write.pool_use()
         backoff = services.wake_ups.backoff
         failing = {"redis": backoff.problem_text, "redis_seconds": backoff.failing_seconds}
-        return {"pool_used": used, "pool_idle": idle, **failing, **describe()}
+        refused = services.write.refusals.report()
+        return {"pool_used": used, "pool_idle": idle, **failing, **refused, **describe()}
 
     def act(databases: Databases) -> None:
         try:
@@ -47,7 +48,11 @@ def reports_of(
 def reports_of_scheduler(settings: Settings, describe: Describe) -> Iterator[None]:
     """Report for a process that has no other use for the database while the block runs."""
     databases = engines.databases_of(engines.open_engine(settings.database_url, waits_for_disk=False))
-    with _running(Reporter(databases, SCHEDULER, ProcessCounters(), describe=describe)):
+
+    def describe_all() -> dict[str, Any]:
+        return {**databases.write.refusals.report(), **describe()}
+
+    with _running(Reporter(databases, SCHEDULER, ProcessCounters(), describe=describe_all)):
         yield
 
 

@@ -7,11 +7,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Dialect, Engine, NullPool, create_engine, make_url
+from sqlalchemy.exc import DBAPIError
 
 from webhooks_app.db import driver_errors, sqlite_sessions
 from webhooks_app.db.connection_pool import ConnectionPool
 from webhooks_app.db.database_limits import DEFAULT_LIMITS, DatabaseLimits, lone_limits
 from webhooks_app.db.transaction_options import AUTOCOMMITS, HAS_NO_TIME_LIMIT, HAS_SHORT_TIMEOUT, WRITES
+from webhooks_app.db.write_refusals import WriteRefusals
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -47,8 +49,15 @@ class WriteDatabase:
     says at its begin which of the two it is.
     """
 
-    def __init__(self, engine: Engine, *, after_commit: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        after_commit: Callable[[], None] | None = None,
+        refusals: WriteRefusals | None = None,
+    ) -> None:
         """Call `after_commit` behind each commit, in the thread that committed."""
+        self.refusals = refusals or WriteRefusals()
         self._engine = engine
         self._writing = engine.execution_options(**{WRITES: True})
         self._autocommitting = engine.execution_options(**{WRITES: True, AUTOCOMMITS: True})
@@ -97,8 +106,13 @@ class WriteDatabase:
 
     @contextmanager
     def _begin(self, engine: Engine) -> Iterator[Connection]:
-        with engine.begin() as connection:
-            yield connection
+        try:
+            with engine.begin() as connection:
+                yield connection
+        except DBAPIError as error:
+            self.refusals.note(error)
+            raise
+        self.refusals.note_success()
         if self._after_commit is not None:
             self._after_commit()
 
@@ -117,7 +131,7 @@ class WriteDatabase:
 
     def _with_option(self, name: str) -> "WriteDatabase":
         engine = self._engine.execution_options(**{name: True})
-        return WriteDatabase(engine, after_commit=self._after_commit)
+        return WriteDatabase(engine, after_commit=self._after_commit, refusals=self.refusals)
 
 
 @dataclass(frozen=True, slots=True)

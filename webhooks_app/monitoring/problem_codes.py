@@ -14,6 +14,7 @@ class Code(StrEnum):
     """Each has a section in docs/operations.md."""
 
     DATABASE_SILENT = "database_silent"
+    DATABASE_REFUSES = "database_refuses"
     SCHEMA_OLD = "schema_old"
     SCHEMA_NEW = "schema_new"
     DISK = "disk"

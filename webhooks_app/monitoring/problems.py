@@ -6,7 +6,7 @@ Those of single processes are in `process_problems`.
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from webhooks_app.monitoring import backlog, process_problems, reports
+from webhooks_app.monitoring import backlog, process_problems, reports, write_problems
 from webhooks_app.monitoring.facts import RETENTION, Facts
 from webhooks_app.monitoring.problem_codes import Code, Problem, Severity
 from webhooks_app.monitoring.reports import WORKER, Process
@@ -36,6 +36,7 @@ def find(facts: Facts, *, up_since: datetime) -> list[Problem]:
         *process_problems.of_schedulers(facts, up_since),
         *process_problems.of_losses(facts),
         *process_problems.of_old_code(facts),
+        *write_problems.of_reports(facts),
         *_of_redis(facts),
         *_of_clocks(facts),
         *_of_backlog(facts),

@@ -10,6 +10,7 @@ from werkzeug.exceptions import BadRequest, HTTPException
 
 from webhooks_app.db import transient_errors
 from webhooks_app.extensions import services
+from webhooks_app.monitoring import write_problems
 from webhooks_app.web.api import errors as api_errors
 from webhooks_app.web.request_checks import HoldsNul, NotUtf8
 from webhooks_app.web.request_origin import ForeignForm
@@ -73,6 +74,11 @@ def _show_unavailable(error: Exception) -> ResponseReturnValue:
     if api_errors.is_api():
         return api_errors.answer_unavailable()
     title, text = ERRORS[503]
+    if why := write_problems.refusal(error):
+        title, text = (
+            "The database takes no writes",
+            f"{why} Nothing was changed; pages can be read meanwhile.",
+        )
     return render_error(503, title, text), 503, {"Retry-After": "1"}
 
 

@@ -10,7 +10,7 @@ from webhooks_app.core import clock
 from webhooks_app.db import disk_space, schema_version
 from webhooks_app.db.schema_version import SchemaAge
 from webhooks_app.jobs import alarms
-from webhooks_app.monitoring import facts, problems
+from webhooks_app.monitoring import facts, problems, write_problems
 from webhooks_app.monitoring.facts import Facts
 from webhooks_app.monitoring.problem_codes import Code, Problem, Severity
 from webhooks_app.services import Services
@@ -55,22 +55,30 @@ def read(services: Services) -> PlatformHealth:
     now = clock.now()
     known, overdue, schema = _read_database(services, now)
     redis_problem = services.wake_ups.redis_problem()
-    disk_problem = disk_space.problem(services.settings.database_url)
-    found = [Problem(Code.DISK, Severity.FAILING, disk_problem)] if disk_problem else []
+    of_writes = _of_writes(services, now)
+    found = list(of_writes)
     if redis_problem:
-        is_accepting = known is not None and not disk_problem
+        is_accepting = known is not None and not of_writes
         text = f"{redis_problem}." + (" Events are still accepted." if is_accepting else "")
         failing_seconds = services.wake_ups.backoff.failing_seconds or 0.0
         found.append(Problem(Code.REDIS, Severity.FAILING, text, now - timedelta(seconds=failing_seconds)))
     found += [_SCHEMA[schema]] if schema in _SCHEMA else []
     if known is not None:
         found += alarms.problems(overdue, known.swept_at, now=now, up_since=services.started_at)
-        found += problems.find(known, up_since=services.started_at)
+        others = problems.find(known, up_since=services.started_at)
+        found += [each for each in others if not (of_writes and each.code is Code.DATABASE_REFUSES)]
     if any(each.code in _SILENCE_SWEEP for each in found):
         found = [each for each in found if each.code is not Code.SWEEP_SILENT]
     dated = services.problem_memory.date(found, now=now)
     worst_first = sorted(dated, key=lambda each: each.severity is not Severity.FAILING)
     return PlatformHealth(now, known, overdue, redis_problem, worst_first)
+
+
+def _of_writes(services: Services, now: datetime) -> list[Problem]:
+    """Return why this process cannot write, or soon will not; what it sees of the disk says most."""
+    if of_disk := disk_space.problem(services.settings.database_url):
+        return [Problem(Code.DISK, Severity.FAILING, of_disk)]
+    return write_problems.of_own(services.write.refusals.lasting(), now=now)
 
 
 def _read_database(
