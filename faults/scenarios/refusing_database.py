@@ -10,10 +10,14 @@ from psycopg import sql
 from faults.databases import Postgresql
 from faults.scenario_definition import Options, scenario
 from faults.scenario_report import Report
+from faults.small_disk import SmallDisk
 from faults.system import System
+from faults.waiting import wait_for
 
 # What a producer may be answered meanwhile: the event, that it should come again, or that the client gave up.
 ALLOWED_ANSWERS = {503, 0}
+# What the log grows by in the first second.
+_SPARE_BYTES = 24 * 1024 * 1024
 _REFUSE = """
     CREATE FUNCTION refuse_all() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'disk_full', MESSAGE = 'No space left on device';
@@ -40,9 +44,21 @@ def too_many_connections(system: System, report: Report, options: Options) -> No
     _refuse_under_load(system, report, options, _crowded(system))
 
 
-@scenario("29: PostgreSQL's disk full under load", only="postgresql")
-def postgresql_disk_full(system: System, report: Report, options: Options) -> None:
+@scenario("29: what writes need refused by PostgreSQL as by a full disk, under load", only="postgresql")
+def postgresql_refuses_writes(system: System, report: Report, options: Options) -> None:
     _refuse_under_load(system, report, options, _full(system))
+
+
+@scenario("29: PostgreSQL's disk full under load, until it stops", only="postgresql")
+def postgresql_disk_full(system: System, report: Report, options: Options) -> None:
+    """Fill the disk of its data, then have it need a file of its log, without which it stops."""
+    database = system.database
+    assert isinstance(database, Postgresql)
+    with database.on_small_disk(spare_bytes=_SPARE_BYTES) as disk, database.kept_running():
+        system.ensure_running()
+        _refuse_under_load(system, report, options, _really_full(system, report, disk))
+        report.require(disk.bytes_left() > 0, "the disk stayed full")
+    system.ensure_running()
 
 
 @scenario("1: killed in the middle of a large batch's fan-out")
@@ -119,6 +135,27 @@ def _crowded(system: System) -> Iterator[None]:
                     taken.enter_context(psycopg.connect(system.database.url, application_name="crowd"))
         system.note_claims()  # nobody can see them now, so as many as there may be
         yield
+
+
+@contextmanager
+def _really_full(system: System, report: Report, disk: SmallDisk) -> Iterator[None]:
+    with disk.filled():
+        # Pages that are there have room for some events more.
+        wait_for(lambda: system.send().status == 503, 30, "a refusal for want of room")
+        status, problems = system.health()
+        report.require(status == 503, f"/healthz said {status} with a full disk")
+        told = [each for each in problems if "its disk is full" in each]
+        report.require(bool(told), f"/healthz said {problems} of a full disk")
+        yield
+        system.note_claims()
+        with suppress(psycopg.Error), psycopg.connect(system.database.url, autocommit=True) as admin:
+            admin.execute("SELECT pg_switch_wal()")
+            admin.execute("CHECKPOINT")
+        wait_for(lambda: not system.database.is_up(), 30, "the end of a server that cannot write its log")
+        system.note_database_crash()
+        answers = {system.send().status for _ in _until(2.0)}
+        report.require(answers <= ALLOWED_ANSWERS, f"answered {sorted(answers)} without a database")
+    report.figures["up again after s"] = wait_for(system.database.is_up, 60, "PostgreSQL with room again")
 
 
 @contextmanager
