@@ -69,8 +69,9 @@ class Trials:
         self._seconds, self._processor_seconds = found["seconds"], found["processor_seconds"]
         loaded = {module: LoadedModule(name_of(module), ROOT / module) for module in self._mutants}
         gc.freeze()  # so that forks share what a collection would write to
+        usable = {name: item for name, item in items.items() if name not in found["failed"]}
         for module in self._mutants:
-            self._judge(module, loaded[module], found["lines"][str(module)], items)
+            self._judge(module, loaded[module], found["lines"][str(module)], usable)
         return True
 
     def _judge(
@@ -83,7 +84,9 @@ class Trials:
         of_module = {test for tests in lines.values() for test in tests}
         for mutant in self._mutants[module]:
             ran = lines.get(str(mutant.line)) or lines.get(str(mutant.statement_line))
-            tests = self._choose(module, mutant, ran or of_module)
+            # Of what runs at import alone, nobody can say whose test it is.
+            known = ran or of_module
+            tests = self._choose(module, mutant, known) if known else [*items]
             # A line of a function that no test runs may be one that runs at import.
             can_be_tried = bool(tests) and (bool(ran) or not mutant.is_in_body)
             chosen = [items[each] for each in tests]
@@ -113,6 +116,7 @@ class Trials:
             "processor_seconds": self._processor_seconds,
             "starters": self._starters,
             "lines": lines,
+            "failed": [*self._failed],
         }
 
     def _choose(self, module: Path, mutant: Mutant, tests: Iterable[str]) -> list[str]:
