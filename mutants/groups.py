@@ -20,7 +20,7 @@ def _group(package: str, modules: str, *tests: str) -> Group:
 
 
 GROUPS = (
-    _group("webhooks_app/core", "signing retry_schedule passwords", "tests/core", "tests/accounts"),
+    _group("webhooks_app/core", "ids signing retry_schedule passwords", "tests/core", "tests/accounts"),
     _group(
         "webhooks_app/transport",
         "address_rules host_names target_policy target_urls",
@@ -74,6 +74,11 @@ GROUPS = (
     ),
     _group(
         "webhooks_app/db",
+        "driver_sql",
+        *("tests/db/test_driver_sql.py", "tests/db/test_driver_errors.py", "tests/worker/test_claims.py"),
+    ),
+    _group(
+        "webhooks_app/db",
         "engines postgresql_sessions sqlite_sessions",
         *("tests/db/test_engines.py", "tests/db/test_postgresql_sessions.py"),
         *("tests/db/test_sqlite_sessions.py", "tests/db/test_deadlines.py", "tests/db/test_round_trips.py"),
@@ -81,8 +86,9 @@ GROUPS = (
     ),
     _group(
         "webhooks_app/jobs",
-        "wake_flag wake_listener wake_ups",
+        "redis_round_trip wake_flag wake_listener wake_ups",
         *("tests/jobs/test_wake_ups.py", "tests/jobs/test_wake_listener.py", "tests/worker/test_claimer.py"),
+        *("tests/jobs/test_redis_round_trip.py", "tests/jobs/test_wake_flag.py"),
     ),
     _group(
         "webhooks_app/events",

@@ -125,3 +125,11 @@ def test_an_id_from_past_the_year_9999_is_none(text: str) -> None:
 )
 def test_an_id_has_one_spelling(text: str) -> None:
     assert not ids.is_id("evt", text)
+
+
+def test_an_attempts_id_sorts_by_its_turn_and_tells_its_delivery() -> None:
+    delivery_id = ids.new("dlv")
+    made = [ids.attempt_id(delivery_id, generation) for generation in (1, 2, 10, 9999)]
+    assert made[0] == delivery_id.replace("dlv_", "att_") + "0001"
+    assert made == sorted(made)
+    assert {ids.delivery_id_of(one) for one in made} == {delivery_id}

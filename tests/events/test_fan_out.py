@@ -8,15 +8,17 @@ from typing import Any
 from sqlalchemy import select
 
 from tests.conftest import TESTER, Workspace
+from tests.listeners.listening import begin
 from tests.statements import told_of_statements
 from webhooks_app.core import clock, ids
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.event_inserts import NewEventRow
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, FanOut, PendingDelivery
 from webhooks_app.endpoints import actions
-from webhooks_app.events import accept, fan_out
+from webhooks_app.events import accept, fan_out, subscribers
 from webhooks_app.events.accept import NewEvent, Submission
 from webhooks_app.events.fan_out import DEFAULT_LIMITS, FannedOut, FanOutLimits
+from webhooks_app.events.subscribers import Sender
 from webhooks_app.extensions import db
 
 
@@ -148,3 +150,19 @@ def test_of_what_is_inserted_in_pieces_the_first_one_says_whether_it_is_due(
         actions.disable(database, db.session.get_one(Endpoint, name), actor=TESTER)
     held = fan(database, [event_row(workspace, "batch-lifecycle")], limits=pieces)
     assert (held.is_due, held.rest is not None) == (False, True)
+
+
+def test_of_those_who_have_something_due_now_the_listeners_are_named(
+    workspace: Workspace, database: WriteDatabase
+) -> None:
+    endpoint = workspace.endpoint("https://a.example.com/")
+    listener = begin(workspace).endpoint_id
+    begin(workspace, name="other", all_events=False, event_types=("batch-request",))
+    names = ("batch-lifecycle", "batch-request")
+    with database.begin() as connection:
+        senders = (Sender(None, workspace.id, name) for name in names)
+        found = subscribers.find(connection, senders)
+        events = [event_row(workspace, names[0])]
+        fanned_out = fan_out.fan_out(connection, events, clock.now(), found=found)
+    assert set(fanned_out.due_endpoints) == {endpoint, listener}
+    assert set(fanned_out.due_listeners) == {listener}

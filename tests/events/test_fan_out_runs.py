@@ -1,6 +1,7 @@
 """More deliveries than one transaction inserts: all of them, once each, whoever stops half-way."""
 
 import sqlite3
+import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -122,9 +123,12 @@ def test_pieces_grow_and_shrink_with_the_time_that_they_take(
 ) -> None:
     took = [0.25, 0.25, 0.25, 1.0, 0.5, 1.5, 1.5, 1.5, 1.5]
     moments = iter([at for number, each in enumerate(took) for at in (10.0 * number, 10.0 * number + each)])
-    clocks = SimpleNamespace(monotonic=lambda: next(moments), sleep=lambda _seconds: None)
+    pauses: list[float] = []
+    clocks = SimpleNamespace(monotonic=lambda: next(moments), sleep=pauses.append)
     monkeypatch.setattr(fan_out_runs, "time", clocks)
-    limits = FanOutLimits(smallest_piece=2, largest_piece=8, piece_seconds=1, lease_seconds=0)
+    limits = FanOutLimits(
+        smallest_piece=2, largest_piece=8, piece_seconds=1, pause_seconds=0.2, lease_seconds=0
+    )
     endpoints(workspace, 8)
     commit_first_piece(workspace, databases.write, 6, limits=limits)
     positions: list[int] = []
@@ -142,6 +146,9 @@ def test_pieces_grow_and_shrink_with_the_time_that_they_take(
 
     assert positions == [2, 2, 4, 8, 16, 24, 32, 40, 44, 46]
     assert (len(made()), is_any_rest()) == (48, False)
+    # Others wait for the one write lock of SQLite alone.
+    is_sqlite = databases.write.dialect.name == "sqlite"
+    assert pauses == [0.2, 0.2, 0.2, 0.2, 0.5, 0.25, 0.75, 0.75, 0.75] * is_sqlite
 
 
 def test_one_whose_rest_another_has_moved_makes_nothing(
@@ -288,6 +295,20 @@ def test_the_rest_of_one_batch_and_the_next_follow_behind_their_answers(
 
     wait_for(lambda: not is_any_rest())
     assert made() == {(event_id, name): 1 for event_id in event_ids for name in names}
+
+
+def test_a_process_that_ends_does_not_wait_for_a_rest(
+    workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps
+) -> None:
+    endpoints(workspace)
+    _, rest = commit_first_piece(workspace, database)
+    before = set(threading.enumerate())
+    with database.begin() as connection:
+        connection.execute(update(FanOut).values(position=FanOut.position))
+        FanOutThread(database, wake_ups).add(rest)
+        begun = set(threading.enumerate()) - before
+        assert begun and all(each.daemon for each in begun)
+    wait_for(lambda: not is_any_rest())
 
 
 def test_a_batch_that_is_committed_with_others_is_fanned_out_whole(

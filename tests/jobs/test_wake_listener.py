@@ -1,16 +1,23 @@
 """Runs are told of wake-ups; what they are not told, they find by asking."""
 
+import gc
+import os
 import select
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from redis import Redis
 
 from tests.conftest import wait_for
-from webhooks_app.jobs.wake_listener import NEWS_KEY, WakeListener
+from webhooks_app.jobs import wake_listener
+from webhooks_app.jobs.wake_listener import WakeListener
 from webhooks_app.jobs.wake_ups import WakeUps
 
 SECONDS = 30.0
+NEWS_KEY = "webhooks:news"  # as processes of another version have it
 
 
 @pytest.fixture
@@ -108,3 +115,58 @@ def test_a_redis_that_is_away_is_no_news_and_no_error() -> None:
     assert not wake_ups.listener.is_listening
     wake_ups.end_run(expects_more=False)
     wait_for(lambda: not wake_ups.listener.has_thread)
+
+
+class CountedRedis(Redis):
+    """A client that notes its commands, and may fail in a way of its own."""
+
+    def __init__(self, url: str, error: Exception | None = None) -> None:
+        super().__init__(connection_pool=Redis.from_url(url).connection_pool)
+        self.asked: list[str] = []
+        self._error = error
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        self.asked.append(args[0])
+        if self._error is not None:
+            raise self._error
+        asked: Callable[..., Any] = super().execute_command
+        return asked(*args, **options)
+
+
+@pytest.mark.parametrize("error", [None, ValueError("an answer that nobody can read")])
+def test_while_redis_does_not_answer_nobody_relies_on_it_and_it_is_left_alone_for_a_while(
+    error: Exception | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redis = CountedRedis("redis://127.0.0.1:1/0", error)
+    listener = WakeListener(redis)
+    pauses: list[tuple[float, bool]] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append((seconds, listener.is_listening))
+        listener.end_run()
+
+    monkeypatch.setattr(wake_listener, "time", SimpleNamespace(sleep=sleep))
+    listener.start_run()
+    wait_for(lambda: not listener.has_thread)
+    assert pauses == [(0.5, False)]
+    assert redis.asked == ["EXISTS"]  # no wait that somebody could have relied on
+
+
+def test_a_process_that_ends_waits_for_no_news(redis_url: str) -> None:
+    before = set(threading.enumerate())
+    wake_ups = WakeUps(redis_url)
+    wake_ups.start_run()
+    begun = set(threading.enumerate()) - before
+    assert begun and all(each.daemon for each in begun)
+    wake_ups.end_run(expects_more=False)
+
+
+def test_one_that_never_ran_has_no_news_and_leaves_no_descriptor_open(redis_url: str) -> None:
+    with Redis.from_url(redis_url) as redis:
+        listener = WakeListener(redis)
+        assert not listener.take()
+        reader = listener.fileno()
+        del listener
+        gc.collect()
+        with pytest.raises(OSError):
+            os.fstat(reader)

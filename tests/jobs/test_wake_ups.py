@@ -81,11 +81,12 @@ def test_steady_traffic_leaves_no_jobs_behind(
     ("named", "expected"),
     [
         ([[SOME[0]], [SOME[1], SOME[0]]], set(SOME[:2])),
+        ([[each] for each in SOME[:MOST_NAMED]], set(SOME[:MOST_NAMED])),
         ([[SOME[0]], []], set()),
         ([[SOME[0]], SOME], set()),
         ([[each] for each in SOME], set()),
     ],
-    ids=["few", "whatever is due", "too many at once", "too many in all"],
+    ids=["few", "so many", "whatever is due", "too many at once", "too many in all"],
 )
 def test_a_request_names_the_endpoints_of_all_wake_ups_that_it_stands_for(
     wake_ups: WakeUps, named: list[list[str]], expected: set[str]

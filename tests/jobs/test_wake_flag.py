@@ -1,0 +1,21 @@
+"""The wake flag by itself; what comes of it is tried in `test_wake_ups.py`."""
+
+from redis import Redis
+
+from webhooks_app.jobs import task_jobs, wake_flag
+
+
+def test_whoever_says_nothing_of_a_run_that_is_awake_tells_none(redis_url: str) -> None:
+    with Redis.from_url(redis_url) as redis:
+        for _ in range(2):
+            wake_flag.set_flag(task_jobs.task_queue(redis))
+        assert redis.llen("webhooks:news") == 0
+        assert redis.llen("rq:queue:deliveries") == 1
+
+
+def test_a_worker_that_goes_by_what_a_job_says_keeps_no_result_of_a_wake_up(redis_url: str) -> None:
+    with Redis.from_url(redis_url) as redis:
+        queue = task_jobs.task_queue(redis)
+        wake_flag.enqueue_run(queue)
+        [job] = queue.jobs
+        assert redis.hget(job.key, "result_ttl") == b"0"
