@@ -17,6 +17,7 @@ from webhooks_app.db import engines
 from webhooks_app.db.models.base import Base
 from webhooks_app.deliveries.log.export_places import ExportPlaces
 from webhooks_app.events.group_commit import GroupCommit
+from webhooks_app.jobs.wake_ups import REDIS_SECONDS
 from webhooks_app.services import Services
 
 # What a view has read stays readable after its action; what it reads afterwards is read anew.
@@ -62,10 +63,12 @@ class WebServices(Services):
         self.export_places = ExportPlaces(max(1, self.settings.web_threads // 4))
 
 
-def attach_services(app: Flask, settings: Settings, engine: Engine) -> None:
+def attach_services(
+    app: Flask, settings: Settings, engine: Engine, *, redis_seconds: float = REDIS_SECONDS
+) -> None:
     """Give a web application its services, on the prepared engine of its session."""
     databases = engines.databases_of(engine, after_commit=end_snapshot)
-    app.extensions[_KEY] = WebServices.of(settings, databases)
+    app.extensions[_KEY] = WebServices.of(settings, databases, redis_seconds=redis_seconds)
 
 
 def services(app: Flask | None = None) -> WebServices:

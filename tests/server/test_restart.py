@@ -155,13 +155,14 @@ def test_where_the_new_code_does_not_start_the_old_goes_on(
     running: PlatformProcess,
     environ: dict[str, str],
     processes: int,
+    errors: Path,
 ) -> None:
     [revision] = db.session.scalars(text("SELECT version_num FROM alembic_version")).all()
     _set_revision(database, "0001")
     began_at = psutil.Process(running.pid).create_time()
     with SteadyClient(int(environ["PORT"]), workspace.token) as client:
         running.send_signal(signal.SIGHUP)
-        wait_for(lambda: len(children(running)) == (1 if processes == 1 else processes + 1))
+        wait_for(lambda: "web_restart_failed" in errors.read_text())
         wait_for(lambda: len(children(running)) == (0 if processes == 1 else processes))
         answered = [len(client.answers)]
         wait_for(lambda: _have_gone_on([client], answered))

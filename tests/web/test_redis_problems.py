@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,7 @@ from tests.free_ports import free_port
 from tests.reading import json_of
 from tests.redis_servers import client, listener, redis_server, tls_in_front_of
 from tests.web.conftest import Page
-from webhooks_app.extensions import services
-from webhooks_app.jobs.wake_ups import WakeUps
+from webhooks_app.extensions import attach_services, db, services
 
 
 @contextmanager
@@ -108,10 +108,11 @@ def test_events_are_accepted_and_health_and_console_say_what_is_the_matter(
     break_it, text = PROBLEMS[what]
     workspace.endpoint("http://127.0.0.1:9/")
     with break_it(tmp_path / "redis") as url:
-        services(app).wake_ups = WakeUps(url)
+        attach_services(app, replace(services(app).settings, redis_url=url), db.engine)
         began = time.monotonic()
         workspace.send()
         assert time.monotonic() - began < 5
+        assert services(app).wake_ups.backoff.is_failing
 
         answer = app.test_client().get("/healthz")
         assert answer.status_code == 503

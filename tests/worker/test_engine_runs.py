@@ -72,9 +72,11 @@ def test_outcomes_wait_for_others_though_nothing_is_in_flight_but_not_for_long(
     # A run that did not look at the age of its outcomes would wait for an hour.
     limits = EngineLimits(told_seconds=3600, idle_seconds=3600, buffer=BufferLimits(oldest_seconds=0.2))
     engine = make_engine(limits=limits)
-    running = threading.Thread(target=engine.run, kwargs={"seconds": 0.5})
+    is_recorded = threading.Event()
+    running = threading.Thread(target=engine.run, kwargs={"seconds": 60, "should_stop": is_recorded.is_set})
     running.start()
     wait_for(attempts)
+    is_recorded.set()
     while running.is_alive():
         wake_ups.wake_worker()
         running.join(0.1)

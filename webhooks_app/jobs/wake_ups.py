@@ -30,7 +30,7 @@ _AWAKE_SECONDS = 2  # how long a run is marked as awake
 _CALL_INTERVAL_SECONDS = 1.0
 
 # A web request must not wait for a Redis that hangs; after an error, the next requests do not wait at all.
-_TIMEOUT_SECONDS = 0.25
+REDIS_SECONDS = 0.25
 _PATIENCE_SECONDS = 1.0  # for the answer to a wait that ends without news
 _BACKOFF = RedisBackoffLimits(longest_seconds=2.0)
 
@@ -40,8 +40,8 @@ JobTimeout = JobTimeoutException
 class WakeUps:
     """The connection of a web process or a worker to Redis: best effort, and quick to give up."""
 
-    def __init__(self, redis_url: str) -> None:
-        self._redis = redis_connections.connect(redis_url, timeout_seconds=_TIMEOUT_SECONDS)
+    def __init__(self, redis_url: str, *, timeout_seconds: float = REDIS_SECONDS) -> None:
+        self._redis = redis_connections.connect(redis_url, timeout_seconds=timeout_seconds)
         self._queue = task_jobs.task_queue(self._redis)
         self._scheduler = Scheduler(queue_name=QUEUE_NAME, connection=self._redis, job_class=TaskJob)
         self.backoff = RedisBackoff(self._redis, _BACKOFF)

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,8 +16,7 @@ from tests.reading import json_of
 from tests.web.api.events import EVENT, count
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Delivery, Event, PendingDelivery
-from webhooks_app.extensions import db, services
-from webhooks_app.jobs.wake_ups import WakeUps
+from webhooks_app.extensions import attach_services, db, services
 
 
 def test_an_event_is_accepted_with_a_delivery_for_each_subscribed_endpoint(
@@ -244,9 +244,10 @@ def test_who_has_the_catalog_already_is_not_sent_it_again(client: FlaskClient, w
 
 
 def test_redis_down_is_still_a_fast_202(workspace: Workspace, app: Flask, database: WriteDatabase) -> None:
-    services(app).wake_ups = WakeUps("redis://127.0.0.1:9")
+    attach_services(app, replace(services(app).settings, redis_url="redis://127.0.0.1:9"), db.engine)
     workspace.endpoint("http://127.0.0.1:9/")
     started = time.monotonic()
     workspace.send()
     assert time.monotonic() - started < 5
+    assert services(app).wake_ups.backoff.is_failing
     assert count(PendingDelivery) == 1
