@@ -68,3 +68,8 @@ def test_a_redis_that_is_away_is_its_own_error() -> None:
         redis_round_trip.ask(
             redis_connections.connect("redis://127.0.0.1:1/0", timeout_seconds=0.25), ("PING",)
         )
+
+
+def test_those_that_ask_one_after_the_other_share_a_connection(redis: Redis) -> None:
+    own = [redis_round_trip.ask(redis, ("CLIENT", "ID"))[0] for _ in range(3)]
+    assert len(set(own)) == 1

@@ -136,14 +136,16 @@ def test_a_request_is_taken_by_a_run_that_has_a_free_slot(
     assert (wake_ups.take_request() is None) is is_taken
 
 
+@pytest.mark.parametrize(("allowed", "claimed"), [(64, 2), (1, 1)])
 def test_a_run_that_is_full_calls_another_worker_for_what_it_knows(
-    workspace: Workspace, make_claimer: MakeClaimer, settings: Settings
+    workspace: Workspace, make_claimer: MakeClaimer, settings: Settings, allowed: int, claimed: int
 ) -> None:
+    """Though it were one request that the endpoint may have in flight."""
     workspace.endpoint(URL)
     workspace.send(3)
-    claimer = make_claimer()
+    claimer = make_claimer(concurrency=Concurrency(CAPACITY, ConcurrencyLimits(initial=allowed)))
     claimer.start_run()
-    assert claim(claimer, 2) == 2
+    assert claim(claimer, 2) == claimed
     with Redis.from_url(settings.redis_url) as redis:
         redis.delete("rq:queue:deliveries")
         assert claim(claimer, 0) is None
@@ -213,6 +215,7 @@ def test_a_requested_scan_waits_the_longer_the_more_the_last_claim_found(
     assert claimer.rest_seconds == 3
     assert claim(claimer, 64) is None
     clock.now += 3
+    assert claimer.rest_seconds == 0
     assert claim(claimer, 64) == 9
 
     workspace.send()
@@ -313,21 +316,41 @@ def test_what_a_wake_up_names_is_claimed_before_a_scan_confirms_that_it_was_all(
 
     assert named.expects_more
     assert claim(named) is None
-    assert 0 < named.rest_seconds <= NAMING.scan_interval_seconds
+    assert named.rest_seconds == NAMING.scan_interval_seconds
     clock.now += NAMING.scan_interval_seconds + 1
+    assert named.rest_seconds == 0
     assert claim(named) == 0
     assert clock.scans == 2
     assert not named.expects_more
 
 
+@pytest.mark.parametrize("slots", [1, 2])
 def test_a_claim_that_may_have_left_some_is_followed_by_a_scan(
-    workspace: Workspace, named: Claimer, clock: Clock
+    workspace: Workspace, named: Claimer, clock: Clock, slots: int
 ) -> None:
     workspace.endpoint(URL)
     workspace.send(3)
-    assert claim(named, 2) == 2
+    assert claim(named, slots) == slots
+    assert clock.scans == 1
     clock.now += 1
-    assert claim(named) == 1
+    assert claim(named) == 3 - slots
+    assert clock.scans == 2
+
+
+def test_what_was_named_to_a_run_that_is_full_by_now_is_scanned_for(
+    workspace: Workspace, make_claimer: MakeClaimer, clock: Clock
+) -> None:
+    claimer = make_claimer(replace(NAMING, rest_seconds_each=1.0, longest_rest_seconds=5.0))
+    claimer.start_run()
+    assert claim(claimer) == 0
+    workspace.endpoint(URL)
+    workspace.send(2)
+    assert claim(claimer) == 2
+    workspace.send()
+    assert claim(claimer, 1) is None  # it rests
+    assert claim(claimer, 0) is None
+    clock.now += 2
+    assert claim(claimer, 1) == 1
     assert clock.scans == 2
 
 

@@ -1,6 +1,8 @@
 """Writing outcomes when something about them is odd, on both databases."""
 
+import logging
 import math
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -28,7 +30,10 @@ from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import RollingUpgrade
 from webhooks_app.db.rolling_upgrades import PACKED_HEADS
 from webhooks_app.jobs.wake_ups import WakeUps
+from webhooks_app.monitoring.counters import ProcessCounters
+from webhooks_app.monitoring.tracing import AcceptedEvent, Attempted, ClaimedOnce, Moments
 from webhooks_app.worker import outcome_buffer
+from webhooks_app.worker.claimed_delivery import ClaimedDelivery
 from webhooks_app.worker.database_backoff import DatabaseBackoff
 from webhooks_app.worker.engine_limits import BackoffLimits, BufferLimits
 from webhooks_app.worker.outcome_buffer import OutcomeBuffer
@@ -79,12 +84,14 @@ def test_outcomes_are_written_when_they_are_many_or_old_or_no_more_come(
     workspace.send(2)
     limits = BufferLimits(largest=largest, oldest_seconds=oldest_seconds)
     buffer = OutcomeBuffer(database, wake_ups, lease=LEASE, limits=limits)
-    for each in claim(database, 2):
+    some = claim(database, 2)
+    for each in some:
         buffer.add(finished(each, DELIVERED))
 
     buffer.write_if_due(expects_more=expects_more)
 
     assert bool(buffer) is not is_written
+    assert buffer.unwritten == ([] if is_written else [each.key for each in some])
     assert buffer.recorded == len(attempts()) == (2 if is_written else 0)
 
 
@@ -106,6 +113,7 @@ def test_outcomes_are_as_old_as_the_oldest(
     assert buffer.recorded == 0
     assert buffer.seconds_left == 1
     now += 1
+    assert buffer.seconds_left == 0
     buffer.write_if_due(expects_more=True)
     assert buffer.recorded == 2
 
@@ -205,6 +213,76 @@ def test_an_outcome_that_the_database_refuses_takes_no_other_along(
     assert buffer.recorded == 2
     assert {attempt.delivery_id for attempt in attempts()} == {first.delivery_id, last.delivery_id}
     assert queued() == {odd.delivery_id, last.delivery_id}
+
+
+def test_an_outage_while_outcomes_are_written_one_by_one_loses_none(
+    workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.endpoint(URL)
+    workspace.send(3)
+    first, odd, last = claim(database, 3)
+    buffer = OutcomeBuffer(database, wake_ups, lease=LEASE, limits=BufferLimits())
+    buffer.add(finished(first, DELIVERED))
+    buffer.add(finished(odd, DELIVERED, headers="\udcff"))
+    buffer.add(finished(last, DELIVERED))
+    is_away = True
+
+    def record_unless_away(database: WriteDatabase, some: list[ClaimedDelivery], **options: Any) -> Any:
+        if is_away and len(some) == 1:
+            raise OperationalError("INSERT", None, Exception("gone"))
+        return record(database, some, **options)
+
+    monkeypatch.setattr(outcome_buffer, "record", record_unless_away)
+    with pytest.raises(OperationalError):
+        buffer.write()
+    assert buffer.unwritten == [first.key, odd.key, last.key]
+    is_away = False
+    buffer.write()
+    assert {attempt.delivery_id for attempt in attempts()} == {first.delivery_id, last.delivery_id}
+
+
+class NotedSpans:
+    """A tracer that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.attempts: list[Attempted] = []
+
+    def accepted(self, events: Sequence[AcceptedEvent]) -> None:
+        raise AssertionError(events)
+
+    def claimed(self, deliveries: Sequence[ClaimedOnce], took: Moments) -> None:
+        raise AssertionError(deliveries, took)
+
+    def attempted(self, attempts: Sequence[Attempted]) -> None:
+        self.attempts += attempts
+
+    def close(self) -> None: ...
+
+
+def test_what_is_recorded_is_counted_traced_and_logged_in_detail(
+    workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps, caplog: pytest.LogCaptureFixture
+) -> None:
+    endpoint_id = workspace.endpoint(URL)
+    [event_id] = workspace.send()
+    [claimed] = claim(database)
+    counters, spans = ProcessCounters(), NotedSpans()
+    buffer = OutcomeBuffer(database, wake_ups, lease=LEASE, limits=BufferLimits(), counters=counters)
+    buffer.tracer = spans
+    buffer.add(finished(claimed, DELIVERED))
+
+    with caplog.at_level(logging.DEBUG, logger=outcome_buffer.log.name):
+        buffer.write()
+
+    assert counters.snapshot()["attempts\tsuccess"] == 1
+    assert [each.delivery_id for each in spans.attempts] == [claimed.delivery_id]
+    [logged] = [each.__dict__ for each in caplog.records if each.message == "attempted"]
+    assert {name: logged[name] for name in ("delivery_id", "event_id", "endpoint_id", "attempt")} == {
+        "delivery_id": claimed.delivery_id,
+        "event_id": event_id,
+        "endpoint_id": endpoint_id,
+        "attempt": 1,
+    }
+    assert (logged["outcome"], logged["status"], logged["state"]) == ("success", 200, "delivered")
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
