@@ -110,11 +110,24 @@ def test_a_head_that_never_ends_is_left_after_its_time(head: bytes) -> None:
     assert (result.status, result.failure) == (None, "timeout")
 
 
-def test_a_body_that_never_ends_leaves_what_came_of_it() -> None:
-    with saying(b"HTTP/1.1 200 OK\r\n\r\n", b"x", each_seconds=0.02) as target:
+@pytest.mark.parametrize("version", ["1.1", "1.0"])  # the first goes on by the same connection
+def test_a_body_that_never_ends_leaves_what_came_of_it(version: str) -> None:
+    with saying(f"HTTP/{version} 200 OK\r\n\r\n".encode(), b"x", each_seconds=0.02) as target:
         result = forward(target, HEADERS, BODY, timeout_seconds=0.3)
     assert result.status == 200
     assert result.body.startswith(b"xx")
+
+
+CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+
+
+@pytest.mark.parametrize("head", [CHUNKS + b"\r\n1;", CHUNKS + b"Connection: close\r\n\r\n1;"])
+def test_a_body_whose_first_piece_never_begins_is_left_after_its_time(head: bytes) -> None:
+    with saying(head, b"x", each_seconds=0.02) as target:
+        began = time.monotonic()
+        result = forward(target, HEADERS, BODY, timeout_seconds=0.3)
+    assert (result.status, result.body) == (200, b"")
+    assert time.monotonic() - began < 5  # its end is at 65,536 bytes, after twenty minutes
 
 
 def test_a_report_has_no_more_headers_than_the_platform_takes(server: Receiver) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
@@ -296,3 +297,15 @@ def test_it_asks_again_when_the_platform_says() -> None:
             with pytest.raises(ApiFailure):
                 list(waiting.handle_all())
         assert min(slept) == at_least
+
+
+def test_a_pause_that_the_platform_asks_for_ends_when_it_is_to_stop() -> None:
+    options = ListenOptions(name="laptop", target=Target("http://127.0.0.1:9/"))
+    with answering(Answer(429, b"{}", {"Retry-After": "90"})) as named:
+        listening = Listening(ApiClient(Profile("test", named["AVRA_URL"], "tok_x")), options, lambda _: None)
+        listening._listener = {"id": "ep_1", "session": "lss_1"}
+        threading.Timer(0.3, setattr, (listening, "is_stopping", True)).start()
+        began = time.monotonic()
+        with pytest.raises(ApiFailure):
+            list(listening.handle_all())
+        assert time.monotonic() - began < 60

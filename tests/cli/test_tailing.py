@@ -156,6 +156,23 @@ def test_a_look_that_finds_nothing_is_cheap_once_the_overlap_is_over(
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_filter_that_never_matches_is_not_asked_of_what_was_looked_through(
+    client: ApiClient, workspace: Workspace
+) -> None:
+    workspace.endpoint("https://a.example.com/")
+    tailing = Tailing(client, {"q": "not there"}, limits=TailLimits(overlap_seconds=0.5))
+    workspace.send(1_000)  # a request reads the payloads of some 400
+
+    def requests_of_a_look() -> int:
+        before = client.requests_sent
+        assert look(tailing) == []
+        return client.requests_sent - before
+
+    assert requests_of_a_look() > 1
+    wait_for(lambda: requests_of_a_look() == 1)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_more_than_a_look_shows_is_left_out_for_good(client: ApiClient, workspace: Workspace) -> None:
     workspace.endpoint("https://a.example.com/")
     tailing = Tailing(client, {}, with_attempts=False, limits=TailLimits(most_new=3))

@@ -7,8 +7,8 @@ import ssl
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, quote, urlsplit
@@ -102,8 +102,8 @@ def forward(
     connection = _connection(target, timeout_seconds)
     connection.response_class = _Response
     try:
-        with _cut_off_after(timeout_seconds, connection):
-            _exchange(connection, target, headers, body, result, began, timeout_seconds)
+        with _Deadline(connection, began + timeout_seconds) as deadline:
+            _exchange(connection, target, headers, body, result, began, deadline)
     except (OSError, http.client.HTTPException) as error:
         if result.status is None:
             is_over = time.monotonic() >= began + timeout_seconds
@@ -133,7 +133,7 @@ def _exchange(
     body: bytes,
     result: Forwarded,
     began: float,
-    timeout_seconds: float,
+    deadline: "_Deadline",
 ) -> None:
     parts = target.parts
     path = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
@@ -143,15 +143,16 @@ def _exchange(
         connection.putheader(name, value.encode())
     connection.putheader("content-length", str(len(body)))
     connection.endheaders(body)
-    response = _within(connection, began, timeout_seconds).getresponse()
-    _within(connection, began, timeout_seconds)
+    deadline.renew()
+    response = connection.getresponse()
+    deadline.renew()
     result.first_byte_us = _microseconds(began)
     result.status, result.reason = response.status, response.reason
     result.headers = response.getheaders()
     read = bytearray()
     while len(read) <= KEPT_BYTES and (piece := response.read1(KEPT_BYTES + 1 - len(read))):
         read += piece
-        _within(connection, began, timeout_seconds)
+        deadline.renew()
         result.body = bytes(read[:KEPT_BYTES])
     result.is_truncated = len(read) > KEPT_BYTES
 
@@ -185,34 +186,39 @@ class _Head:
         self.source.close()
 
 
-@contextmanager
-def _cut_off_after(seconds: float, connection: http.client.HTTPConnection) -> Iterator[None]:
-    """End the connection once the time is over, as a head that comes byte by byte outlasts a time-out."""
+class _Deadline:
+    """Ends an exchange once its time is over, by `time.monotonic()`.
 
-    def cut_off() -> None:
+    A time-out alone does not: what comes byte by byte outlasts it. The connection lets go of its socket once
+    a head says that no answer follows this one; its body comes by that socket all the same.
+    """
+
+    def __init__(self, connection: http.client.HTTPConnection, ends_at: float) -> None:
+        self._connection, self._ends_at = connection, ends_at
+        self._held: socket.socket | None = None
+        self._timer = threading.Timer(ends_at - time.monotonic(), self._cut_off)
+        self._timer.daemon = True
+
+    def __enter__(self) -> "_Deadline":
+        self._timer.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._timer.cancel()
+
+    def renew(self) -> None:
+        """Give the socket what is left of the time. Raises TimeoutError."""
+        self._held = self._connection.sock or self._held
+        left = self._ends_at - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        if self._held is not None:
+            self._held.settimeout(left)
+
+    def _cut_off(self) -> None:
         with suppress(OSError):
-            if connection.sock is not None:
-                connection.sock.shutdown(socket.SHUT_RDWR)
-
-    timer = threading.Timer(seconds, cut_off)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def _within(
-    connection: http.client.HTTPConnection, began: float, timeout_seconds: float
-) -> http.client.HTTPConnection:
-    """Give the connection what is left of the time. Raises TimeoutError."""
-    left = began + timeout_seconds - time.monotonic()
-    if left <= 0:
-        raise TimeoutError
-    if connection.sock is not None:
-        connection.sock.settimeout(left)
-    return connection
+            if found := self._connection.sock or self._held:
+                found.shutdown(socket.SHUT_RDWR)
 
 
 def _failure(error: Exception, target: Target, timeout_seconds: float) -> tuple[str, str]:

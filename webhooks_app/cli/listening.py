@@ -18,6 +18,7 @@ _PATIENCE_SECONDS = 10.0
 _BATCH_PER_THREAD = 5
 _MOST_AT_ONCE = 20  # that the API gives
 _LONGEST_ASKED_SECONDS = 300.0  # of a Retry-After
+_STOP_LOOK_SECONDS = 0.1  # a signal's handler may take no lock, so a pause cannot wait for one
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,4 +200,7 @@ class Listening:
             self._tell("Connected again.")
 
     def _sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
+        """Pause, no longer than until the user wants to stop."""
+        ends_at = time.monotonic() + seconds
+        while not self.is_stopping and (left := ends_at - time.monotonic()) > 0:
+            time.sleep(min(left, _STOP_LOOK_SECONDS))

@@ -1,4 +1,5 @@
-"""What is accepted, and what becomes of it: looks at the log of a platform that cost it two requests each."""
+"""What is accepted, and what becomes of it: looks at the log of a platform, which cost it two requests each
+as long as no more than a page is new."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -64,7 +65,8 @@ class Tailing:
         self._with_attempts = with_attempts
         self.limits = limits
         self._tell = tell
-        self._ahead = _clock_ahead(client)
+        # The platform's clock, counted on from here on: this machine's may be put right meanwhile.
+        self._began_at, self._began = clock.now() + _clock_ahead(client), time.monotonic()
         self._from = self._now() - timedelta(seconds=since_seconds)
         self._seen: dict[str, datetime] = {}
         # When the newest of them was found, by time.monotonic(); whether none of then can come any more.
@@ -89,7 +91,7 @@ class Tailing:
 
     def _new(self) -> list[Row]:
         """Return the deliveries that were not seen yet, oldest first, the newest of them."""
-        began = time.monotonic()
+        began, began_at = time.monotonic(), self._now()
         found = list(islice(self._unknown(), self.limits.most_new + 1))
         self.has_left_out = len(found) > self.limits.most_new
         if self.has_left_out:
@@ -98,7 +100,7 @@ class Tailing:
             self._found_at = time.monotonic()
         # Whatever was under way with the newest has been seen by a look of then or later.
         self._is_settled = not found and began >= self._found_at + self.limits.overlap_seconds
-        self._remember(found)
+        self._remember(found, began_at)
         return found[::-1]
 
     def _unknown(self) -> Iterator[Row]:
@@ -112,12 +114,12 @@ class Tailing:
             if not known_in_a_row:
                 yield row
 
-    def _remember(self, found: list[Row]) -> None:
+    def _remember(self, found: list[Row], looked_at: datetime) -> None:
+        """Note what a look of that moment found, so that the next need not go over the time before."""
         self._seen |= {row["id"]: datetime.fromisoformat(row["created_at"]) for row in found}
-        if self._seen:
-            overlap = timedelta(seconds=self.limits.overlap_seconds)
-            self._from = max(self._from, max(self._seen.values()) - overlap)
-            self._seen = {each: made for each, made in self._seen.items() if made >= self._from}
+        overlap = timedelta(seconds=self.limits.overlap_seconds)
+        self._from = max(self._from, max([looked_at, *self._seen.values()]) - overlap)
+        self._seen = {each: made for each, made in self._seen.items() if made >= self._from}
 
     def _watch(self, row: Row) -> None:
         if row["status"] in _OPEN:
@@ -152,7 +154,7 @@ class Tailing:
 
     def _now(self) -> datetime:
         """Return what the platform's clock shows."""
-        return clock.now() + self._ahead
+        return self._began_at + timedelta(seconds=time.monotonic() - self._began)
 
 
 def _kind(before: Row, now: Row) -> str:
