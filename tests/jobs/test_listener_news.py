@@ -1,6 +1,7 @@
 """Web processes are told of what comes to listeners; what they are not told costs them a look."""
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Self
 
@@ -103,6 +104,15 @@ def test_others_data_under_its_key_keeps_it_from_being_told(ears: tuple[Ear, Ear
     wait_for(lambda: not news.is_told)
     redis.delete(news._mailbox)
     wait_for(lambda: news.is_told)
+
+
+def test_others_data_under_one_mailbox_keeps_no_other_from_being_told(
+    ears: tuple[Ear, Ear], redis: Redis
+) -> None:
+    redis.set("foreign", "no list")
+    redis.zadd(MAILBOXES_KEY, {"foreign": time.time() + 60})
+    listener_news.tell(redis, [LISTENER])
+    wait_for(lambda: [each.heard for each in ears] == 2 * [[frozenset({LISTENER})]])
 
 
 def test_what_died_is_told_for_a_minute_and_then_forgotten(redis: Redis, redis_url: str) -> None:

@@ -17,6 +17,9 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError
 
+from webhooks_app.jobs import redis_round_trip
+from webhooks_app.jobs.redis_round_trip import Command
+
 # Mailboxes by the moment, in seconds since 1970, until which somebody reads them.
 MAILBOXES_KEY = "webhooks:mailboxes"
 # Beyond so many, no id is told: every listener may have something.
@@ -51,18 +54,26 @@ log = logging.getLogger(__name__)
 
 
 def tell(redis: Redis, listener_ids: Collection[str], limits: NewsLimits = DEFAULT_LIMITS) -> None:
-    """Tell every process at which programs wait that these listeners have something. Raises RedisError."""
-    mailboxes: Any = redis.zrangebyscore(MAILBOXES_KEY, time.time(), "+inf")
+    """Tell every process at which programs wait that these listeners have something. Raises RedisError.
+
+    Others' data under our keys is no error: who reads there is refused as well, and looks by itself.
+    """
+    [mailboxes] = _ask(redis, ("ZRANGEBYSCORE", MAILBOXES_KEY, str(time.time()), "+inf"))
     if not mailboxes:
         return
     letter = " ".join(listener_ids) if len(listener_ids) <= MOST_TOLD else ANY
-    with redis.pipeline(transaction=False) as pipe:
-        for each in mailboxes:
-            pipe.rpush(each, letter)
-            pipe.expire(each, limits.reads_seconds)
-        lengths = pipe.execute()[::2]
-    if full := [each for each, length in zip(mailboxes, lengths, strict=True) if length > limits.letters]:
+    pushes: list[Command] = [("RPUSH", each, letter) for each in mailboxes]
+    expiries: list[Command] = [("EXPIRE", each, limits.reads_seconds) for each in mailboxes]
+    lengths = _ask(redis, *pushes, *expiries)[: len(mailboxes)]
+    if full := [
+        each for each, length in zip(mailboxes, lengths, strict=True) if (length or 0) > limits.letters
+    ]:
         redis.delete(*full)
+
+
+def _ask(redis: Redis, *commands: Command) -> list[Any]:
+    """Return the answers, None where others' data is under the key. Raises RedisError."""
+    return [redis_round_trip.found(each) for each in redis_round_trip.ask(redis, *commands)]
 
 
 class ListenerNews:

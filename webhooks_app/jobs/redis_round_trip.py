@@ -6,6 +6,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 Command = tuple[str | bytes | int, ...]
+_WRONG_TYPE = "WRONGTYPE"
 
 
 def ask(redis: Redis, *commands: Command) -> list[Any]:
@@ -20,6 +21,15 @@ def ask(redis: Redis, *commands: Command) -> list[Any]:
         raise
     finally:
         pool.release(connection)
+
+
+def found(answer: Any) -> Any:
+    """Return an answer, None where others' data is under the key it was about. Raises any other error."""
+    if not isinstance(answer, ResponseError):
+        return answer
+    if str(answer).startswith(_WRONG_TYPE):
+        return None
+    raise answer
 
 
 def _read(connection: Any) -> Any:

@@ -28,7 +28,6 @@ _FLAG_TTL_SECONDS = 5
 # before it wakes a worker for is not in it, and a scan finds that.
 _NAMED_KEY = "webhooks:named"
 _ANY = "*"
-_WRONG_TYPE = "WRONGTYPE"
 # More endpoints than these are not named, as a scan then finds them sooner.
 MOST_NAMED = 4
 
@@ -96,8 +95,7 @@ def _ask(redis: Redis, commands: list[Command], *, about_names: int) -> list[Any
     Nothing of the rest may be lost by that, as the names are a hint. Raises RedisError.
     """
     answers = redis_round_trip.ask(redis, *commands)
-    if str(answers[about_names]).startswith(_WRONG_TYPE) and isinstance(answers[about_names], RedisError):
-        answers[about_names] = None
+    answers[about_names] = redis_round_trip.found(answers[about_names])
     for each in answers:
         if isinstance(each, RedisError):
             raise each
