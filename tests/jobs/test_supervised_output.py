@@ -33,6 +33,21 @@ def test_a_line_is_printed_whole_however_it_comes(
     assert source.closed
 
 
+def test_a_line_without_an_end_is_printed_in_pieces(
+    output: SupervisedOutput, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, writing = pipe()
+    follower = output.follow("worker", source, says_ready=False)
+    for _ in range(6):
+        os.write(writing, b"x" * 32 * 1024)
+        output.wait(1)
+    lines = capsys.readouterr().out.splitlines()
+    assert [len(each) for each in lines] == [len(" worker | ") + 64 * 1024] * 3
+    os.close(writing)
+    output.finish(follower)
+    assert capsys.readouterr().out == ""
+
+
 def test_another_ones_lines_are_taken_while_the_end_of_one_is_awaited(
     output: SupervisedOutput, capsys: pytest.CaptureFixture[str]
 ) -> None:

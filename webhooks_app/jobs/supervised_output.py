@@ -13,6 +13,7 @@ from webhooks_app.core.logging_setup import escape
 _COLOURS = (36, 33, 32, 35, 31)  # of ANSI: cyan, yellow, green, magenta, red
 # At a time, so that a process which prints on and on does not keep the others from being looked at.
 _READ_BYTES = 64 * 1024
+_LONGEST_LINE_BYTES = 64 * 1024  # what is longer is printed in pieces
 _LAST_LINES_SECONDS = 1.0
 
 
@@ -83,7 +84,7 @@ class SupervisedOutput:
 
 
 class Follower:
-    """Splits what comes from a pipe into lines, and hands each to `take`."""
+    """Splits what comes from a pipe into lines, and hands each to `take`; what is too long, in pieces."""
 
     def __init__(self, source: IO[bytes], take: Callable[[bytes], None]) -> None:
         self.source, self._take = source, take
@@ -96,7 +97,7 @@ class Follower:
         *lines, self._begun = (self._begun + chunk).split(b"\n")
         for line in lines:
             self._take(line)
-        if not chunk:
-            self.is_over = True
-            if self._begun:
-                self._take(self._begun)
+        self.is_over = not chunk
+        if self._begun and (self.is_over or len(self._begun) >= _LONGEST_LINE_BYTES):
+            self._take(self._begun)
+            self._begun = b""
