@@ -27,7 +27,7 @@ def test_metrics_are_on_an_address_of_this_host_and_known_to_workers() -> None:
     services = yaml.safe_load(COMPOSE.read_text())["services"]
     listen = {services[name]["environment"]["WEBHOOKS_METRICS_LISTEN"] for name in ("web", "worker")}
     assert listen == {"0.0.0.0:9464"}
-    assert "127.0.0.1:9464:9464" in services["web"]["ports"]
+    assert "127.0.0.1:${METRICS_PORT:-9464}:9464" in services["web"]["ports"]
 
 
 def test_the_example_of_settings_names_settings_that_there_are() -> None:
