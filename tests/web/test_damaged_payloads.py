@@ -11,7 +11,7 @@ from tests.receivers import Receiver
 from tests.web.api.conftest import new_api
 from tests.web.conftest import Page
 from tests.web.deliveries import newest
-from tests.worker.attempted import damage
+from tests.worker.attempted import damage, damage_text, exchange
 from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Attempt
@@ -61,6 +61,24 @@ def test_programs_get_it_without_its_body(damaged: str, workspace: Workspace) ->
     assert (event["body"], event["payload_erased_at"]) == ("", None)
     assert event["deliveries"][0]["last_outcome"] == "payload"
     assert api.read(f"/deliveries/{delivery_id}")["last_outcome"] == "payload"
+
+
+@pytest.mark.parametrize("kind", ["no text", "another event's"])
+def test_neither_what_is_no_text_nor_what_is_another_events_is_shown(
+    workspace: Workspace, receiver: Receiver, database: WriteDatabase, admin_page: Page, kind: str
+) -> None:
+    workspace.endpoint(receiver.url)
+    other, event_id = workspace.send(2)
+    if kind == "no text":
+        damage_text(database, event_id)
+    else:
+        exchange(database, other, event_id)
+    assert new_api(workspace).read(f"/events/{event_id}")["body"] == ""
+    row = newest().id
+    for url in (f"deliveries/?open={row}", f"deliveries/{row}"):
+        text = html.unescape(admin_page.get(url).text)
+        assert "The stored payload is damaged, so it can be neither shown nor sent." in text
+    assert json_of(admin_page.get(f"deliveries/{row}/json"))["payload"] == ""
 
 
 def test_nothing_of_it_is_signed_afresh(damaged: str, admin_page: Page, anonymous_page: Page) -> None:

@@ -44,13 +44,32 @@ def make_due(database: WriteDatabase) -> None:
 
 
 def damage(database: WriteDatabase, event_id: str) -> None:
-    """Overwrites a byte of the event's packed body: there is no such block (RFC 1951, section 3.2.3)."""
+    """Overwrites the last byte of the event's packed body."""
+    _store(database, event_id, event_bodies.pack(_body(database, event_id))[:-1] + b"\xff")
+
+
+def damage_text(database: WriteDatabase, event_id: str) -> None:
+    """Stores the event's body as it is, but for a byte that is no UTF-8."""
+    _store(database, event_id, _body(database, event_id)[:-2] + b"\xff}")
+
+
+def exchange(database: WriteDatabase, first: str, second: str) -> None:
+    """Gives each of two events the other's body."""
+    bodies = _body(database, first), _body(database, second)
+    for event_id, body in zip((second, first), bodies, strict=True):
+        _store(database, event_id, event_bodies.pack(body))
+
+
+def _body(database: WriteDatabase, event_id: str) -> bytes:
     with database.begin() as connection:
-        body = connection.scalars(select(Event.body).where(Event.id == event_id)).one()
-        packed = bytearray(event_bodies.pack(body))
-        packed[43] = 0xFF
-        stored = type_coerce(bytes(packed), LargeBinary)
-        connection.execute(update(Event).where(Event.id == event_id).values(body=stored))
+        return connection.scalars(select(Event.body).where(Event.id == event_id)).one()
+
+
+def _store(database: WriteDatabase, event_id: str, stored: bytes) -> None:
+    """Has these bytes in the column, whatever they are."""
+    body = type_coerce(stored, LargeBinary)
+    with database.begin() as connection:
+        connection.execute(update(Event).where(Event.id == event_id).values(body=body))
 
 
 def attempted(

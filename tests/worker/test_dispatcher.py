@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 
 from tests.conftest import MakeEngine, Workspace
 from tests.receivers import Answer, Received, Receiver, answer_after
-from tests.worker.attempted import attempts, damage, deliveries
+from tests.worker.attempted import attempts, damage, damage_text, deliveries, exchange
 from webhooks_app.core import clock
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import (
@@ -51,21 +51,26 @@ def test_deliveries_with_two_expired_leases_are_sent_one_at_a_time(
     assert len(receiver.received) == 12
 
 
-@pytest.mark.parametrize("count", [3, 150], ids=["claimed with bodies", "bodies read apart"])
+@pytest.mark.parametrize("count", [6, 150], ids=["claimed with bodies", "bodies read apart"])
 def test_a_damaged_body_fails_its_own_delivery_only(
     workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase, count: int
 ) -> None:
     workspace.endpoint(receiver.url)
-    damaged, *others = workspace.send(count)
-    damage(database, damaged)
+    first, second, third, fourth, *others = workspace.send(count)
+    damage(database, first)
+    damage_text(database, second)
+    exchange(database, third, fourth)
     engine.run(seconds=60)
 
     assert len(receiver.received) == len(others)
     by_event = {each.event_id: each for each in deliveries()}
     assert {by_event[each].state for each in others} == {DeliveryState.DELIVERED}
-    failed = by_event[damaged]
-    assert (failed.state, failed.last_outcome, failed.attempt_count) == (DeliveryState.FAILED, "payload", 1)
-    assert [each.outcome for each in attempts() if each.delivery_id == failed.id] == ["payload"]
+    failed = [by_event[each] for each in (first, second, third, fourth)]
+    assert {(each.state, each.last_outcome, each.attempt_count) for each in failed} == {
+        (DeliveryState.FAILED, "payload", 1)
+    }
+    ids = {each.id for each in failed}
+    assert [each.outcome for each in attempts() if each.delivery_id in ids] == ["payload"] * 4
 
 
 @on_sqlite

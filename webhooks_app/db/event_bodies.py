@@ -4,20 +4,23 @@ Around what a producer sent stand the event's id, moment and workspace, which ta
 what they spell; the rest is deflated (RFC 1951) with a dictionary of what such data hold. The first byte is
 the version, which says how to read the rest; neither a version nor its dictionary is ever changed, as rows
 hold it for years. A body that is not packed begins with a brace, and one that was erased is empty; anything
-else is damaged, and so is what cannot be unpacked to its end.
+else is damaged, and so is what unpacks to another body than was packed, is no UTF-8, or names another event.
 """
 
 import re
 from base64 import b32hexencode
-from datetime import datetime
+from zlib import crc32
 
 from webhooks_app.db.preset_deflate import DamagedStream, PresetDeflate
 
 # Followed by the 130 bits of the event's id, those of the workspace's, the 17 digits of the moment, each as a
-# number, and, deflated, the type and what stands behind the workspace's id, from a quote on either.
+# number, the CRC-32 of the whole body, and, deflated, the type and what stands behind the workspace's id.
 _VERSION = 1
-_ID_BYTES, _MOMENT_BYTES = 17, 8
-_HEAD_BYTES = 1 + 2 * _ID_BYTES + _MOMENT_BYTES
+_ID_BYTES, _MOMENT_BYTES, _SUM_BYTES = 17, 8, 4
+_WORKSPACE_AT = 1 + _ID_BYTES
+_MOMENT_AT = _WORKSPACE_AT + _ID_BYTES
+_SUM_AT = _MOMENT_AT + _MOMENT_BYTES
+_DEFLATED_AT = _SUM_AT + _SUM_BYTES
 # In bytes, of what is packed: above, PostgreSQL compresses by itself, and no request is to wait for this.
 LARGEST = 4096
 
@@ -77,47 +80,64 @@ def pack(body: bytes) -> bytes:
             int(event_id, 32).to_bytes(_ID_BYTES, "big"),
             int(workspace_id, 32).to_bytes(_ID_BYTES, "big"),
             int(b"".join(moment)).to_bytes(_MOMENT_BYTES, "big"),
+            crc32(body).to_bytes(_SUM_BYTES, "big"),
             _DEFLATE.pack(b'%b"%b' % (event_type, body[envelope.end() :])),
         )
     )
     return packed if len(packed) < len(body) else body
 
 
-def read(stored: bytes) -> bytes:
-    """Return the body that is sent, or `Unreadable` where what is stored is damaged."""
+def read(stored: bytes, *, is_part: bool = False) -> bytes:
+    """Return the body that is sent, or `Unreadable` where what is stored is damaged.
+
+    `is_part`: of what is not packed there may be the beginning only, which may end within a character.
+    """
     try:
-        return unpack(stored)
+        return unpack(stored, is_part=is_part)
     except DamagedBody:
         return _UNREADABLE
 
 
-def unpack(stored: bytes) -> bytes:
+def of_event(event_id: str, body: bytes) -> bytes:
+    """Return what was read as the event's body, or `Unreadable` where it is another event's."""
+    return _UNREADABLE if body and not body.startswith(b'{"id":"%b"' % event_id.encode()) else body
+
+
+def unpack(stored: bytes, *, is_part: bool = False) -> bytes:
     """Return the body that is sent, also of what is stored as it is. Raises DamagedBody."""
-    if not is_packed(stored):
-        if stored[:1] in (b"{", b""):
-            return stored
-        raise DamagedBody
-    try:
+    if is_packed(stored):
         return _unpack(stored)
-    except (DamagedStream, ValueError, OverflowError) as error:  # no moment; no id of 26 letters
-        raise DamagedBody from error
+    if stored[:1] not in (b"{", b"") or not (is_part or _is_utf8(stored)):
+        raise DamagedBody
+    return stored
+
+
+def _is_utf8(body: bytes) -> bool:
+    try:
+        return body.isascii() or bool(body.decode())
+    except UnicodeDecodeError:
+        return False
 
 
 def _unpack(stored: bytes) -> bytes:
-    event_id = _spell_id(stored[1 : 1 + _ID_BYTES])
-    workspace_id = _spell_id(stored[1 + _ID_BYTES : 1 + 2 * _ID_BYTES])
-    digits = b"%017d" % int.from_bytes(stored[1 + 2 * _ID_BYTES : _HEAD_BYTES], "big")
+    try:
+        event_id = _spell_id(stored[1:_WORKSPACE_AT])
+        workspace_id = _spell_id(stored[_WORKSPACE_AT:_MOMENT_AT])
+        content = _DEFLATE.unpack(stored[_DEFLATED_AT:], largest=LARGEST)
+    except (DamagedStream, OverflowError) as error:
+        raise DamagedBody from error
+    digits = b"%017d" % int.from_bytes(stored[_MOMENT_AT:_SUM_AT], "big")
     moment = b"%b-%b-%bT%b:%b:%b.%bZ" % (
         *(digits[:4], digits[4:6], digits[6:8], digits[8:10]),
         *(digits[10:12], digits[12:14], digits[14:]),
     )
-    datetime.fromisoformat(moment.decode())
-    event_type, quote, rest = _DEFLATE.unpack(stored[_HEAD_BYTES:], largest=LARGEST).partition(b'"')
-    if not (event_type and quote and rest.endswith(b"}")):
-        raise DamagedBody
-    return b'{"id":"evt_%b","type":"%b","timestamp":"%b","workspace_id":"ws_%b"%b' % (
+    event_type, _, rest = content.partition(b'"')
+    body = b'{"id":"evt_%b","type":"%b","timestamp":"%b","workspace_id":"ws_%b"%b' % (
         *(event_id, event_type, moment, workspace_id, rest),
     )
+    if crc32(body) != int.from_bytes(stored[_SUM_AT:_DEFLATED_AT], "big"):
+        raise DamagedBody
+    return body
 
 
 def _spell_id(raw: bytes) -> bytes:

@@ -18,6 +18,7 @@ from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, signing
 from webhooks_app.core.encryption import Cipher
 from webhooks_app.core.text_display import MASK
+from webhooks_app.db import event_bodies
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import Delivery, Endpoint, Event, Member, Role, User
 from webhooks_app.worker import signed_requests
@@ -73,24 +74,25 @@ def redeem(
     now = clock.now()
     with databases.read.connect() as connection:
         row = _find(connection, workspace_id, delivery_id, user_id)
-        if not row.body:  # what is stored is damaged
+        body = event_bodies.of_event(row.event_id, row.body)
+        if not body:  # what is stored is damaged
             raise GrantRefused
         headers = signed_requests.preview(
-            connection, cipher, row.endpoint_id, delivery_id=delivery_id, body=row.body, now=now
+            connection, cipher, row.endpoint_id, delivery_id=delivery_id, body=body, now=now
         )
     if not dict(headers)[signing.SIGNATURE_HEADER]:  # no secret of it can be decrypted
         raise GrantRefused
     with databases.write.begin() as connection:
         _record(connection, "delivery.sign", workspace_id, delivery_id, Actor(row.email, address))
     told = [(name, value) for name, value in headers if value != MASK]
-    return SignedDelivery(row.url, told, bytes(row.body))
+    return SignedDelivery(row.url, told, body)
 
 
 def _find(
     connection: Connection, workspace_id: str, delivery_id: str, user_id: str
 ) -> Row[*tuple[object, ...]]:
     row = connection.execute(
-        select(Delivery.endpoint_id, Endpoint.url, Event.body, User.email)
+        select(Delivery.endpoint_id, Delivery.event_id, Endpoint.url, Event.body, User.email)
         .join(Endpoint, Endpoint.id == Delivery.endpoint_id)
         .join(Event, Event.id == Delivery.event_id)
         .join(Member, Member.workspace_id == Delivery.workspace_id)

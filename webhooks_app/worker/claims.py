@@ -58,7 +58,7 @@ def _claimed(row: tuple[Any, ...]) -> ClaimedDelivery:
     claimed.scheduled_at = of_driver(claimed.scheduled_at)
     claimed.changed_at = of_driver(claimed.changed_at)
     if claimed.body is not None:
-        claimed.body = event_bodies.read(claimed.body)
+        claimed.body = event_bodies.of_event(claimed.event_id, event_bodies.read(claimed.body))
     return claimed
 
 

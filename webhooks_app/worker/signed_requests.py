@@ -8,6 +8,7 @@ from sqlalchemy import Connection, bindparam, select
 
 from webhooks_app.core import signing
 from webhooks_app.core.encryption import Cipher
+from webhooks_app.db import event_bodies
 from webhooks_app.db.models import Event
 from webhooks_app.endpoints.destinations import Destination, read
 from webhooks_app.transport.request import Request
@@ -32,7 +33,7 @@ def bodies(connection: Connection, event_ids: Collection[str]) -> dict[str, byte
     if not event_ids:
         return {}
     rows = connection.execute(_BODIES, {"ids": list(set(event_ids))}).all()
-    return {row.id: row.body for row in rows}
+    return {row.id: event_bodies.of_event(row.id, row.body) for row in rows}
 
 
 def preview(

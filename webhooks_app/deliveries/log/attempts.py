@@ -139,7 +139,7 @@ def read_payload(session: Session, event_id: str, *, limit: int | None = None) -
     part = func.substr(stored, 1, max(limit, event_bodies.LARGEST)) if limit else stored
     row = session.execute(select(part, func.length(stored)).where(Event.id == event_id)).one()
     read = bytes(row[0] or b"")  # SQLite has NULL for a part of nothing
-    body = event_bodies.read(read)
+    body = event_bodies.of_event(event_id, event_bodies.read(read, is_part=len(read) < row[1]))
     return body[:limit], row[1] if body and not event_bodies.is_packed(read) else len(body)
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from webhooks_app.db import event_bodies
 from webhooks_app.db.models import Delivery, Event
 from webhooks_app.deliveries.log.pages import NEW_COUNTED
 
@@ -24,4 +25,4 @@ def read_event_content(session: Session, event_id: str) -> EventContent:
     counted = select(Delivery.id).where(Delivery.event_id == event_id).limit(NEW_COUNTED + 1).subquery()
     count = select(func.count()).select_from(counted).scalar_subquery()
     body, delivery_count = session.execute(select(Event.body, count).where(Event.id == event_id)).one()
-    return EventContent(body, delivery_count)
+    return EventContent(event_bodies.of_event(event_id, body), delivery_count)

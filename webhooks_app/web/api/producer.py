@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Row, select
 
 from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.core.clock import format_optional, format_rfc3339
+from webhooks_app.db import event_bodies
 from webhooks_app.db.models import Delivery, Event
 from webhooks_app.events.accept import Accepted, Submission
 from webhooks_app.extensions import services
@@ -87,7 +88,7 @@ def _show_event(which: ColumnElement[bool], otherwise: str) -> Response:
             "id": event.id,
             "type": event.type,
             "timestamp": format_rfc3339(event.created_at),
-            "body": bytes(event.body).decode(),
+            "body": event_bodies.of_event(event.id, event.body).decode(),
             "payload_erased_at": format_optional(event.payload_erased_at),
             "deliveries": [_delivery_json(row) for row in deliveries],
         }
