@@ -13,6 +13,7 @@ from redis import Redis
 
 from tests.conftest import wait_for
 from webhooks_app.jobs import wake_listener
+from webhooks_app.jobs import wake_ups as wake_ups_module
 from webhooks_app.jobs.wake_listener import WakeListener
 from webhooks_app.jobs.wake_ups import WakeUps
 
@@ -21,9 +22,10 @@ NEWS_KEY = "webhooks:news"  # as processes of another version have it
 
 
 @pytest.fixture
-def run(redis_url: str) -> Iterator[WakeUps]:
-    """The wake-ups of a worker whose run listens."""
-    wake_ups = WakeUps(redis_url)
+def run(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[WakeUps]:
+    """The wake-ups of a worker whose run listens; its mark stays, however slow the machine is."""
+    monkeypatch.setattr(wake_ups_module, "_AWAKE_SECONDS", 600)
+    wake_ups = WakeUps(redis_url, timeout_seconds=SECONDS)
     wake_ups.start_run()
     wait_for(lambda: wake_ups.listener.is_listening)
     yield wake_ups
@@ -43,7 +45,7 @@ def is_readable(listener: WakeListener, seconds: float) -> bool:
 def test_a_wake_up_makes_the_descriptor_of_a_run_readable(run: WakeUps, redis_url: str) -> None:
     for _ in range(3):
         assert not is_readable(run.listener, 0)
-        WakeUps(redis_url).wake_worker()
+        WakeUps(redis_url, timeout_seconds=SECONDS).wake_worker()
         assert is_readable(run.listener, SECONDS)
         assert run.take_request()
 
@@ -54,7 +56,7 @@ def test_a_wake_up_of_which_no_word_came_is_found(run: WakeUps, redis: Redis) ->
 
 
 def test_a_run_that_cannot_listen_asks_each_time(redis_url: str) -> None:
-    wake_ups = WakeUps(redis_url)
+    wake_ups = WakeUps(redis_url, timeout_seconds=SECONDS)
     for _ in range(3):
         wake_ups.wake_worker()
         assert wake_ups.take_request()
@@ -76,13 +78,13 @@ def test_the_next_run_listens_again(run: WakeUps, redis_url: str) -> None:
             wait_for(lambda: not run.listener.has_thread)
         run.start_run()
         wait_for(lambda: run.listener.is_listening)
-        WakeUps(redis_url).wake_worker()
+        WakeUps(redis_url, timeout_seconds=SECONDS).wake_worker()
         assert is_readable(run.listener, SECONDS)
         assert run.take_request()
 
 
 def test_news_that_nobody_takes_does_not_pile_up(redis_url: str, redis: Redis) -> None:
-    wake_ups = WakeUps(redis_url)
+    wake_ups = WakeUps(redis_url, timeout_seconds=SECONDS)
     for _ in range(20):  # as beside workers of a version that reads the flag only
         redis.set("webhooks:awake", 1)
         redis.delete("webhooks:wake")
@@ -91,7 +93,7 @@ def test_news_that_nobody_takes_does_not_pile_up(redis_url: str, redis: Redis) -
 
 
 def test_a_run_that_was_awake_the_last_time_is_told_with_the_flag(run: WakeUps, redis_url: str) -> None:
-    waking = WakeUps(redis_url)
+    waking = WakeUps(redis_url, timeout_seconds=SECONDS)
     for _ in range(5):
         waking.wake_worker()
         assert is_readable(run.listener, SECONDS)
@@ -100,7 +102,7 @@ def test_a_run_that_was_awake_the_last_time_is_told_with_the_flag(run: WakeUps, 
 
 
 def test_where_the_run_has_ended_a_job_is_enqueued(run: WakeUps, redis_url: str, redis: Redis) -> None:
-    waking = WakeUps(redis_url)
+    waking = WakeUps(redis_url, timeout_seconds=SECONDS)
     waking.wake_worker()
     wait_for(run.take_request)
     run.end_run(expects_more=False)
@@ -154,7 +156,7 @@ def test_while_redis_does_not_answer_nobody_relies_on_it_and_it_is_left_alone_fo
 
 def test_a_process_that_ends_waits_for_no_news(redis_url: str) -> None:
     before = set(threading.enumerate())
-    wake_ups = WakeUps(redis_url)
+    wake_ups = WakeUps(redis_url, timeout_seconds=SECONDS)
     wake_ups.start_run()
     begun = set(threading.enumerate()) - before
     assert begun and all(each.daemon for each in begun)
