@@ -40,9 +40,9 @@ class LongPollLimits:
     came is noticed at most. Where there is word of what comes, that is noticed at once, and `told_seconds` is
     how late what no word came of is: a retry, which comes due by the clock five seconds after its attempt at
     the earliest, or the rest of a large fan-out. While the database does not answer, it looks each
-    `rest_seconds`. One token has `of_token` of the places, one workspace `of_workspace`: what it has listeners
-    for, and as many again for connections that broke unnoticed. `news_seconds` is how long word is waited for
-    behind the last wait.
+    `rest_seconds`. One token has `of_token` of the places, one workspace `of_workspace`: what it has
+    listeners for, and as many again for connections that broke unnoticed. `news_seconds` is how long word is
+    waited for behind the last wait.
     """
 
     waiting: int = 500
