@@ -123,7 +123,7 @@ class Platform:
     def alive(self, *words: str) -> list[psutil.Process]:
         """Its processes that live, of those whose command line has the words."""
         found = [process for process in self.family if _is_alive(process)]
-        return [process for process in found if all(word in " ".join(process.cmdline()) for word in words)]
+        return [process for process in found if all(word in _command_line(process) for word in words)]
 
     def suspend_workers(self) -> bool:
         """Whether they are; none is where one of them holds SQLite's lock, for which the web would wait."""
@@ -176,6 +176,11 @@ class Platform:
     def tell_consumer(self, mode: str) -> None:
         response = requests.post(f"http://127.0.0.1:{self.port + 1}/mode", data=mode, timeout=5)
         assert response.text == f"mode: {mode}\n"
+
+
+def _command_line(process: psutil.Process) -> str:
+    """With a space behind the last word, too."""
+    return " ".join(process.cmdline()).rstrip() + " "
 
 
 def _is_alive(process: psutil.Process) -> bool:
@@ -330,25 +335,14 @@ def test_a_database_that_does_not_answer_is_named_in_one_line(tmp_path: Path) ->
     assert "s3cret" not in line
 
 
-def test_a_killed_worker_is_replaced(running: Platform, tmp_path: Path) -> None:
-    pool, worker = running.alive("avra worker")
-    assert worker.ppid() == pool.pid
-    worker.kill()
-
-    answer = running.curl(tmp_path)
-
-    wait_for(lambda: running.deliveries(answer["id"])[0][1] == "delivered")
-    assert f"worker_died pid={worker.pid} status=-9" in running.text
-    running.grown()
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each process has a command of its own")
 def test_what_is_forked_has_a_name_and_its_web_loads_its_code_anew_upon_sighup(
     running: Platform, tmp_path: Path
 ) -> None:
-    assert running.family[0].num_threads() == 1  # or it might not be forked
-    assert all(running.alive(f"avra {name}") for name in ("worker", "scheduler"))
-    [web] = running.alive("avra web")
+    [supervisor, web, worker, scheduler] = [
+        running.alive(part)[0] for part in (" run ", "avra web", "avra worker", "avra scheduler")
+    ]
+    assert {process.ppid() for process in (web, worker, scheduler)} == {supervisor.pid}
 
     web.send_signal(signal.SIGHUP)
 
@@ -358,6 +352,22 @@ def test_what_is_forked_has_a_name_and_its_web_loads_its_code_anew_upon_sighup(
     answer = running.curl(tmp_path)
     wait_for(lambda: running.deliveries(answer["id"])[0][1] == "delivered")
     assert "web was killed" not in running.text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each process has a command of its own")
+def test_who_only_watches_has_loaded_nothing_of_what_the_others_share(running: Platform) -> None:
+    [supervisor], [guard], [scheduler] = map(running.alive, (" run ", "process_groups", " scheduler "))
+    assert [_libraries(process) for process in (supervisor, guard, scheduler)] == [
+        set(),
+        set(),
+        {"pycurl", "cryptography"},
+    ]
+
+
+def _libraries(process: psutil.Process) -> set[str]:
+    """Return which of these libraries the process has in its memory."""
+    paths = [mapping.path for mapping in process.memory_maps()]
+    return {name for name in ("pycurl", "cryptography") if any(name in path for path in paths)}
 
 
 def test_ctrl_c_stops_every_process_and_the_next_start_goes_on(platform: Platform, tmp_path: Path) -> None:
@@ -407,10 +417,10 @@ def test_a_killed_run_leaves_nothing_that_delays_the_next(platform: Platform, tm
 
 
 PARTS = {
-    "worker": "avra worker",
+    "worker": " worker ",
     "redis": "redis-server",
-    "scheduler": "avra scheduler",
-    "web": "avra web",
+    "scheduler": " scheduler ",
+    "web": " web ",
     "guard": "process_groups",
 }
 

@@ -16,11 +16,18 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the s
 # What forks has a file open, its own handlers for signals, and streams in another encoding.
 FORKS = """
 import json, os, signal, sys
+from webhooks_app.jobs import forked_process
 from webhooks_app.jobs.forked_process import ForkedProcess
 
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, lambda *_: None)
 held = open(sys.argv[1], "w")
+
+def start(act, environment, begin):
+    reading, writing = os.pipe()
+    pid = forked_process.fork(act, title="avra part", environment=environment, output=writing, begin=begin)
+    os.close(writing)
+    return ForkedProcess(pid, os.fdopen(reading, "rb", buffering=0))
 
 def print_signals():
     print([signal.getsignal(each).name for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)])
@@ -40,14 +47,12 @@ acts = {
 told = []
 found = {}
 for name, act in acts.items():
-    process = ForkedProcess(
-        act, title="avra part", environment={"GIVEN": "yes"}, preexec_fn=lambda: told.append(name)
-    )
+    process = start(act, {"GIVEN": "yes"}, lambda: told.append(name))
     text = process.stdout.readall().decode()
     found[name] = [text, process.wait(), process.poll()]
 stopped = []
 for _ in range(10):
-    process = ForkedProcess(signal.pause, title="avra part", environment={}, preexec_fn=lambda: None)
+    process = start(signal.pause, {}, lambda: None)
     os.killpg(process.pid, signal.SIGTERM)
     stopped.append(process.wait())
 print(json.dumps(found | {"stopped": stopped, "told": told, "is_open": not held.closed}))

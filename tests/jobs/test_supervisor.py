@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
+from tests.conftest import wait_for
 from tests.reading import output_of
 from webhooks_app import config
 
@@ -153,47 +155,68 @@ def test_an_output_that_nobody_reads_any_more_stops_all(tmp_path: Path) -> None:
     process.stderr.close()
 
 
-# Forks what a module of its own does, or has it done by a command.
+# Has a loader load a module and fork what it does, which is started again by a command.
 FORK = """
 import sys
 sys.path.insert(0, sys.argv[2])
-import part
+from webhooks_app.jobs import adoption
+from webhooks_app.jobs.loader import Loader
 from webhooks_app.jobs.supervisor import Command, RestartLimits, supervise
 
+def load():
+    import part
+    return ""
+
+def run():
+    import part
+    part.run()
+
+assert adoption.adopt_orphans()
+loader = Loader(load, {"a": run})
 program = f"import sys; sys.path.insert(0, {sys.argv[2]!r}); import part; part.run()"
-command = Command("a", [sys.executable, "-c", program], act=part.run)
+command = Command("a", [sys.executable, "-c", program])
+limits = RestartLimits(pauses_seconds=(0.1, 0.1))
 with open(sys.argv[1], "w") as held:
-    supervise([command], welcome="Welcome.", held=held, limits=RestartLimits(pauses_seconds=(0.1, 0.1)))
+    sys.exit(supervise([command], welcome="Welcome.", held=held, limits=limits, loader=loader))
 """
+# Says who loaded it, and leaves a child behind when it is killed.
 PART = """
-import os, sys, time
+import os, signal, time
 print("loaded by", os.getpid())
 def run():
+    if os.fork() == 0:
+        signal.pause()
     print("ready\\n{version}", os.getpid())
-    time.sleep(600)
+    signal.pause()
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the supervisor does not fork")
-def test_what_is_forked_is_forked_again_unless_other_code_is_on_disk(tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the supervisor has no loader")
+def test_what_a_loader_has_forked_is_started_again_with_the_code_that_is_on_disk(tmp_path: Path) -> None:
     part = tmp_path / "part.py"
     part.write_text(PART.replace("{version}", "old"))
     with forking(tmp_path) as process, output_of(process) as lines:
-        assert lines.readline() == f"loaded by {process.pid}\n"
+        loader = int(lines.readline().removeprefix("loaded by "))
         assert lines.readline() == "Welcome.\n"
         first = _id_of(lines.readline(), "old")
+        wait_for(lambda: not psutil.pid_exists(loader))
+        assert psutil.Process(first).ppid() == process.pid
+        part.write_text(PART.replace("{version}", "new"))
         os.kill(first, signal.SIGKILL)
         assert lines.readline().startswith("a was killed by SIGKILL; starting it again")
-        second = _id_of(lines.readline(), "old")
-        part.write_text(PART.replace("{version}", "new"))
-        os.kill(second, signal.SIGKILL)
-        assert lines.readline().startswith("a was killed by SIGKILL, the 2nd time")
-        loader = int(lines.readline().removeprefix(" a | loaded by "))
-        assert loader == _id_of(lines.readline(), "new")
-        assert len({process.pid, first, second, loader}) == 4
+        second = int(lines.readline().removeprefix(" a | loaded by "))
+        assert second == _id_of(lines.readline(), "new")
+        assert len({process.pid, loader, first, second}) == 4
+        assert [child.status() for child in _others(process, second)] == []
         process.send_signal(signal.SIGTERM)
         assert lines.read() == "\nStopping …\n"
         assert process.wait(60) == 0
+
+
+def _others(process: subprocess.Popen[str], part: int) -> list[psutil.Process]:
+    """Return its children but the part that runs and the guard."""
+    children = psutil.Process(process.pid).children()
+    return [child for child in children if child.pid != part and "process_groups" not in child.cmdline()[-1]]
 
 
 @contextmanager

@@ -34,14 +34,20 @@ def scheduler() -> None:
     run_scheduler()
 
 
-def run_workers() -> None:
-    """Keep WEBHOOKS_WORKERS workers running, in children of this process, until asked to end."""
+def run_workers(*, is_replaced: bool = False) -> None:
+    """Keep WEBHOOKS_WORKERS workers running, in children of this process, until asked to end.
+
+    `is_replaced`: whether something replaces this process when it ends: a single worker then needs no parent.
+    """
     with clear_errors():
         settings = begin()
         warn_of_few_open_files(settings)
         if settings.workers > 1:
             _load_for_all(settings)
         child_process.do_in_child(partial(_check, settings))
+        if is_replaced and settings.workers == 1:
+            _run_worker(settings)
+            return
         gc_freeze()  # or a child's collections would write to each page that it shares with this process
         Prefork("worker", settings.workers, partial(_run_worker, settings)).supervise()
 

@@ -5,6 +5,7 @@ import os
 import shlex
 import socket
 import sys
+from collections.abc import Callable
 from functools import partial
 
 import click
@@ -13,9 +14,9 @@ from webhooks_app import config
 from webhooks_app.cli import demo_admin, processes
 from webhooks_app.config import ConfigError, Settings
 from webhooks_app.core import instance_folder, standard_streams
-from webhooks_app.jobs import child_process, open_files, process, supervisor
+from webhooks_app.jobs import adoption, child_process, open_files, process, supervisor
 from webhooks_app.jobs.guard import PYTHON
-from webhooks_app.jobs.loaded_code import LoadedCode
+from webhooks_app.jobs.loader import Loader
 from webhooks_app.jobs.process import clear_errors
 from webhooks_app.jobs.supervisor import Command
 
@@ -43,22 +44,23 @@ def _run() -> int:
     with instance_folder.hold(settings.instance) as held:
         _refuse_taken_port(settings.host, settings.port)
         _refuse_taken_port("127.0.0.1", consumer_port, user=", the demo consumer's, one above PORT,")
-        is_forking = sys.platform == "linux"  # elsewhere a system library may not survive a fork
-        if is_forking:
-            _load_for_all(settings)
-        code = LoadedCode()  # before the schema is migrated, which may take minutes
-        # In a child, as it connects to the database and to Redis, and loads what migrates.
-        prepared = json.loads(child_process.do_in_child(partial(_prepare, settings, consumer_port)))
+        prepare = partial(_prepare, settings, consumer_port)
+        if adoption.adopt_orphans():  # on Linux only: elsewhere a system library may not survive a fork
+            loader = Loader(partial(_load_and, prepare, settings), _acts())
+            answer = loader.answer
+        else:
+            loader, answer = None, child_process.do_in_child(prepare)
+        prepared = json.loads(answer)
         shown = prepared["shown"]
         return supervisor.supervise(
             [
                 *_redis(prepared["redis"]),
-                *_platform(is_forking=is_forking),
+                *(Command(name, _command(name)) for name in _acts()),
                 _consumer(consumer_port, shown["secrets"]),
             ],
             welcome=_welcome(settings.base_url, consumer_port, shown),
             held=held,
-            code=code,
+            loader=loader,
         )
 
 
@@ -101,16 +103,23 @@ def _redis(command: list[str] | None) -> list[Command]:
     return [Command("redis", command, says_ready=False, stops_last=True)] if command else []
 
 
-def _load_for_all(settings: Settings) -> None:
-    """Load what web, worker and scheduler use, once for all, as they are forked; see decision record 38."""
+def _load_and(prepare: Callable[[], str], settings: Settings) -> str:
+    """Load what web, worker and scheduler use, once for all, as they are forked; see decision record 38.
+
+    Then have a child prepare them: it connects to the database and to Redis, and loads what migrates.
+    """
     from webhooks_app.cli import shared_modules
 
     shared_modules.load(settings.database_url)
+    return child_process.do_in_child(prepare)
 
 
-def _platform(*, is_forking: bool) -> list[Command]:
-    acts = {"web": _run_web, "worker": processes.run_workers, "scheduler": processes.run_scheduler}
-    return [Command(name, _command(name), act=act if is_forking else None) for name, act in acts.items()]
+def _acts() -> dict[str, Callable[[], object]]:
+    return {
+        "web": _run_web,
+        "worker": partial(processes.run_workers, is_replaced=True),
+        "scheduler": processes.run_scheduler,
+    }
 
 
 def _command(name: str) -> list[str]:

@@ -21,41 +21,46 @@ _OPEN_FILES = "/proc/self/fd"
 _BEGINNING_SECONDS = 10.0
 
 
+def fork(
+    act: Callable[[], object],
+    *,
+    title: str,
+    environment: Mapping[str, str],
+    output: int,
+    begin: Callable[[], object],
+) -> int:
+    """Return the id of a process that calls `begin`, in a session of its own, and ends with `act`.
+
+    What it prints on either stream goes to the file `output`.
+    """
+    begun, beginning = os.pipe()
+
+    def run() -> None:
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup leaves it
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        os.setsid()
+        begin()
+        _take_streams(output)  # closes `beginning`, too
+        os.environ.update(environment)
+        process_title.set_title(title)
+        act()
+
+    # A request to stop would be taken as one to its parent, until the child has taken its handlers off.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    pid = child_process.fork(run)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+    os.close(beginning)
+    # It ends: from now on there is a group of that id, which can be stopped.
+    select.select([begun], [], [], _BEGINNING_SECONDS)
+    os.close(begun)
+    return pid
+
+
 class ForkedProcess:
-    """What a supervisor needs of a `subprocess.Popen`. `stdout` has what it prints on either stream."""
+    """What a supervisor needs of a `subprocess.Popen`: `stdout` has what it prints on either stream."""
 
-    def __init__(
-        self,
-        act: Callable[[], object],
-        *,
-        title: str,
-        environment: Mapping[str, str],
-        preexec_fn: Callable[[], object],
-    ) -> None:
-        """Start it: it calls `preexec_fn` in a session of its own, and then `act`, with which it ends."""
-        reading, writing = os.pipe()
-        begun, beginning = os.pipe()
-
-        def run() -> None:
-            if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup leaves it
-                signal.signal(signal.SIGHUP, signal.SIG_DFL)
-            os.setsid()
-            preexec_fn()
-            _take_streams(writing)  # closes `beginning`, too
-            os.environ.update(environment)
-            process_title.set_title(title)
-            act()
-
-        # A request to stop would be taken as one to its parent, until the child has taken its handlers off.
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-        self.pid = child_process.fork(run)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
-        os.close(writing)
-        os.close(beginning)
-        # It ends: from now on there is a group of that id, which can be stopped.
-        select.select([begun], [], [], _BEGINNING_SECONDS)
-        os.close(begun)
-        self.stdout: IO[bytes] = os.fdopen(reading, "rb", buffering=0)
+    def __init__(self, pid: int, stdout: IO[bytes]) -> None:
+        self.pid, self.stdout = pid, stdout
         self.returncode: int | None = None
 
     def poll(self) -> int | None:

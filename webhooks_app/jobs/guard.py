@@ -3,8 +3,9 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import IO
 
 from webhooks_app import config
@@ -12,6 +13,18 @@ from webhooks_app import config
 # Python for a process of the platform. A checkout is found through the current folder. An installed package
 # is not, and a file in that folder that bears the name of a module must not take its place.
 PYTHON = (sys.executable, *(["-P"] if config.IS_INSTALLED else []))
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """What a process calls to make itself known to the guard; see `process_groups.stop` for the stage."""
+
+    pipe: int
+    stage: int
+
+    def __call__(self) -> None:
+        with suppress(OSError):  # the guard has just ended; its successor is told
+            os.write(self.pipe, b"%d %d\n" % (self.stage, os.getpid()))
 
 
 class Guard:
@@ -24,15 +37,8 @@ class Guard:
         self._held, self._restarts = held, restarts
         self._process = self._start()
 
-    def announcement(self, stage: int) -> Callable[[], None]:
-        """Return what a process calls to make itself known; see `process_groups.stop` for the stage."""
-        pipe = self._pipe
-
-        def announce() -> None:
-            with suppress(OSError):  # the guard has just ended; its successor is told
-                os.write(pipe, b"%d %d\n" % (stage, os.getpid()))
-
-        return announce
+    def announcement(self, stage: int) -> Announcement:
+        return Announcement(self._pipe, stage)
 
     def forget(self, pid: int) -> None:
         """Have a process that has ended left alone: another one may bear its id by then."""

@@ -1,20 +1,18 @@
-"""Run several processes as one: show what each prints, start again what ends, and stop all in order.
-
-The supervisor has no threads, as it forks some of them.
-"""
+"""Run several processes as one: show what each prints, start again what ends, and stop all in order."""
 
 import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO
 
 from webhooks_app.jobs import process_groups
 from webhooks_app.jobs.forked_process import ForkedProcess
-from webhooks_app.jobs.guard import Guard
-from webhooks_app.jobs.loaded_code import LoadedCode
+from webhooks_app.jobs.guard import Announcement, Guard
+from webhooks_app.jobs.loader import Loader
 from webhooks_app.jobs.supervised_output import SupervisedOutput
 
 _POLL_SECONDS = 0.1
@@ -24,15 +22,10 @@ _OUTPUT = {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8:backslashreplace"
 
 @dataclass(frozen=True)
 class Command:
-    """A process to run. `stops_last`: others use it, and a worker that ends still talks to Redis.
-
-    `act` is what the command does in the end. Where it is given, the supervisor forks itself to do that, with
-    what it has loaded, unless that is no longer what is on disk.
-    """
+    """A process to run. `stops_last`: others use it, and a worker that ends still talks to Redis."""
 
     name: str
     arguments: Sequence[str]
-    act: Callable[[], object] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     says_ready: bool = True
     stops_last: bool = False
@@ -58,23 +51,24 @@ def supervise(
     welcome: str,
     held: IO[str],
     limits: RestartLimits = DEFAULT_LIMITS,
-    code: LoadedCode | None = None,
+    loader: Loader | None = None,
 ) -> int:
     """Run the commands until a signal asks to stop, and return 0, or until one cannot be kept running: 1.
 
     `welcome` is printed once each has printed `ready`. `held` is a file that stays open for as long as any of
-    them runs, even where this process is killed: a guard then stops them. `code` is what was loaded for
-    all, made right after that; None for what is loaded now.
+    them runs, even where this process is killed: a guard then stops them. `loader` forks those that
+    it can, and is ended then; whatever is started again is started by its command.
     """
     awaited = [command.name for command in commands if command.says_ready]
     output = SupervisedOutput([command.name for command in commands], awaited=awaited, welcome=welcome)
     asked = _note_requests_to_stop()
-    code = code or LoadedCode()
     guard = Guard(held, restarts=len(limits.pauses_seconds))
-    running = [_Running(command, guard, output, limits, code) for command in commands]
+    running = [_Running(command, guard, output, limits, loader) for command in commands]
+    if loader is not None:
+        loader.end()
     reason = _watch(running, guard, output, lambda: bool(asked) or output.is_closed)
     output.say("\n" + (f"{reason}; stopping the others …" if reason else "Stopping …"))
-    _stop(running, output)
+    _stop(running)
     guard.end()
     return 1 if reason else 0
 
@@ -109,11 +103,11 @@ class _Running:
         guard: Guard,
         output: SupervisedOutput,
         limits: RestartLimits,
-        code: LoadedCode,
+        loader: Loader | None,
     ) -> None:
         self.stage = int(command.stops_last)
         self._command, self._guard, self._output, self._limits = command, guard, output, limits
-        self._code = code
+        self._loader = loader
         self._ends = 0
         self._restart_at: float | None = None
         self.start()
@@ -127,10 +121,10 @@ class _Running:
         )
 
     def _start_process(self) -> subprocess.Popen[bytes] | ForkedProcess:
-        announce = self._guard.announcement(self.stage)
-        if self._command.act is not None and self._code.is_current():
-            return _fork(self._command, self._command.act, announce)
-        return _execute(self._command, announce)
+        environment = _OUTPUT | dict(self._command.environment)
+        announcement = self._guard.announcement(self.stage)
+        forked = self._loader and self._loader.fork(self._command.name, environment, announcement)
+        return forked or _execute(self._command.arguments, environment, announcement)
 
     @property
     def pid(self) -> int:
@@ -157,9 +151,20 @@ class _Running:
         """Count the end, and stop what the process has left behind, which may hold its port."""
         is_steady = time.monotonic() - self._started_at > self._limits.steady_seconds
         self._ends = 1 if is_steady else self._ends + 1
-        process_groups.stop([[self.pid]], reap=lambda: self._output.wait(0))
+        process_groups.stop([[self.pid]], reap=self.reap)
         self._guard.forget(self.pid)
         self.finish_output()  # why it ended stands in its last lines
+
+    def reap(self) -> None:
+        """Collect what has ended: the process, and then what it left behind, where this process adopts that.
+
+        Print what there is, too, or who has much to say would never end.
+        """
+        self._output.wait(0)
+        if not self.is_alive:
+            with suppress(ChildProcessError):
+                while os.waitpid(-self.pid, os.WNOHANG)[0]:
+                    pass
 
     def finish_output(self) -> None:
         """Wait until what the process wrote is printed."""
@@ -185,26 +190,19 @@ def _note_requests_to_stop() -> list[int]:
     return asked
 
 
-def _fork(command: Command, act: Callable[[], object], announce: Callable[[], None]) -> ForkedProcess:
-    return ForkedProcess(
-        act,
-        title=f"avra {command.name}",
-        environment=_OUTPUT | dict(command.environment),
-        preexec_fn=announce,
-    )
-
-
-def _execute(command: Command, announce: Callable[[], None]) -> subprocess.Popen[bytes]:
+def _execute(
+    arguments: Sequence[str], environment: Mapping[str, str], announcement: Announcement
+) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603  a command of ours
-        command.arguments,
+        arguments,
         bufsize=0,
-        env=os.environ | _OUTPUT | dict(command.environment),
+        env=os.environ | environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
         # By the process itself, so that the guard knows it at whichever moment the supervisor is killed.
-        preexec_fn=announce,
+        preexec_fn=announcement,
     )
 
 
@@ -219,13 +217,12 @@ def _ordinal(number: int) -> str:
     return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number, 'th') }"
 
 
-def _stop(running: Sequence[_Running], output: SupervisedOutput) -> None:
+def _stop(running: Sequence[_Running]) -> None:
     alive = [each for each in running if each.is_alive]
 
     def reap() -> None:
-        output.wait(0)  # or who has much to say would never end
         for each in alive:
-            each.process.poll()
+            each.reap()
 
     process_groups.stop([[each.pid for each in alive if each.stage == stage] for stage in (0, 1)], reap=reap)
     for each in running:
