@@ -15,6 +15,7 @@ import pytest
 import avra_client
 from tests import wheels
 from tests.conftest import Workspace
+from tests.docs_site.code_blocks import block
 from tests.server.running_server import serving
 from webhooks_app import client as client_module
 from webhooks_app import config
@@ -24,6 +25,8 @@ from webhooks_app.extensions import db
 PROJECT = config.ROOT / "clients" / "python"
 # `requests`, and what it needs.
 NEEDS = ("requests", "urllib3", "idna", "certifi", "charset_normalizer")
+
+INSTALL = "python3 -m venv venv && venv/bin/pip install /path/to/checkout/clients/python"
 
 PRODUCER = """
 import sys
@@ -62,8 +65,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return wheels.install(wheel, tmp_path_factory.mktemp("environment"), needs=NEEDS)
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As the documents install it, and what pip would fetch."""
+    command = block("docs/producers.md", INSTALL)
+    return wheels.install(PROJECT, tmp_path_factory.mktemp("environment"), by=[command], needs=NEEDS)
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +99,16 @@ def test_it_sends_to_a_running_platform(programs: Path, workspace: Workspace, tm
     *sent, last = done.stdout.split()
     assert {event.id for event in db.session.query(Event)} == set(sent)
     assert (len(sent), last) == (2, "unauthorized")
+
+
+def test_the_documents_install_it_and_send_a_first_event(programs: Path, workspace: Workspace) -> None:
+    folder = programs.parents[1]
+    app = block("docs/producers.md", "from avra_client import Client").replace("tok_…", workspace.token)
+    with platform(workspace) as url:
+        (folder / "app.py").write_text(app.replace("http://127.0.0.1:8000", url))
+        sent = run(folder, "sh", "-ec", block("docs/producers.md", "venv/bin/python app.py")).split()
+    assert [event.id for event in db.session.query(Event)] == sent[:1]
+    assert sent[1] == "0"
 
 
 def test_its_outbox_and_its_relay_need_no_more(programs: Path, workspace: Workspace, tmp_path: Path) -> None:

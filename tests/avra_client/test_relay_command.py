@@ -164,11 +164,11 @@ def test_once_ends_when_nothing_is_due(
 
 
 def test_it_says_how_it_does_and_ends_when_it_is_asked_to(
-    store: Store, platform_url: str, workspace: Workspace
+    store: Store, platform_url: str, workspace: Workspace, tmp_path: Path
 ) -> None:
     port, ids = free_port(), store.fill(3)
-    environ = relay_process.environment(store, platform_url, workspace.token)
-    relay = relay_process.start(environ, "--listen", f"127.0.0.1:{port}")
+    (tmp_path / "avra").write_text(workspace.token)
+    relay = relay_process.start_as_documented(store, platform_url, tmp_path / "avra", port)
     try:
         wait_for(lambda: store.states() == {})
         health = requests.get(f"http://127.0.0.1:{port}/healthz", timeout=10)

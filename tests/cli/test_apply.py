@@ -204,6 +204,10 @@ def test_the_files_of_the_documents_can_be_applied(operator: Operator) -> None:
     operator.apply(second)
     told = text.partition("$ avra apply endpoints.yaml --dry-run\n")[2].partition("```")[0]
     assert operator.apply(renaming, "--dry-run", exit_code=2).startswith(told.splitlines()[0])
+    pruned = operator.apply(
+        "version: 1\nmanaged_by: billing/endpoints.yaml\nendpoints: {}", "--prune", "--dry-run", exit_code=2
+    )
+    assert "- Billing" in pruned
     for option in re.findall(r"`(--[a-z-]+)", text):
         assert option in operator.run("apply", "--help").output
     schema = json.loads(operator.run("apply", "--schema").stdout)

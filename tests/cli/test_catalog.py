@@ -8,6 +8,7 @@ from flask import Flask
 
 from tests.cli.shell import Shell
 from tests.conftest import Workspace
+from tests.docs_site.code_blocks import block
 from webhooks_app.events.catalog import CATALOG_PATH
 
 ENTRY = """
@@ -72,3 +73,16 @@ def test_nothing_breaks_where_nothing_changes(shell: Shell, app: Flask, path: Pa
     path.write_text("")
     result = shell.run("catalog", "diff", str(path))
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "Nothing breaks.\n")
+
+
+def test_the_documents_commands_check_its_example(
+    shell: Shell, app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "orders.toml").write_text(block("docs/catalog.md", "[[groups]]"))
+    monkeypatch.chdir(tmp_path)
+    check, diff = (
+        line.partition("#")[0].split()[1:]
+        for line in block("docs/catalog.md", "avra catalog check orders.toml").splitlines()
+    )
+    assert "Nothing is wrong: 20 event types" in shell.done(*check)
+    assert shell.run(*diff).stderr == "Nothing breaks.\n"

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from http.client import HTTPConnection
@@ -21,6 +21,7 @@ from sqlalchemy import select
 from standardwebhooks import Webhook
 
 from tests.conftest import Workspace, deployed, wait_for
+from tests.docs_site.code_blocks import block
 from tests.free_ports import free_port
 from tests.jobs.test_prefork import web
 from tests.platform_process import PlatformProcess
@@ -38,15 +39,16 @@ from webhooks_app.db.models import DeliveryState, Endpoint
 from webhooks_app.extensions import db
 
 SECONDS = 60
+COMMAND = (sys.executable, "-m", "webhooks_app", "listen")
 
 
 class Program:
     """`avra listen`, with what it has printed so far."""
 
-    def __init__(self, environ: dict[str, str], *options: str) -> None:
+    def __init__(self, environ: dict[str, str], *options: str, command: Sequence[str] = COMMAND) -> None:
         kept = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "webhooks_app", "listen", *options],
+            [*command, *options],
             cwd=config.ROOT,
             env=kept | environ | {"PYTHONUNBUFFERED": "1"},
             stdout=subprocess.PIPE,
@@ -191,6 +193,38 @@ def test_it_goes_on_through_deaths_of_both_sides(
         assert state(in_hand) is DeliveryState.CANCELED
         db.session.rollback()
         assert db.session.scalars(select(Endpoint.deleted_at)).one() is not None
+
+
+_OPTIONS = "--events batch-lifecycle,batch-request --since 2h"
+LISTENING = {
+    "README.md": "export AVRA_URL=http://127.0.0.1:8000",
+    "docs/consumers.md": "avra listen --forward-to http://localhost:3000/hooks",
+    "docs/shell.md": f"avra listen --forward-to http://localhost:3000/webhooks {_OPTIONS}",
+}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_documents_commands_listen(
+    workspace: Workspace, environ: dict[str, str], receiver: Receiver
+) -> None:
+    avra, programs = f"{sys.executable} -m webhooks_app", list[Program]()
+    with platform(environ), ExitStack() as ends:
+        for document, name in LISTENING.items():
+            script = block(document, name).replace("http://127.0.0.1:8000", environ["AVRA_URL"])
+            script = script.replace("localhost:3000", f"127.0.0.1:{receiver.port}").replace(
+                " 3000", f" {receiver.port}"
+            )
+            *before, last = (
+                script.replace(".venv/bin/avra", "avra").strip().replace("avra ", f"{avra} ").splitlines()
+            )
+            shell = ["sh", "-ec", "\n".join([*before, f"exec {last} --name {Path(document).stem.lower()}"])]
+            programs.append(Program(environ, command=shell))
+            ends.callback(programs[-1].kill)
+        for each in programs:
+            each.await_said("Ctrl-C ends it.")
+        workspace.send()
+        wait_for(lambda: len(receiver.received) == len(LISTENING), SECONDS)
+    assert {request.path for request in receiver.received} == {"/", "/hooks", "/webhooks"}
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -12,6 +12,7 @@ import pytest
 
 from tests.cli.test_run import Platform
 from tests.conftest import wait_for
+from tests.docs_site.code_blocks import block
 from tests.free_ports import free_port
 from webhooks_app import config
 
@@ -59,6 +60,9 @@ def test_the_command_of_a_checkout_works_in_any_folder_and_through_links(tmp_pat
     (own / "bin" / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     (own / "bin" / "python").chmod(0o755)
     subprocess.run(["make", "--silent", ".venv/bin/avra"], cwd=folder, check=True, timeout=60)
+    shown = block("docs/shell.md", 'export PATH="$PWD/.venv/bin:$PATH"')
+    version = subprocess.run(["sh", "-ec", shown], cwd=folder, capture_output=True, text=True, timeout=60)
+    assert version.stdout.startswith("avra, version "), version.stderr
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "click.py").write_text("raise SystemExit('a file of the current folder was run')")

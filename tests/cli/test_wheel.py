@@ -1,6 +1,7 @@
 """The wheel as its user meets it: installed outside the checkout, run from an empty folder."""
 
 import email
+import os
 import re
 import subprocess
 import zipfile
@@ -10,11 +11,13 @@ from pathlib import Path
 
 import pytest
 import requests
+from cryptography.fernet import Fernet
 from packaging.requirements import Requirement
 
 from tests import wheels
 from tests.cli.test_run import PATIENCE_SECONDS, Platform, environment
 from tests.conftest import wait_for
+from tests.docs_site.code_blocks import block
 from tests.free_ports import free_port
 from webhooks_app import __version__, config
 
@@ -25,6 +28,8 @@ COMMANDS = {
     *("restore", "vacuum", "listen", "events", "send-example", "endpoints", "deliveries", "recover"),
     *("apply", "export"),
 }
+# The README's commands, of which the last one runs it.
+*INSTALL, RUN = block("README.md", "python3 -m venv venv").splitlines()
 TRACING = 'extra == "tracing"'
 # Stand for packages; whoever imports them gets what an environment without them gives.
 MISSING = "raise ModuleNotFoundError({0!r}, name={0!r})\n"
@@ -38,8 +43,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def avra(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The console script, in an environment that shares this one's dependencies and not its folder."""
-    programs = wheels.install(wheel, tmp_path_factory.mktemp("environment"))
-    return str(programs / "avra")
+    return str(wheels.install(wheel, tmp_path_factory.mktemp("environment"), by=INSTALL) / "avra")
 
 
 def run(folder: Path, *command: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -62,6 +66,7 @@ class Installed(Platform):
 
 @pytest.fixture
 def installed(avra: str, tmp_path: Path) -> Iterator[Installed]:
+    assert f"{RUN}\n" == "venv/bin/avra run\n"
     platform = Installed(tmp_path / "instance", free_port(), command=[avra], folder=tmp_path)
     yield platform
     platform.clean_up()
@@ -146,6 +151,36 @@ def test_it_runs_everything_from_the_current_folder(installed: Installed, tmp_pa
     assert str(ROOT) not in {process.cwd() for process in installed.alive()}
     assert installed.stop() == 0
     assert installed.alive() == []
+
+
+def test_the_first_time_goes_as_the_documents_say(wheel: Path, avra: str, tmp_path: Path) -> None:
+    """But for the pinned dependencies, which need a network; they are those of this environment."""
+    shown = block("docs/production.md", "python3 -m venv /srv/avra").splitlines(keepends=True)
+    assert shown[1].endswith("pip install --require-hashes -r dist/requirements.txt\n")
+    own = {
+        "/srv/avra": str(Path(avra).parents[1]),
+        "dist/": f"{wheel.parent}/",
+        "postgresql://avra:…@db.internal/avra": f"sqlite:///{tmp_path / 'avra.db'}",
+        "SECRET_KEY=…": f"SECRET_KEY={'s' * 32}",
+        "WEBHOOKS_ENCRYPTION_KEYS=…": f"WEBHOOKS_ENCRYPTION_KEYS={Fernet.generate_key().decode()}",
+    }
+    script = "".join(shown[2:])
+    for there, here in own.items():
+        assert there in script
+        script = script.replace(there, here)
+    env = wheels.OFFLINE | {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    password = "correct horse battery\n" * 2
+    done = subprocess.run(
+        ["sh", "-ec", script],
+        cwd=tmp_path,
+        env=env,
+        input=password,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "tok_" in done.stdout
 
 
 def test_it_migrates(avra: str, tmp_path: Path) -> None:

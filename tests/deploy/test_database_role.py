@@ -9,6 +9,7 @@ from sqlalchemy import URL, make_url
 
 from tests.conftest import alone, make_settings, opened
 from tests.deploy.programs import DEPLOY, postgresql_programs, run
+from tests.docs_site.code_blocks import block
 from webhooks_app.app import create_app
 from webhooks_app.cli.maintenance import bring_up_to_date
 
@@ -56,3 +57,13 @@ def test_others_can_neither_connect_nor_create(made: URL) -> None:
             " has_schema_privilege('public', 'public', 'CREATE, USAGE')"
         )
     assert rights == (False, False)
+
+
+def test_connections_notice_a_host_that_vanished(made: URL) -> None:
+    shown = block("docs/production.md", "ALTER ROLE avra SET tcp_keepalives_idle = 60;")
+    with psycopg.connect(address(made), autocommit=True) as connection:
+        for statement in shown.splitlines():
+            connection.execute(statement.replace("ROLE avra", f"ROLE {NAME}"))
+    with psycopg.connect(address(made)) as connection:
+        [(settings,)] = connection.execute("SELECT rolconfig FROM pg_roles WHERE rolname = current_user")
+    assert settings == ["tcp_keepalives_idle=60", "tcp_keepalives_interval=10", "tcp_keepalives_count=3"]

@@ -1,5 +1,6 @@
 """The Helm chart: what it renders is what a cluster takes, and runs what there is to run."""
 
+import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 import yaml
 
 from tests.deploy.programs import DEPLOY, run, tool
+from tests.docs_site.code_blocks import block
 from webhooks_app import __version__, config
 from webhooks_app.cli.main import main
 from webhooks_app.core import listening_host
@@ -145,3 +147,17 @@ def test_values_that_cannot_work_are_refused_by_name(options: tuple[str, ...], m
     done = subprocess.run(tool("helm", "template", "avra", CHART, *options), capture_output=True, text=True)
     assert done.returncode != 0
     assert message in done.stderr
+
+
+def test_the_documents_options_render() -> None:
+    name = (
+        "kubectl create secret generic avra --from-literal=DATABASE_URL=postgresql://…"
+        " --from-literal=REDIS_URL=redis://… \\"
+    )
+    create, install = (
+        shlex.split(line) for line in block("docs/production.md", name).replace("\\\n", " ").splitlines()
+    )
+    assert install[:4] == ["helm", "install", "avra", "deploy/helm/avra"]
+    assert {each.split("=")[1] for each in create if each.startswith("--from-literal")} <= config.NAMES
+    kinds = {document["kind"] for document in render(*install[4:])}
+    assert {"Deployment", "Ingress"} <= kinds

@@ -17,7 +17,9 @@ from flask import Flask
 from sqlalchemy import text
 
 from tests.conftest import Workspace, wait_for
+from tests.deploy import programs
 from tests.deploy.programs import DEPLOY, find
+from tests.docs_site.code_blocks import block
 from tests.free_ports import free_port
 from tests.server.running_server import serving
 from tests.transport.certificates import Authority
@@ -110,6 +112,18 @@ def nginx_command(folder: Path, port: int, certificate: Path, addresses: list[st
         f"http {{ access_log off; {own_files} include {folder / 'avra.conf'}; }}"
     )
     return [find("nginx", "nginx-light"), "-p", str(folder), "-c", str(folder / "nginx.conf")]
+
+
+@pytest.mark.parametrize(
+    "location",
+    block("docs/production.md", "location /webhooks/ { proxy_pass http://127.0.0.1:8000; }").splitlines(),
+)
+def test_nginx_takes_the_locations_of_the_documents(location: str, tmp_path: Path) -> None:
+    content = (
+        f"pid {tmp_path / 'pid'}; events {{}}\nhttp {{ server {{ listen 127.0.0.1:1;\n{location}\n}} }}\n"
+    )
+    (tmp_path / "nginx.conf").write_text(content)
+    programs.run(find("nginx", "nginx-light"), "-t", "-q", "-p", tmp_path, "-c", tmp_path / "nginx.conf")
 
 
 def caddy_command(folder: Path, port: int, certificate: Path, addresses: list[str]) -> list[str]:

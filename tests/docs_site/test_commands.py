@@ -16,9 +16,10 @@ from flask import Flask
 
 from docs_site.pages import ROOT
 from tests.conftest import TESTER, Workspace
+from tests.docs_site.code_blocks import block
 from tests.receivers import Receiver
 from tests.served_app import served
-from webhooks_app.cli.main import main
+from tests.web.api.conftest import new_api
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Endpoint, Event
 from webhooks_app.endpoints import signing_secrets
@@ -39,17 +40,10 @@ def blocks(page: str, language: str) -> list[str]:
 
 CURLS = [code for code in blocks("producers.md", "sh") if code.startswith("curl")]
 PRODUCERS, CONSUMERS = blocks("producers.md", "python"), blocks("consumers.md", "python")
-_AVRA = r"(?:\.?venv/bin/)?(avra [^`\n)]+)"
-COMMANDS = [
-    line.rstrip('"')
-    for page in ("../README.md", "producers.md", "consumers.md")
-    for line in (
-        *(found for code in blocks(page, "sh") for found in re.findall(_AVRA, code)),
-        *re.findall(f"`{_AVRA}`", (ROOT / "docs" / page).read_text()),
-    )
-]
 # Each of these shows how an app gets the client, and a first program.
 CLIENTS = ("../README.md", "producers.md", "../clients/python/README.md")
+PUT = block("README.md", "curl -X PUT http://127.0.0.1:8000/api/v1/endpoints/by-name/Billing \\")
+CLONE = "https://git.example.com/avra.git"
 
 
 @pytest.fixture
@@ -65,21 +59,21 @@ def url(app: Flask) -> Iterator[str]:
         yield url
 
 
-def run_curl(command: str, url: str, workspace: Workspace) -> Any:
+def run_curl(command: str, url: str, token: str) -> Any:
     """What the command answers, which is run as a shell would, but for the address and the token."""
     assert ADDRESS in command and TOKEN in command
-    script = command.replace(ADDRESS, url).replace(TOKEN, workspace.token)
+    script = command.replace(ADDRESS, url).replace(TOKEN, token)
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
 def test_the_commands_for_producers_send_events(url: str, workspace: Workspace) -> None:
-    first, keyed, batch = (run_curl(command, url, workspace) for command in CURLS)
+    first, keyed, batch = (run_curl(command, url, workspace.token) for command in CURLS)
     assert db.session.get_one(Event, first["id"]).type == "batch-lifecycle"
-    assert run_curl(CURLS[1], url, workspace)["id"] == keyed["id"]
+    assert run_curl(CURLS[1], url, workspace.token)["id"] == keyed["id"]
     assert [each["repeated"] for each in batch["events"]] == [False, False]
-    assert [each["repeated"] for each in run_curl(CURLS[2], url, workspace)["events"]] == [True, True]
+    assert [each["repeated"] for each in run_curl(CURLS[2], url, workspace.token)["events"]] == [True, True]
 
 
 @pytest.mark.parametrize(("number", "said"), [(0, r"evt_\w+ 0\n"), (1, r"3\n")], ids=["one", "many"])
@@ -109,6 +103,29 @@ def said_by(source: str) -> str:
     with contextlib.redirect_stdout(output):
         exec(compile(source, "producers.md", "exec"), {})
     return output.getvalue()
+
+
+def test_the_readmes_command_puts_an_endpoint_as_often_as_it_runs(
+    app: Flask, url: str, workspace: Workspace
+) -> None:
+    token = new_api(workspace).token
+    first, again = (run_curl(PUT, url, token) for _ in range(2))
+    assert (first["name"], first["event_types"], first["id"]) == ("Billing", ["batch-lifecycle"], again["id"])
+    first.pop("secret")  # which is shown once
+    assert first == again, "nothing is changed where nothing differs"
+
+
+def test_the_first_commands_clone_and_run(tmp_path: Path) -> None:
+    """Of a repository with nothing but a Makefile: tests/cli/test_make.py tries what `make run` does."""
+    origin = tmp_path / "origin"
+    origin.mkdir()
+    (origin / "Makefile").write_text("run:\n\t@echo it runs\n")
+    as_somebody = ["git", "-c", "user.name=a", "-c", "user.email=a@example.com"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "One"]):
+        subprocess.run([*as_somebody, *command], cwd=origin, check=True)
+    script = block("docs/producers.md", f"git clone {CLONE} && cd avra").replace(CLONE, f"{origin} avra")
+    done = subprocess.run(["sh", "-ec", script], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "it runs\n"), done.stderr
 
 
 @pytest.mark.parametrize("page", CLIENTS)
@@ -173,21 +190,6 @@ def sample_headers() -> set[str]:
 def sample_body() -> dict[str, Any]:
     body: dict[str, Any] = json.loads(blocks("consumers.md", "http")[0].partition("\n\n")[2])
     return body
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_the_shells_commands_are_there_with_these_options(command: str) -> None:
-    """Parsed as the shell would, and not carried out: tests/cli/ does that."""
-    words = shlex.split(command)[1:]
-    group: Any = main
-    context = main.make_context("avra", list(words))
-    name, found, rest = group.resolve_command(context, words)
-    while hasattr(found, "resolve_command") and rest:
-        group = found
-        name, found, rest = group.resolve_command(context, rest)
-    assert found.name == name
-    known = {option for each in found.params for option in each.opts}
-    assert [word for word in rest if word.startswith("--") and word not in known] == []
 
 
 def test_the_pages_name_the_limits_that_there_are() -> None:

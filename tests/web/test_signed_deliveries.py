@@ -10,6 +10,7 @@ import pytest
 from flask import Flask
 
 from tests.conftest import PASSWORD, TESTER, Workspace
+from tests.docs_site.code_blocks import block
 from tests.receivers import Receiver
 from tests.web.conftest import Page
 from tests.web.deliveries import newest
@@ -46,6 +47,16 @@ def ask_for_command(page: Page, delivery_id: str) -> str:
 
 def grant_of(command: str) -> str:
     return command.split("grant=")[1].split()[0]
+
+
+def test_the_command_is_that_of_the_documents(admin_page: Page, delivery_id: str) -> None:
+    command = ask_for_command(admin_page, delivery_id)
+    name = "curl -fsS https://webhooks.example.com/signed-delivery --data-urlencode grant=… \\"
+    shown = block("docs/console.md", name)
+    base = services(admin_page.app).settings.base_url
+    assert (
+        command.replace(grant_of(command), "…").replace(base, "https://webhooks.example.com") == shown.strip()
+    )
 
 
 def test_curl_sends_what_the_platform_signed_for_it(
