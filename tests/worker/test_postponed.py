@@ -106,5 +106,6 @@ def test_while_means_are_short_nothing_more_is_claimed(
     workspace.endpoint(receiver.url.replace("127.0.0.1", "localhost"))
     workspace.send(100)
     limits = replace(DEFAULT_LIMITS, postpone=replace(SOON, rest_seconds=600.0))
-    result = make_engine(limits=limits).run(seconds=0.5)
+    turns = iter(range(20))
+    result = make_engine(limits=limits).run(seconds=60, should_stop=lambda: next(turns, None) is None)
     assert 0 < result.claimed < 100
