@@ -30,6 +30,7 @@ from webhooks_app.endpoints.actions import EndpointValues
 from webhooks_app.events import accept
 from webhooks_app.events.accept import NewEvent
 from webhooks_app.extensions import services
+from webhooks_app.monitoring.stored_formats import StoredFormat
 
 BENCH = Actor("bench")
 # The one behind the web's is that of the consumer which `avra run` starts.
@@ -122,7 +123,7 @@ class Deployment:
         for start in range(0, count, 1000):
             new = [self._new_event(event_type) for _ in range(min(1000, count - start))]
             accept.accept_events(
-                services().write, services().wake_ups, self.workspace_id, new, is_packed=True
+                services().write, services().wake_ups, self.workspace_id, new, stored_format=max(StoredFormat)
             )
 
     def _new_event(self, event_type: str) -> NewEvent:

@@ -43,6 +43,7 @@ from webhooks_app.endpoints.destinations import Destination
 from webhooks_app.events.accept import accept_events
 from webhooks_app.events.submissions import NewEvent
 from webhooks_app.extensions import db, services
+from webhooks_app.monitoring.stored_formats import StoredFormat
 from webhooks_app.worker import signed_requests
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery
 from webhooks_app.worker.constant_headers import StoredHeaders
@@ -240,8 +241,9 @@ def test_packed_bodies_are_unpacked_by_a_downgrade(
     with app.app_context():
         workspace = new_workspace(app, "Acme")
         event = NewEvent.of("batch-request", {"batch_id": "b"})
-        for is_packed in (True, False):
-            accept_events(services().write, services().wake_ups, workspace.id, [event], is_packed=is_packed)
+        accepting = services().write, services().wake_ups
+        for stored_format in (StoredFormat.PACKED_BODIES, StoredFormat.PLAIN):
+            accept_events(*accepting, workspace.id, [event], stored_format=stored_format)
         stored = text("SELECT body FROM events ORDER BY length(body)")
         with db.engine.connect() as connection:
             [packed, plain] = connection.scalars(stored)
@@ -263,16 +265,23 @@ def test_headers_that_attempts_refer_to_are_theirs_again_after_a_downgrade(
     app = create_app(make_settings(f"sqlite:///{tmp_path / 'test.db'}", redis_url, tmp_path))
     with app.app_context():
         database = services().write
-        _fill(new_workspace(app, "Acme"), has_events=True)
+        workspace = new_workspace(app, "Acme")
+        _fill(workspace, has_events=True)
         some = [_signed(each) for each in claim(database, 3)]
         digests = StoredHeaders(database).digests(some)
         record(database, some[:2], now=clock.now(), is_packed=True, constant_digests=digests)
         record(database, some[2:], now=clock.now(), is_packed=True)
         before = [(each.request_headers, each.response_headers) for each in attempts()]
         assert [each.headers_digest is None for each in attempts()] == [False, False, True]
+        values = {("b1",), ("b2", "failed"), ("B3", "failed")}
+        events = [NewEvent.of("batch-lifecycle", {}, each) for each in values]
+        for stored_format in StoredFormat:
+            accept_events(database, services().wake_ups, workspace.id, events, stored_format=stored_format)
 
         downgrade(revision="0035")
         with db.engine.connect() as connection:
+            lists = [tuple(each or ()) for each in connection.scalars(select(Event.indexed_values))]
+            assert [lists.count(each) for each in values] == [len(StoredFormat)] * 3
             versions = connection.scalars(text("SELECT substr(packed_heads, 1, 1) FROM attempts")).all()
         assert versions == [b"\1"] * 3
         upgrade()

@@ -4,11 +4,12 @@ import hashlib
 import json
 
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
 from tests.conftest import TESTER, Workspace
 from webhooks_app.core import clock, ids, json_parsing
+from webhooks_app.db import event_inserts
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, Event, PendingDelivery
 from webhooks_app.endpoints import actions
@@ -127,7 +128,7 @@ def store(database: WriteDatabase, workspace: Workspace, event: NewEvent, reques
     [row] = event_rows(Submission(workspace.id, [event], "key"), now)
     row = row._replace(request_hash=request_hash)
     with database.begin() as connection:
-        connection.execute(insert(Event).values(row._asdict() | {"created_at": now}))
+        event_inserts.insert(connection, [row], now=now)
     return row.id
 
 

@@ -20,8 +20,9 @@ from webhooks_app.core import clock, passwords
 from webhooks_app.db import deadlines, event_bodies
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import ApiToken, Delivery, Event, PendingDelivery, RollingUpgrade
-from webhooks_app.db.rolling_upgrades import PACKED_BODIES
+from webhooks_app.db.rolling_upgrades import CONSTANT_HEADERS, PACKED_BODIES
 from webhooks_app.deliveries.log.attempts import read_payload
+from webhooks_app.deliveries.log.rows import read_row
 from webhooks_app.events.accept import Accepted, KeyReused, NewEvent, Outcome, Submission
 from webhooks_app.events.group_commit import GroupCommit, GroupLimits, UnknownToken
 from webhooks_app.extensions import db, services
@@ -471,3 +472,20 @@ def test_bodies_are_packed_once_no_process_runs_that_could_not_read_them(
     [claimed] = claim(database)
     assert claimed.body in (None, body)
     assert signed_requests.bodies(db.session.connection(), [event_id]) == {event_id: body}
+
+
+@pytest.mark.parametrize(("is_over", "listed"), [(False, ["b1", "failed"]), (True, [])])
+def test_values_stand_once_where_all_processes_read_that_and_are_shown_alike(
+    workspace: Workspace, database: WriteDatabase, group_commit: GroupCommit, is_over: bool, listed: list[str]
+) -> None:
+    if not is_over:
+        with database.begin() as connection:
+            connection.execute(delete(RollingUpgrade).where(RollingUpgrade.change == CONSTANT_HEADERS))
+    workspace.endpoint("https://a.example.com/")
+    group_commit.accept(Submission(workspace.id, [NewEvent.of("batch-lifecycle", {}, ["b1", "failed"])]))
+
+    assert db.session.scalars(select(Event.indexed_values)).all() == [listed]
+    delivery_id = db.session.scalars(select(Delivery.id)).one()
+    row = read_row(db.session(), workspace.id, delivery_id)
+    assert row is not None
+    assert row.indexed_values == ["b1", "failed"]

@@ -15,7 +15,8 @@ from webhooks_app.db.models.base import microseconds
 class NewEventRow(NamedTuple):
     """An event as its table holds it, but for the moment, which all that are inserted together share.
 
-    By its `indexed_values` it is found at once.
+    By its `indexed_values` it is found at once. With `has_shared_values` these stand in their columns alone,
+    where that holds them as they are.
     """
 
     id: str
@@ -25,6 +26,7 @@ class NewEventRow(NamedTuple):
     idempotency_key: str | None
     request_hash: str | None
     indexed_values: Sequence[str] = ()
+    has_shared_values: bool = False
 
 
 # All three tables in one statement, as a round trip is what a few events' inserts cost. The rows travel as an
@@ -59,6 +61,7 @@ _SQLITE = """
 """
 _SQLITE_IF_NEW = _SQLITE + "ON CONFLICT DO NOTHING RETURNING id"
 
+_STORED_FIELDS = NewEventRow._fields.index("indexed_values")
 _as_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -105,4 +108,6 @@ def _insert_sqlite(connection: Connection, rows: Sequence[NewEventRow], now: int
 
 def _columns(row: NewEventRow) -> tuple[Any, ...]:
     values = row.indexed_values
-    return (*row[:-1], _as_json(values), *event_values.columns(values))
+    columns = event_values.columns(values)
+    listed = event_values.listed(values, columns) if row.has_shared_values else values
+    return (*row[:_STORED_FIELDS], _as_json(listed), *columns)

@@ -22,6 +22,7 @@ from webhooks_app.events.submissions import Outcome as Outcome
 from webhooks_app.events.submissions import Submission as Submission
 from webhooks_app.events.subscribers import Subscribers
 from webhooks_app.jobs.wake_ups import WakeUps
+from webhooks_app.monitoring.stored_formats import StoredFormat
 
 
 def accept_events(
@@ -31,7 +32,7 @@ def accept_events(
     events: Sequence[NewEvent],
     *,
     idempotency_key: str | None = None,
-    is_packed: bool = False,
+    stored_format: StoredFormat = StoredFormat.PLAIN,
     limits: FanOutLimits = DEFAULT_LIMITS,
 ) -> Sequence[Accepted]:
     """Store the events of one submission; see `commit`. Raises its outcome if that is an exception.
@@ -40,7 +41,9 @@ def accept_events(
     """
     submission = Submission(workspace_id, events, idempotency_key)
     go_on = partial(fan_out_runs.go_on, database, wake_ups, limits=limits)
-    [outcome] = commit(database, wake_ups, [submission], go_on=go_on, is_packed=is_packed, limits=limits)
+    [outcome] = commit(
+        database, wake_ups, [submission], go_on=go_on, stored_format=stored_format, limits=limits
+    )
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
@@ -53,7 +56,7 @@ def commit(
     *,
     go_on: Callable[[Rest], None],
     found: Subscribers | None = None,
-    is_packed: bool = False,
+    stored_format: StoredFormat = StoredFormat.PLAIN,
     limits: FanOutLimits = DEFAULT_LIMITS,
 ) -> Sequence[Outcome]:
     """Store the submissions, of any workspaces, in one transaction; return the outcome of each.
@@ -62,18 +65,18 @@ def commit(
     KeyReused is its submission's own. An error of the database is the outcome of each that it kept from being
     stored; where it may lie in what one of them holds, each is tried alone. `go_on` is called with what more
     deliveries there are than one transaction inserts: they are committed as recorded, and to be inserted.
-    `found` are those who subscribe, if they were looked up a moment ago. With `is_packed`, bodies are stored
-    packed, which the code before could not read.
+    `found` are those who subscribe, if they were looked up a moment ago. All processes that run
+    read `stored_format`.
     """
     if not submissions:
         return []
     try:
-        outcomes, rest = _commit_together(database, wake_ups, submissions, found, is_packed, limits)
+        outcomes, rest = _commit_together(database, wake_ups, submissions, found, stored_format, limits)
     except Exception as error:
         if len(submissions) == 1 or transient_errors.cause_of(error) is not None:
             return [error] * len(submissions)
         commit_alone = partial(
-            commit, database, wake_ups, go_on=go_on, found=found, is_packed=is_packed, limits=limits
+            commit, database, wake_ups, go_on=go_on, found=found, stored_format=stored_format, limits=limits
         )
         return [outcome for [outcome] in (commit_alone([each]) for each in submissions)]
     if rest is not None:
@@ -86,7 +89,7 @@ def _commit_together(
     wake_ups: WakeUps,
     submissions: Sequence[Submission],
     found: Subscribers | None,
-    is_packed: bool,
+    stored_format: StoredFormat,
     limits: FanOutLimits,
 ) -> tuple[Sequence[Outcome], Rest | None]:
     now = clock.now()
@@ -99,8 +102,8 @@ def _commit_together(
     with database.begin_single() if is_single else database.begin() as connection:
         claims = batch_keys.claim(connection, keyed)
         all_rows = [row for at, some in enumerate(rows) if at not in claims.earlier for row in some]
-        stored = map(_packed, all_rows) if is_packed else all_rows
-        fanned_out = fan_out.fan_out(connection, list(stored), now, found=found, limits=limits)
+        stored = [_as_stored(row, stored_format) for row in all_rows]
+        fanned_out = fan_out.fan_out(connection, stored, now, found=found, limits=limits)
         new = {name: Accepted(name, count) for name, count in fanned_out.deliveries.items()}
         earlier = _accepted_before(connection, [row for row in all_rows if row.id not in new])
         outcomes = [
@@ -117,8 +120,11 @@ def _commit_together(
     return outcomes, fanned_out.rest
 
 
-def _packed(row: NewEventRow) -> NewEventRow:
-    return row._replace(body=event_bodies.pack(row.body))
+def _as_stored(row: NewEventRow, stored_format: StoredFormat) -> NewEventRow:
+    if stored_format < StoredFormat.PACKED_BODIES:
+        return row
+    has_shared_values = stored_format >= StoredFormat.SHARED_VALUES
+    return row._replace(body=event_bodies.pack(row.body), has_shared_values=has_shared_values)
 
 
 def _outcome(

@@ -26,7 +26,7 @@ from webhooks_app.events.subscribers import Subscribers
 from webhooks_app.events.token_limits import LargerThanBurst, RateLimited, TokenLimits
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.monitoring.counters import ProcessCounters
-from webhooks_app.monitoring.stored_formats import PACKED_BODIES, FormatGate
+from webhooks_app.monitoring.stored_formats import StoredFormats
 from webhooks_app.monitoring.tracing import Tracer
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class GroupCommit:
         self._counters = counters or ProcessCounters()
         self.tracer: Tracer | None = None
         self.token_limits = TokenLimits(databases.write, default_rate)
-        self._packing = FormatGate(databases.read.connect_autocommit, PACKED_BODIES)
+        self._formats = StoredFormats(databases.read.connect_autocommit)
         self._fan_out_thread = FanOutThread(databases.write, wake_ups)
         self._lock = threading.Lock()
         self._waiting: list[PendingSubmission] = []
@@ -141,7 +141,7 @@ class GroupCommit:
         try:
             found = self._find_subscribers(group)
             known = self._admit([each for each in group if each.identify(found.tokens)])
-            is_packed = self._packing.is_allowed()
+            stored_format = self._formats.newest()
         except Exception as error:
             self._tell_not_found(group, error)
             return
@@ -152,7 +152,7 @@ class GroupCommit:
             submissions,
             go_on=self._fan_out_thread.add,
             found=found,
-            is_packed=is_packed,
+            stored_format=stored_format,
         )
         for each, outcome in zip(known, outcomes, strict=True):
             each.tell(outcome)

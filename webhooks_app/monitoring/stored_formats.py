@@ -3,10 +3,12 @@
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import timedelta
+from enum import IntEnum
+from functools import partial
+from itertools import takewhile
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, func, select
 
 from webhooks_app.core import clock
 from webhooks_app.db import database_clock, rolling_upgrades, transient_errors
@@ -18,70 +20,70 @@ HEARD_WITHIN = timedelta(minutes=2)
 ANSWER_SECONDS = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class StoredFormat:
-    """A way of storing rows: the change of `rolling_upgrades` that brought it, and its `reads_format`."""
+class StoredFormat(IntEnum):
+    """A way of storing rows, by its `reads_format`; whoever reads one reads those before."""
 
-    change: str
-    number: int
-
-
-PACKED_BODIES = StoredFormat(rolling_upgrades.PACKED_BODIES, 1)
-CONSTANT_HEADERS = StoredFormat(rolling_upgrades.CONSTANT_HEADERS, 2)
+    PLAIN = 0
+    PACKED_BODIES = 1
+    # Headers that attempts share, and no list of values beside the columns that hold the same.
+    SHARED_VALUES = 2
 
 
-class FormatGate:
-    """Whether rows may be stored in a format; one per process and format.
+_CHANGES = {
+    StoredFormat.PACKED_BODIES: rolling_upgrades.PACKED_BODIES,
+    StoredFormat.SHARED_VALUES: rolling_upgrades.CONSTANT_HEADERS,
+}
 
-    Only once the upgrade that brought it is over, and while no web or worker runs that could not read them.
-    Doubt means that they are stored as before, which all code reads.
+
+class StoredFormats:
+    """How rows may be stored; one per process.
+
+    In a format only once the upgrade that brought it is over, and while no web or worker runs that could not
+    read it. Doubt means that they are stored plain, which all code reads.
     """
 
     def __init__(
         self,
         connect: Callable[[], AbstractContextManager[Connection]],
-        stored_format: StoredFormat,
         *,
         answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         """`connect` opens a transaction or a connection to ask by."""
         self._connect = connect
-        self._format = stored_format
         self._answer_seconds = answer_seconds
-        self._is_allowed = False
+        self._newest = StoredFormat.PLAIN
         self._asked_at: float | None = None
 
-    def is_allowed(self) -> bool:
-        """Tell whether the format may be used now; asks the database every few seconds."""
+    def newest(self) -> StoredFormat:
+        """Return the newest format that may be used now; asks the database every few seconds."""
         now = time.monotonic()
         if self._asked_at is None or now - self._asked_at >= self._answer_seconds:
-            self._is_allowed, self._asked_at = self._ask(), now
-        return self._is_allowed
+            self._newest, self._asked_at = self._ask(), now
+        return self._newest
 
-    def _ask(self) -> bool:
+    def _ask(self) -> StoredFormat:
         try:
             with self._connect() as connection:
-                return _is_upgrade_over(connection, self._format) and not _has_older_reader(
-                    connection, self._format
-                )
+                read_by_all = _newest_read_by_all(connection)
+                known = takewhile(lambda each: each <= read_by_all, _CHANGES)
+                over = takewhile(partial(_is_upgrade_over, connection), known)
+                return max(over, default=StoredFormat.PLAIN)
         except transient_errors.DATABASE_ERRORS:
             # Nothing for which an event is refused: the schema may be from before this code, and a database
             # that is away is told of by whoever needs it.
-            return False
+            return StoredFormat.PLAIN
 
 
 def _is_upgrade_over(connection: Connection, stored_format: StoredFormat) -> bool:
     """Tell so by the row that the migration writes; without it, the schema is from before that."""
-    ends_at = rolling_upgrades.read_end(connection, stored_format.change)
+    ends_at = rolling_upgrades.read_end(connection, _CHANGES[stored_format])
     return ends_at is not None and clock.now() >= ends_at
 
 
-def _has_older_reader(connection: Connection, stored_format: StoredFormat) -> bool:
+def _newest_read_by_all(connection: Connection) -> int:
     heard_since = database_clock.read(connection) - HEARD_WITHIN
-    older = select(REPORTS.c.id).where(
-        REPORTS.c.kind.in_((WEB, WORKER)),
-        REPORTS.c.ended_at.is_(None),
-        REPORTS.c.reported_at > heard_since,
-        or_(REPORTS.c.reads_format.is_(None), REPORTS.c.reads_format < stored_format.number),
+    oldest = select(func.min(func.coalesce(REPORTS.c.reads_format, StoredFormat.PLAIN.value))).where(
+        REPORTS.c.kind.in_((WEB, WORKER)), REPORTS.c.ended_at.is_(None), REPORTS.c.reported_at > heard_since
     )
-    return connection.execute(older.limit(1)).first() is not None
+    found = connection.scalar(oldest)
+    return max(StoredFormat) if found is None else found

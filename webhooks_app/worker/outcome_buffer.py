@@ -13,7 +13,7 @@ from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.rolling_upgrades import PACKED_HEADS, RollingUpgrade
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.monitoring.counters import ProcessCounters
-from webhooks_app.monitoring.stored_formats import CONSTANT_HEADERS, FormatGate
+from webhooks_app.monitoring.stored_formats import StoredFormat, StoredFormats
 from webhooks_app.monitoring.tracing import Tracer
 from webhooks_app.worker import attempt_counts, attempt_spans
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery, ClaimKey
@@ -42,7 +42,7 @@ class OutcomeBuffer:
         self._database = database
         self._upgrade = RollingUpgrade(database.begin, PACKED_HEADS)
         self._constant_headers = StoredHeaders(database)
-        self._may_refer = FormatGate(database.begin, CONSTANT_HEADERS)
+        self._formats = StoredFormats(database.begin)
         self._wake_ups = wake_ups
         self._lease = lease
         self._limits = limits
@@ -137,7 +137,8 @@ class OutcomeBuffer:
     def _record(self, deliveries: list[ClaimedDelivery]) -> list[datetime]:
         now = clock.now()
         is_packed = self._upgrade.is_over(now)
-        digests = self._constant_headers.digests(deliveries) if self._may_refer.is_allowed() else {}
+        may_share = self._formats.newest() >= StoredFormat.SHARED_VALUES
+        digests = self._constant_headers.digests(deliveries) if may_share else {}
         due = record(
             self._database,
             deliveries,

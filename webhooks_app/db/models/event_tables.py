@@ -45,7 +45,8 @@ class Event(Base):
     # SHA-256 of what was asked for under that key.
     request_hash: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    # What the log shows of it, as sent; NULL in a row of the code before, which knew none.
+    # What the log shows of it, as sent; empty where the columns below hold the same, and NULL in a row of the
+    # code before, which knew none: `event_values.all_of`.
     indexed_values: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     # By these it is found at once, in any case; columns, as rows of a table of their own cost twice as much.
     first_value: Mapped[str | None] = mapped_column(folded_text())

@@ -10,7 +10,9 @@ from sqlalchemy.orm import Session
 
 from webhooks_app.core import clock, ids, url_masking
 from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass, OutcomeDescription, response_name
+from webhooks_app.db import event_values
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, EndpointState, Event, PendingDelivery
+from webhooks_app.db.models.event_tables import VALUE_COLUMNS
 from webhooks_app.deliveries.log.filters import Status
 from webhooks_app.deliveries.log.waiting import Wait, read_waits
 
@@ -45,8 +47,8 @@ class DeliveryRow:
     endpoint_state: EndpointState
     endpoint_deleted_at: datetime | None
     is_listener: bool
-    indexed_values: list[str] | None
     payload_erased_at: datetime | None
+    indexed_values: list[str] | None
     # Of a delivery that is due and that nobody sends.
     wait: Wait | None = None
 
@@ -142,9 +144,14 @@ def read_rows(session: Session, workspace_id: str, delivery_ids: Sequence[str]) 
     if not named:
         return []
     result = session.execute(_select().where(Delivery.workspace_id == workspace_id, Delivery.id.in_(named)))
-    rows = {row.id: DeliveryRow(*row) for row in result}
+    rows = {row.id: _row(*row) for row in result}
     _add_waits(session, rows)
     return [rows[each] for each in delivery_ids if each in rows]
+
+
+def _row(*columns: Any) -> DeliveryRow:
+    *others, listed, first, second, third = columns
+    return DeliveryRow(*[*others, event_values.all_of(listed, (first, second, third))])
 
 
 def _add_waits(session: Session, rows: dict[str, DeliveryRow]) -> None:
@@ -159,7 +166,7 @@ def read_row(session: Session, workspace_id: str, delivery_id: str) -> DeliveryR
 
 
 def _select() -> Select[*tuple[Any, ...]]:
-    """Select the columns in the order of DeliveryRow's fields."""
+    """Select the columns in the order of DeliveryRow's fields, and those of the event's values."""
     return (
         select(
             Delivery.id,
@@ -184,8 +191,9 @@ def _select() -> Select[*tuple[Any, ...]]:
             Endpoint.state,
             Endpoint.deleted_at,
             Endpoint.is_listener,
-            Event.indexed_values,
             Event.payload_erased_at,
+            Event.indexed_values,
+            *(getattr(Event, name) for name in VALUE_COLUMNS),
         )
         .join(Endpoint, Endpoint.id == Delivery.endpoint_id)
         .join(Event, Event.id == Delivery.event_id)

@@ -36,6 +36,15 @@ _CONSTANT = sa.table(
     sa.column('headers', sa.Text),
 )
 
+# An event whose columns hold its values as they were sent has an empty list of them, which the code before shows.
+_LISTS = {
+    'postgresql': 'to_json(array_remove(ARRAY[first_value, second_value, third_value], NULL))',
+    'sqlite': """(
+        SELECT json_group_array(value) FROM json_each(json_array(first_value, second_value, third_value))
+        WHERE value IS NOT NULL
+    )""",
+}
+
 
 def upgrade() -> None:
     public_id = sa.String(length=32).with_variant(sa.String(length=32, collation='C'), 'postgresql')
@@ -59,6 +68,9 @@ def downgrade() -> None:
         for row in rows:
             _store_whole(row)
         place = (rows[-1].delivery_id, rows[-1].generation)
+    values = _LISTS[op.get_bind().dialect.name]
+    is_empty = "CAST(indexed_values AS text) = '[]' AND first_value IS NOT NULL"
+    op.execute(f'UPDATE events SET indexed_values = {values} WHERE {is_empty}')
     op.execute(_UPGRADES.delete().where(_UPGRADES.c.change == rolling_upgrades.CONSTANT_HEADERS))
     op.drop_column('attempts', 'headers_digest')
     op.drop_table('constant_headers')
