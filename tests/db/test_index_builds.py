@@ -21,7 +21,8 @@ from webhooks_app.db.index_builds import IndexLimits
 from webhooks_app.extensions import db, services
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-SMALL, REPLACED = set(index_builds.SMALL), set(index_builds.REPLACED)
+SMALL = {name for change in index_builds.CHANGES for name in change.new}
+REPLACED = {name for change in index_builds.CHANGES for name in change.replaced}
 MANY_EVENTS = """
     INSERT INTO events (id, workspace_id, type, body, created_at)
     SELECT 'evt_' || lpad(number::text, 26, '0'), id, 'a', 'b', now()

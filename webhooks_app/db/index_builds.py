@@ -7,7 +7,7 @@ Either goes on where a process ended.
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 from webhooks_app.db import rolling_upgrades
 from webhooks_app.db.column_types import UtcDateTime
 from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.event_deliveries import part_of
 from webhooks_app.db.models import RollingUpgrade
 from webhooks_app.db.moment_index import hash_of, moment_of
 from webhooks_app.db.transient_errors import Cause, cause_of, reason
@@ -45,6 +46,23 @@ REPLACED = (
     *("ix_deliveries_workspace", "ix_deliveries_endpoint", "ix_deliveries_type"),
     *("ix_events_workspace_id_id", "ix_events_first_value", "ix_events_second_value"),
     "ix_events_third_value",
+)
+SMALL_OF_EVENT = {"ix_deliveries_by_event": f"deliveries ({part_of('event_id')})"}
+REPLACED_OF_EVENT = ("ix_deliveries_event",)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexChange:
+    """New indexes in the place of others, as one change of `rolling_upgrades`."""
+
+    change: str
+    new: Mapping[str, str]
+    replaced: tuple[str, ...]
+
+
+CHANGES = (
+    IndexChange(rolling_upgrades.SMALL_INDEXES, SMALL, REPLACED),
+    IndexChange(rolling_upgrades.SMALL_EVENT_INDEX, SMALL_OF_EVENT, REPLACED_OF_EVENT),
 )
 # Only where the row is free, without waiting: whoever builds would wait for the one that waits. A transaction
 # of this isolation has no snapshot between its statements, so that no build waits for it. Should its host be
@@ -103,28 +121,42 @@ def bring_up_to_date(
     """
     if database.dialect.name != "postgresql":
         return
-    work = _Work(database, now, should_stop, limits)
-    if work.is_done():
-        return
-    tell_waiting()
-    while not should_stop() and not work.is_done():
+    left = [_Work(database, each, now, should_stop, limits) for each in CHANGES]
+    left = [work for work in left if not work.is_done()]
+    if left:
+        tell_waiting()
+    while left and not should_stop():
         time.sleep(limits.pause_seconds)
+        left = [work for work in left if not work.is_done()]
 
 
 def unfinished_since(connection: Connection) -> datetime | None:
     """Return since when an index waits to be built or dropped; None where none does."""
-    ends_at = rolling_upgrades.read_end(connection, rolling_upgrades.SMALL_INDEXES)
-    if ends_at is None or connection.dialect.name != "postgresql":
+    if connection.dialect.name != "postgresql":
         return None
-    is_built = connection.scalar(_COUNT_VALID, {"names": list(SMALL)}) == len(SMALL)
+    since = [_unfinished_since(connection, each) for each in CHANGES]
+    return min((each for each in since if each is not None), default=None)
+
+
+def _unfinished_since(connection: Connection, change: IndexChange) -> datetime | None:
+    ends_at = rolling_upgrades.read_end(connection, change.change)
+    if ends_at is None:
+        return None
+    is_built = connection.scalar(_COUNT_VALID, {"names": list(change.new)}) == len(change.new)
     return ends_at if is_built else ends_at - rolling_upgrades.DURATION
 
 
 class _Work:
     def __init__(
-        self, database: WriteDatabase, now: datetime, should_stop: Callable[[], bool], limits: IndexLimits
+        self,
+        database: WriteDatabase,
+        change: IndexChange,
+        now: datetime,
+        should_stop: Callable[[], bool],
+        limits: IndexLimits,
     ) -> None:
         self._database = database
+        self._change = change
         self._now = now
         self._should_stop = should_stop
         self._limits = limits
@@ -142,38 +174,39 @@ class _Work:
 
     def _finish(self) -> bool:
         with self._database.without_time_limit().begin() as held:
-            ends_at = held.scalar(_TAKE, {"change": rolling_upgrades.SMALL_INDEXES})
+            ends_at = held.scalar(_TAKE, {"change": self._change.change})
             if ends_at is None:
-                return rolling_upgrades.read_end(held, rolling_upgrades.SMALL_INDEXES) is None
+                return rolling_upgrades.read_end(held, self._change.change) is None
             held.execute(_PROBE_HOST)
             with self._database.connect_unlimited() as connection:
                 if not self._build_missing(connection):
                     return False
             if self._now >= ends_at and self._drop_replaced():
-                is_done = RollingUpgrade.change == rolling_upgrades.SMALL_INDEXES
+                is_done = RollingUpgrade.change == self._change.change
                 held.execute(delete(RollingUpgrade).where(is_done))
         return True
 
     def _build_missing(self, connection: Connection) -> bool:
         """Tell whether all are there; each that was given up half-way is dropped before."""
-        for name, definition in SMALL.items():
+        for name, definition in self._change.new.items():
             if connection.scalar(_IS_VALID, {"name": name}):
                 continue
             # The server goes on with what a process began that was killed.
-            if self._should_stop() or connection.scalar(_IS_ANY_BEING_BUILT, {"table": _table(name)}):
+            if self._should_stop() or connection.scalar(_IS_ANY_BEING_BUILT, {"table": _table(definition)}):
                 return False
             connection.execute(text(f"DROP INDEX CONCURRENTLY IF EXISTS {name}"))
             connection.execute(text(f"CREATE INDEX CONCURRENTLY {name} ON {definition}"))
         # Until then the planner knows nothing of how hashes and moments are distributed.
-        unknown = [name for name in SMALL if not connection.scalar(_HAS_STATISTICS, {"name": name})]
-        for table in sorted(set(map(_table, unknown))):
+        new = self._change.new
+        unknown = [name for name in new if not connection.scalar(_HAS_STATISTICS, {"name": name})]
+        for table in sorted({_table(new[name]) for name in unknown}):
             connection.execute(text(f"ANALYZE {table}"))
-        return all(connection.scalar(_IS_VALID, {"name": name}) for name in SMALL)
+        return all(connection.scalar(_IS_VALID, {"name": name}) for name in self._change.new)
 
     def _drop_replaced(self) -> bool:
         """Tell whether none is left; one that a long transaction may read stays until the next call."""
         with self._database.connect_unlimited(lock_seconds=self._limits.drop_lock_seconds) as connection:
-            return all(self._drop(connection, name) for name in REPLACED)
+            return all(self._drop(connection, name) for name in self._change.replaced)
 
     def _drop(self, connection: Connection, name: str) -> bool:
         if self._should_stop():
@@ -188,5 +221,5 @@ class _Work:
         return True
 
 
-def _table(name: str) -> str:
-    return SMALL[name].split()[0]
+def _table(definition: str) -> str:
+    return definition.split()[0]

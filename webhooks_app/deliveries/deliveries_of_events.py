@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from sqlalchemy import ColumnElement, Select, and_, or_, select
 
 from webhooks_app.db.engines import ReadDatabase
+from webhooks_app.db.event_deliveries import of_events
 from webhooks_app.db.models import Delivery
 
 # An event may have a hundred thousand deliveries, which each chunk is sorted out of; so there are few.
@@ -41,8 +42,8 @@ def page(
     is_behind = or_(
         Delivery.event_id > event_id, and_(Delivery.event_id == event_id, Delivery.id > delivery_id)
     )
-    of_events = select(Delivery.id, Delivery.event_id).where(Delivery.event_id.in_(event_ids), *conditions)
+    found = select(Delivery.id, Delivery.event_id).where(of_events(event_ids), *conditions)
     # OFFSET keeps PostgreSQL from reading the primary key, in whose order they are wanted, until enough of
     # these events have come: the whole log, where they lie at its end or have none.
-    theirs = of_events.where(is_behind).offset(0).subquery()
+    theirs = found.where(is_behind).offset(0).subquery()
     return select(theirs.c.id, theirs.c.event_id).order_by(theirs.c.event_id, theirs.c.id)

@@ -10,6 +10,7 @@ from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, ids
 from webhooks_app.db.engines import Databases, WriteDatabase
+from webhooks_app.db.event_deliveries import of_event
 from webhooks_app.db.models import FINAL_STATES, Delivery, DeliveryState, Event, LatePayload
 from webhooks_app.db.models.event_tables import VALUE_COLUMNS
 from webhooks_app.db.upsert import insert_rows_if_new
@@ -153,7 +154,7 @@ def _lock(connection: Connection, event_id: str) -> Row[datetime | None, bool]:
 
 
 def _count_open(connection: Connection, event_id: str) -> int:
-    is_open = Delivery.event_id == event_id, Delivery.state.not_in(FINAL_STATES)
+    is_open = of_event(event_id), Delivery.state.not_in(FINAL_STATES)
     return connection.scalar(select(func.count()).select_from(Delivery).where(*is_open)) or 0
 
 

@@ -20,6 +20,7 @@ from webhooks_app.core import clock, ids
 from webhooks_app.core.outcomes import WITHOUT_ANSWER
 from webhooks_app.db import planner_statistics, rolling_upgrades
 from webhooks_app.db.engines import ReadDatabase, WriteDatabase
+from webhooks_app.db.event_deliveries import of_events
 from webhooks_app.db.models import FINAL_STATES, Attempt, Delivery, Endpoint, Event, Workspace
 from webhooks_app.db.models.event_tables import VALUE_COLUMNS
 from webhooks_app.db.transient_errors import DATABASE_ERRORS, cause_of
@@ -101,7 +102,7 @@ def unfinished(
     if finished_before is not None:
         conditions.append(Delivery.finished_at > finished_before)
     is_open = or_(*conditions)
-    theirs = select(Delivery.event_id).where(Delivery.event_id.in_(event_ids), is_open)
+    theirs = select(Delivery.event_id).where(of_events(event_ids), is_open)
     return left.intersection(event_ids).union(connection.scalars(theirs))
 
 

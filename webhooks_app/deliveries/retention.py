@@ -17,6 +17,7 @@ from webhooks_app.accounts import security_mail_runs, sessions
 from webhooks_app.core import clock, ids
 from webhooks_app.db import moment_index, upsert, write_ahead_log
 from webhooks_app.db.engines import Databases
+from webhooks_app.db.event_deliveries import of_event
 from webhooks_app.db.models import (
     FINAL_STATES,
     AcceptedBatch,
@@ -159,7 +160,7 @@ def _expire_events(batches: Batches, workspace_id: str, before: datetime) -> int
 
 def _delete_events(connection: Connection, named: Sequence[str]) -> int:
     # NOT EXISTS would become a join on PostgreSQL, which reads all deliveries; this looks into the index.
-    first = select(Delivery.id).where(Delivery.event_id == Event.id).limit(1).scalar_subquery()
+    first = select(Delivery.id).where(of_event(Event.id)).limit(1).scalar_subquery()
     return connection.execute(delete(Event).where(Event.id.in_(named), first.is_(None))).rowcount
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, func, select
 from webhooks_app.core import clock, failpoints, ids
 from webhooks_app.db import event_bodies, transient_errors
 from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.event_deliveries import of_events
 from webhooks_app.db.event_inserts import NewEventRow
 from webhooks_app.db.models import Delivery, Event
 from webhooks_app.events import batch_keys, fan_out, fan_out_runs, request_hash
@@ -209,7 +210,7 @@ def _is_repeat(earlier: Row[*tuple[Any, ...]], row: NewEventRow) -> bool:
 
 def _delivery_counts(connection: Connection, event_ids: Collection[str]) -> Mapping[str, int]:
     """Return how many deliveries each event has, or still gets."""
-    counted = select(Delivery.event_id, func.count().label("number")).where(Delivery.event_id.in_(event_ids))
+    counted = select(Delivery.event_id, func.count().label("number")).where(of_events(event_ids))
     rows = connection.execute(counted.group_by(Delivery.event_id)).all()
     inserted = {row.event_id: row.number for row in rows}
     remaining = fan_out_runs.remaining(connection, event_ids)

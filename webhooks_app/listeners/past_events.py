@@ -15,6 +15,7 @@ from webhooks_app.core import clock, ids
 from webhooks_app.db import delivery_inserts, moment_index
 from webhooks_app.db.delivery_inserts import NewDelivery
 from webhooks_app.db.engines import Databases, WriteDatabase
+from webhooks_app.db.event_deliveries import of_event
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, Event, Listener
 from webhooks_app.listeners import ending, listener_limits
 
@@ -137,6 +138,6 @@ def _add(database: WriteDatabase, past: _Past, found: Sequence[_Found]) -> int:
 
 def _is_wanted(past: _Past) -> ColumnElement[bool]:
     had = and_(Delivery.endpoint_id == past.endpoint_id, Delivery.created_at >= past.started_at)
-    in_hand = select(Delivery.id).where(Delivery.event_id == Event.id, or_(had, Delivery.is_test)).exists()
+    in_hand = select(Delivery.id).where(of_event(Event.id), or_(had, Delivery.is_test)).exists()
     is_new = and_(Event.payload_erased_at.is_(None), ~in_hand)
     return is_new if past.event_types is None else and_(Event.type.in_(past.event_types), is_new)

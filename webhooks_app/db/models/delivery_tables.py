@@ -107,12 +107,12 @@ class Delivery(Base):
 
     __table_args__ = (
         # The log, by keyset on the time-sorted id: all, by what is wrong (what is not is most of the plain
-        # index anyway), by event type. Retention walks the workspace's. On PostgreSQL these three are smaller
-        # (`db/index_builds.py`).
+        # index anyway), by event type. Retention walks the workspace's. On PostgreSQL these three and the
+        # event's are smaller (`db/index_builds.py`).
         Index("ix_deliveries_workspace", "workspace_id", "id").ddl_if("sqlite"),
         Index("ix_deliveries_endpoint", "endpoint_id", "id").ddl_if("sqlite"),
         Index("ix_deliveries_type", "workspace_id", "event_type", "id").ddl_if("sqlite"),
-        Index("ix_deliveries_event", "event_id"),
+        Index("ix_deliveries_event", "event_id").ddl_if("sqlite"),
         _attention_index("ix_deliveries_workspace_trouble", "workspace_id"),
         _attention_index("ix_deliveries_endpoint_trouble", "endpoint_id"),
         Index("ix_deliveries_test", "workspace_id", "id", sqlite_where=_IS_TEST, postgresql_where=_IS_TEST),

@@ -6,6 +6,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from webhooks_app.db import event_bodies
+from webhooks_app.db.event_deliveries import of_event
 from webhooks_app.db.models import Delivery, Event
 from webhooks_app.deliveries.log.pages import NEW_COUNTED
 
@@ -22,7 +23,7 @@ class EventContent(NamedTuple):
 
 def read_event_content(session: Session, event_id: str) -> EventContent:
     """Return the event's body and how many deliveries it has, in one statement."""
-    counted = select(Delivery.id).where(Delivery.event_id == event_id).limit(NEW_COUNTED + 1).subquery()
+    counted = select(Delivery.id).where(of_event(event_id)).limit(NEW_COUNTED + 1).subquery()
     count = select(func.count()).select_from(counted).scalar_subquery()
     body, delivery_count = session.execute(select(Event.body, count).where(Event.id == event_id)).one()
     return EventContent(event_bodies.of_event(event_id, body), delivery_count)

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from webhooks_app.core import ids
 from webhooks_app.core.outcomes import OutcomeClass
 from webhooks_app.db import keyset, moment_index
+from webhooks_app.db.event_deliveries import of_event
 from webhooks_app.db.keyset import Condition, MatchCount, Search, SearchLimits, SearchResult
 from webhooks_app.db.models import Delivery, DeliveryState, Event, PendingDelivery
 from webhooks_app.deliveries.log import filter_values, value_search
@@ -160,7 +161,7 @@ def _search_columns(workspace_id: str, log_filter: LogFilter, now: datetime) -> 
 def _is_named(log_filter: LogFilter) -> Condition:
     if log_filter.delivery_id:
         return Delivery.id == log_filter.delivery_id
-    return Delivery.event_id == log_filter.event_id
+    return of_event(log_filter.event_id)
 
 
 def _recovery_ranges(log_filter: LogFilter, conditions: dict[str, Condition]) -> list[list[Condition]]:

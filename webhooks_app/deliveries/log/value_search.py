@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from webhooks_app.core import ids
 from webhooks_app.db import moment_index
+from webhooks_app.db.event_deliveries import of_event, of_events
 from webhooks_app.db.keyset import Condition, SearchLimits, SearchResult
 from webhooks_app.db.models import Delivery, Event
 from webhooks_app.db.models.event_tables import VALUE_COLUMNS
@@ -122,7 +123,7 @@ def _deliveries(
     session: Session, event_ids: Sequence[str], conditions: Sequence[Condition], limit: int, upwards: bool
 ) -> Sequence[str]:
     # Two statements instead of a join, which may come out as a scan.
-    statement = select(Delivery.id).where(Delivery.event_id.in_(event_ids), *conditions)
+    statement = select(Delivery.id).where(of_events(event_ids), *conditions)
     order = [in_order(column, upwards) for column in (Delivery.event_id, Delivery.id)]
     return session.scalars(statement.order_by(*order).limit(limit)).all()
 
@@ -130,5 +131,5 @@ def _deliveries(
 def _end_of(session: Session, event_id: str, upwards: bool) -> _Place:
     """Return the place behind all of an event's deliveries."""
     last = func.max(Delivery.id) if upwards else func.min(Delivery.id)
-    delivery_id = session.scalar(select(last).where(Delivery.event_id == event_id))
+    delivery_id = session.scalar(select(last).where(of_event(event_id)))
     return _Place(event_id, delivery_id or ids.floor("dlv", ids.created_at(event_id)))

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Row, select
 from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.core.clock import format_optional, format_rfc3339
 from webhooks_app.db import event_bodies
+from webhooks_app.db.event_deliveries import of_event
 from webhooks_app.db.models import Delivery, Event
 from webhooks_app.events.accept import Accepted, Submission
 from webhooks_app.extensions import services
@@ -112,8 +113,8 @@ def _read_deliveries(connection: Connection, event_id: str) -> Sequence[Row[*tup
         Delivery.last_outcome,
         Delivery.next_attempt_at,
     )
-    of_event = select(*columns).where(Delivery.event_id == event_id)
-    return connection.execute(of_event.order_by(Delivery.id)).all()
+    theirs = select(*columns).where(of_event(event_id))
+    return connection.execute(theirs.order_by(Delivery.id)).all()
 
 
 def _delivery_json(row: Row[*tuple[Any, ...]]) -> dict[str, Any]:
