@@ -121,7 +121,7 @@ def test_a_session_of_ones_own_keeps_the_deadline_with_the_adapter(dripping: Dri
     "dripping", [(HEAD + b"\r\n", b"x" * (LARGEST_ANSWER_BYTES // 4))], indirect=True, ids=["large pieces"]
 )
 def test_an_answer_that_would_fill_the_memory_is_not_the_platforms(dripping: DrippingServer) -> None:
-    too_large = pytest.raises(SendError, match="more than 16,777,216 bytes; check base_url")
+    too_large = pytest.raises(SendError, match=f"more than {LARGEST_ANSWER_BYTES:,} bytes; check base_url")
     with Client(dripping.url, "tok_x", timeout=(60, 60)) as client, too_large as raised:
         client.send("batch-lifecycle", DATA)
     assert raised.value.may_be_accepted

@@ -47,8 +47,9 @@ LONGEST_RETRY_AFTER_SECONDS = 86_400.0
 LARGEST_BATCH = 1000
 LARGEST_BATCH_BYTES = 4 * 1024 * 1024
 LARGEST_EVENT_BYTES = 256 * 1024
-# An answer holds what came of a batch, the catalog, or an event's deliveries; a larger one is not the API's.
-LARGEST_ANSWER_BYTES = 16 * 1024 * 1024
+# An answer holds what came of a batch, the catalog, or an event's deliveries: these take less than 200 bytes
+# each, so that it is an event to 350,000 endpoints that could not be read. A larger one is not the API's.
+LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
 _PIECE_BYTES = 64 * 1024
 # Kept for the next request; more threads than that are served all the same.
 _IDLE_CONNECTIONS = 32

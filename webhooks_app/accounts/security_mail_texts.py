@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from webhooks_app.core.mail import one_line
 
-_SUBJECTS = {
+SUBJECTS = {
     "profile.password": "Your password was changed",
     "profile.remove": "Your account was removed",
     "second_factor.on": "Two-factor authentication was turned on",
@@ -51,7 +51,7 @@ _OF_A_REMOVED = "If you did not expect this, ask an admin of your workspaces, or
 
 def subject(action: str) -> str:
     """Return the subject of the e-mail."""
-    return _SUBJECTS[action]
+    return SUBJECTS[action]
 
 
 def text(

@@ -11,30 +11,12 @@ from typing import Any
 from sqlalchemy import Connection, insert, literal, select
 from sqlalchemy.orm import InstrumentedAttribute
 
+from webhooks_app.accounts.security_mail_texts import SUBJECTS
 from webhooks_app.core import ids
 from webhooks_app.db.models import SecurityMail, User
 
 # The actions of the audit log that somebody who was not it has to hear of.
-TOLD = frozenset(
-    {
-        "profile.password",
-        "profile.remove",
-        "second_factor.on",
-        "second_factor.off",
-        "second_factor.codes",
-        "second_factor.recover",
-        "second_factor.reset",
-        "passkey.add",
-        "passkey.remove",
-        "sso.connect",
-        "sso.disconnect",
-        "session.end",
-        "session.end_others",
-        "session.end_all",
-        "session.link",
-        "token.create",
-    }
-)
+TOLD = frozenset(SUBJECTS)
 
 
 def note_for_person(
