@@ -9,7 +9,10 @@ from flask import Flask
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.test_every_page import ALL_RULES, AXE, RUN_AXE
+from tests.events import shop_catalog
 from tests.served_app import served
+from webhooks_app.events import catalog
+from webhooks_app.extensions import services
 
 pytestmark = pytest.mark.long
 
@@ -69,6 +72,27 @@ def test_what_people_act_by_is_found_before_records_of_decisions(tab: Page, addr
     places = [link.get_attribute("href") or "" for link in tab.locator("#search-results li > a").all()]
     behind = [place.startswith(("decisions/", "project/")) for place in places]
     assert behind == sorted(behind) and len(set(behind)) == 2
+
+
+def test_search_finds_event_types_of_a_deployment(
+    tab: Page, app: Flask, address: str, tmp_path: Path, complaints: list[str]
+) -> None:
+    services(app).catalog = catalog.load(shop_catalog.write(tmp_path))
+    for query, found in (
+        ("orders in full", "order.paid"),
+        ("order.paid", "order.paid"),
+        ("asked here", "batch-request"),
+    ):
+        tab.goto(f"{address}/search.html?q={query}")
+        expect(tab.locator("#search-results .search-summary")).to_contain_text("finished")
+        places = [link.text_content() for link in tab.locator("#search-results li > a").all()]
+        assert found in places, query
+    tab.locator("#search-results li > a", has_text="batch-request").first.click()
+    expect(tab.locator("article")).to_contain_text("A batch was asked for here")
+    tab.goto(f"{address}/search.html?q=batch inference run was requested")
+    expect(tab.locator("#search-results .search-summary")).to_contain_text("finished")
+    assert tab.locator("#search-results li > a", has_text="batch-request").count() == 0
+    assert complaints == []
 
 
 @pytest.mark.parametrize("width", [375, 1440])

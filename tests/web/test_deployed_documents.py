@@ -1,5 +1,6 @@
 """The documents of a deployment with event types of its own, on a site with the markup of the real one."""
 
+import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -40,6 +41,11 @@ def site(app: Flask, tmp_path: Path) -> Path:
         "- [batch-request](events/batch-request.md): Old.\n"
         "- [Settings](reference/settings.md): All.\n"
     )
+    index: dict[str, object] = {part: {} for part in ("alltitles", "titleterms")} | {
+        "terms": {"requested": 0}
+    }
+    index |= {part: ["events/batch-request"] for part in ("docnames", "filenames", "titles")}
+    (folder / "searchindex.js").write_text(f"Search.setIndex({json.dumps(index)})")
     (folder / "llms-full.txt").write_text("# Start\n\n# batch-request\n\nof the site\n")
     app.config["DOCUMENTS_FOLDER"] = folder
     return folder
@@ -114,6 +120,12 @@ def test_what_programs_read_lists_the_same(deploy: Callable[..., FlaskClient]) -
     assert ": Old." not in listed and ": All.\n- [b" not in listed and "reference/settings.md" in listed
     full = client.get("/docs/llms-full.txt").text
     assert full.startswith("# Start") and "# order.paid" in full and "of the site" not in full
+
+
+def test_the_search_knows_them(deploy: Callable[..., FlaskClient]) -> None:
+    answer = deploy().get("/docs/searchindex.js")
+    assert (answer.mimetype, answer.cache_control.max_age) == ("text/javascript", 300)
+    assert '"events/order.paid"' in answer.text and '"requested": [0]' not in answer.text
 
 
 def test_a_built_in_type_that_is_left_out_leads_to_the_list(deploy: Callable[..., FlaskClient]) -> None:

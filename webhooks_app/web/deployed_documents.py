@@ -1,6 +1,7 @@
 """Documents of a deployment's own event types: pages beside those of the site, which has the built-in ones.
 
-The site's list of event types is the frame of their pages, and every page's navigation names what there is.
+The site's list of event types is the frame of their pages; every page's navigation names what there is, and
+the search finds it.
 """
 
 import re
@@ -12,8 +13,9 @@ from typing import NamedTuple
 from webhooks_app.events import catalog as catalogs
 from webhooks_app.events.catalog import Catalog
 from webhooks_app.events.event_types import EventType
-from webhooks_app.web import event_type_documents
+from webhooks_app.web import document_search, event_type_documents
 from webhooks_app.web.document_blocks import Block, Heading, anchor, as_html, as_markdown
+from webhooks_app.web.document_search import SearchedPage
 
 _FOLDER = "events/"
 _INDEX = "index"
@@ -50,6 +52,8 @@ def find(name: str, catalog: Catalog, site: Path, *, base_url: str) -> Document 
         return None
     if name in ("llms.txt", "llms-full.txt"):
         return _for_programs(name, catalog, site, base_url)
+    if name == "searchindex.js":
+        return _for_search(name, catalog, site, base_url)
     stem, _, suffix = name.rpartition(".")
     if suffix not in ("html", "md"):
         return None
@@ -142,6 +146,24 @@ def _for_programs(name: str, catalog: Catalog, site: Path, base_url: str) -> Doc
     own = [each for each in catalog.event_types if _is_own(each)]
     pages = (as_markdown(event_type_documents.page(each, base_url=base_url)) for each in own)
     return Document("\n".join([text, *pages]), "text/plain")
+
+
+def _for_search(name: str, catalog: Catalog, site: Path, base_url: str) -> Document | None:
+    script = _read(site / name)
+    if not script:
+        return None
+    own = (
+        (each, event_type_documents.page(each, base_url=base_url))
+        for each in catalog.event_types
+        if _is_own(each)
+    )
+    pages = [
+        SearchedPage(f"{_FOLDER}{each.name}", each.name, each.title, as_markdown(blocks))
+        for each, blocks in own
+    ]
+    built_in = catalogs.load().event_types
+    left_out = [f"{_FOLDER}{each.name}" for each in built_in if catalog.get(each.name) != each]
+    return Document(document_search.merge(script, pages, left_out), "text/javascript")
 
 
 def _replaced(text: str, page: str, instead: str) -> str:
