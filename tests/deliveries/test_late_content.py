@@ -2,19 +2,23 @@
 
 import threading
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select, text, update
 
 from tests.conftest import TESTER, Workspace, wait_for
+from tests.deliveries.test_event_erasure import noted
 from tests.deliveries.test_payload_retention import SECRET, URL, mentions
+from tests.monitoring.test_stored_formats import report
 from tests.worker.attempted import attempted, attempts, claim_twice, finished, write
 from webhooks_app.core import clock
 from webhooks_app.core.outcomes import Outcome, OutcomeClass
 from webhooks_app.db.engines import Databases, WriteDatabase
-from webhooks_app.db.models import Endpoint, Event
-from webhooks_app.deliveries import event_erasure, payload_erasure
+from webhooks_app.db.models import Attempt, Endpoint, Event, ProcessReport
+from webhooks_app.deliveries import event_erasure, payload_erasure, retention
 from webhooks_app.extensions import db
+from webhooks_app.monitoring.own_report import WORKER
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery
 
 ECHO = Outcome(
@@ -51,6 +55,43 @@ def test_without_an_erasure_its_content_is_kept(
 ) -> None:
     write(database, stale)
     assert [each.response_body for each in attempts()] == [SECRET.encode(), None]
+
+
+def record_as_before(database: WriteDatabase) -> None:
+    """Have an attempt's content in the log, whatever became of its event: as the code before records it."""
+    with database.begin() as connection:
+        connection.execute(update(Attempt).values(response_body=SECRET.encode()))
+
+
+def test_what_the_code_before_records_behind_an_erasure_goes_until_none_of_it_runs(
+    stale: ClaimedDelivery, database: WriteDatabase, databases: Databases
+) -> None:
+    old = report(database, WORKER)
+    erased = event_erasure.erase(databases, stale.event_id, actor=TESTER)
+    assert (erased.may_come_back, erased.is_complete) == (True, False)
+    for notes in ([stale.event_id], []):
+        record_as_before(database)
+        if not notes:
+            with database.begin() as connection:
+                ended = update(ProcessReport).where(ProcessReport.id == old)
+                connection.execute(ended.values(ended_at=clock.now()))
+        db.session.rollback()
+        retention.delete_expired(databases, now=clock.now() + timedelta(hours=1))
+        assert mentions(databases) == 0
+        assert noted() == notes
+    assert event_erasure.erase(databases, stale.event_id, actor=TESTER).is_complete
+
+
+def test_a_repeat_erases_what_has_come_back(
+    stale: ClaimedDelivery, database: WriteDatabase, databases: Databases
+) -> None:
+    assert event_erasure.erase(databases, stale.event_id, actor=TESTER).is_complete
+    record_as_before(database)
+    for count in (1, 0):
+        again = event_erasure.erase(databases, stale.event_id, actor=TESTER)
+        assert (again.was_erased, again.is_complete, again.attempts_erased) == (True, True, count)
+        assert mentions(databases) == 0
+        assert noted() == []
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

@@ -24,6 +24,11 @@ _IN_STATISTICS = (
     "events, such as a vacuum. A repeat takes them away, as does the next run of retention."
 )
 
+_IN_UPGRADE = (
+    "A web or worker of the version before may still run, and record what a receiver answers late. The runs "
+    "of retention erase that until a day after the upgrade, and for as long as one runs."
+)
+
 
 def erase_events(event_ids: Sequence[str], *, cancel_pending: bool, is_json: bool) -> None:
     """Erase them and print what was erased, then what could not be. Raises ClickException."""
@@ -35,6 +40,8 @@ def erase_events(event_ids: Sequence[str], *, cancel_pending: bool, is_json: boo
         click.echo("warning: " + _IN_STATISTICS, err=True)
     if any(each.is_left_in_log for each in erased):
         click.echo("warning: " + _IN_LOG, err=True)
+    if any(each.may_come_back for each in erased):
+        click.echo("warning: " + _IN_UPGRADE, err=True)
     if is_json:
         listing.show([asdict(each) for each in erased], is_json=True, nothing="")
     else:

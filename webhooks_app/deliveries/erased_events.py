@@ -47,14 +47,17 @@ class ErasedEvent:
     deliveries_canceled: int
     attempts_erased: int
     # Whether attempts are left for which the time did not suffice, PostgreSQL's statistics may still have
-    # values of it, or the file beside an SQLite database has bytes of it: retention does the rest.
+    # values of it, the file beside an SQLite database has bytes of it, or a process of the code before may
+    # still record what an attempt got: retention does the rest.
     are_attempts_left: bool = False
     are_samples_left: bool = False
     is_left_in_log: bool = False
+    may_come_back: bool = False
 
     @property
     def is_complete(self) -> bool:
-        return not (self.are_attempts_left or self.are_samples_left or self.is_left_in_log)
+        is_any_left = self.are_attempts_left or self.are_samples_left or self.is_left_in_log
+        return not (is_any_left or self.may_come_back)
 
 
 def forget_copies(
@@ -80,7 +83,7 @@ def _finish(database: WriteDatabase, erased: ErasedEvent, are_sampled: bool, is_
         are_samples_left=erased.are_samples_left and are_sampled,
         is_left_in_log=erased.is_left_in_log and is_in_log,
     )
-    if done.is_complete and not erased.is_complete:
+    if done.is_complete:
         _leave_nothing(database, erased.workspace_id, erased.event_id)
     return done
 

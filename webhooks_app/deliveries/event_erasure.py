@@ -75,7 +75,7 @@ def erase_rows(
     actor: Actor,
     limits: ErasureLimits = DEFAULT_LIMITS,
 ) -> ErasedEvent:
-    """Erase the event's body and values, and what its attempts sent and got; a repeat does what is left.
+    """Erase the event's body and values, and what its attempts sent and got; a repeat does what is there.
 
     What is left then, as it was killed or its time was over, is also erased by the next run of retention.
     What the database itself has copies of is for `forget_copies`, and stands in what is returned.
@@ -92,6 +92,7 @@ def erase_rows(
         canceled, was_time_over = _cancel(
             databases, workspace_id, event_id, actor, limits.batch_rows, deadline
         )
+    may_come_back = payload_erasure.may_come_back(databases.read)
     now = clock.now()
     with databases.write.begin() as connection:
         event = _lock(connection, event_id)
@@ -99,14 +100,14 @@ def erase_rows(
         waiting = _count_open(connection, event_id) + (0 if cancel_pending else rest)
         if waiting:
             raise StillPending(waiting, canceled=canceled, was_time_over=was_time_over)
-        if event.payload_erased_at is None:
+        was_erased = event.payload_erased_at is not None
+        is_complete = was_erased and not _is_left_to_retention(connection, workspace_id, event_id)
+        _leave_to_retention(connection, workspace_id, event_id)
+        if not was_erased:
             payload_erasure.erase_bodies(connection, [event_id], now=now)
-            _leave_to_retention(connection, workspace_id, event_id)
             audit.record(
                 connection, actor, "event.erase", workspace_id=workspace_id, target=event_id, now=now
             )
-        elif not _is_left_to_retention(connection, workspace_id, event_id):
-            return ErasedEvent(event_id, workspace_id, event.payload_erased_at, True, canceled + rest, 0)
     # What fans the event out finds it without a payload, and makes no more deliveries of it.
     canceled += rest
     attempts, is_done = _erase_attempts(databases, event_id, limits.batch_rows, deadline)
@@ -114,12 +115,13 @@ def erase_rows(
         event_id,
         workspace_id,
         payload_erased_at=event.payload_erased_at or now,
-        was_erased=event.payload_erased_at is not None,
+        was_erased=was_erased,
         deliveries_canceled=canceled,
         attempts_erased=attempts,
         are_attempts_left=not is_done,
-        are_samples_left=event.may_be_sampled,
-        is_left_in_log=True,
+        are_samples_left=event.may_be_sampled and not is_complete,
+        is_left_in_log=attempts > 0 or not is_complete,
+        may_come_back=may_come_back,
     )
 
 

@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, null, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, func, not_, null, or_, select, update
 
 from webhooks_app.core import clock, ids
 from webhooks_app.core.outcomes import WITHOUT_ANSWER
@@ -25,6 +25,7 @@ from webhooks_app.db.models import FINAL_STATES, Attempt, Delivery, Endpoint, Ev
 from webhooks_app.db.models.event_tables import VALUE_COLUMNS
 from webhooks_app.db.transient_errors import DATABASE_ERRORS, cause_of
 from webhooks_app.events import fan_out_runs
+from webhooks_app.monitoring.stored_formats import PACKED_BODIES, FormatGate
 
 log = logging.getLogger(__name__)
 
@@ -42,16 +43,36 @@ def held_until(database: ReadDatabase, *, now: datetime) -> datetime | None:
     return ends_at if ends_at is not None and now < ends_at else None
 
 
+def may_come_back(database: ReadDatabase) -> bool:
+    """Tell whether a process may run that records what attempts of erased events got.
+
+    The code before does so where a success comes late, in an upgrade. What it recorded before this is asked
+    is erased by whoever then erases the attempts.
+    """
+    return not FormatGate(database.connect, PACKED_BODIES).is_allowed()
+
+
 def erase_attempts(connection: Connection, delivery_ids: Sequence[str], /) -> int:
-    """Erase headers and bodies of the attempts, and details that may quote them; return of how many."""
-    theirs = update(Attempt).where(Attempt.delivery_id.in_(delivery_ids))
+    """Erase headers and bodies of the attempts, and details that may quote them; return of how many.
+
+    Those that have nothing of it are left alone and not counted.
+    """
+    quotes_nothing = _quotes_nothing(delivery_ids)
+    has_content = or_(
+        Attempt.plain_request_headers != "[]",
+        Attempt.plain_response_headers.is_not(None),
+        Attempt.packed_heads.is_not(None),
+        Attempt.response_body.is_not(None),
+        and_(Attempt.detail.is_not(None), not_(quotes_nothing)),
+    )
+    theirs = update(Attempt).where(Attempt.delivery_id.in_(delivery_ids), has_content)
     return connection.execute(
         theirs.values(
             plain_request_headers="[]",
             plain_response_headers=None,
             packed_heads=None,
             response_body=None,
-            detail=case((_quotes_nothing(delivery_ids), Attempt.detail), else_=null()),
+            detail=case((quotes_nothing, Attempt.detail), else_=null()),
         )
     ).rowcount
 

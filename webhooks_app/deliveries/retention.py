@@ -70,6 +70,7 @@ def delete_expired(
     What fails in one workspace is raised once everything else is done.
     """
     batches = Batches(databases, should_stop, limits)
+    may_come_back = payload_erasure.may_come_back(databases.read)
     finished = FinishedErasures()
     done, failure = Counter[str](), None
     with databases.read.session() as session:
@@ -82,8 +83,10 @@ def delete_expired(
         except Exception as error:
             log.exception("workspace_not_expired", extra={"workspace": workspace.id})
             failure = failure or error
-    if (batches.changed or finished) and _leave_no_copies(databases, limits):  # also of what then failed
-        finished.drop_notes(batches)
+    if batches.changed or finished:  # also of what then failed
+        are_out = _leave_no_copies(databases, limits)
+        if are_out and not may_come_back:
+            finished.drop_notes(batches)
     rollups = _expire_rollups(batches, now - ROLLUP_AGE)
     traffic_ages.delete_old(databases.write, now=now, should_stop=should_stop)
     _delete_log_in_tries(batches, now)

@@ -15,7 +15,12 @@ def summarize(erased: ErasedEvent) -> str:
     )
     canceled = erased.deliveries_canceled
     sentences = [done, f"{_count(canceled, 'delivery', 'deliveries')} canceled." if canceled else ""]
-    if not erased.is_complete:
+    if erased.may_come_back:
+        sentences.append(
+            "A process of the version before may still record what a receiver answers late, which the "
+            "runs of retention erase."
+        )
+    elif not erased.is_complete:
         sentences.append("The rest of it goes with the next run of retention, within the hour.")
     return " ".join(filter(None, sentences))
 

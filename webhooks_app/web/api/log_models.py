@@ -151,7 +151,8 @@ class ErasedPayload(msgspec.Struct):
         msgspec.Meta(
             description=(
                 "False: what is left, of attempts, in PostgreSQL's statistics or on the disk, goes "
-                "within the hour by itself."
+                "within the hour by itself, and so does what a process of the version before may still "
+                "record in an upgrade. A repeat says how it stands then."
             )
         ),
     ]
