@@ -1,6 +1,7 @@
 """Backups of both databases: whole, of one moment, made while events come and deliveries go."""
 
 import stat
+import string
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from cryptography.fernet import Fernet
 from flask import Flask
 from sqlalchemy import create_engine, make_url, text
 
-from tests.conftest import Workspace, autocommit, make_settings, new_engine, opened
+from tests.conftest import Workspace, alone, autocommit, make_settings, new_engine, opened
 from tests.deploy.programs import postgresql_programs
 from tests.receivers import Receiver
 from webhooks_app.app import create_app
@@ -85,6 +86,31 @@ def test_a_backup_made_under_load_holds_whole_events_and_each_that_came_before(
         ids = ", ".join(f"'{event_id}'" for event_id in before)
         assert scalar(restored, f"SELECT count(*) FROM events WHERE id IN ({ids})") == len(before)
         assert scalar(restored, "SELECT count(*) FROM deliveries WHERE state = 'pending'")
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_names_and_passwords_may_hold_whatever_postgresql_takes(
+    workspace: Workspace, database_url: str, tmp_path: Path
+) -> None:
+    workspace.send(3)
+    plain = make_url(database_url)
+    odd = f"{plain.database} + %20'odd'"
+    role = f'"{odd} role"'
+    drop = f'DROP DATABASE IF EXISTS "{odd}" WITH (FORCE)', f"DROP ROLE IF EXISTS {role}"
+    with alone("odd-role"):
+        autocommit(database_url, *drop, f"CREATE ROLE {role} LOGIN SUPERUSER", f'CREATE DATABASE "{odd}"')
+        try:
+            theirs = plain.set(username=f"{odd} role", password=string.punctuation + " ä")
+            theirs = theirs.update_query_dict({"application_name": "back up + more"})
+            backups.make(theirs.render_as_string(hide_password=False), tmp_path / "backup")
+            url = theirs.set(database=odd).render_as_string(hide_password=False)
+            backups.restore(url, tmp_path / "backup")
+            engine = create_engine(url)
+            with engine.connect() as connection:
+                assert connection.scalar(text("SELECT count(*) FROM events")) == 3
+            engine.dispose()
+        finally:
+            autocommit(database_url, *drop)
 
 
 def test_what_waited_is_sent_from_the_restored_database(

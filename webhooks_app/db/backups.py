@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import URL, make_url
 
@@ -123,7 +124,7 @@ def _require_empty(url: URL) -> None:
         "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace LIMIT 1"
     )
     try:
-        with psycopg.connect(_address(url, with_password=True), connect_timeout=10) as connection:
+        with psycopg.connect(**({"connect_timeout": 10} | _connection(url))) as connection:
             found = connection.execute(query).fetchone()
     except psycopg.Error as error:
         raise BackupFailed(f"PostgreSQL does not answer as it should: {_reason(str(error))}") from None
@@ -147,10 +148,20 @@ def _run(program: str, url: URL, *options: str) -> None:
         raise BackupFailed(f"{program} failed: {_reason(done.stderr)}")
 
 
-def _address(url: URL, *, with_password: bool = False) -> str:
-    password = url.password if with_password else None
-    parts = (url.username, password, url.host, url.port, url.database, url.query)
-    return URL.create("postgresql", *parts).render_as_string(hide_password=False)
+def _address(url: URL) -> str:
+    """Return where the database is, without the password, in words that libpq reads as they are meant.
+
+    A URL would not do: SQLAlchemy writes spaces into one that libpq refuses, or takes for something else.
+    """
+    from psycopg.conninfo import make_conninfo
+
+    return make_conninfo(**{name: value for name, value in _connection(url).items() if name != "password"})
+
+
+def _connection(url: URL) -> dict[str, Any]:
+    """Return what the platform itself connects with, by the names of libpq's parameters."""
+    _, parameters = url.get_dialect()().create_connect_args(url)
+    return dict(parameters)
 
 
 def _reason(output: str) -> str:
