@@ -53,6 +53,7 @@ def containers(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
         pytest.param(WITH_VALUES, id="a secret that the chart makes"),
         pytest.param((*WITH_A_SECRET, "--set", "catalogConfigMap=event-types"), id="event types"),
         pytest.param((*WITH_A_SECRET, "--set", "metrics.enabled=true"), id="metrics"),
+        pytest.param((*WITH_A_SECRET, "--set", "secretSettings={WEBHOOKS_SMTP_URL}"), id="secret settings"),
         pytest.param(
             (*WITH_A_SECRET, "--set", "ingress.enabled=true,ingress.className=nginx,migrate.enabled=false"),
             id="ingress",
@@ -82,6 +83,41 @@ def test_a_catalog_is_mounted_where_its_setting_says() -> None:
         environ = {each["name"]: each.get("value") for each in container["env"]}
         mounts = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
         assert environ["WEBHOOKS_CATALOG"] == mounts["catalog"] == "/etc/avra/catalog"
+
+
+def test_secret_settings_stand_in_the_secret_and_in_no_pod() -> None:
+    made = render(
+        *WITH_VALUES, "--set-string", "secrets.settings.WEBHOOKS_SMTP_URL=smtp://me:s3cret@mail:587"
+    )
+    own = render(*WITH_A_SECRET, "--set", "secretSettings={WEBHOOKS_SMTP_URL}")
+    for rendered in (made, own):
+        for container in containers(rendered):
+            [smtp] = [each for each in container["env"] if each["name"] == "WEBHOOKS_SMTP_URL"]
+            assert smtp["valueFrom"]["secretKeyRef"] == {"name": "avra", "key": "WEBHOOKS_SMTP_URL"}
+            assert "s3cret" not in str(container)
+    [secret] = [each for each in made if each["kind"] == "Secret"]
+    assert secret["stringData"]["WEBHOOKS_SMTP_URL"] == "smtp://me:s3cret@mail:587"
+
+
+@pytest.mark.parametrize("options", [WITH_A_SECRET, WITH_VALUES])
+def test_an_upgrade_may_reuse_the_values_of_a_chart_before(options: tuple[str, ...]) -> None:
+    """Helm adds no values of the new chart's to them."""
+    names = ("secretSettings", "secrets.settings", "extraVolumes", "extraVolumeMounts")
+    gone = ",".join(f"{name}=null" for name in names)
+    assert containers(render(*options, "--set", gone))
+
+
+def test_files_that_a_setting_names_are_mounted_into_every_container(tmp_path: Path) -> None:
+    values = tmp_path / "values.yaml"
+    volume = {"name": "authorities", "configMap": {"name": "authorities"}}
+    mount = {"name": "authorities", "mountPath": "/etc/avra/ca", "readOnly": True}
+    values.write_text(yaml.safe_dump({"extraVolumes": [volume], "extraVolumeMounts": [mount]}))
+    rendered = render(*WITH_A_SECRET, "--values", str(values))
+    pods = [each["spec"]["template"]["spec"] for each in rendered if each["kind"] in {"Deployment", "Job"}]
+    assert len(pods) == 4
+    for pod in pods:
+        assert volume in pod["volumes"]
+        assert mount in pod["containers"][0]["volumeMounts"]
 
 
 def test_metrics_have_a_port_of_the_webs_pods_that_prometheus_finds() -> None:
@@ -140,6 +176,8 @@ def test_an_ingress_takes_host_and_path_from_the_public_address() -> None:
         ((*WITH_A_SECRET, "--set", "web.replicas=-1"), "replicas"),
         ((*WITH_A_SECRET, "--set", "secrets.redisUrl=memcached://x"), "redisUrl"),
         ((*WITH_A_SECRET, "--set", "metrics.port=80"), "port"),
+        ((*WITH_A_SECRET, "--set", "secretSettings={smtp-url}"), "secretSettings"),
+        ((*WITH_VALUES, "--set", "secretSettings={WEBHOOKS_SMTP_URL}"), "set secrets.settings"),
         ((*WITH_A_SECRET, "--set", "metrics.serviceMonitor.enabled=true"), "needs metrics.enabled"),
     ],
 )

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import string
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from flask import Flask
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 
 from docs_site.pages import ROOT
 from tests.cli.shell import Shell, shell_of
@@ -21,6 +22,7 @@ from webhooks_app import config
 from webhooks_app.cli import profiles
 from webhooks_app.cli import run as run_command
 from webhooks_app.cli.profiles import Profile
+from webhooks_app.db import database_url
 from webhooks_app.db.models import Event
 from webhooks_app.extensions import db, services
 from webhooks_app.monitoring.problem_codes import Code
@@ -121,6 +123,29 @@ def test_secrets_are_made_as_shown(tmp_path: Path) -> None:
     )
     environ = {"SECRET_KEY": key, "WEBHOOKS_ENCRYPTION_KEYS": encryption_key}
     config.read(environ | {"WEBHOOKS_INSTANCE": str(tmp_path), "DATABASE_URL": "sqlite:///x.db"})
+
+
+def test_any_password_fits_into_a_url_as_shown(tmp_path: Path) -> None:
+    """Also into a file of settings, of which shells, systemd and compose each read more than letters."""
+    shown = block(
+        "docs/production.md",
+        "python3 -c 'import getpass, urllib.parse; print(urllib.parse.quote(getpass.getpass(), safe=\"\"))'",
+    )
+    assert shown.strip() in (ROOT / "deploy" / "avra.env.example").read_text()
+    password = string.punctuation + " ä"
+    done = subprocess.run(
+        shown,
+        shell=True,
+        check=True,
+        capture_output=True,
+        text=True,
+        input=password + "\n",
+        start_new_session=True,  # one without a terminal, which it would ask otherwise
+    )
+    encoded = done.stdout.strip().removeprefix("Password: ")
+    assert re.fullmatch(r"[A-Za-z0-9%._~-]+", encoded)
+    url = f"postgresql://avra:{encoded}@db.internal/avra"
+    assert make_url(database_url.parse("DATABASE_URL", url)).password == password
 
 
 def test_what_is_shown_for_the_compose_file_fits_into_it() -> None:

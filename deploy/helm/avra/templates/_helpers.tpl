@@ -56,6 +56,9 @@ volumes:
     configMap:
       name: {{ . }}
   {{- end }}
+  {{- with .Values.extraVolumes }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 {{- end -}}
 
 {{/* The container's part that all processes share; called with the root and the name of the process. */}}
@@ -71,7 +74,13 @@ securityContext:
   capabilities:
     drop: [ALL]
 env:
-  {{- range list "DATABASE_URL" "REDIS_URL" "SECRET_KEY" "WEBHOOKS_ENCRYPTION_KEYS" }}
+  {{- /* Where an upgrade reuses the values of a chart before, these are not there. */}}
+  {{- $more := $root.Values.secretSettings | default list }}
+  {{- if not $root.Values.existingSecret }}
+  {{- if $more }}{{ fail "secretSettings names keys of existingSecret; without one, set secrets.settings" }}{{ end }}
+  {{- $more = keys ($root.Values.secrets.settings | default dict) | sortAlpha }}
+  {{- end }}
+  {{- range concat (list "DATABASE_URL" "REDIS_URL" "SECRET_KEY" "WEBHOOKS_ENCRYPTION_KEYS") $more | uniq }}
   - name: {{ . }}
     valueFrom:
       secretKeyRef:
@@ -103,5 +112,8 @@ volumeMounts:
   - name: catalog
     mountPath: /etc/avra/catalog
     readOnly: true
+  {{- end }}
+  {{- with $root.Values.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
   {{- end }}
 {{- end -}}
