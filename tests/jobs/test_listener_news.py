@@ -147,3 +147,24 @@ def test_many_waits_share_one_thread(ears: tuple[Ear, Ear]) -> None:
     for _ in range(50):
         ears[0].news.listen(ears[0].heard.append, SECONDS)
     assert set(threading.enumerate()) <= before
+
+
+@pytest.mark.parametrize(
+    ("told", "heard"),
+    [([LISTENER], frozenset({LISTENER})), (ids.several("ep", 65), None)],
+    ids=["one", "many"],
+)
+def test_where_redis_passes_nothing_on_the_own_process_hears_it(
+    told: list[str], heard: frozenset[str] | None
+) -> None:
+    wake_ups, ear = WakeUps("unix:///nowhere"), list[frozenset[str] | None]()
+    wake_ups.tell_listeners(told)
+    wake_ups.listener_news.listen(ear.append, SECONDS)
+    assert not wake_ups.tell_listeners(told)
+    assert not wake_ups.wake_worker(told, listener_ids=told)
+    wake_ups.wake_worker([OTHER])
+    assert ear == [heard, heard]
+    wake_ups.listener_news.close()
+    wake_ups.tell_listeners(told)
+    assert ear == [heard, heard], "nobody waits any more"
+    wait_for(lambda: not wake_ups.listener_news._has_thread)

@@ -61,7 +61,7 @@ def tell(redis: Redis, listener_ids: Collection[str], limits: NewsLimits = DEFAU
     [mailboxes] = _ask(redis, ("ZRANGEBYSCORE", MAILBOXES_KEY, str(time.time()), "+inf"))
     if not mailboxes:
         return
-    letter = " ".join(listener_ids) if len(listener_ids) <= MOST_TOLD else ANY
+    letter = ANY if (named := _named(listener_ids)) is None else " ".join(named)
     pushes: list[Command] = [("RPUSH", each, letter) for each in mailboxes]
     expiries: list[Command] = [("EXPIRE", each, limits.reads_seconds) for each in mailboxes]
     lengths = _ask(redis, *pushes, *expiries)[: len(mailboxes)]
@@ -74,6 +74,11 @@ def tell(redis: Redis, listener_ids: Collection[str], limits: NewsLimits = DEFAU
 def _ask(redis: Redis, *commands: Command) -> list[Any]:
     """Return the answers, None where others' data is under the key. Raises RedisError."""
     return [redis_round_trip.found(each) for each in redis_round_trip.ask(redis, *commands)]
+
+
+def _named(listener_ids: Collection[str]) -> frozenset[str] | None:
+    """Return what is told of these: none where they are so many that all may as well be looked for."""
+    return frozenset(listener_ids) if len(listener_ids) <= MOST_TOLD else None
 
 
 class ListenerNews:
@@ -102,6 +107,13 @@ class ListenerNews:
                 return
             self._has_thread = True
         threading.Thread(target=self._read_all, name="listener_news", daemon=True).start()
+
+    def tell_here(self, listener_ids: Collection[str]) -> None:
+        """Tell this process alone, which takes no Redis."""
+        with self._lock:
+            hear = self._hear if time.monotonic() < self._wanted_until else None
+        if hear is not None:
+            hear(_named(listener_ids))
 
     def close(self) -> None:
         """Have the thread end, within a second or so."""

@@ -48,6 +48,7 @@ class WakeUps:
         self._awake_until = self._next_call_at = self._looked_at = 0.0
         self._finds_run_awake = False  # whoever woke a worker last
         self._redis_url = redis_url
+        self._has_listener_news = False  # which workers have no use for
 
     @cached_property
     def listener(self) -> WakeListener:
@@ -59,6 +60,7 @@ class WakeUps:
     def listener_news(self) -> ListenerNews:
         """What tells a web of what came to the listeners whose programs wait there."""
         seconds = listener_news.PATIENCE_SECONDS
+        self._has_listener_news = True
         return ListenerNews(redis_connections.connect(self._redis_url, timeout_seconds=seconds))
 
     def wake_worker(self, endpoint_ids: Collection[str] = (), *, listener_ids: Collection[str] = ()) -> bool:
@@ -75,11 +77,21 @@ class WakeUps:
             if listener_ids:
                 listener_news.tell(self._redis, listener_ids)
 
-        return self.backoff.run(wake)
+        return self._tell_here_unless(self.backoff.run(wake), listener_ids)
 
     def tell_listeners(self, listener_ids: Collection[str]) -> bool:
         """Have those who wait for these listeners look; return whether Redis answered."""
-        return self.backoff.run(lambda: listener_news.tell(self._redis, listener_ids))
+        has_told = self.backoff.run(lambda: listener_news.tell(self._redis, listener_ids))
+        return self._tell_here_unless(has_told, listener_ids)
+
+    def _tell_here_unless(self, has_told: bool, listener_ids: Collection[str]) -> bool:
+        """Tell at least those who wait in this process where Redis did not pass it on, and is left alone now.
+
+        They rely on being told: their own connection to Redis may work meanwhile, or wait for longer.
+        """
+        if listener_ids and not has_told and self._has_listener_news:
+            self.listener_news.tell_here(listener_ids)
+        return has_told
 
     def schedule_wake_ups(self, moments: list[datetime]) -> bool:
         """Schedule a wake-up for each moment, one job a second however many deliveries fall due in it.
