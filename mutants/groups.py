@@ -107,6 +107,7 @@ GROUPS = (
         *("tests/avra_client/test_relay.py", "tests/avra_client/test_relay_rounds.py"),
         *("tests/avra_client/test_relay_outcomes.py", "tests/avra_client/test_failing_rows.py"),
         *("tests/avra_client/test_outbox_rows.py", "tests/avra_client/test_mysql.py"),
+        "tests/avra_client/test_failing_turns.py",
     ),
     _group(
         "webhooks_app",

@@ -11,7 +11,7 @@ import pytest
 
 from avra_client import outbox_schema
 from avra_client.client import Client
-from avra_client.outbox_rows import Outcomes
+from avra_client.outbox_rows import Failing, Outcomes
 from avra_client.relay import Relay, Trouble
 from avra_client.relay_outcomes import events
 from avra_client.relay_state import RelayLimits
@@ -237,14 +237,15 @@ def test_an_uncertain_hand_over_is_remembered_through_certain_failures(store: St
 
 
 def test_a_relay_that_slept_through_its_lease_touches_nothing_of_the_next(store: Store) -> None:
-    one, two, three = store.fill(3)
+    one, two, three, four = store.fill(4)
     rows = store.rows()
     sleeper = rows.claim("a", limit=9, limit_bytes=10**6, now=1000, lease=10, forgotten_before=0)
     rows.claim("b", limit=9, limit_bytes=10**6, now=2000, lease=10_000, forgotten_before=0)
     by_id = {row.id: row for row in sleeper.rows}
-    late = Outcomes({one: "evt_1"}, {two: "refused"}, released=[by_id[three]])
+    failing = {four: Failing("500", 1, 9)}
+    late = Outcomes({one: "evt_1"}, {two: "refused"}, released=[by_id[three]], failing=failing)
     rows.settle(sleeper, late, now=2001, keeps_sent=False)
-    assert store.states() == dict.fromkeys((two, three), "pending")
+    assert store.states() == dict.fromkeys((two, three, four), "pending")
     assert store.run("SELECT DISTINCT claimed_by, due_at FROM avra_outbox") == [("b", 12_000)]
 
 

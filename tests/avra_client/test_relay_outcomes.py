@@ -66,3 +66,7 @@ def test_a_batch_is_one_row_to_ten_thousand(batch: int, is_taken: bool) -> None:
     else:
         with pytest.raises(ValueError, match="batch"):
             RelayLimits(batch=batch)
+
+
+def test_a_batch_may_take_half_of_a_lease() -> None:
+    assert RelayLimits(lease_seconds=30, send_seconds=15).send_seconds == 15

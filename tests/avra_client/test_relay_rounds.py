@@ -1,13 +1,15 @@
 """A relay from one round to the next: its pauses, its figures, and what it does now and then only."""
 
+import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
 
 from avra_client.client import Client
+from avra_client.outbox_rows import EXPIRED_AT_ONCE
 from avra_client.relay import Relay, Trouble
 from avra_client.relay_state import RelayLimits
 from tests.avra_client.conftest import Store, accepted_keys
@@ -41,6 +43,49 @@ def test_a_pause_is_a_half_to_the_whole_of_the_longest(store: Store, workspace: 
     assert 0.01 <= min(pauses.seconds) <= max(pauses.seconds) <= 0.02
 
 
+@pytest.fixture
+def nobody() -> Iterator[Client]:
+    """A client of a platform that is not there."""
+    with Client(f"http://127.0.0.1:{free_port()}", "tok", deadline_seconds=0.1) as client:
+        yield client
+
+
+def test_a_database_that_is_away_is_asked_again_after_a_pause(nobody: Client) -> None:
+    def connect() -> Any:
+        raise OSError("away")
+
+    pauses = Pauses(1)
+    relay = Relay(connect, nobody, limits=RelayLimits(first_pause_seconds=0.02, longest_pause_seconds=0.02))
+    relay.run(pauses)
+    assert (len(pauses.seconds), relay.state.totals.failures) == (1, 1)
+    assert relay.state.trouble == "OSError: away"
+
+
+@pytest.mark.parametrize("empty_store", ["sqlite"], indirect=True)
+def test_where_nothing_is_due_it_looks_again_after_its_pause(store: Store, nobody: Client) -> None:
+    pauses = Pauses(2)
+    store.relay(nobody, poll_seconds=0.25).run(pauses)
+    assert pauses.seconds == [0.25, 0.25]
+
+
+@pytest.mark.parametrize("empty_store", ["sqlite"], indirect=True)
+def test_each_connection_is_closed_when_a_run_has_ended(store: Store, nobody: Client) -> None:
+    opened = list[Any]()
+
+    def connect() -> Any:
+        opened.append(store.connect())
+        return opened[-1]
+
+    relay = Relay(connect, nobody)
+    for _ in range(2):
+        relay.run_once()
+    relay.run(Pauses(1))
+    assert len(opened) == 3
+    for each in opened:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            each.cursor()
+
+
 @pytest.mark.parametrize(("asked_for", "waited"), [("7", 7.0), ("86400", 300.0)])
 def test_it_waits_as_long_as_the_platform_asks_for_up_to_five_minutes(
     store: Store, asked_for: str, waited: float
@@ -67,8 +112,10 @@ def test_no_row_is_suspected_while_the_platform_answers_nothing(store: Store, wo
     store.fill(2)
     with serving(broken) as server:
         url = f"http://127.0.0.1:{server.port}"
-        with Client(url, workspace.token, deadline_seconds=0.1) as client, pytest.raises(Trouble):
-            store.relay(client, batch=1).run_once()
+        with Client(url, workspace.token, deadline_seconds=0.1) as client:
+            with pytest.raises(Trouble):
+                store.relay(client, batch=1).run_once()
+            store.relay(client, batch=1).run(Pauses(3))
     assert store.rows().failing() == []
     assert store.run("SELECT DISTINCT due_at FROM avra_outbox") == [(0,)]
 
@@ -140,3 +187,21 @@ def test_it_looks_once_a_minute_for_those_whose_time_is_over(store: Store, clien
         store.run("UPDATE avra_outbox SET created_at = 1, settled_at = 1")
     store.relay(client, keep_sent_hours=1).run_once()
     assert store.states() == {}
+
+
+@pytest.mark.parametrize("empty_store", ["sqlite"], indirect=True)
+def test_they_are_kept_for_their_hours_however_many_go_at_once(store: Store, nobody: Client) -> None:
+    first, kept = store.fill(2)
+    settled = f"{now_ms()} - {HOUR_MS} * CASE WHEN id = '{kept}' THEN 2 ELSE 4 END"
+    store.run(f"UPDATE avra_outbox SET state = 'sent', created_at = 1, settled_at = {settled}")
+    columns, most = "type, data, created_at, state, due_at, settled_at", EXPIRED_AT_ONCE + 1000
+    store.run(
+        f"WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {most})"
+        f" INSERT INTO avra_outbox (id, {columns}) SELECT 'old' || n, {columns} FROM avra_outbox, n"
+        f" WHERE id = '{first}'"
+    )
+    relay = store.relay(nobody, keep_sent_hours=3)
+    relay.run(Pauses(1))
+    assert len(store.states()) > 1, "so many at once"
+    relay.run(Pauses(1))
+    assert store.states() == {kept: "sent"}

@@ -62,6 +62,12 @@ def test_a_transaction_begins_as_with_any_other_statement(databases: Databases) 
     assert len(begun) == 1
 
 
+def test_a_statement_that_gives_no_rows_returns_none(databases: Databases) -> None:
+    statement = "UPDATE workspaces SET name = name"
+    with databases.write.begin() as connection:
+        assert fetch(connection, {"sqlite": statement, "postgresql": statement}) == []
+
+
 @only_postgresql
 def test_one_lost_connection_is_enough_to_open_all_anew(databases: Databases) -> None:
     read = databases.read

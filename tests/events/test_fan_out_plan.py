@@ -43,6 +43,7 @@ def test_what_remains_of_an_event_is_what_comes_behind_the_position(position: in
     for event_id, _ in PLAN.events:
         assert PLAN.remaining(event_id, position) == behind.count(event_id)
     assert PLAN.remaining("evt_of_another_plan", position) == 0
+    assert list(PLAN.events_from(position)) == list(dict.fromkeys(behind))
 
 
 def test_the_plan_of_some_events_is_theirs_alone() -> None:

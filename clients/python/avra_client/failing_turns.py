@@ -25,8 +25,7 @@ class FailingTurns:
         self._limits = limits
         self._long_from = 0.0
         self._row_long_from: dict[str, float] = {}
-        self._is_long = False
-        self.is_one_of_many = False
+        self._is_long = self.is_one_of_many = False
 
     @contextmanager
     def seconds_to_send(self, claim: Claim) -> Iterator[float]:
