@@ -25,7 +25,7 @@ from webhooks_app.db.models import FINAL_STATES, Attempt, Delivery, Endpoint, Ev
 from webhooks_app.db.models.event_tables import VALUE_COLUMNS
 from webhooks_app.db.transient_errors import DATABASE_ERRORS, cause_of
 from webhooks_app.events import fan_out_runs
-from webhooks_app.monitoring.stored_formats import PACKED_BODIES, FormatGate
+from webhooks_app.monitoring.stored_formats import StoredFormat, StoredFormats
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def may_come_back(database: ReadDatabase) -> bool:
     The code before does so where a success comes late, in an upgrade. What it recorded before this is asked
     is erased by whoever then erases the attempts.
     """
-    return not FormatGate(database.connect, PACKED_BODIES).is_allowed()
+    return StoredFormats(database.connect).newest() < StoredFormat.PACKED_BODIES
 
 
 def erase_attempts(connection: Connection, delivery_ids: Sequence[str], /) -> int:
