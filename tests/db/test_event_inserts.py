@@ -19,7 +19,7 @@ WAITING = text("SELECT count(*) FROM pg_locks WHERE pg_backend_pid() = ANY(pg_bl
 
 def event_row(workspace: Workspace, name: str, key: str | None = None) -> NewEventRow:
     request_hash = None if key is None else "0" * 64
-    body, values = b"{\0\xff}", [f"Batch_{name}", "failed", "FAILED"]
+    body, values = b"{\0\xc3\xbf}", [f"Batch_{name}", "failed", "FAILED"]
     return NewEventRow(f"evt_{name}", workspace.id, "batch-lifecycle", body, key, request_hash, values)
 
 
