@@ -28,6 +28,7 @@ NOWHERE = {
     "rich",
     "segno",
     "webauthn",
+    "yaml",
 }
 
 # By the module that a process runs: libraries that it uses, and those that only others use.

@@ -3,7 +3,6 @@
 import json
 from functools import cache
 
-import yaml
 from flask import Blueprint, Response
 
 import webhooks_app
@@ -50,6 +49,8 @@ def _as_json(base_url: str, catalog: Catalog) -> bytes:
 
 @cache
 def _as_yaml(base_url: str, catalog: Catalog) -> bytes:
+    import yaml  # here, as it is a mebibyte for what few ask for
+
     # Read anew, as YAML would write parts that are one object as anchors and aliases.
     unshared = json.loads(_as_json(base_url, catalog))
     return bytes(yaml.safe_dump(unshared, sort_keys=False, allow_unicode=True, width=100), "utf-8")
