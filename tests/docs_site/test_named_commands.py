@@ -66,3 +66,12 @@ def test_the_commands_of_the_relay_are_there() -> None:
         if words[0] == "--table" and len(words) == 2:
             words.append("counts")
         parser.parse_args(words)
+
+
+def test_the_commands_that_the_platform_itself_names_are_there() -> None:
+    """In its pages, and in the sentences of its answers, problems and errors."""
+    sources = [path for folder in ("templates", "webhooks_app") for path in (ROOT / folder).rglob("*.*")]
+    texts = [path.read_text() for path in sources if path.suffix in (".html", ".py")]
+    found = {name for text in texts for name in re.findall(r"[ `>]avra ([a-z][a-z-]+)", text)}
+    assert len(found) > 10
+    assert found <= {*main.list_commands(main.make_context("avra", ["--help"], resilient_parsing=True))}

@@ -72,6 +72,7 @@ def test_an_own_event_type_has_a_page_and_its_markdown(deploy: Callable[..., Fla
     assert "<title>order.paid - Avra webhooks</title>" in page.text
     assert 'href="order.paid.md"' in page.text
     assert "of the site" not in page.text and 'rel="next"' not in page.text
+    assert "<p>Type</p></th>\n<th" in page.text, "a search shows the text alone"
     for text in ("What arrives", "Receiving it", "Sending it", "Schema"):
         assert f">{text}</a>" in page.text  # among the contents
     assert f"curl {services(client.application).settings.base_url}/api/v1/events" in page.text

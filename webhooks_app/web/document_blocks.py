@@ -89,8 +89,10 @@ def _html(block: Block) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    heads = "".join(f'<th class="head"><p>{_inline(each)}</p></th>' for each in head)
-    body = "".join(f"<tr>{''.join(f'<td><p>{_inline(each)}</p></td>' for each in row)}</tr>" for row in rows)
+    # Lines between cells keep their words apart where a search shows the text alone.
+    heads = "\n".join(f'<th class="head"><p>{_inline(each)}</p></th>' for each in head)
+    cells = ("\n".join(f"<td><p>{_inline(each)}</p></td>" for each in row) for row in rows)
+    body = "\n".join(f"<tr>{each}</tr>" for each in cells)
     table = (
         f'<table class="docutils align-default"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>'
     )
