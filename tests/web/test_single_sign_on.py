@@ -1,5 +1,6 @@
 """Logging in by a real provider: who gets in, as whom, in which roles, and what happens while it is away."""
 
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -333,6 +334,8 @@ def test_whoever_says_no_at_the_provider_gets_a_sentence(
 ) -> None:
     refused = log_in(anonymous_page, provider)
     assert (refused.status_code, "did not work" in refused.text) == (403, True)
+    assert re.search(r'id="email"[^>]* autofocus', refused.text)
+    assert not re.search(r'id="password"[^>]* autofocus', refused.text)
 
 
 def test_a_way_back_is_good_once_and_in_its_own_browser(

@@ -23,8 +23,9 @@ from webhooks_app.accounts.provider_requests import (
 )
 from webhooks_app.core.oidc_settings import OidcSettings
 
-# How long what the provider says of itself is believed; a key that it does not name is looked for at once.
-METADATA_SECONDS = 600.0
+# How long what the provider says of itself is believed, and browsers are sent to it: one that is away by then
+# is noticed here, and told of by a page of ours. A key that it does not name is looked for at once.
+METADATA_SECONDS = 60.0
 # For how long it is not asked again once it has failed, and how long somebody waits for others to be done.
 AWAY_SECONDS, PLACE_SECONDS = 5.0, 2.0
 
