@@ -10,6 +10,7 @@ from flask import Flask
 
 from tests.cli.shell import Shell, shell_of
 from tests.conftest import Workspace
+from tests.db.postgresql_roles import url_of_one_who_owns_nothing
 from tests.db.test_driver_errors import read_only
 from tests.events.test_catalog_files import ORDERS
 from tests.raising import raising
@@ -67,6 +68,17 @@ def test_the_catalog_that_is_loaded_is_named_and_what_is_wrong_with_it(
     status, text = findings(shell, WEBHOOKS_CATALOG=str(own))["catalog"]
     assert status == "FAILED"
     assert text.startswith("own.toml:")
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_role_that_cannot_take_values_out_of_statistics_is_told_of(
+    shell: Shell, app: Flask, database_url: str
+) -> None:
+    assert findings(shell)["database"][0] == "ok"
+    with url_of_one_who_owns_nothing(database_url) as url:
+        status, text = findings(shell, DATABASE_URL=url)["database"]
+    assert status == "warning"
+    assert text.startswith("This role may not ANALYZE the table events")
 
 
 def test_without_workers_it_says_so(shell: Shell, app: Flask) -> None:

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import insert, select, text, update
 
 from tests.conftest import TESTER, Workspace
+from tests.db.postgresql_roles import url_of_one_who_owns_nothing
 from tests.deliveries.conftest import claim
 from tests.deliveries.test_payload_retention import (
     SECRET,
@@ -19,6 +20,7 @@ from tests.deliveries.test_payload_retention import (
     sampled_mentions,
 )
 from webhooks_app.core import clock
+from webhooks_app.db import engines
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import (
     AuditEntry,
@@ -214,6 +216,28 @@ def test_a_run_of_retention_that_leaves_copies_leaves_the_erasure_to_the_next(
     retention.delete_expired(databases, now=later, limits=limits)
     assert noted() == []
     assert sampled_mentions(database) == 0
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_whoever_may_not_make_statistics_anew_does_not_call_an_erasure_complete(
+    workspace: Workspace, database: WriteDatabase, databases: Databases, database_url: str
+) -> None:
+    [event_id] = workspace.send(batch_id=SECRET)
+    workspace.send(batch_id="another")
+    analyze(database)
+    with url_of_one_who_owns_nothing(database_url) as url:
+        engine = engines.open_engine(url, waits_for_disk=True)
+        by_other = engines.databases_of(engine)
+        for _repeat in range(2):
+            left = erase(by_other, event_id)
+            assert (left.are_samples_left, left.is_complete) == (True, False)
+        retention.delete_expired(by_other, now=clock.now() + timedelta(hours=1))
+        engine.dispose()
+    assert sampled_mentions(database)
+    assert noted() == [event_id]
+
+    assert erase(databases, event_id).is_complete
+    assert (sampled_mentions(database), noted()) == (0, [])
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

@@ -21,7 +21,8 @@ _IN_LOG = (
 
 _IN_STATISTICS = (
     "PostgreSQL's statistics (pg_stats) may have values by which it is found, as something is at the table "
-    "events, such as a vacuum. A repeat takes them away, as does the next run of retention."
+    "events, such as a vacuum, or as this role may not ANALYZE it (avra doctor). A repeat takes them away "
+    "where it may, as does the next run of retention."
 )
 
 _IN_UPGRADE = (

@@ -11,21 +11,40 @@ from webhooks_app.db.engines import WriteDatabase
 # Less than PostgreSQL's `deadlock_timeout` is by default (a second), after which a vacuum would be ended that
 # is at the table: one that takes its time would never come to its end.
 _LOCK_SECONDS = 0.5
+# As PostgreSQL looks at it before ANALYZE; whom it refuses it only warns, and does nothing.
+_MAY_ANALYZE = text("""
+    SELECT pg_has_role(d.datdba, 'USAGE') OR CASE
+        WHEN CAST(current_setting('server_version_num') AS integer) >= 170000
+        THEN has_table_privilege(c.oid, 'MAINTAIN') ELSE pg_has_role(c.relowner, 'USAGE') END
+    FROM pg_class AS c, pg_database AS d
+    WHERE c.oid = to_regclass(:table) AND d.datname = current_database()
+""")
+
+
+def may_sample(connection: Connection, table: Table) -> bool:
+    """Tell whether the role of the connection may have the table's statistics made; SQLite has none."""
+    if connection.dialect.name != "postgresql":
+        return True
+    return bool(connection.scalar(_MAY_ANALYZE, {"table": table.name}))
 
 
 def sample_anew(
     database: WriteDatabase, table: Table, columns: list[Column[str]], *, placeholder: Mapping[str, Any]
-) -> None:
+) -> bool:
     """Have the statistics of the columns made of what is in the table now; SQLite has none.
+
+    Return whether that was done, or was not needed; it is not where `may_sample` is False.
 
     Of an empty table PostgreSQL makes none and keeps what it had, so that then a row of the values of
     `placeholder`, which has nothing in the columns, is there for as long as the transaction takes.
     Reads some 30,000 rows at most. Raises DBAPIError, also where a vacuum is at the table.
     """
     if database.dialect.name != "postgresql":
-        return
+        return True
     names = ", ".join(column.name for column in columns)
     with database.begin() as connection:
+        if not may_sample(connection, table):
+            return False
         shorten_lock_timeout(connection, _LOCK_SECONDS)
         is_empty = _is_empty(connection, table)
         if is_empty:
@@ -33,6 +52,7 @@ def sample_anew(
         connection.execute(text(f"ANALYZE {table.name} ({names})"))
         if is_empty:
             connection.execute(delete(table).where(table.c.id == placeholder["id"]))
+    return True
 
 
 def _is_empty(connection: Connection, table: Table) -> bool:

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 # An event's id is made before the row of its fan-out, by less than a request may take.
 _LONGEST_ACCEPT = timedelta(hours=1)
+_EVENTS = Event.metadata.tables["events"]
 
 
 def held_until(database: ReadDatabase, *, now: datetime) -> datetime | None:
@@ -154,12 +155,23 @@ def forget_samples(database: WriteDatabase) -> bool:
 
     Of the body and of what attempts sent and got there are none: migrations 0029 and 0030.
     """
-    table = Event.metadata.tables["events"]
+    columns = [_EVENTS.c[name] for name in VALUE_COLUMNS]
     try:
-        planner_statistics.sample_anew(
-            database, table, [table.c[name] for name in VALUE_COLUMNS], placeholder=_placeholder()
-        )
+        are_out = planner_statistics.sample_anew(database, _EVENTS, columns, placeholder=_placeholder())
     except DATABASE_ERRORS as error:  # nothing else waits for it, and the next that erases tries again
         log.warning("statistics_not_sampled", extra={"cause": cause_of(error)})
         return False
-    return True
+    if not are_out:
+        log.warning("statistics_not_sampled", extra={"cause": "not_permitted"})
+    return are_out
+
+
+def samples_advice(connection: Connection) -> str | None:
+    """Return a sentence on a role that may not take values out of PostgreSQL's statistics."""
+    if planner_statistics.may_sample(connection, _EVENTS):
+        return None
+    return (
+        "This role may not ANALYZE the table events, so that values of erased events stay in PostgreSQL's "
+        "statistics (pg_stats) and no erasure of them is complete. Make it the table's owner or, from "
+        "PostgreSQL 17 on, GRANT MAINTAIN."
+    )
