@@ -1,5 +1,6 @@
 """One event's payload is erased by command: all of it, and nothing that is still to be sent."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -102,7 +103,9 @@ def test_what_is_still_to_be_sent_is_refused_or_canceled(
         erase(databases, event_id)
     assert refused.value.count == 1
     assert has_payload() == [True]
-    assert erase(databases, event_id, cancel_pending=True).deliveries_canceled == 1
+    assert [erase(databases, event_id, cancel_pending=True).deliveries_canceled for _ in "12"] == [1, 0]
+    [details] = db.session.scalars(select(AuditEntry.details).where(AuditEntry.action == "event.erase"))
+    assert json.loads(details) == ({"deliveries_never_made": 1} if state == "to be fanned out" else {})
     assert has_payload() == [False]
     assert states(event_id) == {"delivered" if state == "to be fanned out" else "canceled"}
     assert not db.session.scalars(select(PendingDelivery)).all()
@@ -199,13 +202,14 @@ def test_of_what_is_complete_nothing_is_left_to_retention_or_to_a_repeat(
     assert (again.was_erased, again.is_complete) == (True, True)
 
 
+@pytest.mark.parametrize("days", [0, 31], ids=["at once", "once payloads of its age are erased, too"])
 def test_a_run_of_retention_that_leaves_copies_leaves_the_erasure_to_the_next(
-    workspace: Workspace, database: WriteDatabase, databases: Databases
+    workspace: Workspace, database: WriteDatabase, databases: Databases, days: int
 ) -> None:
     [event_id] = workspace.send(batch_id=SECRET)
     workspace.send(batch_id="another")
     analyze(database)
-    later, limits = clock.now() + timedelta(hours=1), RetentionLimits(log_seconds=0.1)
+    later, limits = clock.now() + timedelta(days=days, hours=1), RetentionLimits(log_seconds=0.1)
     with copies_kept(database, databases):
         assert not event_erasure.erase(
             databases, event_id, cancel_pending=True, actor=TESTER, limits=NO_WAIT

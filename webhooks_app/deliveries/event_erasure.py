@@ -105,11 +105,9 @@ def erase_rows(
         _leave_to_retention(connection, workspace_id, event_id)
         if not was_erased:
             payload_erasure.erase_bodies(connection, [event_id], now=now)
-            audit.record(
-                connection, actor, "event.erase", workspace_id=workspace_id, target=event_id, now=now
-            )
-    # What fans the event out finds it without a payload, and makes no more deliveries of it.
-    canceled += rest
+            _record(connection, actor, workspace_id, event_id, rest, now)
+            # What fans the event out finds it without a payload, and makes no more deliveries of it.
+            canceled += rest
     attempts, is_done = _erase_attempts(databases, event_id, limits.batch_rows, deadline)
     return ErasedEvent(
         event_id,
@@ -133,6 +131,16 @@ def _workspace_of(databases: Databases, event_id: str, workspace_id: str | None)
     if found is None or workspace_id not in (None, found):
         raise UnknownEvent
     return found
+
+
+def _record(
+    connection: Connection, actor: Actor, workspace_id: str, event_id: str, rest: int, now: datetime
+) -> None:
+    """Audit the erasure, with how many deliveries will not be made: no other row tells of these."""
+    details = {"deliveries_never_made": rest} if rest else {}
+    audit.record(
+        connection, actor, "event.erase", workspace_id=workspace_id, target=event_id, now=now, **details
+    )
 
 
 def _leave_to_retention(connection: Connection, workspace_id: str, event_id: str) -> None:

@@ -92,8 +92,15 @@ def _finish_erasures(batches: Batches, workspace_id: str, finished: FinishedEras
 
 def _erase_late(batches: Batches, workspace_id: str, before: datetime, now: datetime) -> int:
     count = 0
-    late = select(LatePayload.event_id).where(
-        LatePayload.workspace_id == workspace_id, LatePayload.event_id < ids.floor("evt", before)
+    # What was erased before its time is for `_finish_erasures`; of some the log has taken the event along.
+    late = (
+        select(LatePayload.event_id)
+        .join(Event, Event.id == LatePayload.event_id, isouter=True)
+        .where(
+            LatePayload.workspace_id == workspace_id,
+            LatePayload.event_id < ids.floor("evt", before),
+            Event.payload_erased_at.is_(None),
+        )
     )
     for batch in batches.read(late, LatePayload.event_id):
         named = [row.event_id for row in batch]
@@ -137,9 +144,11 @@ def _erase_noted(
     connection: Connection, named: Sequence[str], /, *, workspace_id: str, before: datetime, now: datetime
 ) -> int:
     count = payload_erasure.erase_finished(connection, named, finished_before=before, now=now)
-    has_payload = select(Event.id).where(Event.id == LatePayload.event_id, Event.payload_erased_at.is_(None))
+    # Not those that somebody has erased meanwhile, of which copies may be left.
+    is_of_others = Event.payload_erased_at.is_distinct_from(now)
+    kept = select(Event.id).where(Event.id == LatePayload.event_id, is_of_others)
     noted = delete(LatePayload).where(
         LatePayload.workspace_id == workspace_id, LatePayload.event_id.in_(named)
     )
-    connection.execute(noted.where(~has_payload.correlate(LatePayload).exists()))
+    connection.execute(noted.where(~kept.correlate(LatePayload).exists()))
     return count
