@@ -38,7 +38,7 @@ GROUPS = (
     _group("webhooks_app/deliveries", "signing_grants", "tests/web/test_signed_deliveries.py"),
     _group(
         "webhooks_app/deliveries",
-        "event_erasure payload_erasure payload_retention",
+        "erased_events event_erasure payload_erasure payload_retention",
         *("tests/deliveries/test_event_erasure.py", "tests/deliveries/test_payload_retention.py"),
         "tests/deliveries/test_payload_erasure.py",
         *("tests/web/test_erased_payloads.py", "tests/worker/test_replayed_deliveries.py"),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError, RedisError, ResponseError, TimeoutError
+from rq.timeouts import JobTimeoutException
 
 from tests.conftest import wait_for
 from webhooks_app.jobs import redis_connections, redis_round_trip
@@ -31,6 +32,19 @@ def test_what_was_not_answered_in_time_is_no_answer_to_the_next_command(redis: R
         redis_round_trip.ask(redis, ("BLPOP", "nothing", 1), ("GET", "a"))
     assert redis_round_trip.ask(redis, ("GET", "a")) == [b"x"]
     assert redis.ping()
+
+
+def test_what_a_job_that_is_ended_left_unread_is_no_answer_to_the_next_command(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end_job(_: object) -> None:
+        raise JobTimeoutException  # as a signal does, at any moment
+
+    with monkeypatch.context() as patch:
+        patch.setattr(redis_round_trip, "_read", end_job)
+        with pytest.raises(JobTimeoutException):
+            redis_round_trip.ask(redis, ("SET", "a", "x"), ("BLPOP", "nothing", 30))
+    assert redis_round_trip.ask(redis, ("GET", "a")) == [b"x"]
 
 
 def test_a_connection_that_the_server_closed_is_opened_anew(redis: Redis) -> None:

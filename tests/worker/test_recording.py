@@ -367,3 +367,14 @@ def test_a_410_disables_its_endpoint_and_no_other(workspace: Workspace, database
     states = {name: db.session.get_one(Endpoint, name).state for name in (gone, other)}
     assert states == {gone: EndpointState.DISABLED, other: EndpointState.ENABLED}
     assert db.session.scalars(select(Notice.kind)).all() == [NoticeKind.GONE]
+
+
+def test_headers_are_packed_only_where_that_is_asked_for(
+    workspace: Workspace, database: WriteDatabase
+) -> None:
+    """As whoever asks knows that no process runs any more which could not read them."""
+    workspace.endpoint(URL)
+    workspace.send()
+    write(database, finished(claim(database)[0], DELIVERED))
+    [attempt] = attempts()
+    assert (attempt.plain_request_headers, attempt.packed_heads) == ("[]", None)
