@@ -7,10 +7,10 @@ from sqlalchemy import select, update
 
 from tests.conftest import Workspace
 from tests.listeners.listening import TIMEOUT, begin, claim
-from tests.worker.attempted import damage, damage_text, deliveries, exchange, make_due
+from tests.worker.attempted import attempts, damage, damage_text, deliveries, exchange, make_due
 from webhooks_app.core import clock
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import DeliveryState, PendingDelivery
+from webhooks_app.db.models import AttemptRollup, DeliveryState, PendingDelivery
 from webhooks_app.extensions import db, services
 from webhooks_app.listeners import due_requests
 from webhooks_app.listeners.due_requests import LEASE_MARGIN
@@ -65,6 +65,8 @@ def test_what_has_a_damaged_body_fails_and_the_others_are_handed_on(
     assert [each.event_id for each in claim(session.endpoint_id)] == [other]
     failed = [each for each in deliveries() if each.event_id != other]
     assert {(each.state, each.last_outcome) for each in failed} == {(DeliveryState.FAILED, "payload")}
+    assert [each.request_headers for each in attempts()] == ["[]"] * 4
+    assert db.session.scalars(select(AttemptRollup.count)).all() == []
     make_due(database)
     assert [each.event_id for each in claim(session.endpoint_id)] == [other]
 
