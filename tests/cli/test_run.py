@@ -347,7 +347,7 @@ def test_what_is_forked_has_a_name_and_its_web_loads_its_code_anew_upon_sighup(
     web.send_signal(signal.SIGHUP)
 
     wait_for(lambda: running.alive("-m webhooks_app web") == [web], PATIENCE_SECONDS)
-    wait_for(lambda: " web       | ready\n" in running.text)
+    wait_for(lambda: " web       | ready\n" in running.text, PATIENCE_SECONDS)
     wait_for(lambda: running.is_answering)
     answer = running.curl(tmp_path)
     wait_for(lambda: running.deliveries(answer["id"])[0][1] == "delivered")
