@@ -56,6 +56,10 @@ TESTER = Actor("tester@example.com", "127.0.0.1")
 PASSWORD = "correct horse battery"
 # One for each test, or nearly: what outlives its test by some hundred others disturbs none.
 REDIS_DATABASES = 1000
+OPEN_TRANSACTIONS = """
+SELECT pid FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND state LIKE 'idle in transaction%'
+"""
 WRITTEN_TABLES = """
 SELECT oid::regclass::text AS name,
     pg_relation_size(oid) > 10 * current_setting('block_size')::int OR reltuples >= 0 AS is_truncated
@@ -282,8 +286,17 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         return
     emptying: Engine = request.getfixturevalue("emptying_engine")
     yield request.getfixturevalue("postgresql_url")
-    with emptying.begin() as connection:
+    with emptying.connect() as connection:
+        wait_for(lambda: not _open_transactions(connection))
         _empty(connection)
+        connection.commit()
+
+
+def _open_transactions(connection: Connection) -> list[int]:
+    """Return the other sessions of the database that left a transaction open."""
+    found = list(connection.scalars(text(OPEN_TRANSACTIONS)))
+    connection.rollback()
+    return found
 
 
 def _empty(connection: Connection) -> None:
