@@ -167,3 +167,11 @@ def test_a_released_claim_is_no_expired_lease(workspace: Workspace, database: Wr
         [claimed] = claim(database, 5)
         assert claimed.expired_leases == 0
         claims.release(database, [claimed], due_at=clock.now())
+
+
+def test_each_claim_of_a_delivery_has_the_next_generation(
+    workspace: Workspace, database: WriteDatabase
+) -> None:
+    workspace.endpoint(URL)
+    workspace.send()
+    assert [each.generation for each in claim_twice(database)] == [1, 2]
