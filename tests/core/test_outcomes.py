@@ -22,6 +22,7 @@ def test_every_class_has_words(kind: OutcomeClass) -> None:
 
 def test_no_two_classes_share_their_words() -> None:
     assert set(DESCRIPTIONS) == set(OutcomeClass)
+    assert OutcomeClass("of a newer version") is OutcomeClass.PLATFORM
     assert len({words.label for words in DESCRIPTIONS.values()}) == len(OutcomeClass)
     assert len({words.reason for words in DESCRIPTIONS.values()}) == len(OutcomeClass)
 

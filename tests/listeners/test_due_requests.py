@@ -7,6 +7,7 @@ from sqlalchemy import select, update
 
 from tests.conftest import Workspace
 from tests.listeners.listening import TIMEOUT, begin, claim
+from tests.monitoring.test_stored_formats import report
 from tests.worker.attempted import attempts, damage, damage_text, deliveries, exchange, make_due
 from webhooks_app.core import clock
 from webhooks_app.db.engines import WriteDatabase
@@ -14,6 +15,7 @@ from webhooks_app.db.models import AttemptRollup, DeliveryState, PendingDelivery
 from webhooks_app.extensions import db, services
 from webhooks_app.listeners import due_requests
 from webhooks_app.listeners.due_requests import LEASE_MARGIN
+from webhooks_app.monitoring.own_report import WEB
 
 
 def test_a_claim_lasts_while_its_program_handles_one_after_the_other(workspace: Workspace) -> None:
@@ -69,6 +71,17 @@ def test_what_has_a_damaged_body_fails_and_the_others_are_handed_on(
     assert db.session.scalars(select(AttemptRollup.count)).all() == []
     make_due(database)
     assert [each.event_id for each in claim(session.endpoint_id)] == [other]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_code_before_can_show_what_failed_so(workspace: Workspace, database: WriteDatabase) -> None:
+    session = begin(workspace)
+    [damaged] = workspace.send()
+    damage(database, damaged)
+    report(database, WEB)
+    assert claim(session.endpoint_id) == []
+    [failed] = deliveries()
+    assert (failed.state, failed.last_outcome) == (DeliveryState.FAILED, "platform")
 
 
 def test_requests_come_in_the_order_of_their_events(workspace: Workspace, database: WriteDatabase) -> None:

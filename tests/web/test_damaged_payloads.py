@@ -7,14 +7,14 @@ from sqlalchemy import update
 
 from tests.conftest import Workspace
 from tests.reading import captured, json_of
-from tests.receivers import Receiver
+from tests.receivers import Answer, Receiver
 from tests.web.api.conftest import new_api
 from tests.web.conftest import Page
 from tests.web.deliveries import newest
 from tests.worker.attempted import damage, damage_text, exchange
 from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import Attempt
+from webhooks_app.db.models import Attempt, AttemptRollup, Delivery, EndpointHealth, TrafficCount
 from webhooks_app.worker.engine import DeliveryEngine
 
 KEY = "the-key"
@@ -90,6 +90,32 @@ def test_nothing_of_it_is_signed_afresh(damaged: str, admin_page: Page, anonymou
 
 def test_the_event_sent_again_under_its_key_is_the_same(damaged: str, workspace: Workspace) -> None:
     assert _send(workspace) == damaged
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_an_outcome_that_only_a_newer_version_knows_stops_no_page(
+    workspace: Workspace,
+    receiver: Receiver,
+    engine: DeliveryEngine,
+    database: WriteDatabase,
+    admin_page: Page,
+) -> None:
+    endpoint_id = workspace.endpoint(receiver.url)
+    workspace.send()
+    receiver.answer = Answer(500)
+    engine.run(seconds=60)
+    with database.begin() as connection:
+        connection.execute(update(Delivery).values(last_outcome="newer", last_status=None))
+        connection.execute(update(Attempt).values(outcome="newer", status=None))
+        connection.execute(update(AttemptRollup).values(outcome="newer"))
+        connection.execute(update(TrafficCount).values(name="newer"))
+        health = update(EndpointHealth)
+        connection.execute(health.values(last_failure_outcome="newer", last_failure_status=None))
+    row = newest().id
+    reason = DESCRIPTIONS[OutcomeClass.PLATFORM].reason
+    assert reason in html.unescape(admin_page.get(f"deliveries/{row}").text)
+    for url in ("deliveries/", f"deliveries/?open={row}", f"endpoints/{endpoint_id}", "", "traffic/"):
+        assert admin_page.get(url).status_code == 200, url
 
 
 @pytest.mark.parametrize("stored", [b"\3", b"\3\1\0", b"\x63"])

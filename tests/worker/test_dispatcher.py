@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import select, update
 
 from tests.conftest import MakeEngine, Workspace
+from tests.monitoring.test_stored_formats import report
 from tests.receivers import Answer, Received, Receiver, answer_after
 from tests.worker.attempted import attempts, damage, damage_text, deliveries, exchange
 from webhooks_app.core import clock
@@ -17,6 +18,7 @@ from webhooks_app.db.models import (
     PendingDelivery,
 )
 from webhooks_app.extensions import db
+from webhooks_app.monitoring.own_report import WEB
 from webhooks_app.worker.concurrency import ObservedHealth
 from webhooks_app.worker.engine import DeliveryEngine
 from webhooks_app.worker.engine_limits import ConcurrencyLimits, EngineLimits
@@ -71,6 +73,21 @@ def test_a_damaged_body_fails_its_own_delivery_only(
     }
     ids = {each.id for each in failed}
     assert [each.outcome for each in attempts() if each.delivery_id in ids] == ["payload"] * 4
+
+
+@on_sqlite
+def test_a_damaged_body_is_recorded_as_the_code_before_can_show_it_while_that_runs(
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase
+) -> None:
+    workspace.endpoint(receiver.url)
+    [damaged] = workspace.send()
+    damage(database, damaged)
+    report(database, WEB)
+    engine.run(seconds=60)
+
+    [failed], [attempt] = deliveries(), attempts()
+    assert (failed.state, failed.last_outcome) == (DeliveryState.FAILED, "platform")
+    assert (attempt.outcome, attempt.detail) == ("platform", "The stored payload is damaged.")
 
 
 @on_sqlite

@@ -33,6 +33,11 @@ class OutcomeClass(StrEnum):
     PAYLOAD = "payload"
     CRASHED = "crashed"
 
+    @classmethod
+    def _missing_(cls, value: object) -> "OutcomeClass":
+        """Read what only a newer version knows as a failure of the platform: going back shows its log."""
+        return cls.PLATFORM
+
 
 # Failures that are the platform's own: they say nothing about the endpoint and never disable one.
 PLATFORM_FAILURES = frozenset(

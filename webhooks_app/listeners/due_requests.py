@@ -9,14 +9,14 @@ from sqlalchemy import Connection, bindparam, exists, or_, select
 
 from webhooks_app.core import clock
 from webhooks_app.core.encryption import Cipher
-from webhooks_app.core.outcomes import Outcome, OutcomeClass
 from webhooks_app.db import event_bodies
-from webhooks_app.db.engines import Databases, WriteDatabase
+from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import DeliveryState, Endpoint, Listener, PendingDelivery
 from webhooks_app.db.models.base import UtcDateTime
 from webhooks_app.endpoints import destinations
 from webhooks_app.endpoints.destinations import Destination
-from webhooks_app.worker import claims, recording, signed_requests
+from webhooks_app.monitoring.stored_formats import StoredFormats
+from webhooks_app.worker import claims, damaged_payloads, recording, signed_requests
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery
 from webhooks_app.worker.retry_decision import RetryDecision
 
@@ -101,17 +101,17 @@ def claim(
         bodies = signed_requests.bodies(connection, [each.event_id for each in claimed])
     claimed.sort(key=lambda each: each.delivery_id)
     if damaged := [each for each in claimed if isinstance(bodies[each.event_id], event_bodies.Unreadable)]:
-        _fail(databases.write, damaged, now)
+        _fail(databases, damaged, now)
     readable = [each for each in claimed if each not in damaged]
     return [_signed(each, destination, bodies[each.event_id], now) for each in readable]
 
 
-def _fail(database: WriteDatabase, damaged: list[ClaimedDelivery], now: datetime) -> None:
+def _fail(databases: Databases, damaged: list[ClaimedDelivery], now: datetime) -> None:
+    outcome = damaged_payloads.outcome(StoredFormats(databases.read.connect))
     for each in damaged:
-        each.started_at, each.request_headers = now, "[]"
-        each.outcome = Outcome(OutcomeClass.PAYLOAD)
+        each.started_at, each.request_headers, each.outcome = now, "[]", outcome
         each.decision = RetryDecision(DeliveryState.FAILED, None)
-    recording.record(database, damaged, now=now, is_counted=False)
+    recording.record(databases.write, damaged, now=now, is_counted=False)
 
 
 def sign(delivery_id: str, destination: Destination, body: bytes, now: datetime) -> list[tuple[str, str]]:

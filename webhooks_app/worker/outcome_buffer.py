@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.exc import DBAPIError
 
 from webhooks_app.core import clock, failpoints
+from webhooks_app.core.outcomes import OutcomeClass
 from webhooks_app.db import transient_errors
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.rolling_upgrades import PACKED_HEADS, RollingUpgrade
@@ -15,7 +16,7 @@ from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.monitoring.counters import ProcessCounters
 from webhooks_app.monitoring.stored_formats import StoredFormat, StoredFormats
 from webhooks_app.monitoring.tracing import Tracer
-from webhooks_app.worker import attempt_counts, attempt_spans
+from webhooks_app.worker import attempt_counts, attempt_spans, damaged_payloads
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery, ClaimKey
 from webhooks_app.worker.constant_headers import StoredHeaders
 from webhooks_app.worker.engine_limits import BufferLimits
@@ -63,6 +64,8 @@ class OutcomeBuffer:
 
     def add(self, delivery: ClaimedDelivery) -> None:
         """Add a delivery that has its outcome and its decision."""
+        if delivery.outcome.kind is OutcomeClass.PAYLOAD:
+            delivery.outcome = damaged_payloads.outcome(self._formats)
         if not self._deliveries:
             self._oldest_at = time.monotonic()
         self._deliveries.append(delivery)
