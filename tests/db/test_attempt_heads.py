@@ -188,7 +188,11 @@ def test_what_cannot_be_read_is_told_apart_from_no_headers(content: bytes) -> No
     assert unpacked(content, "") == Heads(is_damaged=True)
 
 
-@pytest.mark.parametrize("whole", [packed(signed()), packed("[]"), packed_variable(signed()) or b""])
+@pytest.mark.parametrize(
+    "whole",
+    [packed(signed()), packed("[]"), packed_variable(signed()) or b""],
+    ids=["signed", "whole", "constant"],
+)
 def test_what_was_cut_or_goes_on_is_damaged(whole: bytes) -> None:
     constant = constant_of(signed())
     assert not unpacked(whole, constant).is_damaged

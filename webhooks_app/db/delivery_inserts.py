@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from webhooks_app.db import driver_errors
 from webhooks_app.db.models import DeliveryState
 from webhooks_app.db.models.base import microseconds
+from webhooks_app.db.postgresql_arrays import TextArray
 
 
 class NewDelivery(NamedTuple):
@@ -83,7 +84,7 @@ def postgresql_values(
 ) -> dict[str, Any]:
     """Return what ROWS and INSERTS are given: an array for each column, and what all rows share."""
     columns = zip(*deliveries, strict=True) if deliveries else ([] for _ in NewDelivery._fields)
-    values: dict[str, Any] = dict(zip(NewDelivery._fields, map(list, columns), strict=True))
+    values: dict[str, Any] = dict(zip(NewDelivery._fields, map(TextArray, columns), strict=True))
     return values | {"created_at": created_at, "due_at": due_at, "is_test": is_test}
 
 

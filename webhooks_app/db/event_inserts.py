@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from webhooks_app.db import delivery_inserts, driver_errors, driver_sql, event_values
 from webhooks_app.db.delivery_inserts import NewDelivery
 from webhooks_app.db.models.base import microseconds
+from webhooks_app.db.postgresql_arrays import ByteaArray, TextArray
 
 
 class NewEventRow(NamedTuple):
@@ -49,10 +50,18 @@ _POSTGRESQL = f"""
     {delivery_inserts.INSERTS}
     SELECT id FROM event
 """
-_PARAMETERS = (
-    *("ids", "workspace_ids", "types", "bodies", "keys", "hashes"),
-    *("indexed_values", "first_values", "second_values", "third_values"),
-)
+_ARRAYS = {
+    "ids": TextArray,
+    "workspace_ids": TextArray,
+    "types": TextArray,
+    "bodies": ByteaArray,
+    "keys": TextArray,
+    "hashes": TextArray,
+    "indexed_values": TextArray,
+    "first_values": TextArray,
+    "second_values": TextArray,
+    "third_values": TextArray,
+}
 _SQLITE = """
     INSERT INTO events
         (id, workspace_id, type, body, idempotency_key, request_hash,
@@ -87,9 +96,9 @@ def insert(
         new = [each for each in deliveries if each.event_id in inserted]
         delivery_inserts.insert(connection, new, created_at=now, due_at=now, is_test=is_test)
         return inserted
-    columns = map(list, zip(*map(_columns, ordered), strict=True))
+    columns = zip(*map(_columns, ordered), strict=True)
     values = delivery_inserts.postgresql_values(deliveries, created_at=now, due_at=now, is_test=is_test)
-    values |= zip(_PARAMETERS, columns, strict=True)
+    values |= {name: _ARRAYS[name](column) for name, column in zip(_ARRAYS, columns, strict=True)}
     return {event_id for (event_id,) in driver_sql.fetch_all_as(connection, _POSTGRESQL, values)}
 
 

@@ -15,11 +15,13 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg.abc import PQGen
-from psycopg.pq import PollingStatus, TransactionStatus
+from psycopg.adapt import Dumper
+from psycopg.pq import Format, PollingStatus, TransactionStatus
 from psycopg.pq.abc import PGcancelConn
 
 from webhooks_app.db import deadlines
 from webhooks_app.db.circuit_breaker import CircuitBreaker, NotWorthWaiting
+from webhooks_app.db.postgresql_arrays import ByteaArray, TextArray
 
 T = TypeVar("T")
 
@@ -40,6 +42,24 @@ _ASK_ABOUT_SESSION = """
 _TRANSACTION_TIMEOUT_SINCE = 170000
 # What libpq waits for, to read or to write.
 _POLLS: dict[int, tuple[int, int]] = {PollingStatus.READING: (1, 0), PollingStatus.WRITING: (0, 1)}
+
+
+class _TextArrayDumper(Dumper):
+    format, oid = Format.BINARY, TextArray.oid
+
+    def dump(self, obj: TextArray) -> bytes:
+        return obj.as_binary()
+
+
+class _ByteaArrayDumper(Dumper):
+    format, oid = Format.BINARY, ByteaArray.oid
+
+    def dump(self, obj: ByteaArray) -> bytes:
+        return obj.as_binary()
+
+
+psycopg.adapters.register_dumper(TextArray, _TextArrayDumper)
+psycopg.adapters.register_dumper(ByteaArray, _ByteaArrayDumper)
 
 
 class NotAdmitted(psycopg.OperationalError):
