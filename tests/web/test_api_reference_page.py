@@ -1,7 +1,6 @@
 """The page of the API's reference."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from flask import Flask
@@ -10,7 +9,6 @@ from tests.events import shop_catalog
 from tests.web.conftest import Page
 from webhooks_app.events import catalog
 from webhooks_app.extensions import services
-from webhooks_app.web import api_reference_page
 from webhooks_app.web.api.all_operations import OPERATIONS
 
 _ON_ONE_DATABASE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -49,18 +47,3 @@ def test_what_consumers_get_is_on_it_with_the_fields_of_its_data(
         assert f"<code>{name}</code>" in own
     assert "Tried again, not before <code>Retry-After</code>." in own
     assert "<script>alert" not in own and "<b>bold" not in own
-
-
-@pytest.mark.parametrize(
-    ("schema", "shown"),
-    [
-        (True, "value"),
-        ({"anyOf": [True, {"type": "string"}]}, "value or text"),
-        ({"enum": [0, False, "", None, "ü", 1.5]}, '0, false, "", null, "ü", 1.5'),
-        ({"const": False}, "false"),
-        ({"const": None}, "null"),
-        ({"type": ["integer", "null"]}, "whole number or null"),
-    ],
-)
-def test_what_a_value_is_is_said_of_any_schema(schema: Any, shown: str) -> None:
-    assert api_reference_page.kind(schema) == shown

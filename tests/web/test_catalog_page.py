@@ -8,7 +8,6 @@ import pytest
 from tests.conftest import Workspace
 from tests.web.conftest import Page
 from webhooks_app.events.catalog import load
-from webhooks_app.web.catalog_page import Field, fields
 
 CATALOG = load()
 
@@ -66,24 +65,3 @@ def test_it_is_as_long_with_many_endpoints(admin_page: Page, workspace: Workspac
     for _ in range(20):
         workspace.endpoint("http://127.0.0.1:9/", name="A name that is fairly long")
     assert len(admin_page.get("catalog/").text) < few + 200
-
-
-def test_fields_go_down_into_objects_and_lists() -> None:
-    schema = {
-        "required": ["kind"],
-        "properties": {
-            "kind": {"enum": ["a", None], "description": "Which"},
-            "at": {"type": "string", "format": "date-time"},
-            "items": {
-                "type": "array",
-                "items": {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}},
-            },
-        },
-    }
-
-    assert list(fields(schema)) == [
-        Field("kind", "one of a, null", True, "Which"),
-        Field("at", "string, date-time", False, ""),
-        Field("items", "array of object", False, ""),
-        Field("items[].id", "string", True, ""),
-    ]

@@ -1,17 +1,17 @@
 """The API's reference, drawn from the document that the API itself serves."""
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from flask import Blueprint, render_template
 
+from webhooks_app.web import schema_fields
 from webhooks_app.web.api import document, event_schemas
 from webhooks_app.web.api.reference import meaning
 from webhooks_app.web.responses import PageResponse
+from webhooks_app.web.schema_fields import kind
 
 _METHODS = ("get", "post", "put", "patch", "delete")
-_KINDS = {"string": "text", "integer": "whole number", "array": "list", "boolean": "true or false"}
 
 
 class Field(NamedTuple):
@@ -65,15 +65,11 @@ def _webhooks(described: Mapping[str, Any]) -> Iterator[Described]:
     for name, methods in described["webhooks"].items():
         found = _operation(described, "post", name, methods["post"])
         data = described["components"]["schemas"][f"{found.id.removeprefix('on')}Data"]
-        yield found._replace(fields=(*found.fields, *_data_fields(data, "data.")))
-
-
-def _data_fields(schema: Mapping[str, Any], prefix: str) -> Iterator[Field]:
-    for name, part in schema.get("properties", {}).items():
-        part = part if isinstance(part, dict) else {}
-        is_required = name in schema.get("required", ())
-        yield Field(f"{prefix}{name}", "body", kind(part), is_required, part.get("description", ""))
-        yield from _data_fields(part, f"{prefix}{name}.")
+        own = (
+            Field(path, "body", kind(part), is_required, description)
+            for path, part, is_required, description in schema_fields.fields(data, "data.")
+        )
+        yield found._replace(fields=(*found.fields, *own))
 
 
 def _operation(
@@ -106,7 +102,7 @@ def _body_fields(described: Mapping[str, Any], operation: Mapping[str, Any]) -> 
         return
     schema = _resolve(described, operation["requestBody"]["content"]["application/json"]["schema"])
     if "oneOf" in schema:
-        yield Field("type", "body", "text", True, "An event type of the catalog.")
+        yield Field("type", "body", "string", True, "An event type of the catalog.")
         yield Field("data", "body", "object", True, "What the catalog says of that type.")
         return
     for name, part in schema.get("properties", {}).items():
@@ -119,23 +115,3 @@ def _resolve(described: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping
         return schema
     found: Mapping[str, Any] = described["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
     return found
-
-
-def kind(schema: Any) -> str:
-    """Return what a value is, in words: the values that there are, where they are few, as JSON has them.
-
-    A schema may also be true or false (JSON Schema 2020-12, core, section 4.3.2).
-    """
-    if not isinstance(schema, dict):
-        return "value"
-    if "enum" in schema:
-        return ", ".join(json.dumps(each, ensure_ascii=False) for each in schema["enum"])
-    if "const" in schema:
-        return json.dumps(schema["const"], ensure_ascii=False)
-    if "anyOf" in schema:
-        return " or ".join(dict.fromkeys(kind(each) for each in schema["anyOf"]))
-    if "$ref" in schema:
-        return str(schema["$ref"].rpartition("/")[2])
-    named = schema.get("type", "value")
-    names = named if isinstance(named, list) else [named]
-    return " or ".join(_KINDS.get(str(name), str(name)) for name in names)

@@ -1,24 +1,14 @@
 """The event catalog, with the fields of each event's data and how many endpoints get it."""
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
 
 from flask import Blueprint, g, render_template
 from sqlalchemy import func, not_, select
 
 from webhooks_app.db.models import Endpoint, Subscription
 from webhooks_app.extensions import db, services
+from webhooks_app.web import schema_fields
 from webhooks_app.web.responses import PageResponse
-
-
-class Field(NamedTuple):
-    """A field of a schema; `path` is dotted, `kind` in words."""
-
-    path: str
-    kind: str
-    is_required: bool
-    description: str
 
 
 def add_routes(blueprint: Blueprint) -> None:
@@ -33,31 +23,10 @@ def index() -> PageResponse:
         count=len(services().catalog.event_types),
         counts=counts,
         left={name: counts[name] for name in services().catalog.missing(counts)},
-        fields=fields,
+        fields=schema_fields.fields,
+        kind=schema_fields.kind,
         as_json=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
     )
-
-
-def fields(schema: Mapping[str, Any], prefix: str = "") -> Iterator[Field]:
-    """Yield the schema's fields, each object's own right behind it; `[]` marks the items of a list."""
-    required = schema.get("required", ())
-    for name, described in schema.get("properties", {}).items():
-        part = described if isinstance(described, Mapping) else {}  # true and false are schemas, too
-        path = f"{prefix}{name}"
-        yield Field(path, _kind(part), name in required, part.get("description", ""))
-        yield from fields(part, f"{path}.")
-        if isinstance(part.get("items"), dict):
-            yield from fields(part["items"], f"{path}[].")
-
-
-def _kind(part: Mapping[str, Any]) -> str:
-    if "enum" in part:
-        return "one of " + ", ".join("null" if each is None else str(each) for each in part["enum"])
-    kind = part.get("type", "any")
-    name = " or ".join(kind) if isinstance(kind, list) else str(kind)
-    if isinstance(part.get("items"), dict):
-        name += f" of {_kind(part['items'])}"
-    return f"{name}, {part['format']}" if "format" in part else name
 
 
 def _subscriber_counts() -> dict[str, int]:

@@ -1,13 +1,13 @@
 """A page for each event type of a catalog, and the page that lists them. Pure."""
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
 
 from webhooks_app.core.ids import PLACEHOLDER_TOKEN
 from webhooks_app.events.catalog import Catalog
 from webhooks_app.events.event_types import EventType
+from webhooks_app.web import schema_fields
 from webhooks_app.web.document_blocks import Block, Code, Heading, Paragraph, Table, json_code
+from webhooks_app.web.schema_fields import SchemaField
 
 _SIGNATURE = "[signature](../consumers.md#verify-the-signature)"
 _ENVELOPE = {
@@ -30,6 +30,7 @@ def index(catalog: Catalog, introduction: str) -> list[Block]:
 
 def page(event_type: EventType, *, base_url: str) -> list[Block]:
     """Return the page of an event type; `base_url` is the platform that it is sent to."""
+    data_fields = list(map(_field, schema_fields.fields(event_type.schema)))
     body = _ENVELOPE | {"type": event_type.name, "data": event_type.example}
     indexed = ", ".join(f"`{name}`" for name in event_type.indexed)
     blocks: list[Block | None] = [
@@ -38,7 +39,7 @@ def page(event_type: EventType, *, base_url: str) -> list[Block]:
         Paragraph(f"{event_type.description.rstrip('.')}."),
         Paragraph(f"The delivery log finds such events by {indexed}.") if indexed else None,
         Heading(2, "Data"),
-        Table(("Field", "Type", "Required", "Meaning"), list(_fields(event_type.schema))),
+        Table(("Field", "Type", "Required", "Meaning"), data_fields),
         Heading(2, "What arrives"),
         Paragraph(f"The body of each delivery, once its {_SIGNATURE} is verified:"),
         json_code(body),
@@ -55,25 +56,10 @@ def page(event_type: EventType, *, base_url: str) -> list[Block]:
     return [block for block in blocks if block]
 
 
-def _fields(schema: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
-    """Yield each field, those of objects within behind them, as `outer.inner`."""
-    for name, part in schema.get("properties", {}).items():
-        if not isinstance(part, dict):  # true or false, which stand for anything and nothing
-            part = {}
-        is_required = "yes" if name in schema.get("required", ()) else "no"
-        yield f"`{prefix}{name}`", _kind(part), is_required, part.get("description", "")
-        yield from _fields(part, f"{prefix}{name}.")
-
-
-def _kind(part: Mapping[str, Any]) -> str:
-    if "enum" in part:
-        return ", ".join(f"`{json.dumps(each)}`" for each in part["enum"])
-    kinds = part.get("type", "any")
-    text = " or ".join(kinds) if isinstance(kinds, list) else str(kinds)
-    items = part.get("items")
-    if text == "array" and isinstance(items, dict) and "type" in items:
-        text = f"array of {items['type']}s"
-    return f"{text}, {part['format']}" if "format" in part else text
+def _field(field: SchemaField) -> tuple[str, str, str, str]:
+    path, part, is_required, description = field
+    kind = schema_fields.kind(part, show=lambda value: f"`{value}`")
+    return f"`{path}`", kind, "yes" if is_required else "no", description
 
 
 def _handler(event_type: EventType) -> str:
