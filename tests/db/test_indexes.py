@@ -16,7 +16,7 @@ from tests.statements import told_of_statements
 from webhooks_app.core import clock, ids
 from webhooks_app.db import claim_sql, index_builds
 from webhooks_app.db.engines import Databases, WriteDatabase
-from webhooks_app.db.event_deliveries import of_event
+from webhooks_app.db.event_conditions import of_event
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, Event, PendingDelivery
 from webhooks_app.db.models.event_tables import VALUE_COLUMNS
 from webhooks_app.deliveries import cancellations, replays, retention

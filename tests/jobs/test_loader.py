@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothi
 PROGRAM = """
 import os, signal, sys
 from webhooks_app.jobs import adoption
-from webhooks_app.jobs.guard import Announcement
+from webhooks_app.jobs.orphan_guard import Announcement
 from webhooks_app.jobs.loader import Loader
 
 def load():

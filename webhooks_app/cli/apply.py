@@ -10,18 +10,18 @@ import click
 
 from webhooks_app.cli import (
     endpoint_file,
-    endpoint_plan,
     endpoint_renames,
     plan_display,
     plan_execution,
+    requested_plan,
     terminal,
 )
 from webhooks_app.cli.api_answers import ApiFailure
 from webhooks_app.cli.api_client import ApiClient
 from webhooks_app.cli.api_command import ApiCommand, with_client
 from webhooks_app.cli.api_output import json_line
-from webhooks_app.cli.endpoint_plan import Action, Leftover, Plan
 from webhooks_app.cli.plan_execution import Outcome, Result
+from webhooks_app.cli.requested_plan import Action, Leftover, Plan
 from webhooks_app.cli.secrets_file import SecretsFile, SecretsFileError
 from webhooks_app.cli.yaml_nodes import LARGEST_BYTES, Problems
 from webhooks_app.core.text_display import flatten
@@ -103,7 +103,7 @@ def _plan(client: ApiClient, file: str, leftover: Leftover) -> Plan:
     endpoint_renames.check(declared.endpoints.values(), problems)
     if problems.found:
         _end(problems)
-    plan = endpoint_plan.make(client, declared, leftover, problems)
+    plan = requested_plan.make(client, declared, leftover, problems)
     if problems.found:
         _end(problems)
     return plan

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from webhooks_app.cli.endpoint_plan import Action, Plan, Step
+from webhooks_app.cli.requested_plan import Action, Plan, Step
 from webhooks_app.core.text_display import MASK, flatten
 from webhooks_app.core.url_masking import mask_url
 

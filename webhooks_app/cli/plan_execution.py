@@ -7,7 +7,7 @@ from typing import Any
 
 from webhooks_app.cli.api_answers import ApiFailure
 from webhooks_app.cli.api_client import ApiClient, segment
-from webhooks_app.cli.endpoint_plan import Action, Plan, Step, judge_one
+from webhooks_app.cli.requested_plan import Action, Plan, Step, judge_one
 from webhooks_app.cli.secrets_file import SecretsFile
 
 # Of one endpoint only; whatever else goes wrong would go wrong for the others, too.

@@ -15,8 +15,8 @@ from webhooks_app.cli import demo_admin, processes
 from webhooks_app.config import ConfigError, Settings
 from webhooks_app.core import instance_folder, standard_streams
 from webhooks_app.jobs import adoption, child_process, open_files, process, supervisor
-from webhooks_app.jobs.guard import PYTHON
 from webhooks_app.jobs.loader import Loader
+from webhooks_app.jobs.orphan_guard import PYTHON
 from webhooks_app.jobs.process import clear_errors
 from webhooks_app.jobs.supervisor import Command
 

@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 from webhooks_app.db import rolling_upgrades
 from webhooks_app.db.column_types import UtcDateTime
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.event_deliveries import part_of
+from webhooks_app.db.event_conditions import part_of
 from webhooks_app.db.models import RollingUpgrade
 from webhooks_app.db.moment_index import hash_of, moment_of
 from webhooks_app.db.transient_errors import Cause, cause_of, reason

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from sqlalchemy import ColumnElement, Select, and_, or_, select
 
 from webhooks_app.db.engines import ReadDatabase
-from webhooks_app.db.event_deliveries import of_events
+from webhooks_app.db.event_conditions import of_events
 from webhooks_app.db.models import Delivery
 
 # An event may have a hundred thousand deliveries, which each chunk is sorted out of; so there are few.

@@ -10,7 +10,7 @@ from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, ids
 from webhooks_app.db.engines import Databases, WriteDatabase
-from webhooks_app.db.event_deliveries import of_event
+from webhooks_app.db.event_conditions import of_event
 from webhooks_app.db.models import FINAL_STATES, Delivery, DeliveryState, Event, LatePayload
 from webhooks_app.db.models.event_tables import VALUE_COLUMNS
 from webhooks_app.db.upsert import insert_rows_if_new

@@ -20,7 +20,7 @@ from webhooks_app.core import clock, ids
 from webhooks_app.core.outcomes import WITHOUT_ANSWER
 from webhooks_app.db import planner_statistics, rolling_upgrades
 from webhooks_app.db.engines import ReadDatabase, WriteDatabase
-from webhooks_app.db.event_deliveries import of_events
+from webhooks_app.db.event_conditions import of_events
 from webhooks_app.db.models import FINAL_STATES, Attempt, Delivery, Endpoint, Event, Workspace
 from webhooks_app.db.models.event_tables import VALUE_COLUMNS
 from webhooks_app.db.transient_errors import DATABASE_ERRORS, cause_of

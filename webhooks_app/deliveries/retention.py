@@ -17,7 +17,7 @@ from webhooks_app.accounts import security_mail_runs, sessions
 from webhooks_app.core import clock, ids
 from webhooks_app.db import moment_index, upsert, write_ahead_log
 from webhooks_app.db.engines import Databases
-from webhooks_app.db.event_deliveries import of_event
+from webhooks_app.db.event_conditions import of_event
 from webhooks_app.db.models import (
     FINAL_STATES,
     AcceptedBatch,

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, func, select
 from webhooks_app.core import clock, failpoints, ids
 from webhooks_app.db import event_bodies, transient_errors
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.event_deliveries import of_events
+from webhooks_app.db.event_conditions import of_events
 from webhooks_app.db.event_inserts import NewEventRow
 from webhooks_app.db.models import Delivery, Event
 from webhooks_app.events import batch_keys, fan_out, fan_out_runs, request_hash

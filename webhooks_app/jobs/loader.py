@@ -16,7 +16,7 @@ from contextlib import suppress
 
 from webhooks_app.jobs import adoption, child_process, forked_process
 from webhooks_app.jobs.forked_process import ForkedProcess
-from webhooks_app.jobs.guard import Announcement
+from webhooks_app.jobs.orphan_guard import Announcement
 from webhooks_app.jobs.process import STOP_SIGNALS, gc_freeze
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from webhooks_app.core import clock, ids
 from webhooks_app.db import delivery_inserts, moment_index
 from webhooks_app.db.delivery_inserts import NewDelivery
 from webhooks_app.db.engines import Databases, WriteDatabase
-from webhooks_app.db.event_deliveries import of_event
+from webhooks_app.db.event_conditions import of_event
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, Event, Listener
 from webhooks_app.listeners import ending, listener_limits
 

@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 import webhooks_app
-from webhooks_app.monitoring import backlog, losses, reports
+from webhooks_app.monitoring import backlog, lost_processes, reports
 from webhooks_app.monitoring.counters import LARGEST_BUCKET, Key, split_key
 from webhooks_app.monitoring.facts import Facts
 from webhooks_app.monitoring.metrics import COUNTERS, GAUGES, HISTOGRAMS, PREFIX
@@ -85,7 +85,7 @@ def _gauges(facts: Facts | None, problems: Sequence[tuple[str, str]]) -> Iterato
 
 def _of_processes(facts: Facts) -> dict[str, Samples]:
     now = facts.now
-    lost = losses.find(facts.reports)
+    lost = lost_processes.find(facts.reports)
     alive = [each for kind in reports.KINDS for each in facts.reports.alive(kind)]
     workers = [each for each in alive if each.kind == reports.WORKER]
     shown = [*alive, *lost]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from webhooks_app.monitoring import losses
+from webhooks_app.monitoring import lost_processes
 from webhooks_app.monitoring.facts import Facts
 from webhooks_app.monitoring.problem_codes import Code, Problem, Severity
 from webhooks_app.monitoring.reports import SCHEDULER, SILENT_AFTER, WEB, WORKER, Process
@@ -99,7 +99,7 @@ _LOST = {WEB: Code.WEB_LOST, WORKER: Code.WORKER_LOST, SCHEDULER: Code.SCHEDULER
 
 def of_losses(facts: Facts) -> Iterator[Problem]:
     """Tell of lost processes beside which others of their kind work."""
-    for each in losses.find(facts.reports):
+    for each in lost_processes.find(facts.reports):
         if facts.reports.alive(each.kind):
             yield Problem(
                 _LOST[each.kind],

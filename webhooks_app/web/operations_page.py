@@ -13,7 +13,7 @@ from webhooks_app.core import clock
 from webhooks_app.db.models import Endpoint, Workspace
 from webhooks_app.endpoints.attempt_stats import CHART_HEIGHT, CHART_WIDTH
 from webhooks_app.extensions import db, services
-from webhooks_app.monitoring import backlog, losses
+from webhooks_app.monitoring import backlog, lost_processes
 from webhooks_app.monitoring.backlog import Sample
 from webhooks_app.monitoring.facts import Facts
 from webhooks_app.monitoring.problem_codes import Severity
@@ -85,7 +85,7 @@ def _line(samples: Sequence[Sample]) -> str:
 
 
 def _process_rows(known: Facts) -> list[ProcessRow]:
-    lost = losses.find(known.reports)
+    lost = lost_processes.find(known.reports)
     rows = [ProcessRow(each, _status(each, known, lost)) for each in known.reports.processes]
     shown = [each for each in rows if each.status and not _is_past(each.process, known)]
     return sorted(shown, key=lambda each: (KINDS.index(each.process.kind), each.process.name))

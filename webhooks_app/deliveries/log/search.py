@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from webhooks_app.core import ids
 from webhooks_app.core.outcomes import OutcomeClass
 from webhooks_app.db import keyset, moment_index
-from webhooks_app.db.event_deliveries import of_event
+from webhooks_app.db.event_conditions import of_event
 from webhooks_app.db.keyset import Condition, MatchCount, Search, SearchLimits, SearchResult
 from webhooks_app.db.models import Delivery, DeliveryState, Event, PendingDelivery
 from webhooks_app.deliveries.log import filter_values, value_search

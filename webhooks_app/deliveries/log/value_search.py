@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from webhooks_app.core import ids
 from webhooks_app.db import moment_index
-from webhooks_app.db.event_deliveries import of_event, of_events
+from webhooks_app.db.event_conditions import of_event, of_events
 from webhooks_app.db.keyset import Condition, SearchLimits, SearchResult
 from webhooks_app.db.models import Delivery, Event
 from webhooks_app.db.models.event_tables import VALUE_COLUMNS

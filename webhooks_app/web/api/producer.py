@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Row, select
 from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.core.clock import format_optional, format_rfc3339
 from webhooks_app.db import event_bodies
-from webhooks_app.db.event_deliveries import of_event
+from webhooks_app.db.event_conditions import of_event
 from webhooks_app.db.models import Delivery, Event
 from webhooks_app.events.accept import Accepted, Submission
 from webhooks_app.extensions import services

@@ -9,7 +9,7 @@ from tests.conftest import Workspace
 from tests.statements import told_of_statements
 from webhooks_app.core import clock
 from webhooks_app.db.engines import Databases, WriteDatabase
-from webhooks_app.db.event_deliveries import of_event, of_events
+from webhooks_app.db.event_conditions import of_event, of_events
 from webhooks_app.db.models import Delivery, DeliveryState, Event
 
 # The first two share the characters that the index has.
