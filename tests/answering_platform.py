@@ -103,13 +103,15 @@ busy = answer(503, {"error": {"code": "unavailable", "message": "Later.", "field
 @contextmanager
 def serving(port: int = 0) -> Iterator[Platform]:
     server = Platform(port)
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.002})
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.002}, daemon=True)
     thread.start()
-    yield server
-    server.is_closing.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield server
+    finally:
+        server.is_closing.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 class Clock:

@@ -60,6 +60,11 @@ OPEN_TRANSACTIONS = """
 SELECT pid FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND state LIKE 'idle in transaction%'
 """
+END_OPEN_TRANSACTIONS = f"""
+SELECT query FROM (
+    SELECT query, pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid IN ({OPEN_TRANSACTIONS})
+) AS ended
+"""
 WRITTEN_TABLES = """
 SELECT oid::regclass::text AS name,
     pg_relation_size(oid) > 10 * current_setting('block_size')::int OR reltuples >= 0 AS is_truncated
@@ -287,9 +292,10 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     emptying: Engine = request.getfixturevalue("emptying_engine")
     yield request.getfixturevalue("postgresql_url")
     with emptying.connect() as connection:
-        wait_for(lambda: not _open_transactions(connection))
+        left_open = _end_open_transactions(connection)
         _empty(connection)
         connection.commit()
+    assert not left_open, "other sessions were left in a transaction"
 
 
 def _open_transactions(connection: Connection) -> list[int]:
@@ -297,6 +303,16 @@ def _open_transactions(connection: Connection) -> list[int]:
     found = list(connection.scalars(text(OPEN_TRANSACTIONS)))
     connection.rollback()
     return found
+
+
+def _end_open_transactions(connection: Connection) -> list[str]:
+    """Wait for other sessions to end theirs; end those that do not, and return their last statements."""
+    with suppress(AssertionError):
+        wait_for(lambda: not _open_transactions(connection))
+        return []
+    ended = list(connection.scalars(text(END_OPEN_TRANSACTIONS)))
+    connection.rollback()
+    return ended
 
 
 def _empty(connection: Connection) -> None:

@@ -35,7 +35,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import NewConnectionError
+from urllib3.exceptions import NewConnectionError, ReadTimeoutError
 
 __version__ = "1.2.0"
 
@@ -622,7 +622,7 @@ def why_unanswered(error: requests.RequestException) -> str:
         return "its certificate is not trusted" if _is_misdirected(error) else "TLS was not agreed on"
     if isinstance(error, requests.exceptions.ProxyError):
         return "the proxy of the environment does not let it through"
-    if isinstance(error, requests.Timeout):
+    if isinstance(error, requests.Timeout) or isinstance(_cause(error), ReadTimeoutError):
         return "it took too long"
     unconnected = _unconnected(error)
     cause = unconnected and (unconnected.__cause__ or unconnected.__context__)
@@ -650,8 +650,13 @@ def _was_unconnected(error: requests.RequestException) -> bool:
 
 
 def _unconnected(error: requests.RequestException) -> NewConnectionError | None:
-    reason = getattr(error.args[0], "reason", None) if error.args else None
+    reason = getattr(_cause(error), "reason", None)
     return reason if isinstance(reason, NewConnectionError) else None
+
+
+def _cause(error: requests.RequestException) -> object:
+    """Return what urllib3 raised; within a body, requests makes a broken connection of any of it."""
+    return error.args[0] if error.args else None
 
 
 def _refuse_constant(name: str) -> None:

@@ -1,5 +1,6 @@
 """What is accepted and what becomes of it, as `avra events tail` sees it, against a real platform."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -115,6 +116,27 @@ def test_what_a_slower_transaction_commits_later_is_not_missed(
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_is_committed_late_is_not_missed_though_looks_have_found_nothing(
+    client: ApiClient, workspace: Workspace, database: WriteDatabase
+) -> None:
+    workspace.endpoint("https://a.example.com/")
+    tailing = Tailing(client, {}, limits=TailLimits(overlap_seconds=0.1))
+    workspace.send()
+    [late] = (each.id for each in deliveries())
+
+    def move(to: str) -> None:
+        with database.begin() as connection:
+            connection.execute(update(Delivery).where(Delivery.id == late).values(workspace_id=to))
+
+    move("ws_other")
+    for _ in range(3):
+        assert look(tailing) == []
+        time.sleep(0.2)
+    move(workspace.id)
+    assert [each["id"] for each in tailing.look()] == [late]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_it_is_not_missed_behind_however_many_that_came_meanwhile(
     client: ApiClient, workspace: Workspace, database: WriteDatabase
 ) -> None:
@@ -160,7 +182,7 @@ def test_a_filter_that_never_matches_is_not_asked_of_what_was_looked_through(
     client: ApiClient, workspace: Workspace
 ) -> None:
     workspace.endpoint("https://a.example.com/")
-    tailing = Tailing(client, {"q": "not there"}, limits=TailLimits(overlap_seconds=0.5))
+    tailing = Tailing(client, {"q": "not there"}, limits=TailLimits(late_seconds=0.5))
     workspace.send(1_000)  # a request reads the payloads of some 400
 
     def requests_of_a_look() -> int:

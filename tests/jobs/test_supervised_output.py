@@ -38,14 +38,13 @@ def test_a_line_without_an_end_is_printed_in_pieces(
 ) -> None:
     source, writing = pipe()
     follower = output.follow("worker", source, says_ready=False)
-    for _ in range(6):
-        os.write(writing, b"x" * 32 * 1024)
+    for part in (b"x" * (64 * 1024 - 1) + b"\xc3", b"\xa4", b"y" * (64 * 1024 - 5), "😀".encode() * 2):
+        os.write(writing, part)
         output.wait(1)
-    lines = capsys.readouterr().out.splitlines()
-    assert [len(each) for each in lines] == [len(" worker | ") + 64 * 1024] * 3
     os.close(writing)
     output.finish(follower)
-    assert capsys.readouterr().out == ""
+    lines = [each.removeprefix(" worker | ") for each in capsys.readouterr().out.splitlines()]
+    assert lines == ["x" * (64 * 1024 - 1), "ä" + "y" * (64 * 1024 - 5) + "😀😀"]
 
 
 def test_another_ones_lines_are_taken_while_the_end_of_one_is_awaited(

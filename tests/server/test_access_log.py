@@ -58,9 +58,11 @@ def web(app: Flask, *, trusted_proxies: int = 0) -> Iterator[Web]:
     )
     handler = Lines()
     access_log.log.addHandler(handler)
-    with serving(app, intake=intake, trusted_proxies=trusted_proxies, has_access_log=True) as running:
-        yield Web(f"http://127.0.0.1:{running.port}", handler.records)
-    access_log.log.removeHandler(handler)
+    try:
+        with serving(app, intake=intake, trusted_proxies=trusted_proxies, has_access_log=True) as running:
+            yield Web(f"http://127.0.0.1:{running.port}", handler.records)
+    finally:
+        access_log.log.removeHandler(handler)
 
 
 @only_sqlite

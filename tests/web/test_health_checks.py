@@ -23,6 +23,7 @@ from webhooks_app.db import disk_space
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.extensions import services
 from webhooks_app.jobs import alarms
+from webhooks_app.monitoring import own_report
 
 only_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 FULL = "The disk that holds the database is full. Events are refused until there is room on it."
@@ -156,6 +157,18 @@ def test_without_redis_health_says_what_goes_on(app: Flask, workspace: Workspace
     services(app).wake_ups = type(services(app).wake_ups)("unix:///nowhere")
     problems = json_of(app.test_client().get("/healthz"))["problems"]
     assert problems == ["Redis cannot be reached: No such file or directory. Events are still accepted."]
+
+
+def test_without_redis_no_event_is_said_to_be_accepted_that_another_process_cannot_write(
+    app: Flask, database: WriteDatabase
+) -> None:
+    alarms.record_heartbeat(database, now=clock.now())
+    state = {"database": "disk_full", "database_seconds": 5.0}
+    own_report.write(database, own_report.identify("worker"), state=state, counted={}, is_first=True)
+    services(app).wake_ups = type(services(app).wake_ups)("unix:///nowhere")
+    about_redis, about_the_database = json_of(app.test_client().get("/healthz"))["problems"][:2]
+    assert about_redis == "Redis cannot be reached: No such file or directory."
+    assert about_the_database.endswith("Events are refused until there is room on it.")
 
 
 def test_a_database_elsewhere_has_a_disk_that_nobody_here_knows_of() -> None:

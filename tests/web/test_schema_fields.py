@@ -13,13 +13,18 @@ ARRAY = {
 
 
 def test_fields_go_down_into_objects_and_arrays() -> None:
-    properties = {"kind": {"enum": ["a", None], "description": "Which"}, "any": True, "items": ARRAY}
+    nested = {"type": "array", "items": {"type": "array", "items": {"properties": {"x": True}}}}
+    properties = {"kind": {"enum": ["a", None], "description": "Which"}, "any": True, "items": ARRAY} | {
+        "rows": nested
+    }
     found = schema_fields.fields({"required": ["kind"], "properties": properties}, "data.")
     assert [(each.path, each.is_required, each.description) for each in found] == [
         ("data.kind", True, "Which"),
         ("data.any", False, ""),
         ("data.items", False, ""),
         ("data.items[].id", True, ""),
+        ("data.rows", False, ""),
+        ("data.rows[][].x", False, ""),
     ]
 
 

@@ -3,7 +3,7 @@
 import json
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import quote, urlencode
@@ -49,11 +49,16 @@ class ClientLimits:
 
 
 class ApiClient:
-    """Talks to the platform of a profile; `requests_sent` counts each try."""
+    """Talks to the platform of a profile; `requests_sent` counts each try.
+
+    `pause` is called with the seconds between two tries; a program that may be told to end meanwhile sets one
+    of its own, which may return early.
+    """
 
     def __init__(self, profile: Profile, limits: ClientLimits | None = None) -> None:
         self.profile = profile
         self.requests_sent = 0
+        self.pause: Callable[[float], object] = time.sleep
         self._limits = limits or ClientLimits()
         self._session = requests.Session()
         for scheme in ("http://", "https://"):
@@ -162,7 +167,7 @@ class ApiClient:
     def _pause(self, turn: int, asked: str | None) -> None:
         """Wait as long as the answer asks, or twice as long as the time before."""
         backoff = self._limits.first_pause_seconds * 2**turn * random.uniform(0.5, 1)
-        time.sleep(min(max(backoff, seconds_asked(asked)), self._limits.longest_pause_seconds))
+        self.pause(min(max(backoff, seconds_asked(asked)), self._limits.longest_pause_seconds))
 
     def _no_answer(self, error: requests.RequestException) -> ApiFailure:
         why = why_unanswered(error)

@@ -65,6 +65,7 @@ class Listening:
 
     def __init__(self, client: ApiClient, options: ListenOptions, tell: Callable[[str], None]) -> None:
         self._client = client
+        client.pause = self._sleep
         self._options = options
         self._tell = tell
         self._listener: dict[str, Any] = {}

@@ -28,11 +28,14 @@ class TailLimits:
     """How far a look goes.
 
     Of transactions that were under way at once, one may commit a delivery behind those of a later moment, for
-    `overlap_seconds`. What is still open is watched no further back than `most_watched`; each look asks for a
-    page of it. Of what is new to a look, the newest `most_new`: nobody reads more, and the log has it all.
+    `overlap_seconds`; the rest of a large fan-out comes later, too. Where no newer one was found, as on a
+    quiet platform or by a filter that seldom matches, a look goes back by `late_seconds`. What is still open
+    is watched no further back than `most_watched`; each look asks for a page of it. Of what is new to a look,
+    the newest `most_new`: nobody reads more, and the log has it all.
     """
 
     overlap_seconds: float = 5.0
+    late_seconds: float = 30.0
     most_watched: int = 1000
     most_new: int = 1000
 
@@ -117,8 +120,10 @@ class Tailing:
     def _remember(self, found: list[Row], looked_at: datetime) -> None:
         """Note what a look of that moment found, so that the next need not go over the time before."""
         self._seen |= {row["id"]: datetime.fromisoformat(row["created_at"]) for row in found}
-        overlap = timedelta(seconds=self.limits.overlap_seconds)
-        self._from = max(self._from, max([looked_at, *self._seen.values()]) - overlap)
+        self._from = max(self._from, looked_at - timedelta(seconds=self.limits.late_seconds))
+        if self._seen:
+            overlap = timedelta(seconds=self.limits.overlap_seconds)
+            self._from = max(self._from, max(self._seen.values()) - overlap)
         self._seen = {each: made for each, made in self._seen.items() if made >= self._from}
 
     def _watch(self, row: Row) -> None:

@@ -98,6 +98,20 @@ class Follower:
         for line in lines:
             self._take(line)
         self.is_over = not chunk
-        if self._begun and (self.is_over or len(self._begun) >= _LONGEST_LINE_BYTES):
+        if self.is_over and self._begun:
             self._take(self._begun)
-            self._begun = b""
+        elif len(self._begun) >= _LONGEST_LINE_BYTES:
+            end = _end_of_characters(self._begun)
+            self._take(self._begun[:end])
+            self._begun = self._begun[end:]
+
+
+def _end_of_characters(text: bytes) -> int:
+    """Return where the last whole character ends (UTF-8: RFC 3629, section 3)."""
+    for behind in range(1, min(len(text), 4) + 1):
+        if text[-behind] >= 0xC0:  # the first byte of several, whose upper bits say of how many
+            needed = 2 + (text[-behind] >= 0xE0) + (text[-behind] >= 0xF0)
+            return len(text) - behind if behind < needed else len(text)
+        if text[-behind] < 0x80:
+            break
+    return len(text)

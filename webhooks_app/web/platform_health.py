@@ -28,6 +28,7 @@ _SCHEMA: dict[SchemaAge | None, Problem] = {
         "The database's schema is newer than this process. Restart it, so that it runs the new version.",
     ),
 }
+_NO_WRITES = frozenset({Code.DISK, Code.DATABASE_REFUSES})
 # Of any of these the sweep falls silent, so it need not be told of, too.
 _SILENCE_SWEEP = frozenset({Code.NO_WORKER, Code.NO_SCHEDULER, Code.SCHEDULER_IDLE, Code.WORKER_HANGS})
 
@@ -56,17 +57,18 @@ def read(services: Services) -> PlatformHealth:
     known, overdue, schema = _read_database(services, now)
     redis_problem = services.wake_ups.redis_problem()
     of_writes = _of_writes(services, now)
+    of_all = problems.find(known, up_since=services.started_at) if known is not None else []
     found = list(of_writes)
     if redis_problem:
-        is_accepting = known is not None and not of_writes
+        is_refusing = any(each.code in _NO_WRITES for each in (*of_writes, *of_all))
+        is_accepting = known is not None and not is_refusing
         text = f"{redis_problem}." + (" Events are still accepted." if is_accepting else "")
         failing_seconds = services.wake_ups.backoff.failing_seconds or 0.0
         found.append(Problem(Code.REDIS, Severity.FAILING, text, now - timedelta(seconds=failing_seconds)))
     found += [_SCHEMA[schema]] if schema in _SCHEMA else []
     if known is not None:
         found += alarms.problems(overdue, known.swept_at, now=now, up_since=services.started_at)
-        others = problems.find(known, up_since=services.started_at)
-        found += [each for each in others if not (of_writes and each.code is Code.DATABASE_REFUSES)]
+        found += [each for each in of_all if not (of_writes and each.code is Code.DATABASE_REFUSES)]
     if any(each.code in _SILENCE_SWEEP for each in found):
         found = [each for each in found if each.code is not Code.SWEEP_SILENT]
     dated = services.problem_memory.date(found, now=now)

@@ -22,8 +22,11 @@ def fields(schema: Mapping[str, Any], prefix: str = "") -> Iterator[SchemaField]
         path = f"{prefix}{name}"
         yield SchemaField(path, part, name in required, part.get("description", ""))
         yield from fields(part, f"{path}.")
-        if isinstance(items := part.get("items"), Mapping):
-            yield from fields(items, f"{path}[].")
+        items = part.get("items")
+        while isinstance(items, Mapping):
+            path += "[]"
+            yield from fields(items, f"{path}.")
+            items = items.get("items")
 
 
 def kind(schema: Any, show: Callable[[str], str] = str) -> str:
