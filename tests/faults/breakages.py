@@ -75,10 +75,10 @@ def record_twice() -> None:
     """The statement that counts an attempt runs twice."""
     run = bulk_sql.run_with_rows
 
-    def running(connection: Connection, statement: Any, rows: Any) -> Any:
+    def running(connection: Connection, statement: Any, rows: Any, **values: Any) -> Any:
         if statement is recording._UPDATE_DELIVERIES:
-            run(connection, statement, rows)
-        return run(connection, statement, rows)
+            run(connection, statement, rows, **values)
+        return run(connection, statement, rows, **values)
 
     _patch(bulk_sql, "run_with_rows", running)
 
