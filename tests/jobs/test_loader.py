@@ -91,6 +91,26 @@ def test_one_that_was_killed_forks_nothing() -> None:
     assert printed(then=then) == ["None None"]
 
 
+def test_what_one_that_was_killed_has_forked_unsaid_is_ended_and_nothing_else() -> None:
+    dies_upon_its_second = """forks = []
+    def strike():
+        if len(forks) == 2:
+            os.kill(os.getppid(), signal.SIGKILL)
+    os.register_at_fork(before=lambda: forks.append(1), after_in_child=strike)"""
+    then = """
+known, executed = fork("waits"), os.spawnlp(os.P_NOWAIT, "sleep", "sleep", "60")
+print(fork("waits"), fork("says"))
+first, second, withdrawn = os.read(announced, 100).splitlines()
+print(first == b"1 %d" % known.pid, withdrawn == second.replace(b"1", b"-", 1))
+print(adoption.children() == {known.pid, executed})
+print(known.poll(), os.waitpid(executed, os.WNOHANG))
+for pid in (known.pid, executed):
+    os.kill(pid, signal.SIGKILL)
+loader.end()
+"""
+    assert printed(load=dies_upon_its_second, then=then) == ["None None", "True True", "True", "None (0, 0)"]
+
+
 @pytest.mark.parametrize(("end", "status"), [("sys.exit(78)", 78), ("1 / 0", 1)])
 def test_loading_that_fails_ends_who_waits_for_it_with_its_status(end: str, status: int) -> None:
     assert printed(load=end, then="print('goes on')", status=status) == []

@@ -38,6 +38,7 @@ class Loader:
         """
         self._load, self._acts = load, acts
         self._has_ended = False
+        self._forked: set[int] = set()
         gc_freeze()  # or collections of the loader would write to each page that it shares with this process
         while not self._is_loaded():
             time.sleep(_RETRY_SECONDS)
@@ -47,24 +48,32 @@ class Loader:
     ) -> ForkedProcess | None:
         """Return a process of this name, which announces itself to the guard before it does anything else.
 
-        None where the loader has no such act, or has ended. It is this process's child once the loader ends.
+        None where the loader has no such act, or has ended: nothing is left then of what it may have forked
+        unsaid. It is this process's child once the loader ends.
         """
         if name not in self._acts or self._has_ended:
             return None
+        before = adoption.children()
         reading, writing = os.pipe()
         request = json.dumps([name, dict(environment), announcement.stage])
         pid = self._ask(request, [writing, announcement.pipe])
         os.close(writing)
         if pid is None:
             os.close(reading)
+            self.end()
+            for unsaid in adoption.children() - before - self._forked:
+                _kill(unsaid)
+                announcement.withdraw(unsaid)
             return None
+        self._forked.add(pid)
         return ForkedProcess(pid, os.fdopen(reading, "rb", buffering=0))
 
     def end(self) -> None:
         """End the loader: from now on what it has forked are children of this process."""
-        self._has_ended = True
-        self._close()
-        self._wait()
+        if not self._has_ended:
+            self._has_ended = True
+            self._close()
+            self._wait()
 
     def _is_loaded(self) -> bool:
         parent = os.getpid()
@@ -107,6 +116,17 @@ class Loader:
     def _wait(self) -> int:
         _, status = os.waitpid(self.pid, 0)
         return os.waitstatus_to_exitcode(status)
+
+
+def _kill(pid: int) -> None:
+    """Kill and collect a child with all of its group, which it may not have made yet."""
+    for kill in (os.killpg, os.kill):
+        with suppress(ProcessLookupError):
+            kill(pid, signal.SIGKILL)
+    for which in (-pid, pid):
+        with suppress(ChildProcessError):
+            while True:
+                os.waitpid(which, 0)
 
 
 def _serve(requests: socket.socket, loaded: str, acts: Mapping[str, Callable[[], object]]) -> None:

@@ -26,6 +26,11 @@ class Announcement:
         with suppress(OSError):  # the guard has just ended; its successor is told
             os.write(self.pipe, b"%d %d\n" % (self.stage, os.getpid()))
 
+    def withdraw(self, pid: int) -> None:
+        """Have a process that has ended left alone: another one may bear its id by then."""
+        with suppress(OSError):  # the guard itself has ended
+            os.write(self.pipe, b"- %d\n" % pid)
+
 
 class Guard:
     """Runs `webhooks_app.jobs.process_groups`, and tells it which processes there are.
@@ -41,9 +46,8 @@ class Guard:
         return Announcement(self._pipe, stage)
 
     def forget(self, pid: int) -> None:
-        """Have a process that has ended left alone: another one may bear its id by then."""
-        with suppress(OSError):  # the guard itself has ended
-            os.write(self._pipe, b"- %d\n" % pid)
+        """Have a process that has ended left alone."""
+        Announcement(self._pipe, 0).withdraw(pid)
 
     def end_status(self) -> int | None:
         """Return the status that the guard ended with, or None while it runs."""
