@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from tests.conftest import Workspace
-from tests.worker.attempted import damage
+from tests.worker.attempted import damage, exchange
 from webhooks_app.core import clock, ids
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import Event, ValueBackfill
@@ -56,6 +56,14 @@ def test_a_damaged_body_keeps_no_other_event_from_its_values(
     damage(database, old_events[0])
     value_backfill.run_all(databases, CATALOG.indexed_values, limits=SMALL)
     assert set(indexed()) == set(old_events[1:])
+
+
+def test_no_event_gets_the_values_of_another_whose_body_it_has(
+    databases: Databases, database: WriteDatabase, old_events: list[str]
+) -> None:
+    exchange(database, old_events[0], old_events[4])
+    value_backfill.run_all(databases, CATALOG.indexed_values, limits=SMALL)
+    assert set(indexed()) == set(old_events[1:4])
 
 
 def test_old_events_get_what_new_ones_have(

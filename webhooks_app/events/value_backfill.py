@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, case, delete, select, update
 
 from webhooks_app.core import clock, ids
-from webhooks_app.db import event_values
+from webhooks_app.db import event_bodies, event_values
 from webhooks_app.db.engines import Databases, ReadDatabase
 from webhooks_app.db.models import Event, ValueBackfill
 from webhooks_app.db.models.event_tables import VALUE_COLUMNS
@@ -69,7 +69,7 @@ def _index_batch(databases: Databases, values_of: ValuesOf, until: str, position
     if not rows:
         return position
     with databases.write.begin() as connection:
-        _index(connection, values_of, [row for row in rows if row.body])
+        _index(connection, values_of, rows)
         moved = update(ValueBackfill).where(ValueBackfill.until == until, ValueBackfill.position == position)
         reached: str = rows[-1].id
         connection.execute(moved.values(position=reached))
@@ -78,7 +78,10 @@ def _index_batch(databases: Databases, values_of: ValuesOf, until: str, position
 
 def _index(connection: Connection, values_of: ValuesOf, rows: Sequence[Row[Any]]) -> None:
     for row in rows:
-        values = values_of(row.type, json.loads(row.body)["data"])
+        body = event_bodies.of_event(row.id, row.body or b"")
+        if not body:
+            continue
+        values = values_of(row.type, json.loads(body)["data"])
         columns = dict(zip(VALUE_COLUMNS, event_values.columns(values), strict=True))
         named = update(Event).where(Event.id == row.id, Event.indexed_values.is_(None))
         connection.execute(named.values(indexed_values=values, **columns))
