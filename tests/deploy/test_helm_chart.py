@@ -99,6 +99,16 @@ def test_secret_settings_stand_in_the_secret_and_in_no_pod() -> None:
     assert secret["stringData"]["WEBHOOKS_SMTP_URL"] == "smtp://me:s3cret@mail:587"
 
 
+def test_no_container_has_a_setting_twice() -> None:
+    """A secret may also hold what the chart has a usual value of, and name again what is always in it."""
+    secret = "secretSettings={DATABASE_URL,WEBHOOKS_DRAIN_SECONDS,WEBHOOKS_DRAIN_SECONDS}"
+    own_catalog = "settings.WEBHOOKS_CATALOG=/etc/types"
+    for container in containers(render(*WITH_A_SECRET, "--set", f"{secret},{own_catalog}")):
+        names = [each["name"] for each in container["env"]]
+        assert sorted(names) == sorted(set(names))
+        assert {"WEBHOOKS_DRAIN_SECONDS", "WEBHOOKS_CATALOG"} <= set(names)
+
+
 @pytest.mark.parametrize("options", [WITH_A_SECRET, WITH_VALUES])
 def test_an_upgrade_may_reuse_the_values_of_a_chart_before(options: tuple[str, ...]) -> None:
     """Helm adds no values of the new chart's to them."""
@@ -182,9 +192,55 @@ def test_an_ingress_takes_host_and_path_from_the_public_address() -> None:
     ],
 )
 def test_values_that_cannot_work_are_refused_by_name(options: tuple[str, ...], message: str) -> None:
+    assert message in refusal(*options)
+
+
+def refusal(*options: str) -> str:
     done = subprocess.run(tool("helm", "template", "avra", CHART, *options), capture_output=True, text=True)
     assert done.returncode != 0
-    assert message in done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "given", "twice"),
+    [
+        (
+            WITH_A_SECRET,
+            (
+                "secretSettings={WEBHOOKS_SMTP_URL,WEBHOOKS_TRUSTED_PROXIES}",
+                "settings.WEBHOOKS_SMTP_URL=smtp://me:old@mail",
+                "settings.WEBHOOKS_BASE_URL=https://example.com",
+                "settings.SECRET_KEY=x",
+                "settings.WEBHOOKS_CATALOG=/etc/types",
+                "catalogConfigMap=event-types",
+            ),
+            {
+                "WEBHOOKS_SMTP_URL (secretSettings, settings)",
+                "WEBHOOKS_TRUSTED_PROXIES (trustedProxies, secretSettings)",
+                "WEBHOOKS_BASE_URL (baseUrl, settings)",
+                "SECRET_KEY (existingSecret, settings)",
+                "WEBHOOKS_CATALOG (catalogConfigMap, settings)",
+            },
+        ),
+        (
+            WITH_VALUES,
+            (
+                "secrets.settings.WEBHOOKS_SMTP_URL=smtp://me:new@mail",
+                "settings.WEBHOOKS_SMTP_URL=smtp://me:old@mail",
+                "secrets.settings.DATABASE_URL=postgresql://db/other",
+            ),
+            {
+                "WEBHOOKS_SMTP_URL (secrets.settings, settings)",
+                "DATABASE_URL (secrets, secrets.settings)",
+            },
+        ),
+    ],
+)
+def test_what_two_values_set_is_refused_by_name(
+    options: tuple[str, ...], given: tuple[str, ...], twice: set[str]
+) -> None:
+    said = refusal(*options, "--set", ",".join(given))
+    assert {each for each in twice if each not in said} == set()
 
 
 def test_the_documents_options_render() -> None:

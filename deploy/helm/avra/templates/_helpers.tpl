@@ -61,9 +61,36 @@ volumes:
   {{- end }}
 {{- end -}}
 
+{{/* Refuses settings that two values set: a container uses the latter of the two, which stands in plain text. */}}
+{{- define "avra.refuseSetTwice" -}}
+{{- $values := .Values -}}
+{{- $by := dict "WEBHOOKS_BASE_URL" "baseUrl" "WEBHOOKS_TRUSTED_PROXIES" "trustedProxies" -}}
+{{- if $values.catalogConfigMap }}{{ $_ := set $by "WEBHOOKS_CATALOG" "catalogConfigMap" }}{{ end -}}
+{{- $listed := $values.secretSettings | default list | uniq -}}
+{{- $given := dict "settings" (keys ($values.settings | default dict)) -}}
+{{- $own := "existingSecret" -}}
+{{- if not $values.existingSecret -}}
+{{- $own = "secrets" -}}
+{{- $_ := set $given "secrets.settings" (keys ($values.secrets.settings | default dict)) -}}
+{{- end -}}
+{{- range list "DATABASE_URL" "REDIS_URL" "SECRET_KEY" "WEBHOOKS_ENCRYPTION_KEYS" -}}
+{{- $_ := set $by . $own -}}
+{{- $listed = without $listed . -}}
+{{- end -}}
+{{- $twice := list -}}
+{{- range $place, $names := set $given "secretSettings" $listed -}}
+{{- range sortAlpha $names -}}
+{{- if hasKey $by . }}{{ $twice = append $twice (printf "%s (%s, %s)" . (get $by .) $place) }}{{ end -}}
+{{- $_ := set $by . $place -}}
+{{- end -}}
+{{- end -}}
+{{- with $twice }}{{ fail (printf "set by two values, of which one must go: %s" (join ", " .)) }}{{ end -}}
+{{- end -}}
+
 {{/* The container's part that all processes share; called with the root and the name of the process. */}}
 {{- define "avra.container" -}}
 {{- $root := .root -}}
+{{- include "avra.refuseSetTwice" $root -}}
 name: {{ .process }}
 image: "{{ $root.Values.image.repository }}:{{ $root.Values.image.tag | default $root.Chart.AppVersion }}"
 imagePullPolicy: {{ $root.Values.image.pullPolicy }}
@@ -100,7 +127,8 @@ env:
   {{- /* The same for all. What keeps an endpoint from leading to the pods is that private addresses are refused. */}}
   {{- $_ := set $usual "WEBHOOKS_METRICS_LISTEN" (printf "0.0.0.0:%d" (int $root.Values.metrics.port)) }}
   {{- end }}
-  {{- range $name, $value := merge (dict) $root.Values.settings $usual }}
+  {{- range $more }}{{ $_ := unset $usual . }}{{ end }}
+  {{- range $name, $value := merge (dict) ($root.Values.settings | default dict) $usual }}
   - name: {{ $name }}
     value: {{ $value | quote }}
   {{- end }}
