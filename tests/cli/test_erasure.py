@@ -1,5 +1,6 @@
 """`avra events erase`: asks, refuses while something is to be sent, says what it erased."""
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,10 +11,14 @@ from sqlalchemy import LargeBinary, select, text, type_coerce
 from tests.cli.shell import Shell
 from tests.conftest import Workspace
 from tests.deliveries.test_payload_retention import upgrading
+from tests.raising import raising
 from webhooks_app.core import clock
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import Event
 from webhooks_app.extensions import db, services
+
+DEADLOCK = "40P01"
+only_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
 
 def bodies() -> list[bool]:
@@ -90,6 +95,37 @@ def test_several_are_erased_at_once_but_for_those_that_cannot_be(
     assert sorted(bodies()) == [False] * 3 + [True]
     is_postgresql = databases.write.dialect.name == "postgresql"
     assert times_sampled(databases.write) == sampled_before + is_postgresql
+
+
+@only_postgresql
+def test_one_at_which_the_database_fails_keeps_no_other_from_it(
+    shell: Shell, workspace: Workspace, database: WriteDatabase
+) -> None:
+    [first], [second], [third] = (workspace.send(note=note) for note in ("one", "two", "three"))
+    sampled_before = times_sampled(database)
+    with raising(database, "late_payloads", DEADLOCK, which=f"NEW.event_id = '{second}'"):
+        result = shell.run("events", "erase", first, second, third, "--yes")
+
+    assert result.exit_code == os.EX_UNAVAILABLE
+    assert result.stdout.count("is erased") == 2
+    assert f"{second}: The database does not answer as it should: as it were" in result.stderr
+    assert sorted(bodies()) == [False, False, True]
+    assert times_sampled(database) == sampled_before + 1
+    assert f"The payload of {second} is erased" in shell.done("events", "erase", second, "--yes")
+
+
+@only_postgresql
+def test_what_was_erased_is_said_where_the_database_fails_after_it(
+    shell: Shell, workspace: Workspace, database: WriteDatabase
+) -> None:
+    [event_id] = workspace.send()
+    with raising(database, "late_payloads", DEADLOCK, act="DELETE"):
+        result = shell.run("events", "erase", event_id, "--yes")
+
+    assert result.exit_code == os.EX_UNAVAILABLE
+    assert f"The payload of {event_id} is erased" in result.stdout
+    assert "The database does not answer as it should: as it were" in result.stderr
+    assert "was erased before" in shell.done("events", "erase", event_id, "--yes")
 
 
 def times_sampled(database: WriteDatabase) -> int:

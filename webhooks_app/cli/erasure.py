@@ -1,7 +1,8 @@
 """`avra events erase`: the payloads of events erased, on the database itself."""
 
+import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 import click
@@ -9,6 +10,7 @@ import click
 from webhooks_app.cli import listing
 from webhooks_app.cli.command_services import begin_command
 from webhooks_app.cli.shell_arguments import SHELL
+from webhooks_app.db import transient_errors
 from webhooks_app.db.engines import Databases
 from webhooks_app.deliveries import erased_events, event_erasure
 from webhooks_app.deliveries.erased_events import ErasedEvent
@@ -31,12 +33,40 @@ _IN_UPGRADE = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    text: str
+    status: int = 1
+
+
 def erase_events(event_ids: Sequence[str], *, cancel_pending: bool, is_json: bool) -> None:
-    """Erase them and print what was erased, then what could not be. Raises ClickException."""
-    refused: list[str] = []
+    """Erase them, print what was erased, however it ends, and raise ClickException for what could not be."""
+    erased: list[ErasedEvent] = []
+    refused: list[_Refusal] = []
     with begin_command() as opened:
-        rows = list(_erase_rows(opened.databases, event_ids, cancel_pending, refused))
-        erased = erased_events.forget_copies(opened.databases, rows)
+        try:
+            for each in _erase_rows(opened.databases, event_ids, cancel_pending, refused):
+                erased.append(each)
+        finally:
+            _print(_forget_copies(opened.databases, erased, refused), is_json=is_json)
+    if refused:
+        error = click.ClickException("\n".join(each.text for each in refused))
+        error.exit_code = max(each.status for each in refused)
+        raise error
+
+
+def _forget_copies(
+    databases: Databases, erased: Sequence[ErasedEvent], refused: list[_Refusal]
+) -> Sequence[ErasedEvent]:
+    """Return what was erased, with what is left: all copies where the database cannot serve just now."""
+    try:
+        return erased_events.forget_copies(databases, erased)
+    except transient_errors.DATABASE_ERRORS as error:
+        refused.append(_unavailable(error))
+        return erased
+
+
+def _print(erased: Sequence[ErasedEvent], *, is_json: bool) -> None:
     if any(each.are_samples_left for each in erased):
         click.echo("warning: " + _IN_STATISTICS, err=True)
     if any(each.is_left_in_log for each in erased):
@@ -45,27 +75,36 @@ def erase_events(event_ids: Sequence[str], *, cancel_pending: bool, is_json: boo
         click.echo("warning: " + _IN_UPGRADE, err=True)
     if is_json:
         listing.show([asdict(each) for each in erased], is_json=True, nothing="")
-    else:
-        for each in erased:
-            click.echo(_summary(each))
-    if refused:
-        raise click.ClickException("\n".join(refused))
+        return
+    for each in erased:
+        click.echo(_summary(each))
 
 
 def _erase_rows(
-    databases: Databases, event_ids: Sequence[str], cancel_pending: bool, refused: list[str]
+    databases: Databases, event_ids: Sequence[str], cancel_pending: bool, refused: list[_Refusal]
 ) -> Iterator[ErasedEvent]:
-    """Yield what was erased; put into `refused` why others were not. Raises ClickException."""
+    """Yield what was erased; put into `refused` why others were not."""
     for event_id in event_ids:
         of_which = f"{event_id}: " if len(event_ids) > 1 else ""
         try:
             yield event_erasure.erase_rows(databases, event_id, cancel_pending=cancel_pending, actor=SHELL)
         except UnknownEvent:
-            refused.append(f"There is no event {event_id}.")
+            refused.append(_Refusal(f"There is no event {event_id}."))
         except UpgradeUnderWay as upgrade:
-            raise click.ClickException(_held(upgrade.ends_at)) from None
+            refused.append(_Refusal(_held(upgrade.ends_at)))
+            return  # which holds for all others
         except StillPending as pending:
-            refused.append(of_which + _still_pending(pending, cancel_pending))
+            refused.append(_Refusal(of_which + _still_pending(pending, cancel_pending)))
+        except transient_errors.DATABASE_ERRORS as error:
+            refused.append(_unavailable(error, of_which))
+
+
+def _unavailable(error: Exception, of_which: str = "") -> _Refusal:
+    """Return what to say of a database that cannot serve just now; raises all other errors."""
+    transient_errors.raise_unless_transient(error)
+    reason = transient_errors.reason(error)
+    text = f"{of_which}The database does not answer as it should: {reason}"
+    return _Refusal(text, os.EX_UNAVAILABLE)
 
 
 def _held(ends_at: datetime) -> str:
