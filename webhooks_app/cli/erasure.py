@@ -33,10 +33,14 @@ _IN_UPGRADE = (
 )
 
 
+class _Unavailable(click.ClickException):
+    exit_code = os.EX_UNAVAILABLE
+
+
 @dataclass(frozen=True, slots=True)
 class _Refusal:
     text: str
-    status: int = 1
+    kind: type[click.ClickException] = click.ClickException
 
 
 def erase_events(event_ids: Sequence[str], *, cancel_pending: bool, is_json: bool) -> None:
@@ -50,9 +54,8 @@ def erase_events(event_ids: Sequence[str], *, cancel_pending: bool, is_json: boo
         finally:
             _print(_forget_copies(opened.databases, erased, refused), is_json=is_json)
     if refused:
-        error = click.ClickException("\n".join(each.text for each in refused))
-        error.exit_code = max(each.status for each in refused)
-        raise error
+        kind = max((each.kind for each in refused), key=lambda kind: kind.exit_code)
+        raise kind("\n".join(each.text for each in refused))
 
 
 def _forget_copies(
@@ -103,8 +106,7 @@ def _unavailable(error: Exception, of_which: str = "") -> _Refusal:
     """Return what to say of a database that cannot serve just now; raises all other errors."""
     transient_errors.raise_unless_transient(error)
     reason = transient_errors.reason(error)
-    text = f"{of_which}The database does not answer as it should: {reason}"
-    return _Refusal(text, os.EX_UNAVAILABLE)
+    return _Refusal(f"{of_which}The database does not answer as it should: {reason}", _Unavailable)
 
 
 def _held(ends_at: datetime) -> str:
