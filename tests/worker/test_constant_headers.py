@@ -3,13 +3,14 @@
 import json
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, delete, event, insert, select, update
 
 from tests.conftest import Workspace
 from tests.receivers import Receiver
 from tests.worker.attempted import URL, attempts, claim
 from webhooks_app.core import clock, ids
 from webhooks_app.core.text_display import MASK
+from webhooks_app.db import engines
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import ConstantHeaders, Endpoint, ProcessReport
 from webhooks_app.extensions import db
@@ -85,6 +86,47 @@ def test_two_workers_store_the_same_once(workspace: Workspace, database: WriteDa
     assert first == second
     assert first[endpoint_id, ',["a","b"]'] is not None
     assert stored() == [(endpoint_id, ',["a","b"]')]
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_what_is_referred_to_is_on_disk_though_outcomes_do_not_wait_for_it(
+    workspace: Workspace, database_url: str
+) -> None:
+    engine = engines.open_engine(database_url, waits_for_disk=False)
+    hurried = engines.databases_of(engine).write
+    ends: list[str] = []
+
+    def note(connection: Connection) -> None:
+        ends.append(connection.exec_driver_sql("SHOW synchronous_commit").scalar_one())
+
+    workspace.endpoint(URL)
+    workspace.send()
+    some = claimed_with(hurried, ',["a","b"]')
+    event.listen(engine, "commit", note)
+    StoredHeaders(hurried).digests(some)
+    with hurried.begin():
+        pass
+    engine.dispose()
+    assert ends == ["on", "off"]
+
+
+def test_what_a_database_lost_that_came_back_is_stored_again(
+    workspace: Workspace, database: WriteDatabase
+) -> None:
+    endpoint_id = workspace.endpoint(URL)
+    workspace.send()
+    some, key = claimed_with(database, ',["a","b"]'), (endpoint_id, ',["a","b"]')
+    known = StoredHeaders(database)
+    before = dict(known.digests(some))
+    with database.begin() as connection:
+        connection.execute(delete(ConstantHeaders))
+    db.session.rollback()
+    db.engine.dispose()
+
+    with database.begin():  # as whoever notices first
+        pass
+    assert known.digests(some) == before
+    assert stored() == [key]
 
 
 def test_headers_of_one_digest_are_told_apart(workspace: Workspace, database: WriteDatabase) -> None:

@@ -6,13 +6,19 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Dialect, Engine, NullPool, create_engine, make_url
+from sqlalchemy import Connection, Dialect, Engine, NullPool, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
 
 from webhooks_app.db import driver_errors, sqlite_sessions
 from webhooks_app.db.connection_pool import ConnectionPool
 from webhooks_app.db.database_limits import DEFAULT_LIMITS, DatabaseLimits, lone_limits
-from webhooks_app.db.transaction_options import AUTOCOMMITS, HAS_NO_TIME_LIMIT, HAS_SHORT_TIMEOUT, WRITES
+from webhooks_app.db.transaction_options import (
+    AUTOCOMMITS,
+    HAS_NO_TIME_LIMIT,
+    HAS_SHORT_TIMEOUT,
+    WAITS_FOR_DISK,
+    WRITES,
+)
 from webhooks_app.db.write_refusals import WriteRefusals
 
 if TYPE_CHECKING:
@@ -124,6 +130,14 @@ class WriteDatabase:
     def with_short_lock_timeout(self) -> "WriteDatabase":
         """Return the same database for a caller that cannot wait long for SQLite's lock."""
         return self._with_option(HAS_SHORT_TIMEOUT)
+
+    def waiting_for_disk(self) -> "WriteDatabase":
+        """Return the same database for transactions that no crash of PostgreSQL takes back."""
+        return self._with_option(WAITS_FOR_DISK)
+
+    def on_connect(self, call: Callable[[], object]) -> None:
+        """Have this called for each connection that is opened from now on, in the thread that opens it."""
+        event.listen(self._engine.pool, "connect", lambda *_: call())
 
     def without_time_limit(self) -> "WriteDatabase":
         """Return the same database for transactions whose statements may take any time on PostgreSQL."""

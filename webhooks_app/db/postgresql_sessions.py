@@ -18,7 +18,7 @@ from webhooks_app.db import deadlines, driver_errors, postgresql_connection
 from webhooks_app.db.circuit_breaker import BreakerLimits, CircuitBreaker
 from webhooks_app.db.database_limits import DatabaseLimits
 from webhooks_app.db.postgresql_connection import BoundedConnection, NotAdmitted
-from webhooks_app.db.transaction_options import AUTOCOMMITS, HAS_NO_TIME_LIMIT, WRITES
+from webhooks_app.db.transaction_options import AUTOCOMMITS, HAS_NO_TIME_LIMIT, WAITS_FOR_DISK, WRITES
 
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED, NOT DEFERRABLE"
 # The same for a single statement, which has no BEGIN that says it. Whether it may write stays the database's
@@ -162,6 +162,8 @@ def _special_settings(limits: DatabaseLimits, connection: Connection) -> str:
     settings: dict[str, object] = {}
     if connection.get_execution_options().get(HAS_NO_TIME_LIMIT):
         settings |= {"statement_timeout": 0, "idle_in_transaction_session_timeout": 0}
+    if connection.get_execution_options().get(WAITS_FOR_DISK):
+        settings["synchronous_commit"] = "on"
     if (left := deadlines.remaining()) is not None and left < (limits.statement_seconds or left):
         settings["statement_timeout"] = max(1, _milliseconds(left))
     return postgresql_connection.as_sql(settings, scope="LOCAL") if settings else ""

@@ -6,5 +6,7 @@ WRITES = "writes"
 HAS_SHORT_TIMEOUT = "has_short_lock_timeout"
 # Whether no transaction begins where the session is the connection's own. Of PostgreSQL.
 AUTOCOMMITS = "autocommits"
+# Whether its commit returns only once it is on disk, whatever the engine's others do. Of PostgreSQL.
+WAITS_FOR_DISK = "waits_for_disk"
 # Whether its statements take their time. Of PostgreSQL.
 HAS_NO_TIME_LIMIT = "has_no_time_limit"

@@ -40,13 +40,18 @@ _SELECT = bulk_sql.prepare_with_rows(
 
 
 class StoredHeaders:
-    """Which headers have their row, by what this process saw committed; one per process."""
+    """Which headers have their row, by what this process saw on disk; one per process.
+
+    A database that lost what it had, as after a failover, has cut all connections: with the next one that is
+    opened, nothing counts as known.
+    """
 
     def __init__(self, database: WriteDatabase, *, most_each: int = MOST_EACH) -> None:
         """`most_each` is how many rows an endpoint may have."""
-        self._database = database
+        self._database = database.waiting_for_disk()
         self._most_each = most_each
         self._digests: dict[_Key, int | None] = {}
+        database.on_connect(self._digests.clear)
 
     def digests(self, deliveries: Iterable[ClaimedDelivery]) -> Mapping[_Key, int | None]:
         """Return by endpoint and headers the digest of the row; None where there is to be none.
