@@ -161,10 +161,17 @@ def test_without_its_endpoint_nothing_is_stored_and_no_outcome_lost(
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_what_the_database_refuses_stays_in_the_attempt(
-    workspace: Workspace, database: WriteDatabase
+def test_what_the_database_refuses_stays_in_the_attempt_and_keeps_no_other_from_sharing(
+    workspace: Workspace, database: WriteDatabase, caplog: pytest.LogCaptureFixture
 ) -> None:
     endpoint_id = workspace.endpoint(URL)
-    workspace.send()
-    some = claimed_with(database, ',["a","\0"]')
-    assert StoredHeaders(database).digests(some) == {(endpoint_id, ',["a","\0"]'): None}
+    for _ in range(3):
+        workspace.send()
+    refused, *taken = ',["a","\0"]', ',["a","1"]', ',["a","2"]'
+    digests = StoredHeaders(database).digests(claimed_with(database, refused, *taken))
+
+    assert digests[endpoint_id, refused] is None
+    assert all(digests[endpoint_id, each] is not None for each in taken)
+    assert sorted(stored()) == [(endpoint_id, each) for each in taken]
+    told = [each for each in caplog.records if each.message == "headers_not_shared"]
+    assert [each.__dict__["endpoint_id"] for each in told] == [endpoint_id]

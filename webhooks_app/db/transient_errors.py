@@ -96,6 +96,12 @@ def raise_unless_transient(error: Exception) -> None:
         raise error
 
 
+def raise_if_transient(error: Exception) -> None:
+    """Raise the error if the database could only not serve just now."""
+    if cause_of(error) is not None:
+        raise error
+
+
 def reason(error: Exception) -> str:
     """Return the first line of what the driver says, for whoever sits at the shell."""
     lines = str(getattr(error, "orig", None) or error).splitlines()

@@ -1,5 +1,6 @@
 """What all requests of an endpoint carry, stored once for all of its attempts to refer to."""
 
+import logging
 from collections.abc import Collection, Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
@@ -10,6 +11,8 @@ from sqlalchemy.exc import DBAPIError
 from webhooks_app.db import bulk_sql, transient_errors
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery
+
+log = logging.getLogger(__name__)
 
 # An endpoint's id and its headers.
 _Key = tuple[str, str]
@@ -68,23 +71,30 @@ class StoredHeaders:
             if len(self._digests) > _REMEMBERED:
                 self._digests.clear()
                 unknown = keys
-            self._digests |= dict.fromkeys(unknown) | self._store(unknown)
+            self._digests |= dict.fromkeys(unknown) | self._store_accepted(unknown)
         return self._digests
+
+    def _store_accepted(self, keys: Collection[_Key]) -> dict[_Key, int]:
+        """Store those that the database takes: nothing for which an outcome is lost, or the others' share."""
+        try:
+            return self._store(keys)
+        except DBAPIError as error:
+            transient_errors.raise_if_transient(error)
+            if len(keys) > 1:
+                return {key: digest for each in keys for key, digest in self._store_accepted([each]).items()}
+            [(endpoint_id, _)] = keys
+            reason = transient_errors.reason(error)
+            log.warning("headers_not_shared", extra={"endpoint_id": endpoint_id, "reason": reason})
+            return {}
 
     def _store(self, keys: Collection[_Key]) -> dict[_Key, int]:
         rows: list[dict[str, Any]] = [
             {"endpoint_id": endpoint_id, "digest": _digest(headers), "headers": headers}
             for endpoint_id, headers in keys
         ]
-        try:
-            with self._database.begin() as connection:
-                bulk_sql.run_with_rows(connection, _INSERT, rows, most=self._most_each)
-                return _read(connection, rows)
-        except DBAPIError as error:
-            if transient_errors.cause_of(error) is not None:
-                raise
-            # Nothing for which an outcome is lost: an endpoint may have been removed meanwhile.
-            return {}
+        with self._database.begin() as connection:
+            bulk_sql.run_with_rows(connection, _INSERT, rows, most=self._most_each)
+            return _read(connection, rows)
 
 
 def _read(connection: Connection, rows: list[dict[str, Any]]) -> dict[_Key, int]:

@@ -114,7 +114,7 @@ class OutcomeBuffer:
         try:
             due = self._record(self._deliveries)
         except _REFUSALS as error:
-            _raise_if_transient(error)
+            transient_errors.raise_if_transient(error)
             log.exception("batch_refused", extra={"outcomes": len(self._deliveries)})
             return self._write_each()
         self.recorded += len(self._deliveries)
@@ -132,7 +132,7 @@ class OutcomeBuffer:
                 due += self._record(self._deliveries[:1])
                 self.recorded += 1
             except _REFUSALS as error:
-                _raise_if_transient(error)
+                transient_errors.raise_if_transient(error)
                 log.exception("outcome_refused", extra={"delivery_id": self._deliveries[0].delivery_id})
             del self._deliveries[0]
         return due
@@ -169,8 +169,3 @@ def _log_each(deliveries: list[ClaimedDelivery]) -> None:
         ids = {"delivery_id": each.delivery_id, "event_id": each.event_id, "endpoint_id": each.endpoint_id}
         answer = {"outcome": each.outcome.kind, "status": each.outcome.status, "state": each.decision.state}
         log.debug("attempted", extra=ids | answer | {"attempt": each.generation})
-
-
-def _raise_if_transient(error: Exception) -> None:
-    if transient_errors.cause_of(error) is not None:
-        raise error
