@@ -167,7 +167,7 @@ class OutboxRows(OutboxState):
                     " AND id > {after} ORDER BY id LIMIT {size}",
                     {"after": after, "size": size},
                 )
-                old = [each[0] for each in found if each[1] < before]
+                old = [each[0] for each in found if each[1] < before][: most - count]
                 self._delete(old)
             count += len(old)
             if len(found) < size or found[-1][2] >= before:
