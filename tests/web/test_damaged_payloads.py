@@ -141,4 +141,5 @@ def test_damaged_headers_of_an_attempt_stop_no_page(
     attempt_id = attempt["id"]
     compared = admin_page.get(f"deliveries/{row}/compare?left={attempt_id}&right={attempt_id}").text
     assert "The stored headers of both are damaged, so not all of them can be compared." in compared
+    assert compared.count("None that can be read.") == 2  # for requests and responses
     assert "Neither got a response." not in compared
