@@ -279,6 +279,32 @@ def test_nothing_is_found_by_a_scan_of_the_log(
                 assert not line.startswith((f"SCAN {table}", f"Seq Scan on {table}")), (statement, line)
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_the_deliveries_of_a_batch_are_read_once_for_all_of_its_events(
+    workspace: Workspace, database: WriteDatabase
+) -> None:
+    workspace.endpoint(URL)
+    kept = workspace.send(10)
+    with database.begin() as connection:
+        connection.execute(text("SET LOCAL enable_seqscan = off"))
+        assert retention._delete_events(connection, kept) == 0
+        scans = "SELECT idx_scan FROM pg_stat_xact_user_tables WHERE relname = 'deliveries'"
+        assert connection.scalar(text(scans)) == 1
+    assert count(Event) == 10
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_an_event_that_is_sent_again_meanwhile_stays(
+    workspace: Workspace, database: WriteDatabase, databases: Databases, now: datetime
+) -> None:
+    first, _ = workspace.send(2)
+    with database.begin() as connection:  # as what sends past events does first
+        wanted = select(Event.id).where(Event.id == first).with_for_update(read=True, key_share=True)
+        connection.execute(wanted)
+        assert retention.delete_expired(databases, now=now + 91 * DAY).events == 1
+    assert db.session.scalars(select(Event.id)).all() == [first]
+
+
 def plan(database: WriteDatabase, statement: str, parameters: Any) -> list[str]:
     with database.begin() as connection:
         if connection.dialect.name == "sqlite":
