@@ -64,7 +64,7 @@ def test_what_was_erased_before_its_time_names_no_time(
 
 def test_the_comparison_says_what_is_missing(erased: str, admin_page: Page) -> None:
     text = readable(admin_page, f"deliveries/{erased}/compare")
-    assert text.count("Erased with the payload.") == 2
+    assert text.count("Erased with the payload.") == 3  # request, response headers and body
 
 
 def test_a_replay_is_refused_with_the_reason(erased: str, admin_page: Page, home: str) -> None:
