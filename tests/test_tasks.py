@@ -11,6 +11,7 @@ from tests.raising import raising
 from tests.receivers import Receiver
 from webhooks_app import tasks
 from webhooks_app.core import clock
+from webhooks_app.db import advisory_locks, index_builds
 from webhooks_app.db.database_limits import DatabaseLimits
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Attempt, EndpointHealth, Heartbeat, Notice, NoticeKind, RollingUpgrade
@@ -78,8 +79,8 @@ def test_retention_waits_for_no_index_build(database: WriteDatabase) -> None:
     upgrade = RollingUpgrade(change=SMALL_INDEXES, ends_at=clock.now() + timedelta(days=1))
     db.session.add(upgrade)
     db.session.commit()
-    with database.without_time_limit().begin() as builder:
-        builder.execute(select(RollingUpgrade.change).with_for_update())
+    with advisory_locks.try_hold(database, index_builds.LOCK) as is_held:
+        assert is_held
         tasks.expire()
         wait_for(lambda: is_done("expire"))
         assert db.session.scalar(select(Heartbeat.at).where(Heartbeat.name == RETENTION))

@@ -16,7 +16,7 @@ from webhooks_app.app import create_app
 from webhooks_app.cli.schema import downgrade, upgrade
 from webhooks_app.core import clock
 from webhooks_app.db import index_builds
-from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.engines import WriteDatabase, databases_of, open_engine
 from webhooks_app.db.index_builds import IndexLimits
 from webhooks_app.extensions import db, services
 
@@ -100,6 +100,41 @@ def test_two_that_build_at_once_beside_a_writer_build_each_index_once(upgraded_u
     assert len(waiting) <= 1
 
 
+def test_whoever_waits_builds_on_no_table_meanwhile_and_has_no_snapshot_that_a_build_waits_for(
+    upgraded_url: str,
+) -> None:
+    is_first_there, is_first_over = threading.Event(), threading.Event()
+    database, engine = services().write, open_engine(upgraded_url, waits_for_disk=True)
+    kept: list[int] = []
+
+    def stop_when_told() -> bool:
+        is_first_there.set()
+        return is_first_over.wait(60)
+
+    def stop_where_a_snapshot_is_kept() -> bool:
+        kept.append(_count_kept_snapshots(database))
+        return any(kept)  # or both would wait for ever
+
+    with ThreadPoolExecutor(2) as threads:
+        build = partial(index_builds.bring_up_to_date, now=clock.now())
+        first = threads.submit(build, database, should_stop=stop_when_told)
+        assert is_first_there.wait(30)
+        limits = IndexLimits(pause_seconds=0.01)
+        other = databases_of(engine).write  # with connections of its own, as another process has
+        second = threads.submit(build, other, should_stop=stop_where_a_snapshot_is_kept, limits=limits)
+        try:
+            # More often than a statement is run before the driver prepares it.
+            wait_for(lambda: second.done() or len(kept) >= 20)
+            assert _indexes() == REPLACED
+        finally:
+            is_first_over.set()
+        first.result(60)
+        second.result(60)
+    engine.dispose()
+    assert set(kept) == {0}
+    assert _indexes() == SMALL | REPLACED
+
+
 def test_what_a_killed_process_had_begun_is_waited_for_unless_told_to_stop(upgraded_url: str) -> None:
     database, is_waiting = services().write, threading.Event()
     with database.without_time_limit().begin() as older, ThreadPoolExecutor(2) as threads:
@@ -178,6 +213,16 @@ def _has_run_for_long() -> bool:
     """)
     with db.engine.connect() as connection:
         return bool(connection.scalar(builds))
+
+
+def _count_kept_snapshots(database: WriteDatabase) -> int:
+    """How many sessions have one while they wait for their next statement."""
+    kept = text("""
+        SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND state = 'idle in transaction' AND backend_xmin IS NOT NULL
+    """)
+    with database.begin() as connection:
+        return int(connection.scalar(kept) or 0)
 
 
 def _unfinished() -> timedelta | None:

@@ -7,15 +7,14 @@ Either goes on where a process ended.
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, text
 from sqlalchemy.exc import OperationalError
 
-from webhooks_app.db import rolling_upgrades
-from webhooks_app.db.column_types import UtcDateTime
+from webhooks_app.db import advisory_locks, rolling_upgrades
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.event_conditions import part_of
 from webhooks_app.db.models import RollingUpgrade
@@ -64,16 +63,8 @@ CHANGES = (
     IndexChange(rolling_upgrades.SMALL_INDEXES, SMALL, REPLACED),
     IndexChange(rolling_upgrades.SMALL_EVENT_INDEX, SMALL_OF_EVENT, REPLACED_OF_EVENT),
 )
-# Only where the row is free, without waiting: whoever builds would wait for the one that waits. A transaction
-# of this isolation has no snapshot between its statements, so that no build waits for it. Should its host be
-# gone, the server finds out by probes and frees the row.
-_PROBE_HOST = text("""
-    SELECT set_config('tcp_keepalives_idle', '10', true), set_config('tcp_keepalives_interval', '5', true),
-           set_config('tcp_keepalives_count', '4', true)
-""")
-_TAKE = text("SELECT ends_at FROM rolling_upgrades WHERE change = :change FOR UPDATE SKIP LOCKED").columns(
-    ends_at=UtcDateTime()
-)
+# One for all changes, as two builds on one table end in a deadlock.
+LOCK = 7290146032
 _IS_VALID = text("SELECT indisvalid FROM pg_catalog.pg_index WHERE indexrelid = to_regclass(:name)")
 # Of another role's, which may not be shown, the table is NULL.
 _IS_ANY_BEING_BUILT = text("""
@@ -121,13 +112,14 @@ def bring_up_to_date(
     """
     if database.dialect.name != "postgresql":
         return
-    left = [_Work(database, each, now, should_stop, limits) for each in CHANGES]
-    left = [work for work in left if not work.is_done()]
-    if left:
-        tell_waiting()
-    while left and not should_stop():
+    work = _Work(database, now, should_stop, limits)
+    if work.is_done():
+        return
+    tell_waiting()
+    while not should_stop():
         time.sleep(limits.pause_seconds)
-        left = [work for work in left if not work.is_done()]
+        if work.is_done():
+            return
 
 
 def unfinished_since(connection: Connection) -> datetime | None:
@@ -150,13 +142,11 @@ class _Work:
     def __init__(
         self,
         database: WriteDatabase,
-        change: IndexChange,
         now: datetime,
         should_stop: Callable[[], bool],
         limits: IndexLimits,
     ) -> None:
         self._database = database
-        self._change = change
         self._now = now
         self._should_stop = should_stop
         self._limits = limits
@@ -173,22 +163,30 @@ class _Work:
             return False
 
     def _finish(self) -> bool:
-        with self._database.without_time_limit().begin() as held:
-            ends_at = held.scalar(_TAKE, {"change": self._change.change})
-            if ends_at is None:
-                return rolling_upgrades.read_end(held, self._change.change) is None
-            held.execute(_PROBE_HOST)
-            with self._database.connect_unlimited() as connection:
-                if not self._build_missing(connection):
-                    return False
-            if self._now >= ends_at and self._drop_replaced():
-                is_done = RollingUpgrade.change == self._change.change
-                held.execute(delete(RollingUpgrade).where(is_done))
+        if not any(self._ends_at(each) for each in CHANGES):
+            return True
+        with advisory_locks.try_hold(self._database, LOCK) as is_held:
+            return is_held and all(self._finish_change(each) for each in CHANGES)
+
+    def _finish_change(self, change: IndexChange) -> bool:
+        ends_at = self._ends_at(change)
+        if ends_at is None:
+            return True
+        with self._database.connect_unlimited() as connection:
+            if not self._build_missing(connection, change.new):
+                return False
+        if self._now >= ends_at and self._drop_replaced(change.replaced):
+            with self._database.begin() as connection:
+                connection.execute(delete(RollingUpgrade).where(RollingUpgrade.change == change.change))
         return True
 
-    def _build_missing(self, connection: Connection) -> bool:
+    def _ends_at(self, change: IndexChange) -> datetime | None:
+        with self._database.begin_single() as connection:
+            return rolling_upgrades.read_end(connection, change.change)
+
+    def _build_missing(self, connection: Connection, new: Mapping[str, str]) -> bool:
         """Tell whether all are there; each that was given up half-way is dropped before."""
-        for name, definition in self._change.new.items():
+        for name, definition in new.items():
             if connection.scalar(_IS_VALID, {"name": name}):
                 continue
             # The server goes on with what a process began that was killed.
@@ -197,16 +195,15 @@ class _Work:
             connection.execute(text(f"DROP INDEX CONCURRENTLY IF EXISTS {name}"))
             connection.execute(text(f"CREATE INDEX CONCURRENTLY {name} ON {definition}"))
         # Until then the planner knows nothing of how hashes and moments are distributed.
-        new = self._change.new
         unknown = [name for name in new if not connection.scalar(_HAS_STATISTICS, {"name": name})]
         for table in sorted({_table(new[name]) for name in unknown}):
             connection.execute(text(f"ANALYZE {table}"))
-        return all(connection.scalar(_IS_VALID, {"name": name}) for name in self._change.new)
+        return all(connection.scalar(_IS_VALID, {"name": name}) for name in new)
 
-    def _drop_replaced(self) -> bool:
+    def _drop_replaced(self, replaced: Iterable[str]) -> bool:
         """Tell whether none is left; one that a long transaction may read stays until the next call."""
         with self._database.connect_unlimited(lock_seconds=self._limits.drop_lock_seconds) as connection:
-            return all(self._drop(connection, name) for name in self._change.replaced)
+            return all(self._drop(connection, name) for name in replaced)
 
     def _drop(self, connection: Connection, name: str) -> bool:
         if self._should_stop():
