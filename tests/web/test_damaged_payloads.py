@@ -130,14 +130,20 @@ def test_damaged_headers_of_an_attempt_stop_no_page(
     workspace.endpoint(receiver.url)
     workspace.send()
     engine.run(seconds=60)
+    row = newest().id
+    [attempt] = json_of(admin_page.get(f"deliveries/{row}/json"))["attempts"]
+    assert attempt["headers_are_damaged"] is False
+    assert "Copy as curl" in admin_page.get(f"deliveries/{row}").text
     with database.begin() as connection:
         connection.execute(update(Attempt).values(packed_heads=stored))
-    row = newest().id
     text = admin_page.get(f"deliveries/{row}").text
     assert "The stored headers are damaged, so not all of them can be shown." in text
     [attempt] = json_of(admin_page.get(f"deliveries/{row}/json"))["attempts"]
     assert (attempt["request_headers"], attempt["response_headers"]) == ([], "")
-    assert new_api(workspace).read(f"/deliveries/{row}/attempts")["data"][0]["status"] == 200
+    read = new_api(workspace).read(f"/deliveries/{row}/attempts")["data"][0]
+    assert read["status"] == 200
+    assert attempt["headers_are_damaged"] is read["headers_are_damaged"] is True
+    assert "Copy as curl" not in text
     attempt_id = attempt["id"]
     compared = admin_page.get(f"deliveries/{row}/compare?left={attempt_id}&right={attempt_id}").text
     assert "The stored headers of both are damaged, so not all of them can be compared." in compared

@@ -73,8 +73,8 @@ def _count_retrying(row: DeliveryRow) -> int:
 
 
 def _curl_command(row: DeliveryRow, attempts: list[LoggedAttempt], body: str) -> str:
-    """Return the last attempt as a command, or nothing before the first, or without a payload."""
-    if not attempts or not body:
+    """Return the last attempt as a command; nothing before the first, or without its headers or a payload."""
+    if not attempts or attempts[0].is_damaged or not body:
         return ""
     return text_display.curl_command(row.endpoint_url, attempts[0].request_headers, body)
 
@@ -112,6 +112,7 @@ def _attempt_json(attempt: LoggedAttempt) -> dict[str, Any]:
         "remote_address": attempt.remote_address or None,
         "request_headers": attempt.request_headers,
         "response_headers": attempt.response_headers.decode("utf-8", "backslashreplace"),
+        "headers_are_damaged": attempt.is_damaged,
         "response_body": attempt.response_body.decode("utf-8", "backslashreplace"),
         "response_body_base64": b64encode(attempt.response_body).decode(),
         "response_is_truncated": attempt.is_truncated,

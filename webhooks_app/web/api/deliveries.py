@@ -169,6 +169,7 @@ def _attempt(attempt: LoggedAttempt) -> Attempt:
         is_manual=attempt.is_manual,
         request_headers=list(attempt.request_headers),
         response_headers=attempt.response_headers.decode("utf-8", "backslashreplace"),
+        headers_are_damaged=attempt.is_damaged,
         response_body=attempt.response_body.decode("utf-8", "backslashreplace"),
         response_body_base64=b64encode(attempt.response_body).decode(),
         response_is_truncated=attempt.is_truncated,

@@ -79,6 +79,9 @@ class Attempt(msgspec.Struct, kw_only=True):
         msgspec.Meta(description="Name and value of each; the values of the endpoint's own are masked."),
     ]
     response_headers: str
+    headers_are_damaged: Annotated[
+        bool, msgspec.Meta(description="What is stored of the headers cannot be read, or not all of it.")
+    ]
     response_body: Annotated[str, msgspec.Meta(description="Up to 16 KiB; what is not UTF-8 is escaped.")]
     response_body_base64: str
     response_is_truncated: bool
