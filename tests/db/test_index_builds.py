@@ -12,6 +12,7 @@ from sqlalchemy import Connection, make_url, text
 
 from tests.conftest import autocommit, make_settings, new_workspace, wait_for
 from tests.db.test_migrations import own_database
+from tests.docs_site.code_blocks import block
 from webhooks_app.app import create_app
 from webhooks_app.cli.schema import downgrade, upgrade
 from webhooks_app.core import clock
@@ -23,6 +24,7 @@ from webhooks_app.extensions import db, services
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 SMALL = {name for change in index_builds.CHANGES for name in change.new}
 REPLACED = {name for change in index_builds.CHANGES for name in change.replaced}
+FIRST_OF_OLD = "CREATE INDEX CONCURRENTLY ix_deliveries_event ON deliveries (event_id);"
 MANY_EVENTS = """
     INSERT INTO events (id, workspace_id, type, body, created_at)
     SELECT 'evt_' || lpad(number::text, 26, '0'), id, 'a', 'b', now()
@@ -66,6 +68,14 @@ def test_new_ones_are_built_and_old_ones_dropped_a_day_later(upgraded_url: str) 
     autocommit(upgraded_url, "DROP INDEX ix_deliveries_by_type")
     index_builds.bring_up_to_date(services().write, now=clock.now() + timedelta(hours=25))
     assert _indexes() == SMALL - {"ix_deliveries_by_type"}
+
+
+def test_who_goes_back_later_makes_those_of_the_code_before_as_the_documents_say(upgraded_url: str) -> None:
+    before = _definitions()
+    index_builds.bring_up_to_date(services().write, now=clock.now() + timedelta(hours=25))
+    assert _definitions() == set()
+    autocommit(upgraded_url, *block("docs/production.md", FIRST_OF_OLD).strip().removesuffix(";").split(";"))
+    assert _definitions() == before
 
 
 def test_one_that_was_given_up_half_way_is_built_anew(upgraded_url: str) -> None:
@@ -213,6 +223,13 @@ def _has_run_for_long() -> bool:
     """)
     with db.engine.connect() as connection:
         return bool(connection.scalar(builds))
+
+
+def _definitions() -> set[str]:
+    """Those of the indexes that others replace."""
+    found = text("SELECT indexdef FROM pg_indexes WHERE indexname = ANY(:names)")
+    with db.engine.connect() as connection:
+        return set(connection.scalars(found, {"names": list(REPLACED)}))
 
 
 def _count_kept_snapshots(database: WriteDatabase) -> int:
