@@ -55,9 +55,11 @@ def postgresql_disk_full(system: System, report: Report, options: Options) -> No
     database = system.database
     assert isinstance(database, Postgresql)
     with database.on_small_disk(spare_bytes=_SPARE_BYTES) as disk, database.kept_running():
+        system.disconnect()  # from the server that was stopped
         system.ensure_running()
         _refuse_under_load(system, report, options, _really_full(system, report, disk))
         report.require(disk.bytes_left() > 0, "the disk stayed full")
+    system.disconnect()
     system.ensure_running()
 
 
