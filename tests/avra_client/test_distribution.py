@@ -2,6 +2,7 @@
 
 import email
 import os
+import shutil
 import sqlite3
 import subprocess
 import zipfile
@@ -109,6 +110,22 @@ def test_the_documents_install_it_and_send_a_first_event(programs: Path, workspa
         sent = run(folder, "sh", "-ec", block("docs/producers.md", "venv/bin/python app.py")).split()
     assert [event.id for event in db.session.query(Event)] == sent[:1]
     assert sent[1] == "0"
+
+
+def test_without_a_checkout_the_one_file_does_as_the_documents_say(
+    programs: Path, workspace: Workspace, tmp_path: Path
+) -> None:
+    text = (config.ROOT / "docs" / "producers.md").read_text()
+    assert "one file\n`webhooks_app/client.py`: save it as *avra_client.py* in your app's folder" in text
+    app = block("docs/producers.md", "from avra_client import Client").replace("tok_…", workspace.token)
+    shutil.copy(config.ROOT / "webhooks_app" / "client.py", tmp_path / "avra_client.py")
+    with platform(workspace) as url:
+        (tmp_path / "app.py").write_text(
+            app.replace("http://127.0.0.1:8000", url) + "print(Client.__module__)\n"
+        )
+        event_id, _, module = run(tmp_path, programs / "python", "app.py").split()
+    assert [event.id for event in db.session.query(Event)] == [event_id]
+    assert module == "avra_client", "the file, as the distribution's has avra_client.client"
 
 
 def test_its_outbox_and_its_relay_need_no_more(programs: Path, workspace: Workspace, tmp_path: Path) -> None:

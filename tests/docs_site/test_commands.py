@@ -21,6 +21,7 @@ from tests.docs_site.code_blocks import block
 from tests.receivers import Receiver
 from tests.served_app import served
 from tests.web.api.conftest import new_api
+from webhooks_app.accounts.token_scopes import FIRST_SCOPES
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Endpoint, Event
 from webhooks_app.endpoints import signing_secrets
@@ -130,6 +131,14 @@ def test_the_first_commands_clone_and_run(tmp_path: Path) -> None:
         ["sh", "-ec", script], cwd=tmp_path, env=of_nobody, capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stdout) == (0, "it runs\n"), done.stderr
+
+
+def test_the_page_for_producers_names_the_scopes_that_its_code_needs() -> None:
+    """Those of the token that the other tests run it with, to which nobody gave any of their own."""
+    section = (ROOT / "docs" / "producers.md").read_text().partition("## Address and token\n\n")[2]
+    first_sentence = section.partition(". ")[0]
+    assert set(re.findall("`([a-z]+:[a-z]+)`", first_sentence)) == FIRST_SCOPES
+    assert "(#from-python)" in section.partition("\n\n")[0], "whoever began here goes on there"
 
 
 @pytest.mark.parametrize("page", CLIENTS)
