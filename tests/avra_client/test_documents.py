@@ -4,6 +4,7 @@ import contextlib
 import io
 import re
 from dataclasses import fields
+from inspect import signature
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,7 +13,7 @@ import pytest
 from sqlalchemy import String, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from avra_client import Client, DeliveryStatus, EventStatus, dbapi, relay_command, relay_health
+from avra_client import Client, DeliveryStatus, EventStatus, Result, Sent, dbapi, relay_command, relay_health
 from avra_client.relay_state import RelayState
 from tests.avra_client.conftest import Store
 from tests.conftest import Workspace
@@ -36,7 +37,7 @@ class Batch(Base):
 
 def test_the_readmes_code_sends_an_event(platform_url: str, workspace: Workspace) -> None:
     workspace.endpoint("https://a.example.com/")
-    send, read = (
+    send, send_once, read = (
         source.replace("https://webhooks.example.com", platform_url).replace("tok_…", workspace.token)
         for source in PYTHON.findall(README)
     )
@@ -45,10 +46,27 @@ def test_the_readmes_code_sends_an_event(platform_url: str, workspace: Workspace
     with contextlib.redirect_stdout(output):
         exec(compile(send, "README.md", "exec"), names)
         event_id = names["sent"].id
+        for _ in range(2):
+            exec(compile(send_once, "README.md", "exec"), names)
         exec(compile(read.replace("evt_…", event_id), "README.md", "exec"), names)
-    sent, status = output.getvalue().splitlines()
+    sent, first, second, status = output.getvalue().splitlines()
     assert (db.session.get_one(Event, event_id).type, sent) == ("batch-lifecycle", f"{event_id} 1")
+    assert (first.split()[1:], second.split()[1:]) == (["is", "accepted"], ["was", "accepted", "before"])
+    assert first.split()[0] == second.split()[0]
     assert re.fullmatch(r"pending 0 None None 20\S+ \S+\+00:00", status)
+
+
+def test_the_readme_names_what_is_passed_and_returned() -> None:
+    section = README.partition("## Send, and what it returns")[2].partition("\n## ")[0]
+    fields_of_sent, _, parameters = section.partition("| Parameter of `Client`")
+    assert re.findall(r"^\| `(\w+)` \|", fields_of_sent, re.MULTILINE) == [each.name for each in fields(Sent)]
+    cells = re.findall(r"^\| (`.*?) \|", parameters, re.MULTILINE)
+    named = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+    assert named == list(signature(Client).parameters)
+    assert f"`Result({', '.join(each.name for each in fields(Result))})`" in section
+    for method in (Client.send, Client.send_many):
+        shown = re.findall(rf"`client\.{method.__name__}\((.*?)\)`", section)
+        assert [re.sub(r"=\w+|[*], ", "", shown[0])] == [", ".join(list(signature(method).parameters)[1:])]
 
 
 def test_the_readme_names_every_field_and_state_of_a_status() -> None:

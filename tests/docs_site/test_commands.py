@@ -18,6 +18,7 @@ from flask import Flask
 from docs_site.pages import ROOT
 from tests.conftest import TESTER, Workspace
 from tests.docs_site.code_blocks import block
+from tests.free_ports import free_port
 from tests.receivers import Receiver
 from tests.served_app import served
 from tests.web.api.conftest import new_api
@@ -78,7 +79,11 @@ def test_the_commands_for_producers_send_events(url: str, workspace: Workspace) 
     assert [each["repeated"] for each in run_curl(CURLS[2], url, workspace.token)["events"]] == [True, True]
 
 
-@pytest.mark.parametrize(("number", "said"), [(0, r"evt_\w+ 0\n"), (1, r"3\n")], ids=["one", "many"])
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(0, r"evt_\w+ 0\n"), (1, r"evt_\w+ is accepted\n"), (2, r"3\n")],
+    ids=["one", "keyed", "many"],
+)
 def test_the_code_for_producers_sends_events(url: str, workspace: Workspace, number: int, said: str) -> None:
     output = io.StringIO()
     source = PRODUCERS[number].replace(ADDRESS, url).replace(TOKEN, workspace.token)
@@ -87,12 +92,26 @@ def test_the_code_for_producers_sends_events(url: str, workspace: Workspace, num
     assert re.fullmatch(said, output.getvalue())
 
 
+def test_the_code_with_a_key_tells_a_repeat_a_refusal_and_an_absence_apart(
+    url: str, workspace: Workspace
+) -> None:
+    source = PRODUCERS[1].replace(ADDRESS, url).replace(TOKEN, workspace.token)
+    first_id = run_curl(CURLS[1], url, workspace.token)["id"]
+    assert said_by(source) == f"{first_id} was accepted before\n", "curl and the client send the same event"
+    refused = said_by(source.replace('"status": "succeeded"', '"status": "failed"'))
+    assert refused.startswith("It would be refused again: ")
+    absent = source.replace(url, f"http://127.0.0.1:{free_port()}").replace(
+        ") as client", ", deadline_seconds=0.1) as client"
+    )
+    assert said_by(absent).startswith("Send it again later, under the same key: order-1042-paid The platform")
+
+
 def test_the_code_for_producers_reads_what_became_of_an_event(
     url: str, workspace: Workspace, receiver: Receiver, engine: DeliveryEngine
 ) -> None:
     workspace.endpoint(receiver.url)
     [event_id] = workspace.send()
-    source = PRODUCERS[2].replace(ADDRESS, url).replace(TOKEN, workspace.token).replace("evt_…", event_id)
+    source = PRODUCERS[3].replace(ADDRESS, url).replace(TOKEN, workspace.token).replace("evt_…", event_id)
     pending = said_by(source).rsplit(" ", 2)[0]
     engine.run(seconds=60)
     delivered = said_by(source).strip()
