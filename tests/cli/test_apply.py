@@ -108,10 +108,15 @@ def test_what_the_platform_refuses_is_said_in_the_file_and_nothing_is_done(opera
 def test_what_somebody_else_manages_is_taken_only_when_told(operator: Operator, workspace: Workspace) -> None:
     workspace.endpoint("https://a.example.com/", name="Billing", managed_by="other.yaml")
     workspace.endpoint("https://a.example.com/", name="Audit")
-    assert "~ Billing: taken from other.yaml" in operator.apply(FILE, "--dry-run", exit_code=2)
-    said = operator.apply(FILE, exit_code=64)
-    assert "~ Audit: adopted, as nothing managed it" in said and "--take-over" in said
+    for options in ([], ["--dry-run"]):  # what CI shows of a change ends as applying it would
+        said = operator.apply(FILE, *options, exit_code=64)
+        assert "~ Billing: taken from other.yaml" in said
+        assert "~ Audit: adopted, as nothing managed it" in said
+        assert "Something else manages Billing (other.yaml): say --take-over" in said
     assert operator.endpoints()["Audit"]["managed_by"] is None
+    planned = operator.run("apply", operator.write(FILE), "--dry-run", "--json")
+    assert (planned.exit_code, json.loads(planned.stdout)["pending"]) == (64, 2)
+    assert "say --take-over" not in operator.apply(FILE, "--dry-run", "--take-over", exit_code=2)
     operator.apply(FILE, "--take-over")
 
     # Let go of, it stays, and is adopted again only as a change that is shown.
@@ -126,7 +131,8 @@ def test_an_endpoint_is_disabled_and_enabled_by_the_file(operator: Operator, wor
     assert "No changes" in operator.apply(FILE, "--dry-run")  # left out, it stays
     workspace.send(2)
     enabled = FILE + "    disabled: false\n"
-    assert "Deliveries were held for Audit (2)" in operator.apply(enabled, exit_code=64)
+    for options in ([], ["--dry-run"]):
+        assert "Deliveries were held for Audit (2)" in operator.apply(enabled, *options, exit_code=64)
     operator.apply(enabled, "--held", "discard")
     assert operator.endpoints()["Audit"]["state"] == "enabled"
 

@@ -55,7 +55,7 @@ def test_the_name_alone_is_changed_where_nothing_else_is(operator: Operator) -> 
 
 def test_who_managed_it_is_said_behind(operator: Operator, workspace: Workspace) -> None:
     workspace.endpoint(URL, name="Old", managed_by="other.yaml")
-    said = operator.apply(file(New="Old"), "--dry-run", exit_code=2)
+    said = operator.apply(file(New="Old"), "--dry-run", exit_code=64)
     assert "~ New: renamed from Old, keeps its id, signing secret and log; taken from other.yaml" in said
     assert "--take-over" in operator.apply(file(New="Old"), exit_code=64)
 

@@ -78,11 +78,13 @@ def apply(
     plan = _plan(client, file, leftover)
     if not is_json:
         _show(plan)
-    if dry_run or not plan.pending:
-        if is_json:
-            click.echo(json_line(plan_display.as_json(plan)))
-        sys.exit(EXIT_PENDING if plan.pending else os.EX_OK)
-    _check(plan, take_over=take_over, held=held)
+    if is_json and (dry_run or not plan.pending):
+        click.echo(json_line(plan_display.as_json(plan)))
+    if not plan.pending:
+        sys.exit(os.EX_OK)
+    _check(plan, take_over=take_over, held=held)  # also on a dry run: what passes there is not refused later
+    if dry_run:
+        sys.exit(EXIT_PENDING)
     _ask(plan, may_ask=file != "-" and not is_json and sys.stdin.isatty(), yes=yes)
     sys.exit(_execute(client, plan, held=held, secrets_file=secrets_file, is_json=is_json))
 
