@@ -26,6 +26,7 @@ from tests.web.endpoints import only_endpoint, states
 from tests.worker.attempted import deliveries, make_due
 from webhooks_app import config
 from webhooks_app.cli.main import main
+from webhooks_app.core.text_display import MASK
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import DeliveryState
 from webhooks_app.deliveries import recovery_runs
@@ -139,6 +140,19 @@ def test_an_endpoint_is_managed_from_beginning_to_end(avra: Avra) -> None:
     assert avra.run("endpoints", "delete", "Orders", "--yes").exit_code == 0
     assert only_endpoint().deleted_at is not None
     assert avra.rows("endpoints", "list") == []
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_credential_in_a_url_is_in_no_text(avra: Avra) -> None:
+    masked = f"{URL}?key={MASK}"
+    assert masked in avra.done("endpoints", "create", f"{URL}?key=hidden-1", "--name", "Orders")
+    said = avra.done("endpoints", "update", "Orders", "--url", f"{URL}?key=hidden-2")
+    said += avra.done("endpoints", "show", "Orders") + avra.done("endpoints", "disable", "Orders")
+    said += avra.done("endpoints", "enable", "Orders") + avra.done("endpoints", "list")
+    asked = avra.run("endpoints", "delete", "Orders", typed="n\n")
+    said += asked.output
+    assert said.count(masked) == 6 and "hidden" not in said
+    assert avra.json("endpoints", "list")["url"] == f"{URL}?key=hidden-2"  # as the API answers it
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -10,6 +10,7 @@ from webhooks_app.cli.api_command import ApiCommand, with_client
 from webhooks_app.cli.api_output import Column, as_json, cell, plain, print_fields, print_rows
 from webhooks_app.cli.endpoint_lookup import find_endpoint
 from webhooks_app.cli.option_types import Header
+from webhooks_app.core.url_masking import mask_url
 
 _COLUMNS = ("id", "name", "state", "url", "all_events", "event_types")
 _FOR_PEOPLE = (
@@ -44,8 +45,8 @@ def endpoints_group() -> None:
 def list_endpoints(client: ApiClient, state: str | None, event_type: str | None, is_json: bool) -> None:
     """List the endpoints, newest first."""
     query = {name: value for name, value in (("state", state), ("event_type", event_type)) if value}
-    rows = client.each("/endpoints", query)
-    print_rows(rows, _COLUMNS, is_json=is_json, nothing="There is no endpoint.", for_people=_FOR_PEOPLE)
+    shown = (_shown(row, is_json=is_json) for row in client.each("/endpoints", query))
+    print_rows(shown, _COLUMNS, is_json=is_json, nothing="There is no endpoint.", for_people=_FOR_PEOPLE)
 
 
 @endpoints_group.command(cls=ApiCommand)
@@ -59,7 +60,8 @@ def show(client: ApiClient, endpoint: str, is_json: bool) -> None:
     if is_json:
         print_fields({**found, "health": health}, is_json=True)
         return
-    print_fields(found | {f"health_{name}": value for name, value in health.items()}, is_json=False)
+    fields = {f"health_{name}": value for name, value in health.items()}
+    print_fields(_shown(found, is_json=False) | fields, is_json=False)
 
 
 @endpoints_group.command(cls=ApiCommand)
@@ -74,7 +76,7 @@ def show(client: ApiClient, endpoint: str, is_json: bool) -> None:
 def create(client: ApiClient, url: str, is_json: bool, **options: Any) -> None:
     """Add an endpoint, and print it with its signing secret; for all events unless --events names some."""
     body = {"url": url} | _values(options | {"events": options["events"] or "all"})
-    print_fields(client.request("POST", "/endpoints", body=body).body, is_json=is_json)
+    _print(client.request("POST", "/endpoints", body=body).body, is_json=is_json)
 
 
 @endpoints_group.command(cls=ApiCommand)
@@ -94,7 +96,7 @@ def update(client: ApiClient, endpoint: str, url: str | None, is_json: bool, **o
         raise click.UsageError("Name what is to be changed.")
     found = find_endpoint(client, endpoint)
     answer = client.request("PATCH", f"/endpoints/{found['id']}", body=body, is_repeatable=True)
-    print_fields(answer.body, is_json=is_json)
+    _print(answer.body, is_json=is_json)
 
 
 @endpoints_group.command(cls=ApiCommand)
@@ -105,7 +107,7 @@ def delete(client: ApiClient, endpoint: str, yes: bool) -> None:
     """Delete an endpoint: what waits for it is canceled, its log stays."""
     found = find_endpoint(client, endpoint)
     if not yes:
-        click.confirm(f"Delete “{found['name']}” ({found['url']})?", abort=True, err=True)
+        click.confirm(f"Delete “{found['name']}” ({mask_url(found['url'])})?", abort=True, err=True)
     client.request("DELETE", f"/endpoints/{found['id']}")
 
 
@@ -118,7 +120,7 @@ def enable(client: ApiClient, endpoint: str, held: str | None, is_json: bool) ->
     """Enable an endpoint."""
     path = f"/endpoints/{find_endpoint(client, endpoint)['id']}/enable"
     body = {"held": held} if held else {}
-    print_fields(client.request("POST", path, body=body, is_repeatable=True).body, is_json=is_json)
+    _print(client.request("POST", path, body=body, is_repeatable=True).body, is_json=is_json)
 
 
 @endpoints_group.command(cls=ApiCommand)
@@ -128,7 +130,7 @@ def enable(client: ApiClient, endpoint: str, held: str | None, is_json: bool) ->
 def disable(client: ApiClient, endpoint: str, is_json: bool) -> None:
     """Disable an endpoint: its deliveries are held."""
     path = f"/endpoints/{find_endpoint(client, endpoint)['id']}/disable"
-    print_fields(client.request("POST", path, is_repeatable=True).body, is_json=is_json)
+    _print(client.request("POST", path, is_repeatable=True).body, is_json=is_json)
 
 
 @endpoints_group.command(cls=ApiCommand)
@@ -154,6 +156,15 @@ def rotate(client: ApiClient, endpoint: str, overlap: str, is_json: bool) -> Non
     path = f"/endpoints/{find_endpoint(client, endpoint)['id']}/secrets"
     answer = client.request("POST", path, body={"overlap": overlap})
     print_fields(answer.body, is_json=is_json)
+
+
+def _print(endpoint: dict[str, Any], *, is_json: bool) -> None:
+    print_fields(_shown(endpoint, is_json=is_json), is_json=is_json)
+
+
+def _shown(endpoint: dict[str, Any], *, is_json: bool) -> dict[str, Any]:
+    """Return an endpoint as it is printed: text ends in terminals and logs, so credentials are masked."""
+    return endpoint if is_json else endpoint | {"url": mask_url(endpoint["url"])}
 
 
 def _values(options: dict[str, Any]) -> dict[str, Any]:
