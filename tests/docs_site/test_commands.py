@@ -24,7 +24,8 @@ from tests.served_app import served
 from tests.web.api.conftest import new_api
 from webhooks_app.accounts.token_scopes import FIRST_SCOPES
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import Endpoint, Event
+from webhooks_app.db.models import DeliveryState, Endpoint, Event
+from webhooks_app.deliveries.log.filters import Status
 from webhooks_app.endpoints import signing_secrets
 from webhooks_app.events import catalog
 from webhooks_app.extensions import db, services
@@ -227,6 +228,21 @@ def sample_body() -> dict[str, Any]:
 def test_the_pages_name_the_limits_that_there_are() -> None:
     text = (ROOT / "docs" / "producers.md").read_text()
     assert f"Up to {LARGEST_BATCH:,} events" in text
+
+
+@pytest.mark.parametrize(
+    ("page", "heading"), [("producers", "Never twice"), ("consumers", "The same delivery twice")]
+)
+def test_who_searches_for_duplicates_finds_what_prevents_them(page: str, heading: str) -> None:
+    text = (ROOT / "docs" / f"{page}.md").read_text()
+    section = text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    assert re.search(r"\bdeduplicates?\b", section) and re.search(r"\bduplicate\b", section)
+
+
+def test_the_page_for_producers_says_what_pending_stands_for() -> None:
+    text = (ROOT / "docs" / "producers.md").read_text()
+    assert f"`{Status.RETRYING}` or `{Status.SENDING}`, this says `{DeliveryState.PENDING}`" in text
+    assert {Status.RETRYING, Status.SENDING}.isdisjoint(DeliveryState)
 
 
 def test_the_first_page_leads_to_each_reader() -> None:
