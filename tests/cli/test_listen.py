@@ -180,14 +180,14 @@ def test_it_goes_on_through_deaths_of_both_sides(
         assert (printed["status"], printed["state"]) == (503, "pending")
         assert printed["next_attempt_at"]
         assert second.secret == first.secret
-        second.await_said("It had not ended")
+        second.await_said("Took over from the program before under this name")
 
         before = len(second.lines)
         assert api.call("POST", f"/deliveries/{missed}/replay").status_code == 202
         wait_for(lambda: any(missed in line for line in second.lines[before:]), SECONDS)
         third = listen()
         assert second.wait() == 3
-        second.await_said("Another program listens")
+        second.await_said("give each its own --name.")
         assert third.interrupt() == 0
         third.await_said("Ended. 1 delivery that waited was canceled; replay brings it back")
         assert state(in_hand) is DeliveryState.CANCELED

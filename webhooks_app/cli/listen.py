@@ -83,7 +83,8 @@ def listen(
             pass
         except TakenOver:
             _say(
-                f"Another program listens as “{options.name}” by now, so this one ends. Use --name for both."
+                f"Another program listens as “{options.name}” by now, so this one ends. To run both, "
+                "give each its own --name."
             )
             sys.exit(_TAKEN_OVER_EXIT)
         except ApiFailure:
@@ -119,7 +120,8 @@ def _announce(listener: dict[str, Any], options: ListenOptions) -> None:
     _say(f"Forwarding to {options.target.url}, {listener['timeout_seconds']} s for each answer.")
     _say(f"Signing secret: {flatten(listener['secret'])}  (it stays the same under this name)")
     if listener["resumed"]:
-        _say("It had not ended: what waited for it comes now.")
+        _say("Took over from the program before under this name, which ends if it still runs.")
+        _say("What waited for it comes now.")
     if options.since_seconds:
         added, left_out = listener["added"], ", the newest of them" if listener["left_out"] else ""
         past = f"{added:,} events of the past come" if added else "No events of the past come"
