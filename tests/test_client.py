@@ -144,6 +144,7 @@ def test_a_refusal_without_a_reason_is_still_a_refusal(
     with pytest.raises(Rejected) as caught:
         client.send("batch-lifecycle", DATA)
     assert (caught.value.status, caught.value.code, caught.value.field) == (404, "http_404", None)
+    assert "is not the platform's API, or a proxy before it refused this; check base_url" in str(caught.value)
 
 
 @pytest.mark.parametrize(

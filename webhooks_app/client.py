@@ -746,7 +746,7 @@ def _body(response: _Answer, expected: int) -> Any:
         after, may_be_accepted = _retry_after(response), status not in (425, 429)
         raise Unavailable(message, status=status, retry_after=after, may_be_accepted=may_be_accepted)
     if 400 <= status <= 499:
-        raise _rejected(status, body)
+        raise _rejected(response, body)
     raise _not_the_api(response)
 
 
@@ -755,13 +755,18 @@ def _not_the_api(response: _Answer) -> SendError:
     return SendError(f"What answers at {response.url} ({status}) is not the platform's API; check base_url.")
 
 
-def _rejected(status: int, body: Any) -> Rejected:
+def _rejected(response: _Answer, body: Any) -> Rejected:
+    status = response.status_code
     kinds = {401: Unauthorized, 403: Forbidden, 404: NotFound, 409: KeyReused}
     kind = kinds.get(status, Rejected)
     match body:
         case {"error": {"code": str(code), "message": str(message), "field": str() | None as field}}:
             return kind(status, code, message, field)
-    return kind(status, f"http_{status}", "The answer gives no reason.", None)
+    message = (
+        f"What answers at {response.url} is not the platform's API, or a proxy before it refused this; "
+        "check base_url."
+    )
+    return kind(status, f"http_{status}", message, None)
 
 
 def _retry_after(response: _Answer) -> float | None:
