@@ -46,7 +46,7 @@ def documented() -> dict[str, set[TokenScope]]:
     """The scopes of each command by the table: of those apart by commas, each has the row's."""
     text = (ROOT / "docs" / "shell.md").read_text()
     table = text.partition("| Command | Scopes |\n|---|---|\n")[2].partition("\n\n")[0]
-    found = {}
+    found: dict[str, set[TokenScope]] = {}
     for line in table.splitlines():
         commands, scopes = line.strip("| ").split(" | ")
         first, *others = re.findall("`([^`]+)`", commands)
