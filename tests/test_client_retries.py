@@ -1,5 +1,6 @@
 """How the producer client tries again, and when it gives up."""
 
+import logging
 import time
 import traceback
 from contextlib import ExitStack
@@ -65,6 +66,21 @@ def test_trouble_that_passes_is_tried_again_as_the_same_event(
     first, second = platform.requests
     assert first[1]["Idempotency-Key"] == second[1]["Idempotency-Key"]
     assert first[2] == second[2]
+
+
+def test_what_is_waited_for_is_logged_once(
+    client: Client, platform: Platform, caplog: pytest.LogCaptureFixture
+) -> None:
+    client.send("batch-lifecycle", DATA)
+    assert caplog.record_tuples == []
+    platform.script = [busy, busy, busy, accept]
+    client.send("batch-lifecycle", DATA)
+    said = f"The platform at {platform.url} cannot take it now (503). Trying again for up to 30 s."
+    assert caplog.record_tuples == [("avra_client", logging.WARNING, said)]
+    caplog.clear()
+    platform.script = [busy, busy, accept]
+    client.limited_to(tries=3).send("batch-lifecycle", DATA)
+    assert caplog.record_tuples == [], "whoever limits it says what it waits for"
 
 
 def test_trouble_that_stays_is_tried_until_the_deadline_with_pauses_that_grow(

@@ -14,6 +14,7 @@ import http.client
 import io
 import itertools
 import json
+import logging
 import os
 import random
 import re
@@ -67,6 +68,9 @@ _NO_TLS = ("WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILU
 # What stands for a token in the documents.
 PLACEHOLDER = "tok_…"
 _POSITION = re.compile(r"events\[([0-9]+)\](?:\.(.+))?", re.DOTALL)
+
+# By this name wherever the file is copied to.
+log = logging.getLogger("avra_client")
 
 T = TypeVar("T")
 
@@ -270,7 +274,7 @@ class Client:
         self._url, self._address = base_url.rstrip("/") + "/api/v1", _without_password(parts)
         self._token = token
         self._timeout, self._deadline_seconds = timeout, deadline_seconds
-        self._retries = retries or Retries()
+        self._retries, self._tells_of_retries = retries or Retries(), True
         self._owns_session = session is None
         self._session, self._pid = session or _new_session(), os.getpid()
 
@@ -322,10 +326,11 @@ class Client:
     def limited_to(self, tries: int) -> Self:
         """Return this client, on the same connections, with so many tries of a request at most.
 
-        For a caller that goes on trying by itself, and has to notice meanwhile that it shall end.
+        For a caller that goes on trying by itself, and has to notice meanwhile that it shall end; it also
+        says by itself what it waits for, so this client logs nothing.
         """
         limited = copy.copy(self)
-        limited._retries = replace(self._retries, tries=tries)
+        limited._retries, limited._tells_of_retries = replace(self._retries, tries=tries), False
         return limited
 
     def close(self) -> None:
@@ -374,6 +379,8 @@ class Client:
                     if turn:
                         error.add_note(f"Tried {turn + 1} times in {retries.now() - began:.0f} s.")
                     raise
+                if turn == 0 and self._tells_of_retries:
+                    log.warning("%s Trying again for up to %.0f s.", error, until - retries.now())
             retries.sleep(pause)
         raise AssertionError("unreachable")
 
