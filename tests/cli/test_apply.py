@@ -165,14 +165,18 @@ def test_programs_get_it_as_json(operator: Operator) -> None:
     assert json.loads(failed.stderr)["error"]["status"] == 401
 
 
-def test_a_token_without_the_scope_is_told_so(operator: Operator, workspace: Workspace) -> None:
-    token = new_api(workspace, TokenScope.ENDPOINTS_READ).token
+@pytest.mark.parametrize("scope", [TokenScope.ENDPOINTS_READ, TokenScope.EVENTS_SEND])
+def test_a_token_without_the_scopes_is_told_all_of_them(
+    operator: Operator, workspace: Workspace, scope: TokenScope
+) -> None:
+    token = new_api(workspace, scope).token
     result = operator.run("apply", operator.write(FILE), AVRA_TOKEN=token)
     assert result.exit_code == 77
-    assert "needs the scope endpoints:write. An admin adds a token" in result.stderr
+    assert "needs the scopes endpoints:read and endpoints:write. An admin adds a token" in result.stderr
     command = result.stderr.strip().partition("by: avra ")[2].split()
     assert command[:2] == ["tokens", "add"]
-    assert add_token.make_context("add", command[2:]).params["scopes"] == ("endpoints:write",)
+    scopes = add_token.make_context("add", command[2:]).params["scopes"]
+    assert scopes == ("endpoints:read", "endpoints:write")
 
 
 def test_another_workspace_is_another_world(operator: Operator, make_workspace: Any) -> None:
