@@ -14,8 +14,8 @@ from webhooks_app.deliveries.log.filters import Status
 COUNT = 600
 # So far ahead that only manual attempts are made; and no lease ends because the machine is slow.
 FAR = {"WEBHOOKS_RETRY_DELAYS": "7200,7200", "WEBHOOKS_LEASE_SECONDS": "8"}
-_STEPS = "recovery.half_stepped=0.4,recovery.stepped=0.3"
-_SENDING = "worker.claimed=0.03,worker.answered=0.0005,worker.half_recorded=0.05,worker.recorded=0.03"
+_STEPS = "recovery.half_stepped=0.5,recovery.stepped=0.5"
+_SENDING = "worker.claimed=0.06,worker.answered=0.0005,worker.half_recorded=0.06,worker.recorded=0.06"
 
 
 @scenario("23: workers killed while all is sent now: each schedule stays as it was")
