@@ -5,7 +5,6 @@ Each is `{"error": {"code", "message", "field"}}`; `field` is null where no fiel
 """
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import NoReturn
 
 from flask import Blueprint, Response, jsonify, request
@@ -79,11 +78,9 @@ def refuse(
 
 def not_in_catalog(event_type: object) -> str:
     """Return what to say of an event type that the catalog does not have; by its name, if it can be one."""
-    if not (isinstance(event_type, str) and NAME.fullmatch(event_type)):
-        return "This type is not in the catalog; see /api/v1/event-types."
-    close = get_close_matches(event_type, services().catalog.names, 1)
-    hint = f"did you mean “{close[0]}”? All are at" if close else "see"
-    return f"“{event_type}” is not in the catalog; {hint} /api/v1/event-types."
+    is_name = isinstance(event_type, str) and NAME.fullmatch(event_type)
+    which = f"“{event_type}”" if is_name else "This type"
+    return f"{which} is not in the catalog; see /api/v1/event-types."
 
 
 def add_handlers(blueprint: Blueprint) -> None:
