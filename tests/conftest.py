@@ -7,6 +7,7 @@
 import fcntl
 import gc
 import itertools
+import logging
 import os
 import shutil
 import signal
@@ -280,6 +281,13 @@ def emptying_engine(postgresql_url: str) -> Iterator[Engine]:
     engine = create_engine(postgresql_url, pool_pre_ping=True)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture(autouse=True)
+def usual_log_level() -> None:
+    """Undo what a command that an earlier test ran in this process has set."""
+    if (own := logging.getLogger("webhooks_app")).level != logging.NOTSET:
+        own.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
