@@ -16,13 +16,13 @@ from sqlalchemy import create_engine, make_url, text
 
 from docs_site.pages import ROOT
 from tests.cli.shell import Shell, shell_of
-from tests.conftest import Workspace
+from tests.conftest import Workspace, autocommit
 from tests.docs_site.code_blocks import block
 from webhooks_app import config
 from webhooks_app.cli import profiles
 from webhooks_app.cli import run as run_command
 from webhooks_app.cli.profiles import Profile
-from webhooks_app.db import database_url, index_builds
+from webhooks_app.db import database_url
 from webhooks_app.db.models import Event
 from webhooks_app.extensions import db, services
 from webhooks_app.monitoring.problem_codes import Code
@@ -178,11 +178,6 @@ def test_health_answers_as_it_is_shown(app: Flask) -> None:
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_the_index_can_be_built_anew(app: Flask, database_url: str) -> None:
-    statement = block("docs/operations.md", "REINDEX INDEX CONCURRENTLY ix_deliveries_by_endpoint;")
-    engine = create_engine(database_url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        # Which may not be there yet, or no more, where a test before has tried an upgrade.
-        name = "ix_deliveries_by_endpoint"
-        connection.execute(text(f"CREATE INDEX IF NOT EXISTS {name} ON {index_builds.SMALL[name]}"))
-        connection.execute(text(statement))
-    engine.dispose()
+    autocommit(
+        database_url, block("docs/operations.md", "REINDEX INDEX CONCURRENTLY ix_deliveries_by_endpoint;")
+    )
