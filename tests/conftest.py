@@ -292,12 +292,18 @@ def usual_log_level() -> None:
         own.setLevel(logging.NOTSET)
 
 
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """A migrated, empty database on SQLite: also `database_url` where nothing depends on its kind."""
+    shutil.copy(sqlite_template, tmp_path / "test.db")
+    return f"sqlite:///{tmp_path / 'test.db'}"
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """A migrated, empty database; each test that asks for it runs on both kinds."""
     if request.param == "sqlite":
-        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "test.db")
-        yield f"sqlite:///{tmp_path / 'test.db'}"
+        yield request.getfixturevalue("sqlite_url")
         return
     emptying: Engine = request.getfixturevalue("emptying_engine")
     yield request.getfixturevalue("postgresql_url")

@@ -3,7 +3,6 @@
 import random
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,10 +37,9 @@ LONE_SURROGATE = JsonText('{"batch_id": "b1", "status": "succeeded", "note": "\\
 
 
 @pytest.fixture
-def database_url(sqlite_template: Path, tmp_path: Path) -> str:
+def database_url(sqlite_url: str) -> str:
     """SQLite alone: nothing here depends on the database."""
-    (tmp_path / "test.db").write_bytes(sqlite_template.read_bytes())
-    return f"sqlite:///{tmp_path / 'test.db'}"
+    return sqlite_url
 
 
 class Counted:

@@ -26,10 +26,9 @@ PRODUCER, *VERIFIERS = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILIN
 
 
 @pytest.fixture
-def database_url(sqlite_template: Path, tmp_path: Path) -> str:
+def database_url(sqlite_url: str) -> str:
     """SQLite alone: nothing here depends on the database."""
-    (tmp_path / "test.db").write_bytes(sqlite_template.read_bytes())
-    return f"sqlite:///{tmp_path / 'test.db'}"
+    return sqlite_url
 
 
 @pytest.fixture

@@ -25,10 +25,9 @@ DATA = {"batch_id": "b1", "status": "succeeded"}
 
 
 @pytest.fixture
-def database_url(sqlite_template: Path, tmp_path: Path) -> str:
+def database_url(sqlite_url: str) -> str:
     """The platform's: SQLite alone, as nothing here depends on it."""
-    (tmp_path / "test.db").write_bytes(sqlite_template.read_bytes())
-    return f"sqlite:///{tmp_path / 'test.db'}"
+    return sqlite_url
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The schema up, down and up again, with data in it."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -71,10 +70,9 @@ FOR_A_LONG_VACUUM = (
 
 @pytest.mark.parametrize("has_events", [False, True])
 def test_what_is_in_it_stays_through_a_downgrade(
-    has_events: bool, sqlite_template: Path, redis_url: str, tmp_path: Path
+    has_events: bool, sqlite_url: str, redis_url: str, tmp_path: Path
 ) -> None:
-    shutil.copy(sqlite_template, tmp_path / "test.db")
-    app = create_app(make_settings(f"sqlite:///{tmp_path / 'test.db'}", redis_url, tmp_path))
+    app = create_app(make_settings(sqlite_url, redis_url, tmp_path))
     with app.app_context():
         _fill(new_workspace(app, "Acme"), has_events)
         before = _counts(app)
@@ -105,11 +103,8 @@ def test_what_one_revision_waits_for_does_not_hold_the_locks_of_those_before(
             db.engine.dispose()
 
 
-def test_counts_are_made_of_what_charts_still_show(
-    sqlite_template: Path, redis_url: str, tmp_path: Path
-) -> None:
-    shutil.copy(sqlite_template, tmp_path / "test.db")
-    app = create_app(make_settings(f"sqlite:///{tmp_path / 'test.db'}", redis_url, tmp_path))
+def test_counts_are_made_of_what_charts_still_show(sqlite_url: str, redis_url: str, tmp_path: Path) -> None:
+    app = create_app(make_settings(sqlite_url, redis_url, tmp_path))
     with app.app_context():
         endpoint_id = new_workspace(app, "Acme").endpoint("https://a.example.com/")
         hour = clock.now().replace(minute=0, second=0, microsecond=0)
@@ -159,10 +154,9 @@ def test_a_try_past_the_deadlock_timeout_is_shorter_than_others_wait(
 
 
 def test_packed_headers_are_unpacked_by_a_downgrade_and_packed_again_a_day_later(
-    sqlite_template: Path, redis_url: str, tmp_path: Path
+    sqlite_url: str, redis_url: str, tmp_path: Path
 ) -> None:
-    shutil.copy(sqlite_template, tmp_path / "test.db")
-    app = create_app(make_settings(f"sqlite:///{tmp_path / 'test.db'}", redis_url, tmp_path))
+    app = create_app(make_settings(sqlite_url, redis_url, tmp_path))
     with app.app_context():
         database = services().write
         assert RollingUpgrade(database.begin, PACKED_HEADS).is_over(clock.now())
@@ -188,10 +182,9 @@ def test_packed_headers_are_unpacked_by_a_downgrade_and_packed_again_a_day_later
 
 
 def test_only_a_new_database_waits_for_no_code_before(
-    sqlite_template: Path, redis_url: str, tmp_path: Path
+    sqlite_url: str, redis_url: str, tmp_path: Path
 ) -> None:
-    shutil.copy(sqlite_template, tmp_path / "test.db")
-    app = create_app(make_settings(f"sqlite:///{tmp_path / 'test.db'}", redis_url, tmp_path))
+    app = create_app(make_settings(sqlite_url, redis_url, tmp_path))
     with app.app_context():
         assert _ends(PAYLOADS_APART, SMALL_INDEXES) == []
         [at_once] = _ends(PACKED_BODIES)
@@ -233,11 +226,8 @@ def _ends(*changes: str) -> list[datetime]:
     return [each for each in ends if each is not None]
 
 
-def test_packed_bodies_are_unpacked_by_a_downgrade(
-    sqlite_template: Path, redis_url: str, tmp_path: Path
-) -> None:
-    shutil.copy(sqlite_template, tmp_path / "test.db")
-    app = create_app(make_settings(f"sqlite:///{tmp_path / 'test.db'}", redis_url, tmp_path))
+def test_packed_bodies_are_unpacked_by_a_downgrade(sqlite_url: str, redis_url: str, tmp_path: Path) -> None:
+    app = create_app(make_settings(sqlite_url, redis_url, tmp_path))
     with app.app_context():
         workspace = new_workspace(app, "Acme")
         event = NewEvent.of("batch-request", {"batch_id": "b"})
@@ -259,10 +249,9 @@ def test_packed_bodies_are_unpacked_by_a_downgrade(
 
 
 def test_headers_that_attempts_refer_to_are_theirs_again_after_a_downgrade(
-    sqlite_template: Path, redis_url: str, tmp_path: Path
+    sqlite_url: str, redis_url: str, tmp_path: Path
 ) -> None:
-    shutil.copy(sqlite_template, tmp_path / "test.db")
-    app = create_app(make_settings(f"sqlite:///{tmp_path / 'test.db'}", redis_url, tmp_path))
+    app = create_app(make_settings(sqlite_url, redis_url, tmp_path))
     with app.app_context():
         database = services().write
         workspace = new_workspace(app, "Acme")

@@ -51,10 +51,9 @@ CLONE = "https://git.example.com/avra.git"
 
 
 @pytest.fixture
-def database_url(sqlite_template: Path, tmp_path: Path) -> str:
+def database_url(sqlite_url: str) -> str:
     """SQLite alone: nothing here depends on the database."""
-    (tmp_path / "test.db").write_bytes(sqlite_template.read_bytes())
-    return f"sqlite:///{tmp_path / 'test.db'}"
+    return sqlite_url
 
 
 @pytest.fixture

@@ -24,10 +24,9 @@ LOOKED_AT = (
 
 
 @pytest.fixture
-def database_url(sqlite_template: Path, tmp_path: Path) -> str:
+def database_url(sqlite_url: str) -> str:
     """SQLite alone: nothing here asks the database."""
-    (tmp_path / "test.db").write_bytes(sqlite_template.read_bytes())
-    return f"sqlite:///{tmp_path / 'test.db'}"
+    return sqlite_url
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -63,10 +62,9 @@ def children(process: PlatformProcess) -> list[psutil.Process]:
 
 
 @pytest.fixture
-def environ(sqlite_template: Path, redis_url: str, tmp_path: Path) -> dict[str, str]:
-    shutil.copy(sqlite_template, tmp_path / "test.db")
+def environ(sqlite_url: str, redis_url: str, tmp_path: Path) -> dict[str, str]:
     own = {"PORT": str(free_port()), "WEBHOOKS_WEB_PROCESSES": "2"}
-    return deployed(f"sqlite:///{tmp_path / 'test.db'}", redis_url, tmp_path) | own
+    return deployed(sqlite_url, redis_url, tmp_path) | own
 
 
 @pytest.fixture
