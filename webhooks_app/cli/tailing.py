@@ -1,5 +1,7 @@
-"""What is accepted, and what becomes of it: looks at the log of a platform, which cost it two requests each
-as long as no more than a page is new."""
+"""What is accepted, and what becomes of it: looks at the log of a platform.
+
+A look costs two requests as long as no more than a page is new.
+"""
 
 import time
 from collections.abc import Callable, Iterator

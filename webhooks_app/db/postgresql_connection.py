@@ -44,18 +44,19 @@ _TRANSACTION_TIMEOUT_SINCE = 170000
 _POLLS: dict[int, tuple[int, int]] = {PollingStatus.READING: (1, 0), PollingStatus.WRITING: (0, 1)}
 
 
-class _TextArrayDumper(Dumper):
-    format, oid = Format.BINARY, TextArray.oid
+class _ArrayDumper(Dumper):
+    format = Format.BINARY
 
-    def dump(self, obj: TextArray) -> bytes:
+    def dump(self, obj: TextArray | ByteaArray) -> bytes:
         return obj.as_binary()
 
 
-class _ByteaArrayDumper(Dumper):
-    format, oid = Format.BINARY, ByteaArray.oid
+class _TextArrayDumper(_ArrayDumper):
+    oid = TextArray.oid
 
-    def dump(self, obj: ByteaArray) -> bytes:
-        return obj.as_binary()
+
+class _ByteaArrayDumper(_ArrayDumper):
+    oid = ByteaArray.oid
 
 
 psycopg.adapters.register_dumper(TextArray, _TextArrayDumper)

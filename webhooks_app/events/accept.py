@@ -66,8 +66,8 @@ def commit(
     KeyReused is its submission's own. An error of the database is the outcome of each that it kept from being
     stored; where it may lie in what one of them holds, each is tried alone. `go_on` is called with what more
     deliveries there are than one transaction inserts: they are committed as recorded, and to be inserted.
-    `found` are those who subscribe, if they were looked up a moment ago. All processes that run
-    read `stored_format`.
+    `found` are those who subscribe, if they were looked up a moment ago. All processes that run read
+    `stored_format`.
     """
     if not submissions:
         return []

@@ -56,8 +56,8 @@ def supervise(
     """Run the commands until a signal asks to stop, and return 0, or until one cannot be kept running: 1.
 
     `welcome` is printed once each has printed `ready`. `held` is a file that stays open for as long as any of
-    them runs, even where this process is killed: a guard then stops them. `loader` forks those that
-    it can, and is ended then; whatever is started again is started by its command.
+    them runs, even where this process is killed: a guard then stops them. `loader` forks those that it can,
+    and is ended then; whatever is started again is started by its command.
     """
     awaited = [command.name for command in commands if command.says_ready]
     output = SupervisedOutput([command.name for command in commands], awaited=awaited, welcome=welcome)

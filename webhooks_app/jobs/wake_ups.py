@@ -48,7 +48,6 @@ class WakeUps:
         self._awake_until = self._next_call_at = self._looked_at = 0.0
         self._finds_run_awake = False  # whoever woke a worker last
         self._redis_url = redis_url
-        self._has_listener_news = False  # which workers have no use for
 
     @cached_property
     def listener(self) -> WakeListener:
@@ -60,7 +59,6 @@ class WakeUps:
     def listener_news(self) -> ListenerNews:
         """What tells a web of what came to the listeners whose programs wait there."""
         seconds = listener_news.PATIENCE_SECONDS
-        self._has_listener_news = True
         return ListenerNews(redis_connections.connect(self._redis_url, timeout_seconds=seconds))
 
     def wake_worker(self, endpoint_ids: Collection[str] = (), *, listener_ids: Collection[str] = ()) -> bool:
@@ -89,7 +87,7 @@ class WakeUps:
 
         They rely on being told: their own connection to Redis may work meanwhile, or wait for longer.
         """
-        if listener_ids and not has_told and self._has_listener_news:
+        if listener_ids and not has_told and "listener_news" in vars(self):  # which only webs have made
             self.listener_news.tell_here(listener_ids)
         return has_told
 

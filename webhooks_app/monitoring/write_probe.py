@@ -4,6 +4,7 @@ import errno
 import os
 import secrets
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 from sqlalchemy import Connection, insert
@@ -30,8 +31,7 @@ class _Undo(Exception):
 def try_to_write(database: WriteDatabase) -> Cause | None:
     """Return why the database takes no writes, or None if it does. Raises errors that say something else."""
     who = identify(WEB)
-    row = {name: getattr(who, name) for name in type(who).__dataclass_fields__}
-    row |= {"reported_at": who.started_at, "clock_ahead_ms": 0, "counters": {}}
+    row = asdict(who) | {"reported_at": who.started_at, "clock_ahead_ms": 0, "counters": {}}
     row["state"] = {"probe": secrets.token_hex(_PROBE_BYTES)}
     beside: Path | None = None
     try:

@@ -62,8 +62,8 @@ class LoggedAttempt:
     """One attempt; `number` counts from 1. Without `full`, headers and bodies are not read.
 
     `is_manual` says that a person asked for it, beside the schedule. `target` is where the request went, by
-    the names that HTTP/2 has for it; empty for one of the code before. `is_damaged` says that
-    what is stored of its headers cannot be read, or not all of it.
+    the names that HTTP/2 has for it; empty for one of the code before. `is_damaged` says that what is stored
+    of its headers cannot be read, or not all of it.
     """
 
     number: int
