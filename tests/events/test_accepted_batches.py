@@ -1,6 +1,6 @@
 """Accepting several events at once: all or none of them, and the same answer to a repeat."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -30,15 +30,21 @@ class Producer:
     def send(
         self, events: Sequence[NewEvent], limits: FanOutLimits | None = None, **keys: str | None
     ) -> Outcome:
-        submission = Submission(self._workspace_id, events, **keys)
-        [outcome] = accept.commit(
+        [outcome] = self.send_together((events, keys), limits=limits)
+        return outcome
+
+    def send_together(
+        self,
+        *several: tuple[Sequence[NewEvent], Mapping[str, str | None]],
+        limits: FanOutLimits | None = None,
+    ) -> Sequence[Outcome]:
+        return accept.commit(
             self._database,
             self._wake_ups,
-            [submission],
+            [Submission(self._workspace_id, events, **keys) for events, keys in several],
             go_on=self.rests.append,
             limits=limits or FanOutLimits(),
         )
-        return outcome
 
 
 @pytest.fixture
@@ -65,6 +71,37 @@ def test_a_batch_under_its_key_is_accepted_once(producer: Producer, workspace: W
     reused = producer.send([OTHER, EVENT], batch_key="b")
     assert isinstance(reused, KeyReused) and reused.position is None
     assert (count(Event), count(Delivery)) == (2, 2)
+
+
+def test_of_batches_that_come_together_under_one_key_the_first_is_accepted(
+    producer: Producer, workspace: Workspace
+) -> None:
+    workspace.endpoint("https://a.example.com/")
+    same, other = ([EVENT, OTHER], {"batch_key": "b"}), ([OTHER, EVENT], {"batch_key": "b"})
+    alone = ([EVENT], {"batch_key": "a"})
+    first, again, reused, lone, once_more = producer.send_together(same, same, other, alone, same)
+    stored = accepted(first)
+    assert [each[1:] for each in stored] == [(1, False)] * 2
+    assert accepted(again) == accepted(once_more) == [(name, number, True) for name, number, _ in stored]
+    assert isinstance(reused, KeyReused) and reused.position is None
+    assert len(accepted(lone)) == 1
+    assert accepted(producer.send([EVENT, OTHER], batch_key="b")) == accepted(again)
+    assert (count(Event), count(Delivery)) == (3, 3)
+
+
+@pytest.mark.parametrize("own_key", [None, "used", "new"])
+def test_events_keys_in_batches_that_come_together_under_one_key(
+    producer: Producer, own_key: str | None
+) -> None:
+    producer.send([OTHER], idempotency_key="used")
+    keyed = ([replace(EVENT, idempotency_key=own_key), OTHER], {"batch_key": "b"})
+    outcomes = producer.send_together(keyed, keyed)
+    if own_key == "used":
+        assert [getattr(each, "position", None) for each in outcomes] == [0, 0]
+    else:
+        [first, again] = map(accepted, outcomes)
+        assert [each[0] for each in first] == [each[0] for each in again]
+        assert [each[2] for each in again] == [True, True]
 
 
 @pytest.mark.parametrize("batch_key", [None, "b"])

@@ -15,6 +15,7 @@ from webhooks_app.db.event_conditions import of_events
 from webhooks_app.db.event_inserts import NewEventRow
 from webhooks_app.db.models import Delivery, Event
 from webhooks_app.events import batch_keys, fan_out, fan_out_runs, request_hash
+from webhooks_app.events.batch_keys import BatchClaims
 from webhooks_app.events.fan_out import DEFAULT_LIMITS, FanOutLimits, Rest
 from webhooks_app.events.submissions import Accepted as Accepted
 from webhooks_app.events.submissions import KeyReused as KeyReused
@@ -102,15 +103,12 @@ def _commit_together(
         failpoints.hit("accept.committing", [row.id for row in chain(*rows)])
     with database.begin_single() if is_single else database.begin() as connection:
         claims = batch_keys.claim(connection, keyed)
-        all_rows = [row for at, some in enumerate(rows) if at not in claims.earlier for row in some]
+        all_rows = [row for at, some in enumerate(rows) if claims.stores(at) for row in some]
         stored = [_as_stored(row, stored_format) for row in all_rows]
         fanned_out = fan_out.fan_out(connection, stored, now, found=found, limits=limits)
         new = {name: Accepted(name, count) for name, count in fanned_out.deliveries.items()}
         earlier = _accepted_before(connection, [row for row in all_rows if row.id not in new])
-        outcomes = [
-            claims.earlier[at] if at in claims.earlier else _outcome(some, new, earlier)
-            for at, some in enumerate(rows)
-        ]
+        outcomes = _outcomes(rows, claims, new, earlier)
         for at, batch_id in claims.new.items():
             _complete(connection, batch_id, outcomes[at])
         if not is_single:
@@ -126,6 +124,21 @@ def _as_stored(row: NewEventRow, stored_format: StoredFormat) -> NewEventRow:
         return row
     has_shared_values = stored_format >= StoredFormat.SHARED_VALUES
     return row._replace(body=event_bodies.pack(row.body), has_shared_values=has_shared_values)
+
+
+def _outcomes(
+    rows: Sequence[Sequence[NewEventRow]],
+    claims: BatchClaims,
+    new: Mapping[str, Accepted],
+    earlier: Mapping[str, Accepted | None],
+) -> Sequence[Outcome]:
+    outcomes: list[Outcome] = []
+    for at, some in enumerate(rows):
+        if (same := claims.repeats.get(at)) is not None:
+            outcomes.append(batch_keys.repeat(outcomes[same]))
+        else:
+            outcomes.append(claims.earlier[at] if at in claims.earlier else _outcome(some, new, earlier))
+    return outcomes
 
 
 def _outcome(

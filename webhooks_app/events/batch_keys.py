@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -20,11 +20,17 @@ class BatchClaims:
     """What the keys of several submissions came to, by the submissions' positions.
 
     `earlier` are the outcomes of those whose keys were used before; `new` the rows of those that are to be
-    stored, to be completed with what became of their events.
+    stored, to be completed with what became of their events. `repeats` are those that come together with the
+    same batch; each has its position, which is before theirs.
     """
 
     earlier: Mapping[int, Outcome]
     new: Mapping[int, str]
+    repeats: Mapping[int, int]
+
+    def stores(self, at: int) -> bool:
+        """Tell whether the events of that submission are to be stored."""
+        return at not in self.earlier and at not in self.repeats
 
 
 def batch_rows(submissions: Sequence[Submission], now: datetime) -> dict[int, Mapping[str, Any]]:
@@ -50,13 +56,28 @@ def claim(connection: Connection, rows: Mapping[int, Mapping[str, Any]]) -> Batc
     """Take the keys of `batch_rows`, in one order, so that two transactions do not wait for each other."""
     earlier: dict[int, Outcome] = {}
     new: dict[int, str] = {}
-    for at in sorted(rows, key=lambda at: (rows[at]["workspace_id"], rows[at]["idempotency_key"])):
+    repeats: dict[int, int] = {}
+    first: dict[tuple[str, str], int] = {}
+    for at in sorted(rows, key=lambda at: _key(rows[at])):
         row = rows[at]
-        if upsert.insert_if_new(connection, AcceptedBatch, row):
+        if (same := first.get(_key(row))) is not None:
+            if row["request_hash"] == rows[same]["request_hash"]:
+                repeats[at] = same
+            else:
+                earlier[at] = KeyReused()
+        elif upsert.insert_if_new(connection, AcceptedBatch, row):
             new[at] = row["id"]
+            first[_key(row)] = at
         else:
             earlier[at] = _earlier(connection, row)
-    return BatchClaims(earlier, new)
+    return BatchClaims(earlier, new, repeats)
+
+
+def repeat(outcome: Outcome) -> Outcome:
+    """Return what a repeat of a batch is answered that came to `outcome`. Pure."""
+    if isinstance(outcome, Exception):
+        return outcome
+    return [replace(each, is_repeat=True) for each in outcome]
 
 
 def complete(connection: Connection, batch_id: str, accepted: Sequence[Accepted]) -> None:
@@ -74,6 +95,10 @@ def _earlier(connection: Connection, row: Mapping[str, Any]) -> Outcome:
     if earlier.request_hash != row["request_hash"]:
         return KeyReused()
     return [Accepted(event_id, deliveries, is_repeat=True) for event_id, deliveries in earlier.events]
+
+
+def _key(row: Mapping[str, Any]) -> tuple[str, str]:
+    return row["workspace_id"], row["idempotency_key"]
 
 
 def _digest(submission: Submission) -> str:

@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 from rq_scheduler import Scheduler
 
 from webhooks_app.jobs import wake_flag
+from webhooks_app.jobs.process import STOP_SIGNALS
 from webhooks_app.jobs.redis_backoff import RedisBackoff
 from webhooks_app.jobs.redis_start import wait_until_ready
 from webhooks_app.jobs.task_jobs import (
@@ -142,9 +143,8 @@ class WakeUpScheduler(Scheduler):  # type: ignore[misc]  # rq-scheduler has no t
 
     def _install_signal_handlers(self) -> None:
         # rq-scheduler's handler talks to Redis first, so it does not end the process while Redis hangs; `run`
-        # registers the death and frees the lock on its way out anyway.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: sys.exit(0))
+        # registers the death and frees the lock on its way out anyway. `run_scheduler` has set ours.
+        pass
 
 
 def run_scheduler(
@@ -160,6 +160,9 @@ def run_scheduler(
     hold it, so that a lock found at the start was left by a killed process and is removed. `state` is kept up
     to date. Raises NoRedis.
     """
+    # Before it says `ready`: whoever waits for that may ask it to end at once.
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda *_: sys.exit(0))
     state = state or SchedulerState()
     redis = wait_until_ready(redis_url)
     when_ready()
