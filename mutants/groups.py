@@ -92,7 +92,7 @@ GROUPS = (
     ),
     _group(
         "webhooks_app/events",
-        "accept fan_out fan_out_plan fan_out_runs group_commit token_allowances token_limits",
+        "accept batch_keys fan_out fan_out_plan fan_out_runs group_commit token_allowances token_limits",
         *("tests/events", "tests/web/api/test_producer.py", "tests/web/api/test_rate_limits.py"),
         *("tests/web/api/test_batch_keys.py", "tests/server/test_event_intake.py"),
     ),

@@ -17,13 +17,11 @@ from coverage import Coverage
 from sqlalchemy import Connection, Engine, event
 
 from mutants import forked
+from mutants.chosen_tests import choose
 from mutants.groups import ROOT, name_of
 from mutants.loaded_module import LoadedModule
 from mutants.operators import Mutant
 
-# Past so many tests, another one that runs the line hardly ever sees what these did not. A number and no
-# time, so that a machine which is busy with something else chooses no fewer than an idle one.
-MOST_TESTS = 40
 LONGEST_RUN_SECONDS = 3600.0
 
 Report = Callable[[Path, Mutant, str, list[str]], None]
@@ -120,13 +118,12 @@ class Trials:
         }
 
     def _choose(self, module: Path, mutant: Mutant, tests: Iterable[str]) -> list[str]:
-        """Return as many of the tests as are worth it, those likely to notice first."""
-
-        def order(test: str) -> tuple[int, bool, float]:
-            noticed = self._noticed_by[mutant.function, test]
-            return -noticed, f"/test_{module.stem}.py::" not in test, self._processor_seconds[test]
-
-        return sorted(tests, key=order)[:MOST_TESTS]
+        return choose(
+            module,
+            tests,
+            noticed=lambda test: self._noticed_by[mutant.function, test],
+            processor_seconds=self._processor_seconds.__getitem__,
+        )
 
     def _try(self, loaded: LoadedModule, mutant: Mutant, items: Sequence[pytest.Item]) -> str:
         allowed = 120 + 10 * sum(self._seconds[item.nodeid] for item in items)

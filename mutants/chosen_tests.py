@@ -1,0 +1,33 @@
+"""Which of the tests that run a line are tried on its mutants. Pure."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+# Past so many tests, another one that runs the line hardly ever sees what these did not. A number and no
+# time, so that a machine which is busy with something else chooses no fewer than an idle one.
+MOST_TESTS = 40
+
+
+def choose(
+    module: Path,
+    tests: Iterable[str],
+    *,
+    noticed: Callable[[str], int],
+    processor_seconds: Callable[[str], float],
+) -> list[str]:
+    """Return all tests of the module's own file, then others up to the bound, those likely to notice first.
+
+    noticed: how many mutants of the same function a test noticed before.
+    """
+
+    def is_own(test: str) -> bool:
+        return f"/test_{module.stem}.py::" in test
+
+    def order(test: str) -> tuple[int, bool, float]:
+        return -noticed(test), not is_own(test), processor_seconds(test)
+
+    ordered = sorted(tests, key=order)
+    # Whoever mends a survivor looks for its test there, however many are there already.
+    room = MOST_TESTS - sum(map(is_own, ordered))
+    others = {*[test for test in ordered if not is_own(test)][: max(room, 0)]}
+    return [test for test in ordered if is_own(test) or test in others]
