@@ -222,7 +222,7 @@ def test_indexes_of_the_code_before_stay_for_a_day_where_there_is_no_event_yet(
 
 def _ends(*changes: str) -> list[datetime]:
     with db.engine.connect() as connection:
-        ends = [rolling_upgrades.read_end(connection, each) for each in changes]
+        ends = [rolling_upgrades.read_end_of_old_code(connection, each) for each in changes]
     return [each for each in ends if each is not None]
 
 

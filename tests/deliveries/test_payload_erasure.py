@@ -54,9 +54,9 @@ def test_deliveries_without_their_payload_are_counted(workspace: Workspace, data
     by_event = select(Delivery.id).where(Delivery.event_id.in_([erased, kept]))
     with database.begin() as connection:
         delivery_ids = list(connection.scalars(by_event))
-        assert event_payloads.lock_present(connection, [kept, erased]) == [erased, kept]
+        assert event_payloads.lock_unerased(connection, [kept, erased]) == [erased, kept]
         payload_erasure.erase_bodies(connection, [erased], now=clock.now())
-        assert event_payloads.lock_present(connection, [kept, erased]) == [kept]
+        assert event_payloads.lock_unerased(connection, [kept, erased]) == [kept]
         assert payload_erasure.count_erased(connection, delivery_ids) == 2
         assert payload_erasure.count_erased(connection, []) == 0
     db.session.rollback()

@@ -37,7 +37,7 @@ def test_a_claim_whose_worker_dies_again_and_again_is_given_up(
         assert claimed.expired_leases == expired_leases
         assert claim(database, 5) == []
         if expired_leases >= EXPIRED_LEASES_TO_ISOLATE:
-            assert claims.mark_claimed(database, claimed, now=clock.now())
+            assert claims.begin_lease(database, claimed, now=clock.now())
         make_due(database)
     engine.run(seconds=60)
 
@@ -155,8 +155,8 @@ def test_a_stale_claim_is_neither_released_nor_marked(workspace: Workspace, data
 
     claims.release(database, [stale], due_at=clock.now())
     assert claim(database, 5) == []
-    assert not claims.mark_claimed(database, stale, now=clock.now())
-    assert claims.mark_claimed(database, current, now=clock.now())
+    assert not claims.begin_lease(database, stale, now=clock.now())
+    assert claims.begin_lease(database, current, now=clock.now())
 
 
 def test_a_released_claim_is_no_expired_lease(workspace: Workspace, database: WriteDatabase) -> None:

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery
 from webhooks_app.worker.due_endpoints import DueEndpoints
+from webhooks_app.worker.endpoint_rate_limits import LONGEST_WAIT
 from webhooks_app.worker.endpoint_scan import DueEndpoint
-from webhooks_app.worker.rate_limits import LONGEST_WAIT
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=1)

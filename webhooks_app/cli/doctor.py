@@ -96,7 +96,7 @@ def _opened_database(settings: Settings, databases: Databases) -> Iterator[Findi
         yield Finding("database", Status.OK, _version(connection))
         if advice := disk_space.advice(connection):
             yield Finding("database", Status.WARNING, advice)
-    if problem := disk_space.problem(settings.database_url):
+    if problem := disk_space.low_space_problem(settings.database_url):
         yield Finding("database", Status.FAILED, problem)
     yield _clock(difference)
     schema_version.check(databases.read)

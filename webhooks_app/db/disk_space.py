@@ -41,7 +41,7 @@ def is_full(database_url: str) -> bool:
     return left is not None and left < FULL_BYTES
 
 
-def problem(database_url: str) -> str | None:
+def low_space_problem(database_url: str) -> str | None:
     """Return a sentence on a disk that is full or nearly so."""
     left = bytes_left(database_url)
     if left is None or left >= SCARCE_BYTES:

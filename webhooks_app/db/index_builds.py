@@ -131,7 +131,7 @@ def unfinished_since(connection: Connection) -> datetime | None:
 
 
 def _unfinished_since(connection: Connection, change: IndexChange) -> datetime | None:
-    ends_at = rolling_upgrades.read_end(connection, change.change)
+    ends_at = rolling_upgrades.read_end_of_old_code(connection, change.change)
     if ends_at is None:
         return None
     is_built = connection.scalar(_COUNT_VALID, {"names": list(change.new)}) == len(change.new)
@@ -182,7 +182,7 @@ class _Work:
 
     def _ends_at(self, change: IndexChange) -> datetime | None:
         with self._database.begin_single() as connection:
-            return rolling_upgrades.read_end(connection, change.change)
+            return rolling_upgrades.read_end_of_old_code(connection, change.change)
 
     def _build_missing(self, connection: Connection, new: Mapping[str, str]) -> bool:
         """Tell whether all are there; each that was given up half-way is dropped before."""

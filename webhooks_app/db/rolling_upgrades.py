@@ -39,12 +39,12 @@ class RollingUpgrade:
         """Tell whether no process of the code before runs any more. Raises DBAPIError."""
         if not self._is_known:
             with self._connect() as connection:
-                self._ends_at = read_end(connection, self._change)
+                self._ends_at = read_end_of_old_code(connection, self._change)
             self._is_known = True
         return self._ends_at is None or now >= self._ends_at
 
 
-def read_end(connection: Connection, change: str) -> datetime | None:
+def read_end_of_old_code(connection: Connection, change: str) -> datetime | None:
     """Return when the upgrade that brought the change is over; None where no code before ran here."""
     ends_at: datetime | None = connection.scalar(_ENDS_AT, {"change": change})
     return ends_at

@@ -40,7 +40,7 @@ def held_until(database: ReadDatabase, *, now: datetime) -> datetime | None:
     Processes of the code before would replay an event that was erased, with an empty body.
     """
     with database.connect() as connection:
-        ends_at = rolling_upgrades.read_end(connection, rolling_upgrades.PAYLOADS_APART)
+        ends_at = rolling_upgrades.read_end_of_old_code(connection, rolling_upgrades.PAYLOADS_APART)
     return ends_at if ends_at is not None and now < ends_at else None
 
 

@@ -106,7 +106,7 @@ def restart_schedules(
     theirs = select(Delivery.event_id).where(
         Delivery.id.in_(delivery_ids), Delivery.workspace_id == workspace_id, Delivery.state.in_(states)
     )
-    present = event_payloads.lock_present(connection, theirs)
+    present = event_payloads.lock_unerased(connection, theirs)
     if not present:
         return {}
     # Locked in the order of their ids, so that two who restart the same ones never wait for each other.

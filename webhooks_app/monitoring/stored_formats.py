@@ -76,7 +76,7 @@ class StoredFormats:
 
 def _is_upgrade_over(connection: Connection, stored_format: StoredFormat) -> bool:
     """Tell so by the row that the migration writes; without it, the schema is from before that."""
-    ends_at = rolling_upgrades.read_end(connection, _CHANGES[stored_format])
+    ends_at = rolling_upgrades.read_end_of_old_code(connection, _CHANGES[stored_format])
     return ends_at is not None and clock.now() >= ends_at
 
 

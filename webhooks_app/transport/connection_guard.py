@@ -22,7 +22,7 @@ class ConnectionGuard:
         self._sockets = sockets
         self._idle = idle
 
-    def open_socket(self, exchange: Exchange, _purpose: int, address: Any) -> Any:
+    def open_socket_if_allowed(self, exchange: Exchange, _purpose: int, address: Any) -> Any:
         """Return a socket to this address; else SOCKET_BAD, with the reason in `exchange.refusal`.
 
         Called for CURLOPT_OPENSOCKETFUNCTION.

@@ -78,7 +78,7 @@ def read(services: Services) -> PlatformHealth:
 
 def _of_writes(services: Services, now: datetime) -> list[Problem]:
     """Return why this process cannot write, or soon will not; what it sees of the disk says most."""
-    if of_disk := disk_space.problem(services.settings.database_url):
+    if of_disk := disk_space.low_space_problem(services.settings.database_url):
         return [Problem(Code.DISK, Severity.FAILING, of_disk)]
     return write_problems.of_own(services.write.refusals.lasting(), now=now)
 

@@ -13,7 +13,7 @@ from webhooks_app.db.driver_sql import DriverStatement
 from webhooks_app.db.engines import Databases
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.monitoring.tracing import Moments, Tracer
-from webhooks_app.worker import attempt_spans, claims, endpoint_scan, rate_limits
+from webhooks_app.worker import attempt_spans, claims, endpoint_rate_limits, endpoint_scan
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery
 from webhooks_app.worker.concurrency import Concurrency
 from webhooks_app.worker.due_endpoints import DueEndpoints
@@ -180,9 +180,9 @@ class Claimer:
         database = self._databases.write
         with database.begin_single() if is_single else database.begin() as connection:
             now = clock.now()  # not earlier, or the wait for SQLite's lock would be taken off the lease
-            quotas = rate_limits.reserve(connection, quotas, rates, now=now)
+            quotas = endpoint_rate_limits.reserve(connection, quotas, rates, now=now)
             claimed = claims.claim_due(connection, quotas, now=now, lease=self._lease, statement=statement)
-            free_at = rate_limits.spend(connection, claimed, rates, now=now)
+            free_at = endpoint_rate_limits.spend(connection, claimed, rates, now=now)
         self._endpoints.note_claims(quotas, claimed)
         self._endpoints.set_aside(free_at)
         self.claimed += len(claimed)

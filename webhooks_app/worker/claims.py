@@ -70,7 +70,7 @@ def release(database: WriteDatabase, claimed: list[ClaimedDelivery], *, due_at: 
             connection.execute(_RELEASE, rows)
 
 
-def mark_claimed(database: WriteDatabase, suspect: ClaimedDelivery, *, now: datetime) -> bool:
+def begin_lease(database: WriteDatabase, suspect: ClaimedDelivery, *, now: datetime) -> bool:
     """Mark a suspect as claimed, just before it is sent; return False if it was claimed again meanwhile."""
     values = {"id": suspect.delivery_id, "generation": suspect.generation, "now": now}
     with database.begin() as connection:

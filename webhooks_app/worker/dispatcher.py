@@ -193,7 +193,7 @@ class Dispatcher:
         if not self._isolated or any(each.is_suspect for each in self._in_flight.values()):
             return
         suspect, request = self._isolated[0]
-        is_current = claims.mark_claimed(self._databases.write, suspect, now=clock.now())
+        is_current = claims.begin_lease(self._databases.write, suspect, now=clock.now())
         self._isolated.popleft()
         if is_current:
             self._send(suspect, request)

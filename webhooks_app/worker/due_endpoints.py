@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery
+from webhooks_app.worker.endpoint_rate_limits import LONGEST_WAIT
 from webhooks_app.worker.endpoint_scan import DueEndpoint
-from webhooks_app.worker.rate_limits import LONGEST_WAIT
 
 
 class DueEndpoints:

@@ -13,7 +13,7 @@ from webhooks_app.db import attempt_inserts, bulk_sql, event_payloads
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import DeliveryState, NoticeKind
 from webhooks_app.endpoints import actions, notices
-from webhooks_app.worker import attempt_rows, endpoint_counters, rate_limits, traffic_counters
+from webhooks_app.worker import attempt_rows, endpoint_counters, endpoint_rate_limits, traffic_counters
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery, ClaimKey
 from webhooks_app.worker.traffic_counters import Subject
 
@@ -131,7 +131,7 @@ def _erased_events(connection: Connection, late: list[ClaimedDelivery]) -> set[s
     Of any other outcome's event there is a payload, as its delivery was still to be finished.
     """
     event_ids = {each.event_id for each in late}
-    return event_ids - set(event_payloads.lock_present(connection, event_ids)) if event_ids else set()
+    return event_ids - set(event_payloads.lock_unerased(connection, event_ids)) if event_ids else set()
 
 
 def _count(
@@ -141,7 +141,7 @@ def _count(
     if counted:
         endpoint_counters.add_health(connection, counted)
         endpoint_counters.add_rollups(connection, counted)
-        rate_limits.pause_endpoints(connection, _pauses(counted))
+        endpoint_rate_limits.pause_endpoints(connection, _pauses(counted))
         _disable_gone(connection, counted, now)
         traffic_counters.add(connection, counted, subjects)
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, aliased
 from webhooks_app.db.models import Endpoint, EndpointHealth, PendingDelivery
 from webhooks_app.monitoring import reports
 from webhooks_app.monitoring.reports import Window
-from webhooks_app.worker.rate_limits import BURST_SECONDS, LONGEST_WAIT
+from webhooks_app.worker.endpoint_rate_limits import BURST_SECONDS, LONGEST_WAIT
 
 # For each of 25 rows: what lies further ahead changes nothing for whoever reads it.
 COUNTED_AHEAD = 250

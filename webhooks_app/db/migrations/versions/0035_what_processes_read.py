@@ -23,7 +23,7 @@ def upgrade() -> None:
     # The code before leaves it NULL.
     op.add_column('process_reports', sa.Column('reads_format', sa.SmallInteger(), nullable=True))
     # For a time, 0033 wrote no row where there was no event.
-    if rolling_upgrades.read_end(op.get_bind(), rolling_upgrades.PACKED_BODIES) is None:
+    if rolling_upgrades.read_end_of_old_code(op.get_bind(), rolling_upgrades.PACKED_BODIES) is None:
         ends_at = clock.now() + rolling_upgrades.DURATION
         op.bulk_insert(_UPGRADES, [{'change': rolling_upgrades.PACKED_BODIES, 'ends_at': ends_at}])
 

@@ -19,7 +19,7 @@ from webhooks_app.db.models import (
     EndpointHealth,
 )
 from webhooks_app.extensions import db
-from webhooks_app.worker import rate_limits
+from webhooks_app.worker import endpoint_rate_limits
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery
 from webhooks_app.worker.engine import DeliveryEngine
 
@@ -141,7 +141,9 @@ def test_a_claim_takes_a_tenth_of_a_seconds_worth_of_requests(
     unlimited, not_asked_for = workspace.endpoint(f"{URL}/2"), workspace.endpoint(f"{URL}/3")
     with database.begin() as connection:
         quotas = {limited: quota, unlimited: 64}
-        assert rate_limits.reserve(connection, quotas, {limited: rate, not_asked_for: 1}, now=NOW) == {
+        assert endpoint_rate_limits.reserve(
+            connection, quotas, {limited: rate, not_asked_for: 1}, now=NOW
+        ) == {
             limited: allowed,
             unlimited: 64,
         }
@@ -154,8 +156,8 @@ def test_a_claim_takes_a_tenth_of_a_seconds_worth_of_requests(
         (timedelta(seconds=-1), True),
         (timedelta(0), True),
         (timedelta(milliseconds=1), False),
-        (rate_limits.LONGEST_WAIT, False),
-        (rate_limits.LONGEST_WAIT + timedelta(milliseconds=1), True),
+        (endpoint_rate_limits.LONGEST_WAIT, False),
+        (endpoint_rate_limits.LONGEST_WAIT + timedelta(milliseconds=1), True),
     ],
 )
 def test_nothing_is_claimed_before_an_endpoint_is_free(
@@ -163,7 +165,7 @@ def test_nothing_is_claimed_before_an_endpoint_is_free(
 ) -> None:
     set_free_at(database, None if free_in is None else NOW + free_in)
     with database.begin() as connection:
-        allowed = rate_limits.reserve(connection, {limited: 8}, {limited: 10}, now=NOW)
+        allowed = endpoint_rate_limits.reserve(connection, {limited: 8}, {limited: 10}, now=NOW)
     assert allowed == ({limited: 1} if is_free else {})
 
 
@@ -171,10 +173,10 @@ def test_what_was_claimed_is_spent(limited: str, workspace: Workspace, database:
     lost = workspace.endpoint("http://127.0.0.1:9/lost")
     claimed = [ClaimedDelivery(f"dlv_{number}", limited, "evt", 1, 0, 0) for number in range(5)]
     with database.begin() as connection:
-        assert rate_limits.spend(connection, claimed, {}, now=NOW) == {}
-        assert rate_limits.spend(connection, claimed, {limited: 50, lost: 7}, now=NOW) == {
+        assert endpoint_rate_limits.spend(connection, claimed, {}, now=NOW) == {}
+        assert endpoint_rate_limits.spend(connection, claimed, {limited: 50, lost: 7}, now=NOW) == {
             limited: NOW + timedelta(seconds=0.1),
-            lost: NOW + rate_limits.LOST_RESERVATION_DELAY,
+            lost: NOW + endpoint_rate_limits.LOST_RESERVATION_DELAY,
         }
     assert (free_at(limited), free_at(lost)) == (NOW + timedelta(seconds=0.1), None)
 
@@ -185,6 +187,6 @@ def test_of_two_pauses_the_later_end_counts(
     other = workspace.endpoint("http://127.0.0.1:9/other")
     for seconds in (5, 9, 2):
         with database.begin() as connection:
-            rate_limits.pause_endpoints(connection, {limited: NOW + timedelta(seconds=seconds)})
-            rate_limits.pause_endpoints(connection, {})
+            endpoint_rate_limits.pause_endpoints(connection, {limited: NOW + timedelta(seconds=seconds)})
+            endpoint_rate_limits.pause_endpoints(connection, {})
     assert (free_at(limited), free_at(other)) == (NOW + timedelta(seconds=9), None)
