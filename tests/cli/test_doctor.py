@@ -1,8 +1,12 @@
 """`avra doctor` and `avra config`: what works, what does not, and no secret."""
 
 import json
+import os
 import re
+import shlex
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,7 +25,7 @@ from webhooks_app import config
 from webhooks_app.cli import show_config
 from webhooks_app.core import clock
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.jobs import alarms
+from webhooks_app.jobs import alarms, open_files
 
 OTHER_KEY = "MTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTE="
 only_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -169,6 +173,43 @@ def test_an_address_for_metrics_that_this_host_has_not_is_warned_of(shell: Shell
         "warning",
         "WEBHOOKS_METRICS_LISTEN is 192.0.2.77, no address of this host: a web does not start here.",
     )
+
+
+@only_sqlite
+def test_an_address_for_the_web_that_this_host_has_not_is_warned_of(shell: Shell, app: Flask) -> None:
+    of_https = {"WEBHOOKS_BASE_URL": "https://hooks.example.com"}
+    assert "web" not in findings(shell, WEBHOOKS_HOST="0.0.0.0", **of_https)
+    assert findings(shell, WEBHOOKS_HOST="192.0.2.77", **of_https)["web"] == (
+        "warning",
+        "WEBHOOKS_HOST is 192.0.2.77, no address of this host: a web does not start here.",
+    )
+
+
+@only_sqlite
+def test_a_limit_of_open_files_with_which_nothing_starts_is_a_failure(shell: Shell, app: Flask) -> None:
+    environ = {name: value for name, value in shell.environ.items() if value is not None}
+    doctor = f"ulimit -n {open_files.LEAST - 1} && exec {shlex.quote(sys.executable)} -m webhooks_app doctor"
+    ran = subprocess.run(
+        ["/bin/sh", "-c", doctor], env=os.environ | environ, capture_output=True, text=True, cwd=config.ROOT
+    )
+    [line] = [each for each in ran.stdout.splitlines() if each[9:20].strip() == "open files"]
+    assert line.startswith("FAILED")
+    assert f"at least {open_files.LEAST} are needed" in line
+    assert ran.returncode == 1
+
+
+@only_sqlite
+def test_a_collector_that_takes_no_traces_is_warned_of(shell: Shell, app: Flask, receiver: Receiver) -> None:
+    assert "traces" not in findings(shell)
+    assert findings(shell, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)["traces"][0] == "ok"
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens there
+        port = taken.getsockname()[1]
+        status, text_of = findings(shell, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}")["traces"]
+    assert (status, f"127.0.0.1, port {port}" in text_of) == ("warning", True)
+    for name, value in (("OTEL_EXPORTER_OTLP_ENDPOINT", "collector"), ("OTEL_TRACES_EXPORTER", "jaeger")):
+        status, text_of = findings(shell, **{name: value})["traces"]
+        assert (status, "OTEL_" in text_of) == ("FAILED", True)
 
 
 @only_sqlite

@@ -30,8 +30,9 @@ def doctor() -> None:
     """Try whether all works that the platform depends on.
 
     The settings, the catalog, the database and its schema, encryption keys, Redis and the commands that it
-    must allow, clocks, the limit of open files, the address for metrics, the way out, the mail server, single
-    sign-on, and the processes that report. Changes nothing. Ends with status 1 if something failed.
+    must allow, clocks, the limit of open files, the web's addresses, the collector of traces, the way out,
+    the mail server, single sign-on, and the processes that report. Changes nothing. Ends with status 1 if
+    something failed.
     """
     has_failed = False
     for finding in examine():

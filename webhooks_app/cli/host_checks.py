@@ -1,51 +1,92 @@
-"""What `doctor` tries of this host, and of what is reached from it: addresses, mail, single sign-on."""
+"""What `doctor` tries of this host, and of what is reached from it: addresses, traces, mail, sign-on."""
 
 import errno
+import os
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from webhooks_app.accounts.oidc_provider import Provider
 from webhooks_app.accounts.provider_requests import ProviderAway
 from webhooks_app.cli.findings import Finding, Status
-from webhooks_app.config import Settings
+from webhooks_app.config import ConfigError, Settings
 from webhooks_app.core import mail
+from webhooks_app.core.ip_addresses import is_address
 from webhooks_app.core.mail import MailError
 from webhooks_app.jobs import open_files
+from webhooks_app.monitoring import tracing
 from webhooks_app.transport.sender_limits import fit_open_files
 
 # RFC 5737: nobody has it, so that a route to it is one to the internet. Nothing is sent.
 _SOMEWHERE = ("192.0.2.1", 443)
+_COLLECTOR_SECONDS = 5.0
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """Yield what each check finds, as it is made."""
     yield _open_files(settings)
+    yield from _web(settings)
     yield from _metrics(settings)
+    yield from _traces(os.environ)
     yield from _way_out(settings)
     yield from _mail(settings)
     yield from _sign_in(settings)
 
 
+def _web(settings: Settings) -> Iterator[Finding]:
+    if is_address(settings.host) and (why := _why_not_here(settings.host)):
+        text_of = f"WEBHOOKS_HOST is {settings.host}, {why}: a web does not start here."
+        yield Finding("web", Status.WARNING, text_of)
+
+
 def _metrics(settings: Settings) -> Iterator[Finding]:
-    """Tell of an address that is none of this host's; a port that is taken may be so by the web that runs."""
     if settings.metrics_listen is None:
         return
     host, port = settings.metrics_listen
-    try:
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-            probe.bind((host, 0))
-    except OSError as error:
-        is_elsewhere = error.errno == errno.EADDRNOTAVAIL
-        why = "no address of this host" if is_elsewhere else f"where nothing can listen ({error.strerror})"
+    if why := _why_not_here(host):
         text_of = f"WEBHOOKS_METRICS_LISTEN is {host}, {why}: a web does not start here."
         yield Finding("metrics", Status.WARNING, text_of)
         return
     yield Finding("metrics", Status.OK, f"A web on this host gives them at {host}, port {port}.")
 
 
+def _why_not_here(host: str) -> str | None:
+    """Tell of an address that is none of this host's; a port that is taken may be so by the web that runs."""
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.bind((host, 0))
+    except OSError as error:
+        is_elsewhere = error.errno == errno.EADDRNOTAVAIL
+        return "no address of this host" if is_elsewhere else f"where nothing can listen ({error.strerror})"
+    return None
+
+
+def _traces(environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Tell what nothing else does: a collector that is away fails nobody, and its spans are dropped."""
+    try:
+        tracing.check(environ)
+        collector = tracing.collector(environ)
+    except ConfigError as error:
+        yield Finding("traces", Status.FAILED, str(error))
+        return
+    if collector is None:
+        return
+    host, port = collector
+    try:
+        socket.create_connection((host, port), timeout=_COLLECTOR_SECONDS).close()
+    except OSError as error:
+        text_of = f"No collector answers at {host}, port {port} ({error.strerror or error}): spans are lost."
+        yield Finding("traces", Status.WARNING, text_of)
+    else:
+        yield Finding("traces", Status.OK, f"They go to {host}, port {port}.")
+
+
 def _open_files(settings: Settings) -> Finding:
-    limit = open_files.allow()
+    try:
+        open_files.require()
+    except ConfigError as error:
+        return Finding("open files", Status.FAILED, str(error))
+    limit = open_files.limit()
     in_flight, _ = fit_open_files(settings.in_flight, limit)
     if in_flight < settings.in_flight:
         text_of = (

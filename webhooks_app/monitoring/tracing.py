@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Protocol, cast
+from urllib.parse import urlsplit
 
 from webhooks_app.core.setting_values import ConfigError
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _SDK, _INSTALL = "opentelemetry", "pip install 'webhooks-app[tracing]'"
 _EXPORTERS = ("otlp", "console")
+_DEFAULT_ENDPOINT = "http://localhost:4318"
+_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,24 @@ def check(environ: Mapping[str, str] | None = None) -> None:
     """Raise ConfigError where traces are asked for that cannot be made."""
     if is_asked_for(os.environ if environ is None else environ) and find_spec(_SDK) is None:
         raise ConfigError(f"OTEL_* variables ask for traces, which need: {_INSTALL}.")
+
+
+def collector(environ: Mapping[str, str]) -> tuple[str, int] | None:
+    """Return the host and port that spans are sent to; None where they are not sent.
+
+    Raises ConfigError for variables that cannot be used.
+    """
+    if not is_asked_for(environ) or environ.get("OTEL_TRACES_EXPORTER", "").strip().lower() == "console":
+        return None
+    url = next((environ[name] for name in reversed(_ENDPOINTS) if environ.get(name)), _DEFAULT_ENDPOINT)
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _PORTS[parts.scheme]
+    except (ValueError, KeyError):
+        parts, port = urlsplit(""), 0
+    if not parts.hostname:
+        raise ConfigError("The OTEL_EXPORTER_OTLP_… endpoint must be a URL such as http://collector:4318.")
+    return parts.hostname, port
 
 
 @contextmanager
