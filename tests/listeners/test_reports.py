@@ -57,6 +57,20 @@ def test_each_failure_is_followed_by_its_own_delay_of_the_schedule(
     assert record(endpoint_id, last).decision.state is DeliveryState.FAILED
 
 
+def test_an_attempt_began_when_its_request_did(workspace: Workspace) -> None:
+    """Not when it was taken: what is taken together is handed on one after the other."""
+    endpoint_id = begin(workspace).endpoint_id
+    workspace.send()
+    workspace.send()
+    first, second = claim(endpoint_id)
+    early = first.claimed_at - timedelta(seconds=10)
+    record(endpoint_id, replace(first, claimed_at=early), 200, total_us=4_000_000)
+    record(endpoint_id, second, 200, total_us=60_000_000)
+    began = {attempt.delivery_id: attempt.started_at for attempt in attempts()}
+    assert timedelta(seconds=6) <= began[first.delivery_id] - early < timedelta(seconds=9)
+    assert began[second.delivery_id] == second.claimed_at  # it cannot have begun before
+
+
 @pytest.mark.parametrize(
     ("length", "is_cut_by_program", "is_truncated"),
     [(RECORDED_BYTES, False, False), (RECORDED_BYTES + 1, False, True), (10, True, True)],

@@ -85,6 +85,7 @@ def record(
         if row is None:
             raise NotOfThisListener
         delivery = _claimed(connection, cipher, endpoint_id, row, report)
+    delivery.started_at = _started_at(report, now)
     delivery.outcome = _outcome(report)
     delivery.decision = decide(
         delivery.outcome,
@@ -129,9 +130,16 @@ def _claimed(
     _, destination = destinations.read(connection, [endpoint_id], cipher)[endpoint_id]
     body = signed_requests.bodies(connection, [row.event_id])[row.event_id]
     headers = due_requests.sign(report.delivery_id, destination, body, report.claimed_at)
-    delivery.started_at = report.claimed_at
     delivery.request_headers = destinations.as_json([*destinations.logged_target(report.target), *headers])
     return delivery
+
+
+def _started_at(report: Report, now: datetime) -> datetime:
+    """Return when the request began; what is claimed together is handed on one after the other. Pure.
+
+    A program reports on a request as soon as that is over, and its own clock may be anywhere.
+    """
+    return max(report.claimed_at, now - timedelta(microseconds=report.total_us))
 
 
 def _outcome(report: Report) -> Outcome:
