@@ -13,6 +13,8 @@ import threading
 from flask import Flask, Response, request
 
 SMALLEST_BYTES = 1024
+# Behind the ETag of an answer that is compressed, as it is another one.
+GZIP_SUFFIX = "-gzip"
 # By far most of what there is to gain; the highest levels take several times as long.
 LEVEL = 6
 _STATIC_LEVEL = 9  # once for each file
@@ -96,6 +98,6 @@ def _replace(response: Response, content: bytes, etag: str | None) -> Response:
     response.headers["Content-Encoding"] = "gzip"
     response.headers.pop("Accept-Ranges", None)  # ranges are of the file as it is
     if etag:
-        response.set_etag(f"{etag}-gzip")
+        response.set_etag(etag + GZIP_SUFFIX)
         response.make_conditional(request)
     return response

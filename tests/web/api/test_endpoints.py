@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from tests.conftest import Workspace
@@ -175,6 +176,17 @@ def test_a_change_upon_what_somebody_else_changed_is_412(api: Api) -> None:
         now = api.get(path).headers["ETag"]
         again = api.call("PATCH", path, {"name": "Second"}, {"If-Match": given.format(now)})
         assert again.status_code == 200
+
+
+def test_the_etag_of_a_compressed_answer_names_the_same_configuration(api: Api) -> None:
+    wanted = NEW | {"url": f"{URL}/{'x' * 1500}"}
+    path = f"/endpoints/{json_of(api.call('POST', '/endpoints', wanted))['id']}"
+    headers = {"Authorization": f"Bearer {api.token}", "Accept-Encoding": "gzip"}
+    read = FlaskClient(api.app, api.app.response_class).get(f"/api/v1{path}", headers=headers)
+    assert read.headers["Content-Encoding"] == "gzip"
+    seen = {"If-Match": read.headers["ETag"]}
+    assert api.call("PATCH", path, {"name": "First"}, seen).status_code == 200
+    assert api.call("PATCH", path, {"name": "Second"}, seen).status_code == 412
 
 
 def test_who_has_the_endpoint_already_is_not_sent_it_again(api: Api) -> None:

@@ -4,11 +4,13 @@ import hashlib
 from datetime import datetime
 
 from flask import Response, request
+from werkzeug.datastructures import ETags
 from werkzeug.http import parse_etags
 
 from webhooks_app.db.models import Endpoint
 from webhooks_app.db.models.base import microseconds
 from webhooks_app.endpoints.versions import ChangedMeanwhile
+from webhooks_app.web.compression import GZIP_SUFFIX
 
 
 def endpoint_etag(endpoint: Endpoint, *, is_masked: bool = False) -> str:
@@ -23,9 +25,15 @@ def seen_at(endpoint: Endpoint | None) -> datetime | None:
     """
     if "If-Match" not in request.headers:
         return None
-    if endpoint is None or endpoint_etag(endpoint) not in parse_etags(request.headers["If-Match"]):
+    named = parse_etags(request.headers["If-Match"])
+    if endpoint is None or not _names(named, endpoint_etag(endpoint)):
         raise ChangedMeanwhile
     return endpoint.updated_at
+
+
+def _names(named: ETags, etag: str) -> bool:
+    """Tell whether this is among the ETags; compressed or not, an answer names the same configuration."""
+    return etag in named or etag + GZIP_SUFFIX in named
 
 
 def is_new_only() -> bool:
