@@ -3,11 +3,14 @@
 import random
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import update
 
+from tests.answering_platform import Clock
 from tests.conftest import TESTER, Workspace
 from tests.free_ports import free_port
 from tests.served_app import served
@@ -27,7 +30,7 @@ from webhooks_app.client import (
     Unavailable,
 )
 from webhooks_app.core import clock
-from webhooks_app.db.models import Event
+from webhooks_app.db.models import Delivery, DeliveryState, Event
 from webhooks_app.extensions import db, services
 
 TYPE = "batch-lifecycle"
@@ -87,6 +90,12 @@ def stored_keys() -> list[str]:
 
 def accepted(results: list[Result]) -> list[str]:
     return sorted(each.idempotency_key for each in results if each.sent)
+
+
+def end_with(delivery_id: str, state: str) -> None:
+    with services().write.begin() as connection:
+        changed = update(Delivery).where(Delivery.id == delivery_id)
+        connection.execute(changed.values(state=DeliveryState(state), next_attempt_at=None))
 
 
 def refused(results: list[Result]) -> dict[str, Rejected]:
@@ -230,6 +239,34 @@ def test_the_status_of_an_event_is_read(client: Client, workspace: Workspace) ->
     assert (delivery.endpoint_id, delivery.state, delivery.attempts) == (endpoint_id, "pending", 0)
     assert delivery.next_attempt_at is not None
     assert delivery.next_attempt_at.tzinfo is not None
+
+
+def test_it_is_waited_until_nothing_of_an_event_is_pending(
+    url: str, workspace: Workspace, counted: Counted
+) -> None:
+    for end in ("a", "b"):
+        workspace.endpoint(f"http://127.0.0.1:9/{end}")
+    passing = Clock()
+    with Client(url, workspace.token, retries=passing.retries) as client:
+        sent = client.send(TYPE, {"batch_id": "b1", "status": "succeeded"})
+        first, second = (each.id for each in client.status(sent.id).deliveries)
+        passing.events = {
+            2.0: partial(end_with, first, "delivered"),
+            300.0: partial(end_with, second, "held"),
+        }
+        began, before = passing.now(), counted.requests
+        early = client.wait(sent.id, timeout_seconds=10)
+        assert (passing.now() - began, early.is_pending) == (10, True)
+        late = client.wait(sent.id, timeout_seconds=3600)
+    assert 300 <= passing.now() < 340
+    assert not late.is_pending
+    assert {each.id: each.state for each in late.deliveries} == {first: "delivered", second: "held"}
+    assert counted.requests - before < 60
+
+
+def test_what_became_of_an_event_without_subscribers_is_not_waited_for(client: Client) -> None:
+    sent = client.send(TYPE, {"batch_id": "b1", "status": "succeeded"})
+    assert client.wait(sent.id).deliveries == ()
 
 
 @pytest.mark.parametrize("key", ["order-17", "a/b?c=d#e", "%2F", "events:send"])

@@ -38,7 +38,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import NewConnectionError, ReadTimeoutError
 
-__version__ = "1.2.0"
+__version__ = "1.3.0"
 
 # To connect: time for a lost first packet to be sent again (after one second, then two: RFC 6298, section 2).
 # For the answer: the platform waits up to five seconds for a busy database before it says 503.
@@ -238,6 +238,11 @@ class EventStatus:
     accepted_at: datetime
     deliveries: tuple[DeliveryStatus, ...]
 
+    @property
+    def is_pending(self) -> bool:
+        """Whether an attempt of any delivery is still to come."""
+        return any(each.state == "pending" for each in self.deliveries)
+
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
@@ -318,6 +323,25 @@ class Client:
         """
         path = f"/events/by-key/{quote(idempotency_key, safe='')}"
         return self._call("GET", path, _status, until=self._deadline())
+
+    def wait(self, event_id: str, *, timeout_seconds: float = 60.0) -> EventStatus:
+        """Read how an event's deliveries stand once none is `pending`, or as they are when the time is over.
+
+        What is `held` is not waited for: nothing is sent of it by itself. A platform that is away is tried
+        for as long as it takes, too. The token needs `events:read`. Raises SendError.
+        """
+        path, now = f"/events/{quote(event_id, safe='')}", self._retries.now
+        began = now()
+        until = began + timeout_seconds
+        for turn in itertools.count():
+            # The last answer is waited for as each is, though the time may be over by then.
+            found = self._call("GET", path, _status, until=max(until, now() + sum(self._timeout)))
+            # A tenth of the time so far: what takes hours is not asked for each second.
+            pause = min(max(self._retries.pause_seconds(turn), (now() - began) / 10), until - now())
+            if not found.is_pending or pause <= 0:
+                return found
+            self._retries.sleep(pause)
+        raise AssertionError("unreachable")
 
     def event_types(self) -> frozenset[str]:
         """Read the names of the catalog's event types. Raises SendError."""
