@@ -86,6 +86,11 @@ def test_the_api_refuses_new_events_by_name(app: Flask, workspace: Workspace) ->
     message = "“order.paid” is not in the catalog; see /api/v1/event-types."
     assert refusal("events", event)["message"] == message
     assert refusal("events/batch", {"events": [event]})["message"] == message
+    hint = "did you mean “batch-lifecycle”? All are at /api/v1/event-types."
+    near = f"“batch-livecycle” is not in the catalog; {hint}"
+    misspelt = event | {"type": "batch-livecycle"}
+    assert refusal("events", misspelt)["message"] == near
+    assert refusal("events/batch", {"events": [misspelt]})["message"] == near
     assert refusal("events", event | {"type": "<script>"})["message"].startswith("This type is not in")
 
 

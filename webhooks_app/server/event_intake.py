@@ -123,7 +123,10 @@ def _submission(catalog: Catalog, headers: dict[bytes, str], body: bytes) -> tup
     key = headers.get(b"idempotency-key")
     if token is None or (key is not None and not event_input.is_idempotency_key(key)):
         raise _Unusual
-    event = event_input.new_event(catalog, json_parsing.parse(body), body)
+    parsed = json_parsing.parse(body)
+    if not event_input.has_known_type(catalog, parsed):
+        raise _Unusual
+    event = event_input.new_event(catalog, parsed, body)
     return passwords.hash_token(token), Submission("", [event], key)
 
 

@@ -80,8 +80,9 @@ def _managed_by(text: str | UnsetType | None) -> str | UnsetType | None:
 
 def check_event_type(name: str, field: str) -> None:
     """Raise ApiError 422 unless the catalog has the type."""
-    if name not in services().catalog.names:
-        refuse(422, "unknown_event_type", not_in_catalog(name), field)
+    names = services().catalog.names
+    if name not in names:
+        refuse(422, "unknown_event_type", not_in_catalog(name, names), field)
 
 
 def check_subscription(name: str, stored: Endpoint | None, field: str) -> None:

@@ -4,7 +4,8 @@ Each is `{"error": {"code", "message", "field"}}`; `field` is null where no fiel
 `application/problem+json` rather than JSON gets problem details (RFC 9457) with the same code and field.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
 from typing import NoReturn
 
 from flask import Blueprint, Response, jsonify, request
@@ -76,11 +77,16 @@ def refuse(
     raise ApiError(status, code, message, field, headers=headers)
 
 
-def not_in_catalog(event_type: object) -> str:
-    """Return what to say of an event type that the catalog does not have; by its name, if it can be one."""
-    is_name = isinstance(event_type, str) and NAME.fullmatch(event_type)
-    which = f"“{event_type}”" if is_name else "This type"
-    return f"{which} is not in the catalog; see /api/v1/event-types."
+def not_in_catalog(event_type: object, names: Collection[str]) -> str:
+    """Return what to say of an event type that is none of the catalog's `names`. Pure.
+
+    By its name, if it can be one, and with the one that it is closest to.
+    """
+    if not (isinstance(event_type, str) and NAME.fullmatch(event_type)):
+        return "This type is not in the catalog; see /api/v1/event-types."
+    close = get_close_matches(event_type, names, 1)
+    hint = f"did you mean “{close[0]}”? All are at" if close else "see"
+    return f"“{event_type}” is not in the catalog; {hint} /api/v1/event-types."
 
 
 def add_handlers(blueprint: Blueprint) -> None:

@@ -39,6 +39,12 @@ def new_events(catalog: Catalog, items: list[Any], raw: bytes) -> list[NewEvent]
     ]
 
 
+def has_known_type(catalog: Catalog, body: Any) -> bool:
+    """Tell whether the type of an event is in the catalog, without looking for one that is close."""
+    event_type = body.get("type") if isinstance(body, dict) else None
+    return isinstance(event_type, str) and event_type in catalog.names
+
+
 def _parse_event(catalog: Catalog, item: Any, at: str) -> tuple[str, dict[str, Any]]:
     """Return an event's type and data; `at` is where in the body it stands. Raises ApiError."""
     if not isinstance(item, dict):
@@ -49,7 +55,7 @@ def _parse_event(catalog: Catalog, item: Any, at: str) -> tuple[str, dict[str, A
         refuse(422, "unknown_field", message, at + unknown[0])
     event_type, data = item.get("type"), item.get("data")
     if not isinstance(event_type, str) or event_type not in catalog.names:
-        refuse(422, "unknown_event_type", not_in_catalog(event_type), f"{at}type")
+        refuse(422, "unknown_event_type", not_in_catalog(event_type, catalog.names), f"{at}type")
     if not isinstance(data, dict):
         refuse(422, "invalid", "data must be an object.", f"{at}data")
     problems = catalog.violations(event_type, data)
