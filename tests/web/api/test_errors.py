@@ -49,6 +49,7 @@ def test_a_wrong_method_is_told_the_right_ones(client: FlaskClient, workspace: W
     ("method", "path", "says"),
     [
         ("GET", "/api/v1/events/", "leave out the slash"),
+        ("GET", "/api/v1/nothing/", "openapi.json says what there is"),
         ("GET", "/api/v1/nothing", "There is no /api/v1/nothing"),
         ("PUT", "/api/v1/events", "There is no PUT here; there is POST."),
     ],

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from typing import NoReturn
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, current_app, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.http import HTTP_STATUS_CODES
 
@@ -118,7 +118,8 @@ def _message(error: HTTPException) -> str:
 
 
 def _about_path(path: str) -> str:
-    if path.endswith("/"):
+    adapter = current_app.create_url_adapter(request)
+    if path.endswith("/") and adapter and adapter.allowed_methods(path.rstrip("/")):
         return f"There is no {path[:200]} in this API: leave out the slash at its end."
     return f"There is no {path[:200]} in this API; /api/v1/openapi.json says what there is."
 
