@@ -93,5 +93,9 @@ def test_a_command_needs_the_scopes_that_the_documents_name(
 
     needed = documented()[command]
     assert [scope for scope in needed if exit_code({*TokenScope} - {scope}) != LACKS_A_SCOPE] == []
+    other = new_api(workspace, TokenScope.EVENTS_ERASE).token
+    refusal = Avra({"AVRA_URL": url, "AVRA_TOKEN": other}).run(*words).stderr
+    named = set(re.findall("--scope ([a-z]+:[a-z]+)", refusal))
+    assert named == needed
     # Nothing failed that could be recovered, as is said once the token may do it.
     assert exit_code(needed) == (os.EX_DATAERR if command == "recover" else os.EX_OK)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from webhooks_app.core.text_display import flatten
 LATER = frozenset({408, 425, 429, 502, 503, 504})
 # A platform that is being restarted or cannot be reached; 0 stands for no answer.
 AWAY = frozenset({0, 408, 425, 429, 500, 502, 503, 504})
+# Of a 403, in what it asks for (RFC 6750, section 3).
+_MISSING_SCOPE = re.compile(r'scope="([a-z:]+)"')
 _EXITS = {401: os.EX_NOPERM, 403: os.EX_NOPERM, 429: os.EX_TEMPFAIL}
 
 
@@ -22,7 +25,8 @@ class ApiFailure(Exception):
     """A request did not succeed; the message is a sentence for people.
 
     `status` is the answer's, 0 where none came; `code` is for programs, `field` is what was at fault, and
-    `exit_code` the command's status, one of sysexits.h. `retry_after` is how many seconds it asked for.
+    `exit_code` the command's status, one of sysexits.h. `retry_after` is how many seconds it asked for,
+    `missing_scope` what the token lacks for the request.
     """
 
     def __init__(
@@ -33,10 +37,11 @@ class ApiFailure(Exception):
         code: str = "",
         field: str | None = None,
         retry_after: float = 0.0,
+        missing_scope: str | None = None,
     ) -> None:
         super().__init__(f"{field}: {message}" if field else message)
         self.message, self.status, self.code, self.field = message, status, code, field
-        self.retry_after = retry_after
+        self.retry_after, self.missing_scope = retry_after, missing_scope
 
     @property
     def exit_code(self) -> int:
@@ -97,9 +102,20 @@ def read_answer(response: Received, url: str) -> Answer:
         case {"code": str(code), "message": str(message)} | {"code": str(code), "detail": str(message)}:
             place = said.get("field")
             field = flatten(place) if isinstance(place, str) else None
-            text = flatten(message)
-            raise ApiFailure(text, status=status, code=code, field=field, retry_after=after)
+            raise ApiFailure(
+                flatten(message),
+                status=status,
+                code=code,
+                field=field,
+                retry_after=after,
+                missing_scope=_missing_scope(response),
+            )
     raise _not_the_api(response, url)
+
+
+def _missing_scope(response: Received) -> str | None:
+    found = _MISSING_SCOPE.search(response.headers.get("WWW-Authenticate", ""))
+    return found and found[1]
 
 
 def _not_the_api(response: Received, url: str) -> ApiFailure:

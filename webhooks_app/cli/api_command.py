@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any
@@ -19,7 +19,14 @@ Function = Callable[..., Any]
 
 
 class ApiCommand(click.Command):
-    """A command whose wrong use ends with status 64 (sysexits.h), as 2 tells of changes in `avra apply`."""
+    """A command whose wrong use ends with status 64 (sysexits.h), as 2 tells of changes in `avra apply`.
+
+    `scopes` are those that each call of it needs, which a request that lacks one tells of only one by one.
+    """
+
+    def __init__(self, *args: Any, scopes: Sequence[str] = (), **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.scopes = tuple(scopes)
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
@@ -54,10 +61,33 @@ def with_client(function: Function) -> Function:
                 click.echo(
                     f"warning: {profile.url} is no https: who is on the way reads the token.", err=True
                 )
-            with ApiClient(profile) as client:
+            with ApiClient(profile) as client, _naming_scopes():
                 return function(*args, client=client, **options)
 
     return begin
+
+
+@contextmanager
+def _naming_scopes() -> Iterator[None]:
+    """Have what a token lacks for a request be told with all else that the command needs."""
+    try:
+        yield
+    except ApiFailure as failure:
+        command = click.get_current_context().command
+        needed = command.scopes if isinstance(command, ApiCommand) else ()
+        scopes = [scope for scope in dict.fromkeys((*needed, failure.missing_scope)) if scope]
+        if failure.missing_scope is None or len(scopes) == 1:
+            raise
+        raise _lacking(failure, scopes) from failure
+
+
+def _lacking(failure: ApiFailure, scopes: Sequence[str]) -> ApiFailure:
+    """Return the failure with several scopes, in the sentence that the platform has for one."""
+    message = (
+        f"This API token may not do that; it needs the scopes {' and '.join(scopes)}. An admin adds a token"
+        " that has them under API tokens in the console, an operator by: avra tokens add WORKSPACE NAME"
+    ) + "".join(f" --scope {scope}" for scope in scopes)
+    return ApiFailure(message, status=failure.status, code=failure.code)
 
 
 @contextmanager

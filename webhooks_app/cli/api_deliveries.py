@@ -68,7 +68,7 @@ def deliveries_group() -> None:
     """
 
 
-@deliveries_group.command("list", cls=ApiCommand)
+@deliveries_group.command("list", cls=ApiCommand, scopes=("deliveries:read",))
 @_with_filters
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
 @as_json
@@ -117,7 +117,7 @@ def cancel(client: ApiClient, delivery_ids: tuple[str, ...], is_json: bool) -> N
     _act_on_each(client, delivery_ids, "cancel", is_json=is_json)
 
 
-@click.command(cls=ApiCommand)
+@click.command(cls=ApiCommand, scopes=("deliveries:read", "deliveries:replay"))
 @_with_filters
 @click.option(
     "--action", type=click.Choice(["replay", "send", "cancel"]), default="replay", show_default=True

@@ -20,6 +20,8 @@ _FOR_PEOPLE = (
     Column("events", lambda row: "all" if row["all_events"] else cell(row["event_types"])),
     plain("url"),
 )
+# Those that look the endpoint up first.
+_CHANGING = ("endpoints:read", "endpoints:write")
 _ENDPOINT = click.argument("endpoint", metavar="ENDPOINT")
 _EVENTS = click.option("--events", metavar="TYPES", help="Event types, apart by commas; all for every one.")
 _TIMEOUT = click.option("--timeout", type=click.IntRange(1, 30), help="Seconds for an answer.")
@@ -79,7 +81,7 @@ def create(client: ApiClient, url: str, is_json: bool, **options: Any) -> None:
     _print(client.request("POST", "/endpoints", body=body).body, is_json=is_json)
 
 
-@endpoints_group.command(cls=ApiCommand)
+@endpoints_group.command(cls=ApiCommand, scopes=_CHANGING)
 @_ENDPOINT
 @click.option("--url")
 @click.option("--name")
@@ -99,19 +101,22 @@ def update(client: ApiClient, endpoint: str, url: str | None, is_json: bool, **o
     _print(answer.body, is_json=is_json)
 
 
-@endpoints_group.command(cls=ApiCommand)
+@endpoints_group.command(cls=ApiCommand, scopes=_CHANGING)
 @_ENDPOINT
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@as_json
 @with_client
-def delete(client: ApiClient, endpoint: str, yes: bool) -> None:
-    """Delete an endpoint: what waits for it is canceled, its log stays."""
+def delete(client: ApiClient, endpoint: str, yes: bool, is_json: bool) -> None:
+    """Delete an endpoint: what waits for it is canceled, its log stays. With --json, prints what it was."""
     found = find_endpoint(client, endpoint)
     if not yes:
         click.confirm(f"Delete “{found['name']}” ({mask_url(found['url'])})?", abort=True, err=True)
     client.request("DELETE", f"/endpoints/{found['id']}")
+    if is_json:
+        print_fields(found, is_json=True)
 
 
-@endpoints_group.command(cls=ApiCommand)
+@endpoints_group.command(cls=ApiCommand, scopes=_CHANGING)
 @_ENDPOINT
 @click.option("--held", type=click.Choice(["send", "discard"]), help="What becomes of what was held.")
 @as_json
@@ -123,7 +128,7 @@ def enable(client: ApiClient, endpoint: str, held: str | None, is_json: bool) ->
     _print(client.request("POST", path, body=body, is_repeatable=True).body, is_json=is_json)
 
 
-@endpoints_group.command(cls=ApiCommand)
+@endpoints_group.command(cls=ApiCommand, scopes=_CHANGING)
 @_ENDPOINT
 @as_json
 @with_client
@@ -133,7 +138,7 @@ def disable(client: ApiClient, endpoint: str, is_json: bool) -> None:
     _print(client.request("POST", path, is_repeatable=True).body, is_json=is_json)
 
 
-@endpoints_group.command(cls=ApiCommand)
+@endpoints_group.command(cls=ApiCommand, scopes=_CHANGING)
 @_ENDPOINT
 @click.argument("event_type", metavar="TYPE")
 @click.option("--data", help="JSON, @file or -; otherwise the catalog's example.")
@@ -146,7 +151,7 @@ def test(client: ApiClient, endpoint: str, event_type: str, data: str | None, is
     print_fields(client.request("POST", path, body=body).body, is_json=is_json)
 
 
-@endpoints_group.command(cls=ApiCommand)
+@endpoints_group.command(cls=ApiCommand, scopes=_CHANGING)
 @_ENDPOINT
 @click.option("--overlap", type=click.Choice(["now", "1h", "24h", "7d"]), default="24h", show_default=True)
 @as_json

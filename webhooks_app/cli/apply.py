@@ -30,7 +30,6 @@ from webhooks_app.core.text_display import flatten
 EXIT_PENDING = 2
 EXIT_PARTLY = 1
 EXIT_INTERRUPTED = 130
-_SCOPES = ("endpoints:read", "endpoints:write")
 _COLORS = {"+": "green", "-": "red", "~": "yellow"}
 _SCHEMA = Path(__file__).with_name("endpoints.schema.json")
 
@@ -41,7 +40,7 @@ def _print_schema(context: click.Context, _parameter: click.Parameter, is_asked:
         context.exit()
 
 
-@click.command(cls=ApiCommand)
+@click.command(cls=ApiCommand, scopes=("endpoints:read", "endpoints:write"))
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
 @click.option("--dry-run", is_flag=True, help="Show what would be done; status 2 if there is anything.")
 @click.option("--prune", is_flag=True, help="Delete endpoints that the file managed and no longer has.")
@@ -106,24 +105,10 @@ def _plan(client: ApiClient, file: str, leftover: Leftover) -> Plan:
     endpoint_renames.check(declared.endpoints.values(), problems)
     if problems.found:
         _end(problems)
-    try:
-        plan = requested_plan.make(client, declared, leftover, problems)
-    except ApiFailure as failure:
-        raise _naming_scopes(failure) from failure
+    plan = requested_plan.make(client, declared, leftover, problems)
     if problems.found:
         _end(problems)
     return plan
-
-
-def _naming_scopes(failure: ApiFailure) -> ApiFailure:
-    """Return the failure with all scopes that are needed, as the platform names those of one request."""
-    if failure.code != "insufficient_scope":
-        return failure
-    message = (
-        f"This API token may not do that; it needs the scopes {' and '.join(_SCOPES)}. An admin adds a token"
-        " that has them under API tokens in the console, an operator by: avra tokens add WORKSPACE NAME"
-    ) + "".join(f" --scope {scope}" for scope in _SCOPES)
-    return ApiFailure(message, status=failure.status, code=failure.code)
 
 
 def _end(problems: Problems) -> NoReturn:
