@@ -38,7 +38,7 @@ def send(client: ApiClient, event_type: str, data: str, key: str | None, is_json
     print_fields(send_event(client, event_type, read_data(data), key), is_json=is_json)
 
 
-@events_group.command(cls=ApiCommand)
+@events_group.command(cls=ApiCommand, scopes=("deliveries:read",))
 @click.option("--type", "event_type", help="Of this type only.")
 @click.option("--endpoint", metavar="ENDPOINT", help="To this endpoint only: its id or name.")
 @click.option("-q", "q", help="Of this event, or with this value in the data.")
@@ -57,8 +57,10 @@ def tail(
 ) -> None:
     """Print deliveries as events are accepted, and their attempts, until Ctrl-C.
 
-    An event without any subscriber has none. Needs the scope deliveries:read, and with the name of an
-    endpoint endpoints:read.
+    An event without any subscriber has none. In a pipe and with --json, a line of the kind "accepted" shows
+    its delivery as it is when it is printed: it may be retrying or delivered already.
+
+    Needs the scope deliveries:read, and with the name of an endpoint endpoints:read.
     """
     chosen = endpoint_id(client, endpoint) if endpoint else None
     named = {"event_type": event_type, "endpoint": chosen, "q": q}
