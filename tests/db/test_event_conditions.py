@@ -3,13 +3,13 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, text
 
 from tests.conftest import Workspace
 from tests.statements import told_of_statements
-from webhooks_app.core import clock
+from webhooks_app.core import clock, ids
 from webhooks_app.db.engines import Databases, WriteDatabase
-from webhooks_app.db.event_conditions import of_event, of_events
+from webhooks_app.db.event_conditions import of_event, of_events, part_of
 from webhooks_app.db.models import Delivery, DeliveryState, Event
 
 # The first two share the characters that the index has.
@@ -44,7 +44,7 @@ def found(databases: Databases, *conditions: object) -> set[str]:
 
 
 def test_each_event_has_its_own(databases: Databases) -> None:
-    assert SAME[6:13] == TWIN[6:13] != OTHER[6:13]
+    assert SAME[6:12] + SAME[24] == TWIN[6:12] + TWIN[24] != OTHER[6:12] + OTHER[24]
     assert found(databases, of_event(SAME)) == {SAME}
     assert found(databases, of_event("evt_")) == set()
     assert found(databases, of_events([TWIN, OTHER])) == {TWIN, OTHER}
@@ -57,6 +57,15 @@ def test_events_are_joined_to_theirs(databases: Databases) -> None:
         own = select(Delivery.id).where(of_event(Event.id)).limit(1).scalar_subquery()
         rows = connection.execute(select(Event.id, own)).all()
     assert {tuple(row) for row in rows} == {(each, f"dlv_{each[4:]}") for each in (SAME, TWIN, OTHER)}
+
+
+def test_events_of_a_batch_are_spread_over_many_entries(databases: Databases) -> None:
+    made = ids.several("evt", 1000)
+    of_all = text(f"SELECT count(DISTINCT {part_of('id')}) FROM unnest(CAST(:made AS text[])) AS id")
+    if databases.write.dialect.name == "postgresql":
+        with databases.read.connect() as connection:
+            assert connection.scalar(of_all, {"made": made}) == 32
+    assert len({each[6:12] for each in made}) == 1
 
 
 def test_only_postgresql_is_asked_twice(databases: Databases) -> None:

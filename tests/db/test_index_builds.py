@@ -23,7 +23,8 @@ from webhooks_app.extensions import db, services
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 SMALL = {name for change in index_builds.CHANGES for name in change.new}
-REPLACED = {name for change in index_builds.CHANGES for name in change.replaced}
+BETWEEN = "ix_deliveries_by_event"  # of code between those that have the others
+REPLACED = {name for change in index_builds.CHANGES for name in change.replaced} - {BETWEEN}
 FIRST_OF_OLD = "CREATE INDEX CONCURRENTLY ix_deliveries_event ON deliveries (event_id);"
 MANY_EVENTS = """
     INSERT INTO events (id, workspace_id, type, body, created_at)
@@ -70,12 +71,30 @@ def test_new_ones_are_built_and_old_ones_dropped_a_day_later(upgraded_url: str) 
     assert _indexes() == SMALL - {"ix_deliveries_by_type"}
 
 
+def test_what_the_version_before_has_or_was_to_build_gives_way(upgraded_url: str) -> None:
+    index_builds.bring_up_to_date(services().write, now=clock.now() + timedelta(hours=25))
+    downgrade(revision="0037")
+    assert _indexes() == SMALL - set(index_builds.SMALL_OF_EVENT)
+    assert _is_there(BETWEEN)
+    waiting = "INSERT INTO rolling_upgrades VALUES ('small_event_index', now() + interval '1 hour')"
+    autocommit(upgraded_url, waiting)
+    upgrade()
+    index_builds.bring_up_to_date(services().write, now=clock.now())
+    assert _indexes() == SMALL
+    assert _is_there(BETWEEN)
+    index_builds.bring_up_to_date(services().write, now=clock.now() + timedelta(hours=25))
+    assert _indexes() == SMALL
+    assert not _is_there(BETWEEN)
+    assert _unfinished() is None
+
+
 def test_who_goes_back_later_makes_those_of_the_code_before_as_the_documents_say(upgraded_url: str) -> None:
     before = _definitions()
     index_builds.bring_up_to_date(services().write, now=clock.now() + timedelta(hours=25))
     assert _definitions() == set()
     autocommit(upgraded_url, *block("docs/production.md", FIRST_OF_OLD).strip().removesuffix(";").split(";"))
     assert _definitions() == before
+    assert _is_there(BETWEEN)
 
 
 def test_one_that_was_given_up_half_way_is_built_anew(upgraded_url: str) -> None:
@@ -247,6 +266,11 @@ def _unfinished() -> timedelta | None:
     with db.engine.connect() as connection:
         since = index_builds.unfinished_since(connection)
     return None if since is None else timedelta(days=round((clock.now() - since) / timedelta(days=1)))
+
+
+def _is_there(name: str) -> bool:
+    with db.engine.connect() as connection:
+        return connection.scalar(text("SELECT to_regclass(:name)"), {"name": name}) is not None
 
 
 def _valid(connection: Connection) -> set[str]:

@@ -46,8 +46,9 @@ REPLACED = (
     *("ix_events_workspace_id_id", "ix_events_first_value", "ix_events_second_value"),
     "ix_events_third_value",
 )
-SMALL_OF_EVENT = {"ix_deliveries_by_event": f"deliveries ({part_of('event_id')})"}
-REPLACED_OF_EVENT = ("ix_deliveries_event",)
+SMALL_OF_EVENT = {"ix_deliveries_by_event_part": f"deliveries (({part_of('event_id')}))"}
+# The second is of a version between: the same, but for the events of a batch, which were one to it.
+REPLACED_OF_EVENT = ("ix_deliveries_event", "ix_deliveries_by_event")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class IndexChange:
 
 CHANGES = (
     IndexChange(rolling_upgrades.SMALL_INDEXES, SMALL, REPLACED),
-    IndexChange(rolling_upgrades.SMALL_EVENT_INDEX, SMALL_OF_EVENT, REPLACED_OF_EVENT),
+    IndexChange(rolling_upgrades.EVENT_PART_INDEX, SMALL_OF_EVENT, REPLACED_OF_EVENT),
 )
 # One for all changes, as two builds on one table end in a deadlock.
 LOCK = 7290146032

@@ -20,7 +20,8 @@ PAYLOADS_APART = "payloads_apart"
 SMALL_INDEXES = "small_indexes"
 PACKED_BODIES = "packed_bodies"
 CONSTANT_HEADERS = "constant_headers"
-SMALL_EVENT_INDEX = "small_event_index"
+SMALL_EVENT_INDEX = "small_event_index"  # which the next one takes the place of
+EVENT_PART_INDEX = "event_part_index"
 
 _ENDS_AT = text("SELECT ends_at FROM rolling_upgrades WHERE change = :change").columns(ends_at=UtcDateTime())
 

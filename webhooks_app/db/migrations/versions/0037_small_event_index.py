@@ -5,7 +5,7 @@ from alembic import op
 
 import webhooks_app.db.models.base
 from webhooks_app.core import clock
-from webhooks_app.db import index_builds, rolling_upgrades
+from webhooks_app.db import rolling_upgrades
 
 revision = '0037'
 down_revision = '0036'
@@ -27,16 +27,13 @@ def upgrade() -> None:
         ends_at = clock.now() + rolling_upgrades.DURATION
         op.bulk_insert(_UPGRADES, [{'change': rolling_upgrades.SMALL_EVENT_INDEX, 'ends_at': ends_at}])
         return
-    for name, definition in index_builds.SMALL_OF_EVENT.items():
-        op.execute(f'CREATE INDEX {name} ON {definition}')
-    for name in index_builds.REPLACED_OF_EVENT:
-        op.execute(f'DROP INDEX {name}')
+    op.execute('CREATE INDEX ix_deliveries_by_event ON deliveries (substr(event_id, 7, 7))')
+    op.execute('DROP INDEX ix_deliveries_event')
 
 
 def downgrade() -> None:
     if op.get_bind().dialect.name != 'postgresql':
         return
     op.create_index('ix_deliveries_event', 'deliveries', ['event_id'], if_not_exists=True)
-    for name in index_builds.SMALL_OF_EVENT:
-        op.execute(f'DROP INDEX IF EXISTS {name}')
+    op.execute('DROP INDEX IF EXISTS ix_deliveries_by_event')
     op.execute(_UPGRADES.delete().where(_UPGRADES.c.change == rolling_upgrades.SMALL_EVENT_INDEX))
