@@ -46,7 +46,7 @@ def test_a_process_is_known_by_what_it_reported_last(databases: Databases) -> No
     [process] = known.processes
     assert (process.kind, process.state) == (WORKER, {"in_flight": 3})
     assert process.is_alive(known.now)
-    assert abs(process.clock_ahead_ms) < 2000
+    assert process.clock_ahead_ms == 0  # as one clock tells both
     assert known.counters == {COUNTED: 1}
 
 

@@ -19,5 +19,6 @@ def compare(connection: Connection) -> tuple[datetime, timedelta]:
     """Return the moment by that clock, and how far this host's is ahead of it."""
     asked_at = clock.now()
     now = read(connection)
-    # It was read halfway between the question and the answer.
-    return now, asked_at + (clock.now() - asked_at) / 2 - now
+    answered_at = clock.now()
+    # It was read at some moment between the question and the answer, which a busy host may be seconds apart.
+    return now, min(max(now, asked_at), answered_at) - now
