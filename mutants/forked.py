@@ -45,5 +45,7 @@ def _wait(child: int, timeout_seconds: float) -> None:
         if os.waitpid(child, os.WNOHANG)[0]:
             return
         time.sleep(0.01)
-    os.killpg(child, signal.SIGKILL)
+    with suppress(ProcessLookupError):  # before it leads a group
+        os.killpg(child, signal.SIGKILL)
+    os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)

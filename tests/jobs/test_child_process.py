@@ -3,10 +3,10 @@
 import subprocess
 import sys
 
-import psutil
 import pytest
 
 from tests.conftest import wait_for
+from tests.living import is_alive
 from tests.reading import output_of
 from webhooks_app import config
 
@@ -19,7 +19,7 @@ def run(program: str) -> subprocess.CompletedProcess[str]:
         cwd=config.ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 
@@ -64,7 +64,7 @@ def test_a_child_ends_with_the_process_that_forked_it() -> None:
         [sys.executable, "-c", IMPORTS + program], cwd=config.ROOT, stdout=subprocess.PIPE, text=True
     )
     with output_of(process) as lines:
-        child = psutil.Process(int(lines.readline()))
+        child = int(lines.readline())
         process.kill()
         process.wait(30)
-        wait_for(lambda: not child.is_running())
+        wait_for(lambda: not is_alive(child))

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.conftest import wait_for
+from tests.living import is_alive
 from tests.reading import output_of
 from webhooks_app import config
 
@@ -145,6 +145,6 @@ def loading() -> Iterator[subprocess.Popen[str]]:
 
 def test_it_ends_with_who_waits_for_it() -> None:
     with loading() as process, output_of(process) as lines:
-        loader = psutil.Process(int(lines.readline()))
+        loader = int(lines.readline())
         os.kill(process.pid, signal.SIGKILL)
-        wait_for(lambda: not loader.is_running() or loader.status() == psutil.STATUS_ZOMBIE)
+        wait_for(lambda: not is_alive(loader))

@@ -4,11 +4,11 @@ import os
 import subprocess
 import time
 
-import psutil
 import pytest
 
 from mutants import forked
 from tests.conftest import wait_for
+from tests.living import is_alive
 
 
 def test_what_it_returned_comes_back() -> None:
@@ -22,6 +22,4 @@ def test_one_that_dies_or_never_ends_returns_nothing(end: object) -> None:
 
 def test_what_it_started_ends_with_it() -> None:
     started = forked.call(lambda: subprocess.Popen(["sleep", "600"]).pid, 30)
-    wait_for(
-        lambda: not psutil.pid_exists(started) or psutil.Process(started).status() == psutil.STATUS_ZOMBIE
-    )
+    wait_for(lambda: not is_alive(started))
