@@ -48,13 +48,30 @@ from webhooks_app.db.models import DeliveryState, Role
 from webhooks_app.db.models.base import Base
 from webhooks_app.endpoints import actions
 from webhooks_app.endpoints.actions import EndpointValues
+from webhooks_app.events.group_commit import GroupLimits
 from webhooks_app.extensions import db, services
+from webhooks_app.jobs import wake_flag
+from webhooks_app.jobs import wake_ups as wake_ups_module
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker.engine import DeliveryEngine
 from webhooks_app.worker.engine_limits import EngineLimits
 
 TESTER = Actor("tester@example.com", "127.0.0.1")
 PASSWORD = "correct horse battery"
+# What a machine that is busy, or stands still for some seconds, keeps; tests of the limits have their own.
+PATIENT_TIMEOUT_MS = 30_000
+PATIENT_LIMITS = DatabaseLimits(
+    lock_seconds=60,
+    pool_seconds=60,
+    connect_seconds=60,
+    reach_seconds=60,
+    peer_silence_seconds=60,
+    statement_seconds=60,
+    answer_seconds=90,
+    idle_transaction_seconds=300,
+    request_seconds=90,
+)
+PATIENT_GROUPS = GroupLimits(answer_seconds=90, least_seconds=60)
 # One for each test, or nearly: what outlives its test by some hundred others disturbs none.
 REDIS_DATABASES = 1000
 OPEN_TRANSACTIONS = """
@@ -144,6 +161,15 @@ def real_hasher() -> PasswordHasher:
     return real
 
 
+@pytest.fixture(scope="session", autouse=True)
+def lasting_marks() -> Iterator[None]:
+    """What says in Redis for some seconds that a wake-up is under way, or a run awake, lasts for a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wake_flag, "_FLAG_TTL_SECONDS", 600)
+        patch.setattr(wake_ups_module, "_AWAKE_SECONDS", 600)
+        yield
+
+
 @pytest.fixture(scope="session")
 def redis_database(scratch: Path) -> Iterator[Callable[[], str]]:
     """Gives the address of an empty database at each call, on one server for all.
@@ -173,7 +199,7 @@ def redis_database(scratch: Path) -> Iterator[Callable[[], str]]:
     finally:
         redis.close()
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 @pytest.fixture
@@ -324,7 +350,7 @@ def _open_transactions(connection: Connection) -> list[int]:
 def _end_open_transactions(connection: Connection) -> list[str]:
     """Wait for other sessions to end theirs; end those that do not, and return their last statements."""
     with suppress(AssertionError):
-        wait_for(lambda: not _open_transactions(connection))
+        wait_for(lambda: not _open_transactions(connection), seconds=30)
         return []
     ended = list(connection.scalars(text(END_OPEN_TRANSACTIONS)))
     connection.rollback()
@@ -378,14 +404,16 @@ def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
 @pytest.fixture
 def database_limits(request: pytest.FixtureRequest) -> DatabaseLimits:
     """How long the app waits for its database; a test that has to wait is parametrized with other limits."""
-    limits: DatabaseLimits = getattr(request, "param", DatabaseLimits())
+    limits: DatabaseLimits = getattr(request, "param", PATIENT_LIMITS)
     return limits
 
 
 @pytest.fixture
 def app(settings: Settings, database_limits: DatabaseLimits) -> Iterator[Flask]:
     # A Redis that a busy machine lets wait is none that is down.
-    with opened(create_app(settings, database_limits=database_limits, redis_seconds=30)) as app:
+    made = create_app(settings, database_limits=database_limits, redis_seconds=30)
+    services(made).group_commit._limits = PATIENT_GROUPS
+    with opened(made) as app:
         yield app
 
 
@@ -440,7 +468,9 @@ class Workspace:
     admin_email: str
 
     def endpoint(self, url: str, **values: Any) -> str:
-        defaults = EndpointValues(name="Orders", url=url, all_events=True, event_types=())
+        defaults = EndpointValues(
+            name="Orders", url=url, all_events=True, event_types=(), timeout_ms=PATIENT_TIMEOUT_MS
+        )
         return actions.create(
             services().write,
             services(self.app).cipher,
@@ -547,7 +577,7 @@ def job_app(app: Flask) -> Iterator[Flask]:
         tasks.use_context(None)
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
     started_at = time.monotonic()
     while not condition():
         waited = time.monotonic() - started_at

@@ -1,18 +1,18 @@
 """The RQ jobs: what each sets off, and what a process keeps from one to the next."""
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select, text, update
 
-from tests.conftest import Workspace, wait_for
+from tests.conftest import PATIENT_LIMITS, Workspace, wait_for
 from tests.raising import raising
 from tests.receivers import Receiver
 from webhooks_app import tasks
 from webhooks_app.core import clock
 from webhooks_app.db import advisory_locks, index_builds
-from webhooks_app.db.database_limits import DatabaseLimits
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Attempt, EndpointHealth, Heartbeat, Notice, NoticeKind, RollingUpgrade
 from webhooks_app.db.rolling_upgrades import SMALL_INDEXES
@@ -54,7 +54,7 @@ def test_a_job_sends_over_the_connection_of_the_one_before(workspace: Workspace,
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-@pytest.mark.parametrize("database_limits", [DatabaseLimits(lock_seconds=0.2)], indirect=True)
+@pytest.mark.parametrize("database_limits", [replace(PATIENT_LIMITS, lock_seconds=0.2)], indirect=True)
 def test_a_job_outlasts_a_locked_queue(
     workspace: Workspace, receiver: Receiver, database: WriteDatabase
 ) -> None:

@@ -20,7 +20,7 @@ from tests.worker.attempted import deliveries
 from webhooks_app import tasks
 from webhooks_app.config import Settings
 from webhooks_app.db import engines, schema_version
-from webhooks_app.db.database_limits import worker_limits
+from webhooks_app.db.database_limits import DatabaseLimits, worker_limits
 from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import DeliveryState, Event
 from webhooks_app.extensions import db, services
@@ -93,6 +93,7 @@ def foreign(pooler: PgBouncer) -> Iterator[psycopg.Connection]:
         yield connection
 
 
+@pytest.mark.parametrize("database_limits", [DatabaseLimits()], indirect=True)
 @pytest.mark.parametrize("server_connections", [1], indirect=True)
 def test_a_commit_of_the_web_waits_for_the_disk_whatever_others_left(
     databases: Databases, foreign: psycopg.Connection

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, text, update
 
-from tests.conftest import TESTER, Workspace
+from tests.conftest import TESTER, Workspace, wait_for
 from tests.receivers import Receiver
 from tests.statements import told_of_statements
 from webhooks_app.core import clock
@@ -20,7 +20,7 @@ from webhooks_app.deliveries.log import filters, pages, search
 from webhooks_app.deliveries.log.filters import LogFilter, Status
 from webhooks_app.deliveries.log.pages import LogPage
 from webhooks_app.deliveries.recovery_runs import RecoveryLimits
-from webhooks_app.extensions import db
+from webhooks_app.extensions import db, services
 from webhooks_app.jobs.wake_ups import WakeUps
 
 FAILED = LogFilter(status=Status.FAILED)
@@ -82,6 +82,7 @@ def newest_ids(workspace: Workspace) -> list[str]:
 @contextmanager
 def statements() -> Iterator[list[str]]:
     """What the database is asked meanwhile, without the transactions' begins and ends."""
+    wait_for(lambda: not services().group_commit._is_committing)  # what an event leaves to do is asked, too
     caught: list[str] = []
 
     def catch(statement: str, _values: Any) -> None:

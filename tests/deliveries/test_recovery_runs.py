@@ -158,7 +158,7 @@ def test_new_events_are_not_kept_waiting_behind_a_recovery(
     databases: Databases,
     wake_ups: WakeUps,
 ) -> None:
-    limits = RecoveryLimits(batch_rows=10, most_due=20, longest_wait_seconds=60)
+    limits = RecoveryLimits(batch_rows=10, most_due=20, longest_wait_seconds=600)
     workspace.send(50)
     fail_all(database)
     start_recovery(databases, wake_ups, workspace)
@@ -180,7 +180,7 @@ def test_another_workspaces_dead_endpoint_holds_up_nobody(
     databases: Databases,
     wake_ups: WakeUps,
 ) -> None:
-    limits = RecoveryLimits(batch_rows=5, most_due=5, longest_wait_seconds=60)
+    limits = RecoveryLimits(batch_rows=5, most_due=5, longest_wait_seconds=600)
     slow, quick = make_workspace("Slow"), make_workspace("Quick")
     for each in (slow, quick):
         each.endpoint(receiver.url)

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import cast
 
@@ -12,7 +13,7 @@ from flask import Flask
 from sqlalchemy import Connection, LargeBinary, delete, event, func, insert, select, type_coerce
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from tests.conftest import TESTER, Workspace, wait_for
+from tests.conftest import PATIENT_GROUPS, TESTER, Workspace, wait_for
 from tests.failing import failing
 from tests.worker.attempted import claim
 from webhooks_app.accounts import api_tokens
@@ -159,7 +160,7 @@ def test_what_the_database_refuses_harms_no_other(workspace: Workspace, group_co
 
 
 def test_a_group_has_a_limit_and_a_batch_over_it_goes_alone(workspace: Workspace, wake_ups: WakeUps) -> None:
-    group_commit = GroupCommit(services().databases, wake_ups, limits=GroupLimits(events=10))
+    group_commit = GroupCommit(services().databases, wake_ups, limits=replace(PATIENT_GROUPS, events=10))
     with held_back() as commits:
         first = submit(group_commit, Submission(workspace.id, [EVENT]))
         assert commits.started.wait(SECONDS)
@@ -200,7 +201,7 @@ def test_who_has_waited_behind_a_database_that_fails_is_told_without_another_try
     late_seconds: float,
     tries: int,
 ) -> None:
-    limits = GroupLimits(late_seconds=late_seconds)
+    limits = replace(PATIENT_GROUPS, late_seconds=late_seconds)
     group_commit = GroupCommit(services().databases, wake_ups, limits=limits)
     tried, is_tried, may_fail = [0], threading.Event(), threading.Event()
 
@@ -228,7 +229,7 @@ def test_who_has_waited_behind_a_database_that_fails_is_told_without_another_try
 def test_who_has_waited_behind_a_refusal_is_accepted_all_the_same(
     workspace: Workspace, wake_ups: WakeUps
 ) -> None:
-    limits = GroupLimits(events=1, late_seconds=0.0)
+    limits = replace(PATIENT_GROUPS, events=1, late_seconds=0.0)
     group_commit = GroupCommit(services().databases, wake_ups, limits=limits)
     group_commit.accept(Submission(workspace.id, [EVENT], "used"))
     with held_back() as commits:
@@ -284,12 +285,12 @@ def test_statements_have_what_is_left_to_the_one_that_waits_longest(
 def test_statements_have_a_little_time_though_the_one_that_waits_longest_has_none(
     workspace: Workspace, wake_ups: WakeUps
 ) -> None:
-    limits = GroupLimits(least_seconds=0.9)
+    limits = GroupLimits(answer_seconds=100, least_seconds=200)
     group_commit = GroupCommit(services().databases, wake_ups, limits=limits)
     with times_left() as found, deadlines.within(0):
         [accepted] = accepted_of(submit(group_commit, Submission(workspace.id, [EVENT]))[0])
     assert accepted.id
-    assert all(0 < each <= 0.9 for each in found)
+    assert all(100 < each <= 200 for each in found)
 
 
 def test_an_error_that_nobody_foresaw_is_told_and_the_next_goes_on(

@@ -198,6 +198,7 @@ def test_without_a_limit_nothing_is_asked_nor_said(workspace: Workspace, databas
     assert limits.allowance_of(token.token_hash) is None
 
 
+@pytest.mark.usefixtures("token_clock")
 def test_the_default_holds_for_tokens_without_a_limit_of_their_own(
     workspace: Workspace, databases: Databases
 ) -> None:
@@ -226,6 +227,7 @@ def test_who_is_refused_learns_when_to_come_again(
     limits.admit(token, 4, soon=4)
 
 
+@pytest.mark.usefixtures("token_clock")
 def test_a_batch_that_was_refused_does_not_use_up_what_smaller_ones_may_have(
     workspace: Workspace, databases: Databases
 ) -> None:
@@ -235,7 +237,9 @@ def test_a_batch_that_was_refused_does_not_use_up_what_smaller_ones_may_have(
     assert admitted(limits, token, 10)
 
 
-def test_a_changed_limit_holds_at_once(workspace: Workspace, databases: Databases) -> None:
+def test_a_changed_limit_holds_at_once(
+    workspace: Workspace, databases: Databases, token_clock: TokenClock
+) -> None:
     token, limits = new_token(databases, workspace, RateLimit(1, 5)), TokenLimits(databases.write)
     assert admitted(limits, token, 5)
     assert not admitted(limits, token, 5)
@@ -243,9 +247,11 @@ def test_a_changed_limit_holds_at_once(workspace: Workspace, databases: Database
     api_tokens.change_limit(databases.write, row, rate_per_second=100_000, burst=None, actor=TESTER)
     with databases.read.connect() as connection:
         [token] = api_tokens.find(connection, [token.token_hash]).values()
-    wait_for(lambda: admitted(limits, token, 500))
+    token_clock.seconds += 1
+    assert admitted(limits, token, 500)
 
 
+@pytest.mark.usefixtures("token_clock")
 def test_what_the_database_did_not_take_is_given_back(
     workspace: Workspace, databases: Databases, wake_ups: WakeUps
 ) -> None:
@@ -261,6 +267,7 @@ def test_what_the_database_did_not_take_is_given_back(
     assert len(db.session.scalars(select(Event.id)).all()) == 30
 
 
+@pytest.mark.usefixtures("token_clock")
 def test_when_a_token_was_refused_last_is_recorded(
     workspace: Workspace, databases: Databases, wake_ups: WakeUps
 ) -> None:
@@ -278,6 +285,7 @@ def test_when_a_token_was_refused_last_is_recorded(
     wait_for(refused_at)
 
 
+@pytest.mark.usefixtures("token_clock")
 def test_a_lost_allowance_is_a_full_one(workspace: Workspace, databases: Databases) -> None:
     token = new_token(databases, workspace, SLOW)
     assert admitted(TokenLimits(databases.write), token, 30)

@@ -16,7 +16,7 @@ from webhooks_app.extensions import db
 from webhooks_app.listeners import past_events
 from webhooks_app.listeners.past_events import Filled, PastLimits
 
-SMALL = PastLimits(most=7, looked_at=3, added=2)
+SMALL = PastLimits(most=7, looked_at=3, added=2, seconds=600)
 
 
 @pytest.fixture

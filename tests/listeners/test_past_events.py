@@ -18,7 +18,7 @@ from webhooks_app.listeners.past_events import Filled, PastLimits
 
 
 def fill(databases: Databases, workspace: Workspace, endpoint_id: str, *, most: int) -> Filled:
-    since, limits = clock.now() - timedelta(hours=1), PastLimits(most=most)
+    since, limits = clock.now() - timedelta(hours=1), PastLimits(most=most, seconds=600)
     return past_events.fill(
         databases, workspace.id, endpoint_id, since=since, event_types=None, limits=limits
     )

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from tests.conftest import PATIENT_LIMITS
 from tests.server.running_server import SECONDS, RunningServer, serving
 from webhooks_app.db import deadlines
-from webhooks_app.db.database_limits import DEFAULT_LIMITS as DATABASE_LIMITS
 from webhooks_app.server.server_limits import DEFAULT_LIMITS
 
 THREADS = 2
@@ -92,4 +92,4 @@ def test_the_wait_for_a_thread_counts_towards_the_deadline(app: Flask) -> None:
         time.sleep(1.0)
         is_free.set()
         assert waiting.result(SECONDS).startswith(b"HTTP/1.1 200 ")
-    assert 0 < left[0] < (DATABASE_LIMITS.request_seconds or 0.0) - 0.8
+    assert 0 < left[0] < (PATIENT_LIMITS.request_seconds or 0.0) - 0.8

@@ -123,19 +123,27 @@ def test_a_worker_may_send_to_more_endpoints_than_it_caches(
     ("answer", "health"),
     [
         (Answer(500), ObservedHealth.RESPONDING),
-        (Answer(delay_seconds=2), ObservedHealth.UNRESPONSIVE),
+        (Answer(delay_seconds=60), ObservedHealth.UNRESPONSIVE),
         (Answer(announced_bytes=9), ObservedHealth.UNRESPONSIVE),
     ],
     ids=["errors", "silence", "successes that hold their slots"],
 )
 @on_sqlite
 def test_the_concurrency_of_an_endpoint_that_fails_shrinks(
-    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, answer: Answer, health: ObservedHealth
+    workspace: Workspace,
+    receiver: Receiver,
+    engine: DeliveryEngine,
+    database: WriteDatabase,
+    answer: Answer,
+    health: ObservedHealth,
 ) -> None:
-    endpoint = workspace.endpoint(receiver.url, timeout_ms=1000)
+    endpoint = workspace.endpoint(receiver.url)
     workspace.send(40)
     engine.run(seconds=60)
     grown = engine._concurrency.of(endpoint).limit
+    if health is ObservedHealth.UNRESPONSIVE:  # which is not waited for that long
+        with database.begin() as connection:
+            connection.execute(update(Endpoint).values(timeout_ms=1000, updated_at=clock.now()))
 
     receiver.answer = answer
     workspace.send(5)

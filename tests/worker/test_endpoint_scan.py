@@ -40,7 +40,7 @@ def test_more_endpoints_than_one_scan_covers_all_get_their_turn(
         workspace.endpoint(receiver.url, name=str(number))
     workspace.send(40)
 
-    tally = engine.run(seconds=30)
+    tally = engine.run(seconds=300)
 
     assert tally.recorded == len(receiver.received) == 400
 

@@ -123,8 +123,8 @@ def test_an_error_that_nobody_foresaw_calls_for_no_further_run(
 def test_what_is_answered_shortly_after_the_worker_has_to_stop_is_recorded(
     workspace: Workspace, receiver: Receiver, make_engine: MakeEngine
 ) -> None:
-    engine = make_engine(limits=EngineLimits(stop_grace_seconds=30))
-    workspace.endpoint(receiver.url, timeout_ms=20_000)
+    engine = make_engine(limits=EngineLimits(stop_grace_seconds=1200))
+    workspace.endpoint(receiver.url)
     workspace.send(3)
     receiver.answer = Answer(delay_seconds=0.5)
 
@@ -134,7 +134,7 @@ def test_what_is_answered_shortly_after_the_worker_has_to_stop_is_recorded(
     assert tally.recorded == 3
     assert {attempt.outcome for attempt in attempts()} == {"success"}
     assert {delivery.state for delivery in deliveries()} == {DeliveryState.DELIVERED}
-    assert time.monotonic() - began < 25  # it does not wait the whole grace
+    assert time.monotonic() - began < 600  # it does not wait the whole grace
 
 
 def test_what_a_run_claims_it_sends_before_it_looks_whether_to_stop(
@@ -160,7 +160,7 @@ def test_what_could_not_be_loaded_when_it_was_claimed_is_sent_once_it_can(
     workspace.endpoint(receiver.url)
     workspace.send()
     with failing(database, ENDPOINTS_READ, times=1):
-        engine.run(seconds=10)
+        engine.run(seconds=60)
     assert {delivery.state for delivery in deliveries()} == {DeliveryState.DELIVERED}
 
 

@@ -14,7 +14,6 @@ from sqlalchemy.exc import OperationalError
 from tests.conftest import Workspace
 from tests.raising import raising
 from tests.worker.attempted import (
-    DELAYS,
     DELIVERED,
     LEASE,
     TIMED_OUT,
@@ -182,7 +181,7 @@ def test_retries_are_scheduled_once_they_are_recorded(
     for index, each in enumerate(some):
         headers = "\udcff" if is_one_refused and index == 1 else "[]"
         at = now + timedelta(minutes=index)
-        buffer.add(attempted(each, TIMED_OUT, at=at, delays=DELAYS, headers=headers))
+        buffer.add(attempted(each, TIMED_OUT, at=at, delays=(600.0,) * 9, headers=headers))
 
     buffer.write()
 
