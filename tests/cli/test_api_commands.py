@@ -93,9 +93,11 @@ def test_an_example_goes_to_one_endpoint_or_listener(avra: Avra, workspace: Work
         (("events", "send", "batch-lifecycle", "--data", "{"), 64, "not JSON"),
         (("events", "send", "batch-lifecycle", "--data", "@/nowhere"), 64, "cannot be read"),
         (("events", "send", "no-such"), 65, "is not in the catalog"),
-        (("send-example", "no-such"), 65, "is not in the platform's catalog"),
+        (("send-example", "no-such"), 65, "is not in the platform's catalog."),
+        (("send-example", "batch-livecycle"), 65, "did you mean “batch-lifecycle”?"),
         (("endpoints", "show", "Nobody"), 65, "There is no such endpoint"),
         (("endpoints", "update", "Nobody"), 64, "Name what is to be changed"),
+        (("endpoints", "update"), 64, "Missing argument"),
         (("deliveries", "replay", "dlv_none"), 65, "There is no such delivery"),
         (("deliveries", "list", "--status", "odd"), 65, "status"),
     ],
@@ -107,6 +109,11 @@ def test_what_is_wrong_is_said_in_a_sentence(
     assert result.exit_code == status, result.output
     assert text in result.output
     assert "Traceback" not in result.output
+    for_programs = avra.run(*arguments, "--json")
+    assert (for_programs.exit_code, for_programs.stdout) == (status, "")
+    error = json.loads(for_programs.stderr)["error"]
+    assert set(error) == {"code", "message", "field", "status"}
+    assert text in f"{error['field']}: {error['message']}"
 
 
 def test_an_endpoint_is_managed_from_beginning_to_end(avra: Avra) -> None:

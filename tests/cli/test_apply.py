@@ -165,6 +165,16 @@ def test_programs_get_it_as_json(operator: Operator) -> None:
     assert json.loads(failed.stderr)["error"]["status"] == 401
 
 
+def test_programs_get_what_is_wrong_as_json(operator: Operator) -> None:
+    wrong = operator.run("apply", operator.write(FILE + "x: 1\ny: 2\n"), "--json")
+    error = json.loads(wrong.stderr)["error"]
+    assert (wrong.exit_code, error["code"], error["status"]) == (65, "invalid_file", 0)
+    assert len(error["problems"]) == 2 and error["message"] == error["problems"][0]
+    both = operator.run("apply", operator.write(FILE), "--json", "--prune", "--release")
+    assert (both.exit_code, json.loads(both.stderr)["error"]["code"]) == (64, "usage")
+    assert operator.endpoints() == {}
+
+
 @pytest.mark.parametrize("scope", [TokenScope.ENDPOINTS_READ, TokenScope.EVENTS_SEND])
 def test_a_token_without_the_scopes_is_told_all_of_them(
     operator: Operator, workspace: Workspace, scope: TokenScope

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -31,18 +31,31 @@ class ApiCommand(click.Command):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
+        is_json = "--json" in args  # which parsing takes out of them
         try:
             return super().make_context(info_name, args, parent, **extra)
         except click.UsageError as error:
-            error.show()
-            sys.exit(os.EX_USAGE)
+            _end_usage(error, is_json=is_json)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except click.UsageError as error:  # of a value that was looked at later
-            error.show()
-            sys.exit(os.EX_USAGE)
+            _end_usage(error, is_json=bool(ctx.params.get("is_json")))
+
+
+def _end_usage(error: click.UsageError, *, is_json: bool) -> NoReturn:
+    if is_json:
+        print_failure("usage", error.format_message())
+    else:
+        error.show()
+    sys.exit(os.EX_USAGE)
+
+
+def print_failure(code: str, message: str, **more: Any) -> None:
+    """Print on standard error, for programs, what went wrong before the platform was asked."""
+    failure = {"code": code, "message": message, "field": None, "status": 0} | more
+    click.echo(json.dumps({"error": failure}), err=True)
 
 
 def with_client(function: Function) -> Function:
@@ -96,8 +109,10 @@ def clear_failures(*, is_json: bool = False) -> Iterator[None]:
     try:
         yield
     except (ApiFailure, ProfileError) as error:
-        failure = (
-            error.as_json() if isinstance(error, ApiFailure) else {"code": "profile", "message": str(error)}
-        )
-        click.echo(json.dumps({"error": failure}) if is_json else f"error: {error}", err=True)
+        if not is_json:
+            click.echo(f"error: {error}", err=True)
+        elif isinstance(error, ApiFailure):
+            click.echo(json.dumps({"error": error.as_json()}), err=True)
+        else:
+            print_failure("profile", str(error))
         sys.exit(error.exit_code)

@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
+from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
@@ -117,7 +118,10 @@ def send_example(client: ApiClient, event_type: str, endpoint: str | None, is_js
     catalog = client.request("GET", "/event-types").body["event_types"]
     found = next((each for each in catalog if each["name"] == event_type), None)
     if found is None:
-        raise ApiFailure(f"“{event_type}” is not in the platform's catalog.", status=422, code="invalid")
+        close = get_close_matches(event_type, [each["name"] for each in catalog], 1)
+        hint = f"; did you mean “{close[0]}”?" if close else "."
+        message = f"“{event_type}” is not in the platform's catalog{hint}"
+        raise ApiFailure(message, status=422, code="unknown_event_type", field="type")
     print_fields(send_event(client, event_type, found["example"], None), is_json=is_json)
 
 

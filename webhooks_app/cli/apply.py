@@ -18,7 +18,7 @@ from webhooks_app.cli import (
 )
 from webhooks_app.cli.api_answers import ApiFailure
 from webhooks_app.cli.api_client import ApiClient
-from webhooks_app.cli.api_command import ApiCommand, with_client
+from webhooks_app.cli.api_command import ApiCommand, print_failure, with_client
 from webhooks_app.cli.api_output import json_line
 from webhooks_app.cli.plan_execution import Outcome, Result
 from webhooks_app.cli.requested_plan import Action, Leftover, Plan
@@ -112,9 +112,12 @@ def _plan(client: ApiClient, file: str, leftover: Leftover) -> Plan:
 
 
 def _end(problems: Problems) -> NoReturn:
-    for problem in sorted(problems.found, key=lambda each: (each.line or 0, each.column or 0)):
-        click.echo(flatten(str(problem)), err=True)
-    click.echo("Nothing was changed.", err=True)
+    found = sorted(problems.found, key=lambda each: (each.line or 0, each.column or 0))
+    lines = [flatten(str(problem)) for problem in found]
+    if _is_json():
+        print_failure("invalid_file", lines[0], problems=lines)
+    else:
+        click.echo("\n".join([*lines, "Nothing was changed."]), err=True)
     sys.exit(os.EX_DATAERR)
 
 
@@ -164,8 +167,15 @@ def _ask(plan: Plan, *, may_ask: bool, yes: bool) -> None:
 
 
 def _refuse(message: str) -> NoReturn:
-    click.echo(f"error: {message}\nNothing was changed.", err=True)
+    if _is_json():
+        print_failure("usage", message)
+    else:
+        click.echo(f"error: {message}\nNothing was changed.", err=True)
     sys.exit(os.EX_USAGE)
+
+
+def _is_json() -> bool:
+    return bool(click.get_current_context().params["is_json"])
 
 
 def _execute(
@@ -198,7 +208,10 @@ def _open(path: Path | None) -> SecretsFile | None:
     try:
         return SecretsFile(path) if path else None
     except SecretsFileError as error:
-        click.echo(f"error: {error}\nNothing was changed.", err=True)
+        if _is_json():
+            print_failure("secrets_file", str(error))
+        else:
+            click.echo(f"error: {error}\nNothing was changed.", err=True)
         sys.exit(error.exit_code)
 
 

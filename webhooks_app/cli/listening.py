@@ -8,7 +8,7 @@ from functools import partial
 from multiprocessing.pool import ThreadPool
 from typing import Any
 
-from webhooks_app.cli.api_answers import AWAY, ApiFailure
+from webhooks_app.cli.api_answers import AWAY, Answer, ApiFailure
 from webhooks_app.cli.api_client import ApiClient
 from webhooks_app.cli.forwarding import Forwarded, Target, forward
 
@@ -116,14 +116,9 @@ class Listening:
 
     def _fetch(self, limit: int) -> list[dict[str, Any]]:
         """Return what is due, as soon as something is or after a while."""
-        body = {"session": self._listener["session"], "wait_seconds": WAIT_SECONDS, "limit": limit}
-        read_seconds = WAIT_SECONDS + _PATIENCE_SECONDS
-        ask = partial(
-            self._client.request, "POST", f"{self._path}/claims", body=body, read_seconds=read_seconds
-        )
         self.is_waiting = True
         try:
-            answer = self._patiently(ask)
+            answer = self._patiently(partial(self._claim, limit))
         finally:
             self.is_waiting = False
         if answer is None:
@@ -132,6 +127,16 @@ class Listening:
             self._sleep(float(asked))
         requests: list[dict[str, Any]] = answer.body["data"]
         return requests
+
+    def _claim(self, limit: int) -> Answer:
+        """Return what is due. Who was away is not asked to wait, so that the user is told that it is back."""
+        wait_seconds = 0 if self._is_away else WAIT_SECONDS
+        return self._client.request(
+            "POST",
+            f"{self._path}/claims",
+            body={"session": self._listener["session"], "wait_seconds": wait_seconds, "limit": limit},
+            read_seconds=wait_seconds + _PATIENCE_SECONDS,
+        )
 
     def _forward(self, request: dict[str, Any]) -> Forwarded | None:
         """Hand a request on, unless the user wants to stop: what is not begun waits, or is canceled."""
