@@ -20,6 +20,7 @@ from playwright.sync_api import (
 )
 from sqlalchemy import update
 
+from tests.browser import steady_network
 from tests.conftest import Workspace, unavailable
 from tests.receivers import Answer, Receiver
 from tests.served_app import served
@@ -48,13 +49,14 @@ OpenPage = Callable[[str | None], Page]
 
 
 @pytest.fixture(scope="package")
-def chromium() -> Iterator[Browser]:
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """One for all tests, which have a context each: launching it takes a second."""
     path = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if path is None:
         unavailable("A browser", "on Debian: apt install chromium-headless-shell.")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        started = steady_network.starter(path, tmp_path_factory.mktemp("browser"))
+        browser = playwright.chromium.launch(executable_path=started, args=ARGUMENTS)
         yield browser
         browser.close()
 
