@@ -4,19 +4,20 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import requests
 from flask import Flask
 
 from tests.conftest import Workspace, wait_for
-from tests.server.running_server import serving
+from tests.server.running_server import PATIENT, serving
 from tests.web.api.conftest import new_api
 from webhooks_app.extensions import services
 from webhooks_app.server import access_log
 from webhooks_app.server.access_log import client_of, mask_path
 from webhooks_app.server.event_intake import EventIntake, answer_headers
+from webhooks_app.server.server_limits import ServerLimits
 from webhooks_app.web import logged_ids, request_ids
 
 EVENT = {"type": "batch-lifecycle", "data": {"batch_id": "b1", "status": "succeeded"}}
@@ -49,7 +50,7 @@ class Web:
 
 
 @contextmanager
-def web(app: Flask, *, trusted_proxies: int = 0) -> Iterator[Web]:
+def web(app: Flask, *, trusted_proxies: int = 0, limits: ServerLimits = PATIENT) -> Iterator[Web]:
     intake = EventIntake(
         services(app).group_commit,
         services(app).catalog,
@@ -59,7 +60,9 @@ def web(app: Flask, *, trusted_proxies: int = 0) -> Iterator[Web]:
     handler = Lines()
     access_log.log.addHandler(handler)
     try:
-        with serving(app, intake=intake, trusted_proxies=trusted_proxies, has_access_log=True) as running:
+        with serving(
+            app, limits, intake=intake, trusted_proxies=trusted_proxies, has_access_log=True
+        ) as running:
             yield Web(f"http://127.0.0.1:{running.port}", handler.records)
     finally:
         access_log.log.removeHandler(handler)
@@ -169,7 +172,7 @@ def test_a_path_names_what_the_request_is_about(path: str, named: dict[str, str]
 
 @only_sqlite
 def test_what_the_server_itself_refuses_has_an_id_and_a_line(app: Flask) -> None:
-    with web(app) as running:
+    with web(app, limits=replace(PATIENT, discard_seconds=600.0)) as running:
         answer = requests.post(f"{running.url}/login", data=b"x" * 5_000_000, timeout=30)
         record = vars(running.line())
 

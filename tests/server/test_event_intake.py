@@ -13,6 +13,7 @@ from sqlalchemy import Connection, event, select
 from sqlalchemy.exc import OperationalError
 
 from tests.conftest import TESTER, Workspace
+from tests.events import token_clock
 from tests.server.running_server import serving
 from webhooks_app.accounts import api_tokens
 from webhooks_app.accounts.token_scopes import TokenScope
@@ -115,7 +116,10 @@ def test_a_repeat_under_its_key_is_the_same_event_on_either_way(api: Api) -> Non
     assert api.intake.accepted == 2
 
 
-def test_a_rate_limit_is_answered_alike_on_either_way(app: Flask, api: Api, workspace: Workspace) -> None:
+def test_a_rate_limit_is_answered_alike_on_either_way(
+    app: Flask, api: Api, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token_clock.hand_in(monkeypatch)
     api.token = api_tokens.create(
         services(app).write, workspace.id, "limited", rate_per_second=1, burst=3, actor=TESTER
     )

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from tests.conftest import PATIENT_LIMITS
-from tests.server.running_server import SECONDS, RunningServer, serving
+from tests.conftest import wait_for
+from tests.server.running_server import PATIENT, SECONDS, RunningServer, serving
 from webhooks_app.db import deadlines
-from webhooks_app.server.server_limits import DEFAULT_LIMITS
+from webhooks_app.db.database_limits import DatabaseLimits
 
 THREADS = 2
-HASTY = replace(DEFAULT_LIMITS, queue_seconds=0.3)
+HASTY = replace(PATIENT, queue_seconds=0.3)
+REQUEST_SECONDS = 600.0
 
 
 class Occupied:
@@ -55,7 +56,7 @@ def test_who_gets_no_thread_in_time_is_told_to_come_again() -> None:
         application.is_free.set()
         # What a thread has begun is answered, however long it takes.
         assert all(each.result(SECONDS).startswith(b"HTTP/1.1 200 ") for each in slow)
-        assert get(server, "/other").startswith(b"HTTP/1.1 200 ")
+        wait_for(lambda: get(server, "/other").startswith(b"HTTP/1.1 200 "))
     assert head.startswith(b"HTTP/1.1 503 ")
     assert b"retry-after: 1" in head
     assert b'"busy"' in body
@@ -65,13 +66,15 @@ def test_who_gets_no_thread_in_time_is_told_to_come_again() -> None:
 @pytest.mark.parametrize("path", ["/livez", "/static/console.css"])
 def test_liveness_and_static_files_wait_for_nobody(path: str) -> None:
     application = Occupied()
-    patient = replace(DEFAULT_LIMITS, queue_seconds=600)
-    with serving(application, patient, threads=THREADS) as server, ThreadPoolExecutor(THREADS) as clients:
+    with serving(application, threads=THREADS) as server, ThreadPoolExecutor(THREADS) as clients:
         occupy(server, application, clients)
         assert get(server, path).startswith(b"HTTP/1.1 200 ")
         application.is_free.set()
 
 
+@pytest.mark.parametrize(
+    "database_limits", [replace(DatabaseLimits(), request_seconds=REQUEST_SECONDS)], indirect=True
+)
 def test_the_wait_for_a_thread_counts_towards_the_deadline(app: Flask) -> None:
     began, is_free, left = threading.Event(), threading.Event(), []
 
@@ -89,7 +92,8 @@ def test_the_wait_for_a_thread_counts_towards_the_deadline(app: Flask) -> None:
         clients.submit(get, server, "/hold")
         assert began.wait(SECONDS)
         waiting = clients.submit(get, server, "/look")
+        wait_for(lambda: server.server._bridge._pool._work_queue.qsize() == 1)
         time.sleep(1.0)
         is_free.set()
         assert waiting.result(SECONDS).startswith(b"HTTP/1.1 200 ")
-    assert 0 < left[0] < (PATIENT_LIMITS.request_seconds or 0.0) - 0.8
+    assert 0 < left[0] < REQUEST_SECONDS - 1.0

@@ -12,9 +12,6 @@ from webhooks_app.server.wsgi_environ import Scope
 from webhooks_app.web import request_ids
 from webhooks_app.web.api.errors import ApiError, error_json
 
-# For so long the rest of a refused body is read and thrown away, as most clients read no answer before they
-# have sent all, and a connection that is closed upon unread bytes is reset.
-_DISCARD_SECONDS = 2.0
 # Such a body is taken however much others send: it is the number of connections that limits these.
 _SMALL_BYTES = 32 * 1024
 
@@ -53,7 +50,7 @@ class AsgiApp:
             self._give_back(body)
             if refused.status == 503:
                 self._counters.count("unavailable", refused.code)
-            await _refuse(refused, scope, receive, send, request_id)
+            await self._refuse(refused, scope, receive, send, request_id)
         except Disconnected:
             pass
         finally:
@@ -108,6 +105,25 @@ class AsgiApp:
             raise busy()
         return bool(message.get("more_body"))
 
+    async def _refuse(
+        self, refused: ApiError, scope: Scope, receive: Receive, send: Send, request_id: str
+    ) -> None:
+        """Answer, and close the connection once the client has read that: a browser by the sentence alone.
+
+        Others get the API's shape of errors.
+        """
+        if any(name == b"accept" and b"text/html" in value for name, value in scope["headers"]):
+            content_type, body = "text/plain; charset=utf-8", f"{refused.message}\n".encode()
+        else:
+            content_type, body = "application/json", json.dumps(error_json(refused)).encode()
+        headers = {"content-type": content_type, "connection": "close", **refused.headers}
+        headers |= {"content-length": str(len(body)), "x-request-id": request_id}
+        encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": refused.status, "headers": encoded})
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        await _discard(receive, self._limits.discard_seconds)
+        await send({"type": "http.response.body", "body": b""})
+
 
 # Made anew each time: an exception that is raised again holds on to the frames of all times before.
 def _too_large() -> ApiError:
@@ -124,27 +140,9 @@ def _stated_length(scope: Scope) -> int:
     return int(stated.lstrip(b"0") or b"0")
 
 
-async def _refuse(refused: ApiError, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
-    """Answer, and close the connection once the client has read that: a browser by the sentence alone.
-
-    Others get the API's shape of errors.
-    """
-    if any(name == b"accept" and b"text/html" in value for name, value in scope["headers"]):
-        content_type, body = "text/plain; charset=utf-8", f"{refused.message}\n".encode()
-    else:
-        content_type, body = "application/json", json.dumps(error_json(refused)).encode()
-    headers = {"content-type": content_type, "connection": "close", **refused.headers}
-    headers |= {"content-length": str(len(body)), "x-request-id": request_id}
-    encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": refused.status, "headers": encoded})
-    await send({"type": "http.response.body", "body": body, "more_body": True})
-    await _discard(receive)
-    await send({"type": "http.response.body", "body": b""})
-
-
-async def _discard(receive: Receive) -> None:
+async def _discard(receive: Receive, seconds: float) -> None:
     try:
-        async with asyncio.timeout(_DISCARD_SECONDS):
+        async with asyncio.timeout(seconds):
             while (message := await receive())["type"] == "http.request" and message.get("more_body"):
                 pass
     except TimeoutError:

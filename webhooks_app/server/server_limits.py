@@ -14,11 +14,13 @@ class ServerLimits:
     largest batch and what multipart forms add. `bodies_bytes`: of all bodies that are being read or worked
     on, past which only small ones are taken. `queue_seconds`: for a thread, while all are at work; 503 past
     it. `connections`: at the same time; for one more, another is closed that asks for nothing, or else it is
-    answered 503. `stop_seconds`: for requests under way when the process
-    is asked to end; supervisors kill ten seconds after they ask. `leave_seconds`: how long a process that
-    another one replaces waits for its clients' next requests, whose answers tell them to connect anew;
-    `end_seconds`: the same for one that ends. `accept_seconds`: for those who have connected before either
-    and were not accepted yet; there is no end to who connects to a busy web.
+    answered 503. `discard_seconds`: for the rest of a refused body, which is read and thrown away, as most
+    clients read no answer before they have sent all, and a connection that is closed upon unread bytes is
+    reset. `stop_seconds`: for requests under way when the process is asked to end; supervisors kill ten
+    seconds after they ask. `leave_seconds`: how long a process that another one replaces waits for its
+    clients' next requests, whose answers tell them to connect anew; `end_seconds`: the same for one that
+    ends. `accept_seconds`: for those who have connected before either and were not accepted yet; there is no
+    end to who connects to a busy web.
     """
 
     head_seconds: float = 10.0
@@ -30,6 +32,7 @@ class ServerLimits:
     bodies_bytes: int = 64 * 1024 * 1024
     queue_seconds: float = 4.5
     connections: int = 2000
+    discard_seconds: float = 2.0
     stop_seconds: int = 8
     leave_seconds: float = 3.0
     end_seconds: float = 0.5
