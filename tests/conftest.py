@@ -425,11 +425,11 @@ def opened(app: Flask) -> Iterator[Flask]:
     with app.app_context():
         yield app
         db.session.remove()
-        wait_for(lambda: _is_idle(app))  # what it opened later would be closed by nobody
+        wait_for(lambda: is_idle(app))  # what it opened later would be closed by nobody
         db.engine.dispose()
 
 
-def _is_idle(app: Flask) -> bool:
+def is_idle(app: Flask) -> bool:
     """Tell whether all is done that an accepted event leaves to do behind its answer."""
     is_fanning_out = "fan_out" in {each.name for each in threading.enumerate()}
     return not (services(app).group_commit._is_committing or is_fanning_out)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from tests.conftest import Workspace
+from tests.conftest import Workspace, is_idle, wait_for
 from tests.failing import failing
 from tests.reading import json_of
 from tests.web.conftest import Page
@@ -78,6 +78,7 @@ def test_an_export_whose_database_fails_half_way_says_so_and_ends_broken(
 ) -> None:
     workspace.endpoint("https://a.example.com/")
     workspace.send(600)  # more than the export reads at once
+    wait_for(lambda: is_idle(workspace.app))  # or what is left to do for the events fails and is logged, too
     under_way = admin_page.client.get(f"{admin_page.base}deliveries/export?format={kind}")
     with failing(database, "SELECT"):
         lines, is_cut_short = read_parts(under_way)
