@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -183,10 +184,14 @@ def expressions(tree: object) -> Iterator[str]:
             yield from expressions(value)
 
 
+def alerts() -> list[dict[str, Any]]:
+    [group] = yaml.safe_load(ALERTS.read_text())["groups"]
+    return list(group["rules"])
+
+
 def rules() -> list[str]:
     """The expression of every alert."""
-    [group] = yaml.safe_load(ALERTS.read_text())["groups"]
-    return [rule["expr"] for rule in group["rules"]]
+    return [each["expr"] for each in alerts()]
 
 
 def asked_for(text: str) -> set[str]:
@@ -224,6 +229,16 @@ def test_the_operators_document_explains_each_metric_problem_and_alert() -> None
     names = {f"{PREFIX}{name}_total" for name in COUNTERS} | {PREFIX + name for name in GAUGES}
     assert explained >= names | {f"{PREFIX}{name}_seconds" for name in HISTOGRAMS}
     assert set(re.findall(r"^### `(\w+)`", text, re.MULTILINE)) == {code.value for code in Code}
-    alerts = set(re.findall(r"alert: (\w+)", ALERTS.read_text()))
-    assert alerts
-    assert alerts <= set(re.findall(r"`(Avra\w+)`", text))
+    _, _, what_to_do = text.partition("\n## Alerts\n")
+    assert {each["alert"] for each in alerts()} == set(re.findall(r"`(Avra\w+)`", what_to_do))
+
+
+def test_each_alert_leads_to_a_section_that_says_what_to_do() -> None:
+    codes = {code.value for code in Code}
+    headings = re.findall(r"^##+ `?(\w+)`?$", (ROOT / "docs/operations.md").read_text(), re.MULTILINE)
+    for alert in alerts():
+        page, _, section = alert["annotations"]["runbook"].partition("#")
+        assert page == "docs/operations.md"
+        sections = codes if section == "{{ $labels.code }}" else {section}
+        assert sections <= {each.lower() for each in headings}, alert["alert"]
+        assert alert["labels"]["severity"] in ("page", "ticket")
