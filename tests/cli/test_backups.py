@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from cryptography.fernet import Fernet
+from flask import Flask
 
 from tests.conftest import Workspace, deployed
 from tests.receivers import Receiver
 from webhooks_app.cli.main import main
+from webhooks_app.cli.schema import downgrade
 
 
 @pytest.fixture
@@ -52,6 +54,21 @@ def test_missing_keys_are_said_before_anything_starts(
     result = run(other, "restore", tmp_path / "backup")
     assert result.exit_code == 1
     assert "No key in WEBHOOKS_ENCRYPTION_KEYS opens" in result.output
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_one_of_the_version_before_is_brought_back_and_says_that_it_has_to_be_migrated(
+    environment: dict[str, str], app: Flask, tmp_path: Path
+) -> None:
+    with app.app_context():
+        downgrade(revision="0037")
+    assert run(environment, "backup", tmp_path / "backup").exit_code == 0
+    other = environment | {"DATABASE_URL": f"sqlite:///{tmp_path / 'other.db'}"}
+    back = run(other, "restore", tmp_path / "backup")
+    assert back.exit_code == 0, back.output
+    assert "run `avra migrate`" in back.output
+    assert run(other, "migrate").exit_code == 0
+    assert run(other, "users", "list").exit_code == 0
 
 
 def test_what_cannot_be_done_is_said_in_one_line(

@@ -15,17 +15,19 @@ from webhooks_app.services import Services
 
 
 @contextmanager
-def begin_command() -> Iterator[Services]:
+def begin_command(*, may_be_older: bool = False) -> Iterator[Services]:
     """Yield the services of an application whose database has a schema that this code runs on.
 
-    What a person has to put right ends the process with one line: see `clear_command_errors`.
+    With `may_be_older` also one from before this code. What a person has to put right ends the process with
+    one line: see `clear_command_errors`.
     """
     with (
         clear_command_errors(),
         create_app(config.read_existing(), database_limits=COMMAND_LIMITS).app_context(),
     ):
         try:
-            schema_version.check(services().read)
+            if not (may_be_older and schema_version.is_older(services().read)):
+                schema_version.check(services().read)
             yield services()
         finally:
             db.engine.dispose()

@@ -61,6 +61,12 @@ def read_age(connection: Connection) -> SchemaAge:
     return SchemaAge.CURRENT if needed in found else SchemaAge.OLDER
 
 
+def is_older(database: ReadDatabase) -> bool:
+    """Tell whether the database has a schema, of a version before this code."""
+    with database.connect() as connection:
+        return bool(_revisions(connection)) and read_age(connection) is SchemaAge.OLDER
+
+
 def check_at_start(database_url: str) -> None:
     """Check for a process that has no engine yet, or must not fork with one. Raises WrongSchema.
 
