@@ -4,14 +4,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import failpoints
 from webhooks_app.core.outcomes import OutcomeClass
 from webhooks_app.db import attempt_inserts, bulk_sql, event_payloads
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import DeliveryState, NoticeKind
+from webhooks_app.db.models import DeliveryState, NoticeKind, PendingDelivery
 from webhooks_app.endpoints import actions, notices
 from webhooks_app.worker import attempt_rows, endpoint_counters, endpoint_rate_limits, traffic_counters
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery, ClaimKey
@@ -95,14 +95,15 @@ def record(
 
     Outcomes of stale claims are dropped, except that a late success still makes its delivery delivered.
     `is_retry` says that an earlier call ended in an error, after which all of the batch may have been written
-    or nothing. Unless `is_counted`, the attempts mean nothing for the health of their endpoints, as those of
-    tests never do. `is_packed` says that headers may be packed (`db/attempt_heads.py`), as no process runs
-    any more that could not read them, and then refer to those of `constant_digests`, which
-    `StoredHeaders.digests` returned. Raises DBAPIError, and ValueError or OverflowError for a value that no
-    column takes.
+    or nothing, or is written at this moment. Unless `is_counted`, the attempts mean nothing for the health of
+    their endpoints, as those of tests never do. `is_packed` says that headers may be packed
+    (`db/attempt_heads.py`), as no process runs any more that could not read them, and then refer to those of
+    `constant_digests`, which `StoredHeaders.digests` returned. Raises DBAPIError, and ValueError or
+    OverflowError for a value that no column takes.
     """
     with database.begin() as connection:
         if is_retry:
+            _lock(connection, deliveries)
             deliveries = _unrecorded(connection, deliveries)
         written, subjects, late = _write_deliveries(connection, deliveries, now)
         failpoints.hit("worker.half_recorded")
@@ -144,6 +145,13 @@ def _count(
         endpoint_rate_limits.pause_endpoints(connection, _pauses(counted))
         _disable_gone(connection, counted, now)
         traffic_counters.add(connection, counted, subjects)
+
+
+def _lock(connection: Connection, deliveries: list[ClaimedDelivery]) -> None:
+    """Wait for whoever records the same attempts at this moment, before looking for what is recorded."""
+    mine = PendingDelivery.delivery_id.in_({each.delivery_id for each in deliveries})
+    locked = select(PendingDelivery.delivery_id).where(mine).order_by(PendingDelivery.delivery_id)
+    connection.execute(locked.with_for_update())
 
 
 def _unrecorded(connection: Connection, deliveries: list[ClaimedDelivery]) -> list[ClaimedDelivery]:
