@@ -321,3 +321,24 @@ def test_a_batch_that_is_committed_with_others_is_fanned_out_whole(
     assert {each.deliveries for each in accepted} == {3}
     wait_for(lambda: not is_any_rest())
     assert made() == {(each.id, name): 1 for each in accepted for name in names}
+
+
+def test_where_no_thread_is_to_be_had_the_next_rest_gets_one(
+    workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoints(workspace)
+    thread, rests = (
+        FanOutThread(database, wake_ups),
+        [commit_first_piece(workspace, database)[1] for _ in "ab"],
+    )
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        thread.add(rests[0])
+    thread.add(rests[1])
+    wait_for(lambda: not thread._is_running)
+    with database.begin() as connection:
+        assert connection.scalars(select(FanOut.id)).all() == [rests[0].id]  # which a worker takes over

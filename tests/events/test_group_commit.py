@@ -18,6 +18,7 @@ from tests.failing import failing
 from tests.worker.attempted import claim
 from webhooks_app.accounts import api_tokens
 from webhooks_app.core import clock, passwords
+from webhooks_app.core.rate_limit import RateLimit
 from webhooks_app.db import deadlines, event_bodies
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import ApiToken, Delivery, Event, PendingDelivery, RollingUpgrade
@@ -28,6 +29,7 @@ from webhooks_app.events.accept import Accepted, KeyReused, NewEvent, Outcome, S
 from webhooks_app.events.group_commit import GroupCommit, GroupLimits, UnknownToken
 from webhooks_app.extensions import db, services
 from webhooks_app.jobs.wake_ups import WakeUps
+from webhooks_app.monitoring.stored_formats import StoredFormat, StoredFormats
 from webhooks_app.worker import signed_requests
 
 SECONDS = 30
@@ -309,6 +311,66 @@ def test_an_error_that_nobody_foresaw_is_told_and_the_next_goes_on(
     finally:
         event.remove(db.engine, "begin", fail)
     assert len(group_commit.accept(Submission(workspace.id, [EVENT]))) == 1
+
+
+class FailingWakeUps(WakeUps):
+    """Wake-ups of which nobody foresaw how they fail."""
+
+    def wake_worker(self, *_: object, **__: object) -> bool:
+        raise RuntimeError("unforeseen")
+
+
+def test_what_is_committed_is_accepted_once_whatever_becomes_of_its_wake_up(
+    workspace: Workspace, redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    workspace.endpoint("https://a.example.com/")
+    group_commit = GroupCommit(services().databases, FailingWakeUps(redis_url))
+    with held_back() as commits:
+        alone = submit(group_commit, Submission(workspace.id, [EVENT]))
+        assert commits.started.wait(SECONDS)
+        together = submit(group_commit, *[Submission(workspace.id, [EVENT])] * 2)
+        commits.may_go_on.set()
+        assert len({accepted_of(each)[0].id for each in (*alone, *together)}) == 3
+    assert (count(Event), count(Delivery)) == (3, 3)
+    assert {each.message for each in caplog.records} == {"wake_up_failed"}
+
+
+def test_where_no_thread_is_to_be_had_the_next_submission_tries_again(
+    workspace: Workspace, wake_ups: WakeUps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group_commit = GroupCommit(services().databases, wake_ups)
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        [refused] = submit(group_commit, Submission(workspace.id, [EVENT]))
+        assert isinstance(refused.result(SECONDS), RuntimeError)
+    for _ in range(2):
+        assert len(accepted_of(submit(group_commit, Submission(workspace.id, [EVENT]))[0])) == 1
+    assert count(Event) == 2
+
+
+def test_who_is_refused_as_the_database_fails_has_used_nothing_of_the_allowance(
+    workspace: Workspace, wake_ups: WakeUps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group_commit = GroupCommit(services().databases, wake_ups, default_rate=RateLimit(1, 1))
+    token_hash = passwords.hash_token(workspace.token)
+
+    def send() -> Outcome:
+        future: Future[Outcome] = Future()
+        group_commit.submit(Submission("", [EVENT]), future.set_result, token_hash=token_hash)
+        return future.result(SECONDS)
+
+    def fail(_formats: StoredFormats) -> StoredFormat:
+        raise OperationalError("SELECT", {}, Exception("server closed the connection"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(StoredFormats, "newest", fail)
+        assert isinstance(send(), OperationalError)
+    assert not isinstance(send(), Exception)
+    group_commit.accept(Submission(workspace.id, [EVENT]))  # by then, the use of the token is recorded
 
 
 def test_many_threads_that_submit_at_once_each_get_their_own(

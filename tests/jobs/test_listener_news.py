@@ -168,3 +168,19 @@ def test_where_redis_passes_nothing_on_the_own_process_hears_it(
     wake_ups.tell_listeners(told)
     assert ear == [heard, heard], "nobody waits any more"
     wait_for(lambda: not wake_ups.listener_news._has_thread)
+
+
+def test_where_no_thread_is_to_be_had_the_next_who_waits_gets_one(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ear = Ear(redis_url)
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        ear.news.listen(ear.heard.append, SECONDS)
+    assert not ear.news.is_told
+    with ear:
+        assert ear.news.is_told

@@ -172,3 +172,22 @@ def test_one_that_never_ran_has_no_news_and_leaves_no_descriptor_open(redis_url:
         gc.collect()
         with pytest.raises(OSError):
             os.fstat(reader)
+
+
+def test_where_no_thread_is_to_be_had_a_run_asks_and_the_next_one_listens(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wake_ups = WakeUps(redis_url, timeout_seconds=SECONDS)
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        wake_ups.start_run()
+    assert not wake_ups.listener.is_listening
+    wake_ups.end_run(expects_more=False)
+    wake_ups.start_run()
+    wait_for(lambda: wake_ups.listener.is_listening)
+    wake_ups.end_run(expects_more=False)
+    wait_for(lambda: not wake_ups.listener.has_thread)

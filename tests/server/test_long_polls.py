@@ -1,5 +1,6 @@
 """Requests that wait for a listener's deliveries, on a server of the product."""
 
+import asyncio
 import json
 import threading
 import time
@@ -22,6 +23,7 @@ from webhooks_app.jobs import redis_connections
 from webhooks_app.jobs.listener_news import ListenerNews
 from webhooks_app.server import web_server
 from webhooks_app.server.long_polls import LongPollLimits, LongPolls
+from webhooks_app.server.wsgi_bridge import Hold
 
 LONGEST = 25
 # A server that looks for nothing by itself: what is noticed has been told.
@@ -324,3 +326,36 @@ def test_where_both_programs_wait_the_one_before_is_told(app: Flask, listening: 
         first.join(SECONDS)
         assert (first.status, first.answer["error"]["code"]) == (409, "listener_taken_over")
         taker.end()
+
+
+class Mute(Word):
+    """News that cannot be had."""
+
+    def listen(self, hear: Callable[[frozenset[str] | None], None], _seconds: float) -> None:
+        raise RuntimeError("unforeseen")
+
+
+def test_one_that_cannot_wait_takes_no_place() -> None:
+    waits = LongPolls(lambda _: set(), news=Mute())
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        return {}
+
+    async def in_thread(*_: object) -> set[str]:
+        return set()
+
+    async def wait() -> None:
+        with pytest.raises(RuntimeError, match="unforeseen"):
+            await waits.wait(Hold("ep_1", LONGEST, "ws_1", "tok_1", "lss_1"), receive, in_thread)
+
+    asyncio.run(wait())
+    assert waits._waiting == {}
+
+
+def test_word_that_comes_after_the_end_of_the_server_is_no_error(app: Flask, listening: Listening) -> None:
+    word = Word()
+    with serving(app, threads=1, waits=LongPolls(lambda _: set(), ONLY_TOLD, news=word)) as server:
+        Poll(server, listening, seconds=1).join(SECONDS)
+    word.says(None)
+    server.server.leave()  # nor is a request to leave

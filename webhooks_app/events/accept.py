@@ -1,5 +1,6 @@
 """Accepting events: one transaction for the events and their deliveries, then a wake-up."""
 
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -16,7 +17,7 @@ from webhooks_app.db.event_inserts import NewEventRow
 from webhooks_app.db.models import Delivery, Event
 from webhooks_app.events import batch_keys, fan_out, fan_out_runs, request_hash
 from webhooks_app.events.batch_keys import BatchClaims
-from webhooks_app.events.fan_out import DEFAULT_LIMITS, FanOutLimits, Rest
+from webhooks_app.events.fan_out import DEFAULT_LIMITS, FannedOut, FanOutLimits, Rest
 from webhooks_app.events.submissions import Accepted as Accepted
 from webhooks_app.events.submissions import KeyReused as KeyReused
 from webhooks_app.events.submissions import NewEvent as NewEvent
@@ -25,6 +26,8 @@ from webhooks_app.events.submissions import Submission as Submission
 from webhooks_app.events.subscribers import Subscribers
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.monitoring.stored_formats import StoredFormat
+
+log = logging.getLogger(__name__)
 
 
 def accept_events(
@@ -73,7 +76,7 @@ def commit(
     if not submissions:
         return []
     try:
-        outcomes, rest = _commit_together(database, wake_ups, submissions, found, stored_format, limits)
+        outcomes, fanned_out = _commit_together(database, submissions, found, stored_format, limits)
     except Exception as error:
         if len(submissions) == 1 or transient_errors.cause_of(error) is not None:
             return [error] * len(submissions)
@@ -81,19 +84,29 @@ def commit(
             commit, database, wake_ups, go_on=go_on, found=found, stored_format=stored_format, limits=limits
         )
         return [outcome for [outcome] in (commit_alone([each]) for each in submissions)]
-    if rest is not None:
-        go_on(rest)
+    _wake(wake_ups, fanned_out)
+    if fanned_out.rest is not None:
+        go_on(fanned_out.rest)
     return outcomes
+
+
+def _wake(wake_ups: WakeUps, fanned_out: FannedOut) -> None:
+    """Wake the workers for what is committed: it is accepted, whatever becomes of that."""
+    if not fanned_out.is_due:
+        return
+    try:
+        wake_ups.wake_worker(fanned_out.due_endpoints, listener_ids=fanned_out.due_listeners)
+    except Exception:  # or it would be told as refused, or even be accepted again
+        log.exception("wake_up_failed")
 
 
 def _commit_together(
     database: WriteDatabase,
-    wake_ups: WakeUps,
     submissions: Sequence[Submission],
     found: Subscribers | None,
     stored_format: StoredFormat,
     limits: FanOutLimits,
-) -> tuple[Sequence[Outcome], Rest | None]:
+) -> tuple[Sequence[Outcome], FannedOut]:
     now = clock.now()
     rows = [event_rows(submission, now) for submission in submissions]
     keyed = batch_keys.batch_rows(submissions, now)
@@ -114,9 +127,7 @@ def _commit_together(
         if not is_single:
             failpoints.hit("accept.committing", new)
     failpoints.hit("accept.committed", new)
-    if fanned_out.is_due:
-        wake_ups.wake_worker(fanned_out.due_endpoints, listener_ids=fanned_out.due_listeners)
-    return outcomes, fanned_out.rest
+    return outcomes, fanned_out
 
 
 def _as_stored(row: NewEventRow, stored_format: StoredFormat) -> NewEventRow:

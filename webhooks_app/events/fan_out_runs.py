@@ -52,7 +52,14 @@ class FanOutThread:
                 return
             self._is_running = True
         # Not before there is work: a process that forks others must have no threads.
-        threading.Thread(target=self._run, name="fan_out", daemon=True).start()
+        thread = threading.Thread(target=self._run, name="fan_out", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # none is to be had: a worker takes over what is recorded
+            log.exception("fan_out_failed", extra={"fan_out": rest.id})
+            with self._lock:
+                self._rests.clear()
+                self._is_running = False
 
     def _run(self) -> None:
         while (rest := self._take()) is not None:

@@ -109,7 +109,18 @@ class GroupCommit:
             if self._is_committing:
                 return
             self._is_committing = True
-        self._committer.submit(self._commit_all)
+        try:
+            self._committer.submit(self._commit_all)
+        except RuntimeError as error:  # no thread is to be had
+            self._tell_all_waiting(error)
+
+    def _tell_all_waiting(self, error: Exception) -> None:
+        """Tell all that wait that nobody commits them; the next one that comes has it tried anew."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+            self._is_committing = False
+        for each in waiting:
+            each.tell(error)
 
     def _commit_all(self) -> None:
         while group := self._take():
@@ -140,8 +151,9 @@ class GroupCommit:
     def _commit(self, group: list[PendingSubmission]) -> None:
         try:
             found = self._find_subscribers(group)
-            known = self._admit([each for each in group if each.identify(found.tokens)])
             stored_format = self._formats.newest()
+            # Last, as it takes of the tokens' allowances.
+            known = self._admit([each for each in group if each.identify(found.tokens)])
         except Exception as error:
             self._tell_not_found(group, error)
             return

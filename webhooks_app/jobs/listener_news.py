@@ -106,7 +106,12 @@ class ListenerNews:
             if self._has_thread:
                 return
             self._has_thread = True
-        threading.Thread(target=self._read_all, name="listener_news", daemon=True).start()
+        try:
+            threading.Thread(target=self._read_all, name="listener_news", daemon=True).start()
+        except RuntimeError:  # none is to be had, so whoever waits looks by itself
+            log.exception("listening_failed")
+            with self._lock:
+                self._has_thread = False
 
     def tell_here(self, listener_ids: Collection[str]) -> None:
         """Tell this process alone, which takes no Redis."""

@@ -46,7 +46,12 @@ class WakeListener:
             if self.has_thread:  # of the last run, which has not noticed its end
                 return
             self.has_thread = True
-        threading.Thread(target=self._listen, name="wake_listener", daemon=True).start()
+        try:
+            threading.Thread(target=self._listen, name="wake_listener", daemon=True).start()
+        except RuntimeError:  # none is to be had, so the run asks by itself
+            log.exception("listening_failed")
+            with self._lock:
+                self.has_thread = False
 
     def end_run(self) -> None:
         with self._lock:

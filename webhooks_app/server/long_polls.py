@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -92,10 +93,10 @@ class LongPolls:
         due: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         gone = asyncio.ensure_future(receive())  # behind its body, a client says nothing until it is gone
         self._waiting[due] = hold
-        self._listen(hold)
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look(in_thread))
         try:
+            self._listen(hold)
+            if self._looking is None or self._looking.done():
+                self._looking = asyncio.create_task(self._look(in_thread))
             either: set[asyncio.Future[Any]] = {due, gone}
             await asyncio.wait(either, timeout=hold.seconds, return_when=asyncio.FIRST_COMPLETED)
             return due.done() and due.result() and not gone.done()
@@ -128,7 +129,7 @@ class LongPolls:
         loop = asyncio.get_running_loop()
 
         def hear(named: frozenset[str] | None) -> None:
-            if not loop.is_closed():
+            with suppress(RuntimeError):  # the loop is closed, at the end of the process
                 loop.call_soon_threadsafe(self._note, named)
 
         self._news.listen(hear, hold.seconds + self._limits.news_seconds)

@@ -5,6 +5,7 @@ import select
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -194,7 +195,8 @@ class WebServer:
         """
         if self._loop is None:
             self.stop()
-        else:
+            return
+        with suppress(RuntimeError):  # the loop is closed: it has ended already
             self._loop.call_soon_threadsafe(lambda: asyncio.ensure_future(self._leave()))
 
     async def _leave(self) -> None:
