@@ -37,6 +37,42 @@ signal.signal(signal.SIGINT, signal.SIG_IGN)  # as the supervisor and a shell's 
 prefork.Prefork("any", 3, signal.pause, when_stopping=lambda: print("stopping")).supervise()
 print(len(started), "over")
 """
+# Asked to stop when it has just collected a process that ended, while the other one still runs.
+ASKED_WHILE_COLLECTING = """
+import os, signal, sys
+from webhooks_app.jobs import prefork
+
+wait, collected = os.waitpid, []
+
+def wait_and_be_asked(*which):
+    collected.append(wait(*which))
+    if len(collected) == 1:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return collected[-1]
+
+def run():
+    if not os.path.exists(sys.argv[1]):
+        open(sys.argv[1], "x").close()
+        os._exit(0)
+    signal.pause()
+
+prefork.os.waitpid = wait_and_be_asked
+prefork.Prefork("any", 2, run).supervise()
+print(len(collected), "over")
+"""
+# Asked to stop when it is about to start its first process.
+ASKED_BEFORE_STARTING = """
+import os, signal
+from webhooks_app.jobs import prefork
+
+class Asked(prefork.Prefork):
+    def _start_missing(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        super()._start_missing()
+
+Asked("any", 3, signal.pause).supervise()
+print("over")
+"""
 
 
 @contextmanager
@@ -129,14 +165,28 @@ def test_an_address_that_is_taken_ends_it_with_one_line(
     assert re.fullmatch(r"error: Cannot listen on 127\.0\.0\.1:\d+: Address already in use\.\n", done.stderr)
 
 
-def test_a_stop_that_comes_while_a_process_starts_reaches_that_process() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", ASKED_WHILE_STARTING],
+def supervised(script: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", script, *arguments],
         cwd=config.ROOT,
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
+
+
+def test_a_stop_that_comes_while_a_process_starts_reaches_that_process() -> None:
+    done = supervised(ASKED_WHILE_STARTING)
     # The second process was told to stop too; the third was not started any more.
     assert done.stdout == "stopping\n2 over\n", done.stderr
+
+
+def test_a_stop_that_comes_while_an_ended_process_is_collected_reaches_the_others(tmp_path: Path) -> None:
+    done = supervised(ASKED_WHILE_COLLECTING, str(tmp_path / "ended"))
+    assert (done.stdout, done.stderr) == ("2 over\n", "")
+
+
+def test_a_stop_that_comes_before_any_process_was_started_ends_it() -> None:
+    done = supervised(ASKED_BEFORE_STARTING)
+    assert (done.stdout, done.stderr) == ("over\n", "")

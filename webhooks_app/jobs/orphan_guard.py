@@ -60,8 +60,9 @@ class Guard:
             return False
         self.end()
         self._process = self._start()
-        for stage, pid in running:
-            os.write(self._pipe, b"%d %d\n" % (stage, pid))
+        with suppress(OSError):  # it has ended at once, of which `end_status` tells
+            for stage, pid in running:
+                os.write(self._pipe, b"%d %d\n" % (stage, pid))
         return True
 
     def end(self) -> None:

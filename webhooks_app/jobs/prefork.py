@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 
 from webhooks_app.jobs import child_process
@@ -70,6 +71,8 @@ class Prefork:
         self._run()
 
     def _wait_for_one(self) -> None:
+        if not self._children:  # asked to end before it had started one
+            return
         child, status = os.waitpid(-1, 0)
         started_at = self._children.pop(child, None)
         if started_at is None or self._is_stopping:
@@ -81,6 +84,7 @@ class Prefork:
     def _stop(self, number: int, _frame: FrameType | None) -> None:
         self._is_stopping = True
         for child in self._children:
-            os.kill(child, number if number == self._leave_signal else signal.SIGTERM)
+            with suppress(ProcessLookupError):  # it has ended, and was collected just now
+                os.kill(child, number if number == self._leave_signal else signal.SIGTERM)
         if number != self._leave_signal:
             self._when_stopping()
