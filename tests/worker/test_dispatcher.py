@@ -2,6 +2,7 @@
 
 import threading
 import time
+from typing import Any
 
 import pytest
 from sqlalchemy import select, update
@@ -19,9 +20,11 @@ from webhooks_app.db.models import (
 )
 from webhooks_app.extensions import db
 from webhooks_app.monitoring.own_report import WEB
+from webhooks_app.worker import dispatcher
 from webhooks_app.worker.concurrency import ObservedHealth
 from webhooks_app.worker.engine import DeliveryEngine
 from webhooks_app.worker.engine_limits import ConcurrencyLimits, EngineLimits
+from webhooks_app.worker.retry_decision import RetryDecision, decide
 
 pytestmark = pytest.mark.usefixtures("queue_matches_states")
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -197,3 +200,36 @@ def test_of_what_a_worker_abandons_nothing_is_left(
     assert engine._dispatcher.free_slots == free
     assert engine._concurrency.of(endpoint).in_flight == 0
     may_answer.set()
+
+
+@on_sqlite
+def test_an_answer_that_ends_in_an_exception_takes_no_other_along(
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.endpoint(receiver.url)
+    workspace.send(3)
+    failing = [True]
+
+    def decide_or_fail(*arguments: Any, **options: Any) -> RetryDecision:
+        if failing:
+            failing.pop()
+            raise RuntimeError("unforeseen")
+        return decide(*arguments, **options)
+
+    poll, came = engine._sender.poll, list[Any]()
+
+    def poll_for_all(wait_ms: int) -> list[Any]:
+        came.extend(poll(wait_ms))
+        if len(came) < 3:
+            return []
+        answers, came[:] = list(came), []
+        return answers
+
+    monkeypatch.setattr(dispatcher, "decide", decide_or_fail)
+    monkeypatch.setattr(engine._sender, "poll", poll_for_all)
+    with pytest.raises(RuntimeError, match="unforeseen"):
+        engine.run(seconds=60)
+    engine.wind_up()
+    states = sorted(delivery.state for delivery in deliveries())
+    assert states == [DeliveryState.DELIVERED, DeliveryState.DELIVERED, DeliveryState.PENDING]
+    assert not engine._dispatcher.is_sending

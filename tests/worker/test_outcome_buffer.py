@@ -28,7 +28,7 @@ from webhooks_app.core import clock
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import RollingUpgrade
 from webhooks_app.db.rolling_upgrades import PACKED_HEADS
-from webhooks_app.jobs.wake_ups import WakeUps
+from webhooks_app.jobs.wake_ups import JobTimeout, WakeUps
 from webhooks_app.monitoring.counters import ProcessCounters
 from webhooks_app.monitoring.tracing import AcceptedEvent, Attempted, ClaimedOnce, Moments
 from webhooks_app.worker import outcome_buffer
@@ -189,6 +189,30 @@ def test_retries_are_scheduled_once_they_are_recorded(
     due = [each.decision.next_attempt_at for each in expected]
     scheduled = [moment for _, moment in wake_ups.scheduled_jobs()]
     assert [round_up(moment) for moment in due if moment] == scheduled
+
+
+def test_what_was_recorded_as_a_jobs_time_ended_is_not_recorded_again(
+    workspace: Workspace,
+    database: WriteDatabase,
+    wake_ups: WakeUps,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    workspace.endpoint(URL)
+    workspace.send()
+    buffer = OutcomeBuffer(database, wake_ups, lease=LEASE, limits=BufferLimits())
+    buffer.add(attempted(claim(database, 1)[0], TIMED_OUT, at=clock.now(), delays=(600.0,) * 9))
+
+    def record_and_end(*arguments: Any, **options: Any) -> list[datetime]:
+        record(*arguments, **options)
+        raise JobTimeout
+
+    with monkeypatch.context() as patched:
+        patched.setattr(outcome_buffer, "record", record_and_end)
+        with pytest.raises(JobTimeout):
+            buffer.write()
+    buffer.write()
+    assert (bool(buffer), len(attempts()), caplog.records) == (False, 1, [])
 
 
 def round_up(moment: datetime) -> datetime:

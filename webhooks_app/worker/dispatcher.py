@@ -70,6 +70,8 @@ class Dispatcher:
         self._erased: list[ClaimedDelivery] = []
         self._isolated: deque[tuple[ClaimedDelivery, Request]] = deque()
         self._in_flight: dict[ClaimKey, ClaimedDelivery] = {}
+        # What came and was not looked at yet: should one end in an exception, the next call goes on.
+        self._answers: deque[tuple[ClaimKey, Outcome]] = deque()
 
     @property
     def is_sending(self) -> bool:
@@ -215,11 +217,12 @@ class Dispatcher:
 
     def take_answers(self, wait_ms: int) -> None:
         """Work on what is in flight for up to `wait_ms`, and hand the outcomes that came to the buffer."""
-        answers = self._sender.poll(wait_ms)
-        if not answers:
+        self._answers.extend(self._sender.poll(wait_ms))
+        if not self._answers:
             return
         now = clock.now()
-        for key, outcome in answers:
+        while self._answers:
+            key, outcome = self._answers.popleft()
             failpoints.hit("worker.answered")
             delivery = self._in_flight.pop(key)
             delivery.outcome = outcome
@@ -271,6 +274,7 @@ class Dispatcher:
         """Abandon the requests in flight, whose outcomes will not be known; return their deliveries."""
         abandoned = list(self._in_flight.values())
         self._in_flight.clear()
+        self._answers.clear()
         self._sender.abandon()
         for each in abandoned:
             self._concurrency.note_end(each.endpoint_id)

@@ -105,6 +105,9 @@ class OutcomeBuffer:
             self._is_retry = True
             self._drop_expired()
             raise
+        except BaseException:  # such as the end of a job's time: they may have been written
+            self._is_retry = True
+            raise
         self._is_retry = False
         failpoints.hit("worker.recorded")
         if due:
