@@ -1,6 +1,9 @@
 """The delivery workers: `WEBHOOKS_WORKERS` RQ workers in one supervised pool."""
 
-from webhooks_app.cli import processes
+from webhooks_app.core import interrupts
 
 if __name__ == "__main__":
+    interrupts.end_quietly()
+    from webhooks_app.cli import processes
+
     processes.run_workers()

@@ -1,5 +1,10 @@
 """The web: `python wsgi.py` serves it, and any WSGI server finds it as `wsgi:app`."""
 
+from webhooks_app.core import interrupts
+
+if __name__ == "__main__":
+    interrupts.end_quietly()
+
 from webhooks_app.monitoring import tracing
 
 tracing.leave_out()

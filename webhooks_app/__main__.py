@@ -1,3 +1,15 @@
-from webhooks_app.cli.main import main
+"""`python -m webhooks_app`, and the command `avra`."""
 
-main(prog_name="avra")
+from webhooks_app.core import interrupts
+
+
+def main() -> None:
+    """Run the command that the arguments name."""
+    interrupts.end_quietly()
+    from webhooks_app.cli import main as cli
+
+    cli.main(prog_name="avra")
+
+
+if __name__ == "__main__":
+    main()

@@ -40,6 +40,21 @@ from webhooks_app.extensions import db
 
 SECONDS = 60
 COMMAND = (sys.executable, "-m", "webhooks_app", "listen")
+# It is asked to end as soon as the platform has begun the listener.
+_STOPPED_ONCE_BEGUN = """
+import os, signal
+from webhooks_app.cli import listening, main
+
+begin = listening.Listening.begin
+
+def begin_and_be_asked(each):
+    begun = begin(each)
+    os.kill(os.getpid(), signal.SIGTERM)
+    return begun
+
+listening.Listening.begin = begin_and_be_asked
+main.main(prog_name="avra")
+"""
 
 
 class Program:
@@ -270,6 +285,16 @@ def test_it_says_what_keeps_it_from_listening(
 
 def holds(receiver: Receiver, delivery_id: str) -> bool:
     return any(each.delivery_id == delivery_id for each in receiver.received)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_request_to_stop_while_it_begins_ends_the_listener_too(environ: dict[str, str]) -> None:
+    with platform(environ):
+        command = (sys.executable, "-c", _STOPPED_ONCE_BEGUN, "listen")
+        program = Program(environ, "--forward-to", "3000", command=command)
+        assert program.wait() == 0
+    assert program.said[-1] == "Ended. Nothing waited.\n"
+    assert db.session.scalars(select(Endpoint.deleted_at).where(Endpoint.is_listener)).one() is not None
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

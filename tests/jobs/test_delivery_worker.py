@@ -136,3 +136,25 @@ def test_a_second_request_to_stop_does_not_cut_the_first_one_short(
         assert worker._stop_requested
         time.sleep(1.1)  # rq takes what comes within a second for the same request
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize("moment", ["before", "between"])
+def test_a_request_to_stop_is_heeded_before_the_loop_and_where_rq_does_not_expect_it(
+    engine: DeliveryEngine, redis_url: str, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    with Redis.from_url(redis_url) as redis:
+        worker = DeliveryWorker("tester", redis, engine=engine, queue_name="nobody-writes-here")
+        worker.note_signals()
+        if moment == "before":
+            os.kill(os.getpid(), signal.SIGTERM)
+        else:
+            install = worker._install_signal_handlers
+
+            def install_and_be_asked() -> None:
+                install()  # type: ignore[no-untyped-call]
+                os.kill(os.getpid(), signal.SIGTERM)
+
+            monkeypatch.setattr(worker, "_install_signal_handlers", install_and_be_asked)
+        assert not worker.work(logging_level="WARNING")
+        assert not redis.sismember("rq:workers", worker.key)

@@ -10,6 +10,7 @@ from webhooks_app.monitoring import tracing
 def begin() -> Settings:
     """Return the settings, with the log set up. Raises ConfigError, for `clear_errors`."""
     standard_streams.outlast_full_disk()
+    process.end_undisturbed()
     tracing.leave_out()
     open_files.require()
     settings = config.read()

@@ -74,9 +74,9 @@ def listen(
         concurrency=concurrency,
     )
     listening = Listening(client, options, _say)
-    _announce(listening.begin(), options)
     with _Interrupts(listening):
         try:
+            _announce(listening.begin(), options)
             for handled in listening.handle_all():
                 click.echo(json.dumps(_as_json(handled)) if is_json else _line(handled))
         except KeyboardInterrupt:
@@ -90,7 +90,8 @@ def listen(
         except ApiFailure:
             if not listening.is_stopping:
                 raise
-    _end(listening)
+    if listening.has_begun:
+        _end(listening)
 
 
 class _Interrupts:

@@ -85,6 +85,10 @@ class Listening:
             raise ApiFailure(message, status=404, code=failure.code) from failure
         return self._listener
 
+    @property
+    def has_begun(self) -> bool:
+        return bool(self._listener)
+
     def end(self) -> int:
         """End the listener; return how many deliveries waited for it. Raises ApiFailure."""
         canceled: int = self._client.request("DELETE", self._path).body["canceled"]

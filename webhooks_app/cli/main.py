@@ -1,12 +1,13 @@
 """The shell's door: `avra COMMAND`, or `python -m webhooks_app COMMAND`."""
 
+import sys
 from importlib import import_module
 from typing import Any
 
 import click
 
 import webhooks_app
-from webhooks_app.core import standard_streams
+from webhooks_app.core import interrupts, standard_streams
 from webhooks_app.monitoring import tracing
 
 # By name, with the module that holds it, so that each process loads what it uses.
@@ -39,6 +40,9 @@ _COMMANDS = {
     "backup": "backups",
     "restore": "backups",
 }
+_INTERRUPTED = 130  # as a shell says it of what Ctrl-C ended
+# What they do at Ctrl-C, they say themselves once they have begun.
+_LONG_LIVED = frozenset({"run", "web", "worker", "scheduler"})
 # Whose function would have the name of something else in its module.
 _GROUPS = ("workspaces", "users", "members", "tokens", "catalog", "events", "endpoints", "deliveries")
 _FUNCTIONS = {name: f"{name}_group" for name in _GROUPS}
@@ -51,6 +55,13 @@ class _Commands(click.Group):
         tracing.leave_out()
         return super().main(*arguments, **options)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("\nAborted!", err=True)
+            sys.exit(_INTERRUPTED)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
 
@@ -59,6 +70,8 @@ class _Commands(click.Group):
             return None
         module = import_module(f"webhooks_app.cli.{_COMMANDS[cmd_name]}")
         command: click.Command = getattr(module, _FUNCTIONS.get(cmd_name, cmd_name.replace("-", "_")))
+        if cmd_name not in _LONG_LIVED:
+            interrupts.raise_again()
         return command
 
 

@@ -34,6 +34,7 @@ def run() -> None:
 
 def _run() -> int:
     standard_streams.outlast_full_disk()
+    process.end_undisturbed()
     open_files.require()
     os.umask(0o077)  # whatever it writes is for its owner alone
     os.environ.update(_with_demo_target())

@@ -31,6 +31,7 @@ def run(settings: Settings) -> None:
         backoff = context.services.wake_ups.backoff
         worker = DeliveryWorker(uuid.uuid4().hex, redis, engine=context.engine, backoff=backoff)
         process.gc_freeze()
+        worker.note_signals()  # before it says `ready`, and before it takes a wake-up
         _look_at_once(context.services.wake_ups)
         announce_ready()
 

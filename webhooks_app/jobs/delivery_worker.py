@@ -72,6 +72,11 @@ class DeliveryWorker(SimpleWorker):
         process.StopFlag.requested = lambda: self._stop_requested
         try:
             return super().work(*args, **options)
+        except (
+            StopRequested
+        ):  # raised where rq does not expect it: just before its loop, or between two turns
+            self.teardown()
+            return False
         finally:
             self._engine.wind_up()
 
@@ -120,6 +125,14 @@ class DeliveryWorker(SimpleWorker):
     def connection_timeout(self) -> int:
         # RQ would have ten seconds, in which a supervisor kills what it stops.
         return self.dequeue_timeout + 2
+
+    def note_signals(self) -> None:
+        """Note a request to stop that comes from now on, so that `work` ends as soon as it is called."""
+        for number in process.STOP_SIGNALS:
+            signal.signal(number, self._note_stop)
+
+    def _note_stop(self, signum: int, frame: FrameType | None) -> None:
+        self._stop_requested = True
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         # Not RQ's, which writes to Redis first: it would hang with it.

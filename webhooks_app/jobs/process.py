@@ -1,6 +1,8 @@
 """What every long-lived process needs: its start, its errors, a request to stop. Loads next to nothing."""
 
+import atexit
 import gc
+import math
 import os
 import signal
 import sys
@@ -13,6 +15,7 @@ from webhooks_app.config import Settings
 from webhooks_app.core.start_errors import StartError
 
 _ORPHAN_CHECK_SECONDS = 0.5
+_END_SECONDS = 5.0
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -57,6 +60,37 @@ def listen_to_stop_signals() -> None:
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+
+
+def end_undisturbed() -> None:
+    """Have requests to stop change nothing once this process ends.
+
+    Python takes our handlers off before it is over: a second request would then be what ended the process.
+    """
+    atexit.register(_ignore_stop_signals)
+
+
+def _ignore_stop_signals() -> None:
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def end_at_stop_signals() -> None:
+    """Have a request to stop end this process by SystemExit, with status 0.
+
+    Others that follow soon change nothing: a supervisor may ask both a process and its group, and what the
+    process still has to do must not be cut short.
+    """
+    is_ending_until = -math.inf
+
+    def stop(*_: object) -> None:
+        nonlocal is_ending_until
+        if time.monotonic() > is_ending_until:
+            is_ending_until = time.monotonic() + _END_SECONDS
+            sys.exit(0)
+
+    for number in STOP_SIGNALS:
+        signal.signal(number, stop)
 
 
 @contextmanager

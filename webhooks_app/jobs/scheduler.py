@@ -2,8 +2,6 @@
 
 import logging
 import re
-import signal
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,7 +14,7 @@ from redis.exceptions import RedisError
 from rq_scheduler import Scheduler
 
 from webhooks_app.jobs import wake_flag
-from webhooks_app.jobs.process import STOP_SIGNALS
+from webhooks_app.jobs.process import end_at_stop_signals
 from webhooks_app.jobs.redis_backoff import RedisBackoff
 from webhooks_app.jobs.redis_start import wait_until_ready
 from webhooks_app.jobs.task_jobs import (
@@ -161,8 +159,7 @@ def run_scheduler(
     to date. Raises NoRedis.
     """
     # Before it says `ready`: whoever waits for that may ask it to end at once.
-    for number in STOP_SIGNALS:
-        signal.signal(number, lambda *_: sys.exit(0))
+    end_at_stop_signals()
     state = state or SchedulerState()
     redis = wait_until_ready(redis_url)
     when_ready()
