@@ -107,6 +107,15 @@ def test_a_redis_that_is_gone_or_forbids_a_command_is_found(shell: Shell, app: F
     assert (status, "getdel" in text.lower()) == ("FAILED", True)
 
 
+@only_sqlite
+def test_a_redis_that_drops_keys_is_warned_of(shell: Shell, app: Flask, tmp_path: Path) -> None:
+    limit = ("--maxmemory", "100mb", "--maxmemory-policy")
+    for policy, expected in (("allkeys-lru", "warning"), ("noeviction", "ok")):
+        with redis_server(tmp_path / policy, *limit, policy) as (port, _):
+            status, text_of = findings(shell, REDIS_URL=f"redis://127.0.0.1:{port}/0")["Redis"]
+        assert (status, policy in text_of) == (expected, expected == "warning")
+
+
 def test_a_database_that_was_not_migrated_is_found(redis_url: str, tmp_path: Path) -> None:
     shell = shell_of(f"sqlite:///{tmp_path / 'empty.db'}", redis_url, tmp_path)
     found = findings(shell)

@@ -54,7 +54,7 @@ def examine() -> Iterator[Finding]:
     yield _catalog(settings)
     yield from _web(settings)
     yield from _database(settings)
-    yield _redis(settings)
+    yield from _redis(settings)
     yield from host_checks.examine(settings)
 
 
@@ -156,9 +156,11 @@ def _keys(settings: Settings, databases: Databases) -> Finding:
     return Finding("keys", Status.OK, "They open what is stored." if any(ends) else "Nothing is stored yet.")
 
 
-def _redis(settings: Settings) -> Finding:
+def _redis(settings: Settings) -> Iterator[Finding]:
     with redis_start.connect(settings.redis_url) as redis:
-        problem = redis_check.find_problem(redis)
-    if problem is None:
-        return Finding("Redis", Status.OK, "It takes every command that is needed.")
-    return Finding("Redis", Status.FAILED, f"{problem.text}.")
+        if problem := redis_check.find_problem(redis):
+            yield Finding("Redis", Status.FAILED, f"{problem.text}.")
+            return
+        yield Finding("Redis", Status.OK, "It takes every command that is needed.")
+        if advice := redis_check.advice(redis):
+            yield Finding("Redis", Status.WARNING, advice)

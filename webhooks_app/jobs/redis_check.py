@@ -26,6 +26,7 @@ COMMANDS = frozenset(
 )
 # What comes of TLS on one side alone.
 _WAY_THERE = (ConnectionError, InvalidResponse, TimeoutError)
+_NO_EVICTION = "noeviction"
 # What is left behind where Redis refuses to delete it.
 _EXPIRY_SECONDS = 10
 
@@ -54,6 +55,21 @@ def find_problem(redis: Redis) -> RedisProblem | None:
     if missing and _reads(server, "redis_version"):
         return redis_problems.renamed(missing)
     return _first_problem(problems)
+
+
+def advice(redis: Redis) -> str | None:
+    """Return what an operator should change of a Redis that can be used; None where nothing is known."""
+    try:
+        memory = redis.info("memory")
+    except RedisError:  # which a user of few rights may not ask for
+        return None
+    policy = str(memory.get("maxmemory_policy", _NO_EVICTION))
+    if policy == _NO_EVICTION or not memory.get("maxmemory"):
+        return None
+    return (
+        f"It drops keys when its memory is full (maxmemory-policy {policy}), and deliveries are late then;"
+        f" set {_NO_EVICTION}."
+    )
 
 
 def _commands(check: str) -> list[tuple[Any, ...]]:
