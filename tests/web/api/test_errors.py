@@ -8,10 +8,12 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import event, text
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.test import TestResponse
 
 from tests.conftest import Workspace
 from tests.raising import raising
 from tests.reading import json_of
+from tests.web.api.conftest import Api
 from tests.web.api.events import EVENT, count
 from webhooks_app.db.database_limits import DatabaseLimits
 from webhooks_app.db.engines import WriteDatabase
@@ -58,6 +60,22 @@ def test_a_wrong_address_or_method_is_told_what_is_right(
     client: FlaskClient, method: str, path: str, says: str
 ) -> None:
     assert says in json_of(client.open(path, method=method))["error"]["message"]
+
+
+def test_what_is_none_of_several_values_is_told_them(api: Api) -> None:
+    def said(answer: TestResponse) -> tuple[str, str]:
+        error = json_of(answer)["error"]
+        return error["field"], error["message"]
+
+    endpoint = json_of(api.call("POST", "/endpoints", {"url": "https://a.example.com/", "all_events": True}))
+    path = f"/endpoints/{endpoint['id']}"
+    rotated = api.call("POST", f"{path}/secrets", {"overlap": "2h"})
+    assert said(rotated) == ("overlap", "It is none of now, 1h, 24h, 7d.")
+    put = {"url": "https://a.example.com/", "all_events": True, "held": "keep"}
+    assert said(api.call("PUT", "/endpoints/by-name/A", put)) == ("held", "It is none of send, discard.")
+    assert said(api.get("/endpoints?state=odd")) == ("state", "It is none of enabled, disabled.")
+    field, message = said(api.get("/deliveries?status=odd"))
+    assert field == "status" and "undelivered" in message
 
 
 @pytest.mark.parametrize(

@@ -176,13 +176,13 @@ def parse_cursor(arguments: Mapping[str, str]) -> tuple[str, str]:
 
 def _status(value: str) -> Status | None:
     if value and value not in STATUSES:
-        raise FilterError("status", "Choose one of the statuses listed.")
+        raise FilterError("status", f"Choose one of {', '.join(STATUSES)}.")
     return Status(value) if value else None
 
 
 def _response(value: str) -> str:
     if value and not _outcomes_of(value):
-        raise FilterError("response", "Choose one of the responses listed, or a status such as 404.")
+        raise FilterError("response", f"Choose one of {', '.join(RESPONSES)}, or a status such as 404.")
     return value
 
 

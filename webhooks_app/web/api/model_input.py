@@ -5,6 +5,7 @@ from typing import Any, NoReturn, TypeVar
 
 import msgspec
 from flask import g, request
+from msgspec import inspect
 
 from webhooks_app.web.api.errors import refuse
 from webhooks_app.web.api.request_body import read_json
@@ -50,7 +51,7 @@ def convert(value: Any, model: type[Model]) -> Model:
     try:
         return msgspec.convert(value, model)
     except msgspec.ValidationError as error:
-        _refuse(422, str(error), "field")
+        _refuse(422, str(error), "field", model)
 
 
 def read_query(model: type[Model]) -> Model:
@@ -62,10 +63,10 @@ def read_query(model: type[Model]) -> Model:
     try:
         return msgspec.convert({name: value for name, [value] in given.items()}, model, strict=False)
     except msgspec.ValidationError as error:
-        _refuse(400, str(error), "parameter")
+        _refuse(400, str(error), "parameter", model)
 
 
-def _refuse(status: int, error: str, what: str) -> NoReturn:
+def _refuse(status: int, error: str, what: str, model: type[Any]) -> NoReturn:
     found = _AT.match(error)
     assert found
     problem, path = found["what"], found["path"] or ""
@@ -75,7 +76,23 @@ def _refuse(status: int, error: str, what: str) -> NoReturn:
     code = "invalid" if what == "field" else f"invalid_{what}"
     if missing := _MISSING.fullmatch(problem):
         refuse(status, code, "This field is required.", _join(path, missing[1]))
-    refuse(status, code, _sentence(problem), path or None)
+    choices = _choices(model, path) if problem.startswith("Invalid enum value") else []
+    said = f"It is none of {', '.join(choices)}." if choices else _sentence(problem)
+    refuse(status, code, said, path or None)
+
+
+def _choices(model: type[Any], path: str) -> list[str]:
+    """Return what a field of the model may be that is an enum; nothing of one that lies deeper."""
+    info = inspect.type_info(model)
+    assert isinstance(info, inspect.StructType)
+    kinds = [_bare(each.type) for each in info.fields if each.encode_name == path]
+    kinds = [_bare(part) for kind in kinds for part in getattr(kind, "types", [kind])]
+    return [str(member.value) for kind in kinds if isinstance(kind, inspect.EnumType) for member in kind.cls]
+
+
+def _bare(kind: inspect.Type) -> inspect.Type:
+    """Return a type without what is said of it."""
+    return _bare(kind.type) if isinstance(kind, inspect.Metadata) else kind
 
 
 def _join(path: str, name: str) -> str:
