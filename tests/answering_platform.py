@@ -78,7 +78,7 @@ def refuse(status: int, code: str, message: str, field: str | None = None) -> An
 
 
 def hang(handler: Handler) -> None:
-    handler.server.is_closing.wait(60)
+    handler.server.is_closing.wait(180)
     handler.close_connection = True
 
 

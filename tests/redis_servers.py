@@ -78,14 +78,14 @@ def sentinel(folder: Path, *, primary_port: int, name: str = "main") -> Iterator
 
 
 def _answers(port: int) -> bool:
-    with suppress(OSError), closing(socket.create_connection(("127.0.0.1", port), 5)) as connection:
+    with suppress(OSError), closing(socket.create_connection(("127.0.0.1", port), 30)) as connection:
         connection.sendall(b"PING\r\n")
         return connection.recv(100) != b""
     return False
 
 
 def client(port: int, **options: str) -> Redis:
-    return Redis(port=port, socket_timeout=5, **options)  # type: ignore[arg-type]
+    return Redis(port=port, socket_timeout=30, **options)  # type: ignore[arg-type]
 
 
 @contextmanager

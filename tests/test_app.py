@@ -33,7 +33,7 @@ def test_a_process_that_accepts_events_loads_no_libcurl(workspace: Workspace, se
         "SECRET_KEY": settings.secret_key,
         "WEBHOOKS_ENCRYPTION_KEYS": ",".join(settings.encryption_keys),
     }
-    subprocess.run([sys.executable, "-c", ACCEPT, workspace.token], env=environ, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", ACCEPT, workspace.token], env=environ, check=True, timeout=180)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -272,6 +272,6 @@ if child:
 
 
 def test_a_forked_process_has_connections_of_its_own(platform: Platform) -> None:
-    subprocess.run([sys.executable, "-c", FORKED, platform.url], check=True, cwd=config.ROOT, timeout=60)
+    subprocess.run([sys.executable, "-c", FORKED, platform.url], check=True, cwd=config.ROOT, timeout=180)
     assert len(set(platform.keys)) == 5
     assert len(platform.ports) == 2

@@ -175,7 +175,8 @@ def test_a_retry_after_may_be_a_date(client: Client, platform: Platform) -> None
     platform.script = [answer(503, Retry_After=asked)]
     with pytest.raises(Unavailable) as caught:
         client.send("batch-lifecycle", DATA)
-    assert caught.value.retry_after == pytest.approx(3600, abs=5)
+    assert caught.value.retry_after is not None
+    assert 3000 < caught.value.retry_after <= 3600
 
 
 def test_a_platform_that_hangs_is_given_up_after_the_timeout(platform: Platform) -> None:

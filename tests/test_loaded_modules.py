@@ -61,7 +61,7 @@ def loaded_with(module: str) -> set[str]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=180,
     )
     return set(done.stdout.split())
 
@@ -79,7 +79,7 @@ print(len(os.listdir("/proc/self/task")), opened, gc.get_freeze_count() > 0)
 print(*sys.modules)
 """
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=180
     )
     state, modules = done.stdout.splitlines()
     assert state == "1 set() True"

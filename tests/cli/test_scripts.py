@@ -38,7 +38,7 @@ def running(
         yield process
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+        assert process.wait(180) == 0
         output_of(process).close()
 
 

@@ -96,16 +96,25 @@ def clean(system: BrokenSystem) -> Iterator[None]:
         system.remove(endpoint_id)
 
 
-def run(system: BrokenSystem, breakage: str, answers: str, *, settle_seconds: float) -> Findings:
-    """What the checker finds of some events that the broken platform accepted."""
+def run(
+    system: BrokenSystem, breakage: str, answers: str, *, settle_seconds: float, expected: str = ""
+) -> Findings:
+    """What the checker finds of some events that the broken platform accepted.
+
+    Where it does not find what is expected, it is asked again a while later: a busy machine may need more.
+    """
     system.new_workspace(breakage)
     system.break_by(breakage)
     system.endpoint(f"{answers}/a")
     for number in range(40):
         system.send(f"event-{number}")
-    system.settle(settle_seconds)
-    time.sleep(0.5)  # for what is sent beside that
-    return check(collect_facts(system))
+    for _ in range(8):
+        system.settle(settle_seconds)
+        time.sleep(0.5)  # for what is sent beside that
+        findings = check(collect_facts(system))
+        if not expected or expected in kinds(findings):
+            break
+    return findings
 
 
 def kinds(findings: Findings) -> set[str]:
@@ -118,13 +127,13 @@ def test_every_breakage_is_tried() -> None:
 
 @pytest.mark.parametrize("answers", ["mix/7", "always/slow-300-200"])
 def test_what_is_not_broken_is_found_to_be_well(system: BrokenSystem, answers: str) -> None:
-    assert run(system, NONE, answers, settle_seconds=60).violations() == []
+    assert run(system, NONE, answers, settle_seconds=180).violations() == []
 
 
 @pytest.mark.parametrize("breakage", EXPECTED)
 def test_the_checker_finds_that_the_platform(system: BrokenSystem, breakage: str) -> None:
     expected, answers = EXPECTED[breakage]
-    findings = run(system, breakage, answers, settle_seconds=8)
+    findings = run(system, breakage, answers, settle_seconds=8, expected=expected)
     assert expected in kinds(findings), findings.violations()
 
 
@@ -160,7 +169,7 @@ def test_a_process_that_dies_reports_what_it_has_sent_and_not_recorded(
     system.settle()
     system.restart(FAILPOINTS=f"{place}=1", WEBHOOKS_WORKERS="1")
     system.send("the last")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not (reports := list(system._crash_reports())) and time.monotonic() < deadline:
         time.sleep(0.05)
     delivery_id = max(system.delivery_ids())

@@ -1,12 +1,13 @@
 """A dead worker or scheduler shows; a busy one does not. Time is simulated."""
 
+import time
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 from flask import Flask
 from redis import Redis
-from sqlalchemy import text, update
+from sqlalchemy import func, select, text, update
 
 from tests.conftest import Workspace
 from tests.reading import json_of
@@ -46,12 +47,11 @@ def test_nothing_due_is_no_wait(workspace: Workspace, database: WriteDatabase) -
 def test_the_longest_wait_of_all_endpoints_counts(workspace: Workspace, database: WriteDatabase) -> None:
     for number in range(3):
         workspace.endpoint(URL, name=str(number))
-    now = clock.now()
     workspace.send(2)
+    with database.begin() as connection:
+        first_due_at = connection.scalars(select(func.min(PendingDelivery.next_attempt_at))).one()
 
-    wait = overdue(database, now + 5 * MINUTE)
-    assert wait is not None
-    assert 4.9 * MINUTE < wait <= 5 * MINUTE
+    assert overdue(database, first_due_at + 5 * MINUTE) == 5 * MINUTE
 
 
 def test_what_is_being_sent_is_not_waiting(workspace: Workspace, database: WriteDatabase) -> None:
@@ -82,7 +82,7 @@ def test_traffic_does_not_hide_a_delivery_that_is_passed_over(
     workspace.endpoint(receiver.url)
     workspace.send()
     now = clock.now()
-    engine.run(seconds=30)
+    engine.run(seconds=300)
     workspace.send()
     with database.begin() as connection:
         connection.execute(update(PendingDelivery).values(next_attempt_at=now - 10 * MINUTE))
@@ -103,7 +103,7 @@ def test_deliveries_that_a_lost_worker_holds_raise_the_alarm(
     with databases.write.without_time_limit().begin() as lost:
         claims.claim_due(lost, {endpoint_id: 3}, now=clock.now(), lease=MINUTE)
         workspace.send(5)
-        engine.run(seconds=30)
+        engine.run(seconds=300)
 
         wait = overdue(databases.write, clock.now())
 
@@ -180,6 +180,7 @@ def test_retries_that_fall_due_leave_no_jobs_behind_a_run_that_is_awake(
 
 
 def test_healthz_says_ok(app: Flask, workspace: Workspace, database: WriteDatabase) -> None:
+    began = time.monotonic()
     alarms.record_heartbeat(database, now=clock.now())
 
     answer = app.test_client().get("/healthz")
@@ -192,7 +193,7 @@ def test_healthz_says_ok(app: Flask, workspace: Workspace, database: WriteDataba
         "redis": True,
         "overdue_seconds": 0,
     }
-    assert 0 <= json_of(answer)["last_sweep_seconds"] < 5
+    assert 0 <= json_of(answer)["last_sweep_seconds"] <= time.monotonic() - began + 1
 
 
 def test_healthz_raises_the_alarm(app: Flask, workspace: Workspace, database: WriteDatabase) -> None:

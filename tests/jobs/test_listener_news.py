@@ -14,14 +14,14 @@ from webhooks_app.jobs import listener_news, redis_connections
 from webhooks_app.jobs.listener_news import (
     DEFAULT_LIMITS,
     MAILBOXES_KEY,
-    PATIENCE_SECONDS,
     ListenerNews,
     NewsLimits,
 )
 from webhooks_app.jobs.wake_ups import WakeUps
 
 LISTENER, OTHER = ids.new("ep"), ids.new("ep")
-SECONDS = 60.0
+SECONDS = 600.0
+ANSWER_SECONDS = 30.0  # longer than each wait for news
 
 
 class Ear:
@@ -29,7 +29,7 @@ class Ear:
 
     def __init__(self, redis_url: str, limits: NewsLimits = DEFAULT_LIMITS) -> None:
         self.heard: list[frozenset[str] | None] = []
-        redis = redis_connections.connect(redis_url, timeout_seconds=PATIENCE_SECONDS)
+        redis = redis_connections.connect(redis_url, timeout_seconds=ANSWER_SECONDS)
         self.news = ListenerNews(redis, limits)
 
     def listen(self) -> None:

@@ -158,7 +158,7 @@ def test_an_address_that_is_taken_ends_it_with_one_line(
         env={**os.environ, **environ},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert done.returncode == os.EX_CONFIG
@@ -171,7 +171,7 @@ def supervised(script: str, *arguments: str) -> "subprocess.CompletedProcess[str
         cwd=config.ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 

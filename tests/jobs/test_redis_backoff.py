@@ -25,7 +25,7 @@ def admin(tmp_path: Path) -> Iterator[Redis]:
 
 def connection(admin: Redis) -> Redis:
     port = admin.connection_pool.connection_kwargs["port"]
-    return redis_connections.connect(f"redis://127.0.0.1:{port}", timeout_seconds=5)
+    return redis_connections.connect(f"redis://127.0.0.1:{port}", timeout_seconds=30)
 
 
 def fill(redis: Redis) -> None:

@@ -21,7 +21,7 @@ def test_a_scheduler_that_is_stopped_once_it_is_ready_ends_as_one_that_was_stopp
     redis_url: str, number: int
 ) -> None:
     command = [sys.executable, "-c", _STOPPED_AT_ONCE, redis_url, str(number)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
 
 

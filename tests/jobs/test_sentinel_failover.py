@@ -77,7 +77,7 @@ def test_deliveries_go_on_after_a_failover(
         assert worker.poll() is None
     finally:
         worker.terminate()
-        worker.communicate(timeout=60)
+        worker.communicate(timeout=180)
     assert len(receiver.received) == len(deliveries()) >= 40
 
 

@@ -44,10 +44,7 @@ def test_wake_ups_are_coalesced(wake_ups: WakeUps, settings: Settings) -> None:
         assert not wake_ups.take_request()
 
 
-def test_a_run_that_is_awake_needs_no_job_until_it_ends(
-    wake_ups: WakeUps, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(wake_ups_module, "_AWAKE_SECONDS", 600)  # so long no machine takes for a step
+def test_a_run_that_is_awake_needs_no_job_until_it_ends(wake_ups: WakeUps, settings: Settings) -> None:
     with Redis.from_url(settings.redis_url) as redis:
         wake_ups.start_run()
         for _ in range(100):
