@@ -94,7 +94,7 @@ def platform(workspace: Workspace) -> Iterator[str]:
 def test_it_sends_to_a_running_platform(programs: Path, workspace: Workspace, tmp_path: Path) -> None:
     with platform(workspace) as url:
         command = [str(programs / "python"), "-c", PRODUCER, url, workspace.token]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
     *sent, last = done.stdout.split()
     assert {event.id for event in db.session.query(Event)} == set(sent)
@@ -150,7 +150,7 @@ def run(folder: Path, *command: str | Path, **environ: str) -> str:
         env=os.environ | environ,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

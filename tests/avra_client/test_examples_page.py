@@ -116,5 +116,5 @@ def is_serving(port: str) -> bool:
     """Tell whether an app answers, whatever it says to a request without an order."""
     try:
         return requests.get(f"http://localhost:{port}/", timeout=10).status_code == 404
-    except requests.ConnectionError:
+    except requests.RequestException:
         return False

@@ -127,7 +127,7 @@ def test_it_is_set_aside_once_it_failed_for_long_while_others_were_accepted(
 
 
 def test_many_that_hang_hold_no_fresh_ones_back_and_are_set_aside(
-    store: Store, broken: Breaking, broken_client: Client
+    store: Store, broken: Breaking, broken_url: str, workspace: Workspace
 ) -> None:
     bad = store.fill(20, note=POISON)
     since = now_ms() - 7 * HOUR_MS
@@ -136,7 +136,10 @@ def test_many_that_hang_hold_no_fresh_ones_back_and_are_set_aside(
     broken.answers.clear()
     limits = {"batch": 10, "poll_seconds": 0.02, "failing_send_seconds": 0.2}
     try:
-        with running(store.relay(broken_client, **limits)):
+        with (
+            Client(broken_url, workspace.token, deadline_seconds=5) as client,
+            running(store.relay(client, **limits)),
+        ):
             wait_for(lambda: not store.states().keys() & set(good))
             wait_for(lambda: "unknown" in store.states().values())
     finally:

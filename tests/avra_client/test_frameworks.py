@@ -30,7 +30,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("frameworks")
     python = str(folder / "bin" / "python")
     create = [*UV, "venv", "--quiet", "--python", sys.executable, str(folder)]
-    subprocess.run(create, check=True, timeout=120)
+    subprocess.run(create, check=True, timeout=300)
     install = [*UV, "pip", "install", "--quiet", "--require-hashes", "-r", str(REQUIREMENTS)]
     done = subprocess.run([*install, "--python", python], capture_output=True, text=True, timeout=300)
     if done.returncode != 0:

@@ -49,7 +49,7 @@ def mysql_url(scratch: Path) -> Iterator[str]:
     wait_for(lambda: _create_database(socket) or process.poll() is not None, 60)
     yield f"mysql+pymysql://root@localhost/app?unix_socket={socket}"
     process.terminate()
-    process.wait(30)
+    process.wait(120)
 
 
 def _create_database(socket: Path) -> bool:

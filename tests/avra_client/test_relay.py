@@ -25,7 +25,7 @@ from webhooks_app.db.models import Event
 from webhooks_app.extensions import db, services
 
 HOUR_MS = 3_600_000
-QUICK = {"lease_seconds": 0.6, "send_seconds": 0.3, "poll_seconds": 0.02, "first_pause_seconds": 0.05}
+QUICK = {"lease_seconds": 60, "send_seconds": 30, "poll_seconds": 0.02, "first_pause_seconds": 0.05}
 
 
 @contextmanager
@@ -127,7 +127,7 @@ def test_while_the_platform_is_away_rows_wait_and_go_when_it_is_back(
     store: Store, workspace: Workspace
 ) -> None:
     ids, port = store.fill(30), free_port()
-    with Client(f"http://127.0.0.1:{port}", workspace.token, deadline_seconds=0.2) as client:
+    with Client(f"http://127.0.0.1:{port}", workspace.token, deadline_seconds=1) as client:
         relay = store.relay(client, **QUICK)
         with running(relay):
             wait_for(lambda: relay.state.totals.failures >= 3)

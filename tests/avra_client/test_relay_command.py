@@ -151,14 +151,14 @@ def test_once_ends_when_nothing_is_due(
         "AVRA_TOKEN_FILE": str(tmp_path / "token")
     }
     relay = relay_process.start(environ, "--once")
-    said = relay.communicate(timeout=60)[1]
+    said = relay.communicate(timeout=300)[1]
     assert relay.returncode == 0, said
     assert sorted(accepted_keys()) == ids
     assert workspace.token not in said
 
     store.fill(1)
     relay = relay_process.start(environ | {"AVRA_URL": "http://127.0.0.1:9"}, "--once")
-    said = relay.communicate(timeout=60)[1]
+    said = relay.communicate(timeout=300)[1]
     assert relay.returncode == 75
     assert "error: The platform at http://127.0.0.1:9 does not answer: connection refused." in said
 
@@ -182,7 +182,7 @@ def test_it_says_how_it_does_and_ends_when_it_is_asked_to(
         assert requests.get(f"http://127.0.0.1:{port}/", timeout=10).status_code == 404
     finally:
         relay.send_signal(signal.SIGTERM)
-        said = relay.communicate(timeout=60)[1]
+        said = relay.communicate(timeout=300)[1]
     assert relay.returncode == 0
     assert accepted_keys() == ids
     assert f"INFO listening on 127.0.0.1:{port}, for" in said

@@ -25,6 +25,8 @@ print(sys.argv[1:])
 @pytest.mark.skipif(not hasattr(socket, "AF_NETLINK"), reason="Linux tells of interfaces so")
 def test_only_news_of_interfaces_are_refused(tmp_path: Path) -> None:
     program = steady_network.starter(sys.executable, tmp_path)
-    done = subprocess.run([program, "-c", ASK, "a b"], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [program, "-c", ASK, "a b"], capture_output=True, text=True, timeout=300, check=True
+    )
     refused = "Address family not supported by protocol"
     assert done.stdout.splitlines() == [refused, "opened", "opened", "['a b']"]

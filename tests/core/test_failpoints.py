@@ -33,7 +33,7 @@ def _run(script: str, env: dict[str, str]) -> "subprocess.CompletedProcess[bytes
         [sys.executable, "-c", f"from webhooks_app.core import failpoints\n{script}"],
         env=dict(os.environ) | env,
         capture_output=True,
-        timeout=30,
+        timeout=300,
         check=False,
     )
 

@@ -115,7 +115,7 @@ def test_a_folder_of_another_user_is_refused_by_name(
         cwd=config.ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert expected in done.stdout, done.stderr
 

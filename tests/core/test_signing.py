@@ -18,6 +18,8 @@ PUBLISHED_ID = "msg_p5jXN8AQM9LWM0D4loKWxJek"
 PUBLISHED_TIMESTAMP = 1614265330
 PUBLISHED_BODY = b'{"test": 2432232314}'
 PUBLISHED_SIGNATURE = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+# Between signing and verifying, a machine may stand still.
+ROOM_SECONDS = 60
 
 BODIES = [
     b'{"test": 2432232314}',
@@ -104,10 +106,10 @@ def test_a_tampered_header_is_refused(verifier: Any, name: str, tamper: Callable
 @pytest.mark.parametrize(
     ("age_seconds", "is_fresh"),
     [
-        (signing.TOLERANCE_SECONDS - 5, True),
-        (5 - signing.TOLERANCE_SECONDS, True),
-        (signing.TOLERANCE_SECONDS + 5, False),
-        (-signing.TOLERANCE_SECONDS - 5, False),
+        (signing.TOLERANCE_SECONDS - ROOM_SECONDS, True),
+        (ROOM_SECONDS - signing.TOLERANCE_SECONDS, True),
+        (signing.TOLERANCE_SECONDS + ROOM_SECONDS, False),
+        (-signing.TOLERANCE_SECONDS - ROOM_SECONDS, False),
     ],
 )
 def test_a_timestamp_past_the_tolerance_is_refused(verifier: Any, age_seconds: int, is_fresh: bool) -> None:

@@ -30,7 +30,7 @@ def run(locale: str, more: str = "") -> subprocess.CompletedProcess[bytes]:
         env=os.environ | LOCALES[locale],
         cwd=config.ROOT,
         capture_output=True,
-        timeout=60,
+        timeout=300,
         check=True,
     )
 
@@ -73,7 +73,7 @@ def log_to(streams: str, *, outlasts: bool) -> int:
     script = LOG.format(outlast="standard_streams.outlast_full_disk()" if outlasts else "")
     command = ["sh", "-c", f'exec "$0" -c "$1" {streams}', sys.executable, script]
     return subprocess.run(
-        command, cwd=config.ROOT, timeout=60, check=False, stderr=subprocess.PIPE
+        command, cwd=config.ROOT, timeout=300, check=False, stderr=subprocess.PIPE
     ).returncode
 
 
@@ -108,13 +108,13 @@ os._exit(3)
 
 def test_what_was_printed_is_there_when_a_process_ends_at_once() -> None:
     done = subprocess.run(
-        [sys.executable, "-u", "-c", DIE], cwd=config.ROOT, capture_output=True, timeout=60, check=False
+        [sys.executable, "-u", "-c", DIE], cwd=config.ROOT, capture_output=True, timeout=300, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (3, b"a line\n", b"error: a line\n")
 
 
 def test_an_error_is_there_when_a_process_ends_at_once() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", DIE], cwd=config.ROOT, capture_output=True, timeout=60, check=False
+        [sys.executable, "-c", DIE], cwd=config.ROOT, capture_output=True, timeout=300, check=False
     )
     assert (done.returncode, done.stderr) == (3, b"error: a line\n")

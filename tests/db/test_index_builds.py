@@ -147,7 +147,7 @@ def test_whoever_waits_builds_on_no_table_meanwhile_and_has_no_snapshot_that_a_b
     with ThreadPoolExecutor(2) as threads:
         build = partial(index_builds.bring_up_to_date, now=clock.now())
         first = threads.submit(build, database, should_stop=stop_when_told)
-        assert is_first_there.wait(30)
+        assert is_first_there.wait(120)
         limits = IndexLimits(pause_seconds=0.01)
         other = databases_of(engine).write  # with connections of its own, as another process has
         second = threads.submit(build, other, should_stop=stop_where_a_snapshot_is_kept, limits=limits)
@@ -182,7 +182,7 @@ def test_what_a_killed_process_had_begun_is_waited_for_unless_told_to_stop(upgra
         building = threads.submit(
             index_builds.bring_up_to_date, database, now=later, tell_waiting=is_waiting.set
         )
-        assert is_waiting.wait(30)
+        assert is_waiting.wait(120)
         # An index that is only being built replaces none.
         assert _indexes() == REPLACED
         older.rollback()

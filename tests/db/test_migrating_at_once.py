@@ -33,5 +33,5 @@ def test_two_that_migrate_at_once_both_succeed(database_url: str, redis_url: str
 
 def _migrate_twice(environ: dict[str, str]) -> list[tuple[int, str]]:
     both = [subprocess.Popen(MIGRATE, env=environ, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    errors = [each.communicate(timeout=120)[1].replace(WAITING, "") for each in both]
+    errors = [each.communicate(timeout=300)[1].replace(WAITING, "") for each in both]
     return [(each.returncode, error) for each, error in zip(both, errors, strict=True)]

@@ -18,7 +18,7 @@ from werkzeug.test import TestResponse
 
 from faults.network import Namespace
 from faults.pooler import PgBouncer
-from tests.conftest import Workspace, wait_for
+from tests.conftest import PATIENT_LIMITS, Workspace, wait_for
 from webhooks_app.config import Settings
 from webhooks_app.core import clock
 from webhooks_app.db.circuit_breaker import BreakerLimits
@@ -39,7 +39,7 @@ SHORT = replace(
 )
 # Who waits for that differs from who waits for a processor.
 LONGER = replace(SHORT, peer_silence_seconds=5, reach_seconds=6.0, statement_seconds=5.0, answer_seconds=6.0)
-PATIENT = replace(web_limits(THREADS), answer_seconds=60.0)
+PATIENT = replace(PATIENT_LIMITS, crowd=CROWD)
 PROMISED_SECONDS = 5.0  # within which there is a 503
 
 with_short_limits = pytest.mark.parametrize("database_limits", [SHORT], indirect=True)
@@ -150,7 +150,7 @@ def timed(act: Callable[[], TestResponse]) -> Timed:
 
 
 @only_postgresql
-@with_short_limits
+@pytest.mark.parametrize("database_limits", [replace(SHORT, answer_seconds=60.0)], indirect=True)
 def test_a_statement_that_takes_too_long_is_ended_and_its_connection_stays(databases: Databases) -> None:
     with databases.read.connect() as connection:
         own_id = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()

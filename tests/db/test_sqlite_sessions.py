@@ -41,7 +41,7 @@ def writer(workspace: Workspace, environ: dict[str, str]) -> Iterator[subprocess
         yield process
     finally:
         process.kill()
-        process.wait(30)
+        process.wait(120)
 
 
 def accepted_by(workspace: Workspace) -> int:

@@ -53,7 +53,7 @@ def run(*command: str | Path, **options: str) -> subprocess.CompletedProcess[str
         [str(part) for part in command],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         input=options.get("input"),
     )
     assert done.returncode == 0, done.stdout + done.stderr

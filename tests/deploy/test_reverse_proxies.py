@@ -89,13 +89,13 @@ def running(kind: str, folder: Path, *webs: int) -> Iterator[Proxy]:
     finally:
         proxy.session.close()
         process.terminate()
-        process.wait(30)
+        process.wait(120)
 
 
 def answers(proxy: Proxy) -> bool:
     try:
         return proxy.session.get(f"{proxy.url}/livez", timeout=5).status_code == 200
-    except requests.ConnectionError:
+    except requests.RequestException:
         return False
 
 

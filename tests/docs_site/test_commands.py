@@ -66,7 +66,7 @@ def run_curl(command: str, url: str, token: str) -> Any:
     """What the command answers, which is run as a shell would, but for the address and the token."""
     assert ADDRESS in command and TOKEN in command
     script = command.replace(ADDRESS, url).replace(TOKEN, token)
-    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -147,7 +147,7 @@ def test_the_first_commands_clone_and_run(tmp_path: Path) -> None:
     script = block("docs/producers.md", f"git clone {CLONE} && cd avra").replace(CLONE, f"{origin} avra")
     of_nobody = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     done = subprocess.run(
-        ["sh", "-ec", script], cwd=tmp_path, env=of_nobody, capture_output=True, text=True, timeout=60
+        ["sh", "-ec", script], cwd=tmp_path, env=of_nobody, capture_output=True, text=True, timeout=300
     )
     assert (done.returncode, done.stdout) == (0, "it runs\n"), done.stderr
 

@@ -124,7 +124,7 @@ def count_events() -> int:
 
 def test_what_served_meanwhile_is_dismissed_once_however_many_processes_are_ready() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", DISMISSES_ITSELF], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", DISMISSES_ITSELF], capture_output=True, text=True, timeout=300
     )
     assert (done.stdout, done.stderr) == ("1\n", "")
 
@@ -155,7 +155,7 @@ def test_a_restart_under_load_refuses_and_loses_nothing(
     assert count_events() == answers.count(202)
     assert not any(each.is_running() for each in before)
     running.send_signal(signal.SIGTERM)
-    assert running.wait(30) == 0
+    assert running.wait(120) == 0
     assert "Traceback" not in errors.read_text()
 
 

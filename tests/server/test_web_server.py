@@ -32,7 +32,7 @@ def test_a_request_to_stop_that_comes_during_the_start_is_heeded(tmp_path: Path)
         env=dict(os.environ) | {"WEBHOOKS_INSTANCE": str(tmp_path), "HOST": "127.0.0.1"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["ended"]), done.stderr

@@ -111,7 +111,7 @@ class Platform:
 
 def _genuine(case: Case) -> Iterator[Case]:
     """What a consumer must not be pickier about than Standard Webhooks is."""
-    for seconds in (-270, 270):
+    for seconds in (-180, 270):  # they age while a program is compiled
         yield _signed_anew(replace(case, title=f"{seconds:+} seconds off"), seconds)
     signature = case.headers[NAMES[2]]
     for title, value in (
@@ -145,7 +145,7 @@ def _tampered(case: Case) -> Iterator[Case]:
 
 
 def _untimely(case: Case) -> Iterator[Case]:
-    for group, all_seconds in (("old", (-330, -86_400)), ("future", (330, 86_400))):
+    for group, all_seconds in (("old", (-330, -86_400)), ("future", (420, 86_400))):
         for seconds in all_seconds:
             yield _signed_anew(replace(case, group=group, title=f"{seconds:+} seconds"), seconds)
 

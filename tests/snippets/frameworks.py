@@ -250,7 +250,7 @@ def running(server: Server, folder: Path, secret: str, log: Path) -> Iterator[Ru
         yield Running(server, port, log)
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
 
 
 def _environment(server: Server) -> dict[str, str]:

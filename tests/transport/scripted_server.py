@@ -126,13 +126,13 @@ class Server:
         self.is_over.set()
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
-        self._threads[0].join(30)
+        self._threads[0].join(120)
         self._listener.close()
         for sock in list(self.open):
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(30)
+            thread.join(120)
             assert not thread.is_alive()
 
     def _accept(self) -> None:

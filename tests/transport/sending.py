@@ -58,7 +58,7 @@ def send_once(policy: TargetPolicy, url: str) -> Outcome:
     return outcome
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 30) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 120) -> None:
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, "it did not happen in time"

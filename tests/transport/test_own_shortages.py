@@ -112,7 +112,7 @@ def test_ports_that_are_used_up_are_our_own_failure() -> None:
         pytest.skip("unshare is missing")
     setup = 'ip link set lo up && echo "40000 40020" > /proc/sys/net/ipv4/ip_local_port_range && echo ready'
     command = ["unshare", "-rn", "sh", "-c", f'{setup} && exec {sys.executable} -c "$0"', _PORTS_USED_UP]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     if not done.stdout.startswith("ready"):
         pytest.skip(f"no namespaces here: {done.stderr.strip()[:200]}")
     assert (done.returncode, done.stderr) == (0, "")

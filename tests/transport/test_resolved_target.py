@@ -188,7 +188,7 @@ def test_a_real_name_server_that_mixes_rebinds_and_swallows(tmp_path: Path) -> N
     if not shutil.which("unshare"):
         pytest.skip("unshare is missing")
     command = ["unshare", "-rmn", "sh", "-c", script, json.dumps([answers, order])]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     if not done.stdout.startswith("ready"):
         pytest.skip(f"no namespaces here: {done.stderr.strip()[:200]}")
     assert (done.returncode, done.stderr) == (0, "")

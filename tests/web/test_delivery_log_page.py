@@ -1,16 +1,16 @@
 """The delivery log: pages by filter, rows that open in place, an endpoint's own log."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import text
 
-from tests.conftest import Workspace
+from tests.conftest import PATIENT_LIMITS, Workspace
 from tests.reading import captured
 from tests.web.conftest import FRAGMENT_HEADERS, Page
 from tests.web.deliveries import newest, writes
 from webhooks_app.core import ids
-from webhooks_app.db.database_limits import DatabaseLimits
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.extensions import db
 
@@ -113,11 +113,11 @@ def test_an_endpoints_log_stands_among_its_tabs(
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-@pytest.mark.parametrize("database_limits", [DatabaseLimits(lock_seconds=0.3)], indirect=True)
+@pytest.mark.parametrize("database_limits", [replace(PATIENT_LIMITS, lock_seconds=0.3)], indirect=True)
 def test_a_table_that_stays_locked_is_said_on_the_page(admin_page: Page, database: WriteDatabase) -> None:
     db.session.remove()
     with database.begin() as blocker:
-        blocker.execute(text("SET LOCAL idle_in_transaction_session_timeout = '3s'"))
+        blocker.execute(text("SET LOCAL idle_in_transaction_session_timeout = '60s'"))
         blocker.execute(text("LOCK TABLE deliveries IN ACCESS EXCLUSIVE MODE"))
         answer = admin_page.get("deliveries/")
     assert (answer.status_code, answer.headers.get("Retry-After")) == (503, "1")

@@ -1,12 +1,13 @@
 """Error pages: in words, with a way on, inside the frame where the workspace is known."""
 
+from dataclasses import replace
+
 import pytest
 from flask import Flask
 from sqlalchemy import select, text
 
-from tests.conftest import Workspace
+from tests.conftest import PATIENT_LIMITS, Workspace
 from tests.web.conftest import FRAGMENT_HEADERS, Page
-from webhooks_app.db.database_limits import DatabaseLimits
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import ApiToken
 from webhooks_app.extensions import db
@@ -61,7 +62,7 @@ def test_a_bug_shows_a_page_that_gives_nothing_away(app: Flask, admin_page: Page
     assert fragment.status_code == 500
 
 
-@pytest.mark.parametrize("database_limits", [DatabaseLimits(lock_seconds=0.2)], indirect=True)
+@pytest.mark.parametrize("database_limits", [replace(PATIENT_LIMITS, lock_seconds=0.2)], indirect=True)
 def test_a_locked_database_is_said_and_nothing_is_changed(
     admin_page: Page, home: str, database: WriteDatabase
 ) -> None:

@@ -44,7 +44,7 @@ def redis_on_it(disk: Path) -> Iterator[str]:
     wait_for(path.exists)
     yield f"unix://{path}"
     server.kill()
-    server.wait(10)
+    server.wait(120)
 
 
 @pytest.fixture

@@ -111,7 +111,7 @@ def test_events_are_accepted_and_health_and_console_say_what_is_the_matter(
         attach_services(app, replace(services(app).settings, redis_url=url), db.engine)
         began = time.monotonic()
         workspace.send()
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 60
         assert services(app).wake_ups.backoff.is_failing
 
         answer = app.test_client().get("/healthz")

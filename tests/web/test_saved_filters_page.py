@@ -101,7 +101,7 @@ def test_of_many_that_are_saved_at_once_no_more_stay_than_have_room(
     together = Barrier(8)
 
     def save_another(number: int) -> None:
-        together.wait(30)
+        together.wait(120)
         with suppress(TooMany):
             saved_filters.save(database, workspace.id, f"Another {number}", FAILED, actor=TESTER)
 

@@ -3,6 +3,7 @@
 import sqlite3
 import time
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 
 import pytest
 from flask.testing import FlaskClient
@@ -10,12 +11,11 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.test import TestResponse
 
-from tests.conftest import Workspace
+from tests.conftest import PATIENT_LIMITS, Workspace
 from tests.raising import raising
 from tests.reading import json_of
 from tests.web.api.conftest import Api
 from tests.web.api.events import EVENT, count
-from webhooks_app.db.database_limits import DatabaseLimits
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Event
 from webhooks_app.extensions import db
@@ -135,7 +135,7 @@ _LOCKING = {
 }
 
 
-@pytest.mark.parametrize("database_limits", [DatabaseLimits(lock_seconds=0.3)], indirect=True)
+@pytest.mark.parametrize("database_limits", [replace(PATIENT_LIMITS, lock_seconds=0.3)], indirect=True)
 def test_a_locked_database_gives_503_in_time_and_nothing_is_accepted(
     client: FlaskClient, workspace: Workspace, database: WriteDatabase
 ) -> None:
@@ -156,7 +156,7 @@ def test_a_locked_database_gives_503_in_time_and_nothing_is_accepted(
 
 # SQLite's connections are files, of which each thread has its own.
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-@pytest.mark.parametrize("database_limits", [DatabaseLimits(pool_seconds=0.2)], indirect=True)
+@pytest.mark.parametrize("database_limits", [replace(PATIENT_LIMITS, pool_seconds=0.2)], indirect=True)
 def test_no_connection_left_gives_503_in_time(client: FlaskClient, workspace: Workspace) -> None:
     with ExitStack() as held:
         with suppress(PoolTimeout):

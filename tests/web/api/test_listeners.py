@@ -96,7 +96,7 @@ def test_no_worker_sends_to_a_listener_or_waits_for_it(
     workspace.endpoint(receiver.url)
     listening = listen(api)
     workspace.send()
-    assert engine.run(seconds=5).claimed == 1
+    assert engine.run(seconds=60).claimed == 1
     with databases.read.connect_autocommit() as connection:
         assert alarms.overdue(connection, clock.now() + timedelta(hours=1)) is None
     assert backlog.take_turn(databases)

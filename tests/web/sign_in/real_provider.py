@@ -43,7 +43,7 @@ class RealProvider:
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(30)
+            self._process.wait(120)
             self._process = None
 
     def log_in_there(self, who: str | None, **claims: Any) -> None:
