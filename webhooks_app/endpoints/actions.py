@@ -87,16 +87,16 @@ def change(
 def change_in_transaction(
     connection: Connection, cipher: Cipher, endpoint: Endpoint, values: EndpointValues, *, actor: Actor
 ) -> None:
-    """Change it within the caller's transaction, as `change` does."""
+    """Change it within the caller's transaction, as `change` does, unless it was deleted meanwhile."""
     now = clock.now()
     # Locked, so that no change of the URL comes between where the values went and where they go.
     row = connection.execute(setting_changes.stored(endpoint.id).with_for_update()).one()
     headers = custom_headers.fill_in(cipher, row, values.headers, values.url)
     columns = endpoint_values.columns(endpoint.id, values, headers, cipher, now)
     details = setting_changes.describe(connection, row, columns, values)
-    connection.execute(
-        update(Endpoint).where(Endpoint.id == endpoint.id, Endpoint.deleted_at.is_(None)).values(**columns)
-    )
+    live = update(Endpoint).where(Endpoint.id == endpoint.id, Endpoint.deleted_at.is_(None))
+    if not connection.execute(live.values(**columns)).rowcount:
+        return
     connection.execute(delete(Subscription).where(Subscription.endpoint_id == endpoint.id))
     endpoint_values.subscribe(connection, endpoint.id, values)
     audit.record(
@@ -167,14 +167,16 @@ def enable(
 def enable_in_transaction(
     connection: Connection, endpoint: Endpoint, *, send_held: bool, actor: Actor
 ) -> int:
-    """Enable it within the caller's transaction, as `enable` does."""
+    """Enable it within the caller's transaction, as `enable` does, unless it was deleted meanwhile."""
     now = clock.now()
     state = DeliveryState.PENDING if send_held else DeliveryState.CANCELED
-    connection.execute(
+    enabled = connection.execute(
         update(Endpoint)
         .where(Endpoint.id == endpoint.id, Endpoint.deleted_at.is_(None))
         .values(state=EndpointState.ENABLED, disabled_reason=None, disabled_at=None, updated_at=now)
     )
+    if not enabled.rowcount:
+        return 0
     held = connection.scalars(
         update(Delivery)
         .where(Delivery.endpoint_id == endpoint.id, Delivery.attention_state == DeliveryState.HELD.value)
@@ -208,18 +210,20 @@ def enable_in_transaction(
 def remove(
     database: WriteDatabase, endpoint: Endpoint, *, seen_at: datetime | None = None, actor: Actor
 ) -> None:
-    """Delete it: cancel what is pending or held; its log stays until it expires.
+    """Delete it, unless it was before: cancel what is pending or held; its log stays until it expires.
 
     Raises ChangedMeanwhile as `change` does.
     """
     now = clock.now()
     with database.begin() as connection:
         versions.check(connection, endpoint.id, seen_at)
-        connection.execute(
+        removed = connection.execute(
             update(Endpoint)
-            .where(Endpoint.id == endpoint.id)
+            .where(Endpoint.id == endpoint.id, Endpoint.deleted_at.is_(None))
             .values(state=EndpointState.DISABLED, deleted_at=now, updated_at=now)
         )
+        if not removed.rowcount:
+            return
         delivery_queue.remove_endpoint(connection, endpoint.id, DeliveryState.CANCELED, now=now)
         connection.execute(
             update(Delivery)
