@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -33,6 +34,7 @@ from webhooks_app import config
 from webhooks_app.cli.api_answers import ApiFailure
 from webhooks_app.cli.api_client import ApiClient
 from webhooks_app.cli.forwarding import Target
+from webhooks_app.cli.listen import _Interrupts
 from webhooks_app.cli.listening import Listening, ListenOptions
 from webhooks_app.cli.profiles import Profile
 from webhooks_app.db.models import DeliveryState, Endpoint
@@ -370,3 +372,26 @@ def test_a_pause_that_the_platform_asks_for_ends_when_it_is_to_stop(asked: str) 
         with pytest.raises(ApiFailure):
             list(listening.handle_all())
         assert time.monotonic() - began < 45
+
+
+def test_a_signal_that_interrupts_no_system_call_is_noticed() -> None:
+    options = ListenOptions(name="laptop", target=Target("http://127.0.0.1:1/", (), verifies_tls=True))
+    with ApiClient(Profile("test", "http://127.0.0.1:1", "tok_x")) as client:
+        listening = Listening(client, options, lambda _: None)
+        listening.is_waiting = True
+        asking = threading.Timer(0.2, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM))
+        ours, theirs = socket.socketpair()
+        ours.settimeout(SECONDS)
+        with ours, theirs, _Interrupts(listening):
+            asking.start()
+            with pytest.raises(KeyboardInterrupt):
+                ours.recv(1)
+    asking.join()
+
+
+def test_one_that_is_to_end_asks_for_nothing_more() -> None:
+    options = ListenOptions(name="laptop", target=Target("http://127.0.0.1:1/", (), verifies_tls=True))
+    with ApiClient(Profile("test", "http://127.0.0.1:1", "tok_x")) as client:
+        listening = Listening(client, options, lambda _: None)
+        listening.is_stopping = True
+        assert listening._fetch(1) == []

@@ -45,10 +45,12 @@ from webhooks_app.jobs import prefork
 wait, collected = os.waitpid, []
 
 def wait_and_be_asked(*which):
-    collected.append(wait(*which))
-    if len(collected) == 1:
-        os.kill(os.getpid(), signal.SIGTERM)
-    return collected[-1]
+    pid, status = wait(*which)
+    if pid:
+        collected.append(pid)
+        if len(collected) == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+    return pid, status
 
 def run():
     if not os.path.exists(sys.argv[1]):
@@ -59,6 +61,28 @@ def run():
 prefork.os.waitpid = wait_and_be_asked
 prefork.Prefork("any", 2, run).supervise()
 print(len(collected), "over")
+"""
+# Asked to stop in a way that interrupts no system call of the thread that supervises.
+ASKED_UNNOTICED = """
+import os, signal, threading, time
+from webhooks_app.jobs import prefork
+
+started, fork = [], prefork.child_process.fork
+
+def fork_and_note(act):
+    started.append(fork(act))
+    return started[-1]
+
+def ask():
+    while not started:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+prefork.child_process.fork = fork_and_note
+threading.Thread(target=ask).start()
+prefork.Prefork("any", 1, signal.pause).supervise()
+print("over")
 """
 # Asked to stop when it is about to start its first process.
 ASKED_BEFORE_STARTING = """
@@ -185,6 +209,11 @@ def test_a_stop_that_comes_while_a_process_starts_reaches_that_process() -> None
 def test_a_stop_that_comes_while_an_ended_process_is_collected_reaches_the_others(tmp_path: Path) -> None:
     done = supervised(ASKED_WHILE_COLLECTING, str(tmp_path / "ended"))
     assert (done.stdout, done.stderr) == ("2 over\n", "")
+
+
+def test_a_stop_that_interrupts_no_system_call_is_noticed() -> None:
+    done = supervised(ASKED_UNNOTICED)
+    assert (done.stdout, done.stderr) == ("over\n", "")
 
 
 def test_a_stop_that_comes_before_any_process_was_started_ends_it() -> None:

@@ -6,6 +6,8 @@ import re
 import signal
 import socket
 import sys
+import threading
+import time
 from datetime import datetime
 from types import FrameType
 from typing import Any
@@ -24,6 +26,7 @@ from webhooks_app.core.text_display import flatten
 
 _LONGEST_NAME = 63
 _TAKEN_OVER_EXIT = 3
+_INSISTING_SECONDS = 0.2
 _ENDING = b"Ending, once what is in hand is answered; Ctrl-C again ends at once.\n"
 
 
@@ -100,13 +103,31 @@ class _Interrupts:
     def __init__(self, listening: Listening) -> None:
         self._listening = listening
         self._before: list[Any] = []
+        self._told = -1
 
     def __enter__(self) -> None:
         self._before = [signal.signal(each, self._stop) for each in (signal.SIGINT, signal.SIGTERM)]
+        reading, self._told = os.pipe()
+        os.set_blocking(self._told, False)
+        signal.set_wakeup_fd(self._told, warn_on_full_buffer=False)
+        threading.Thread(target=self._insist, args=(reading,), daemon=True).start()
 
     def __exit__(self, *_: object) -> None:
+        signal.set_wakeup_fd(-1)
+        os.close(self._told)
         for number, before in zip((signal.SIGINT, signal.SIGTERM), self._before, strict=True):
             signal.signal(number, before)
+
+    def _insist(self, reading: int) -> None:
+        """Repeat a signal that the main thread has not taken.
+
+        One that comes just before a system call does not interrupt it, and an answer may take half a minute.
+        """
+        while told := os.read(reading, 1):
+            time.sleep(_INSISTING_SECONDS)
+            if not self._listening.is_stopping:
+                signal.pthread_kill(threading.main_thread().ident or 0, told[0])
+        os.close(reading)
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         is_second, self._listening.is_stopping = self._listening.is_stopping, True

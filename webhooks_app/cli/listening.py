@@ -122,6 +122,8 @@ class Listening:
         """Return what is due, as soon as something is or after a while."""
         self.is_waiting = True
         try:
+            if self.is_stopping:  # since that was looked at, when no handler interrupted this
+                return []
             answer = self._patiently(partial(self._claim, limit))
         finally:
             self.is_waiting = False

@@ -15,6 +15,8 @@ log = logging.getLogger(__name__)
 
 # A process that ends at once, again and again, must not keep a core busy with starting it.
 _RESTART_SECONDS = 1.0
+# A request to stop that comes just before a system call does not interrupt it, so none is to wait for long.
+_LOOK_SECONDS = 0.1
 
 
 class Prefork:
@@ -54,9 +56,9 @@ class Prefork:
             signal.signal(self._leave_signal, self._stop)
         while not self._is_stopping:
             self._start_missing()
-            self._wait_for_one()
+            self._collect_one()
         while self._children:
-            self._wait_for_one()
+            self._collect_one()
 
     def _start_missing(self) -> None:
         while len(self._children) < self._count and not self._is_stopping:
@@ -70,10 +72,13 @@ class Prefork:
         when_orphaned(lambda: os.kill(os.getpid(), signal.SIGTERM), self._id)
         self._run()
 
-    def _wait_for_one(self) -> None:
+    def _collect_one(self) -> None:
         if not self._children:  # asked to end before it had started one
             return
-        child, status = os.waitpid(-1, 0)
+        child, status = os.waitpid(-1, os.WNOHANG)
+        if not child:
+            time.sleep(_LOOK_SECONDS)
+            return
         started_at = self._children.pop(child, None)
         if started_at is None or self._is_stopping:
             return
