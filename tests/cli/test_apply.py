@@ -15,6 +15,7 @@ from tests.test_packages import ROOT
 from tests.web.api.conftest import new_api
 from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.cli.tokens import add_token
+from webhooks_app.endpoints.endpoint_values import DEFAULT_TIMEOUT_MS
 
 
 def test_a_file_is_applied_drifts_and_is_applied_again(operator: Operator, workspace: Workspace) -> None:
@@ -208,10 +209,9 @@ def test_five_hundred_endpoints_take_few_requests(operator: Operator, workspace:
         f"  E{n}: {{url: https://a.example.com/{n}, all_events: true, headers: {{X: '{n}'}}}}\n"
         for n in range(500)
     )
+    usual: dict[str, Any] = {"managed_by": "endpoints.yaml", "timeout_ms": DEFAULT_TIMEOUT_MS}
     for n in range(500):
-        workspace.endpoint(
-            f"https://a.example.com/{n}", name=f"E{n}", headers=[("X", str(n))], managed_by="endpoints.yaml"
-        )
+        workspace.endpoint(f"https://a.example.com/{n}", name=f"E{n}", headers=[("X", str(n))], **usual)
     assert "No changes: 500 endpoints" in operator.apply(text, "--dry-run")
     assert len(operator.asked) == 5 + 5  # the list of what there is, and the plan
 
