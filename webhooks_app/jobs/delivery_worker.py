@@ -72,9 +72,7 @@ class DeliveryWorker(SimpleWorker):
         process.StopFlag.requested = lambda: self._stop_requested
         try:
             return super().work(*args, **options)
-        except (
-            StopRequested
-        ):  # raised where rq does not expect it: just before its loop, or between two turns
+        except StopRequested:  # where rq does not expect it: just before its loop, or between two turns
             self.teardown()
             return False
         finally:
