@@ -1,14 +1,16 @@
 """Accepting several events at once: all or none of them, and the same answer to a repeat."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import Connection, event, func, select
 
 from tests.conftest import Workspace
+from webhooks_app.core import ids
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import Delivery, Event
+from webhooks_app.db.models import AcceptedBatch, Delivery, Event
 from webhooks_app.events import accept
 from webhooks_app.events.accept import KeyReused, NewEvent, Outcome, Submission
 from webhooks_app.events.fan_out import FanOutLimits, Rest
@@ -57,6 +59,19 @@ def count(model: type[Event] | type[Delivery]) -> int:
     return db.session.scalars(select(func.count()).select_from(model)).one()
 
 
+@contextmanager
+def transactions() -> Iterator[list[Connection]]:
+    """Yield a list that gets the connection of each that is committed."""
+    committed: list[Connection] = []
+
+    def note(connection: Connection) -> None:
+        committed.append(connection)
+
+    event.listen(db.engine, "commit", note)
+    yield committed
+    event.remove(db.engine, "commit", note)
+
+
 def accepted(outcome: Outcome) -> list[tuple[str, int, bool]]:
     assert not isinstance(outcome, Exception), repr(outcome)
     return [(each.id, each.deliveries, each.is_repeat) for each in outcome]
@@ -65,6 +80,7 @@ def accepted(outcome: Outcome) -> list[tuple[str, int, bool]]:
 def test_a_batch_under_its_key_is_accepted_once(producer: Producer, workspace: Workspace) -> None:
     workspace.endpoint("https://a.example.com/")
     first = accepted(producer.send([EVENT, OTHER], batch_key="b"))
+    assert all(ids.is_id("bat", each) for each in db.session.scalars(select(AcceptedBatch.id)))
     again = accepted(producer.send([EVENT, OTHER], batch_key="b"))
     assert [each[1:] for each in first] == [(1, False)] * 2
     assert again == [(name, number, True) for name, number, _ in first]
@@ -79,7 +95,9 @@ def test_of_batches_that_come_together_under_one_key_the_first_is_accepted(
     workspace.endpoint("https://a.example.com/")
     same, other = ([EVENT, OTHER], {"batch_key": "b"}), ([OTHER, EVENT], {"batch_key": "b"})
     alone = ([EVENT], {"batch_key": "a"})
-    first, again, reused, lone, once_more = producer.send_together(same, same, other, alone, same)
+    with transactions() as committed:
+        first, again, reused, lone, once_more = producer.send_together(same, same, other, alone, same)
+    assert len(committed) == 1
     stored = accepted(first)
     assert [each[1:] for each in stored] == [(1, False)] * 2
     assert accepted(again) == accepted(once_more) == [(name, number, True) for name, number, _ in stored]
