@@ -89,6 +89,7 @@ GROUPS = (
         "redis_round_trip wake_flag wake_listener wake_ups",
         *("tests/jobs/test_wake_ups.py", "tests/jobs/test_wake_listener.py", "tests/worker/test_claimer.py"),
         *("tests/jobs/test_redis_round_trip.py", "tests/jobs/test_wake_flag.py"),
+        "tests/jobs/test_listener_news.py",
     ),
     _group(
         "webhooks_app/events",

@@ -149,6 +149,7 @@ def test_a_wait_for_the_pool_ends_with_the_request(databases: Databases) -> None
     with ExitStack() as held:
         for _ in range(pool.size() + pool._max_overflow):
             held.enter_context(databases.read.connect_autocommit())
+        assert databases.write.pool_use() == (30, 0)
         began = time.monotonic()
         with pytest.raises(PoolTimeout), deadlines.within(0.2):
             databases.read.connect_autocommit()

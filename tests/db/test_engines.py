@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from flask import Flask
 from sqlalchemy import event, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from tests.conftest import Workspace, wait_for
 from webhooks_app.cli.schema import downgrade, upgrade
@@ -102,6 +102,14 @@ def test_a_single_select_opens_no_transaction(databases: Databases) -> None:
         connection.rollback()
     with databases.read.connect() as connection:
         assert connection.execute(_NAME).scalar_one() != "undone"
+
+
+def test_an_error_tells_none_of_the_parameters(databases: Databases) -> None:
+    wrong = text("SELECT nothing FROM workspaces WHERE name = :name")
+    with pytest.raises(DBAPIError) as raised, databases.read.connect() as connection:
+        connection.execute(wrong, {"name": "s3cret"})
+    assert "nothing" in str(raised.value)
+    assert "s3cret" not in str(raised.value)
 
 
 @only_postgresql

@@ -1,18 +1,25 @@
-"""SQLite's one write lock between processes, which cannot wait on each other's turn as threads do."""
+"""SQLite's one write lock between processes, which cannot wait on each other's turn as threads do, and what
+each connection is set to.
+"""
 
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import Engine, event, func, select, text
+from sqlalchemy.exc import OperationalError
 
 from tests.conftest import Workspace, deployed, wait_for
 from webhooks_app import config
+from webhooks_app.db import deadlines, engines
+from webhooks_app.db.database_limits import DatabaseLimits
+from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Event
 from webhooks_app.extensions import db
 
@@ -70,3 +77,83 @@ def _turns() -> int:
     db.session.rollback()
     order = db.session.scalars(select(Event.workspace_id).order_by(Event.id)).all()
     return sum(before != after for before, after in pairwise(order))
+
+
+NAMES = text("SELECT name FROM workspaces")
+BEGIN_WRITING = "BEGIN IMMEDIATE"
+
+
+@pytest.fixture
+def others(sqlite_url: str) -> Iterator[tuple[Engine, list[str]]]:
+    """An engine as another process has it, and what it asks SQLite; it waits for long, or not at all."""
+    limits = DatabaseLimits(lock_seconds=600, short_lock_seconds=0.0)
+    engine, asked = engines.open_engine(sqlite_url, waits_for_disk=False, limits=limits), list[str]()
+    event.listen(engine, "connect", lambda driver, _: driver.set_trace_callback(asked.append))
+    yield engine, asked
+    engine.dispose()
+
+
+@pytest.fixture
+def own(sqlite_url: str) -> Iterator[WriteDatabase]:
+    engine = engines.open_engine(sqlite_url, waits_for_disk=False)
+    yield engines.databases_of(engine).write
+    engine.dispose()
+
+
+def write_nothing(database: WriteDatabase) -> None:
+    with database.begin():
+        pass
+
+
+def test_a_writer_asks_again_until_that_of_another_process_is_done(
+    own: WriteDatabase, others: tuple[Engine, list[str]]
+) -> None:
+    engine, asked = others
+    with ThreadPoolExecutor(1) as thread:
+        with own.begin():
+            waiting = thread.submit(write_nothing, engines.databases_of(engine).write)
+            wait_for(lambda: asked.count(BEGIN_WRITING) >= 3 or waiting.done())
+            assert not waiting.done()
+        waiting.result(30)
+
+
+@pytest.mark.parametrize("seconds", [0, 600])
+def test_a_writer_that_has_no_time_asks_once(
+    own: WriteDatabase, others: tuple[Engine, list[str]], seconds: float
+) -> None:
+    engine, asked = others
+    other = engines.databases_of(engine).write
+    if seconds:
+        other = other.with_short_lock_timeout()
+    with own.begin(), deadlines.within(seconds), pytest.raises(OperationalError, match="locked"):
+        write_nothing(other)
+    assert asked.count(BEGIN_WRITING) == 1
+
+
+def test_who_says_nothing_of_writing_reads_beside_a_writer(
+    own: WriteDatabase, others: tuple[Engine, list[str]]
+) -> None:
+    engine, asked = others
+    with own.begin(), engine.connect() as connection, deadlines.within(5):
+        assert connection.execute(NAMES).all() == []
+    assert asked[-3:] == ["BEGIN", str(NAMES), "ROLLBACK"]
+
+
+@pytest.mark.parametrize(("waits_for_disk", "synchronous"), [(True, 2), (False, 1)], ids=["web", "worker"])
+def test_what_a_connection_to_a_new_file_is_set_to(
+    tmp_path: Path, waits_for_disk: bool, synchronous: int
+) -> None:
+    engine = engines.open_engine(f"sqlite:///{tmp_path / 'new.db'}", waits_for_disk=waits_for_disk)
+    promised = {
+        "auto_vacuum": 2,  # incremental
+        "journal_mode": "wal",
+        "synchronous": synchronous,  # FULL or NORMAL
+        "foreign_keys": 1,
+        "secure_delete": 1,
+        "cache_size": -8000,  # KiB
+        "journal_size_limit": 64 * 1024 * 1024,
+    }
+    with engine.connect() as connection:
+        found = {each: connection.exec_driver_sql(f"PRAGMA {each}").scalar_one() for each in promised}
+    engine.dispose()
+    assert found == promised

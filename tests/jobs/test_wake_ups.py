@@ -16,7 +16,7 @@ from webhooks_app.config import Settings
 from webhooks_app.core import ids
 from webhooks_app.jobs import wake_ups as wake_ups_module
 from webhooks_app.jobs.listener_news import MAILBOXES_KEY
-from webhooks_app.jobs.wake_flag import MOST_NAMED, WakeRequest
+from webhooks_app.jobs.wake_flag import AWAKE_KEY, FLAG_KEY, MOST_NAMED, WakeRequest
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker.engine_limits import EngineLimits
 
@@ -58,6 +58,39 @@ def test_a_run_that_is_awake_needs_no_job_until_it_ends(wake_ups: WakeUps, setti
         wake_ups.start_run()
         wake_ups.end_run(expects_more=False)
         assert redis.llen("rq:queue:deliveries") == 1
+
+
+def test_a_run_is_awake_and_has_looked_at_the_flag_from_its_start_until_it_ends(
+    wake_ups: WakeUps, settings: Settings
+) -> None:
+    with Redis.from_url(settings.redis_url) as redis:
+        wake_ups.wake_worker()
+        wake_ups.start_run()
+        assert redis.exists(AWAKE_KEY)
+        assert not redis.exists(FLAG_KEY)
+        wait_for(lambda: wake_ups.listener.is_listening)
+        wake_ups.end_run(expects_more=False)
+        assert not redis.exists(AWAKE_KEY)
+        assert not wake_ups.listener.is_listening
+
+
+def test_a_run_is_marked_as_awake_anew_before_the_mark_expires_and_not_at_each_step(
+    wake_ups: WakeUps, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(wake_ups_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    with Redis.from_url(settings.redis_url) as redis:
+
+        def marks(moment: float) -> bool:
+            now[0] = moment
+            redis.delete(AWAKE_KEY)
+            wake_ups.keep_awake()
+            return bool(redis.exists(AWAKE_KEY))
+
+        assert [marks(each) for each in (1000.0, 1000.9, 1001.1, 1002.0, 1002.2)] == [
+            *(True, False, True),
+            *(False, True),
+        ]
 
 
 def test_steady_traffic_leaves_no_jobs_behind(
@@ -175,6 +208,7 @@ def test_another_worker_is_called_once_a_second_while_none_is_to_come(
 def test_mail_and_recoveries_are_jobs_of_their_own(wake_ups: WakeUps, settings: Settings) -> None:
     assert wake_ups.enqueue_mail()
     assert wake_ups.enqueue_recovery()
+    assert wake_ups.redis_problem() is None
     with Redis.from_url(settings.redis_url) as redis:
         assert redis.llen("rq:queue:deliveries") == 2
 

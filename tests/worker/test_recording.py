@@ -157,6 +157,32 @@ def test_a_stale_claims_failure_is_dropped_and_its_late_success_counts(
     assert [attempt.delivery_id for attempt in attempts()] == [first]
 
 
+def test_the_newer_claim_of_what_a_late_success_delivered_stays_stale(
+    workspace: Workspace, database: WriteDatabase
+) -> None:
+    """Also once the delivery is replayed, which claims it under the generation that follows."""
+    workspace.endpoint(URL)
+    workspace.send()
+    stale, current = claim_twice(database)
+    write(database, finished(stale, DELIVERED))
+    [delivery] = deliveries()
+    assert delivery.generation == current.generation == 2
+
+
+def test_what_ends_its_schedule_is_recorded_beside_what_is_retried(
+    workspace: Workspace, database: WriteDatabase
+) -> None:
+    workspace.endpoint(URL)
+    workspace.send(2)
+    last, retried = claim(database, 2)
+    write(database, attempted(last, TIMED_OUT, delays=()), finished(retried, TIMED_OUT))
+    assert {each.id: each.state for each in deliveries()} == {
+        last.delivery_id: DeliveryState.FAILED,
+        retried.delivery_id: DeliveryState.PENDING,
+    }
+    assert len(attempts()) == 2
+
+
 @pytest.mark.parametrize("is_stale_first", [True, False])
 def test_a_stale_failure_in_one_batch_with_the_success_changes_nothing(
     workspace: Workspace, database: WriteDatabase, is_stale_first: bool
