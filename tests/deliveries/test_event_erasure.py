@@ -83,6 +83,7 @@ def test_all_of_it_goes_and_nothing_of_another(
     assert sampled_mentions(database) == 0
     again = erase(databases, event_id)
     assert (again.was_erased, again.payload_erased_at) == (True, first.payload_erased_at)
+    assert again.attempts_erased == 0
     audited = select(AuditEntry.target).where(AuditEntry.action == "event.erase")
     assert list(db.session.scalars(audited)) == [event_id]
 

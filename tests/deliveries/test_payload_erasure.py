@@ -55,6 +55,7 @@ def test_deliveries_without_their_payload_are_counted(workspace: Workspace, data
     with database.begin() as connection:
         delivery_ids = list(connection.scalars(by_event))
         assert event_payloads.lock_unerased(connection, [kept, erased]) == [erased, kept]
+        assert payload_erasure.count_erased(connection, delivery_ids) == 0
         payload_erasure.erase_bodies(connection, [erased], now=clock.now())
         assert event_payloads.lock_unerased(connection, [kept, erased]) == [kept]
         assert payload_erasure.count_erased(connection, delivery_ids) == 2

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, insert, select, text, update
 
 from tests.conftest import TESTER, Workspace
 from tests.worker.attempted import attempt_all
-from webhooks_app.core import clock
+from webhooks_app.core import clock, ids
 from webhooks_app.core.outcomes import Outcome, OutcomeClass
 from webhooks_app.db import event_payloads
 from webhooks_app.db.engines import Databases, WriteDatabase
@@ -176,8 +176,20 @@ def test_what_is_still_to_be_sent_keeps_its_payload_until_it_is_finished(
         actions.enable(database, db.session.get_one(Endpoint, open_), send_held=True, actor=TESTER)
     deliver(database, open_, at=now + 46 * DAY)
     assert erased_count(databases, now + 75 * DAY) == 0  # as the log, it counts from then on
-    assert erased_count(databases, now + 78 * DAY) == 2
+    one_by_one = RetentionLimits(batch_seconds=3600.0, first_batch=1, largest_batch=1)
+    assert erased_count(databases, now + 78 * DAY, limits=one_by_one) == 2
     assert has_payload() == [False, False]
+    assert not db.session.scalars(select(LatePayload)).all()
+
+
+def test_of_an_event_that_went_with_the_log_no_note_is_left(
+    workspace: Workspace, database: WriteDatabase, databases: Databases, now: datetime
+) -> None:
+    gone = ids.floor("evt", now - DAY)
+    with database.begin() as connection:
+        connection.execute(insert(LatePayload).values(workspace_id=workspace.id, event_id=gone))
+
+    assert erased_count(databases, now + 31 * DAY) == 0
     assert not db.session.scalars(select(LatePayload)).all()
 
 

@@ -179,8 +179,9 @@ def test_what_is_shown_comes_back_with_time_up_to_the_burst(
     workspace: Workspace, databases: Databases, token_clock: TokenClock
 ) -> None:
     token, limits = new_token(databases, workspace, RateLimit(10, 100)), TokenLimits(databases.write)
+    token_clock.seconds = 7.0
     limits.admit(token, 100, soon=100)
-    token_clock.seconds = 4.0
+    token_clock.seconds = 11.0
     with pytest.raises(RateLimited) as refused:
         limits.admit(token, 60, soon=60)
     assert (refused.value.allowance.left, refused.value.allowance.seconds) == (40, 2)

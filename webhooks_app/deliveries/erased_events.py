@@ -49,10 +49,10 @@ class ErasedEvent:
     # Whether attempts are left for which the time did not suffice, PostgreSQL's statistics may still have
     # values of it, the file beside an SQLite database has bytes of it, or a process of the code before may
     # still record what an attempt got: retention does the rest.
-    are_attempts_left: bool = False
-    are_samples_left: bool = False
-    is_left_in_log: bool = False
-    may_come_back: bool = False
+    are_attempts_left: bool
+    are_samples_left: bool
+    is_left_in_log: bool
+    may_come_back: bool
 
     @property
     def is_complete(self) -> bool:

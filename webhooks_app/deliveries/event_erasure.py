@@ -29,7 +29,7 @@ class StillPending(Exception):
     `was_time_over`: not all that could be canceled was, as the time for it was over.
     """
 
-    def __init__(self, count: int, *, canceled: int, was_time_over: bool = False) -> None:
+    def __init__(self, count: int, *, canceled: int, was_time_over: bool) -> None:
         super().__init__(count)
         self.count = count
         self.canceled = canceled
