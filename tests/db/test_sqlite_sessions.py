@@ -86,7 +86,7 @@ BEGIN_WRITING = "BEGIN IMMEDIATE"
 @pytest.fixture
 def others(sqlite_url: str) -> Iterator[tuple[Engine, list[str]]]:
     """An engine as another process has it, and what it asks SQLite; it waits for long, or not at all."""
-    limits = DatabaseLimits(lock_seconds=600, short_lock_seconds=0.0)
+    limits = DatabaseLimits(lock_seconds=60, short_lock_seconds=0.0)
     engine, asked = engines.open_engine(sqlite_url, waits_for_disk=False, limits=limits), list[str]()
     event.listen(engine, "connect", lambda driver, _: driver.set_trace_callback(asked.append))
     yield engine, asked
@@ -117,7 +117,7 @@ def test_a_writer_asks_again_until_that_of_another_process_is_done(
         waiting.result(30)
 
 
-@pytest.mark.parametrize("seconds", [0, 600])
+@pytest.mark.parametrize("seconds", [0, 60])
 def test_a_writer_that_has_no_time_asks_once(
     own: WriteDatabase, others: tuple[Engine, list[str]], seconds: float
 ) -> None:

@@ -401,6 +401,22 @@ def test_an_endpoint_with_a_rate_limit_is_claimed_from_by_that(
     assert clock.scans == 2
 
 
+def test_an_endpoint_that_has_used_up_its_rate_limit_is_left_alone_until_something_is_back(
+    workspace: Workspace, make_claimer: MakeClaimer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.endpoint(URL, rate_per_second=10)
+    workspace.send(5)
+    moments = [now() + timedelta(seconds=1)]
+    monkeypatch.setattr(claimer_module, "clock", SimpleNamespace(now=lambda: moments[-1]))
+    claimer = make_claimer()
+    claimer.start_run()
+    assert claim(claimer) == 1
+    assert claim(claimer) is None
+    moments.append(moments[-1] + timedelta(seconds=0.1))
+    assert claim(claimer) == 1
+    assert clock.scans == 1
+
+
 def test_nothing_is_claimed_of_an_endpoint_that_asked_for_a_pause(
     workspace: Workspace, named: Claimer, databases: Databases
 ) -> None:
