@@ -86,8 +86,12 @@ class Play:
             self._is_loading = True
 
     def _note_address(self, frame: Frame) -> None:
-        """Note a new address of a page that was changed in place."""
-        if frame.url != self._address and not self._is_loading:
+        """Note a new address of a page that was changed in place.
+
+        Of a load it comes behind the request; behind both, where the page before was told of last.
+        """
+        is_loaded = self._is_loading or self.loads[-1:] == [frame.url]
+        if frame.url != self._address and not is_loaded:
             self.loads.append(frame.url)
         self._address, self._is_loading = frame.url, False
 

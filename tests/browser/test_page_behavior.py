@@ -80,7 +80,8 @@ def test_the_log_is_worked_by_keyboard_alone(
     let_change(page, True)
     expect(row.locator("[data-state=delivered]").first).to_be_visible()
     assert focused(page).startswith(delivery_id)
-    press_until(page, "Shift+Tab", lambda page: focused(page) == f"{delivery_id}-open", most=5)
+    if focused(page) != f"{delivery_id}-open":  # it is there if the page was told while the row was sent
+        press_until(page, "Shift+Tab", lambda page: focused(page) == f"{delivery_id}-open", most=5)
     page.keyboard.press("Enter")
     expect(row.locator(".row-preview")).to_have_count(0)
     assert focused(page) == f"{delivery_id}-open"
