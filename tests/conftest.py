@@ -430,9 +430,10 @@ def opened(app: Flask) -> Iterator[Flask]:
 
 
 def is_idle(app: Flask) -> bool:
-    """Tell whether all is done that an accepted event leaves to do behind its answer."""
+    """Tell whether all is done that a request leaves to do behind its answer, and each connection is back."""
     is_fanning_out = "fan_out" in {each.name for each in threading.enumerate()}
-    return not (services(app).group_commit._is_committing or is_fanning_out)
+    in_use, _ = services(app).write.pool_use()
+    return not (services(app).group_commit._is_committing or is_fanning_out or in_use)
 
 
 @contextmanager
