@@ -20,7 +20,8 @@ RETENTION_DAYS = 90  # of a new workspace
 # With this probability the process dies after a batch's deletion and before its commit.
 DEATH_CHANCE = 0.05
 FEWEST_DEATHS, FEWEST_HELD, FEWEST_DELETED, FEWEST_REPLAYS = 3, 100, 20, 20
-# Retention runs at least so long, and on until enough is held or deleted, longer on a slow machine.
+# Retention runs at least so long, and on until enough is held or deleted and it has died often enough, longer
+# on a slow machine.
 SHORTEST_SECONDS, LONGEST_SECONDS = 4, 60
 
 
@@ -45,7 +46,10 @@ def retention(system: System, report: Report, options: Options) -> None:
     )
     report.figures["held"] = held_count = system.enable(held, send_held=True)
     deaths += _run_retention(
-        system, f"{options.seed}-2", lambda: min(_deleted_counts(system).values()) >= FEWEST_DELETED
+        system,
+        f"{options.seed}-2",
+        lambda: min(_deleted_counts(system).values()) >= FEWEST_DELETED,
+        fewest_deaths=FEWEST_DEATHS - deaths,
     )
     system.fork_client.kill(producer)
     replayer.join()
@@ -57,10 +61,16 @@ def retention(system: System, report: Report, options: Options) -> None:
     report.require(deaths >= FEWEST_DEATHS, f"retention died only {deaths} times")
 
 
-def _run_retention(system: System, seed: str, is_enough: Callable[[], bool]) -> int:
+def _run_retention(
+    system: System, seed: str, is_enough: Callable[[], bool], *, fewest_deaths: int = 0
+) -> int:
     """Run retention, start it again whenever it has died, and return how often it died."""
     deaths, pid, began = 0, 0, time.monotonic()
-    while (lasted := time.monotonic() - began) < SHORTEST_SECONDS or not is_enough():
+    while (
+        (lasted := time.monotonic() - began) < SHORTEST_SECONDS
+        or deaths + 1 < fewest_deaths  # the last is ours
+        or not is_enough()
+    ):
         if lasted > LONGEST_SECONDS:
             break  # the scenario then reports that it was not enough
         if not system.fork_client.is_alive(pid):

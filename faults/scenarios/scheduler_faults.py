@@ -22,7 +22,7 @@ def scheduler_killed(system: System, report: Report, options: Options) -> None:
     system.set_switch("away", "500")
     system.endpoint("switch/away")
     system.use_clock_file(WEBHOOKS_RETRY_DELAYS=",".join(["30"] * len(DELAYS)))
-    report.require(system.health() == (200, []), f"before: {system.health()}")
+    wait_for(lambda: system.health() == (200, []), 60, "the end of what the scenario before has broken")
     [scheduler] = system.schedulers
     scheduler.kill()
     with system.redis.client() as client:
