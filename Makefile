@@ -71,7 +71,7 @@ client: $(VENV)/build.stamp
 sbom: $(VENV)/build.stamp
 	@mkdir -p dist
 	@$(BIN)/python -m uv run -q --isolated --no-project --with-requirements tests/deploy/tools.txt \
-		python deploy/bill_of_materials.py > dist/avra.cdx.json
+		python deploy/bill_of_materials.py $(abspath $(BIN)/python) > dist/avra.cdx.json
 	@ls dist/avra.cdx.json
 
 # UPGRADE= for the versions that are there already, after a change of the lists that they are compiled from.

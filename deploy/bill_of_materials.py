@@ -1,4 +1,7 @@
-"""Prints the bill of materials (CycloneDX 1.6, JSON) of `deploy/requirements.txt` and what the web serves."""
+"""Prints the bill of materials (CycloneDX 1.6, JSON) of `deploy/requirements.txt` and what the web serves.
+
+The licences are those that the packages name which are installed for the Python given as argument.
+"""
 
 import hashlib
 import json
@@ -9,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 VENDORED = ROOT / "static" / "vendor"
@@ -27,22 +31,35 @@ def main() -> None:
     """Print the bill. Raises SystemExit where a vendored file is not the one that its table names."""
     bill = python_packages()
     bill["metadata"]["component"]["version"] = platform_version()
+    add_licences(bill["components"], installed_licences(sys.argv[1]))
     bill["components"] += vendored_files() + parts_of_the_site()
     json.dump(bill, sys.stdout, indent=1)
 
 
 def python_packages() -> dict[str, Any]:
-    command = [sys.executable, "-m", "cyclonedx_py", "requirements", "--pyproject", "pyproject.toml"]
-    options = [
-        "--sv",
-        "1.6",
-        "--of",
-        "JSON",
-        "--output-reproducible",
-        "--short-PURLs",
-        "deploy/requirements.txt",
-    ]
-    done = subprocess.run([*command, *options], cwd=ROOT, check=True, capture_output=True, text=True)  # noqa: S603
+    return _bill("requirements", "--pyproject", "pyproject.toml", "deploy/requirements.txt")
+
+
+def installed_licences(python: str) -> dict[tuple[str, str], Any]:
+    """Return the licences that each package names which is installed for that Python, by name and version."""
+    installed = _bill("environment", python)["components"]
+    return {_package(each): each["licenses"] for each in installed if each.get("licenses")}
+
+
+def add_licences(components: list[dict[str, Any]], licences: dict[tuple[str, str], Any]) -> None:
+    for each in components:
+        if found := licences.get(_package(each)):
+            each["licenses"] = found
+
+
+def _package(component: dict[str, Any]) -> tuple[str, str]:
+    return canonicalize_name(component["name"]), component["version"]
+
+
+def _bill(kind: str, *arguments: str) -> dict[str, Any]:
+    options = ("--sv", "1.6", "--of", "JSON", "--output-reproducible", "--short-PURLs")
+    command = [sys.executable, "-m", "cyclonedx_py", kind, *options, *arguments]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)  # noqa: S603
     bill: dict[str, Any] = json.loads(done.stdout)
     return bill
 

@@ -22,7 +22,9 @@ from webhooks_app.extensions import db
 WEB_WORKERS = 3
 DELIVERY_WORKERS = 4
 IN_FLIGHT = 60
-LEASE_SECONDS = 2
+# Long enough for a worker that waits for a core, or for a locked database, before it can record: a lease that
+# ends meanwhile gives a duplicate that no kill explains.
+LEASE_SECONDS = 4
 # Longer than any response of the receiver's mix, and shorter than the lease.
 TIMEOUT_MS = 1200
 DELAYS = (0.2, 0.3, 0.5, 0.5, *[1.0] * 26)

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 from faults.databases import Postgresql, Sqlite
 from faults.fork_client import ProcessGroup
+from faults.platform_processes import LEASE_SECONDS
 from faults.system import System
 from faults.waiting import wait_for
 
@@ -165,7 +166,7 @@ class Storm:
         self.system.note_claims()
         self.system.pool.signal_child(pid, signal.SIGSTOP)
         self.system.note_claims()
-        time.sleep(2.5)
+        time.sleep(LEASE_SECONDS + 0.5)
         self.system.pool.signal_child(pid, signal.SIGCONT)
         self.disturbances["worker frozen"] += 1
 

@@ -31,6 +31,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
 
+from tests.process_state import process_state
 from tests.reading import json_of
 from tests.receivers import Receiver
 from tests.remembered import remember
@@ -312,10 +313,30 @@ def emptying_engine(postgresql_url: str) -> Iterator[Engine]:
 
 
 @pytest.fixture(autouse=True)
-def usual_log_level() -> None:
-    """Undo what a command that an earlier test ran in this process has set."""
-    if (own := logging.getLogger("webhooks_app")).level != logging.NOTSET:
-        own.setLevel(logging.NOTSET)
+def logging_as_found() -> Iterator[None]:
+    """Puts back what a command sets that a test runs in this process: as the platform, not pytest, wants it.
+
+    Else no later test would fail of what nobody caught in a thread.
+    """
+    own, root = logging.getLogger("webhooks_app"), logging.getLogger()
+    hooks, level = (sys.excepthook, threading.excepthook), own.level
+    yield
+    sys.excepthook, threading.excepthook = hooks
+    if own.level != level:
+        own.setLevel(level)
+        logging.captureWarnings(False)
+        for handler in [each for each in root.handlers if type(each) is logging.StreamHandler]:
+            root.removeHandler(handler)
+
+
+@pytest.fixture(autouse=True)
+def left_as_found() -> Iterator[None]:
+    """Fails a test that leaves to the next one of this process what may change its verdict."""
+    before = process_state()
+    yield
+    after = process_state()
+    changed = {name for name in before | after if before.get(name) != after.get(name)}
+    assert not changed, f"the test left changed: {', '.join(sorted(changed))}"
 
 
 @pytest.fixture

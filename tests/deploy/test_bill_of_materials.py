@@ -3,9 +3,12 @@
 import json
 import re
 import subprocess
+import sys
+from importlib import metadata
 from typing import Any
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from tests.deploy.programs import run, tool
 from webhooks_app import __version__
@@ -23,7 +26,7 @@ sys.exit(error and str(error))
 
 @pytest.fixture(scope="module")
 def text() -> str:
-    command = tool("python", ROOT / "deploy" / "bill_of_materials.py")
+    command = tool("python", ROOT / "deploy" / "bill_of_materials.py", sys.executable)
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
@@ -45,6 +48,13 @@ def test_it_names_each_package_that_a_deployment_installs(bill: dict[str, Any]) 
     assert pins
     assert set(pins) <= named
     assert bill["metadata"]["component"]["version"] == __version__
+
+
+def test_it_names_the_licence_of_all_that_is_installed_here(bill: dict[str, Any]) -> None:
+    here = {(canonicalize_name(each.metadata["Name"]), each.version) for each in metadata.distributions()}
+    without = {(each["name"], each["version"]) for each in bill["components"] if not each.get("licenses")}
+    assert not without & here
+    assert len(without) < len(bill["components"]) / 10
 
 
 def test_it_names_each_vendored_file_with_its_digest(bill: dict[str, Any]) -> None:

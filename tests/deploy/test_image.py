@@ -67,7 +67,9 @@ def test_the_image_serves_as_a_user_without_rights_on_a_root_that_is_read_only(i
     migrated = image.run(*image.entry, "migrate")
     assert migrated.returncode == 0, migrated.stderr
 
-    assert image.run(*image.health).returncode != 0  # nothing answers yet
+    unhealthy = image.run(*image.health)  # nothing answers yet
+    assert (unhealthy.returncode, unhealthy.stdout) == (1, "")
+    assert unhealthy.stderr.startswith("no answer from the web: ") and unhealthy.stderr.count("\n") == 1
     web = subprocess.Popen(
         image.arguments(*image.entry, *image.command),
         env=image.environment,

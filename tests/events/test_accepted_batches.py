@@ -3,15 +3,16 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, func, select
+from sqlalchemy import Connection, delete, event, func, select
 
 from tests.conftest import Workspace
 from webhooks_app.core import ids
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import AcceptedBatch, Delivery, Event
-from webhooks_app.events import accept
+from webhooks_app.events import accept, batch_keys
 from webhooks_app.events.accept import KeyReused, NewEvent, Outcome, Submission
 from webhooks_app.events.fan_out import FanOutLimits, Rest
 from webhooks_app.extensions import db
@@ -162,3 +163,37 @@ def test_as_many_deliveries_as_a_piece_holds_leave_no_rest(producer: Producer, w
         workspace.endpoint(f"https://{number}.example.com/")
     producer.send([EVENT], FanOutLimits(smallest_piece=2))
     assert (producer.rests, count(Delivery)) == ([], 2)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite has one writer at a time
+@pytest.mark.parametrize("names", [["batch_key"], ["key"], ["key", "other"]], ids=" ".join)
+def test_a_key_that_retention_frees_while_it_is_looked_up_is_new(
+    producer: Producer, database: WriteDatabase, monkeypatch: pytest.MonkeyPatch, names: list[str]
+) -> None:
+    def send_all() -> Sequence[Outcome]:
+        if names == ["batch_key"]:
+            return producer.send_together(([EVENT, OTHER], {"batch_key": "key"}))
+        return producer.send_together(*(([EVENT], {"idempotency_key": name}) for name in names))
+
+    earlier = send_all()
+    module, look_up = (batch_keys, "_earlier") if names == ["batch_key"] else (accept, "_accepted_before")
+    real, moments = getattr(module, look_up), iter([True])
+
+    def free_first(*given: Any) -> Any:
+        if next(moments, False):
+            with database.begin() as other:
+                other.execute(delete(AcceptedBatch))
+                other.execute(delete(Event).where(Event.idempotency_key.is_distinct_from("other")))
+        return real(*given)
+
+    monkeypatch.setattr(module, look_up, free_first)
+    outcomes = send_all()
+
+    first, later = (
+        [each for each in some if not isinstance(each, Exception)] for some in (earlier, outcomes)
+    )
+    assert len(first) == len(later) == len(names)
+    assert [each.is_repeat for some in later for each in some] == (
+        [False, False] if names == ["batch_key"] else [name == "other" for name in names]
+    )
+    assert {each.id for each in first[0]}.isdisjoint(each.id for each in later[0])

@@ -33,7 +33,10 @@ class ReadDatabase:
         self._autocommitting = engine.execution_options(**{WRITES: None, AUTOCOMMITS: True})
 
     def connect(self) -> Connection:
-        """Open a transaction that sees one snapshot; use it as a context manager."""
+        """Open a transaction that only reads; use it as a context manager.
+
+        On SQLite all its statements see one snapshot, on PostgreSQL each sees what is committed as it begins.
+        """
         return self._reading.connect()
 
     def connect_autocommit(self) -> Connection:
@@ -41,7 +44,7 @@ class ReadDatabase:
         return self._autocommitting.connect()
 
     def session(self) -> "Session":
-        """Open an ORM session that sees one snapshot; use it as a context manager."""
+        """Open an ORM session that only reads, as `connect` does; use it as a context manager."""
         # Not at the top: the ORM takes 6 MiB, and a scheduler does without.
         from sqlalchemy.orm import Session
 

@@ -30,6 +30,10 @@ from webhooks_app.monitoring.stored_formats import StoredFormat
 log = logging.getLogger(__name__)
 
 
+class KeyFreed(Exception):
+    """What had an idempotency key was deleted while it was looked up: nothing is stored, and can be now."""
+
+
 def accept_events(
     database: WriteDatabase,
     wake_ups: WakeUps,
@@ -78,12 +82,14 @@ def commit(
     try:
         outcomes, fanned_out = _commit_together(database, submissions, found, stored_format, limits)
     except Exception as error:
-        if len(submissions) == 1 or transient_errors.cause_of(error) is not None:
-            return [error] * len(submissions)
-        commit_alone = partial(
+        again = partial(
             commit, database, wake_ups, go_on=go_on, found=found, stored_format=stored_format, limits=limits
         )
-        return [outcome for [outcome] in (commit_alone([each]) for each in submissions)]
+        if isinstance(error, KeyFreed):
+            return again(submissions)
+        if len(submissions) == 1 or transient_errors.cause_of(error) is not None:
+            return [error] * len(submissions)
+        return [outcome for [outcome] in (again([each]) for each in submissions)]
     _wake(wake_ups, fanned_out)
     if fanned_out.rest is not None:
         go_on(fanned_out.rest)
@@ -217,6 +223,8 @@ def _accepted_before(connection: Connection, rows: Sequence[NewEventRow]) -> Map
         .where(Event.idempotency_key.in_({row.idempotency_key for row in rows}))
     ).all()
     by_key = {(each.workspace_id, each.idempotency_key): each for each in stored}
+    if any((row.workspace_id, row.idempotency_key) not in by_key for row in rows):
+        raise KeyFreed
     found = {row.id: by_key[row.workspace_id, row.idempotency_key] for row in rows}
     same = {row.id: found[row.id] for row in rows if _is_repeat(found[row.id], row)}
     counts = _delivery_counts(connection, {each.id for each in same.values()})

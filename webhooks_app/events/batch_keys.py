@@ -65,11 +65,11 @@ def claim(connection: Connection, rows: Mapping[int, Mapping[str, Any]]) -> Batc
                 repeats[at] = same
             else:
                 earlier[at] = KeyReused()
-        elif upsert.insert_if_new(connection, AcceptedBatch, row):
+        elif (outcome := _earlier_or_inserted(connection, row)) is not None:
+            earlier[at] = outcome
+        else:
             new[at] = row["id"]
             first[_key(row)] = at
-        else:
-            earlier[at] = _earlier(connection, row)
     return BatchClaims(earlier, new, repeats)
 
 
@@ -86,12 +86,22 @@ def complete(connection: Connection, batch_id: str, accepted: Sequence[Accepted]
     connection.execute(update(AcceptedBatch).where(AcceptedBatch.id == batch_id).values(events=events))
 
 
-def _earlier(connection: Connection, row: Mapping[str, Any]) -> Outcome:
+def _earlier_or_inserted(connection: Connection, row: Mapping[str, Any]) -> Outcome | None:
+    """Return what the row's key was used for before; insert the row where it was not, and return None."""
+    while not upsert.insert_if_new(connection, AcceptedBatch, row):
+        if (outcome := _earlier(connection, row)) is not None:  # else retention deleted it just now
+            return outcome
+    return None
+
+
+def _earlier(connection: Connection, row: Mapping[str, Any]) -> Outcome | None:
     earlier = connection.execute(
         select(AcceptedBatch.request_hash, AcceptedBatch.events)
         .where(AcceptedBatch.workspace_id == row["workspace_id"])
         .where(AcceptedBatch.idempotency_key == row["idempotency_key"])
-    ).one()
+    ).one_or_none()
+    if earlier is None:
+        return None
     if earlier.request_hash != row["request_hash"]:
         return KeyReused()
     return [Accepted(event_id, deliveries, is_repeat=True) for event_id, deliveries in earlier.events]
