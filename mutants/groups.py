@@ -38,9 +38,8 @@ GROUPS = (
     _group("webhooks_app/deliveries", "signing_grants", "tests/web/test_signed_deliveries.py"),
     _group(
         "webhooks_app/deliveries",
-        "erased_events event_erasure payload_erasure payload_retention",
-        *("tests/deliveries/test_event_erasure.py", "tests/deliveries/test_payload_retention.py"),
-        "tests/deliveries/test_payload_erasure.py",
+        "erasure/database_copies erasure/one_event erasure/payload_rows payload_retention",
+        *("tests/deliveries/erasure", "tests/deliveries/test_payload_retention.py"),
         *("tests/web/test_erased_payloads.py", "tests/worker/test_replayed_deliveries.py"),
         *("tests/deliveries/test_recovery_runs.py", "tests/cli/test_erasure.py"),
     ),
@@ -93,7 +92,8 @@ GROUPS = (
     ),
     _group(
         "webhooks_app/events",
-        "accept batch_keys fan_out fan_out_plan fan_out_runs group_commit token_allowances token_limits",
+        "accept batch_keys fan_out fan_out_plan fan_out_runs group_commit"
+        " process_allowances shared_allowances",
         *("tests/events", "tests/web/api/test_producer.py", "tests/web/api/test_rate_limits.py"),
         *("tests/web/api/test_batch_keys.py", "tests/server/test_event_intake.py"),
     ),

@@ -27,7 +27,8 @@ from webhooks_app.db.models import (
     TokenAllowance,
     User,
 )
-from webhooks_app.deliveries import cancellations, payload_erasure, recoveries, recovery_runs, replays
+from webhooks_app.deliveries import cancellations, recoveries, recovery_runs, replays
+from webhooks_app.deliveries.erasure import payload_rows
 from webhooks_app.deliveries.log import saved_filters
 from webhooks_app.deliveries.log.filters import LogFilter, Status
 from webhooks_app.endpoints import actions, auto_disable, signing_secrets
@@ -236,8 +237,8 @@ def _deliver(world: World, engine: DeliveryEngine) -> None:
     world.note("erased", "orders")
     with services().write.begin() as connection:
         event_id = select(Delivery.event_id).where(Delivery.id == world.ids["erased"])
-        payload_erasure.erase_attempts(connection, [world.ids["erased"]])
-        payload_erasure.erase_bodies(connection, list(connection.scalars(event_id)), now=clock.now())
+        payload_rows.erase_attempts(connection, [world.ids["erased"]])
+        payload_rows.erase_bodies(connection, list(connection.scalars(event_id)), now=clock.now())
     world.add("deleted", "batch-input-deletion")
     world.send("batch-input-deletion")
     engine.run(seconds=60)

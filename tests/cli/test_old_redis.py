@@ -6,7 +6,7 @@ import pytest
 
 from tests.cli.test_redis_faults import CONFIG, environ_for, on_sqlite, running
 from tests.redis_servers import fetch_old_program, redis_server
-from webhooks_app.jobs import redis_check, redis_connections, redis_problems
+from webhooks_app.jobs import redis_check, redis_connections, redis_diagnosis
 
 
 @pytest.fixture(scope="session")
@@ -32,13 +32,13 @@ LOG_IN = "Redis refuses the user name or password of REDIS_URL"
 @pytest.mark.parametrize(
     ("options", "log_in", "text"),
     [
-        (["--requirepass", "pw"], ":pw@", redis_problems.TOO_OLD.text),
-        (["--requirepass", "pw"], "app:pw@", redis_problems.TOO_OLD.text),  # users came with 6.0
+        (["--requirepass", "pw"], ":pw@", redis_diagnosis.TOO_OLD.text),
+        (["--requirepass", "pw"], "app:pw@", redis_diagnosis.TOO_OLD.text),  # users came with 6.0
         (["--requirepass", "pw"], ":wrong@", LOG_IN),
         (["--requirepass", "pw"], "app:wrong@", LOG_IN),
         (["--requirepass", "pw"], "", LOG_IN),
-        (["--maxmemory", "1"], "", redis_problems.TOO_OLD.text),
-        (["--cluster-enabled", "yes"], "", redis_problems.CLUSTER.text),
+        (["--maxmemory", "1"], "", redis_diagnosis.TOO_OLD.text),
+        (["--cluster-enabled", "yes"], "", redis_diagnosis.CLUSTER.text),
     ],
 )
 def test_what_is_said_of_an_old_redis_is_true(
@@ -48,4 +48,4 @@ def test_what_is_said_of_an_old_redis_is_true(
         redis_server(tmp_path, *options, program=old_program) as (port, _),
         redis_connections.connect(f"redis://{log_in}127.0.0.1:{port}", timeout_seconds=30) as redis,
     ):
-        assert redis_check.find_problem(redis) == redis_problems.RedisProblem(text, is_setting=True)
+        assert redis_check.find_problem(redis) == redis_diagnosis.RedisDiagnosis(text, is_setting=True)

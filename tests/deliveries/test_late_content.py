@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, text, update
 
 from tests.conftest import TESTER, Workspace, wait_for
-from tests.deliveries.test_event_erasure import noted
+from tests.deliveries.erasure.test_one_event import noted
 from tests.deliveries.test_payload_retention import SECRET, URL, mentions
 from tests.monitoring.test_stored_formats import report
 from tests.worker.attempted import attempted, attempts, claim_twice, finished, write
@@ -16,7 +16,8 @@ from webhooks_app.core import clock
 from webhooks_app.core.outcomes import Outcome, OutcomeClass
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import Attempt, Endpoint, Event, ProcessReport
-from webhooks_app.deliveries import event_erasure, payload_erasure, retention
+from webhooks_app.deliveries import retention
+from webhooks_app.deliveries.erasure import one_event, payload_rows
 from webhooks_app.extensions import db
 from webhooks_app.monitoring.own_report import WORKER
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery
@@ -43,7 +44,7 @@ def stale(workspace: Workspace, database: WriteDatabase) -> ClaimedDelivery:
 def test_a_success_that_comes_behind_an_erasure_leaves_no_content(
     stale: ClaimedDelivery, database: WriteDatabase, databases: Databases
 ) -> None:
-    event_erasure.erase(databases, stale.event_id, actor=TESTER)
+    one_event.erase(databases, stale.event_id, actor=TESTER)
 
     write(database, stale)
     assert [(each.outcome, each.status) for each in attempts()] == [("success", 200), ("timeout", None)]
@@ -67,7 +68,7 @@ def test_what_the_code_before_records_behind_an_erasure_goes_until_none_of_it_ru
     stale: ClaimedDelivery, database: WriteDatabase, databases: Databases
 ) -> None:
     old = report(database, WORKER)
-    erased = event_erasure.erase(databases, stale.event_id, actor=TESTER)
+    erased = one_event.erase(databases, stale.event_id, actor=TESTER)
     assert (erased.may_come_back, erased.is_complete) == (True, False)
     for notes in ([stale.event_id], []):
         record_as_before(database)
@@ -79,16 +80,16 @@ def test_what_the_code_before_records_behind_an_erasure_goes_until_none_of_it_ru
         retention.delete_expired(databases, now=clock.now() + timedelta(hours=1))
         assert mentions(databases) == 0
         assert noted() == notes
-    assert event_erasure.erase(databases, stale.event_id, actor=TESTER).is_complete
+    assert one_event.erase(databases, stale.event_id, actor=TESTER).is_complete
 
 
 def test_a_repeat_erases_what_has_come_back(
     stale: ClaimedDelivery, database: WriteDatabase, databases: Databases
 ) -> None:
-    assert event_erasure.erase(databases, stale.event_id, actor=TESTER).is_complete
+    assert one_event.erase(databases, stale.event_id, actor=TESTER).is_complete
     record_as_before(database)
     for count in (1, 0):
-        again = event_erasure.erase(databases, stale.event_id, actor=TESTER)
+        again = one_event.erase(databases, stale.event_id, actor=TESTER)
         assert (again.was_erased, again.is_complete, again.attempts_erased) == (True, True, count)
         assert mentions(databases) == 0
         assert noted() == []
@@ -105,7 +106,7 @@ def test_a_success_that_comes_during_an_erasure_waits_for_its_end(
         recording.start()
         waits = text("SELECT count(*) FROM pg_locks WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))")
         wait_for(lambda: bool(erasing.scalar(waits)))
-        payload_erasure.erase_bodies(erasing, [stale.event_id], now=clock.now())
+        payload_rows.erase_bodies(erasing, [stale.event_id], now=clock.now())
     recording.join()
     assert len(attempts()) == 2
     assert mentions(databases) == 0
@@ -136,6 +137,6 @@ def test_a_detail_that_may_quote_the_payload_goes_with_it(
         mine = update(Endpoint).where(Endpoint.id == endpoint_id)
         connection.execute(mine.values(is_listener=is_listener))
 
-    event_erasure.erase(databases, first.event_id, actor=TESTER)
+    one_event.erase(databases, first.event_id, actor=TESTER)
     db.session.rollback()
     assert [bool(each.detail) for each in attempts()] == [is_kept]

@@ -28,7 +28,8 @@ from webhooks_app.db.models import (
 from webhooks_app.db.models import Workspace as WorkspaceRow
 from webhooks_app.db.models.base import Base
 from webhooks_app.db.rolling_upgrades import PAYLOADS_APART
-from webhooks_app.deliveries import payload_erasure, payload_retention, replays, retention
+from webhooks_app.deliveries import payload_retention, replays, retention
+from webhooks_app.deliveries.erasure import payload_rows
 from webhooks_app.deliveries.payload_retention import FinishedErasures
 from webhooks_app.deliveries.replays import ReplayResult
 from webhooks_app.deliveries.retention_batches import Batches, RetentionLimits
@@ -250,7 +251,7 @@ def test_what_is_late_and_unfinished_is_not_locked_by_each_run(
         calls.append(named)
         return 0
 
-    monkeypatch.setattr(payload_erasure, "erase_finished", note)
+    monkeypatch.setattr(payload_rows, "erase_finished", note)
     assert erased_count(databases, now + 32 * DAY) == 0
     assert calls == []
 
@@ -262,7 +263,7 @@ def test_a_killed_run_is_gone_on_with(
     endpoint_id = workspace.endpoint(URL)
     workspace.send(20)
     deliver(database, endpoint_id)
-    erase, calls = payload_erasure.erase_finished, iter(range(100))
+    erase, calls = payload_rows.erase_finished, iter(range(100))
 
     def die_at_the_third(connection: Connection, named: Sequence[str], **rest: Any) -> int:
         count = erase(connection, named, **rest)
@@ -270,7 +271,7 @@ def test_a_killed_run_is_gone_on_with(
             raise KeyboardInterrupt
         return count
 
-    monkeypatch.setattr(payload_erasure, "erase_finished", die_at_the_third)
+    monkeypatch.setattr(payload_rows, "erase_finished", die_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         erased_count(databases, now + 31 * DAY, limits=limits)
     assert has_payload().count(True) == 10
@@ -289,7 +290,7 @@ def test_what_is_replayed_while_it_is_looked_at_keeps_its_payload(
 
     with database.begin() as connection:
         named = [first.event_id, second.event_id]
-        assert payload_erasure.erase_finished(connection, named, finished_before=now + DAY, now=now) == 1
+        assert payload_rows.erase_finished(connection, named, finished_before=now + DAY, now=now) == 1
     refused = replays.replay(database, wake_ups, workspace.id, second.id, actor=TESTER)
     assert refused is ReplayResult.PAYLOAD_ERASED
     assert has_payload() == [True, False]
@@ -307,7 +308,7 @@ def test_an_erasure_passes_over_what_is_just_being_replayed(
     db.session.rollback()
     with database.begin() as replaying, database.begin() as erasing:
         assert event_payloads.lock_unerased(replaying, names[:1]) == names[:1]
-        count = payload_erasure.erase_finished(erasing, names, finished_before=now + DAY, now=now)
+        count = payload_rows.erase_finished(erasing, names, finished_before=now + DAY, now=now)
     assert count == 1
     assert has_payload() == [True, False]
 

@@ -21,7 +21,8 @@ from webhooks_app.db.models import (
     Recovery,
     RecoveryState,
 )
-from webhooks_app.deliveries import payload_erasure, recovery_progress, recovery_runs, replays
+from webhooks_app.deliveries import recovery_progress, recovery_runs, replays
+from webhooks_app.deliveries.erasure import payload_rows
 from webhooks_app.deliveries.log.filters import LogFilter, Status
 from webhooks_app.deliveries.recovery_runs import RecoveryLimits
 from webhooks_app.endpoints import actions
@@ -118,7 +119,7 @@ def test_what_has_no_payload_any_more_is_passed_over_and_counted(
     fail_all(database)
     with database.begin() as connection:
         erased = list(db.session.scalars(select(Event.id).order_by(Event.id).limit(3)))
-        payload_erasure.erase_bodies(connection, erased, now=clock.now())
+        payload_rows.erase_bodies(connection, erased, now=clock.now())
 
     recovery_id = start_recovery(databases, wake_ups, workspace)
     recovery_runs.run_all(databases, wake_ups)

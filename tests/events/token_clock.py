@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from webhooks_app.db import database_clock
-from webhooks_app.events import token_limits
+from webhooks_app.events import process_allowances
 
 BEGAN_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -21,6 +21,6 @@ class TokenClock:
 
 def hand_in(monkeypatch: pytest.MonkeyPatch) -> TokenClock:
     clock = TokenClock()
-    monkeypatch.setattr(token_limits, "time", SimpleNamespace(monotonic=lambda: clock.seconds))
+    monkeypatch.setattr(process_allowances, "time", SimpleNamespace(monotonic=lambda: clock.seconds))
     monkeypatch.setattr(database_clock, "read", lambda _: BEGAN_AT + timedelta(seconds=clock.seconds))
     return clock

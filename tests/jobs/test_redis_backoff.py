@@ -118,9 +118,9 @@ def test_an_error_that_is_not_of_redis_is_not_held_back(admin: Redis) -> None:
 
 
 def test_an_answer_of_a_class_of_its_own_is_shown_shortly() -> None:
-    from webhooks_app.jobs.redis_problems import describe
+    from webhooks_app.jobs.redis_diagnosis import diagnose
 
-    text = describe(ResponseError("ERR \x1b[31mstrange\nforged=1" + "x" * 1000)).text
+    text = diagnose(ResponseError("ERR \x1b[31mstrange\nforged=1" + "x" * 1000)).text
     assert text.startswith("Redis answers with an error: ERR [31mstrange")
     assert "\n" not in text
     assert len(text) < 300

@@ -12,7 +12,7 @@ from tests.listeners.test_lock_order import is_somebody_waiting
 from webhooks_app.core import clock
 from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import Delivery, Event
-from webhooks_app.deliveries import payload_erasure
+from webhooks_app.deliveries.erasure import payload_rows
 from webhooks_app.listeners import past_events
 from webhooks_app.listeners.past_events import Filled, PastLimits
 
@@ -82,6 +82,6 @@ def test_what_is_being_erased_is_waited_for_and_left_out(workspace: Workspace, d
             connection.execute(select(Event.id).where(Event.id == erased).with_for_update())
             filling = pool.submit(fill_all)
             wait_for(lambda: is_somebody_waiting(databases))
-            payload_erasure.erase_bodies(connection, [erased], now=clock.now())
+            payload_rows.erase_bodies(connection, [erased], now=clock.now())
         assert filling.result(30).count == 1
     assert [each.event_id for each in claim(session.endpoint_id)] == [kept]

@@ -15,7 +15,8 @@ from tests.web.conftest import Page
 from webhooks_app.core import clock
 from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import Delivery, Event
-from webhooks_app.deliveries import payload_erasure, retention
+from webhooks_app.deliveries import retention
+from webhooks_app.deliveries.erasure import payload_rows
 from webhooks_app.extensions import db
 
 
@@ -58,7 +59,7 @@ def test_what_was_erased_before_its_time_names_no_time(
 ) -> None:
     with databases.write.begin() as connection:
         event_ids = list(connection.scalars(select(Event.id)))
-        payload_erasure.erase_bodies(connection, event_ids, now=clock.now())
+        payload_rows.erase_bodies(connection, event_ids, now=clock.now())
     assert "(kept" not in readable(admin_page, f"deliveries/{failed}")
 
 

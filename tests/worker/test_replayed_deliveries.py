@@ -10,7 +10,8 @@ from webhooks_app.core import clock
 from webhooks_app.db import delivery_queue
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint
-from webhooks_app.deliveries import payload_erasure, replays
+from webhooks_app.deliveries import replays
+from webhooks_app.deliveries.erasure import payload_rows
 from webhooks_app.deliveries.replays import ReplayResult
 from webhooks_app.endpoints import actions
 from webhooks_app.extensions import db
@@ -101,7 +102,7 @@ def test_what_older_code_replays_without_its_payload_is_canceled_unsent(
 
 def replay_as_before_payloads_were_erased(database: WriteDatabase, event_id: str) -> None:
     with database.begin() as connection:
-        payload_erasure.erase_bodies(connection, [event_id], now=clock.now())
+        payload_rows.erase_bodies(connection, [event_id], now=clock.now())
         theirs = update(Delivery).where(Delivery.event_id == event_id)
         again = theirs.values(state=DeliveryState.PENDING, finished_at=None, attempts_in_schedule=0)
         [delivery_id] = connection.scalars(again.returning(Delivery.id))

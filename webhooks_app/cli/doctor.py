@@ -17,7 +17,7 @@ from webhooks_app.db.database_limits import COMMAND_LIMITS
 from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import SigningSecret
 from webhooks_app.db.schema_version import WrongSchema
-from webhooks_app.deliveries import payload_erasure
+from webhooks_app.deliveries.erasure import payload_rows
 from webhooks_app.events import catalog
 from webhooks_app.events.catalog import CatalogError
 from webhooks_app.jobs import redis_check, redis_start
@@ -106,7 +106,7 @@ def _opened_database(settings: Settings, databases: Databases) -> Iterator[Findi
         yield Finding("database", Status.FAILED, f"It takes no writes: {write_problems.reason(refusal)}.")
     yield _keys(settings, databases)
     with databases.read.connect() as connection:
-        if advice := payload_erasure.samples_advice(connection):
+        if advice := payload_rows.samples_advice(connection):
             yield Finding("database", Status.WARNING, advice)
         known = facts.read(connection)
     found = problems.find(known, up_since=known.now - timedelta(days=1))

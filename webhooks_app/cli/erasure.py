@@ -12,9 +12,9 @@ from webhooks_app.cli.command_services import begin_command
 from webhooks_app.cli.shell_arguments import SHELL
 from webhooks_app.db import transient_errors
 from webhooks_app.db.engines import Databases
-from webhooks_app.deliveries import erased_events, event_erasure
-from webhooks_app.deliveries.erased_events import ErasedEvent
-from webhooks_app.deliveries.event_erasure import StillPending, UnknownEvent, UpgradeUnderWay
+from webhooks_app.deliveries.erasure import database_copies, one_event
+from webhooks_app.deliveries.erasure.erased_event import ErasedEvent
+from webhooks_app.deliveries.erasure.one_event import StillPending, UnknownEvent, UpgradeUnderWay
 
 _IN_LOG = (
     "The file beside the database (-wal) has bytes of it for as long as somebody reads from it. "
@@ -63,7 +63,7 @@ def _forget_copies(
 ) -> Sequence[ErasedEvent]:
     """Return what was erased, with what is left: all copies where the database cannot serve just now."""
     try:
-        return erased_events.forget_copies(databases, erased)
+        return database_copies.forget_copies(databases, erased)
     except transient_errors.DATABASE_ERRORS as error:
         refused.append(_unavailable(error))
         return erased
@@ -90,7 +90,7 @@ def _erase_rows(
     for event_id in event_ids:
         of_which = f"{event_id}: " if len(event_ids) > 1 else ""
         try:
-            yield event_erasure.erase_rows(databases, event_id, cancel_pending=cancel_pending, actor=SHELL)
+            yield one_event.erase_rows(databases, event_id, cancel_pending=cancel_pending, actor=SHELL)
         except UnknownEvent:
             refused.append(_Refusal(f"There is no event {event_id}."))
         except UpgradeUnderWay as upgrade:

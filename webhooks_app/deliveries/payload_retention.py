@@ -14,7 +14,8 @@ from webhooks_app.core import ids
 from webhooks_app.db import moment_index
 from webhooks_app.db.models import Event, LatePayload, Workspace
 from webhooks_app.db.upsert import insert_rows_if_new
-from webhooks_app.deliveries import deliveries_of_events, payload_erasure
+from webhooks_app.deliveries import deliveries_of_events
+from webhooks_app.deliveries.erasure import payload_rows
 from webhooks_app.deliveries.retention_batches import Batches
 
 # As the log does, a payload counts from when its last delivery was finished. Most are within minutes of being
@@ -49,7 +50,7 @@ def expire(batches: Batches, workspace: Workspace, finished: FinishedErasures, *
 
     What was erased before its time, and is so to its end now, is added to `finished`.
     """
-    if payload_erasure.held_until(batches.databases.read, now=now):
+    if payload_rows.held_until(batches.databases.read, now=now):
         return 0
     _finish_erasures(batches, workspace.id, finished)
     before = now - timedelta(days=workspace.kept_payload_days)
@@ -85,7 +86,7 @@ def _finish_erasures(batches: Batches, workspace_id: str, finished: FinishedEras
     for batch in batches.read(erased, LatePayload.event_id):
         named = [row.event_id for row in batch]
         for chunk in deliveries_of_events.walk(batches.databases.read, named):
-            batches.apply_in_pieces(payload_erasure.erase_attempts, chunk)
+            batches.apply_in_pieces(payload_rows.erase_attempts, chunk)
         if not batches.should_stop:
             finished.add(workspace_id, named)
 
@@ -116,10 +117,10 @@ def _erase_attempts(batches: Batches, event_ids: Sequence[str], before: datetime
     They go before the bodies, so that a run that is killed between the two leaves nothing behind.
     """
     with batches.databases.read.connect() as connection:
-        open_ones = payload_erasure.unfinished(connection, event_ids, finished_before=before)
+        open_ones = payload_rows.unfinished(connection, event_ids, finished_before=before)
     finished = [each for each in event_ids if each not in open_ones]
     for chunk in deliveries_of_events.walk(batches.databases.read, finished):
-        batches.apply_in_pieces(payload_erasure.erase_attempts, chunk)
+        batches.apply_in_pieces(payload_rows.erase_attempts, chunk)
         if batches.should_stop:
             break
     return None if batches.should_stop else finished
@@ -128,7 +129,7 @@ def _erase_attempts(batches: Batches, event_ids: Sequence[str], before: datetime
 def _erase_next(
     connection: Connection, named: Sequence[str], /, *, workspace_id: str, before: datetime, now: datetime
 ) -> int:
-    count = payload_erasure.erase_finished(connection, named, finished_before=before, now=now)
+    count = payload_rows.erase_finished(connection, named, finished_before=before, now=now)
     left = select(Event.id).where(Event.id.in_(named), Event.payload_erased_at.is_(None))
     rows = [{"workspace_id": workspace_id, "event_id": each} for each in connection.scalars(left)]
     insert_rows_if_new(connection, LatePayload, rows)
@@ -143,7 +144,7 @@ def _erase_next(
 def _erase_noted(
     connection: Connection, named: Sequence[str], /, *, workspace_id: str, before: datetime, now: datetime
 ) -> int:
-    count = payload_erasure.erase_finished(connection, named, finished_before=before, now=now)
+    count = payload_rows.erase_finished(connection, named, finished_before=before, now=now)
     # Not those that somebody has erased meanwhile, of which copies may be left.
     is_of_others = Event.payload_erased_at.is_distinct_from(now)
     kept = select(Event.id).where(Event.id == LatePayload.event_id, is_of_others)

@@ -7,7 +7,8 @@ from datetime import datetime
 from sqlalchemy import Connection, update
 
 from webhooks_app.db.models import FINAL_STATES, Delivery, DeliveryState, RecoveryAction
-from webhooks_app.deliveries import cancellations, payload_erasure, replays
+from webhooks_app.deliveries import cancellations, replays
+from webhooks_app.deliveries.erasure import payload_rows
 from webhooks_app.deliveries.log.filters import LogFilter, Status
 
 # The statuses among whose deliveries some wait, to be sent now.
@@ -57,7 +58,7 @@ def act(connection: Connection, task: RecoveryTask, delivery_ids: Sequence[str],
     sent = _send(connection, task, delivery_ids, now)
     _mark(connection, task.recovery_id, list(sent))
     left = [each for each in delivery_ids if each not in sent]
-    return Batch(len(sent), frozenset(sent.values()), payload_erasure.count_erased(connection, left))
+    return Batch(len(sent), frozenset(sent.values()), payload_rows.count_erased(connection, left))
 
 
 def _send(

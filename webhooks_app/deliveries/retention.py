@@ -31,7 +31,8 @@ from webhooks_app.db.models import (
     UserSession,
     Workspace,
 )
-from webhooks_app.deliveries import payload_erasure, payload_retention, traffic_ages
+from webhooks_app.deliveries import payload_retention, traffic_ages
+from webhooks_app.deliveries.erasure import payload_rows
 from webhooks_app.deliveries.payload_retention import FinishedErasures
 from webhooks_app.deliveries.retention_batches import DEFAULT_LIMITS, Batches, RetentionLimits
 from webhooks_app.monitoring.facts import RETENTION
@@ -70,7 +71,7 @@ def delete_expired(
     What fails in one workspace is raised once everything else is done.
     """
     batches = Batches(databases, should_stop, limits)
-    may_come_back = payload_erasure.may_come_back(databases.read)
+    may_come_back = payload_rows.may_come_back(databases.read)
     finished = FinishedErasures()
     done, failure = Counter[str](), None
     with databases.read.session() as session:
@@ -104,7 +105,7 @@ def delete_expired(
 
 def _leave_no_copies(databases: Databases, limits: RetentionLimits) -> bool:
     """Take what is in no row any more out of what copies rows have; return whether all of it is out."""
-    are_out = payload_erasure.forget_samples(databases.write)
+    are_out = payload_rows.forget_samples(databases.write)
     return write_ahead_log.truncate(databases.read, within_seconds=limits.log_seconds) and are_out
 
 

@@ -22,8 +22,8 @@ from webhooks_app.events.accept import Accepted, Outcome, Submission
 from webhooks_app.events.fan_out_runs import FanOutThread
 from webhooks_app.events.pending_submission import PendingSubmission, WhenDone
 from webhooks_app.events.pending_submission import UnknownToken as UnknownToken
+from webhooks_app.events.process_allowances import LargerThanBurst, ProcessAllowances, RateLimited
 from webhooks_app.events.subscribers import Subscribers
-from webhooks_app.events.token_limits import LargerThanBurst, RateLimited, TokenLimits
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.monitoring.counters import ProcessCounters
 from webhooks_app.monitoring.stored_formats import StoredFormats
@@ -69,7 +69,7 @@ class GroupCommit:
         self._limits = limits
         self._counters = counters or ProcessCounters()
         self.tracer: Tracer | None = None
-        self.token_limits = TokenLimits(databases.write, default_rate)
+        self.allowances = ProcessAllowances(databases.write, default_rate)
         self._formats = StoredFormats(databases.read.connect_autocommit)
         self._fan_out_thread = FanOutThread(databases.write, wake_ups)
         self._lock = threading.Lock()
@@ -169,7 +169,7 @@ class GroupCommit:
         for each, outcome in zip(known, outcomes, strict=True):
             each.tell(outcome)
             if each.token is not None and isinstance(outcome, Exception):
-                self.token_limits.give_back(each.token, len(each.submission.events))
+                self.allowances.give_back(each.token, len(each.submission.events))
         if outcomes:
             self._tell_late(outcomes[0])
             waits = [time.monotonic() - each.since for each in known]
@@ -181,7 +181,7 @@ class GroupCommit:
             self._record_use(token)
         for each in group:
             if each.token is not None and isinstance(each.refusal, RateLimited):
-                self.token_limits.record_refusal(each.token)
+                self.allowances.record_refusal(each.token)
 
     def _admit(self, group: list[PendingSubmission]) -> list[PendingSubmission]:
         """Return those whose tokens' rate limits let them through, and tell the others."""
@@ -193,7 +193,7 @@ class GroupCommit:
             if each.token is None:
                 continue
             try:
-                self.token_limits.admit(each.token, len(each.submission.events), soon=soon[each.token.id])
+                self.allowances.admit(each.token, len(each.submission.events), soon=soon[each.token.id])
             except (RateLimited, LargerThanBurst) as refusal:
                 each.refuse(refusal)
             except transient_errors.DATABASE_ERRORS as error:

@@ -13,8 +13,8 @@ from redis.exceptions import (
     TimeoutError,
 )
 
-from webhooks_app.jobs import redis_probe, redis_problems
-from webhooks_app.jobs.redis_problems import OLDEST_REDIS, RedisProblem
+from webhooks_app.jobs import redis_diagnosis, redis_probe
+from webhooks_app.jobs.redis_diagnosis import OLDEST_REDIS, RedisDiagnosis
 
 # Those that RQ, rq-scheduler and we ourselves send; docs/production.md has the list, and a test compares it
 # with this one and runs the platform as a user who may send nothing else.
@@ -31,7 +31,7 @@ _NO_EVICTION = "noeviction"
 _EXPIRY_SECONDS = 10
 
 
-def find_problem(redis: Redis) -> RedisProblem | None:
+def find_problem(redis: Redis) -> RedisDiagnosis | None:
     """Return what keeps this Redis from being used, in one round trip that leaves nothing behind."""
     commands = _commands(uuid.uuid4().hex)
     try:
@@ -41,19 +41,19 @@ def find_problem(redis: Redis) -> RedisProblem | None:
             answers: list[Any] = pipe.execute(raise_on_error=False)
     except RedisError as error:
         mismatch = redis_probe.find_tls_mismatch(redis) if isinstance(error, _WAY_THERE) else None
-        return mismatch or redis_problems.describe(error)
+        return mismatch or redis_diagnosis.diagnose(error)
     server, cluster, *others = answers
     if _reads(server, "redis_mode") == "sentinel":
-        return redis_problems.SENTINEL
+        return redis_diagnosis.SENTINEL
     if _reads(cluster, "cluster_enabled") == 1:
-        return redis_problems.CLUSTER
+        return redis_diagnosis.CLUSTER
     if _is_too_old(_reads(server, "redis_version")):
-        return redis_problems.TOO_OLD
+        return redis_diagnosis.TOO_OLD
     names = [str(name) for name, *_ in commands[2:]]
     problems = dict(zip(names, others, strict=True))
     missing = [name for name, answer in problems.items() if "unknown command" in str(answer).casefold()]
     if missing and _reads(server, "redis_version"):
-        return redis_problems.renamed(missing)
+        return redis_diagnosis.renamed(missing)
     return _first_problem(problems)
 
 
@@ -102,7 +102,7 @@ def _commands(check: str) -> list[tuple[Any, ...]]:
     ]
 
 
-def _first_problem(answers: dict[str, Any]) -> RedisProblem | None:
+def _first_problem(answers: dict[str, Any]) -> RedisDiagnosis | None:
     errors = {name: answer for name, answer in answers.items() if isinstance(answer, RedisError)}
     # EXEC reports it in an error of its own.
     forbidden = [
@@ -112,16 +112,16 @@ def _first_problem(answers: dict[str, Any]) -> RedisProblem | None:
     ]
     if forbidden:
         return _forbidden(forbidden, str(errors[forbidden[0]]))
-    return next((redis_problems.describe(error) for error in errors.values()), None)
+    return next((redis_diagnosis.diagnose(error) for error in errors.values()), None)
 
 
-def _forbidden(names: list[str], reason: str) -> RedisProblem:
+def _forbidden(names: list[str], reason: str) -> RedisDiagnosis:
     if "key" in reason.casefold():
         what = "use keys that begin with rq: and webhooks:"
     else:
         what = f"send {', '.join(names)}"
-    return RedisProblem(
-        f"The user of REDIS_URL may not {what}; {redis_problems.COMMANDS_ARE_LISTED}", is_setting=True
+    return RedisDiagnosis(
+        f"The user of REDIS_URL may not {what}; {redis_diagnosis.COMMANDS_ARE_LISTED}", is_setting=True
     )
 
 

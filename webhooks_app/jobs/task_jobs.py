@@ -20,7 +20,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.utils import import_attribute
 
-from webhooks_app.jobs.redis_problems import OLDEST_REDIS
+from webhooks_app.jobs.redis_diagnosis import OLDEST_REDIS
 
 log = logging.getLogger(__name__)
 

@@ -93,7 +93,7 @@ class EventIntake:
         headers = [*self._headers, (b"content-length", b"%d" % len(content))]
         if accepted.is_repeat:
             headers += _REPLAYED
-        if (allowance := self._group_commit.token_limits.allowance_of(token_hash)) is not None:
+        if (allowance := self._group_commit.allowances.allowance_of(token_hash)) is not None:
             headers += _encoded(rate_limit_headers.of(allowance))
         return headers, content
 

@@ -1,8 +1,8 @@
 """What is said of an event whose payload somebody has erased, or may not erase yet. Pure."""
 
 from webhooks_app.core.clock import format_rfc3339
-from webhooks_app.deliveries.erased_events import ErasedEvent
-from webhooks_app.deliveries.event_erasure import StillPending, UpgradeUnderWay
+from webhooks_app.deliveries.erasure.erased_event import ErasedEvent
+from webhooks_app.deliveries.erasure.one_event import StillPending, UpgradeUnderWay
 
 
 def summarize(erased: ErasedEvent) -> str:

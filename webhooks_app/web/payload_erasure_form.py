@@ -3,9 +3,9 @@
 from flask import Blueprint, abort, flash, g, redirect, request, url_for
 from werkzeug.wrappers import Response
 
-from webhooks_app.deliveries import event_erasure
-from webhooks_app.deliveries.erased_events import REQUEST_LIMITS
-from webhooks_app.deliveries.event_erasure import (
+from webhooks_app.deliveries.erasure import one_event
+from webhooks_app.deliveries.erasure.erased_event import REQUEST_LIMITS
+from webhooks_app.deliveries.erasure.one_event import (
     StillPending,
     UnknownEvent,
     UpgradeUnderWay,
@@ -32,7 +32,7 @@ def erase(delivery_id: str) -> Response:
 def _erase(event_id: str, *, cancel_pending: bool) -> tuple[str, str]:
     """Erase it; return what to say of it, and in which variant."""
     try:
-        erased = event_erasure.erase(
+        erased = one_event.erase(
             services().databases,
             event_id,
             workspace_id=g.workspace.id,

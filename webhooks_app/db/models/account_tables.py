@@ -138,7 +138,7 @@ class ApiToken(Base):
 
 
 class TokenAllowance(Base):
-    """What a token with a rate limit has used of it: `events/token_allowances.py`."""
+    """What a token with a rate limit has used of it: `events/shared_allowances.py`."""
 
     __tablename__ = "token_allowances"
 

@@ -52,7 +52,7 @@ class Event(Base):
     first_value: Mapped[str | None] = mapped_column(folded_text())
     second_value: Mapped[str | None] = mapped_column(folded_text())
     third_value: Mapped[str | None] = mapped_column(folded_text())
-    # Since when the body is empty and there are no values any more: `deliveries/payload_erasure.py`.
+    # Since when the body is empty and there are no values any more: `deliveries/erasure/payload_rows.py`.
     payload_erased_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     __table_args__ = (

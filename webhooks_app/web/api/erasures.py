@@ -4,9 +4,9 @@ from flask import Response, g
 
 from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.core.clock import format_rfc3339
-from webhooks_app.deliveries import event_erasure
-from webhooks_app.deliveries.erased_events import REQUEST_LIMITS
-from webhooks_app.deliveries.event_erasure import (
+from webhooks_app.deliveries.erasure import one_event
+from webhooks_app.deliveries.erasure.erased_event import REQUEST_LIMITS
+from webhooks_app.deliveries.erasure.one_event import (
     StillPending,
     UnknownEvent,
     UpgradeUnderWay,
@@ -23,7 +23,7 @@ from webhooks_app.web.api.operations import Operation, respond
 
 def erase_payload(event_id: str, query: ErasureQuery) -> Response:
     try:
-        erased = event_erasure.erase(
+        erased = one_event.erase(
             services().databases,
             event_id,
             workspace_id=g.workspace_id,

@@ -17,7 +17,7 @@ from webhooks_app.endpoints.named_endpoints import AmbiguousName, HeldChoiceNeed
 from webhooks_app.endpoints.versions import ChangedMeanwhile
 from webhooks_app.events.accept import KeyReused
 from webhooks_app.events.event_types import NAME
-from webhooks_app.events.token_limits import LargerThanBurst, RateLimited
+from webhooks_app.events.process_allowances import LargerThanBurst, RateLimited
 from webhooks_app.extensions import services
 from webhooks_app.web.api import rate_limit_headers
 

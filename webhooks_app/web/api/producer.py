@@ -61,7 +61,7 @@ def _answer(body: dict[str, Any], *, is_repeat: bool) -> tuple[Response, int]:
     response = jsonify(body)
     if is_repeat:
         response.headers[REPLAYED_HEADER] = "true"
-    allowance = services().group_commit.token_limits.allowance_of(current_token().token_hash)
+    allowance = services().group_commit.allowances.allowance_of(current_token().token_hash)
     response.headers.update(rate_limit_headers.of(allowance))
     return response, 202
 

@@ -4,7 +4,7 @@ Structured fields (RFC 9651), as in draft-ietf-httpapi-ratelimit-headers-10. The
 batch has many.
 """
 
-from webhooks_app.events.token_limits import Allowance
+from webhooks_app.events.process_allowances import Allowance
 
 NAMES = ("RateLimit", "RateLimit-Policy")
 _POLICY = '"events"'

@@ -13,7 +13,7 @@ from webhooks_app.accounts.api_tokens import LiveToken
 from webhooks_app.core.rate_limit import RateLimit
 from webhooks_app.db import transient_errors
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.events import token_allowances
+from webhooks_app.events import shared_allowances
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class _Bucket:
         return not is_early and count <= self.at_most()
 
 
-class TokenLimits:
+class ProcessAllowances:
     """One per process, used by the thread that commits; `allowance_of` by any."""
 
     def __init__(self, database: WriteDatabase, default: RateLimit | None = None) -> None:
@@ -134,7 +134,7 @@ class TokenLimits:
             return
         bucket.refused_at = now
         try:
-            token_allowances.record_refusal(self._database, token.id)
+            shared_allowances.record_refusal(self._database, token.id)
         except transient_errors.DATABASE_ERRORS as error:
             transient_errors.log_unavailable(log, error)
 
@@ -150,7 +150,7 @@ class TokenLimits:
         piece = max(min(limit.per_second, limit.burst), int(bucket.left)) // _SLICES_PER_SECOND
         least = count - bucket.in_hand
         most = max(least, piece, soon - bucket.in_hand)
-        grant = token_allowances.take(self._database, token.id, limit, least=least, most=most)
+        grant = shared_allowances.take(self._database, token.id, limit, least=least, most=most)
         bucket.in_hand += grant.taken
         bucket.left, bucket.asked_at = grant.left, time.monotonic()
 

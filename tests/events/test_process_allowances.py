@@ -19,8 +19,8 @@ from webhooks_app.core.rate_limit import RateLimit
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import ApiToken, Event, TokenAllowance
 from webhooks_app.events.group_commit import GroupCommit
+from webhooks_app.events.process_allowances import LargerThanBurst, ProcessAllowances, RateLimited
 from webhooks_app.events.submissions import NewEvent, Submission
-from webhooks_app.events.token_limits import LargerThanBurst, RateLimited, TokenLimits
 from webhooks_app.extensions import db
 from webhooks_app.jobs.wake_ups import WakeUps
 
@@ -40,7 +40,7 @@ def new_token(databases: Databases, workspace: Workspace, limit: RateLimit | Non
     return found
 
 
-def admitted(limits: TokenLimits, token: LiveToken, count: int = 1, *, soon: int = 1) -> bool:
+def admitted(limits: ProcessAllowances, token: LiveToken, count: int = 1, *, soon: int = 1) -> bool:
     try:
         limits.admit(token, count, soon=soon)
     except RateLimited:
@@ -89,7 +89,7 @@ def second_commit_failing(database: WriteDatabase) -> Iterator[None]:
 
 def test_processes_share_one_allowance(workspace: Workspace, databases: Databases) -> None:
     token = new_token(databases, workspace, SLOW)
-    processes = [TokenLimits(databases.write) for _ in range(3)]
+    processes = [ProcessAllowances(databases.write) for _ in range(3)]
     began = time.monotonic()
     through = sum(admitted(each, token) for _ in range(40) for each in processes)
     passed = time.monotonic() - began
@@ -99,9 +99,9 @@ def test_processes_share_one_allowance(workspace: Workspace, databases: Database
 
 @pytest.mark.usefixtures("token_clock")
 def test_a_slice_costs_one_transaction_and_a_refusal_none(workspace: Workspace, databases: Databases) -> None:
-    token, limits = new_token(databases, workspace, RateLimit(1, 1000)), TokenLimits(databases.write)
+    token, limits = new_token(databases, workspace, RateLimit(1, 1000)), ProcessAllowances(databases.write)
     db.session.rollback()
-    slow = TokenLimits(databases.write)
+    slow = ProcessAllowances(databases.write)
     with counted_commits() as commits:
         assert all(admitted(limits, token, soon=200) for _ in range(200))
         assert len(commits) == 1
@@ -117,7 +117,7 @@ def test_what_is_far_over_its_limit_costs_ten_transactions_a_second_and_gets_wha
     workspace: Workspace, databases: Databases, token_clock: TokenClock
 ) -> None:
     limit = RateLimit(200, 200)
-    token, limits = new_token(databases, workspace, limit), TokenLimits(databases.write)
+    token, limits = new_token(databases, workspace, limit), ProcessAllowances(databases.write)
     assert admitted(limits, token, 200)
     db.session.rollback()
     with counted_commits() as commits:
@@ -137,7 +137,10 @@ def test_a_small_burst_takes_nothing_of_the_rate(
     workspace: Workspace, databases: Databases, token_clock: TokenClock, rate: int, burst: int
 ) -> None:
     """The clock goes on by a little less than an event takes to come back."""
-    token, limits = new_token(databases, workspace, RateLimit(rate, burst)), TokenLimits(databases.write)
+    token, limits = (
+        new_token(databases, workspace, RateLimit(rate, burst)),
+        ProcessAllowances(databases.write),
+    )
     step = 0.9 / rate
     through, count = 0, rate // 2
     for _ in range(count):
@@ -163,7 +166,10 @@ def test_the_database_is_asked_so_often_for_what_has_come_back(
     early: float,
     late: float,
 ) -> None:
-    token, limits = new_token(databases, workspace, RateLimit(rate, burst)), TokenLimits(databases.write)
+    token, limits = (
+        new_token(databases, workspace, RateLimit(rate, burst)),
+        ProcessAllowances(databases.write),
+    )
     assert admitted(limits, token, burst)
     db.session.rollback()
     with counted_commits() as commits:
@@ -178,7 +184,7 @@ def test_the_database_is_asked_so_often_for_what_has_come_back(
 def test_what_is_shown_comes_back_with_time_up_to_the_burst(
     workspace: Workspace, databases: Databases, token_clock: TokenClock
 ) -> None:
-    token, limits = new_token(databases, workspace, RateLimit(10, 100)), TokenLimits(databases.write)
+    token, limits = new_token(databases, workspace, RateLimit(10, 100)), ProcessAllowances(databases.write)
     token_clock.seconds = 7.0
     limits.admit(token, 100, soon=100)
     token_clock.seconds = 11.0
@@ -193,7 +199,7 @@ def test_what_is_shown_comes_back_with_time_up_to_the_burst(
 
 
 def test_without_a_limit_nothing_is_asked_nor_said(workspace: Workspace, databases: Databases) -> None:
-    token, limits = new_token(databases, workspace, None), TokenLimits(databases.write)
+    token, limits = new_token(databases, workspace, None), ProcessAllowances(databases.write)
     db.session.rollback()
     with counted_commits() as commits:
         assert all(admitted(limits, token, 1000) for _ in range(50))
@@ -205,7 +211,7 @@ def test_without_a_limit_nothing_is_asked_nor_said(workspace: Workspace, databas
 def test_the_default_holds_for_tokens_without_a_limit_of_their_own(
     workspace: Workspace, databases: Databases
 ) -> None:
-    limits = TokenLimits(databases.write, RateLimit(1, 2))
+    limits = ProcessAllowances(databases.write, RateLimit(1, 2))
     own, none = new_token(databases, workspace, SLOW), new_token(databases, workspace, None)
     assert admitted(limits, own, 20)
     with pytest.raises(LargerThanBurst):
@@ -215,7 +221,7 @@ def test_the_default_holds_for_tokens_without_a_limit_of_their_own(
 def test_who_is_refused_learns_when_to_come_again(
     workspace: Workspace, databases: Databases, token_clock: TokenClock
 ) -> None:
-    token, limits = new_token(databases, workspace, RateLimit(2, 20)), TokenLimits(databases.write)
+    token, limits = new_token(databases, workspace, RateLimit(2, 20)), ProcessAllowances(databases.write)
     limits.admit(token, 20, soon=20)
     spent = limits.allowance_of(token.token_hash)
     assert spent is not None and (spent.left, spent.seconds) == (0, 10)
@@ -234,7 +240,7 @@ def test_who_is_refused_until_the_database_is_asked_again_has_less_than_they_ask
     workspace: Workspace, databases: Databases, token_clock: TokenClock
 ) -> None:
     """What has come back meanwhile would do."""
-    token, limits = new_token(databases, workspace, RateLimit(100, 1000)), TokenLimits(databases.write)
+    token, limits = new_token(databases, workspace, RateLimit(100, 1000)), ProcessAllowances(databases.write)
     limits.admit(token, 1000, soon=1000)
     token_clock.seconds = 0.05
     with pytest.raises(RateLimited) as refused:
@@ -246,7 +252,7 @@ def test_who_is_refused_until_the_database_is_asked_again_has_less_than_they_ask
 def test_what_a_process_holds_is_used_before_more_is_taken(
     workspace: Workspace, databases: Databases
 ) -> None:
-    token, limits = new_token(databases, workspace, RateLimit(10, 1000)), TokenLimits(databases.write)
+    token, limits = new_token(databases, workspace, RateLimit(10, 1000)), ProcessAllowances(databases.write)
     db.session.rollback()
     with counted_commits() as commits:
         assert admitted(limits, token)
@@ -261,7 +267,7 @@ def test_what_a_process_holds_is_used_before_more_is_taken(
 def test_what_a_process_holds_stays_when_the_limit_changes_up_to_the_new_burst(
     workspace: Workspace, databases: Databases, burst: int, held: int
 ) -> None:
-    token, limits = new_token(databases, workspace, RateLimit(1, 900)), TokenLimits(databases.write)
+    token, limits = new_token(databases, workspace, RateLimit(1, 900)), ProcessAllowances(databases.write)
     assert admitted(limits, token, soon=200)
     db.session.rollback()
     changed = replace(token, limit=RateLimit(1, burst))
@@ -276,7 +282,7 @@ def test_what_a_process_holds_stays_when_the_limit_changes_up_to_the_new_burst(
 def test_a_batch_that_was_refused_does_not_use_up_what_smaller_ones_may_have(
     workspace: Workspace, databases: Databases
 ) -> None:
-    token, limits = new_token(databases, workspace, SLOW), TokenLimits(databases.write)
+    token, limits = new_token(databases, workspace, SLOW), ProcessAllowances(databases.write)
     assert admitted(limits, token, 20)
     assert not admitted(limits, token, 25, soon=35)
     assert admitted(limits, token, 10)
@@ -285,7 +291,7 @@ def test_a_batch_that_was_refused_does_not_use_up_what_smaller_ones_may_have(
 def test_a_changed_limit_holds_at_once(
     workspace: Workspace, databases: Databases, token_clock: TokenClock
 ) -> None:
-    token, limits = new_token(databases, workspace, RateLimit(1, 5)), TokenLimits(databases.write)
+    token, limits = new_token(databases, workspace, RateLimit(1, 5)), ProcessAllowances(databases.write)
     assert admitted(limits, token, 5)
     assert not admitted(limits, token, 5)
     row = db.session.get_one(ApiToken, token.id)
@@ -333,7 +339,7 @@ def test_when_a_token_was_refused_last_is_recorded(
 def test_a_refusal_that_cannot_be_recorded_is_logged(
     workspace: Workspace, databases: Databases, caplog: pytest.LogCaptureFixture
 ) -> None:
-    token, limits = new_token(databases, workspace, SLOW), TokenLimits(databases.write)
+    token, limits = new_token(databases, workspace, SLOW), ProcessAllowances(databases.write)
     assert admitted(limits, token)
     db.session.rollback()
     with failing(databases.write, "UPDATE token_allowances"):
@@ -344,7 +350,7 @@ def test_a_refusal_that_cannot_be_recorded_is_logged(
 @pytest.mark.usefixtures("token_clock")
 def test_a_lost_allowance_is_a_full_one(workspace: Workspace, databases: Databases) -> None:
     token = new_token(databases, workspace, SLOW)
-    assert admitted(TokenLimits(databases.write), token, 30)
+    assert admitted(ProcessAllowances(databases.write), token, 30)
     with databases.write.begin() as connection:
         connection.execute(delete(TokenAllowance))
-    assert admitted(TokenLimits(databases.write), token, 30)
+    assert admitted(ProcessAllowances(databases.write), token, 30)

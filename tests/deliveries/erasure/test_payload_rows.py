@@ -10,7 +10,7 @@ from webhooks_app.core import clock
 from webhooks_app.db import event_payloads
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import Delivery, Event
-from webhooks_app.deliveries import payload_erasure
+from webhooks_app.deliveries.erasure import payload_rows
 from webhooks_app.extensions import db
 
 A_MOMENT = timedelta(microseconds=1)
@@ -20,10 +20,10 @@ def test_nothing_is_erased_until_the_moment_at_which_an_upgrade_is_over(
     database: WriteDatabase, databases: Databases
 ) -> None:
     now = clock.now()
-    assert payload_erasure.held_until(databases.read, now=now) is None
+    assert payload_rows.held_until(databases.read, now=now) is None
     upgrading(database, until=now)
-    assert payload_erasure.held_until(databases.read, now=now - A_MOMENT) == now
-    assert payload_erasure.held_until(databases.read, now=now) is None
+    assert payload_rows.held_until(databases.read, now=now - A_MOMENT) == now
+    assert payload_rows.held_until(databases.read, now=now) is None
 
 
 def test_an_event_is_unfinished_while_something_is_to_be_sent_or_was_until_lately(
@@ -39,7 +39,7 @@ def test_an_event_is_unfinished_while_something_is_to_be_sent_or_was_until_latel
     db.session.rollback()
     both = [sent, pending]
     with database.begin() as connection:
-        unfinished = payload_erasure.unfinished
+        unfinished = payload_rows.unfinished
         assert unfinished(connection, both) == {pending}
         assert unfinished(connection, both, finished_before=finished_at) == {pending}
         assert unfinished(connection, both, finished_before=finished_at - A_MOMENT) == {sent, pending}
@@ -55,10 +55,10 @@ def test_deliveries_without_their_payload_are_counted(workspace: Workspace, data
     with database.begin() as connection:
         delivery_ids = list(connection.scalars(by_event))
         assert event_payloads.lock_unerased(connection, [kept, erased]) == [erased, kept]
-        assert payload_erasure.count_erased(connection, delivery_ids) == 0
-        payload_erasure.erase_bodies(connection, [erased], now=clock.now())
+        assert payload_rows.count_erased(connection, delivery_ids) == 0
+        payload_rows.erase_bodies(connection, [erased], now=clock.now())
         assert event_payloads.lock_unerased(connection, [kept, erased]) == [kept]
-        assert payload_erasure.count_erased(connection, delivery_ids) == 2
-        assert payload_erasure.count_erased(connection, []) == 0
+        assert payload_rows.count_erased(connection, delivery_ids) == 2
+        assert payload_rows.count_erased(connection, []) == 0
     db.session.rollback()
     assert db.session.scalars(select(Event.payload_erased_at).where(Event.id == kept)).one() is None

@@ -34,9 +34,10 @@ from webhooks_app.db.models import (
     PendingDelivery,
 )
 from webhooks_app.db.models.event_tables import VALUE_COLUMNS
-from webhooks_app.deliveries import event_erasure, retention
-from webhooks_app.deliveries.erased_events import ErasedEvent, ErasureLimits
-from webhooks_app.deliveries.event_erasure import StillPending, UnknownEvent
+from webhooks_app.deliveries import retention
+from webhooks_app.deliveries.erasure import one_event
+from webhooks_app.deliveries.erasure.erased_event import ErasedEvent, ErasureLimits
+from webhooks_app.deliveries.erasure.one_event import StillPending, UnknownEvent
 from webhooks_app.deliveries.retention_batches import RetentionLimits
 from webhooks_app.endpoints import actions
 from webhooks_app.events.fan_out_plan import FanOutPlan
@@ -49,7 +50,7 @@ NO_WAIT = ErasureLimits(log_seconds=0.1, samples=False)
 
 def erase(databases: Databases, event_id: str, *, cancel_pending: bool = False) -> ErasedEvent:
     db.session.rollback()
-    erased = event_erasure.erase(
+    erased = one_event.erase(
         databases, event_id, cancel_pending=cancel_pending, actor=TESTER, limits=ErasureLimits(batch_rows=2)
     )
     db.session.rollback()
@@ -161,7 +162,7 @@ def test_what_its_time_did_not_suffice_for_is_done_by_retention(
     db.session.rollback()
 
     no_time = ErasureLimits(batch_rows=2, seconds=0)
-    erased = event_erasure.erase(databases, event_id, actor=TESTER, limits=no_time)
+    erased = one_event.erase(databases, event_id, actor=TESTER, limits=no_time)
     assert (erased.are_attempts_left, erased.is_complete, erased.attempts_erased) == (True, False, 0)
     assert has_payload() == [False]
     assert mentions(databases) >= 5
@@ -199,7 +200,7 @@ def test_of_what_is_complete_nothing_is_left_to_retention_or_to_a_repeat(
     assert erase(databases, event_id).is_complete
     assert not noted()
     with copies_kept(database, databases):
-        again = event_erasure.erase(databases, event_id, actor=TESTER, limits=NO_WAIT)
+        again = one_event.erase(databases, event_id, actor=TESTER, limits=NO_WAIT)
     assert (again.was_erased, again.is_complete) == (True, True)
 
 
@@ -212,7 +213,7 @@ def test_a_run_of_retention_that_leaves_copies_leaves_the_erasure_to_the_next(
     analyze(database)
     later, limits = clock.now() + timedelta(days=days, hours=1), RetentionLimits(log_seconds=0.1)
     with copies_kept(database, databases):
-        assert not event_erasure.erase(
+        assert not one_event.erase(
             databases, event_id, cancel_pending=True, actor=TESTER, limits=NO_WAIT
         ).is_complete
         retention.delete_expired(databases, now=later, limits=limits)
@@ -258,14 +259,14 @@ def test_a_request_leaves_the_statistics_to_retention_if_there_are_values(
         )
 
     for _repeat in range(2):
-        left = event_erasure.erase(databases, event_id, actor=TESTER, limits=NO_WAIT)
+        left = one_event.erase(databases, event_id, actor=TESTER, limits=NO_WAIT)
         assert (left.are_samples_left, left.is_complete) == (True, False)
     assert sampled_mentions(database)
-    assert event_erasure.erase(databases, without_values, actor=TESTER, limits=NO_WAIT).is_complete
+    assert one_event.erase(databases, without_values, actor=TESTER, limits=NO_WAIT).is_complete
     assert noted() == [event_id]
     retention.delete_expired(databases, now=clock.now() + timedelta(hours=1))
     assert (sampled_mentions(database), noted()) == (0, [])
-    assert event_erasure.erase(databases, event_id, actor=TESTER, limits=NO_WAIT).is_complete
+    assert one_event.erase(databases, event_id, actor=TESTER, limits=NO_WAIT).is_complete
 
 
 def test_a_refusal_says_that_there_was_no_time_to_cancel_all(
@@ -278,7 +279,7 @@ def test_a_refusal_says_that_there_was_no_time_to_cancel_all(
 
     no_time = ErasureLimits(batch_rows=2, seconds=0)
     with pytest.raises(StillPending) as refused:
-        event_erasure.erase(databases, event_id, cancel_pending=True, actor=TESTER, limits=no_time)
+        one_event.erase(databases, event_id, cancel_pending=True, actor=TESTER, limits=no_time)
     assert (refused.value.was_time_over, refused.value.count) == (True, 3)
     text_of = erasure_messages.explain_pending(refused.value, was_cancel_asked=True)
     assert text_of == "3 deliveries are still to be canceled, or being sent; ask for it again."
@@ -288,7 +289,7 @@ def test_a_refusal_says_that_there_was_no_time_to_cancel_all(
 def test_an_event_of_another_workspace_is_unknown(workspace: Workspace, databases: Databases) -> None:
     [event_id] = workspace.send()
     with pytest.raises(UnknownEvent):
-        event_erasure.erase(databases, event_id, workspace_id="ws_other", actor=TESTER)
+        one_event.erase(databases, event_id, workspace_id="ws_other", actor=TESTER)
     assert has_payload() == [True]
 
 

@@ -12,7 +12,7 @@ from webhooks_app.core.rate_limit import RateLimit
 from webhooks_app.db.database_limits import DatabaseLimits
 from webhooks_app.db.engines import WriteDatabase, databases_of, open_engine
 from webhooks_app.db.models import ApiToken, TokenAllowance
-from webhooks_app.events import token_allowances
+from webhooks_app.events import shared_allowances
 from webhooks_app.extensions import db
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -24,7 +24,7 @@ LONG = DatabaseLimits(lock_seconds=600, statement_seconds=None, answer_seconds=N
 def decided(full_in: float, *, least: int, most: int, limit: RateLimit = LIMIT) -> tuple[int, float, float]:
     """Return what is taken, what is left, and in how many seconds the bucket is full then."""
     full_at = NOW + timedelta(seconds=full_in)
-    grant, then = token_allowances.decide(full_at, NOW, limit, least=least, most=most)
+    grant, then = shared_allowances.decide(full_at, NOW, limit, least=least, most=most)
     return grant.taken, grant.left, (then - NOW).total_seconds()
 
 
@@ -51,7 +51,7 @@ def test_no_rounding_lets_more_through_than_the_rate(rate: int) -> None:
     limit, full_at, taken, now = RateLimit(rate, 3 * rate), NOW, 0, NOW
     for _ in range(3000):
         now += timedelta(microseconds=max(1, round(300_000 / rate)))
-        grant, full_at = token_allowances.decide(full_at, now, limit, least=1, most=1)
+        grant, full_at = shared_allowances.decide(full_at, now, limit, least=1, most=1)
         taken += grant.taken
     may = limit.burst + (now - NOW).total_seconds() * rate
     assert taken <= may + 1
@@ -67,7 +67,7 @@ def test_many_at_once_get_no_more_than_there_is(workspace: Workspace, database: 
     db.session.rollback()
 
     def take(_: int) -> int:
-        return token_allowances.take(database, token_id, limit, least=1, most=3).taken
+        return shared_allowances.take(database, token_id, limit, least=1, most=3).taken
 
     with ThreadPoolExecutor(8) as threads:
         taken = list(threads.map(take, range(20)))
@@ -81,14 +81,14 @@ def test_a_clock_that_was_ahead_blocks_nobody_for_longer_than_a_whole_burst(
 ) -> None:
     token_id = token_of(workspace)
     db.session.rollback()
-    assert token_allowances.take(database, token_id, LIMIT, least=1, most=1).taken == 1
+    assert shared_allowances.take(database, token_id, LIMIT, least=1, most=1).taken == 1
     with database.begin() as connection:
         ahead = datetime.now(UTC) + timedelta(days=1)
         connection.execute(update(TokenAllowance).values(full_at=ahead))
-    assert token_allowances.take(database, token_id, LIMIT, least=1, most=1).taken == 0
+    assert shared_allowances.take(database, token_id, LIMIT, least=1, most=1).taken == 0
     with database.begin() as connection:
         connection.execute(update(TokenAllowance).values(full_at=datetime.now(UTC) + timedelta(seconds=4)))
-    assert token_allowances.take(database, token_id, LIMIT, least=1, most=1).taken == 1
+    assert shared_allowances.take(database, token_id, LIMIT, least=1, most=1).taken == 1
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -97,13 +97,13 @@ def test_a_row_that_another_process_holds_is_not_waited_for_as_others_are(
 ) -> None:
     token_id = token_of(workspace)
     db.session.rollback()
-    token_allowances.take(database, token_id, LIMIT, least=1, most=1)
+    shared_allowances.take(database, token_id, LIMIT, least=1, most=1)
     patient = open_engine(database_url, waits_for_disk=False, limits=LONG)
     try:
         with ThreadPoolExecutor(1) as thread, database.begin() as connection:
             connection.execute(select(TokenAllowance.full_at).with_for_update())
             write = databases_of(patient).write
-            taking = thread.submit(token_allowances.take, write, token_id, LIMIT, least=1, most=1)
+            taking = thread.submit(shared_allowances.take, write, token_id, LIMIT, least=1, most=1)
             with pytest.raises(OperationalError):
                 taking.result(30)
     finally:

@@ -14,8 +14,10 @@ from webhooks_app.db.event_conditions import of_event
 from webhooks_app.db.models import FINAL_STATES, Delivery, DeliveryState, Event, LatePayload
 from webhooks_app.db.models.event_tables import VALUE_COLUMNS
 from webhooks_app.db.upsert import insert_rows_if_new
-from webhooks_app.deliveries import cancellations, deliveries_of_events, payload_erasure
-from webhooks_app.deliveries.erased_events import DEFAULT_LIMITS, ErasedEvent, ErasureLimits, forget_copies
+from webhooks_app.deliveries import cancellations, deliveries_of_events
+from webhooks_app.deliveries.erasure import payload_rows
+from webhooks_app.deliveries.erasure.database_copies import forget_copies
+from webhooks_app.deliveries.erasure.erased_event import DEFAULT_LIMITS, ErasedEvent, ErasureLimits
 from webhooks_app.events import fan_out_runs
 
 
@@ -85,14 +87,14 @@ def erase_rows(
     """
     deadline = time.monotonic() + limits.seconds
     workspace_id = _workspace_of(databases, event_id, workspace_id)
-    if ends_at := payload_erasure.held_until(databases.read, now=clock.now()):
+    if ends_at := payload_rows.held_until(databases.read, now=clock.now()):
         raise UpgradeUnderWay(ends_at)
     canceled, was_time_over = 0, False
     if cancel_pending:
         canceled, was_time_over = _cancel(
             databases, workspace_id, event_id, actor, limits.batch_rows, deadline
         )
-    may_come_back = payload_erasure.may_come_back(databases.read)
+    may_come_back = payload_rows.may_come_back(databases.read)
     now = clock.now()
     with databases.write.begin() as connection:
         event = _lock(connection, event_id)
@@ -104,7 +106,7 @@ def erase_rows(
         is_complete = was_erased and not _is_left_to_retention(connection, workspace_id, event_id)
         _leave_to_retention(connection, workspace_id, event_id)
         if not was_erased:
-            payload_erasure.erase_bodies(connection, [event_id], now=now)
+            payload_rows.erase_bodies(connection, [event_id], now=now)
             _record(connection, actor, workspace_id, event_id, rest, now)
             # What fans the event out finds it without a payload, and makes no more deliveries of it.
             canceled += rest
@@ -207,7 +209,7 @@ def _erase_attempts(
         if time.monotonic() > deadline:
             return count, False
         with databases.write.begin() as connection:
-            count += payload_erasure.erase_attempts(connection, some)
+            count += payload_rows.erase_attempts(connection, some)
     return count, True
 
 
