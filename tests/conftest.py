@@ -73,6 +73,7 @@ PATIENT_LIMITS = DatabaseLimits(
     request_seconds=90,
 )
 PATIENT_GROUPS = GroupLimits(answer_seconds=90, least_seconds=60)
+JOB_THREADS = {"fan_out", "index_values", "mail", "recover", "expire", "index_builds"}
 # One for each test, or nearly: what outlives its test by some hundred others disturbs none.
 REDIS_DATABASES = 1000
 OPEN_TRANSACTIONS = """
@@ -596,6 +597,8 @@ def job_app(app: Flask) -> Iterator[Flask]:
     with new_engine(app) as engine:
         tasks.use_context(tasks.Context(services(app), engine))
         yield app
+        # A later test's job of the same name would not start beside one of this test's.
+        wait_for(lambda: JOB_THREADS.isdisjoint(each.name for each in threading.enumerate()))
         tasks.use_context(None)
 
 
