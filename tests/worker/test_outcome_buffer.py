@@ -127,8 +127,8 @@ def test_outcomes_outlast_an_outage_and_are_dropped_with_their_leases(
 ) -> None:
     """As the deliveries are then due again. Each new try says that an earlier one may have written."""
     workspace.endpoint(URL)
-    workspace.send(3)
-    early, lost, later = (finished(each, DELIVERED) for each in claim(database, 3))
+    workspace.send(4)
+    early, lost, younger, later = (finished(each, DELIVERED) for each in claim(database, 4))
     buffer = OutcomeBuffer(database, wake_ups, lease=LEASE, limits=BufferLimits())
     now, is_away = 1000.0, True
     retries: list[bool] = []
@@ -156,16 +156,19 @@ def test_outcomes_outlast_an_outage_and_are_dropped_with_their_leases(
 
     is_away = True
     buffer.add(lost)
-    now += LEASE.total_seconds() + 1
+    now += 1
+    buffer.add(younger)
+    now += LEASE.total_seconds()
     with pytest.raises(OperationalError):
         buffer.write()
-    assert not buffer
+    assert buffer.unwritten == [younger.key]
 
     is_away = False
     buffer.add(later)
     buffer.write()
-    assert buffer.recorded == 2
-    assert {attempt.delivery_id for attempt in attempts()} == {early.delivery_id, later.delivery_id}
+    assert buffer.recorded == 3
+    recorded = {attempt.delivery_id for attempt in attempts()}
+    assert recorded == {each.delivery_id for each in (early, younger, later)}
     assert retries[3] is False
 
 
