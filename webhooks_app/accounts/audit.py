@@ -100,18 +100,18 @@ def record(
 def record_for_person(
     connection: Connection, actor: Actor, action: str, user_id: str, **details: str
 ) -> None:
-    """Record it for the account as `record_untold` does, and have the person told of it by e-mail.
+    """Record it for the account as `record_in_each_workspace` does, and have the person told of it by e-mail.
 
     Told of is what somebody may have done who is not they.
     """
     now = clock.now()
-    record_untold(connection, actor, action, user_id, now=now, **details)
+    record_in_each_workspace(connection, actor, action, user_id, now=now, **details)
     security_mails.note_for_person(
         connection, action, user_id, actor=actor.name, address=actor.address, details=details, now=now
     )
 
 
-def record_untold(
+def record_in_each_workspace(
     connection: Connection, actor: Actor, action: str, user_id: str, *, now: datetime, **details: Any
 ) -> None:
     """Add an audit row for the account, and one for each workspace that its person is a member of."""

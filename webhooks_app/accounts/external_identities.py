@@ -122,7 +122,7 @@ def _admit(database: WriteDatabase, claims: Claims, settings: OidcSettings, acto
                 )
                 _close_to_others(connection, claims, user_id, new.password_hash)
             else:  # no news to whoever has the account by it
-                audit.record_untold(
+                audit.record_in_each_workspace(
                     connection, actor, "sso.connect", user_id, now=clock.now(), issuer=claims.issuer
                 )
     except (IntegrityError, users.EmailTaken):  # the same person, twice at the same moment

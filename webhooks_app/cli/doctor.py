@@ -104,7 +104,7 @@ def _opened_database(settings: Settings, databases: Databases) -> Iterator[Findi
     yield Finding("schema", Status.OK, "It is the one that this version needs.")
     if refusal := write_probe.try_to_write(databases.write):
         yield Finding("database", Status.FAILED, f"It takes no writes: {write_problems.reason(refusal)}.")
-    yield _keys(settings, databases)
+    yield _keys_open_secrets(settings, databases)
     with databases.read.connect() as connection:
         if advice := payload_rows.samples_advice(connection):
             yield Finding("database", Status.WARNING, advice)
@@ -135,7 +135,7 @@ def _clock(difference: timedelta) -> Finding:
     return Finding("clock", Status.OK, f"It differs from the database's by {abs(seconds):.1f} s.")
 
 
-def _keys(settings: Settings, databases: Databases) -> Finding:
+def _keys_open_secrets(settings: Settings, databases: Databases) -> Finding:
     """Try the keys on the newest and the oldest secret there are."""
     cipher = Cipher(settings.encryption_keys)
     with databases.read.connect() as connection:

@@ -120,7 +120,7 @@ def _due(now: datetime) -> Any:
 def _send_one(
     databases: Databases, server: MailServer, due: Row[Any], *, base_url: str, now: datetime
 ) -> bool:
-    if not _claim(databases.write, due, now):
+    if not _claim_until_next_try(databases.write, due, now):
         return False
     email = _compose_email(databases.read, due.id, base_url)
     if email is None or not email.to:
@@ -136,7 +136,7 @@ def _send_one(
     return True
 
 
-def _claim(database: WriteDatabase, due: Row[Any], now: datetime) -> bool:
+def _claim_until_next_try(database: WriteDatabase, due: Row[Any], now: datetime) -> bool:
     """Make it due again later, in case this process dies or the server refuses; False if another did."""
     pause = min(FIRST_PAUSE * 2 ** min(due.mail_tries, 10), LONGEST_PAUSE)
     with database.begin() as connection:

@@ -51,7 +51,7 @@ def decide(
     if outcome.kind in _HOPELESS:
         return _FAILED
     retry_after = _retry_after(outcome, now)
-    pause_until = now + min(retry_after, LONGEST_PAUSE) if retry_after else None
+    pause_until = _pause_of_endpoint(retry_after, now)
     if scheduled_at is not None:
         return RetryDecision(DeliveryState.PENDING, scheduled_at, pause_until)
     if is_test or outcome.kind is OutcomeClass.HTTP_410:  # the endpoint says that no other attempt would help
@@ -69,3 +69,7 @@ def _retry_after(outcome: Outcome, now: datetime) -> timedelta | None:
     if outcome.retry_after and outcome.status in (429, 503):
         return parse_retry_after(outcome.retry_after, now=now)
     return None
+
+
+def _pause_of_endpoint(retry_after: timedelta | None, now: datetime) -> datetime | None:
+    return now + min(retry_after, LONGEST_PAUSE) if retry_after else None

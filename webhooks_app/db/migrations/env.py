@@ -27,7 +27,7 @@ DEADLOCK_SECONDS_IF_VACUUMED = """
 TAKE_TURN = "SELECT pg_catalog.pg_advisory_xact_lock(7290146031)"
 
 
-def run_in_one_transaction(*, is_patient: bool) -> None:
+def take_turn_and_migrate(*, is_patient: bool) -> None:
     with WriteDatabase(database.engine).without_time_limit().begin() as connection:
         context.configure(
             connection=connection,
@@ -55,7 +55,7 @@ def lock_seconds(connection: Connection, *, is_patient: bool) -> float:
 
 for attempt in range(1, limits.attempts + 1):
     try:
-        run_in_one_transaction(is_patient=attempt % 2 == 0)
+        take_turn_and_migrate(is_patient=attempt % 2 == 0)
         break
     except OperationalError as error:
         if attempt == limits.attempts or not postgresql_sessions.is_lock_timeout(error):

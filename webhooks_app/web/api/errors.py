@@ -91,7 +91,7 @@ def not_in_catalog(event_type: object, names: Collection[str]) -> str:
 
 def add_handlers(blueprint: Blueprint) -> None:
     """Give an API's blueprint this shape for whatever goes wrong in its views."""
-    blueprint.register_error_handler(ApiError, _answer_error)
+    blueprint.register_error_handler(ApiError, _answer_in_asked_shape)
     blueprint.register_error_handler(HTTPException, answer_http_error)
     blueprint.register_error_handler(KeyReused, _answer_key_reused)
     blueprint.register_error_handler(RateLimited, _answer_rate_limited)
@@ -104,7 +104,9 @@ def add_handlers(blueprint: Blueprint) -> None:
 
 def answer_http_error(error: HTTPException) -> tuple[Response, int]:
     name = (error.name or "error").lower().replace(" ", "_")
-    return _answer_error(ApiError(error.code or 500, name, _message(error), headers=own_headers(error)))
+    return _answer_in_asked_shape(
+        ApiError(error.code or 500, name, _message(error), headers=own_headers(error))
+    )
 
 
 def _message(error: HTTPException) -> str:
@@ -129,7 +131,7 @@ def own_headers(error: HTTPException) -> dict[str, str]:
     return {name: value for name, value in error.get_headers() if name != "Content-Type"}
 
 
-def _answer_error(error: ApiError) -> tuple[Response, int]:
+def _answer_in_asked_shape(error: ApiError) -> tuple[Response, int]:
     if request.endpoint in _EVENT_VIEWS:
         services().counters.count("events_refused", error.code)
     if request.accept_mimetypes.best_match(["application/json", PROBLEM]) == PROBLEM:
@@ -145,7 +147,7 @@ def _answer_error(error: ApiError) -> tuple[Response, int]:
 def _answer_key_reused(error: KeyReused) -> tuple[Response, int]:
     field = "Idempotency-Key" if error.position is None else f"events[{error.position}].idempotency_key"
     message = "This idempotency key was used for something else."
-    return _answer_error(ApiError(409, "idempotency_key_reused", message, field))
+    return _answer_in_asked_shape(ApiError(409, "idempotency_key_reused", message, field))
 
 
 def _answer_rate_limited(error: RateLimited) -> tuple[Response, int]:
@@ -155,7 +157,7 @@ def _answer_rate_limited(error: RateLimited) -> tuple[Response, int]:
         f"{allowance.seconds} s."
     )
     headers = {"Retry-After": str(allowance.seconds), **rate_limit_headers.of(allowance)}
-    return _answer_error(ApiError(429, "rate_limited", message, headers=headers))
+    return _answer_in_asked_shape(ApiError(429, "rate_limited", message, headers=headers))
 
 
 def _answer_larger_than_burst(error: LargerThanBurst) -> tuple[Response, int]:
@@ -163,12 +165,12 @@ def _answer_larger_than_burst(error: LargerThanBurst) -> tuple[Response, int]:
         f"This API token may send {error.limit.burst:,} events at once, and the batch has {error.count:,}. "
         "Send smaller ones."
     )
-    return _answer_error(ApiError(422, "larger_than_rate_limit", message, "events"))
+    return _answer_in_asked_shape(ApiError(422, "larger_than_rate_limit", message, "events"))
 
 
 def _answer_changed(_error: ChangedMeanwhile) -> tuple[Response, int]:
     message = "The endpoint was changed meanwhile. Read it again, then decide."
-    return _answer_error(ApiError(412, "changed_meanwhile", message, "If-Match"))
+    return _answer_in_asked_shape(ApiError(412, "changed_meanwhile", message, "If-Match"))
 
 
 def ambiguous_name(_error: AmbiguousName) -> ApiError:
@@ -178,19 +180,21 @@ def ambiguous_name(_error: AmbiguousName) -> ApiError:
 
 
 def _answer_ambiguous(error: AmbiguousName) -> tuple[Response, int]:
-    return _answer_error(ambiguous_name(error))
+    return _answer_in_asked_shape(ambiguous_name(error))
 
 
 def _answer_held(_error: HeldChoiceNeeded) -> tuple[Response, int]:
-    return _answer_error(ApiError(422, "invalid", "Deliveries were held: say send or discard.", "held"))
+    return _answer_in_asked_shape(
+        ApiError(422, "invalid", "Deliveries were held: say send or discard.", "held")
+    )
 
 
 def _answer_value_needed(_error: ValueNeeded) -> tuple[Response, int]:
     """Say it of an endpoint that was changed meanwhile, so that a stored value would go elsewhere."""
     message = "Give the values of the headers: the URL leads to another server now."
-    return _answer_error(ApiError(422, "invalid", message, "headers"))
+    return _answer_in_asked_shape(ApiError(422, "invalid", message, "headers"))
 
 
 def answer_unavailable() -> tuple[Response, int]:
     message = "The database does not answer. Nothing was accepted; send this again."
-    return _answer_error(ApiError(503, "unavailable", message, headers={"Retry-After": "1"}))
+    return _answer_in_asked_shape(ApiError(503, "unavailable", message, headers={"Retry-After": "1"}))
