@@ -2,18 +2,29 @@
 
 A report lists the deliveries that the process had sent and not recorded, by the engine's own account. The
 checker takes them for those that may be sent once more. Of a web, it lists the events that it was accepting.
+A process that outlives a lease reports what it recorded too late, which another one may have sent once more.
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection
 
 from faults.journal import Journal
-from webhooks_app import tasks
-from webhooks_app.core import failpoints
+from webhooks_app import config, tasks
+from webhooks_app.core import clock, failpoints
+from webhooks_app.worker import recording
+from webhooks_app.worker.claimed_delivery import ClaimedDelivery, ClaimKey
+from webhooks_app.worker.outcome_buffer import OutcomeBuffer
 
 FILE = "crash-reports.log"
-TIMED_OUT = "job.timed_out"
+# What is reported by a process that lives on.
+TIMED_OUT, TOO_LATE = "job.timed_out", "lease.ended"
+# A claim is a little older than its request, from which its age is told.
+_BEFORE_REQUEST = timedelta(seconds=1)
 
 
 def install() -> None:
@@ -24,11 +35,17 @@ def install() -> None:
     """
     failpoints.before_kill = _report
     tasks.deliver_due = _reporting_time_out(tasks.deliver_due)
+    recording._write_deliveries = _reporting_late_ones(recording._write_deliveries)
+    setattr(OutcomeBuffer, "_drop_expired", _reporting_dropped_ones(OutcomeBuffer._drop_expired))  # noqa: B010 - mypy
 
 
 def _report(place: str, events: Iterable[str] = ()) -> None:
+    _write(place, tasks.unrecorded(), events)
+
+
+def _write(place: str, unrecorded: Collection[ClaimKey], events: Iterable[str] = ()) -> None:
     journal = Journal(Path(os.environ["WEBHOOKS_INSTANCE"]) / FILE)
-    journal.write(at=place, pid=os.getpid(), unrecorded=sorted(tasks.unrecorded()), events=sorted(events))
+    journal.write(at=place, pid=os.getpid(), unrecorded=sorted(unrecorded), events=sorted(events))
     journal.close()
 
 
@@ -41,5 +58,31 @@ def _reporting_time_out(deliver_due: Callable[[], None]) -> Callable[[], None]:
         except Exception:
             _report(TIMED_OUT)
             raise
+
+    return reporting
+
+
+def _reporting_late_ones(write: Callable[..., Any]) -> Callable[..., Any]:
+    """Report outcomes that were not written, as their claims were stale, and that are as old as a lease."""
+    oldest = timedelta(seconds=config.read().lease_seconds) - _BEFORE_REQUEST
+
+    def reporting(connection: Connection, deliveries: list[ClaimedDelivery], now: datetime) -> Any:
+        written, *rest = write(connection, deliveries, now)
+        stale = [each for each in deliveries if each.key not in written]
+        if late := [each.key for each in stale if clock.now() - each.started_at >= oldest]:
+            _write(TOO_LATE, late)
+        return written, *rest
+
+    return reporting
+
+
+def _reporting_dropped_ones(drop: Callable[[OutcomeBuffer], None]) -> Callable[[OutcomeBuffer], None]:
+    """Report outcomes that are dropped, as the database was away for longer than a lease."""
+
+    def reporting(buffer: OutcomeBuffer) -> None:
+        before = set(buffer.unwritten)
+        drop(buffer)
+        if dropped := before - set(buffer.unwritten):
+            _write(TOO_LATE, dropped)
 
     return reporting

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from faults import journal
-from faults.crash_report import TIMED_OUT
+from faults.crash_report import TIMED_OUT, TOO_LATE
 from faults.driver import Driver
 from faults.platform_processes import DELIVERY_WORKERS, IN_FLIGHT
 from faults.waiting import WaitTimeout, wait_for
@@ -79,7 +79,18 @@ class System(Driver):
 
     def deaths(self) -> "Counter[str]":
         """Count the processes that were killed at a failpoint in this scenario, by failpoint."""
-        return Counter(line["at"] for line in self._crash_reports() if line["at"] != TIMED_OUT)
+        return Counter(
+            line["at"] for line in self._crash_reports() if line["at"] not in {TIMED_OUT, TOO_LATE}
+        )
+
+    def recorded_too_late(self) -> set[tuple[str, int]]:
+        """Return the claims whose leases had ended when their outcomes came: delivery and generation."""
+        return {
+            (delivery_id, generation)
+            for line in self._crash_reports()
+            if line["at"] == TOO_LATE
+            for delivery_id, generation in line["unrecorded"]
+        }
 
     def events_killed(self, failpoint: str) -> list[set[str]]:
         """Return the ids of the events that each process was accepting when it was killed at `failpoint`."""

@@ -31,6 +31,10 @@ def storm(system: System, report: Report, options: Options) -> None:
     report.figures["settled after s"] = system.settle()
     report.figures |= {"kills": running.total, "seconds": lasted_seconds}
     report.figures |= running.summary() | dict(running.disturbances)
+    # Of a slow machine's; an engine that lets leases end would have many.
+    late = len(system.recorded_too_late() - system.claims_at_kills)
+    report.figures["recorded too late"] = late
+    report.require(late <= system.arrival_count() / 1000, f"{late} outcomes came after their leases")
     report.require(
         performed == len(actions), f"only {performed} of {len(actions)} actions within {seconds:.0f} s"
     )
