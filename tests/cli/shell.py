@@ -27,9 +27,9 @@ class Shell:
         assert result.exit_code == 0, result.output
         return result.stdout
 
-    def refused(self, *arguments: str, **environ: str) -> str:
+    def refused(self, *arguments: str, typed: str = "", **environ: str) -> str:
         """What a command says that fails, which is no traceback."""
-        result = self.run(*arguments, **environ)
+        result = self.run(*arguments, typed=typed, **environ)
         assert result.exit_code not in (0, None)
         assert isinstance(result.exception, SystemExit)
         return result.output

@@ -1,6 +1,7 @@
 """The commands that use a platform's API, against a real one."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -147,6 +148,24 @@ def test_an_endpoint_is_managed_from_beginning_to_end(avra: Avra) -> None:
     assert avra.run("endpoints", "delete", "Orders", "--yes").exit_code == 0
     assert only_endpoint().deleted_at is not None
     assert avra.rows("endpoints", "list") == []
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("command", [["endpoints", "delete", "Orders"], ["recover", "--since", "1h"]])
+def test_what_asks_says_yes_is_missing_where_nobody_answers(avra: Avra, command: list[str]) -> None:
+    avra.done("endpoints", "create", URL, "--name", "Orders")
+
+    unanswered = avra.run(*command)
+    assert (unanswered.exit_code, unanswered.stdout) == (64, "")
+    assert "?" in unanswered.stderr and "There is nobody to ask: say --yes." in unanswered.stderr
+    for_programs = avra.run(*command, "--json")
+    assert (for_programs.exit_code, for_programs.stdout) == (64, "")
+    error = json.loads(for_programs.stderr)["error"]
+    assert (error["code"], error["message"]) == ("usage", "There is nobody to ask: say --yes.")
+    assert "Aborted!" in avra.run(*command, typed="n\n").output
+    assert only_endpoint().deleted_at is None
+    # Of the second there is nothing to recover.
+    assert avra.run(*command, "--json", typed="y\n").exit_code in (0, os.EX_DATAERR)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

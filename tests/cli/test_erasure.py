@@ -32,7 +32,10 @@ def test_it_asks_refuses_erases_and_says_so(shell: Shell, workspace: Workspace, 
     workspace.endpoint("http://127.0.0.1:9/")
     [event_id] = workspace.send()
 
-    assert "Aborted" in shell.refused("events", "erase", event_id)
+    assert "Aborted" in shell.refused("events", "erase", event_id, typed="n\n")
+    unanswered = shell.run("events", "erase", event_id)
+    assert "There is nobody to ask: say --yes." in unanswered.stderr
+    assert unanswered.exit_code == os.EX_USAGE
     refused = shell.refused("events", "erase", event_id, "--yes")
     assert "1 delivery is still to be sent of this event. Wait for that, or say --cancel-pending." in refused
     assert bodies() == [True]

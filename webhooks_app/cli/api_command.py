@@ -58,6 +58,23 @@ def print_failure(code: str, message: str, **more: Any) -> None:
     click.echo(json.dumps({"error": failure}), err=True)
 
 
+def confirm(question: str, *, is_json: bool) -> None:
+    """Ask a person, on standard error; without the question where a program reads that.
+
+    Raises click.Abort at a no, and click.UsageError where there is nobody to answer.
+    """
+    is_shown = sys.stdin.isatty() or not is_json
+    shown = {} if is_shown else {"prompt_suffix": "", "show_default": False}
+    try:
+        click.confirm(question if is_shown else "", abort=True, err=True, **shown)  # type: ignore[arg-type]
+    except click.Abort as abort:
+        if not isinstance(abort.__context__, EOFError):
+            raise
+        if is_shown:
+            click.echo(err=True)
+        raise click.UsageError("There is nobody to ask: say --yes.") from None
+
+
 def with_client(function: Function) -> Function:
     """Give the command `--profile`, and its function the ApiClient of the profile as `client`.
 

@@ -11,7 +11,7 @@ import click
 
 from webhooks_app.cli import terminal
 from webhooks_app.cli.api_client import PAGE, ApiClient
-from webhooks_app.cli.api_command import ApiCommand, with_client
+from webhooks_app.cli.api_command import ApiCommand, confirm, with_client
 from webhooks_app.cli.api_output import (
     Column,
     as_json,
@@ -146,7 +146,7 @@ def recover(
     count = f"{counted['count']:,}{'' if counted['is_all'] else ' or more'}"
     if not yes:
         deliveries = "1 delivery" if count == "1" else f"{count} deliveries"
-        click.confirm(f"{action.capitalize()} {deliveries}?", abort=True, err=True)
+        confirm(f"{action.capitalize()} {deliveries}?", is_json=is_json)
     started = client.request("POST", "/recoveries", body=body).body
     if no_wait:
         print_fields(started, is_json=is_json)

@@ -6,7 +6,7 @@ import click
 
 from webhooks_app.cli import api_events
 from webhooks_app.cli.api_client import ApiClient
-from webhooks_app.cli.api_command import ApiCommand, with_client
+from webhooks_app.cli.api_command import ApiCommand, confirm, with_client
 from webhooks_app.cli.api_output import Column, as_json, cell, plain, print_fields, print_rows
 from webhooks_app.cli.endpoint_lookup import find_endpoint
 from webhooks_app.cli.option_types import Header
@@ -110,7 +110,7 @@ def delete(client: ApiClient, endpoint: str, yes: bool, is_json: bool) -> None:
     """Delete an endpoint: what waits for it is canceled, its log stays. With --json, prints what it was."""
     found = find_endpoint(client, endpoint)
     if not yes:
-        click.confirm(f"Delete “{found['name']}” ({mask_url(found['url'])})?", abort=True, err=True)
+        confirm(f"Delete “{found['name']}” ({mask_url(found['url'])})?", is_json=is_json)
     client.request("DELETE", f"/endpoints/{found['id']}")
     if is_json:
         print_fields(found, is_json=True)

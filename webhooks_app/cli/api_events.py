@@ -14,7 +14,7 @@ import click
 from webhooks_app.cli import tail_display
 from webhooks_app.cli.api_answers import AWAY, ApiFailure
 from webhooks_app.cli.api_client import ApiClient
-from webhooks_app.cli.api_command import ApiCommand, with_client
+from webhooks_app.cli.api_command import ApiCommand, confirm, with_client
 from webhooks_app.cli.api_output import as_json, print_as_they_come, print_fields
 from webhooks_app.cli.endpoint_lookup import endpoint_id
 from webhooks_app.cli.option_types import Duration
@@ -77,7 +77,7 @@ def tail(
         print_as_they_come(_watched(tailing), tail_display.COLUMNS, tail_display.line, is_json=is_json)
 
 
-@events_group.command()
+@events_group.command(cls=ApiCommand)
 @click.argument("event_ids", metavar="EVENT_ID...", nargs=-1, required=True)
 @click.option(
     "--cancel-pending", is_flag=True, help="Cancel what is still to be sent of it, held deliveries, too."
@@ -97,7 +97,7 @@ def erase(event_ids: tuple[str, ...], cancel_pending: bool, yes: bool, is_json: 
         which = (
             f"payload of {event_ids[0]}" if len(event_ids) == 1 else f"payloads of {len(event_ids)} events"
         )
-        click.confirm(f"Erase the {which}, for good?", abort=True, err=True)
+        confirm(f"Erase the {which}, for good?", is_json=is_json)
     erasure.erase_events(list(dict.fromkeys(event_ids)), cancel_pending=cancel_pending, is_json=is_json)
 
 
