@@ -68,7 +68,7 @@ client: $(VENV)/build.stamp
 	@ls dist/avra_client-*
 
 # What the wheel and the files it serves are made of, for whoever checks for known weaknesses.
-sbom: $(VENV)/build.stamp
+sbom: $(VENV)/build.stamp $(VENV)/run.stamp
 	@mkdir -p dist
 	@$(BIN)/python -m uv run -q --isolated --no-project --with-requirements tests/deploy/tools.txt \
 		python deploy/bill_of_materials.py $(abspath $(BIN)/python) > dist/avra.cdx.json

@@ -28,10 +28,15 @@ _ROW = re.compile(
 
 
 def main() -> None:
-    """Print the bill. Raises SystemExit where a vendored file is not the one that its table names."""
+    """Print the bill.
+
+    Raises SystemExit where a vendored file is not the one that its table names, or no licence is to be had.
+    """
     bill = python_packages()
     bill["metadata"]["component"]["version"] = platform_version()
     add_licences(bill["components"], installed_licences(sys.argv[1]))
+    if all("licenses" not in each for each in bill["components"]):
+        raise SystemExit(f"The packages, which name their licences, are not installed for {sys.argv[1]}.")
     bill["components"] += vendored_files() + parts_of_the_site()
     json.dump(bill, sys.stdout, indent=1)
 

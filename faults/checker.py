@@ -177,8 +177,8 @@ def _check_duplicates(facts: Facts, findings: Findings) -> None:
     before; such repeats are counted apart, up to the number of cuts. Where the database crashed, the last
     claims before the crash are gone, because workers do not wait for its disk.
 
-    What is unrecorded must have been in flight at a kill, each delivery on its own: what others had in flight
-    excuses nothing.
+    What is unrecorded must have been in flight at a kill, or have come after its lease where the scenario
+    excuses that. Each delivery is judged on its own: what others had in flight excuses nothing.
     """
     unclaimed: list[str] = []
     arrivals: dict[str, list[Arrival]] = defaultdict(list)

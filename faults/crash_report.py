@@ -1,8 +1,9 @@
-"""What a process of the platform writes down before it is killed at a failpoint: where, and what it held.
+"""What a process of the platform reports: before it is killed at a failpoint, where, and what it held.
 
 A report lists the deliveries that the process had sent and not recorded, by the engine's own account. The
 checker takes them for those that may be sent once more. Of a web, it lists the events that it was accepting.
-A process that outlives a lease reports what it recorded too late, which another one may have sent once more.
+One that lives on reports what it held when a job's time was over, and outcomes that came after their leases,
+whose deliveries another process may have sent once more.
 """
 
 import os
@@ -22,7 +23,7 @@ from webhooks_app.worker.outcome_buffer import OutcomeBuffer
 
 FILE = "crash-reports.log"
 # What is reported by a process that lives on.
-TIMED_OUT, TOO_LATE = "job.timed_out", "lease.ended"
+TIMED_OUT, LEASE_ENDED = "job.timed_out", "lease.ended"
 # A claim is a little older than its request, from which its age is told.
 _BEFORE_REQUEST = timedelta(seconds=1)
 
@@ -63,15 +64,18 @@ def _reporting_time_out(deliver_due: Callable[[], None]) -> Callable[[], None]:
 
 
 def _reporting_late_ones(write: Callable[..., Any]) -> Callable[..., Any]:
-    """Report outcomes that were not written, as their claims were stale, and that are as old as a lease."""
+    """Report outcomes as old as a lease that were not written, as their claims were stale, or all the same.
+
+    A success is: then the newer claim's outcome is the one that is not.
+    """
     oldest = timedelta(seconds=config.read().lease_seconds) - _BEFORE_REQUEST
 
     def reporting(connection: Connection, deliveries: list[ClaimedDelivery], now: datetime) -> Any:
-        written, *rest = write(connection, deliveries, now)
-        stale = [each for each in deliveries if each.key not in written]
+        written, subjects, successes = write(connection, deliveries, now)
+        stale = [each for each in deliveries if each.key not in written or each.delivery_id in successes]
         if late := [each.key for each in stale if clock.now() - each.started_at >= oldest]:
-            _write(TOO_LATE, late)
-        return written, *rest
+            _write(LEASE_ENDED, late)
+        return written, subjects, successes
 
     return reporting
 
@@ -83,6 +87,6 @@ def _reporting_dropped_ones(drop: Callable[[OutcomeBuffer], None]) -> Callable[[
         before = set(buffer.unwritten)
         drop(buffer)
         if dropped := before - set(buffer.unwritten):
-            _write(TOO_LATE, dropped)
+            _write(LEASE_ENDED, dropped)
 
     return reporting

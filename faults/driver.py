@@ -53,6 +53,8 @@ class Driver(PlatformProcesses):
         # The claims that stood when a process was killed, and an allowance where they could not be read.
         self.claims_at_kills: set[tuple[str, int]] = set()
         self.claims_unseen = 0
+        # Whether claims may be sent once more whose leases ended before their outcomes came.
+        self.excuses_ended_leases = False
         self.claims_lost = 0  # an allowance for claims that a crash of the database undid
         self.poisoned = 0
         self.allowed_ends: dict[str, frozenset[str]] = {}  # by endpoint, where more is allowed than usual
@@ -65,6 +67,7 @@ class Driver(PlatformProcesses):
     def new_workspace(self, name: str) -> None:
         """Create a workspace and begin new journals, so that what comes is judged without what was before."""
         self.claims_at_kills, self.claims_unseen, self.fan_out = set(), 0, 0
+        self.excuses_ended_leases = False
         self.claims_lost = self.poisoned = 0
         self.keys, self.allowed_ends = {}, {}
         self.scenario_number += 1

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from faults import journal
-from faults.crash_report import TIMED_OUT, TOO_LATE
+from faults.crash_report import LEASE_ENDED, TIMED_OUT
 from faults.driver import Driver
 from faults.platform_processes import DELIVERY_WORKERS, IN_FLIGHT
 from faults.waiting import WaitTimeout, wait_for
@@ -73,6 +73,7 @@ class System(Driver):
         reported = {
             (delivery_id, generation)
             for line in self._crash_reports()
+            if self.excuses_ended_leases or line["at"] != LEASE_ENDED
             for delivery_id, generation in line["unrecorded"]
         }
         return Counter(delivery_id for delivery_id, _ in self.claims_at_kills | reported)
@@ -80,15 +81,15 @@ class System(Driver):
     def deaths(self) -> "Counter[str]":
         """Count the processes that were killed at a failpoint in this scenario, by failpoint."""
         return Counter(
-            line["at"] for line in self._crash_reports() if line["at"] not in {TIMED_OUT, TOO_LATE}
+            line["at"] for line in self._crash_reports() if line["at"] not in {TIMED_OUT, LEASE_ENDED}
         )
 
-    def recorded_too_late(self) -> set[tuple[str, int]]:
+    def leases_ended(self) -> set[tuple[str, int]]:
         """Return the claims whose leases had ended when their outcomes came: delivery and generation."""
         return {
             (delivery_id, generation)
             for line in self._crash_reports()
-            if line["at"] == TOO_LATE
+            if line["at"] == LEASE_ENDED
             for delivery_id, generation in line["unrecorded"]
         }
 

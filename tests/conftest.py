@@ -31,7 +31,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
 
-from tests.process_state import process_state
+from tests import shared_state
 from tests.reading import json_of
 from tests.receivers import Receiver
 from tests.remembered import remember
@@ -53,6 +53,7 @@ from webhooks_app.events.group_commit import GroupLimits
 from webhooks_app.extensions import db, services
 from webhooks_app.jobs import wake_flag
 from webhooks_app.jobs import wake_ups as wake_ups_module
+from webhooks_app.jobs.process import STOP_SIGNALS
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker.engine import DeliveryEngine
 from webhooks_app.worker.engine_limits import EngineLimits
@@ -73,7 +74,6 @@ PATIENT_LIMITS = DatabaseLimits(
     request_seconds=90,
 )
 PATIENT_GROUPS = GroupLimits(answer_seconds=90, least_seconds=60)
-JOB_THREADS = {"fan_out", "index_values", "mail", "recover", "expire", "index_builds"}
 # One for each test, or nearly: what outlives its test by some hundred others disturbs none.
 REDIS_DATABASES = 1000
 OPEN_TRANSACTIONS = """
@@ -197,7 +197,7 @@ def redis_database(scratch: Path) -> Iterator[Callable[[], str]]:
     yield take
     try:
         # A run that a test left awake would take what a later one pushes in the same database.
-        wait_for(lambda: "wake_listener" not in {each.name for each in threading.enumerate()})
+        wait_for(lambda: not has_thread("wake_listener"))
     finally:
         redis.close()
         process.terminate()
@@ -314,30 +314,41 @@ def emptying_engine(postgresql_url: str) -> Iterator[Engine]:
 
 
 @pytest.fixture(autouse=True)
-def logging_as_found() -> Iterator[None]:
-    """Puts back what a command sets that a test runs in this process: as the platform, not pytest, wants it.
-
-    Else no later test would fail of what nobody caught in a thread.
-    """
-    own, root = logging.getLogger("webhooks_app"), logging.getLogger()
-    hooks, level = (sys.excepthook, threading.excepthook), own.level
+def left_as_found() -> Iterator[None]:
+    """Fails a test that leaves to the next one of this process what may change its verdict."""
+    before = shared_state.read()
     yield
-    sys.excepthook, threading.excepthook = hooks
-    if own.level != level:
-        own.setLevel(level)
-        logging.captureWarnings(False)
-        for handler in [each for each in root.handlers if type(each) is logging.StreamHandler]:
-            root.removeHandler(handler)
+    changed = shared_state.changed(before, shared_state.read())
+    assert not changed, f"the test left changed: {', '.join(sorted(changed))}"
 
 
 @pytest.fixture(autouse=True)
-def left_as_found() -> Iterator[None]:
-    """Fails a test that leaves to the next one of this process what may change its verdict."""
-    before = process_state()
+def logging_as_found(left_as_found: None) -> Iterator[None]:
+    """Puts back levels, handlers and hooks for uncaught errors, which a command sets that a test runs here.
+
+    Else no later test would fail of an error in a thread.
+    """
+    loggers = [logging.getLogger(name) for name in ("webhooks_app", "rq_scheduler")]
+    hooks, levels = (sys.excepthook, threading.excepthook), [each.level for each in loggers]
     yield
-    after = process_state()
-    changed = {name for name in before | after if before.get(name) != after.get(name)}
-    assert not changed, f"the test left changed: {', '.join(sorted(changed))}"
+    sys.excepthook, threading.excepthook = hooks
+    if levels == [each.level for each in loggers]:
+        return
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+    logging.captureWarnings(False)
+    root = logging.getLogger()
+    for handler in [each for each in root.handlers if type(each) is logging.StreamHandler]:
+        root.removeHandler(handler)
+
+
+@pytest.fixture
+def signal_handlers() -> Iterator[None]:
+    """Puts back what becomes of requests to stop, where a test runs in this process what changes that."""
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture
@@ -453,9 +464,8 @@ def opened(app: Flask) -> Iterator[Flask]:
 
 def is_idle(app: Flask) -> bool:
     """Tell whether all is done that a request leaves to do behind its answer, and each connection is back."""
-    is_fanning_out = "fan_out" in {each.name for each in threading.enumerate()}
     in_use, _ = services(app).write.pool_use()
-    return not (services(app).group_commit._is_committing or is_fanning_out or in_use)
+    return not (services(app).group_commit._is_committing or has_thread("fan_out") or in_use)
 
 
 @contextmanager
@@ -596,10 +606,17 @@ def job_app(app: Flask) -> Iterator[Flask]:
     """The app that the jobs use, in a process that has run none so far."""
     with new_engine(app) as engine:
         tasks.use_context(tasks.Context(services(app), engine))
-        yield app
-        # A later test's job of the same name would not start beside one of this test's.
-        wait_for(lambda: JOB_THREADS.isdisjoint(each.name for each in threading.enumerate()))
-        tasks.use_context(None)
+        try:
+            yield app
+            # A later test's job of the same name would not start beside one of this test's.
+            wait_for(lambda: not has_thread(tasks.THREAD_PREFIX))
+        finally:
+            tasks.use_context(None)
+
+
+def has_thread(prefix: str) -> bool:
+    """Tell whether a thread runs in this process whose name begins so."""
+    return any(each.name.startswith(prefix) for each in threading.enumerate())
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:

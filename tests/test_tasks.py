@@ -74,7 +74,7 @@ def test_a_job_outlasts_a_locked_queue(
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_retention_waits_for_no_index_build(database: WriteDatabase) -> None:
     def is_done(name: str) -> bool:
-        return all(thread.name != name for thread in threading.enumerate())
+        return all(thread.name != f"job:{name}" for thread in threading.enumerate())
 
     upgrade = RollingUpgrade(change=SMALL_INDEXES, ends_at=clock.now() + timedelta(days=1))
     db.session.add(upgrade)

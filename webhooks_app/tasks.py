@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 # After so long the other jobs have their turn; what is in flight goes on meanwhile.
 RUN_SECONDS = 15
+# Of the threads of jobs that go on beside the next ones.
+THREAD_PREFIX = "job:"
 
 
 @dataclass(slots=True, frozen=True)
@@ -200,5 +202,6 @@ def _run_in_thread(name: str, act: Callable[[], object]) -> None:
         except Exception:
             log.exception("job_failed", extra={"job": name})
 
-    if all(thread.name != name for thread in threading.enumerate()):
-        threading.Thread(target=run, name=name, daemon=True).start()
+    thread_name = f"{THREAD_PREFIX}{name}"
+    if all(thread.name != thread_name for thread in threading.enumerate()):
+        threading.Thread(target=run, name=thread_name, daemon=True).start()

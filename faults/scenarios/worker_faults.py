@@ -89,7 +89,7 @@ def frozen(system: System, report: Report, options: Options) -> None:
     changed = [each for each in before if after.get(each) != before[each]]
     report.require(not changed, f"a stale failure changed {len(changed)} of {len(before)} deliveries")
     report.require({line.generation for line in before.values()} == {2}, "not all of them were sent anew")
-    report.require(system.recorded_too_late() == {(each, 1) for each in before}, "stale ones are not told of")
+    report.require(system.leases_ended() == {(each, 1) for each in before}, "stale ones are not told of")
     _answer_all(system, "200")
     report.figures["settled after s"] = system.settle()
 

@@ -1,7 +1,6 @@
 """People are told by e-mail of changes of their accounts: a real SMTP server takes it, or none does."""
 
 import socket
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,7 +10,7 @@ from aiosmtpd.controller import Controller
 from flask import Flask
 from sqlalchemy import select, update
 
-from tests.conftest import PASSWORD, TESTER, wait_for
+from tests.conftest import PASSWORD, TESTER, has_thread, wait_for
 from tests.core.test_mail import Mailbox, jobs
 from tests.free_ports import free_port
 from webhooks_app import tasks
@@ -241,4 +240,4 @@ def test_the_sweep_has_it_sent_in_a_job(
     tasks.send_mail()
     wait_for(lambda: mailbox.messages)
     assert mailbox.messages[0]["Subject"] == "All your sessions were ended"
-    wait_for(lambda: all(thread.name != "mail" for thread in threading.enumerate()))
+    wait_for(lambda: not has_thread("job:mail"))

@@ -27,6 +27,7 @@ def run(
     workspace: Workspace,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    signal_handlers: None,
 ) -> Run:
     """Run the command in this process; its status, and what it printed and complained of."""
     for name, value in relay_process.environment(store, platform_url, workspace.token).items():

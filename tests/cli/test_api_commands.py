@@ -151,8 +151,14 @@ def test_an_endpoint_is_managed_from_beginning_to_end(avra: Avra) -> None:
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("command", [["endpoints", "delete", "Orders"], ["recover", "--since", "1h"]])
-def test_what_asks_says_yes_is_missing_where_nobody_answers(avra: Avra, command: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("command", "status"),
+    # Of the second there is nothing to recover.
+    [(["endpoints", "delete", "Orders"], os.EX_OK), (["recover", "--since", "1h"], os.EX_DATAERR)],
+)
+def test_what_asks_says_yes_is_missing_where_nobody_answers(
+    avra: Avra, command: list[str], status: int
+) -> None:
     avra.done("endpoints", "create", URL, "--name", "Orders")
 
     unanswered = avra.run(*command)
@@ -163,9 +169,11 @@ def test_what_asks_says_yes_is_missing_where_nobody_answers(avra: Avra, command:
     error = json.loads(for_programs.stderr)["error"]
     assert (error["code"], error["message"]) == ("usage", "There is nobody to ask: say --yes.")
     assert "Aborted!" in avra.run(*command, typed="n\n").output
+    refused = json.loads(avra.run(*command, "--json", typed="maybe\n").stderr)["error"]
+    assert refused["message"] == "The answer was no: nothing was done."
     assert only_endpoint().deleted_at is None
-    # Of the second there is nothing to recover.
-    assert avra.run(*command, "--json", typed="y\n").exit_code in (0, os.EX_DATAERR)
+    assert avra.run(*command, "--json", typed="y\n").exit_code == status
+    assert (only_endpoint().deleted_at is not None) == ("delete" in command)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -48,4 +48,4 @@ def test_what_is_said_of_an_old_redis_is_true(
         redis_server(tmp_path, *options, program=old_program) as (port, _),
         redis_connections.connect(f"redis://{log_in}127.0.0.1:{port}", timeout_seconds=30) as redis,
     ):
-        assert redis_check.find_problem(redis) == redis_diagnosis.RedisDiagnosis(text, is_setting=True)
+        assert redis_check.find_problem(redis) == redis_diagnosis.RedisProblem(text, is_setting=True)

@@ -24,7 +24,7 @@ from flask import Flask, url_for
 from redis import Redis
 from sqlalchemy import select, update
 
-from tests.conftest import PASSWORD, TESTER, Workspace, wait_for
+from tests.conftest import PASSWORD, TESTER, Workspace, has_thread, wait_for
 from tests.free_ports import free_port
 from webhooks_app import tasks
 from webhooks_app.accounts import members, users
@@ -461,7 +461,7 @@ def test_the_sweep_has_due_letters_sent_in_a_job_of_their_own(
 
     tasks.send_mail()
     wait_for(lambda: mailbox.envelopes)
-    wait_for(lambda: all(thread.name != "mail" for thread in threading.enumerate()))
+    wait_for(lambda: not has_thread("job:mail"))
     db.session.rollback()
     assert db.session.scalars(select(Notice.mailed_at)).one() is not None
 
@@ -477,8 +477,8 @@ def test_the_job_does_not_wait_for_a_server_that_hangs(
         tasks.send_mail()
         tasks.send_mail()
         assert clock.now() - began < timedelta(seconds=30)
-        assert sum(thread.name == "mail" for thread in threading.enumerate()) == 1
-    wait_for(lambda: all(thread.name != "mail" for thread in threading.enumerate()))
+        assert sum(thread.name == "job:mail" for thread in threading.enumerate()) == 1
+    wait_for(lambda: not has_thread("job:mail"))
 
 
 def test_a_workspaces_own_addresses_get_it_instead_of_the_admins(

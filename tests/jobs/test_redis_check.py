@@ -26,10 +26,10 @@ from tests.redis_servers import (
 from webhooks_app import config
 from webhooks_app.jobs import redis_check, redis_connections
 from webhooks_app.jobs.redis_check import COMMANDS, find_problem
-from webhooks_app.jobs.redis_diagnosis import RedisDiagnosis
+from webhooks_app.jobs.redis_diagnosis import RedisProblem
 
 
-def problem_of(url: str, timeout_seconds: float = 30) -> RedisDiagnosis | None:
+def problem_of(url: str, timeout_seconds: float = 30) -> RedisProblem | None:
     with redis_connections.connect(url, timeout_seconds=timeout_seconds) as redis:
         return find_problem(redis)
 

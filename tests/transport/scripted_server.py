@@ -140,7 +140,10 @@ class Server:
             try:
                 sock, _ = self._listener.accept()
             except OSError:
-                return
+                if self.is_over.is_set():
+                    return
+                time.sleep(0.01)  # Linux takes a descriptor before it waits, and a test may have left it none
+                continue
             self.accepted += 1
             self.open.add(sock)
             thread = threading.Thread(target=self._serve, args=(sock,))

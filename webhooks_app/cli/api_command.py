@@ -59,20 +59,24 @@ def print_failure(code: str, message: str, **more: Any) -> None:
 
 
 def confirm(question: str, *, is_json: bool) -> None:
-    """Ask a person, on standard error; without the question where a program reads that.
+    """Ask a person, on standard error; without a terminal, read the answer.
 
-    Raises click.Abort at a no, and click.UsageError where there is nobody to answer.
+    With `is_json` nothing but JSON is printed there. Raises click.Abort at a no, and click.UsageError where
+    there is nobody to answer.
     """
-    is_shown = sys.stdin.isatty() or not is_json
-    shown = {} if is_shown else {"prompt_suffix": "", "show_default": False}
-    try:
-        click.confirm(question if is_shown else "", abort=True, err=True, **shown)  # type: ignore[arg-type]
-    except click.Abort as abort:
-        if not isinstance(abort.__context__, EOFError):
-            raise
-        if is_shown:
-            click.echo(err=True)
-        raise click.UsageError("There is nobody to ask: say --yes.") from None
+    if sys.stdin is not None and sys.stdin.isatty():
+        click.confirm(question, abort=True, err=True)
+        return
+    if not is_json:
+        click.echo(f"{question} [y/N]: ", err=True)
+    answer = sys.stdin.readline() if sys.stdin is not None else ""
+    if not answer:
+        raise click.UsageError("There is nobody to ask: say --yes.")
+    if answer.strip().lower() in {"y", "yes"}:
+        return
+    if is_json:
+        raise click.UsageError("The answer was no: nothing was done.")
+    raise click.Abort
 
 
 def with_client(function: Function) -> Function:

@@ -12,7 +12,7 @@ from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from webhooks_app.jobs import redis_check, redis_diagnosis
-from webhooks_app.jobs.redis_diagnosis import RedisDiagnosis
+from webhooks_app.jobs.redis_diagnosis import RedisProblem
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ class RedisBackoff:
     def __init__(self, redis: Redis, limits: RedisBackoffLimits | None = None) -> None:
         self.redis = redis
         self._limits = limits or RedisBackoffLimits()
-        self._problem: RedisDiagnosis | None = None
+        self._problem: RedisProblem | None = None
         self._is_shown = False
         self._paused_until = self._began_at = self._worked_at = self._shown_at = -math.inf
         self._pause_seconds = self._limits.first_seconds
@@ -88,7 +88,7 @@ class RedisBackoff:
                 self._note(self._explain(error))
             return otherwise
 
-    def find_problem(self) -> RedisDiagnosis | None:
+    def find_problem(self) -> RedisProblem | None:
         """Return what is the matter now, as it was found during this pause or else is found by asking."""
         if self._problem is not None and time.monotonic() < self._paused_until:
             return self._problem
@@ -100,12 +100,12 @@ class RedisBackoff:
         finally:
             self._lock.release()
 
-    def _explain(self, error: RedisError) -> RedisDiagnosis:
+    def _explain(self, error: RedisError) -> RedisProblem:
         """Where Redis refused something, have the check say all that it refuses."""
         found = redis_check.find_problem(self.redis) if isinstance(error, ResponseError) else None
         return found or redis_diagnosis.diagnose(error)
 
-    def _note(self, problem: RedisDiagnosis | None) -> None:
+    def _note(self, problem: RedisProblem | None) -> None:
         now = time.monotonic()
         if problem is None:
             self._end(now)

@@ -14,7 +14,7 @@ from redis.exceptions import (
 )
 
 from webhooks_app.jobs import redis_diagnosis, redis_probe
-from webhooks_app.jobs.redis_diagnosis import OLDEST_REDIS, RedisDiagnosis
+from webhooks_app.jobs.redis_diagnosis import OLDEST_REDIS, RedisProblem
 
 # Those that RQ, rq-scheduler and we ourselves send; docs/production.md has the list, and a test compares it
 # with this one and runs the platform as a user who may send nothing else.
@@ -31,7 +31,7 @@ _NO_EVICTION = "noeviction"
 _EXPIRY_SECONDS = 10
 
 
-def find_problem(redis: Redis) -> RedisDiagnosis | None:
+def find_problem(redis: Redis) -> RedisProblem | None:
     """Return what keeps this Redis from being used, in one round trip that leaves nothing behind."""
     commands = _commands(uuid.uuid4().hex)
     try:
@@ -102,7 +102,7 @@ def _commands(check: str) -> list[tuple[Any, ...]]:
     ]
 
 
-def _first_problem(answers: dict[str, Any]) -> RedisDiagnosis | None:
+def _first_problem(answers: dict[str, Any]) -> RedisProblem | None:
     errors = {name: answer for name, answer in answers.items() if isinstance(answer, RedisError)}
     # EXEC reports it in an error of its own.
     forbidden = [
@@ -115,12 +115,12 @@ def _first_problem(answers: dict[str, Any]) -> RedisDiagnosis | None:
     return next((redis_diagnosis.diagnose(error) for error in errors.values()), None)
 
 
-def _forbidden(names: list[str], reason: str) -> RedisDiagnosis:
+def _forbidden(names: list[str], reason: str) -> RedisProblem:
     if "key" in reason.casefold():
         what = "use keys that begin with rq: and webhooks:"
     else:
         what = f"send {', '.join(names)}"
-    return RedisDiagnosis(
+    return RedisProblem(
         f"The user of REDIS_URL may not {what}; {redis_diagnosis.COMMANDS_ARE_LISTED}", is_setting=True
     )
 

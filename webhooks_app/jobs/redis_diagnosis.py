@@ -26,64 +26,64 @@ COMMANDS_ARE_LISTED = "docs/production.md lists the commands that are needed"
 
 
 @dataclass(frozen=True, slots=True)
-class RedisDiagnosis:
+class RedisProblem:
     """`text` is a sentence without its full stop. `is_setting`: it lasts until somebody changes a setting."""
 
     text: str
     is_setting: bool = False
 
 
-NO_ANSWER = RedisDiagnosis("Redis does not answer")
-CLUSTER = RedisDiagnosis("Redis runs in cluster mode, which is not supported; set REDIS_URL to another", True)
-TOO_OLD = RedisDiagnosis(f"Redis is too old: {OLDEST_REDIS[0]}.{OLDEST_REDIS[1]} or newer is needed", True)
-NO_TLS_THERE = RedisDiagnosis(
+NO_ANSWER = RedisProblem("Redis does not answer")
+CLUSTER = RedisProblem("Redis runs in cluster mode, which is not supported; set REDIS_URL to another", True)
+TOO_OLD = RedisProblem(f"Redis is too old: {OLDEST_REDIS[0]}.{OLDEST_REDIS[1]} or newer is needed", True)
+NO_TLS_THERE = RedisProblem(
     "What answers at REDIS_URL does not speak TLS: rediss:// is for one that does, redis:// for one without",
     True,
 )
-TLS_THERE = RedisDiagnosis(
+TLS_THERE = RedisProblem(
     "What answers at REDIS_URL speaks TLS: write rediss:// instead of redis://", is_setting=True
 )
-SENTINEL = RedisDiagnosis(
+SENTINEL = RedisProblem(
     "What answers at REDIS_URL is a Sentinel and no Redis: write redis+sentinel://host/name/0", True
 )
-_NO_SENTINEL = RedisDiagnosis(
+_NO_SENTINEL = RedisProblem(
     "What answers as a Sentinel of REDIS_URL is none; those usually listen on port 26379, Redis on 6379", True
 )
-_NO_SENTINEL_UP = RedisDiagnosis("No Sentinel of REDIS_URL can be reached")
+_NO_SENTINEL_UP = RedisProblem("No Sentinel of REDIS_URL can be reached")
 # Where the version is not known.
-_UNKNOWN_COMMAND = RedisDiagnosis(
+_UNKNOWN_COMMAND = RedisProblem(
     f"Redis does not know a command that is needed: it is older than {OLDEST_REDIS[0]}.{OLDEST_REDIS[1]}, "
     f"or its configuration renames or disables it; {COMMANDS_ARE_LISTED}",
     is_setting=True,
 )
-_LOG_IN = RedisDiagnosis("Redis refuses the user name or password of REDIS_URL", True)
-_PERMISSION = RedisDiagnosis(
+_LOG_IN = RedisProblem("Redis refuses the user name or password of REDIS_URL", True)
+_PERMISSION = RedisProblem(
     f"Redis refuses a command to the user of REDIS_URL; {COMMANDS_ARE_LISTED}", is_setting=True
 )
-_NO_PRIMARY = RedisDiagnosis("No Sentinel of REDIS_URL knows a primary of that name that is up")
-_UNTRUSTED = RedisDiagnosis(
+_NO_PRIMARY = RedisProblem("No Sentinel of REDIS_URL knows a primary of that name that is up")
+_UNTRUSTED = RedisProblem(
     "The certificate of a Sentinel is not trusted; REDIS_URL can name a CA file in ?ssl_ca_certs=", True
 )
-_READ_ONLY = RedisDiagnosis("Redis refuses writes: it is a read-only replica")
-_DATABASE = RedisDiagnosis("Redis has no database of the number in REDIS_URL", True)
+_READ_ONLY = RedisProblem("Redis refuses writes: it is a read-only replica")
+_DATABASE = RedisProblem("Redis has no database of the number in REDIS_URL", True)
 
-_BY_CLASS: tuple[tuple[type[RedisError], RedisDiagnosis], ...] = (
+_BY_CLASS: tuple[tuple[type[RedisError], RedisProblem], ...] = (
     (AuthenticationError, _LOG_IN),
     (NoPermissionError, _PERMISSION),
     (ReadOnlyError, _READ_ONLY),
-    (OutOfMemoryError, RedisDiagnosis("Redis refuses writes: its memory is full")),
-    (BusyLoadingError, RedisDiagnosis("Redis is loading its data")),
-    (InvalidResponse, RedisDiagnosis("What answers at REDIS_URL is not a Redis", True)),
+    (OutOfMemoryError, RedisProblem("Redis refuses writes: its memory is full")),
+    (BusyLoadingError, RedisProblem("Redis is loading its data")),
+    (InvalidResponse, RedisProblem("What answers at REDIS_URL is not a Redis", True)),
     (TimeoutError, NO_ANSWER),
 )
 # By what the message holds, where redis-py has no class of its own for it.
-_BY_TEXT: tuple[tuple[str, RedisDiagnosis], ...] = (
+_BY_TEXT: tuple[tuple[str, RedisProblem], ...] = (
     ("noauth", _LOG_IN),
     ("wrongpass", _LOG_IN),
     ("without any password configured", _LOG_IN),
-    ("misconf", RedisDiagnosis("Redis refuses writes: it cannot save to its disk")),
-    ("noreplicas", RedisDiagnosis("Redis refuses writes: too few of its replicas are up")),
-    ("masterdown", RedisDiagnosis("Redis is a replica that has lost its primary")),
+    ("misconf", RedisProblem("Redis refuses writes: it cannot save to its disk")),
+    ("noreplicas", RedisProblem("Redis refuses writes: too few of its replicas are up")),
+    ("masterdown", RedisProblem("Redis is a replica that has lost its primary")),
     ("moved", CLUSTER),
     ("crossslot", CLUSTER),
     ("clusterdown", CLUSTER),
@@ -94,22 +94,22 @@ _BY_TEXT: tuple[tuple[str, RedisDiagnosis], ...] = (
     ("unknown command", _UNKNOWN_COMMAND),
     ("db index is out of range", _DATABASE),
     ("invalid database", _DATABASE),
-    ("wrongtype", RedisDiagnosis("Redis holds something else under a key that begins with rq: or webhooks:")),
+    ("wrongtype", RedisProblem("Redis holds something else under a key that begins with rq: or webhooks:")),
     ("now a slave", _READ_ONLY),
-    ("max number of clients", RedisDiagnosis("Redis has too many clients")),
+    ("max number of clients", RedisProblem("Redis has too many clients")),
 )
 
 
-def renamed(names: Sequence[str]) -> RedisDiagnosis:
+def renamed(names: Sequence[str]) -> RedisProblem:
     """Return that a Redis that is new enough lacks these commands."""
-    return RedisDiagnosis(
+    return RedisProblem(
         f"Redis does not know {', '.join(names)}, which its configuration renames or disables "
         f"(rename-command); {COMMANDS_ARE_LISTED}",
         is_setting=True,
     )
 
 
-def diagnose(error: RedisError) -> RedisDiagnosis:
+def diagnose(error: RedisError) -> RedisProblem:
     """Return what is the matter, for a person who has to put it right."""
     if isinstance(error, MasterNotFoundError):
         return _diagnose_sentinels(str(error))
@@ -126,7 +126,7 @@ def diagnose(error: RedisError) -> RedisDiagnosis:
     return _diagnose_unknown(error)
 
 
-def _diagnose_sentinels(text: str) -> RedisDiagnosis:
+def _diagnose_sentinels(text: str) -> RedisProblem:
     """Tell Sentinels that know no such primary from those that do not answer, which redis-py lists."""
     known, _, unreachable = text.partition(" : ")
     if not unreachable or not known:
@@ -138,22 +138,22 @@ def _diagnose_sentinels(text: str) -> RedisDiagnosis:
     return _NO_SENTINEL_UP
 
 
-def _diagnose_tls(error: ssl.SSLError) -> RedisDiagnosis:
+def _diagnose_tls(error: ssl.SSLError) -> RedisProblem:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return RedisDiagnosis(
+        return RedisProblem(
             f"The certificate of Redis is not trusted: {error.verify_message};"
             " REDIS_URL can name a CA file in ?ssl_ca_certs=",
             True,
         )
-    return RedisDiagnosis(f"TLS with Redis fails: {error.reason or type(error).__name__}", True)
+    return RedisProblem(f"TLS with Redis fails: {error.reason or type(error).__name__}", True)
 
 
-def _diagnose_unknown(error: RedisError) -> RedisDiagnosis:
+def _diagnose_unknown(error: RedisError) -> RedisProblem:
     if isinstance(error, ConnectionError):
         cause = _find_cause(error, OSError)
         reason = cause.strerror if cause is not None and cause.strerror else _first_line(error)
-        return RedisDiagnosis(f"Redis cannot be reached: {reason.rstrip('.')}")
-    return RedisDiagnosis(f"Redis answers with an error: {_first_line(error).rstrip('.')}")
+        return RedisProblem(f"Redis cannot be reached: {reason.rstrip('.')}")
+    return RedisProblem(f"Redis answers with an error: {_first_line(error).rstrip('.')}")
 
 
 def _find_cause(error: BaseException, kind: type[Cause]) -> Cause | None:

@@ -8,12 +8,12 @@ from typing import Any
 from redis import Redis
 from redis.connection import SSLConnection
 
-from webhooks_app.jobs.redis_diagnosis import NO_TLS_THERE, TLS_THERE, RedisDiagnosis
+from webhooks_app.jobs.redis_diagnosis import NO_TLS_THERE, TLS_THERE, RedisProblem
 
 _SECONDS = 1.0
 
 
-def find_tls_mismatch(redis: Redis) -> RedisDiagnosis | None:
+def find_tls_mismatch(redis: Redis) -> RedisProblem | None:
     """Return that TLS is spoken to a Redis without it, or none to one with it; None where that is not so.
 
     Behind Sentinels it is for them to say where Redis is, so nobody is asked.

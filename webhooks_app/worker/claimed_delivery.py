@@ -27,8 +27,8 @@ class ClaimedDelivery:
     goes on. `changed_at` (the endpoint's moment of change) and `body` are None unless the claim brought them;
     sending takes the body away, which nobody needs any more. Sending sets `started_at`, `request_headers`
     (JSON, custom values masked) and `constant_headers` (those behind the signature, which all requests of the
-    endpoint carry; None where they are not known), the answer sets `outcome` and `decision`, and then
-    `finished_at`, on the monotonic clock; reading one of these before it is set raises AttributeError.
+    endpoint carry; None where they are not known), the answer sets `outcome` and `decision`, the outcome
+    buffer `buffered_at`, by the monotonic clock; reading one of these before it is set raises AttributeError.
     `attempts_in_schedule` counts the attempts before this one.
     """
 
@@ -47,7 +47,7 @@ class ClaimedDelivery:
     constant_headers: str | None = field(default=None, init=False, repr=False)
     outcome: Outcome = field(init=False, repr=False)
     decision: RetryDecision = field(init=False, repr=False)
-    finished_at: float = field(init=False, repr=False)
+    buffered_at: float = field(init=False, repr=False)
 
     @property
     def key(self) -> ClaimKey:

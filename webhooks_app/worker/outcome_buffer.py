@@ -65,7 +65,7 @@ class OutcomeBuffer:
         """Add a delivery that has its outcome and its decision."""
         if delivery.outcome.kind is OutcomeClass.PAYLOAD:
             delivery.outcome = damaged_payloads.outcome(self._formats)
-        delivery.finished_at = time.monotonic()
+        delivery.buffered_at = time.monotonic()
         self._deliveries.append(delivery)
 
     def write_if_due(self, *, expects_more: bool) -> None:
@@ -78,13 +78,13 @@ class OutcomeBuffer:
         """How long the outcomes may wait for others; infinite where there are none."""
         if not self._deliveries:
             return math.inf
-        return max(0.0, self._deliveries[0].finished_at + self._limits.oldest_seconds - time.monotonic())
+        return max(0.0, self._deliveries[0].buffered_at + self._limits.oldest_seconds - time.monotonic())
 
     @property
     def _is_due(self) -> bool:
         return (
             len(self._deliveries) >= self._limits.largest
-            or time.monotonic() - self._deliveries[0].finished_at >= self._limits.oldest_seconds
+            or time.monotonic() - self._deliveries[0].buffered_at >= self._limits.oldest_seconds
             # A suspect's outcome is written at once: the next death of this worker must not count against it.
             or self._deliveries[-1].is_suspect
         )
@@ -161,7 +161,7 @@ class OutcomeBuffer:
     def _drop_expired(self) -> None:
         """Drop outcomes that are older than a lease, as their deliveries are due again."""
         oldest = time.monotonic() - self._lease.total_seconds()
-        left = [each for each in self._deliveries if each.finished_at >= oldest]
+        left = [each for each in self._deliveries if each.buffered_at >= oldest]
         if len(left) < len(self._deliveries):
             log.error("outcomes_lost", extra={"outcomes": len(self._deliveries) - len(left)})
             self._deliveries = left

@@ -1,11 +1,9 @@
 """What tests that run in one process share, and none may leave changed for the next."""
 
 import gc
-import logging
 import os
 import signal
 import sys
-import threading
 
 from webhooks_app import tasks
 from webhooks_app.core import failpoints
@@ -19,7 +17,7 @@ _SIGNALS = (
 _CHANGING = {"PYTEST_CURRENT_TEST", "PGDATESTYLE"}
 
 
-def process_state() -> dict[str, object]:
+def read() -> dict[str, object]:
     """Return what a test has to leave as it found it, by what one would call it."""
     state: dict[str, object] = {f"what {each.name} does": signal.getsignal(each) for each in _SIGNALS}
     state |= {f"the variable {name}": value for name, value in os.environ.items() if name not in _CHANGING}
@@ -31,10 +29,13 @@ def process_state() -> dict[str, object]:
         "what kills at failpoints": failpoints.before_kill,
         "the folder": os.getcwd(),
         "the path of modules": tuple(sys.path),
-        "what uncaught errors do": (sys.excepthook, threading.excepthook),
         "how soon threads take turns": sys.getswitchinterval(),
         "the collector of garbage": (gc.isenabled(), gc.get_threshold()),
-        "what is logged": logging.getLogger("webhooks_app").level,
         "output and input": (sys.__stdout__, sys.__stderr__, sys.__stdin__),
     }
     return state
+
+
+def changed(before: dict[str, object], after: dict[str, object]) -> set[str]:
+    """Return what the two readings differ in, by the names of `read`."""
+    return {name for name in before | after if before.get(name) != after.get(name)}
