@@ -31,6 +31,10 @@ from webhooks_app.client import (
 )
 from webhooks_app.core import clock
 from webhooks_app.db.models import Delivery, DeliveryState, Event
+from webhooks_app.events import accept, fan_out_runs
+from webhooks_app.events.accept import NewEvent as AcceptedEvent
+from webhooks_app.events.accept import Submission
+from webhooks_app.events.fan_out import FanOutLimits, Rest
 from webhooks_app.extensions import db, services
 
 TYPE = "batch-lifecycle"
@@ -262,6 +266,33 @@ def test_it_is_waited_until_nothing_of_an_event_is_pending(
     assert not late.is_pending
     assert {each.id: each.state for each in late.deliveries} == {first: "delivered", second: "held"}
     assert counted.requests - before < 60
+
+
+def test_deliveries_that_are_still_to_be_inserted_are_waited_for(url: str, workspace: Workspace) -> None:
+    for number in range(5):
+        workspace.endpoint(f"http://127.0.0.1:9/{number}")
+    limits = FanOutLimits(smallest_piece=3, largest_piece=3, pause_seconds=0)
+    submission, rests = Submission(workspace.id, [AcceptedEvent.of(TYPE, {})]), list[Rest]()
+    found = services()
+    [outcome] = accept.commit(found.write, found.wake_ups, [submission], go_on=rests.append, limits=limits)
+    assert not isinstance(outcome, Exception)
+    hold_all = partial(db.session.execute, update(Delivery).values(state=DeliveryState.HELD))
+
+    def insert_the_rest() -> None:
+        fan_out_runs.go_on(found.write, found.wake_ups, rests[0])
+        hold_all()
+        db.session.commit()
+
+    hold_all()
+    db.session.commit()
+    passing = Clock()
+    passing.events = {30.0: insert_the_rest}
+    with Client(url, workspace.token, retries=passing.retries) as client:
+        early = client.wait(outcome[0].id, timeout_seconds=10)
+        assert (len(early.deliveries), early.deliveries_to_come, early.is_pending) == (3, 2, True)
+        late = client.wait(outcome[0].id, timeout_seconds=3600)
+    assert 30 <= passing.now() < 40
+    assert (len(late.deliveries), late.deliveries_to_come, late.is_pending) == (5, 0, False)
 
 
 def test_what_became_of_an_event_without_subscribers_is_not_waited_for(client: Client) -> None:

@@ -237,11 +237,13 @@ class EventStatus:
     type: str
     accepted_at: datetime
     deliveries: tuple[DeliveryStatus, ...]
+    # How many more there will be: those of a large batch come moments after it was accepted.
+    deliveries_to_come: int = 0
 
     @property
     def is_pending(self) -> bool:
         """Whether an attempt of any delivery is still to come."""
-        return any(each.state == "pending" for each in self.deliveries)
+        return self.deliveries_to_come > 0 or any(each.state == "pending" for each in self.deliveries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -742,7 +744,9 @@ def _status(response: _Answer) -> EventStatus:
     try:
         body = _body(response, 200)
         deliveries = tuple(_delivery_status(each) for each in body["deliveries"])
-        return EventStatus(body["id"], body["type"], datetime.fromisoformat(body["timestamp"]), deliveries)
+        accepted_at = datetime.fromisoformat(body["timestamp"])
+        to_come = int(body.get("deliveries_to_come", 0))  # a platform of before does not say
+        return EventStatus(body["id"], body["type"], accepted_at, deliveries, to_come)
     except (KeyError, TypeError, ValueError):
         raise _not_the_api(response) from None
 

@@ -16,7 +16,11 @@ from tests.reading import json_of
 from tests.web.api.events import EVENT, count
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Delivery, Event, PendingDelivery
+from webhooks_app.events import accept, fan_out_runs
+from webhooks_app.events.accept import NewEvent, Submission
+from webhooks_app.events.fan_out import FanOutLimits, Rest
 from webhooks_app.extensions import attach_services, db, services
+from webhooks_app.jobs.wake_ups import WakeUps
 
 
 def test_an_event_is_accepted_with_a_delivery_for_each_subscribed_endpoint(
@@ -208,6 +212,27 @@ def test_an_event_is_shown_with_its_deliveries_to_its_own_workspace(
     foreign = client.get(f"/api/v1/events/{event_id}", headers=make_workspace("Other").headers)
     assert foreign.status_code == 404
     assert client.get("/api/v1/events/evt_none", headers=workspace.headers).status_code == 404
+
+
+def test_deliveries_that_are_still_to_be_inserted_are_told_of(
+    client: FlaskClient, workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps
+) -> None:
+    for number in range(5):
+        workspace.endpoint(f"http://127.0.0.1:9/{number}")
+    limits = FanOutLimits(smallest_piece=3, largest_piece=3, pause_seconds=0)
+    submission = Submission(workspace.id, [NewEvent.of(EVENT["type"], EVENT["data"])] * 2)
+    rests: list[Rest] = []
+    [outcome] = accept.commit(database, wake_ups, [submission], go_on=rests.append, limits=limits)
+    assert not isinstance(outcome, Exception)
+
+    def shown() -> list[tuple[int, int]]:
+        urls = (f"/api/v1/events/{each.id}" for each in outcome)
+        answers = [json_of(client.get(url, headers=workspace.headers)) for url in urls]
+        return [(len(each["deliveries"]), each["deliveries_to_come"]) for each in answers]
+
+    assert shown() == [(3, 2), (0, 5)]
+    fan_out_runs.go_on(database, wake_ups, rests[0])
+    assert shown() == [(5, 0), (5, 0)]
 
 
 def test_an_event_is_read_by_its_key_in_its_own_workspace_only(

@@ -64,6 +64,12 @@ class Event(msgspec.Struct):
     ]
     payload_erased_at: Annotated[Moment | None, msgspec.Meta(description="Since when the body is gone.")]
     deliveries: list[EventDelivery]
+    deliveries_to_come: Annotated[
+        int,
+        msgspec.Meta(
+            ge=0, description="How many more it gets: those of a large batch are there after moments."
+        ),
+    ]
 
 
 class EventType(msgspec.Struct):

@@ -11,6 +11,7 @@ from webhooks_app.core.clock import format_optional, format_rfc3339
 from webhooks_app.db import event_bodies
 from webhooks_app.db.event_conditions import of_event
 from webhooks_app.db.models import Delivery, Event
+from webhooks_app.events import fan_out_runs
 from webhooks_app.events.accept import Accepted, Submission
 from webhooks_app.extensions import services
 from webhooks_app.web import logged_ids
@@ -82,6 +83,8 @@ def _show_event(which: ColumnElement[bool], otherwise: str) -> Response:
         event = _read_event(connection, which)
         if event is None:
             refuse(404, "not_found", otherwise)
+        # Before the deliveries: of what is inserted in between, both may tell, and never neither.
+        to_come = fan_out_runs.remaining(connection, [event.id])[event.id]
         deliveries = _read_deliveries(connection, event.id)
     logged_ids.note({"event_id": event.id})
     return jsonify(
@@ -92,6 +95,7 @@ def _show_event(which: ColumnElement[bool], otherwise: str) -> Response:
             "body": event_bodies.of_event(event.id, event.body).decode(),
             "payload_erased_at": format_optional(event.payload_erased_at),
             "deliveries": [_delivery_json(row) for row in deliveries],
+            "deliveries_to_come": to_come,
         }
     )
 
