@@ -77,6 +77,29 @@ def test_a_released_claim_is_due_at_once(
     assert (delivery.state, delivery.attempt_count) == (DeliveryState.DELIVERED, 1)
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_claim_reads_what_it_takes_though_the_queue_was_empty_when_it_was_analyzed(
+    workspace: Workspace, database: WriteDatabase
+) -> None:
+    endpoint_id = workspace.endpoint(URL)
+    workspace.send(1000)
+    read = text("SELECT idx_tup_fetch + seq_tup_read FROM pg_stat_xact_user_tables WHERE relname = :name")
+    queue = {"name": "pending_deliveries"}
+    with database.begin() as connection:
+        connection.execute(
+            text("CREATE TEMPORARY TABLE waiting ON COMMIT DROP AS SELECT * FROM pending_deliveries")
+        )
+        connection.execute(text("DELETE FROM pending_deliveries"))
+        connection.execute(text("ANALYZE pending_deliveries"))
+        connection.execute(text("INSERT INTO pending_deliveries SELECT * FROM waiting"))
+        before = connection.scalars(read, queue).one()
+        claimed = claims.claim_due(connection, {endpoint_id: 5}, now=clock.now(), lease=LEASE)
+        rows_read = connection.scalars(read, queue).one() - before
+
+    assert len(claimed) == 5
+    assert 5 <= rows_read < 50
+
+
 def test_a_claim_takes_a_share_of_every_endpoint(workspace: Workspace, database: WriteDatabase) -> None:
     busy, quiet = (workspace.endpoint("http://127.0.0.1:9/", name=name) for name in ("busy", "quiet"))
     workspace.send(40)
