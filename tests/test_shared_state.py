@@ -12,12 +12,12 @@ from webhooks_app import tasks
 from webhooks_app.jobs.process import StopFlag
 
 
-def ignore_hang_ups(patch: pytest.MonkeyPatch) -> None:
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+def handle_hang_ups(patch: pytest.MonkeyPatch) -> None:
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 CHANGES: dict[str, Callable[[pytest.MonkeyPatch], object]] = {
-    "what SIGHUP does": ignore_hang_ups,
+    "what SIGHUP does": handle_hang_ups,
     "the variable LEFT": lambda patch: patch.setenv("LEFT", "1"),
     "whether jobs are to stop": lambda patch: patch.setattr(StopFlag, "requested", lambda: True),
     "what jobs work with": lambda patch: patch.setattr(tasks, "_context", object()),
