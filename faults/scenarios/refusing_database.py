@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from typing import LiteralString
 
 import psycopg
 from psycopg import sql
@@ -167,8 +168,16 @@ def _really_full(system: System, report: Report, disk: SmallDisk) -> Iterator[No
 def _full(system: System) -> Iterator[None]:
     """Have the server raise what it raises where the disk is full, at what accept, claim and record write."""
     with psycopg.connect(system.database.url, autocommit=True) as admin:
-        admin.execute(_REFUSE)
+        _change(admin, _REFUSE)
         try:
             yield
         finally:
-            admin.execute("DROP FUNCTION refuse_all CASCADE")
+            _change(admin, "DROP FUNCTION refuse_all CASCADE")
+
+
+def _change(admin: psycopg.Connection, statement: LiteralString) -> None:
+    """Change tables beside whoever writes into several of them, as often as a deadlock ends that."""
+    while True:
+        with suppress(psycopg.errors.DeadlockDetected):
+            admin.execute(statement)
+            return
