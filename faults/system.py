@@ -71,10 +71,10 @@ class System(Driver):
     def unrecorded_at_kills(self) -> "Counter[str]":
         """Count the claims of each delivery that were sent and not recorded, or may have been, at a kill."""
         reported = {
-            (delivery_id, generation)
+            claim
             for line in self._crash_reports()
             if self.excuses_ended_leases or line["at"] != LEASE_ENDED
-            for delivery_id, generation in line["unrecorded"]
+            for claim in _unrecorded(line)
         }
         return Counter(delivery_id for delivery_id, _ in self.claims_at_kills | reported)
 
@@ -86,12 +86,8 @@ class System(Driver):
 
     def leases_ended(self) -> set[tuple[str, int]]:
         """Return the claims whose leases had ended when their outcomes came: delivery and generation."""
-        return {
-            (delivery_id, generation)
-            for line in self._crash_reports()
-            if line["at"] == LEASE_ENDED
-            for delivery_id, generation in line["unrecorded"]
-        }
+        ended = (line for line in self._crash_reports() if line["at"] == LEASE_ENDED)
+        return {claim for line in ended for claim in _unrecorded(line)}
 
     def events_killed(self, failpoint: str) -> list[set[str]]:
         """Return the ids of the events that each process was accepting when it was killed at `failpoint`."""
@@ -223,3 +219,8 @@ class System(Driver):
     def _column(self, column: InstrumentedAttribute[T], where: ColumnElement[bool]) -> list[T]:
         with self.app.app_context(), db.engine.connect() as connection:
             return list(connection.execute(select(column).where(where)).scalars())
+
+
+def _unrecorded(report: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    """Yield the claims of a crash report, as JSON knows no pairs."""
+    return ((delivery_id, generation) for delivery_id, generation in report["unrecorded"])

@@ -12,6 +12,7 @@ from sqlalchemy import update
 
 from tests.answering_platform import Clock
 from tests.conftest import TESTER, Workspace
+from tests.events.test_fan_out_runs import commit_first_piece
 from tests.free_ports import free_port
 from tests.served_app import served
 from webhooks_app import client as client_module
@@ -31,10 +32,8 @@ from webhooks_app.client import (
 )
 from webhooks_app.core import clock
 from webhooks_app.db.models import Delivery, DeliveryState, Event
-from webhooks_app.events import accept, fan_out_runs
-from webhooks_app.events.accept import NewEvent as AcceptedEvent
-from webhooks_app.events.accept import Submission
-from webhooks_app.events.fan_out import FanOutLimits, Rest
+from webhooks_app.events import fan_out_runs
+from webhooks_app.events.fan_out import FanOutLimits
 from webhooks_app.extensions import db, services
 
 TYPE = "batch-lifecycle"
@@ -272,14 +271,12 @@ def test_deliveries_that_are_still_to_be_inserted_are_waited_for(url: str, works
     for number in range(5):
         workspace.endpoint(f"http://127.0.0.1:9/{number}")
     limits = FanOutLimits(smallest_piece=3, largest_piece=3, pause_seconds=0)
-    submission, rests = Submission(workspace.id, [AcceptedEvent.of(TYPE, {})]), list[Rest]()
     found = services()
-    [outcome] = accept.commit(found.write, found.wake_ups, [submission], go_on=rests.append, limits=limits)
-    assert not isinstance(outcome, Exception)
+    [event_id], rest = commit_first_piece(workspace, found.write, 1, limits=limits)
     hold_all = partial(db.session.execute, update(Delivery).values(state=DeliveryState.HELD))
 
     def insert_the_rest() -> None:
-        fan_out_runs.go_on(found.write, found.wake_ups, rests[0])
+        fan_out_runs.go_on(found.write, found.wake_ups, rest)
         hold_all()
         db.session.commit()
 
@@ -288,9 +285,9 @@ def test_deliveries_that_are_still_to_be_inserted_are_waited_for(url: str, works
     passing = Clock()
     passing.events = {30.0: insert_the_rest}
     with Client(url, workspace.token, retries=passing.retries) as client:
-        early = client.wait(outcome[0].id, timeout_seconds=10)
+        early = client.wait(event_id, timeout_seconds=10)
         assert (len(early.deliveries), early.deliveries_to_come, early.is_pending) == (3, 2, True)
-        late = client.wait(outcome[0].id, timeout_seconds=3600)
+        late = client.wait(event_id, timeout_seconds=3600)
     assert 30 <= passing.now() < 40
     assert (len(late.deliveries), late.deliveries_to_come, late.is_pending) == (5, 0, False)
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, text, update
 
-from tests.conftest import PATIENT_LIMITS, Workspace, wait_for
+from tests.conftest import PATIENT_LIMITS, Workspace, has_thread, wait_for
 from tests.raising import raising
 from tests.receivers import Receiver
 from webhooks_app import tasks
@@ -74,7 +74,7 @@ def test_a_job_outlasts_a_locked_queue(
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_retention_waits_for_no_index_build(database: WriteDatabase) -> None:
     def is_done(name: str) -> bool:
-        return all(thread.name != f"job:{name}" for thread in threading.enumerate())
+        return not has_thread(f"{tasks.THREAD_PREFIX}{name}")
 
     upgrade = RollingUpgrade(change=SMALL_INDEXES, ends_at=clock.now() + timedelta(days=1))
     db.session.add(upgrade)

@@ -465,14 +465,12 @@ def test_a_folder_with_a_long_and_odd_name_works(tmp_path: Path) -> None:
         platform.clean_up()
 
 
+@pytest.mark.usefixtures("signal_handlers")
 def test_a_request_to_stop_at_the_end_of_a_job_is_not_missed(app: Flask, redis_url: str) -> None:
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     with Redis.from_url(redis_url) as redis, new_engine(app) as engine:
         worker = DeliveryWorker("tester", redis, engine=engine, queue_name="nobody-writes-here")
         worker.register_birth()
         worker.set_state(WorkerStatus.BUSY)
         worker.request_stop(signal.SIGTERM, None)  # BUSY: rq notes it and leaves the job to finish
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
         with pytest.raises(StopRequested):
             worker.dequeue_job_and_maintain_ttl(worker.dequeue_timeout)

@@ -12,13 +12,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.conftest import Workspace
+from tests.events.test_fan_out_runs import commit_first_piece
 from tests.reading import json_of
 from tests.web.api.events import EVENT, count
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Delivery, Event, PendingDelivery
-from webhooks_app.events import accept, fan_out_runs
-from webhooks_app.events.accept import NewEvent, Submission
-from webhooks_app.events.fan_out import FanOutLimits, Rest
+from webhooks_app.events import fan_out_runs
+from webhooks_app.events.fan_out import FanOutLimits
 from webhooks_app.extensions import attach_services, db, services
 from webhooks_app.jobs.wake_ups import WakeUps
 
@@ -220,18 +220,15 @@ def test_deliveries_that_are_still_to_be_inserted_are_told_of(
     for number in range(5):
         workspace.endpoint(f"http://127.0.0.1:9/{number}")
     limits = FanOutLimits(smallest_piece=3, largest_piece=3, pause_seconds=0)
-    submission = Submission(workspace.id, [NewEvent.of(EVENT["type"], EVENT["data"])] * 2)
-    rests: list[Rest] = []
-    [outcome] = accept.commit(database, wake_ups, [submission], go_on=rests.append, limits=limits)
-    assert not isinstance(outcome, Exception)
+    event_ids, rest = commit_first_piece(workspace, database, 2, limits=limits)
 
     def shown() -> list[tuple[int, int]]:
-        urls = (f"/api/v1/events/{each.id}" for each in outcome)
+        urls = (f"/api/v1/events/{each}" for each in event_ids)
         answers = [json_of(client.get(url, headers=workspace.headers)) for url in urls]
         return [(len(each["deliveries"]), each["deliveries_to_come"]) for each in answers]
 
     assert shown() == [(3, 2), (0, 5)]
-    fan_out_runs.go_on(database, wake_ups, rests[0])
+    fan_out_runs.go_on(database, wake_ups, rest)
     assert shown() == [(5, 0), (5, 0)]
 
 
