@@ -35,6 +35,7 @@ from tests import shared_state
 from tests.reading import json_of
 from tests.receivers import Receiver
 from tests.remembered import remember
+from tests.running_order import arrange
 from tests.worker.attempted import deliveries, queued
 from webhooks_app import config, tasks
 from webhooks_app.accounts import api_tokens, members, users, workspaces
@@ -111,25 +112,8 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Has the long ones begin, whatever the order: at the end one process would wait for another's.
-
-    Behind the first test of a folder that has a browser come the others of it, as the browser is closed where
-    a test of another folder follows: to start one takes two seconds of processor time.
-    """
-    places = _places(items)
-    items.sort(key=lambda item: (item.get_closest_marker("long") is None, places[item]))
-
-
-def _places(items: list[pytest.Item]) -> dict[pytest.Item, int]:
-    """Return where each stands, or the first of its folder if that has a browser."""
-    folders = {item.path.parent for item in items if "chromium" in getattr(item, "fixturenames", ())}
-    firsts: dict[Path, int] = {}
-    for place, item in enumerate(items):
-        firsts.setdefault(item.path.parent, place)
-    return {
-        item: firsts[item.path.parent] if item.path.parent in folders else place
-        for place, item in enumerate(items)
-    }
+    # Each process that tests side by side must come to the same order.
+    items[:] = arrange(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 
 def pytest_collection_finish() -> None:

@@ -75,6 +75,8 @@ def _wait_until_refused(port: int) -> None:
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), 5).close()
+        except ConnectionResetError:  # it was waiting to be accepted as the socket was closed
+            continue
         except ConnectionRefusedError:
             return
 
