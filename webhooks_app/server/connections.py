@@ -52,7 +52,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.head_since = self.loop.time()
-        if not self._deadlines.watch(self):
+        if not self._deadlines.admit(self):
             # Once its request is there: a connection that is closed upon unread bytes is reset.
             self.is_crowded_out = True
             self.loop.call_later(_CROWDED_SECONDS, transport.close)
@@ -133,8 +133,8 @@ class Deadlines:
         """Return what makes the protocol of a new connection."""
         return partial(Connection, limits=self._limits, deadlines=self)
 
-    def watch(self, connection: Connection) -> bool:
-        """Look after a new connection; return False if there are too many, and none that can make room.
+    def admit(self, connection: Connection) -> bool:
+        """Look after a new connection, for which another may be closed; return False if none can make room.
 
         One that asks for nothing can: it sends a head slowly, or not at all, or is idle between two requests.
         """

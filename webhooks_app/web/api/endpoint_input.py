@@ -15,7 +15,7 @@ from webhooks_app.endpoints.endpoint_values import EndpointValues, WantedUse
 from webhooks_app.extensions import services
 from webhooks_app.transport import target_urls
 from webhooks_app.transport.host_names import TargetRefused
-from webhooks_app.web.api.errors import not_in_catalog, refuse
+from webhooks_app.web.api.errors import refuse, unknown_type_sentence
 from webhooks_app.web.api.input_models import (
     EndpointChanges,
     EndpointSettings,
@@ -82,7 +82,7 @@ def check_event_type(name: str, field: str) -> None:
     """Raise ApiError 422 unless the catalog has the type."""
     names = services().catalog.names
     if name not in names:
-        refuse(422, "unknown_event_type", not_in_catalog(name, names), field)
+        refuse(422, "unknown_event_type", unknown_type_sentence(name, names), field)
 
 
 def check_subscription(name: str, stored: Endpoint | None, field: str) -> None:

@@ -77,7 +77,7 @@ def refuse(
     raise ApiError(status, code, message, field, headers=headers)
 
 
-def not_in_catalog(event_type: object, names: Collection[str]) -> str:
+def unknown_type_sentence(event_type: object, names: Collection[str]) -> str:
     """Return what to say of an event type that is none of the catalog's `names`. Pure.
 
     By its name, if it can be one, and with the one that it is closest to.

@@ -7,7 +7,7 @@ from flask import request
 from webhooks_app.core import json_parsing
 from webhooks_app.events.accept import NewEvent
 from webhooks_app.events.catalog import Catalog
-from webhooks_app.web.api.errors import not_in_catalog, refuse
+from webhooks_app.web.api.errors import refuse, unknown_type_sentence
 
 # What the web's server adds to the WSGI environment: the names, in lower case, of headers that came more than
 # once, as WSGI joins their values. No client can set a name without HTTP_ before it.
@@ -55,7 +55,7 @@ def _parse_event(catalog: Catalog, item: Any, at: str) -> tuple[str, dict[str, A
         refuse(422, "unknown_field", message, at + unknown[0])
     event_type, data = item.get("type"), item.get("data")
     if not isinstance(event_type, str) or event_type not in catalog.names:
-        refuse(422, "unknown_event_type", not_in_catalog(event_type, catalog.names), f"{at}type")
+        refuse(422, "unknown_event_type", unknown_type_sentence(event_type, catalog.names), f"{at}type")
     if not isinstance(data, dict):
         refuse(422, "invalid", "data must be an object.", f"{at}data")
     problems = catalog.violations(event_type, data)
