@@ -25,7 +25,7 @@ def test_the_linter_finds_nothing() -> None:
 def test_what_is_copied_is_sent_to_the_builder() -> None:
     sent = {
         line.removeprefix("!")
-        for line in (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
+        for line in (config.ROOT / ".dockerignore").read_text().splitlines()
         if line.startswith("!")
     }
     copied = {
@@ -35,6 +35,12 @@ def test_what_is_copied_is_sent_to_the_builder() -> None:
         for source in rest.split()[:-1]
     }
     assert sent == copied
+
+
+def test_what_a_deployment_fills_in_is_neither_sent_to_the_builder_nor_committed() -> None:
+    sent_last = (config.ROOT / ".dockerignore").read_text().splitlines()[::-1]
+    assert sent_last.index("deploy/*.env") < sent_last.index("!deploy") > sent_last.index("deploy/.env")
+    assert {"deploy/avra.env", "deploy/.env"} <= set((config.ROOT / ".gitignore").read_text().split())
 
 
 @pytest.fixture(scope="module")
