@@ -23,6 +23,15 @@ def test_its_services_run_commands_that_there_are() -> None:
         assert service["read_only"] is True
 
 
+def test_up_can_wait_for_every_service_that_goes_on() -> None:
+    """Compose 2.40 ends `up --wait` with an error where a check that an image has is switched off."""
+    services = yaml.safe_load(COMPOSE.read_text())["services"]
+    for name, service in services.items():
+        check = service.get("healthcheck", {})
+        assert not check.get("disable") or name == "migrate", name
+        assert check.get("test") != ["NONE"], name
+
+
 def test_metrics_are_on_an_address_of_this_host_and_known_to_workers() -> None:
     services = yaml.safe_load(COMPOSE.read_text())["services"]
     listen = {services[name]["environment"]["WEBHOOKS_METRICS_LISTEN"] for name in ("web", "worker")}
