@@ -50,16 +50,7 @@ def test_schemathesis_finds_nothing(
         command = [str(SCHEMATHESIS), "--config-file", str(tmp_path / "schemathesis.toml"), "run"]
         command += [f"{url}/api/v1/openapi.json", "--url", f"{url}/api/v1"]
         command += ["-H", f"Authorization: Bearer {new_api(workspace).token}", "--checks", "all"]
-        command += [
-            "--phases",
-            phases,
-            "--max-examples",
-            "10",
-            "--suppress-health-check",
-            "all",
-            "--warnings",
-            "off",
-        ]
-        command += ["--request-timeout", "30", "--generation-deterministic"]
+        command += ["--phases", phases, "--max-examples", "10", "--generation-deterministic"]
+        command += ["--suppress-health-check", "all", "--warnings", "off", "--request-timeout", "30"]
         ran = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=900)
     assert ran.returncode == 0, ran.stdout[-30000:] + ran.stderr[-2000:]
