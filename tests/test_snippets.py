@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PASSWORD, TESTER, Workspace, make_settings, wait_for
+from tests.conftest import PASSWORD, TESTER, Workspace, make_settings
 from tests.receivers import Receiver
 from tests.snippets import frameworks, projects, runtimes
 from tests.snippets.cases import Case, Platform
 from tests.snippets.frameworks import SERVERS, Server
 from tests.snippets.runtimes import RUNTIMES, TOOLS
+from tests.waiting import wait_for
 from tests.web.conftest import Page
 from webhooks_app import tasks
 from webhooks_app.accounts import api_tokens, members, users, workspaces

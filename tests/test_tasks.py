@@ -7,9 +7,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, text, update
 
-from tests.conftest import PATIENT_LIMITS, Workspace, has_thread, wait_for
+from tests.conftest import PATIENT_LIMITS, Workspace
 from tests.raising import raising
 from tests.receivers import Receiver
+from tests.waiting import has_thread, wait_for
 from webhooks_app import tasks
 from webhooks_app.core import clock
 from webhooks_app.db import advisory_locks, index_builds

@@ -10,9 +10,10 @@ from aiosmtpd.controller import Controller
 from flask import Flask
 from sqlalchemy import select, update
 
-from tests.conftest import PASSWORD, TESTER, has_thread, wait_for
-from tests.core.test_mail import Mailbox, jobs
+from tests.conftest import PASSWORD, TESTER
 from tests.free_ports import free_port
+from tests.mail_servers import Mailbox, queued_jobs
+from tests.waiting import has_thread, wait_for
 from webhooks_app import tasks
 from webhooks_app.accounts import (
     api_tokens,
@@ -232,10 +233,10 @@ def test_the_sweep_has_it_sent_in_a_job(
 ) -> None:
     services(job_app).settings = replace(settings, mail_server=server)
     tasks.sweep()
-    assert not any(b"send_mail" in job for job in jobs(settings))
+    assert not any(b"send_mail" in job for job in queued_jobs(settings))
     users.end_sessions(services(job_app).write, user, actor=SELF)
     tasks.sweep()
-    assert any(b"send_mail" in job for job in jobs(settings))
+    assert any(b"send_mail" in job for job in queued_jobs(settings))
 
     tasks.send_mail()
     wait_for(lambda: mailbox.messages)

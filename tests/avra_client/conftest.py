@@ -15,7 +15,8 @@ from avra_client.outbox import Outbox
 from avra_client.outbox_rows import OutboxRows
 from avra_client.relay import Relay
 from avra_client.relay_state import RelayLimits
-from tests.conftest import Workspace, autocommit
+from tests.conftest import Workspace
+from tests.postgresql_databases import autocommit
 from tests.server.running_server import serving
 from webhooks_app.db.models import Event
 from webhooks_app.extensions import db

@@ -17,9 +17,10 @@ import requests
 from tests import wheels
 from tests.avra_client.test_frameworks import CLIENT, accepted_orders
 from tests.avra_client.test_frameworks import python as python
-from tests.conftest import Workspace, wait_for
+from tests.conftest import Workspace
 from tests.docs_site.code_blocks import blocks
 from tests.free_ports import free_port
+from tests.waiting import wait_for
 
 SET_UP, FASTAPI, ORDER, DJANGO, DJANGO_ORDER, CELERY, CELERY_ORDER = (
     each.code for each in blocks("clients/python/examples/README.md")

@@ -20,8 +20,9 @@ from avra_client.relay_state import RelayLimits
 from tests.avra_client import relay_process
 from tests.avra_client.conftest import Store, accepted_keys
 from tests.avra_client.test_relay import HOUR_MS, QUICK, now_ms, running
-from tests.conftest import Workspace, wait_for
+from tests.conftest import Workspace
 from tests.server.running_server import serving
+from tests.waiting import wait_for
 
 POISON = "a body that breaks the platform"
 # A busy machine may need longer for an answer than a relay gives a row that fails.

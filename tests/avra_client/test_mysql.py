@@ -17,7 +17,8 @@ import pytest
 from avra_client.client import Client
 from tests.avra_client import test_failing_rows, test_outbox, test_outbox_rows, test_relay, test_relay_killed
 from tests.avra_client.conftest import Store
-from tests.conftest import Workspace, unavailable, wait_for
+from tests.conftest import Workspace, unavailable
+from tests.waiting import wait_for
 
 RELAYED: list[Callable[[Store, Client], None]] = [
     test_relay.test_everything_is_handed_over_once_and_in_order,

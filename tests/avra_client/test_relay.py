@@ -16,9 +16,10 @@ from avra_client.relay import Relay, Trouble
 from avra_client.relay_outcomes import events
 from avra_client.relay_state import RelayLimits
 from tests.avra_client.conftest import Store, accepted_keys
-from tests.conftest import TESTER, Workspace, wait_for
+from tests.conftest import TESTER, Workspace
 from tests.free_ports import free_port
 from tests.served_app import served
+from tests.waiting import wait_for
 from webhooks_app.accounts import api_tokens
 from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.db.models import Event

@@ -14,8 +14,9 @@ from avra_client.client import Client
 from avra_client.relay_state import RelayState
 from tests.avra_client import relay_process
 from tests.avra_client.conftest import Store, accepted_keys
-from tests.conftest import Workspace, wait_for
+from tests.conftest import Workspace
 from tests.free_ports import free_port
+from tests.waiting import wait_for
 
 Run = Callable[..., tuple[int, str, str]]
 

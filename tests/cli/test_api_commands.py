@@ -16,10 +16,11 @@ import pytest
 from click.testing import CliRunner, Result
 from flask import Flask
 
-from tests.conftest import Workspace, wait_for
+from tests.conftest import Workspace
 from tests.free_ports import free_port
 from tests.reading import output_of
 from tests.server.running_server import serving
+from tests.waiting import wait_for
 from tests.web.api.conftest import new_api
 from tests.web.api.listening import listen
 from tests.web.deliveries import newest

@@ -21,13 +21,14 @@ import pytest
 from sqlalchemy import select
 from standardwebhooks import Webhook
 
-from tests.conftest import Workspace, deployed, wait_for
+from tests.conftest import Workspace, deployed
 from tests.docs_site.code_blocks import block
 from tests.free_ports import free_port
 from tests.jobs.test_prefork import web
 from tests.platform_process import PlatformProcess
 from tests.reading import captured, output_of
 from tests.receivers import Answer, Received, Receiver, answer_after
+from tests.waiting import wait_for
 from tests.web.api.conftest import Api, new_api
 from tests.web.deliveries import newest, state
 from webhooks_app import config

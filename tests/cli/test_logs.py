@@ -9,11 +9,12 @@ import pytest
 import requests
 from flask import Flask
 
-from tests.conftest import deployed, new_workspace, wait_for
+from tests.conftest import deployed, new_workspace
 from tests.free_ports import free_port
 from tests.platform_process import PlatformProcess, without_settings
 from tests.reading import output_of
 from tests.receivers import Receiver
+from tests.waiting import wait_for
 
 EVENT = {"type": "batch-lifecycle", "data": {"batch_id": "b1", "status": "succeeded"}}
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_run import Platform
-from tests.conftest import wait_for
 from tests.docs_site.code_blocks import block
 from tests.free_ports import free_port
+from tests.waiting import wait_for
 from webhooks_app import config
 
 PARTS = ["webhooks_app", "templates", "static", "examples"]

@@ -15,11 +15,12 @@ from rq_scheduler import Scheduler
 from sqlalchemy import select
 
 from tests.cli.test_run import environment
-from tests.conftest import Workspace, deployed, wait_for
+from tests.conftest import Workspace, deployed
 from tests.free_ports import free_port
 from tests.platform_process import PlatformProcess
 from tests.receivers import Answer, Receiver, answer_after
 from tests.redis_servers import client, redis_server
+from tests.waiting import wait_for
 from webhooks_app.db.models import Attempt, PendingDelivery
 from webhooks_app.extensions import db
 from webhooks_app.jobs import process_groups

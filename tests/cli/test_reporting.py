@@ -17,12 +17,13 @@ import requests
 from flask import Flask
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.conftest import PATIENT_LIMITS, Workspace, deployed, new_workspace, opened, wait_for
+from tests.conftest import PATIENT_LIMITS, Workspace, deployed, new_workspace, opened
 from tests.free_ports import free_port
 from tests.platform_process import PlatformProcess, without_settings
 from tests.reading import output_of
 from tests.receivers import Receiver
 from tests.redis_servers import redis_server
+from tests.waiting import wait_for
 from webhooks_app import config
 from webhooks_app.app import create_app
 

@@ -25,9 +25,10 @@ from rq.exceptions import StopRequested
 from rq.worker import WorkerStatus
 from rq_scheduler import Scheduler
 
-from tests.conftest import new_engine, wait_for
+from tests.conftest import new_engine
 from tests.free_ports import free_port
 from tests.reading import output_of
+from tests.waiting import wait_for
 from webhooks_app import config
 from webhooks_app.config import Settings
 from webhooks_app.jobs.delivery_worker import DeliveryWorker

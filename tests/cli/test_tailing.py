@@ -10,9 +10,10 @@ from flask import Flask
 from sqlalchemy import update
 
 from tests.cli.test_api_client import HASTY
-from tests.conftest import Workspace, wait_for
+from tests.conftest import Workspace
 from tests.receivers import Answer, Receiver
 from tests.server.running_server import serving
+from tests.waiting import wait_for
 from tests.web.api.conftest import new_api
 from tests.worker.attempted import deliveries, make_due
 from webhooks_app.cli import tail_display

@@ -16,9 +16,9 @@ from packaging.requirements import Requirement
 
 from tests import wheels
 from tests.cli.test_run import PATIENCE_SECONDS, Platform, environment
-from tests.conftest import wait_for
 from tests.docs_site.code_blocks import block
 from tests.free_ports import free_port
+from tests.waiting import wait_for
 from webhooks_app import __version__, config
 
 ROOT = config.ROOT

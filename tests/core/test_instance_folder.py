@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from tests.conftest import small_disk, unavailable
+from tests.conftest import unavailable
+from tests.small_disks import small_disk
 from webhooks_app import config
 from webhooks_app.config import ConfigError
 from webhooks_app.core import instance_folder

@@ -13,7 +13,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from tests.conftest import PATIENT_LIMITS, Workspace, wait_for
+from tests.conftest import PATIENT_LIMITS, Workspace
+from tests.waiting import wait_for
 from webhooks_app.db import deadlines
 from webhooks_app.db.database_limits import DEFAULT_LIMITS
 from webhooks_app.db.engines import Databases, WriteDatabase

@@ -10,7 +10,8 @@ from flask import Flask
 from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from tests.conftest import Workspace, wait_for
+from tests.conftest import Workspace
+from tests.waiting import wait_for
 from webhooks_app.cli.schema import downgrade, upgrade
 from webhooks_app.core import clock
 from webhooks_app.db import engines, index_builds, rolling_upgrades

@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import select, text
 
-from tests.conftest import Workspace, wait_for
+from tests.conftest import Workspace
+from tests.waiting import wait_for
 from webhooks_app.core import clock
 from webhooks_app.db import event_inserts, event_values
 from webhooks_app.db.delivery_inserts import NewDelivery

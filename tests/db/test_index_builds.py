@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, make_url, text
 
-from tests.conftest import autocommit, make_settings, new_workspace, wait_for
+from tests.conftest import make_settings, new_workspace
 from tests.db.test_migrations import own_database
 from tests.docs_site.code_blocks import block
+from tests.postgresql_databases import autocommit
+from tests.waiting import wait_for
 from webhooks_app.app import create_app
 from webhooks_app.cli.schema import downgrade, upgrade
 from webhooks_app.core import clock

@@ -11,7 +11,9 @@ from flask import Flask
 from sqlalchemy import create_engine, delete, func, insert, make_url, select, text
 from sqlalchemy.exc import OperationalError
 
-from tests.conftest import Workspace, autocommit, make_settings, new_workspace, wait_for
+from tests.conftest import Workspace, make_settings, new_workspace
+from tests.postgresql_databases import autocommit
+from tests.waiting import wait_for
 from tests.worker.attempted import attempted, attempts, claim, damage
 from webhooks_app.app import create_app
 from webhooks_app.cli.schema import downgrade, upgrade

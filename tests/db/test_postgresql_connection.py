@@ -18,7 +18,8 @@ from werkzeug.test import TestResponse
 
 from faults.network import Namespace
 from faults.pooler import PgBouncer
-from tests.conftest import PATIENT_LIMITS, Workspace, wait_for
+from tests.conftest import PATIENT_LIMITS, Workspace
+from tests.waiting import wait_for
 from webhooks_app.config import Settings
 from webhooks_app.core import clock
 from webhooks_app.db.circuit_breaker import BreakerLimits

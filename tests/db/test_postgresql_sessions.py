@@ -13,9 +13,10 @@ from flask import Flask
 from sqlalchemy import Connection, text
 
 from faults.pooler import PgBouncer
-from tests.conftest import Workspace, alone, wait_for
+from tests.conftest import Workspace, alone
 from tests.db.conftest import StartPooler
 from tests.receivers import Receiver
+from tests.waiting import wait_for
 from tests.worker.attempted import deliveries
 from webhooks_app import tasks
 from webhooks_app.config import Settings

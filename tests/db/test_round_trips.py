@@ -13,8 +13,9 @@ from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from faults.pooler import PgBouncer
-from tests.conftest import Workspace, autocommit
+from tests.conftest import Workspace
 from tests.db.conftest import StartPooler
+from tests.postgresql_databases import autocommit
 from tests.receivers import Answer, Received, Receiver
 from webhooks_app.db import deadlines, engines
 from webhooks_app.db.engines import Databases, WriteDatabase

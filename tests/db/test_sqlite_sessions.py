@@ -15,7 +15,8 @@ import pytest
 from sqlalchemy import Engine, event, func, select, text
 from sqlalchemy.exc import OperationalError
 
-from tests.conftest import Workspace, deployed, wait_for
+from tests.conftest import Workspace, deployed
+from tests.waiting import wait_for
 from webhooks_app import config
 from webhooks_app.db import deadlines, engines
 from webhooks_app.db.database_limits import DatabaseLimits

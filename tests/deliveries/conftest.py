@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, text, update
 
-from tests.conftest import TESTER, Workspace, wait_for
+from tests.conftest import TESTER, Workspace
 from tests.receivers import Receiver
 from tests.statements import told_of_statements
+from tests.waiting import wait_for
 from webhooks_app.core import clock
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.keyset import SearchLimits

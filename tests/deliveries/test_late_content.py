@@ -7,10 +7,11 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, text, update
 
-from tests.conftest import TESTER, Workspace, wait_for
+from tests.conftest import TESTER, Workspace
 from tests.deliveries.erasure.test_one_event import noted
 from tests.deliveries.test_payload_retention import SECRET, URL, mentions
 from tests.monitoring.test_stored_formats import report
+from tests.waiting import wait_for
 from tests.worker.attempted import attempted, attempts, claim_twice, finished, write
 from webhooks_app.core import clock
 from webhooks_app.core.outcomes import Outcome, OutcomeClass

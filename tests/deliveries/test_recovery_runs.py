@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import delete, select
 
-from tests.conftest import TESTER, Workspace, wait_for
+from tests.conftest import TESTER, Workspace
 from tests.deliveries.conftest import SMALL_BATCHES, fail_all, read_recovery, start_recovery, states
 from tests.receivers import Receiver
+from tests.waiting import wait_for
 from webhooks_app.core import clock
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import (

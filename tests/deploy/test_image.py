@@ -9,10 +9,11 @@ import pytest
 from cryptography.fernet import Fernet
 
 from tests.cli.test_run import PATIENCE_SECONDS
-from tests.conftest import small_disk, wait_for
 from tests.deploy.image_builder import Builder, Stage, mount, steps
 from tests.deploy.programs import DEPLOY, run, tool
 from tests.free_ports import free_port
+from tests.small_disks import small_disk
+from tests.waiting import wait_for
 from webhooks_app import __version__, config
 
 DOCKERFILE = DEPLOY / "Dockerfile"

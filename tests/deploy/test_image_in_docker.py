@@ -10,8 +10,8 @@ import pytest
 from cryptography.fernet import Fernet
 
 from tests.cli.test_run import PATIENCE_SECONDS
-from tests.conftest import wait_for
 from tests.deploy.programs import DEPLOY
+from tests.waiting import wait_for
 from webhooks_app import config
 
 

@@ -16,13 +16,14 @@ import requests
 from flask import Flask
 from sqlalchemy import text
 
-from tests.conftest import Workspace, wait_for
+from tests.conftest import Workspace
 from tests.deploy import programs
 from tests.deploy.programs import DEPLOY, find
 from tests.docs_site.code_blocks import block
 from tests.free_ports import free_port
 from tests.server.running_server import serving
 from tests.transport.certificates import Authority
+from tests.waiting import wait_for
 from webhooks_app.client import Client
 from webhooks_app.extensions import services
 

@@ -16,8 +16,9 @@ from sqlalchemy import create_engine, make_url, text
 
 from docs_site.pages import ROOT
 from tests.cli.shell import Shell, shell_of
-from tests.conftest import Workspace, autocommit
+from tests.conftest import Workspace
 from tests.docs_site.code_blocks import block
+from tests.postgresql_databases import autocommit
 from webhooks_app import config
 from webhooks_app.cli import profiles
 from webhooks_app.cli import run as run_command

@@ -13,8 +13,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import delete, select, update
 
-from tests.conftest import TESTER, Workspace, wait_for
+from tests.conftest import TESTER, Workspace
 from tests.raising import raising
+from tests.waiting import wait_for
 from webhooks_app import tasks
 from webhooks_app.core import clock
 from webhooks_app.db.engines import Databases, WriteDatabase

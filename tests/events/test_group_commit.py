@@ -5,32 +5,21 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
 from typing import cast
 
 import pytest
 from flask import Flask
-from sqlalchemy import Connection, LargeBinary, delete, event, func, insert, select, type_coerce
+from sqlalchemy import Connection, event, func, select
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from tests.conftest import PATIENT_GROUPS, TESTER, Workspace, wait_for
-from tests.failing import failing
-from tests.worker.attempted import claim
-from webhooks_app.accounts import api_tokens
-from webhooks_app.core import clock, passwords
-from webhooks_app.core.rate_limit import RateLimit
-from webhooks_app.db import deadlines, event_bodies
+from tests.conftest import PATIENT_GROUPS, Workspace
+from webhooks_app.db import deadlines
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import ApiToken, Delivery, Event, PendingDelivery, RollingUpgrade
-from webhooks_app.db.rolling_upgrades import CONSTANT_HEADERS, PACKED_BODIES
-from webhooks_app.deliveries.log.attempts import read_payload
-from webhooks_app.deliveries.log.rows import read_row
+from webhooks_app.db.models import Delivery, Event, PendingDelivery
 from webhooks_app.events.accept import Accepted, KeyReused, NewEvent, Outcome, Submission
-from webhooks_app.events.group_commit import GroupCommit, GroupLimits, UnknownToken
+from webhooks_app.events.group_commit import GroupCommit, GroupLimits
 from webhooks_app.extensions import db, services
 from webhooks_app.jobs.wake_ups import WakeUps
-from webhooks_app.monitoring.stored_formats import StoredFormat, StoredFormats
-from webhooks_app.worker import signed_requests
 
 SECONDS = 30
 EVENT = NewEvent.of("batch-lifecycle", {"batch_id": "b1", "status": "queued"})
@@ -352,27 +341,6 @@ def test_where_no_thread_is_to_be_had_the_next_submission_tries_again(
     assert count(Event) == 2
 
 
-def test_who_is_refused_as_the_database_fails_has_used_nothing_of_the_allowance(
-    workspace: Workspace, wake_ups: WakeUps, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    group_commit = GroupCommit(services().databases, wake_ups, default_rate=RateLimit(1, 1))
-    token_hash = passwords.hash_token(workspace.token)
-
-    def send() -> Outcome:
-        future: Future[Outcome] = Future()
-        group_commit.submit(Submission("", [EVENT]), future.set_result, token_hash=token_hash)
-        return future.result(SECONDS)
-
-    def fail(_formats: StoredFormats) -> StoredFormat:
-        raise OperationalError("SELECT", {}, Exception("server closed the connection"))
-
-    with monkeypatch.context() as patched:
-        patched.setattr(StoredFormats, "newest", fail)
-        assert isinstance(send(), OperationalError)
-    assert not isinstance(send(), Exception)
-    group_commit.accept(Submission(workspace.id, [EVENT]))  # by then, the use of the token is recorded
-
-
 def test_many_threads_that_submit_at_once_each_get_their_own(
     workspace: Workspace, group_commit: GroupCommit
 ) -> None:
@@ -387,99 +355,6 @@ def test_many_threads_that_submit_at_once_each_get_their_own(
     assert len(bodies) == 16 * 20
     for number, ids in enumerate(accepted):
         assert all(b'"batch_id":"%d"' % number in bodies[each] for each in ids)
-
-
-def test_each_token_is_told_of_its_own_workspace_and_an_unknown_one_of_none(
-    make_workspace: Callable[[str], Workspace],
-    database: WriteDatabase,
-    group_commit: GroupCommit,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    ours, theirs = make_workspace("Ours"), make_workspace("Theirs")
-    ours.endpoint("https://a.example.com/")
-    our_token, their_token = (
-        api_tokens.create(database, each.id, "app", actor=TESTER) for each in (ours, theirs)
-    )
-    db.session.rollback()
-    hashed = passwords.hash_token(their_token)
-    stored = db.session.scalars(select(ApiToken).where(ApiToken.token_hash == hashed)).one()
-    futures: list[Future[Outcome]] = [Future() for _ in range(4)]
-    with held_back() as commits:
-        first = submit(group_commit, Submission(ours.id, [EVENT]))
-        assert commits.started.wait(SECONDS)
-        for token, future in zip((our_token, their_token, "tok_other", our_token), futures, strict=True):
-            group_commit.submit(
-                Submission("", [EVENT]), future.set_result, token_hash=passwords.hash_token(token)
-            )
-        commits.may_go_on.set()
-        accepted_of(first[0])
-        counts = [accepted_of(futures[number])[0].deliveries for number in (0, 1, 3)]
-    assert counts == [1, 0, 1]
-    assert isinstance(futures[2].result(SECONDS), UnknownToken)
-    wait_for(lambda: _is_used(stored.id))
-    api_tokens.revoke(database, stored, actor=TESTER)
-    revoked: Future[Outcome] = Future()
-    group_commit.submit(Submission("", [EVENT]), revoked.set_result, token_hash=hashed)
-    assert isinstance(revoked.result(SECONDS), UnknownToken)
-    assert count(Event) == 4
-    assert caplog.records == []
-
-
-def test_where_tokens_and_endpoints_cannot_be_read_the_group_is_told_so_and_the_next_goes_on(
-    workspace: Workspace, database: WriteDatabase, group_commit: GroupCommit, caplog: pytest.LogCaptureFixture
-) -> None:
-    hashed = passwords.hash_token(workspace.token)
-    with_token: Future[Outcome] = Future()
-    with held_back() as commits:
-        first = submit(group_commit, Submission(workspace.id, [EVENT]))
-        assert commits.started.wait(SECONDS)
-        group_commit.submit(Submission("", [EVENT]), with_token.set_result, token_hash=hashed)
-        without = submit(group_commit, Submission(workspace.id, [EVENT]))
-        with failing(database, "SELECT token.id"):
-            commits.may_go_on.set()
-            for future in (with_token, *without):
-                assert isinstance(future.result(SECONDS), OperationalError)
-        accepted_of(first[0])
-    group_commit.accept(Submission(workspace.id, [EVENT]))
-    assert count(Event) == 2
-    assert caplog.records == []
-
-
-def test_two_tokens_of_a_workspace_make_one_delivery_for_each_endpoint(
-    workspace: Workspace, database: WriteDatabase, group_commit: GroupCommit
-) -> None:
-    endpoints = [workspace.endpoint("https://a.example.com/") for _ in range(2)]
-    tokens = [api_tokens.create(database, workspace.id, name, actor=TESTER) for name in ("one", "two")]
-    futures: list[Future[Outcome]] = [Future() for _ in tokens]
-    with held_back() as commits:
-        first = submit(group_commit, Submission(workspace.id, [EVENT]))
-        assert commits.started.wait(SECONDS)
-        for token, future in zip(tokens, futures, strict=True):
-            hashed = passwords.hash_token(token)
-            group_commit.submit(Submission("", [EVENT]), future.set_result, token_hash=hashed)
-        commits.may_go_on.set()
-        for each in first + futures:
-            assert [accepted.deliveries for accepted in accepted_of(each)] == [2]
-    db.session.rollback()
-    made = db.session.execute(select(Delivery.event_id, Delivery.endpoint_id)).all()
-    assert len(made) == len(set(made)) == 6
-    assert {each.endpoint_id for each in made} == set(endpoints)
-
-
-def test_an_event_is_accepted_though_the_use_of_its_token_cannot_be_recorded(
-    workspace: Workspace,
-    database: WriteDatabase,
-    group_commit: GroupCommit,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    future: Future[Outcome] = Future()
-    hashed = passwords.hash_token(workspace.token)
-    with failing(database, "UPDATE api_tokens"):
-        group_commit.submit(Submission("", [EVENT]), future.set_result, token_hash=hashed)
-        assert len(accepted_of(future)) == 1
-        group_commit.accept(Submission(workspace.id, [EVENT]))  # by then, the first one's use was tried
-    [record] = caplog.records
-    assert (record.message, record.__dict__["cause"]) == ("database_unavailable", "connection")
 
 
 def test_an_error_outside_of_the_database_is_told_to_whom_it_concerns_alone(
@@ -498,57 +373,3 @@ def test_an_error_outside_of_the_database_is_told_to_whom_it_concerns_alone(
     assert isinstance(futures[0].result(SECONDS), TypeError)
     assert len(accepted_of(futures[1])) == 1
     assert len(group_commit.accept(Submission(workspace.id, [EVENT]))) == 1
-
-
-def _is_used(token_id: str) -> bool:
-    db.session.rollback()
-    return db.session.scalar(select(ApiToken.last_used_at).where(ApiToken.id == token_id)) is not None
-
-
-@pytest.mark.parametrize(("hours", "is_packed"), [(None, False), (-1, True), (1, False)])
-def test_bodies_are_packed_once_no_process_runs_that_could_not_read_them(
-    workspace: Workspace,
-    database: WriteDatabase,
-    group_commit: GroupCommit,
-    hours: int | None,
-    is_packed: bool,
-) -> None:
-    with database.begin() as connection:
-        connection.execute(delete(RollingUpgrade))  # as on a schema from before
-        if hours is not None:
-            ends_at = clock.now() + timedelta(hours=hours)
-            connection.execute(insert(RollingUpgrade).values(change=PACKED_BODIES, ends_at=ends_at))
-    workspace.endpoint("https://a.example.com/")
-    for _ in range(2):  # the second is a repeat
-        group_commit.accept(Submission(workspace.id, [EVENT], idempotency_key="k"))
-    with pytest.raises(KeyReused):
-        group_commit.accept(Submission(workspace.id, [OTHER], idempotency_key="k"))
-
-    [(stored, body, event_id)] = db.session.execute(
-        select(type_coerce(Event.body, LargeBinary), Event.body, Event.id)
-    )
-    assert body.endswith(b'"data":' + EVENT.raw_data + b"}")
-    assert event_bodies.is_packed(bytes(stored)) is is_packed
-    assert (bytes(stored) == body) is not is_packed
-    assert read_payload(db.session(), event_id) == (body, len(body))
-    assert read_payload(db.session(), event_id, limit=50) == (body[:50], len(body))
-    [claimed] = claim(database)
-    assert claimed.body in (None, body)
-    assert signed_requests.bodies(db.session.connection(), [event_id]) == {event_id: body}
-
-
-@pytest.mark.parametrize(("is_over", "listed"), [(False, ["b1", "failed"]), (True, [])])
-def test_values_stand_once_where_all_processes_read_that_and_are_shown_alike(
-    workspace: Workspace, database: WriteDatabase, group_commit: GroupCommit, is_over: bool, listed: list[str]
-) -> None:
-    if not is_over:
-        with database.begin() as connection:
-            connection.execute(delete(RollingUpgrade).where(RollingUpgrade.change == CONSTANT_HEADERS))
-    workspace.endpoint("https://a.example.com/")
-    group_commit.accept(Submission(workspace.id, [NewEvent.of("batch-lifecycle", {}, ["b1", "failed"])]))
-
-    assert db.session.scalars(select(Event.indexed_values)).all() == [listed]
-    delivery_id = db.session.scalars(select(Delivery.id)).one()
-    row = read_row(db.session(), workspace.id, delivery_id)
-    assert row is not None
-    assert row.indexed_values == ["b1", "failed"]

@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from tests.conftest import wait_for
 from tests.living import is_alive
 from tests.reading import output_of
+from tests.waiting import wait_for
 from webhooks_app import config
 
 IMPORTS = "import os, signal, sys; from webhooks_app.jobs.child_process import do_in_child\n"

@@ -20,9 +20,10 @@ from rq.worker import WorkerStatus
 from sqlalchemy import select
 
 from tests.cli.test_run import ROOT, environment
-from tests.conftest import Workspace, deployed, wait_for
+from tests.conftest import Workspace, deployed
 from tests.reading import output_of
 from tests.receivers import Answer, Receiver, answer_after
+from tests.waiting import wait_for
 from webhooks_app import tasks
 from webhooks_app.core.outcomes import Outcome
 from webhooks_app.db.models import Attempt, PendingDelivery

@@ -8,7 +8,7 @@ from typing import Self
 import pytest
 from redis import Redis
 
-from tests.conftest import wait_for
+from tests.waiting import wait_for
 from webhooks_app.core import ids
 from webhooks_app.jobs import listener_news, redis_connections
 from webhooks_app.jobs.listener_news import (

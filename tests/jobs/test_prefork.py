@@ -13,10 +13,11 @@ import psutil
 import pytest
 import requests
 
-from tests.conftest import deployed, wait_for
+from tests.conftest import deployed
 from tests.free_ports import free_port
 from tests.platform_process import PlatformProcess, without_settings
 from tests.reading import output_of
+from tests.waiting import wait_for
 from webhooks_app import config
 
 # Asked to stop just while it starts a process, which is when a request is most easily missed.

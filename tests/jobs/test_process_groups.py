@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import wait_for
 from tests.living import is_alive
 from tests.reading import output_of
+from tests.waiting import wait_for
 from webhooks_app import config
 from webhooks_app.jobs import process_groups
 

@@ -8,8 +8,8 @@ import pytest
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from tests.conftest import wait_for
 from tests.redis_servers import client, redis_server
+from tests.waiting import wait_for
 from webhooks_app.jobs import redis_connections
 from webhooks_app.jobs.redis_backoff import RedisBackoff, RedisBackoffLimits
 

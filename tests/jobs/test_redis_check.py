@@ -12,7 +12,6 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
-from tests.conftest import wait_for
 from tests.free_ports import free_port
 from tests.reading import captured
 from tests.redis_servers import (
@@ -23,6 +22,7 @@ from tests.redis_servers import (
     sentinel,
     tls_in_front_of,
 )
+from tests.waiting import wait_for
 from webhooks_app import config
 from webhooks_app.jobs import redis_check, redis_connections
 from webhooks_app.jobs.redis_check import COMMANDS, find_problem

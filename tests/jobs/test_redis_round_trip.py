@@ -10,7 +10,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError, RedisError, ResponseError, TimeoutError
 from rq.timeouts import JobTimeoutException
 
-from tests.conftest import wait_for
+from tests.waiting import wait_for
 from webhooks_app.jobs import redis_connections, redis_round_trip
 from webhooks_app.jobs.redis_round_trip import Command
 

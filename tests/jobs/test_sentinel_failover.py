@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Workspace, deployed, wait_for
+from tests.conftest import Workspace, deployed
 from tests.reading import output_of
 from tests.receivers import Receiver
 from tests.redis_servers import client, is_primary, redis_server, sentinel
+from tests.waiting import wait_for
 from tests.worker.attempted import deliveries
 from webhooks_app.config import ROOT
 from webhooks_app.db.models import DeliveryState

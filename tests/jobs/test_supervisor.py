@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.conftest import wait_for
 from tests.reading import output_of
+from tests.waiting import wait_for
 from webhooks_app import config
 
 # Runs programs given as sources, each under a letter.

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from tests.conftest import wait_for
+from tests.waiting import wait_for
 from webhooks_app.jobs import wake_listener
 from webhooks_app.jobs import wake_ups as wake_ups_module
 from webhooks_app.jobs.wake_listener import WakeListener

@@ -9,9 +9,10 @@ import pytest
 from flask import Flask
 from redis import Redis
 
-from tests.conftest import MakeEngine, Workspace, wait_for
+from tests.conftest import MakeEngine, Workspace
 from tests.free_ports import free_port
 from tests.receivers import Receiver
+from tests.waiting import wait_for
 from webhooks_app.config import Settings
 from webhooks_app.core import ids
 from webhooks_app.jobs import wake_ups as wake_ups_module

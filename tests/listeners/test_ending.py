@@ -6,9 +6,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
-from tests.conftest import TESTER, Workspace, wait_for
+from tests.conftest import TESTER, Workspace
 from tests.listeners.listening import begin, listener
 from tests.listeners.test_lock_order import is_somebody_waiting
+from tests.waiting import wait_for
 from tests.web.endpoints import load
 from webhooks_app.core import clock
 from webhooks_app.db.engines import Databases

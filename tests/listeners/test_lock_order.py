@@ -6,8 +6,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, text, update
 
-from tests.conftest import TESTER, Workspace, wait_for
+from tests.conftest import TESTER, Workspace
 from tests.listeners.listening import begin, token_of
+from tests.waiting import wait_for
 from tests.web.api.conftest import new_api
 from tests.web.api.listening import FORWARD_TO, listen
 from webhooks_app.core import clock

@@ -6,9 +6,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
-from tests.conftest import Workspace, wait_for
+from tests.conftest import Workspace
 from tests.listeners.listening import begin, claim, listener
 from tests.listeners.test_lock_order import is_somebody_waiting
+from tests.waiting import wait_for
 from webhooks_app.core import clock
 from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import Delivery, Event

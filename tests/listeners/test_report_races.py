@@ -6,10 +6,11 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from tests.conftest import Workspace, wait_for
+from tests.conftest import Workspace
 from tests.listeners.listening import begin, claim
 from tests.listeners.test_lock_order import is_somebody_waiting
 from tests.listeners.test_reports import record
+from tests.waiting import wait_for
 from tests.worker.attempted import attempts
 from webhooks_app.core import failpoints
 from webhooks_app.db.engines import Databases

@@ -17,10 +17,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter
 
-from tests.conftest import deployed, new_workspace, wait_for
+from tests.conftest import deployed, new_workspace
 from tests.free_ports import free_port
 from tests.reading import output_of
 from tests.receivers import Answer, Receiver
+from tests.waiting import wait_for
 from webhooks_app import config
 from webhooks_app.core import ids
 from webhooks_app.core.setting_values import ConfigError

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from mutants import forked
-from tests.conftest import wait_for
 from tests.living import is_alive
+from tests.waiting import wait_for
 
 
 def test_what_it_returned_comes_back() -> None:

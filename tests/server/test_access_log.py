@@ -10,8 +10,9 @@ import pytest
 import requests
 from flask import Flask
 
-from tests.conftest import Workspace, wait_for
+from tests.conftest import Workspace
 from tests.server.running_server import PATIENT, serving
+from tests.waiting import wait_for
 from tests.web.api.conftest import new_api
 from webhooks_app.extensions import services
 from webhooks_app.server import access_log

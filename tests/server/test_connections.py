@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import wait_for
 from tests.server.running_server import PATIENT, SECONDS, RunningServer, read_all, serving
+from tests.waiting import wait_for
 from webhooks_app.server import web_server
 from webhooks_app.server.server_limits import DEFAULT_LIMITS
 

@@ -14,8 +14,9 @@ import pytest
 from flask import Flask
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from tests.conftest import Workspace, wait_for
+from tests.conftest import Workspace
 from tests.server.running_server import SECONDS, RunningServer, serving
+from tests.waiting import wait_for
 from tests.web.api.conftest import new_api
 from tests.web.api.listening import Listening, listen
 from webhooks_app.extensions import services

@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing, suppress
 
 import pytest
 
-from tests.conftest import wait_for
+from tests.waiting import wait_for
 from webhooks_app.server.metrics_listener import MetricsListener
 
 ASKED = b"GET /metrics HTTP/1.0\r\n"

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from tests.conftest import wait_for
 from tests.server.running_server import PATIENT, SECONDS, RunningServer, serving
+from tests.waiting import wait_for
 from webhooks_app.db import deadlines
 from webhooks_app.db.database_limits import DatabaseLimits
 

@@ -14,11 +14,12 @@ import psutil
 import pytest
 from sqlalchemy import func, select, text
 
-from tests.conftest import Workspace, deployed, wait_for
+from tests.conftest import Workspace, deployed
 from tests.free_ports import free_port
 from tests.jobs.test_prefork import children, web
 from tests.platform_process import PlatformProcess
 from tests.reading import output_of
+from tests.waiting import wait_for
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Event
 from webhooks_app.extensions import db

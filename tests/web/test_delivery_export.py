@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from tests.conftest import Workspace, is_idle, wait_for
+from tests.conftest import Workspace, is_idle
 from tests.failing import failing
 from tests.reading import json_of
+from tests.waiting import wait_for
 from tests.web.conftest import Page
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.deliveries.log.export_places import ExportPlaces, PlaceLimits

@@ -13,9 +13,11 @@ from flask import Flask
 from redis import Redis
 from redis.exceptions import RedisError
 
-from tests.conftest import Workspace, make_settings, new_workspace, opened, small_disk, wait_for
+from tests.conftest import Workspace, make_settings, new_workspace, opened
 from tests.raising import raising
 from tests.reading import json_of
+from tests.small_disks import small_disk
+from tests.waiting import wait_for
 from tests.web.conftest import Page
 from webhooks_app.app import create_app
 from webhooks_app.core import clock, instance_folder

@@ -10,8 +10,8 @@ from flask import Flask
 from joserfc.jwk import RSAKey
 from sqlalchemy import func, select
 
-from tests.conftest import wait_for
 from tests.receivers import Answer, Receiver
+from tests.waiting import wait_for
 from tests.web.accounts import fresh
 from tests.web.conftest import Page
 from tests.web.sign_in.lying_provider import (

@@ -11,9 +11,10 @@ from aiosmtpd.controller import Controller
 from flask import Flask
 from sqlalchemy import select
 
-from tests.conftest import PASSWORD, Workspace, wait_for
-from tests.core.test_mail import Mailbox
+from tests.conftest import PASSWORD, Workspace
 from tests.free_ports import free_port
+from tests.mail_servers import Mailbox
+from tests.waiting import wait_for
 from tests.web.accounts import NEW_PASSWORD
 from tests.web.conftest import Page
 from webhooks_app.accounts import log_in_limits, password_resets

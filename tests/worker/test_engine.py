@@ -12,8 +12,9 @@ import pytest
 from redis import Redis
 from sqlalchemy import make_url, select
 
-from tests.conftest import PATIENT_LIMITS, MakeEngine, Workspace, wait_for
+from tests.conftest import PATIENT_LIMITS, MakeEngine, Workspace
 from tests.receivers import Answer, Receiver, answer_after
+from tests.waiting import wait_for
 from tests.worker.attempted import attempts, deliveries, queued
 from webhooks_app.config import Settings
 from webhooks_app.core import clock

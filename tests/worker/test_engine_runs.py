@@ -12,9 +12,10 @@ from flask import Flask
 from redis import Redis
 from sqlalchemy import make_url, update
 
-from tests.conftest import MakeEngine, Workspace, new_engine, wait_for
+from tests.conftest import MakeEngine, Workspace, new_engine
 from tests.failing import failing
 from tests.receivers import Answer, Receiver
+from tests.waiting import wait_for
 from tests.worker.attempted import attempts, deliveries
 from webhooks_app.config import Settings
 from webhooks_app.core import clock

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import requests
 from joserfc.jwk import ECKey, KeySet, RSAKey
 
-from tests.conftest import wait_for
 from tests.snippets import projects
+from tests.waiting import wait_for
 
 VERSION = "9.13.3"
 SECRET = "a secret of 32 characters or more"
