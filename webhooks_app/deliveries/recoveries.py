@@ -132,7 +132,7 @@ def _record_start(connection: Connection, recovery: Recovery, actor: Actor) -> N
         target=recovery.id,
         now=recovery.created_at,
         **{name: value for name, value in details.items() if value is not None},
-        **recovery.filter,
+        **filters.spell_for_machines(recovery.filter),
     )
 
 

@@ -1,8 +1,11 @@
 """Recoveries over the API, on both databases."""
 
+import json
+import re
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from tests.conftest import Workspace
 from tests.deliveries.conftest import fail_all
@@ -10,8 +13,9 @@ from tests.reading import json_of
 from tests.web.api.conftest import Api
 from tests.web.endpoints import audited_actions
 from webhooks_app.db.engines import Databases, WriteDatabase
+from webhooks_app.db.models import AuditEntry
 from webhooks_app.deliveries import recovery_runs
-from webhooks_app.extensions import services
+from webhooks_app.extensions import db, services
 
 
 @pytest.fixture
@@ -44,6 +48,20 @@ def test_a_recovery_is_counted_started_watched_and_listed(
     recovery_runs.run_all(databases, services().wake_ups)
     done = api.read(f"/recoveries/{recovery['id']}")
     assert (done["state"], done["handled"], done["outcomes"]["retrying"]) == ("done", 4, 4)
+
+
+def test_the_filters_moments_are_spelt_as_all_others(api: Api, endpoint_id: str) -> None:
+    wanted = {"endpoint": endpoint_id, "status": "failed", "from": "2025-01-02T03:04"}
+    recovery = json_of(api.call("POST", "/recoveries", wanted))
+    until = recovery["filter"]["until"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", until)
+    spelt = wanted | {"range": "custom", "from": "2025-01-02T03:04:00.000Z", "until": until}
+    assert recovery["filter"] == spelt
+    assert api.read("/recoveries")["data"][0]["filter"] == spelt
+
+    started = select(AuditEntry.details).where(AuditEntry.action == "recovery.start")
+    details = json.loads(db.session.scalars(started).one())
+    assert {name: details[name] for name in spelt} == spelt
 
 
 def test_everything_that_waits_is_sent_at_a_rate_or_canceled(

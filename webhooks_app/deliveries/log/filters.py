@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from webhooks_app.core import ids
+from webhooks_app.core import clock, ids
 from webhooks_app.core.case_folding import fold
 from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass, classify_status
 from webhooks_app.deliveries.log import filter_values
@@ -161,6 +161,13 @@ def parse(arguments: Mapping[str, str]) -> LogFilter:
         since=since,
         until=until,
     )
+
+
+def spell_for_machines(arguments: Mapping[str, str]) -> dict[str, str]:
+    """Return the arguments of a filter with its moments as machines get them. Raises FilterError."""
+    moments = {name: filter_values.parse_moment(arguments, name) for name in ("from", "until")}
+    spelt = {name: clock.format_rfc3339(moment) for name, moment in moments.items() if moment}
+    return {**arguments, **spelt}
 
 
 def parse_cursor(arguments: Mapping[str, str]) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from webhooks_app.core import clock, ids
 from webhooks_app.db import upsert
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import SavedFilter, Workspace
+from webhooks_app.deliveries.log import filters
 from webhooks_app.deliveries.log.filters import LogFilter
 
 # They stand in a row above the log; more would be a list to search in.
@@ -53,7 +54,8 @@ def save(
         if not upsert.insert_if_new(connection, SavedFilter, row):
             raise NameTaken
         # Without the text that is looked for: it may be a customer's, and the audit log is kept for good.
-        details = {key: value for key, value in log_filter.arguments.items() if key != "q"}
+        spelt = filters.spell_for_machines(log_filter.arguments)
+        details = {key: value for key, value in spelt.items() if key != "q"}
         audit.record(
             connection,
             actor,

@@ -90,7 +90,7 @@ def _answer(recovery: Recovery) -> log_models.Recovery:
         action=recovery.action,
         rate_per_second=recovery.rate_per_second,
         state=recovery.state,
-        filter=recovery.filter,
+        filter=filters.spell_for_machines(recovery.filter),
         total=recovery.total,
         handled=recovery.handled,
         left_out=recovery.left_out,
