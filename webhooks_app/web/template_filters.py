@@ -5,7 +5,7 @@ Those that make URLs are in `template_links`. `register` names them all.
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from flask import Flask
 from markupsafe import Markup, escape
@@ -37,7 +37,7 @@ def register(app: Flask) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.context_processor(navigation.frame_variables)
     app.jinja_env.filters |= {
-        "iso": iso,
+        "rfc3339": clock.format_rfc3339,
         "exact": exact,
         "clock_time": clock_time,
         "hour": lambda moment: f"{moment:%H:%M}",
@@ -85,11 +85,6 @@ def register(app: Flask) -> None:
 # ---- Moments and durations
 
 
-def iso(moment: datetime) -> str:
-    """Return the moment to the second, as `<time datetime>` and times.js read it."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def exact(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
 
@@ -113,13 +108,14 @@ def with_code(text: str) -> Markup:
 def with_times(text: str) -> Markup:
     """Return a sentence as HTML in which times.js finds the moments, such as `2026-01-02 14:02 UTC`."""
     parts = _MOMENT.split(text)
-    marked = [
-        Markup('<time datetime="{}Z" data-minute>{}</time>').format(part[:16].replace(" ", "T"), part)
-        if position % 2
-        else escape(part)
-        for position, part in enumerate(parts)
-    ]
-    return Markup().join(marked)
+    return Markup().join(
+        _marked(part) if position % 2 else escape(part) for position, part in enumerate(parts)
+    )
+
+
+def _marked(text: str) -> Markup:
+    moment = datetime.strptime(text, "%Y-%m-%d %H:%M UTC").replace(tzinfo=UTC)
+    return Markup('<time datetime="{}" data-minute>{}</time>').format(clock.format_rfc3339(moment), text)
 
 
 def relative(moment: datetime) -> str:
