@@ -1,5 +1,7 @@
 """Paging by keyset: every row once, within the limits of a search."""
 
+from typing import Any
+
 import pytest
 from sqlalchemy import insert, select
 
@@ -76,13 +78,30 @@ def test_what_matches_is_counted_up_to_a_limit(
     assert (counted.count, counted.is_all) == (plain.count, plain.is_all) == expected
 
 
-def test_a_walk_meets_every_row_once_in_batches_of_the_size_asked_for(databases: Databases) -> None:
-    sizes = iter([1, 5, 50, 50])
-    batches = keyset.walk(
-        databases.read, select(Heartbeat.name), Heartbeat.name, batch_rows=lambda: next(sizes)
-    )
+@pytest.mark.parametrize("keys", [[Heartbeat.name], [Heartbeat.at, Heartbeat.name]])
+@pytest.mark.parametrize("upwards", [False, True])
+def test_pages_meet_every_row_once_by_one_key_or_several(
+    databases: Databases, keys: list[Any], upwards: bool
+) -> None:
+    pages: list[list[str]] = []
+    place: list[Any] | None = None
+    has_more = True
+    with databases.read.session() as session:
+        while has_more:
+            rows, has_more = keyset.read_beyond(
+                session, select(Heartbeat), keys, place, limit=8, upwards=upwards
+            )
+            pages.append([row.name for row in rows])
+            place = [getattr(rows[-1], key.key) for key in keys]
 
-    met = [[row.name for row in batch] for batch in batches]
+    assert [len(page) for page in pages] == [8, 8, 4]
+    assert [name for page in pages for name in page] == (NAMES if upwards else NAMES[::-1])
 
-    assert [len(batch) for batch in met] == [1, 5, 14]
-    assert [name for batch in met for name in batch] == NAMES
+
+def test_a_page_that_holds_all_the_rest_has_none_behind_it(databases: Databases) -> None:
+    with databases.read.session() as session:
+        rows, has_more = keyset.read_beyond(
+            session, select(Heartbeat.name), [Heartbeat.name], ["05"], limit=5
+        )
+
+    assert (list(rows), has_more) == (NAMES[4::-1], False)

@@ -7,7 +7,7 @@ from sqlalchemy import insert, select
 
 from tests.statements import told_of_statements
 from webhooks_app.core import clock, ids
-from webhooks_app.db import keyset, moment_index
+from webhooks_app.db import keyset_walk, moment_index
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import Event, Workspace
 
@@ -61,7 +61,7 @@ def _page(databases: Databases, behind: list[str], upwards: bool) -> list[str]:
 def test_what_was_made_in_one_moment_is_walked_in_order(
     databases: Databases, of_one_moment: list[str]
 ) -> None:
-    walk = keyset.walk(databases.read, _owned(), Event.id, batch_rows=lambda: 7, by_moments=True)
+    walk = keyset_walk.walk(databases.read, _owned(), Event.id, batch_rows=lambda: 7, by_moments=True)
 
     reads: list[str] = []
     with told_of_statements(lambda statement, _: reads.append(statement.split()[0])):

@@ -1,17 +1,16 @@
 """Paging by keyset: by ids that grow with time, so that a page costs the same however deep it lies.
 
-`find` and `count` search newest or oldest first, with a bounded amount of work; `walk` reads everything.
+`find` and `count` search newest or oldest first, with a bounded amount of work; `read_beyond` reads a page of
+any statement, by whatever it is sorted by. What reads everything is `keyset_walk`.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
-    Connection,
-    Row,
     Select,
     Subquery,
     and_,
@@ -19,17 +18,16 @@ from sqlalchemy import (
     func,
     select,
     true,
+    tuple_,
     union_all,
 )
 from sqlalchemy.orm import Session
 
 from webhooks_app.db import moment_index
-from webhooks_app.db.engines import ReadDatabase
 from webhooks_app.db.moment_index import in_order
 
 Condition = ColumnElement[bool]
-# Each read finds all of its last moment, which may be thousands of rows.
-_ROWS_OF_MOMENTS = 500
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +98,8 @@ def find(
     """Return up to `limit` of the ids between `low` and `high`: the newest or, with `upwards`, the oldest."""
     if search.is_one_range:
         statement = _range(session, search, search.ranges[0], low, high, limit + 1, upwards)
-        found = list(session.scalars(statement))
-        return SearchResult(found[:limit], len(found) > limit)
+        found, has_more = _cut(session.scalars(statement).all(), limit)
+        return SearchResult(list(found), has_more)
     return _find_by_chunks(session, search, low, high, limit, limits, upwards)
 
 
@@ -117,47 +115,35 @@ def count(
     return MatchCount(min(number, limit), number <= limit)
 
 
-def walk(
-    database: ReadDatabase,
-    statement: Select[*tuple[Any, ...]],
-    key: Any,
+def read_beyond(
+    session: Session,
+    statement: Select[Found],
+    keys: Sequence[Any],
+    place: Sequence[Any] | None,
     *,
-    batch_rows: Callable[[], int],
-    by_moments: bool = False,
-) -> Iterator[Sequence[Row[*tuple[Any, ...]]]]:
-    """Yield all rows of the statement, whose first column is `key`, in the order of the key.
-
-    They come in batches of `batch_rows()`, each read in a transaction of its own; so a row that was added
-    behind the batch before is met, and nobody keeps old rows alive meanwhile. `by_moments` says that the
-    statement's conditions are those of `moment_index`: several batches are read at once then.
-    """
-    after = ""
-    while True:
-        size = batch_rows()
-        limit = max(size, _ROWS_OF_MOMENTS) if by_moments else size
-        with database.connect() as connection:
-            rows = connection.execute(_next(connection, statement, key, after, limit, by_moments)).all()
-        if not rows:
-            return
-        after = rows[-1][0]
-        yield rows[:size]
-        while rows := rows[size:]:
-            size = batch_rows()
-            yield rows[:size]
-
-
-def _next(
-    connection: Connection,
-    statement: Select[*tuple[Any, ...]],
-    key: Any,
-    after: str,
     limit: int,
-    by_moments: bool,
-) -> Select[*tuple[Any, ...]]:
-    if by_moments:
-        statement = statement.where(moment_index.above(key, after))
-        return moment_index.first(connection.dialect, statement, key, limit, upwards=True)
-    return statement.where(key > after).order_by(key).limit(limit)
+    upwards: bool = False,
+) -> tuple[Sequence[Found], bool]:
+    """Return up to `limit` of what the statement finds beyond a place, and whether there is more.
+
+    The `keys` are what it is sorted by, downwards or, with `upwards`, upwards; the place has their values in
+    the row that is gone on from, and is None where there is none.
+    """
+    if place is not None:
+        statement = statement.where(_is_beyond(keys, place, upwards))
+    ordered = statement.order_by(*(in_order(key, upwards) for key in keys))
+    return _cut(session.scalars(ordered.limit(limit + 1)).unique().all(), limit)
+
+
+def _is_beyond(keys: Sequence[Any], place: Sequence[Any], upwards: bool) -> Condition:
+    here, there = (tuple_(*keys), tuple(place)) if len(keys) > 1 else (keys[0], place[0])
+    condition: Condition = here > there if upwards else here < there
+    return condition
+
+
+def _cut(found: Sequence[Found], limit: int) -> tuple[Sequence[Found], bool]:
+    """Return up to `limit` of what was found, and whether the one more that was asked for is among it."""
+    return found[:limit], len(found) > limit
 
 
 def _find_by_chunks(

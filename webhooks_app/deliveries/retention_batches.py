@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select
 
-from webhooks_app.db import keyset
+from webhooks_app.db import keyset_walk
 from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import Endpoint
 
@@ -55,8 +55,8 @@ class Batches:
     def read(
         self, statement: Select[*tuple[Any, ...]], key: Any, *, by_moments: bool = False
     ) -> Iterator[Sequence[Row[*tuple[Any, ...]]]]:
-        """Yield all rows of the statement, as `keyset.walk` does, until it is told to stop."""
-        walk = keyset.walk(
+        """Yield all rows of the statement, as `keyset_walk.walk` does, until it is told to stop."""
+        walk = keyset_walk.walk(
             self._databases.read, statement, key, batch_rows=lambda: self.size, by_moments=by_moments
         )
         batches = iter(walk)

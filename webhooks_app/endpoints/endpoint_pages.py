@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import Any
 from zlib import crc32
 
-from sqlalchemy import ColumnElement, Select, Subquery, and_, func, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Subquery, and_, func, literal, or_, select
 from sqlalchemy.orm import Session, joinedload
 
 from webhooks_app.core import ids
+from webhooks_app.db import keyset
 from webhooks_app.db.models import Endpoint, EndpointHealth, Subscription
 from webhooks_app.endpoints import attempt_stats, charts, health, overview
 from webhooks_app.endpoints.charts import Bars
@@ -128,10 +129,11 @@ def read_page(
     cursor = next((each for each in (after, before) if ids.is_id("ep", each)), "")
     place = _place(session, workspace_id, cursor) if cursor else None
     is_backwards = place is not None and cursor == before and not after
-    found: list[str] = list(session.scalars(_ids(listed, place, is_backwards).limit(limit + 1)))
-    has_more, found = len(found) > limit, found[:limit]
+    found, has_more = keyset.read_beyond(
+        session, select(listed.c.id), _keys(listed), place, limit=limit, upwards=not is_backwards
+    )
     if is_backwards:
-        found.reverse()
+        found = found[::-1]
     rows = read_rows(session, workspace_id, found, now=now)
     if not found:
         return EndpointPage(rows)
@@ -179,19 +181,12 @@ def _listed(workspace_id: str, wanted: EndpointFilter) -> Subquery:
 def _place(session: Session, workspace_id: str, endpoint_id: str) -> tuple[Any, ...] | None:
     """Return where the endpoint stands among all; None if it is gone."""
     everything = _listed(workspace_id, EndpointFilter())
-    row = session.execute(
-        select(everything.c.rank, everything.c.name, everything.c.id).where(everything.c.id == endpoint_id)
-    ).first()
+    row = session.execute(select(*_keys(everything)).where(everything.c.id == endpoint_id)).first()
     return tuple(row) if row else None
 
 
-def _ids(listed: Subquery, place: tuple[Any, ...] | None, is_backwards: bool) -> Select[Any]:
-    keys = (listed.c.rank, listed.c.name, listed.c.id)
-    statement = select(listed.c.id).order_by(*(key.desc() if is_backwards else key for key in keys))
-    if place is None:
-        return statement
-    here = tuple_(*keys)
-    return statement.where(here < place if is_backwards else here > place)
+def _keys(listed: Subquery) -> tuple[Any, ...]:
+    return listed.c.rank, listed.c.name, listed.c.id
 
 
 def _conditions(wanted: EndpointFilter) -> list[ColumnElement[bool]]:

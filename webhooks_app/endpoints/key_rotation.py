@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import select, update
 
 from webhooks_app.core.encryption import Cipher, DecryptionError
-from webhooks_app.db import keyset
+from webhooks_app.db import keyset_walk
 from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import Endpoint, SigningSecret, TotpSecret
 
@@ -32,7 +32,7 @@ def count_unreadable(databases: Databases, cipher: Cipher, *, batch_rows: int = 
     return sum(
         not _opens(cipher, ciphertext)
         for key, column in _ENCRYPTED_COLUMNS
-        for batch in keyset.walk(
+        for batch in keyset_walk.walk(
             databases.read, select(key, column).where(column.is_not(None)), key, batch_rows=lambda: batch_rows
         )
         for _, ciphertext in batch
@@ -50,7 +50,7 @@ def _opens(cipher: Cipher, ciphertext: str) -> bool:
 def _reencrypt_column(databases: Databases, cipher: Cipher, key: Any, column: Any, batch_rows: int) -> int:
     count = 0
     encrypted = select(key, column).where(column.is_not(None))
-    for batch in keyset.walk(databases.read, encrypted, key, batch_rows=lambda: batch_rows):
+    for batch in keyset_walk.walk(databases.read, encrypted, key, batch_rows=lambda: batch_rows):
         with databases.write.begin() as connection:
             for row_id, old in batch:
                 # Guarded, so that what was changed in between is left as it is: it has the newest key anyway.

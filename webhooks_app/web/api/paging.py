@@ -6,6 +6,7 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy import Select
 
 from webhooks_app.core import ids
+from webhooks_app.db import keyset
 from webhooks_app.extensions import db
 from webhooks_app.web.api.errors import refuse
 
@@ -32,10 +33,6 @@ def read_newest(
 ) -> tuple[Sequence[Row], str | None]:
     """Return the rows of a page, newest first, and the cursor of the next page or None."""
     check_cursor(query, prefix)
-    if query.cursor:
-        statement = statement.where(key < query.cursor)
-    rows = db.session.scalars(statement.order_by(key.desc()).limit(query.limit + 1)).unique().all()
-    if len(rows) <= query.limit:
-        return rows, None
-    rows = rows[: query.limit]
-    return rows, getattr(rows[-1], key.key)
+    place = [query.cursor] if query.cursor else None
+    rows, has_more = keyset.read_beyond(db.session(), statement, [key], place, limit=query.limit)
+    return rows, getattr(rows[-1], key.key) if has_more else None
