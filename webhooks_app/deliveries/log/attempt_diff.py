@@ -43,10 +43,6 @@ class PhasePair:
     left_ms: float | None
     right_ms: float | None
 
-    @property
-    def change_ms(self) -> float:
-        return (self.right_ms or 0) - (self.left_ms or 0)
-
 
 def compare_headers(left: Iterable[tuple[str, str]], right: Iterable[tuple[str, str]]) -> list[HeaderPair]:
     """Return all headers by name, whose case makes no difference (RFC 9110, section 5.1)."""
