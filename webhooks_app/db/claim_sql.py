@@ -9,6 +9,8 @@ lock, which the transaction holds already.
 A manual attempt whose moment in the schedule has come meanwhile is the scheduled one.
 """
 
+from collections.abc import Sequence
+
 from webhooks_app.db import driver_sql
 from webhooks_app.db.driver_sql import DriverStatement
 
@@ -77,3 +79,9 @@ CLAIM = _prepare("")
 CLAIM_FEW = _prepare("", _TO_SEND)
 # And from such endpoints only as have neither a rate limit nor a pause, which no scan was made for.
 CLAIM_UNSCANNED = _prepare(_IS_FREE, _TO_SEND)
+
+
+def json_list(endpoint_ids: Sequence[str]) -> str:
+    """Return the ids as :endpoint_ids takes them."""
+    # Ids are our own and hold no character that JSON escapes.
+    return '["' + '","'.join(endpoint_ids) + '"]'

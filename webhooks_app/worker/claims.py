@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, text
 
-from webhooks_app.db import driver_sql, event_bodies
+from webhooks_app.db import claim_sql, driver_sql, event_bodies
 from webhooks_app.db.claim_sql import CLAIM
 from webhooks_app.db.column_types import of_driver
 from webhooks_app.db.driver_sql import DriverStatement
@@ -45,7 +45,7 @@ def claim_due(
     claimed: list[ClaimedDelivery] = []
     # One statement for each size of quota, as LIMIT takes no column; see `Concurrency.quotas`.
     for quota, group in groupby(sorted(quotas.items(), key=itemgetter(1)), key=itemgetter(1)):
-        endpoint_ids = _json_list([endpoint_id for endpoint_id, _ in group])
+        endpoint_ids = claim_sql.json_list([endpoint_id for endpoint_id, _ in group])
         rows = driver_sql.fetch_all(
             connection, statement, values | {"endpoint_ids": endpoint_ids, "quota": quota}
         )
@@ -75,8 +75,3 @@ def begin_lease(database: WriteDatabase, suspect: ClaimedDelivery, *, now: datet
     values = {"id": suspect.delivery_id, "generation": suspect.generation, "now": now}
     with database.begin() as connection:
         return connection.execute(_MARK_CLAIMED, values).rowcount == 1
-
-
-def _json_list(ids: list[str]) -> str:
-    # Ids are our own and hold no character that JSON escapes.
-    return '["' + '","'.join(ids) + '"]'
