@@ -126,6 +126,29 @@ def test_imports_point_down(path: Path) -> None:
         assert not upwards, f"{name} is not above {sorted(upwards)}"
 
 
+PACKAGES = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
+
+
+def _listed(names: set[str]) -> str:
+    """Return the names as a sentence has them: `a`, `b` and `c`."""
+    *others, last = (f"`{name}`" for name in sorted(names))
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def neighbours(package: str) -> str:
+    """Return what a package's docstring has to end with."""
+    imported = {name for path in MODULES if package_of(path) == package for name in own_imports(path)}
+    importers = {package_of(path) for path in MODULES if package in own_imports(path)}
+    below, above = imported - {package}, importers - {package}
+    return f"Imports {_listed(below) if below else 'no other'}. Imported by {_listed(above)}."
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_each_package_says_what_it_imports_and_what_imports_it(package: str) -> None:
+    docstring = ast.get_docstring(ast.parse((PACKAGE / package / "__init__.py").read_text())) or ""
+    assert " ".join(docstring.split("\n\n")[-1].split()) == neighbours(package)
+
+
 @pytest.mark.parametrize("library", IMPORTERS)
 def test_only_its_package_imports(library: str) -> None:
     found = {

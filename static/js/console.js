@@ -159,8 +159,12 @@ function announceFailure(ctx, text) {
 }
 
 // ---- Set-up of a page or of a swapped-in part ------------------------------------------------------------------------
+// What does nothing without this script, and so is hidden until it runs.
+const NEEDS_SCRIPT = `[data-theme-toggle], [data-copy], [data-copy-url], [data-follow], [data-pick-all],
+  [data-checklist-search], .checklist .all`;
+
 function prepare() {
-  for (const element of $$("[data-theme-toggle], [data-copy], [data-copy-url], [data-follow], [data-checklist-search], .checklist .all, [data-pick-all]")) element.hidden = false;
+  for (const element of $$(NEEDS_SCRIPT)) element.hidden = false;
   $$("[data-checklist]").forEach(updateChecklist);
   updateSelection();
   showSearch();

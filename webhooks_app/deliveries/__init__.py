@@ -1,4 +1,5 @@
-"""The delivery log, replays, cancellations, recoveries and retention.
+"""The delivery log, replays, cancellations, recoveries, retention, erasure, and grants for signed requests.
 
-Imports `events` and what is below it.
+Imports `accounts`, `core`, `db`, `events`, `jobs`, `monitoring` and `worker`. Imported by `cli`,
+`extensions`, `tasks` and `web`.
 """

@@ -1,4 +1,4 @@
 """Endpoints: every action on one, its secrets, headers, health, charts and notices.
 
-Imports `accounts` and what is below it.
+Imports `accounts`, `core` and `db`. Imported by `cli`, `events`, `listeners`, `tasks`, `web` and `worker`.
 """

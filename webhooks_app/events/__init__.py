@@ -1,4 +1,5 @@
-"""The event catalog, accepting events, and test events.
+"""The event catalog, accepting events within their tokens' allowances, their fan-out, and test events.
 
-Imports `worker` and what is below it.
+Imports `accounts`, `core`, `db`, `endpoints`, `jobs`, `monitoring` and `worker`. Imported by `cli`,
+`deliveries`, `extensions`, `server`, `services`, `tasks` and `web`.
 """

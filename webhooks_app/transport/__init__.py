@@ -1,4 +1,4 @@
 """Send HTTP requests over libcurl, and decide where they may go: the only importer of pycurl.
 
-Imports `core` only.
+Imports `core`. Imported by `cli`, `config`, `tasks`, `web` and `worker`.
 """
