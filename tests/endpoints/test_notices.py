@@ -18,7 +18,7 @@ from tests.waiting import has_thread, wait_for
 from webhooks_app import tasks
 from webhooks_app.accounts import members, users
 from webhooks_app.config import Settings
-from webhooks_app.core import clock, mail, passwords
+from webhooks_app.core import clock, passwords
 from webhooks_app.core.mail import MailServer
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import Endpoint, EndpointHealth, EndpointState, Notice, NoticeKind, Role, User
@@ -263,11 +263,10 @@ def test_the_sweep_has_due_mails_sent_in_a_job_of_their_own(
 
 
 def test_the_job_does_not_wait_for_a_server_that_hangs(
-    job_app: Flask, settings: Settings, failing: str, monkeypatch: pytest.MonkeyPatch
+    job_app: Flask, settings: Settings, failing: str
 ) -> None:
-    monkeypatch.setattr(mail, "TIMEOUT_SECONDS", 60.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        server = MailServer("127.0.0.1", silent.getsockname()[1], "a@example.com")
+        server = MailServer("127.0.0.1", silent.getsockname()[1], "a@example.com", timeout_seconds=60.0)
         services(job_app).settings = replace(settings, mail_server=server)
         began = clock.now()
         tasks.send_mail()

@@ -18,7 +18,6 @@ import idna
 
 log = logging.getLogger(__name__)
 
-TIMEOUT_SECONDS = 10.0
 _PORTS = {"smtp": 25, "smtps": 465}
 
 
@@ -37,6 +36,7 @@ class MailServer:
     user: str = ""
     password: str = field(default="", repr=False)
     ca_bundle: str | None = None
+    timeout_seconds: float = 10.0  # to connect, and for each answer
 
     @property
     def has_ascii_log_in(self) -> bool:
@@ -122,10 +122,10 @@ def _connect(server: MailServer) -> smtplib.SMTP:
     context = ssl.create_default_context(cafile=server.ca_bundle)
     if server.is_smtps:
         connection: smtplib.SMTP = smtplib.SMTP_SSL(
-            server.host, server.port, timeout=TIMEOUT_SECONDS, context=context
+            server.host, server.port, timeout=server.timeout_seconds, context=context
         )
     else:
-        connection = smtplib.SMTP(server.host, server.port, timeout=TIMEOUT_SECONDS)
+        connection = smtplib.SMTP(server.host, server.port, timeout=server.timeout_seconds)
     try:
         _secure_and_log_in(connection, server, context)
     except BaseException:
