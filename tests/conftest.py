@@ -49,9 +49,8 @@ from webhooks_app.endpoints import actions
 from webhooks_app.endpoints.actions import EndpointValues
 from webhooks_app.events.group_commit import GroupLimits
 from webhooks_app.extensions import db, services
-from webhooks_app.jobs import wake_flag
-from webhooks_app.jobs import wake_ups as wake_ups_module
 from webhooks_app.jobs.process import STOP_SIGNALS
+from webhooks_app.jobs.wake_limits import WakeLimits
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker.engine import DeliveryEngine
 from webhooks_app.worker.engine_limits import EngineLimits
@@ -72,6 +71,11 @@ PATIENT_LIMITS = DatabaseLimits(
     request_seconds=90,
 )
 PATIENT_GROUPS = GroupLimits(answer_seconds=90, least_seconds=60)
+# What says in Redis for some seconds that a wake-up is under way, or a run awake, lasts for a test. A Redis
+# that a busy machine lets wait is none that is down.
+PATIENT_WAKE_LIMITS = WakeLimits(
+    flag_ttl_seconds=600, awake_seconds=600, answer_seconds=30, patience_seconds=30
+)
 # One for each test, or nearly: what outlives its test by some hundred others disturbs none.
 REDIS_DATABASES = 1000
 
@@ -128,15 +132,6 @@ def real_hasher() -> PasswordHasher:
     real = passwords._hasher
     passwords._hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
     return real
-
-
-@pytest.fixture(scope="session", autouse=True)
-def lasting_marks() -> Iterator[None]:
-    """What says in Redis for some seconds that a wake-up is under way, or a run awake, lasts for a test."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wake_flag, "_FLAG_TTL_SECONDS", 600)
-        patch.setattr(wake_ups_module, "_AWAKE_SECONDS", 600)
-        yield
 
 
 @pytest.fixture(scope="session")
@@ -329,8 +324,7 @@ def database_limits(request: pytest.FixtureRequest) -> DatabaseLimits:
 
 @pytest.fixture
 def app(settings: Settings, database_limits: DatabaseLimits) -> Iterator[Flask]:
-    # A Redis that a busy machine lets wait is none that is down.
-    made = create_app(settings, database_limits=database_limits, redis_seconds=30)
+    made = create_app(settings, database_limits=database_limits, wake_limits=PATIENT_WAKE_LIMITS)
     services(made).group_commit._limits = PATIENT_GROUPS
     with opened(made) as app:
         yield app

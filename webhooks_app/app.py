@@ -11,7 +11,7 @@ from webhooks_app.core.start_errors import StartError
 from webhooks_app.db import engines, models, schema_version
 from webhooks_app.db.database_limits import DatabaseLimits, web_limits
 from webhooks_app.extensions import attach_services, csrf, db, login, services
-from webhooks_app.jobs.wake_ups import REDIS_SECONDS
+from webhooks_app.jobs.wake_limits import DEFAULT_LIMITS, WakeLimits
 from webhooks_app.web import (
     access,
     blueprints,
@@ -37,11 +37,11 @@ def create_app(
     *,
     waits_for_disk: bool = True,
     database_limits: DatabaseLimits | None = None,
-    redis_seconds: float = REDIS_SECONDS,
+    wake_limits: WakeLimits = DEFAULT_LIMITS,
 ) -> Flask:
     """The web application and what commands share with it. Raises config.ConfigError.
 
-    `database_limits` are the web's unless others are given, and so is how long a wake-up waits for Redis.
+    The limits are the web's unless others are given.
     """
     settings = settings or config.read()
     database_limits = database_limits or web_limits(settings.web_threads)
@@ -59,7 +59,7 @@ def create_app(
     login.init_app(app)
     with app.app_context():
         engines.prepare(db.engine, waits_for_disk=waits_for_disk, limits=database_limits)
-        attach_services(app, settings, db.engine, redis_seconds=redis_seconds)
+        attach_services(app, settings, db.engine, wake_limits=wake_limits)
     if settings.catalog:
         _load_catalog(app)  # as a mistake in it ends each process with its line
     _register_web(app, settings)

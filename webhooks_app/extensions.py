@@ -17,7 +17,7 @@ from webhooks_app.db import engines
 from webhooks_app.db.models.base import Base
 from webhooks_app.deliveries.log.export_places import ExportPlaces
 from webhooks_app.events.group_commit import GroupCommit
-from webhooks_app.jobs.wake_ups import REDIS_SECONDS
+from webhooks_app.jobs.wake_limits import DEFAULT_LIMITS, WakeLimits
 from webhooks_app.services import Services
 
 # What a view has read stays readable after its action; what it reads afterwards is read anew.
@@ -64,11 +64,11 @@ class WebServices(Services):
 
 
 def attach_services(
-    app: Flask, settings: Settings, engine: Engine, *, redis_seconds: float = REDIS_SECONDS
+    app: Flask, settings: Settings, engine: Engine, *, wake_limits: WakeLimits = DEFAULT_LIMITS
 ) -> None:
     """Give a web application its services, on the prepared engine of its session."""
     databases = engines.databases_of(engine, after_commit=end_snapshot)
-    app.extensions[_KEY] = WebServices.of(settings, databases, redis_seconds=redis_seconds)
+    app.extensions[_KEY] = WebServices.of(settings, databases, wake_limits=wake_limits)
 
 
 def services(app: Flask | None = None) -> WebServices:

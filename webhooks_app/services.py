@@ -11,7 +11,8 @@ from webhooks_app.core.encryption import Cipher
 from webhooks_app.db import engines
 from webhooks_app.db.database_limits import worker_limits
 from webhooks_app.db.engines import Databases, ReadDatabase, WriteDatabase
-from webhooks_app.jobs.wake_ups import REDIS_SECONDS, WakeUps
+from webhooks_app.jobs.wake_limits import DEFAULT_LIMITS, WakeLimits
+from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.monitoring.counters import ProcessCounters
 from webhooks_app.monitoring.problem_memory import ProblemMemory
 
@@ -32,15 +33,14 @@ class Services:
     problem_memory: ProblemMemory = field(default_factory=ProblemMemory)
 
     @classmethod
-    def of(cls, settings: Settings, databases: Databases, *, redis_seconds: float = REDIS_SECONDS) -> Self:
-        """Return the services of a process that works on these databases.
-
-        A Redis that lets a wake-up wait for longer than `redis_seconds` counts as one that is down.
-        """
+    def of(
+        cls, settings: Settings, databases: Databases, *, wake_limits: WakeLimits = DEFAULT_LIMITS
+    ) -> Self:
+        """Return the services of a process that works on these databases."""
         return cls(
             settings=settings,
             cipher=Cipher(settings.encryption_keys),
-            wake_ups=WakeUps(settings.redis_url, timeout_seconds=redis_seconds),
+            wake_ups=WakeUps(settings.redis_url, limits=wake_limits),
             databases=databases,
         )
 

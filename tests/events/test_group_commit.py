@@ -12,7 +12,7 @@ from flask import Flask
 from sqlalchemy import Connection, event, func, select
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from tests.conftest import PATIENT_GROUPS, Workspace
+from tests.conftest import PATIENT_GROUPS, PATIENT_WAKE_LIMITS, Workspace
 from webhooks_app.db import deadlines
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Delivery, Event, PendingDelivery
@@ -313,7 +313,7 @@ def test_what_is_committed_is_accepted_once_whatever_becomes_of_its_wake_up(
     workspace: Workspace, redis_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     workspace.endpoint("https://a.example.com/")
-    group_commit = GroupCommit(services().databases, FailingWakeUps(redis_url))
+    group_commit = GroupCommit(services().databases, FailingWakeUps(redis_url, limits=PATIENT_WAKE_LIMITS))
     with held_back() as commits:
         alone = submit(group_commit, Submission(workspace.id, [EVENT]))
         assert commits.started.wait(SECONDS)

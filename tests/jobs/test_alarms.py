@@ -9,7 +9,7 @@ from flask import Flask
 from redis import Redis
 from sqlalchemy import func, select, text, update
 
-from tests.conftest import Workspace
+from tests.conftest import PATIENT_WAKE_LIMITS, Workspace
 from tests.reading import json_of
 from tests.receivers import Receiver
 from webhooks_app import tasks
@@ -165,6 +165,7 @@ def test_retries_that_fall_due_leave_no_jobs_behind_a_run_that_is_awake(
 ) -> None:
     with Redis.from_url(redis_url) as redis:
         periodic = scheduler.WakeUpScheduler(queue_name=QUEUE_NAME, connection=redis, job_class=TaskJob)
+        periodic.wake_limits = PATIENT_WAKE_LIMITS
         wake_ups.start_run()
         wake_ups.schedule_wake_ups([clock.now() - timedelta(seconds=second) for second in range(1, 6)])
         periodic.enqueue_jobs()

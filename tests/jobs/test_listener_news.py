@@ -8,6 +8,7 @@ from typing import Self
 import pytest
 from redis import Redis
 
+from tests.conftest import PATIENT_WAKE_LIMITS
 from tests.waiting import wait_for
 from webhooks_app.core import ids
 from webhooks_app.jobs import listener_news, redis_connections
@@ -62,18 +63,18 @@ def redis(redis_url: str) -> Iterator[Redis]:
 
 
 def test_each_process_hears_which_listeners_have_something(ears: tuple[Ear, Ear], redis_url: str) -> None:
-    WakeUps(redis_url, timeout_seconds=SECONDS).wake_worker([LISTENER, OTHER], listener_ids=[LISTENER])
+    WakeUps(redis_url, limits=PATIENT_WAKE_LIMITS).wake_worker([LISTENER, OTHER], listener_ids=[LISTENER])
     wait_for(lambda: [each.heard for each in ears] == [[frozenset({LISTENER})]] * 2)
 
 
 def test_of_what_is_due_elsewhere_nobody_hears(ears: tuple[Ear, Ear], redis_url: str) -> None:
-    WakeUps(redis_url, timeout_seconds=SECONDS).wake_worker([OTHER])
-    WakeUps(redis_url, timeout_seconds=SECONDS).wake_worker(listener_ids=[LISTENER])
+    WakeUps(redis_url, limits=PATIENT_WAKE_LIMITS).wake_worker([OTHER])
+    WakeUps(redis_url, limits=PATIENT_WAKE_LIMITS).wake_worker(listener_ids=[LISTENER])
     wait_for(lambda: ears[0].heard == [frozenset({LISTENER})])
 
 
 def test_of_many_listeners_any_may_have_something(ears: tuple[Ear, Ear], redis_url: str) -> None:
-    WakeUps(redis_url, timeout_seconds=SECONDS).wake_worker(
+    WakeUps(redis_url, limits=PATIENT_WAKE_LIMITS).wake_worker(
         listener_ids=ids.several("ep", listener_news.MOST_TOLD + 1)
     )
     wait_for(lambda: ears[0].heard == [None])

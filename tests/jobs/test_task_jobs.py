@@ -23,7 +23,7 @@ from rq.utils import import_attribute
 from rq.webhook import Webhook
 from rq_scheduler import Scheduler
 
-from tests.conftest import Workspace
+from tests.conftest import PATIENT_WAKE_LIMITS, Workspace
 from tests.receivers import Receiver
 from webhooks_app import tasks
 from webhooks_app.jobs import task_jobs
@@ -286,7 +286,9 @@ def test_whoever_loads_a_job_through_rq_gets_none_but_ours(
 
 @pytest.fixture
 def periodic(redis: Redis) -> WakeUpScheduler:
-    return WakeUpScheduler(queue_name=QUEUE_NAME, connection=redis, job_class=TaskJob)
+    made = WakeUpScheduler(queue_name=QUEUE_NAME, connection=redis, job_class=TaskJob)
+    made.wake_limits = PATIENT_WAKE_LIMITS
+    return made
 
 
 def test_nothing_is_scheduled_but_our_own_jobs(

@@ -2,15 +2,23 @@
 
 from redis import Redis
 
+from tests.conftest import PATIENT_WAKE_LIMITS
 from webhooks_app.jobs import task_jobs, wake_flag
+from webhooks_app.jobs.wake_limits import WakeLimits
 
 
 def test_whoever_says_nothing_of_a_run_that_is_awake_tells_none(redis_url: str) -> None:
     with Redis.from_url(redis_url) as redis:
         for _ in range(2):
-            wake_flag.set_flag(task_jobs.task_queue(redis))
+            wake_flag.set_flag(task_jobs.task_queue(redis), limits=PATIENT_WAKE_LIMITS)
         assert redis.llen("webhooks:news") == 0
         assert redis.llen("rq:queue:deliveries") == 1
+
+
+def test_a_flag_whose_job_was_lost_expires(redis_url: str) -> None:
+    with Redis.from_url(redis_url) as redis:
+        wake_flag.set_flag(task_jobs.task_queue(redis), limits=WakeLimits(flag_ttl_seconds=300))
+        assert 200 < redis.ttl(wake_flag.FLAG_KEY) <= 300
 
 
 def test_a_worker_that_goes_by_what_a_job_says_keeps_no_result_of_a_wake_up(redis_url: str) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from tests.conftest import PATIENT_WAKE_LIMITS
 from tests.waiting import wait_for
 from webhooks_app.jobs import wake_listener
-from webhooks_app.jobs import wake_ups as wake_ups_module
 from webhooks_app.jobs.wake_listener import WakeListener
 from webhooks_app.jobs.wake_ups import WakeUps
 
@@ -22,10 +22,9 @@ NEWS_KEY = "webhooks:news"  # as processes of another version have it
 
 
 @pytest.fixture
-def run(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[WakeUps]:
+def run(redis_url: str) -> Iterator[WakeUps]:
     """The wake-ups of a worker whose run listens, to a Redis that may take long to answer."""
-    monkeypatch.setattr(wake_ups_module, "_PATIENCE_SECONDS", SECONDS)
-    wake_ups = WakeUps(redis_url, timeout_seconds=SECONDS)
+    wake_ups = WakeUps(redis_url, limits=PATIENT_WAKE_LIMITS)
     wake_ups.start_run()
     wait_for(lambda: wake_ups.listener.is_listening)
     yield wake_ups
@@ -45,7 +44,7 @@ def is_readable(listener: WakeListener, seconds: float) -> bool:
 def test_a_wake_up_makes_the_descriptor_of_a_run_readable(run: WakeUps, redis_url: str) -> None:
     for _ in range(3):
         assert not is_readable(run.listener, 0)
-        WakeUps(redis_url, timeout_seconds=SECONDS).wake_worker()
+        WakeUps(redis_url, limits=PATIENT_WAKE_LIMITS).wake_worker()
         assert is_readable(run.listener, SECONDS)
         assert run.take_request()
 
@@ -56,7 +55,7 @@ def test_a_wake_up_of_which_no_word_came_is_found(run: WakeUps, redis: Redis) ->
 
 
 def test_a_run_that_cannot_listen_asks_each_time(redis_url: str) -> None:
-    wake_ups = WakeUps(redis_url, timeout_seconds=SECONDS)
+    wake_ups = WakeUps(redis_url, limits=PATIENT_WAKE_LIMITS)
     for _ in range(3):
         wake_ups.wake_worker()
         assert wake_ups.take_request()
@@ -78,13 +77,13 @@ def test_the_next_run_listens_again(run: WakeUps, redis_url: str) -> None:
             wait_for(lambda: not run.listener.has_thread)
         run.start_run()
         wait_for(lambda: run.listener.is_listening)
-        WakeUps(redis_url, timeout_seconds=SECONDS).wake_worker()
+        WakeUps(redis_url, limits=PATIENT_WAKE_LIMITS).wake_worker()
         assert is_readable(run.listener, SECONDS)
         assert run.take_request()
 
 
 def test_news_that_nobody_takes_does_not_pile_up(redis_url: str, redis: Redis) -> None:
-    wake_ups = WakeUps(redis_url, timeout_seconds=SECONDS)
+    wake_ups = WakeUps(redis_url, limits=PATIENT_WAKE_LIMITS)
     for _ in range(20):  # as beside workers of a version that reads the flag only
         redis.set("webhooks:awake", 1)
         redis.delete("webhooks:wake")
@@ -93,7 +92,7 @@ def test_news_that_nobody_takes_does_not_pile_up(redis_url: str, redis: Redis) -
 
 
 def test_a_run_that_was_awake_the_last_time_is_told_with_the_flag(run: WakeUps, redis_url: str) -> None:
-    waking = WakeUps(redis_url, timeout_seconds=SECONDS)
+    waking = WakeUps(redis_url, limits=PATIENT_WAKE_LIMITS)
     for _ in range(5):
         waking.wake_worker()
         assert is_readable(run.listener, SECONDS)
@@ -102,7 +101,7 @@ def test_a_run_that_was_awake_the_last_time_is_told_with_the_flag(run: WakeUps, 
 
 
 def test_where_the_run_has_ended_a_job_is_enqueued(run: WakeUps, redis_url: str, redis: Redis) -> None:
-    waking = WakeUps(redis_url, timeout_seconds=SECONDS)
+    waking = WakeUps(redis_url, limits=PATIENT_WAKE_LIMITS)
     waking.wake_worker()
     wait_for(run.take_request)
     run.end_run(expects_more=False)
@@ -156,7 +155,7 @@ def test_while_redis_does_not_answer_nobody_relies_on_it_and_it_is_left_alone_fo
 
 def test_a_process_that_ends_waits_for_no_news(redis_url: str) -> None:
     before = set(threading.enumerate())
-    wake_ups = WakeUps(redis_url, timeout_seconds=SECONDS)
+    wake_ups = WakeUps(redis_url, limits=PATIENT_WAKE_LIMITS)
     wake_ups.start_run()
     begun = set(threading.enumerate()) - before
     assert begun and all(each.daemon for each in begun)
@@ -177,7 +176,7 @@ def test_one_that_never_ran_has_no_news_and_leaves_no_descriptor_open(redis_url:
 def test_where_no_thread_is_to_be_had_a_run_asks_and_the_next_one_listens(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wake_ups = WakeUps(redis_url, timeout_seconds=SECONDS)
+    wake_ups = WakeUps(redis_url, limits=PATIENT_WAKE_LIMITS)
 
     def refuse(_thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")

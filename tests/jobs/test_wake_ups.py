@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ import pytest
 from flask import Flask
 from redis import Redis
 
-from tests.conftest import MakeEngine, Workspace
+from tests.conftest import PATIENT_WAKE_LIMITS, MakeEngine, Workspace
 from tests.free_ports import free_port
 from tests.receivers import Receiver
 from tests.waiting import wait_for
@@ -76,9 +77,9 @@ def test_a_run_is_awake_and_has_looked_at_the_flag_from_its_start_until_it_ends(
 
 
 def test_a_run_is_marked_as_awake_anew_before_the_mark_expires_and_not_at_each_step(
-    wake_ups: WakeUps, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    app: Flask, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wake_ups_module, "_AWAKE_SECONDS", 600)
+    wake_ups = WakeUps(settings.redis_url, limits=replace(PATIENT_WAKE_LIMITS, awake_seconds=600))
     now = [1000.0]
     monkeypatch.setattr(wake_ups_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
     with Redis.from_url(settings.redis_url) as redis:

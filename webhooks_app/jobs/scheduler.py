@@ -27,6 +27,7 @@ from webhooks_app.jobs.task_jobs import (
     task_queue,
     timeout_seconds,
 )
+from webhooks_app.jobs.wake_limits import DEFAULT_LIMITS
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ class WakeUpScheduler(Scheduler):  # type: ignore[misc]  # rq-scheduler has no t
 
     _is_redis_away = False
     state: SchedulerState | None = None
+    wake_limits = DEFAULT_LIMITS
 
     def enqueue_jobs(self) -> None:
         """Do what is due; drop what is not ours. Called each second while this process holds the lock."""
@@ -94,7 +96,7 @@ class WakeUpScheduler(Scheduler):  # type: ignore[misc]  # rq-scheduler has no t
         others = [name for name in names if name.decode(errors="replace") not in _PERIODIC]
         # One wake-up for all of them, and none for a run that is awake.
         if any(_WAKE_UP_ID.fullmatch(name) for name in others):
-            wake_flag.set_flag(task_queue(self.connection))
+            wake_flag.set_flag(task_queue(self.connection), limits=self.wake_limits)
         self._drop(others)
 
     def _schedule_missing(self) -> None:

@@ -18,11 +18,10 @@ from webhooks_app.core import ids
 from webhooks_app.jobs import redis_round_trip, task_jobs
 from webhooks_app.jobs.redis_round_trip import Command
 from webhooks_app.jobs.task_jobs import DELIVER_DUE
+from webhooks_app.jobs.wake_limits import DEFAULT_LIMITS, WakeLimits
 from webhooks_app.jobs.wake_listener import NEWS_KEY
 
 FLAG_KEY = "webhooks:wake"
-# A lost job leaves the flag set for no longer than this; the sweep finds what waited meanwhile.
-_FLAG_TTL_SECONDS = 5
 
 # The ids of endpoints that have something new, for whoever takes the flag. It is a hint: what a version from
 # before it wakes a worker for is not in it, and a scan finds that.
@@ -45,7 +44,13 @@ class WakeRequest:
     endpoint_ids: frozenset[str] = frozenset()
 
 
-def set_flag(queue: Queue, endpoint_ids: Collection[str] = (), *, is_awake_likely: bool = False) -> bool:
+def set_flag(
+    queue: Queue,
+    endpoint_ids: Collection[str] = (),
+    *,
+    is_awake_likely: bool = False,
+    limits: WakeLimits = DEFAULT_LIMITS,
+) -> bool:
     """Set the wake flag; if it was clear, tell the run that is awake or enqueue one. Raises RedisError.
 
     With `is_awake_likely` a run is told in the same round trip, before it is known whether there is anybody
@@ -55,7 +60,7 @@ def set_flag(queue: Queue, endpoint_ids: Collection[str] = (), *, is_awake_likel
     names = endpoint_ids if 0 < len(endpoint_ids) <= MOST_NAMED else (_ANY,)
     commands: list[Command] = [
         ("SADD", _NAMED_KEY, *names),
-        ("SET", FLAG_KEY, 1, "NX", "EX", _FLAG_TTL_SECONDS),
+        ("SET", FLAG_KEY, 1, "NX", "EX", limits.flag_ttl_seconds),
         ("EXISTS", AWAKE_KEY),
         ("LLEN", NEWS_KEY),
     ]

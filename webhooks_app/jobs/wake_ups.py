@@ -20,18 +20,15 @@ from webhooks_app.jobs.listener_news import ListenerNews
 from webhooks_app.jobs.redis_backoff import RedisBackoff, RedisBackoffLimits
 from webhooks_app.jobs.task_jobs import DELIVER_DUE, QUEUE_NAME, RECOVER, SEND_MAIL, TaskJob
 from webhooks_app.jobs.wake_flag import WakeRequest
+from webhooks_app.jobs.wake_limits import DEFAULT_LIMITS, WakeLimits
 from webhooks_app.jobs.wake_listener import WAIT_SECONDS, WakeListener
 
 # A run that is told of wake-ups still looks at the flag this often, should it have missed one.
 _LOOK_SECONDS = 0.1
-_AWAKE_SECONDS = 2  # how long a run is marked as awake
 
 # A run that has no free slot calls another worker this often at most.
 _CALL_INTERVAL_SECONDS = 1.0
 
-# A web request must not wait for a Redis that hangs; after an error, the next requests do not wait at all.
-REDIS_SECONDS = 0.25
-_PATIENCE_SECONDS = 1.0  # for the answer to a wait that ends without news
 _BACKOFF = RedisBackoffLimits(longest_seconds=2.0)
 
 JobTimeout = JobTimeoutException
@@ -40,19 +37,20 @@ JobTimeout = JobTimeoutException
 class WakeUps:
     """The connection of a web process or a worker to Redis: best effort, and quick to give up."""
 
-    def __init__(self, redis_url: str, *, timeout_seconds: float = REDIS_SECONDS) -> None:
-        self._redis = redis_connections.connect(redis_url, timeout_seconds=timeout_seconds)
+    def __init__(self, redis_url: str, *, limits: WakeLimits = DEFAULT_LIMITS) -> None:
+        self._redis = redis_connections.connect(redis_url, timeout_seconds=limits.answer_seconds)
         self._queue = task_jobs.task_queue(self._redis)
         self._scheduler = Scheduler(queue_name=QUEUE_NAME, connection=self._redis, job_class=TaskJob)
         self.backoff = RedisBackoff(self._redis, _BACKOFF)
         self._awake_until = self._next_call_at = self._looked_at = 0.0
         self._finds_run_awake = False  # whoever woke a worker last
         self._redis_url = redis_url
+        self._limits = limits
 
     @cached_property
     def listener(self) -> WakeListener:
         """What tells a run of wake-ups; only workers have one."""
-        seconds = WAIT_SECONDS + _PATIENCE_SECONDS
+        seconds = WAIT_SECONDS + self._limits.patience_seconds
         return WakeListener(redis_connections.connect(self._redis_url, timeout_seconds=seconds))
 
     @cached_property
@@ -70,7 +68,7 @@ class WakeUps:
 
         def wake() -> None:
             self._finds_run_awake = wake_flag.set_flag(
-                self._queue, endpoint_ids, is_awake_likely=self._finds_run_awake
+                self._queue, endpoint_ids, is_awake_likely=self._finds_run_awake, limits=self._limits
             )
             if listener_ids:
                 listener_news.tell(self._redis, listener_ids)
@@ -128,10 +126,11 @@ class WakeUps:
             self.wake_worker()
 
     def keep_awake(self) -> None:
-        """Renew the mark of a run that reads the flag; without calls the mark expires after two seconds."""
-        if time.monotonic() > self._awake_until - _AWAKE_SECONDS / 2:
-            self._awake_until = time.monotonic() + _AWAKE_SECONDS
-            self.backoff.run(lambda: self._redis.set(wake_flag.AWAKE_KEY, 1, ex=_AWAKE_SECONDS))
+        """Renew the mark of a run that reads the flag; without calls it expires after `awake_seconds`."""
+        seconds = self._limits.awake_seconds
+        if time.monotonic() > self._awake_until - seconds / 2:
+            self._awake_until = time.monotonic() + seconds
+            self.backoff.run(lambda: self._redis.set(wake_flag.AWAKE_KEY, 1, ex=seconds))
 
     def call_another_worker(self) -> None:
         """Enqueue a run for another worker, if one is idle; at most once a second."""
