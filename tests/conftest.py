@@ -324,8 +324,12 @@ def database_limits(request: pytest.FixtureRequest) -> DatabaseLimits:
 
 @pytest.fixture
 def app(settings: Settings, database_limits: DatabaseLimits) -> Iterator[Flask]:
-    made = create_app(settings, database_limits=database_limits, wake_limits=PATIENT_WAKE_LIMITS)
-    services(made).group_commit._limits = PATIENT_GROUPS
+    made = create_app(
+        settings,
+        database_limits=database_limits,
+        wake_limits=PATIENT_WAKE_LIMITS,
+        group_limits=PATIENT_GROUPS,
+    )
     with opened(made) as app:
         yield app
 

@@ -10,8 +10,11 @@ from webhooks_app import config
 from webhooks_app.core.start_errors import StartError
 from webhooks_app.db import engines, models, schema_version
 from webhooks_app.db.database_limits import DatabaseLimits, web_limits
+from webhooks_app.events.group_commit import DEFAULT_LIMITS as DEFAULT_GROUP_LIMITS
+from webhooks_app.events.group_commit import GroupLimits
 from webhooks_app.extensions import attach_services, csrf, db, login, services
-from webhooks_app.jobs.wake_limits import DEFAULT_LIMITS, WakeLimits
+from webhooks_app.jobs.wake_limits import DEFAULT_LIMITS as DEFAULT_WAKE_LIMITS
+from webhooks_app.jobs.wake_limits import WakeLimits
 from webhooks_app.web import (
     access,
     blueprints,
@@ -37,7 +40,8 @@ def create_app(
     *,
     waits_for_disk: bool = True,
     database_limits: DatabaseLimits | None = None,
-    wake_limits: WakeLimits = DEFAULT_LIMITS,
+    wake_limits: WakeLimits = DEFAULT_WAKE_LIMITS,
+    group_limits: GroupLimits = DEFAULT_GROUP_LIMITS,
 ) -> Flask:
     """The web application and what commands share with it. Raises config.ConfigError.
 
@@ -59,7 +63,7 @@ def create_app(
     login.init_app(app)
     with app.app_context():
         engines.prepare(db.engine, waits_for_disk=waits_for_disk, limits=database_limits)
-        attach_services(app, settings, db.engine, wake_limits=wake_limits)
+        attach_services(app, settings, db.engine, wake_limits=wake_limits, group_limits=group_limits)
     if settings.catalog:
         _load_catalog(app)  # as a mistake in it ends each process with its line
     _register_web(app, settings)

@@ -13,11 +13,15 @@ from webhooks_app.accounts import passkey_ceremonies
 from webhooks_app.accounts.oidc_provider import Provider
 from webhooks_app.accounts.passkey_ceremonies import RelyingParty
 from webhooks_app.config import Settings
+from webhooks_app.core.encryption import Cipher
 from webhooks_app.db import engines
 from webhooks_app.db.models.base import Base
 from webhooks_app.deliveries.log.export_places import ExportPlaces
-from webhooks_app.events.group_commit import GroupCommit
-from webhooks_app.jobs.wake_limits import DEFAULT_LIMITS, WakeLimits
+from webhooks_app.events.group_commit import DEFAULT_LIMITS as DEFAULT_GROUP_LIMITS
+from webhooks_app.events.group_commit import GroupCommit, GroupLimits
+from webhooks_app.jobs.wake_limits import DEFAULT_LIMITS as DEFAULT_WAKE_LIMITS
+from webhooks_app.jobs.wake_limits import WakeLimits
+from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.services import Services
 
 # What a view has read stays readable after its action; what it reads afterwards is read anew.
@@ -35,6 +39,7 @@ class WebServices(Services):
     # Each export reads page after page of the log; most threads stay for events and pages of the console.
     export_places: ExportPlaces = field(init=False)
     group_commit: GroupCommit = field(init=False)
+    group_limits: GroupLimits = DEFAULT_GROUP_LIMITS
     # Set when the process was asked to end and still answers, so that balancers send nothing new.
     is_ending: bool = False
 
@@ -57,6 +62,7 @@ class WebServices(Services):
         self.group_commit = GroupCommit(
             self.databases,
             self.wake_ups,
+            limits=self.group_limits,
             counters=self.counters,
             default_rate=self.settings.token_rate,
         )
@@ -64,11 +70,21 @@ class WebServices(Services):
 
 
 def attach_services(
-    app: Flask, settings: Settings, engine: Engine, *, wake_limits: WakeLimits = DEFAULT_LIMITS
+    app: Flask,
+    settings: Settings,
+    engine: Engine,
+    *,
+    wake_limits: WakeLimits = DEFAULT_WAKE_LIMITS,
+    group_limits: GroupLimits = DEFAULT_GROUP_LIMITS,
 ) -> None:
     """Give a web application its services, on the prepared engine of its session."""
-    databases = engines.databases_of(engine, after_commit=end_snapshot)
-    app.extensions[_KEY] = WebServices.of(settings, databases, wake_limits=wake_limits)
+    app.extensions[_KEY] = WebServices(
+        settings=settings,
+        cipher=Cipher(settings.encryption_keys),
+        wake_ups=WakeUps(settings.redis_url, limits=wake_limits),
+        databases=engines.databases_of(engine, after_commit=end_snapshot),
+        group_limits=group_limits,
+    )
 
 
 def services(app: Flask | None = None) -> WebServices:

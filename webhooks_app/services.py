@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from webhooks_app.config import Settings
 from webhooks_app.core import clock
@@ -11,7 +11,6 @@ from webhooks_app.core.encryption import Cipher
 from webhooks_app.db import engines
 from webhooks_app.db.database_limits import worker_limits
 from webhooks_app.db.engines import Databases, ReadDatabase, WriteDatabase
-from webhooks_app.jobs.wake_limits import DEFAULT_LIMITS, WakeLimits
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.monitoring.counters import ProcessCounters
 from webhooks_app.monitoring.problem_memory import ProblemMemory
@@ -31,18 +30,6 @@ class Services:
     started_at: datetime = field(default_factory=clock.now)
     counters: ProcessCounters = field(default_factory=ProcessCounters)
     problem_memory: ProblemMemory = field(default_factory=ProblemMemory)
-
-    @classmethod
-    def of(
-        cls, settings: Settings, databases: Databases, *, wake_limits: WakeLimits = DEFAULT_LIMITS
-    ) -> Self:
-        """Return the services of a process that works on these databases."""
-        return cls(
-            settings=settings,
-            cipher=Cipher(settings.encryption_keys),
-            wake_ups=WakeUps(settings.redis_url, limits=wake_limits),
-            databases=databases,
-        )
 
     @cached_property
     def catalog(self) -> "Catalog":
@@ -64,4 +51,9 @@ def open_services(settings: Settings, *, waits_for_disk: bool) -> Services:
     """Open what a worker process needs; see `engines.prepare` for `waits_for_disk`."""
     limits = worker_limits(settings.lease_seconds)
     engine = engines.open_engine(settings.database_url, waits_for_disk=waits_for_disk, limits=limits)
-    return Services.of(settings, engines.databases_of(engine))
+    return Services(
+        settings=settings,
+        cipher=Cipher(settings.encryption_keys),
+        wake_ups=WakeUps(settings.redis_url),
+        databases=engines.databases_of(engine),
+    )
