@@ -12,6 +12,7 @@ from sqlalchemy import insert
 from sqlalchemy.exc import OperationalError
 
 from tests.conftest import Workspace
+from tests.jobs.scheduled import scheduled_jobs
 from tests.raising import raising
 from tests.worker.attempted import (
     DELIVERED,
@@ -174,7 +175,11 @@ def test_outcomes_outlast_an_outage_and_are_dropped_with_their_leases(
 
 @pytest.mark.parametrize("is_one_refused", [False, True])
 def test_retries_are_scheduled_once_they_are_recorded(
-    workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps, is_one_refused: bool
+    workspace: Workspace,
+    database: WriteDatabase,
+    wake_ups: WakeUps,
+    redis_url: str,
+    is_one_refused: bool,
 ) -> None:
     workspace.endpoint(URL)
     workspace.send(3)
@@ -190,7 +195,7 @@ def test_retries_are_scheduled_once_they_are_recorded(
 
     expected = [some[0], some[2]] if is_one_refused else some
     due = [each.decision.next_attempt_at for each in expected]
-    scheduled = [moment for _, moment in wake_ups.scheduled_jobs()]
+    scheduled = [moment for _, moment in scheduled_jobs(redis_url)]
     assert [round_up(moment) for moment in due if moment] == scheduled
 
 

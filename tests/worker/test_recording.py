@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import select, update
 
 from tests.conftest import Workspace
+from tests.jobs.scheduled import scheduled_jobs
 from tests.receivers import Answer, Received, Receiver
 from tests.worker.attempted import (
     DELAYS,
@@ -39,7 +40,6 @@ from webhooks_app.db.models import (
     PendingDelivery,
 )
 from webhooks_app.extensions import db
-from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker.engine import DeliveryEngine
 from webhooks_app.worker.recording import record
 
@@ -51,7 +51,7 @@ def test_a_failure_is_retried_with_the_same_id_and_bytes(
     receiver: Receiver,
     engine: DeliveryEngine,
     database: WriteDatabase,
-    wake_ups: WakeUps,
+    redis_url: str,
 ) -> None:
     workspace.endpoint(receiver.url)
     workspace.send()
@@ -67,7 +67,7 @@ def test_a_failure_is_retried_with_the_same_id_and_bytes(
     assert delivery.next_attempt_at is not None and delivery.last_attempt_at is not None
     assert delivery.next_attempt_at > delivery.last_attempt_at + timedelta(seconds=4.5)
     assert delivery.next_attempt_at <= clock.now() + timedelta(seconds=5.5)
-    [(name, moment)] = wake_ups.scheduled_jobs()
+    [(name, moment)] = scheduled_jobs(redis_url)
     assert name == f"due-{int(moment.timestamp())}"
     assert timedelta(0) <= moment - delivery.next_attempt_at < timedelta(seconds=1)
 

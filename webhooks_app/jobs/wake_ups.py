@@ -10,7 +10,6 @@ import time
 from collections.abc import Collection
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
 
 from rq.timeouts import JobTimeoutException
 from rq_scheduler import Scheduler
@@ -154,11 +153,6 @@ class WakeUps:
     def known_problem(self) -> str | None:
         """Return what is the matter, if that is known already; ask only whether it still is."""
         return self.redis_problem() if self.backoff.is_failing else None
-
-    def scheduled_jobs(self) -> list[tuple[str, datetime]]:
-        """Return the ids of up to 100 scheduled jobs with their times, soonest first. Raises RedisError."""
-        rows: Any = self._redis.zrange(Scheduler.scheduled_jobs_key, 0, 99, withscores=True)
-        return [(name.decode(), datetime.fromtimestamp(score, UTC)) for name, score in rows]
 
     def _enqueue(self, function: str) -> None:
         self._queue.enqueue_call(function, timeout=task_jobs.timeout_seconds(function), result_ttl=0)
