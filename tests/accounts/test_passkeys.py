@@ -37,10 +37,12 @@ def person(databases: Databases) -> Person:
     return Person(databases)
 
 
-def add(person: Person, device: SoftAuthenticator, *, browser: str = BROWSER) -> None:
+def add(
+    person: Person, device: SoftAuthenticator, *, browser: str = BROWSER, most: int = passkeys.MOST
+) -> None:
     options = passkey_ceremonies.creation_options(PARTY, person.user, (), browser=BROWSER)
     answer = device.create(options)
-    passkeys.add(person.write, PARTY, person.user, answer, "Phone", browser=browser, actor=TESTER)
+    passkeys.add(person.write, PARTY, person.user, answer, "Phone", browser=browser, actor=TESTER, most=most)
 
 
 def asked(browser: str = BROWSER) -> str:
@@ -217,10 +219,11 @@ def test_one_device_is_added_once_and_so_many_in_all(person: Person, device: Sof
     add(person, device)
     with pytest.raises(PasskeyRefused, match="known already"):
         add(person, device)
-    for number in range(passkeys.MOST - 1):
-        add(person, replace(device, credential_id=str(number).encode()))
-    with pytest.raises(TooMany):
-        add(person, replace(device, credential_id=b"one more"))
+    for number in range(2):
+        add(person, replace(device, credential_id=str(number).encode()), most=3)
+    with pytest.raises(TooMany) as refused:
+        add(person, replace(device, credential_id=b"one more"), most=3)
+    assert refused.value.count == 3
 
 
 def test_of_many_that_are_added_at_once_no_more_stay_than_there_may_be(

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 
 from tests.accounts.soft_authenticator import SoftAuthenticator
 from tests.conftest import PASSWORD, Workspace
@@ -16,6 +16,8 @@ from tests.web.conftest import Page
 from tests.web.test_profile_page import sessions_of
 from tests.web.test_second_factor import turn_on
 from webhooks_app.accounts import passkeys
+from webhooks_app.core import ids
+from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Passkey, SignInMethod
 from webhooks_app.extensions import services
 
@@ -206,8 +208,16 @@ def test_where_there_can_be_none_nothing_asks_for_one(
 
 
 def test_so_many_and_no_more(
-    admin_page: Page, home: str, device: SoftAuthenticator, monkeypatch: pytest.MonkeyPatch
+    admin_page: Page, home: str, device: SoftAuthenticator, database: WriteDatabase
 ) -> None:
-    monkeypatch.setattr(passkeys, "MOST", 1)
     add(admin_page, home, device)
-    assert "Remove one first." in add(admin_page, home, replace(device, credential_id=b"another"))
+    [first] = fresh(select(Passkey)).all()
+    kept = {"user_id": first.user_id, "public_key": b"", "sign_count": 0, "created_at": first.created_at}
+    others = [
+        {**kept, "id": ids.new("psk"), "credential_id": f"other{number:03}", "name": "Other"}
+        for number in range(passkeys.MOST - 1)
+    ]
+    with database.begin() as connection:
+        connection.execute(insert(Passkey), others)
+    refused = add(admin_page, home, replace(device, credential_id=b"another"))
+    assert f"You have {passkeys.MOST} passkeys. Remove one first." in refused

@@ -21,7 +21,11 @@ _REFUSALS_WINDOW = timedelta(hours=1)
 
 
 class TooMany(Exception):
-    """The person has as many passkeys as anybody may have."""
+    """The person has `count` passkeys already, as many as there may be."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self.count = count
 
 
 def add(
@@ -33,8 +37,9 @@ def add(
     *,
     browser: str,
     actor: Actor,
+    most: int = MOST,
 ) -> None:
-    """Keep the passkey that a device has made. Raises PasskeyRefused, TooMany."""
+    """Keep the passkey that a device has made. Raises PasskeyRefused, TooMany where there are `most`."""
     answer = passkey_ceremonies.parse(party, text, passkey_ceremonies.adding(user.id, browser))
     made = passkey_ceremonies.verify_new(party, answer)
     row = {
@@ -51,8 +56,8 @@ def add(
             # Two that are added at once would both be the last that there may be.
             own = select(User.id).where(User.id == user.id)
             connection.execute(own.with_for_update(key_share=True))
-            if len(connection.scalars(select(Passkey.id).where(Passkey.user_id == user.id)).all()) >= MOST:
-                raise TooMany
+            if len(connection.scalars(select(Passkey.id).where(Passkey.user_id == user.id)).all()) >= most:
+                raise TooMany(most)
             connection.execute(insert(Passkey).values(row))
             audit.record_for_person(connection, actor, "passkey.add", user.id, name=name)
     except IntegrityError:
