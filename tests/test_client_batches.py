@@ -15,7 +15,6 @@ from tests.conftest import TESTER, Workspace
 from tests.events.test_fan_out_runs import commit_first_piece
 from tests.free_ports import free_port
 from tests.served_app import served
-from webhooks_app import client as client_module
 from webhooks_app.accounts import api_tokens
 from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.client import (
@@ -29,6 +28,7 @@ from webhooks_app.client import (
     Result,
     Unauthorized,
     Unavailable,
+    _Batches,
 )
 from webhooks_app.core import clock
 from webhooks_app.db.models import Delivery, DeliveryState, Event
@@ -118,15 +118,13 @@ def test_nothing_to_send_takes_no_request(client: Client, counted: Counted) -> N
     assert counted.requests == 0
 
 
-def test_what_is_more_than_the_platform_takes_at_once_is_split(
-    client: Client, counted: Counted, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_more_than_the_platform_takes_at_once_is_split(client: Client, counted: Counted) -> None:
     results = client.send_many(new(number) for number in range(1001))
     assert (counted.requests, len(accepted(results))) == (2, 1001)
 
-    monkeypatch.setattr(client_module, "LARGEST_BATCH_BYTES", 1000)
     large = JsonText('{"batch_id": "b1", "status": "succeeded", "note": "%s"}' % ("x" * 300))
-    results = client.send_many(new(number, large) for number in range(2000, 2006))
+    events = (new(number, large) for number in range(2000, 2006))
+    results = _Batches(client, events, None, largest_bytes=1000).send()
     assert (counted.requests, len(accepted(results))) == (2 + 3, 6)
 
 

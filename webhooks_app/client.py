@@ -462,9 +462,16 @@ class _Batches:
     is not said which, half of them. So ten thousand of which many are refused take few requests each.
     """
 
-    def __init__(self, client: Client, events: Iterable[NewEvent], until: float | None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        events: Iterable[NewEvent],
+        until: float | None,
+        *,
+        largest_bytes: int = LARGEST_BATCH_BYTES,
+    ) -> None:
         given = list(events)
-        self._client, self._until = client, until
+        self._client, self._until, self._largest_bytes = client, until, largest_bytes
         self._keys = [each.idempotency_key for each in given]
         for key in self._keys:
             _check_key(key)
@@ -493,7 +500,7 @@ class _Batches:
 
     def _count(self) -> int:
         """Return how many of those that wait go next."""
-        left = LARGEST_BATCH_BYTES - len('{"events": []}')
+        left = self._largest_bytes - len('{"events": []}')
         for count, each in enumerate(self._waiting[: self._size]):
             left -= len(self._bodies[each]) + 1
             if left < 0:
