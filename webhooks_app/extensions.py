@@ -15,7 +15,9 @@ from webhooks_app.accounts.passkey_ceremonies import RelyingParty
 from webhooks_app.config import Settings
 from webhooks_app.core.encryption import Cipher
 from webhooks_app.db import engines
+from webhooks_app.db.keyset import SearchLimits
 from webhooks_app.db.models.base import Base
+from webhooks_app.deliveries.log import search
 from webhooks_app.deliveries.log.export_places import ExportPlaces
 from webhooks_app.events.group_commit import DEFAULT_LIMITS as DEFAULT_GROUP_LIMITS
 from webhooks_app.events.group_commit import GroupCommit, GroupLimits
@@ -40,6 +42,7 @@ class WebServices(Services):
     export_places: ExportPlaces = field(init=False)
     group_commit: GroupCommit = field(init=False)
     group_limits: GroupLimits = DEFAULT_GROUP_LIMITS
+    search_limits: SearchLimits = search.LIMITS  # of a page of the delivery log
     # Set when the process was asked to end and still answers, so that balancers send nothing new.
     is_ending: bool = False
 

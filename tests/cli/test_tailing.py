@@ -25,7 +25,7 @@ from webhooks_app.core import clock
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.keyset import SearchLimits
 from webhooks_app.db.models import Delivery
-from webhooks_app.deliveries.log import pages
+from webhooks_app.extensions import services
 from webhooks_app.worker.engine import DeliveryEngine
 
 Events = list[tuple[str, str, int]]
@@ -182,11 +182,10 @@ def test_a_look_that_finds_nothing_is_cheap_once_the_overlap_is_over(
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_filter_that_never_matches_is_not_asked_of_what_was_looked_through(
-    client: ApiClient, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    client: ApiClient, workspace: Workspace, app: Flask
 ) -> None:
     # How much a request reads is a matter of the machine's speed otherwise.
-    limits = SearchLimits(rows=20, seconds=60, chunk_rows=20)
-    monkeypatch.setitem(pages.read_page.__kwdefaults__ or {}, "limits", limits)
+    services(app).search_limits = SearchLimits(rows=20, seconds=60, chunk_rows=20)
     workspace.endpoint("https://a.example.com/")
     tailing = Tailing(client, {"q": "not there"}, limits=TailLimits(late_seconds=0.5))
     workspace.send(50)

@@ -61,7 +61,15 @@ def _show_log(endpoint: Endpoint | None = None) -> PageResponse:
     now = clock.now()
     if is_fragment() and "found" in request.args:
         return search_progress.render_further(log_filter, endpoint, before=before, now=now)
-    page = pages.read_page(db.session(), g.workspace.id, log_filter, now=now, before=before, after=after)
+    page = pages.read_page(
+        db.session(),
+        g.workspace.id,
+        log_filter,
+        now=now,
+        before=before,
+        after=after,
+        limits=services().search_limits,
+    )
     response = make_response(_render_log(log_filter, page, endpoint))
     if request.headers.get("HX-Source") == "form#filters":
         # Without the form's empty fields.

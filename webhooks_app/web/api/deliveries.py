@@ -47,6 +47,7 @@ def list_deliveries(query: DeliveryQuery) -> Response:
         now=clock.now(),
         before=query.cursor,
         limit=query.limit,
+        limits=services().search_limits,
     )
     return respond(log_models.Deliveries(_answers(page.rows), page.older or None))
 
