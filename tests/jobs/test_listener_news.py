@@ -14,7 +14,7 @@ from webhooks_app.core import ids
 from webhooks_app.jobs import listener_news, redis_connections
 from webhooks_app.jobs.listener_news import (
     DEFAULT_LIMITS,
-    MAILBOXES_KEY,
+    QUEUES_KEY,
     ListenerNews,
     NewsLimits,
 )
@@ -85,7 +85,7 @@ def test_one_that_no_longer_waits_is_told_nothing_and_leaves_nothing(
 ) -> None:
     ears[0].news.close()
     wait_for(lambda: not ears[0].has_thread)
-    wait_for(lambda: redis.zcard(MAILBOXES_KEY) == 1)
+    wait_for(lambda: redis.zcard(QUEUES_KEY) == 1)
     assert not ears[0].news.is_told
     listener_news.tell(redis, [LISTENER])
     wait_for(lambda: ears[1].heard == [frozenset({LISTENER})])
@@ -98,39 +98,39 @@ def test_one_that_no_longer_waits_is_told_nothing_and_leaves_nothing(
 def test_a_redis_that_was_emptied_is_told_again_who_waits(redis: Redis, redis_url: str) -> None:
     with Ear(redis_url, NewsLimits(renewed_seconds=600)):  # by itself, it would not say so again
         redis.flushall()
-        wait_for(lambda: redis.zcard(MAILBOXES_KEY) == 1)
+        wait_for(lambda: redis.zcard(QUEUES_KEY) == 1)
 
 
 def test_others_data_under_its_key_keeps_it_from_being_told(ears: tuple[Ear, Ear], redis: Redis) -> None:
     news = ears[0].news
-    redis.set(news._mailbox, "no list")
+    redis.set(news._queue_key, "no list")
     wait_for(lambda: not news.is_told)
-    redis.delete(news._mailbox)
+    redis.delete(news._queue_key)
     wait_for(lambda: news.is_told)
 
 
-def test_others_data_under_one_mailbox_keeps_no_other_from_being_told(
+def test_others_data_under_one_queue_keeps_no_other_from_being_told(
     ears: tuple[Ear, Ear], redis: Redis
 ) -> None:
     redis.set("foreign", "no list")
-    redis.zadd(MAILBOXES_KEY, {"foreign": time.time() + 60})
+    redis.zadd(QUEUES_KEY, {"foreign": time.time() + 60})
     listener_news.tell(redis, [LISTENER])
     wait_for(lambda: [each.heard for each in ears] == 2 * [[frozenset({LISTENER})]])
 
 
 def test_what_died_is_told_for_a_minute_and_then_forgotten(redis: Redis, redis_url: str) -> None:
-    redis.zadd(MAILBOXES_KEY, {"webhooks:mailbox:dead": 1.0, "webhooks:mailbox:hangs": 2e10})
+    redis.zadd(QUEUES_KEY, {"webhooks:mailbox:dead": 1.0, "webhooks:mailbox:hangs": 2e10})
     listener_news.tell(redis, [LISTENER])
     assert not redis.exists("webhooks:mailbox:dead")
     assert redis.ttl("webhooks:mailbox:hangs") > 0
     with Ear(redis_url):
-        assert redis.zscore(MAILBOXES_KEY, "webhooks:mailbox:dead") is None
+        assert redis.zscore(QUEUES_KEY, "webhooks:mailbox:dead") is None
 
 
-def test_the_mailbox_of_one_that_hangs_does_not_grow(redis: Redis) -> None:
-    redis.zadd(MAILBOXES_KEY, {"webhooks:mailbox:hangs": 2e10})
+def test_the_queue_of_one_that_hangs_does_not_grow(redis: Redis) -> None:
+    redis.zadd(QUEUES_KEY, {"webhooks:mailbox:hangs": 2e10})
     for _ in range(4):
-        listener_news.tell(redis, [LISTENER], NewsLimits(letters=3))
+        listener_news.tell(redis, [LISTENER], NewsLimits(messages=3))
     assert not redis.exists("webhooks:mailbox:hangs")
 
 

@@ -1,8 +1,8 @@
-"""Word to the web processes at which programs wait for what comes to their listeners, through Redis.
+"""Messages to the web processes at which programs wait for what comes to their listeners, through Redis.
 
-A process at which any waits has a mailbox, a list on which one thread of it blocks, and a member of a sorted
-set that says until when; whoever makes something due at a listener pushes its id to each mailbox. Word that
-is lost costs no more than a while: who waits looks into the database as well (docs/decisions/0037).
+A process at which any waits has a queue, a list on which one thread of it blocks, and a member of a sorted
+set that says until when; whoever makes something due at a listener pushes its id to each queue. A message
+that is lost costs no more than a while: who waits looks into the database as well (docs/decisions/0037).
 """
 
 import logging
@@ -20,8 +20,8 @@ from redis.exceptions import RedisError
 from webhooks_app.jobs import redis_round_trip
 from webhooks_app.jobs.redis_round_trip import Command
 
-# Mailboxes by the moment, in seconds since 1970, until which somebody reads them.
-MAILBOXES_KEY = "webhooks:mailboxes"
+# Queues by the moment, in seconds since 1970, until which somebody reads them.
+QUEUES_KEY = "webhooks:mailboxes"
 # Beyond so many, no id is told: every listener may have something.
 MOST_TOLD = 64
 ANY = "*"
@@ -29,19 +29,19 @@ ANY = "*"
 
 @dataclass(frozen=True, slots=True)
 class NewsLimits:
-    """How a mailbox is read, and how much it holds.
+    """How a queue is read, and how much it holds.
 
     A process counts as one that reads for `reads_seconds`, and says so again each `renewed_seconds`, and
     whenever nothing came for `wait_seconds`: by what lies between them, the clocks of two hosts may differ.
     For `wait_seconds` a thread outlives its use at most, too; `retry_seconds` is the pause after an error. Of
-    a process that hangs, `letters` are kept; then they are thrown away, as it has more to look for by then.
+    a process that hangs, `messages` are kept; then they are deleted, as it has more to look for by then.
     """
 
     reads_seconds: int = 60
     renewed_seconds: float = 15.0
     wait_seconds: int = 1
     retry_seconds: float = 0.5
-    letters: int = 1000
+    messages: int = 1000
 
 
 DEFAULT_LIMITS = NewsLimits()
@@ -58,15 +58,15 @@ def tell(redis: Redis, listener_ids: Collection[str], limits: NewsLimits = DEFAU
 
     Others' data under our keys is no error: who reads there is refused as well, and looks by itself.
     """
-    [mailboxes] = _ask(redis, ("ZRANGEBYSCORE", MAILBOXES_KEY, str(time.time()), "+inf"))
-    if not mailboxes:
+    [queues] = _ask(redis, ("ZRANGEBYSCORE", QUEUES_KEY, str(time.time()), "+inf"))
+    if not queues:
         return
-    letter = ANY if (named := _named(listener_ids)) is None else " ".join(named)
-    pushes: list[Command] = [("RPUSH", each, letter) for each in mailboxes]
-    expiries: list[Command] = [("EXPIRE", each, limits.reads_seconds) for each in mailboxes]
-    lengths = _ask(redis, *pushes, *expiries)[: len(mailboxes)]
+    message = ANY if (named := _named(listener_ids)) is None else " ".join(named)
+    pushes: list[Command] = [("RPUSH", each, message) for each in queues]
+    expiries: list[Command] = [("EXPIRE", each, limits.reads_seconds) for each in queues]
+    lengths = _ask(redis, *pushes, *expiries)[: len(queues)]
     if full := [
-        each for each, length in zip(mailboxes, lengths, strict=True) if (length or 0) > limits.letters
+        each for each, length in zip(queues, lengths, strict=True) if (length or 0) > limits.messages
     ]:
         redis.delete(*full)
 
@@ -82,16 +82,16 @@ def _named(listener_ids: Collection[str]) -> frozenset[str] | None:
 
 
 class ListenerNews:
-    """The mailbox of a process, read by one thread while anything waits.
+    """The queue of a process, read by one thread while anything waits.
 
-    `is_told` is False while no word would come: whoever waits then looks by itself.
+    `is_told` is False while no message would come: whoever waits then looks by itself.
     """
 
     def __init__(self, redis: Redis, limits: NewsLimits = DEFAULT_LIMITS) -> None:
         """Take a client whose time-out is longer than `wait_seconds`."""
         self._redis = redis
         self._limits = limits
-        self._mailbox = f"webhooks:mailbox:{uuid.uuid4().hex}"
+        self._queue_key = f"webhooks:mailbox:{uuid.uuid4().hex}"
         self._lock = threading.Lock()
         self._wanted_until = 0.0
         self._has_thread = False
@@ -134,7 +134,7 @@ class ListenerNews:
                         self._register()
                         renew_at = time.monotonic() + self._limits.renewed_seconds
                     if not self._read():
-                        renew_at = 0.0  # a Redis that was emptied knows of no mailbox, so nothing comes
+                        renew_at = 0.0  # a Redis that was emptied knows of no queue, so nothing comes
                 except Exception as error:
                     self.is_told, renew_at = False, 0.0
                     if not isinstance(error, RedisError):  # of which others tell
@@ -155,25 +155,25 @@ class ListenerNews:
     def _leave(self) -> None:
         self.is_told = False
         with suppress(RedisError):
-            self._redis.zrem(MAILBOXES_KEY, self._mailbox)
+            self._redis.zrem(QUEUES_KEY, self._queue_key)
         self._redis.connection_pool.disconnect()
 
     def _register(self) -> None:
         """Say that this process reads, and forget those that have not said so for long."""
         now = time.time()
         with self._redis.pipeline(transaction=False) as pipe:
-            pipe.zadd(MAILBOXES_KEY, {self._mailbox: now + self._limits.reads_seconds})
-            pipe.zrangebyscore(MAILBOXES_KEY, "-inf", now - self._limits.reads_seconds)
+            pipe.zadd(QUEUES_KEY, {self._queue_key: now + self._limits.reads_seconds})
+            pipe.zrangebyscore(QUEUES_KEY, "-inf", now - self._limits.reads_seconds)
             gone = pipe.execute()[1]
         if gone:
-            self._redis.zrem(MAILBOXES_KEY, *gone)
+            self._redis.zrem(QUEUES_KEY, *gone)
         self.is_told = True
 
     def _read(self) -> bool:
         """Return whether anything came within `wait_seconds`."""
-        found: Any = self._redis.blpop([self._mailbox], timeout=self._limits.wait_seconds)
+        found: Any = self._redis.blpop([self._queue_key], timeout=self._limits.wait_seconds)
         if found is None:
             return False
-        letter = found[1].decode(errors="replace")
-        self._hear(None if letter == ANY else frozenset(letter.split()))
+        message = found[1].decode(errors="replace")
+        self._hear(None if message == ANY else frozenset(message.split()))
         return True
