@@ -60,19 +60,19 @@ def _may_ask(email: str) -> bool:
 def _send(server: MailServer, user: User) -> None:
     settings = services().settings
     token = password_resets.new_token(user, settings.secret_key)
-    letter = password_resets.email(user, settings.base_url, token)
+    email = password_resets.email(user, settings.base_url, token)
     password_resets.record_link(services().write, user, actor=Actor(user.email, request.remote_addr or ""))
     # A server may take seconds, by which the answer would show that there is such an account.
-    threading.Thread(target=_send_patiently, args=(server, letter), name="reset mail", daemon=True).start()
+    threading.Thread(target=_send_patiently, args=(server, email), name="reset mail", daemon=True).start()
 
 
-def _send_patiently(server: MailServer, letter: Email) -> None:
+def _send_patiently(server: MailServer, email: Email) -> None:
     for pause in (*_PAUSES_SECONDS, None):
         try:
-            mail.send(server, letter)
+            mail.send(server, email)
             return
         except MailError as error:
-            log.warning("mail_failed", extra={"email": letter.id, "reason": str(error)})
+            log.warning("mail_failed", extra={"email": email.id, "reason": str(error)})
         if pause is not None:
             time.sleep(pause)
 
