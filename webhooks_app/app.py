@@ -8,7 +8,7 @@ from flask import Flask
 
 from webhooks_app import config
 from webhooks_app.core.start_errors import StartError
-from webhooks_app.db import engines, models, schema_version
+from webhooks_app.db import engines, schema_version
 from webhooks_app.db.database_limits import DatabaseLimits, web_limits
 from webhooks_app.events.group_commit import DEFAULT_LIMITS as DEFAULT_GROUP_LIMITS
 from webhooks_app.events.group_commit import GroupLimits
@@ -31,8 +31,6 @@ from webhooks_app.web import (
 )
 
 log = logging.getLogger(__name__)
-
-assert models  # imported for its tables
 
 
 def create_app(

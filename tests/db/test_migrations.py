@@ -1,5 +1,7 @@
 """The schema up, down and up again, with data in it."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -8,11 +10,12 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import create_engine, delete, func, insert, make_url, select, text
+from sqlalchemy import create_engine, delete, func, insert, inspect, make_url, select, text
 from sqlalchemy.exc import OperationalError
 
 from tests.conftest import Workspace, make_settings, new_workspace
 from tests.postgresql_databases import autocommit
+from tests.test_packages import ROOT
 from tests.waiting import wait_for
 from tests.worker.attempted import attempted, attempts, claim, damage
 from webhooks_app.app import create_app
@@ -83,6 +86,18 @@ def test_what_is_in_it_stays_through_a_downgrade(
         assert _counts(app) == before
         db.session.remove()
         db.engine.dispose()
+
+
+def test_the_schema_has_the_tables_of_the_models(sqlite_url: str) -> None:
+    engine = create_engine(sqlite_url)
+    migrated = {*inspect(engine).get_table_names()} - {"alembic_version"}
+    engine.dispose()
+    # In a process of its own, as this one may have imported a table's module that the models leave out.
+    program = "from webhooks_app.db.models import METADATA; print(*METADATA.tables)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=180
+    )
+    assert {*done.stdout.split()} == migrated
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

@@ -11,6 +11,7 @@ from webhooks_app.db import postgresql_sessions, rolling_upgrades
 from webhooks_app.db.database_limits import MigrationLimits
 from webhooks_app.db.dialect_sql import shorten_lock_timeout
 from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.models import METADATA
 
 database = current_app.extensions["migrate"].db
 limits: MigrationLimits = current_app.config.get("MIGRATION_LIMITS", MigrationLimits())
@@ -31,7 +32,7 @@ def take_turn_and_migrate(*, is_patient: bool) -> None:
     with WriteDatabase(database.engine).without_time_limit().begin() as connection:
         context.configure(
             connection=connection,
-            target_metadata=database.metadata,
+            target_metadata=METADATA,
             compare_type=True,
             render_as_batch=connection.dialect.name == "sqlite",
         )

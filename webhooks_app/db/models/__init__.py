@@ -11,6 +11,7 @@ from webhooks_app.db.models.account_tables import (
     User,
     Workspace,
 )
+from webhooks_app.db.models.base import Base
 from webhooks_app.db.models.delivery_tables import (
     FINAL_STATES,
     Attempt,
@@ -46,8 +47,12 @@ from webhooks_app.db.models.sign_in_tables import (
 )
 from webhooks_app.db.models.traffic_tables import Facet, TrafficCount
 
+# Of every table, for those who want none by its name.
+METADATA = Base.metadata
+
 __all__ = [
     "FINAL_STATES",
+    "METADATA",
     "TOTAL_ID",
     "AcceptedBatch",
     "ApiToken",
