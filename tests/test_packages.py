@@ -49,6 +49,8 @@ IMPORTERS = {
     "segno": {"web"},
     "webauthn": {"accounts"},
     "pickle": set(),
+    "psycopg": {"db"},
+    "sqlite3": {"db"},
 }
 # Enough to compute, nothing to look at a clock, a file or a socket with.
 PURE_IMPORTS = {
@@ -68,6 +70,8 @@ PURE_IMPORTS = {
     ),
     *("msgspec", "re", "secrets", "typing", "unicodedata", "urllib", "zlib"),
 }
+# As code spells them; what people read may say "SQLite" and "PostgreSQL".
+DIALECT_NAME = re.compile(r"(?<![a-z])(sqlite|postgres(ql)?)(?![a-z])")
 LOOKS_AT_A_CLOCK = {"now", "utcnow", "today"}
 
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "versions" not in path.parts)
@@ -170,6 +174,23 @@ def test_what_is_pure_looks_at_nothing_but_its_arguments(path: Path) -> None:
     assert not [
         call.id for call in calls if isinstance(call, ast.Name) and call.id in ("open", "print", "input")
     ]
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if package_of(path) != "db"], ids=ids)
+def test_only_db_knows_one_database_from_another(path: Path) -> None:
+    assert not [name for name in imports(path) if name.startswith("sqlalchemy.dialects")]
+    found = [each for each in ast.walk(ast.parse(path.read_text())) if names_a_dialect(each)]
+    assert not [ast.unparse(each) for each in found], "give it a name in db/ that says what is meant"
+
+
+def names_a_dialect(node: ast.AST) -> bool:
+    """Whether a node is such a name, or asks a database for its own."""
+    match node:
+        case ast.Constant(value=str(text)):
+            return DIALECT_NAME.search(text) is not None
+        case ast.Attribute(value=ast.Attribute(attr="dialect") | ast.Name(id="dialect"), attr="name"):
+            return True
+    return isinstance(node, ast.Attribute) and node.attr in ("get_backend_name", "get_dialect")
 
 
 def test_the_rules_are_pure() -> None:

@@ -142,7 +142,7 @@ def read(environ: Mapping[str, str] | None = None, *, begins: bool = True) -> Se
     metrics_listen = listening_host.read_metrics(env, port)
     return Settings(
         instance=instance,
-        database_url=_database_url(env, instance) if keeps else instance_folder.database_url(instance),
+        database_url=_database_url(env, instance) if keeps else _embedded_database_url(instance),
         redis_url=_redis_url(env, instance),
         secret_key=_secret_key(env, instance, embedded_database, keeps=keeps),
         encryption_keys=_encryption_keys(env, instance, embedded_database, keeps=keeps),
@@ -188,8 +188,12 @@ def _refuse_unknown(env: Mapping[str, str]) -> None:
 
 
 def _database_url(env: Mapping[str, str], instance: Path) -> str:
-    url = env.get("DATABASE_URL") or instance_folder.database_url(instance)
+    url = env.get("DATABASE_URL") or _embedded_database_url(instance)
     return database_url.parse("DATABASE_URL", url)
+
+
+def _embedded_database_url(instance: Path) -> str:
+    return database_url.of_file(instance_folder.database_file(instance))
 
 
 def _redis_url(env: Mapping[str, str], instance: Path) -> str:

@@ -16,6 +16,7 @@ from tests.small_disks import small_disk
 from webhooks_app import config
 from webhooks_app.config import ConfigError
 from webhooks_app.core import instance_folder
+from webhooks_app.db import database_url
 
 NAMES = [
     "secret_key",
@@ -86,6 +87,7 @@ def test_new_files_are_their_owners_alone_under_any_umask(tmp_path: Path, umask:
 AS_NOBODY = """
 import os, sys
 from webhooks_app.core import instance_folder
+from webhooks_app.db import database_url
 from pathlib import Path
 os.setgid(65534); os.setuid(65534)
 try:
@@ -140,7 +142,7 @@ def test_a_disk_without_room_is_said_at_start(full_disk: Path) -> None:
 
 @pytest.mark.parametrize("name", ["plain", "a?b", "a%3Fb", "a%20b", "100 % a", "ü#&=", "file:x"])
 def test_the_database_is_in_the_folder_whatever_that_is_called(tmp_path: Path, name: str) -> None:
-    engine = create_engine(instance_folder.database_url(tmp_path / name))
+    engine = create_engine(database_url.of_file(instance_folder.database_file(tmp_path / name)))
     (tmp_path / name).mkdir()
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE any_table (id INTEGER)"))

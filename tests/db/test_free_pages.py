@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from webhooks_app.db import disk_space, free_pages, sqlite_sessions
 from webhooks_app.db.engines import Databases
-from webhooks_app.db.free_pages import FreePageLimits
+from webhooks_app.db.free_pages import FreePageLimits, NotRebuilt
 
 only_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -78,10 +78,21 @@ def test_a_file_from_before_is_told_of_and_made_anew(databases: Databases, tmp_p
         connection.execute("CREATE TABLE kept (content TEXT)")
         connection.execute("INSERT INTO kept VALUES ('here')")
         connection.commit()
-    free_pages.rebuild(str(old))
+    free_pages.rebuild(old)
     with closing(sqlite3.connect(old)) as connection:
         assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)
         assert connection.execute("SELECT content FROM kept").fetchone() == ("here",)
+
+
+def test_a_file_that_another_uses_is_left_as_it_is(tmp_path: Path) -> None:
+    used = tmp_path / "used.db"
+    with closing(sqlite3.connect(used)) as connection:
+        connection.execute("CREATE TABLE kept (content TEXT)")
+        connection.execute("BEGIN IMMEDIATE")
+        before = used.read_bytes()
+        with pytest.raises(NotRebuilt, match=r"^database is locked$"):
+            free_pages.rebuild(used, lock_seconds=0)
+        assert used.read_bytes() == before
 
 
 def test_nothing_is_advised_for_a_database_of_this_version(databases: Databases) -> None:

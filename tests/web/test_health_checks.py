@@ -20,8 +20,8 @@ from tests.small_disks import small_disk
 from tests.waiting import wait_for
 from tests.web.conftest import Page
 from webhooks_app.app import create_app
-from webhooks_app.core import clock, instance_folder
-from webhooks_app.db import disk_space
+from webhooks_app.core import clock
+from webhooks_app.db import database_url, disk_space
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.extensions import services
 from webhooks_app.jobs import alarms
@@ -181,4 +181,4 @@ def test_a_database_elsewhere_has_a_disk_that_nobody_here_knows_of() -> None:
 @pytest.mark.parametrize("name", ["plain", "a?b", "a%3Fb", "ü"])
 def test_the_disk_of_any_file_is_found(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
-    assert disk_space.bytes_left(instance_folder.database_url(tmp_path / name))
+    assert disk_space.bytes_left(database_url.of_file(tmp_path / name / "webhooks.db"))

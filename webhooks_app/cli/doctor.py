@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import click
-from sqlalchemy import Connection, select, text
+from sqlalchemy import select
 
 from webhooks_app import config
 from webhooks_app.cli import host_checks
 from webhooks_app.cli.findings import Finding, Status
 from webhooks_app.config import ConfigError, Settings
 from webhooks_app.core.encryption import Cipher, DecryptionError
-from webhooks_app.db import database_clock, disk_space, engines, schema_version, transient_errors
+from webhooks_app.db import database_clock, dialect_sql, disk_space, engines, schema_version, transient_errors
 from webhooks_app.db.database_limits import COMMAND_LIMITS
 from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import SigningSecret
@@ -94,7 +94,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
 def _opened_database(settings: Settings, databases: Databases) -> Iterator[Finding]:
     with databases.read.connect() as connection:
         _, difference = database_clock.compare(connection)
-        yield Finding("database", Status.OK, _version(connection))
+        yield Finding("database", Status.OK, f"{dialect_sql.server_version(connection)}.")
         if advice := disk_space.advice(connection):
             yield Finding("database", Status.WARNING, advice)
     if problem := disk_space.low_space_problem(settings.database_url):
@@ -117,12 +117,6 @@ def _opened_database(settings: Settings, databases: Databases) -> Iterator[Findi
     if not found:
         counts = ", ".join(f"{len(known.reports.alive(kind))} {kind}" for kind in reports.KINDS)
         yield Finding("processes", Status.OK, f"Reporting: {counts}.")
-
-
-def _version(connection: Connection) -> str:
-    if connection.dialect.name == "sqlite":
-        return f"SQLite {connection.scalar(text('SELECT sqlite_version()'))}."
-    return f"PostgreSQL {connection.scalar(text('SHOW server_version'))}."
 
 
 def _clock(difference: timedelta) -> Finding:

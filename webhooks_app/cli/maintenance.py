@@ -1,11 +1,8 @@
 """What is done to a deployment now and then: `migrate`, `rotate-keys`, `expire`, `vacuum`."""
 
-import sqlite3
 import sys
-from pathlib import Path
 
 import click
-from sqlalchemy import make_url
 
 from webhooks_app.accounts import stored_addresses
 from webhooks_app.app import create_app
@@ -13,7 +10,7 @@ from webhooks_app.cli.command_services import begin_command, clear_command_error
 from webhooks_app.cli.schema import upgrade
 from webhooks_app.core import clock, logging_setup
 from webhooks_app.core.encryption import DecryptionError
-from webhooks_app.db import free_pages, index_builds, schema_version
+from webhooks_app.db import database_file, free_pages, index_builds, schema_version
 from webhooks_app.db.database_limits import COMMAND_LIMITS
 from webhooks_app.deliveries import retention
 from webhooks_app.endpoints import key_rotation
@@ -65,15 +62,15 @@ def vacuum() -> None:
     has its autovacuum for that.
     """
     with begin_command() as opened:
-        url = make_url(opened.settings.database_url)
-    if url.get_backend_name() != "sqlite":
+        file = database_file.path(opened.settings.database_url)
+    if file is None:
         raise click.ClickException("This is for SQLite; PostgreSQL's autovacuum sees to its tables.")
-    before = Path(str(url.database)).stat().st_size
+    before = file.stat().st_size
     try:
-        free_pages.rebuild(str(url.database))
-    except sqlite3.OperationalError as error:
+        free_pages.rebuild(file)
+    except free_pages.NotRebuilt as error:
         raise click.ClickException(f"Nothing was changed: {error}.") from None
-    after = Path(str(url.database)).stat().st_size
+    after = file.stat().st_size
     print(f"The file had {before / 1024**2:.1f} MB and has {after / 1024**2:.1f}.")
 
 

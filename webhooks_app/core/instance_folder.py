@@ -114,11 +114,9 @@ def _take_rights(path: Path) -> bool:
     return True
 
 
-def database_url(folder: Path) -> str:
-    """Return the URL of the folder's SQLite file."""
-    path = str(folder / _DATABASE)
-    # SQLAlchemy decodes it, and takes what follows a question mark for the query.
-    return "sqlite:///" + path.replace("%", "%25").replace("?", "%3F")
+def database_file(folder: Path) -> Path:
+    """Return where the folder's database is."""
+    return folder / _DATABASE
 
 
 def redis_url(folder: Path) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from webhooks_app.db import driver_sql
 from webhooks_app.db.driver_sql import DriverStatement
+from webhooks_app.db.engines import WriteDatabase
 
 # A claim before this one that was marked with `claimed_at` and left no outcome is an expired lease. A suspect
 # is not marked by its claim, but when it is sent: until then the death of its worker says nothing about it.
@@ -71,6 +72,11 @@ def _prepare(condition: str, more_columns: str = "") -> DriverStatement:
             "postgresql": _CLAIM % f"= ANY (ARRAY({_DUE_POSTGRESQL % condition}))" + more_columns,
         }
     )
+
+
+def brings_bodies(database: WriteDatabase) -> bool:
+    """Return whether a claim of few brings along what it takes to send them."""
+    return database.dialect.name == "postgresql"
 
 
 # Each by dialect. Binds :endpoint_ids, :quota (deliveries of each), :now, :lease_ends_at, :leases_to_isolate.

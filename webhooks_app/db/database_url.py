@@ -54,6 +54,12 @@ def parse(name: str, url: str) -> str:
     )
 
 
+def of_file(path: Path) -> str:
+    """Return the URL of an SQLite file."""
+    # SQLAlchemy decodes it, and takes what follows a question mark for the query.
+    return "sqlite:///" + str(path).replace("%", "%25").replace("?", "%3F")
+
+
 def _check_file(path: Path) -> None:
     """Raise ConfigError where SQLite could not keep a database there."""
     problem = _problem_of(path)

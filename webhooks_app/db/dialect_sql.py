@@ -1,6 +1,6 @@
 """Fragments of SQL that SQLite and PostgreSQL spell differently."""
 
-from sqlalchemy import Connection, Dialect
+from sqlalchemy import Connection, Dialect, text
 
 # The name of the function that returns the larger of two values.
 GREATEST = {"postgresql": "greatest", "sqlite": "max"}
@@ -11,6 +11,13 @@ def seconds_after(dialect: Dialect, moment: str, seconds: str) -> str:
     if dialect.name == "sqlite":
         return f"{moment} + CAST({seconds} * 1000000 AS INTEGER)"
     return f"{moment} + make_interval(secs => {seconds})"
+
+
+def server_version(connection: Connection) -> str:
+    """Return which database it is, and in which version, for people."""
+    if connection.dialect.name == "sqlite":
+        return f"SQLite {connection.scalar(text('SELECT sqlite_version()'))}"
+    return f"PostgreSQL {connection.scalar(text('SHOW server_version'))}"
 
 
 def shorten_lock_timeout(connection: Connection, seconds: float) -> None:

@@ -1,11 +1,10 @@
 """How much room is left for the file of an SQLite database; PostgreSQL's disk is its own machine's."""
 
 import shutil
-from pathlib import Path
 
-from sqlalchemy import Connection, make_url
+from sqlalchemy import Connection
 
-from webhooks_app.db import free_pages
+from webhooks_app.db import database_file, free_pages
 
 # Nothing can be relied on any more: one batch of events and its deliveries take as much.
 FULL_BYTES = 4 * 1024 * 1024
@@ -15,11 +14,11 @@ SCARCE_BYTES = 64 * 1024 * 1024
 
 def bytes_left(database_url: str) -> int | None:
     """Return how many bytes can still be written beside the database's file; None where that is unknown."""
-    url = make_url(database_url)
-    if url.get_backend_name() != "sqlite" or not url.database:
+    file = database_file.path(database_url)
+    if file is None:
         return None
     try:
-        return shutil.disk_usage(Path(url.database).parent).free
+        return shutil.disk_usage(file.parent).free
     except OSError:
         return None
 

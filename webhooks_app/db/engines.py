@@ -76,6 +76,11 @@ class WriteDatabase:
     def dialect(self) -> Dialect:
         return self._engine.dialect
 
+    @property
+    def has_one_writer(self) -> bool:
+        """Whether only one transaction writes at a time, and who is next is chance: SQLite has one lock."""
+        return self._engine.dialect.name == "sqlite"
+
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """Begin a transaction that is committed at the end of the block, or rolled back by an exception."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -91,12 +92,19 @@ def _take(database: WriteDatabase, pages: int) -> int:
     return pages
 
 
-def rebuild(path: str, *, lock_seconds: float = 10.0) -> None:
+class NotRebuilt(Exception):
+    """The file is as it was; the message is SQLite's."""
+
+
+def rebuild(path: Path, *, lock_seconds: float = 10.0) -> None:
     """Write the file anew, without free pages and so that it can be made smaller from then on.
 
     Nobody else can write meanwhile, and there must be room for the file once more beside it, and once where
-    SQLite has its temporary files. Raises sqlite3.OperationalError, and has changed nothing then.
+    SQLite has its temporary files. Raises NotRebuilt.
     """
-    with closing(sqlite3.connect(path, timeout=lock_seconds, isolation_level=None)) as connection:
-        connection.execute(f"PRAGMA auto_vacuum={_INCREMENTAL}")
-        connection.execute("VACUUM")
+    try:
+        with closing(sqlite3.connect(path, timeout=lock_seconds, isolation_level=None)) as connection:
+            connection.execute(f"PRAGMA auto_vacuum={_INCREMENTAL}")
+            connection.execute("VACUUM")
+    except sqlite3.OperationalError as error:
+        raise NotRebuilt(str(error)) from error

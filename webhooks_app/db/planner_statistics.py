@@ -21,11 +21,27 @@ _MAY_ANALYZE = text("""
 """)
 
 
+def keeps_samples(database: WriteDatabase) -> bool:
+    """Return whether the database has such samples; SQLite has none."""
+    return database.dialect.name == "postgresql"
+
+
 def may_sample(connection: Connection, table: Table) -> bool:
     """Tell whether the role of the connection may have the table's statistics made; SQLite has none."""
     if connection.dialect.name != "postgresql":
         return True
     return bool(connection.scalar(_MAY_ANALYZE, {"table": table.name}))
+
+
+def advice(connection: Connection, table: Table) -> str | None:
+    """Return a sentence on a role for which `may_sample` is False."""
+    if may_sample(connection, table):
+        return None
+    return (
+        f"This role may not ANALYZE the table {table.name}, so that values of erased {table.name} stay in "
+        "PostgreSQL's statistics (pg_stats) and no erasure of them is complete. Make it the table's owner "
+        "or, from PostgreSQL 17 on, GRANT MAINTAIN."
+    )
 
 
 def sample_anew(
@@ -39,7 +55,7 @@ def sample_anew(
     `placeholder`, which has nothing in the columns, is there for as long as the transaction takes.
     Reads some 30,000 rows at most. Raises DBAPIError, also where a vacuum is at the table.
     """
-    if database.dialect.name != "postgresql":
+    if not keeps_samples(database):
         return True
     names = ", ".join(column.name for column in columns)
     with database.begin() as connection:

@@ -129,7 +129,7 @@ def _insert_pieces(
     """Insert piece by piece, until all is inserted, it is told to stop, or another process goes on."""
     total, size, seconds = rest.plan.total(), limits.smallest_piece, 0.0
     while rest.position < total and not should_stop():
-        if database.dialect.name == "sqlite":
+        if database.has_one_writer:
             time.sleep(max(limits.pause_seconds, seconds / 2))
         piece = rest.plan.slice(rest.position, size)
         with database.begin() as connection:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, insert
 
+from webhooks_app.db import database_file
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.transient_errors import DATABASE_ERRORS, Cause
 from webhooks_app.monitoring.own_report import REPORTS, WEB, identify
@@ -49,9 +50,8 @@ def try_to_write(database: WriteDatabase) -> Cause | None:
 
 def _folder(connection: Connection) -> Path | None:
     """Return where the file of an SQLite database is: it keeps in memory what is not committed."""
-    url = connection.engine.url
-    is_file = url.get_backend_name() == "sqlite" and url.database
-    return Path(url.database or "").parent if is_file else None
+    file = database_file.path(connection.engine.url)
+    return file and file.parent
 
 
 def _try_to_write_in(folder: Path) -> Cause | None:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from time import time_ns
 
 from webhooks_app.core import clock
+from webhooks_app.db import claim_sql
 from webhooks_app.db.claim_sql import CLAIM, CLAIM_FEW, CLAIM_UNSCANNED
 from webhooks_app.db.driver_sql import DriverStatement
 from webhooks_app.db.engines import Databases
@@ -158,7 +159,7 @@ class Claimer:
     def _claim_named(self, free_slots: int) -> list[ClaimedDelivery]:
         """Claim from what wake-ups named; a scan follows where that gives nothing, or may have left some."""
         named, self._named = self._named, set()
-        if self._databases.write.dialect.name != "sqlite":
+        if claim_sql.brings_bodies(self._databases.write):
             free_slots = min(free_slots, self._limits.deliveries_with_bodies)
         quotas = self._concurrency.quotas(named, free_slots)
         claimed = self._claim_quotas(quotas, {}, CLAIM_UNSCANNED) if quotas else []

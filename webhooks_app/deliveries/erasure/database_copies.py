@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from sqlalchemy import delete
 
-from webhooks_app.db import write_ahead_log
+from webhooks_app.db import planner_statistics, write_ahead_log
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import LatePayload
 from webhooks_app.deliveries.erasure import payload_rows
@@ -53,5 +53,5 @@ def _leave_nothing(database: WriteDatabase, workspace_id: str, event_id: str) ->
 
 def _forget_samples(database: WriteDatabase, limits: ErasureLimits) -> bool:
     if not limits.samples:
-        return not payload_rows.has_samples(database)
+        return not planner_statistics.keeps_samples(database)
     return payload_rows.forget_samples(database)

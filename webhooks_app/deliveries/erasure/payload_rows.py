@@ -145,11 +145,6 @@ def _placeholder() -> dict[str, Any]:
     return {"id": ids.new("evt"), "workspace_id": any_workspace, **nothing}
 
 
-def has_samples(database: WriteDatabase) -> bool:
-    """Return whether the database keeps samples of values for its planner, which outlast their rows."""
-    return database.dialect.name == "postgresql"
-
-
 def forget_samples(database: WriteDatabase) -> bool:
     """Take the values of what was erased out of PostgreSQL's statistics, too; return whether they are out.
 
@@ -168,10 +163,4 @@ def forget_samples(database: WriteDatabase) -> bool:
 
 def samples_advice(connection: Connection) -> str | None:
     """Return a sentence on a role that may not take values out of PostgreSQL's statistics."""
-    if planner_statistics.may_sample(connection, _EVENTS):
-        return None
-    return (
-        "This role may not ANALYZE the table events, so that values of erased events stay in PostgreSQL's "
-        "statistics (pg_stats) and no erasure of them is complete. Make it the table's owner or, from "
-        "PostgreSQL 17 on, GRANT MAINTAIN."
-    )
+    return planner_statistics.advice(connection, _EVENTS)
