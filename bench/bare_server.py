@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from webhooks_app.server import web_server
+from webhooks_app.server import listening_socket
 from webhooks_app.server.web_server import WebServer
 
 _BODY = b'{"deliveries":1,"id":"evt_00000000000000000000000000"}\n'
@@ -35,7 +35,7 @@ class AnswersInLoop:
 def main() -> None:
     port, interface = int(sys.argv[1]), sys.argv[2]
     intake: Any = AnswersInLoop() if interface == "asgi" else None
-    server = WebServer(answer_wsgi, web_server.listen("127.0.0.1", port), threads=4, intake=intake)
+    server = WebServer(answer_wsgi, listening_socket.listen("127.0.0.1", port), threads=4, intake=intake)
     asyncio.run(server.run(lambda: print("ready", flush=True)))
 
 

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 
-from webhooks_app.server import web_server
+from webhooks_app.server import listening_socket
 from webhooks_app.server.event_intake import EventIntake
 from webhooks_app.server.long_polls import LongPolls
 from webhooks_app.server.server_limits import DEFAULT_LIMITS, ServerLimits
@@ -61,7 +61,7 @@ def serving(
     has_access_log: bool = False,
     waits: LongPolls | None = None,
 ) -> Iterator[RunningServer]:
-    listener = web_server.listen("127.0.0.1", 0)
+    listener = listening_socket.listen("127.0.0.1", 0)
     port, ready = listener.getsockname()[1], Future[asyncio.AbstractEventLoop]()
     server = WebServer(
         app,

@@ -12,7 +12,6 @@ import pytest
 
 from tests.server.running_server import PATIENT, SECONDS, RunningServer, read_all, serving
 from tests.waiting import wait_for
-from webhooks_app.server import web_server
 from webhooks_app.server.server_limits import DEFAULT_LIMITS
 
 Answer = Iterable[bytes]
@@ -90,12 +89,6 @@ def test_two_hundred_slow_clients_keep_nobody_from_an_answer(patient: RunningSer
     with ExitStack() as stack:
         open_many(patient, stack, start)
         assert get(patient).startswith(b"HTTP/1.1 200 ")  # long before any deadline
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_asyncio_knows_that_connections_are_of_tcp_and_sends_bodies_at_once(host: str) -> None:
-    with web_server.listen(host, 0) as listener:
-        assert listener.proto == socket.IPPROTO_TCP
 
 
 @pytest.mark.parametrize("start", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.server.running_server import RunningServer, read_all, serving
-from webhooks_app.server import web_server
+from webhooks_app.server import listening_socket
 from webhooks_app.server.restart import Restart
 from webhooks_app.server.server_limits import DEFAULT_LIMITS
 
@@ -53,7 +53,7 @@ def test_who_has_connected_before_is_answered(server: RunningServer) -> None:
 
 
 def test_the_socket_is_closed_where_a_restart_held_it_too() -> None:
-    listener = web_server.listen("127.0.0.1", 0)
+    listener = listening_socket.listen("127.0.0.1", 0)
     port = listener.getsockname()[1]
     restart = Restart(listener, {})
     listener.close()
@@ -79,9 +79,3 @@ def _wait_until_refused(port: int) -> None:
             continue
         except ConnectionRefusedError:
             return
-
-
-def test_a_socket_that_was_closed_meanwhile_has_nobody_waiting() -> None:
-    listener = web_server.listen("127.0.0.1", 0)
-    listener.close()
-    assert not web_server._has_connections_waiting(listener)

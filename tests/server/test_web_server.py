@@ -10,7 +10,7 @@ from webhooks_app.config import ROOT
 _STOPPED_EARLY = """
 import os, signal
 from webhooks_app.app import create_app
-from webhooks_app.server import web_server
+from webhooks_app.server import listening_socket, web_server
 from webhooks_app.server.web_server import WebServer
 
 class StoppedEarly(WebServer):
@@ -19,7 +19,7 @@ class StoppedEarly(WebServer):
         await super().run(when_ready)
 
 web_server.WebServer = StoppedEarly
-listener = web_server.listen("127.0.0.1", 0)
+listener = listening_socket.listen("127.0.0.1", 0)
 web_server.serve(create_app(), listener, threads=1, when_ready=lambda: print("ready"))
 print("ended")
 """

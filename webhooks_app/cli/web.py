@@ -4,9 +4,11 @@ import os
 import signal
 import socket
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import click
+from flask import Flask
 
 from webhooks_app import config
 from webhooks_app.app import create_serving_app
@@ -23,7 +25,7 @@ from webhooks_app.jobs.process import (
 )
 from webhooks_app.monitoring.own_report import WEB
 from webhooks_app.monitoring.tracing import tracer_of
-from webhooks_app.server import restart, web_server
+from webhooks_app.server import listening_socket, restart, web_server
 from webhooks_app.server.metrics_listener import MetricsListener
 from webhooks_app.server.restart import Restart
 from webhooks_app.server.server_limits import (
@@ -68,60 +70,77 @@ def _run(count: int | None, command: Sequence[str] | None) -> None:
     listener = left or _listen(settings)
     _try_metrics(settings)
     restarting = Restart(listener, os.environ, command=command)
-    app = create_serving_app(settings)
-
-    def serve() -> None:
-        gc_freeze()
-        if settings.metrics_listen:
-            metrics_of(services(app), *settings.metrics_listen).start()
-        # Looked at all the time, so that each problem is told of with since when it is.
-        look = partial(platform_health.read, services(app))
-        with tracer_of(WEB) as tracer, reports_of(services(app), WEB, look=look):
-            services(app).group_commit.tracer = tracer
-            web_server.serve(
-                app,
-                listener,
-                threads=settings.web_threads,
-                when_ready=be_ready,
-                when_ending=restarting.give_up,
-                limits=limits,
-            )
-
-    def be_ready() -> None:
-        announce_ready()
-        restarting.dismiss()
-
-    def serve_as_child() -> None:
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        restarting.give_up()  # which is its parent's to do
-        serve()
-
-    def let_go() -> None:
-        restarting.give_up()
-        listener.close()
-
+    served = _Served(create_serving_app(settings), listener, restarting, limits)
     processes = count or settings.web_processes
     if processes == 1:
         restarting.listen()
         restarting.reap()
-        serve()
+        _serve(served)
     else:
-        gc_freeze()
-        prefork = Prefork(
-            "web_process",
-            processes,
-            serve_as_child,
-            leave_signal=restart.LEAVE_SIGNAL,
-            when_stopping=let_go,
-        )
-        restarting.listen()
-        prefork.supervise()
+        _serve_in_children(served, processes)
     restarting.replace_if_due()
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """The application, the socket on which it is served, and what restarts it."""
+
+    app: Flask
+    listener: socket.socket
+    restarting: Restart
+    limits: ServerLimits
+
+    def be_ready(self) -> None:
+        announce_ready()
+        self.restarting.dismiss()
+
+    def let_go(self) -> None:
+        self.restarting.give_up()
+        self.listener.close()
+
+
+def _serve(served: _Served) -> None:
+    """Serve in this process until it is asked to end."""
+    gc_freeze()
+    found = services(served.app)
+    if found.settings.metrics_listen:
+        metrics_of(found, *found.settings.metrics_listen).start()
+    # Looked at all the time, so that each problem is told of with since when it is.
+    look = partial(platform_health.read, found)
+    with tracer_of(WEB) as tracer, reports_of(found, WEB, look=look):
+        found.group_commit.tracer = tracer
+        web_server.serve(
+            served.app,
+            served.listener,
+            threads=found.settings.web_threads,
+            when_ready=served.be_ready,
+            when_ending=served.restarting.give_up,
+            limits=served.limits,
+        )
+
+
+def _serve_in_children(served: _Served, processes: int) -> None:
+    gc_freeze()
+    prefork = Prefork(
+        "web_process",
+        processes,
+        partial(_serve_as_child, served),
+        leave_signal=restart.LEAVE_SIGNAL,
+        when_stopping=served.let_go,
+    )
+    served.restarting.listen()
+    prefork.supervise()
+
+
+def _serve_as_child(served: _Served) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    served.restarting.give_up()  # which is its parent's to do
+    _serve(served)
 
 
 def _listen(settings: config.Settings) -> socket.socket:
     try:
-        return web_server.listen(settings.host, settings.port)
+        return listening_socket.listen(settings.host, settings.port)
     except OSError as error:
         raise config.ConfigError(f"Cannot listen on {settings.bind}: {error.strerror}.") from None
 

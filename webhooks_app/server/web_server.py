@@ -1,16 +1,12 @@
 """The web's HTTP server: uvicorn on one listening socket, with our deadlines and Flask behind it."""
 
 import asyncio
-import select
 import signal
 import socket
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from types import FrameType
-from typing import Any
 
-import uvicorn
 from flask import Flask
 
 from webhooks_app.core import clock
@@ -23,39 +19,19 @@ from webhooks_app.server import event_intake, long_polls, restart
 from webhooks_app.server.access_log import AccessLog, AsgiCallable
 from webhooks_app.server.asgi_app import AsgiApp
 from webhooks_app.server.connections import Deadlines
+from webhooks_app.server.draining_server import DrainingServer, config_for
 from webhooks_app.server.event_intake import EventIntake
+from webhooks_app.server.listening_socket import BACKLOG, has_connections_waiting
 from webhooks_app.server.long_polls import LongPolls
 from webhooks_app.server.server_limits import DEFAULT_LIMITS, ServerLimits
 from webhooks_app.server.wsgi_bridge import WsgiApp, WsgiBridge
 
-_BACKLOG = 1024
-# asyncio accepts as many connections as the backlog has before it looks at the first of them, and writes a
-# traceback for each that it has no descriptor for.
-_ACCEPTED_AT_ONCE = 16
 # For answers that are cut short by the end of the process to give back what they hold.
 _CLEAN_UP_SECONDS = 1.0
 _LOOK_SECONDS = 0.02
 _RELEASE_SECONDS = 0.2
 # Of the loop, from a connection that asyncio accepts to one that it serves.
 _STEPS_TO_ACCEPT = 4
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket. Raises OSError where the address cannot be had."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With its protocol named: asyncio sets TCP_NODELAY only where it knows that a connection is one of TCP.
-    # Without it, each body would wait 40 ms for the client's word that it has the head.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        listener.bind((host, port))
-        listener.listen(_BACKLOG)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
 
 
 def serve(
@@ -72,37 +48,12 @@ def serve(
     `when_ending` is called at the signal, and has to close whatever else holds the listening socket: what
     connects to that once nobody accepts is reset.
     """
-    settings = services(app).settings
 
     def end() -> None:
         services(app).is_ending = True
         when_ending()
 
-    intake = EventIntake(
-        services(app).group_commit,
-        services(app).catalog,
-        headers=event_intake.answer_headers(app),
-        path_prefix=settings.path_prefix,
-        is_behind_proxies=settings.trusted_proxies > 0,
-    )
-    server = WebServer(
-        app,
-        listener,
-        threads=threads,
-        limits=limits,
-        intake=intake,
-        counters=services(app).counters,
-        trusted_proxies=settings.trusted_proxies,
-        path_prefix=settings.path_prefix,
-        has_access_log=settings.access_log,
-        drain_seconds=settings.drain_seconds,
-        when_ending=end,
-        waits=LongPolls(
-            partial(_find_news, services(app).read),
-            long_polls.fit_connections(limits.connections),
-            news=services(app).wake_ups.listener_news,
-        ),
-    )
+    server = _server_of(app, listener, threads=threads, limits=limits, when_ending=end)
 
     def stop(*_: object) -> None:
         end()
@@ -113,6 +64,47 @@ def serve(
         signal.signal(number, stop)
     restart.leaving(server.leave)
     asyncio.run(server.run(when_ready))
+
+
+def _server_of(
+    app: Flask,
+    listener: socket.socket,
+    *,
+    threads: int,
+    limits: ServerLimits,
+    when_ending: Callable[[], None],
+) -> "WebServer":
+    """Return a server for the application, as its settings want it."""
+    settings = services(app).settings
+    return WebServer(
+        app,
+        listener,
+        threads=threads,
+        limits=limits,
+        intake=_intake_of(app),
+        counters=services(app).counters,
+        trusted_proxies=settings.trusted_proxies,
+        path_prefix=settings.path_prefix,
+        has_access_log=settings.access_log,
+        drain_seconds=settings.drain_seconds,
+        when_ending=when_ending,
+        waits=LongPolls(
+            partial(_find_news, services(app).read),
+            long_polls.fit_connections(limits.connections),
+            news=services(app).wake_ups.listener_news,
+        ),
+    )
+
+
+def _intake_of(app: Flask) -> EventIntake:
+    settings = services(app).settings
+    return EventIntake(
+        services(app).group_commit,
+        services(app).catalog,
+        headers=event_intake.answer_headers(app),
+        path_prefix=settings.path_prefix,
+        is_behind_proxies=settings.trusted_proxies > 0,
+    )
 
 
 def _find_news(database: ReadDatabase, sessions: Mapping[str, str]) -> set[str]:
@@ -157,8 +149,8 @@ class WebServer:
         )
         if has_access_log:
             answering = AccessLog(answering, trusted_proxies=trusted_proxies)
-        self._uvicorn = _DrainingServer(
-            _config(answering, self._deadlines, limits),
+        self._uvicorn = DrainingServer(
+            config_for(answering, self._deadlines, limits),
             when_ending=when_ending,
             drain=partial(self._drain, drain_seconds),
         )
@@ -231,7 +223,7 @@ class WebServer:
         last, quiet_steps = loop.time() + self._limits.accept_seconds, 0
         while quiet_steps < _STEPS_TO_ACCEPT and loop.time() < last:
             await asyncio.sleep(0)
-            quiet_steps = 0 if _has_connections_waiting(self._listener) else quiet_steps + 1
+            quiet_steps = 0 if has_connections_waiting(self._listener) else quiet_steps + 1
 
     async def _release_waiting(self) -> None:
         """Answer what waits, once the process was asked to end: its end would wait for that."""
@@ -242,63 +234,5 @@ class WebServer:
     async def _announce(self, when_ready: Callable[[], None]) -> None:
         while not self._uvicorn.started:
             await asyncio.sleep(0.005)
-        self._listener.listen(_BACKLOG)  # which uvicorn has set to what it accepts at once
+        self._listener.listen(BACKLOG)  # which uvicorn has set to what it accepts at once
         when_ready()
-
-
-def _has_connections_waiting(listener: socket.socket) -> bool:
-    if listener.fileno() < 0:  # closed meanwhile, as by an end that follows a restart
-        return False
-    poll = select.poll()  # which takes any descriptor
-    poll.register(listener, select.POLLIN)
-    return bool(poll.poll(0))
-
-
-class _DrainingServer(uvicorn.Server):
-    """uvicorn, which drains after the first signal to end, and ends at once after a second."""
-
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        *,
-        when_ending: Callable[[], None],
-        drain: Callable[[], Coroutine[Any, Any, None]],
-    ) -> None:
-        super().__init__(config)
-        self._when_ending = when_ending
-        self._drain = drain
-        self._draining: asyncio.Task[None] | None = None
-        self._is_draining = False
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        # Called by uvicorn as the signals' handler, so in the loop's thread, but between any two steps of it.
-        if self._is_draining or not self.started:
-            super().handle_exit(sig, frame)
-            return
-        self._is_draining = True
-        self._when_ending()
-        end = partial(super().handle_exit, sig, frame)
-        asyncio.get_running_loop().call_soon_threadsafe(self._begin_to_drain, end)
-
-    def _begin_to_drain(self, end: Callable[[], None]) -> None:
-        self._draining = asyncio.ensure_future(self._drain())
-        self._draining.add_done_callback(lambda _: end())
-
-
-def _config(app: AsgiCallable, deadlines: Deadlines, limits: ServerLimits) -> uvicorn.Config:
-    protocol: Any = deadlines.protocol()
-    return uvicorn.Config(
-        app,
-        interface="asgi3",
-        http=protocol,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        log_level="error",  # a stranger's broken requests are no news
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=limits.idle_seconds,
-        timeout_graceful_shutdown=limits.stop_seconds,
-        backlog=_ACCEPTED_AT_ONCE,
-    )
