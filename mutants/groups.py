@@ -55,7 +55,7 @@ GROUPS = (
         "attempt_counts attempt_rows claimed_delivery claimer claims concurrency constant_headers"
         " database_backoff dispatcher"
         " due_endpoints endpoint_counters endpoint_scan engine held_deliveries outcome_buffer postponed"
-        " endpoint_rate_limits recording retry_decision signed_requests traffic_counters",
+        " endpoint_rate_limits recording retry_decision send_data signed_requests traffic_counters",
         "tests/worker",
     ),
     _group(

@@ -14,9 +14,10 @@ from webhooks_app.endpoints.destinations import Destination, Destinations
 from webhooks_app.jobs.wake_ups import JobTimeout
 from webhooks_app.transport.request import Request
 from webhooks_app.transport.sender import Sender
-from webhooks_app.worker import claims, held_deliveries, signed_requests
+from webhooks_app.worker import claims, send_data, signed_requests
 from webhooks_app.worker.claimed_delivery import EXPIRED_LEASES_TO_GIVE_UP, ClaimedDelivery, ClaimKey
 from webhooks_app.worker.concurrency import Concurrency
+from webhooks_app.worker.held_deliveries import HeldDeliveries
 from webhooks_app.worker.outcome_buffer import OutcomeBuffer
 from webhooks_app.worker.postponed import PostponedDeliveries
 from webhooks_app.worker.retry_decision import RetryDecision, decide
@@ -33,9 +34,6 @@ _UNRESPONSIVE = frozenset(
         OutcomeClass.TLS,
     }
 )
-# Where each endpoint's deliveries go, and the events' bodies, by their ids.
-_ToSend = tuple[dict[str, Destination], dict[str, bytes]]
-
 _OVERLOADED = _UNRESPONSIVE | {OutcomeClass.HTTP_429, OutcomeClass.HTTP_5XX}
 
 
@@ -53,6 +51,7 @@ class Dispatcher:
         concurrency: Concurrency,
         outcomes: OutcomeBuffer,
         postponed: PostponedDeliveries,
+        held: HeldDeliveries,
         *,
         delays: tuple[float, ...],
         pause_endpoint: Callable[[str, datetime], None],
@@ -63,11 +62,10 @@ class Dispatcher:
         self._concurrency = concurrency
         self._outcomes = outcomes
         self._postponed = postponed
+        self._held = held
         self._delays = delays
         self._pause_endpoint = pause_endpoint
         self._claimed: deque[ClaimedDelivery] = deque()
-        self._not_accepted: list[ClaimedDelivery] = []
-        self._erased: list[ClaimedDelivery] = []
         self._isolated: deque[tuple[ClaimedDelivery, Request]] = deque()
         self._in_flight: dict[ClaimKey, ClaimedDelivery] = {}
         # What came and was not looked at yet: should one end in an exception, the next call goes on.
@@ -88,7 +86,7 @@ class Dispatcher:
 
     @property
     def has_unsent(self) -> bool:
-        return bool(self._claimed or self._not_accepted or self._erased or self._isolated)
+        return bool(self._claimed or self._held or self._isolated)
 
     @property
     def free_slots(self) -> int:
@@ -104,7 +102,9 @@ class Dispatcher:
         """
         if not self._claimed:
             return
-        by_endpoint, bodies = self._known() or self._loaded()
+        by_endpoint, bodies = send_data.known(self._destinations, self._claimed) or send_data.load(
+            self._databases.read, self._destinations, self._claimed
+        )
         failpoints.hit("worker.claimed")
         now = clock.now()
         while self._claimed:
@@ -114,35 +114,14 @@ class Dispatcher:
                 body = bodies[delivery.event_id]
             self._start(delivery, by_endpoint[delivery.endpoint_id], body, now)
 
-    def _known(self) -> "_ToSend | None":
-        """Return what was claimed needs, if the claims and this process's memory hold all of it."""
-        by_endpoint: dict[str, Destination] = {}
-        for each in self._claimed:
-            if each.body is None or each.changed_at is None:
-                return None
-            if each.endpoint_id not in by_endpoint:
-                known = self._destinations.known(each.endpoint_id, each.changed_at)
-                if known is None:
-                    return None
-                by_endpoint[each.endpoint_id] = known
-        return by_endpoint, {}
-
-    def _loaded(self) -> "_ToSend":
-        with self._databases.read.connect_autocommit() as connection:
-            by_endpoint = self._destinations.load(connection, {each.endpoint_id for each in self._claimed})
-            bodies = signed_requests.bodies(
-                connection, {each.event_id for each in self._claimed if each.body is None}
-            )
-        return by_endpoint, bodies
-
     def _start(self, delivery: ClaimedDelivery, destination: Destination, body: bytes, now: datetime) -> None:
         keys = destination.keys_at(now)
         delivery.started_at = now
         is_damaged = isinstance(body, event_bodies.Unreadable)
         if not body and not is_damaged:  # every event has an envelope until its payload is erased
-            self._erased.append(delivery)
+            self._held.erased.append(delivery)
         elif destination.not_accepting is not None:
-            self._not_accepted.append(delivery)
+            self._held.not_accepted.append(delivery)
         elif is_damaged:
             log.error("payload_damaged", extra={"delivery_id": delivery.delivery_id})
             self._end_unsent(delivery, OutcomeClass.PAYLOAD, now)
@@ -159,33 +138,6 @@ class Dispatcher:
                 self._isolated.append((delivery, request))
             else:
                 self._send(delivery, request)
-
-    def settle_not_accepted(self) -> bool:
-        """Hold, cancel or release what was claimed of endpoints that accepted nothing when it was started.
-
-        Return whether some of them accept deliveries again. Raises errors of the database, and then keeps
-        them.
-        """
-        if not self._not_accepted:
-            return False
-        is_any_accepted = held_deliveries.hold_or_cancel(
-            self._databases.write, self._not_accepted, now=clock.now()
-        )
-        self._not_accepted.clear()
-        return is_any_accepted
-
-    def cancel_erased(self) -> None:
-        """Cancel what has no payload any more; the endpoint is not asked.
-
-        Code from before payloads were erased may still replay such a delivery during an upgrade, or after
-        going back. Raises errors of the database, and then keeps them.
-        """
-        if not self._erased:
-            return
-        held_deliveries.cancel(self._databases.write, self._erased, now=clock.now())
-        for each in self._erased:
-            log.warning("payload_erased", extra={"delivery_id": each.delivery_id})
-        self._erased.clear()
 
     def send_next_isolated(self) -> None:
         """Send the next suspect if none is in flight, so that its worker's death counts against it only.
@@ -265,9 +217,9 @@ class Dispatcher:
     def drop_unsent(self) -> list[ClaimedDelivery]:
         """Return what was claimed and not sent, and forget it."""
         suspects = (delivery for delivery, _ in self._isolated)
-        unsent = [*self._claimed, *self._not_accepted, *self._erased, *suspects]
-        for each in (self._claimed, self._not_accepted, self._erased, self._isolated):
-            each.clear()
+        unsent = [*self._claimed, *self._held.drop(), *suspects]
+        self._claimed.clear()
+        self._isolated.clear()
         return unsent
 
     def abandon(self) -> list[ClaimedDelivery]:

@@ -25,6 +25,7 @@ from webhooks_app.worker.concurrency import Concurrency
 from webhooks_app.worker.database_backoff import DatabaseBackoff
 from webhooks_app.worker.dispatcher import Dispatcher
 from webhooks_app.worker.engine_limits import DEFAULT_LIMITS, EngineLimits
+from webhooks_app.worker.held_deliveries import HeldDeliveries
 from webhooks_app.worker.outcome_buffer import OutcomeBuffer
 from webhooks_app.worker.postponed import PostponedDeliveries
 
@@ -70,6 +71,7 @@ class DeliveryEngine:
             databases.write, wake_ups, lease=lease, limits=limits.buffer, counters=counters
         )
         self._postponed = PostponedDeliveries(databases.write, wake_ups, limits.postpone)
+        self._held = HeldDeliveries(databases.write)
         self._claimer = Claimer(databases, wake_ups, self._concurrency, lease=lease, limits=limits.claims)
         self._dispatcher = Dispatcher(
             databases,
@@ -78,6 +80,7 @@ class DeliveryEngine:
             self._concurrency,
             self._outcomes,
             self._postponed,
+            self._held,
             delays=delays,
             pause_endpoint=self._claimer.pause_endpoint,
         )
@@ -169,9 +172,9 @@ class DeliveryEngine:
         # Even with nothing in flight: the next event may come while they would be written, and wait for that.
         self._write_outcomes(expects_more=True)
         self._dispatcher.start_claimed()  # what an earlier step could not load
-        if self._dispatcher.settle_not_accepted():
+        if self._held.settle_not_accepted():
             self._claimer.request_scan()
-        self._dispatcher.cancel_erased()
+        self._held.cancel_erased()
         self._dispatcher.send_next_isolated()
         is_sending = self._dispatcher.is_sending
         claimed = self._claimer.claim(self._dispatcher.free_slots, is_sending=is_sending)
