@@ -3,14 +3,8 @@
 from datetime import UTC, datetime
 
 from docs_site.reference.tables import table
-from webhooks_app.core.outcomes import (
-    _HINTS_BY_STATUS,
-    DESCRIPTIONS,
-    PLATFORM_FAILURES,
-    Outcome,
-    OutcomeClass,
-    classify_status,
-)
+from webhooks_app.core.outcome_descriptions import DESCRIPTIONS, HINTS_BY_STATUS
+from webhooks_app.core.outcomes import PLATFORM_FAILURES, Outcome, OutcomeClass, classify_status
 from webhooks_app.core.retry_schedule import DEFAULT_DELAYS
 from webhooks_app.db.models.delivery_tables import DeliveryState
 from webhooks_app.worker import retry_decision
@@ -51,7 +45,7 @@ def write() -> str:
         for kind, each in DESCRIPTIONS.items()
     ]
     own = ", ".join(f"`{kind.value}`" for kind in DESCRIPTIONS if kind in PLATFORM_FAILURES)
-    hints = table(("Status", "What to do"), [(str(code), hint) for code, hint in _HINTS_BY_STATUS.items()])
+    hints = table(("Status", "What to do"), [(str(code), hint) for code, hint in HINTS_BY_STATUS.items()])
     head = ("Class", "Called", "What happened", "What to do", "Then")
     parts = (_HEAD, table(head, rows), f"{_OWN} They are {own}.", _STATUSES, hints)
     return "\n\n".join(parts) + "\n"

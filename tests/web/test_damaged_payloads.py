@@ -12,7 +12,8 @@ from tests.web.api.conftest import new_api
 from tests.web.conftest import Page
 from tests.web.deliveries import newest
 from tests.worker.attempted import damage, damage_text, exchange
-from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass
+from webhooks_app.core.outcome_descriptions import DESCRIPTIONS
+from webhooks_app.core.outcomes import OutcomeClass
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Attempt, AttemptRollup, Delivery, EndpointHealth, TrafficCount
 from webhooks_app.worker.engine import DeliveryEngine

@@ -11,7 +11,8 @@ import click
 
 from webhooks_app.cli.api_answers import ApiFailure
 from webhooks_app.cli.table import print_table
-from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass
+from webhooks_app.core.outcome_descriptions import DESCRIPTIONS
+from webhooks_app.core.outcomes import OutcomeClass
 from webhooks_app.core.text_display import flatten
 
 as_json = click.option("--json", "is_json", is_flag=True, help="As the API answers it: one object a line.")

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from webhooks_app.core import text_display
-from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass, OutcomeDescription, hint_for
+from webhooks_app.core.outcome_descriptions import DESCRIPTIONS, OutcomeDescription, hint_for
+from webhooks_app.core.outcomes import OutcomeClass
 
 # So much of a text is looked at, and so much of it is shown.
 READ_CHARACTERS, SHOWN_CHARACTERS = 2048, 200

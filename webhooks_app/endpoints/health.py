@@ -13,14 +13,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select
 from sqlalchemy.orm import Session, joinedload
 
-from webhooks_app.core.outcomes import (
-    DESCRIPTIONS,
-    PLATFORM_FAILURES,
-    OutcomeClass,
-    OutcomeDescription,
-    classify_status,
-    hint_for,
-)
+from webhooks_app.core.outcome_descriptions import DESCRIPTIONS, OutcomeDescription, hint_for
+from webhooks_app.core.outcomes import PLATFORM_FAILURES, OutcomeClass, classify_status
 from webhooks_app.db.models import (
     Delivery,
     Endpoint,

@@ -7,7 +7,8 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass, classify_status, hint_for
+from webhooks_app.core.outcome_descriptions import DESCRIPTIONS, hint_for
+from webhooks_app.core.outcomes import OutcomeClass, classify_status
 from webhooks_app.db import time_bins
 from webhooks_app.db.models import Facet, TrafficCount
 from webhooks_app.endpoints.charts import Period

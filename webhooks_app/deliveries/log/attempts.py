@@ -10,7 +10,8 @@ from sqlalchemy import LargeBinary, and_, func, select, type_coerce
 from sqlalchemy.orm import Session
 
 from webhooks_app.core import ids
-from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass, OutcomeDescription
+from webhooks_app.core.outcome_descriptions import DESCRIPTIONS, OutcomeDescription
+from webhooks_app.core.outcomes import OutcomeClass
 from webhooks_app.db import attempt_heads, event_bodies
 from webhooks_app.db.models import Attempt, Delivery, Event
 from webhooks_app.deliveries.log.rows import response_label

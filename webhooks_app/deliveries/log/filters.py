@@ -8,7 +8,8 @@ from enum import StrEnum
 
 from webhooks_app.core import clock, ids
 from webhooks_app.core.case_folding import fold
-from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass, classify_status
+from webhooks_app.core.outcome_descriptions import DESCRIPTIONS
+from webhooks_app.core.outcomes import OutcomeClass, classify_status
 from webhooks_app.deliveries.log import filter_values
 from webhooks_app.deliveries.log.filter_values import PAYLOADS, FilterError
 

@@ -9,7 +9,8 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from webhooks_app.core import clock, ids, url_masking
-from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass, OutcomeDescription, response_name
+from webhooks_app.core.outcome_descriptions import DESCRIPTIONS, OutcomeDescription
+from webhooks_app.core.outcomes import OutcomeClass, response_name
 from webhooks_app.db import event_values
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, EndpointState, Event, PendingDelivery
 from webhooks_app.db.models.event_tables import VALUE_COLUMNS

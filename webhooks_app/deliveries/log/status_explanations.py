@@ -3,7 +3,8 @@
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from webhooks_app.core.outcomes import DESCRIPTIONS, OutcomeClass, hint_for
+from webhooks_app.core.outcome_descriptions import DESCRIPTIONS, hint_for
+from webhooks_app.core.outcomes import OutcomeClass
 from webhooks_app.deliveries.log.filters import Status
 from webhooks_app.deliveries.log.rows import DeliveryRow
 from webhooks_app.deliveries.log.waiting import Wait
