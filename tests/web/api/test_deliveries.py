@@ -17,7 +17,7 @@ from tests.web.endpoints import audited_actions
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import DeliveryState, Endpoint
 from webhooks_app.deliveries.log.filters import LogFilter
-from webhooks_app.web.api.input_models import DeliveryQuery
+from webhooks_app.web.api.query_models import DeliveryQuery
 from webhooks_app.worker.engine import DeliveryEngine
 
 

@@ -22,10 +22,10 @@ from webhooks_app.extensions import db, services
 from webhooks_app.web.api import log_models, paging
 from webhooks_app.web.api.authentication import actor
 from webhooks_app.web.api.errors import refuse
-from webhooks_app.web.api.input_models import LONGEST_PAGE, DeliveryQuery
 from webhooks_app.web.api.loading import check_endpoint, load_delivery, refuse_unknown
 from webhooks_app.web.api.log_models import Attempt, Delivery, DeliveryDetails, Phase
 from webhooks_app.web.api.operations import Operation, respond
+from webhooks_app.web.api.query_models import LONGEST_PAGE, DeliveryQuery
 
 _REPLAY_REFUSALS = {
     ReplayResult.IN_FLIGHT: "in_flight",

@@ -10,14 +10,10 @@ from webhooks_app.endpoints import actions, named_endpoints, signing_secrets
 from webhooks_app.extensions import db, services
 from webhooks_app.web.api import answer_models, endpoint_answers, endpoint_input, paging, preconditions
 from webhooks_app.web.api.authentication import actor
-from webhooks_app.web.api.input_models import (
-    EndpointChanges,
-    EndpointInput,
-    EndpointQuery,
-    NamedEndpointInput,
-)
+from webhooks_app.web.api.input_models import EndpointChanges, EndpointInput, NamedEndpointInput
 from webhooks_app.web.api.loading import load_endpoint, load_workspace, refuse_unknown
 from webhooks_app.web.api.operations import Operation, respond, respond_empty
+from webhooks_app.web.api.query_models import EndpointQuery
 
 
 def list_endpoints(query: EndpointQuery) -> Response:

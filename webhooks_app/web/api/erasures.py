@@ -16,9 +16,9 @@ from webhooks_app.web import erasure_messages
 from webhooks_app.web.api import log_models
 from webhooks_app.web.api.authentication import actor
 from webhooks_app.web.api.errors import refuse
-from webhooks_app.web.api.input_models import ErasureQuery
 from webhooks_app.web.api.loading import refuse_unknown
 from webhooks_app.web.api.operations import Operation, respond
+from webhooks_app.web.api.query_models import ErasureQuery
 
 
 def erase_payload(event_id: str, query: ErasureQuery) -> Response:

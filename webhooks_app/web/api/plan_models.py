@@ -8,7 +8,8 @@ from msgspec import Meta
 
 from webhooks_app.accounts.input_rules import LONGEST_NAME
 from webhooks_app.web.api.answer_models import Endpoint, EndpointHeader, ErrorDetails
-from webhooks_app.web.api.input_models import LONGEST_PAGE, NamedEndpointInput
+from webhooks_app.web.api.input_models import NamedEndpointInput
+from webhooks_app.web.api.query_models import LONGEST_PAGE
 
 
 class PlannedInput(NamedEndpointInput, kw_only=True):

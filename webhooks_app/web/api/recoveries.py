@@ -17,9 +17,9 @@ from webhooks_app.extensions import db, services
 from webhooks_app.web.api import log_models, paging
 from webhooks_app.web.api.authentication import actor
 from webhooks_app.web.api.errors import refuse
-from webhooks_app.web.api.input_models import PageQuery, RecoveryInput
 from webhooks_app.web.api.loading import check_endpoint, load_recovery
 from webhooks_app.web.api.operations import Operation, respond
+from webhooks_app.web.api.query_models import PageQuery, RecoveryInput
 
 
 def list_recoveries(query: PageQuery) -> Response:
