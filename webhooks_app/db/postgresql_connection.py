@@ -4,24 +4,20 @@
 host that is gone. Neither finds a server that is stopped, nor a pooler whose own server is gone.
 """
 
-import select
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg.abc import PQGen
-from psycopg.adapt import Dumper
-from psycopg.pq import Format, PollingStatus, TransactionStatus
-from psycopg.pq.abc import PGcancelConn
+from psycopg.pq import TransactionStatus
 
-from webhooks_app.db import deadlines
+from webhooks_app.db import deadlines, postgresql_cancellation, postgresql_dumpers
 from webhooks_app.db.circuit_breaker import CircuitBreaker, NotWorthWaiting
-from webhooks_app.db.postgresql_arrays import ByteaArray, TextArray
 
 T = TypeVar("T")
 
@@ -29,7 +25,6 @@ _INTERVAL_SECONDS = 0.1  # psycopg's own, at which it looks for signals
 # Whoever has waited for that long has met silence: a server that restarts or is gone from its host refuses
 # sooner.
 _SILENCE_SECONDS = 1.0
-_CANCEL_SECONDS = 5.0
 # A connection whose transaction does not end so soon is closed instead.
 _ROLLBACK_SECONDS = 0.5
 _USES_BEFORE_PREPARING = 5  # psycopg's own number
@@ -40,27 +35,8 @@ _ASK_ABOUT_SESSION = """
     COMMIT
 """
 _TRANSACTION_TIMEOUT_SINCE = 170000
-# What libpq waits for, to read or to write.
-_POLLS: dict[int, tuple[int, int]] = {PollingStatus.READING: (1, 0), PollingStatus.WRITING: (0, 1)}
 
-
-class _ArrayDumper(Dumper):
-    format = Format.BINARY
-
-    def dump(self, obj: TextArray | ByteaArray) -> bytes:
-        return obj.as_binary()
-
-
-class _TextArrayDumper(_ArrayDumper):
-    oid = TextArray.oid
-
-
-class _ByteaArrayDumper(_ArrayDumper):
-    oid = ByteaArray.oid
-
-
-psycopg.adapters.register_dumper(TextArray, _TextArrayDumper)
-psycopg.adapters.register_dumper(ByteaArray, _ByteaArrayDumper)
+postgresql_dumpers.register()
 
 
 class NotAdmitted(psycopg.OperationalError):
@@ -121,9 +97,7 @@ class BoundedConnection(psycopg.Connection[Any]):
 
     def _abandon(self) -> None:
         """Close the connection; in the background, ask the server to end what it was at."""
-        with suppress(psycopg.NotSupportedError):  # libpq before 17
-            cancellation = self.pgconn.cancel_conn()
-            threading.Thread(target=_cancel, args=(cancellation,), daemon=True).start()
+        postgresql_cancellation.request(self.pgconn)
         self.close()
 
 
@@ -250,17 +224,3 @@ def _open(open_connection: Callable[[], BoundedConnection], opened: "Future[Boun
         opened.set_result(connection)
     else:
         connection.close()
-
-
-def _cancel(cancellation: PGcancelConn) -> None:
-    """Ask the server, for some seconds at most; not by libpq's blocking call, as that stops all threads."""
-    deadline = time.monotonic() + _CANCEL_SECONDS
-    with suppress(psycopg.Error):
-        cancellation.start()
-        status = cancellation.poll()
-        while status in _POLLS and time.monotonic() < deadline:
-            reads, writes = _POLLS[status]
-            fileno = cancellation.socket
-            select.select([fileno] * reads, [fileno] * writes, [], _CANCEL_SECONDS)
-            status = cancellation.poll()
-    cancellation.finish()
