@@ -8,6 +8,7 @@ from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from webhooks_app.core.outcomes import OutcomeClass
 from webhooks_app.transport.sender_limits import FloodLimits
 
 # Linux' struct tcp_info up to and with tcpi_bytes_received, an integer of 64 bits (linux/tcp.h).
@@ -37,6 +38,15 @@ class FloodCounter:
             self._bytes_before = received
             return False
         return received - self._bytes_before > limits.max_bytes
+
+
+def refusal(limits: FloodLimits) -> tuple[OutcomeClass, str]:
+    """Return what is said of a request whose connection was closed for it."""
+    mebibytes = limits.max_bytes / 1024**2
+    return OutcomeClass.INVALID_RESPONSE, (
+        f"Over {mebibytes:g} MiB came in that is neither a response's head nor its body, "
+        "so the connection was closed."
+    )
 
 
 def bytes_received(descriptor: int) -> int | None:

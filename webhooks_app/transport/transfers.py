@@ -15,8 +15,8 @@ from typing import Any
 
 import pycurl
 
-from webhooks_app.core.outcomes import Outcome, OutcomeClass
-from webhooks_app.transport import curl_handles
+from webhooks_app.core.outcomes import Outcome
+from webhooks_app.transport import curl_handles, flood_guard, repeated_requests
 from webhooks_app.transport.connection_guard import ConnectionGuard
 from webhooks_app.transport.curl_errors import CurlCode
 from webhooks_app.transport.exchange import Exchange
@@ -29,12 +29,6 @@ from webhooks_app.transport.target_policy import TargetPolicy
 from webhooks_app.transport.tls_servers import TlsServers
 from webhooks_app.transport.tls_watchdog import TlsHandshakeWatchdog
 from webhooks_app.transport.watched_sockets import READ, WatchedSockets
-
-# What came may have been there before the request.
-_NO_RESPONSE_AT_ALL = (CurlCode.UNSUPPORTED_PROTOCOL, CurlCode.WEIRD_SERVER_REPLY)
-
-# Each of them may lose what the server sent before it closed, too.
-MOST_SENT_AGAIN = 4
 
 
 class Transfers:
@@ -62,7 +56,7 @@ class Transfers:
         # Descriptors of connections that several requests share, of which one has just ended.
         self._shared: set[int] = set()
         self._tls_servers = TlsServers()
-        self._flooded = _flood_refusal(limits.floods.max_bytes)
+        self._flooded = flood_guard.refusal(limits.floods)
         self._multi = curl_handles.new_multi(
             limits.connections, on_socket=self._watch, on_timer=self._set_timer
         )
@@ -172,25 +166,11 @@ class Transfers:
             waiting, succeeded, failed = self._multi.info_read()
             ended.extend(self._complete(curl, 0, "") for curl in succeeded)
             for curl, code, message in failed:
-                if self._is_worth_another_connection(curl, code):
+                if repeated_requests.is_worth_another_connection(curl, self.in_flight[curl], code):
                     self._send_again(curl)
                 else:
                     ended.append(self._complete(curl, code, message))
         return ended
-
-    def _is_worth_another_connection(self, curl: Any, code: int) -> bool:
-        """Return whether to send again at once.
-
-        libcurl does not read what a server sent before it closed the connection, once it fails to send: an
-        early answer, or the alert that explains why the server does not want us.
-        """
-        exchange = self.in_flight[curl]
-        if exchange.needs_new_connection or (exchange.is_unread and code in _NO_RESPONSE_AT_ALL):
-            return True
-        if code != CurlCode.SEND_ERROR or exchange.headers or exchange.sent_again >= MOST_SENT_AGAIN:
-            return False
-        spent_us = exchange.prior_us + curl.getinfo(pycurl.TOTAL_TIME_T)
-        return bool(spent_us < exchange.request.timeout_ms * 1000)
 
     def _send_again(self, curl: Any) -> None:
         """Send over a new connection; libcurl has closed the one in question."""
@@ -248,11 +228,3 @@ class Transfers:
             self._idle_connections.add(ends, descriptor)
         if exchange.sent_again:
             curl.setopt(pycurl.FRESH_CONNECT, 0)
-
-
-def _flood_refusal(limit_bytes: int) -> tuple[OutcomeClass, str]:
-    mebibytes = limit_bytes / 1024**2
-    return OutcomeClass.INVALID_RESPONSE, (
-        f"Over {mebibytes:g} MiB came in that is neither a response's head nor its body, "
-        "so the connection was closed."
-    )
