@@ -23,14 +23,21 @@ GROUPS = (
     _group("webhooks_app/core", "ids signing retry_schedule passwords", "tests/core", "tests/accounts"),
     _group(
         "webhooks_app/transport",
-        "address_rules host_names target_policy target_urls",
+        "address_rules allow_list host_names target_policy target_ports target_urls",
         *("tests/transport/test_address_rules.py", "tests/transport/test_host_names.py"),
         *("tests/transport/test_target_policy.py", "tests/transport/test_target_urls.py"),
-        "tests/transport/test_allow_list.py",
+        *("tests/transport/test_allow_list.py", "tests/transport/test_target_ports.py"),
+    ),
+    _group(
+        "webhooks_app/transport",
+        "connection_guard local_addresses resolved_target",
+        *("tests/transport/test_connection_guard.py", "tests/transport/test_local_addresses.py"),
+        *("tests/transport/test_resolved_target.py", "tests/transport/test_idle_connections.py"),
+        *("tests/transport/test_watched_sockets.py", "tests/transport/test_tls_errors.py"),
     ),
     _group(
         "webhooks_app/accounts",
-        "api_tokens second_factors totp recovery_codes passkeys id_tokens",
+        "api_tokens token_scopes second_factors totp recovery_codes passkeys id_tokens",
         *("tests/accounts", "tests/web/test_second_factor.py", "tests/web/test_passkey_pages.py"),
         *("tests/web/test_tokens_page.py", "tests/web/test_lying_provider.py"),
         *("tests/web/test_single_sign_on.py", "tests/web/api/test_authentication.py"),
@@ -52,8 +59,8 @@ GROUPS = (
     ),
     _group(
         "webhooks_app/worker",
-        "attempt_counts attempt_rows claimed_delivery claimer claims concurrency constant_headers"
-        " database_backoff dispatcher"
+        "attempt_counts attempt_rows attempt_spans claimed_delivery claimer claims concurrency"
+        " constant_headers damaged_payloads database_backoff dispatcher"
         " due_endpoints endpoint_counters endpoint_scan engine held_deliveries outcome_buffer postponed"
         " endpoint_rate_limits recording retry_decision send_data signed_requests traffic_counters",
         "tests/worker",
@@ -93,8 +100,8 @@ GROUPS = (
     ),
     _group(
         "webhooks_app/events",
-        "accept batch_keys fan_out fan_out_plan fan_out_runs group_commit"
-        " process_allowances shared_allowances",
+        "accept batch_keys fan_out fan_out_plan fan_out_runs group_commit pending_submission"
+        " process_allowances request_hash shared_allowances submissions subscribers",
         *("tests/events", "tests/web/api/test_producer.py", "tests/web/api/test_rate_limits.py"),
         *("tests/web/api/test_batch_keys.py", "tests/server/test_event_intake.py"),
     ),
@@ -117,6 +124,26 @@ GROUPS = (
         *("tests/test_client.py", "tests/test_client_batches.py", "tests/test_client_deadlines.py"),
     ),
 )
+
+_CATALOG = (
+    "Of the catalog, which a deployment loads before it accepts anything; its tests are tables of cases."
+)
+_SCHEMAS = "Whether data fulfils a schema, which is decided in two ways that are held to agree in every case."
+# Modules beside those above that are not mutated, each with the reason.
+LEFT_OUT = {
+    "webhooks_app/worker/engine_limits.py": "Numbers only, each a decision and no slip.",
+    "webhooks_app/events/accept_counts.py": "Figures for operators; nothing that is sent depends on them.",
+    "webhooks_app/events/accept_spans.py": "Traces for operators; nothing that is sent depends on them.",
+    "webhooks_app/events/catalog.py": _CATALOG,
+    "webhooks_app/events/catalog_changes.py": _CATALOG,
+    "webhooks_app/events/catalog_files.py": _CATALOG,
+    "webhooks_app/events/event_types.py": _CATALOG,
+    "webhooks_app/events/schema_predicates.py": _SCHEMAS,
+    "webhooks_app/events/schema_violations.py": _SCHEMAS,
+    "webhooks_app/events/toml_lines.py": _CATALOG,
+    "webhooks_app/events/test_events.py": "Of the Test tab: attempted once, counted nowhere.",
+    "webhooks_app/events/value_backfill.py": "Of an upgrade, once; what is sent does not depend on it.",
+}
 
 
 def name_of(module: Path) -> str:

@@ -17,6 +17,11 @@ def test_the_allow_list_reads_networks_and_pairs() -> None:
     assert parse_allow_list("") == ((), frozenset())
 
 
+@pytest.mark.parametrize("port", [1, 65535])
+def test_any_port_of_a_host_may_be_opened(port: int) -> None:
+    assert parse_allow_list(f"hooks.internal:{port}") == ((), {("hooks.internal", port)})
+
+
 MALFORMED = """
     10.0.0.1/8 10.0.0.0/33 a/b localhost 10.0.0.5 ::1 ::1:9000 x:0 x:65536 x:http x: :80 *.x:80 a..b:80
     http://x:80 0x7f.1:80 u@x:80 169.254.0.0/16 169.254.169.254:80 fe80::/64 [fd00:ec2::254]:80 0.0.0.0:80

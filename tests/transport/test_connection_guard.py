@@ -5,15 +5,27 @@ Of loopback, 127.0.0.1 and ::1 stand for public addresses here, and the rest for
 
 import errno
 import os
+import socket
 import time
+from collections.abc import Iterator
+from typing import NamedTuple
 
+import pycurl
 import pytest
 
 from tests.open_files import few_open_files
 from tests.transport.scripted_server import Serve
-from tests.transport.sending import POLICY, new_sender, send, send_once
+from tests.transport.sending import HEADERS, POLICY, new_sender, send, send_once
+from webhooks_app.core.outcomes import OutcomeClass
+from webhooks_app.transport.connection_guard import RECEIVE_BUFFER_BYTES, ConnectionGuard, NewSocket
+from webhooks_app.transport.exchange import Exchange
+from webhooks_app.transport.idle_connections import IdleConnections
+from webhooks_app.transport.request import Request
+from webhooks_app.transport.resolved_target import target_of
 from webhooks_app.transport.sender import Sender
+from webhooks_app.transport.sender_limits import FloodLimits
 from webhooks_app.transport.target_policy import TargetPolicy
+from webhooks_app.transport.watched_sockets import WatchedSockets
 
 
 @pytest.mark.parametrize(
@@ -77,3 +89,58 @@ def test_running_out_of_descriptors_is_our_own_failure(sender: Sender, serve: Se
     assert outcome.kind == "platform"
     assert outcome.detail == f"This platform could not open a socket: {os.strerror(errno.EMFILE)}."
     assert send(sender, server.url).is_success
+
+
+class SocketAddress(NamedTuple):
+    """What pycurl hands over of a socket that libcurl wants."""
+
+    addr: tuple[str, int]
+    family: int = socket.AF_INET
+    socktype: int = socket.SOCK_STREAM
+    protocol: int = 0
+
+
+@pytest.fixture
+def guard() -> Iterator[ConnectionGuard]:
+    sockets = WatchedSockets(FloodLimits())
+    yield ConnectionGuard(POLICY, sockets, IdleConnections())
+    sockets.close()
+
+
+@pytest.fixture
+def exchange() -> Exchange:
+    url = "http://hooks.test:9000/"
+    made = Exchange()
+    made.start("key", Request(url, HEADERS, b"{}", 1000), target_of(url), 0)
+    return made
+
+
+def test_libcurl_gets_a_socket_for_an_allowed_address_only(
+    guard: ConnectionGuard, exchange: Exchange
+) -> None:
+    allowed, forbidden = SocketAddress(("127.0.0.1", 9000)), SocketAddress(("127.0.0.2", 9000))
+    assert guard.open_socket_if_allowed(exchange, 0, allowed).fileno() >= 0
+    assert guard.open_socket_if_allowed(exchange, 0, forbidden) == pycurl.SOCKET_BAD
+    assert exchange.refusal and exchange.refusal[0] is OutcomeClass.BLOCKED
+
+
+def test_libcurl_gets_no_socket_that_the_system_refuses(guard: ConnectionGuard, exchange: Exchange) -> None:
+    impossible = SocketAddress(("127.0.0.1", 9000), socktype=12345)
+    assert guard.open_socket_if_allowed(exchange, 0, impossible) == pycurl.SOCKET_BAD
+    assert exchange.refusal and exchange.refusal[0] is OutcomeClass.PLATFORM
+
+
+def test_a_request_uses_one_idle_connection_at_most(guard: ConnectionGuard, exchange: Exchange) -> None:
+    ends = ("127.0.0.1", "127.0.0.1", 9000, 40_000)
+    assert guard.may_use_connection(exchange, *ends) == pycurl.PREREQFUNC_OK
+    assert not exchange.needs_new_connection
+    assert guard.may_use_connection(exchange, *ends) == pycurl.PREREQFUNC_ABORT
+    assert exchange.needs_new_connection
+
+
+def test_a_socket_reads_little_in_one_go() -> None:
+    # Of UDP, as Linux gives those of TCP no more to begin with, and as it likes later.
+    opened = NewSocket(socket.AF_INET, socket.SOCK_DGRAM, 0)
+    with socket.socket(fileno=os.dup(opened.fileno())) as same:
+        size = same.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    assert size in (RECEIVE_BUFFER_BYTES, 2 * RECEIVE_BUFFER_BYTES)  # Linux counts its bookkeeping in

@@ -17,8 +17,18 @@ import pytest
 from tests.transport.scripted_server import Serve
 from tests.transport.sending import DnsAnswers, new_sender, send, wait_until
 from webhooks_app.config import ROOT
+from webhooks_app.core.outcomes import OutcomeClass
+from webhooks_app.transport.name_lookup import LookupResult
+from webhooks_app.transport.resolved_target import (
+    MAX_CACHED_TARGETS,
+    JudgedTargets,
+    ResolvedTarget,
+    Target,
+    target_of,
+)
 from webhooks_app.transport.sender import Sender
 from webhooks_app.transport.sender_limits import ConnectionLimits, ResolverLimits, SenderLimits
+from webhooks_app.transport.target_policy import TargetPolicy
 
 
 @pytest.mark.parametrize(
@@ -200,3 +210,59 @@ def test_a_real_name_server_that_mixes_rebinds_and_swallows(tmp_path: Path) -> N
     assert 1.95 < summary["results"][4]["seconds"] < 50
     assert (summary["good"], summary["bad"]) == (2, 0)
     assert summary["closing_seconds"] < 50
+
+
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        ("https://hooks.test/", Target("hooks.test", 443, True, False)),
+        ("http://hooks.test/a?b", Target("hooks.test", 80, False, False)),
+        ("https://hooks.test:8443/", Target("hooks.test", 8443, True, False)),
+        ("http://1.1.1.1:8080/", Target("1.1.1.1", 8080, False, True)),
+        ("https://[2606:4700::1111]/", Target("2606:4700::1111", 443, True, True)),
+    ],
+)
+def test_a_url_leads_to_its_host_and_port(url: str, target: Target) -> None:
+    assert target_of(url) == target
+
+
+TARGET = target_of("https://hooks.test/")
+
+
+def judged(judge: JudgedTargets, *addresses: str, arrived_at: float = 0.0) -> ResolvedTarget:
+    return judge.get(LookupResult("hooks.test", addresses, arrived_at=arrived_at), TARGET)
+
+
+def test_libcurl_is_told_all_addresses_under_a_name_of_their_own() -> None:
+    resolved = judged(JudgedTargets(TargetPolicy(), 60), "1.1.1.1", "2606:4700::1111")
+    assert resolved.curl_resolve == "+0.hooks.test:443:1.1.1.1,[2606:4700::1111]"
+    assert resolved.curl_connect_to == "hooks.test:443:0.hooks.test:443"
+    assert resolved.refusal is None
+
+
+@pytest.mark.parametrize(
+    ("is_platform_fault", "kind"), [(False, OutcomeClass.DNS), (True, OutcomeClass.PLATFORM)]
+)
+def test_a_name_without_an_address_is_refused_as_whose_failure_that_is(
+    is_platform_fault: bool, kind: OutcomeClass
+) -> None:
+    result = LookupResult("hooks.test", problem="It does not exist.", is_platform_fault=is_platform_fault)
+    assert JudgedTargets(TargetPolicy(), 60).get(result, TARGET).refusal == (kind, "It does not exist.")
+
+
+@pytest.mark.parametrize(("seconds", "is_kept"), [(59.9, True), (60.0, False), (60.1, False)])
+def test_a_name_for_connections_stands_for_so_long(seconds: float, is_kept: bool) -> None:
+    judge = JudgedTargets(TargetPolicy(), 60)
+    first = judged(judge, "1.1.1.1", arrived_at=1000.0)
+    again = judged(judge, "1.1.1.1", arrived_at=1000.0 + seconds)
+    assert (again.connection_name == first.connection_name) is is_kept
+    assert again.named_at == (1000.0 if is_kept else 1000.0 + seconds)
+
+
+def test_so_many_targets_are_remembered_and_then_all_forgotten() -> None:
+    judge, result = JudgedTargets(TargetPolicy(), 60), LookupResult("hooks.test", ("1.1.1.1",))
+    targets = [Target(f"{number}.test", 443, True, False) for number in range(MAX_CACHED_TARGETS + 2)]
+    first, *_ = [judge.get(result, target) for target in targets[:-1]]
+    assert judge.get(result, targets[0]) is first
+    judge.get(result, targets[-1])
+    assert judge.get(result, targets[0]) is not first
