@@ -112,7 +112,7 @@ GROUPS = (
     ),
     _group(
         _CLIENTS + "avra_client",
-        "failing_turns relay relay_outcomes relay_state outbox_rows outbox_state",
+        "claimed_rows failing_turns relay relay_outcomes relay_state outbox_rows outbox_state",
         *("tests/avra_client/test_relay.py", "tests/avra_client/test_relay_rounds.py"),
         *("tests/avra_client/test_relay_outcomes.py", "tests/avra_client/test_failing_rows.py"),
         *("tests/avra_client/test_outbox_rows.py", "tests/avra_client/test_mysql.py"),

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from avra_client import relay_command
+from avra_client.claimed_rows import Row
 from avra_client.client import Client, Unavailable
 from avra_client.failing_turns import FailingTurns
-from avra_client.outbox_rows import Row
 from avra_client.relay import Trouble
 from avra_client.relay_outcomes import fail, is_suspected
 from avra_client.relay_state import RelayLimits

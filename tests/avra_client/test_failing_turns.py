@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from avra_client import failing_turns
+from avra_client.claimed_rows import Claim, Row
 from avra_client.failing_turns import FailingTurns
-from avra_client.outbox_rows import Claim, Row
 from avra_client.relay_state import RelayLimits
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from avra_client.outbox_rows import Claim, Outcomes
+from avra_client.claimed_rows import Claim, Outcomes
 from avra_client.outbox_state import OutboxState
 from tests.avra_client.conftest import Store
 

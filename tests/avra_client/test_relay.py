@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from avra_client import outbox_schema
+from avra_client.claimed_rows import Failing, Outcomes
 from avra_client.client import Client
-from avra_client.outbox_rows import Failing, Outcomes
 from avra_client.relay import Relay, Trouble
 from avra_client.relay_outcomes import events
 from avra_client.relay_state import RelayLimits

@@ -2,8 +2,8 @@
 
 import pytest
 
+from avra_client.claimed_rows import Failing, Row
 from avra_client.client import Rejected, Result, SendError, Sent, Unavailable
-from avra_client.outbox_rows import Failing, Row
 from avra_client.relay_outcomes import fail, may_be_of_a_row, outcomes
 from avra_client.relay_state import RelayLimits
 from tests.avra_client.test_relay import HOUR_MS

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from avra_client.outbox_rows import Claim
+from avra_client.claimed_rows import Claim
 from avra_client.relay_state import RelayLimits
 
 # Of the time that a relay spends, what such rows may have in long turns: one part in five.

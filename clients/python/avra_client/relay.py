@@ -16,9 +16,10 @@ from contextlib import suppress
 from dataclasses import replace
 
 from avra_client import dbapi, relay_outcomes
+from avra_client.claimed_rows import Claim, Outcomes
 from avra_client.client import Client, Result, SendError
 from avra_client.failing_turns import FailingTurns
-from avra_client.outbox_rows import EXPIRED_AT_ONCE, Claim, OutboxRows, Outcomes
+from avra_client.outbox_rows import EXPIRED_AT_ONCE, OutboxRows
 from avra_client.outbox_schema import TABLE
 from avra_client.relay_state import DEFAULT_LIMITS, RelayLimits, RelayState
 
@@ -178,7 +179,7 @@ class Relay:
             failing_first=self._is_failings_turn,
         )
         self._is_failings_turn = bool(claim.rows) and not claim.is_of_failing
-        self._note_unknown(claim)
+        self.state.note_unknown(claim.unknown)
         self._expire_sent()
         if not claim.rows:
             return 0 if claim.unknown else None
@@ -186,7 +187,7 @@ class Relay:
         outcomes, results = self._send(claim)
         keeps = self._limits.keep_sent_hours > 0
         self.rows.settle(claim, outcomes, now=_now_ms(), keeps_sent=keeps)
-        self._note_outcomes(outcomes, results, time.monotonic() - began)
+        self.state.note_outcomes(outcomes, results, time.monotonic() - began)
         self._raise_trouble(claim, outcomes, results)
         if not claim.is_of_failing:
             self._size = min(self._limits.batch, self._size * 2)
@@ -217,23 +218,6 @@ class Relay:
         (self._failing.discard if failing.due_at is None else self._failing.add)(row.id)
         return replace(outcomes, uncertain=(), failing={row.id: failing})
 
-    def _note_outcomes(self, outcomes: Outcomes, results: Sequence[Result], seconds: float) -> None:
-        totals, repeated = self.state.totals, sum(bool(each.sent and each.sent.is_repeat) for each in results)
-        not_taken = len(outcomes.released) + len(outcomes.uncertain)
-        totals.sent += len(outcomes.accepted)
-        totals.repeated += repeated
-        totals.rejected += len(outcomes.rejected)
-        totals.not_taken += not_taken
-        totals.postponed += len(outcomes.failing)
-        log.info(
-            "handed over: accepted=%d repeated=%d rejected=%d not_taken=%d duration_ms=%d",
-            *(len(outcomes.accepted), repeated, len(outcomes.rejected), not_taken, round(seconds * 1000)),
-        )
-        for row_id, reason in outcomes.rejected.items():
-            log.error("row %s was rejected and set aside: %s", row_id, reason)
-        for row_id, failing in outcomes.failing.items():
-            log.error("row %s is not taken: %s", row_id, failing.reason)
-
     def _raise_trouble(self, claim: Claim, outcomes: Outcomes, results: Sequence[Result]) -> None:
         """Raise Trouble for what was not taken; not for a row that has been known to fail by itself."""
         failed = (each.error for each in results if each.error and not relay_outcomes.is_own_fault(each))
@@ -241,11 +225,6 @@ class Relay:
         if error is None or (outcomes.failing and claim.is_of_failing):
             return
         raise Trouble(str(error), getattr(error, "retry_after", None)) from error
-
-    def _note_unknown(self, claim: Claim) -> None:
-        self.state.totals.unknown += claim.unknown
-        if claim.unknown:
-            log.error("%d rows were set aside as unknown: see `avra-relay set-aside`", claim.unknown)
 
     def _expire_sent(self) -> None:
         if self._limits.keep_sent_hours > 0 and time.monotonic() >= self._expires_at:

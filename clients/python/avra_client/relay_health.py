@@ -63,42 +63,7 @@ def metrics(state: RelayState, backlog: Backlog) -> str:
 @contextmanager
 def serving(address: tuple[str, int], state: RelayState, read_backlog: ReadBacklog) -> Iterator[int]:
     """Serve both addresses in a thread while the block runs; yield the port."""
-    backlog = _Backlog(read_backlog)
-
-    class Handler(BaseHTTPRequestHandler):
-        timeout = 10
-
-        def do_GET(self) -> None:
-            if self.path == "/healthz":
-                found = problems(state, time.monotonic())
-                body = json.dumps({"status": "failing" if found else "ok", "problems": found})
-                self._answer(503 if found else 200, "application/json", body + "\n")
-            elif self.path == "/metrics":
-                self._answer_metrics()
-            else:
-                self._answer(404, "text/plain", "There are /healthz and /metrics.\n")
-
-        def _answer_metrics(self) -> None:
-            try:
-                text = metrics(state, backlog.read())
-            except Exception as error:  # each driver has classes of its own
-                self._answer(503, "text/plain", f"The outbox cannot be read: {type(error).__name__}.\n")
-            else:
-                self._answer(200, "text/plain; version=0.0.4", text)
-
-        def _answer(self, status: int, content_type: str, text: str) -> None:
-            body = text.encode()
-            self.send_response(status)
-            self.send_header("Content-Type", content_type)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            return
-
-    server = ThreadingHTTPServer(address, Handler)
-    server.daemon_threads = True
+    server = _Server(address, state, _Backlog(read_backlog))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -106,3 +71,45 @@ def serving(address: tuple[str, int], state: RelayState, read_backlog: ReadBackl
     finally:
         server.shutdown()
         server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], state: RelayState, backlog: _Backlog) -> None:
+        super().__init__(address, _Handler)
+        self.state, self.backlog = state, backlog
+
+
+class _Handler(BaseHTTPRequestHandler):
+    timeout = 10
+    server: _Server
+
+    def do_GET(self) -> None:
+        if self.path == "/healthz":
+            found = problems(self.server.state, time.monotonic())
+            body = json.dumps({"status": "failing" if found else "ok", "problems": found})
+            self._answer(503 if found else 200, "application/json", body + "\n")
+        elif self.path == "/metrics":
+            self._answer_metrics()
+        else:
+            self._answer(404, "text/plain", "There are /healthz and /metrics.\n")
+
+    def _answer_metrics(self) -> None:
+        try:
+            text = metrics(self.server.state, self.server.backlog.read())
+        except Exception as error:  # each driver has classes of its own
+            self._answer(503, "text/plain", f"The outbox cannot be read: {type(error).__name__}.\n")
+        else:
+            self._answer(200, "text/plain; version=0.0.4", text)
+
+    def _answer(self, status: int, content_type: str, text: str) -> None:
+        body = text.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        return

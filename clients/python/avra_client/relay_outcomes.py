@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from avra_client.claimed_rows import Failing, Outcomes, Row
 from avra_client.client import JsonText, NewEvent, Rejected, Result, SendError
-from avra_client.outbox_rows import Failing, Outcomes, Row
 from avra_client.relay_state import RelayLimits
 
 # What the platform says of itself, whatever the row.

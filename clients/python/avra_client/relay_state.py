@@ -1,7 +1,14 @@
 """How a relay is set up, and how it does."""
 
+import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+from avra_client.claimed_rows import Outcomes
+from avra_client.client import Result
+
+log = logging.getLogger("avra_client.relay")  # with whatever else a relay says
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,3 +72,27 @@ class RelayState:
     trouble: str = ""
     troubled_since: float | None = None  # of time.monotonic()
     last_round_at: float = field(default_factory=time.monotonic)
+
+    def note_outcomes(self, outcomes: Outcomes, results: Sequence[Result], seconds: float) -> None:
+        """Count and log what came of a batch that took `seconds` to be handed over."""
+        totals, repeated = self.totals, sum(bool(each.sent and each.sent.is_repeat) for each in results)
+        not_taken = len(outcomes.released) + len(outcomes.uncertain)
+        totals.sent += len(outcomes.accepted)
+        totals.repeated += repeated
+        totals.rejected += len(outcomes.rejected)
+        totals.not_taken += not_taken
+        totals.postponed += len(outcomes.failing)
+        log.info(
+            "handed over: accepted=%d repeated=%d rejected=%d not_taken=%d duration_ms=%d",
+            *(len(outcomes.accepted), repeated, len(outcomes.rejected), not_taken, round(seconds * 1000)),
+        )
+        for row_id, reason in outcomes.rejected.items():
+            log.error("row %s was rejected and set aside: %s", row_id, reason)
+        for row_id, failing in outcomes.failing.items():
+            log.error("row %s is not taken: %s", row_id, failing.reason)
+
+    def note_unknown(self, count: int) -> None:
+        """Count and log rows that were set aside, as nobody can tell whether they were accepted."""
+        self.totals.unknown += count
+        if count:
+            log.error("%d rows were set aside as unknown: see `avra-relay set-aside`", count)
