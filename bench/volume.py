@@ -9,8 +9,9 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from bench import accept_measures, page_times, volume_rows
-from bench.deployment import BENCH, Deployment, received, request, stats, wait_for
+from bench.deployment import BENCH, Deployment, wait_for
 from bench.measures import Figure
+from bench.sink_client import received, request, stats
 from webhooks_app.accounts import api_tokens, workspaces
 from webhooks_app.core import clock
 from webhooks_app.extensions import services

@@ -10,7 +10,8 @@ from redis import Redis
 from rq import Queue, SimpleWorker
 from rq.serializers import JSONSerializer
 
-from bench.deployment import SINK_PORT, payload
+from bench.deployment import payload
+from bench.sink_client import SINK_PORT
 from webhooks_app.core import signing
 from webhooks_app.core.clock import now
 from webhooks_app.events.accept import envelope
