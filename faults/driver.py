@@ -1,11 +1,8 @@
 """Does to the platform what admins and internal apps do: administers endpoints and sends events."""
 
-import json
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,11 +10,11 @@ from typing import Any
 import requests
 from sqlalchemy import select
 
-from faults import crash_report, deleted_rows
+from faults import api_requests, crash_report, deleted_rows
+from faults.api_requests import ApiResponse
 from faults.databases import Database
 from faults.facts import Key
 from faults.fork_client import ForkClient
-from faults.journal import Journal
 from faults.load_generator import EVENT_TYPE, new_data
 from faults.platform_processes import TIMEOUT_MS, PlatformProcesses
 from webhooks_app.accounts import api_tokens, workspaces
@@ -31,17 +28,6 @@ from webhooks_app.endpoints.actions import EndpointValues
 from webhooks_app.extensions import db, services
 
 TESTER = Actor("faults")
-
-_journal_lock = threading.Lock()
-
-
-@dataclass
-class ApiResponse:
-    """What a producer was answered: the HTTP status, or 0 where the connection failed."""
-
-    status: int
-    duration_ms: float
-    event_ids: list[str] = field(default_factory=list)
 
 
 class Driver(PlatformProcesses):
@@ -180,24 +166,9 @@ class Driver(PlatformProcesses):
         return ids
 
     def _post(self, path: str, body: dict[str, Any], timeout: float) -> ApiResponse:
-        began = time.monotonic()
-        try:
-            response = requests.post(
-                self.base_url + path,
-                data=json.dumps(body, separators=(",", ":")),  # as `failpoints.POISON` is looked for
-                timeout=timeout,
-                headers={"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"},
-            )
-        except requests.RequestException:
-            return ApiResponse(0, (time.monotonic() - began) * 1000)
-        taken = (time.monotonic() - began) * 1000
-        if response.status_code != 202:
-            return ApiResponse(response.status_code, taken)
-        accepted = response.json()
-        events = accepted.get("events", [accepted])
-        with _journal_lock:
-            _append(self.journal, events, taken)
-        return ApiResponse(202, taken, [event["id"] for event in events])
+        return api_requests.post(
+            self.base_url + path, body, token=self.token, journal=self.journal, timeout=timeout
+        )
 
     def keep_deleted_rows(self) -> None:
         """Keep what retention deletes from here on, for the checker to judge with the rest."""
@@ -258,10 +229,3 @@ class Driver(PlatformProcesses):
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
-
-
-def _append(path: Path, events: list[dict[str, Any]], taken: float) -> None:
-    journal = Journal(path)
-    for event in events:
-        journal.write(event=event["id"], deliveries=event["deliveries"], at=time.time(), ms=round(taken, 1))
-    journal.close()

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from faults.api_requests import ApiResponse
 from faults.databases import Postgresql
-from faults.driver import ApiResponse
 from faults.scenario_definition import Options, scenario
 from faults.scenario_report import Report
 from faults.system import System

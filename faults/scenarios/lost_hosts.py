@@ -10,8 +10,8 @@ from contextlib import ExitStack
 import psycopg
 import requests
 
+from faults.api_requests import ApiResponse
 from faults.databases import Postgresql
-from faults.driver import ApiResponse
 from faults.fork_client import ROOT
 from faults.network import Namespace
 from faults.platform_processes import LONG_LEASE

@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from faults.driver import ApiResponse
+from faults.api_requests import ApiResponse
 from faults.fork_client import ProcessGroup, free_ports
 from faults.load_balancer import LoadBalancer
 from faults.platform_processes import LONG_LEASE, WEB_WORKERS
