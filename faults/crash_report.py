@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from faults.journal import Journal
 from webhooks_app import config, tasks
 from webhooks_app.core import clock, failpoints
-from webhooks_app.worker import recording
+from webhooks_app.worker import delivery_updates
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery, ClaimKey
 from webhooks_app.worker.outcome_buffer import OutcomeBuffer
 
@@ -36,7 +36,7 @@ def install() -> None:
     """
     failpoints.before_kill = _report
     tasks.deliver_due = _reporting_time_out(tasks.deliver_due)
-    recording._write_deliveries = _reporting_late_ones(recording._write_deliveries)
+    delivery_updates.write = _reporting_late_ones(delivery_updates.write)
     setattr(OutcomeBuffer, "_drop_expired", _reporting_dropped_ones(OutcomeBuffer._drop_expired))  # noqa: B010 - mypy
 
 

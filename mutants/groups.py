@@ -60,7 +60,7 @@ GROUPS = (
     _group(
         "webhooks_app/worker",
         "attempt_counts attempt_rows attempt_spans claimed_delivery claimer claims concurrency"
-        " constant_headers damaged_payloads database_backoff dispatcher"
+        " constant_headers damaged_payloads database_backoff delivery_updates dispatcher"
         " due_endpoints endpoint_counters endpoint_scan engine held_deliveries outcome_buffer postponed"
         " endpoint_rate_limits recording retry_decision send_data signed_requests traffic_counters",
         "tests/worker",

@@ -21,7 +21,7 @@ from webhooks_app.db import bulk_sql
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.transport.request import Request
 from webhooks_app.transport.sender import Sender
-from webhooks_app.worker import claims, dispatcher, outcome_buffer, recording, signed_requests
+from webhooks_app.worker import claims, delivery_updates, dispatcher, outcome_buffer, signed_requests
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery
 from webhooks_app.worker.dispatcher import Dispatcher
 from webhooks_app.worker.outcome_buffer import OutcomeBuffer
@@ -76,7 +76,7 @@ def record_twice() -> None:
     run = bulk_sql.run_with_rows
 
     def running(connection: Connection, statement: Any, rows: Any, **values: Any) -> Any:
-        if statement is recording._UPDATE_DELIVERIES:
+        if statement is delivery_updates._UPDATE_DELIVERIES:
             run(connection, statement, rows, **values)
         return run(connection, statement, rows, **values)
 
@@ -111,13 +111,13 @@ def release_what_is_in_flight() -> None:
 
 def ignore_the_generation() -> None:
     """A worker that has lost its claim records over the next one."""
-    recording._RESCHEDULE = bulk_sql.prepare_with_rows(
+    delivery_updates._RESCHEDULE = bulk_sql.prepare_with_rows(
         """
         UPDATE pending_deliveries SET
             next_attempt_at = r.next_at, claimed_at = NULL, tries = tries + 1, lapses = 0
         FROM {rows} WHERE delivery_id = r.id RETURNING delivery_id, pending_deliveries.generation
         """,
-        recording._FIELDS,
+        delivery_updates._FIELDS,
     )
 
 
@@ -174,13 +174,13 @@ def give_up_at_once() -> None:
 
 def forget_a_retry() -> None:
     """The delivery is still pending, and its row in the queue is gone."""
-    recording._RESCHEDULE = bulk_sql.prepare_with_rows(
+    delivery_updates._RESCHEDULE = bulk_sql.prepare_with_rows(
         """
         DELETE FROM pending_deliveries
         WHERE (delivery_id, generation) IN (SELECT r.id, r.generation FROM {rows})
         RETURNING delivery_id, generation
         """,
-        recording._FIELDS,
+        delivery_updates._FIELDS,
     )
 
 
