@@ -88,7 +88,8 @@ def test_disabled_endpoints_and_listeners_are_among_those_that_subscribe(
     change(databases, Endpoint, listener, is_listener=True)
     found = find(Sender(None, workspace.id, A))
     assert {*found.endpoints[workspace.id, A]} == {plain, disabled, listener}
-    assert (found.disabled, found.listeners) == ({disabled}, {listener})
+    assert found.disabled == {disabled}
+    assert found.listeners == {listener}
 
 
 def test_a_token_comes_with_all_that_is_known_of_it(

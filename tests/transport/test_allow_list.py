@@ -19,7 +19,7 @@ def test_the_allow_list_reads_networks_and_pairs() -> None:
 
 @pytest.mark.parametrize("port", [1, 65535])
 def test_any_port_of_a_host_may_be_opened(port: int) -> None:
-    assert parse_allow_list(f"hooks.internal:{port}") == ((), {("hooks.internal", port)})
+    assert parse_allow_list(f"hooks.internal:{port}") == ((), frozenset({("hooks.internal", port)}))
 
 
 MALFORMED = """

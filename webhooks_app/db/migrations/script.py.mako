@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 ${imports if imports else ""}
-import webhooks_app.models.base
+import webhooks_app.db.models.base
 
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
