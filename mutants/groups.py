@@ -45,8 +45,8 @@ GROUPS = (
     _group("webhooks_app/deliveries", "signing_grants", "tests/web/test_signed_deliveries.py"),
     _group(
         "webhooks_app/deliveries",
-        "erasure/database_copies erasure/erased_event erasure/one_event erasure/payload_rows"
-        " payload_retention",
+        "erasure/database_copies erasure/erased_event erasure/one_event erasure/open_deliveries"
+        " erasure/payload_rows payload_retention",
         *("tests/deliveries/erasure", "tests/deliveries/test_payload_retention.py"),
         *("tests/web/test_erased_payloads.py", "tests/worker/test_replayed_deliveries.py"),
         *("tests/deliveries/test_recovery_runs.py", "tests/cli/test_erasure.py"),

@@ -34,6 +34,15 @@ def walk(
         left = [each for each in left if each >= after[0]]
 
 
+def batches(
+    database: ReadDatabase, event_id: str, batch_rows: int, *conditions: ColumnElement[bool]
+) -> Iterator[list[str]]:
+    """Yield the ids of the event's deliveries that meet the conditions, `batch_rows` at a time at most."""
+    for chunk in walk(database, [event_id], *conditions):
+        for start in range(0, len(chunk), batch_rows):
+            yield chunk[start : start + batch_rows]
+
+
 def page(
     event_ids: Sequence[str], after: tuple[str, str], *conditions: ColumnElement[bool]
 ) -> Select[str, str]:

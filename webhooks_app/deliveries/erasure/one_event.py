@@ -1,23 +1,23 @@
 """Erasing the payload of one event before its time, as when a person asks for their data to be deleted."""
 
 import time
-from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Row, func, or_, select, update
+from sqlalchemy import Connection, Row, or_, select
 
 from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, ids
-from webhooks_app.db.engines import Databases, WriteDatabase
-from webhooks_app.db.event_conditions import of_event
-from webhooks_app.db.models import FINAL_STATES, Delivery, DeliveryState, Event, LatePayload
+from webhooks_app.db.engines import Databases
+from webhooks_app.db.models import Event, LatePayload
 from webhooks_app.db.models.event_tables import VALUE_COLUMNS
 from webhooks_app.db.upsert import insert_rows_if_new
-from webhooks_app.deliveries import cancellations, deliveries_of_events
-from webhooks_app.deliveries.erasure import payload_rows
+from webhooks_app.deliveries import deliveries_of_events
+from webhooks_app.deliveries.erasure import open_deliveries, payload_rows
 from webhooks_app.deliveries.erasure.database_copies import forget_copies
 from webhooks_app.deliveries.erasure.erased_event import DEFAULT_LIMITS, ErasedEvent, ErasureLimits
+from webhooks_app.deliveries.erasure.open_deliveries import NONE_CANCELED, Canceled
 from webhooks_app.events import fan_out_runs
 
 
@@ -89,39 +89,62 @@ def erase_rows(
     workspace_id = _workspace_of(databases, event_id, workspace_id)
     if ends_at := payload_rows.held_until(databases.read, now=clock.now()):
         raise UpgradeUnderWay(ends_at)
-    canceled, was_time_over = 0, False
+    canceled = NONE_CANCELED
     if cancel_pending:
-        canceled, was_time_over = _cancel(
-            databases, workspace_id, event_id, actor, limits.batch_rows, deadline
-        )
+        canceled = open_deliveries.cancel(databases, workspace_id, event_id, actor, limits, deadline)
     may_come_back = payload_rows.may_come_back(databases.read)
     now = clock.now()
     with databases.write.begin() as connection:
-        event = _lock(connection, event_id)
-        rest = fan_out_runs.remaining(connection, [event_id])[event_id]
-        waiting = _count_open(connection, event_id) + (0 if cancel_pending else rest)
-        if waiting:
-            raise StillPending(waiting, canceled=canceled, was_time_over=was_time_over)
-        was_erased = event.payload_erased_at is not None
-        is_complete = was_erased and not _is_left_to_retention(connection, workspace_id, event_id)
-        _leave_to_retention(connection, workspace_id, event_id)
-        if not was_erased:
-            payload_rows.erase_bodies(connection, [event_id], now=now)
-            _record(connection, actor, workspace_id, event_id, rest, now)
-            # What fans the event out finds it without a payload, and makes no more deliveries of it.
-            canceled += rest
+        erased = _erase_body(
+            connection, workspace_id, event_id, actor, canceled, cancels_rest=cancel_pending, now=now
+        )
     attempts, is_done = _erase_attempts(databases, event_id, limits.batch_rows, deadline)
+    return replace(
+        erased,
+        attempts_erased=attempts,
+        are_attempts_left=not is_done,
+        is_left_in_log=attempts > 0 or erased.is_left_in_log,
+        may_come_back=may_come_back,
+    )
+
+
+def _erase_body(
+    connection: Connection,
+    workspace_id: str,
+    event_id: str,
+    actor: Actor,
+    canceled: Canceled,
+    *,
+    cancels_rest: bool,
+    now: datetime,
+) -> ErasedEvent:
+    """Erase the event's body and values, unless they were before; return what that came to by itself.
+
+    What fans the event out finds it without a payload, and makes no more deliveries of it.
+    Raises UnknownEvent and StillPending.
+    """
+    event = _lock(connection, event_id)
+    rest = fan_out_runs.remaining(connection, [event_id])[event_id]
+    waiting = open_deliveries.count(connection, event_id) + (0 if cancels_rest else rest)
+    if waiting:
+        raise StillPending(waiting, canceled=canceled.count, was_time_over=canceled.was_time_over)
+    was_erased = event.payload_erased_at is not None
+    is_complete = was_erased and not _is_left_to_retention(connection, workspace_id, event_id)
+    _leave_to_retention(connection, workspace_id, event_id)
+    if not was_erased:
+        payload_rows.erase_bodies(connection, [event_id], now=now)
+        _record(connection, actor, workspace_id, event_id, rest, now)
     return ErasedEvent(
         event_id,
         workspace_id,
         payload_erased_at=event.payload_erased_at or now,
         was_erased=was_erased,
-        deliveries_canceled=canceled,
-        attempts_erased=attempts,
-        are_attempts_left=not is_done,
+        deliveries_canceled=canceled.count + (0 if was_erased else rest),
+        attempts_erased=0,
+        are_attempts_left=True,
         are_samples_left=event.may_be_sampled and not is_complete,
-        is_left_in_log=attempts > 0 or not is_complete,
-        may_come_back=may_come_back,
+        is_left_in_log=not is_complete,
+        may_come_back=False,
     )
 
 
@@ -165,58 +188,14 @@ def _lock(connection: Connection, event_id: str) -> Row[datetime | None, bool]:
     return event
 
 
-def _count_open(connection: Connection, event_id: str) -> int:
-    is_open = of_event(event_id), Delivery.state.not_in(FINAL_STATES)
-    return connection.scalar(select(func.count()).select_from(Delivery).where(*is_open)) or 0
-
-
-def _cancel(
-    databases: Databases, workspace_id: str, event_id: str, actor: Actor, batch_rows: int, deadline: float
-) -> tuple[int, bool]:
-    """Cancel what is pending and not being sent, and what is held.
-
-    Return how many deliveries, and whether the time was over before all of them were looked at.
-    """
-    count, is_open = 0, Delivery.state.not_in(FINAL_STATES)
-    for some in _batches(databases, event_id, batch_rows, is_open):
-        if time.monotonic() > deadline:
-            return count, True
-        count += _cancel_batch(databases.write, workspace_id, some, actor)
-    return count, False
-
-
-def _cancel_batch(
-    database: WriteDatabase, workspace_id: str, delivery_ids: Sequence[str], actor: Actor
-) -> int:
-    now = clock.now()
-    held = update(Delivery).where(Delivery.id.in_(delivery_ids), Delivery.state == DeliveryState.HELD)
-    discarding = held.values(state=DeliveryState.CANCELED, finished_at=now).returning(Delivery.id)
-    with database.begin() as connection:
-        canceled = list(cancellations.cancel_several(connection, workspace_id, delivery_ids, now=now))
-        canceled += connection.scalars(discarding)
-        audit.record_each(
-            connection, actor, "delivery.cancel", workspace_id=workspace_id, targets=canceled, now=now
-        )
-    return len(canceled)
-
-
 def _erase_attempts(
     databases: Databases, event_id: str, batch_rows: int, deadline: float
 ) -> tuple[int, bool]:
     """Return of how many attempts it erased the content, and whether that was all."""
     count = 0
-    for some in _batches(databases, event_id, batch_rows):
+    for some in deliveries_of_events.batches(databases.read, event_id, batch_rows):
         if time.monotonic() > deadline:
             return count, False
         with databases.write.begin() as connection:
             count += payload_rows.erase_attempts(connection, some)
     return count, True
-
-
-def _batches(
-    databases: Databases, event_id: str, batch_rows: int, *conditions: ColumnElement[bool]
-) -> Iterator[Sequence[str]]:
-    """Yield the ids of the event's deliveries that meet the conditions, as many as a transaction changes."""
-    for chunk in deliveries_of_events.walk(databases.read, [event_id], *conditions):
-        for start in range(0, len(chunk), batch_rows):
-            yield chunk[start : start + batch_rows]
