@@ -5,8 +5,7 @@ The README's table of settings is checked against `NAMES` by a test.
 """
 
 import os
-import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from webhooks_app.core import (
     instance_folder,
+    instance_settings,
     listening_host,
     mail_settings,
     oidc_settings,
@@ -22,6 +22,7 @@ from webhooks_app.core import (
     setting_files,
     setting_values,
 )
+from webhooks_app.core.instance_settings import Instance
 from webhooks_app.core.oidc_settings import OidcSettings
 from webhooks_app.core.rate_limit import RateLimit
 from webhooks_app.core.retry_schedule import DEFAULT_DELAYS
@@ -59,6 +60,7 @@ NAMES = SHARED_NAMES | OWN_NAMES
 # More than the longest endpoint time-out (30 s) and what recording may take under load: what takes longer
 # than its lease is sent twice. The setting may go below, for tests whose endpoints have short time-outs.
 SAFE_LEASE_SECONDS = 45
+_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 @dataclass(frozen=True)
@@ -132,22 +134,37 @@ def read(environ: Mapping[str, str] | None = None, *, begins: bool = True) -> Se
     """
     env = {name: value for name, value in (os.environ if environ is None else environ).items() if value != ""}
     _refuse_unknown(env)
-    instance = Path(env.get("WEBHOOKS_INSTANCE", DEFAULT_INSTANCE)).absolute()
-    embedded_database = "DATABASE_URL" not in env
-    keeps = begins or not embedded_database or instance_folder.has_database(instance)
-    warnings = instance_folder.ensure_writable(instance) if embedded_database and keeps else []
+    instance = instance_settings.read(env, DEFAULT_INSTANCE, begins=begins)
+    return _settings(env, instance, _addresses(env))
+
+
+@dataclass(frozen=True, slots=True)
+class _Addresses:
+    host: str
+    port: int
+    base_url: str
+    metrics_listen: tuple[str, int] | None
+    warnings: list[str]
+
+
+def _addresses(env: Mapping[str, str]) -> _Addresses:
+    """Return where the web listens, and what people call it."""
     port = number(env, "PORT", 8000, 1, 65535)
-    host, about_host = listening_host.read(env)
-    base_url = _base_url(env, host, port)
-    metrics_listen = listening_host.read_metrics(env, port)
+    host, warnings = listening_host.read(env)
+    return _Addresses(
+        host, port, _base_url(env, host, port), listening_host.read_metrics(env, port), warnings
+    )
+
+
+def _settings(env: Mapping[str, str], instance: Instance, web: _Addresses) -> Settings:
     return Settings(
-        instance=instance,
-        database_url=_database_url(env, instance) if keeps else _embedded_database_url(instance),
-        redis_url=_redis_url(env, instance),
-        secret_key=_secret_key(env, instance, embedded_database, keeps=keeps),
-        encryption_keys=_encryption_keys(env, instance, embedded_database, keeps=keeps),
-        host=host,
-        port=port,
+        instance=instance.folder,
+        database_url=_database_url(env, instance),
+        redis_url=_redis_url(env, instance.folder),
+        secret_key=instance_settings.secret_key(env, instance),
+        encryption_keys=instance_settings.encryption_keys(env, instance),
+        host=web.host,
+        port=web.port,
         workers=number(env, "WEBHOOKS_WORKERS", 1, 1, 64),
         web_processes=number(env, "WEBHOOKS_WEB_PROCESSES", 1, 1, 64),
         web_threads=number(env, "WEBHOOKS_WEB_THREADS", 8, 1, 256),
@@ -155,28 +172,28 @@ def read(environ: Mapping[str, str] | None = None, *, begins: bool = True) -> Se
         lease_seconds=number(env, "WEBHOOKS_LEASE_SECONDS", 60, 1, 3600),
         retry_delays=setting_values.delays(env, "WEBHOOKS_RETRY_DELAYS", DEFAULT_DELAYS),
         auto_disable_after=setting_values.days(env, "WEBHOOKS_AUTO_DISABLE_DAYS", "5"),
-        targets=target_settings.read(env, host=host, port=port, base_url=base_url, beside=metrics_listen),
+        targets=target_settings.read(
+            env, host=web.host, port=web.port, base_url=web.base_url, beside=web.metrics_listen
+        ),
         ca_bundle=setting_files.certificates(env, "WEBHOOKS_CA_BUNDLE"),
         catalog=setting_files.existing_path(env, "WEBHOOKS_CATALOG"),
         token_rate=setting_values.rate_limit(env, "WEBHOOKS_TOKEN_RATE", "WEBHOOKS_TOKEN_BURST"),
         trusted_proxies=number(env, "WEBHOOKS_TRUSTED_PROXIES", 0, 0, 10),
-        base_url=base_url,
+        base_url=web.base_url,
         mail_server=mail_settings.read(env),
-        log_level=setting_values.one_of(
-            env, "WEBHOOKS_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")
-        ),
+        log_level=setting_values.one_of(env, "WEBHOOKS_LOG_LEVEL", "INFO", _LOG_LEVELS),
         log_format=setting_values.one_of(env, "WEBHOOKS_LOG_FORMAT", "text", ("text", "json")),
         access_log=setting_values.flag(env, "WEBHOOKS_ACCESS_LOG"),
         metrics_token=setting_values.token(env, "WEBHOOKS_METRICS_TOKEN"),
-        metrics_listen=metrics_listen,
+        metrics_listen=web.metrics_listen,
         operators=setting_values.addresses(env, "WEBHOOKS_OPERATORS"),
         drain_seconds=number(env, "WEBHOOKS_DRAIN_SECONDS", 0, 0, 300),
         requires_second_factor=setting_values.flag(env, "WEBHOOKS_REQUIRE_SECOND_FACTOR"),
         password_log_in=_password_log_in(env),
         oidc=oidc_settings.read(env),
-        embedded_database=embedded_database,
+        embedded_database=instance.is_embedded,
         embedded_redis="REDIS_URL" not in env,
-        warnings=(*warnings, *about_host),
+        warnings=(*instance.warnings, *web.warnings),
     )
 
 
@@ -187,13 +204,9 @@ def _refuse_unknown(env: Mapping[str, str]) -> None:
         raise ConfigError(f"{unknown[0]} is not a setting; the README's table lists those there are.")
 
 
-def _database_url(env: Mapping[str, str], instance: Path) -> str:
-    url = env.get("DATABASE_URL") or _embedded_database_url(instance)
-    return database_url.parse("DATABASE_URL", url)
-
-
-def _embedded_database_url(instance: Path) -> str:
-    return database_url.of_file(instance_folder.database_file(instance))
+def _database_url(env: Mapping[str, str], instance: Instance) -> str:
+    own = database_url.of_file(instance_folder.database_file(instance.folder))
+    return database_url.parse("DATABASE_URL", env.get("DATABASE_URL", own)) if instance.keeps else own
 
 
 def _redis_url(env: Mapping[str, str], instance: Path) -> str:
@@ -205,38 +218,11 @@ def _redis_url(env: Mapping[str, str], instance: Path) -> str:
     return url
 
 
-def _secret_key(env: Mapping[str, str], instance: Path, embedded: bool, *, keeps: bool) -> str:
-    key = env.get("SECRET_KEY") or _generated(
-        "SECRET_KEY", instance / "secret_key", embedded, secrets.token_urlsafe, keeps=keeps
-    )
-    if len(key) < 32:
-        raise ConfigError("SECRET_KEY must have at least 32 characters.")
-    return key
-
-
-def _encryption_keys(
-    env: Mapping[str, str], instance: Path, embedded: bool, *, keeps: bool
-) -> tuple[str, ...]:
-    name = "WEBHOOKS_ENCRYPTION_KEYS"
-    path = instance / "encryption_keys"
-    if embedded and name not in env:
-        instance_folder.require_keys_of_database(path)
-    text = env.get(name) or _generated(name, path, embedded, instance_folder.new_fernet_key, keeps=keeps)
-    return setting_values.fernet_keys(name, text)
-
-
 def _password_log_in(env: Mapping[str, str]) -> bool:
     is_on = setting_values.one_of(env, "WEBHOOKS_PASSWORD_LOG_IN", "1", ("0", "1")) == "1"
     if not is_on and "WEBHOOKS_OIDC_ISSUER" not in env:
         raise ConfigError("WEBHOOKS_PASSWORD_LOG_IN is 0 without WEBHOOKS_OIDC_ISSUER: nobody could log in.")
     return is_on
-
-
-def _generated(name: str, path: Path, embedded: bool, make: Callable[[], str], *, keeps: bool) -> str:
-    """A secret kept in a file of the embedded set-up; made on its first run, demanded of any other."""
-    if not embedded:
-        raise ConfigError(f"{name} must be set when DATABASE_URL is.")
-    return instance_folder.generated_secret(path, make, keeps=keeps)
 
 
 def _base_url(env: Mapping[str, str], host: str, port: int) -> str:
