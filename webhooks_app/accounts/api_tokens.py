@@ -123,9 +123,7 @@ def create_in(
     actor: Actor,
 ) -> str:
     """Create a token as `create` does, within the caller's transaction."""
-    token = passwords.new_token()
-    now = clock.now()
-    token_id = ids.new("tok")
+    token, token_id, now = passwords.new_token(), ids.new("tok"), clock.now()
     stored_scopes = token_scopes.join(scopes)
     connection.execute(
         insert(ApiToken).values(
@@ -141,6 +139,26 @@ def create_in(
             burst=burst,
         )
     )
+    bounds = {
+        **({"expires_at": clock.format_rfc3339(expires_at)} if expires_at else {}),
+        **({"rate_limit": str(limit)} if (limit := RateLimit.of(rate_per_second, burst)) else {}),
+    }
+    details = {"name": name, "scopes": stored_scopes}
+    _tell_of_new(connection, workspace_id, token_id, details, bounds, actor=actor, now=now)
+    return token
+
+
+def _tell_of_new(
+    connection: Connection,
+    workspace_id: str,
+    token_id: str,
+    details: dict[str, str],
+    bounds: dict[str, str],
+    *,
+    actor: Actor,
+    now: datetime,
+) -> None:
+    """Audit the new token, and mail its creator; `bounds` stand in the audit log only."""
     audit.record(
         connection,
         actor,
@@ -148,10 +166,8 @@ def create_in(
         workspace_id=workspace_id,
         target=token_id,
         now=now,
-        name=name,
-        scopes=stored_scopes,
-        **({"expires_at": clock.format_rfc3339(expires_at)} if expires_at else {}),
-        **({"rate_limit": str(limit)} if (limit := RateLimit.of(rate_per_second, burst)) else {}),
+        **details,
+        **bounds,
     )
     workspace = connection.scalar(select(Workspace.name).where(Workspace.id == workspace_id))
     security_mails.note_for_actor(
@@ -159,10 +175,9 @@ def create_in(
         "token.create",
         actor=actor.name,
         address=actor.address,
-        details={"name": name, "workspace": workspace, "scopes": stored_scopes},
+        details={"name": details["name"], "workspace": workspace, "scopes": details["scopes"]},
         now=now,
     )
-    return token
 
 
 def change_limit(

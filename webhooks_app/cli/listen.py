@@ -76,7 +76,11 @@ def listen(
         since_seconds=since,
         concurrency=concurrency,
     )
-    listening = Listening(client, options, _say)
+    _run(Listening(client, options, _say), options, is_json)
+
+
+def _run(listening: Listening, options: ListenOptions, is_json: bool) -> None:
+    """Print each delivery that was handed on, until somebody ends it; then end the listener, too."""
     with _Interrupts(listening):
         try:
             _announce(listening.begin(), options)

@@ -103,25 +103,17 @@ def restart_schedules(
     Passes over those whose payload was erased, or whose endpoint is disabled or deleted. Return the ids of
     the deliveries that were restarted, each with its endpoint's.
     """
-    theirs = select(Delivery.event_id).where(
-        Delivery.id.in_(delivery_ids), Delivery.workspace_id == workspace_id, Delivery.state.in_(states)
+    named = (
+        Delivery.id.in_(delivery_ids),
+        Delivery.workspace_id == workspace_id,
+        Delivery.state.in_(states),
     )
-    present = event_payloads.lock_unerased(connection, theirs)
+    present = event_payloads.lock_unerased(connection, select(Delivery.event_id).where(*named))
     if not present:
         return {}
     # Locked in the order of their ids, so that two who restart the same ones never wait for each other.
-    locked = (
-        select(Delivery.id)
-        .where(
-            Delivery.id.in_(delivery_ids),
-            Delivery.workspace_id == workspace_id,
-            Delivery.state.in_(states),
-            Delivery.event_id.in_(present),
-            _is_accepting(Delivery.endpoint_id),
-        )
-        .order_by(Delivery.id)
-        .with_for_update(of=Delivery)
-    )
+    restartable = (*named, Delivery.event_id.in_(present), _is_accepting(Delivery.endpoint_id))
+    locked = select(Delivery.id).where(*restartable).order_by(Delivery.id).with_for_update(of=Delivery)
     restarted = connection.execute(
         update(Delivery)
         .where(Delivery.id.in_(locked))

@@ -73,17 +73,8 @@ def delete_expired(
     batches = Batches(databases, should_stop, limits)
     may_come_back = payload_rows.may_come_back(databases.read)
     finished = FinishedErasures()
-    done, failure = Counter[str](), None
-    with databases.read.session() as session:
-        workspaces = session.scalars(select(Workspace)).all()
-    for workspace in workspaces:
-        if should_stop():
-            break
-        try:
-            _expire_workspace(batches, workspace, now, done, finished)
-        except Exception as error:
-            log.exception("workspace_not_expired", extra={"workspace": workspace.id})
-            failure = failure or error
+    done = Counter[str]()
+    failure = _expire_workspaces(batches, now, done, finished)
     if batches.changed or finished:  # also of what then failed
         are_out = _leave_no_copies(databases, limits)
         if are_out and not may_come_back:
@@ -101,6 +92,24 @@ def delete_expired(
     if not should_stop():
         _record_completion(databases)
     return result
+
+
+def _expire_workspaces(
+    batches: Batches, now: datetime, done: Counter[str], finished: FinishedErasures
+) -> Exception | None:
+    """Expire what each workspace keeps no longer; return the first error, which ends its workspace only."""
+    failure: Exception | None = None
+    with batches.databases.read.session() as session:
+        workspaces = session.scalars(select(Workspace)).all()
+    for workspace in workspaces:
+        if batches.should_stop:
+            break
+        try:
+            _expire_workspace(batches, workspace, now, done, finished)
+        except Exception as error:
+            log.exception("workspace_not_expired", extra={"workspace": workspace.id})
+            failure = failure or error
+    return failure
 
 
 def _leave_no_copies(databases: Databases, limits: RetentionLimits) -> bool:

@@ -75,13 +75,7 @@ def begin(
     now = clock.now()
     listener_limits.take_begin(database, workspace_id, token_id, limits, now=now)
     with database.begin() as connection:
-        # Two that begin at once would both be the last that there may be.
-        own = select(Workspace.id).where(Workspace.id == workspace_id)
-        connection.execute(own.with_for_update(key_share=True))
-        named = select(Listener.endpoint_id).where(
-            Listener.token_id == token_id, Listener.name == wanted.name
-        )
-        connection.execute(named.with_for_update())  # first of all: see `ending`
+        _lock(connection, workspace_id, token_id, wanted.name)
         found = _find(connection, token_id, wanted.name)
         if found is not None and found.deleted_at is None and found.ends_at <= now:
             ending.end_in_transaction(connection, found.endpoint_id, ending.SILENT, actor=actor, now=now)
@@ -93,18 +87,7 @@ def begin(
         _configure(connection, cipher, endpoint_id, wanted, now)
         session = Session(endpoint_id, ids.new("lss"), is_resumed)
         _write(connection, session, token_id, wanted, now, is_new=found is None, limits=limits)
-        audit.record(
-            connection,
-            actor,
-            "listener.start",
-            workspace_id=workspace_id,
-            target=endpoint_id,
-            now=now,
-            name=wanted.name,
-            forward_to=wanted.forward_to,
-            event_types="all" if wanted.all_events else list(wanted.event_types),
-            resumed=is_resumed,
-        )
+        _record(connection, actor, workspace_id, session, wanted, now)
     return session
 
 
@@ -123,6 +106,14 @@ def renew(
             .values(ends_at=ends_at)
         )
     return ends_at
+
+
+def _lock(connection: Connection, workspace_id: str, token_id: str, name: str) -> None:
+    # Two that begin at once would both be the last that there may be.
+    own = select(Workspace.id).where(Workspace.id == workspace_id)
+    connection.execute(own.with_for_update(key_share=True))
+    named = select(Listener.endpoint_id).where(Listener.token_id == token_id, Listener.name == name)
+    connection.execute(named.with_for_update())  # first of all: see `ending`
 
 
 def _find(connection: Connection, token_id: str, name: str) -> Row[str, datetime, datetime | None] | None:
@@ -204,3 +195,25 @@ def _write(
     else:
         mine = Listener.endpoint_id == session.endpoint_id
         connection.execute(update(Listener).where(mine).values(values))
+
+
+def _record(
+    connection: Connection,
+    actor: Actor,
+    workspace_id: str,
+    session: Session,
+    wanted: WantedListener,
+    now: datetime,
+) -> None:
+    audit.record(
+        connection,
+        actor,
+        "listener.start",
+        workspace_id=workspace_id,
+        target=session.endpoint_id,
+        now=now,
+        name=wanted.name,
+        forward_to=wanted.forward_to,
+        event_types="all" if wanted.all_events else list(wanted.event_types),
+        resumed=session.is_resumed,
+    )

@@ -62,8 +62,7 @@ class DeliveryEngine:
         self._sender = sender
         self._wake_ups = wake_ups
         self._limits = limits
-        self._idle_since = 0.0
-        self._turned_at = time.monotonic()
+        self._idle_since, self._turned_at = 0.0, time.monotonic()
         self._sender.watch(wake_ups.listener, wake_ups.listener.note)
         self._backoff = DatabaseBackoff(limits.backoff)
         self._concurrency = Concurrency(sender.free, limits.concurrency)
