@@ -74,6 +74,14 @@ PURE_IMPORTS = {
 DIALECT_NAME = re.compile(r"(?<![a-z])(sqlite|postgres(ql)?)(?![a-z])")
 LOOKS_AT_A_CLOCK = {"now", "utcnow", "today"}
 
+# Lines of a file at most, and the few that are longer, each with its reason.
+LONGEST_SOURCE, LONGEST_TEST = 250, 500
+SOURCES = ("webhooks_app", "faults", "hosts", "bench", "mutants", "docs_site", "clients")
+LONG_FILES = {
+    "webhooks_app/client.py": "Apps copy it, which is easier with one file than with several.",
+    "webhooks_app/db/migrations/versions/0001_first_schema.py": "Databases were made by it, so it stays.",
+}
+
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "versions" not in path.parts)
 
 
@@ -239,3 +247,16 @@ def test_scripts_are_thin(script: str) -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
 def test_examples_stand_without_the_platform(path: Path) -> None:
     assert own_imports(path) == set()
+
+
+def line_counts(*folders: str) -> Iterator[tuple[str, int]]:
+    """Yield each Python file below the folders, with how many lines it has."""
+    for path in (path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))):
+        if "node_modules" not in path.parts and not path.is_symlink():
+            yield str(path.relative_to(ROOT)), len(path.read_bytes().splitlines())
+
+
+def test_no_file_is_longer_than_one_reads_at_a_time_but_a_few_with_reasons() -> None:
+    long = {name for name, count in line_counts(*SOURCES) if count > LONGEST_SOURCE}
+    long |= {name for name, count in line_counts("tests") if count > LONGEST_TEST}
+    assert long == LONG_FILES.keys(), "divide it by what its parts are about"
