@@ -64,9 +64,9 @@ def _reporting_time_out(deliver_due: Callable[[], None]) -> Callable[[], None]:
 
 
 def _reporting_late_ones(write: Callable[..., Any]) -> Callable[..., Any]:
-    """Report outcomes as old as a lease that were not written, as their claims were stale, or all the same.
+    """Report outcomes of stale claims that are as old as a lease: those that were not written, and successes.
 
-    A success is: then the newer claim's outcome is the one that is not.
+    A late success is written; then it is the newer claim's outcome that is not.
     """
     oldest = timedelta(seconds=config.read().lease_seconds) - _BEFORE_REQUEST
 

@@ -68,7 +68,7 @@ def event_names(order_id: str, events: int) -> list[str]:
 
 
 def produce(url: str, seed: str, stop_file: str) -> None:
-    """Write orders until the file is there; now and then die in the middle, or right behind the commit.
+    """Write orders until the file is there; now and then die in the middle, or right after the commit.
 
     Every other transaction is one of SQLAlchemy's sessions, the others are the driver's own.
     """

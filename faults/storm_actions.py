@@ -1,6 +1,6 @@
 """The actions of a storm: seeded kills of every process, several a second, under traffic.
 
-A storm is planned as a whole before it begins: the seed decides the kind of each action, the pause behind it,
+A storm is planned as a whole before it begins: the seed decides the kind of each action, the pause after it,
 and what its kind leaves open.
 """
 
@@ -49,7 +49,7 @@ class Action:
 
 
 def plan(seed: str, database: str, kills: int, *, pause_seconds: float = 0.12) -> list[Action]:
-    """Return the actions of a storm in their order, so many of them kills, with a mean pause behind each."""
+    """Return the actions of a storm in order, `kills` of which kill, with a mean pause after each."""
     rng = random.Random(f"storm-{seed}")
     killing = KILLS | (KILLS_ON_POSTGRESQL if database == "postgresql" else {})
     weights = killing | DISTURBANCES | (DISTURBANCES_ON_SQLITE if database == "sqlite" else {})

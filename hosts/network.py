@@ -31,7 +31,7 @@ class Host:
         ip("link", "set", self._link, "up")
 
     def kill_processes(self) -> None:
-        """Kill everything that runs there, at once and before it can say goodbye."""
+        """Cut the link, then kill everything that runs there, so that no connection is closed in order."""
         self.cut()
         for pid in ip("netns", "pids", self._namespace).split():
             with suppress(ProcessLookupError):

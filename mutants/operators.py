@@ -93,7 +93,7 @@ def mutate(source: str) -> list[Mutant]:
 
 def _mutant(tree: ast.Module, texts: Sequence[str], node: ast.AST, what: str, replacement: ast.AST) -> Mutant:
     place = places.of(node)
-    # A copy takes what it is told to have copied already as it is.
+    # With the replacement in its memo, `deepcopy` takes it for the copy of the node already made.
     changed = copy.deepcopy(tree.body[place.position], {id(node): replacement})
     before, after = texts[: place.position], texts[place.position + 1 :]
     return Mutant(
@@ -139,7 +139,7 @@ def _is_sql(node: ast.AST) -> bool:
 
 
 def _is_a_given_number(value: ast.expr) -> bool:
-    """Tell a number, one worked out from others, as `24 * 3600` or `LIMIT + 1`, or so long a duration."""
+    """Return whether it is a number, computed like `24 * 3600` or `LIMIT + 1`, or a timedelta of such."""
     if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "timedelta":
         return all(_is_a_given_number(each.value) for each in value.keywords)
     if isinstance(value, ast.BinOp):

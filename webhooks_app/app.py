@@ -41,7 +41,7 @@ def create_app(
     wake_limits: WakeLimits = DEFAULT_WAKE_LIMITS,
     group_limits: GroupLimits = DEFAULT_GROUP_LIMITS,
 ) -> Flask:
-    """The web application and what commands share with it. Raises config.ConfigError.
+    """Create the web application, with what commands share with it. Raises config.ConfigError.
 
     The limits are the web's unless others are given.
     """
@@ -70,7 +70,7 @@ def create_app(
 
 
 def create_serving_app(settings: config.Settings) -> Flask:
-    """As `create_app`, with the catalog, which each of the first requests or each child would load."""
+    """Create an application with its catalog loaded, so that no request or forked child has to load it."""
     app = create_app(settings)
     _load_catalog(app)
     return app
@@ -81,7 +81,7 @@ def _load_catalog(app: Flask) -> object:
 
 
 def create_app_or_exit() -> Flask:
-    """For processes: a setting or a schema that cannot be used ends them with its one line."""
+    """Create the application, or end the process with one line about an unusable setting or schema."""
     try:
         settings = config.read()
         schema_version.check_at_start(settings.database_url)

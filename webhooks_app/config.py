@@ -116,7 +116,7 @@ class Settings:
 
 
 def read_existing() -> Settings:
-    """Settings from the process's environment. Raises ConfigError, also where no platform has begun."""
+    """Return the settings of the process's environment. Raises ConfigError, also where no platform exists."""
     settings = read(begins=False)
     if settings.embedded_database and not instance_folder.has_database(settings.instance):
         raise ConfigError(
@@ -127,7 +127,7 @@ def read_existing() -> Settings:
 
 
 def read(environ: Mapping[str, str] | None = None, *, begins: bool = True) -> Settings:
-    """Settings from `environ` (default: the process's). Raises ConfigError.
+    """Return the settings from `environ` (default: the process's environment). Raises ConfigError.
 
     The embedded set-up's folder and secrets are made where there are none; without `begins`, nothing is
     written before there is a database, and secrets that the first run will make are others each time.

@@ -136,7 +136,7 @@ def recover() -> None:
 
 
 def expire() -> None:
-    """Delete, hourly, what is finished and older than its workspace keeps it; see to indexes beside that."""
+    """Delete, hourly, what is finished and older than its workspace keeps it; build and drop indexes, too."""
     _run_in_thread("expire", _expire)
     # Not one behind the other: a build waits for whatever transaction is older than it.
     _run_in_thread("index_builds", _build_indexes)
@@ -190,9 +190,9 @@ def _build_indexes() -> None:
 
 
 def _run_in_thread(name: str, act: Callable[[], object]) -> None:
-    """Start a thread, one of each name: a mail server that hangs must not keep this worker from delivering.
+    """Run `act` in a thread, unless one of this name runs: a mail server that hangs must not stop deliveries.
 
-    What it was at when the process ends is gone on with by a later job.
+    A later job goes on with what is unfinished when the process ends.
     """
 
     def run() -> None:

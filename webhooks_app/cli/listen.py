@@ -102,7 +102,7 @@ def _run(listening: Listening, options: ListenOptions, is_json: bool) -> None:
 
 
 class _Interrupts:
-    """Has Ctrl-C and SIGTERM end at once while nothing is in hand, else behind that; the second at once."""
+    """Makes Ctrl-C and SIGTERM end at once while no delivery is in hand, else after it; a second at once."""
 
     def __init__(self, listening: Listening) -> None:
         self._listening = listening

@@ -23,7 +23,7 @@ def reports_of(
 ) -> Iterator[None]:
     """Report for this process while the block runs; `describe` adds to what each has to say.
 
-    `look` is called behind each report but the first.
+    `look` is called after each report but the first.
     """
 
     def describe_all() -> dict[str, Any]:

@@ -49,7 +49,7 @@ def created_at(public_id: str) -> datetime:
     try:
         return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int.from_bytes(raw[:6], "big"))
     except OverflowError:
-        raise ValueError(f"not an id of this age of the world: {public_id!r}") from None
+        raise ValueError(f"not an id, as its time is out of range: {public_id!r}") from None
 
 
 def is_id(prefix: str, text: str) -> bool:

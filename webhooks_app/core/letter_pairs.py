@@ -44,7 +44,8 @@ _PAIRS_PER_UNUSUAL = 7
 def could_be_words(letters: str) -> bool:
     """Tell whether letters from A to Z, in either case, could be words, however they are joined.
 
-    Of 20 letters and more by chance, one in fifty could; of a few words joined by chance, one in 800 not.
+    Of random strings of 20 letters or more, one in fifty passes; of a few words joined at random, one in 800
+    does not.
     """
     text = letters.lower()
     pairs = list(pairwise(text))

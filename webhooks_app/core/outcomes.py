@@ -35,7 +35,7 @@ class OutcomeClass(StrEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> "OutcomeClass":
-        """Read what only a newer version knows as a failure of the platform: going back shows its log."""
+        """Return PLATFORM for a class that only a newer version knows: after a downgrade its log is shown."""
         return cls.PLATFORM
 
 

@@ -6,7 +6,7 @@ from typing import Self
 
 FASTEST_RATE = 100_000
 LARGEST_BURST = 1_000_000
-# What a burst is where none is said: a producer that sent nothing for so long may catch up at once.
+# The default burst, in seconds of the rate: a producer that was silent for this long may catch up at once.
 BURST_SECONDS = 10
 
 
@@ -30,7 +30,7 @@ class RateLimit:
         return math.ceil(self.burst / self.per_second)
 
     def seconds_until(self, count: int, left: float) -> int:
-        """Return in how many whole seconds `count` fit, of which `left` are there now; none is zero."""
+        """Return in how many whole seconds `count` events fit, if `left` of them fit now; 0 means at once."""
         return max(0, math.ceil((count - left) / self.per_second))
 
     def __str__(self) -> str:

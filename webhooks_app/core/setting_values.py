@@ -73,7 +73,7 @@ def delays(env: Mapping[str, str], name: str, default: tuple[float, ...]) -> tup
     except ValueError:
         seconds = ()
     if not seconds or not all(0 < each <= 30 * 86_400 for each in seconds) or len(seconds) > 50:
-        raise ConfigError(f"{name} must be 1 to 50 seconds figures separated by commas, such as 5,300,1800.")
+        raise ConfigError(f"{name} must be 1 to 50 delays in seconds, comma-separated, such as 5,300,1800.")
     return seconds
 
 
@@ -147,7 +147,7 @@ def _is_console_url(url: str) -> bool:
 
 
 def has_good_port(url: str) -> bool:
-    """Whether the URL can be parsed and names no port, or one from 1 to 65535."""
+    """Return whether the URL can be parsed and names no port, or one from 1 to 65535."""
     try:
         return urlsplit(url).port != 0
     except ValueError:

@@ -1,9 +1,9 @@
-"""URLs as people may read them: without what is in them to let whoever has it in. Pure.
+"""URLs as people may read them: without the parts that would give a reader access. Pure.
 
-Values of the query are masked all, as they often hold a credential; of the path only the parts that look made
-by a machine, as Slack's, Discord's and Teams' hooks have them, since a path is mostly words. What looks so is
-a rule about shape and not a list of services: a long run of letters and digits in no order that words have.
-Shorter ones are known by where they stand: behind an account's number in the path of a hook, as Zapier's.
+All values of the query are masked, as they often hold a credential. A path is mostly words, so only those
+parts of it are masked that look generated, as in the hooks of Slack, Discord and Teams. The rule is about
+shape and is no list of services: a long run of letters and digits in an order that words do not have.
+Shorter keys are recognised by their position: after an account's number in the path of a hook, as Zapier's.
 """
 
 import re

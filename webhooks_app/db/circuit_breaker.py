@@ -1,8 +1,8 @@
 """Whether it is worth waiting for the database, so that one which is silent does not take every thread along.
 
-See "Circuit Breaker" in Michael Nygard's "Release It!". This one has a second rule, as the first needs a wait
-to end: while most threads wait, those that join them wait for a short time only, and none join them once
-nobody was answered for as long. So the rest of the threads are soon free for what needs no database.
+See "Circuit Breaker" and "Bulkheads" in Michael Nygard's "Release It!". The second is there because the first
+needs a wait to end: while most threads wait, any more wait for a short time only, and not at all once nobody
+was answered for as long. So the rest of the threads are soon free for what needs no database.
 """
 
 import threading
@@ -19,8 +19,8 @@ class BreakerLimits:
     """When nobody waits for the database any more.
 
     `pause_seconds`: how long after it was silent, until one caller tries again; `trial_seconds`: how long
-    that one may take. `crowd`: how many may wait for as long as it takes; who comes after them waits for
-    `crowd_seconds`, and not at all once nobody was answered for as long.
+    that one may take. `most_waiting`: how many may wait for as long as it takes; any more wait for
+    `excess_wait_seconds`, and not at all once nobody was answered for as long.
     """
 
     crowd: int
@@ -39,7 +39,7 @@ class CircuitBreaker:
         self._lock = threading.Lock()
         self._waiting = 0
         self._quiet_since = self._answered_at = 0.0
-        self._closed_until: float | None = None  # None while the database answers
+        self._open_until: float | None = None  # None while the breaker is closed: the database answers
 
     @property
     def is_silent(self) -> bool:

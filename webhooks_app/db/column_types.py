@@ -43,10 +43,10 @@ def of_driver(value: Any) -> datetime | None:
 
 
 def microseconds(moment: datetime) -> int:
-    """A moment as SQLite holds it."""
+    """Return an aware moment as SQLite holds it: microseconds since 1970."""
     return (moment - _EPOCH) // _MICROSECOND
 
 
 def from_microseconds(value: int) -> datetime:
-    """The moment that SQLite holds so."""
+    """Return the moment, in UTC, that SQLite holds as these microseconds since 1970."""
     return _EPOCH + timedelta(microseconds=value)

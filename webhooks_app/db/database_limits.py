@@ -23,7 +23,7 @@ class DatabaseLimits:
     `reads_whole_tables`: whether a statement may be planned to read a table from end to end. A plan is kept
     for as long as a connection is, and may be made while the table is empty.
 
-    `crowd`: how many of a process's threads may wait while the database answers none of them, None for all.
+    `most_waiting`: how many of a process's threads may wait while the database answers none; None for all.
     `request_seconds`: for all of a request that waits for either database, from when the request is there.
     """
 

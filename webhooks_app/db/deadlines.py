@@ -16,7 +16,7 @@ _ends_at: ContextVar[float | None] = ContextVar("deadline", default=None)
 def within(seconds: float | None, *, renewed: bool = False) -> Iterator[None]:
     """Set a deadline, unless an earlier one holds; None sets none.
 
-    `renewed`: the earlier one holds no longer, as for what has to be done once it is over.
+    `renewed`: ignore an earlier deadline, as for what has to be done even once that is over.
     """
     ends_at = None if seconds is None else time.monotonic() + seconds
     earlier = None if renewed else _ends_at.get()
@@ -29,7 +29,7 @@ def within(seconds: float | None, *, renewed: bool = False) -> Iterator[None]:
 
 
 def remaining() -> float | None:
-    """Return the seconds that are left, none or less once it is over; None without a deadline."""
+    """Return the seconds that are left, zero or negative once it is over; None without a deadline."""
     ends_at = _ends_at.get()
     return None if ends_at is None else ends_at - time.monotonic()
 
@@ -41,7 +41,7 @@ def is_over() -> bool:
 
 
 def shorten(seconds: float | None) -> float | None:
-    """Return what is left where that is less than `seconds`, of which None is for ever; at least zero."""
+    """Return `seconds` (None: for ever), or what is left of the deadline if that is less; never negative."""
     left = remaining()
     if left is None:
         return seconds

@@ -21,6 +21,6 @@ def server_version(connection: Connection) -> str:
 
 
 def shorten_lock_timeout(connection: Connection, seconds: float) -> None:
-    """Have the transaction wait for a lock no longer than that on PostgreSQL; SQLite's one lock it has."""
+    """Limit the transaction's waits for locks on PostgreSQL; on SQLite it holds the only lock already."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = {round(seconds * 1000)}")

@@ -65,7 +65,7 @@ class WriteDatabase:
         after_commit: Callable[[], None] | None = None,
         refusals: WriteRefusals | None = None,
     ) -> None:
-        """Call `after_commit` behind each commit, in the thread that committed."""
+        """Call `after_commit` after each commit, in the thread that committed."""
         self.refusals = refusals or WriteRefusals()
         self._engine = engine
         self._writing = engine.execution_options(**{WRITES: True})

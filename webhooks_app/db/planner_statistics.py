@@ -11,7 +11,7 @@ from webhooks_app.db.engines import WriteDatabase
 # Less than PostgreSQL's `deadlock_timeout` is by default (a second), after which a vacuum would be ended that
 # is at the table: one that takes its time would never come to its end.
 _LOCK_SECONDS = 0.5
-# As PostgreSQL looks at it before ANALYZE; whom it refuses it only warns, and does nothing.
+# The check that ANALYZE itself makes: where it fails, PostgreSQL warns, does nothing and raises no error.
 _MAY_ANALYZE = text("""
     SELECT pg_has_role(d.datdba, 'USAGE') OR CASE
         WHEN CAST(current_setting('server_version_num') AS integer) >= 170000
@@ -47,13 +47,13 @@ def advice(connection: Connection, table: Table) -> str | None:
 def sample_anew(
     database: WriteDatabase, table: Table, columns: list[Column[str]], *, placeholder: Mapping[str, Any]
 ) -> bool:
-    """Have the statistics of the columns made of what is in the table now; SQLite has none.
+    """Have PostgreSQL compute the columns' statistics from what is in the table now; SQLite has none.
 
-    Return whether that was done, or was not needed; it is not where `may_sample` is False.
+    Return whether that was done or not needed; False where `may_sample` is False.
 
-    Of an empty table PostgreSQL makes none and keeps what it had, so that then a row of the values of
-    `placeholder`, which has nothing in the columns, is there for as long as the transaction takes.
-    Reads some 30,000 rows at most. Raises DBAPIError, also where a vacuum is at the table.
+    For an empty table PostgreSQL computes none and keeps the old ones. So a row with the values of
+    `placeholder`, which has nothing in these columns, is inserted for as long as the transaction takes.
+    Reads some 30,000 rows at most. Raises DBAPIError, also while a vacuum works on the table.
     """
     if not keeps_samples(database):
         return True

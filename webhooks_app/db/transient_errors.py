@@ -91,13 +91,13 @@ def cause_of(error: BaseException) -> Cause | None:
 
 
 def raise_unless_transient(error: Exception) -> None:
-    """Raise the error, unless the database could only not serve just now."""
+    """Raise the error, unless it says that the database cannot serve just now."""
     if cause_of(error) is None:
         raise error
 
 
 def raise_if_transient(error: Exception) -> None:
-    """Raise the error if the database could only not serve just now."""
+    """Raise the error if it says that the database cannot serve just now."""
     if cause_of(error) is not None:
         raise error
 
@@ -115,7 +115,7 @@ def log_unavailable(logger: logging.Logger, error: Exception, **fields: Any) -> 
 
 @contextmanager
 def database_may_be_away(logger: logging.Logger, **fields: Any) -> Iterator[None]:
-    """Leave the block off, and log that, where the database cannot serve just now; raise all other errors."""
+    """End the block early, and log it, if the database cannot serve just now; raise all other errors."""
     try:
         yield
     except DATABASE_ERRORS as error:

@@ -24,14 +24,14 @@ class Refusal:
 
 
 class WriteRefusals:
-    """One per process, shared by its threads, of which whichever comes last is believed."""
+    """One per process, shared by its threads; the thread that reports last is believed."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._refusal: Refusal | None = None
 
     def note(self, error: BaseException) -> None:
-        """Note what a write came to, if it says that others will come to the same."""
+        """Note why a write failed, if that means that other writes will fail in the same way."""
         cause = cause_of(error)
         if cause not in _LASTING:
             return
@@ -42,7 +42,7 @@ class WriteRefusals:
             self._refusal = Refusal(cause, now, now)
 
     def note_success(self) -> None:
-        """Note that a write was taken, by which alone a full disk is not known to have room again."""
+        """Note that a write succeeded, which does not prove that a full disk has room again."""
         if self._refusal is not None and self._refusal.cause is Cause.READ_ONLY:
             self._refusal = None
 

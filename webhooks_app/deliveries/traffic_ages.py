@@ -1,4 +1,4 @@
-"""Sums of attempts as they age: finished slots are added to those of their hours, and old hours deleted."""
+"""Sums of attempts as they age: past intervals are added to their hours', and old hours are deleted."""
 
 import time
 from collections import Counter
@@ -12,8 +12,8 @@ from webhooks_app.db import bulk_sql, traffic_sql
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import TrafficCount
 
-# The chart of an hour wants slots that are younger; an outcome that is recorded later than this makes a slot
-# anew, which the next run adds up.
+# The chart of an hour needs intervals that are younger; an outcome that is recorded later than this creates
+# its interval again, which the next run adds up.
 FINE_AGE = timedelta(hours=2)
 KEPT_AGE = timedelta(days=32)  # the longest chart has 30
 # What one transaction takes, so that the write lock is held for some 10 ms.
@@ -35,7 +35,7 @@ def fold(
     should_stop: Callable[[], bool] = lambda: False,
     batch_rows: int = BATCH_ROWS,
 ) -> int:
-    """Add the slots that are older than FINE_AGE to their hours; return how many."""
+    """Add the intervals that are older than FINE_AGE to their hours; return how many rows were added."""
     before = now.replace(minute=0, second=0, microsecond=0) - FINE_AGE
 
     def fold_some(connection: Connection) -> int:

@@ -16,7 +16,7 @@ from webhooks_app.endpoints.charts import Period
 
 @dataclass(slots=True, frozen=True)
 class BinCount:
-    """Attempts of one bin with one name; `last_at` is the start of the last slot in it that has any."""
+    """Attempts of one bin with one name; `last_at` is the start of the last interval in it that has any."""
 
     position: int
     name: str
@@ -53,7 +53,7 @@ class Traffic:
 
 @dataclass(slots=True, frozen=True)
 class FailureCount:
-    """Why attempts failed: by the status or, without one, the outcome; `last_at` is the start of a slot."""
+    """Why attempts failed: by the status, else the outcome; `last_at` is the start of an interval."""
 
     name: str
     label: str

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class KeyFreed(Exception):
-    """What had an idempotency key was deleted while it was looked up: nothing is stored, and can be now."""
+    """What held an idempotency key was deleted during the look-up: nothing was stored, so try again."""
 
 
 def accept_events(
@@ -71,11 +71,11 @@ def commit(
     """Store the submissions, of any workspaces, in one transaction; return the outcome of each.
 
     When this returns, what is accepted is committed and the workers have been woken, if Redis answered. A
-    KeyReused is its submission's own. An error of the database is the outcome of each that it kept from being
-    stored; where it may lie in what one of them holds, each is tried alone. `go_on` is called with what more
-    deliveries there are than one transaction inserts: they are committed as recorded, and to be inserted.
-    `found` are those who subscribe, if they were looked up a moment ago. All processes that run read
-    `stored_format`.
+    KeyReused is the outcome of its own submission only. A transient error of the database is the outcome of
+    every submission; after any other error each is tried alone, as one of them may have caused it. `go_on`
+    is called with the rest: the deliveries beyond what one transaction inserts, committed as still to be
+    inserted. `found` is what `subscribers.find` returned a moment ago, if it was called. Every process that
+    runs must be able to read `stored_format`.
     """
     if not submissions:
         return []
@@ -97,12 +97,12 @@ def commit(
 
 
 def _wake(wake_ups: WakeUps, fanned_out: FannedOut) -> None:
-    """Wake the workers for what is committed: it is accepted, whatever becomes of that."""
+    """Wake the workers for what is committed; an error stays here, as the events are accepted anyway."""
     if not fanned_out.is_due:
         return
     try:
         wake_ups.wake_worker(fanned_out.due_endpoints, listener_ids=fanned_out.due_listeners)
-    except Exception:  # or it would be told as refused, or even be accepted again
+    except Exception:  # otherwise the events would be reported as refused, or even be accepted again
         log.exception("wake_up_failed")
 
 

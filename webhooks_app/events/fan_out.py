@@ -52,10 +52,10 @@ class Rest:
 
 @dataclass(slots=True, frozen=True)
 class FannedOut:
-    """How many deliveries each event has that was inserted, by its id; and whether any of them is due now.
+    """How many deliveries each inserted event has, by the event's id; and whether any of them is due now.
 
-    `due_endpoints` are the endpoints of all that are, if they are known, and `due_listeners` those of them
-    that are listeners. A `rest` is for `fan_out_runs.go_on`, once it is committed.
+    `due_endpoints` are the endpoints of the due ones, if they are known, and `due_listeners` those of them
+    that are listeners. A `rest` has to be passed to `fan_out_runs.go_on` once it is committed.
     """
 
     deliveries: dict[str, int]
@@ -73,7 +73,7 @@ def fan_out(
     found: Subscribers | None = None,
     limits: FanOutLimits = DEFAULT_LIMITS,
 ) -> FannedOut:
-    """Insert events, of any workspaces, with their deliveries; leave out what bears a used idempotency key.
+    """Insert events, of any workspaces, with their deliveries; skip those whose idempotency key was used.
 
     `found` are those who subscribe, if they were looked up a moment ago. One statement writes, however many
     the events are; one more where an endpoint that subscribes is disabled, and two where there is a rest.

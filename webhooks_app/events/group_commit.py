@@ -36,10 +36,10 @@ log = logging.getLogger(__name__)
 class GroupLimits:
     """How long and how much a group waits and holds.
 
-    `events` in one transaction; a submission that has more of its own is committed alone. `late_seconds`:
-    whoever has waited for longer when the database could not serve is told so with those who were first, as
-    the next try may take as long again. `answer_seconds`: for all statements of a group, and the wait of the
-    one that has waited longest; `least_seconds`: for the statements, though that one be late.
+    `events`: how many one transaction takes; a submission with more is committed alone. `late_seconds`: when
+    the database cannot serve a group, submissions that have waited longer than this fail with it, as the next
+    try may take as long again. `answer_seconds`: for all statements of a group together with the wait of its
+    oldest submission. `least_seconds`: for the statements at least, even if that submission is late.
     """
 
     events: int = 250
@@ -115,7 +115,7 @@ class GroupCommit:
             self._tell_all_waiting(error)
 
     def _tell_all_waiting(self, error: Exception) -> None:
-        """Tell all that wait that nobody commits them; the next one that comes has it tried anew."""
+        """Fail all that wait, as no thread can commit them; the next submission tries to start one again."""
         with self._lock:
             waiting, self._waiting = self._waiting, []
             self._is_committing = False
@@ -209,7 +209,7 @@ class GroupCommit:
             return subscribers.find(connection, senders)
 
     def _tell_not_found(self, group: list[PendingSubmission], error: Exception) -> None:
-        """Tell the group what kept it from being looked up; if that may be one of them, try each alone."""
+        """Fail the group with the error of its look-up; if one of them may have caused it, try each alone."""
         if len(group) > 1 and transient_errors.cause_of(error) is None:
             for each in group:
                 if not each.is_told:
@@ -220,7 +220,7 @@ class GroupCommit:
         self._tell_late(error)
 
     def _tell_late(self, outcome: Outcome) -> None:
-        """Tell those who have waited for long what those before them were told, if the database is why."""
+        """Fail those that have waited long with the error of the group before, if the database caused it."""
         if not isinstance(outcome, Exception) or transient_errors.cause_of(outcome) is None:
             return
         latest = time.monotonic() - self._limits.late_seconds

@@ -1,4 +1,4 @@
-"""A submission that waits for its commit, and whoever is told what becomes of it."""
+"""A submission that waits for its commit, and the callback that gets its outcome."""
 
 import logging
 import time
@@ -41,7 +41,7 @@ class PendingSubmission:
         return (Sender(self.token_hash, workspace_id, event.type) for event in self.submission.events)
 
     def identify(self, tokens: Mapping[str, LiveToken]) -> bool:
-        """Give the submission its token's workspace; return False, and tell, where no token may send it."""
+        """Give the submission its token's workspace; if no token may send it, resolve it and return False."""
         if self.token_hash is None:
             return True
         token = tokens.get(self.token_hash)
@@ -57,11 +57,11 @@ class PendingSubmission:
         self.tell(refusal)
 
     def tell(self, outcome: Outcome) -> None:
-        """Hand over the outcome, unless one was before."""
+        """Call `when_done` with the outcome, unless it was called before."""
         if self.is_told:
             return
         self.is_told = True
         try:
             self.when_done(outcome)
         except Exception:
-            log.exception("outcome_not_told")
+            log.exception("outcome_callback_failed")

@@ -72,11 +72,12 @@ class _Bucket:
         return self.in_hand + min(self.limit.burst, self.left + since * self.limit.per_second)
 
     def may_ask(self, count: int) -> bool:
-        """Return whether the database may give what `count` events lack.
+        """Return whether to ask the database for what `count` events lack.
 
-        What it had left it is asked for at once; what came back since, ten times a second, or twice while
-        the burst comes back, which would be full and lose the rest, and a hundred times at most. So a token
-        that sends a thousand times what it may costs no more transactions than one at its limit.
+        Ask at once for what it had left. For what has come back since, ask ten times a second; where the
+        bucket fills faster, twice while it fills, as a full one gains nothing more; and never more than a
+        hundred times a second. So a token that sends a thousand times what it may costs no more transactions
+        than one at its limit.
         """
         if count <= self.in_hand + self.left:
             return True

@@ -24,7 +24,7 @@ ValuesOf = Callable[[str, Mapping[str, Any]], list[str]]
 
 @dataclass(frozen=True, slots=True)
 class BackfillLimits:
-    """How many events one transaction is about, and the part of the time that is left to others."""
+    """How many events one transaction indexes, and how long to pause then, relative to the time it took."""
 
     batch_rows: int = 100
     pause_share: float = 1.0
@@ -88,7 +88,7 @@ def _index(connection: Connection, values_of: ValuesOf, rows: Sequence[Row[Any]]
 
 
 def _finish(databases: Databases, until: str) -> None:
-    """Forget the backfill once no event can come that is its own."""
+    """Delete the backfill's row once no further event can be accepted that it would have to index."""
     if until < ids.floor("evt", clock.now()):
         with databases.write.begin() as connection:
             connection.execute(delete(ValueBackfill).where(ValueBackfill.until == until))

@@ -18,7 +18,7 @@ _RETRY_SECONDS = 1.0
 def fork(act: Callable[[], object]) -> int:
     """Return the id of a child that calls `act`, with stop signals as a process has them by default.
 
-    The child ends with status 0 behind that, with its own where `act` raises SystemExit, otherwise with 1.
+    The child exits with 0 after `act`, with the status of a SystemExit that `act` raises, otherwise with 1.
     """
     sys.stdout.flush()  # what is buffered would be printed by both
     child = os.fork()
@@ -28,10 +28,9 @@ def fork(act: Callable[[], object]) -> int:
 
 
 def do_in_child(act: Callable[[], str | None]) -> str:
-    """Have a child do what takes memory that this process has no use for afterwards; return what it returns.
+    """Run in a child what takes memory that this process does not need afterwards; return its result.
 
-    Ends this process, with the child's status, where the child ends with another one than 0. A child that is
-    killed is replaced.
+    Exits this process with the child's status if that is not 0. A child that is killed is replaced.
     """
     while True:
         status, text = _ask_child(act)

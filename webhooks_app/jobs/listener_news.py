@@ -1,8 +1,8 @@
-"""Messages to the web processes at which programs wait for what comes to their listeners, through Redis.
+"""Messages to the web processes at which programs wait for deliveries to their listeners, through Redis.
 
-A process at which any waits has a queue, a list on which one thread of it blocks, and a member of a sorted
-set that says until when; whoever makes something due at a listener pushes its id to each queue. A message
-that is lost costs no more than a while: who waits looks into the database as well (docs/decisions/0037).
+Such a process has a queue, a Redis list on which one of its threads blocks, and a member of a sorted set that
+says until when it reads. Whoever makes something due at a listener pushes the listener's id to each queue. A
+lost message costs a short delay only, as whoever waits also looks into the database (docs/decisions/0037).
 """
 
 import logging
@@ -20,9 +20,9 @@ from redis.exceptions import RedisError
 from webhooks_app.jobs import redis_round_trip
 from webhooks_app.jobs.redis_round_trip import Command
 
-# Queues by the moment, in seconds since 1970, until which somebody reads them.
+# The queues, each with the moment, in seconds since 1970, until which its process reads it.
 QUEUES_KEY = "webhooks:mailboxes"
-# Beyond so many, no id is told: every listener may have something.
+# More ids than these are not sent: every listener may have something then.
 MOST_TOLD = 64
 ANY = "*"
 
@@ -31,10 +31,10 @@ ANY = "*"
 class NewsLimits:
     """How a queue is read, and how much it holds.
 
-    A process counts as one that reads for `reads_seconds`, and says so again each `renewed_seconds`, and
-    whenever nothing came for `wait_seconds`: by what lies between them, the clocks of two hosts may differ.
-    For `wait_seconds` a thread outlives its use at most, too; `retry_seconds` is the pause after an error. Of
-    a process that hangs, `messages` are kept; then they are deleted, as it has more to look for by then.
+    A process registers its queue for `reads_seconds`, and again every `renewed_seconds` and whenever nothing
+    came for `wait_seconds`; the clocks of two hosts may differ by what lies between the first two. A thread
+    outlives its last use by `wait_seconds` at most; `retry_seconds` is the pause after an error. The queue of
+    a process that hangs is deleted once it holds more than `most_messages`: all has to be looked for by then.
     """
 
     reads_seconds: int = 60
@@ -54,9 +54,9 @@ log = logging.getLogger(__name__)
 
 
 def tell(redis: Redis, listener_ids: Collection[str], limits: NewsLimits = DEFAULT_LIMITS) -> None:
-    """Tell every process at which programs wait that these listeners have something. Raises RedisError.
+    """Send every process at which programs wait the ids of listeners that have something. Raises RedisError.
 
-    Others' data under our keys is no error: who reads there is refused as well, and looks by itself.
+    Foreign data under our keys is no error: the reader is refused as well, and then polls.
     """
     [queues] = _ask(redis, ("ZRANGEBYSCORE", QUEUES_KEY, str(time.time()), "+inf"))
     if not queues:
@@ -77,14 +77,14 @@ def _ask(redis: Redis, *commands: Command) -> list[Any]:
 
 
 def _named(listener_ids: Collection[str]) -> frozenset[str] | None:
-    """Return what is told of these: none where they are so many that all may as well be looked for."""
+    """Return the ids to send; None where there are so many that all listeners may as well be looked for."""
     return frozenset(listener_ids) if len(listener_ids) <= MOST_TOLD else None
 
 
 class ListenerNews:
     """The queue of a process, read by one thread while anything waits.
 
-    `is_told` is False while no message would come: whoever waits then looks by itself.
+    `is_receiving` is False while no message would arrive: whoever waits then polls.
     """
 
     def __init__(self, redis: Redis, limits: NewsLimits = DEFAULT_LIMITS) -> None:
@@ -99,7 +99,7 @@ class ListenerNews:
         self.is_told = False
 
     def listen(self, hear: Hear, seconds: float) -> None:
-        """Have `hear` called with what comes within so many seconds."""
+        """Have `on_message` called with what arrives within the next `seconds`."""
         with self._lock:
             self._hear = hear
             self._wanted_until = max(self._wanted_until, time.monotonic() + seconds)
@@ -114,7 +114,7 @@ class ListenerNews:
                 self._has_thread = False
 
     def tell_here(self, listener_ids: Collection[str]) -> None:
-        """Tell this process alone, which takes no Redis."""
+        """Notify this process only, which needs no Redis."""
         with self._lock:
             hear = self._hear if time.monotonic() < self._wanted_until else None
         if hear is not None:
@@ -134,10 +134,10 @@ class ListenerNews:
                         self._register()
                         renew_at = time.monotonic() + self._limits.renewed_seconds
                     if not self._read():
-                        renew_at = 0.0  # a Redis that was emptied knows of no queue, so nothing comes
+                        renew_at = 0.0  # a Redis that was emptied has no queues registered, so nothing comes
                 except Exception as error:
                     self.is_told, renew_at = False, 0.0
-                    if not isinstance(error, RedisError):  # of which others tell
+                    if not isinstance(error, RedisError):  # which is logged elsewhere
                         log.exception("listening_failed")
                     time.sleep(self._limits.retry_seconds)
             self._leave()
@@ -147,7 +147,7 @@ class ListenerNews:
             return time.monotonic() < self._wanted_until
 
     def _is_over(self) -> bool:
-        """Return whether nobody waits any more, and then have the next who does start a thread."""
+        """Return whether nobody waits any more; if so, the next that does will start a new thread."""
         with self._lock:
             self._has_thread = time.monotonic() < self._wanted_until
             return not self._has_thread
@@ -159,7 +159,7 @@ class ListenerNews:
         self._redis.connection_pool.disconnect()
 
     def _register(self) -> None:
-        """Say that this process reads, and forget those that have not said so for long."""
+        """Register this process's queue, and remove those that have not been registered for long."""
         now = time.time()
         with self._redis.pipeline(transaction=False) as pipe:
             pipe.zadd(QUEUES_KEY, {self._queue_key: now + self._limits.reads_seconds})

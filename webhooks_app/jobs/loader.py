@@ -1,7 +1,7 @@
 """A short-lived child that loads what several processes share, and forks them.
 
-Whoever starts it stays small: who only waits and watches has no use for what is loaded. What the loader has
-forked becomes a child of that process when the loader ends. On Linux only; see `forked_process`.
+The process that starts it stays small, as it only waits and watches and has no use for what is loaded. What
+the loader has forked becomes a child of that process when the loader ends. Linux only; see `forked_process`.
 """
 
 import json
@@ -26,9 +26,9 @@ _MOST_BYTES = 64 * 1024  # of a request: a name and a few variables
 
 
 class Loader:
-    """Has called `load`, and forks processes by name, each of which does one of `acts`.
+    """Calls `load` once, then forks processes by name, each of which runs one of `acts`.
 
-    `answer` is what `load` returned. The process that makes it has no threads, and adopts orphans.
+    `answer` is what `load` returned. The process that creates it has no threads, and adopts orphans.
     """
 
     def __init__(self, load: Callable[[], str], acts: Mapping[str, Callable[[], object]]) -> None:
@@ -48,8 +48,8 @@ class Loader:
     ) -> ForkedProcess | None:
         """Return a process of this name, which announces itself to the guard before it does anything else.
 
-        None where the loader has no such act, or has ended: nothing is left then of what it may have forked
-        unsaid. It is this process's child once the loader ends.
+        None where the loader has no such act, or has ended: any process that it forked without reporting it
+        has then been killed. The new process is this process's child once the loader ends.
         """
         if name not in self._acts or self._has_ended:
             return None

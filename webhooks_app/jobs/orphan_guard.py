@@ -27,7 +27,7 @@ class Announcement:
             os.write(self.pipe, b"%d %d\n" % (self.stage, os.getpid()))
 
     def withdraw(self, pid: int) -> None:
-        """Have a process that has ended left alone: another one may bear its id by then."""
+        """Tell the guard that a process has ended, as another process may get its id."""
         with suppress(OSError):  # the guard itself has ended
             os.write(self.pipe, b"- %d\n" % pid)
 
@@ -46,7 +46,7 @@ class Guard:
         return Announcement(self._pipe, stage)
 
     def forget(self, pid: int) -> None:
-        """Have a process that has ended left alone."""
+        """Keep the guard from signalling a process that has ended."""
         Announcement(self._pipe, 0).withdraw(pid)
 
     def end_status(self) -> int | None:
@@ -66,7 +66,7 @@ class Guard:
         return True
 
     def end(self) -> None:
-        """End it before it can signal process ids that others may bear by now."""
+        """Kill the guard, so that it cannot signal ids that may belong to other processes by now."""
         self._process.kill()
         self._process.wait()
         if self._process.stdin:

@@ -30,7 +30,7 @@ def gc_freeze() -> None:
 
 
 def print_warnings(settings: Settings) -> None:
-    """Tell whoever starts this process what it makes of odd settings; once, by the first of its processes."""
+    """Print the warnings about the settings for whoever starts this; only the first process is to call it."""
     for warning in settings.warnings:
         print(f"warning: {warning}", file=sys.stderr, flush=True)
 

@@ -21,10 +21,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisBackoffLimits:
-    """How long a process leaves a Redis alone that failed; the time doubles up to the longest.
+    """How long a process leaves a failing Redis alone; the time doubles up to the longest.
 
-    What fails again within `calm_seconds` after it worked goes on with the longer pauses, and gets a new line
-    only where it lasts.
+    A Redis that fails again within `calm_seconds` of recovering keeps the longer pauses, and is logged again
+    only if the failure lasts.
     """
 
     first_seconds: float = 0.25

@@ -101,7 +101,7 @@ _BY_TEXT: tuple[tuple[str, RedisProblem], ...] = (
 
 
 def renamed(names: Sequence[str]) -> RedisProblem:
-    """Return that a Redis that is new enough lacks these commands."""
+    """Return the problem of a Redis that is new enough but lacks these commands."""
     return RedisProblem(
         f"Redis does not know {', '.join(names)}, which its configuration renames or disables "
         f"(rename-command); {COMMANDS_ARE_LISTED}",

@@ -14,9 +14,9 @@ _SECONDS = 1.0
 
 
 def find_tls_mismatch(redis: Redis) -> RedisProblem | None:
-    """Return that TLS is spoken to a Redis without it, or none to one with it; None where that is not so.
+    """Return the problem where only one side uses TLS, this client or Redis; None where that is not so.
 
-    Behind Sentinels it is for them to say where Redis is, so nobody is asked.
+    Behind Sentinels nothing is probed, as it is they who know where Redis is.
     """
     pool: Any = redis.connection_pool
     host, port = pool.connection_kwargs.get("host"), pool.connection_kwargs.get("port")

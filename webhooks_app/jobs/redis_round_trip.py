@@ -23,8 +23,8 @@ def ask(redis: Redis, *commands: Command) -> list[Any]:
         pool.release(connection)
 
 
-def found(answer: Any) -> Any:
-    """Return an answer, None where others' data is under the key it was about. Raises any other error."""
+def none_if_wrong_type(answer: Any) -> Any:
+    """Return an answer, None where the key held another type of data. Raises any other error."""
     if not isinstance(answer, ResponseError):
         return answer
     if str(answer).startswith(_WRONG_TYPE):

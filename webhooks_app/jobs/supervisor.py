@@ -156,9 +156,9 @@ class _Running:
         self.finish_output()  # why it ended stands in its last lines
 
     def reap(self) -> None:
-        """Collect what has ended: the process, and then what it left behind, where this process adopts that.
+        """Collect the process once it has ended, and then its orphans, where this process adopts them.
 
-        Print what there is, too, or who has much to say would never end.
+        Also print the output so far: a process that is blocked on a full pipe would never end.
         """
         self._output.wait(0)
         if not self.is_alive:

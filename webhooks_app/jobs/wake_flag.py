@@ -2,8 +2,8 @@
 
 Whoever sets the flag while it is clear enqueues the one job, and the job clears the flag before its first
 claim. So a commit is either seen by that claim or finds the flag clear and enqueues a job of its own. A run
-that keeps itself marked as awake is told by a list that it waits on, so that a wake-up which comes meanwhile
-needs no job at all (docs/decisions/0003).
+that keeps itself marked as awake is notified through a list that it blocks on, so that a wake-up which comes
+meanwhile needs no job at all (docs/decisions/0003).
 """
 
 from collections.abc import Collection
@@ -23,8 +23,8 @@ from webhooks_app.jobs.wake_listener import NEWS_KEY
 
 FLAG_KEY = "webhooks:wake"
 
-# The ids of endpoints that have something new, for whoever takes the flag. It is a hint: what a version from
-# before it wakes a worker for is not in it, and a scan finds that.
+# The ids of endpoints that have something new, for whoever takes the flag. It is a hint: a version that does
+# not know this key adds nothing to it, and a scan finds what that version woke a worker for.
 _NAMED_KEY = "webhooks:named"
 _ANY = "*"
 # More endpoints than these are not named, as a scan then finds them sooner.
@@ -33,7 +33,7 @@ MOST_NAMED = 4
 # Set while a run reads the wake flag. Without it, steady traffic would leave a job behind for each time that
 # a run finds the flag set.
 AWAKE_KEY = "webhooks:awake"
-# Nobody takes news where all that are awake are of a version from before there was any.
+# Nobody reads the list where every run that is awake is of a version from before the list existed.
 _MOST_NEWS = 5
 
 
@@ -53,8 +53,8 @@ def set_flag(
 ) -> bool:
     """Set the wake flag; if it was clear, tell the run that is awake or enqueue one. Raises RedisError.
 
-    With `is_awake_likely` a run is told in the same round trip, before it is known whether there is anybody
-    to tell; a word too many makes a run look at the flag. Return whether that is likely the next time.
+    With `is_awake_likely` a run is notified in the same round trip, before it is known whether one is awake;
+    a needless notification only makes a run look at the flag. Return whether one is likely awake next time.
     """
     redis = queue.connection
     names = endpoint_ids if 0 < len(endpoint_ids) <= MOST_NAMED else (_ANY,)

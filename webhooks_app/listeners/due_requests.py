@@ -67,9 +67,9 @@ def find_due(connection: Connection, endpoint_ids: Collection[str], *, now: date
 
 
 def find_news(connection: Connection, sessions: Mapping[str, str], *, now: datetime) -> set[str]:
-    """Return the listeners of which whoever waits asks again: one that is due, ended or was taken over.
+    """Return the listeners whose wait is over: those that have something due, ended or were taken over.
 
-    `sessions` are those that wait, by their listeners' ids.
+    `sessions` holds the session that waits for each listener, by the listener's id.
     """
     values = {"ids": list(sessions), "sessions": list(sessions.values()), "now": now}
     return set(connection.scalars(_FIND_NEWS, values))

@@ -16,10 +16,11 @@ from webhooks_app.db.models import Endpoint, Listener
 class ListenerLimits:
     """How many listeners there may be, and for how long one waits to hear from its program.
 
-    `names` are those of one token, `all_names` those of its workspace, ended ones that retention keeps
-    included. Of `kept_for` a renewal may lack `renewed_within`, so that not each request writes. Within
-    `begun_within` a token may begin `begun` times, and its workspace `all_begun`: each leaves lines in the
-    audit log. In that time it may have `past` events added, and its workspace `all_past`.
+    `names` are those of one token, `all_names` those of its workspace, including ended ones that retention
+    still keeps. A listener lasts for `kept_for` after a renewal, and a renewal that would add no more than
+    `renewed_within` is not written, so that not every request writes. Within `begun_within` a token may begin
+    `begun` times, and its workspace `all_begun` times, as each leaves lines in the audit log. In that time
+    it may have `past` events added, and its workspace `all_past`.
     """
 
     live: int = 20

@@ -75,7 +75,7 @@ class NotOfThisListener(Exception):
 def record(
     databases: Databases, cipher: Cipher, endpoint_id: str, report: Report, *, delays: tuple[float, ...]
 ) -> Recorded:
-    """Record the attempt; recorded before, it stays as it is. Raises NotOfThisListener.
+    """Record the attempt, unless it is recorded already. Raises NotOfThisListener.
 
     It counts neither towards the endpoint's health nor in any figure: a program that is being written fails.
     """

@@ -50,8 +50,8 @@ class WantedListener:
 
 
 @dataclass(slots=True, frozen=True)
-class Session:
-    """A program's hold on a listener. `is_resumed`: the listener had not ended since it last began."""
+class ListenerSession:
+    """A program's use of a listener. `is_resumed`: the listener had not ended since it last began."""
 
     endpoint_id: str
     id: str
@@ -68,7 +68,7 @@ def begin(
     limits: ListenerLimits = DEFAULT_LIMITS,
     actor: Actor,
 ) -> Session:
-    """Have the token's listener of this name, and whatever it held in the hands of this program.
+    """Begin a session of the token's listener of this name; what the program before had claimed is due again.
 
     Raises TooManyListeners and TooOften.
     """
@@ -94,7 +94,7 @@ def begin(
 def renew(
     database: WriteDatabase, listener: Listener, *, limits: ListenerLimits = DEFAULT_LIMITS, now: datetime
 ) -> datetime:
-    """Have the listener stay, as its program was heard of now; return until when."""
+    """Extend the listener's life, as its program has just asked; return until when it lasts."""
     ends_at = now + limits.kept_for
     if ends_at - listener.ends_at <= limits.renewed_within:
         return listener.ends_at

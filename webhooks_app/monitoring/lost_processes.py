@@ -6,9 +6,9 @@ from webhooks_app.monitoring.reports import FORGOTTEN_AFTER, KINDS, Process, Rep
 def find(found: Reports) -> list[Process]:
     """Return the processes that stopped reporting without an end and were not replaced, the newest first.
 
-    One that began after another was last heard of replaces it, wherever it runs: a pool starts a new worker
-    in the place of one that was killed, and an orchestrator a new container on another host. Whoever ended
-    of their own accord is missed by nobody, nor is what is gone for an hour.
+    A process that began after another one last reported replaces it, wherever it runs: a pool starts a new
+    worker in the place of one that was killed, and an orchestrator a new container on another host. Processes
+    that ended of their own accord are not lost, and those that have been gone for an hour no longer are.
     """
     lost: list[Process] = []
     for kind in KINDS:

@@ -59,10 +59,10 @@ def write(
     is_first: bool,
     is_last: bool = False,
 ) -> bool:
-    """Write the report; return False, with nothing written, if it is not the first and the earlier is gone.
+    """Write the report; return False, with nothing written, if it is not the first and its row is gone.
 
-    What is gone has been added to the total, so that the next report must leave it out. Raises the errors of
-    the database.
+    The counters of a row that is gone were added to the total, so the next report must leave them out. Raises
+    the errors of the database.
     """
     with database.begin() as connection:
         now, clock_ahead = database_clock.compare(connection)
@@ -73,7 +73,7 @@ def write(
             "state": dict(state),
             "counters": dict(counted),
         }
-        if is_first:  # unless it has come about all the same, when its answer was lost
+        if is_first:  # the row may exist all the same, if an earlier try committed and its answer was lost
             who = {name: getattr(identity, name) for name in Identity.__dataclass_fields__}
             upsert.insert_or_update(connection, REPORTS, who | values, key=["id"])
             return True

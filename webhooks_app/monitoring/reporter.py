@@ -26,7 +26,7 @@ class Reporter:
         act_for_all: Callable[[Databases], object] = lambda _: None,
         interval_seconds: float = own_report.REPORT_SECONDS,
     ) -> None:
-        """`describe` returns what the process is at, and `act_for_all` is called behind each report but the
+        """`describe` returns what the process is at, and `act_for_all` is called after each report but the
         first; both in the reporter's thread.
         """
         self._databases = databases

@@ -21,7 +21,7 @@ from webhooks_app.monitoring.own_report import WORKER as WORKER
 
 # Three reports that did not come. A process that is gone shows by then, and within 45 seconds on every page.
 SILENT_AFTER = timedelta(seconds=30)
-# For so long a process that was killed is told of; then whoever meant it so is no longer reminded.
+# A killed process is reported for this long, so that whoever killed it on purpose is not reminded for ever.
 FORGOTTEN_AFTER = timedelta(hours=1)
 # A process that dies again and again leaves one report each time; more than these are forgotten at once.
 MOST_OVER = 20
@@ -86,8 +86,8 @@ class Reports:
         return counts.most_common(_LISTED_ENDPOINTS)
 
 
-class Window(NamedTuple):
-    """Requests to an endpoint under way, and how many may be, over all workers that have any."""
+class ConcurrencyUse(NamedTuple):
+    """An endpoint's requests in flight, and how many may be, over all workers that have any."""
 
     in_flight: int
     limit: int
@@ -97,8 +97,8 @@ class Window(NamedTuple):
         return self.in_flight >= self.limit
 
 
-def read_windows(session: Session, now: datetime) -> dict[str, Window]:
-    """Return by id the windows of the endpoints that each worker has most requests to."""
+def read_concurrency(session: Session, now: datetime) -> dict[str, ConcurrencyUse]:
+    """Return, by endpoint id, the concurrency of those endpoints that each worker has most requests to."""
     rows = session.scalars(
         select(ProcessReport.state).where(
             ProcessReport.kind == WORKER,

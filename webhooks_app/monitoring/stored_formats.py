@@ -69,13 +69,13 @@ class StoredFormats:
                 over = takewhile(partial(_is_upgrade_over, connection), known)
                 return max(over, default=StoredFormat.PLAIN)
         except transient_errors.DATABASE_ERRORS:
-            # Nothing for which an event is refused: the schema may be from before this code, and a database
-            # that is away is told of by whoever needs it.
+            # No reason to refuse an event: the schema may be from before this code, and a database that is
+            # away is reported by whoever needs it.
             return StoredFormat.PLAIN
 
 
 def _is_upgrade_over(connection: Connection, stored_format: StoredFormat) -> bool:
-    """Tell so by the row that the migration writes; without it, the schema is from before that."""
+    """Return whether the migration's row says so; without that row, the schema is older than the format."""
     ends_at = rolling_upgrades.read_end_of_old_code(connection, _CHANGES[stored_format])
     return ends_at is not None and clock.now() >= ends_at
 

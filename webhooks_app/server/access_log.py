@@ -13,7 +13,7 @@ from webhooks_app.web import logged_ids
 log = logging.getLogger(__name__)
 
 AsgiCallable = Callable[[Scope, Receive, Send], Awaitable[None]]
-# What comes behind these in a path lets whoever has it in.
+# Whatever follows one of these in a path gives access to whoever knows it.
 _SECRET_BEHIND = ("/invitations/", "/password-reset/", "/login/link/")
 
 

@@ -91,7 +91,7 @@ class Connection(HttpToolsProtocol):
             self.close_after_answer()
 
     def close_after_answer(self) -> None:
-        """Close behind the answer to what is being asked, which says so."""
+        """Close after the answer to the current request, which says so to the client."""
         if not self.is_idle:
             self.cycle.keep_alive = False
 
@@ -158,7 +158,7 @@ class Deadlines:
         return bool(self._connections)
 
     def close_after_answers(self) -> None:
-        """Have each connection closed behind its next answer, which says so."""
+        """Have each connection closed after its next answer, which says so to the client."""
         self.closes_after_answers = True
         for connection in self._connections:
             connection.close_after_answer()

@@ -1,4 +1,4 @@
-"""The short way of an ordinary `POST /api/v1/events`: from its body to the group commit, without a thread.
+"""The fast path of an ordinary `POST /api/v1/events`: from its body to the group commit, without a thread.
 
 It takes a request that nothing is wrong with and gives the answer that Flask gives to it. Whatever it does
 not take (a field that is wrong, a header that is unusual, a token that is not valid) goes to Flask with the
@@ -70,7 +70,7 @@ class EventIntake:
         self._outcomes: _Outcomes | None = None
 
     def takes(self, scope: Scope) -> bool:
-        """Tell, from its head, whether a request may go the short way."""
+        """Return whether a request may take the fast path, judged by its method, path and query."""
         return scope["path"] in self._paths and scope["method"] == "POST" and not scope["query_string"]
 
     async def accept(self, scope: Scope, body: bytes) -> tuple[Headers, bytes] | Exception | None:

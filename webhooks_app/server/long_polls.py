@@ -22,7 +22,7 @@ _MOST_REMEMBERED = 1000
 
 
 class News(Protocol):
-    """Word of listeners that have something; `is_told` tells whether it would come."""
+    """Messages about listeners that have something; `is_receiving` is whether they would arrive."""
 
     is_told: bool
 
@@ -35,15 +35,15 @@ class News(Protocol):
 
 @dataclass(slots=True, frozen=True)
 class LongPollLimits:
-    """How many may wait in one process, and how often it looks for what came for all of them together.
+    """How many may wait in one process, and how often it looks for what is due for all of them together.
 
-    One query looks for all, so its price does not depend on how many wait; `look_seconds` is how late what
-    came is noticed at most. Where there is word of what comes, that is noticed at once, and `told_seconds` is
-    how late what no word came of is: a retry, which comes due by the clock five seconds after its attempt at
-    the earliest, or the rest of a large fan-out. While the database does not answer, it looks each
-    `rest_seconds`. One token has `of_token` of the places, one workspace `of_workspace`: what it has
-    listeners for, and as many again for connections that broke unnoticed. `news_seconds` is how long word is
-    waited for behind the last wait.
+    One query looks for all, so its price does not depend on how many wait. It runs every `look_seconds`, or
+    every `receiving_seconds` while messages arrive: what they name is noticed at once, and the query is for
+    the rest, such as a retry, which falls due by the clock five seconds after its attempt at the earliest, or
+    the rest of a large fan-out. While the database does not answer, it runs every `rest_seconds`. One token
+    may have `of_token` of the places, one workspace `of_workspace`: as many as its listeners, and as many
+    again for connections that broke unnoticed. Messages are read for `linger_seconds` after the last
+    wait has ended.
     """
 
     waiting: int = 500
@@ -91,7 +91,7 @@ class LongPolls:
             return False
         self._check_share(hold)
         due: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        gone = asyncio.ensure_future(receive())  # behind its body, a client says nothing until it is gone
+        gone = asyncio.ensure_future(receive())  # after the body, `receive` returns once the client is gone
         self._waiting[due] = hold
         try:
             self._listen(hold)
@@ -123,7 +123,7 @@ class LongPolls:
             raise _too_many(f"{of_workspace} requests of this workspace")
 
     def _listen(self, hold: Hold) -> None:
-        """Have word come; what was named since the application looked, while it looked, is looked for."""
+        """Start receiving messages; look again if one named this listener while the application looked."""
         if self._news is None:
             return
         loop = asyncio.get_running_loop()

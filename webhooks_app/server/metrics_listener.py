@@ -80,14 +80,14 @@ class MetricsListener(ThreadingHTTPServer):
             request.shutdown(socket.SHUT_RDWR)
 
     def _note_left(self) -> None:
-        """Log how many clients were turned away, or left as they took too long, since that was logged."""
+        """Log how many clients were turned away, or dropped for being slow, since that was last logged."""
         with self._counting:
             self._left_count += 1
             if time.monotonic() - self._logged_at < _LOGGED_EVERY_SECONDS:
                 return
             count, self._left_count = self._left_count, 0
             self._logged_at = time.monotonic()
-        log.warning("metrics_clients_left", extra={"count": count})
+        log.warning("metrics_clients_dropped", extra={"count": count})
 
 
 class _Handler(BaseHTTPRequestHandler):

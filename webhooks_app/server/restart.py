@@ -77,7 +77,7 @@ class Restart:
             signal.signal(signal.SIGHUP, lambda *_: self._begin())
 
     def dismiss(self) -> None:
-        """Have the process leave that stood in for this one, which is ready now; once, or it would be ended.
+        """Ask the process that stood in for this one to leave; only once, as a second signal would end it.
 
         To be called by each process that serves: the first of them takes the order out of the pipe.
         """
@@ -152,6 +152,6 @@ def _wait_for_end(process_id: int) -> None:
         os.waitpid(process_id, 0)
 
 
-def leaving(leave: Callable[[], None]) -> None:
-    """Call `leave` when this process is asked to leave."""
+def handle_leave_signal(leave: Callable[[], None]) -> None:
+    """Have `leave` called when this process gets LEAVE_SIGNAL."""
     signal.signal(LEAVE_SIGNAL, lambda *_: leave())

@@ -57,5 +57,5 @@ def fit_open_files(threads: int, open_files: int) -> ServerLimits:
 
 
 def least_open_files(threads: int) -> int:
-    """Return how many files a process must be allowed to keep what `fit_open_files` promises."""
+    """Return the lowest limit of open files with which the limits of `fit_open_files` can be honoured."""
     return _NEEDED_FILES + _FILES_PER_THREAD * threads + _FEWEST_CONNECTIONS

@@ -131,7 +131,7 @@ class WebServer:
         when_ending: Callable[[], None] = lambda: None,
         waits: LongPolls | None = None,
     ) -> None:
-        """Of a signal to end, `when_ending` hears at once; for `drain_seconds` more all is answered."""
+        """On a signal to end, call `when_ending` at once, and go on answering for `drain_seconds`."""
         self._listener = listener
         self._limits = limits
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -196,13 +196,13 @@ class WebServer:
         self.stop()
 
     async def _drain(self, seconds: float) -> None:
-        """Go on for so long, so that balancers notice, and then accept nothing more."""
+        """Go on for `seconds`, so that load balancers notice, and then accept nothing more."""
         self._deadlines.close_after_answers()
         await asyncio.sleep(seconds)
         await self._turn_away(self._limits.end_seconds)
 
     async def _turn_away(self, seconds: float) -> None:
-        """Accept what waits for it and nothing more; wait until clients have gone, for so long at most.
+        """Accept the connections that wait and no more; wait up to `seconds` until clients have gone.
 
         Each answer tells its client to connect anew. A connection that is closed without such a word may be
         in use already, and its request lost: those that are idle get the time to ask once more.
@@ -218,7 +218,7 @@ class WebServer:
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _accept_what_waits(self) -> None:
-        """Let the loop accept who has connected already, as closing the listener would reset them."""
+        """Let the loop accept who has connected already: closing the listener would reset those clients."""
         loop = asyncio.get_running_loop()
         last, quiet_steps = loop.time() + self._limits.accept_seconds, 0
         while quiet_steps < _STEPS_TO_ACCEPT and loop.time() < last:

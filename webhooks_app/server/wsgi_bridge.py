@@ -37,7 +37,7 @@ _LIVENESS, _STATIC = "/livez", "/static/"
 
 @dataclass(slots=True)
 class Hold:
-    """An answer that is to wait; see `web.responses.ask_to_wait`. `headers` are added to it."""
+    """How an answer waits, as a long poll; see `web.responses.ask_to_wait`. `headers` are added to it."""
 
     listener_id: str
     seconds: int
@@ -48,7 +48,7 @@ class Hold:
 
 
 class Waits(Protocol):
-    """What holds answers back."""
+    """What keeps long polls waiting until something is due."""
 
     async def wait(self, hold: Hold, receive: Receive, in_thread: Callable[..., Any], /) -> bool:
         """Return whether to ask the application again. Raises ApiError where none may wait."""
@@ -119,7 +119,7 @@ class WsgiBridge:
         *,
         cut_off: Callable[[], None],
     ) -> None:
-        gone = asyncio.ensure_future(receive())  # behind its body, a client says nothing until it is gone
+        gone = asyncio.ensure_future(receive())  # after the body, `receive` returns once the client is gone
         try:
             await send(start)
             piece = answer.first

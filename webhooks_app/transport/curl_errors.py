@@ -114,7 +114,7 @@ def explain(code: int, message: str, context: FailureContext) -> tuple[OutcomeCl
 
 
 def explain_cut_body(code: int, message: str, context: FailureContext) -> str:
-    """Return what is noted of a response whose head came whole and whose body did not; empty for a whole one.
+    """Return a sentence on a response whose head is complete and whose body was cut; empty if it was not.
 
     A server may end its response before it has read the request, and say so by a reset without an error
     (RFC 9113, section 8.1).

@@ -40,12 +40,12 @@ class CurlResult:
 class Exchange:
     """Hold a request and what came back for it. Reused from one request to the next, as its handle is.
 
-    `refusal`: the class and the sentence of a failure that is not libcurl's. `prior_us`: time taken before
-    libcurl's present try. `tried_address`: where its last socket was opened to. `sent_again`: how often that
-    was tried on a new connection. `resolved`: what the handle was last told of a name.
-    `is_certificate_asked`: whether the server was seen to ask for a client certificate.
-    `is_traced`: whether its handle has libcurl tell of its work.
-    `is_unread`: whether nothing was read since the request went out on a connection of before.
+    `refusal`: the class and the sentence of a failure that libcurl did not report. `prior_us`: time taken
+    before libcurl's current try. `tried_address`: the address of the last socket that was opened.
+    `sent_again`: how often the request was sent again on a new connection. `resolved`: the target that the
+    handle's CURLOPT_CONNECT_TO was last set for. `is_certificate_asked`: whether the server was seen to ask
+    for a client certificate. `is_traced`: whether the handle reports what libcurl does (CURLOPT_VERBOSE).
+    `is_unread`: returns whether nothing was read since the request went out; None on a new connection.
     """
 
     __slots__ = (
@@ -92,7 +92,7 @@ class Exchange:
 
     def take_header(self, line: bytes) -> int | None:
         """Take one line of a head, with its line break; return 0 for one that does not answer the request."""
-        if self.is_unread and self.is_unasked():
+        if self.is_unread and self.is_unsolicited():
             return 0
         if self._has_ended_head and self._has_final_status:
             return None  # a trailer (RFC 9110, section 6.5.1), which must not be read as a header
@@ -121,8 +121,8 @@ class Exchange:
         if b"Request CERT" in text:  # a CertificateRequest (RFC 8446, section 4.3.2)
             self.is_certificate_asked = True
 
-    def is_unasked(self) -> bool:
-        """Return whether what comes now was in before the request went out, in one piece with a response."""
+    def is_unsolicited(self) -> bool:
+        """Return whether these bytes were received before the request went out, along with a response."""
         is_unread, self.is_unread = self.is_unread, None
         if is_unread is not None and is_unread():
             self.needs_new_connection = True
@@ -185,7 +185,7 @@ class Exchange:
     def _is_whole(self, result: CurlResult) -> bool:
         """Return whether the body came whole, or is only not read on.
 
-        The server may close the connection behind its response while the request is still being sent
+        The server may close the connection after its response while the request is still being sent
         (RFC 9112, section 9.6), or reset its stream (RFC 9113, section 8.1).
         """
         if not result.code or self.body_bytes > RECORDED_BODY_BYTES:

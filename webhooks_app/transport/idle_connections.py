@@ -37,7 +37,7 @@ class IdleConnections:
         return poller is None or not poller.poll(0)
 
     def unread_check(self, ends: ConnectionEnds) -> Callable[[], bool] | None:
-        """Return what tells later whether nothing was read since now; None where the system does not.
+        """Return a function that tells whether nothing was read since now; None if the system cannot tell.
 
         What has come in and was not read does not matter: it may be the answer. libcurl reads in the very
         call in which it sends, so that a response which was there before shows in this call.

@@ -3,9 +3,9 @@
 A connection that its server has closed in the meantime is replaced unseen: a request that got no byte of a
 response on a reused connection is sent once more, on a new one. The receiver may see one attempt twice, with
 the same id, which at-least-once delivery allows. Of HTTP/2, libcurl also repeats, at most five times, what a
-server says it did not process. A connection on which something came in unasked serves no other request, or
-those bytes would pass for a response. What fails to be sent is sent again a few times, as the server's answer
-before it closed the connection is lost with that.
+server says it did not process. A connection on which unsolicited bytes arrived serves no other request, or
+they would pass for a response. A request that fails while it is being sent is sent again a few times, as
+libcurl then does not read what the server may have answered before it closed the connection.
 """
 
 import errno

@@ -8,7 +8,7 @@ from webhooks_app.extensions import services
 
 
 def sample_event(token: str = PLACEHOLDER_TOKEN) -> str:
-    """A command that sends an event of the catalog's first type."""
+    """Return a command that sends an event of the catalog's first type."""
     first = services().catalog.event_types[0]
     body = json.dumps({"type": first.name, "data": first.example}, indent=2)
     base = services().settings.base_url

@@ -32,7 +32,7 @@ def count(recorded: list[ClaimedDelivery]) -> Counter[Key]:
 
 
 def _delays_us(recorded: list[ClaimedDelivery]) -> list[int]:
-    """Return the times from accept to the first attempt; none where the hosts' clocks say less."""
+    """Return the microseconds from accept to first attempt; 0 where the hosts' clocks make it negative."""
     delays: list[int] = []
     started_at, started_ms = None, 0
     for each in recorded:

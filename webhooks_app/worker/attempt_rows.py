@@ -31,7 +31,7 @@ def of(
 ) -> AttemptRow:
     """Return the row; `as_stored` is what `attempt_inserts.moments` returned. Raises UnicodeEncodeError.
 
-    `constant_digest` is that of the row of what the endpoint's requests carry, where there is one.
+    `constant_digest` names the row of `constant_headers` that the attempt refers to, if there is one.
     `is_erased`: its event has no payload any more, so that nothing is kept of what was sent and came back.
     """
     outcome, timings = delivery.outcome, delivery.outcome.timings

@@ -1,4 +1,4 @@
-"""Who claims: finds the endpoints that have due deliveries, and claims as slots become free."""
+"""Find the endpoints that have due deliveries, and claim deliveries as slots become free."""
 
 import math
 import time
@@ -63,7 +63,7 @@ class Claimer:
 
     @property
     def rest_seconds(self) -> float:
-        """How long the next scan or claim has to wait that was asked for; infinite where none was."""
+        """Seconds until the scan or claim that was asked for may run; infinite where none was asked for."""
         if self._is_scan_requested or self._named:
             return max(0.0, self._rests_until - time.monotonic())
         if self._is_scan_owed:
@@ -102,9 +102,9 @@ class Claimer:
         return None
 
     def _take_request(self) -> None:
-        """Note where a wake-up says that there is something new; a scan comes at once if it is no few places.
+        """Note the endpoints that a wake-up names; if it names none or many, request a scan at once.
 
-        And after a while in any case, as what is named may not be all.
+        A scan follows a while later in any case, as more may be due than was named.
         """
         request = self._wake_ups.take_request()
         if request is None:
@@ -199,7 +199,7 @@ class Claimer:
         return are_few_endpoints and sum(quotas.values()) <= limits.deliveries_with_bodies
 
     def _rest_after(self, claimed: int) -> None:
-        """Have the next scan wait the longer, the more was claimed, as more then comes meanwhile.
+        """Make the next scan wait longer the more was claimed, as more deliveries then come meanwhile.
 
         At a low rate each delivery goes at once. At a high one a scan and a claim, which cost much the same
         however little they find, find more.

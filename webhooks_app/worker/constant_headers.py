@@ -75,7 +75,7 @@ class StoredHeaders:
         return self._digests
 
     def _store_accepted(self, keys: Collection[_Key]) -> dict[_Key, int]:
-        """Store those that the database takes: nothing for which an outcome is lost, or the others' share."""
+        """Store those that the database accepts; a refused one costs neither an outcome nor the others."""
         try:
             return self._store(keys)
         except DBAPIError as error:

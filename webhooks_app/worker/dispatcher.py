@@ -1,4 +1,4 @@
-"""Who sends: signs and starts what was claimed, and takes the answers."""
+"""Sign and send what was claimed, and take the answers."""
 
 import logging
 import random

@@ -1,4 +1,4 @@
-"""Rate limits and pauses of endpoints, across all workers: a row each says when the next request may go.
+"""Rate limits and pauses of endpoints, across all workers: each one's row says when its next request may go.
 
 A claim takes up to a tenth of a second's worth of requests and moves that time on by as much, so the rate
 holds exactly over any longer time and bursts stay small.

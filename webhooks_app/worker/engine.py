@@ -185,8 +185,8 @@ class DeliveryEngine:
 
     def _wait_idle(self, longest_seconds: float = math.inf) -> None:
         """Wait, with nothing in flight, until there may be something to claim; no longer than that."""
-        is_told = self._wake_ups.listener.is_listening
-        seconds = self._limits.told_seconds if is_told else self._limits.idle_seconds
+        is_notified = self._wake_ups.listener.is_listening
+        seconds = self._limits.notified_seconds if is_notified else self._limits.idle_seconds
         self._sender.wait(min(seconds, longest_seconds))
 
     def _write_outcomes(self, *, expects_more: bool) -> None:

@@ -38,7 +38,8 @@ class ClaimLimits:
     scan_interval_seconds: float = 0.25
     # While due endpoints are known, a requested scan waits for this many times the duration of the last scan.
     scan_rest_factor: float = 4
-    # A requested scan waits for this long for each delivery of the last claim, up to the second.
+    # A requested scan waits for `rest_seconds_each` per delivery of the last claim, but no longer than
+    # `longest_rest_seconds`.
     rest_seconds_each: float = 0.001
     longest_rest_seconds: float = 0.01
 
@@ -64,7 +65,7 @@ class PostponeLimits:
     """When a delivery is sent again that this platform had no means left to send; see `postponed`."""
 
     delay_seconds: float = 5.0
-    # For so long nothing else is sent, as it would fail in the same way; answers that come set means free.
+    # For this long nothing else is sent, as it would fail in the same way; arriving answers free resources.
     rest_seconds: float = 0.25
     # About five minutes; then it is recorded as an attempt.
     most_times: int = 60
@@ -84,9 +85,10 @@ class EngineLimits:
     # Destinations kept in memory at most; a thousand take about 1 MB.
     cached_destinations: int = 20_000
     poll_ms: int = 4
-    # With nothing in flight: a run that has to ask for wake-ups, and one that is told of them.
+    # How long a run with nothing in flight waits at a time: while it has to poll for wake-ups, and while it
+    # is notified of them.
     idle_seconds: float = 0.002
-    told_seconds: float = 0.05
+    notified_seconds: float = 0.05
     # After its last work a run waits this long for more, which costs less than the job that it saves.
     linger_seconds: float = 0.1
     # Supervisors kill five to ten seconds after they ask a process to stop; requests that are not answered by

@@ -1,4 +1,4 @@
-"""Who records: gathers outcomes, writes them together, and keeps them while the database does not answer."""
+"""Gather outcomes, write them together, and keep them while the database does not answer."""
 
 import logging
 import math

@@ -26,7 +26,7 @@ _BODIES = select(Event.id, Event.body).where(Event.id.in_(bindparam("ids")))
 
 
 def bodies(connection: Connection, event_ids: Collection[str]) -> dict[str, bytes]:
-    """The bytes to send, by event: one copy however many endpoints an event goes to.
+    """Return the bytes to send, by event id: one copy however many endpoints an event goes to.
 
     One that is damaged is `event_bodies.Unreadable`, and is not to be sent.
     """

@@ -15,7 +15,7 @@ from webhooks_app.db.models import METADATA
 
 database = current_app.extensions["migrate"].db
 limits: MigrationLimits = current_app.config.get("MIGRATION_LIMITS", MigrationLimits())
-# For anybody to see are the locks, not whose they are; an autovacuum holds one of this mode.
+# Every role can see the locks, but not who holds them; an autovacuum holds one of this mode.
 DEADLOCK_SECONDS_IF_VACUUMED = """
     SELECT CAST(setting AS double precision) / 1000 FROM pg_catalog.pg_settings
     WHERE name = 'deadlock_timeout' AND EXISTS (

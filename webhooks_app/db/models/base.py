@@ -22,17 +22,17 @@ class Base(DeclarativeBase):
 
 
 def public_id() -> String:
-    """A column for prefixed ids. Byte order, so that the database sorts them by time."""
+    """Return the type of a column of prefixed ids: in byte order, so that the database sorts them by time."""
     return String(32).with_variant(String(32, collation="C"), "postgresql")
 
 
 def folded_text() -> Text:
-    """A column for what `core/case_folding.py` returns, compared by its bytes."""
+    """Return the type of a column for what `core/case_folding.py` returns, compared by its bytes."""
     return Text().with_variant(Text(collation="C"), "postgresql")
 
 
 def enum_column(states: type[StrEnum]) -> Enum:
-    """A column that holds one word of a `StrEnum`, kept honest by a CHECK."""
+    """Return the type of a column that holds one word of a `StrEnum`, enforced by a CHECK."""
     return Enum(
         states,
         values_callable=lambda members: [member.value for member in members],

@@ -22,7 +22,7 @@ class Listener(Base):
     name: Mapped[str] = mapped_column(String(63))
     # Where the program says that it hands deliveries on to, for people; without what may be secret in it.
     forward_to: Mapped[str] = mapped_column(String(2048))
-    # Of the programs that use the name the last one to begin; the others are told that it took over.
+    # The session of the program that began last under the name; any others are told that it took over.
     session_id: Mapped[str] = mapped_column(public_id())
     started_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ends_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -17,12 +17,12 @@ class Facet(StrEnum):
 
 
 class TrafficCount(Base):
-    """Attempts of an endpoint or of a whole workspace that began in one slot, by one facet.
+    """Attempts of an endpoint or of a whole workspace that began in one interval, by one facet.
 
     `name` is the event type, or how the attempt ended: the status that was answered, `404`, or without one
-    the outcome, `timeout`. A slot has 5 minutes; after two hours an hourly job adds it to that of its hour,
-    which has 60. No foreign key, as a scope is either of two; what is left of a deleted endpoint goes with
-    its age.
+    the outcome, `timeout`. An interval has 5 minutes; after two hours an hourly job adds it to that of its
+    hour, which has 60. No foreign key, as a scope is either of two; the rows of a deleted endpoint are
+    deleted once they are old enough.
     """
 
     __tablename__ = "traffic_counts"
@@ -36,5 +36,5 @@ class TrafficCount(Base):
     # Of them, those that failed.
     failed: Mapped[int] = mapped_column(Integer)
 
-    # For those who add slots up and for those who delete: the oldest of one length.
+    # For adding intervals up and for deleting: the oldest of one length.
     __table_args__ = (Index("ix_traffic_counts_age", "minutes", "starts_at"),)

@@ -55,7 +55,7 @@ class DeliveryRow:
 
     @property
     def endpoint_url(self) -> str:
-        """The URL as people may read it: without what lets its holder in."""
+        """The URL as people may read it: without the parts that would give a reader access."""
         return url_masking.mask_url(self.full_endpoint_url)
 
     @property
