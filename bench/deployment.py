@@ -26,9 +26,9 @@ from webhooks_app.cli.schema import upgrade
 from webhooks_app.db import engines
 from webhooks_app.db.database_limits import COMMAND_LIMITS
 from webhooks_app.endpoints import actions
-from webhooks_app.endpoints.actions import EndpointValues
+from webhooks_app.endpoints.endpoint_values import EndpointValues
 from webhooks_app.events import accept
-from webhooks_app.events.accept import NewEvent
+from webhooks_app.events.submissions import NewEvent
 from webhooks_app.extensions import services
 from webhooks_app.monitoring.stored_formats import StoredFormat
 

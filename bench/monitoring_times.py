@@ -16,7 +16,7 @@ from webhooks_app.core import clock
 from webhooks_app.db.models import BacklogSample, Heartbeat, ProcessReport
 from webhooks_app.events.catalog import load
 from webhooks_app.extensions import services
-from webhooks_app.monitoring import backlog, reports
+from webhooks_app.monitoring import backlog, own_report
 from webhooks_app.monitoring.counters import Key, ProcessCounters
 
 TOKEN = "a token of the bench's own".replace(" ", "-")
@@ -82,7 +82,7 @@ def _fill_reports(endpoints: list[str]) -> None:
     rows = [
         {
             "id": f"prc_{number:026d}",
-            "kind": reports.KINDS[number % 3],
+            "kind": own_report.KINDS[number % 3],
             "host": "bench",
             "pid": number,
             "version": "1",

@@ -7,7 +7,7 @@ import tempfile
 from importlib.metadata import distribution
 from pathlib import Path
 
-from docs_site import accessible_markup, inline_code, pages, staging, twins
+from docs_site import accessible_markup, inline_code, navigation, staging, twins
 
 CONFIGURATION = Path(__file__).parent
 
@@ -45,8 +45,8 @@ def _tables_of_contents() -> dict[str, str]:
     The pages of a folder that has an index are below that; all others below the first page.
     """
     tables = {"index": ""}
-    for section in pages.SECTIONS:
-        places = [pages.place(source) for source in pages.sources(section)]
+    for section in navigation.SECTIONS:
+        places = [navigation.place(source) for source in navigation.sources(section)]
         parents = {place: place.removesuffix("index") for place in places if place.endswith("/index")}
         for parent, folder in parents.items():
             tables[parent] = _table(

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from docs_site import pages
+from docs_site import navigation
 
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s#:]+)(#[^)\s]*)?\)")
 _FENCE = re.compile(r"^ *(```|~~~)")
@@ -15,10 +15,10 @@ FILES = "files"  # where files that pages link to are
 
 def stage(target: Path) -> None:
     """Write every page, and what pages show or link to, into the folder."""
-    for source in pages.all_sources():
-        written = target / f"{pages.place(source)}.md"
+    for source in navigation.all_sources():
+        written = target / f"{navigation.place(source)}.md"
         written.parent.mkdir(parents=True, exist_ok=True)
-        written.write_text(rewrite((pages.ROOT / f"{source}.md").read_text(), source, target))
+        written.write_text(rewrite((navigation.ROOT / f"{source}.md").read_text(), source, target))
 
 
 def rewrite(text: str, source: str, target: Path) -> str:
@@ -26,8 +26,8 @@ def rewrite(text: str, source: str, target: Path) -> str:
 
     Files that are no pages are copied into `target`; what a folder's name links to is left as its name.
     """
-    folder = (pages.ROOT / source).parent
-    start = Path(pages.place(source)).parent
+    folder = (navigation.ROOT / source).parent
+    start = Path(navigation.place(source)).parent
 
     def replace(match: re.Match[str]) -> str:
         mark, label, link, anchor = match.groups()
@@ -40,10 +40,10 @@ def rewrite(text: str, source: str, target: Path) -> str:
 
 
 def _place(linked: Path, target: Path) -> str | None:
-    name = str(linked.relative_to(pages.ROOT))
+    name = str(linked.relative_to(navigation.ROOT))
     page = f"{name}/README" if linked.is_dir() else name.removesuffix(".md")
-    if page in pages.all_sources():
-        return f"{pages.place(page)}.md"
+    if page in navigation.all_sources():
+        return f"{navigation.place(page)}.md"
     if not linked.is_file():
         return None
     place = name.removeprefix("docs/") if name.startswith("docs/images/") else f"{FILES}/{name}"

@@ -4,7 +4,7 @@ import re
 import shutil
 from pathlib import Path
 
-from docs_site import pages
+from docs_site import navigation
 
 _TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
@@ -25,8 +25,8 @@ def write(markdown: Path, site: Path) -> None:
 
 def _listed(markdown: Path) -> str:
     parts = [f"# Avra webhooks\n\n> {_INTRODUCTION}\n"]
-    for section in pages.SECTIONS:
-        lines = [_line(markdown, pages.place(source)) for source in pages.sources(section)]
+    for section in navigation.SECTIONS:
+        lines = [_line(markdown, navigation.place(source)) for source in navigation.sources(section)]
         parts.append(f"## {section.title}\n\n" + "".join(lines))
     return "\n".join(parts)
 
@@ -38,10 +38,10 @@ def _line(markdown: Path, place: str) -> str:
 
 def _joined(markdown: Path) -> str:
     places = [
-        pages.place(source)
-        for section in pages.SECTIONS
+        navigation.place(source)
+        for section in navigation.SECTIONS
         if section.title != _SHORT_ONLY
-        for source in pages.sources(section)
+        for source in navigation.sources(section)
     ]
     return "\n".join((markdown / f"{place}.md").read_text() for place in ("index", *places))
 

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from faults.facts import USUAL_ENDS, Arrival, Facts, Key
+from faults.evidence import USUAL_ENDS, Arrival, Evidence, Key
 
 # Outcomes after which a delivery fails without a full schedule of attempts.
 EARLY_FAILURES = ("http_410", "crashed")
@@ -54,7 +54,7 @@ class Findings:
         return found
 
 
-def check(facts: Facts) -> Findings:
+def check(facts: Evidence) -> Findings:
     """Compare the facts with each other."""
     findings = Findings(
         events=len(facts.accepted),
@@ -74,7 +74,7 @@ def check(facts: Facts) -> Findings:
     return findings
 
 
-def _check_accepted(facts: Facts, findings: Findings) -> None:
+def _check_accepted(facts: Evidence, findings: Findings) -> None:
     fan_out = Counter(row.event_id for row in facts.deliveries.values())
     for event in facts.accepted:
         if event.event_id not in facts.events:
@@ -94,7 +94,7 @@ def _check_accepted(facts: Facts, findings: Findings) -> None:
     ]
 
 
-def _check_ends(facts: Facts, findings: Findings) -> None:
+def _check_ends(facts: Evidence, findings: Findings) -> None:
     for row in facts.deliveries.values():
         if row.state not in facts.allowed_ends.get(row.endpoint_id, USUAL_ENDS) | {"pending"}:
             findings.lost.append(f"{row.id} ended {row.state}")
@@ -105,7 +105,7 @@ def _check_ends(facts: Facts, findings: Findings) -> None:
             findings.lost.append(f"{row.id} failed with {row.last_outcome} after {row.tries} attempts")
 
 
-def _check_counts(facts: Facts, findings: Findings) -> None:
+def _check_counts(facts: Evidence, findings: Findings) -> None:
     for row in facts.deliveries.values():
         if row.attempt_count not in (None, facts.attempts[row.id]):
             findings.miscounted.append(
@@ -113,7 +113,7 @@ def _check_counts(facts: Facts, findings: Findings) -> None:
             )
 
 
-def _check_queue(facts: Facts, findings: Findings) -> None:
+def _check_queue(facts: Evidence, findings: Findings) -> None:
     pending = {row.id for row in facts.deliveries.values() if row.state == "pending"}
     findings.stuck += [f"{each} is pending and not in the queue" for each in pending - facts.queue.keys()]
     findings.stuck += [f"{each} is in the queue and not pending" for each in facts.queue.keys() - pending]
@@ -123,7 +123,7 @@ def _check_queue(facts: Facts, findings: Findings) -> None:
             findings.stuck.append(f"{delivery_id} is still pending, due {overdue.total_seconds():.1f} s ago")
 
 
-def _check_arrivals(facts: Facts, findings: Findings) -> None:
+def _check_arrivals(facts: Evidence, findings: Findings) -> None:
     hashes = {event_id: hashlib.sha256(row.body).hexdigest() for event_id, row in facts.events.items()}
     for arrival in facts.arrivals:
         row = facts.deliveries.get(arrival.delivery_id)
@@ -169,7 +169,7 @@ def _possible_repeats(arrivals: list[Arrival]) -> int:
     return sum(arrival.answer.endswith("cut") and copies[arrival.signature] > 1 for arrival in arrivals)
 
 
-def _check_duplicates(facts: Facts, findings: Findings) -> None:
+def _check_duplicates(facts: Evidence, findings: Findings) -> None:
     """Find requests that no attempt and no claim accounts for.
 
     Each claim sends one request, which stays unrecorded if its worker dies. There are two exceptions. Where a

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, func, or_, select, text
 
 from faults import journal
-from faults.facts import AcceptedEvent, Arrival, DeliveryRow, EventRow, Facts, QueueRow
+from faults.evidence import AcceptedEvent, Arrival, EventRow, Evidence, QueueRow, StoredDelivery
 from faults.platform_processes import DELAYS
 from faults.system import System
 from webhooks_app.core import clock
@@ -19,14 +19,14 @@ from webhooks_app.extensions import db
 
 def collect_facts(
     system: System, *, may_be_pending: bool = False, schedule_length: int | None = None
-) -> Facts:
+) -> Evidence:
     """Collect the facts of the present workspace.
 
     `schedule_length` is how many retries a delivery has, where it is not the usual number.
     """
     with system.app.app_context(), db.engine.connect() as connection:
         arrivals, succeeded = _arrivals(system.receiver_journal, system.receiver_offset)
-        facts = Facts(
+        facts = Evidence(
             accepted=_accepted(system.journal),
             arrivals=arrivals,
             succeeded=succeeded,
@@ -50,7 +50,7 @@ def collect_facts(
     return facts
 
 
-def _add_deleted_rows(connection: Connection, facts: Facts, workspace_id: str) -> None:
+def _add_deleted_rows(connection: Connection, facts: Evidence, workspace_id: str) -> None:
     """Add what retention deleted, as `faults.deleted_rows` kept it."""
     mine = {"mine": workspace_id}
     events = connection.execute(text("SELECT id, body FROM deleted_events WHERE workspace_id = :mine"), mine)
@@ -62,7 +62,7 @@ def _add_deleted_rows(connection: Connection, facts: Facts, workspace_id: str) -
         ),
         mine,
     )
-    facts.deliveries |= {row.id: DeliveryRow(*row) for row in deliveries}
+    facts.deliveries |= {row.id: StoredDelivery(*row) for row in deliveries}
     attempts = connection.execute(
         text("SELECT delivery_id, count(*) FROM deleted_attempts GROUP BY delivery_id")
     )
@@ -98,7 +98,7 @@ def _event_row(body: bytes) -> EventRow:
     return EventRow(bytes(body), str(data["batch_id"]))
 
 
-def _deliveries(connection: Connection, workspace_id: str) -> dict[str, DeliveryRow]:
+def _deliveries(connection: Connection, workspace_id: str) -> dict[str, StoredDelivery]:
     rows = connection.execute(
         select(
             Delivery.id,
@@ -111,7 +111,7 @@ def _deliveries(connection: Connection, workspace_id: str) -> dict[str, Delivery
             Delivery.attempt_count,
         ).where(Delivery.workspace_id == workspace_id)
     )
-    return {row.id: DeliveryRow(*row[:3], row.state.value, *row[4:7], row.attempt_count) for row in rows}
+    return {row.id: StoredDelivery(*row[:3], row.state.value, *row[4:7], row.attempt_count) for row in rows}
 
 
 def _queue(connection: Connection, workspace_id: str) -> dict[str, QueueRow]:

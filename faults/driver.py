@@ -13,7 +13,7 @@ from sqlalchemy import select
 from faults import api_requests, crash_report, deleted_rows
 from faults.api_requests import ApiResponse
 from faults.databases import Database
-from faults.facts import Key
+from faults.evidence import Key
 from faults.fork_client import ForkClient
 from faults.load_generator import EVENT_TYPE, new_data
 from faults.platform_processes import TIMEOUT_MS, PlatformProcesses
@@ -24,7 +24,7 @@ from webhooks_app.db.models import Endpoint, RecoveryAction
 from webhooks_app.deliveries import recoveries, replays
 from webhooks_app.deliveries.log.filters import LogFilter, Status
 from webhooks_app.endpoints import actions, signing_secrets
-from webhooks_app.endpoints.actions import EndpointValues
+from webhooks_app.endpoints.endpoint_values import EndpointValues
 from webhooks_app.extensions import db, services
 
 TESTER = Actor("faults")

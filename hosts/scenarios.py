@@ -12,7 +12,7 @@ from faults.scenario_report import Report
 from faults.scenarios.rolling_upgrade import CURRENT, migrate, next_migrations, require_both_releases
 from faults.waiting import wait_for
 from hosts.cluster import Cluster, Process
-from hosts.traffic import THREADS, traffic
+from hosts.producers import THREADS, traffic
 
 _SECONDS = 14.0
 # What a web was working on is answered by nobody; only its sender knows whether to send it again.

@@ -41,7 +41,7 @@ def main() -> None:
         if samples:
             tests = arguments.tests or group.tests
             for module, verdicts in _try(tests, samples).items():
-                survivors += _report(module, [_settled(module, verdict) for verdict in verdicts])
+                survivors += _report(module, [_tried_alone(module, verdict) for verdict in verdicts])
     print(f"\n{survivors} survivors without an explanation")
     sys.exit(1 if survivors else 0)
 
@@ -111,7 +111,7 @@ def _run(group_tests: Sequence[str], samples: Mapping[Path, Sequence[Mutant]], w
         os._exit(0)
 
 
-def _settled(module: Path, verdict: Verdict) -> Verdict:
+def _tried_alone(module: Path, verdict: Verdict) -> Verdict:
     """Import the module anew for a mutant that could not be tried otherwise."""
     if verdict.result != "not tried":
         return verdict

@@ -33,7 +33,7 @@ class _Mutated(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def is_noticed(name: str, path: Path, source: str, tests: Sequence[str]) -> bool:
-    """Tell whether a test fails, or never ends, with this text as the module `name`."""
+    """Return whether a test fails, or never ends, with this text as the module `name`."""
     status = forked.call(lambda: _run(name, path, source, tests), TIMEOUT_SECONDS)
     return bool(status != 0)
 

@@ -38,9 +38,9 @@ GROUPS = (
     _group(
         "webhooks_app/accounts",
         "api_tokens token_scopes second_factors totp recovery_codes passkeys id_tokens",
-        *("tests/accounts", "tests/web/test_second_factor.py", "tests/web/test_passkey_pages.py"),
+        *("tests/accounts", "tests/web/test_second_factor_page.py", "tests/web/test_passkey_pages.py"),
         *("tests/web/test_tokens_page.py", "tests/web/test_lying_provider.py"),
-        *("tests/web/test_single_sign_on.py", "tests/web/api/test_authentication.py"),
+        *("tests/web/test_single_sign_on_page.py", "tests/web/api/test_authentication.py"),
     ),
     _group("webhooks_app/deliveries", "signing_grants", "tests/web/test_signed_deliveries.py"),
     _group(
@@ -96,13 +96,13 @@ GROUPS = (
         "redis_round_trip wake_flag wake_listener wake_ups",
         *("tests/jobs/test_wake_ups.py", "tests/jobs/test_wake_listener.py", "tests/worker/test_claimer.py"),
         *("tests/jobs/test_redis_round_trip.py", "tests/jobs/test_wake_flag.py"),
-        "tests/jobs/test_listener_news.py",
+        "tests/jobs/test_listener_messages.py",
     ),
     _group(
         "webhooks_app/events",
         "accept batch_keys fan_out fan_out_plan fan_out_runs group_commit pending_submission"
         " process_allowances request_hash shared_allowances submissions subscribers",
-        *("tests/events", "tests/web/api/test_producer.py", "tests/web/api/test_rate_limits.py"),
+        *("tests/events", "tests/web/api/test_producer.py", "tests/web/api/test_rate_limit_headers.py"),
         *("tests/web/api/test_batch_keys.py", "tests/server/test_event_intake.py"),
     ),
     _group(

@@ -46,7 +46,7 @@ from webhooks_app.db.database_limits import DatabaseLimits
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import DeliveryState, Role
 from webhooks_app.endpoints import actions
-from webhooks_app.endpoints.actions import EndpointValues
+from webhooks_app.endpoints.endpoint_values import EndpointValues
 from webhooks_app.events.group_commit import GroupLimits
 from webhooks_app.extensions import db, services
 from webhooks_app.jobs.process import STOP_SIGNALS
@@ -347,7 +347,7 @@ def opened(app: Flask) -> Iterator[Flask]:
 
 
 def is_idle(app: Flask) -> bool:
-    """Tell whether all is done that a request leaves to do behind its answer, and each connection is back."""
+    """Return whether all is done that a request leaves to do after its answer, and no connection in use."""
     in_use, _ = services(app).write.pool_use()
     return not (services(app).group_commit._is_committing or has_thread("fan_out") or in_use)
 

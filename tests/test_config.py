@@ -17,7 +17,7 @@ from webhooks_app.config import ConfigError, Settings
 from webhooks_app.core.ip_addresses import is_address
 from webhooks_app.core.rate_limit import RateLimit
 from webhooks_app.core.retry_schedule import DEFAULT_DELAYS
-from webhooks_app.endpoints.actions import LONGEST_TIMEOUT_MS
+from webhooks_app.endpoints.endpoint_values import LONGEST_TIMEOUT_MS
 from webhooks_app.transport.target_policy import address_problem
 from webhooks_app.transport.target_ports import DENIED_PORTS
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 def has_thread(prefix: str) -> bool:
-    """Tell whether a thread runs in this process whose name begins so."""
+    """Return whether a thread runs in this process whose name begins so."""
     return any(each.name.startswith(prefix) for each in threading.enumerate())
 
 

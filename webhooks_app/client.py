@@ -247,7 +247,7 @@ class EventStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class _WholeAnswer:
     """An answer that has come whole."""
 
     url: str
@@ -370,7 +370,7 @@ class Client:
         self.close()
 
     def _send_batch(self, bodies: Sequence[bytes], until: float | None) -> Sequence[Sent]:
-        def read(response: _Answer) -> Sequence[Sent]:
+        def read(response: _WholeAnswer) -> Sequence[Sent]:
             return _all_sent(response, len(bodies))
 
         body = b'{"events": [%b]}' % b",".join(bodies)
@@ -384,7 +384,7 @@ class Client:
         self,
         method: str,
         path: str,
-        read: Callable[[_Answer], T],
+        read: Callable[[_WholeAnswer], T],
         *,
         until: float,
         body: bytes = b"",
@@ -412,7 +412,7 @@ class Client:
 
     def _request(
         self, method: str, path: str, body: bytes, headers: Mapping[str, str], seconds: float
-    ) -> _Answer:
+    ) -> _WholeAnswer:
         connect, read = self._timeout
         try:
             with (
@@ -440,7 +440,7 @@ class Client:
         except requests.RequestException as error:
             message = f"The request to {self._address} failed ({type(error).__name__}); check base_url."
             raise SendError(message) from None
-        return _Answer(self._address, response.status_code, response.headers, content)
+        return _WholeAnswer(self._address, response.status_code, response.headers, content)
 
     def _own_session(self) -> requests.Session:
         """Return the session; in a process that was forked meanwhile, one of its own."""
@@ -494,7 +494,7 @@ class _Batches:
             except SendError as error:
                 self._give_up(error, count)
             else:
-                self._settle(dict(enumerate(sent)))
+                self._note_outcomes(dict(enumerate(sent)))
                 self._size = min(LARGEST_BATCH, self._size * 2)
         return [self._result(at) for at in range(len(self._keys))]
 
@@ -513,12 +513,12 @@ class _Batches:
             position = int(at[1])
             own = type(error)(error.status, error.code, error.message, at[2])
             own.may_be_accepted = error.may_be_accepted
-            self._settle({position: own})
+            self._note_outcomes({position: own})
             self._size = position or max(1, count // 2)
         elif count > 1 and error.status in _OF_ONE_EVENT:
             self._size = count // 2
         elif error.is_about_event:
-            self._settle({0: error})
+            self._note_outcomes({0: error})
         else:
             self._give_up(error, count)
 
@@ -528,9 +528,9 @@ class _Batches:
         if error.may_be_accepted:
             after = getattr(error, "retry_after", None)
             rest = Unavailable("Not sent: the platform was away.", retry_after=after, may_be_accepted=False)
-        self._settle({at: error if at < count else rest for at in range(len(self._waiting))})
+        self._note_outcomes({at: error if at < count else rest for at in range(len(self._waiting))})
 
-    def _settle(self, outcomes: Mapping[int, Sent | SendError]) -> None:
+    def _note_outcomes(self, outcomes: Mapping[int, Sent | SendError]) -> None:
         """Note what came of those that wait, by their places among them."""
         for at, outcome in outcomes.items():
             self._outcomes[self._waiting[at]] = outcome
@@ -674,18 +674,18 @@ def why_unanswered(error: requests.RequestException) -> str:
 
 
 def answered_without_tls(error: requests.RequestException) -> bool:
-    """Tell whether an https:// address failed as one of http:// does, by OpenSSL's names for that."""
+    """Return whether an https:// address failed as one of http:// does, by OpenSSL's names for that."""
     return isinstance(error, requests.exceptions.SSLError) and any(each in str(error) for each in _NO_TLS)
 
 
 def _is_misdirected(error: requests.RequestException) -> bool:
-    """Tell whether what answers is not the platform that is meant, which no further try changes."""
+    """Return whether what answers is not the platform that is meant, which no further try changes."""
     is_tls = isinstance(error, requests.exceptions.SSLError)
     return answered_without_tls(error) or (is_tls and "CERTIFICATE_VERIFY_FAILED" in str(error))
 
 
 def _was_unconnected(error: requests.RequestException) -> bool:
-    """Tell whether nothing can have been sent."""
+    """Return whether nothing can have been sent."""
     return isinstance(error, requests.ConnectTimeout) or _unconnected(error) is not None
 
 
@@ -726,28 +726,28 @@ def to_json(value: Mapping[str, Any]) -> str:
     return re.sub(rf'"{mark}([0-9]+)"', lambda found: numbers[int(found[1])], text) if numbers else text
 
 
-def _sent(response: _Answer) -> Sent:
+def _sent(response: _WholeAnswer) -> Sent:
     match _body(response, 202):
         case {"id": str(event_id), "deliveries": int(deliveries)}:
             return Sent(event_id, deliveries, response.headers.get("Idempotent-Replayed") == "true")
     raise _not_the_api(response)
 
 
-def _all_sent(response: _Answer, count: int) -> Sequence[Sent]:
+def _all_sent(response: _WholeAnswer, count: int) -> Sequence[Sent]:
     match _body(response, 202):
         case {"events": [*events]} if len(events) == count:
             return [_sent_within(each, response) for each in events]
     raise _not_the_api(response)
 
 
-def _sent_within(event: Any, response: _Answer) -> Sent:
+def _sent_within(event: Any, response: _WholeAnswer) -> Sent:
     match event:
         case {"id": str(event_id), "deliveries": int(deliveries)}:
             return Sent(event_id, deliveries, event.get("repeated") is True)
     raise _not_the_api(response)
 
 
-def _status(response: _Answer) -> EventStatus:
+def _status(response: _WholeAnswer) -> EventStatus:
     try:
         body = _body(response, 200)
         deliveries = tuple(_delivery_status(each) for each in body["deliveries"])
@@ -767,14 +767,14 @@ def _delivery_status(row: Mapping[str, Any]) -> DeliveryStatus:
     )
 
 
-def _event_types(response: _Answer) -> frozenset[str]:
+def _event_types(response: _WholeAnswer) -> frozenset[str]:
     match _body(response, 200):
         case {"event_types": [*event_types]} if all(isinstance(each, dict) for each in event_types):
             return frozenset(str(each.get("name")) for each in event_types)
     raise _not_the_api(response)
 
 
-def _body(response: _Answer, expected: int) -> Any:
+def _body(response: _WholeAnswer, expected: int) -> Any:
     """Return the parsed body of an answer with this status, None if it is no JSON. Raises SendError."""
     status = response.status_code
     try:
@@ -792,12 +792,12 @@ def _body(response: _Answer, expected: int) -> Any:
     raise _not_the_api(response)
 
 
-def _not_the_api(response: _Answer) -> SendError:
+def _not_the_api(response: _WholeAnswer) -> SendError:
     status = response.status_code
     return SendError(f"What answers at {response.url} ({status}) is not the platform's API; check base_url.")
 
 
-def _rejected(response: _Answer, body: Any) -> Rejected:
+def _rejected(response: _WholeAnswer, body: Any) -> Rejected:
     status = response.status_code
     kinds = {401: Unauthorized, 403: Forbidden, 404: NotFound, 409: KeyReused}
     kind = kinds.get(status, Rejected)
@@ -811,7 +811,7 @@ def _rejected(response: _Answer, body: Any) -> Rejected:
     return kind(status, f"http_{status}", message, None)
 
 
-def _retry_after(response: _Answer) -> float | None:
+def _retry_after(response: _WholeAnswer) -> float | None:
     """Seconds, given as such or as a date (RFC 9110, section 10.2.3); None if neither."""
     text = response.headers.get("Retry-After", "").strip()
     try:

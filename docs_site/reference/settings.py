@@ -2,7 +2,7 @@
 
 import re
 
-from docs_site.pages import ROOT
+from docs_site.navigation import ROOT
 
 _HEAD = """# Settings
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from docs_site.pages import ROOT
+from docs_site.navigation import ROOT
 from docs_site.reference import event_types, failures, relay, retries, settings, shell, verification
 from webhooks_app.web.api import reference as api
 

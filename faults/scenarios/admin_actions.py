@@ -5,7 +5,7 @@ import threading
 import time
 from datetime import timedelta
 
-from faults.facts import USUAL_ENDS
+from faults.evidence import USUAL_ENDS
 from faults.platform_processes import LONG_LEASE, TIMEOUT_MS
 from faults.scenario_definition import Options, scenario
 from faults.scenario_report import Report

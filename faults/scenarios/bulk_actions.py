@@ -3,7 +3,7 @@
 import time
 from datetime import datetime
 
-from faults.facts import USUAL_ENDS
+from faults.evidence import USUAL_ENDS
 from faults.scenario_definition import Options, scenario
 from faults.scenario_report import Report
 from faults.system import System

@@ -18,7 +18,7 @@ from tests.conftest import TESTER
 from webhooks_app.accounts import passkey_ceremonies, passkey_challenges, passkeys, second_factors
 from webhooks_app.accounts.passkey_ceremonies import PasskeyRefused, RelyingParty
 from webhooks_app.accounts.passkey_challenges import BadChallenge
-from webhooks_app.accounts.passkeys import TooMany
+from webhooks_app.accounts.passkeys import TooManyPasskeys
 from webhooks_app.core import clock
 from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import AuditEntry
@@ -221,7 +221,7 @@ def test_one_device_is_added_once_and_so_many_in_all(person: Person, device: Sof
         add(person, device)
     for number in range(2):
         add(person, replace(device, credential_id=str(number).encode()), most=3)
-    with pytest.raises(TooMany) as refused:
+    with pytest.raises(TooManyPasskeys) as refused:
         add(person, replace(device, credential_id=b"one more"), most=3)
     assert refused.value.count == 3
 
@@ -236,7 +236,7 @@ def test_of_many_that_are_added_at_once_no_more_stay_than_there_may_be(
 
     def add_another(number: int) -> None:
         together.wait(30)
-        with suppress(TooMany):
+        with suppress(TooManyPasskeys):
             add(person, replace(device, credential_id=f"another {number}".encode()))
 
     with ThreadPoolExecutor(8) as pool:

@@ -114,7 +114,7 @@ def test_the_examples_are_tried_by_hand_as_their_page_says(python: str, reader: 
 
 
 def is_serving(port: str) -> bool:
-    """Tell whether an app answers, whatever it says to a request without an order."""
+    """Return whether an app answers, whatever it says to a request without an order."""
     try:
         return requests.get(f"http://localhost:{port}/", timeout=10).status_code == 404
     except requests.RequestException:

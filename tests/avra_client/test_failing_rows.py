@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from avra_client import relay_command
-from avra_client.claimed_rows import Row
+from avra_client.claimed_rows import OutboxRow
 from avra_client.client import Client, Unavailable
 from avra_client.failing_turns import FailingTurns
-from avra_client.relay import Trouble
+from avra_client.relay import HandOverFailed
 from avra_client.relay_outcomes import fail, is_suspected
 from avra_client.relay_state import RelayLimits
 from tests.avra_client import relay_process
@@ -87,7 +87,7 @@ def test_others_go_on_while_one_row_fails(store: Store, broken: Breaking, broken
     with running(store.relay(broken_client, **QUICK, failing_pause_seconds=0.1)) as relay:
         wait_for(lambda: store.states() == {bad: "pending"})
         wait_for(lambda: relay.state.totals.postponed >= 3)
-        wait_for(lambda: relay.state.trouble == "")
+        wait_for(lambda: relay.state.last_failure == "")
         late = store.fill(2)
         wait_for(lambda: store.states() == {bad: "pending"})
     assert sorted(accepted_keys()) == [*before, *behind, *late]
@@ -199,7 +199,7 @@ def test_what_takes_long_is_sent_by_a_run_once_it_has_failed_for_an_hour(
         if is_sent:
             assert relay.run_once() == 1
         else:
-            with pytest.raises(Trouble):
+            with pytest.raises(HandOverFailed):
                 relay.run_once()
     assert (slow not in store.states()) is is_sent
 
@@ -228,7 +228,7 @@ def test_once_hands_over_what_it_can_and_says_that_something_is_left(
 ) -> None:
     [bad] = store.fill(1, note=POISON)
     good = store.fill(5)
-    with pytest.raises(Trouble, match=r"^1 row is not taken"):
+    with pytest.raises(HandOverFailed, match=r"^1 row is not taken"):
         store.relay(broken_client).run_once()
     assert (accepted_keys(), store.states()) == (good, {bad: "pending"})
     for name, value in relay_process.environment(store, broken_url, workspace.token).items():
@@ -239,7 +239,7 @@ def test_once_hands_over_what_it_can_and_says_that_something_is_left(
 
 def test_where_nothing_is_taken_the_platform_is_at_fault(store: Store, broken_client: Client) -> None:
     ids = store.fill(40, note=POISON)
-    with pytest.raises(Trouble, match=REFUSED):
+    with pytest.raises(HandOverFailed, match=REFUSED):
         store.relay(broken_client).run_once()
     assert store.states() == dict.fromkeys(ids, "pending")
     assert len(store.rows().failing()) <= 3
@@ -251,7 +251,7 @@ def test_a_row_that_is_taken_lets_as_many_fail_again(store: Store, broken_client
     good = store.fill(1)
     bad += store.fill(1, note=POISON)
     good += store.fill(1)
-    with pytest.raises(Trouble, match="3 rows are not taken"):
+    with pytest.raises(HandOverFailed, match="3 rows are not taken"):
         store.relay(broken_client).run_once()
     assert (accepted_keys(), store.states()) == (good, dict.fromkeys(bad, "pending"))
 
@@ -261,7 +261,7 @@ def test_rows_that_are_set_aside_do_not_clear_the_platform(store: Store, broken_
     for _ in range(5):
         bad += store.fill(1, note=POISON)
         refused += store.fill(1, status=7)
-    with pytest.raises(Trouble, match=REFUSED):
+    with pytest.raises(HandOverFailed, match=REFUSED):
         store.relay(broken_client).run_once()
     assert store.states().keys() >= set(bad)
     assert len(store.rows().failing()) <= 3
@@ -282,7 +282,7 @@ def test_once_says_nothing_of_rows_that_failed_the_time_before(
     store.fill(1, note=POISON)
     good = store.fill(1)
     relay = store.relay(broken_client)
-    with pytest.raises(Trouble, match=r"^1 row is not taken"):
+    with pytest.raises(HandOverFailed, match=r"^1 row is not taken"):
         relay.run_once()
     store.run("DELETE FROM avra_outbox")
     good += store.fill(1)
@@ -304,13 +304,13 @@ def test_once_says_nothing_of_rows_that_failed_the_time_before(
 def test_what_the_platform_says_of_itself_is_blamed_on_no_row(
     status: int, answers: bool, since: int | None, suspected: bool
 ) -> None:
-    row, error = Row("1", "t", "{}", True, since), Unavailable("no", status=status)
+    row, error = OutboxRow("1", "t", "{}", True, since), Unavailable("no", status=status)
     assert is_suspected(row, error, platform_answers=answers) is suspected
 
 
 def test_pauses_double_up_to_an_hour() -> None:
     def pause_ms(failed_for_ms: int) -> int:
-        row = Row("1", "t", "{}", True, 10**12 - failed_for_ms)
+        row = OutboxRow("1", "t", "{}", True, 10**12 - failed_for_ms)
         due_at = fail(row, "500", 10**12, RelayLimits(), others_accepted_at=0).due_at
         assert due_at is not None
         return due_at - 10**12

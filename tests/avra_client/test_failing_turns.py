@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from avra_client import failing_turns
-from avra_client.claimed_rows import Claim, Row
+from avra_client.claimed_rows import Claim, OutboxRow
 from avra_client.failing_turns import FailingTurns
 from avra_client.relay_state import RelayLimits
 
@@ -18,7 +18,7 @@ def test_long_turns_rest_four_times_as_long_as_the_last_one_took(monkeypatch: py
 
     def seconds_for(name: str, took: float) -> float:
         nonlocal now
-        with turns.seconds_to_send(Claim("a", [Row(name, "t", "{}", True, 1)], 0, 0)) as seconds:
+        with turns.seconds_to_send(Claim("a", [OutboxRow(name, "t", "{}", True, 1)], 0, 0)) as seconds:
             now += took
         return seconds
 

@@ -43,7 +43,7 @@ def test_what_is_retried_or_resent_is_as_it_was_written(store: Store) -> None:
     store.fill(2)
     taken = claim(store)
     refused = Outcomes({taken.rows[0].id: "evt_1"}, {taken.rows[1].id: "refused"})
-    store.rows().settle(taken, refused, now=2000, keeps_sent=True)
+    store.rows().record(taken, refused, now=2000, keeps_sent=True)
     assert store.rows().retry() == 1
     assert store.run(f"{COLUMNS} WHERE id = '{taken.rows[1].id}'") == [FRESH]
     assert (store.rows().resend(since=2001), store.rows().resend(since=2000)) == (0, 1)

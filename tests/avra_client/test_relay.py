@@ -12,7 +12,7 @@ import pytest
 from avra_client import outbox_schema
 from avra_client.claimed_rows import Failing, Outcomes
 from avra_client.client import Client
-from avra_client.relay import Relay, Trouble
+from avra_client.relay import HandOverFailed, Relay
 from avra_client.relay_outcomes import events
 from avra_client.relay_state import RelayLimits
 from tests.avra_client.conftest import Store, accepted_keys
@@ -115,7 +115,7 @@ def test_a_token_that_may_not_send_sets_nothing_aside(
         services().write, workspace.id, "reader", scopes={TokenScope.EVENTS_READ}, actor=TESTER
     )
     ids = store.fill(2)
-    with Client(platform_url, token) as client, pytest.raises(Trouble):
+    with Client(platform_url, token) as client, pytest.raises(HandOverFailed):
         store.relay(client).run_once()
     assert store.states() == dict.fromkeys(ids, "pending")
     assert store.run("SELECT handed_over_at, due_at FROM avra_outbox") == [(None, 0)] * 2
@@ -132,12 +132,12 @@ def test_while_the_platform_is_away_rows_wait_and_go_when_it_is_back(
         relay = store.relay(client, **QUICK)
         with running(relay):
             wait_for(lambda: relay.state.totals.failures >= 3)
-            assert "Unavailable" in relay.state.trouble or "Trouble" in relay.state.trouble
+            assert "Unavailable" in relay.state.last_failure or "HandOverFailed" in relay.state.last_failure
             assert store.run("SELECT DISTINCT handed_over_at FROM avra_outbox") == [(None,)]
             assert store.rows().backlog()[0] == 30
             with served(workspace.app, port=port):
                 wait_for(lambda: store.states() == {})
-                assert relay.state.trouble == ""
+                assert relay.state.last_failure == ""
     assert sorted(accepted_keys()) == ids
 
 
@@ -231,9 +231,9 @@ def test_an_uncertain_hand_over_is_remembered_through_certain_failures(store: St
     [row_id] = store.fill(1)
     rows = store.rows()
     first = rows.claim("a", limit=9, limit_bytes=10**6, now=1000, lease=10, forgotten_before=0)
-    rows.settle(first, Outcomes({}, {}, uncertain=first.rows), now=1001, keeps_sent=False)
+    rows.record(first, Outcomes({}, {}, uncertain=first.rows), now=1001, keeps_sent=False)
     second = rows.claim("b", limit=9, limit_bytes=10**6, now=2000, lease=10, forgotten_before=0)
-    rows.settle(second, Outcomes({}, {}, released=second.rows), now=2001, keeps_sent=False)
+    rows.record(second, Outcomes({}, {}, released=second.rows), now=2001, keeps_sent=False)
     assert store.run("SELECT id, handed_over_at, due_at FROM avra_outbox") == [(row_id, 1000, 0)]
 
 
@@ -245,7 +245,7 @@ def test_a_relay_that_slept_through_its_lease_touches_nothing_of_the_next(store:
     by_id = {row.id: row for row in sleeper.rows}
     failing = {four: Failing("500", 1, 9)}
     late = Outcomes({one: "evt_1"}, {two: "refused"}, released=[by_id[three]], failing=failing)
-    rows.settle(sleeper, late, now=2001, keeps_sent=False)
+    rows.record(sleeper, late, now=2001, keeps_sent=False)
     assert store.states() == dict.fromkeys((two, three, four), "pending")
     assert store.run("SELECT DISTINCT claimed_by, due_at FROM avra_outbox") == [("b", 12_000)]
 

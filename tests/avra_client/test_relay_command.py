@@ -194,14 +194,14 @@ def test_it_says_how_it_does_and_ends_when_it_is_asked_to(
 
 
 def test_trouble_becomes_a_problem_after_a_minute() -> None:
-    state = RelayState(trouble="Unavailable: away", troubled_since=1000.0, last_round_at=1000.0)
+    state = RelayState(last_failure="Unavailable: away", failing_since=1000.0, last_round_at=1000.0)
     assert relay_health.problems(state, 1050.0) == []
-    assert relay_health.problems(state, 1070.0) == ["in trouble for 70 s: Unavailable: away"]
+    assert relay_health.problems(state, 1070.0) == ["failing for 70 s: Unavailable: away"]
     assert relay_health.problems(RelayState(last_round_at=1000.0), 1500.0) == ["silent for 500 s"]
 
 
 def test_the_metrics_tell_the_backlog() -> None:
-    text = relay_health.metrics(RelayState(trouble="away"), (7, 12.5, 2))
+    text = relay_health.metrics(RelayState(last_failure="away"), (7, 12.5, 2))
     assert "avra_relay_pending_rows 7\n" in text
     assert "avra_relay_oldest_pending_seconds 12.5\n" in text
     assert "avra_relay_failing_rows 2\n" in text

@@ -2,7 +2,7 @@
 
 import pytest
 
-from avra_client.claimed_rows import Failing, Row
+from avra_client.claimed_rows import Failing, OutboxRow
 from avra_client.client import Rejected, Result, SendError, Sent, Unavailable
 from avra_client.relay_outcomes import fail, may_be_of_a_row, outcomes
 from avra_client.relay_state import RelayLimits
@@ -13,7 +13,9 @@ NOW = 10**12
 
 def test_each_row_is_in_one_of_the_lists() -> None:
     names = ("taken", "refused", "unread", "turned away", "unanswered")
-    taken, refused, unread, turned_away, unanswered = rows = [Row(name, "t", "{}", True) for name in names]
+    taken, refused, unread, turned_away, unanswered = rows = [
+        OutboxRow(name, "t", "{}", True) for name in names
+    ]
     fault = Rejected(422, "invalid", "is wrong", "data.a")
     results = [
         Result(taken.id, sent=Sent("evt_1", 2)),
@@ -51,7 +53,7 @@ def test_a_row_is_given_up_after_its_hours_if_another_was_accepted_since(
     failed_for_ms: int, accepted_after_ms: int, goes_on: bool
 ) -> None:
     since = NOW - failed_for_ms
-    row = Row("1", "t", "{}", True, since)
+    row = OutboxRow("1", "t", "{}", True, since)
     found = fail(row, "500", NOW, RelayLimits(), others_accepted_at=since + accepted_after_ms)
     if goes_on:
         assert found == Failing("500", since, NOW + HOUR_MS)

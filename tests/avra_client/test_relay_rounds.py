@@ -10,7 +10,7 @@ import pytest
 
 from avra_client.client import Client
 from avra_client.outbox_rows import EXPIRED_AT_ONCE
-from avra_client.relay import Relay, Trouble
+from avra_client.relay import HandOverFailed, Relay
 from avra_client.relay_state import RelayLimits
 from tests.avra_client.conftest import Store, accepted_keys
 from tests.avra_client.test_relay import HOUR_MS, claim_and_send, now_ms
@@ -58,7 +58,7 @@ def test_a_database_that_is_away_is_asked_again_after_a_pause(nobody: Client) ->
     relay = Relay(connect, nobody, limits=RelayLimits(first_pause_seconds=0.02, longest_pause_seconds=0.02))
     relay.run(pauses)
     assert (len(pauses.seconds), relay.state.totals.failures) == (1, 1)
-    assert relay.state.trouble == "OSError: away"
+    assert relay.state.last_failure == "OSError: away"
 
 
 @pytest.mark.parametrize("empty_store", ["sqlite"], indirect=True)
@@ -113,7 +113,7 @@ def test_no_row_is_suspected_while_the_platform_answers_nothing(store: Store, wo
     with serving(broken) as server:
         url = f"http://127.0.0.1:{server.port}"
         with Client(url, workspace.token, deadline_seconds=0.1) as client:
-            with pytest.raises(Trouble):
+            with pytest.raises(HandOverFailed):
                 store.relay(client, batch=1).run_once()
             store.relay(client, batch=1).run(Pauses(3))
     assert store.rows().failing() == []
@@ -140,7 +140,7 @@ def test_what_is_not_taken_adds_up(store: Store, platform_url: str) -> None:
     with Client(platform_url, "tok_unknown") as client:
         relay = store.relay(client)
         for _ in range(2):
-            with pytest.raises(Trouble):
+            with pytest.raises(HandOverFailed):
                 relay.run_once()
     assert relay.state.totals.not_taken == 4
 

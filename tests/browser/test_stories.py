@@ -18,7 +18,7 @@ from webhooks_app.config import ROOT
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Endpoint
 from webhooks_app.endpoints import actions
-from webhooks_app.endpoints.actions import EndpointValues
+from webhooks_app.endpoints.endpoint_values import EndpointValues
 from webhooks_app.extensions import db, services
 from webhooks_app.worker.engine import DeliveryEngine
 

@@ -33,7 +33,7 @@ from webhooks_app.deliveries.log import saved_filters
 from webhooks_app.deliveries.log.filters import LogFilter, Status
 from webhooks_app.endpoints import actions, auto_disable, signing_secrets
 from webhooks_app.events import accept, test_events
-from webhooks_app.events.accept import NewEvent
+from webhooks_app.events.submissions import NewEvent
 from webhooks_app.extensions import db, services
 from webhooks_app.worker import claims
 from webhooks_app.worker.engine import DeliveryEngine

@@ -17,7 +17,7 @@ from webhooks_app.cli.api_client import ApiClient, ClientLimits
 from webhooks_app.cli.api_command import ApiCommand, with_client
 from webhooks_app.cli.profiles import Profile
 
-HASTY = ClientLimits(connect_seconds=60, read_seconds=60, tries=3, first_pause_seconds=0.001)
+IMPATIENT = ClientLimits(connect_seconds=60, read_seconds=60, tries=3, first_pause_seconds=0.001)
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def platform() -> Iterator[Receiver]:
 
 
 def client_of(platform: Receiver) -> ApiClient:
-    return ApiClient(Profile("test", f"http://127.0.0.1:{platform.port}/under", "tok_x"), HASTY)
+    return ApiClient(Profile("test", f"http://127.0.0.1:{platform.port}/under", "tok_x"), IMPATIENT)
 
 
 def problem(status: int, **headers: str) -> Answer:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from docs_site.pages import ROOT
+from docs_site.navigation import ROOT
 from tests.cli.test_api_commands import Avra
 from tests.conftest import Workspace
 from tests.server.running_server import serving

@@ -17,7 +17,7 @@ from webhooks_app.config import ConfigError
 from webhooks_app.core.encryption import Cipher
 from webhooks_app.db.models import Endpoint
 from webhooks_app.endpoints import actions
-from webhooks_app.endpoints.actions import EndpointValues
+from webhooks_app.endpoints.endpoint_values import EndpointValues
 from webhooks_app.events import catalog
 from webhooks_app.extensions import db, services
 
@@ -29,29 +29,29 @@ def endpoint_of(made: dict[str, str]) -> Endpoint:
 
 
 def test_it_follows_the_port_of_its_consumer(app: Flask, tmp_path: Path) -> None:
-    made = demo.prepare(services(), tmp_path / "demo.json", 9001)
-    demo.prepare(services(), tmp_path / "demo.json", 9002)
+    made = demo.create_demo(services(), tmp_path / "demo.json", 9001)
+    demo.create_demo(services(), tmp_path / "demo.json", 9002)
     assert endpoint_of(made).url == "http://127.0.0.1:9002/webhooks"
 
 
 def test_header_values_of_its_own_go_to_no_other_port(app: Flask, tmp_path: Path) -> None:
-    made = demo.prepare(services(), tmp_path / "demo.json", 9001)
+    made = demo.create_demo(services(), tmp_path / "demo.json", 9001)
     endpoint = endpoint_of(made)
     values = EndpointValues("Mine", endpoint.url, True, (), headers=[("X-Key", "s3cret")])
     actions.change(services().write, services().cipher, endpoint, values, actor=TESTER)
     db.session.expire_all()
 
-    demo.prepare(services(), tmp_path / "demo.json", 9002)
+    demo.create_demo(services(), tmp_path / "demo.json", 9002)
 
     assert endpoint_of(made).url == "http://127.0.0.1:9001/webhooks"
 
 
 def test_other_keys_than_the_databases_are_refused_in_one_line(app: Flask, tmp_path: Path) -> None:
-    demo.prepare(services(), tmp_path / "demo.json", 9001)
+    demo.create_demo(services(), tmp_path / "demo.json", 9001)
     others = copy(services())
     others.cipher = Cipher([Fernet.generate_key().decode()])
     with pytest.raises(ConfigError, match="encrypted with others"):
-        demo.prepare(others, tmp_path / "demo.json", 9001)
+        demo.create_demo(others, tmp_path / "demo.json", 9001)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from tests.free_ports import free_port
 from tests.receivers import Answer, Receiver, answer_after
 from webhooks_app.cli import forwarding, option_types
-from webhooks_app.cli.forwarding import Forwarded, Target, forward
+from webhooks_app.cli.forwarding import Forwarded, ForwardTarget, forward
 from webhooks_app.cli.listen import default_name
 
 HEADERS = [("content-type", "application/json"), ("webhook-id", "dlv_1"), ("user-agent", "Avra-Webhooks/1.0")]
@@ -28,7 +28,7 @@ def server() -> Iterator[Receiver]:
 def test_it_arrives_as_a_worker_would_send_it(server: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # which is for the platform's side
     server.answer = Answer(201, b"made", {"X-Trace": "7"})
-    target = Target(f"http://127.0.0.1:{server.port}/hooks?a=b%20c", [("X-Own", "1")])
+    target = ForwardTarget(f"http://127.0.0.1:{server.port}/hooks?a=b%20c", [("X-Own", "1")])
     result = forward(target, HEADERS, BODY, timeout_seconds=60)
     [got] = server.received
     assert (got.method, got.path, got.body) == ("POST", "/hooks?a=b%20c", BODY)
@@ -46,28 +46,29 @@ def test_it_arrives_as_a_worker_would_send_it(server: Receiver, monkeypatch: pyt
 def test_a_redirect_is_an_answer(server: Receiver) -> None:
     server.answer = Answer(302, b"", {"Location": f"http://127.0.0.1:{server.port}/other"})
     assert (
-        forward(Target(f"http://127.0.0.1:{server.port}/"), HEADERS, BODY, timeout_seconds=60).status == 302
+        forward(ForwardTarget(f"http://127.0.0.1:{server.port}/"), HEADERS, BODY, timeout_seconds=60).status
+        == 302
     )
     assert len(server.received) == 1
 
 
 def test_of_a_large_answer_the_beginning_is_kept(server: Receiver) -> None:
     server.answer = Answer(200, b"x" * 100_000)
-    result = forward(Target(f"http://127.0.0.1:{server.port}/"), HEADERS, BODY, timeout_seconds=60)
+    result = forward(ForwardTarget(f"http://127.0.0.1:{server.port}/"), HEADERS, BODY, timeout_seconds=60)
     assert (len(result.body), result.is_truncated) == (forwarding.KEPT_BYTES, True)
 
 
 def test_a_server_that_says_nothing_is_left_after_its_time(server: Receiver) -> None:
     silence = threading.Event()
     server.answer = answer_after(silence)
-    result = forward(Target(f"http://127.0.0.1:{server.port}/"), HEADERS, BODY, timeout_seconds=0.2)
+    result = forward(ForwardTarget(f"http://127.0.0.1:{server.port}/"), HEADERS, BODY, timeout_seconds=0.2)
     silence.set()
     assert (result.status, result.failure) == (None, "timeout")
     assert "within 0.2 s" in result.detail
 
 
 @contextmanager
-def saying(*pieces: bytes, each_seconds: float = 0.0) -> Iterator[Target]:
+def saying(*pieces: bytes, each_seconds: float = 0.0) -> Iterator[ForwardTarget]:
     """A server that says these one after the other, whatever it is asked; the last until it is hung up on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -85,7 +86,7 @@ def saying(*pieces: bytes, each_seconds: float = 0.0) -> Iterator[Target]:
 
         thread = threading.Thread(target=answer)
         thread.start()
-        yield Target(f"http://127.0.0.1:{listener.getsockname()[1]}/")
+        yield ForwardTarget(f"http://127.0.0.1:{listener.getsockname()[1]}/")
         thread.join(60)
 
 
@@ -143,19 +144,19 @@ def test_a_body_whose_first_piece_never_begins_is_left_after_its_time(head: byte
 def test_a_report_has_no_more_headers_than_the_platform_takes(server: Receiver) -> None:
     server.answer = Answer(200, b"x" * 20_000, {f"X-{n}": "\xe4" * 2000 for n in range(40)})
     report = forward(
-        Target(f"http://127.0.0.1:{server.port}/"), HEADERS, BODY, timeout_seconds=60
+        ForwardTarget(f"http://127.0.0.1:{server.port}/"), HEADERS, BODY, timeout_seconds=60
     ).as_report()
     assert len(json.dumps(report)) < 60_000
     assert ["X-0", "\xe4" * 2000] in report["response_headers"]
 
 
 def test_where_nobody_listens_that_is_said() -> None:
-    result = forward(Target(f"http://127.0.0.1:{free_port()}/"), HEADERS, BODY, timeout_seconds=60)
+    result = forward(ForwardTarget(f"http://127.0.0.1:{free_port()}/"), HEADERS, BODY, timeout_seconds=60)
     assert result.failure == "connect"
     assert "Connection refused" in result.detail
-    unknown = forward(Target("http://no-such-host.invalid/"), HEADERS, BODY, timeout_seconds=60)
+    unknown = forward(ForwardTarget("http://no-such-host.invalid/"), HEADERS, BODY, timeout_seconds=60)
     assert unknown.failure == "dns"
-    plain = forward(Target("https://127.0.0.1:9/"), HEADERS, BODY, timeout_seconds=60)
+    plain = forward(ForwardTarget("https://127.0.0.1:9/"), HEADERS, BODY, timeout_seconds=60)
     assert plain.failure == "connect"
 
 

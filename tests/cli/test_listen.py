@@ -34,7 +34,7 @@ from tests.web.deliveries import newest, state
 from webhooks_app import config
 from webhooks_app.cli.api_answers import ApiFailure
 from webhooks_app.cli.api_client import ApiClient
-from webhooks_app.cli.forwarding import Target
+from webhooks_app.cli.forwarding import ForwardTarget
 from webhooks_app.cli.listen import _Interrupts
 from webhooks_app.cli.listening import Listening, ListenOptions
 from webhooks_app.cli.profiles import Profile
@@ -350,7 +350,7 @@ def test_it_asks_again_when_the_platform_says() -> None:
             slept.append(seconds)
             self.is_stopping = len(slept) == 3
 
-    options = ListenOptions(name="laptop", target=Target("http://127.0.0.1:9/"))
+    options = ListenOptions(name="laptop", target=ForwardTarget("http://127.0.0.1:9/"))
     for asked, at_least in (("7200", 300), ("90", 90)):
         slept.clear()
         with answering(Answer(429, b"{}", {"Retry-After": asked})) as named:
@@ -364,7 +364,7 @@ def test_it_asks_again_when_the_platform_says() -> None:
 
 @pytest.mark.parametrize("asked", ["90", "50"])  # the shorter one is the client's own to wait for
 def test_a_pause_that_the_platform_asks_for_ends_when_it_is_to_stop(asked: str) -> None:
-    options = ListenOptions(name="laptop", target=Target("http://127.0.0.1:9/"))
+    options = ListenOptions(name="laptop", target=ForwardTarget("http://127.0.0.1:9/"))
     with answering(Answer(429, b"{}", {"Retry-After": asked})) as named:
         listening = Listening(ApiClient(Profile("test", named["AVRA_URL"], "tok_x")), options, lambda _: None)
         listening._listener = {"id": "ep_1", "session": "lss_1"}
@@ -376,7 +376,7 @@ def test_a_pause_that_the_platform_asks_for_ends_when_it_is_to_stop(asked: str) 
 
 
 def test_a_signal_that_interrupts_no_system_call_is_noticed() -> None:
-    options = ListenOptions(name="laptop", target=Target("http://127.0.0.1:1/", (), verifies_tls=True))
+    options = ListenOptions(name="laptop", target=ForwardTarget("http://127.0.0.1:1/", (), verifies_tls=True))
     with ApiClient(Profile("test", "http://127.0.0.1:1", "tok_x")) as client:
         listening = Listening(client, options, lambda _: None)
         listening.is_waiting = True
@@ -391,7 +391,7 @@ def test_a_signal_that_interrupts_no_system_call_is_noticed() -> None:
 
 
 def test_one_that_is_to_end_asks_for_nothing_more() -> None:
-    options = ListenOptions(name="laptop", target=Target("http://127.0.0.1:1/", (), verifies_tls=True))
+    options = ListenOptions(name="laptop", target=ForwardTarget("http://127.0.0.1:1/", (), verifies_tls=True))
     with ApiClient(Profile("test", "http://127.0.0.1:1", "tok_x")) as client:
         listening = Listening(client, options, lambda _: None)
         listening.is_stopping = True

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import update
 
-from tests.cli.test_api_client import HASTY
+from tests.cli.test_api_client import IMPATIENT
 from tests.conftest import Workspace
 from tests.receivers import Answer, Receiver
 from tests.server.running_server import serving
@@ -36,7 +36,7 @@ def client(app: Flask, workspace: Workspace) -> Iterator[ApiClient]:
     token = new_api(workspace).token
     with (
         serving(app) as server,
-        ApiClient(Profile("test", f"http://127.0.0.1:{server.port}", token), HASTY) as client,
+        ApiClient(Profile("test", f"http://127.0.0.1:{server.port}", token), IMPATIENT) as client,
     ):
         yield client
 
@@ -244,7 +244,7 @@ def test_on_a_platform_of_the_version_before_what_is_accepted_is_shown_still(
     token, told = new_api(workspace).token, list[str]()
     with (
         serving(Before(app)) as server,
-        ApiClient(Profile("test", f"http://127.0.0.1:{server.port}", token), HASTY) as client,
+        ApiClient(Profile("test", f"http://127.0.0.1:{server.port}", token), IMPATIENT) as client,
     ):
         tailing = Tailing(client, {}, tell=told.append)
         for _ in range(3):

@@ -9,10 +9,16 @@ LONG_SECONDS = 3600.0
 
 
 def breaker(
-    *, crowd: int = 100, pause: float = LONG_SECONDS, trial: float = LONG_SECONDS, crowd_seconds: float = 0.0
+    *,
+    most_waiting: int = 100,
+    pause: float = LONG_SECONDS,
+    trial: float = LONG_SECONDS,
+    excess_wait_seconds: float = 0.0,
 ) -> CircuitBreaker:
     return CircuitBreaker(
-        BreakerLimits(crowd, pause_seconds=pause, trial_seconds=trial, crowd_seconds=crowd_seconds)
+        BreakerLimits(
+            most_waiting, pause_seconds=pause, trial_seconds=trial, excess_wait_seconds=excess_wait_seconds
+        )
     )
 
 
@@ -71,13 +77,13 @@ def test_a_trial_that_never_ends_does_not_keep_others_from_trying() -> None:
 
 
 def test_who_joins_a_crowd_waits_shortly_and_soon_nobody_does() -> None:
-    crowded = breaker(crowd=2, crowd_seconds=LONG_SECONDS)
+    crowded = breaker(most_waiting=2, excess_wait_seconds=LONG_SECONDS)
     for _ in range(2):
         assert crowded.admit() is None
         crowded.begin_wait()
     assert crowded.admit() == LONG_SECONDS
 
-    silent = breaker(crowd=2)
+    silent = breaker(most_waiting=2)
     for _ in range(2):
         assert is_admitted(silent)
         silent.begin_wait()
@@ -87,7 +93,7 @@ def test_who_joins_a_crowd_waits_shortly_and_soon_nobody_does() -> None:
 
 
 def test_one_that_waits_long_while_others_are_answered_is_no_silence() -> None:
-    slow = breaker(crowd_seconds=LONG_SECONDS)
+    slow = breaker(excess_wait_seconds=LONG_SECONDS)
     slow.begin_wait()
     wait_once(slow, was_answered=True)
     slow.end_wait(was_answered=False, was_silent=True)
@@ -95,6 +101,6 @@ def test_one_that_waits_long_while_others_are_answered_is_no_silence() -> None:
     assert is_admitted(slow)
 
 
-@pytest.mark.parametrize(("threads", "crowd"), [(1, 1), (2, 1), (8, 6), (256, 192)])
-def test_some_threads_of_the_web_never_wait_in_the_crowd(threads: int, crowd: int) -> None:
-    assert web_limits(threads).crowd == crowd
+@pytest.mark.parametrize(("threads", "most_waiting"), [(1, 1), (2, 1), (8, 6), (256, 192)])
+def test_some_threads_of_the_web_never_wait_in_the_crowd(threads: int, most_waiting: int) -> None:
+    assert web_limits(threads).most_waiting == most_waiting

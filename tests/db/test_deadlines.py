@@ -18,8 +18,8 @@ from tests.waiting import wait_for
 from webhooks_app.db import deadlines
 from webhooks_app.db.database_limits import DEFAULT_LIMITS
 from webhooks_app.db.engines import Databases, WriteDatabase
-from webhooks_app.events.accept import NewEvent, Submission
 from webhooks_app.events.group_commit import GroupCommit, GroupLimits
+from webhooks_app.events.submissions import NewEvent, Submission
 from webhooks_app.extensions import db, services
 from webhooks_app.jobs.wake_ups import WakeUps
 

@@ -52,7 +52,7 @@ def refuse_a_number_of_the_drivers(connection: Connection) -> None:
     cast = "SELECT CAST(:secret AS integer) FROM workspaces"
     absent = "SELECT nothing, :secret FROM workspaces"
     for each in (cast, absent):
-        statement = driver_sql.prepare({"sqlite": each, "postgresql": each})
+        statement = driver_sql.compile_for_drivers({"sqlite": each, "postgresql": each})
         driver_sql.fetch_all(connection, statement, {"secret": SECRET})
 
 

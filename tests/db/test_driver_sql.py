@@ -19,7 +19,7 @@ MOMENTS = {"sqlite": "SELECT :at, :at IS NULL", "postgresql": "SELECT CAST(:at A
 
 
 def fetch(connection: Connection, statement: dict[str, str], **values: Any) -> list[tuple[Any, ...]]:
-    return driver_sql.fetch_all(connection, driver_sql.prepare(statement), values)
+    return driver_sql.fetch_all(connection, driver_sql.compile_for_drivers(statement), values)
 
 
 def test_values_are_named_and_neither_casts_nor_percent_signs_are_taken_for_them(

@@ -22,7 +22,7 @@ from webhooks_app.db.models.event_tables import VALUE_COLUMNS
 from webhooks_app.deliveries import cancellations, replays, retention
 from webhooks_app.deliveries.log import event_content, filters, pages
 from webhooks_app.deliveries.log.rows import DeliveryRow
-from webhooks_app.endpoints import endpoint_pages, health, incidents, overview
+from webhooks_app.endpoints import endpoint_pages, health, incidents, waiting_counts
 from webhooks_app.extensions import db
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker import claims, endpoint_scan
@@ -153,8 +153,8 @@ def read_health(workspace: Workspace, endpoint_id: str) -> None:
         endpoint.health.last_success_at = clock.now() - timedelta(days=10)
         endpoint.health.last_failure_at = clock.now()
         assert incidents.read(session, endpoint, health.HealthState.FAILING)
-    overview.read_backlog(session, endpoint_id)
-    overview.has_failed(session, endpoint_id)
+    waiting_counts.read_backlog(session, endpoint_id)
+    waiting_counts.has_failed(session, endpoint_id)
     session.rollback()
 
 

@@ -40,7 +40,7 @@ SHORT = replace(
 )
 # Who waits for that differs from who waits for a processor.
 LONGER = replace(SHORT, peer_silence_seconds=5, reach_seconds=6.0, statement_seconds=5.0, answer_seconds=6.0)
-PATIENT = replace(PATIENT_LIMITS, crowd=CROWD)
+PATIENT = replace(PATIENT_LIMITS, most_waiting=CROWD)
 PROMISED_SECONDS = 5.0  # within which there is a 503
 
 with_short_limits = pytest.mark.parametrize("database_limits", [SHORT], indirect=True)
@@ -219,7 +219,7 @@ def test_the_longest_way_to_an_answer_is_shorter_than_promised() -> None:
     assert limits.statement_seconds is not None
     assert limits.answer_seconds is not None
     assert limits.statement_seconds < limits.answer_seconds < PROMISED_SECONDS
-    assert MigrationLimits().lock_seconds < BreakerLimits(1).crowd_seconds
+    assert MigrationLimits().lock_seconds < BreakerLimits(1).excess_wait_seconds
 
 
 @pytest.mark.parametrize("lease_seconds", [1, 2, 60, 3600])

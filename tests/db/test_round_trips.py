@@ -19,7 +19,7 @@ from tests.postgresql_databases import autocommit
 from tests.receivers import Answer, Received, Receiver
 from webhooks_app.db import deadlines, engines
 from webhooks_app.db.engines import Databases, WriteDatabase
-from webhooks_app.events.accept import NewEvent, Submission
+from webhooks_app.events.submissions import NewEvent, Submission
 from webhooks_app.extensions import db, services
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker.claimer import Claimer

@@ -16,7 +16,7 @@ from webhooks_app.core import clock
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import Delivery, PendingDelivery, RecoveryAction, RecoveryState
 from webhooks_app.deliveries import recovery_progress, recovery_runs
-from webhooks_app.deliveries.log.filters import LogFilter, Status, Traffic
+from webhooks_app.deliveries.log.filters import LogFilter, Status, TrafficKind
 from webhooks_app.extensions import db
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker.engine import DeliveryEngine
@@ -146,7 +146,7 @@ def test_text_and_traffic_narrow_it(
     test, *_ = newest_ids(workspace)
     with database.begin() as connection:
         connection.execute(update(Delivery).where(Delivery.id == test).values(is_test=True))
-    wanted = LogFilter(status=Status.FAILED, q="needle", traffic=Traffic.REAL)
+    wanted = LogFilter(status=Status.FAILED, q="needle", traffic=TrafficKind.REAL)
     assert read_recovery(run(wanted)).handled == 2
     assert states() == {"failed": 11, "pending": 2}
 

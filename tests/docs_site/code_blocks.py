@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from docs_site.pages import ROOT
+from docs_site.navigation import ROOT
 
 _FENCE = re.compile(r"^ *```([\w-]*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _VERIFICATION = "\n## Verification code\n"

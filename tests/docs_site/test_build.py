@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from docs_site import pages
+from docs_site import navigation
 from tests.events import shop_catalog
 from webhooks_app.events import catalog
 from webhooks_app.web import deployed_documents
@@ -42,11 +42,12 @@ def read(site: Path) -> dict[Path, Links]:
 
 def test_every_document_is_a_page_with_its_markdown_beside_it(site: Path) -> None:
     documents = {
-        str(path.relative_to(pages.ROOT).with_suffix("")) for path in pages.ROOT.glob("docs/**/*.md")
+        str(path.relative_to(navigation.ROOT).with_suffix(""))
+        for path in navigation.ROOT.glob("docs/**/*.md")
     }
-    assert documents <= set(pages.all_sources())
-    for source in pages.all_sources():
-        place = pages.place(source)
+    assert documents <= set(navigation.all_sources())
+    for source in navigation.all_sources():
+        place = navigation.place(source)
         assert (site / f"{place}.html").is_file(), source
         assert (site / f"{place}.md").read_text().startswith("# "), source
 
@@ -101,7 +102,7 @@ def _markdown_links(twin: Path) -> Iterator[str]:
 def test_llms_txt_lists_every_page_with_a_sentence(site: Path) -> None:
     listed = re.findall(r"^- \[(.+)\]\((.+)\): (.+)$", (site / "llms.txt").read_text(), re.MULTILINE)
     assert [place for _, place, _ in listed] == [
-        f"{pages.place(each)}.md" for each in pages.all_sources()[1:]
+        f"{navigation.place(each)}.md" for each in navigation.all_sources()[1:]
     ]
     assert all((site / place).is_file() for _, place, _ in listed)
     assert "# API reference" in (site / "llms-full.txt").read_text()

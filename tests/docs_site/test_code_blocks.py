@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from docs_site.pages import ROOT
+from docs_site.navigation import ROOT
 from tests.docs_site import code_blocks
 
 LISTED = tomllib.loads(Path(__file__).with_name("code_blocks.toml").read_text())

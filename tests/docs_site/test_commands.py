@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from docs_site.pages import ROOT
+from docs_site.navigation import ROOT
 from tests.conftest import TESTER, Workspace
 from tests.docs_site.code_blocks import block
 from tests.free_ports import free_port

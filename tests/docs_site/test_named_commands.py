@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from avra_client import relay_command
-from docs_site.pages import ROOT
+from docs_site.navigation import ROOT
 from tests.docs_site import code_blocks
 from webhooks_app.cli.main import main
 

@@ -14,7 +14,7 @@ import yaml
 from flask import Flask
 from sqlalchemy import create_engine, make_url, text
 
-from docs_site.pages import ROOT
+from docs_site.navigation import ROOT
 from tests.cli.shell import Shell, shell_of
 from tests.conftest import Workspace
 from tests.docs_site.code_blocks import block

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 import pytest
 
-from docs_site.pages import ROOT
+from docs_site.navigation import ROOT
 from docs_site.reference import failures, retries, verification, written
 from webhooks_app.cli.main import main
 from webhooks_app.core.outcomes import OutcomeClass

@@ -7,7 +7,7 @@ from tests.conftest import TESTER, Workspace
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import AuditEntry, Endpoint, Subscription
 from webhooks_app.endpoints import actions
-from webhooks_app.endpoints.actions import EndpointValues
+from webhooks_app.endpoints.endpoint_values import EndpointValues
 from webhooks_app.extensions import db, services
 
 

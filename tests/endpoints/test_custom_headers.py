@@ -9,8 +9,8 @@ from tests.transport.odd_urls import wide
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Endpoint
 from webhooks_app.endpoints import actions, custom_headers
-from webhooks_app.endpoints.actions import EndpointValues
 from webhooks_app.endpoints.custom_headers import ValueNeeded, header_list_problem, header_problem
+from webhooks_app.endpoints.endpoint_values import EndpointValues
 from webhooks_app.extensions import db, services
 
 RESERVED = """

@@ -14,7 +14,8 @@ from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, Event, PendingDelivery
 from webhooks_app.endpoints import actions
 from webhooks_app.events import accept, request_hash
-from webhooks_app.events.accept import KeyReused, NewEvent, Submission, event_rows
+from webhooks_app.events.accept import event_rows
+from webhooks_app.events.submissions import KeyReused, NewEvent, Submission
 from webhooks_app.extensions import db
 from webhooks_app.jobs.wake_ups import WakeUps
 

@@ -13,8 +13,8 @@ from webhooks_app.core import ids
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import AcceptedBatch, Delivery, Event
 from webhooks_app.events import accept, batch_keys
-from webhooks_app.events.accept import KeyReused, NewEvent, Outcome, Submission
 from webhooks_app.events.fan_out import FanOutLimits, Rest
+from webhooks_app.events.submissions import KeyReused, NewEvent, Submission, SubmissionResult
 from webhooks_app.extensions import db
 from webhooks_app.jobs.wake_ups import WakeUps
 
@@ -32,7 +32,7 @@ class Producer:
 
     def send(
         self, events: Sequence[NewEvent], limits: FanOutLimits | None = None, **keys: str | None
-    ) -> Outcome:
+    ) -> SubmissionResult:
         [outcome] = self.send_together((events, keys), limits=limits)
         return outcome
 
@@ -40,7 +40,7 @@ class Producer:
         self,
         *several: tuple[Sequence[NewEvent], Mapping[str, str | None]],
         limits: FanOutLimits | None = None,
-    ) -> Sequence[Outcome]:
+    ) -> Sequence[SubmissionResult]:
         return accept.commit(
             self._database,
             self._wake_ups,
@@ -73,7 +73,7 @@ def transactions() -> Iterator[list[Connection]]:
     event.remove(db.engine, "commit", note)
 
 
-def accepted(outcome: Outcome) -> list[tuple[str, int, bool]]:
+def accepted(outcome: SubmissionResult) -> list[tuple[str, int, bool]]:
     assert not isinstance(outcome, Exception), repr(outcome)
     return [(each.id, each.deliveries, each.is_repeat) for each in outcome]
 
@@ -170,7 +170,7 @@ def test_as_many_deliveries_as_a_piece_holds_leave_no_rest(producer: Producer, w
 def test_a_key_that_retention_frees_while_it_is_looked_up_is_new(
     producer: Producer, database: WriteDatabase, monkeypatch: pytest.MonkeyPatch, names: list[str]
 ) -> None:
-    def send_all() -> Sequence[Outcome]:
+    def send_all() -> Sequence[SubmissionResult]:
         if names == ["batch_key"]:
             return producer.send_together(([EVENT, OTHER], {"batch_key": "key"}))
         return producer.send_together(*(([EVENT], {"idempotency_key": name}) for name in names))

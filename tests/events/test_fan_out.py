@@ -16,9 +16,9 @@ from webhooks_app.db.event_inserts import NewEventRow
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, FanOut, PendingDelivery
 from webhooks_app.endpoints import actions
 from webhooks_app.events import accept, fan_out, subscribers
-from webhooks_app.events.accept import NewEvent, Submission
 from webhooks_app.events.fan_out import DEFAULT_LIMITS, FannedOut, FanOutLimits
-from webhooks_app.events.subscribers import Sender
+from webhooks_app.events.submissions import NewEvent, Submission
+from webhooks_app.events.subscribers import EventSource
 from webhooks_app.extensions import db
 
 
@@ -160,7 +160,7 @@ def test_of_those_who_have_something_due_now_the_listeners_are_named(
     begin(workspace, name="other", all_events=False, event_types=("batch-request",))
     names = ("batch-lifecycle", "batch-request")
     with database.begin() as connection:
-        senders = (Sender(None, workspace.id, name) for name in names)
+        senders = (EventSource(None, workspace.id, name) for name in names)
         found = subscribers.find(connection, senders)
         events = [event_row(workspace, names[0])]
         fanned_out = fan_out.fan_out(connection, events, clock.now(), found=found)

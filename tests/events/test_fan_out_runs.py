@@ -22,10 +22,10 @@ from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, Event, FanOut
 from webhooks_app.endpoints import actions
 from webhooks_app.events import accept, fan_out, fan_out_runs
-from webhooks_app.events.accept import NewEvent, Submission
 from webhooks_app.events.fan_out import FanOutLimits, Rest
 from webhooks_app.events.fan_out_runs import FanOutThread
 from webhooks_app.events.group_commit import GroupCommit
+from webhooks_app.events.submissions import NewEvent, Submission
 from webhooks_app.extensions import db, services
 from webhooks_app.jobs.wake_ups import WakeUps
 

@@ -16,8 +16,8 @@ from tests.conftest import PATIENT_GROUPS, PATIENT_WAKE_LIMITS, Workspace
 from webhooks_app.db import deadlines
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Delivery, Event, PendingDelivery
-from webhooks_app.events.accept import Accepted, KeyReused, NewEvent, Outcome, Submission
 from webhooks_app.events.group_commit import GroupCommit, GroupLimits
+from webhooks_app.events.submissions import Accepted, KeyReused, NewEvent, Submission, SubmissionResult
 from webhooks_app.extensions import db, services
 from webhooks_app.jobs.wake_ups import WakeUps
 
@@ -57,14 +57,14 @@ def group_commit(app: Flask) -> GroupCommit:
     return services(app).group_commit
 
 
-def submit(group_commit: GroupCommit, *submissions: Submission) -> list[Future[Outcome]]:
-    futures: list[Future[Outcome]] = [Future() for _ in submissions]
+def submit(group_commit: GroupCommit, *submissions: Submission) -> list[Future[SubmissionResult]]:
+    futures: list[Future[SubmissionResult]] = [Future() for _ in submissions]
     for submission, future in zip(submissions, futures, strict=True):
         group_commit.submit(submission, future.set_result)
     return futures
 
 
-def accepted_of(future: Future[Outcome]) -> list[Accepted]:
+def accepted_of(future: Future[SubmissionResult]) -> list[Accepted]:
     outcome = future.result(SECONDS)
     assert not isinstance(outcome, Exception), outcome
     return list(outcome)
@@ -294,7 +294,7 @@ def test_an_error_that_nobody_foresaw_is_told_and_the_next_goes_on(
     try:
         with pytest.raises(RuntimeError):
             group_commit.accept(Submission(workspace.id, [EVENT]))
-        future: Future[Outcome] = Future()
+        future: Future[SubmissionResult] = Future()
         group_commit.submit(Submission("", [EVENT]), future.set_result, token_hash="hash")
         assert isinstance(future.result(SECONDS), RuntimeError)
     finally:
@@ -361,7 +361,7 @@ def test_an_error_outside_of_the_database_is_told_to_whom_it_concerns_alone(
     workspace: Workspace, group_commit: GroupCommit
 ) -> None:
     unhashable = cast(str, ["hash"])
-    futures: list[Future[Outcome]] = [Future() for _ in range(2)]
+    futures: list[Future[SubmissionResult]] = [Future() for _ in range(2)]
     with held_back() as commits:
         first = submit(group_commit, Submission(workspace.id, [EVENT]))
         assert commits.started.wait(SECONDS)

@@ -17,8 +17,9 @@ from webhooks_app.core import passwords
 from webhooks_app.core.rate_limit import RateLimit
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import ApiToken, Delivery, Event
-from webhooks_app.events.accept import Outcome, Submission
-from webhooks_app.events.group_commit import GroupCommit, UnknownToken
+from webhooks_app.events.group_commit import GroupCommit
+from webhooks_app.events.pending_submission import UnknownToken
+from webhooks_app.events.submissions import Submission, SubmissionResult
 from webhooks_app.extensions import db, services
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.monitoring.stored_formats import StoredFormat, StoredFormats
@@ -35,8 +36,8 @@ def test_who_is_refused_as_the_database_fails_has_used_nothing_of_the_allowance(
     group_commit = GroupCommit(services().databases, wake_ups, default_rate=RateLimit(1, 1))
     token_hash = passwords.hash_token(workspace.token)
 
-    def send() -> Outcome:
-        future: Future[Outcome] = Future()
+    def send() -> SubmissionResult:
+        future: Future[SubmissionResult] = Future()
         group_commit.submit(Submission("", [EVENT]), future.set_result, token_hash=token_hash)
         return future.result(SECONDS)
 
@@ -64,7 +65,7 @@ def test_each_token_is_told_of_its_own_workspace_and_an_unknown_one_of_none(
     db.session.rollback()
     hashed = passwords.hash_token(their_token)
     stored = db.session.scalars(select(ApiToken).where(ApiToken.token_hash == hashed)).one()
-    futures: list[Future[Outcome]] = [Future() for _ in range(4)]
+    futures: list[Future[SubmissionResult]] = [Future() for _ in range(4)]
     with held_back() as commits:
         first = submit(group_commit, Submission(ours.id, [EVENT]))
         assert commits.started.wait(SECONDS)
@@ -79,7 +80,7 @@ def test_each_token_is_told_of_its_own_workspace_and_an_unknown_one_of_none(
     assert isinstance(futures[2].result(SECONDS), UnknownToken)
     wait_for(lambda: _is_used(stored.id))
     api_tokens.revoke(database, stored, actor=TESTER)
-    revoked: Future[Outcome] = Future()
+    revoked: Future[SubmissionResult] = Future()
     group_commit.submit(Submission("", [EVENT]), revoked.set_result, token_hash=hashed)
     assert isinstance(revoked.result(SECONDS), UnknownToken)
     assert count(Event) == 4
@@ -90,7 +91,7 @@ def test_where_tokens_and_endpoints_cannot_be_read_the_group_is_told_so_and_the_
     workspace: Workspace, database: WriteDatabase, group_commit: GroupCommit, caplog: pytest.LogCaptureFixture
 ) -> None:
     hashed = passwords.hash_token(workspace.token)
-    with_token: Future[Outcome] = Future()
+    with_token: Future[SubmissionResult] = Future()
     with held_back() as commits:
         first = submit(group_commit, Submission(workspace.id, [EVENT]))
         assert commits.started.wait(SECONDS)
@@ -111,7 +112,7 @@ def test_two_tokens_of_a_workspace_make_one_delivery_for_each_endpoint(
 ) -> None:
     endpoints = [workspace.endpoint("https://a.example.com/") for _ in range(2)]
     tokens = [api_tokens.create(database, workspace.id, name, actor=TESTER) for name in ("one", "two")]
-    futures: list[Future[Outcome]] = [Future() for _ in tokens]
+    futures: list[Future[SubmissionResult]] = [Future() for _ in tokens]
     with held_back() as commits:
         first = submit(group_commit, Submission(workspace.id, [EVENT]))
         assert commits.started.wait(SECONDS)
@@ -133,7 +134,7 @@ def test_an_event_is_accepted_though_the_use_of_its_token_cannot_be_recorded(
     group_commit: GroupCommit,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    future: Future[Outcome] = Future()
+    future: Future[SubmissionResult] = Future()
     hashed = passwords.hash_token(workspace.token)
     with failing(database, "UPDATE api_tokens"):
         group_commit.submit(Submission("", [EVENT]), future.set_result, token_hash=hashed)

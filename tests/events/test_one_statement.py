@@ -12,9 +12,9 @@ from webhooks_app.db.event_inserts import NewEventRow
 from webhooks_app.db.models import AcceptedBatch, Delivery, Event
 from webhooks_app.db.transaction_options import AUTOCOMMITS, WRITES
 from webhooks_app.events import accept, fan_out, subscribers
-from webhooks_app.events.accept import NewEvent, Outcome, Submission
 from webhooks_app.events.fan_out import FanOutLimits
-from webhooks_app.events.subscribers import Sender, Subscribers
+from webhooks_app.events.submissions import NewEvent, Submission, SubmissionResult
+from webhooks_app.events.subscribers import EventSource, Subscribers
 from webhooks_app.extensions import db
 from webhooks_app.jobs.wake_ups import WakeUps
 
@@ -49,7 +49,7 @@ def test_it_is_more_than_one_where_an_endpoint_is_disabled() -> None:
 
 
 EVENT = NewEvent.of("batch-lifecycle", {"batch_id": "b1", "status": "succeeded"})
-Accept = Callable[..., Sequence[Outcome]]
+Accept = Callable[..., Sequence[SubmissionResult]]
 
 
 @pytest.fixture
@@ -60,9 +60,9 @@ def accept_group(workspace: Workspace, databases: Databases, wake_ups: WakeUps) 
 
     def accept_group(
         *batch_keys: str | None, is_looked_up: bool = True, limits: FanOutLimits = LIMITS
-    ) -> Sequence[Outcome]:
+    ) -> Sequence[SubmissionResult]:
         with databases.read.connect() as connection:
-            found = subscribers.find(connection, [Sender(None, workspace.id, EVENT.type)])
+            found = subscribers.find(connection, [EventSource(None, workspace.id, EVENT.type)])
         return accept.commit(
             databases.write,
             wake_ups,

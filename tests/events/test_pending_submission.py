@@ -7,8 +7,8 @@ import pytest
 from webhooks_app.accounts.api_tokens import LiveToken
 from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.events.pending_submission import PendingSubmission, UnknownToken
-from webhooks_app.events.submissions import NewEvent, Outcome, Submission
-from webhooks_app.events.subscribers import Sender
+from webhooks_app.events.submissions import NewEvent, Submission, SubmissionResult
+from webhooks_app.events.subscribers import EventSource
 
 EVENTS = [NewEvent.of("a", {}), NewEvent.of("b", {})]
 TOKEN = LiveToken("tok_1", "ws_token", None)
@@ -18,16 +18,16 @@ class Pending(PendingSubmission):
     """One that notes what its producer is told."""
 
     def __init__(self, token_hash: str | None = None) -> None:
-        self.told: list[Outcome] = []
+        self.told: list[SubmissionResult] = []
         super().__init__(Submission("ws_1", EVENTS), self.told.append, until=0.0, token_hash=token_hash)
 
 
 def test_without_a_token_the_workspace_is_the_sender_of_each_event() -> None:
-    assert [*Pending().senders()] == [Sender(None, "ws_1", "a"), Sender(None, "ws_1", "b")]
+    assert [*Pending().senders()] == [EventSource(None, "ws_1", "a"), EventSource(None, "ws_1", "b")]
 
 
 def test_with_a_token_that_is_the_sender() -> None:
-    assert [*Pending("hash").senders()] == [Sender("hash", None, "a"), Sender("hash", None, "b")]
+    assert [*Pending("hash").senders()] == [EventSource("hash", None, "a"), EventSource("hash", None, "b")]
 
 
 def test_a_token_that_may_send_gives_its_workspace() -> None:
@@ -69,20 +69,20 @@ def test_a_refusal_is_kept_and_told() -> None:
 
 def test_its_producer_is_told_once() -> None:
     pending = Pending()
-    assert not pending.is_told
-    pending.tell([])
-    pending.tell(ValueError("late"))
-    assert (pending.told, pending.is_told) == ([[]], True)
+    assert not pending.is_resolved
+    pending.resolve([])
+    pending.resolve(ValueError("late"))
+    assert (pending.told, pending.is_resolved) == ([[]], True)
 
 
 def test_a_producer_that_cannot_be_told_stops_nobody(caplog: pytest.LogCaptureFixture) -> None:
-    def fail(_outcome: Outcome) -> None:
+    def fail(_outcome: SubmissionResult) -> None:
         raise ValueError("gone")
 
     pending = PendingSubmission(Submission("ws_1", EVENTS), fail, until=0.0)
-    pending.tell([])
-    pending.tell([])
-    assert [record.message for record in caplog.records] == ["outcome_not_told"]
+    pending.resolve([])
+    pending.resolve([])
+    assert [record.message for record in caplog.records] == ["outcome_callback_failed"]
 
 
 def test_it_waits_since_it_was_made() -> None:

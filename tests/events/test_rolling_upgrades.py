@@ -16,8 +16,8 @@ from webhooks_app.db.models import Delivery, Event, RollingUpgrade
 from webhooks_app.db.rolling_upgrades import CONSTANT_HEADERS, PACKED_BODIES
 from webhooks_app.deliveries.log.attempts import read_payload
 from webhooks_app.deliveries.log.rows import read_row
-from webhooks_app.events.accept import KeyReused, NewEvent, Submission
 from webhooks_app.events.group_commit import GroupCommit
+from webhooks_app.events.submissions import KeyReused, NewEvent, Submission
 from webhooks_app.extensions import db, services
 from webhooks_app.worker import signed_requests
 

@@ -14,7 +14,7 @@ from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import ApiToken, Endpoint
 from webhooks_app.endpoints import actions
 from webhooks_app.events import subscribers
-from webhooks_app.events.subscribers import Sender, Subscribers
+from webhooks_app.events.subscribers import EventSource, Subscribers
 from webhooks_app.extensions import db
 
 A, B = "batch-lifecycle", "batch-request"
@@ -25,7 +25,7 @@ Find = Callable[..., Subscribers]
 
 @pytest.fixture
 def find(databases: Databases) -> Find:
-    def find(*senders: Sender) -> Subscribers:
+    def find(*senders: EventSource) -> Subscribers:
         with databases.read.connect() as connection:
             return subscribers.find(connection, senders)
 
@@ -48,7 +48,7 @@ def test_each_topic_has_those_that_subscribe_to_it(workspace: Workspace, find: F
     first = workspace.endpoint(URL, all_events=False, event_types=(A,))
     second = workspace.endpoint(URL, all_events=False, event_types=(B,))
     workspace.endpoint(URL, all_events=False, event_types=())
-    found = find(Sender(None, workspace.id, A), Sender(None, workspace.id, B))
+    found = find(EventSource(None, workspace.id, A), EventSource(None, workspace.id, B))
     by_topic = {topic: {*endpoints} for topic, endpoints in found.endpoints.items()}
     assert by_topic == {(workspace.id, A): {everything, first}, (workspace.id, B): {everything, second}}
     assert (found.tokens, found.disabled, found.listeners) == ({}, frozenset(), frozenset())
@@ -59,15 +59,15 @@ def test_an_endpoint_gets_nothing_of_another_workspace(
 ) -> None:
     ours, theirs = make_workspace("Ours"), make_workspace("Theirs")
     theirs.endpoint(URL)
-    assert find(Sender(None, ours.id, A)) == NOBODY
+    assert find(EventSource(None, ours.id, A)) == NOBODY
     mine = ours.endpoint(URL)
-    assert find(Sender(hash_of(ours), None, A)).endpoints == {(ours.id, A): [mine]}
+    assert find(EventSource(hash_of(ours), None, A)).endpoints == {(ours.id, A): [mine]}
 
 
 def test_two_senders_of_a_workspace_find_each_endpoint_once(workspace: Workspace, find: Find) -> None:
     endpoint_id = workspace.endpoint(URL)
-    twice = Sender(None, workspace.id, A)
-    found = find(twice, twice, Sender(hash_of(workspace), None, A))
+    twice = EventSource(None, workspace.id, A)
+    found = find(twice, twice, EventSource(hash_of(workspace), None, A))
     assert found.endpoints == {(workspace.id, A): [endpoint_id]}
 
 
@@ -76,7 +76,7 @@ def test_what_a_deleted_endpoint_subscribed_to_is_nobodys(
 ) -> None:
     endpoint_id = workspace.endpoint(URL)
     change(databases, Endpoint, endpoint_id, deleted_at=clock.now())
-    assert find(Sender(None, workspace.id, A)) == NOBODY
+    assert find(EventSource(None, workspace.id, A)) == NOBODY
 
 
 def test_disabled_endpoints_and_listeners_are_among_those_that_subscribe(
@@ -86,7 +86,7 @@ def test_disabled_endpoints_and_listeners_are_among_those_that_subscribe(
     endpoint = db.session.get_one(Endpoint, disabled)
     actions.disable(databases.write, endpoint, actor=TESTER)
     change(databases, Endpoint, listener, is_listener=True)
-    found = find(Sender(None, workspace.id, A))
+    found = find(EventSource(None, workspace.id, A))
     assert {*found.endpoints[workspace.id, A]} == {plain, disabled, listener}
     assert found.disabled == {disabled}
     assert found.listeners == {listener}
@@ -99,7 +99,7 @@ def test_a_token_comes_with_all_that_is_known_of_it(
     with databases.write.begin() as connection:
         connection.execute(update(ApiToken).values(last_used_at=used_at, rate_per_second=7, burst=9))
     # Nobody subscribes.
-    [(token_hash, token)] = find(Sender(hash_of(workspace), None, A)).tokens.items()
+    [(token_hash, token)] = find(EventSource(hash_of(workspace), None, A)).tokens.items()
     assert token_hash == token.token_hash == hash_of(workspace)
     assert (token.workspace_id, token.name, token.scopes) == (workspace.id, "test", FIRST_SCOPES)
     assert (token.last_used_at, token.limit) == (used_at, RateLimit(7, 9))
@@ -111,14 +111,14 @@ def test_a_token_speaks_for_its_own_workspace_alone(
     ours, theirs = make_workspace("Ours"), make_workspace("Theirs")
     mine = ours.endpoint(URL)
     theirs.endpoint(URL)
-    found = find(Sender(hash_of(ours), theirs.id, A))
+    found = find(EventSource(hash_of(ours), theirs.id, A))
     assert found.endpoints == {(ours.id, A): [mine]}
     assert found.tokens[hash_of(ours)].workspace_id == ours.id
 
 
 def test_each_of_several_tokens_is_found(make_workspace: Callable[[str], Workspace], find: Find) -> None:
     ours, theirs = make_workspace("Ours"), make_workspace("Theirs")
-    found = find(*(Sender(hash_of(each), None, kind) for each in (ours, theirs) for kind in (A, B)))
+    found = find(*(EventSource(hash_of(each), None, kind) for each in (ours, theirs) for kind in (A, B)))
     assert {name: token.workspace_id for name, token in found.tokens.items()} == {
         hash_of(ours): ours.id,
         hash_of(theirs): theirs.id,
@@ -132,13 +132,13 @@ def test_a_token_that_is_over_is_nobodys(
     workspace.endpoint(URL)
     with databases.write.begin() as connection:
         connection.execute(update(ApiToken).values({column: clock.now()}))
-    assert find(Sender(hash_of(workspace), None, A), Sender("unknown", None, A)) == NOBODY
+    assert find(EventSource(hash_of(workspace), None, A), EventSource("unknown", None, A)) == NOBODY
 
 
 def test_a_token_is_good_until_it_expires(workspace: Workspace, databases: Databases, find: Find) -> None:
     with databases.write.begin() as connection:
         connection.execute(update(ApiToken).values(expires_at=clock.now() + timedelta(hours=1)))
-    assert [*find(Sender(hash_of(workspace), None, A)).tokens] == [hash_of(workspace)]
+    assert [*find(EventSource(hash_of(workspace), None, A)).tokens] == [hash_of(workspace)]
 
 
 def test_of_nobody_nothing_is_found(find: Find) -> None:

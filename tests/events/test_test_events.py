@@ -11,7 +11,7 @@ from webhooks_app.db.models import AttemptRollup, DeliveryState, Endpoint, Endpo
 from webhooks_app.deliveries import replays
 from webhooks_app.endpoints import actions
 from webhooks_app.events import test_events
-from webhooks_app.events.accept import NewEvent
+from webhooks_app.events.submissions import NewEvent
 from webhooks_app.extensions import db
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker.engine import DeliveryEngine

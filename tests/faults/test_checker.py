@@ -11,7 +11,16 @@ from typing import Any
 import pytest
 
 from faults.checker import check
-from faults.facts import USUAL_ENDS, AcceptedEvent, Arrival, DeliveryRow, EventRow, Facts, Key, QueueRow
+from faults.evidence import (
+    USUAL_ENDS,
+    AcceptedEvent,
+    Arrival,
+    EventRow,
+    Evidence,
+    Key,
+    QueueRow,
+    StoredDelivery,
+)
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 KEY = b"k" * 32
@@ -27,14 +36,14 @@ def arrival(delivery_id: str = "dlv_1", body: bytes = BODY, *keys: bytes, at: da
     return Arrival(delivery_id, hashlib.sha256(body).hexdigest(), timestamp, signature)
 
 
-def good_facts() -> Facts:
+def good_facts() -> Evidence:
     """One event, accepted, sent once, recorded."""
-    return Facts(
+    return Evidence(
         accepted=[AcceptedEvent("evt_1", 1)],
         arrivals=[arrival()],
         succeeded={"dlv_1"},
         events={"evt_1": EventRow(BODY, "one")},
-        deliveries={"dlv_1": DeliveryRow("dlv_1", "evt_1", "ep_1", "delivered", 1, 1, "success")},
+        deliveries={"dlv_1": StoredDelivery("dlv_1", "evt_1", "ep_1", "delivered", 1, 1, "success")},
         queue={},
         attempts=Counter(dlv_1=1),
         keys={"ep_1": [Key(KEY, NOW)]},
@@ -45,7 +54,7 @@ def good_facts() -> Facts:
     )
 
 
-def delivery_with(facts: Facts, **values: Any) -> None:
+def delivery_with(facts: Evidence, **values: Any) -> None:
     facts.deliveries["dlv_1"] = replace(facts.deliveries["dlv_1"], **values)
 
 

@@ -43,12 +43,12 @@ def ask_until_answered(redis: Redis, *commands: Command) -> list[Any]:
 
 
 def test_what_was_not_answered_in_time_is_no_answer_to_the_next_command(redis_url: str) -> None:
-    with redis_connections.connect(redis_url, timeout_seconds=0.25) as hasty:
-        ask_until_answered(hasty, ("SET", "a", "x"))
+    with redis_connections.connect(redis_url, timeout_seconds=0.25) as impatient:
+        ask_until_answered(impatient, ("SET", "a", "x"))
         with pytest.raises(TimeoutError):
-            redis_round_trip.ask(hasty, ("BLPOP", "nothing", 1), ("GET", "a"))
-        assert ask_until_answered(hasty, ("GET", "a")) == [b"x"]
-        assert ask_until_answered(hasty, ("PING",)) == [b"PONG"]
+            redis_round_trip.ask(impatient, ("BLPOP", "nothing", 1), ("GET", "a"))
+        assert ask_until_answered(impatient, ("GET", "a")) == [b"x"]
+        assert ask_until_answered(impatient, ("PING",)) == [b"PONG"]
 
 
 def test_what_a_job_that_is_ended_left_unread_is_no_answer_to_the_next_command(

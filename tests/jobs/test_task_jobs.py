@@ -334,7 +334,7 @@ def test_a_forged_sweep_is_a_sweep_at_its_own_interval(
 
     assert redis.lrange(QUEUE, 0, -1) == [b"sweep-now"]
     job = TaskJob.fetch("sweep-now", connection=redis)
-    assert job.func_name == task_jobs.SWEEP
+    assert job.func_name == task_jobs.SWEEP_TASK
     assert not redis.exists("rq:queue:elsewhere")
     assert due_at(redis) > began + 10
 
@@ -361,9 +361,9 @@ def test_jobs_of_the_version_before_are_run(
     assert len(receiver.received) == 1
 
     scheduler = Scheduler(queue_name=QUEUE_NAME, connection=redis, job_class=TaskJob)
-    scheduler.schedule(NOW, func=task_jobs.SWEEP, interval=15, id=SWEEP_ID, timeout=180)
+    scheduler.schedule(NOW, func=task_jobs.SWEEP_TASK, interval=15, id=SWEEP_ID, timeout=180)
     redis.rpush(QUEUE, SWEEP_ID)
     taken = worker.dequeue_job_and_maintain_ttl(None)
     assert taken is not None
-    assert taken[0].func_name == task_jobs.SWEEP
+    assert taken[0].func_name == task_jobs.SWEEP_TASK
     assert redis.exists(f"rq:job:{SWEEP_ID}")

@@ -18,7 +18,7 @@ from tests.waiting import wait_for
 from webhooks_app.config import Settings
 from webhooks_app.core import ids
 from webhooks_app.jobs import wake_ups as wake_ups_module
-from webhooks_app.jobs.listener_news import QUEUES_KEY
+from webhooks_app.jobs.listener_messages import QUEUES_KEY
 from webhooks_app.jobs.wake_flag import AWAKE_KEY, FLAG_KEY, MOST_NAMED, WakeRequest
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker.engine_limits import EngineLimits
@@ -171,7 +171,7 @@ def test_wake_ups_go_on_where_something_else_is_under_the_key_of_the_listeners(
     with Redis.from_url(settings.redis_url) as redis:
         redis.set(QUEUES_KEY, "foreign")
         assert wake_ups.wake_worker(SOME[:1], listener_ids=["ep_1"])
-        assert wake_ups.tell_listeners(["ep_1"])
+        assert wake_ups.notify_listeners(["ep_1"])
         assert redis.llen("rq:queue:deliveries") == 1
     assert wake_ups.known_problem() is None
 

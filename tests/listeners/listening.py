@@ -9,10 +9,10 @@ from sqlalchemy import select
 from tests.conftest import TESTER, Workspace
 from webhooks_app.db.models import ApiToken, Listener
 from webhooks_app.extensions import db, services
-from webhooks_app.listeners import due_requests, sessions
+from webhooks_app.listeners import due_requests, listener_sessions
 from webhooks_app.listeners.due_requests import DueRequest
 from webhooks_app.listeners.listener_limits import DEFAULT_LIMITS, ListenerLimits
-from webhooks_app.listeners.sessions import Session, WantedListener
+from webhooks_app.listeners.listener_sessions import ListenerSession, WantedListener
 
 WANTED = WantedListener("laptop", True, (), 5000, "http://localhost:3000/hooks")
 TIMEOUT = timedelta(seconds=5)
@@ -23,9 +23,9 @@ def token_of(workspace: Workspace) -> str:
     return db.session.scalars(select(ApiToken.id).where(ApiToken.workspace_id == workspace.id)).one()
 
 
-def begin(workspace: Workspace, *, limits: ListenerLimits = DEFAULT_LIMITS, **wanted: Any) -> Session:
+def begin(workspace: Workspace, *, limits: ListenerLimits = DEFAULT_LIMITS, **wanted: Any) -> ListenerSession:
     found, token_id = services(), token_of(workspace)
-    return sessions.begin(
+    return listener_sessions.begin(
         found.write,
         found.cipher,
         workspace.id,

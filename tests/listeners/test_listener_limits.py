@@ -15,11 +15,11 @@ from tests.web.api.listening import FORWARD_TO, listen
 from webhooks_app.core import clock
 from webhooks_app.db.engines import Databases
 from webhooks_app.extensions import services
-from webhooks_app.listeners import ending, listener_limits, past_events, sessions
+from webhooks_app.listeners import ending, listener_limits, listener_sessions, past_events
 from webhooks_app.listeners.listener_limits import DEFAULT_LIMITS, ListenerLimits, TooManyListeners, TooOften
-from webhooks_app.listeners.sessions import Session, WantedListener
+from webhooks_app.listeners.listener_sessions import ListenerSession, WantedListener
 
-Begin = Callable[..., Session]
+Begin = Callable[..., ListenerSession]
 
 
 @pytest.fixture
@@ -27,10 +27,10 @@ def begin(app: Flask, workspace: Workspace, databases: Databases) -> Begin:
     """Begin a listener and end it at once."""
     tokens = [listen(new_api(workspace), name=f"first-{n}").started["token"]["id"] for n in range(2)]
 
-    def begin(name: str, limits: ListenerLimits, *, token: int = 0) -> Session:
+    def begin(name: str, limits: ListenerLimits, *, token: int = 0) -> ListenerSession:
         wanted = WantedListener(name, True, (), 5000, FORWARD_TO)
         found = services(app)
-        session = sessions.begin(
+        session = listener_sessions.begin(
             found.write, found.cipher, workspace.id, tokens[token], wanted, limits=limits, actor=TESTER
         )
         ending.end(found.write, session.endpoint_id, actor=TESTER)

@@ -15,9 +15,9 @@ from webhooks_app.core import clock
 from webhooks_app.db import models
 from webhooks_app.db.engines import Databases
 from webhooks_app.extensions import db, services
-from webhooks_app.listeners import ending, sessions
+from webhooks_app.listeners import ending, listener_sessions
 from webhooks_app.listeners.listener_limits import ListenerLimits, TooManyListeners
-from webhooks_app.listeners.sessions import Session, WantedListener
+from webhooks_app.listeners.listener_sessions import ListenerSession, WantedListener
 
 WAITS_FOR_A_LOCK = text("""
     SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()
@@ -25,7 +25,7 @@ WAITS_FOR_A_LOCK = text("""
 
 
 def is_somebody_waiting(databases: Databases) -> bool:
-    """Tell whether a transaction waits for another's lock on PostgreSQL."""
+    """Return whether a transaction waits for another's lock on PostgreSQL."""
     with databases.read.connect_autocommit() as connection:
         return bool(connection.scalar(WAITS_FOR_A_LOCK))
 
@@ -39,11 +39,11 @@ def test_one_that_ends_and_begins_at_once_does_so_in_one_order(
     found, endpoint_id = services(app), started["id"]
     db.session.rollback()
 
-    def act() -> Session | int | None:
+    def act() -> ListenerSession | int | None:
         if what == "end":
             return ending.end(found.write, endpoint_id, actor=TESTER)
         wanted = WantedListener("laptop", True, (), 5000, FORWARD_TO)
-        return sessions.begin(
+        return listener_sessions.begin(
             found.write, found.cipher, workspace.id, started["token"]["id"], wanted, actor=TESTER
         )
 
@@ -54,7 +54,7 @@ def test_one_that_ends_and_begins_at_once_does_so_in_one_order(
             wait_for(lambda: is_somebody_waiting(databases))
             ending.end_in_transaction(connection, endpoint_id, ending.SILENT, actor=TESTER, now=clock.now())
         result = other.result(30)
-    if isinstance(result, Session):
+    if isinstance(result, ListenerSession):
         assert (result.endpoint_id, result.is_resumed) == (endpoint_id, False)
     else:
         assert result is None
@@ -69,9 +69,11 @@ def test_of_two_that_begin_at_once_one_is_the_last_that_there_may_be(
     ending.end(databases.write, ended, actor=TESTER)
     wanted = WantedListener("other", True, (), 5000, FORWARD_TO)
 
-    def begin_other() -> Session:
+    def begin_other() -> ListenerSession:
         write, cipher = found.write, found.cipher
-        return sessions.begin(write, cipher, workspace.id, token_id, wanted, limits=limits, actor=TESTER)
+        return listener_sessions.begin(
+            write, cipher, workspace.id, token_id, wanted, limits=limits, actor=TESTER
+        )
 
     with ThreadPoolExecutor(1) as pool:
         with databases.write.begin() as connection:  # as the one does that begins the ended one again

@@ -8,15 +8,15 @@ from sqlalchemy import select
 
 from tests.conftest import Workspace
 from tests.listeners.listening import begin, claim
+from tests.listeners.test_attempt_reports import record
 from tests.listeners.test_lock_order import is_somebody_waiting
-from tests.listeners.test_reports import record
 from tests.waiting import wait_for
 from tests.worker.attempted import attempts
 from webhooks_app.core import failpoints
 from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import Delivery, DeliveryState
 from webhooks_app.extensions import db
-from webhooks_app.listeners.reports import Recorded
+from webhooks_app.listeners.attempt_reports import Recorded
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

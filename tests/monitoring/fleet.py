@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from webhooks_app.monitoring.backlog import Sample
-from webhooks_app.monitoring.facts import SWEEP, Facts
-from webhooks_app.monitoring.own_report import READS_FORMAT
-from webhooks_app.monitoring.reports import SCHEDULER, WEB, WORKER, Process, Reports
+from webhooks_app.monitoring.facts import SWEEP_HEARTBEAT, Facts
+from webhooks_app.monitoring.own_report import READS_FORMAT, SCHEDULER, WEB, WORKER
+from webhooks_app.monitoring.reports import Process, Reports
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -57,7 +57,7 @@ def sample(ago: timedelta, **values: Any) -> Sample:
 
 def facts(*processes: Process, samples: tuple[Sample, ...] = (), swept: timedelta = 5 * SECOND) -> Facts:
     newest_first = sorted(processes, key=lambda each: each.reported_at, reverse=True)
-    return Facts(Reports(NOW, tuple(newest_first), {}), samples, {SWEEP: NOW - swept}, 0, 0)
+    return Facts(Reports(NOW, tuple(newest_first), {}), samples, {SWEEP_HEARTBEAT: NOW - swept}, 0, 0)
 
 
 def well() -> tuple[Process, ...]:

@@ -8,8 +8,8 @@ import pytest
 from tests.monitoring.fleet import DAY, MINUTE, NOW, SECOND, facts, process, sample, well
 from webhooks_app.monitoring import problems
 from webhooks_app.monitoring.facts import RETENTION, Facts
+from webhooks_app.monitoring.own_report import SCHEDULER, WEB, WORKER
 from webhooks_app.monitoring.problem_codes import Code, Problem, Severity
-from webhooks_app.monitoring.reports import SCHEDULER, WEB, WORKER
 
 LONG_UP = NOW - DAY
 DEAD = 40 * SECOND

@@ -10,8 +10,9 @@ from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import ProcessReport
 from webhooks_app.monitoring import own_report, reports
 from webhooks_app.monitoring.counters import ProcessCounters
+from webhooks_app.monitoring.own_report import WEB, WORKER
 from webhooks_app.monitoring.reporter import Reporter
-from webhooks_app.monitoring.reports import MOST_OVER, WEB, WORKER, Reports
+from webhooks_app.monitoring.reports import MOST_OVER, Reports
 
 COUNTED = "attempts\tsuccess"
 

@@ -85,7 +85,7 @@ def test_every_answer_has_a_new_id_and_a_line_with_it(app: Flask, path: str) -> 
 
 
 @only_sqlite
-@pytest.mark.parametrize("is_ordinary", [True, False], ids=["the short way", "by Flask"])
+@pytest.mark.parametrize("is_ordinary", [True, False], ids=["the fast path", "by Flask"])
 def test_an_event_is_answered_under_the_id_of_a_trusted_proxy(
     app: Flask, workspace: Workspace, is_ordinary: bool
 ) -> None:
@@ -99,7 +99,7 @@ def test_an_event_is_answered_under_the_id_of_a_trusted_proxy(
 
 
 @only_sqlite
-@pytest.mark.parametrize("is_ordinary", [True, False], ids=["the short way", "by Flask"])
+@pytest.mark.parametrize("is_ordinary", [True, False], ids=["the fast path", "by Flask"])
 def test_the_line_of_an_event_names_it(app: Flask, workspace: Workspace, is_ordinary: bool) -> None:
     headers = workspace.headers | ({} if is_ordinary else {"X-Unusual": "1"})
     with web(app) as running:

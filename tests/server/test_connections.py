@@ -50,7 +50,7 @@ def patient() -> Iterator[RunningServer]:
 
 
 @pytest.fixture(scope="module")
-def hasty() -> Iterator[RunningServer]:
+def impatient() -> Iterator[RunningServer]:
     with serving(application, SHORT) as server:
         yield server
 
@@ -115,24 +115,24 @@ def test_who_finds_no_place_is_told_to_come_again() -> None:
         assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_silent_connection_is_closed(hasty: RunningServer) -> None:
-    assert hasty.exchange() == b""
+def test_a_silent_connection_is_closed(impatient: RunningServer) -> None:
+    assert impatient.exchange() == b""
 
 
-def test_a_slow_head_is_answered_408(hasty: RunningServer) -> None:
-    assert hasty.exchange(b"GET / HTTP/1.1\r\n", b"A: ").startswith(b"HTTP/1.1 408 ")
+def test_a_slow_head_is_answered_408(impatient: RunningServer) -> None:
+    assert impatient.exchange(b"GET / HTTP/1.1\r\n", b"A: ").startswith(b"HTTP/1.1 408 ")
 
 
-def test_a_slow_head_behind_an_answer_is_answered_408(hasty: RunningServer) -> None:
+def test_a_slow_head_behind_an_answer_is_answered_408(impatient: RunningServer) -> None:
     def is_answered_so() -> bool:  # the first head may be slow, too, where this process stands still
-        answers = hasty.exchange(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"GET / HT")
+        answers = impatient.exchange(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"GET / HT")
         return answers.startswith(b"HTTP/1.1 200 ") and b"HTTP/1.1 408 " in answers
 
     wait_for(is_answered_so)
 
 
-def test_a_blank_line_behind_an_answer_keeps_no_connection(hasty: RunningServer) -> None:
-    with hasty.connect() as client, suppress(ConnectionError):  # a reset is an end as well
+def test_a_blank_line_behind_an_answer_keeps_no_connection(impatient: RunningServer) -> None:
+    with impatient.connect() as client, suppress(ConnectionError):  # a reset is an end as well
         client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         assert client.recv(65536)
         client.sendall(b"\r\n")
@@ -167,15 +167,15 @@ def test_a_server_that_ends_waits_for_no_body_and_complains_of_none(
     assert caplog.records == []
 
 
-def test_a_head_that_drips_is_cut_at_the_deadline(hasty: RunningServer) -> None:
-    with hasty.connect() as client:
+def test_a_head_that_drips_is_cut_at_the_deadline(impatient: RunningServer) -> None:
+    with impatient.connect() as client:
         received = drip(client, b"GET / HTTP/1.1\r\nA: " + b"a" * 500)
     assert received.startswith(b"HTTP/1.1 408 ")
 
 
 @pytest.mark.parametrize("head", [b"Content-Length: 500", b"Transfer-Encoding: chunked"])
-def test_a_body_that_drips_is_cut_at_the_deadline(hasty: RunningServer, head: bytes) -> None:
-    with hasty.connect() as client:
+def test_a_body_that_drips_is_cut_at_the_deadline(impatient: RunningServer, head: bytes) -> None:
+    with impatient.connect() as client:
         client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\n%s\r\n\r\n" % head)
         received = drip(client, b"1\r\na\r\n" * 500 if b"chunked" in head else b"a" * 499)
     assert received.startswith(b"HTTP/1.1 408 ")
@@ -206,9 +206,9 @@ def test_a_large_head_is_answered_431(strict: RunningServer) -> None:
 
 
 @pytest.mark.parametrize("path", [b"/3000000", b"/endless"])
-def test_an_answer_that_nobody_reads_ends(hasty: RunningServer, path: bytes) -> None:
+def test_an_answer_that_nobody_reads_ends(impatient: RunningServer, path: bytes) -> None:
     closed_streams.clear()
-    with hasty.connect() as client:
+    with impatient.connect() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.sendall(b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % path)
         wait_until_reset(client)

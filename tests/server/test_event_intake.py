@@ -1,4 +1,4 @@
-"""The short way of an event: the same answers as Flask's, and nothing that is not ordinary goes it."""
+"""The fast path of an event: the same answers as Flask's, and nothing that is not ordinary goes it."""
 
 import json
 import socket

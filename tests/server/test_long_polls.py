@@ -21,14 +21,14 @@ from tests.web.api.conftest import new_api
 from tests.web.api.listening import Listening, listen
 from webhooks_app.extensions import services
 from webhooks_app.jobs import redis_connections
-from webhooks_app.jobs.listener_news import ListenerNews
+from webhooks_app.jobs.listener_messages import ListenerMessages
 from webhooks_app.server import web_server
 from webhooks_app.server.long_polls import LongPollLimits, LongPolls
-from webhooks_app.server.wsgi_bridge import Hold
+from webhooks_app.server.wsgi_bridge import LongPoll
 
 LONGEST = 25
 # A server that looks for nothing by itself: what is noticed has been told.
-ONLY_TOLD = LongPollLimits(look_seconds=600, told_seconds=600)
+ONLY_TOLD = LongPollLimits(look_seconds=600, receiving_seconds=600)
 
 
 @pytest.fixture
@@ -38,12 +38,12 @@ def listening(workspace: Workspace) -> Listening:
 
 @contextmanager
 def platform(app: Flask, limits: LongPollLimits | None = None) -> Iterator[tuple[RunningServer, LongPolls]]:
-    find_due = partial(web_server._find_news, services(app).read)
-    news = services(app).wake_ups.listener_news
-    waits = LongPolls(find_due, limits or LongPollLimits(), news=news)
+    find_due = partial(web_server._find_ready, services(app).read)
+    messages = services(app).wake_ups.listener_messages
+    waits = LongPolls(find_due, limits or LongPollLimits(), messages=messages)
     with serving(app, threads=1, waits=waits) as server:
         yield server, waits
-    wait_for(lambda: not news._has_thread)
+    wait_for(lambda: not messages._has_thread)
 
 
 class Poll(threading.Thread):
@@ -185,7 +185,7 @@ def test_a_database_that_is_away_ends_no_wait(app: Flask, workspace: Workspace, 
             raise PoolTimeout
         return find(*arguments)
 
-    find = partial(web_server._find_news, services(app).read)
+    find = partial(web_server._find_ready, services(app).read)
     waits = LongPolls(partial(find_due, find), LongPollLimits(rest_seconds=0.1))
     with serving(app, threads=1, waits=waits) as server:
         poll = Poll(server, listening)
@@ -201,7 +201,7 @@ def test_what_comes_to_a_listener_is_told(app: Flask, workspace: Workspace, list
         for count in (1, 2):
             poll = Poll(server, listening)
             await_waiting(waits, 1)
-            wait_for(lambda: services(app).wake_ups.listener_news.is_told)
+            wait_for(lambda: services(app).wake_ups.listener_messages.is_receiving)
             workspace.send(count)
             poll.join(SECONDS)
             assert len(poll.answer["data"]) == 1
@@ -216,7 +216,7 @@ def test_a_replay_is_told_too(app: Flask, workspace: Workspace, listening: Liste
     with platform(app, ONLY_TOLD) as (server, waits):
         poll = Poll(server, listening)
         await_waiting(waits, 1)
-        wait_for(lambda: services(app).wake_ups.listener_news.is_told)
+        wait_for(lambda: services(app).wake_ups.listener_messages.is_receiving)
         api = new_api(workspace)
         assert api.call("POST", f"/deliveries/{request['delivery_id']}/replay").status_code < 300
         poll.join(SECONDS)
@@ -226,7 +226,7 @@ def test_a_replay_is_told_too(app: Flask, workspace: Workspace, listening: Liste
 class Word:
     """News of which a test decides what it says."""
 
-    is_told = True
+    is_receiving = True
 
     def __init__(self) -> None:
         self.says: Callable[[frozenset[str] | None], None] = lambda _: None
@@ -248,7 +248,7 @@ def test_what_is_told_while_the_application_still_looks_is_looked_for(
         return set(listener_ids) if len(looks) == 3 else set()
 
     listener_id = listening.started["id"]
-    waits = LongPolls(find_due, ONLY_TOLD, news=word)
+    waits = LongPolls(find_due, ONLY_TOLD, messages=word)
     with serving(app, threads=1, waits=waits) as server:
         Poll(server, listening, seconds=1).join(SECONDS)
         await_waiting(waits, 0)
@@ -277,7 +277,7 @@ def test_steady_word_of_one_keeps_no_other_from_being_looked_for(
             word.says(frozenset({named}))  # before this look is over
         return set()
 
-    waits = LongPolls(find_due, LongPollLimits(told_seconds=1.0), news=word)
+    waits = LongPolls(find_due, LongPollLimits(receiving_seconds=1.0), messages=word)
     with serving(app, threads=1, waits=waits) as server:
         polls = [Poll(server, each) for each in (listening, other)]
         await_waiting(waits, 2)
@@ -291,23 +291,23 @@ def test_steady_word_of_one_keeps_no_other_from_being_looked_for(
 def test_without_redis_it_looks_as_often_as_before(
     app: Flask, workspace: Workspace, listening: Listening
 ) -> None:
-    news = ListenerNews(redis_connections.connect("redis://127.0.0.1:1/0", timeout_seconds=1))
-    find_due = partial(web_server._find_news, services(app).read)
-    waits = LongPolls(find_due, LongPollLimits(told_seconds=600), news=news)
+    messages = ListenerMessages(redis_connections.connect("redis://127.0.0.1:1/0", timeout_seconds=1))
+    find_due = partial(web_server._find_ready, services(app).read)
+    waits = LongPolls(find_due, LongPollLimits(receiving_seconds=600), messages=messages)
     with serving(app, threads=1, waits=waits) as server:
         poll = Poll(server, listening)
         await_waiting(waits, 1)
         workspace.send()
         poll.join(SECONDS)
         assert len(poll.answer["data"]) == 1
-    wait_for(lambda: not news._has_thread)
+    wait_for(lambda: not messages._has_thread)
 
 
 def test_a_program_from_which_another_takes_over_is_told(app: Flask, listening: Listening) -> None:
     with platform(app, ONLY_TOLD) as (server, waits):
         first = Poll(server, listening)
         await_waiting(waits, 1)
-        wait_for(lambda: services(app).wake_ups.listener_news.is_told)
+        wait_for(lambda: services(app).wake_ups.listener_messages.is_receiving)
         taker = listen(listening.api)
         first.join(SECONDS)
         assert (first.status, first.answer["error"]["code"]) == (409, "listener_taken_over")
@@ -337,7 +337,7 @@ class Mute(Word):
 
 
 def test_one_that_cannot_wait_takes_no_place() -> None:
-    waits = LongPolls(lambda _: set(), news=Mute())
+    waits = LongPolls(lambda _: set(), messages=Mute())
 
     async def receive() -> dict[str, Any]:
         await asyncio.Event().wait()
@@ -348,7 +348,7 @@ def test_one_that_cannot_wait_takes_no_place() -> None:
 
     async def wait() -> None:
         with pytest.raises(RuntimeError, match="unforeseen"):
-            await waits.wait(Hold("ep_1", LONGEST, "ws_1", "tok_1", "lss_1"), receive, in_thread)
+            await waits.wait(LongPoll("ep_1", LONGEST, "ws_1", "tok_1", "lss_1"), receive, in_thread)
 
     asyncio.run(wait())
     assert waits._waiting == {}
@@ -356,7 +356,7 @@ def test_one_that_cannot_wait_takes_no_place() -> None:
 
 def test_word_that_comes_after_the_end_of_the_server_is_no_error(app: Flask, listening: Listening) -> None:
     word = Word()
-    with serving(app, threads=1, waits=LongPolls(lambda _: set(), ONLY_TOLD, news=word)) as server:
+    with serving(app, threads=1, waits=LongPolls(lambda _: set(), ONLY_TOLD, messages=word)) as server:
         Poll(server, listening, seconds=1).join(SECONDS)
     word.says(None)
     server.server.leave()  # nor is a request to leave

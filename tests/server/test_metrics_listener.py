@@ -53,7 +53,7 @@ def test_clients_that_drip_hold_it_for_no_longer_than_the_deadline(
         wait_for(lambda: answer(listener) == b"")
         wait_for(lambda: answer(listener).startswith(b"HTTP/1.0 200"))
     # However many more are left within the minute, as where this process stands still.
-    assert [(each.message, each.count) for each in caplog.records] == [("metrics_clients_left", 1)]  # type: ignore[attr-defined]
+    assert [(each.message, each.count) for each in caplog.records] == [("metrics_clients_dropped", 1)]  # type: ignore[attr-defined]
 
 
 def drip(clients: list[socket.socket], stop: threading.Event) -> None:

@@ -16,7 +16,7 @@ from webhooks_app.db import deadlines
 from webhooks_app.db.database_limits import DatabaseLimits
 
 THREADS = 2
-HASTY = replace(PATIENT, queue_seconds=0.3)
+IMPATIENT = replace(PATIENT, queue_seconds=0.3)
 REQUEST_SECONDS = 600.0
 
 
@@ -49,7 +49,7 @@ def occupy(server: RunningServer, application: Occupied, clients: ThreadPoolExec
 
 def test_who_gets_no_thread_in_time_is_told_to_come_again() -> None:
     application = Occupied()
-    with serving(application, HASTY, threads=THREADS) as server, ThreadPoolExecutor(THREADS) as clients:
+    with serving(application, IMPATIENT, threads=THREADS) as server, ThreadPoolExecutor(THREADS) as clients:
         slow = occupy(server, application, clients)
         head, _, body = get(server, "/other").partition(b"\r\n\r\n")
         page = get(server, "/other", accept=b"text/html,application/xhtml+xml,*/*;q=0.8")

@@ -19,6 +19,7 @@ from tests.web.endpoints import (
     only_endpoint,
     states,
 )
+from webhooks_app.core import text_display
 from webhooks_app.db.models import (
     Delivery,
     Endpoint,
@@ -96,7 +97,7 @@ def test_an_international_host_is_stored_and_shown_as_punycode(admin_page: Page)
         ({"headers-0-name": "", "headers-0-value": "x"}, "headers-0", "header name"),
         ({"headers-0-name": "X-A", "headers-0-value": "a\r\nb"}, "headers-0", "line breaks"),
         (
-            {"headers-0-name": "X-A", "headers-0-value": custom_headers.VALUE_MASK},
+            {"headers-0-name": "X-A", "headers-0-value": text_display.MASK},
             "headers-0",
             "value of X-A again",
         ),
@@ -162,7 +163,7 @@ def test_htmx_gets_the_header_rows_alone(admin_page: Page) -> None:
 
 
 def test_a_header_value_that_was_not_touched_stays(app: Flask, admin_page: Page, endpoint_id: str) -> None:
-    rows = {"headers-0-name": "x-tenant", "headers-0-value": custom_headers.VALUE_MASK}
+    rows = {"headers-0-name": "x-tenant", "headers-0-value": text_display.MASK}
     rows |= {"headers-1-name": "X-New", "headers-1-value": "new"}
 
     response = admin_page.post(f"endpoints/{endpoint_id}/settings", TYPED | rows)
@@ -178,13 +179,13 @@ def test_a_header_value_that_was_not_touched_stays(app: Flask, admin_page: Page,
 def test_another_server_needs_the_header_values_again(
     app: Flask, admin_page: Page, endpoint_id: str, url: str
 ) -> None:
-    rows = {"headers-0-name": "X-Tenant", "headers-0-value": custom_headers.VALUE_MASK}
+    rows = {"headers-0-name": "X-Tenant", "headers-0-value": text_display.MASK}
 
     refused = admin_page.post(f"endpoints/{endpoint_id}/settings", TYPED | rows | {"url": url})
 
     assert refused.status_code == 422
     assert "another server now. Enter the value of X-Tenant again." in error_at(refused.text, "headers-0")
-    assert custom_headers.VALUE_MASK not in refused.text
+    assert text_display.MASK not in refused.text
     assert SECRET_VALUE not in refused.text
     assert load(endpoint_id).url == URL
 
@@ -198,7 +199,7 @@ def test_another_server_needs_the_header_values_again(
 
 
 def test_another_path_keeps_the_header_values(app: Flask, admin_page: Page, endpoint_id: str) -> None:
-    rows = {"headers-0-name": "X-Tenant", "headers-0-value": custom_headers.VALUE_MASK}
+    rows = {"headers-0-name": "X-Tenant", "headers-0-value": text_display.MASK}
 
     admin_page.post(f"endpoints/{endpoint_id}/settings", TYPED | rows | {"url": f"{URL}/other?x=1"})
 
@@ -213,7 +214,7 @@ def test_a_header_from_before_its_name_was_reserved_is_shown_as_unsent(
 
     page = admin_page.get(f"endpoints/{endpoint_id}/settings").text
     assert "webhook_signature is not sent any more" in error_at(page, "headers-0")
-    rows = {"headers-0-name": "webhook_signature", "headers-0-value": custom_headers.VALUE_MASK}
+    rows = {"headers-0-name": "webhook_signature", "headers-0-value": text_display.MASK}
     refused = admin_page.post(f"endpoints/{endpoint_id}/settings", TYPED | rows)
     assert "is reserved" in error_at(refused.text, "headers-0")
 

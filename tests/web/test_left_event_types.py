@@ -9,7 +9,7 @@ from tests.web.conftest import Page
 from tests.web.endpoints import URL
 from webhooks_app.db.models import Delivery, Endpoint
 from webhooks_app.events import accept
-from webhooks_app.events.accept import NewEvent
+from webhooks_app.events.submissions import NewEvent
 from webhooks_app.extensions import db, services
 
 LEFT = "order.paid"

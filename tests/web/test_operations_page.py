@@ -14,7 +14,7 @@ from webhooks_app.core import clock
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import BacklogSample, ProcessReport
 from webhooks_app.extensions import services
-from webhooks_app.monitoring import backlog, own_report, reports
+from webhooks_app.monitoring import backlog, own_report
 
 MINUTE = timedelta(minutes=1)
 
@@ -59,7 +59,7 @@ def test_somebody_who_is_not_logged_in_is_asked_to(
 def test_a_platform_that_works_says_so_in_one_sentence(
     operator: Page, database: WriteDatabase, address: str
 ) -> None:
-    for kind in reports.KINDS:
+    for kind in own_report.KINDS:
         report(database, kind, idle_seconds=0.2)
 
     page = operator.get(address)
@@ -73,8 +73,8 @@ def test_a_dead_worker_is_named_with_since_when(
     operator: Page, database: WriteDatabase, address: str
 ) -> None:
     services().started_at = clock.now() - 60 * MINUTE
-    gone = report(database, reports.WORKER, ago=3 * MINUTE)
-    report(database, reports.SCHEDULER, idle_seconds=0.2)
+    gone = report(database, own_report.WORKER, ago=3 * MINUTE)
+    report(database, own_report.SCHEDULER, idle_seconds=0.2)
 
     text = operator.get(address).text
 
@@ -90,8 +90,8 @@ def test_what_waits_where_and_how_it_grows_is_shown(
     operator: Page, database: WriteDatabase, workspace: Workspace, address: str
 ) -> None:
     slow = workspace.endpoint("http://127.0.0.1:9/slow", name="Slow <one>")
-    report(database, reports.WORKER, in_flight=300, capacity=400, endpoints=[[slow, 256, 256]])
-    report(database, reports.SCHEDULER, idle_seconds=0.2)
+    report(database, own_report.WORKER, in_flight=300, capacity=400, endpoints=[[slow, 256, 256]])
+    report(database, own_report.SCHEDULER, idle_seconds=0.2)
     rows = [
         {
             **dict.fromkeys(("pending", "due"), 5000 - 100 * minutes),

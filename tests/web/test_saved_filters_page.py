@@ -15,7 +15,7 @@ from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import AuditEntry, SavedFilter
 from webhooks_app.deliveries.log import saved_filters
 from webhooks_app.deliveries.log.filters import LogFilter, Status
-from webhooks_app.deliveries.log.saved_filters import MOST_FILTERS, TooMany
+from webhooks_app.deliveries.log.saved_filters import MOST_FILTERS, TooManyFilters
 from webhooks_app.extensions import db
 
 FAILED = LogFilter(status=Status.FAILED, response="404")
@@ -111,7 +111,7 @@ def test_of_many_that_are_saved_at_once_no_more_stay_than_have_room(
 
     def save_another(number: int) -> None:
         together.wait(120)
-        with suppress(TooMany):
+        with suppress(TooManyFilters):
             saved_filters.save(database, workspace.id, f"Another {number}", FAILED, actor=TESTER)
 
     with ThreadPoolExecutor(8) as pool:

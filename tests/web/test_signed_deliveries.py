@@ -22,7 +22,7 @@ from webhooks_app.deliveries import signing_grants
 from webhooks_app.deliveries.signing_grants import GrantRefused
 from webhooks_app.endpoints import destinations
 from webhooks_app.events import accept
-from webhooks_app.events.accept import NewEvent
+from webhooks_app.events.submissions import NewEvent
 from webhooks_app.extensions import db, services
 from webhooks_app.worker.engine import DeliveryEngine
 

@@ -16,7 +16,7 @@ from webhooks_app.deliveries import cancellations, replays
 from webhooks_app.deliveries.cancellations import CancelResult
 from webhooks_app.deliveries.replays import ReplayResult
 from webhooks_app.events import test_events
-from webhooks_app.events.accept import NewEvent
+from webhooks_app.events.submissions import NewEvent
 from webhooks_app.extensions import db
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker.engine import DeliveryEngine

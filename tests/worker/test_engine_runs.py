@@ -58,7 +58,7 @@ def test_a_run_counts_what_it_claimed_and_recorded_itself(
 
 @on_sqlite
 def test_a_run_with_nothing_to_do_rests_between_two_looks(make_engine: MakeEngine) -> None:
-    engine = make_engine(limits=EngineLimits(idle_seconds=0.1, told_seconds=0.1, linger_seconds=1.0))
+    engine = make_engine(limits=EngineLimits(idle_seconds=0.1, notified_seconds=0.1, linger_seconds=1.0))
     turns = Turns()
     engine.run(seconds=60, should_stop=turns)
     # Ten rests, a turn for each of four scans, and some that a wake-up ends early.
@@ -71,7 +71,7 @@ def test_outcomes_wait_for_others_though_nothing_is_in_flight_but_not_for_long(
     workspace.endpoint(receiver.url)
     workspace.send()
     # A run that did not look at the age of its outcomes would wait for an hour.
-    limits = EngineLimits(told_seconds=3600, idle_seconds=3600, buffer=BufferLimits(oldest_seconds=0.2))
+    limits = EngineLimits(notified_seconds=3600, idle_seconds=3600, buffer=BufferLimits(oldest_seconds=0.2))
     engine = make_engine(limits=limits)
     is_recorded = threading.Event()
     running = threading.Thread(target=engine.run, kwargs={"seconds": 60, "should_stop": is_recorded.is_set})
@@ -92,7 +92,7 @@ def test_a_run_rests_while_the_database_is_left_alone(
     workspace.endpoint(receiver.url)
     workspace.send()
     limits = EngineLimits(
-        idle_seconds=0.1, told_seconds=0.1, backoff=BackoffLimits(first_seconds=60, longest_seconds=60)
+        idle_seconds=0.1, notified_seconds=0.1, backoff=BackoffLimits(first_seconds=60, longest_seconds=60)
     )
     moments: list[float] = []
     engine, turns = make_engine(limits=limits), Turns(lambda _: moments.append(time.monotonic()))
@@ -156,7 +156,7 @@ def test_what_could_not_be_loaded_when_it_was_claimed_is_sent_once_it_can(
     backoff = BackoffLimits(first_seconds=0, longest_seconds=0)
     # It rests for longer than it would stay without work.
     engine = make_engine(
-        limits=EngineLimits(backoff=backoff, idle_seconds=1.0, told_seconds=1.0, linger_seconds=0.5)
+        limits=EngineLimits(backoff=backoff, idle_seconds=1.0, notified_seconds=1.0, linger_seconds=0.5)
     )
     workspace.endpoint(receiver.url)
     workspace.send()

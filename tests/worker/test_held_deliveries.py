@@ -13,7 +13,7 @@ from webhooks_app.db.models import (
     Endpoint,
     EndpointState,
 )
-from webhooks_app.endpoints import actions, overview
+from webhooks_app.endpoints import actions, waiting_counts
 from webhooks_app.extensions import db
 from webhooks_app.worker.engine import DeliveryEngine
 
@@ -51,7 +51,7 @@ def test_held_deliveries_can_be_discarded(
     actions.disable(databases.write, endpoint, actor=TESTER)
     workspace.send(3)
 
-    assert overview.count_held(db.session(), endpoint.id) == 3
+    assert waiting_counts.count_held(db.session(), endpoint.id) == 3
     actions.enable(databases.write, endpoint, send_held=False, actor=TESTER)
     engine.run(seconds=60)
 

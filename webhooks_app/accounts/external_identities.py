@@ -110,7 +110,7 @@ def _admit(database: WriteDatabase, claims: Claims, settings: OidcSettings, acto
                 raise NotAdmitted(TAKEN)
             is_there = user_id is not None
             if user_id is None:
-                if settings.grants and not group_roles.wanted(claims.groups, settings.grants):
+                if settings.grants and not group_roles.granted_roles(claims.groups, settings.grants):
                     raise NotAdmitted(NO_GROUP)
                 user_id = users.add_in(
                     connection, email=new.email, name=new.name, password_hash=new.password_hash

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 GROUPS = Actor("groups of the provider")
 
 
-def wanted(groups: Collection[str] | None, grants: Sequence[GroupGrant]) -> dict[str, Role]:
+def granted_roles(groups: Collection[str] | None, grants: Sequence[GroupGrant]) -> dict[str, Role]:
     """Return the role in each workspace that the groups give; of several the higher one."""
     found: dict[str, Role] = {}
     for grant in grants:
@@ -37,7 +37,7 @@ def apply(
     """Make the person's memberships what their groups say, in the workspaces that the grants name."""
     if not grants:
         return
-    roles = wanted(groups, grants)
+    roles = granted_roles(groups, grants)
     mapped = {grant.workspace_id for grant in grants}
     with database.begin() as connection:
         there = set(connection.scalars(select(Workspace.id).where(Workspace.id.in_(mapped))))
@@ -46,7 +46,7 @@ def apply(
     for workspace_id in sorted(there):
         _apply_one(database, workspace_id, user_id, roles.get(workspace_id), current.get(workspace_id))
     for workspace_id in mapped - there:
-        log.warning("group_of_no_workspace", extra={"workspace": workspace_id})
+        log.warning("group_of_no_workspace", extra={"workspace_id": workspace_id})
 
 
 def _apply_one(
@@ -65,7 +65,7 @@ def _apply_one(
         else:
             members.change_role(database, member, role, actor=GROUPS)
     except LastAdmin:
-        log.warning("last_admin_left_group", extra={"workspace": workspace_id, "user": user_id})
+        log.warning("last_admin_left_group", extra={"workspace_id": workspace_id, "user_id": user_id})
 
 
 def _add(database: WriteDatabase, workspace_id: str, user_id: str, role: Role) -> None:
@@ -75,4 +75,4 @@ def _add(database: WriteDatabase, workspace_id: str, user_id: str, role: Role) -
             members.add_in(connection, workspace_id, user_id, role, actor=GROUPS)
             connection.execute(update(Member).where(*is_theirs).values(is_from_groups=True))
     except IntegrityError:
-        log.info("member_already", extra={"workspace": workspace_id, "user": user_id})
+        log.info("member_already", extra={"workspace_id": workspace_id, "user_id": user_id})

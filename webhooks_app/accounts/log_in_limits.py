@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import update
 
-from webhooks_app.accounts.windowed_counts import Allowance, key_of, take
+from webhooks_app.accounts.windowed_counts import WindowedLimit, key_of, take
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import LogInTries
 
@@ -58,27 +58,27 @@ class _Spent(Exception):
     """One of the allowances has no try left."""
 
 
-def allowances(email: str, source: Source, limits: LogInLimits = DEFAULT_LIMITS) -> list[Allowance]:
+def allowances(email: str, source: Source, limits: LogInLimits = DEFAULT_LIMITS) -> list[WindowedLimit]:
     """Return what a try to log in to that account, from there, needs one try of each. Pure."""
     if source.device:
-        return [Allowance(key_of("device", source.device), limits.per_device)]
+        return [WindowedLimit(key_of("device", source.device), limits.per_device)]
     network = limit_key(source.address)
-    account = Allowance(key_of("account", email), limits.per_account)
-    address = Allowance(key_of("address", network), limits.per_address)
+    account = WindowedLimit(key_of("account", email), limits.per_account)
+    address = WindowedLimit(key_of("address", network), limits.per_address)
     if not source.claimed_client or _is_public(source.address):
         return [account, address]
     client = key_of("client", network, limit_key(source.claimed_client))
     return [
         account,
-        Allowance(address.key, limits.per_address, counts=False),
-        Allowance(client, limits.per_address),
-        Allowance(key_of("proxy", network), limits.per_unknown_proxy),
+        WindowedLimit(address.key, limits.per_address, counts=False),
+        WindowedLimit(client, limits.per_address),
+        WindowedLimit(key_of("proxy", network), limits.per_unknown_proxy),
     ]
 
 
 def reserve(
     database: WriteDatabase,
-    wanted: Sequence[Allowance],
+    wanted: Sequence[WindowedLimit],
     *,
     now: datetime,
     window: timedelta = DEFAULT_LIMITS.window,
@@ -94,7 +94,7 @@ def reserve(
     return True
 
 
-def give_back(database: WriteDatabase, taken: Sequence[Allowance], *, now: datetime) -> None:
+def give_back(database: WriteDatabase, taken: Sequence[WindowedLimit], *, now: datetime) -> None:
     """Count no longer what `reserve` has counted: the password was right."""
     with database.begin() as connection:
         for allowance in taken:

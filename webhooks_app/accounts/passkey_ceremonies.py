@@ -43,7 +43,7 @@ class RelyingParty:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PasskeyAnswer:
     """What a device said: to which question, asked when, and of which passkey."""
 
     text: str
@@ -105,7 +105,7 @@ def request_options(party: RelyingParty, *, browser: str) -> str:
     )
 
 
-def parse(party: RelyingParty, text: str, purpose: str) -> Answer:
+def parse(party: RelyingParty, text: str, purpose: str) -> PasskeyAnswer:
     """Return the answer, which nothing but its challenge has been checked of. Raises PasskeyRefused."""
     from webauthn import base64url_to_bytes
 
@@ -118,12 +118,12 @@ def parse(party: RelyingParty, text: str, purpose: str) -> Answer:
         credential_id = str(found["id"])
         if not _CREDENTIAL_ID.fullmatch(credential_id):
             raise ValueError
-        return Answer(text, challenge, asked_at, credential_id, str(handle))
+        return PasskeyAnswer(text, challenge, asked_at, credential_id, str(handle))
     except (BadChallenge, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise PasskeyRefused(f"no answer to us: {type(error).__name__}") from None
 
 
-def verify_new(party: RelyingParty, answer: Answer) -> "VerifiedRegistration":
+def verify_new(party: RelyingParty, answer: PasskeyAnswer) -> "VerifiedRegistration":
     """Return the passkey that was made. Raises PasskeyRefused."""
     from webauthn import verify_registration_response
 
@@ -139,7 +139,7 @@ def verify_new(party: RelyingParty, answer: Answer) -> "VerifiedRegistration":
         raise PasskeyRefused(f"{type(error).__name__}: {str(error)[:200]}") from None
 
 
-def verify(party: RelyingParty, answer: Answer, known: Passkey) -> "VerifiedAuthentication":
+def verify(party: RelyingParty, answer: PasskeyAnswer, known: Passkey) -> "VerifiedAuthentication":
     """Return what the passkey has proved. Raises PasskeyRefused."""
     from webauthn import verify_authentication_response
 

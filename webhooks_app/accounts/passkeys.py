@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from webhooks_app.accounts import audit, passkey_ceremonies
 from webhooks_app.accounts.audit import Actor
-from webhooks_app.accounts.passkey_ceremonies import Answer, PasskeyRefused, RelyingParty
-from webhooks_app.accounts.windowed_counts import Allowance, key_of, take
+from webhooks_app.accounts.passkey_ceremonies import PasskeyAnswer, PasskeyRefused, RelyingParty
+from webhooks_app.accounts.windowed_counts import WindowedLimit, key_of, take
 from webhooks_app.core import clock, ids
 from webhooks_app.db.engines import Databases, ReadDatabase, WriteDatabase
 from webhooks_app.db.models import Passkey, User
@@ -20,7 +20,7 @@ RECORDED_REFUSALS = 10
 _REFUSALS_WINDOW = timedelta(hours=1)
 
 
-class TooMany(Exception):
+class TooManyPasskeys(Exception):
     """The person has `count` passkeys already, as many as there may be."""
 
     def __init__(self, count: int) -> None:
@@ -57,7 +57,7 @@ def add(
             own = select(User.id).where(User.id == user.id)
             connection.execute(own.with_for_update(key_share=True))
             if len(connection.scalars(select(Passkey.id).where(Passkey.user_id == user.id)).all()) >= most:
-                raise TooMany(most)
+                raise TooManyPasskeys(most)
             connection.execute(insert(Passkey).values(row))
             audit.record_for_person(connection, actor, "passkey.add", user.id, name=name)
     except IntegrityError:
@@ -99,7 +99,7 @@ def remove(database: WriteDatabase, passkey: Passkey, *, actor: Actor) -> None:
             audit.record_for_person(connection, actor, "passkey.remove", passkey.user_id, name=passkey.name)
 
 
-def _find(database: ReadDatabase, answer: Answer) -> Passkey:
+def _find(database: ReadDatabase, answer: PasskeyAnswer) -> Passkey:
     """Return the passkey that the answer names, if it says that it is of the same account."""
     with database.session() as session:
         named = select(Passkey).where(Passkey.credential_id == answer.credential_id)
@@ -110,8 +110,8 @@ def _find(database: ReadDatabase, answer: Answer) -> Passkey:
     return known
 
 
-def _use_up(database: WriteDatabase, known: Passkey, sign_count: int, answer: Answer) -> bool:
-    """Tell whether it is newer than whatever this passkey has answered; of several at once one is."""
+def _use_up(database: WriteDatabase, known: Passkey, sign_count: int, answer: PasskeyAnswer) -> bool:
+    """Return whether it is newer than whatever this passkey has answered; of several at once one is."""
     is_newer = or_(Passkey.answered_at.is_(None), Passkey.answered_at < answer.asked_at)
     used = (
         update(Passkey)
@@ -124,7 +124,7 @@ def _use_up(database: WriteDatabase, known: Passkey, sign_count: int, answer: An
 
 def _record_refusal(database: WriteDatabase, known: Passkey, address: str) -> None:
     """Record it, unless so many were lately: anybody may send answers, and the audit log keeps all rows."""
-    allowance = Allowance(key_of("passkey.refuse", known.user_id), RECORDED_REFUSALS)
+    allowance = WindowedLimit(key_of("passkey.refuse", known.user_id), RECORDED_REFUSALS)
     with database.begin() as connection:
         if not take(connection, allowance, clock.now(), _REFUSALS_WINDOW):
             return

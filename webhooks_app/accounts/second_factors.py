@@ -71,7 +71,7 @@ def confirm(
 
 
 def is_right(database: WriteDatabase, cipher: Cipher, user_id: str, code: str, *, now: datetime) -> bool:
-    """Tell whether it is the app's code of this moment, and use it up."""
+    """Return whether it is the app's code of this moment, and use it up."""
     with database.begin() as connection:
         return _take(connection, cipher, user_id, code, now, confirms=False)
 
@@ -98,12 +98,12 @@ def _opened(cipher: Cipher, user_id: str, encrypted: str) -> str:
     try:
         return cipher.decrypt(user_id, encrypted)
     except DecryptionError:
-        log.error("totp_secret_unreadable", extra={"user": user_id})
+        log.error("totp_secret_unreadable", extra={"user_id": user_id})
         return ""
 
 
 def recover(database: WriteDatabase, user_id: str, code: str, *, actor: Actor) -> bool:
-    """Tell whether it is a recovery code of that person's, and use it up."""
+    """Return whether it is a recovery code of that person's, and use it up."""
     with database.begin() as connection:
         is_used = recovery_codes.use_in(connection, user_id, code)
         if is_used:

@@ -87,12 +87,12 @@ def _send(database: WriteDatabase, server: MailServer, row: Row[Any], email: Ema
     try:
         mail.send(server, email)
     except MailError as error:
-        log.warning("mail_failed", extra={"email": row.id, "tries": row.tries + 1, "reason": str(error)})
+        log.warning("mail_failed", extra={"email_id": row.id, "tries": row.tries + 1, "reason": str(error)})
         _put_off(database, row)
         return False
     with database.begin() as connection:
         connection.execute(delete(SecurityMail).where(SecurityMail.id == row.id))
-    log.info("mail_sent", extra={"email": row.id})
+    log.info("mail_sent", extra={"email_id": row.id})
     return True
 
 

@@ -15,7 +15,7 @@ from webhooks_app.db.models import LogInTries
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
+class WindowedLimit:
     """So many under one key; where it does not count, others have used it up or not."""
 
     key: str
@@ -29,7 +29,7 @@ def key_of(*parts: str) -> str:
 
 
 def take(
-    connection: Connection, allowance: Allowance, now: datetime, window: timedelta, *, count: int = 1
+    connection: Connection, allowance: WindowedLimit, now: datetime, window: timedelta, *, count: int = 1
 ) -> bool:
     """Use up `count` of the allowance; return False, and use up nothing, where it is spent already.
 
@@ -54,7 +54,7 @@ def take(
     )
 
 
-def seconds_left(connection: Connection, allowance: Allowance, now: datetime) -> int:
+def seconds_left(connection: Connection, allowance: WindowedLimit, now: datetime) -> int:
     """Return in how many seconds there is something again of a spent allowance; 0 where there is now."""
     is_full = LogInTries.key == allowance.key, LogInTries.resets_at > now, LogInTries.tries >= allowance.limit
     resets_at = connection.scalar(select(LogInTries.resets_at).where(*is_full))

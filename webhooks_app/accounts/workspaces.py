@@ -69,7 +69,7 @@ def change(database: WriteDatabase, workspace: Workspace, values: WorkspaceValue
 
 
 def is_empty(database: ReadDatabase) -> bool:
-    """Tell whether there is no workspace at all."""
+    """Return whether there is no workspace at all."""
     with database.connect() as connection:
         return connection.execute(select(Workspace.id).limit(1)).first() is None
 

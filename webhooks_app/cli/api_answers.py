@@ -64,7 +64,7 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ApiAnswer:
     """A 2xx: its status, its JSON (None without a body) and its headers."""
 
     status: int
@@ -88,7 +88,7 @@ def receive(response: requests.Response, url: str, *, most_bytes: int) -> Receiv
     return Received(status, response.headers, content)
 
 
-def read_answer(response: Received, url: str) -> Answer:
+def read_answer(response: Received, url: str) -> ApiAnswer:
     """Return the 2xx of the platform at this address. Raises ApiFailure for everything else."""
     status, after = response.status_code, seconds_asked(response.headers.get("Retry-After"))
     try:
@@ -96,7 +96,7 @@ def read_answer(response: Received, url: str) -> Answer:
     except (ValueError, RecursionError):
         raise _not_the_api(response, url) from None
     if 200 <= status <= 299:
-        return Answer(status, body, response.headers)
+        return ApiAnswer(status, body, response.headers)
     said: dict[str, Any] = body.get("error", body) if isinstance(body, dict) else {}
     match said:
         case {"code": str(code), "message": str(message)} | {"code": str(code), "detail": str(message)}:

@@ -13,7 +13,7 @@ import requests
 import webhooks_app
 from webhooks_app.cli.api_answers import (
     LATER,
-    Answer,
+    ApiAnswer,
     ApiFailure,
     Received,
     read_answer,
@@ -86,7 +86,7 @@ class ApiClient:
         headers: Mapping[str, str] | None = None,
         is_repeatable: bool | None = None,
         read_seconds: float | None = None,
-    ) -> Answer:
+    ) -> ApiAnswer:
         """Send a request to a path below `/api/v1`, such as `/endpoints`, and return its 2xx.
 
         Raises ApiFailure. Where no answer came, or one that says "later", it is sent again if doing it twice
@@ -177,7 +177,7 @@ class ApiClient:
 
 
 def _says_later(status: int, may_repeat: bool) -> bool:
-    """Tell whether to send it again; what is too much (429) or not now (503) was not begun with."""
+    """Return whether to send it again; what is too much (429) or not now (503) was not begun with."""
     return status in (429, 503) or (may_repeat and status in LATER)
 
 

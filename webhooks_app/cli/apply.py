@@ -20,7 +20,7 @@ from webhooks_app.cli.api_answers import ApiFailure
 from webhooks_app.cli.api_client import ApiClient
 from webhooks_app.cli.api_command import ApiCommand, print_failure, with_client
 from webhooks_app.cli.api_output import json_line
-from webhooks_app.cli.plan_execution import Outcome, Result
+from webhooks_app.cli.plan_execution import Result, StepState
 from webhooks_app.cli.requested_plan import Action, Leftover, Plan
 from webhooks_app.cli.secrets_file import SecretsFile, SecretsFileError
 from webhooks_app.cli.yaml_nodes import LARGEST_BYTES, Problems
@@ -201,7 +201,7 @@ def _execute(
         _summarize(plan, results, secrets)
     if is_interrupted:
         return EXIT_INTERRUPTED
-    return os.EX_OK if all(each.outcome is Outcome.DONE for each in results) else EXIT_PARTLY
+    return os.EX_OK if all(each.outcome is StepState.DONE for each in results) else EXIT_PARTLY
 
 
 def _open(path: Path | None) -> SecretsFile | None:
@@ -233,14 +233,14 @@ def _result_json(result: Result) -> dict[str, object]:
 
 def _summarize(plan: Plan, results: list[Result], secrets: SecretsFile | None) -> None:
     """Say what is not done, and where new signing secrets are."""
-    new = [each for each in results if each.step.action is Action.CREATE and each.outcome is Outcome.DONE]
+    new = [each for each in results if each.step.action is Action.CREATE and each.outcome is StepState.DONE]
     if secrets and secrets.written:
         endpoints = "endpoint" if secrets.written == 1 else "endpoints"
         click.echo(f"Signing secrets of {secrets.written} new {endpoints}: in {secrets.path}.")
     elif new:
         click.echo("New signing secrets: on the Verify tab of each endpoint, or over the API.")
-    counts = {outcome: sum(each.outcome is outcome for each in results) for outcome in Outcome}
-    if counts[Outcome.DONE] == len(results):
+    counts = {outcome: sum(each.outcome is outcome for each in results) for outcome in StepState}
+    if counts[StepState.DONE] == len(results):
         click.echo(f"Done: {len(results)}.")
         return
     said = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)

@@ -73,7 +73,7 @@ def _load(path: Path | None) -> Catalog:
         sys.exit(error.exit_code)
 
 
-def _row(change: Change, endpoints: Sequence[str]) -> listing.Row:
+def _row(change: Change, endpoints: Sequence[str]) -> listing.ListedRow:
     what = change.what or "new events of it are refused"
     return {
         "change": change.kind.value,

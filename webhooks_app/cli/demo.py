@@ -14,12 +14,12 @@ from webhooks_app.config import ConfigError
 from webhooks_app.core.encryption import DecryptionError
 from webhooks_app.db.models import Endpoint
 from webhooks_app.endpoints import actions, signing_secrets
-from webhooks_app.endpoints.actions import EndpointValues
+from webhooks_app.endpoints.endpoint_values import EndpointValues
 from webhooks_app.extensions import db
 from webhooks_app.services import Services
 
 
-def prepare(services: Services, path: Path, consumer_port: int) -> dict[str, str]:
+def create_demo(services: Services, path: Path, consumer_port: int) -> dict[str, str]:
     """Return what to show of the demo, from its file; of a database without workspaces, make both first.
 
     `secrets` are the endpoint's signing secrets, separated by spaces. Without that file, or with its endpoint

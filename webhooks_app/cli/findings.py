@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Status(StrEnum):
+class FindingStatus(StrEnum):
     OK = "ok"
     WARNING = "warning"
     FAILED = "FAILED"
@@ -15,5 +15,5 @@ class Finding:
     """What came of one check; `subject` is what was looked at."""
 
     subject: str
-    status: Status
+    status: FindingStatus
     text: str

@@ -20,7 +20,7 @@ _REPORTED_HEADER_BYTES = 20 * 1024  # beside the body, which is a third longer i
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ForwardTarget:
     """Where deliveries are handed on to. `headers` come with each beside those of the platform."""
 
     url: str
@@ -94,7 +94,7 @@ def _encoded(part: str) -> str:
 
 
 def forward(
-    target: Target, headers: Sequence[tuple[str, str]], body: bytes, *, timeout_seconds: float
+    target: ForwardTarget, headers: Sequence[tuple[str, str]], body: bytes, *, timeout_seconds: float
 ) -> Forwarded:
     """Send the request and return what came of it; redirects are not followed, proxies not asked."""
     began = time.monotonic()
@@ -115,7 +115,7 @@ def forward(
     return result
 
 
-def _connection(target: Target, timeout_seconds: float) -> http.client.HTTPConnection:
+def _connection(target: ForwardTarget, timeout_seconds: float) -> http.client.HTTPConnection:
     parts = target.parts
     assert parts.hostname
     if parts.scheme == "http":
@@ -128,7 +128,7 @@ def _connection(target: Target, timeout_seconds: float) -> http.client.HTTPConne
 
 def _exchange(
     connection: http.client.HTTPConnection,
-    target: Target,
+    target: ForwardTarget,
     headers: Sequence[tuple[str, str]],
     body: bytes,
     result: Forwarded,
@@ -221,7 +221,7 @@ class _Deadline:
                 found.shutdown(socket.SHUT_RDWR)
 
 
-def _failure(error: Exception, target: Target, timeout_seconds: float) -> tuple[str, str]:
+def _failure(error: Exception, target: ForwardTarget, timeout_seconds: float) -> tuple[str, str]:
     """Return the class of failure, as the log has it, and a sentence."""
     where = target.parts.netloc
     match error:

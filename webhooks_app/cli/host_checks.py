@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from webhooks_app.accounts.oidc_provider import Provider
 from webhooks_app.accounts.provider_requests import ProviderAway
-from webhooks_app.cli.findings import Finding, Status
+from webhooks_app.cli.findings import Finding, FindingStatus
 from webhooks_app.config import ConfigError, Settings
 from webhooks_app.core import mail
 from webhooks_app.core.ip_addresses import is_address
@@ -36,7 +36,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
 def _web(settings: Settings) -> Iterator[Finding]:
     if is_address(settings.host) and (why := _why_not_here(settings.host)):
         text_of = f"WEBHOOKS_HOST is {settings.host}, {why}: a web does not start here."
-        yield Finding("web", Status.WARNING, text_of)
+        yield Finding("web", FindingStatus.WARNING, text_of)
 
 
 def _metrics(settings: Settings) -> Iterator[Finding]:
@@ -45,9 +45,9 @@ def _metrics(settings: Settings) -> Iterator[Finding]:
     host, port = settings.metrics_listen
     if why := _why_not_here(host):
         text_of = f"WEBHOOKS_METRICS_LISTEN is {host}, {why}: a web does not start here."
-        yield Finding("metrics", Status.WARNING, text_of)
+        yield Finding("metrics", FindingStatus.WARNING, text_of)
         return
-    yield Finding("metrics", Status.OK, f"A web on this host gives them at {host}, port {port}.")
+    yield Finding("metrics", FindingStatus.OK, f"A web on this host gives them at {host}, port {port}.")
 
 
 def _why_not_here(host: str) -> str | None:
@@ -67,7 +67,7 @@ def _traces(environ: Mapping[str, str]) -> Iterator[Finding]:
         tracing.check(environ)
         collector = tracing.collector(environ)
     except ConfigError as error:
-        yield Finding("traces", Status.FAILED, str(error))
+        yield Finding("traces", FindingStatus.FAILED, str(error))
         return
     if collector is None:
         return
@@ -76,24 +76,24 @@ def _traces(environ: Mapping[str, str]) -> Iterator[Finding]:
         socket.create_connection((host, port), timeout=_COLLECTOR_SECONDS).close()
     except OSError as error:
         text_of = f"No collector answers at {host}, port {port} ({error.strerror or error}): spans are lost."
-        yield Finding("traces", Status.WARNING, text_of)
+        yield Finding("traces", FindingStatus.WARNING, text_of)
     else:
-        yield Finding("traces", Status.OK, f"They go to {host}, port {port}.")
+        yield Finding("traces", FindingStatus.OK, f"They go to {host}, port {port}.")
 
 
 def _open_files(settings: Settings) -> Finding:
     try:
         open_files.require()
     except ConfigError as error:
-        return Finding("open files", Status.FAILED, str(error))
+        return Finding("open files", FindingStatus.FAILED, str(error))
     limit = open_files.limit()
     in_flight, _ = fit_open_files(settings.in_flight, limit)
     if in_flight < settings.in_flight:
         text_of = (
             f"The limit is {limit}, so a worker has {in_flight} requests under way, not {settings.in_flight}."
         )
-        return Finding("open files", Status.WARNING, text_of)
-    return Finding("open files", Status.OK, f"The limit is {limit}.")
+        return Finding("open files", FindingStatus.WARNING, text_of)
+    return Finding("open files", FindingStatus.OK, f"The limit is {limit}.")
 
 
 def _way_out(settings: Settings) -> Iterator[Finding]:
@@ -101,29 +101,29 @@ def _way_out(settings: Settings) -> Iterator[Finding]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(_SOMEWHERE)  # of UDP: it looks for a route and sends nothing
-            yield Finding("way out", Status.OK, f"Deliveries leave from {probe.getsockname()[0]}.")
+            yield Finding("way out", FindingStatus.OK, f"Deliveries leave from {probe.getsockname()[0]}.")
         except OSError as error:
             text_of = (
                 f"There is no route to the internet ({error.strerror}); deliveries reach this network only."
             )
-            yield Finding("way out", Status.WARNING, text_of)
+            yield Finding("way out", FindingStatus.WARNING, text_of)
     if settings.ca_bundle is not None:
         try:
             ssl.create_default_context(cafile=settings.ca_bundle)
         except (ssl.SSLError, OSError) as error:
             text_of = f"WEBHOOKS_CA_BUNDLE holds no certificates: {error}"
-            yield Finding("way out", Status.FAILED, text_of)
+            yield Finding("way out", FindingStatus.FAILED, text_of)
 
 
 def _mail(settings: Settings) -> Iterator[Finding]:
     if settings.mail_server is None:
-        yield Finding("mail", Status.OK, "None is sent, as WEBHOOKS_SMTP_URL is not set.")
+        yield Finding("mail", FindingStatus.OK, "None is sent, as WEBHOOKS_SMTP_URL is not set.")
         return
     try:
         mail.try_log_in(settings.mail_server)
-        yield Finding("mail", Status.OK, f"{settings.mail_server.host} takes mail from here.")
+        yield Finding("mail", FindingStatus.OK, f"{settings.mail_server.host} takes mail from here.")
     except MailError as error:
-        yield Finding("mail", Status.FAILED, f"{settings.mail_server.host} takes none: {error}.")
+        yield Finding("mail", FindingStatus.FAILED, f"{settings.mail_server.host} takes none: {error}.")
 
 
 def _sign_in(settings: Settings) -> Iterator[Finding]:
@@ -133,6 +133,6 @@ def _sign_in(settings: Settings) -> Iterator[Finding]:
     try:
         provider.metadata()
     except ProviderAway as error:
-        yield Finding("sign-on", Status.FAILED, f"{settings.oidc.issuer} does not serve: {error}.")
+        yield Finding("sign-on", FindingStatus.FAILED, f"{settings.oidc.issuer} does not serve: {error}.")
     else:
-        yield Finding("sign-on", Status.OK, f"{settings.oidc.issuer} answers as a provider.")
+        yield Finding("sign-on", FindingStatus.OK, f"{settings.oidc.issuer} answers as a provider.")

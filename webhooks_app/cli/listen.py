@@ -18,7 +18,7 @@ from webhooks_app.cli import terminal
 from webhooks_app.cli.api_answers import ApiFailure
 from webhooks_app.cli.api_client import ApiClient
 from webhooks_app.cli.api_command import ApiCommand, with_client
-from webhooks_app.cli.forwarding import Target
+from webhooks_app.cli.forwarding import ForwardTarget
 from webhooks_app.cli.listening import Handled, Listening, ListenOptions, TakenOver
 from webhooks_app.cli.option_types import Duration, Header, ListenerName, Url
 from webhooks_app.core import clock
@@ -70,7 +70,7 @@ def listen(
     """
     options = ListenOptions(
         name=name or default_name(socket.gethostname()),
-        target=Target(forward_to, headers, verifies_tls=not skip_verify),
+        target=ForwardTarget(forward_to, headers, verifies_tls=not skip_verify),
         event_types=tuple(each.strip() for some in events for each in some.split(",") if each.strip()),
         timeout_seconds=timeout,
         since_seconds=since,

@@ -8,9 +8,9 @@ from functools import partial
 from multiprocessing.pool import ThreadPool
 from typing import Any
 
-from webhooks_app.cli.api_answers import AWAY, Answer, ApiFailure
+from webhooks_app.cli.api_answers import AWAY, ApiAnswer, ApiFailure
 from webhooks_app.cli.api_client import ApiClient
-from webhooks_app.cli.forwarding import Forwarded, Target, forward
+from webhooks_app.cli.forwarding import Forwarded, ForwardTarget, forward
 
 # How long one request waits for what is due, and how much longer its answer may take on the way.
 WAIT_SECONDS = 25
@@ -26,7 +26,7 @@ class ListenOptions:
     """What the user asked for; `event_types` empty for all."""
 
     name: str
-    target: Target
+    target: ForwardTarget
     event_types: tuple[str, ...] = ()
     timeout_seconds: int | None = None
     since_seconds: int | None = None
@@ -134,7 +134,7 @@ class Listening:
         requests: list[dict[str, Any]] = answer.body["data"]
         return requests
 
-    def _claim(self, limit: int) -> Answer:
+    def _claim(self, limit: int) -> ApiAnswer:
         """Return what is due. Who was away is not asked to wait, so that the user is told that it is back."""
         wait_seconds = 0 if self._is_away else WAIT_SECONDS
         return self._client.request(

@@ -16,13 +16,13 @@ from webhooks_app.core.clock import format_rfc3339
 from webhooks_app.core.text_display import flatten
 from webhooks_app.db.models import Member, User, Workspace
 
-Row = dict[str, Any]
+ListedRow = dict[str, Any]
 Command = Callable[..., Any]
 
 as_json = click.option("--json", "is_json", is_flag=True, help="For programs: one JSON object a line.")
 
 
-def show(rows: Sequence[Row], *, is_json: bool, nothing: str) -> None:
+def show(rows: Sequence[ListedRow], *, is_json: bool, nothing: str) -> None:
     """Print a table of the rows, or each as a line of JSON; `nothing` is said of an empty table."""
     if is_json:
         for row in rows:

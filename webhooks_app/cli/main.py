@@ -82,4 +82,4 @@ def main() -> None:
 
     Settings come from the environment; `avra config` shows them, and `avra doctor` tries whether they work.
     """
-    standard_streams.prepare()
+    standard_streams.make_robust()

@@ -16,7 +16,7 @@ _OF_ONE = frozenset({404, 409, 412, 422})
 _MEANWHILE = "It was changed meanwhile. Run it again to see the difference."
 
 
-class Outcome(StrEnum):
+class StepState(StrEnum):
     DONE = "done"
     FAILED = "failed"
     UNKNOWN = "unknown"  # it was interrupted on its way
@@ -28,7 +28,7 @@ class Result:
     """What became of a step."""
 
     step: Step
-    outcome: Outcome = Outcome.NOT_TRIED
+    outcome: StepState = StepState.NOT_TRIED
     failure: ApiFailure | None = None
 
 
@@ -41,13 +41,13 @@ def run(
     """
     results.extend(Result(step) for step in plan.pending)
     for result in results:
-        result.outcome = Outcome.UNKNOWN
+        result.outcome = StepState.UNKNOWN
         try:
             _do(client, result.step, held, secrets)
-            result.outcome = Outcome.DONE
+            result.outcome = StepState.DONE
         except ApiFailure as failure:
             # Without an answer it may have been done.
-            result.outcome = Outcome.FAILED if failure.status else Outcome.UNKNOWN
+            result.outcome = StepState.FAILED if failure.status else StepState.UNKNOWN
             result.failure = failure
         yield result
         if result.failure and result.failure.status not in _OF_ONE:
@@ -131,13 +131,13 @@ def _put(client: ApiClient, step: Step, held: str | None, secrets: SecretsFile |
     except ApiFailure as failure:
         if failure.status != 412:
             raise
-        endpoint = _settled(client, step, failure)
+        endpoint = _done_earlier(client, step, failure)
     if secrets and step.action is Action.CREATE:
         secret = endpoint.get("secret") or _read_secret(client, endpoint["id"])
         secrets.add(step.name, endpoint["id"], secret)
 
 
-def _settled(client: ApiClient, step: Step, failure: ApiFailure) -> dict[str, Any]:
+def _done_earlier(client: ApiClient, step: Step, failure: ApiFailure) -> dict[str, Any]:
     """Return the endpoint if it is as wanted: an earlier try of ours, whose answer was lost, did it."""
     now = judge_one(client, step)
     if now is not None and now.action is Action.NONE and now.before is not None:

@@ -47,7 +47,7 @@ def _prepare_database(settings: Settings, consumer_port: int) -> dict[str, str]:
     with app.app_context():
         bring_up_to_date()
         print("Starting …", flush=True)
-        shown = demo.prepare(services(), settings.instance / "demo.json", consumer_port)
+        shown = demo.create_demo(services(), settings.instance / "demo.json", consumer_port)
         example = json.dumps(example_event(services().catalog))
         db.engine.dispose()
     return shown | {"example": example}

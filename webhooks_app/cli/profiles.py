@@ -41,7 +41,7 @@ class Profile:
 
 
 def _is_this_machine(host: str) -> bool:
-    """Tell whether a host is this one without asking the network (RFC 6761, section 6.3)."""
+    """Return whether a host is this one without asking the network (RFC 6761, section 6.3)."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -26,8 +26,8 @@ def line(row: dict[str, Any]) -> str:
         is_success = row["last_outcome"] == "success"
         result = terminal.colored(_result(row), "green" if is_success else "red")
         took = f"{row['last_duration_ms']} ms"
-        told = [flatten(row.get("last_detail") or ""), _what_follows(row)]
-        return "  ".join([short_time(row["last_attempt_at"]), *parts, result, took, *filter(None, told)])
+        details = [flatten(row.get("last_detail") or ""), _what_follows(row)]
+        return "  ".join([short_time(row["last_attempt_at"]), *parts, result, took, *filter(None, details)])
     return "  ".join([short_time(clock.format_rfc3339(clock.now())), *parts, flatten(row["status"])])
 
 

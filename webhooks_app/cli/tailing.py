@@ -15,7 +15,7 @@ from webhooks_app.cli.api_answers import ApiFailure
 from webhooks_app.cli.api_client import PAGE, ApiClient
 from webhooks_app.core import clock
 
-Row = dict[str, Any]
+TailedRow = dict[str, Any]
 
 _WAITING = frozenset({"pending", "sending", "retrying"})
 _OPEN = _WAITING | {"held"}
@@ -80,10 +80,10 @@ class Tailing:
         # The newest of what was left out, which is not to come later as if it were new.
         self._left_out_from = ""
         # What can still change, newest last; the first are those that have waited longest to be asked for.
-        self._open: dict[str, Row] = {}
+        self._open: dict[str, TailedRow] = {}
         self.has_left_out = False
 
-    def look(self) -> Iterator[Row]:
+    def look(self) -> Iterator[TailedRow]:
         """Yield what happened since the last look, oldest first. Raises ApiFailure; the next look goes on."""
         if self._with_attempts:
             yield from self._changes()
@@ -94,7 +94,7 @@ class Tailing:
                     yield {**row, "kind": ATTEMPT}
                 self._watch(row)
 
-    def _new(self) -> list[Row]:
+    def _new(self) -> list[TailedRow]:
         """Return the deliveries that were not seen yet, oldest first, the newest of them."""
         began, began_at = time.monotonic(), self._now()
         found = list(islice(self._unknown(), self.limits.most_new + 1))
@@ -108,7 +108,7 @@ class Tailing:
         self._remember(found, began_at)
         return found[::-1]
 
-    def _unknown(self) -> Iterator[Row]:
+    def _unknown(self) -> Iterator[TailedRow]:
         """Yield those that were not seen yet, newest first, of all that may have been committed since."""
         known_in_a_row = 0
         query = {**self._query, "from": clock.format_rfc3339(self._from), "limit": PAGE}
@@ -119,7 +119,7 @@ class Tailing:
             if not known_in_a_row:
                 yield row
 
-    def _remember(self, found: list[Row], looked_at: datetime) -> None:
+    def _remember(self, found: list[TailedRow], looked_at: datetime) -> None:
         """Note what a look of that moment found, so that the next need not go over the time before."""
         self._seen |= {row["id"]: datetime.fromisoformat(row["created_at"]) for row in found}
         self._from = max(self._from, looked_at - timedelta(seconds=self.limits.late_seconds))
@@ -128,13 +128,13 @@ class Tailing:
             self._from = max(self._from, max(self._seen.values()) - overlap)
         self._seen = {each: made for each, made in self._seen.items() if made >= self._from}
 
-    def _watch(self, row: Row) -> None:
+    def _watch(self, row: TailedRow) -> None:
         if row["status"] in _OPEN:
             self._open[row["id"]] = row
             if len(self._open) > self.limits.most_watched:
                 del self._open[next(iter(self._open))]
 
-    def _changes(self) -> Iterator[Row]:
+    def _changes(self) -> Iterator[TailedRow]:
         """Yield what became of a page of those that are open, of those that are due before any other."""
         asked = self._to_ask()
         if not asked:
@@ -164,7 +164,7 @@ class Tailing:
         return self._began_at + timedelta(seconds=time.monotonic() - self._began)
 
 
-def _kind(before: Row, now: Row) -> str:
+def _kind(before: TailedRow, now: TailedRow) -> str:
     if now["attempts"] > before["attempts"]:
         return ATTEMPT
     is_same = now["status"] == before["status"] or {now["status"], before["status"]} <= _WAITING

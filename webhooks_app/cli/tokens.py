@@ -44,7 +44,7 @@ def list_tokens(workspace: str, is_json: bool) -> None:
     listing.show(rows, is_json=is_json, nothing="It has no tokens.")
 
 
-def _row(token: ApiToken) -> listing.Row:
+def _row(token: ApiToken) -> listing.ListedRow:
     now = clock.now()
     ended = "revoked" if token.revoked_at else "expired"
     limit = RateLimit.of(token.rate_per_second, token.burst)

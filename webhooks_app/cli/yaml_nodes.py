@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from webhooks_app.events.catalog_files import Problem
+from webhooks_app.events.catalog_files import CatalogProblem
 
 # Thousands of endpoints; what is deeper or larger is no file of endpoints.
 LARGEST_BYTES = 2 * 1024 * 1024
@@ -24,12 +24,12 @@ class Problems:
     """What is wrong with one file."""
 
     file: str
-    found: list[Problem] = field(default_factory=list)
+    found: list[CatalogProblem] = field(default_factory=list)
 
     def report(self, message: str, mark: Any = None) -> None:
         """Note it, at the Mark that the parser or a node has."""
         line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
-        self.found.append(Problem(self.file, line, message, column))
+        self.found.append(CatalogProblem(self.file, line, message, column))
 
 
 def compose(raw: bytes, problems: Problems) -> yaml.Node | None:
@@ -152,7 +152,7 @@ class MappingReader:
         return [] if text is None else [text]
 
     def has_null(self, key: str) -> bool:
-        """Tell whether there is a key without a value, or with one of a list that is none."""
+        """Return whether there is a key without a value, or with one of a list that is none."""
         node = self._values.get(key)
         if node is None:
             return False

@@ -53,7 +53,7 @@ def created_at(public_id: str) -> datetime:
 
 
 def is_id(prefix: str, text: str) -> bool:
-    """Tell whether `new(prefix)` could have made it: one spelling each, nothing else."""
+    """Return whether `new(prefix)` could have made it: one spelling each, nothing else."""
     found, _, encoded = text.partition("_")
     try:
         created_at(text)

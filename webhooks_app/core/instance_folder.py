@@ -143,7 +143,7 @@ def _is_text(path: Path) -> bool:
 
 
 def has_database(folder: Path) -> bool:
-    """Tell whether a platform has begun in the folder; True also where that cannot be seen."""
+    """Return whether a platform has begun in the folder; True also where that cannot be seen."""
     try:
         return _has_content(folder / _DATABASE)
     except (OSError, ValueError):  # whoever opens it says why it cannot be

@@ -42,7 +42,7 @@ _PAIRS_PER_UNUSUAL = 7
 
 
 def could_be_words(letters: str) -> bool:
-    """Tell whether letters from A to Z, in either case, could be words, however they are joined.
+    """Return whether letters from A to Z, in either case, could be words, however they are joined.
 
     Of random strings of 20 letters or more, one in fifty passes; of a few words joined at random, one in 800
     does not.

@@ -106,7 +106,7 @@ def send(server: MailServer, email: Email) -> None:
     except (OSError, UnicodeError, smtplib.SMTPException) as error:  # UnicodeError: a host that is no name
         raise MailError(_reason(error)) from None
     if refused:
-        log.warning("mail_refused", extra={"email": email.id, "recipients": len(refused)})
+        log.warning("mail_refused", extra={"email_id": email.id, "recipients": len(refused)})
 
 
 def try_log_in(server: MailServer) -> None:

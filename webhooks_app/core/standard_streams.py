@@ -14,7 +14,7 @@ _ERRORS = "webhooks-readable"
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
-def prepare() -> None:
+def make_robust() -> None:
     """Have standard streams exist, and printing never fail for a character that their encoding lacks."""
     for number in range(3):
         _open_if_closed(number)

@@ -12,7 +12,8 @@ _UNSEEN = re.compile(
 _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 _INDENT = "  "
 
-# Stands for what must not be read: a header's value, or a part of a URL.
+# Stands for what must not be read: a header's value, or a part of a URL. Posted back by a form untouched, it
+# keeps the stored value.
 MASK = "••••••••"
 
 

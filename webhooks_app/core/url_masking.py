@@ -47,7 +47,7 @@ def _mask_path(path: str) -> str:
 
 
 def _is_key_of_account(parts: list[str]) -> bool:
-    """Tell whether the last part is a short key behind an account's number, in the path of a hook."""
+    """Return whether the last part is a short key behind an account's number, in the path of a hook."""
     *above, account, key = parts
     return (
         _ACCOUNT.fullmatch(account) is not None
@@ -58,7 +58,7 @@ def _is_key_of_account(parts: list[str]) -> bool:
 
 
 def looks_random(part: str) -> bool:
-    """Tell whether a part of a path looks made by a machine and not named by a person."""
+    """Return whether a part of a path looks made by a machine and not named by a person."""
     runs = _RUN.findall(part)
     return (
         _UUID.search(part) is not None
@@ -68,7 +68,7 @@ def looks_random(part: str) -> bool:
 
 
 def _is_word(run: str) -> bool:
-    """Tell whether letters and digits in a row are a word, several in camel case, or a number."""
+    """Return whether letters and digits in a row are a word, several in camel case, or a number."""
     letters = _letters(run)
     if len(letters) >= _SHORTEST_RUN and not letter_pairs.could_be_words(letters):
         return False
@@ -84,7 +84,7 @@ def _letters(run: str) -> str:
 
 
 def _is_mostly_odd(joined: str) -> bool:
-    """Tell whether most of what stands between dashes is neither a word nor a number."""
+    """Return whether most of what stands between dashes is neither a word nor a number."""
     parts = re.findall("[A-Za-z0-9]+", joined)
     odd = [part for part in parts if not _is_word(part)]
     return sum(map(len, odd)) * 2 > sum(map(len, parts))

@@ -21,13 +21,13 @@ _SELECTED = re.compile(rf"(?<=[0-9#*\u0080-\U0010ffff])(?<![{_JOINERS}{_SELECTOR
 
 
 def has_unseen(text: str) -> bool:
-    """Tell whether the text holds a character that is not drawn, or that turns the order of others around."""
+    """Return whether the text holds a character that is not drawn, or that reverses the order of others."""
     rest = _JOINED.sub("", _SELECTED.sub("", text))
     return any(_is_unseen(character) for character in rest)
 
 
 def is_visible(text: str) -> bool:
-    """Tell whether the text holds anything to see by itself: neither space nor marks alone."""
+    """Return whether the text holds anything to see by itself: neither space nor marks alone."""
     drawn = (character for character in text if not _is_unseen(character))
     return any(unicodedata.category(character)[0] not in "MZ" for character in drawn)
 

@@ -26,7 +26,7 @@ def prepare_with_rows(statement: str, fields: Mapping[str, str]) -> DriverStatem
         "postgresql": f"jsonb_to_recordset(CAST(:rows AS jsonb)) AS r ({typed})",
         "sqlite": f"(SELECT {read} FROM json_each(:rows)) AS r",
     }
-    return driver_sql.prepare(
+    return driver_sql.compile_for_drivers(
         {
             dialect: statement.format(rows=rows, greatest=dialect_sql.GREATEST[dialect])
             for dialect, rows in sources.items()

@@ -23,12 +23,12 @@ class BreakerLimits:
     `excess_wait_seconds`, and not at all once nobody was answered for as long.
     """
 
-    crowd: int
+    most_waiting: int
     pause_seconds: float = 1.0
     trial_seconds: float = 5.0
     # A migration that waits for a table's lock has others wait for less, unless a vacuum is in its way;
     # see MigrationLimits.
-    crowd_seconds: float = 1.0
+    excess_wait_seconds: float = 1.0
 
 
 class CircuitBreaker:
@@ -44,7 +44,7 @@ class CircuitBreaker:
     @property
     def is_silent(self) -> bool:
         """Whether the database was silent when it was last waited for."""
-        return self._closed_until is not None
+        return self._open_until is not None
 
     def admit(self) -> float | None:
         """Return for how many seconds a new piece of work may wait for its first answer; None: as usual.
@@ -53,14 +53,14 @@ class CircuitBreaker:
         """
         with self._lock:
             now = time.monotonic()
-            if self._closed_until is not None:
-                if now < self._closed_until:
+            if self._open_until is not None:
+                if now < self._open_until:
                     raise NotWorthWaiting("The database did not answer a moment ago.")
-                self._closed_until = now + self._limits.trial_seconds  # the others go on being refused
-            elif self._waiting >= self._limits.crowd:
-                if now - self._quiet_since > self._limits.crowd_seconds:
+                self._open_until = now + self._limits.trial_seconds  # the others go on being refused
+            elif self._waiting >= self._limits.most_waiting:
+                if now - self._quiet_since > self._limits.excess_wait_seconds:
                     raise NotWorthWaiting("Too many wait for the database.")
-                return self._limits.crowd_seconds
+                return self._limits.excess_wait_seconds
             return None
 
     def begin_wait(self) -> None:
@@ -80,8 +80,8 @@ class CircuitBreaker:
             now = time.monotonic()
             if was_answered:
                 self._quiet_since = self._answered_at = now
-                self._closed_until = None
-            elif self._closed_until is not None or (
-                was_silent and now - self._answered_at > self._limits.crowd_seconds
+                self._open_until = None
+            elif self._open_until is not None or (
+                was_silent and now - self._answered_at > self._limits.excess_wait_seconds
             ):
-                self._closed_until = now + self._limits.pause_seconds
+                self._open_until = now + self._limits.pause_seconds

@@ -63,7 +63,7 @@ _DUE_POSTGRESQL = f"""
 
 def _prepare(condition: str, more_columns: str = "") -> DriverStatement:
     """Return the claim from the endpoints that meet the condition, on PostgreSQL with more columns."""
-    return driver_sql.prepare(
+    return driver_sql.compile_for_drivers(
         {
             "sqlite": _CLAIM % f"IN ({_DUE_SQLITE % condition})",
             # An array is made once. With IN, a planner that takes the queue for empty, as it was when it was

@@ -38,7 +38,7 @@ class DatabaseLimits:
     idle_transaction_seconds: float | None = 15.0
     idle_check_seconds: float = 1.0
     reads_whole_tables: bool = False
-    crowd: int | None = None
+    most_waiting: int | None = None
     request_seconds: float | None = 4.5
 
 
@@ -67,7 +67,7 @@ def lone_limits(lock_seconds: float | None) -> DatabaseLimits:
 
 def web_limits(threads: int) -> DatabaseLimits:
     """Return the limits of a web process: a quarter of its threads are left for what needs no database."""
-    return replace(DEFAULT_LIMITS, crowd=max(1, threads - max(1, threads // 4)))
+    return replace(DEFAULT_LIMITS, most_waiting=max(1, threads - max(1, threads // 4)))
 
 
 def worker_limits(lease_seconds: float) -> DatabaseLimits:

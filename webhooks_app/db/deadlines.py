@@ -35,7 +35,7 @@ def remaining() -> float | None:
 
 
 def is_over() -> bool:
-    """Tell whether a deadline has passed."""
+    """Return whether a deadline has passed."""
     left = remaining()
     return left is not None and left <= 0
 

@@ -20,7 +20,7 @@ _NAMED_VALUE = re.compile(r"(?<![:\w]):([a-z_]+)")
 DriverStatement = Mapping[str, str]
 
 
-def prepare(statements: Mapping[str, str]) -> DriverStatement:
+def compile_for_drivers(statements: Mapping[str, str]) -> DriverStatement:
     """Return what `fetch_all` runs, of a statement for each dialect whose values are written `:name`."""
     postgresql = _NAMED_VALUE.sub(r"%(\1)s", statements["postgresql"].replace("%", "%%"))
     return {"sqlite": statements["sqlite"], "postgresql": postgresql}

@@ -64,7 +64,7 @@ _UNREADABLE = Unreadable()
 
 
 def is_packed(stored: bytes) -> bool:
-    """Tell whether it is not the body itself."""
+    """Return whether it is not the body itself."""
     return stored[:1] == b"%c" % _VERSION
 
 

@@ -186,7 +186,7 @@ class _Work:
             return rolling_upgrades.read_end_of_old_code(connection, change.change)
 
     def _build_missing(self, connection: Connection, new: Mapping[str, str]) -> bool:
-        """Tell whether all are there; each that was given up half-way is dropped before."""
+        """Return whether all are there; each that was given up half-way is dropped before."""
         for name, definition in new.items():
             if connection.scalar(_IS_VALID, {"name": name}):
                 continue
@@ -202,7 +202,7 @@ class _Work:
         return all(connection.scalar(_IS_VALID, {"name": name}) for name in new)
 
     def _drop_replaced(self, replaced: Iterable[str]) -> bool:
-        """Tell whether none is left; one that a long transaction may read stays until the next call."""
+        """Return whether none is left; one that a long transaction may read stays until the next call."""
         with self._database.connect_unlimited(lock_seconds=self._limits.drop_lock_seconds) as connection:
             return all(self._drop(connection, name) for name in replaced)
 

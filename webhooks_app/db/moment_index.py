@@ -83,7 +83,7 @@ def below(key: Any, bound: str, *, inclusive: bool = False) -> ColumnElement[boo
 
 
 def is_served(condition: ColumnElement[bool]) -> bool:
-    """Tell whether the condition is one of `found_by`, so that its index sorts by moments on PostgreSQL."""
+    """Return whether the condition is one of `found_by`, so that its index sorts by moments on PostgreSQL."""
     return isinstance(condition, _FoundBy)
 
 

@@ -27,7 +27,7 @@ def keeps_samples(database: WriteDatabase) -> bool:
 
 
 def may_sample(connection: Connection, table: Table) -> bool:
-    """Tell whether the role of the connection may have the table's statistics made; SQLite has none."""
+    """Return whether the role of the connection may have the table's statistics made; SQLite has none."""
     if connection.dialect.name != "postgresql":
         return True
     return bool(connection.scalar(_MAY_ANALYZE, {"table": table.name}))

@@ -39,7 +39,7 @@ _TRANSACTION_TIMEOUT_SINCE = 170000
 postgresql_dumpers.register()
 
 
-class NotAdmitted(psycopg.OperationalError):
+class WaitRefused(psycopg.OperationalError):
     """The circuit breaker lets nobody wait for the database now; see NotWorthWaiting."""
 
 
@@ -72,7 +72,7 @@ class BoundedConnection(psycopg.Connection[Any]):
             with watched(self.breaker, is_new=is_new) as first_seconds:
                 limit_seconds = deadlines.shorten(first_seconds or limit_seconds)
                 return super().wait(gen, interval, limit_seconds)
-        except NotAdmitted:
+        except WaitRefused:
             raise
         except psycopg.Error as error:
             if limit_seconds is not None and time.monotonic() - began >= limit_seconds and not error.sqlstate:
@@ -136,7 +136,7 @@ def watched(breaker: CircuitBreaker | None, *, is_new: bool) -> Iterator[float |
         try:
             seconds = breaker.admit()
         except NotWorthWaiting as error:
-            raise NotAdmitted(str(error)) from None
+            raise WaitRefused(str(error)) from None
     began = time.monotonic()
     breaker.begin_wait()
     is_answered = False

@@ -17,7 +17,7 @@ from sqlalchemy.exc import InvalidatePoolError, OperationalError
 from webhooks_app.db import deadlines, driver_errors, postgresql_connection
 from webhooks_app.db.circuit_breaker import BreakerLimits, CircuitBreaker
 from webhooks_app.db.database_limits import DatabaseLimits
-from webhooks_app.db.postgresql_connection import BoundedConnection, NotAdmitted
+from webhooks_app.db.postgresql_connection import BoundedConnection, WaitRefused
 from webhooks_app.db.transaction_options import AUTOCOMMITS, HAS_NO_TIME_LIMIT, WAITS_FOR_DISK, WRITES
 
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED, NOT DEFERRABLE"
@@ -73,7 +73,7 @@ def prepare(engine: Engine, *, waits_for_disk: bool, limits: DatabaseLimits) -> 
 
 def prepare_connections(engine: Engine, *, waits_for_disk: bool, limits: DatabaseLimits) -> None:
     """Have the engine's connections keep to the limits; each statement is committed by itself."""
-    breaker = CircuitBreaker(BreakerLimits(limits.crowd)) if limits.crowd else None
+    breaker = CircuitBreaker(BreakerLimits(limits.most_waiting)) if limits.most_waiting else None
     settings = settings_of_transaction(limits, waits_for_disk=waits_for_disk) | _DEFAULTS_OF_SESSION
     session_settings = postgresql_connection.as_sql(settings, scope="SESSION")
     event.listen(engine, "do_connect", partial(_connect, limits, breaker, session_settings))
@@ -191,7 +191,7 @@ def _check_kept(engine: Engine, limits: DatabaseLimits, connection: Any, record:
         return
     try:
         dialect.do_ping(connection)
-    except NotAdmitted:
+    except WaitRefused:
         raise
     except dialect.loaded_dbapi.Error:
         raise InvalidatePoolError from None

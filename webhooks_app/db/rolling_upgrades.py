@@ -37,7 +37,7 @@ class RollingUpgrade:
         self._is_known = False
 
     def is_over(self, now: datetime) -> bool:
-        """Tell whether no process of the code before runs any more. Raises DBAPIError."""
+        """Return whether no process of the code before runs any more. Raises DBAPIError."""
         if not self._is_known:
             with self._connect() as connection:
                 self._ends_at = read_end_of_old_code(connection, self._change)

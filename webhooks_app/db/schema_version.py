@@ -62,7 +62,7 @@ def read_age(connection: Connection) -> SchemaAge:
 
 
 def is_older(database: ReadDatabase) -> bool:
-    """Tell whether the database has a schema, of a version before this code."""
+    """Return whether the database has a schema, of a version before this code."""
     with database.connect() as connection:
         return bool(_revisions(connection)) and read_age(connection) is SchemaAge.OLDER
 

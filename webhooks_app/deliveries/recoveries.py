@@ -97,7 +97,7 @@ def start(
         raise FilterError("rate", f"Choose a rate from 1 to {FASTEST_RATE} a second, or none.")
     now = clock.now()
     with databases.read.session() as session:
-        log_filter = search.settle(session, workspace_id, log_filter)
+        log_filter = search.resolve_text_kind(session, workspace_id, log_filter)
         counted = preview(session, workspace_id, log_filter, action=action, now=now, count_limit=count_limit)
     if not counted.count and counted.is_all:
         raise NothingToRecover

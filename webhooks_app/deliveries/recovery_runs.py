@@ -165,7 +165,7 @@ def take_next_batch(
         failpoints.hit("recovery.half_stepped")
         _note_batch(connection, recovery_id, batch, len(found.ids), pace, now)
     failpoints.hit("recovery.stepped")
-    logger.info("recovering", extra={"recovery": recovery_id, "handled": batch.handled})
+    logger.info("recovering", extra={"recovery_id": recovery_id, "handled": batch.handled})
     return batch
 
 

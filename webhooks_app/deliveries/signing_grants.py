@@ -34,7 +34,7 @@ class GrantRefused(Exception):
 
 @dataclass(slots=True, frozen=True)
 class SignedDelivery:
-    """A delivery as it would be sent now, without the custom headers, whose values are not told."""
+    """A delivery as it would be sent now, without the custom headers, whose values are not shown_headers."""
 
     url: str
     headers: Sequence[tuple[str, str]]
@@ -84,8 +84,8 @@ def redeem(
         raise GrantRefused
     with databases.write.begin() as connection:
         _record(connection, "delivery.sign", workspace_id, delivery_id, Actor(row.email, address))
-    told = [(name, value) for name, value in headers if value != MASK]
-    return SignedDelivery(row.url, told, body)
+    shown_headers = [(name, value) for name, value in headers if value != MASK]
+    return SignedDelivery(row.url, shown_headers, body)
 
 
 def _find(

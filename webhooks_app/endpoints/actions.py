@@ -20,9 +20,7 @@ from webhooks_app.db.models import (
     Subscription,
 )
 from webhooks_app.endpoints import custom_headers, endpoint_values, setting_changes, versions
-from webhooks_app.endpoints.endpoint_values import DEFAULT_TIMEOUT_MS as DEFAULT_TIMEOUT_MS
-from webhooks_app.endpoints.endpoint_values import LONGEST_TIMEOUT_MS as LONGEST_TIMEOUT_MS
-from webhooks_app.endpoints.endpoint_values import EndpointValues as EndpointValues
+from webhooks_app.endpoints.endpoint_values import EndpointValues
 from webhooks_app.endpoints.signing_secrets import add_secret
 
 

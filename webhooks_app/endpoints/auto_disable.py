@@ -148,7 +148,7 @@ def _disable(database: WriteDatabase, streak: Streak, now: datetime) -> bool:
         notices.add(
             connection, streak.endpoint_id, NoticeKind.DISABLED, streak_at=streak.failing_since, now=now
         )
-    log.warning("endpoint_disabled", extra={"endpoint": streak.endpoint_id})
+    log.warning("endpoint_disabled", extra={"endpoint_id": streak.endpoint_id})
     return True
 
 

@@ -9,10 +9,6 @@ from urllib.parse import urlsplit
 from webhooks_app.core import text_display
 from webhooks_app.core.encryption import Cipher
 
-# Stands for the value of a custom header, often a credential, wherever people would read it: in the console,
-# the delivery log and the curl command. Posted back untouched, it keeps the stored value.
-VALUE_MASK = text_display.MASK
-
 MAX_HEADERS = 20
 # Half of what common servers take, so that the platform's own headers always fit beside them.
 MAX_HEADER_BYTES = 4096
@@ -44,12 +40,12 @@ def decrypt(cipher: Cipher, endpoint: Any) -> list[tuple[str, str]]:
 
 
 def mask_values(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return the headers as people may read them, with VALUE_MASK for each value."""
-    return [(name, VALUE_MASK) for name, _ in headers]
+    """Return the headers as people may read them, with `text_display.MASK` for each value."""
+    return [(name, text_display.MASK) for name, _ in headers]
 
 
 def is_same_server(url: str, other: str) -> bool:
-    """Tell whether two endpoint URLs have the same scheme, host and port, so that a secret may go to both."""
+    """Return whether two endpoint URLs have the same scheme, host and port, so a secret may go to both."""
     return urlsplit(url)[:2] == urlsplit(other)[:2]
 
 
@@ -77,7 +73,7 @@ def complete(headers: Sequence[GivenHeader]) -> list[tuple[str, str]]:
 
 
 def is_reserved(name: str) -> bool:
-    """Tell whether a receiver could take the header for one that the platform or the connection sets."""
+    """Return whether a receiver could take the header for one that the platform or the connection sets."""
     folded = _fold(name)
     return folded in _RESERVED_HEADERS or folded.startswith(_RESERVED_PREFIXES)
 

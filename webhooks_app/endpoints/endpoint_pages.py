@@ -13,10 +13,10 @@ from sqlalchemy.orm import Session, joinedload
 from webhooks_app.core import ids
 from webhooks_app.db import keyset
 from webhooks_app.db.models import Endpoint, EndpointHealth, Subscription
-from webhooks_app.endpoints import attempt_stats, charts, health, overview
+from webhooks_app.endpoints import attempt_stats, charts, health, waiting_counts
 from webhooks_app.endpoints.charts import Bars
 from webhooks_app.endpoints.health import HealthState, LastFailure
-from webhooks_app.endpoints.overview import Waiting
+from webhooks_app.endpoints.waiting_counts import Waiting
 
 PAGE_SIZE = 50
 LONGEST_SEARCH = 200
@@ -114,7 +114,7 @@ def parse(arguments: Mapping[str, str], event_types: Collection[str]) -> Endpoin
 def read_page(
     session: Session,
     workspace_id: str,
-    wanted: EndpointFilter,
+    endpoint_filter: EndpointFilter,
     *,
     now: datetime,
     after: str = "",
@@ -125,7 +125,7 @@ def read_page(
 
     A state that changes between two pages moves its endpoint, as in any list that is sorted by it.
     """
-    listed = _listed(workspace_id, wanted)
+    listed = _listed(workspace_id, endpoint_filter)
     cursor = next((each for each in (after, before) if ids.is_id("ep", each)), "")
     place = _place(session, workspace_id, cursor) if cursor else None
     is_backwards = place is not None and cursor == before and not after
@@ -156,7 +156,7 @@ def read_rows(
     )
     found = {endpoint.id: (endpoint, HealthState(state)) for endpoint, state in session.execute(statement)}
     counts, days = _event_counts(session, named), attempt_stats.read_day(session, named, now)
-    silent, waiting = [(0, 0)] * attempt_stats.DAY.bins, overview.read_waiting(session, named)
+    silent, waiting = [(0, 0)] * attempt_stats.DAY.bins, waiting_counts.read_waiting(session, named)
     return [
         EndpointRow(*found[each], counts.get(each, 0), days.get(each, silent), waiting[each])
         for each in endpoint_ids
@@ -164,17 +164,17 @@ def read_rows(
     ]
 
 
-def _listed(workspace_id: str, wanted: EndpointFilter) -> Subquery:
+def _listed(workspace_id: str, endpoint_filter: EndpointFilter) -> Subquery:
     """The endpoints that match, with what they are sorted by."""
     statement = (
         select(Endpoint.id, func.lower(Endpoint.name).label("name"), health.state().label("state"))
         .join(EndpointHealth, EndpointHealth.endpoint_id == Endpoint.id)
-        .where(Endpoint.is_kept_in(workspace_id), *_conditions(wanted))
+        .where(Endpoint.is_kept_in(workspace_id), *_conditions(endpoint_filter))
     )
     states = statement.subquery()
     ranked = select(states.c.id, states.c.name, health.rank(states.c.state).label("rank"))
-    if wanted.state is not None:
-        ranked = ranked.where(states.c.state == wanted.state.value)
+    if endpoint_filter.state is not None:
+        ranked = ranked.where(states.c.state == endpoint_filter.state.value)
     return ranked.subquery()
 
 
@@ -189,21 +189,21 @@ def _keys(listed: Subquery) -> tuple[Any, ...]:
     return listed.c.rank, listed.c.name, listed.c.id
 
 
-def _conditions(wanted: EndpointFilter) -> list[ColumnElement[bool]]:
+def _conditions(endpoint_filter: EndpointFilter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
-    if wanted.event:
-        found.append(_gets(wanted.event))
-    if wanted.q:
-        found.append(or_(*_holds(wanted)))
+    if endpoint_filter.event:
+        found.append(_gets(endpoint_filter.event))
+    if endpoint_filter.q:
+        found.append(or_(*_holds(endpoint_filter)))
     return found
 
 
-def _holds(wanted: EndpointFilter) -> list[ColumnElement[bool]]:
-    found = [Endpoint.name.icontains(wanted.q, autoescape=True), _address_holds(wanted.q)]
-    if wanted.q.startswith("ep_"):
-        found.append(Endpoint.id.startswith(wanted.q, autoescape=True))
-    if wanted.is_event:
-        found.append(_gets(wanted.q))
+def _holds(endpoint_filter: EndpointFilter) -> list[ColumnElement[bool]]:
+    found = [Endpoint.name.icontains(endpoint_filter.q, autoescape=True), _address_holds(endpoint_filter.q)]
+    if endpoint_filter.q.startswith("ep_"):
+        found.append(Endpoint.id.startswith(endpoint_filter.q, autoescape=True))
+    if endpoint_filter.is_event:
+        found.append(_gets(endpoint_filter.q))
     return found
 
 

@@ -40,7 +40,7 @@ class FailedAttempt:
     is_cut: bool
 
 
-class Difference(NamedTuple):
+class AnswerDifference(NamedTuple):
     """`what` is `address` or `server`: where answers come from, and what calls itself their server."""
 
     what: str
@@ -64,14 +64,14 @@ class Incident:
         return tuple(sorted({failure.event_type for failure in self.failures}))
 
     @property
-    def differences(self) -> list[Difference]:
+    def differences(self) -> list[AnswerDifference]:
         """What the newest failure and the last success differ in, as far as both are known."""
         if self.last_success is None or not self.last_success.delivery_id or not self.failures:
             return []
         before, after = self.last_success, self.failures[0]
         pairs = (
-            Difference("address", before.remote_address, after.remote_address),
-            Difference("server", _server(before.head), _server(after.head)),
+            AnswerDifference("address", before.remote_address, after.remote_address),
+            AnswerDifference("server", _server(before.head), _server(after.head)),
         )
         return [each for each in pairs if each.before and each.after and each.before != each.after]
 

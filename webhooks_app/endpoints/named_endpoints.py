@@ -12,7 +12,7 @@ from webhooks_app.core import clock
 from webhooks_app.core.encryption import Cipher, DecryptionError
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Endpoint, Workspace
-from webhooks_app.endpoints import actions, custom_headers, overview, versions
+from webhooks_app.endpoints import actions, custom_headers, versions, waiting_counts
 from webhooks_app.endpoints.endpoint_values import EndpointValues, WantedUse
 
 _AS_IT_IS = WantedUse()
@@ -40,7 +40,7 @@ class PutResult:
 
 
 @dataclass(slots=True, frozen=True)
-class Difference:
+class SettingDifference:
     """The fields, as the API names them, in which an endpoint is not as wanted; of headers, which ones."""
 
     fields: list[str]
@@ -103,7 +103,7 @@ def _switch(session: Session, endpoint: Endpoint, use: WantedUse, actor: Actor) 
     if use.is_disabled:
         _disable(connection, endpoint.id, actor)
         return 0
-    if use.send_held is None and overview.count_held(session, endpoint.id):
+    if use.send_held is None and waiting_counts.count_held(session, endpoint.id):
         raise HeldChoiceNeeded
     send_held = use.send_held is True
     held = actions.enable_in_transaction(connection, endpoint, send_held=send_held, actor=actor)
@@ -127,7 +127,7 @@ def _named(workspace_id: str, name: str) -> Select[Endpoint]:
     return select(Endpoint).where(Endpoint.is_kept_in(workspace_id), Endpoint.name == name)
 
 
-def compare(endpoint: Endpoint, values: EndpointValues, use: WantedUse, cipher: Cipher) -> Difference:
+def compare(endpoint: Endpoint, values: EndpointValues, use: WantedUse, cipher: Cipher) -> SettingDifference:
     """Return in what the endpoint is not as wanted. Raises ValueNeeded."""
     headers = _changed_headers(endpoint, values, cipher)
     is_other = {
@@ -140,7 +140,7 @@ def compare(endpoint: Endpoint, values: EndpointValues, use: WantedUse, cipher: 
         "disabled": use.is_disabled not in (None, not endpoint.is_enabled),
         "managed_by": values.managed_by not in (UNSET, endpoint.managed_by),
     }
-    return Difference([name for name, differs in is_other.items() if differs], headers or [])
+    return SettingDifference([name for name, differs in is_other.items() if differs], headers or [])
 
 
 def _changed_headers(endpoint: Endpoint, values: EndpointValues, cipher: Cipher) -> list[str] | None:

@@ -129,10 +129,12 @@ def _send_one(
     try:
         mail.send(server, email)
     except MailError as error:
-        log.warning("mail_failed", extra={"notice": due.id, "tries": due.mail_tries + 1, "error": str(error)})
+        log.warning(
+            "mail_failed", extra={"notice_id": due.id, "tries": due.mail_tries + 1, "reason": str(error)}
+        )
         return False
     _finish_mail(databases.write, due.id, mailed_at=now)
-    log.info("mail_sent", extra={"notice": due.id})
+    log.info("mail_sent", extra={"notice_id": due.id})
     return True
 
 

@@ -18,11 +18,7 @@ from webhooks_app.db.models import Delivery, Event
 from webhooks_app.events import batch_keys, fan_out, fan_out_runs, request_hash
 from webhooks_app.events.batch_keys import BatchClaims
 from webhooks_app.events.fan_out import DEFAULT_LIMITS, FannedOut, FanOutLimits, Rest
-from webhooks_app.events.submissions import Accepted as Accepted
-from webhooks_app.events.submissions import KeyReused as KeyReused
-from webhooks_app.events.submissions import NewEvent as NewEvent
-from webhooks_app.events.submissions import Outcome as Outcome
-from webhooks_app.events.submissions import Submission as Submission
+from webhooks_app.events.submissions import Accepted, KeyReused, NewEvent, Submission, SubmissionResult
 from webhooks_app.events.subscribers import Subscribers
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.monitoring.stored_formats import StoredFormat
@@ -67,7 +63,7 @@ def commit(
     found: Subscribers | None = None,
     stored_format: StoredFormat = StoredFormat.PLAIN,
     limits: FanOutLimits = DEFAULT_LIMITS,
-) -> Sequence[Outcome]:
+) -> Sequence[SubmissionResult]:
     """Store the submissions, of any workspaces, in one transaction; return the outcome of each.
 
     When this returns, what is accepted is committed and the workers have been woken, if Redis answered. A
@@ -112,7 +108,7 @@ def _commit_together(
     found: Subscribers | None,
     stored_format: StoredFormat,
     limits: FanOutLimits,
-) -> tuple[Sequence[Outcome], FannedOut]:
+) -> tuple[Sequence[SubmissionResult], FannedOut]:
     now = clock.now()
     rows = [event_rows(submission, now) for submission in submissions]
     keyed = batch_keys.batch_rows(submissions, now)
@@ -148,8 +144,8 @@ def _outcomes(
     claims: BatchClaims,
     new: Mapping[str, Accepted],
     earlier: Mapping[str, Accepted | None],
-) -> Sequence[Outcome]:
-    outcomes: list[Outcome] = []
+) -> Sequence[SubmissionResult]:
+    outcomes: list[SubmissionResult] = []
     for at, some in enumerate(rows):
         if (same := claims.repeats.get(at)) is not None:
             outcomes.append(batch_keys.repeat(outcomes[same]))
@@ -160,7 +156,7 @@ def _outcomes(
 
 def _outcome(
     rows: Sequence[NewEventRow], new: Mapping[str, Accepted], earlier: Mapping[str, Accepted | None]
-) -> Outcome:
+) -> SubmissionResult:
     """Return what came of a submission.
 
     Raises KeyReused where that is one of several events: the transaction is then rolled back, and each
@@ -175,7 +171,7 @@ def _outcome(
     return KeyReused()
 
 
-def _complete(connection: Connection, batch_id: str, outcome: Outcome) -> None:
+def _complete(connection: Connection, batch_id: str, outcome: SubmissionResult) -> None:
     if isinstance(outcome, Exception):  # a batch of one, whose event's own key was used for another
         raise KeyReused(0)
     batch_keys.complete(connection, batch_id, outcome)

@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from webhooks_app.events.accept import Outcome, Submission
+from webhooks_app.events.submissions import Submission, SubmissionResult
 from webhooks_app.monitoring.counters import Key, durations
 
 
 def count(
-    submissions: Sequence[Submission], outcomes: Sequence[Outcome], waits_seconds: Sequence[float]
+    submissions: Sequence[Submission], outcomes: Sequence[SubmissionResult], waits_seconds: Sequence[float]
 ) -> Counter[Key]:
     """Return how many events of each type were accepted or known before, their deliveries, and the waits.
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from webhooks_app.events.accept import Outcome, Submission
+from webhooks_app.events.submissions import Submission, SubmissionResult
 from webhooks_app.monitoring.tracing import AcceptedEvent, Moments
 
 
 def of(
     submissions: Sequence[Submission],
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[SubmissionResult],
     waits_seconds: Sequence[float],
     *,
     ended_ns: int,

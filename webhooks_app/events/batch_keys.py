@@ -12,7 +12,7 @@ from webhooks_app.core import ids
 from webhooks_app.db import upsert
 from webhooks_app.db.models import AcceptedBatch
 from webhooks_app.events import request_hash
-from webhooks_app.events.submissions import Accepted, KeyReused, Outcome, Submission
+from webhooks_app.events.submissions import Accepted, KeyReused, Submission, SubmissionResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +24,12 @@ class BatchClaims:
     same batch; each has its position, which is before theirs.
     """
 
-    earlier: Mapping[int, Outcome]
+    earlier: Mapping[int, SubmissionResult]
     new: Mapping[int, str]
     repeats: Mapping[int, int]
 
     def stores(self, at: int) -> bool:
-        """Tell whether the events of that submission are to be stored."""
+        """Return whether the events of that submission are to be stored."""
         return at not in self.earlier and at not in self.repeats
 
 
@@ -54,7 +54,7 @@ def batch_rows(submissions: Sequence[Submission], now: datetime) -> dict[int, Ma
 
 def claim(connection: Connection, rows: Mapping[int, Mapping[str, Any]]) -> BatchClaims:
     """Take the keys of `batch_rows`, in one order, so that two transactions do not wait for each other."""
-    earlier: dict[int, Outcome] = {}
+    earlier: dict[int, SubmissionResult] = {}
     new: dict[int, str] = {}
     repeats: dict[int, int] = {}
     first: dict[tuple[str, str], int] = {}
@@ -73,7 +73,7 @@ def claim(connection: Connection, rows: Mapping[int, Mapping[str, Any]]) -> Batc
     return BatchClaims(earlier, new, repeats)
 
 
-def repeat(outcome: Outcome) -> Outcome:
+def repeat(outcome: SubmissionResult) -> SubmissionResult:
     """Return what a repeat of a batch is answered that came to `outcome`. Pure."""
     if isinstance(outcome, Exception):
         return outcome
@@ -86,7 +86,7 @@ def complete(connection: Connection, batch_id: str, accepted: Sequence[Accepted]
     connection.execute(update(AcceptedBatch).where(AcceptedBatch.id == batch_id).values(events=events))
 
 
-def _earlier_or_inserted(connection: Connection, row: Mapping[str, Any]) -> Outcome | None:
+def _earlier_or_inserted(connection: Connection, row: Mapping[str, Any]) -> SubmissionResult | None:
     """Return what the row's key was used for before; insert the row where it was not, and return None."""
     while not upsert.insert_if_new(connection, AcceptedBatch, row):
         if (outcome := _earlier(connection, row)) is not None:  # else retention deleted it just now
@@ -94,7 +94,7 @@ def _earlier_or_inserted(connection: Connection, row: Mapping[str, Any]) -> Outc
     return None
 
 
-def _earlier(connection: Connection, row: Mapping[str, Any]) -> Outcome | None:
+def _earlier(connection: Connection, row: Mapping[str, Any]) -> SubmissionResult | None:
     earlier = connection.execute(
         select(AcceptedBatch.request_hash, AcceptedBatch.events)
         .where(AcceptedBatch.workspace_id == row["workspace_id"])

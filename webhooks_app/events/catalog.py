@@ -13,7 +13,7 @@ from referencing.exceptions import Unresolvable
 from webhooks_app.core.start_errors import StartError
 from webhooks_app.db.models.event_tables import VALUE_COLUMNS
 from webhooks_app.events import catalog_files, schema_predicates, schema_violations
-from webhooks_app.events.catalog_files import CatalogFile, Entry, Problem
+from webhooks_app.events.catalog_files import CatalogFile, CatalogProblem, Entry
 from webhooks_app.events.event_types import NAME, EventType, Group
 from webhooks_app.events.schema_violations import Violation
 
@@ -24,7 +24,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 class CatalogError(StartError):
     """A catalog file is wrong; the message is the first of the `problems`, each with its file and line."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[CatalogProblem]) -> None:
         self.problems = sorted(problems, key=lambda each: (each.file, each.line or 0))
         super().__init__(str(self.problems[0]))
 
@@ -73,7 +73,7 @@ def load(source: Path | None = None) -> Catalog:
     """
     if source is None:
         return _built_in()
-    problems: list[Problem] = []
+    problems: list[CatalogProblem] = []
     files = [catalog_files.read(path, problems) for path in catalog_files.paths(source, problems)]
     base = _built_in().groups if all(each.built_in for each in files) else ()
     return _extended(base, files, source, problems)
@@ -82,12 +82,12 @@ def load(source: Path | None = None) -> Catalog:
 @cache
 def _built_in() -> Catalog:
     """Read and check the package's own file, a constant: once in a process, as checking takes 40 ms."""
-    problems: list[Problem] = []
+    problems: list[CatalogProblem] = []
     return _extended((), [catalog_files.read(CATALOG_PATH, problems)], CATALOG_PATH, problems)
 
 
 def _extended(
-    base: Sequence[Group], files: Sequence[CatalogFile], source: Path, problems: list[Problem]
+    base: Sequence[Group], files: Sequence[CatalogFile], source: Path, problems: list[CatalogProblem]
 ) -> Catalog:
     """Return the groups of `base` with what the files of `source` add and replace. Raises CatalogError."""
     titles = {group.key: group.title for group in base}
@@ -95,7 +95,7 @@ def _extended(
     titles |= _titles([entry for file in files for entry in file.groups])
     event_types |= _event_types([entry for file in files for entry in file.event_types], titles, event_types)
     if not event_types and not problems:
-        problems.append(Problem(source.name, None, "the catalog has no event types"))
+        problems.append(CatalogProblem(source.name, None, "the catalog has no event types"))
     if problems:
         raise CatalogError(problems)
     return Catalog(_groups(titles, event_types.values()))

@@ -20,7 +20,7 @@ _LINE_OF_ERROR = re.compile(r"at line (\d+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class CatalogProblem:
     """What is wrong, in which file and line of it; no line where the file could not be read."""
 
     file: str
@@ -37,7 +37,12 @@ class Entry:
     """A `[[groups]]` or `[[event_types]]` entry; what is wrong with it goes to `problems`."""
 
     def __init__(
-        self, file: str, values: Mapping[str, Any], lines: TableLines, where: str, problems: list[Problem]
+        self,
+        file: str,
+        values: Mapping[str, Any],
+        lines: TableLines,
+        where: str,
+        problems: list[CatalogProblem],
     ) -> None:
         self.file = file
         self.values = values
@@ -49,7 +54,9 @@ class Entry:
     def report(self, message: str, key: str = "", *, line: int | None = None) -> None:
         """Note what is wrong with the entry, at the line of that key of it if no other is given."""
         self.is_wrong = True
-        self._problems.append(Problem(self.file, line or self.lines.of(key), f"{self.where}: {message}"))
+        self._problems.append(
+            CatalogProblem(self.file, line or self.lines.of(key), f"{self.where}: {message}")
+        )
 
     def refuse_unknown(self, known: Sequence[str]) -> None:
         for key in self.values.keys() - set(known):
@@ -98,32 +105,32 @@ class CatalogFile:
     built_in: bool = True
 
 
-def paths(source: Path, problems: list[Problem]) -> list[Path]:
+def paths(source: Path, problems: list[CatalogProblem]) -> list[Path]:
     """Return the file itself, or the TOML files right in a folder, by name."""
     if not source.is_dir():
         return [source]
     # A mounted ConfigMap has hidden folders beside the files.
     found = sorted(path for path in source.glob("*.toml") if not path.name.startswith("."))
     if not found:
-        problems.append(Problem(source.name, None, "the folder has no .toml file"))
+        problems.append(CatalogProblem(source.name, None, "the folder has no .toml file"))
     return found
 
 
-def read(path: Path, problems: list[Problem]) -> CatalogFile:
+def read(path: Path, problems: list[CatalogProblem]) -> CatalogFile:
     """Read a file; what is wrong with it goes to `problems`."""
     try:
         text = _text_of(path)
         document = tomllib.loads(text)
     except OSError as error:
-        problems.append(Problem(path.name, None, f"cannot be read: {error.strerror}"))
+        problems.append(CatalogProblem(path.name, None, f"cannot be read: {error.strerror}"))
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        problems.append(Problem(path.name, line, "is not valid TOML: it is not in UTF-8"))
+        problems.append(CatalogProblem(path.name, line, "is not valid TOML: it is not in UTF-8"))
     except tomllib.TOMLDecodeError as error:
         line = _line_of(error, text)
-        problems.append(Problem(path.name, line, f"is not valid TOML: {error}"))
+        problems.append(CatalogProblem(path.name, line, f"is not valid TOML: {error}"))
     except RecursionError:
-        problems.append(Problem(path.name, None, "is nested too deep"))
+        problems.append(CatalogProblem(path.name, None, "is nested too deep"))
     else:
         return _file(path.name, document, text, problems)
     return CatalogFile([], [])
@@ -141,16 +148,16 @@ def _line_of(error: tomllib.TOMLDecodeError, text: str) -> int:
     return int(found[1]) if found else text.count("\n") + 1
 
 
-def _file(name: str, document: Mapping[str, Any], text: str, problems: list[Problem]) -> CatalogFile:
+def _file(name: str, document: Mapping[str, Any], text: str, problems: list[CatalogProblem]) -> CatalogFile:
     at_top, tables = toml_lines.find(text)
 
     def report(key: str, message: str) -> None:
-        problems.append(Problem(name, at_top.of(key), message))
+        problems.append(CatalogProblem(name, at_top.of(key), message))
 
     for key in document.keys() - _TOP_LEVEL:
         line = tables[key][0].header if key in tables else at_top.of(key)
         message = f'there is no "{key}"; a catalog has built_in, [[groups]] and [[event_types]]'
-        problems.append(Problem(name, line, message))
+        problems.append(CatalogProblem(name, line, message))
     found: dict[str, list[Entry]] = {}
     for kind in KINDS:
         values = document.get(kind, [])

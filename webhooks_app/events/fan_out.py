@@ -17,7 +17,7 @@ from webhooks_app.db.models import DeliveryState, FanOut
 from webhooks_app.endpoints import destinations
 from webhooks_app.events import subscribers
 from webhooks_app.events.fan_out_plan import FanOutPlan, PlannedDelivery
-from webhooks_app.events.subscribers import Sender, Subscribers
+from webhooks_app.events.subscribers import EventSource, Subscribers
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def fan_out(
     What the caller commits is accepted whole: the rest with it.
     """
     if found is None:
-        senders = (Sender(None, event.workspace_id, event.type) for event in events)
+        senders = (EventSource(None, event.workspace_id, event.type) for event in events)
         found = subscribers.find(connection, senders)
     states = destinations.not_accepting(connection, found.disabled) if found.disabled else {}
     topics = [(event.id, (event.workspace_id, event.type)) for event in events]
@@ -104,7 +104,7 @@ def fan_out(
 
 
 def is_one_statement(events: Iterable[NewEventRow], found: Subscribers, limits: FanOutLimits) -> bool:
-    """Tell whether one statement is all that `fan_out` and what depends on it take."""
+    """Return whether one statement is all that `fan_out` and what depends on it take."""
     if found.disabled:
         return False
     count = 0

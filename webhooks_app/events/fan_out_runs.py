@@ -56,7 +56,7 @@ class FanOutThread:
         try:
             thread.start()
         except RuntimeError:  # none is to be had: a worker takes over what is recorded
-            log.exception("fan_out_failed", extra={"fan_out": rest.id})
+            log.exception("fan_out_failed", extra={"fan_out_id": rest.id})
             with self._lock:
                 self._rests.clear()
                 self._is_running = False
@@ -66,7 +66,7 @@ class FanOutThread:
             try:
                 go_on(self._database, self._wake_ups, rest)
             except Exception:  # the next one must go on
-                log.exception("fan_out_failed", extra={"fan_out": rest.id})
+                log.exception("fan_out_failed", extra={"fan_out_id": rest.id})
 
     def _take(self) -> Rest | None:
         with self._lock:
@@ -93,7 +93,7 @@ def run_all(
             rest = _next_left(connection, clock.now())
         if rest is None:
             return
-        log.info("fanning_out", extra={"fan_out": rest.id, "position": rest.position})
+        log.info("fanning_out", extra={"fan_out_id": rest.id, "position": rest.position})
         _insert_pieces(databases.write, wake_ups, rest, should_stop, limits)
 
 

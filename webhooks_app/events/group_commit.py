@@ -18,11 +18,10 @@ from webhooks_app.core.rate_limit import RateLimit
 from webhooks_app.db import deadlines, transient_errors
 from webhooks_app.db.engines import Databases
 from webhooks_app.events import accept, accept_counts, accept_spans, subscribers
-from webhooks_app.events.accept import Accepted, Outcome, Submission
 from webhooks_app.events.fan_out_runs import FanOutThread
 from webhooks_app.events.pending_submission import PendingSubmission, WhenDone
-from webhooks_app.events.pending_submission import UnknownToken as UnknownToken
 from webhooks_app.events.process_allowances import LargerThanBurst, ProcessAllowances, RateLimited
+from webhooks_app.events.submissions import Accepted, Submission, SubmissionResult
 from webhooks_app.events.subscribers import Subscribers
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.monitoring.counters import ProcessCounters
@@ -80,7 +79,7 @@ class GroupCommit:
 
     def accept(self, submission: Submission, *, token: LiveToken | None = None) -> Sequence[Accepted]:
         """Return what `submit` has accepted, once it is committed. Raises what stood in its way."""
-        done: Future[Outcome] = Future()
+        done: Future[SubmissionResult] = Future()
         self._add(submission, done.set_result, token=token)
         outcome = done.result()
         if isinstance(outcome, Exception):
@@ -112,15 +111,15 @@ class GroupCommit:
         try:
             self._committer.submit(self._commit_all)
         except RuntimeError as error:  # no thread is to be had
-            self._tell_all_waiting(error)
+            self._fail_all_waiting(error)
 
-    def _tell_all_waiting(self, error: Exception) -> None:
+    def _fail_all_waiting(self, error: Exception) -> None:
         """Fail all that wait, as no thread can commit them; the next submission tries to start one again."""
         with self._lock:
             waiting, self._waiting = self._waiting, []
             self._is_committing = False
         for each in waiting:
-            each.tell(error)
+            each.resolve(error)
 
     def _commit_all(self) -> None:
         while group := self._take():
@@ -130,7 +129,7 @@ class GroupCommit:
             except Exception as error:  # the next group must be committed, and nobody must wait for ever
                 log.exception("group_commit_failed")
                 for each in group:
-                    each.tell(error)
+                    each.resolve(error)
 
     def _take(self) -> list[PendingSubmission]:
         """Return the next group; where nothing waits, note that nothing is committed."""
@@ -155,7 +154,7 @@ class GroupCommit:
             # Last, as it takes of the tokens' allowances.
             known = self._admit([each for each in group if each.identify(found.tokens)])
         except Exception as error:
-            self._tell_not_found(group, error)
+            self._fail_lookup(group, error)
             return
         submissions = [each.submission for each in known]
         outcomes = accept.commit(
@@ -167,11 +166,11 @@ class GroupCommit:
             stored_format=stored_format,
         )
         for each, outcome in zip(known, outcomes, strict=True):
-            each.tell(outcome)
+            each.resolve(outcome)
             if each.token is not None and isinstance(outcome, Exception):
                 self.allowances.give_back(each.token, len(each.submission.events))
         if outcomes:
-            self._tell_late(outcomes[0])
+            self._fail_late(outcomes[0])
             waits = [time.monotonic() - each.since for each in known]
             self._counters.add(accept_counts.count(submissions, outcomes, waits))
             if self.tracer is not None:
@@ -208,18 +207,18 @@ class GroupCommit:
         with self._databases.read.connect_autocommit() as connection:
             return subscribers.find(connection, senders)
 
-    def _tell_not_found(self, group: list[PendingSubmission], error: Exception) -> None:
+    def _fail_lookup(self, group: list[PendingSubmission], error: Exception) -> None:
         """Fail the group with the error of its look-up; if one of them may have caused it, try each alone."""
         if len(group) > 1 and transient_errors.cause_of(error) is None:
             for each in group:
-                if not each.is_told:
+                if not each.is_resolved:
                     self._commit([each])
             return
         for each in group:
-            each.tell(error)
-        self._tell_late(error)
+            each.resolve(error)
+        self._fail_late(error)
 
-    def _tell_late(self, outcome: Outcome) -> None:
+    def _fail_late(self, outcome: SubmissionResult) -> None:
         """Fail those that have waited long with the error of the group before, if the database caused it."""
         if not isinstance(outcome, Exception) or transient_errors.cause_of(outcome) is None:
             return
@@ -228,7 +227,7 @@ class GroupCommit:
             late = [each for each in self._waiting if each.since <= latest]
             self._waiting = [each for each in self._waiting if each.since > latest]
         for each in late:
-            each.tell(outcome)
+            each.resolve(outcome)
 
     def _record_use(self, token: LiveToken) -> None:
         try:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 
 from webhooks_app.accounts.api_tokens import LiveToken
 from webhooks_app.accounts.token_scopes import TokenScope
-from webhooks_app.events.submissions import Outcome, Submission
-from webhooks_app.events.subscribers import Sender
+from webhooks_app.events.submissions import Submission, SubmissionResult
+from webhooks_app.events.subscribers import EventSource
 
 log = logging.getLogger(__name__)
 
 # What takes the outcome of a submission: the accepted events, or the exception that its producer is told.
-WhenDone = Callable[[Outcome], None]
+WhenDone = Callable[[SubmissionResult], None]
 
 
 class UnknownToken(Exception):
@@ -34,11 +34,11 @@ class PendingSubmission:
     token: LiveToken | None = None
     refusal: Exception | None = None
     since: float = field(default_factory=time.monotonic)
-    is_told: bool = False
+    is_resolved: bool = False
 
-    def senders(self) -> Iterator[Sender]:
+    def senders(self) -> Iterator[EventSource]:
         workspace_id = self.submission.workspace_id if self.token_hash is None else None
-        return (Sender(self.token_hash, workspace_id, event.type) for event in self.submission.events)
+        return (EventSource(self.token_hash, workspace_id, event.type) for event in self.submission.events)
 
     def identify(self, tokens: Mapping[str, LiveToken]) -> bool:
         """Give the submission its token's workspace; if no token may send it, resolve it and return False."""
@@ -46,7 +46,7 @@ class PendingSubmission:
             return True
         token = tokens.get(self.token_hash)
         if token is None or TokenScope.EVENTS_SEND not in token.scopes:
-            self.tell(UnknownToken())
+            self.resolve(UnknownToken())
             return False
         self.submission = replace(self.submission, workspace_id=token.workspace_id)
         self.token = token
@@ -54,13 +54,13 @@ class PendingSubmission:
 
     def refuse(self, refusal: Exception) -> None:
         self.refusal = refusal
-        self.tell(refusal)
+        self.resolve(refusal)
 
-    def tell(self, outcome: Outcome) -> None:
+    def resolve(self, outcome: SubmissionResult) -> None:
         """Call `when_done` with the outcome, unless it was called before."""
-        if self.is_told:
+        if self.is_resolved:
             return
-        self.is_told = True
+        self.is_resolved = True
         try:
             self.when_done(outcome)
         except Exception:

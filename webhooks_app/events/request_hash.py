@@ -40,7 +40,7 @@ def as_written(event_type: str, data: dict[str, Any], raw_data: bytes) -> str:
 def is_repeat(
     earlier_hash: str | None, earlier_body: bytes, *, sent_hash: str | None, sent_body: bytes
 ) -> bool:
-    """Tell whether the event whose envelope is `sent_body` is the earlier one again.
+    """Return whether the event whose envelope is `sent_body` is the earlier one again.
 
     Of one whose payload was erased, and whose body is empty, the hash is all that is left to tell by.
     """

@@ -69,4 +69,4 @@ class Submission:
 
 
 # What comes of a submission: its events as accepted, or the reason why none was.
-Outcome = Sequence[Accepted] | Exception
+SubmissionResult = Sequence[Accepted] | Exception

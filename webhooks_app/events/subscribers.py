@@ -17,7 +17,7 @@ from webhooks_app.db.models import EndpointState
 from webhooks_app.events.fan_out_plan import Topic
 
 
-class Sender(NamedTuple):
+class EventSource(NamedTuple):
     """Who sends an event of a type: an API token, by its hash, or else a workspace that is known already."""
 
     token_hash: str | None
@@ -69,11 +69,11 @@ _FIND = bulk_sql.prepare_with_rows(
             SELECT 1 FROM subscriptions AS s WHERE s.endpoint_id = endpoint.id AND s.event_type = r.type
         ))
     """,
-    dict.fromkeys(Sender._fields, "text"),
+    dict.fromkeys(EventSource._fields, "text"),
 )
 
 
-def find(connection: Connection, senders: Iterable[Sender]) -> Subscribers:
+def find(connection: Connection, senders: Iterable[EventSource]) -> Subscribers:
     """Return the live tokens among the senders, and who subscribes to what they send."""
     tokens: dict[str, LiveToken] = {}
     endpoints: dict[Topic, dict[str, None]] = defaultdict(dict)  # two tokens of a workspace find the same

@@ -11,7 +11,8 @@ from webhooks_app.db.delivery_inserts import NewDelivery
 from webhooks_app.db.engines import ReadDatabase, WriteDatabase
 from webhooks_app.db.models import DeliveryState, Endpoint
 from webhooks_app.endpoints import destinations
-from webhooks_app.events.accept import NewEvent, Submission, event_rows
+from webhooks_app.events.accept import event_rows
+from webhooks_app.events.submissions import NewEvent, Submission
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker import signed_requests
 

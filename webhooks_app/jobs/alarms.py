@@ -11,7 +11,7 @@ from webhooks_app.db.loose_index_scan import EARLIEST_DUE_AT, PENDING_ENDPOINTS
 from webhooks_app.db.models import Heartbeat
 from webhooks_app.db.models.base import UtcDateTime
 from webhooks_app.jobs.task_jobs import JOB_TIMEOUT_SECONDS
-from webhooks_app.monitoring.facts import SWEEP
+from webhooks_app.monitoring.facts import SWEEP_HEARTBEAT
 from webhooks_app.monitoring.problem_codes import Code, Problem, Severity
 
 # A thousand endpoints that all time out after 30 seconds, 400 at once, keep each other waiting this long.
@@ -70,7 +70,7 @@ def _waiting_since(
 def record_heartbeat(database: WriteDatabase, *, now: datetime) -> None:
     """Record that the sweep ran now."""
     with database.begin() as connection:
-        upsert.insert_or_update(connection, Heartbeat, {"name": SWEEP, "at": now}, key=["name"])
+        upsert.insert_or_update(connection, Heartbeat, {"name": SWEEP_HEARTBEAT, "at": now}, key=["name"])
 
 
 def problems(

@@ -21,8 +21,8 @@ from webhooks_app.jobs.task_jobs import (
     EXPIRE,
     EXPIRE_ID,
     QUEUE_NAME,
-    SWEEP,
     SWEEP_ID,
+    SWEEP_TASK,
     TaskJob,
     task_queue,
     timeout_seconds,
@@ -49,7 +49,7 @@ class _Periodic:
 
 # The first expiry comes a minute after the start, when the platform is no longer busy with starting.
 _PERIODIC = {
-    SWEEP_ID: _Periodic(SWEEP, first_seconds=1, interval_seconds=SWEEP_SECONDS),
+    SWEEP_ID: _Periodic(SWEEP_TASK, first_seconds=1, interval_seconds=SWEEP_SECONDS),
     EXPIRE_ID: _Periodic(EXPIRE, first_seconds=60, interval_seconds=EXPIRE_SECONDS),
 }
 

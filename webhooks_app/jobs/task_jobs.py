@@ -29,9 +29,9 @@ QUEUE_NAME = "deliveries"
 DELIVER_DUE = "webhooks_app.tasks.deliver_due"
 SEND_MAIL = "webhooks_app.tasks.send_mail"
 RECOVER = "webhooks_app.tasks.recover"
-SWEEP = "webhooks_app.tasks.sweep"
+SWEEP_TASK = "webhooks_app.tasks.sweep"
 EXPIRE = "webhooks_app.tasks.expire"
-TASKS = (DELIVER_DUE, SEND_MAIL, RECOVER, SWEEP, EXPIRE)
+TASKS = (DELIVER_DUE, SEND_MAIL, RECOVER, SWEEP_TASK, EXPIRE)
 
 # The ids under which the periodic jobs are scheduled.
 SWEEP_ID = "sweep"

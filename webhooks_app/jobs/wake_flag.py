@@ -19,7 +19,7 @@ from webhooks_app.jobs import redis_round_trip, task_jobs
 from webhooks_app.jobs.redis_round_trip import Command
 from webhooks_app.jobs.task_jobs import DELIVER_DUE
 from webhooks_app.jobs.wake_limits import DEFAULT_LIMITS, WakeLimits
-from webhooks_app.jobs.wake_listener import NEWS_KEY
+from webhooks_app.jobs.wake_listener import NOTIFICATIONS_KEY
 
 FLAG_KEY = "webhooks:wake"
 
@@ -34,7 +34,7 @@ MOST_NAMED = 4
 # a run finds the flag set.
 AWAKE_KEY = "webhooks:awake"
 # Nobody reads the list where every run that is awake is of a version from before the list existed.
-_MOST_NEWS = 5
+_MOST_NOTIFICATIONS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +62,18 @@ def set_flag(
         ("SADD", _NAMED_KEY, *names),
         ("SET", FLAG_KEY, 1, "NX", "EX", limits.flag_ttl_seconds),
         ("EXISTS", AWAKE_KEY),
-        ("LLEN", NEWS_KEY),
+        ("LLEN", NOTIFICATIONS_KEY),
     ]
     if is_awake_likely:
-        commands.append(("RPUSH", NEWS_KEY, 1))
-    named, is_first, is_awake, news_count, *_ = _ask(redis, commands, about_names=0)
+        commands.append(("RPUSH", NOTIFICATIONS_KEY, 1))
+    named, is_first, is_awake, notification_count, *_ = _ask(redis, commands, about_names=0)
     if named is None:
         redis.delete(_NAMED_KEY)
-    has_room = news_count + is_awake_likely < _MOST_NEWS
+    has_room = notification_count + is_awake_likely < _MOST_NOTIFICATIONS
     if is_first and not is_awake:
         enqueue_run(queue)
     elif is_first and has_room and not is_awake_likely:
-        redis.rpush(NEWS_KEY, 1)
+        redis.rpush(NOTIFICATIONS_KEY, 1)
     return bool(is_first and is_awake and has_room)
 
 
@@ -100,7 +100,7 @@ def _ask(redis: Redis, commands: list[Command], *, about_names: int) -> list[Any
     Nothing of the rest may be lost by that, as the names are a hint. Raises RedisError.
     """
     answers = redis_round_trip.ask(redis, *commands)
-    answers[about_names] = redis_round_trip.found(answers[about_names])
+    answers[about_names] = redis_round_trip.none_if_wrong_type(answers[about_names])
     for each in answers:
         if isinstance(each, RedisError):
             raise each

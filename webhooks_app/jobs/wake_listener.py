@@ -11,7 +11,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 # What is pushed here says no more than that the wake flag was set; the flag itself decides.
-NEWS_KEY = "webhooks:news"
+NOTIFICATIONS_KEY = "webhooks:news"
 # A run that has ended waits for no longer than this, and gives back what it is told meanwhile.
 WAIT_SECONDS = 1
 _RETRY_SECONDS = 0.5
@@ -32,7 +32,7 @@ class WakeListener:
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         weakref.finalize(self, _close, self._reader, self._writer)
         self._lock = threading.Lock()
-        self._is_awake = self._has_news = False
+        self._is_awake = self._is_notified = False
         self.has_thread = self.is_listening = False
 
     def fileno(self) -> int:
@@ -61,12 +61,12 @@ class WakeListener:
         """Take what made the descriptor readable."""
         with suppress(BlockingIOError):
             while os.read(self._reader, 4096):
-                self._has_news = True
+                self._is_notified = True
 
     def take(self) -> bool:
         """Return whether there was news since the last call."""
         self.note()
-        has_news, self._has_news = self._has_news, False
+        has_news, self._is_notified = self._is_notified, False
         return has_news
 
     def _listen(self) -> None:
@@ -86,17 +86,17 @@ class WakeListener:
 
     def _wait_once(self) -> None:
         if not self.is_listening:
-            self._redis.exists(NEWS_KEY)  # a connection that is there, before anybody relies on it
+            self._redis.exists(NOTIFICATIONS_KEY)  # a connection that is there, before anybody relies on it
         with self._lock:
             self.is_listening = self._is_awake
-        if self._redis.blpop([NEWS_KEY], timeout=WAIT_SECONDS) is None:
+        if self._redis.blpop([NOTIFICATIONS_KEY], timeout=WAIT_SECONDS) is None:
             return
         with self._lock:
             if self._is_awake:
                 with suppress(BlockingIOError):
                     os.write(self._writer, b"1")
                 return
-        self._redis.rpush(NEWS_KEY, 1)  # for the run of another worker
+        self._redis.rpush(NOTIFICATIONS_KEY, 1)  # for the run of another worker
 
     def _pause(self) -> None:
         self.is_listening = False

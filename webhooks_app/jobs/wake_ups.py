@@ -14,8 +14,8 @@ from functools import cached_property
 from rq.timeouts import JobTimeoutException
 from rq_scheduler import Scheduler
 
-from webhooks_app.jobs import listener_news, redis_connections, task_jobs, wake_flag
-from webhooks_app.jobs.listener_news import ListenerNews
+from webhooks_app.jobs import listener_messages, redis_connections, task_jobs, wake_flag
+from webhooks_app.jobs.listener_messages import ListenerMessages
 from webhooks_app.jobs.redis_backoff import RedisBackoff, RedisBackoffLimits
 from webhooks_app.jobs.task_jobs import DELIVER_DUE, QUEUE_NAME, RECOVER, SEND_MAIL, TaskJob
 from webhooks_app.jobs.wake_flag import WakeRequest
@@ -53,10 +53,10 @@ class WakeUps:
         return WakeListener(redis_connections.connect(self._redis_url, timeout_seconds=seconds))
 
     @cached_property
-    def listener_news(self) -> ListenerNews:
+    def listener_messages(self) -> ListenerMessages:
         """What tells a web of what came to the listeners whose programs wait there."""
-        seconds = listener_news.PATIENCE_SECONDS
-        return ListenerNews(redis_connections.connect(self._redis_url, timeout_seconds=seconds))
+        seconds = listener_messages.CLIENT_SECONDS
+        return ListenerMessages(redis_connections.connect(self._redis_url, timeout_seconds=seconds))
 
     def wake_worker(self, endpoint_ids: Collection[str] = (), *, listener_ids: Collection[str] = ()) -> bool:
         """Have a worker look for due deliveries, at these endpoints if any are named.
@@ -70,22 +70,22 @@ class WakeUps:
                 self._queue, endpoint_ids, is_awake_likely=self._finds_run_awake, limits=self._limits
             )
             if listener_ids:
-                listener_news.tell(self._redis, listener_ids)
+                listener_messages.send(self._redis, listener_ids)
 
-        return self._tell_here_unless(self.backoff.run(wake), listener_ids)
+        return self._notify_here_unless(self.backoff.run(wake), listener_ids)
 
-    def tell_listeners(self, listener_ids: Collection[str]) -> bool:
+    def notify_listeners(self, listener_ids: Collection[str]) -> bool:
         """Have those who wait for these listeners look; return whether Redis answered."""
-        has_told = self.backoff.run(lambda: listener_news.tell(self._redis, listener_ids))
-        return self._tell_here_unless(has_told, listener_ids)
+        has_told = self.backoff.run(lambda: listener_messages.send(self._redis, listener_ids))
+        return self._notify_here_unless(has_told, listener_ids)
 
-    def _tell_here_unless(self, has_told: bool, listener_ids: Collection[str]) -> bool:
+    def _notify_here_unless(self, has_told: bool, listener_ids: Collection[str]) -> bool:
         """Tell at least those who wait in this process where Redis did not pass it on, and is left alone now.
 
         They rely on being told: their own connection to Redis may work meanwhile, or wait for longer.
         """
-        if listener_ids and not has_told and "listener_news" in vars(self):  # which only webs have made
-            self.listener_news.tell_here(listener_ids)
+        if listener_ids and not has_told and "listener_messages" in vars(self):  # which only webs have made
+            self.listener_messages.send_here(listener_ids)
         return has_told
 
     def schedule_wake_ups(self, moments: list[datetime]) -> bool:

@@ -39,7 +39,7 @@ _AMONG = (
 _IS_OVER = Endpoint.deleted_at.is_not(None)
 _FIND_DUE = _AMONG.where(or_(_IS_DUE, _IS_OVER))
 _IS_TAKEN_OVER = Listener.session_id.not_in(bindparam("sessions"))
-_FIND_NEWS = _AMONG.where(or_(_IS_DUE, _IS_OVER, _IS_TAKEN_OVER))
+_FIND_READY = _AMONG.where(or_(_IS_DUE, _IS_OVER, _IS_TAKEN_OVER))
 
 
 @dataclass(slots=True, frozen=True)
@@ -66,13 +66,13 @@ def find_due(connection: Connection, endpoint_ids: Collection[str], *, now: date
     return set(connection.scalars(_FIND_DUE, values))
 
 
-def find_news(connection: Connection, sessions: Mapping[str, str], *, now: datetime) -> set[str]:
+def find_ready(connection: Connection, sessions: Mapping[str, str], *, now: datetime) -> set[str]:
     """Return the listeners whose wait is over: those that have something due, ended or were taken over.
 
     `sessions` holds the session that waits for each listener, by the listener's id.
     """
     values = {"ids": list(sessions), "sessions": list(sessions.values()), "now": now}
-    return set(connection.scalars(_FIND_NEWS, values))
+    return set(connection.scalars(_FIND_READY, values))
 
 
 def claim(

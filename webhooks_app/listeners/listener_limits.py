@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, func, select
 
 from webhooks_app.accounts import windowed_counts
-from webhooks_app.accounts.windowed_counts import Allowance, key_of
+from webhooks_app.accounts.windowed_counts import WindowedLimit, key_of
 from webhooks_app.db.engines import ReadDatabase, WriteDatabase
 from webhooks_app.db.models import Endpoint, Listener
 
@@ -115,8 +115,8 @@ def count_past(
 
 def _allowances(
     what: str, workspace_id: str, token_id: str, of_workspace: int, of_token: int
-) -> Sequence[Allowance]:
+) -> Sequence[WindowedLimit]:
     return [
-        Allowance(key_of("listener", what, token_id), of_token),
-        Allowance(key_of("listener", what, workspace_id), of_workspace),
+        WindowedLimit(key_of("listener", what, token_id), of_token),
+        WindowedLimit(key_of("listener", what, workspace_id), of_workspace),
     ]

@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 import webhooks_app
-from webhooks_app.monitoring import backlog, lost_processes, reports
+from webhooks_app.monitoring import backlog, lost_processes, own_report
 from webhooks_app.monitoring.counters import LARGEST_BUCKET, Key, split_key
 from webhooks_app.monitoring.facts import Facts
 from webhooks_app.monitoring.metrics import COUNTERS, GAUGES, HISTOGRAMS, PREFIX
@@ -86,12 +86,12 @@ def _gauges(facts: Facts | None, problems: Sequence[tuple[str, str]]) -> Iterato
 def _of_processes(facts: Facts) -> dict[str, Samples]:
     now = facts.now
     lost = lost_processes.find(facts.reports)
-    alive = [each for kind in reports.KINDS for each in facts.reports.alive(kind)]
-    workers = [each for each in alive if each.kind == reports.WORKER]
+    alive = [each for kind in own_report.KINDS for each in facts.reports.alive(kind)]
+    workers = [each for each in alive if each.kind == own_report.WORKER]
     shown = [*alive, *lost]
     return {
-        "processes": [((kind,), len(facts.reports.alive(kind))) for kind in reports.KINDS],
-        "processes_lost": [((kind,), sum(each.kind == kind for each in lost)) for kind in reports.KINDS],
+        "processes": [((kind,), len(facts.reports.alive(kind))) for kind in own_report.KINDS],
+        "processes_lost": [((kind,), sum(each.kind == kind for each in lost)) for kind in own_report.KINDS],
         "heartbeat_age_seconds": [(_who(each), _seconds(now - each.reported_at)) for each in shown],
         "clock_ahead_seconds": [(_who(each), each.clock_ahead_ms / 1000) for each in alive],
         "redis_failing": [(_who(each), float(bool(each.state.get("redis")))) for each in alive],

@@ -17,7 +17,7 @@ from webhooks_app.monitoring.backlog import Sample
 from webhooks_app.monitoring.reports import Reports
 
 # The name of the heartbeat that the sweep leaves.
-SWEEP = "sweep"
+SWEEP_HEARTBEAT = "sweep"
 # And of that which retention leaves.
 RETENTION = "retention"
 
@@ -45,7 +45,7 @@ class Facts:
     @property
     def swept_at(self) -> datetime | None:
         """When the sweep ran last; None if it never did."""
-        return self.heartbeats.get(SWEEP)
+        return self.heartbeats.get(SWEEP_HEARTBEAT)
 
 
 def read(connection: Connection) -> Facts:

@@ -1,6 +1,7 @@
 """Which processes are gone that should not be. Pure."""
 
-from webhooks_app.monitoring.reports import FORGOTTEN_AFTER, KINDS, Process, Reports
+from webhooks_app.monitoring.own_report import KINDS
+from webhooks_app.monitoring.reports import FORGOTTEN_AFTER, Process, Reports
 
 
 def find(found: Reports) -> list[Process]:

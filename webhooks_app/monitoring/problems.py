@@ -6,10 +6,11 @@ Those of single processes are in `process_problems`.
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from webhooks_app.monitoring import backlog, process_problems, reports, write_problems
+from webhooks_app.monitoring import backlog, own_report, process_problems, write_problems
 from webhooks_app.monitoring.facts import RETENTION, Facts
+from webhooks_app.monitoring.own_report import WORKER
 from webhooks_app.monitoring.problem_codes import Code, Problem, Severity
-from webhooks_app.monitoring.reports import WORKER, Process
+from webhooks_app.monitoring.reports import Process
 
 LARGEST_CLOCK_DIFFERENCE = timedelta(seconds=5)
 # A lease ends by the clock of whoever claims next.
@@ -67,7 +68,7 @@ def _redis_fails_since(failing: Sequence[Process]) -> datetime | None:
 
 
 def _of_clocks(facts: Facts) -> Iterator[Problem]:
-    alive = [each for kind in reports.KINDS for each in facts.reports.alive(kind)]
+    alive = [each for kind in own_report.KINDS for each in facts.reports.alive(kind)]
     by_host = {each.host: timedelta(milliseconds=each.clock_ahead_ms) for each in alive}
     for host, ahead in sorted(by_host.items()):
         if abs(ahead) > LARGEST_CLOCK_DIFFERENCE:

@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 
 from webhooks_app.monitoring import lost_processes
 from webhooks_app.monitoring.facts import Facts
+from webhooks_app.monitoring.own_report import SCHEDULER, WEB, WORKER
 from webhooks_app.monitoring.problem_codes import Code, Problem, Severity
-from webhooks_app.monitoring.reports import SCHEDULER, SILENT_AFTER, WEB, WORKER, Process
+from webhooks_app.monitoring.reports import SILENT_AFTER, Process
 
 # A worker or scheduler whose process lives, but which did nothing for so long, hangs.
 HANGS_AFTER_SECONDS = 45.0

@@ -13,11 +13,7 @@ from webhooks_app.db import database_clock, upsert
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import TOTAL_ID, ProcessReport
 from webhooks_app.monitoring import counters
-from webhooks_app.monitoring.own_report import KINDS as KINDS  # the words of a report, for its readers
-from webhooks_app.monitoring.own_report import READS_FORMAT
-from webhooks_app.monitoring.own_report import SCHEDULER as SCHEDULER
-from webhooks_app.monitoring.own_report import WEB as WEB
-from webhooks_app.monitoring.own_report import WORKER as WORKER
+from webhooks_app.monitoring.own_report import READS_FORMAT, WORKER
 
 # Three reports that did not come. A process that is gone shows by then, and within 45 seconds on every page.
 SILENT_AFTER = timedelta(seconds=30)
@@ -106,11 +102,11 @@ def read_concurrency(session: Session, now: datetime) -> dict[str, ConcurrencyUs
             ProcessReport.reported_at > now - SILENT_AFTER,
         )
     )
-    found: dict[str, Window] = {}
+    found: dict[str, ConcurrencyUse] = {}
     for state in rows:
         for endpoint_id, in_flight, limit in state.get("endpoints", ()):
-            before = found.get(endpoint_id, Window(0, 0))
-            found[endpoint_id] = Window(before.in_flight + in_flight, before.limit + limit)
+            before = found.get(endpoint_id, ConcurrencyUse(0, 0))
+            found[endpoint_id] = ConcurrencyUse(before.in_flight + in_flight, before.limit + limit)
     return found
 
 

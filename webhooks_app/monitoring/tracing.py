@@ -78,7 +78,7 @@ class Tracer(Protocol):
 
 
 def is_asked_for(environ: Mapping[str, str]) -> bool:
-    """Tell whether the variables ask for traces. Raises ConfigError for an exporter that there is not."""
+    """Return whether the variables ask for traces. Raises ConfigError for an exporter that there is not."""
     exporter = environ.get("OTEL_TRACES_EXPORTER", "").strip().lower()
     if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true" or exporter == "none":
         return False

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from webhooks_app.db import transient_errors
 from webhooks_app.db.transient_errors import Cause
-from webhooks_app.monitoring import reports
+from webhooks_app.monitoring import own_report
 from webhooks_app.monitoring.facts import Facts
 from webhooks_app.monitoring.problem_codes import Code, Problem, Severity
 
@@ -38,7 +38,7 @@ def of_own(refusal: tuple[Cause, float] | None, *, now: datetime) -> list[Proble
 
 def of_reports(facts: Facts) -> list[Problem]:
     """Return the problem that processes report, since it began for the first of them."""
-    alive = [each for kind in reports.KINDS for each in facts.reports.alive(kind)]
+    alive = [each for kind in own_report.KINDS for each in facts.reports.alive(kind)]
     found = [
         (each.reported_at - timedelta(seconds=each.state["database_seconds"]), each)
         for each in alive

@@ -15,9 +15,10 @@ from flask import Flask, jsonify
 
 from webhooks_app.core import json_parsing, passwords
 from webhooks_app.core.json_parsing import InvalidJson
-from webhooks_app.events.accept import Outcome, Submission
 from webhooks_app.events.catalog import Catalog
-from webhooks_app.events.group_commit import GroupCommit, UnknownToken
+from webhooks_app.events.group_commit import GroupCommit
+from webhooks_app.events.pending_submission import UnknownToken
+from webhooks_app.events.submissions import Submission, SubmissionResult
 from webhooks_app.server.wsgi_bridge import Headers
 from webhooks_app.server.wsgi_environ import Scope
 from webhooks_app.web import logged_ids
@@ -97,10 +98,10 @@ class EventIntake:
             headers += _encoded(rate_limit_headers.of(allowance))
         return headers, content
 
-    async def _commit(self, submission: Submission, token_hash: str) -> Outcome:
+    async def _commit(self, submission: Submission, token_hash: str) -> SubmissionResult:
         loop = asyncio.get_running_loop()
         self._outcomes = self._outcomes or _Outcomes(loop)
-        future: asyncio.Future[Outcome] = loop.create_future()
+        future: asyncio.Future[SubmissionResult] = loop.create_future()
         self._group_commit.submit(submission, partial(self._outcomes.put, future), token_hash=token_hash)
         return await future
 
@@ -145,10 +146,10 @@ class _Outcomes:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._arrived: deque[tuple[asyncio.Future[Outcome], Outcome]] = deque()
+        self._arrived: deque[tuple[asyncio.Future[SubmissionResult], SubmissionResult]] = deque()
         self._is_called = False
 
-    def put(self, future: "asyncio.Future[Outcome]", outcome: Outcome) -> None:
+    def put(self, future: "asyncio.Future[SubmissionResult]", outcome: SubmissionResult) -> None:
         self._arrived.append((future, outcome))
         if not self._is_called:
             self._is_called = True

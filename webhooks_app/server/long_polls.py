@@ -8,26 +8,26 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from webhooks_app.db.transient_errors import DATABASE_ERRORS
-from webhooks_app.server.wsgi_bridge import Hold, Receive
+from webhooks_app.server.wsgi_bridge import LongPoll, Receive
 from webhooks_app.web.api.errors import ApiError
 
 log = logging.getLogger(__name__)
 
 # Returns those of the listeners for which it is time to ask again; called in a thread with their ids and, for
 # each, the session that waits.
-FindNews = Callable[[Mapping[str, str]], set[str]]
+FindReady = Callable[[Mapping[str, str]], set[str]]
 _IDLE_SECONDS = "2"
 # Of listeners that were named while nobody waited for them here, as their program asks, or waits elsewhere.
 _MOST_REMEMBERED = 1000
 
 
-class News(Protocol):
+class MessageSource(Protocol):
     """Messages about listeners that have something; `is_receiving` is whether they would arrive."""
 
-    is_told: bool
+    is_receiving: bool
 
-    def listen(self, hear: Callable[[frozenset[str] | None], None], seconds: float, /) -> None:
-        """Have `hear` called in a thread, with ids or with None for any, for so many seconds."""
+    def listen(self, on_message: Callable[[frozenset[str] | None], None], seconds: float, /) -> None:
+        """Have `on_message` called in a thread, with ids or with None for any, for so many seconds."""
         ...
 
     def close(self) -> None: ...
@@ -50,9 +50,9 @@ class LongPollLimits:
     of_token: int = 20
     of_workspace: int = 40
     look_seconds: float = 0.25
-    told_seconds: float = 1.0
+    receiving_seconds: float = 1.0
     rest_seconds: float = 2.0
-    news_seconds: float = 30.0
+    linger_seconds: float = 30.0
 
 
 DEFAULT_LIMITS = LongPollLimits()
@@ -64,15 +64,19 @@ def fit_connections(connections: int) -> LongPollLimits:
 
 
 class LongPolls:
-    """One per process. Without `news` it looks by itself only."""
+    """One per process. Without `messages` it looks by itself only."""
 
     def __init__(
-        self, find_news: FindNews, limits: LongPollLimits = DEFAULT_LIMITS, *, news: News | None = None
+        self,
+        find_ready: FindReady,
+        limits: LongPollLimits = DEFAULT_LIMITS,
+        *,
+        messages: MessageSource | None = None,
     ) -> None:
-        self._find_news = find_news
+        self._find_ready = find_ready
         self._limits = limits
-        self._news = news
-        self._waiting: dict[asyncio.Future[bool], Hold] = {}
+        self._messages = messages
+        self._waiting: dict[asyncio.Future[bool], LongPoll] = {}
         self._looking: asyncio.Task[None] | None = None
         self._is_closed = False
         # Listeners that were named: of those for which somebody waits, and of others.
@@ -80,25 +84,27 @@ class LongPolls:
         self._named_before: set[str] = set()
         self._is_named = asyncio.Event()
 
-    async def wait(self, hold: Hold, receive: Receive, in_thread: Callable[..., Awaitable[set[str]]]) -> bool:
+    async def wait(
+        self, long_poll: LongPoll, receive: Receive, in_thread: Callable[..., Awaitable[set[str]]]
+    ) -> bool:
         """Wait until something is due, and return True; or False once the time is over or the client gone.
 
         Where too many wait already, return False at once and have the answer say when to ask again. Raises
         ApiError 429 where they are the token's or its workspace's.
         """
         if self._is_closed or len(self._waiting) >= self._limits.waiting:
-            hold.headers.append((b"retry-after", _IDLE_SECONDS.encode()))
+            long_poll.headers.append((b"retry-after", _IDLE_SECONDS.encode()))
             return False
-        self._check_share(hold)
+        self._check_share(long_poll)
         due: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         gone = asyncio.ensure_future(receive())  # after the body, `receive` returns once the client is gone
-        self._waiting[due] = hold
+        self._waiting[due] = long_poll
         try:
-            self._listen(hold)
+            self._listen(long_poll)
             if self._looking is None or self._looking.done():
                 self._looking = asyncio.create_task(self._look(in_thread))
             either: set[asyncio.Future[Any]] = {due, gone}
-            await asyncio.wait(either, timeout=hold.seconds, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(either, timeout=long_poll.seconds, return_when=asyncio.FIRST_COMPLETED)
             return due.done() and due.result() and not gone.done()
         finally:
             del self._waiting[due]
@@ -107,35 +113,35 @@ class LongPolls:
     def close(self) -> None:
         """Answer all that wait, and let none wait from now on: the process is about to end."""
         self._is_closed = True
-        if self._news is not None:
-            self._news.close()
+        if self._messages is not None:
+            self._messages.close()
         for future in self._waiting:
             if not future.done():
                 future.set_result(False)
 
-    def _check_share(self, hold: Hold) -> None:
+    def _check_share(self, long_poll: LongPoll) -> None:
         """Raise ApiError where others would find no place for what this token or workspace has waiting."""
-        of_token = sum(each.token_id == hold.token_id for each in self._waiting.values())
-        of_workspace = sum(each.workspace_id == hold.workspace_id for each in self._waiting.values())
+        of_token = sum(each.token_id == long_poll.token_id for each in self._waiting.values())
+        of_workspace = sum(each.workspace_id == long_poll.workspace_id for each in self._waiting.values())
         if of_token >= self._limits.of_token:
             raise _too_many(f"{of_token} requests of this token")
         if of_workspace >= self._limits.of_workspace:
             raise _too_many(f"{of_workspace} requests of this workspace")
 
-    def _listen(self, hold: Hold) -> None:
+    def _listen(self, long_poll: LongPoll) -> None:
         """Start receiving messages; look again if one named this listener while the application looked."""
-        if self._news is None:
+        if self._messages is None:
             return
         loop = asyncio.get_running_loop()
 
-        def hear(named: frozenset[str] | None) -> None:
+        def on_message(named: frozenset[str] | None) -> None:
             with suppress(RuntimeError):  # the loop is closed, at the end of the process
                 loop.call_soon_threadsafe(self._note, named)
 
-        self._news.listen(hear, hold.seconds + self._limits.news_seconds)
-        if hold.listener_id in self._named_before:
-            self._named_before.discard(hold.listener_id)
-            self._note(frozenset((hold.listener_id,)))
+        self._messages.listen(on_message, long_poll.seconds + self._limits.linger_seconds)
+        if long_poll.listener_id in self._named_before:
+            self._named_before.discard(long_poll.listener_id)
+            self._note(frozenset((long_poll.listener_id,)))
 
     def _note(self, named: frozenset[str] | None) -> None:
         waited_for = self._waited_for().keys()
@@ -171,13 +177,13 @@ class LongPolls:
             if not sessions:
                 continue
             try:
-                due = await in_thread(self._find_news, sessions)
+                due = await in_thread(self._find_ready, sessions)
             except DATABASE_ERRORS:
                 look_at = 0.0
                 await asyncio.sleep(self._limits.rest_seconds)
                 continue
-            for future, hold in self._waiting.items():
-                if hold.listener_id in due and not future.done():
+            for future, long_poll in self._waiting.items():
+                if long_poll.listener_id in due and not future.done():
                     future.set_result(True)
 
     async def _is_all_to_look_for(self, look_at: float) -> bool:
@@ -192,8 +198,8 @@ class LongPolls:
         return False
 
     def _pause_seconds(self) -> float:
-        is_told = self._news is not None and self._news.is_told
-        return self._limits.told_seconds if is_told else self._limits.look_seconds
+        is_receiving = self._messages is not None and self._messages.is_receiving
+        return self._limits.receiving_seconds if is_receiving else self._limits.look_seconds
 
 
 def _too_many(whose: str) -> ApiError:

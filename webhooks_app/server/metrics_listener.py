@@ -38,7 +38,7 @@ class MetricsListener(ThreadingHTTPServer):
         self.allow_reuse_port = True
         self.render = render
         self._seconds = seconds
-        self._left_count, self._logged_at = 0, -_LOGGED_EVERY_SECONDS
+        self._dropped_count, self._logged_at = 0, -_LOGGED_EVERY_SECONDS
         self._counting = threading.Lock()
         self._free = threading.BoundedSemaphore(_MOST_AT_ONCE)
         super().__init__((host, port), _Handler)
@@ -56,11 +56,11 @@ class MetricsListener(ThreadingHTTPServer):
         if self._free.acquire(blocking=False):
             super().process_request(request, client_address)
         else:
-            self._note_left()
+            self._note_dropped()
             self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        deadline = threading.Timer(self._seconds, self._leave, (request,))
+        deadline = threading.Timer(self._seconds, self._drop, (request,))
         deadline.daemon = True
         try:
             deadline.start()
@@ -74,18 +74,18 @@ class MetricsListener(ThreadingHTTPServer):
         if not isinstance(sys.exception(), OSError):  # such as a client that is gone
             log.warning("metrics_request_failed", exc_info=True)
 
-    def _leave(self, request: socket.socket) -> None:
-        self._note_left()
+    def _drop(self, request: socket.socket) -> None:
+        self._note_dropped()
         with suppress(OSError):
             request.shutdown(socket.SHUT_RDWR)
 
-    def _note_left(self) -> None:
+    def _note_dropped(self) -> None:
         """Log how many clients were turned away, or dropped for being slow, since that was last logged."""
         with self._counting:
-            self._left_count += 1
+            self._dropped_count += 1
             if time.monotonic() - self._logged_at < _LOGGED_EVERY_SECONDS:
                 return
-            count, self._left_count = self._left_count, 0
+            count, self._dropped_count = self._dropped_count, 0
             self._logged_at = time.monotonic()
         log.warning("metrics_clients_dropped", extra={"count": count})
 

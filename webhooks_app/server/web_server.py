@@ -62,7 +62,7 @@ def serve(
     for number in STOP_SIGNALS:
         # Until uvicorn has its own, and at its end, when it restores these and repeats the signal.
         signal.signal(number, stop)
-    restart.leaving(server.leave)
+    restart.handle_leave_signal(server.leave)
     asyncio.run(server.run(when_ready))
 
 
@@ -89,9 +89,9 @@ def _server_of(
         drain_seconds=settings.drain_seconds,
         when_ending=when_ending,
         waits=LongPolls(
-            partial(_find_news, services(app).read),
+            partial(_find_ready, services(app).read),
             long_polls.fit_connections(limits.connections),
-            news=services(app).wake_ups.listener_news,
+            messages=services(app).wake_ups.listener_messages,
         ),
     )
 
@@ -107,9 +107,9 @@ def _intake_of(app: Flask) -> EventIntake:
     )
 
 
-def _find_news(database: ReadDatabase, sessions: Mapping[str, str]) -> set[str]:
+def _find_ready(database: ReadDatabase, sessions: Mapping[str, str]) -> set[str]:
     with database.connect_autocommit() as connection:
-        return due_requests.find_news(connection, sessions, now=clock.now())
+        return due_requests.find_ready(connection, sessions, now=clock.now())
 
 
 class WebServer:

@@ -36,7 +36,7 @@ _LIVENESS, _STATIC = "/livez", "/static/"
 
 
 @dataclass(slots=True)
-class Hold:
+class LongPoll:
     """How an answer waits, as a long poll; see `web.responses.ask_to_wait`. `headers` are added to it."""
 
     listener_id: str
@@ -47,10 +47,10 @@ class Hold:
     headers: Headers = field(default_factory=list)
 
 
-class Waits(Protocol):
+class LongPollWaiter(Protocol):
     """What keeps long polls waiting until something is due."""
 
-    async def wait(self, hold: Hold, receive: Receive, in_thread: Callable[..., Any], /) -> bool:
+    async def wait(self, long_poll: LongPoll, receive: Receive, in_thread: Callable[..., Any], /) -> bool:
         """Return whether to ask the application again. Raises ApiError where none may wait."""
         ...
 
@@ -69,7 +69,7 @@ class WsgiBridge:
         threads: int,
         queue_seconds: float,
         path_prefix: str = "",
-        waits: "Waits | None" = None,
+        waits: "LongPollWaiter | None" = None,
     ) -> None:
         self._app = app
         self._waits = waits
@@ -96,11 +96,11 @@ class WsgiBridge:
         ours = {FAILURE_KEY: failure, request_ids.ENVIRON_KEY: request_id, logged_ids.KEY: noted}
         context = Context()  # the application may hold context variables from one piece to the next
         answer = await self._begin(environ_of(scope, body) | ours, context)
-        if hold := answer.take_hold():
-            if self._waits is not None and await self._waits.wait(hold, receive, self._in_thread):
+        if long_poll := answer.take_long_poll():
+            if self._waits is not None and await self._waits.wait(long_poll, receive, self._in_thread):
                 answer = await self._begin(environ_of(scope, body) | ours, context)
-                answer.take_hold()
-            answer.headers += hold.headers
+                answer.take_long_poll()
+            answer.headers += long_poll.headers
         start = {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
         if answer.rest is None:
             await send(start)
@@ -111,7 +111,7 @@ class WsgiBridge:
 
     async def _stream(
         self,
-        answer: "_Answer",
+        answer: "_WsgiAnswer",
         start: dict[str, Any],
         context: Context,
         receive: Receive,
@@ -134,12 +134,12 @@ class WsgiBridge:
             gone.cancel()
             await self._in_thread(context.run, _close, answer.source)
 
-    async def _begin(self, environ: dict[str, Any], context: Context) -> "_Answer":
+    async def _begin(self, environ: dict[str, Any], context: Context) -> "_WsgiAnswer":
         path = environ["PATH_INFO"].removeprefix(self._path_prefix)
         is_light = path == _LIVENESS or path.startswith(_STATIC)
         pool = self._light_pool if is_light else self._pool
         environ[request_deadline.RECEIVED_AT] = time.monotonic()
-        work: Future[_Answer] = pool.submit(context.run, self._call, environ)
+        work: Future[_WsgiAnswer] = pool.submit(context.run, self._call, environ)
         # Work that a thread has begun cannot be canceled any more, and goes on.
         patience = asyncio.get_running_loop().call_later(self._queue_seconds, work.cancel)
         try:
@@ -156,8 +156,8 @@ class WsgiBridge:
     def _in_thread(self, act: Callable[..., Any], *arguments: Any) -> "asyncio.Future[Any]":
         return asyncio.get_running_loop().run_in_executor(self._pool, act, *arguments)
 
-    def _call(self, environ: dict[str, Any]) -> "_Answer":
-        answer = _Answer()
+    def _call(self, environ: dict[str, Any]) -> "_WsgiAnswer":
+        answer = _WsgiAnswer()
         answer.source = self._app(environ, answer.start)
         is_whole = isinstance(answer.source, (list, tuple)) or _has_length(answer.headers)
         try:
@@ -178,7 +178,7 @@ class WsgiBridge:
         self._light_pool.shutdown(wait=False, cancel_futures=True)
 
 
-class _Answer:
+class _WsgiAnswer:
     """What the application says: status, headers, the first piece of the body, and where the rest is from."""
 
     status = 500
@@ -202,14 +202,14 @@ class _Answer:
             return bytes(piece)
         return _CUT_SHORT if self.is_cut_short else _END
 
-    def take_hold(self) -> Hold | None:
+    def take_long_poll(self) -> LongPoll | None:
         """Return what the application asks of the server, and take it out of what the client gets."""
         asked = [value for name, value in self.headers if name == _WAIT_HEADER]
         if not asked:
             return None
         self.headers = [header for header in self.headers if header[0] != _WAIT_HEADER]
         listener_id, seconds, workspace_id, token_id, session_id = asked[0].decode("latin-1").split(" ")
-        return Hold(listener_id, int(seconds), workspace_id, token_id, session_id)
+        return LongPoll(listener_id, int(seconds), workspace_id, token_id, session_id)
 
     def start(self, status: str, headers: list[tuple[str, str]], _exc_info: object = None) -> None:
         self.status = int(status[:3])
@@ -225,7 +225,7 @@ def busy() -> ApiError:
 
 
 def _has_length(headers: Headers) -> bool:
-    """Tell whether the body's length is known, so that it is at hand as a whole or is a file."""
+    """Return whether the body's length is known, so that it is at hand as a whole or is a file."""
     return any(name == b"content-length" for name, _ in headers)
 
 

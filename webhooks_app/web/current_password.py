@@ -23,13 +23,13 @@ _WITHOUT_PASSWORD = frozenset({SignInMethod.SSO, SignInMethod.LINK, SignInMethod
 
 
 def is_fresh() -> bool:
-    """Tell whether the person has just logged in by another way than a password, which is proof enough."""
+    """Return whether the person has just logged in by another way than a password, which is proof enough."""
     found = sessions.current()
     return found is not None and _did_without(found) and clock.now() - found.created_at <= FRESH
 
 
 def _did_without(found: UserSession) -> bool:
-    """Tell whether the session was begun without a password, which its person may not have."""
+    """Return whether the session was begun without a password, which its person may not have."""
     return found.method in _WITHOUT_PASSWORD
 
 
@@ -46,11 +46,11 @@ def refusal(password: str) -> str:
     address = request.remote_addr or ""
     end_snapshot()  # hashing takes a while
     # Whoever is logged in is known here whatever strangers try.
-    wanted = log_in_limits.allowances(email, source_of(device=user_id))
-    if not log_in_limits.reserve(services().write, wanted, now=clock.now()):
+    reserved = log_in_limits.allowances(email, source_of(device=user_id))
+    if not log_in_limits.reserve(services().write, reserved, now=clock.now()):
         return TOO_MANY
     if passwords.is_password(password, hashed):
-        log_in_limits.give_back(services().write, wanted, now=clock.now())
+        log_in_limits.give_back(services().write, reserved, now=clock.now())
         return ""
     users.record_log_in(services().write, email=email, address=address, user_id=user_id, is_right=False)
     found = sessions.current()

@@ -63,7 +63,7 @@ def _stream(parts: Iterable[str], place: ExportPlace, *, workspace_id: str) -> I
         for part in parts:
             yield from place.hand_out(part)
             if place.is_lost:
-                log.info("export_cut_short", extra={"workspace": workspace_id, "cause": "slow_reader"})
+                log.info("export_cut_short", extra={"workspace_id": workspace_id, "cause": "slow_reader"})
                 yield "\n" + _TOO_SLOW
                 raise CutShort
     except transient_errors.DATABASE_ERRORS as error:

@@ -12,7 +12,7 @@ from webhooks_app.deliveries.log.attempts import LoggedAttempt, read_attempts, r
 from webhooks_app.deliveries.log.event_content import read_event_content
 from webhooks_app.deliveries.log.filters import Status
 from webhooks_app.deliveries.log.rows import DeliveryRow
-from webhooks_app.endpoints import overview
+from webhooks_app.endpoints import waiting_counts
 from webhooks_app.extensions import db
 from webhooks_app.web import response_text
 from webhooks_app.web.delivery_rows import load_row
@@ -69,7 +69,7 @@ def _count_retrying(row: DeliveryRow) -> int:
     """Return how many deliveries to the endpoint are retrying, where a test just arrived."""
     if not row.is_test or row.status is not Status.DELIVERED or not row.is_reachable:
         return 0
-    return overview.count_retrying(db.session(), row.endpoint_id)
+    return waiting_counts.count_retrying(db.session(), row.endpoint_id)
 
 
 def _curl_command(row: DeliveryRow, attempts: list[LoggedAttempt], body: str) -> str:

@@ -91,7 +91,7 @@ def _of_deployment(name: str) -> Response | None:
 
 
 def _has(folder: Path, name: str) -> bool:
-    """Tell whether there is such a file within the folder, whatever the name holds."""
+    """Return whether there is such a file within the folder, whatever the name holds."""
     path = safe_join(str(folder), name)
     return path is not None and os.path.isfile(path)
 

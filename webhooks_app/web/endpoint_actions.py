@@ -2,7 +2,7 @@
 
 from flask import Blueprint, abort, flash, redirect, url_for
 
-from webhooks_app.endpoints import actions, management, overview
+from webhooks_app.endpoints import actions, management, waiting_counts
 from webhooks_app.extensions import db, services
 from webhooks_app.listeners import ending
 from webhooks_app.web.access import actor, admin_required, load_endpoint, load_kept_endpoint
@@ -33,7 +33,7 @@ def enable(endpoint_id: str) -> PageResponse:
     if endpoint.is_enabled:
         flash("This endpoint is enabled already.", "info")
         return redirect(url_for("endpoints.show", endpoint_id=endpoint_id), 303)
-    form = EnableForm(overview.count_held(db.session(), endpoint.id))
+    form = EnableForm(waiting_counts.count_held(db.session(), endpoint.id))
     if not form.validate():
         return render_settings(endpoint, settings_form(endpoint, formdata=None), enable_form=form)
     send = form.held.data == "send"
@@ -72,7 +72,7 @@ def end(endpoint_id: str) -> PageResponse:
     if not endpoint.is_listener:
         abort(404)
     ending.end(services().write, endpoint.id, actor=actor())
-    services().wake_ups.tell_listeners([endpoint.id])
+    services().wake_ups.notify_listeners([endpoint.id])
     flash(f"“{endpoint.name}” has ended. Its program is told at once.", "success")
     return redirect(url_for("endpoints.index"), 303)
 

@@ -67,7 +67,7 @@ def first_endpoints(limit: int) -> list[tuple[str, str]]:
 
 
 def _is_ambiguous(endpoint_id: str) -> bool:
-    """Tell whether its name alone leads elsewhere: another has it, or this one is deleted."""
+    """Return whether its name alone leads elsewhere: another has it, or this one is deleted."""
     endpoint = db.session.get(Endpoint, endpoint_id)
     if endpoint is None or endpoint.deleted_at is not None:
         return endpoint is not None

@@ -27,11 +27,11 @@ def _event_types() -> frozenset[str]:
 
 
 def index() -> PageResponse:
-    wanted = endpoint_pages.parse(request.args, _event_types())
+    endpoint_filter = endpoint_pages.parse(request.args, _event_types())
     page = endpoint_pages.read_page(
         db.session(),
         g.workspace.id,
-        wanted,
+        endpoint_filter,
         now=clock.now(),
         after=request.args.get("after", ""),
         before=request.args.get("before", ""),
@@ -40,7 +40,7 @@ def index() -> PageResponse:
         render_template(
             "endpoints/_list.html" if is_fragment() else "endpoints/index.html",
             page=page,
-            wanted=wanted,
+            endpoint_filter=endpoint_filter,
             states=HealthState,
             groups=services().catalog.groups,
             listeners=[] if is_fragment() else overview.read_live(db.session(), g.workspace.id),
@@ -49,7 +49,7 @@ def index() -> PageResponse:
     )
     if request.headers.get("HX-Source") == "form#filters":
         # Without the form's empty fields.
-        response.headers["HX-Push-Url"] = endpoint_list_address(wanted)
+        response.headers["HX-Push-Url"] = endpoint_list_address(endpoint_filter)
     return response
 
 

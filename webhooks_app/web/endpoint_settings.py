@@ -6,7 +6,7 @@ from flask import flash, render_template, request
 
 from webhooks_app.core.encryption import DecryptionError
 from webhooks_app.db.models import Endpoint
-from webhooks_app.endpoints import custom_headers, overview
+from webhooks_app.endpoints import custom_headers, waiting_counts
 from webhooks_app.extensions import db, services
 from webhooks_app.web.forms.endpoint_action_forms import DeleteForm, EnableForm
 from webhooks_app.web.forms.endpoint_forms import EndpointForm
@@ -31,7 +31,7 @@ def render_settings(
     delete_form: DeleteForm | None = None,
 ) -> PageResponse:
     """Return the page; 422 with a form that was refused."""
-    waiting = overview.read_backlog(db.session(), endpoint.id)
+    waiting = waiting_counts.read_backlog(db.session(), endpoint.id)
     return render_form(
         "endpoints/settings.html",
         form,

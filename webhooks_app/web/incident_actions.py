@@ -6,10 +6,10 @@ from webhooks_app.core.encryption import DecryptionError
 from webhooks_app.db.models import Endpoint
 from webhooks_app.deliveries.log.rows import read_row
 from webhooks_app.endpoints import actions, custom_headers
-from webhooks_app.endpoints.actions import EndpointValues
 from webhooks_app.endpoints.custom_headers import ValueNeeded
+from webhooks_app.endpoints.endpoint_values import EndpointValues
 from webhooks_app.events import test_events
-from webhooks_app.events.accept import NewEvent
+from webhooks_app.events.submissions import NewEvent
 from webhooks_app.extensions import db, services
 from webhooks_app.web import incident_cards
 from webhooks_app.web.access import actor, admin_required, load_kept_endpoint

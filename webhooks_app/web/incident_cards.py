@@ -6,11 +6,11 @@ from zlib import crc32
 
 from webhooks_app.core import text_display
 from webhooks_app.db.models import Endpoint
-from webhooks_app.endpoints import failure_groups, health, incidents, overview
+from webhooks_app.endpoints import failure_groups, health, incidents, waiting_counts
 from webhooks_app.endpoints.failure_groups import Failure, FailureGroup
 from webhooks_app.endpoints.health import HealthState
 from webhooks_app.endpoints.incidents import FailedAttempt, Incident
-from webhooks_app.endpoints.overview import Backlog
+from webhooks_app.endpoints.waiting_counts import Backlog
 from webhooks_app.extensions import db
 from webhooks_app.web import response_text
 
@@ -64,8 +64,8 @@ def load(endpoint: Endpoint) -> IncidentCard:
         state,
         incident,
         failure_groups.group(_failures(incident)) if incident else [],
-        overview.read_backlog(session, endpoint.id),
-        overview.has_failed(session, endpoint.id),
+        waiting_counts.read_backlog(session, endpoint.id),
+        waiting_counts.has_failed(session, endpoint.id),
     )
 
 
@@ -81,7 +81,7 @@ def _failures(incident: Incident) -> Iterator[Failure]:
 
 
 def _is_packed(head: bytes) -> bool:
-    """Tell whether the head says how to read the body."""
+    """Return whether the head says how to read the body."""
     lowered = head.lower()
     return b"content-encoding" in lowered or b"charset" in lowered
 

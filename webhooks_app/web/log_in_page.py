@@ -54,14 +54,14 @@ def log_in() -> PageResponse:
     email = users.normalize_email(form.email.data)
     user = db.session.scalar(select(User).where(User.email == email))
     end_snapshot()  # hashing takes a while
-    wanted = log_in_limits.allowances(email, source_of(known_devices.device_of(user)))
-    if not log_in_limits.reserve(services().write, wanted, now=clock.now()):
+    reserved = log_in_limits.allowances(email, source_of(known_devices.device_of(user)))
+    if not log_in_limits.reserve(services().write, reserved, now=clock.now()):
         return _refuse(form, LOCKED), 429, {"Retry-After": str(_WINDOW_SECONDS)}
     is_right = passwords.is_password(form.password.data, user.password_hash if user else None)
     if user is None or not is_right:
         _record_refusal(email, user)
         return _refuse(form, REFUSAL), 422
-    log_in_limits.give_back(services().write, wanted, now=clock.now())
+    log_in_limits.give_back(services().write, reserved, now=clock.now())
     return log_ins.go_on(user, SignInMethod.PASSWORD)
 
 

@@ -16,9 +16,10 @@ from webhooks_app.extensions import db, services
 from webhooks_app.monitoring import backlog, lost_processes
 from webhooks_app.monitoring.backlog import Sample
 from webhooks_app.monitoring.facts import Facts
+from webhooks_app.monitoring.own_report import KINDS
 from webhooks_app.monitoring.problem_codes import Severity
 from webhooks_app.monitoring.process_problems import HANGS_AFTER_SECONDS
-from webhooks_app.monitoring.reports import KINDS, Process
+from webhooks_app.monitoring.reports import Process
 from webhooks_app.web import platform_health
 from webhooks_app.web.responses import PageResponse, is_fragment
 
@@ -31,7 +32,7 @@ def add_routes(blueprint: Blueprint) -> None:
 
 
 def is_operator() -> bool:
-    """Tell whether whoever is logged in is one of WEBHOOKS_OPERATORS."""
+    """Return whether whoever is logged in is one of WEBHOOKS_OPERATORS."""
     return current_user.is_authenticated and current_user.email in services().settings.operators
 
 
@@ -42,7 +43,7 @@ class ProcessRow:
 
 
 @dataclass(frozen=True, slots=True)
-class EndpointRow:
+class BusyEndpoint:
     """One of the endpoints that have most due, or most requests under way."""
 
     id: str
@@ -105,7 +106,7 @@ def _status(process: Process, known: Facts, lost: list[Process]) -> str:
     return "silent" if process in lost else ""
 
 
-def _endpoint_rows(known: Facts) -> list[EndpointRow]:
+def _endpoint_rows(known: Facts) -> list[BusyEndpoint]:
     due: dict[str, int] = {}
     if known.samples:
         due = {str(name): int(str(count)) for name, count in known.samples[-1].endpoints}
@@ -116,7 +117,7 @@ def _endpoint_rows(known: Facts) -> list[EndpointRow]:
         .where(Endpoint.id.in_(due.keys() | in_flight.keys()))
     )
     rows = [
-        EndpointRow(row.id, row.name, row.workspace, due.get(row.id, 0), in_flight.get(row.id, 0))
+        BusyEndpoint(row.id, row.name, row.workspace, due.get(row.id, 0), in_flight.get(row.id, 0))
         for row in db.session.execute(named).all()
     ]
     return sorted(rows, key=lambda each: (-each.due, -each.in_flight, each.id))

@@ -10,7 +10,7 @@ from wtforms.validators import DataRequired, Length
 
 from webhooks_app.accounts import passkey_ceremonies, passkeys
 from webhooks_app.accounts.passkey_ceremonies import LARGEST_ANSWER, PasskeyRefused, RelyingParty
-from webhooks_app.accounts.passkeys import TooMany
+from webhooks_app.accounts.passkeys import TooManyPasskeys
 from webhooks_app.db.models import Passkey, SignInMethod, User
 from webhooks_app.extensions import db, services
 from webhooks_app.web import current_password, device_names, log_ins
@@ -86,7 +86,7 @@ def add_passkey() -> PageResponse:
     except PasskeyRefused as error:
         log.info("passkey_not_added", extra={"reason": str(error)})
         flash(NOT_ADDED, "danger")
-    except TooMany as error:
+    except TooManyPasskeys as error:
         flash(f"You have {error.count} passkeys. Remove one first.", "danger")
     else:
         flash(f"Passkey “{name}” added. It logs you in from now on.", "success")

@@ -53,8 +53,8 @@ def ask() -> PageResponse:
 
 def _may_ask(email: str) -> bool:
     """Count the try by account and address, as tries of a password are."""
-    wanted = log_in_limits.allowances(f"reset {email}", source_of(""))
-    return log_in_limits.reserve(services().write, wanted, now=clock.now())
+    reserved = log_in_limits.allowances(f"reset {email}", source_of(""))
+    return log_in_limits.reserve(services().write, reserved, now=clock.now())
 
 
 def _send(server: MailServer, user: User) -> None:
@@ -72,7 +72,7 @@ def _send_patiently(server: MailServer, email: Email) -> None:
             mail.send(server, email)
             return
         except MailError as error:
-            log.warning("mail_failed", extra={"email": email.id, "reason": str(error)})
+            log.warning("mail_failed", extra={"email_id": email.id, "reason": str(error)})
         if pause is not None:
             time.sleep(pause)
 

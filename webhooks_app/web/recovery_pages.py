@@ -12,7 +12,7 @@ from webhooks_app.db.models import Recovery, RecoveryAction
 from webhooks_app.deliveries import recoveries, recovery_progress
 from webhooks_app.deliveries.log import filters
 from webhooks_app.deliveries.log.filter_values import FilterError
-from webhooks_app.deliveries.log.filters import LogFilter, Status, Traffic
+from webhooks_app.deliveries.log.filters import LogFilter, Status, TrafficKind
 from webhooks_app.endpoints import health
 from webhooks_app.endpoints.health import HealthState
 from webhooks_app.extensions import db, services
@@ -26,7 +26,7 @@ from webhooks_app.web.endpoint_choice import endpoint_names, with_endpoint_id
 from webhooks_app.web.responses import PageResponse, is_fragment
 
 NEWEST = 50
-FIRST_CHOICE = LogFilter(status=Status.UNDELIVERED, traffic=Traffic.REAL, range="24h")
+FIRST_CHOICE = LogFilter(status=Status.UNDELIVERED, traffic=TrafficKind.REAL, range="24h")
 ACTIONS = {
     RecoveryAction.REPLAY: "Replay",
     RecoveryAction.SEND: "Send now what waits",

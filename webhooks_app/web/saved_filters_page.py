@@ -8,7 +8,7 @@ from werkzeug.datastructures import MultiDict
 from webhooks_app.db.models import SavedFilter
 from webhooks_app.deliveries.log import saved_filters
 from webhooks_app.deliveries.log.filters import LogFilter
-from webhooks_app.deliveries.log.saved_filters import MOST_FILTERS, NameTaken, TooMany
+from webhooks_app.deliveries.log.saved_filters import MOST_FILTERS, NameTaken, TooManyFilters
 from webhooks_app.extensions import db, services
 from webhooks_app.web.access import actor, admin_required, load_owned
 from webhooks_app.web.endpoint_choice import endpoint_names
@@ -30,25 +30,25 @@ def add_routes(blueprint: Blueprint) -> None:
 
 def saved() -> PageResponse:
     """Show all; for admins, with the filter of the request's arguments to be saved if there is one."""
-    wanted = filter_of_request(request.args)
-    return _page(wanted, NameForm(formdata=None))
+    log_filter = filter_of_request(request.args)
+    return _page(log_filter, NameForm(formdata=None))
 
 
 @admin_required
 def save() -> PageResponse:
-    wanted = filter_of_request(MultiDict(parse_qsl(request.form.get("filter", ""))))
-    if wanted == LogFilter():
+    log_filter = filter_of_request(MultiDict(parse_qsl(request.form.get("filter", ""))))
+    if log_filter == LogFilter():
         abort(400)
     form = NameForm()
     if not form.validate():
-        return _page(wanted, form), 422
+        return _page(log_filter, form), 422
     try:
-        saved_filters.save(services().write, g.workspace.id, form.name.data, wanted, actor=actor())
-    except (NameTaken, TooMany) as refusal:
+        saved_filters.save(services().write, g.workspace.id, form.name.data, log_filter, actor=actor())
+    except (NameTaken, TooManyFilters) as refusal:
         form.name.errors = [_TAKEN if isinstance(refusal, NameTaken) else _TOO_MANY]
-        return _page(wanted, form), 422
+        return _page(log_filter, form), 422
     flash(f"Filter “{form.name.data}” saved for everybody in this workspace.", "success")
-    return redirect(log_address(wanted.arguments), 303)
+    return redirect(log_address(log_filter.arguments), 303)
 
 
 @admin_required
@@ -75,15 +75,15 @@ def remove(filter_id: str) -> PageResponse:
 
 
 def _page(
-    wanted: LogFilter, form: NameForm, *, renamed: str = "", rename_form: NameForm | None = None
+    log_filter: LogFilter, form: NameForm, *, renamed: str = "", rename_form: NameForm | None = None
 ) -> str:
     """Render the page; `rename_form` stands at the filter `renamed`, with what is wrong about it."""
     found = saved_filters.read_all(db.session(), g.workspace.id)
-    named = [each.filter.get("endpoint", "") for each in found] + [wanted.endpoint]
+    named = [each.filter.get("endpoint", "") for each in found] + [log_filter.endpoint]
     return render_template(
         "deliveries/saved.html",
         saved=found,
-        wanted=wanted.arguments,
+        log_filter=log_filter.arguments,
         form=form,
         renamed=renamed,
         rename_form=rename_form,

@@ -27,7 +27,7 @@ def answer() -> Response | None:
 
 
 def is_met() -> bool:
-    """Tell whether this session has shown a second factor, or needs none."""
+    """Return whether this session has shown a second factor, or needs none."""
     session = sessions.current()
     return current_user.second_factor_at is not None or (session is not None and session.method in _ENOUGH)
 

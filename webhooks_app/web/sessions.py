@@ -93,7 +93,7 @@ def load_user(session_id: str) -> User | None:
 
 
 def _goes_on(found: UserSession | None, user_id: str, token: str) -> bool:
-    """Tell whether the session may be used, and note that it is."""
+    """Return whether the session may be used, and note that it is."""
     if found is None and _TOKEN in session:
         return False
     if found is not None and found.ended_at is not None:

@@ -12,7 +12,7 @@ from webhooks_app.db import bulk_sql, traffic_sql
 from webhooks_app.db.models import Facet
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery
 
-SLOT_MINUTES = 5
+INTERVAL_MINUTES = 5
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 _Key = tuple[str, Facet, datetime, str]
@@ -38,7 +38,7 @@ def add(
             "scope_id": scope_id,
             "facet": facet.value,
             "starts_at": moment(starts_at),
-            "minutes": SLOT_MINUTES,
+            "minutes": INTERVAL_MINUTES,
             "name": name,
             "count": count,
             "failed": failed,
@@ -53,11 +53,11 @@ def _count(attempted: Iterable[ClaimedDelivery], subjects: Mapping[str, Subject]
     """Return by key how many attempts there were, and how many of them failed."""
     counts: dict[_Key, list[int]] = {}
     # First by what makes them differ: a batch of hundreds has a handful of such kinds.
-    for (endpoint_id, subject, slot, name, is_success), number in _kinds(attempted, subjects).items():
+    for (endpoint_id, subject, interval_at, name, is_success), number in _kinds(attempted, subjects).items():
         for scope_id in (endpoint_id, subject.workspace_id):
             for key in (
-                (scope_id, Facet.RESPONSE, slot, name),
-                (scope_id, Facet.EVENT_TYPE, slot, subject.event_type),
+                (scope_id, Facet.RESPONSE, interval_at, name),
+                (scope_id, Facet.EVENT_TYPE, interval_at, subject.event_type),
             ):
                 sums = counts.setdefault(key, [0, 0])
                 sums[0] += number
@@ -69,18 +69,18 @@ def _kinds(
     attempted: Iterable[ClaimedDelivery], subjects: Mapping[str, Subject]
 ) -> Counter[tuple[str, Subject, datetime, str, bool]]:
     found: Counter[tuple[str, Subject, datetime, str, bool]] = Counter()
-    slot = ends_at = _EARLIEST
+    interval_at = ends_at = _EARLIEST
     for each in attempted:
-        if not slot <= each.started_at < ends_at:  # those of a batch began at about one time
-            slot = _slot(each.started_at)
-            ends_at = slot + timedelta(minutes=SLOT_MINUTES)
+        if not interval_at <= each.started_at < ends_at:  # those of a batch began at about one time
+            interval_at = _interval_start(each.started_at)
+            ends_at = interval_at + timedelta(minutes=INTERVAL_MINUTES)
         outcome = each.outcome
         # Asked of failures alone, as an attribute of an Enum's class takes long to look up.
         name = str(outcome.status) if outcome.is_success else response_name(outcome.kind, outcome.status)
         if subject := subjects.get(each.delivery_id):  # none of one that was deleted since it was claimed
-            found[each.endpoint_id, subject, slot, name, outcome.is_success] += 1
+            found[each.endpoint_id, subject, interval_at, name, outcome.is_success] += 1
     return found
 
 
-def _slot(moment: datetime) -> datetime:
-    return moment.replace(minute=moment.minute - moment.minute % SLOT_MINUTES, second=0, microsecond=0)
+def _interval_start(moment: datetime) -> datetime:
+    return moment.replace(minute=moment.minute - moment.minute % INTERVAL_MINUTES, second=0, microsecond=0)

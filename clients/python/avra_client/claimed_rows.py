@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class OutboxRow:
     """A claimed row; `was_handed_over` tells that it may have reached the platform before.
 
     `failing_since` is when the platform first did not take it although it answered otherwise.
@@ -23,7 +23,7 @@ class Claim:
     """Rows that are this relay's until `until`, in milliseconds; how many were set aside as unknown."""
 
     token: str
-    rows: Sequence[Row]
+    rows: Sequence[OutboxRow]
     until: int
     unknown: int
 
@@ -51,6 +51,6 @@ class Outcomes:
 
     accepted: Mapping[str, str]
     rejected: Mapping[str, str]
-    released: Sequence[Row] = ()
-    uncertain: Sequence[Row] = ()
+    released: Sequence[OutboxRow] = ()
+    uncertain: Sequence[OutboxRow] = ()
     failing: Mapping[str, Failing] = field(default_factory=dict)

@@ -7,7 +7,7 @@ while the platform is spoken to, and what a dead relay had claimed is free again
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from avra_client.claimed_rows import Claim, Failing, Outcomes, Row
+from avra_client.claimed_rows import Claim, Failing, OutboxRow, Outcomes
 from avra_client.outbox_schema import LONGEST_ERROR
 from avra_client.outbox_state import COUNTED_AT_MOST, OutboxState
 from avra_client.outbox_table import pieces
@@ -59,10 +59,10 @@ class OutboxRows(OutboxState):
                 {"token": token, "until": now + lease, "now": now},
                 list(chosen),
             )
-            rows = [Row(*each, *chosen[each[0]]) for each in self._data(list(chosen))]
+            rows = [OutboxRow(*each, *chosen[each[0]]) for each in self._data(list(chosen))]
         return Claim(token, sorted(rows, key=lambda row: row.id), now + lease, len(old))
 
-    def settle(self, claim: Claim, outcomes: Outcomes, *, now: int, keeps_sent: bool) -> None:
+    def record(self, claim: Claim, outcomes: Outcomes, *, now: int, keeps_sent: bool) -> None:
         """Record what came of a claim; what another relay claimed meanwhile is its own to record."""
         with self._transaction():
             for row_id, event_id in outcomes.accepted.items() if keeps_sent else ():

@@ -32,7 +32,7 @@ _SUSPECTS = 3
 _TRIES = 4
 
 
-class Trouble(Exception):
+class HandOverFailed(Exception):
     """The platform did not take what was handed over; `retry_after` is how many seconds it asked for."""
 
     def __init__(self, reason: str, retry_after: float | None = None) -> None:
@@ -87,9 +87,9 @@ class Relay:
             while not (stop and stop.is_set()):
                 try:
                     sent = self._hand_over()
-                except Trouble as trouble:
+                except HandOverFailed as failure:
                     chances -= 1
-                    self._single_out(trouble, has_chance=chances >= 0)
+                    self._single_out(failure, has_chance=chances >= 0)
                     continue
                 if sent is None:
                     break
@@ -97,22 +97,22 @@ class Relay:
                 chances = _SUSPECTS if sent else chances
             if self._failing:
                 rows = "1 row is" if len(self._failing) == 1 else f"{len(self._failing)} rows are"
-                raise Trouble(f"{rows} not taken, though others are")
+                raise HandOverFailed(f"{rows} not taken, though others are")
             return accepted
         finally:
             self.close()
 
-    def _single_out(self, trouble: Trouble, *, has_chance: bool) -> None:
+    def _single_out(self, failure: HandOverFailed, *, has_chance: bool) -> None:
         """Have the next row go alone if the platform answers, so that one row keeps no other back.
 
         Raises Trouble if it does not.
         """
-        if not has_chance or not relay_outcomes.may_be_of_a_row(trouble.__cause__):
-            raise trouble
+        if not has_chance or not relay_outcomes.may_be_of_a_row(failure.__cause__):
+            raise failure
         try:
             self._client.event_types()
         except SendError as error:
-            raise trouble from error
+            raise failure from error
         self._is_answering, self._size = True, 1
 
     def close(self) -> None:
@@ -135,35 +135,37 @@ class Relay:
         """Hand over one batch; return how many seconds to wait before the next."""
         self.state.last_round_at = time.monotonic()
         try:
-            if self.state.trouble:
+            if self.state.last_failure:
                 self._client.event_types()  # carries nothing, so that no row's fate depends on its answer
                 self._is_answering = True
             accepted = self._hand_over()
-        except (Trouble, SendError) as error:
-            return self._note_trouble(error, getattr(error, "retry_after", None))
+        except (HandOverFailed, SendError) as error:
+            return self._note_failure(error, getattr(error, "retry_after", None))
         except Exception as error:
             # Each driver has error classes of its own; a new connection is tried until one works.
             self.close()
-            return self._note_trouble(error, None)
-        if accepted == 0 and self.state.trouble:
+            return self._note_failure(error, None)
+        if accepted == 0 and self.state.last_failure:
             return self._limits.poll_seconds  # a row that fails, or is set aside, says nothing of others
-        if self.state.trouble:
+        if self.state.last_failure:
             log.info("relay works again")
-        self.state.trouble, self.state.troubled_since = "", None
+        self.state.last_failure, self.state.failing_since = "", None
         return self._limits.poll_seconds if accepted is None else 0.0
 
-    def _note_trouble(self, error: Exception, retry_after: float | None) -> float:
+    def _note_failure(self, error: Exception, retry_after: float | None) -> float:
         """Return how long to wait: longer each time, and as long as the platform asked for."""
         state = self.state
-        state.trouble = f"{type(error).__name__}: {error}".splitlines()[0]
-        state.troubled_since = state.troubled_since or time.monotonic()
+        state.last_failure = f"{type(error).__name__}: {error}".splitlines()[0]
+        state.failing_since = state.failing_since or time.monotonic()
         state.totals.failures += 1
         self._size, self._is_answering = 1, False  # what is sent next finds out for all others
-        passed = time.monotonic() - state.troubled_since
+        passed = time.monotonic() - state.failing_since
         longest = min(self._limits.longest_pause_seconds, max(self._limits.first_pause_seconds, passed))
         pause = max(longest * random.uniform(0.5, 1), min(retry_after or 0, 300.0))
         is_a_bug = type(error).__module__ == "builtins"
-        log.warning("relay in trouble, again in %.1f s: %s", pause, state.trouble, exc_info=is_a_bug)
+        log.warning(
+            "relay cannot hand over, again in %.1f s: %s", pause, state.last_failure, exc_info=is_a_bug
+        )
         return pause
 
     def _hand_over(self) -> int | None:
@@ -186,9 +188,9 @@ class Relay:
         began = time.monotonic()
         outcomes, results = self._send(claim)
         keeps = self._limits.keep_sent_hours > 0
-        self.rows.settle(claim, outcomes, now=_now_ms(), keeps_sent=keeps)
+        self.rows.record(claim, outcomes, now=_now_ms(), keeps_sent=keeps)
         self.state.note_outcomes(outcomes, results, time.monotonic() - began)
-        self._raise_trouble(claim, outcomes, results)
+        self._raise_failure(claim, outcomes, results)
         if not claim.is_of_failing:
             self._size = min(self._limits.batch, self._size * 2)
         return len(outcomes.accepted)
@@ -218,13 +220,13 @@ class Relay:
         (self._failing.discard if failing.due_at is None else self._failing.add)(row.id)
         return replace(outcomes, uncertain=(), failing={row.id: failing})
 
-    def _raise_trouble(self, claim: Claim, outcomes: Outcomes, results: Sequence[Result]) -> None:
+    def _raise_failure(self, claim: Claim, outcomes: Outcomes, results: Sequence[Result]) -> None:
         """Raise Trouble for what was not taken; not for a row that has been known to fail by itself."""
         failed = (each.error for each in results if each.error and not relay_outcomes.is_own_fault(each))
         error = next(failed, None)
         if error is None or (outcomes.failing and claim.is_of_failing):
             return
-        raise Trouble(str(error), getattr(error, "retry_after", None)) from error
+        raise HandOverFailed(str(error), getattr(error, "retry_after", None)) from error
 
     def _expire_sent(self) -> None:
         if self._limits.keep_sent_hours > 0 and time.monotonic() >= self._expires_at:

@@ -16,7 +16,7 @@ from pathlib import Path
 from avra_client import dbapi, outbox_schema, relay_health, relay_options
 from avra_client.client import Client, SendError, __version__
 from avra_client.outbox_rows import OutboxRows
-from avra_client.relay import Relay, Trouble
+from avra_client.relay import HandOverFailed, Relay
 
 # sysexits.h: what is asked for cannot work; try again later.
 EX_CONFIG, EX_TEMPFAIL = 78, 75
@@ -116,7 +116,7 @@ def _run_once(relay: Relay, client: Client, stop: threading.Event) -> int:
         accepted = relay.run_once(stop=stop)
         if not accepted:
             client.event_types()  # so that an empty outbox hides no wrong address and no wrong token
-    except (Trouble, SendError) as error:
+    except (HandOverFailed, SendError) as error:
         print(f"error: {error}", file=sys.stderr)
         return EX_TEMPFAIL
     except Exception as error:

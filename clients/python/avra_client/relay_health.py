@@ -40,8 +40,8 @@ class _Backlog:
 def problems(state: RelayState, now: float) -> list[str]:
     """Return what is wrong at the moment `now` of time.monotonic(); nothing if nothing is."""
     found = []
-    if state.troubled_since is not None and now - state.troubled_since > ALARM_SECONDS:
-        found.append(f"in trouble for {now - state.troubled_since:.0f} s: {state.trouble}")
+    if state.failing_since is not None and now - state.failing_since > ALARM_SECONDS:
+        found.append(f"failing for {now - state.failing_since:.0f} s: {state.last_failure}")
     if now - state.last_round_at > ALARM_SECONDS + 300:
         found.append(f"silent for {now - state.last_round_at:.0f} s")
     return found
@@ -54,7 +54,7 @@ def metrics(state: RelayState, backlog: Backlog) -> str:
         lines += [f"# TYPE avra_relay_{name}_total counter", f"avra_relay_{name}_total {value}"]
     gauges = {"pending_rows": backlog[0], "oldest_pending_seconds": round(backlog[1], 3)}
     gauges["failing_rows"] = backlog[2]
-    gauges["in_trouble"] = int(bool(state.trouble))
+    gauges["in_trouble"] = int(bool(state.last_failure))
     for name, number in gauges.items():
         lines += [f"# TYPE avra_relay_{name} gauge", f"avra_relay_{name} {number}"]
     return "\n".join(lines) + "\n"

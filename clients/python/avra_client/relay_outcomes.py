@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from avra_client.claimed_rows import Failing, Outcomes, Row
+from avra_client.claimed_rows import Failing, OutboxRow, Outcomes
 from avra_client.client import JsonText, NewEvent, Rejected, Result, SendError
 from avra_client.relay_state import RelayLimits
 
@@ -11,7 +11,7 @@ _OF_THE_PLATFORM = frozenset({408, 425, 429, 503})
 _HOUR_MS = 3_600_000
 
 
-def events(rows: Sequence[Row]) -> tuple[list[NewEvent], dict[str, str]]:
+def events(rows: Sequence[OutboxRow]) -> tuple[list[NewEvent], dict[str, str]]:
     """Return the rows as events, and of those that are none the reasons."""
     found, rejected = list[NewEvent](), dict[str, str]()
     for row in rows:
@@ -23,7 +23,7 @@ def events(rows: Sequence[Row]) -> tuple[list[NewEvent], dict[str, str]]:
     return found, rejected
 
 
-def outcomes(rows: Sequence[Row], results: Sequence[Result], rejected: Mapping[str, str]) -> Outcomes:
+def outcomes(rows: Sequence[OutboxRow], results: Sequence[Result], rejected: Mapping[str, str]) -> Outcomes:
     """Return what came of the rows, by the results of those that were sent."""
     by_id = {row.id: row for row in rows}
     failed = [each for each in results if each.error and not is_own_fault(each)]
@@ -36,23 +36,23 @@ def outcomes(rows: Sequence[Row], results: Sequence[Result], rejected: Mapping[s
 
 
 def is_own_fault(result: Result) -> bool:
-    """Tell whether the platform refused this event for what it is."""
+    """Return whether the platform refused this event for what it is."""
     return isinstance(result.error, Rejected) and result.error.is_about_event
 
 
 def may_be_of_a_row(error: BaseException | None) -> bool:
-    """Tell whether a failure may come of what was sent: an answer such as 500, or none. Pure."""
+    """Return whether a failure may come of what was sent: an answer such as 500, or none. Pure."""
     if not isinstance(error, SendError) or not error.may_be_accepted:
         return False
     return getattr(error, "status", 0) not in _OF_THE_PLATFORM
 
 
-def is_suspected(row: Row, error: SendError | None, *, platform_answers: bool) -> bool:
-    """Tell whether a row that was sent alone may be why it failed: the platform answered otherwise. Pure."""
+def is_suspected(row: OutboxRow, error: SendError | None, *, platform_answers: bool) -> bool:
+    """Return whether a row that was sent alone may be why it failed: the platform did answer. Pure."""
     return may_be_of_a_row(error) and (platform_answers or row.failing_since is not None)
 
 
-def fail(row: Row, reason: str, now: int, limits: RelayLimits, *, others_accepted_at: int) -> Failing:
+def fail(row: OutboxRow, reason: str, now: int, limits: RelayLimits, *, others_accepted_at: int) -> Failing:
     """Return when a suspected row is sent again: as long from now as it has failed so far. Pure.
 
     Never, once it has failed for `failing_hours` and another row was accepted meanwhile.

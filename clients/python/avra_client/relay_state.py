@@ -69,8 +69,8 @@ class RelayState:
     """How a relay does: the trouble that its last round ended in, and since when it has had any."""
 
     totals: Totals = field(default_factory=Totals)
-    trouble: str = ""
-    troubled_since: float | None = None  # of time.monotonic()
+    last_failure: str = ""
+    failing_since: float | None = None  # of time.monotonic()
     last_round_at: float = field(default_factory=time.monotonic)
 
     def note_outcomes(self, outcomes: Outcomes, results: Sequence[Result], seconds: float) -> None:

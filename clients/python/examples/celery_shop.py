@@ -10,7 +10,7 @@ from sqlalchemy import Column, MetaData, String, Table, create_engine, insert
 from sqlalchemy.orm import Session
 
 from avra_client import Client, dbapi, outbox, outbox_schema
-from avra_client.relay import Relay, Trouble
+from avra_client.relay import HandOverFailed, Relay
 
 DATABASE_URL = os.environ["DATABASE_URL"]
 
@@ -31,7 +31,7 @@ def place_order(batch_id: str) -> None:
     hand_over.delay()
 
 
-@app.task(name="celery_shop.hand_over", autoretry_for=(Trouble,), retry_backoff=True, max_retries=3)
+@app.task(name="celery_shop.hand_over", autoretry_for=(HandOverFailed,), retry_backoff=True, max_retries=3)
 def hand_over() -> int:
     with Client(os.environ["AVRA_URL"], os.environ["AVRA_TOKEN"]) as client:
         return Relay(dbapi.connector(DATABASE_URL), client).run_once()

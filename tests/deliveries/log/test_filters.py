@@ -8,7 +8,7 @@ import pytest
 from webhooks_app.core import ids
 from webhooks_app.deliveries.log import filters
 from webhooks_app.deliveries.log.filter_values import FilterError
-from webhooks_app.deliveries.log.filters import LogFilter, Status, Traffic, parse_cursor
+from webhooks_app.deliveries.log.filters import LogFilter, Status, TrafficKind, parse_cursor
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_filter_survives_its_own_arguments() -> None:
         endpoint=ids.new("ep"),
         event_type="batch-request",
         response="5xx",
-        traffic=Traffic.TEST,
+        traffic=TrafficKind.TEST,
         recovery=ids.new("rcv"),
         range="custom",
         since=datetime(2025, 1, 2, 3, 4, tzinfo=UTC),

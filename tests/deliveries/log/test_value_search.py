@@ -155,7 +155,7 @@ def test_what_is_taken_for_a_value_stays_one(workspace: Workspace) -> None:
     workspace.endpoint("https://a.example.com/")
     workspace.send(1, batch_id="batch_1", note="gone")
     settled = [
-        search.settle(db.session(), workspace.id, filters.parse({"q": text})).within
+        search.resolve_text_kind(db.session(), workspace.id, filters.parse({"q": text})).within
         for text in ("Batch_1", "gone", ids.new("dlv"), "")
     ]
     assert settled == ["values", "payloads", "", ""]

@@ -133,7 +133,7 @@ class ApiToken(Base):
     burst: Mapped[int | None] = mapped_column(Integer)
 
     def is_live(self, now: datetime) -> bool:
-        """Tell whether requests with it are taken."""
+        """Return whether requests with it are taken."""
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
 
 

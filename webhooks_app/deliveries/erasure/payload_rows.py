@@ -45,7 +45,7 @@ def held_until(database: ReadDatabase, *, now: datetime) -> datetime | None:
 
 
 def may_come_back(database: ReadDatabase) -> bool:
-    """Tell whether a process may run that records what attempts of erased events got.
+    """Return whether a process may run that records what attempts of erased events got.
 
     The code before does so where a success comes late, in an upgrade. What it recorded before this is asked
     is erased by whoever then erases the attempts.

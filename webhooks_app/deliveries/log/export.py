@@ -72,7 +72,7 @@ def _rows(
 ) -> Iterator[DeliveryRow]:
     before = ""
     with database.session() as session:
-        log_filter = search.settle(session, workspace_id, log_filter)
+        log_filter = search.resolve_text_kind(session, workspace_id, log_filter)
     while True:
         with database.session() as session:
             result = search.find_deliveries(

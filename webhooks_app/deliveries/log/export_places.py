@@ -45,7 +45,7 @@ class ExportPlace:
         return self._waited_seconds + (0.0 if since is None else now - since)
 
     def makes_room(self, limits: PlaceLimits, now: float) -> bool:
-        """Tell whether the reader is too slow to keep others out."""
+        """Return whether the reader is too slow to keep others out."""
         seconds = self.waited_seconds(now)
         if seconds < limits.patience_seconds:
             return False

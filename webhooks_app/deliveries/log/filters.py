@@ -50,14 +50,14 @@ RANGES = {
 CUSTOM = "custom"
 
 
-class Traffic(StrEnum):
+class TrafficKind(StrEnum):
     """Whether a delivery is of an event that a producer sent, or of one from the Test tab."""
 
     REAL = "real"
     TEST = "test"
 
 
-TRAFFIC = {Traffic.REAL: "Real events", Traffic.TEST: "Tests"}
+TRAFFIC = {TrafficKind.REAL: "Real events", TrafficKind.TEST: "Tests"}
 
 _STATUS_CLASSES = {
     "2xx": (OutcomeClass.SUCCESS,),
@@ -88,7 +88,7 @@ class LogFilter:
     endpoint: str = ""
     event_type: str = ""
     response: str = ""
-    traffic: Traffic | None = None
+    traffic: TrafficKind | None = None
     # The deliveries that this recovery dealt with.
     recovery: str = ""
     range: str = ""
@@ -194,10 +194,10 @@ def _response(value: str) -> str:
     return value
 
 
-def _traffic(value: str) -> Traffic | None:
+def _traffic(value: str) -> TrafficKind | None:
     if value and value not in TRAFFIC:
         raise FilterError("traffic", "Choose real events or tests.")
-    return Traffic(value) if value else None
+    return TrafficKind(value) if value else None
 
 
 def _outcomes_of(name: str) -> tuple[OutcomeClass, ...]:

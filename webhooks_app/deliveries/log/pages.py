@@ -50,7 +50,7 @@ def read_page(
     limits: SearchLimits = search.LIMITS,
 ) -> LogPage:
     """Return the page of the newest deliveries older than `before`, or next newer than `after`."""
-    log_filter = search.settle(session, workspace_id, log_filter)
+    log_filter = search.resolve_text_kind(session, workspace_id, log_filter)
     if after:
         newer_page = _newer_page(session, workspace_id, log_filter, now=now, after=after, limit=limit)
         if newer_page is not None:

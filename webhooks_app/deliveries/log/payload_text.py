@@ -22,7 +22,7 @@ class PayloadText:
         return cls(tuple(dict.fromkeys(fold(each) for each in typed if each)))
 
     def is_in(self, body: bytes) -> bool:
-        """Tell whether the body holds the text, as sent or with its escapes taken as what they stand for."""
+        """Return whether the body holds the text, as sent or with its escapes replaced by what they mean."""
         if self._is_in(body):
             return True
         return b"\\" in body and self._is_in(_without_escapes(body))

@@ -15,7 +15,7 @@ from webhooks_app.db import event_values
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, EndpointState, Event, PendingDelivery
 from webhooks_app.db.models.event_tables import VALUE_COLUMNS
 from webhooks_app.deliveries.log.filters import Status
-from webhooks_app.deliveries.log.waiting import Wait, read_waits
+from webhooks_app.deliveries.log.wait_reasons import Wait, read_waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class DeliveryRow:
         if self.wait is None:
             return ""
         paused = int(self.wait.paused_until.timestamp()) if self.wait.paused_until else 0
-        full = f"-{self.wait.window.in_flight}" if self.wait.window else ""
+        full = f"-{self.wait.concurrency.in_flight}" if self.wait.concurrency else ""
         return f"-{self.wait.ahead}-{paused}{full}"
 
     @property

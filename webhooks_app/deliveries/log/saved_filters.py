@@ -23,7 +23,7 @@ class NameTaken(Exception):
     """Another filter of the workspace has this name."""
 
 
-class TooMany(Exception):
+class TooManyFilters(Exception):
     """The workspace has MOST_FILTERS already."""
 
 
@@ -50,7 +50,7 @@ def save(
         own = select(Workspace.id).where(Workspace.id == workspace_id)
         connection.execute(own.with_for_update(key_share=True))
         if _count(connection, workspace_id) >= MOST_FILTERS:
-            raise TooMany
+            raise TooManyFilters
         if not upsert.insert_if_new(connection, SavedFilter, row):
             raise NameTaken
         # Without the text that is looked for: it may be a customer's, and the audit log is kept for good.

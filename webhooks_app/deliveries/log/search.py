@@ -17,7 +17,7 @@ from webhooks_app.db.event_conditions import of_event
 from webhooks_app.db.keyset import Condition, MatchCount, Search, SearchLimits, SearchResult
 from webhooks_app.db.models import Delivery, DeliveryState, Event, PendingDelivery
 from webhooks_app.deliveries.log import filter_values, value_search
-from webhooks_app.deliveries.log.filters import LogFilter, Status, Traffic
+from webhooks_app.deliveries.log.filters import LogFilter, Status, TrafficKind
 from webhooks_app.deliveries.log.payload_text import PayloadText
 
 # For one page where no index serves the filter: it is to be there within 50 ms.
@@ -58,7 +58,7 @@ def count_deliveries(
     session: Session, workspace_id: str, log_filter: LogFilter, *, now: datetime, limit: int
 ) -> MatchCount:
     """Return how many deliveries `find` would come to, up to `limit`."""
-    log_filter = settle(session, workspace_id, log_filter)
+    log_filter = resolve_text_kind(session, workspace_id, log_filter)
     if is_by_value(session, workspace_id, log_filter):
         found = find_deliveries(session, workspace_id, log_filter, now=now, limit=limit)
         return MatchCount(len(found.ids), not found.has_more)
@@ -68,7 +68,7 @@ def count_deliveries(
 
 
 def is_by_value(session: Session, workspace_id: str, log_filter: LogFilter) -> bool:
-    """Tell whether the text is a value that events are indexed by, and so found at once.
+    """Return whether the text is a value that events are indexed by, and so found at once.
 
     Of a filter that is settled the database is not asked.
     """
@@ -77,7 +77,7 @@ def is_by_value(session: Session, workspace_id: str, log_filter: LogFilter) -> b
     return bool(log_filter.value) and value_search.is_known(session, workspace_id, log_filter.value)
 
 
-def settle(session: Session, workspace_id: str, log_filter: LogFilter) -> LogFilter:
+def resolve_text_kind(session: Session, workspace_id: str, log_filter: LogFilter) -> LogFilter:
     """Return the filter with what it takes the text for: what goes on for long must not change its mind."""
     if not log_filter.text or log_filter.within:
         return log_filter
@@ -190,7 +190,7 @@ def _index_ranges(
 ) -> list[list[Condition]]:
     """Return the ranges; takes out of `conditions` those that they fulfil."""
     is_owned = Delivery.workspace_id == workspace_id
-    if log_filter.traffic is Traffic.TEST:
+    if log_filter.traffic is TrafficKind.TEST:
         return [[is_owned, conditions.pop("traffic")]]
     owner = [conditions.pop("endpoint")] if log_filter.endpoint else [is_owned]
     if states := _attention_states(log_filter.status):
@@ -222,7 +222,7 @@ def _column_conditions(log_filter: LogFilter) -> dict[str, Condition]:
     if log_filter.status_code:
         conditions["status_code"] = Delivery.last_status == log_filter.status_code
     if log_filter.traffic is not None:
-        is_test = log_filter.traffic is Traffic.TEST
+        is_test = log_filter.traffic is TrafficKind.TEST
         conditions["traffic"] = _IS_TEST if is_test else not_(Delivery.is_test)
     return conditions
 

@@ -7,7 +7,7 @@ from webhooks_app.core.outcome_descriptions import DESCRIPTIONS, hint_for
 from webhooks_app.core.outcomes import OutcomeClass
 from webhooks_app.deliveries.log.filters import Status
 from webhooks_app.deliveries.log.rows import DeliveryRow
-from webhooks_app.deliveries.log.waiting import Wait
+from webhooks_app.deliveries.log.wait_reasons import Wait
 
 # A busy worker takes what is due within a second or two; past this, something is in the way.
 OVERDUE = timedelta(seconds=30)
@@ -152,7 +152,7 @@ def _wait(row: DeliveryRow, now: datetime) -> str:
     """Say what a delivery that is due waits for; nothing where it is a moment's wait."""
     if row.is_listener:
         return ""
-    sentences = [_pause(row.wait, now), _queue(row.wait), _window(row.wait)] if row.wait else []
+    sentences = [_pause(row.wait, now), _queue(row.wait), _concurrency(row.wait)] if row.wait else []
     return " ".join(each for each in (*sentences, _overdue(row, now)) if each)
 
 
@@ -175,10 +175,10 @@ def _queue(wait: Wait) -> str:
     return f"{text}."
 
 
-def _window(wait: Wait) -> str:
-    if wait.window is None:
+def _concurrency(wait: Wait) -> str:
+    if wait.concurrency is None:
         return ""
-    count = wait.window.in_flight
+    count = wait.concurrency.in_flight
     them = "1 request is" if count == 1 else f"{count:,} requests are"
     return (
         f"{them} under way to this endpoint, and no more may be at a time: it gets fewer while it answers "
@@ -195,6 +195,6 @@ def _overdue(row: DeliveryRow, now: datetime) -> str:
         return ""
     minutes = int((now - row.next_attempt_at).total_seconds()) // 60
     late = f"{minutes} min" if minutes else "half a minute"
-    if row.wait and (row.wait.paused_until or row.wait.rate_per_second or row.wait.window):
+    if row.wait and (row.wait.paused_until or row.wait.rate_per_second or row.wait.concurrency):
         return f"It has been due for {late}."
     return f"It is overdue by {late}: the endpoint cannot take more at a time, or no worker is running."

@@ -34,7 +34,7 @@ class _Place(NamedTuple):
 
 
 def is_known(session: Session, workspace_id: str, value: str) -> bool:
-    """Tell whether any event of the workspace has the value, which is folded."""
+    """Return whether any event of the workspace has the value, which is folded."""
     return bool(value) and bool(_next_events(session, workspace_id, value, [], 1, upwards=False))
 
 

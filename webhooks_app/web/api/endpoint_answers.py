@@ -13,7 +13,7 @@ from webhooks_app.web.api.endpoint_input import stored_headers
 
 
 def shows_urls() -> bool:
-    """Tell whether the token may read a URL's query, often a credential: only who may change it."""
+    """Return whether the token may read a URL's query, often a credential: only who may change it."""
     return TokenScope.ENDPOINTS_WRITE in current_token().scopes
 
 

@@ -10,9 +10,9 @@ from sqlalchemy.orm import selectinload
 
 from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.db.models import Endpoint
-from webhooks_app.endpoints import named_endpoints, overview
+from webhooks_app.endpoints import named_endpoints, waiting_counts
 from webhooks_app.endpoints.endpoint_values import EndpointValues
-from webhooks_app.endpoints.named_endpoints import AmbiguousName, Difference
+from webhooks_app.endpoints.named_endpoints import AmbiguousName, SettingDifference
 from webhooks_app.extensions import db, services
 from webhooks_app.web.api import endpoint_answers, endpoint_input, errors
 from webhooks_app.web.api.answer_models import EndpointHeader, ErrorDetails
@@ -87,8 +87,8 @@ def _changed(body: PlannedInput, values: EndpointValues, endpoint: Endpoint) -> 
     )
 
 
-def _count_held(endpoint: Endpoint, difference: Difference) -> int:
-    return overview.count_held(db.session(), endpoint.id) if "disabled" in difference.fields else 0
+def _count_held(endpoint: Endpoint, difference: SettingDifference) -> int:
+    return waiting_counts.count_held(db.session(), endpoint.id) if "disabled" in difference.fields else 0
 
 
 def _after(values: EndpointValues, *, is_disabled: bool, managed_by: str | None) -> PlannedSettings:

@@ -5,10 +5,10 @@ from flask import Response, g
 from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.core import json_parsing
 from webhooks_app.core.clock import format_optional
-from webhooks_app.endpoints import actions, overview
+from webhooks_app.endpoints import actions, waiting_counts
 from webhooks_app.endpoints import health as endpoint_health
 from webhooks_app.events import test_events
-from webhooks_app.events.accept import NewEvent
+from webhooks_app.events.submissions import NewEvent
 from webhooks_app.extensions import db, services
 from webhooks_app.web import logged_ids
 from webhooks_app.web.api import answer_models, endpoint_answers, endpoint_input, preconditions
@@ -32,7 +32,7 @@ def enable_endpoint(endpoint_id: str, body: EnableInput) -> Response:
     count = 0
     seen_at = preconditions.seen_at(endpoint)
     if not endpoint.is_enabled:
-        if body.held is None and overview.count_held(db.session(), endpoint.id):
+        if body.held is None and waiting_counts.count_held(db.session(), endpoint.id):
             refuse(422, "invalid", "Deliveries were held: say send or discard.", "held")
         is_sent = body.held is HeldChoice.SEND
         count = actions.enable(services().write, endpoint, send_held=is_sent, seen_at=seen_at, actor=actor())
@@ -68,7 +68,7 @@ def _test_event(body: TestEventInput) -> NewEvent:
 
 def read_health(endpoint_id: str) -> Response:
     endpoint = load_endpoint(endpoint_id)
-    health, backlog = endpoint.health, overview.read_backlog(db.session(), endpoint.id)
+    health, backlog = endpoint.health, waiting_counts.read_backlog(db.session(), endpoint.id)
     return respond(
         answer_models.EndpointHealth(
             state=endpoint_health.read(db.session(), endpoint.id),

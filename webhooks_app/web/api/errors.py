@@ -15,9 +15,9 @@ from werkzeug.http import HTTP_STATUS_CODES
 from webhooks_app.endpoints.custom_headers import ValueNeeded
 from webhooks_app.endpoints.named_endpoints import AmbiguousName, HeldChoiceNeeded
 from webhooks_app.endpoints.versions import ChangedMeanwhile
-from webhooks_app.events.accept import KeyReused
 from webhooks_app.events.event_types import NAME
 from webhooks_app.events.process_allowances import LargerThanBurst, RateLimited
+from webhooks_app.events.submissions import KeyReused
 from webhooks_app.extensions import services
 from webhooks_app.web.api import rate_limit_headers
 
@@ -61,7 +61,7 @@ def problem_json(error: ApiError) -> dict[str, str | int | None]:
 
 
 def is_api() -> bool:
-    """Tell whether the request is for the API."""
+    """Return whether the request is for the API."""
     return f"{request.path}/".startswith("/api/")
 
 

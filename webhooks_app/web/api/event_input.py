@@ -5,8 +5,8 @@ from typing import Any
 from flask import request
 
 from webhooks_app.core import json_parsing
-from webhooks_app.events.accept import NewEvent
 from webhooks_app.events.catalog import Catalog
+from webhooks_app.events.submissions import NewEvent
 from webhooks_app.web.api.errors import refuse, unknown_type_sentence
 
 # What the web's server adds to the WSGI environment: the names, in lower case, of headers that came more than
@@ -40,7 +40,7 @@ def new_events(catalog: Catalog, items: list[Any], raw: bytes) -> list[NewEvent]
 
 
 def has_known_type(catalog: Catalog, body: Any) -> bool:
-    """Tell whether the type of an event is in the catalog, without looking for one that is close."""
+    """Return whether the type of an event is in the catalog, without looking for one that is close."""
     event_type = body.get("type") if isinstance(body, dict) else None
     return isinstance(event_type, str) and event_type in catalog.names
 

@@ -12,10 +12,10 @@ from webhooks_app.core.clock import format_rfc3339
 from webhooks_app.core.outcomes import OutcomeClass
 from webhooks_app.db.column_types import from_microseconds, microseconds
 from webhooks_app.db.models import ApiToken, Endpoint, Listener
-from webhooks_app.listeners import reports
+from webhooks_app.listeners import attempt_reports
+from webhooks_app.listeners.attempt_reports import Report
 from webhooks_app.listeners.due_requests import DueRequest
-from webhooks_app.listeners.reports import Report
-from webhooks_app.listeners.sessions import WantedListener
+from webhooks_app.listeners.listener_sessions import WantedListener
 from webhooks_app.transport.target_urls import MAX_URL_LENGTH
 from webhooks_app.web.api.endpoint_input import check_event_type
 from webhooks_app.web.api.errors import refuse
@@ -30,7 +30,7 @@ from webhooks_app.web.api.listener_models import (
 _CLAIM = re.compile(r"([0-9]{1,9})\.([0-9]{1,17})")
 
 
-def wanted(body: ListenerInput, *, timeout_ms: int) -> WantedListener:
+def parse_listener(body: ListenerInput, *, timeout_ms: int) -> WantedListener:
     """Return what is asked for; `timeout_ms` holds where it names none. Raises ApiError 422."""
     if not re.fullmatch(NAME_PATTERN, body.name):
         refuse(422, "invalid", "It has not the form that is wanted here.", "name")
@@ -75,7 +75,7 @@ def report(body: ReportInput) -> Report:
     """Return what is reported. Raises ApiError 422."""
     if (body.status is None) == (body.failure is None):
         refuse(422, "invalid", "Give either a status or a failure.", "status")
-    if body.failure is not None and body.failure not in reports.FAILURES:
+    if body.failure is not None and body.failure not in attempt_reports.FAILURES:
         refuse(422, "invalid", "It is none of the values that there are.", "failure")
     generation, claimed_at = _claim(body.claim)
     return Report(
@@ -98,8 +98,8 @@ def report(body: ReportInput) -> Report:
 def _claim(claim: str) -> tuple[int, datetime]:
     """Return the generation and the moment of a claim. Raises ApiError 422, also for one of long ago."""
     found, now = _CLAIM.fullmatch(claim), clock.now()
-    moment = from_microseconds(int(found[2])) if found else now - reports.OLDEST_CLAIM
-    if not found or not now - reports.OLDEST_CLAIM < moment < now + reports.CLOCK_DIFFERENCE:
+    moment = from_microseconds(int(found[2])) if found else now - attempt_reports.OLDEST_CLAIM
+    if not found or not now - attempt_reports.OLDEST_CLAIM < moment < now + attempt_reports.CLOCK_DIFFERENCE:
         refuse(422, "invalid", "This claim is no longer good.", "claim")
     return int(found[1]), moment
 

@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from webhooks_app.core.outcomes import LONGEST_DETAIL, OutcomeClass
 from webhooks_app.db.models import DeliveryState
-from webhooks_app.listeners import past_events, reports
+from webhooks_app.listeners import attempt_reports, past_events
 from webhooks_app.transport.target_urls import MAX_URL_LENGTH
 from webhooks_app.web.api.answer_models import Cursor, Moment
 from webhooks_app.web.api.input_models import EventTypeName, TimeoutSeconds
@@ -16,7 +16,7 @@ LONGEST_WAIT_SECONDS = 25
 MOST_AT_ONCE = 20
 NAME_PATTERN = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 # Base64 of what is recorded of a body.
-_LONGEST_BODY = 4 * (-(-reports.RECORDED_BYTES // 3))
+_LONGEST_BODY = 4 * (-(-attempt_reports.RECORDED_BYTES // 3))
 _LONGEST_US = 2**31 - 1
 
 SessionId = Annotated[str, Meta(max_length=64, description="`session` of the answer that it began with.")]
@@ -131,14 +131,20 @@ class ReportInput(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     status: Annotated[int, Meta(ge=100, le=999)] | None = None
     failure: (
         Annotated[
-            str, Meta(extra_json_schema={"enum": sorted(reports.FAILURES)}, description="Without a status.")
+            str,
+            Meta(
+                extra_json_schema={"enum": sorted(attempt_reports.FAILURES)}, description="Without a status."
+            ),
         ]
         | None
     ) = None
     detail: Annotated[str, Meta(max_length=LONGEST_DETAIL)] = ""
     response_headers: Annotated[list[tuple[str, str]], Meta(max_length=200)] = []
     response_body_base64: Annotated[
-        str, Meta(max_length=_LONGEST_BODY, description=f"Up to {reports.RECORDED_BYTES // 1024} KiB of it.")
+        str,
+        Meta(
+            max_length=_LONGEST_BODY, description=f"Up to {attempt_reports.RECORDED_BYTES // 1024} KiB of it."
+        ),
     ] = ""
     is_truncated: bool = False
     first_byte_us: Microseconds = 0

@@ -12,10 +12,17 @@ from webhooks_app.core.clock import format_optional, format_rfc3339
 from webhooks_app.db.models import ApiToken, Endpoint, Listener
 from webhooks_app.endpoints import signing_secrets
 from webhooks_app.extensions import db, services
-from webhooks_app.listeners import due_requests, ending, listener_limits, past_events, reports, sessions
+from webhooks_app.listeners import (
+    attempt_reports,
+    due_requests,
+    ending,
+    listener_limits,
+    listener_sessions,
+    past_events,
+)
 from webhooks_app.listeners.listener_limits import TooManyListeners, TooOften
+from webhooks_app.listeners.listener_sessions import ListenerSession
 from webhooks_app.listeners.past_events import Filled
-from webhooks_app.listeners.sessions import Session
 from webhooks_app.web import logged_ids
 from webhooks_app.web.api import listener_input, listener_models
 from webhooks_app.web.api.authentication import actor, current_token
@@ -32,12 +39,12 @@ def list_listeners() -> Response:
 
 
 def start_listener(body: ListenerInput) -> Response:
-    wanted = listener_input.wanted(body, timeout_ms=load_workspace().default_timeout_ms)
+    wanted = listener_input.parse_listener(body, timeout_ms=load_workspace().default_timeout_ms)
     token_id, now = current_token().id, clock.now()
     try:
         if body.since_seconds is not None:
             listener_limits.check_past(services().read, g.workspace_id, token_id, now=now)
-        session = sessions.begin(
+        session = listener_sessions.begin(
             services().write, services().cipher, g.workspace_id, token_id, wanted, actor=actor()
         )
     except TooManyListeners as many:
@@ -46,7 +53,7 @@ def start_listener(body: ListenerInput) -> Response:
         message = f"So many {often.what} lately that it takes {often.seconds} seconds until the next may."
         refuse(429, "too_often", message, headers={"Retry-After": str(often.seconds)})
     if session.is_resumed:
-        services().wake_ups.tell_listeners([session.endpoint_id])
+        services().wake_ups.notify_listeners([session.endpoint_id])
     filled = Filled(0, False)
     if body.since_seconds is not None:
         filled = past_events.fill(
@@ -62,7 +69,7 @@ def start_listener(body: ListenerInput) -> Response:
 def claim_requests(listener_id: str, body: ClaimInput) -> Response:
     endpoint, listener = _load_live(listener_id, body.session)
     now = clock.now()
-    ends_at = sessions.renew(services().write, listener, now=now)
+    ends_at = listener_sessions.renew(services().write, listener, now=now)
     timeout = timedelta(milliseconds=endpoint.timeout_ms)
     due = due_requests.claim(
         services().databases, services().cipher, endpoint.id, limit=body.limit, timeout=timeout
@@ -87,8 +94,10 @@ def report_attempt(listener_id: str, body: ReportInput) -> Response:
     report = listener_input.report(body)
     delays = services().settings.retry_delays
     try:
-        recorded = reports.record(services().databases, services().cipher, endpoint.id, report, delays=delays)
-    except reports.NotOfThisListener:
+        recorded = attempt_reports.record(
+            services().databases, services().cipher, endpoint.id, report, delays=delays
+        )
+    except attempt_reports.NotOfThisListener:
         refuse(422, "invalid", "This delivery is none of the listener's.", "delivery_id")
     return respond(
         listener_models.ReportResult(
@@ -103,7 +112,7 @@ def report_attempt(listener_id: str, body: ReportInput) -> Response:
 def end_listener(listener_id: str) -> Response:
     endpoint, _ = _load(listener_id)
     canceled = ending.end(services().write, endpoint.id, actor=actor())
-    services().wake_ups.tell_listeners([endpoint.id])
+    services().wake_ups.notify_listeners([endpoint.id])
     return respond(listener_models.EndedListener(canceled or 0))
 
 
@@ -141,7 +150,7 @@ def _answer(row: Row[Endpoint, Listener, ApiToken]) -> listener_models.Listener:
     return listener_models.Listener(**listener_input.fields(*row))
 
 
-def _started(session: Session, filled: Filled) -> Response:
+def _started(session: ListenerSession, filled: Filled) -> Response:
     """Return 201 with the signing secret, which is recorded as revealed; 200 where it goes on."""
     db.session.expire_all()
     row = db.session.execute(_live().where(Endpoint.id == session.endpoint_id)).one()

@@ -10,17 +10,17 @@ from webhooks_app.db import keyset
 from webhooks_app.extensions import db
 from webhooks_app.web.api.errors import refuse
 
-Row = TypeVar("Row")
+RowT = TypeVar("RowT")
 
 
-class Page(Protocol):
+class PageRequest(Protocol):
     """What a request asks for of a list."""
 
     limit: int
     cursor: str
 
 
-def check_cursor(query: Page, prefix: str) -> None:
+def check_cursor(query: PageRequest, prefix: str) -> None:
     """Raise ApiError 400 for a cursor that this list cannot have given."""
     if query.cursor and not ids.is_id(prefix, query.cursor):
         refuse(
@@ -29,8 +29,8 @@ def check_cursor(query: Page, prefix: str) -> None:
 
 
 def read_newest(
-    statement: Select[Row], key: Any, query: Page, prefix: str
-) -> tuple[Sequence[Row], str | None]:
+    statement: Select[RowT], key: Any, query: PageRequest, prefix: str
+) -> tuple[Sequence[RowT], str | None]:
     """Return the rows of a page, newest first, and the cursor of the next page or None."""
     check_cursor(query, prefix)
     place = [query.cursor] if query.cursor else None

@@ -32,12 +32,12 @@ def seen_at(endpoint: Endpoint | None) -> datetime | None:
 
 
 def _names(named: ETags, etag: str) -> bool:
-    """Tell whether this is among the ETags; compressed or not, an answer names the same configuration."""
+    """Return whether this is among the ETags; compressed or not, an answer names the same configuration."""
     return etag in named or etag + GZIP_SUFFIX in named
 
 
 def is_new_only() -> bool:
-    """Tell whether the request asks for nothing where there is something (RFC 9110, section 13.1.2)."""
+    """Return whether the request asks for nothing where there is something (RFC 9110, section 13.1.2)."""
     return request.headers.get("If-None-Match", "").strip() == "*"
 
 

@@ -12,7 +12,7 @@ from webhooks_app.db import event_bodies
 from webhooks_app.db.event_conditions import of_event
 from webhooks_app.db.models import Delivery, Event
 from webhooks_app.events import fan_out_runs
-from webhooks_app.events.accept import Accepted, Submission
+from webhooks_app.events.submissions import Accepted, Submission
 from webhooks_app.extensions import services
 from webhooks_app.web import logged_ids
 from webhooks_app.web.api import answer_models, event_input, rate_limit_headers

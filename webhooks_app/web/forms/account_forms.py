@@ -11,7 +11,7 @@ from webhooks_app.accounts.token_scopes import FIRST_SCOPES, TokenScope
 from webhooks_app.accounts.workspaces import LONGEST_RETENTION_DAYS, WorkspaceValues
 from webhooks_app.core.rate_limit import FASTEST_RATE, LARGEST_BURST
 from webhooks_app.db.models import Role, Workspace
-from webhooks_app.endpoints.actions import DEFAULT_TIMEOUT_MS, LONGEST_TIMEOUT_MS
+from webhooks_app.endpoints.endpoint_values import DEFAULT_TIMEOUT_MS, LONGEST_TIMEOUT_MS
 from webhooks_app.web.forms.fields import WholeNumberField, checked
 
 MOST_ADDRESSES = 20

@@ -6,7 +6,7 @@ from wtforms.validators import ValidationError
 
 from webhooks_app.core import json_parsing, text_display
 from webhooks_app.endpoints.signing_secrets import OVERLAPS
-from webhooks_app.events.accept import NewEvent
+from webhooks_app.events.submissions import NewEvent
 from webhooks_app.extensions import services
 from webhooks_app.transport.target_policy import TargetPolicy
 from webhooks_app.web.forms.fields import checked_url

@@ -16,6 +16,7 @@ from wtforms.validators import ValidationError
 
 from webhooks_app.accounts import input_rules
 from webhooks_app.accounts.input_rules import LONGEST_NAME
+from webhooks_app.core import text_display
 from webhooks_app.db.models import Endpoint
 from webhooks_app.endpoints import custom_headers
 from webhooks_app.endpoints.endpoint_values import (
@@ -112,7 +113,7 @@ class EndpointForm(FlaskForm):  # type: ignore[misc]
         for position, (name, value) in enumerate(self._rows()):
             if not name and not value:
                 continue
-            if value == custom_headers.VALUE_MASK and not self._keeps_value(name):
+            if value == text_display.MASK and not self._keeps_value(name):
                 self._ask_for_value(position, name)
             elif problem := custom_headers.header_problem(name, self._value(name, value)):
                 self.header_problems[position] = problem
@@ -124,7 +125,7 @@ class EndpointForm(FlaskForm):  # type: ignore[misc]
     def ask_for_values(self) -> None:
         """Refuse the values that are to stay: the endpoint was changed meanwhile and leads elsewhere."""
         for position, (name, value) in enumerate(self._rows()):
-            if value == custom_headers.VALUE_MASK:
+            if value == text_display.MASK:
                 self._ask_for_value(position, name)
         self.headers.errors = ["The endpoint was changed meanwhile."]
 
@@ -138,7 +139,7 @@ class EndpointForm(FlaskForm):  # type: ignore[misc]
             timeout_ms=int(self.timeout.data or 0) * 1000,
             rate_per_second=self.rate.data,
             headers=[
-                (name, None if value == custom_headers.VALUE_MASK else value)
+                (name, None if value == text_display.MASK else value)
                 for name, value in self._rows()
                 if name or value
             ],
@@ -153,7 +154,7 @@ class EndpointForm(FlaskForm):  # type: ignore[misc]
         return [(name, self._value(name, value)) for name, value in self._rows() if name or value]
 
     def _keeps_value(self, name: str) -> bool:
-        """Tell whether the stored value may stay: it is a secret between the platform and one server."""
+        """Return whether the stored value may stay: it is a secret between the platform and one server."""
         url = getattr(self, "normal_url", self.stored_url)  # one that was refused leads nowhere yet
         return name.lower() in self.stored and custom_headers.is_same_server(url, self.stored_url)
 
@@ -163,7 +164,7 @@ class EndpointForm(FlaskForm):  # type: ignore[misc]
         self.header_problems[position] = f"{why}Enter the value of {name or 'this header'} again."
 
     def _value(self, name: str, value: str) -> str:
-        return self.stored.get(name.lower(), value) if value == custom_headers.VALUE_MASK else value
+        return self.stored.get(name.lower(), value) if value == text_display.MASK else value
 
 
 def host_name(url: str) -> str:

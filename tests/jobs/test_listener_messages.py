@@ -11,12 +11,12 @@ from redis import Redis
 from tests.conftest import PATIENT_WAKE_LIMITS
 from tests.waiting import wait_for
 from webhooks_app.core import ids
-from webhooks_app.jobs import listener_news, redis_connections
-from webhooks_app.jobs.listener_news import (
+from webhooks_app.jobs import listener_messages, redis_connections
+from webhooks_app.jobs.listener_messages import (
     DEFAULT_LIMITS,
     QUEUES_KEY,
-    ListenerNews,
-    NewsLimits,
+    ListenerMessages,
+    MessageQueueLimits,
 )
 from webhooks_app.jobs.wake_ups import WakeUps
 
@@ -28,14 +28,14 @@ ANSWER_SECONDS = 30.0  # longer than each wait for news
 class Ear:
     """A process that waits, for a while: what it heard, and its news."""
 
-    def __init__(self, redis_url: str, limits: NewsLimits = DEFAULT_LIMITS) -> None:
+    def __init__(self, redis_url: str, limits: MessageQueueLimits = DEFAULT_LIMITS) -> None:
         self.heard: list[frozenset[str] | None] = []
         redis = redis_connections.connect(redis_url, timeout_seconds=ANSWER_SECONDS)
-        self.news = ListenerNews(redis, limits)
+        self.news = ListenerMessages(redis, limits)
 
     def listen(self) -> None:
         self.news.listen(self.heard.append, SECONDS)
-        wait_for(lambda: self.news.is_told)
+        wait_for(lambda: self.news.is_receiving)
 
     @property
     def has_thread(self) -> bool:
@@ -75,7 +75,7 @@ def test_of_what_is_due_elsewhere_nobody_hears(ears: tuple[Ear, Ear], redis_url:
 
 def test_of_many_listeners_any_may_have_something(ears: tuple[Ear, Ear], redis_url: str) -> None:
     WakeUps(redis_url, limits=PATIENT_WAKE_LIMITS).wake_worker(
-        listener_ids=ids.several("ep", listener_news.MOST_TOLD + 1)
+        listener_ids=ids.several("ep", listener_messages.MOST_NAMED + 1)
     )
     wait_for(lambda: ears[0].heard == [None])
 
@@ -86,17 +86,17 @@ def test_one_that_no_longer_waits_is_told_nothing_and_leaves_nothing(
     ears[0].news.close()
     wait_for(lambda: not ears[0].has_thread)
     wait_for(lambda: redis.zcard(QUEUES_KEY) == 1)
-    assert not ears[0].news.is_told
-    listener_news.tell(redis, [LISTENER])
+    assert not ears[0].news.is_receiving
+    listener_messages.send(redis, [LISTENER])
     wait_for(lambda: ears[1].heard == [frozenset({LISTENER})])
     assert not ears[0].heard
     ears[0].listen()
-    listener_news.tell(redis, [OTHER])
+    listener_messages.send(redis, [OTHER])
     wait_for(lambda: ears[0].heard == [frozenset({OTHER})])
 
 
 def test_a_redis_that_was_emptied_is_told_again_who_waits(redis: Redis, redis_url: str) -> None:
-    with Ear(redis_url, NewsLimits(renewed_seconds=600)):  # by itself, it would not say so again
+    with Ear(redis_url, MessageQueueLimits(renewed_seconds=600)):  # by itself, it would not say so again
         redis.flushall()
         wait_for(lambda: redis.zcard(QUEUES_KEY) == 1)
 
@@ -104,9 +104,9 @@ def test_a_redis_that_was_emptied_is_told_again_who_waits(redis: Redis, redis_ur
 def test_others_data_under_its_key_keeps_it_from_being_told(ears: tuple[Ear, Ear], redis: Redis) -> None:
     news = ears[0].news
     redis.set(news._queue_key, "no list")
-    wait_for(lambda: not news.is_told)
+    wait_for(lambda: not news.is_receiving)
     redis.delete(news._queue_key)
-    wait_for(lambda: news.is_told)
+    wait_for(lambda: news.is_receiving)
 
 
 def test_others_data_under_one_queue_keeps_no_other_from_being_told(
@@ -114,13 +114,13 @@ def test_others_data_under_one_queue_keeps_no_other_from_being_told(
 ) -> None:
     redis.set("foreign", "no list")
     redis.zadd(QUEUES_KEY, {"foreign": time.time() + 60})
-    listener_news.tell(redis, [LISTENER])
+    listener_messages.send(redis, [LISTENER])
     wait_for(lambda: [each.heard for each in ears] == 2 * [[frozenset({LISTENER})]])
 
 
 def test_what_died_is_told_for_a_minute_and_then_forgotten(redis: Redis, redis_url: str) -> None:
     redis.zadd(QUEUES_KEY, {"webhooks:mailbox:dead": 1.0, "webhooks:mailbox:hangs": 2e10})
-    listener_news.tell(redis, [LISTENER])
+    listener_messages.send(redis, [LISTENER])
     assert not redis.exists("webhooks:mailbox:dead")
     assert redis.ttl("webhooks:mailbox:hangs") > 0
     with Ear(redis_url):
@@ -130,15 +130,15 @@ def test_what_died_is_told_for_a_minute_and_then_forgotten(redis: Redis, redis_u
 def test_the_queue_of_one_that_hangs_does_not_grow(redis: Redis) -> None:
     redis.zadd(QUEUES_KEY, {"webhooks:mailbox:hangs": 2e10})
     for _ in range(4):
-        listener_news.tell(redis, [LISTENER], NewsLimits(messages=3))
+        listener_messages.send(redis, [LISTENER], MessageQueueLimits(most_messages=3))
     assert not redis.exists("webhooks:mailbox:hangs")
 
 
 def test_a_redis_that_is_away_ends_no_reading() -> None:
-    gone = Ear("redis://127.0.0.1:1/0", NewsLimits(retry_seconds=0.01))
+    gone = Ear("redis://127.0.0.1:1/0", MessageQueueLimits(retry_seconds=0.01))
     gone.news.listen(gone.heard.append, SECONDS)
     assert gone.has_thread
-    assert not gone.news.is_told
+    assert not gone.news.is_receiving
     gone.news.close()
     wait_for(lambda: not gone.has_thread)
 
@@ -159,16 +159,16 @@ def test_where_redis_passes_nothing_on_the_own_process_hears_it(
     told: list[str], heard: frozenset[str] | None
 ) -> None:
     wake_ups, ear = WakeUps("unix:///nowhere"), list[frozenset[str] | None]()
-    wake_ups.tell_listeners(told)
-    wake_ups.listener_news.listen(ear.append, SECONDS)
-    assert not wake_ups.tell_listeners(told)
+    wake_ups.notify_listeners(told)
+    wake_ups.listener_messages.listen(ear.append, SECONDS)
+    assert not wake_ups.notify_listeners(told)
     assert not wake_ups.wake_worker(told, listener_ids=told)
     wake_ups.wake_worker([OTHER])
     assert ear == [heard, heard]
-    wake_ups.listener_news.close()
-    wake_ups.tell_listeners(told)
+    wake_ups.listener_messages.close()
+    wake_ups.notify_listeners(told)
     assert ear == [heard, heard], "nobody waits any more"
-    wait_for(lambda: not wake_ups.listener_news._has_thread)
+    wait_for(lambda: not wake_ups.listener_messages._has_thread)
 
 
 def test_where_no_thread_is_to_be_had_the_next_who_waits_gets_one(
@@ -182,6 +182,6 @@ def test_where_no_thread_is_to_be_had_the_next_who_waits_gets_one(
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", refuse)
         ear.news.listen(ear.heard.append, SECONDS)
-    assert not ear.news.is_told
+    assert not ear.news.is_receiving
     with ear:
-        assert ear.news.is_told
+        assert ear.news.is_receiving

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, aliased
 
 from webhooks_app.db.models import Endpoint, EndpointHealth, PendingDelivery
 from webhooks_app.monitoring import reports
-from webhooks_app.monitoring.reports import Window
+from webhooks_app.monitoring.reports import ConcurrencyUse
 from webhooks_app.worker.endpoint_rate_limits import BURST_SECONDS, LONGEST_WAIT
 
 # For each of 25 rows: what lies further ahead changes nothing for whoever reads it.
@@ -23,14 +23,14 @@ _EXACT_AHEAD, _ROUNDED_TO = 20, 10
 class Wait:
     """`ahead` deliveries of the endpoint go first, counted up to COUNTED_AHEAD and rounded down.
 
-    `paused_until` is set while the endpoint is left alone because it sent `Retry-After`, `window` where the
-    endpoint has as many requests under way as it may.
+    `paused_until` is set while the endpoint is left alone because it sent `Retry-After`, `concurrency` where
+    the endpoint has as many requests in flight as it may.
     """
 
     ahead: int
     rate_per_second: int | None
     paused_until: datetime | None
-    window: Window | None = None
+    concurrency: ConcurrencyUse | None = None
 
     @property
     def is_all(self) -> bool:
@@ -65,8 +65,10 @@ def read_waits(session: Session, delivery_ids: Sequence[str], *, now: datetime) 
         .join(EndpointHealth, EndpointHealth.endpoint_id == Endpoint.id)
         .where(PendingDelivery.delivery_id.in_(delivery_ids), PendingDelivery.next_attempt_at <= now)
     ).all()
-    windows = reports.read_windows(session, now) if rows else {}
-    full = {endpoint_id: window for endpoint_id, window in windows.items() if window.is_full}
+    by_endpoint = reports.read_concurrency(session, now) if rows else {}
+    full = {
+        endpoint_id: concurrency for endpoint_id, concurrency in by_endpoint.items() if concurrency.is_full
+    }
     return {
         delivery_id: Wait(_rounded(ahead), rate, paused_until(free_at, rate, now=now), full.get(endpoint_id))
         for delivery_id, endpoint_id, ahead, rate, free_at in rows

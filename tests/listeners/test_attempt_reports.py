@@ -15,9 +15,9 @@ from webhooks_app.core.retry_schedule import JITTER
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import DeliveryState
 from webhooks_app.extensions import services
-from webhooks_app.listeners import reports
+from webhooks_app.listeners import attempt_reports
+from webhooks_app.listeners.attempt_reports import RECORDED_BYTES, Recorded, Report
 from webhooks_app.listeners.due_requests import DueRequest
-from webhooks_app.listeners.reports import RECORDED_BYTES, Recorded, Report
 
 DELAYS = (100.0, 10_000.0)
 
@@ -38,7 +38,9 @@ def record(endpoint_id: str, request: DueRequest, status: int = 503, **more: Any
         total_us=1000,
     )
     found = services()
-    return reports.record(found.databases, found.cipher, endpoint_id, replace(report, **more), delays=DELAYS)
+    return attempt_reports.record(
+        found.databases, found.cipher, endpoint_id, replace(report, **more), delays=DELAYS
+    )
 
 
 def test_each_failure_is_followed_by_its_own_delay_of_the_schedule(

@@ -23,12 +23,12 @@ from webhooks_app.jobs.redis_round_trip import Command
 # The queues, each with the moment, in seconds since 1970, until which its process reads it.
 QUEUES_KEY = "webhooks:mailboxes"
 # More ids than these are not sent: every listener may have something then.
-MOST_TOLD = 64
+MOST_NAMED = 64
 ANY = "*"
 
 
 @dataclass(frozen=True, slots=True)
-class NewsLimits:
+class MessageQueueLimits:
     """How a queue is read, and how much it holds.
 
     A process registers its queue for `reads_seconds`, and again every `renewed_seconds` and whenever nothing
@@ -41,19 +41,19 @@ class NewsLimits:
     renewed_seconds: float = 15.0
     wait_seconds: int = 1
     retry_seconds: float = 0.5
-    messages: int = 1000
+    most_messages: int = 1000
 
 
-DEFAULT_LIMITS = NewsLimits()
-PATIENCE_SECONDS = DEFAULT_LIMITS.wait_seconds + 1.0  # of a client that is handed to ListenerNews
+DEFAULT_LIMITS = MessageQueueLimits()
+CLIENT_SECONDS = DEFAULT_LIMITS.wait_seconds + 1.0  # of a client that is handed to ListenerMessages
 
 # Called in a thread with the ids of listeners, or None where any may have something.
-Hear = Callable[[frozenset[str] | None], None]
+OnMessage = Callable[[frozenset[str] | None], None]
 
 log = logging.getLogger(__name__)
 
 
-def tell(redis: Redis, listener_ids: Collection[str], limits: NewsLimits = DEFAULT_LIMITS) -> None:
+def send(redis: Redis, listener_ids: Collection[str], limits: MessageQueueLimits = DEFAULT_LIMITS) -> None:
     """Send every process at which programs wait the ids of listeners that have something. Raises RedisError.
 
     Foreign data under our keys is no error: the reader is refused as well, and then polls.
@@ -61,33 +61,33 @@ def tell(redis: Redis, listener_ids: Collection[str], limits: NewsLimits = DEFAU
     [queues] = _ask(redis, ("ZRANGEBYSCORE", QUEUES_KEY, str(time.time()), "+inf"))
     if not queues:
         return
-    message = ANY if (named := _named(listener_ids)) is None else " ".join(named)
+    message = ANY if (named := _ids_to_send(listener_ids)) is None else " ".join(named)
     pushes: list[Command] = [("RPUSH", each, message) for each in queues]
     expiries: list[Command] = [("EXPIRE", each, limits.reads_seconds) for each in queues]
     lengths = _ask(redis, *pushes, *expiries)[: len(queues)]
     if full := [
-        each for each, length in zip(queues, lengths, strict=True) if (length or 0) > limits.messages
+        each for each, length in zip(queues, lengths, strict=True) if (length or 0) > limits.most_messages
     ]:
         redis.delete(*full)
 
 
 def _ask(redis: Redis, *commands: Command) -> list[Any]:
     """Return the answers, None where others' data is under the key. Raises RedisError."""
-    return [redis_round_trip.found(each) for each in redis_round_trip.ask(redis, *commands)]
+    return [redis_round_trip.none_if_wrong_type(each) for each in redis_round_trip.ask(redis, *commands)]
 
 
-def _named(listener_ids: Collection[str]) -> frozenset[str] | None:
+def _ids_to_send(listener_ids: Collection[str]) -> frozenset[str] | None:
     """Return the ids to send; None where there are so many that all listeners may as well be looked for."""
-    return frozenset(listener_ids) if len(listener_ids) <= MOST_TOLD else None
+    return frozenset(listener_ids) if len(listener_ids) <= MOST_NAMED else None
 
 
-class ListenerNews:
+class ListenerMessages:
     """The queue of a process, read by one thread while anything waits.
 
     `is_receiving` is False while no message would arrive: whoever waits then polls.
     """
 
-    def __init__(self, redis: Redis, limits: NewsLimits = DEFAULT_LIMITS) -> None:
+    def __init__(self, redis: Redis, limits: MessageQueueLimits = DEFAULT_LIMITS) -> None:
         """Take a client whose time-out is longer than `wait_seconds`."""
         self._redis = redis
         self._limits = limits
@@ -95,30 +95,30 @@ class ListenerNews:
         self._lock = threading.Lock()
         self._wanted_until = 0.0
         self._has_thread = False
-        self._hear: Hear = lambda _: None
-        self.is_told = False
+        self._on_message: OnMessage = lambda _: None
+        self.is_receiving = False
 
-    def listen(self, hear: Hear, seconds: float) -> None:
+    def listen(self, on_message: OnMessage, seconds: float) -> None:
         """Have `on_message` called with what arrives within the next `seconds`."""
         with self._lock:
-            self._hear = hear
+            self._on_message = on_message
             self._wanted_until = max(self._wanted_until, time.monotonic() + seconds)
             if self._has_thread:
                 return
             self._has_thread = True
         try:
-            threading.Thread(target=self._read_all, name="listener_news", daemon=True).start()
+            threading.Thread(target=self._read_all, name="listener_messages", daemon=True).start()
         except RuntimeError:  # none is to be had, so whoever waits looks by itself
             log.exception("listening_failed")
             with self._lock:
                 self._has_thread = False
 
-    def tell_here(self, listener_ids: Collection[str]) -> None:
+    def send_here(self, listener_ids: Collection[str]) -> None:
         """Notify this process only, which needs no Redis."""
         with self._lock:
-            hear = self._hear if time.monotonic() < self._wanted_until else None
-        if hear is not None:
-            hear(_named(listener_ids))
+            on_message = self._on_message if time.monotonic() < self._wanted_until else None
+        if on_message is not None:
+            on_message(_ids_to_send(listener_ids))
 
     def close(self) -> None:
         """Have the thread end, within a second or so."""
@@ -136,7 +136,7 @@ class ListenerNews:
                     if not self._read():
                         renew_at = 0.0  # a Redis that was emptied has no queues registered, so nothing comes
                 except Exception as error:
-                    self.is_told, renew_at = False, 0.0
+                    self.is_receiving, renew_at = False, 0.0
                     if not isinstance(error, RedisError):  # which is logged elsewhere
                         log.exception("listening_failed")
                     time.sleep(self._limits.retry_seconds)
@@ -153,7 +153,7 @@ class ListenerNews:
             return not self._has_thread
 
     def _leave(self) -> None:
-        self.is_told = False
+        self.is_receiving = False
         with suppress(RedisError):
             self._redis.zrem(QUEUES_KEY, self._queue_key)
         self._redis.connection_pool.disconnect()
@@ -167,7 +167,7 @@ class ListenerNews:
             gone = pipe.execute()[1]
         if gone:
             self._redis.zrem(QUEUES_KEY, *gone)
-        self.is_told = True
+        self.is_receiving = True
 
     def _read(self) -> bool:
         """Return whether anything came within `wait_seconds`."""
@@ -175,5 +175,5 @@ class ListenerNews:
         if found is None:
             return False
         message = found[1].decode(errors="replace")
-        self._hear(None if message == ANY else frozenset(message.split()))
+        self._on_message(None if message == ANY else frozenset(message.split()))
         return True

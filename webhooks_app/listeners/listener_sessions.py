@@ -67,7 +67,7 @@ def begin(
     *,
     limits: ListenerLimits = DEFAULT_LIMITS,
     actor: Actor,
-) -> Session:
+) -> ListenerSession:
     """Begin a session of the token's listener of this name; what the program before had claimed is due again.
 
     Raises TooManyListeners and TooOften.
@@ -85,7 +85,7 @@ def begin(
             listener_limits.check_counts(connection, workspace_id, token_id, limits, is_new=found is None)
         endpoint_id = found.endpoint_id if found else _add_endpoint(connection, workspace_id, wanted, now)
         _configure(connection, cipher, endpoint_id, wanted, now)
-        session = Session(endpoint_id, ids.new("lss"), is_resumed)
+        session = ListenerSession(endpoint_id, ids.new("lss"), is_resumed)
         _write(connection, session, token_id, wanted, now, is_new=found is None, limits=limits)
         _record(connection, actor, workspace_id, session, wanted, now)
     return session
@@ -176,7 +176,7 @@ def _configure(
 
 def _write(
     connection: Connection,
-    session: Session,
+    session: ListenerSession,
     token_id: str,
     wanted: WantedListener,
     now: datetime,
@@ -201,7 +201,7 @@ def _record(
     connection: Connection,
     actor: Actor,
     workspace_id: str,
-    session: Session,
+    session: ListenerSession,
     wanted: WantedListener,
     now: datetime,
 ) -> None:

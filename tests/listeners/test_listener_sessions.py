@@ -13,7 +13,7 @@ from webhooks_app.core import clock
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import AuditEntry, Listener, PendingDelivery, SigningSecret, Subscription
 from webhooks_app.extensions import db
-from webhooks_app.listeners import ending, sessions
+from webhooks_app.listeners import ending, listener_sessions
 from webhooks_app.listeners.listener_limits import ListenerLimits, TooManyListeners
 
 LIMITS = ListenerLimits(live=2, names=3, kept_for=timedelta(minutes=10), renewed_within=timedelta(seconds=30))
@@ -36,11 +36,11 @@ def test_a_renewal_is_written_once_enough_of_the_time_is_gone(
     db.session.expunge(begun)
     started = begun.ends_at - LIMITS.kept_for
     soon = started + LIMITS.renewed_within
-    assert sessions.renew(database, begun, limits=LIMITS, now=soon) == begun.ends_at
+    assert listener_sessions.renew(database, begun, limits=LIMITS, now=soon) == begun.ends_at
     assert listener(begun.endpoint_id).ends_at == begun.ends_at
 
     later = soon + timedelta(microseconds=1)
-    assert sessions.renew(database, begun, limits=LIMITS, now=later) == later + LIMITS.kept_for
+    assert listener_sessions.renew(database, begun, limits=LIMITS, now=later) == later + LIMITS.kept_for
     assert listener(begun.endpoint_id).ends_at == later + LIMITS.kept_for
 
 
@@ -49,11 +49,11 @@ def test_one_that_has_ended_or_was_taken_over_is_not_renewed(
 ) -> None:
     begun = listener(begin(workspace, limits=LIMITS).endpoint_id)
     db.session.expunge(begun)
-    sessions.renew(database, begun, limits=LIMITS, now=begun.ends_at)
+    listener_sessions.renew(database, begun, limits=LIMITS, now=begun.ends_at)
     assert listener(begun.endpoint_id).ends_at == begun.ends_at
 
     taken_over = listener(begin(workspace, limits=LIMITS).endpoint_id).ends_at
-    sessions.renew(database, begun, limits=LIMITS, now=begun.ends_at - timedelta(seconds=1))
+    listener_sessions.renew(database, begun, limits=LIMITS, now=begun.ends_at - timedelta(seconds=1))
     assert listener(begun.endpoint_id).ends_at == taken_over
 
 

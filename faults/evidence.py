@@ -43,7 +43,7 @@ class EventRow:
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveryRow:
+class StoredDelivery:
     id: str
     event_id: str
     endpoint_id: str
@@ -61,14 +61,14 @@ class QueueRow:
 
 
 @dataclass(slots=True)
-class Facts:
+class Evidence:
     """What happened in one scenario, and what it allows."""
 
     accepted: list[AcceptedEvent]
     arrivals: list[Arrival]
     succeeded: set[str]  # deliveries that the receiver answered with a 2xx
     events: dict[str, EventRow]
-    deliveries: dict[str, DeliveryRow]
+    deliveries: dict[str, StoredDelivery]
     queue: dict[str, QueueRow]
     attempts: "Counter[str]"  # recorded attempts by delivery
     keys: dict[str, list[Key]]

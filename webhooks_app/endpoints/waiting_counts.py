@@ -102,7 +102,7 @@ def count_held(session: Session, endpoint_id: str) -> int:
 
 
 def has_failed(session: Session, endpoint_id: str) -> bool:
-    """Tell whether deliveries to it, tests aside, failed for good and were not replayed since."""
+    """Return whether deliveries to it, tests aside, failed for good and were not replayed since."""
     failed = _in_state(endpoint_id, DeliveryState.FAILED.value).where(not_(Delivery.is_test))
     return session.scalar(failed.limit(1)) is not None
 

@@ -13,8 +13,8 @@ from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Delivery, Endpoint, EndpointHealth, PendingDelivery, ProcessReport
 from webhooks_app.deliveries.log.rows import DeliveryRow, read_rows
 from webhooks_app.deliveries.log.status_explanations import explain
-from webhooks_app.deliveries.log.waiting import COUNTED_AHEAD, Wait, paused_until
-from webhooks_app.endpoints import overview
+from webhooks_app.deliveries.log.wait_reasons import COUNTED_AHEAD, Wait, paused_until
+from webhooks_app.endpoints import waiting_counts
 from webhooks_app.extensions import db
 
 NOW = datetime(2025, 1, 2, tzinfo=UTC)
@@ -161,7 +161,7 @@ def test_a_full_window_is_told_with_how_many_are_under_way(
             connection.execute(insert(ProcessReport).values(report | values))
     [row] = rows(workspace)
     assert row.wait
-    assert row.wait.window is None  # four of five
+    assert row.wait.concurrency is None  # four of five
 
     with database.begin() as connection:
         connection.execute(update(ProcessReport).values(state={"endpoints": [[endpoint_id, 4, 4]]}))
@@ -181,13 +181,13 @@ def test_the_end_of_a_lease_is_no_next_attempt(
     workspace.send(2)
     claim(database)
     db.session.rollback()
-    backlog = overview.read_backlog(db.session(), endpoint_id)
+    backlog = waiting_counts.read_backlog(db.session(), endpoint_id)
     assert backlog.count == 2
     assert backlog.next_attempt_at and backlog.next_attempt_at <= clock.now()
     claim(database)
     db.session.rollback()
-    assert overview.read_backlog(db.session(), endpoint_id).next_attempt_at is None
+    assert waiting_counts.read_backlog(db.session(), endpoint_id).next_attempt_at is None
     with database.begin() as connection:  # the worker died
         connection.execute(update(PendingDelivery).values(next_attempt_at=clock.now() - LEASE))
     db.session.rollback()
-    assert overview.read_backlog(db.session(), endpoint_id).next_attempt_at is not None
+    assert waiting_counts.read_backlog(db.session(), endpoint_id).next_attempt_at is not None
