@@ -28,6 +28,7 @@ RELAYED: list[Callable[[Store, Client], None]] = [
     test_relay.test_several_relays_share_the_rows,
     test_relay.test_sent_rows_may_be_kept_with_their_events_and_sent_again,
     test_outbox_rows.pass_over_what_is_locked,
+    test_outbox_rows.record_after_a_deadlock,
 ]
 
 

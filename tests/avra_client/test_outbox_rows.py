@@ -1,14 +1,17 @@
 """What a relay does to the outbox's rows, and what can be read of them, without a platform."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
 
+from avra_client import dbapi
 from avra_client.claimed_rows import Claim, Outcomes
 from avra_client.outbox_state import OutboxState
 from tests.avra_client.conftest import Store
+from tests.waiting import wait_for
 
 FRESH = ("pending", 0, None, None, None, None)
 COLUMNS = "SELECT state, due_at, claimed_by, handed_over_at, settled_at, error FROM avra_outbox"
@@ -64,6 +67,40 @@ def test_nothing_that_only_reads_waits_for_an_app_that_writes(store: Store) -> N
         assert rows.claimed(2000) == (1, 59)
         assert (rows.set_aside(), rows.failing()) == ([], [])
     assert store.states() == {row_id: "pending"}
+
+
+def record_after_a_deadlock(store: Store, _client: Any = None) -> None:
+    """MySQL lets the one live that has changed more, PostgreSQL mostly the one that has waited less."""
+    one, two, *others = store.fill(20)
+    taken = claim(store, limit=2)
+    refused = Outcomes({}, {one: "refused", two: "refused"})
+    with ThreadPoolExecutor(1) as pool, closing(store.connect()) as other, closing(other.cursor()) as cursor:
+        for row_id in (two, *others):
+            cursor.execute(f"UPDATE avra_outbox SET error = 'other' WHERE id = '{row_id}'")
+        rows = store.rows()
+        recorded = pool.submit(rows.record, taken, refused, now=2000, keeps_sent=False)
+        wait_for(lambda: _is_locked(store, one))
+        try:
+            cursor.execute(f"UPDATE avra_outbox SET error = 'other' WHERE id = '{one}'")
+        except Exception as error:  # on a machine that stood still for a second
+            if not dbapi.is_deadlock(error):
+                raise
+        other.rollback()
+        recorded.result(60)
+    assert [store.states()[each] for each in (one, two)] == ["rejected", "rejected"]
+
+
+def _is_locked(store: Store, row_id: str) -> bool:
+    with closing(store.connect()) as connection, closing(connection.cursor()) as cursor:
+        cursor.execute(f"SELECT id FROM avra_outbox WHERE id = '{row_id}' FOR UPDATE SKIP LOCKED")
+        is_free = bool(cursor.fetchall())
+        connection.rollback()
+        return not is_free
+
+
+@pytest.mark.parametrize("empty_store", ["postgresql"], indirect=True)
+def test_what_came_of_a_claim_is_recorded_after_a_deadlock(store: Store) -> None:
+    record_after_a_deadlock(store)
 
 
 def pass_over_what_is_locked(store: Store, _client: Any = None) -> None:

@@ -72,6 +72,17 @@ def dialect_of(target: object) -> str:
     raise TypeError(f"{type(target).__name__} is of no driver that the relay knows")
 
 
+def is_deadlock(error: BaseException) -> bool:
+    """Return whether the database ended the transaction for another one, and nothing else is wrong.
+
+    MySQL: error 1213, "try restarting transaction". PostgreSQL: SQLSTATE 40P01.
+    """
+    return error.args[:1] == (1213,) or "40P01" in (
+        getattr(error, "sqlstate", None),
+        getattr(error, "pgcode", None),
+    )
+
+
 def _modules_of(target: object) -> list[str]:
     # What a proxy stands for is its `__class__`, which need not be its type.
     classes = (*type(target).__mro__, *target.__class__.__mro__)

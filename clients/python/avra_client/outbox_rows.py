@@ -10,7 +10,7 @@ from typing import Any
 from avra_client.claimed_rows import Claim, Failing, OutboxRow, Outcomes
 from avra_client.outbox_schema import LONGEST_ERROR
 from avra_client.outbox_state import COUNTED_AT_MOST, OutboxState
-from avra_client.outbox_table import pieces
+from avra_client.outbox_table import past_deadlocks, pieces
 
 # What one transaction of `expire_sent` looks at, and what all of one call delete.
 _AT_ONCE = 400
@@ -63,7 +63,13 @@ class OutboxRows(OutboxState):
         return Claim(token, sorted(rows, key=lambda row: row.id), now + lease, len(old))
 
     def record(self, claim: Claim, outcomes: Outcomes, *, now: int, keeps_sent: bool) -> None:
-        """Record what came of a claim; what another relay claimed meanwhile is its own to record."""
+        """Record what came of a claim; what another relay claimed meanwhile is its own to record.
+
+        What is lost here is sent again when the lease ends, so that a deadlock is worth another try.
+        """
+        past_deadlocks(lambda: self._record(claim, outcomes, now=now, keeps_sent=keeps_sent))
+
+    def _record(self, claim: Claim, outcomes: Outcomes, *, now: int, keeps_sent: bool) -> None:
         with self._transaction():
             for row_id, event_id in outcomes.accepted.items() if keeps_sent else ():
                 values = {"event": event_id, "now": now}

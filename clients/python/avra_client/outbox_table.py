@@ -1,6 +1,6 @@
 """The statements that a relay runs on the outbox's table, whatever the driver, and their transactions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,6 +9,8 @@ from avra_client.outbox_schema import TABLE
 
 # Placeholders of one statement: every driver and database takes as many.
 _AT_ONCE = 400
+# Relays that share a table may meet again, but seldom twice in a row.
+_TRIES_OF_A_DEADLOCK = 5
 
 
 class OutboxTable:
@@ -76,3 +78,14 @@ def pieces(row_ids: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     for start in range(0, len(row_ids), _AT_ONCE):
         named = {f"id{at}": row_id for at, row_id in enumerate(row_ids[start : start + _AT_ONCE])}
         yield ", ".join(f"{{{name}}}" for name in named), named
+
+
+def past_deadlocks(transaction: Callable[[], None]) -> None:
+    """Run a transaction, and again where the database ended it for another one; a few times at most."""
+    for _ in range(_TRIES_OF_A_DEADLOCK - 1):
+        try:
+            return transaction()
+        except Exception as error:  # each driver has error classes of its own
+            if not dbapi.is_deadlock(error):
+                raise
+    return transaction()
