@@ -53,7 +53,7 @@ GROUPS = (
     ),
     _group(
         "webhooks_app/listeners",
-        "due_requests ending past_events reports sessions",
+        "attempt_reports due_requests ending listener_sessions past_events",
         *("tests/listeners", "tests/web/api/test_listeners.py", "tests/web/test_listeners.py"),
         "tests/server/test_long_polls.py",
     ),

@@ -11,7 +11,7 @@ from webhooks_app import config
 PRINT = """
 import os, sys
 from webhooks_app.core import standard_streams
-standard_streams.prepare()
+standard_streams.make_robust()
 print("Starting \\u2026 \\xfc \\udcff \\u201cx\\u201d")
 print("stopping \\u2026", file=sys.stderr)
 print(os.open(os.devnull, os.O_RDONLY))
@@ -60,7 +60,7 @@ def test_a_stream_that_is_closed_is_no_other_file_later(closed: str) -> None:
 LOG = """
 import sys
 from webhooks_app.core import standard_streams
-standard_streams.prepare()
+standard_streams.make_robust()
 {outlast}
 for number in range(3000):
     print("a line of a log", flush=number % 2 == 0)

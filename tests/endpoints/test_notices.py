@@ -238,7 +238,7 @@ def test_log_in_data_that_cannot_be_sent_is_said_and_tried_again(
     assert send_due(databases, server) == 0
 
     [record] = [record for record in caplog.records if record.message == "mail_failed"]
-    assert "the user or password is not all ASCII" in vars(record)["error"]
+    assert "the user or password is not all ASCII" in vars(record)["reason"]
     assert password not in caplog.text
     assert notices.has_due_mail(databases.read, now=clock.now() + timedelta(minutes=3))
     assert mailbox.log_ins == []

@@ -8,7 +8,6 @@ from sqlalchemy.orm import selectinload
 
 from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.core import clock, ids
-from webhooks_app.core.clock import format_optional, format_rfc3339
 from webhooks_app.db.models import ApiToken, Endpoint, Listener
 from webhooks_app.endpoints import signing_secrets
 from webhooks_app.extensions import db, services
@@ -75,7 +74,7 @@ def claim_requests(listener_id: str, body: ClaimInput) -> Response:
         services().databases, services().cipher, endpoint.id, limit=body.limit, timeout=timeout
     )
     answers = [listener_input.answer(each) for each in due]
-    response = respond(listener_models.ListenerRequests(answers, format_rfc3339(ends_at)))
+    response = respond(listener_models.ListenerRequests(answers, clock.format_rfc3339(ends_at)))
     response.headers["Cache-Control"] = "no-store"
     if not due and body.wait_seconds:
         ask_to_wait(
@@ -103,7 +102,7 @@ def report_attempt(listener_id: str, body: ReportInput) -> Response:
         listener_models.ReportResult(
             recorded.outcome.kind,
             recorded.decision.state,
-            format_optional(recorded.decision.next_attempt_at),
+            clock.format_optional(recorded.decision.next_attempt_at),
             recorded.is_current,
         )
     )
