@@ -39,7 +39,10 @@ def add(
     actor: Actor,
     most: int = MOST,
 ) -> None:
-    """Keep the passkey that a device has made. Raises PasskeyRefused, TooMany where there are `most`."""
+    """Keep the passkey that a device has made.
+
+    Raises PasskeyRefused, TooManyPasskeys where there are `most`.
+    """
     answer = passkey_ceremonies.parse(party, text, passkey_ceremonies.adding(user.id, browser))
     made = passkey_ceremonies.verify_new(party, answer)
     row = {

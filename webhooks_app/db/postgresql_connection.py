@@ -126,7 +126,7 @@ def connect(
 def watched(breaker: CircuitBreaker | None, *, is_new: bool) -> Iterator[float | None]:
     """Tell the breaker how the wait in the block ends; yield its own limit for it in seconds, if it has one.
 
-    Raises NotAdmitted, but only for what is new: a transaction goes on.
+    Raises WaitRefused, but only for what is new: a transaction goes on.
     """
     if breaker is None:
         yield None

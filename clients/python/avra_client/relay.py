@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 _HOUR_MS = 3_600_000
 # Of rows that are sent alone, as many as may fail one after the other before the platform is held at fault.
 _SUSPECTS = 3
-# Of a request; a relay waits out trouble itself, looking meanwhile whether it shall end.
+# Of a request; a relay waits out failures itself, looking meanwhile whether it shall end.
 _TRIES = 4
 
 
@@ -68,7 +68,7 @@ class Relay:
         self.state = RelayState()
 
     def run(self, stop: threading.Event) -> None:
-        """Hand over what there is and what comes, until `stop` is set; trouble is waited out."""
+        """Hand over what there is and what comes, until `stop` is set; failures are waited out."""
         while not stop.is_set():
             pause = self._round(stop)
             if pause:
@@ -78,7 +78,7 @@ class Relay:
     def run_once(self, *, stop: threading.Event | None = None) -> int:
         """Hand over what is due now, and return how many events the platform accepted.
 
-        Raises Trouble where it did not take them, and the driver's errors of the database.
+        Raises HandOverFailed where it did not take them, and the driver's errors of the database.
         """
         accepted, chances = 0, _SUSPECTS
         self._turns.is_one_of_many = True
@@ -105,7 +105,7 @@ class Relay:
     def _single_out(self, failure: HandOverFailed, *, has_chance: bool) -> None:
         """Have the next row go alone if the platform answers, so that one row keeps no other back.
 
-        Raises Trouble if it does not.
+        Raises HandOverFailed if it does not.
         """
         if not has_chance or not relay_outcomes.may_be_of_a_row(failure.__cause__):
             raise failure
@@ -169,7 +169,7 @@ class Relay:
         return pause
 
     def _hand_over(self) -> int | None:
-        """Hand over one batch; return how many were accepted, None if nothing was due. Raises Trouble."""
+        """Hand over a batch; return how many were accepted, None if none was due. Raises HandOverFailed."""
         now = _now_ms()
         claim = self.rows.claim(
             str(uuid.uuid4()),
@@ -221,7 +221,7 @@ class Relay:
         return replace(outcomes, uncertain=(), failing={row.id: failing})
 
     def _raise_failure(self, claim: Claim, outcomes: Outcomes, results: Sequence[Result]) -> None:
-        """Raise Trouble for what was not taken; not for a row that has been known to fail by itself."""
+        """Raise HandOverFailed for what was not taken, but not for a row that is known to fail by itself."""
         failed = (each.error for each in results if each.error and not relay_outcomes.is_own_fault(each))
         error = next(failed, None)
         if error is None or (outcomes.failing and claim.is_of_failing):

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from avra_client.relay_state import RelayState
 
-# Trouble that passes within this time is no alarm, and a round takes less.
+# A failure that passes within this time is no alarm, and a round takes less.
 ALARM_SECONDS = 60.0
 _BACKLOG_SECONDS = 5.0
 

@@ -36,7 +36,7 @@ def read_all(session: Session, workspace_id: str) -> Sequence[SavedFilter]:
 def save(
     database: WriteDatabase, workspace_id: str, name: str, log_filter: LogFilter, *, actor: Actor
 ) -> str:
-    """Save the filter under a name and return its id. Raises NameTaken and TooMany."""
+    """Save the filter under a name and return its id. Raises NameTaken and TooManyFilters."""
     now = clock.now()
     row = {
         "id": ids.new("flt"),
