@@ -55,6 +55,8 @@ from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker.engine import DeliveryEngine
 from webhooks_app.worker.engine_limits import EngineLimits
 
+pytest_plugins = ["tests.mail_servers"]
+
 TESTER = Actor("tester@example.com", "127.0.0.1")
 PASSWORD = "correct horse battery"
 # What a machine that is busy, or stands still for some seconds, keeps; tests of the limits have their own.

@@ -2,7 +2,7 @@
 
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -11,6 +11,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword
 from cryptography import x509
@@ -69,9 +70,15 @@ def _message(envelope: Envelope) -> EmailMessage:
     return message_from_bytes(envelope.content, policy=default)
 
 
-@contextmanager
-def smtp_servers(mailbox: Mailbox) -> Iterator[Start]:
-    """Yield what starts an SMTP server with the options given, and returns where to hand in mail."""
+@pytest.fixture
+def mailbox() -> Mailbox:
+    """What the servers of `start_smtp` took."""
+    return Mailbox()
+
+
+@pytest.fixture
+def start_smtp(mailbox: Mailbox) -> Iterator[Start]:
+    """Starts an SMTP server with the options given, and returns where to hand in mail."""
     with ExitStack() as running:
 
         def start(*, is_smtps: bool = False, **options: Any) -> MailServer:
@@ -87,8 +94,9 @@ def smtp_servers(mailbox: Mailbox) -> Iterator[Start]:
         yield start
 
 
-def new_certificate(folder: Path) -> Path:
-    """Return the file of a key and its self-signed certificate for 127.0.0.1."""
+@pytest.fixture(scope="session")
+def smtp_certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a key and its self-signed certificate for 127.0.0.1."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
     now = datetime.now(UTC)
@@ -104,7 +112,7 @@ def new_certificate(folder: Path) -> Path:
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
-    path = folder / "both.pem"
+    path = tmp_path_factory.mktemp("tls") / "both.pem"
     path.write_bytes(
         key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

@@ -1,18 +1,15 @@
 """People are told by e-mail of changes of their accounts: a real SMTP server takes it, or none does."""
 
 import socket
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from aiosmtpd.controller import Controller
 from flask import Flask
 from sqlalchemy import select, update
 
 from tests.conftest import PASSWORD, TESTER
-from tests.free_ports import free_port
-from tests.mail_servers import Mailbox, queued_jobs
+from tests.mail_servers import Mailbox, Start, queued_jobs
 from tests.waiting import has_thread, wait_for
 from webhooks_app import tasks
 from webhooks_app.accounts import (
@@ -37,17 +34,8 @@ SELF = Actor(EMAIL, "203.0.113.5")
 
 
 @pytest.fixture
-def mailbox() -> Mailbox:
-    return Mailbox()
-
-
-@pytest.fixture
-def server(mailbox: Mailbox) -> Iterator[MailServer]:
-    port = free_port()
-    controller = Controller(mailbox, hostname="127.0.0.1", port=port)
-    controller.start()
-    yield MailServer("127.0.0.1", port, "hooks@example.com")
-    controller.stop()
+def server(start_smtp: Start) -> MailServer:
+    return start_smtp()
 
 
 @pytest.fixture

@@ -1,34 +1,17 @@
 """Mail that is handed to a real SMTP server on loopback."""
 
 import socket
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from tests.mail_servers import Mailbox, Start, new_certificate, smtp_servers, tls
+from tests.mail_servers import Mailbox, Start, tls
 from webhooks_app.core import mail
 from webhooks_app.core.mail import Email, MailError, MailServer
 
 MAIL = Email("ntc_1", ("a@example.com",), "Hello", "Text\n", datetime(2030, 1, 1, tzinfo=UTC))
-
-
-@pytest.fixture
-def mailbox() -> Mailbox:
-    return Mailbox()
-
-
-@pytest.fixture
-def start(mailbox: Mailbox) -> Iterator[Start]:
-    with smtp_servers(mailbox) as start:
-        yield start
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return new_certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.mark.parametrize(
@@ -61,8 +44,8 @@ def test_a_domain_is_not_turned_into_another() -> None:
     assert mail.parse_server_url("smtp://straße.de", "a@example.com").host == "xn--strae-oqa.de"
 
 
-def test_unusable_addresses_are_left_out(start: Start, mailbox: Mailbox) -> None:
-    mail.send(start(), replace(MAIL, to=("x\r\nRCPT TO:<evil@example.net>", "a@example.com", "b@c@d,e")))
+def test_unusable_addresses_are_left_out(start_smtp: Start, mailbox: Mailbox) -> None:
+    mail.send(start_smtp(), replace(MAIL, to=("x\r\nRCPT TO:<evil@example.net>", "a@example.com", "b@c@d,e")))
 
     assert mailbox.envelopes[0].rcpt_tos == ["a@example.com"]
 
@@ -75,21 +58,25 @@ def test_a_server_that_hangs_is_given_up() -> None:
 
 
 @pytest.mark.parametrize("is_smtps", [False, True])
-def test_tls_is_used_and_verified(start: Start, mailbox: Mailbox, certificate: Path, is_smtps: bool) -> None:
-    context = tls(certificate)
+def test_tls_is_used_and_verified(
+    start_smtp: Start, mailbox: Mailbox, smtp_certificate: Path, is_smtps: bool
+) -> None:
+    context = tls(smtp_certificate)
     options = {"ssl_context": context} if is_smtps else {"tls_context": context}
-    server = start(is_smtps=is_smtps, **options)
+    server = start_smtp(is_smtps=is_smtps, **options)
 
     with pytest.raises(MailError, match="CERTIFICATE_VERIFY_FAILED"):
         mail.send(server, MAIL)
-    mail.send(replace(server, ca_bundle=str(certificate)), MAIL)
+    mail.send(replace(server, ca_bundle=str(smtp_certificate)), MAIL)
 
     assert mailbox.was_tls == [True]
 
 
-def test_it_logs_in_where_the_address_names_a_user(start: Start, mailbox: Mailbox, certificate: Path) -> None:
-    server = start(authenticator=mailbox.log_in, tls_context=tls(certificate))
-    server = replace(server, user="me", password="s3cret", ca_bundle=str(certificate))
+def test_it_logs_in_where_the_address_names_a_user(
+    start_smtp: Start, mailbox: Mailbox, smtp_certificate: Path
+) -> None:
+    server = start_smtp(authenticator=mailbox.log_in, tls_context=tls(smtp_certificate))
+    server = replace(server, user="me", password="s3cret", ca_bundle=str(smtp_certificate))
 
     mail.send(server, MAIL)
     with pytest.raises(MailError, match=r"^SMTPAuthenticationError 535$"):
@@ -105,10 +92,10 @@ def test_a_host_that_is_no_name_is_a_mail_failure() -> None:
 
 
 def test_no_password_leaves_without_tls(
-    start: Start, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+    start_smtp: Start, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mail, "_is_loopback", lambda host: False)
-    server = start(authenticator=mailbox.log_in, auth_require_tls=False)
+    server = start_smtp(authenticator=mailbox.log_in, auth_require_tls=False)
 
     with pytest.raises(MailError):
         mail.send(replace(server, user="me", password="s3cret"), MAIL)

@@ -3,7 +3,6 @@
 import logging
 import socket
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,7 +12,7 @@ from flask import Flask, url_for
 from sqlalchemy import select, update
 
 from tests.conftest import PASSWORD, TESTER, Workspace
-from tests.mail_servers import Mailbox, Start, new_certificate, queued_jobs, smtp_servers, tls
+from tests.mail_servers import Mailbox, Start, queued_jobs, tls
 from tests.waiting import has_thread, wait_for
 from webhooks_app import tasks
 from webhooks_app.accounts import members, users
@@ -28,22 +27,6 @@ from webhooks_app.extensions import db, services
 
 BASE_URL = "https://hooks.example.com"
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def mailbox() -> Mailbox:
-    return Mailbox()
-
-
-@pytest.fixture
-def start(mailbox: Mailbox) -> Iterator[Start]:
-    with smtp_servers(mailbox) as start:
-        yield start
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return new_certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
@@ -83,14 +66,14 @@ def test_every_admin_gets_one_plain_mail_with_one_link(
     workspace: Workspace,
     database: WriteDatabase,
     databases: Databases,
-    start: Start,
+    start_smtp: Start,
     mailbox: Mailbox,
     failing: str,
 ) -> None:
     for email, role in (("second@example.com", Role.ADMIN), ("viewer@example.com", Role.VIEWER)):
         user_id = users.add(database, email=email, name="X", password=PASSWORD)
         members.add(database, workspace.id, user_id, role, actor=TESTER)
-    server = start()
+    server = start_smtp()
 
     assert send_due(databases, server) == 1
     assert send_due(databases, server) == 0
@@ -117,7 +100,7 @@ def test_what_was_disabled_is_told_by_mail(
     workspace: Workspace,
     database: WriteDatabase,
     databases: Databases,
-    start: Start,
+    start_smtp: Start,
     mailbox: Mailbox,
     failing: str,
     kind: NoticeKind,
@@ -127,7 +110,7 @@ def test_what_was_disabled_is_told_by_mail(
         connection.execute(update(Endpoint).values(state=EndpointState.DISABLED, disabled_at=now))
         notices.add(connection, failing, kind, streak_at=now, now=now)
 
-    assert send_due(databases, start()) == 1
+    assert send_due(databases, start_smtp()) == 1
     [message] = mailbox.messages
     assert "disabled" in message["Subject"]
     assert "Nothing is lost" in message.get_content()
@@ -135,12 +118,12 @@ def test_what_was_disabled_is_told_by_mail(
 
 
 def test_what_is_no_longer_true_is_not_sent(
-    database: WriteDatabase, databases: Databases, start: Start, mailbox: Mailbox, failing: str
+    database: WriteDatabase, databases: Databases, start_smtp: Start, mailbox: Mailbox, failing: str
 ) -> None:
     with database.begin() as connection:
         connection.execute(update(EndpointHealth).values(failing_since=None))
 
-    assert send_due(databases, start()) == 0
+    assert send_due(databases, start_smtp()) == 0
     assert mailbox.envelopes == []
     assert not notices.has_due_mail(databases.read, now=clock.now() + HOUR)
 
@@ -148,13 +131,13 @@ def test_what_is_no_longer_true_is_not_sent(
 def test_a_server_that_is_down_is_tried_again_until_a_day_has_passed(
     database: WriteDatabase,
     databases: Databases,
-    start: Start,
+    start_smtp: Start,
     mailbox: Mailbox,
     failing: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.WARNING, "webhooks_app")
-    server, now = start(), clock.now()
+    server, now = start_smtp(), clock.now()
     down = replace(server, port=9)
 
     assert send_due(databases, down, now) == 0
@@ -167,14 +150,14 @@ def test_a_server_that_is_down_is_tried_again_until_a_day_has_passed(
     assert len(mailbox.envelopes) == 1
 
 
-def test_old_news_is_not_sent(databases: Databases, start: Start, failing: str) -> None:
-    assert send_due(databases, start(), clock.now() + timedelta(hours=25)) == 0
+def test_old_news_is_not_sent(databases: Databases, start_smtp: Start, failing: str) -> None:
+    assert send_due(databases, start_smtp(), clock.now() + timedelta(hours=25)) == 0
 
 
 def test_two_senders_send_one_mail(
-    databases: Databases, start: Start, mailbox: Mailbox, failing: str
+    databases: Databases, start_smtp: Start, mailbox: Mailbox, failing: str
 ) -> None:
-    server = start()
+    server = start_smtp()
     threads = [threading.Thread(target=send_due, args=(databases, server)) for _ in range(5)]
     for thread in threads:
         thread.start()
@@ -188,7 +171,7 @@ def test_an_unknown_mailbox_keeps_nothing_from_the_others(
     workspace: Workspace,
     database: WriteDatabase,
     databases: Databases,
-    start: Start,
+    start_smtp: Start,
     mailbox: Mailbox,
     failing: str,
 ) -> None:
@@ -196,12 +179,12 @@ def test_an_unknown_mailbox_keeps_nothing_from_the_others(
     members.add(database, workspace.id, user_id, Role.ADMIN, actor=TESTER)
     mailbox.refused = {"acme@example.com"}
 
-    assert send_due(databases, start()) == 1
+    assert send_due(databases, start_smtp()) == 1
     assert mailbox.envelopes[0].rcpt_tos == ["second@example.com"]
 
 
 def test_no_name_or_address_can_add_a_header_or_a_recipient(
-    workspace: Workspace, database: WriteDatabase, databases: Databases, start: Start, mailbox: Mailbox
+    workspace: Workspace, database: WriteDatabase, databases: Databases, start_smtp: Start, mailbox: Mailbox
 ) -> None:
     evil = "x\r\nBcc: evil@example.net\r\n\r\nBody\u2028\u202e"
     warned(workspace, database, clock.now(), name=evil[:90])
@@ -211,7 +194,7 @@ def test_no_name_or_address_can_add_a_header_or_a_recipient(
             user_id = users.add_in(connection, email=email, name="X", password_hash=hashed)
         members.add(database, workspace.id, user_id, Role.ADMIN, actor=TESTER)
 
-    assert send_due(databases, start()) == 1
+    assert send_due(databases, start_smtp()) == 1
     [envelope] = mailbox.envelopes
     assert envelope.rcpt_tos == ["acme@example.com"]
     [message] = mailbox.messages
@@ -223,17 +206,17 @@ def test_no_name_or_address_can_add_a_header_or_a_recipient(
 def test_log_in_data_that_cannot_be_sent_is_said_and_tried_again(
     database: WriteDatabase,
     databases: Databases,
-    start: Start,
+    start_smtp: Start,
     mailbox: Mailbox,
-    certificate: Path,
+    smtp_certificate: Path,
     failing: str,
     caplog: pytest.LogCaptureFixture,
     user: str,
     password: str,
 ) -> None:
     caplog.set_level(logging.WARNING, "webhooks_app")
-    server = start(authenticator=mailbox.log_in, tls_context=tls(certificate))
-    server = replace(server, user=user, password=password, ca_bundle=str(certificate))
+    server = start_smtp(authenticator=mailbox.log_in, tls_context=tls(smtp_certificate))
+    server = replace(server, user=user, password=password, ca_bundle=str(smtp_certificate))
 
     assert send_due(databases, server) == 0
 
@@ -245,12 +228,12 @@ def test_log_in_data_that_cannot_be_sent_is_said_and_tried_again(
 
 
 def test_the_sweep_has_due_mails_sent_in_a_job_of_their_own(
-    job_app: Flask, settings: Settings, start: Start, mailbox: Mailbox, failing: str
+    job_app: Flask, settings: Settings, start_smtp: Start, mailbox: Mailbox, failing: str
 ) -> None:
     tasks.sweep()
     assert not any(b"send_mail" in job for job in queued_jobs(settings))
 
-    services(job_app).settings = replace(settings, mail_server=start())
+    services(job_app).settings = replace(settings, mail_server=start_smtp())
     tasks.sweep()
     assert any(b"send_mail" in job for job in queued_jobs(settings))
     assert mailbox.envelopes == []
@@ -277,23 +260,23 @@ def test_the_job_does_not_wait_for_a_server_that_hangs(
 
 
 def test_a_workspaces_own_addresses_get_it_instead_of_the_admins(
-    database: WriteDatabase, databases: Databases, start: Start, mailbox: Mailbox, failing: str
+    database: WriteDatabase, databases: Databases, start_smtp: Start, mailbox: Mailbox, failing: str
 ) -> None:
     with database.begin() as connection:
         connection.execute(
             update(WorkspaceRow).values(notice_addresses=["ops@acme.example", "b@acme.example"])
         )
 
-    send_due(databases, start())
+    send_due(databases, start_smtp())
     [envelope] = mailbox.envelopes
     assert envelope.rcpt_tos == ["ops@acme.example", "b@acme.example"]
 
 
 def test_a_workspace_whose_admins_have_no_mailbox_gets_no_mail(
-    database: WriteDatabase, databases: Databases, start: Start, mailbox: Mailbox, failing: str
+    database: WriteDatabase, databases: Databases, start_smtp: Start, mailbox: Mailbox, failing: str
 ) -> None:
     with database.begin() as connection:
         connection.execute(update(User).values(email="nobody"))
 
-    send_due(databases, start())
+    send_due(databases, start_smtp())
     assert mailbox.envelopes == []

@@ -1,24 +1,21 @@
 """A lost password is reset by e-mail: once, in time, limited, and without telling who has an account."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
-from aiosmtpd.controller import Controller
 from flask import Flask
 from sqlalchemy import select
 
 from tests.conftest import PASSWORD, Workspace
-from tests.free_ports import free_port
-from tests.mail_servers import Mailbox
+from tests.mail_servers import Mailbox, Start
 from tests.waiting import wait_for
 from tests.web.accounts import NEW_PASSWORD
 from tests.web.conftest import Page
 from webhooks_app.accounts import log_in_limits, password_resets
-from webhooks_app.core.mail import MailServer
 from webhooks_app.db.models import AuditEntry, User
 from webhooks_app.extensions import db, services
 
@@ -26,16 +23,11 @@ ASK = "/password-reset/"
 
 
 @pytest.fixture
-def mailbox(app: Flask) -> Iterator[Mailbox]:
-    mailbox = Mailbox()
-    port = free_port()
-    controller = Controller(mailbox, hostname="127.0.0.1", port=port)
-    controller.start()
+def mailbox(app: Flask, mailbox: Mailbox, start_smtp: Start) -> Mailbox:
+    """What mail the application sent."""
     found = services(app)
-    server = MailServer("127.0.0.1", port, "hooks@example.com")
-    found.settings = replace(found.settings, mail_server=server, base_url="https://hooks.example.com")
-    yield mailbox
-    controller.stop()
+    found.settings = replace(found.settings, mail_server=start_smtp(), base_url="https://hooks.example.com")
+    return mailbox
 
 
 @pytest.fixture
