@@ -144,11 +144,11 @@ def create_in(
         **({"rate_limit": str(limit)} if (limit := RateLimit.of(rate_per_second, burst)) else {}),
     }
     details = {"name": name, "scopes": stored_scopes}
-    _tell_of_new(connection, workspace_id, token_id, details, bounds, actor=actor, now=now)
+    _record_creation(connection, workspace_id, token_id, details, bounds, actor=actor, now=now)
     return token
 
 
-def _tell_of_new(
+def _record_creation(
     connection: Connection,
     workspace_id: str,
     token_id: str,

@@ -22,7 +22,7 @@ _MAY_ANALYZE = text("""
 
 
 def keeps_samples(database: WriteDatabase) -> bool:
-    """Return whether the database has such samples; SQLite has none."""
+    """Return whether the planner keeps samples of values, which outlast their rows; SQLite's keeps none."""
     return database.dialect.name == "postgresql"
 
 

@@ -24,13 +24,14 @@ class Canceled:
     was_time_over: bool
 
 
+_IS_OPEN = Delivery.state.not_in(FINAL_STATES)
 NONE_CANCELED = Canceled(0, was_time_over=False)
 
 
 def count(connection: Connection, event_id: str) -> int:
     """Count the deliveries of the event that are not finished."""
-    is_open = of_event(event_id), Delivery.state.not_in(FINAL_STATES)
-    return connection.scalar(select(func.count()).select_from(Delivery).where(*is_open)) or 0
+    open_ones = select(func.count()).select_from(Delivery).where(of_event(event_id), _IS_OPEN)
+    return connection.scalar(open_ones) or 0
 
 
 def cancel(
@@ -42,8 +43,8 @@ def cancel(
     deadline: float,
 ) -> Canceled:
     """Cancel what is pending and not being sent, and what is held, until `deadline` of time.monotonic()."""
-    so_far, is_open = 0, Delivery.state.not_in(FINAL_STATES)
-    for some in deliveries_of_events.batches(databases.read, event_id, limits.batch_rows, is_open):
+    so_far = 0
+    for some in deliveries_of_events.batches(databases.read, event_id, limits.batch_rows, _IS_OPEN):
         if time.monotonic() > deadline:
             return Canceled(so_far, was_time_over=True)
         so_far += _cancel_batch(databases.write, workspace_id, some, actor)
