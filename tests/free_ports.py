@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
+from webhooks_app.transport.target_ports import DENIED_PORTS
+
 # Below those that systems give to whoever asks for any, and so are those 10,000 above.
 FIRST, LAST = 10_000, 20_000
 _ours: set[int] = set()
@@ -28,7 +30,9 @@ def free_port() -> int:
 
 
 def is_free(port: int) -> bool:
-    """Return whether nobody has bound it, nor those that go with it."""
+    """Return whether nobody has bound it, nor those that go with it, and whether deliveries may go there."""
+    if not DENIED_PORTS.isdisjoint((port, port + 1)):
+        return False
     return all(_can_be_bound(each) for each in (port, port + 1, port + 10_000))
 
 

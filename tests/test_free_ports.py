@@ -4,6 +4,7 @@ import socket
 import pytest
 
 from tests import free_ports
+from webhooks_app.transport.target_ports import DENIED_PORTS
 
 
 def test_a_port_is_given_once() -> None:
@@ -27,3 +28,9 @@ def test_a_port_is_free_with_those_that_go_with_it(above: int) -> None:
     assert free_ports.is_free(port)
     with socket.create_server(("127.0.0.1", port + above)):
         assert not free_ports.is_free(port)
+
+
+def test_deliveries_may_go_to_each_that_is_given() -> None:
+    denied = [port for port in DENIED_PORTS if free_ports.FIRST <= port < free_ports.LAST]
+    assert denied
+    assert not any(free_ports.is_free(port - port % 2) for port in denied)
