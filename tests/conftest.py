@@ -402,10 +402,10 @@ class Workspace:
 def new_workspace(app: Flask, name: str) -> Workspace:
     email, hashed = f"{name.lower()}@example.com", passwords.hash_password(PASSWORD)
     with services().write.begin() as connection:  # one for all, as thousands of tests begin with it
-        workspace_id = workspaces.create_in(connection, name, actor=TESTER)
-        user_id = users.add_in(connection, email=email, name=name, password_hash=hashed)
-        members.add_in(connection, workspace_id, user_id, Role.ADMIN, actor=TESTER)
-        token = api_tokens.create_in(connection, workspace_id, "test", actor=TESTER)
+        workspace_id = workspaces.create_in_transaction(connection, name, actor=TESTER)
+        user_id = users.add_in_transaction(connection, email=email, name=name, password_hash=hashed)
+        members.add_in_transaction(connection, workspace_id, user_id, Role.ADMIN, actor=TESTER)
+        token = api_tokens.create_in_transaction(connection, workspace_id, "test", actor=TESTER)
     return Workspace(app, workspace_id, token, email)
 
 

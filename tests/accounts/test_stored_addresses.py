@@ -13,7 +13,9 @@ from webhooks_app.db.models import Workspace as WorkspaceRow
 
 def store(database: WriteDatabase, email: str) -> None:
     with database.begin() as connection:
-        users.add_in(connection, email=email, name="A", password_hash=passwords.hash_password(PASSWORD))
+        users.add_in_transaction(
+            connection, email=email, name="A", password_hash=passwords.hash_password(PASSWORD)
+        )
 
 
 def test_an_address_gets_the_spelling_that_is_looked_for(database: WriteDatabase) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from webhooks_app.cli import apply, endpoint_file, export, yaml_nodes
+from webhooks_app.cli import apply, endpoint_export, endpoint_file, yaml_nodes
 from webhooks_app.cli.endpoint_file import EndpointFile
 from webhooks_app.cli.yaml_nodes import Problems
 from webhooks_app.core.text_display import MASK
@@ -172,7 +172,9 @@ def test_a_masked_url_stands_for_the_stored_one_alone() -> None:
     "text", ["yes", "Null", "a b", "7", "-x", "é", "a: b", "#x", "*a", '"', "''", "{}", "a-b_1"]
 )
 def test_an_exported_text_is_read_as_itself(text: str) -> None:
-    found, problems = read(f"version: 1\nendpoints:\n  {export._quoted(text)}:\n    url: https://a.example\n")
+    found, problems = read(
+        f"version: 1\nendpoints:\n  {endpoint_export._quoted(text)}:\n    url: https://a.example\n"
+    )
     assert found, problems
     assert list(found.endpoints) == [text]
 

@@ -41,8 +41,8 @@ def client(app: Flask, workspace: Workspace) -> Iterator[ApiClient]:
         yield client
 
 
-def look(tailing: Tailing) -> Events:
-    return [(each["kind"], each["status"], each["attempts"]) for each in tailing.look()]
+def read_new(tailing: Tailing) -> Events:
+    return [(each["kind"], each["status"], each["attempts"]) for each in tailing.read_new()]
 
 
 def test_attempts_follow_what_was_accepted(
@@ -55,19 +55,19 @@ def test_attempts_follow_what_was_accepted(
     workspace.endpoint(receiver.url)
     tailing = Tailing(client, {})
     workspace.send()
-    assert look(tailing) == [("accepted", "pending", 0)]
+    assert read_new(tailing) == [("accepted", "pending", 0)]
     receiver.answer = Answer(503, b"down")
     engine.run(seconds=60)
-    [failed] = tailing.look()
+    [failed] = tailing.read_new()
     assert (failed["kind"], failed["last_status"], failed["status"]) == ("attempt", 503, "retrying")
     assert failed["next_attempt_at"] > failed["last_attempt_at"]
-    assert look(tailing) == []
+    assert read_new(tailing) == []
     receiver.answer = Answer()
     make_due(database)
     engine.run(seconds=60)
-    assert look(tailing) == [("attempt", "delivered", 2)]
+    assert read_new(tailing) == [("attempt", "delivered", 2)]
     asked_before = client.requests_sent
-    assert look(tailing) == []
+    assert read_new(tailing) == []
     assert client.requests_sent == asked_before + 1  # nothing is open any more
 
 
@@ -78,25 +78,25 @@ def test_what_ended_between_two_looks_has_both_lines(
     tailing, events_only = Tailing(client, {}), Tailing(client, {}, with_attempts=False)
     workspace.send()
     engine.run(seconds=60)
-    assert look(tailing) == [("accepted", "delivered", 1), ("attempt", "delivered", 1)]
-    assert look(events_only) == [("accepted", "delivered", 1)]
+    assert read_new(tailing) == [("accepted", "delivered", 1), ("attempt", "delivered", 1)]
+    assert read_new(events_only) == [("accepted", "delivered", 1)]
 
 
 def test_what_is_canceled_without_an_attempt_is_told(client: ApiClient, workspace: Workspace) -> None:
     workspace.endpoint("https://a.example.com/hooks")
     tailing = Tailing(client, {})
     workspace.send()
-    [row] = tailing.look()
+    [row] = tailing.read_new()
     client.request("POST", f"/deliveries/{row['id']}/cancel")
-    assert look(tailing) == [("state", "canceled", 0)]
+    assert read_new(tailing) == [("state", "canceled", 0)]
 
 
 def test_the_past_and_filters_are_heeded(client: ApiClient, workspace: Workspace) -> None:
     first, _ = workspace.endpoint("https://a.example.com/"), workspace.endpoint("https://b.example.com/")
     workspace.send(2)
     with_past = Tailing(client, {"endpoint": first}, since_seconds=3600)
-    assert [each["endpoint_id"] for each in with_past.look()] == [first] * 2
-    assert look(with_past) == []
+    assert [each["endpoint_id"] for each in with_past.read_new()] == [first] * 2
+    assert read_new(with_past) == []
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -113,9 +113,9 @@ def test_what_a_slower_transaction_commits_later_is_not_missed(
             connection.execute(update(Delivery).where(Delivery.id == first).values(workspace_id=to))
 
     move("ws_other")
-    assert [each["id"] for each in tailing.look()] == [second]
+    assert [each["id"] for each in tailing.read_new()] == [second]
     move(workspace.id)
-    assert [each["id"] for each in tailing.look()] == [first]
+    assert [each["id"] for each in tailing.read_new()] == [first]
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -133,10 +133,10 @@ def test_what_is_committed_late_is_not_missed_though_looks_have_found_nothing(
 
     move("ws_other")
     for _ in range(3):
-        assert look(tailing) == []
+        assert read_new(tailing) == []
         time.sleep(0.2)
     move(workspace.id)
-    assert [each["id"] for each in tailing.look()] == [late]
+    assert [each["id"] for each in tailing.read_new()] == [late]
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -155,10 +155,10 @@ def test_it_is_not_missed_behind_however_many_that_came_meanwhile(
     with database.begin() as connection:
         connection.execute(update(Delivery).values(created_at=clock.now()))
     change(workspace_id="ws_other")
-    assert len(look(tailing)) == 200
-    assert look(tailing) == []
+    assert len(read_new(tailing)) == 200
+    assert read_new(tailing) == []
     change(workspace_id=workspace.id)
-    assert [each["id"] for each in tailing.look()] == [first]
+    assert [each["id"] for each in tailing.read_new()] == [first]
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -168,16 +168,16 @@ def test_a_look_that_finds_nothing_is_cheap_once_the_overlap_is_over(
     workspace.endpoint("https://a.example.com/")
     tailing = Tailing(client, {}, with_attempts=False, limits=TailLimits(overlap_seconds=1.0))
     workspace.send(150)
-    assert len(look(tailing)) == 150
+    assert len(read_new(tailing)) == 150
 
-    def requests_of_a_look() -> int:
+    def requests_of_a_round() -> int:
         before = client.requests_sent
-        assert look(tailing) == []
+        assert read_new(tailing) == []
         return client.requests_sent - before
 
-    wait_for(lambda: requests_of_a_look() == 1)
+    wait_for(lambda: requests_of_a_round() == 1)
     workspace.send()
-    assert look(tailing) == [("accepted", "pending", 0)]
+    assert read_new(tailing) == [("accepted", "pending", 0)]
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -190,13 +190,13 @@ def test_a_filter_that_never_matches_is_not_asked_of_what_was_looked_through(
     tailing = Tailing(client, {"q": "not there"}, limits=TailLimits(late_seconds=0.5))
     workspace.send(50)
 
-    def requests_of_a_look() -> int:
+    def requests_of_a_round() -> int:
         before = client.requests_sent
-        assert look(tailing) == []
+        assert read_new(tailing) == []
         return client.requests_sent - before
 
-    assert requests_of_a_look() > 1
-    wait_for(lambda: requests_of_a_look() == 1)
+    assert requests_of_a_round() > 1
+    wait_for(lambda: requests_of_a_round() == 1)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -204,10 +204,10 @@ def test_more_than_a_look_shows_is_left_out_for_good(client: ApiClient, workspac
     workspace.endpoint("https://a.example.com/")
     tailing = Tailing(client, {}, with_attempts=False, limits=TailLimits(most_new=3))
     workspace.send(3)
-    assert (len(look(tailing)), tailing.has_left_out) == (3, False)
+    assert (len(read_new(tailing)), tailing.has_left_out) == (3, False)
     workspace.send(5)
-    assert (len(look(tailing)), tailing.has_left_out) == (3, True)
-    assert (look(tailing), tailing.has_left_out) == ([], False)
+    assert (len(read_new(tailing)), tailing.has_left_out) == (3, True)
+    assert (read_new(tailing), tailing.has_left_out) == ([], False)
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_on_a_platform_of_the_version_before_what_is_accepted_is_shown_still(
         tailing = Tailing(client, {}, tell=told.append)
         for _ in range(3):
             workspace.send()
-            assert look(tailing) == [("accepted", "pending", 0)]
+            assert read_new(tailing) == [("accepted", "pending", 0)]
     [sentence] = told
     assert "only what is accepted" in sentence
 
@@ -259,15 +259,15 @@ def test_a_look_costs_two_requests_however_much_is_open(client: ApiClient, works
     workspace.endpoint("https://a.example.com/")
     tailing = Tailing(client, {}, limits=TailLimits(overlap_seconds=0.0))
     workspace.send(250)
-    assert len(look(tailing)) == 250
-    assert look(tailing) == []
+    assert len(read_new(tailing)) == 250
+    assert read_new(tailing) == []
     asked_before = client.requests_sent
     for _ in range(3):
-        assert look(tailing) == []
+        assert read_new(tailing) == []
     assert client.requests_sent == asked_before + 6
     for each in deliveries():
         client.request("POST", f"/deliveries/{each.id}/cancel")
-    found = [event for _ in range(3) for event in look(tailing)]
+    found = [event for _ in range(3) for event in read_new(tailing)]
     assert found == [("state", "canceled", 0)] * 250  # each comes to its turn
 
 
@@ -276,15 +276,15 @@ def test_a_look_that_failed_is_made_up_for(client: ApiClient, workspace: Workspa
     workspace.endpoint("https://a.example.com/")
     tailing = Tailing(client, {})
     workspace.send()
-    [row] = tailing.look()
+    [row] = tailing.read_new()
     url = client.profile.url
     client.request("POST", f"/deliveries/{row['id']}/cancel")
     workspace.send()
     object.__setattr__(client.profile, "url", "http://127.0.0.1:9")
     with pytest.raises(ApiFailure):
-        look(tailing)
+        read_new(tailing)
     object.__setattr__(client.profile, "url", url)
-    assert look(tailing) == [("state", "canceled", 0), ("accepted", "pending", 0)]
+    assert read_new(tailing) == [("state", "canceled", 0), ("accepted", "pending", 0)]
 
 
 ROW: dict[str, Any] = {

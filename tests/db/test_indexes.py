@@ -20,9 +20,9 @@ from webhooks_app.db.event_conditions import of_event
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, Event, PendingDelivery
 from webhooks_app.db.models.event_tables import VALUE_COLUMNS
 from webhooks_app.deliveries import cancellations, replays, retention
-from webhooks_app.deliveries.log import event_content, filters, pages
+from webhooks_app.deliveries.log import event_content, filters, listing
 from webhooks_app.deliveries.log.rows import DeliveryRow
-from webhooks_app.endpoints import endpoint_pages, health, incidents, waiting_counts
+from webhooks_app.endpoints import endpoint_list, health, incidents, waiting_counts
 from webhooks_app.extensions import db
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker import claims, endpoint_scan
@@ -135,8 +135,8 @@ def read_pages(workspace: Workspace, endpoint_id: str, delivery: DeliveryRow) ->
     for arguments in all_arguments:
         wanted = filters.parse(arguments)
         for before, after in (("", ""), (delivery.id, ""), ("", delivery.id)):
-            pages.read_page(db.session(), workspace.id, wanted, now=clock.now(), before=before, after=after)
-        pages.count_newer(db.session(), workspace.id, wanted, delivery.id, now=clock.now())
+            listing.read_page(db.session(), workspace.id, wanted, now=clock.now(), before=before, after=after)
+        listing.count_newer(db.session(), workspace.id, wanted, delivery.id, now=clock.now())
     event_content.read_event_content(db.session(), delivery.event_id)
     db.session.execute(select(Delivery.id).where(of_event(delivery.event_id)))
 
@@ -144,7 +144,7 @@ def read_pages(workspace: Workspace, endpoint_id: str, delivery: DeliveryRow) ->
 def read_health(workspace: Workspace, endpoint_id: str) -> None:
     """The list of endpoints, and an outage with a streak of failures and without one."""
     session = db.session()
-    endpoint_pages.read_page(session, workspace.id, endpoint_pages.EndpointFilter(), now=clock.now())
+    endpoint_list.read_page(session, workspace.id, endpoint_list.EndpointFilter(), now=clock.now())
     health.count_states(session, workspace.id)
     health.read_failing(session, workspace.id)
     endpoint = session.get_one(Endpoint, endpoint_id)
@@ -169,7 +169,7 @@ def test_nothing_scans_the_deliveries(
     workspace: Workspace, database: WriteDatabase, databases: Databases, wake_ups: WakeUps
 ) -> None:
     endpoint_id = fill(database, workspace)[0]
-    failed = pages.read_page(
+    failed = listing.read_page(
         db.session(), workspace.id, filters.parse({"status": "failed"}), now=clock.now()
     ).rows
     waiting = db.session.scalars(select(PendingDelivery.delivery_id).limit(25)).all()

@@ -31,9 +31,9 @@ from webhooks_app.db.models import (
     Endpoint,
     Event,
     Member,
+    RollingUpgradeRow,
     SigningSecret,
 )
-from webhooks_app.db.models import RollingUpgrade as UpgradeRow
 from webhooks_app.db.models.traffic_tables import TrafficCount
 from webhooks_app.db.rolling_upgrades import (
     CONSTANT_HEADERS,
@@ -215,7 +215,7 @@ def test_only_a_new_database_waits_for_no_code_before(
         # As such an upgrade left it before.
         downgrade(revision="0034")
         with db.engine.begin() as connection:
-            connection.execute(delete(UpgradeRow).where(UpgradeRow.change == PACKED_BODIES))
+            connection.execute(delete(RollingUpgradeRow).where(RollingUpgradeRow.change == PACKED_BODIES))
         upgrade()
         assert len(_ends(PACKED_BODIES)) == 1
         db.session.remove()

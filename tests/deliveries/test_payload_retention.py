@@ -23,7 +23,7 @@ from webhooks_app.db.models import (
     FanOut,
     Heartbeat,
     LatePayload,
-    RollingUpgrade,
+    RollingUpgradeRow,
 )
 from webhooks_app.db.models import Workspace as WorkspaceRow
 from webhooks_app.db.models.base import Base
@@ -67,7 +67,7 @@ def deliver(
 
 def upgrading(database: WriteDatabase, *, until: datetime) -> None:
     with database.begin() as connection:
-        connection.execute(insert(RollingUpgrade).values(change=PAYLOADS_APART, ends_at=until))
+        connection.execute(insert(RollingUpgradeRow).values(change=PAYLOADS_APART, ends_at=until))
 
 
 def erased_count(databases: Databases, now: datetime, **limits: Any) -> int:

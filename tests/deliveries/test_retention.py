@@ -70,8 +70,8 @@ def test_what_is_finished_and_old_goes_with_its_attempts_and_event(
 
     assert retention.delete_expired(databases, now=now + 89 * DAY).deliveries == 0
     assert counts() == (3, 3, 3)
-    tally = retention.delete_expired(databases, now=now + 91 * DAY)
-    assert (tally.deliveries, tally.events) == (3, 3)
+    result = retention.delete_expired(databases, now=now + 91 * DAY)
+    assert (result.deliveries, result.events) == (3, 3)
     assert counts() == (0, 0, 0)
 
 

@@ -26,7 +26,7 @@ from webhooks_app.cli.profiles import Profile
 from webhooks_app.db import database_url
 from webhooks_app.db.models import Event
 from webhooks_app.extensions import db, services
-from webhooks_app.monitoring.problem_codes import Code
+from webhooks_app.monitoring.problem_codes import ProblemCode
 
 COMMENT = re.compile(r"\s{2,}#.*$", re.MULTILINE)
 
@@ -173,7 +173,7 @@ def test_health_answers_as_it_is_shown(app: Flask) -> None:
     assert shown.keys() - {"…"} <= body.keys()
     assert (body["status"], answer.status_code) in {("failing", 503), ("warning", 200)}
     assert body["details"][0].keys() == shown["details"][0].keys()
-    assert shown["details"][0]["code"] == Code.NO_SCHEDULER
+    assert shown["details"][0]["code"] == ProblemCode.NO_SCHEDULER
     assert shown["problems"][0] in (ROOT / "webhooks_app" / "monitoring" / "process_problems.py").read_text()
 
 

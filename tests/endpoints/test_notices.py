@@ -191,7 +191,7 @@ def test_no_name_or_address_can_add_a_header_or_a_recipient(
     for email in ("a@example.com\r\nBcc: b@example.net", "c@example.com, d@example.net", "<e@f.g>", "@"):
         with database.begin() as connection:  # as an older version may have stored it
             hashed = passwords.hash_password(PASSWORD)
-            user_id = users.add_in(connection, email=email, name="X", password_hash=hashed)
+            user_id = users.add_in_transaction(connection, email=email, name="X", password_hash=hashed)
         members.add(database, workspace.id, user_id, Role.ADMIN, actor=TESTER)
 
     assert send_due(databases, start_smtp()) == 1

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from webhooks_app.events.catalog import Catalog, load
-from webhooks_app.events.catalog_changes import Change, ChangeKind, breaking
+from webhooks_app.events.catalog_changes import CatalogChange, ChangeKind, breaking
 
 PAID: dict[str, Any] = {
     "type": "object",
@@ -48,7 +48,7 @@ def test_the_same_catalog_breaks_nothing() -> None:
 
 def test_a_type_that_leaves_is_named(tmp_path: Path) -> None:
     old, new = catalog(tmp_path, PAID, {"id": "o"}), catalog(tmp_path, PAID, {"id": "o"}, "order.sent")
-    assert breaking(old, new) == [Change(ChangeKind.REMOVED, "order.paid")]
+    assert breaking(old, new) == [CatalogChange(ChangeKind.REMOVED, "order.paid")]
 
 
 def test_a_field_newly_required_breaks_the_example_too(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from webhooks_app.extensions import db, services
 from webhooks_app.listeners import due_requests, listener_sessions
 from webhooks_app.listeners.due_requests import DueRequest
 from webhooks_app.listeners.listener_limits import DEFAULT_LIMITS, ListenerLimits
-from webhooks_app.listeners.listener_sessions import ListenerSession, WantedListener
+from webhooks_app.listeners.listener_sessions import ListenerSession, NewListener
 
-WANTED = WantedListener("laptop", True, (), 5000, "http://localhost:3000/hooks")
+WANTED = NewListener("laptop", True, (), 5000, "http://localhost:3000/hooks")
 TIMEOUT = timedelta(seconds=5)
 
 

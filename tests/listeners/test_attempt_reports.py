@@ -16,14 +16,14 @@ from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import DeliveryState
 from webhooks_app.extensions import services
 from webhooks_app.listeners import attempt_reports
-from webhooks_app.listeners.attempt_reports import RECORDED_BYTES, Recorded, Report
+from webhooks_app.listeners.attempt_reports import RECORDED_BYTES, AttemptReport, Recorded
 from webhooks_app.listeners.due_requests import DueRequest
 
 DELAYS = (100.0, 10_000.0)
 
 
 def record(endpoint_id: str, request: DueRequest, status: int = 503, **more: Any) -> Recorded:
-    report = Report(
+    report = AttemptReport(
         delivery_id=request.delivery_id,
         generation=request.generation,
         claimed_at=request.claimed_at,

@@ -17,7 +17,7 @@ from webhooks_app.db.engines import Databases
 from webhooks_app.extensions import services
 from webhooks_app.listeners import ending, listener_limits, listener_sessions, past_events
 from webhooks_app.listeners.listener_limits import DEFAULT_LIMITS, ListenerLimits, TooManyListeners, TooOften
-from webhooks_app.listeners.listener_sessions import ListenerSession, WantedListener
+from webhooks_app.listeners.listener_sessions import ListenerSession, NewListener
 
 Begin = Callable[..., ListenerSession]
 
@@ -28,7 +28,7 @@ def begin(app: Flask, workspace: Workspace, databases: Databases) -> Begin:
     tokens = [listen(new_api(workspace), name=f"first-{n}").started["token"]["id"] for n in range(2)]
 
     def begin(name: str, limits: ListenerLimits, *, token: int = 0) -> ListenerSession:
-        wanted = WantedListener(name, True, (), 5000, FORWARD_TO)
+        wanted = NewListener(name, True, (), 5000, FORWARD_TO)
         found = services(app)
         session = listener_sessions.begin(
             found.write, found.cipher, workspace.id, tokens[token], wanted, limits=limits, actor=TESTER

@@ -17,7 +17,7 @@ from webhooks_app.db.engines import Databases
 from webhooks_app.extensions import db, services
 from webhooks_app.listeners import ending, listener_sessions
 from webhooks_app.listeners.listener_limits import ListenerLimits, TooManyListeners
-from webhooks_app.listeners.listener_sessions import ListenerSession, WantedListener
+from webhooks_app.listeners.listener_sessions import ListenerSession, NewListener
 
 WAITS_FOR_A_LOCK = text("""
     SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()
@@ -42,7 +42,7 @@ def test_one_that_ends_and_begins_at_once_does_so_in_one_order(
     def act() -> ListenerSession | int | None:
         if what == "end":
             return ending.end(found.write, endpoint_id, actor=TESTER)
-        wanted = WantedListener("laptop", True, (), 5000, FORWARD_TO)
+        wanted = NewListener("laptop", True, (), 5000, FORWARD_TO)
         return listener_sessions.begin(
             found.write, found.cipher, workspace.id, started["token"]["id"], wanted, actor=TESTER
         )
@@ -67,7 +67,7 @@ def test_of_two_that_begin_at_once_one_is_the_last_that_there_may_be(
     found, token_id, limits = services(app), token_of(workspace), ListenerLimits(live=1)
     ended = begin(workspace, name="ended", limits=limits).endpoint_id
     ending.end(databases.write, ended, actor=TESTER)
-    wanted = WantedListener("other", True, (), 5000, FORWARD_TO)
+    wanted = NewListener("other", True, (), 5000, FORWARD_TO)
 
     def begin_other() -> ListenerSession:
         write, cipher = found.write, found.cipher

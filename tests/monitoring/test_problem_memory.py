@@ -1,12 +1,15 @@
 """A problem is dated by when it was first found, for as long as it is found each time."""
 
 from tests.monitoring.fleet import MINUTE, NOW
-from webhooks_app.monitoring.problem_codes import Code, Problem, Severity
+from webhooks_app.monitoring.problem_codes import HealthProblem, ProblemCode, Severity
 from webhooks_app.monitoring.problem_memory import ProblemMemory
 
-DISK = Problem(Code.DISK, Severity.FAILING, "It is full.")
-CLOCKS = [Problem(Code.CLOCK_SKEW, Severity.WARNING, "It is off.", detail=host) for host in ("one", "two")]
-DATED = Problem(Code.NO_WORKER, Severity.FAILING, "None runs.", since=NOW - 9 * MINUTE)
+DISK = HealthProblem(ProblemCode.DISK, Severity.FAILING, "It is full.")
+CLOCKS = [
+    HealthProblem(ProblemCode.CLOCK_SKEW, Severity.WARNING, "It is off.", detail=host)
+    for host in ("one", "two")
+]
+DATED = HealthProblem(ProblemCode.NO_WORKER, Severity.FAILING, "None runs.", since=NOW - 9 * MINUTE)
 
 
 def test_what_lasts_is_dated_by_when_it_was_found_first() -> None:

@@ -9,17 +9,17 @@ from tests.monitoring.fleet import DAY, MINUTE, NOW, SECOND, facts, process, sam
 from webhooks_app.monitoring import problems
 from webhooks_app.monitoring.facts import RETENTION, Facts
 from webhooks_app.monitoring.own_report import SCHEDULER, WEB, WORKER
-from webhooks_app.monitoring.problem_codes import Code, Problem, Severity
+from webhooks_app.monitoring.problem_codes import HealthProblem, ProblemCode, Severity
 
 LONG_UP = NOW - DAY
 DEAD = 40 * SECOND
 
 
-def found(known: Facts) -> list[Problem]:
+def found(known: Facts) -> list[HealthProblem]:
     return problems.find(known, up_since=LONG_UP)
 
 
-def codes(known: Facts) -> list[Code]:
+def codes(known: Facts) -> list[ProblemCode]:
     return [each.code for each in found(known)]
 
 
@@ -28,30 +28,30 @@ def test_a_platform_that_works_has_no_problem() -> None:
 
 
 def test_retention_that_does_not_come_to_its_end_for_a_day_is_a_problem() -> None:
-    def codes_of(ago: timedelta, up: timedelta) -> list[Code]:
+    def codes_of(ago: timedelta, up: timedelta) -> list[ProblemCode]:
         known = facts(*well())
         beats = {**known.heartbeats, RETENTION: NOW - ago}
         return [each.code for each in problems.find(replace(known, heartbeats=beats), up_since=NOW - up)]
 
-    assert codes_of(DAY + MINUTE, 3 * DAY) == [Code.RETENTION_SILENT]
+    assert codes_of(DAY + MINUTE, 3 * DAY) == [ProblemCode.RETENTION_SILENT]
     assert codes_of(DAY - MINUTE, 3 * DAY) == []
     assert codes_of(3 * DAY, 60 * MINUTE) == []  # the whole platform was stopped
     never = problems.find(facts(*well()), up_since=NOW - 2 * DAY)
-    assert [each.code for each in never] == [Code.RETENTION_SILENT]
+    assert [each.code for each in never] == [ProblemCode.RETENTION_SILENT]
 
 
 def test_indexes_of_an_upgrade_that_stay_unfinished_are_a_problem() -> None:
-    def codes_after(unfinished: timedelta) -> list[Code]:
+    def codes_after(unfinished: timedelta) -> list[ProblemCode]:
         return codes(replace(facts(*well()), indexes_unfinished_since=NOW - unfinished))
 
-    assert codes_after(181 * MINUTE) == [Code.INDEXES_UNFINISHED]
+    assert codes_after(181 * MINUTE) == [ProblemCode.INDEXES_UNFINISHED]
     assert codes_after(179 * MINUTE) == codes_after(-DAY) == []
 
 
 def test_the_only_worker_that_stops_reporting_shows_within_forty_five_seconds() -> None:
     [problem] = found(facts(process(WEB), process(SCHEDULER), process(WORKER, reported=DEAD)))
 
-    assert (problem.code, problem.severity) == (Code.NO_WORKER, Severity.FAILING)
+    assert (problem.code, problem.severity) == (ProblemCode.NO_WORKER, Severity.FAILING)
     assert problem.since == NOW - DEAD
     assert "one:1" in problem.detail
     assert "one:1" not in problem.text
@@ -66,14 +66,14 @@ def test_workers_that_were_stopped_and_not_started_again_are_a_problem() -> None
     ended = process(WORKER, reported=50 * SECOND, ended_at=NOW - 50 * SECOND)
     [problem] = found(facts(process(WEB), process(SCHEDULER), ended))
 
-    assert (problem.code, problem.since) == (Code.NO_WORKER, NOW - 50 * SECOND)
+    assert (problem.code, problem.since) == (ProblemCode.NO_WORKER, NOW - 50 * SECOND)
     assert "ended" in problem.detail
 
 
 def test_nobody_misses_reports_where_the_sweep_shows_that_all_works() -> None:
     """In the middle of an upgrade, the workers of the version before do not report."""
     assert found(facts(process(WEB))) == []
-    assert codes(facts(process(WEB), swept=5 * MINUTE)) == [Code.NO_WORKER, Code.NO_SCHEDULER]
+    assert codes(facts(process(WEB), swept=5 * MINUTE)) == [ProblemCode.NO_WORKER, ProblemCode.NO_SCHEDULER]
 
 
 def test_a_web_that_has_just_been_started_waits_for_the_others() -> None:
@@ -84,17 +84,19 @@ def test_a_web_that_has_just_been_started_waits_for_the_others() -> None:
 @pytest.mark.parametrize("kind", [WEB, WORKER])
 def test_who_runs_the_version_before_is_told_of(kind: str) -> None:
     [problem] = found(facts(*well(), process(kind, pid=7, reads_format=None, version="0.9")))
-    assert (problem.code, problem.severity) == (Code.PROCESS_OLD, Severity.WARNING)
+    assert (problem.code, problem.severity) == (ProblemCode.PROCESS_OLD, Severity.WARNING)
     assert problem.detail == f"{kind} one:7 runs 0.9"
     for over in ({"ended_at": NOW}, {"reported": DEAD}):
-        assert Code.PROCESS_OLD not in codes(facts(*well(), process(kind, pid=7, reads_format=None, **over)))
+        assert ProblemCode.PROCESS_OLD not in codes(
+            facts(*well(), process(kind, pid=7, reads_format=None, **over))
+        )
 
 
 def test_one_lost_worker_of_two_is_told_of_by_its_name() -> None:
     lost = process(WORKER, pid=7, reported=DEAD)
     [problem] = found(facts(*well(), lost))
 
-    assert (problem.code, problem.severity) == (Code.WORKER_LOST, Severity.WARNING)
+    assert (problem.code, problem.severity) == (ProblemCode.WORKER_LOST, Severity.WARNING)
     assert (problem.since, problem.detail) == (lost.reported_at, "one:7")
 
 
@@ -107,13 +109,13 @@ def test_a_killed_worker_that_was_replaced_is_no_problem() -> None:
 def test_one_newcomer_replaces_one_lost_worker_and_no_more() -> None:
     lost = [process(WORKER, pid=pid, reported=DEAD + pid * SECOND) for pid in (7, 8)]
     in_their_place = process(WORKER, pid=9, started=35 * SECOND)
-    assert codes(facts(*well(), *lost, in_their_place)) == [Code.WORKER_LOST]
+    assert codes(facts(*well(), *lost, in_their_place)) == [ProblemCode.WORKER_LOST]
 
 
 def test_a_host_with_a_wrong_clock_replaces_nobody_by_it() -> None:
     lost = process(WORKER, pid=7, reported=DEAD)
     older = process(WORKER, pid=8, started=20 * SECOND, clock_ahead_ms=60_000)
-    assert Code.WORKER_LOST in codes(facts(*well(), lost, older))
+    assert ProblemCode.WORKER_LOST in codes(facts(*well(), lost, older))
 
 
 def test_a_worker_that_is_gone_for_an_hour_is_forgotten() -> None:
@@ -125,15 +127,15 @@ def test_a_worker_whose_main_loop_hangs_is_told_of() -> None:
     [beside] = found(facts(*well(), hanging))
     [alone] = found(facts(process(WEB), process(SCHEDULER), hanging))
 
-    assert (beside.code, beside.severity) == (Code.WORKER_HANGS, Severity.WARNING)
-    assert (alone.code, alone.severity) == (Code.WORKER_HANGS, Severity.FAILING)
+    assert (beside.code, beside.severity) == (ProblemCode.WORKER_HANGS, Severity.WARNING)
+    assert (alone.code, alone.severity) == (ProblemCode.WORKER_HANGS, Severity.FAILING)
     assert alone.since == hanging.reported_at - 80 * SECOND
 
 
 def test_a_dead_scheduler_shows_within_forty_five_seconds() -> None:
     [problem] = found(facts(process(WEB), process(WORKER), process(SCHEDULER, reported=DEAD)))
     assert (problem.code, problem.severity, problem.since) == (
-        Code.NO_SCHEDULER,
+        ProblemCode.NO_SCHEDULER,
         Severity.FAILING,
         NOW - DEAD,
     )
@@ -143,7 +145,7 @@ def test_a_scheduler_that_cannot_work_says_why() -> None:
     idle = process(SCHEDULER, state={"idle_seconds": 90.0, "redis": "Redis does not answer"})
     [problem] = found(facts(process(WEB), process(WORKER), idle))
 
-    assert problem.code is Code.SCHEDULER_IDLE
+    assert problem.code is ProblemCode.SCHEDULER_IDLE
     assert problem.text.endswith("Redis does not answer.")
     assert problem.since == NOW - 90 * SECOND
 
@@ -163,7 +165,7 @@ def test_workers_that_cannot_use_redis_say_why() -> None:
     before = process(WORKER, pid=2, state={"redis": state["redis"]})  # the version before says no more
     [problem] = found(facts(process(WEB), process(SCHEDULER), failing, before))
 
-    assert (problem.code, problem.since) == (Code.REDIS_FAILS_PROCESS, NOW - 75 * SECOND)
+    assert (problem.code, problem.since) == (ProblemCode.REDIS_FAILS_PROCESS, NOW - 75 * SECOND)
     assert "its memory is full" in problem.text
 
 
@@ -173,7 +175,7 @@ def test_that_writes_are_refused_is_told_by_whoever_met_it_first() -> None:
     refused = process(WORKER, state=late), process(SCHEDULER, state=early, reported=10 * SECOND)
     [problem] = found(facts(process(WEB, state={"database": None}), *refused))
 
-    assert (problem.code, problem.since) == (Code.DATABASE_REFUSES, NOW - 100 * SECOND)
+    assert (problem.code, problem.since) == (ProblemCode.DATABASE_REFUSES, NOW - 100 * SECOND)
     assert problem.text.startswith("The database takes no writes: its disk is full.")
 
 
@@ -195,7 +197,7 @@ def test_a_backlog_that_grows_is_told_of_with_its_slope() -> None:
     growing = tuple(sample(minutes * MINUTE, due=5000 - 100 * minutes) for minutes in range(12, -1, -1))
     [problem] = found(facts(*well(), samples=growing))
 
-    assert problem.code is Code.BACKLOG_GROWS
+    assert problem.code is ProblemCode.BACKLOG_GROWS
     assert problem.text == "5,000 deliveries are due, and 100 more each minute."
     assert problem.since == NOW - 12 * MINUTE
 
@@ -215,7 +217,7 @@ def test_an_endpoint_that_takes_most_slots_while_others_wait_is_named_to_operato
     others = (process(WEB), process(SCHEDULER))
     [problem] = found(facts(*others, crowded, samples=(sample(MINUTE, due=500),)))
 
-    assert (problem.code, problem.endpoint_id) == (Code.ENDPOINT_CROWDS, "ep_slow")
+    assert (problem.code, problem.endpoint_id) == (ProblemCode.ENDPOINT_CROWDS, "ep_slow")
     assert "64%" in problem.text
     assert "ep_slow" not in problem.text
     assert found(facts(*others, crowded, samples=(sample(MINUTE, due=10),))) == []
@@ -225,4 +227,4 @@ def test_what_needs_somebody_now_comes_first() -> None:
     known = facts(
         process(WEB, host="two", clock_ahead_ms=9_000), process(WORKER), process(SCHEDULER, reported=DEAD)
     )
-    assert codes(known) == [Code.NO_SCHEDULER, Code.CLOCK_SKEW]
+    assert codes(known) == [ProblemCode.NO_SCHEDULER, ProblemCode.CLOCK_SKEW]

@@ -8,7 +8,7 @@ from sqlalchemy import delete, insert, text, update
 
 from webhooks_app.core import clock, ids
 from webhooks_app.db.engines import Databases, WriteDatabase
-from webhooks_app.db.models import TOTAL_ID, ProcessReport, RollingUpgrade
+from webhooks_app.db.models import TOTAL_ID, ProcessReport, RollingUpgradeRow
 from webhooks_app.db.rolling_upgrades import CONSTANT_HEADERS, PACKED_BODIES
 from webhooks_app.monitoring import own_report
 from webhooks_app.monitoring.own_report import SCHEDULER, WEB, WORKER
@@ -61,14 +61,14 @@ def test_no_format_is_used_before_the_upgrade_that_brought_one_before_it_is_over
 ) -> None:
     later = {"ends_at": clock.now() + timedelta(hours=1)}
     with database.begin() as connection:
-        change = RollingUpgrade.change
-        connection.execute(update(RollingUpgrade).where(change == CONSTANT_HEADERS).values(later))
+        change = RollingUpgradeRow.change
+        connection.execute(update(RollingUpgradeRow).where(change == CONSTANT_HEADERS).values(later))
     assert formats.newest() is StoredFormat.PACKED_BODIES
     with database.begin() as connection:
         connection.execute(
-            update(RollingUpgrade).where(change == CONSTANT_HEADERS).values(ends_at=clock.now())
+            update(RollingUpgradeRow).where(change == CONSTANT_HEADERS).values(ends_at=clock.now())
         )
-        connection.execute(update(RollingUpgrade).where(change == PACKED_BODIES).values(later))
+        connection.execute(update(RollingUpgradeRow).where(change == PACKED_BODIES).values(later))
     assert formats.newest() is StoredFormat.PLAIN
 
 
@@ -88,14 +88,16 @@ def test_without_the_upgrades_row_it_waits_and_asks_again(
 ) -> None:
     row = {"change": PACKED_BODIES, "ends_at": clock.now()}
     with database.begin() as connection:
-        connection.execute(delete(RollingUpgrade))
+        connection.execute(delete(RollingUpgradeRow))
     assert formats.newest() is StoredFormat.PLAIN
     with database.begin() as connection:
-        connection.execute(insert(RollingUpgrade).values(row | {"ends_at": clock.now() + timedelta(hours=1)}))
+        connection.execute(
+            insert(RollingUpgradeRow).values(row | {"ends_at": clock.now() + timedelta(hours=1)})
+        )
     assert formats.newest() is StoredFormat.PLAIN
     with database.begin() as connection:
-        connection.execute(delete(RollingUpgrade))
-        connection.execute(insert(RollingUpgrade).values(row))
+        connection.execute(delete(RollingUpgradeRow))
+        connection.execute(insert(RollingUpgradeRow).values(row))
     assert formats.newest() is StoredFormat.PACKED_BODIES
 
 

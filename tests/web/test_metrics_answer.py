@@ -21,7 +21,7 @@ from webhooks_app.app import create_app
 from webhooks_app.extensions import services
 from webhooks_app.monitoring import backlog
 from webhooks_app.monitoring.metrics import COUNTERS, GAUGES, HISTOGRAMS, PREFIX
-from webhooks_app.monitoring.problem_codes import Code
+from webhooks_app.monitoring.problem_codes import ProblemCode
 from webhooks_app.monitoring.reporter import Reporter
 from webhooks_app.worker.engine import DeliveryEngine
 
@@ -228,13 +228,13 @@ def test_the_operators_document_explains_each_metric_problem_and_alert() -> None
     explained = set(re.findall(r"`(avra_\w+)`", text))
     names = {f"{PREFIX}{name}_total" for name in COUNTERS} | {PREFIX + name for name in GAUGES}
     assert explained >= names | {f"{PREFIX}{name}_seconds" for name in HISTOGRAMS}
-    assert set(re.findall(r"^### `(\w+)`", text, re.MULTILINE)) == {code.value for code in Code}
+    assert set(re.findall(r"^### `(\w+)`", text, re.MULTILINE)) == {code.value for code in ProblemCode}
     _, _, what_to_do = text.partition("\n## Alerts\n")
     assert {each["alert"] for each in alerts()} == set(re.findall(r"`(Avra\w+)`", what_to_do))
 
 
 def test_each_alert_leads_to_a_section_that_says_what_to_do() -> None:
-    codes = {code.value for code in Code}
+    codes = {code.value for code in ProblemCode}
     headings = re.findall(r"^##+ `?(\w+)`?$", (ROOT / "docs/operations.md").read_text(), re.MULTILINE)
     for alert in alerts():
         page, _, section = alert["annotations"]["runbook"].partition("#")

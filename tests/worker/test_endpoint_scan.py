@@ -40,9 +40,9 @@ def test_more_endpoints_than_one_scan_covers_all_get_their_turn(
         workspace.endpoint(receiver.url, name=str(number))
     workspace.send(40)
 
-    tally = engine.run(seconds=300)
+    result = engine.run(seconds=300)
 
-    assert tally.recorded == len(receiver.received) == 400
+    assert result.recorded == len(receiver.received) == 400
 
 
 @on_sqlite

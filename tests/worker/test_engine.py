@@ -80,9 +80,9 @@ def test_many_deliveries_to_many_endpoints_all_arrive_once(
         workspace.endpoint(f"{receiver.url}/{number}", name=str(number))
     workspace.send(60)
 
-    tally = engine.run(seconds=300)
+    result = engine.run(seconds=300)
 
-    assert tally.claimed == tally.recorded == 1200
+    assert result.claimed == result.recorded == 1200
     assert len({request.delivery_id for request in receiver.received}) == len(receiver.received) == 1200
     assert {delivery.state for delivery in deliveries()} == {DeliveryState.DELIVERED}
 
@@ -165,9 +165,9 @@ def test_what_is_in_flight_when_a_runs_time_is_over_goes_on(
     with Redis.from_url(settings.redis_url) as redis:
         while len(receiver.received) < 3:
             redis.flushdb()
-            tally = engine.run(seconds=0.2)
-            claimed += tally.claimed
-            assert tally.recorded == 0
+            result = engine.run(seconds=0.2)
+            claimed += result.claimed
+            assert result.recorded == 0
 
         assert redis.llen(QUEUE) == 1  # somebody has to go on claiming
     assert claimed == 3

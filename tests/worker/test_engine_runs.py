@@ -130,9 +130,9 @@ def test_what_is_answered_shortly_after_the_worker_has_to_stop_is_recorded(
     receiver.answer = Answer(delay_seconds=0.5)
 
     began = time.monotonic()
-    tally = engine.run(seconds=60, should_stop=lambda: len(receiver.received) == 3)
+    result = engine.run(seconds=60, should_stop=lambda: len(receiver.received) == 3)
 
-    assert tally.recorded == 3
+    assert result.recorded == 3
     assert {attempt.outcome for attempt in attempts()} == {"success"}
     assert {delivery.state for delivery in deliveries()} == {DeliveryState.DELIVERED}
     assert time.monotonic() - began < 600  # it does not wait the whole grace

@@ -27,7 +27,7 @@ from tests.worker.attempted import (
 )
 from webhooks_app.core import clock
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import RollingUpgrade
+from webhooks_app.db.models import RollingUpgradeRow
 from webhooks_app.db.rolling_upgrades import PACKED_HEADS
 from webhooks_app.jobs.wake_ups import JobTimeout, WakeUps
 from webhooks_app.monitoring.counters import ProcessCounters
@@ -344,7 +344,7 @@ def test_headers_are_packed_once_no_process_runs_that_could_not_read_them(
     if hours is not None:
         ends_at = clock.now() + timedelta(hours=hours)
         with database.begin() as connection:
-            connection.execute(insert(RollingUpgrade).values(change=PACKED_HEADS, ends_at=ends_at))
+            connection.execute(insert(RollingUpgradeRow).values(change=PACKED_HEADS, ends_at=ends_at))
     workspace.endpoint(URL)
     workspace.send()
     buffer = OutcomeBuffer(database, wake_ups, lease=LEASE, limits=BufferLimits())

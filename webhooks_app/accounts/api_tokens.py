@@ -99,7 +99,7 @@ def create(
     limit holds. See `RateLimit` for `burst`.
     """
     with database.begin() as connection:
-        return create_in(
+        return create_in_transaction(
             connection,
             workspace_id,
             name,
@@ -111,7 +111,7 @@ def create(
         )
 
 
-def create_in(
+def create_in_transaction(
     connection: Connection,
     workspace_id: str,
     name: str,

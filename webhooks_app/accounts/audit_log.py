@@ -50,7 +50,7 @@ class AuditFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AuditLine:
     id: str
     at: datetime
     actor: str
@@ -66,7 +66,7 @@ class Entry:
 class AuditPage:
     """`older` goes on from here, empty at the end; `searched_to` is set where the page is not full."""
 
-    entries: list[Entry]
+    entries: list[AuditLine]
     older: str = ""
     searched_to: datetime | None = None
 
@@ -116,10 +116,10 @@ def _conditions(audit_filter: AuditFilter) -> list[ColumnElement[bool]]:
     return found
 
 
-def _entries(session: Session, rows: Any) -> list[Entry]:
+def _entries(session: Session, rows: Any) -> list[AuditLine]:
     names = _target_names(session, {row.target for row in rows})
     return [
-        Entry(
+        AuditLine(
             id=row.id,
             at=row.created_at,
             actor=row.actor,

@@ -112,7 +112,7 @@ def _admit(database: WriteDatabase, claims: Claims, settings: OidcSettings, acto
             if user_id is None:
                 if settings.grants and not group_roles.granted_roles(claims.groups, settings.grants):
                     raise NotAdmitted(NO_GROUP)
-                user_id = users.add_in(
+                user_id = users.add_in_transaction(
                     connection, email=new.email, name=new.name, password_hash=new.password_hash
                 )
             _link(connection, claims, user_id)
@@ -150,7 +150,7 @@ def _close_to_others(connection: Connection, claims: Claims, user_id: str, passw
     """Leave this identity the only one that opens the account, whoever has made it."""
     is_this = and_(ExternalIdentity.issuer == claims.issuer, ExternalIdentity.subject == claims.subject)
     connection.execute(delete(ExternalIdentity).where(ExternalIdentity.user_id == user_id, not_(is_this)))
-    changed = {"password_hash": password_hash} | second_factors.reset_in(connection, user_id)
+    changed = {"password_hash": password_hash} | second_factors.reset_in_transaction(connection, user_id)
     connection.execute(update(User).where(User.id == user_id).values(changed))
 
 

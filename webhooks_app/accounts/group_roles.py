@@ -72,7 +72,7 @@ def _add(database: WriteDatabase, workspace_id: str, user_id: str, role: Role) -
     is_theirs = Member.workspace_id == workspace_id, Member.user_id == user_id
     try:
         with database.begin() as connection:
-            members.add_in(connection, workspace_id, user_id, role, actor=GROUPS)
+            members.add_in_transaction(connection, workspace_id, user_id, role, actor=GROUPS)
             connection.execute(update(Member).where(*is_theirs).values(is_from_groups=True))
     except IntegrityError:
         log.info("member_already", extra={"workspace_id": workspace_id, "user_id": user_id})

@@ -78,7 +78,7 @@ def allowances(email: str, source: Source, limits: LogInLimits = DEFAULT_LIMITS)
 
 def reserve(
     database: WriteDatabase,
-    wanted: Sequence[WindowedLimit],
+    limits: Sequence[WindowedLimit],
     *,
     now: datetime,
     window: timedelta = DEFAULT_LIMITS.window,
@@ -86,7 +86,7 @@ def reserve(
     """Count one try under each of the allowances; return False, and count none, where one has none left."""
     try:
         with database.begin() as connection:
-            for allowance in wanted:
+            for allowance in limits:
                 if not take(connection, allowance, now, window):
                     raise _Spent
     except _Spent:

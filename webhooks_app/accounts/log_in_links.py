@@ -31,7 +31,7 @@ def find_user(session: Session, token: str, secret_key: str, *, life: timedelta 
 def use(database: WriteDatabase, user: User, *, actor: Actor) -> bool:
     """Use the link up; False where another request was faster."""
     with database.begin() as connection:
-        changed = sessions.end_all_in(connection, user.id)
+        changed = sessions.end_all_in_transaction(connection, user.id)
         is_same = User.id == user.id, User.session_key == user.session_key
         is_used = connection.execute(update(User).where(*is_same).values(changed)).rowcount == 1
         if is_used:

@@ -34,10 +34,12 @@ class InvitationClosed(Exception):
 
 def add(database: WriteDatabase, workspace_id: str, user_id: str, role: Role, *, actor: Actor) -> None:
     with database.begin() as connection:
-        add_in(connection, workspace_id, user_id, role, actor=actor)
+        add_in_transaction(connection, workspace_id, user_id, role, actor=actor)
 
 
-def add_in(connection: Connection, workspace_id: str, user_id: str, role: Role, *, actor: Actor) -> None:
+def add_in_transaction(
+    connection: Connection, workspace_id: str, user_id: str, role: Role, *, actor: Actor
+) -> None:
     """Make the user a member within the caller's transaction. Raises IntegrityError for a member."""
     now = clock.now()
     connection.execute(
@@ -176,8 +178,10 @@ def accept(
             if invitation.expires_at <= now or not _close(connection, invitation, now):
                 raise InvitationClosed
             if user_id is None:
-                user_id = users.add_in(connection, email=invitation.email, name=name, password_hash=hashed)
-            add_in(connection, invitation.workspace_id, user_id, invitation.role, actor=actor)
+                user_id = users.add_in_transaction(
+                    connection, email=invitation.email, name=name, password_hash=hashed
+                )
+            add_in_transaction(connection, invitation.workspace_id, user_id, invitation.role, actor=actor)
     except IntegrityError:
         with database.begin() as connection:  # the transaction above closed nothing
             _close(connection, invitation, now)

@@ -13,7 +13,7 @@ COUNT = 10
 _GROUP = 4
 
 
-def replace_in(connection: Connection, user_id: str) -> list[str]:
+def replace_in_transaction(connection: Connection, user_id: str) -> list[str]:
     """Give the person new codes in place of all that they had; return them."""
     codes = [_new() for _ in range(COUNT)]
     connection.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user_id))
@@ -22,7 +22,7 @@ def replace_in(connection: Connection, user_id: str) -> list[str]:
     return codes
 
 
-def use_in(connection: Connection, user_id: str, typed: str) -> bool:
+def use_in_transaction(connection: Connection, user_id: str, typed: str) -> bool:
     """Use up the code; False for one that was used before or never was. Of several at once one succeeds."""
     is_this = RecoveryCode.user_id == user_id, RecoveryCode.code_hash == _hash(user_id, typed)
     used = update(RecoveryCode).where(*is_this, RecoveryCode.used_at.is_(None)).values(used_at=clock.now())

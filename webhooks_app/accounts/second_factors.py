@@ -64,10 +64,10 @@ def confirm(
     with database.begin() as connection:
         if not _take(connection, cipher, user.id, code, now, confirms=True):
             return []
-        changed = {"second_factor_at": now} | sessions.end_all_in(connection, user.id, keep=keep)
+        changed = {"second_factor_at": now} | sessions.end_all_in_transaction(connection, user.id, keep=keep)
         connection.execute(update(User).where(User.id == user.id).values(changed))
         audit.record_for_person(connection, actor, "second_factor.on", user.id)
-        return recovery_codes.replace_in(connection, user.id)
+        return recovery_codes.replace_in_transaction(connection, user.id)
 
 
 def is_right(database: WriteDatabase, cipher: Cipher, user_id: str, code: str, *, now: datetime) -> bool:
@@ -105,7 +105,7 @@ def _opened(cipher: Cipher, user_id: str, encrypted: str) -> str:
 def recover(database: WriteDatabase, user_id: str, code: str, *, actor: Actor) -> bool:
     """Return whether it is a recovery code of that person's, and use it up."""
     with database.begin() as connection:
-        is_used = recovery_codes.use_in(connection, user_id, code)
+        is_used = recovery_codes.use_in_transaction(connection, user_id, code)
         if is_used:
             audit.record_for_person(connection, actor, "second_factor.recover", user_id)
     return is_used
@@ -115,7 +115,7 @@ def renew_codes(database: WriteDatabase, user: User, *, actor: Actor) -> list[st
     """Give the person new recovery codes; those of before are good for nothing."""
     with database.begin() as connection:
         audit.record_for_person(connection, actor, "second_factor.codes", user.id)
-        return recovery_codes.replace_in(connection, user.id)
+        return recovery_codes.replace_in_transaction(connection, user.id)
 
 
 def turn_off(database: WriteDatabase, user: User, *, actor: Actor) -> None:
@@ -129,15 +129,17 @@ def turn_off(database: WriteDatabase, user: User, *, actor: Actor) -> None:
 def reset(database: WriteDatabase, user: User, *, actor: Actor) -> None:
     """Turn it off for somebody who has lost it, remove their passkeys, and end all their sessions."""
     with database.begin() as connection:
-        connection.execute(update(User).where(User.id == user.id).values(reset_in(connection, user.id)))
+        connection.execute(
+            update(User).where(User.id == user.id).values(reset_in_transaction(connection, user.id))
+        )
         audit.record_for_person(connection, actor, "second_factor.reset", user.id)
 
 
-def reset_in(connection: Connection, user_id: str) -> dict[str, str | None]:
+def reset_in_transaction(connection: Connection, user_id: str) -> dict[str, str | None]:
     """Forget second factor and passkeys, and end all sessions; return what changes in the account's row."""
     _forget(connection, user_id)
     connection.execute(delete(Passkey).where(Passkey.user_id == user_id))
-    return {"second_factor_at": None, **sessions.end_all_in(connection, user_id)}
+    return {"second_factor_at": None, **sessions.end_all_in_transaction(connection, user_id)}
 
 
 def requiring_workspaces(session: Session, user_id: str) -> list[str]:

@@ -94,7 +94,7 @@ def end(database: WriteDatabase, ended: UserSession, *, actor: Actor, action: st
     return is_mine.rowcount == 1
 
 
-def end_all_in(connection: Connection, user_id: str, *, keep: str = "") -> dict[str, str]:
+def end_all_in_transaction(connection: Connection, user_id: str, *, keep: str = "") -> dict[str, str]:
     """End each session of a person but `keep`; return the new key for the account's row."""
     others = UserSession.user_id == user_id, UserSession.ended_at.is_(None), UserSession.id != keep
     connection.execute(update(UserSession).where(*others).values(ended_at=clock.now()))

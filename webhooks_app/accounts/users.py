@@ -30,10 +30,10 @@ def add(database: WriteDatabase, *, email: str, name: str, password: str) -> str
     """Create an account; return its id. Raises EmailTaken, or ValueError for what is no e-mail address."""
     normal, hashed = email_addresses.normalize(email), passwords.hash_password(password)
     with database.begin() as connection:
-        return add_in(connection, email=normal, name=name, password_hash=hashed)
+        return add_in_transaction(connection, email=normal, name=name, password_hash=hashed)
 
 
-def add_in(connection: Connection, *, email: str, name: str, password_hash: str) -> str:
+def add_in_transaction(connection: Connection, *, email: str, name: str, password_hash: str) -> str:
     """Create an account as `add` does, of an address in its one spelling, within the caller's transaction."""
     user_id = ids.new("usr")
     try:
@@ -101,7 +101,7 @@ def change_password(
     """Change the password and end every session of the person but `keep`, which needs the new key."""
     hashed = passwords.hash_password(password)
     with database.begin() as connection:
-        changed = {"password_hash": hashed} | sessions.end_all_in(connection, user.id, keep=keep)
+        changed = {"password_hash": hashed} | sessions.end_all_in_transaction(connection, user.id, keep=keep)
         connection.execute(update(User).where(User.id == user.id).values(changed))
         audit.record_for_person(connection, actor, "profile.password", user.id)
 
@@ -111,7 +111,7 @@ def end_sessions(
 ) -> None:
     """End every session of the person but `keep`, which needs the new key; `action` is for the audit log."""
     with database.begin() as connection:
-        changed = sessions.end_all_in(connection, user.id, keep=keep)
+        changed = sessions.end_all_in_transaction(connection, user.id, keep=keep)
         connection.execute(update(User).where(User.id == user.id).values(changed))
         action = action or ("session.end_others" if keep else "session.end_all")
         audit.record_for_person(connection, actor, action, user.id)

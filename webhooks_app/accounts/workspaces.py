@@ -32,14 +32,14 @@ class WorkspaceValues:
 def create(database: WriteDatabase, name: str, *, actor: Actor) -> str:
     """Create a workspace without members; return its id."""
     with database.begin() as connection:
-        return create_in(connection, name, actor=actor)
+        return create_in_transaction(connection, name, actor=actor)
 
 
 def create_with_admin(database: WriteDatabase, name: str, user: User, *, actor: Actor) -> str:
     """Create a workspace with `user` as its first admin; return its id."""
     with database.begin() as connection:
-        workspace_id = create_in(connection, name, actor=actor)
-        members.add_in(connection, workspace_id, user.id, Role.ADMIN, actor=actor)
+        workspace_id = create_in_transaction(connection, name, actor=actor)
+        members.add_in_transaction(connection, workspace_id, user.id, Role.ADMIN, actor=actor)
     return workspace_id
 
 
@@ -74,7 +74,7 @@ def is_empty(database: ReadDatabase) -> bool:
         return connection.execute(select(Workspace.id).limit(1)).first() is None
 
 
-def create_in(connection: Connection, name: str, *, actor: Actor) -> str:
+def create_in_transaction(connection: Connection, name: str, *, actor: Actor) -> str:
     """Create a workspace as `create` does, within the caller's transaction."""
     workspace_id, now = ids.new("ws"), clock.now()
     connection.execute(

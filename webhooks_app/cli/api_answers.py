@@ -97,10 +97,10 @@ def read_answer(response: Received, url: str) -> ApiAnswer:
         raise _not_the_api(response, url) from None
     if 200 <= status <= 299:
         return ApiAnswer(status, body, response.headers)
-    said: dict[str, Any] = body.get("error", body) if isinstance(body, dict) else {}
-    match said:
+    error: dict[str, Any] = body.get("error", body) if isinstance(body, dict) else {}
+    match error:
         case {"code": str(code), "message": str(message)} | {"code": str(code), "detail": str(message)}:
-            place = said.get("field")
+            place = error.get("field")
             field = flatten(place) if isinstance(place, str) else None
             raise ApiFailure(
                 flatten(message),

@@ -13,7 +13,7 @@ from webhooks_app.cli import terminal
 from webhooks_app.cli.api_client import PAGE, ApiClient
 from webhooks_app.cli.api_command import ApiCommand, confirm, with_client
 from webhooks_app.cli.api_output import (
-    Column,
+    OutputColumn,
     as_json,
     cell,
     last_response,
@@ -32,11 +32,11 @@ from webhooks_app.core.text_display import flatten, indent_json
 _COLUMNS = tuple("id created_at event_type endpoint_name status attempts last_status last_outcome".split())
 _FOR_PEOPLE = (
     plain("id"),
-    Column("accepted", lambda row: short_time(row["created_at"], "%m-%d %H:%M")),
+    OutputColumn("accepted", lambda row: short_time(row["created_at"], "%m-%d %H:%M")),
     plain("event_type"),
-    Column("endpoint", lambda row: cell(row["endpoint_name"])),
+    OutputColumn("endpoint", lambda row: cell(row["endpoint_name"])),
     plain("status"),
-    Column("last", lambda row: _last(row)),
+    OutputColumn("last", lambda row: _last(row)),
 )
 _ATTEMPT_COLUMNS = ("number", "started_at", "outcome", "status", "duration_ms", "detail")
 _LOOK_SECONDS = 1.0

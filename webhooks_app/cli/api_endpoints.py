@@ -7,7 +7,7 @@ import click
 from webhooks_app.cli import api_events
 from webhooks_app.cli.api_client import ApiClient
 from webhooks_app.cli.api_command import ApiCommand, confirm, with_client
-from webhooks_app.cli.api_output import Column, as_json, cell, plain, print_fields, print_rows
+from webhooks_app.cli.api_output import OutputColumn, as_json, cell, plain, print_fields, print_rows
 from webhooks_app.cli.endpoint_lookup import find_endpoint
 from webhooks_app.cli.option_types import Header
 from webhooks_app.core.url_masking import mask_url
@@ -17,7 +17,7 @@ _FOR_PEOPLE = (
     plain("id"),
     plain("name"),
     plain("state"),
-    Column("events", lambda row: "all" if row["all_events"] else cell(row["event_types"])),
+    OutputColumn("events", lambda row: "all" if row["all_events"] else cell(row["event_types"])),
     plain("url"),
 )
 # Those that look the endpoint up first.

@@ -153,7 +153,7 @@ def _watched(tailing: Tailing) -> Iterator[dict[str, Any]]:
     is_away = False
     while True:
         try:
-            for row in tailing.look():
+            for row in tailing.read_new():
                 yield {"delivery_id": row["id"], **row}
             if is_away:
                 click.echo("Connected again.", err=True)

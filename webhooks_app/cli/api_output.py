@@ -21,16 +21,16 @@ _FIRST = ("id", "name", "secret", "event_type", "endpoint_name", "state", "statu
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class OutputColumn:
     """A column of a table for people: its name, and what it shows of a row."""
 
     name: str
     show: Callable[[Mapping[str, Any]], str]
 
 
-def plain(name: str) -> Column:
+def plain(name: str) -> OutputColumn:
     """Return the column that shows a field as it is."""
-    return Column(name, lambda row: cell(row.get(name)))
+    return OutputColumn(name, lambda row: cell(row.get(name)))
 
 
 def print_rows(
@@ -39,7 +39,7 @@ def print_rows(
     *,
     is_json: bool,
     nothing: str,
-    for_people: Sequence[Column] = (),
+    for_people: Sequence[OutputColumn] = (),
 ) -> None:
     """Print these columns of the rows, or each row whole as a line of JSON.
 
@@ -55,7 +55,9 @@ def print_rows(
         _print_apart_by_tabs(rows, columns)
 
 
-def _print_for_people(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column], nothing: str) -> None:
+def _print_for_people(
+    rows: Iterable[Mapping[str, Any]], columns: Sequence[OutputColumn], nothing: str
+) -> None:
     cells: list[list[str]] = []
     try:
         for row in rows:

@@ -20,8 +20,8 @@ from webhooks_app.cli.api_answers import ApiFailure
 from webhooks_app.cli.api_client import ApiClient
 from webhooks_app.cli.api_command import ApiCommand, print_failure, with_client
 from webhooks_app.cli.api_output import json_line
-from webhooks_app.cli.plan_execution import Result, StepState
-from webhooks_app.cli.requested_plan import Action, Leftover, Plan
+from webhooks_app.cli.plan_execution import StepResult, StepState
+from webhooks_app.cli.requested_plan import Leftover, Plan, StepAction
 from webhooks_app.cli.secrets_file import SecretsFile, SecretsFileError
 from webhooks_app.cli.yaml_nodes import LARGEST_BYTES, Problems
 from webhooks_app.core.text_display import flatten
@@ -129,7 +129,7 @@ def _show(plan: Plan) -> None:
 
 def _check(plan: Plan, *, take_over: bool, held: str | None) -> None:
     """End where something has to be said first."""
-    if plan.unmatched and plan.with_action(Action.DELETE):
+    if plan.unmatched and plan.with_action(StepAction.DELETE):
         _refuse(_unmatched(plan))
     others = [step for step in plan.pending if step.manager_before not in (None, plan.managed_by)]
     if others and not take_over:
@@ -143,13 +143,13 @@ def _check(plan: Plan, *, take_over: bool, held: str | None) -> None:
 
 def _unmatched(plan: Plan) -> str:
     """Return why nothing is deleted: it may be what was to be renamed."""
-    said = "; ".join(
+    text = "; ".join(
         f"{flatten(name)} is renamed from {flatten(' or '.join(before))}, and no endpoint is named so"
         for name, before in plan.unmatched.items()
     )
-    gone = ", ".join(flatten(step.name) for step in plan.with_action(Action.DELETE))
+    gone = ", ".join(flatten(step.name) for step in plan.with_action(StepAction.DELETE))
     return (
-        f"{said}. Is it one of those that would be deleted ({gone})? Correct renamed_from, or take it out, "
+        f"{text}. Is it one of those that would be deleted ({gone})? Correct renamed_from, or take it out, "
         "or apply without --prune first."
     )
 
@@ -162,7 +162,7 @@ def _ask(plan: Plan, *, may_ask: bool, yes: bool) -> None:
         if not click.confirm("Do this?"):
             click.echo("Nothing was changed.", err=True)
             sys.exit(EXIT_PARTLY)
-    elif plan.with_action(Action.DELETE):
+    elif plan.with_action(StepAction.DELETE):
         _refuse("Endpoints would be deleted, and there is nobody to ask: say --yes.")
 
 
@@ -182,7 +182,7 @@ def _execute(
     client: ApiClient, plan: Plan, *, held: str | None, secrets_file: Path | None, is_json: bool
 ) -> int:
     """Do it, print what became of each step, and return the status to end with."""
-    results: list[Result] = []
+    results: list[StepResult] = []
     secrets = _open(secrets_file)
     is_interrupted = False
     with secrets or nullcontext():
@@ -195,8 +195,8 @@ def _execute(
         except SecretsFileError as error:
             click.echo(f"error: {flatten(str(error))}", err=True)
     if is_json:
-        said = plan_display.as_json(plan) | {"results": [_result_json(each) for each in results]}
-        click.echo(json_line(said))
+        plan_and_results = plan_display.as_json(plan) | {"results": [_result_json(each) for each in results]}
+        click.echo(json_line(plan_and_results))
     else:
         _summarize(plan, results, secrets)
     if is_interrupted:
@@ -215,12 +215,12 @@ def _open(path: Path | None) -> SecretsFile | None:
         sys.exit(error.exit_code)
 
 
-def _result_line(result: Result) -> str:
-    said = f": {result.failure}" if result.failure else ""
-    return f"{result.outcome.capitalize()}: {result.step.action} {flatten(result.step.name)}{said}"
+def _result_line(result: StepResult) -> str:
+    text = f": {result.failure}" if result.failure else ""
+    return f"{result.outcome.capitalize()}: {result.step.action} {flatten(result.step.name)}{text}"
 
 
-def _result_json(result: Result) -> dict[str, object]:
+def _result_json(result: StepResult) -> dict[str, object]:
     failure: ApiFailure | None = result.failure
     error = failure.as_json() if failure else None
     return {
@@ -231,9 +231,11 @@ def _result_json(result: Result) -> dict[str, object]:
     }
 
 
-def _summarize(plan: Plan, results: list[Result], secrets: SecretsFile | None) -> None:
+def _summarize(plan: Plan, results: list[StepResult], secrets: SecretsFile | None) -> None:
     """Say what is not done, and where new signing secrets are."""
-    new = [each for each in results if each.step.action is Action.CREATE and each.outcome is StepState.DONE]
+    new = [
+        each for each in results if each.step.action is StepAction.CREATE and each.outcome is StepState.DONE
+    ]
     if secrets and secrets.written:
         endpoints = "endpoint" if secrets.written == 1 else "endpoints"
         click.echo(f"Signing secrets of {secrets.written} new {endpoints}: in {secrets.path}.")
@@ -243,5 +245,5 @@ def _summarize(plan: Plan, results: list[Result], secrets: SecretsFile | None) -
     if counts[StepState.DONE] == len(results):
         click.echo(f"Done: {len(results)}.")
         return
-    said = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
-    click.echo(f"{said}. Run it again: it does what is left.", err=True)
+    text = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
+    click.echo(f"{text}. Run it again: it does what is left.", err=True)

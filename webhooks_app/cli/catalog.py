@@ -16,7 +16,7 @@ from webhooks_app.db.engines import ReadDatabase
 from webhooks_app.db.models import Endpoint, Subscription, Workspace
 from webhooks_app.events import catalog, catalog_changes
 from webhooks_app.events.catalog import Catalog, CatalogError
-from webhooks_app.events.catalog_changes import Change
+from webhooks_app.events.catalog_changes import CatalogChange
 from webhooks_app.jobs.process import clear_errors
 
 _PATH = click.Path(exists=True, path_type=Path)
@@ -73,7 +73,7 @@ def _load(path: Path | None) -> Catalog:
         sys.exit(error.exit_code)
 
 
-def _row(change: Change, endpoints: Sequence[str]) -> listing.ListedRow:
+def _row(change: CatalogChange, endpoints: Sequence[str]) -> listing.ListedRow:
     what = change.what or "new events of it are refused"
     return {
         "change": change.kind.value,

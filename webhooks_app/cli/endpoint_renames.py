@@ -33,30 +33,30 @@ def resolve(file: EndpointFile, stored: Sequence[Endpoint], problems: Problems) 
     """Return what is to be renamed, with what cannot be told in `problems`."""
     by_name = {each["name"]: each for each in stored}
     counts = Counter(each["name"] for each in stored)
-    wanted: dict[str, Endpoint] = {}
+    sources: dict[str, Endpoint] = {}
     for declared in _holders_first(file):
-        former = _former(declared, by_name, wanted, file, problems)
+        former = _former(declared, by_name, sources, file, problems)
         if former is None:
             continue
         if counts[former] > 1:
             _report(declared, f'several endpoints are named "{former}"; rename all but one', problems)
-        wanted[declared.name] = by_name[former]
-    for name, source in wanted.items():
-        if source["name"] in file.endpoints.keys() - wanted.keys():
+        sources[declared.name] = by_name[former]
+    for name, source in sources.items():
+        if source["name"] in file.endpoints.keys() - sources.keys():
             message = f'"{source["name"]}" is an endpoint of the file, too'
             _report(file.endpoints[name], f"{message}; apply the new name first, then add it", problems)
-    return Renames(wanted)
+    return Renames(sources)
 
 
 def _former(
     declared: Declared,
     by_name: Mapping[str, Endpoint],
-    wanted: Mapping[str, Endpoint],
+    sources: Mapping[str, Endpoint],
     file: EndpointFile,
     problems: Problems,
 ) -> str | None:
     """Return the name under which the endpoint is stored; None where it is not to be renamed."""
-    moved = {each["name"] for each in wanted.values()}
+    moved = {each["name"] for each in sources.values()}
     there = [name for name in declared.renamed_from if name in by_name and name not in moved]
     if not there:
         return None

@@ -196,8 +196,8 @@ def _as_json(handled: Handled) -> dict[str, Any]:
 def _line(handled: Handled) -> str:
     """Return `14:03:22  batch-lifecycle  dlv_…  200 OK  12 ms`, and what follows where it failed."""
     forwarded, request = handled.forwarded, handled.request
-    said = f"{forwarded.status} {flatten(_utf8(forwarded.reason))}".strip()
-    answer = said if forwarded.status else forwarded.failure
+    status_line = f"{forwarded.status} {flatten(_utf8(forwarded.reason))}".strip()
+    answer = status_line if forwarded.status else forwarded.failure
     color = "green" if forwarded.is_success else "red"
     parts = [
         f"{datetime.now():%H:%M:%S}",

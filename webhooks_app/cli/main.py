@@ -21,7 +21,7 @@ _COMMANDS = {
     "config": "show_config",
     "catalog": "catalog",
     "apply": "apply",
-    "export": "export",
+    "export": "endpoint_export",
     "listen": "listen",
     "events": "api_events",
     "send-example": "api_events",

@@ -3,29 +3,29 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from webhooks_app.cli.requested_plan import Action, Plan, Step
+from webhooks_app.cli.requested_plan import Plan, Step, StepAction
 from webhooks_app.core.text_display import MASK, flatten
 from webhooks_app.core.url_masking import mask_url
 
 _SIGNS = {
-    Action.CREATE: "+",
-    Action.RENAME: "~",
-    Action.CHANGE: "~",
-    Action.DELETE: "-",
-    Action.RELEASE: "~",
-    Action.NONE: " ",
+    StepAction.CREATE: "+",
+    StepAction.RENAME: "~",
+    StepAction.CHANGE: "~",
+    StepAction.DELETE: "-",
+    StepAction.RELEASE: "~",
+    StepAction.NONE: " ",
 }
 _FIELDS = (
     *("url", "all_events", "event_types", "timeout_seconds"),
     *("rate_per_second", "headers", "disabled", "managed_by"),
 )
 _COUNTED = {
-    Action.CREATE: "to add",
-    Action.RENAME: "to rename",
-    Action.CHANGE: "to change",
-    Action.DELETE: "to delete",
-    Action.RELEASE: "to let go of",
-    Action.NONE: "unchanged",
+    StepAction.CREATE: "to add",
+    StepAction.RENAME: "to rename",
+    StepAction.CHANGE: "to change",
+    StepAction.DELETE: "to delete",
+    StepAction.RELEASE: "to let go of",
+    StepAction.NONE: "unchanged",
 }
 
 
@@ -50,11 +50,11 @@ def _remark(step: Step, plan: Plan) -> str:
         kept = "keeps its id, signing secret and log"
         also = _manager_remark(step, plan).replace(": ", "; ", 1)
         return f": renamed from {flatten(step.renamed_from)}, {kept}{also}"
-    if step.action is Action.CREATE:
+    if step.action is StepAction.CREATE:
         return ": new"
-    if step.action is Action.DELETE:
+    if step.action is StepAction.DELETE:
         return ": left the file; deleted with its signing secret and what waits for it"
-    if step.action is Action.RELEASE:
+    if step.action is StepAction.RELEASE:
         return ": left the file; stays as it is, managed by nothing"
     return _manager_remark(step, plan)
 
@@ -69,9 +69,9 @@ def _manager_remark(step: Step, plan: Plan) -> str:
 def _details(step: Step) -> Iterator[str]:
     before, after = _settings(step.before), step.after or {}
     for name in _FIELDS:
-        if step.action is Action.CREATE and after.get(name) not in (None, [], False):
+        if step.action is StepAction.CREATE and after.get(name) not in (None, [], False):
             yield f"    + {name}: {_text(name, after[name])}"
-        elif step.action in (Action.CHANGE, Action.RENAME) and name in step.changed:
+        elif step.action in (StepAction.CHANGE, StepAction.RENAME) and name in step.changed:
             yield f"    ~ {name}: {_difference(name, before.get(name), after[name], step)}"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from webhooks_app.cli.api_answers import ApiFailure
 from webhooks_app.cli.api_client import ApiClient, segment
-from webhooks_app.cli.requested_plan import Action, Plan, Step, judge_one
+from webhooks_app.cli.requested_plan import Plan, Step, StepAction, judge_one
 from webhooks_app.cli.secrets_file import SecretsFile
 
 # Of one endpoint only; whatever else goes wrong would go wrong for the others, too.
@@ -24,7 +24,7 @@ class StepState(StrEnum):
 
 
 @dataclass
-class Result:
+class StepResult:
     """What became of a step."""
 
     step: Step
@@ -33,13 +33,13 @@ class Result:
 
 
 def run(
-    client: ApiClient, plan: Plan, results: list[Result], *, held: str | None, secrets: SecretsFile | None
-) -> Iterator[Result]:
+    client: ApiClient, plan: Plan, results: list[StepResult], *, held: str | None, secrets: SecretsFile | None
+) -> Iterator[StepResult]:
     """Do the steps and yield the result of each; `results` has all of them from the start.
 
     Goes on after what failed for one endpoint, and stops at what would fail for each.
     """
-    results.extend(Result(step) for step in plan.pending)
+    results.extend(StepResult(step) for step in plan.pending)
     for result in results:
         result.outcome = StepState.UNKNOWN
         try:
@@ -56,14 +56,14 @@ def run(
 
 def _do(client: ApiClient, step: Step, held: str | None, secrets: SecretsFile | None) -> None:
     match step.action:
-        case Action.DELETE:
+        case StepAction.DELETE:
             _delete(client, step)
-        case Action.RELEASE:
+        case StepAction.RELEASE:
             assert step.before is not None
             client.request(
                 "PATCH", f"/endpoints/{step.before['id']}", body={"managed_by": None}, is_repeatable=True
             )
-        case Action.RENAME:
+        case StepAction.RENAME:
             etag = _rename(client, step)
             if set(step.changed) - {"name"}:
                 _put(client, replace(step, etag=etag), held, secrets)
@@ -123,7 +123,7 @@ def _put(client: ApiClient, step: Step, held: str | None, secrets: SecretsFile |
     body = {key: value for key, value in step.settings.items() if key not in ("name", "id")}
     if held and step.held:
         body["held"] = held
-    condition = {"If-None-Match": "*"} if step.action is Action.CREATE else {"If-Match": step.etag or ""}
+    condition = {"If-None-Match": "*"} if step.action is StepAction.CREATE else {"If-Match": step.etag or ""}
     try:
         endpoint = client.request(
             "PUT", f"/endpoints/by-name/{segment(step.name)}", body=body, headers=condition
@@ -132,7 +132,7 @@ def _put(client: ApiClient, step: Step, held: str | None, secrets: SecretsFile |
         if failure.status != 412:
             raise
         endpoint = _done_earlier(client, step, failure)
-    if secrets and step.action is Action.CREATE:
+    if secrets and step.action is StepAction.CREATE:
         secret = endpoint.get("secret") or _read_secret(client, endpoint["id"])
         secrets.add(step.name, endpoint["id"], secret)
 
@@ -140,7 +140,7 @@ def _put(client: ApiClient, step: Step, held: str | None, secrets: SecretsFile |
 def _done_earlier(client: ApiClient, step: Step, failure: ApiFailure) -> dict[str, Any]:
     """Return the endpoint if it is as wanted: an earlier try of ours, whose answer was lost, did it."""
     now = judge_one(client, step)
-    if now is not None and now.action is Action.NONE and now.before is not None:
+    if now is not None and now.action is StepAction.NONE and now.before is not None:
         return dict(now.before)
     raise ApiFailure(_MEANWHILE, status=412, code=failure.code)
 

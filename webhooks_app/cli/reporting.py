@@ -19,11 +19,15 @@ Describe = Callable[[], Mapping[str, Any]]
 
 @contextmanager
 def reports_of(
-    services: "Services", kind: str, describe: Describe = dict, *, look: Callable[[], object] = lambda: None
+    services: "Services",
+    kind: str,
+    describe: Describe = dict,
+    *,
+    act_after_report: Callable[[], object] = lambda: None,
 ) -> Iterator[None]:
     """Report for this process while the block runs; `describe` adds to what each has to say.
 
-    `look` is called after each report but the first.
+    `act_after_report` is called after each report but the first.
     """
 
     def describe_all() -> dict[str, Any]:
@@ -35,7 +39,7 @@ def reports_of(
 
     def act(databases: Databases) -> None:
         try:
-            look()
+            act_after_report()
         finally:
             _act_for_all(databases)
 

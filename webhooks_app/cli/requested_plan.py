@@ -20,7 +20,7 @@ _LARGEST_BYTES = 3 * 1024 * 1024
 _PLACE = re.compile(r"endpoints\[([0-9]+)\]\.?(.*)")
 
 
-class Action(StrEnum):
+class StepAction(StrEnum):
     CREATE = "create"
     RENAME = "rename"
     CHANGE = "change"
@@ -45,7 +45,7 @@ class Step:
     """
 
     name: str
-    action: Action
+    action: StepAction
     before: Mapping[str, Any] | None = None
     after: Mapping[str, Any] | None = None
     changed: Sequence[str] = ()
@@ -74,9 +74,9 @@ class Plan:
 
     @property
     def pending(self) -> list[Step]:
-        return [step for step in self.steps if step.action is not Action.NONE]
+        return [step for step in self.steps if step.action is not StepAction.NONE]
 
-    def with_action(self, *actions: Action) -> list[Step]:
+    def with_action(self, *actions: StepAction) -> list[Step]:
         return [step for step in self.steps if step.action in actions]
 
 
@@ -98,20 +98,20 @@ def make(client: ApiClient, file: EndpointFile, leftover: Leftover, problems: Pr
     ]
     if leftover is Leftover.KEEP:
         return Plan(file.managed_by, steps, [each["name"] for each in left])
-    action = Action.DELETE if leftover is Leftover.DELETE else Action.RELEASE
+    action = StepAction.DELETE if leftover is Leftover.DELETE else StepAction.RELEASE
     steps += [Step(each["name"], action, before=each) for each in left]
     return Plan(file.managed_by, steps, unmatched=_unmatched(file, steps))
 
 
 def _unmatched(file: EndpointFile, steps: Sequence[Step]) -> dict[str, Sequence[str]]:
-    new = [file.endpoints[step.name] for step in steps if step.action is Action.CREATE]
+    new = [file.endpoints[step.name] for step in steps if step.action is StepAction.CREATE]
     return {each.name: each.renamed_from for each in new if each.renamed_from}
 
 
 def judge_one(client: ApiClient, step: Step) -> Step | None:
     """Return the step as it would be now, None where it is refused. Raises ApiFailure."""
-    [said] = _ask(client, [step.settings])
-    return None if said["error"] else _step(step.settings, said, None)
+    [answer] = _ask(client, [step.settings])
+    return None if answer["error"] else _step(step.settings, answer, None)
 
 
 def _judge(client: ApiClient, file: EndpointFile, renames: Renames, problems: Problems) -> list[Step]:
@@ -120,15 +120,15 @@ def _judge(client: ApiClient, file: EndpointFile, renames: Renames, problems: Pr
     for group in _groups(list(file.endpoints.values())):
         sent = [_sent(each, file, renames) for each in group]
         try:
-            answered = _ask(client, sent)
+            answers = _ask(client, sent)
         except ApiFailure as failure:
             _blame(failure, group, problems)
             continue
-        for declared, settings, said in zip(group, sent, answered, strict=True):
-            if said["error"]:
-                _report(declared, said["error"]["field"], said["error"]["message"], problems)
+        for declared, settings, answer in zip(group, sent, answers, strict=True):
+            if answer["error"]:
+                _report(declared, answer["error"]["field"], answer["error"]["message"], problems)
             else:
-                steps.append(_step(settings, said, renames.before(declared.name)))
+                steps.append(_step(settings, answer, renames.before(declared.name)))
     order = list(renames.sources)
     return sorted(steps, key=lambda step: order.index(step.name) if step.name in order else len(order))
 
@@ -169,22 +169,22 @@ def _report(declared: Declared, path: str | None, message: str, problems: Proble
 def _ask(client: ApiClient, sent: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return what the platform says of each, in their order."""
     body = {"endpoints": list(sent)}
-    said: list[dict[str, Any]] = client.request(
+    answer: list[dict[str, Any]] = client.request(
         "POST", "/endpoints/plan", body=body, is_repeatable=True
     ).body["data"]
-    return said
+    return answer
 
 
-def _step(settings: Mapping[str, Any], said: Mapping[str, Any], renamed_from: str | None) -> Step:
+def _step(settings: Mapping[str, Any], answer: Mapping[str, Any], renamed_from: str | None) -> Step:
     return Step(
-        name=said["name"],
-        action=Action.RENAME if renamed_from is not None else Action(said["action"]),
+        name=answer["name"],
+        action=StepAction.RENAME if renamed_from is not None else StepAction(answer["action"]),
         renamed_from=renamed_from,
-        before=said["before"],
-        after=said["after"],
-        changed=said["changed"],
-        changed_headers=said["changed_headers"],
-        etag=said["etag"],
-        held=said["held"],
+        before=answer["before"],
+        after=answer["after"],
+        changed=answer["changed"],
+        changed_headers=answer["changed_headers"],
+        etag=answer["etag"],
+        held=answer["held"],
         settings=settings,
     )

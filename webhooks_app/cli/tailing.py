@@ -83,7 +83,7 @@ class Tailing:
         self._open: dict[str, TailedRow] = {}
         self.has_left_out = False
 
-    def look(self) -> Iterator[TailedRow]:
+    def read_new(self) -> Iterator[TailedRow]:
         """Yield what happened since the last look, oldest first. Raises ApiFailure; the next look goes on."""
         if self._with_attempts:
             yield from self._changes()

@@ -106,8 +106,8 @@ def _serve(served: _Served) -> None:
     if found.settings.metrics_listen:
         metrics_of(found, *found.settings.metrics_listen).start()
     # Looked at all the time, so that each problem is told of with since when it is.
-    look = partial(platform_health.read, found)
-    with tracer_of(WEB) as tracer, reports_of(found, WEB, look=look):
+    act_after_report = partial(platform_health.read, found)
+    with tracer_of(WEB) as tracer, reports_of(found, WEB, act_after_report=act_after_report):
         found.group_commit.tracer = tracer
         web_server.serve(
             served.app,

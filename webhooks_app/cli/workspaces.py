@@ -42,12 +42,14 @@ def set_up(database: WriteDatabase, name: str, email: str, password: str) -> tup
     """Create a workspace and its admin, all or nothing; return its id and an API token. Raises EmailTaken."""
     normal, hashed = email_addresses.normalize(email), passwords.hash_password(password)
     with database.begin() as connection:
-        user_id = users.add_in(
+        user_id = users.add_in_transaction(
             connection, email=normal, name=email.partition("@")[0].title(), password_hash=hashed
         )
-        workspace_id = workspaces.create_in(connection, name, actor=SHELL)
-        members.add_in(connection, workspace_id, user_id, Role.ADMIN, actor=SHELL)
-        return workspace_id, api_tokens.create_in(connection, workspace_id, "First token", actor=SHELL)
+        workspace_id = workspaces.create_in_transaction(connection, name, actor=SHELL)
+        members.add_in_transaction(connection, workspace_id, user_id, Role.ADMIN, actor=SHELL)
+        return workspace_id, api_tokens.create_in_transaction(
+            connection, workspace_id, "First token", actor=SHELL
+        )
 
 
 @click.group("workspaces")

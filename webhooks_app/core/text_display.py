@@ -17,25 +17,25 @@ _INDENT = "  "
 MASK = "••••••••"
 
 
-class Part(NamedTuple):
+class TextPart(NamedTuple):
     """A stretch of text; `is_escape` where it stands for something that cannot be shown as it is."""
 
     text: str
     is_escape: bool
 
 
-def display_parts(content: bytes | str) -> list[Part]:
+def display_parts(content: bytes | str) -> list[TextPart]:
     """Return the content as text, with escapes such as \\xff and \\u202e for what is invalid or invisible."""
     text = content.decode("utf-8", "surrogateescape") if isinstance(content, bytes) else content
     text = text.replace("\r\n", "\n")
     found, end = [], 0
     for match in _UNSEEN.finditer(text):
         if match.start() > end:
-            found.append(Part(text[end : match.start()], False))
-        found.append(Part(_escape(match[0]), True))
+            found.append(TextPart(text[end : match.start()], False))
+        found.append(TextPart(_escape(match[0]), True))
         end = match.end()
     if end < len(text):
-        found.append(Part(text[end:], False))
+        found.append(TextPart(text[end:], False))
     return found
 
 

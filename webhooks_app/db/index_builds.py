@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 from webhooks_app.db import advisory_locks, rolling_upgrades
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.event_conditions import part_of
-from webhooks_app.db.models import RollingUpgrade
+from webhooks_app.db.models import RollingUpgradeRow
 from webhooks_app.db.moment_index import hash_of, moment_of
 from webhooks_app.db.transient_errors import Cause, cause_of, reason
 
@@ -178,7 +178,7 @@ class _Work:
                 return False
         if self._now >= ends_at and self._drop_replaced(change.replaced):
             with self._database.begin() as connection:
-                connection.execute(delete(RollingUpgrade).where(RollingUpgrade.change == change.change))
+                connection.execute(delete(RollingUpgradeRow).where(RollingUpgradeRow.change == change.change))
         return True
 
     def _ends_at(self, change: IndexChange) -> datetime | None:

@@ -49,7 +49,7 @@ class LastSuccess:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class SettingChange:
     """What somebody changed of the endpoint; `fields` are what, where that is known."""
 
     at: datetime
@@ -95,7 +95,7 @@ def response_head(row: Any) -> bytes:
     return b"" if row.delivery_id is None else attempt_heads.read(row).response[:HEAD_BYTES]
 
 
-def read_change(session: Session, endpoint_id: str) -> Change | None:
+def read_change(session: Session, endpoint_id: str) -> SettingChange | None:
     """Return the last change of how the endpoint is called."""
     entry = session.scalars(
         select(AuditEntry)
@@ -107,7 +107,7 @@ def read_change(session: Session, endpoint_id: str) -> Change | None:
         return None
     details: dict[str, Any] = json.loads(entry.details)
     fields: Sequence[str] = details.get("changed", ())
-    return Change(
+    return SettingChange(
         entry.created_at,
         entry.actor,
         ACTIONS.get(entry.action, entry.action),

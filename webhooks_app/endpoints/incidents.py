@@ -15,7 +15,7 @@ from webhooks_app.core.outcomes import OutcomeClass
 from webhooks_app.db.models import Attempt, Delivery, DeliveryState, Endpoint
 from webhooks_app.endpoints import incident_context
 from webhooks_app.endpoints.health import HealthState
-from webhooks_app.endpoints.incident_context import HEAD_COLUMNS, Change, LastSuccess
+from webhooks_app.endpoints.incident_context import HEAD_COLUMNS, LastSuccess, SettingChange
 
 # Of each state that a failed delivery can be in: enough to tell what goes wrong, read within a few ms.
 LOOKED_AT = 150
@@ -57,7 +57,7 @@ class Incident:
     failures: list[FailedAttempt]
     is_all: bool
     last_success: LastSuccess | None
-    change: Change | None
+    change: SettingChange | None
 
     @property
     def event_types(self) -> tuple[str, ...]:

@@ -13,8 +13,8 @@ from referencing.exceptions import Unresolvable
 from webhooks_app.core.start_errors import StartError
 from webhooks_app.db.models.event_tables import VALUE_COLUMNS
 from webhooks_app.events import catalog_files, schema_predicates, schema_violations
-from webhooks_app.events.catalog_files import CatalogFile, CatalogProblem, Entry
-from webhooks_app.events.event_types import NAME, EventType, Group
+from webhooks_app.events.catalog_files import CatalogEntry, CatalogFile, CatalogProblem
+from webhooks_app.events.event_types import NAME, EventGroup, EventType
 from webhooks_app.events.schema_violations import Violation
 
 CATALOG_PATH = Path(__file__).with_name("catalog.toml")
@@ -32,7 +32,7 @@ class CatalogError(StartError):
 class Catalog:
     """All event types, by group, by name and with their validators."""
 
-    def __init__(self, groups: Iterable[Group]) -> None:
+    def __init__(self, groups: Iterable[EventGroup]) -> None:
         self.groups = tuple(groups)
         self.event_types = tuple(each for group in self.groups for each in group.event_types)
         self._by_name = {each.name: each for each in self.event_types}
@@ -87,7 +87,7 @@ def _built_in() -> Catalog:
 
 
 def _extended(
-    base: Sequence[Group], files: Sequence[CatalogFile], source: Path, problems: list[CatalogProblem]
+    base: Sequence[EventGroup], files: Sequence[CatalogFile], source: Path, problems: list[CatalogProblem]
 ) -> Catalog:
     """Return the groups of `base` with what the files of `source` add and replace. Raises CatalogError."""
     titles = {group.key: group.title for group in base}
@@ -101,17 +101,18 @@ def _extended(
     return Catalog(_groups(titles, event_types.values()))
 
 
-def _groups(titles: Mapping[str, str], event_types: Iterable[EventType]) -> list[Group]:
+def _groups(titles: Mapping[str, str], event_types: Iterable[EventType]) -> list[EventGroup]:
     every = list(event_types)
     groups = (
-        Group(key, title, tuple(each for each in every if each.group == key)) for key, title in titles.items()
+        EventGroup(key, title, tuple(each for each in every if each.group == key))
+        for key, title in titles.items()
     )
     return [group for group in groups if group.event_types]
 
 
-def _titles(entries: Sequence[Entry]) -> dict[str, str]:
+def _titles(entries: Sequence[CatalogEntry]) -> dict[str, str]:
     titles: dict[str, str] = {}
-    first: dict[str, Entry] = {}
+    first: dict[str, CatalogEntry] = {}
     for entry in entries:
         entry.refuse_unknown(("key", "title"))
         key = _key(entry, "key", first)
@@ -122,12 +123,12 @@ def _titles(entries: Sequence[Entry]) -> dict[str, str]:
 
 
 def _event_types(
-    entries: Sequence[Entry], titles: Mapping[str, str], others: Iterable[str]
+    entries: Sequence[CatalogEntry], titles: Mapping[str, str], others: Iterable[str]
 ) -> dict[str, EventType]:
     """Return the event types of the entries; `others` are the names that there are besides."""
     event_types: dict[str, EventType] = {}
     by_words = {_words(name): name for name in others}
-    first: dict[str, Entry] = {}
+    first: dict[str, CatalogEntry] = {}
     for entry in entries:
         name = _key(entry, "name", first)
         if name and (alike := by_words.setdefault(_words(name), name)) != name:
@@ -143,7 +144,7 @@ def _words(name: str) -> tuple[str, ...]:
     return tuple(re.split("[._-]", name))
 
 
-def _key(entry: Entry, key: str, first: dict[str, Entry]) -> str:
+def _key(entry: CatalogEntry, key: str, first: dict[str, CatalogEntry]) -> str:
     """Return the entry's name, which is to be one and not another's; `first` holds each name's entry."""
     name = entry.text(key)
     if name and not NAME.fullmatch(name):
@@ -157,7 +158,7 @@ def _key(entry: Entry, key: str, first: dict[str, Entry]) -> str:
     return ""
 
 
-def _event_type(name: str, entry: Entry, titles: Mapping[str, str]) -> EventType:
+def _event_type(name: str, entry: CatalogEntry, titles: Mapping[str, str]) -> EventType:
     """Return the entry's event type, which is of use only if the entry is not wrong."""
     entry.refuse_unknown(("name", "group", "title", "description", "schema", "example", "indexed"))
     group = entry.text("group")
@@ -171,7 +172,7 @@ def _event_type(name: str, entry: Entry, titles: Mapping[str, str]) -> EventType
     return EventType(name, group, description, schema or {}, example or {}, indexed, title)
 
 
-def _indexed(entry: Entry, schema: Mapping[str, Any] | None) -> tuple[str, ...]:
+def _indexed(entry: CatalogEntry, schema: Mapping[str, Any] | None) -> tuple[str, ...]:
     names = entry.values.get("indexed", [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         entry.report("indexed must be a list of fields of data", "indexed")
@@ -185,7 +186,7 @@ def _indexed(entry: Entry, schema: Mapping[str, Any] | None) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _schema(entry: Entry) -> dict[str, Any] | None:
+def _schema(entry: CatalogEntry) -> dict[str, Any] | None:
     """Return the schema; None, and reported, where it cannot be one."""
     stated = entry.json_object("schema")
     if stated is None:
@@ -208,7 +209,7 @@ def _schema_problem(schema: dict[str, Any]) -> str | None:
     return None if schema.get("type") == "object" else 'the schema must say "type": "object"'
 
 
-def _check_example(entry: Entry, schema: dict[str, Any], example: dict[str, Any]) -> None:
+def _check_example(entry: CatalogEntry, schema: dict[str, Any], example: dict[str, Any]) -> None:
     try:
         violations = schema_violations.find(schema_violations.validator_of(schema), example)
     except Unresolvable as error:

@@ -30,7 +30,7 @@ class ChangeKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class CatalogChange:
     """What breaks of an event type; `what` is the field and what is new about it."""
 
     kind: ChangeKind
@@ -38,7 +38,7 @@ class Change:
     what: str = ""
 
 
-def breaking(old: Catalog, new: Catalog) -> list[Change]:
+def breaking(old: Catalog, new: Catalog) -> list[CatalogChange]:
     """Return what events that `old` accepts `new` may refuse, by event type.
 
     A field that is described for the first time is no change, as nobody is known to send it.
@@ -46,15 +46,17 @@ def breaking(old: Catalog, new: Catalog) -> list[Change]:
     return [change for each in old.event_types for change in _changes(each, new)]
 
 
-def _changes(old: EventType, catalog: Catalog) -> Iterator[Change]:
+def _changes(old: EventType, catalog: Catalog) -> Iterator[CatalogChange]:
     new = catalog.get(old.name)
     if new is None:
-        yield Change(ChangeKind.REMOVED, old.name)
+        yield CatalogChange(ChangeKind.REMOVED, old.name)
         return
-    yield from (Change(kind, old.name, what) for kind, what in _narrowed(old.schema, new.schema, "data"))
+    yield from (
+        CatalogChange(kind, old.name, what) for kind, what in _narrowed(old.schema, new.schema, "data")
+    )
     for violation in catalog.violations(old.name, old.example):
         what = f"the example until now: {violation.field} {violation.message}"
-        yield Change(ChangeKind.EXAMPLE, old.name, what)
+        yield CatalogChange(ChangeKind.EXAMPLE, old.name, what)
 
 
 def _narrowed(old: Any, new: Any, path: str) -> Iterator[tuple[ChangeKind, str]]:

@@ -33,7 +33,7 @@ class CatalogProblem:
         return f"{place}: {self.message}"
 
 
-class Entry:
+class CatalogEntry:
     """A `[[groups]]` or `[[event_types]]` entry; what is wrong with it goes to `problems`."""
 
     def __init__(
@@ -100,8 +100,8 @@ class Entry:
 class CatalogFile:
     """What one file says. Without `built_in`, the catalog is what the files of a deployment hold, alone."""
 
-    groups: Sequence[Entry]
-    event_types: Sequence[Entry]
+    groups: Sequence[CatalogEntry]
+    event_types: Sequence[CatalogEntry]
     built_in: bool = True
 
 
@@ -158,7 +158,7 @@ def _file(name: str, document: Mapping[str, Any], text: str, problems: list[Cata
         line = tables[key][0].header if key in tables else at_top.of(key)
         message = f'there is no "{key}"; a catalog has built_in, [[groups]] and [[event_types]]'
         problems.append(CatalogProblem(name, line, message))
-    found: dict[str, list[Entry]] = {}
+    found: dict[str, list[CatalogEntry]] = {}
     for kind in KINDS:
         values = document.get(kind, [])
         if not isinstance(values, list) or not all(isinstance(each, dict) for each in values):
@@ -168,7 +168,7 @@ def _file(name: str, document: Mapping[str, Any], text: str, problems: list[Cata
         lines = tables.get(kind, [])
         lines = lines if len(lines) == len(values) else [TableLines(at_top.of(kind))] * len(values)
         found[kind] = [
-            Entry(name, each, line, _name_of(kind, each, number), problems)
+            CatalogEntry(name, each, line, _name_of(kind, each, number), problems)
             for number, (each, line) in enumerate(zip(values, lines, strict=True), start=1)
         ]
     built_in = document.get("built_in", True)

@@ -41,7 +41,7 @@ def _indexed_value(value: object) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class EventGroup:
     """Event types that are listed together under a title."""
 
     key: str

@@ -12,7 +12,7 @@ from webhooks_app.db.models import Heartbeat
 from webhooks_app.db.models.base import UtcDateTime
 from webhooks_app.jobs.task_jobs import JOB_TIMEOUT_SECONDS
 from webhooks_app.monitoring.facts import SWEEP_HEARTBEAT
-from webhooks_app.monitoring.problem_codes import Code, Problem, Severity
+from webhooks_app.monitoring.problem_codes import HealthProblem, ProblemCode, Severity
 
 # A thousand endpoints that all time out after 30 seconds, 400 at once, keep each other waiting this long.
 LONGEST_WAIT = timedelta(minutes=2)
@@ -75,26 +75,26 @@ def record_heartbeat(database: WriteDatabase, *, now: datetime) -> None:
 
 def problems(
     overdue: timedelta | None, swept_at: datetime | None, *, now: datetime, up_since: datetime
-) -> list[Problem]:
+) -> list[HealthProblem]:
     """Return what is wrong.
 
     `overdue`: see the function of that name. `swept_at`: when the sweep last ran, None if it never did.
     `up_since` is when this web process started: a new platform is given time for its first sweep.
     """
-    found: list[Problem] = []
+    found: list[HealthProblem] = []
     if overdue is not None and overdue > LONGEST_WAIT:
         text = (
             f"Deliveries are not being sent: one has been due for {_minutes(overdue)}. "
             "Check that a worker (worker.py) runs and reaches Redis and the database."
         )
-        found.append(Problem(Code.OVERDUE, Severity.FAILING, text, now - overdue))
+        found.append(HealthProblem(ProblemCode.OVERDUE, Severity.FAILING, text, now - overdue))
     silence = now - max(swept_at or up_since, up_since)
     if silence > LONGEST_SILENCE:
         text = (
             f"The scheduler has been silent for {_minutes(silence)}, so retries may be late. "
             "Check that `python -m webhooks_app scheduler` and a worker run."
         )
-        found.append(Problem(Code.SWEEP_SILENT, Severity.FAILING, text, now - silence))
+        found.append(HealthProblem(ProblemCode.SWEEP_SILENT, Severity.FAILING, text, now - silence))
     return found
 
 

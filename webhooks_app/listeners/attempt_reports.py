@@ -37,7 +37,7 @@ CLOCK_DIFFERENCE = timedelta(minutes=1)
 
 
 @dataclass(slots=True, frozen=True)
-class Report:
+class AttemptReport:
     """What came of a request: an answer with its status, or a `failure`.
 
     `generation` and `claimed_at` are those of the claim, `target` the URL that it was sent to.
@@ -73,7 +73,12 @@ class NotOfThisListener(Exception):
 
 
 def record(
-    databases: Databases, cipher: Cipher, endpoint_id: str, report: Report, *, delays: tuple[float, ...]
+    databases: Databases,
+    cipher: Cipher,
+    endpoint_id: str,
+    report: AttemptReport,
+    *,
+    delays: tuple[float, ...],
 ) -> Recorded:
     """Record the attempt, unless it is recorded already. Raises NotOfThisListener.
 
@@ -115,7 +120,11 @@ def _delivery(delivery_id: str, endpoint_id: str) -> Select[*tuple[Any, ...]]:
 
 
 def _claimed(
-    connection: Connection, cipher: Cipher, endpoint_id: str, row: Row[*tuple[Any, ...]], report: Report
+    connection: Connection,
+    cipher: Cipher,
+    endpoint_id: str,
+    row: Row[*tuple[Any, ...]],
+    report: AttemptReport,
 ) -> ClaimedDelivery:
     delivery = ClaimedDelivery(
         report.delivery_id,
@@ -134,7 +143,7 @@ def _claimed(
     return delivery
 
 
-def _started_at(report: Report, now: datetime) -> datetime:
+def _started_at(report: AttemptReport, now: datetime) -> datetime:
     """Return when the request began; what is claimed together is handed on one after the other. Pure.
 
     A program reports on a request as soon as that is over, and its own clock may be anywhere.
@@ -142,7 +151,7 @@ def _started_at(report: Report, now: datetime) -> datetime:
     return max(report.claimed_at, now - timedelta(microseconds=report.total_us))
 
 
-def _outcome(report: Report) -> Outcome:
+def _outcome(report: AttemptReport) -> Outcome:
     kind = report.failure or classify_status(report.status)
     if kind is OutcomeClass.HTTP_410:  # which disables an endpoint; here the path is wrong
         kind = OutcomeClass.HTTP_4XX

@@ -29,7 +29,7 @@ from webhooks_app.listeners.listener_limits import DEFAULT_LIMITS, ListenerLimit
 
 
 @dataclass(slots=True, frozen=True)
-class WantedListener:
+class NewListener:
     """What a program asks for; `event_types` count only without `all_events`."""
 
     name: str
@@ -63,7 +63,7 @@ def begin(
     cipher: Cipher,
     workspace_id: str,
     token_id: str,
-    wanted: WantedListener,
+    new: NewListener,
     *,
     limits: ListenerLimits = DEFAULT_LIMITS,
     actor: Actor,
@@ -75,19 +75,19 @@ def begin(
     now = clock.now()
     listener_limits.take_begin(database, workspace_id, token_id, limits, now=now)
     with database.begin() as connection:
-        _lock(connection, workspace_id, token_id, wanted.name)
-        found = _find(connection, token_id, wanted.name)
+        _lock(connection, workspace_id, token_id, new.name)
+        found = _find(connection, token_id, new.name)
         if found is not None and found.deleted_at is None and found.ends_at <= now:
             ending.end_in_transaction(connection, found.endpoint_id, ending.SILENT, actor=actor, now=now)
-            found = _find(connection, token_id, wanted.name)
+            found = _find(connection, token_id, new.name)
         is_resumed = found is not None and found.deleted_at is None
         if not is_resumed:
             listener_limits.check_counts(connection, workspace_id, token_id, limits, is_new=found is None)
-        endpoint_id = found.endpoint_id if found else _add_endpoint(connection, workspace_id, wanted, now)
-        _configure(connection, cipher, endpoint_id, wanted, now)
+        endpoint_id = found.endpoint_id if found else _add_endpoint(connection, workspace_id, new, now)
+        _configure(connection, cipher, endpoint_id, new, now)
         session = ListenerSession(endpoint_id, ids.new("lss"), is_resumed)
-        _write(connection, session, token_id, wanted, now, is_new=found is None, limits=limits)
-        _record(connection, actor, workspace_id, session, wanted, now)
+        _write(connection, session, token_id, new, now, is_new=found is None, limits=limits)
+        _record(connection, actor, workspace_id, session, new, now)
     return session
 
 
@@ -124,8 +124,8 @@ def _find(connection: Connection, token_id: str, name: str) -> Row[str, datetime
     ).first()
 
 
-def _add_endpoint(connection: Connection, workspace_id: str, wanted: WantedListener, now: datetime) -> str:
-    endpoint_id, values = ids.new("ep"), wanted.as_values()
+def _add_endpoint(connection: Connection, workspace_id: str, new: NewListener, now: datetime) -> str:
+    endpoint_id, values = ids.new("ep"), new.as_values()
     connection.execute(
         insert(Endpoint).values(
             id=endpoint_id,
@@ -145,15 +145,15 @@ def _add_endpoint(connection: Connection, workspace_id: str, wanted: WantedListe
 
 
 def _configure(
-    connection: Connection, cipher: Cipher, endpoint_id: str, wanted: WantedListener, now: datetime
+    connection: Connection, cipher: Cipher, endpoint_id: str, new: NewListener, now: datetime
 ) -> None:
-    """Give the endpoint what is wanted, whether it is there, was deleted or is new; its secret stays."""
+    """Give the endpoint what is new, whether it is there, was deleted or is new; its secret stays."""
     connection.execute(
         update(Endpoint)
         .where(Endpoint.id == endpoint_id)
         .values(
-            all_events=wanted.all_events,
-            timeout_ms=wanted.timeout_ms,
+            all_events=new.all_events,
+            timeout_ms=new.timeout_ms,
             state=EndpointState.ENABLED,
             disabled_reason=None,
             disabled_at=None,
@@ -162,7 +162,7 @@ def _configure(
         )
     )
     connection.execute(delete(Subscription).where(Subscription.endpoint_id == endpoint_id))
-    endpoint_values.subscribe(connection, endpoint_id, wanted.as_values())
+    endpoint_values.subscribe(connection, endpoint_id, new.as_values())
     has_secret = select(exists().where(SigningSecret.endpoint_id == endpoint_id))
     if not connection.execute(has_secret).scalar_one():
         add_secret(connection, cipher, endpoint_id, now)
@@ -178,19 +178,19 @@ def _write(
     connection: Connection,
     session: ListenerSession,
     token_id: str,
-    wanted: WantedListener,
+    new: NewListener,
     now: datetime,
     *,
     is_new: bool,
     limits: ListenerLimits,
 ) -> None:
     values = {
-        "forward_to": wanted.forward_to,
+        "forward_to": new.forward_to,
         "session_id": session.id,
         "ends_at": now + limits.kept_for,
     } | ({} if session.is_resumed else {"started_at": now})
     if is_new:
-        key = {"endpoint_id": session.endpoint_id, "token_id": token_id, "name": wanted.name}
+        key = {"endpoint_id": session.endpoint_id, "token_id": token_id, "name": new.name}
         connection.execute(insert(Listener).values(key | values))
     else:
         mine = Listener.endpoint_id == session.endpoint_id
@@ -202,7 +202,7 @@ def _record(
     actor: Actor,
     workspace_id: str,
     session: ListenerSession,
-    wanted: WantedListener,
+    new: NewListener,
     now: datetime,
 ) -> None:
     audit.record(
@@ -212,8 +212,8 @@ def _record(
         workspace_id=workspace_id,
         target=session.endpoint_id,
         now=now,
-        name=wanted.name,
-        forward_to=wanted.forward_to,
-        event_types="all" if wanted.all_events else list(wanted.event_types),
+        name=new.name,
+        forward_to=new.forward_to,
+        event_types="all" if new.all_events else list(new.event_types),
         resumed=session.is_resumed,
     )

@@ -90,7 +90,7 @@ def fill(
 def _newest(connection: Connection, past: _Past, limits: PastLimits) -> tuple[list[_Found], bool]:
     """Return the newest events that it has not got, newest first, and whether there may be older ones."""
     until, found = time.monotonic() + limits.seconds, list[_Found]()
-    rows = _look(connection, past, None, limits.looked_at)
+    rows = _read_piece(connection, past, None, limits.looked_at)
     while True:
         found += [(row.id, row.type) for row in rows if row.is_wanted]
         if len(found) > limits.most:
@@ -99,10 +99,10 @@ def _newest(connection: Connection, past: _Past, limits: PastLimits) -> tuple[li
             return found, False
         if time.monotonic() > until:
             return found, True
-        rows = _look(connection, past, rows[-1].id, limits.looked_at)
+        rows = _read_piece(connection, past, rows[-1].id, limits.looked_at)
 
 
-def _look(
+def _read_piece(
     connection: Connection, past: _Past, before: str | None, count: int
 ) -> Sequence[Row[str, str, bool]]:
     statement = select(Event.id, Event.type, _is_wanted(past).label("is_wanted"))

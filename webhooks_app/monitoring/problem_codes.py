@@ -10,7 +10,7 @@ class Severity(StrEnum):
     WARNING = "warning"  # it works, but not as it should
 
 
-class Code(StrEnum):
+class ProblemCode(StrEnum):
     """Each has a section in docs/operations.md."""
 
     DATABASE_SILENT = "database_silent"
@@ -38,14 +38,14 @@ class Code(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class HealthProblem:
     """`text` is for everybody, `detail` for operators only: it may name hosts and endpoints.
 
     `since` is None where the facts do not tell it, as `ProblemMemory` then does; `endpoint_id` is set where
     the problem is an endpoint's.
     """
 
-    code: Code
+    code: ProblemCode
     severity: Severity
     text: str
     since: datetime | None = None

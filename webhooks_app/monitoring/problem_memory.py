@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from webhooks_app.monitoring.problem_codes import Code, Problem
+from webhooks_app.monitoring.problem_codes import HealthProblem, ProblemCode
 
-_Key = tuple[Code, str]
+_Key = tuple[ProblemCode, str]
 
 
 class ProblemMemory:
@@ -17,7 +17,7 @@ class ProblemMemory:
         self._found_at: dict[_Key, datetime] = {}
         self._lock = threading.Lock()
 
-    def date(self, found: Iterable[Problem], *, now: datetime) -> list[Problem]:
+    def date(self, found: Iterable[HealthProblem], *, now: datetime) -> list[HealthProblem]:
         """Return all that were found at `now`, each with since when it is, or has been found."""
         problems = list(found)
         undated = {_key(each) for each in problems if each.since is None}
@@ -26,5 +26,5 @@ class ProblemMemory:
         return [each if each.since else replace(each, since=since[_key(each)]) for each in problems]
 
 
-def _key(problem: Problem) -> _Key:
+def _key(problem: HealthProblem) -> _Key:
     return problem.code, problem.detail

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from webhooks_app.monitoring import backlog, own_report, process_problems, write_problems
 from webhooks_app.monitoring.facts import RETENTION, Facts
 from webhooks_app.monitoring.own_report import WORKER
-from webhooks_app.monitoring.problem_codes import Code, Problem, Severity
+from webhooks_app.monitoring.problem_codes import HealthProblem, ProblemCode, Severity
 from webhooks_app.monitoring.reports import Process
 
 LARGEST_CLOCK_DIFFERENCE = timedelta(seconds=5)
@@ -27,7 +27,7 @@ _FAST_GROWTH_PER_MINUTE = 10
 _WAITING = 100
 
 
-def find(facts: Facts, *, up_since: datetime) -> list[Problem]:
+def find(facts: Facts, *, up_since: datetime) -> list[HealthProblem]:
     """Return what the facts say is wrong, the worst first.
 
     `up_since` is when whoever asks was started: a new platform is given time to report.
@@ -48,11 +48,11 @@ def find(facts: Facts, *, up_since: datetime) -> list[Problem]:
     return sorted(found, key=lambda each: each.severity is not Severity.FAILING)
 
 
-def _of_redis(facts: Facts) -> Iterator[Problem]:
+def _of_redis(facts: Facts) -> Iterator[HealthProblem]:
     failing = [each for each in facts.reports.alive(WORKER) if each.state.get("redis")]
     if failing:
-        yield Problem(
-            Code.REDIS_FAILS_PROCESS,
+        yield HealthProblem(
+            ProblemCode.REDIS_FAILS_PROCESS,
             Severity.FAILING,
             f"Workers cannot use Redis, so deliveries may be late: {failing[0].state['redis']}.",
             _redis_fails_since(failing),
@@ -67,14 +67,14 @@ def _redis_fails_since(failing: Sequence[Process]) -> datetime | None:
     return min(since, default=None)
 
 
-def _of_clocks(facts: Facts) -> Iterator[Problem]:
+def _of_clocks(facts: Facts) -> Iterator[HealthProblem]:
     alive = [each for kind in own_report.KINDS for each in facts.reports.alive(kind)]
     by_host = {each.host: timedelta(milliseconds=each.clock_ahead_ms) for each in alive}
     for host, ahead in sorted(by_host.items()):
         if abs(ahead) > LARGEST_CLOCK_DIFFERENCE:
             way = "ahead of" if ahead > timedelta(0) else "behind"
-            yield Problem(
-                Code.CLOCK_SKEW,
+            yield HealthProblem(
+                ProblemCode.CLOCK_SKEW,
                 Severity.FAILING if abs(ahead) > _CLOCK_IS_WRONG else Severity.WARNING,
                 f"A host's clock is {abs(ahead).total_seconds():,.0f} s {way} the database's. "
                 "Set its time by NTP: leases, retries and signatures depend on it.",
@@ -83,13 +83,13 @@ def _of_clocks(facts: Facts) -> Iterator[Problem]:
             )
 
 
-def _of_backlog(facts: Facts) -> Iterator[Problem]:
+def _of_backlog(facts: Facts) -> Iterator[HealthProblem]:
     if not facts.samples:
         return
     newest, slope = facts.samples[-1], backlog.slope_per_minute(facts.samples)
     if newest.due >= _LARGE_BACKLOG and slope is not None and slope >= _FAST_GROWTH_PER_MINUTE:
-        yield Problem(
-            Code.BACKLOG_GROWS,
+        yield HealthProblem(
+            ProblemCode.BACKLOG_GROWS,
             Severity.WARNING,
             f"{newest.due:,} deliveries are due, and {slope:,.0f} more each minute.",
             _grows_since(facts.samples),
@@ -102,14 +102,14 @@ def _grows_since(samples: Sequence[backlog.Sample]) -> datetime:
     return least.at
 
 
-def _of_capacity(facts: Facts) -> Iterator[Problem]:
+def _of_capacity(facts: Facts) -> Iterator[HealthProblem]:
     workers = facts.reports.alive(WORKER)
     capacity = sum(each.state.get("capacity", 0) for each in workers)
     is_waiting = bool(facts.samples) and facts.samples[-1].due >= _WAITING
     for endpoint_id, in_flight in facts.reports.in_flight_by_endpoint():
         if is_waiting and capacity and in_flight * 2 >= capacity:
-            yield Problem(
-                Code.ENDPOINT_CROWDS,
+            yield HealthProblem(
+                ProblemCode.ENDPOINT_CROWDS,
                 Severity.WARNING,
                 f"One endpoint takes {in_flight / capacity:.0%} of what workers can send at once, "
                 f"while {facts.samples[-1].due:,} deliveries are due.",
@@ -119,11 +119,11 @@ def _of_capacity(facts: Facts) -> Iterator[Problem]:
             )
 
 
-def _of_retention(facts: Facts, up_since: datetime) -> Iterator[Problem]:
+def _of_retention(facts: Facts, up_since: datetime) -> Iterator[HealthProblem]:
     completed_at = facts.heartbeats.get(RETENTION, up_since)
     if facts.now - completed_at > _RETENTION_SILENCE and facts.now - up_since > _FIRST_RETENTION:
-        yield Problem(
-            Code.RETENTION_SILENT,
+        yield HealthProblem(
+            ProblemCode.RETENTION_SILENT,
             Severity.WARNING,
             "Retention has not come to its end for a day, so that deliveries or payloads are kept for longer "
             "than their workspaces say. The log of the workers says why.",
@@ -131,11 +131,11 @@ def _of_retention(facts: Facts, up_since: datetime) -> Iterator[Problem]:
         )
 
 
-def _of_indexes(facts: Facts) -> Iterator[Problem]:
+def _of_indexes(facts: Facts) -> Iterator[HealthProblem]:
     since = facts.indexes_unfinished_since
     if since is not None and facts.now - since > _INDEXES_UNFINISHED:
-        yield Problem(
-            Code.INDEXES_UNFINISHED,
+        yield HealthProblem(
+            ProblemCode.INDEXES_UNFINISHED,
             Severity.WARNING,
             "Indexes of the last upgrade were not all built, or those that they replace not dropped, so that "
             "the log is slow or takes more room than it needs. 'avra migrate' does it, or says why not.",

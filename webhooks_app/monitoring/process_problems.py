@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from webhooks_app.monitoring import lost_processes
 from webhooks_app.monitoring.facts import Facts
 from webhooks_app.monitoring.own_report import SCHEDULER, WEB, WORKER
-from webhooks_app.monitoring.problem_codes import Code, Problem, Severity
+from webhooks_app.monitoring.problem_codes import HealthProblem, ProblemCode, Severity
 from webhooks_app.monitoring.reports import SILENT_AFTER, Process
 
 # A worker or scheduler whose process lives, but which did nothing for so long, hangs.
@@ -16,12 +16,12 @@ HANGS_AFTER_SECONDS = 45.0
 _PROVES_LIFE = timedelta(seconds=60)
 
 
-def of_workers(facts: Facts, up_since: datetime) -> Iterator[Problem]:
+def of_workers(facts: Facts, up_since: datetime) -> Iterator[HealthProblem]:
     alive = facts.reports.alive(WORKER)
     if not alive:
         if (since := _absent_since(facts, WORKER, up_since)) is not None:
-            yield Problem(
-                Code.NO_WORKER,
+            yield HealthProblem(
+                ProblemCode.NO_WORKER,
                 Severity.FAILING,
                 "No worker is running, so nothing is delivered. Start `avra worker`.",
                 since,
@@ -31,8 +31,8 @@ def of_workers(facts: Facts, up_since: datetime) -> Iterator[Problem]:
     hanging = [each for each in alive if each.state.get("silent_seconds", 0.0) > HANGS_AFTER_SECONDS]
     for each in hanging:
         silent = timedelta(seconds=each.state["silent_seconds"])
-        yield Problem(
-            Code.WORKER_HANGS,
+        yield HealthProblem(
+            ProblemCode.WORKER_HANGS,
             Severity.FAILING if len(hanging) == len(alive) else Severity.WARNING,
             "A worker's process lives, but delivers nothing and takes no jobs. Restart it.",
             each.reported_at - silent,
@@ -40,12 +40,12 @@ def of_workers(facts: Facts, up_since: datetime) -> Iterator[Problem]:
         )
 
 
-def of_schedulers(facts: Facts, up_since: datetime) -> Iterator[Problem]:
+def of_schedulers(facts: Facts, up_since: datetime) -> Iterator[HealthProblem]:
     alive = facts.reports.alive(SCHEDULER)
     if not alive:
         if (since := _absent_since(facts, SCHEDULER, up_since)) is not None:
-            yield Problem(
-                Code.NO_SCHEDULER,
+            yield HealthProblem(
+                ProblemCode.NO_SCHEDULER,
                 Severity.FAILING,
                 "No scheduler is running, so retries may be late. Start `avra scheduler`.",
                 since,
@@ -56,8 +56,8 @@ def of_schedulers(facts: Facts, up_since: datetime) -> Iterator[Problem]:
     if min(idle) > timedelta(seconds=HANGS_AFTER_SECONDS):
         reasons = [str(each.state["redis"]) for each in alive if each.state.get("redis")]
         because = f": {reasons[0]}." if reasons else "."
-        yield Problem(
-            Code.SCHEDULER_IDLE,
+        yield HealthProblem(
+            ProblemCode.SCHEDULER_IDLE,
             Severity.FAILING,
             f"The scheduler runs, but does nothing, so retries may be late{because}",
             facts.now - min(idle),
@@ -95,14 +95,14 @@ def _last_of(facts: Facts, kind: str) -> str:
     return f"{last.name} was the last, and {'ended' if last.ended_at else 'stopped reporting'}."
 
 
-_LOST = {WEB: Code.WEB_LOST, WORKER: Code.WORKER_LOST, SCHEDULER: Code.SCHEDULER_LOST}
+_LOST = {WEB: ProblemCode.WEB_LOST, WORKER: ProblemCode.WORKER_LOST, SCHEDULER: ProblemCode.SCHEDULER_LOST}
 
 
-def of_losses(facts: Facts) -> Iterator[Problem]:
+def of_losses(facts: Facts) -> Iterator[HealthProblem]:
     """Tell of lost processes beside which others of their kind work."""
     for each in lost_processes.find(facts.reports):
         if facts.reports.alive(each.kind):
-            yield Problem(
+            yield HealthProblem(
                 _LOST[each.kind],
                 Severity.WARNING,
                 f"A {each.kind} process stopped reporting, and none has taken its place.",
@@ -111,12 +111,12 @@ def of_losses(facts: Facts) -> Iterator[Problem]:
             )
 
 
-def of_old_code(facts: Facts) -> Iterator[Problem]:
+def of_old_code(facts: Facts) -> Iterator[HealthProblem]:
     """Tell of webs and workers that cannot read all that this code may write. Schedulers read no rows."""
     old = [each for kind in (WEB, WORKER) for each in facts.reports.alive(kind) if not each.reads_all]
     if old:
-        yield Problem(
-            Code.PROCESS_OLD,
+        yield HealthProblem(
+            ProblemCode.PROCESS_OLD,
             Severity.WARNING,
             "Some processes run a version before, which cannot read all that this one may store. While they "
             "run, nothing new is stored so, but payloads that are packed already such a process may send as "

@@ -7,7 +7,7 @@ from webhooks_app.db import transient_errors
 from webhooks_app.db.transient_errors import Cause
 from webhooks_app.monitoring import own_report
 from webhooks_app.monitoring.facts import Facts
-from webhooks_app.monitoring.problem_codes import Code, Problem, Severity
+from webhooks_app.monitoring.problem_codes import HealthProblem, ProblemCode, Severity
 
 # By cause: what is the matter, and until when it lasts.
 _WORDS: Mapping[str, tuple[str, str]] = {
@@ -18,17 +18,17 @@ _WORDS: Mapping[str, tuple[str, str]] = {
 
 
 def reason(cause: str) -> str:
-    """Return in words why the database takes no writes."""
+    """Return in sentences why the database takes no writes."""
     return _WORDS[cause][0] if cause in _WORDS else cause
 
 
 def refusal(error: Exception) -> str | None:
     """Return a sentence on an error that says that the database takes no writes."""
-    words = _WORDS.get(transient_errors.cause_of(error) or "")
-    return f"{words[0].capitalize()}." if words else None
+    sentences = _WORDS.get(transient_errors.cause_of(error) or "")
+    return f"{sentences[0].capitalize()}." if sentences else None
 
 
-def of_own(refusal: tuple[Cause, float] | None, *, now: datetime) -> list[Problem]:
+def of_own(refusal: tuple[Cause, float] | None, *, now: datetime) -> list[HealthProblem]:
     """Return the problem that this process has met; `refusal` as `WriteRefusals.lasting` returns it."""
     if refusal is None:
         return []
@@ -36,7 +36,7 @@ def of_own(refusal: tuple[Cause, float] | None, *, now: datetime) -> list[Proble
     return [_problem(cause, now - timedelta(seconds=seconds))]
 
 
-def of_reports(facts: Facts) -> list[Problem]:
+def of_reports(facts: Facts) -> list[HealthProblem]:
     """Return the problem that processes report, since it began for the first of them."""
     alive = [each for kind in own_report.KINDS for each in facts.reports.alive(kind)]
     found = [
@@ -50,7 +50,7 @@ def of_reports(facts: Facts) -> list[Problem]:
     return [_problem(first.state["database"], since, ", ".join(each.name for _, each in found))]
 
 
-def _problem(cause: str, since: datetime, detail: str = "") -> Problem:
+def _problem(cause: str, since: datetime, detail: str = "") -> HealthProblem:
     why, until = _WORDS.get(cause, (cause, "that is over"))
     text = f"The database takes no writes: {why}. Events are refused until {until}."
-    return Problem(Code.DATABASE_REFUSES, Severity.FAILING, text, since, detail)
+    return HealthProblem(ProblemCode.DATABASE_REFUSES, Severity.FAILING, text, since, detail)

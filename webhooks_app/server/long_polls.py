@@ -102,7 +102,7 @@ class LongPolls:
         try:
             self._listen(long_poll)
             if self._looking is None or self._looking.done():
-                self._looking = asyncio.create_task(self._look(in_thread))
+                self._looking = asyncio.create_task(self._search(in_thread))
             either: set[asyncio.Future[Any]] = {due, gone}
             await asyncio.wait(either, timeout=long_poll.seconds, return_when=asyncio.FIRST_COMPLETED)
             return due.done() and due.result() and not gone.done()
@@ -161,7 +161,7 @@ class LongPolls:
         """
         return {each.listener_id: each.session_id for each in reversed(self._waiting.values())}
 
-    async def _look(self, in_thread: Callable[..., Awaitable[set[str]]]) -> None:
+    async def _search(self, in_thread: Callable[..., Awaitable[set[str]]]) -> None:
         loop = asyncio.get_running_loop()
         look_at = loop.time() + self._pause_seconds()
         while self._waiting:

@@ -35,12 +35,12 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
+class CodeBlock:
     language: str
     text: str
 
 
-Block = Heading | Paragraph | Table | Code
+Block = Heading | Paragraph | Table | CodeBlock
 
 
 def as_markdown(blocks: Iterable[Block]) -> str:
@@ -55,7 +55,7 @@ def _markdown(block: Block) -> str:
             return text
         case Table(head, rows):
             return "\n".join([_row(head), _row(["---"] * len(head)), *map(_row, rows)])
-        case Code(language, text):
+        case CodeBlock(language, text):
             return f"```{language}\n{text}\n```"
 
 
@@ -82,7 +82,7 @@ def _html(block: Block) -> str:
             return f"<p>{_inline(text)}</p>"
         case Table(head, rows):
             return _table(head, rows)
-        case Code(language, text):
+        case CodeBlock(language, text):
             code = _colored(text) if language == "json" else escape(text)
             pre = f'<pre tabindex="0">{code}\n</pre>'
             return f'<div class="highlight-{language} notranslate"><div class="highlight">{pre}</div></div>'
@@ -131,5 +131,5 @@ def _colored(text: str) -> str:
     return "".join([*parts, escape(text[end:])])
 
 
-def json_code(value: object) -> Code:
-    return Code("json", json.dumps(value, indent=2, ensure_ascii=False))
+def json_code(value: object) -> CodeBlock:
+    return CodeBlock("json", json.dumps(value, indent=2, ensure_ascii=False))

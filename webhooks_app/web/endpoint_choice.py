@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Row, Select, func, select
 from webhooks_app.core import ids
 from webhooks_app.db.models import Endpoint
 from webhooks_app.deliveries.log.filter_values import FilterError
-from webhooks_app.endpoints.endpoint_pages import LONGEST_SEARCH
+from webhooks_app.endpoints.endpoint_list import LONGEST_SEARCH
 from webhooks_app.extensions import db
 from webhooks_app.web.responses import PageResponse
 

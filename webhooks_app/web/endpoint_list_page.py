@@ -6,7 +6,7 @@ from typing import Any
 from flask import Blueprint, g, make_response, render_template, request
 
 from webhooks_app.core import clock
-from webhooks_app.endpoints import endpoint_pages, health
+from webhooks_app.endpoints import endpoint_list, health
 from webhooks_app.endpoints.health import HealthState
 from webhooks_app.events.event_types import NAME
 from webhooks_app.extensions import db, services
@@ -27,8 +27,8 @@ def _event_types() -> frozenset[str]:
 
 
 def index() -> PageResponse:
-    endpoint_filter = endpoint_pages.parse(request.args, _event_types())
-    page = endpoint_pages.read_page(
+    endpoint_filter = endpoint_list.parse(request.args, _event_types())
+    page = endpoint_list.read_page(
         db.session(),
         g.workspace.id,
         endpoint_filter,
@@ -59,8 +59,8 @@ def changes() -> PageResponse:
     The request's `seen` names the rows that the reader has as `id~version`, `shown` the counts. Rows keep
     their places, so that none moves under the pointer.
     """
-    seen = _versions(request.args.getlist("seen")[: endpoint_pages.PAGE_SIZE])
-    rows = endpoint_pages.read_rows(db.session(), g.workspace.id, list(seen), now=clock.now())
+    seen = _versions(request.args.getlist("seen")[: endpoint_list.PAGE_SIZE])
+    rows = endpoint_list.read_rows(db.session(), g.workspace.id, list(seen), now=clock.now())
     changed = [row for row in rows if row.version != seen[row.endpoint.id]]
     summary = _summary()
     has_new_counts = summary["shown"] != request.args.get("shown", "")

@@ -6,7 +6,7 @@ from webhooks_app.core.ids import PLACEHOLDER_TOKEN
 from webhooks_app.events.catalog import Catalog
 from webhooks_app.events.event_types import EventType
 from webhooks_app.web import schema_fields
-from webhooks_app.web.document_blocks import Block, Code, Heading, Paragraph, Table, json_code
+from webhooks_app.web.document_blocks import Block, CodeBlock, Heading, Paragraph, Table, json_code
 from webhooks_app.web.schema_fields import SchemaField
 
 _SIGNATURE = "[signature](../consumers.md#verify-the-signature)"
@@ -44,9 +44,9 @@ def page(event_type: EventType, *, base_url: str) -> list[Block]:
         Paragraph(f"The body of each delivery, once its {_SIGNATURE} is verified:"),
         json_code(body),
         Heading(2, "Receiving it"),
-        Code("python", _handler(event_type)),
+        CodeBlock("python", _handler(event_type)),
         Heading(2, "Sending it"),
-        Code("sh", _curl(event_type, base_url)),
+        CodeBlock("sh", _curl(event_type, base_url)),
         Heading(2, "Schema"),
         Paragraph(
             "What `data` fulfils (JSON Schema, draft 2020-12); an event that does not is refused with 422."

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from webhooks_app.core.clock import format_optional
 from webhooks_app.db import disk_space
 from webhooks_app.extensions import services
-from webhooks_app.monitoring.problem_codes import Problem, Severity
+from webhooks_app.monitoring.problem_codes import HealthProblem, Severity
 from webhooks_app.web import metrics_answer, platform_health
 from webhooks_app.web.api.authentication import bearer_token
 
@@ -44,7 +44,7 @@ def show() -> HealthResponse:
     }, 503 if health.is_failing else 200
 
 
-def _problem_json(problem: Problem) -> dict[str, Any]:
+def _problem_json(problem: HealthProblem) -> dict[str, Any]:
     return {
         "code": problem.code,
         "severity": problem.severity,

@@ -12,25 +12,27 @@ from webhooks_app.db.schema_version import SchemaAge
 from webhooks_app.jobs import alarms
 from webhooks_app.monitoring import facts, problems, write_problems
 from webhooks_app.monitoring.facts import Facts
-from webhooks_app.monitoring.problem_codes import Code, Problem, Severity
+from webhooks_app.monitoring.problem_codes import HealthProblem, ProblemCode, Severity
 from webhooks_app.services import Services
 
-_SCHEMA: dict[SchemaAge | None, Problem] = {
-    None: Problem(Code.DATABASE_SILENT, Severity.FAILING, "The database does not answer."),
-    SchemaAge.OLDER: Problem(
-        Code.SCHEMA_OLD,
+_SCHEMA: dict[SchemaAge | None, HealthProblem] = {
+    None: HealthProblem(ProblemCode.DATABASE_SILENT, Severity.FAILING, "The database does not answer."),
+    SchemaAge.OLDER: HealthProblem(
+        ProblemCode.SCHEMA_OLD,
         Severity.FAILING,
         "The database's schema is older than this code needs. Run `avra migrate`.",
     ),
-    SchemaAge.NEWER: Problem(
-        Code.SCHEMA_NEW,
+    SchemaAge.NEWER: HealthProblem(
+        ProblemCode.SCHEMA_NEW,
         Severity.WARNING,
         "The database's schema is newer than this process. Restart it, so that it runs the new version.",
     ),
 }
-_NO_WRITES = frozenset({Code.DISK, Code.DATABASE_REFUSES})
+_NO_WRITES = frozenset({ProblemCode.DISK, ProblemCode.DATABASE_REFUSES})
 # Of any of these the sweep falls silent, so it need not be told of, too.
-_SILENCE_SWEEP = frozenset({Code.NO_WORKER, Code.NO_SCHEDULER, Code.SCHEDULER_IDLE, Code.WORKER_HANGS})
+_SILENCE_SWEEP = frozenset(
+    {ProblemCode.NO_WORKER, ProblemCode.NO_SCHEDULER, ProblemCode.SCHEDULER_IDLE, ProblemCode.WORKER_HANGS}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class PlatformHealth:
     facts: Facts | None
     overdue: timedelta | None
     redis_problem: str | None
-    problems: Sequence[Problem]
+    problems: Sequence[HealthProblem]
 
     @property
     def is_failing(self) -> bool:
@@ -64,22 +66,24 @@ def read(services: Services) -> PlatformHealth:
         is_accepting = known is not None and not is_refusing
         text = f"{redis_problem}." + (" Events are still accepted." if is_accepting else "")
         failing_seconds = services.wake_ups.backoff.failing_seconds or 0.0
-        found.append(Problem(Code.REDIS, Severity.FAILING, text, now - timedelta(seconds=failing_seconds)))
+        found.append(
+            HealthProblem(ProblemCode.REDIS, Severity.FAILING, text, now - timedelta(seconds=failing_seconds))
+        )
     found += [_SCHEMA[schema]] if schema in _SCHEMA else []
     if known is not None:
         found += alarms.problems(overdue, known.swept_at, now=now, up_since=services.started_at)
-        found += [each for each in of_all if not (of_writes and each.code is Code.DATABASE_REFUSES)]
+        found += [each for each in of_all if not (of_writes and each.code is ProblemCode.DATABASE_REFUSES)]
     if any(each.code in _SILENCE_SWEEP for each in found):
-        found = [each for each in found if each.code is not Code.SWEEP_SILENT]
+        found = [each for each in found if each.code is not ProblemCode.SWEEP_SILENT]
     dated = services.problem_memory.date(found, now=now)
     worst_first = sorted(dated, key=lambda each: each.severity is not Severity.FAILING)
     return PlatformHealth(now, known, overdue, redis_problem, worst_first)
 
 
-def _of_writes(services: Services, now: datetime) -> list[Problem]:
+def _of_writes(services: Services, now: datetime) -> list[HealthProblem]:
     """Return why this process cannot write, or soon will not; what it sees of the disk says most."""
     if of_disk := disk_space.low_space_problem(services.settings.database_url):
-        return [Problem(Code.DISK, Severity.FAILING, of_disk)]
+        return [HealthProblem(ProblemCode.DISK, Severity.FAILING, of_disk)]
     return write_problems.of_own(services.write.refusals.lasting(), now=now)
 
 

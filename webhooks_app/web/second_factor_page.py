@@ -51,8 +51,8 @@ def check_second_factor() -> PageResponse:
     device = known_devices.device_of(user)
     # Counted apart from passwords: who mistyped one a few times may still mistype a code.
     source = source_of(f"second factor {device}" if device else "")
-    wanted = log_in_limits.allowances(f"second factor {user.email}", source, LIMITS)
-    if not log_in_limits.reserve(services().write, wanted, now=clock.now()):
+    limits = log_in_limits.allowances(f"second factor {user.email}", source, LIMITS)
+    if not log_in_limits.reserve(services().write, limits, now=clock.now()):
         form.code.errors = [LOCKED]
         return _page(form), 429
     shown = _use(user, form.typed)
@@ -61,7 +61,7 @@ def check_second_factor() -> PageResponse:
         users.record(services().write, user.id, "second_factor.refuse", actor=actor)
         form.code.errors = [REFUSAL]
         return _page(form), 422
-    log_in_limits.give_back(services().write, wanted, now=clock.now())
+    log_in_limits.give_back(services().write, limits, now=clock.now())
     return log_ins.complete(user, method, second_factor=shown)
 
 

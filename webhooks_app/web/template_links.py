@@ -10,10 +10,10 @@ from urllib.parse import urlencode
 
 from flask import current_app, url_for
 
-from webhooks_app.accounts.audit_log import Entry
+from webhooks_app.accounts.audit_log import AuditLine
 from webhooks_app.db.models import Endpoint, Recovery
 from webhooks_app.deliveries.log.filters import LogFilter
-from webhooks_app.endpoints.endpoint_pages import EndpointFilter
+from webhooks_app.endpoints.endpoint_list import EndpointFilter
 from webhooks_app.web import traffic_charts
 
 # The page of what an audit entry is about, by the prefix of its id: view and parameter.
@@ -79,7 +79,7 @@ def recovery_address(log_filter: LogFilter, action: str) -> str:
     return f"{url_for('recoveries.new')}?{urlencode(arguments)}"
 
 
-def target_url(entry: Entry) -> str:
+def target_url(entry: AuditLine) -> str:
     """Return the URL of what the audit entry is about, or nothing where there is none."""
     view, parameter = TARGET_PAGES.get(entry.target.partition("_")[0], ("", ""))
     if not view or entry.action == "endpoint.delete":

@@ -24,7 +24,7 @@ FACETS = {Facet.RESPONSE: "By response", Facet.EVENT_TYPE: "By event type"}
 
 
 @dataclass(slots=True, frozen=True)
-class Part:
+class ChartPart:
     """Attempts of one bin, or of the whole period, with one name; `css` is the class of its colour."""
 
     label: str
@@ -35,7 +35,7 @@ class Part:
 
 
 @dataclass(slots=True, frozen=True)
-class Column:
+class ChartColumn:
     """One bin: its parts from the foot of the bar upwards."""
 
     starts_at: datetime
@@ -44,14 +44,14 @@ class Column:
     count: int
     failed: int
     address: str
-    parts: list[Part]
+    parts: list[ChartPart]
 
 
 @dataclass(slots=True, frozen=True)
 class TrafficChart:
     traffic: Traffic
-    columns: list[Column]
-    legend: list[Part]
+    columns: list[ChartColumn]
+    legend: list[ChartPart]
     top: int
 
     @property
@@ -113,7 +113,7 @@ def draw(found: Traffic, log_path: str) -> TrafficChart:
     ]
     whole = {"range": found.period.key}
     legend = [
-        Part(each.label, each.css, sum(counts.get(each.name, 0) for counts in bins), address)
+        ChartPart(each.label, each.css, sum(counts.get(each.name, 0) for counts in bins), address)
         for each in series
         for address in [_address(log_path, each.arguments, whole)]
     ]
@@ -128,7 +128,7 @@ def _column(
     series: list[_Series],
     top: int,
     log_path: str,
-) -> Column:
+) -> ChartColumn:
     step = WIDTH / found.period.bins
     starts_at = found.since + found.period.step * position
     ends_at = starts_at + found.period.step
@@ -141,9 +141,9 @@ def _column(
         tall = min(max(count / top * HEIGHT, 3), y)
         y -= tall
         path = f"M{x:.5g} {y:.4g}h{step - GAP:.5g}v{tall:.4g}h-{step - GAP:.5g}z"
-        parts.append(Part(each.label, each.css, count, _address(log_path, each.arguments, time), path))
+        parts.append(ChartPart(each.label, each.css, count, _address(log_path, each.arguments, time), path))
     total = sum(counts.values())
-    return Column(starts_at, ends_at, x, total, failed, _address(log_path, {}, time), parts)
+    return ChartColumn(starts_at, ends_at, x, total, failed, _address(log_path, {}, time), parts)
 
 
 def _address(path: str, arguments: dict[str, str], time: dict[str, str]) -> str:

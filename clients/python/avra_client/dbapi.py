@@ -200,10 +200,10 @@ def _connect_mysql(module: Any, parts: SplitResult) -> Connection:
 
 
 def _driver(dialect: str, name: str) -> Any:
-    wanted = [name] if name in _DRIVERS[dialect] else _DRIVERS[dialect]
-    for each in wanted:
+    names = [name] if name in _DRIVERS[dialect] else _DRIVERS[dialect]
+    for each in names:
         try:
             return importlib.import_module(each)
         except ModuleNotFoundError:
             continue
-    raise ValueError(f"no driver for {dialect} is installed: pip install {wanted[0]}")
+    raise ValueError(f"no driver for {dialect} is installed: pip install {names[0]}")

@@ -13,9 +13,9 @@ from webhooks_app.core.outcomes import OutcomeClass
 from webhooks_app.db.column_types import from_microseconds, microseconds
 from webhooks_app.db.models import ApiToken, Endpoint, Listener
 from webhooks_app.listeners import attempt_reports
-from webhooks_app.listeners.attempt_reports import Report
+from webhooks_app.listeners.attempt_reports import AttemptReport
 from webhooks_app.listeners.due_requests import DueRequest
-from webhooks_app.listeners.listener_sessions import WantedListener
+from webhooks_app.listeners.listener_sessions import NewListener
 from webhooks_app.transport.target_urls import MAX_URL_LENGTH
 from webhooks_app.web.api.endpoint_input import check_event_type
 from webhooks_app.web.api.errors import refuse
@@ -30,13 +30,13 @@ from webhooks_app.web.api.listener_models import (
 _CLAIM = re.compile(r"([0-9]{1,9})\.([0-9]{1,17})")
 
 
-def parse_listener(body: ListenerInput, *, timeout_ms: int) -> WantedListener:
+def parse_listener(body: ListenerInput, *, timeout_ms: int) -> NewListener:
     """Return what is asked for; `timeout_ms` holds where it names none. Raises ApiError 422."""
     if not re.fullmatch(NAME_PATTERN, body.name):
         refuse(422, "invalid", "It has not the form that is wanted here.", "name")
     for position, name in enumerate(body.event_types):
         check_event_type(name, f"event_types[{position}]")
-    return WantedListener(
+    return NewListener(
         name=body.name,
         all_events=not body.event_types,
         event_types=body.event_types,
@@ -71,14 +71,14 @@ def answer(due: DueRequest) -> ListenerRequest:
     )
 
 
-def report(body: ReportInput) -> Report:
+def report(body: ReportInput) -> AttemptReport:
     """Return what is reported. Raises ApiError 422."""
     if (body.status is None) == (body.failure is None):
         refuse(422, "invalid", "Give either a status or a failure.", "status")
     if body.failure is not None and body.failure not in attempt_reports.FAILURES:
         refuse(422, "invalid", "It is none of the values that there are.", "failure")
     generation, claimed_at = _claim(body.claim)
-    return Report(
+    return AttemptReport(
         delivery_id=body.delivery_id,
         generation=generation,
         claimed_at=claimed_at,

@@ -38,13 +38,13 @@ def list_listeners() -> Response:
 
 
 def start_listener(body: ListenerInput) -> Response:
-    wanted = listener_input.parse_listener(body, timeout_ms=load_workspace().default_timeout_ms)
+    listener = listener_input.parse_listener(body, timeout_ms=load_workspace().default_timeout_ms)
     token_id, now = current_token().id, clock.now()
     try:
         if body.since_seconds is not None:
             listener_limits.check_past(services().read, g.workspace_id, token_id, now=now)
         session = listener_sessions.begin(
-            services().write, services().cipher, g.workspace_id, token_id, wanted, actor=actor()
+            services().write, services().cipher, g.workspace_id, token_id, listener, actor=actor()
         )
     except TooManyListeners as many:
         refuse(409, "too_many_listeners", f"There are {many.count} {many.what}, as many as there may be.")
@@ -60,7 +60,7 @@ def start_listener(body: ListenerInput) -> Response:
             g.workspace_id,
             session.endpoint_id,
             since=now - timedelta(seconds=body.since_seconds),
-            event_types=None if wanted.all_events else wanted.event_types,
+            event_types=None if listener.all_events else listener.event_types,
         )
     return _started(session, filled)
 

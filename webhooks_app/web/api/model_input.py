@@ -110,8 +110,8 @@ def _sentence(problem: str) -> str:
     if found := _RANGE.fullmatch(problem):
         return f"It must be {found[2]} or {'more' if found[1] == '>=' else 'less'}."
     if found := _TYPE.fullmatch(problem):
-        wanted = " or ".join(_KINDS.get(kind, kind) for kind in found[1].split(" | "))
-        return f"It must be {wanted}, not {_KINDS.get(found[2], found[2])}."
+        expected = " or ".join(_KINDS.get(kind, kind) for kind in found[1].split(" | "))
+        return f"It must be {expected}, not {_KINDS.get(found[2], found[2])}."
     if problem.startswith("Invalid enum value"):
         return "It is none of the values that there are."
     return "It has not the form that is wanted here."
