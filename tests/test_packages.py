@@ -129,6 +129,21 @@ def test_every_module_is_in_a_package_that_has_its_layer(path: Path) -> None:
     assert name in LEVELS or name in (STANDALONE, "__init__"), f"give {name} its place in LAYERS"
 
 
+def test_a_module_name_means_one_thing() -> None:
+    """In two folders, it is the same thing: what does it, and what gives it to people."""
+    folders: dict[str, list[str]] = {}
+    for path in MODULES:
+        if path.stem != "__init__":
+            folders.setdefault(path.stem, []).append(str(path.parent.relative_to(PACKAGE)))
+    assert {name: found for name, found in folders.items() if len(found) > 1} == {
+        "backups": ["cli", "db"],
+        "catalog": ["cli", "events"],
+        "recoveries": ["deliveries", "web/api"],
+        "sessions": ["accounts", "web"],
+        "workspaces": ["accounts", "cli"],
+    }
+
+
 @pytest.mark.parametrize("path", MODULES, ids=ids)
 def test_imports_point_down(path: Path) -> None:
     name = package_of(path)

@@ -20,7 +20,7 @@ from webhooks_app.db.event_conditions import of_event
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, Event, PendingDelivery
 from webhooks_app.db.models.event_tables import VALUE_COLUMNS
 from webhooks_app.deliveries import cancellations, replays, retention
-from webhooks_app.deliveries.log import event_content, filters, listing
+from webhooks_app.deliveries.log import delivery_list, event_content, filters
 from webhooks_app.deliveries.log.rows import DeliveryRow
 from webhooks_app.endpoints import endpoint_list, health, incidents, waiting_counts
 from webhooks_app.extensions import db
@@ -135,8 +135,10 @@ def read_pages(workspace: Workspace, endpoint_id: str, delivery: DeliveryRow) ->
     for arguments in all_arguments:
         wanted = filters.parse(arguments)
         for before, after in (("", ""), (delivery.id, ""), ("", delivery.id)):
-            listing.read_page(db.session(), workspace.id, wanted, now=clock.now(), before=before, after=after)
-        listing.count_newer(db.session(), workspace.id, wanted, delivery.id, now=clock.now())
+            delivery_list.read_page(
+                db.session(), workspace.id, wanted, now=clock.now(), before=before, after=after
+            )
+        delivery_list.count_newer(db.session(), workspace.id, wanted, delivery.id, now=clock.now())
     event_content.read_event_content(db.session(), delivery.event_id)
     db.session.execute(select(Delivery.id).where(of_event(delivery.event_id)))
 
@@ -169,7 +171,7 @@ def test_nothing_scans_the_deliveries(
     workspace: Workspace, database: WriteDatabase, databases: Databases, wake_ups: WakeUps
 ) -> None:
     endpoint_id = fill(database, workspace)[0]
-    failed = listing.read_page(
+    failed = delivery_list.read_page(
         db.session(), workspace.id, filters.parse({"status": "failed"}), now=clock.now()
     ).rows
     waiting = db.session.scalars(select(PendingDelivery.delivery_id).limit(25)).all()

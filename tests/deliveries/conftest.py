@@ -17,9 +17,9 @@ from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.keyset import SearchLimits
 from webhooks_app.db.models import Delivery, DeliveryState, PendingDelivery, Recovery
 from webhooks_app.deliveries import recoveries
-from webhooks_app.deliveries.log import filters, listing, search
+from webhooks_app.deliveries.log import delivery_list, filters, search
+from webhooks_app.deliveries.log.delivery_list import LogPage
 from webhooks_app.deliveries.log.filters import LogFilter, Status
-from webhooks_app.deliveries.log.listing import LogPage
 from webhooks_app.deliveries.recovery_runs import RecoveryLimits
 from webhooks_app.extensions import db, services
 from webhooks_app.jobs.wake_ups import WakeUps
@@ -38,7 +38,7 @@ def page(
 ) -> LogPage:
     db.session.rollback()
     wanted = filters.parse(arguments)
-    return listing.read_page(
+    return delivery_list.read_page(
         db.session(),
         workspace.id,
         wanted,

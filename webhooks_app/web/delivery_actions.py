@@ -12,7 +12,7 @@ from webhooks_app.core import ids
 from webhooks_app.db.models import Endpoint
 from webhooks_app.deliveries import cancellations, replays
 from webhooks_app.deliveries.cancellations import CancelResult
-from webhooks_app.deliveries.log import listing
+from webhooks_app.deliveries.log import delivery_list
 from webhooks_app.deliveries.log.rows import read_rows
 from webhooks_app.deliveries.replays import ReplayResult, UnknownDelivery
 from webhooks_app.extensions import db, services
@@ -30,7 +30,7 @@ def add_routes(blueprint: Blueprint) -> None:
 
 @admin_required
 def replay_selected() -> PageResponse:
-    selected = list(dict.fromkeys(request.form.getlist("delivery")))[: listing.PAGE_SIZE]
+    selected = list(dict.fromkeys(request.form.getlist("delivery")))[: delivery_list.PAGE_SIZE]
     if not selected:
         return _respond_with_log([], "Select the deliveries to replay first.", "info")
     with _unknown_is_404():

@@ -9,10 +9,10 @@ from flask import Blueprint, g, make_response, redirect, render_template, reques
 from webhooks_app.core import clock, ids
 from webhooks_app.db.models import Endpoint, RecoveryAction, Role
 from webhooks_app.deliveries import recoveries
-from webhooks_app.deliveries.log import filters, listing, saved_filters
+from webhooks_app.deliveries.log import delivery_list, filters, saved_filters
+from webhooks_app.deliveries.log.delivery_list import LogPage
 from webhooks_app.deliveries.log.filter_values import FilterError
 from webhooks_app.deliveries.log.filters import LogFilter, Status, parse_cursor
-from webhooks_app.deliveries.log.listing import LogPage
 from webhooks_app.extensions import db, services
 from webhooks_app.web import incident_cards, search_progress
 from webhooks_app.web.access import check_endpoint, load_endpoint
@@ -61,7 +61,7 @@ def _show_log(endpoint: Endpoint | None = None) -> PageResponse:
     now = clock.now()
     if is_fragment() and "found" in request.args:
         return search_progress.render_further(log_filter, endpoint, before=before, now=now)
-    page = listing.read_page(
+    page = delivery_list.read_page(
         db.session(),
         g.workspace.id,
         log_filter,

@@ -6,7 +6,7 @@ from zlib import crc32
 from flask import Blueprint, abort, g, render_template, request
 
 from webhooks_app.core import clock, ids
-from webhooks_app.deliveries.log import listing
+from webhooks_app.deliveries.log import delivery_list
 from webhooks_app.deliveries.log.rows import DeliveryRow, read_rows
 from webhooks_app.endpoints import health
 from webhooks_app.extensions import db
@@ -58,7 +58,7 @@ def failing_variables() -> dict[str, Any]:
 
 
 def _changed_rows() -> list[DeliveryRow]:
-    seen = [each.partition("~") for each in request.args.getlist("seen")[: listing.PAGE_SIZE]]
+    seen = [each.partition("~") for each in request.args.getlist("seen")[: delivery_list.PAGE_SIZE]]
     versions = {delivery_id: version for delivery_id, _, version in seen}
     rows = read_rows(db.session(), g.workspace.id, list(versions))
     return [row for row in rows if row.version != versions[row.id]]
@@ -71,4 +71,4 @@ def _count_new() -> int:
     if not ids.is_id("dlv", newest):
         abort(400)
     log_filter = filter_of_request(request.args)
-    return listing.count_newer(db.session(), g.workspace.id, log_filter, newest, now=clock.now())
+    return delivery_list.count_newer(db.session(), g.workspace.id, log_filter, newest, now=clock.now())

@@ -9,9 +9,9 @@ from flask import abort, g, render_template, request
 from webhooks_app.core import clock
 from webhooks_app.db.keyset import SearchLimits
 from webhooks_app.db.models import Endpoint
-from webhooks_app.deliveries.log import listing
+from webhooks_app.deliveries.log import delivery_list
+from webhooks_app.deliveries.log.delivery_list import LogPage
 from webhooks_app.deliveries.log.filters import LogFilter
-from webhooks_app.deliveries.log.listing import LogPage
 from webhooks_app.extensions import db
 from webhooks_app.web.delivery_rows import row_previews
 from webhooks_app.web.template_links import endpoint_log_address
@@ -31,7 +31,7 @@ class SearchProgress:
 def of_page(log_filter: LogFilter, page: LogPage, *, found_before: int = 0) -> SearchProgress:
     now = clock.now()
     since, until = log_filter.bounds(now)
-    oldest = listing.read_oldest(db.session(), g.workspace.id) or now
+    oldest = delivery_list.read_oldest(db.session(), g.workspace.id) or now
     first, last = max(oldest, since or oldest), min(now, until or now)
     searched = (last - (page.searched_to or first)) / (last - first) if last > first else 1.0
     return SearchProgress(min(max(searched, 0.0), 1.0), found_before + len(page.rows))
@@ -40,13 +40,13 @@ def of_page(log_filter: LogFilter, page: LogPage, *, found_before: int = 0) -> S
 def render_further(log_filter: LogFilter, endpoint: Endpoint | None, *, before: str, now: datetime) -> str:
     """Return what the next step found, and where the search stands."""
     found_before = _found_before()
-    page = listing.read_page(
+    page = delivery_list.read_page(
         db.session(),
         g.workspace.id,
         log_filter,
         now=now,
         before=before,
-        limit=listing.PAGE_SIZE - found_before,
+        limit=delivery_list.PAGE_SIZE - found_before,
         limits=LIMITS,
     )
     return render_template(
@@ -64,6 +64,6 @@ def render_further(log_filter: LogFilter, endpoint: Endpoint | None, *, before: 
 def _found_before() -> int:
     """Return how many rows of the page the reader has already; 400 for what no page asks."""
     found = request.args["found"]
-    if not found.isdecimal() or int(found) >= listing.PAGE_SIZE:
+    if not found.isdecimal() or int(found) >= delivery_list.PAGE_SIZE:
         abort(400)
     return int(found)

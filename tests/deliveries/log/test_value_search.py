@@ -13,7 +13,7 @@ from webhooks_app.core import clock, ids
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.keyset import SearchLimits
 from webhooks_app.db.models import Delivery, DeliveryState
-from webhooks_app.deliveries.log import filters, listing, search
+from webhooks_app.deliveries.log import delivery_list, filters, search
 from webhooks_app.extensions import db
 
 
@@ -98,7 +98,7 @@ def test_pages_follow_each_other_both_ways(workspace: Workspace) -> None:
     assert [row.id for row in back.rows] == forward[4]
     newest = forward[0][3]
     wanted = filters.parse({"q": "b1"})
-    assert listing.count_newer(db.session(), workspace.id, wanted, newest, now=clock.now()) == 3
+    assert delivery_list.count_newer(db.session(), workspace.id, wanted, newest, now=clock.now()) == 3
 
 
 def test_a_delivery_that_a_fan_out_adds_late_stands_with_its_event(

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from webhooks_app.db import event_bodies
 from webhooks_app.db.event_conditions import of_event
 from webhooks_app.db.models import Delivery, Event
-from webhooks_app.deliveries.log.listing import NEW_COUNTED
+from webhooks_app.deliveries.log.delivery_list import NEW_COUNTED
 
 
 class EventContent(NamedTuple):

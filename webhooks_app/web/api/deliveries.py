@@ -11,7 +11,7 @@ from webhooks_app.core import clock
 from webhooks_app.core.clock import format_optional, format_rfc3339
 from webhooks_app.deliveries import cancellations, replays
 from webhooks_app.deliveries.cancellations import CancelResult
-from webhooks_app.deliveries.log import filters, listing
+from webhooks_app.deliveries.log import delivery_list, filters
 from webhooks_app.deliveries.log.attempts import LoggedAttempt, read_attempts, read_last_details, read_payload
 from webhooks_app.deliveries.log.filter_values import FilterError
 from webhooks_app.deliveries.log.filters import LogFilter
@@ -40,7 +40,7 @@ def list_deliveries(query: DeliveryQuery) -> Response:
     if query.ids:
         return respond(log_models.Deliveries(_answers(_read_named(query)), None))
     paging.check_cursor(query, "dlv")
-    page = listing.read_page(
+    page = delivery_list.read_page(
         db.session(),
         g.workspace_id,
         _filter_of_query(),

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from tests.conftest import Workspace
 from tests.deliveries.conftest import found, newest_ids, page
 from webhooks_app.core import clock
-from webhooks_app.deliveries.log import filters, listing
+from webhooks_app.deliveries.log import delivery_list, filters
 from webhooks_app.deliveries.log.rows import read_rows
 from webhooks_app.extensions import db
 
@@ -64,7 +64,7 @@ def test_new_deliveries_are_counted_up_to_a_bound(workspace: Workspace) -> None:
 
     def count(**arguments: str) -> int:
         db.session.rollback()
-        return listing.count_newer(
+        return delivery_list.count_newer(
             db.session(), workspace.id, filters.parse(arguments), newest, now=clock.now()
         )
 
@@ -72,4 +72,4 @@ def test_new_deliveries_are_counted_up_to_a_bound(workspace: Workspace) -> None:
     workspace.send(3)
     assert (count(), count(event_type="batch-request"), count(q="nothing")) == (3, 0, 0)
     workspace.send(40)
-    assert count() == listing.NEW_COUNTED + 1
+    assert count() == delivery_list.NEW_COUNTED + 1
