@@ -1,6 +1,7 @@
 """CONTRIBUTING.md draws the packages as they are, and no document names a file that is gone."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,15 @@ def test_the_table_says_of_each_package_what_lives_in_it() -> None:
     listed = re.findall(r"^\| `(\w+)` \| \S", SECTIONS["Packages"], re.MULTILINE)
     assert listed == [name for names in reversed(LAYERS) for name in names] + [STANDALONE]
     assert set(listed) == packages_that_exist()
+
+
+def test_every_folder_beside_the_package_is_described() -> None:
+    listed = re.findall(r"^\| `(\w+)/` \| \S", SECTIONS["Packages"], re.MULTILINE)
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    folders = {name.split("/")[0] for name in tracked if "/" in name and not name.startswith(".")}
+    assert sorted(listed) == sorted(folders - {PACKAGE.name})
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

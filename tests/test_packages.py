@@ -240,7 +240,10 @@ def test_what_is_below_the_web_knows_nothing_of_http() -> None:
     assert [each for each in found if each[0] not in allowed] == []
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if path.name == "__init__.py"], ids=ids)
+PACKAGE_FILES = sorted(path for folder in (PACKAGE, ROOT / "tests") for path in folder.rglob("__init__.py"))
+
+
+@pytest.mark.parametrize("path", PACKAGE_FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_package_says_what_lives_in_it(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text()))
 

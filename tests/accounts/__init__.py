@@ -1,0 +1,1 @@
+"""Tests of accounts: people, workspaces, tokens, sessions, sign-in, and the audit log."""

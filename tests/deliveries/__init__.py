@@ -1,0 +1,1 @@
+"""Tests of the delivery log, replays, cancellations, recoveries, retention and erasure."""

@@ -1,0 +1,1 @@
+"""Tests of the scenarios over many hosts: a short part of them."""

@@ -1,0 +1,1 @@
+"""Tests of listeners, whose deliveries a program fetches."""

@@ -1,0 +1,1 @@
+"""Tests of the tool that makes small changes to the code."""

@@ -1,0 +1,1 @@
+"""Tests of the HTTP server: deadlines, limits, restarts, long polls, over real sockets."""

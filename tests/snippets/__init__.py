@@ -1,0 +1,1 @@
+"""Tests of the verification snippets that the console shows, each in its own language."""

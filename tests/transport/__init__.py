@@ -1,0 +1,1 @@
+"""Tests of requests over libcurl and of where they may go, with hostile servers."""

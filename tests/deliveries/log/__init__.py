@@ -1,0 +1,1 @@
+"""Tests of the delivery log: its filters, rows, search, explanations and exports."""

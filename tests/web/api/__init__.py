@@ -1,0 +1,1 @@
+"""Tests of the producer API and the management API."""
