@@ -1,18 +1,15 @@
 """The functions that forked processes run: web, workers, scheduler, retention and migrations."""
 
-import os
-import random
 import re
 import resource
 import signal
 import socket
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from faults import crash_report
 from webhooks_app import config
@@ -84,20 +81,8 @@ def with_few_files(count: int, function: str, *arguments: Any) -> None:
     globals()[function](*arguments)
 
 
-def run_retention(days: int, seed: str, chance: float) -> None:
-    """Run retention again and again, `days` ahead of time.
-
-    With the probability `chance`, each batch kills the process between its deletion and its commit.
-    """
-    rng, drop = random.Random(seed), retention._delete_deliveries
-
-    def drop_and_maybe_die(connection: Connection, some: Sequence[str]) -> int:
-        count = drop(connection, some)
-        if rng.random() < chance:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return count
-
-    retention._delete_deliveries = drop_and_maybe_die
+def run_retention(days: int) -> None:
+    """Run retention again and again, `days` ahead of time."""
     databases = open_services(config.read(), waits_for_disk=False).databases
     while True:
         retention.delete_expired(databases, now=clock.now() + timedelta(days=days))

@@ -17,8 +17,8 @@ from webhooks_app.deliveries.replays import UnknownDelivery
 from webhooks_app.extensions import db, services
 
 RETENTION_DAYS = 90  # of a new workspace
-# With this probability the process dies after a batch's deletion and before its commit.
-DEATH_CHANCE = 0.05
+# With this probability retention dies after a batch's deletion and before its commit.
+DEATHS = "retention.deleted=0.03"
 FEWEST_DEATHS, FEWEST_HELD, FEWEST_DELETED, FEWEST_REPLAYS = 3, 100, 20, 20
 # Retention runs at least so long, and on until enough is held or deleted and it has died often enough, longer
 # on a slow machine.
@@ -77,9 +77,9 @@ def _run_retention(
             deaths += pid > 0
             pid = system.fork_client.call(
                 "faults.entry_points:run_retention",
-                *(RETENTION_DAYS, f"{seed}-{deaths}", DEATH_CHANCE),
+                RETENTION_DAYS,
                 name="retention",
-                env=system.environment,
+                env=system.environment | {"FAILPOINTS": DEATHS, "FAILPOINT_SEED": f"{seed}-{deaths}"},
             )
         time.sleep(0.02)
     system.fork_client.kill(pid)

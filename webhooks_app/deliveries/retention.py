@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, and_, delete, exists, or_, select
 
 from webhooks_app.accounts import security_mail_runs, sessions
-from webhooks_app.core import clock, ids
+from webhooks_app.core import clock, failpoints, ids
 from webhooks_app.db import moment_index, upsert, write_ahead_log
 from webhooks_app.db.engines import Databases
 from webhooks_app.db.event_conditions import of_events
@@ -157,7 +157,9 @@ def _delete_deliveries(connection: Connection, named: Sequence[str], /) -> int:
         .with_for_update(skip_locked=True)
     ).all()
     connection.execute(delete(Attempt).where(Attempt.delivery_id.in_(final)))
-    return connection.execute(delete(Delivery).where(Delivery.id.in_(final))).rowcount
+    count = connection.execute(delete(Delivery).where(Delivery.id.in_(final))).rowcount
+    failpoints.hit("retention.deleted")
+    return count
 
 
 def _expire_events(batches: Batches, workspace_id: str, before: datetime) -> int:
