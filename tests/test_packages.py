@@ -248,6 +248,11 @@ def test_every_package_says_what_lives_in_it(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text()))
 
 
+def test_one_module_ends_what_a_view_has_read() -> None:
+    endings = re.compile(r"\bdb\.session\.(?:expire\w*|rollback|commit|refresh|remove)\b")
+    assert [ids(path) for path in MODULES if endings.search(path.read_text())] == ["extensions.py"]
+
+
 def test_the_client_can_be_copied_into_another_app() -> None:
     assert own_imports(PACKAGE / "client.py") == set()
 

@@ -104,3 +104,11 @@ def end_snapshot() -> None:
     """
     if has_app_context():
         db.session.commit()  # nothing is ever written through it
+
+
+def expire_read_rows() -> None:
+    """Have rows that the view has read be read again when it uses them, as an action has changed them.
+
+    A commit alone does not, since most views show what they had read (`expire_on_commit` above).
+    """
+    db.session.expire_all()

@@ -10,7 +10,7 @@ from webhooks_app.endpoints.custom_headers import ValueNeeded
 from webhooks_app.endpoints.endpoint_values import EndpointValues
 from webhooks_app.events import test_events
 from webhooks_app.events.submissions import NewEvent
-from webhooks_app.extensions import db, services
+from webhooks_app.extensions import db, expire_read_rows, services
 from webhooks_app.web import incident_cards
 from webhooks_app.web.access import actor, admin_required, load_kept_endpoint
 from webhooks_app.web.endpoint_overview_page import card_variables, render_overview
@@ -40,7 +40,7 @@ def fix_url(endpoint_id: str) -> PageResponse:
     if not is_fragment():
         flash(SAVED, "success")
         return redirect(url_for("endpoints.show", endpoint_id=endpoint_id), 303)
-    db.session.expire_all()  # it was read before the change
+    expire_read_rows()  # it was read before the change
     return with_toast(_render(load_kept_endpoint(endpoint_id), None), SAVED, "success")
 
 

@@ -7,7 +7,7 @@ from sqlalchemy.orm import selectinload
 from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.db.models import Endpoint, Subscription
 from webhooks_app.endpoints import actions, named_endpoints, signing_secrets
-from webhooks_app.extensions import db, services
+from webhooks_app.extensions import db, expire_read_rows, services
 from webhooks_app.web.api import answer_models, endpoint_answers, endpoint_input, paging, preconditions
 from webhooks_app.web.api.authentication import actor
 from webhooks_app.web.api.input_models import EndpointChanges, EndpointInput, NamedEndpointInput
@@ -94,7 +94,7 @@ def respond_with(endpoint: Endpoint) -> Response:
 
 def reload(endpoint: Endpoint) -> Endpoint:
     """Return the endpoint as it is after an action."""
-    db.session.expire_all()
+    expire_read_rows()
     return load_endpoint(endpoint.id)
 
 

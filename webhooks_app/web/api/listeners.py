@@ -10,7 +10,7 @@ from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.core import clock, ids
 from webhooks_app.db.models import ApiToken, Endpoint, Listener
 from webhooks_app.endpoints import signing_secrets
-from webhooks_app.extensions import db, services
+from webhooks_app.extensions import db, expire_read_rows, services
 from webhooks_app.listeners import (
     attempt_reports,
     due_requests,
@@ -151,7 +151,7 @@ def _answer(row: Row[Endpoint, Listener, ApiToken]) -> listener_models.Listener:
 
 def _started(session: ListenerSession, filled: Filled) -> Response:
     """Return 201 with the signing secret, which is recorded as revealed; 200 where it goes on."""
-    db.session.expire_all()
+    expire_read_rows()
     row = db.session.execute(_live().where(Endpoint.id == session.endpoint_id)).one()
     secrets = signing_secrets.reveal(services().write, services().cipher, row[0], actor=actor())
     workspace = load_workspace()

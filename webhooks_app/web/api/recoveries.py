@@ -13,7 +13,7 @@ from webhooks_app.deliveries.log import filters
 from webhooks_app.deliveries.log.filter_values import FilterError
 from webhooks_app.deliveries.log.filters import LogFilter
 from webhooks_app.deliveries.recovery_progress import RecoveryOutcomes
-from webhooks_app.extensions import db, services
+from webhooks_app.extensions import db, expire_read_rows, services
 from webhooks_app.web.api import log_models, paging
 from webhooks_app.web.api.authentication import actor
 from webhooks_app.web.api.errors import refuse
@@ -70,7 +70,7 @@ def cancel_recovery(recovery_id: str) -> Response:
     recovery = load_recovery(recovery_id)
     if not recoveries.stop(services().write, recovery, actor=actor()):
         refuse(409, "finished", "This recovery has ended already.")
-    db.session.expire_all()
+    expire_read_rows()
     return respond(_answer(load_recovery(recovery_id)))
 
 
