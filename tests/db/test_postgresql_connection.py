@@ -42,6 +42,8 @@ SHORT = replace(
 LONGER = replace(SHORT, peer_silence_seconds=5, reach_seconds=6.0, statement_seconds=5.0, answer_seconds=6.0)
 PATIENT = replace(PATIENT_LIMITS, most_waiting=CROWD)
 PROMISED_SECONDS = 5.0  # within which there is a 503
+# By then a test has its answers on the busiest machine; the kernel keeps trying for a quarter of an hour.
+PATIENCE_SECONDS = 120
 
 with_short_limits = pytest.mark.parametrize("database_limits", [SHORT], indirect=True)
 
@@ -67,7 +69,7 @@ def settings(request: pytest.FixtureRequest, settings: Settings) -> Settings:
 @only_postgresql
 @pytest.mark.parametrize("database_limits", [LONGER], indirect=True)
 def test_a_silent_database_is_503_in_time_for_everybody(
-    app: Flask, workspace: Workspace, silence: Silence
+    app: Flask, workspace: Workspace, silence: Silence, caplog: pytest.LogCaptureFixture
 ) -> None:
     _, fall_silent, speak = silence
     in_threads(lambda: workspace.send())  # so that there are open connections
@@ -77,11 +79,10 @@ def test_a_silent_database_is_503_in_time_for_everybody(
     answers += in_threads(lambda: get(app, "/invitations/none"))
     answers += in_threads(lambda: get(app, "/healthz/web"))
 
-    assert (
-        len([seconds for _, seconds in answers if seconds >= 4.5]) < len(answers) / 2
-    )  # others need not wait
+    refused = [each for each in caplog.records if getattr(each, "error", None) == "WaitRefused"]
+    assert len(answers) / 2 < len(refused) < len(answers)  # most need not wait, as others have
     assert {response.status_code for response, _ in answers} == {503}
-    assert max(seconds for _, seconds in answers) < 6 * PROMISED_SECONDS  # of its limits, a test has others
+    assert max(seconds for _, seconds in answers) < PATIENCE_SECONDS
     assert {response.headers.get("Retry-After") for response, _ in answers} == {"1"}
     assert [get(app, path)[0].status_code for path in ("/livez", "/static/favicon.svg")] == [200, 200]
     speak()
