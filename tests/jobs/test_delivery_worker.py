@@ -28,8 +28,10 @@ from webhooks_app import tasks
 from webhooks_app.core.outcomes import Outcome
 from webhooks_app.db.models import Attempt, PendingDelivery
 from webhooks_app.extensions import db
+from webhooks_app.jobs import process_groups
 from webhooks_app.jobs.delivery_worker import DeliveryWorker
 from webhooks_app.worker.engine import DeliveryEngine
+from webhooks_app.worker.engine_limits import EngineLimits
 
 
 class NoEngine:
@@ -55,7 +57,7 @@ def test_a_worker_starts_whatever_the_path_of_its_redis_looks_like(scratch: Path
             DeliveryWorker("tester", redis, engine=NoEngine()).register_birth()
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(120)
 
 
 def _answers(redis: Redis) -> bool:
@@ -146,6 +148,12 @@ def test_a_second_request_to_stop_does_not_cut_the_first_one_short(
         assert worker._stop_requested
         time.sleep(1.1)  # rq takes what comes within a second for the same request
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_stop_while_redis_hangs_takes_less_than_a_supervisor_waits(redis_url: str) -> None:
+    with Redis.from_url(redis_url) as redis:
+        waits_for_redis = DeliveryWorker("tester", redis, engine=NoEngine()).connection_timeout
+    assert waits_for_redis + EngineLimits().stop_grace_seconds < process_groups.PATIENCE_SECONDS
 
 
 @pytest.mark.usefixtures("handlers")
