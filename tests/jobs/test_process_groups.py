@@ -77,7 +77,9 @@ def test_a_stage_has_ended_before_the_next_is_asked_to(start: Start, tmp_path: P
     for process in (first, second):
         assert output_of(process).readline() == "up\n"
 
-    process_groups.stop([[first.pid], [second.pid]], reap=lambda: [first.poll(), second.poll()])
+    process_groups.stop(
+        [[first.pid], [second.pid]], reap=lambda: [first.poll(), second.poll()], patience_seconds=120
+    )
 
     assert notes.read_text().split() == ["first", "second"]
 
