@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mutants import places
+from mutants import lost_parts, places
 
 _COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE,
@@ -119,8 +119,10 @@ def _not_worth_mutating(tree: ast.Module) -> Iterator[ast.AST]:
             yield from ast.walk(node.annotation)
         if isinstance(node, ast.Call) and _is_log_call(node):
             yield from ast.walk(node)
-        if isinstance(node, ast.Import | ast.ImportFrom | ast.Raise):
+        if isinstance(node, ast.Import | ast.ImportFrom):
             yield from ast.walk(node)
+        if isinstance(node, ast.Raise):  # what it says; that it is raised at all does matter
+            yield from (each for each in ast.walk(node) if each is not node)
         if isinstance(node, ast.JoinedStr):
             yield from (each for each in ast.walk(node) if not _is_sql(each))
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
@@ -155,6 +157,8 @@ def _is_log_call(call: ast.Call) -> bool:
 
 
 def _changes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
+    yield from lost_parts.negations(node)
+    yield from lost_parts.losses(node)
     match node:
         case ast.Compare(ops=[operator], left=left, comparators=[right]):
             if type(operator) in _COMPARISONS:
@@ -182,6 +186,8 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
             yield f"return None instead of {ast.unparse(value)}", ast.Return(value=ast.Constant(None))
         case ast.Expr(value=ast.Call() as call):
             yield f"dropped {ast.unparse(call)}", ast.Pass()
+        case ast.Raise():
+            yield f"dropped {ast.unparse(node)}", ast.Pass()
         case ast.AugAssign(target=target, op=operator, value=value) if type(operator) in _ARITHMETIC:
             text = f"{type(operator).__name__} -> = in {ast.unparse(node)}"
             yield text, ast.Assign(targets=[target], value=value)
