@@ -53,6 +53,7 @@ def test_a_token_is_audited_when_created_and_when_revoked(
     assert audited("token.create")[-1] == (TESTER.name, kept.id, "billing")
 
     assert api_tokens.revoke(database, kept, actor=TESTER)
+    assert audited("token.revoke") == [(TESTER.name, kept.id, "billing")]
     assert not api_tokens.revoke(database, kept, actor=TESTER)
 
     assert audited("token.revoke") == [(TESTER.name, kept.id, "billing")]

@@ -165,6 +165,8 @@ def test_a_new_secret_is_32_random_bytes() -> None:
         "",
         "secret",
         "WHSEC_AAAA",
+        "WHSEC_" + "AAAA" * 11,
+        "AAAA" * 11,
         "whsec_A",
         "whsec_AA",
         "whsec_!!!!",
