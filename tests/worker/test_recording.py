@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 from tests.conftest import Workspace
 from tests.jobs.scheduled import scheduled_jobs
 from tests.receivers import Answer, Received, Receiver
+from tests.statements import told_of_statements
 from tests.worker.attempted import (
     DELAYS,
     DELIVERED,
@@ -309,19 +310,32 @@ def test_a_retry_that_is_recorded_late_is_due_then_and_not_before(
     assert by_id == {timely.delivery_id: timely.decision.next_attempt_at, late.delivery_id: recorded_at}
 
 
+@pytest.mark.parametrize("delays", [DELAYS, ()])
 def test_a_stale_failure_leaves_the_newer_claim_its_lease(
-    workspace: Workspace, database: WriteDatabase
+    workspace: Workspace, database: WriteDatabase, delays: tuple[float, ...]
 ) -> None:
+    """Whether it is the last of its schedule or not."""
     workspace.endpoint(URL)
     workspace.send()
     stale, _ = claim_twice(database)
     [before] = due_times()
 
-    assert write(database, finished(stale, TIMED_OUT)) == []
+    assert write(database, attempted(stale, TIMED_OUT, delays=delays)) == []
 
     assert due_times() == [before]
     assert before > clock.now() + LEASE / 2
     assert attempts() == []
+    assert [delivery.state for delivery in deliveries()] == [DeliveryState.PENDING]
+
+
+def test_a_success_of_the_newest_claim_is_written_once(workspace: Workspace, database: WriteDatabase) -> None:
+    workspace.endpoint(URL)
+    workspace.send()
+    [claimed] = claim(database)
+    statements: list[str] = []
+    with told_of_statements(lambda statement, _: statements.append(statement)):
+        write(database, finished(claimed, DELIVERED))
+    assert len([each for each in statements if "UPDATE deliveries" in each]) == 1
 
 
 def due_times() -> list[datetime]:
