@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import func, select
@@ -297,3 +298,10 @@ def test_an_event_that_no_column_takes_is_refused_and_no_other(
     assert isinstance(outcome, (DBAPIError, UnicodeError))
     assert not any(isinstance(each, Exception) for each in accepted)
     assert len(accepted) == count(Event) == count_of_others
+
+
+def test_an_event_of_a_batch_has_its_own_key() -> None:
+    keyed = replace(EVENT, idempotency_key="own")
+    rows = event_rows(Submission("ws_1", [keyed, EVENT]), clock.now())
+    assert [row.idempotency_key for row in rows] == ["own", None]
+    assert [row.request_hash is None for row in rows] == [False, True]
