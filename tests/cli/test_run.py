@@ -32,8 +32,7 @@ from tests.waiting import wait_for
 from webhooks_app import config
 from webhooks_app.config import Settings
 from webhooks_app.jobs.delivery_worker import DeliveryWorker
-from webhooks_app.jobs.scheduler import SWEEP_ID
-from webhooks_app.jobs.task_jobs import TaskJob
+from webhooks_app.jobs.task_jobs import SWEEP_ID, TaskJob
 
 ROOT = config.ROOT
 # A busy machine that has to compile every module of the dependencies first takes this long to be ready.
