@@ -3,7 +3,7 @@
 from webhooks_app.core import interrupts
 
 if __name__ == "__main__":
-    interrupts.end_quietly()
+    interrupts.use_default_sigint()
     from webhooks_app.cli import processes
 
     processes.run_workers()

@@ -3,11 +3,11 @@
 from webhooks_app.core import interrupts
 
 if __name__ == "__main__":
-    interrupts.end_quietly()
+    interrupts.use_default_sigint()
 
 from webhooks_app.monitoring import tracing
 
-tracing.leave_out()
+tracing.block_import_unless_enabled()
 
 if __name__ == "__main__":
     from webhooks_app.cli.web import run_web

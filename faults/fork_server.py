@@ -30,7 +30,7 @@ LONGEST_LIFE_SECONDS = 3 * 3600
 
 
 def main() -> None:
-    tracing.leave_out()
+    tracing.block_import_unless_enabled()
     for name in sys.argv[1:]:
         importlib.import_module(name)
     gc.freeze()  # a collection would write to, and so copy, what all processes share

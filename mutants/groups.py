@@ -94,7 +94,7 @@ GROUPS = (
     _group(
         "webhooks_app/jobs",
         "redis_round_trip wake_flag wake_listener wake_ups",
-        *("tests/jobs/test_wake_ups.py", "tests/jobs/test_wake_listener.py", "tests/worker/test_claimer.py"),
+        *("tests/jobs/test_wake_ups.py", "tests/jobs/test_wake_waiter.py", "tests/worker/test_claimer.py"),
         *("tests/jobs/test_redis_round_trip.py", "tests/jobs/test_wake_flag.py"),
         "tests/jobs/test_listener_messages.py",
     ),

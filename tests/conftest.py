@@ -296,7 +296,7 @@ def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def deployed(database_url: str, redis_url: str, instance: Path) -> dict[str, str]:
-    """The environment of a deployment, with receivers on loopback allowed."""
+    """Return the environment of a deployment, with receivers on loopback allowed."""
     return {
         "WEBHOOKS_INSTANCE": str(instance),
         "DATABASE_URL": database_url.replace("postgresql+psycopg://", "postgresql://"),
@@ -430,7 +430,7 @@ def wake_ups(app: Flask) -> Iterator[WakeUps]:
     """Those of the application; a run that the test began is over after it."""
     found: WakeUps = services(app).wake_ups
     yield found
-    found.listener.end_run()
+    found.waiter.end_run()
 
 
 class MakeEngine(Protocol):

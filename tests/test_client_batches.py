@@ -274,7 +274,7 @@ def test_deliveries_that_are_still_to_be_inserted_are_waited_for(url: str, works
     hold_all = partial(db.session.execute, update(Delivery).values(state=DeliveryState.HELD))
 
     def insert_the_rest() -> None:
-        fan_out_runs.go_on(found.write, found.wake_ups, rest)
+        fan_out_runs.insert_rest(found.write, found.wake_ups, rest)
         hold_all()
         db.session.commit()
 

@@ -15,7 +15,7 @@ from webhooks_app import tasks
 from webhooks_app.core import clock
 from webhooks_app.db import advisory_locks, index_builds
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import Attempt, EndpointHealth, Heartbeat, Notice, NoticeKind, RollingUpgradeRow
+from webhooks_app.db.models import Attempt, EndpointHealth, Heartbeat, Notice, NoticeKind, RollingUpgrade
 from webhooks_app.db.rolling_upgrades import SMALL_INDEXES
 from webhooks_app.extensions import db
 from webhooks_app.monitoring.facts import RETENTION
@@ -77,10 +77,10 @@ def test_retention_waits_for_no_index_build(database: WriteDatabase) -> None:
     def is_done(name: str) -> bool:
         return not has_thread(f"{tasks.THREAD_PREFIX}{name}")
 
-    upgrade = RollingUpgradeRow(change=SMALL_INDEXES, ends_at=clock.now() + timedelta(days=1))
+    upgrade = RollingUpgrade(change=SMALL_INDEXES, ends_at=clock.now() + timedelta(days=1))
     db.session.add(upgrade)
     db.session.commit()
-    with advisory_locks.try_hold(database, index_builds.LOCK) as is_held:
+    with advisory_locks.try_lock(database, index_builds.LOCK) as is_held:
         assert is_held
         tasks.expire()
         wait_for(lambda: is_done("expire"))

@@ -5,7 +5,7 @@ from webhooks_app.core import interrupts
 
 def main() -> None:
     """Run the command that the arguments name."""
-    interrupts.end_quietly()
+    interrupts.use_default_sigint()
     from webhooks_app.cli import main as cli
 
     cli.main(prog_name="avra")

@@ -95,7 +95,7 @@ def _register_web(app: Flask, settings: config.Settings) -> None:
     """Give the application everything that HTTP sees; nothing is registered by an import."""
     request_ids.register(app, trusted_proxies=settings.trusted_proxies)
     request_checks.register(app, trusted_proxies=settings.trusted_proxies)
-    csrf.init_app(app)  # reads the request's form, so comes behind what refuses a request as a whole
+    csrf.init_app(app)  # reads the request's form, so it is registered after what refuses whole requests
     request_origin.register(app)
     compression.register(app)
     response_headers.register(app)

@@ -165,7 +165,7 @@ class Retries:
     sleep: Callable[[float], None] = time.sleep
 
     def pause_seconds(self, turn: int) -> float:
-        """Return how long to wait behind a try, of which the first has the number 0."""
+        """Return how long to wait after try number `turn`, counted from 0."""
         # Half of it for certain, the rest by chance, so that many clients do not come back at once.
         full = min(self.first_pause_seconds * 2.0 ** min(turn, 30), self.longest_pause_seconds)
         return full * random.uniform(0.5, 1)
@@ -352,7 +352,7 @@ class Client:
     def limited_to(self, tries: int) -> Self:
         """Return this client, on the same connections, with so many tries of a request at most.
 
-        For a caller that goes on trying by itself, and has to notice meanwhile that it shall end; it also
+        For a caller that goes on trying by itself, and has to notice meanwhile that it should stop; it also
         says by itself what it waits for, so this client logs nothing.
         """
         limited = copy.copy(self)
@@ -484,7 +484,7 @@ class _Batches:
         while self._waiting:
             count = self._count()
             if self._until is not None and self._client._retries.now() >= self._until:
-                self._give_up(Unavailable("Not sent: the time was over.", may_be_accepted=False), count)
+                self._give_up(Unavailable("Not sent: the deadline had passed.", may_be_accepted=False), count)
                 break
             try:
                 bodies = [self._bodies[each] for each in self._waiting[:count]]
@@ -527,7 +527,9 @@ class _Batches:
         rest = error
         if error.may_be_accepted:
             after = getattr(error, "retry_after", None)
-            rest = Unavailable("Not sent: the platform was away.", retry_after=after, may_be_accepted=False)
+            rest = Unavailable(
+                "Not sent: the platform was unavailable.", retry_after=after, may_be_accepted=False
+            )
         self._note_outcomes({at: error if at < count else rest for at in range(len(self._waiting))})
 
     def _note_outcomes(self, outcomes: Mapping[int, Sent | SendError]) -> None:
@@ -752,7 +754,7 @@ def _status(response: _WholeAnswer) -> EventStatus:
         body = _body(response, 200)
         deliveries = tuple(_delivery_status(each) for each in body["deliveries"])
         accepted_at = datetime.fromisoformat(body["timestamp"])
-        to_come = int(body.get("deliveries_to_come", 0))  # a platform of before does not say
+        to_come = int(body.get("deliveries_to_come", 0))  # an older platform does not say
         return EventStatus(body["id"], body["type"], accepted_at, deliveries, to_come)
     except (KeyError, TypeError, ValueError):
         raise _not_the_api(response) from None

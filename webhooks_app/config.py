@@ -198,7 +198,7 @@ def _settings(env: Mapping[str, str], instance: Instance, web: _Addresses) -> Se
 
 
 def _refuse_unknown(env: Mapping[str, str]) -> None:
-    known = OWN_NAMES | service_variables.select(env, PREFIX)
+    known = OWN_NAMES | service_variables.names_set_by_cluster(env, PREFIX)
     unknown = sorted(name for name in env if name.startswith(PREFIX) and name not in known)
     if unknown:
         raise ConfigError(f"{unknown[0]} is not a setting; the README's table lists those there are.")

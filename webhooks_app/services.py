@@ -1,4 +1,4 @@
-"""The services that a process has of the platform: settings, keys and connections; no Flask."""
+"""The services that a process works with: settings, keys and connections; no Flask."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Services:
-    """What one process has of the platform."""
+    """What one process works with."""
 
     settings: Settings
     cipher: Cipher

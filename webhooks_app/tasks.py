@@ -13,7 +13,7 @@ from webhooks_app import config
 from webhooks_app.accounts import security_mail_runs
 from webhooks_app.core import clock, failpoints
 from webhooks_app.db import free_pages, index_builds
-from webhooks_app.db.transient_errors import database_may_be_away
+from webhooks_app.db.transient_errors import tolerate_unavailable_database
 from webhooks_app.deliveries import recovery_runs, retention, traffic_ages
 from webhooks_app.endpoints import auto_disable, notices
 from webhooks_app.events import fan_out_runs, value_backfill
@@ -29,9 +29,9 @@ from webhooks_app.worker.engine_limits import DEFAULT_LIMITS, EngineLimits
 
 log = logging.getLogger(__name__)
 
-# After so long the other jobs have their turn; what is in flight goes on meanwhile.
+# After this long the other jobs get their turn; requests in flight continue meanwhile.
 RUN_SECONDS = 15
-# Of the threads of jobs that go on beside the next ones.
+# The names of threads of long jobs, which run beside the next jobs, begin with this.
 THREAD_PREFIX = "job:"
 
 
@@ -97,10 +97,10 @@ def deliver_due() -> None:
 def sweep() -> None:
     """Wake a worker for what a lost wake-up or a dead worker left behind; the safety net, each 15 seconds.
 
-    Go on with fan-outs that nobody works on any more, and end listeners that nobody asks for. Then take what
-    steps are due towards endpoints that do nothing but fail.
+    Resume fan-outs that nobody works on any more, and end listeners that nobody asks for. Then warn about
+    endpoints that only fail, and disable them.
     """
-    with database_may_be_away(log, job="sweep"):
+    with tolerate_unavailable_database(log, job="sweep"):
         _sweep()
 
 
@@ -113,7 +113,7 @@ def _sweep() -> None:
         _run_in_thread("index_values", _index_values)
     alarms.record_heartbeat(services.write, now=now)
     ending.end_expired(services.databases, now=now)
-    auto_disable.take_due_steps(services.databases, after=services.settings.auto_disable_after, now=now)
+    auto_disable.warn_and_disable(services.databases, after=services.settings.auto_disable_after, now=now)
     if services.settings.mail_server and _is_mail_due(services, now):
         services.wake_ups.enqueue_mail()
     if recovery_runs.is_any_running(services.read):
@@ -131,14 +131,14 @@ def send_mail() -> None:
 
 
 def recover() -> None:
-    """Go on with the recoveries that run; should this process die, the next sweep has it done again."""
+    """Continue the running recoveries; if this process dies, the next sweep enqueues this again."""
     _run_in_thread("recover", _recover)
 
 
 def expire() -> None:
     """Delete, hourly, what is finished and older than its workspace keeps it; build and drop indexes, too."""
     _run_in_thread("expire", _expire)
-    # Not one behind the other: a build waits for whatever transaction is older than it.
+    # In two threads, as a build waits for every older transaction.
     _run_in_thread("index_builds", _build_indexes)
 
 
@@ -177,7 +177,7 @@ def _recover() -> None:
 
 def _expire() -> None:
     databases, now = context().services.databases, clock.now()
-    traffic_ages.fold(databases.write, now=now, should_stop=lambda: StopFlag.requested())
+    traffic_ages.roll_up(databases.write, now=now, should_stop=lambda: StopFlag.requested())
     try:
         retention.delete_expired(databases, now=now, should_stop=lambda: StopFlag.requested())
     finally:  # what one workspace's failure left has no part in it
@@ -192,12 +192,12 @@ def _build_indexes() -> None:
 def _run_in_thread(name: str, act: Callable[[], object]) -> None:
     """Run `act` in a thread, unless one of this name runs: a mail server that hangs must not stop deliveries.
 
-    A later job goes on with what is unfinished when the process ends.
+    A later job finishes what is unfinished when the process ends.
     """
 
     def run() -> None:
         try:
-            with database_may_be_away(log, job=name):
+            with tolerate_unavailable_database(log, job=name):
                 act()
         except Exception:
             log.exception("job_failed", extra={"job": name})

@@ -14,7 +14,7 @@ def test_a_name_is_returned_without_space_around_it(typed: str) -> None:
     ("typed", "words"),
     [
         *(("", "must not be empty"), (" \n", "must not be empty"), ("\u3000", "must not be empty")),
-        *(("x" * 101, "may have 100 characters; this one has 101"), ("a\nb", "control character")),
+        *(("x" * 101, "may have at most 100 characters; this one has 101"), ("a\nb", "control character")),
         *(("\u3164", "cannot be seen"), ("Ac\u2800me", "cannot be seen"), ("Acme\u202e", "cannot be seen")),
         *(("\u0301\u0302", "nothing that can be seen"), ("a\ud800", "control character")),
     ],

@@ -85,7 +85,7 @@ def test_what_is_done_with_a_passkey_is_in_the_audit_log_of_whose_it_is(
     with pytest.raises(PasskeyRefused):
         log_in(person, answer)
     with person.databases.read.session() as session:
-        [passkey] = passkeys.of(session, person.id)
+        [passkey] = passkeys.read_all(session, person.id)
     passkeys.remove(person.write, passkey, actor=TESTER)
 
     assert passkey.id.startswith("psk_")
@@ -242,7 +242,7 @@ def test_of_many_that_are_added_at_once_no_more_stay_than_there_may_be(
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(add_another, range(16)))
     with person.databases.read.session() as session:
-        assert len(passkeys.of(session, person.id)) == passkeys.MOST
+        assert len(passkeys.read_all(session, person.id)) == passkeys.MOST
 
 
 def test_a_reset_removes_passkeys_too(person: Person, device: SoftAuthenticator) -> None:

@@ -48,7 +48,7 @@ class Person:
         return secret, second_factors.confirm(self.write, CIPHER, self.user, code, actor=TESTER, keep="")
 
     def try_code(self, code: str) -> bool:
-        return second_factors.is_right(self.write, CIPHER, self.id, code, now=clock.now())
+        return second_factors.use_code(self.write, CIPHER, self.id, code, now=clock.now())
 
 
 @pytest.fixture(autouse=True)
@@ -110,7 +110,8 @@ def test_of_many_with_one_code_at_once_one_gets_in(person: Person) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(lambda _: person.try_code(code), range(16))) == 1
         recovered = pool.map(
-            lambda _: second_factors.recover(person.write, person.id, recovery[0], actor=TESTER), range(16)
+            lambda _: second_factors.use_recovery_code(person.write, person.id, recovery[0], actor=TESTER),
+            range(16),
         )
         assert sum(recovered) == 1
 
@@ -118,13 +119,15 @@ def test_of_many_with_one_code_at_once_one_gets_in(person: Person) -> None:
 def test_recovery_codes_are_counted_and_replaced(person: Person) -> None:
     _, codes = person.turn_on()
     assert len(set(codes)) == recovery_codes.COUNT
-    assert second_factors.recover(person.write, person.id, codes[0].upper().replace("-", " "), actor=TESTER)
-    assert not second_factors.recover(person.write, person.id, "", actor=TESTER)
+    assert second_factors.use_recovery_code(
+        person.write, person.id, codes[0].upper().replace("-", " "), actor=TESTER
+    )
+    assert not second_factors.use_recovery_code(person.write, person.id, "", actor=TESTER)
     with person.databases.read.session() as session:
         assert recovery_codes.count_left(session, person.id) == recovery_codes.COUNT - 1
     new = second_factors.renew_codes(person.write, person.user, actor=TESTER)
-    assert not second_factors.recover(person.write, person.id, codes[1], actor=TESTER)
-    assert second_factors.recover(person.write, person.id, new[0], actor=TESTER)
+    assert not second_factors.use_recovery_code(person.write, person.id, codes[1], actor=TESTER)
+    assert second_factors.use_recovery_code(person.write, person.id, new[0], actor=TESTER)
 
 
 def test_a_recovery_code_is_four_groups_of_80_random_bits(person: Person) -> None:
@@ -134,8 +137,8 @@ def test_a_recovery_code_is_four_groups_of_80_random_bits(person: Person) -> Non
 
 def test_each_step_is_in_the_audit_log_of_whose_it_is(person: Person) -> None:
     _, codes = person.turn_on()
-    second_factors.recover(person.write, person.id, "wrong", actor=TESTER)
-    second_factors.recover(person.write, person.id, codes[0], actor=TESTER)
+    second_factors.use_recovery_code(person.write, person.id, "wrong", actor=TESTER)
+    second_factors.use_recovery_code(person.write, person.id, codes[0], actor=TESTER)
     second_factors.renew_codes(person.write, person.user, actor=TESTER)
     second_factors.turn_off(person.write, person.user, actor=TESTER)
     second_factors.reset(person.write, person.user, actor=TESTER)
@@ -157,7 +160,7 @@ def test_it_is_turned_off_for_one_person_alone(person: Person, databases: Databa
     assert person.user.second_factor_at is None
     assert other.user.second_factor_at is not None
     assert other.try_code(other.code(secret))
-    assert second_factors.recover(other.write, other.id, codes[0], actor=TESTER)
+    assert second_factors.use_recovery_code(other.write, other.id, codes[0], actor=TESTER)
 
 
 def test_nothing_stored_opens_it(person: Person) -> None:
@@ -183,7 +186,7 @@ def test_a_reset_leaves_nothing(person: Person) -> None:
     _, codes = person.turn_on()
     second_factors.reset(person.write, person.user, actor=TESTER)
     assert person.user.second_factor_at is None
-    assert not second_factors.recover(person.write, person.id, codes[0], actor=TESTER)
+    assert not second_factors.use_recovery_code(person.write, person.id, codes[0], actor=TESTER)
     with person.databases.read.connect() as connection:
         assert connection.execute(select(TotpSecret)).all() == []
 
@@ -192,11 +195,11 @@ def test_new_keys_open_it_after_a_rotation(person: Person, databases: Databases)
     secret, _ = person.turn_on()
     assert key_rotation.reencrypt_all(databases, Cipher([NEW, OLD])) == 1
     code, now = person.code(secret), clock.now()
-    assert second_factors.is_right(person.write, Cipher([NEW]), person.id, code, now=now)
+    assert second_factors.use_code(person.write, Cipher([NEW]), person.id, code, now=now)
 
 
 def test_without_its_key_the_app_is_of_no_use_but_recovery_codes_are(person: Person) -> None:
     secret, codes = person.turn_on()
     other = Cipher([NEW])
-    assert not second_factors.is_right(person.write, other, person.id, person.code(secret), now=clock.now())
-    assert second_factors.recover(person.write, person.id, codes[0], actor=TESTER)
+    assert not second_factors.use_code(person.write, other, person.id, person.code(secret), now=clock.now())
+    assert second_factors.use_recovery_code(person.write, person.id, codes[0], actor=TESTER)

@@ -261,7 +261,7 @@ def _fail(world: World, engine: DeliveryEngine) -> None:
     while world.state("billing") is DeliveryState.PENDING:
         _make_due(world.ids["failed"])
         engine.run(seconds=60)
-    auto_disable.take_due_steps(services().databases, after=timedelta(milliseconds=1), now=clock.now())
+    auto_disable.warn_and_disable(services().databases, after=timedelta(milliseconds=1), now=clock.now())
     signing_secrets.rotate(
         services().write,
         services(world.app).cipher,

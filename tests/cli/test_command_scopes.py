@@ -43,7 +43,7 @@ CALLS = {
 
 
 def documented() -> dict[str, set[TokenScope]]:
-    """The scopes of each command by the table: of those apart by commas, each has the row's."""
+    """The scopes of each command by the table: of those separated by commas, each has the row's."""
     text = (ROOT / "docs" / "shell.md").read_text()
     table = text.partition("| Command | Scopes |\n|---|---|\n")[2].partition("\n\n")[0]
     found: dict[str, set[TokenScope]] = {}

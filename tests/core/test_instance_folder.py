@@ -131,7 +131,7 @@ def full_disk(scratch: Path) -> Iterator[Path]:
 
 def test_a_disk_without_room_is_said_at_start(full_disk: Path) -> None:
     with pytest.raises(ConfigError, match=r"cannot be written \(No space left on device\)"):
-        instance_folder.hold(full_disk)
+        instance_folder.lock(full_disk)
     assert list(full_disk.iterdir()) == []
     with suppress(OSError):
         (full_disk / "run.lock").write_bytes(bytes(8 * 1024 * 1024))

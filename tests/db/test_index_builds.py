@@ -1,4 +1,4 @@
-"""An upgrade builds indexes beside writers, and keeps those that the code before asks for while it rolls."""
+"""An upgrade builds indexes beside writers, and keeps those that the previous version needs meanwhile."""
 
 import threading
 from collections.abc import Iterator

@@ -31,7 +31,7 @@ from webhooks_app.db.models import (
     Endpoint,
     Event,
     Member,
-    RollingUpgradeRow,
+    RollingUpgrade,
     SigningSecret,
 )
 from webhooks_app.db.models.traffic_tables import TrafficCount
@@ -41,7 +41,7 @@ from webhooks_app.db.rolling_upgrades import (
     PACKED_HEADS,
     PAYLOADS_APART,
     SMALL_INDEXES,
-    RollingUpgrade,
+    UpgradeEnd,
 )
 from webhooks_app.endpoints.destinations import Destination
 from webhooks_app.events.accept import accept_events
@@ -176,7 +176,7 @@ def test_packed_headers_are_unpacked_by_a_downgrade_and_packed_again_a_day_later
     app = create_app(make_settings(sqlite_url, redis_url, tmp_path))
     with app.app_context():
         database = services().write
-        assert RollingUpgrade(database.begin, PACKED_HEADS).is_over(clock.now())
+        assert UpgradeEnd(database.begin, PACKED_HEADS).is_over(clock.now())
         _fill(new_workspace(app, "Acme"), has_events=True)
         headers = f'[["x-first","{"z" * 300}"]]'
         some = [attempted(each, ANSWERED, headers=headers) for each in claim(database, 3)]
@@ -191,7 +191,7 @@ def test_packed_headers_are_unpacked_by_a_downgrade_and_packed_again_a_day_later
         upgrade()
         assert [(each.request_headers, each.response_headers) for each in attempts()] == [before] * 3
         for change in (PACKED_HEADS, PAYLOADS_APART, PACKED_BODIES, CONSTANT_HEADERS):
-            upgrading = RollingUpgrade(database.begin, change)
+            upgrading = UpgradeEnd(database.begin, change)
             assert not upgrading.is_over(clock.now() + timedelta(hours=23))
             assert upgrading.is_over(clock.now() + timedelta(hours=25))
         db.session.remove()
@@ -206,7 +206,7 @@ def test_only_a_new_database_waits_for_no_code_before(
         assert _ends(PAYLOADS_APART, SMALL_INDEXES) == []
         [at_once] = _ends(PACKED_BODIES)
         assert at_once <= clock.now()
-        # Workers of the code before may run on one that has not seen an event yet.
+        # Workers of the previous version may run on one that has not seen an event yet.
         downgrade(revision="0030")
         upgrade()
         ends = _ends(PAYLOADS_APART, PACKED_BODIES)
@@ -215,7 +215,7 @@ def test_only_a_new_database_waits_for_no_code_before(
         # As such an upgrade left it before.
         downgrade(revision="0034")
         with db.engine.begin() as connection:
-            connection.execute(delete(RollingUpgradeRow).where(RollingUpgradeRow.change == PACKED_BODIES))
+            connection.execute(delete(RollingUpgrade).where(RollingUpgrade.change == PACKED_BODIES))
         upgrade()
         assert len(_ends(PACKED_BODIES)) == 1
         db.session.remove()

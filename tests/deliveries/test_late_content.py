@@ -60,7 +60,7 @@ def test_without_an_erasure_its_content_is_kept(
 
 
 def record_as_before(database: WriteDatabase) -> None:
-    """Have an attempt's content in the log, whatever became of its event: as the code before records it."""
+    """Have an attempt's content in the log, whatever became of its event, as the previous version does."""
     with database.begin() as connection:
         connection.execute(update(Attempt).values(response_body=SECRET.encode()))
 

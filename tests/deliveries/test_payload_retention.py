@@ -23,7 +23,7 @@ from webhooks_app.db.models import (
     FanOut,
     Heartbeat,
     LatePayload,
-    RollingUpgradeRow,
+    RollingUpgrade,
 )
 from webhooks_app.db.models import Workspace as WorkspaceRow
 from webhooks_app.db.models.base import Base
@@ -32,7 +32,7 @@ from webhooks_app.deliveries import payload_retention, replays, retention
 from webhooks_app.deliveries.erasure import payload_rows
 from webhooks_app.deliveries.payload_retention import FinishedErasures
 from webhooks_app.deliveries.replays import ReplayResult
-from webhooks_app.deliveries.retention_batches import Batches, RetentionLimits
+from webhooks_app.deliveries.retention_batches import BatchRunner, RetentionLimits
 from webhooks_app.endpoints import actions
 from webhooks_app.events.fan_out_plan import FanOutPlan
 from webhooks_app.extensions import db
@@ -67,7 +67,7 @@ def deliver(
 
 def upgrading(database: WriteDatabase, *, until: datetime) -> None:
     with database.begin() as connection:
-        connection.execute(insert(RollingUpgradeRow).values(change=PAYLOADS_APART, ends_at=until))
+        connection.execute(insert(RollingUpgrade).values(change=PAYLOADS_APART, ends_at=until))
 
 
 def erased_count(databases: Databases, now: datetime, **limits: Any) -> int:
@@ -342,7 +342,9 @@ def test_what_fails_in_one_workspace_keeps_no_other_waiting(
     completed = select(Heartbeat.at).where(Heartbeat.name == RETENTION)
     expire = payload_retention.expire
 
-    def fail(batches: Batches, workspace: WorkspaceRow, finished: FinishedErasures, *, now: datetime) -> int:
+    def fail(
+        batches: BatchRunner, workspace: WorkspaceRow, finished: FinishedErasures, *, now: datetime
+    ) -> int:
         if workspace.id == first.id:
             raise ArithmeticError
         return expire(batches, workspace, finished, now=now)

@@ -28,7 +28,7 @@ from webhooks_app.db.models import (
 )
 from webhooks_app.db.models import Workspace as WorkspaceRow
 from webhooks_app.deliveries import replays, retention
-from webhooks_app.deliveries.retention_batches import Batches, RetentionLimits
+from webhooks_app.deliveries.retention_batches import BatchRunner, RetentionLimits
 from webhooks_app.endpoints import actions
 from webhooks_app.extensions import db
 from webhooks_app.jobs.wake_ups import WakeUps
@@ -247,7 +247,7 @@ def test_one_that_is_told_to_stop_looks_into_no_workspace(
 
 def test_no_batch_holds_the_lock_for_long(workspace: Workspace, databases: Databases, now: datetime) -> None:
     limits = RetentionLimits(batch_seconds=0.0)  # every batch takes longer
-    batches = Batches(databases, lambda: False, limits)
+    batches = BatchRunner(databases, lambda: False, limits)
     for expected in (50, 25, 12, 6, 3, 1, 1):
         batches.apply(lambda connection, some: 0, ["x"])
         assert batches.size == expected

@@ -40,9 +40,9 @@ def test_old_slots_are_added_to_their_hours_and_young_ones_stay(database: WriteD
     seed(database, young, (HOUR, 60, "200", 100, 0), *slots)
 
     # In more than one transaction, of which each meets an hour of the one before.
-    assert traffic_ages.fold(database, now=NOW, batch_rows=5) == len(slots)
+    assert traffic_ages.roll_up(database, now=NOW, batch_rows=5) == len(slots)
     assert kept() == {young, (HOUR, 60, "200", 166, 0), (HOUR, 60, "404", 66, 66)}
-    assert traffic_ages.fold(database, now=NOW) == 0
+    assert traffic_ages.roll_up(database, now=NOW) == 0
 
 
 def test_hours_that_no_chart_reaches_are_deleted(database: WriteDatabase) -> None:

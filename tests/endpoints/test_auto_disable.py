@@ -64,7 +64,7 @@ def fail(
 
 
 def sweep(databases: Databases, now: datetime, after: timedelta = WINDOW) -> int:
-    return auto_disable.take_due_steps(databases, after=after, now=now)
+    return auto_disable.warn_and_disable(databases, after=after, now=now)
 
 
 def announced() -> list[NoticeKind]:

@@ -13,7 +13,7 @@ from webhooks_app.db.models import Endpoint
 from webhooks_app.endpoints import named_endpoints
 from webhooks_app.endpoints.endpoint_values import EndpointValues
 from webhooks_app.endpoints.named_endpoints import AmbiguousName, PutResult
-from webhooks_app.endpoints.versions import ChangedMeanwhile
+from webhooks_app.endpoints.optimistic_lock import ChangedMeanwhile
 from webhooks_app.extensions import db, services
 
 VALUES = EndpointValues(

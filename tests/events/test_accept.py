@@ -169,7 +169,7 @@ def test_a_row_with_a_hash_of_what_was_written_answers_the_same_request(
     number: bytes, workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps
 ) -> None:
     event = precise(number)
-    written = request_hash.as_written(event.type, event.data, event.raw_data)
+    written = request_hash.exact_hash(event.type, event.data, event.raw_data)
     earlier_id = store(database, workspace, event, written)
 
     [accepted] = accept.accept_events(database, wake_ups, workspace.id, [event], idempotency_key="key")
@@ -268,7 +268,7 @@ def test_the_body_says_what_happened_when_and_where(
 
 
 def test_nothing_handed_over_is_nothing_accepted(database: WriteDatabase, wake_ups: WakeUps) -> None:
-    assert accept.commit(database, wake_ups, [], go_on=lambda _: None) == []
+    assert accept.commit(database, wake_ups, [], handle_rest=lambda _: None) == []
 
 
 def test_what_this_process_writes_is_json_without_space_or_escapes() -> None:
@@ -293,7 +293,7 @@ def test_an_event_that_no_column_takes_is_refused_and_no_other(
     refused = Submission(workspace.id, [NewEvent("batch\0lifecycle\ud800", {}, b"{}")])
     others = [Submission(workspace.id, [EVENT])] * count_of_others
 
-    outcome, *accepted = accept.commit(database, wake_ups, [refused, *others], go_on=lambda _: None)
+    outcome, *accepted = accept.commit(database, wake_ups, [refused, *others], handle_rest=lambda _: None)
 
     assert isinstance(outcome, (DBAPIError, UnicodeError))
     assert not any(isinstance(each, Exception) for each in accepted)

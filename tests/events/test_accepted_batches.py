@@ -45,7 +45,7 @@ class Producer:
             self._database,
             self._wake_ups,
             [Submission(self._workspace_id, events, **keys) for events, keys in several],
-            go_on=self.rests.append,
+            handle_rest=self.rests.append,
             limits=limits or FanOutLimits(),
         )
 

@@ -160,9 +160,9 @@ def test_one_whose_rest_another_has_moved_makes_nothing(
     stale = replace(rest)
     with databases.write.begin() as connection:
         connection.execute(update(FanOut).values(position=FanOut.position + 4))
-    fan_out_runs.go_on(databases.write, wake_ups, stale, limits=LIMITS)
+    fan_out_runs.insert_rest(databases.write, wake_ups, stale, limits=LIMITS)
     last = replace(rest, position=rest.plan.total() - 1)
-    fan_out_runs.go_on(databases.write, wake_ups, last, limits=LIMITS)
+    fan_out_runs.insert_rest(databases.write, wake_ups, last, limits=LIMITS)
     assert (sum(made().values()), is_any_rest()) == (4, True)
 
 
@@ -175,7 +175,7 @@ def test_it_waits_for_nobody_who_changes_an_event_or_an_endpoint(
     with databases.write.begin() as connection:
         connection.execute(update(Event).values(indexed_values=None))
         connection.execute(update(Endpoint).values(name="renamed"))
-        fan_out_runs.go_on(databases.write, wake_ups, rest, limits=LIMITS)
+        fan_out_runs.insert_rest(databases.write, wake_ups, rest, limits=LIMITS)
     assert made() == {(event_id, name): 1 for event_id in event_ids for name in names}
 
 
@@ -187,7 +187,7 @@ def test_each_delivery_is_made_once_however_many_are_at_it(
 
     with ThreadPoolExecutor(4) as pool:
         runs = [pool.submit(fan_out_runs.run_all, databases, wake_ups, limits=LIMITS) for _ in range(3)]
-        runs.append(pool.submit(fan_out_runs.go_on, databases.write, wake_ups, rest, limits=LIMITS))
+        runs.append(pool.submit(fan_out_runs.insert_rest, databases.write, wake_ups, rest, limits=LIMITS))
     for run in runs:
         run.result()
     fan_out_runs.run_all(databases, wake_ups, limits=LIMITS)
@@ -207,7 +207,7 @@ def test_what_became_of_an_endpoint_meanwhile_holds_for_the_rest(
     with databases.write.begin() as connection:
         connection.execute(delete(Endpoint).where(Endpoint.id == gone))
 
-    fan_out_runs.go_on(databases.write, wake_ups, rest, limits=LIMITS)
+    fan_out_runs.insert_rest(databases.write, wake_ups, rest, limits=LIMITS)
 
     db.session.rollback()
     states = {
@@ -229,7 +229,7 @@ def test_an_event_that_expired_meanwhile_gets_nothing_more(
     with databases.write.begin() as connection:
         connection.execute(delete(Event).where(Event.id == event_ids[1]))
 
-    fan_out_runs.go_on(databases.write, wake_ups, rest, limits=LIMITS)
+    fan_out_runs.insert_rest(databases.write, wake_ups, rest, limits=LIMITS)
 
     assert made() == {(event_id, name): 1 for event_id in (event_ids[0], event_ids[2]) for name in names}
 
@@ -242,7 +242,7 @@ def test_a_database_that_cannot_serve_takes_back_no_acceptance(
     event_ids, rest = commit_first_piece(workspace, databases.write)
 
     with raising(databases.write, "deliveries", "53100"):
-        fan_out_runs.go_on(databases.write, wake_ups, rest, limits=LIMITS)
+        fan_out_runs.insert_rest(databases.write, wake_ups, rest, limits=LIMITS)
     assert [record.__dict__["cause"] for record in caplog.records] == ["disk_full"]
 
     fan_out_runs.run_all(databases, wake_ups, limits=LIMITS)
@@ -275,7 +275,8 @@ def test_a_repeat_under_a_key_counts_what_is_still_to_come(
     endpoints(workspace)
     submission, left = Submission(workspace.id, [EVENT], "key"), list[Rest]()
     [first], [second] = (
-        accept.commit(database, wake_ups, [submission], go_on=left.append, limits=LIMITS) for _ in range(2)
+        accept.commit(database, wake_ups, [submission], handle_rest=left.append, limits=LIMITS)
+        for _ in range(2)
     )
     assert not isinstance(first, Exception)
     assert first == second

@@ -67,7 +67,7 @@ def accept_group(workspace: Workspace, databases: Databases, wake_ups: WakeUps) 
             databases.write,
             wake_ups,
             [Submission(workspace.id, [EVENT], batch_key=each) for each in batch_keys],
-            go_on=lambda _rest: None,
+            handle_rest=lambda _rest: None,
             found=found if is_looked_up else None,
             limits=limits,
         )

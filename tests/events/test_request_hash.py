@@ -29,7 +29,7 @@ def hash_of(data: str, event_type: str = "batch") -> str:
 
 def as_written(data: str, event_type: str = "batch") -> str:
     raw = data.encode()
-    return request_hash.as_written(event_type, json_parsing.parse(raw), raw)
+    return request_hash.exact_hash(event_type, json_parsing.parse(raw), raw)
 
 
 def is_repeat(earlier: str, sent: str) -> bool:
@@ -175,7 +175,7 @@ def test_where_the_earlier_payload_was_erased_the_hash_alone_decides() -> None:
 
 
 def test_a_hash_of_what_was_written_is_known_again() -> None:
-    """For a while, that was the hash of an event."""
+    """An earlier version hashed events this way."""
     sent = '{"n":3.14159265358979323846}'
 
     def is_one(earlier: str, event_type: str = "batch") -> bool:

@@ -12,7 +12,7 @@ from tests.worker.attempted import claim
 from webhooks_app.core import clock
 from webhooks_app.db import event_bodies
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import Delivery, Event, RollingUpgradeRow
+from webhooks_app.db.models import Delivery, Event, RollingUpgrade
 from webhooks_app.db.rolling_upgrades import CONSTANT_HEADERS, PACKED_BODIES
 from webhooks_app.deliveries.log.attempts import read_payload
 from webhooks_app.deliveries.log.rows import read_row
@@ -36,10 +36,10 @@ def test_bodies_are_packed_once_no_process_runs_that_could_not_read_them(
     is_packed: bool,
 ) -> None:
     with database.begin() as connection:
-        connection.execute(delete(RollingUpgradeRow))  # as on a schema from before
+        connection.execute(delete(RollingUpgrade))  # as on a schema from before
         if hours is not None:
             ends_at = clock.now() + timedelta(hours=hours)
-            connection.execute(insert(RollingUpgradeRow).values(change=PACKED_BODIES, ends_at=ends_at))
+            connection.execute(insert(RollingUpgrade).values(change=PACKED_BODIES, ends_at=ends_at))
     workspace.endpoint("https://a.example.com/")
     for _ in range(2):  # the second is a repeat
         group_commit.accept(Submission(workspace.id, [EVENT], idempotency_key="k"))
@@ -65,7 +65,7 @@ def test_values_stand_once_where_all_processes_read_that_and_are_shown_alike(
 ) -> None:
     if not is_over:
         with database.begin() as connection:
-            connection.execute(delete(RollingUpgradeRow).where(RollingUpgradeRow.change == CONSTANT_HEADERS))
+            connection.execute(delete(RollingUpgrade).where(RollingUpgrade.change == CONSTANT_HEADERS))
     workspace.endpoint("https://a.example.com/")
     group_commit.accept(Submission(workspace.id, [NewEvent.of("batch-lifecycle", {}, ["b1", "failed"])]))
 

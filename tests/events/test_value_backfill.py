@@ -1,4 +1,4 @@
-"""Events that the code before accepted get their values, while others are accepted and deleted."""
+"""Events that the previous version accepted get their values, while others are accepted and deleted."""
 
 from datetime import datetime, timedelta
 
@@ -23,7 +23,7 @@ SMALL = BackfillLimits(batch_rows=2, pause_share=0)
 
 @pytest.fixture
 def old_events(workspace: Workspace, database: WriteDatabase) -> list[str]:
-    """As the code before left them, and the migration after it."""
+    """As the previous version left them, and the migration after it."""
     sent = [*workspace.send(3, batch_id="Batch_1"), *workspace.send(2, batch_id="batch_2")]
     forget(database, sent)
     start_backfill(database, until=clock.now() + timedelta(days=1))
@@ -36,7 +36,7 @@ def start_backfill(database: WriteDatabase, *, until: datetime) -> None:
 
 
 def forget(database: WriteDatabase, event_ids: list[str]) -> None:
-    """As the code before, which stored none."""
+    """As the previous version, which stored none."""
     nothing = dict.fromkeys(("indexed_values", *VALUE_COLUMNS))
     with database.begin() as connection:
         connection.execute(update(Event).where(Event.id.in_(event_ids)).values(nothing))

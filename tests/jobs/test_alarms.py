@@ -33,7 +33,7 @@ only_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indire
 
 def overdue(database: WriteDatabase, now: datetime) -> timedelta | None:
     with database.begin() as connection:
-        return alarms.overdue(connection, now)
+        return alarms.longest_overdue(connection, now)
 
 
 def test_nothing_due_is_no_wait(workspace: Workspace, database: WriteDatabase) -> None:

@@ -37,10 +37,10 @@ from webhooks_app.worker.engine_limits import EngineLimits
 class NoEngine:
     """Does nothing between two jobs."""
 
-    def carry_on(self) -> bool:
+    def work_in_flight(self) -> bool:
         return False
 
-    def wind_up(self) -> None:
+    def drain(self) -> None:
         pass
 
 
@@ -130,7 +130,7 @@ def test_a_stop_loses_no_answer_that_comes_just_then(
         answers.set()
         with pytest.raises(StopRequested):
             worker.dequeue_job_and_maintain_ttl(worker.dequeue_timeout)
-    engine.wind_up()
+    engine.drain()
 
     assert db.session.scalars(select(Attempt.outcome)).all() == ["success"]
 

@@ -71,10 +71,10 @@ def test_a_run_is_awake_and_has_looked_at_the_flag_from_its_start_until_it_ends(
         wake_ups.start_run()
         assert redis.exists(AWAKE_KEY)
         assert not redis.exists(FLAG_KEY)
-        wait_for(lambda: wake_ups.listener.is_listening)
+        wait_for(lambda: wake_ups.waiter.is_listening)
         wake_ups.end_run(expects_more=False)
         assert not redis.exists(AWAKE_KEY)
-        assert not wake_ups.listener.is_listening
+        assert not wake_ups.waiter.is_listening
 
 
 def test_a_run_is_marked_as_awake_anew_before_the_mark_expires_and_not_at_each_step(
@@ -182,7 +182,7 @@ def test_a_run_that_listens_asks_now_and_then_though_it_was_not_told(
     now = [1000.0]
     monkeypatch.setattr(wake_ups_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
     wake_ups.start_run()
-    wait_for(lambda: wake_ups.listener.is_listening)
+    wait_for(lambda: wake_ups.waiter.is_listening)
     assert wake_ups.take_request() is None
     with Redis.from_url(settings.redis_url) as redis:
         redis.set("webhooks:wake", 1)

@@ -83,7 +83,7 @@ def test_added_events_are_counted(workspace: Workspace, databases: Databases) ->
     api = new_api(workspace)
     workspace.send(5)
     listening = listen(api)
-    past_events.fill(
+    past_events.add_past_events(
         databases,
         workspace.id,
         listening.started["id"],

@@ -14,7 +14,7 @@ from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import Delivery
 from webhooks_app.extensions import db
 from webhooks_app.listeners import past_events
-from webhooks_app.listeners.past_events import Filled, PastLimits
+from webhooks_app.listeners.past_events import AddedEvents, PastLimits
 
 SMALL = PastLimits(most=7, looked_at=3, added=2, seconds=600)
 
@@ -30,11 +30,11 @@ def fill(
     listening: Listening,
     limits: PastLimits,
     event_types: list[str] | None = None,
-) -> Filled:
+) -> AddedEvents:
     db.session.rollback()
     since = clock.now() - timedelta(hours=1)
     endpoint_id = listening.started["id"]
-    return past_events.fill(
+    return past_events.add_past_events(
         databases, workspace.id, endpoint_id, since=since, event_types=event_types, limits=limits
     )
 
@@ -49,9 +49,9 @@ def added(listening: Listening) -> list[str]:
 def test_the_newest_come_oldest_first_across_pieces(workspace: Workspace, databases: Databases) -> None:
     sent = workspace.send(10)
     listening = listen(new_api(workspace))
-    assert fill(databases, workspace, listening, SMALL) == Filled(7, True)
+    assert fill(databases, workspace, listening, SMALL) == AddedEvents(7, True)
     assert added(listening) == sent[-7:]
-    assert fill(databases, workspace, listening, SMALL) == Filled(3, False)
+    assert fill(databases, workspace, listening, SMALL) == AddedEvents(3, False)
     assert set(added(listening)) == set(sent)
 
 
@@ -77,15 +77,15 @@ def test_a_search_that_takes_long_ends_with_what_it_has_found(
 ) -> None:
     sent = workspace.send(8)
     listening = listen(new_api(workspace))
-    assert fill(databases, workspace, listening, replace(SMALL, seconds=0)) == Filled(3, True)
+    assert fill(databases, workspace, listening, replace(SMALL, seconds=0)) == AddedEvents(3, True)
     assert added(listening) == sent[-3:]
 
 
 def test_other_types_between_are_passed_over(workspace: Workspace, databases: Databases) -> None:
     sent = workspace.send(8)
     listening = listen(new_api(workspace), event_types=["batch-request"])
-    assert fill(databases, workspace, listening, SMALL, ["batch-request"]) == Filled(0, False)
-    assert fill(databases, workspace, listening, SMALL, ["batch-lifecycle"]) == Filled(7, True)
+    assert fill(databases, workspace, listening, SMALL, ["batch-request"]) == AddedEvents(0, False)
+    assert fill(databases, workspace, listening, SMALL, ["batch-lifecycle"]) == AddedEvents(7, True)
     assert added(listening) == sent[-7:]
 
 
@@ -94,5 +94,5 @@ def test_one_that_has_ended_gets_nothing(
 ) -> None:
     listening.end()
     workspace.send(2)
-    assert fill(databases, workspace, listening, SMALL) == Filled(0, False)
+    assert fill(databases, workspace, listening, SMALL) == AddedEvents(0, False)
     assert added(listening) == []

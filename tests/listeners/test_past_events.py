@@ -15,12 +15,12 @@ from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import Delivery, Event
 from webhooks_app.deliveries.erasure import payload_rows
 from webhooks_app.listeners import past_events
-from webhooks_app.listeners.past_events import Filled, PastLimits
+from webhooks_app.listeners.past_events import AddedEvents, PastLimits
 
 
-def fill(databases: Databases, workspace: Workspace, endpoint_id: str, *, most: int) -> Filled:
+def fill(databases: Databases, workspace: Workspace, endpoint_id: str, *, most: int) -> AddedEvents:
     since, limits = clock.now() - timedelta(hours=1), PastLimits(most=most, seconds=600)
-    return past_events.fill(
+    return past_events.add_past_events(
         databases, workspace.id, endpoint_id, since=since, event_types=None, limits=limits
     )
 
@@ -30,8 +30,8 @@ def test_the_newest_are_taken_and_whether_there_are_more_is_said(
 ) -> None:
     sent = workspace.send(4)
     fitting, short = begin(workspace), begin(workspace, name="short")
-    assert fill(databases, workspace, fitting.endpoint_id, most=4) == Filled(4, has_more=False)
-    assert fill(databases, workspace, short.endpoint_id, most=3) == Filled(3, has_more=True)
+    assert fill(databases, workspace, fitting.endpoint_id, most=4) == AddedEvents(4, has_more=False)
+    assert fill(databases, workspace, short.endpoint_id, most=3) == AddedEvents(3, has_more=True)
     requests = claim(short.endpoint_id)
     assert [each.event_id for each in requests] == sent[1:]
     assert all(each.delivery_id.startswith("dlv_") and not each.is_test for each in requests)
@@ -42,8 +42,10 @@ def test_events_of_other_workspaces_and_of_before_are_none(
 ) -> None:
     workspace.send(2)
     session, later = begin(workspace), clock.now() + timedelta(seconds=1)
-    found = past_events.fill(databases, workspace.id, session.endpoint_id, since=later, event_types=None)
-    assert found == Filled(0, has_more=False)
+    found = past_events.add_past_events(
+        databases, workspace.id, session.endpoint_id, since=later, event_types=None
+    )
+    assert found == AddedEvents(0, has_more=False)
     assert claim(session.endpoint_id) == []
 
 
@@ -75,7 +77,7 @@ def test_what_is_being_erased_is_waited_for_and_left_out(workspace: Workspace, d
     [erased, kept] = workspace.send(2)
     session = begin(workspace)
 
-    def fill_all() -> Filled:
+    def fill_all() -> AddedEvents:
         return fill(databases, workspace, session.endpoint_id, most=5)
 
     with ThreadPoolExecutor(1) as pool:

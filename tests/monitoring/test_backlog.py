@@ -27,7 +27,7 @@ def let_time_pass(databases: Databases) -> None:
 
 
 def test_an_empty_queue_is_counted(databases: Databases) -> None:
-    assert backlog.take_turn(databases)
+    assert backlog.sample_if_due(databases)
 
     [counted] = read(databases)
     assert (counted.pending, counted.due, counted.held, counted.oldest_due_at) == (0, 0, 0, None)
@@ -47,7 +47,7 @@ def test_what_is_pending_due_and_held_is_counted(workspace: Workspace, databases
     actions.disable(databases.write, db.session.get_one(Endpoint, disabled), actor=TESTER)
     workspace.send(4)
 
-    assert backlog.take_turn(databases)
+    assert backlog.sample_if_due(databases)
 
     [counted] = read(databases)
     assert counted.pending == 2 + 3 + 3 + 4 + 4
@@ -59,12 +59,12 @@ def test_what_is_pending_due_and_held_is_counted(workspace: Workspace, databases
 
 
 def test_only_one_process_counts_at_a_time(databases: Databases) -> None:
-    assert backlog.take_turn(databases)
-    assert not backlog.take_turn(databases)
+    assert backlog.sample_if_due(databases)
+    assert not backlog.sample_if_due(databases)
 
     let_time_pass(databases)
 
-    assert backlog.take_turn(databases)
+    assert backlog.sample_if_due(databases)
     assert len(read(databases)) == 2
 
 

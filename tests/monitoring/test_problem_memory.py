@@ -14,16 +14,16 @@ DATED = HealthProblem(ProblemCode.NO_WORKER, Severity.FAILING, "None runs.", sin
 
 def test_what_lasts_is_dated_by_when_it_was_found_first() -> None:
     memory = ProblemMemory()
-    assert [each.since for each in memory.date([DATED, DISK], now=NOW)] == [NOW - 9 * MINUTE, NOW]
-    later = memory.date([DISK, *CLOCKS[:1], DATED], now=NOW + MINUTE)
+    assert [each.since for each in memory.with_since([DATED, DISK], now=NOW)] == [NOW - 9 * MINUTE, NOW]
+    later = memory.with_since([DISK, *CLOCKS[:1], DATED], now=NOW + MINUTE)
     assert [each.since for each in later] == [NOW, NOW + MINUTE, NOW - 9 * MINUTE]
-    both = memory.date(CLOCKS, now=NOW + 2 * MINUTE)
+    both = memory.with_since(CLOCKS, now=NOW + 2 * MINUTE)
     assert [each.since for each in both] == [NOW + MINUTE, NOW + 2 * MINUTE]
 
 
 def test_what_was_over_in_between_began_anew() -> None:
     memory = ProblemMemory()
-    memory.date([DISK], now=NOW)
-    assert memory.date([], now=NOW + MINUTE) == []
-    [again] = memory.date([DISK], now=NOW + 2 * MINUTE)
+    memory.with_since([DISK], now=NOW)
+    assert memory.with_since([], now=NOW + MINUTE) == []
+    [again] = memory.with_since([DISK], now=NOW + 2 * MINUTE)
     assert again.since == NOW + 2 * MINUTE

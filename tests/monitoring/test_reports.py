@@ -88,7 +88,7 @@ def test_what_a_forgotten_process_counted_stays_in_the_total(databases: Database
     make_old(databases, 2 * reports.FORGOTTEN_AFTER)
 
     for _ in range(2):
-        reports.forget(databases.write)
+        reports.delete_ended(databases.write)
 
     known = read(databases)
     assert (known.processes, known.counters) == ((), {COUNTED: 2})
@@ -100,7 +100,7 @@ def test_a_process_that_was_taken_for_dead_counts_on_and_nothing_twice(databases
     counters.count("attempts", "success")
     reporter.report()
     make_old(databases, 2 * reports.FORGOTTEN_AFTER)
-    reports.forget(databases.write)
+    reports.delete_ended(databases.write)
 
     for total in (2, 3):
         counters.count("attempts", "success")
@@ -115,7 +115,7 @@ def test_processes_that_die_again_and_again_do_not_fill_the_table(databases: Dat
     for _ in range(MOST_OVER + 5):
         reporter_of(databases, counters).report(is_last=True)
 
-    reports.forget(databases.write)
+    reports.delete_ended(databases.write)
 
     known = read(databases)
     assert len(known.processes) == MOST_OVER
@@ -124,7 +124,7 @@ def test_processes_that_die_again_and_again_do_not_fill_the_table(databases: Dat
 
 def test_whoever_is_alive_is_not_forgotten(databases: Databases) -> None:
     reporter_of(databases).report()
-    reports.forget(databases.write)
+    reports.delete_ended(databases.write)
 
     assert len(read(databases).processes) == 1
 

@@ -8,7 +8,7 @@ from sqlalchemy import delete, insert, text, update
 
 from webhooks_app.core import clock, ids
 from webhooks_app.db.engines import Databases, WriteDatabase
-from webhooks_app.db.models import TOTAL_ID, ProcessReport, RollingUpgradeRow
+from webhooks_app.db.models import TOTAL_ID, ProcessReport, RollingUpgrade
 from webhooks_app.db.rolling_upgrades import CONSTANT_HEADERS, PACKED_BODIES
 from webhooks_app.monitoring import own_report
 from webhooks_app.monitoring.own_report import SCHEDULER, WEB, WORKER
@@ -23,7 +23,7 @@ def formats(databases: Databases) -> StoredFormats:
 
 
 def report(database: WriteDatabase, kind: str, **values: Any) -> str:
-    """As a process of the code before reports, which knows no formats."""
+    """As a process of the previous version reports, which knows no formats."""
     now = clock.now()
     row = {"id": ids.new("prc"), "kind": kind, "host": "one", "pid": 1, "version": "0", "started_at": now}
     row |= {"reported_at": now, "clock_ahead_ms": 0, "state": {}, "counters": {}} | values
@@ -61,14 +61,14 @@ def test_no_format_is_used_before_the_upgrade_that_brought_one_before_it_is_over
 ) -> None:
     later = {"ends_at": clock.now() + timedelta(hours=1)}
     with database.begin() as connection:
-        change = RollingUpgradeRow.change
-        connection.execute(update(RollingUpgradeRow).where(change == CONSTANT_HEADERS).values(later))
+        change = RollingUpgrade.change
+        connection.execute(update(RollingUpgrade).where(change == CONSTANT_HEADERS).values(later))
     assert formats.newest() is StoredFormat.PACKED_BODIES
     with database.begin() as connection:
         connection.execute(
-            update(RollingUpgradeRow).where(change == CONSTANT_HEADERS).values(ends_at=clock.now())
+            update(RollingUpgrade).where(change == CONSTANT_HEADERS).values(ends_at=clock.now())
         )
-        connection.execute(update(RollingUpgradeRow).where(change == PACKED_BODIES).values(later))
+        connection.execute(update(RollingUpgrade).where(change == PACKED_BODIES).values(later))
     assert formats.newest() is StoredFormat.PLAIN
 
 
@@ -88,16 +88,14 @@ def test_without_the_upgrades_row_it_waits_and_asks_again(
 ) -> None:
     row = {"change": PACKED_BODIES, "ends_at": clock.now()}
     with database.begin() as connection:
-        connection.execute(delete(RollingUpgradeRow))
+        connection.execute(delete(RollingUpgrade))
     assert formats.newest() is StoredFormat.PLAIN
     with database.begin() as connection:
-        connection.execute(
-            insert(RollingUpgradeRow).values(row | {"ends_at": clock.now() + timedelta(hours=1)})
-        )
+        connection.execute(insert(RollingUpgrade).values(row | {"ends_at": clock.now() + timedelta(hours=1)}))
     assert formats.newest() is StoredFormat.PLAIN
     with database.begin() as connection:
-        connection.execute(delete(RollingUpgradeRow))
-        connection.execute(insert(RollingUpgradeRow).values(row))
+        connection.execute(delete(RollingUpgrade))
+        connection.execute(insert(RollingUpgrade).values(row))
     assert formats.newest() is StoredFormat.PACKED_BODIES
 
 

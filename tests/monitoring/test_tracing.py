@@ -152,7 +152,7 @@ def _start(command: str, environ: dict[str, str]) -> "subprocess.Popen[str]":
     ],
 )
 def test_the_standard_variables_switch_it_on(environ: dict[str, str], asked: bool) -> None:
-    assert tracing.is_asked_for(environ) is asked
+    assert tracing.is_enabled(environ) is asked
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_the_standard_variables_switch_it_on(environ: dict[str, str], asked: boo
 )
 def test_what_cannot_be_done_is_refused_in_one_line(environ: dict[str, str]) -> None:
     with pytest.raises(ConfigError) as refused:
-        tracing.is_asked_for(environ)
+        tracing.is_enabled(environ)
     assert "OTEL_" in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -187,7 +187,7 @@ def test_the_ids_of_a_trace_are_told_by_its_event() -> None:
 
 def test_a_trace_that_cannot_be_made_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
     tracer = spans.SpanTracer("web", ConsoleSpanExporter(out=io.StringIO()))
-    event = tracing.AcceptedEvent("no id", "x", "ws_1", 1, tracing.Moments(1, 2))
+    event = tracing.AcceptedEvent("no id", "x", "ws_1", 1, tracing.Interval(1, 2))
     for _ in range(2):
         tracer.accepted([event])
     tracer.close()

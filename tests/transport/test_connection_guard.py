@@ -132,9 +132,9 @@ def test_libcurl_gets_no_socket_that_the_system_refuses(guard: ConnectionGuard, 
 
 def test_a_request_uses_one_idle_connection_at_most(guard: ConnectionGuard, exchange: Exchange) -> None:
     ends = ("127.0.0.1", "127.0.0.1", 9000, 40_000)
-    assert guard.may_use_connection(exchange, *ends) == pycurl.PREREQFUNC_OK
+    assert guard.check_connection(exchange, *ends) == pycurl.PREREQFUNC_OK
     assert not exchange.needs_new_connection
-    assert guard.may_use_connection(exchange, *ends) == pycurl.PREREQFUNC_ABORT
+    assert guard.check_connection(exchange, *ends) == pycurl.PREREQFUNC_ABORT
     assert exchange.needs_new_connection
 
 

@@ -73,7 +73,7 @@ def test_a_body_that_drips_is_cut_at_the_deadline_and_does_not_matter(sender: Se
     outcome, deadline_ms = with_deadline(
         lambda timeout_ms: send(sender, url, timeout_ms=timeout_ms), cut_short
     )
-    assert (outcome.kind, outcome.status, outcome.held_until_deadline) == ("success", 200, True)
+    assert (outcome.kind, outcome.status, outcome.reached_deadline) == ("success", 200, True)
     assert outcome.detail == f"{cut_short} {deadline_ms / 1000:g} s."
     assert_cut_at_its_deadline(outcome, deadline_ms)
 

@@ -154,7 +154,7 @@ def test_a_whole_head_with_2xx_is_a_success_whatever_ends_the_body(
     outcome = send(sender, serve(closing_after(response, reset=is_reset)).url)
     assert (outcome.kind, outcome.response_body) == ("success", body)
     assert outcome.detail.startswith("" if b" 204 " in response else CUT_SHORT)
-    assert not outcome.held_until_deadline
+    assert not outcome.reached_deadline
 
 
 def test_a_failure_with_a_cut_body_keeps_the_class_of_its_status(sender: Sender, serve: Serve) -> None:

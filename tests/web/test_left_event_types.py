@@ -17,7 +17,7 @@ LEFT = "order.paid"
 
 @pytest.fixture
 def endpoint_id(workspace: Workspace) -> str:
-    """An endpoint that subscribes to a type that has left, and to one that has not."""
+    """An endpoint that subscribes to a type that has left the catalog, and to one that has not."""
     return workspace.endpoint(URL, all_events=False, event_types=[LEFT, "batch-request"])
 
 

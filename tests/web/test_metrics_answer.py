@@ -110,7 +110,7 @@ def test_what_waits_and_who_works_is_told(client: FlaskClient, workspace: Worksp
     Reporter(
         found.databases, "worker", found.counters, describe=lambda: {"in_flight": 2, "capacity": 9}
     ).report()
-    assert backlog.take_turn(found.databases)
+    assert backlog.sample_if_due(found.databases)
 
     known = values(client)
 

@@ -129,5 +129,5 @@ def test_before_anything_was_counted_or_reported_it_says_so(operator: Page, addr
 
 
 def test_a_counted_backlog_of_nothing_is_shown(operator: Page, address: str) -> None:
-    assert backlog.take_turn(services().databases)
+    assert backlog.sample_if_due(services().databases)
     assert "growth not known yet" in operator.get(address).text

@@ -31,7 +31,7 @@ def row(outcome: Outcome, **options: Any) -> dict[str, Any]:
     delivery = ClaimedDelivery(ids.new("dlv"), "ep_1", "evt_1", 3, 0, 0)
     delivery.started_at, delivery.request_headers, delivery.outcome = MOMENT, SENT, outcome
     names = [column.name for column in Attempt.__table__.columns]
-    values = attempt_rows.of(delivery, lambda moment: moment, **options)
+    values = attempt_rows.to_row(delivery, lambda moment: moment, **options)
     return dict(zip(names, values, strict=True))
 
 

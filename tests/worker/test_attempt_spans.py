@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from webhooks_app.core import ids
 from webhooks_app.core.outcomes import Outcome, OutcomeClass, Timings
 from webhooks_app.db.models import DeliveryState
-from webhooks_app.monitoring.tracing import Attempted, ClaimedOnce, Moments
+from webhooks_app.monitoring.tracing import AttemptSpan, ClaimSpan, Interval
 from webhooks_app.worker import attempt_spans
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery
 from webhooks_app.worker.retry_decision import RetryDecision
@@ -24,8 +24,8 @@ def test_a_first_claim_says_since_when_its_delivery_waited() -> None:
     created = ids.created_at(first.delivery_id) - datetime(1970, 1, 1, tzinfo=UTC)
     created_ns = created // timedelta(microseconds=1) * 1000
     assert found == [
-        ClaimedOnce(first.delivery_id, "evt_1", "ep_1", 1, created_ns),
-        ClaimedOnce(again.delivery_id, "evt_1", "ep_1", 2, None),
+        ClaimSpan(first.delivery_id, "evt_1", "ep_1", 1, created_ns),
+        ClaimSpan(again.delivery_id, "evt_1", "ep_1", 2, None),
     ]
 
 
@@ -36,10 +36,10 @@ def test_an_attempt_says_how_it_ended_and_when_each_phase_did() -> None:
     delivery.outcome = Outcome(OutcomeClass.HTTP_5XX, status=503, timings=timings)
     delivery.decision = RetryDecision(DeliveryState.PENDING, BEGAN_AT)
     assert attempt_spans.of_attempts([delivery]) == [
-        Attempted(
+        AttemptSpan(
             *(delivery.delivery_id, "evt_1", "ep_1", 3),
             *("http_5xx", 503, "pending"),
-            Moments(BEGAN_NS, BEGAN_NS + 5000),
+            Interval(BEGAN_NS, BEGAN_NS + 5000),
             {"name looked up": 1, "connected": 2, "TLS agreed": 3, "first byte": 4},
         )
     ]

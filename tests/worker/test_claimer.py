@@ -205,7 +205,7 @@ def test_a_requested_scan_waits_the_longer_the_more_the_last_claim_found(
 ) -> None:
     workspace.endpoint(URL)
     workspace.send(3)
-    claimer = make_claimer(replace(LIMITS, rest_seconds_each=1.0, longest_rest_seconds=5.0))
+    claimer = make_claimer(replace(LIMITS, pause_seconds_each=1.0, longest_pause_seconds=5.0))
     claimer.start_run()
     assert claim(claimer, 64) == 3
     assert claimer.rest_seconds == math.inf  # as nothing is requested
@@ -340,7 +340,7 @@ def test_a_claim_that_may_have_left_some_is_followed_by_a_scan(
 def test_what_was_named_to_a_run_that_is_full_by_now_is_scanned_for(
     workspace: Workspace, make_claimer: MakeClaimer, clock: Clock
 ) -> None:
-    claimer = make_claimer(replace(NAMING, rest_seconds_each=1.0, longest_rest_seconds=5.0))
+    claimer = make_claimer(replace(NAMING, pause_seconds_each=1.0, longest_pause_seconds=5.0))
     claimer.start_run()
     assert claim(claimer) == 0
     workspace.endpoint(URL)

@@ -23,13 +23,13 @@ def with_limits(**limits: float) -> Concurrency:
 
 def send(concurrency: Concurrency, endpoint_id: str, count: int = 1) -> None:
     for _ in range(count):
-        concurrency.note_sent(endpoint_id)
+        concurrency.start_request(endpoint_id)
 
 
 def answer(concurrency: Concurrency, endpoint_id: str, *, healthy: bool, count: int = 1) -> None:
     for _ in range(count):
-        concurrency.note_sent(endpoint_id)
-        concurrency.note_end(endpoint_id, is_overloaded=not healthy, is_unresponsive=not healthy)
+        concurrency.start_request(endpoint_id)
+        concurrency.end_request(endpoint_id, is_overloaded=not healthy, is_unresponsive=not healthy)
 
 
 # One endpoint
@@ -44,7 +44,7 @@ def test_a_request_in_flight_takes_a_slot_until_it_ends() -> None:
     concurrency = with_limits(a=4)
     send(concurrency, "a", 3)
     assert concurrency.of("a").available == 1
-    concurrency.note_end("a")
+    concurrency.end_request("a")
     assert concurrency.of("a").in_flight == 2
     assert concurrency.of("a").available == 3  # the slot that came back, and one that was earned
 
@@ -176,7 +176,7 @@ def test_no_endpoint_waits_for_the_backlog_of_others(endpoints: int, capacity: i
             in_flight += [name] * quota
             served[name] += quota
         name = in_flight.pop(dice.randrange(len(in_flight)))
-        concurrency.note_end(name)
+        concurrency.end_request(name)
     assert min(served.values()) > 5_000 / endpoints / 4
 
 
@@ -197,10 +197,10 @@ def test_an_endpoint_that_recovers_gives_its_slots_back_to_the_unproven() -> Non
     concurrency = new(10)
     send(concurrency, "a", 4)
     assert concurrency.quotas(["b"], 6) == {"b": 2}  # of the three quarters that new ones may have
-    concurrency.note_end("a")
+    concurrency.end_request("a")
     assert concurrency.quotas(["b"], 7) == {"b": 4}
-    concurrency.note_end("a", is_overloaded=True, is_unresponsive=True)
-    concurrency.note_end("a", is_overloaded=True, is_unresponsive=True)
+    concurrency.end_request("a", is_overloaded=True, is_unresponsive=True)
+    concurrency.end_request("a", is_overloaded=True, is_unresponsive=True)
     concurrency.of("b").health = ObservedHealth.UNRESPONSIVE
     assert concurrency.quotas(["b"], 9) == {"b": 4}  # of the half that failing ones may have, less one
 
@@ -220,7 +220,7 @@ def test_a_new_endpoint_need_not_wait_until_hanging_ones_have_timed_out() -> Non
 
 def test_idle_endpoints_are_forgotten_when_there_are_many_and_busy_ones_kept() -> None:
     concurrency = new()
-    concurrency.note_sent("busy")
+    concurrency.start_request("busy")
     concurrency.of("learned").limit = 3
     concurrency.forget_idle()
     assert concurrency.of("learned").limit == 3
@@ -237,8 +237,8 @@ def test_one_quick_error_does_not_put_an_endpoint_behind_all_mute_ones() -> None
     for name in unresponsive:
         answer(concurrency, name, healthy=False)
     answer(concurrency, "quick", healthy=True)
-    concurrency.note_sent("quick")
-    concurrency.note_end("quick", is_overloaded=True)  # a 500, and no time-out
+    concurrency.start_request("quick")
+    concurrency.end_request("quick", is_overloaded=True)  # a 500, and no time-out
 
     for name, quota in concurrency.quotas(unresponsive, 400).items():
         send(concurrency, name, quota)

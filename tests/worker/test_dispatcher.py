@@ -105,7 +105,7 @@ def test_a_request_that_cannot_be_started_takes_no_other_along(
 
     states = {(delivery.endpoint_id, delivery.state) for delivery in deliveries()}
     assert states == {(broken, DeliveryState.PENDING), (fine, DeliveryState.DELIVERED)}
-    engine.wind_up()
+    engine.drain()
 
 
 @on_sqlite
@@ -177,7 +177,7 @@ def test_suspects_that_a_run_did_not_get_to_are_sent_once_by_the_next(
     assert [row.claimed_at for row in waiting] == [None, None]
     assert all(row.next_attempt_at <= clock.now() for row in waiting)
     may_answer.set()
-    while engine.carry_on():
+    while engine.work_in_flight():
         pass
     engine.run(seconds=60)
     assert {delivery.state for delivery in deliveries()} == {DeliveryState.DELIVERED}
@@ -196,7 +196,7 @@ def test_of_what_a_worker_abandons_nothing_is_left(
 
     engine.run(seconds=60, should_stop=lambda: len(receiver.received) == 3)
 
-    assert not engine.carry_on()
+    assert not engine.work_in_flight()
     assert engine._dispatcher.free_slots == free
     assert engine._concurrency.of(endpoint).in_flight == 0
     may_answer.set()
@@ -229,7 +229,7 @@ def test_an_answer_that_ends_in_an_exception_takes_no_other_along(
     monkeypatch.setattr(engine._sender, "poll", poll_for_all)
     with pytest.raises(RuntimeError, match="unforeseen"):
         engine.run(seconds=60)
-    engine.wind_up()
+    engine.drain()
     states = sorted(delivery.state for delivery in deliveries())
     assert states == [DeliveryState.DELIVERED, DeliveryState.DELIVERED, DeliveryState.PENDING]
     assert not engine._dispatcher.is_sending

@@ -89,7 +89,7 @@ def test_an_endpoint_that_asks_for_patience_is_left_alone(
     other = make_engine()
     other.run(seconds=0.5)  # of another worker, too
     for each in (engine, other):
-        while each.carry_on():
+        while each.work_in_flight():
             pass
 
     assert len(receiver.received) < 50

@@ -172,7 +172,7 @@ def test_what_is_in_flight_when_a_runs_time_is_over_goes_on(
         assert redis.llen(QUEUE) == 1  # somebody has to go on claiming
     assert claimed == 3
     may_answer.set()
-    while engine.carry_on():
+    while engine.work_in_flight():
         pass
     assert [attempt.outcome for attempt in attempts()] == ["success"] * 3
     assert not queued()

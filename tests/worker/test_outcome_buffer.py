@@ -27,11 +27,11 @@ from tests.worker.attempted import (
 )
 from webhooks_app.core import clock
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import RollingUpgradeRow
+from webhooks_app.db.models import RollingUpgrade
 from webhooks_app.db.rolling_upgrades import PACKED_HEADS
 from webhooks_app.jobs.wake_ups import JobTimeout, WakeUps
 from webhooks_app.monitoring.counters import ProcessCounters
-from webhooks_app.monitoring.tracing import AcceptedEvent, Attempted, ClaimedOnce, Moments
+from webhooks_app.monitoring.tracing import AcceptedEvent, AttemptSpan, ClaimSpan, Interval
 from webhooks_app.worker import outcome_buffer
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery
 from webhooks_app.worker.database_backoff import DatabaseBackoff
@@ -276,15 +276,15 @@ class NotedSpans:
     """A tracer that keeps what it is told."""
 
     def __init__(self) -> None:
-        self.attempts: list[Attempted] = []
+        self.attempts: list[AttemptSpan] = []
 
     def accepted(self, events: Sequence[AcceptedEvent]) -> None:
         raise AssertionError(events)
 
-    def claimed(self, deliveries: Sequence[ClaimedOnce], took: Moments) -> None:
+    def claimed(self, deliveries: Sequence[ClaimSpan], took: Interval) -> None:
         raise AssertionError(deliveries, took)
 
-    def attempted(self, attempts: Sequence[Attempted]) -> None:
+    def attempted(self, attempts: Sequence[AttemptSpan]) -> None:
         self.attempts += attempts
 
     def close(self) -> None: ...
@@ -344,7 +344,7 @@ def test_headers_are_packed_once_no_process_runs_that_could_not_read_them(
     if hours is not None:
         ends_at = clock.now() + timedelta(hours=hours)
         with database.begin() as connection:
-            connection.execute(insert(RollingUpgradeRow).values(change=PACKED_HEADS, ends_at=ends_at))
+            connection.execute(insert(RollingUpgrade).values(change=PACKED_HEADS, ends_at=ends_at))
     workspace.endpoint(URL)
     workspace.send()
     buffer = OutcomeBuffer(database, wake_ups, lease=LEASE, limits=BufferLimits())

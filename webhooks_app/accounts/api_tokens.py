@@ -170,7 +170,7 @@ def _record_creation(
         **bounds,
     )
     workspace = connection.scalar(select(Workspace.name).where(Workspace.id == workspace_id))
-    security_mails.note_for_actor(
+    security_mails.enqueue_for_actor(
         connection,
         "token.create",
         actor=actor.name,

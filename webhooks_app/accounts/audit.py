@@ -100,13 +100,13 @@ def record(
 def record_for_person(
     connection: Connection, actor: Actor, action: str, user_id: str, **details: str
 ) -> None:
-    """Record it for the account as `record_in_each_workspace` does, and have the person told of it by e-mail.
+    """Record it for the account as `record_in_each_workspace` does, and e-mail the person about it.
 
-    Told of is what somebody may have done who is not they.
+    Only of MAILED_ACTIONS, which somebody else may have taken in their name.
     """
     now = clock.now()
     record_in_each_workspace(connection, actor, action, user_id, now=now, **details)
-    security_mails.note_for_person(
+    security_mails.enqueue_for_person(
         connection, action, user_id, actor=actor.name, address=actor.address, details=details, now=now
     )
 

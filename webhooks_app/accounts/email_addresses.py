@@ -27,7 +27,7 @@ def normalize(address: str) -> str:
         raise ValueError("The e-mail address holds a character that cannot be seen. Type it anew.")
     normal = f"{found.local_part.lower()}@{found.ascii_domain}"
     if len(normal) > LONGEST_EMAIL:
-        raise ValueError(f"An e-mail address may have {LONGEST_EMAIL} characters.")
+        raise ValueError(f"An e-mail address may have at most {LONGEST_EMAIL} characters.")
     return normal
 
 

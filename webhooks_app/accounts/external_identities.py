@@ -1,4 +1,4 @@
-"""Who somebody is here whom a provider has named: an account of their own, that of before, or none.
+"""Which account belongs to a person whom the identity provider names: a new one, an existing one, or none.
 
 An identity is issuer and subject, which a provider gives to nobody else. An e-mail address proves nothing
 unless the provider has verified it; an account that is there already is linked to by its address only where
@@ -81,7 +81,7 @@ def disconnect(database: WriteDatabase, user: User, *, actor: Actor) -> bool:
     return gone > 0
 
 
-def of(session: Session, user_id: str) -> Sequence[ExternalIdentity]:
+def read_all(session: Session, user_id: str) -> Sequence[ExternalIdentity]:
     """Return the identities that log in to the account."""
     theirs = select(ExternalIdentity).where(ExternalIdentity.user_id == user_id)
     return session.scalars(theirs.order_by(ExternalIdentity.created_at)).all()

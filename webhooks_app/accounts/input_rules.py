@@ -22,7 +22,7 @@ def check_name(name: str) -> str:
     if not name:
         raise ValueError("A name must not be empty.")
     if len(name) > LONGEST_NAME:
-        raise ValueError(f"A name may have {LONGEST_NAME} characters; this one has {len(name)}.")
+        raise ValueError(f"A name may have at most {LONGEST_NAME} characters; this one has {len(name)}.")
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
         raise ValueError("The name holds a control character. Type it anew.")
     if visible_text.has_unseen(name):
@@ -37,7 +37,7 @@ def check_password(password: str) -> str:
     if len(password) < SHORTEST_PASSWORD:
         raise ValueError(f"Too short: use {SHORTEST_PASSWORD} characters or more.")
     if len(password) > LONGEST_PASSWORD:
-        raise ValueError(f"A password may have {LONGEST_PASSWORD} characters.")
+        raise ValueError(f"A password may have at most {LONGEST_PASSWORD} characters.")
     if any("\ud800" <= character <= "\udfff" for character in password):  # from a shell of another encoding
         raise ValueError("The password is not valid UTF-8. Type it anew.")
     return password

@@ -79,7 +79,9 @@ def creation_options(party: RelyingParty, user: User, known: Sequence[Passkey], 
         user_id=user.id.encode(),
         user_name=user.email,
         user_display_name=user.name,
-        challenge=passkey_challenges.new(party.secret_key, adding(user.id, browser), now=clock.now()),
+        challenge=passkey_challenges.new(
+            party.secret_key, registration_purpose(user.id, browser), now=clock.now()
+        ),
         authenticator_selection=AuthenticatorSelectionCriteria(
             resident_key=ResidentKeyRequirement.REQUIRED,
             user_verification=UserVerificationRequirement.REQUIRED,
@@ -93,7 +95,7 @@ def creation_options(party: RelyingParty, user: User, known: Sequence[Passkey], 
 
 def request_options(party: RelyingParty, *, browser: str) -> str:
     """Return what the browser's `get` takes, as JSON; which account it is the passkey says."""
-    challenge = passkey_challenges.new(party.secret_key, logging_in(browser), now=clock.now())
+    challenge = passkey_challenges.new(party.secret_key, log_in_purpose(browser), now=clock.now())
     # As the library would write it, which is not loaded for every view of the log-in page.
     return json.dumps(
         {
@@ -157,11 +159,11 @@ def verify(party: RelyingParty, answer: PasskeyAnswer, known: Passkey) -> "Verif
         raise PasskeyRefused(f"{type(error).__name__}: {str(error)[:200]}") from None
 
 
-def adding(user_id: str, browser: str) -> str:
+def registration_purpose(user_id: str, browser: str) -> str:
     return f"add {user_id} {browser}"
 
 
-def logging_in(browser: str) -> str:
+def log_in_purpose(browser: str) -> str:
     return f"log in {browser}"
 
 

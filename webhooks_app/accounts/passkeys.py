@@ -43,7 +43,7 @@ def add(
 
     Raises PasskeyRefused, TooManyPasskeys where there are `most`.
     """
-    answer = passkey_ceremonies.parse(party, text, passkey_ceremonies.adding(user.id, browser))
+    answer = passkey_ceremonies.parse(party, text, passkey_ceremonies.registration_purpose(user.id, browser))
     made = passkey_ceremonies.verify_new(party, answer)
     row = {
         "id": ids.new("psk"),
@@ -72,7 +72,7 @@ def log_in(databases: Databases, party: RelyingParty, text: str, *, browser: str
 
     What is refused of a passkey that somebody has is recorded for that person.
     """
-    answer = passkey_ceremonies.parse(party, text, passkey_ceremonies.logging_in(browser))
+    answer = passkey_ceremonies.parse(party, text, passkey_ceremonies.log_in_purpose(browser))
     known = _find(databases.read, answer)
     try:
         proved = passkey_ceremonies.verify(party, answer, known)
@@ -84,7 +84,7 @@ def log_in(databases: Databases, party: RelyingParty, text: str, *, browser: str
     return known.user_id
 
 
-def of(session: Session, user_id: str) -> Sequence[Passkey]:
+def read_all(session: Session, user_id: str) -> Sequence[Passkey]:
     """Return the passkeys of a person, the oldest first."""
     return session.scalars(select(Passkey).where(Passkey.user_id == user_id).order_by(Passkey.id)).all()
 

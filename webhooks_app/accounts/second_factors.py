@@ -70,7 +70,7 @@ def confirm(
         return recovery_codes.replace_in_transaction(connection, user.id)
 
 
-def is_right(database: WriteDatabase, cipher: Cipher, user_id: str, code: str, *, now: datetime) -> bool:
+def use_code(database: WriteDatabase, cipher: Cipher, user_id: str, code: str, *, now: datetime) -> bool:
     """Return whether it is the app's code of this moment, and use it up."""
     with database.begin() as connection:
         return _take(connection, cipher, user_id, code, now, confirms=False)
@@ -102,7 +102,7 @@ def _opened(cipher: Cipher, user_id: str, encrypted: str) -> str:
         return ""
 
 
-def recover(database: WriteDatabase, user_id: str, code: str, *, actor: Actor) -> bool:
+def use_recovery_code(database: WriteDatabase, user_id: str, code: str, *, actor: Actor) -> bool:
     """Return whether it is a recovery code of that person's, and use it up."""
     with database.begin() as connection:
         is_used = recovery_codes.use_in_transaction(connection, user_id, code)

@@ -17,8 +17,8 @@ log = logging.getLogger(__name__)
 
 # Whether somebody else is in one's account is still worth knowing then.
 LIFE = timedelta(days=2)
-# Longer than a hand-over takes whose server answers each step just before `MailServer.timeout_seconds`; due
-# again then, as the process that was at it has died.
+# Longer than any hand-over takes, even if the server answers each step just before
+# `MailServer.timeout_seconds`; an e-mail not sent by then was left by a process that died, and is due again.
 LONGEST_SEND = timedelta(minutes=5)
 # Behind what the server did not take; doubled with each try: 1, 2, 4 … minutes, at most an hour.
 FIRST_PAUSE = timedelta(minutes=1)

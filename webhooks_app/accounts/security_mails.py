@@ -15,11 +15,11 @@ from webhooks_app.accounts.security_mail_texts import SUBJECTS
 from webhooks_app.core import ids
 from webhooks_app.db.models import SecurityMail, User
 
-# The actions of the audit log that somebody who was not it has to hear of.
-TOLD = frozenset(SUBJECTS)
+# Actions that an account's owner is e-mailed about, as somebody else may have taken them.
+MAILED_ACTIONS = frozenset(SUBJECTS)
 
 
-def note_for_person(
+def enqueue_for_person(
     connection: Connection,
     action: str,
     user_id: str,
@@ -33,7 +33,7 @@ def note_for_person(
     _note(connection, action, User.id, user_id, actor, address, details, now)
 
 
-def note_for_actor(
+def enqueue_for_actor(
     connection: Connection,
     action: str,
     *,
@@ -56,7 +56,7 @@ def _note(
     details: Mapping[str, Any],
     now: datetime,
 ) -> None:
-    if action not in TOLD:
+    if action not in MAILED_ACTIONS:
         return
     row = {
         "id": ids.new("sml"),

@@ -41,6 +41,6 @@ def matching_step(secret: str, code: str, moment: datetime) -> int | None:
 
 
 def uri(secret: str, account: str, issuer: str) -> str:
-    """Return what the QR code holds, which has the app show whose code of what it is."""
+    """Return what the QR code holds, from which the app shows issuer and account."""
     query = urlencode({"secret": secret, "issuer": issuer}, quote_via=quote)
     return f"otpauth://totp/{quote(issuer, safe='')}:{quote(account, safe='')}?{query}"

@@ -16,7 +16,7 @@ from webhooks_app.db.models import LogInTries
 
 @dataclass(frozen=True, slots=True)
 class WindowedLimit:
-    """So many under one key; where it does not count, others have used it up or not."""
+    """At most `limit` within a window under `key`; without `counts` it is checked and not used up."""
 
     key: str
     limit: int

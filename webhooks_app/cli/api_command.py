@@ -89,7 +89,7 @@ def with_client(function: Function) -> Function:
     @wraps(function)
     def begin(*args: Any, profile_name: str | None, **options: Any) -> Any:
         is_json = bool(options.get("is_json"))
-        with clear_failures(is_json=is_json):
+        with exit_on_api_failure(is_json=is_json):
             profile = profiles.read(os.environ, profile_name)
             if profile.shows_token and not is_json:  # of which programs read standard error, too
                 click.echo(
@@ -125,7 +125,7 @@ def _lacking(failure: ApiFailure, scopes: Sequence[str]) -> ApiFailure:
 
 
 @contextmanager
-def clear_failures(*, is_json: bool = False) -> Iterator[None]:
+def exit_on_api_failure(*, is_json: bool = False) -> Iterator[None]:
     """End the process with a sentence, and a status of its own, for what a person has to put right."""
     try:
         yield

@@ -46,7 +46,7 @@ _FILTERS = (
     click.option("--endpoint", metavar="ENDPOINT", help="Its id, or its name with the scope endpoints:read."),
     click.option("--type", "event_type", help="Event type."),
     click.option("--response", help="Class of the last answer or failure: 2xx, 5xx, timeout, …"),
-    click.option("--since", type=Duration(), help="Accepted so long ago at most: 30m, 2h, 7d."),
+    click.option("--since", type=Duration(), help="Accepted within the last 30m, 2h, 7d."),
     click.option("--until", type=Duration(), help="Accepted so long ago at least."),
     click.option("-q", "q", help="An id, or a value in the data."),
 )

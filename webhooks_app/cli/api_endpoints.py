@@ -23,7 +23,9 @@ _FOR_PEOPLE = (
 # Those that look the endpoint up first.
 _CHANGING = ("endpoints:read", "endpoints:write")
 _ENDPOINT = click.argument("endpoint", metavar="ENDPOINT")
-_EVENTS = click.option("--events", metavar="TYPES", help="Event types, apart by commas; all for every one.")
+_EVENTS = click.option(
+    "--events", metavar="TYPES", help="Event types, separated by commas; all for every one."
+)
 _TIMEOUT = click.option("--timeout", type=click.IntRange(1, 30), help="Seconds for an answer.")
 _RATE = click.option("--rate", type=click.IntRange(0), help="Requests a second at most; 0 for no limit.")
 _HEADERS = click.option(
@@ -56,7 +58,7 @@ def list_endpoints(client: ApiClient, state: str | None, event_type: str | None,
 @as_json
 @with_client
 def show(client: ApiClient, endpoint: str, is_json: bool) -> None:
-    """Show an endpoint and how it does."""
+    """Show an endpoint and its health."""
     found = find_endpoint(client, endpoint)
     health = client.request("GET", f"/endpoints/{found['id']}/health").body
     if is_json:

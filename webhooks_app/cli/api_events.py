@@ -43,7 +43,7 @@ def send(client: ApiClient, event_type: str, data: str, key: str | None, is_json
 @click.option("--type", "event_type", help="Of this type only.")
 @click.option("--endpoint", metavar="ENDPOINT", help="To this endpoint only: its id or name.")
 @click.option("-q", "q", help="Of this event, or with this value in the data.")
-@click.option("--since", type=Duration(), help="What was accepted so long ago at most, too: 30m, 2h, 7d.")
+@click.option("--since", type=Duration(), help="What was accepted within the last 30m, 2h, 7d, too.")
 @click.option("--attempts/--no-attempts", default=True, help="Whether to show what becomes of them.")
 @as_json
 @with_client

@@ -187,7 +187,7 @@ def _execute(
     is_interrupted = False
     with secrets or nullcontext():
         try:
-            for result in plan_execution.run(client, plan, results, held=held, secrets=secrets):
+            for result in plan_execution.execute(client, plan, results, held=held, secrets=secrets):
                 if not is_json:
                     click.echo(_result_line(result))
         except KeyboardInterrupt:

@@ -11,7 +11,7 @@ from webhooks_app.config import Settings
 from webhooks_app.db import backups, schema_version
 from webhooks_app.db.backups import BackupFailed
 from webhooks_app.endpoints import key_rotation
-from webhooks_app.jobs.process import clear_errors
+from webhooks_app.jobs.process import exit_on_start_error
 
 _file = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 
@@ -31,12 +31,12 @@ def backup(file: Path) -> None:
 @click.command()
 @_file
 def restore(file: Path) -> None:
-    """Bring a copy back into an empty database.
+    """Restore a copy into an empty database.
 
-    Nothing else may run meanwhile. What was waiting when it was made is sent again, under the ids of then.
+    Nothing else may run meanwhile. What was waiting when it was made is sent again, under the same ids.
     """
     _call(backups.restore, file, config.read)
-    print(f"{file} is back.")
+    print(f"{file} is restored.")
     with begin_command(may_be_older=True) as opened:
         is_older = schema_version.is_older(opened.databases.read)
         # Of an older schema this code may not read what is encrypted.
@@ -57,7 +57,7 @@ def restore(file: Path) -> None:
 
 def _call(act: Callable[[str, Path], None], file: Path, read: Callable[[], Settings]) -> None:
     """Call `act` with the database's URL and the file; what it cannot do ends the process with one line."""
-    with clear_errors():
+    with exit_on_start_error():
         database_url = read().database_url
     try:
         act(database_url, file)

@@ -1,4 +1,4 @@
-"""How each long-lived process begins."""
+"""The set-up that all long-lived processes share: streams, limits, settings, log."""
 
 from webhooks_app import config
 from webhooks_app.config import Settings
@@ -10,8 +10,8 @@ from webhooks_app.monitoring import tracing
 def begin() -> Settings:
     """Return the settings, with the log set up. Raises ConfigError, for `clear_errors`."""
     standard_streams.outlast_full_disk()
-    process.end_undisturbed()
-    tracing.leave_out()
+    process.ignore_stop_signals_at_exit()
+    tracing.block_import_unless_enabled()
     open_files.require()
     settings = config.read()
     tracing.check()

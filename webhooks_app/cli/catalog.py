@@ -17,7 +17,7 @@ from webhooks_app.db.models import Endpoint, Subscription, Workspace
 from webhooks_app.events import catalog, catalog_changes
 from webhooks_app.events.catalog import Catalog, CatalogError
 from webhooks_app.events.catalog_changes import CatalogChange
-from webhooks_app.jobs.process import clear_errors
+from webhooks_app.jobs.process import exit_on_start_error
 
 _PATH = click.Path(exists=True, path_type=Path)
 # As diff(1) ends where it found something.
@@ -37,7 +37,7 @@ def check(path: Path | None) -> None:
     Without PATH, those that WEBHOOKS_CATALOG names. Prints all that is wrong, each with its file and line,
     and ends with status 78 then.
     """
-    with clear_errors():
+    with exit_on_start_error():
         loaded = _load(path or config.read(begins=False).catalog)
     count, groups = len(loaded.event_types), len(loaded.groups)
     click.echo(f"Nothing is wrong: {count} event types in {groups} groups.")

@@ -10,7 +10,7 @@ from webhooks_app.app import create_app
 from webhooks_app.db import schema_version, transient_errors
 from webhooks_app.db.database_limits import COMMAND_LIMITS
 from webhooks_app.extensions import db, services
-from webhooks_app.jobs.process import clear_errors
+from webhooks_app.jobs.process import exit_on_start_error
 from webhooks_app.services import Services
 
 
@@ -19,10 +19,10 @@ def begin_command(*, may_be_older: bool = False) -> Iterator[Services]:
     """Yield the services of an application whose database has a schema that this code runs on.
 
     With `may_be_older` also one from before this code. What a person has to put right ends the process with
-    one line: see `clear_command_errors`.
+    one line: see `exit_on_command_error`.
     """
     with (
-        clear_command_errors(),
+        exit_on_command_error(),
         create_app(config.read_existing(), database_limits=COMMAND_LIMITS).app_context(),
     ):
         try:
@@ -34,10 +34,10 @@ def begin_command(*, may_be_older: bool = False) -> Iterator[Services]:
 
 
 @contextmanager
-def clear_command_errors() -> Iterator[None]:
-    """End the process with one line, as `clear_errors` does, also for a database that cannot serve."""
+def exit_on_command_error() -> Iterator[None]:
+    """End the process with one line, as `exit_on_start_error` does, also for a database that cannot serve."""
     try:
-        with clear_errors():
+        with exit_on_start_error():
             yield
     except transient_errors.DATABASE_ERRORS as error:
         transient_errors.raise_unless_transient(error)

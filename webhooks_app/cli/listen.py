@@ -38,16 +38,22 @@ def default_name(host: str) -> str:
 
 @click.command(cls=ApiCommand)
 @click.option("--forward-to", type=Url(), required=True, help="Where to: a URL on this machine, or a port.")
-@click.option("--events", multiple=True, metavar="TYPES", help="Event types, apart by commas; otherwise all.")
-@click.option("--since", type=Duration(), help="Events of so long before now, too: 30m, 2h, 7d at most.")
+@click.option(
+    "--events", multiple=True, metavar="TYPES", help="Event types, separated by commas; otherwise all."
+)
+@click.option("--since", type=Duration(), help="Events of the last 30m, 2h …, too; 7d at most.")
 @click.option(
     "--name", type=ListenerName(), help="One listener of each name; otherwise the name of this machine."
 )
 @click.option(
     "--timeout", type=click.IntRange(1, 30), metavar="SECONDS", help="For an answer; else the workspace's."
 )
-@click.option("--concurrency", type=click.IntRange(1, 20), default=1, help="So many at once; otherwise one.")
-@click.option("--header", "headers", type=Header(), multiple=True, help="Comes with each; repeatable.")
+@click.option(
+    "--concurrency", type=click.IntRange(1, 20), default=1, help="How many to hand on at once; default one."
+)
+@click.option(
+    "--header", "headers", type=Header(), multiple=True, help="A header to add to each request; repeatable."
+)
 @click.option("--skip-verify", is_flag=True, help="Take any certificate of an https URL.")
 @click.option("--json", "is_json", is_flag=True, help="One object a line, for programs.")
 @with_client

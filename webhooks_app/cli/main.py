@@ -1,4 +1,4 @@
-"""The shell's door: `avra COMMAND`, or `python -m webhooks_app COMMAND`."""
+"""The entry point of the shell's commands: `avra COMMAND`, or `python -m webhooks_app COMMAND`."""
 
 import sys
 from importlib import import_module
@@ -52,7 +52,7 @@ class _Commands(click.Group):
     """A group that imports a command's module when the command is asked for."""
 
     def main(self, *arguments: Any, **options: Any) -> Any:
-        tracing.leave_out()
+        tracing.block_import_unless_enabled()
         return super().main(*arguments, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -71,7 +71,7 @@ class _Commands(click.Group):
         module = import_module(f"webhooks_app.cli.{_COMMANDS[cmd_name]}")
         command: click.Command = getattr(module, _FUNCTIONS.get(cmd_name, cmd_name.replace("-", "_")))
         if cmd_name not in _LONG_LIVED:
-            interrupts.raise_again()
+            interrupts.raise_keyboard_interrupt()
         return command
 
 

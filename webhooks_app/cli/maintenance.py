@@ -6,7 +6,7 @@ import click
 
 from webhooks_app.accounts import stored_addresses
 from webhooks_app.app import create_app
-from webhooks_app.cli.command_services import begin_command, clear_command_errors
+from webhooks_app.cli.command_services import begin_command, exit_on_command_error
 from webhooks_app.cli.schema import upgrade
 from webhooks_app.core import clock, logging_setup
 from webhooks_app.core.encryption import DecryptionError
@@ -20,7 +20,7 @@ from webhooks_app.extensions import services
 @click.command()
 def migrate() -> None:
     """Bring the database's schema up to date."""
-    with clear_command_errors():
+    with exit_on_command_error():
         app = create_app(database_limits=COMMAND_LIMITS)
         logging_setup.set_up("WARNING")
         with app.app_context():
@@ -52,7 +52,7 @@ def expire() -> None:
 
 
 @click.command()
-@click.confirmation_option(prompt="Nothing can be written until the file is written anew. Go on?")
+@click.confirmation_option(prompt="Nothing can be written until the file is rewritten. Continue?")
 def vacuum() -> None:
     """Write an SQLite file anew, without its unused space.
 

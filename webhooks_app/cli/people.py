@@ -117,7 +117,7 @@ def reset_two_factor(email: str) -> None:
     with begin_command() as opened:
         with opened.read.session() as session:
             user = listing.find_user(session, email)
-            has_passkey = bool(passkeys.of(session, user.id))
+            has_passkey = bool(passkeys.read_all(session, user.id))
         if user.second_factor_at is None and not has_passkey:
             raise click.ClickException(f"{user.email} has no two-factor authentication and no passkey.")
         second_factors.reset(opened.write, user, actor=SHELL)

@@ -32,7 +32,7 @@ class StepResult:
     failure: ApiFailure | None = None
 
 
-def run(
+def execute(
     client: ApiClient, plan: Plan, results: list[StepResult], *, held: str | None, secrets: SecretsFile | None
 ) -> Iterator[StepResult]:
     """Do the steps and yield the result of each; `results` has all of them from the start.

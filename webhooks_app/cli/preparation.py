@@ -5,7 +5,7 @@ from typing import Any
 
 from webhooks_app.app import create_app
 from webhooks_app.cli import demo
-from webhooks_app.cli.command_services import clear_command_errors
+from webhooks_app.cli.command_services import exit_on_command_error
 from webhooks_app.cli.maintenance import bring_up_to_date
 from webhooks_app.config import Settings
 from webhooks_app.core import logging_setup
@@ -28,7 +28,7 @@ def prepare(settings: Settings, consumer_port: int) -> str:
     As JSON: `redis`, null where REDIS_URL names one that runs, and `shown`. What a person has to put right
     ends the process with one line.
     """
-    with clear_command_errors():
+    with exit_on_command_error():
         redis = _redis_command(settings)
         shown = _prepare_database(settings, consumer_port)
     return json.dumps({"redis": redis, "shown": shown})

@@ -12,7 +12,7 @@ from webhooks_app.cli.beginning import begin
 from webhooks_app.config import Settings
 from webhooks_app.jobs import child_process, open_files
 from webhooks_app.jobs.prefork import Prefork
-from webhooks_app.jobs.process import clear_errors, gc_freeze
+from webhooks_app.jobs.process import exit_on_start_error, gc_freeze
 from webhooks_app.transport.sender_limits import fit_open_files
 
 
@@ -39,7 +39,7 @@ def run_workers(*, is_replaced: bool = False) -> None:
 
     `is_replaced`: whether something replaces this process when it ends: a single worker then needs no parent.
     """
-    with clear_errors():
+    with exit_on_start_error():
         settings = begin()
         warn_of_few_open_files(settings)
         if settings.workers > 1:
@@ -54,7 +54,7 @@ def run_workers(*, is_replaced: bool = False) -> None:
 
 def warn_of_few_open_files(settings: Settings) -> None:
     """Raise the limit of open files; print one line where it lowers WEBHOOKS_IN_FLIGHT."""
-    in_flight, _ = fit_open_files(settings.in_flight, open_files.allow())
+    in_flight, _ = fit_open_files(settings.in_flight, open_files.raise_limit())
     if in_flight < settings.in_flight:
         what = f"each worker has {in_flight} requests under way at most, not {settings.in_flight}"
         open_files.warn(f"{what} (WEBHOOKS_IN_FLIGHT).")
@@ -62,7 +62,7 @@ def warn_of_few_open_files(settings: Settings) -> None:
 
 def run_scheduler() -> None:
     """Run the scheduler until asked to end."""
-    with clear_errors():
+    with exit_on_start_error():
         settings = begin()
         child_process.do_in_child(partial(_check, settings))
         from webhooks_app.cli import scheduler_process

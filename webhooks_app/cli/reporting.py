@@ -67,8 +67,8 @@ def _act_for_all(databases: Databases) -> None:
     """
     from webhooks_app.monitoring import backlog, reports
 
-    if backlog.take_turn(databases):
-        reports.forget(databases.write)
+    if backlog.sample_if_due(databases):
+        reports.delete_ended(databases.write)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from webhooks_app.core import instance_folder, standard_streams
 from webhooks_app.jobs import adoption, child_process, open_files, process, supervisor
 from webhooks_app.jobs.loader import Loader
 from webhooks_app.jobs.orphan_guard import PYTHON
-from webhooks_app.jobs.process import clear_errors
+from webhooks_app.jobs.process import exit_on_start_error
 from webhooks_app.jobs.supervisor import Command
 
 
@@ -28,13 +28,13 @@ def run() -> None:
     That is the web, a worker, the scheduler, a Redis unless REDIS_URL names one, and a consumer to try it on.
     All that it writes is in one folder, WEBHOOKS_INSTANCE. Its Redis comes with the extra `embedded`.
     """
-    with clear_errors():
+    with exit_on_start_error():
         sys.exit(_run())
 
 
 def _run() -> int:
     standard_streams.outlast_full_disk()
-    process.end_undisturbed()
+    process.ignore_stop_signals_at_exit()
     open_files.require()
     os.umask(0o077)  # whatever it writes is for its owner alone
     os.environ.update(_with_demo_target())
@@ -42,7 +42,7 @@ def _run() -> int:
     process.print_warnings(settings)
     os.environ["WEBHOOKS_HOST"] = settings.host  # so that no process of it warns of the same again
     consumer_port = settings.port + 1
-    with instance_folder.hold(settings.instance) as held:
+    with instance_folder.lock(settings.instance) as held:
         _refuse_taken_port(settings.host, settings.port)
         _refuse_taken_port("127.0.0.1", consumer_port, user=", the demo consumer's, one above PORT,")
         prepare = partial(_prepare, settings, consumer_port)
@@ -66,7 +66,7 @@ def _run() -> int:
 
 
 def _with_demo_target() -> dict[str, str]:
-    """The environment in which deliveries may also go to the demo consumer, and nowhere else new.
+    """Return the environment in which deliveries may also go to the demo consumer, and nowhere else new.
 
     Its admin is the operator, unless others are named.
     """

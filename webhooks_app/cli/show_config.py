@@ -13,7 +13,7 @@ from webhooks_app.core import instance_folder
 from webhooks_app.core.oidc_settings import OidcSettings
 from webhooks_app.core.text_display import MASK
 from webhooks_app.core.url_masking import mask_url
-from webhooks_app.jobs.process import clear_errors
+from webhooks_app.jobs.process import exit_on_start_error
 
 _OIDC: dict[str, Callable[[OidcSettings], object]] = {
     "ISSUER": lambda oidc: oidc.issuer,
@@ -78,7 +78,7 @@ def config(is_json: bool) -> None:
 
     With where it comes from, and without what is secret.
     """
-    with clear_errors():
+    with exit_on_start_error():
         settings = settings_module.read(begins=False)
     values = {name: value(settings) for name, value in _VALUES.items()}
     if is_json:

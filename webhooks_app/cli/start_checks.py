@@ -3,12 +3,12 @@
 from webhooks_app.config import Settings
 from webhooks_app.db import schema_version
 from webhooks_app.jobs import redis_start
-from webhooks_app.jobs.process import clear_errors
+from webhooks_app.jobs.process import exit_on_start_error
 
 
 def check(settings: Settings) -> None:
     """Print one line, and end this process, for a catalog, a schema or a Redis that they cannot work with."""
-    with clear_errors():
+    with exit_on_start_error():
         if settings.catalog:
             from webhooks_app.events import catalog  # loads JSON Schema
 

@@ -20,7 +20,7 @@ from webhooks_app.jobs import open_files
 from webhooks_app.jobs.prefork import Prefork
 from webhooks_app.jobs.process import (
     announce_ready,
-    clear_errors,
+    exit_on_start_error,
     gc_freeze,
 )
 from webhooks_app.monitoring.own_report import WEB
@@ -58,7 +58,7 @@ def run_web(count: int | None = None, *, command: Sequence[str] | None = None) -
 
     `command`: what restarts it, where that is not the command that this process was started with.
     """
-    with clear_errors():
+    with exit_on_start_error():
         _run(count, command)
 
 
@@ -168,7 +168,7 @@ def fitting_limits(settings: config.Settings) -> ServerLimits:
     Raises ConfigError where it is too low for as many threads.
     """
     open_files.require(least_open_files(settings.web_threads))
-    limits = fit_open_files(settings.web_threads, open_files.allow())
+    limits = fit_open_files(settings.web_threads, open_files.raise_limit())
     if limits.connections < DEFAULT_LIMITS.connections:
         most = f"{limits.connections} clients may be connected at the same time"
         open_files.warn(f"{most}, not {DEFAULT_LIMITS.connections}, to each web process.")

@@ -10,7 +10,7 @@ from webhooks_app.config import Settings
 from webhooks_app.db import engines
 from webhooks_app.jobs import process, redis_start
 from webhooks_app.jobs.delivery_worker import DeliveryWorker
-from webhooks_app.jobs.process import announce_ready, clear_errors
+from webhooks_app.jobs.process import announce_ready, exit_on_start_error
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.monitoring.own_report import WORKER
 from webhooks_app.monitoring.tracing import tracer_of
@@ -25,7 +25,7 @@ def load_libraries(database_url: str) -> None:
 
 def run(settings: Settings) -> None:
     """Work until asked to stop; the log and the limit of open files are those that the pool has set up."""
-    with clear_errors():
+    with exit_on_start_error():
         redis = redis_start.connect(settings.redis_url)
         context = tasks.context()
         backoff = context.services.wake_ups.backoff

@@ -102,7 +102,7 @@ def _tighten(folder: Path) -> list[str]:
 
 
 def _take_rights(path: Path) -> bool:
-    """Whether nobody but its owner has a right to it now."""
+    """Take all rights from others; return whether they have none now."""
     try:
         found = path.stat()
         if stat.S_IMODE(found.st_mode) & _OTHERS:
@@ -174,7 +174,7 @@ def generated_secret(path: Path, make: Callable[[], str], *, keeps: bool) -> str
 def require_keys_of_database(keys: Path) -> None:
     """Raise ConfigError where the file of the keys is gone, but not the database that was written with them.
 
-    With other keys, all of its endpoints' secrets would be lost without a word.
+    With other keys, all of its endpoints' secrets would be lost silently.
     """
     if _has_content(keys.with_name(_DATABASE)) and not _has_content(keys):
         raise ConfigError(
@@ -202,7 +202,7 @@ def _write_once(path: Path, text: str) -> None:
         draft.unlink(missing_ok=True)
 
 
-def hold(folder: Path) -> IO[str]:
+def lock(folder: Path) -> IO[str]:
     """Hold the folder for this process, and for those that inherit the file, while the file is open.
 
     Waits for the processes of a supervisor that was killed. Raises ConfigError when another one runs from it,

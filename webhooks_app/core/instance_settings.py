@@ -49,7 +49,7 @@ def encryption_keys(env: Mapping[str, str], instance: Instance) -> tuple[str, ..
 
 
 def _generated(name: str, file_name: str, instance: Instance, make: Callable[[], str]) -> str:
-    """A secret kept in a file of the embedded set-up; made on its first run, demanded of any other."""
+    """Return a secret kept in a file of the embedded set-up; made on its first run, demanded of any other."""
     if not instance.is_embedded:
         raise ConfigError(f"{name} must be set when DATABASE_URL is.")
     return instance_folder.generated_secret(instance.folder / file_name, make, keeps=instance.keeps)

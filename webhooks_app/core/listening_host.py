@@ -1,4 +1,4 @@
-"""The host that the web listens on, told from what a shell calls its host."""
+"""The host that the web listens on, not to be confused with the HOST that some shells set."""
 
 import re
 import socket

@@ -23,7 +23,7 @@ _NEEDS_QUOTES = re.compile(r'[\s="]|\A\Z')
 _SHORT_ESCAPES = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 
-# The id of the request that this thread or task is at, which each record of it then has.
+# The id of the request that this thread or task is answering, which each record of it then has.
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 

@@ -83,8 +83,9 @@ DESCRIPTIONS: dict[OutcomeClass, OutcomeDescription] = {
     ),
     OutcomeClass.PLATFORM: OutcomeDescription(
         "Not sent",
-        "This platform had no means left to send the request; the endpoint was not asked.",
-        "It is tried again on schedule. If this goes on, tell whoever runs this platform.",
+        "This platform had no sockets, ports, memory or threads left to send the request; the endpoint was "
+        "not contacted.",
+        "It is tried again on schedule. If this continues, tell whoever runs this platform.",
     ),
     OutcomeClass.SECRET: OutcomeDescription(
         "Secret unreadable",

@@ -77,7 +77,7 @@ class Timings:
 class Outcome:
     """What one attempt produced. `status` is 0 where no status line came.
 
-    `held_until_deadline`: the request took all of its time, which it may also do before a success whose body
+    `reached_deadline`: the request took all of its time, which it may also do before a success whose body
     never ends.
 
     `detail` becomes one line that any database takes, as libcurl's messages quote what a server sent.
@@ -92,7 +92,7 @@ class Outcome:
     response_body: bytes = b""
     truncated: bool = False
     retry_after: str = ""
-    held_until_deadline: bool = False
+    reached_deadline: bool = False
 
     def __post_init__(self) -> None:
         if self.detail:

@@ -25,7 +25,7 @@ _SHAPES = tuple(
 )
 
 
-def select(env: Mapping[str, str], prefix: str) -> frozenset[str]:
+def names_set_by_cluster(env: Mapping[str, str], prefix: str) -> frozenset[str]:
     """Return the names that begin with `prefix` and that a cluster has set, as their values show."""
     own = {name: value for name, value in env.items() if name.startswith(prefix)}
     found = {name for name, value in own.items() if _is_of_a_service(name.removeprefix(prefix), value)}

@@ -1,4 +1,4 @@
-"""Locks of PostgreSQL by a number, which hold up nobody but whoever asks for the same one."""
+"""Locks of PostgreSQL by a number, each blocks only those who ask for the same number."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ _PROBE_HOST = """
 
 
 @contextmanager
-def try_hold(database: WriteDatabase, number: int) -> Iterator[bool]:
+def try_lock(database: WriteDatabase, number: int) -> Iterator[bool]:
     """Yield whether nobody else has the lock; it is this block's then until its end.
 
     A transaction holds it, as a session cannot behind a pooler. Meanwhile that has neither a snapshot, for

@@ -1,4 +1,4 @@
-"""Copies of a whole database in one file, made while everything runs, and brought back.
+"""Copies of a whole database in one file, made while everything runs, and restored.
 
 Each is of one moment: what was accepted before it began is in it, no event without its deliveries.
 """
@@ -23,7 +23,7 @@ _LOCK_SECONDS = 30.0
 
 
 class BackupFailed(Exception):
-    """A copy was not made, or not brought back; the message says why, and nothing has changed."""
+    """A copy was not made, or not restored; the message says why, and nothing has changed."""
 
 
 def make(database_url: str, path: Path) -> None:
@@ -36,7 +36,7 @@ def make(database_url: str, path: Path) -> None:
 
 
 def restore(database_url: str, path: Path) -> None:
-    """Bring a copy back into an empty database. Raises BackupFailed, with nothing changed."""
+    """Restore a copy into an empty database. Raises BackupFailed, with nothing changed."""
     url = make_url(database_url)
     is_sqlite = url.get_backend_name() == "sqlite"
     _require_kind(path, "SQLite" if is_sqlite else "PostgreSQL")
@@ -103,7 +103,7 @@ def _restore_sqlite(url: URL, path: Path) -> None:
     try:
         _fill(target, write)
     except sqlite3.Error as error:
-        raise BackupFailed(f"{path} cannot be brought back: {error}.") from None
+        raise BackupFailed(f"{path} cannot be restored: {error}.") from None
 
 
 def _dump_postgresql(url: URL, draft: Path) -> None:

@@ -1,4 +1,4 @@
-"""Whether it is worth waiting for the database, so that one which is silent does not take every thread along.
+"""Whether it is worth waiting for the database, so that one which is silent does not occupy every thread.
 
 See "Circuit Breaker" and "Bulkheads" in Michael Nygard's "Release It!". The second is there because the first
 needs a wait to end: while most threads wait, any more wait for a short time only, and not at all once nobody

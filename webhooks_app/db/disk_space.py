@@ -30,8 +30,8 @@ def advice(connection: Connection) -> str | None:
         return None
     free = use.free * use.page_bytes // 1024**2
     return (
-        f"Its file never becomes smaller; {free} MB of it are free. `avra vacuum` makes it anew, while "
-        "nothing else runs, so that what retention deletes goes back to the disk from then on."
+        f"Its file never shrinks; {free} MB of it are free. Stop everything and run `avra vacuum`, which "
+        "rewrites it; from then on the disk gets back what retention deletes."
     )
 
 

@@ -2,7 +2,7 @@
 
 A migration cannot, as it is one; it leaves a row of `rolling_upgrades`. `avra migrate` then builds the new
 indexes, and the hourly job drops those that they replace once no code runs any more that asks for them.
-Either goes on where a process ended.
+Either resumes where a process stopped.
 """
 
 import logging
@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 from webhooks_app.db import advisory_locks, rolling_upgrades
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.event_conditions import part_of
-from webhooks_app.db.models import RollingUpgradeRow
+from webhooks_app.db.models import RollingUpgrade
 from webhooks_app.db.moment_index import hash_of, moment_of
 from webhooks_app.db.transient_errors import Cause, cause_of, reason
 
@@ -114,12 +114,12 @@ def bring_up_to_date(
     if database.dialect.name != "postgresql":
         return
     work = _Work(database, now, should_stop, limits)
-    if work.is_done():
+    if work.try_finish():
         return
     tell_waiting()
     while not should_stop():
         time.sleep(limits.pause_seconds)
-        if work.is_done():
+        if work.try_finish():
             return
 
 
@@ -153,7 +153,7 @@ class _Work:
         self._limits = limits
         self._deadlocks = 0
 
-    def is_done(self) -> bool:
+    def try_finish(self) -> bool:
         """Do what is due, and tell whether all of it is done; not where another process is at it."""
         try:
             return self._finish()
@@ -166,7 +166,7 @@ class _Work:
     def _finish(self) -> bool:
         if not any(self._ends_at(each) for each in CHANGES):
             return True
-        with advisory_locks.try_hold(self._database, LOCK) as is_held:
+        with advisory_locks.try_lock(self._database, LOCK) as is_held:
             return is_held and all(self._finish_change(each) for each in CHANGES)
 
     def _finish_change(self, change: IndexChange) -> bool:
@@ -178,7 +178,7 @@ class _Work:
                 return False
         if self._now >= ends_at and self._drop_replaced(change.replaced):
             with self._database.begin() as connection:
-                connection.execute(delete(RollingUpgradeRow).where(RollingUpgradeRow.change == change.change))
+                connection.execute(delete(RollingUpgrade).where(RollingUpgrade.change == change.change))
         return True
 
     def _ends_at(self, change: IndexChange) -> datetime | None:

@@ -188,7 +188,7 @@ def _range(
 
 
 def _chunk(session: Session, search: Search, low: str, high: str, rows: int, upwards: bool) -> Subquery:
-    """The next ids of all ranges, merged."""
+    """Return the next ids of all ranges, merged."""
     parts = [_range(session, search, each, low, high, rows, upwards).subquery() for each in search.ranges]
     if len(parts) == 1:
         return parts[0]

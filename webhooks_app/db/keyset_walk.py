@@ -22,8 +22,8 @@ def walk(
 ) -> Iterator[Sequence[Row[*tuple[Any, ...]]]]:
     """Yield all rows of the statement, whose first column is `key`, in the order of the key.
 
-    They come in batches of `batch_rows()`, each read in a transaction of its own; so a row that was added
-    behind the batch before is met, and nobody keeps old rows alive meanwhile. `by_moments` says that the
+    They come in batches of `batch_rows()`, each read in a transaction of its own; so a row added after the
+    previous batch is found, and no long transaction keeps old rows alive. `by_moments` says that the
     statement's conditions are those of `moment_index`: several batches are read at once then.
     """
     after = ""

@@ -15,7 +15,7 @@ _POLLS: dict[int, tuple[int, int]] = {PollingStatus.READING: (1, 0), PollingStat
 
 
 def request(connection: PGconn) -> None:
-    """Ask the server, in the background, to end what it is at for the connection."""
+    """Ask the server, in the background, to cancel the connection's running statement."""
     with suppress(psycopg.NotSupportedError):  # libpq before 17
         cancellation = connection.cancel_conn()
         threading.Thread(target=_cancel, args=(cancellation,), daemon=True).start()

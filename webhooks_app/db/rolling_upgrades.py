@@ -1,4 +1,4 @@
-"""Until when processes of the code before may run beside those of this code.
+"""Until when processes of the previous version may run beside those of this code.
 
 What they could not read is not written until then, and what they need is not taken away.
 """
@@ -26,7 +26,7 @@ EVENT_PART_INDEX = "event_part_index"
 _ENDS_AT = text("SELECT ends_at FROM rolling_upgrades WHERE change = :change").columns(ends_at=UtcDateTime())
 
 
-class RollingUpgrade:
+class UpgradeEnd:
     """One change that waits for the upgrade's end; the database is asked once."""
 
     def __init__(self, connect: Callable[[], AbstractContextManager[Connection]], change: str) -> None:
@@ -37,7 +37,7 @@ class RollingUpgrade:
         self._is_known = False
 
     def is_over(self, now: datetime) -> bool:
-        """Return whether no process of the code before runs any more. Raises DBAPIError."""
+        """Return whether no process of the previous version runs any more. Raises DBAPIError."""
         if not self._is_known:
             with self._connect() as connection:
                 self._ends_at = read_end_of_old_code(connection, self._change)

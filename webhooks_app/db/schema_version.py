@@ -11,7 +11,7 @@ from sqlalchemy import Connection, inspect, text
 from webhooks_app.core.start_errors import StartError
 from webhooks_app.db import engines
 from webhooks_app.db.engines import ReadDatabase
-from webhooks_app.db.transient_errors import database_may_be_away
+from webhooks_app.db.transient_errors import tolerate_unavailable_database
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def check_at_start(database_url: str) -> None:
     """
     engine = engines.open_engine(database_url, waits_for_disk=True)
     try:
-        with database_may_be_away(log):
+        with tolerate_unavailable_database(log):
             check(ReadDatabase(engine))
     finally:
         engine.dispose()

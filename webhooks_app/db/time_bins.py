@@ -9,7 +9,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from webhooks_app.db.models.base import microseconds
 
 
-def position(
+def bin_number(
     session: Session, moment: InstrumentedAttribute[datetime], since: datetime, step: timedelta
 ) -> ColumnElement[Any]:
     """Return the SQL of which bin the moment lies in: 0 for the one that starts at `since`."""

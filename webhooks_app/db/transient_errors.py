@@ -114,7 +114,7 @@ def log_unavailable(logger: logging.Logger, error: Exception, **fields: Any) -> 
 
 
 @contextmanager
-def database_may_be_away(logger: logging.Logger, **fields: Any) -> Iterator[None]:
+def tolerate_unavailable_database(logger: logging.Logger, **fields: Any) -> Iterator[None]:
     """End the block early, and log it, if the database cannot serve just now; raise all other errors."""
     try:
         yield

@@ -24,7 +24,7 @@ class Refusal:
 
 
 class WriteRefusals:
-    """One per process, shared by its threads; the thread that reports last is believed."""
+    """One per process, shared by its threads; the last report counts."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

@@ -1,7 +1,8 @@
 """Erasing the payloads that their workspace keeps no longer, while the log stays.
 
-It walks the events from where the last run came to, in the batches of retention. What is passed over, as
-something of it is pending, held or finished only lately, is noted and looked at again by each run.
+It walks the events from where the last run came to, in the batches of retention. An event with deliveries
+that are pending, held or finished only lately is skipped, recorded in `late_payloads`, and tried again by
+each run.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from webhooks_app.db.models import Event, LatePayload, Workspace
 from webhooks_app.db.upsert import insert_rows_if_new
 from webhooks_app.deliveries import deliveries_of_events
 from webhooks_app.deliveries.erasure import payload_rows
-from webhooks_app.deliveries.retention_batches import Batches
+from webhooks_app.deliveries.retention_batches import BatchRunner
 
 # As the log does, a payload counts from when its last delivery was finished. Most are within minutes of being
 # accepted, which need not be noted.
@@ -24,7 +25,7 @@ _FINISHED_LATE = timedelta(hours=1)
 
 
 class FinishedErasures:
-    """Events that were erased before their time, by workspace, of which no row has anything any more.
+    """Events that were erased before their time, by workspace, of whose payload no row has anything any more.
 
     Their notes stay until PostgreSQL's statistics and the file beside an SQLite database have nothing
     of them, either.
@@ -39,18 +40,18 @@ class FinishedErasures:
     def add(self, workspace_id: str, event_ids: Sequence[str]) -> None:
         self._named.setdefault(workspace_id, []).extend(event_ids)
 
-    def drop_notes(self, batches: Batches) -> None:
+    def drop_notes(self, batches: BatchRunner) -> None:
         """Have the next runs look at them no more."""
         for workspace_id, named in self._named.items():
             batches.apply_in_pieces(partial(_drop_notes, workspace_id=workspace_id), named)
 
 
-def expire(batches: Batches, workspace: Workspace, finished: FinishedErasures, *, now: datetime) -> int:
+def expire(batches: BatchRunner, workspace: Workspace, finished: FinishedErasures, *, now: datetime) -> int:
     """Erase what the workspace keeps no longer; return how many events' payloads.
 
     What was erased before its time, and is so to its end now, is added to `finished`.
     """
-    if payload_rows.held_until(batches.databases.read, now=now):
+    if payload_rows.erasure_blocked_until(batches.databases.read, now=now):
         return 0
     _finish_erasures(batches, workspace.id, finished)
     before = now - timedelta(days=workspace.kept_payload_days)
@@ -76,7 +77,7 @@ def _drop_notes(connection: Connection, named: Sequence[str], /, *, workspace_id
     return connection.execute(delete(LatePayload).where(*noted)).rowcount
 
 
-def _finish_erasures(batches: Batches, workspace_id: str, finished: FinishedErasures) -> None:
+def _finish_erasures(batches: BatchRunner, workspace_id: str, finished: FinishedErasures) -> None:
     """Erase what is left of events that were erased before their time, whoever did it."""
     erased = (
         select(LatePayload.event_id)
@@ -91,7 +92,7 @@ def _finish_erasures(batches: Batches, workspace_id: str, finished: FinishedEras
             finished.add(workspace_id, named)
 
 
-def _erase_late(batches: Batches, workspace_id: str, before: datetime, now: datetime) -> int:
+def _erase_late(batches: BatchRunner, workspace_id: str, before: datetime, now: datetime) -> int:
     count = 0
     # What was erased before its time is for `_finish_erasures`; of some the log has taken the event along.
     late = (
@@ -111,7 +112,7 @@ def _erase_late(batches: Batches, workspace_id: str, before: datetime, now: date
     return count
 
 
-def _erase_attempts(batches: Batches, event_ids: Sequence[str], before: datetime) -> list[str] | None:
+def _erase_attempts(batches: BatchRunner, event_ids: Sequence[str], before: datetime) -> list[str] | None:
     """Erase the attempts of the events that were finished before; return these, None if told to stop.
 
     They go before the bodies, so that a run that is killed between the two leaves nothing behind.

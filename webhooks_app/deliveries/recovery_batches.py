@@ -25,7 +25,7 @@ _RESTARTED: dict[Status | None, Sequence[DeliveryState]] = {
 
 
 @dataclass(slots=True, frozen=True)
-class Batch:
+class BatchResult:
     """A batch that was dealt with: how many deliveries, and the endpoints that are sent some of them.
 
     `without_payload` were to be replayed, but their payload was erased.
@@ -36,7 +36,7 @@ class Batch:
     without_payload: int = 0
 
 
-NOTHING = Batch(0, frozenset())
+NOTHING = BatchResult(0, frozenset())
 
 
 @dataclass(slots=True, frozen=True)
@@ -49,16 +49,18 @@ class RecoveryTask:
     log_filter: LogFilter
 
 
-def act(connection: Connection, task: RecoveryTask, delivery_ids: Sequence[str], *, now: datetime) -> Batch:
+def apply_action(
+    connection: Connection, task: RecoveryTask, delivery_ids: Sequence[str], *, now: datetime
+) -> BatchResult:
     """Send, replay or cancel those of the deliveries that still are as the filter wants them."""
     if task.action is RecoveryAction.CANCEL:
         canceled = cancellations.cancel_several(connection, task.workspace_id, delivery_ids, now=now)
         _mark(connection, task.recovery_id, canceled)
-        return Batch(len(canceled), frozenset())
+        return BatchResult(len(canceled), frozenset())
     sent = _send(connection, task, delivery_ids, now)
     _mark(connection, task.recovery_id, list(sent))
     left = [each for each in delivery_ids if each not in sent]
-    return Batch(len(sent), frozenset(sent.values()), payload_rows.count_erased(connection, left))
+    return BatchResult(len(sent), frozenset(sent.values()), payload_rows.count_erased(connection, left))
 
 
 def _send(

@@ -13,13 +13,13 @@ from webhooks_app.db import delivery_queue
 from webhooks_app.db.engines import Databases, ReadDatabase
 from webhooks_app.db.keyset import SearchLimits, SearchResult
 from webhooks_app.db.models import Recovery, RecoveryState
-from webhooks_app.db.transient_errors import database_may_be_away
+from webhooks_app.db.transient_errors import tolerate_unavailable_database
 from webhooks_app.deliveries import recovery_batches
 from webhooks_app.deliveries.log import filters, search
-from webhooks_app.deliveries.recovery_batches import Batch, RecoveryTask
+from webhooks_app.deliveries.recovery_batches import BatchResult, RecoveryTask
 from webhooks_app.jobs.wake_ups import WakeUps
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 _SEARCH = SearchLimits(rows=20_000, seconds=0.2, chunk_rows=500)
@@ -64,7 +64,7 @@ class _Pace:
         """Return before when no more may be taken, so that the rate holds on average."""
         if self.rate_per_second is None:
             return None
-        # What a worker was late by is made up for, but not what nobody was at work for.
+        # A worker's delay of up to a second is made up for; time in which no worker ran is not.
         began = max(self.due_at or now, now - timedelta(seconds=1))
         return began + timedelta(seconds=handled / self.rate_per_second)
 
@@ -132,9 +132,9 @@ def _may_go_on(
         )
 
 
-def _try_next_batch(databases: Databases, recovery_id: str, limits: RecoveryLimits) -> Batch | None:
+def _try_next_batch(databases: Databases, recovery_id: str, limits: RecoveryLimits) -> BatchResult | None:
     """As `take_next_batch`; None where another writer was in the way, so that the next turn tries again."""
-    with database_may_be_away(logger, recovery=recovery_id):
+    with tolerate_unavailable_database(log, recovery=recovery_id):
         return take_next_batch(databases, recovery_id, limits=limits)
     time.sleep(limits.poll_seconds)
     return None
@@ -142,7 +142,7 @@ def _try_next_batch(databases: Databases, recovery_id: str, limits: RecoveryLimi
 
 def take_next_batch(
     databases: Databases, recovery_id: str, *, limits: RecoveryLimits = DEFAULT_LIMITS
-) -> Batch:
+) -> BatchResult:
     """Deal with the recovery's next batch, unless another worker just did; return what was dealt with."""
     now = clock.now()
     with databases.read.session() as session:
@@ -161,11 +161,11 @@ def take_next_batch(
     with databases.write.begin() as connection:
         if not _move_cursor(connection, recovery_id, cursor, found, now):
             return recovery_batches.NOTHING
-        batch = recovery_batches.act(connection, task, found.ids, now=now)
+        batch = recovery_batches.apply_action(connection, task, found.ids, now=now)
         failpoints.hit("recovery.half_stepped")
         _note_batch(connection, recovery_id, batch, len(found.ids), pace, now)
     failpoints.hit("recovery.stepped")
-    logger.info("recovering", extra={"recovery_id": recovery_id, "handled": batch.handled})
+    log.info("recovering", extra={"recovery_id": recovery_id, "handled": batch.handled})
     return batch
 
 
@@ -192,7 +192,7 @@ def _move_cursor(
 
 
 def _note_batch(
-    connection: Connection, recovery_id: str, batch: Batch, found: int, pace: _Pace, now: datetime
+    connection: Connection, recovery_id: str, batch: BatchResult, found: int, pace: _Pace, now: datetime
 ) -> None:
     connection.execute(
         update(Recovery)

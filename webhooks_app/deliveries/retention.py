@@ -34,7 +34,7 @@ from webhooks_app.db.models import (
 from webhooks_app.deliveries import payload_retention, traffic_ages
 from webhooks_app.deliveries.erasure import payload_rows
 from webhooks_app.deliveries.payload_retention import FinishedErasures
-from webhooks_app.deliveries.retention_batches import DEFAULT_LIMITS, Batches, RetentionLimits
+from webhooks_app.deliveries.retention_batches import DEFAULT_LIMITS, BatchRunner, RetentionLimits
 from webhooks_app.monitoring.facts import RETENTION
 
 log = logging.getLogger(__name__)
@@ -70,13 +70,13 @@ def delete_expired(
 
     What fails in one workspace is raised once everything else is done.
     """
-    batches = Batches(databases, should_stop, limits)
+    batches = BatchRunner(databases, should_stop, limits)
     may_come_back = payload_rows.may_come_back(databases.read)
     finished = FinishedErasures()
     done = Counter[str]()
     failure = _expire_workspaces(batches, now, done, finished)
     if batches.changed or finished:  # also of what then failed
-        are_out = _leave_no_copies(databases, limits)
+        are_out = _remove_copies(databases, limits)
         if are_out and not may_come_back:
             finished.drop_notes(batches)
     rollups = _expire_rollups(batches, now - ROLLUP_AGE)
@@ -95,7 +95,7 @@ def delete_expired(
 
 
 def _expire_workspaces(
-    batches: Batches, now: datetime, done: Counter[str], finished: FinishedErasures
+    batches: BatchRunner, now: datetime, done: Counter[str], finished: FinishedErasures
 ) -> Exception | None:
     """Expire what each workspace keeps no longer; return the first error, which ends its workspace only."""
     failure: Exception | None = None
@@ -112,14 +112,14 @@ def _expire_workspaces(
     return failure
 
 
-def _leave_no_copies(databases: Databases, limits: RetentionLimits) -> bool:
+def _remove_copies(databases: Databases, limits: RetentionLimits) -> bool:
     """Take what is in no row any more out of what copies rows have; return whether all of it is out."""
     are_out = payload_rows.forget_samples(databases.write)
     return write_ahead_log.truncate(databases.read, within_seconds=limits.log_seconds) and are_out
 
 
 def _expire_workspace(
-    batches: Batches, workspace: Workspace, now: datetime, done: Counter[str], finished: FinishedErasures
+    batches: BatchRunner, workspace: Workspace, now: datetime, done: Counter[str], finished: FinishedErasures
 ) -> None:
     before = now - timedelta(days=workspace.retention_days)
     done["deliveries"] += _expire_deliveries(batches, workspace.id, before)
@@ -134,7 +134,7 @@ def _record_completion(databases: Databases) -> None:
         upsert.insert_or_update(connection, Heartbeat, completed, key=["name"])
 
 
-def _expire_deliveries(batches: Batches, workspace_id: str, before: datetime) -> int:
+def _expire_deliveries(batches: BatchRunner, workspace_id: str, before: datetime) -> int:
     """Delete what was made and finished before; what was replayed since is kept from then on."""
     old = select(Delivery.id, Delivery.state, Delivery.finished_at).where(
         moment_index.found_by((Delivery.workspace_id, workspace_id)),
@@ -162,7 +162,7 @@ def _delete_deliveries(connection: Connection, named: Sequence[str], /) -> int:
     return count
 
 
-def _expire_events(batches: Batches, workspace_id: str, before: datetime) -> int:
+def _expire_events(batches: BatchRunner, workspace_id: str, before: datetime) -> int:
     old = select(Event.id).where(
         moment_index.found_by((Event.workspace_id, workspace_id)),
         moment_index.below(Event.id, ids.floor("evt", before)),
@@ -184,7 +184,7 @@ def _delete_events(connection: Connection, named: Sequence[str]) -> int:
     return connection.execute(delete(Event).where(Event.id.in_(unused))).rowcount
 
 
-def _expire_batch_keys(batches: Batches, workspace_id: str, before: datetime) -> None:
+def _expire_batch_keys(batches: BatchRunner, workspace_id: str, before: datetime) -> None:
     def drop(connection: Connection, named: Sequence[str]) -> int:
         return connection.execute(delete(AcceptedBatch).where(AcceptedBatch.id.in_(named))).rowcount
 
@@ -195,7 +195,7 @@ def _expire_batch_keys(batches: Batches, workspace_id: str, before: datetime) ->
         batches.apply(drop, [row.id for row in batch])
 
 
-def _expire_rollups(batches: Batches, before: datetime) -> int:
+def _expire_rollups(batches: BatchRunner, before: datetime) -> int:
     def drop(connection: Connection, named: Sequence[str]) -> int:
         old = delete(AttemptRollup).where(AttemptRollup.endpoint_id.in_(named))
         return connection.execute(old.where(AttemptRollup.hour_at < before)).rowcount
@@ -204,7 +204,7 @@ def _expire_rollups(batches: Batches, before: datetime) -> int:
     return batches.delete_by_endpoint(select(Endpoint.id).where(has_old), drop)
 
 
-def _delete_log_in_tries(batches: Batches, now: datetime) -> None:
+def _delete_log_in_tries(batches: BatchRunner, now: datetime) -> None:
     """Remove the counts whose window is over; one that is tried again meanwhile begins anew either way."""
     is_over = LogInTries.resets_at <= now
 
@@ -215,7 +215,7 @@ def _delete_log_in_tries(batches: Batches, now: datetime) -> None:
         batches.apply(drop, [row.key for row in batch])
 
 
-def _delete_sessions(batches: Batches, now: datetime) -> None:
+def _delete_sessions(batches: BatchRunner, now: datetime) -> None:
     """Remove what no cookie can be good for any more; what has ended refuses its cookie until then."""
     is_over = UserSession.last_seen_at < now - SESSION_AGE
 
@@ -226,7 +226,7 @@ def _delete_sessions(batches: Batches, now: datetime) -> None:
         batches.apply(drop, [row.id for row in batch])
 
 
-def _delete_endpoints(batches: Batches, now: datetime) -> int:
+def _delete_endpoints(batches: BatchRunner, now: datetime) -> int:
     """Remove deleted endpoints, and what hangs on them, once the log holds nothing of theirs."""
     is_used = exists().where(moment_index.found_by((Delivery.endpoint_id, Endpoint.id)))
 

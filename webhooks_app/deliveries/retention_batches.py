@@ -32,7 +32,7 @@ class RetentionLimits:
 DEFAULT_LIMITS = RetentionLimits()
 
 
-class Batches:
+class BatchRunner:
     """Reads and writes in short transactions, whose size follows the time that they take."""
 
     def __init__(

@@ -34,7 +34,7 @@ class GrantRefused(Exception):
 
 @dataclass(slots=True, frozen=True)
 class SignedDelivery:
-    """A delivery as it would be sent now, without the custom headers, whose values are not shown_headers."""
+    """A delivery as it would be sent now, without the custom headers, whose values are not shown."""
 
     url: str
     headers: Sequence[tuple[str, str]]

@@ -28,7 +28,7 @@ _KEY = (
 )
 
 
-def fold(
+def roll_up(
     database: WriteDatabase,
     *,
     now: datetime,

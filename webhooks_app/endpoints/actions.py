@@ -19,7 +19,7 @@ from webhooks_app.db.models import (
     SigningSecret,
     Subscription,
 )
-from webhooks_app.endpoints import custom_headers, endpoint_values, setting_changes, versions
+from webhooks_app.endpoints import custom_headers, endpoint_values, optimistic_lock, setting_changes
 from webhooks_app.endpoints.endpoint_values import EndpointValues
 from webhooks_app.endpoints.signing_secrets import add_secret
 
@@ -78,7 +78,7 @@ def change(
     Raises ValueNeeded and, given the `updated_at` that the caller saw, ChangedMeanwhile.
     """
     with database.begin() as connection:
-        versions.check(connection, endpoint.id, seen_at)
+        optimistic_lock.check(connection, endpoint.id, seen_at)
         change_in_transaction(connection, cipher, endpoint, values, actor=actor)
 
 
@@ -114,7 +114,7 @@ def disable(
     """Disable it and hold what is pending. Raises ChangedMeanwhile as `change` does."""
     reason = f"Disabled by {actor.name}."
     with database.begin() as connection:
-        versions.check(connection, endpoint.id, seen_at)
+        optimistic_lock.check(connection, endpoint.id, seen_at)
         disable_in_transaction(connection, endpoint.id, reason=reason, actor=actor, now=clock.now())
 
 
@@ -158,7 +158,7 @@ def enable(
     Raises ChangedMeanwhile as `change` does.
     """
     with database.begin() as connection:
-        versions.check(connection, endpoint.id, seen_at)
+        optimistic_lock.check(connection, endpoint.id, seen_at)
         return enable_in_transaction(connection, endpoint, send_held=send_held, actor=actor)
 
 
@@ -214,7 +214,7 @@ def remove(
     """
     now = clock.now()
     with database.begin() as connection:
-        versions.check(connection, endpoint.id, seen_at)
+        optimistic_lock.check(connection, endpoint.id, seen_at)
         removed = connection.execute(
             update(Endpoint)
             .where(Endpoint.id == endpoint.id, Endpoint.deleted_at.is_(None))

@@ -89,7 +89,7 @@ def read_stats(
 
 def _hourly_bins(session: Session, endpoint: Endpoint, period: Period, now: datetime) -> list[Bin]:
     since = period.since(now)
-    position = time_bins.position(session, AttemptRollup.hour_at, since, period.step).label("position")
+    position = time_bins.bin_number(session, AttemptRollup.hour_at, since, period.step).label("position")
     kind = AttemptRollup.outcome, AttemptRollup.latency_bucket
     rows = session.execute(
         select(position, *kind, func.sum(AttemptRollup.count))

@@ -53,7 +53,7 @@ _HAS_FINAL_WARNING = """EXISTS (
 Streak = Row[Any]
 
 
-def take_due_steps(databases: Databases, *, after: timedelta, now: datetime) -> int:
+def warn_and_disable(databases: Databases, *, after: timedelta, now: datetime) -> int:
     """Take the steps that are due, STEPS_PER_SWEEP of a kind at most; return how many. `after` zero: none."""
     if not after:
         return 0

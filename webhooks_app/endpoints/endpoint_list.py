@@ -48,7 +48,7 @@ class EndpointFilter:
 class EndpointRow:
     """An endpoint in the list; `hours` are (succeeded, failed) of the last 24, oldest first.
 
-    `waiting` are its deliveries that are pending or held, each counted up to overview.LISTED_LIMIT.
+    `waiting` are its deliveries that are pending or held, each counted up to waiting_counts.LISTED_LIMIT.
     """
 
     endpoint: Endpoint

@@ -23,7 +23,7 @@ class EndpointValues:
     """What an admin can set; `event_types` counts only without `all_events`.
 
     A header without a value keeps the stored one, but only on the same server. `managed_by` stays as it is
-    where it is unset; None lets go of the endpoint.
+    where it is unset; None means that nothing manages it any more.
     """
 
     name: str
@@ -43,7 +43,7 @@ class EndpointValues:
 
 
 @dataclass(slots=True, frozen=True)
-class WantedUse:
+class WantedState:
     """Whether an endpoint is to be disabled; None leaves that as it is.
 
     `send_held` says what becomes of the deliveries that were held, where enabling it finds any.

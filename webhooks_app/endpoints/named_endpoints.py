@@ -12,10 +12,10 @@ from webhooks_app.core import clock
 from webhooks_app.core.encryption import Cipher, DecryptionError
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Endpoint, Workspace
-from webhooks_app.endpoints import actions, custom_headers, versions, waiting_counts
-from webhooks_app.endpoints.endpoint_values import EndpointValues, WantedUse
+from webhooks_app.endpoints import actions, custom_headers, optimistic_lock, waiting_counts
+from webhooks_app.endpoints.endpoint_values import EndpointValues, WantedState
 
-_AS_IT_IS = WantedUse()
+_AS_IT_IS = WantedState()
 
 
 class AmbiguousName(Exception):
@@ -53,7 +53,7 @@ def put(
     workspace_id: str,
     values: EndpointValues,
     *,
-    use: WantedUse = _AS_IT_IS,
+    use: WantedState = _AS_IT_IS,
     seen_at: datetime | None = None,
     is_new_only: bool = False,
     actor: Actor,
@@ -71,11 +71,11 @@ def put(
             endpoint = find(session, workspace_id, values.name)
             if endpoint is None:
                 if seen_at is not None:
-                    raise versions.ChangedMeanwhile
+                    raise optimistic_lock.ChangedMeanwhile
                 return _create(connection, cipher, workspace_id, values, use, actor)
             if is_new_only:
-                raise versions.ChangedMeanwhile
-            versions.check(connection, endpoint.id, seen_at)
+                raise optimistic_lock.ChangedMeanwhile
+            optimistic_lock.check(connection, endpoint.id, seen_at)
             fields = set(compare(endpoint, values, use, cipher).fields)
             if fields - {"disabled"}:
                 actions.change_in_transaction(connection, cipher, endpoint, values, actor=actor)
@@ -88,7 +88,7 @@ def _create(
     cipher: Cipher,
     workspace_id: str,
     values: EndpointValues,
-    use: WantedUse,
+    use: WantedState,
     actor: Actor,
 ) -> PutResult:
     new_id = actions.create_in_transaction(connection, cipher, workspace_id, values, actor=actor)
@@ -97,7 +97,7 @@ def _create(
     return PutResult(new_id, is_new=True, is_changed=True)
 
 
-def _switch(session: Session, endpoint: Endpoint, use: WantedUse, actor: Actor) -> int:
+def _switch(session: Session, endpoint: Endpoint, use: WantedState, actor: Actor) -> int:
     """Disable the endpoint, or enable it; return how many deliveries are on their way thereby."""
     connection = session.connection()
     if use.is_disabled:
@@ -127,7 +127,9 @@ def _named(workspace_id: str, name: str) -> Select[Endpoint]:
     return select(Endpoint).where(Endpoint.is_kept_in(workspace_id), Endpoint.name == name)
 
 
-def compare(endpoint: Endpoint, values: EndpointValues, use: WantedUse, cipher: Cipher) -> SettingDifference:
+def compare(
+    endpoint: Endpoint, values: EndpointValues, use: WantedState, cipher: Cipher
+) -> SettingDifference:
     """Return in what the endpoint is not as wanted. Raises ValueNeeded."""
     headers = _changed_headers(endpoint, values, cipher)
     is_other = {

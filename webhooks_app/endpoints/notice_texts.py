@@ -62,7 +62,7 @@ def _consequence(notice: Notice) -> str:
     if notice.disable_at is None:
         return "Nothing is sent to it any more. Nothing is lost either: its deliveries are held."
     return (
-        f"If this goes on, the first attempt that fails after {format_utc(notice.disable_at)} disables the "
+        f"If this continues, the first attempt that fails after {format_utc(notice.disable_at)} disables the "
         "endpoint. Its deliveries are then held, not lost."
     )
 

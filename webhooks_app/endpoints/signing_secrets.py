@@ -11,7 +11,7 @@ from webhooks_app.core import clock, ids, signing
 from webhooks_app.core.encryption import Cipher
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Endpoint, SigningSecret
-from webhooks_app.endpoints import versions
+from webhooks_app.endpoints import optimistic_lock
 
 OVERLAPS = {"now": timedelta(0), "1h": timedelta(hours=1), "24h": timedelta(days=1), "7d": timedelta(days=7)}
 
@@ -41,7 +41,7 @@ def rotate(
     """
     now = clock.now()
     with database.begin() as connection:
-        versions.check(connection, endpoint.id, seen_at)
+        optimistic_lock.check(connection, endpoint.id, seen_at)
         connection.execute(
             update(SigningSecret)
             .where(SigningSecret.endpoint_id == endpoint.id)

@@ -65,7 +65,7 @@ class FailureCount:
 def read(session: Session, scope_id: str, facet: Facet, period: Period, now: datetime) -> Traffic:
     """Return the attempts of the endpoint or workspace, in one query."""
     since = period.since(now)
-    position = time_bins.position(session, TrafficCount.starts_at, since, period.step).label("position")
+    position = time_bins.bin_number(session, TrafficCount.starts_at, since, period.step).label("position")
     rows = session.execute(
         select(
             position,
@@ -79,7 +79,7 @@ def read(session: Session, scope_id: str, facet: Facet, period: Period, now: dat
         )
         .group_by(position, TrafficCount.name)
     )
-    # One of a clock that is ahead lies behind the last bin.
+    # An interval recorded by a host whose clock is ahead may lie after the last bin.
     counts = [
         BinCount(min(int(at), period.bins - 1), name, int(count), int(failed), last_at)
         for at, name, count, failed, last_at in rows

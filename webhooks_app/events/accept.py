@@ -16,7 +16,7 @@ from webhooks_app.db.event_conditions import of_events
 from webhooks_app.db.event_inserts import NewEventRow
 from webhooks_app.db.models import Delivery, Event
 from webhooks_app.events import batch_keys, fan_out, fan_out_runs, request_hash
-from webhooks_app.events.batch_keys import BatchClaims
+from webhooks_app.events.batch_keys import BatchReservations
 from webhooks_app.events.fan_out import DEFAULT_LIMITS, FannedOut, FanOutLimits, Rest
 from webhooks_app.events.submissions import Accepted, KeyReused, NewEvent, Submission, SubmissionResult
 from webhooks_app.events.subscribers import Subscribers
@@ -45,9 +45,9 @@ def accept_events(
     When this returns, all of its deliveries are inserted.
     """
     submission = Submission(workspace_id, events, idempotency_key)
-    go_on = partial(fan_out_runs.go_on, database, wake_ups, limits=limits)
+    handle_rest = partial(fan_out_runs.insert_rest, database, wake_ups, limits=limits)
     [outcome] = commit(
-        database, wake_ups, [submission], go_on=go_on, stored_format=stored_format, limits=limits
+        database, wake_ups, [submission], handle_rest=handle_rest, stored_format=stored_format, limits=limits
     )
     if isinstance(outcome, Exception):
         raise outcome
@@ -59,7 +59,7 @@ def commit(
     wake_ups: WakeUps,
     submissions: Sequence[Submission],
     *,
-    go_on: Callable[[Rest], None],
+    handle_rest: Callable[[Rest], None],
     found: Subscribers | None = None,
     stored_format: StoredFormat = StoredFormat.PLAIN,
     limits: FanOutLimits = DEFAULT_LIMITS,
@@ -68,10 +68,9 @@ def commit(
 
     When this returns, what is accepted is committed and the workers have been woken, if Redis answered. A
     KeyReused is the outcome of its own submission only. A transient error of the database is the outcome of
-    every submission; after any other error each is tried alone, as one of them may have caused it. `go_on`
-    is called with the rest: the deliveries beyond what one transaction inserts, committed as still to be
-    inserted. `found` is what `subscribers.find` returned a moment ago, if it was called. Every process that
-    runs must be able to read `stored_format`.
+    every submission; after any other error each is tried alone, as one of them may have caused it.
+    `handle_rest` is called with the deliveries beyond what one transaction inserts. `found` is what
+    `subscribers.find` has just returned. Every process that runs must be able to read `stored_format`.
     """
     if not submissions:
         return []
@@ -79,7 +78,13 @@ def commit(
         outcomes, fanned_out = _commit_together(database, submissions, found, stored_format, limits)
     except Exception as error:
         again = partial(
-            commit, database, wake_ups, go_on=go_on, found=found, stored_format=stored_format, limits=limits
+            commit,
+            database,
+            wake_ups,
+            handle_rest=handle_rest,
+            found=found,
+            stored_format=stored_format,
+            limits=limits,
         )
         if isinstance(error, KeyFreed):
             return again(submissions)
@@ -88,7 +93,7 @@ def commit(
         return [outcome for [outcome] in (again([each]) for each in submissions)]
     _wake(wake_ups, fanned_out)
     if fanned_out.rest is not None:
-        go_on(fanned_out.rest)
+        handle_rest(fanned_out.rest)
     return outcomes
 
 
@@ -117,7 +122,7 @@ def _commit_together(
         # The statement itself may commit.
         failpoints.hit("accept.committing", [row.id for row in chain(*rows)])
     with database.begin_single() if is_single else database.begin() as connection:
-        claims = batch_keys.claim(connection, keyed)
+        claims = batch_keys.reserve(connection, keyed)
         all_rows = [row for at, some in enumerate(rows) if claims.stores(at) for row in some]
         stored = [_as_stored(row, stored_format) for row in all_rows]
         fanned_out = fan_out.fan_out(connection, stored, now, found=found, limits=limits)
@@ -141,7 +146,7 @@ def _as_stored(row: NewEventRow, stored_format: StoredFormat) -> NewEventRow:
 
 def _outcomes(
     rows: Sequence[Sequence[NewEventRow]],
-    claims: BatchClaims,
+    claims: BatchReservations,
     new: Mapping[str, Accepted],
     earlier: Mapping[str, Accepted | None],
 ) -> Sequence[SubmissionResult]:

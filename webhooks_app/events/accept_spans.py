@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from webhooks_app.events.submissions import Submission, SubmissionResult
-from webhooks_app.monitoring.tracing import AcceptedEvent, Moments
+from webhooks_app.monitoring.tracing import AcceptedEvent, Interval
 
 
-def of(
+def accepted_events(
     submissions: Sequence[Submission],
     outcomes: Sequence[SubmissionResult],
     waits_seconds: Sequence[float],
@@ -18,7 +18,7 @@ def of(
     for submission, outcome, seconds in zip(submissions, outcomes, waits_seconds, strict=True):
         if isinstance(outcome, Exception):
             continue
-        took = Moments(ended_ns - int(seconds * 1_000_000_000), ended_ns)
+        took = Interval(ended_ns - int(seconds * 1_000_000_000), ended_ns)
         found += [
             AcceptedEvent(accepted.id, event.type, submission.workspace_id, accepted.deliveries, took)
             for event, accepted in zip(submission.events, outcome, strict=True)

@@ -16,8 +16,8 @@ from webhooks_app.events.submissions import Accepted, KeyReused, Submission, Sub
 
 
 @dataclass(frozen=True, slots=True)
-class BatchClaims:
-    """What the keys of several submissions came to, by the submissions' positions.
+class BatchReservations:
+    """What was found under the keys of several submissions, by the submissions' positions.
 
     `earlier` are the outcomes of those whose keys were used before; `new` the rows of those that are to be
     stored, to be completed with what became of their events. `repeats` are those that come together with the
@@ -52,7 +52,7 @@ def batch_rows(submissions: Sequence[Submission], now: datetime) -> dict[int, Ma
     }
 
 
-def claim(connection: Connection, rows: Mapping[int, Mapping[str, Any]]) -> BatchClaims:
+def reserve(connection: Connection, rows: Mapping[int, Mapping[str, Any]]) -> BatchReservations:
     """Take the keys of `batch_rows`, in one order, so that two transactions do not wait for each other."""
     earlier: dict[int, SubmissionResult] = {}
     new: dict[int, str] = {}
@@ -70,7 +70,7 @@ def claim(connection: Connection, rows: Mapping[int, Mapping[str, Any]]) -> Batc
         else:
             new[at] = row["id"]
             first[_key(row)] = at
-    return BatchClaims(earlier, new, repeats)
+    return BatchReservations(earlier, new, repeats)
 
 
 def repeat(outcome: SubmissionResult) -> SubmissionResult:
@@ -81,7 +81,7 @@ def repeat(outcome: SubmissionResult) -> SubmissionResult:
 
 
 def complete(connection: Connection, batch_id: str, accepted: Sequence[Accepted]) -> None:
-    """Note what a repeat of the batch is to be answered, in the transaction that claimed its key."""
+    """Store the answer to repeats of the batch, in the transaction that reserved its key."""
     events = [[each.id, each.deliveries] for each in accepted]
     connection.execute(update(AcceptedBatch).where(AcceptedBatch.id == batch_id).values(events=events))
 
@@ -114,6 +114,6 @@ def _key(row: Mapping[str, Any]) -> tuple[str, str]:
 def _digest(submission: Submission) -> str:
     hashed = hashlib.sha256()
     for event in submission.events:
-        digest = request_hash.as_written(event.type, event.data, event.raw_data)
+        digest = request_hash.exact_hash(event.type, event.data, event.raw_data)
         hashed.update(f"{digest} {event.idempotency_key or ''}\n".encode())
     return hashed.hexdigest()

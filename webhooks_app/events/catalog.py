@@ -50,7 +50,7 @@ class Catalog:
         return sorted(set(names) - self.names)
 
     def indexed_values(self, name: str, data: Mapping[str, Any]) -> list[str]:
-        """Return what a `name` event with that data is found by; nothing for a type that has left."""
+        """Return what a `name` event with that data is found by; nothing for a type that is not in it."""
         event_type = self._by_name.get(name)
         return event_type.indexed_values(data) if event_type else []
 

@@ -1,4 +1,4 @@
-"""Going on with what one transaction was not to fan out: piece by piece, on from the last one committed."""
+"""Insert the rest of large fan-outs, piece by piece, each continuing after the last one committed."""
 
 import logging
 import threading
@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, select, update
 from webhooks_app.core import clock, failpoints
 from webhooks_app.db.engines import Databases, ReadDatabase, WriteDatabase
 from webhooks_app.db.models import DeliveryState, Endpoint, EndpointState, Event, FanOut
-from webhooks_app.db.transient_errors import database_may_be_away
+from webhooks_app.db.transient_errors import tolerate_unavailable_database
 from webhooks_app.endpoints import destinations
 from webhooks_app.events import fan_out_plan
 from webhooks_app.events.fan_out import DEFAULT_LIMITS, FanOutLimits, Rest, insert_deliveries
@@ -23,14 +23,14 @@ from webhooks_app.jobs.wake_ups import WakeUps
 log = logging.getLogger(__name__)
 
 
-def go_on(
+def insert_rest(
     database: WriteDatabase, wake_ups: WakeUps, rest: Rest, *, limits: FanOutLimits = DEFAULT_LIMITS
 ) -> None:
     """Insert a rest that the caller has just committed.
 
-    Where the database cannot serve just now, a worker goes on with it later: it is accepted.
+    Where the database cannot serve just now, a worker inserts it later; its events are accepted.
     """
-    with database_may_be_away(log, fan_out=rest.id):
+    with tolerate_unavailable_database(log, fan_out=rest.id):
         _insert_pieces(database, wake_ups, rest, lambda: False, limits)
 
 
@@ -64,7 +64,7 @@ class FanOutThread:
     def _run(self) -> None:
         while (rest := self._take()) is not None:
             try:
-                go_on(self._database, self._wake_ups, rest)
+                insert_rest(self._database, self._wake_ups, rest)
             except Exception:  # the next one must go on
                 log.exception("fan_out_failed", extra={"fan_out_id": rest.id})
 

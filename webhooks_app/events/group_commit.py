@@ -161,7 +161,7 @@ class GroupCommit:
             self._databases.write,
             self._wake_ups,
             submissions,
-            go_on=self._fan_out_thread.add,
+            handle_rest=self._fan_out_thread.add,
             found=found,
             stored_format=stored_format,
         )
@@ -175,7 +175,9 @@ class GroupCommit:
             self._counters.add(accept_counts.count(submissions, outcomes, waits))
             if self.tracer is not None:
                 ended_ns = time.time_ns()
-                self.tracer.accepted(accept_spans.of(submissions, outcomes, waits, ended_ns=ended_ns))
+                self.tracer.accepted(
+                    accept_spans.accepted_events(submissions, outcomes, waits, ended_ns=ended_ns)
+                )
         for token in found.tokens.values():
             self._record_use(token)
         for each in group:

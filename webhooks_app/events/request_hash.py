@@ -22,7 +22,7 @@ def of_event(event_type: str, data: dict[str, Any]) -> str:
     return _digest([event_type, data])
 
 
-def as_written(event_type: str, data: dict[str, Any], raw_data: bytes) -> str:
+def exact_hash(event_type: str, data: dict[str, Any], raw_data: bytes) -> str:
     """Return a hash of an event whose `data` is `raw_data` as JSON, each number to its last digit."""
     if not _FRACTION.search(raw_data):
         return of_event(event_type, data)
@@ -49,8 +49,8 @@ def is_repeat(
         if not earlier_body or not _FRACTION.search(sent):
             return True
         return _has_same_numbers(json_parsing.data_as_sent(earlier_body), sent)
-    # For a while, that was the hash of an event.
-    return earlier_hash == as_written(json.loads(sent_body)["type"], json.loads(sent), sent)
+    # An earlier version hashed events this way.
+    return earlier_hash == exact_hash(json.loads(sent_body)["type"], json.loads(sent), sent)
 
 
 def _has_same_numbers(before: bytes, now: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""Giving events that the code before accepted the values by which they are found.
+"""Giving events that the previous version accepted the values by which they are found.
 
 It walks the events from the oldest on, in short transactions; any number of runs may be under way at once,
 and where one was killed, the next goes on.
@@ -45,7 +45,7 @@ def run_all(
     should_stop: Callable[[], bool] = lambda: False,
     limits: BackfillLimits = DEFAULT_LIMITS,
 ) -> None:
-    """Index what is there to be indexed, unless it is told to stop."""
+    """Index all that is left, until `should_stop`."""
     with databases.read.connect() as connection:
         backfills = connection.execute(select(ValueBackfill.until, ValueBackfill.position)).all()
     for until, position in backfills:

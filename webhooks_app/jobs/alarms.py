@@ -16,7 +16,8 @@ from webhooks_app.monitoring.problem_codes import HealthProblem, ProblemCode, Se
 
 # A thousand endpoints that all time out after 30 seconds, 400 at once, keep each other waiting this long.
 LONGEST_WAIT = timedelta(minutes=2)
-# For so long another worker may hold what it is just claiming, or the database what a lost one held.
+# Another worker may lock rows that it is claiming for this long, and so may the database for a worker that
+# was lost.
 _CLAIM_MARGIN = timedelta(seconds=30)
 # The only worker may run one job for that long before it runs the sweep.
 LONGEST_SILENCE = timedelta(seconds=JOB_TIMEOUT_SECONDS + 60)
@@ -42,8 +43,8 @@ _WAITING = _WAITING_SQL.bindparams(bindparam("now", type_=UtcDateTime)).columns(
 )
 
 
-def overdue(connection: Connection, now: datetime) -> timedelta | None:
-    """Return how long a delivery has been due at most with no worker at it; None if none is due.
+def longest_overdue(connection: Connection, now: datetime) -> timedelta | None:
+    """Return for how long the longest overdue delivery has waited for a worker; None if none is due.
 
     A worker is at it while attempts are made at its endpoint, however slowly its backlog goes down: workers
     claim an endpoint's deliveries in the order in which they fell due, so its oldest one goes next. Where a
@@ -74,20 +75,21 @@ def record_heartbeat(database: WriteDatabase, *, now: datetime) -> None:
 
 
 def problems(
-    overdue: timedelta | None, swept_at: datetime | None, *, now: datetime, up_since: datetime
+    longest_overdue: timedelta | None, swept_at: datetime | None, *, now: datetime, up_since: datetime
 ) -> list[HealthProblem]:
     """Return what is wrong.
 
-    `overdue`: see the function of that name. `swept_at`: when the sweep last ran, None if it never did.
-    `up_since` is when this web process started: a new platform is given time for its first sweep.
+    `longest_overdue` is what the function of that name returns, `swept_at` when the sweep last ran, None if
+    it never did. `up_since` is when this web process started: a new platform is given time for its first
+    sweep.
     """
     found: list[HealthProblem] = []
-    if overdue is not None and overdue > LONGEST_WAIT:
+    if longest_overdue is not None and longest_overdue > LONGEST_WAIT:
         text = (
-            f"Deliveries are not being sent: one has been due for {_minutes(overdue)}. "
+            f"Deliveries are not being sent: one has been due for {_minutes(longest_overdue)}. "
             "Check that a worker (worker.py) runs and reaches Redis and the database."
         )
-        found.append(HealthProblem(ProblemCode.OVERDUE, Severity.FAILING, text, now - overdue))
+        found.append(HealthProblem(ProblemCode.OVERDUE, Severity.FAILING, text, now - longest_overdue))
     silence = now - max(swept_at or up_since, up_since)
     if silence > LONGEST_SILENCE:
         text = (

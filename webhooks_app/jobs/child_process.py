@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
-from webhooks_app.jobs.process import listen_to_stop_signals, when_orphaned
+from webhooks_app.jobs.process import restore_stop_signals, when_orphaned
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def _ask_child(act: Callable[[], str | None]) -> tuple[int, str]:
 def _be_child(act: Callable[[], object]) -> NoReturn:
     status = 1
     try:
-        listen_to_stop_signals()
+        restore_stop_signals()
         act()
         status = 0
     except SystemExit as end:

@@ -31,9 +31,9 @@ _HEARTBEAT_SECONDS = 10.0
 class BetweenJobs(Protocol):
     """The part of the delivery engine that a worker calls between two jobs."""
 
-    def carry_on(self) -> bool: ...
+    def work_in_flight(self) -> bool: ...
 
-    def wind_up(self) -> None: ...
+    def drain(self) -> None: ...
 
 
 class DeliveryWorker(SimpleWorker):
@@ -76,14 +76,14 @@ class DeliveryWorker(SimpleWorker):
             self.teardown()
             return False
         finally:
-            self._engine.wind_up()
+            self._engine.drain()
 
     def dequeue_job_and_maintain_ttl(
         self, timeout: int | None, max_idle_time: int | None = None
     ) -> tuple[Job, Queue] | None:
         # Requests that the last run left in flight go on until there is a next job.
         self._carries_on = True
-        while not self._stop_requested and self._engine.carry_on() and self._is_queue_empty():
+        while not self._stop_requested and self._engine.work_in_flight() and self._is_queue_empty():
             pass
         self._carries_on = False
         self.set_state(WorkerStatus.IDLE)
@@ -174,14 +174,14 @@ class DeliveryWorker(SimpleWorker):
         self._backoff.run(super().register_birth)
 
     def check_for_suspension(self, burst: bool) -> None:
-        """Work on, whatever a key in Redis says."""
+        """Never suspend, whatever a key in Redis says."""
 
     def subscribe(self) -> None:
         """Take no commands."""
 
     def teardown(self) -> None:
         # First what deliveries depend on: where Redis hangs, the rest may outlast a supervisor's patience.
-        self._engine.wind_up()
+        self._engine.drain()
         if not self._backoff.is_failing:
             with suppress(RedisError):
                 self.register_death()  # type: ignore[no-untyped-call]

@@ -13,7 +13,7 @@ _WANTED = 4096
 _HOW = "Raise it by `ulimit -n`, LimitNOFILE= of systemd or the container's settings."
 
 
-def allow() -> int:
+def raise_limit() -> int:
     """Raise the limit to a socket per request in flight and per idle connection; return what it then is.
 
     macOS allows 256 to begin with. Processes that this one starts inherit the limit.
@@ -27,13 +27,13 @@ def allow() -> int:
 
 def require(least: int = LEAST) -> None:
     """Raise the limit, and ConfigError where a process cannot work with what it then is."""
-    found = allow()
+    found = raise_limit()
     if found < least:
         raise ConfigError(f"The limit of open files is {found}, and at least {least} are needed. {_HOW}")
 
 
 def limit() -> int:
-    """Return how many files this process may have open, `_WANTED` standing for any number."""
+    """Return how many files this process may have open, or `_WANTED` where there is no limit."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _WANTED if soft == resource.RLIM_INFINITY else soft
 

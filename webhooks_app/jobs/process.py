@@ -55,15 +55,15 @@ def when_orphaned(act: Callable[[], None], parent_id: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def listen_to_stop_signals() -> None:
+def restore_stop_signals() -> None:
     """Restore the default handling of stop signals, which a parent handles, or blocks while it starts one."""
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
 
-def end_undisturbed() -> None:
-    """Have requests to stop change nothing once this process ends.
+def ignore_stop_signals_at_exit() -> None:
+    """Have stop signals ignored once this process is exiting.
 
     Python takes our handlers off before it is over: a second request would then be what ended the process.
     """
@@ -75,7 +75,7 @@ def _ignore_stop_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def end_at_stop_signals() -> None:
+def exit_on_stop_signals() -> None:
     """Have a request to stop end this process by SystemExit, with status 0.
 
     Others that follow soon change nothing: a supervisor may ask both a process and its group, and what the
@@ -94,7 +94,7 @@ def end_at_stop_signals() -> None:
 
 
 @contextmanager
-def clear_errors() -> Iterator[None]:
+def exit_on_start_error() -> Iterator[None]:
     """End the process with the one line and the exit code of a StartError."""
     try:
         yield

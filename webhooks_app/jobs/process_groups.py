@@ -39,7 +39,7 @@ def stop(
 
 
 def _signal_all(groups: Iterable[int], number: int) -> bool:
-    """Whether any of the groups exists."""
+    """Signal all; return whether any of the groups exists."""
     existing = [group for group in groups if _signal(group, number)]
     return bool(existing)
 

@@ -1,4 +1,4 @@
-"""What `ps` and `top` call a process that was forked, as it would else bear the name of its parent."""
+"""What `ps` and `top` call a process that was forked, which would otherwise show its parent's name."""
 
 import ctypes
 from contextlib import suppress

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from rq_scheduler import Scheduler
 
 from webhooks_app.jobs import wake_flag
-from webhooks_app.jobs.process import end_at_stop_signals
+from webhooks_app.jobs.process import exit_on_stop_signals
 from webhooks_app.jobs.redis_backoff import RedisBackoff
 from webhooks_app.jobs.redis_start import wait_until_ready
 from webhooks_app.jobs.task_jobs import (
@@ -35,7 +35,7 @@ SWEEP_SECONDS = 15
 EXPIRE_SECONDS = 3600
 
 _SCHEDULER_INTERVAL_SECONDS = 1
-# At each of its looks; what is beyond waits for the next one.
+# Jobs enqueued per pass; the others wait for the next.
 _MOST_AT_ONCE = 1000
 _WAKE_UP_ID = re.compile(rb"due-[0-9]{1,12}")
 
@@ -161,7 +161,7 @@ def run_scheduler(
     to date. Raises NoRedis.
     """
     # Before it says `ready`: whoever waits for that may ask it to end at once.
-    end_at_stop_signals()
+    exit_on_stop_signals()
     state = state or SchedulerState()
     redis = wait_until_ready(redis_url)
     when_ready()

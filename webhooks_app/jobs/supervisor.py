@@ -33,7 +33,7 @@ class Command:
 
 @dataclass(frozen=True)
 class RestartLimits:
-    """How often a process that ends is started again: once after each pause, one longer than the other.
+    """How often a process that ends is started again: once after each pause, each longer than the one before.
 
     One that ran for `steady_seconds` has all its restarts before it again.
     """

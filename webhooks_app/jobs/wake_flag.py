@@ -19,7 +19,7 @@ from webhooks_app.jobs import redis_round_trip, task_jobs
 from webhooks_app.jobs.redis_round_trip import Command
 from webhooks_app.jobs.task_jobs import DELIVER_DUE
 from webhooks_app.jobs.wake_limits import DEFAULT_LIMITS, WakeLimits
-from webhooks_app.jobs.wake_listener import NOTIFICATIONS_KEY
+from webhooks_app.jobs.wake_waiter import NOTIFICATIONS_KEY
 
 FLAG_KEY = "webhooks:wake"
 

@@ -2,7 +2,7 @@
 
 Redis holds nothing that cannot be lost: SQL holds every delivery and its due time.
 
-A wake-up is coalesced (`wake_flag`), and a run that is awake is told of it (`wake_listener`).
+A wake-up is coalesced (`wake_flag`), and a run that is awake is told of it (`wake_waiter`).
 """
 
 import math
@@ -20,7 +20,7 @@ from webhooks_app.jobs.redis_backoff import RedisBackoff, RedisBackoffLimits
 from webhooks_app.jobs.task_jobs import DELIVER_DUE, QUEUE_NAME, RECOVER, SEND_MAIL, TaskJob
 from webhooks_app.jobs.wake_flag import WakeRequest
 from webhooks_app.jobs.wake_limits import DEFAULT_LIMITS, WakeLimits
-from webhooks_app.jobs.wake_listener import WAIT_SECONDS, WakeListener
+from webhooks_app.jobs.wake_waiter import WAIT_SECONDS, WakeWaiter
 
 # A run that is told of wake-ups still looks at the flag this often, should it have missed one.
 _LOOK_SECONDS = 0.1
@@ -42,15 +42,15 @@ class WakeUps:
         self._scheduler = Scheduler(queue_name=QUEUE_NAME, connection=self._redis, job_class=TaskJob)
         self.backoff = RedisBackoff(self._redis, _BACKOFF)
         self._awake_until = self._next_call_at = self._looked_at = 0.0
-        self._finds_run_awake = False  # whoever woke a worker last
+        self._finds_run_awake = False  # whether the last wake-up found a run awake
         self._redis_url = redis_url
         self._limits = limits
 
     @cached_property
-    def listener(self) -> WakeListener:
+    def waiter(self) -> WakeWaiter:
         """What tells a run of wake-ups; only workers have one."""
         seconds = WAIT_SECONDS + self._limits.patience_seconds
-        return WakeListener(redis_connections.connect(self._redis_url, timeout_seconds=seconds))
+        return WakeWaiter(redis_connections.connect(self._redis_url, timeout_seconds=seconds))
 
     @cached_property
     def listener_messages(self) -> ListenerMessages:
@@ -102,7 +102,7 @@ class WakeUps:
         """
         self._awake_until = self._looked_at = 0.0
         self.keep_awake()
-        self.listener.start_run()
+        self.waiter.start_run()
         self.backoff.run(lambda: self._redis.delete(wake_flag.FLAG_KEY))
 
     def take_request(self) -> WakeRequest | None:
@@ -110,15 +110,15 @@ class WakeUps:
 
         A run that listens asks Redis when it is told to, and now and then.
         """
-        is_told, now = self.listener.take(), time.monotonic()
-        if self.listener.is_listening and not is_told and now < self._looked_at + _LOOK_SECONDS:
+        is_told, now = self.waiter.take(), time.monotonic()
+        if self.waiter.is_listening and not is_told and now < self._looked_at + _LOOK_SECONDS:
             return None
         self._looked_at = now
         return self.backoff.ask(lambda: wake_flag.take(self._redis), otherwise=None)
 
     def end_run(self, *, expects_more: bool) -> None:
         """Unmark the run as awake; enqueue a job if the flag was set meanwhile or it `expects_more`."""
-        self.listener.end_run()
+        self.waiter.end_run()
         self.backoff.run(lambda: self._redis.delete(wake_flag.AWAKE_KEY))
         self._awake_until = 0.0
         if self.take_request() or expects_more:

@@ -38,7 +38,7 @@ CLOCK_DIFFERENCE = timedelta(minutes=1)
 
 @dataclass(slots=True, frozen=True)
 class AttemptReport:
-    """What came of a request: an answer with its status, or a `failure`.
+    """The result of a request: an answer with its status, or a `failure`.
 
     `generation` and `claimed_at` are those of the claim, `target` the URL that it was sent to.
     """

@@ -72,7 +72,7 @@ def check_counts(
         raise TooManyListeners(limits.all_names, "names of listeners in this workspace")
 
 
-def take_begin(
+def count_start(
     database: WriteDatabase, workspace_id: str, token_id: str, limits: ListenerLimits, *, now: datetime
 ) -> None:
     """Count one that begins. Raises TooOften."""
@@ -80,7 +80,7 @@ def take_begin(
         for allowance in _allowances("begin", workspace_id, token_id, limits.all_begun, limits.begun):
             if not windowed_counts.take(connection, allowance, now, limits.begun_within):
                 raise TooOften(
-                    "listeners were begun", windowed_counts.seconds_left(connection, allowance, now)
+                    "listeners were started", windowed_counts.seconds_left(connection, allowance, now)
                 )
 
 
@@ -92,11 +92,11 @@ def check_past(
     now: datetime,
     limits: ListenerLimits = DEFAULT_LIMITS,
 ) -> None:
-    """Raise TooOften where so many events of the past were added that it takes a while for more."""
+    """Raise TooOften where so many past events were added that it takes a while for more."""
     with database.connect_autocommit() as connection:
         for allowance in _allowances("past", workspace_id, token_id, limits.all_past, limits.past):
             if seconds := windowed_counts.seconds_left(connection, allowance, now):
-                raise TooOften("events of the past were added", seconds)
+                raise TooOften("past events were added", seconds)
 
 
 def count_past(

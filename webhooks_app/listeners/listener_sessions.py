@@ -73,7 +73,7 @@ def begin(
     Raises TooManyListeners and TooOften.
     """
     now = clock.now()
-    listener_limits.take_begin(database, workspace_id, token_id, limits, now=now)
+    listener_limits.count_start(database, workspace_id, token_id, limits, now=now)
     with database.begin() as connection:
         _lock(connection, workspace_id, token_id, new.name)
         found = _find(connection, token_id, new.name)

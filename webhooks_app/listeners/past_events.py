@@ -41,7 +41,7 @@ DEFAULT_LIMITS = PastLimits()
 
 
 @dataclass(slots=True, frozen=True)
-class Filled:
+class AddedEvents:
     """How many events were added; whether older ones of that time were left out."""
 
     count: int
@@ -62,7 +62,7 @@ class _Past:
 _Found = tuple[str, str]  # an event's id and type
 
 
-def fill(
+def add_past_events(
     databases: Databases,
     workspace_id: str,
     endpoint_id: str,
@@ -70,7 +70,7 @@ def fill(
     since: datetime,
     event_types: Collection[str] | None,
     limits: PastLimits = DEFAULT_LIMITS,
-) -> Filled:
+) -> AddedEvents:
     """Deliver the newest events since that moment to the listener, the oldest of them first.
 
     What it got since it began is left out, so that a program which asks again gets nothing twice, also where
@@ -84,7 +84,7 @@ def fill(
     count = 0
     for start in range(0, len(found), limits.added):
         count += _add(databases.write, past, found[start : start + limits.added])
-    return Filled(count, has_more)
+    return AddedEvents(count, has_more)
 
 
 def _newest(connection: Connection, past: _Past, limits: PastLimits) -> tuple[list[_Found], bool]:

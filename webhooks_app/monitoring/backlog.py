@@ -23,7 +23,7 @@ LISTED_ENDPOINTS = 5
 SLOPE_OVER = timedelta(minutes=10)
 _SHORTEST_SLOPE = timedelta(minutes=2)
 _HEARTBEAT = "backlog"
-# The process that counts may die of it: another one has its turn by then.
+# If the process that counts dies, another one counts after this time.
 _TURN = timedelta(minutes=1)
 
 # Over the queue's index on (endpoint, due time), which holds all that is asked for. What waits for a listener
@@ -68,7 +68,7 @@ class Sample:
     duration_ms: int
 
 
-def take_turn(databases: Databases) -> bool:
+def sample_if_due(databases: Databases) -> bool:
     """Count, if nobody did lately; return whether this process did. Raises the errors of the database."""
     if not _is_our_turn(databases.write):
         return False

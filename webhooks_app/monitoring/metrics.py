@@ -21,10 +21,10 @@ COUNTERS = {
         "Events that were accepted, or known before under their idempotency key", ("type", "status")
     ),
     "events_refused": Metric("Requests with events that were refused, by the error's code", ("code",)),
-    "deliveries_created": Metric("Deliveries that accepted events became"),
-    "attempts": Metric("Recorded attempts by what came of them", ("outcome",)),
+    "deliveries_created": Metric("Deliveries created for accepted events"),
+    "attempts": Metric("Recorded attempts, by outcome", ("outcome",)),
     "delivery_results": Metric(
-        "What recorded attempts left their deliveries as; pending is a retry", ("state",)
+        "Recorded attempts, by the state in which they left their delivery; pending means a retry", ("state",)
     ),
     "unavailable": Metric("Requests that were answered 503, by cause", ("cause",)),
 }
@@ -36,8 +36,8 @@ HISTOGRAMS = {
 }
 # Read when asked; those with the label `process` by what each process last reported.
 GAUGES = {
-    "database_up": Metric("1 if the database answered whoever gives these metrics"),
-    "build_info": Metric("Always 1; the version of whoever gives these metrics", ("version",)),
+    "database_up": Metric("1 if the database answered the process that serves these metrics"),
+    "build_info": Metric("Always 1; the version of the process that serves these metrics", ("version",)),
     "processes": Metric("Processes that report", ("kind",)),
     "processes_lost": Metric(
         "Processes that stopped reporting without an end, and were not replaced", ("kind",)
@@ -50,7 +50,7 @@ GAUGES = {
     ),
     "worker_in_flight": Metric("Requests that a worker has under way", ("process",)),
     "worker_capacity": Metric("Requests that a worker may have under way", ("process",)),
-    "worker_silent_seconds": Metric("Since a worker's main loop last turned", ("process",)),
+    "worker_silent_seconds": Metric("Since a worker's main loop last ran", ("process",)),
     "endpoint_in_flight": Metric("Requests under way at the endpoints that have most", ("endpoint",)),
     "endpoint_due": Metric("Due deliveries of the endpoints that have most", ("endpoint",)),
     "pending_deliveries": Metric("Deliveries that are due now or later"),
@@ -62,5 +62,5 @@ GAUGES = {
     "recoveries_running": Metric("Recoveries that are being worked on"),
     "fan_outs_pending": Metric("Accepted batches whose deliveries are still being inserted"),
     "sweep_age_seconds": Metric("Since the sweep ran last"),
-    "problem": Metric("1 for each problem that /healthz tells of now", ("code", "severity")),
+    "problem": Metric("1 for each problem that /healthz reports now", ("code", "severity")),
 }

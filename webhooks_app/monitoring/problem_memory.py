@@ -17,7 +17,7 @@ class ProblemMemory:
         self._found_at: dict[_Key, datetime] = {}
         self._lock = threading.Lock()
 
-    def date(self, found: Iterable[HealthProblem], *, now: datetime) -> list[HealthProblem]:
+    def with_since(self, found: Iterable[HealthProblem], *, now: datetime) -> list[HealthProblem]:
         """Return all that were found at `now`, each with since when it is, or has been found."""
         problems = list(found)
         undated = {_key(each) for each in problems if each.since is None}

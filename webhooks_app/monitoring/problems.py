@@ -125,8 +125,8 @@ def _of_retention(facts: Facts, up_since: datetime) -> Iterator[HealthProblem]:
         yield HealthProblem(
             ProblemCode.RETENTION_SILENT,
             Severity.WARNING,
-            "Retention has not come to its end for a day, so that deliveries or payloads are kept for longer "
-            "than their workspaces say. The log of the workers says why.",
+            "Retention has not completed for a day, so deliveries or payloads are kept for longer than their "
+            "workspaces' settings say. The workers' log says why.",
             completed_at,
         )
 

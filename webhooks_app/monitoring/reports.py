@@ -121,7 +121,7 @@ def read(connection: Connection) -> Reports:
     return Reports(now, processes, counters.total(row.counters for row in rows))
 
 
-def forget(database: WriteDatabase) -> None:
+def delete_ended(database: WriteDatabase) -> None:
     """Take away the reports of processes that are over for long; what they counted goes to the total.
 
     Raises the errors of the database.

@@ -30,7 +30,7 @@ from opentelemetry.trace import (
 )
 
 import webhooks_app
-from webhooks_app.monitoring.tracing import AcceptedEvent, Attempted, ClaimedOnce, Moments
+from webhooks_app.monitoring.tracing import AcceptedEvent, AttemptSpan, ClaimSpan, Interval
 
 log = logging.getLogger(__name__)
 
@@ -70,12 +70,12 @@ class SpanTracer:
         with self._harmless():
             self._add_roots(events)
 
-    def claimed(self, deliveries: Sequence[ClaimedOnce], took: Moments) -> None:
+    def claimed(self, deliveries: Sequence[ClaimSpan], took: Interval) -> None:
         """Add the claim of each, and before its first attempt the wait for a worker."""
         with self._harmless():
             self._add_claims(deliveries, took)
 
-    def attempted(self, attempts: Sequence[Attempted]) -> None:
+    def attempted(self, attempts: Sequence[AttemptSpan]) -> None:
         """Add the request of each."""
         with self._harmless():
             self._add_attempts(attempts)
@@ -108,15 +108,15 @@ class SpanTracer:
                     self._ids.next_event = None
             span.end(event.took.ended_ns)
 
-    def _add_claims(self, deliveries: Sequence[ClaimedOnce], took: Moments) -> None:
+    def _add_claims(self, deliveries: Sequence[ClaimSpan], took: Interval) -> None:
         for each in deliveries:
             attributes = _attributes_of(each)
             if each.created_ns is not None and each.created_ns < took.began_ns:
-                waited = Moments(each.created_ns, took.began_ns)
+                waited = Interval(each.created_ns, took.began_ns)
                 self._add("wait for a worker", each.event_id, waited, attributes)
             self._add("claim", each.event_id, took, attributes)
 
-    def _add_attempts(self, attempts: Sequence[Attempted]) -> None:
+    def _add_attempts(self, attempts: Sequence[AttemptSpan]) -> None:
         for each in attempts:
             attributes = _attributes_of(each) | {
                 "webhooks.outcome": each.outcome,
@@ -140,7 +140,7 @@ class SpanTracer:
         self,
         name: str,
         event_id: str,
-        took: Moments,
+        took: Interval,
         attributes: Mapping[str, str | int],
         *,
         kind: SpanKind = SpanKind.INTERNAL,
@@ -187,7 +187,7 @@ def _raw(event_id: str) -> bytes:
     return b32hexdecode(event_id.rpartition("_")[2].upper() + "======")
 
 
-def _attributes_of(each: ClaimedOnce | Attempted) -> dict[str, str | int]:
+def _attributes_of(each: ClaimSpan | AttemptSpan) -> dict[str, str | int]:
     return {
         "webhooks.event.id": each.event_id,
         "webhooks.delivery.id": each.delivery_id,

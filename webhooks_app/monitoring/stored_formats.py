@@ -14,9 +14,9 @@ from webhooks_app.core import clock
 from webhooks_app.db import database_clock, rolling_upgrades, transient_errors
 from webhooks_app.monitoring.own_report import REPORTS, WEB, WORKER
 
-# A process that reported within this time may still run, though it be silent now.
+# A process that reported within this time may still run, even if it is silent now.
 HEARD_WITHIN = timedelta(minutes=2)
-# So long an answer holds: a process of the code before that starts is known that much later.
+# An answer is reused for this long, so an older process that starts is noticed that much later.
 ANSWER_SECONDS = 5.0
 
 
@@ -38,8 +38,8 @@ _CHANGES = {
 class StoredFormats:
     """How rows may be stored; one per process.
 
-    In a format only once the upgrade that brought it is over, and while no web or worker runs that could not
-    read it. Doubt means that they are stored plain, which all code reads.
+    A format is used only once the upgrade that brought it is over, and while no web or worker runs that could
+    not read it. Doubt means that they are stored plain, which all code reads.
     """
 
     def __init__(

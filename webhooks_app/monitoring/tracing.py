@@ -23,7 +23,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
-class Moments:
+class Interval:
     """From when to when, in nanoseconds since 1970."""
 
     began_ns: int
@@ -36,11 +36,11 @@ class AcceptedEvent:
     type: str
     workspace_id: str
     deliveries: int
-    took: Moments
+    took: Interval
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimedOnce:
+class ClaimSpan:
     """A delivery that a worker took; `created_ns` is set for its first attempt."""
 
     delivery_id: str
@@ -51,7 +51,7 @@ class ClaimedOnce:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempted:
+class AttemptSpan:
     """`phases_us`: from the attempt's start to the end of each, by its name."""
 
     delivery_id: str
@@ -61,7 +61,7 @@ class Attempted:
     outcome: str
     status: int
     state: str
-    took: Moments
+    took: Interval
     phases_us: Mapping[str, int]
 
 
@@ -70,14 +70,14 @@ class Tracer(Protocol):
 
     def accepted(self, events: Sequence[AcceptedEvent]) -> None: ...
 
-    def claimed(self, deliveries: Sequence[ClaimedOnce], took: Moments) -> None: ...
+    def claimed(self, deliveries: Sequence[ClaimSpan], took: Interval) -> None: ...
 
-    def attempted(self, attempts: Sequence[Attempted]) -> None: ...
+    def attempted(self, attempts: Sequence[AttemptSpan]) -> None: ...
 
     def close(self) -> None: ...
 
 
-def is_asked_for(environ: Mapping[str, str]) -> bool:
+def is_enabled(environ: Mapping[str, str]) -> bool:
     """Return whether the variables ask for traces. Raises ConfigError for an exporter that there is not."""
     exporter = environ.get("OTEL_TRACES_EXPORTER", "").strip().lower()
     if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true" or exporter == "none":
@@ -93,20 +93,20 @@ def is_asked_for(environ: Mapping[str, str]) -> bool:
     return True
 
 
-def leave_out(environ: Mapping[str, str] | None = None) -> None:
+def block_import_unless_enabled(environ: Mapping[str, str] | None = None) -> None:
     """Have nobody load OpenTelemetry unless traces are asked for; to be called before redis is loaded.
 
     Where it is installed, the redis library would load it for figures of its own: 16 MiB in each process.
     """
     with suppress(ConfigError):  # `check` will say so
-        if not is_asked_for(os.environ if environ is None else environ):
+        if not is_enabled(os.environ if environ is None else environ):
             # An import of what is None there raises ImportError.
             sys.modules.setdefault(_SDK, cast(ModuleType, None))
 
 
 def check(environ: Mapping[str, str] | None = None) -> None:
     """Raise ConfigError where traces are asked for that cannot be made."""
-    if is_asked_for(os.environ if environ is None else environ) and find_spec(_SDK) is None:
+    if is_enabled(os.environ if environ is None else environ) and find_spec(_SDK) is None:
         raise ConfigError(f"OTEL_* variables ask for traces, which need: {_INSTALL}.")
 
 
@@ -115,7 +115,7 @@ def collector(environ: Mapping[str, str]) -> tuple[str, int] | None:
 
     Raises ConfigError for variables that cannot be used.
     """
-    if not is_asked_for(environ) or environ.get("OTEL_TRACES_EXPORTER", "").strip().lower() == "console":
+    if not is_enabled(environ) or environ.get("OTEL_TRACES_EXPORTER", "").strip().lower() == "console":
         return None
     url = next((environ[name] for name in reversed(_ENDPOINTS) if environ.get(name)), _DEFAULT_ENDPOINT)
     try:
@@ -134,7 +134,7 @@ def tracer_of(kind: str, environ: Mapping[str, str] | None = None) -> Iterator[T
 
     To be called in the process itself, as its thread does not survive a fork; `check` has been before.
     """
-    if not is_asked_for(os.environ if environ is None else environ):
+    if not is_enabled(os.environ if environ is None else environ):
         yield None
         return
     from webhooks_app.monitoring import spans

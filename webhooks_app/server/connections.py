@@ -31,13 +31,15 @@ _LARGE_HEAD = _refusal("431 Request Header Fields Too Large", "The request's hea
 
 
 class Connection(HttpToolsProtocol):
-    """An HTTP/1.1 connection that `Deadlines` looks after.
+    """An HTTP/1.1 connection that `Connections` looks after.
 
     The methods that are overridden here belong to asyncio and to httptools, but for `shutdown`, which uvicorn
     calls; `cycle` is uvicorn's, too.
     """
 
-    def __init__(self, *arguments: Any, limits: ServerLimits, deadlines: "Deadlines", **options: Any) -> None:
+    def __init__(
+        self, *arguments: Any, limits: ServerLimits, deadlines: "Connections", **options: Any
+    ) -> None:
         super().__init__(*arguments, **options)
         self._limits = limits
         self._deadlines = deadlines
@@ -120,7 +122,7 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
 
-class Deadlines:
+class Connections:
     """Looks after all connections of a process twice a second, which costs a request nothing."""
 
     def __init__(self, limits: ServerLimits, counters: ProcessCounters | None = None) -> None:
@@ -185,7 +187,7 @@ class Deadlines:
         if connection.head_bytes or connection.cycle:
             connection.refuse(_SLOW_HEAD)
         else:
-            connection.transport.close()  # it never said a word
+            connection.transport.close()  # it has sent nothing
 
     def _check_answer(self, connection: Connection, now: float) -> None:
         """Abort a connection whose client takes nothing of its answer; `close` would wait for it for ever."""

@@ -9,7 +9,7 @@ from typing import Any
 import uvicorn
 
 from webhooks_app.server.access_log import AsgiCallable
-from webhooks_app.server.connections import Deadlines
+from webhooks_app.server.connections import Connections
 from webhooks_app.server.server_limits import ServerLimits
 
 # asyncio accepts as many connections as the backlog has before it looks at the first of them, and writes a
@@ -48,7 +48,7 @@ class DrainingServer(uvicorn.Server):
         self._draining.add_done_callback(lambda _: end())
 
 
-def config_for(app: AsgiCallable, deadlines: Deadlines, limits: ServerLimits) -> uvicorn.Config:
+def config_for(app: AsgiCallable, deadlines: Connections, limits: ServerLimits) -> uvicorn.Config:
     """Return what uvicorn runs by: with our protocol, and without logs or headers of its own."""
     protocol: Any = deadlines.protocol()
     return uvicorn.Config(
@@ -58,7 +58,7 @@ def config_for(app: AsgiCallable, deadlines: Deadlines, limits: ServerLimits) ->
         ws="none",
         lifespan="off",
         log_config=None,
-        log_level="error",  # a stranger's broken requests are no news
+        log_level="error",  # malformed requests are the client's errors
         access_log=False,
         server_header=False,
         proxy_headers=False,

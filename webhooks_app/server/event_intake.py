@@ -95,7 +95,7 @@ class EventIntake:
         if accepted.is_repeat:
             headers += _REPLAYED
         if (allowance := self._group_commit.allowances.allowance_of(token_hash)) is not None:
-            headers += _encoded(rate_limit_headers.of(allowance))
+            headers += _encoded(rate_limit_headers.rate_limit_headers(allowance))
         return headers, content
 
     async def _commit(self, submission: Submission, token_hash: str) -> SubmissionResult:

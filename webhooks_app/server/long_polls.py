@@ -203,5 +203,5 @@ class LongPolls:
 
 
 def _too_many(whose: str) -> ApiError:
-    message = f"{whose} wait already, as many as may. Ask again when one of them was answered."
+    message = f"{whose} wait already, which is the limit. Ask again once one has been answered."
     return ApiError(429, "too_many_waiting", message, headers={"retry-after": _IDLE_SECONDS})

@@ -19,11 +19,11 @@ Render = Callable[[str], tuple[bytes, str]]
 
 log = logging.getLogger(__name__)
 
-# A client whose request and answer take longer is left, however it spends the time.
+# A client whose request and answer take longer is disconnected.
 _SECONDS = 10.0
 # Prometheus and its like ask once in several seconds.
 _MOST_AT_ONCE = 4
-# Who keeps coming may not fill the log.
+# A client that keeps connecting must not fill the log.
 _LOGGED_EVERY_SECONDS = 60.0
 
 

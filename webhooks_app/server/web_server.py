@@ -18,7 +18,7 @@ from webhooks_app.monitoring.counters import ProcessCounters
 from webhooks_app.server import event_intake, long_polls, restart
 from webhooks_app.server.access_log import AccessLog, AsgiCallable
 from webhooks_app.server.asgi_app import AsgiApp
-from webhooks_app.server.connections import Deadlines
+from webhooks_app.server.connections import Connections
 from webhooks_app.server.draining_server import DrainingServer, config_for
 from webhooks_app.server.event_intake import EventIntake
 from webhooks_app.server.listening_socket import BACKLOG, has_connections_waiting
@@ -143,7 +143,7 @@ class WebServer:
             path_prefix=path_prefix,
             waits=self._waits,
         )
-        self._deadlines = Deadlines(limits, counters)
+        self._deadlines = Connections(limits, counters)
         answering: AsgiCallable = AsgiApp(
             self._bridge, limits, intake, counters, is_behind_proxies=trusted_proxies > 0
         )

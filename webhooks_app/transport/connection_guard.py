@@ -39,7 +39,7 @@ class ConnectionGuard:
             exchange.refusal = (OutcomeClass.PLATFORM, problem)
             return pycurl.SOCKET_BAD
 
-    def may_use_connection(
+    def check_connection(
         self, exchange: Exchange, address: str, _own_address: str, port: int, own_port: int
     ) -> int:
         """Return whether libcurl may send over the connection that it chose, for CURLOPT_PREREQFUNCTION."""
@@ -49,7 +49,7 @@ class ConnectionGuard:
         if not exchange.has_used_idle_connection and self._idle.is_reusable(ends):
             exchange.has_used_idle_connection = True
             if exchange.target.is_tls:
-                exchange.is_unread = self._idle.unread_check(ends)
+                exchange.unread_check = self._idle.unread_check(ends)
             return int(pycurl.PREREQFUNC_OK)
         # A second idle connection might break, too, and so on: libcurl would try five.
         exchange.needs_new_connection = True

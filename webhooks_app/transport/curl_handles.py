@@ -63,8 +63,8 @@ def _set_callbacks(curl: Any, exchange: Exchange, guard: ConnectionGuard) -> Non
     curl.setopt(pycurl.WRITEFUNCTION, exchange.take_body)
     curl.setopt(pycurl.DEBUGFUNCTION, exchange.take_trace)
     curl.setopt(pycurl.OPENSOCKETFUNCTION, partial(guard.open_socket_if_allowed, exchange))
-    curl.setopt(pycurl.RESOLVER_START_FUNCTION, exchange.may_libcurl_resolve)
-    curl.setopt(pycurl.PREREQFUNCTION, partial(guard.may_use_connection, exchange))
+    curl.setopt(pycurl.RESOLVER_START_FUNCTION, exchange.check_resolving)
+    curl.setopt(pycurl.PREREQFUNCTION, partial(guard.check_connection, exchange))
 
 
 def _set_http_options(curl: Any, allow_http: bool) -> None:

@@ -45,7 +45,7 @@ class Exchange:
     `sent_again`: how often the request was sent again on a new connection. `resolved`: the target that the
     handle's CURLOPT_CONNECT_TO was last set for. `is_certificate_asked`: whether the server was seen to ask
     for a client certificate. `is_traced`: whether the handle reports what libcurl does (CURLOPT_VERBOSE).
-    `is_unread`: returns whether nothing was read since the request went out; None on a new connection.
+    `unread_check`: returns whether nothing was read since the request went out; None on a new connection.
     """
 
     __slots__ = (
@@ -59,7 +59,6 @@ class Exchange:
         "headers",
         "is_certificate_asked",
         "is_traced",
-        "is_unread",
         "key",
         "needs_new_connection",
         "prior_us",
@@ -70,6 +69,7 @@ class Exchange:
         "sent_again",
         "target",
         "tried_address",
+        "unread_check",
     )
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ class Exchange:
         self.body_bytes = self._header_bytes = 0
         self.retry_after = self.tried_address = ""
         self.refusal: tuple[OutcomeClass, str] | None = None
-        self.is_unread: Callable[[], bool] | None = None
+        self.unread_check: Callable[[], bool] | None = None
         self.has_opened_socket = self._has_ended_head = self._has_final_status = False
         self.has_used_idle_connection = self.needs_new_connection = False
         self.is_certificate_asked = False
@@ -92,7 +92,7 @@ class Exchange:
 
     def take_header(self, line: bytes) -> int | None:
         """Take one line of a head, with its line break; return 0 for one that does not answer the request."""
-        if self.is_unread and self.is_unsolicited():
+        if self.unread_check and self.check_unsolicited():
             return 0
         if self._has_ended_head and self._has_final_status:
             return None  # a trailer (RFC 9110, section 6.5.1), which must not be read as a header
@@ -121,10 +121,10 @@ class Exchange:
         if b"Request CERT" in text:  # a CertificateRequest (RFC 8446, section 4.3.2)
             self.is_certificate_asked = True
 
-    def is_unsolicited(self) -> bool:
+    def check_unsolicited(self) -> bool:
         """Return whether these bytes were received before the request went out, along with a response."""
-        is_unread, self.is_unread = self.is_unread, None
-        if is_unread is not None and is_unread():
+        unread_check, self.unread_check = self.unread_check, None
+        if unread_check is not None and unread_check():
             self.needs_new_connection = True
         return self.needs_new_connection
 
@@ -133,7 +133,7 @@ class Exchange:
         """Return whether other requests may have shared its connection."""
         return bool(self.headers) and self.headers[0][:6] == b"HTTP/2"
 
-    def may_libcurl_resolve(self) -> int:
+    def check_resolving(self) -> int:
         """Return 0 for yes: for addresses only, as names come to libcurl with addresses that were judged."""
         return 0 if self.target.is_address else 1
 
@@ -163,7 +163,7 @@ class Exchange:
             response_body=b"".join(self.body),
             truncated=self.body_bytes > RECORDED_BODY_BYTES,
             retry_after=self.retry_after,
-            held_until_deadline=result.code == CurlCode.OPERATION_TIMEDOUT,
+            reached_deadline=result.code == CurlCode.OPERATION_TIMEDOUT,
         )
 
     def finish(self) -> Any:

@@ -1,4 +1,4 @@
-"""Recognise a server that sends on and on without content, by the kernel's count of bytes."""
+"""Recognise a server that keeps sending without content, by the kernel's count of bytes."""
 
 import fcntl
 import socket

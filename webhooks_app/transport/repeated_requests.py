@@ -1,4 +1,4 @@
-"""Which requests are sent once more at once, over a new connection, before anything is said of them."""
+"""Which requests are sent once more at once, over a new connection, before an outcome is reported."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def is_worth_another_connection(curl: Any, exchange: Exchange, code: int) -> boo
     libcurl does not read what a server sent before it closed the connection, once it fails to send: an
     early answer, or the alert that explains why the server does not want us.
     """
-    if exchange.needs_new_connection or (exchange.is_unread and code in _NO_RESPONSE_AT_ALL):
+    if exchange.needs_new_connection or (exchange.unread_check and code in _NO_RESPONSE_AT_ALL):
         return True
     if code != CurlCode.SEND_ERROR or exchange.headers or exchange.sent_again >= _MOST_SENT_AGAIN:
         return False

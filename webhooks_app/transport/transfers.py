@@ -176,7 +176,7 @@ class Transfers:
         """Send over a new connection; libcurl has closed the one in question."""
         exchange = self.in_flight[curl]
         exchange.needs_new_connection, exchange.sent_again = False, exchange.sent_again + 1
-        exchange.is_unread = None
+        exchange.unread_check = None
         exchange.prior_us += curl.getinfo(pycurl.TOTAL_TIME_T)
         self._multi.remove_handle(curl)
         curl.setopt(pycurl.TIMEOUT_MS, max(1, exchange.request.timeout_ms - exchange.prior_us // 1000))

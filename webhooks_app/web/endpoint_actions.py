@@ -2,7 +2,7 @@
 
 from flask import Blueprint, abort, flash, redirect, url_for
 
-from webhooks_app.endpoints import actions, management, waiting_counts
+from webhooks_app.endpoints import actions, managed_by, waiting_counts
 from webhooks_app.extensions import db, services
 from webhooks_app.listeners import ending
 from webhooks_app.web.access import actor, admin_required, load_endpoint, load_kept_endpoint
@@ -59,7 +59,7 @@ def delete(endpoint_id: str) -> PageResponse:
 def release(endpoint_id: str) -> PageResponse:
     endpoint = load_kept_endpoint(endpoint_id)
     manager = endpoint.managed_by
-    if management.release(services().write, endpoint, actor=actor()):
+    if managed_by.release(services().write, endpoint, actor=actor()):
         flash(f"{manager} no longer manages this endpoint. Take it out of there, too.", "success")
     else:
         flash("Nothing manages this endpoint.", "info")

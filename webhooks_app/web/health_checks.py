@@ -19,9 +19,9 @@ HealthResponse = tuple[dict[str, Any], int] | tuple[dict[str, Any], int, dict[st
 
 def add_routes(blueprint: Blueprint) -> None:
     blueprint.get("/healthz")(show)
-    blueprint.get("/healthz/web")(show_web)
-    blueprint.get("/livez")(show_life)
-    blueprint.get("/readyz")(show_web)
+    blueprint.get("/healthz/web")(show_readiness)
+    blueprint.get("/livez")(show_liveness)
+    blueprint.get("/readyz")(show_readiness)
     blueprint.get("/metrics")(show_metrics)
 
 
@@ -53,7 +53,7 @@ def _problem_json(problem: HealthProblem) -> dict[str, Any]:
     }
 
 
-def show_web() -> HealthResponse:
+def show_readiness() -> HealthResponse:
     """Answer load balancers: 503 only when this process cannot take events, which it can without Redis."""
     if services().is_ending:
         return {"status": "ending"}, 503, {"Retry-After": "1"}
@@ -68,7 +68,7 @@ def show_web() -> HealthResponse:
     return {"status": "ok", "database": True}, 200
 
 
-def show_life() -> HealthResponse:
+def show_liveness() -> HealthResponse:
     """Answer whoever would restart this process if it hung; that neither needs the database nor Redis."""
     return {"status": "ok"}, 200
 

@@ -1,4 +1,4 @@
-"""From the first thing that somebody shows of themselves to their session, with a second factor in between.
+"""From the first factor to the session, with the second factor in between.
 
 Whoever has shown the password, and has a second factor, is remembered in the signed cookie for a few minutes,
 as somebody who may show that. It is no log-in: no page but that one looks at it.

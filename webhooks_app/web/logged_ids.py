@@ -22,7 +22,7 @@ def of_events(event_ids: Sequence[str], *, is_batch: bool) -> dict[str, str | in
     return {"event_id": event_ids[0]} | ({"events": len(event_ids)} if is_batch else {})
 
 
-def note(ids: dict[str, str | int]) -> None:
+def add_to_access_log(ids: dict[str, str | int]) -> None:
     """Have the line of the request that is answered say this, if there will be one."""
     if (noted := request.environ.get(KEY)) is not None:
         noted.update(ids)

@@ -126,7 +126,7 @@ def _party() -> RelyingParty:
 
 def _ask_again(form: NewPasskeyForm, party: RelyingParty, browser: str) -> PageResponse:
     """Show the page anew, but only to whom `begin_passkey` has shown it, which takes the password."""
-    purpose = passkey_ceremonies.adding(current_user.id, browser)
+    purpose = passkey_ceremonies.registration_purpose(current_user.id, browser)
     try:
         passkey_ceremonies.parse(party, form.answer.data or "", purpose)
     except PasskeyRefused as error:
@@ -138,7 +138,7 @@ def _ask_again(form: NewPasskeyForm, party: RelyingParty, browser: str) -> PageR
 
 def _page(form: NewPasskeyForm) -> str:
     user = db.session.get_one(User, current_user.id)
-    known = passkeys.of(db.session(), user.id)
+    known = passkeys.read_all(db.session(), user.id)
     options = passkey_ceremonies.creation_options(_party(), user, known, browser=browser_key())
     form.answer.data = ""
     return render_template("profile/passkey.html", form=form, options=options)

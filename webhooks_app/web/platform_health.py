@@ -37,7 +37,7 @@ _SILENCE_SWEEP = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class PlatformHealth:
-    """`facts` is None where the database does not answer; `overdue`: see `alarms.overdue`."""
+    """`facts` is None where the database does not answer; `longest_overdue`: see `alarms.overdue`."""
 
     at: datetime
     facts: Facts | None
@@ -75,7 +75,7 @@ def read(services: Services) -> PlatformHealth:
         found += [each for each in of_all if not (of_writes and each.code is ProblemCode.DATABASE_REFUSES)]
     if any(each.code in _SILENCE_SWEEP for each in found):
         found = [each for each in found if each.code is not ProblemCode.SWEEP_SILENT]
-    dated = services.problem_memory.date(found, now=now)
+    dated = services.problem_memory.with_since(found, now=now)
     worst_first = sorted(dated, key=lambda each: each.severity is not Severity.FAILING)
     return PlatformHealth(now, known, overdue, redis_problem, worst_first)
 
@@ -96,6 +96,6 @@ def _read_database(
             schema = schema_version.read_age(connection)
             if schema is SchemaAge.OLDER:  # what else is asked for may not be there
                 return None, None, schema
-            return facts.read(connection), alarms.overdue(connection, now), schema
+            return facts.read(connection), alarms.longest_overdue(connection, now), schema
     except SQLAlchemyError:
         return None, None, None

@@ -68,10 +68,12 @@ def check_second_factor() -> PageResponse:
 def _use(user: User, code: str) -> str:
     """Use up the code; return what it was, or nothing for one that is not right."""
     found = services()
-    if second_factors.is_right(found.write, found.cipher, user.id, code, now=clock.now()):
+    if second_factors.use_code(found.write, found.cipher, user.id, code, now=clock.now()):
         return "app"
     actor = Actor(user.email, request.remote_addr or "")
-    return "recovery code" if second_factors.recover(found.write, user.id, code, actor=actor) else ""
+    return (
+        "recovery code" if second_factors.use_recovery_code(found.write, user.id, code, actor=actor) else ""
+    )
 
 
 def _start_again() -> Response:

@@ -21,7 +21,7 @@ class _Heads(NamedTuple):
 _NO_HEADS = _Heads()
 
 
-def of(
+def to_row(
     delivery: ClaimedDelivery,
     as_stored: Callable[[datetime], Any],
     *,

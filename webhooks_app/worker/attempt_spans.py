@@ -3,13 +3,13 @@
 from datetime import datetime
 
 from webhooks_app.core import ids
-from webhooks_app.monitoring.tracing import Attempted, ClaimedOnce, Moments
+from webhooks_app.monitoring.tracing import AttemptSpan, ClaimSpan, Interval
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery
 
 
-def of_claims(claimed: list[ClaimedDelivery]) -> list[ClaimedOnce]:
+def of_claims(claimed: list[ClaimedDelivery]) -> list[ClaimSpan]:
     return [
-        ClaimedOnce(
+        ClaimSpan(
             each.delivery_id,
             each.event_id,
             each.endpoint_id,
@@ -20,13 +20,13 @@ def of_claims(claimed: list[ClaimedDelivery]) -> list[ClaimedOnce]:
     ]
 
 
-def of_attempts(recorded: list[ClaimedDelivery]) -> list[Attempted]:
+def of_attempts(recorded: list[ClaimedDelivery]) -> list[AttemptSpan]:
     return [_of_attempt(each) for each in recorded]
 
 
-def _of_attempt(each: ClaimedDelivery) -> Attempted:
+def _of_attempt(each: ClaimedDelivery) -> AttemptSpan:
     timings, began_ns = each.outcome.timings, _nanoseconds(each.started_at)
-    return Attempted(
+    return AttemptSpan(
         each.delivery_id,
         each.event_id,
         each.endpoint_id,
@@ -34,7 +34,7 @@ def _of_attempt(each: ClaimedDelivery) -> Attempted:
         each.outcome.kind.value,
         each.outcome.status,
         each.decision.state.value,
-        Moments(began_ns, began_ns + timings.total_us * 1000),
+        Interval(began_ns, began_ns + timings.total_us * 1000),
         {
             "name looked up": timings.dns_us,
             "connected": timings.connect_us,

@@ -13,7 +13,7 @@ from webhooks_app.db.claim_sql import CLAIM, CLAIM_FEW, CLAIM_UNSCANNED
 from webhooks_app.db.driver_sql import DriverStatement
 from webhooks_app.db.engines import Databases
 from webhooks_app.jobs.wake_ups import WakeUps
-from webhooks_app.monitoring.tracing import Moments, Tracer
+from webhooks_app.monitoring.tracing import Interval, Tracer
 from webhooks_app.worker import attempt_spans, claims, endpoint_rate_limits, endpoint_scan
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery
 from webhooks_app.worker.concurrency import Concurrency
@@ -119,7 +119,7 @@ class Claimer:
         since_last = time.monotonic() - self._scanned_at
         if since_last > self._limits.scan_interval_seconds:
             return True
-        rest_seconds = self._limits.scan_rest_factor * self._scan_seconds
+        rest_seconds = self._limits.scan_pause_factor * self._scan_seconds
         if self._is_scan_requested and (not claimable or since_last > rest_seconds):
             return time.monotonic() >= self._rests_until
         has_more = self._endpoints.has_more and free_slots > 0
@@ -188,7 +188,7 @@ class Claimer:
         self._endpoints.set_aside(free_at)
         self.claimed += len(claimed)
         if self.tracer is not None:
-            took = Moments(began_ns, time_ns())
+            took = Interval(began_ns, time_ns())
             self.tracer.claimed(attempt_spans.of_claims(claimed), took)
         self._rest_after(len(claimed))
         return claimed
@@ -204,5 +204,5 @@ class Claimer:
         At a low rate each delivery goes at once. At a high one a scan and a claim, which cost much the same
         however little they find, find more.
         """
-        rest_seconds = min(self._limits.longest_rest_seconds, self._limits.rest_seconds_each * claimed)
+        rest_seconds = min(self._limits.longest_pause_seconds, self._limits.pause_seconds_each * claimed)
         self._rests_until = time.monotonic() + rest_seconds

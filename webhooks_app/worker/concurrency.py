@@ -116,13 +116,13 @@ class Concurrency:
             unresponsive=max(1, int(self.capacity * self._limits.unresponsive_share)) - unresponsive,
         )
 
-    def note_sent(self, endpoint_id: str) -> None:
+    def start_request(self, endpoint_id: str) -> None:
         endpoint = self.of(endpoint_id)
         endpoint.in_flight += 1
         endpoint.last_turn = next(self._turns)
         self._in_flight[endpoint.health] += 1
 
-    def note_end(
+    def end_request(
         self, endpoint_id: str, *, is_overloaded: bool = False, is_unresponsive: bool = False
     ) -> None:
         """Count a request that has ended, and adapt the endpoint's limit.

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from webhooks_app.db.transient_errors import database_may_be_away
+from webhooks_app.db.transient_errors import tolerate_unavailable_database
 from webhooks_app.worker.engine_limits import BackoffLimits
 
 log = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ class DatabaseBackoff:
         """Call `act`, unless the database did not answer a moment ago; return whether it answered."""
         if time.monotonic() < self._paused_until:
             return False
-        with database_may_be_away(log):
+        with tolerate_unavailable_database(log):
             act()
             self._pause_seconds = self._limits.first_seconds
             return True

@@ -17,10 +17,10 @@ from webhooks_app.transport.sender import Sender
 from webhooks_app.worker import claims, send_data, signed_requests
 from webhooks_app.worker.claimed_delivery import EXPIRED_LEASES_TO_GIVE_UP, ClaimedDelivery, ClaimKey
 from webhooks_app.worker.concurrency import Concurrency
-from webhooks_app.worker.held_deliveries import HeldDeliveries
 from webhooks_app.worker.outcome_buffer import OutcomeBuffer
 from webhooks_app.worker.postponed import PostponedDeliveries
 from webhooks_app.worker.retry_decision import RetryDecision, decide
+from webhooks_app.worker.unsendable_deliveries import UnsendableDeliveries
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Dispatcher:
         concurrency: Concurrency,
         outcomes: OutcomeBuffer,
         postponed: PostponedDeliveries,
-        held: HeldDeliveries,
+        held: UnsendableDeliveries,
         *,
         delays: tuple[float, ...],
         pause_endpoint: Callable[[str, datetime], None],
@@ -62,13 +62,13 @@ class Dispatcher:
         self._concurrency = concurrency
         self._outcomes = outcomes
         self._postponed = postponed
-        self._held = held
+        self._unsendable = held
         self._delays = delays
         self._pause_endpoint = pause_endpoint
         self._claimed: deque[ClaimedDelivery] = deque()
         self._isolated: deque[tuple[ClaimedDelivery, Request]] = deque()
         self._in_flight: dict[ClaimKey, ClaimedDelivery] = {}
-        # What came and was not looked at yet: should one end in an exception, the next call goes on.
+        # Answers not handled yet: if handling one raises, the next call continues with the others.
         self._answers: deque[tuple[ClaimKey, Outcome]] = deque()
 
     @property
@@ -86,7 +86,7 @@ class Dispatcher:
 
     @property
     def has_unsent(self) -> bool:
-        return bool(self._claimed or self._held or self._isolated)
+        return bool(self._claimed or self._unsendable or self._isolated)
 
     @property
     def free_slots(self) -> int:
@@ -119,9 +119,9 @@ class Dispatcher:
         delivery.started_at = now
         is_damaged = isinstance(body, event_bodies.Unreadable)
         if not body and not is_damaged:  # every event has an envelope until its payload is erased
-            self._held.erased.append(delivery)
+            self._unsendable.erased.append(delivery)
         elif destination.not_accepting is not None:
-            self._held.not_accepted.append(delivery)
+            self._unsendable.not_accepted.append(delivery)
         elif is_damaged:
             log.error("payload_damaged", extra={"delivery_id": delivery.delivery_id})
             self._end_unsent(delivery, OutcomeClass.PAYLOAD, now)
@@ -164,7 +164,7 @@ class Dispatcher:
             log.exception("request_refused", extra={"delivery_id": delivery.delivery_id})
             return
         self._in_flight[key] = delivery
-        self._concurrency.note_sent(delivery.endpoint_id)
+        self._concurrency.start_request(delivery.endpoint_id)
         failpoints.hit_if_poisoned(request.body)
 
     def take_answers(self, wait_ms: int) -> None:
@@ -179,19 +179,19 @@ class Dispatcher:
             delivery = self._in_flight.pop(key)
             delivery.outcome = outcome
             delivery.decision = self._decide(delivery, outcome, now)
-            if outcome.is_success and not outcome.held_until_deadline:
-                self._concurrency.note_end(delivery.endpoint_id)
+            if outcome.is_success and not outcome.reached_deadline:
+                self._concurrency.end_request(delivery.endpoint_id)
             else:
                 self._note_failure(delivery)
             if not self._postponed.take(delivery):
                 self._outcomes.add(delivery)
 
     def _note_failure(self, delivery: ClaimedDelivery) -> None:
-        kind, is_held = delivery.outcome.kind, delivery.outcome.held_until_deadline
-        self._concurrency.note_end(
+        kind, reached_deadline = delivery.outcome.kind, delivery.outcome.reached_deadline
+        self._concurrency.end_request(
             delivery.endpoint_id,
-            is_overloaded=is_held or kind in _OVERLOADED,
-            is_unresponsive=is_held or kind in _UNRESPONSIVE,
+            is_overloaded=reached_deadline or kind in _OVERLOADED,
+            is_unresponsive=reached_deadline or kind in _UNRESPONSIVE,
         )
         if until := delivery.decision.pause_endpoint_until:
             self._pause_endpoint(delivery.endpoint_id, until)
@@ -217,7 +217,7 @@ class Dispatcher:
     def drop_unsent(self) -> list[ClaimedDelivery]:
         """Return what was claimed and not sent, and forget it."""
         suspects = (delivery for delivery, _ in self._isolated)
-        unsent = [*self._claimed, *self._held.drop(), *suspects]
+        unsent = [*self._claimed, *self._unsendable.drop(), *suspects]
         self._claimed.clear()
         self._isolated.clear()
         return unsent
@@ -229,5 +229,5 @@ class Dispatcher:
         self._answers.clear()
         self._sender.abandon()
         for each in abandoned:
-            self._concurrency.note_end(each.endpoint_id)
+            self._concurrency.end_request(each.endpoint_id)
         return abandoned

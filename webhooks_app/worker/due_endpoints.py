@@ -14,7 +14,7 @@ from webhooks_app.worker.endpoint_scan import DueEndpoint
 
 
 class DueEndpoints:
-    """`cursor` is the endpoint id behind which the next scan goes on, `has_more` whether it has to."""
+    """`cursor` is the endpoint id after which the next scan continues, `has_more` whether it has to."""
 
     def __init__(self) -> None:
         self._due: dict[str, DueEndpoint] = {}

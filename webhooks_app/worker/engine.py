@@ -25,9 +25,9 @@ from webhooks_app.worker.concurrency import Concurrency
 from webhooks_app.worker.database_backoff import DatabaseBackoff
 from webhooks_app.worker.dispatcher import Dispatcher
 from webhooks_app.worker.engine_limits import DEFAULT_LIMITS, EngineLimits
-from webhooks_app.worker.held_deliveries import HeldDeliveries
 from webhooks_app.worker.outcome_buffer import OutcomeBuffer
 from webhooks_app.worker.postponed import PostponedDeliveries
+from webhooks_app.worker.unsendable_deliveries import UnsendableDeliveries
 
 _LISTED_ENDPOINTS = 5
 
@@ -63,14 +63,14 @@ class DeliveryEngine:
         self._wake_ups = wake_ups
         self._limits = limits
         self._idle_since, self._turned_at = 0.0, time.monotonic()
-        self._sender.watch(wake_ups.listener, wake_ups.listener.note)
+        self._sender.watch(wake_ups.waiter, wake_ups.waiter.note)
         self._backoff = DatabaseBackoff(limits.backoff)
         self._concurrency = Concurrency(sender.free, limits.concurrency)
         self._outcomes = OutcomeBuffer(
             databases.write, wake_ups, lease=lease, limits=limits.buffer, counters=counters
         )
         self._postponed = PostponedDeliveries(databases.write, wake_ups, limits.postpone)
-        self._held = HeldDeliveries(databases.write)
+        self._unsendable = UnsendableDeliveries(databases.write)
         self._claimer = Claimer(databases, wake_ups, self._concurrency, lease=lease, limits=limits.claims)
         self._dispatcher = Dispatcher(
             databases,
@@ -79,7 +79,7 @@ class DeliveryEngine:
             self._concurrency,
             self._outcomes,
             self._postponed,
-            self._held,
+            self._unsendable,
             delays=delays,
             pause_endpoint=self._claimer.pause_endpoint,
         )
@@ -87,8 +87,9 @@ class DeliveryEngine:
     def run(self, *, seconds: float, should_stop: Callable[[], bool] = lambda: False) -> RunResult:
         """Deliver what is due until nothing is, `seconds` have passed, or `should_stop` returns True.
 
-        Requests that are in flight when the time is over stay so, for `carry_on` and the next run. Whatever
-        happens, no delivery is lost: one that is claimed and not recorded falls due again with its lease.
+        Requests that are in flight when the time is over stay so, for `work_in_flight` and the next run.
+        Whatever happens, no delivery is lost: one that is claimed and not recorded falls due again with its
+        lease.
         """
         recorded_before, expects_more = self._outcomes.recorded, False
         self._concurrency.forget_idle()
@@ -104,21 +105,21 @@ class DeliveryEngine:
         finally:
             self._wake_ups.end_run(expects_more=expects_more)
         if should_stop():
-            self.wind_up()
+            self.drain()
         return RunResult(self._claimer.claimed, self._outcomes.recorded - recorded_before)
 
-    def carry_on(self) -> bool:
+    def work_in_flight(self) -> bool:
         """Work for some milliseconds on what a run left in flight; return False if nothing is left."""
         if not self._has_unrecorded:
             return False
         self._work_on(lambda: self._write_outcomes(expects_more=self._dispatcher.is_sending))
         return True
 
-    def wind_up(self) -> None:
+    def drain(self) -> None:
         """Wait shortly for what is in flight and release the rest; to be called before the process ends."""
         deadline = time.monotonic() + self._limits.stop_grace_seconds
         while self._has_unrecorded and time.monotonic() < deadline:
-            self.carry_on()
+            self.work_in_flight()
         self._release(self._dispatcher.abandon())
 
     def close(self) -> None:
@@ -135,7 +136,7 @@ class DeliveryEngine:
         self._claimer.tracer = self._outcomes.tracer = tracer
 
     def describe(self) -> dict[str, Any]:
-        """Return what it is at, for operators; may be called from any thread.
+        """Return what the engine is doing, for operators; may be called from any thread.
 
         `endpoints` are those with most in flight: id, requests in flight, how many it may have.
         """
@@ -171,9 +172,9 @@ class DeliveryEngine:
         # Even with nothing in flight: the next event may come while they would be written, and wait for that.
         self._write_outcomes(expects_more=True)
         self._dispatcher.start_claimed()  # what an earlier step could not load
-        if self._held.settle_not_accepted():
+        if self._unsendable.settle_not_accepted():
             self._claimer.request_scan()
-        self._held.cancel_erased()
+        self._unsendable.cancel_erased()
         self._dispatcher.send_next_isolated()
         is_sending = self._dispatcher.is_sending
         claimed = self._claimer.claim(self._dispatcher.free_slots, is_sending=is_sending)
@@ -185,7 +186,7 @@ class DeliveryEngine:
 
     def _wait_idle(self, longest_seconds: float = math.inf) -> None:
         """Wait, with nothing in flight, until there may be something to claim; no longer than that."""
-        is_notified = self._wake_ups.listener.is_listening
+        is_notified = self._wake_ups.waiter.is_listening
         seconds = self._limits.notified_seconds if is_notified else self._limits.idle_seconds
         self._sender.wait(min(seconds, longest_seconds))
 

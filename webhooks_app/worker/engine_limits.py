@@ -37,11 +37,11 @@ class ClaimLimits:
     # While requests are in flight, a scan finds what falls due by time alone this often.
     scan_interval_seconds: float = 0.25
     # While due endpoints are known, a requested scan waits for this many times the duration of the last scan.
-    scan_rest_factor: float = 4
-    # A requested scan waits for `rest_seconds_each` per delivery of the last claim, but no longer than
-    # `longest_rest_seconds`.
-    rest_seconds_each: float = 0.001
-    longest_rest_seconds: float = 0.01
+    scan_pause_factor: float = 4
+    # A requested scan waits for `pause_seconds_each` per delivery of the last claim, but no longer than
+    # `longest_pause_seconds`.
+    pause_seconds_each: float = 0.001
+    longest_pause_seconds: float = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

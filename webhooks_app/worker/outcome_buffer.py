@@ -11,7 +11,7 @@ from webhooks_app.core import clock, failpoints
 from webhooks_app.core.outcomes import OutcomeClass
 from webhooks_app.db import transient_errors
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.rolling_upgrades import PACKED_HEADS, RollingUpgrade
+from webhooks_app.db.rolling_upgrades import PACKED_HEADS, UpgradeEnd
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.monitoring.counters import ProcessCounters
 from webhooks_app.monitoring.stored_formats import StoredFormat, StoredFormats
@@ -41,7 +41,7 @@ class OutcomeBuffer:
         counters: ProcessCounters | None = None,
     ) -> None:
         self._database = database
-        self._upgrade = RollingUpgrade(database.begin, PACKED_HEADS)
+        self._upgrade = UpgradeEnd(database.begin, PACKED_HEADS)
         self._constant_headers = StoredHeaders(database)
         self._formats = StoredFormats(database.begin)
         self._wake_ups = wake_ups

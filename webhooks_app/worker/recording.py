@@ -1,4 +1,4 @@
-"""Recording: what came of a batch of attempts, in one transaction and a fixed number of statements."""
+"""Recording: the results of a batch of attempts, in one transaction and a fixed number of statements."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -48,11 +48,11 @@ def record(
     """Write the attempts and what was decided about their deliveries; return when retries fall due.
 
     Outcomes of stale claims are dropped, except that a late success still makes its delivery delivered.
-    `is_retry` says that an earlier call ended in an error, after which all of the batch may have been written
-    or nothing, or is written at this moment. Unless `is_counted`, the attempts mean nothing for the health of
-    their endpoints, as those of tests never do. `is_packed` says that headers may be packed
-    (`db/attempt_heads.py`), as no process runs any more that could not read them, and then refer to those of
-    `constant_digests`, which `StoredHeaders.digests` returned. Raises DBAPIError, and ValueError or
+    `is_retry` says that an earlier call ended in an error, after which the batch may have been written as a
+    whole or not at all, or another transaction may be writing it now. Unless `is_counted`, the attempts mean
+    nothing for the health of their endpoints, as those of tests never do. `is_packed` says that headers may
+    be packed (`db/attempt_heads.py`), as no process runs any more that could not read them, and then refer to
+    those of `constant_digests`, which `StoredHeaders.digests` returned. Raises DBAPIError, and ValueError or
     OverflowError for a value that no column takes.
     """
     with database.begin() as connection:
@@ -80,7 +80,7 @@ def _insert_attempts(
     """Write the attempts, of events in `erased` without what was sent and came back."""
     as_stored = attempt_inserts.moments(connection)
     rows = [
-        attempt_rows.of(
+        attempt_rows.to_row(
             each,
             as_stored,
             is_packed=is_packed,

@@ -164,7 +164,7 @@ class Relay:
         pause = max(longest * random.uniform(0.5, 1), min(retry_after or 0, 300.0))
         is_a_bug = type(error).__module__ == "builtins"
         log.warning(
-            "relay cannot hand over, again in %.1f s: %s", pause, state.last_failure, exc_info=is_a_bug
+            "relay cannot hand over, trying again in %.1f s: %s", pause, state.last_failure, exc_info=is_a_bug
         )
         return pause
 

@@ -62,9 +62,9 @@ def _parser() -> argparse.ArgumentParser:
         (
             "set-aside",
             _print_set_aside,
-            "print the rows that the platform refused, and those of unknown fate",
+            "print the rows that the platform refused, and those that it may have accepted",
         ),
-        ("failing", _print_failing, "print the rows that are not taken while others are, and sent again"),
+        ("failing", _print_failing, "print the rows that keep failing while others are accepted"),
     ):
         commands.add_parser(name, help=text).set_defaults(run=run)
     for name, text in (

@@ -4,12 +4,12 @@ import argparse
 
 from avra_client.relay_state import DEFAULT_LIMITS, RelayLimits
 
-_ONCE = "end when nothing is due; 75 if some was not taken"
+_ONCE = "exit when nothing is due; status 75 if some events were not accepted"
 _LISTEN = "serve /healthz and /metrics there"
 # Of each limit that may be set: the type of its value, and what it says.
 _LIMITS: dict[str, tuple[type[int] | type[float], str]] = {
     "batch": (int, "rows at once"),
-    "poll-seconds": (float, "between two looks at an empty outbox"),
+    "poll-seconds": (float, "seconds between checks of an empty outbox"),
     "lease-seconds": (float, "after which others take what a dead relay had claimed"),
     "send-seconds": (float, "that a batch may take, half the lease at most"),
     "keys-kept-hours": (float, "for which the platform knows idempotency keys: its workspace's retention"),

@@ -1,4 +1,4 @@
-"""How a relay is set up, and how it does."""
+"""How a relay is set up, and its state."""
 
 import logging
 import time
@@ -66,7 +66,7 @@ class Totals:
 
 @dataclass(slots=True)
 class RelayState:
-    """How a relay does: the trouble that its last round ended in, and since when it has had any."""
+    """A relay's state: why its last round failed, and since when rounds have been failing."""
 
     totals: Totals = field(default_factory=Totals)
     last_failure: str = ""

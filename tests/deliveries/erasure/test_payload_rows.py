@@ -20,10 +20,10 @@ def test_nothing_is_erased_until_the_moment_at_which_an_upgrade_is_over(
     database: WriteDatabase, databases: Databases
 ) -> None:
     now = clock.now()
-    assert payload_rows.held_until(databases.read, now=now) is None
+    assert payload_rows.erasure_blocked_until(databases.read, now=now) is None
     upgrading(database, until=now)
-    assert payload_rows.held_until(databases.read, now=now - A_MOMENT) == now
-    assert payload_rows.held_until(databases.read, now=now) is None
+    assert payload_rows.erasure_blocked_until(databases.read, now=now - A_MOMENT) == now
+    assert payload_rows.erasure_blocked_until(databases.read, now=now) is None
 
 
 def test_an_event_is_unfinished_while_something_is_to_be_sent_or_was_until_lately(

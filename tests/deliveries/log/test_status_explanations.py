@@ -54,7 +54,7 @@ FAILED = TIMED_OUT | {"state": DeliveryState.FAILED, "next_attempt_at": None}
         (
             TIMED_OUT | {"is_manual_due": True},
             "A manual attempt is next, beside the schedule.",
-            "The last attempt failed: timed out. Should it fail, too, the schedule goes on as it was.",
+            "The last attempt failed: timed out. If it fails, too, the schedule continues unchanged.",
             "warning",
         ),
         (

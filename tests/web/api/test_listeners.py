@@ -27,7 +27,7 @@ from webhooks_app.extensions import db, services
 from webhooks_app.jobs import alarms
 from webhooks_app.listeners import ending
 from webhooks_app.monitoring import backlog
-from webhooks_app.worker import claims, held_deliveries
+from webhooks_app.worker import claims, unsendable_deliveries
 from webhooks_app.worker.engine import DeliveryEngine
 
 
@@ -98,8 +98,8 @@ def test_no_worker_sends_to_a_listener_or_waits_for_it(
     workspace.send()
     assert engine.run(seconds=60).claimed == 1
     with databases.read.connect_autocommit() as connection:
-        assert alarms.overdue(connection, clock.now() + timedelta(hours=1)) is None
-    assert backlog.take_turn(databases)
+        assert alarms.longest_overdue(connection, clock.now() + timedelta(hours=1)) is None
+    assert backlog.sample_if_due(databases)
     with databases.read.connect_autocommit() as connection:
         assert [(each.pending, each.due) for each in backlog.read(connection)] == [(0, 0)]
     assert len(listening.claim()) == 1
@@ -117,7 +117,7 @@ def test_what_a_worker_claims_of_it_all_the_same_is_released_unsent(
     with databases.read.connect_autocommit() as connection:
         loaded = Destinations(services(app).cipher, cache_size=5).load(connection, [listener_id])
     assert loaded[listener_id].not_accepting is DeliveryState.PENDING
-    held_deliveries.hold_or_cancel(databases.write, claimed, now=now)
+    unsendable_deliveries.hold_or_cancel(databases.write, claimed, now=now)
     assert len(listening.claim()) == 1
 
 

@@ -228,7 +228,7 @@ def test_deliveries_that_are_still_to_be_inserted_are_told_of(
         return [(len(each["deliveries"]), each["deliveries_to_come"]) for each in answers]
 
     assert shown() == [(3, 2), (0, 5)]
-    fan_out_runs.go_on(database, wake_ups, rest)
+    fan_out_runs.insert_rest(database, wake_ups, rest)
     assert shown() == [(5, 0), (5, 0)]
 
 

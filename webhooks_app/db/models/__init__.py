@@ -34,7 +34,7 @@ from webhooks_app.db.models.listener_tables import Listener
 from webhooks_app.db.models.monitoring_tables import TOTAL_ID, BacklogSample, ProcessReport
 from webhooks_app.db.models.notice_tables import Heartbeat, Notice, NoticeKind
 from webhooks_app.db.models.recovery_tables import Recovery, RecoveryAction, RecoveryState
-from webhooks_app.db.models.rolling_upgrade_tables import RollingUpgradeRow
+from webhooks_app.db.models.rolling_upgrade_tables import RollingUpgrade
 from webhooks_app.db.models.saved_filter_tables import SavedFilter
 from webhooks_app.db.models.sign_in_tables import (
     ExternalIdentity,
@@ -86,7 +86,7 @@ __all__ = [
     "RecoveryCode",
     "RecoveryState",
     "Role",
-    "RollingUpgradeRow",
+    "RollingUpgrade",
     "SavedFilter",
     "SecurityMail",
     "SignInMethod",

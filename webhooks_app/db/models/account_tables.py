@@ -24,7 +24,7 @@ class Workspace(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     # How long what is finished stays in the log.
     retention_days: Mapped[int] = mapped_column(Integer, default=90)
-    # How long its payload does; unset in workspaces from before: as long.
+    # How long its payload does; NULL, in workspaces older than this column, means as long as that.
     payload_days: Mapped[int | None] = mapped_column(Integer, default=30)
     # The last event that was looked at for that.
     payloads_erased_to: Mapped[str | None] = mapped_column(public_id())
@@ -76,7 +76,7 @@ class Member(Base):
     )
     role: Mapped[Role] = mapped_column(enum_column(Role))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    # Given by a group of the provider's, which takes it again.
+    # Granted by a group of the identity provider, and withdrawn with it.
     is_from_groups: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     user: Mapped[User] = relationship(back_populates="memberships")
     workspace: Mapped[Workspace] = relationship()
@@ -185,7 +185,7 @@ class AuditEntry(Base):
         Index("ix_audit_entries_workspace", "workspace_id", "id"),
         # What was done to one endpoint, for its page.
         Index("ix_audit_entries_target", "target", "id"),
-        # What the limit on log-ins counted once; the code before an upgrade still does.
+        # What the limit on log-ins counted once; the version before an upgrade still does.
         _index_of_refusals("ix_audit_entries_refused_account", "actor"),
         _index_of_refusals("ix_audit_entries_refused_address", "address"),
     )

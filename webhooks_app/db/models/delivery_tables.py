@@ -4,8 +4,8 @@ A delivery is `pending` exactly while it has a row in `pending_deliveries`. That
 claiming, which rewrites a row and its index entries each time, never touches the log's many indexes.
 
 Three columns keep older names than their attributes (`tries`, `lapses` and `trouble`), because a running
-installation upgrades: the code before an upgrade and the code after it use one database for a while. Raw SQL
-and rows that are inserted in bulk use the columns' names.
+installation upgrades: the versions before and after an upgrade use one database for a while. Raw
+SQL and rows that are inserted in bulk use the columns' names.
 """
 
 from datetime import datetime
@@ -47,7 +47,7 @@ class DeliveryState(StrEnum):
 
 FINAL_STATES = (DeliveryState.DELIVERED, DeliveryState.FAILED, DeliveryState.CANCELED)
 
-# What an admin looks for in the log: everything that is not on its plain way. It stays NULL from accept to
+# What an admin looks for in the log: everything that needs attention. It stays NULL from accept to
 # delivered on the happy path, so that recording a success changes no indexed column and PostgreSQL can keep
 # the new row version on its page (HOT).
 _ATTENTION_STATE = """CASE

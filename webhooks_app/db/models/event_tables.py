@@ -46,7 +46,7 @@ class Event(Base):
     request_hash: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     # What the log shows of it, as sent; empty where the columns below hold the same, and NULL in a row of the
-    # code before, which knew none: `event_values.all_of`.
+    # previous version, which knew none: `event_values.all_of`.
     indexed_values: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     # By these it is found at once, in any case; columns, as rows of a table of their own cost twice as much.
     first_value: Mapped[str | None] = mapped_column(folded_text())
@@ -102,7 +102,7 @@ class AcceptedBatch(Base):
 
 
 class ValueBackfill(Base):
-    """What is to be done for the events of the code before, which stored no values.
+    """What is to be done for the events of the previous version, which stored no values.
 
     Those up to `position` have them. The row goes once no such event can come any more; whoever moves the
     position must name where it stood.

@@ -31,7 +31,8 @@ class ProcessReport(Base):
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     # What it is at: requests in flight, connections of its pool, what is the matter with its Redis.
     state: Mapped[dict[str, Any]] = mapped_column(JSON)
-    # The newest way of storing rows that it reads: `monitoring/own_report.py`; NULL from the code before.
+    # The newest way of storing rows that it reads: `monitoring/own_report.py`; NULL from the previous
+    # version.
     reads_format: Mapped[int | None] = mapped_column(SmallInteger)
     # What it has counted since its start: see `monitoring/counters.py`.
     counters: Mapped[dict[str, float]] = mapped_column(JSON)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from webhooks_app.db.models.base import Base, UtcDateTime
 
 
-class RollingUpgradeRow(Base):
+class RollingUpgrade(Base):
     """A change of the schema or of how rows are written, and when it may come into force."""
 
     __tablename__ = "rolling_upgrades"

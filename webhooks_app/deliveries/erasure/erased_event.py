@@ -36,8 +36,8 @@ class ErasedEvent:
     deliveries_canceled: int
     attempts_erased: int
     # Whether attempts are left for which the time did not suffice, PostgreSQL's statistics may still have
-    # values of it, the file beside an SQLite database has bytes of it, or a process of the code before may
-    # still record what an attempt got: retention does the rest.
+    # values of it, the file beside an SQLite database has bytes of it, or a process of the previous version
+    # may still record what an attempt got: retention does the rest.
     are_attempts_left: bool
     are_samples_left: bool
     is_left_in_log: bool

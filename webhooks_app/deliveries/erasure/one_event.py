@@ -87,7 +87,7 @@ def erase_rows(
     """
     deadline = time.monotonic() + limits.seconds
     workspace_id = _workspace_of(databases, event_id, workspace_id)
-    if ends_at := payload_rows.held_until(databases.read, now=clock.now()):
+    if ends_at := payload_rows.erasure_blocked_until(databases.read, now=clock.now()):
         raise UpgradeUnderWay(ends_at)
     canceled = NONE_CANCELED
     if cancel_pending:

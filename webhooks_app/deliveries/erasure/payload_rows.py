@@ -4,7 +4,7 @@ The payload is the event's body, the values that it is found by, and the content
 receivers answered, headers and body, may echo it, and the headers of a request say nothing without what they
 sign. Outcome, status, times and address stay.
 
-Nothing is erased that something is still to be sent of. Whoever makes a delivery of an event, begins its
+Nothing is erased while a delivery of it is still to be sent. Whoever makes a delivery of an event, begins its
 schedule anew, or records what came after its end, locks the event first (`db/event_payloads.py`); whoever
 erases locks it, too, and looks at its deliveries only then.
 """
@@ -34,10 +34,10 @@ _LONGEST_ACCEPT = timedelta(hours=1)
 _EVENTS = Event.metadata.tables["events"]
 
 
-def held_until(database: ReadDatabase, *, now: datetime) -> datetime | None:
+def erasure_blocked_until(database: ReadDatabase, *, now: datetime) -> datetime | None:
     """Return until when nothing may be erased, as an upgrade is under way; None where it may.
 
-    Processes of the code before would replay an event that was erased, with an empty body.
+    Processes of the previous version would replay an event that was erased, with an empty body.
     """
     with database.connect() as connection:
         ends_at = rolling_upgrades.read_end_of_old_code(connection, rolling_upgrades.PAYLOADS_APART)
@@ -146,7 +146,7 @@ def _placeholder() -> dict[str, Any]:
 
 
 def forget_samples(database: WriteDatabase) -> bool:
-    """Take the values of what was erased out of PostgreSQL's statistics, too; return whether they are out.
+    """Remove erased events' values from PostgreSQL's statistics; return whether they are gone.
 
     Of the body and of what attempts sent and got there are none: migrations 0029 and 0030.
     """

@@ -63,8 +63,8 @@ class LoggedAttempt:
     """One attempt; `number` counts from 1. Without `full`, headers and bodies are not read.
 
     `is_manual` says that a person asked for it, beside the schedule. `target` is where the request went, by
-    the names that HTTP/2 has for it; empty for one of the code before. `is_damaged` says that what is stored
-    of its headers cannot be read, or not all of it.
+    the names that HTTP/2 has for it; empty for one of the previous version. `is_damaged` says that what is
+    stored of its headers cannot be read, or not all of it.
     """
 
     number: int
@@ -90,7 +90,7 @@ class LoggedAttempt:
 
     @property
     def request_line(self) -> str:
-        """Method and path as sent, with a mask for what lets its holder in; nothing where it is not known."""
+        """Method and path as sent, with a mask over what would give access; empty where it is not known."""
         return f"{self.target[':method']} {self.target[':path']}" if self.target else ""
 
     @property
@@ -174,7 +174,7 @@ def _logged_attempt(row: Any, number: int, full: bool) -> LoggedAttempt:
 
 
 def _parse_headers(request_headers: str) -> list[tuple[str, str]] | None:
-    """Return the headers of a request; None for what is damaged so that it can be unpacked."""
+    """Return the headers of a request; None where they are damaged although they could be unpacked."""
     try:
         return [(str(name), str(value)) for name, value in json.loads(request_headers)]
     except (ValueError, TypeError):

@@ -14,7 +14,7 @@ from webhooks_app.deliveries.log.delivery_list import NEW_COUNTED
 class EventContent(NamedTuple):
     """The bytes as sent and signed, none where they are damaged.
 
-    Deliveries are counted up to NEW_COUNTED and one.
+    Deliveries are counted up to NEW_COUNTED + 1.
     """
 
     body: bytes

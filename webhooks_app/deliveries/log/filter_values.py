@@ -76,5 +76,5 @@ def parse_moment(arguments: Mapping[str, str], name: str) -> datetime | None:
     except (ValueError, OverflowError):
         raise FilterError(name, "Enter a date and time such as 2025-11-23T20:58.") from None
     if not 1970 <= moment.year < 9999:
-        raise FilterError(name, "Enter a date of this age.")
+        raise FilterError(name, "Enter a date between 1970 and 9998.")
     return moment

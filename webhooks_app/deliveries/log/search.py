@@ -57,7 +57,7 @@ def find_deliveries(
 def count_deliveries(
     session: Session, workspace_id: str, log_filter: LogFilter, *, now: datetime, limit: int
 ) -> MatchCount:
-    """Return how many deliveries `find` would come to, up to `limit`."""
+    """Return how many deliveries `find_deliveries` would find, up to `limit`."""
     log_filter = resolve_text_kind(session, workspace_id, log_filter)
     if is_by_value(session, workspace_id, log_filter):
         found = find_deliveries(session, workspace_id, log_filter, now=now, limit=limit)
@@ -78,7 +78,10 @@ def is_by_value(session: Session, workspace_id: str, log_filter: LogFilter) -> b
 
 
 def resolve_text_kind(session: Session, workspace_id: str, log_filter: LogFilter) -> LogFilter:
-    """Return the filter with what it takes the text for: what goes on for long must not change its mind."""
+    """Return the filter with what it takes the text for.
+
+    A search over many requests must read the text the same way throughout.
+    """
     if not log_filter.text or log_filter.within:
         return log_filter
     is_value = is_by_value(session, workspace_id, log_filter)

@@ -77,7 +77,7 @@ def _retrying(row: DeliveryRow, schedule_length: int) -> str:
 def _retry_advice(row: DeliveryRow, now: datetime) -> str:
     if row.is_manual_due:
         parts = _last_failure(row, "The last attempt"), _wait(row, now)
-        return " ".join([*filter(None, parts), "Should it fail, too, the schedule goes on as it was."])
+        return " ".join([*filter(None, parts), "If it fails, too, the schedule continues unchanged."])
     # A failure of an earlier schedule says nothing about the one that starts.
     advice = _advice(row) if row.attempts_in_schedule else ""
     return f"{advice} {_wait(row, now)}".strip()

@@ -137,7 +137,7 @@ class Endpoints(msgspec.Struct):
 
 
 class EndpointHealth(msgspec.Struct, kw_only=True):
-    """How an endpoint does: what its attempts came to, and what waits for it."""
+    """An endpoint's health: the results of its attempts, and what waits for it."""
 
     state: HealthState
     failing_since: Moment | None

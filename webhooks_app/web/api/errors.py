@@ -14,7 +14,7 @@ from werkzeug.http import HTTP_STATUS_CODES
 
 from webhooks_app.endpoints.custom_headers import ValueNeeded
 from webhooks_app.endpoints.named_endpoints import AmbiguousName, HeldChoiceNeeded
-from webhooks_app.endpoints.versions import ChangedMeanwhile
+from webhooks_app.endpoints.optimistic_lock import ChangedMeanwhile
 from webhooks_app.events.event_types import NAME
 from webhooks_app.events.process_allowances import LargerThanBurst, RateLimited
 from webhooks_app.events.submissions import KeyReused
@@ -156,7 +156,7 @@ def _answer_rate_limited(error: RateLimited) -> tuple[Response, int]:
         f"This API token may send {allowance.limit}. Nothing was accepted; send this again in "
         f"{allowance.seconds} s."
     )
-    headers = {"Retry-After": str(allowance.seconds), **rate_limit_headers.of(allowance)}
+    headers = {"Retry-After": str(allowance.seconds), **rate_limit_headers.rate_limit_headers(allowance)}
     return _answer_in_asked_shape(ApiError(429, "rate_limited", message, headers=headers))
 
 

@@ -119,7 +119,7 @@ class EnableInput(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Overlap(StrEnum):
-    """How long the secrets before it sign, too."""
+    """For how long earlier secrets keep signing, too."""
 
     NOW = "now"
     HOUR = "1h"
@@ -130,7 +130,9 @@ class Overlap(StrEnum):
 class RotateInput(msgspec.Struct, forbid_unknown_fields=True):
     """A rotation of the signing secret."""
 
-    overlap: Annotated[Overlap, Meta(description="How long the secrets before it sign, too.")] = Overlap.DAY
+    overlap: Annotated[Overlap, Meta(description="For how long earlier secrets keep signing, too.")] = (
+        Overlap.DAY
+    )
 
 
 class TestEventInput(msgspec.Struct, forbid_unknown_fields=True):

@@ -33,7 +33,7 @@ _CLAIM = re.compile(r"([0-9]{1,9})\.([0-9]{1,17})")
 def parse_listener(body: ListenerInput, *, timeout_ms: int) -> NewListener:
     """Return what is asked for; `timeout_ms` holds where it names none. Raises ApiError 422."""
     if not re.fullmatch(NAME_PATTERN, body.name):
-        refuse(422, "invalid", "It has not the form that is wanted here.", "name")
+        refuse(422, "invalid", "It does not have the required form.", "name")
     for position, name in enumerate(body.event_types):
         check_event_type(name, f"event_types[{position}]")
     return NewListener(
@@ -76,7 +76,7 @@ def report(body: ReportInput) -> AttemptReport:
     if (body.status is None) == (body.failure is None):
         refuse(422, "invalid", "Give either a status or a failure.", "status")
     if body.failure is not None and body.failure not in attempt_reports.FAILURES:
-        refuse(422, "invalid", "It is none of the values that there are.", "failure")
+        refuse(422, "invalid", "It is not one of the allowed values.", "failure")
     generation, claimed_at = _claim(body.claim)
     return AttemptReport(
         delivery_id=body.delivery_id,

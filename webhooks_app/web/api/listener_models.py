@@ -33,7 +33,7 @@ Microseconds = Annotated[int, Meta(ge=0, le=_LONGEST_US)]
 
 
 class ListenerInput(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A listener as it is to be. Under a name that the token used before, it has the secret of then."""
+    """A listener as it is to be. Under a name that the token used before, it keeps the secret that it had."""
 
     name: Annotated[str, Meta(pattern=NAME_PATTERN, max_length=63, examples=["laptop"])]
     forward_to: Target
@@ -47,7 +47,7 @@ class ListenerInput(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
             Meta(
                 ge=1,
                 le=int(past_events.LONGEST.total_seconds()),
-                description=f"Events of so long before now are added: the newest {past_events.MOST:,}.",
+                description=f"Events of the last so many seconds are added: the newest {past_events.MOST:,}.",
             ),
         ]
         | None
@@ -82,7 +82,7 @@ class Listeners(msgspec.Struct):
 
 
 class StartedListener(Listener, kw_only=True):
-    """A listener in the hands of the program that asked."""
+    """A listener that is now served by the program that asked."""
 
     session: str
     secret: Annotated[str, Meta(examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])]
@@ -123,7 +123,7 @@ class ListenerRequests(msgspec.Struct):
 
 
 class ReportInput(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """What came of a request: an answer with its status, or the failure to get one."""
+    """The result of a request: an answer with its status, or the failure to get one."""
 
     delivery_id: Annotated[str, Meta(max_length=64)]
     claim: Annotated[str, Meta(max_length=64)]

@@ -21,7 +21,7 @@ from webhooks_app.listeners import (
 )
 from webhooks_app.listeners.listener_limits import TooManyListeners, TooOften
 from webhooks_app.listeners.listener_sessions import ListenerSession
-from webhooks_app.listeners.past_events import Filled
+from webhooks_app.listeners.past_events import AddedEvents
 from webhooks_app.web import logged_ids
 from webhooks_app.web.api import listener_input, listener_models
 from webhooks_app.web.api.authentication import actor, current_token
@@ -47,15 +47,15 @@ def start_listener(body: ListenerInput) -> Response:
             services().write, services().cipher, g.workspace_id, token_id, listener, actor=actor()
         )
     except TooManyListeners as many:
-        refuse(409, "too_many_listeners", f"There are {many.count} {many.what}, as many as there may be.")
+        refuse(409, "too_many_listeners", f"There are {many.count} {many.what}, which is the limit.")
     except TooOften as often:
-        message = f"So many {often.what} lately that it takes {often.seconds} seconds until the next may."
+        message = f"Too many {often.what} lately. Try again in {often.seconds} seconds."
         refuse(429, "too_often", message, headers={"Retry-After": str(often.seconds)})
     if session.is_resumed:
         services().wake_ups.notify_listeners([session.endpoint_id])
-    filled = Filled(0, False)
+    filled = AddedEvents(0, False)
     if body.since_seconds is not None:
-        filled = past_events.fill(
+        filled = past_events.add_past_events(
             services().databases,
             g.workspace_id,
             session.endpoint_id,
@@ -149,7 +149,7 @@ def _answer(row: Row[Endpoint, Listener, ApiToken]) -> listener_models.Listener:
     return listener_models.Listener(**listener_input.fields(*row))
 
 
-def _started(session: ListenerSession, filled: Filled) -> Response:
+def _started(session: ListenerSession, filled: AddedEvents) -> Response:
     """Return 201 with the signing secret, which is recorded as revealed; 200 where it goes on."""
     expire_read_rows()
     row = db.session.execute(_live().where(Endpoint.id == session.endpoint_id)).one()
@@ -165,7 +165,7 @@ def _started(session: ListenerSession, filled: Filled) -> Response:
         added=filled.count,
         left_out=filled.has_more,
     )
-    logged_ids.note({"endpoint_id": session.endpoint_id})
+    logged_ids.add_to_access_log({"endpoint_id": session.endpoint_id})
     return respond(body, 200 if session.is_resumed else 201, {"Cache-Control": "no-store"})
 
 

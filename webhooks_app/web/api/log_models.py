@@ -95,7 +95,7 @@ class Attempts(msgspec.Struct):
 
 
 class RecoveryOutcomes(msgspec.Struct, kw_only=True):
-    """How many of a recovery's deliveries stand how by now, each counted up to 10,000."""
+    """How many of a recovery's deliveries are in each state now, each counted up to 10,000."""
 
     delivered: int
     pending: int

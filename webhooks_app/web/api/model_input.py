@@ -113,5 +113,5 @@ def _sentence(problem: str) -> str:
         expected = " or ".join(_KINDS.get(kind, kind) for kind in found[1].split(" | "))
         return f"It must be {expected}, not {_KINDS.get(found[2], found[2])}."
     if problem.startswith("Invalid enum value"):
-        return "It is none of the values that there are."
-    return "It has not the form that is wanted here."
+        return "It is not one of the allowed values."
+    return "It does not have the required form."

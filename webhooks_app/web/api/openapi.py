@@ -22,7 +22,7 @@ _DESCRIPTION = """\
 Send events, and manage what becomes of them. Every request bears an API token of one workspace, with the
 scopes that were chosen for it.
 
-Lists answer `{"data": […], "next": cursor}`, newest first; the cursor goes on at the next page and is null
+Lists answer `{"data": […], "next": cursor}`, newest first; the cursor leads to the next page and is null
 at the end. Moments are RFC 3339, UTC, to the millisecond.
 
 An error is `{"error": {"code", "message", "field"}}`, or problem details (RFC 9457) for whoever accepts
@@ -55,8 +55,7 @@ _REQUEST_HEADERS: Mapping[str, Json] = {
     },
     "If-None-Match": {
         "description": (
-            "The `ETag` of what was read: 304 if it still is so. Where something is put, `*`: 412 if it is "
-            "there."
+            "The `ETag` of what was read: 304 if it is unchanged. With PUT, `*`: 412 if it exists already."
         ),
         "schema": {"type": "string"},
     },

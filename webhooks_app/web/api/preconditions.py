@@ -9,7 +9,7 @@ from werkzeug.http import parse_etags
 
 from webhooks_app.db.models import Endpoint
 from webhooks_app.db.models.base import microseconds
-from webhooks_app.endpoints.versions import ChangedMeanwhile
+from webhooks_app.endpoints.optimistic_lock import ChangedMeanwhile
 from webhooks_app.web.compression import GZIP_SUFFIX
 
 

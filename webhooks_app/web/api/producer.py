@@ -38,7 +38,7 @@ def create_event() -> tuple[Response, int]:
     body, raw = read_json(event_input.LARGEST_EVENT_BYTES)
     event = event_input.new_event(services().catalog, body, raw)
     [accepted] = _accept(Submission(g.workspace_id, [event], event_input.idempotency_key_of_request()))
-    logged_ids.note(logged_ids.of_events([accepted.id], is_batch=False))
+    logged_ids.add_to_access_log(logged_ids.of_events([accepted.id], is_batch=False))
     return _answer(accepted_json(accepted), is_repeat=accepted.is_repeat)
 
 
@@ -51,7 +51,7 @@ def create_events() -> tuple[Response, int]:
     key = event_input.idempotency_key_of_request()
     events = event_input.new_events(services().catalog, body["events"], raw)
     accepted = _accept(Submission(g.workspace_id, events, batch_key=key))
-    logged_ids.note(logged_ids.of_events([each.id for each in accepted], is_batch=True))
+    logged_ids.add_to_access_log(logged_ids.of_events([each.id for each in accepted], is_batch=True))
     is_repeat = all(each.is_repeat for each in accepted)
     answers = [accepted_json(each) | {"repeated": each.is_repeat} for each in accepted]
     return _answer({"events": answers}, is_repeat=is_repeat)
@@ -63,7 +63,7 @@ def _answer(body: dict[str, Any], *, is_repeat: bool) -> tuple[Response, int]:
     if is_repeat:
         response.headers[REPLAYED_HEADER] = "true"
     allowance = services().group_commit.allowances.allowance_of(current_token().token_hash)
-    response.headers.update(rate_limit_headers.of(allowance))
+    response.headers.update(rate_limit_headers.rate_limit_headers(allowance))
     return response, 202
 
 
@@ -86,7 +86,7 @@ def _show_event(which: ColumnElement[bool], otherwise: str) -> Response:
         # Before the deliveries: of what is inserted in between, both may tell, and never neither.
         to_come = fan_out_runs.remaining(connection, [event.id])[event.id]
         deliveries = _read_deliveries(connection, event.id)
-    logged_ids.note({"event_id": event.id})
+    logged_ids.add_to_access_log({"event_id": event.id})
     return jsonify(
         {
             "id": event.id,

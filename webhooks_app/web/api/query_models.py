@@ -101,7 +101,7 @@ class DeliveryQuery(FilterFields, kw_only=True):
         str,
         Meta(
             max_length=LONGEST_PAGE * 31,
-            description=f"These deliveries, apart by commas, up to {LONGEST_PAGE}; beside no filter.",
+            description=f"These deliveries, separated by commas, up to {LONGEST_PAGE}; beside no filter.",
         ),
     ] = ""
     limit: Limit = USUAL_PAGE

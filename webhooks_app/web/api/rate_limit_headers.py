@@ -10,7 +10,7 @@ NAMES = ("RateLimit", "RateLimit-Policy")
 _POLICY = '"events"'
 
 
-def of(allowance: Allowance | None) -> dict[str, str]:
+def rate_limit_headers(allowance: Allowance | None) -> dict[str, str]:
     """Return the headers; none for a token without a limit. Pure."""
     if allowance is None:
         return {}

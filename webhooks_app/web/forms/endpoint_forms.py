@@ -82,7 +82,7 @@ class EndpointForm(FlaskForm):  # type: ignore[misc]
         return services().catalog.missing(self.stored_events)
 
     def edit_rows(self, posted: Mapping[str, str]) -> bool:
-        """Adds or removes a header row, if that is the button that was pressed."""
+        """Add or remove a header row, if that is the button that was pressed."""
         rows: list[Any] = self.headers.entries
         if "add-header" in posted and len(rows) < custom_headers.MAX_HEADERS:
             self.headers.append_entry()

@@ -11,7 +11,7 @@ from tests.conftest import TESTER, Workspace
 from tests.web.endpoints import audited_actions, load
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import AuditEntry
-from webhooks_app.endpoints import actions, management
+from webhooks_app.endpoints import actions, managed_by
 from webhooks_app.endpoints.endpoint_values import EndpointValues
 from webhooks_app.extensions import db, services
 
@@ -53,8 +53,8 @@ def test_an_endpoint_is_let_go_of_once(workspace: Workspace, database: WriteData
     seen = load(endpoint_id)
     before = seen.updated_at
 
-    assert management.release(database, seen, actor=TESTER)
+    assert managed_by.release(database, seen, actor=TESTER)
     assert (load(endpoint_id).managed_by, details()[-1]) == (None, {"managed_by_before": "a.yaml"})
     assert load(endpoint_id).updated_at > before  # so that a change upon what was seen is refused
-    assert not management.release(database, load(endpoint_id), actor=TESTER)
+    assert not managed_by.release(database, load(endpoint_id), actor=TESTER)
     assert audited_actions().count("endpoint.release") == 1

@@ -14,7 +14,7 @@ from webhooks_app.worker.claimed_delivery import ClaimedDelivery
 log = logging.getLogger(__name__)
 
 
-class HeldDeliveries:
+class UnsendableDeliveries:
     """One per engine: what was claimed and will not be sent, until the database has taken that.
 
     `not_accepted`: those of endpoints that accepted nothing when they were to be started. `erased`: those

@@ -11,7 +11,7 @@ from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import AuditEntry, Endpoint
 from webhooks_app.endpoints import actions, signing_secrets
 from webhooks_app.endpoints.endpoint_values import EndpointValues
-from webhooks_app.endpoints.versions import ChangedMeanwhile
+from webhooks_app.endpoints.optimistic_lock import ChangedMeanwhile
 from webhooks_app.extensions import db, services
 
 VALUES = EndpointValues(name="Mine", url="https://b.example.com/", all_events=True, event_types=())

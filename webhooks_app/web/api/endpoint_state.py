@@ -1,4 +1,4 @@
-"""What is done with an endpoint over the API: enable, disable, test; and how it does."""
+"""What is done with an endpoint over the API: enable, disable, test; and its health."""
 
 from flask import Response, g
 
@@ -49,7 +49,7 @@ def send_test_event(endpoint_id: str, body: TestEventInput) -> Response:
     if not endpoint.is_enabled:
         refuse(409, "endpoint_disabled", "This endpoint is disabled, so nothing was sent. Enable it first.")
     delivery_id = test_events.send_test(services().write, services().wake_ups, endpoint, event, actor=actor())
-    logged_ids.note({"delivery_id": delivery_id})
+    logged_ids.add_to_access_log({"delivery_id": delivery_id})
     return respond(answer_models.TestDelivery(delivery_id), 202)
 
 
@@ -137,7 +137,7 @@ OPERATIONS = (
         path="/endpoints/{endpoint_id}/health",
         view=read_health,
         tag=_TAG,
-        summary="Read how an endpoint does",
+        summary="Read an endpoint's health",
         scope=TokenScope.ENDPOINTS_READ,
         answers={200: answer_models.EndpointHealth},
         errors=(404,),

@@ -14,7 +14,7 @@ class ChangedMeanwhile(Exception):
 def check(connection: Connection, endpoint_id: str, seen_at: datetime | None) -> None:
     """Lock the endpoint, and raise ChangedMeanwhile unless its `updated_at` is `seen_at`.
 
-    Without `seen_at`, nothing is asked for.
+    Without `seen_at`, does nothing.
     """
     if seen_at is None:
         return

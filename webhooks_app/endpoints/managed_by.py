@@ -10,7 +10,7 @@ from webhooks_app.db.models import Endpoint
 
 
 def release(database: WriteDatabase, endpoint: Endpoint, *, actor: Actor) -> bool:
-    """Let go of the endpoint, which stays as it is; return False if nothing managed it."""
+    """Clear `managed_by` and change nothing else; return False if nothing managed it."""
     now = clock.now()
     with database.begin() as connection:
         released = connection.execute(

@@ -13,9 +13,9 @@ from redis import Redis
 
 from tests.conftest import PATIENT_WAKE_LIMITS
 from tests.waiting import wait_for
-from webhooks_app.jobs import wake_listener
-from webhooks_app.jobs.wake_listener import WakeListener
+from webhooks_app.jobs import wake_waiter
 from webhooks_app.jobs.wake_ups import WakeUps
+from webhooks_app.jobs.wake_waiter import WakeWaiter
 
 SECONDS = 30.0
 NEWS_KEY = "webhooks:news"  # as processes of another version have it
@@ -26,7 +26,7 @@ def run(redis_url: str) -> Iterator[WakeUps]:
     """The wake-ups of a worker whose run listens, to a Redis that may take long to answer."""
     wake_ups = WakeUps(redis_url, limits=PATIENT_WAKE_LIMITS)
     wake_ups.start_run()
-    wait_for(lambda: wake_ups.listener.is_listening)
+    wait_for(lambda: wake_ups.waiter.is_listening)
     yield wake_ups
     wake_ups.end_run(expects_more=False)
 
@@ -37,15 +37,15 @@ def redis(redis_url: str) -> Iterator[Redis]:
         yield client
 
 
-def is_readable(listener: WakeListener, seconds: float) -> bool:
+def is_readable(listener: WakeWaiter, seconds: float) -> bool:
     return bool(select.select([listener], [], [], seconds)[0])
 
 
 def test_a_wake_up_makes_the_descriptor_of_a_run_readable(run: WakeUps, redis_url: str) -> None:
     for _ in range(3):
-        assert not is_readable(run.listener, 0)
+        assert not is_readable(run.waiter, 0)
         WakeUps(redis_url, limits=PATIENT_WAKE_LIMITS).wake_worker()
-        assert is_readable(run.listener, SECONDS)
+        assert is_readable(run.waiter, SECONDS)
         assert run.take_request()
 
 
@@ -65,20 +65,20 @@ def test_a_run_that_cannot_listen_asks_each_time(redis_url: str) -> None:
 def test_what_a_run_hears_after_its_end_is_left_to_another(run: WakeUps, redis: Redis) -> None:
     run.end_run(expects_more=False)
     redis.rpush(NEWS_KEY, 1)
-    wait_for(lambda: not run.listener.has_thread)
+    wait_for(lambda: not run.waiter.has_thread)
     assert redis.llen(NEWS_KEY) == 1
-    assert not run.listener.take()
+    assert not run.waiter.take()
 
 
 def test_the_next_run_listens_again(run: WakeUps, redis_url: str) -> None:
     for is_quick in (True, False):
         run.end_run(expects_more=False)
         if not is_quick:
-            wait_for(lambda: not run.listener.has_thread)
+            wait_for(lambda: not run.waiter.has_thread)
         run.start_run()
-        wait_for(lambda: run.listener.is_listening)
+        wait_for(lambda: run.waiter.is_listening)
         WakeUps(redis_url, limits=PATIENT_WAKE_LIMITS).wake_worker()
-        assert is_readable(run.listener, SECONDS)
+        assert is_readable(run.waiter, SECONDS)
         assert run.take_request()
 
 
@@ -95,9 +95,9 @@ def test_a_run_that_was_awake_the_last_time_is_told_with_the_flag(run: WakeUps, 
     waking = WakeUps(redis_url, limits=PATIENT_WAKE_LIMITS)
     for _ in range(5):
         waking.wake_worker()
-        assert is_readable(run.listener, SECONDS)
+        assert is_readable(run.waiter, SECONDS)
         assert run.take_request()
-        assert not is_readable(run.listener, 0.05)  # told once, not twice
+        assert not is_readable(run.waiter, 0.05)  # told once, not twice
 
 
 def test_where_the_run_has_ended_a_job_is_enqueued(run: WakeUps, redis_url: str, redis: Redis) -> None:
@@ -113,9 +113,9 @@ def test_a_redis_that_is_away_is_no_news_and_no_error() -> None:
     wake_ups = WakeUps("redis://127.0.0.1:1/0")
     wake_ups.start_run()
     assert not wake_ups.take_request()
-    assert not wake_ups.listener.is_listening
+    assert not wake_ups.waiter.is_listening
     wake_ups.end_run(expects_more=False)
-    wait_for(lambda: not wake_ups.listener.has_thread)
+    wait_for(lambda: not wake_ups.waiter.has_thread)
 
 
 class CountedRedis(Redis):
@@ -139,14 +139,14 @@ def test_while_redis_does_not_answer_nobody_relies_on_it_and_it_is_left_alone_fo
     error: Exception | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     redis = CountedRedis("redis://127.0.0.1:1/0", error)
-    listener = WakeListener(redis)
+    listener = WakeWaiter(redis)
     pauses: list[tuple[float, bool]] = []
 
     def sleep(seconds: float) -> None:
         pauses.append((seconds, listener.is_listening))
         listener.end_run()
 
-    monkeypatch.setattr(wake_listener, "time", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(wake_waiter, "time", SimpleNamespace(sleep=sleep))
     listener.start_run()
     wait_for(lambda: not listener.has_thread)
     assert pauses == [(0.5, False)]
@@ -164,7 +164,7 @@ def test_a_process_that_ends_waits_for_no_news(redis_url: str) -> None:
 
 def test_one_that_never_ran_has_no_news_and_leaves_no_descriptor_open(redis_url: str) -> None:
     with Redis.from_url(redis_url) as redis:
-        listener = WakeListener(redis)
+        listener = WakeWaiter(redis)
         assert not listener.take()
         reader = listener.fileno()
         del listener
@@ -184,9 +184,9 @@ def test_where_no_thread_is_to_be_had_a_run_asks_and_the_next_one_listens(
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", refuse)
         wake_ups.start_run()
-    assert not wake_ups.listener.is_listening
+    assert not wake_ups.waiter.is_listening
     wake_ups.end_run(expects_more=False)
     wake_ups.start_run()
-    wait_for(lambda: wake_ups.listener.is_listening)
+    wait_for(lambda: wake_ups.waiter.is_listening)
     wake_ups.end_run(expects_more=False)
-    wait_for(lambda: not wake_ups.listener.has_thread)
+    wait_for(lambda: not wake_ups.waiter.has_thread)

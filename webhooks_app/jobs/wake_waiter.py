@@ -19,7 +19,7 @@ _RETRY_SECONDS = 0.5
 log = logging.getLogger(__name__)
 
 
-class WakeListener:
+class WakeWaiter:
     """A thread that blocks in Redis during a run, and a descriptor that becomes readable when there is news.
 
     `is_listening` is False while Redis does not answer: whoever waits then asks by itself. `has_thread` stays
@@ -64,7 +64,7 @@ class WakeListener:
                 self._is_notified = True
 
     def take(self) -> bool:
-        """Return whether there was news since the last call."""
+        """Return whether a wake-up was notified since the last call."""
         self.note()
         has_news, self._is_notified = self._is_notified, False
         return has_news
