@@ -32,6 +32,7 @@ SECTIONS = (
             "docs/scaling",
             "docs/sign-in",
             "SECURITY",
+            "docs/threats",
         ),
     ),
     Section("Reference", ("docs/api", "docs/reference/*", "docs/events/README", "docs/events/*")),
