@@ -13,7 +13,7 @@ from webhooks_app.db.models import Endpoint
 from webhooks_app.deliveries import cancellations, replays
 from webhooks_app.deliveries.cancellations import CancelResult
 from webhooks_app.deliveries.log import delivery_list
-from webhooks_app.deliveries.log.rows import read_rows
+from webhooks_app.deliveries.log.rows import DeliveryRow, read_rows
 from webhooks_app.deliveries.replays import ReplayResult, UnknownDelivery
 from webhooks_app.extensions import db, services
 from webhooks_app.web.access import actor, admin_required
@@ -79,17 +79,22 @@ def _respond(delivery_id: str, message: str, variant: str) -> Response:
     if not _is_from_log():
         if not is_fragment():
             return _redirect(url_for("deliveries.show", delivery_id=delivery_id), message, variant)
-        return with_toast(render_delivery(load_row(delivery_id)), message, variant)
+        return with_toast(render_delivery(_load_row(delivery_id)), message, variant)
     if not is_fragment():
         return _redirect(_log_path(), message, variant)
-    return with_toast(render_row(load_row(delivery_id)), message, variant)
+    return with_toast(render_row(_load_row(delivery_id)), message, variant)
+
+
+def _load_row(delivery_id: str) -> DeliveryRow:
+    """Return the delivery; the next refresh says what one waits for that has just become due."""
+    return load_row(delivery_id, with_waits=False)
 
 
 def _respond_with_log(delivery_ids: list[str], message: str, variant: str) -> Response:
     """Return what was done to several: their rows, each to its place, or the log that they stood in."""
     if not is_fragment():
         return _redirect(_log_path(), message, variant)
-    rows = read_rows(db.session(), g.workspace.id, delivery_ids)
+    rows = read_rows(db.session(), g.workspace.id, delivery_ids, with_waits=False)
     return with_toast(render_rows(rows), message, variant)
 
 

@@ -43,9 +43,9 @@ class RowPreview(NamedTuple):
         return self.payload_bytes > PAYLOAD_SHOWN_BYTES
 
 
-def load_row(delivery_id: str) -> DeliveryRow:
+def load_row(delivery_id: str, *, with_waits: bool = True) -> DeliveryRow:
     """Return the workspace's delivery; 404 for another's or an unknown one."""
-    row = read_row(db.session(), g.workspace.id, delivery_id)
+    row = read_row(db.session(), g.workspace.id, delivery_id, with_waits=with_waits)
     if row is None:
         abort(404)
     return row

@@ -139,14 +139,20 @@ def response_label(outcome: str | None, status: int | None) -> str:
     return name if name.isdigit() else DESCRIPTIONS[kind].label
 
 
-def read_rows(session: Session, workspace_id: str, delivery_ids: Sequence[str]) -> list[DeliveryRow]:
-    """Return the deliveries in the order of the ids, without those that are gone or another workspace's."""
+def read_rows(
+    session: Session, workspace_id: str, delivery_ids: Sequence[str], *, with_waits: bool = True
+) -> list[DeliveryRow]:
+    """Return the deliveries in the order of the ids, without those that are gone or another workspace's.
+
+    `with_waits` asks what those wait for that are due.
+    """
     named = [each for each in delivery_ids if ids.is_id("dlv", each)]
     if not named:
         return []
     result = session.execute(_select().where(Delivery.workspace_id == workspace_id, Delivery.id.in_(named)))
     rows = {row.id: _row(*row) for row in result}
-    _add_waits(session, rows)
+    if with_waits:
+        _add_waits(session, rows)
     return [rows[each] for each in delivery_ids if each in rows]
 
 
@@ -162,8 +168,10 @@ def _add_waits(session: Session, rows: dict[str, DeliveryRow]) -> None:
         rows[delivery_id] = replace(rows[delivery_id], wait=wait)
 
 
-def read_row(session: Session, workspace_id: str, delivery_id: str) -> DeliveryRow | None:
-    return next(iter(read_rows(session, workspace_id, [delivery_id])), None)
+def read_row(
+    session: Session, workspace_id: str, delivery_id: str, *, with_waits: bool = True
+) -> DeliveryRow | None:
+    return next(iter(read_rows(session, workspace_id, [delivery_id], with_waits=with_waits)), None)
 
 
 def _select() -> Select[*tuple[Any, ...]]:
