@@ -11,7 +11,6 @@ from contextlib import contextmanager
 
 from webhooks_app import tasks
 from webhooks_app.core import failpoints
-from webhooks_app.jobs.process import StopFlag
 
 _SIGNALS = (
     *(signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGALRM, signal.SIGCHLD),
@@ -28,7 +27,6 @@ def read() -> dict[str, object]:
     state |= {
         "the signals that are blocked": signal.pthread_sigmask(signal.SIG_BLOCK, ()),
         "the timer": signal.getitimer(signal.ITIMER_REAL),
-        "whether jobs are to stop": StopFlag.requested,
         "what jobs work with": tasks._context,
         "what kills at failpoints": failpoints.before_kill,
         "the folder": os.getcwd(),

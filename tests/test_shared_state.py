@@ -9,7 +9,6 @@ import pytest
 
 from tests import shared_state
 from webhooks_app import tasks
-from webhooks_app.jobs.process import StopFlag
 
 
 def handle_hang_ups(patch: pytest.MonkeyPatch) -> None:
@@ -19,7 +18,6 @@ def handle_hang_ups(patch: pytest.MonkeyPatch) -> None:
 CHANGES: dict[str, Callable[[pytest.MonkeyPatch], object]] = {
     "what SIGHUP does": handle_hang_ups,
     "the variable LEFT": lambda patch: patch.setenv("LEFT", "1"),
-    "whether jobs are to stop": lambda patch: patch.setattr(StopFlag, "requested", lambda: True),
     "what jobs work with": lambda patch: patch.setattr(tasks, "_context", object()),
     "the folder": lambda patch: patch.chdir("/"),
     "the path of modules": lambda patch: patch.setattr(sys, "path", [*sys.path, "/nowhere"]),

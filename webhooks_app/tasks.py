@@ -18,7 +18,6 @@ from webhooks_app.deliveries import recovery_runs, retention, traffic_ages
 from webhooks_app.endpoints import auto_disable, notices
 from webhooks_app.events import fan_out_runs, value_backfill
 from webhooks_app.jobs import alarms, open_files
-from webhooks_app.jobs.process import StopFlag
 from webhooks_app.listeners import ending
 from webhooks_app.services import Services, open_services
 from webhooks_app.transport.sender import Sender
@@ -37,10 +36,14 @@ THREAD_PREFIX = "job:"
 
 @dataclass(slots=True, frozen=True)
 class Context:
-    """What the jobs of one process share: RQ hands a job its name and nothing else."""
+    """What the jobs of one process share: RQ hands a job its name and nothing else.
+
+    `should_stop` returns whether the process has been asked to end.
+    """
 
     services: Services
     engine: DeliveryEngine
+    should_stop: Callable[[], bool] = lambda: False
 
 
 _context: Context | None = None
@@ -89,7 +92,7 @@ def build_engine(services: Services, *, limits: EngineLimits = DEFAULT_LIMITS) -
 def deliver_due() -> None:
     """Deliver whatever is due. Any number of these, at any time, send each delivery once."""
     failpoints.hit("worker.dequeued")
-    result = context().engine.run(seconds=RUN_SECONDS, should_stop=StopFlag.requested)
+    result = context().engine.run(seconds=RUN_SECONDS, should_stop=context().should_stop)
     level = logging.INFO if result.claimed else logging.DEBUG
     log.log(level, "delivered", extra={"claimed": result.claimed, "recorded": result.recorded})
 
@@ -159,34 +162,34 @@ def _send_mail() -> None:
 
 def _fan_out() -> None:
     services = context().services
-    fan_out_runs.run_all(services.databases, services.wake_ups, should_stop=lambda: StopFlag.requested())
+    fan_out_runs.run_all(services.databases, services.wake_ups, should_stop=context().should_stop)
 
 
 def _index_values() -> None:
     value_backfill.run_all(
         context().services.databases,
         context().services.catalog.indexed_values,  # once after an upgrade; workers use it for nothing else
-        should_stop=lambda: StopFlag.requested(),
+        should_stop=context().should_stop,
     )
 
 
 def _recover() -> None:
     services = context().services
-    recovery_runs.run_all(services.databases, services.wake_ups, should_stop=lambda: StopFlag.requested())
+    recovery_runs.run_all(services.databases, services.wake_ups, should_stop=context().should_stop)
 
 
 def _expire() -> None:
     databases, now = context().services.databases, clock.now()
-    traffic_ages.roll_up(databases.write, now=now, should_stop=lambda: StopFlag.requested())
+    traffic_ages.roll_up(databases.write, now=now, should_stop=context().should_stop)
     try:
-        retention.delete_expired(databases, now=now, should_stop=lambda: StopFlag.requested())
+        retention.delete_expired(databases, now=now, should_stop=context().should_stop)
     finally:  # what one workspace's failure left has no part in it
-        free_pages.give_back(databases.read, databases.write, should_stop=lambda: StopFlag.requested())
+        free_pages.give_back(databases.read, databases.write, should_stop=context().should_stop)
 
 
 def _build_indexes() -> None:
     write = context().services.write
-    index_builds.bring_up_to_date(write, now=clock.now(), should_stop=lambda: StopFlag.requested())
+    index_builds.bring_up_to_date(write, now=clock.now(), should_stop=context().should_stop)
 
 
 def _run_in_thread(name: str, act: Callable[[], object]) -> None:

@@ -103,7 +103,7 @@ def test_a_stop_at_any_moment_ends_every_worker_and_leaves_nothing_claimed(
     assert len(waiting | sent) == 500
 
 
-@pytest.mark.usefixtures("job_app", "handlers")
+@pytest.mark.usefixtures("job_app", "signal_handlers")
 def test_a_stop_loses_no_answer_that_comes_just_then(
     workspace: Workspace, receiver: Receiver, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,7 +135,7 @@ def test_a_stop_loses_no_answer_that_comes_just_then(
     assert db.session.scalars(select(Attempt.outcome)).all() == ["success"]
 
 
-@pytest.mark.usefixtures("handlers")
+@pytest.mark.usefixtures("signal_handlers")
 def test_a_second_request_to_stop_does_not_cut_the_first_one_short(
     engine: DeliveryEngine, redis_url: str
 ) -> None:
@@ -156,7 +156,7 @@ def test_a_stop_while_redis_hangs_takes_less_than_a_supervisor_waits(redis_url: 
     assert waits_for_redis + EngineLimits().stop_grace_seconds < process_groups.PATIENCE_SECONDS
 
 
-@pytest.mark.usefixtures("handlers")
+@pytest.mark.usefixtures("signal_handlers")
 @pytest.mark.parametrize("moment", ["before", "between"])
 def test_a_request_to_stop_is_heeded_before_the_loop_and_where_rq_does_not_expect_it(
     engine: DeliveryEngine, redis_url: str, monkeypatch: pytest.MonkeyPatch, moment: str

@@ -257,7 +257,7 @@ def test_rqs_own_registries_have_nothing_run(
     assert not made.exists()
 
 
-@pytest.mark.usefixtures("handlers")
+@pytest.mark.usefixtures("signal_handlers")
 def test_a_worker_takes_no_commands_and_is_not_suspended(
     worker: DeliveryWorker, redis: Redis, workspace: Workspace, receiver: Receiver
 ) -> None:

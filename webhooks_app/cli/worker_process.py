@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from dataclasses import replace
 from typing import Any
 
 from webhooks_app import tasks
@@ -30,6 +31,7 @@ def run(settings: Settings) -> None:
         context = tasks.context()
         backoff = context.services.wake_ups.backoff
         worker = DeliveryWorker(uuid.uuid4().hex, redis, engine=context.engine, backoff=backoff)
+        tasks.use_context(replace(context, should_stop=worker.is_asked_to_stop))
         process.gc_freeze()
         worker.note_signals()  # before it says `ready`, and before it takes a wake-up
         _look_at_once(context.services.wake_ups)

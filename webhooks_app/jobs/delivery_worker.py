@@ -68,8 +68,11 @@ class DeliveryWorker(SimpleWorker):
         # When it last took its turn at Redis, as it does at least each second between two jobs.
         self.turned_at = time.monotonic()
 
+    def is_asked_to_stop(self) -> bool:
+        """Return whether a signal has asked this process to end."""
+        return bool(self._stop_requested)
+
     def work(self, *args: Any, **options: Any) -> bool:
-        process.StopFlag.requested = lambda: self._stop_requested
         try:
             return super().work(*args, **options)
         except StopRequested:  # where rq does not expect it: just before its loop, or between two turns

@@ -101,9 +101,3 @@ def exit_on_start_error() -> Iterator[None]:
     except StartError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-
-
-class StopFlag:
-    """Whether this process was asked to end; set by the worker's signal handler."""
-
-    requested: Callable[[], bool] = staticmethod(lambda: False)
