@@ -13,6 +13,7 @@ from webhooks_app.core import clock
 from webhooks_app.db import attempt_inserts, delivery_inserts, driver_sql
 from webhooks_app.db.delivery_inserts import NewDelivery
 from webhooks_app.db.engines import Databases
+from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.extensions import db
 
 SECRET = "whsec_of_somebody"
@@ -39,11 +40,11 @@ def refuse_a_number(connection: Connection) -> None:
     connection.execute(text("SELECT nothing, :secret FROM workspaces"), {"secret": SECRET})  # SQLite casts
 
 
-def copy_what_no_column_takes(connection: Connection) -> None:
+def copy_what_no_column_takes(connection: WriteConnection) -> None:
     attempt_inserts.insert(connection, [(SECRET, SECRET)])
 
 
-def insert_a_delivery_twice(connection: Connection) -> None:
+def insert_a_delivery_twice(connection: WriteConnection) -> None:
     row = NewDelivery(SECRET, SECRET, SECRET, SECRET, "x", "pending")
     delivery_inserts.insert(connection, [row, row], created_at=clock.now(), due_at=clock.now())
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 import psycopg
 import pytest
 from flask import Flask
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
@@ -25,6 +25,7 @@ from webhooks_app.core import clock
 from webhooks_app.db.circuit_breaker import BreakerLimits
 from webhooks_app.db.database_limits import DEFAULT_LIMITS, MigrationLimits, web_limits, worker_limits
 from webhooks_app.db.engines import Databases
+from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.worker import claims
 
 T = TypeVar("T")
@@ -196,7 +197,7 @@ def test_rows_of_a_client_that_says_nothing_are_free_again(
     endpoint_id = workspace.endpoint("http://127.0.0.1:9/")
     workspace.send(5)
 
-    def claim(connection: Connection) -> int:
+    def claim(connection: WriteConnection) -> int:
         lease = timedelta(seconds=60)
         return len(claims.claim_due(connection, {endpoint_id: 10}, now=clock.now(), lease=lease))
 

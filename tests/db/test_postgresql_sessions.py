@@ -215,11 +215,11 @@ def test_a_worker_leaves_nothing_behind(worker_services: Services, foreign: psyc
         return [foreign.execute(f"SHOW {name}").fetchone() for name in LEFT_BEHIND]
 
     before = seen()
-    with worker_services.write.begin() as connection:
-        assert in_force(connection)["synchronous_commit"] == "off"
-    with worker_services.read.connect_autocommit() as connection:
+    with worker_services.write.begin() as writing:
+        assert in_force(writing)["synchronous_commit"] == "off"
+    with worker_services.read.connect_autocommit() as reading:
         for _ in range(20):  # psycopg prepares by itself what is run often
-            connection.execute(text("SELECT name FROM workspaces WHERE id = :id"), {"id": "none"}).all()
+            reading.execute(text("SELECT name FROM workspaces WHERE id = :id"), {"id": "none"}).all()
 
     assert seen() == before
     assert foreign.execute("SELECT count(*) FROM pg_prepared_statements").fetchone() == (0,)

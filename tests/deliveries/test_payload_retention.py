@@ -28,6 +28,7 @@ from webhooks_app.db.models import (
 from webhooks_app.db.models import Workspace as WorkspaceRow
 from webhooks_app.db.models.base import Base
 from webhooks_app.db.rolling_upgrades import PAYLOADS_APART
+from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.deliveries import payload_retention, replays, retention
 from webhooks_app.deliveries.erasure import payload_rows
 from webhooks_app.deliveries.payload_retention import FinishedErasures
@@ -265,7 +266,7 @@ def test_a_killed_run_is_gone_on_with(
     deliver(database, endpoint_id)
     erase, calls = payload_rows.erase_finished, iter(range(100))
 
-    def die_at_the_third(connection: Connection, named: Sequence[str], **rest: Any) -> int:
+    def die_at_the_third(connection: WriteConnection, named: Sequence[str], **rest: Any) -> int:
         count = erase(connection, named, **rest)
         if next(calls) == 2:
             raise KeyboardInterrupt

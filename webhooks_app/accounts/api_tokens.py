@@ -15,6 +15,7 @@ from webhooks_app.core.rate_limit import RateLimit
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import ApiToken, Workspace
 from webhooks_app.db.models.base import UtcDateTime
+from webhooks_app.db.write_connection import WriteConnection
 
 HINT_LENGTH = 8
 # `last_used_at` is for people; writing it on each request would cost a transaction each.
@@ -112,7 +113,7 @@ def create(
 
 
 def create_in_transaction(
-    connection: Connection,
+    connection: WriteConnection,
     workspace_id: str,
     name: str,
     *,
@@ -149,7 +150,7 @@ def create_in_transaction(
 
 
 def _record_creation(
-    connection: Connection,
+    connection: WriteConnection,
     workspace_id: str,
     token_id: str,
     details: dict[str, str],

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import insert, select
 
 from webhooks_app.accounts import security_mails
 from webhooks_app.core import clock, ids
 from webhooks_app.db.models import AuditEntry, Member
+from webhooks_app.db.write_connection import WriteConnection
 
 # Every action there is, as people read it behind the name of whoever acted.
 ACTIONS = {
@@ -84,7 +85,7 @@ class Actor:
 
 
 def record(
-    connection: Connection,
+    connection: WriteConnection,
     actor: Actor,
     action: str,
     *,
@@ -98,7 +99,7 @@ def record(
 
 
 def record_for_person(
-    connection: Connection, actor: Actor, action: str, user_id: str, **details: str
+    connection: WriteConnection, actor: Actor, action: str, user_id: str, **details: str
 ) -> None:
     """Record it for the account as `record_in_each_workspace` does, and e-mail the person about it.
 
@@ -112,7 +113,7 @@ def record_for_person(
 
 
 def record_in_each_workspace(
-    connection: Connection, actor: Actor, action: str, user_id: str, *, now: datetime, **details: Any
+    connection: WriteConnection, actor: Actor, action: str, user_id: str, *, now: datetime, **details: Any
 ) -> None:
     """Add an audit row for the account, and one for each workspace that its person is a member of."""
     mine = select(Member.workspace_id).where(Member.user_id == user_id).order_by(Member.workspace_id)
@@ -121,7 +122,7 @@ def record_in_each_workspace(
 
 
 def record_each(
-    connection: Connection,
+    connection: WriteConnection,
     actor: Actor,
     action: str,
     *,

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, delete, insert, not_, select, update
+from sqlalchemy import and_, delete, insert, not_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -21,6 +21,7 @@ from webhooks_app.core import clock, passwords
 from webhooks_app.core.oidc_settings import OidcSettings
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import ExternalIdentity, User
+from webhooks_app.db.write_connection import WriteConnection
 
 
 class NotAdmitted(Exception):
@@ -146,7 +147,7 @@ def _new(claims: Claims) -> _New:
     return _New(email, name, passwords.hash_password(secrets.token_urlsafe(32)))
 
 
-def _close_to_others(connection: Connection, claims: Claims, user_id: str, password_hash: str) -> None:
+def _close_to_others(connection: WriteConnection, claims: Claims, user_id: str, password_hash: str) -> None:
     """Leave this identity the only one that opens the account, whoever has made it."""
     is_this = and_(ExternalIdentity.issuer == claims.issuer, ExternalIdentity.subject == claims.subject)
     connection.execute(delete(ExternalIdentity).where(ExternalIdentity.user_id == user_id, not_(is_this)))
@@ -154,7 +155,7 @@ def _close_to_others(connection: Connection, claims: Claims, user_id: str, passw
     connection.execute(update(User).where(User.id == user_id).values(changed))
 
 
-def _link(connection: Connection, claims: Claims, user_id: str) -> None:
+def _link(connection: WriteConnection, claims: Claims, user_id: str) -> None:
     now = clock.now()
     connection.execute(
         insert(ExternalIdentity).values(

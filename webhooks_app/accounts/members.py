@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from webhooks_app.accounts import audit, email_addresses, users
@@ -12,6 +12,7 @@ from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, ids, passwords
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Invitation, Member, Role, User
+from webhooks_app.db.write_connection import WriteConnection
 
 INVITATION_LIFE = timedelta(days=7)
 
@@ -38,7 +39,7 @@ def add(database: WriteDatabase, workspace_id: str, user_id: str, role: Role, *,
 
 
 def add_in_transaction(
-    connection: Connection, workspace_id: str, user_id: str, role: Role, *, actor: Actor
+    connection: WriteConnection, workspace_id: str, user_id: str, role: Role, *, actor: Actor
 ) -> None:
     """Make the user a member within the caller's transaction. Raises IntegrityError for a member."""
     now = clock.now()
@@ -53,7 +54,7 @@ def add_in_transaction(
 def change_role(database: WriteDatabase, member: Member, role: Role, *, actor: Actor) -> None:
     """Change a member's role. Raises LastAdmin."""
 
-    def act(connection: Connection) -> None:
+    def act(connection: WriteConnection) -> None:
         connection.execute(update(Member).where(*_is(member)).values(role=role))
         if role is not Role.ADMIN:
             _close_invitations_of(connection, member)
@@ -73,7 +74,7 @@ def change_role(database: WriteDatabase, member: Member, role: Role, *, actor: A
 def remove(database: WriteDatabase, member: Member, *, actor: Actor) -> None:
     """Remove a member. Raises LastAdmin."""
 
-    def act(connection: Connection) -> None:
+    def act(connection: WriteConnection) -> None:
         connection.execute(delete(Member).where(*_is(member)))
         _close_invitations_of(connection, member)
         audit.record(
@@ -104,7 +105,7 @@ def invite(database: WriteDatabase, workspace_id: str, email: str, role: Role, *
 
 
 def _invite(
-    connection: Connection, workspace_id: str, email: str, role: Role, token: str, actor: Actor
+    connection: WriteConnection, workspace_id: str, email: str, role: Role, token: str, actor: Actor
 ) -> None:
     now, invitation_id = clock.now(), ids.new("inv")
     known = select(Member.user_id).join(User, User.id == Member.user_id)
@@ -189,7 +190,7 @@ def accept(
     return user_id
 
 
-def _close_invitations_of(connection: Connection, member: Member) -> None:
+def _close_invitations_of(connection: WriteConnection, member: Member) -> None:
     """Close the invitations that the member sent or has: who may no longer invite leaves none open."""
     email = select(User.email).where(User.id == member.user_id).scalar_subquery()
     connection.execute(
@@ -200,7 +201,7 @@ def _close_invitations_of(connection: Connection, member: Member) -> None:
     )
 
 
-def _close(connection: Connection, invitation: Invitation, now: datetime) -> bool:
+def _close(connection: WriteConnection, invitation: Invitation, now: datetime) -> bool:
     closed = connection.execute(
         update(Invitation)
         .where(Invitation.id == invitation.id, Invitation.closed_at.is_(None))
@@ -210,7 +211,7 @@ def _close(connection: Connection, invitation: Invitation, now: datetime) -> boo
 
 
 def _act_unless_last_admin(
-    database: WriteDatabase, member: Member, act: Callable[[Connection], None], *, keeps_admin: bool
+    database: WriteDatabase, member: Member, act: Callable[[WriteConnection], None], *, keeps_admin: bool
 ) -> None:
     with database.begin() as connection:
         # Locked, in one order: two admins who remove each other at once must not both succeed.

@@ -3,17 +3,18 @@
 import secrets
 from base64 import b32encode
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from webhooks_app.core import clock, passwords
 from webhooks_app.db.models import RecoveryCode
+from webhooks_app.db.write_connection import WriteConnection
 
 COUNT = 10
 _GROUP = 4
 
 
-def replace_in_transaction(connection: Connection, user_id: str) -> list[str]:
+def replace_in_transaction(connection: WriteConnection, user_id: str) -> list[str]:
     """Give the person new codes in place of all that they had; return them."""
     codes = [_new() for _ in range(COUNT)]
     connection.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user_id))
@@ -22,7 +23,7 @@ def replace_in_transaction(connection: Connection, user_id: str) -> list[str]:
     return codes
 
 
-def use_in_transaction(connection: Connection, user_id: str, typed: str) -> bool:
+def use_in_transaction(connection: WriteConnection, user_id: str, typed: str) -> bool:
     """Use up the code; False for one that was used before or never was. Of several at once one succeeds."""
     is_this = RecoveryCode.user_id == user_id, RecoveryCode.code_hash == _hash(user_id, typed)
     used = update(RecoveryCode).where(*is_this, RecoveryCode.used_at.is_(None)).values(used_at=clock.now())

@@ -7,7 +7,7 @@ in a statement that refuses it and every older one afterwards (RFC 6238, section
 import logging
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, or_, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from webhooks_app.accounts import audit, recovery_codes, sessions, totp
@@ -17,6 +17,7 @@ from webhooks_app.core.encryption import Cipher, DecryptionError
 from webhooks_app.db import upsert
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Member, Passkey, RecoveryCode, TotpSecret, User, Workspace
+from webhooks_app.db.write_connection import WriteConnection
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ def use_code(database: WriteDatabase, cipher: Cipher, user_id: str, code: str, *
 
 
 def _take(
-    connection: Connection, cipher: Cipher, user_id: str, code: str, now: datetime, *, confirms: bool
+    connection: WriteConnection, cipher: Cipher, user_id: str, code: str, now: datetime, *, confirms: bool
 ) -> bool:
     is_pending = TotpSecret.confirmed_at.is_(None), TotpSecret.created_at > now - SETUP_LIFE
     is_fitting = is_pending if confirms else (TotpSecret.confirmed_at.is_not(None),)
@@ -135,7 +136,7 @@ def reset(database: WriteDatabase, user: User, *, actor: Actor) -> None:
         audit.record_for_person(connection, actor, "second_factor.reset", user.id)
 
 
-def reset_in_transaction(connection: Connection, user_id: str) -> dict[str, str | None]:
+def reset_in_transaction(connection: WriteConnection, user_id: str) -> dict[str, str | None]:
     """Forget second factor and passkeys, and end all sessions; return what changes in the account's row."""
     _forget(connection, user_id)
     connection.execute(delete(Passkey).where(Passkey.user_id == user_id))
@@ -149,6 +150,6 @@ def requiring_workspaces(session: Session, user_id: str) -> list[str]:
     return list(session.scalars(demanding.order_by(Workspace.name)))
 
 
-def _forget(connection: Connection, user_id: str) -> None:
+def _forget(connection: WriteConnection, user_id: str) -> None:
     connection.execute(delete(TotpSecret).where(TotpSecret.user_id == user_id))
     connection.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user_id))

@@ -8,19 +8,20 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, literal, select
+from sqlalchemy import insert, literal, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from webhooks_app.accounts.security_mail_texts import SUBJECTS
 from webhooks_app.core import ids
 from webhooks_app.db.models import SecurityMail, User
+from webhooks_app.db.write_connection import WriteConnection
 
 # Actions that an account's owner is e-mailed about, as somebody else may have taken them.
 MAILED_ACTIONS = frozenset(SUBJECTS)
 
 
 def enqueue_for_person(
-    connection: Connection,
+    connection: WriteConnection,
     action: str,
     user_id: str,
     *,
@@ -34,7 +35,7 @@ def enqueue_for_person(
 
 
 def enqueue_for_actor(
-    connection: Connection,
+    connection: WriteConnection,
     action: str,
     *,
     actor: str,
@@ -47,7 +48,7 @@ def enqueue_for_actor(
 
 
 def _note(
-    connection: Connection,
+    connection: WriteConnection,
     action: str,
     column: InstrumentedAttribute[str],
     value: str,

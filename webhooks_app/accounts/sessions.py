@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from webhooks_app.accounts import audit
@@ -19,6 +19,7 @@ from webhooks_app.db import upsert
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import SignInMethod, UserSession
 from webhooks_app.db.models.sign_in_tables import LONGEST_USER_AGENT
+from webhooks_app.db.write_connection import WriteConnection
 
 # As long as the cookie is good, counted from the last page that changed it.
 LIFE = timedelta(days=31)
@@ -94,7 +95,7 @@ def end(database: WriteDatabase, ended: UserSession, *, actor: Actor, action: st
     return is_mine.rowcount == 1
 
 
-def end_all_in_transaction(connection: Connection, user_id: str, *, keep: str = "") -> dict[str, str]:
+def end_all_in_transaction(connection: WriteConnection, user_id: str, *, keep: str = "") -> dict[str, str]:
     """End each session of a person but `keep`; return the new key for the account's row."""
     others = UserSession.user_id == user_id, UserSession.ended_at.is_(None), UserSession.id != keep
     connection.execute(update(UserSession).where(*others).values(ended_at=clock.now()))

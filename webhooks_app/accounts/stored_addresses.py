@@ -8,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from webhooks_app.accounts import email_addresses
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Invitation, User, Workspace
+from webhooks_app.db.write_connection import WriteConnection
 
 
 def respell_all(database: WriteDatabase) -> list[str]:
@@ -20,14 +21,14 @@ def respell_all(database: WriteDatabase) -> list[str]:
         ]
 
 
-def _respell_users(connection: Connection) -> Iterator[str]:
+def _respell_users(connection: WriteConnection) -> Iterator[str]:
     for user_id, email in connection.execute(select(User.id, User.email).order_by(User.id)).all():
         change = update(User).where(User.id == user_id)
         if problem := _respell(connection, email, change):
             yield f"The account {email!r} {problem} It can be used under exactly that spelling only."
 
 
-def _respell_invitations(connection: Connection) -> Iterator[str]:
+def _respell_invitations(connection: WriteConnection) -> Iterator[str]:
     is_open = Invitation.closed_at.is_(None)
     for invitation_id, email in connection.execute(
         select(Invitation.id, Invitation.email).where(is_open)
@@ -45,7 +46,7 @@ def _check_notice_addresses(connection: Connection) -> Iterator[str]:
                 yield f"{whose} {problem} Correct it in the settings."
 
 
-def _respell(connection: Connection, email: str, change: Update) -> str:
+def _respell(connection: WriteConnection, email: str, change: Update) -> str:
     """Make the change where the address is spelled otherwise now; return what prevents it, or nothing."""
     if problem := _problem(email):
         return problem

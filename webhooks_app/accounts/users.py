@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from webhooks_app.accounts import audit, email_addresses, sessions
@@ -10,6 +10,7 @@ from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, ids, passwords
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Invitation, Member, Role, User, Workspace
+from webhooks_app.db.write_connection import WriteConnection
 
 LOG_IN, REFUSE = "session.log_in", "session.refuse"
 
@@ -33,7 +34,7 @@ def add(database: WriteDatabase, *, email: str, name: str, password: str) -> str
         return add_in_transaction(connection, email=normal, name=name, password_hash=hashed)
 
 
-def add_in_transaction(connection: Connection, *, email: str, name: str, password_hash: str) -> str:
+def add_in_transaction(connection: WriteConnection, *, email: str, name: str, password_hash: str) -> str:
     """Create an account as `add` does, of an address in its one spelling, within the caller's transaction."""
     user_id = ids.new("usr")
     try:
@@ -76,7 +77,7 @@ def remove(database: WriteDatabase, user: User, *, actor: Actor) -> None:
         connection.execute(delete(User).where(User.id == user.id))
 
 
-def _without_other_admin(connection: Connection, user_id: str) -> list[str]:
+def _without_other_admin(connection: WriteConnection, user_id: str) -> list[str]:
     """Return the names of the workspaces whose only admin this is; their admins stay locked, in one order."""
     mine = select(Member.workspace_id).where(Member.user_id == user_id, Member.role == Role.ADMIN)
     admins = select(Member.workspace_id, Member.user_id).where(

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, case, literal, or_, select
 
 from webhooks_app.db import upsert
 from webhooks_app.db.models import LogInTries
+from webhooks_app.db.write_connection import WriteConnection
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ def key_of(*parts: str) -> str:
 
 
 def take(
-    connection: Connection, allowance: WindowedLimit, now: datetime, window: timedelta, *, count: int = 1
+    connection: WriteConnection, allowance: WindowedLimit, now: datetime, window: timedelta, *, count: int = 1
 ) -> bool:
     """Use up `count` of the allowance; return False, and use up nothing, where it is spent already.
 

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import insert, select, update
 
 from webhooks_app.accounts import audit, members
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, ids
 from webhooks_app.db.engines import ReadDatabase, WriteDatabase
 from webhooks_app.db.models import Role, User, Workspace
+from webhooks_app.db.write_connection import WriteConnection
 
 LONGEST_RETENTION_DAYS = 365
 
@@ -74,7 +75,7 @@ def is_empty(database: ReadDatabase) -> bool:
         return connection.execute(select(Workspace.id).limit(1)).first() is None
 
 
-def create_in_transaction(connection: Connection, name: str, *, actor: Actor) -> str:
+def create_in_transaction(connection: WriteConnection, name: str, *, actor: Actor) -> str:
     """Create a workspace as `create` does, within the caller's transaction."""
     workspace_id, now = ids.new("ws"), clock.now()
     connection.execute(

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from webhooks_app.db import driver_errors
 from webhooks_app.db.models import Attempt
 from webhooks_app.db.models.base import microseconds
+from webhooks_app.db.write_connection import WriteConnection
 
 # Values in the order of the table's columns.
 AttemptRow = tuple[Any, ...]
@@ -30,7 +31,7 @@ def _unchanged(moment: datetime) -> datetime:
     return moment
 
 
-def insert(connection: Connection, rows: Iterable[AttemptRow]) -> None:
+def insert(connection: WriteConnection, rows: Iterable[AttemptRow]) -> None:
     """Insert the rows. Raises DBAPIError as SQLAlchemy does."""
     driver: Any = connection.connection.driver_connection
     with driver_errors.as_sqlalchemy(connection, _COPY):

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection
-
 from webhooks_app.db import driver_errors
 from webhooks_app.db.models import DeliveryState
 from webhooks_app.db.models.base import microseconds
 from webhooks_app.db.postgresql_arrays import TextArray
+from webhooks_app.db.write_connection import WriteConnection
 
 
 class NewDelivery(NamedTuple):
@@ -58,7 +57,7 @@ _SQLITE_PENDING = """
 
 
 def insert(
-    connection: Connection,
+    connection: WriteConnection,
     deliveries: Sequence[NewDelivery],
     *,
     created_at: datetime,
@@ -89,7 +88,11 @@ def postgresql_values(
 
 
 def _insert_sqlite(
-    connection: Connection, deliveries: Sequence[NewDelivery], created_at: int, due_at: int, is_test: bool
+    connection: WriteConnection,
+    deliveries: Sequence[NewDelivery],
+    created_at: int,
+    due_at: int,
+    is_test: bool,
 ) -> None:
     rest: dict[str, tuple[Any, ...]] = {
         DeliveryState.PENDING: (created_at, due_at, None, is_test),

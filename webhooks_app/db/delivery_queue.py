@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, text
 from webhooks_app.db import bulk_sql
 from webhooks_app.db.models import DeliveryState
 from webhooks_app.db.models.base import UtcDateTime
+from webhooks_app.db.write_connection import WriteConnection
 
 _CLAIM_FIELDS = {"id": "text", "generation": "int"}
 _ADD = bulk_sql.prepare_with_rows(
@@ -39,7 +40,7 @@ _SET_STATE = bulk_sql.prepare_with_rows(
 )
 
 
-def add(connection: Connection, delivery_ids: Iterable[str], *, now: datetime) -> None:
+def add(connection: WriteConnection, delivery_ids: Iterable[str], *, now: datetime) -> None:
     """Queue deliveries that the caller has just made `pending`, due now."""
     bulk_sql.run_with_rows(connection, _ADD, [{"id": each} for each in delivery_ids], now=now)
 
@@ -56,7 +57,9 @@ def count_due(connection: Connection, endpoint_id: str, *, now: datetime, limit:
     return int(connection.execute(statement, values).scalar_one())
 
 
-def remove_endpoint(connection: Connection, endpoint_id: str, state: DeliveryState, *, now: datetime) -> int:
+def remove_endpoint(
+    connection: WriteConnection, endpoint_id: str, state: DeliveryState, *, now: datetime
+) -> int:
     """Take every pending delivery of an endpoint out of the queue, into `state`; return how many."""
     statement = text("""
         DELETE FROM pending_deliveries WHERE endpoint_id = :id RETURNING delivery_id, generation
@@ -67,7 +70,7 @@ def remove_endpoint(connection: Connection, endpoint_id: str, state: DeliverySta
 
 
 def remove(
-    connection: Connection, claimed: Iterable[tuple[str, int]], state: DeliveryState, *, now: datetime
+    connection: WriteConnection, claimed: Iterable[tuple[str, int]], state: DeliveryState, *, now: datetime
 ) -> int:
     """Take deliveries out of the queue, into `state`, where they still have the generation named.
 
@@ -80,7 +83,7 @@ def remove(
 
 
 def set_state(
-    connection: Connection, removed: Collection[Sequence[Any]], state: DeliveryState, *, now: datetime
+    connection: WriteConnection, removed: Collection[Sequence[Any]], state: DeliveryState, *, now: datetime
 ) -> None:
     """Give deliveries that the caller has just taken out of the queue their new state.
 

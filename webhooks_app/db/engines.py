@@ -19,6 +19,7 @@ from webhooks_app.db.transaction_options import (
     WAITS_FOR_DISK,
     WRITES,
 )
+from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.db.write_refusals import WriteRefusals
 
 if TYPE_CHECKING:
@@ -82,13 +83,13 @@ class WriteDatabase:
         return self._engine.dialect.name == "sqlite"
 
     @contextmanager
-    def begin(self) -> Iterator[Connection]:
+    def begin(self) -> Iterator[WriteConnection]:
         """Begin a transaction that is committed at the end of the block, or rolled back by an exception."""
         with self._begin(self._writing) as connection:
             yield connection
 
     @contextmanager
-    def begin_single(self) -> Iterator[Connection]:
+    def begin_single(self) -> Iterator[WriteConnection]:
         """Begin a transaction of at most one statement, after which nothing may keep it from being committed.
 
         On PostgreSQL it needs no round trips of its own then, unless a pooler shares the session or less time
@@ -98,7 +99,7 @@ class WriteDatabase:
             yield connection
 
     @contextmanager
-    def connect_unlimited(self, *, lock_seconds: float | None = None) -> Iterator[Connection]:
+    def connect_unlimited(self, *, lock_seconds: float | None = None) -> Iterator[WriteConnection]:
         """Open a connection of its own to PostgreSQL on which each statement may take any time.
 
         Each is committed by itself: what builds an index beside writers must be in no transaction. It waits
@@ -116,13 +117,13 @@ class WriteDatabase:
         driver_errors.listen(engine)
         _postgresql_sessions().prepare_connections(engine, waits_for_disk=True, limits=limits)
         with engine.connect() as connection:
-            yield connection
+            yield WriteConnection(connection)
 
     @contextmanager
-    def _begin(self, engine: Engine) -> Iterator[Connection]:
+    def _begin(self, engine: Engine) -> Iterator[WriteConnection]:
         try:
             with engine.begin() as connection:
-                yield connection
+                yield WriteConnection(connection)
         except DBAPIError as error:
             self.refusals.note(error)
             raise

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection
-
 from webhooks_app.db import delivery_inserts, driver_errors, driver_sql, event_values
 from webhooks_app.db.delivery_inserts import NewDelivery
 from webhooks_app.db.models.base import microseconds
 from webhooks_app.db.postgresql_arrays import ByteaArray, TextArray
+from webhooks_app.db.write_connection import WriteConnection
 
 
 class NewEventRow(NamedTuple):
@@ -75,7 +74,7 @@ _as_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def insert(
-    connection: Connection,
+    connection: WriteConnection,
     rows: Sequence[NewEventRow],
     deliveries: Sequence[NewDelivery] = (),
     *,
@@ -102,7 +101,7 @@ def insert(
     return {event_id for (event_id,) in driver_sql.fetch_all_as(connection, _POSTGRESQL, values)}
 
 
-def _insert_sqlite(connection: Connection, rows: Sequence[NewEventRow], now: int) -> set[str]:
+def _insert_sqlite(connection: WriteConnection, rows: Sequence[NewEventRow], now: int) -> set[str]:
     driver: Any = connection.connection.driver_connection
     plain = [row for row in rows if row.idempotency_key is None]
     inserted = {row.id for row in plain}

@@ -20,6 +20,7 @@ from webhooks_app.db.event_conditions import part_of
 from webhooks_app.db.models import RollingUpgrade
 from webhooks_app.db.moment_index import hash_of, moment_of
 from webhooks_app.db.transient_errors import Cause, cause_of, reason
+from webhooks_app.db.write_connection import WriteConnection
 
 log = logging.getLogger(__name__)
 
@@ -185,7 +186,7 @@ class _Work:
         with self._database.begin_single() as connection:
             return rolling_upgrades.read_end_of_old_code(connection, change.change)
 
-    def _build_missing(self, connection: Connection, new: Mapping[str, str]) -> bool:
+    def _build_missing(self, connection: WriteConnection, new: Mapping[str, str]) -> bool:
         """Return whether all are there; each that was given up half-way is dropped before."""
         for name, definition in new.items():
             if connection.scalar(_IS_VALID, {"name": name}):
@@ -206,7 +207,7 @@ class _Work:
         with self._database.connect_unlimited(lock_seconds=self._limits.drop_lock_seconds) as connection:
             return all(self._drop(connection, name) for name in replaced)
 
-    def _drop(self, connection: Connection, name: str) -> bool:
+    def _drop(self, connection: WriteConnection, name: str) -> bool:
         if self._should_stop():
             return False
         try:

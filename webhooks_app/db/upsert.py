@@ -4,13 +4,15 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Connection, TableClause
+from sqlalchemy import ColumnElement, TableClause
+
+from webhooks_app.db.write_connection import WriteConnection
 
 if TYPE_CHECKING:
     from webhooks_app.db.models.base import Base
 
 
-def insert_if_new(connection: Connection, model: "type[Base]", row: Mapping[str, Any]) -> bool:
+def insert_if_new(connection: WriteConnection, model: "type[Base]", row: Mapping[str, Any]) -> bool:
     """Insert the row unless another has one of its unique keys; return whether it was inserted."""
     # Told by what RETURNING gives: psycopg keeps no row count of an INSERT.
     [key, *_] = model.__table__.primary_key
@@ -19,7 +21,7 @@ def insert_if_new(connection: Connection, model: "type[Base]", row: Mapping[str,
 
 
 def insert_rows_if_new(
-    connection: Connection, model: "type[Base]", rows: Sequence[Mapping[str, Any]]
+    connection: WriteConnection, model: "type[Base]", rows: Sequence[Mapping[str, Any]]
 ) -> None:
     """Insert those of the rows whose unique keys no other has."""
     if rows:
@@ -27,7 +29,11 @@ def insert_rows_if_new(
 
 
 def insert_or_update(
-    connection: Connection, model: "type[Base] | TableClause", row: Mapping[str, Any], *, key: Sequence[str]
+    connection: WriteConnection,
+    model: "type[Base] | TableClause",
+    row: Mapping[str, Any],
+    *,
+    key: Sequence[str],
 ) -> None:
     """Insert the row, or give the one that has the same `key` the row's other values."""
     changed = {name: value for name, value in row.items() if name not in key}
@@ -36,7 +42,7 @@ def insert_or_update(
 
 
 def insert_or_change(
-    connection: Connection,
+    connection: WriteConnection,
     model: "type[Base]",
     row: Mapping[str, Any],
     *,
@@ -54,7 +60,7 @@ def insert_or_change(
 
 
 def _insert(
-    connection: Connection,
+    connection: WriteConnection,
     model: "type[Base] | TableClause",
     row: Mapping[str, Any] | Sequence[Mapping[str, Any]],
 ) -> Any:

@@ -12,6 +12,7 @@ from webhooks_app.core import clock, ids
 from webhooks_app.db import delivery_queue
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Delivery, DeliveryState, PendingDelivery
+from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.deliveries.replays import UnknownDelivery
 
 
@@ -38,7 +39,7 @@ def cancel(database: WriteDatabase, workspace_id: str, delivery_id: str, *, acto
 
 
 def cancel_several(
-    connection: Connection, workspace_id: str, delivery_ids: Collection[str], *, now: datetime
+    connection: WriteConnection, workspace_id: str, delivery_ids: Collection[str], *, now: datetime
 ) -> list[str]:
     """End those of the deliveries that are pending and not being sent; return their ids."""
     if not delivery_ids:

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
-from sqlalchemy import Connection, delete, or_, select, update
+from sqlalchemy import delete, or_, select, update
 
 from webhooks_app.core import ids
 from webhooks_app.db import moment_index
 from webhooks_app.db.models import Event, LatePayload, Workspace
 from webhooks_app.db.upsert import insert_rows_if_new
+from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.deliveries import deliveries_of_events
 from webhooks_app.deliveries.erasure import payload_rows
 from webhooks_app.deliveries.retention_batches import BatchRunner
@@ -72,7 +73,7 @@ def expire(batches: BatchRunner, workspace: Workspace, finished: FinishedErasure
     return count
 
 
-def _drop_notes(connection: Connection, named: Sequence[str], /, *, workspace_id: str) -> int:
+def _drop_notes(connection: WriteConnection, named: Sequence[str], /, *, workspace_id: str) -> int:
     noted = LatePayload.workspace_id == workspace_id, LatePayload.event_id.in_(named)
     return connection.execute(delete(LatePayload).where(*noted)).rowcount
 
@@ -128,7 +129,13 @@ def _erase_attempts(batches: BatchRunner, event_ids: Sequence[str], before: date
 
 
 def _erase_next(
-    connection: Connection, named: Sequence[str], /, *, workspace_id: str, before: datetime, now: datetime
+    connection: WriteConnection,
+    named: Sequence[str],
+    /,
+    *,
+    workspace_id: str,
+    before: datetime,
+    now: datetime,
 ) -> int:
     count = payload_rows.erase_finished(connection, named, finished_before=before, now=now)
     left = select(Event.id).where(Event.id.in_(named), Event.payload_erased_at.is_(None))
@@ -143,7 +150,13 @@ def _erase_next(
 
 
 def _erase_noted(
-    connection: Connection, named: Sequence[str], /, *, workspace_id: str, before: datetime, now: datetime
+    connection: WriteConnection,
+    named: Sequence[str],
+    /,
+    *,
+    workspace_id: str,
+    before: datetime,
+    now: datetime,
 ) -> int:
     count = payload_rows.erase_finished(connection, named, finished_before=before, now=now)
     # Not those that somebody has erased meanwhile, of which copies may be left.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -17,6 +17,7 @@ from webhooks_app.core import clock, ids
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.keyset import MatchCount
 from webhooks_app.db.models import Endpoint, Recovery, RecoveryAction, RecoveryState
+from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.deliveries.log import filters, search
 from webhooks_app.deliveries.log.filter_values import FilterError
 from webhooks_app.deliveries.log.filters import LogFilter, Status
@@ -122,7 +123,7 @@ def _insert(databases: Databases, row: dict[str, object], actor: Actor) -> None:
         raise AlreadyRunning(_running_in(databases, recovery)) from None
 
 
-def _record_start(connection: Connection, recovery: Recovery, actor: Actor) -> None:
+def _record_start(connection: WriteConnection, recovery: Recovery, actor: Actor) -> None:
     details = {"kind": recovery.action.value, "matches": recovery.total, "rate": recovery.rate_per_second}
     audit.record(
         connection,

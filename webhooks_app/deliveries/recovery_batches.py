@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, update
+from sqlalchemy import update
 
 from webhooks_app.db.models import FINAL_STATES, Delivery, DeliveryState, RecoveryAction
+from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.deliveries import cancellations, replays
 from webhooks_app.deliveries.erasure import payload_rows
 from webhooks_app.deliveries.log.filters import LogFilter, Status
@@ -50,7 +51,7 @@ class RecoveryTask:
 
 
 def apply_action(
-    connection: Connection, task: RecoveryTask, delivery_ids: Sequence[str], *, now: datetime
+    connection: WriteConnection, task: RecoveryTask, delivery_ids: Sequence[str], *, now: datetime
 ) -> BatchResult:
     """Send, replay or cancel those of the deliveries that still are as the filter wants them."""
     if task.action is RecoveryAction.CANCEL:
@@ -64,7 +65,7 @@ def apply_action(
 
 
 def _send(
-    connection: Connection, task: RecoveryTask, delivery_ids: Sequence[str], now: datetime
+    connection: WriteConnection, task: RecoveryTask, delivery_ids: Sequence[str], now: datetime
 ) -> dict[str, str]:
     status, sent = task.log_filter.status, dict[str, str]()
     # In the order in which recording locks them: the queue, then the deliveries.
@@ -76,7 +77,7 @@ def _send(
     return sent
 
 
-def _mark(connection: Connection, recovery_id: str, delivery_ids: Sequence[str]) -> None:
+def _mark(connection: WriteConnection, recovery_id: str, delivery_ids: Sequence[str]) -> None:
     if delivery_ids:
         mine = update(Delivery).where(Delivery.id.in_(delivery_ids))
         connection.execute(mine.values(recovery_id=recovery_id))

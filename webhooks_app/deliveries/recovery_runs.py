@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Row, select, update
 
 from webhooks_app.core import clock, failpoints
 from webhooks_app.db import delivery_queue
@@ -14,6 +14,7 @@ from webhooks_app.db.engines import Databases, ReadDatabase
 from webhooks_app.db.keyset import SearchLimits, SearchResult
 from webhooks_app.db.models import Recovery, RecoveryState
 from webhooks_app.db.transient_errors import tolerate_unavailable_database
+from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.deliveries import recovery_batches
 from webhooks_app.deliveries.log import filters, search
 from webhooks_app.deliveries.recovery_batches import BatchResult, RecoveryTask
@@ -175,7 +176,7 @@ def _task(recovery: Recovery) -> RecoveryTask:
 
 
 def _move_cursor(
-    connection: Connection, recovery_id: str, cursor: str, found: SearchResult, now: datetime
+    connection: WriteConnection, recovery_id: str, cursor: str, found: SearchResult, now: datetime
 ) -> bool:
     """Move the cursor behind what was found, or end the recovery; False when the cursor stood elsewhere."""
     reached = found.reached or (found.ids[-1] if found.has_more else "")
@@ -192,7 +193,7 @@ def _move_cursor(
 
 
 def _note_batch(
-    connection: Connection, recovery_id: str, batch: BatchResult, found: int, pace: _Pace, now: datetime
+    connection: WriteConnection, recovery_id: str, batch: BatchResult, found: int, pace: _Pace, now: datetime
 ) -> None:
     connection.execute(
         update(Recovery)

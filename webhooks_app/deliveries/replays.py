@@ -23,6 +23,7 @@ from webhooks_app.db.models import (
     PendingDelivery,
 )
 from webhooks_app.db.models.base import UtcDateTime
+from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.jobs.wake_ups import WakeUps
 
 # A delivery in one of these is not in the queue, so a replay of it begins a fresh schedule.
@@ -91,7 +92,7 @@ def replay_several(
 
 
 def restart_schedules(
-    connection: Connection,
+    connection: WriteConnection,
     workspace_id: str,
     delivery_ids: Collection[str],
     *,
@@ -127,7 +128,7 @@ def restart_schedules(
 
 
 def send_now(
-    connection: Connection, workspace_id: str, delivery_ids: Collection[str], *, now: datetime
+    connection: WriteConnection, workspace_id: str, delivery_ids: Collection[str], *, now: datetime
 ) -> dict[str, str]:
     """Have those of the deliveries attempted now that wait in the queue and are not being sent.
 

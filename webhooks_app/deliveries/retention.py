@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, and_, delete, exists, or_, select
+from sqlalchemy import and_, delete, exists, or_, select
 
 from webhooks_app.accounts import security_mail_runs, sessions
 from webhooks_app.core import clock, failpoints, ids
@@ -31,6 +31,7 @@ from webhooks_app.db.models import (
     UserSession,
     Workspace,
 )
+from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.deliveries import payload_retention, traffic_ages
 from webhooks_app.deliveries.erasure import payload_rows
 from webhooks_app.deliveries.payload_retention import FinishedErasures
@@ -149,7 +150,7 @@ def _expire_deliveries(batches: BatchRunner, workspace_id: str, before: datetime
     return count
 
 
-def _delete_deliveries(connection: Connection, named: Sequence[str], /) -> int:
+def _delete_deliveries(connection: WriteConnection, named: Sequence[str], /) -> int:
     # Locked and checked again: one may have been replayed since its batch was read.
     final = connection.scalars(
         select(Delivery.id)
@@ -173,7 +174,7 @@ def _expire_events(batches: BatchRunner, workspace_id: str, before: datetime) ->
     )
 
 
-def _delete_events(connection: Connection, named: Sequence[str]) -> int:
+def _delete_events(connection: WriteConnection, named: Sequence[str]) -> int:
     # Locked before their deliveries are looked for: where a listener gets past events meanwhile, PostgreSQL
     # has no foreign key that would refuse its deliveries.
     locked = select(Event.id).where(Event.id.in_(named)).with_for_update(skip_locked=True)
@@ -185,7 +186,7 @@ def _delete_events(connection: Connection, named: Sequence[str]) -> int:
 
 
 def _expire_batch_keys(batches: BatchRunner, workspace_id: str, before: datetime) -> None:
-    def drop(connection: Connection, named: Sequence[str]) -> int:
+    def drop(connection: WriteConnection, named: Sequence[str]) -> int:
         return connection.execute(delete(AcceptedBatch).where(AcceptedBatch.id.in_(named))).rowcount
 
     old = select(AcceptedBatch.id).where(
@@ -196,7 +197,7 @@ def _expire_batch_keys(batches: BatchRunner, workspace_id: str, before: datetime
 
 
 def _expire_rollups(batches: BatchRunner, before: datetime) -> int:
-    def drop(connection: Connection, named: Sequence[str]) -> int:
+    def drop(connection: WriteConnection, named: Sequence[str]) -> int:
         old = delete(AttemptRollup).where(AttemptRollup.endpoint_id.in_(named))
         return connection.execute(old.where(AttemptRollup.hour_at < before)).rowcount
 
@@ -208,7 +209,7 @@ def _delete_log_in_tries(batches: BatchRunner, now: datetime) -> None:
     """Remove the counts whose window is over; one that is tried again meanwhile begins anew either way."""
     is_over = LogInTries.resets_at <= now
 
-    def drop(connection: Connection, named: Sequence[str]) -> int:
+    def drop(connection: WriteConnection, named: Sequence[str]) -> int:
         return connection.execute(delete(LogInTries).where(LogInTries.key.in_(named), is_over)).rowcount
 
     for batch in batches.read(select(LogInTries.key).where(is_over), LogInTries.key):
@@ -219,7 +220,7 @@ def _delete_sessions(batches: BatchRunner, now: datetime) -> None:
     """Remove what no cookie can be good for any more; what has ended refuses its cookie until then."""
     is_over = UserSession.last_seen_at < now - SESSION_AGE
 
-    def drop(connection: Connection, named: Sequence[str]) -> int:
+    def drop(connection: WriteConnection, named: Sequence[str]) -> int:
         return connection.execute(delete(UserSession).where(UserSession.id.in_(named), is_over)).rowcount
 
     for batch in batches.read(select(UserSession.id).where(is_over), UserSession.id):
@@ -235,7 +236,7 @@ def _delete_endpoints(batches: BatchRunner, now: datetime) -> int:
         Endpoint.deleted_at < now - LISTENER_GRACE,
     )
 
-    def drop(connection: Connection, named: Sequence[str]) -> int:
+    def drop(connection: WriteConnection, named: Sequence[str]) -> int:
         # Checked again: a listener may have begun anew.
         old = delete(Endpoint).where(Endpoint.id.in_(named), is_over, ~is_used)
         return connection.execute(old).rowcount

@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select
+from sqlalchemy import Row, Select
 
 from webhooks_app.db import keyset_walk
 from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import Endpoint
+from webhooks_app.db.write_connection import WriteConnection
 
 
 @dataclass(slots=True, frozen=True)
@@ -64,7 +65,7 @@ class BatchRunner:
         while not self._should_stop() and (batch := next(batches, None)) is not None:
             yield batch
 
-    def apply(self, act_on: Callable[[Connection, Sequence[str]], int], named: Sequence[str]) -> int:
+    def apply(self, act_on: Callable[[WriteConnection, Sequence[str]], int], named: Sequence[str]) -> int:
         """Call `act_on` in a transaction, with the ids; return what it returns, how many it was done to."""
         if not named:
             return 0
@@ -81,7 +82,7 @@ class BatchRunner:
         return count
 
     def apply_in_pieces(
-        self, act_on: Callable[[Connection, Sequence[str]], int], named: Sequence[str]
+        self, act_on: Callable[[WriteConnection, Sequence[str]], int], named: Sequence[str]
     ) -> int:
         """As `apply`, in one transaction after the other, until it is told to stop."""
         count = done = 0
@@ -94,7 +95,7 @@ class BatchRunner:
     def delete_by_endpoint(
         self,
         endpoint_ids: Select[*tuple[Any, ...]],
-        act_on: Callable[[Connection, Sequence[str]], int],
+        act_on: Callable[[WriteConnection, Sequence[str]], int],
     ) -> int:
         """As `apply`, for the endpoints that the statement selects, a few in each transaction."""
         count, size = 0, self._limits.endpoints_per_batch

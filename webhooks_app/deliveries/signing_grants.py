@@ -21,6 +21,7 @@ from webhooks_app.core.text_display import MASK
 from webhooks_app.db import event_bodies
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import Delivery, Endpoint, Event, Member, Role, User
+from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.worker import signed_requests
 
 GRANT_LIFE = timedelta(minutes=10)
@@ -106,7 +107,9 @@ def _find(
     return row
 
 
-def _record(connection: Connection, action: str, workspace_id: str, delivery_id: str, actor: Actor) -> None:
+def _record(
+    connection: WriteConnection, action: str, workspace_id: str, delivery_id: str, actor: Actor
+) -> None:
     audit.record(connection, actor, action, workspace_id=workspace_id, target=delivery_id, now=clock.now())
 
 

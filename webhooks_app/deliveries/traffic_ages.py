@@ -6,11 +6,12 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, tuple_
+from sqlalchemy import delete, select, tuple_
 
 from webhooks_app.db import bulk_sql, traffic_sql
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import TrafficCount
+from webhooks_app.db.write_connection import WriteConnection
 
 # The chart of an hour needs intervals that are younger; an outcome that is recorded later than this creates
 # its interval again, which the next run adds up.
@@ -38,7 +39,7 @@ def roll_up(
     """Add the intervals that are older than FINE_AGE to their hours; return how many rows were added."""
     before = now.replace(minute=0, second=0, microsecond=0) - FINE_AGE
 
-    def fold_some(connection: Connection) -> int:
+    def fold_some(connection: WriteConnection) -> int:
         taken = _take(connection, minutes=5, before=before, limit=batch_rows)
         _add_to_hours(connection, taken)
         return len(taken)
@@ -55,14 +56,14 @@ def delete_old(
 ) -> int:
     """Delete the hours that no chart reaches; return how many rows."""
 
-    def delete_some(connection: Connection) -> int:
+    def delete_some(connection: WriteConnection) -> int:
         return len(_take(connection, minutes=60, before=now - KEPT_AGE, limit=batch_rows))
 
     return _repeat(database, delete_some, should_stop)
 
 
 def _repeat(
-    database: WriteDatabase, act: Callable[[Connection], int], should_stop: Callable[[], bool]
+    database: WriteDatabase, act: Callable[[WriteConnection], int], should_stop: Callable[[], bool]
 ) -> int:
     total = 0
     while not should_stop():
@@ -76,7 +77,7 @@ def _repeat(
     return total
 
 
-def _take(connection: Connection, *, minutes: int, before: datetime, limit: int) -> list[Any]:
+def _take(connection: WriteConnection, *, minutes: int, before: datetime, limit: int) -> list[Any]:
     """Delete some of the oldest rows, and return them."""
     oldest = (
         select(*_KEY)
@@ -90,7 +91,7 @@ def _take(connection: Connection, *, minutes: int, before: datetime, limit: int)
     )
 
 
-def _add_to_hours(connection: Connection, taken: list[Any]) -> None:
+def _add_to_hours(connection: WriteConnection, taken: list[Any]) -> None:
     counts: Counter[tuple[str, str, datetime, str]] = Counter()
     failures: Counter[tuple[str, str, datetime, str]] = Counter()
     for row in taken:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, update
+from sqlalchemy import delete, insert, update
 
 from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
@@ -19,6 +19,7 @@ from webhooks_app.db.models import (
     SigningSecret,
     Subscription,
 )
+from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.endpoints import custom_headers, endpoint_values, optimistic_lock, setting_changes
 from webhooks_app.endpoints.endpoint_values import EndpointValues
 from webhooks_app.endpoints.signing_secrets import add_secret
@@ -33,7 +34,7 @@ def create(
 
 
 def create_in_transaction(
-    connection: Connection, cipher: Cipher, workspace_id: str, values: EndpointValues, *, actor: Actor
+    connection: WriteConnection, cipher: Cipher, workspace_id: str, values: EndpointValues, *, actor: Actor
 ) -> str:
     """Create it within the caller's transaction, as `create` does."""
     now = clock.now()
@@ -83,7 +84,7 @@ def change(
 
 
 def change_in_transaction(
-    connection: Connection, cipher: Cipher, endpoint: Endpoint, values: EndpointValues, *, actor: Actor
+    connection: WriteConnection, cipher: Cipher, endpoint: Endpoint, values: EndpointValues, *, actor: Actor
 ) -> None:
     """Change it within the caller's transaction, as `change` does, unless it was deleted meanwhile."""
     now = clock.now()
@@ -119,7 +120,7 @@ def disable(
 
 
 def disable_in_transaction(
-    connection: Connection, endpoint_id: str, *, reason: str, actor: Actor, now: datetime
+    connection: WriteConnection, endpoint_id: str, *, reason: str, actor: Actor, now: datetime
 ) -> bool:
     """Disable it within the caller's transaction and hold what is pending; False if it was disabled."""
     workspace_id = connection.scalar(
@@ -163,7 +164,7 @@ def enable(
 
 
 def enable_in_transaction(
-    connection: Connection, endpoint: Endpoint, *, send_held: bool, actor: Actor
+    connection: WriteConnection, endpoint: Endpoint, *, send_held: bool, actor: Actor
 ) -> int:
     """Enable it within the caller's transaction, as `enable` does, unless it was deleted meanwhile."""
     now = clock.now()

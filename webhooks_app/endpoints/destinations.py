@@ -14,6 +14,7 @@ from sqlalchemy import Connection, bindparam, select
 from webhooks_app.core import signing, url_masking
 from webhooks_app.core.encryption import Cipher, DecryptionError
 from webhooks_app.db.models import DeliveryState, Endpoint, EndpointState, SigningSecret
+from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.endpoints import custom_headers
 
 log = logging.getLogger(__name__)
@@ -137,7 +138,7 @@ def _state_while_not_accepting(state: EndpointState, deleted_at: datetime | None
     return None if state is EndpointState.ENABLED else DeliveryState.HELD
 
 
-def not_accepting(connection: Connection, endpoint_ids: Iterable[str]) -> dict[str, DeliveryState]:
+def not_accepting(connection: WriteConnection, endpoint_ids: Iterable[str]) -> dict[str, DeliveryState]:
     """Return those of the endpoints that accept no deliveries, with the state that theirs get.
 
     Locks them until the caller commits: an admin who enables one waits, and then sees what was held for it.

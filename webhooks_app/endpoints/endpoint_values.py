@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from msgspec import UNSET, UnsetType
-from sqlalchemy import Connection, insert
+from sqlalchemy import insert
 
 from webhooks_app.core.encryption import Cipher
 from webhooks_app.db.models import Subscription
+from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.endpoints.custom_headers import GivenHeader
 
 DEFAULT_TIMEOUT_MS = 5_000  # the published promise: respond within 5 seconds
@@ -74,7 +75,7 @@ def columns(
     }
 
 
-def subscribe(connection: Connection, endpoint_id: str, values: EndpointValues) -> None:
+def subscribe(connection: WriteConnection, endpoint_id: str, values: EndpointValues) -> None:
     rows = [{"endpoint_id": endpoint_id, "event_type": event_type} for event_type in values.subscribed]
     if rows:
         connection.execute(insert(Subscription), rows)

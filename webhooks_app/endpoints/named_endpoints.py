@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from msgspec import UNSET
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from webhooks_app.accounts.audit import Actor
@@ -12,6 +12,7 @@ from webhooks_app.core import clock
 from webhooks_app.core.encryption import Cipher, DecryptionError
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Endpoint, Workspace
+from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.endpoints import actions, custom_headers, optimistic_lock, waiting_counts
 from webhooks_app.endpoints.endpoint_values import EndpointValues, WantedState
 
@@ -84,7 +85,7 @@ def put(
 
 
 def _create(
-    connection: Connection,
+    connection: WriteConnection,
     cipher: Cipher,
     workspace_id: str,
     values: EndpointValues,
@@ -99,7 +100,7 @@ def _create(
 
 def _switch(session: Session, endpoint: Endpoint, use: WantedState, actor: Actor) -> int:
     """Disable the endpoint, or enable it; return how many deliveries are on their way thereby."""
-    connection = session.connection()
+    connection = WriteConnection(session.connection())
     if use.is_disabled:
         _disable(connection, endpoint.id, actor)
         return 0
@@ -110,7 +111,7 @@ def _switch(session: Session, endpoint: Endpoint, use: WantedState, actor: Actor
     return held if send_held else 0
 
 
-def _disable(connection: Connection, endpoint_id: str, actor: Actor) -> None:
+def _disable(connection: WriteConnection, endpoint_id: str, actor: Actor) -> None:
     reason = f"Disabled by {actor.name}."
     actions.disable_in_transaction(connection, endpoint_id, reason=reason, actor=actor, now=clock.now())
 

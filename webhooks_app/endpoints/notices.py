@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, or_, select, update
+from sqlalchemy import Row, or_, select, update
 from sqlalchemy.orm import Session
 
 from webhooks_app.core import ids, mail
@@ -24,6 +24,7 @@ from webhooks_app.db.models import (
     User,
     Workspace,
 )
+from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.endpoints import health, notice_texts
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class EndpointNotice:
 
 
 def add(
-    connection: Connection,
+    connection: WriteConnection,
     endpoint_id: str,
     kind: NoticeKind,
     *,

@@ -2,16 +2,17 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from webhooks_app.db.models import Endpoint
+from webhooks_app.db.write_connection import WriteConnection
 
 
 class ChangedMeanwhile(Exception):
     """The endpoint is no longer as it was when its `updated_at` was read."""
 
 
-def check(connection: Connection, endpoint_id: str, seen_at: datetime | None) -> None:
+def check(connection: WriteConnection, endpoint_id: str, seen_at: datetime | None) -> None:
     """Lock the endpoint, and raise ChangedMeanwhile unless its `updated_at` is `seen_at`.
 
     Without `seen_at`, does nothing.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, insert, or_, select, update
+from sqlalchemy import insert, or_, select, update
 
 from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
@@ -11,6 +11,7 @@ from webhooks_app.core import clock, ids, signing
 from webhooks_app.core.encryption import Cipher
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Endpoint, SigningSecret
+from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.endpoints import optimistic_lock
 
 OVERLAPS = {"now": timedelta(0), "1h": timedelta(hours=1), "24h": timedelta(days=1), "7d": timedelta(days=7)}
@@ -121,7 +122,7 @@ def reveal_each(
     ]
 
 
-def add_secret(connection: Connection, cipher: Cipher, endpoint_id: str, now: datetime) -> None:
+def add_secret(connection: WriteConnection, cipher: Cipher, endpoint_id: str, now: datetime) -> None:
     connection.execute(
         insert(SigningSecret).values(
             id=ids.new("sec"),
@@ -132,6 +133,6 @@ def add_secret(connection: Connection, cipher: Cipher, endpoint_id: str, now: da
     )
 
 
-def mark_changed(connection: Connection, endpoint_id: str, now: datetime) -> None:
+def mark_changed(connection: WriteConnection, endpoint_id: str, now: datetime) -> None:
     """Have workers load the endpoint anew: they keep it, its secrets included, until `updated_at` changes."""
     connection.execute(update(Endpoint).where(Endpoint.id == endpoint_id).values(updated_at=now))

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import delete, select
 
 from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
@@ -10,6 +10,7 @@ from webhooks_app.core import clock
 from webhooks_app.db import upsert
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Endpoint, Subscription
+from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.endpoints.signing_secrets import mark_changed
 
 
@@ -48,13 +49,15 @@ def remove(database: WriteDatabase, endpoint: Endpoint, event_type: str, *, acto
     return removed.rowcount == 1
 
 
-def _lock(connection: Connection, endpoint: Endpoint) -> None:
+def _lock(connection: WriteConnection, endpoint: Endpoint) -> None:
     stored = select(Endpoint.all_events).where(Endpoint.id == endpoint.id, Endpoint.deleted_at.is_(None))
     if connection.scalar(stored.with_for_update()) is not False:
         raise TakesAllEvents
 
 
-def _record(connection: Connection, endpoint: Endpoint, actor: Actor, now: datetime, **details: str) -> None:
+def _record(
+    connection: WriteConnection, endpoint: Endpoint, actor: Actor, now: datetime, **details: str
+) -> None:
     mark_changed(connection, endpoint.id, now)
     audit.record(
         connection,

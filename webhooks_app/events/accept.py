@@ -15,6 +15,7 @@ from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.event_conditions import of_events
 from webhooks_app.db.event_inserts import NewEventRow
 from webhooks_app.db.models import Delivery, Event
+from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.events import batch_keys, fan_out, fan_out_runs, request_hash
 from webhooks_app.events.batch_keys import BatchReservations
 from webhooks_app.events.fan_out import DEFAULT_LIMITS, FannedOut, FanOutLimits, Rest
@@ -40,10 +41,7 @@ def accept_events(
     stored_format: StoredFormat = StoredFormat.PLAIN,
     limits: FanOutLimits = DEFAULT_LIMITS,
 ) -> Sequence[Accepted]:
-    """Store the events of one submission; see `commit`. Raises its outcome if that is an exception.
-
-    When this returns, all of its deliveries are inserted.
-    """
+    """Store one submission with all of its deliveries; see `commit`. Raises an outcome that is an exception."""
     submission = Submission(workspace_id, events, idempotency_key)
     handle_rest = partial(fan_out_runs.insert_rest, database, wake_ups, limits=limits)
     [outcome] = commit(
@@ -176,7 +174,7 @@ def _outcome(
     return KeyReused()
 
 
-def _complete(connection: Connection, batch_id: str, outcome: SubmissionResult) -> None:
+def _complete(connection: WriteConnection, batch_id: str, outcome: SubmissionResult) -> None:
     if isinstance(outcome, Exception):  # a batch of one, whose event's own key was used for another
         raise KeyReused(0)
     batch_keys.complete(connection, batch_id, outcome)

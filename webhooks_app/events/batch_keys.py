@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select, update
 from webhooks_app.core import ids
 from webhooks_app.db import upsert
 from webhooks_app.db.models import AcceptedBatch
+from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.events import request_hash
 from webhooks_app.events.submissions import Accepted, KeyReused, Submission, SubmissionResult
 
@@ -52,7 +53,7 @@ def batch_rows(submissions: Sequence[Submission], now: datetime) -> dict[int, Ma
     }
 
 
-def reserve(connection: Connection, rows: Mapping[int, Mapping[str, Any]]) -> BatchReservations:
+def reserve(connection: WriteConnection, rows: Mapping[int, Mapping[str, Any]]) -> BatchReservations:
     """Take the keys of `batch_rows`, in one order, so that two transactions do not wait for each other."""
     earlier: dict[int, SubmissionResult] = {}
     new: dict[int, str] = {}
@@ -80,13 +81,13 @@ def repeat(outcome: SubmissionResult) -> SubmissionResult:
     return [replace(each, is_repeat=True) for each in outcome]
 
 
-def complete(connection: Connection, batch_id: str, accepted: Sequence[Accepted]) -> None:
+def complete(connection: WriteConnection, batch_id: str, accepted: Sequence[Accepted]) -> None:
     """Store the answer to repeats of the batch, in the transaction that reserved its key."""
     events = [[each.id, each.deliveries] for each in accepted]
     connection.execute(update(AcceptedBatch).where(AcceptedBatch.id == batch_id).values(events=events))
 
 
-def _earlier_or_inserted(connection: Connection, row: Mapping[str, Any]) -> SubmissionResult | None:
+def _earlier_or_inserted(connection: WriteConnection, row: Mapping[str, Any]) -> SubmissionResult | None:
     """Return what the row's key was used for before; insert the row where it was not, and return None."""
     while not upsert.insert_if_new(connection, AcceptedBatch, row):
         if (outcome := _earlier(connection, row)) is not None:  # else retention deleted it just now

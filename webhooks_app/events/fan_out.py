@@ -7,13 +7,14 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import insert
 
 from webhooks_app.core import ids
 from webhooks_app.db import delivery_inserts, event_inserts
 from webhooks_app.db.delivery_inserts import NewDelivery
 from webhooks_app.db.event_inserts import NewEventRow
 from webhooks_app.db.models import DeliveryState, FanOut
+from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.endpoints import destinations
 from webhooks_app.events import subscribers
 from webhooks_app.events.fan_out_plan import FanOutPlan, PlannedDelivery
@@ -66,7 +67,7 @@ class FannedOut:
 
 
 def fan_out(
-    connection: Connection,
+    connection: WriteConnection,
     events: Sequence[NewEventRow],
     now: datetime,
     *,
@@ -116,7 +117,7 @@ def is_one_statement(events: Iterable[NewEventRow], found: Subscribers, limits: 
 
 
 def _fan_out_in_pieces(
-    connection: Connection,
+    connection: WriteConnection,
     events: Sequence[NewEventRow],
     plan: FanOutPlan,
     states: dict[str, DeliveryState],
@@ -137,7 +138,7 @@ def _counts(plan: FanOutPlan) -> dict[str, int]:
 
 
 def insert_deliveries(
-    connection: Connection,
+    connection: WriteConnection,
     planned: Sequence[PlannedDelivery],
     states: dict[str, DeliveryState],
     *,
@@ -165,7 +166,7 @@ def _new_deliveries(
     ]
 
 
-def _record(connection: Connection, rest: Rest, *, taken_until: datetime) -> None:
+def _record(connection: WriteConnection, rest: Rest, *, taken_until: datetime) -> None:
     values = {
         "id": rest.id,
         "plan": rest.plan.as_json(),

@@ -14,6 +14,7 @@ from webhooks_app.core import clock, failpoints
 from webhooks_app.db.engines import Databases, ReadDatabase, WriteDatabase
 from webhooks_app.db.models import DeliveryState, Endpoint, EndpointState, Event, FanOut
 from webhooks_app.db.transient_errors import tolerate_unavailable_database
+from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.endpoints import destinations
 from webhooks_app.events import fan_out_plan
 from webhooks_app.events.fan_out import DEFAULT_LIMITS, FanOutLimits, Rest, insert_deliveries
@@ -152,7 +153,7 @@ def _next_size(size: int, seconds: float, limits: FanOutLimits) -> int:
     return min(limits.largest_piece, size * 2) if seconds < limits.piece_seconds / 2 else size
 
 
-def _move(connection: Connection, rest: Rest, count: int, total: int, limits: FanOutLimits) -> bool:
+def _move(connection: WriteConnection, rest: Rest, count: int, total: int, limits: FanOutLimits) -> bool:
     """Move the position by `count`, or end the rest; return False where it does not stand where it should."""
     is_there = FanOut.id == rest.id, FanOut.position == rest.position
     if rest.position + count == total:
@@ -164,7 +165,7 @@ def _move(connection: Connection, rest: Rest, count: int, total: int, limits: Fa
     return connection.execute(update(FanOut).where(*is_there).values(moved)).rowcount == 1
 
 
-def _insert(connection: Connection, piece: Sequence[PlannedDelivery], created_at: datetime) -> bool:
+def _insert(connection: WriteConnection, piece: Sequence[PlannedDelivery], created_at: datetime) -> bool:
     """Insert the deliveries of the piece whose event and endpoint still exist; return whether any is due."""
     events = _existing_events(connection, {each.event_id for each in piece})
     endpoints, states = _endpoints(connection, {each.endpoint_id for each in piece})
@@ -172,7 +173,7 @@ def _insert(connection: Connection, piece: Sequence[PlannedDelivery], created_at
     return insert_deliveries(connection, left, states, created_at=created_at, due_at=clock.now())
 
 
-def _existing_events(connection: Connection, named: set[str]) -> set[str]:
+def _existing_events(connection: WriteConnection, named: set[str]) -> set[str]:
     # Locked until the deliveries are committed, so that retention does not remove one meanwhile.
     present = select(Event.id).where(Event.id.in_(named), Event.payload_erased_at.is_(None))
     locked = present.order_by(Event.id)
@@ -180,7 +181,7 @@ def _existing_events(connection: Connection, named: set[str]) -> set[str]:
     return set(connection.scalars(locked))
 
 
-def _endpoints(connection: Connection, named: set[str]) -> tuple[set[str], dict[str, DeliveryState]]:
+def _endpoints(connection: WriteConnection, named: set[str]) -> tuple[set[str], dict[str, DeliveryState]]:
     """Return which of the endpoints exist, and the states of deliveries to those that accept none now."""
     columns = Endpoint.id, Endpoint.state, Endpoint.deleted_at
     locked = select(*columns).where(Endpoint.id.in_(named)).with_for_update(read=True, key_share=True)

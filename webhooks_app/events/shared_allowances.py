@@ -8,13 +8,14 @@ and hosts whose clocks differ agree.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import select, update
 
 from webhooks_app.core.rate_limit import RateLimit
 from webhooks_app.db import database_clock, upsert
 from webhooks_app.db.dialect_sql import shorten_lock_timeout
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import TokenAllowance
+from webhooks_app.db.write_connection import WriteConnection
 
 _LOCK_SECONDS = 0.25
 
@@ -65,7 +66,7 @@ def decide(
     return Grant(taken, left - taken), full_at + timedelta(seconds=taken / limit.per_second)
 
 
-def _lock(connection: Connection, token_id: str) -> datetime | None:
+def _lock(connection: WriteConnection, token_id: str) -> datetime | None:
     """Return when the allowance is full, with its row locked; None for one that was not used before."""
     statement = select(TokenAllowance.full_at).where(TokenAllowance.token_id == token_id).with_for_update()
     found: datetime | None = connection.scalar(statement)

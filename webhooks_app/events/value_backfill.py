@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, delete, select, update
+from sqlalchemy import Row, case, delete, select, update
 
 from webhooks_app.core import clock, ids
 from webhooks_app.db import event_bodies, event_values
 from webhooks_app.db.engines import Databases, ReadDatabase
 from webhooks_app.db.models import Event, ValueBackfill
 from webhooks_app.db.models.event_tables import VALUE_COLUMNS
+from webhooks_app.db.write_connection import WriteConnection
 
 # What an event of that type with that data is found by.
 ValuesOf = Callable[[str, Mapping[str, Any]], list[str]]
@@ -76,7 +77,7 @@ def _index_batch(databases: Databases, values_of: ValuesOf, until: str, position
     return reached
 
 
-def _index(connection: Connection, values_of: ValuesOf, rows: Sequence[Row[Any]]) -> None:
+def _index(connection: WriteConnection, values_of: ValuesOf, rows: Sequence[Row[Any]]) -> None:
     for row in rows:
         body = event_bodies.of_event(row.id, row.body or b"")
         if not body:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Select, or_, select, update
+from sqlalchemy import ColumnElement, Select, or_, select, update
 
 from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
@@ -10,6 +10,7 @@ from webhooks_app.core import clock
 from webhooks_app.db import delivery_queue
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import ApiToken, DeliveryState, Endpoint, EndpointState, Listener
+from webhooks_app.db.write_connection import WriteConnection
 
 ASKED = "asked for"
 SILENT = "nothing was heard of its program"
@@ -30,7 +31,7 @@ def end_expired(databases: Databases, *, now: datetime) -> int:
 
 
 def end_in_transaction(
-    connection: Connection, endpoint_id: str, reason: str, *, actor: Actor, now: datetime
+    connection: WriteConnection, endpoint_id: str, reason: str, *, actor: Actor, now: datetime
 ) -> int | None:
     """End it within the caller's transaction, as `end` does.
 

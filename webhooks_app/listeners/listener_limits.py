@@ -10,6 +10,7 @@ from webhooks_app.accounts import windowed_counts
 from webhooks_app.accounts.windowed_counts import WindowedLimit, key_of
 from webhooks_app.db.engines import ReadDatabase, WriteDatabase
 from webhooks_app.db.models import Endpoint, Listener
+from webhooks_app.db.write_connection import WriteConnection
 
 
 @dataclass(slots=True, frozen=True)
@@ -100,7 +101,7 @@ def check_past(
 
 
 def count_past(
-    connection: Connection,
+    connection: WriteConnection,
     workspace_id: str,
     token_id: str,
     *,

@@ -21,6 +21,7 @@ from webhooks_app.db.models import (
     Subscription,
     Workspace,
 )
+from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.endpoints import endpoint_values
 from webhooks_app.endpoints.endpoint_values import EndpointValues
 from webhooks_app.endpoints.signing_secrets import add_secret
@@ -108,7 +109,7 @@ def renew(
     return ends_at
 
 
-def _lock(connection: Connection, workspace_id: str, token_id: str, name: str) -> None:
+def _lock(connection: WriteConnection, workspace_id: str, token_id: str, name: str) -> None:
     # Two that begin at once would both be the last that there may be.
     own = select(Workspace.id).where(Workspace.id == workspace_id)
     connection.execute(own.with_for_update(key_share=True))
@@ -124,7 +125,7 @@ def _find(connection: Connection, token_id: str, name: str) -> Row[str, datetime
     ).first()
 
 
-def _add_endpoint(connection: Connection, workspace_id: str, new: NewListener, now: datetime) -> str:
+def _add_endpoint(connection: WriteConnection, workspace_id: str, new: NewListener, now: datetime) -> str:
     endpoint_id, values = ids.new("ep"), new.as_values()
     connection.execute(
         insert(Endpoint).values(
@@ -145,7 +146,7 @@ def _add_endpoint(connection: Connection, workspace_id: str, new: NewListener, n
 
 
 def _configure(
-    connection: Connection, cipher: Cipher, endpoint_id: str, new: NewListener, now: datetime
+    connection: WriteConnection, cipher: Cipher, endpoint_id: str, new: NewListener, now: datetime
 ) -> None:
     """Give the endpoint what is new, whether it is there, was deleted or is new; its secret stays."""
     connection.execute(
@@ -175,7 +176,7 @@ def _configure(
 
 
 def _write(
-    connection: Connection,
+    connection: WriteConnection,
     session: ListenerSession,
     token_id: str,
     new: NewListener,
@@ -198,7 +199,7 @@ def _write(
 
 
 def _record(
-    connection: Connection,
+    connection: WriteConnection,
     actor: Actor,
     workspace_id: str,
     session: ListenerSession,

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from webhooks_app.db import database_clock, upsert
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import TOTAL_ID, ProcessReport
+from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.monitoring import counters
 from webhooks_app.monitoring.own_report import READS_FORMAT, WORKER
 
@@ -157,7 +158,7 @@ def _over(connection: Connection, now: datetime) -> list[str]:
     ]
 
 
-def _add_total_row(connection: Connection, now: datetime) -> None:
+def _add_total_row(connection: WriteConnection, now: datetime) -> None:
     row = {"id": TOTAL_ID, "kind": TOTAL_ID, "host": "", "pid": 0, "version": "", "started_at": now}
     row |= {"reported_at": now, "clock_ahead_ms": 0, "ended_at": None, "state": {}, "counters": {}}
     upsert.insert_if_new(connection, ProcessReport, row)

@@ -6,7 +6,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, text
+from sqlalchemy import bindparam, text
 
 from webhooks_app.db import claim_sql, driver_sql, event_bodies
 from webhooks_app.db.claim_sql import CLAIM
@@ -14,6 +14,7 @@ from webhooks_app.db.column_types import of_driver
 from webhooks_app.db.driver_sql import DriverStatement
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models.base import UtcDateTime
+from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.worker.claimed_delivery import EXPIRED_LEASES_TO_ISOLATE, ClaimedDelivery
 
 _RELEASE = text("""
@@ -27,7 +28,7 @@ _MARK_CLAIMED = text("""
 
 
 def claim_due(
-    connection: Connection,
+    connection: WriteConnection,
     quotas: Mapping[str, int],
     *,
     now: datetime,

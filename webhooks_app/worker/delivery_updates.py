@@ -4,10 +4,9 @@ from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection
-
 from webhooks_app.db import bulk_sql
 from webhooks_app.db.models import DeliveryState
+from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery, ClaimKey
 from webhooks_app.worker.traffic_counters import Subject
 
@@ -66,7 +65,7 @@ _DEQUEUE_ANY_CLAIM = bulk_sql.prepare_with_rows(
 
 
 def write(
-    connection: Connection, deliveries: list[ClaimedDelivery], now: datetime
+    connection: WriteConnection, deliveries: list[ClaimedDelivery], now: datetime
 ) -> tuple[set[ClaimKey], dict[str, Subject], Collection[str]]:
     """Write the deliveries' states; return the claims whose outcomes were written, and their subjects.
 
@@ -93,7 +92,7 @@ def _subjects(rows: Iterable[Any]) -> dict[str, Subject]:
     return {delivery_id: Subject(workspace_id, event_type) for delivery_id, workspace_id, event_type in rows}
 
 
-def _write_late_successes(connection: Connection, rows: list[dict[str, Any]]) -> dict[str, Subject]:
+def _write_late_successes(connection: WriteConnection, rows: list[dict[str, Any]]) -> dict[str, Subject]:
     """Write those that are not delivered by now; return by id what they are about."""
     if not rows:
         return {}

@@ -9,10 +9,9 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection
-
 from webhooks_app.core.outcomes import PLATFORM_FAILURES, latency_bucket
 from webhooks_app.db import bulk_sql
+from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery
 
 _START = attrgetter("endpoint_id", "started_at")
@@ -70,7 +69,7 @@ _ROLLUPS = bulk_sql.prepare_with_rows(
 )
 
 
-def add_health(connection: Connection, attempted: list[ClaimedDelivery]) -> None:
+def add_health(connection: WriteConnection, attempted: list[ClaimedDelivery]) -> None:
     """Add the attempts to their endpoints' health: the last of each kind, the failure streak, the newest."""
     moment = bulk_sql.moment_encoder(connection)
     health: dict[str, dict[str, Any]] = {}
@@ -93,7 +92,7 @@ def add_health(connection: Connection, attempted: list[ClaimedDelivery]) -> None
     bulk_sql.run_with_rows(connection, _HEALTH, list(health.values()))
 
 
-def add_rollups(connection: Connection, attempted: list[ClaimedDelivery]) -> None:
+def add_rollups(connection: WriteConnection, attempted: list[ClaimedDelivery]) -> None:
     """Add the attempts to the hourly counts by endpoint, outcome and latency."""
     counts = Counter(
         (

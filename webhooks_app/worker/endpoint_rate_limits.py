@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, bindparam, text
+from sqlalchemy import bindparam, text
 
 from webhooks_app.db import bulk_sql
 from webhooks_app.db.models.base import UtcDateTime
+from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery
 
 BURST_SECONDS = 0.1
@@ -41,7 +42,7 @@ _PAUSE = bulk_sql.prepare_with_rows(
 
 
 def reserve(
-    connection: Connection, quotas: Mapping[str, int], rates: Mapping[str, int], *, now: datetime
+    connection: WriteConnection, quotas: Mapping[str, int], rates: Mapping[str, int], *, now: datetime
 ) -> dict[str, int]:
     """Return `quotas`, cut to what each endpoint in `rates` (requests a second) may be sent now."""
     allowed = {name: quota for name, quota in quotas.items() if name not in rates}
@@ -52,7 +53,7 @@ def reserve(
 
 
 def spend(
-    connection: Connection, claimed: list[ClaimedDelivery], rates: Mapping[str, int], *, now: datetime
+    connection: WriteConnection, claimed: list[ClaimedDelivery], rates: Mapping[str, int], *, now: datetime
 ) -> dict[str, datetime]:
     """Count what was claimed against the rates; return when each endpoint in `rates` is free again."""
     if not rates:
@@ -64,7 +65,7 @@ def spend(
     return dict.fromkeys(rates, now + LOST_RESERVATION_DELAY) | free_at
 
 
-def pause_endpoints(connection: Connection, until: Mapping[str, datetime]) -> None:
+def pause_endpoints(connection: WriteConnection, until: Mapping[str, datetime]) -> None:
     """Let no worker claim from the endpoints until the moments given. Their health must be on record."""
     if until:
         moment = bulk_sql.moment_encoder(connection)

@@ -11,6 +11,7 @@ from webhooks_app.core.outcomes import OutcomeClass
 from webhooks_app.db import attempt_inserts, bulk_sql, event_payloads
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import NoticeKind, PendingDelivery
+from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.endpoints import actions, notices
 from webhooks_app.worker import (
     attempt_rows,
@@ -70,7 +71,7 @@ def record(
 
 
 def _insert_attempts(
-    connection: Connection,
+    connection: WriteConnection,
     recorded: list[ClaimedDelivery],
     erased: set[str],
     *,
@@ -92,7 +93,7 @@ def _insert_attempts(
     attempt_inserts.insert(connection, rows)
 
 
-def _erased_events(connection: Connection, late: list[ClaimedDelivery]) -> set[str]:
+def _erased_events(connection: WriteConnection, late: list[ClaimedDelivery]) -> set[str]:
     """Return the events of late successes that have no payload any more; the others keep it until the end.
 
     Of any other outcome's event there is a payload, as its delivery was still to be finished.
@@ -102,7 +103,7 @@ def _erased_events(connection: Connection, late: list[ClaimedDelivery]) -> set[s
 
 
 def _count(
-    connection: Connection, counted: list[ClaimedDelivery], subjects: dict[str, Subject], now: datetime
+    connection: WriteConnection, counted: list[ClaimedDelivery], subjects: dict[str, Subject], now: datetime
 ) -> None:
     """Write what the attempts mean for their endpoints."""
     if counted:
@@ -113,7 +114,7 @@ def _count(
         traffic_counters.add(connection, counted, subjects)
 
 
-def _lock(connection: Connection, deliveries: list[ClaimedDelivery]) -> None:
+def _lock(connection: WriteConnection, deliveries: list[ClaimedDelivery]) -> None:
     """Wait for whoever records the same attempts at this moment, before looking for what is recorded."""
     mine = PendingDelivery.delivery_id.in_({each.delivery_id for each in deliveries})
     locked = select(PendingDelivery.delivery_id).where(mine).order_by(PendingDelivery.delivery_id)
@@ -130,7 +131,7 @@ def _pauses(recorded: list[ClaimedDelivery]) -> dict[str, datetime]:
     return {each.endpoint_id: until for each in recorded if (until := each.decision.pause_endpoint_until)}
 
 
-def _disable_gone(connection: Connection, recorded: list[ClaimedDelivery], now: datetime) -> None:
+def _disable_gone(connection: WriteConnection, recorded: list[ClaimedDelivery], now: datetime) -> None:
     gone = {each.endpoint_id for each in recorded if each.outcome.kind is OutcomeClass.HTTP_410}
     for endpoint_id in sorted(gone):
         if actions.disable_in_transaction(

@@ -5,11 +5,10 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import Connection
-
 from webhooks_app.core.outcomes import response_name
 from webhooks_app.db import bulk_sql, traffic_sql
 from webhooks_app.db.models import Facet
+from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery
 
 INTERVAL_MINUTES = 5
@@ -26,7 +25,7 @@ class Subject(NamedTuple):
 
 
 def add(
-    connection: Connection, attempted: Iterable[ClaimedDelivery], subjects: Mapping[str, Subject]
+    connection: WriteConnection, attempted: Iterable[ClaimedDelivery], subjects: Mapping[str, Subject]
 ) -> None:
     """Add the attempts, whose deliveries' ids `subjects` knows.
 

@@ -13,6 +13,7 @@ from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import Event, LatePayload
 from webhooks_app.db.models.event_tables import VALUE_COLUMNS
 from webhooks_app.db.upsert import insert_rows_if_new
+from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.deliveries import deliveries_of_events
 from webhooks_app.deliveries.erasure import open_deliveries, payload_rows
 from webhooks_app.deliveries.erasure.database_copies import forget_copies
@@ -109,7 +110,7 @@ def erase_rows(
 
 
 def _erase_body(
-    connection: Connection,
+    connection: WriteConnection,
     workspace_id: str,
     event_id: str,
     actor: Actor,
@@ -159,7 +160,7 @@ def _workspace_of(databases: Databases, event_id: str, workspace_id: str | None)
 
 
 def _record(
-    connection: Connection, actor: Actor, workspace_id: str, event_id: str, rest: int, now: datetime
+    connection: WriteConnection, actor: Actor, workspace_id: str, event_id: str, rest: int, now: datetime
 ) -> None:
     """Audit the erasure, with how many deliveries will not be made: no other row tells of these."""
     details = {"deliveries_never_made": rest} if rest else {}
@@ -168,7 +169,7 @@ def _record(
     )
 
 
-def _leave_to_retention(connection: Connection, workspace_id: str, event_id: str) -> None:
+def _leave_to_retention(connection: WriteConnection, workspace_id: str, event_id: str) -> None:
     insert_rows_if_new(connection, LatePayload, [{"workspace_id": workspace_id, "event_id": event_id}])
 
 
@@ -177,7 +178,7 @@ def _is_left_to_retention(connection: Connection, workspace_id: str, event_id: s
     return connection.execute(select(LatePayload.event_id).where(*mine)).first() is not None
 
 
-def _lock(connection: Connection, event_id: str) -> Row[datetime | None, bool]:
+def _lock(connection: WriteConnection, event_id: str) -> Row[datetime | None, bool]:
     """Return when its payload was erased, and whether statistics may have values of it."""
     has_values = or_(*(getattr(Event, name).is_not(None) for name in VALUE_COLUMNS))
     sampled = or_(Event.payload_erased_at.is_not(None), has_values).label("may_be_sampled")

@@ -24,6 +24,7 @@ from webhooks_app.db.event_conditions import of_events
 from webhooks_app.db.models import FINAL_STATES, Attempt, Delivery, Endpoint, Event, Workspace
 from webhooks_app.db.models.event_tables import VALUE_COLUMNS
 from webhooks_app.db.transient_errors import DATABASE_ERRORS, cause_of
+from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.events import fan_out_runs
 from webhooks_app.monitoring.stored_formats import StoredFormat, StoredFormats
 
@@ -53,7 +54,7 @@ def may_come_back(database: ReadDatabase) -> bool:
     return StoredFormats(database.connect).newest() < StoredFormat.PACKED_BODIES
 
 
-def erase_attempts(connection: Connection, delivery_ids: Sequence[str], /) -> int:
+def erase_attempts(connection: WriteConnection, delivery_ids: Sequence[str], /) -> int:
     """Erase headers and bodies of the attempts, and details that may quote them; return of how many.
 
     Those that have nothing of it are left alone and not counted.
@@ -86,7 +87,7 @@ def _quotes_nothing(delivery_ids: Sequence[str]) -> ColumnElement[bool]:
 
 
 def erase_finished(
-    connection: Connection, event_ids: Sequence[str], *, finished_before: datetime, now: datetime
+    connection: WriteConnection, event_ids: Sequence[str], *, finished_before: datetime, now: datetime
 ) -> int:
     """Erase the bodies and values of those of the events that `unfinished` does not name; return of how many.
 
@@ -128,7 +129,7 @@ def unfinished(
     return left.intersection(event_ids).union(connection.scalars(theirs))
 
 
-def erase_bodies(connection: Connection, event_ids: Sequence[str], *, now: datetime) -> None:
+def erase_bodies(connection: WriteConnection, event_ids: Sequence[str], *, now: datetime) -> None:
     """Erase the bodies and values of the events, which the caller has locked."""
     if not event_ids:
         return

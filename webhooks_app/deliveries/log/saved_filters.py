@@ -12,6 +12,7 @@ from webhooks_app.core import clock, ids
 from webhooks_app.db import upsert
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import SavedFilter, Workspace
+from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.deliveries.log import filters
 from webhooks_app.deliveries.log.filters import LogFilter
 
@@ -96,7 +97,9 @@ def _count(connection: Connection, workspace_id: str) -> int:
     return connection.scalar(mine) or 0
 
 
-def _record(connection: Connection, saved: SavedFilter, action: str, actor: Actor, **details: str) -> None:
+def _record(
+    connection: WriteConnection, saved: SavedFilter, action: str, actor: Actor, **details: str
+) -> None:
     audit.record(
         connection,
         actor,
