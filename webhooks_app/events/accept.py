@@ -41,7 +41,7 @@ def accept_events(
     stored_format: StoredFormat = StoredFormat.PLAIN,
     limits: FanOutLimits = DEFAULT_LIMITS,
 ) -> Sequence[Accepted]:
-    """Store one submission with all of its deliveries; see `commit`. Raises an outcome that is an exception."""
+    """Store one submission with all its deliveries; see `commit`. Raises an outcome that is an exception."""
     submission = Submission(workspace_id, events, idempotency_key)
     handle_rest = partial(fan_out_runs.insert_rest, database, wake_ups, limits=limits)
     [outcome] = commit(
