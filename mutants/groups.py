@@ -61,7 +61,7 @@ GROUPS = (
         "webhooks_app/worker",
         "attempt_counts attempt_rows attempt_spans claimed_delivery claimer claims concurrency"
         " constant_headers damaged_payloads database_backoff delivery_updates dispatcher"
-        " due_endpoints endpoint_counters endpoint_scan engine held_deliveries outcome_buffer postponed"
+        " due_endpoints endpoint_counters endpoint_scan engine unsendable_deliveries outcome_buffer postponed"
         " endpoint_rate_limits recording retry_decision send_data signed_requests traffic_counters",
         "tests/worker",
     ),
@@ -93,7 +93,7 @@ GROUPS = (
     ),
     _group(
         "webhooks_app/jobs",
-        "redis_round_trip wake_flag wake_listener wake_ups",
+        "redis_round_trip wake_flag wake_waiter wake_ups",
         *("tests/jobs/test_wake_ups.py", "tests/jobs/test_wake_waiter.py", "tests/worker/test_claimer.py"),
         *("tests/jobs/test_redis_round_trip.py", "tests/jobs/test_wake_flag.py"),
         "tests/jobs/test_listener_messages.py",

@@ -161,7 +161,7 @@ def redis_database(scratch: Path) -> Iterator[Callable[[], str]]:
     yield take
     try:
         # A run that a test left awake would take what a later one pushes in the same database.
-        wait_for(lambda: not has_thread("wake_listener"))
+        wait_for(lambda: not has_thread("wake_waiter"))
     finally:
         redis.close()
         process.terminate()

@@ -18,7 +18,7 @@ def test_vacuum_makes_a_file_from_before_smaller_and_says_so(shell: Shell, tmp_p
         connection.execute("CREATE TABLE filling (content BLOB)")
         connection.execute("INSERT INTO filling VALUES (zeroblob(3000000))")
         connection.execute("DROP TABLE filling")
-    assert "`avra vacuum` makes it anew" in shell.run("doctor").output
+    assert "`avra vacuum`, which rewrites it" in shell.run("doctor").output
 
     assert "The file had " in shell.done("vacuum", "--yes")
     with closing(sqlite3.connect(path)) as connection:

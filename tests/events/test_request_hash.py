@@ -27,7 +27,7 @@ def hash_of(data: str, event_type: str = "batch") -> str:
     return request_hash.of_event(event_type, json_parsing.parse(data.encode()))
 
 
-def as_written(data: str, event_type: str = "batch") -> str:
+def exact_hash(data: str, event_type: str = "batch") -> str:
     raw = data.encode()
     return request_hash.exact_hash(event_type, json_parsing.parse(raw), raw)
 
@@ -63,7 +63,7 @@ def test_the_same_data_of_another_type_is_another_event() -> None:
 def test_data_that_differ_anywhere_have_different_hashes() -> None:
     for one, other in combinations(OTHERS.split(), 2):
         assert hash_of(one) != hash_of(other), (one, other)
-        assert as_written(one) != as_written(other), (one, other)
+        assert exact_hash(one) != exact_hash(other), (one, other)
 
 
 @pytest.mark.parametrize(
@@ -72,17 +72,17 @@ def test_data_that_differ_anywhere_have_different_hashes() -> None:
 )
 def test_the_hash_of_what_is_written_is_the_one_that_was_stored_for_a_while(number: str, text: str) -> None:
     hashed = b'["batch", {"n": "\\u0000%b"}]' % text.encode()
-    assert as_written(f'{{"n":{number}}}') == hashlib.sha256(hashed).hexdigest()
+    assert exact_hash(f'{{"n":{number}}}') == hashlib.sha256(hashed).hexdigest()
 
 
 @pytest.mark.parametrize("data", ['{"n":1}', '{"n":"1 of 2"}', '{"n":-7,"e":[10]}', '{"e.":1}', "{}"])
 def test_without_a_fraction_the_hash_of_what_is_written_is_that_of_the_data(data: str) -> None:
-    assert as_written(data) == hash_of(data)
+    assert exact_hash(data) == hash_of(data)
 
 
 @pytest.mark.parametrize("data", ['{"n":"1.5"}', '{"n":"1e5 and 2E5"}', '{"1.5":2}'])
 def test_nor_does_one_in_a_text_make_another(data: str) -> None:
-    assert as_written(data) == hash_of(data)
+    assert exact_hash(data) == hash_of(data)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_nor_does_one_in_a_text_make_another(data: str) -> None:
     ],
 )
 def test_each_spelling_of_a_number_has_one_hash_of_what_is_written(spellings: str) -> None:
-    assert len({as_written(f'{{"n":{each}}}') for each in spellings.split()}) == 1
+    assert len({exact_hash(f'{{"n":{each}}}') for each in spellings.split()}) == 1
 
 
 def test_numbers_that_differ_in_their_last_digit_or_sign_have_different_hashes_of_what_is_written() -> None:
@@ -107,7 +107,7 @@ def test_numbers_that_differ_in_their_last_digit_or_sign_have_different_hashes_o
         0.0 -0.0 1e22 1.00000000000000000000001e22 1.5 -1.5 15.0 0.15 1.05 1.005 105.0 1e5 5e1
         1e-99999999999999999999999 2e-99999999999999999999999 0.01e1
     """
-    written = [as_written(f'{{"n":{each}}}') for each in numbers.split()]
+    written = [exact_hash(f'{{"n":{each}}}') for each in numbers.split()]
     # 0.1 and 0.01e1 are the same.
     assert len({*written}) == len(written) - 1
     assert written[2] == written[-1]
@@ -115,18 +115,18 @@ def test_numbers_that_differ_in_their_last_digit_or_sign_have_different_hashes_o
 
 @pytest.mark.parametrize("text", ["1.5", "15e-1", "\\u000e15e-1"])
 def test_no_text_passes_for_the_number_that_it_spells(text: str) -> None:
-    assert as_written(f'{{"n":"{text}","other":2.5}}') != as_written('{"n":1.5,"other":2.5}')
+    assert exact_hash(f'{{"n":"{text}","other":2.5}}') != exact_hash('{"n":1.5,"other":2.5}')
 
 
-def test_numbers_at_every_depth_are_taken_as_written() -> None:
+def test_numbers_at_every_depth_are_taken_exact_hash() -> None:
     nested = '{"a":[{"b":[0.10000000000000000001]}]}'
     assert hash_of(nested) == hash_of('{"a":[{"b":[0.1]}]}')
-    assert as_written(nested) != as_written('{"a":[{"b":[0.1]}]}')
-    assert as_written(nested) == as_written('{ "a": [ {"b": [10000000000000000001e-20]} ] }')
+    assert exact_hash(nested) != exact_hash('{"a":[{"b":[0.1]}]}')
+    assert exact_hash(nested) == exact_hash('{ "a": [ {"b": [10000000000000000001e-20]} ] }')
 
 
 def test_the_hash_of_what_is_written_is_of_the_type_too() -> None:
-    assert as_written('{"n":1.5}', "a") != as_written('{"n":1.5}', "b")
+    assert exact_hash('{"n":1.5}', "a") != exact_hash('{"n":1.5}', "b")
 
 
 @pytest.mark.parametrize(
@@ -169,18 +169,18 @@ def test_where_the_earlier_payload_was_erased_the_hash_alone_decides() -> None:
         return request_hash.is_repeat(earlier_hash, b"", sent_hash=hash_of(sent), sent_body=body_of(sent))
 
     assert is_one(hash_of('{"n":0.1}'))  # a float has no more digits
-    assert is_one(as_written(sent))
-    assert not is_one(as_written('{"n":0.1}'))
+    assert is_one(exact_hash(sent))
+    assert not is_one(exact_hash('{"n":0.1}'))
     assert not is_one(hash_of('{"n":0.2}'))
 
 
-def test_a_hash_of_what_was_written_is_known_again() -> None:
+def test_a_hash_of_what_wexact_hash_is_known_again() -> None:
     """An earlier version hashed events this way."""
     sent = '{"n":3.14159265358979323846}'
 
     def is_one(earlier: str, event_type: str = "batch") -> bool:
         return request_hash.is_repeat(
-            as_written(earlier, event_type),
+            exact_hash(earlier, event_type),
             body_of(earlier, event_type),
             sent_hash=hash_of(sent),
             sent_body=body_of(sent),

@@ -10,7 +10,7 @@ import pytest
 
 from webhooks_app.config import ROOT
 
-_ALLOW = "from webhooks_app.jobs import open_files; print(open_files.allow())"
+_RAISE_LIMIT = "from webhooks_app.jobs import open_files; print(open_files.raise_limit())"
 _START_WORKERS = """
 from dataclasses import replace
 from webhooks_app import config
@@ -45,7 +45,7 @@ def test_the_limit_follows_the_hard_one(tmp_path: Path, limits: str, allowed: in
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if 0 < hard < 5000:
         pytest.skip("the limit of open files is low here")
-    assert run_with(limits, _ALLOW, tmp_path).stdout == f"{allowed}\n"
+    assert run_with(limits, _RAISE_LIMIT, tmp_path).stdout == f"{allowed}\n"
 
 
 @pytest.mark.parametrize(
@@ -77,6 +77,7 @@ def test_a_limit_that_nothing_works_with_is_refused_in_one_line(
 
 def test_more_threads_of_the_web_need_more(tmp_path: Path) -> None:
     code = _START_WEB.replace("web_threads=8", "web_threads=64")
-    code = f"from webhooks_app.jobs.process import clear_errors\nwith clear_errors():\n{indent(code, ' ')}"
+    start = "from webhooks_app.jobs.process import exit_on_start_error\nwith exit_on_start_error():\n"
+    code = start + indent(code, " ")
     done = run_with("-n 256", code, tmp_path, status=78)
     assert done.stderr.startswith("error: The limit of open files is 256, and at least 296 are needed.")

@@ -34,8 +34,8 @@ class Last:
         kill(pid, number)
 
 last = Last()  # which Python clears away as it ends
-process.end_undisturbed()
-process.end_at_stop_signals()
+process.ignore_stop_signals_at_exit()
+process.exit_on_stop_signals()
 """
 
 

@@ -30,7 +30,7 @@ def enqueue_for_person(
     details: Mapping[str, Any],
     now: datetime,
 ) -> None:
-    """Note it, if it is one of TOLD, for the address that the account has now."""
+    """Note it, if it is one of MAILED_ACTIONS, for the address that the account has now."""
     _note(connection, action, User.id, user_id, actor, address, details, now)
 
 

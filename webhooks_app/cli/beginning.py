@@ -8,7 +8,7 @@ from webhooks_app.monitoring import tracing
 
 
 def begin() -> Settings:
-    """Return the settings, with the log set up. Raises ConfigError, for `clear_errors`."""
+    """Return the settings, with the log set up. Raises ConfigError, for `exit_on_start_error`."""
     standard_streams.outlast_full_disk()
     process.ignore_stop_signals_at_exit()
     tracing.block_import_unless_enabled()

@@ -56,7 +56,7 @@ class FannedOut:
     """How many deliveries each inserted event has, by the event's id; and whether any of them is due now.
 
     `due_endpoints` are the endpoints of the due ones, if they are known, and `due_listeners` those of them
-    that are listeners. A `rest` has to be passed to `fan_out_runs.go_on` once it is committed.
+    that are listeners. A `rest` has to be passed to `fan_out_runs.insert_rest` once it is committed.
     """
 
     deliveries: dict[str, int]

@@ -47,7 +47,7 @@ class WakeWaiter:
                 return
             self.has_thread = True
         try:
-            threading.Thread(target=self._listen, name="wake_listener", daemon=True).start()
+            threading.Thread(target=self._listen, name="wake_waiter", daemon=True).start()
         except RuntimeError:  # none is to be had, so the run asks by itself
             log.exception("listening_failed")
             with self._lock:

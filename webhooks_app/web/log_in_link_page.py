@@ -25,7 +25,9 @@ def use_link(link_token: str) -> PageResponse:
     user = _load(link_token)
     if not log_in_links.use(services().write, user, actor=Actor(user.email, request.remote_addr or "")):
         abort(404, CLOSED)
-    return log_ins.go_on(db.session.get_one(User, user.id, populate_existing=True), SignInMethod.LINK)
+    return log_ins.continue_log_in(
+        db.session.get_one(User, user.id, populate_existing=True), SignInMethod.LINK
+    )
 
 
 def _load(link_token: str) -> User:

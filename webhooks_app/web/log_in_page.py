@@ -62,7 +62,7 @@ def log_in() -> PageResponse:
         _record_refusal(email, user)
         return _refuse(form, REFUSAL), 422
     log_in_limits.give_back(services().write, reserved, now=clock.now())
-    return log_ins.go_on(user, SignInMethod.PASSWORD)
+    return log_ins.continue_log_in(user, SignInMethod.PASSWORD)
 
 
 def _record_refusal(email: str, user: User | None) -> None:

@@ -19,7 +19,7 @@ WAIT_SECONDS = 600
 _WAITING = "second_factor"
 
 
-def go_on(user: User, method: SignInMethod, *, target: str | None = None) -> Response:
+def continue_log_in(user: User, method: SignInMethod, *, target: str | None = None) -> Response:
     """Log the person in, or ask for the second factor, once they have shown the first.
 
     `target` is where they wanted to go, where the address of this request does not say so.

@@ -112,7 +112,7 @@ def _log_in(provider: Provider, claims: Claims, target: str | None) -> Response:
     address = request.remote_addr or ""
     user_id = external_identities.log_in(services().write, claims, provider.settings, address=address)
     user = db.session.get_one(User, user_id, populate_existing=True)  # its key may have changed just now
-    return log_ins.go_on(user, SignInMethod.SSO, target=target)
+    return log_ins.continue_log_in(user, SignInMethod.SSO, target=target)
 
 
 def _connect(claims: Claims, user_id: str) -> Response:
