@@ -84,7 +84,7 @@ def create_app_or_exit() -> Flask:
     """Create the application, or end the process with one line about an unusable setting or schema."""
     try:
         settings = config.read()
-        schema_version.check_at_start(settings.database_url)
+        schema_version.require_by_url(settings.database_url)
         return create_serving_app(settings)
     except StartError as error:
         print(f"error: {error}", file=sys.stderr)

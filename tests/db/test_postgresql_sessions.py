@@ -136,7 +136,7 @@ def test_whatever_others_left_events_are_accepted_and_delivered(
             else:
                 assert is_accepted(workspace), statement
             wait_for(lambda: is_all_delivered(engine))
-        schema_version.check_at_start(settings.database_url)
+        schema_version.require_by_url(settings.database_url)
     engine.close()
     assert len(receiver.received) == len(HOSTILE)
 

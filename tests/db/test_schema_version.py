@@ -39,25 +39,25 @@ def _write(databases: Databases, *revisions: str) -> None:
 
 
 def test_a_migrated_database_passes(databases: Databases, caplog: pytest.LogCaptureFixture) -> None:
-    schema_version.check(databases.read)
+    schema_version.require_current_or_newer(databases.read)
     assert not caplog.records
 
 
 def test_an_older_schema_is_refused(databases: Databases) -> None:
     with at_revisions(databases, "0001"), pytest.raises(WrongSchema, match=r"is at revision 0001.* migrate"):
-        schema_version.check(databases.read)
+        schema_version.require_current_or_newer(databases.read)
 
 
 def test_a_schema_without_a_revision_is_empty(databases: Databases) -> None:
     with at_revisions(databases), pytest.raises(WrongSchema, match=r"is empty; run .* migrate"):
-        schema_version.check(databases.read)
+        schema_version.require_current_or_newer(databases.read)
 
 
 def test_a_revision_that_this_code_does_not_know_is_a_newer_one(
     databases: Databases, caplog: pytest.LogCaptureFixture
 ) -> None:
     with at_revisions(databases, "9999"):
-        schema_version.check(databases.read)
+        schema_version.require_current_or_newer(databases.read)
     [record] = caplog.records
     assert (record.message, record.__dict__["found"]) == ("schema_newer", "9999")
 
@@ -68,7 +68,7 @@ def test_a_revision_that_this_code_does_not_know_is_a_newer_one(
 def test_a_database_that_is_away_keeps_no_process_from_starting(
     url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    schema_version.check_at_start(url)
+    schema_version.require_by_url(url)
     [record] = caplog.records
     assert (record.message, record.__dict__["cause"]) == ("database_unavailable", "connection")
 
@@ -95,7 +95,7 @@ def other_encoding(database_url: str, folder: Path) -> Iterator[str]:
 def test_a_database_that_does_not_keep_text_as_utf8_is_refused(database_url: str, tmp_path: Path) -> None:
     with other_encoding(database_url, tmp_path) as url:
         engine = engines.open_engine(url, waits_for_disk=True)
-        for check in (schema_version.check, schema_version.check_encoding):
+        for check in (schema_version.require_current_or_newer, schema_version.check_encoding):
             with pytest.raises(WrongSchema, match=r"encoding is (SQL_ASCII|UTF-16le), and UTF-8 is needed"):
                 check(ReadDatabase(engine))
         engine.dispose()

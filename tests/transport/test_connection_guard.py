@@ -119,14 +119,14 @@ def test_libcurl_gets_a_socket_for_an_allowed_address_only(
     guard: ConnectionGuard, exchange: Exchange
 ) -> None:
     allowed, forbidden = SocketAddress(("127.0.0.1", 9000)), SocketAddress(("127.0.0.2", 9000))
-    assert guard.open_socket_if_allowed(exchange, 0, allowed).fileno() >= 0
-    assert guard.open_socket_if_allowed(exchange, 0, forbidden) == pycurl.SOCKET_BAD
+    assert guard.open_socket(exchange, 0, allowed).fileno() >= 0
+    assert guard.open_socket(exchange, 0, forbidden) == pycurl.SOCKET_BAD
     assert exchange.refusal and exchange.refusal[0] is OutcomeClass.BLOCKED
 
 
 def test_libcurl_gets_no_socket_that_the_system_refuses(guard: ConnectionGuard, exchange: Exchange) -> None:
     impossible = SocketAddress(("127.0.0.1", 9000), socktype=12345)
-    assert guard.open_socket_if_allowed(exchange, 0, impossible) == pycurl.SOCKET_BAD
+    assert guard.open_socket(exchange, 0, impossible) == pycurl.SOCKET_BAD
     assert exchange.refusal and exchange.refusal[0] is OutcomeClass.PLATFORM
 
 

@@ -27,7 +27,7 @@ def begin_command(*, may_be_older: bool = False) -> Iterator[Services]:
     ):
         try:
             if not (may_be_older and schema_version.is_older(services().read)):
-                schema_version.check(services().read)
+                schema_version.require_current_or_newer(services().read)
             yield services()
         finally:
             db.engine.dispose()

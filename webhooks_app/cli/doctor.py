@@ -102,7 +102,7 @@ def _opened_database(settings: Settings, databases: Databases) -> Iterator[Findi
     if problem := disk_space.low_space_problem(settings.database_url):
         yield Finding("database", FindingStatus.FAILED, problem)
     yield _clock(difference)
-    schema_version.check(databases.read)
+    schema_version.require_current_or_newer(databases.read)
     yield Finding("schema", FindingStatus.OK, "It is the one that this version needs.")
     if refusal := write_probe.try_to_write(databases.write):
         yield Finding(

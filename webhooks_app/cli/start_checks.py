@@ -13,5 +13,5 @@ def check(settings: Settings) -> None:
             from webhooks_app.events import catalog  # loads JSON Schema
 
             catalog.load(settings.catalog)
-        schema_version.check_at_start(settings.database_url)
+        schema_version.require_by_url(settings.database_url)
         redis_start.wait_until_ready(settings.redis_url)

@@ -65,7 +65,7 @@ def run_web(count: int | None = None, *, command: Sequence[str] | None = None) -
 def _run(count: int | None, command: Sequence[str] | None) -> None:
     left = restart.listener_of(os.environ)
     settings = begin()
-    schema_version.check_at_start(settings.database_url)
+    schema_version.require_by_url(settings.database_url)
     limits = fitting_limits(settings)
     listener = left or _listen(settings)
     _try_metrics(settings)
@@ -78,7 +78,7 @@ def _run(count: int | None, command: Sequence[str] | None) -> None:
         _serve(served)
     else:
         _serve_in_children(served, processes)
-    restarting.replace_if_due()
+    restarting.exec_if_handed_over()
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ class WrongSchema(StartError):
     """
 
 
-def check(database: ReadDatabase) -> None:
+def require_current_or_newer(database: ReadDatabase) -> None:
     """Raise WrongSchema unless this code runs on the schema; and the errors of a database that cannot serve.
 
     A revision that this code does not know is a newer one, and it runs on that: an upgrade migrates first and
@@ -67,15 +67,15 @@ def is_older(database: ReadDatabase) -> bool:
         return bool(_revisions(connection)) and read_age(connection) is SchemaAge.OLDER
 
 
-def check_at_start(database_url: str) -> None:
-    """Check for a process that has no engine yet, or must not fork with one. Raises WrongSchema.
+def require_by_url(database_url: str) -> None:
+    """Require the same in a process that has no engine yet, or must not fork with one. Raises WrongSchema.
 
     A database that cannot serve just now keeps no process from starting.
     """
     engine = engines.open_engine(database_url, waits_for_disk=True)
     try:
         with tolerate_unavailable_database(log):
-            check(ReadDatabase(engine))
+            require_current_or_newer(ReadDatabase(engine))
     finally:
         engine.dispose()
 

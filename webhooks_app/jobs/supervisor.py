@@ -81,9 +81,9 @@ def _watch(
         for each in running:
             if each.has_ended:
                 each.clear_away()
-                if each.is_given_up:
+                if not each.may_be_restarted:
                     return each.describe_end()
-                output.say(f"{each.describe_end()}; starting it again {each.plan_restart()} …")
+                output.say(f"{each.describe_end()}; starting it again {each.set_restart_time()} …")
             elif each.is_due:
                 each.start()
         if (end := guard.end_status()) is not None:
@@ -143,9 +143,9 @@ class _Running:
         return self._restart_at is not None and time.monotonic() >= self._restart_at
 
     @property
-    def is_given_up(self) -> bool:
+    def may_be_restarted(self) -> bool:
         # A setting that cannot be used has to be put right by a person.
-        return self.process.returncode == os.EX_CONFIG or self._ends > len(self._limits.pauses_seconds)
+        return self.process.returncode != os.EX_CONFIG and self._ends <= len(self._limits.pauses_seconds)
 
     def clear_away(self) -> None:
         """Count the end, and stop what the process has left behind, which may hold its port."""
@@ -170,7 +170,7 @@ class _Running:
         """Wait until what the process wrote is printed."""
         self._output.finish(self._follower)
 
-    def plan_restart(self) -> str:
+    def set_restart_time(self) -> str:
         """Note when the process is to be started again, and return it in words."""
         pause_seconds = self._limits.pauses_seconds[self._ends - 1]
         self._restart_at = time.monotonic() + pause_seconds

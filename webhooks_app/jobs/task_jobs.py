@@ -64,7 +64,7 @@ class TaskJob(Job):
 
     def restore(self, raw_data: Mapping[bytes, bytes]) -> None:
         """Take over which task a job's fields in Redis mean. Raises NoSuchJobError if it is none of ours."""
-        task, problem = _task(raw_data.get(_DATA, b"")), _problem(raw_data)
+        task, problem = _own_task(raw_data.get(_DATA, b"")), _unexpected_field(raw_data)
         if task is None or problem:
             log.warning("job_refused", extra={"job": self.id, "problem": problem or "not a task of ours"})
             raise NoSuchJobError(f"Job {self.id} is not a task of ours")
@@ -134,13 +134,13 @@ def timeout_seconds(task: str) -> int:
     return JOB_TIMEOUT_SECONDS if task == DELIVER_DUE else SHORT_TIMEOUT_SECONDS
 
 
-def _problem(fields: Mapping[bytes, bytes]) -> str | None:
-    """Return what a job with these fields has that none of ours has."""
+def _unexpected_field(fields: Mapping[bytes, bytes]) -> str | None:
+    """Return which field a job has that none of ours has, as a remark; None if there is none."""
     found = [name.decode() for name in _REFUSED_FIELDS if fields.get(name) not in (None, b"", b"[]")]
     return f"has {found[0]}" if found else None
 
 
-def _task(data: bytes) -> str | None:
+def _own_task(data: bytes) -> str | None:
     """Return the task that a job calls, if it is one of ours and called without arguments.
 
     RQ compresses what it writes and also reads what is not compressed.

@@ -95,7 +95,7 @@ class Restart:
         if self._to_dismiss is not None:
             threading.Thread(target=_wait_for_end, args=(self._to_dismiss,), daemon=True).start()
 
-    def replace_if_due(self) -> None:
+    def exec_if_handed_over(self) -> None:
         """Replace this process by its command, if it has left for that."""
         if self._stand_in is not None and not self._has_given_up:
             os.execve(  # noqa: S606  a command of ours
@@ -105,9 +105,9 @@ class Restart:
     def _begin(self) -> None:
         if not self._is_under_way and not self._has_given_up:
             self._is_under_way = True
-            threading.Thread(target=self._start_stand_in, daemon=True).start()
+            threading.Thread(target=self._hand_over_once_ready, daemon=True).start()
 
-    def _start_stand_in(self) -> None:
+    def _hand_over_once_ready(self) -> None:
         started = subprocess.Popen(  # noqa: S603  a command of ours
             self._command,
             env=self._handing_over({_STAND_IN_OF: str(os.getpid())}),
@@ -115,7 +115,7 @@ class Restart:
             stdout=subprocess.PIPE,
             text=True,
         )
-        if not _is_ready(started):
+        if not _gets_ready(started):
             log.error("web_restart_failed", extra={"pid": started.pid})
             self._is_under_way = False
             return
@@ -136,7 +136,7 @@ def _pipe_with_one_order() -> int:
     return reading
 
 
-def _is_ready(started: "subprocess.Popen[str]") -> bool:
+def _gets_ready(started: "subprocess.Popen[str]") -> bool:
     """Wait until the process says that it is; end one that does not."""
     late = threading.Timer(_START_SECONDS, started.kill)
     late.start()

@@ -22,8 +22,8 @@ class ConnectionGuard:
         self._sockets = sockets
         self._idle = idle
 
-    def open_socket_if_allowed(self, exchange: Exchange, _purpose: int, address: Any) -> Any:
-        """Return a socket to this address; else SOCKET_BAD, with the reason in `exchange.refusal`.
+    def open_socket(self, exchange: Exchange, _purpose: int, address: Any) -> Any:
+        """Return a socket to this address if the policy allows it; else SOCKET_BAD, the reason in `exchange`.
 
         Called for CURLOPT_OPENSOCKETFUNCTION.
         """

@@ -62,7 +62,7 @@ def _set_callbacks(curl: Any, exchange: Exchange, guard: ConnectionGuard) -> Non
     curl.setopt(pycurl.HEADERFUNCTION, exchange.take_header)
     curl.setopt(pycurl.WRITEFUNCTION, exchange.take_body)
     curl.setopt(pycurl.DEBUGFUNCTION, exchange.take_trace)
-    curl.setopt(pycurl.OPENSOCKETFUNCTION, partial(guard.open_socket_if_allowed, exchange))
+    curl.setopt(pycurl.OPENSOCKETFUNCTION, partial(guard.open_socket, exchange))
     curl.setopt(pycurl.RESOLVER_START_FUNCTION, exchange.check_resolving)
     curl.setopt(pycurl.PREREQFUNCTION, partial(guard.check_connection, exchange))
 
