@@ -6,8 +6,10 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Collection, Sequence
-from importlib.util import find_spec
+from importlib.metadata import Distribution, distribution, distributions
 from pathlib import Path
+
+from packaging.requirements import Requirement
 
 # Neither an index of packages nor a network is asked, also for what builds.
 OFFLINE = {
@@ -19,6 +21,7 @@ OFFLINE = {
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     "PYTHONPATH": sysconfig.get_path("purelib"),
 }
+_EXTRAS = re.compile(r"\[([a-z,]+)\]")
 # What documents have in the place of a path.
 _PLACEHOLDER = re.compile(r"/path/to/(?:checkout/clients/python|webhooks_app-….whl)")
 
@@ -32,20 +35,40 @@ def build(project: Path, folder: Path) -> Path:
     return path
 
 
-def install(project: Path, folder: Path, *, by: Sequence[str], needs: Collection[str] | None = None) -> Path:
+def install(project: Path, folder: Path, *, by: Sequence[str]) -> Path:
     """Install a wheel or a project as a document's commands do; return the folder of the programs.
 
-    There are the packages of this environment that are named in `needs`, all of them without.
+    What it requires, and nothing else, is taken from this environment, as pip would fetch it.
     """
     for command in by:
         script = _PLACEHOLDER.sub(str(project), command).replace("python3 ", f"{sys.executable} ")
         subprocess.run(["sh", "-ec", script], env=os.environ | OFFLINE, check=True, cwd=folder, timeout=300)
     [packages] = folder.glob("venv/lib/python*/site-packages")
-    if needs is None:
-        shared = {sysconfig.get_path(name) for name in ("purelib", "platlib")}
-        (packages / "shared.pth").write_text("\n".join(shared))
-    for name in needs or ():
-        specification = find_spec(name)
-        assert specification is not None and specification.submodule_search_locations
-        (packages / name).symlink_to(next(iter(specification.submodule_search_locations)))
+    extras = {name for names in _EXTRAS.findall(" ".join(by)) for name in names.split(",")}
+    [installed] = [each for each in distributions(path=[str(packages)]) if each.read_text("direct_url.json")]
+    for each in _required(installed, extras, {}).values():
+        _link(each, packages)
     return folder / "venv" / "bin"
+
+
+def _required(
+    whole: Distribution, extras: Collection[str], found: dict[str, Distribution]
+) -> dict[str, Distribution]:
+    """Return the distributions, by name, that this one needs with the extras, and those that these need."""
+    for requirement in map(Requirement, whole.requires or []):
+        applies = not requirement.marker or any(
+            requirement.marker.evaluate({"extra": extra}) for extra in ("", *extras)
+        )
+        if applies and requirement.name not in found:
+            found[requirement.name] = distribution(requirement.name)
+            _required(found[requirement.name], requirement.extras, found)
+    return found
+
+
+def _link(whole: Distribution, packages: Path) -> None:
+    """Have a distribution of this environment in another one's folder of packages, too."""
+    tops = {path.parts[0] for path in whole.files or []} - {"..", "__pycache__"}
+    for name in tops:
+        link = packages / name
+        if not link.exists():  # some share a namespace; and setuptools may be there already
+            link.symlink_to(Path(str(whole.locate_file(name))))

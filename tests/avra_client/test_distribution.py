@@ -24,9 +24,6 @@ from webhooks_app.db.models import Event
 from webhooks_app.extensions import db
 
 PROJECT = config.ROOT / "clients" / "python"
-# `requests`, and what it needs.
-NEEDS = ("requests", "urllib3", "idna", "certifi", "charset_normalizer")
-
 INSTALL = "python3 -m venv venv && venv/bin/pip install /path/to/checkout/clients/python"
 
 PRODUCER = """
@@ -69,7 +66,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """As the documents install it, and what pip would fetch."""
     command = block("docs/producers.md", INSTALL)
-    return wheels.install(PROJECT, tmp_path_factory.mktemp("environment"), by=[command], needs=NEEDS)
+    return wheels.install(PROJECT, tmp_path_factory.mktemp("environment"), by=[command])
 
 
 @pytest.fixture(scope="module")

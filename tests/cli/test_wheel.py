@@ -42,7 +42,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def avra(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The console script, in an environment that shares this one's dependencies and not its folder."""
+    """The console script, in an environment with what the wheel and its extra require, and nothing else."""
     return str(wheels.install(wheel, tmp_path_factory.mktemp("environment"), by=INSTALL) / "avra")
 
 
@@ -168,7 +168,7 @@ def test_the_first_time_goes_as_the_documents_say(wheel: Path, avra: str, tmp_pa
     for there, here in own.items():
         assert there in script
         script = script.replace(there, here)
-    env = wheels.OFFLINE | {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    env = wheels.OFFLINE | {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": ""}
     password = "correct horse battery\n" * 2
     done = subprocess.run(
         ["sh", "-ec", script],
