@@ -26,24 +26,6 @@ class WrongSchema(StartError):
     """
 
 
-def require_current_or_newer(database: ReadDatabase) -> None:
-    """Raise WrongSchema unless this code runs on the schema; and the errors of a database that cannot serve.
-
-    A revision that this code does not know is a newer one, and it runs on that: an upgrade migrates first and
-    replaces the processes afterwards, any of which may start again meanwhile.
-    """
-    needed, known = _known_revisions()
-    with database.connect() as connection:
-        _require_utf8(connection)
-        found = _revisions(connection)
-    if not found:
-        raise _wrong("is empty")
-    if found - known:
-        log.warning("schema_newer", extra={"found": ", ".join(sorted(found)), "known": needed})
-    elif needed not in found:
-        raise _wrong(f"is at revision {', '.join(sorted(found))}, and this code needs {needed}")
-
-
 class SchemaAge(StrEnum):
     """How the database's schema stands to what this code needs."""
 
@@ -59,6 +41,24 @@ def read_age(connection: Connection) -> SchemaAge:
     if found - known:
         return SchemaAge.NEWER
     return SchemaAge.CURRENT if needed in found else SchemaAge.OLDER
+
+
+def require_current_or_newer(database: ReadDatabase) -> None:
+    """Raise WrongSchema unless this code runs on the schema; and the errors of a database that cannot serve.
+
+    A revision that this code does not know is a newer one, and it runs on that: an upgrade migrates first and
+    replaces the processes afterwards, any of which may start again meanwhile.
+    """
+    with database.connect() as connection:
+        _require_utf8(connection)
+        age, found = read_age(connection), ", ".join(sorted(_revisions(connection)))
+    needed, _ = _known_revisions()
+    if not found:
+        raise _wrong("is empty")
+    if age is SchemaAge.OLDER:
+        raise _wrong(f"is at revision {found}, and this code needs {needed}")
+    if age is SchemaAge.NEWER:
+        log.warning("schema_newer", extra={"found": found, "known": needed})
 
 
 def is_older(database: ReadDatabase) -> bool:
