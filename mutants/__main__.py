@@ -106,7 +106,9 @@ def _run(group_tests: Sequence[str], samples: Mapping[Path, Sequence[Mutant]], w
 
     fresh_import.silence()
     try:
-        pytest.main([*fresh_import.OPTIONS, *group_tests], plugins=[Trials(samples, report)])
+        explained = {module: _explained(module).keys() for module in samples}
+        trials = Trials(samples, report, explained=explained)
+        pytest.main([*fresh_import.OPTIONS, *group_tests], plugins=[trials])
     finally:
         os._exit(0)
 
@@ -126,10 +128,15 @@ def _sample(module: Path, count: int, seed: str) -> list[Mutant]:
     return sorted(dice.sample(mutants, min(count, len(mutants))), key=lambda each: each.line)
 
 
+def _explained(module: Path) -> Mapping[str, str]:
+    """Return why each survivor of the module that nobody could notice is one, by its key."""
+    reasons: Mapping[str, Mapping[str, str]] = tomllib.loads(EXPLAINED.read_text())
+    return reasons.get(str(module).partition("/")[2], {})
+
+
 def _report(module: Path, verdicts: Sequence[Verdict]) -> int:
     """Print a module's figure and its survivors; return how many of those nobody explained."""
-    explained = tomllib.loads(EXPLAINED.read_text())
-    reasons = explained.get(str(module).partition("/")[2], {})
+    reasons = _explained(module)
     survivors = [each.mutant for each in verdicts if each.result == "survived"]
     unexplained = [each for each in survivors if each.key not in reasons]
     noticed, late = len(verdicts) - len(survivors), sum(each.result == "timed out" for each in verdicts)

@@ -1,11 +1,11 @@
-"""Which of the tests that run a line are tried on its mutants. Pure."""
+"""Which of the tests that run a line are tried first on its mutants. Pure."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-# Past so many tests, another one that runs the line hardly ever sees what these did not. A number and no
-# time, so that a machine which is busy with something else chooses no fewer than an idle one.
-MOST_TESTS = 40
+# Past so many tests, another one that runs the line rarely sees what these did not. A number and no time, so
+# that a machine which is busy with something else chooses no fewer than an idle one.
+FIRST_TESTS = 40
 
 
 def choose(
@@ -14,8 +14,10 @@ def choose(
     *,
     noticed: Callable[[str], int],
     processor_seconds: Callable[[str], float],
-) -> list[str]:
-    """Return all tests of the module's own file, then others up to the bound, those likely to notice first.
+) -> tuple[list[str], list[str]]:
+    """Return which tests are tried first, those likely to notice before others, and which are left.
+
+    The first are all tests of the module's own file, and others up to FIRST_TESTS.
 
     noticed: how many mutants of the same function a test noticed before.
     """
@@ -28,6 +30,7 @@ def choose(
 
     ordered = sorted(tests, key=order)
     # Whoever mends a survivor looks for its test there, however many are there already.
-    room = MOST_TESTS - sum(map(is_own, ordered))
-    others = {*[test for test in ordered if not is_own(test)][: max(room, 0)]}
-    return [test for test in ordered if is_own(test) or test in others]
+    room = FIRST_TESTS - sum(map(is_own, ordered))
+    others = [test for test in ordered if not is_own(test)]
+    first = {*others[: max(room, 0)]}
+    return [test for test in ordered if is_own(test) or test in first], others[max(room, 0) :]

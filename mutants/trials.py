@@ -8,7 +8,7 @@ import signal
 import time
 import weakref
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,15 +23,26 @@ from mutants.loaded_module import LoadedModule
 from mutants.operators import Mutant
 
 LONGEST_RUN_SECONDS = 3600.0
+SURVIVED, NOT_TRIED = "survived", "not tried"
 
 Report = Callable[[Path, Mutant, str, list[str]], None]
 
 
 class Trials:
-    """Tries mutants of modules, and reports of each `noticed`, `timed out`, `survived` or `not tried`."""
+    """Tries mutants of modules, and reports of each `noticed`, `timed out`, `survived` or `not tried`.
 
-    def __init__(self, mutants: Mapping[Path, Sequence[Mutant]], report: Report) -> None:
-        self._mutants, self._report = mutants, report
+    What survives the tests that are tried first meets all others that run its line, unless it is one of
+    `explained`, keys of mutants by their modules.
+    """
+
+    def __init__(
+        self,
+        mutants: Mapping[Path, Sequence[Mutant]],
+        report: Report,
+        *,
+        explained: Mapping[Path, Collection[str]],
+    ) -> None:
+        self._mutants, self._report, self._explained = mutants, report, explained
         self._engines: weakref.WeakSet[Engine] = weakref.WeakSet()
         event.listen(Engine, "engine_connect", self._note_engine)
         self._failed: set[str] = set()
@@ -84,12 +95,13 @@ class Trials:
             ran = lines.get(str(mutant.line)) or lines.get(str(mutant.statement_line))
             # Of what runs at import alone, nobody can say whose test it is.
             known = ran or of_module
-            tests = self._choose(module, mutant, known) if known else [*items]
+            first, others = self._choose(module, mutant, known) if known else ([*items], [])
             # A line of a function that no test runs may be one that runs at import.
-            can_be_tried = bool(tests) and (bool(ran) or not mutant.is_in_body)
-            chosen = [items[each] for each in tests]
-            result = self._try(loaded, mutant, chosen) if can_be_tried else "not tried"
-            self._report(module, mutant, result, tests)
+            can_be_tried = bool(first) and (bool(ran) or not mutant.is_in_body)
+            result = self._try(loaded, mutant, [items[each] for each in first]) if can_be_tried else NOT_TRIED
+            if result == SURVIVED and others and mutant.key not in self._explained[module]:
+                result = self._try(loaded, mutant, [items[each] for each in others])
+            self._report(module, mutant, result, first)
 
     def _measure(self, items: Sequence[pytest.Item]) -> dict[str, Any]:
         """Run all tests; return how long each took, who runs which lines, and who starts what they share."""
@@ -117,7 +129,7 @@ class Trials:
             "failed": [*self._failed],
         }
 
-    def _choose(self, module: Path, mutant: Mutant, tests: Iterable[str]) -> list[str]:
+    def _choose(self, module: Path, mutant: Mutant, tests: Iterable[str]) -> tuple[list[str], list[str]]:
         return choose(
             module,
             tests,
@@ -142,7 +154,7 @@ class Trials:
         self._failed.clear()
         try:
             if not loaded.change(mutant):
-                return "not tried", ""
+                return NOT_TRIED, ""
         except Exception:
             return "noticed", ""  # it could not even be imported
         for item, following in zip(items, [*items[1:], None], strict=True):
@@ -151,7 +163,7 @@ class Trials:
             _run(item, following or cast(pytest.Item, item.session))
             if self._failed:
                 return "noticed", item.nodeid
-        return "survived", ""
+        return SURVIVED, ""
 
     def _leave_connections_alone(self) -> None:
         """Forget connections that the parent has opened without closing them."""

@@ -4,14 +4,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mutants.chosen_tests import MOST_TESTS, choose
+from mutants.chosen_tests import FIRST_TESTS, choose
 
 CLAIMER = Path("webhooks_app/worker/claimer.py")
 
 
 def _chosen(
     tests: Sequence[str], *, noticed: Mapping[str, int] | None = None, seconds: float | None = None
-) -> list[str]:
+) -> tuple[list[str], list[str]]:
     return choose(
         CLAIMER,
         tests,
@@ -25,25 +25,27 @@ def _of(name: str, count: int) -> list[str]:
 
 
 def test_all_tests_of_its_own_file_are_tried_even_past_the_bound() -> None:
-    own = _of("claimer", MOST_TESTS + 5)
-    assert sorted(_chosen([*_of("engine", 9), *own])) == sorted(own)
+    own = _of("claimer", FIRST_TESTS + 5)
+    first, others = _chosen([*_of("engine", 9), *own])
+    assert (sorted(first), others) == (sorted(own), _of("engine", 9))
 
 
 def test_others_fill_up_what_its_own_file_leaves_of_the_bound() -> None:
-    chosen = _chosen([*_of("engine", 50), *_of("claimer", 10)], seconds=1)
-    assert Counter(each.partition("::")[0] for each in chosen) == {
+    first, others = _chosen([*_of("engine", 50), *_of("claimer", 10)], seconds=1)
+    assert sorted([*first, *others]) == sorted([*_of("engine", 50), *_of("claimer", 10)])
+    assert Counter(each.partition("::")[0] for each in first) == {
         "tests/worker/test_claimer.py": 10,
-        "tests/worker/test_engine.py": MOST_TESTS - 10,
+        "tests/worker/test_engine.py": FIRST_TESTS - 10,
     }
 
 
 def test_a_file_whose_name_ends_alike_is_another_one() -> None:
-    chosen = _chosen([*_of("claimer_of_others", 50), *_of("claimer", 1)], seconds=1)
-    assert len(chosen) == MOST_TESTS and chosen[0] == "tests/worker/test_claimer.py::test_0"
+    first, _ = _chosen([*_of("claimer_of_others", 50), *_of("claimer", 1)], seconds=1)
+    assert len(first) == FIRST_TESTS and first[0] == "tests/worker/test_claimer.py::test_0"
 
 
 def test_what_noticed_most_comes_first_then_its_own_then_what_takes_least() -> None:
     slow, quick, own = "tests/worker/test_engine_runs.py::test_it", *_of("engine", 1), *_of("claimer", 1)
     noticing = "tests/worker/test_engine_in_vain.py::test_it"
     chosen = _chosen([slow, quick, own, noticing], noticed={noticing: 2})
-    assert chosen == [noticing, own, quick, slow]
+    assert chosen == ([noticing, own, quick, slow], [])
