@@ -31,6 +31,14 @@ COMMANDS = {
 # The README's commands, of which the last one runs it.
 *INSTALL, RUN = block("README.md", "python3 -m venv venv").splitlines()
 TRACING = 'extra == "tracing"'
+# Imports all there is, but for what runs at once, which are the command itself and what alembic runs, and for
+# what takes a further extra.
+IMPORT_ALL = """
+import importlib, pkgutil, webhooks_app
+for module in pkgutil.walk_packages(webhooks_app.__path__, "webhooks_app."):
+    if not any(each in module.name for each in (".__main__", ".migrations.", ".spans")):
+        importlib.import_module(module.name)
+"""
 # Stand for packages; whoever imports them gets what an environment without them gives.
 MISSING = "raise ModuleNotFoundError({0!r}, name={0!r})\n"
 
@@ -181,6 +189,11 @@ def test_the_first_time_goes_as_the_documents_say(wheel: Path, avra: str, tmp_pa
     )
     assert done.returncode == 0, done.stderr
     assert "tok_" in done.stdout
+
+
+def test_all_of_it_finds_what_it_imports(avra: str, tmp_path: Path) -> None:
+    done = run(tmp_path, str(Path(avra).with_name("python")), "-c", IMPORT_ALL)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_it_migrates(avra: str, tmp_path: Path) -> None:
