@@ -1,6 +1,6 @@
 """Accepting several events at once: all or none of them, and the same answer to a repeat."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -106,6 +106,18 @@ def test_of_batches_that_come_together_under_one_key_the_first_is_accepted(
     assert len(accepted(lone)) == 1
     assert accepted(producer.send([EVENT, OTHER], batch_key="b")) == accepted(again)
     assert (count(Event), count(Delivery)) == (3, 3)
+
+
+def test_batches_of_two_workspaces_that_come_together_may_have_the_same_key(
+    workspace: Workspace,
+    make_workspace: Callable[[str], Workspace],
+    database: WriteDatabase,
+    wake_ups: WakeUps,
+) -> None:
+    both = [Submission(each.id, [EVENT], batch_key="b") for each in (workspace, make_workspace("Initech"))]
+    outcomes = accept.commit(database, wake_ups, both, handle_rest=lambda _rest: None)
+    assert [each[2] for outcome in outcomes for each in accepted(outcome)] == [False, False]
+    assert count(Event) == 2
 
 
 @pytest.mark.parametrize("own_key", [None, "used", "new"])

@@ -22,8 +22,8 @@ from webhooks_app.events.subscribers import EventSource
 from webhooks_app.extensions import db
 
 
-def event_row(workspace: Workspace, name: str) -> NewEventRow:
-    new = Submission(workspace.id, [NewEvent.of(name, {"batch_id": "b1"})])
+def event_row(workspace: Workspace, name: str, *, key: str | None = None) -> NewEventRow:
+    new = Submission(workspace.id, [NewEvent.of(name, {"batch_id": "b1"})], key)
     return accept.event_rows(new, clock.now())[0]
 
 
@@ -150,6 +150,18 @@ def test_of_what_is_inserted_in_pieces_the_first_one_says_whether_it_is_due(
         actions.disable(database, db.session.get_one(Endpoint, name), actor=TESTER)
     held = fan(database, [event_row(workspace, "batch-lifecycle")], limits=pieces)
     assert (held.is_due, held.rest is not None) == (False, True)
+
+
+def test_nothing_is_due_of_an_event_whose_key_was_used(workspace: Workspace, database: WriteDatabase) -> None:
+    names = ("batch-lifecycle", "batch-request")
+    _, other = [
+        workspace.endpoint("https://a.example.com/", all_events=False, event_types=(name,)) for name in names
+    ]
+    fan(database, [event_row(workspace, "batch-lifecycle", key="used")])
+    repeated = event_row(workspace, "batch-lifecycle", key="used")
+    again = fan(database, [repeated, event_row(workspace, "batch-request")])
+    assert set(again.due_endpoints) == {other}
+    assert fan(database, [repeated]).is_due is False
 
 
 def test_of_those_who_have_something_due_now_the_listeners_are_named(

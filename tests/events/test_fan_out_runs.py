@@ -299,6 +299,21 @@ def test_the_rest_of_one_batch_and_the_next_follow_behind_their_answers(
     assert made() == {(event_id, name): 1 for event_id in event_ids for name in names}
 
 
+def test_one_thread_is_started_for_several_rests(
+    workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoints(workspace)
+    rests = [commit_first_piece(workspace, database)[1] for _ in "ab"]
+    thread, started = FanOutThread(database, wake_ups), list[threading.Thread]()
+    with monkeypatch.context() as patched:  # it starts late
+        patched.setattr(threading.Thread, "start", lambda each: started.append(each))
+        for rest in rests:
+            thread.add(rest)
+    [late] = started
+    late.start()
+    wait_for(lambda: not is_any_rest())
+
+
 def test_a_process_that_ends_does_not_wait_for_a_rest(
     workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps
 ) -> None:

@@ -10,17 +10,16 @@ from sqlalchemy import select, update
 from tests.conftest import MakeEngine, Workspace
 from tests.monitoring.test_stored_formats import report
 from tests.receivers import Answer, Received, Receiver, answer_after
+from tests.statements import told_of_statements
 from tests.worker.attempted import attempts, damage, damage_text, deliveries, exchange
 from webhooks_app.core import clock
+from webhooks_app.db import claim_sql
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import (
-    DeliveryState,
-    Endpoint,
-    PendingDelivery,
-)
+from webhooks_app.db.models import DeliveryState, Endpoint, EndpointState, Event, PendingDelivery
 from webhooks_app.extensions import db
 from webhooks_app.monitoring.own_report import WEB
 from webhooks_app.worker import dispatcher
+from webhooks_app.worker.claimed_delivery import ClaimedDelivery
 from webhooks_app.worker.concurrency import ObservedHealth
 from webhooks_app.worker.engine import DeliveryEngine
 from webhooks_app.worker.engine_limits import ConcurrencyLimits, EngineLimits
@@ -28,6 +27,13 @@ from webhooks_app.worker.retry_decision import RetryDecision, decide
 
 pytestmark = pytest.mark.usefixtures("queue_matches_states")
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+
+def claim_all(engine: DeliveryEngine) -> list[ClaimedDelivery]:
+    engine._claimer.start_run()
+    claimed = engine._claimer.claim(9, is_sending=False)
+    assert claimed
+    return claimed
 
 
 def test_deliveries_with_two_expired_leases_are_sent_one_at_a_time(
@@ -154,6 +160,52 @@ def test_the_concurrency_of_an_endpoint_that_fails_shrinks(
 
     assert engine._concurrency.of(endpoint).limit < ConcurrencyLimits().initial < grown
     assert engine._concurrency.of(endpoint).health is health
+
+
+@pytest.mark.parametrize("kind", ["usual", "suspect", "disabled", "erased"])
+@on_sqlite
+def test_what_is_claimed_is_unsent_until_it_is_started_or_settled(
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase, kind: str
+) -> None:
+    endpoint = workspace.endpoint(receiver.url)
+    workspace.send()
+    if kind == "suspect":
+        with database.begin() as connection:
+            connection.execute(update(PendingDelivery).values(expired_leases=1, claimed_at=clock.now()))
+    claimed = claim_all(engine)
+    change = {
+        "disabled": update(Endpoint).where(Endpoint.id == endpoint).values(state=EndpointState.DISABLED),
+        "erased": update(Event).values(body=b""),
+    }
+    if kind in change:
+        with database.begin() as connection:
+            connection.execute(change[kind])
+    sending, unsendable = engine._dispatcher, engine._unsendable
+    assert not sending.has_unsent
+    sending.add(claimed)
+    assert sending.has_unsent
+    sending.start_claimed()
+    assert sending.has_unsent == (kind != "usual")
+    sending.send_next_isolated()
+    unsendable.settle_not_accepted()
+    unsendable.cancel_erased()
+    assert not sending.has_unsent
+    assert sending.is_sending == (kind in ("usual", "suspect"))
+
+
+def test_what_the_claim_brings_along_is_not_read_again(
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase
+) -> None:
+    workspace.endpoint(receiver.url)
+    workspace.send()
+    engine.run(seconds=60)
+    workspace.send()
+    engine._dispatcher.add(claim_all(engine))
+    asked: list[str] = []
+    with told_of_statements(lambda statement, _: asked.append(statement)):
+        engine._dispatcher.start_claimed()
+    assert engine._dispatcher.is_sending
+    assert bool(asked) != claim_sql.brings_bodies(database)
 
 
 def test_suspects_that_a_run_did_not_get_to_are_sent_once_by_the_next(
