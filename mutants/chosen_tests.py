@@ -22,15 +22,18 @@ def choose(
     noticed: how many mutants of the same function a test noticed before.
     """
 
-    def is_own(test: str) -> bool:
-        return f"/test_{module.stem}.py::" in test
-
     def order(test: str) -> tuple[int, bool, float]:
-        return -noticed(test), not is_own(test), processor_seconds(test)
+        return -noticed(test), not is_own(module, test), processor_seconds(test)
 
     ordered = sorted(tests, key=order)
     # Whoever mends a survivor looks for its test there, however many are there already.
-    room = FIRST_TESTS - sum(map(is_own, ordered))
-    others = [test for test in ordered if not is_own(test)]
-    first = {*others[: max(room, 0)]}
-    return [test for test in ordered if is_own(test) or test in first], others[max(room, 0) :]
+    room = FIRST_TESTS - sum(is_own(module, test) for test in ordered)
+    others = [test for test in ordered if not is_own(module, test)]
+    left = others[max(room, 0) :]
+    is_left = {*left}.__contains__
+    return [test for test in ordered if not is_left(test)], left
+
+
+def is_own(module: Path, test: str) -> bool:
+    """Return whether the test is in the file that is named after the module."""
+    return f"/test_{module.stem}.py::" in test

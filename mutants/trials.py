@@ -17,7 +17,7 @@ from coverage import Coverage
 from sqlalchemy import Connection, Engine, event
 
 from mutants import forked
-from mutants.chosen_tests import choose
+from mutants.chosen_tests import choose, is_own
 from mutants.groups import ROOT, name_of
 from mutants.loaded_module import LoadedModule
 from mutants.operators import Mutant
@@ -90,12 +90,14 @@ class Trials:
         lines: Mapping[str, list[str]],
         items: Mapping[str, pytest.Item],
     ) -> None:
-        of_module = {test for tests in lines.values() for test in tests}
+        own = {name for name in items if is_own(module, name)}
+        of_module = own | {test for tests in lines.values() for test in tests}
         for mutant in self._mutants[module]:
             ran = lines.get(str(mutant.line)) or lines.get(str(mutant.statement_line))
             # Of what runs at import alone, nobody can say whose test it is.
-            known = ran or of_module
-            first, others = self._choose(module, mutant, known) if known else ([*items], [])
+            first, others = self._choose(module, mutant, ran or of_module or items)
+            if not ran:
+                others += [name for name in items if name not in of_module]
             # A line of a function that no test runs may be one that runs at import.
             can_be_tried = bool(first) and (bool(ran) or not mutant.is_in_body)
             result = self._try(loaded, mutant, [items[each] for each in first]) if can_be_tried else NOT_TRIED

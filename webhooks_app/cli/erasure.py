@@ -72,7 +72,7 @@ def _forget_copies(
 def _print(erased: Sequence[ErasedEvent], *, is_json: bool) -> None:
     if any(each.are_samples_left for each in erased):
         click.echo("warning: " + _IN_STATISTICS, err=True)
-    if any(each.is_left_in_log for each in erased):
+    if any(each.is_left_in_wal for each in erased):
         click.echo("warning: " + _IN_LOG, err=True)
     if any(each.may_come_back for each in erased):
         click.echo("warning: " + _IN_UPGRADE, err=True)

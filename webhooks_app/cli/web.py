@@ -73,7 +73,7 @@ def _run(count: int | None, command: Sequence[str] | None) -> None:
     served = _Served(create_serving_app(settings), listener, restarting, limits)
     processes = count or settings.web_processes
     if processes == 1:
-        restarting.listen()
+        restarting.handle_hangup()
         restarting.reap()
         _serve(served)
     else:
@@ -128,7 +128,7 @@ def _serve_in_children(served: _Served, processes: int) -> None:
         leave_signal=restart.LEAVE_SIGNAL,
         when_stopping=served.let_go,
     )
-    served.restarting.listen()
+    served.restarting.handle_hangup()
     prefork.supervise()
 
 

@@ -119,24 +119,24 @@ def read_beyond(
     session: Session,
     statement: Select[Found],
     keys: Sequence[Any],
-    place: Sequence[Any] | None,
+    cursor: Sequence[Any] | None,
     *,
     limit: int,
     upwards: bool = False,
 ) -> tuple[Sequence[Found], bool]:
-    """Return up to `limit` of what the statement finds beyond a place, and whether there is more.
+    """Return up to `limit` rows of the statement that come after `cursor`, and whether there are more.
 
-    The `keys` are what it is sorted by, downwards or, with `upwards`, upwards; the place has their values in
-    the row that is gone on from, and is None where there is none.
+    `keys` are the columns that it is sorted by, downwards or, with `upwards`, upwards; `cursor` holds their
+    values in the last row of the page before, and is None for the first page.
     """
-    if place is not None:
-        statement = statement.where(_is_beyond(keys, place, upwards))
+    if cursor is not None:
+        statement = statement.where(_is_beyond(keys, cursor, upwards))
     ordered = statement.order_by(*(in_order(key, upwards) for key in keys))
     return _cut(session.scalars(ordered.limit(limit + 1)).unique().all(), limit)
 
 
-def _is_beyond(keys: Sequence[Any], place: Sequence[Any], upwards: bool) -> Condition:
-    here, there = (tuple_(*keys), tuple(place)) if len(keys) > 1 else (keys[0], place[0])
+def _is_beyond(keys: Sequence[Any], cursor: Sequence[Any], upwards: bool) -> Condition:
+    here, there = (tuple_(*keys), tuple(cursor)) if len(keys) > 1 else (keys[0], cursor[0])
     condition: Condition = here > there if upwards else here < there
     return condition
 

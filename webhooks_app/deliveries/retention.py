@@ -116,7 +116,7 @@ def _expire_workspaces(
 def _remove_copies(databases: Databases, limits: RetentionLimits) -> bool:
     """Take what is in no row any more out of what copies rows have; return whether all of it is out."""
     are_out = payload_rows.forget_samples(databases.write)
-    return write_ahead_log.truncate(databases.read, within_seconds=limits.log_seconds) and are_out
+    return write_ahead_log.truncate(databases.read, within_seconds=limits.wal_seconds) and are_out
 
 
 def _expire_workspace(

@@ -19,7 +19,7 @@ class RetentionLimits:
 
     It is to hold the write lock for about `batch_seconds`, as an event that is being accepted waits for it;
     so batches, which begin at `first_batch` rows, grow to `largest_batch` or shrink with the time they take.
-    What hangs on an endpoint may be many rows, so `endpoints_per_batch` is smaller. `log_seconds`: how long
+    What hangs on an endpoint may be many rows, so `endpoints_per_batch` is smaller. `wal_seconds`: how long
     readers are waited for, at the end, before SQLite's write-ahead log is left as it is.
     """
 
@@ -27,7 +27,7 @@ class RetentionLimits:
     first_batch: int = 100
     largest_batch: int = 1000
     endpoints_per_batch: int = 50
-    log_seconds: float = 1.0
+    wal_seconds: float = 1.0
 
 
 DEFAULT_LIMITS = RetentionLimits()

@@ -39,12 +39,12 @@ def roll_up(
     """Add the intervals that are older than FINE_AGE to their hours; return how many rows were added."""
     before = now.replace(minute=0, second=0, microsecond=0) - FINE_AGE
 
-    def fold_some(connection: WriteConnection) -> int:
+    def roll_up_some(connection: WriteConnection) -> int:
         taken = _take(connection, minutes=5, before=before, limit=batch_rows)
         _add_to_hours(connection, taken)
         return len(taken)
 
-    return _repeat(database, fold_some, should_stop)
+    return _repeat(database, roll_up_some, should_stop)
 
 
 def delete_old(
@@ -99,9 +99,9 @@ def _add_to_hours(connection: WriteConnection, taken: list[Any]) -> None:
         key = row.scope_id, row.facet.value, hour, row.name
         counts[key] += row.number
         failures[key] += row.failed
-    moment = bulk_sql.moment_encoder(connection)
+    encode_moment = bulk_sql.moment_encoder(connection)
     rows = [
-        {"scope_id": key[0], "facet": key[1], "starts_at": moment(key[2]), "minutes": 60, "name": key[3]}
+        {"scope_id": key[0], "facet": key[1], "starts_at": encode_moment(key[2]), "minutes": 60, "name": key[3]}
         | {"count": count, "failed": failures[key]}
         for key, count in counts.items()
     ]

@@ -61,9 +61,9 @@ class Loader:
         if pid is None:
             os.close(reading)
             self.end()
-            for unsaid in adoption.children() - before - self._forked:
-                _kill(unsaid)
-                announcement.withdraw(unsaid)
+            for unreported in adoption.children() - before - self._forked:
+                _kill(unreported)
+                announcement.withdraw(unreported)
             return None
         self._forked.add(pid)
         return ForkedProcess(pid, os.fdopen(reading, "rb", buffering=0))

@@ -24,8 +24,8 @@ COMMANDS = frozenset(
         *("zadd", "zscore", "zrange", "zrangebyscore", "zrem", "sadd", "smembers", "srem", "multi", "exec"),
     )
 )
-# What comes of TLS on one side alone.
-_WAY_THERE = (ConnectionError, InvalidResponse, TimeoutError)
+# The errors of a connection of which only one side uses TLS.
+_MISMATCH_ERRORS = (ConnectionError, InvalidResponse, TimeoutError)
 _NO_EVICTION = "noeviction"
 # What is left behind where Redis refuses to delete it.
 _EXPIRY_SECONDS = 10
@@ -40,7 +40,7 @@ def find_problem(redis: Redis) -> RedisProblem | None:
                 pipe.execute_command(*command)  # type: ignore[no-untyped-call]
             answers: list[Any] = pipe.execute(raise_on_error=False)
     except RedisError as error:
-        mismatch = redis_probe.find_tls_mismatch(redis) if isinstance(error, _WAY_THERE) else None
+        mismatch = redis_probe.find_tls_mismatch(redis) if isinstance(error, _MISMATCH_ERRORS) else None
         return mismatch or redis_diagnosis.diagnose(error)
     server, cluster, *others = answers
     if _reads(server, "redis_mode") == "sentinel":

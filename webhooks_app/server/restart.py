@@ -68,8 +68,8 @@ class Restart:
         self._has_given_up = True
         self._kept.close()
 
-    def listen(self) -> None:
-        """Heed SIGHUP, unless it is what a terminal sends when it is closed."""
+    def handle_hangup(self) -> None:
+        """Restart on SIGHUP, unless it is what a terminal sends when it is closed."""
         if self._stands_in_of is not None:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
             when_orphaned(lambda: os.kill(os.getpid(), signal.SIGTERM), self._stands_in_of)

@@ -73,4 +73,4 @@ class PendingLookups:
         self, pending: PendingRequest, results: dict[str, LookupResult], now: float
     ) -> LookupResult | None:
         host = pending.target.host
-        return results.get(host) or self._resolver.resolve(host, waited=now - pending.since)
+        return results.get(host) or self._resolver.resolve(host, waited_seconds=now - pending.since)

@@ -31,18 +31,18 @@ class Resolver:
         """Return the descriptor that becomes readable when a result has come."""
         return self._results.fileno()
 
-    def resolve(self, name: str, *, waited: float = 0.0) -> LookupResult | None:
+    def resolve(self, name: str, *, waited_seconds: float = 0.0) -> LookupResult | None:
         """Return the result while it is fresh, or an aged one where a newer one does not come soon.
 
         Otherwise start a look-up as soon as a thread is free, and return None: ask again after
-        `take_results`, or after `refresh_seconds`. `waited` is what that took so far, in seconds.
+        `take_results`, or after `refresh_seconds`. `waited_seconds` is what that took so far, in seconds.
         """
         result, now = self._cache.get(name), time.monotonic()
         age = now - result.arrived_at if result else math.inf
         if age < self._limits.fresh_seconds:
             return result
         is_running = self._ensure_lookup(name, now)
-        is_late = waited >= self._limits.refresh_seconds or not is_running or name in self._slow_names
+        is_late = waited_seconds >= self._limits.refresh_seconds or not is_running or name in self._slow_names
         return result if is_late and age < self._limits.usable_seconds else None
 
     def explain_timeout(self, name: str, *, since: float, timeout_seconds: float) -> tuple[OutcomeClass, str]:

@@ -46,7 +46,7 @@ class Sender:
         self._resolver = Resolver(limits.resolver)
         self._resolver_descriptor = self._resolver.fileno()
         self._sockets.watch_permanently(self._resolver)
-        self._signals: dict[int, Callable[[], None]] = {}
+        self._callbacks: dict[int, Callable[[], None]] = {}
         self._pending = PendingLookups(self._resolver, limits.resolver.refresh_seconds)
         self._resolved_targets = JudgedTargets(policy, limits.connections.longest_seconds)
 
@@ -73,7 +73,7 @@ class Sender:
     def watch(self, source: HasFileno, on_ready: Callable[[], None]) -> None:
         """Have `poll` and `wait` return early, and call `on_ready`, whenever the source is readable."""
         self._sockets.watch_permanently(source)
-        self._signals[source.fileno()] = on_ready
+        self._callbacks[source.fileno()] = on_ready
 
     def wait(self, seconds: float) -> None:
         """Wait, with nothing in flight, until a watched source is readable."""
@@ -107,7 +107,7 @@ class Sender:
 
     def _handle_signal(self, descriptor: int) -> bool:
         """Return whether it is the descriptor of a watched source."""
-        if (on_ready := self._signals.get(descriptor)) is None:
+        if (on_ready := self._callbacks.get(descriptor)) is None:
             return False
         on_ready()
         return True
@@ -136,8 +136,8 @@ class Sender:
         if resolved.refusal:
             self._complete_unsent(pending, *resolved.refusal)
             return
-        waited = time.monotonic() - pending.since
-        self._transfers.start(pending.key, pending.request, pending.target, waited=waited, resolved=resolved)
+        waited_seconds = time.monotonic() - pending.since
+        self._transfers.start(pending.key, pending.request, pending.target, waited_seconds=waited_seconds, resolved=resolved)
 
     def _complete_unsent(self, pending: PendingRequest, kind: OutcomeClass, detail: str) -> None:
         waited_us = round((time.monotonic() - pending.since) * 1_000_000)

@@ -67,19 +67,19 @@ class Transfers:
         request: Request,
         target: Target,
         *,
-        waited: float = 0.0,
+        waited_seconds: float = 0.0,
         resolved: ResolvedTarget | None = None,
     ) -> None:
         """Begin the request.
 
-        `waited`: seconds of its time-out that are spent. `resolved`: where its name leads.
+        `waited_seconds`: seconds of its time-out that are spent. `resolved`: where its name leads.
         """
         curl, exchange = self._idle_handles.pop() if self._idle_handles else self._new_handle()
-        exchange.start(key, request, target, round(waited * 1_000_000))
+        exchange.start(key, request, target, round(waited_seconds * 1_000_000))
         curl.setopt(pycurl.URL, request.url)
         curl.setopt(pycurl.HTTPHEADER, request.headers)
         curl.setopt(pycurl.POSTFIELDS, request.body)
-        curl.setopt(pycurl.TIMEOUT_MS, max(1, request.timeout_ms - round(waited * 1000)))
+        curl.setopt(pycurl.TIMEOUT_MS, max(1, request.timeout_ms - round(waited_seconds * 1000)))
         self._trace(curl, exchange, target.is_tls and not self._tls_servers.is_answering(target))
         exchange.is_certificate_asked = exchange.is_traced and self._tls_servers.has_asked(target)
         if resolved:

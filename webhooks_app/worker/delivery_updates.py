@@ -71,8 +71,8 @@ def write(
 
     The third are the ids of those that a late success finished.
     """
-    moment = bulk_sql.moment_encoder(connection)
-    rows = [_delivery_row(each, now, moment) for each in deliveries]
+    encode_moment = bulk_sql.moment_encoder(connection)
+    rows = [_delivery_row(each, now, encode_moment) for each in deliveries]
     pending = [row for row in rows if row["state"] == "pending"]
     finished = [row for row in rows if row["state"] != "pending"]
     current: set[ClaimKey] = set()
@@ -122,7 +122,7 @@ def retry_due_at(delivery: ClaimedDelivery, now: datetime) -> datetime | None:
 
 
 def _delivery_row(
-    delivery: ClaimedDelivery, now: datetime, moment: Callable[[datetime], Any]
+    delivery: ClaimedDelivery, now: datetime, encode_moment: Callable[[datetime], Any]
 ) -> dict[str, Any]:
     outcome, state = delivery.outcome, delivery.decision.state
     due_at = retry_due_at(delivery, now)
@@ -130,11 +130,11 @@ def _delivery_row(
         "id": delivery.delivery_id,
         "generation": delivery.generation,
         "state": state.value,
-        "next_at": moment(due_at) if due_at else None,
-        "started_at": moment(delivery.started_at),
+        "next_at": encode_moment(due_at) if due_at else None,
+        "started_at": encode_moment(delivery.started_at),
         "outcome": outcome.kind.value,
         "status": outcome.status or None,
         "duration_ms": outcome.timings.total_us // 1000,
-        "finished_at": None if state is DeliveryState.PENDING else moment(now),
+        "finished_at": None if state is DeliveryState.PENDING else encode_moment(now),
         "spent": 0 if delivery.is_manual else 1,
     }

@@ -90,7 +90,7 @@ class Dispatcher:
 
     @property
     def free_slots(self) -> int:
-        return 0 if self._postponed.is_short else self._sender.free
+        return 0 if self._postponed.is_out_of_resources else self._sender.free
 
     def add(self, claimed: list[ClaimedDelivery]) -> None:
         self._claimed.extend(claimed)

@@ -71,23 +71,23 @@ _ROLLUPS = bulk_sql.prepare_with_rows(
 
 def add_health(connection: WriteConnection, attempted: list[ClaimedDelivery]) -> None:
     """Add the attempts to their endpoints' health: the last of each kind, the failure streak, the newest."""
-    moment = bulk_sql.moment_encoder(connection)
+    encode_moment = bulk_sql.moment_encoder(connection)
     health: dict[str, dict[str, Any]] = {}
     for each in sorted(attempted, key=_START):
         started_at, outcome = each.started_at, each.outcome
         row = health.setdefault(each.endpoint_id, {"endpoint_id": each.endpoint_id, "failure_count": 0})
         row["newest_attempted_id"] = max(row.get("newest_attempted_id", ""), each.delivery_id)
         if outcome.is_success:
-            row |= {"last_success_at": moment(started_at), "failing_since": None, "failure_count": 0}
+            row |= {"last_success_at": encode_moment(started_at), "failing_since": None, "failure_count": 0}
             continue
         row |= {
-            "last_failure_at": moment(started_at),
+            "last_failure_at": encode_moment(started_at),
             "last_failure_outcome": outcome.kind.value,
             "last_failure_status": outcome.status or None,
         }
         if outcome.kind in PLATFORM_FAILURES:  # shown, but not counted as a failure of the endpoint
             continue
-        row["failing_since"] = row.get("failing_since") or moment(started_at)
+        row["failing_since"] = row.get("failing_since") or encode_moment(started_at)
         row["failure_count"] += 1
     bulk_sql.run_with_rows(connection, _HEALTH, list(health.values()))
 
@@ -109,12 +109,12 @@ def add_rollups(connection: WriteConnection, attempted: list[ClaimedDelivery]) -
 
 
 def _rollup_rows(
-    counts: Counter[tuple[str, datetime, str, int]], moment: Callable[[datetime], Any]
+    counts: Counter[tuple[str, datetime, str, int]], encode_moment: Callable[[datetime], Any]
 ) -> Iterable[dict[str, Any]]:
     for (endpoint_id, hour_at, outcome, bucket), count in counts.items():
         yield {
             "endpoint_id": endpoint_id,
-            "hour_at": moment(hour_at),
+            "hour_at": encode_moment(hour_at),
             "outcome": outcome,
             "latency_bucket": bucket,
             "count": count,

@@ -68,7 +68,7 @@ def spend(
 def pause_endpoints(connection: WriteConnection, until: Mapping[str, datetime]) -> None:
     """Let no worker claim from the endpoints until the moments given. Their health must be on record."""
     if until:
-        moment = bulk_sql.moment_encoder(connection)
+        encode_moment = bulk_sql.moment_encoder(connection)
         bulk_sql.run_with_rows(
-            connection, _PAUSE, [{"id": name, "until": moment(until[name])} for name in sorted(until)]
+            connection, _PAUSE, [{"id": name, "until": encode_moment(until[name])} for name in sorted(until)]
         )

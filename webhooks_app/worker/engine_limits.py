@@ -70,7 +70,7 @@ class PostponeLimits:
     # About five minutes; then it is recorded as an attempt.
     most_times: int = 60
     remembered_deliveries: int = 20_000
-    log_seconds: float = 60.0
+    logged_every_seconds: float = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,7 @@ class PostponedDeliveries:
         return bool(self._waiting)
 
     @property
-    def is_short(self) -> bool:
+    def is_out_of_resources(self) -> bool:
         """Whether to send nothing more just now, as it would fail in the same way."""
         return time.monotonic() < self._short_until
 
@@ -73,6 +73,6 @@ class PostponedDeliveries:
 
     def _log(self, delivery: ClaimedDelivery) -> None:
         now = time.monotonic()
-        if now - self._logged_at >= self._limits.log_seconds:
+        if now - self._logged_at >= self._limits.logged_every_seconds:
             self._logged_at = now
             log.warning("platform_short", extra={"reason": delivery.outcome.detail})

@@ -31,12 +31,12 @@ def add(
 
     All workers write the rows of a workspace, so this comes last in its transaction, right before the commit.
     """
-    moment = bulk_sql.moment_encoder(connection)
+    encode_moment = bulk_sql.moment_encoder(connection)
     rows = [
         {
             "scope_id": scope_id,
             "facet": facet.value,
-            "starts_at": moment(starts_at),
+            "starts_at": encode_moment(starts_at),
             "minutes": INTERVAL_MINUTES,
             "name": name,
             "count": count,

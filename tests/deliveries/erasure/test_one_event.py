@@ -45,7 +45,7 @@ from webhooks_app.extensions import db
 from webhooks_app.web import erasure_messages
 
 # As a request has it.
-NO_WAIT = ErasureLimits(log_seconds=0.1, samples=False)
+NO_WAIT = ErasureLimits(wal_seconds=0.1, samples=False)
 
 
 def erase(databases: Databases, event_id: str, *, cancel_pending: bool = False) -> ErasedEvent:
@@ -211,7 +211,7 @@ def test_a_run_of_retention_that_leaves_copies_leaves_the_erasure_to_the_next(
     [event_id] = workspace.send(batch_id=SECRET)
     workspace.send(batch_id="another")
     analyze(database)
-    later, limits = clock.now() + timedelta(days=days, hours=1), RetentionLimits(log_seconds=0.1)
+    later, limits = clock.now() + timedelta(days=days, hours=1), RetentionLimits(wal_seconds=0.1)
     with copies_kept(database, databases):
         assert not one_event.erase(
             databases, event_id, cancel_pending=True, actor=TESTER, limits=NO_WAIT

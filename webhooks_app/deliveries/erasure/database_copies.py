@@ -25,18 +25,18 @@ def forget_copies(
     are_sampled = any(each.are_samples_left for each in erased) and not _forget_samples(
         databases.write, limits
     )
-    is_in_log = any(each.is_left_in_log for each in erased) and not write_ahead_log.truncate(
-        databases.read, within_seconds=limits.log_seconds
+    is_in_wal = any(each.is_left_in_wal for each in erased) and not write_ahead_log.truncate(
+        databases.read, within_seconds=limits.wal_seconds
     )
-    return [_finish(databases.write, each, are_sampled, is_in_log) for each in erased]
+    return [_finish(databases.write, each, are_sampled, is_in_wal) for each in erased]
 
 
-def _finish(database: WriteDatabase, erased: ErasedEvent, are_sampled: bool, is_in_log: bool) -> ErasedEvent:
+def _finish(database: WriteDatabase, erased: ErasedEvent, are_sampled: bool, is_in_wal: bool) -> ErasedEvent:
     """Return it with what is left; where that is nothing, retention has nothing to do for it, either."""
     done = replace(
         erased,
         are_samples_left=erased.are_samples_left and are_sampled,
-        is_left_in_log=erased.is_left_in_log and is_in_log,
+        is_left_in_wal=erased.is_left_in_wal and is_in_wal,
     )
     if done.is_complete:
         _leave_nothing(database, erased.workspace_id, erased.event_id)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 @dataclass(slots=True, frozen=True)
 class ErasureLimits:
-    """How much one transaction changes, and how long it all may take; `log_seconds` as retention has it.
+    """How much one transaction changes, and how long it all may take; `wal_seconds` as retention has it.
 
     `samples`: whether PostgreSQL's statistics are made anew at once, which may take seconds. Otherwise the
     next run of retention does so, once for all that was erased until then.
@@ -16,13 +16,13 @@ class ErasureLimits:
 
     batch_rows: int = 500
     seconds: float = math.inf
-    log_seconds: float = 5.0
+    wal_seconds: float = 5.0
     samples: bool = True
 
 
 DEFAULT_LIMITS = ErasureLimits()
 # For whoever waits for an answer, which is to come well before the deadline of a request.
-REQUEST_LIMITS = ErasureLimits(seconds=2.0, log_seconds=0.5, samples=False)
+REQUEST_LIMITS = ErasureLimits(seconds=2.0, wal_seconds=0.5, samples=False)
 
 
 @dataclass(slots=True, frozen=True)
@@ -40,10 +40,10 @@ class ErasedEvent:
     # may still record what an attempt got: retention does the rest.
     are_attempts_left: bool
     are_samples_left: bool
-    is_left_in_log: bool
+    is_left_in_wal: bool
     may_come_back: bool
 
     @property
     def is_complete(self) -> bool:
-        is_any_left = self.are_attempts_left or self.are_samples_left or self.is_left_in_log
+        is_any_left = self.are_attempts_left or self.are_samples_left or self.is_left_in_wal
         return not (is_any_left or self.may_come_back)

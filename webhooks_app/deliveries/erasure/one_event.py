@@ -104,7 +104,7 @@ def erase_rows(
         erased,
         attempts_erased=attempts,
         are_attempts_left=not is_done,
-        is_left_in_log=attempts > 0 or erased.is_left_in_log,
+        is_left_in_wal=attempts > 0 or erased.is_left_in_wal,
         may_come_back=may_come_back,
     )
 
@@ -144,7 +144,7 @@ def _erase_body(
         attempts_erased=0,
         are_attempts_left=True,
         are_samples_left=event.may_be_sampled and not is_complete,
-        is_left_in_log=not is_complete,
+        is_left_in_wal=not is_complete,
         may_come_back=False,
     )
 
