@@ -89,6 +89,9 @@ NOT_IDS = [
     "evt_",
     "evt_" + "0" * 25,
     "evt_" + "0" * 27,
+    "evt_" + "0" * 18,  # which base32 decodes
+    "evt_" + "0" * 34,
+    "evt_" + "0" * 20 + "\u017f" + "0" * 5,  # upper-cased it is an S
     "evt_" + "0" * 25 + "w",  # one past the alphabet
     "evt_" + "0" * 25 + "é",
     "evt_" + "0" * 25 + "=",

@@ -87,6 +87,10 @@ def test_what_was_taken_out_must_be_there_and_nothing_more() -> None:
         content[:1] + b"\0" + content[2 + 16 :],
         content[:1] + b"\3" + b"\0" * 8 + content[2:],
         b"\0" + content[1:],  # no date
+        content[:1]
+        + b"\1"
+        + b"\0" * 8
+        + packed_response_heads._deflate(b"\0" * 8),  # what stands for nothing
         b"",
     ):
         with pytest.raises(DamagedStream):

@@ -122,7 +122,7 @@ def test_a_rest_is_taken_over_from_the_moment_on_until_which_it_is_taken(
 def test_pieces_grow_and_shrink_with_the_time_that_they_take(
     workspace: Workspace, databases: Databases, wake_ups: WakeUps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    took = [0.25, 0.25, 0.25, 1.0, 0.5, 1.5, 1.5, 1.5, 1.5]
+    took = [0.25, 0.75, 0.25, 1.0, 0.5, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5]
     moments = iter([at for number, each in enumerate(took) for at in (10.0 * number, 10.0 * number + each)])
     pauses: list[float] = []
     clocks = SimpleNamespace(monotonic=lambda: next(moments), sleep=pauses.append)
@@ -145,11 +145,25 @@ def test_pieces_grow_and_shrink_with_the_time_that_they_take(
     working = replace(limits, lease_seconds=1000)
     fan_out_runs.run_all(databases, wake_ups, should_stop=note_position, limits=working)
 
-    assert positions == [2, 2, 4, 8, 16, 24, 32, 40, 44, 46]
+    assert positions == [2, 2, 4, 8, 12, 20, 28, 36, 40, 42, 44, 46]
     assert (len(made()), is_any_rest()) == (48, False)
     # Others wait for the one write lock of SQLite alone.
     is_sqlite = databases.write.dialect.name == "sqlite"
-    assert pauses == [0.2, 0.2, 0.2, 0.2, 0.5, 0.25, 0.75, 0.75, 0.75] * is_sqlite
+    assert pauses == [0.2, 0.2, 0.375, 0.2, 0.5, 0.25, *[0.75] * 5] * is_sqlite
+
+
+@pytest.mark.parametrize("is_enabled", [True, False])
+def test_workers_are_woken_for_what_is_due_of_a_rest(
+    workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps, is_enabled: bool
+) -> None:
+    names = endpoints(workspace)
+    if not is_enabled:
+        for name in names:
+            actions.disable(database, db.session.get_one(Endpoint, name), actor=TESTER)
+    _, rest = commit_first_piece(workspace, database)
+    wake_ups.take_request()
+    fan_out_runs.insert_rest(database, wake_ups, rest, limits=LIMITS)
+    assert (wake_ups.take_request() is not None) is is_enabled
 
 
 def test_one_whose_rest_another_has_moved_makes_nothing(
@@ -170,10 +184,12 @@ def test_one_whose_rest_another_has_moved_makes_nothing(
 def test_it_waits_for_nobody_who_changes_an_event_or_an_endpoint(
     workspace: Workspace, databases: Databases, wake_ups: WakeUps
 ) -> None:
+    [another] = workspace.send()
     names = endpoints(workspace)
     event_ids, rest = commit_first_piece(workspace, databases.write)
     with databases.write.begin() as connection:
-        connection.execute(update(Event).values(indexed_values=None))
+        connection.execute(select(Event.id).where(Event.id == another).with_for_update())
+        connection.execute(update(Event).where(Event.id != another).values(indexed_values=None))
         connection.execute(update(Endpoint).values(name="renamed"))
         fan_out_runs.insert_rest(databases.write, wake_ups, rest, limits=LIMITS)
     assert made() == {(event_id, name): 1 for event_id in event_ids for name in names}

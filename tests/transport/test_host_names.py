@@ -50,6 +50,19 @@ def test_a_host_of_a_setting_gets_one_spelling_with_or_without_brackets(host: st
     assert canonical_host(host) == expected
 
 
+LONGEST = ".".join(["a" * 63, "b" * 63, "c" * 63, "d" * 61])  # RFC 1123, section 2.1, and RFC 1035, 2.3.4
+
+
+@pytest.mark.parametrize("host", [LONGEST, f"{LONGEST}."])
+def test_the_longest_name_is_taken_with_and_without_the_roots_dot(host: str) -> None:
+    assert (len(LONGEST), canonical_host(host)) == (253, LONGEST)
+
+
+@pytest.mark.parametrize("host", [f"{LONGEST}e", f"{LONGEST}e."])
+def test_a_longer_name_is_refused(host: str) -> None:
+    assert "over 253 characters" in str(refusal_of(f"https://{host}/", STRICT))
+
+
 @pytest.mark.parametrize("host", LITERALS.split())
 def test_a_literal_address_is_judged_on_save(host: str) -> None:
     assert (

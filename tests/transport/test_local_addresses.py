@@ -24,3 +24,10 @@ def test_an_address_is_its_own_whatever_ports_are_taken() -> None:
         with suppress(OSError):  # where it is somebody else's, or not to be had without rights
             taken.bind(("127.0.0.1", 1))
         assert local_addresses.is_own_address(ip_address("127.0.0.1"))
+
+
+def test_where_any_address_can_be_bound_none_is_known_as_the_machines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(local_addresses, "_can_bind", lambda _address: True)
+    assert not local_addresses.is_own_address(ip_address("127.0.0.1"))

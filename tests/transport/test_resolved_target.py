@@ -259,6 +259,14 @@ def test_a_name_for_connections_stands_for_so_long(seconds: float, is_kept: bool
     assert again.named_at == (1000.0 if is_kept else 1000.0 + seconds)
 
 
+def test_after_a_refusal_connections_have_a_new_name() -> None:
+    judge = JudgedTargets(TargetPolicy(), 60)
+    refused = judged(judge, "10.0.0.1", arrived_at=1.0)
+    allowed = judged(judge, "10.0.0.1", "1.1.1.1", arrived_at=2.0)
+    assert refused.refusal is not None and allowed.refusal is not None
+    assert judged(judge, "1.1.1.1", arrived_at=3.0).connection_name == "0.hooks.test"
+
+
 def test_so_many_targets_are_remembered_and_then_all_forgotten() -> None:
     judge, result = JudgedTargets(TargetPolicy(), 60), LookupResult("hooks.test", ("1.1.1.1",))
     targets = [Target(f"{number}.test", 443, True, False) for number in range(MAX_CACHED_TARGETS + 2)]

@@ -1,5 +1,6 @@
 """Open what a deployment allows, and never what no setting opens, nor its own listeners."""
 
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
 import pytest
@@ -92,6 +93,21 @@ def test_a_wildcard_listener_covers_no_address_that_is_not_known_as_the_machines
     policy = TargetPolicy(own_listeners=frozenset({("0.0.0.0", 8443), ("::", 8443)}))
     assert address_problem("9.9.9.9", 8443, "x.example", policy) is None
     assert address_problem("2606:4700::1", 8443, "x.example", policy) is None
+
+
+def test_a_local_listener_covers_no_other_address_at_its_port() -> None:
+    policy = TargetPolicy(own_listeners=frozenset({("localhost", 8443)}))
+    assert "itself listens" in str(
+        address_problem(
+            "127.0.0.2", 8443, "x.example", replace(policy, allowed_networks=EVERYTHING.allowed_networks)
+        )
+    )
+    assert address_problem("9.9.9.9", 8443, "x.example", policy) is None
+
+
+def test_by_itself_a_policy_opens_https_alone() -> None:
+    assert refusal_of("http://x.example/", TargetPolicy()) is not None
+    assert refusal_of("https://x.example/", TargetPolicy()) is None
 
 
 def test_a_public_address_of_the_platform_is_refused_whatever_the_name() -> None:

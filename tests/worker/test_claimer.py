@@ -428,6 +428,32 @@ def test_nothing_is_claimed_of_an_endpoint_that_asked_for_a_pause(
     assert claim(named) == 0
 
 
+def test_what_was_named_is_claimed_from_the_end_of_its_pause_on(
+    workspace: Workspace,
+    named: Claimer,
+    databases: Databases,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    workspace.endpoint(URL)
+    workspace.send()
+    moment = now()
+    with databases.write.begin() as connection:
+        connection.execute(update(EndpointHealth).values(rate_free_at=moment))
+    monkeypatch.setattr(claimer_module, "clock", SimpleNamespace(now=lambda: moment))
+    assert (claim(named), clock.scans) == (1, 1)
+
+
+def test_what_a_deleted_listener_leaves_is_claimed_as_that_of_others(
+    workspace: Workspace, named: Claimer, databases: Databases, clock: Clock
+) -> None:
+    workspace.endpoint(URL)
+    workspace.send()
+    with databases.write.begin() as connection:
+        connection.execute(update(Endpoint).values(is_listener=True, deleted_at=now()))
+    assert (claim(named), clock.scans) == (1, 1)
+
+
 def test_nothing_is_claimed_of_a_listener(workspace: Workspace, named: Claimer, databases: Databases) -> None:
     workspace.endpoint(URL)
     with databases.write.begin() as connection:

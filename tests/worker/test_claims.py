@@ -171,6 +171,17 @@ def test_one_claim_takes_of_several_endpoints(workspace: Workspace, database: Wr
     assert sorted(each.endpoint_id for each in claimed) == sorted(endpoint_ids)
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_claim_skips_what_another_worker_is_claiming(workspace: Workspace, database: WriteDatabase) -> None:
+    endpoint = workspace.endpoint(URL)
+    workspace.send(2)
+    taken = []
+    with database.begin() as first, database.begin() as second:
+        for connection in (first, second):
+            taken += claims.claim_due(connection, {endpoint: 1}, now=clock.now(), lease=LEASE)
+    assert len({each.delivery_id for each in taken}) == 2
+
+
 def test_a_stale_claim_is_neither_released_nor_marked(workspace: Workspace, database: WriteDatabase) -> None:
     workspace.endpoint(URL)
     workspace.send()

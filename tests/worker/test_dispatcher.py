@@ -13,6 +13,7 @@ from tests.receivers import Answer, Received, Receiver, answer_after
 from tests.statements import told_of_statements
 from tests.worker.attempted import attempts, damage, damage_text, deliveries, exchange
 from webhooks_app.core import clock
+from webhooks_app.core.outcomes import Outcome, OutcomeClass
 from webhooks_app.db import claim_sql
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import DeliveryState, Endpoint, EndpointState, Event, PendingDelivery
@@ -163,9 +164,15 @@ def test_the_concurrency_of_an_endpoint_that_fails_shrinks(
 
 
 @pytest.mark.parametrize("kind", ["usual", "suspect", "disabled", "erased"])
+@pytest.mark.parametrize("is_dropped", [False, True])
 @on_sqlite
-def test_what_is_claimed_is_unsent_until_it_is_started_or_settled(
-    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine, database: WriteDatabase, kind: str
+def test_what_is_claimed_is_unsent_until_it_is_started_settled_or_dropped(
+    workspace: Workspace,
+    receiver: Receiver,
+    engine: DeliveryEngine,
+    database: WriteDatabase,
+    kind: str,
+    is_dropped: bool,
 ) -> None:
     endpoint = workspace.endpoint(receiver.url)
     workspace.send()
@@ -186,6 +193,10 @@ def test_what_is_claimed_is_unsent_until_it_is_started_or_settled(
     assert sending.has_unsent
     sending.start_claimed()
     assert sending.has_unsent == (kind != "usual")
+    if is_dropped:
+        assert len(sending.drop_unsent()) == int(kind != "usual")
+        assert not sending.has_unsent
+        return
     sending.send_next_isolated()
     unsendable.settle_not_accepted()
     unsendable.cancel_erased()
@@ -251,6 +262,24 @@ def test_of_what_a_worker_abandons_nothing_is_left(
     assert not engine.work_in_flight()
     assert engine._dispatcher.free_slots == free
     assert engine._concurrency.of(endpoint).in_flight == 0
+    may_answer.set()
+
+
+@on_sqlite
+def test_of_what_is_abandoned_no_answer_is_taken_that_came_before(
+    workspace: Workspace, receiver: Receiver, engine: DeliveryEngine
+) -> None:
+    workspace.endpoint(receiver.url, timeout_ms=30_000)
+    workspace.send()
+    sending, may_answer = engine._dispatcher, threading.Event()
+    receiver.answer = answer_after(may_answer)
+    sending.add(claim_all(engine))
+    sending.start_claimed()
+    [key] = sending.in_flight
+    sending._answers.append((key, Outcome(OutcomeClass.TIMEOUT)))
+    assert len(sending.abandon()) == 1
+    sending.take_answers(0)
+    assert not sending.is_sending
     may_answer.set()
 
 

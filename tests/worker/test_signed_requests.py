@@ -12,7 +12,7 @@ from tests.conftest import TESTER, Workspace
 from tests.receivers import Answer, Receiver
 from tests.worker.attempted import attempts, deliveries
 from webhooks_app.core import clock
-from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import (
     DeliveryState,
     Endpoint,
@@ -167,3 +167,9 @@ def test_a_preview_shows_what_a_delivery_would_carry(
     assert headers[:2] == [("content-type", "application/json"), ("webhook-id", "dlv_1")]
     assert {"webhook-timestamp", "webhook-signature", "X-Tenant"} < {name for name, _ in headers}
     assert "s3cret" not in str(headers)
+    assert [name for name, _ in headers if ":" in name] == []  # as HTTP/2 would spell the first line
+
+
+def test_of_no_events_there_are_no_bodies(databases: Databases) -> None:
+    with databases.read.connect() as connection:
+        assert signed_requests.bodies(connection, []) == {}
