@@ -93,8 +93,8 @@ class Trials:
         own = {name for name in items if is_own(module, name)}
         of_module = own | {test for tests in lines.values() for test in tests}
         for mutant in self._mutants[module]:
-            ran = lines.get(str(mutant.line)) or lines.get(str(mutant.statement_line))
-            # Of what runs at import alone, nobody can say whose test it is.
+            # What runs at import is no test's own, also where the module was first imported during one.
+            ran = _who_ran(lines, mutant) if mutant.is_in_body else []
             first, others = self._choose(module, mutant, ran or of_module or items)
             if not ran:
                 others += [name for name in items if name not in of_module]
@@ -182,6 +182,10 @@ class Trials:
                     _run(item, cast(pytest.Item, session))
 
         forked.call(run, 60)
+
+
+def _who_ran(lines: Mapping[str, list[str]], mutant: Mutant) -> list[str]:
+    return lines.get(str(mutant.line)) or lines.get(str(mutant.statement_line)) or []
 
 
 def _run(item: pytest.Item, following: pytest.Item | None) -> None:

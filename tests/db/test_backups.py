@@ -189,5 +189,5 @@ def test_a_damaged_backup_leaves_the_database_empty(
 def test_secrets_that_no_key_opens_are_counted(app: Flask, workspace: Workspace, receiver: Receiver) -> None:
     workspace.endpoint(receiver.url)
     databases = services(app).databases
-    assert key_rotation.count_unreadable(databases, services(app).cipher) == 0
-    assert key_rotation.count_unreadable(databases, Cipher([Fernet.generate_key().decode()])) > 0
+    assert key_rotation.count_values_of_lost_keys(databases, services(app).cipher) == 0
+    assert key_rotation.count_values_of_lost_keys(databases, Cipher([Fernet.generate_key().decode()])) > 0

@@ -40,7 +40,9 @@ def restore(file: Path) -> None:
     with begin_command(may_be_older=True) as opened:
         is_older = schema_version.is_older(opened.databases.read)
         # Of an older schema this code may not read what is encrypted.
-        unreadable = 0 if is_older else key_rotation.count_unreadable(opened.databases, opened.cipher)
+        unreadable = (
+            0 if is_older else key_rotation.count_values_of_lost_keys(opened.databases, opened.cipher)
+        )
     if is_older:
         print(
             "It is from before this version: run `avra migrate`, then `avra doctor`, which tries the keys."

@@ -108,7 +108,7 @@ def _opened_database(settings: Settings, databases: Databases) -> Iterator[Findi
         yield Finding(
             "database", FindingStatus.FAILED, f"It takes no writes: {write_problems.reason(refusal)}."
         )
-    yield _keys_open_secrets(settings, databases)
+    yield _try_keys_on_secrets(settings, databases)
     with databases.read.connect() as connection:
         if advice := payload_rows.samples_advice(connection):
             yield Finding("database", FindingStatus.WARNING, advice)
@@ -133,7 +133,7 @@ def _clock(difference: timedelta) -> Finding:
     return Finding("clock", FindingStatus.OK, f"It differs from the database's by {abs(seconds):.1f} s.")
 
 
-def _keys_open_secrets(settings: Settings, databases: Databases) -> Finding:
+def _try_keys_on_secrets(settings: Settings, databases: Databases) -> Finding:
     """Try the keys on the newest and the oldest secret there are."""
     cipher = Cipher(settings.encryption_keys)
     with databases.read.connect() as connection:

@@ -101,7 +101,13 @@ def _add_to_hours(connection: WriteConnection, taken: list[Any]) -> None:
         failures[key] += row.failed
     encode_moment = bulk_sql.moment_encoder(connection)
     rows = [
-        {"scope_id": key[0], "facet": key[1], "starts_at": encode_moment(key[2]), "minutes": 60, "name": key[3]}
+        {
+            "scope_id": key[0],
+            "facet": key[1],
+            "starts_at": encode_moment(key[2]),
+            "minutes": 60,
+            "name": key[3],
+        }
         | {"count": count, "failed": failures[key]}
         for key, count in counts.items()
     ]

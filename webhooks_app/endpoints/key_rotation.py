@@ -27,7 +27,7 @@ def reencrypt_all(databases: Databases, cipher: Cipher, *, batch_rows: int = BAT
     )
 
 
-def count_unreadable(databases: Databases, cipher: Cipher, *, batch_rows: int = BATCH_ROWS) -> int:
+def count_values_of_lost_keys(databases: Databases, cipher: Cipher, *, batch_rows: int = BATCH_ROWS) -> int:
     """Return how many of the encrypted values none of the keys opens."""
     return sum(
         not _opens(cipher, ciphertext)

@@ -137,7 +137,9 @@ class Sender:
             self._complete_unsent(pending, *resolved.refusal)
             return
         waited_seconds = time.monotonic() - pending.since
-        self._transfers.start(pending.key, pending.request, pending.target, waited_seconds=waited_seconds, resolved=resolved)
+        self._transfers.start(
+            pending.key, pending.request, pending.target, waited_seconds=waited_seconds, resolved=resolved
+        )
 
     def _complete_unsent(self, pending: PendingRequest, kind: OutcomeClass, detail: str) -> None:
         waited_us = round((time.monotonic() - pending.since) * 1_000_000)
