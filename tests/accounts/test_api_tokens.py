@@ -1,7 +1,7 @@
 """API tokens: what is kept of one, and what the audit log says, on both databases."""
 
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select, update
@@ -16,6 +16,8 @@ from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import ApiToken, AuditEntry
 from webhooks_app.extensions import db
 
+EXPIRES_AT = datetime(2199, 1, 1, tzinfo=UTC)
+
 
 def tokens(workspace: Workspace) -> list[ApiToken]:
     db.session.rollback()
@@ -29,6 +31,14 @@ def audited(action: str) -> list[tuple[str, str, str]]:
     return [
         (each.actor, each.target, json.loads(each.details)["name"]) for each in db.session.scalars(chosen)
     ]
+
+
+def details_of(action: str) -> dict[str, str]:
+    """What the newest entry of that kind says."""
+    db.session.rollback()
+    chosen = select(AuditEntry.details).where(AuditEntry.action == action).order_by(AuditEntry.id.desc())
+    details: dict[str, str] = json.loads(db.session.scalars(chosen.limit(1)).one())
+    return details
 
 
 @pytest.fixture
@@ -135,18 +145,43 @@ def test_an_expired_token_is_not_found(workspace: Workspace, database: WriteData
     assert sorted(each.is_live(now) for each in tokens(workspace)) == [False, True]
 
 
+def test_a_token_has_expired_at_its_moment(
+    workspace: Workspace, database: WriteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = clock.now() + timedelta(hours=1)
+    token = api_tokens.create(database, workspace.id, "billing", expires_at=end, actor=TESTER)
+    for early, is_found in ((timedelta(microseconds=1), True), (timedelta(), False)):
+        monkeypatch.setattr(clock, "now", lambda moment=end - early: moment)
+        assert bool(find(database, token)) is is_found
+
+
+@pytest.mark.parametrize(
+    ("rate", "said"), [(7, "7 events a second, 70 at once"), (None, "as the settings say")]
+)
+def test_another_rate_of_a_token_is_in_the_audit_log(
+    workspace: Workspace, database: WriteDatabase, token: str, rate: int | None, said: str
+) -> None:
+    [kept] = tokens(workspace)
+    assert api_tokens.change_limit(database, kept, rate_per_second=rate, burst=None, actor=TESTER)
+    assert details_of("token.limit") == {"name": "billing", "rate_limit": said}
+
+
 def test_scopes_and_rate_of_a_token_are_found_with_it(workspace: Workspace, database: WriteDatabase) -> None:
     scopes = [TokenScope.ENDPOINTS_WRITE]
     token = api_tokens.create(
-        database, workspace.id, "billing", scopes=scopes, rate_per_second=7, actor=TESTER
+        database,
+        workspace.id,
+        "billing",
+        scopes=scopes,
+        expires_at=EXPIRES_AT,
+        rate_per_second=7,
+        actor=TESTER,
     )
     [found] = find(database, token)
     assert (found.scopes, found.limit) == (frozenset(scopes), RateLimit(7, 70))
-    db.session.rollback()
-    created = select(AuditEntry.details).where(AuditEntry.action == "token.create")
-    [*_, details] = db.session.scalars(created.order_by(AuditEntry.id)).all()
-    assert json.loads(details) == {
+    assert details_of("token.create") == {
         "name": "billing",
         "scopes": "endpoints:write",
+        "expires_at": "2199-01-01T00:00:00.000Z",
         "rate_limit": "7 events a second, 70 at once",
     }

@@ -99,6 +99,45 @@ def test_what_is_done_with_a_passkey_is_in_the_audit_log_of_whose_it_is(
         ]
 
 
+def test_of_a_renamed_passkey_the_audit_log_says_both_names(
+    person: Person, device: SoftAuthenticator
+) -> None:
+    add(person, device)
+    with person.databases.read.session() as session:
+        [passkey] = passkeys.read_all(session, person.id)
+    passkeys.rename(person.write, passkey, "Key ring", actor=TESTER)
+    entries = select(AuditEntry.target, AuditEntry.details).where(AuditEntry.action == "passkey.rename")
+    with person.databases.read.connect() as connection:
+        [(target, details)] = connection.execute(entries)
+    assert (target, json.loads(details)) == (person.id, {"name": "Key ring", "was": "Phone"})
+
+
+def test_a_passkey_logs_in_again_and_no_other_is_touched(person: Person, device: SoftAuthenticator) -> None:
+    other = SoftAuthenticator(PARTY.origin, PARTY.host, credential_id=b"another")
+    add(person, device)
+    add(person, other)
+    for _ in range(2):
+        assert log_in(person, device.get(asked())) == person.id
+    with person.databases.read.session() as session:
+        kept = passkeys.read_all(session, person.id)
+    assert sorted(each.last_used_at is None for each in kept) == [False, True]
+
+
+def test_of_two_devices_with_one_passkey_that_count_alike_one_gets_in(
+    person: Person, device: SoftAuthenticator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though both were looked up before either was let in."""
+    add(person, device)
+    device.sign_count = 5
+    first, second = device.get(asked()), device.get(asked())
+    with person.databases.read.session() as session:
+        [looked_up] = passkeys.read_all(session, person.id)
+    monkeypatch.setattr(passkeys, "_find", lambda *_: looked_up)
+    assert log_in(person, first) == person.id
+    with pytest.raises(PasskeyRefused, match="used already"):
+        log_in(person, second)
+
+
 def test_of_many_with_one_answer_at_once_one_gets_in(person: Person, device: SoftAuthenticator) -> None:
     add(person, device)
     answer = device.get(asked())

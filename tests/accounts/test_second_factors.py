@@ -1,12 +1,14 @@
 """Second factors: on only once shown, and each code good once, whoever else is trying."""
 
 import re
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select, update
 
-from tests.conftest import PASSWORD, TESTER
+from tests.conftest import PASSWORD, TESTER, Workspace
 from webhooks_app.accounts import recovery_codes, second_factors, sessions, totp, users
 from webhooks_app.accounts.second_factors import AlreadyOn
 from webhooks_app.accounts.sessions import Browser
@@ -14,11 +16,14 @@ from webhooks_app.core import clock
 from webhooks_app.core.encryption import Cipher
 from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import AuditEntry, RecoveryCode, SignInMethod, TotpSecret, User, UserSession
+from webhooks_app.db.models import Workspace as WorkspaceRow
 from webhooks_app.endpoints import key_rotation
+from webhooks_app.extensions import db
 
 OLD = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 NEW = "ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA="
 CIPHER = Cipher([OLD])
+MakeWorkspace = Callable[[str], Workspace]
 
 
 class Person:
@@ -102,6 +107,31 @@ def test_a_code_is_good_once_and_so_is_each_older_one(person: Person) -> None:
     assert person.try_code(person.code(secret))
     assert not person.try_code(person.code(secret))
     assert not person.try_code(person.code(secret, -1))
+
+
+def test_a_code_leaves_it_as_it_is_since_when_it_is_on(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret, _ = person.turn_on()
+    since = select(TotpSecret.confirmed_at).where(TotpSecret.user_id == person.id)
+    with person.databases.read.connect() as connection:
+        before = connection.scalar(since)
+    later = clock.now() + timedelta(hours=1)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    assert person.try_code(person.code(secret))
+    with person.databases.read.connect() as connection:
+        assert connection.scalar(since) == before
+
+
+def test_only_ones_own_workspaces_demand_it(workspace: Workspace, make_workspace: MakeWorkspace) -> None:
+    admin = db.session.scalars(select(User.id).where(User.email == workspace.admin_email)).one()
+    other = make_workspace("Initech")
+    for each in (workspace, other):
+        db.session.execute(
+            update(WorkspaceRow).where(WorkspaceRow.id == each.id).values(requires_second_factor=True)
+        )
+    assert second_factors.requiring_workspaces(db.session(), admin) == ["Acme"]
+    db.session.rollback()
 
 
 def test_of_many_with_one_code_at_once_one_gets_in(person: Person) -> None:

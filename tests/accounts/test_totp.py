@@ -37,7 +37,7 @@ def test_a_clock_may_be_a_step_off(steps: int, is_taken: bool) -> None:
     assert found == (wanted if is_taken else None)
 
 
-@pytest.mark.parametrize("code", ["", "1", "12345", "abcdef", "１２３４５６", "é"])
+@pytest.mark.parametrize("code", ["", "1", "12345", "abcdef", "１２３４５６", "é", "12345\ud800"])
 def test_what_is_no_code_matches_nothing(code: str) -> None:
     assert totp.matching_step(totp.new_secret(), code, NOW) is None
 
