@@ -90,6 +90,7 @@ GROUPS = (
         *("tests/db/test_engines.py", "tests/db/test_postgresql_sessions.py"),
         *("tests/db/test_sqlite_sessions.py", "tests/db/test_deadlines.py", "tests/db/test_round_trips.py"),
         *("tests/db/test_circuit_breaker.py", "tests/db/test_transient_errors.py"),
+        *("tests/db/test_write_refusals.py", "tests/db/test_driver_errors.py"),
     ),
     _group(
         "webhooks_app/jobs",

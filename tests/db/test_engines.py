@@ -188,3 +188,45 @@ def test_what_the_pool_does_is_no_news_of_ours(database_url: str, caplog: pytest
         engine.connect().close()
         engine.dispose()
     assert caplog.messages == []
+
+
+def test_sqlite_alone_has_one_writer(databases: Databases) -> None:
+    assert databases.write.has_one_writer is (databases.write.dialect.name == "sqlite")
+
+
+@pytest.mark.usefixtures("workspace")
+def test_who_asked_to_be_called_after_commits_is_called_after_no_other_end(databases: Databases) -> None:
+    calls: list[str] = []
+    write = engines.databases_of(db.engine, after_commit=lambda: calls.append("committed")).write
+    for database in (write, write.waiting_for_disk()):
+        with database.begin() as connection:
+            connection.execute(_RENAME, {"name": "a"})
+            assert calls == []
+        assert calls == ["committed"]
+        with pytest.raises(ZeroDivisionError), database.begin():
+            raise ZeroDivisionError
+        assert calls == ["committed"]
+        calls.clear()
+
+
+def test_who_asked_to_be_called_for_each_connection_is_called(databases: Databases) -> None:
+    calls: list[str] = []
+    databases.write.on_connect(lambda: calls.append("connected"))
+    db.engine.dispose()
+    with databases.write.begin(), databases.read.connect():
+        pass
+    assert calls and set(calls) == {"connected"}
+
+
+@only_postgresql
+def test_a_connection_without_limits_waits_for_the_disk_and_shows_no_parameters(databases: Databases) -> None:
+    with databases.write.connect_unlimited() as connection:
+        assert connection.scalar(text("SHOW synchronous_commit")) == "on"
+        with pytest.raises(DBAPIError, match="parameters hidden"):
+            connection.execute(text("SELECT 1 / CAST(:secret AS int)"), {"secret": 0})
+
+
+@pytest.mark.usefixtures("workspace")
+def test_an_orm_session_reads(databases: Databases) -> None:
+    with databases.read.session() as session:
+        assert session.scalar(_NAME) == "Acme"

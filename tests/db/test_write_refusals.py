@@ -72,3 +72,12 @@ def test_all_that_write_to_a_database_share_what_they_met(databases: Databases) 
     lasting = databases.write.refusals.lasting()
     assert lasting is not None
     assert lasting[0] is Cause.DISK_FULL
+
+
+def test_the_writing_side_notes_what_its_transactions_end_with(databases: Databases) -> None:
+    with pytest.raises(DBAPIError), databases.write.begin():
+        raise error("25006")
+    assert databases.write.refusals.lasting() is not None
+    with databases.write.begin():
+        pass
+    assert databases.write.refusals.lasting() is None
