@@ -71,6 +71,7 @@ GROUPS = (
         *(
             "tests/worker/test_claims.py",
             "tests/worker/test_claimer.py",
+            "tests/worker/test_named_claims.py",
             "tests/worker/test_manual_attempts.py",
         ),
     ),
@@ -96,6 +97,7 @@ GROUPS = (
         "webhooks_app/jobs",
         "redis_round_trip wake_flag wake_waiter wake_ups",
         *("tests/jobs/test_wake_ups.py", "tests/jobs/test_wake_waiter.py", "tests/worker/test_claimer.py"),
+        "tests/worker/test_named_claims.py",
         *("tests/jobs/test_redis_round_trip.py", "tests/jobs/test_wake_flag.py"),
         "tests/jobs/test_listener_messages.py",
     ),

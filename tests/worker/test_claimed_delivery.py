@@ -21,3 +21,7 @@ def test_what_a_later_stage_sets_cannot_be_read_before(name: str) -> None:
 def test_enough_expired_leases_make_a_suspect() -> None:
     assert not claimed(EXPIRED_LEASES_TO_ISOLATE - 1).is_suspect
     assert claimed(EXPIRED_LEASES_TO_ISOLATE).is_suspect
+
+
+def test_by_itself_a_claim_is_of_no_test() -> None:
+    assert not claimed().is_test
