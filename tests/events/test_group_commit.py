@@ -13,6 +13,7 @@ from sqlalchemy import Connection, event, func, select
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from tests.conftest import PATIENT_GROUPS, PATIENT_WAKE_LIMITS, Workspace
+from tests.waiting import wait_for
 from webhooks_app.db import deadlines
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Delivery, Event, PendingDelivery
@@ -20,6 +21,7 @@ from webhooks_app.events.group_commit import GroupCommit, GroupLimits
 from webhooks_app.events.submissions import Accepted, KeyReused, NewEvent, Submission, SubmissionResult
 from webhooks_app.extensions import db, services
 from webhooks_app.jobs.wake_ups import WakeUps
+from webhooks_app.monitoring.counters import ProcessCounters
 
 SECONDS = 30
 EVENT = NewEvent.of("batch-lifecycle", {"batch_id": "b1", "status": "queued"})
@@ -282,6 +284,23 @@ def test_statements_have_a_little_time_though_the_one_that_waits_longest_has_non
         [accepted] = accepted_of(submit(group_commit, Submission(workspace.id, [EVENT]))[0])
     assert accepted.id
     assert all(100 < each <= 200 for each in found)
+
+
+def test_statements_have_no_longer_than_that_little_then(workspace: Workspace, wake_ups: WakeUps) -> None:
+    """Whether it is enough is another matter."""
+    group_commit = GroupCommit(services().databases, wake_ups, limits=GroupLimits(least_seconds=0.5))
+    with times_left() as found, deadlines.within(0):
+        submit(group_commit, Submission(workspace.id, [EVENT]))[0].result(SECONDS)
+    assert found
+    assert all(0 < each <= 0.5 for each in found)
+
+
+def test_what_is_accepted_is_counted(workspace: Workspace, wake_ups: WakeUps) -> None:
+    counters = ProcessCounters()
+    group_commit = GroupCommit(services().databases, wake_ups, limits=PATIENT_GROUPS, counters=counters)
+    group_commit.accept(Submission(workspace.id, [EVENT, OTHER]))
+    wait_for(lambda: bool(counters.snapshot()))
+    assert counters.snapshot()["events\tbatch-lifecycle\taccepted"] == 2
 
 
 def test_an_error_that_nobody_foresaw_is_told_and_the_next_goes_on(

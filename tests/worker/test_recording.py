@@ -32,10 +32,12 @@ from webhooks_app.core.outcomes import Outcome, OutcomeClass, Timings
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import (
     AttemptRollup,
+    AuditEntry,
     DeliveryState,
     Endpoint,
     EndpointHealth,
     EndpointState,
+    Event,
     Notice,
     NoticeKind,
     PendingDelivery,
@@ -379,6 +381,38 @@ def test_an_attempt_counts_for_its_endpoint(workspace: Workspace, database: Writ
     assert db.session.get_one(EndpointHealth, endpoint_id).last_success_at is not None
 
 
+def test_what_is_not_counted_means_nothing_for_its_endpoint(
+    workspace: Workspace, database: WriteDatabase
+) -> None:
+    """As attempts that a listener's program has made."""
+    endpoint = workspace.endpoint(URL)
+    workspace.send()
+    [gone] = [finished(each, Outcome(OutcomeClass.HTTP_410, status=410)) for each in claim(database)]
+    record(database, [gone], now=clock.now(), is_counted=False)
+
+    db.session.rollback()
+    assert [each.outcome for each in attempts()] == ["http_410"]
+    assert db.session.get_one(Endpoint, endpoint).is_enabled
+    assert db.session.scalars(select(AttemptRollup)).all() == []
+    assert db.session.get_one(EndpointHealth, endpoint).failure_count == 0
+
+
+@pytest.mark.parametrize("is_erased", [False, True])
+def test_of_a_late_success_whose_payload_was_erased_no_headers_are_kept(
+    workspace: Workspace, database: WriteDatabase, is_erased: bool
+) -> None:
+    workspace.endpoint(URL)
+    workspace.send()
+    late, _ = claim_twice(database)
+    if is_erased:
+        with database.begin() as connection:
+            connection.execute(update(Event).values(payload_erased_at=clock.now()))
+    write(database, finished(late, DELIVERED, headers='[["a","b"]]'))
+
+    assert deliveries()[0].state is DeliveryState.DELIVERED
+    assert [each.request_headers for each in attempts()] == ["[]" if is_erased else '[["a","b"]]']
+
+
 def test_an_answer_that_asks_for_patience_pauses_its_endpoint(
     workspace: Workspace, database: WriteDatabase
 ) -> None:
@@ -407,6 +441,8 @@ def test_a_410_disables_its_endpoint_and_no_other(workspace: Workspace, database
     states = {name: db.session.get_one(Endpoint, name).state for name in (gone, other)}
     assert states == {gone: EndpointState.DISABLED, other: EndpointState.ENABLED}
     assert db.session.scalars(select(Notice.kind)).all() == [NoticeKind.GONE]
+    by = select(AuditEntry.actor, AuditEntry.target).where(AuditEntry.action == "endpoint.disable")
+    assert [tuple(row) for row in db.session.execute(by)] == [("delivery", gone)]
 
 
 def test_headers_are_packed_only_where_that_is_asked_for(
