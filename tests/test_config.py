@@ -18,7 +18,7 @@ from webhooks_app.core.ip_addresses import is_address
 from webhooks_app.core.rate_limit import RateLimit
 from webhooks_app.core.retry_schedule import DEFAULT_DELAYS
 from webhooks_app.endpoints.endpoint_values import LONGEST_TIMEOUT_MS
-from webhooks_app.transport.target_policy import address_problem
+from webhooks_app.transport.target_policy import refusal_of_address
 from webhooks_app.transport.target_ports import DENIED_PORTS
 
 KEYS = [base64.urlsafe_b64encode(bytes([number]) * 32).decode() for number in (7, 8)]
@@ -192,9 +192,9 @@ def test_a_web_that_listens_everywhere_gets_no_deliveries_at_any_address_of_its_
     mine = [each for each in found if is_address(each) and not ip_address(each).is_link_local]
     assert mine
     for address in mine:
-        assert "itself listens" in str(address_problem(address, 8000, "x.example", policy))
-        assert address_problem(address, 8001, "x.example", policy) is None
-    assert address_problem("9.9.9.9", 8000, "x.example", policy) is None
+        assert "itself listens" in str(refusal_of_address(address, 8000, "x.example", policy))
+        assert refusal_of_address(address, 8001, "x.example", policy) is None
+    assert refusal_of_address("9.9.9.9", 8000, "x.example", policy) is None
 
 
 @pytest.mark.parametrize(

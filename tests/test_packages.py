@@ -139,7 +139,7 @@ def test_a_module_name_means_one_thing() -> None:
         "backups": ["cli", "db"],
         "catalog": ["cli", "events"],
         "recoveries": ["deliveries", "web/api"],
-        "sessions": ["accounts", "web"],
+        "sessions": ["accounts", "web/sign_in"],
         "workspaces": ["accounts", "cli"],
     }
 
@@ -283,3 +283,8 @@ def test_no_file_is_longer_than_one_reads_at_a_time_but_a_few_with_reasons() -> 
     long = {name for name, count in line_counts(*SOURCES) if count > LONGEST_SOURCE}
     long |= {name for name, count in line_counts("tests") if count > LONGEST_TEST}
     assert long == LONG_FILES.keys(), "divide it by what its parts are about"
+
+
+def test_writing_connections_are_made_where_transactions_begin() -> None:
+    made = [ids(path) for path in MODULES if "WriteConnection(" in path.read_text()]
+    assert made == ["db/engines.py"]

@@ -15,20 +15,17 @@ from webhooks_app.events.group_commit import GroupLimits
 from webhooks_app.extensions import attach_services, csrf, db, login, services
 from webhooks_app.jobs.wake_limits import DEFAULT_LIMITS as DEFAULT_WAKE_LIMITS
 from webhooks_app.jobs.wake_limits import WakeLimits
-from webhooks_app.web import (
-    access,
-    blueprints,
+from webhooks_app.web import access, blueprints, error_pages, template_filters
+from webhooks_app.web.middleware import (
     compression,
-    error_pages,
     path_prefix,
     request_checks,
     request_deadline,
     request_ids,
     request_origin,
     response_headers,
-    sessions,
-    template_filters,
 )
+from webhooks_app.web.sign_in import sessions
 
 log = logging.getLogger(__name__)
 

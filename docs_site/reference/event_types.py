@@ -1,8 +1,8 @@
 """A page for each event type of the built-in catalog, and the page that lists them."""
 
 from webhooks_app.events import catalog
-from webhooks_app.web import event_type_documents
-from webhooks_app.web.document_blocks import as_markdown
+from webhooks_app.web.documents import event_type_documents
+from webhooks_app.web.documents.document_blocks import as_markdown
 
 _INTRODUCTION = """The event types of the built-in catalog, written by `make reference`. A deployment may have
 [others](../catalog.md), which its own `/docs` has as well; `GET /api/v1/event-types` and *Event catalog* in

@@ -11,7 +11,7 @@ import pytest
 from docs_site import navigation
 from tests.events import shop_catalog
 from webhooks_app.events import catalog
-from webhooks_app.web import deployed_documents
+from webhooks_app.web.documents import deployed_documents
 
 pytestmark = pytest.mark.long
 

@@ -19,7 +19,7 @@ from webhooks_app.server import access_log
 from webhooks_app.server.access_log import client_of, mask_path
 from webhooks_app.server.event_intake import EventIntake, answer_headers
 from webhooks_app.server.server_limits import ServerLimits
-from webhooks_app.web import logged_ids, request_ids
+from webhooks_app.web.middleware import logged_ids, request_ids
 
 EVENT = {"type": "batch-lifecycle", "data": {"batch_id": "b1", "status": "succeeded"}}
 NEW = re.compile(r"[0-9a-f]{32}")

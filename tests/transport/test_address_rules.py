@@ -5,7 +5,7 @@ from ipaddress import ip_network
 import pytest
 
 from tests.transport.policies import EVERYTHING, STRICT, policy_allowing
-from webhooks_app.transport.target_policy import address_problem
+from webhooks_app.transport.target_policy import refusal_of_address
 
 PUBLIC = """
     1.1.1.1 8.8.8.8 9.255.255.255 11.0.0.0 172.15.255.255 172.32.0.0 100.63.255.255 100.128.0.0
@@ -17,7 +17,7 @@ PUBLIC = """
 
 @pytest.mark.parametrize("ip", PUBLIC.split())
 def test_a_public_address_is_allowed(ip: str) -> None:
-    assert address_problem(ip, 443, "hooks.example.com", STRICT) is None
+    assert refusal_of_address(ip, 443, "hooks.example.com", STRICT) is None
 
 
 FORBIDDEN = [
@@ -70,18 +70,18 @@ FORBIDDEN = [
 
 @pytest.mark.parametrize(("ip", "reason"), [(ip, why) for ips, why in FORBIDDEN for ip in ips.split()])
 def test_an_address_that_is_not_public_is_refused_with_its_reason(ip: str, reason: str) -> None:
-    problem = address_problem(ip, 443, "hooks.example.com", STRICT)
+    problem = refusal_of_address(ip, 443, "hooks.example.com", STRICT)
     assert problem and problem.startswith(f"{ip} is {reason}. ")
 
 
 def test_the_reason_is_a_sentence_an_admin_can_act_on() -> None:
     expected = "10.0.0.5 is a private address (RFC 1918). Deliveries only go to public addresses."
-    assert address_problem("10.0.0.5", 443, "hooks.example.com", STRICT) == expected
+    assert refusal_of_address("10.0.0.5", 443, "hooks.example.com", STRICT) == expected
 
 
 @pytest.mark.parametrize("text", ["", "localhost", "1.2.3", "/run/web.sock", "010.0.0.1"])
 def test_what_is_no_address_is_refused(text: str) -> None:
-    assert "is not an IP address" in str(address_problem(text, 443, "hooks.example.com", EVERYTHING))
+    assert "is not an IP address" in str(refusal_of_address(text, 443, "hooks.example.com", EVERYTHING))
 
 
 EMBEDDING = """
@@ -99,19 +99,19 @@ def embed(form: str, v4: str) -> str:
 @pytest.mark.parametrize("form", EMBEDDING)
 @pytest.mark.parametrize("inner", ["127.0.0.1", "10.0.0.5", "169.254.169.254", "100.100.100.200"])
 def test_an_address_inside_an_address_is_named(form: str, inner: str) -> None:
-    assert f"leads to {inner}, " in str(address_problem(embed(form, inner), 443, "x.example", STRICT))
+    assert f"leads to {inner}, " in str(refusal_of_address(embed(form, inner), 443, "x.example", STRICT))
 
 
 @pytest.mark.parametrize("form", EMBEDDING)
 def test_opening_a_transition_range_does_not_open_what_it_leads_to(form: str) -> None:
     transition = "::/95, ::ffff:0:0/96, ::ffff:0:0:0/96, 64:ff9b::/96, 2002::/16, 2001::/32"
     policy = policy_allowing(transition)
-    assert address_problem(embed(form, "8.8.8.8"), 443, "x.example", policy) is None
-    assert "10.0.0.5, a private" in str(address_problem(embed(form, "10.0.0.5"), 443, "x.example", policy))
+    assert refusal_of_address(embed(form, "8.8.8.8"), 443, "x.example", policy) is None
+    assert "10.0.0.5, a private" in str(refusal_of_address(embed(form, "10.0.0.5"), 443, "x.example", policy))
     both = policy_allowing(f"{transition}, 10.0.0.0/8")
-    assert address_problem(embed(form, "10.0.0.5"), 443, "x.example", both) is None
+    assert refusal_of_address(embed(form, "10.0.0.5"), 443, "x.example", both) is None
 
 
 def test_opening_ipv4_does_not_open_its_mapped_form() -> None:
-    problem = address_problem("::ffff:10.0.0.5", 443, "x.example", policy_allowing("10.0.0.0/8"))
+    problem = refusal_of_address("::ffff:10.0.0.5", 443, "x.example", policy_allowing("10.0.0.0/8"))
     assert "IPv4-mapped" in str(problem)

@@ -21,8 +21,8 @@ from webhooks_app.core.outcomes import OutcomeClass
 from webhooks_app.transport.name_lookup import LookupResult
 from webhooks_app.transport.resolved_target import (
     MAX_CACHED_TARGETS,
-    JudgedTargets,
     ResolvedTarget,
+    ResolvedTargets,
     Target,
     target_of,
 )
@@ -229,12 +229,12 @@ def test_a_url_leads_to_its_host_and_port(url: str, target: Target) -> None:
 TARGET = target_of("https://hooks.test/")
 
 
-def judged(judge: JudgedTargets, *addresses: str, arrived_at: float = 0.0) -> ResolvedTarget:
+def judged(judge: ResolvedTargets, *addresses: str, arrived_at: float = 0.0) -> ResolvedTarget:
     return judge.get(LookupResult("hooks.test", addresses, arrived_at=arrived_at), TARGET)
 
 
 def test_libcurl_is_told_all_addresses_under_a_name_of_their_own() -> None:
-    resolved = judged(JudgedTargets(TargetPolicy(), 60), "1.1.1.1", "2606:4700::1111")
+    resolved = judged(ResolvedTargets(TargetPolicy(), 60), "1.1.1.1", "2606:4700::1111")
     assert resolved.curl_resolve == "+0.hooks.test:443:1.1.1.1,[2606:4700::1111]"
     assert resolved.curl_connect_to == "hooks.test:443:0.hooks.test:443"
     assert resolved.refusal is None
@@ -247,12 +247,12 @@ def test_a_name_without_an_address_is_refused_as_whose_failure_that_is(
     is_platform_fault: bool, kind: OutcomeClass
 ) -> None:
     result = LookupResult("hooks.test", problem="It does not exist.", is_platform_fault=is_platform_fault)
-    assert JudgedTargets(TargetPolicy(), 60).get(result, TARGET).refusal == (kind, "It does not exist.")
+    assert ResolvedTargets(TargetPolicy(), 60).get(result, TARGET).refusal == (kind, "It does not exist.")
 
 
 @pytest.mark.parametrize(("seconds", "is_kept"), [(59.9, True), (60.0, False), (60.1, False)])
 def test_a_name_for_connections_stands_for_so_long(seconds: float, is_kept: bool) -> None:
-    judge = JudgedTargets(TargetPolicy(), 60)
+    judge = ResolvedTargets(TargetPolicy(), 60)
     first = judged(judge, "1.1.1.1", arrived_at=1000.0)
     again = judged(judge, "1.1.1.1", arrived_at=1000.0 + seconds)
     assert (again.connection_name == first.connection_name) is is_kept
@@ -260,15 +260,17 @@ def test_a_name_for_connections_stands_for_so_long(seconds: float, is_kept: bool
 
 
 def test_after_a_refusal_connections_have_a_new_name() -> None:
-    judge = JudgedTargets(TargetPolicy(), 60)
-    refused = judged(judge, "10.0.0.1", arrived_at=1.0)
-    allowed = judged(judge, "10.0.0.1", "1.1.1.1", arrived_at=2.0)
-    assert refused.refusal is not None and allowed.refusal is not None
+    judge = ResolvedTargets(TargetPolicy(), 60)
+    for refused in (
+        LookupResult("hooks.test", ("10.0.0.1",), arrived_at=1.0),
+        LookupResult("hooks.test", problem="It does not exist.", arrived_at=2.0),
+    ):
+        assert judge.get(refused, TARGET).refusal is not None
     assert judged(judge, "1.1.1.1", arrived_at=3.0).connection_name == "0.hooks.test"
 
 
 def test_so_many_targets_are_remembered_and_then_all_forgotten() -> None:
-    judge, result = JudgedTargets(TargetPolicy(), 60), LookupResult("hooks.test", ("1.1.1.1",))
+    judge, result = ResolvedTargets(TargetPolicy(), 60), LookupResult("hooks.test", ("1.1.1.1",))
     targets = [Target(f"{number}.test", 443, True, False) for number in range(MAX_CACHED_TARGETS + 2)]
     first, *_ = [judge.get(result, target) for target in targets[:-1]]
     assert judge.get(result, targets[0]) is first

@@ -4,14 +4,14 @@ import pytest
 
 from tests.transport.odd_urls import wide
 from tests.transport.policies import STRICT, refusal_of
-from webhooks_app.transport.target_policy import TargetPolicy, address_problem
+from webhooks_app.transport.target_policy import TargetPolicy, refusal_of_address
 from webhooks_app.transport.target_ports import DENIED_PORTS, port_problem
 
 
 @pytest.mark.parametrize("port", [80, 443, 1024, 3000, 5000, 8000, 8080, 8443, 9000, 65535])
 def test_a_web_port_is_allowed(port: int) -> None:
     assert refusal_of(f"https://hooks.example.com:{port}/", STRICT) is None
-    assert address_problem("1.1.1.1", port, "hooks.example.com", STRICT) is None
+    assert refusal_of_address("1.1.1.1", port, "hooks.example.com", STRICT) is None
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ def test_a_web_port_is_allowed(port: int) -> None:
 def test_another_port_is_refused_on_save_and_on_connect(port: int) -> None:
     for url in (f"https://hooks.example.com:{port}/", f"https://1.1.1.1:{port}/"):
         assert f"Port {port} is not open" in str(refusal_of(url, STRICT))
-    assert f"Port {port} is not open" in str(address_problem("1.1.1.1", port, "hooks.example.com", STRICT))
+    assert f"Port {port} is not open" in str(refusal_of_address("1.1.1.1", port, "hooks.example.com", STRICT))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 from tests.conftest import Workspace
 from tests.web.conftest import Page
 from webhooks_app import config
-from webhooks_app.web.compression import SMALLEST_BYTES
+from webhooks_app.web.middleware.compression import SMALLEST_BYTES
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from webhooks_app.web.device_names import name_of
+from webhooks_app.web.sign_in.device_names import name_of
 
 _CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0 Safari/537.36"
 _SAFARI = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1 Version/18 Safari/604.1"

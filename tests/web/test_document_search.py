@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from webhooks_app.web.document_search import SearchedPage, merge
+from webhooks_app.web.documents.document_search import SearchedPage, merge
 
 INDEX = {
     "alltitles": {"batch-request": [[1, None]], "Data": [[0, "data"], [1, "data"]]},

@@ -13,7 +13,7 @@ from tests.web.conftest import Page
 from webhooks_app.app import create_app
 from webhooks_app.config import Settings
 from webhooks_app.db.models import Event
-from webhooks_app.web import forwarded_headers
+from webhooks_app.web.middleware import forwarded_headers
 
 FORGED = {
     "Forwarded": "for=203.0.113.9;proto=https",

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from webhooks_app.web import schema_fields
+from webhooks_app.web.documents import schema_fields
 
 ARRAY = {
     "type": "array",

@@ -17,7 +17,7 @@ from webhooks_app.core import clock
 from webhooks_app.db.models import TotpSecret, User, UserSession
 from webhooks_app.db.models import Workspace as WorkspaceRow
 from webhooks_app.extensions import services
-from webhooks_app.web import log_ins, second_factor_page, two_factor_page
+from webhooks_app.web.sign_in import log_ins, second_factor_page, two_factor_page
 
 SECOND = "/login/second-factor"
 

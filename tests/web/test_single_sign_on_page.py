@@ -40,7 +40,7 @@ from webhooks_app.db.models import (
     UserSession,
 )
 from webhooks_app.extensions import db, services
-from webhooks_app.web import current_password
+from webhooks_app.web.sign_in import current_password
 
 START = "/login/sso"
 ADA = {"email": "Ada@Example.com", "email_verified": True, "name": "Ada L."}

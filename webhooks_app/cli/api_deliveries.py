@@ -40,7 +40,6 @@ _FOR_PEOPLE = (
 )
 _ATTEMPT_COLUMNS = ("number", "started_at", "outcome", "status", "duration_ms", "detail")
 _LOOK_SECONDS = 1.0
-_ACTIONS = ("replay", "send", "cancel")
 _FILTERS = (
     click.option("--status", help="pending, retrying, delivered, failed, canceled, undelivered, …"),
     click.option("--endpoint", metavar="ENDPOINT", help="Its id, or its name with the scope endpoints:read."),

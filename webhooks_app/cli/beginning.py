@@ -1,8 +1,9 @@
 """The set-up that all long-lived processes share: streams, limits, settings, log."""
 
 from webhooks_app import config
+from webhooks_app.cli import standard_streams
 from webhooks_app.config import Settings
-from webhooks_app.core import logging_setup, standard_streams
+from webhooks_app.core import logging_setup
 from webhooks_app.jobs import open_files, process
 from webhooks_app.monitoring import tracing
 

@@ -1,7 +1,7 @@
 """How commands print what they found, for people and for programs; and what the shell's arguments name."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +17,6 @@ from webhooks_app.core.text_display import flatten
 from webhooks_app.db.models import Member, User, Workspace
 
 ListedRow = dict[str, Any]
-Command = Callable[..., Any]
 
 as_json = click.option("--json", "is_json", is_flag=True, help="For programs: one JSON object a line.")
 

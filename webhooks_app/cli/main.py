@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 import webhooks_app
-from webhooks_app.core import interrupts, standard_streams
+from webhooks_app.cli import standard_streams
+from webhooks_app.core import interrupts
 from webhooks_app.monitoring import tracing
 
 # By name, with the module that holds it, so that each process loads what it uses.

@@ -11,9 +11,9 @@ from functools import partial
 import click
 
 from webhooks_app import config
-from webhooks_app.cli import demo_admin, processes
+from webhooks_app.cli import demo_admin, processes, standard_streams
 from webhooks_app.config import ConfigError, Settings
-from webhooks_app.core import instance_folder, standard_streams
+from webhooks_app.core import instance_folder
 from webhooks_app.jobs import adoption, child_process, open_files, process, supervisor
 from webhooks_app.jobs.loader import Loader
 from webhooks_app.jobs.orphan_guard import PYTHON

@@ -80,7 +80,7 @@ def put(
             fields = set(compare(endpoint, values, use, cipher).fields)
             if fields - {"disabled"}:
                 actions.change_in_transaction(connection, cipher, endpoint, values, actor=actor)
-            sent = _switch(session, endpoint, use, actor) if "disabled" in fields else 0
+            sent = _switch(connection, session, endpoint, use, actor) if "disabled" in fields else 0
             return PutResult(endpoint.id, is_new=False, is_changed=bool(fields), sent=sent)
 
 
@@ -98,9 +98,10 @@ def _create(
     return PutResult(new_id, is_new=True, is_changed=True)
 
 
-def _switch(session: Session, endpoint: Endpoint, use: WantedState, actor: Actor) -> int:
+def _switch(
+    connection: WriteConnection, session: Session, endpoint: Endpoint, use: WantedState, actor: Actor
+) -> int:
     """Disable the endpoint, or enable it; return how many deliveries are on their way thereby."""
-    connection = WriteConnection(session.connection())
     if use.is_disabled:
         _disable(connection, endpoint.id, actor)
         return 0

@@ -8,7 +8,7 @@ from typing import Any
 from webhooks_app.core.text_display import MASK
 from webhooks_app.server.wsgi_bridge import Headers, Receive, Send
 from webhooks_app.server.wsgi_environ import Scope
-from webhooks_app.web import logged_ids
+from webhooks_app.web.middleware import logged_ids
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from webhooks_app.server.event_intake import EventIntake
 from webhooks_app.server.server_limits import ServerLimits
 from webhooks_app.server.wsgi_bridge import Receive, Send, WsgiBridge, busy
 from webhooks_app.server.wsgi_environ import Scope
-from webhooks_app.web import request_ids
 from webhooks_app.web.api.errors import ApiError, error_json
+from webhooks_app.web.middleware import request_ids
 
 # Such a body is taken however much others send: it is the number of connections that limits these.
 _SMALL_BYTES = 32 * 1024

@@ -21,10 +21,10 @@ from webhooks_app.events.pending_submission import UnknownToken
 from webhooks_app.events.submissions import Submission, SubmissionResult
 from webhooks_app.server.wsgi_bridge import Headers
 from webhooks_app.server.wsgi_environ import Scope
-from webhooks_app.web import logged_ids
 from webhooks_app.web.api import event_input, producer, rate_limit_headers
 from webhooks_app.web.api.authentication import bearer_token
 from webhooks_app.web.api.errors import ApiError
+from webhooks_app.web.middleware import logged_ids
 
 _PATH = "/api/v1/events"
 # The event loop parses and checks what is as small as nearly all events are; more would keep others waiting.

@@ -1,7 +1,6 @@
 """Requests that wait until something is due at a listener: held here, where each costs a connection only."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -10,8 +9,6 @@ from typing import Any, Protocol
 from webhooks_app.db.transient_errors import DATABASE_ERRORS
 from webhooks_app.server.wsgi_bridge import LongPoll, Receive
 from webhooks_app.web.api.errors import ApiError
-
-log = logging.getLogger(__name__)
 
 # Returns those of the listeners for which it is time to ask again; called in a thread with their ids and, for
 # each, the session that waits.

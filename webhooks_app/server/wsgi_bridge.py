@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from webhooks_app.server.wsgi_environ import Scope, environ_of
-from webhooks_app.web import logged_ids, request_deadline, request_ids
 from webhooks_app.web.api.errors import ApiError
 from webhooks_app.web.api.producer import FAILURE_KEY
+from webhooks_app.web.middleware import logged_ids, request_deadline, request_ids
 from webhooks_app.web.responses import WAIT_HEADER, CutShort
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]

@@ -14,7 +14,7 @@ from webhooks_app.transport.curl_errors import (
 )
 from webhooks_app.transport.request import Request
 from webhooks_app.transport.resolved_target import ResolvedTarget, Target
-from webhooks_app.transport.target_policy import TargetPolicy, address_problem
+from webhooks_app.transport.target_policy import TargetPolicy, refusal_of_address
 
 # What the delivery log records of a response; more of a body is not read at all.
 RECORDED_BODY_BYTES = 16 * 1024
@@ -141,7 +141,7 @@ class Exchange:
         """Return whether a socket to this address may be opened; after one refusal none may."""
         if self.refusal and self.refusal[0] is OutcomeClass.BLOCKED:
             return False
-        problem = address_problem(address, port, self.target.host, policy)
+        problem = refusal_of_address(address, port, self.target.host, policy)
         self.refusal = (OutcomeClass.BLOCKED, problem) if problem else None
         if not problem:
             self.has_opened_socket, self.tried_address = True, address

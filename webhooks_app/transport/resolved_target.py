@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from webhooks_app.core.ip_addresses import is_address
 from webhooks_app.core.outcomes import OutcomeClass
 from webhooks_app.transport.name_lookup import LookupResult
-from webhooks_app.transport.target_policy import TargetPolicy, address_problem
+from webhooks_app.transport.target_policy import TargetPolicy, refusal_of_address
 from webhooks_app.transport.target_ports import DEFAULT_PORTS
 
 # As many as the resolver caches names.
@@ -56,7 +56,7 @@ class ResolvedTarget:
         return without_detour.replace(self.connection_name, target.host)
 
 
-class JudgedTargets:
+class ResolvedTargets:
     """Judge each result once per target, as a policy does not change while a process runs."""
 
     def __init__(self, policy: TargetPolicy, longest_connection_seconds: float) -> None:
@@ -70,15 +70,15 @@ class JudgedTargets:
         if resolved is None or resolved.result is not result:
             if len(self._cache) > MAX_CACHED_TARGETS:
                 self._cache.clear()
-            resolved = self._cache[target] = self._judge(result, target, resolved)
+            resolved = self._cache[target] = self._resolve(result, target, resolved)
         return resolved
 
-    def _judge(self, result: LookupResult, target: Target, before: ResolvedTarget | None) -> ResolvedTarget:
-        if refusal := _refusal(result, target, self._policy):
+    def _resolve(self, result: LookupResult, target: Target, before: ResolvedTarget | None) -> ResolvedTarget:
+        if refusal := _problem_of_result(result, target, self._policy):
             return ResolvedTarget(result, refusal=refusal)
         if before and self._keeps_connections(before, result):
-            return _resolve(result, target, before.connection_name, before.named_at)
-        return _resolve(result, target, f"{next(self._numbers)}.{target.host}", result.arrived_at)
+            return _for_libcurl(result, target, before.connection_name, before.named_at)
+        return _for_libcurl(result, target, f"{next(self._numbers)}.{target.host}", result.arrived_at)
 
     def _keeps_connections(self, before: ResolvedTarget, result: LookupResult) -> bool:
         """Return whether each connection that may be there still leads to one of the name's addresses."""
@@ -87,17 +87,19 @@ class JudgedTargets:
         return set(before.result.addresses) <= set(result.addresses)
 
 
-def _refusal(result: LookupResult, target: Target, policy: TargetPolicy) -> tuple[OutcomeClass, str] | None:
+def _problem_of_result(
+    result: LookupResult, target: Target, policy: TargetPolicy
+) -> tuple[OutcomeClass, str] | None:
     if result.problem:
         return (OutcomeClass.PLATFORM if result.is_platform_fault else OutcomeClass.DNS), result.problem
     for address in result.addresses:
-        if problem := address_problem(address, target.port, target.host, policy):
+        if problem := refusal_of_address(address, target.port, target.host, policy):
             sentence = f"{target.host} resolves to {', '.join(result.addresses[:4])}. {problem}"
             return OutcomeClass.BLOCKED, sentence
     return None
 
 
-def _resolve(result: LookupResult, target: Target, name: str, named_at: float) -> ResolvedTarget:
+def _for_libcurl(result: LookupResult, target: Target, name: str, named_at: float) -> ResolvedTarget:
     addresses = ",".join(f"[{each}]" if ":" in each else each for each in result.addresses)
     return ResolvedTarget(
         result,

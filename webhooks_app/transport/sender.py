@@ -21,7 +21,7 @@ from webhooks_app.core.outcomes import Outcome, OutcomeClass, Timings
 from webhooks_app.transport.name_lookup import LookupResult
 from webhooks_app.transport.pending_lookups import PendingLookups, PendingRequest
 from webhooks_app.transport.request import Request
-from webhooks_app.transport.resolved_target import JudgedTargets, target_of
+from webhooks_app.transport.resolved_target import ResolvedTargets, target_of
 from webhooks_app.transport.resolver import Resolver
 from webhooks_app.transport.sender_limits import DEFAULT_LIMITS, SenderLimits
 from webhooks_app.transport.target_policy import TargetPolicy
@@ -48,7 +48,7 @@ class Sender:
         self._sockets.watch_permanently(self._resolver)
         self._callbacks: dict[int, Callable[[], None]] = {}
         self._pending = PendingLookups(self._resolver, limits.resolver.refresh_seconds)
-        self._resolved_targets = JudgedTargets(policy, limits.connections.longest_seconds)
+        self._resolved_targets = ResolvedTargets(policy, limits.connections.longest_seconds)
 
     @property
     def in_flight(self) -> int:

@@ -1,8 +1,9 @@
 """Decide where deliveries may go, by the rules of a deployment. Pure.
 
-`target_urls.normalise_url` judges what is typed, for the admin's sake; `address_problem` judges the address
-that a socket is about to be opened to, and is the one that protects. Sources: the IANA special-purpose
-address registries (RFC 6890 and the RFCs named per range), RFC 3986, RFC 5891 with UTS 46, RFC 9110.
+`target_urls.normalise_url` judges what is typed, for the admin's sake; `refusal_of_address` judges the
+address that a socket is about to be opened to, and is the one that protects. Sources: the IANA
+special-purpose address registries (RFC 6890 and the RFCs named per range), RFC 3986, RFC 5891 with UTS 46,
+RFC 9110.
 
 One gap no table can close: a network that runs NAT64 under a prefix of its own (RFC 6052) must
 keep internal IPv4 unreachable through it, since such a prefix looks like any other public IPv6 network.
@@ -56,7 +57,7 @@ class TargetPolicy:
             object.__setattr__(self, name, pairs)
 
 
-def address_problem(ip: str, port: int, host: str, policy: TargetPolicy) -> str | None:
+def refusal_of_address(ip: str, port: int, host: str, policy: TargetPolicy) -> str | None:
     """Return why no socket may be opened to `ip` and `port` for a URL with `host`, as a sentence; else None.
 
     `host` is that of a normalised URL, so that it compares with the policy's names.

@@ -6,7 +6,7 @@ from ipaddress import IPv6Address
 from urllib.parse import quote
 
 from webhooks_app.transport.host_names import TargetRefused, parse_host, refuse_if, split_host_and_port
-from webhooks_app.transport.target_policy import ONLY_PUBLIC, TargetPolicy, address_problem
+from webhooks_app.transport.target_policy import ONLY_PUBLIC, TargetPolicy, refusal_of_address
 from webhooks_app.transport.target_ports import DEFAULT_PORTS, port_problem
 
 # What a database column, a log line and every common server take without trouble.
@@ -32,7 +32,7 @@ def normalise_url(url: str, policy: TargetPolicy) -> str:
     scheme, authority, path, query = _split(url, policy)
     host, port = split_host_and_port(authority, DEFAULT_PORTS[scheme])
     name, address = parse_host(host)
-    problem = address_problem(name, port, name, policy) if address else _name_problem(name, port, policy)
+    problem = refusal_of_address(name, port, name, policy) if address else _name_problem(name, port, policy)
     if problem:
         raise TargetRefused(f"{problem} {WAYS_ON}" if problem.endswith(ONLY_PUBLIC) else problem)
     shown_host = f"[{name}]" if isinstance(address, IPv6Address) else name
@@ -62,7 +62,7 @@ def _name_problem(name: str, port: int, policy: TargetPolicy) -> str | None:
         return None
     if name == "localhost" or name.endswith(".localhost"):
         # libcurl answers these itself, always with loopback (RFC 6761, section 6.3).
-        problem = address_problem("127.0.0.1", port, name, policy)
+        problem = refusal_of_address("127.0.0.1", port, name, policy)
         return problem and f"{name} is this machine itself. {problem}"
     if (name, port) in policy.own_listeners:
         return f"{name} port {port} is where this platform itself listens. Deliveries do not go there."

@@ -22,7 +22,8 @@ from webhooks_app.db.models import (
     Workspace,
 )
 from webhooks_app.extensions import db, login
-from webhooks_app.web import forwarded_headers, second_factor_demand
+from webhooks_app.web.middleware import forwarded_headers
+from webhooks_app.web.sign_in import second_factor_demand
 
 Parameters = ParamSpec("Parameters")
 Returned = TypeVar("Returned")

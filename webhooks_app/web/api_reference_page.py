@@ -5,11 +5,11 @@ from typing import Any, NamedTuple
 
 from flask import Blueprint, render_template
 
-from webhooks_app.web import schema_fields
 from webhooks_app.web.api import document, event_schemas
 from webhooks_app.web.api.reference import meaning
+from webhooks_app.web.documents import schema_fields
+from webhooks_app.web.documents.schema_fields import kind
 from webhooks_app.web.responses import PageResponse
-from webhooks_app.web.schema_fields import kind
 
 _METHODS = ("get", "post", "put", "patch", "delete")
 

@@ -21,7 +21,6 @@ from webhooks_app.web import (
     delivery_log_page,
     delivery_log_updates,
     delivery_page,
-    documents,
     endpoint_actions,
     endpoint_choice,
     endpoint_form_pages,
@@ -32,30 +31,33 @@ from webhooks_app.web import (
     find_page,
     health_checks,
     incident_actions,
-    invitation_page,
-    log_in_link_page,
-    log_in_page,
     members_page,
     new_workspace_page,
     operations_page,
-    passkey_pages,
-    password_reset_pages,
     payload_erasure_form,
     profile_page,
     recovery_pages,
     saved_filters_page,
-    second_factor_page,
     settings_page,
     signed_deliveries,
-    single_sign_on_page,
     tokens_page,
     traffic_page,
-    two_factor_page,
     verify_page,
 )
 from webhooks_app.web.access import OWN_ACCOUNT, WEBHOOKS, WORKSPACE, workspace_blueprint
 from webhooks_app.web.api import authentication, document, errors, operations, producer
 from webhooks_app.web.api.all_operations import OPERATIONS
+from webhooks_app.web.documents import documents_page
+from webhooks_app.web.sign_in import (
+    invitation_page,
+    log_in_link_page,
+    log_in_page,
+    passkey_pages,
+    password_reset_pages,
+    second_factor_page,
+    single_sign_on_page,
+    two_factor_page,
+)
 
 AddRoutes = Callable[[Blueprint], None]
 
@@ -129,7 +131,7 @@ OTHER_AREAS: tuple[tuple[str, str | None, *tuple[AddRoutes, ...]], ...] = (
     ("password_resets", "/password-reset", password_reset_pages.add_routes),
     ("health", None, health_checks.add_routes),
     ("api_document", "/api/v1", document.add_routes),
-    ("documents", "/docs", documents.add_routes),
+    ("documents", "/docs", documents_page.add_routes),
 )
 
 

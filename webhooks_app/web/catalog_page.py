@@ -7,7 +7,7 @@ from sqlalchemy import func, not_, select
 
 from webhooks_app.db.models import Endpoint, Subscription
 from webhooks_app.extensions import db, services
-from webhooks_app.web import schema_fields
+from webhooks_app.web.documents import schema_fields
 from webhooks_app.web.responses import PageResponse
 
 

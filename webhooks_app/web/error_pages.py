@@ -12,8 +12,8 @@ from webhooks_app.db import transient_errors
 from webhooks_app.extensions import services
 from webhooks_app.monitoring import write_problems
 from webhooks_app.web.api import errors as api_errors
-from webhooks_app.web.request_checks import HoldsNul, NotUtf8
-from webhooks_app.web.request_origin import ForeignForm
+from webhooks_app.web.middleware.request_checks import HoldsNul, NotUtf8
+from webhooks_app.web.middleware.request_origin import ForeignForm
 
 log = logging.getLogger(__name__)
 

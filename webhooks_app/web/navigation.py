@@ -6,8 +6,9 @@ from flask import g
 
 from webhooks_app.db.models import Role
 from webhooks_app.extensions import services
-from webhooks_app.web import forwarded_headers, operations_page
+from webhooks_app.web import operations_page
 from webhooks_app.web.access import own_workspaces
+from webhooks_app.web.middleware import forwarded_headers
 
 
 class Link(NamedTuple):

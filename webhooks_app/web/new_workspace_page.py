@@ -5,10 +5,10 @@ from flask_login import current_user, login_required
 
 from webhooks_app.accounts import workspaces
 from webhooks_app.extensions import services
-from webhooks_app.web import second_factor_demand
 from webhooks_app.web.access import actor
 from webhooks_app.web.forms.account_forms import NameForm
 from webhooks_app.web.responses import PageResponse
+from webhooks_app.web.sign_in import second_factor_demand
 
 
 def add_routes(blueprint: Blueprint) -> None:

@@ -8,10 +8,10 @@ from webhooks_app.accounts import sessions as account_sessions
 from webhooks_app.core import clock
 from webhooks_app.db.models import UserSession
 from webhooks_app.extensions import db, services
-from webhooks_app.web import current_password, device_names, known_devices, sessions
 from webhooks_app.web.access import actor
 from webhooks_app.web.forms.account_forms import NameForm, PasswordForm
 from webhooks_app.web.responses import PageResponse
+from webhooks_app.web.sign_in import current_password, device_names, known_devices, sessions
 
 
 def add_routes(blueprint: Blueprint) -> None:

@@ -21,14 +21,8 @@ from webhooks_app.endpoints.health import HealthState
 from webhooks_app.extensions import db, services
 from webhooks_app.listeners import overview
 from webhooks_app.listeners.overview import ListenerRow
-from webhooks_app.web import (
-    audit_details,
-    device_names,
-    endpoint_choice,
-    navigation,
-    searched_text,
-    template_links,
-)
+from webhooks_app.web import audit_details, endpoint_choice, navigation, searched_text, template_links
+from webhooks_app.web.sign_in import device_names
 
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d UTC)")
 
@@ -53,7 +47,6 @@ def register(app: Flask) -> None:
         "fine": fine,
         "bytes": size,
         "lower_first": lower_first,
-        "clause": clause,
         "mask_url": url_masking.mask_url,
         "display_parts": text_display.display_parts,
         "device_name": device_names.name_of,
@@ -170,11 +163,6 @@ def size(count: int) -> str:
 def lower_first(label: str) -> str:
     """Return a label for the middle of a sentence; abbreviations stay as they are."""
     return label if label[1:2].isupper() else label[:1].lower() + label[1:]
-
-
-def clause(sentence: str) -> str:
-    """Return a sentence as the end of another: no capital, no full stop."""
-    return lower_first(sentence).removesuffix(".")
 
 
 # ---- Endpoints, deliveries, attempts and recoveries

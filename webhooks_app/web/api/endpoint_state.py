@@ -10,7 +10,6 @@ from webhooks_app.endpoints import health as endpoint_health
 from webhooks_app.events import test_events
 from webhooks_app.events.submissions import NewEvent
 from webhooks_app.extensions import db, services
-from webhooks_app.web import logged_ids
 from webhooks_app.web.api import answer_models, endpoint_answers, endpoint_input, preconditions
 from webhooks_app.web.api.authentication import actor
 from webhooks_app.web.api.endpoints import reload, respond_with
@@ -19,6 +18,7 @@ from webhooks_app.web.api.event_input import LARGEST_EVENT_BYTES
 from webhooks_app.web.api.input_models import EnableInput, HeldChoice, TestEventInput
 from webhooks_app.web.api.loading import load_endpoint
 from webhooks_app.web.api.operations import Operation, respond
+from webhooks_app.web.middleware import logged_ids
 
 
 def disable_endpoint(endpoint_id: str) -> Response:

@@ -22,13 +22,13 @@ from webhooks_app.listeners import (
 from webhooks_app.listeners.listener_limits import TooManyListeners, TooOften
 from webhooks_app.listeners.listener_sessions import ListenerSession
 from webhooks_app.listeners.past_events import AddedEvents
-from webhooks_app.web import logged_ids
 from webhooks_app.web.api import listener_input, listener_models
 from webhooks_app.web.api.authentication import actor, current_token
 from webhooks_app.web.api.errors import refuse
 from webhooks_app.web.api.listener_models import ClaimInput, ListenerInput, ReportInput
 from webhooks_app.web.api.loading import load_workspace, refuse_unknown
 from webhooks_app.web.api.operations import Operation, respond
+from webhooks_app.web.middleware import logged_ids
 from webhooks_app.web.responses import ask_to_wait
 
 

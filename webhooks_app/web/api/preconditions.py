@@ -10,7 +10,7 @@ from werkzeug.http import parse_etags
 from webhooks_app.db.models import Endpoint
 from webhooks_app.db.models.base import microseconds
 from webhooks_app.endpoints.optimistic_lock import ChangedMeanwhile
-from webhooks_app.web.compression import GZIP_SUFFIX
+from webhooks_app.web.middleware.compression import GZIP_SUFFIX
 
 
 def endpoint_etag(endpoint: Endpoint, *, is_masked: bool = False) -> str:

@@ -14,13 +14,13 @@ from webhooks_app.db.models import Delivery, Event
 from webhooks_app.events import fan_out_runs
 from webhooks_app.events.submissions import Accepted, Submission
 from webhooks_app.extensions import services
-from webhooks_app.web import logged_ids
 from webhooks_app.web.api import answer_models, event_input, rate_limit_headers
 from webhooks_app.web.api.authentication import current_token
 from webhooks_app.web.api.errors import refuse
 from webhooks_app.web.api.operations import Operation
 from webhooks_app.web.api.preconditions import etag_of, with_etag
 from webhooks_app.web.api.request_body import read_json
+from webhooks_app.web.middleware import logged_ids
 
 # What the web's server adds to the WSGI environment; no client can set a name without HTTP_ before it.
 FAILURE_KEY = "webhooks_app.failure"

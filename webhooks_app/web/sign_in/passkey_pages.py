@@ -13,13 +13,13 @@ from webhooks_app.accounts.passkey_ceremonies import LARGEST_ANSWER, PasskeyRefu
 from webhooks_app.accounts.passkeys import TooManyPasskeys
 from webhooks_app.db.models import Passkey, SignInMethod, User
 from webhooks_app.extensions import db, services
-from webhooks_app.web import current_password, device_names, log_ins
 from webhooks_app.web.access import actor
 from webhooks_app.web.forms.account_forms import ConfirmationForm, NameForm, check_name
-from webhooks_app.web.log_in_page import refused_page
-from webhooks_app.web.passkey_options import browser_key
 from webhooks_app.web.profile_page import render_profile
 from webhooks_app.web.responses import PageResponse
+from webhooks_app.web.sign_in import current_password, device_names, log_ins
+from webhooks_app.web.sign_in.log_in_page import refused_page
+from webhooks_app.web.sign_in.passkey_options import browser_key
 
 log = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from webhooks_app.accounts.input_rules import LONGEST_PASSWORD
 from webhooks_app.core import clock, passwords
 from webhooks_app.db.models import SignInMethod, User
 from webhooks_app.extensions import db, end_snapshot, services
-from webhooks_app.web import known_devices, log_ins, passkey_options, sessions
 from webhooks_app.web.access import actor, source_of
 from webhooks_app.web.responses import PageResponse
+from webhooks_app.web.sign_in import known_devices, log_ins, passkey_options, sessions
 
 REFUSAL = "E-mail or password is wrong."
 NO_PASSWORDS = "Passwords are not taken on this platform. Log in by single sign-on."

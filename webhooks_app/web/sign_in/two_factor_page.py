@@ -9,11 +9,11 @@ from markupsafe import Markup
 from webhooks_app.accounts import recovery_codes, second_factors, totp
 from webhooks_app.accounts.second_factors import AlreadyOn
 from webhooks_app.extensions import db, services
-from webhooks_app.web import current_password, known_devices, second_factor_demand, sessions
 from webhooks_app.web.access import actor
 from webhooks_app.web.forms.account_forms import ConfirmationForm
 from webhooks_app.web.responses import PageResponse
-from webhooks_app.web.second_factor_page import CodeForm
+from webhooks_app.web.sign_in import current_password, known_devices, second_factor_demand, sessions
+from webhooks_app.web.sign_in.second_factor_page import CodeForm
 
 WRONG_CODE = "This is not the app’s present code. Is the clock of that device right?"
 LATE = "That took too long. Set it up anew: the app needs another key."

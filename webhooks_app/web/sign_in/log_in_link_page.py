@@ -6,8 +6,8 @@ from webhooks_app.accounts import log_in_links
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.db.models import SignInMethod, User
 from webhooks_app.extensions import db, services
-from webhooks_app.web import log_ins
 from webhooks_app.web.responses import PageResponse
+from webhooks_app.web.sign_in import log_ins
 
 CLOSED = "This link was used or has expired. Ask for another."
 

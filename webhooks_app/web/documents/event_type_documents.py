@@ -5,9 +5,9 @@ import json
 from webhooks_app.core.ids import PLACEHOLDER_TOKEN
 from webhooks_app.events.catalog import Catalog
 from webhooks_app.events.event_types import EventType
-from webhooks_app.web import schema_fields
-from webhooks_app.web.document_blocks import Block, CodeBlock, Heading, Paragraph, Table, json_code
-from webhooks_app.web.schema_fields import SchemaField
+from webhooks_app.web.documents import schema_fields
+from webhooks_app.web.documents.document_blocks import Block, CodeBlock, Heading, Paragraph, Table, json_code
+from webhooks_app.web.documents.schema_fields import SchemaField
 
 _SIGNATURE = "[signature](../consumers.md#verify-the-signature)"
 _ENVELOPE = {

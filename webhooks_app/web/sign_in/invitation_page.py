@@ -10,9 +10,9 @@ from webhooks_app.accounts.users import EmailTaken
 from webhooks_app.core import clock, passwords
 from webhooks_app.db.models import Invitation, SignInMethod, User
 from webhooks_app.extensions import db, services
-from webhooks_app.web import known_devices, sessions
 from webhooks_app.web.forms.account_forms import AcceptForm
 from webhooks_app.web.responses import PageResponse
+from webhooks_app.web.sign_in import known_devices, sessions
 
 CLOSED = "This invitation was used, withdrawn or has expired. Ask whoever sent it for another."
 

@@ -23,7 +23,7 @@ from werkzeug.wrappers import Response
 
 from webhooks_app import config
 from webhooks_app.extensions import services
-from webhooks_app.web import deployed_documents
+from webhooks_app.web.documents import deployed_documents
 
 # The console's policy, with the theme's icons, which its stylesheet has within it.
 CONTENT_SECURITY_POLICY = (

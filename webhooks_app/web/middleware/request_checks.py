@@ -8,7 +8,7 @@ from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from webhooks_app.core import text_display
-from webhooks_app.web import forwarded_headers
+from webhooks_app.web.middleware import forwarded_headers
 
 
 class EncodedBody(UnsupportedMediaType):

@@ -13,9 +13,9 @@ from typing import NamedTuple
 from webhooks_app.events import catalog as catalogs
 from webhooks_app.events.catalog import Catalog
 from webhooks_app.events.event_types import EventType
-from webhooks_app.web import document_search, event_type_documents
-from webhooks_app.web.document_blocks import Block, Heading, anchor, as_html, as_markdown
-from webhooks_app.web.document_search import SearchedPage
+from webhooks_app.web.documents import document_search, event_type_documents
+from webhooks_app.web.documents.document_blocks import Block, Heading, anchor, as_html, as_markdown
+from webhooks_app.web.documents.document_search import SearchedPage
 
 _FOLDER = "events/"
 _INDEX = "index"

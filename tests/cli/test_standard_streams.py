@@ -10,7 +10,7 @@ from webhooks_app import config
 
 PRINT = """
 import os, sys
-from webhooks_app.core import standard_streams
+from webhooks_app.cli import standard_streams
 standard_streams.make_robust()
 print("Starting \\u2026 \\xfc \\udcff \\u201cx\\u201d")
 print("stopping \\u2026", file=sys.stderr)
@@ -59,7 +59,7 @@ def test_a_stream_that_is_closed_is_no_other_file_later(closed: str) -> None:
 
 LOG = """
 import sys
-from webhooks_app.core import standard_streams
+from webhooks_app.cli import standard_streams
 standard_streams.make_robust()
 {outlast}
 for number in range(3000):
@@ -98,7 +98,7 @@ def test_a_reader_that_is_gone_is_still_noticed() -> None:
 
 DIE = """
 import os, sys
-from webhooks_app.core import standard_streams
+from webhooks_app.cli import standard_streams
 standard_streams.outlast_full_disk()
 print("error: a line", file=sys.stderr)
 print("a line")

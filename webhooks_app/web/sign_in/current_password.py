@@ -9,8 +9,8 @@ from webhooks_app.accounts import log_in_limits, users
 from webhooks_app.core import clock, passwords
 from webhooks_app.db.models import SignInMethod, UserSession
 from webhooks_app.extensions import end_snapshot, services
-from webhooks_app.web import sessions
 from webhooks_app.web.access import source_of
+from webhooks_app.web.sign_in import sessions
 
 WRONG = "This is not your current password."
 STALE = "Without one, log in anew and come back within a quarter of an hour."

@@ -6,8 +6,8 @@ from flask_login import current_user
 from webhooks_app.accounts import second_factors
 from webhooks_app.db.models import SignInMethod
 from webhooks_app.extensions import db, services
-from webhooks_app.web import sessions
 from webhooks_app.web.responses import is_fragment
+from webhooks_app.web.sign_in import sessions
 
 # Whoever signs in so has shown what they have, or their provider has seen to it.
 _ENOUGH = frozenset({SignInMethod.SSO, SignInMethod.PASSKEY})

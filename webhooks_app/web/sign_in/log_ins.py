@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response
 from webhooks_app.accounts import users
 from webhooks_app.db.models import SignInMethod, User
 from webhooks_app.extensions import db, services
-from webhooks_app.web import known_devices, sessions
+from webhooks_app.web.sign_in import known_devices, sessions
 
 WAIT_SECONDS = 600
 _WAITING = "second_factor"

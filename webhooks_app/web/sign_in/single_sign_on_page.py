@@ -15,11 +15,11 @@ from webhooks_app.accounts.oidc_provider import Claims, Flow, Provider
 from webhooks_app.accounts.provider_requests import ProviderAway
 from webhooks_app.db.models import SignInMethod, User
 from webhooks_app.extensions import db, services
-from webhooks_app.web import current_password, log_ins
 from webhooks_app.web.access import actor
 from webhooks_app.web.forms.account_forms import ConfirmationForm
-from webhooks_app.web.log_in_page import refused_page
 from webhooks_app.web.responses import PageResponse
+from webhooks_app.web.sign_in import current_password, log_ins
+from webhooks_app.web.sign_in.log_in_page import refused_page
 
 log = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from webhooks_app.accounts.log_in_limits import LogInLimits
 from webhooks_app.core import clock
 from webhooks_app.db.models import User
 from webhooks_app.extensions import services
-from webhooks_app.web import known_devices, log_ins, passkey_options
 from webhooks_app.web.access import source_of
 from webhooks_app.web.responses import PageResponse
+from webhooks_app.web.sign_in import known_devices, log_ins, passkey_options
 
 REFUSAL = "This code is wrong, or was used already. Wait for the next one."
 LOCKED = "Too many wrong codes. Wait a quarter of an hour, then log in again."

@@ -1,0 +1,1 @@
+"""The documents as pages of the console, and their search."""
