@@ -158,3 +158,15 @@ def test_what_a_connection_to_a_new_file_is_set_to(
         found = {each: connection.exec_driver_sql(f"PRAGMA {each}").scalar_one() for each in promised}
     engine.dispose()
     assert found == promised
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("database_limits", [DatabaseLimits(lock_seconds=3600)], indirect=True)
+@pytest.mark.usefixtures("workspace")
+def test_a_connection_that_has_its_turn_does_not_wait_for_it_again(database: WriteDatabase) -> None:
+    with database.begin() as connection:
+        writing = connection.engine
+    with writing.connect() as kept:
+        for _ in range(2):
+            with kept.begin():
+                kept.execute(NAMES)

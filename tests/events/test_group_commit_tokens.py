@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 from tests.conftest import TESTER, Workspace
 from tests.events.test_group_commit import EVENT, SECONDS, accepted_of, count, held_back, submit
 from tests.failing import failing
+from tests.statements import told_of_statements
 from tests.waiting import wait_for
 from webhooks_app.accounts import api_tokens
 from webhooks_app.core import passwords
@@ -126,6 +127,35 @@ def test_two_tokens_of_a_workspace_make_one_delivery_for_each_endpoint(
     made = db.session.execute(select(Delivery.event_id, Delivery.endpoint_id)).all()
     assert len(made) == len(set(made)) == 6
     assert {each.endpoint_id for each in made} == set(endpoints)
+
+
+def test_what_a_group_needs_of_a_tokens_allowance_is_taken_at_once(
+    workspace: Workspace, database: WriteDatabase, group_commit: GroupCommit
+) -> None:
+    token = api_tokens.create(database, workspace.id, "slow", rate_per_second=1, burst=30, actor=TESTER)
+    taken: list[str] = []
+
+    def note(statement: str, _values: object) -> None:
+        if "UPDATE token_allowances" in statement:
+            taken.append(statement)
+
+    def send(events: int) -> Future[SubmissionResult]:
+        future: Future[SubmissionResult] = Future()
+        submission = Submission("", [EVENT] * events)
+        group_commit.submit(submission, future.set_result, token_hash=passwords.hash_token(token))
+        return future
+
+    with told_of_statements(note):
+        assert len(accepted_of(send(2))) == 2  # of the three that were taken
+        once = len(taken)
+        with held_back() as commits:
+            first = submit(group_commit, Submission(workspace.id, [EVENT]))
+            assert commits.started.wait(SECONDS)
+            futures = [send(events) for events in (1, 4, 4)]
+            commits.may_go_on.set()
+            for future in (*first, *futures):
+                accepted_of(future)
+    assert (once, len(taken)) == (1, 2)
 
 
 def test_an_event_is_accepted_though_the_use_of_its_token_cannot_be_recorded(

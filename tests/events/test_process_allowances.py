@@ -264,6 +264,32 @@ def test_what_a_process_holds_is_used_before_more_is_taken(
 
 
 @pytest.mark.usefixtures("token_clock")
+def test_for_what_comes_soon_no_more_is_taken_than_is_not_in_hand(
+    workspace: Workspace, databases: Databases
+) -> None:
+    token, limits = new_token(databases, workspace, RateLimit(1, 1000)), ProcessAllowances(databases.write)
+    assert admitted(limits, token, 50, soon=100)
+    assert admitted(limits, token, 60, soon=200)
+    db.session.rollback()
+    with counted_commits() as commits:
+        assert admitted(limits, token, 140)
+        assert commits == []
+        assert admitted(limits, token)
+        assert len(commits) == 1
+
+
+@pytest.mark.usefixtures("token_clock")
+def test_of_a_token_that_has_no_limit_any_more_nothing_is_said(
+    workspace: Workspace, databases: Databases
+) -> None:
+    token, limits = new_token(databases, workspace, SLOW), ProcessAllowances(databases.write)
+    assert admitted(limits, token)
+    assert limits.allowance_of(token.token_hash) is not None
+    assert admitted(limits, replace(token, limit=None))
+    assert limits.allowance_of(token.token_hash) is None
+
+
+@pytest.mark.usefixtures("token_clock")
 @pytest.mark.parametrize(("burst", "held"), [(1000, 199), (50, 50)])
 def test_what_a_process_holds_stays_when_the_limit_changes_up_to_the_new_burst(
     workspace: Workspace, databases: Databases, burst: int, held: int
@@ -335,6 +361,20 @@ def test_when_a_token_was_refused_last_is_recorded(
         return db.session.scalar(select(TokenAllowance.refused_at))
 
     wait_for(refused_at)
+
+
+def test_of_several_refusals_within_a_minute_the_first_is_recorded(
+    workspace: Workspace, databases: Databases, token_clock: TokenClock
+) -> None:
+    token, limits = new_token(databases, workspace, SLOW), ProcessAllowances(databases.write)
+    limits.record_refusal(token)  # which this process has not heard of
+    assert admitted(limits, token)
+    db.session.rollback()
+    with counted_commits() as commits:
+        for seconds, recorded in ((0.0, 1), (59.9, 1), (60.0, 2), (119.9, 2)):
+            token_clock.seconds = seconds
+            limits.record_refusal(token)
+            assert len(commits) == recorded
 
 
 def test_a_refusal_that_cannot_be_recorded_is_logged(

@@ -48,6 +48,15 @@ def test_attempts_count_by_code_and_by_type_for_endpoint_and_workspace(
     assert sums(workspace.id, Facet.EVENT_TYPE) == {(SLOT, "batch-lifecycle"): (4, 3)}
 
 
+def test_attempts_of_one_kind_count_together(workspace: Workspace, database: WriteDatabase) -> None:
+    endpoint = workspace.endpoint(URL)
+    workspace.send(5)
+    outcomes = [DELIVERED, DELIVERED, NOT_FOUND, NOT_FOUND, NOT_FOUND]
+    claims = zip(claim(database, 5), outcomes, strict=True)
+    write(database, *(attempted(each, outcome, at=SLOT) for each, outcome in claims))
+    assert sums(endpoint, Facet.RESPONSE) == {(SLOT, "200"): (2, 0), (SLOT, "404"): (3, 3)}
+
+
 def test_a_late_success_and_a_stale_failure_count_as_what_is_recorded_of_them(
     workspace: Workspace, database: WriteDatabase
 ) -> None:
