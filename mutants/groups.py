@@ -21,6 +21,35 @@ def _group(package: str, modules: str, *tests: str) -> Group:
 
 GROUPS = (
     _group("webhooks_app/core", "ids signing retry_schedule passwords", "tests/core", "tests/accounts"),
+    _group("webhooks_app/core", "encryption outcomes rate_limit", "tests/core"),
+    _group(
+        "webhooks_app/endpoints",
+        "destinations",
+        *("tests/worker/test_signed_requests.py", "tests/worker/test_dispatcher.py"),
+        *("tests/worker/test_send_data.py", "tests/worker/test_unsendable_deliveries.py"),
+        *("tests/endpoints/test_custom_headers.py", "tests/events/test_fan_out.py"),
+    ),
+    _group(
+        "webhooks_app/db",
+        "attempt_inserts delivery_queue traffic_sql",
+        *("tests/db/test_delivery_queue.py", "tests/worker/test_recording.py"),
+        *("tests/worker/test_attempt_rows.py", "tests/worker/test_traffic_counters.py"),
+        *("tests/worker/test_unsendable_deliveries.py", "tests/deliveries/test_cancellations.py"),
+    ),
+    _group(
+        "webhooks_app/db",
+        "delivery_inserts event_values bulk_sql",
+        *("tests/db/test_event_inserts.py", "tests/events/test_fan_out.py", "tests/events/test_accept.py"),
+        *("tests/events/test_fan_out_runs.py", "tests/worker/test_recording.py"),
+        "tests/db/test_event_conditions.py",
+    ),
+    _group(
+        "webhooks_app/web/api",
+        "authentication event_input",
+        *("tests/web/api/test_authentication.py", "tests/web/api/test_producer.py"),
+        *("tests/web/api/test_errors.py", "tests/server/test_event_intake.py"),
+    ),
+    _group("webhooks_app/server", "event_intake", "tests/server/test_event_intake.py"),
     _group(
         "webhooks_app/transport",
         "address_rules allow_list host_names target_policy target_ports target_urls",

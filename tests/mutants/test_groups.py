@@ -5,7 +5,13 @@ from pathlib import Path
 
 from mutants.groups import GROUPS, LEFT_OUT, ROOT
 
-WANTED = ("webhooks_app/worker/*.py", "webhooks_app/events/*.py", "webhooks_app/accounts/*token*.py")
+WANTED = (
+    *("webhooks_app/worker/*.py", "webhooks_app/events/*.py", "webhooks_app/accounts/*token*.py"),
+    *("webhooks_app/db/*inserts.py", "webhooks_app/db/event_values.py", "webhooks_app/db/delivery_queue.py"),
+    *("webhooks_app/core/outcomes.py", "webhooks_app/core/encryption.py", "webhooks_app/core/rate_limit.py"),
+    *("webhooks_app/endpoints/destinations.py", "webhooks_app/server/event_intake.py"),
+    *("webhooks_app/web/api/authentication.py", "webhooks_app/web/api/event_input.py"),
+)
 GROUPED = [module for group in GROUPS for module in group.modules]
 
 

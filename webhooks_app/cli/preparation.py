@@ -1,13 +1,14 @@
 """What `run` does before it starts the processes: Redis, the database's schema, the demo."""
 
 import json
+from importlib import import_module
 from typing import Any
 
 from webhooks_app.app import create_app
 from webhooks_app.cli import demo
 from webhooks_app.cli.command_services import exit_on_command_error
 from webhooks_app.cli.maintenance import bring_up_to_date
-from webhooks_app.config import Settings
+from webhooks_app.config import ConfigError, Settings
 from webhooks_app.core import logging_setup
 from webhooks_app.db.database_limits import COMMAND_LIMITS
 from webhooks_app.events.catalog import Catalog
@@ -30,6 +31,7 @@ def prepare(settings: Settings, consumer_port: int) -> str:
     """
     with exit_on_command_error():
         redis = _redis_command(settings)
+        _require_consumer()
         shown = _prepare_database(settings, consumer_port)
     return json.dumps({"redis": redis, "shown": shown})
 
@@ -39,6 +41,13 @@ def _redis_command(settings: Settings) -> list[str] | None:
         return embedded_redis.command(settings)
     redis_start.wait_until_ready(settings.redis_url, seconds=_REDIS_PATIENCE_SECONDS)
     return None
+
+
+def _require_consumer() -> None:
+    try:
+        import_module("standardwebhooks")  # an extra, which production does without
+    except ImportError:
+        raise ConfigError("No demo consumer to start: pip install 'webhooks-app[embedded]'.") from None
 
 
 def _prepare_database(settings: Settings, consumer_port: int) -> dict[str, str]:

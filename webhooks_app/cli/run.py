@@ -26,7 +26,8 @@ def run() -> None:
     """Run everything on this machine.
 
     That is the web, a worker, the scheduler, a Redis unless REDIS_URL names one, and a consumer to try it on.
-    All that it writes is in one folder, WEBHOOKS_INSTANCE. Its Redis comes with the extra `embedded`.
+    All that it writes is in one folder, WEBHOOKS_INSTANCE. Its Redis and the consumer need the extra
+    `embedded`.
     """
     with exit_on_start_error():
         sys.exit(_run())
