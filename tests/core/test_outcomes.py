@@ -1,7 +1,14 @@
 import pytest
 from sqlalchemy import String
 
-from webhooks_app.core.outcomes import LONGEST_DETAIL, Outcome, OutcomeClass, classify_status, latency_bucket
+from webhooks_app.core.outcomes import (
+    LONGEST_DETAIL,
+    Outcome,
+    OutcomeClass,
+    classify_status,
+    latency_bucket,
+    response_name,
+)
 from webhooks_app.db.models import Attempt
 
 
@@ -28,6 +35,27 @@ def test_every_status_maps_to_its_class() -> None:
 @pytest.mark.parametrize("status", [0, -1, 99, 1000, 2000, 20_000])
 def test_what_is_no_status_is_no_success(status: int) -> None:
     assert classify_status(status) is OutcomeClass.INVALID_RESPONSE
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "name"),
+    [
+        (OutcomeClass.SUCCESS, 204, "204"),
+        (OutcomeClass.HTTP_4XX, 404, "404"),
+        (OutcomeClass.HTTP_4XX, 0, "http_4xx"),
+        (OutcomeClass.TIMEOUT, None, "timeout"),
+        (OutcomeClass.CONNECTION_LOST, 200, "connection_lost"),  # before the end of the head
+    ],
+)
+def test_an_end_is_counted_by_its_status_where_that_is_final(
+    kind: OutcomeClass, status: int | None, name: str
+) -> None:
+    assert response_name(kind, status) == name
+
+
+def test_an_outcome_is_whole_and_in_time_unless_it_says_otherwise() -> None:
+    outcome = Outcome(OutcomeClass.SUCCESS)
+    assert not outcome.truncated and not outcome.reached_deadline
 
 
 def test_only_2xx_is_success() -> None:

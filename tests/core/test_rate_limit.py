@@ -20,3 +20,7 @@ def test_the_window_is_how_long_an_empty_bucket_takes_to_fill(rate: int, burst: 
 @pytest.mark.parametrize(("count", "left", "seconds"), [(1, 0, 1), (21, 0.5, 3), (20, 20.0, 0), (1, 5, 0)])
 def test_waits_are_whole_seconds_and_never_too_short(count: int, left: float, seconds: int) -> None:
     assert RateLimit(10, 100).seconds_until(count, left) == seconds
+
+
+def test_a_limit_is_told_with_its_burst() -> None:
+    assert str(RateLimit(1000, 20_000)) == "1,000 events a second, 20,000 at once"

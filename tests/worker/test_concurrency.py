@@ -231,6 +231,15 @@ def test_idle_endpoints_are_forgotten_when_there_are_many_and_busy_ones_kept() -
     assert concurrency.of("learned").limit == INITIAL
 
 
+def test_the_busiest_are_named_down_to_one_request() -> None:
+    concurrency = Concurrency(100, ConcurrencyLimits(initial=8))
+    for name in ("a", "b", "b", "c"):
+        concurrency.start_request(name)
+    concurrency.end_request("c")
+    assert concurrency.busiest(5) == [("b", 2, 8), ("a", 1, 8)]
+    assert concurrency.busiest(1) == [("b", 2, 8)]
+
+
 def test_one_quick_error_does_not_put_an_endpoint_behind_all_mute_ones() -> None:
     concurrency = new()
     unresponsive = [f"m{number}" for number in range(1000)]

@@ -4,8 +4,10 @@ import json
 
 import pytest
 from sqlalchemy import Connection, delete, event, insert, select, update
+from sqlalchemy.exc import OperationalError
 
 from tests.conftest import Workspace
+from tests.failing import failing
 from tests.receivers import Receiver
 from tests.worker.attempted import URL, attempts, claim
 from webhooks_app.core import clock, ids
@@ -150,6 +152,31 @@ def test_an_endpoint_that_changes_often_has_few_rows(workspace: Workspace, datab
     assert stored() == [(endpoint_id, ',["a","1"]')]
 
 
+def test_past_so_many_that_are_known_all_are_looked_up_anew(
+    workspace: Workspace, database: WriteDatabase
+) -> None:
+    endpoint_id = workspace.endpoint(URL)
+    for _ in range(3):
+        workspace.send()
+    known = StoredHeaders(database, remembered=1)
+    one, two, three = claimed_with(database, *(f',["a","{number}"]' for number in range(3)))
+    known.digests([one, two])
+    found = known.digests([two, three])
+    assert set(found) == {(endpoint_id, each.constant_headers) for each in (two, three)}
+    assert None not in found.values()
+
+
+def test_while_the_database_does_not_answer_none_counts_as_known(
+    workspace: Workspace, database: WriteDatabase
+) -> None:
+    endpoint_id = workspace.endpoint(URL)
+    workspace.send()
+    some, known = claimed_with(database, ',["a","b"]'), StoredHeaders(database)
+    with failing(database, "INSERT INTO constant_headers"), pytest.raises(OperationalError):
+        known.digests(some)
+    assert known.digests(some)[endpoint_id, ',["a","b"]'] is not None
+
+
 def test_without_its_endpoint_nothing_is_stored_and_no_outcome_lost(
     workspace: Workspace, database: WriteDatabase
 ) -> None:
@@ -160,14 +187,15 @@ def test_without_its_endpoint_nothing_is_stored_and_no_outcome_lost(
     assert set(StoredHeaders(database).digests([claimed]).values()) == {None}
 
 
+@pytest.mark.parametrize("others", [0, 1, 2])
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_what_the_database_refuses_stays_in_the_attempt_and_keeps_no_other_from_sharing(
-    workspace: Workspace, database: WriteDatabase, caplog: pytest.LogCaptureFixture
+    workspace: Workspace, database: WriteDatabase, caplog: pytest.LogCaptureFixture, others: int
 ) -> None:
     endpoint_id = workspace.endpoint(URL)
-    for _ in range(3):
+    for _ in range(1 + others):
         workspace.send()
-    refused, *taken = ',["a","\0"]', ',["a","1"]', ',["a","2"]'
+    refused, *taken = ',["a","\0"]', *(f',["a","{number}"]' for number in range(others))
     digests = StoredHeaders(database).digests(claimed_with(database, refused, *taken))
 
     assert digests[endpoint_id, refused] is None

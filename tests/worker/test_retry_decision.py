@@ -112,3 +112,9 @@ def test_a_retry_after_pauses_the_endpoint_for_a_minute_at_most(
 )
 def test_without_a_wait_asked_for_the_endpoint_is_not_paused(status: int, header: str) -> None:
     assert pause(Outcome(classify_status(status), status=status, retry_after=header)) is None
+
+
+def test_a_test_is_attempted_once() -> None:
+    failed = Outcome(OutcomeClass.TIMEOUT)
+    decision = decide(failed, attempts_in_schedule=1, delays=DELAYS, chance=0, now=NOW, is_test=True)
+    assert decision == RetryDecision(DeliveryState.FAILED, None)

@@ -37,7 +37,7 @@ def take(database: WriteDatabase, token_id: str, limit: RateLimit, *, least: int
         shorten_lock_timeout(connection, _LOCK_SECONDS)
         full_at = _lock(connection, token_id)
         now = database_clock.read(connection)  # once the row is ours
-        grant, full_at = decide(full_at or now, now, limit, least=least, most=most)
+        grant, full_at = decide(full_at, now, limit, least=least, most=most)
         if grant.taken:
             row = update(TokenAllowance).where(TokenAllowance.token_id == token_id)
             connection.execute(row.values(full_at=full_at))
@@ -66,12 +66,12 @@ def decide(
     return Grant(taken, left - taken), full_at + timedelta(seconds=taken / limit.per_second)
 
 
-def _lock(connection: WriteConnection, token_id: str) -> datetime | None:
-    """Return when the allowance is full, with its row locked; None for one that was not used before."""
+def _lock(connection: WriteConnection, token_id: str) -> datetime:
+    """Return when the allowance is full, with its row locked; one that was not used before is full now."""
     statement = select(TokenAllowance.full_at).where(TokenAllowance.token_id == token_id).with_for_update()
     found: datetime | None = connection.scalar(statement)
     if found is None:
         row = {"token_id": token_id, "full_at": database_clock.read(connection)}
         upsert.insert_if_new(connection, TokenAllowance, row)
-        found = connection.scalar(statement)
+        found = connection.execute(statement).scalar_one()
     return found

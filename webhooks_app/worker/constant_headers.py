@@ -49,10 +49,13 @@ class StoredHeaders:
     opened, nothing counts as known.
     """
 
-    def __init__(self, database: WriteDatabase, *, most_each: int = MOST_EACH) -> None:
-        """`most_each` is how many rows an endpoint may have."""
+    def __init__(
+        self, database: WriteDatabase, *, most_each: int = MOST_EACH, remembered: int = _REMEMBERED
+    ) -> None:
+        """`most_each`: rows of an endpoint at most. `remembered`: about how many are known at once."""
         self._database = database.waiting_for_disk()
         self._most_each = most_each
+        self._most_remembered = remembered
         self._digests: dict[_Key, int | None] = {}
         database.on_connect(self._digests.clear)
 
@@ -68,7 +71,7 @@ class StoredHeaders:
             if each.constant_headers is not None
         }
         if unknown := keys - self._digests.keys():
-            if len(self._digests) > _REMEMBERED:
+            if len(self._digests) > self._most_remembered:
                 self._digests.clear()
                 unknown = keys
             self._digests |= dict.fromkeys(unknown) | self._store_accepted(unknown)
