@@ -27,7 +27,8 @@ GROUPS = (
         "destinations",
         *("tests/worker/test_signed_requests.py", "tests/worker/test_dispatcher.py"),
         *("tests/worker/test_send_data.py", "tests/worker/test_unsendable_deliveries.py"),
-        *("tests/endpoints/test_custom_headers.py", "tests/events/test_fan_out.py"),
+        *("tests/endpoints/test_destinations.py", "tests/endpoints/test_custom_headers.py"),
+        "tests/events/test_fan_out.py",
     ),
     _group(
         "webhooks_app/db",
