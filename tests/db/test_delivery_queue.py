@@ -1,5 +1,6 @@
 """Into the queue and out of it, together with the deliveries' state."""
 
+import pytest
 from sqlalchemy import select, update
 
 from tests.conftest import Workspace
@@ -47,7 +48,8 @@ def test_what_returns_to_the_queue_goes_on_behind_the_generation_it_left_with(
     now = clock.now()
     with database.begin() as connection:
         connection.execute(update(PendingDelivery).values(generation=7))
-        delivery_queue.remove_endpoint(connection, endpoint_id, DeliveryState.CANCELED, now=now)
+        removed = delivery_queue.remove_endpoint(connection, endpoint_id, DeliveryState.CANCELED, now=now)
+        assert removed == 2
     assert queue() == []
     named = list(db.session.scalars(select(Delivery.id).where(Delivery.finished_at == now)))
     assert len(named) == 2
@@ -58,3 +60,20 @@ def test_what_returns_to_the_queue_goes_on_behind_the_generation_it_left_with(
         assert delivery_queue.count_due(connection, endpoint_id, now=now, limit=1) == 1
 
     assert [(row.generation, row.expired_leases, row.next_attempt_at) for row in queue()] == [(7, 0, now)] * 2
+
+
+@pytest.mark.parametrize(
+    ("state", "is_finished"), [(DeliveryState.HELD, False), (DeliveryState.CANCELED, True)]
+)
+def test_what_leaves_the_queue_is_due_no_more_and_finished_only_if_it_was_canceled(
+    workspace: Workspace, database: WriteDatabase, state: DeliveryState, is_finished: bool
+) -> None:
+    endpoint_id = workspace.endpoint("https://a.example.com/")
+    workspace.send()
+    now = clock.now()
+    with database.begin() as connection:
+        delivery_queue.remove_endpoint(connection, endpoint_id, state, now=now)
+    db.session.rollback()
+    [delivery] = db.session.scalars(select(Delivery))
+    assert (delivery.state, delivery.next_attempt_at) == (state, None)
+    assert delivery.finished_at == (now if is_finished else None)
