@@ -77,6 +77,7 @@ def test_all_of_a_batch_is_made_in_several_transactions(
 
     assert [each.deliveries for each in accepted] == [5] * 6
     assert made() == {(each.id, name): 1 for each in accepted for name in names}
+    assert set(db.session.scalars(select(Delivery.is_test))) == {False}
     assert not is_any_rest()
 
 

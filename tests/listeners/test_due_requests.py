@@ -11,7 +11,7 @@ from tests.monitoring.test_stored_formats import report
 from tests.worker.attempted import attempts, damage, damage_text, deliveries, exchange, make_due
 from webhooks_app.core import clock
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import AttemptRollup, DeliveryState, PendingDelivery
+from webhooks_app.db.models import AttemptRollup, DeliveryState, Endpoint, PendingDelivery
 from webhooks_app.extensions import db, services
 from webhooks_app.listeners import due_requests
 from webhooks_app.listeners.due_requests import LEASE_MARGIN
@@ -113,3 +113,7 @@ def test_whoever_waits_hears_of_what_is_due_and_of_the_end(
         assert due_requests.find_due(connection, both, now=due_at) == {first.endpoint_id}
         assert due_requests.find_due(connection, both, now=due_at - timedelta(microseconds=1)) == set()
         assert due_requests.find_due(connection, both[1:], now=due_at) == set()
+    with database.begin() as connection:
+        connection.execute(update(Endpoint).where(Endpoint.id == both[1]).values(deleted_at=clock.now()))
+    with services().read.connect_autocommit() as connection:
+        assert due_requests.find_due(connection, both, now=due_at) == set(both)

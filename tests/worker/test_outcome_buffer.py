@@ -124,7 +124,11 @@ def test_outcomes_are_as_old_as_the_oldest(
 
 
 def test_outcomes_outlast_an_outage_and_are_dropped_with_their_leases(
-    workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace,
+    database: WriteDatabase,
+    wake_ups: WakeUps,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """As the deliveries are then due again. Each new try says that an earlier one may have written."""
     workspace.endpoint(URL)
@@ -154,6 +158,7 @@ def test_outcomes_outlast_an_outage_and_are_dropped_with_their_leases(
     is_away = False
     buffer.write()
     assert (bool(buffer), buffer.recorded, retries) == (False, 1, [False, True, True])
+    assert "outcomes_lost" not in caplog.messages
 
     is_away = True
     buffer.add(lost)
