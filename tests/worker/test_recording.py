@@ -397,6 +397,21 @@ def test_what_is_not_counted_means_nothing_for_its_endpoint(
     assert db.session.get_one(EndpointHealth, endpoint).failure_count == 0
 
 
+def test_an_attempt_of_a_test_means_nothing_for_its_endpoint(
+    workspace: Workspace, database: WriteDatabase
+) -> None:
+    endpoint = workspace.endpoint(URL)
+    workspace.send()
+    with database.begin() as connection:
+        connection.execute(update(PendingDelivery).values(is_test=True))
+    write(database, *(finished(each, TIMED_OUT) for each in claim(database)))
+
+    db.session.rollback()
+    assert [each.outcome for each in attempts()] == ["timeout"]
+    assert db.session.scalars(select(AttemptRollup)).all() == []
+    assert db.session.get_one(EndpointHealth, endpoint).failure_count == 0
+
+
 @pytest.mark.parametrize("is_erased", [False, True])
 def test_of_a_late_success_whose_payload_was_erased_no_headers_are_kept(
     workspace: Workspace, database: WriteDatabase, is_erased: bool

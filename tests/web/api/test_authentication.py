@@ -1,7 +1,7 @@
 """The token of a request."""
 
 import pytest
-from flask import Flask
+from flask import Flask, g
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
@@ -9,9 +9,13 @@ from tests.conftest import TESTER, Workspace
 from tests.reading import json_of
 from tests.web.api.events import EVENT
 from webhooks_app.accounts import api_tokens
+from webhooks_app.accounts.api_tokens import LiveToken
+from webhooks_app.accounts.audit import Actor
+from webhooks_app.accounts.token_scopes import TokenScope
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import ApiToken
 from webhooks_app.extensions import db
+from webhooks_app.web.api import authentication
 
 
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Basic abc", "Bearer tok_wrong", "Bearer tok_\u00e9"])
@@ -26,6 +30,27 @@ def test_a_request_without_a_valid_token_is_refused(
     assert challenge.startswith("Bearer realm=")
     was_sent = (header or "").startswith("Bearer tok")
     assert ('error="invalid_token"' in challenge) == was_sent  # RFC 6750, section 3.1
+    message = json_of(response)["error"]["message"]
+    assert (message == "This API token is not valid.") == was_sent
+
+
+def test_a_token_that_may_not_do_that_is_told_which_scope_it_takes(
+    client: FlaskClient, workspace: Workspace, database: WriteDatabase
+) -> None:
+    token = api_tokens.create(database, workspace.id, "app", scopes=[TokenScope.EVENTS_SEND], actor=TESTER)
+    response = client.get("/api/v1/endpoints", headers={"Authorization": f"Bearer {token}"})
+    error = json_of(response)["error"]
+    assert (response.status_code, error["code"]) == (403, "insufficient_scope")
+    assert "it needs the scope endpoints:read" in error["message"]
+    challenge = 'Bearer realm="webhooks", error="insufficient_scope", scope="endpoints:read"'  # section 3.1
+    assert response.headers["WWW-Authenticate"] == challenge
+
+
+@pytest.mark.parametrize("address", ["192.0.2.9", None])
+def test_who_acts_is_the_token_from_its_address(app: Flask, address: str | None) -> None:
+    with app.test_request_context(environ_base={"REMOTE_ADDR": address} if address else {}):
+        g.token = LiveToken("tok_1", "ws_1", None, "billing")
+        assert authentication.actor() == Actor("API token “billing” (tok_1)", address or "")
 
 
 def test_the_token_of_an_example_is_known_as_such(client: FlaskClient) -> None:
