@@ -48,7 +48,8 @@ GROUPS = (
         "webhooks_app/web/api",
         "authentication event_input",
         *("tests/web/api/test_authentication.py", "tests/web/api/test_producer.py"),
-        *("tests/web/api/test_errors.py", "tests/server/test_event_intake.py"),
+        *("tests/web/api/test_errors.py", "tests/web/api/test_event_input.py"),
+        *("tests/web/api/test_batch_keys.py", "tests/server/test_event_intake.py"),
     ),
     _group("webhooks_app/server", "event_intake", "tests/server/test_event_intake.py"),
     _group(

@@ -56,6 +56,26 @@ def test_the_end_of_one_is_said_and_leaves_the_others(workspace: Workspace, data
     assert '"asked for"' in details
 
 
+def test_what_is_no_listener_is_not_ended(workspace: Workspace, databases: Databases) -> None:
+    endpoint = workspace.endpoint("https://a.example.com/")
+    workspace.send()
+    assert ending.end(databases.write, endpoint, actor=TESTER) is None
+    assert load(endpoint).is_enabled
+
+
+def test_one_that_was_heard_of_meanwhile_stays_though_another_is_over(
+    workspace: Workspace, databases: Databases
+) -> None:
+    heard, silent = (begin(workspace, name=name).endpoint_id for name in ("heard", "silent"))
+    now = listener(silent).ends_at
+    with databases.write.begin() as connection:
+        later = update(Listener).where(Listener.endpoint_id == heard)
+        connection.execute(later.values(ends_at=now + timedelta(seconds=1)))
+    assert ending._end_if_over(databases.write, heard, now) is False
+    assert load(heard).deleted_at is None
+    assert ending._end_if_over(databases.write, silent, now) is True
+
+
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_one_that_is_heard_of_while_it_is_being_ended_stays(
     workspace: Workspace, databases: Databases
