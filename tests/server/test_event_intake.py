@@ -21,7 +21,8 @@ from webhooks_app.db.models import Event
 from webhooks_app.extensions import db, services
 from webhooks_app.server.event_intake import EventIntake, answer_headers
 
-BODY = {"type": "batch-lifecycle", "data": {"batch_id": "b1", "status": "queued"}}
+DATA = {"batch_id": "b1", "status": "queued"}
+BODY = {"type": "batch-lifecycle", "data": DATA}
 # Told apart by what each answer has of its own.
 _OWN_HEADERS = {"date", "content-length", "x-request-id"}
 
@@ -127,6 +128,8 @@ def test_a_rate_limit_is_answered_alike_on_either_way(
     refused = [answers.pop(), api.post(BODY, X_Unusual="1")]
     assert api.intake.accepted == 2
     assert [each.status_code for each in answers + refused] == [202] * 3 + [429] * 2
+    short, long, _ = (described(each)[1].keys() for each in answers)
+    assert short == long
     assert [each.headers["RateLimit"][:12] for each in answers] == [
         f'"events";r={left}' for left in (2, 1, 0)
     ]
@@ -158,6 +161,7 @@ def test_another_event_under_a_used_key_is_409(api: Api) -> None:
         (BODY | {"data": {"batch_id": 1}}, {}, 422),
         (BODY, {"Idempotency_Key": "x" * 256}, 400),
         (b"x" * 300_000, {}, 413),
+        (BODY | {"data": DATA | {"text": "y" * 300_000}}, {}, 413),
         (BODY, {"Content_Encoding": "gzip"}, 415),
         (BODY, {"Content_Type": "text/plain"}, 415),
     ],
