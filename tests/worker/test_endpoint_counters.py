@@ -59,6 +59,13 @@ def test_the_newest_delivery_that_was_attempted_is_noted(
 
     assert db.session.get_one(EndpointHealth, endpoint_id).newest_attempted_id == ids[-1]
 
+    workspace.send()
+    engine.run(seconds=60)
+    db.session.rollback()
+    newest = max(delivery.id for delivery in deliveries())
+    assert newest > ids[-1]
+    assert db.session.get_one(EndpointHealth, endpoint_id).newest_attempted_id == newest
+
 
 def test_a_streak_of_failures_is_dated_from_its_first(
     workspace: Workspace, receiver: Receiver, engine: DeliveryEngine
