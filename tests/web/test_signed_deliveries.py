@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
+from sqlalchemy import Update, select, update
 
 from tests.conftest import PASSWORD, TESTER, Workspace
 from tests.docs_site.code_blocks import block
@@ -17,7 +18,7 @@ from tests.web.deliveries import newest
 from tests.web.endpoints import audited_actions
 from webhooks_app.accounts import members, users
 from webhooks_app.core import clock, signing
-from webhooks_app.db.models import Member, Role
+from webhooks_app.db.models import Endpoint, Event, Member, Role, User
 from webhooks_app.deliveries import signing_grants
 from webhooks_app.deliveries.signing_grants import GrantRefused
 from webhooks_app.endpoints import destinations
@@ -141,6 +142,26 @@ def test_a_grant_is_good_for_one_delivery_of_an_admin_for_a_while(
         redeem(grant)
     refused = anonymous_page.post("/signed-delivery", {"grant": grant}, csrf=False)
     assert (refused.status_code, "expired" in refused.text) == (403, True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        update(Event).values(payload_erased_at=clock.now()),
+        update(Endpoint).values(deleted_at=clock.now()),
+    ],
+    ids=["erased payload", "deleted endpoint"],
+)
+def test_nothing_is_signed_whose_payload_or_endpoint_is_gone(
+    workspace: Workspace, delivery_id: str, change: Update
+) -> None:
+    found, admin = services(), select(User.id).where(User.email == workspace.admin_email)
+    key, user_id = found.settings.secret_key, db.session.scalars(admin).one()
+    grant = signing_grants.make(found.write, key, workspace.id, delivery_id, user_id, actor=TESTER)
+    with found.write.begin() as connection:
+        connection.execute(change)
+    with pytest.raises(GrantRefused):
+        signing_grants.redeem(found.databases, found.cipher, key, grant, address="")
 
 
 def test_admins_of_the_workspace_alone_make_commands(

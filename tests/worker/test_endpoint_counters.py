@@ -146,6 +146,16 @@ def test_a_streak_goes_on_from_batch_to_batch_until_a_success(
     assert health_of(endpoint) == (at(5), at(6), "http_5xx", at(6), 1)
 
 
+def test_of_the_last_failure_its_status_is_kept_if_it_had_one(
+    workspace: Workspace, database: WriteDatabase
+) -> None:
+    endpoint = workspace.endpoint(URL)
+    for outcome, status in ((FAILED, 500), (DELIVERED, 500), (TIMED_OUT, None)):
+        add_health(database, endpoint, (outcome, 1))
+        db.session.rollback()
+        assert db.session.get_one(EndpointHealth, endpoint).last_failure_status == status
+
+
 def test_a_success_between_two_failures_of_a_batch_starts_the_streak_anew(
     workspace: Workspace, database: WriteDatabase
 ) -> None:
