@@ -20,7 +20,7 @@ from webhooks_app.accounts import members, users
 from webhooks_app.core import clock, signing
 from webhooks_app.db.models import Endpoint, Event, Member, Role, User
 from webhooks_app.deliveries import signing_grants
-from webhooks_app.deliveries.signing_grants import GrantRefused
+from webhooks_app.deliveries.signing_grants import GrantRefused, SignedDelivery
 from webhooks_app.endpoints import destinations
 from webhooks_app.events import accept
 from webhooks_app.events.submissions import NewEvent
@@ -121,10 +121,11 @@ def test_a_grant_is_good_for_one_delivery_of_an_admin_for_a_while(
     key, found = services().settings.secret_key, services()
     grant = signing_grants.make(found.write, key, workspace.id, delivery_id, user_id, actor=TESTER)
 
-    def redeem(text: str, **options: timedelta) -> object:
+    def redeem(text: str, **options: timedelta) -> SignedDelivery:
         return signing_grants.redeem(found.databases, found.cipher, key, text, address="", **options)
 
-    assert redeem(grant)
+    workspace.send()  # another one, which is none of the grant's
+    assert dict(redeem(grant).headers)["webhook-id"] == delivery_id
     with pytest.raises(GrantRefused):
         redeem(grant, life=timedelta(seconds=-1))
     for damaged in ("", "x", f"x{grant[1:]}", grant.split(".")[0]):

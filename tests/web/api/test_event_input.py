@@ -72,6 +72,25 @@ def test_events_of_a_batch_keep_their_keys_apart_from_their_data(catalog: Catalo
 
 
 @pytest.mark.parametrize(
+    ("key", "repeated", "message"),
+    [
+        ("x" * 256, (), "Idempotency-Key must be 1 to 255 printable ASCII characters."),
+        ("a,b", ("idempotency-key",), "Send one Idempotency-Key, not several."),
+    ],
+)
+def test_the_key_of_a_request_is_one_that_can_be_kept(
+    app: Flask, key: str, repeated: tuple[str, ...], message: str
+) -> None:
+    environ = {event_input.REPEATED_KEY: repeated}
+    asked = app.test_request_context(headers={"Idempotency-Key": key}, environ_overrides=environ)
+    with asked, pytest.raises(ApiError) as refused:
+        event_input.idempotency_key_of_request()
+    error = refused.value
+    assert (error.status, error.code, error.message) == (400, "invalid_idempotency_key", message)
+    assert error.field == "Idempotency-Key"
+
+
+@pytest.mark.parametrize(
     ("body", "is_known"),
     [(EVENT, True), ({"type": "no-such"}, False), ({"type": [TYPE]}, False), ({}, False), ([EVENT], False)],
 )
