@@ -9,9 +9,7 @@ from tests.conftest import MakeEngine, Workspace
 from tests.receivers import Receiver
 from webhooks_app.core import clock
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.db.models import (
-    PendingDelivery,
-)
+from webhooks_app.db.models import Endpoint, PendingDelivery
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker import endpoint_scan
 from webhooks_app.worker.endpoint_scan import DueEndpoint
@@ -30,6 +28,17 @@ def test_a_scan_goes_on_behind_the_cursor(workspace: Workspace, database: WriteD
         rest = endpoint_scan.scan(connection, after=first[-1].endpoint_id, count=10)
 
     assert [endpoint.endpoint_id for endpoint in first + rest] == names
+
+
+def test_a_listener_is_found_only_once_it_is_deleted(workspace: Workspace, database: WriteDatabase) -> None:
+    """For its program claims by itself; what a deleted one leaves is canceled like that of any other."""
+    name = workspace.endpoint("http://127.0.0.1:9/")
+    workspace.send()
+    for deleted_at, found in ((None, []), (clock.now(), [name])):
+        with database.begin() as connection:
+            connection.execute(update(Endpoint).values(is_listener=True, deleted_at=deleted_at))
+            scanned = endpoint_scan.scan(connection, after="", count=10)
+        assert [each.endpoint_id for each in scanned] == found
 
 
 def test_more_endpoints_than_one_scan_covers_all_get_their_turn(
