@@ -1,5 +1,7 @@
 """Copies of payloads outside their rows: what is left of each event is said of that event alone."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.conftest import Workspace
@@ -42,6 +44,15 @@ def test_what_one_event_has_left_no_other_has(
     assert (left.are_samples_left, left.is_left_in_wal) == (not is_sqlite, is_sqlite)
     assert (nothing.are_samples_left, nothing.is_left_in_wal) == (False, False)
     assert (left.is_complete, nothing.is_complete) == (False, True)
+
+
+@pytest.mark.parametrize("left", ["are_attempts_left", "are_samples_left", "is_left_in_wal", "may_come_back"])
+def test_an_erasure_is_complete_once_nothing_is_left_and_nothing_may_come_back(
+    workspace: Workspace, left: str
+) -> None:
+    whole = erased(workspace)
+    assert whole.is_complete
+    assert not replace(whole, **{left: True}).is_complete
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

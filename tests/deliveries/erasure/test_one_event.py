@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -36,7 +37,7 @@ from webhooks_app.db.models import (
 from webhooks_app.db.models.event_tables import VALUE_COLUMNS
 from webhooks_app.deliveries import retention
 from webhooks_app.deliveries.erasure import one_event
-from webhooks_app.deliveries.erasure.erased_event import ErasedEvent, ErasureLimits
+from webhooks_app.deliveries.erasure.erased_event import REQUEST_LIMITS, ErasedEvent, ErasureLimits
 from webhooks_app.deliveries.erasure.one_event import StillPending, UnknownEvent
 from webhooks_app.deliveries.retention_batches import RetentionLimits
 from webhooks_app.endpoints import actions
@@ -45,7 +46,7 @@ from webhooks_app.extensions import db
 from webhooks_app.web import erasure_messages
 
 # As a request has it.
-NO_WAIT = ErasureLimits(wal_seconds=0.1, samples=False)
+NO_WAIT = replace(REQUEST_LIMITS, wal_seconds=0.1)
 
 
 def erase(databases: Databases, event_id: str, *, cancel_pending: bool = False) -> ErasedEvent:
@@ -315,3 +316,13 @@ def test_what_is_no_event_is_unknown(databases: Databases, event_id: str) -> Non
     with pytest.raises(UnknownEvent):
         erase(databases, event_id)
     assert not db.session.scalars(select(Event)).all()
+
+
+def test_nothing_is_canceled_unless_that_is_asked_for(workspace: Workspace, databases: Databases) -> None:
+    workspace.endpoint(URL)
+    [event_id] = workspace.send()
+    db.session.rollback()
+    for erase_it in (one_event.erase, one_event.erase_rows):
+        with pytest.raises(StillPending):
+            erase_it(databases, event_id, actor=TESTER)
+    assert states(event_id) == {"pending"}
