@@ -26,7 +26,7 @@ from webhooks_app.jobs.process import (
 from webhooks_app.monitoring.own_report import WEB
 from webhooks_app.monitoring.tracing import tracer_of
 from webhooks_app.server import listening_socket, restart, web_server
-from webhooks_app.server.metrics_listener import MetricsListener
+from webhooks_app.server.metrics_server import MetricsServer
 from webhooks_app.server.restart import Restart
 from webhooks_app.server.server_limits import (
     DEFAULT_LIMITS,
@@ -145,9 +145,9 @@ def _listen(settings: config.Settings) -> socket.socket:
         raise config.ConfigError(f"Cannot listen on {settings.bind}: {error.strerror}.") from None
 
 
-def metrics_of(found: Services, host: str, port: int) -> MetricsListener:
-    """Return a listener for the metrics of all processes. Raises OSError where the address is taken."""
-    return MetricsListener(host, port, lambda accept: metrics_answer.render(found, accept))
+def metrics_of(found: Services, host: str, port: int) -> MetricsServer:
+    """Return a server for the metrics of all processes. Raises OSError where the address is taken."""
+    return MetricsServer(host, port, lambda accept: metrics_answer.render(found, accept))
 
 
 def _try_metrics(settings: config.Settings) -> None:
@@ -155,7 +155,7 @@ def _try_metrics(settings: config.Settings) -> None:
     if settings.metrics_listen is None:
         return
     try:
-        MetricsListener(*settings.metrics_listen, render=lambda _: (b"", "")).server_close()
+        MetricsServer(*settings.metrics_listen, render=lambda _: (b"", "")).server_close()
     except OSError as error:
         raise config.ConfigError(
             f"Cannot listen on WEBHOOKS_METRICS_LISTEN, port {settings.metrics_listen[1]}: {error.strerror}."

@@ -1,4 +1,4 @@
-"""The listener for metrics: what clients that are slow, many or unknown to DNS can do to it."""
+"""The server for metrics: what clients that are slow, many or unknown to DNS can do to it."""
 
 import socket
 import threading
@@ -8,29 +8,29 @@ from contextlib import ExitStack, closing, suppress
 import pytest
 
 from tests.waiting import wait_for
-from webhooks_app.server.metrics_listener import MetricsListener
+from webhooks_app.server.metrics_server import MetricsServer
 
 ASKED = b"GET /metrics HTTP/1.0\r\n"
 
 
 @pytest.fixture
-def listener() -> Iterator[MetricsListener]:
-    with new_listener(seconds=0.5) as listener:
-        listener.start()
-        yield listener
-        listener.shutdown()
+def server() -> Iterator[MetricsServer]:
+    with new_server(seconds=0.5) as server:
+        server.start()
+        yield server
+        server.shutdown()
 
 
-def new_listener(*, seconds: float) -> MetricsListener:
-    return MetricsListener("127.0.0.1", 0, lambda _: (b"x 1\n", "text/plain"), seconds=seconds)
+def new_server(*, seconds: float) -> MetricsServer:
+    return MetricsServer("127.0.0.1", 0, lambda _: (b"x 1\n", "text/plain"), seconds=seconds)
 
 
-def connect(listener: MetricsListener) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", listener.server_address[1]), timeout=20)
+def connect(server: MetricsServer) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.server_address[1]), timeout=20)
 
 
-def answer(listener: MetricsListener) -> bytes:
-    with closing(connect(listener)) as client:
+def answer(server: MetricsServer) -> bytes:
+    with closing(connect(server)) as client:
         try:
             client.sendall(ASKED + b"\r\n")
             return client.recv(100)
@@ -39,19 +39,19 @@ def answer(listener: MetricsListener) -> bytes:
 
 
 def test_clients_that_drip_hold_it_for_no_longer_than_the_deadline(
-    listener: MetricsListener, caplog: pytest.LogCaptureFixture
+    server: MetricsServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     stop = threading.Event()
     with ExitStack() as stack:
-        clients = [stack.enter_context(closing(connect(listener))) for _ in range(4)]
+        clients = [stack.enter_context(closing(connect(server))) for _ in range(4)]
         for client in clients:
             client.sendall(ASKED + b"X: ")
         thread = threading.Thread(target=drip, args=(clients, stop))
         thread.start()
         stack.callback(thread.join)
         stack.callback(stop.set)
-        wait_for(lambda: answer(listener) == b"")
-        wait_for(lambda: answer(listener).startswith(b"HTTP/1.0 200"))
+        wait_for(lambda: answer(server) == b"")
+        wait_for(lambda: answer(server).startswith(b"HTTP/1.0 200"))
     # However many more are left within the minute, as where this process stands still.
     assert [(each.message, each.count) for each in caplog.records] == [("metrics_clients_dropped", 1)]  # type: ignore[attr-defined]
 
@@ -68,4 +68,4 @@ def test_no_name_is_looked_up_for_its_address(monkeypatch: pytest.MonkeyPatch) -
         raise AssertionError(f"looked up {name!r}")
 
     monkeypatch.setattr(socket, "getfqdn", look_up)
-    new_listener(seconds=1).server_close()
+    new_server(seconds=1).server_close()

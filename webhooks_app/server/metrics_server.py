@@ -27,7 +27,7 @@ _MOST_AT_ONCE = 4
 _LOGGED_EVERY_SECONDS = 60.0
 
 
-class MetricsListener(ThreadingHTTPServer):
+class MetricsServer(ThreadingHTTPServer):
     """Answers GET /metrics with what `render` returns for the Accept header, and nothing else."""
 
     daemon_threads = True
@@ -97,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path.partition("?")[0] != "/metrics":
             self.send_error(404)
             return
-        assert isinstance(self.server, MetricsListener)
+        assert isinstance(self.server, MetricsServer)
         body, content_type = self.server.render(self.headers.get("Accept", ""))
         self.send_response(200)
         self.send_header("Content-Type", content_type)
