@@ -94,7 +94,7 @@ def deliver_due() -> None:
     failpoints.hit("worker.dequeued")
     result = context().engine.run(seconds=RUN_SECONDS, should_stop=context().should_stop)
     level = logging.INFO if result.claimed else logging.DEBUG
-    log.log(level, "delivered", extra={"claimed": result.claimed, "recorded": result.recorded})
+    log.log(level, "run_finished", extra={"claimed": result.claimed, "recorded": result.recorded})
 
 
 def sweep() -> None:

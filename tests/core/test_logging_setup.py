@@ -37,8 +37,8 @@ def write(message: str, *args: object, error: BaseException | None = None, **ext
 
 
 def test_a_record_is_its_event_and_then_its_fields() -> None:
-    line = write("delivered", claimed=1, recorded=1)
-    assert line.partition(" INFO ")[2] == "webhooks_app.tests delivered claimed=1 recorded=1"
+    line = write("run_finished", claimed=1, recorded=1)
+    assert line.partition(" INFO ")[2] == "webhooks_app.tests run_finished claimed=1 recorded=1"
 
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=ascii)
@@ -72,14 +72,14 @@ def as_json(message: str, *, error: BaseException | None = None, **extra: Any) -
 
 def test_for_programs_a_record_is_an_object() -> None:
     found = as_json(
-        "delivered", claimed=1, share=0.5, is_all=True, who=None, cause=Level.HIGH, level="forged"
+        "run_finished", claimed=1, share=0.5, is_all=True, who=None, cause=Level.HIGH, level="forged"
     )
 
     assert found.pop("time").endswith("Z")
     assert found == {
         "level": "INFO",
         "logger": "webhooks_app.tests",
-        "message": "delivered",
+        "message": "run_finished",
         "claimed": 1,
         "share": 0.5,
         "is_all": True,

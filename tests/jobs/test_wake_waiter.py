@@ -37,8 +37,8 @@ def redis(redis_url: str) -> Iterator[Redis]:
         yield client
 
 
-def is_readable(listener: WakeWaiter, seconds: float) -> bool:
-    return bool(select.select([listener], [], [], seconds)[0])
+def is_readable(waiter: WakeWaiter, seconds: float) -> bool:
+    return bool(select.select([waiter], [], [], seconds)[0])
 
 
 def test_a_wake_up_makes_the_descriptor_of_a_run_readable(run: WakeUps, redis_url: str) -> None:
@@ -139,16 +139,16 @@ def test_while_redis_does_not_answer_nobody_relies_on_it_and_it_is_left_alone_fo
     error: Exception | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     redis = CountedRedis("redis://127.0.0.1:1/0", error)
-    listener = WakeWaiter(redis)
+    waiter = WakeWaiter(redis)
     pauses: list[tuple[float, bool]] = []
 
     def sleep(seconds: float) -> None:
-        pauses.append((seconds, listener.is_listening))
-        listener.end_run()
+        pauses.append((seconds, waiter.is_listening))
+        waiter.end_run()
 
     monkeypatch.setattr(wake_waiter, "time", SimpleNamespace(sleep=sleep))
-    listener.start_run()
-    wait_for(lambda: not listener.has_thread)
+    waiter.start_run()
+    wait_for(lambda: not waiter.has_thread)
     assert pauses == [(0.5, False)]
     assert redis.asked == ["EXISTS"]  # no wait that somebody could have relied on
 
@@ -164,10 +164,10 @@ def test_a_process_that_ends_waits_for_no_news(redis_url: str) -> None:
 
 def test_one_that_never_ran_has_no_news_and_leaves_no_descriptor_open(redis_url: str) -> None:
     with Redis.from_url(redis_url) as redis:
-        listener = WakeWaiter(redis)
-        assert not listener.take()
-        reader = listener.fileno()
-        del listener
+        waiter = WakeWaiter(redis)
+        assert not waiter.take()
+        reader = waiter.fileno()
+        del waiter
         gc.collect()
         with pytest.raises(OSError):
             os.fstat(reader)

@@ -63,7 +63,7 @@ def test_a_delivery_that_could_not_be_sent_is_sent_soon_and_nothing_is_counted(
     assert (delivery.state, delivery.attempt_count, len(receiver.received)) == (DeliveryState.DELIVERED, 1, 1)
     assert [each.outcome for each in attempts()] == ["success"]
     assert len(asked) >= 4
-    assert [record.message for record in caplog.records] == ["platform_short"]
+    assert [record.message for record in caplog.records] == ["out_of_resources"]
     [health] = db.session.query(EndpointHealth)
     assert (health.last_failure_at, health.failure_count) == (None, 0)
 

@@ -108,7 +108,7 @@ def _expire_workspaces(
         try:
             _expire_workspace(batches, workspace, now, done, finished)
         except Exception as error:
-            log.exception("workspace_not_expired", extra={"workspace_id": workspace.id})
+            log.exception("retention_failed", extra={"workspace_id": workspace.id})
             failure = failure or error
     return failure
 

@@ -49,7 +49,7 @@ class WakeWaiter:
         try:
             threading.Thread(target=self._listen, name="wake_waiter", daemon=True).start()
         except RuntimeError:  # none is to be had, so the run asks by itself
-            log.exception("listening_failed")
+            log.exception("wake_wait_failed")
             with self._lock:
                 self.has_thread = False
 
@@ -76,7 +76,7 @@ class WakeWaiter:
             except RedisError:
                 self._pause()
             except Exception:
-                log.exception("listening_failed")
+                log.exception("wake_wait_failed")
                 self._pause()
 
     def _goes_on(self) -> bool:

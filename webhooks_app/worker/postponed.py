@@ -75,4 +75,4 @@ class PostponedDeliveries:
         now = time.monotonic()
         if now - self._logged_at >= self._limits.logged_every_seconds:
             self._logged_at = now
-            log.warning("platform_short", extra={"reason": delivery.outcome.detail})
+            log.warning("out_of_resources", extra={"reason": delivery.outcome.detail})
