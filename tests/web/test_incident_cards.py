@@ -1,4 +1,4 @@
-"""An outage on one card: since when, which code, what the receiver says, what changed; and mending it."""
+"""An incident on one card: since when, which code, what the receiver says, what changed; and mending it."""
 
 import html
 import re

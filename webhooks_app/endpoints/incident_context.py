@@ -1,4 +1,4 @@
-"""What was before an outage: the last success and the last change of the endpoint. Only reads."""
+"""What was before an incident: the last success and the last change of the endpoint. Only reads."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What is known of an outage: since when, the newest failures, the last success, the last change. Only reads.
+"""What is known of an incident: since when, the newest failures, last success and last change. Only reads.
 
 Everything is bounded and found by an index: the cost is that of LOOKED_AT failures, however many there are.
 """

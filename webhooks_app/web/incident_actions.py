@@ -1,4 +1,4 @@
-"""What an admin does about an outage, in the incident card itself: mend the URL, try it."""
+"""What an admin does about an incident, in its card itself: mend the URL, try it."""
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 

@@ -1,4 +1,4 @@
-"""An outage as the console shows it: what fails and why, what changed, and what waits."""
+"""An incident as the console shows it: what fails and why, what changed, and what waits."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -70,7 +70,7 @@ def load(endpoint: Endpoint) -> IncidentCard:
 
 
 def _failures(incident: Incident) -> Iterator[Failure]:
-    # Most bodies of an outage are the same to the byte.
+    # Most bodies of an incident are the same to the byte.
     known: dict[tuple[bytes, bytes], str] = {}
     for each in incident.failures:
         key = each.head if _is_packed(each.head) else b"", each.body
