@@ -187,7 +187,12 @@ class Documents:
         late.post("/login", {"email": email, "password": PASSWORD})
         yield "second-step", late.get("/login/second-factor").text
         yield "second-step-refused", late.post("/login/second-factor", {"code": MARKUP[:60]}).text
-        forms = ("begin_two_factor", "confirm_two_factor", "renew_recovery_codes", "turn_off_two_factor")
+        forms = (
+            "begin_second_factor",
+            "confirm_second_factor",
+            "renew_recovery_codes",
+            "turn_off_second_factor",
+        )
         self.seen |= {("POST", f"profile.{form}") for form in forms}
         self.seen |= {("GET", "session.show_second_factor"), ("POST", "session.check_second_factor")}
 

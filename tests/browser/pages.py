@@ -129,13 +129,13 @@ def refuse_account(tab: Tab) -> None:
     tab.wait_for_selector("#password-error")
 
 
-def begin_two_factor(tab: Tab) -> None:
+def begin_second_factor(tab: Tab) -> None:
     tab.fill("#current", PASSWORD)
     tab.click("main button:has-text('Set up')")
     tab.wait_for_selector("#totp-key")
 
 
-def refuse_two_factor(tab: Tab) -> None:
+def refuse_second_factor(tab: Tab) -> None:
     tab.fill("#current", "wrong")
     tab.click("main button:has-text('Set up')")
     tab.wait_for_selector("#current-error")
@@ -310,9 +310,9 @@ PAGES = (
     Page("profile.show", act=refuse_password),
     Page("profile.show", "new-passkey", act=begin_passkey),
     Page("profile.show", "renaming-passkey", act=refuse_passkey_name),
-    Page("profile.show_two_factor", act=begin_two_factor),
-    Page("profile.show_two_factor", "refused", who="viewer", act=refuse_two_factor),
-    Page("profile.show_two_factor", "on", where="quiet"),
+    Page("profile.show_second_factor_setup", act=begin_second_factor),
+    Page("profile.show_second_factor_setup", "refused", who="viewer", act=refuse_second_factor),
+    Page("profile.show_second_factor_setup", "on", where="quiet"),
     Page("workspaces.new"),
     Page("invitations.show", who=None, act=refuse_account),
     Page("invitations.show", "somebody-else"),

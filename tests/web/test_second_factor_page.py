@@ -17,7 +17,7 @@ from webhooks_app.core import clock
 from webhooks_app.db.models import TotpSecret, User, UserSession
 from webhooks_app.db.models import Workspace as WorkspaceRow
 from webhooks_app.extensions import services
-from webhooks_app.web.sign_in import log_ins, second_factor_page, two_factor_page
+from webhooks_app.web.sign_in import log_ins, second_factor_page, second_factor_setup_page
 
 SECOND = "/login/second-factor"
 
@@ -86,7 +86,7 @@ def test_a_key_is_shown_for_a_quarter_of_an_hour(admin_page: Page, home: str) ->
     assert "totp-key" not in admin_page.get(address).text
     late = admin_page.post(f"{address}/confirm", {"code": phone.code()})
     assert late.status_code == 303
-    assert two_factor_page.LATE in admin_page.get(late.location).text
+    assert second_factor_setup_page.LATE in admin_page.get(late.location).text
 
 
 @pytest.mark.parametrize("path", ["begin", "codes", "off"])

@@ -108,7 +108,7 @@ def make_log_in_link(email: str) -> None:
 
 @users_group.command("reset-two-factor")
 @click.argument("email")
-def reset_two_factor(email: str) -> None:
+def reset_second_factor(email: str) -> None:
     """Let somebody in who lost their authenticator app and recovery codes, or a passkey.
 
     Turns their two-factor authentication off, removes their passkeys, and logs them out everywhere. Make sure

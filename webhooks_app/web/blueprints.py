@@ -55,8 +55,8 @@ from webhooks_app.web.sign_in import (
     passkey_pages,
     password_reset_pages,
     second_factor_page,
+    second_factor_setup_page,
     single_sign_on_page,
-    two_factor_page,
 )
 
 AddRoutes = Callable[[Blueprint], None]
@@ -109,7 +109,7 @@ WORKSPACE_AREAS: tuple[tuple[str, str, tuple[AddRoutes, ...]], ...] = (
         WORKSPACE + "/profile",
         (
             profile_page.add_routes,
-            two_factor_page.add_routes,
+            second_factor_setup_page.add_routes,
             single_sign_on_page.add_profile_routes,
             passkey_pages.add_profile_routes,
         ),

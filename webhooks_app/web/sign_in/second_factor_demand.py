@@ -18,7 +18,7 @@ def answer() -> Response | None:
     is_demanded = services().settings.requires_second_factor or g.workspace.requires_second_factor
     if not is_demanded or is_met():
         return None
-    target = url_for("profile.show_two_factor")
+    target = url_for("profile.show_second_factor_setup")
     if is_fragment():
         response = make_response("", 403)
         response.headers["HX-Redirect"] = target

@@ -21,18 +21,18 @@ OFF = "Two-factor authentication is off."
 
 
 def add_routes(blueprint: Blueprint) -> None:
-    blueprint.get("/two-factor")(show_two_factor)
-    blueprint.post("/two-factor/begin")(begin_two_factor)
-    blueprint.post("/two-factor/confirm")(confirm_two_factor)
+    blueprint.get("/two-factor")(show_second_factor_setup)
+    blueprint.post("/two-factor/begin")(begin_second_factor)
+    blueprint.post("/two-factor/confirm")(confirm_second_factor)
     blueprint.post("/two-factor/codes")(renew_recovery_codes)
-    blueprint.post("/two-factor/off")(turn_off_two_factor)
+    blueprint.post("/two-factor/off")(turn_off_second_factor)
 
 
-def show_two_factor() -> PageResponse:
+def show_second_factor_setup() -> PageResponse:
     return _page()
 
 
-def begin_two_factor() -> PageResponse:
+def begin_second_factor() -> PageResponse:
     """Make a secret, which the page then shows until a code of it was typed."""
     form = ConfirmationForm()
     if not _is_confirmed(form):
@@ -41,10 +41,10 @@ def begin_two_factor() -> PageResponse:
         second_factors.begin(services().write, services().cipher, current_user)
     except AlreadyOn:
         flash("Two-factor authentication is on already.", "info")
-    return redirect(url_for("profile.show_two_factor"), 303)
+    return redirect(url_for("profile.show_second_factor_setup"), 303)
 
 
-def confirm_two_factor() -> PageResponse:
+def confirm_second_factor() -> PageResponse:
     """Turn it on, and show the recovery codes this once."""
     form, keep = CodeForm(), sessions.current_id()
     if not form.validate():
@@ -56,7 +56,7 @@ def confirm_two_factor() -> PageResponse:
     if not codes:
         if current_user.second_factor_at is None and not _pending_secret():
             flash(LATE, "danger")
-            return redirect(url_for("profile.show_two_factor"), 303)
+            return redirect(url_for("profile.show_second_factor_setup"), 303)
         form.code.errors = [WRONG_CODE]
         return _page(code_form=form), 422
     user = sessions.keep(current_user.id)
@@ -70,17 +70,17 @@ def renew_recovery_codes() -> PageResponse:
     form = ConfirmationForm()
     if current_user.second_factor_at is None:
         flash(OFF, "info")
-        return redirect(url_for("profile.show_two_factor"), 303)
+        return redirect(url_for("profile.show_second_factor_setup"), 303)
     if not _is_confirmed(form):
         return _page(form), 422
     return _page(codes=second_factors.renew_codes(services().write, current_user, actor=actor()))
 
 
-def turn_off_two_factor() -> PageResponse:
+def turn_off_second_factor() -> PageResponse:
     form = ConfirmationForm()
     if demanding := second_factor_demand.demanding():
         flash(f"{demanding} demands it, so it stays on.", "danger")
-        return redirect(url_for("profile.show_two_factor"), 303)
+        return redirect(url_for("profile.show_second_factor_setup"), 303)
     if not _is_confirmed(form):
         return _page(form), 422
     second_factors.turn_off(services().write, current_user, actor=actor())
@@ -102,7 +102,7 @@ def _page(
     )
     secret = _pending_secret()
     return render_template(
-        "profile/two_factor.html",
+        "profile/second_factor.html",
         form=form or ConfirmationForm(formdata=None),
         code_form=code_form or CodeForm(formdata=None),
         codes=codes,
