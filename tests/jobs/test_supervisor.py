@@ -174,7 +174,7 @@ FORK = """
 import sys
 sys.path.insert(0, sys.argv[2])
 from webhooks_app.jobs import adoption
-from webhooks_app.jobs.loader import Loader
+from webhooks_app.jobs.fork_loader import Loader
 from webhooks_app.jobs.supervisor import Command, RestartLimits, supervise
 
 def load():

@@ -15,7 +15,7 @@ from webhooks_app.cli import demo_admin, processes, standard_streams
 from webhooks_app.config import ConfigError, Settings
 from webhooks_app.core import instance_folder
 from webhooks_app.jobs import adoption, child_process, open_files, process, supervisor
-from webhooks_app.jobs.loader import Loader
+from webhooks_app.jobs.fork_loader import Loader
 from webhooks_app.jobs.orphan_guard import PYTHON
 from webhooks_app.jobs.process import exit_on_start_error
 from webhooks_app.jobs.supervisor import Command

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from webhooks_app.jobs import process_groups
+from webhooks_app.jobs.fork_loader import Loader
 from webhooks_app.jobs.forked_process import ForkedProcess
-from webhooks_app.jobs.loader import Loader
 from webhooks_app.jobs.orphan_guard import Announcement, Guard
 from webhooks_app.jobs.supervised_output import SupervisedOutput
 

@@ -22,7 +22,7 @@ PROGRAM = """
 import os, signal, sys
 from webhooks_app.jobs import adoption
 from webhooks_app.jobs.orphan_guard import Announcement
-from webhooks_app.jobs.loader import Loader
+from webhooks_app.jobs.fork_loader import Loader
 
 def load():
     {load}
