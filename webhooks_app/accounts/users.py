@@ -19,7 +19,7 @@ class EmailTaken(Exception):
     """There is an account with this e-mail address."""
 
 
-def normalize_email(email: str) -> str:
+def email_to_look_up(email: str) -> str:
     """Return the spelling under which an account is looked for, also of what is no valid address."""
     try:
         return email_addresses.normalize(email)

@@ -66,7 +66,7 @@ def find_workspace(session: Session, text: str) -> Workspace:
 
 def find_user(session: Session, email: str) -> User:
     """Return the account with that e-mail address. Raises ClickException."""
-    found = session.scalars(select(User).where(User.email == users.normalize_email(email))).first()
+    found = session.scalars(select(User).where(User.email == users.email_to_look_up(email))).first()
     if found is None:
         raise click.ClickException(f"There is no user {email}; `avra users list` shows those there are.")
     return found

@@ -51,7 +51,7 @@ def log_in() -> PageResponse:
         return _refuse(form, NO_PASSWORDS), 403
     if not form.validate():
         return _refuse(form, REFUSAL), 422
-    email = users.normalize_email(form.email.data)
+    email = users.email_to_look_up(form.email.data)
     user = db.session.scalar(select(User).where(User.email == email))
     end_snapshot()  # hashing takes a while
     reserved = log_in_limits.allowances(email, source_of(known_devices.device_of(user)))
