@@ -133,10 +133,10 @@ class _Interrupts:
 
         One that comes just before a system call does not interrupt it, and an answer may take half a minute.
         """
-        while told := os.read(reading, 1):
+        while byte := os.read(reading, 1):
             time.sleep(_INSISTING_SECONDS)
             if not self._listening.is_stopping:
-                signal.pthread_kill(threading.main_thread().ident or 0, told[0])
+                signal.pthread_kill(threading.main_thread().ident or 0, byte[0])
         os.close(reading)
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:

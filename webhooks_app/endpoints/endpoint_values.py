@@ -44,7 +44,7 @@ class EndpointValues:
 
 
 @dataclass(slots=True, frozen=True)
-class WantedState:
+class DesiredState:
     """Whether an endpoint is to be disabled; None leaves that as it is.
 
     `send_held` says what becomes of the deliveries that were held, where enabling it finds any.

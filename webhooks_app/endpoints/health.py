@@ -44,37 +44,37 @@ class HealthState(StrEnum):
 
     @property
     def label(self) -> str:
-        return WORDS[self].label
+        return STATE_DESCRIPTIONS[self].label
 
     @property
     def meaning(self) -> str:
-        return WORDS[self].meaning
+        return STATE_DESCRIPTIONS[self].meaning
 
 
-class StateWords(NamedTuple):
+class StateDescription(NamedTuple):
     label: str
     meaning: str
 
 
-WORDS = {
-    HealthState.FAILING: StateWords(
+STATE_DESCRIPTIONS = {
+    HealthState.FAILING: StateDescription(
         "Failing",
         "The last three attempts or more failed, or none ever succeeded, or nothing can be signed for it.",
     ),
-    HealthState.AUTO_DISABLED: StateWords(
+    HealthState.AUTO_DISABLED: StateDescription(
         "Auto-disabled",
         "The platform disabled it, because it answered 410 Gone or did nothing but fail for days.",
     ),
-    HealthState.DEGRADED: StateWords(
+    HealthState.DEGRADED: StateDescription(
         "Degraded", "It accepts deliveries, but some failed and wait for another attempt."
     ),
-    HealthState.UNTRIED: StateWords(
+    HealthState.UNTRIED: StateDescription(
         "Untried", "Nothing but tests was sent to it since it was added, or since it was enabled again."
     ),
-    HealthState.HEALTHY: StateWords(
+    HealthState.HEALTHY: StateDescription(
         "Healthy", "The last attempt succeeded, and no failed delivery waits for another one."
     ),
-    HealthState.DISABLED: StateWords(
+    HealthState.DISABLED: StateDescription(
         "Disabled", "A person disabled it: nothing is sent, and its deliveries are held."
     ),
 }

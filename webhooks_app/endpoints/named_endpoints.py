@@ -14,9 +14,9 @@ from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Endpoint, Workspace
 from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.endpoints import actions, custom_headers, optimistic_lock, waiting_counts
-from webhooks_app.endpoints.endpoint_values import EndpointValues, WantedState
+from webhooks_app.endpoints.endpoint_values import DesiredState, EndpointValues
 
-_AS_IT_IS = WantedState()
+_AS_IT_IS = DesiredState()
 
 
 class AmbiguousName(Exception):
@@ -54,7 +54,7 @@ def put(
     workspace_id: str,
     values: EndpointValues,
     *,
-    use: WantedState = _AS_IT_IS,
+    desired: DesiredState = _AS_IT_IS,
     seen_at: datetime | None = None,
     is_new_only: bool = False,
     actor: Actor,
@@ -73,14 +73,14 @@ def put(
             if endpoint is None:
                 if seen_at is not None:
                     raise optimistic_lock.ChangedMeanwhile
-                return _create(connection, cipher, workspace_id, values, use, actor)
+                return _create(connection, cipher, workspace_id, values, desired, actor)
             if is_new_only:
                 raise optimistic_lock.ChangedMeanwhile
             optimistic_lock.check(connection, endpoint.id, seen_at)
-            fields = set(compare(endpoint, values, use, cipher).fields)
+            fields = set(compare(endpoint, values, desired, cipher).fields)
             if fields - {"disabled"}:
                 actions.change_in_transaction(connection, cipher, endpoint, values, actor=actor)
-            sent = _switch(connection, session, endpoint, use, actor) if "disabled" in fields else 0
+            sent = _switch(connection, session, endpoint, desired, actor) if "disabled" in fields else 0
             return PutResult(endpoint.id, is_new=False, is_changed=bool(fields), sent=sent)
 
 
@@ -89,25 +89,25 @@ def _create(
     cipher: Cipher,
     workspace_id: str,
     values: EndpointValues,
-    use: WantedState,
+    desired: DesiredState,
     actor: Actor,
 ) -> PutResult:
     new_id = actions.create_in_transaction(connection, cipher, workspace_id, values, actor=actor)
-    if use.is_disabled:
+    if desired.is_disabled:
         _disable(connection, new_id, actor)
     return PutResult(new_id, is_new=True, is_changed=True)
 
 
 def _switch(
-    connection: WriteConnection, session: Session, endpoint: Endpoint, use: WantedState, actor: Actor
+    connection: WriteConnection, session: Session, endpoint: Endpoint, desired: DesiredState, actor: Actor
 ) -> int:
     """Disable the endpoint, or enable it; return how many deliveries are on their way thereby."""
-    if use.is_disabled:
+    if desired.is_disabled:
         _disable(connection, endpoint.id, actor)
         return 0
-    if use.send_held is None and waiting_counts.count_held(session, endpoint.id):
+    if desired.send_held is None and waiting_counts.count_held(session, endpoint.id):
         raise HeldChoiceNeeded
-    send_held = use.send_held is True
+    send_held = desired.send_held is True
     held = actions.enable_in_transaction(connection, endpoint, send_held=send_held, actor=actor)
     return held if send_held else 0
 
@@ -130,7 +130,7 @@ def _named(workspace_id: str, name: str) -> Select[Endpoint]:
 
 
 def compare(
-    endpoint: Endpoint, values: EndpointValues, use: WantedState, cipher: Cipher
+    endpoint: Endpoint, values: EndpointValues, desired: DesiredState, cipher: Cipher
 ) -> SettingDifference:
     """Return in what the endpoint is not as wanted. Raises ValueNeeded."""
     headers = _changed_headers(endpoint, values, cipher)
@@ -141,7 +141,7 @@ def compare(
         "timeout_seconds": endpoint.timeout_ms != values.timeout_ms,
         "rate_per_second": endpoint.rate_per_second != values.rate_per_second,
         "headers": headers is None or bool(headers),
-        "disabled": use.is_disabled not in (None, not endpoint.is_enabled),
+        "disabled": desired.is_disabled not in (None, not endpoint.is_enabled),
         "managed_by": values.managed_by not in (UNSET, endpoint.managed_by),
     }
     return SettingDifference([name for name, differs in is_other.items() if differs], headers or [])

@@ -48,9 +48,9 @@ def endpoint_log_address(log_filter: LogFilter, endpoint: Endpoint | None, **mor
     return _with_query(path, replace(log_filter, endpoint="").arguments, more)
 
 
-def endpoint_list_address(wanted: EndpointFilter, **more: str | None) -> str:
+def endpoint_list_address(endpoint_filter: EndpointFilter, **more: str | None) -> str:
     """Return the URL of the list of endpoints with that filter."""
-    return _with_query(url_for("endpoints.index"), wanted.arguments, more)
+    return _with_query(url_for("endpoints.index"), endpoint_filter.arguments, more)
 
 
 def _with_query(path: str, arguments: Mapping[str, str], more: Mapping[str, str | None]) -> str:

@@ -11,7 +11,7 @@ from webhooks_app.core.encryption import DecryptionError
 from webhooks_app.db.models import Endpoint
 from webhooks_app.endpoints import custom_headers
 from webhooks_app.endpoints.custom_headers import GivenHeader
-from webhooks_app.endpoints.endpoint_values import EndpointValues, WantedState
+from webhooks_app.endpoints.endpoint_values import DesiredState, EndpointValues
 from webhooks_app.extensions import services
 from webhooks_app.transport import target_urls
 from webhooks_app.transport.host_names import TargetRefused
@@ -45,9 +45,9 @@ def new_values(
     )
 
 
-def use(body: NamedEndpointInput) -> WantedState:
+def desired_state(body: NamedEndpointInput) -> DesiredState:
     """Return whether the endpoint is to be disabled, and what becomes of held deliveries otherwise."""
-    return WantedState(
+    return DesiredState(
         is_disabled=None if body.disabled is UNSET else body.disabled,
         send_held=None if body.held is UNSET else body.held is HeldChoice.SEND,
     )

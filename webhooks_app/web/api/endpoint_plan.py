@@ -71,10 +71,10 @@ def _new(body: PlannedInput, values: EndpointValues) -> PlannedEndpoint:
 
 
 def _changed(body: PlannedInput, values: EndpointValues, endpoint: Endpoint) -> PlannedEndpoint:
-    use = endpoint_input.use(body)
-    difference = named_endpoints.compare(endpoint, values, use, services().cipher)
+    desired = endpoint_input.desired_state(body)
+    difference = named_endpoints.compare(endpoint, values, desired, services().cipher)
     changed = difference.fields if endpoint.name == values.name else ["name", *difference.fields]
-    is_disabled = not endpoint.is_enabled if use.is_disabled is None else use.is_disabled
+    is_disabled = not endpoint.is_enabled if desired.is_disabled is None else desired.is_disabled
     return PlannedEndpoint(
         name=values.name,
         action=PlannedAction.CHANGE if changed else PlannedAction.NONE,

@@ -74,7 +74,7 @@ def put_named_endpoint(name: str, body: NamedEndpointInput) -> Response:
         services().cipher,
         g.workspace_id,
         values,
-        use=endpoint_input.use(body),
+        desired=endpoint_input.desired_state(body),
         seen_at=preconditions.seen_at(endpoint),
         is_new_only=preconditions.is_new_only(),
         actor=actor(),

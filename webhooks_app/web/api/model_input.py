@@ -77,8 +77,8 @@ def _refuse(status: int, error: str, what: str, model: type[Any]) -> NoReturn:
     if missing := _MISSING.fullmatch(problem):
         refuse(status, code, "This field is required.", _join(path, missing[1]))
     choices = _choices(model, path) if problem.startswith("Invalid enum value") else []
-    said = f"It is none of {', '.join(choices)}." if choices else _sentence(problem)
-    refuse(status, code, said, path or None)
+    message = f"It is none of {', '.join(choices)}." if choices else _sentence(problem)
+    refuse(status, code, message, path or None)
 
 
 def _choices(model: type[Any], path: str) -> list[str]:
