@@ -18,7 +18,7 @@ from webhooks_app.db import engines
 from webhooks_app.db.keyset import SearchLimits
 from webhooks_app.db.models.base import Base
 from webhooks_app.deliveries.log import search
-from webhooks_app.deliveries.log.export_places import ExportPlaces
+from webhooks_app.deliveries.log.export_slots import ExportSlots
 from webhooks_app.events.group_commit import DEFAULT_LIMITS as DEFAULT_GROUP_LIMITS
 from webhooks_app.events.group_commit import GroupCommit, GroupLimits
 from webhooks_app.jobs.wake_limits import DEFAULT_LIMITS as DEFAULT_WAKE_LIMITS
@@ -39,7 +39,7 @@ class WebServices(Services):
     """What a web process has besides: what accepts events, and how many exports may run."""
 
     # Each export reads page after page of the log; most threads stay for events and pages of the console.
-    export_places: ExportPlaces = field(init=False)
+    export_slots: ExportSlots = field(init=False)
     group_commit: GroupCommit = field(init=False)
     group_limits: GroupLimits = DEFAULT_GROUP_LIMITS
     search_limits: SearchLimits = search.LIMITS  # of a page of the delivery log
@@ -69,7 +69,7 @@ class WebServices(Services):
             counters=self.counters,
             default_rate=self.settings.token_rate,
         )
-        self.export_places = ExportPlaces(max(1, self.settings.web_threads // 4))
+        self.export_slots = ExportSlots(max(1, self.settings.web_threads // 4))
 
 
 def attach_services(

@@ -13,7 +13,7 @@ from tests.reading import json_of
 from tests.waiting import wait_for
 from tests.web.conftest import Page
 from webhooks_app.db.engines import WriteDatabase
-from webhooks_app.deliveries.log.export_places import ExportPlaces, PlaceLimits
+from webhooks_app.deliveries.log.export_slots import ExportSlots, SlotLimits
 from webhooks_app.extensions import services
 from webhooks_app.web.responses import CutShort
 
@@ -98,7 +98,7 @@ def test_an_export_whose_database_fails_at_once_is_answered_503(
 ) -> None:
     workspace.endpoint("https://a.example.com/")
     workspace.send()
-    for _ in range(3):  # more than there are places
+    for _ in range(3):  # more than there are slots
         with failing(database, "SELECT d"):
             assert admin_page.get("deliveries/export?format=csv").status_code == 503
     assert admin_page.get("deliveries/export?format=csv").status_code == 200
@@ -108,7 +108,7 @@ def test_slow_readers_make_room_for_others(
     app: Flask, admin_page: Page, workspace: Workspace, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    services(app).export_places = ExportPlaces(2, PlaceLimits(patience_seconds=0.0, longest_seconds=0.0))
+    services(app).export_slots = ExportSlots(2, SlotLimits(patience_seconds=0.0, longest_seconds=0.0))
     workspace.endpoint("https://a.example.com/")
     workspace.send(5)
     url = f"{admin_page.base}deliveries/export?format=csv"

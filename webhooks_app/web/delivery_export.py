@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 from webhooks_app.core import clock
 from webhooks_app.db import transient_errors
 from webhooks_app.deliveries.log.export import as_csv, as_json
-from webhooks_app.deliveries.log.export_places import ExportPlace
+from webhooks_app.deliveries.log.export_slots import ExportSlot
 from webhooks_app.extensions import services
 from webhooks_app.web.error_pages import render_error
 from webhooks_app.web.log_filters import filter_of_request
@@ -35,18 +35,18 @@ def export() -> PageResponse:
     log_filter = filter_of_request(request.args)
     if kind not in EXPORTS:
         abort(400)
-    places = services().export_places
-    place = places.take()
-    if place is None:
+    slots = services().export_slots
+    slot = slots.take()
+    if slot is None:
         return _refuse_busy()
     write, mimetype = EXPORTS[kind]
     try:
         parts = _begun(write(services().read, g.workspace.id, log_filter, now=now))
     except BaseException:
-        places.give_back(place)
+        slots.give_back(slot)
         raise
-    response = Response(_stream(parts, place, workspace_id=g.workspace.id), mimetype=mimetype)
-    response.call_on_close(lambda: places.give_back(place))
+    response = Response(_stream(parts, slot, workspace_id=g.workspace.id), mimetype=mimetype)
+    response.call_on_close(lambda: slots.give_back(slot))
     name = f"deliveries-{now:%Y-%m-%d-%H%M}.{kind}"
     response.headers["Content-Disposition"] = f"attachment; filename={name}"
     return response
@@ -57,12 +57,12 @@ def _begun(parts: Iterator[str]) -> Iterator[str]:
     return chain(list(islice(parts, 2)), parts)
 
 
-def _stream(parts: Iterable[str], place: ExportPlace, *, workspace_id: str) -> Iterator[str]:
+def _stream(parts: Iterable[str], slot: ExportSlot, *, workspace_id: str) -> Iterator[str]:
     """Yield the parts. Raises CutShort behind a last line that says why they are not all."""
     try:
         for part in parts:
-            yield from place.hand_out(part)
-            if place.is_lost:
+            yield from slot.hand_out(part)
+            if slot.is_lost:
                 log.info("export_cut_short", extra={"workspace_id": workspace_id, "cause": "slow_reader"})
                 yield "\n" + _TOO_SLOW
                 raise CutShort

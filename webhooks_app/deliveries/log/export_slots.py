@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class PlaceLimits:
-    """Which reader keeps a place that somebody else asks for.
+class SlotLimits:
+    """Which reader keeps a slot that somebody else asks for.
 
     One that has kept the export waiting for less than `patience_seconds` in all; or that takes at least
     `characters_per_second` of what is waited for, and that for no longer than `longest_seconds`.
@@ -19,10 +19,10 @@ class PlaceLimits:
     longest_seconds: float = 600.0
 
 
-DEFAULT_LIMITS = PlaceLimits()
+DEFAULT_LIMITS = SlotLimits()
 
 
-class ExportPlace:
+class ExportSlot:
     """One export's; `is_lost` once another has it, upon which the export is to end."""
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class ExportPlace:
         since = self._waits_since
         return self._waited_seconds + (0.0 if since is None else now - since)
 
-    def makes_room(self, limits: PlaceLimits, now: float) -> bool:
+    def makes_room(self, limits: SlotLimits, now: float) -> bool:
         """Return whether the reader is too slow to keep others out."""
         seconds = self.waited_seconds(now)
         if seconds < limits.patience_seconds:
@@ -52,35 +52,35 @@ class ExportPlace:
         return seconds >= limits.longest_seconds or self._taken < seconds * limits.characters_per_second
 
 
-class ExportPlaces:
+class ExportSlots:
     """One per process, for its threads."""
 
-    def __init__(self, count: int, limits: PlaceLimits = DEFAULT_LIMITS) -> None:
+    def __init__(self, count: int, limits: SlotLimits = DEFAULT_LIMITS) -> None:
         self._count = count
         self._limits = limits
         self._lock = threading.Lock()
-        self._taken: list[ExportPlace] = []
+        self._taken: list[ExportSlot] = []
 
-    def take(self) -> ExportPlace | None:
-        """Return a place, of which the slowest reader's makes room where none is free; None if none does."""
+    def take(self) -> ExportSlot | None:
+        """Return a slot, of which the slowest reader's makes room where none is free; None if none does."""
         with self._lock:
             if len(self._taken) >= self._count and not self._make_room():
                 return None
-            place = ExportPlace()
-            self._taken.append(place)
-            return place
+            slot = ExportSlot()
+            self._taken.append(slot)
+            return slot
 
-    def give_back(self, place: ExportPlace) -> None:
+    def give_back(self, slot: ExportSlot) -> None:
         with self._lock:
-            if place in self._taken:
-                self._taken.remove(place)
+            if slot in self._taken:
+                self._taken.remove(slot)
 
     def _make_room(self) -> bool:
         now = time.monotonic()
-        slow = [place for place in self._taken if place.makes_room(self._limits, now)]
+        slow = [slot for slot in self._taken if slot.makes_room(self._limits, now)]
         if not slow:
             return False
-        slowest = max(slow, key=lambda place: place.waited_seconds(now))
+        slowest = max(slow, key=lambda slot: slot.waited_seconds(now))
         slowest.is_lost = True
         self._taken.remove(slowest)
         return True
