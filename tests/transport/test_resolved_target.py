@@ -20,7 +20,7 @@ from webhooks_app.config import ROOT
 from webhooks_app.core.outcomes import OutcomeClass
 from webhooks_app.transport.name_lookup import LookupResult
 from webhooks_app.transport.resolved_target import (
-    MAX_CACHED_TARGETS,
+    MOST_CACHED_TARGETS,
     ResolvedTarget,
     ResolvedTargets,
     Target,
@@ -271,7 +271,7 @@ def test_after_a_refusal_connections_have_a_new_name() -> None:
 
 def test_so_many_targets_are_remembered_and_then_all_forgotten() -> None:
     judge, result = ResolvedTargets(TargetPolicy(), 60), LookupResult("hooks.test", ("1.1.1.1",))
-    targets = [Target(f"{number}.test", 443, True, False) for number in range(MAX_CACHED_TARGETS + 2)]
+    targets = [Target(f"{number}.test", 443, True, False) for number in range(MOST_CACHED_TARGETS + 2)]
     first, *_ = [judge.get(result, target) for target in targets[:-1]]
     assert judge.get(result, targets[0]) is first
     judge.get(result, targets[-1])

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 from webhooks_app.core import text_display
 from webhooks_app.core.encryption import Cipher
 
-MAX_HEADERS = 20
+MOST_HEADERS = 20
 # Half of what common servers take, so that the platform's own headers always fit beside them.
-MAX_HEADER_BYTES = 4096
+LARGEST_HEADER_BYTES = 4096
 # What the platform sets itself, what describes the body it sends, and what belongs to one connection
 # (RFC 9110, section 7.6.1; RFC 9113, section 8.2.2).
 _RESERVED_HEADERS = frozenset(
@@ -102,8 +102,8 @@ def header_problem(name: str, value: str) -> str | None:
 
 def header_list_problem(headers: Sequence[tuple[str, str]]) -> str | None:
     """Return why an admin may not add these headers together, as a sentence; None when allowed."""
-    if len(headers) > MAX_HEADERS:
-        return f"There are {len(headers)} headers; an endpoint may have {MAX_HEADERS}."
+    if len(headers) > MOST_HEADERS:
+        return f"There are {len(headers)} headers; an endpoint may have {MOST_HEADERS}."
     names: set[str] = set()
     for name, value in headers:
         if problem := header_problem(name, value):
@@ -116,6 +116,6 @@ def header_list_problem(headers: Sequence[tuple[str, str]]) -> str | None:
 
 def _size_problem(headers: Sequence[tuple[str, str]]) -> str | None:
     size = sum(len(name) + len(": ") + len(value) + len("\r\n") for name, value in headers)  # as in HTTP/1.1
-    if size > MAX_HEADER_BYTES:
-        return f"The headers take {size} bytes; the limit is {MAX_HEADER_BYTES}."
+    if size > LARGEST_HEADER_BYTES:
+        return f"The headers take {size} bytes; the limit is {LARGEST_HEADER_BYTES}."
     return None

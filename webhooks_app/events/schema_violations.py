@@ -14,7 +14,7 @@ from jsonschema.exceptions import ValidationError
 from referencing import Registry
 
 # A list of a million bad items must not become an answer of a million violations.
-MAX_VIOLATIONS = 20
+MOST_VIOLATIONS = 20
 
 # RFC 3339 section 5.6. `fromisoformat` alone would also take week dates and times without an offset.
 DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -56,8 +56,8 @@ def validator_of(schema: dict[str, Any]) -> Any:
 
 
 def find(validator: Any, data: object) -> list[Violation]:
-    """Return what keeps `data` (parsed JSON) from fulfilling the schema; of MAX_VIOLATIONS errors at most."""
-    errors = islice(validator.iter_errors(data), MAX_VIOLATIONS)
+    """Return what keeps `data` (parsed JSON) from fulfilling the schema; MOST_VIOLATIONS errors at most."""
+    errors = islice(validator.iter_errors(data), MOST_VIOLATIONS)
     return list(dict.fromkeys(violation for error in errors for violation in _violations(error)))
 
 

@@ -7,9 +7,9 @@ import idna
 
 from webhooks_app.transport.address_rules import Address
 
-MAX_HOST_LENGTH = 253  # RFC 1035, section 2.3.4, less the root's own two bytes
+LONGEST_HOST = 253  # RFC 1035, section 2.3.4, less the root's own two bytes
 
-MAX_LABEL_LENGTH = 63
+LONGEST_LABEL = 63
 
 
 class TargetRefused(ValueError):
@@ -58,7 +58,7 @@ def parse_host(host: str) -> tuple[str, Address | None]:
 
 def _ascii_name(host: str) -> str:
     """Return the lower-case ASCII form of a host name, without the root's dot."""
-    refuse_if(len(host) > MAX_HOST_LENGTH + 1, f"The host is over {MAX_HOST_LENGTH} characters.")
+    refuse_if(len(host) > LONGEST_HOST + 1, f"The host is over {LONGEST_HOST} characters.")
     try:
         name = host.lower() if host.isascii() else idna.encode(host, uts46=True).decode("ascii").lower()
     except UnicodeError:
@@ -67,9 +67,9 @@ def _ascii_name(host: str) -> str:
     labels = name.split(".")
     refuse_if("" in labels, "The host has an empty part: a dot too many.")
     refuse_if(
-        max(map(len, labels)) > MAX_LABEL_LENGTH, f"A part of the host is over {MAX_LABEL_LENGTH} characters."
+        max(map(len, labels)) > LONGEST_LABEL, f"A part of the host is over {LONGEST_LABEL} characters."
     )
-    refuse_if(len(name) > MAX_HOST_LENGTH, f"The host is over {MAX_HOST_LENGTH} characters.")
+    refuse_if(len(name) > LONGEST_HOST, f"The host is over {LONGEST_HOST} characters.")
     # The underscore is no host name by RFC 952 but common inside container networks, and harmless.
     well_formed = all(re.fullmatch(r"(?!-)[a-z0-9_-]+(?<!-)", label) for label in labels)
     refuse_if(not well_formed, "The host may only hold letters, digits, dots and inner hyphens.")

@@ -12,7 +12,7 @@ from webhooks_app.transport.target_policy import TargetPolicy, refusal_of_addres
 from webhooks_app.transport.target_ports import DEFAULT_PORTS
 
 # As many as the resolver caches names.
-MAX_CACHED_TARGETS = 20_000
+MOST_CACHED_TARGETS = 20_000
 
 
 @dataclass(slots=True, frozen=True)
@@ -25,7 +25,7 @@ class Target:
     is_address: bool
 
 
-@lru_cache(maxsize=MAX_CACHED_TARGETS)
+@lru_cache(maxsize=MOST_CACHED_TARGETS)
 def target_of(url: str) -> Target:
     """Return the target of a normalised URL."""
     parts = urlsplit(url)
@@ -68,7 +68,7 @@ class ResolvedTargets:
     def get(self, result: LookupResult, target: Target) -> ResolvedTarget:
         resolved = self._cache.get(target)
         if resolved is None or resolved.result is not result:
-            if len(self._cache) > MAX_CACHED_TARGETS:
+            if len(self._cache) > MOST_CACHED_TARGETS:
                 self._cache.clear()
             resolved = self._cache[target] = self._resolve(result, target, resolved)
         return resolved

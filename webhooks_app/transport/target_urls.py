@@ -10,7 +10,7 @@ from webhooks_app.transport.target_policy import ONLY_PUBLIC, TargetPolicy, refu
 from webhooks_app.transport.target_ports import DEFAULT_PORTS, port_problem
 
 # What a database column, a log line and every common server take without trouble.
-MAX_URL_LENGTH = 2048
+LONGEST_URL = 2048
 
 # What helps whoever meant a server of their own; not said of what no setting opens.
 WAYS_ON = (
@@ -38,13 +38,13 @@ def normalise_url(url: str, policy: TargetPolicy) -> str:
     shown_host = f"[{name}]" if isinstance(address, IPv6Address) else name
     shown_port = "" if port == DEFAULT_PORTS[scheme] else f":{port}"
     rebuilt = f"{scheme}://{shown_host}{shown_port}{_encoded(path or '/')}{_encoded(query)}"
-    refuse_if(len(rebuilt) > MAX_URL_LENGTH, f"The URL is over {MAX_URL_LENGTH} characters once encoded.")
+    refuse_if(len(rebuilt) > LONGEST_URL, f"The URL is over {LONGEST_URL} characters once encoded.")
     return rebuilt
 
 
 def _split(url: str, policy: TargetPolicy) -> tuple[str, str, str, str]:
     """Return scheme, authority, path and query (with its question mark), cut as in RFC 3986, appendix B."""
-    refuse_if(len(url) > MAX_URL_LENGTH, f"The URL is over {MAX_URL_LENGTH} characters.")
+    refuse_if(len(url) > LONGEST_URL, f"The URL is over {LONGEST_URL} characters.")
     invisible = any(unicodedata.category(char) in _INVISIBLE for char in url)
     refuse_if(invisible, "The URL holds a space, a control character or an invisible one.")
     refuse_if("\\" in url, "The URL holds a backslash, which programs read in different ways.")

@@ -15,13 +15,13 @@ from webhooks_app.deliveries import signing_grants
 from webhooks_app.deliveries.log.rows import DeliveryRow
 from webhooks_app.deliveries.signing_grants import GRANT_LIFE, GrantRefused
 from webhooks_app.extensions import services
+from webhooks_app.transport.target_urls import LONGEST_URL
 from webhooks_app.web.access import actor, admin_required
 from webhooks_app.web.delivery_page import render_delivery
 from webhooks_app.web.delivery_rows import load_row
 from webhooks_app.web.responses import PageResponse, is_fragment
 
 PATH = "/signed-delivery"
-LONGEST_URL = 2048
 _REFUSED = "This command has expired or may not sign this delivery any more. Make a new one.\n"
 _NO_URL = "A url must begin with http:// or https:// and have no control characters.\n"
 

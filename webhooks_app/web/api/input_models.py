@@ -7,15 +7,15 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from webhooks_app.accounts.input_rules import LONGEST_NAME
-from webhooks_app.endpoints.custom_headers import MAX_HEADER_BYTES, MAX_HEADERS
+from webhooks_app.endpoints.custom_headers import LARGEST_HEADER_BYTES, MOST_HEADERS
 from webhooks_app.endpoints.endpoint_values import HIGHEST_RATE, LONGEST_TIMEOUT_MS
-from webhooks_app.transport.target_urls import MAX_URL_LENGTH
+from webhooks_app.transport.target_urls import LONGEST_URL
 
 Url = Annotated[
     str,
     Meta(
         min_length=1,
-        max_length=MAX_URL_LENGTH,
+        max_length=LONGEST_URL,
         description="Where deliveries go: https, to a public address unless the settings allow others.",
         examples=["https://hooks.example.com/avra"],
     ),
@@ -56,11 +56,11 @@ ManagedBy = Annotated[
 class HeaderInput(msgspec.Struct, forbid_unknown_fields=True):
     """A header that each delivery carries; a value of null keeps the stored one, on the same server only."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=MAX_HEADER_BYTES, examples=["X-Tenant"])]
-    value: Annotated[str, Meta(min_length=1, max_length=MAX_HEADER_BYTES)] | None = None
+    name: Annotated[str, Meta(min_length=1, max_length=LARGEST_HEADER_BYTES, examples=["X-Tenant"])]
+    value: Annotated[str, Meta(min_length=1, max_length=LARGEST_HEADER_BYTES)] | None = None
 
 
-Headers = Annotated[list[HeaderInput], Meta(max_length=MAX_HEADERS)]
+Headers = Annotated[list[HeaderInput], Meta(max_length=MOST_HEADERS)]
 
 
 class HeldChoice(StrEnum):

@@ -16,7 +16,7 @@ from webhooks_app.listeners import attempt_reports
 from webhooks_app.listeners.attempt_reports import AttemptReport
 from webhooks_app.listeners.due_requests import DueRequest
 from webhooks_app.listeners.listener_sessions import NewListener
-from webhooks_app.transport.target_urls import MAX_URL_LENGTH
+from webhooks_app.transport.target_urls import LONGEST_URL
 from webhooks_app.web.api.endpoint_input import check_event_type
 from webhooks_app.web.api.errors import refuse
 from webhooks_app.web.api.listener_models import (
@@ -41,7 +41,7 @@ def parse_listener(body: ListenerInput, *, timeout_ms: int) -> NewListener:
         all_events=not body.event_types,
         event_types=body.event_types,
         timeout_ms=body.timeout_seconds * 1000 if body.timeout_seconds else timeout_ms,
-        forward_to=url_masking.mask_url(_target(body.forward_to, "forward_to"))[:MAX_URL_LENGTH],
+        forward_to=url_masking.mask_url(_target(body.forward_to, "forward_to"))[:LONGEST_URL],
     )
 
 

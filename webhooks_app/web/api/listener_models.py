@@ -8,7 +8,7 @@ from msgspec import Meta
 from webhooks_app.core.outcomes import LONGEST_DETAIL, OutcomeClass
 from webhooks_app.db.models import DeliveryState
 from webhooks_app.listeners import attempt_reports, past_events
-from webhooks_app.transport.target_urls import MAX_URL_LENGTH
+from webhooks_app.transport.target_urls import LONGEST_URL
 from webhooks_app.web.api.answer_models import Cursor, Moment
 from webhooks_app.web.api.input_models import EventTypeName, TimeoutSeconds
 
@@ -24,7 +24,7 @@ Target = Annotated[
     str,
     Meta(
         min_length=1,
-        max_length=MAX_URL_LENGTH,
+        max_length=LONGEST_URL,
         description="Where the program hands them on to, for people to read; the platform never asks it.",
         examples=["http://localhost:3000/webhooks"],
     ),

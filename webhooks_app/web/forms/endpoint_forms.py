@@ -84,7 +84,7 @@ class EndpointForm(FlaskForm):  # type: ignore[misc]
     def edit_rows(self, posted: Mapping[str, str]) -> bool:
         """Add or remove a header row, if that is the button that was pressed."""
         rows: list[Any] = self.headers.entries
-        if "add-header" in posted and len(rows) < custom_headers.MAX_HEADERS:
+        if "add-header" in posted and len(rows) < custom_headers.MOST_HEADERS:
             self.headers.append_entry()
         if "remove-header" in posted:
             # By position: the rows that came in were numbered anew.
