@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.receivers import Answer, Received, Receiver
-from webhooks_app.cli import api_client, listing
+from webhooks_app.cli import api_client, row_output
 from webhooks_app.cli.api_answers import ApiFailure
 from webhooks_app.cli.api_client import ApiClient, ClientLimits
 from webhooks_app.cli.api_command import ApiCommand, with_client
@@ -123,7 +123,7 @@ def test_a_token_is_sent_nowhere_else(platform: Receiver) -> None:
 # A command made of these parts, as the real ones are.
 @click.command(cls=ApiCommand)
 @with_client
-@listing.as_json
+@row_output.as_json
 def show(client: ApiClient, is_json: bool) -> None:
     click.echo(client.request("POST", "/x").body)
 

@@ -36,7 +36,7 @@ from webhooks_app.cli.api_answers import ApiFailure
 from webhooks_app.cli.api_client import ApiClient
 from webhooks_app.cli.forwarding import ForwardTarget
 from webhooks_app.cli.listen import _Interrupts
-from webhooks_app.cli.listening import Listening, ListenOptions
+from webhooks_app.cli.listener_loop import Listening, ListenOptions
 from webhooks_app.cli.profiles import Profile
 from webhooks_app.db.models import DeliveryState, Endpoint
 from webhooks_app.extensions import db
@@ -46,16 +46,16 @@ COMMAND = (sys.executable, "-m", "webhooks_app", "listen")
 # It is asked to end as soon as the platform has begun the listener.
 _STOPPED_ONCE_BEGUN = """
 import os, signal
-from webhooks_app.cli import listening, main
+from webhooks_app.cli import listener_loop, main
 
-begin = listening.Listening.begin
+begin = listener_loop.Listening.begin
 
 def begin_and_be_asked(each):
     begun = begin(each)
     os.kill(os.getpid(), signal.SIGTERM)
     return begun
 
-listening.Listening.begin = begin_and_be_asked
+listener_loop.Listening.begin = begin_and_be_asked
 main.main(prog_name="avra")
 """
 

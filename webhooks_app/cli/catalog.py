@@ -10,7 +10,7 @@ import click
 from sqlalchemy import func, select
 
 from webhooks_app import config
-from webhooks_app.cli import listing
+from webhooks_app.cli import row_output
 from webhooks_app.cli.command_services import begin_command
 from webhooks_app.db.engines import ReadDatabase
 from webhooks_app.db.models import Endpoint, Subscription, Workspace
@@ -45,7 +45,7 @@ def check(path: Path | None) -> None:
 
 @catalog_group.command()
 @click.argument("path", type=_PATH)
-@listing.as_json
+@row_output.as_json
 def diff(path: Path, is_json: bool) -> None:
     """Show what breaks if PATH becomes the catalog, and which endpoints get those event types.
 
@@ -57,7 +57,7 @@ def diff(path: Path, is_json: bool) -> None:
         endpoints = _endpoints(opened.read, {each.event_type for each in changes})
         takers = _count_takers(opened.read) if changes else 0
     rows = [_row(each, endpoints.get(each.event_type, ())) for each in changes]
-    listing.show(rows, is_json=is_json, nothing="Nothing breaks.")
+    row_output.show(rows, is_json=is_json, nothing="Nothing breaks.")
     if takers:
         click.echo(f"Beside those named, {takers} more that get all events.", err=True)
     sys.exit(_EXIT_BREAKS if changes else os.EX_OK)
@@ -73,7 +73,7 @@ def _load(path: Path | None) -> Catalog:
         sys.exit(error.exit_code)
 
 
-def _row(change: CatalogChange, endpoints: Sequence[str]) -> listing.ListedRow:
+def _row(change: CatalogChange, endpoints: Sequence[str]) -> row_output.ListedRow:
     what = change.what or "new events of it are refused"
     return {
         "change": change.kind.value,

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import click
 
-from webhooks_app.cli import listing
+from webhooks_app.cli import row_output
 from webhooks_app.cli.command_services import begin_command
 from webhooks_app.cli.shell_arguments import SHELL
 from webhooks_app.db import transient_errors
@@ -77,7 +77,7 @@ def _print(erased: Sequence[ErasedEvent], *, is_json: bool) -> None:
     if any(each.may_come_back for each in erased):
         click.echo("warning: " + _IN_UPGRADE, err=True)
     if is_json:
-        listing.show([asdict(each) for each in erased], is_json=True, nothing="")
+        row_output.show([asdict(each) for each in erased], is_json=True, nothing="")
         return
     for each in erased:
         click.echo(_summary(each))

@@ -19,7 +19,7 @@ from webhooks_app.cli.api_answers import ApiFailure
 from webhooks_app.cli.api_client import ApiClient
 from webhooks_app.cli.api_command import ApiCommand, with_client
 from webhooks_app.cli.forwarding import ForwardTarget
-from webhooks_app.cli.listening import Handled, Listening, ListenOptions, TakenOver
+from webhooks_app.cli.listener_loop import Handled, Listening, ListenOptions, TakenOver
 from webhooks_app.cli.option_types import Duration, Header, ListenerName, Url
 from webhooks_app.core import clock
 from webhooks_app.core.text_display import flatten

@@ -17,7 +17,8 @@ from webhooks_app.accounts import (
 )
 from webhooks_app.accounts.members import LastAdmin
 from webhooks_app.accounts.users import OnlyAdmin
-from webhooks_app.cli import listing
+from webhooks_app.cli import row_output
+from webhooks_app.cli.account_lookup import find_member, find_user, find_workspace
 from webhooks_app.cli.command_services import begin_command
 from webhooks_app.cli.shell_arguments import SHELL, checked_by
 from webhooks_app.core import clock
@@ -32,7 +33,7 @@ def users_group() -> None:
 
 
 @users_group.command("list")
-@listing.as_json
+@row_output.as_json
 def list_users(is_json: bool) -> None:
     """List all accounts."""
     of_workspaces = select(func.count()).where(Member.user_id == User.id).scalar_subquery()
@@ -47,7 +48,7 @@ def list_users(is_json: bool) -> None:
     )
     with begin_command() as opened, opened.read.connect() as connection:
         rows = connection.execute(select(*columns).order_by(User.email)).mappings().all()
-    listing.show([dict(row) for row in rows], is_json=is_json, nothing="There is no user yet.")
+    row_output.show([dict(row) for row in rows], is_json=is_json, nothing="There is no user yet.")
 
 
 @users_group.command("add")
@@ -75,21 +76,21 @@ def end_sessions(email: str) -> None:
     """Log somebody out everywhere, as after a lost device."""
     with begin_command() as opened:
         with opened.read.session() as session:
-            user = listing.find_user(session, email)
+            user = find_user(session, email)
         users.end_sessions(opened.write, user, actor=SHELL)
         click.echo(f"Every session of {user.email} has ended.")
 
 
 @users_group.command("sessions")
 @click.argument("email")
-@listing.as_json
+@row_output.as_json
 def list_sessions(email: str, is_json: bool) -> None:
     """List where somebody is logged in."""
     with begin_command() as opened, opened.read.session() as session:
-        found = sessions.live(session, listing.find_user(session, email).id, now=clock.now())
+        found = sessions.live(session, find_user(session, email).id, now=clock.now())
         names = ("id", "method", "address", "user_agent", "created_at", "last_seen_at")
         rows = [{name: getattr(each, name) for name in names} for each in found]
-    listing.show(rows, is_json=is_json, nothing="They are logged in nowhere.")
+    row_output.show(rows, is_json=is_json, nothing="They are logged in nowhere.")
 
 
 @users_group.command("log-in-link")
@@ -101,7 +102,7 @@ def make_log_in_link(email: str) -> None:
     """
     with begin_command() as opened:
         with opened.read.session() as session:
-            user = listing.find_user(session, email)
+            user = find_user(session, email)
         users.record(opened.write, user.id, "session.link_made", actor=SHELL)
         click.echo(log_in_links.new_link(user, opened.settings.base_url, opened.settings.secret_key))
 
@@ -116,7 +117,7 @@ def reset_second_factor(email: str) -> None:
     """
     with begin_command() as opened:
         with opened.read.session() as session:
-            user = listing.find_user(session, email)
+            user = find_user(session, email)
             has_passkey = bool(passkeys.read_all(session, user.id))
         if user.second_factor_at is None and not has_passkey:
             raise click.ClickException(f"{user.email} has no two-factor authentication and no passkey.")
@@ -133,7 +134,7 @@ def remove_user(email: str) -> None:
     """Remove an account. What they did stays in the audit log."""
     with begin_command() as opened:
         with opened.read.session() as session:
-            user = listing.find_user(session, email)
+            user = find_user(session, email)
         try:
             users.remove(opened.write, user, actor=SHELL)
         except OnlyAdmin as error:
@@ -153,7 +154,7 @@ def reset_password(email: str, prompt: bool) -> None:
     """
     with begin_command() as opened:
         with opened.read.session() as session:
-            user = listing.find_user(session, email)
+            user = find_user(session, email)
         if prompt:
             users.change_password(opened.write, user, _ask_for_password(), actor=SHELL)
             click.echo(f"The password of {user.email} is changed. Every session has ended.")
@@ -179,15 +180,15 @@ def members_group() -> None:
 
 @members_group.command("list")
 @click.argument("workspace")
-@listing.as_json
+@row_output.as_json
 def list_members(workspace: str, is_json: bool) -> None:
     """List the members of WORKSPACE, which is its id or name."""
     with begin_command() as opened, opened.read.session() as session:
-        of_it = Member.workspace_id == listing.find_workspace(session, workspace).id
+        of_it = Member.workspace_id == find_workspace(session, workspace).id
         columns = (User.email, User.name, Member.role, Member.created_at.label("since"))
         found = select(*columns).join(Member, Member.user_id == User.id).where(of_it).order_by(User.email)
         rows = [dict(row) | {"role": row.role.value} for row in session.execute(found).mappings().all()]
-    listing.show(rows, is_json=is_json, nothing="It has no members.")
+    row_output.show(rows, is_json=is_json, nothing="It has no members.")
 
 
 @members_group.command("add")
@@ -198,7 +199,7 @@ def add_member(workspace: str, email: str, role: str) -> None:
     """Make a user a member of WORKSPACE. For somebody without an account, `avra users add` first."""
     with begin_command() as opened:
         with opened.read.session() as session:
-            found, user = listing.find_workspace(session, workspace), listing.find_user(session, email)
+            found, user = find_workspace(session, workspace), find_user(session, email)
         try:
             members.add(opened.write, found.id, user.id, Role(role), actor=SHELL)
         except IntegrityError:
@@ -214,7 +215,7 @@ def change_role(workspace: str, email: str, role: str) -> None:
     """Give a member of WORKSPACE another role."""
     with begin_command() as opened:
         with opened.read.session() as session:
-            member = listing.find_member(session, listing.find_workspace(session, workspace), email)
+            member = find_member(session, find_workspace(session, workspace), email)
         try:
             members.change_role(opened.write, member, Role(role), actor=SHELL)
         except LastAdmin:
@@ -229,7 +230,7 @@ def remove_member(workspace: str, email: str) -> None:
     """Remove a member from WORKSPACE; the account stays."""
     with begin_command() as opened:
         with opened.read.session() as session:
-            member = listing.find_member(session, listing.find_workspace(session, workspace), email)
+            member = find_member(session, find_workspace(session, workspace), email)
         try:
             members.remove(opened.write, member, actor=SHELL)
         except LastAdmin:

@@ -13,7 +13,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, nothin
     elif sys.stdout.isatty():
         from webhooks_app.cli import terminal
 
-        terminal.print_table(columns, rows)
+        terminal.print_fitted(columns, rows)
     else:
         _print_plainly(columns, rows)
 

@@ -43,7 +43,7 @@ def colored(text: str, color: str) -> str:
     return text if os.environ.get("NO_COLOR") else click.style(text, fg=color)
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_fitted(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print the rows, a line each, below the names of their columns; what does not fit is shortened.
 
     Where the terminal is too narrow even so, each row is printed field by field.

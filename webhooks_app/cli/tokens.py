@@ -7,7 +7,8 @@ from sqlalchemy import select
 
 from webhooks_app.accounts import api_tokens, input_rules, token_scopes
 from webhooks_app.accounts.token_scopes import FIRST_SCOPES, TokenScope
-from webhooks_app.cli import listing
+from webhooks_app.cli import row_output
+from webhooks_app.cli.account_lookup import find_workspace
 from webhooks_app.cli.command_services import begin_command
 from webhooks_app.cli.shell_arguments import SHELL, checked_by
 from webhooks_app.core import clock
@@ -34,17 +35,17 @@ def tokens_group() -> None:
 
 @tokens_group.command("list")
 @click.argument("workspace")
-@listing.as_json
+@row_output.as_json
 def list_tokens(workspace: str, is_json: bool) -> None:
     """List the API tokens of WORKSPACE, which is its id or name; those that are over, too."""
     with begin_command() as opened, opened.read.session() as session:
-        of_it = ApiToken.workspace_id == listing.find_workspace(session, workspace).id
+        of_it = ApiToken.workspace_id == find_workspace(session, workspace).id
         found = session.scalars(select(ApiToken).where(of_it).order_by(ApiToken.id)).all()
         rows = [_row(each) for each in found]
-    listing.show(rows, is_json=is_json, nothing="It has no tokens.")
+    row_output.show(rows, is_json=is_json, nothing="It has no tokens.")
 
 
-def _row(token: ApiToken) -> listing.ListedRow:
+def _row(token: ApiToken) -> row_output.ListedRow:
     now = clock.now()
     ended = "revoked" if token.revoked_at else "expired"
     limit = RateLimit.of(token.rate_per_second, token.burst)
@@ -85,7 +86,7 @@ def add_token(
     _check_burst(rate, burst)
     with begin_command() as opened:
         with opened.read.session() as session:
-            found = listing.find_workspace(session, workspace)
+            found = find_workspace(session, workspace)
         click.echo(
             api_tokens.create(
                 opened.write,

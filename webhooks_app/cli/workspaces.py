@@ -4,7 +4,8 @@ import click
 from sqlalchemy import func, select
 
 from webhooks_app.accounts import api_tokens, email_addresses, input_rules, members, users, workspaces
-from webhooks_app.cli import listing
+from webhooks_app.cli import row_output
+from webhooks_app.cli.account_lookup import find_user
 from webhooks_app.cli.command_services import begin_command
 from webhooks_app.cli.shell_arguments import SHELL, checked_by
 from webhooks_app.core import passwords
@@ -58,7 +59,7 @@ def workspaces_group() -> None:
 
 
 @workspaces_group.command("list")
-@listing.as_json
+@row_output.as_json
 def list_workspaces(is_json: bool) -> None:
     """List all workspaces."""
     of_members = select(func.count()).where(Member.workspace_id == Workspace.id).scalar_subquery()
@@ -75,7 +76,7 @@ def list_workspaces(is_json: bool) -> None:
     )
     with begin_command() as opened, opened.read.connect() as connection:
         rows = connection.execute(select(*columns).order_by(Workspace.id)).mappings().all()
-    listing.show([dict(row) for row in rows], is_json=is_json, nothing="There is no workspace yet.")
+    row_output.show([dict(row) for row in rows], is_json=is_json, nothing="There is no workspace yet.")
 
 
 @workspaces_group.command("add")
@@ -87,5 +88,5 @@ def add_workspace(name: str, email: str) -> None:
     """Add a workspace, with a user there is as its admin; prints its id."""
     with begin_command() as opened:
         with opened.read.session() as session:
-            user = listing.find_user(session, email)
+            user = find_user(session, email)
         click.echo(workspaces.create_with_admin(opened.write, name, user, actor=SHELL))
