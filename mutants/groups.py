@@ -51,7 +51,11 @@ GROUPS = (
         *("tests/web/api/test_errors.py", "tests/web/api/test_event_input.py"),
         *("tests/web/api/test_batch_keys.py", "tests/server/test_event_intake.py"),
     ),
-    _group("webhooks_app/server", "event_intake", "tests/server/test_event_intake.py"),
+    _group(
+        "webhooks_app/server",
+        "event_intake",
+        *("tests/server/test_event_intake.py", "tests/server/test_access_log.py"),
+    ),
     _group(
         "webhooks_app/transport",
         "address_rules allow_list host_names target_policy target_ports target_urls",
