@@ -173,15 +173,15 @@ def test_it_says_how_it_does_and_ends_when_it_is_asked_to(
     relay = relay_process.start_as_documented(store, platform_url, tmp_path / "avra", port)
     try:
         wait_for(lambda: store.states() == {})
-        health = requests.get(f"http://127.0.0.1:{port}/healthz", timeout=10)
+        health = requests.get(f"http://127.0.0.1:{port}/healthz", timeout=120)
         assert (health.status_code, health.json()) == (200, {"status": "ok", "problems": []})
         wait_for(
             lambda: (
                 "avra_relay_sent_total 3\n"
-                in requests.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
+                in requests.get(f"http://127.0.0.1:{port}/metrics", timeout=120).text
             )
         )
-        assert requests.get(f"http://127.0.0.1:{port}/", timeout=10).status_code == 404
+        assert requests.get(f"http://127.0.0.1:{port}/", timeout=120).status_code == 404
     finally:
         relay.send_signal(signal.SIGTERM)
         said = relay.communicate(timeout=300)[1]

@@ -16,6 +16,8 @@ from webhooks_app.endpoints.failure_groups import (
 )
 
 NOW = datetime(2025, 11, 23, 14, 2, tzinfo=UTC)
+# So far apart that no pause of the machine makes one way of growing look like the other.
+READ_OR_LONGER = (READ_CHARACTERS // 8, READ_CHARACTERS, 100 * READ_CHARACTERS)
 
 
 def failure(text: str, status: int | None = 404, *, minute: int = 0, event: str = "batch-request") -> Failure:
@@ -94,10 +96,12 @@ def test_a_long_text_is_cut() -> None:
 
 @pytest.mark.parametrize("unit", ["a1", "a-", "1.", "<", "<title", "{", "a_", "=", "0x", "aaaaaaaa-"])
 def test_no_text_takes_long(unit: str) -> None:
-    half, whole = (unit * (characters // len(unit)) for characters in (READ_CHARACTERS // 2, READ_CHARACTERS))
+    eighth, whole, long = (unit * (characters // len(unit)) for characters in READ_OR_LONGER)
     whole_seconds = seconds_to_group(whole)
-    assert whole_seconds < 3 * seconds_to_group(half)  # four halves where each unit looks at the others
-    assert seconds_to_group(unit * 20_000) < 3 * whole_seconds  # what is not read costs nothing
+    # Eight times an eighth, or 64 times where each unit looks at the others.
+    assert whole_seconds < 24 * seconds_to_group(eighth)
+    # As much, or a hundred times where what is beyond READ_CHARACTERS is looked at.
+    assert seconds_to_group(long) < 24 * whole_seconds
 
 
 def seconds_to_group(body: str) -> float:
