@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.mail_servers import Mailbox, Start, tls
-from webhooks_app.core import mail
+from webhooks_app.core import ip_addresses, mail
 from webhooks_app.core.mail import Email, MailError, MailServer
 
 MAIL = Email("ntc_1", ("a@example.com",), "Hello", "Text\n", datetime(2030, 1, 1, tzinfo=UTC))
@@ -94,7 +94,7 @@ def test_a_host_that_is_no_name_is_a_mail_failure() -> None:
 def test_no_password_leaves_without_tls(
     start_smtp: Start, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mail, "_is_loopback", lambda host: False)
+    monkeypatch.setattr(ip_addresses, "is_loopback", lambda host: False)
     server = start_smtp(authenticator=mailbox.log_in, auth_require_tls=False)
 
     with pytest.raises(MailError):

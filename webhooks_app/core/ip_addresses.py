@@ -1,4 +1,4 @@
-"""Tell an IP address from a name. Pure."""
+"""What the host of a URL or server is: an IP address or a name, this host or another. Pure."""
 
 import ipaddress
 
@@ -10,3 +10,11 @@ def is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether what is sent to that host, brackets dropped, stays on this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

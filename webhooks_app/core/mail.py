@@ -1,6 +1,5 @@
 """E-mail by SMTP (RFC 5321), in plain text. It may be slow: nothing that delivers webhooks waits for it."""
 
-import ipaddress
 import logging
 import smtplib
 import ssl
@@ -15,6 +14,8 @@ from email.utils import format_datetime
 from urllib.parse import unquote, urlsplit
 
 import idna
+
+from webhooks_app.core import ip_addresses
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +137,7 @@ def _connect(server: MailServer) -> smtplib.SMTP:
 
 def _secure_and_log_in(connection: smtplib.SMTP, server: MailServer, context: ssl.SSLContext) -> None:
     connection.ehlo_or_helo_if_needed()
-    is_private = server.is_smtps or _is_loopback(server.host)
+    is_private = server.is_smtps or ip_addresses.is_loopback(server.host)
     if not server.is_smtps and connection.has_extn("starttls"):
         connection.starttls(context=context)
         connection.ehlo()
@@ -148,13 +149,6 @@ def _secure_and_log_in(connection: smtplib.SMTP, server: MailServer, context: ss
     if not server.has_ascii_log_in:
         raise smtplib.SMTPException("the user or password is not all ASCII, and so cannot be sent")
     connection.login(server.user, server.password)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _usable(texts: Sequence[str], *, takes_utf8: bool) -> list[Address]:

@@ -1,12 +1,11 @@
 """The settings of the provider by whose accounts people log in (OpenID Connect)."""
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from webhooks_app.core import ids, setting_files, setting_values
+from webhooks_app.core import ids, ip_addresses, setting_files, setting_values
 from webhooks_app.core.setting_values import ConfigError
 
 _ROLES = ("admin", "viewer")
@@ -63,20 +62,14 @@ def read(env: Mapping[str, str]) -> OidcSettings | None:
 
 def _issuer(url: str) -> str:
     parts = urlsplit(url) if setting_values.has_good_port(url) else None
-    is_safe = parts is not None and (parts.scheme == "https" or _is_loopback(parts.hostname or ""))
-    if parts is None or not is_safe or not parts.hostname or parts.query or parts.fragment or parts.username:
+    host = (parts and parts.hostname) or ""
+    is_safe = parts is not None and (parts.scheme == "https" or ip_addresses.is_loopback(host))
+    if parts is None or not is_safe or not host or parts.query or parts.fragment or parts.username:
         raise ConfigError(
             f"{PREFIX}ISSUER must be the provider's issuer, such as https://login.example.com;"
             " http:// is for loopback only."
         )
     return url
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _secret(env: Mapping[str, str]) -> str | None:
