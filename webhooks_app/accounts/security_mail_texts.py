@@ -1,8 +1,9 @@
 """The sentences of an e-mail about a change of somebody's account. Pure."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 
+from webhooks_app.core import clock
 from webhooks_app.core.mail import one_line
 
 SUBJECTS = {
@@ -70,7 +71,7 @@ def text(
         subject=subject(action),
         email=email,
         base_url=base_url,
-        when=created_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+        when=clock.format_utc(created_at, with_seconds=True),
         address=address or "the platform's own host",
         rest="".join(_lines(email, actor, details)),
         otherwise=_otherwise(action, base_url, takes_passwords),

@@ -10,6 +10,7 @@ import click
 from webhooks_app.cli import row_output
 from webhooks_app.cli.command_services import begin_command
 from webhooks_app.cli.shell_arguments import SHELL
+from webhooks_app.core.clock import format_utc
 from webhooks_app.db import transient_errors
 from webhooks_app.db.engines import Databases
 from webhooks_app.deliveries.erasure import database_copies, one_event
@@ -112,12 +113,8 @@ def _unavailable(error: Exception, of_which: str = "") -> _Refusal:
 def _held(ends_at: datetime) -> str:
     return (
         "Processes of the version before may still run, and would send an erased event with an empty body "
-        f"where somebody replays it. Nothing is erased before {_format(ends_at)}, a day after the upgrade."
+        f"where somebody replays it. Nothing is erased before {format_utc(ends_at)}, a day after the upgrade."
     )
-
-
-def _format(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _still_pending(pending: StillPending, cancel_pending: bool) -> str:
@@ -134,7 +131,7 @@ def _canceled(count: int) -> str:
 
 def _summary(erased: ErasedEvent) -> str:
     if erased.was_erased:
-        since = _format(erased.payload_erased_at)
+        since = format_utc(erased.payload_erased_at)
         return f"The payload of {erased.event_id} was erased before, on {since}."
     return (
         f"The payload of {erased.event_id} is erased, with what {erased.attempts_erased} of its attempts "

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from webhooks_app.cli.table import print_table
-from webhooks_app.core.clock import format_rfc3339
+from webhooks_app.core.clock import format_rfc3339, format_utc
 from webhooks_app.core.text_display import flatten
 
 ListedRow = dict[str, Any]
@@ -34,6 +34,6 @@ def _cell(value: Any) -> str:
     if value is None:
         return "–"
     if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%d %H:%M UTC")
+        return format_utc(value)
     # Names are people's own, and a terminal obeys what it is sent.
     return flatten(", ".join(value) if isinstance(value, list) else str(value))

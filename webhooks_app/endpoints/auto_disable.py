@@ -21,7 +21,7 @@ from webhooks_app.db import dialect_sql
 from webhooks_app.db.engines import Databases, ReadDatabase, WriteDatabase
 from webhooks_app.db.models import EndpointHealth, NoticeKind
 from webhooks_app.db.models.base import UtcDateTime
-from webhooks_app.endpoints import actions, notice_texts, notices
+from webhooks_app.endpoints import actions, notices
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +134,7 @@ def _warn(database: WriteDatabase, streak: Streak, kind: NoticeKind, after: time
 
 def _disable(database: WriteDatabase, streak: Streak, now: datetime) -> bool:
     """Disable it, unless a success came in between or it is disabled already."""
-    since = notice_texts.format_utc(streak.failing_since)
+    since = clock.format_utc(streak.failing_since)
     reason = f"Every attempt since {since} failed, {streak.failure_count:,} in all."
     with database.begin() as connection:
         # In the order in which recording takes its locks, the health last, so that the two do not wait for

@@ -1,9 +1,8 @@
 """The sentences of a notice about an endpoint, in the console and in its e-mail."""
 
-from datetime import datetime
 from urllib.parse import urlsplit
 
-from webhooks_app.core import mail
+from webhooks_app.core import clock, mail
 from webhooks_app.db.models import Endpoint, Notice, NoticeKind
 from webhooks_app.endpoints.health import LastFailure, last_failure
 
@@ -23,7 +22,7 @@ def reason(notice: Notice, last: LastFailure | None) -> str:
     if notice.kind is NoticeKind.GONE:
         return "It answered 410 Gone, which says that it wants no more deliveries."
     text = f" The last one: {last.label}. {last.description.reason}" if last else ""
-    return f"Every attempt since {format_utc(notice.streak_at)} failed.{text}"
+    return f"Every attempt since {clock.format_utc(notice.streak_at)} failed.{text}"
 
 
 def advice(notice: Notice, last: LastFailure | None) -> str:
@@ -61,11 +60,8 @@ def email_text(notice: Notice, endpoint: Endpoint, workspace: str, base_url: str
 def _consequence(notice: Notice) -> str:
     if notice.disable_at is None:
         return "Nothing is sent to it any more. Nothing is lost either: its deliveries are held."
+    disable_at = clock.format_utc(notice.disable_at)
     return (
-        f"If this continues, the first attempt that fails after {format_utc(notice.disable_at)} disables the "
+        f"If this continues, the first attempt that fails after {disable_at} disables the "
         "endpoint. Its deliveries are then held, not lost."
     )
-
-
-def format_utc(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC"

@@ -79,7 +79,7 @@ def register(app: Flask) -> None:
 
 
 def exact(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
+    return clock.format_utc(moment, with_seconds=True)
 
 
 def clock_time(moment: datetime) -> str:
@@ -213,4 +213,4 @@ def time_in_words(arguments: Mapping[str, str]) -> str:
     if log_filter.range in filters.RANGES:
         return filters.RANGES[log_filter.range][0]
     bounds = (("from", log_filter.since), ("until", log_filter.until))
-    return " ".join(f"{name} {moment:%Y-%m-%d %H:%M} UTC" for name, moment in bounds if moment)
+    return " ".join(f"{name} {clock.format_utc(moment)}" for name, moment in bounds if moment)
