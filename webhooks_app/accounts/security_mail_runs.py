@@ -22,7 +22,6 @@ LIFE = timedelta(days=2)
 LONGEST_SEND = timedelta(minutes=5)
 # Behind what the server did not take; doubled with each try: 1, 2, 4 … minutes, at most an hour.
 FIRST_PAUSE = timedelta(minutes=1)
-LONGEST_PAUSE = timedelta(hours=1)
 EMAILS_PER_RUN = 50
 # Somebody whose program makes one token after the other keeps nobody waiting, nor fills a mailbox at once.
 EMAILS_PER_ADDRESS = 5
@@ -77,7 +76,7 @@ def _claim(database: WriteDatabase, row: Row[Any]) -> bool:
 
 
 def _put_off(database: WriteDatabase, row: Row[Any]) -> None:
-    pause = min(FIRST_PAUSE * 2 ** min(row.tries, 10), LONGEST_PAUSE)
+    pause = mail.pause_after(row.tries, FIRST_PAUSE)
     mine = update(SecurityMail).where(SecurityMail.id == row.id, SecurityMail.tries == row.tries + 1)
     with database.begin() as connection:
         connection.execute(mine.values(due_at=clock.now() + pause))

@@ -5,7 +5,7 @@ import smtplib
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -20,6 +20,8 @@ from webhooks_app.core import ip_addresses
 log = logging.getLogger(__name__)
 
 _PORTS = {"smtp": 25, "smtps": 465}
+# Between two tries of an e-mail: a server that was away for long is found back within that time.
+LONGEST_PAUSE = timedelta(hours=1)
 
 
 class MailError(Exception):
@@ -149,6 +151,12 @@ def _secure_and_log_in(connection: smtplib.SMTP, server: MailServer, context: ss
     if not server.has_ascii_log_in:
         raise smtplib.SMTPException("the user or password is not all ASCII, and so cannot be sent")
     connection.login(server.user, server.password)
+
+
+def pause_after(tries: int, first: timedelta) -> timedelta:
+    """Return the pause after an e-mail's try: `first`, doubled with each try before, up to LONGEST_PAUSE."""
+    doubled: timedelta = first * 2 ** min(tries, 10)
+    return min(doubled, LONGEST_PAUSE)
 
 
 def _usable(texts: Sequence[str], *, takes_utf8: bool) -> list[Address]:

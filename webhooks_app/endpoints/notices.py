@@ -34,7 +34,6 @@ WARNINGS = (NoticeKind.WARNING, NoticeKind.FINAL_WARNING)
 MAIL_LIFE = timedelta(days=1)
 # Doubled with each try: 2, 4, 8 … minutes, at most an hour.
 FIRST_PAUSE = timedelta(minutes=2)
-LONGEST_PAUSE = timedelta(hours=1)
 EMAILS_PER_RUN = 50
 
 
@@ -141,7 +140,7 @@ def _send_one(
 
 def _claim_until_next_try(database: WriteDatabase, due: Row[Any], now: datetime) -> bool:
     """Make it due again later, in case this process dies or the server refuses; False if another did."""
-    pause = min(FIRST_PAUSE * 2 ** min(due.mail_tries, 10), LONGEST_PAUSE)
+    pause = mail.pause_after(due.mail_tries, FIRST_PAUSE)
     with database.begin() as connection:
         return (
             connection.execute(
