@@ -68,6 +68,10 @@ class SearchLimits:
     chunk_rows: int
 
 
+# What a page shows is counted no further: to read more rows takes longer than the answer is worth.
+COUNT_LIMIT = 10_000
+
+
 @dataclass(frozen=True, slots=True)
 class SearchResult:
     """Ids in the direction of the search. `reached` is the last one looked at, where it ended early."""

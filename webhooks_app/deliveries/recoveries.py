@@ -15,7 +15,7 @@ from webhooks_app.accounts import audit
 from webhooks_app.accounts.audit import Actor
 from webhooks_app.core import clock, ids
 from webhooks_app.db.engines import Databases, WriteDatabase
-from webhooks_app.db.keyset import MatchCount
+from webhooks_app.db.keyset import COUNT_LIMIT, MatchCount
 from webhooks_app.db.models import Endpoint, Recovery, RecoveryAction, RecoveryState
 from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.deliveries.log import filters, search
@@ -23,8 +23,6 @@ from webhooks_app.deliveries.log.filter_values import FilterError
 from webhooks_app.deliveries.log.filters import LogFilter, Status
 from webhooks_app.jobs.wake_ups import WakeUps
 
-# A page counts no further; the progress of what is larger goes by time instead.
-COUNT_LIMIT = 10_000
 FASTEST_RATE = 1000  # deliveries a second; past that, the endpoints' queues set the pace
 
 # Which of the filter's deliveries an action is for, by the status that the filter names.

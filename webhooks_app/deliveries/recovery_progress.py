@@ -6,11 +6,9 @@ from sqlalchemy import String, cast, func, literal, select, union_all
 from sqlalchemy.orm import Session
 
 from webhooks_app.core import ids
+from webhooks_app.db.keyset import COUNT_LIMIT
 from webhooks_app.db.models import Delivery, Recovery, RecoveryState
 from webhooks_app.deliveries.log import filters
-
-# Counted no further: a page that is looked at while they drain must not read a hundred thousand rows.
-COUNT_LIMIT = 10_000
 
 _MARKED = ("retrying", "failed", "canceled", "held")
 

@@ -9,10 +9,9 @@ from sqlalchemy import ScalarSelect, Select, func, not_, select
 from sqlalchemy.orm import Session
 
 from webhooks_app.core import clock
+from webhooks_app.db.keyset import COUNT_LIMIT
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, PendingDelivery
 
-# Counting further would take longer than the answer is worth.
-COUNT_LIMIT = 10_000
 # Of each of fifty endpoints in a list.
 LISTED_LIMIT = 500
 

@@ -14,12 +14,12 @@ from webhooks_app.db import database_clock, upsert
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import BacklogSample, Heartbeat
 from webhooks_app.db.models.base import UtcDateTime
+from webhooks_app.monitoring.own_report import LISTED_ENDPOINTS
 
 SAMPLE_SECONDS = 15.0
 # A count of a million takes a tenth of a second; so counting costs a hundredth of a processor at most.
 REST_FACTOR = 100
 KEPT_FOR = timedelta(hours=1)
-LISTED_ENDPOINTS = 5
 SLOPE_OVER = timedelta(minutes=10)
 _SHORTEST_SLOPE = timedelta(minutes=2)
 _HEARTBEAT = "backlog"

@@ -19,6 +19,8 @@ WEB, WORKER, SCHEDULER = "web", "worker", "scheduler"
 KINDS = (WEB, WORKER, SCHEDULER)
 
 REPORT_SECONDS = 10.0
+# So many endpoints do figures name, those with most; a label for each would flood what reads metrics.
+LISTED_ENDPOINTS = 5
 # The newest way of storing rows that this code reads, each of which includes those before: `stored_formats`.
 READS_FORMAT = 2
 

@@ -14,7 +14,7 @@ from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import TOTAL_ID, ProcessReport
 from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.monitoring import counters
-from webhooks_app.monitoring.own_report import READS_FORMAT, WORKER
+from webhooks_app.monitoring.own_report import LISTED_ENDPOINTS, READS_FORMAT, WORKER
 
 # Three reports that did not come. A process that is gone shows by then, and within 45 seconds on every page.
 SILENT_AFTER = timedelta(seconds=30)
@@ -23,7 +23,6 @@ FORGOTTEN_AFTER = timedelta(hours=1)
 # A process that dies again and again leaves one report each time; more than these are forgotten at once.
 MOST_OVER = 20
 _NO_LONGER_HEARD = timedelta(minutes=2)
-_LISTED_ENDPOINTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,7 @@ class Reports:
         for worker in self.alive(WORKER):
             for endpoint_id, in_flight, _ in worker.state.get("endpoints", ()):
                 counts[endpoint_id] += in_flight
-        return counts.most_common(_LISTED_ENDPOINTS)
+        return counts.most_common(LISTED_ENDPOINTS)
 
 
 class ConcurrencyUse(NamedTuple):
