@@ -325,12 +325,15 @@ def database_limits(request: pytest.FixtureRequest) -> DatabaseLimits:
 
 
 @pytest.fixture
-def app(settings: Settings, database_limits: DatabaseLimits) -> Iterator[Flask]:
+def app(
+    settings: Settings, database_limits: DatabaseLimits, request: pytest.FixtureRequest
+) -> Iterator[Flask]:
     made = create_app(
         settings,
         database_limits=database_limits,
         wake_limits=PATIENT_WAKE_LIMITS,
         group_limits=PATIENT_GROUPS,
+        **getattr(request, "param", {}),  # by name, what a test has other than an application's own
     )
     with opened(made) as app:
         yield app

@@ -10,6 +10,8 @@ from webhooks_app import config
 from webhooks_app.core.start_errors import StartError
 from webhooks_app.db import engines, schema_version
 from webhooks_app.db.database_limits import DatabaseLimits, web_limits
+from webhooks_app.db.keyset import SearchLimits
+from webhooks_app.deliveries.log import search
 from webhooks_app.events.group_commit import DEFAULT_LIMITS as DEFAULT_GROUP_LIMITS
 from webhooks_app.events.group_commit import GroupLimits
 from webhooks_app.extensions import attach_services, csrf, db, login, services
@@ -37,6 +39,7 @@ def create_app(
     database_limits: DatabaseLimits | None = None,
     wake_limits: WakeLimits = DEFAULT_WAKE_LIMITS,
     group_limits: GroupLimits = DEFAULT_GROUP_LIMITS,
+    search_limits: SearchLimits = search.LIMITS,
 ) -> Flask:
     """Create the web application, with what commands share with it. Raises config.ConfigError.
 
@@ -58,7 +61,14 @@ def create_app(
     login.init_app(app)
     with app.app_context():
         engines.prepare(db.engine, waits_for_disk=waits_for_disk, limits=database_limits)
-        attach_services(app, settings, db.engine, wake_limits=wake_limits, group_limits=group_limits)
+        attach_services(
+            app,
+            settings,
+            db.engine,
+            wake_limits=wake_limits,
+            group_limits=group_limits,
+            search_limits=search_limits,
+        )
     if settings.catalog:
         _load_catalog(app)  # as a mistake in it ends each process with its line
     _register_web(app, settings)

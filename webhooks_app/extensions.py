@@ -79,6 +79,7 @@ def attach_services(
     *,
     wake_limits: WakeLimits = DEFAULT_WAKE_LIMITS,
     group_limits: GroupLimits = DEFAULT_GROUP_LIMITS,
+    search_limits: SearchLimits = search.LIMITS,
 ) -> None:
     """Give a web application its services, on the prepared engine of its session."""
     app.extensions[_KEY] = WebServices(
@@ -87,6 +88,7 @@ def attach_services(
         wake_ups=WakeUps(settings.redis_url, limits=wake_limits),
         databases=engines.databases_of(engine, after_commit=end_snapshot),
         group_limits=group_limits,
+        search_limits=search_limits,
     )
 
 

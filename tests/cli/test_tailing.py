@@ -25,7 +25,6 @@ from webhooks_app.core import clock
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.keyset import SearchLimits
 from webhooks_app.db.models import Delivery
-from webhooks_app.extensions import services
 from webhooks_app.worker.engine import DeliveryEngine
 
 Events = list[tuple[str, str, int]]
@@ -180,12 +179,15 @@ def test_a_look_that_finds_nothing_is_cheap_once_the_overlap_is_over(
     assert read_new(tailing) == [("accepted", "pending", 0)]
 
 
+# How much a request reads is a matter of the machine's speed otherwise.
+FEW_ROWS = SearchLimits(rows=20, seconds=60, chunk_rows=20)
+
+
+@pytest.mark.parametrize("app", [{"search_limits": FEW_ROWS}], indirect=True, ids=["few_rows"])
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_filter_that_never_matches_is_not_asked_of_what_was_looked_through(
-    client: ApiClient, workspace: Workspace, app: Flask
+    client: ApiClient, workspace: Workspace
 ) -> None:
-    # How much a request reads is a matter of the machine's speed otherwise.
-    services(app).search_limits = SearchLimits(rows=20, seconds=60, chunk_rows=20)
     workspace.endpoint("https://a.example.com/")
     tailing = Tailing(client, {"q": "not there"}, limits=TailLimits(late_seconds=0.5))
     workspace.send(50)
