@@ -713,7 +713,7 @@ def event_json(type: str, data: Mapping[str, Any] | JsonText, key: str | None = 
 
 
 def to_json(value: Mapping[str, Any]) -> str:
-    """JSON in which Decimals are numbers. `json` writes none, so marks stand for them first."""
+    """Return JSON in which Decimals are numbers. `json` writes none, so marks stand for them first."""
     mark, numbers = uuid.uuid4().hex, list[str]()
 
     def take(found: object) -> str:

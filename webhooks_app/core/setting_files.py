@@ -20,7 +20,10 @@ def existing_file(env: Mapping[str, str], name: str) -> str | None:
 
 
 def certificates(env: Mapping[str, str], name: str) -> str | None:
-    """As `existing_file`, for one with certificates, without which no HTTPS endpoint would be trusted."""
+    """Return the path of a file with certificates, or None where the setting is not there.
+
+    Raises ConfigError where the file is not there or holds none, as no HTTPS endpoint would be trusted then.
+    """
     path = existing_file(env, name)
     if path is None:
         return None

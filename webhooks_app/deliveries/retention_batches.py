@@ -84,7 +84,7 @@ class BatchRunner:
     def apply_in_pieces(
         self, act_on: Callable[[WriteConnection, Sequence[str]], int], named: Sequence[str]
     ) -> int:
-        """As `apply`, in one transaction after the other, until it is told to stop."""
+        """Do as `apply` does, in one transaction after the other, until it is told to stop."""
         count = done = 0
         while done < len(named) and not self._should_stop():
             piece = named[done : done + self.size]
@@ -97,7 +97,7 @@ class BatchRunner:
         endpoint_ids: Select[*tuple[Any, ...]],
         act_on: Callable[[WriteConnection, Sequence[str]], int],
     ) -> int:
-        """As `apply`, for the endpoints that the statement selects, a few in each transaction."""
+        """Do as `apply` does, for the endpoints that the statement selects, a few in each transaction."""
         count, size = 0, self._limits.endpoints_per_batch
         for batch in self.read(endpoint_ids, Endpoint.id):
             named = [row.id for row in batch]

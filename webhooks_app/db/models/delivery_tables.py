@@ -155,7 +155,7 @@ class PendingDelivery(Base):
 
     @classmethod
     def is_being_sent(cls, now: datetime) -> ColumnElement[bool]:
-        """Whether a worker holds it; one whose lease has run out is dead, or will not be heard any more."""
+        """Return whether a worker holds it; one whose lease has run out is dead or not heard any more."""
         return and_(cls.claimed_at.is_not(None), cls.next_attempt_at > now)
 
     # The claim: whose turn it is, oldest first within an endpoint.

@@ -57,12 +57,12 @@ class Endpoint(Base):
 
     @classmethod
     def is_live_in(cls, workspace_id: str) -> ColumnElement[bool]:
-        """Whether it is the workspace's, and not deleted."""
+        """Return whether it is the workspace's, and not deleted."""
         return and_(cls.workspace_id == workspace_id, cls.deleted_at.is_(None))
 
     @classmethod
     def is_kept_in(cls, workspace_id: str) -> ColumnElement[bool]:
-        """Whether it is live, and one that somebody set up to stay: no listener."""
+        """Return whether it is live, and one that somebody set up to stay: no listener."""
         return and_(cls.is_live_in(workspace_id), cls.is_listener.is_(False))
 
     @property

@@ -178,7 +178,7 @@ class SettingsForm(FlaskForm):  # type: ignore[misc]
             raise ValidationError(f"Enter {MOST_ADDRESSES} addresses at most.")
 
     def values(self) -> WorkspaceValues:
-        """What to save, once `validate()` has passed."""
+        """Return what to save, once `validate()` has passed."""
         return WorkspaceValues(
             name=str(self.name.data),
             retention_days=int(self.retention.data or 0),

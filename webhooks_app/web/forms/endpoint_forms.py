@@ -130,7 +130,7 @@ class EndpointForm(FlaskForm):  # type: ignore[misc]
         self.headers.errors = ["The endpoint was changed meanwhile."]
 
     def values(self) -> EndpointValues:
-        """What to save, once `validate()` has passed."""
+        """Return what to save, once `validate()` has passed."""
         return EndpointValues(
             name=(self.name.data or "").strip() or host_name(self.normal_url)[:LONGEST_NAME],
             url=self.normal_url,
