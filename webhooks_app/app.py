@@ -116,11 +116,14 @@ def _register_web(app: Flask, settings: config.Settings) -> None:
 
 def _warn_of_short_lease(seconds: int) -> None:
     if seconds < config.SAFE_LEASE_SECONDS:
+        # An endpoint may take 30 seconds to answer, and what outlasts the lease is sent twice.
         log.warning(
-            "WEBHOOKS_LEASE_SECONDS is %d: what takes longer is sent twice. Set it to %d or more, as an "
-            "endpoint may take 30 seconds to answer.",
-            seconds,
-            config.SAFE_LEASE_SECONDS,
+            "lease_too_short",
+            extra={
+                "setting": "WEBHOOKS_LEASE_SECONDS",
+                "seconds": seconds,
+                "safe_seconds": config.SAFE_LEASE_SECONDS,
+            },
         )
 
 
