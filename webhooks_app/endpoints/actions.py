@@ -168,7 +168,6 @@ def enable_in_transaction(
 ) -> int:
     """Enable it within the caller's transaction, as `enable` does, unless it was deleted meanwhile."""
     now = clock.now()
-    state = DeliveryState.PENDING if send_held else DeliveryState.CANCELED
     enabled = connection.execute(
         update(Endpoint)
         .where(Endpoint.id == endpoint.id, Endpoint.deleted_at.is_(None))
@@ -176,18 +175,7 @@ def enable_in_transaction(
     )
     if not enabled.rowcount:
         return 0
-    held = connection.scalars(
-        update(Delivery)
-        .where(Delivery.endpoint_id == endpoint.id, Delivery.attention_state == DeliveryState.HELD.value)
-        .values(
-            state=state,
-            next_attempt_at=now if send_held else None,
-            finished_at=None if send_held else now,
-        )
-        .returning(Delivery.id)
-    ).all()
-    if send_held:
-        delivery_queue.add(connection, held, now=now)
+    held_count = _send_or_cancel_held(connection, endpoint.id, is_sent=send_held, now=now)
     connection.execute(
         update(EndpointHealth)
         .where(EndpointHealth.endpoint_id == endpoint.id)
@@ -200,9 +188,28 @@ def enable_in_transaction(
         workspace_id=endpoint.workspace_id,
         target=endpoint.id,
         now=now,
-        held=len(held),
+        held=held_count,
         sent=send_held,
     )
+    return held_count
+
+
+def _send_or_cancel_held(
+    connection: WriteConnection, endpoint_id: str, *, is_sent: bool, now: datetime
+) -> int:
+    """Queue the endpoint's held deliveries, or else cancel them; return how many they were."""
+    held = connection.scalars(
+        update(Delivery)
+        .where(Delivery.endpoint_id == endpoint_id, Delivery.attention_state == DeliveryState.HELD.value)
+        .values(
+            state=DeliveryState.PENDING if is_sent else DeliveryState.CANCELED,
+            next_attempt_at=now if is_sent else None,
+            finished_at=None if is_sent else now,
+        )
+        .returning(Delivery.id)
+    ).all()
+    if is_sent:
+        delivery_queue.add(connection, held, now=now)
     return len(held)
 
 
