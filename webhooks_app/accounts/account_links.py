@@ -19,8 +19,8 @@ def new_token(user: User, purpose: str, secret_key: str) -> str:
     return _serializer(user, purpose, secret_key).dumps(user.id)
 
 
-def find_user(session: Session, token: str, purpose: str, secret_key: str, *, life: timedelta) -> User | None:
-    """Return whose link it is, or None for one that was used, has expired or never was."""
+def find_user(session: Session, token: str, secret_key: str, *, purpose: str, life: timedelta) -> User | None:
+    """Return whose link it is, or None: used, expired, of another purpose, or never made."""
     user_id = _claimed_id(token, secret_key)
     user = session.get(User, user_id) if user_id else None
     if user is None:

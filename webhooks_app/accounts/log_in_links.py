@@ -5,9 +5,9 @@ what it is signed with includes the key that these share.
 """
 
 from datetime import timedelta
+from functools import partial
 
 from sqlalchemy import update
-from sqlalchemy.orm import Session
 
 from webhooks_app.accounts import account_links, audit, sessions
 from webhooks_app.accounts.audit import Actor
@@ -18,14 +18,11 @@ LINK_LIFE = timedelta(minutes=10)
 PATH = "/login/link/"
 _PURPOSE = "log-in-link"
 
+find_user = partial(account_links.find_user, purpose=_PURPOSE, life=LINK_LIFE)
+
 
 def new_link(user: User, base_url: str, secret_key: str) -> str:
     return f"{base_url}{PATH}{account_links.new_token(user, _PURPOSE, secret_key)}"
-
-
-def find_user(session: Session, token: str, secret_key: str, *, life: timedelta = LINK_LIFE) -> User | None:
-    """Return whose link it is, or None for one that was used, has expired or never was."""
-    return account_links.find_user(session, token, _PURPOSE, secret_key, life=life)
 
 
 def use(database: WriteDatabase, user: User, *, actor: Actor) -> bool:

@@ -5,8 +5,7 @@ that it replaces, and the sessions that a log-out everywhere ends.
 """
 
 from datetime import timedelta
-
-from sqlalchemy.orm import Session
+from functools import partial
 
 from webhooks_app.accounts import account_links, users
 from webhooks_app.accounts.audit import Actor
@@ -18,6 +17,8 @@ from webhooks_app.db.models import User
 LINK_LIFE = timedelta(hours=1)
 PATH = "/password-reset/"
 _PURPOSE = "password-reset"
+
+find_user = partial(account_links.find_user, purpose=_PURPOSE, life=LINK_LIFE)
 
 _SUBJECT = "Set a new password"
 _TEXT = """\
@@ -38,11 +39,6 @@ def new_token(user: User, secret_key: str) -> str:
 
 def link(base_url: str, token: str) -> str:
     return f"{base_url}{PATH}{token}"
-
-
-def find_user(session: Session, token: str, secret_key: str, *, life: timedelta = LINK_LIFE) -> User | None:
-    """Return whose link it is, or None for one that was used, has expired or never was."""
-    return account_links.find_user(session, token, _PURPOSE, secret_key, life=life)
 
 
 def record_link(database: WriteDatabase, user: User, *, actor: Actor) -> None:
