@@ -2,7 +2,7 @@
 
 import socket
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -113,3 +113,8 @@ def test_no_password_leaves_without_tls(
 def test_the_server_is_read_from_its_address(url: str, expected: tuple[object, ...]) -> None:
     server = mail.parse_server_url(url, "a@example.com")
     assert (server.host, server.port, server.is_smtps, server.user, server.password) == expected
+
+
+@pytest.mark.parametrize(("tries", "minutes"), [(0, 2), (1, 4), (4, 32), (5, 60), (1000, 60)])
+def test_the_pause_doubles_with_each_try_up_to_an_hour(tries: int, minutes: int) -> None:
+    assert mail.pause_after(tries, timedelta(minutes=2)) == timedelta(minutes=minutes)
