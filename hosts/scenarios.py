@@ -127,7 +127,7 @@ def postgresql_failed_over(cluster: Cluster, report: Report, options: Options) -
 
 @_scenario("one, two and four workers send to a receiver that takes its time, and to one that takes none")
 def scaling(cluster: Cluster, report: Report, options: Options) -> None:
-    """Where requests wait for their answers, throughput follows the workers; else they share the cores."""
+    """Show that throughput follows the workers where answers take time; else they share the cores."""
     for what, path, each in (("300 ms", "always/slow-300-200", 600), ("at once", "ok/fast", 1500)):
         endpoint_id = cluster.endpoint(path)
         cluster.fan_out = 1
