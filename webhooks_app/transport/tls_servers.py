@@ -18,11 +18,11 @@ class TlsServers:
         self._asking: set[tuple[str, int]] = set()
 
     def is_answering(self, target: Target) -> bool:
-        """Whether the last request to it had an answer."""
+        """Return whether the last request to it had an answer."""
         return (target.host, target.port) in self._answering
 
     def has_asked(self, target: Target) -> bool:
-        """Whether it asked for a client certificate before, and no request was answered since."""
+        """Return whether it asked for a client certificate before, and no request was answered since."""
         return (target.host, target.port) in self._asking and not self.is_answering(target)
 
     def note(self, target: Target, *, has_answered: bool, has_asked: bool) -> None:
