@@ -10,7 +10,9 @@ NO_VERBS = frozenset("A All An As Each How If It JSON No One That The This What 
 
 
 def public_functions(tree: ast.Module) -> Iterator[ast.FunctionDef]:
-    for scope in (tree, *(node for node in tree.body if isinstance(node, ast.ClassDef))):
+    scopes: list[ast.Module | ast.ClassDef] = [tree]
+    scopes += [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    for scope in scopes:
         for node in scope.body:
             if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and not is_property(node):
                 yield node

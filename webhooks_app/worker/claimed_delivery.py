@@ -13,8 +13,8 @@ ClaimKey = tuple[str, int]
 # A delivery whose worker died is sent once more together with others, as workers die for many reasons. After
 # its second expired lease it is a suspect, sent in isolation, so that one which kills its workers takes no
 # other along. Six expired leases in isolation give it up: with three, one innocent delivery of 15,000 was
-# given up while something else killed each worker after a second or two; six in a row come about once in 500
-# such storms.
+# given up while something else killed each worker after a second or two; with six, that happens about once in
+# 500 such times.
 EXPIRED_LEASES_TO_ISOLATE = 2
 EXPIRED_LEASES_TO_GIVE_UP = EXPIRED_LEASES_TO_ISOLATE + 6
 

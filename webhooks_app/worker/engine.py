@@ -16,6 +16,7 @@ from webhooks_app.db.engines import Databases
 from webhooks_app.endpoints.destinations import Destinations
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.monitoring.counters import ProcessCounters
+from webhooks_app.monitoring.own_report import LISTED_ENDPOINTS
 from webhooks_app.monitoring.tracing import Tracer
 from webhooks_app.transport.sender import Sender
 from webhooks_app.worker import claims
@@ -28,8 +29,6 @@ from webhooks_app.worker.engine_limits import DEFAULT_LIMITS, EngineLimits
 from webhooks_app.worker.outcome_buffer import OutcomeBuffer
 from webhooks_app.worker.postponed import PostponedDeliveries
 from webhooks_app.worker.unsendable_deliveries import UnsendableDeliveries
-
-_LISTED_ENDPOINTS = 5
 
 
 @dataclass(slots=True, frozen=True)
@@ -143,7 +142,7 @@ class DeliveryEngine:
         return {
             "in_flight": self._dispatcher.in_flight_count,
             "capacity": self._concurrency.capacity,
-            "endpoints": self._concurrency.busiest(_LISTED_ENDPOINTS),
+            "endpoints": self._concurrency.busiest(LISTED_ENDPOINTS),
             "silent_seconds": round(time.monotonic() - self._turned_at, 1),
         }
 
