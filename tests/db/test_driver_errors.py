@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from sqlalchemy import Connection, create_engine, text
@@ -105,10 +105,17 @@ def test_after_a_failover_the_kept_connections_are_replaced(
         db.engine.dispose()
         with pytest.raises(DBAPIError, match="read-only"), databases.write.begin() as connection:
             connection.execute(rename)
-        with databases.write.begin() as kept:
-            kept.execute(text("SELECT 1"))  # opened while it was read-only, and back in the pool
+        with ExitStack() as all_of_them:  # opened while it was read-only, and back in the pool
+            for _ in range(3):
+                kept = all_of_them.enter_context(databases.write.begin())
+                kept.execute(text("SELECT 1"))
 
     with pytest.raises(DBAPIError, match="read-only"), databases.write.begin() as connection:
         connection.execute(rename)
     with databases.write.begin() as connection:
         assert connection.execute(rename).rowcount == 1
+    own_ids = set()
+    for _ in range(12):  # and none is replaced again and again
+        with databases.write.begin() as connection:
+            own_ids.add(connection.scalar(text("SELECT pg_backend_pid()")))
+    assert len(own_ids) <= 4

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from flask import Flask
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
 
 from faults.pooler import PgBouncer
 from tests.conftest import Workspace, alone
@@ -20,7 +21,7 @@ from tests.waiting import wait_for
 from tests.worker.attempted import deliveries
 from webhooks_app import tasks
 from webhooks_app.config import Settings
-from webhooks_app.db import engines, schema_version
+from webhooks_app.db import deadlines, engines, postgresql_sessions, schema_version
 from webhooks_app.db.database_limits import DatabaseLimits, worker_limits
 from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import DeliveryState, Event
@@ -279,3 +280,38 @@ def test_a_style_of_dates_that_the_database_prefers_changes_nothing(database_url
         finally:
             admin.execute(f'ALTER DATABASE "{name}" RESET datestyle')
             engine.dispose()
+
+
+def test_a_connection_notices_a_host_that_is_gone_unless_its_url_says_otherwise(database_url: str) -> None:
+    limits = DatabaseLimits(peer_silence_seconds=30)
+    arguments = postgresql_sessions.connect_arguments({"keepalives_count": "7"}, limits)
+    probes = {name: value for name, value in arguments.items() if "keepalives" in name or "tcp" in name}
+    assert probes == {"keepalives_idle": 29, "keepalives_interval": 1, "tcp_user_timeout": 30_000}
+    shortest = postgresql_sessions.connect_arguments({}, DatabaseLimits(peer_silence_seconds=1))
+    assert (shortest["keepalives_idle"], shortest["keepalives_count"]) == (1, 1)
+
+
+@pytest.mark.parametrize(("sqlstate", "is_one"), [("55P03", True), ("40P01", True), ("23505", False)])
+def test_who_gave_up_waiting_for_a_lock_is_told_by_the_code(
+    database_url: str, sqlstate: str, is_one: bool
+) -> None:
+    error = OperationalError("SELECT 1", None, psycopg.errors.lookup(sqlstate)())
+    assert postgresql_sessions.is_lock_timeout(error) is is_one
+
+
+@pytest.mark.parametrize("waits_for_disk", [True, False])
+@pytest.mark.parametrize("reads_whole_tables", [True, False])
+def test_what_a_transaction_runs_under_is_what_it_is_for(
+    database_url: str, waits_for_disk: bool, reads_whole_tables: bool
+) -> None:
+    limits = DatabaseLimits(reads_whole_tables=reads_whole_tables)
+    settings = postgresql_sessions.settings_of_transaction(limits, waits_for_disk=waits_for_disk)
+    assert settings["synchronous_commit"] == ("DEFAULT" if waits_for_disk else "off")
+    assert settings["enable_seqscan"] == ("DEFAULT" if reads_whole_tables else "off")
+
+
+@pytest.mark.parametrize("database_limits", [DatabaseLimits(statement_seconds=None)], indirect=True)
+def test_a_statement_that_may_take_any_time_may_do_so_whatever_the_deadline(databases: Databases) -> None:
+    with deadlines.within(60), databases.write.begin() as connection:
+        limit = connection.execute(text("SELECT setting FROM pg_settings WHERE name = 'statement_timeout'"))
+        assert limit.scalar_one() == "0"

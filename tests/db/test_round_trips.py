@@ -18,6 +18,7 @@ from tests.db.conftest import StartPooler
 from tests.postgresql_databases import autocommit
 from tests.receivers import Answer, Received, Receiver
 from webhooks_app.db import deadlines, engines
+from webhooks_app.db.database_limits import DatabaseLimits
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.events.submissions import NewEvent, Submission
 from webhooks_app.extensions import db, services
@@ -98,6 +99,19 @@ def rename(database: WriteDatabase, name: str) -> dict[str, str]:
 def names(databases: Databases) -> list[str]:
     with databases.read.connect() as connection:
         return list(connection.execute(text("SELECT name FROM workspaces")).scalars())
+
+
+def test_a_connection_that_was_idle_for_a_moment_is_not_asked_whether_it_lives(
+    workspace: Workspace, database_url: str, tmp_path: Path
+) -> None:
+    limits = DatabaseLimits(idle_check_seconds=3600)
+    engine = engines.open_engine(database_url, waits_for_disk=False, limits=limits)
+    database = engines.databases_of(engine).write
+    rename(database, "First")
+    with round_trips(engine, tmp_path) as counted:
+        rename(database, "Renamed")
+    engine.dispose()
+    assert counted.count == 1
 
 
 def test_a_single_statement_is_committed_by_itself_where_the_session_is_our_own(
