@@ -83,6 +83,7 @@ GROUPS = (
         "erasure/database_copies erasure/erased_event erasure/one_event erasure/open_deliveries"
         " erasure/payload_rows payload_retention",
         *("tests/deliveries/erasure", "tests/deliveries/test_payload_retention.py"),
+        "tests/deliveries/test_late_content.py",
         *("tests/web/test_erased_payloads.py", "tests/worker/test_replayed_deliveries.py"),
         *("tests/deliveries/test_recovery_runs.py", "tests/cli/test_erasure.py"),
     ),

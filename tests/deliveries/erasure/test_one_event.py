@@ -326,3 +326,13 @@ def test_nothing_is_canceled_unless_that_is_asked_for(workspace: Workspace, data
         with pytest.raises(StillPending):
             erase_it(databases, event_id, actor=TESTER)
     assert states(event_id) == {"pending"}
+
+
+def test_what_is_held_of_another_event_stays_held(
+    workspace: Workspace, database: WriteDatabase, databases: Databases
+) -> None:
+    endpoint = db.session.get_one(Endpoint, workspace.endpoint(URL))
+    actions.disable(database, endpoint, actor=TESTER)
+    erased, kept = workspace.send(2)
+    assert erase(databases, erased, cancel_pending=True).deliveries_canceled == 1
+    assert (states(erased), states(kept)) == ({"canceled"}, {"held"})

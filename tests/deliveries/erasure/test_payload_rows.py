@@ -1,15 +1,17 @@
 """Which payloads may be erased, to the moment, and which are said to be gone."""
 
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import select
+import pytest
+from sqlalchemy import select, update
 
 from tests.conftest import Workspace
 from tests.deliveries.test_payload_retention import URL, deliver, upgrading
 from webhooks_app.core import clock
 from webhooks_app.db import event_payloads
 from webhooks_app.db.engines import Databases, WriteDatabase
-from webhooks_app.db.models import Delivery, Event
+from webhooks_app.db.models import Attempt, Delivery, Event
 from webhooks_app.deliveries.erasure import payload_rows
 from webhooks_app.extensions import db
 
@@ -62,3 +64,33 @@ def test_deliveries_without_their_payload_are_counted(workspace: Workspace, data
         assert payload_rows.count_erased(connection, []) == 0
     db.session.rollback()
     assert db.session.scalars(select(Event.payload_erased_at).where(Event.id == kept)).one() is None
+
+
+@pytest.mark.parametrize(
+    ("content", "is_erased"),
+    [
+        ({}, False),
+        ({"plain_request_headers": '[["a","b"]]'}, True),
+        ({"plain_response_headers": b"HTTP/1.1 200 OK"}, True),
+        ({"packed_heads": b"x"}, True),
+        ({"response_body": b"x"}, True),
+        ({"detail": "what a server said", "outcome": "http_5xx"}, True),
+        ({"detail": "The host did not answer.", "outcome": "timeout"}, False),
+    ],
+    ids=lambda value: ", ".join(value) if isinstance(value, dict) else None,
+)
+def test_whatever_an_attempt_has_of_a_payload_is_erased(
+    workspace: Workspace, database: WriteDatabase, content: dict[str, Any], is_erased: bool
+) -> None:
+    endpoint_id = workspace.endpoint(URL)
+    workspace.send()
+    deliver(database, endpoint_id)
+    nothing: dict[str, Any] = {"plain_request_headers": "[]", "plain_response_headers": None}
+    nothing |= {"packed_heads": None, "response_body": None, "detail": None, "outcome": "success"}
+    with database.begin() as connection:
+        connection.execute(update(Attempt).values(nothing | content))
+        delivery_ids = connection.scalars(select(Attempt.delivery_id)).all()
+        assert payload_rows.erase_attempts(connection, delivery_ids) == int(is_erased)
+        left = connection.execute(select(*(getattr(Attempt, name) for name in nothing))).one()
+    kept = nothing | {name: content[name] for name in ("outcome", "detail") if name in content}
+    assert list(left) == list((kept | {"detail": None} if is_erased else kept).values())
