@@ -97,7 +97,7 @@ def read_page(
     search = Search(AuditEntry.id, [[is_owned]], AuditEntry.id, _conditions(audit_filter))
     result = keyset.find(session, search, "aud_", before or "aud_~", limit=PAGE_SIZE, limits=limits)
     named = select(AuditEntry).where(AuditEntry.id.in_(result.ids)).order_by(AuditEntry.id.desc())
-    entries = _entries(session, session.scalars(named).all())
+    entries = _as_audit_lines(session, session.scalars(named).all())
     if result.reached:
         return AuditPage(entries, result.reached, ids.created_at(result.reached))
     return AuditPage(entries, result.ids[-1] if result.has_more else "")
@@ -116,7 +116,7 @@ def _conditions(audit_filter: AuditFilter) -> list[ColumnElement[bool]]:
     return found
 
 
-def _entries(session: Session, rows: Any) -> list[AuditLine]:
+def _as_audit_lines(session: Session, rows: Any) -> list[AuditLine]:
     names = _target_names(session, {row.target for row in rows})
     return [
         AuditLine(
