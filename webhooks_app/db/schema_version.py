@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Set
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -36,8 +37,11 @@ class SchemaAge(StrEnum):
 
 def read_age(connection: Connection) -> SchemaAge:
     """Return how the schema stands to this code now; both may change while a process runs."""
+    return _age(_revisions(connection))
+
+
+def _age(found: Set[str]) -> SchemaAge:
     needed, known = _known_revisions()
-    found = _revisions(connection)
     if found - known:
         return SchemaAge.NEWER
     return SchemaAge.CURRENT if needed in found else SchemaAge.OLDER
@@ -51,20 +55,22 @@ def require_current_or_newer(database: ReadDatabase) -> None:
     """
     with database.connect() as connection:
         _require_utf8(connection)
-        age, found = read_age(connection), ", ".join(sorted(_revisions(connection)))
-    needed, _ = _known_revisions()
+        found = _revisions(connection)
     if not found:
         raise _wrong("is empty")
+    needed, _ = _known_revisions()
+    age, revisions = _age(found), ", ".join(sorted(found))
     if age is SchemaAge.OLDER:
-        raise _wrong(f"is at revision {found}, and this code needs {needed}")
+        raise _wrong(f"is at revision {revisions}, and this code needs {needed}")
     if age is SchemaAge.NEWER:
-        log.warning("schema_newer", extra={"found": found, "known": needed})
+        log.warning("schema_newer", extra={"found": revisions, "known": needed})
 
 
 def is_older(database: ReadDatabase) -> bool:
     """Return whether the database has a schema, of a version before this code."""
     with database.connect() as connection:
-        return bool(_revisions(connection)) and read_age(connection) is SchemaAge.OLDER
+        found = _revisions(connection)
+    return bool(found) and _age(found) is SchemaAge.OLDER
 
 
 def require_by_url(database_url: str) -> None:
