@@ -26,12 +26,11 @@ def choose(
         return -noticed(test), not is_own(module, test), processor_seconds(test)
 
     ordered = sorted(tests, key=order)
-    # Whoever mends a survivor looks for its test there, however many are there already.
-    room = FIRST_TESTS - sum(is_own(module, test) for test in ordered)
     others = [test for test in ordered if not is_own(module, test)]
-    left = others[max(room, 0) :]
-    is_left = {*left}.__contains__
-    return [test for test in ordered if not is_left(test)], left
+    # Whoever mends a survivor looks for its test among its own, however many are there already.
+    room = FIRST_TESTS - (len(ordered) - len(others))
+    left = dict.fromkeys(others[max(room, 0) :])
+    return [test for test in ordered if test not in left], [*left]
 
 
 def is_own(module: Path, test: str) -> bool:

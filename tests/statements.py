@@ -13,6 +13,14 @@ Told = Callable[[str, Any], None]
 
 
 @contextmanager
+def noted_statements() -> Iterator[list[str]]:
+    """Yield a list that gets each statement of the block."""
+    asked: list[str] = []
+    with told_of_statements(lambda statement, _: asked.append(statement)):
+        yield asked
+
+
+@contextmanager
 def told_of_statements(tell: Told) -> Iterator[None]:
     """Call `tell` before each statement, with its parameters as the driver gets them; it may raise."""
     fetch_all_as = driver_sql.fetch_all_as

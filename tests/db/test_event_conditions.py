@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import insert, select, text
 
 from tests.conftest import Workspace
-from tests.statements import told_of_statements
+from tests.statements import noted_statements
 from webhooks_app.core import clock, ids
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.event_conditions import of_event, of_events, part_of
@@ -69,7 +69,6 @@ def test_events_of_a_batch_are_spread_over_many_entries(databases: Databases) ->
 
 
 def test_only_postgresql_is_asked_twice(databases: Databases) -> None:
-    told: list[str] = []
-    with told_of_statements(lambda statement, _: told.append(statement)):
+    with noted_statements() as told:
         found(databases, of_event(SAME))
     assert ("substr" in told[-1]) is (databases.write.dialect.name == "postgresql")

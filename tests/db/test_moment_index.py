@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select
 
-from tests.statements import told_of_statements
+from tests.statements import noted_statements
 from webhooks_app.core import clock, ids
 from webhooks_app.db import keyset_walk, moment_index
 from webhooks_app.db.engines import Databases, WriteDatabase
@@ -63,11 +63,10 @@ def test_what_was_made_in_one_moment_is_walked_in_order(
 ) -> None:
     walk = keyset_walk.walk(databases.read, _owned(), Event.id, batch_rows=lambda: 7, by_moments=True)
 
-    reads: list[str] = []
-    with told_of_statements(lambda statement, _: reads.append(statement.split()[0])):
+    with noted_statements() as asked:
         batches = [[row.id for row in batch] for batch in walk]
     # One for all of them, as each reads the whole moment, and one that finds no more.
-    assert reads.count("SELECT") == 2
+    assert [each.split()[0] for each in asked].count("SELECT") == 2
     assert [len(each) for each in batches] == [7, 7, 6]
     assert [each for batch in batches for each in batch] == of_one_moment
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, insert, select, text, update
 
 from tests.conftest import TESTER, Workspace
-from tests.statements import told_of_statements
+from tests.statements import noted_statements, told_of_statements
 from tests.worker.attempted import attempt_all
 from webhooks_app.accounts import workspaces as workspace_actions
 from webhooks_app.core import clock
@@ -237,8 +237,7 @@ def test_one_that_is_told_to_stop_looks_into_no_workspace(
     for name in ("One", "Two", "Three"):
         make_workspace(name).send()
     db.session.rollback()
-    asked: list[str] = []
-    with told_of_statements(lambda statement, _values: asked.append(statement)):
+    with noted_statements() as asked:
         retention.delete_expired(databases, now=now + 91 * DAY, should_stop=lambda: True)
     assert asked
     assert [each for each in asked if "FROM deliveries" in each or "FROM events" in each] == []

@@ -1,7 +1,5 @@
 """Where deliveries go: what a worker remembers of endpoints, and when it looks anew."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,7 +8,7 @@ from sqlalchemy import select, update
 
 from tests.conftest import TESTER, Workspace
 from tests.listeners.listening import begin
-from tests.statements import told_of_statements
+from tests.statements import noted_statements
 from webhooks_app.core import clock
 from webhooks_app.core.text_display import MASK
 from webhooks_app.db.engines import Databases
@@ -20,18 +18,6 @@ from webhooks_app.endpoints.destinations import Destination, Destinations
 from webhooks_app.extensions import db, services
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
-
-
-@contextmanager
-def told_of_reads() -> Iterator[list[str]]:
-    read: list[str] = []
-
-    def note(statement: str, _values: object) -> None:
-        if statement.startswith("SELECT"):
-            read.append(statement)
-
-    with told_of_statements(note):
-        yield read
 
 
 def load(databases: Databases, cache: Destinations, *names: str) -> dict[str, Destination]:
@@ -61,9 +47,9 @@ def test_what_is_known_is_read_again_only_once_it_was_changed(
 ) -> None:
     name = workspace.endpoint("https://a.example.com/")
     load(databases, cache, name)
-    with told_of_reads() as read:
+    with noted_statements() as asked:
         load(databases, cache, name)
-    assert len(read) == 1  # for the moment of its change
+    assert len([each for each in asked if each.startswith("SELECT")]) == 1  # for the moment of its change
     with databases.write.begin() as connection:
         values = {"url": "https://b.example.com/", "updated_at": clock.now()}
         connection.execute(update(Endpoint).where(Endpoint.id == name).values(values))

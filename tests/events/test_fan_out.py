@@ -3,13 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 from sqlalchemy import select
 
 from tests.conftest import TESTER, Workspace
 from tests.listeners.listening import begin
-from tests.statements import told_of_statements
+from tests.statements import noted_statements
 from webhooks_app.core import clock, ids
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.event_inserts import NewEventRow
@@ -129,15 +128,9 @@ def test_where_no_endpoint_is_disabled_one_statement_reads_whom_events_go_to(
 ) -> None:
     workspace.endpoint("https://a.example.com/")
     rows = [event_row(workspace, name) for name in ("batch-lifecycle", "batch-request")]
-    read: list[str] = []
-
-    def note(statement: str, _values: Any) -> None:
-        if statement.lstrip().startswith("SELECT"):
-            read.append(statement)
-
-    with told_of_statements(note):
+    with noted_statements() as asked:
         fan(database, rows)
-    assert len(read) == 1
+    assert len([each for each in asked if each.lstrip().startswith("SELECT")]) == 1
 
 
 def test_of_what_is_inserted_in_pieces_the_first_one_says_whether_it_is_due(

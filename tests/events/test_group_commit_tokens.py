@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 from tests.conftest import TESTER, Workspace
 from tests.events.test_group_commit import EVENT, SECONDS, accepted_of, count, held_back, submit
 from tests.failing import failing
-from tests.statements import told_of_statements
+from tests.statements import noted_statements
 from tests.waiting import wait_for
 from webhooks_app.accounts import api_tokens
 from webhooks_app.core import passwords
@@ -133,11 +133,6 @@ def test_what_a_group_needs_of_a_tokens_allowance_is_taken_at_once(
     workspace: Workspace, database: WriteDatabase, group_commit: GroupCommit
 ) -> None:
     token = api_tokens.create(database, workspace.id, "slow", rate_per_second=1, burst=30, actor=TESTER)
-    taken: list[str] = []
-
-    def note(statement: str, _values: object) -> None:
-        if "UPDATE token_allowances" in statement:
-            taken.append(statement)
 
     def send(events: int) -> Future[SubmissionResult]:
         future: Future[SubmissionResult] = Future()
@@ -145,9 +140,12 @@ def test_what_a_group_needs_of_a_tokens_allowance_is_taken_at_once(
         group_commit.submit(submission, future.set_result, token_hash=passwords.hash_token(token))
         return future
 
-    with told_of_statements(note):
+    def takes() -> int:
+        return sum("UPDATE token_allowances" in each for each in asked)
+
+    with noted_statements() as asked:
         assert len(accepted_of(send(2))) == 2  # of the three that were taken
-        once = len(taken)
+        assert takes() == 1
         with held_back() as commits:
             first = submit(group_commit, Submission(workspace.id, [EVENT]))
             assert commits.started.wait(SECONDS)
@@ -155,7 +153,7 @@ def test_what_a_group_needs_of_a_tokens_allowance_is_taken_at_once(
             commits.may_go_on.set()
             for future in (*first, *futures):
                 accepted_of(future)
-    assert (once, len(taken)) == (1, 2)
+    assert takes() == 2
 
 
 def test_an_event_is_accepted_though_the_use_of_its_token_cannot_be_recorded(

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from tests.conftest import MakeEngine, Workspace
 from tests.monitoring.test_stored_formats import report
 from tests.receivers import Answer, Received, Receiver, answer_after
-from tests.statements import told_of_statements
+from tests.statements import noted_statements
 from tests.worker.attempted import attempts, damage, damage_text, deliveries, exchange
 from webhooks_app.core import clock
 from webhooks_app.core.outcomes import Outcome, OutcomeClass
@@ -212,8 +212,7 @@ def test_what_the_claim_brings_along_is_not_read_again(
     engine.run(seconds=60)
     workspace.send()
     engine._dispatcher.add(claim_all(engine))
-    asked: list[str] = []
-    with told_of_statements(lambda statement, _: asked.append(statement)):
+    with noted_statements() as asked:
         engine._dispatcher.start_claimed()
     assert engine._dispatcher.is_sending
     assert bool(asked) != claim_sql.brings_bodies(database)

@@ -28,10 +28,15 @@ NAMING = replace(LIMITS, unscanned_endpoints=2)
 @pytest.fixture
 def named(make_claimer: MakeClaimer, clock: Clock) -> Claimer:
     """A claimer that goes by names, and has scanned when there was nothing."""
-    claimer = make_claimer(NAMING)
+    claimer = scanned(make_claimer(NAMING))
+    assert clock.scans == 1
+    return claimer
+
+
+def scanned(claimer: Claimer) -> Claimer:
+    """It has begun its run, and found nothing."""
     claimer.start_run()
     assert claim(claimer) == 0
-    assert clock.scans == 1
     return claimer
 
 
@@ -69,9 +74,7 @@ def test_a_claim_that_may_have_left_some_is_followed_by_a_scan(
 def test_what_was_named_to_a_run_that_is_full_by_now_is_scanned_for(
     workspace: Workspace, make_claimer: MakeClaimer, clock: Clock
 ) -> None:
-    claimer = make_claimer(replace(NAMING, pause_seconds_each=1.0, longest_pause_seconds=5.0))
-    claimer.start_run()
-    assert claim(claimer) == 0
+    claimer = scanned(make_claimer(replace(NAMING, pause_seconds_each=1.0, longest_pause_seconds=5.0)))
     workspace.endpoint(URL)
     workspace.send(2)
     assert claim(claimer) == 2
@@ -160,9 +163,7 @@ def test_nothing_is_claimed_of_an_endpoint_that_asked_for_a_pause(
 def test_what_is_named_while_it_rests_is_claimed_after_the_rest(
     workspace: Workspace, make_claimer: MakeClaimer
 ) -> None:
-    claimer = make_claimer(replace(NAMING, pause_seconds_each=1.0, longest_pause_seconds=5.0))
-    claimer.start_run()
-    assert claim(claimer) == 0
+    claimer = scanned(make_claimer(replace(NAMING, pause_seconds_each=1.0, longest_pause_seconds=5.0)))
     workspace.endpoint(URL)
     workspace.send(3)
     assert claim(claimer) == 3
@@ -175,9 +176,7 @@ def test_what_is_named_and_has_no_room_costs_no_transaction(
     workspace: Workspace, make_claimer: MakeClaimer
 ) -> None:
     concurrency = Concurrency(CAPACITY, ConcurrencyLimits(initial=1))
-    claimer = make_claimer(NAMING, concurrency)
-    claimer.start_run()
-    assert claim(claimer) == 0
+    claimer = scanned(make_claimer(NAMING, concurrency))
     concurrency.start_request(workspace.endpoint(URL))
     workspace.send()
     begun: list[Connection] = []
@@ -246,9 +245,7 @@ def test_a_claim_of_few_from_few_endpoints_brings_their_bodies_but_for_sqlite(
 def test_a_claim_before_a_scan_is_of_few_where_it_brings_their_bodies(
     workspace: Workspace, make_claimer: MakeClaimer, databases: Databases, clock: Clock
 ) -> None:
-    claimer = make_claimer(replace(NAMING, deliveries_with_bodies=2))
-    claimer.start_run()
-    assert claim(claimer) == 0
+    claimer = scanned(make_claimer(replace(NAMING, deliveries_with_bodies=2)))
     workspace.endpoint(URL)
     workspace.send(3)
     brings_bodies = databases.write.dialect.name == "postgresql"

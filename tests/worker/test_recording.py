@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from tests.conftest import Workspace
 from tests.jobs.scheduled import scheduled_jobs
 from tests.receivers import Answer, Received, Receiver
-from tests.statements import told_of_statements
+from tests.statements import noted_statements
 from tests.worker.attempted import (
     DELAYS,
     DELIVERED,
@@ -334,8 +334,7 @@ def test_a_success_of_the_newest_claim_is_written_once(workspace: Workspace, dat
     workspace.endpoint(URL)
     workspace.send()
     [claimed] = claim(database)
-    statements: list[str] = []
-    with told_of_statements(lambda statement, _: statements.append(statement)):
+    with noted_statements() as statements:
         write(database, finished(claimed, DELIVERED))
     assert len([each for each in statements if "UPDATE deliveries" in each]) == 1
 

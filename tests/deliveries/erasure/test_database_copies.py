@@ -6,15 +6,12 @@ from typing import Any
 import pytest
 
 from tests.conftest import Workspace
-from tests.deliveries.erasure.test_one_event import copies_kept
+from tests.deliveries.erasure.test_one_event import NO_WAIT, copies_kept
 from tests.deliveries.test_payload_retention import SECRET, analyze
 from webhooks_app.core import clock
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.deliveries.erasure import database_copies
-from webhooks_app.deliveries.erasure.erased_event import ErasedEvent, ErasureLimits
-
-# Leaves PostgreSQL's statistics as they are, and waits for nobody who reads SQLite's file.
-NO_WAIT = ErasureLimits(wal_seconds=0.1, samples=False)
+from webhooks_app.deliveries.erasure.erased_event import ErasedEvent
 
 
 def erased(workspace: Workspace, *, samples: bool = False, wal: bool = False) -> ErasedEvent:
