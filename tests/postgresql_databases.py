@@ -1,8 +1,11 @@
 """The databases of tests on PostgreSQL: one for each process, which every test gets empty."""
 
 import os
-from collections.abc import Iterator
+import subprocess
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from sqlalchemy import Connection, create_engine, make_url, text
 
@@ -36,6 +39,15 @@ def database_beside(url: str) -> Iterator[str]:
     autocommit(url, f'DROP DATABASE IF EXISTS "{own.database}"', f'CREATE DATABASE "{own.database}"')
     yield own.render_as_string(hide_password=False)
     autocommit(url, f'DROP DATABASE "{own.database}" WITH (FORCE)')
+
+
+def start_patiently(start: Callable[[], Any]) -> Any:
+    """The wheel gives its server ten seconds to start, which a busy machine may exceed; it finds it then."""
+    for _ in range(10):
+        with suppress(subprocess.SubprocessError, AssertionError):
+            return start()
+        time.sleep(1)
+    return start()
 
 
 def tune(url: str) -> None:

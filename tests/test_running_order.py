@@ -22,6 +22,13 @@ def test_a_browser_serves_all_tests_of_its_folder(request: pytest.FixtureRequest
         assert places[folder][-1] - places[folder][0] + 1 == len(places[folder])
 
 
+def test_only_what_is_shared_by_all_tests_keeps_something_in_the_folder_of_the_session() -> None:
+    """What lasts for a module would find there what it left when the process began that module before."""
+    tests = Path(__file__).parent
+    others = set(tests.rglob("*.py")) - {tests / "conftest.py", Path(__file__)}
+    assert [path for path in others if "session_folder" in path.read_text()] == []
+
+
 @dataclass(frozen=True)
 class Collected:
     """As much of a test as its place depends on."""
