@@ -11,6 +11,7 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from tests.conftest import Workspace
+from tests.postgresql_databases import autocommit
 from tests.waiting import wait_for
 from webhooks_app.cli.schema import downgrade, upgrade
 from webhooks_app.core import clock
@@ -139,6 +140,26 @@ def test_an_idle_connection_that_was_cut_is_replaced_unseen(
             ids |= {connection.execute(own_id).scalar_one() for connection in (one, other)}
     assert cut["id"] not in ids
     rename(databases, workspace.id)
+
+
+@only_postgresql
+@pytest.mark.parametrize("database_limits", [DatabaseLimits(idle_check_seconds=3600)], indirect=True)
+def test_where_one_connection_was_lost_all_that_are_kept_are_replaced(
+    databases: Databases, database_url: str
+) -> None:
+    """They lead to the same server, which may have been left for another one."""
+    own_id = text("SELECT pg_backend_pid()")
+
+    def ids_of_two() -> set[int]:
+        with databases.read.connect() as first, databases.read.connect() as second:
+            return {connection.execute(own_id).scalar_one() for connection in (first, second)}
+
+    db.engine.dispose()
+    kept = ids_of_two()
+    autocommit(database_url, f"SELECT pg_terminate_backend({min(kept)}, 60000)")
+    with pytest.raises(OperationalError):
+        ids_of_two()
+    assert ids_of_two().isdisjoint(kept)
 
 
 _IS_WAITED_FOR = text("SELECT count(*) FROM pg_locks WHERE relation = 'endpoints'::regclass AND NOT granted")

@@ -1,10 +1,12 @@
 """How often a lone event asks PostgreSQL, as libpq's own trace has it, and what each question runs under."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ from tests.conftest import Workspace
 from tests.db.conftest import StartPooler
 from tests.postgresql_databases import autocommit
 from tests.receivers import Answer, Received, Receiver
-from webhooks_app.db import deadlines, engines
+from webhooks_app.db import deadlines, engines, postgresql_sessions
 from webhooks_app.db.database_limits import DatabaseLimits
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.events.submissions import NewEvent, Submission
@@ -58,7 +60,8 @@ def round_trips(engine: Engine, folder: Path) -> Iterator[RoundTrips]:
     def end(connection: Any, *_: object) -> None:
         connection.pgconn.untrace()
 
-    event.listen(engine, "checkout", trace)
+    # Before the one that asks a connection whether it lives.
+    event.listen(engine, "checkout", trace, insert=True)
     event.listen(engine, "checkin", end)
     try:
         yield RoundTrips(path)
@@ -102,8 +105,10 @@ def names(databases: Databases) -> list[str]:
 
 
 def test_a_connection_that_was_idle_for_a_moment_is_not_asked_whether_it_lives(
-    workspace: Workspace, database_url: str, tmp_path: Path
+    workspace: Workspace, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    up_for_long = SimpleNamespace(monotonic=lambda: 1e6 + time.monotonic())
+    monkeypatch.setattr(postgresql_sessions, "time", up_for_long)  # many a test runs on a new machine
     limits = DatabaseLimits(idle_check_seconds=3600)
     engine = engines.open_engine(database_url, waits_for_disk=False, limits=limits)
     database = engines.databases_of(engine).write
@@ -118,6 +123,7 @@ def test_a_single_statement_is_committed_by_itself_where_the_session_is_our_own(
     workspace: Workspace, databases: Databases, unpooled: Engine, tmp_path: Path
 ) -> None:
     database = engines.databases_of(unpooled).write
+    rename(database, "First")  # what is opened for it is asked once
     with round_trips(unpooled, tmp_path) as counted:
         under = rename(database, "Renamed")
 
@@ -130,6 +136,7 @@ def test_behind_a_pooler_a_single_statement_has_a_transaction_around_it(
     workspace: Workspace, databases: Databases, pooled: Engine, tmp_path: Path
 ) -> None:
     database = engines.databases_of(pooled).write
+    rename(database, "First")  # what is opened for it is asked once
     with round_trips(pooled, tmp_path) as counted:
         under = rename(database, "Renamed")
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import Update, select, update
+from sqlalchemy import LargeBinary, Update, select, type_coerce, update
 
 from tests.conftest import PASSWORD, TESTER, Workspace
 from tests.docs_site.code_blocks import block
@@ -18,7 +18,7 @@ from tests.web.deliveries import newest
 from tests.web.endpoints import audited_actions
 from webhooks_app.accounts import members, users
 from webhooks_app.core import clock, signing
-from webhooks_app.db.models import Endpoint, Event, Member, Role, User
+from webhooks_app.db.models import Endpoint, Event, Member, Role, SigningSecret, User
 from webhooks_app.deliveries import signing_grants
 from webhooks_app.deliveries.signing_grants import GrantRefused, SignedDelivery
 from webhooks_app.endpoints import destinations
@@ -150,10 +150,12 @@ def test_a_grant_is_good_for_one_delivery_of_an_admin_for_a_while(
     [
         update(Event).values(payload_erased_at=clock.now()),
         update(Endpoint).values(deleted_at=clock.now()),
+        update(Event).values(body=type_coerce(b"\xff", LargeBinary)),
+        update(SigningSecret).values(ciphertext="damaged"),
     ],
-    ids=["erased payload", "deleted endpoint"],
+    ids=["erased payload", "deleted endpoint", "damaged payload", "damaged secret"],
 )
-def test_nothing_is_signed_whose_payload_or_endpoint_is_gone(
+def test_nothing_is_signed_whose_payload_endpoint_or_secret_is_gone(
     workspace: Workspace, delivery_id: str, change: Update
 ) -> None:
     found, admin = services(), select(User.id).where(User.email == workspace.admin_email)

@@ -94,8 +94,10 @@ def at(second: int) -> datetime:
     return HOUR + timedelta(seconds=second)
 
 
-def attempt(endpoint_id: str, outcome: Outcome, moment: datetime) -> ClaimedDelivery:
-    return attempted(ClaimedDelivery("dlv_1", endpoint_id, "evt_1", 1, 0, 0), outcome, at=moment)
+def attempt(
+    endpoint_id: str, outcome: Outcome, moment: datetime, *, delivery_id: str = "dlv_1"
+) -> ClaimedDelivery:
+    return attempted(ClaimedDelivery(delivery_id, endpoint_id, "evt_1", 1, 0, 0), outcome, at=moment)
 
 
 def add_health(database: WriteDatabase, endpoint_id: str, *some: tuple[Outcome, int]) -> None:
@@ -117,6 +119,17 @@ def health_of(endpoint_id: str) -> tuple[object, ...]:
         health.failing_since,
         health.failure_count,
     )
+
+
+def test_of_a_batch_the_newest_delivery_is_noted_whichever_began_last(
+    workspace: Workspace, database: WriteDatabase
+) -> None:
+    endpoint_id = workspace.endpoint(URL)
+    began_last = attempt(endpoint_id, FAILED, at(2))
+    newest = attempt(endpoint_id, FAILED, at(1), delivery_id="dlv_2")
+    with database.begin() as connection:
+        endpoint_counters.add_health(connection, [began_last, newest])
+    assert db.session.get_one(EndpointHealth, endpoint_id).newest_attempted_id == "dlv_2"
 
 
 def test_of_a_batch_what_came_after_its_last_success_is_the_streak(
