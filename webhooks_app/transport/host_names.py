@@ -48,12 +48,17 @@ def parse_host(host: str) -> tuple[str, Address | None]:
     # A resolver reads whatever ends in a number as IPv4 (WHATWG URL, "ends in a number checker").
     if not re.fullmatch(r"[0-9]+|0x[0-9a-f]*", name.rpartition(".")[2]):
         return name, None
+    return name, _ipv4_written_in_full(name)
+
+
+def _ipv4_written_in_full(name: str) -> IPv4Address:
+    """Return the address that a numeric name is; raises TargetRefused for any spelling but the usual one."""
     address = _ipv4_by_inet_aton(name.split("."))
     if address is None:
         raise TargetRefused("The host ends in a number but is not an IPv4 address.")
     # Refused rather than rewritten: programs disagree whether 0177 is 127 or 177.
     refuse_if(str(address) != name, f"{name} means {address}. Write addresses in full.")
-    return name, address
+    return address
 
 
 def _ascii_name(host: str) -> str:

@@ -51,7 +51,7 @@ class Dispatcher:
         concurrency: Concurrency,
         outcomes: OutcomeBuffer,
         postponed: PostponedDeliveries,
-        held: UnsendableDeliveries,
+        unsendable: UnsendableDeliveries,
         *,
         delays: tuple[float, ...],
         pause_endpoint: Callable[[str, datetime], None],
@@ -62,7 +62,7 @@ class Dispatcher:
         self._concurrency = concurrency
         self._outcomes = outcomes
         self._postponed = postponed
-        self._unsendable = held
+        self._unsendable = unsendable
         self._delays = delays
         self._pause_endpoint = pause_endpoint
         self._claimed: deque[ClaimedDelivery] = deque()
