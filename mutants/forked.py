@@ -1,5 +1,6 @@
 """Runs something in a process forked from this one, and brings back what it returned."""
 
+import faulthandler
 import json
 import os
 import signal
@@ -26,6 +27,15 @@ def call(function: Callable[[], Any], timeout_seconds: float) -> Any:
             os.killpg(child, signal.SIGKILL)
         answer.seek(0)
         return json.loads(answer.read() or "null")
+
+
+def end_after(seconds: float, *, processor_seconds: float) -> None:
+    """Have this process end, without an answer, if it takes longer than either from now on.
+
+    Another call takes the place of the one before. Neither needs the interpreter, which may wait for ever.
+    """
+    faulthandler.dump_traceback_later(seconds, exit=True)
+    signal.setitimer(signal.ITIMER_PROF, processor_seconds)
 
 
 def _write(answer: IO[bytes], function: Callable[[], Any]) -> None:

@@ -4,7 +4,6 @@ The servers and templates that all tests share are made once, before the first f
 """
 
 import gc
-import signal
 import time
 import weakref
 from collections import Counter, defaultdict
@@ -160,8 +159,10 @@ class Trials:
         except Exception:
             return "noticed", ""  # it could not even be imported
         for item, following in zip(items, [*items[1:], None], strict=True):
-            # Ends this process, where a test takes many times the processor time that it took without.
-            signal.setitimer(signal.ITIMER_PROF, 5 + 5 * self._processor_seconds[item.nodeid])
+            forked.end_after(
+                60 + 10 * self._seconds[item.nodeid],
+                processor_seconds=5 + 5 * self._processor_seconds[item.nodeid],
+            )
             _run(item, following or cast(pytest.Item, item.session))
             if self._failed:
                 return "noticed", item.nodeid

@@ -23,3 +23,15 @@ def test_one_that_dies_or_never_ends_returns_nothing(end: object) -> None:
 def test_what_it_started_ends_with_it() -> None:
     started = forked.call(lambda: subprocess.Popen(["sleep", "600"]).pid, 30)
     wait_for(lambda: not is_alive(started))
+
+
+@pytest.mark.parametrize("seconds, processor_seconds", [(0.2, 600), (600, 0.2)])
+def test_one_that_takes_too_long_ends_itself(seconds: float, processor_seconds: float) -> None:
+    def run() -> str:
+        forked.end_after(seconds, processor_seconds=processor_seconds)
+        until = time.monotonic() + 5
+        while time.monotonic() < until:
+            pass
+        return "was not ended"
+
+    assert forked.call(run, 60) is None
