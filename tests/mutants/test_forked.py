@@ -25,7 +25,7 @@ def test_what_it_started_ends_with_it() -> None:
     wait_for(lambda: not is_alive(started))
 
 
-@pytest.mark.parametrize("seconds, processor_seconds", [(0.2, 600), (600, 0.2)])
+@pytest.mark.parametrize(("seconds", "processor_seconds"), [(0.2, 600), (600, 0.2)])
 def test_one_that_takes_too_long_ends_itself(seconds: float, processor_seconds: float) -> None:
     def run() -> str:
         forked.end_after(seconds, processor_seconds=processor_seconds)
