@@ -21,6 +21,7 @@ from webhooks_app.deliveries import retention
 from webhooks_app.deliveries.erasure import one_event, payload_rows
 from webhooks_app.extensions import db
 from webhooks_app.monitoring.own_report import WORKER
+from webhooks_app.monitoring.stored_formats import StoredFormat
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery
 
 ECHO = Outcome(
@@ -82,6 +83,16 @@ def test_what_the_code_before_records_behind_an_erasure_goes_until_none_of_it_ru
         assert mentions(databases) == 0
         assert noted() == notes
     assert one_event.erase(databases, stale.event_id, actor=TESTER).is_complete
+
+
+@pytest.mark.parametrize(
+    ("reads_format", "is_before"), [(StoredFormat.PLAIN, True), (StoredFormat.PACKED_BODIES, False)]
+)
+def test_content_may_come_back_only_by_code_that_reads_no_packed_bodies(
+    database: WriteDatabase, databases: Databases, reads_format: StoredFormat, is_before: bool
+) -> None:
+    report(database, WORKER, reads_format=reads_format)
+    assert payload_rows.may_come_back(databases.read) is is_before
 
 
 def test_a_repeat_erases_what_has_come_back(

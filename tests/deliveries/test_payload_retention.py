@@ -184,6 +184,15 @@ def test_what_is_still_to_be_sent_keeps_its_payload_until_it_is_finished(
     assert not db.session.scalars(select(LatePayload)).all()
 
 
+def test_what_was_finished_within_the_hour_needs_no_other_run(
+    workspace: Workspace, database: WriteDatabase, databases: Databases, now: datetime
+) -> None:
+    endpoint_id = workspace.endpoint(URL)
+    workspace.send()
+    deliver(database, endpoint_id, at=now + timedelta(minutes=50))
+    assert erased_count(databases, now + 30 * DAY + timedelta(minutes=1)) == 1
+
+
 def test_of_an_event_that_went_with_the_log_no_note_is_left(
     workspace: Workspace, database: WriteDatabase, databases: Databases, now: datetime
 ) -> None:

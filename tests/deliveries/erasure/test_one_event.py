@@ -260,14 +260,14 @@ def test_a_request_leaves_the_statistics_to_retention_if_there_are_values(
         )
 
     for _repeat in range(2):
-        left = one_event.erase(databases, event_id, actor=TESTER, limits=NO_WAIT)
+        left = one_event.erase(databases, event_id, actor=TESTER, limits=REQUEST_LIMITS)
         assert (left.are_samples_left, left.is_complete) == (True, False)
     assert sampled_mentions(database)
-    assert one_event.erase(databases, without_values, actor=TESTER, limits=NO_WAIT).is_complete
+    assert one_event.erase(databases, without_values, actor=TESTER, limits=REQUEST_LIMITS).is_complete
     assert noted() == [event_id]
     retention.delete_expired(databases, now=clock.now() + timedelta(hours=1))
     assert (sampled_mentions(database), noted()) == (0, [])
-    assert one_event.erase(databases, event_id, actor=TESTER, limits=NO_WAIT).is_complete
+    assert one_event.erase(databases, event_id, actor=TESTER, limits=REQUEST_LIMITS).is_complete
 
 
 def test_a_refusal_says_that_there_was_no_time_to_cancel_all(
@@ -323,8 +323,9 @@ def test_nothing_is_canceled_unless_that_is_asked_for(workspace: Workspace, data
     [event_id] = workspace.send()
     db.session.rollback()
     for erase_it in (one_event.erase, one_event.erase_rows):
-        with pytest.raises(StillPending):
+        with pytest.raises(StillPending) as refused:
             erase_it(databases, event_id, actor=TESTER)
+        assert (refused.value.canceled, refused.value.was_time_over) == (0, False)
     assert states(event_id) == {"pending"}
 
 

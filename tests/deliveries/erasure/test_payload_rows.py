@@ -1,15 +1,17 @@
 """Which payloads may be erased, to the moment, and which are said to be gone."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 
 from tests.conftest import Workspace
+from tests.db.postgresql_roles import url_of_one_who_owns_nothing
 from tests.deliveries.test_payload_retention import URL, deliver, upgrading
 from webhooks_app.core import clock
-from webhooks_app.db import event_payloads
+from webhooks_app.db import engines, event_payloads
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import Attempt, Delivery, Event
 from webhooks_app.deliveries.erasure import payload_rows
@@ -46,6 +48,35 @@ def test_an_event_is_unfinished_while_something_is_to_be_sent_or_was_until_latel
         assert unfinished(connection, both, finished_before=finished_at) == {pending}
         assert unfinished(connection, both, finished_before=finished_at - A_MOMENT) == {sent, pending}
         assert unfinished(connection, []) == set()
+
+
+def test_when_a_payload_was_erased_stays_as_it_is(workspace: Workspace, database: WriteDatabase) -> None:
+    erased, kept = both = workspace.send(2)
+    db.session.rollback()
+    first, later = clock.now(), clock.now() + timedelta(hours=1)
+    with database.begin() as connection:
+        payload_rows.erase_bodies(connection, [erased], now=first)
+        finish = partial(payload_rows.erase_finished, connection, finished_before=later, now=later)
+        assert (finish(both), finish(both)) == (1, 0)
+        found = connection.execute(select(Event.id, Event.payload_erased_at)).all()
+    assert dict(map(tuple, found)) == {erased: first, kept: later}
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_statistics_that_may_not_be_made_anew_are_logged(
+    workspace: Workspace, database: WriteDatabase, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    workspace.send(2)
+    db.session.rollback()
+    assert payload_rows.forget_samples(database)
+    assert not caplog.records
+    with url_of_one_who_owns_nothing(database_url) as url:
+        engine = engines.open_engine(url, waits_for_disk=True)
+        assert not payload_rows.forget_samples(engines.databases_of(engine).write)
+        engine.dispose()
+    assert [(each.message, vars(each)["cause"]) for each in caplog.records] == [
+        ("statistics_not_sampled", "not_permitted")
+    ]
 
 
 def test_deliveries_without_their_payload_are_counted(workspace: Workspace, database: WriteDatabase) -> None:
