@@ -323,20 +323,32 @@ def test_an_erasure_passes_over_what_is_just_being_replayed(
     assert has_payload() == [True, False]
 
 
+@pytest.mark.parametrize("was_late", [False, True])
 def test_each_workspace_keeps_its_own_time(
-    make_workspace: Callable[[str], Workspace], database: WriteDatabase, databases: Databases, now: datetime
+    make_workspace: Callable[[str], Workspace],
+    database: WriteDatabase,
+    databases: Databases,
+    now: datetime,
+    was_late: bool,
 ) -> None:
     brief, long = make_workspace("Brief"), make_workspace("Long")
+    endpoint_ids = [each.endpoint(URL) for each in (brief, long)]
     for each in (brief, long):
-        endpoint_id = each.endpoint(URL)
         each.send()
-        deliver(database, endpoint_id)
+    if was_late:
+        assert erased_count(databases, now + 31 * DAY) == 0
+    finished_at = now + 31 * DAY if was_late else clock.now()
+    for endpoint_id in endpoint_ids:
+        deliver(database, endpoint_id, at=finished_at)
     with database.begin() as connection:
         connection.execute(update(WorkspaceRow).where(WorkspaceRow.id == brief.id).values(payload_days=7))
 
-    assert erased_count(databases, now + 8 * DAY) == 1
+    assert erased_count(databases, finished_at + 8 * DAY) == 1
     kept = select(Event.workspace_id).where(Event.payload_erased_at.is_(None))
     assert db.session.scalars(kept).all() == [long.id]
+    contents = select(Event.workspace_id).join(Delivery, Delivery.event_id == Event.id)
+    contents = contents.join(Attempt, Attempt.delivery_id == Delivery.id)
+    assert db.session.scalars(contents.where(Attempt.response_body.is_not(None))).all() == [long.id]
 
 
 def test_what_fails_in_one_workspace_keeps_no_other_waiting(
