@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from sqlalchemy import Connection, delete, insert, select, text, update
 
 from tests.conftest import TESTER, Workspace
+from tests.waiting import wait_for
 from tests.worker.attempted import attempt_all
 from webhooks_app.core import clock, ids
 from webhooks_app.core.outcomes import Outcome, OutcomeClass
@@ -191,6 +193,41 @@ def test_what_was_finished_within_the_hour_needs_no_other_run(
     workspace.send()
     deliver(database, endpoint_id, at=now + timedelta(minutes=50))
     assert erased_count(databases, now + 30 * DAY + timedelta(minutes=1)) == 1
+
+
+@pytest.mark.parametrize("chunk_rows", [1, 2, 100])
+def test_all_deliveries_of_an_event_lose_what_they_have_of_it(
+    workspace: Workspace, database: WriteDatabase, databases: Databases, now: datetime, chunk_rows: int
+) -> None:
+    endpoint_ids = [workspace.endpoint(URL) for _ in range(5)]
+    workspace.send(batch_id=SECRET)
+    for endpoint_id in endpoint_ids:
+        deliver(database, endpoint_id)
+
+    limits = RetentionLimits(chunk_rows=chunk_rows)
+    assert erased_count(databases, now + 31 * DAY, limits=limits) == 1
+    assert mentions(databases) == 0
+
+
+def test_each_run_begins_where_the_one_before_ended_and_notes_what_is_unfinished(
+    workspace: Workspace, databases: Databases
+) -> None:
+    workspace.endpoint(URL)
+    names: list[str] = []
+    for _ in range(2):
+        names += workspace.send()
+        expired = ids.created_at(names[-1]) + timedelta(milliseconds=1)
+        wait_for(partial(_is_past, expired))
+        newer = workspace.send()
+        assert erased_count(databases, expired + 30 * DAY) == 0
+        assert db.session.scalars(select(WorkspaceRow.payloads_erased_to)).one() == names[-1]
+        assert sorted(db.session.scalars(select(LatePayload.event_id))) == names
+        db.session.rollback()
+        names += newer
+
+
+def _is_past(moment: datetime) -> bool:
+    return clock.now() > moment
 
 
 def test_of_an_event_that_went_with_the_log_no_note_is_left(

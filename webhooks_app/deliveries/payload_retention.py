@@ -16,7 +16,6 @@ from webhooks_app.db import moment_index
 from webhooks_app.db.models import Event, LatePayload, Workspace
 from webhooks_app.db.upsert import insert_rows_if_new
 from webhooks_app.db.write_connection import WriteConnection
-from webhooks_app.deliveries import deliveries_of_events
 from webhooks_app.deliveries.erasure import payload_rows
 from webhooks_app.deliveries.retention_batches import BatchRunner
 
@@ -87,7 +86,7 @@ def _finish_erasures(batches: BatchRunner, workspace_id: str, finished: Finished
     )
     for batch in batches.read(erased, LatePayload.event_id):
         named = [row.event_id for row in batch]
-        for chunk in deliveries_of_events.walk(batches.databases.read, named):
+        for chunk in batches.deliveries_of(named):
             batches.apply_in_pieces(payload_rows.erase_attempts, chunk)
         if not batches.should_stop:
             finished.add(workspace_id, named)
@@ -121,10 +120,8 @@ def _erase_attempts(batches: BatchRunner, event_ids: Sequence[str], before: date
     with batches.databases.read.connect() as connection:
         open_ones = payload_rows.unfinished(connection, event_ids, finished_before=before)
     finished = [each for each in event_ids if each not in open_ones]
-    for chunk in deliveries_of_events.walk(batches.databases.read, finished):
+    for chunk in batches.deliveries_of(finished):
         batches.apply_in_pieces(payload_rows.erase_attempts, chunk)
-        if batches.should_stop:
-            break
     return None if batches.should_stop else finished
 
 

@@ -11,6 +11,7 @@ from webhooks_app.db import keyset_walk
 from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import Endpoint
 from webhooks_app.db.write_connection import WriteConnection
+from webhooks_app.deliveries import deliveries_of_events
 
 
 @dataclass(slots=True, frozen=True)
@@ -19,14 +20,16 @@ class RetentionLimits:
 
     It is to hold the write lock for about `batch_seconds`, as an event that is being accepted waits for it;
     so batches, which begin at `first_batch` rows, grow to `largest_batch` or shrink with the time they take.
-    What hangs on an endpoint may be many rows, so `endpoints_per_batch` is smaller. `wal_seconds`: how long
-    readers are waited for, at the end, before SQLite's write-ahead log is left as it is.
+    What hangs on an endpoint may be many rows, so `endpoints_per_batch` is smaller. `chunk_rows`: how many
+    deliveries of some events are read at a time. `wal_seconds`: how long readers are waited for, at the end,
+    before SQLite's write-ahead log is left as it is.
     """
 
     batch_seconds: float = 0.05
     first_batch: int = 100
     largest_batch: int = 1000
     endpoints_per_batch: int = 50
+    chunk_rows: int = deliveries_of_events.CHUNK_ROWS
     wal_seconds: float = 1.0
 
 
@@ -64,6 +67,14 @@ class BatchRunner:
         # Asked before each read: one that is told to stop at its beginning reads nothing.
         while not self._should_stop() and (batch := next(batches, None)) is not None:
             yield batch
+
+    def deliveries_of(self, event_ids: Sequence[str]) -> Iterator[list[str]]:
+        """Yield the ids of the events' deliveries in chunks, until it is told to stop."""
+        database, chunk_rows = self._databases.read, self._limits.chunk_rows
+        for chunk in deliveries_of_events.walk(database, event_ids, chunk_rows=chunk_rows):
+            if self._should_stop():
+                return
+            yield chunk
 
     def apply(self, act_on: Callable[[WriteConnection, Sequence[str]], int], named: Sequence[str]) -> int:
         """Call `act_on` in a transaction, with the ids; return what it returns, how many it was done to."""
