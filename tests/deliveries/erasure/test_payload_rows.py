@@ -59,7 +59,7 @@ def test_when_a_payload_was_erased_stays_as_it_is(workspace: Workspace, database
         finish = partial(payload_rows.erase_finished, connection, finished_before=later, now=later)
         assert (finish(both), finish(both)) == (1, 0)
         found = connection.execute(select(Event.id, Event.payload_erased_at)).all()
-    assert dict(map(tuple, found)) == {erased: first, kept: later}
+    assert {row.id: row.payload_erased_at for row in found} == {erased: first, kept: later}
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
