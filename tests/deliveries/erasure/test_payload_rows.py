@@ -63,16 +63,21 @@ def test_when_a_payload_was_erased_stays_as_it_is(workspace: Workspace, database
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_statistics_that_may_not_be_made_anew_are_logged(
+def test_statistics_that_may_not_be_made_anew_are_logged_with_advice_for_doctor(
     workspace: Workspace, database: WriteDatabase, database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     workspace.send(2)
     db.session.rollback()
     assert payload_rows.forget_samples(database)
     assert not caplog.records
+    with database.begin() as connection:
+        assert payload_rows.samples_advice(connection) is None
     with url_of_one_who_owns_nothing(database_url) as url:
         engine = engines.open_engine(url, waits_for_disk=True)
-        assert not payload_rows.forget_samples(engines.databases_of(engine).write)
+        by_other = engines.databases_of(engine).write
+        assert not payload_rows.forget_samples(by_other)
+        with by_other.begin() as connection:
+            assert "may not ANALYZE the table events" in str(payload_rows.samples_advice(connection))
         engine.dispose()
     assert [(each.message, vars(each)["cause"]) for each in caplog.records] == [
         ("statistics_not_sampled", "not_permitted")
