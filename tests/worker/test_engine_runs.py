@@ -85,6 +85,25 @@ def test_outcomes_wait_for_others_though_nothing_is_in_flight_but_not_for_long(
     assert recorded.outcome == OutcomeClass.SUCCESS
 
 
+def test_young_outcomes_are_not_written_though_nothing_is_in_flight_until_the_run_ends(
+    workspace: Workspace, receiver: Receiver, make_engine: MakeEngine
+) -> None:
+    workspace.endpoint(receiver.url)
+    workspace.send()
+    buffer = BufferLimits(oldest_seconds=3600)
+    engine = make_engine(limits=EngineLimits(notified_seconds=0.01, idle_seconds=0.01, buffer=buffer))
+    turns_with_outcome: list[int] = []
+
+    def should_stop() -> bool:
+        if engine.unrecorded and not engine.describe()["in_flight"]:
+            turns_with_outcome.append(len(attempts()))
+        return len(turns_with_outcome) >= 3
+
+    engine.run(seconds=60, should_stop=should_stop)
+    assert turns_with_outcome[:3] == [0, 0, 0]
+    assert len(attempts()) == 1
+
+
 @on_sqlite
 def test_a_run_rests_while_the_database_is_left_alone(
     workspace: Workspace, receiver: Receiver, make_engine: MakeEngine, database_url: str
