@@ -159,6 +159,7 @@ class Trials:
         except Exception:
             return "noticed", ""  # it could not even be imported
         for item, following in zip(items, [*items[1:], None], strict=True):
+            # Many times what it took without any mutant.
             forked.end_after(
                 60 + 10 * self._seconds[item.nodeid],
                 processor_seconds=5 + 5 * self._processor_seconds[item.nodeid],
