@@ -5,20 +5,29 @@ import logging
 import socket
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from tests.conftest import MakeEngine, Workspace
+from tests.jobs.scheduled import scheduled_jobs
 from tests.receivers import Receiver
-from tests.worker.attempted import attempts, deliveries, queued
-from webhooks_app.db.models import DeliveryState, EndpointHealth
+from tests.worker.attempted import TIMED_OUT, URL, attempts, claim, deliveries, finished, queued
+from webhooks_app.core import clock
+from webhooks_app.core.outcomes import Outcome, OutcomeClass
+from webhooks_app.db.engines import WriteDatabase
+from webhooks_app.db.models import DeliveryState, EndpointHealth, PendingDelivery
 from webhooks_app.extensions import db
+from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker.engine_limits import DEFAULT_LIMITS, PostponeLimits
+from webhooks_app.worker.postponed import PostponedDeliveries
 
 pytestmark = pytest.mark.usefixtures("queue_matches_states")
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
+SHORTAGE = Outcome(OutcomeClass.PLATFORM, detail="No port is left.")
 SOON = PostponeLimits(delay_seconds=0.0, rest_seconds=0.0)
 
 
@@ -109,3 +118,35 @@ def test_while_means_are_short_nothing_more_is_claimed(
     turns = iter(range(20))
     result = make_engine(limits=limits).run(seconds=60, should_stop=lambda: next(turns, None) is None)
     assert 0 < result.claimed < 100
+
+
+def test_what_went_out_meanwhile_is_postponed_as_often_as_before(
+    workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps
+) -> None:
+    workspace.endpoint(URL)
+    workspace.send(2)
+    one, other = claim(database, 2)
+    postponed = PostponedDeliveries(database, wake_ups, replace(SOON, most_times=2))
+    for _ in range(2):
+        assert [postponed.take(finished(one, SHORTAGE)) for _ in range(2)] == [True, True]
+        assert not postponed.take(finished(other, TIMED_OUT))
+        assert not postponed.take(finished(one, TIMED_OUT))
+    assert [postponed.take(finished(one, SHORTAGE)) for _ in range(4)] == [True, True, False, True]
+
+
+def test_what_is_released_is_due_after_the_delay_and_a_worker_is_woken_for_it(
+    workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps, redis_url: str
+) -> None:
+    workspace.endpoint(URL)
+    workspace.send(1)
+    [claimed] = claim(database)
+    postponed = PostponedDeliveries(database, wake_ups, PostponeLimits(delay_seconds=600.0))
+    assert postponed.take(finished(claimed, SHORTAGE))
+    before = clock.now()
+    postponed.release()
+    db.session.rollback()
+    due_at = db.session.scalars(select(PendingDelivery.next_attempt_at)).one()
+    assert before + timedelta(seconds=600) <= due_at <= clock.now() + timedelta(seconds=600)
+    [(_, woken_at)] = scheduled_jobs(redis_url)
+    assert timedelta(0) <= woken_at - due_at < timedelta(seconds=1)
+    assert postponed.drop() == []
