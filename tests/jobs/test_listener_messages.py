@@ -160,6 +160,7 @@ def test_where_redis_passes_nothing_on_the_own_process_hears_it(
 ) -> None:
     wake_ups, ear = WakeUps("unix:///nowhere"), list[frozenset[str] | None]()
     wake_ups.notify_listeners(told)
+    assert "listener_messages" not in vars(wake_ups), "nobody waits in this process"
     wake_ups.listener_messages.listen(ear.append, SECONDS)
     assert not wake_ups.notify_listeners(told)
     assert not wake_ups.wake_worker(told, listener_ids=told)
@@ -168,6 +169,19 @@ def test_where_redis_passes_nothing_on_the_own_process_hears_it(
     wake_ups.listener_messages.close()
     wake_ups.notify_listeners(told)
     assert ear == [heard, heard], "nobody waits any more"
+    wait_for(lambda: not wake_ups.listener_messages._has_thread)
+
+
+def test_what_redis_passes_on_the_own_process_hears_once(redis_url: str) -> None:
+    wake_ups, heard = WakeUps(redis_url, limits=PATIENT_WAKE_LIMITS), list[frozenset[str] | None]()
+    wake_ups.listener_messages.listen(heard.append, SECONDS)
+    wait_for(lambda: wake_ups.listener_messages.is_receiving)
+    assert wake_ups.notify_listeners([LISTENER])
+    wait_for(lambda: heard)
+    assert wake_ups.notify_listeners([OTHER])
+    wait_for(lambda: frozenset({OTHER}) in heard)
+    assert heard == [frozenset({LISTENER}), frozenset({OTHER})]
+    wake_ups.listener_messages.close()
     wait_for(lambda: not wake_ups.listener_messages._has_thread)
 
 

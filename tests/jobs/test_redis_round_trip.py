@@ -57,10 +57,13 @@ def test_what_a_job_that_is_ended_left_unread_is_no_answer_to_the_next_command(
     def end_job(_: object) -> None:
         raise JobTimeoutException  # as a signal does, at any moment
 
+    redis_round_trip.ask(redis, ("SET", "a", "x"))
     with monkeypatch.context() as patch:
         patch.setattr(redis_round_trip, "_read", end_job)
         with pytest.raises(JobTimeoutException):
-            redis_round_trip.ask(redis, ("SET", "a", "x"), ("BLPOP", "nothing", 30))
+            redis_round_trip.ask(
+                redis, ("BLPOP", "nothing", 600)
+            )  # what has come would be noticed by redis-py
     assert redis_round_trip.ask(redis, ("GET", "a")) == [b"x"]
 
 

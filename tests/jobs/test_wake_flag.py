@@ -1,5 +1,7 @@
 """The wake flag by itself; what comes of it is tried in `test_wake_ups.py`."""
 
+from functools import partial
+
 from redis import Redis
 
 from tests.conftest import PATIENT_WAKE_LIMITS
@@ -13,6 +15,18 @@ def test_whoever_says_nothing_of_a_run_that_is_awake_tells_none(redis_url: str) 
             wake_flag.set_flag(task_jobs.task_queue(redis), limits=PATIENT_WAKE_LIMITS)
         assert redis.llen("webhooks:news") == 0
         assert redis.llen("rq:queue:deliveries") == 1
+
+
+def test_a_run_is_likely_awake_next_time_if_one_was_told(redis_url: str) -> None:
+    with Redis.from_url(redis_url) as redis:
+        redis.set(wake_flag.AWAKE_KEY, 1)
+        set_flag = partial(wake_flag.set_flag, task_jobs.task_queue(redis), limits=PATIENT_WAKE_LIMITS)
+        assert [set_flag() for _ in range(3)] == [True, False, False]
+        wake_flag.take(redis)
+        assert set_flag(is_awake_likely=True)
+        wake_flag.take(redis)
+        redis.delete(wake_flag.AWAKE_KEY)
+        assert not set_flag(is_awake_likely=True)
 
 
 def test_a_flag_whose_job_was_lost_expires(redis_url: str) -> None:

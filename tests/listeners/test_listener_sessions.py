@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from tests.conftest import TESTER, Workspace
 from tests.listeners.listening import begin, claim, listener
@@ -117,6 +117,17 @@ def test_what_its_last_program_held_is_due_at_once(workspace: Workspace) -> None
     row = db.session.scalars(select(PendingDelivery)).one()
     assert row.claimed_at is None
     assert began <= row.next_attempt_at <= clock.now()
+
+
+def test_what_waits_for_its_retry_goes_on_waiting(workspace: Workspace, database: WriteDatabase) -> None:
+    session = begin(workspace)
+    workspace.send()
+    retry_at = clock.now() + timedelta(hours=1)
+    with database.begin() as connection:
+        connection.execute(update(PendingDelivery).values(next_attempt_at=retry_at))
+    assert begin(workspace).endpoint_id == session.endpoint_id
+    db.session.rollback()
+    assert db.session.scalars(select(PendingDelivery.next_attempt_at)).one() == retry_at
 
 
 def test_each_beginning_is_in_the_audit_log(workspace: Workspace) -> None:

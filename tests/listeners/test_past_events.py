@@ -10,10 +10,12 @@ from tests.conftest import Workspace
 from tests.listeners.listening import begin, claim, listener
 from tests.listeners.test_lock_order import is_somebody_waiting
 from tests.waiting import wait_for
+from tests.worker.attempted import URL
 from webhooks_app.core import clock
 from webhooks_app.db.engines import Databases
 from webhooks_app.db.models import Delivery, Event
 from webhooks_app.deliveries.erasure import payload_rows
+from webhooks_app.extensions import db
 from webhooks_app.listeners import past_events
 from webhooks_app.listeners.past_events import AddedEvents, PastLimits
 
@@ -59,6 +61,25 @@ def test_what_it_got_at_the_moment_of_its_beginning_it_has(
         with databases.write.begin() as connection:
             connection.execute(update(Delivery).values(created_at=created_at))
         assert fill(databases, workspace, session.endpoint_id, most=5).count == added
+
+
+@pytest.mark.parametrize("event_types", [None, ["batch-lifecycle"]])
+def test_what_it_has_is_not_added_again(
+    workspace: Workspace, databases: Databases, event_types: list[str] | None
+) -> None:
+    workspace.send(2)
+    endpoint_id, since = begin(workspace).endpoint_id, clock.now() - timedelta(hours=1)
+    for added in (2, 0):
+        found = past_events.add_past_events(
+            databases, workspace.id, endpoint_id, since=since, event_types=event_types
+        )
+        assert found == AddedEvents(added, has_more=False)
+
+
+def test_where_there_is_no_such_listener_nothing_is_added(workspace: Workspace, databases: Databases) -> None:
+    workspace.send()
+    assert fill(databases, workspace, workspace.endpoint(URL), most=5).count == 0
+    assert not db.session.scalars(select(Delivery)).all()
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
