@@ -1,5 +1,7 @@
 """A relay from one round to the next: its pauses, its figures, and what it does now and then only."""
 
+import logging
+import re
 import sqlite3
 import threading
 import time
@@ -59,6 +61,25 @@ def test_a_database_that_is_away_is_asked_again_after_a_pause(nobody: Client) ->
     relay.run(pauses)
     assert (len(pauses.seconds), relay.state.totals.failures) == (1, 1)
     assert relay.state.last_failure == "OSError: away"
+
+
+@pytest.mark.parametrize("empty_store", ["sqlite"], indirect=True)
+def test_behind_a_failure_batches_grow_and_follow_without_a_pause(
+    store: Store, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls = iter([OSError("away")])
+
+    def connect() -> Any:
+        for error in calls:
+            raise error
+        return store.connect()
+
+    store.fill(7)
+    pauses, limits = Pauses(2), RelayLimits(first_pause_seconds=0.01, longest_pause_seconds=0.01, batch=500)
+    with caplog.at_level(logging.INFO, "avra_client"):
+        Relay(connect, client, limits=limits).run(pauses)
+    assert re.findall(r"handed over: accepted=(\d+)", caplog.text) == ["1", "2", "4"]
+    assert pauses.seconds == [pytest.approx(0.0075, abs=0.0025), limits.poll_seconds]
 
 
 @pytest.mark.parametrize("empty_store", ["sqlite"], indirect=True)
