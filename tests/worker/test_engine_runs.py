@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -54,6 +55,23 @@ def test_a_run_counts_what_it_claimed_and_recorded_itself(
         workspace.send(count)
         assert engine.run(seconds=60) == RunResult(claimed=count, recorded=count)
     assert engine.run(seconds=60) == RunResult(claimed=0, recorded=0)
+
+
+@on_sqlite
+def test_an_engine_says_what_it_is_doing(
+    workspace: Workspace, receiver: Receiver, make_engine: MakeEngine
+) -> None:
+    engine, seen = make_engine(in_flight=7), list[dict[str, Any]]()
+    idle = engine.describe()
+    assert idle.pop("silent_seconds") >= 0
+    assert idle == {"in_flight": 0, "capacity": 7, "endpoints": []}
+    endpoint_id = workspace.endpoint(receiver.url)
+    workspace.send(3)
+    engine.run(seconds=60, should_stop=lambda: bool(seen.append(engine.describe())))
+    busiest = max(seen, key=lambda each: each["in_flight"])
+    [[name, in_flight, limit]] = busiest["endpoints"]
+    assert (name, in_flight) == (endpoint_id, busiest["in_flight"])
+    assert 1 <= in_flight <= limit
 
 
 @on_sqlite

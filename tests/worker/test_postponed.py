@@ -134,6 +134,17 @@ def test_what_went_out_meanwhile_is_postponed_as_often_as_before(
     assert [postponed.take(finished(one, SHORTAGE)) for _ in range(4)] == [True, True, False, True]
 
 
+@on_sqlite
+def test_of_too_many_at_once_none_is_remembered(
+    workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps
+) -> None:
+    workspace.endpoint(URL)
+    workspace.send(2)
+    postponed = PostponedDeliveries(database, wake_ups, replace(SOON, most_times=1, remembered_deliveries=1))
+    one, other = (finished(each, SHORTAGE) for each in claim(database, 2))
+    assert [postponed.take(each) for each in (one, other, one, one)] == [True, True, True, False]
+
+
 def test_what_is_released_is_due_after_the_delay_and_a_worker_is_woken_for_it(
     workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps, redis_url: str
 ) -> None:
