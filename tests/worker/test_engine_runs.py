@@ -67,7 +67,7 @@ def test_an_engine_says_what_it_is_doing(
     assert idle == {"in_flight": 0, "capacity": 7, "endpoints": []}
     endpoint_id = workspace.endpoint(receiver.url)
     workspace.send(3)
-    engine.run(seconds=60, should_stop=lambda: bool(seen.append(engine.describe())))
+    engine.run(seconds=60, should_stop=Turns(lambda _: seen.append(engine.describe())))
     busiest = max(seen, key=lambda each: each["in_flight"])
     [[name, in_flight, limit]] = busiest["endpoints"]
     assert (name, in_flight) == (endpoint_id, busiest["in_flight"])
