@@ -107,3 +107,10 @@ def test_a_redis_that_is_away_is_its_own_error() -> None:
 def test_those_that_ask_one_after_the_other_share_a_connection(redis: Redis) -> None:
     own = [redis_round_trip.ask(redis, ("CLIENT", "ID"))[0] for _ in range(3)]
     assert len(set(own)) == 1
+
+
+def test_only_what_is_of_another_type_is_none() -> None:
+    assert redis_round_trip.none_if_wrong_type(b"x") == b"x"
+    assert redis_round_trip.none_if_wrong_type(ResponseError("WRONGTYPE Operation against a key")) is None
+    with pytest.raises(ResponseError, match="READONLY"):
+        redis_round_trip.none_if_wrong_type(ResponseError("READONLY You can't write"))

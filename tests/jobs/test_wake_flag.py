@@ -2,11 +2,14 @@
 
 from functools import partial
 
+import pytest
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from tests.conftest import PATIENT_WAKE_LIMITS
 from webhooks_app.jobs import task_jobs, wake_flag
 from webhooks_app.jobs.wake_limits import WakeLimits
+from webhooks_app.jobs.wake_waiter import NOTIFICATIONS_KEY
 
 
 def test_whoever_says_nothing_of_a_run_that_is_awake_tells_none(redis_url: str) -> None:
@@ -27,6 +30,16 @@ def test_a_run_is_likely_awake_next_time_if_one_was_told(redis_url: str) -> None
         wake_flag.take(redis)
         redis.delete(wake_flag.AWAKE_KEY)
         assert not set_flag(is_awake_likely=True)
+
+
+def test_whatever_redis_refuses_is_raised(redis_url: str) -> None:
+    with Redis.from_url(redis_url) as redis:
+        redis.rpush(wake_flag.FLAG_KEY, "another's")
+        with pytest.raises(ResponseError, match="WRONGTYPE"):
+            wake_flag.take(redis)
+        redis.set(NOTIFICATIONS_KEY, "another's")
+        with pytest.raises(ResponseError, match="WRONGTYPE"):
+            wake_flag.set_flag(task_jobs.task_queue(redis), limits=PATIENT_WAKE_LIMITS)
 
 
 def test_a_flag_whose_job_was_lost_expires(redis_url: str) -> None:
