@@ -4,7 +4,7 @@ import pytest
 
 from avra_client.claimed_rows import Failing, OutboxRow
 from avra_client.client import Rejected, Result, SendError, Sent, Unavailable
-from avra_client.relay_outcomes import fail, may_be_of_a_row, outcomes
+from avra_client.relay_outcomes import events, fail, may_be_of_a_row, outcomes
 from avra_client.relay_state import RelayLimits
 from tests.avra_client.test_relay import HOUR_MS
 
@@ -27,6 +27,17 @@ def test_each_row_is_in_one_of_the_lists() -> None:
     assert found.accepted == {taken.id: "evt_1"}
     assert found.rejected == {refused.id: str(fault), unread.id: "no JSON"}
     assert (found.released, found.uncertain, found.failing) == ([turned_away], [unanswered], {})
+
+
+@pytest.mark.parametrize(
+    "data", ["no JSON", "[1]", '{"a": "\ud800"}'], ids=["no JSON", "no object", "no text"]
+)
+def test_what_is_no_event_keeps_none_of_the_others_back(data: str) -> None:
+    rows = [OutboxRow(name, "t", text, True) for name, text in (("1", "{}"), ("2", data), ("3", "{}"))]
+    found, rejected = events(rows)
+    assert [each.idempotency_key for each in found] == ["1", "3"]
+    assert list(rejected) == ["2"]
+    assert rejected["2"].startswith("data is not the JSON of an object: ")
 
 
 @pytest.mark.parametrize(
