@@ -5,7 +5,7 @@ import pytest
 from avra_client.claimed_rows import Failing, OutboxRow
 from avra_client.client import Rejected, Result, SendError, Sent, Unavailable
 from avra_client.relay_outcomes import events, fail, may_be_of_a_row, outcomes
-from avra_client.relay_state import RelayLimits
+from avra_client.relay_state import RelayLimits, RelayState, Totals
 from tests.avra_client.test_relay import HOUR_MS
 
 NOW = 10**12
@@ -27,6 +27,10 @@ def test_each_row_is_in_one_of_the_lists() -> None:
     assert found.accepted == {taken.id: "evt_1"}
     assert found.rejected == {refused.id: str(fault), unread.id: "no JSON"}
     assert (found.released, found.uncertain, found.failing) == ([turned_away], [unanswered], {})
+    state = RelayState()
+    for _ in range(2):
+        state.note_outcomes(found, results, 0.1)
+    assert state.totals == Totals(sent=2, rejected=4, not_taken=4)
 
 
 @pytest.mark.parametrize(
