@@ -61,9 +61,8 @@ def test_what_a_job_that_is_ended_left_unread_is_no_answer_to_the_next_command(
     with monkeypatch.context() as patch:
         patch.setattr(redis_round_trip, "_read", end_job)
         with pytest.raises(JobTimeoutException):
-            redis_round_trip.ask(
-                redis, ("BLPOP", "nothing", 600)
-            )  # what has come would be noticed by redis-py
+            # What has come already would be noticed by redis-py.
+            redis_round_trip.ask(redis, ("BLPOP", "nothing", 600))
     assert redis_round_trip.ask(redis, ("GET", "a")) == [b"x"]
 
 

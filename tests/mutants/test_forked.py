@@ -29,9 +29,9 @@ def test_what_it_started_ends_with_it() -> None:
 def test_one_that_takes_too_long_ends_itself(seconds: float, processor_seconds: float) -> None:
     def run() -> str:
         forked.end_after(seconds, processor_seconds=processor_seconds)
-        until = time.monotonic() + 5
+        until = time.monotonic() + 60
         while time.monotonic() < until:
             pass
         return "was not ended"
 
-    assert forked.call(run, 60) is None
+    assert forked.call(run, 120) is None
