@@ -96,7 +96,10 @@ def test_whoever_asks_for_nothing_makes_room_for_who_does(start: bytes) -> None:
     limits = replace(PATIENT, connections=10)
     with serving(application, limits) as server, ExitStack() as stack:
         for _ in range(40):
-            stack.enter_context(server.connect()).sendall(start)
+            client = stack.enter_context(server.connect())
+            client.sendall(start)
+            if start.endswith(b"\r\n\r\n"):  # it asks for nothing more once it has its answer
+                assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
         assert get(server).startswith(b"HTTP/1.1 200 ")
 
 
