@@ -3,9 +3,10 @@
     /ok/…               200                    /always/<answer>/…   that answer
     /mix/<seed>/…       a seeded mix           /switch/<name>/…     what `/control/<name>/<answer>` set last
 
-An answer is a status, `cut` (reads the request and closes the connection), `hang` (never answers) or
-`slow-<ms>-<answer>`. `/mix` chooses by the seed, the endpoint, the event's `batch_id` and the number of
-requests that the delivery has had, so that a seed gives the same answers in each run.
+An answer is a status, `cut` (reads the request and closes the connection), `hang` (never answers),
+`slow-<ms>-<answer>` or, of a switch, `held-<answer>`, which waits until the switch is set anew. `/mix`
+chooses by the seed, the endpoint, the event's `batch_id` and the number of requests that the delivery has
+had, so that a seed gives the same answers in each run.
 """
 
 import asyncio
@@ -13,7 +14,9 @@ import hashlib
 import json
 import random
 import time
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from functools import partial
 from typing import ClassVar
 
 from faults.journal import Journal
@@ -29,6 +32,7 @@ class ScriptedReceiver(asyncio.Protocol):
     journal: Journal
     turns: ClassVar["Counter[str]"] = Counter()
     switches: ClassVar[dict[str, str]] = {}
+    held: ClassVar[defaultdict[str, list[Callable[[], None]]]] = defaultdict(list)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -52,6 +56,8 @@ class ScriptedReceiver(asyncio.Protocol):
         if parts[0] == "control":
             self.switches[parts[1]] = parts[2]
             self._respond("200")
+            for answer_now in self.held.pop(parts[1], ()):
+                answer_now()
             return
         delivery_id = headers.get("webhook-id", "")
         self.turns[delivery_id] += 1
@@ -66,7 +72,11 @@ class ScriptedReceiver(asyncio.Protocol):
             signature=headers.get("webhook-signature", ""),
             answer=answer,
         )
-        self._answer(answer, delivery_id)
+        if answer.startswith("held-"):
+            then = answer.removeprefix("held-")
+            self.held[parts[1]].append(partial(self._answer, then, delivery_id))
+        else:
+            self._answer(answer, delivery_id)
 
     def _choose_answer(self, parts: list[str], body: bytes, turn: int) -> str:
         match parts[:2]:

@@ -69,6 +69,7 @@ PATIENT_LIMITS = DatabaseLimits(
     statement_seconds=60,
     answer_seconds=90,
     idle_transaction_seconds=300,
+    idle_check_seconds=3600,
     request_seconds=90,
 )
 PATIENT_GROUPS = GroupLimits(answer_seconds=90, least_seconds=60)
@@ -77,6 +78,7 @@ PATIENT_GROUPS = GroupLimits(answer_seconds=90, least_seconds=60)
 PATIENT_WAKE_LIMITS = WakeLimits(
     flag_ttl_seconds=600, awake_seconds=600, answer_seconds=30, patience_seconds=30
 )
+PATIENT_ENGINE = EngineLimits(stop_grace_seconds=60)
 # One for each test, or nearly: what outlives its test by some hundred others disturbs none.
 REDIS_DATABASES = 1000
 
@@ -321,7 +323,9 @@ def make_settings(database_url: str, redis_url: str, instance: Path, **environ: 
 
 @pytest.fixture
 def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
-    return make_settings(database_url, redis_url, tmp_path)
+    """With a first retry that no machine is slow enough to meet before it is made due."""
+    made = make_settings(database_url, redis_url, tmp_path)
+    return replace(made, retry_delays=(3_600.0, *made.retry_delays[1:]))
 
 
 @pytest.fixture
@@ -335,15 +339,20 @@ def database_limits(request: pytest.FixtureRequest) -> DatabaseLimits:
 def app(
     settings: Settings, database_limits: DatabaseLimits, request: pytest.FixtureRequest
 ) -> Iterator[Flask]:
-    made = create_app(
-        settings,
-        database_limits=database_limits,
-        wake_limits=PATIENT_WAKE_LIMITS,
-        group_limits=PATIENT_GROUPS,
-        **getattr(request, "param", {}),  # by name, what a test has other than an application's own
-    )
-    with opened(made) as app:
+    # By name, what a test has other than an application's own.
+    options: dict[str, Any] = {"database_limits": database_limits} | getattr(request, "param", {})
+    with opened(patient_app(settings, **options)) as app:
         yield app
+
+
+def patient_app(settings: Settings, **options: Any) -> Flask:
+    """Return an application that waits for what a busy machine is slow at; `options` are `create_app`'s."""
+    patient: dict[str, Any] = {
+        "database_limits": PATIENT_LIMITS,
+        "wake_limits": PATIENT_WAKE_LIMITS,
+        "group_limits": PATIENT_GROUPS,
+    }
+    return create_app(settings, **patient | options)
 
 
 @contextmanager
@@ -474,7 +483,7 @@ def make_engine(app: Flask) -> Iterator[MakeEngine]:
 
 @pytest.fixture
 def engine(make_engine: MakeEngine) -> DeliveryEngine:
-    return make_engine()
+    return make_engine(limits=PATIENT_ENGINE)
 
 
 @pytest.fixture

@@ -85,7 +85,12 @@ def start_smtp(mailbox: Mailbox) -> Iterator[Start]:
             port = free_port()
             context = options.pop("ssl_context", None)
             controller = Controller(
-                mailbox, hostname="127.0.0.1", port=port, ssl_context=context if is_smtps else None, **options
+                mailbox,
+                hostname="127.0.0.1",
+                port=port,
+                ssl_context=context if is_smtps else None,
+                ready_timeout=120,  # seconds
+                **options,
             )
             controller.start()
             running.callback(controller.stop)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PASSWORD, TESTER, Workspace, make_settings
+from tests.conftest import PASSWORD, TESTER, Workspace, make_settings, patient_app
 from tests.receivers import Receiver
 from tests.snippets import frameworks, projects, runtimes
 from tests.snippets.cases import Case, Platform
@@ -21,7 +21,6 @@ from tests.waiting import wait_for
 from tests.web.conftest import Page
 from webhooks_app import tasks
 from webhooks_app.accounts import api_tokens, members, users, workspaces
-from webhooks_app.app import create_app
 from webhooks_app.db.models import Role
 from webhooks_app.extensions import services
 from webhooks_app.web import snippets
@@ -37,7 +36,7 @@ def platform(
     folder = tmp_path_factory.mktemp("platform")
     shutil.copy(sqlite_template, folder / "test.db")
     settings = make_settings(f"sqlite:///{folder / 'test.db'}", redis_database(), folder)
-    app = create_app(settings)
+    app = patient_app(settings)
     with app.app_context(), Receiver() as receiver:
         engine = tasks.build_engine(services())
         workspace_id = workspaces.create(services().write, "Acme", actor=TESTER)

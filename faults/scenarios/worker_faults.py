@@ -72,7 +72,7 @@ def frozen(system: System, report: Report, options: Options) -> None:
     system.restart(WEBHOOKS_WORKERS="1", WEBHOOKS_RETRY_DELAYS=",".join(["8"] * len(DELAYS)))
     system.send_many(10, name="frozen")
     wait_for(lambda: system.arrival_count() == 30, 20, "requests in flight")
-    wait_for(lambda: system.states_of(probe) == {"delivered": 10}, 5, "the record of the answered ones")
+    wait_for(lambda: system.states_of(probe) == {"delivered": 10}, 60, "the record of the answered ones")
     [worker] = system.pool.children()
     system.note_claims()
     system.pool.signal_child(worker, signal.SIGSTOP)
@@ -95,7 +95,7 @@ def frozen(system: System, report: Report, options: Options) -> None:
 
 
 def _slow_endpoint(system: System, answer: str) -> str:
-    system.set_switch(f"freezer-{answer}", f"slow-1000-{answer}")
+    system.set_switch(f"freezer-{answer}", f"held-{answer}")
     # So long that the answer can still be read when the worker wakes.
     return system.endpoint(f"switch/freezer-{answer}", timeout_ms=30_000)
 

@@ -70,14 +70,16 @@ def tries() -> list[int]:
 def test_a_new_password_is_told_with_when_from_where_and_what_to_do(
     database: WriteDatabase, databases: Databases, user: User, server: MailServer, mailbox: Mailbox
 ) -> None:
+    days = [f"{clock.now():%Y-%m-%d}"]
     users.change_password(database, user, "another good password", actor=SELF)
+    days.append(f"{clock.now():%Y-%m-%d}")
 
     assert send(databases, server) == 1
     [message] = mailbox.messages
     assert (message["To"], message["Subject"]) == (EMAIL, "Your password was changed")
     [text] = texts(mailbox)
     assert f"Your password was changed: {EMAIL} at {BASE_URL}." in text
-    assert f"When:  {clock.now():%Y-%m-%d}" in text
+    assert any(f"When:  {day}" in text for day in days)
     assert "From:  203.0.113.5\n" in text
     assert "If it was not you" in text
     assert f"{BASE_URL}/password-reset/ , which ends every session" in text

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -136,7 +137,7 @@ def test_many_that_hang_hold_no_fresh_ones_back_and_are_set_aside(
     store.run(f"UPDATE avra_outbox SET error = '500', handed_over_at = {now_ms()}, settled_at = {since}")
     good = store.fill(30)
     broken.answers.clear()
-    limits = {"batch": 10, "poll_seconds": 0.02, "failing_send_seconds": 0.2}
+    limits = {"batch": 10, "poll_seconds": 0.02, "failing_send_seconds": 1.0}
     try:
         with (
             Client(broken_url, workspace.token, deadline_seconds=5) as client,
@@ -147,7 +148,10 @@ def test_many_that_hang_hold_no_fresh_ones_back_and_are_set_aside(
     finally:
         broken.answers.set()
     assert accepted_keys() == good
-    assert broken.order[:5] == [False, True, False, True, False], "one at most between two batches"
+    # A busy machine may let one arrive behind the next batch.
+    before_last = broken.order[: len(broken.order) - broken.order[::-1].index(False)]
+    assert any(before_last)
+    assert not any(map(all, pairwise(before_last))), "one at most between two batches"
     assert set(broken.seen) == {1}
     assert store.states().keys() == set(bad)
 

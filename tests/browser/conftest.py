@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,7 +25,6 @@ from tests.conftest import Workspace, unavailable
 from tests.receivers import Answer, Receiver
 from tests.served_app import served
 from tests.web.conftest import Page as Client
-from webhooks_app.config import Settings
 from webhooks_app.core import clock
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Endpoint
@@ -129,12 +127,6 @@ def problems() -> Iterator[list[str]]:
 def database_url(sqlite_url: str) -> str:
     """A browser sees no difference between databases: SQLite only."""
     return sqlite_url
-
-
-@pytest.fixture
-def settings(settings: Settings) -> Settings:
-    """With a first retry that no machine is slow enough to meet before it is made due."""
-    return replace(settings, retry_delays=(3_600.0, *settings.retry_delays[1:]))
 
 
 @pytest.fixture

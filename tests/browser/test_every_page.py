@@ -17,9 +17,8 @@ from sqlalchemy import update
 from tests.browser.conftest import VIEWPORT, opened, session_of
 from tests.browser.pages import NOT_PAGES, PAGES, Page, views
 from tests.browser.world import VIEWER_EMAIL, World, prepared
-from tests.conftest import make_settings
+from tests.conftest import make_settings, patient_app
 from tests.served_app import served
-from webhooks_app.app import create_app
 from webhooks_app.core import clock
 from webhooks_app.db.models import User
 from webhooks_app.extensions import db, services
@@ -117,7 +116,7 @@ def console(
         WEBHOOKS_BASE_URL="http://localhost:8000",
         WEBHOOKS_OIDC_NAME="Example SSO",
     )
-    app = create_app(settings)
+    app = patient_app(settings)
     with prepared(app) as world, served(app) as url, ExitStack() as tabs:
         emails = {
             "acme admin": world.acme.admin_email,

@@ -8,9 +8,8 @@ import pytest
 from tests.browser.documents import Documents, unseen
 from tests.browser.validator import find_problems
 from tests.browser.world import prepared
-from tests.conftest import make_settings
+from tests.conftest import make_settings, patient_app
 from webhooks_app import config
-from webhooks_app.app import create_app
 from webhooks_app.extensions import db
 
 
@@ -31,7 +30,7 @@ def test_every_page_part_and_style_is_valid(
         WEBHOOKS_OIDC_CLIENT_ID="avra",
         WEBHOOKS_BASE_URL="http://localhost:8000",
     )
-    app = create_app(settings)
+    app = patient_app(settings)
     with prepared(app) as world:
         documents = Documents(app, world)
         files = [_write(tmp_path / f"{name}.html", text) for name, text in documents.all()]

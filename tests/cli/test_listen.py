@@ -383,10 +383,13 @@ def test_a_signal_that_interrupts_no_system_call_is_noticed() -> None:
         asking = threading.Timer(0.2, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM))
         ours, theirs = socket.socketpair()
         ours.settimeout(SECONDS)
-        with ours, theirs, _Interrupts(listening):
+
+        def wait_for_the_signal() -> None:
             asking.start()
-            with pytest.raises(KeyboardInterrupt):
-                ours.recv(1)
+            ours.recv(1)
+
+        with ours, theirs, _Interrupts(listening), pytest.raises(KeyboardInterrupt):
+            wait_for_the_signal()
     asking.join()
 
 

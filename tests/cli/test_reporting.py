@@ -17,7 +17,7 @@ import requests
 from flask import Flask
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.conftest import PATIENT_LIMITS, Workspace, deployed, new_workspace, opened
+from tests.conftest import Workspace, deployed, new_workspace, opened, patient_app
 from tests.free_ports import free_port
 from tests.platform_process import PlatformProcess, without_settings
 from tests.reading import output_of
@@ -25,7 +25,6 @@ from tests.receivers import Receiver
 from tests.redis_servers import redis_server
 from tests.waiting import wait_for
 from webhooks_app import config
-from webhooks_app.app import create_app
 from webhooks_app.monitoring.own_report import REPORT_SECONDS
 from webhooks_app.monitoring.reports import SILENT_AFTER
 
@@ -86,7 +85,7 @@ class Platform:
 @pytest.fixture
 def app(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Flask]:
     settings = config.read(deployed(database_url, redis_url, tmp_path))
-    with opened(create_app(settings, database_limits=PATIENT_LIMITS)) as app:
+    with opened(patient_app(settings)) as app:
         yield app
 
 

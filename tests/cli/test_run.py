@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -263,11 +264,18 @@ def test_the_printed_log_in_works(running: Platform) -> None:
 
 
 def test_the_printed_curl_is_delivered_at_once(running: Platform, tmp_path: Path) -> None:
+    answers: list[dict[str, Any]] = []
+
+    def is_delivered() -> bool:  # a Redis that a busy machine lets wait is left out, by one of them
+        if len(answers) < 3 and time.monotonic() > began + 30 * len(answers):
+            answers.append(running.curl(tmp_path))
+            assert (answers[-1]["status"], answers[-1]["deliveries"]) == (202, 1)
+        return running.deliveries(answers[0]["id"])[0][1] == "delivered"
+
     with running.without_sweeps():
-        answer = running.curl(tmp_path)
-        assert answer["status"] == 202
-        assert answer["deliveries"] == 1
-        wait_for(lambda: running.deliveries(answer["id"])[0][1] == "delivered")
+        began = time.monotonic()
+        wait_for(is_delivered)
+    answer = answers[0]
     [(delivery_id, _, _)] = running.deliveries(answer["id"])
     wait_for(lambda: f"{delivery_id} verified, accepted: batch-lifecycle {answer['id']}" in running.text)
 

@@ -11,11 +11,10 @@ from cryptography.fernet import Fernet
 from flask import Flask
 from sqlalchemy import create_engine, make_url, text
 
-from tests.conftest import Workspace, alone, make_settings, new_engine, opened
+from tests.conftest import Workspace, alone, make_settings, new_engine, opened, patient_app
 from tests.deploy.programs import postgresql_programs
 from tests.postgresql_databases import autocommit
 from tests.receivers import Receiver
-from webhooks_app.app import create_app
 from webhooks_app.core.encryption import Cipher
 from webhooks_app.db import backups
 from webhooks_app.db.backups import BackupFailed
@@ -47,7 +46,7 @@ def empty_url(database_url: str, tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def reopen(redis_url: str, tmp_path: Path) -> Callable[[str], Flask]:
-    return lambda url: create_app(make_settings(url, redis_url, tmp_path))
+    return lambda url: patient_app(make_settings(url, redis_url, tmp_path))
 
 
 def scalar(app: Flask, statement: str) -> object:

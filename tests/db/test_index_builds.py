@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, make_url, text
 
-from tests.conftest import make_settings, new_workspace
+from tests.conftest import make_settings, new_workspace, patient_app
 from tests.db.test_migrations import own_database
 from tests.docs_site.code_blocks import block
 from tests.postgresql_databases import autocommit
 from tests.waiting import wait_for
-from webhooks_app.app import create_app
 from webhooks_app.cli.schema import downgrade, upgrade
 from webhooks_app.core import clock
 from webhooks_app.db import index_builds
@@ -43,7 +42,7 @@ ONE_EVENT = text("""
 def upgraded_url(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[str]:
     """A database that had an event when it was upgraded to these indexes."""
     with own_database(database_url) as url:
-        app = create_app(make_settings(url, redis_url, tmp_path))
+        app = patient_app(make_settings(url, redis_url, tmp_path))
         with app.app_context():
             upgrade()
             assert _indexes() == SMALL

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import make_settings
+from tests.conftest import make_settings, patient_app
 from tests.db.test_migrations import own_database
-from webhooks_app.app import create_app
 from webhooks_app.cli.schema import downgrade
 from webhooks_app.extensions import db
 
@@ -24,7 +23,7 @@ def test_two_that_migrate_at_once_both_succeed(database_url: str, redis_url: str
     with own_database(database_url) as url:
         environ = os.environ | KEYS | {"DATABASE_URL": url, "REDIS_URL": redis_url}
         assert _migrate_twice(environ) == [(0, ""), (0, "")]
-        app = create_app(make_settings(url, redis_url, tmp_path))
+        app = patient_app(make_settings(url, redis_url, tmp_path))
         with app.app_context():
             downgrade(revision="0020")
             db.engine.dispose()

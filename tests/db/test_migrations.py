@@ -13,12 +13,11 @@ from flask import Flask
 from sqlalchemy import create_engine, delete, func, insert, inspect, make_url, select, text
 from sqlalchemy.exc import OperationalError
 
-from tests.conftest import Workspace, make_settings, new_workspace
+from tests.conftest import Workspace, make_settings, new_workspace, patient_app
 from tests.postgresql_databases import autocommit
 from tests.test_packages import ROOT
 from tests.waiting import wait_for
 from tests.worker.attempted import attempted, attempts, claim, damage
-from webhooks_app.app import create_app
 from webhooks_app.cli.schema import downgrade, upgrade
 from webhooks_app.core import clock
 from webhooks_app.core.outcomes import Outcome, OutcomeClass
@@ -77,7 +76,7 @@ FOR_A_LONG_VACUUM = (
 def test_what_is_in_it_stays_through_a_downgrade(
     has_events: bool, sqlite_url: str, redis_url: str, tmp_path: Path
 ) -> None:
-    app = create_app(make_settings(sqlite_url, redis_url, tmp_path))
+    app = patient_app(make_settings(sqlite_url, redis_url, tmp_path))
     with app.app_context():
         _fill(new_workspace(app, "Acme"), has_events)
         before = _counts(app)
@@ -105,7 +104,7 @@ def test_what_one_revision_waits_for_does_not_hold_the_locks_of_those_before(
     database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
     with own_database(database_url) as url:
-        app = create_app(make_settings(url, redis_url, tmp_path))
+        app = patient_app(make_settings(url, redis_url, tmp_path))
         app.config["MIGRATION_LIMITS"] = MigrationLimits(lock_seconds=0.1, pause_seconds=0, attempts=1)
         with app.app_context():
             upgrade()
@@ -121,7 +120,7 @@ def test_what_one_revision_waits_for_does_not_hold_the_locks_of_those_before(
 
 
 def test_counts_are_made_of_what_charts_still_show(sqlite_url: str, redis_url: str, tmp_path: Path) -> None:
-    app = create_app(make_settings(sqlite_url, redis_url, tmp_path))
+    app = patient_app(make_settings(sqlite_url, redis_url, tmp_path))
     with app.app_context():
         endpoint_id = new_workspace(app, "Acme").endpoint("https://a.example.com/")
         hour = clock.now().replace(minute=0, second=0, microsecond=0)
@@ -148,8 +147,8 @@ def test_an_autovacuum_that_takes_its_time_is_ended(
     database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
     with own_database(database_url) as url, _eager_autovacuum(database_url):
-        app = create_app(make_settings(url, redis_url, tmp_path))
-        app.config["MIGRATION_LIMITS"] = MigrationLimits(pause_seconds=0, attempts=6)
+        app = patient_app(make_settings(url, redis_url, tmp_path))
+        app.config["MIGRATION_LIMITS"] = MigrationLimits(pause_seconds=0, attempts=60)
         with app.app_context():
             upgrade()
             new_workspace(app, "Acme")
@@ -173,7 +172,7 @@ def test_a_try_past_the_deadlock_timeout_is_shorter_than_others_wait(
 def test_packed_headers_are_unpacked_by_a_downgrade_and_packed_again_a_day_later(
     sqlite_url: str, redis_url: str, tmp_path: Path
 ) -> None:
-    app = create_app(make_settings(sqlite_url, redis_url, tmp_path))
+    app = patient_app(make_settings(sqlite_url, redis_url, tmp_path))
     with app.app_context():
         database = services().write
         assert UpgradeEnd(database.begin, PACKED_HEADS).is_over(clock.now())
@@ -201,7 +200,7 @@ def test_packed_headers_are_unpacked_by_a_downgrade_and_packed_again_a_day_later
 def test_only_a_new_database_waits_for_no_code_before(
     sqlite_url: str, redis_url: str, tmp_path: Path
 ) -> None:
-    app = create_app(make_settings(sqlite_url, redis_url, tmp_path))
+    app = patient_app(make_settings(sqlite_url, redis_url, tmp_path))
     with app.app_context():
         assert _ends(PAYLOADS_APART, SMALL_INDEXES) == []
         [at_once] = _ends(PACKED_BODIES)
@@ -227,7 +226,7 @@ def test_indexes_of_the_code_before_stay_for_a_day_where_there_is_no_event_yet(
     database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
     with own_database(database_url) as url:
-        app = create_app(make_settings(url, redis_url, tmp_path))
+        app = patient_app(make_settings(url, redis_url, tmp_path))
         with app.app_context():
             upgrade()
             assert _ends(SMALL_INDEXES) == []
@@ -244,7 +243,7 @@ def _ends(*changes: str) -> list[datetime]:
 
 
 def test_packed_bodies_are_unpacked_by_a_downgrade(sqlite_url: str, redis_url: str, tmp_path: Path) -> None:
-    app = create_app(make_settings(sqlite_url, redis_url, tmp_path))
+    app = patient_app(make_settings(sqlite_url, redis_url, tmp_path))
     with app.app_context():
         workspace = new_workspace(app, "Acme")
         event = NewEvent.of("batch-request", {"batch_id": "b"})
@@ -268,7 +267,7 @@ def test_packed_bodies_are_unpacked_by_a_downgrade(sqlite_url: str, redis_url: s
 def test_headers_that_attempts_refer_to_are_theirs_again_after_a_downgrade(
     sqlite_url: str, redis_url: str, tmp_path: Path
 ) -> None:
-    app = create_app(make_settings(sqlite_url, redis_url, tmp_path))
+    app = patient_app(make_settings(sqlite_url, redis_url, tmp_path))
     with app.app_context():
         database = services().write
         workspace = new_workspace(app, "Acme")
@@ -370,7 +369,7 @@ def test_the_tables_of_the_log_are_vacuumed_by_their_own_measures(
         "SELECT relname FROM pg_class WHERE relkind = 'r' AND CAST(reloptions AS text) LIKE '%vacuum%'"
     )
     with own_database(database_url) as url:
-        app = create_app(make_settings(url, redis_url, tmp_path))
+        app = patient_app(make_settings(url, redis_url, tmp_path))
         with app.app_context():
             upgrade()
             with db.engine.connect() as connection:
@@ -388,7 +387,7 @@ def test_what_was_sampled_of_payloads_goes_and_is_not_sampled_again(
     sampled = text("SELECT attname FROM pg_stats WHERE tablename IN ('events', 'attempts')")
     payload = {"body", "indexed_values", "request_headers", "response_headers", "response_body"}
     with own_database(database_url) as url:
-        app = create_app(make_settings(url, redis_url, tmp_path))
+        app = patient_app(make_settings(url, redis_url, tmp_path))
         with app.app_context():
             upgrade()
             _fill(new_workspace(app, "Acme"), has_events=True)

@@ -1,12 +1,11 @@
 """How often a lone event asks PostgreSQL, as libpq's own trace has it, and what each question runs under."""
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,12 +14,11 @@ from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from faults.pooler import PgBouncer
-from tests.conftest import Workspace
+from tests.conftest import PATIENT_LIMITS, Workspace
 from tests.db.conftest import StartPooler
 from tests.postgresql_databases import autocommit
 from tests.receivers import Answer, Received, Receiver
-from webhooks_app.db import deadlines, engines, postgresql_sessions
-from webhooks_app.db.database_limits import DatabaseLimits
+from webhooks_app.db import deadlines, engines
 from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.events.submissions import NewEvent, Submission
 from webhooks_app.extensions import db, services
@@ -30,6 +28,7 @@ from webhooks_app.worker.concurrency import Concurrency
 from webhooks_app.worker.engine import DeliveryEngine
 from webhooks_app.worker.engine_limits import ClaimLimits, ConcurrencyLimits
 
+LIMITS = replace(PATIENT_LIMITS, lock_seconds=50)
 EVENT = NewEvent.of("batch-lifecycle", {"batch_id": "b1", "status": "queued"})
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -74,16 +73,15 @@ def round_trips(engine: Engine, folder: Path) -> Iterator[RoundTrips]:
 @pytest.fixture
 def pooled(database_url: str, start_pooler: StartPooler) -> Iterator[Engine]:
     pooler: PgBouncer = start_pooler(database_url)
-    engine = engines.open_engine(
-        pooler.url.replace("postgresql://", "postgresql+psycopg://"), waits_for_disk=True
-    )
+    url = pooler.url.replace("postgresql://", "postgresql+psycopg://")
+    engine = engines.open_engine(url, waits_for_disk=True, limits=LIMITS)
     yield engine
     engine.dispose()
 
 
 @pytest.fixture
 def unpooled(database_url: str) -> Iterator[Engine]:
-    engine = engines.open_engine(database_url, waits_for_disk=False)
+    engine = engines.open_engine(database_url, waits_for_disk=False, limits=LIMITS)
     yield engine
     engine.dispose()
 
@@ -104,56 +102,53 @@ def names(databases: Databases) -> list[str]:
         return list(connection.execute(text("SELECT name FROM workspaces")).scalars())
 
 
-def test_a_connection_that_was_idle_for_a_moment_is_not_asked_whether_it_lives(
-    workspace: Workspace, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("idle_check_seconds", "count"), [(3600, 1), (0, 2)], ids=["a moment", "longer"])
+def test_a_connection_that_was_idle_is_asked_whether_it_lives_after_a_while_only(
+    workspace: Workspace, database_url: str, tmp_path: Path, idle_check_seconds: int, count: int
 ) -> None:
-    up_for_long = SimpleNamespace(monotonic=lambda: 1e6 + time.monotonic())
-    monkeypatch.setattr(postgresql_sessions, "time", up_for_long)  # many a test runs on a new machine
-    limits = DatabaseLimits(idle_check_seconds=3600)
+    limits = replace(LIMITS, idle_check_seconds=idle_check_seconds)
     engine = engines.open_engine(database_url, waits_for_disk=False, limits=limits)
     database = engines.databases_of(engine).write
-    rename(database, "First")
-    with round_trips(engine, tmp_path) as counted:
-        rename(database, "Renamed")
+    for expected in (1, count):  # the first one was just opened
+        with round_trips(engine, tmp_path) as counted:
+            rename(database, "Renamed")
+        assert counted.count == expected
     engine.dispose()
-    assert counted.count == 1
 
 
 def test_a_single_statement_is_committed_by_itself_where_the_session_is_our_own(
     workspace: Workspace, databases: Databases, unpooled: Engine, tmp_path: Path
 ) -> None:
     database = engines.databases_of(unpooled).write
-    rename(database, "First")  # what is opened for it is asked once
     with round_trips(unpooled, tmp_path) as counted:
         under = rename(database, "Renamed")
 
     assert counted.count == 1
     assert names(databases) == ["Renamed"]
-    assert under == {"synchronous_commit": "off", "lock_timeout": "3500ms", "statement_timeout": "4s"}
+    assert under == {"synchronous_commit": "off", "lock_timeout": "50s", "statement_timeout": "1min"}
 
 
 def test_behind_a_pooler_a_single_statement_has_a_transaction_around_it(
     workspace: Workspace, databases: Databases, pooled: Engine, tmp_path: Path
 ) -> None:
     database = engines.databases_of(pooled).write
-    rename(database, "First")  # what is opened for it is asked once
     with round_trips(pooled, tmp_path) as counted:
         under = rename(database, "Renamed")
 
     assert counted.count == 3
     assert names(databases) == ["Renamed"]
-    assert under == {"synchronous_commit": "on", "lock_timeout": "3500ms", "statement_timeout": "4s"}
+    assert under == {"synchronous_commit": "on", "lock_timeout": "50s", "statement_timeout": "1min"}
 
 
 def test_with_little_time_left_a_single_statement_may_take_no_longer(
     workspace: Workspace, unpooled: Engine
 ) -> None:
     database = engines.databases_of(unpooled).write
-    with deadlines.within(2):
+    with deadlines.within(20):
         under = rename(database, "Renamed")
 
-    assert under["statement_timeout"] == "2s" or under["statement_timeout"].endswith("ms")
-    assert rename(database, "Renamed")["statement_timeout"] == "4s"
+    assert under["statement_timeout"] == "20s" or under["statement_timeout"].endswith("ms")
+    assert rename(database, "Renamed")["statement_timeout"] == "1min"
 
 
 def test_a_single_statement_that_is_committed_is_no_error_when_its_time_is_over(

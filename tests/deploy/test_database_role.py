@@ -7,10 +7,9 @@ import psycopg
 import pytest
 from sqlalchemy import URL, make_url
 
-from tests.conftest import alone, make_settings, opened
+from tests.conftest import alone, make_settings, opened, patient_app
 from tests.deploy.programs import DEPLOY, postgresql_programs, run
 from tests.docs_site.code_blocks import block
-from webhooks_app.app import create_app
 from webhooks_app.cli.maintenance import bring_up_to_date
 
 PSQL = postgresql_programs() / "psql"
@@ -39,7 +38,7 @@ def test_the_role_can_migrate_its_database_and_do_nothing_else(
     made: URL, redis_url: str, tmp_path: Path
 ) -> None:
     settings = make_settings(made.render_as_string(hide_password=False), redis_url, tmp_path)
-    with opened(create_app(settings)):
+    with opened(patient_app(settings)):
         bring_up_to_date()
     with psycopg.connect(address(made)) as connection:
         [row] = connection.execute(

@@ -292,7 +292,7 @@ def test_statements_have_no_longer_than_that_little_then(workspace: Workspace, w
     with times_left() as found, deadlines.within(0):
         submit(group_commit, Submission(workspace.id, [EVENT]))[0].result(SECONDS)
     assert found
-    assert all(0 < each <= 0.5 for each in found)
+    assert all(each <= 0.5 for each in found)  # of which a busy machine leaves less than nothing
 
 
 def test_what_is_accepted_is_counted(workspace: Workspace, wake_ups: WakeUps) -> None:
@@ -346,7 +346,7 @@ def test_what_is_committed_is_accepted_once_whatever_becomes_of_its_wake_up(
 def test_where_no_thread_is_to_be_had_the_next_submission_tries_again(
     workspace: Workspace, wake_ups: WakeUps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    group_commit = GroupCommit(services().databases, wake_ups)
+    group_commit = GroupCommit(services().databases, wake_ups, limits=PATIENT_GROUPS)
 
     def refuse(_thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")

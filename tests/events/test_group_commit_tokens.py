@@ -8,7 +8,7 @@ from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from tests.conftest import TESTER, Workspace
+from tests.conftest import PATIENT_GROUPS, TESTER, Workspace
 from tests.events.test_group_commit import EVENT, SECONDS, accepted_of, count, held_back, submit
 from tests.failing import failing
 from tests.statements import noted_statements
@@ -34,7 +34,9 @@ def group_commit(app: Flask) -> GroupCommit:
 def test_who_is_refused_as_the_database_fails_has_used_nothing_of_the_allowance(
     workspace: Workspace, wake_ups: WakeUps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    group_commit = GroupCommit(services().databases, wake_ups, default_rate=RateLimit(1, 1))
+    group_commit = GroupCommit(
+        services().databases, wake_ups, limits=PATIENT_GROUPS, default_rate=RateLimit(1, 1)
+    )
     token_hash = passwords.hash_token(workspace.token)
 
     def send() -> SubmissionResult:

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, delete, event, select
 from sqlalchemy.exc import OperationalError
 
-from tests.conftest import TESTER, Workspace
+from tests.conftest import PATIENT_GROUPS, TESTER, Workspace
 from tests.events.token_clock import TokenClock, hand_in
 from tests.failing import failing
 from tests.waiting import wait_for
@@ -334,7 +334,7 @@ def test_what_the_database_did_not_take_is_given_back(
     workspace: Workspace, databases: Databases, wake_ups: WakeUps
 ) -> None:
     token = new_token(databases, workspace, SLOW)
-    group_commit = GroupCommit(databases, wake_ups)
+    group_commit = GroupCommit(databases, wake_ups, limits=PATIENT_GROUPS)
     submission = Submission(workspace.id, [EVENT] * 30, batch_key="b1")  # which takes more than a statement
     with second_commit_failing(databases.write), pytest.raises(OperationalError):
         group_commit.accept(submission, token=token)
@@ -350,7 +350,7 @@ def test_when_a_token_was_refused_last_is_recorded(
     workspace: Workspace, databases: Databases, wake_ups: WakeUps
 ) -> None:
     token = new_token(databases, workspace, RateLimit(1, 2))
-    group_commit = GroupCommit(databases, wake_ups)
+    group_commit = GroupCommit(databases, wake_ups, limits=PATIENT_GROUPS)
     submission = Submission(workspace.id, [EVENT] * 2)
     group_commit.accept(submission, token=token)
     with pytest.raises(RateLimited):

@@ -15,6 +15,7 @@ from faults.checker import Findings, check
 from faults.collect import collect_facts
 from faults.databases import Sqlite
 from faults.fork_client import ForkClient
+from faults.platform_processes import LONG_LEASE
 from faults.scenario_definition import Options, scenario
 from faults.scenario_report import Report
 from faults.scenarios import ALL
@@ -127,6 +128,7 @@ def test_every_breakage_is_tried() -> None:
 
 @pytest.mark.parametrize("answers", ["mix/7", "always/slow-300-200"])
 def test_what_is_not_broken_is_found_to_be_well(system: BrokenSystem, answers: str) -> None:
+    system.extra_environ = LONG_LEASE
     assert run(system, NONE, answers, settle_seconds=180).violations() == []
 
 

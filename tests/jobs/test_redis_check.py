@@ -247,17 +247,31 @@ def test_a_certificate_of_an_unknown_ca_is_not_trusted(port: int, tmp_path: Path
         assert "not valid for" in told(f"rediss://localhost:{tls_port}?ssl_ca_certs={certificate}")[0]
 
 
+def wait_for_mismatch(url: str) -> RedisProblem:
+    """Return what is said of TLS, for which one who stands still for a second has no answer in time."""
+    found: list[RedisProblem] = []
+
+    def is_found() -> bool:
+        problem = problem_of(url, timeout_seconds=1)
+        if problem is not None and "TLS" in problem.text:
+            found.append(problem)
+        return bool(found)
+
+    wait_for(is_found)
+    return found[0]
+
+
 def test_tls_where_there_is_none_is_called_that(port: int) -> None:
-    text, is_setting = told(f"rediss://127.0.0.1:{port}", timeout_seconds=1)
-    assert text.startswith("What answers at REDIS_URL does not speak TLS")
-    assert is_setting
+    problem = wait_for_mismatch(f"rediss://127.0.0.1:{port}")
+    assert problem.text.startswith("What answers at REDIS_URL does not speak TLS")
+    assert problem.is_setting
 
 
 def test_no_tls_where_there_is_some_is_called_that(port: int, tmp_path: Path) -> None:
     with tls_in_front_of(port, tmp_path) as (tls_port, _):
-        text, is_setting = told(f"redis://127.0.0.1:{tls_port}", timeout_seconds=1)
-    assert text == "What answers at REDIS_URL speaks TLS: write rediss:// instead of redis://"
-    assert is_setting
+        problem = wait_for_mismatch(f"redis://127.0.0.1:{tls_port}")
+    assert problem.text == "What answers at REDIS_URL speaks TLS: write rediss:// instead of redis://"
+    assert problem.is_setting
 
 
 def test_a_redis_that_is_named_as_a_sentinel_is_called_none(port: int) -> None:

@@ -32,10 +32,11 @@ def application(environ: dict[str, Any], start: Callable[..., Any]) -> Answer:
     return [b"x" * size]
 
 
-closed_streams: list[str] = []
+begun_streams, closed_streams = list[str](), list[str]()
 
 
 def endless() -> Iterator[bytes]:
+    begun_streams.append("endless")
     try:
         while True:
             yield b"y" * 65536
@@ -64,6 +65,19 @@ def strict() -> Iterator[RunningServer]:
 
 def get(server: RunningServer, path: str = "/") -> bytes:
     return server.exchange(b"GET %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" % path.encode())
+
+
+def answered(ask: Callable[[], bytes], status: int) -> bytes:
+    """Ask until the answer has that status: who stands still for a second may be left before it has asked."""
+    answers = [b""]
+
+    def is_answered_so() -> bool:
+        with suppress(ConnectionError):
+            answers.append(ask())
+        return answers[-1].startswith(b"HTTP/1.1 %d " % status)
+
+    wait_for(is_answered_so)
+    return answers[-1]
 
 
 def open_many(server: RunningServer, stack: ExitStack, start: bytes) -> None:
@@ -111,8 +125,7 @@ def test_who_finds_no_place_is_told_to_come_again() -> None:
             client = stack.enter_context(server.connect())
             client.sendall(head)
             assert client.recv(65536).startswith(b"HTTP/1.1 100 ")
-        answer = get(server)
-        assert answer.startswith(b"HTTP/1.1 503 ")
+        answer = answered(lambda: get(server), 503)
         assert b"\r\nretry-after: 1\r\n" in answer
         client.sendall(b"x" * 9)  # those that are under way are not disturbed
         assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
@@ -123,23 +136,27 @@ def test_a_silent_connection_is_closed(impatient: RunningServer) -> None:
 
 
 def test_a_slow_head_is_answered_408(impatient: RunningServer) -> None:
-    assert impatient.exchange(b"GET / HTTP/1.1\r\n", b"A: ").startswith(b"HTTP/1.1 408 ")
+    answered(lambda: impatient.exchange(b"GET / HTTP/1.1\r\n", b"A: "), 408)
 
 
 def test_a_slow_head_behind_an_answer_is_answered_408(impatient: RunningServer) -> None:
-    def is_answered_so() -> bool:  # the first head may be slow, too, where this process stands still
-        answers = impatient.exchange(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"GET / HT")
-        return answers.startswith(b"HTTP/1.1 200 ") and b"HTTP/1.1 408 " in answers
+    def ask() -> bytes:
+        return impatient.exchange(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"GET / HT")
 
-    wait_for(is_answered_so)
+    wait_for(lambda: b"HTTP/1.1 408 " in answered(ask, 200))
 
 
 def test_a_blank_line_behind_an_answer_keeps_no_connection(impatient: RunningServer) -> None:
-    with impatient.connect() as client, suppress(ConnectionError):  # a reset is an end as well
-        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert client.recv(65536)
-        client.sendall(b"\r\n")
-        read_all(client)
+    def ask() -> bytes:
+        with impatient.connect() as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            answer = client.recv(65536)
+            with suppress(ConnectionError):  # a reset is an end as well
+                client.sendall(b"\r\n")
+                read_all(client)
+        return answer
+
+    answered(ask, 200)
 
 
 def test_the_head_of_a_next_request_puts_nothing_into_an_answer() -> None:
@@ -171,34 +188,33 @@ def test_a_server_that_ends_waits_for_no_body_and_complains_of_none(
 
 
 def test_a_head_that_drips_is_cut_at_the_deadline(impatient: RunningServer) -> None:
-    with impatient.connect() as client:
-        received = drip(client, b"GET / HTTP/1.1\r\nA: " + b"a" * 500)
-    assert received.startswith(b"HTTP/1.1 408 ")
+    answered(lambda: drip(impatient, b"", b"GET / HTTP/1.1\r\nA: " + b"a" * 500), 408)
 
 
 @pytest.mark.parametrize("head", [b"Content-Length: 500", b"Transfer-Encoding: chunked"])
 def test_a_body_that_drips_is_cut_at_the_deadline(impatient: RunningServer, head: bytes) -> None:
-    with impatient.connect() as client:
-        client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\n%s\r\n\r\n" % head)
-        received = drip(client, b"1\r\na\r\n" * 500 if b"chunked" in head else b"a" * 499)
-    assert received.startswith(b"HTTP/1.1 408 ")
+    start = b"POST / HTTP/1.1\r\nHost: a\r\n%s\r\n\r\n" % head
+    body = b"1\r\na\r\n" * 500 if b"chunked" in head else b"a" * 499
+    received = answered(lambda: drip(impatient, start, body), 408)
     assert json.loads(received.partition(b"\r\n\r\n")[2])["error"]["code"] == "request_timeout"
 
 
-def drip(client: socket.socket, text: bytes) -> bytes:
-    """Send the text byte by byte until an answer comes, and return that."""
-    client.settimeout(0.02)
-    received = b""
-    for byte in text:
-        with suppress(TimeoutError, ConnectionError):  # a byte may meet a connection that was just closed
-            client.sendall(bytes([byte]))
-        with suppress(TimeoutError):
-            received = client.recv(65536)
-            break
-    client.settimeout(SECONDS)
-    with suppress(ConnectionError):
-        received += read_all(client)
-    assert received, "all of it was taken"
+def drip(server: RunningServer, start: bytes, text: bytes) -> bytes:
+    """Send the start, then the text byte by byte until an answer comes, and return that."""
+    with server.connect() as client:
+        client.sendall(start)
+        client.settimeout(0.02)
+        for byte in text:
+            with suppress(TimeoutError, ConnectionError):  # a byte may meet a connection that was just closed
+                client.sendall(bytes([byte]))
+            with suppress(TimeoutError):
+                received = client.recv(65536)
+                break
+        else:
+            raise AssertionError("all of it was taken")
+        client.settimeout(SECONDS)
+        with suppress(ConnectionError):
+            received += read_all(client)
     return received
 
 
@@ -210,13 +226,18 @@ def test_a_large_head_is_answered_431(strict: RunningServer) -> None:
 
 @pytest.mark.parametrize("path", [b"/3000000", b"/endless"])
 def test_an_answer_that_nobody_reads_ends(impatient: RunningServer, path: bytes) -> None:
+    begun_streams.clear()
     closed_streams.clear()
-    with impatient.connect() as client:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        client.sendall(b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % path)
-        wait_until_reset(client)
-    if path == b"/endless":
-        wait_for(lambda: bool(closed_streams))
+
+    def ask_and_read_nothing() -> bool:
+        with impatient.connect() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.sendall(b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % path)
+            wait_until_reset(client)
+        return path != b"/endless" or bool(begun_streams)
+
+    wait_for(ask_and_read_nothing)
+    wait_for(lambda: closed_streams == begun_streams)
 
 
 def wait_until_reset(client: socket.socket) -> None:

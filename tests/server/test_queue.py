@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from tests.server.running_server import PATIENT, SECONDS, RunningServer, serving
+from tests.server.running_server import SECONDS, RunningServer, serving
 from tests.waiting import wait_for
 from webhooks_app.db import deadlines
 from webhooks_app.db.database_limits import DatabaseLimits
 
 THREADS = 2
-IMPATIENT = replace(PATIENT, queue_seconds=0.3)
 REQUEST_SECONDS = 600.0
 
 
@@ -49,8 +48,9 @@ def occupy(server: RunningServer, application: Occupied, clients: ThreadPoolExec
 
 def test_who_gets_no_thread_in_time_is_told_to_come_again() -> None:
     application = Occupied()
-    with serving(application, IMPATIENT, threads=THREADS) as server, ThreadPoolExecutor(THREADS) as clients:
+    with serving(application, threads=THREADS) as server, ThreadPoolExecutor(THREADS) as clients:
         slow = occupy(server, application, clients)
+        server.server._bridge._queue_seconds = 0.3  # from now on, as a thread may be slow to begin
         head, _, body = get(server, "/other").partition(b"\r\n\r\n")
         page = get(server, "/other", accept=b"text/html,application/xhtml+xml,*/*;q=0.8")
         application.is_free.set()

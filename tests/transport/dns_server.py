@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.transport.scripted_server import OK, Server, answering
+from tests.transport.sending import ALWAYS_ASKS
 from webhooks_app.transport.request import Request
 from webhooks_app.transport.sender import Sender
-from webhooks_app.transport.sender_limits import ResolverLimits, SenderLimits
+from webhooks_app.transport.sender_limits import SenderLimits
 from webhooks_app.transport.target_policy import TargetPolicy
 
 
@@ -60,7 +61,7 @@ def _dns_reply(query: bytes, answers: dict[str, list[list[str]]]) -> bytes | Non
 
 def _main(answers: dict[str, list[list[str]]], names: list[str]) -> None:
     """Send to each name in turn; 127.0.0.1 is permitted, 127.0.0.2 is not, and both listen."""
-    limits = SenderLimits(resolver=ResolverLimits(fresh_seconds=0.0))
+    limits = SenderLimits(resolver=ALWAYS_ASKS)
     policy = TargetPolicy(allow_http=True, allowed_networks=(ipaddress.ip_network("127.0.0.1/32"),))
     results: list[dict[str, object]] = []
     with (

@@ -7,7 +7,7 @@ from ipaddress import ip_network
 from webhooks_app.core.outcomes import Outcome
 from webhooks_app.transport.request import Request
 from webhooks_app.transport.sender import Sender
-from webhooks_app.transport.sender_limits import DEFAULT_LIMITS, SenderLimits
+from webhooks_app.transport.sender_limits import DEFAULT_LIMITS, ResolverLimits, SenderLimits
 from webhooks_app.transport.target_policy import TargetPolicy
 
 # 127.0.0.1 and ::1 stand for public addresses, the rest of loopback for forbidden ones.
@@ -20,6 +20,9 @@ DEADLINE_MS = 400
 LONGER_DEADLINES_MS = (4_000, 20_000)
 # What is not cut off early or at its deadline lasts minutes; a busy machine needs seconds.
 PATIENCE_SECONDS = 30
+
+# A name is looked up for each request, which waits for that however long it takes.
+ALWAYS_ASKS = ResolverLimits(fresh_seconds=0.0, refresh_seconds=100.0, slow_after_seconds=100.0)
 
 
 DnsAnswers = dict[str, list[list[str]]]

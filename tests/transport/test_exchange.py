@@ -261,7 +261,7 @@ def test_a_trailer_that_looks_like_a_status_line_is_a_trailer(sender: Sender, se
 
 
 def test_what_lies_idle_keeps_neither_request_nor_answer(sender: Sender, serve: Serve) -> None:
-    request = Request(serve().url, HEADERS, bytes(256 * 1024), 5000)
+    request = Request(serve().url, HEADERS, bytes(256 * 1024), 30_000)
     before = sys.getrefcount(request), sys.getrefcount(request.body)
     sender.start("key", request)
     assert collect(sender, 1)["key"].is_success

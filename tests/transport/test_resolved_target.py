@@ -9,13 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.transport.scripted_server import Serve
-from tests.transport.sending import DnsAnswers, new_sender, send, wait_until
+from tests.transport.sending import ALWAYS_ASKS, DnsAnswers, new_sender, send, wait_until
 from webhooks_app.config import ROOT
 from webhooks_app.core.outcomes import OutcomeClass
 from webhooks_app.transport.name_lookup import LookupResult
@@ -59,7 +58,7 @@ def test_a_name_that_turns_to_a_forbidden_address_is_blocked(serve: Serve, dns_a
     good = serve()
     bad = serve(ip="127.0.0.2", port=good.port)
     dns_answers["hooks.test"] = [["127.0.0.1"], ["127.0.0.2"], ["127.0.0.1"]]
-    sender = new_sender(limits=SenderLimits(resolver=ResolverLimits(fresh_seconds=0.0)))
+    sender = new_sender(limits=SenderLimits(resolver=ALWAYS_ASKS))
     assert send(sender, good.url_for("hooks.test")).is_success
     assert send(sender, good.url_for("hooks.test")).kind == "blocked"  # although a connection is open
     assert send(sender, good.url_for("hooks.test")).is_success
@@ -67,12 +66,9 @@ def test_a_name_that_turns_to_a_forbidden_address_is_blocked(serve: Serve, dns_a
     assert (good.accepted, bad.accepted, len(good.requests)) == (2, 0, 2)
 
 
-ALWAYS_ASKS = SenderLimits(resolver=ResolverLimits(fresh_seconds=0.0))
-
-
 @pytest.fixture
 def asking_sender() -> Iterator[Sender]:
-    made = new_sender(limits=ALWAYS_ASKS)
+    made = new_sender(limits=SenderLimits(resolver=ALWAYS_ASKS))
     yield made
     made.close()
 
@@ -125,7 +121,7 @@ def test_a_connection_does_not_hide_that_its_name_no_longer_resolves(
 def test_connections_have_a_greatest_age(serve: Serve, dns_answers: DnsAnswers) -> None:
     server = serve()
     dns_answers["hooks.test"] = [["127.0.0.1"]]
-    limits = replace(ALWAYS_ASKS, connections=ConnectionLimits(longest_seconds=0.0))
+    limits = SenderLimits(resolver=ALWAYS_ASKS, connections=ConnectionLimits(longest_seconds=0.0))
     sender = new_sender(limits=limits)
     assert all(send(sender, server.url_for("hooks.test")).is_success for _ in range(3))
     assert server.accepted == 3

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from tests.transport.scripted_server import Serve, Server
-from tests.transport.sending import new_sender, wait_until, with_deadline
+from tests.transport.sending import ALWAYS_ASKS, collect, new_sender, wait_until, with_deadline
 from webhooks_app.core.outcomes import Outcome
 from webhooks_app.transport.name_lookup import LookupResult
 from webhooks_app.transport.request import Request
@@ -115,6 +115,15 @@ def results_of(resolver: Resolver, names: list[str]) -> dict[str, LookupResult]:
     return results
 
 
+def quick_result_of(resolver: Resolver, name: str, *, seconds: float) -> LookupResult:
+    """Return the first result that was there within this time, as a busy machine may keep one waiting."""
+    while True:
+        asked_at = time.monotonic()
+        [result] = results_of(resolver, [name]).values()
+        if time.monotonic() - asked_at < seconds:
+            return result
+
+
 def test_more_hanging_names_than_threads_hold_up_others_only_once_and_shortly(
     sender_with: SenderWith, server: Server, fake_dns: FakeDns
 ) -> None:
@@ -187,14 +196,14 @@ def test_an_aged_answer_is_used_while_a_newer_one_does_not_come(
     for _ in range(3):
         start(sender, server, "good.test")
         assert outcome_of(sender, "good.test").is_success
-    assert fake_dns.asked == ["good.test"] * 2
+    wait_until(lambda: fake_dns.asked == ["good.test"] * 2)
 
 
 def test_an_aged_answer_is_used_at_once_where_the_name_is_known_to_be_slow(
     resolver_with: ResolverWith, fake_dns: FakeDns
 ) -> None:
     resolver = resolver_with(replace(FEW, fresh_seconds=0.0, slow_after_seconds=1.0))
-    [first] = results_of(resolver, ["good.test"]).values()
+    first = quick_result_of(resolver, "good.test", seconds=1.0)
     fake_dns.hanging.add("good.test")
     assert resolver.resolve("good.test") is None
     wait_until(lambda: resolver.resolve("good.test") is first)
@@ -232,7 +241,7 @@ def test_an_aged_answer_is_used_at_once_where_no_thread_is_free(
 def test_an_aged_answer_outlasts_failing_name_servers_but_not_the_name(
     sender_with: SenderWith, server: Server, fake_dns: FakeDns, reason: int, kind: str
 ) -> None:
-    sender = sender_with(ResolverLimits(fresh_seconds=0.0))
+    sender = sender_with(ALWAYS_ASKS)
     ask_for_good(sender, server)
     fake_dns.failing["good.test"] = reason
     for _ in range(2):
@@ -252,8 +261,9 @@ def test_nobody_is_blamed_for_others_name_servers(
         for name in sorted(fake_dns.hanging):
             start(sender, server, name, timeout_ms=2 * timeout_ms)
         start(sender, server, "good.test", timeout_ms=timeout_ms)
-        outcomes[:] = outcome_of(sender, "good.test"), outcome_of(sender, first)
-        return outcomes[1]
+        found = collect(sender, 5)
+        outcomes[:] = found["good.test"], found[first]
+        return found[first]
 
     _, deadline_ms = with_deadline(ask, f"the name servers of {first} did not answer")
     good, bad = outcomes
@@ -273,6 +283,7 @@ def test_what_nobody_waits_for_any_more_is_not_looked_up(
     sender = sender_with(replace(FEW, slow_after_seconds=100.0))
     for name in fake_dns.hang(4):
         start(sender, server, name)
+    wait_until(lambda: len(fake_dns.asked) == 4)
     for number in range(10):
         start(sender, server, f"late{number}.test", timeout_ms=100)
     assert outcome_of(sender, "late9.test").kind == "platform"

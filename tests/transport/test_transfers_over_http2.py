@@ -24,11 +24,11 @@ from tests.transport.http2_server import (
     offering_http2,
 )
 from tests.transport.scripted_server import OK, Connection, Server, answering
-from tests.transport.sending import HEADERS, DnsAnswers, collect, new_sender, send, wait_until
+from tests.transport.sending import ALWAYS_ASKS, HEADERS, DnsAnswers, collect, new_sender, send, wait_until
 from webhooks_app.core.outcomes import Outcome
 from webhooks_app.transport.request import Request
 from webhooks_app.transport.sender import Sender
-from webhooks_app.transport.sender_limits import ConnectionLimits, ResolverLimits, SenderLimits
+from webhooks_app.transport.sender_limits import ConnectionLimits, SenderLimits
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_a_connection_that_is_never_idle_is_left_when_it_no_longer_serves(
 
     context = offering_http2(authority.context("hooks.test"))
     limits = SenderLimits(
-        resolver=ResolverLimits(fresh_seconds=0.0),
+        resolver=ALWAYS_ASKS,
         connections=ConnectionLimits(longest_seconds=0.0 if is_old else 300.0),
     )
     sender = new_sender(ca_bundle=str(authority.path), limits=limits)

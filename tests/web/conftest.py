@@ -6,7 +6,6 @@ A URL that does not start with a slash is taken from the console of the `workspa
 import html
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,7 +19,6 @@ from tests.receivers import Answer, Receiver
 from tests.web.deliveries import newest
 from tests.web.endpoints import SECRET_VALUE, URL
 from webhooks_app.accounts import members, users
-from webhooks_app.config import Settings
 from webhooks_app.core import clock
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import Endpoint, Role
@@ -92,12 +90,6 @@ class Page:
             # Buffered: read to its end and closed, as a server does with what it sends.
             address = url if url.startswith("/") else self.base + url
             return self.client.open(address, method=method, buffered=True, **options)
-
-
-@pytest.fixture
-def settings(settings: Settings) -> Settings:
-    """With a first retry that no machine is slow enough to meet before it is made due."""
-    return replace(settings, retry_delays=(3_600.0, *settings.retry_delays[1:]))
 
 
 @pytest.fixture

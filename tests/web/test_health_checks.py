@@ -13,13 +13,12 @@ from flask import Flask
 from redis import Redis
 from redis.exceptions import RedisError
 
-from tests.conftest import Workspace, make_settings, new_workspace, opened
+from tests.conftest import Workspace, make_settings, new_workspace, opened, patient_app
 from tests.raising import raising
 from tests.reading import json_of
 from tests.small_disks import small_disk
 from tests.waiting import wait_for
 from tests.web.conftest import Page
-from webhooks_app.app import create_app
 from webhooks_app.core import clock
 from webhooks_app.db import database_url, disk_space
 from webhooks_app.db.engines import WriteDatabase
@@ -55,7 +54,7 @@ def workspace_on_it(
 ) -> Iterator[Workspace]:
     shutil.copy(sqlite_template, disk / "test.db")
     settings = make_settings(f"sqlite:///{disk / 'test.db'}", redis_on_it, tmp_path)
-    with opened(create_app(settings)) as app:
+    with opened(patient_app(settings)) as app:
         yield new_workspace(app, "Acme")
 
 

@@ -7,9 +7,8 @@ from urllib.parse import urlsplit
 import pytest
 from flask import Flask
 
-from tests.conftest import PASSWORD, Workspace, make_settings, new_workspace, opened
+from tests.conftest import PASSWORD, Workspace, make_settings, new_workspace, opened, patient_app
 from tests.web.conftest import Page
-from webhooks_app.app import create_app
 from webhooks_app.transport.host_names import canonical_host
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -28,7 +27,7 @@ def app(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Flask]:
         WEBHOOKS_BASE_URL=CONSOLE,
         WEBHOOKS_TRUSTED_PROXIES="1",
     )
-    with opened(create_app(settings)) as app:
+    with opened(patient_app(settings)) as app:
         yield app
 
 
@@ -44,7 +43,7 @@ def test_an_international_name_of_the_console_is_the_origin_that_browsers_send(
     settings = make_settings(
         *(database_url, redis_url, tmp_path), WEBHOOKS_BASE_URL=base_url, WEBHOOKS_TRUSTED_PROXIES="1"
     )
-    with opened(create_app(settings)) as app:
+    with opened(patient_app(settings)) as app:
         workspace = new_workspace(app, "Acme")
         origin = "https://xn--mller-strae-46a18a.example"
         behind = {"Origin": origin, "Host": "10.0.0.9:8000"}

@@ -259,6 +259,36 @@ def test_what_is_in_flight_is_released_when_the_worker_has_to_stop(
     assert {delivery.attempt_count for delivery in deliveries()} == {0}
 
 
+@pytest.mark.parametrize(
+    "database_limits", [replace(PATIENT_LIMITS, lock_seconds=0.2, short_lock_seconds=0.2)], indirect=True
+)
+def test_what_the_database_does_not_take_back_at_once_is_released_a_moment_later(
+    workspace: Workspace,
+    receiver: Receiver,
+    make_engine: MakeEngine,
+    database_url: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    engine = make_engine(limits=replace(SHORT_GRACE, release_seconds=120))
+    workspace.endpoint(receiver.url, timeout_ms=20_000)
+    workspace.send(3)
+    db.session.remove()
+    receiver.answer, is_to_stop = Answer(delay_seconds=30), threading.Event()
+    options = {"seconds": 60, "should_stop": is_to_stop.is_set}
+    running = threading.Thread(target=engine.run, kwargs=options)
+    running.start()
+    wait_for(lambda: len(receiver.received) == 3)
+    with outage(database_url):
+        is_to_stop.set()
+        wait_for(lambda: not engine.unrecorded)
+        caplog.clear()
+        wait_for(lambda: "database_unavailable" in caplog.messages)
+    running.join()
+    db.engine.dispose()  # the connections that the database hung up on
+
+    assert {row.claimed_at for row in db.session.scalars(select(PendingDelivery))} == {None}
+
+
 def test_what_a_worker_releases_at_its_end_wakes_another(
     workspace: Workspace,
     receiver: Receiver,

@@ -79,8 +79,8 @@ def test_a_run_with_nothing_to_do_rests_between_two_looks(make_engine: MakeEngin
     engine = make_engine(limits=EngineLimits(idle_seconds=0.1, notified_seconds=0.1, linger_seconds=1.0))
     turns = Turns()
     engine.run(seconds=60, should_stop=turns)
-    # Ten rests, a turn for each of four scans, and some that a wake-up ends early.
-    assert 2 <= turns.count <= 30
+    # Ten rests, a turn for each of four scans, and some that a wake-up ends early; one where all stood still.
+    assert 1 <= turns.count <= 30
 
 
 def test_outcomes_wait_for_others_though_nothing_is_in_flight_but_not_for_long(

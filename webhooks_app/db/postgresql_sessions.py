@@ -183,11 +183,13 @@ def _return(limits: DatabaseLimits, connection: Any, record: Any) -> None:
 
 def _check_kept(engine: Engine, limits: DatabaseLimits, connection: Any, record: Any, _fairy: Any) -> None:
     """Have the pool drop all of its connections and open another where this one is of no use any more."""
-    dialect, pool = engine.dialect, engine.pool
-    if getattr(pool, "has_lost_one", False):
-        pool.has_lost_one = False  # type: ignore[attr-defined]
+    dialect = engine.dialect
+    pool: Any = engine.pool
+    if pool.has_lost_one:
+        pool.has_lost_one = False
         raise InvalidatePoolError
-    if time.monotonic() - record.info.get(_IDLE_SINCE, 0.0) < limits.idle_check_seconds:
+    idle_since = record.info.get(_IDLE_SINCE)  # None of one that was just opened
+    if idle_since is None or time.monotonic() - idle_since < limits.idle_check_seconds:
         return
     try:
         dialect.do_ping(connection)

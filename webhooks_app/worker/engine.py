@@ -160,12 +160,17 @@ class DeliveryEngine:
             self._idle_since = time.monotonic()
         return time.monotonic() - self._idle_since < self._limits.linger_seconds
 
-    def _work_on(self, act: Callable[[], None]) -> None:
-        """Take the answers that came, then `act`; answers come whether the database takes them or not."""
+    def _work_on(self, act: Callable[[], None]) -> bool:
+        """Take the answers that came, then `act`; return whether the database answered.
+
+        Answers come whether the database takes them or not.
+        """
         self._turned_at = time.monotonic()
         self._dispatcher.take_answers(self._limits.poll_ms)
-        if not self._backoff.run(act) and not self._dispatcher.is_sending:
+        has_answered = self._backoff.run(act)
+        if not has_answered and not self._dispatcher.is_sending:
             self._wait_idle()
+        return has_answered
 
     def _step(self) -> None:
         # Even with nothing in flight: the next event may come while they would be written, and wait for that.
@@ -194,8 +199,18 @@ class DeliveryEngine:
         self._postponed.release()
 
     def _release(self, abandoned: list[ClaimedDelivery]) -> None:
-        """Release `abandoned` and what was not sent at all, so that another worker sends it at once."""
+        """Release `abandoned` and what was not sent at all, so that another worker sends it at once.
+
+        What the database does not take in time falls due with its lease.
+        """
         deliveries = [*abandoned, *self._dispatcher.drop_unsent(), *self._postponed.drop()]
-        if deliveries:
-            self._backoff.run(lambda: claims.release(self._database, deliveries, due_at=clock.now()))
-            self._wake_ups.wake_worker()
+        if not deliveries:
+            return
+
+        def release() -> None:
+            claims.release(self._database, deliveries, due_at=clock.now())
+
+        deadline = time.monotonic() + self._limits.release_seconds
+        while not self._work_on(release) and time.monotonic() < deadline:
+            pass
+        self._wake_ups.wake_worker()
