@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,8 +28,8 @@ from webhooks_app.db import engines
 from webhooks_app.db.database_limits import COMMAND_LIMITS
 from webhooks_app.endpoints import actions
 from webhooks_app.endpoints.endpoint_values import EndpointValues
-from webhooks_app.events import accept
-from webhooks_app.events.submissions import NewEvent
+from webhooks_app.events import accept, fan_out_runs
+from webhooks_app.events.submissions import NewEvent, Submission
 from webhooks_app.extensions import services
 from webhooks_app.monitoring.stored_formats import StoredFormat
 
@@ -112,9 +113,16 @@ class Deployment:
         """Accept so many events as the API does, a thousand in a transaction."""
         for start in range(0, count, 1000):
             new = [self._new_event(event_type) for _ in range(min(1000, count - start))]
-            accept.accept_events(
-                services().write, services().wake_ups, self.workspace_id, new, stored_format=max(StoredFormat)
+            submission = Submission(self.workspace_id, new)
+            [outcome] = accept.commit(
+                services().write,
+                services().wake_ups,
+                [submission],
+                handle_rest=partial(fan_out_runs.insert_rest, services().write, services().wake_ups),
+                stored_format=max(StoredFormat),
             )
+            if isinstance(outcome, Exception):
+                raise outcome
 
     def _new_event(self, event_type: str) -> NewEvent:
         data = payload()

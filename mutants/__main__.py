@@ -1,7 +1,7 @@
 """`make mutants`: which small changes to the core of the platform no test notices.
 
 Survivors that change nothing anybody could see stand in `explained.toml`, each with its reason; any other
-survivor ends the command with status 1.
+survivor ends the command with status 1, and so does a reason for what is no mutant any more.
 """
 
 import argparse
@@ -34,7 +34,7 @@ class Verdict:
 def main() -> None:
     arguments = _arguments()
     _load_libraries()
-    survivors = 0
+    survivors = outdated = 0
     for group in GROUPS:
         chosen = [path for path in group.modules if _is_wanted(path, arguments.only)]
         samples = {path: _sample(path, arguments.count, arguments.seed) for path in chosen}
@@ -42,8 +42,9 @@ def main() -> None:
             tests = arguments.tests or group.tests
             for module, verdicts in _try(tests, samples).items():
                 survivors += _report(module, [_tried_alone(module, verdict) for verdict in verdicts])
-    print(f"\n{survivors} survivors without an explanation")
-    sys.exit(1 if survivors else 0)
+                outdated += _report_outdated(module)
+    print(f"\n{survivors} survivors without an explanation, {outdated} explanations without a mutant")
+    sys.exit(1 if survivors or outdated else 0)
 
 
 def _arguments() -> argparse.Namespace:
@@ -144,9 +145,15 @@ def _report(module: Path, verdicts: Sequence[Verdict]) -> int:
     print(f"{len(survivors) - len(unexplained)} explained", flush=True)
     for each in unexplained:
         print(f"    line {each.line}, {each.key}", flush=True)
-    for key in reasons.keys() - {each.key for each in mutate((ROOT / module).read_text())}:
-        print(f"    there is no such mutant any more: {key}", flush=True)
     return len(unexplained)
+
+
+def _report_outdated(module: Path) -> int:
+    """Print the explanations of mutants that there are no more; return how many those are."""
+    outdated = _explained(module).keys() - {each.key for each in mutate((ROOT / module).read_text())}
+    for key in sorted(outdated):
+        print(f"    there is no such mutant any more: {key}", flush=True)
+    return len(outdated)
 
 
 if __name__ == "__main__":

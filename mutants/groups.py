@@ -49,7 +49,7 @@ GROUPS = (
         "authentication event_input",
         *("tests/web/api/test_authentication.py", "tests/web/api/test_producer.py"),
         *("tests/web/api/test_errors.py", "tests/web/api/test_event_input.py"),
-        *("tests/web/api/test_batch_keys.py", "tests/server/test_event_intake.py"),
+        *("tests/web/api/test_keys_of_batches.py", "tests/server/test_event_intake.py"),
     ),
     _group(
         "webhooks_app/server",
@@ -73,9 +73,13 @@ GROUPS = (
     _group(
         "webhooks_app/accounts",
         "api_tokens token_scopes second_factors totp recovery_codes passkeys id_tokens",
-        *("tests/accounts", "tests/web/test_second_factor_page.py", "tests/web/test_passkey_pages.py"),
-        *("tests/web/test_tokens_page.py", "tests/web/test_lying_provider.py"),
-        *("tests/web/test_single_sign_on_page.py", "tests/web/api/test_authentication.py"),
+        *(
+            "tests/accounts",
+            "tests/web/sign_in/test_second_factor_page.py",
+            "tests/web/sign_in/test_passkey_pages.py",
+        ),
+        *("tests/web/test_tokens_page.py", "tests/web/sign_in/test_lying_provider.py"),
+        *("tests/web/sign_in/test_single_sign_on_page.py", "tests/web/api/test_authentication.py"),
     ),
     _group("webhooks_app/deliveries", "signing_grants", "tests/web/test_signed_deliveries.py"),
     _group(
@@ -142,7 +146,7 @@ GROUPS = (
         "accept batch_keys fan_out fan_out_plan fan_out_runs group_commit pending_submission"
         " process_allowances request_hash shared_allowances submissions subscribers",
         *("tests/events", "tests/web/api/test_producer.py", "tests/web/api/test_rate_limit_headers.py"),
-        *("tests/web/api/test_batch_keys.py", "tests/server/test_event_intake.py"),
+        *("tests/web/api/test_keys_of_batches.py", "tests/server/test_event_intake.py"),
     ),
     _group(
         "webhooks_app/db",

@@ -28,6 +28,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import Engine, create_engine
 
 from tests import postgresql_databases, shared_state
+from tests.patience import PATIENT_ENGINE, PATIENT_LIMITS, PATIENT_TIMEOUT_MS, patient_app
 from tests.reading import json_of
 from tests.receivers import Receiver
 from tests.remembered import remember
@@ -46,10 +47,8 @@ from webhooks_app.db.engines import Databases, WriteDatabase
 from webhooks_app.db.models import DeliveryState, Role
 from webhooks_app.endpoints import actions
 from webhooks_app.endpoints.endpoint_values import EndpointValues
-from webhooks_app.events.group_commit import GroupLimits
 from webhooks_app.extensions import db, services
 from webhooks_app.jobs.process import STOP_SIGNALS
-from webhooks_app.jobs.wake_limits import WakeLimits
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.worker.engine import DeliveryEngine
 from webhooks_app.worker.engine_limits import EngineLimits
@@ -58,27 +57,6 @@ pytest_plugins = ["tests.mail_servers"]
 
 TESTER = Actor("tester@example.com", "127.0.0.1")
 PASSWORD = "correct horse battery"
-# What a machine that is busy, or stands still for some seconds, keeps; tests of the limits have their own.
-PATIENT_TIMEOUT_MS = 30_000
-PATIENT_LIMITS = DatabaseLimits(
-    lock_seconds=60,
-    pool_seconds=60,
-    connect_seconds=60,
-    reach_seconds=60,
-    peer_silence_seconds=60,
-    statement_seconds=60,
-    answer_seconds=90,
-    idle_transaction_seconds=300,
-    idle_check_seconds=3600,
-    request_seconds=90,
-)
-PATIENT_GROUPS = GroupLimits(answer_seconds=90, least_seconds=60)
-# What says in Redis for some seconds that a wake-up is under way, or a run awake, lasts for a test. A Redis
-# that a busy machine lets wait is none that is down.
-PATIENT_WAKE_LIMITS = WakeLimits(
-    flag_ttl_seconds=600, awake_seconds=600, answer_seconds=30, patience_seconds=30
-)
-PATIENT_ENGINE = EngineLimits(stop_grace_seconds=60)
 # One for each test, or nearly: what outlives its test by some hundred others disturbs none.
 REDIS_DATABASES = 1000
 
@@ -343,16 +321,6 @@ def app(
     options: dict[str, Any] = {"database_limits": database_limits} | getattr(request, "param", {})
     with opened(patient_app(settings, **options)) as app:
         yield app
-
-
-def patient_app(settings: Settings, **options: Any) -> Flask:
-    """Return an application that waits for what a busy machine is slow at; `options` are `create_app`'s."""
-    patient: dict[str, Any] = {
-        "database_limits": PATIENT_LIMITS,
-        "wake_limits": PATIENT_WAKE_LIMITS,
-        "group_limits": PATIENT_GROUPS,
-    }
-    return create_app(settings, **patient | options)
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PASSWORD, TESTER, Workspace, make_settings, patient_app
+from tests.conftest import PASSWORD, TESTER, Workspace, make_settings
+from tests.patience import patient_app
 from tests.receivers import Receiver
 from tests.snippets import frameworks, projects, runtimes
 from tests.snippets.cases import Case, Platform

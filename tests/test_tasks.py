@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, text, update
 
-from tests.conftest import PATIENT_LIMITS, Workspace
+from tests.conftest import Workspace
+from tests.patience import PATIENT_LIMITS
 from tests.raising import raising
 from tests.receivers import Receiver
 from tests.waiting import has_thread, wait_for

@@ -2,11 +2,11 @@
 
 from datetime import UTC, datetime
 
-from docs_site.reference.tables import table
 from webhooks_app.core.outcome_descriptions import DESCRIPTIONS, HINTS_BY_STATUS
 from webhooks_app.core.outcomes import PLATFORM_FAILURES, Outcome, OutcomeClass, classify_status
 from webhooks_app.core.retry_schedule import DEFAULT_DELAYS
 from webhooks_app.db.models.delivery_tables import DeliveryState
+from webhooks_app.web.documents.document_blocks import markdown_table
 from webhooks_app.worker import retry_decision
 
 _HEAD = """# Why attempts fail
@@ -45,9 +45,11 @@ def write() -> str:
         for kind, each in DESCRIPTIONS.items()
     ]
     own = ", ".join(f"`{kind.value}`" for kind in DESCRIPTIONS if kind in PLATFORM_FAILURES)
-    hints = table(("Status", "What to do"), [(str(code), hint) for code, hint in HINTS_BY_STATUS.items()])
+    hints = markdown_table(
+        ("Status", "What to do"), [(str(code), hint) for code, hint in HINTS_BY_STATUS.items()]
+    )
     head = ("Class", "Called", "What happened", "What to do", "Then")
-    parts = (_HEAD, table(head, rows), f"{_OWN} They are {own}.", _STATUSES, hints)
+    parts = (_HEAD, markdown_table(head, rows), f"{_OWN} They are {own}.", _STATUSES, hints)
     return "\n\n".join(parts) + "\n"
 
 
@@ -62,7 +64,7 @@ def answers() -> str:
         for status, said in _SAID
     ]
     others = [(DESCRIPTIONS[kind].label, _reason(kind), _follows(kind, 0)) for kind in _UNANSWERED]
-    return table(("Your server's answer", "Counts as", "Then"), [*statuses, *others])
+    return markdown_table(("Your server's answer", "Counts as", "Then"), [*statuses, *others])
 
 
 def _reason(kind: OutcomeClass) -> str:

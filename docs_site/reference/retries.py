@@ -3,12 +3,13 @@
 from datetime import timedelta
 from itertools import accumulate
 
-from docs_site.reference.tables import clock_time, duration, table
+from docs_site.reference.durations import clock_time, duration
 from webhooks_app.core import retry_schedule, signing
 from webhooks_app.core.retry_schedule import DEFAULT_DELAYS
 from webhooks_app.endpoints import auto_disable, endpoint_values, signing_secrets
 from webhooks_app.transport import exchange
 from webhooks_app.web.api.event_input import LARGEST_EVENT_BYTES
+from webhooks_app.web.documents.document_blocks import markdown_table
 from webhooks_app.worker import retry_decision
 
 _FIRST = timedelta(hours=9)  # the example's first attempt, on a Monday
@@ -32,7 +33,7 @@ def schedule() -> str:
         f"Up to {retry_schedule.JITTER:.0%} is added to each wait, so that what failed together does not "
         "come back together."
     )
-    return f"{table(head, rows)}\n\n{jitter}"
+    return f"{markdown_table(head, rows)}\n\n{jitter}"
 
 
 def disabling() -> str:
@@ -43,7 +44,7 @@ def disabling() -> str:
         ("disabled, by the first failure after that moment", _days(1)),
     ]
     return (
-        f"{table(('What happens', 'After nothing but failures for'), rows)}\n\n"
+        f"{markdown_table(('What happens', 'After nothing but failures for'), rows)}\n\n"
         f"A streak has {auto_disable.ENOUGH_FAILURES} failures at least before any of this happens, and one "
         "success ends it."
     )
@@ -79,4 +80,4 @@ def limits() -> str:
         ("Age of a signature to accept", f"{duration(signing.TOLERANCE_SECONDS)}"),
         ("Both secrets sign after a rotation for", f"as chosen: not at all, {overlaps}"),
     ]
-    return table(("Limit", "Default"), rows)
+    return markdown_table(("Limit", "Default"), rows)

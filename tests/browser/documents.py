@@ -11,7 +11,7 @@ from tests.browser.pages import PAGES, Page
 from tests.browser.world import MARKUP, VIEWER_EMAIL, World
 from tests.conftest import PASSWORD, TESTER
 from tests.web.conftest import Page as Client
-from tests.web.test_second_factor_page import turn_on
+from tests.web.sign_in.test_second_factor_page import turn_on
 from webhooks_app.accounts import members, users
 from webhooks_app.db.models import Role
 from webhooks_app.extensions import services

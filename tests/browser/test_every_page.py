@@ -17,7 +17,8 @@ from sqlalchemy import update
 from tests.browser.conftest import VIEWPORT, opened, session_of
 from tests.browser.pages import NOT_PAGES, PAGES, Page, views
 from tests.browser.world import VIEWER_EMAIL, World, prepared
-from tests.conftest import make_settings, patient_app
+from tests.conftest import make_settings
+from tests.patience import patient_app
 from tests.served_app import served
 from webhooks_app.core import clock
 from webhooks_app.db.models import User

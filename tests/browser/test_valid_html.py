@@ -8,7 +8,8 @@ import pytest
 from tests.browser.documents import Documents, unseen
 from tests.browser.validator import find_problems
 from tests.browser.world import prepared
-from tests.conftest import make_settings, patient_app
+from tests.conftest import make_settings
+from tests.patience import patient_app
 from webhooks_app import config
 from webhooks_app.extensions import db
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from flask import Flask
 from sqlalchemy import insert, select, update
 
+from tests.accepting import accept_events
 from tests.conftest import PASSWORD, TESTER, Workspace, new_engine, new_workspace
 from tests.receivers import Answer, Receiver
 from webhooks_app.accounts import api_tokens, log_in_links, members, password_resets, users
@@ -32,7 +33,7 @@ from webhooks_app.deliveries.erasure import payload_rows
 from webhooks_app.deliveries.log import saved_filters
 from webhooks_app.deliveries.log.filters import LogFilter, Status
 from webhooks_app.endpoints import actions, auto_disable, signing_secrets
-from webhooks_app.events import accept, test_events
+from webhooks_app.events import test_events
 from webhooks_app.events.submissions import NewEvent
 from webhooks_app.extensions import db, services
 from webhooks_app.worker import claims
@@ -86,7 +87,7 @@ class World:
             for kind in services(self.app).catalog.event_types
             if kind.name in event_types and (example := {**kind.example, **data})
         ]
-        accept.accept_events(services().write, services(self.app).wake_ups, self.acme.id, new)
+        accept_events(services().write, services(self.app).wake_ups, self.acme.id, new)
 
     def note(self, name: str, endpoint: str) -> str:
         """Keeps the id of the endpoint's newest delivery under that name."""

@@ -10,7 +10,7 @@ from sqlalchemy import insert, select
 from tests.cli.shell import Shell
 from tests.conftest import PASSWORD, Workspace
 from tests.web.conftest import Page
-from tests.web.test_second_factor_page import turn_on
+from tests.web.sign_in.test_second_factor_page import turn_on
 from webhooks_app.core import clock
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import AuditEntry, Invitation, Passkey, User

@@ -17,8 +17,9 @@ import requests
 from flask import Flask
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.conftest import Workspace, deployed, new_workspace, opened, patient_app
+from tests.conftest import Workspace, deployed, new_workspace, opened
 from tests.free_ports import free_port
+from tests.patience import patient_app
 from tests.platform_process import PlatformProcess, without_settings
 from tests.reading import output_of
 from tests.receivers import Receiver

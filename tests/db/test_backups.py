@@ -11,8 +11,9 @@ from cryptography.fernet import Fernet
 from flask import Flask
 from sqlalchemy import create_engine, make_url, text
 
-from tests.conftest import Workspace, alone, make_settings, new_engine, opened, patient_app
+from tests.conftest import Workspace, alone, make_settings, new_engine, opened
 from tests.deploy.programs import postgresql_programs
+from tests.patience import patient_app
 from tests.postgresql_databases import autocommit
 from tests.receivers import Receiver
 from webhooks_app.core.encryption import Cipher

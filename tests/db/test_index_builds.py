@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, make_url, text
 
-from tests.conftest import make_settings, new_workspace, patient_app
+from tests.conftest import make_settings, new_workspace
 from tests.db.test_migrations import own_database
 from tests.docs_site.code_blocks import block
+from tests.patience import patient_app
 from tests.postgresql_databases import autocommit
 from tests.waiting import wait_for
 from webhooks_app.cli.schema import downgrade, upgrade

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import make_settings, patient_app
+from tests.conftest import make_settings
 from tests.db.test_migrations import own_database
+from tests.patience import patient_app
 from webhooks_app.cli.schema import downgrade
 from webhooks_app.extensions import db
 

@@ -13,7 +13,9 @@ from flask import Flask
 from sqlalchemy import create_engine, delete, func, insert, inspect, make_url, select, text
 from sqlalchemy.exc import OperationalError
 
-from tests.conftest import Workspace, make_settings, new_workspace, patient_app
+from tests.accepting import accept_events
+from tests.conftest import Workspace, make_settings, new_workspace
+from tests.patience import patient_app
 from tests.postgresql_databases import autocommit
 from tests.test_packages import ROOT
 from tests.waiting import wait_for
@@ -43,7 +45,6 @@ from webhooks_app.db.rolling_upgrades import (
     UpgradeEnd,
 )
 from webhooks_app.endpoints.destinations import Destination
-from webhooks_app.events.accept import accept_events
 from webhooks_app.events.submissions import NewEvent
 from webhooks_app.extensions import db, services
 from webhooks_app.monitoring.stored_formats import StoredFormat

@@ -18,7 +18,8 @@ from werkzeug.test import TestResponse
 
 from faults.network import Namespace
 from faults.pooler import PgBouncer
-from tests.conftest import PATIENT_LIMITS, Workspace
+from tests.conftest import Workspace
+from tests.patience import PATIENT_LIMITS
 from tests.waiting import wait_for
 from webhooks_app.config import Settings
 from webhooks_app.core import clock

@@ -14,8 +14,9 @@ from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from faults.pooler import PgBouncer
-from tests.conftest import PATIENT_LIMITS, Workspace
+from tests.conftest import Workspace
 from tests.db.conftest import StartPooler
+from tests.patience import PATIENT_LIMITS
 from tests.postgresql_databases import autocommit
 from tests.receivers import Answer, Received, Receiver
 from webhooks_app.db import deadlines, engines

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event, func, select, text
@@ -30,8 +31,9 @@ TURNS = 6
 # Accepts one event after the other, without a pause, for as long as it lives.
 ACCEPTS_FOR_EVER = """
 import sys
+from tests.accepting import accept_events
 from webhooks_app import config
-from webhooks_app.events.accept import NewEvent, accept_events
+from webhooks_app.events.submissions import NewEvent
 from webhooks_app.services import open_services
 
 found = open_services(config.read(), waits_for_disk=True)
@@ -154,6 +156,12 @@ def test_what_a_connection_to_a_new_file_is_set_to(
         "cache_size": -8000,  # KiB
         "journal_size_limit": 64 * 1024 * 1024,
     }
+
+    def begin_otherwise(connection: Any, _record: object) -> None:  # as with SQLite of another build
+        connection.execute("PRAGMA synchronous=OFF")
+        connection.execute("PRAGMA secure_delete=OFF")
+
+    event.listen(engine, "connect", begin_otherwise, insert=True)
     with engine.connect() as connection:
         found = {each: connection.exec_driver_sql(f"PRAGMA {each}").scalar_one() for each in promised}
     engine.dispose()

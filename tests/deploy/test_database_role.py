@@ -7,9 +7,10 @@ import psycopg
 import pytest
 from sqlalchemy import URL, make_url
 
-from tests.conftest import alone, make_settings, opened, patient_app
+from tests.conftest import alone, make_settings, opened
 from tests.deploy.programs import DEPLOY, postgresql_programs, run
 from tests.docs_site.code_blocks import block
+from tests.patience import patient_app
 from webhooks_app.cli.maintenance import bring_up_to_date
 
 PSQL = postgresql_programs() / "psql"

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
+from tests.accepting import accept_events
 from tests.conftest import TESTER, Workspace
 from webhooks_app.core import clock, ids, json_parsing
 from webhooks_app.db import event_inserts
@@ -36,8 +37,7 @@ def test_a_repeat_under_a_key_returns_the_earlier_event_and_its_deliveries(
     workspace.endpoint("https://b.example.com/")
 
     first, second = (
-        accept.accept_events(database, wake_ups, workspace.id, [EVENT], idempotency_key="key")
-        for _ in range(2)
+        accept_events(database, wake_ups, workspace.id, [EVENT], idempotency_key="key") for _ in range(2)
     )
 
     assert first == second
@@ -51,10 +51,10 @@ def test_a_repeat_under_a_key_returns_the_earlier_event_and_its_deliveries(
 def test_a_key_goes_with_one_type_and_one_data(
     other: NewEvent, workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps
 ) -> None:
-    accept.accept_events(database, wake_ups, workspace.id, [EVENT], idempotency_key="key")
+    accept_events(database, wake_ups, workspace.id, [EVENT], idempotency_key="key")
 
     with pytest.raises(KeyReused):
-        accept.accept_events(database, wake_ups, workspace.id, [other], idempotency_key="key")
+        accept_events(database, wake_ups, workspace.id, [other], idempotency_key="key")
     assert count(Event) == 1
 
 
@@ -64,7 +64,7 @@ def test_the_order_of_its_fields_makes_no_other_event(
     turned = NewEvent.of(EVENT.type, dict(reversed(DATA.items())))
 
     first, second = (
-        accept.accept_events(database, wake_ups, workspace.id, [each], idempotency_key="key")
+        accept_events(database, wake_ups, workspace.id, [each], idempotency_key="key")
         for each in (EVENT, turned)
     )
     assert first == second
@@ -95,10 +95,10 @@ def precise(number: bytes) -> NewEvent:
 def test_a_key_goes_with_one_number_to_the_last_digit(
     first: bytes, second: bytes, workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps
 ) -> None:
-    accept.accept_events(database, wake_ups, workspace.id, [precise(first)], idempotency_key="key")
+    accept_events(database, wake_ups, workspace.id, [precise(first)], idempotency_key="key")
 
     with pytest.raises(KeyReused):
-        accept.accept_events(database, wake_ups, workspace.id, [precise(second)], idempotency_key="key")
+        accept_events(database, wake_ups, workspace.id, [precise(second)], idempotency_key="key")
     assert count(Event) == 1
 
 
@@ -117,7 +117,7 @@ def test_the_same_data_written_in_another_way_is_the_same_event(
     first: bytes, second: bytes, workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps
 ) -> None:
     earlier, later = (
-        accept.accept_events(database, wake_ups, workspace.id, [precise(each)], idempotency_key="key")
+        accept_events(database, wake_ups, workspace.id, [precise(each)], idempotency_key="key")
         for each in (first, second)
     )
 
@@ -149,7 +149,7 @@ def test_a_row_from_before_numbers_were_kept_answers_the_same_request(
     through_floats = NewEvent.of(event.type, json.loads(event.raw_data))
     earlier_id = store(database, workspace, through_floats, hash_of_floats(event))
 
-    [accepted] = accept.accept_events(database, wake_ups, workspace.id, [event], idempotency_key="key")
+    [accepted] = accept_events(database, wake_ups, workspace.id, [event], idempotency_key="key")
 
     assert accepted.id == earlier_id
 
@@ -161,7 +161,7 @@ def test_what_was_cut_to_a_float_cannot_be_told_from_another_number(
     store(database, workspace, NewEvent.of(event.type, json.loads(event.raw_data)), hash_of_floats(event))
 
     with pytest.raises(KeyReused):
-        accept.accept_events(database, wake_ups, workspace.id, [event], idempotency_key="key")
+        accept_events(database, wake_ups, workspace.id, [event], idempotency_key="key")
 
 
 @pytest.mark.parametrize("number", [b"3.14159265358979323846", b"19.99", b"1e-400"])
@@ -172,7 +172,7 @@ def test_a_row_with_a_hash_of_what_was_written_answers_the_same_request(
     written = request_hash.exact_hash(event.type, event.data, event.raw_data)
     earlier_id = store(database, workspace, event, written)
 
-    [accepted] = accept.accept_events(database, wake_ups, workspace.id, [event], idempotency_key="key")
+    [accepted] = accept_events(database, wake_ups, workspace.id, [event], idempotency_key="key")
 
     assert accepted.id == earlier_id
 
@@ -182,7 +182,7 @@ def test_an_older_process_knows_a_new_event_again(
     number: bytes, workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps
 ) -> None:
     event = precise(number)
-    accept.accept_events(database, wake_ups, workspace.id, [event], idempotency_key="key")
+    accept_events(database, wake_ups, workspace.id, [event], idempotency_key="key")
 
     assert db.session.scalars(select(Event.request_hash)).one() == hash_of_floats(event)
 
@@ -193,7 +193,7 @@ def test_what_comes_for_a_disabled_endpoint_is_held_and_not_queued(
     endpoint = db.session.get_one(Endpoint, workspace.endpoint("https://a.example.com/"))
     actions.disable(database, endpoint, actor=TESTER)
 
-    [accepted] = accept.accept_events(database, wake_ups, workspace.id, [EVENT])
+    [accepted] = accept_events(database, wake_ups, workspace.id, [EVENT])
 
     assert accepted.deliveries == 1
     db.session.rollback()
@@ -212,7 +212,7 @@ def test_each_endpoint_gets_the_types_that_it_subscribes_to(
     }
 
     events = [EVENT, NewEvent.of("batch-request", DATA)]
-    accepted = accept.accept_events(database, wake_ups, workspace.id, events)
+    accepted = accept_events(database, wake_ups, workspace.id, events)
 
     assert [each.deliveries for each in accepted] == [2, 2]
     db.session.rollback()
@@ -231,7 +231,7 @@ def test_a_worker_is_woken_for_what_is_due(
         workspace.endpoint("https://a.example.com/")
     wake_ups.start_run()
 
-    accept.accept_events(database, wake_ups, workspace.id, [EVENT])
+    accept_events(database, wake_ups, workspace.id, [EVENT])
 
     assert (wake_ups.take_request() is not None) is has_endpoint
 
@@ -240,7 +240,7 @@ def test_a_queued_delivery_was_neither_claimed_nor_tried(
     workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps
 ) -> None:
     workspace.endpoint("https://a.example.com/")
-    accept.accept_events(database, wake_ups, workspace.id, [EVENT])
+    accept_events(database, wake_ups, workspace.id, [EVENT])
 
     db.session.rollback()
     queued = db.session.scalars(select(PendingDelivery)).one()
@@ -254,7 +254,7 @@ def test_a_queued_delivery_was_neither_claimed_nor_tried(
 def test_the_body_says_what_happened_when_and_where(
     workspace: Workspace, database: WriteDatabase, wake_ups: WakeUps
 ) -> None:
-    [accepted] = accept.accept_events(database, wake_ups, workspace.id, [EVENT])
+    [accepted] = accept_events(database, wake_ups, workspace.id, [EVENT])
 
     db.session.rollback()
     event = db.session.scalars(select(Event)).one()

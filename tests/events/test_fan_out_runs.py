@@ -13,6 +13,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import delete, select, update
 
+from tests.accepting import accept_events
 from tests.conftest import TESTER, Workspace
 from tests.raising import raising
 from tests.waiting import wait_for
@@ -73,7 +74,7 @@ def test_all_of_a_batch_is_made_in_several_transactions(
 ) -> None:
     names = endpoints(workspace)
 
-    accepted = accept.accept_events(database, wake_ups, workspace.id, [EVENT] * 6, limits=LIMITS)
+    accepted = accept_events(database, wake_ups, workspace.id, [EVENT] * 6, limits=LIMITS)
 
     assert [each.deliveries for each in accepted] == [5] * 6
     assert made() == {(each.id, name): 1 for each in accepted for name in names}

@@ -12,7 +12,8 @@ from flask import Flask
 from sqlalchemy import Connection, event, func, select
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from tests.conftest import PATIENT_GROUPS, PATIENT_WAKE_LIMITS, Workspace
+from tests.conftest import Workspace
+from tests.patience import PATIENT_GROUPS, PATIENT_WAKE_LIMITS
 from tests.waiting import wait_for
 from webhooks_app.db import deadlines
 from webhooks_app.db.engines import WriteDatabase

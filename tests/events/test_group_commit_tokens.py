@@ -8,9 +8,10 @@ from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from tests.conftest import PATIENT_GROUPS, TESTER, Workspace
+from tests.conftest import TESTER, Workspace
 from tests.events.test_group_commit import EVENT, SECONDS, accepted_of, count, held_back, submit
 from tests.failing import failing
+from tests.patience import PATIENT_GROUPS
 from tests.statements import noted_statements
 from tests.waiting import wait_for
 from webhooks_app.accounts import api_tokens

@@ -9,9 +9,10 @@ import pytest
 from sqlalchemy import Connection, delete, event, select
 from sqlalchemy.exc import OperationalError
 
-from tests.conftest import PATIENT_GROUPS, TESTER, Workspace
+from tests.conftest import TESTER, Workspace
 from tests.events.token_clock import TokenClock, hand_in
 from tests.failing import failing
+from tests.patience import PATIENT_GROUPS
 from tests.waiting import wait_for
 from webhooks_app.accounts import api_tokens
 from webhooks_app.accounts.api_tokens import LiveToken

@@ -9,7 +9,8 @@ from flask import Flask
 from redis import Redis
 from sqlalchemy import func, select, text, update
 
-from tests.conftest import PATIENT_WAKE_LIMITS, Workspace
+from tests.conftest import Workspace
+from tests.patience import PATIENT_WAKE_LIMITS
 from tests.reading import json_of
 from tests.receivers import Receiver
 from webhooks_app import tasks

@@ -8,7 +8,7 @@ from typing import Self
 import pytest
 from redis import Redis
 
-from tests.conftest import PATIENT_WAKE_LIMITS
+from tests.patience import PATIENT_WAKE_LIMITS
 from tests.waiting import wait_for
 from webhooks_app.core import ids
 from webhooks_app.jobs import listener_messages, redis_connections

@@ -23,7 +23,8 @@ from rq.utils import import_attribute
 from rq.webhook import Webhook
 from rq_scheduler import Scheduler
 
-from tests.conftest import PATIENT_WAKE_LIMITS, Workspace
+from tests.conftest import Workspace
+from tests.patience import PATIENT_WAKE_LIMITS
 from tests.receivers import Receiver
 from webhooks_app import tasks
 from webhooks_app.jobs import task_jobs

@@ -6,7 +6,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from tests.conftest import PATIENT_WAKE_LIMITS
+from tests.patience import PATIENT_WAKE_LIMITS
 from webhooks_app.jobs import task_jobs, wake_flag
 from webhooks_app.jobs.wake_limits import WakeLimits
 from webhooks_app.jobs.wake_waiter import NOTIFICATIONS_KEY

@@ -10,9 +10,10 @@ import pytest
 from flask import Flask
 from redis import Redis
 
-from tests.conftest import PATIENT_WAKE_LIMITS, MakeEngine, Workspace
+from tests.conftest import MakeEngine, Workspace
 from tests.free_ports import free_port
 from tests.jobs.scheduled import scheduled_jobs
+from tests.patience import PATIENT_WAKE_LIMITS
 from tests.receivers import Receiver
 from tests.waiting import wait_for
 from webhooks_app.config import Settings

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from tests.conftest import PATIENT_WAKE_LIMITS
+from tests.patience import PATIENT_WAKE_LIMITS
 from tests.waiting import wait_for
 from webhooks_app.jobs import wake_waiter
 from webhooks_app.jobs.wake_ups import WakeUps

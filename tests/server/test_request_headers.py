@@ -10,7 +10,7 @@ from flask import Flask
 
 from tests.conftest import make_settings, opened
 from tests.server.running_server import RunningServer, serving
-from tests.web.test_request_checks import app_that_shows_what_it_sees
+from tests.web.middleware.test_request_checks import app_that_shows_what_it_sees
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 

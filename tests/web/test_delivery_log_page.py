@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
-from tests.conftest import PATIENT_LIMITS, Workspace
+from tests.conftest import Workspace
+from tests.patience import PATIENT_LIMITS
 from tests.reading import captured
 from tests.web.conftest import FRAGMENT_HEADERS, Page
 from tests.web.deliveries import newest, writes

@@ -6,7 +6,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, text
 
-from tests.conftest import PATIENT_LIMITS, Workspace
+from tests.conftest import Workspace
+from tests.patience import PATIENT_LIMITS
 from tests.web.conftest import FRAGMENT_HEADERS, Page
 from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import ApiToken

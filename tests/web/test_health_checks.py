@@ -13,7 +13,8 @@ from flask import Flask
 from redis import Redis
 from redis.exceptions import RedisError
 
-from tests.conftest import Workspace, make_settings, new_workspace, opened, patient_app
+from tests.conftest import Workspace, make_settings, new_workspace, opened
+from tests.patience import patient_app
 from tests.raising import raising
 from tests.reading import json_of
 from tests.small_disks import small_disk

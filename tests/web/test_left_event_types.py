@@ -3,12 +3,12 @@
 import pytest
 from flask import Flask
 
+from tests.accepting import accept_events
 from tests.conftest import Workspace
 from tests.reading import json_of
 from tests.web.conftest import Page
 from tests.web.endpoints import URL
 from webhooks_app.db.models import Delivery, Endpoint
-from webhooks_app.events import accept
 from webhooks_app.events.submissions import NewEvent
 from webhooks_app.extensions import db, services
 
@@ -25,7 +25,7 @@ def endpoint_id(workspace: Workspace) -> str:
 def delivery_id(workspace: Workspace, endpoint_id: str) -> str:
     """A delivery of an event that was accepted while the type was there."""
     event = NewEvent.of(LEFT, {"order_id": "o_1"}, ["o_1"])
-    accept.accept_events(services().write, services().wake_ups, workspace.id, [event])
+    accept_events(services().write, services().wake_ups, workspace.id, [event])
     found = db.session.query(Delivery.id).filter_by(endpoint_id=endpoint_id).one()
     return str(found.id)
 

@@ -10,6 +10,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import LargeBinary, Update, select, type_coerce, update
 
+from tests.accepting import accept_events
 from tests.conftest import PASSWORD, TESTER, Workspace
 from tests.docs_site.code_blocks import block
 from tests.receivers import Receiver
@@ -22,7 +23,6 @@ from webhooks_app.db.models import Endpoint, Event, Member, Role, SigningSecret,
 from webhooks_app.deliveries import signing_grants
 from webhooks_app.deliveries.signing_grants import GrantRefused, SignedDelivery
 from webhooks_app.endpoints import destinations
-from webhooks_app.events import accept
 from webhooks_app.events.submissions import NewEvent
 from webhooks_app.extensions import db, services
 from webhooks_app.worker.engine import DeliveryEngine
@@ -35,7 +35,7 @@ AWKWARD = {"text": 'quote " backslash \\ tab \t line \n @/etc/passwd \u202e é',
 def delivery_id(workspace: Workspace, receiver: Receiver, engine: DeliveryEngine) -> str:
     workspace.endpoint(receiver.url, headers=[("authorization", HEADER_VALUE)])
     new = NewEvent.of("batch-lifecycle", AWKWARD, [])
-    accept.accept_events(services().write, services().wake_ups, workspace.id, [new])
+    accept_events(services().write, services().wake_ups, workspace.id, [new])
     engine.run(seconds=60)
     return newest().id
 

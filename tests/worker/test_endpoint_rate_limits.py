@@ -187,6 +187,6 @@ def test_of_two_pauses_the_later_end_counts(
     other = workspace.endpoint("http://127.0.0.1:9/other")
     for seconds in (5, 9, 2):
         with database.begin() as connection:
-            endpoint_rate_limits.pause_endpoints(connection, {limited: NOW + timedelta(seconds=seconds)})
-            endpoint_rate_limits.pause_endpoints(connection, {})
+            endpoint_rate_limits.store_pauses(connection, {limited: NOW + timedelta(seconds=seconds)})
+            endpoint_rate_limits.store_pauses(connection, {})
     assert (free_at(limited), free_at(other)) == (NOW + timedelta(seconds=9), None)

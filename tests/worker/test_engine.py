@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -12,12 +13,14 @@ import pytest
 from redis import Redis
 from sqlalchemy import make_url, select
 
-from tests.conftest import PATIENT_LIMITS, MakeEngine, Workspace
+from tests.conftest import MakeEngine, Workspace
+from tests.patience import PATIENT_LIMITS
 from tests.receivers import Answer, Receiver, answer_after
 from tests.waiting import wait_for
-from tests.worker.attempted import attempts, deliveries, queued
+from tests.worker.attempted import attempts, claim, deliveries, queued
 from webhooks_app.config import Settings
 from webhooks_app.core import clock
+from webhooks_app.db.engines import WriteDatabase
 from webhooks_app.db.models import (
     DeliveryState,
     PendingDelivery,
@@ -286,7 +289,31 @@ def test_what_the_database_does_not_take_back_at_once_is_released_a_moment_later
     running.join()
     db.engine.dispose()  # the connections that the database hung up on
 
-    assert {row.claimed_at for row in db.session.scalars(select(PendingDelivery))} == {None}
+    assert claimed_at() == [None] * 3
+
+
+@pytest.mark.parametrize(
+    "database_limits", [replace(PATIENT_LIMITS, lock_seconds=0.2, short_lock_seconds=0.2)], indirect=True
+)
+def test_what_a_run_could_not_release_the_next_one_releases(
+    workspace: Workspace, engine: DeliveryEngine, database: WriteDatabase, database_url: str
+) -> None:
+    workspace.endpoint("https://receiver.test")
+    workspace.send(2)
+    engine._dispatcher.add(claim(database, 2))
+    db.session.remove()
+    with outage(database_url):
+        engine.run(seconds=0)
+    db.engine.dispose()  # the connections that the database hung up on
+    assert None not in claimed_at()
+
+    # The database is left alone for a moment.
+    wait_for(lambda: engine.run(seconds=0) and claimed_at() == [None, None])
+
+
+def claimed_at() -> list[datetime | None]:
+    db.session.rollback()
+    return list(db.session.scalars(select(PendingDelivery.claimed_at)))
 
 
 def test_what_a_worker_releases_at_its_end_wakes_another(

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from webhooks_app.cli import tail_display
-from webhooks_app.cli.api_answers import AWAY, ApiFailure
+from webhooks_app.cli.api_answers import AWAY_STATUSES, ApiFailure
 from webhooks_app.cli.api_client import ApiClient
 from webhooks_app.cli.api_command import ApiCommand, confirm, with_client
 from webhooks_app.cli.api_output import as_json, print_as_they_come, print_fields
@@ -162,7 +162,7 @@ def _watched(tailing: Tailing) -> Iterator[dict[str, Any]]:
                 click.echo(f"There is more than the newest {most}; the log has it all.", err=True)
             is_away = False
         except ApiFailure as failure:
-            if failure.status not in AWAY:
+            if failure.status not in AWAY_STATUSES:
                 raise
             if not is_away:
                 click.echo(f"{failure} Trying again until that is over; Ctrl-C ends.", err=True)

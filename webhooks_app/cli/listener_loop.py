@@ -8,7 +8,7 @@ from functools import partial
 from multiprocessing.pool import ThreadPool
 from typing import Any
 
-from webhooks_app.cli.api_answers import AWAY, ApiAnswer, ApiFailure
+from webhooks_app.cli.api_answers import AWAY_STATUSES, ApiAnswer, ApiFailure
 from webhooks_app.cli.api_client import ApiClient
 from webhooks_app.cli.forwarding import Forwarded, ForwardTarget, forward
 
@@ -185,7 +185,7 @@ class Listening:
                     raise TakenOver from failure
                 if failure.code == "listener_ended":
                     return self._begin_anew()
-                if failure.status not in AWAY:
+                if failure.status not in AWAY_STATUSES:
                     raise
                 self._note_away(failure)
                 if self.is_stopping:

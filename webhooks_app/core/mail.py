@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 _PORTS = {"smtp": 25, "smtps": 465}
 # Between two tries of an e-mail: a server that was away for long is found back within that time.
-LONGEST_PAUSE = timedelta(hours=1)
+LONGEST_MAIL_PAUSE = timedelta(hours=1)
 
 
 class MailError(Exception):
@@ -154,9 +154,9 @@ def _secure_and_log_in(connection: smtplib.SMTP, server: MailServer, context: ss
 
 
 def pause_after(tries: int, first: timedelta) -> timedelta:
-    """Return the pause after an e-mail's try: `first`, doubled with each try before, up to LONGEST_PAUSE."""
+    """Return the pause after a try to send: `first`, doubled with each one before, up to an hour."""
     doubled: timedelta = first * 2 ** min(tries, 10)
-    return min(doubled, LONGEST_PAUSE)
+    return min(doubled, LONGEST_MAIL_PAUSE)
 
 
 def _usable(texts: Sequence[str], *, takes_utf8: bool) -> list[Address]:

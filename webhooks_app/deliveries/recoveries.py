@@ -23,7 +23,7 @@ from webhooks_app.deliveries.log.filter_values import FilterError
 from webhooks_app.deliveries.log.filters import LogFilter, Status
 from webhooks_app.jobs.wake_ups import WakeUps
 
-FASTEST_RATE = 1000  # deliveries a second; past that, the endpoints' queues set the pace
+FASTEST_RECOVERY = 1000  # deliveries a second; past that, the endpoints' queues set the pace
 
 # Which of the filter's deliveries an action is for, by the status that the filter names.
 _WAITING: dict[Status | None, Status | None] = {
@@ -92,8 +92,8 @@ def start(
     count_limit: int = COUNT_LIMIT,
 ) -> str:
     """Start a recovery; return its id. Raises FilterError, NothingToRecover and AlreadyRunning."""
-    if rate_per_second is not None and not 1 <= rate_per_second <= FASTEST_RATE:
-        raise FilterError("rate", f"Choose a rate from 1 to {FASTEST_RATE} a second, or none.")
+    if rate_per_second is not None and not 1 <= rate_per_second <= FASTEST_RECOVERY:
+        raise FilterError("rate", f"Choose a rate from 1 to {FASTEST_RECOVERY} a second, or none.")
     now = clock.now()
     with databases.read.session() as session:
         log_filter = search.resolve_text_kind(session, workspace_id, log_filter)

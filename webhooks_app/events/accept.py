@@ -19,7 +19,7 @@ from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.events import batch_keys, fan_out, fan_out_runs, request_hash
 from webhooks_app.events.batch_keys import BatchReservations
 from webhooks_app.events.fan_out import DEFAULT_LIMITS, FannedOut, FanOutLimits, Rest
-from webhooks_app.events.submissions import Accepted, KeyReused, NewEvent, Submission, SubmissionResult
+from webhooks_app.events.submissions import Accepted, KeyReused, Submission, SubmissionResult
 from webhooks_app.events.subscribers import Subscribers
 from webhooks_app.jobs.wake_ups import WakeUps
 from webhooks_app.monitoring.stored_formats import StoredFormat
@@ -29,27 +29,6 @@ log = logging.getLogger(__name__)
 
 class KeyFreed(Exception):
     """What held an idempotency key was deleted during the look-up: nothing was stored, so try again."""
-
-
-def accept_events(
-    database: WriteDatabase,
-    wake_ups: WakeUps,
-    workspace_id: str,
-    events: Sequence[NewEvent],
-    *,
-    idempotency_key: str | None = None,
-    stored_format: StoredFormat = StoredFormat.PLAIN,
-    limits: FanOutLimits = DEFAULT_LIMITS,
-) -> Sequence[Accepted]:
-    """Store one submission with all its deliveries; see `commit`. Raises an outcome that is an exception."""
-    submission = Submission(workspace_id, events, idempotency_key)
-    handle_rest = partial(fan_out_runs.insert_rest, database, wake_ups, limits=limits)
-    [outcome] = commit(
-        database, wake_ups, [submission], handle_rest=handle_rest, stored_format=stored_format, limits=limits
-    )
-    if isinstance(outcome, Exception):
-        raise outcome
-    return outcome
 
 
 def commit(

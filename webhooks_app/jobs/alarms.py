@@ -15,7 +15,7 @@ from webhooks_app.monitoring.facts import SWEEP_HEARTBEAT
 from webhooks_app.monitoring.problem_codes import HealthProblem, ProblemCode, Severity
 
 # A thousand endpoints that all time out after 30 seconds, 400 at once, keep each other waiting this long.
-LONGEST_WAIT = timedelta(minutes=2)
+LONGEST_OVERDUE = timedelta(minutes=2)
 # Another worker may lock rows that it is claiming for this long, and so may the database for a worker that
 # was lost.
 _CLAIM_MARGIN = timedelta(seconds=30)
@@ -84,7 +84,7 @@ def problems(
     sweep.
     """
     found: list[HealthProblem] = []
-    if longest_overdue is not None and longest_overdue > LONGEST_WAIT:
+    if longest_overdue is not None and longest_overdue > LONGEST_OVERDUE:
         text = (
             f"Deliveries are not being sent: one has been due for {_minutes(longest_overdue)}. "
             "Check that a worker (worker.py) runs and reaches Redis and the database."

@@ -15,7 +15,7 @@ from webhooks_app.db.models.base import UtcDateTime
 from webhooks_app.db.write_connection import WriteConnection
 from webhooks_app.worker.claimed_delivery import ClaimedDelivery
 
-BURST_SECONDS = 0.1
+QUOTA_SECONDS = 0.1
 # When another worker has reserved the next requests, this one asks again after this time.
 LOST_RESERVATION_DELAY = timedelta(milliseconds=20)
 
@@ -48,7 +48,7 @@ def reserve(
     allowed = {name: quota for name, quota in quotas.items() if name not in rates}
     for name in sorted(set(quotas) & set(rates)):  # one order for all workers, against deadlocks
         if connection.execute(_RESERVE, {"id": name, "now": now, "latest": now + LONGEST_WAIT}).first():
-            allowed[name] = min(quotas[name], max(1, int(rates[name] * BURST_SECONDS)))
+            allowed[name] = min(quotas[name], max(1, int(rates[name] * QUOTA_SECONDS)))
     return allowed
 
 
@@ -65,7 +65,7 @@ def spend(
     return dict.fromkeys(rates, now + LOST_RESERVATION_DELAY) | free_at
 
 
-def pause_endpoints(connection: WriteConnection, until: Mapping[str, datetime]) -> None:
+def store_pauses(connection: WriteConnection, until: Mapping[str, datetime]) -> None:
     """Let no worker claim from the endpoints until the moments given. Their health must be on record."""
     if until:
         encode_moment = bulk_sql.moment_encoder(connection)

@@ -70,6 +70,7 @@ class DeliveryEngine:
         )
         self._postponed = PostponedDeliveries(databases.write, wake_ups, limits.postpone)
         self._unsendable = UnsendableDeliveries(databases.write)
+        self._unreleased: list[ClaimedDelivery] = []
         self._claimer = Claimer(databases, wake_ups, self._concurrency, lease=lease, limits=limits.claims)
         self._dispatcher = Dispatcher(
             databases,
@@ -119,7 +120,7 @@ class DeliveryEngine:
         deadline = time.monotonic() + self._limits.stop_grace_seconds
         while self._has_unrecorded and time.monotonic() < deadline:
             self.work_in_flight()
-        self._release(self._dispatcher.abandon())
+        self._release(self._dispatcher.abandon(), seconds=self._limits.release_seconds)
 
     def close(self) -> None:
         """Close all connections to endpoints."""
@@ -198,19 +199,20 @@ class DeliveryEngine:
         self._outcomes.write_if_due(expects_more=expects_more)
         self._postponed.release()
 
-    def _release(self, abandoned: list[ClaimedDelivery]) -> None:
+    def _release(self, abandoned: list[ClaimedDelivery], *, seconds: float = 0.0) -> None:
         """Release `abandoned` and what was not sent at all, so that another worker sends it at once.
 
-        What the database does not take in time falls due with its lease.
+        A database that does not take it within `seconds` is asked once more when this is called again, or
+        has it fall due with its lease.
         """
-        deliveries = [*abandoned, *self._dispatcher.drop_unsent(), *self._postponed.drop()]
-        if not deliveries:
+        self._unreleased += [*abandoned, *self._dispatcher.drop_unsent(), *self._postponed.drop()]
+        if not self._unreleased:
             return
-
-        def release() -> None:
-            claims.release(self._database, deliveries, due_at=clock.now())
-
-        deadline = time.monotonic() + self._limits.release_seconds
-        while not self._work_on(release) and time.monotonic() < deadline:
+        deadline = time.monotonic() + seconds
+        while not self._work_on(self._release_now) and time.monotonic() < deadline:
             pass
         self._wake_ups.wake_worker()
+
+    def _release_now(self) -> None:
+        claims.release(self._database, self._unreleased, due_at=clock.now())
+        self._unreleased.clear()

@@ -94,7 +94,7 @@ class EngineLimits:
     # Supervisors kill five to ten seconds after they ask a process to stop; requests that are not answered by
     # then are abandoned and their deliveries released.
     stop_grace_seconds: float = 3.0
-    # How long a database that is busy just then is asked to take back what is released.
+    # How long a database that is busy just then is asked to take those back.
     release_seconds: float = 2.0
 
 

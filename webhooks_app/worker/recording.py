@@ -109,7 +109,7 @@ def _count(
     if counted:
         endpoint_counters.add_health(connection, counted)
         endpoint_counters.add_rollups(connection, counted)
-        endpoint_rate_limits.pause_endpoints(connection, _pauses(counted))
+        endpoint_rate_limits.store_pauses(connection, _pauses(counted))
         _disable_gone(connection, counted, now)
         traffic_counters.add(connection, counted, subjects)
 

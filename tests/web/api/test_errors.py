@@ -11,7 +11,8 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.test import TestResponse
 
-from tests.conftest import PATIENT_LIMITS, Workspace
+from tests.conftest import Workspace
+from tests.patience import PATIENT_LIMITS
 from tests.raising import raising
 from tests.reading import json_of
 from tests.web.api.conftest import Api

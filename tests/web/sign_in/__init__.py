@@ -1,1 +1,1 @@
-"""Providers to sign in with: a real one, and one that lies."""
+"""Pages by which people sign in, and providers to do it with: a real one, and one that lies."""

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, aliased
 from webhooks_app.db.models import Endpoint, EndpointHealth, PendingDelivery
 from webhooks_app.monitoring import reports
 from webhooks_app.monitoring.reports import ConcurrencyUse
-from webhooks_app.worker.endpoint_rate_limits import BURST_SECONDS, LONGEST_WAIT
+from webhooks_app.worker.endpoint_rate_limits import LONGEST_WAIT, QUOTA_SECONDS
 
 # For each of 25 rows: what lies further ahead changes nothing for whoever reads it.
 COUNTED_AHEAD = 250
@@ -83,7 +83,7 @@ def paused_until(free_at: datetime | None, rate_per_second: int | None, *, now: 
     if free_at is None or not now < free_at <= now + LONGEST_WAIT:
         return None
     limit_reaches = (
-        timedelta(seconds=max(1 / rate_per_second, BURST_SECONDS)) if rate_per_second else timedelta()
+        timedelta(seconds=max(1 / rate_per_second, QUOTA_SECONDS)) if rate_per_second else timedelta()
     )
     return free_at if free_at - now > limit_reaches else None
 

@@ -13,7 +13,7 @@ from webhooks_app.accounts.input_rules import LONGEST_NAME
 from webhooks_app.db.models import EndpointState, RecoveryAction
 from webhooks_app.deliveries.log import filter_values, filters
 from webhooks_app.deliveries.log.filter_values import LONGEST_TEXT
-from webhooks_app.deliveries.recoveries import FASTEST_RATE
+from webhooks_app.deliveries.recoveries import FASTEST_RECOVERY
 from webhooks_app.web.api.input_models import EventTypeName
 
 LONGEST_PAGE = 100
@@ -22,7 +22,7 @@ USUAL_PAGE = 50
 Limit = Annotated[int, Meta(ge=1, le=LONGEST_PAGE, description="Entries of the page at most.")]
 Cursor = Annotated[str, Meta(max_length=64, description="`next` of the page before.")]
 RecoveryRate = Annotated[
-    int, Meta(ge=1, le=FASTEST_RATE, description="Deliveries a second at most; null: no limit.")
+    int, Meta(ge=1, le=FASTEST_RECOVERY, description="Deliveries a second at most; null: no limit.")
 ]
 
 

@@ -7,6 +7,7 @@ from webhooks_app.events import catalog
 from webhooks_app.web.api import openapi
 from webhooks_app.web.api.all_operations import OPERATIONS
 from webhooks_app.web.api.operations import Operation
+from webhooks_app.web.documents.document_blocks import markdown_table
 
 _HEAD = "# API reference\n\nMade of the OpenAPI document by `make api-reference`; a test holds it to that."
 
@@ -65,12 +66,8 @@ def _schema_name(content: Mapping[str, Any]) -> str:
 
 
 def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
-    lines = [_row(each) for each in rows]
-    return "\n".join([_row(head), _row(("---",) * len(head)), *lines]) if lines else ""
-
-
-def _row(cells: tuple[str, ...]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+    found = list(rows)
+    return markdown_table(head, found) if found else ""
 
 
 if __name__ == "__main__":

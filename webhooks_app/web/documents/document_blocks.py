@@ -54,9 +54,14 @@ def _markdown(block: Block) -> str:
         case Paragraph(text):
             return text
         case Table(head, rows):
-            return "\n".join([_row(head), _row(["---"] * len(head)), *map(_row, rows)])
+            return markdown_table(head, rows)
         case CodeBlock(language, text):
             return f"```{language}\n{text}\n```"
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown; bars in a cell are escaped, and line breaks become spaces."""
+    return "\n".join([_row(head), _row(["---"] * len(head)), *map(_row, rows)])
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -17,7 +17,6 @@ from webhooks_app.web.responses import PageResponse
 from webhooks_app.web.sign_in import known_devices, log_ins, passkey_options, sessions
 
 REFUSAL = "E-mail or password is wrong."
-NO_PASSWORDS = "Passwords are not taken on this platform. Log in by single sign-on."
 LOCKED = "Too many tries. Wait a quarter of an hour, or use a browser in which you were logged in before."
 
 
@@ -48,7 +47,7 @@ def log_in() -> PageResponse:
     if not form.is_submitted():
         return _page(form)
     if not services().settings.password_log_in:
-        return _refuse(form, NO_PASSWORDS), 403
+        return _refuse(form, log_ins.NO_PASSWORDS), 403
     if not form.validate():
         return _refuse(form, REFUSAL), 422
     email = users.email_to_look_up(form.email.data)

@@ -16,6 +16,7 @@ from webhooks_app.extensions import db, services
 from webhooks_app.web.sign_in import known_devices, sessions
 
 WAIT_SECONDS = 600
+NO_PASSWORDS = "Passwords are not taken on this platform. Log in by single sign-on."
 _WAITING = "second_factor"
 
 

@@ -16,10 +16,10 @@ from webhooks_app.extensions import db, services
 from webhooks_app.web.access import source_of
 from webhooks_app.web.forms.account_forms import AskForResetForm, NewPasswordForm
 from webhooks_app.web.responses import PageResponse
+from webhooks_app.web.sign_in import log_ins
 
 log = logging.getLogger(__name__)
 
-NO_PASSWORDS = "Passwords are not taken on this platform. Log in by single sign-on."
 CLOSED = "This link was used or has expired. Ask for another."
 TOO_MANY = "Too many links were asked for from here. Wait a quarter of an hour."
 # A server that is being restarted is back by then; whoever waits for the e-mail asks again afterwards.
@@ -99,7 +99,7 @@ def set_password(reset_token: str) -> PageResponse:
 def _load(reset_token: str) -> User:
     """Return whose link it is; 404 alike for one that never was and one that is over."""
     if not services().settings.password_log_in:
-        abort(404, NO_PASSWORDS)
+        abort(404, log_ins.NO_PASSWORDS)
     user = password_resets.find_user(db.session(), reset_token, services().settings.secret_key)
     if user is None:
         abort(404, CLOSED)

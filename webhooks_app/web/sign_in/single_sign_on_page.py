@@ -23,7 +23,7 @@ from webhooks_app.web.sign_in.log_in_page import refused_page
 
 log = logging.getLogger(__name__)
 
-AWAY = "{name} does not answer as it should just now. Try again in a minute."
+PROVIDER_AWAY = "{name} does not answer as it should just now. Try again in a minute."
 REFUSED = "Logging in with {name} did not work. Try again."
 NOT_SET_UP = "Single sign-on is not set up on this platform."
 _FLOW, _FLOW_SECONDS = "sso", 600
@@ -130,7 +130,7 @@ def _not_set_up() -> Response:
 
 def _away(provider: Provider, error: ProviderAway) -> PageResponse:
     log.warning("sign_in_provider_away", extra={"reason": str(error)})
-    return refused_page(AWAY.format(name=provider.settings.name)), 503, {"Retry-After": "60"}
+    return refused_page(PROVIDER_AWAY.format(name=provider.settings.name)), 503, {"Retry-After": "60"}
 
 
 def _refused(provider: Provider, reason: str) -> PageResponse:

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 import pytest
 from flask import Flask
 
-from tests.conftest import PASSWORD, Workspace, make_settings, new_workspace, opened, patient_app
+from tests.conftest import PASSWORD, Workspace, make_settings, new_workspace, opened
+from tests.patience import patient_app
 from tests.web.conftest import Page
 from webhooks_app.transport.host_names import canonical_host
 

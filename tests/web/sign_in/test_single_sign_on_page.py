@@ -19,9 +19,9 @@ from tests.web.accounts import actions, fresh
 from tests.web.conftest import Page
 from tests.web.sign_in import real_provider
 from tests.web.sign_in.real_provider import SECRET, RealProvider
+from tests.web.sign_in.test_second_factor_page import turn_on
 from tests.web.test_every_route import passkey_of
 from tests.web.test_profile_page import sessions_of
-from tests.web.test_second_factor_page import turn_on
 from webhooks_app.accounts import external_identities, log_in_links, members, password_resets, users
 from webhooks_app.core import clock
 from webhooks_app.core.oidc_settings import GroupGrant, OidcSettings

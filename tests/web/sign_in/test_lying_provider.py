@@ -21,7 +21,7 @@ from tests.web.sign_in.lying_provider import (
     signed_with_the_secret,
     unsigned,
 )
-from tests.web.test_single_sign_on_page import START, set_up
+from tests.web.sign_in.test_single_sign_on_page import START, set_up
 from webhooks_app.db.models import User
 from webhooks_app.extensions import services
 

@@ -1,15 +1,6 @@
-"""Tables and durations, as the documents write them."""
+"""Durations and times of day, as the documents write them."""
 
-from collections.abc import Iterable, Sequence
 from datetime import timedelta
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    return "\n".join([_row(head), _row(["---"] * len(head)), *(_row(each) for each in rows)])
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
 
 def duration(seconds: float) -> str:

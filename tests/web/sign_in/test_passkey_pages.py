@@ -13,8 +13,8 @@ from tests.conftest import PASSWORD, Workspace
 from tests.reading import captured
 from tests.web.accounts import actions, fresh
 from tests.web.conftest import Page
+from tests.web.sign_in.test_second_factor_page import turn_on
 from tests.web.test_profile_page import sessions_of
-from tests.web.test_second_factor_page import turn_on
 from webhooks_app.accounts import passkeys
 from webhooks_app.core import ids
 from webhooks_app.db.engines import WriteDatabase
