@@ -165,6 +165,7 @@ GROUPS = (
         "webhooks_app",
         "client",
         *("tests/test_client.py", "tests/test_client_batches.py", "tests/test_client_deadlines.py"),
+        "tests/test_client_retries.py",
     ),
 )
 

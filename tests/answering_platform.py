@@ -117,8 +117,8 @@ def serving(port: int = 0) -> Iterator[Platform]:
 class Clock:
     """Time that passes when somebody sleeps, and what is to happen at some of its moments."""
 
-    def __init__(self) -> None:
-        self.seconds = 0.0
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
         self.pauses: list[float] = []
         self.events: dict[float, Callable[[], object]] = {}
 

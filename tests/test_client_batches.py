@@ -55,9 +55,11 @@ class Counted:
         self._app = app
         self.requests = 0
         self.largest_body = 10**9
+        self.on_request: Callable[[], object] = lambda: None
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         self.requests += 1
+        self.on_request()
         if int(environ.get("CONTENT_LENGTH") or 0) > self.largest_body:
             start_response("413 Request Entity Too Large", [("Content-Type", "text/html")])
             return [b"<h1>413 Request Entity Too Large</h1>"]
@@ -204,6 +206,17 @@ def test_while_the_platform_is_away_nothing_more_is_sent() -> None:
     assert all(isinstance(error, Unavailable) and not error.may_be_accepted for error in errors)
 
 
+def test_what_the_time_is_over_for_is_not_sent(url: str, workspace: Workspace, counted: Counted) -> None:
+    passing = Clock()
+    with Client(url, workspace.token, retries=passing.retries) as client:
+        in_time = client.send_many([new(number) for number in range(1500)], deadline_seconds=10)
+        counted.on_request = lambda: setattr(passing, "seconds", 10.0)
+        late = client.send_many([new(number) for number in range(2000, 3500)], deadline_seconds=10)
+    assert [each.error for each in in_time] == [None] * 1500
+    assert [each.error for each in late[:1000]] == [None] * 1000
+    assert {str(each.error) for each in late[1000:]} == {"Not sent: the deadline had passed."}
+
+
 def test_what_is_not_json_is_refused_before_anything_is_sent(client: Client, counted: Counted) -> None:
     for bad in ({"value": float("nan")}, {"value": "\ud800"}):
         with pytest.raises(ValueError):
@@ -247,19 +260,19 @@ def test_it_is_waited_until_nothing_of_an_event_is_pending(
 ) -> None:
     for end in ("a", "b"):
         workspace.endpoint(f"http://127.0.0.1:9/{end}")
-    passing = Clock()
+    passing = Clock(1000.0)
     with Client(url, workspace.token, retries=passing.retries) as client:
         sent = client.send(TYPE, {"batch_id": "b1", "status": "succeeded"})
         first, second = (each.id for each in client.status(sent.id).deliveries)
         passing.events = {
-            2.0: partial(end_with, first, "delivered"),
-            300.0: partial(end_with, second, "held"),
+            1002.0: partial(end_with, first, "delivered"),
+            1300.0: partial(end_with, second, "held"),
         }
         began, before = passing.now(), counted.requests
         early = client.wait(sent.id, timeout_seconds=10)
         assert (passing.now() - began, early.is_pending) == (10, True)
         late = client.wait(sent.id, timeout_seconds=3600)
-    assert 300 <= passing.now() < 340
+    assert 1300 <= passing.now() < 1340
     assert not late.is_pending
     assert {each.id: each.state for each in late.deliveries} == {first: "delivered", second: "held"}
     assert counted.requests - before < 60

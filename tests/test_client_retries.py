@@ -32,6 +32,7 @@ from tests.answering_platform import platform as platform
 from tests.free_ports import free_port
 from webhooks_app.client import (
     Client,
+    NewEvent,
     SendError,
     Unavailable,
 )
@@ -217,6 +218,16 @@ def test_a_platform_that_is_not_there_is_unavailable_and_named(clock: Clock, hos
         pytest.raises(Unavailable, match=f"platform at http://{host}:{port}/hooks does not .*: {why}"),
     ):
         client.send("batch-lifecycle", DATA)
+
+
+def test_what_was_not_handed_over_when_the_platform_broke_is_not_accepted(
+    client: Client, platform: Platform
+) -> None:
+    platform.script = [hang_up]
+    results = client.limited_to(tries=1).send_many([NewEvent("batch-lifecycle", DATA) for _ in range(1500)])
+    errors = [each.error for each in results]
+    assert [error.may_be_accepted for error in errors if error] == [True] * 1000 + [False] * 500
+    assert {str(error) for error in errors[1000:]} == {"Not sent: the platform was unavailable."}
 
 
 def test_a_failure_is_one_exception(clock: Clock) -> None:

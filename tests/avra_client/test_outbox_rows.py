@@ -55,6 +55,14 @@ def test_what_is_retried_or_resent_is_as_it_was_written(store: Store) -> None:
     assert (resent[:3], resent[3]) == (FRESH[:3], 1000)
 
 
+def test_rows_that_are_kept_do_not_hide_older_ones_where_few_are_read_at_once(store: Store) -> None:
+    kept, _ = store.fill(2)
+    store.run("UPDATE avra_outbox SET state = 'sent', created_at = 1000, settled_at = 1000")
+    store.run(f"UPDATE avra_outbox SET settled_at = 3000 WHERE id = '{kept}'")
+    assert store.rows().expire_sent(before=2000, most=1) == 1
+    assert store.states() == {kept: "sent"}
+
+
 @pytest.mark.parametrize("empty_store", ["sqlite"], indirect=True)
 def test_nothing_that_only_reads_waits_for_an_app_that_writes(store: Store) -> None:
     [row_id] = store.fill(1)

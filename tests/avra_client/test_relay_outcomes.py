@@ -33,6 +33,15 @@ def test_each_row_is_in_one_of_the_lists() -> None:
     assert state.totals == Totals(sent=2, rejected=4, not_taken=4)
 
 
+def test_rows_of_which_nobody_knows_are_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    state = RelayState()
+    state.note_unknown(0)
+    assert caplog.messages == []
+    state.note_unknown(2)
+    assert caplog.messages == ["2 rows were set aside as unknown: see `avra-relay set-aside`"]
+    assert state.totals.unknown == 2
+
+
 @pytest.mark.parametrize(
     "data", ["no JSON", "[1]", '{"a": "\ud800"}'], ids=["no JSON", "no object", "no text"]
 )
