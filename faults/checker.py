@@ -100,9 +100,10 @@ def _check_ends(facts: Evidence, findings: Findings) -> None:
             findings.lost.append(f"{row.id} ended {row.state}")
         if row.state == "delivered" and row.id not in facts.succeeded:
             findings.lost.append(f"{row.id} is delivered, and no 2xx was ever given for it")
-        is_early = row.tries <= facts.schedule_length and row.last_outcome not in EARLY_FAILURES
+        used = row.attempts_in_schedule
+        is_early = used <= facts.schedule_length and row.last_outcome not in EARLY_FAILURES
         if row.state == "failed" and is_early:
-            findings.lost.append(f"{row.id} failed with {row.last_outcome} after {row.tries} attempts")
+            findings.lost.append(f"{row.id} failed with {row.last_outcome} after {used} attempts")
 
 
 def _check_counts(facts: Evidence, findings: Findings) -> None:

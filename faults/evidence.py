@@ -49,7 +49,7 @@ class StoredDelivery:
     endpoint_id: str
     state: str
     generation: int
-    tries: int
+    attempts_in_schedule: int
     last_outcome: str | None
     attempt_count: int | None = None  # None where it was not kept
 

@@ -32,7 +32,7 @@ class PendingRow:
     """Everything of a pending delivery that the outcome of an attempt may change."""
 
     generation: int
-    tries: int
+    attempts_in_schedule: int
     next_attempt_at: datetime
     claimed_at: datetime | None
     attempts: tuple[int, ...]  # the generations of those recorded

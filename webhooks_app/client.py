@@ -431,7 +431,7 @@ class Client:
                 content = read_whole(response)
         except TooLarge as error:
             raise SendError(f"{error}; check base_url.") from None
-        # Of what these were raised from, their sentences say what there is to know.
+        # These sentences say all there is to know, so the exceptions that led to them are left out.
         except _NO_ANSWER as error:
             message = unanswered(self._address, why_unanswered(error))
             unavailable = Unavailable(message, may_be_accepted=not _was_unconnected(error))

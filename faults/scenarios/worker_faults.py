@@ -109,7 +109,7 @@ def _let_another_worker_send(system: System, endpoint_ids: list[str]) -> None:
     time.sleep(LEASE_SECONDS + 0.2)
     second = system.add_pool()
     wait_for(
-        lambda: all(line.tries for line in system.pending_rows(endpoint_ids).values()),
+        lambda: all(line.attempts_in_schedule for line in system.pending_rows(endpoint_ids).values()),
         20,
         "the second attempts",
     )

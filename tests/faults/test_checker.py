@@ -83,9 +83,9 @@ def test_the_checker_finds_a_delivery_that_never_arrived() -> None:
 
 def test_the_checker_finds_a_delivery_given_up_too_early() -> None:
     facts = good_facts()
-    delivery_with(facts, state="failed", tries=9, last_outcome="http_5xx")
+    delivery_with(facts, state="failed", attempts_in_schedule=9, last_outcome="http_5xx")
     assert len(check(facts).lost) == 1
-    delivery_with(facts, tries=10)
+    delivery_with(facts, attempts_in_schedule=10)
     assert check(facts).lost == []
 
 

@@ -90,7 +90,7 @@ def _take(
         return False
     is_unused = or_(TotpSecret.last_step.is_(None), TotpSecret.last_step < step)
     changed = {"last_step": step} | ({"confirmed_at": now} if confirms else {})
-    # Of several with one code at the same moment, one changes the row.
+    # One of several that show the same code at the same moment changes the row.
     return connection.execute(update(TotpSecret).where(*is_theirs, is_unused).values(changed)).rowcount == 1
 
 

@@ -8,7 +8,7 @@ from webhooks_app.accounts import users
 from webhooks_app.core import ids
 from webhooks_app.db.models import Member, User, Workspace
 
-# What to do about a workspace that there is not.
+# Advice where there is no such workspace.
 _WORKSPACES = "`avra workspaces list` shows those there are, and `avra create-workspace` makes one"
 
 

@@ -24,7 +24,7 @@ from webhooks_app.cli.profiles import Profile
 from webhooks_app.client import DeadlineAdapter, answered_within, unanswered, why_unanswered
 
 _ROOT = "/api/v1"
-# Of a list, what the API gives of it at once at most.
+# The API gives at most so many things of a list at once.
 PAGE = 100
 _NO_ANSWER = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 # RFC 9110, section 9.2.2: doing it twice is doing it once.

@@ -20,7 +20,7 @@ _FOR_PEOPLE = (
     OutputColumn("events", lambda row: "all" if row["all_events"] else cell(row["event_types"])),
     plain("url"),
 )
-# Those that look the endpoint up first.
+# The scopes of commands that look an endpoint up before they change it.
 _CHANGING = ("endpoints:read", "endpoints:write")
 _ENDPOINT = click.argument("endpoint", metavar="ENDPOINT")
 _EVENTS = click.option(

@@ -39,7 +39,7 @@ def restore(file: Path) -> None:
     print(f"{file} is restored.")
     with begin_command(may_be_older=True) as opened:
         is_older = schema_version.is_older(opened.databases.read)
-        # Of an older schema this code may not read what is encrypted.
+        # What is encrypted under an older schema may be unreadable to this code.
         unreadable = (
             0 if is_older else key_rotation.count_values_of_lost_keys(opened.databases, opened.cipher)
         )

@@ -42,9 +42,9 @@ _COMMANDS = {
     "restore": "backups",
 }
 _INTERRUPTED = 130  # as a shell says it of what Ctrl-C ended
-# What they do at Ctrl-C, they say themselves once they have begun.
+# These say themselves what they do at Ctrl-C, once they have begun.
 _LONG_LIVED = frozenset({"run", "web", "worker", "scheduler"})
-# Whose function would have the name of something else in its module.
+# The function of such a group is called otherwise, as its module has something else by that name.
 _GROUPS = ("workspaces", "users", "members", "tokens", "catalog", "events", "endpoints", "deliveries")
 _FUNCTIONS = {name: f"{name}_group" for name in _GROUPS}
 

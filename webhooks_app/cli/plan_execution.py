@@ -10,7 +10,7 @@ from webhooks_app.cli.api_client import ApiClient, segment
 from webhooks_app.cli.requested_plan import Plan, Step, StepAction, judge_one
 from webhooks_app.cli.secrets_file import SecretsFile
 
-# Of one endpoint only; whatever else goes wrong would go wrong for the others, too.
+# These are about one endpoint only; whatever else goes wrong would go wrong for the others, too.
 _OF_ONE = frozenset({404, 409, 412, 422})
 
 _MEANWHILE = "It was changed meanwhile. Run it again to see the difference."

@@ -15,7 +15,7 @@ from webhooks_app.events.catalog import Catalog
 from webhooks_app.extensions import db, services
 from webhooks_app.jobs import embedded_redis, redis_start
 
-# Whoever starts this sits before it.
+# A person sits before it and waits.
 _REDIS_PATIENCE_SECONDS = 5
 _SHORT: dict[str, Any] = {
     "type": "batch-lifecycle",

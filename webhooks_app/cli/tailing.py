@@ -19,7 +19,7 @@ TailedRow = dict[str, Any]
 
 _WAITING = frozenset({"pending", "sending", "retrying"})
 _OPEN = _WAITING | {"held"}
-# Of a platform of the version before, to which `ids` is an unknown parameter.
+# A platform of the version before answers so, to which `ids` is an unknown parameter.
 _UNKNOWN_PARAMETER = frozenset({400, 422})
 _GOING_ON = "From here on, only what is accepted is shown."
 ACCEPTED, ATTEMPT, STATE = "accepted", "attempt", "state"

@@ -115,7 +115,7 @@ def set_up(level: str, *, is_json: bool = False) -> None:
     logging.basicConfig(level="WARNING", handlers=[handler], force=True)
     logging.captureWarnings(True)
     logging.getLogger("webhooks_app").setLevel(level)
-    # Of two schedulers, the one that does not hold the lock would warn of it each second.
+    # The one of two schedulers that does not hold the lock would warn of it each second.
     logging.getLogger("rq_scheduler").setLevel("ERROR")
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread

@@ -20,7 +20,7 @@ _NUMBERS = frozenset(
         "tcp_user_timeout",
     )
 )
-# Of those that every libpq knows, the ones that URLs have.
+# The options that URLs usually have, of those that every version of libpq knows.
 USUAL_OPTIONS = _NUMBERS | frozenset(
     (
         *("application_name", "channel_binding", "dbname", "host", "hostaddr", "options", "passfile"),

@@ -68,7 +68,7 @@ CHANGES = (
 # One for all changes, as two builds on one table end in a deadlock.
 LOCK = 7290146032
 _IS_VALID = text("SELECT indisvalid FROM pg_catalog.pg_index WHERE indexrelid = to_regclass(:name)")
-# Of another role's, which may not be shown, the table is NULL.
+# The table is NULL where another role builds the index, whose work may not be shown.
 _IS_ANY_BEING_BUILT = text("""
     SELECT EXISTS (
         SELECT 1 FROM pg_catalog.pg_stat_progress_create_index

@@ -82,7 +82,7 @@ def _set_pragmas(connection: Any, _record: Any) -> None:
     # The driver must not open transactions by itself: `WriteTurn` decides their kind.
     connection.isolation_level = None
     connection.set_progress_handler(deadlines.is_over, _CHECK_INTERVAL)
-    # Of a new file only, before anything is in it: on any other this would take the write lock.
+    # A new file only, before anything is in it: on any other this would take the write lock.
     if connection.execute("PRAGMA page_count").fetchone() == (0,):
         connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # see `free_pages`
     for pragma in (

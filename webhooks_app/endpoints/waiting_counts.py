@@ -12,7 +12,7 @@ from webhooks_app.core import clock
 from webhooks_app.db.keyset import COUNT_LIMIT
 from webhooks_app.db.models import Delivery, DeliveryState, Endpoint, PendingDelivery
 
-# Of each of fifty endpoints in a list.
+# A list has fifty endpoints, each of which is counted so far at most.
 LISTED_LIMIT = 500
 
 

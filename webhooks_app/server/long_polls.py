@@ -14,7 +14,7 @@ from webhooks_app.web.api.errors import ApiError
 # each, the session that waits.
 FindReady = Callable[[Mapping[str, str]], set[str]]
 _IDLE_SECONDS = "2"
-# Of listeners that were named while nobody waited for them here, as their program asks, or waits elsewhere.
+# So many listeners are remembered that were named while nobody waited for them here.
 _MOST_REMEMBERED = 1000
 
 

@@ -16,7 +16,7 @@ class ResolverLimits:
     slow_after_seconds: float = 1.0
     # Each look-up has a thread, as getaddrinfo(3) blocks.
     lookups_at_once: int = 128
-    # Of names that were slow the last time, so that they take nothing from the others.
+    # So many are of names that were slow the last time, so that those take nothing from the others.
     slow_lookups_at_once: int = 16
     # All look-ups, those included that turned out to be slow just now; a thread takes about 0.05 MB.
     threads: int = 512

@@ -29,7 +29,7 @@ _SCHEMA: dict[SchemaAge | None, HealthProblem] = {
     ),
 }
 _NO_WRITES = frozenset({ProblemCode.DISK, ProblemCode.DATABASE_REFUSES})
-# Of any of these the sweep falls silent, so it need not be told of, too.
+# Each of these silences the sweep, which need not be told of besides.
 _SILENCE_SWEEP = frozenset(
     {ProblemCode.NO_WORKER, ProblemCode.NO_SCHEDULER, ProblemCode.SCHEDULER_IDLE, ProblemCode.WORKER_HANGS}
 )

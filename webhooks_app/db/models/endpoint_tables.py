@@ -108,7 +108,7 @@ class EndpointHealth(Base):
     failing_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
     # Failures since then that are the endpoint's.
     failure_count: Mapped[int] = mapped_column(Integer, default=0)
-    # Of an endpoint with a rate limit: when the next request may go.
+    # When the next request may go, to an endpoint with a rate limit or one that is paused.
     rate_free_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     # The newest delivery that was ever attempted; what was due before it was made should have gone first.
     newest_attempted_id: Mapped[str | None] = mapped_column(public_id())

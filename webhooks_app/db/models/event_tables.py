@@ -91,7 +91,7 @@ class AcceptedBatch(Base):
     idempotency_key: Mapped[str] = mapped_column(String(255))
     # SHA-256 of what was asked for under that key.
     request_hash: Mapped[str] = mapped_column(String(64))
-    # Of each event its id and how many deliveries it had.
+    # The id of each event, and how many deliveries it had.
     events: Mapped[list[list[Any]]] = mapped_column(JSON)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 

@@ -62,7 +62,7 @@ class Recovery(Base):
     handled: Mapped[int] = mapped_column("replayed", Integer, default=0)
     # Endpoint disabled or deleted, being sent at that moment, or no longer as the filter wants them.
     left_out: Mapped[int] = mapped_column(Integer, default=0)
-    # Of those, the ones whose payload was erased.
+    # How many of those had no payload any more.
     without_payload: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     # Unset: as fast as the endpoints' queues allow.
     rate_per_second: Mapped[int | None] = mapped_column(Integer)

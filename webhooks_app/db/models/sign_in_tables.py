@@ -64,7 +64,7 @@ class TotpSecret(Base):
     secret_encrypted: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     confirmed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    # Of the newest code that was taken; that code and older ones are refused.
+    # The time step of the newest code that was taken; that code and older ones are refused.
     last_step: Mapped[int | None] = mapped_column(BigInteger)
 
 

@@ -33,7 +33,7 @@ class TrafficCount(Base):
     minutes: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     count: Mapped[int] = mapped_column(Integer)
-    # Of them, those that failed.
+    # How many of them failed.
     failed: Mapped[int] = mapped_column(Integer)
 
     # For adding intervals up and for deleting: the oldest of one length.

@@ -50,7 +50,7 @@ class DeliveryRow:
     is_listener: bool
     payload_erased_at: datetime | None
     indexed_values: list[str] | None
-    # Of a delivery that is due and that nobody sends.
+    # Set for a delivery that is due and that nobody sends.
     wait: Wait | None = None
 
     @property
