@@ -38,7 +38,6 @@ from tests.worker.attempted import deliveries, queued
 from webhooks_app import config, tasks
 from webhooks_app.accounts import api_tokens, members, users, workspaces
 from webhooks_app.accounts.audit import Actor
-from webhooks_app.app import create_app
 from webhooks_app.cli.schema import upgrade
 from webhooks_app.config import Settings
 from webhooks_app.core import passwords
@@ -221,7 +220,7 @@ def alone(what: str) -> Iterator[None]:
 
 
 def _migrate(url: str, folder: Path) -> None:
-    app = create_app(make_settings(url, "unix:///nowhere", folder))
+    app = patient_app(make_settings(url, "unix:///nowhere", folder))
     with app.app_context():
         upgrade()
         db.engine.dispose()

@@ -20,6 +20,7 @@ PATIENT_LIMITS = DatabaseLimits(
     peer_silence_seconds=60,
     statement_seconds=60,
     answer_seconds=90,
+    rollback_seconds=60,
     idle_transaction_seconds=300,
     idle_check_seconds=3600,
     request_seconds=90,

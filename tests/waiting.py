@@ -17,3 +17,8 @@ def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
         assert waited < seconds, "it did not happen in time"
         # The less often the longer it takes, as asking takes processor time from what is waited for.
         time.sleep(min(max(0.02, waited / 10), 0.25))
+
+
+def wait_for_a_long_rest_of_the_bin() -> None:
+    """Wait until charts begin no new bar within half a minute: they have one for every five minutes."""
+    wait_for(lambda: time.time() % 300 < 270)

@@ -53,7 +53,7 @@ def test_an_outage_is_understood_mended_and_drained_in_five_actions(
 
     page.get_by_role("link", name="Orders", exact=True).click()  # 1
     card = page.locator("section.incident")
-    expect(card).to_contain_text(re.compile(r"Failing since \d\d:\d\d"))
+    expect(card).to_contain_text(re.compile(r"Failing since (\d+ \w+, )?\d\d:\d\d"))
     expect(card).to_contain_text("4 ×")
     expect(card).to_contain_text("column batch_status does not exist")
     expect(card).to_contain_text("changed this endpoint (URL)")

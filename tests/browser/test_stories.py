@@ -11,6 +11,7 @@ from tests.browser import busy_log
 from tests.browser.steps import rows, toast
 from tests.browser.stories import STORIES, Cost, Play, table
 from tests.conftest import Workspace
+from tests.patience import PATIENT_TIMEOUT_MS
 from tests.receivers import Answer, Received, Receiver
 from tests.worker.attempted import make_due
 from webhooks_app.accounts.audit import Actor
@@ -58,7 +59,13 @@ def outage(
     workspace.send(20)
     engine.run(seconds=60)
     endpoint = db.session.get_one(Endpoint, endpoint_id)
-    moved = EndpointValues(name="Billing", url=receiver.url + "-v2", all_events=True, event_types=())
+    moved = EndpointValues(
+        name="Billing",
+        url=receiver.url + "-v2",
+        all_events=True,
+        event_types=(),
+        timeout_ms=PATIENT_TIMEOUT_MS,
+    )
     actions.change(
         services().write, services().cipher, endpoint, moved, actor=Actor("dora@example.com", "127.0.0.1")
     )

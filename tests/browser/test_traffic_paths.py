@@ -12,6 +12,7 @@ from tests.browser.conftest import opened, session_of
 from tests.browser.steps import rows
 from tests.conftest import Workspace
 from tests.receivers import Answer, Receiver
+from tests.waiting import wait_for_a_long_rest_of_the_bin
 from webhooks_app.worker.engine import DeliveryEngine
 
 
@@ -21,6 +22,7 @@ def delivered(workspace: Workspace, receiver: Receiver, engine: DeliveryEngine) 
     endpoint_id = workspace.endpoint(receiver.url)
     answers = iter([200, 200, 404])
     receiver.answer = lambda _: Answer(next(answers))
+    wait_for_a_long_rest_of_the_bin()
     workspace.send(3)
     engine.run(seconds=60)
     return endpoint_id

@@ -2,9 +2,10 @@
 
 import csv
 import re
+from contextlib import suppress
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, TimeoutError, expect
 
 from tests.browser.conftest import OpenPage
 from tests.browser.steps import expect_powered, rows, toast, with_javascript
@@ -128,8 +129,12 @@ def test_keys_lead_everywhere_and_can_be_turned_off(page: Page, workspace: Works
     page.keyboard.type("gd?n")  # what is typed is text
     expect(page.locator("#q")).to_have_value("gd?n")
     page.locator("#main").focus()
-    page.keyboard.press("g")
-    page.keyboard.press("d")
+    for _ in range(5):  # where more than a second passes in between, they are two keys
+        page.keyboard.press("g")
+        page.keyboard.press("d")
+        with suppress(TimeoutError):
+            page.wait_for_url("**/deliveries/", timeout=12_000)
+            break
     page.wait_for_url("**/deliveries/")
     expect_powered(rows(page).first.locator(".expander"))
 

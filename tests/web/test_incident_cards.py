@@ -143,8 +143,12 @@ def test_the_card_is_gone_when_all_is_delivered(
 def test_nothing_is_sent_again_that_looks_the_same(
     admin_page: Page, failing: str, workspace: Workspace, engine: DeliveryEngine
 ) -> None:
-    shown = admin_page.get(f"endpoints/{failing}").text
-    assert admin_page.fragment(f"endpoints/{failing}/live?{live_query(shown)}").status_code == 204
+    for _ in range(2):  # a full hour, which moves the chart, comes once only
+        shown = admin_page.get(f"endpoints/{failing}").text
+        unchanged = admin_page.fragment(f"endpoints/{failing}/live?{live_query(shown)}")
+        if unchanged.status_code == 204:
+            break
+    assert unchanged.status_code == 204
 
     workspace.send()
     engine.run(seconds=60)

@@ -14,10 +14,12 @@ from flask import Flask
 
 from tests.conftest import Workspace
 from tests.free_ports import free_port
+from tests.patience import PATIENT_GROUPS, PATIENT_WAKE_LIMITS
 from tests.reading import json_of
 from tests.redis_servers import client, listener, redis_server, tls_in_front_of
 from tests.web.conftest import Page
 from webhooks_app.extensions import attach_services, db, services
+from webhooks_app.jobs.wake_limits import DEFAULT_LIMITS
 
 
 @contextmanager
@@ -108,7 +110,9 @@ def test_events_are_accepted_and_health_and_console_say_what_is_the_matter(
     break_it, text = PROBLEMS[what]
     workspace.endpoint("http://127.0.0.1:9/")
     with break_it(tmp_path / "redis") as url:
-        attach_services(app, replace(services(app).settings, redis_url=url), db.engine)
+        settings = replace(services(app).settings, redis_url=url)
+        wake_limits = DEFAULT_LIMITS if what == "hanging" else PATIENT_WAKE_LIMITS
+        attach_services(app, settings, db.engine, wake_limits=wake_limits, group_limits=PATIENT_GROUPS)
         began = time.monotonic()
         workspace.send()
         assert time.monotonic() - began < 60

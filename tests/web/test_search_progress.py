@@ -32,7 +32,7 @@ def test_a_rare_text_is_found_far_back_and_the_way_is_shown(
     long_log.fill(database, workspace, "needle one", "NEEDLE two")
     steps = follow(admin_page, "deliveries/?q=Needle")
 
-    assert len(steps) > 2
+    assert len(steps) > 1
     assert len(set(rows_of(steps))) == 2
     shares = [float(share) for step in steps for share in _SHARE.findall(step)]
     assert shares == sorted(shares)

@@ -5,6 +5,7 @@ import re
 
 from tests.conftest import Workspace
 from tests.receivers import Answer, Receiver
+from tests.waiting import wait_for_a_long_rest_of_the_bin
 from tests.web.conftest import Page
 from webhooks_app.worker.engine import DeliveryEngine
 
@@ -21,6 +22,7 @@ def test_each_part_of_a_bar_leads_to_its_deliveries(
     endpoint_id = workspace.endpoint(receiver.url)
     workspace.endpoint(f"{receiver.url}/other")
     receiver.answer = lambda received: Answer(404 if received.path.endswith("/other") else 200)
+    wait_for_a_long_rest_of_the_bin()
     workspace.send()
     engine.run(seconds=60)
 

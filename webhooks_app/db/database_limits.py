@@ -15,7 +15,8 @@ class DatabaseLimits:
     address; psycopg takes no less than 2. `reach_seconds`: for all of a host's addresses, and for its name to
     be looked up. `peer_silence_seconds`: for the database's host to acknowledge what was sent to it; after
     that long it counts as gone. `statement_seconds`: for one statement, by the server's clock.
-    `answer_seconds`: for its answer, by ours, should the server itself or a pooler hang.
+    `answer_seconds`: for its answer, by ours, should the server itself or a pooler hang. `rollback_seconds`:
+    for a transaction to end that is rolled back; a connection where it takes longer is closed.
     `idle_transaction_seconds`: how long the server keeps a transaction whose client says nothing or takes
     nothing, as its host may be gone. `idle_check_seconds`: a connection that was idle for longer is
     asked whether it still works, as PostgreSQL may have been restarted.
@@ -35,6 +36,7 @@ class DatabaseLimits:
     peer_silence_seconds: int = 3
     statement_seconds: float | None = 4.0
     answer_seconds: float | None = 4.5
+    rollback_seconds: float = 0.5
     idle_transaction_seconds: float | None = 15.0
     idle_check_seconds: float = 1.0
     reads_whole_tables: bool = False

@@ -25,8 +25,6 @@ _INTERVAL_SECONDS = 0.1  # psycopg's own, at which it looks for signals
 # Whoever has waited for that long has met silence: a server that restarts or is gone from its host refuses
 # sooner.
 _SILENCE_SECONDS = 1.0
-# A connection whose transaction does not end so soon is closed instead.
-_ROLLBACK_SECONDS = 0.5
 _USES_BEFORE_PREPARING = 5  # psycopg's own number
 # A session of a pooler's may have any state, such as a time-out of a millisecond.
 _ASK_ABOUT_SESSION = """
@@ -46,13 +44,15 @@ class WaitRefused(psycopg.OperationalError):
 class BoundedConnection(psycopg.Connection[Any]):
     """What each transaction goes by, beside the connection itself.
 
-    `answer_seconds`: how long each answer may take, None for ever; `breaker`: whom to ask before.
+    `answer_seconds`: how long each answer may take, None for ever; `rollback_seconds`: that of a ROLLBACK, a
+    connection without which is closed; `breaker`: whom to ask before.
     `has_own_session`: whether no other program's transactions come between ours, as they do behind a pooler.
     `own_settings`: what a transaction sets that depends on the server, the database or the role; none in a
     session of our own, which is set up once.
     """
 
     answer_seconds: float | None = None
+    rollback_seconds: float | None = None
     breaker: CircuitBreaker | None = None
     has_own_session = False
     own_settings = ""
@@ -92,7 +92,7 @@ class BoundedConnection(psycopg.Connection[Any]):
         if self.breaker is not None and self.breaker.is_silent:
             self.close()
             return
-        with deadlines.within(_ROLLBACK_SECONDS, renewed=True):
+        with deadlines.within(self.rollback_seconds, renewed=True):
             super().rollback()
 
     def _abandon(self) -> None:
@@ -107,6 +107,7 @@ def connect(
     *,
     reach_seconds: float | None,
     answer_seconds: float | None,
+    rollback_seconds: float,
     breaker: CircuitBreaker | None,
     session_settings: str,
 ) -> BoundedConnection:
@@ -119,6 +120,7 @@ def connect(
         seconds = deadlines.shorten(first_seconds or reach_seconds)
         connection = _within(seconds, lambda: _connect(session_settings, *arguments, **parameters))
     connection.answer_seconds, connection.breaker = answer_seconds, breaker
+    connection.rollback_seconds = rollback_seconds
     return connection
 
 

@@ -131,6 +131,7 @@ def _connect(
         parameters,
         reach_seconds=limits.reach_seconds,
         answer_seconds=limits.answer_seconds,
+        rollback_seconds=limits.rollback_seconds,
         breaker=breaker,
         session_settings=session_settings,
     )

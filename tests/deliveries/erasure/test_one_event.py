@@ -21,6 +21,7 @@ from tests.deliveries.test_payload_retention import (
     mentions,
     sampled_mentions,
 )
+from tests.patience import PATIENT_LIMITS
 from webhooks_app.core import clock
 from webhooks_app.db import engines
 from webhooks_app.db.engines import Databases, WriteDatabase
@@ -46,7 +47,8 @@ from webhooks_app.extensions import db
 from webhooks_app.web import erasure_messages
 
 # As a request has it.
-NO_WAIT = replace(REQUEST_LIMITS, wal_seconds=0.1)
+IN_TIME = replace(REQUEST_LIMITS, seconds=600.0)
+NO_WAIT = replace(IN_TIME, wal_seconds=0.1)
 
 
 def erase(databases: Databases, event_id: str, *, cancel_pending: bool = False) -> ErasedEvent:
@@ -233,7 +235,7 @@ def test_whoever_may_not_make_statistics_anew_does_not_call_an_erasure_complete(
     workspace.send(batch_id="another")
     analyze(database)
     with url_of_one_who_owns_nothing(database_url) as url:
-        engine = engines.open_engine(url, waits_for_disk=True)
+        engine = engines.open_engine(url, waits_for_disk=True, limits=PATIENT_LIMITS)
         by_other = engines.databases_of(engine)
         for _repeat in range(2):
             left = erase(by_other, event_id)
@@ -260,14 +262,14 @@ def test_a_request_leaves_the_statistics_to_retention_if_there_are_values(
         )
 
     for _repeat in range(2):
-        left = one_event.erase(databases, event_id, actor=TESTER, limits=REQUEST_LIMITS)
+        left = one_event.erase(databases, event_id, actor=TESTER, limits=IN_TIME)
         assert (left.are_samples_left, left.is_complete) == (True, False)
     assert sampled_mentions(database)
-    assert one_event.erase(databases, without_values, actor=TESTER, limits=REQUEST_LIMITS).is_complete
+    assert one_event.erase(databases, without_values, actor=TESTER, limits=IN_TIME).is_complete
     assert noted() == [event_id]
     retention.delete_expired(databases, now=clock.now() + timedelta(hours=1))
     assert (sampled_mentions(database), noted()) == (0, [])
-    assert one_event.erase(databases, event_id, actor=TESTER, limits=REQUEST_LIMITS).is_complete
+    assert one_event.erase(databases, event_id, actor=TESTER, limits=IN_TIME).is_complete
 
 
 def test_a_refusal_says_that_there_was_no_time_to_cancel_all(

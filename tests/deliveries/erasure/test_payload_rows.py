@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 from tests.conftest import Workspace
 from tests.db.postgresql_roles import url_of_one_who_owns_nothing
 from tests.deliveries.test_payload_retention import URL, deliver, upgrading
+from tests.patience import PATIENT_LIMITS
 from webhooks_app.core import clock
 from webhooks_app.db import engines, event_payloads
 from webhooks_app.db.engines import Databases, WriteDatabase
@@ -73,7 +74,7 @@ def test_statistics_that_may_not_be_made_anew_are_logged_with_advice_for_doctor(
     with database.begin() as connection:
         assert payload_rows.samples_advice(connection) is None
     with url_of_one_who_owns_nothing(database_url) as url:
-        engine = engines.open_engine(url, waits_for_disk=True)
+        engine = engines.open_engine(url, waits_for_disk=True, limits=PATIENT_LIMITS)
         by_other = engines.databases_of(engine).write
         assert not payload_rows.forget_samples(by_other)
         with by_other.begin() as connection:

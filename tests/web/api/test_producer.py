@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 
 from tests.conftest import Workspace
 from tests.events.test_fan_out_runs import commit_first_piece
+from tests.patience import PATIENT_GROUPS
 from tests.reading import json_of
 from tests.web.api.events import EVENT, count
 from webhooks_app.db.engines import WriteDatabase
@@ -266,7 +267,8 @@ def test_who_has_the_catalog_already_is_not_sent_it_again(client: FlaskClient, w
 
 
 def test_redis_down_is_still_a_fast_202(workspace: Workspace, app: Flask, database: WriteDatabase) -> None:
-    attach_services(app, replace(services(app).settings, redis_url="redis://127.0.0.1:9"), db.engine)
+    settings = replace(services(app).settings, redis_url="redis://127.0.0.1:9")
+    attach_services(app, settings, db.engine, group_limits=PATIENT_GROUPS)
     workspace.endpoint("http://127.0.0.1:9/")
     started = time.monotonic()
     workspace.send()
