@@ -5,13 +5,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
 from redis import Redis
-from sqlalchemy import make_url, select
+from sqlalchemy import make_url, select, update
 
 from tests.conftest import MakeEngine, Workspace
 from tests.patience import PATIENT_LIMITS
@@ -310,6 +310,13 @@ def test_what_a_run_could_not_release_the_next_one_releases(
     # The database is left alone for a moment.
     wait_for(lambda: engine.run(seconds=0) and claimed_at() == [None, None])
 
+    later = clock.now() + timedelta(hours=1)
+    with database.begin() as connection:
+        connection.execute(update(PendingDelivery).values(next_attempt_at=later))
+    engine.run(seconds=0)  # they are no longer its own to release
+    db.session.rollback()
+    assert set(db.session.scalars(select(PendingDelivery.next_attempt_at))) == {later}
+
 
 def claimed_at() -> list[datetime | None]:
     db.session.rollback()
@@ -327,6 +334,10 @@ def test_what_a_worker_releases_at_its_end_wakes_another(
     workspace.send(3)
     receiver.answer = Answer(delay_seconds=30)
     with Redis.from_url(settings.redis_url) as redis:
-        redis.flushdb()
-        engine.run(seconds=60, should_stop=lambda: len(receiver.received) == 3)
+
+        def should_stop() -> bool:
+            redis.flushdb()  # the last time when the run is over, and another worker may have had its job
+            return len(receiver.received) == 3
+
+        engine.run(seconds=60, should_stop=should_stop)
         assert redis.llen(QUEUE) == 1
