@@ -16,7 +16,7 @@ from webhooks_app.core.text_display import flatten
 LATER = frozenset({408, 425, 429, 502, 503, 504})
 # A platform that is being restarted or cannot be reached; 0 stands for no answer.
 AWAY_STATUSES = frozenset({0, 408, 425, 429, 500, 502, 503, 504})
-# A 403 says so in what it asks for (RFC 6750, section 3).
+# A 403 names the scope that is missing in what it asks for (RFC 6750, section 3).
 _MISSING_SCOPE = re.compile(r'scope="([a-z:]+)"')
 _EXITS = {401: os.EX_NOPERM, 403: os.EX_NOPERM, 429: os.EX_TEMPFAIL}
 

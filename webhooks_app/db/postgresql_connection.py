@@ -44,8 +44,8 @@ class WaitRefused(psycopg.OperationalError):
 class BoundedConnection(psycopg.Connection[Any]):
     """What each transaction goes by, beside the connection itself.
 
-    `answer_seconds`: how long each answer may take, None for ever; `rollback_seconds`: that of a ROLLBACK, a
-    connection without which is closed; `breaker`: whom to ask before.
+    `answer_seconds`: how long each answer may take, None for ever; `rollback_seconds`: how long that to a
+    ROLLBACK may take, past which the connection is closed; `breaker`: whom to ask before.
     `has_own_session`: whether no other program's transactions come between ours, as they do behind a pooler.
     `own_settings`: what a transaction sets that depends on the server, the database or the role; none in a
     session of our own, which is set up once.

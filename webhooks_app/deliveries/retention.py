@@ -179,7 +179,7 @@ def _delete_events(connection: WriteConnection, named: Sequence[str]) -> int:
     # has no foreign key that would refuse its deliveries.
     locked = select(Event.id).where(Event.id.in_(named)).with_for_update(skip_locked=True)
     events = connection.scalars(locked).all()
-    # Asked for all events at once, as the index has some events of a batch together.
+    # Asked for all events at once, as the index cannot tell some events of a batch apart.
     used = set(connection.scalars(select(Delivery.event_id).where(of_events(events)).distinct()))
     unused = [each for each in events if each not in used]
     return connection.execute(delete(Event).where(Event.id.in_(unused))).rowcount

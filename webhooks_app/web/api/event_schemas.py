@@ -12,7 +12,7 @@ from webhooks_app.web.api.event_input import KEY_FIELD, LARGEST_BATCH, LONGEST_K
 Json = dict[str, Any]
 Names = Mapping[str, str]
 
-# Schemas of the operations that consumers serve.
+# The tag of the operations that consumers serve.
 TAG = "Webhooks"
 # As the header and as the field of an event within a batch have it.
 IDEMPOTENCY_KEY = {"minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[ -~]+$"}
