@@ -9,10 +9,14 @@ from faults.system import System
 
 @dataclass(frozen=True)
 class Options:
-    """`seed` decides what is done, `kills` how many kills a storm has."""
+    """`seed` decides what is done, `kills` how many kills a storm has.
+
+    Where other work `shares_machine`, bounds on time leave room for a machine that stands still for seconds.
+    """
 
     seed: str
     kills: int
+    shares_machine: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from faults.fork_client import free_ports
 from faults.platform_processes import LONG_LEASE
@@ -29,7 +30,7 @@ def pooler(system: System, report: Report, options: Options) -> None:
 @scenario("28: the storm, through PgBouncer in transaction mode", only="postgresql")
 def pooler_storm(system: System, report: Report, options: Options) -> None:
     with _pooled(system):
-        storm.storm.run(system, report, Options(options.seed, min(KILLS, options.kills)))
+        storm.storm.run(system, report, replace(options, kills=min(KILLS, options.kills)))
 
 
 @contextmanager

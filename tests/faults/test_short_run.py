@@ -45,7 +45,8 @@ def system(request: pytest.FixtureRequest, fork_client: ForkClient, scratch: Pat
 
 @pytest.mark.long
 def test_a_short_storm_and_the_cheap_faults_lose_nothing(system: System) -> None:
+    options = Options(SEED, KILLS, shares_machine=True)
     for name in ["storm", *CHEAP]:
-        report = scenario_runner.run(system, ALL[name], Options(SEED, KILLS))
+        report = scenario_runner.run(system, ALL[name], options)
         report.print()
         assert report.violations == [], f"python -m faults --only {name} --seed {SEED} --kills {KILLS}"

@@ -37,7 +37,7 @@ def cluster(scratch: Path) -> Iterator[Cluster]:
 
 @pytest.mark.long
 def test_a_web_that_is_lost_takes_nothing_with_it(cluster: Cluster) -> None:
-    report = scenario_runner.run(cluster, web_killed, Options("7", 0))
+    report = scenario_runner.run(cluster, web_killed, Options("7", 0, shares_machine=True))
     report.print()
     assert not report.violations
     assert report.findings
