@@ -11,7 +11,7 @@ from faults.system import System
 class Options:
     """`seed` decides what is done, `kills` how many kills a storm has.
 
-    Where other work `shares_machine`, bounds on time leave room for a machine that stands still for seconds.
+    Where other work `shares_machine`, it may stand still for seconds, and bounds leave room for that.
     """
 
     seed: str
